@@ -1,0 +1,128 @@
+//! The seam between training and the paths that compute: two sealed traits at the height of a training step.
+
+use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::error::Result;
+use crate::model::{Layout, Model};
+use crate::optim::{Rule, Update};
+use crate::real::Real;
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// What an engine is made for beside its model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineOptions {
+    /// The rule whose per-weight numbers are kept; `None`: this engine never updates.
+    pub rule: Option<Rule>,
+    /// The time steps of a chunk; `None`: as many as the limits allow. The results do not depend on it beyond rounding.
+    pub chunk: Option<usize>,
+    /// Whether [`Engine::accumulate`] also computes dx, dh_0 and dc_0.
+    pub input_gradient: bool,
+    /// A budget in bytes for everything that the engine allocates on the device.
+    pub memory: Option<u64>,
+}
+
+/// Which rows of the carried state a batch continues, for truncated BPTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// The batch's first row among all.
+    pub first_row: usize,
+    /// All rows: B of the whole batch, of which this one may be a part.
+    pub rows: usize,
+}
+
+/// What an update reports, some steps late.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// The loss that the update saw, divided as the gradients are.
+    pub loss: f64,
+    /// The global norm of the gradient before clipping.
+    pub norm: f64,
+}
+
+/// A place where networks can be made: [`Gpu`](crate::Gpu) or [`Cpu`](crate::Cpu).
+#[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
+pub trait Backend: sealed::Sealed + Clone {
+    /// What holds a network's weights and buffers there.
+    type Engine: Engine;
+
+    /// Allocates a network with weights of zero.
+    fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
+
+    /// The device in words.
+    fn describe(&self) -> String;
+}
+
+/// A network on a device: raw forward and backward, and the parts of a training step.
+///
+/// Nothing is dispatched before all shapes are checked, and no call panics on its input.
+#[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
+pub trait Engine: sealed::Sealed {
+    /// The type that the path computes in.
+    type Real: Real;
+
+    /// The model.
+    fn model(&self) -> &Model;
+
+    /// Where each parameter lies in the flat block.
+    fn layout(&self) -> &Layout;
+
+    /// The parameters as one flat block in the layout's order.
+    async fn parameters(&mut self) -> Result<Vec<Self::Real>>;
+
+    /// Replaces all parameters. The length must be the layout's.
+    fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()>;
+
+    /// The gradient sums since the last update, as one flat block: not divided by Σ w.
+    async fn gradients(&mut self) -> Result<Vec<Self::Real>>;
+
+    /// Starts the gradient sums, and the loss that goes with them, anew.
+    fn clear_gradients(&mut self);
+
+    /// The forward pass of the stack alone. What backward needs is kept until the next call.
+    async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>>;
+
+    /// The backward pass of the last [`forward`](Self::forward): adds to the gradient sums and returns dx, dh_0, dc_0.
+    /// A forward pass serves one backward pass.
+    async fn backward(&mut self, gradient: &OutputGradient<Self::Real>) -> Result<InputGradient<Self::Real>>;
+
+    /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
+    /// continue from the carried state, unless the sequence brings its own, and leave theirs there.
+    /// Enqueues; awaits only where too many steps are in flight.
+    async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()>;
+
+    /// dx, dh_0 and dc_0 of the last [`accumulate`](Self::accumulate), as sums; needs `options.input_gradient`.
+    async fn input_gradient(&mut self) -> Result<InputGradient<Self::Real>>;
+
+    /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
+    /// [`accumulate`](Self::accumulate) or [`backward`](Self::backward), which starts them anew. Where the loss or the
+    /// norm is not finite it changes nothing, and neither does any later update. Enqueues.
+    async fn update(&mut self, update: &Update) -> Result<()>;
+
+    /// The report of the oldest update that was not yet reported, waiting for it; `None` when all were.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`](crate::Error::NonFinite) names the first bad step.
+    async fn report(&mut self) -> Result<Option<Report>>;
+
+    /// How many updates were enqueued and not yet reported.
+    fn unreported(&self) -> usize;
+
+    /// The head's logits for every prediction, \[P, B, O\]: 0 at padding.
+    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<ndarray::Array3<Self::Real>>;
+
+    /// Σ w·loss of a batch, without gradients and without touching the carried state.
+    async fn evaluate(&mut self, batch: &Batch) -> Result<f64>;
+
+    /// The carried states of all rows; `None` before any were carried or set.
+    async fn states(&mut self) -> Result<Option<States<Self::Real>>>;
+
+    /// Replaces the carried states; `None`: the next batch starts from zero.
+    fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
+
+    /// Bytes that the engine holds on its device, as planned.
+    fn bytes(&self) -> u64;
+}

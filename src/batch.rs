@@ -1,0 +1,334 @@
+//! What the data hands over: sequences with lengths and states, and for training the targets.
+//!
+//! Sequences are time major. T is the number of time steps, B of rows; a row's steps at or beyond its length are
+//! padding, and whatever lies there changes nothing.
+
+use std::ops::Range;
+
+use ndarray::{Array2, Array3, s};
+
+use crate::error::{Error, Result};
+use crate::model::{Loss, Model, Recurrent};
+use crate::real::Real;
+
+/// The input of the first layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<R = f32> {
+    /// x, \[T, B, I\].
+    Dense(Array3<R>),
+    /// Token ids below I, \[T, B\]: each stands for the column of W_xh that a one-hot x would pick.
+    Tokens(Array2<u32>),
+}
+
+/// The states of every (layer, direction): \[L·D, B, H\].
+#[derive(Clone, Debug, PartialEq)]
+pub struct States<R = f32> {
+    /// h.
+    pub h: Array3<R>,
+    /// c; the LSTM's alone.
+    pub c: Option<Array3<R>>,
+}
+
+impl<R: Real> States<R> {
+    /// States of zero for `rows` rows.
+    pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
+        let zeros = || Array3::from_elem((recurrent.stacks(), rows, recurrent.hidden_size), R::default());
+        Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
+    }
+
+    pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
+        let expected = [recurrent.stacks(), rows, recurrent.hidden_size];
+        if self.h.shape() != expected {
+            return Err(Error::shape(format!("h_{name}"), &expected, self.h.shape()));
+        }
+        match (&self.c, recurrent.cell.has_cell_state()) {
+            (Some(c), true) if c.shape() != expected => Err(Error::shape(format!("c_{name}"), &expected, c.shape())),
+            (None, true) => Err(Error::Unsupported(format!("an LSTM's h_{name} comes with a c_{name}"))),
+            (Some(_), false) => Err(Error::Unsupported(format!("only an LSTM has a c_{name}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Rows of sequences: the input, and how each row begins and ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequence<R = f32> {
+    /// x or token ids.
+    pub input: Input<R>,
+    /// A length from 1 to T for each row; `None`: all T.
+    pub lengths: Option<Vec<usize>>,
+    /// \[T, B\]: where true, the sequence starts anew at this step, so the state that enters it is zero (in the
+    /// reverse direction: the state that enters the step before it). A text whose documents follow each other.
+    pub resets: Option<Array2<bool>>,
+    /// h_0 and c_0; `None`: zero, or the carried state.
+    pub initial: Option<States<R>>,
+}
+
+impl<R: Real> Sequence<R> {
+    /// Full-length rows of x, \[T, B, I\], starting from zero.
+    pub fn dense(x: Array3<R>) -> Self {
+        Self { input: Input::Dense(x), lengths: None, resets: None, initial: None }
+    }
+
+    /// Full-length rows of token ids, \[T, B\], starting from zero.
+    pub fn tokens(tokens: Array2<u32>) -> Self {
+        Self { input: Input::Tokens(tokens), lengths: None, resets: None, initial: None }
+    }
+
+    /// With a length a row.
+    pub fn lengths(mut self, lengths: Vec<usize>) -> Self {
+        self.lengths = Some(lengths);
+        self
+    }
+
+    /// With initial states.
+    pub fn initial(mut self, states: States<R>) -> Self {
+        self.initial = Some(states);
+        self
+    }
+
+    /// T and B.
+    pub fn shape(&self) -> (usize, usize) {
+        match &self.input {
+            Input::Dense(x) => (x.shape()[0], x.shape()[1]),
+            Input::Tokens(tokens) => tokens.dim(),
+        }
+    }
+
+    /// The length of a row.
+    pub fn length(&self, row: usize) -> usize {
+        self.lengths.as_ref().map_or(self.shape().0, |lengths| lengths[row])
+    }
+
+    /// Whether the state that enters step `t` of `row` in the direction (0 forward, 1 reverse) is kept.
+    pub(crate) fn keeps(&self, direction: usize, t: usize, row: usize) -> bool {
+        let Some(resets) = &self.resets else { return true };
+        match direction {
+            0 => !resets[[t, row]],
+            _ => t + 1 >= self.length(row) || !resets[[t + 1, row]],
+        }
+    }
+
+    /// Refuses what does not fit `recurrent`.
+    pub fn validate(&self, recurrent: &Recurrent) -> Result<()> {
+        let (steps, rows) = self.shape();
+        if steps == 0 || rows == 0 {
+            return Err(Error::value("the batch's [T, B]", "at least 1 step and 1 row", format!("[{steps}, {rows}]")));
+        }
+        if let Input::Dense(x) = &self.input
+            && x.shape()[2] != recurrent.input_size
+        {
+            return Err(Error::shape("x", &[steps, rows, recurrent.input_size], x.shape()));
+        }
+        if let Some(lengths) = &self.lengths {
+            if lengths.len() != rows {
+                return Err(Error::shape("lengths", &[rows], &[lengths.len()]));
+            }
+            if let Some(row) = lengths.iter().position(|length| !(1..=steps).contains(length)) {
+                return Err(Error::value(format!("lengths[{row}]"), format!("1 to T = {steps}"), lengths[row]));
+            }
+        }
+        if let Input::Tokens(tokens) = &self.input {
+            let bad = tokens
+                .indexed_iter()
+                .find(|((t, row), token)| *t < self.length(*row) && **token as usize >= recurrent.input_size);
+            if let Some(((t, row), token)) = bad {
+                let expected = format!("a token below {}", recurrent.input_size);
+                return Err(Error::value(format!("tokens[{t}, {row}]"), expected, token));
+            }
+        }
+        if let Some(resets) = self.resets.as_ref().filter(|resets| resets.dim() != (steps, rows)) {
+            return Err(Error::shape("resets", &[steps, rows], resets.shape()));
+        }
+        self.initial.as_ref().map_or(Ok(()), |states| states.check(recurrent, rows, "0"))
+    }
+
+    /// The rows of a range, as a sequence of their own.
+    pub fn rows(&self, range: Range<usize>) -> Self {
+        let states = |states: &States<R>| States {
+            h: states.h.slice(s![.., range.clone(), ..]).to_owned(),
+            c: states.c.as_ref().map(|c| c.slice(s![.., range.clone(), ..]).to_owned()),
+        };
+        Self {
+            input: match &self.input {
+                Input::Dense(x) => Input::Dense(x.slice(s![.., range.clone(), ..]).to_owned()),
+                Input::Tokens(tokens) => Input::Tokens(tokens.slice(s![.., range.clone()]).to_owned()),
+            },
+            lengths: self.lengths.as_ref().map(|lengths| lengths[range.clone()].to_vec()),
+            resets: self.resets.as_ref().map(|resets| resets.slice(s![.., range.clone()]).to_owned()),
+            initial: self.initial.as_ref().map(states),
+        }
+    }
+}
+
+/// What the stack puts out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output<R = f32> {
+    /// The last layer's h at every step, \[T, B, D·H\]; 0 at padding.
+    pub output: Array3<R>,
+    /// Each row's own final states, h_n and c_n.
+    pub states: States<R>,
+}
+
+/// The gradient of a loss with respect to what the stack puts out; `None` is zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutputGradient<R = f32> {
+    /// \[T, B, D·H\]; what lies at padding is ignored.
+    pub output: Option<Array3<R>>,
+    /// \[L·D, B, H\].
+    pub h_n: Option<Array3<R>>,
+    /// \[L·D, B, H\]; the LSTM's alone.
+    pub c_n: Option<Array3<R>>,
+}
+
+impl<R: Real> OutputGradient<R> {
+    pub(crate) fn validate(&self, recurrent: &Recurrent, steps: usize, rows: usize) -> Result<()> {
+        let states = [recurrent.stacks(), rows, recurrent.hidden_size];
+        let cases = [
+            ("d_output", &self.output, [steps, rows, recurrent.output_size()]),
+            ("d_h_n", &self.h_n, states),
+            ("d_c_n", &self.c_n, states),
+        ];
+        for (name, array, expected) in cases {
+            if let Some(array) = array.as_ref().filter(|array| array.shape() != expected) {
+                return Err(Error::shape(name, &expected, array.shape()));
+            }
+        }
+        if self.c_n.is_some() && !recurrent.cell.has_cell_state() {
+            return Err(Error::Unsupported("only an LSTM has a d_c_n".into()));
+        }
+        Ok(())
+    }
+}
+
+/// The gradient with respect to what the stack read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputGradient<R = f32> {
+    /// dx, \[T, B, I\], 0 at padding; `None` for tokens.
+    pub x: Option<Array3<R>>,
+    /// dh_0 and dc_0.
+    pub initial: States<R>,
+}
+
+/// What the predictions are held against. P is T for a head at every step, 1 for one at the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// \[P, B, O\], for squared error and binary cross-entropy.
+    Values(Array3<f32>),
+    /// \[P, B\], classes below O, for cross-entropy.
+    Classes(Array2<u32>),
+}
+
+/// One training batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The rows.
+    pub sequence: Sequence,
+    /// Their targets.
+    pub targets: Targets,
+    /// The weight of each prediction, \[P, B\], at least 0: a mask, a class's weight, 0 for a target to ignore (whose
+    /// value is then not read). `None`: 1. At padding the weight is 0 whatever stands here.
+    pub weights: Option<Array2<f32>>,
+}
+
+impl Batch {
+    /// A batch whose predictions all weigh the same.
+    pub fn new(sequence: Sequence, targets: Targets) -> Self {
+        Self { sequence, targets, weights: None }
+    }
+
+    /// With a weight a prediction.
+    pub fn weights(mut self, weights: Array2<f32>) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// P: T for a head at every step, 1 for one at the last.
+    pub fn predictions(&self) -> usize {
+        match &self.targets {
+            Targets::Values(values) => values.shape()[0],
+            Targets::Classes(classes) => classes.shape()[0],
+        }
+    }
+
+    /// The weight of a prediction: 0 at padding.
+    pub fn weight(&self, p: usize, row: usize) -> f32 {
+        // A head at the last step reads each row's own final state, which is never padding.
+        let padding = self.predictions() > 1 && p >= self.sequence.length(row);
+        if padding { 0.0 } else { self.weights.as_ref().map_or(1.0, |weights| weights[[p, row]]) }
+    }
+
+    /// Σ w over all predictions.
+    pub fn total_weight(&self) -> f64 {
+        let rows = self.sequence.shape().1;
+        (0..self.predictions())
+            .flat_map(|p| (0..rows).map(move |row| (p, row)))
+            .fold(0.0, |sum, (p, row)| sum + f64::from(self.weight(p, row)))
+    }
+
+    /// The rows of a range, as a batch of their own.
+    pub fn rows(&self, range: Range<usize>) -> Self {
+        Self {
+            sequence: self.sequence.rows(range.clone()),
+            targets: match &self.targets {
+                Targets::Values(values) => Targets::Values(values.slice(s![.., range.clone(), ..]).to_owned()),
+                Targets::Classes(classes) => Targets::Classes(classes.slice(s![.., range.clone()]).to_owned()),
+            },
+            weights: self.weights.as_ref().map(|weights| weights.slice(s![.., range.clone()]).to_owned()),
+        }
+    }
+
+    /// Refuses what does not fit `model`.
+    pub fn validate(&self, model: &Model) -> Result<()> {
+        let head = model.need_head()?;
+        self.sequence.validate(&model.recurrent)?;
+        let (steps, rows) = self.sequence.shape();
+        let predictions = head.predictions(steps);
+        if let Some(weights) = &self.weights {
+            if weights.dim() != (predictions, rows) {
+                return Err(Error::shape("weights", &[predictions, rows], weights.shape()));
+            }
+            if let Some(((p, row), weight)) = weights.indexed_iter().find(|(_, w)| !(**w >= 0.0 && w.is_finite())) {
+                return Err(Error::value(format!("weights[{p}, {row}]"), "a finite number of at least 0", weight));
+            }
+        }
+        match (&self.targets, head.loss) {
+            (Targets::Values(values), Loss::SquaredError | Loss::BinaryCrossEntropy) => {
+                let expected = [predictions, rows, head.outputs];
+                if values.shape() != expected {
+                    return Err(Error::shape("targets", &expected, values.shape()));
+                }
+                let limits = if head.loss == Loss::SquaredError { f32::MIN..=f32::MAX } else { 0.0..=1.0 };
+                let bad = values
+                    .indexed_iter()
+                    .find(|((p, row, _), value)| !limits.contains(*value) && self.weight(*p, *row) > 0.0);
+                if let Some(((p, row, o), value)) = bad {
+                    let expected = format!("a number from {:?} to {:?}", limits.start(), limits.end());
+                    return Err(Error::value(format!("targets[{p}, {row}, {o}]"), expected, value));
+                }
+            }
+            (Targets::Classes(classes), Loss::CrossEntropy) => {
+                if classes.dim() != (predictions, rows) {
+                    return Err(Error::shape("targets", &[predictions, rows], classes.shape()));
+                }
+                let bad = classes
+                    .indexed_iter()
+                    .find(|((p, row), class)| **class as usize >= head.outputs && self.weight(*p, *row) > 0.0);
+                if let Some(((p, row), class)) = bad {
+                    let expected = format!("a class below {}", head.outputs);
+                    return Err(Error::value(format!("targets[{p}, {row}]"), expected, class));
+                }
+            }
+            (Targets::Values(_), Loss::CrossEntropy) => {
+                return Err(Error::Unsupported("cross-entropy takes classes as targets, not values".into()));
+            }
+            (Targets::Classes(_), loss) => {
+                return Err(Error::Unsupported(format!("{loss:?} takes values as targets, not classes")));
+            }
+        }
+        match self.total_weight() {
+            total if total > 0.0 => Ok(()),
+            total => Err(Error::value("the weights of the batch", "a sum above 0", total)),
+        }
+    }
+}

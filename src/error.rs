@@ -1,0 +1,94 @@
+//! The one error type. Every message names the tensor, flag, file or line, what was expected and what came.
+
+use std::path::PathBuf;
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A tensor does not have the shape that the model and the batch ask for.
+    #[error("{tensor}: expected shape {expected}, got {got}")]
+    Shape {
+        /// The tensor's name.
+        tensor: String,
+        /// The shape asked for.
+        expected: String,
+        /// The shape that came.
+        got: String,
+    },
+    /// A value is outside its range: a length of zero, a class beyond the outputs, a negative weight.
+    #[error("{what}: expected {expected}, got {got}")]
+    Value {
+        /// What holds the value, with its index.
+        what: String,
+        /// The range asked for.
+        expected: String,
+        /// The value that came.
+        got: String,
+    },
+    /// A combination that has no meaning, or that this crate does not do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// A state dict does not fit the model. Every difference is listed at once.
+    #[error("the state dict does not fit the model:{}", .0.iter().map(|line| format!("\n  {line}")).collect::<String>())]
+    StateDict(Vec<String>),
+    /// The loss or the gradient norm was not finite. The weights are those before the named step.
+    #[error("step {step}: the {what} is not finite; the weights are kept as they were before this step")]
+    NonFinite {
+        /// The first step, counted from 1, whose update was refused.
+        step: u64,
+        /// `loss` or `gradient norm`.
+        what: &'static str,
+    },
+    /// No adapter answered, or none that fits the request.
+    #[error("no GPU: {0}")]
+    NoDevice(String),
+    /// The device is lacking something, was lost, or refused a command.
+    #[error("GPU: {0}")]
+    Device(String),
+    /// A buffer is over a limit of the device or over the memory budget.
+    #[error("{tensor} takes {bytes} bytes, over {limit} of {limit_bytes} bytes; {remedy}")]
+    Limit {
+        /// The tensor's name.
+        tensor: String,
+        /// The bytes that it takes.
+        bytes: u64,
+        /// The limit's name.
+        limit: &'static str,
+        /// The limit.
+        limit_bytes: u64,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// A data file cannot be used.
+    #[error("{}{place}: {message}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// `, row 7, column "SUNACTIVITY"`, or empty.
+        place: String,
+        /// What was expected and what came.
+        message: String,
+    },
+    /// The system refused to read or write a file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn shape(tensor: impl Into<String>, expected: &[usize], got: &[usize]) -> Self {
+        Self::Shape { tensor: tensor.into(), expected: format!("{expected:?}"), got: format!("{got:?}") }
+    }
+
+    pub(crate) fn value(what: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
+        Self::Value { what: what.into(), expected: expected.into(), got: got.to_string() }
+    }
+}

@@ -1,0 +1,254 @@
+//! What a network is: cell, sizes, head. Nothing here knows a device.
+
+use ndarray::{Array3, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::real::Real;
+
+/// The activation f of the vanilla RNN, h_t = f(z_t).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// tanh(z), derivative 1 − h².
+    #[default]
+    Tanh,
+    /// max(z, 0), derivative \[h > 0\].
+    Relu,
+    /// 1 / (1 + e^−z), derivative h(1 − h).
+    Sigmoid,
+    /// z, derivative 1.
+    Identity,
+}
+
+/// The recurrent cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// Elman's network, h_t = f(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh).
+    Rnn(Activation),
+    /// Long short-term memory, gates in the order i, f, g, o.
+    Lstm,
+    /// Gated recurrent unit, gates in the order r, z, n, the reset applied after the recurrent product.
+    Gru,
+}
+
+impl Cell {
+    /// G, the gates of a hidden unit: rows of weight_hh are G·H.
+    pub fn gates(self) -> usize {
+        match self {
+            Cell::Rnn(_) => 1,
+            Cell::Gru => 3,
+            Cell::Lstm => 4,
+        }
+    }
+
+    /// Whether the cell has a state c beside h.
+    pub fn has_cell_state(self) -> bool {
+        self == Cell::Lstm
+    }
+
+    /// PyTorch's name of the cell in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cell::Rnn(_) => "rnn",
+            Cell::Lstm => "lstm",
+            Cell::Gru => "gru",
+        }
+    }
+}
+
+/// A stack of recurrent layers, as `torch.nn.RNN`, `LSTM` and `GRU` have it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Recurrent {
+    /// The cell of every layer.
+    pub cell: Cell,
+    /// I, numbers a time step.
+    pub input_size: usize,
+    /// H, hidden units a direction.
+    pub hidden_size: usize,
+    /// L, layers above each other.
+    pub layers: usize,
+    /// Whether each layer also reads the sequence from its end.
+    pub bidirectional: bool,
+    /// Whether the cells have b_ih and b_hh.
+    pub bias: bool,
+}
+
+impl Recurrent {
+    /// One layer, one direction, with bias.
+    pub fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Self {
+        Self { cell, input_size, hidden_size, layers: 1, bidirectional: false, bias: true }
+    }
+
+    /// With `layers` layers.
+    pub fn layers(mut self, layers: usize) -> Self {
+        self.layers = layers;
+        self
+    }
+
+    /// With one or two directions.
+    pub fn bidirectional(mut self, bidirectional: bool) -> Self {
+        self.bidirectional = bidirectional;
+        self
+    }
+
+    /// With or without bias.
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// D, the number of directions.
+    pub fn directions(&self) -> usize {
+        1 + usize::from(self.bidirectional)
+    }
+
+    /// L·D, the number of (layer, direction) pairs: the first axis of h_0 and h_n.
+    pub fn stacks(&self) -> usize {
+        self.layers * self.directions()
+    }
+
+    /// D·H, numbers a time step that the stack puts out.
+    pub fn output_size(&self) -> usize {
+        self.directions() * self.hidden_size
+    }
+
+    /// What layer `layer` reads a time step: I for the first, D·H above it.
+    pub fn layer_input_size(&self, layer: usize) -> usize {
+        if layer == 0 { self.input_size } else { self.output_size() }
+    }
+}
+
+/// The loss, with the output function that belongs to it; each is computed from the logits a, stably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Identity and (a − y)².
+    SquaredError,
+    /// Sigmoid and binary cross-entropy, one for each output; targets in \[0, 1\].
+    BinaryCrossEntropy,
+    /// Softmax over the outputs and cross-entropy; a target is a class.
+    CrossEntropy,
+}
+
+impl Loss {
+    /// The output function g over logits, in place: identity, sigmoid, or softmax over the last axis.
+    pub fn output<R: Real>(self, logits: &mut Array3<R>) {
+        let one = R::from_wide(1.0);
+        match self {
+            Loss::SquaredError => {}
+            Loss::BinaryCrossEntropy => logits.mapv_inplace(|a| one / (one + exp(-a))),
+            Loss::CrossEntropy => {
+                for mut row in logits.lanes_mut(Axis(2)) {
+                    let max =
+                        row.iter().fold(R::from_wide(f64::NEG_INFINITY), |max, a| if *a > max { *a } else { max });
+                    row.mapv_inplace(|a| exp(a - max));
+                    let sum: R = row.iter().copied().sum();
+                    row.mapv_inplace(|e| e / sum);
+                }
+            }
+        }
+    }
+}
+
+fn exp<R: Real>(value: R) -> R {
+    R::from_wide(value.to_wide().exp())
+}
+
+/// At which steps the head predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum At {
+    /// A prediction from the output at every time step.
+    Every,
+    /// One prediction a row, from the last layer's final state of each direction.
+    Last,
+}
+
+/// How the losses of all predictions become one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reduction {
+    /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs for squared error and binary
+    /// cross-entropy. Without weights this is PyTorch's `mean`.
+    #[default]
+    Mean,
+    /// Σ w·loss, summed over the outputs too: PyTorch's `sum`.
+    Sum,
+}
+
+/// A linear layer over the stack's output, with its loss: a_t = W_hy h_t + b_y.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Head {
+    /// O, numbers a prediction.
+    pub outputs: usize,
+    /// Output function and loss.
+    pub loss: Loss,
+    /// Every step or the last.
+    pub at: At,
+    /// Mean or sum.
+    pub reduction: Reduction,
+}
+
+impl Head {
+    /// A head with the reduction `Mean`.
+    pub fn new(outputs: usize, loss: Loss, at: At) -> Self {
+        Self { outputs, loss, at, reduction: Reduction::Mean }
+    }
+
+    /// The factor of each output's loss within a prediction's.
+    pub(crate) fn output_factor(&self) -> f64 {
+        match (self.reduction, self.loss) {
+            (Reduction::Mean, Loss::SquaredError | Loss::BinaryCrossEntropy) => 1.0 / self.outputs as f64,
+            _ => 1.0,
+        }
+    }
+
+    /// The axis P of predictions for a batch of `steps` time steps: T or 1.
+    pub fn predictions(&self, steps: usize) -> usize {
+        match self.at {
+            At::Every => steps,
+            At::Last => 1,
+        }
+    }
+}
+
+/// A stack of recurrent layers, and a head where there is one. Without a head the stack serves as a backend: see
+/// [`Engine::forward`](crate::Engine::forward) and [`Engine::backward`](crate::Engine::backward).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Model {
+    /// The layers.
+    pub recurrent: Recurrent,
+    /// The head.
+    pub head: Option<Head>,
+}
+
+impl Model {
+    /// A stack with a head.
+    pub fn new(recurrent: Recurrent, head: Head) -> Self {
+        Self { recurrent, head: Some(head) }
+    }
+
+    /// A stack without a head.
+    pub fn headless(recurrent: Recurrent) -> Self {
+        Self { recurrent, head: None }
+    }
+
+    /// Refuses sizes of zero.
+    pub fn validate(&self) -> Result<()> {
+        let r = &self.recurrent;
+        let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size), ("layers", r.layers)];
+        sizes.extend(self.head.as_ref().map(|head| ("outputs", head.outputs)));
+        match sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 24) {
+            Some((name, size)) => Err(Error::value(*name, "1 to 16777216", size)),
+            None => Ok(()),
+        }
+    }
+
+    /// The head, or an error that says that this call needs one.
+    pub(crate) fn need_head(&self) -> Result<&Head> {
+        self.head.as_ref().ok_or_else(|| {
+            Error::Unsupported("this call needs a head; the model has none (use forward and backward)".into())
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! How the parameters begin. Drawn on the host, so that every device starts from the same bits.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use super::config::{Cell, Model};
+use super::layout::{Layout, Role};
+
+/// How W_hh begins; everything else begins as in PyTorch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecurrentInit {
+    /// Uniform in ±1/√H, as PyTorch.
+    #[default]
+    Uniform,
+    /// A random orthogonal matrix a gate (Saxe et al. 2014).
+    Orthogonal,
+    /// The identity a gate: with relu the IRNN (Le, Jaitly & Hinton 2015).
+    Identity,
+}
+
+/// How a model's parameters begin: weights and biases uniform in ±1/√H (the head: ±1/√(D·H)), W_hh as told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Initialisation {
+    /// W_hh.
+    pub recurrent: RecurrentInit,
+    /// The LSTM's forget-gate bias (Jozefowicz et al. 2015 take 1): b_ih becomes this and b_hh 0 in that gate.
+    pub forget_bias: Option<f64>,
+}
+
+impl Initialisation {
+    /// Draws the flat block of `model` from ChaCha8 with `seed`. The same on every machine.
+    pub fn draw(&self, model: &Model, seed: u64) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let layout = Layout::new(model);
+        let h = model.recurrent.hidden_size;
+        let mut block = vec![0.0; layout.len()];
+        for tensor in layout.tensors() {
+            let fan = match tensor.role {
+                Role::HeadWeight | Role::HeadBias => model.recurrent.output_size(),
+                _ => h,
+            };
+            let bound = 1.0 / (fan as f64).sqrt();
+            let values = &mut block[tensor.range()];
+            values.iter_mut().for_each(|value| *value = ((2.0 * uniform(&mut rng) - 1.0) * bound) as f32);
+            match (tensor.role, self.recurrent) {
+                (Role::WeightHh { .. }, RecurrentInit::Orthogonal) => {
+                    values.chunks_exact_mut(h * h).for_each(|gate| orthogonal(gate, h, &mut rng));
+                }
+                (Role::WeightHh { .. }, RecurrentInit::Identity) => {
+                    values.chunks_exact_mut(h * h).for_each(|gate| {
+                        gate.iter_mut().enumerate().for_each(|(i, value)| *value = f32::from(i / h == i % h));
+                    });
+                }
+                _ => {}
+            }
+            if let (Cell::Lstm, Some(bias)) = (model.recurrent.cell, self.forget_bias) {
+                match tensor.role {
+                    Role::BiasIh { .. } => values[h..2 * h].fill(bias as f32),
+                    Role::BiasHh { .. } => values[h..2 * h].fill(0.0),
+                    _ => {}
+                }
+            }
+        }
+        block
+    }
+}
+
+/// Uniform in \[0, 1) with 53 bits.
+pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// Gram–Schmidt over rows of normal numbers; twice over, which is enough for working precision (Giraud et al. 2005).
+fn orthogonal(matrix: &mut [f32], n: usize, rng: &mut ChaCha8Rng) {
+    let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
+    while rows.len() < n {
+        let mut row: Vec<f64> = (0..n).map(|_| normal(rng)).collect();
+        for _ in 0..2 {
+            for other in &rows {
+                let along: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+                row.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+            }
+        }
+        let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
+        if norm > 1e-6 {
+            row.iter_mut().for_each(|a| *a /= norm);
+            rows.push(row);
+        }
+    }
+    matrix.iter_mut().zip(rows.iter().flatten()).for_each(|(to, from)| *to = *from as f32);
+}
+
+/// Box and Muller's standard normal.
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v) = (1.0 - uniform(rng), uniform(rng));
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}

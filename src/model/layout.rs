@@ -1,0 +1,152 @@
+//! The parameters as one flat block with named views: PyTorch's names, shapes and gate order.
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::config::Model;
+use super::state_dict::StateDict;
+use crate::error::{Error, Result};
+use crate::real::Real;
+
+/// What a parameter is for. `stack` counts (layer, direction) pairs: layer · D + direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// W_xh, \[G·H, I\] or above the first layer \[G·H, D·H\].
+    WeightIh {
+        /// (layer, direction).
+        stack: usize,
+    },
+    /// W_hh, \[G·H, H\].
+    WeightHh {
+        /// (layer, direction).
+        stack: usize,
+    },
+    /// The bias beside W_xh, \[G·H\].
+    BiasIh {
+        /// (layer, direction).
+        stack: usize,
+    },
+    /// The bias beside W_hh, \[G·H\].
+    BiasHh {
+        /// (layer, direction).
+        stack: usize,
+    },
+    /// W_hy, \[O, D·H\].
+    HeadWeight,
+    /// b_y, \[O\].
+    HeadBias,
+}
+
+/// A named view of the flat block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// PyTorch's name; `rnn.` and `head.` stand before it where the model has a head.
+    pub name: String,
+    /// One or two sizes, row major.
+    pub shape: Vec<usize>,
+    /// The first element's index in the block.
+    pub offset: usize,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl Tensor {
+    /// The number of elements.
+    #[allow(clippy::len_without_is_empty, reason = "a parameter is never empty: sizes of zero are refused")]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The indices of the elements in the block.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// Where each parameter of a model lies in the flat block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    tensors: Vec<Tensor>,
+    len: usize,
+}
+
+impl Layout {
+    /// The layout of `model`, in the order of PyTorch's `named_parameters`.
+    pub fn new(model: &Model) -> Self {
+        let mut layout = Self { tensors: Vec::new(), len: 0 };
+        let r = &model.recurrent;
+        let (h, gh) = (r.hidden_size, r.cell.gates() * r.hidden_size);
+        let prefix = if model.head.is_some() { "rnn." } else { "" };
+        for stack in 0..r.stacks() {
+            let (layer, direction) = (stack / r.directions(), stack % r.directions());
+            let suffix = format!("l{layer}{}", ["", "_reverse"][direction]);
+            let mut push = |stem, shape, role| layout.push(format!("{prefix}{stem}_{suffix}"), shape, role);
+            push("weight_ih", vec![gh, r.layer_input_size(layer)], Role::WeightIh { stack });
+            push("weight_hh", vec![gh, h], Role::WeightHh { stack });
+            if r.bias {
+                push("bias_ih", vec![gh], Role::BiasIh { stack });
+                push("bias_hh", vec![gh], Role::BiasHh { stack });
+            }
+        }
+        if let Some(head) = &model.head {
+            layout.push("head.weight".into(), vec![head.outputs, r.output_size()], Role::HeadWeight);
+            layout.push("head.bias".into(), vec![head.outputs], Role::HeadBias);
+        }
+        layout
+    }
+
+    fn push(&mut self, name: String, shape: Vec<usize>, role: Role) {
+        let tensor = Tensor { name, shape, offset: self.len, role };
+        self.len += tensor.len();
+        self.tensors.push(tensor);
+    }
+
+    /// The tensors in the block's order.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The number of parameters.
+    #[allow(clippy::len_without_is_empty, reason = "a model always has parameters")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The tensor of a role; `None` where the model has no such tensor (no bias, no head).
+    pub fn find(&self, role: Role) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.role == role)
+    }
+
+    /// Names and copies the tensors of a flat block.
+    pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
+        let named = self.tensors.iter().map(|tensor| {
+            let values = block[tensor.range()].iter().map(|value| value.to_wide() as f32).collect();
+            let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).expect("the layout's own shape");
+            (tensor.name.clone(), array)
+        });
+        named.collect()
+    }
+
+    /// Gathers a state dict into a flat block.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor.
+    pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
+        let mut block = vec![0.0; self.len];
+        let mut differences = Vec::new();
+        for tensor in &self.tensors {
+            match dict.get(&tensor.name) {
+                None => differences.push(format!("missing: {} {:?}", tensor.name, tensor.shape)),
+                Some(array) if array.shape() != tensor.shape => differences.push(format!(
+                    "misshaped: {}: expected {:?}, got {:?}",
+                    tensor.name,
+                    tensor.shape,
+                    array.shape()
+                )),
+                Some(array) => block[tensor.range()].iter_mut().zip(array).for_each(|(to, from)| *to = *from),
+            }
+        }
+        let unexpected = dict.iter().filter(|(name, _)| self.tensors.iter().all(|tensor| tensor.name != *name));
+        differences.extend(unexpected.map(|(name, array)| format!("unexpected: {name} {:?}", array.shape())));
+        if differences.is_empty() { Ok(block) } else { Err(Error::StateDict(differences)) }
+    }
+}

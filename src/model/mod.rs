@@ -1,0 +1,11 @@
+//! What a network is, its parameters, how they begin and how they are stored.
+
+mod config;
+mod initialise;
+mod layout;
+mod state_dict;
+
+pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, Reduction};
+pub use initialise::{Initialisation, RecurrentInit};
+pub use layout::{Layout, Role, Tensor};
+pub use state_dict::StateDict;

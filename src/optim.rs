@@ -1,0 +1,200 @@
+//! The optimizers' settings, to PyTorch's formulas (`torch.optim`, 2.x). The arithmetic itself is each path's own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The rule that turns a gradient into a change of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Rule {
+    /// w ← w − η·b, b = μ·b + (1 − dampening)·g, or g + μ·b with Nesterov; b starts as the first g.
+    Sgd {
+        /// μ.
+        momentum: f64,
+        /// What of the gradient does not enter b.
+        dampening: f64,
+        /// Whether the step looks ahead along b. Needs momentum and no dampening.
+        nesterov: bool,
+    },
+    /// w ← w − η·g / (√v + ε), v = α·v + (1 − α)·g²; centred: v less the square of the running mean of g.
+    RmsProp {
+        /// α.
+        alpha: f64,
+        /// ε.
+        eps: f64,
+        /// Momentum over the scaled gradient.
+        momentum: f64,
+        /// Whether the running mean of g is taken off.
+        centered: bool,
+    },
+    /// Kingma & Ba 2015; weight decay enters the gradient.
+    Adam {
+        /// β₁.
+        beta1: f64,
+        /// β₂.
+        beta2: f64,
+        /// ε.
+        eps: f64,
+    },
+    /// Loshchilov & Hutter 2019: Adam whose weight decay acts on the weight itself.
+    AdamW {
+        /// β₁.
+        beta1: f64,
+        /// β₂.
+        beta2: f64,
+        /// ε.
+        eps: f64,
+    },
+}
+
+impl Rule {
+    /// How many numbers beside the weight the rule keeps for each weight.
+    pub fn slots(&self) -> usize {
+        match *self {
+            Rule::Sgd { momentum, .. } => usize::from(momentum != 0.0),
+            Rule::RmsProp { momentum, centered, .. } => 1 + usize::from(centered) + usize::from(momentum != 0.0),
+            Rule::Adam { .. } | Rule::AdamW { .. } => 2,
+        }
+    }
+}
+
+/// A rule with its rate, weight decay and clipping.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Optimizer {
+    /// The rule.
+    pub rule: Rule,
+    /// η.
+    pub learning_rate: f64,
+    /// λ: g + λ·w for every rule but AdamW, which takes η·λ·w off the weight.
+    pub weight_decay: f64,
+    /// The largest global norm of the gradient: beyond it all of it is scaled by `clip_norm / (norm + 1e-6)`.
+    pub clip_norm: Option<f64>,
+    /// The largest magnitude of a gradient's element, applied after `clip_norm`.
+    pub clip_value: Option<f64>,
+}
+
+impl Optimizer {
+    /// `rule` at the rate η, without weight decay and clipping.
+    pub fn new(rule: Rule, learning_rate: f64) -> Self {
+        Self { rule, learning_rate, weight_decay: 0.0, clip_norm: None, clip_value: None }
+    }
+
+    /// Plain gradient descent.
+    pub fn sgd(learning_rate: f64) -> Self {
+        Self::new(Rule::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }, learning_rate)
+    }
+
+    /// RMSprop with PyTorch's defaults: α 0.99, ε 1e-8.
+    pub fn rmsprop(learning_rate: f64) -> Self {
+        Self::new(Rule::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false }, learning_rate)
+    }
+
+    /// Adam with PyTorch's defaults: β 0.9 and 0.999, ε 1e-8.
+    pub fn adam(learning_rate: f64) -> Self {
+        Self::new(Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, learning_rate)
+    }
+
+    /// AdamW with PyTorch's defaults: Adam's, and weight decay 0.01.
+    pub fn adamw(learning_rate: f64) -> Self {
+        let rule = Rule::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        Self { weight_decay: 0.01, ..Self::new(rule, learning_rate) }
+    }
+
+    /// With clipping of the global norm.
+    pub fn clip_norm(mut self, norm: f64) -> Self {
+        self.clip_norm = Some(norm);
+        self
+    }
+
+    /// Refuses what PyTorch refuses.
+    pub fn validate(&self) -> Result<()> {
+        let at_least_0 = |name: &str, value: f64| match value >= 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => Err(Error::value(name, "a finite number of at least 0", value)),
+        };
+        let below_1 = |name: &str, value: f64| match (0.0..1.0).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::value(name, "a number from 0 to below 1", value)),
+        };
+        at_least_0("learning_rate", self.learning_rate)?;
+        at_least_0("weight_decay", self.weight_decay)?;
+        for (name, clip) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
+            if let Some(clip) = clip.filter(|clip| clip.is_nan() || *clip <= 0.0) {
+                return Err(Error::value(name, "a number above 0", clip));
+            }
+        }
+        match self.rule {
+            Rule::Sgd { momentum, dampening, nesterov } => {
+                at_least_0("momentum", momentum)?;
+                if !dampening.is_finite() {
+                    return Err(Error::value("dampening", "a finite number", dampening));
+                }
+                if nesterov && (momentum == 0.0 || dampening != 0.0) {
+                    return Err(Error::Unsupported(
+                        "Nesterov's momentum needs momentum above 0 and dampening 0".into(),
+                    ));
+                }
+                Ok(())
+            }
+            Rule::RmsProp { alpha, eps, momentum, .. } => {
+                at_least_0("alpha", alpha)?;
+                at_least_0("eps", eps)?;
+                at_least_0("momentum", momentum)
+            }
+            Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
+                below_1("beta1", beta1)?;
+                below_1("beta2", beta2)?;
+                at_least_0("eps", eps)
+            }
+        }
+    }
+}
+
+/// One update: the optimizer as it stands at this step, and what divides the gradient sums.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// The optimizer, its rate already that of this step.
+    pub optimizer: Optimizer,
+    /// The step, counted from 1: Adam's t.
+    pub step: u64,
+    /// What the accumulated sums are divided by: Σ w, or 1 for a sum.
+    pub divisor: f64,
+}
+
+/// What [`Update`] amounts to as plain numbers, computed in f64 once a step and handed to either path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Coefficients {
+    /// η, for Adam η / (1 − β₁ᵗ).
+    pub rate: f64,
+    /// √(1 − β₂ᵗ) for Adam, otherwise 1.
+    pub root_bias2: f64,
+    /// AdamW: 1 − η·λ, the factor of the weight itself; otherwise 1.
+    pub shrink: f64,
+    /// λ where it enters the gradient, otherwise 0.
+    pub coupled_decay: f64,
+}
+
+impl Update {
+    pub(crate) fn coefficients(&self) -> Coefficients {
+        let Optimizer { rule, learning_rate, weight_decay, .. } = self.optimizer;
+        let plain = Coefficients { rate: learning_rate, root_bias2: 1.0, shrink: 1.0, coupled_decay: weight_decay };
+        match rule {
+            Rule::Sgd { .. } | Rule::RmsProp { .. } => plain,
+            Rule::Adam { beta1, beta2, .. } | Rule::AdamW { beta1, beta2, .. } => {
+                let t = self.step as f64;
+                let adam = Coefficients {
+                    rate: learning_rate / (1.0 - beta1.powf(t)),
+                    root_bias2: (1.0 - beta2.powf(t)).sqrt(),
+                    ..plain
+                };
+                match rule {
+                    Rule::AdamW { .. } => {
+                        Coefficients { shrink: 1.0 - learning_rate * weight_decay, coupled_decay: 0.0, ..adam }
+                    }
+                    _ => adam,
+                }
+            }
+        }
+    }
+}

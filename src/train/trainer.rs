@@ -1,0 +1,225 @@
+//! One straight walk from a batch to an update.
+
+use ndarray::Array3;
+
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Report};
+use crate::batch::{Batch, InputGradient, Sequence, States};
+use crate::error::{Error, Result};
+use crate::model::{Initialisation, Model, Reduction, StateDict};
+use crate::optim::{Optimizer, Update};
+
+/// What a [`Trainer`] can be told beside model, optimizer and seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainerOptions {
+    /// How the parameters begin.
+    pub initialisation: Initialisation,
+    /// The most rows that go through the device at once; a larger batch runs in micro-batches, with the same result.
+    pub micro_batch: Option<usize>,
+    /// Truncated BPTT: each batch continues from the final states of the one before.
+    pub carry_state: bool,
+    /// The most steps enqueued and not yet reported, at least 1.
+    pub in_flight: usize,
+    /// What the engine is told: chunk, memory, dx.
+    pub engine: EngineOptions,
+}
+
+impl Default for TrainerOptions {
+    fn default() -> Self {
+        Self {
+            initialisation: Initialisation::default(),
+            micro_batch: None,
+            carry_state: false,
+            in_flight: 3,
+            engine: EngineOptions::default(),
+        }
+    }
+}
+
+/// Trains a model with a head.
+///
+/// ```
+/// # use bptt::{Activation, At, Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Recurrent, Sequence, Targets, Trainer};
+/// # use bptt::ndarray::{Array2, Array3};
+/// # pollster::block_on(async {
+/// let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(3, Loss::CrossEntropy, At::Last));
+/// let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::adam(1e-2), 1)?;
+/// let x = Array3::from_shape_fn((5, 4, 2), |(t, b, i)| (t * b + i) as f32 * 0.1); // [T, B, I]
+/// let classes = Array2::from_shape_fn((1, 4), |(_, b)| b as u32 % 3); // [1, B]
+/// let batch = Batch::new(Sequence::dense(x), Targets::Classes(classes));
+/// for _ in 0..10 {
+///     trainer.step(&batch).await?;
+/// }
+/// assert!(trainer.loss().await?.unwrap() < 1.2);
+/// # bptt::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Trainer<E: Engine> {
+    engine: E,
+    optimizer: Optimizer,
+    options: TrainerOptions,
+    step: u64,
+    divisor: f64,
+}
+
+impl<E: Engine> Trainer<E> {
+    /// A trainer whose parameters are drawn from `seed`.
+    pub fn new<B: Backend<Engine = E>>(backend: &B, model: &Model, optimizer: Optimizer, seed: u64) -> Result<Self> {
+        Self::with_options(backend, model, optimizer, seed, TrainerOptions::default())
+    }
+
+    /// A trainer with options.
+    pub fn with_options<B: Backend<Engine = E>>(
+        backend: &B,
+        model: &Model,
+        optimizer: Optimizer,
+        seed: u64,
+        mut options: TrainerOptions,
+    ) -> Result<Self> {
+        model.validate()?;
+        optimizer.validate()?;
+        model.need_head()?;
+        if options.carry_state && model.recurrent.bidirectional {
+            let reason = "state cannot be carried in two directions: the reverse one starts at each row's end";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        for (name, count) in [("in_flight", Some(options.in_flight)), ("micro_batch", options.micro_batch)] {
+            if count == Some(0) {
+                return Err(Error::value(name, "at least 1", 0));
+            }
+        }
+        options.engine.rule = Some(optimizer.rule);
+        let mut engine = backend.engine(model, &options.engine)?;
+        let block = options.initialisation.draw(model, seed);
+        engine.set_parameters(&block.iter().map(|value| from_f32(*value)).collect::<Vec<_>>())?;
+        Ok(Self { engine, optimizer, options, step: 0, divisor: 1.0 })
+    }
+
+    /// Enqueues one training step. Where as many steps as `in_flight` are unreported it waits for the oldest and
+    /// returns its report.
+    ///
+    /// # Errors
+    /// What [`Batch::validate`] refuses; [`Error::NonFinite`] when an earlier step's report says so.
+    pub async fn step(&mut self, batch: &Batch) -> Result<Option<Report>> {
+        let model = self.engine.model();
+        batch.validate(model)?;
+        let reduction = model.need_head()?.reduction;
+        let rows = batch.sequence.shape().1;
+        let part = self.options.micro_batch.unwrap_or(rows).min(rows);
+        let carry = |first_row| self.options.carry_state.then_some(Carry { first_row, rows });
+        self.engine.clear_gradients();
+        if part == rows {
+            self.engine.accumulate(batch, carry(0)).await?;
+        } else {
+            for first in (0..rows).step_by(part) {
+                let rows = batch.rows(first..rows.min(first + part));
+                self.engine.accumulate(&rows, carry(first)).await?;
+            }
+        }
+        self.divisor = match reduction {
+            Reduction::Mean => batch.total_weight(),
+            Reduction::Sum => 1.0,
+        };
+        self.step += 1;
+        let update = Update { optimizer: self.optimizer, step: self.step, divisor: self.divisor };
+        self.engine.update(&update).await?;
+        match self.engine.unreported() >= self.options.in_flight {
+            true => self.engine.report().await,
+            false => Ok(None),
+        }
+    }
+
+    /// Waits for every enqueued step and returns the reports not yet given, oldest first.
+    pub async fn finish(&mut self) -> Result<Vec<Report>> {
+        let mut reports = Vec::new();
+        while let Some(report) = self.engine.report().await? {
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    /// Waits for every enqueued step and returns the last one's loss; `None` where all were reported before.
+    pub async fn loss(&mut self) -> Result<Option<f64>> {
+        Ok(self.finish().await?.last().map(|report| report.loss))
+    }
+
+    /// The loss of a batch, reduced as in training, without a step.
+    pub async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+        let sum = self.engine.evaluate(batch).await?;
+        Ok(match self.engine.model().need_head()?.reduction {
+            Reduction::Mean => sum / batch.total_weight(),
+            Reduction::Sum => sum,
+        })
+    }
+
+    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits.
+    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Array3<E::Real>> {
+        let mut logits = self.engine.logits(sequence).await?;
+        self.engine.model().need_head()?.loss.output(&mut logits);
+        Ok(logits)
+    }
+
+    /// The parameters, by PyTorch's names.
+    pub async fn state_dict(&mut self) -> Result<StateDict> {
+        let block = self.engine.parameters().await?;
+        Ok(self.engine.layout().to_state_dict(&block))
+    }
+
+    /// Replaces the parameters.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`] lists every difference; the parameters then stay as they are.
+    pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
+        let block = self.engine.layout().to_block(dict)?;
+        self.engine.set_parameters(&block.into_iter().map(from_f32).collect::<Vec<_>>())
+    }
+
+    /// The gradients of the last step, before clipping, by the parameters' names.
+    pub async fn gradients(&mut self) -> Result<StateDict> {
+        let mut block = self.engine.gradients().await?;
+        let factor = <E::Real as crate::Real>::from_wide(1.0 / self.divisor);
+        block.iter_mut().for_each(|value| *value = *value * factor);
+        Ok(self.engine.layout().to_state_dict(&block))
+    }
+
+    /// dx, dh_0 and dc_0 of the last step's (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.
+    pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
+        self.engine.input_gradient().await
+    }
+
+    /// The carried states; `None` before the first step.
+    pub async fn states(&mut self) -> Result<Option<States<E::Real>>> {
+        self.engine.states().await
+    }
+
+    /// The next batch starts from states of zero.
+    pub fn reset_state(&mut self) -> Result<()> {
+        self.engine.set_states(None)
+    }
+
+    /// The steps enqueued so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// The optimizer; its rate may be changed between steps, its rule may not.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// Sets η for the steps to come.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        let optimizer = Optimizer { learning_rate, ..self.optimizer };
+        optimizer.validate()?;
+        self.optimizer = optimizer;
+        Ok(())
+    }
+
+    /// The engine underneath.
+    pub fn engine(&mut self) -> &mut E {
+        &mut self.engine
+    }
+}
+
+fn from_f32<R: crate::Real>(value: f32) -> R {
+    R::from_wide(f64::from(value))
+}
