@@ -2,6 +2,7 @@
 mod backend;
 mod batch;
 mod error;
+pub mod gpu;
 pub mod model;
 mod optim;
 mod real;
@@ -10,6 +11,7 @@ mod train;
 pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use error::{Error, Result};
+pub use gpu::Gpu;
 pub use model::{
     Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, Reduction, StateDict,
 };

@@ -1,1 +1,2 @@
+//! The `bptt` program.
 fn main() {}
