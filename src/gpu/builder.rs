@@ -123,15 +123,13 @@ pub(super) struct Matrix {
 impl<'a> Builder<'a> {
     pub(super) fn new(gpu: &'a Gpu, plan: &'a SequencePlan) -> Result<Self> {
         let buffers = plan.tensors.iter().map(|spec| allocate(gpu, spec)).collect::<Result<_>>()?;
-        Ok(Self {
-            gpu,
-            limits: gpu.limits(),
-            plan,
-            buffers,
-            uniforms: Uniforms::default(),
-            items: Vec::new(),
-            lists: Vec::new(),
-        })
+        Ok(Self::on(gpu, plan, buffers))
+    }
+
+    /// A builder of further commands on a plan's buffers.
+    pub(super) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
+        let limits = gpu.limits();
+        Self { gpu, limits, plan, buffers, uniforms: Uniforms::default(), items: Vec::new(), lists: Vec::new() }
     }
 
     /// A whole tensor of the plan.

@@ -144,6 +144,14 @@ impl Pass {
         self.plan.bytes() + self.uniform_bytes
     }
 
+    pub(super) fn forward_commands(&self) -> &[Command] {
+        &self.forward
+    }
+
+    pub(super) fn backward_commands(&self) -> &[Command] {
+        &self.backward
+    }
+
     pub(super) fn slot_bytes(&self, network: &Network) -> u64 {
         16 * (self.plan.rows * network.sizes.h4) as u64
     }

@@ -6,6 +6,7 @@
 mod backward;
 mod builder;
 mod device;
+mod device_arrays;
 mod engine;
 mod forward;
 mod head;
@@ -18,6 +19,7 @@ mod uniforms;
 mod updater;
 
 pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, required_features, required_limits};
+pub use device_arrays::DeviceArrays;
 pub use engine::GpuEngine;
 
 /// The kernels and their uniforms as data, for tests that hold them against the WGSL.
