@@ -4,9 +4,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+pub mod gpu;
+
 use std::fmt;
 
-use bptt::ndarray::{Array, Array2, Array3, ArrayD, Dimension, IxDyn};
+use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};
 use bptt::{
     Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Initialisation, Input, InputGradient, Layout,
     Loss, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets, Update,
