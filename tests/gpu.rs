@@ -305,3 +305,25 @@ fn a_pass_over_the_memory_budget_is_refused_with_its_bytes() {
     block_on(trainer.step(&case.batch())).unwrap();
     assert!(trainer.engine().bytes() <= 1 << 20);
 }
+
+#[test]
+fn every_cell_equals_the_cpu_in_f64_at_every_size_of_every_axis() {
+    let Some(gpu) = gpu() else { return };
+    const SIZES: [usize; 7] = [1, 3, 17, 33, 64, 65, 130];
+    for (c, cell) in CELLS.into_iter().enumerate() {
+        for (i, hidden) in SIZES.into_iter().enumerate() {
+            let size = |axis: usize| SIZES[(i + c + axis) % SIZES.len()];
+            let case = Case { tokens: i % 3 == 2, loss: common::LOSSES[i % 3], ..Case::new(cell) };
+            // Without a bound, 130 units over many steps grow beyond what f32 can be held to.
+            let steps = [3, 5, 9][i % 3];
+            let case = case.sizes([steps, size(1), size(3), hidden, size(5)]);
+            let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
+            let got = trained(&gpu, &case, [None, Some(1), Some(3)][i % 3], Optimizer::sgd(0.0), 0);
+            for ((name, got), (_, want)) in got.iter().zip(&want) {
+                // Sums over all rows are as exact as their largest terms.
+                let largest = want.iter().fold(FLOOR, |largest, value| largest.max(value.abs()));
+                assert_close(&format!("{case}: {name}"), got, want, RELATIVE, largest);
+            }
+        }
+    }
+}

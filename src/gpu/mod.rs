@@ -18,6 +18,9 @@ mod staging;
 mod uniforms;
 mod updater;
 
+#[cfg(test)]
+mod tests;
+
 pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, required_features, required_limits};
 pub use device_arrays::DeviceArrays;
 pub use engine::GpuEngine;
