@@ -1,11 +1,12 @@
 //! placeholder
 mod backend;
 mod batch;
+pub mod data;
 mod error;
 pub mod model;
 mod optim;
 mod real;
-mod train;
+pub mod train;
 
 pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};

@@ -6,6 +6,7 @@ mod layout;
 mod state_dict;
 
 pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, Reduction};
+pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};
 pub use state_dict::StateDict;
