@@ -1,6 +1,7 @@
 //! A series of numbers: its split by time, its scaling, and the sliding windows that a network learns from.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{Array3, s};
 
@@ -160,18 +161,18 @@ impl Split {
 
 /// Sliding windows over a series, each with the value after it as its target: x is \[T, B, 1\], the target \[1, B, 1\].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Windows<'a> {
-    values: &'a [f32],
+pub struct Windows {
+    values: Arc<[f32]>,
     window: usize,
     targets: Range<usize>,
 }
 
-impl<'a> Windows<'a> {
+impl Windows {
     /// One window of `window` values (T) for each row of `targets`.
     ///
     /// # Errors
     /// [`Error::Value`] where a target has no whole window before it or lies outside the series.
-    pub fn new(values: &'a [f32], window: usize, targets: Range<usize>) -> Result<Self> {
+    pub fn new(values: Arc<[f32]>, window: usize, targets: Range<usize>) -> Result<Self> {
         if window == 0 || targets.start < window || targets.end > values.len() {
             let expected = format!("a window of at least 1 and rows from {window} to {}", values.len());
             return Err(Error::value("the targets of the windows", expected, format!("{window} and {targets:?}")));
@@ -185,7 +186,7 @@ impl<'a> Windows<'a> {
     }
 }
 
-impl Examples for Windows<'_> {
+impl Examples for Windows {
     fn len(&self) -> usize {
         self.targets.len()
     }

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!((split.train.clone(), split.validation, split.test), (22..221, 221..256, 256..309));
         let scaling = Scaling::fit(&series.values[..221]).unwrap();
         let scaled: Vec<f32> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
-        let windows = Windows::new(&scaled, 22, split.train).unwrap();
+        let windows = Windows::new(scaled.as_slice().into(), 22, split.train).unwrap();
         assert_eq!(windows.len(), 199);
         let batch = windows.batch(&[198, 0]);
         let expected = (0..22).map(|t| [scaled[198 + t], scaled[t]]);
