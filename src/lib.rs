@@ -1,7 +1,9 @@
 //! placeholder
 mod backend;
 mod batch;
+mod cpu;
 pub mod data;
+mod elementary;
 mod error;
 pub mod model;
 mod optim;
@@ -10,6 +12,7 @@ pub mod train;
 
 pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
+pub use cpu::{Cpu, CpuEngine};
 pub use error::{Error, Result};
 pub use model::{
     Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, Reduction, StateDict,

@@ -67,7 +67,10 @@ impl Work {
         // The layout's order is the hash's: W_ih, W_hh, b_ih, b_hh, W_hy, b_y take the seeds 1 to 6.
         let weights = Layout::new(&model).tensors().iter().zip(1..).map(|(tensor, seed)| {
             let mut values = uniform(seed, bound);
-            (tensor.name.clone(), ArrayD::from_shape_simple_fn(tensor.shape.as_slice(), || values.next().unwrap_or(0.0)))
+            (
+                tensor.name.clone(),
+                ArrayD::from_shape_simple_fn(tensor.shape.as_slice(), || values.next().unwrap_or(0.0)),
+            )
         });
         let weights = weights.collect();
         let mut input = hash(7);

@@ -67,23 +67,38 @@ impl Chart {
             // Every other one is shaded, so that two neighbours differ.
             if index % 2 == 1 {
                 let width = until - from;
-                put(format!("<rect class=\"band\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>\n", bottom - TOP));
+                put(format!(
+                    "<rect class=\"band\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>\n",
+                    bottom - TOP
+                ));
             }
             put(format!("<text x=\"{:.1}\" y=\"{:.1}\">{}</text>\n", from + 6.0, TOP + 16.0, escape(&band.name)));
         }
         for tick in &y.ticks {
             let at = to_y(tick.value);
             put(format!("<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\n"));
-            put(format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n", LEFT - 8.0, at + 4.5, tick.text));
+            put(format!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+                LEFT - 8.0,
+                at + 4.5,
+                tick.text
+            ));
         }
         for tick in &x.ticks {
             let at = to_x(tick.value);
-            put(format!("<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{:.1}\"/>\n", bottom + 5.0));
+            put(format!(
+                "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{:.1}\"/>\n",
+                bottom + 5.0
+            ));
             let text = escape(&tick.text);
             put(format!("<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>\n", bottom + 20.0));
         }
         put(format!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\n"));
-        put(format!("<text x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n", HEIGHT - 14.0, escape(&self.x_name)));
+        put(format!(
+            "<text x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+            HEIGHT - 14.0,
+            escape(&self.x_name)
+        ));
         put(format!("<text x=\"{LEFT}\" y=\"{:.1}\">{}</text>\n", TOP - 12.0, escape(&self.y_name)));
         for line in &self.lines {
             let mut path = String::new();
@@ -216,7 +231,10 @@ mod tests {
     #[test]
     fn ticks_are_round_and_inside() {
         let texts = |ticks: Vec<Tick>| ticks.into_iter().map(|tick| tick.text).collect::<Vec<_>>();
-        assert_eq!(texts(round_ticks(1921.0, 2008.0, 9)), ["1930", "1940", "1950", "1960", "1970", "1980", "1990", "2000"]);
+        assert_eq!(
+            texts(round_ticks(1921.0, 2008.0, 9)),
+            ["1930", "1940", "1950", "1960", "1970", "1980", "1990", "2000"]
+        );
         assert_eq!(texts(round_ticks(-0.3, 0.31, 6)), ["−0.2", "0.0", "0.2"].map(String::from).to_vec());
         assert_eq!(texts(logarithmic_ticks(-1.5, 0.1)), ["0.05", "0.1", "0.2", "0.5", "1"]);
     }

@@ -111,12 +111,9 @@ fn rank(kind: DeviceType) -> u8 {
 }
 
 fn unknown(asked: &str, adapters: &[&AdapterInfo]) -> Error {
-    let list: String =
-        adapters.iter().enumerate().map(|(index, info)| format!("\n  {index}  {}", info.name)).collect();
+    let list: String = adapters.iter().enumerate().map(|(index, info)| format!("\n  {index}  {}", info.name)).collect();
     let found = if list.is_empty() { " no GPU".into() } else { list };
-    Error::NoDevice(format!(
-        "--device {asked}: expected auto, gpu, cpu, an index or a part of a name; found{found}"
-    ))
+    Error::NoDevice(format!("--device {asked}: expected auto, gpu, cpu, an index or a part of a name; found{found}"))
 }
 
 #[cfg(test)]

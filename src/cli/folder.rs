@@ -89,7 +89,10 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::Unsupported(format!("--out {}: expected a folder that does not exist yet; nothing was written", path.display()))
+    Error::Unsupported(format!(
+        "--out {}: expected a folder that does not exist yet; nothing was written",
+        path.display()
+    ))
 }
 
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error {

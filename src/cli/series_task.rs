@@ -204,9 +204,11 @@ fn the_only_column(text: &[u8], path: &Path) -> Result<String> {
 
 fn in_file(path: &Path, error: Error) -> Error {
     match error {
-        Error::Value { what, expected, got } => {
-            Error::Data { path: path.into(), place: format!(", {what}"), message: format!("expected {expected}, got {got}") }
-        }
+        Error::Value { what, expected, got } => Error::Data {
+            path: path.into(),
+            place: format!(", {what}"),
+            message: format!("expected {expected}, got {got}"),
+        },
         other => other,
     }
 }

@@ -243,9 +243,7 @@ impl Settings {
     fn take_optimizer(&mut self, args: &TrainArgs) {
         let optimizer = &mut self.optimizer;
         let rate = args.lr.unwrap_or(optimizer.learning_rate);
-        let sgd = |momentum, nesterov| {
-            Optimizer::new(Rule::Sgd { momentum, dampening: 0.0, nesterov }, rate)
-        };
+        let sgd = |momentum, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening: 0.0, nesterov }, rate);
         if let Some(name) = args.optimizer {
             let chosen = match name {
                 OptimizerName::Sgd => sgd(0.0, false),
@@ -290,7 +288,9 @@ impl Settings {
             return Err(Error::Value { what: (*key).into(), expected: "at least 1".into(), got: "0".into() });
         }
         if model.activation.is_some() && model.cell != CellName::Rnn {
-            return Err(unsupported("--activation (model.activation) is the rnn's; lstm and gru have their own".into()));
+            return Err(unsupported(
+                "--activation (model.activation) is the rnn's; lstm and gru have their own".into(),
+            ));
         }
         if model.forget_bias.is_some() && model.cell != CellName::Lstm {
             return Err(unsupported("--forget-bias (model.forget_bias) is the lstm's".into()));
@@ -343,7 +343,9 @@ impl Settings {
     pub(crate) fn to_toml(&self) -> Result<String> {
         let body = toml::to_string(self).map_err(|error| unsupported(format!("config.toml: {error}")))?;
         let version = env!("CARGO_PKG_VERSION");
-        Ok(format!("# bptt {version}: every setting of this run. `bptt train --config config.toml` repeats it.\n\n{body}"))
+        Ok(format!(
+            "# bptt {version}: every setting of this run. `bptt train --config config.toml` repeats it.\n\n{body}"
+        ))
     }
 }
 

@@ -46,7 +46,10 @@ impl SyntheticTask<Copying> {
         let Copying { delay, symbols, recall } = task;
         Ok(Self {
             name: "copy",
-            words: format!("the copying problem, {recall} of {symbols} symbols, delay {delay}, length {}", task.length()),
+            words: format!(
+                "the copying problem, {recall} of {symbols} symbols, delay {delay}, length {}",
+                task.length()
+            ),
             inputs: task.inputs(),
             head: task.head(),
             training,

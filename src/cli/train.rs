@@ -199,8 +199,11 @@ fn stopped(error: Error, history: &[Metrics], path: &Path) -> Error {
     match error {
         Error::NonFinite { step, what } => {
             let kept = format!("the weights before it are in {}", path.join("model.safetensors").display());
-            let seen = history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
-            Error::Unsupported(format!("step {step}: the {what} is not finite{seen}; {kept}; try a smaller --lr or --clip"))
+            let seen =
+                history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
+            Error::Unsupported(format!(
+                "step {step}: the {what} is not finite{seen}; {kept}; try a smaller --lr or --clip"
+            ))
         }
         other => other,
     }

@@ -100,10 +100,13 @@ mod tests {
         assert_eq!(windows.len(), 199);
         let batch = windows.batch(&[198, 0]);
         let expected = (0..22).map(|t| [scaled[198 + t], scaled[t]]);
-        assert_eq!(batch.sequence, crate::Sequence::dense(ndarray::Array3::from_shape_fn((22, 2, 1), {
-            let expected: Vec<_> = expected.collect();
-            move |(t, b, _)| expected[t][b]
-        })));
+        assert_eq!(
+            batch.sequence,
+            crate::Sequence::dense(ndarray::Array3::from_shape_fn((22, 2, 1), {
+                let expected: Vec<_> = expected.collect();
+                move |(t, b, _)| expected[t][b]
+            }))
+        );
         let crate::Targets::Values(y) = batch.targets else { panic!() };
         assert_eq!(y.into_raw_vec_and_offset().0, [scaled[220], scaled[22]]);
     }
