@@ -65,7 +65,8 @@ impl Work {
         let model = Model::new(Recurrent::new(cell, inputs, hidden), head);
         let bound = 1.0 / (hidden as f64).sqrt();
         // The layout's order is the hash's: W_ih, W_hh, b_ih, b_hh, W_hy, b_y take the seeds 1 to 6.
-        let weights = Layout::new(&model).tensors().iter().zip(1..).map(|(tensor, seed)| {
+        let layout = Layout::new(&model);
+        let weights = layout.tensors().iter().zip(1..).map(|(tensor, seed)| {
             let mut values = uniform(seed, bound);
             (
                 tensor.name.clone(),

@@ -16,7 +16,8 @@ pub(super) fn view<R: Real>(data: &[R], rows: usize, columns: usize, stride: usi
 #[inline]
 pub(super) fn view_mut<R: Real>(data: &mut [R], rows: usize, columns: usize, stride: usize) -> MatMut<'_, R> {
     let end = rows.saturating_sub(1) * stride + columns;
-    MatMut::from_row_major_slice_with_stride_mut(&mut data[..end], rows, columns, stride)
+    // faer 0.24's from_row_major_slice_with_stride_mut swaps the two strides, and then writes outside of the slice.
+    MatMut::from_column_major_slice_with_stride_mut(&mut data[..end], columns, rows, stride).transpose_mut()
 }
 
 /// to ← a·b.
