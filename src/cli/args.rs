@@ -18,6 +18,16 @@ pub(crate) enum CellName {
     Gru,
 }
 
+impl CellName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rnn => "rnn",
+            Self::Lstm => "lstm",
+            Self::Gru => "gru",
+        }
+    }
+}
+
 /// The optimizer by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OptimizerName {
@@ -47,7 +57,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Threads of the CPU path; they do not change the result [default: all cores]
-    #[arg(long, value_parser = at_least_1(), value_name = "N")]
+    #[arg(long, value_parser = at_least_1, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Where initial weights, order of examples and synthetic data are drawn from [default: 1]
     #[arg(long, value_parser = seed(), value_name = "N")]
@@ -66,7 +76,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "COLUMN", conflicts_with = "task", help_heading = "Data")]
     pub(crate) target: Option<String>,
     /// Values that the network sees before the one that it forecasts [default: 22]
-    #[arg(long, value_parser = at_least_1(), value_name = "N", conflicts_with = "task", help_heading = "Data")]
+    #[arg(long, value_parser = at_least_1, value_name = "N", conflicts_with = "task", help_heading = "Data")]
     pub(crate) window: Option<usize>,
     /// The last training target, by the first column [default for the sunspots: 1920]
     #[arg(long, value_name = "LABEL", conflicts_with_all = ["task", "split"], help_heading = "Data")]
@@ -82,8 +92,8 @@ pub(crate) struct TrainArgs {
     /// A synthetic task in place of a series
     #[arg(long, value_enum, help_heading = "Data")]
     pub(crate) task: Option<TaskName>,
-    /// The task's length: steps of the adding problem [default: 50], delay of the copying problem [default: 20]
-    #[arg(long, value_parser = at_least_1(), value_name = "T", conflicts_with_all = ["csv", "target", "window"])]
+    /// The task's length: steps of the adding problem [default: 50], delay of the copying problem [default: 10]
+    #[arg(long, value_parser = at_least_1, value_name = "T", conflicts_with_all = ["csv", "target", "window"])]
     #[arg(help_heading = "Data")]
     pub(crate) length: Option<usize>,
 
@@ -94,10 +104,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_parser = one_of::<Activation>(&["tanh", "relu", "sigmoid", "identity"]), help_heading = "Model")]
     pub(crate) activation: Option<Activation>,
     /// Hidden units a layer and direction [default: 16; tasks: 64]
-    #[arg(long, value_parser = at_least_1(), value_name = "H", help_heading = "Model")]
+    #[arg(long, value_parser = at_least_1, value_name = "H", help_heading = "Model")]
     pub(crate) hidden: Option<usize>,
     /// Layers above each other [default: 1]
-    #[arg(long, value_parser = at_least_1(), value_name = "L", help_heading = "Model")]
+    #[arg(long, value_parser = at_least_1, value_name = "L", help_heading = "Model")]
     pub(crate) layers: Option<usize>,
     /// Read each sequence from both ends
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
@@ -111,19 +121,19 @@ pub(crate) struct TrainArgs {
     pub(crate) forget_bias: Option<f64>,
 
     /// Sequences a step [default: 32]
-    #[arg(long, value_parser = at_least_1(), value_name = "B", help_heading = "Training")]
+    #[arg(long, value_parser = at_least_1, value_name = "B", help_heading = "Training")]
     pub(crate) batch: Option<usize>,
     /// The most sequences on the device at once; a larger batch is done in parts, with the same result
-    #[arg(long, value_parser = at_least_1(), value_name = "ROWS", help_heading = "Training")]
+    #[arg(long, value_parser = at_least_1, value_name = "ROWS", help_heading = "Training")]
     pub(crate) micro_batch: Option<usize>,
     /// Each training example so many times [default: 50]
-    #[arg(long, value_parser = at_least_1_u64(), value_name = "N", conflicts_with = "steps", help_heading = "Training")]
+    #[arg(long, value_parser = count, value_name = "N", conflicts_with = "steps", help_heading = "Training")]
     pub(crate) epochs: Option<u64>,
     /// So many steps [default for tasks: 2000]
-    #[arg(long, value_parser = at_least_1_u64(), value_name = "N", help_heading = "Training")]
+    #[arg(long, value_parser = count, value_name = "N", help_heading = "Training")]
     pub(crate) steps: Option<u64>,
     /// Steps between validations [default: an epoch; tasks: 100]
-    #[arg(long, value_parser = at_least_1_u64(), value_name = "N", help_heading = "Training")]
+    #[arg(long, value_parser = count, value_name = "N", help_heading = "Training")]
     pub(crate) validate_every: Option<u64>,
     /// Whose weights are stored: the last step's, or those of the lowest validation loss [default: last]
     #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]), help_heading = "Training")]
@@ -131,7 +141,7 @@ pub(crate) struct TrainArgs {
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE", help_heading = "Training")]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// The learning rate [default: 0.005; tasks: 0.002]
+    /// The learning rate [default: 0.005]
     #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true, help_heading = "Training")]
     pub(crate) lr: Option<f64>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
@@ -143,12 +153,15 @@ pub(crate) struct TrainArgs {
 }
 
 /// A size: 0 is refused where the flag is read.
-pub(crate) fn at_least_1() -> impl TypedValueParser<Value = usize> {
-    at_least_1_u64().map(|value| value as usize)
+pub(crate) fn at_least_1(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size @ 1..=0xffff_ffff) => Ok(size),
+        _ => Err("expected a whole number from 1 to 4294967295".into()),
+    }
 }
 
-pub(crate) fn at_least_1_u64() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(1..=1 << 40)
+fn count(text: &str) -> Result<u64, String> {
+    at_least_1(text).map(|count| count as u64)
 }
 
 fn share(text: &str) -> Result<f64, String> {

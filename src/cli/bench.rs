@@ -34,13 +34,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECONDS", value_parser = at_least_0, default_value = "0.5")]
     warmup_s: f64,
     /// The fewest samples
-    #[arg(long, value_name = "N", value_parser = at_least_1(), default_value = "5")]
+    #[arg(long, value_name = "N", value_parser = at_least_1, default_value = "5")]
     min_reps: usize,
     /// The most samples, unless --min-reps asks for more
-    #[arg(long, value_name = "N", value_parser = at_least_1(), default_value = "400")]
+    #[arg(long, value_name = "N", value_parser = at_least_1, default_value = "400")]
     max_reps: usize,
     /// Steps a sample, after which the device is waited for
-    #[arg(long, value_name = "N", value_parser = at_least_1(), default_value = "1")]
+    #[arg(long, value_name = "N", value_parser = at_least_1, default_value = "1")]
     sync_every: usize,
     /// The learning rate of plain gradient descent; 2 makes the losses tell wrong gradients
     #[arg(long, value_name = "RATE", value_parser = at_least_0, default_value = "0.01")]

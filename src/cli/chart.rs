@@ -43,6 +43,8 @@ pub(crate) struct Chart {
     pub(crate) logarithmic: bool,
     /// Where x counts rows: their labels.
     pub(crate) x_labels: Option<Vec<String>>,
+    /// Whether x begins at 0 whatever the first point.
+    pub(crate) x_from_0: bool,
     pub(crate) bands: Vec<Band>,
     pub(crate) lines: Vec<Line>,
 }
@@ -130,6 +132,7 @@ impl Chart {
 
     fn x_axis(&self) -> Axis {
         let (from, until) = extent(self.lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x));
+        let from = if self.x_from_0 { 0.0 } else { from };
         let ticks = match &self.x_labels {
             None => round_ticks(from, until, 9),
             Some(labels) => {
@@ -153,11 +156,11 @@ impl Chart {
             return Axis { from, until, ticks: logarithmic_ticks(from, until) };
         }
         let (from, until) = extent(values);
-        let ticks = round_ticks(from, until, 6);
-        // The names of the bands need room above the lines.
-        let head = if self.bands.is_empty() { 0.05 } else { 0.12 };
-        let from = if from < 0.0 { from - 0.05 * (until - from) } else { from - 0.03 * (until - from) };
-        Axis { from, until: until + head * (until - from), ticks }
+        let span = until - from;
+        // Where 0 is not far off, the axis shows it. The names of the bands need room above the lines.
+        let from = if (0.0..0.5 * span).contains(&from) { 0.0 } else { from - 0.05 * span };
+        let until = until + if self.bands.is_empty() { 0.05 } else { 0.12 } * span;
+        Axis { from, until, ticks: round_ticks(from, until, 6) }
     }
 }
 

@@ -4,8 +4,8 @@ use bptt::wgpu::{self, AdapterInfo, DeviceType, Limits};
 use bptt::{Cpu, Error, Result};
 
 /// How to come by a driver.
-pub(crate) const DRIVER: &str = "for a GPU install its vendor's Vulkan driver (a software one: apt-get install \
-                                 mesa-vulkan-drivers); `bptt devices` lists what is found";
+pub(crate) const DRIVER: &str =
+    "for a GPU install its vendor's Vulkan driver, for a software one: apt-get install mesa-vulkan-drivers";
 
 /// A device that is ready to work.
 pub(crate) enum Device {
@@ -81,9 +81,11 @@ fn pick(asked: &str, adapters: &[&AdapterInfo]) -> Result<Pick> {
             (Some(index), _) => Pick::Gpu(index),
             (None, Some(info)) => {
                 let name = &info.name;
-                Pick::Cpu(Some(format!("the only GPU is a software driver ({name}), which is slower; {DRIVER}")))
+                Pick::Cpu(Some(format!(
+                    "no GPU but a software driver, {name}, which is slower than this path\n{DRIVER}"
+                )))
             }
-            (None, None) => Pick::Cpu(Some(format!("no GPU driver answers; {DRIVER}"))),
+            (None, None) => Pick::Cpu(Some(format!("no GPU driver answers\n{DRIVER}"))),
         }),
         "gpu" => match best(true) {
             Some(index) => Ok(Pick::Gpu(index)),

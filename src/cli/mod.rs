@@ -17,12 +17,17 @@ mod train;
 
 use std::process::ExitCode;
 
+use bptt::Error;
 use clap::{Parser, Subcommand};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
-#[command(name = "bptt", version, max_term_width = 100)]
+#[command(name = "bptt", version, max_term_width = 110, disable_help_flag = true)]
 struct Program {
+    /// Print help
+    // The short form of clap's two: one line a flag.
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,14 +46,34 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let result = match Program::parse().command {
         Command::Train(args) => train::train(&args),
-        Command::Bench(args) => bench::bench(&args),
-        Command::Devices => devices::devices(),
+        Command::Bench(args) => bench::bench(&args).map_err(Failure::from),
+        Command::Devices => devices::devices().map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+        Err(failure) => {
+            eprintln!("error: {}", failure.error);
+            ExitCode::from(failure.code)
         }
+    }
+}
+
+/// An error with its exit code.
+struct Failure {
+    code: u8,
+    error: Error,
+}
+
+impl Failure {
+    /// An error in what was asked for; a file that cannot be read is none.
+    fn usage(error: Error) -> Self {
+        let code = if matches!(error, Error::Io { .. } | Error::Data { .. }) { 1 } else { 2 };
+        Self { code, error }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { code: 1, error }
     }
 }

@@ -14,7 +14,13 @@ pub(crate) struct Baseline {
 }
 
 /// The training loss, the validation loss and the baseline. `per_epoch`: x counts epochs of so many steps.
-pub(crate) fn loss(history: &[Metrics], per_epoch: Option<u64>, baseline: Option<&Baseline>) -> String {
+pub(crate) fn loss(
+    title: String,
+    y_name: &str,
+    history: &[Metrics],
+    per_epoch: Option<u64>,
+    baseline: Option<&Baseline>,
+) -> String {
     let x = |step: f64| per_epoch.map_or(step, |steps| step / steps as f64);
     let bins = |size: usize| {
         let middle = |bin: &[Metrics]| {
@@ -28,7 +34,7 @@ pub(crate) fn loss(history: &[Metrics], per_epoch: Option<u64>, baseline: Option
     let mean = match per_epoch.filter(|steps| *steps > 1 && history.len() as u64 >= 4 * steps) {
         Some(steps) => ("training, mean of an epoch".to_owned(), steps as usize),
         None => {
-            let size = history.len().div_ceil(60).max(1);
+            let size = rounded_up(history.len().div_ceil(80));
             (if size > 1 { format!("training, mean of {size} steps") } else { "training".into() }, size)
         }
     };
@@ -38,21 +44,28 @@ pub(crate) fn loss(history: &[Metrics], per_epoch: Option<u64>, baseline: Option
         lines.insert(0, line("each step", "faint", bins(history.len().div_ceil(POINTS))));
     }
     if let (Some(baseline), Some(last)) = (baseline, history.last()) {
-        lines.push(line(&baseline.name, "thin", vec![(x(1.0), baseline.loss), (x(last.step as f64), baseline.loss)]));
+        lines.push(line(&baseline.name, "thin", vec![(0.0, baseline.loss), (x(last.step as f64), baseline.loss)]));
     }
     lines.retain(|line| !line.points.is_empty());
     let values = || lines.iter().flat_map(|line| &line.points).map(|(_, loss)| *loss);
     let (least, most) = values().fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), v| (a.min(v), b.max(v)));
     Chart {
-        title: "Loss".into(),
+        title,
         x_name: if per_epoch.is_some() { "epoch" } else { "step" }.into(),
-        y_name: "loss".into(),
+        y_name: y_name.into(),
         logarithmic: least > 0.0 && most > 6.0 * least,
         x_labels: None,
+        x_from_0: true,
         bands: Vec::new(),
         lines,
     }
     .svg()
+}
+
+/// 1, 2 or 5 times a power of ten.
+fn rounded_up(count: usize) -> usize {
+    let power = 10usize.pow(count.max(1).ilog10());
+    [1, 2, 5, 10].map(|factor| factor * power).into_iter().find(|size| *size >= count).unwrap_or(count)
 }
 
 /// Truth, forecast and naive forecast over the rows after training.
@@ -97,6 +110,7 @@ impl Forecast<'_> {
             y_name: self.name.into(),
             logarithmic: false,
             x_labels: self.positions.is_none().then(|| self.labels.to_vec()),
+            x_from_0: false,
             bands: bands.collect(),
             lines,
         }

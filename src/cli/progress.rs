@@ -8,15 +8,22 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::folder::{Folder, Growing};
 
+/// How long a run is to be.
+pub(crate) struct Plan {
+    pub(crate) steps: u64,
+    /// Where the length was told in epochs.
+    pub(crate) epochs: Option<u64>,
+    /// Steps between two lines of `timings.jsonl`.
+    pub(crate) timed_every: u64,
+}
+
 /// Draws the bar, where stderr is a terminal, and writes `metrics.jsonl` and `timings.jsonl`.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
     /// Sequences in the first n steps, for n = step.
     sequences: Box<dyn Fn(u64) -> u64>,
-    epochs: u64,
-    steps: u64,
-    timed_every: u64,
+    plan: Plan,
     val_loss: Option<f64>,
     metrics: Growing,
     timings: Growing,
@@ -25,19 +32,17 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a run of `steps` steps and `epochs` epochs; `sequences` tells how many sequences its first n steps take.
+    /// `sequences` tells how many sequences the first n steps take; `quiet`: no bar.
     pub(crate) fn new(
         folder: &Folder,
-        steps: u64,
-        epochs: u64,
+        plan: Plan,
         sequences: impl Fn(u64) -> u64 + 'static,
-        timed_every: u64,
         quiet: bool,
     ) -> Result<Self> {
         let bar = match quiet {
             true => ProgressBar::hidden(),
             // indicatif itself draws nothing where stderr is no terminal.
-            false => ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(12)),
+            false => ProgressBar::with_draw_target(Some(plan.steps), ProgressDrawTarget::stderr_with_hz(12)),
         };
         let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = write!(out, "{:#}", HumanDuration(Duration::from_secs(state.eta().as_secs())));
@@ -49,9 +54,7 @@ impl Progress {
             bar,
             started: Instant::now(),
             sequences: Box::new(sequences),
-            epochs,
-            steps,
-            timed_every,
+            plan,
             val_loss: None,
             metrics: folder.begin("metrics.jsonl")?,
             timings: folder.begin("timings.jsonl")?,
@@ -80,7 +83,7 @@ impl Observer for Progress {
         self.history.push(*metrics);
         self.metrics.append(&line(metrics)?)?;
         let (seconds, rate) = self.pace(metrics.step);
-        if metrics.step.is_multiple_of(self.timed_every) || metrics.step == self.steps {
+        if metrics.step.is_multiple_of(self.plan.timed_every) || metrics.step == self.plan.steps {
             let timing = serde_json::json!({
                 "step": metrics.step, "epoch": metrics.epoch, "seconds": seconds, "sequences_per_second": rate,
             });
@@ -88,14 +91,12 @@ impl Observer for Progress {
         }
         if !self.bar.is_hidden() {
             let validation = self.val_loss.map(|loss| format!("  validation {}", short(loss))).unwrap_or_default();
-            self.bar.set_message(format!(
-                "epoch {}/{}  loss {}{validation}  norm {}  {} seq/s",
-                metrics.epoch,
-                self.epochs,
-                short(metrics.loss),
-                short(metrics.grad_norm),
-                grouped(rate as u64),
-            ));
+            let place = match self.plan.epochs {
+                Some(epochs) => format!("epoch {}/{epochs}", metrics.epoch),
+                None => format!("step {}/{}", grouped(metrics.step), grouped(self.plan.steps)),
+            };
+            let (loss, norm, rate) = (short(metrics.loss), short(metrics.grad_norm), grouped(rate as u64));
+            self.bar.set_message(format!("{place}  loss {loss}{validation}  norm {norm}  {rate} seq/s"));
             self.bar.set_position(metrics.step);
         }
         Ok(())

@@ -47,7 +47,7 @@ impl SeriesTask {
         let series = Series::from_csv(&text, &path, &target)?;
         settings.target = Some(target);
         let in_file = |error| in_file(&path, error);
-        let split = split(&series, settings).map_err(in_file)?;
+        let split = split(&series, settings, &path)?;
         let scaling = Scaling::fit(&series.values[..split.train.end]).map_err(in_file)?;
         let scaled: std::sync::Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
         let windows = |targets: Range<usize>| Windows::new(scaled.clone(), settings.window, targets);
@@ -182,14 +182,19 @@ impl Task for SeriesTask {
     }
 }
 
-fn split(series: &Series, settings: &SeriesSettings) -> Result<Split> {
-    match (&settings.train_until, settings.split) {
+fn split(series: &Series, settings: &SeriesSettings, path: &Path) -> Result<Split> {
+    let split = match (&settings.train_until, settings.split) {
         (Some(until), _) => {
-            let train_end = series.rows_until(until)?;
-            Split::at(series.len(), settings.window, train_end, settings.validation.unwrap_or_default())
+            let rows = series.rows_until(until).map_err(|error| in_flag("--train-until", "data.train_until", error))?;
+            Split::at(series.len(), settings.window, rows, settings.validation.unwrap_or_default())
         }
-        (None, shares) => Split::shares(series.len(), settings.window, shares.unwrap_or([0.7, 0.15, 0.15])),
-    }
+        (None, shares) => {
+            let shares = shares.unwrap_or([0.7, 0.15, 0.15]);
+            Split::check_shares(shares).map_err(|error| in_flag("--split", "data.split", error))?;
+            Split::shares(series.len(), settings.window, shares)
+        }
+    };
+    split.map_err(|error| in_file(path, error))
 }
 
 /// The second of two columns; with more of them the target has to be named.
@@ -209,6 +214,13 @@ fn in_file(path: &Path, error: Error) -> Error {
             place: format!(", {what}"),
             message: format!("expected {expected}, got {got}"),
         },
+        other => other,
+    }
+}
+
+fn in_flag(flag: &str, key: &str, error: Error) -> Error {
+    match error {
+        Error::Value { expected, got, .. } => Error::Value { what: format!("{flag} ({key})"), expected, got },
         other => other,
     }
 }

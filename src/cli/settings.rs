@@ -130,7 +130,7 @@ impl Settings {
                 validate_every: synthetic.then_some(100),
                 keep: Keep::Last,
             },
-            optimizer: Optimizer::adam(if synthetic { 2e-3 } else { 5e-3 }).clip_norm(1.0),
+            optimizer: Optimizer::adam(5e-3).clip_norm(1.0),
         }
     }
 
@@ -148,7 +148,7 @@ impl Settings {
         if let Some(task) = args.task {
             let length = match task {
                 TaskName::Adding => 50,
-                TaskName::Copy => 20,
+                TaskName::Copy => 10,
             };
             let settings = SyntheticSettings { length, train: 100_000, validation: 1000, test: 1000 };
             self.data = match task {

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use bptt::data::Examples;
 use bptt::train::{Metrics, Outcome, run};
-use bptt::{Backend, Engine, Error, Head, Layout, Result, Trainer, TrainerOptions};
+use bptt::{Backend, Engine, Error, Head, Layout, Loss, Result, Trainer, TrainerOptions};
 use serde_json::{Map, Value, json};
 
+use super::Failure;
 use super::args::TrainArgs;
 use super::device::{self, Chosen, Device};
 use super::devices::bytes;
 use super::folder::Folder;
 use super::pictures::{self, Baseline};
-use super::progress::{Progress, grouped, short};
+use super::progress::{Plan, Progress, grouped, short};
 use super::series_task::SeriesTask;
 use super::settings::{DataSettings, Settings};
 use super::synthetic_task::SyntheticTask;
@@ -43,18 +44,25 @@ pub(crate) struct Results {
     pub(crate) files: Vec<(&'static str, String)>,
 }
 
-pub(crate) fn train(args: &TrainArgs) -> Result<()> {
-    let mut settings = Settings::resolve(args)?;
+pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
+    let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
     match settings.data.clone() {
         DataSettings::Series(mut series) => {
             let task = SeriesTask::load(&mut series)?;
             settings.data = DataSettings::Series(series);
-            on_device(args, settings, &task)
+            on_device(args, settings, &task)?;
         }
-        DataSettings::Adding(task) => on_device(args, settings.clone(), &SyntheticTask::adding(&task, settings.seed)?),
-        DataSettings::Copy(task) => on_device(args, settings.clone(), &SyntheticTask::copying(&task, settings.seed)?),
+        DataSettings::Adding(data) => {
+            let task = SyntheticTask::adding(&data, settings.seed)?;
+            on_device(args, settings, &task)?;
+        }
+        DataSettings::Copy(data) => {
+            let task = SyntheticTask::copying(&data, settings.seed)?;
+            on_device(args, settings, &task)?;
+        }
     }
+    Ok(())
 }
 
 fn on_device(args: &TrainArgs, mut settings: Settings, task: &impl Task) -> Result<()> {
@@ -94,7 +102,7 @@ async fn on_backend<B: Backend>(
         }
     };
     say(heading("device", &backend.describe()));
-    chosen.note.iter().for_each(|note| say(heading("", note)));
+    chosen.note.iter().flat_map(|note| note.lines()).for_each(|line| say(heading("", line)));
     for (index, line) in task.describe().iter().enumerate() {
         say(heading(if index == 0 { "data" } else { "" }, line));
     }
@@ -107,14 +115,17 @@ async fn on_backend<B: Backend>(
     let (examples, batch) = (task.training().len() as u64, settings.training.batch as u64);
     let sequences = move |step: u64| step / per_epoch * examples + (step % per_epoch * batch).min(examples);
     let every = options.validate_every.unwrap_or(per_epoch);
-    let mut progress = Progress::new(&folder, steps, steps.div_ceil(per_epoch), sequences, every, args.json)?;
+    let epochs = settings.training.epochs;
+    let mut progress = Progress::new(&folder, Plan { steps, epochs, timed_every: every }, sequences, args.json)?;
     let outcome = run(&mut trainer, task.training(), task.validation(), &options, &mut progress).await;
     let pace = progress.pace(steps);
     let history = progress.finish()?;
-    let by_epoch = settings.training.epochs.map(|_| per_epoch);
+    let by_epoch = epochs.map(|_| per_epoch);
     let baseline = task.baseline().filter(|_| task.validation().is_some());
     if !history.is_empty() {
-        folder.write("loss.svg", pictures::loss(&history, by_epoch, baseline.as_ref()).as_bytes())?;
+        let (title, of) = (format!("{}, {}", task.name(), settings.model.cell.name()), loss_name(task.head().loss));
+        let picture = pictures::loss(title, of, &history, by_epoch, baseline.as_ref());
+        folder.write("loss.svg", picture.as_bytes())?;
     }
     // After an error of a step too: the trainer then holds the last good weights.
     folder.write("model.safetensors", &trainer.state_dict().await?.to_safetensors()?)?;
@@ -124,7 +135,7 @@ async fn on_backend<B: Backend>(
     for (name, contents) in &results.files {
         folder.write(name, contents.as_bytes())?;
     }
-    say(describe_outcome(&outcome, steps, pace));
+    say(describe_outcome(&outcome, &history, every, pace));
     say(String::new());
     results.lines.iter().for_each(|line| say(line.clone()));
     say(String::new());
@@ -152,7 +163,7 @@ fn heading(name: &str, text: &str) -> String {
 
 fn describe_model(settings: &Settings, task: &impl Task, parameters: u64) -> String {
     let model = &settings.model;
-    let cell = format!("{:?}", model.cell).to_lowercase();
+    let cell = model.cell.name();
     let activation = model.activation.map(|f| format!(" ({f:?})").to_lowercase()).unwrap_or_default();
     let layers = if model.layers > 1 { format!(", {} layers", model.layers) } else { String::new() };
     let directions = if model.bidirectional { ", both directions" } else { "" };
@@ -174,25 +185,36 @@ fn describe_training(settings: &Settings, steps: u64, per_epoch: u64) -> String 
     format!("{length}, batch {}, {rule} {rate}{clip}, seed {}", training.batch, settings.seed)
 }
 
-fn describe_outcome(outcome: &Outcome, steps: u64, (seconds, rate): (f64, f64)) -> String {
+fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, (seconds, rate): (f64, f64)) -> String {
     let last = &outcome.last;
+    // One batch says little: the mean since the validation before.
+    let recent = &history[history.len().saturating_sub(every as usize)..];
+    let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
+    let over = if recent.len() > 1 { format!(" over the last {} steps", recent.len()) } else { String::new() };
     let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
     let best = outcome.best.filter(|best| best.step < last.step);
-    let best = best.map(|best| format!(" (lowest {} after step {})", short(best.val_loss), grouped(best.step)));
-    let (steps, loss, rate) = (grouped(steps), short(last.loss), grouped(rate as u64));
-    let best = best.unwrap_or_default();
-    heading("done", &format!("{steps} steps in {seconds:.1} s, {rate} sequences/s\n"))
-        + &heading("loss", &format!("{loss}{validation}{best}"))
+    let best = best.map(|best| format!(", at its lowest {} after step {}", short(best.val_loss), grouped(best.step)));
+    let (steps, rate) = (grouped(last.step), grouped(rate as u64));
+    let done = heading("done", &format!("{steps} steps in {seconds:.1} s, {rate} sequences/s\n"));
+    done + &heading("loss", &format!("{}{over}{validation}{}", short(mean), best.unwrap_or_default()))
 }
 
-/// The run's files in the order of their making, which is that of the walk above.
+fn loss_name(loss: Loss) -> &'static str {
+    match loss {
+        Loss::SquaredError => "squared error",
+        Loss::BinaryCrossEntropy => "binary cross-entropy",
+        Loss::CrossEntropy => "cross-entropy",
+    }
+}
+
+/// The run's files by name.
 fn files(folder: &Folder) -> Result<String> {
     let path = folder.path();
     let entries = std::fs::read_dir(path).map_err(super::folder::io_error(path))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    Ok(heading("files", &format!("{}: {}", path.display(), names.join("  "))))
+    Ok(heading("files", &names.join(" ")))
 }
 
 fn stopped(error: Error, history: &[Metrics], path: &Path) -> Error {

@@ -46,11 +46,11 @@ impl Series {
     /// # Errors
     /// [`Error::Value`] where the labels do not ascend, or where `until` is no number among numbers.
     pub fn rows_until(&self, until: &str) -> Result<usize> {
-        let what = || format!("the end {until:?} of the training part");
+        let what = "the last label of the training part";
         if let Some(positions) = self.positions() {
             let last = until.trim().parse::<f64>().map_err(|_| {
                 let expected = format!("a number, as all of column {:?}", self.label_name);
-                Error::value(what(), expected, format!("{until:?}"))
+                Error::value(what, expected, format!("{until:?}"))
             })?;
             return Ok(positions.partition_point(|position| *position <= last));
         }
@@ -59,7 +59,7 @@ impl Series {
                 format!("column {:?} in ascending order", self.label_name),
                 format!("{:?} after {:?} in row {}", self.labels[row + 1], self.labels[row], row + 2),
             );
-            return Err(Error::value(what(), expected, got));
+            return Err(Error::value(what, expected, got));
         }
         Ok(self.labels.partition_point(|label| label.as_str() <= until))
     }
@@ -133,14 +133,20 @@ impl Split {
     /// # Errors
     /// [`Error::Value`] where they do not, where one is negative, or where none is left to train on.
     pub fn shares(rows: usize, window: usize, shares: [f64; 3]) -> Result<Self> {
+        Self::check_shares(shares)?;
+        let targets = rows.saturating_sub(window) as f64;
+        let end = |share: f64| window + (share * targets).round() as usize;
+        Self::new(rows, window, end(shares[0]), end(shares[0] + shares[1]))
+    }
+
+    /// Refuses shares that are negative or do not add up to 1.
+    pub fn check_shares(shares: [f64; 3]) -> Result<()> {
         let sum: f64 = shares.iter().sum();
         if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || (sum - 1.0).abs() > 1e-6 {
             let got = format!("{}, {}, {}", shares[0], shares[1], shares[2]);
             return Err(Error::value("the split", "three shares of at least 0 that add up to 1", got));
         }
-        let targets = rows.saturating_sub(window) as f64;
-        let end = |share: f64| window + (share * targets).round() as usize;
-        Self::new(rows, window, end(shares[0]), end(shares[0] + shares[1]))
+        Ok(())
     }
 
     fn new(rows: usize, window: usize, train_end: usize, validation_end: usize) -> Result<Self> {
