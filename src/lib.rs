@@ -2,13 +2,14 @@
 mod backend;
 mod batch;
 mod cpu;
+pub mod data;
 mod elementary;
 mod error;
 pub mod gpu;
 pub mod model;
 mod optim;
 mod real;
-mod train;
+pub mod train;
 
 pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};

@@ -61,6 +61,7 @@ impl Rule {
 
 /// A rule with its rate, weight decay and clipping.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Optimizer {
     /// The rule.
     pub rule: Rule,

@@ -1,0 +1,129 @@
+//! The work that `bptt bench` times: a network, its batch and its weights, all from an integer hash, so that any program
+//! in any language can start from the same bits.
+
+use bptt::ndarray::{Array2, Array3, ArrayD};
+use bptt::{Activation, At, Batch, Cell, Head, Input, Layout, Loss, Model, Recurrent, Sequence, StateDict, Targets};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::args::CellName;
+
+/// The sizes by their names; C is a character model, whose input is one of I tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum Size {
+    /// B 16, T 32, I 32, H 64, O 32
+    S,
+    /// B 64, T 128, I 128, H 256, O 128
+    M,
+    /// B 128, T 128, I 256, H 1024, O 256
+    L,
+    /// B 32, T 64, 96 tokens, H 512, O 96
+    C,
+}
+
+/// B, T, I, H, O.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes {
+    pub(crate) rows: usize,
+    pub(crate) steps: usize,
+    pub(crate) inputs: usize,
+    pub(crate) hidden: usize,
+    pub(crate) outputs: usize,
+}
+
+pub(crate) struct Work {
+    pub(crate) model: Model,
+    pub(crate) weights: StateDict,
+    pub(crate) batch: Batch,
+    /// Nominal operations of a training step: forward 2·T·B·(I·G·H + H·G·H + H·O), backward twice that.
+    pub(crate) operations: f64,
+}
+
+impl Size {
+    pub(crate) fn sizes(self) -> Sizes {
+        let [rows, steps, inputs, hidden, outputs] = match self {
+            Size::S => [16, 32, 32, 64, 32],
+            Size::M => [64, 128, 128, 256, 128],
+            Size::L => [128, 128, 256, 1024, 256],
+            Size::C => [32, 64, 96, 512, 96],
+        };
+        Sizes { rows, steps, inputs, hidden, outputs }
+    }
+}
+
+impl Work {
+    /// One layer, a head at every step, softmax cross-entropy; the weights uniform in ±1/√H.
+    pub(crate) fn new(cell: CellName, size: Size) -> Self {
+        let Sizes { rows, steps, inputs, hidden, outputs } = size.sizes();
+        let cell = match cell {
+            CellName::Rnn => Cell::Rnn(Activation::Tanh),
+            CellName::Lstm => Cell::Lstm,
+            CellName::Gru => Cell::Gru,
+        };
+        let head = Head::new(outputs, Loss::CrossEntropy, At::Every);
+        let model = Model::new(Recurrent::new(cell, inputs, hidden), head);
+        let bound = 1.0 / (hidden as f64).sqrt();
+        // The layout's order is the hash's: W_ih, W_hh, b_ih, b_hh, W_hy, b_y take the seeds 1 to 6.
+        let layout = Layout::new(&model);
+        let weights = layout.tensors().iter().zip(1..).map(|(tensor, seed)| {
+            let mut values = uniform(seed, bound);
+            (
+                tensor.name.clone(),
+                ArrayD::from_shape_simple_fn(tensor.shape.as_slice(), || values.next().unwrap_or(0.0)),
+            )
+        });
+        let weights = weights.collect();
+        let mut input = hash(7);
+        let input = match size {
+            Size::C => {
+                let mut token = || input.next().unwrap_or(0) % inputs as u32;
+                Input::Tokens(Array2::from_shape_simple_fn((steps, rows), &mut token))
+            }
+            _ => {
+                let mut values = uniform(7, 1.0);
+                Input::Dense(Array3::from_shape_simple_fn((steps, rows, inputs), || values.next().unwrap_or(0.0)))
+            }
+        };
+        let mut classes = hash(8);
+        let classes = Array2::from_shape_simple_fn((steps, rows), || classes.next().unwrap_or(0) % outputs as u32);
+        let sequence = Sequence { input, lengths: None, resets: None, initial: None };
+        let gates = cell.gates() * hidden;
+        let products = (inputs + hidden) * gates + hidden * outputs;
+        let operations = 6.0 * (steps * rows) as f64 * products as f64;
+        Self { model, weights, batch: Batch::new(sequence, Targets::Classes(classes)), operations }
+    }
+}
+
+/// Wellons' `lowbias32` over 0, 1, 2, … from an offset that the seed sets.
+fn hash(seed: u32) -> impl Iterator<Item = u32> {
+    let offset = seed.wrapping_mul(0x9E37_79B9);
+    (0..=u32::MAX).map(move |i| {
+        let mut x = i.wrapping_add(offset);
+        x ^= x >> 16;
+        x = x.wrapping_mul(0x7FEB_352D);
+        x ^= x >> 15;
+        x = x.wrapping_mul(0x846C_A68B);
+        x ^ (x >> 16)
+    })
+}
+
+/// Uniform in ±`bound`, with 24 bits.
+fn uniform(seed: u32, bound: f64) -> impl Iterator<Item = f32> {
+    let bound = bound as f32;
+    hash(seed).map(move |bits| (((bits >> 8) as f32) * (1.0 / 16_777_216.0) * 2.0 - 1.0) * bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weights_begin_with_known_bits() {
+        let work = Work::new(CellName::Rnn, Size::S);
+        let first = work.weights.get("rnn.weight_ih_l0").map(|array| array.iter().take(2).copied().collect::<Vec<_>>());
+        let expected = uniform(1, 0.125).take(2).collect::<Vec<_>>();
+        assert_eq!(first, Some(expected));
+        assert_eq!(hash(1).next(), Some(33_350_994));
+    }
+}

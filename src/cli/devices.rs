@@ -1,0 +1,49 @@
+//! `bptt devices`.
+
+use bptt::{Backend, Cpu, Result};
+
+use super::device::{DRIVER, adapters};
+
+/// Lists the GPUs with what limits a network on them, and the CPU path.
+pub(crate) fn devices() -> Result<()> {
+    let found = adapters();
+    for (index, adapter) in found.iter().enumerate() {
+        let (info, limits) = (&adapter.info, &adapter.limits);
+        println!("{index:<5}{}", info.name);
+        println!("     {}, {}, {} {}", info.backend, kind(info.device_type), info.driver, info.driver_info);
+        println!(
+            "     a buffer {}, a storage binding {}, a workgroup {} invocations and {}",
+            bytes(limits.max_buffer_size),
+            bytes(limits.max_storage_buffer_binding_size),
+            limits.max_compute_invocations_per_workgroup,
+            bytes(u64::from(limits.max_compute_workgroup_storage_size)),
+        );
+    }
+    println!("{:<5}{}", "cpu", Cpu::new().describe());
+    if found.is_empty() {
+        println!("\nno GPU driver answers; {DRIVER}");
+    }
+    Ok(())
+}
+
+fn kind(kind: bptt::wgpu::DeviceType) -> &'static str {
+    use bptt::wgpu::DeviceType;
+    match kind {
+        DeviceType::DiscreteGpu => "discrete GPU",
+        DeviceType::IntegratedGpu => "integrated GPU",
+        DeviceType::VirtualGpu => "virtual GPU",
+        DeviceType::Cpu => "software driver on the CPU",
+        DeviceType::Other => "other",
+    }
+}
+
+/// Bytes in the largest binary unit that leaves a whole number or at least 10.
+pub(crate) fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let exponent = (count.max(1).ilog2() / 10) as usize;
+    let value = count as f64 / (1u64 << (10 * exponent)) as f64;
+    match value.fract() == 0.0 || value >= 100.0 {
+        true => format!("{value:.0} {}", units[exponent]),
+        false => format!("{value:.1} {}", units[exponent]),
+    }
+}

@@ -1,0 +1,240 @@
+//! The next value of a series, from a window of those before it.
+
+use std::fmt::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bptt::data::{Examples, SUNSPOTS, Scaling, Series, Split, Windows, columns};
+use bptt::train::{predict, rmse};
+use bptt::{At, Engine, Error, Head, Loss, Real, Result, Trainer};
+use serde_json::{Map, Value, json};
+
+use super::pictures::{Baseline, Forecast};
+use super::settings::{BUNDLED, SeriesSettings};
+use super::train::{Results, Task};
+
+pub(crate) struct SeriesTask {
+    file: String,
+    name: String,
+    series: Series,
+    split: Split,
+    scaling: Scaling,
+    window: usize,
+    training: Windows,
+    validation: Option<Windows>,
+    /// Validation and test: all that is forecast in the end.
+    after: Windows,
+}
+
+impl SeriesTask {
+    /// Reads the file of `settings`, and puts into them what they left open: the column and the file's digest.
+    pub(crate) fn load(settings: &mut SeriesSettings) -> Result<Self> {
+        let bundled = settings.csv == BUNDLED;
+        let path = if bundled { PathBuf::from("sunspots.csv") } else { PathBuf::from(&settings.csv) };
+        let text = match bundled {
+            true => SUNSPOTS.as_bytes().to_vec(),
+            false => std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?,
+        };
+        let digest: String = hmac_sha256::Hash::hash(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        if let Some(expected) = settings.sha256.replace(digest.clone()).filter(|expected| *expected != digest) {
+            let message = format!("expected the file of this run, SHA-256 {expected}, got one of {digest}");
+            return Err(Error::Data { path, place: String::new(), message });
+        }
+        let target = match &settings.target {
+            Some(target) => target.clone(),
+            None => the_only_column(&text, &path)?,
+        };
+        let series = Series::from_csv(&text, &path, &target)?;
+        settings.target = Some(target);
+        let in_file = |error| in_file(&path, error);
+        let split = split(&series, settings, &path)?;
+        let scaling = Scaling::fit(&series.values[..split.train.end]).map_err(in_file)?;
+        let scaled: std::sync::Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
+        let windows = |targets: Range<usize>| Windows::new(scaled.clone(), settings.window, targets);
+        let validation = Some(split.validation.clone()).filter(|targets| !targets.is_empty());
+        Ok(Self {
+            file: if bundled { "bundled".into() } else { settings.csv.clone() },
+            name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
+            training: windows(split.train.clone())?,
+            validation: validation.map(windows).transpose()?,
+            after: windows(split.train.end..series.len())?,
+            window: settings.window,
+            series,
+            split,
+            scaling,
+        })
+    }
+
+    /// `1921–1955`.
+    fn span(&self, rows: &Range<usize>) -> String {
+        match rows.is_empty() {
+            true => "none".into(),
+            false => format!("{}–{}", self.series.labels[rows.start], self.series.labels[rows.end - 1]),
+        }
+    }
+
+    /// The root mean squared errors over rows after training: of `forecast`, which begins there, and of the last value.
+    fn errors(&self, forecast: &[f64], rows: &Range<usize>) -> (f64, f64) {
+        let (values, first) = (&self.series.values, self.split.train.end);
+        let network = rmse(rows.clone().map(|row| (forecast[row - first], values[row])));
+        (network, self.naive(rows))
+    }
+
+    fn naive(&self, rows: &Range<usize>) -> f64 {
+        rmse(rows.clone().map(|row| (self.series.values[row - 1], self.series.values[row])))
+    }
+
+    fn table(&self, forecast: &[f64]) -> String {
+        let values = &self.series.values;
+        let mut csv = csv_line([&self.series.label_name, "truth", "forecast", "last_value"]);
+        for (row, forecast) in (self.split.train.end..).zip(forecast) {
+            let numbers = [values[row], *forecast, values[row - 1]].map(|value| value.to_string());
+            csv.push_str(&csv_line([&self.series.labels[row], &numbers[0], &numbers[1], &numbers[2]]));
+        }
+        csv
+    }
+}
+
+impl Task for SeriesTask {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let (series, split) = (&self.series, &self.split);
+        let all = 0..series.len();
+        let (name, column, file, rows) = (&self.name, &series.name, &self.file, series.len());
+        let mut parts = format!("training {} ({})", self.span(&split.train), split.train.len());
+        for (part, rows) in [("validation", &split.validation), ("test", &split.test)] {
+            if !rows.is_empty() {
+                let _ = write!(parts, ", {part} {} ({})", self.span(rows), rows.len());
+            }
+        }
+        vec![
+            format!("{name} ({file}), column {column}, {} {}, {rows} rows", series.label_name, self.span(&all)),
+            format!("windows of {}, one step ahead: {parts}", self.window),
+        ]
+    }
+
+    fn input_size(&self) -> usize {
+        1
+    }
+
+    fn head(&self) -> Head {
+        Head::new(1, Loss::SquaredError, At::Last)
+    }
+
+    fn training(&self) -> &dyn Examples {
+        &self.training
+    }
+
+    fn validation(&self) -> Option<&dyn Examples> {
+        self.validation.as_ref().map(|windows| windows as &dyn Examples)
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        let rmse = self.naive(&self.split.validation) / self.scaling.deviation;
+        Some(Baseline { name: "last value, validation".into(), loss: rmse * rmse })
+    }
+
+    async fn results<E: Engine>(&self, trainer: &mut Trainer<E>, rows: usize) -> Result<Results> {
+        let mut results = Results { lines: Vec::new(), summary: Map::new(), files: Vec::new() };
+        if self.after.is_empty() {
+            results.lines.push("every row was trained on: nothing is left to test".into());
+            return Ok(results);
+        }
+        let predictions = predict(trainer, &self.after, rows).await?;
+        let forecast: Vec<f64> = predictions.iter().map(|value| self.scaling.unscale(value.to_wide())).collect();
+        let (validation, test) = (&self.split.validation, &self.split.test);
+        let both = self.split.train.end..self.series.len();
+        let mut parts = vec![("validation", "validation", validation), ("test", "test", test)];
+        if !validation.is_empty() && !test.is_empty() {
+            parts.push(("both", "after_training", &both));
+        }
+        parts.retain(|(_, _, rows)| !rows.is_empty());
+        let width = parts.iter().map(|(_, _, rows)| self.span(rows).chars().count()).max().unwrap_or_default();
+        let unit = &self.series.name;
+        results.lines.push(format!("{:<12}{:width$}  {:>10}  {:>10}", "RMSE", "", "network", "last value"));
+        for (name, key, rows) in &parts {
+            let (network, naive) = self.errors(&forecast, rows);
+            let span = self.span(rows);
+            results.lines.push(format!("{name:<12}{span:width$}  {:>10}  {:>10}", four(network), four(naive)));
+            let ends = [rows.start, rows.end - 1].map(|row| self.series.labels[row].clone());
+            let value = json!({"from": ends[0], "until": ends[1], "rmse": network, "naive_rmse": naive});
+            results.summary.insert((*key).into(), value);
+        }
+        results.lines.push(format!("in units of {unit}; the last value is the forecast that tomorrow is as today"));
+        let picture = Forecast {
+            title: format!("{unit}, one step ahead"),
+            name: unit,
+            label_name: &self.series.label_name,
+            positions: self.series.positions(),
+            labels: &self.series.labels,
+            truth: &self.series.values,
+            first: both.start,
+            forecast: &forecast,
+            parts: parts.iter().filter(|part| part.0 != "both").map(|(name, _, rows)| (*name, rows.start)).collect(),
+        };
+        results.files.push(("forecast.svg", picture.svg()));
+        results.files.push(("forecast.csv", self.table(&forecast)));
+        results.summary.insert("unit".into(), Value::String(unit.clone()));
+        Ok(results)
+    }
+}
+
+fn split(series: &Series, settings: &SeriesSettings, path: &Path) -> Result<Split> {
+    let split = match (&settings.train_until, settings.split) {
+        (Some(until), _) => {
+            let rows = series.rows_until(until).map_err(|error| in_flag("--train-until", "data.train_until", error))?;
+            Split::at(series.len(), settings.window, rows, settings.validation.unwrap_or_default())
+        }
+        (None, shares) => {
+            let shares = shares.unwrap_or([0.7, 0.15, 0.15]);
+            Split::check_shares(shares).map_err(|error| in_flag("--split", "data.split", error))?;
+            Split::shares(series.len(), settings.window, shares)
+        }
+    };
+    split.map_err(|error| in_file(path, error))
+}
+
+/// The second of two columns; with more of them the target has to be named.
+fn the_only_column(text: &[u8], path: &Path) -> Result<String> {
+    let mut names = columns(text, path)?;
+    if names.len() == 2 {
+        return Ok(names.remove(1));
+    }
+    let message = format!("expected --target COLUMN, one of {}", names.join(", "));
+    Err(Error::Data { path: path.into(), place: String::new(), message })
+}
+
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Value { what, expected, got } => Error::Data {
+            path: path.into(),
+            place: format!(", {what}"),
+            message: format!("expected {expected}, got {got}"),
+        },
+        other => other,
+    }
+}
+
+fn in_flag(flag: &str, key: &str, error: Error) -> Error {
+    match error {
+        Error::Value { expected, got, .. } => Error::Value { what: format!("{flag} ({key})"), expected, got },
+        other => other,
+    }
+}
+
+fn csv_line(fields: [&str; 4]) -> String {
+    let quoted = fields.map(|field| match field.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field.to_owned(),
+    });
+    quoted.join(",") + "\n"
+}
+
+/// Four digits that matter, or as many as stand before the point.
+fn four(value: f64) -> String {
+    let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
+    format!("{value:.*}", (3 - before).clamp(0, 8) as usize)
+}

@@ -1,0 +1,307 @@
+//! The program from outside: what it writes, what it repeats, and what it refuses.
+
+#![cfg(feature = "cli")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs `bptt` in `folder` on the CPU path.
+fn bptt(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bptt"));
+    command.current_dir(folder).args(arguments.split_whitespace());
+    command.output().unwrap()
+}
+
+/// A run of a few steps that must succeed, in the folder `out`.
+fn train(folder: &Path, out: &str, arguments: &str) -> String {
+    let output = bptt(folder, &format!("train --device cpu --out {out} {arguments}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs what must be refused with `code`, and every one of `parts` in the message; nothing may come to exist.
+#[track_caller]
+fn refused(folder: &Path, arguments: &str, code: i32, parts: &[&str]) {
+    let before = entries(folder);
+    let output = bptt(folder, arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+    assert!(stderr.starts_with("error: "), "{arguments}: {stderr}");
+    parts.iter().for_each(|part| assert!(stderr.contains(part), "{arguments}: {part:?} is not in {stderr:?}"));
+    assert_eq!(entries(folder), before, "{arguments}");
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let names = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap()
+}
+
+fn metrics(folder: &Path, run: &str) -> Vec<Value> {
+    let text = read(folder, &format!("{run}/metrics.jsonl"));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A folder with a small series, `s.csv`.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..60).map(|row| format!("{row},{:.3},x\n", (f64::from(row) * 0.7).sin() + 2.0)).collect();
+    std::fs::write(folder.path().join("s.csv"), format!("t,level,word\n{rows}")).unwrap();
+    folder
+}
+
+const TINY: &str = "--csv s.csv --target level --window 5 --hidden 4 --epochs 3 --batch 16";
+
+#[test]
+fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = bptt(folder.path(), "train --device cpu --epochs 2");
+    assert!(output.status.success());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    for part in ["1722–1920 (199)", "1921–1955 (35)", "1956–2008 (53)", "1,233 parameters", "33.42", "30.44"] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    let files = [
+        "config.toml",
+        "forecast.csv",
+        "forecast.svg",
+        "loss.svg",
+        "metrics.jsonl",
+        "model.safetensors",
+        "timings.jsonl",
+    ];
+    assert_eq!(entries(&folder.path().join("runs/sunspots-1")), files);
+    let output = bptt(folder.path(), "train --device cpu --epochs 1");
+    assert!(output.status.success());
+    assert_eq!(entries(&folder.path().join("runs")), ["sunspots-1", "sunspots-2"]);
+}
+
+#[test]
+fn the_weights_have_the_names_and_shapes_of_pytorch() {
+    let folder = folder();
+    train(folder.path(), "a", &format!("{TINY} --cell gru --layers 2 --bidirectional"));
+    let bytes = std::fs::read(folder.path().join("a/model.safetensors")).unwrap();
+    let weights = bptt::StateDict::from_safetensors(&bytes).unwrap();
+    assert_eq!(weights.get("rnn.weight_ih_l0").unwrap().shape(), [12, 1]);
+    assert_eq!(weights.get("rnn.weight_ih_l1_reverse").unwrap().shape(), [12, 8]);
+    assert_eq!(weights.get("head.weight").unwrap().shape(), [1, 8]);
+    assert_eq!(weights.get("head.bias").unwrap().shape(), [1]);
+}
+
+#[test]
+fn every_step_is_a_line_of_metrics_and_validation_is_null_where_it_was_not_measured() {
+    let folder = folder();
+    train(folder.path(), "a", TINY);
+    let lines = metrics(folder.path(), "a");
+    let keys = |line: &Value| line.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert!(lines.iter().all(|line| keys(line) == ["epoch", "grad_norm", "loss", "lr", "step", "val_loss"]));
+    let first = read(folder.path(), "a/metrics.jsonl");
+    assert!(first.starts_with("{\"step\":1,\"epoch\":1,\"loss\":"), "{first}");
+    // 55 targets, of which 38 or 39 train: three batches an epoch.
+    assert_eq!(
+        lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (1..=9).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        lines.iter().map(|line| line["epoch"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    );
+    for line in &lines {
+        assert_eq!(line["val_loss"].is_null(), line["step"].as_u64().unwrap() % 3 != 0);
+        assert!(line["loss"].is_f64() && line["grad_norm"].is_f64());
+    }
+}
+
+#[test]
+fn a_configuration_alone_repeats_its_run() {
+    let folder = folder();
+    let arguments = "--cell rnn --activation relu --init identity --optimizer rmsprop --lr 0.01 --clip 0.5 --seed 7";
+    train(folder.path(), "a", &format!("{TINY} {arguments} --keep best --micro-batch 6 --split 0.6,0.2,0.2"));
+    train(folder.path(), "b", "--config a/config.toml");
+    for file in ["metrics.jsonl", "model.safetensors", "config.toml", "forecast.csv"] {
+        let [a, b] = ["a", "b"].map(|run| std::fs::read(folder.path().join(run).join(file)).unwrap());
+        assert_eq!(a, b, "{file}");
+    }
+    for task in ["adding", "copy"] {
+        train(folder.path(), task, &format!("--task {task} --length 6 --steps 4 --validate-every 2 --hidden 4"));
+        train(folder.path(), &format!("{task}-2"), &format!("--config {task}/config.toml"));
+        let [a, b] = [task.to_owned(), format!("{task}-2")].map(|run| metrics(folder.path(), &run));
+        assert_eq!(a, b);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads_and_another_seed_others() {
+    let folder = folder();
+    train(folder.path(), "a", &format!("{TINY} --threads 1"));
+    train(folder.path(), "b", &format!("{TINY} --threads 3"));
+    train(folder.path(), "c", &format!("{TINY} --seed 2"));
+    let bytes = |run: &str, file: &str| std::fs::read(folder.path().join(run).join(file)).unwrap();
+    for file in ["metrics.jsonl", "model.safetensors"] {
+        assert_eq!(bytes("a", file), bytes("b", file));
+        assert_ne!(bytes("a", file), bytes("c", file));
+    }
+}
+
+#[test]
+fn flags_over_a_configuration_change_it() {
+    let folder = folder();
+    train(folder.path(), "a", TINY);
+    train(folder.path(), "b", "--config a/config.toml --cell gru --steps 2 --hidden 3");
+    let config = read(folder.path(), "b/config.toml");
+    assert!(config.contains("cell = \"gru\"") && config.contains("hidden = 3"), "{config}");
+    assert!(config.contains("steps = 2") && !config.contains("epochs"), "{config}");
+    assert!(config.contains("window = 5"), "{config}");
+}
+
+#[test]
+fn the_summary_is_one_line_of_json() {
+    let folder = folder();
+    let stdout = train(folder.path(), "a", &format!("{TINY} --json"));
+    assert_eq!(stdout.lines().count(), 1);
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(summary["test"]["rmse"].is_f64() && summary["test"]["naive_rmse"].is_f64(), "{summary}");
+    assert_eq!((summary["steps"].as_u64(), summary["run"].as_str()), (Some(9), Some("a")));
+}
+
+#[test]
+fn with_no_validation_the_test_is_all_that_follows_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let stdout = train(folder.path(), "a", "--epochs 1 --validation 0 --json");
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((summary["test"]["from"].as_str(), summary["test"]["until"].as_str()), (Some("1921"), Some("2008")));
+    assert!((summary["test"]["naive_rmse"].as_f64().unwrap() - 30.436).abs() < 1e-3);
+    assert!(metrics(folder.path(), "a").iter().all(|line| line["val_loss"].is_null()));
+}
+
+#[test]
+fn a_diverging_run_stops_with_its_last_good_weights() {
+    let folder = folder();
+    let arguments = "--cell rnn --activation relu --optimizer sgd --lr 1e30 --clip 0 --epochs 50";
+    let output =
+        bptt(folder.path(), &format!("train --device cpu --out a {TINY} {arguments}").replace("--epochs 3 ", ""));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("is not finite") && stderr.contains("a/model.safetensors"), "{stderr}");
+    let bytes = std::fs::read(folder.path().join("a/model.safetensors")).unwrap();
+    let weights = bptt::StateDict::from_safetensors(&bytes).unwrap();
+    assert!(weights.iter().all(|(_, array)| array.iter().all(|value| value.is_finite())));
+    assert!(!metrics(folder.path(), "a").is_empty());
+}
+
+#[test]
+fn an_existing_run_folder_is_never_overwritten() {
+    let folder = folder();
+    train(folder.path(), "a", TINY);
+    let before = read(folder.path(), "a/metrics.jsonl");
+    refused(folder.path(), &format!("train --device cpu --out a {TINY} --seed 9"), 1, &["--out a", "does not exist"]);
+    assert_eq!(read(folder.path(), "a/metrics.jsonl"), before);
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    refused(folder.path(), &format!("train --device cpu --out empty {TINY}"), 1, &["--out empty"]);
+}
+
+#[test]
+fn a_file_that_is_no_series_is_refused_by_row_and_column() {
+    let folder = folder();
+    let path = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
+    write("empty.csv", "");
+    write("head.csv", "t,v\n");
+    write("word.csv", "t,v\n1,2\n2,three\n");
+    write("gap.csv", "t,v\n1,2\n2,\n");
+    write("ragged.csv", "t,v\n1,2\n2\n");
+    write("short.csv", "t,v\n1,2\n2,3\n3,4\n");
+    write("flat.csv", &format!("t,v\n{}", "1,2\n".repeat(90)));
+    refused(path, "train --csv none.csv", 1, &["none.csv"]);
+    refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
+    refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
+    refused(path, "train --csv word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
+    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (line 3), column \"v\"", "a missing value"]);
+    refused(path, "train --csv ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
+    refused(path, "train --csv short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
+    refused(path, "train --csv flat.csv", 1, &["flat.csv", "values that differ"]);
+    refused(path, "train --csv s.csv --target depth", 1, &["s.csv", "\"depth\"", "t, level, word"]);
+    refused(path, "train --csv s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
+    refused(path, "train --csv s.csv", 1, &["--target", "t, level, word"]);
+    refused(path, "train --csv s.csv --target level --train-until soon", 1, &["--train-until", "a number"]);
+    refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 1, &["--split", "0.5, 0.6, 0.1"]);
+}
+
+#[test]
+fn what_has_no_meaning_is_refused_by_flag() {
+    let folder = folder();
+    let path = folder.path();
+    for flag in ["hidden", "layers", "window", "batch", "epochs", "steps", "micro-batch", "validate-every", "threads"] {
+        refused(path, &format!("train --{flag} 0"), 2, &[&format!("--{flag}"), "whole number from 1", "'0'"]);
+    }
+    refused(path, "train --epochs 3 --steps 4", 2, &["--epochs", "--steps"]);
+    refused(path, "train --task adding --csv s.csv", 2, &["--task", "--csv"]);
+    refused(path, "train --task adding --length 1", 1, &["adding", "at least 2"]);
+    refused(path, "train --lr -0.1", 2, &["--lr", "at least 0"]);
+    refused(path, "train --lr nan", 2, &["--lr"]);
+    refused(path, "train --validation 1.5", 2, &["--validation", "from 0 to 1"]);
+    refused(path, "train --split 0.5,0.5", 2, &["--split", "three shares"]);
+    refused(path, "train --cell transformer", 2, &["--cell", "rnn, lstm, gru"]);
+    refused(path, "train --activation relu --cell gru", 2, &["--activation", "rnn"]);
+    refused(path, "train --forget-bias 1 --cell rnn", 2, &["--forget-bias", "lstm"]);
+    refused(path, "train --bogus", 2, &["--bogus"]);
+    refused(path, "train --device abacus", 1, &["--device abacus", "auto, gpu, cpu"]);
+    refused(path, "train --device 99", 1, &["--device 99"]);
+    refused(path, "bench --cell lstm --size S --device abacus", 1, &["--device abacus"]);
+    refused(path, "bench --cell lstm --size XL", 2, &["--size", "S, M, L, C"]);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    let config = read(path, "a/config.toml");
+    let write = |name: &str, text: String| std::fs::write(path.join(name), text).unwrap();
+    write("key.toml", config.replace("hidden =", "hiden ="));
+    write("top.toml", format!("colour = \"red\"\n{config}"));
+    write("data.toml", config.replace("window =", "windows ="));
+    write("rule.toml", config.replace("beta1 =", "beta3 ="));
+    write("rate.toml", config.replace("learning_rate =", "rate ="));
+    write("zero.toml", config.replace("hidden = 4", "hidden = 0"));
+    write("both.toml", config.replace("epochs = 3", "epochs = 3\nsteps = 4"));
+    refused(path, "train --config none.toml", 1, &["none.toml"]);
+    refused(path, "train --config key.toml", 1, &["key.toml", "hiden"]);
+    refused(path, "train --config top.toml", 1, &["top.toml", "colour"]);
+    refused(path, "train --config data.toml", 1, &["data.toml", "windows"]);
+    refused(path, "train --config rule.toml", 1, &["rule.toml", "beta3"]);
+    refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
+    refused(path, "train --config zero.toml", 2, &["model.hidden", "at least 1"]);
+    refused(path, "train --config both.toml", 2, &["training.epochs", "training.steps"]);
+    write("s.csv", read(path, "s.csv") + "60,2.0,x\n");
+    refused(path, "train --config a/config.toml", 1, &["s.csv", "SHA-256"]);
+}
+
+#[test]
+fn the_bench_starts_from_the_same_bits_as_its_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [("rnn", 3.478_362, 3.284_748), ("lstm", 3.468_654, 3.440_863), ("gru", 3.468_476, 3.409_337)];
+    for (cell, first, fifth) in cases {
+        let timing = "--seconds 0 --warmup 0 --warmup-s 0 --min-reps 1";
+        let output = bptt(folder.path(), &format!("bench --device cpu --cell {cell} --size S --lr 2.0 {timing}"));
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let losses: Vec<f64> = line["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).collect();
+        assert!((losses[0] - first).abs() < 1e-5 && (losses[4] - fifth).abs() < 1e-5, "{cell}: {losses:?}");
+        assert_eq!((line["peer"].as_str(), line["reps"].as_u64()), (Some("bptt"), Some(1)));
+    }
+}
+
+#[test]
+fn the_devices_end_with_the_cpu_path() {
+    let output = bptt(Path::new("."), "devices");
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().lines().any(|line| line.starts_with("cpu")));
+}
