@@ -1,0 +1,196 @@
+//! What PyTorch computes in float64, to the last named gradient: the fixtures of `tests/fixtures/make.py`.
+//!
+//! What each claim says is a function over a backend; a path joins by a line that calls it with that path's tolerance.
+
+mod common;
+#[path = "common/fixtures.rs"]
+mod fixtures;
+
+use bptt::{
+    Backend, Engine, EngineOptions, Layout, Model, Optimizer, OutputGradient, Real, Reduction, Rule, States, Trainer,
+    TrainerOptions, Update,
+};
+use common::assert_close;
+use fixtures::{Case, Fixtures};
+use pollster::block_on;
+
+type RealOf<B> = <<B as Backend>::Engine as Engine>::Real;
+
+/// Every tensor of a flat block by its name.
+fn assert_block<R: Real>(case: Case<'_>, layout: &Layout, prefix: &str, block: &[R], relative: f64, floor: f64) {
+    assert_eq!(block.len(), layout.len(), "{}", case.name);
+    for tensor in layout.tensors() {
+        let key = format!("{prefix}/{}", tensor.name);
+        let what = format!("{}: {key}", case.name);
+        assert_close(&what, &block[tensor.range()], case.get(&key), relative, floor);
+    }
+}
+
+/// `{before}h{after}`, and for the LSTM c beside it.
+fn assert_states<R: Real>(
+    case: Case<'_>,
+    [before, after]: [&str; 2],
+    states: &States<R>,
+    factor: f64,
+    relative: f64,
+    floor: f64,
+) {
+    let arrays = [("h", Some(&states.h)), ("c", states.c.as_ref())];
+    for (letter, array) in arrays {
+        let key = format!("{before}{letter}{after}");
+        let what = format!("{}: {key}", case.name);
+        assert_eq!(array.is_some(), case.find(&key).is_some(), "{what}");
+        if let Some(array) = array {
+            let array = array.mapv(|value| value * R::from_wide(factor));
+            assert_close(&what, &array, case.get(&key), relative, floor);
+        }
+    }
+}
+
+fn outputs_states_and_gradients_equal_pytorchs<B: Backend>(
+    backend: &B,
+    chunk: Option<usize>,
+    relative: f64,
+    floor: f64,
+) {
+    let fixtures = Fixtures::read("stack");
+    for case in fixtures.cases() {
+        let model = Model::headless(case.recurrent());
+        let options = EngineOptions { chunk, ..EngineOptions::default() };
+        let mut engine = backend.engine(&model, &options).unwrap();
+        engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
+        let result = block_on(engine.forward(&case.sequence())).unwrap();
+        assert_close(&format!("{}: output", case.name), &result.output, case.get("output"), relative, floor);
+        assert_states(case, ["", "_n"], &result.states, 1.0, relative, floor);
+
+        let gradient = OutputGradient {
+            output: Some(case.array3::<RealOf<B>>("d_output")),
+            h_n: Some(case.array3("d_h_n")),
+            c_n: case.find("d_c_n").map(|_| case.array3("d_c_n")),
+        };
+        let below = block_on(engine.backward(&gradient)).unwrap();
+        assert_close(&format!("{}: dx", case.name), &below.x.unwrap(), case.get("dx"), relative, floor);
+        assert_states(case, ["d", "_0"], &below.initial, 1.0, relative, floor);
+        let sums = block_on(engine.gradients()).unwrap();
+        assert_block(case, engine.layout(), "gradient", &sums, relative, floor);
+    }
+}
+
+fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, chunk: Option<usize>, relative: f64, floor: f64) {
+    let fixtures = Fixtures::read("head");
+    for case in fixtures.cases() {
+        let (model, batch) = (case.model(), case.batch());
+        batch.validate(&model).unwrap();
+        // Learns at a rate of 0, to read the loss and the norm where training reads them.
+        let optimizer = Optimizer::sgd(0.0);
+        let rule = Some(optimizer.rule);
+        let options = EngineOptions { chunk, rule, input_gradient: true, ..EngineOptions::default() };
+        let mut engine = backend.engine(&model, &options).unwrap();
+        let weights = case.block(&Layout::new(&model), "weight");
+        engine.set_parameters(&weights).unwrap();
+        let divisor = match model.head.as_ref().unwrap().reduction {
+            Reduction::Mean => batch.total_weight(),
+            Reduction::Sum => 1.0,
+        };
+        let loss = case.get("loss");
+        let evaluated = block_on(engine.evaluate(&batch)).unwrap() / divisor;
+        assert_close(&format!("{}: loss, evaluated", case.name), &[evaluated], loss, relative, floor);
+
+        block_on(engine.accumulate(&batch, None)).unwrap();
+        block_on(engine.update(&Update { optimizer, step: 1, divisor })).unwrap();
+        let report = block_on(engine.report()).unwrap().unwrap();
+        assert_close(&format!("{}: loss, trained", case.name), &[report.loss], loss, relative, floor);
+        let squares = case.block::<f64>(engine.layout(), "gradient").into_iter().map(|d| d * d);
+        let norm = squares.sum::<f64>().sqrt();
+        assert_close(&format!("{}: norm", case.name), &[report.norm], &[norm], relative, floor);
+        assert_eq!(block_on(engine.parameters()).unwrap(), weights, "{}: a rate of 0 changes no weight", case.name);
+
+        let sums = block_on(engine.gradients()).unwrap();
+        let divided: Vec<f64> = sums.iter().map(|sum| sum.to_wide() / divisor).collect();
+        assert_block(case, engine.layout(), "gradient", &divided, relative, floor);
+        let below = block_on(engine.input_gradient()).unwrap();
+        let dx = below.x.unwrap().mapv(|sum| sum.to_wide() / divisor);
+        assert_close(&format!("{}: dx", case.name), &dx, case.get("dx"), relative, floor);
+        assert_states(case, ["d", "_0"], &below.initial, 1.0 / divisor, relative, floor);
+    }
+}
+
+fn logits_and_predictions_equal_pytorchs<B: Backend>(backend: &B, chunk: Option<usize>, relative: f64, floor: f64) {
+    let fixtures = Fixtures::read("head");
+    for case in fixtures.cases() {
+        let model = case.model();
+        let options = EngineOptions { chunk, ..EngineOptions::default() };
+        let mut engine = backend.engine(&model, &options).unwrap();
+        engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
+        let mut logits = block_on(engine.logits(&case.sequence())).unwrap();
+        assert_close(&format!("{}: logits", case.name), &logits, case.get("logits"), relative, floor);
+        model.head.unwrap().loss.output(&mut logits);
+        assert_close(&format!("{}: predictions", case.name), &logits, case.get("predictions"), relative, floor);
+    }
+}
+
+fn ten_steps_of_every_optimizer_end_at_pytorchs_weights<B: Backend>(
+    backend: &B,
+    micro_batch: Option<usize>,
+    relative: f64,
+    floor: f64,
+) {
+    let fixtures = Fixtures::read("optimizer");
+    let start = fixtures.case("start");
+    let (model, batch) = (start.model(), start.batch());
+    for case in fixtures.cases().filter(|case| case.name != start.name) {
+        let optimizer: Optimizer = serde_json::from_value(case.description.clone()).unwrap();
+        let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+        let mut trainer = Trainer::with_options(backend, &model, optimizer, 1, options).unwrap();
+        let weights = start.block(&Layout::new(&model), "weight");
+        trainer.engine().set_parameters(&weights).unwrap();
+        let mut reports = Vec::new();
+        for _ in 0..10 {
+            reports.extend(block_on(trainer.step(&batch)).unwrap());
+        }
+        reports.extend(block_on(trainer.finish()).unwrap());
+        let steps: Vec<u64> = reports.iter().map(|report| report.step).collect();
+        assert_eq!(steps, Vec::from_iter(1..=10), "{}", case.name);
+        let losses: Vec<f64> = reports.iter().map(|report| report.loss).collect();
+        assert_close(&format!("{}: losses", case.name), &losses, case.get("losses"), relative, floor);
+        let norms: Vec<f64> = reports.iter().map(|report| report.norm).collect();
+        assert_close(&format!("{}: norms", case.name), &norms, case.get("norms"), relative, floor);
+        let weights = block_on(trainer.engine().parameters()).unwrap();
+        assert_block(case, &Layout::new(&model), "weight", &weights, relative, floor);
+    }
+}
+
+#[test]
+fn parameters_have_pytorchs_names_shapes_and_order() {
+    for (stem, with_head) in [("stack", false), ("head", true)] {
+        let fixtures = Fixtures::read(stem);
+        assert_eq!(fixtures.cases().count(), 24);
+        for case in fixtures.cases() {
+            let model = if with_head { case.model() } else { Model::headless(case.recurrent()) };
+            let layout = Layout::new(&model);
+            let names: Vec<&str> = layout.tensors().iter().map(|tensor| tensor.name.as_str()).collect();
+            assert_eq!(names, case.parameter_names(), "{}", case.name);
+            for tensor in layout.tensors() {
+                let shape = case.get(&format!("weight/{}", tensor.name)).shape();
+                assert_eq!(shape, tensor.shape, "{}: {}", case.name, tensor.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_ten_steps_to_be_held_against() {
+    let fixtures = Fixtures::read("optimizer");
+    let settings = fixtures.cases().filter(|case| case.name != "start");
+    let all: Vec<Optimizer> = settings.map(|case| serde_json::from_value(case.description.clone()).unwrap()).collect();
+    all.iter().for_each(|optimizer| optimizer.validate().unwrap());
+    let has = |holds: fn(&Optimizer) -> bool| all.iter().any(holds);
+    assert!(has(|o| matches!(o.rule, Rule::Sgd { momentum: 0.0, .. })));
+    assert!(has(|o| matches!(o.rule, Rule::Sgd { dampening, .. } if dampening > 0.0)));
+    assert!(has(|o| matches!(o.rule, Rule::Sgd { nesterov: true, .. })));
+    assert!(has(|o| matches!(o.rule, Rule::RmsProp { momentum: 0.0, centered: false, .. })));
+    assert!(has(|o| matches!(o.rule, Rule::RmsProp { centered: true, .. })));
+    assert!(has(|o| matches!(o.rule, Rule::Adam { .. }) && o.weight_decay > 0.0));
+    assert!(has(|o| matches!(o.rule, Rule::AdamW { .. }) && o.weight_decay > 0.0));
+    assert!(has(|o| o.clip_norm.is_some() && o.clip_value.is_some()));
+}
