@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use bptt::ndarray::{Array2, Array3, s};
 use bptt::{
-    Activation, At, Backend, Batch, Carry, Cell, Engine, EngineOptions, Head, InputGradient, Layout, Loss, Model,
+    Activation, At, Backend, Batch, Carry, Cell, Cpu, Engine, EngineOptions, Head, InputGradient, Layout, Loss, Model,
     Optimizer, OutputGradient, Real, Recurrent, Sequence, States, Targets, Trainer,
 };
 use common::assert_close;
@@ -425,3 +425,67 @@ fn gradient_descent_on_one_linear_step_finds_slope_and_intercept<B: Backend>(bac
 const F64: (f64, f64) = (1e-12, 1e-14);
 // The same count of f32's units, 2⁻²⁴ each.
 const F32: (f64, f64) = (3e-6, 5e-7);
+
+fn cpu_f64() -> Cpu<f64> {
+    Cpu::with_threads(1).unwrap()
+}
+
+#[test]
+fn the_gradient_is_the_sum_of_the_three_contributions_in_f64() {
+    the_gradient_is_the_sum_of_the_three_contributions(&cpu_f64(), F64.0, F64.1);
+}
+
+#[test]
+fn the_gradient_is_the_sum_of_the_three_contributions_in_f32() {
+    the_gradient_is_the_sum_of_the_three_contributions(&Cpu::new(), F32.0, F32.1);
+}
+
+#[test]
+fn each_contribution_is_a_run_of_one_step_in_f64() {
+    each_contribution_is_a_run_of_one_step(&cpu_f64(), F64.0, F64.1);
+}
+
+#[test]
+fn each_contribution_is_a_run_of_one_step_in_f32() {
+    each_contribution_is_a_run_of_one_step(&Cpu::new(), F32.0, F32.1);
+}
+
+#[test]
+fn a_window_of_n_steps_keeps_the_last_n_contributions_in_f64() {
+    a_window_of_n_steps_keeps_the_last_n_contributions(&cpu_f64(), F64.0, F64.1);
+}
+
+#[test]
+fn a_window_of_n_steps_keeps_the_last_n_contributions_in_f32() {
+    a_window_of_n_steps_keeps_the_last_n_contributions(&Cpu::new(), F32.0, F32.1);
+}
+
+#[test]
+fn the_jacobian_across_three_steps_is_the_product_of_theirs_in_f64() {
+    the_jacobian_across_three_steps_is_the_product_of_theirs(&cpu_f64(), F64.0, F64.1);
+}
+
+#[test]
+fn the_jacobian_across_three_steps_is_the_product_of_theirs_in_f32() {
+    the_jacobian_across_three_steps_is_the_product_of_theirs(&Cpu::new(), F32.0, F32.1);
+}
+
+#[test]
+fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_in_f64() {
+    the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&cpu_f64());
+}
+
+#[test]
+fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_in_f32() {
+    the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&Cpu::new());
+}
+
+#[test]
+fn gradient_descent_on_one_linear_step_finds_slope_and_intercept_in_f64() {
+    gradient_descent_on_one_linear_step_finds_slope_and_intercept(&cpu_f64(), F64.0, F64.1);
+}
+
+#[test]
+fn gradient_descent_on_one_linear_step_finds_slope_and_intercept_in_f32() {
+    gradient_descent_on_one_linear_step_finds_slope_and_intercept(&Cpu::new(), F32.0, F32.1);
+}

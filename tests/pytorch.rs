@@ -7,8 +7,8 @@ mod common;
 mod fixtures;
 
 use bptt::{
-    Backend, Engine, EngineOptions, Layout, Model, Optimizer, OutputGradient, Real, Reduction, Rule, States, Trainer,
-    TrainerOptions, Update,
+    Backend, Cpu, Engine, EngineOptions, Layout, Model, Optimizer, OutputGradient, Real, Reduction, Rule, States,
+    Trainer, TrainerOptions, Update,
 };
 use common::assert_close;
 use fixtures::{Case, Fixtures};
@@ -162,9 +162,9 @@ fn ten_steps_of_every_optimizer_end_at_pytorchs_weights<B: Backend>(
 
 #[test]
 fn parameters_have_pytorchs_names_shapes_and_order() {
-    for (stem, with_head) in [("stack", false), ("head", true)] {
+    for (stem, with_head, count) in [("stack", false, 32), ("head", true, 24)] {
         let fixtures = Fixtures::read(stem);
-        assert_eq!(fixtures.cases().count(), 24);
+        assert_eq!(fixtures.cases().count(), count);
         for case in fixtures.cases() {
             let model = if with_head { case.model() } else { Model::headless(case.recurrent()) };
             let layout = Layout::new(&model);
@@ -193,4 +193,61 @@ fn every_rule_has_ten_steps_to_be_held_against() {
     assert!(has(|o| matches!(o.rule, Rule::Adam { .. }) && o.weight_decay > 0.0));
     assert!(has(|o| matches!(o.rule, Rule::AdamW { .. }) && o.weight_decay > 0.0));
     assert!(has(|o| o.clip_norm.is_some() && o.clip_value.is_some()));
+}
+
+/// f64: both sides round each of the few hundred operations behind a number by 1.1e-16, in another order; what cancels
+/// down to nearly nothing has the floor.
+const F64: (f64, f64) = (1e-10, 1e-12);
+/// f32 rounds each operation by u = 6e-8. A gradient sums T·B = 35 products of order 1, each of which came through up to
+/// T·L = 14 products of at most 2·H = 8 terms: errors that add up as a random walk make about u·√(35 + 14·8) = 7e-7 of
+/// the largest terms, and ten times that is allowed. The floor is the same for sums whose terms cancel.
+const F32: (f64, f64) = (1e-5, 5e-6);
+
+fn cpu_f64() -> Cpu<f64> {
+    Cpu::with_threads(1).unwrap()
+}
+
+#[test]
+fn outputs_states_and_gradients_equal_pytorchs_in_f64() {
+    outputs_states_and_gradients_equal_pytorchs(&cpu_f64(), None, F64.0, F64.1);
+}
+
+#[test]
+fn outputs_states_and_gradients_equal_pytorchs_in_f32() {
+    outputs_states_and_gradients_equal_pytorchs(&Cpu::new(), None, F32.0, F32.1);
+}
+
+#[test]
+fn losses_and_gradients_equal_pytorchs_in_f64() {
+    losses_and_gradients_equal_pytorchs(&cpu_f64(), None, F64.0, F64.1);
+}
+
+#[test]
+fn losses_and_gradients_equal_pytorchs_in_f32() {
+    losses_and_gradients_equal_pytorchs(&Cpu::new(), None, F32.0, F32.1);
+}
+
+#[test]
+fn logits_and_predictions_equal_pytorchs_in_f64() {
+    logits_and_predictions_equal_pytorchs(&cpu_f64(), None, F64.0, F64.1);
+}
+
+#[test]
+fn logits_and_predictions_equal_pytorchs_in_f32() {
+    logits_and_predictions_equal_pytorchs(&Cpu::new(), None, F32.0, F32.1);
+}
+
+#[test]
+fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_in_f64() {
+    ten_steps_of_every_optimizer_end_at_pytorchs_weights(&cpu_f64(), None, F64.0, F64.1);
+}
+
+#[test]
+fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_in_f32() {
+    ten_steps_of_every_optimizer_end_at_pytorchs_weights(&Cpu::new(), None, F32.0, F32.1);
+}
+
+#[test]
+fn ten_steps_in_micro_batches_of_two_rows_end_at_pytorchs_weights_in_f64() {
+    ten_steps_of_every_optimizer_end_at_pytorchs_weights(&cpu_f64(), Some(2), F64.0, F64.1);
 }

@@ -125,11 +125,12 @@ impl Case<'_> {
         tensors.flatten().map(|value| R::from_wide(*value)).collect()
     }
 
-    /// x, lengths, and h_0 and c_0 where the case has them.
+    /// x, lengths, and resets, h_0 and c_0 where the case has them.
     pub(crate) fn sequence<R: Real>(&self) -> Sequence<R> {
         let initial =
             self.find("h_0").map(|_| States { h: self.array3("h_0"), c: self.find("c_0").map(|_| self.array3("c_0")) });
-        Sequence { input: Input::Dense(self.array3("x")), lengths: self.setting("lengths"), resets: None, initial }
+        let resets = self.find("resets").map(|_| self.array2("resets").mapv(|reset| reset != 0.0));
+        Sequence { input: Input::Dense(self.array3("x")), lengths: self.setting("lengths"), resets, initial }
     }
 
     /// The sequence with targets, and weights where the case has them.
