@@ -1,6 +1,8 @@
 //! placeholder
 mod backend;
 mod batch;
+mod cpu;
+mod elementary;
 mod error;
 pub mod model;
 mod optim;
@@ -9,6 +11,7 @@ mod train;
 
 pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
+pub use cpu::{Cpu, CpuEngine};
 pub use error::{Error, Result};
 pub use model::{
     Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, Reduction, StateDict,

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
+use crate::elementary;
+
 /// `f32`, or `f64` on the CPU path.
 pub trait Real:
     ndarray::NdFloat
@@ -19,6 +21,16 @@ pub trait Real:
     fn from_wide(value: f64) -> Self;
     /// The same value, or for f32 a wider one.
     fn to_wide(self) -> f64;
+
+    /// e^z in a form that vectorises where the type has one.
+    #[doc(hidden)]
+    fn vector_exp(self) -> Self;
+    /// σ(z), likewise.
+    #[doc(hidden)]
+    fn vector_sigmoid(self) -> Self;
+    /// tanh(z), likewise.
+    #[doc(hidden)]
+    fn vector_tanh(self) -> Self;
 }
 
 mod sealed {
@@ -28,19 +40,47 @@ mod sealed {
 }
 
 impl Real for f32 {
+    #[inline(always)]
     fn from_wide(value: f64) -> Self {
         value as f32
     }
+    #[inline(always)]
     fn to_wide(self) -> f64 {
         f64::from(self)
+    }
+    #[inline(always)]
+    fn vector_exp(self) -> Self {
+        elementary::exp(self)
+    }
+    #[inline(always)]
+    fn vector_sigmoid(self) -> Self {
+        elementary::sigmoid(self)
+    }
+    #[inline(always)]
+    fn vector_tanh(self) -> Self {
+        elementary::tanh(self)
     }
 }
 
 impl Real for f64 {
+    #[inline(always)]
     fn from_wide(value: f64) -> Self {
         value
     }
+    #[inline(always)]
     fn to_wide(self) -> f64 {
         self
+    }
+    #[inline(always)]
+    fn vector_exp(self) -> Self {
+        self.exp()
+    }
+    #[inline(always)]
+    fn vector_sigmoid(self) -> Self {
+        1.0 / (1.0 + (-self).exp())
+    }
+    #[inline(always)]
+    fn vector_tanh(self) -> Self {
+        self.tanh()
     }
 }

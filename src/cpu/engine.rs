@@ -1,0 +1,344 @@
+//! A network on the CPU.
+
+use std::collections::VecDeque;
+
+use ndarray::Array3;
+
+use super::block::{Block, Start};
+use super::network::{Network, Prepared};
+use super::norm::{CHUNK, norm};
+use super::pass::{Pass, Then, blocks_of};
+use super::threads::Threads;
+use super::update::{self, Scale, Slots};
+use super::weight_gradient::{Tile, tiles};
+use crate::backend::{Carry, Engine, EngineOptions, Report, sealed::Sealed};
+use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::error::{Error, Result};
+use crate::model::{Layout, Model};
+use crate::optim::{Rule, Update};
+use crate::real::Real;
+
+/// What the blocks hold from the last pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Held {
+    Nothing,
+    /// A forward pass of \[T, B\], ready for its backward pass.
+    Forward(usize, usize),
+    /// The gradients of a batch of \[T, B\] with dense or token input.
+    Gradient(usize, usize, bool),
+}
+
+/// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
+#[derive(Debug)]
+pub struct CpuEngine<R: Real> {
+    threads: Threads,
+    model: Model,
+    layout: Layout,
+    network: Network,
+    options: EngineOptions,
+    parameters: Vec<R>,
+    prepared: Vec<Prepared<R>>,
+    /// Whether `prepared` is behind `parameters`.
+    unprepared: bool,
+    gradients: Vec<R>,
+    tiles: Vec<Tile>,
+    /// Σ w·loss that goes with the gradients.
+    loss: f64,
+    /// Whether the sums were used by an update, so that the next pass starts them anew.
+    used: bool,
+    slots: Slots<R>,
+    squares: Vec<f64>,
+    blocks: Vec<Block<R>>,
+    held: Held,
+    /// The blocks of passes that must leave `blocks` alone: logits and evaluation.
+    aside: Vec<Block<R>>,
+    carried: Option<States<R>>,
+    reports: VecDeque<Report>,
+    /// The first update that was refused, and what was not finite.
+    refused: Option<(u64, &'static str)>,
+    refusals: usize,
+}
+
+impl<R: Real> CpuEngine<R> {
+    pub(super) fn new(threads: Threads, model: &Model, options: &EngineOptions) -> Result<Self> {
+        model.validate()?;
+        let layout = Layout::new(model);
+        let network = Network::new(model, &layout);
+        let zeros = || vec![R::zero(); layout.len()];
+        Ok(Self {
+            prepared: network.stacks.iter().map(|stack| Prepared::new(&network, stack)).collect(),
+            unprepared: true,
+            tiles: tiles(&network, &layout),
+            slots: Slots::new(options.rule, layout.len()),
+            squares: vec![0.0; layout.len().div_ceil(CHUNK)],
+            parameters: zeros(),
+            gradients: zeros(),
+            loss: 0.0,
+            used: false,
+            blocks: Vec::new(),
+            held: Held::Nothing,
+            aside: Vec::new(),
+            carried: None,
+            reports: VecDeque::new(),
+            refused: None,
+            refusals: 0,
+            threads,
+            model: model.clone(),
+            options: options.clone(),
+            layout,
+            network,
+        })
+    }
+
+    fn prepare(&mut self) {
+        if self.unprepared {
+            for (prepared, stack) in self.prepared.iter_mut().zip(&self.network.stacks) {
+                prepared.refresh(&self.network, stack, &self.parameters);
+            }
+            self.unprepared = false;
+        }
+    }
+
+    /// The blocks' own fields stay free to be borrowed beside the pass.
+    fn pass(&mut self) -> (Pass<'_, R>, &mut Vec<Block<R>>, &mut Vec<Block<R>>, &mut [R]) {
+        self.prepare();
+        let pass = Pass {
+            threads: &self.threads,
+            network: &self.network,
+            parameters: &self.parameters,
+            prepared: &self.prepared,
+        };
+        (pass, &mut self.blocks, &mut self.aside, &mut self.gradients)
+    }
+
+    /// Starts the sums anew where an update has used them.
+    fn open_sums(&mut self) {
+        if self.used {
+            self.clear_gradients();
+        }
+    }
+
+    fn input_gradient_of(&self, steps: usize, rows: usize, dense: bool) -> InputGradient<R> {
+        let mut initial = States::zeros(&self.network.recurrent, rows);
+        let mut x = dense.then(|| Array3::from_elem((steps, rows, self.network.recurrent.input_size), R::zero()));
+        for block in &self.blocks[..blocks_of(rows)] {
+            block.store_initial_gradient(&mut initial);
+            if let Some(x) = &mut x {
+                block.store_sequence(x, &block.d_output);
+            }
+        }
+        InputGradient { x, initial }
+    }
+
+    /// Makes the carried states ready for `carry`: zero where none were, or were those of another number of rows.
+    fn open_carried(&mut self, carry: Carry, rows: usize) -> Result<()> {
+        if carry.first_row.saturating_add(rows) > carry.rows {
+            let got = format!("{} to {}", carry.first_row, carry.first_row.saturating_add(rows));
+            return Err(Error::value("the rows to carry", format!("rows below {}", carry.rows), got));
+        }
+        if self.carried.as_ref().is_none_or(|states| states.h.shape()[1] != carry.rows) {
+            self.carried = Some(States::zeros(&self.network.recurrent, carry.rows));
+        }
+        Ok(())
+    }
+}
+
+impl<R: Real> Sealed for CpuEngine<R> {}
+
+impl<R: Real> Engine for CpuEngine<R> {
+    type Real = R;
+
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    async fn parameters(&mut self) -> Result<Vec<R>> {
+        Ok(self.parameters.clone())
+    }
+
+    fn set_parameters(&mut self, block: &[R]) -> Result<()> {
+        if block.len() != self.parameters.len() {
+            return Err(Error::shape("the block of parameters", &[self.parameters.len()], &[block.len()]));
+        }
+        self.parameters.copy_from_slice(block);
+        self.unprepared = true;
+        Ok(())
+    }
+
+    async fn gradients(&mut self) -> Result<Vec<R>> {
+        Ok(self.gradients.clone())
+    }
+
+    fn clear_gradients(&mut self) {
+        self.gradients.fill(R::zero());
+        self.loss = 0.0;
+        self.used = false;
+    }
+
+    async fn forward(&mut self, sequence: &Sequence<R>) -> Result<Output<R>> {
+        sequence.validate(&self.model.recurrent)?;
+        let (steps, rows) = sequence.shape();
+        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let (pass, blocks, ..) = self.pass();
+        pass.run(blocks, sequence, start, Then::Stop);
+        self.held = Held::Forward(steps, rows);
+        let recurrent = &self.network.recurrent;
+        let mut output = Array3::from_elem((steps, rows, recurrent.output_size()), R::zero());
+        let mut states = States::zeros(recurrent, rows);
+        for block in &self.blocks[..blocks_of(rows)] {
+            block.store_states(&self.network, &mut states, 0);
+            if let Some(top) = block.outputs.last() {
+                block.store_sequence(&mut output, top);
+            }
+        }
+        Ok(Output { output, states })
+    }
+
+    async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
+        let Held::Forward(steps, rows) = self.held else {
+            let reason = "backward needs a forward pass before it: each forward pass serves one backward pass";
+            return Err(Error::Unsupported(reason.into()));
+        };
+        gradient.validate(&self.model.recurrent, steps, rows)?;
+        self.open_sums();
+        self.held = Held::Nothing;
+        let tiles = std::mem::take(&mut self.tiles);
+        let (pass, blocks, _, gradients) = self.pass();
+        let blocks = &mut blocks[..blocks_of(rows)];
+        pass.back(blocks, gradient);
+        pass.weight_gradients(blocks, &tiles, gradients, false);
+        self.tiles = tiles;
+        let dense = self.blocks[0].tokens.is_empty();
+        Ok(self.input_gradient_of(steps, rows, dense))
+    }
+
+    async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
+        batch.validate(&self.model)?;
+        let (steps, rows) = batch.sequence.shape();
+        if let Some(carry) = carry {
+            self.open_carried(carry, rows)?;
+        }
+        self.open_sums();
+        let (carried, tiles) = (self.carried.take(), std::mem::take(&mut self.tiles));
+        let start = match (&batch.sequence.initial, carry, &carried) {
+            (Some(initial), ..) => Start::Given(initial),
+            (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
+            _ => Start::Zero,
+        };
+        let input = self.options.input_gradient;
+        let (pass, blocks, _, gradients) = self.pass();
+        pass.run(blocks, &batch.sequence, start, Then::Gradient { batch, input });
+        let blocks = &blocks[..blocks_of(rows)];
+        pass.weight_gradients(blocks, &tiles, gradients, true);
+        self.loss += self.blocks[..blocks_of(rows)].iter().map(|block| block.head.loss).sum::<f64>();
+        (self.carried, self.tiles) = (carried, tiles);
+        if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
+            for block in &self.blocks[..blocks_of(rows)] {
+                block.store_states(&self.network, carried, carry.first_row);
+            }
+        }
+        self.held = Held::Gradient(steps, rows, matches!(batch.sequence.input, Input::Dense(_)));
+        Ok(())
+    }
+
+    async fn input_gradient(&mut self) -> Result<InputGradient<R>> {
+        match self.held {
+            Held::Gradient(steps, rows, dense) if self.options.input_gradient => {
+                Ok(self.input_gradient_of(steps, rows, dense))
+            }
+            Held::Gradient(..) => {
+                Err(Error::Unsupported("dx is computed only where EngineOptions::input_gradient asks for it".into()))
+            }
+            _ => Err(Error::Unsupported("dx needs a call of accumulate, and no call of forward after it".into())),
+        }
+    }
+
+    async fn update(&mut self, update: &Update) -> Result<()> {
+        update.optimizer.validate()?;
+        let rule = update.optimizer.rule;
+        let fits =
+            |own: &Rule| std::mem::discriminant(own) == std::mem::discriminant(&rule) && own.slots() == rule.slots();
+        if !self.options.rule.as_ref().is_some_and(fits) {
+            let reason = "the update's rule is not the one in EngineOptions::rule that the engine keeps numbers for";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        self.used = true;
+        if self.refused.is_some() {
+            self.refusals += 1;
+            return Ok(());
+        }
+        let loss = self.loss / update.divisor;
+        let norm = norm(&self.threads, &self.gradients, &mut self.squares) / update.divisor;
+        let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
+        if let Some((what, _)) = bad {
+            self.refused = Some((update.step, what));
+            self.refusals += 1;
+            return Ok(());
+        }
+        let scale = Scale::new(update, norm);
+        let [a, b, c] = &mut self.slots.0;
+        let weights =
+            update::Weights { parameters: &mut self.parameters, gradients: &self.gradients, slots: [a, b, c] };
+        self.threads.each(weights, |part| update::apply(update, scale, part));
+        self.unprepared = true;
+        self.reports.push_back(Report { step: update.step, loss, norm });
+        Ok(())
+    }
+
+    async fn report(&mut self) -> Result<Option<Report>> {
+        match (self.reports.pop_front(), self.refused) {
+            (None, Some((step, what))) => Err(Error::NonFinite { step, what }),
+            (report, _) => Ok(report),
+        }
+    }
+
+    fn unreported(&self) -> usize {
+        self.reports.len() + self.refusals
+    }
+
+    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Array3<R>> {
+        let head = self.model.need_head()?.clone();
+        sequence.validate(&self.model.recurrent)?;
+        let (steps, rows) = sequence.shape();
+        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let (pass, _, aside, _) = self.pass();
+        pass.run(aside, sequence, start, Then::Logits);
+        let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
+        self.aside[..blocks_of(rows)].iter().for_each(|block| block.store_sequence(&mut logits, &block.head.logits));
+        Ok(logits)
+    }
+
+    async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+        batch.validate(&self.model)?;
+        let sequence = &batch.sequence;
+        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let (pass, _, aside, _) = self.pass();
+        pass.run(aside, sequence, start, Then::Loss(batch));
+        Ok(self.aside[..blocks_of(sequence.shape().1)].iter().map(|block| block.head.loss).sum())
+    }
+
+    async fn states(&mut self) -> Result<Option<States<R>>> {
+        Ok(self.carried.clone())
+    }
+
+    fn set_states(&mut self, states: Option<&States<R>>) -> Result<()> {
+        if let Some(states) = states {
+            states.check(&self.model.recurrent, states.h.shape()[1], "carried")?;
+        }
+        self.carried = states.cloned();
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        let weights = self.prepared.iter().map(|p| p.weight_ih.len() + p.weight_hh.len() + p.bias.len()).sum::<usize>();
+        let slots = self.slots.0.iter().map(Vec::len).sum::<usize>();
+        let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
+        let numbers = weights + slots + carried + self.parameters.len() + self.gradients.len();
+        let blocks = self.blocks.iter().chain(&self.aside).map(Block::bytes).sum::<usize>();
+        (numbers * size_of::<R>() + blocks) as u64
+    }
+}

@@ -1,0 +1,93 @@
+//! The CPU path: the reference that the GPU is proven against, and what runs where there is no GPU.
+//!
+//! Threads take blocks of batch rows, each for the whole sequence, so that the small products of the time steps are
+//! never shared between threads. The blocks, the tiles of the weight gradients and the chunks of the update are fixed by
+//! shapes alone: the results are the same bits for every number of threads.
+
+mod activation;
+mod block;
+mod column_sum;
+mod engine;
+mod gru_step;
+mod head;
+mod loss;
+mod lstm_step;
+mod matmul;
+mod network;
+mod norm;
+mod pass;
+mod rnn_step;
+mod step;
+mod threads;
+mod tokens;
+mod unroll;
+mod update;
+mod weight_gradient;
+
+use std::marker::PhantomData;
+
+use self::threads::Threads;
+use crate::backend::{Backend, EngineOptions, sealed::Sealed};
+use crate::error::Result;
+use crate::model::Model;
+use crate::real::Real;
+
+pub use self::engine::CpuEngine;
+
+/// The CPU, computing in `f32` or in `f64`.
+///
+/// ```
+/// use bptt::Cpu;
+/// let cpu = Cpu::new(); // f32, all cores
+/// let reference = Cpu::<f64>::with_threads(1)?;
+/// # bptt::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cpu<R: Real = f32> {
+    threads: Threads,
+    real: PhantomData<R>,
+}
+
+impl Cpu<f32> {
+    /// All cores, in rayon's global pool.
+    #[allow(clippy::new_without_default, reason = "Default stands for every R")]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<R: Real> Default for Cpu<R> {
+    fn default() -> Self {
+        Self { threads: Threads::all(), real: PhantomData }
+    }
+}
+
+impl<R: Real> Cpu<R> {
+    /// `count` threads in a pool of their own; with 1 everything runs on the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Value`](crate::Error::Value) for 0, [`Error::Unsupported`](crate::Error::Unsupported) where the threads
+    /// cannot be started.
+    pub fn with_threads(count: usize) -> Result<Self> {
+        Ok(Self { threads: Threads::new(count)?, real: PhantomData })
+    }
+}
+
+impl<R: Real> Sealed for Cpu<R> {}
+
+impl<R: Real> Backend for Cpu<R> {
+    type Engine = CpuEngine<R>;
+
+    /// `options.chunk` has no bearing here: nothing on the CPU limits the steps that are kept.
+    fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
+        CpuEngine::new(self.threads.clone(), model, options)
+    }
+
+    fn describe(&self) -> String {
+        let bits = 8 * size_of::<R>();
+        match self.threads.count() {
+            1 => format!("CPU, f{bits}, 1 thread"),
+            count => format!("CPU, f{bits}, {count} threads"),
+        }
+    }
+}

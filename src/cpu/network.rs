@@ -1,0 +1,153 @@
+//! Where the parameters of each (layer, direction) lie, and the forms of the weights that the forward pass reads.
+
+use std::ops::Range;
+
+use crate::model::{Cell, Head, Layout, Model, Recurrent, Role};
+use crate::real::Real;
+
+/// Gates that lie side by side both among the numbers kept for a unit and among the rows of a weight.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// The first gate among those kept.
+    pub(super) kept: usize,
+    /// The first gate in PyTorch's order, that of the weight's rows.
+    pub(super) weight: usize,
+    /// How many.
+    pub(super) gates: usize,
+}
+
+/// How many numbers a unit keeps forward, to be overwritten by their gradients backward.
+pub(super) fn kept(cell: Cell) -> usize {
+    match cell {
+        Cell::Rnn(_) => 1,
+        Cell::Lstm | Cell::Gru => 4,
+    }
+}
+
+/// Which kept gates W_ih and b_ih reach. The GRU keeps n, r, z, hn: see [`gru_step`](super::gru_step).
+pub(super) fn input_spans(cell: Cell) -> &'static [Span] {
+    match cell {
+        Cell::Rnn(_) => &[Span { kept: 0, weight: 0, gates: 1 }],
+        Cell::Lstm => &[Span { kept: 0, weight: 0, gates: 4 }],
+        Cell::Gru => &[Span { kept: 1, weight: 0, gates: 2 }, Span { kept: 0, weight: 2, gates: 1 }],
+    }
+}
+
+/// Which kept gates W_hh and b_hh reach: one span in every cell, so the product of each time step is one product.
+pub(super) fn hidden_span(cell: Cell) -> Span {
+    match cell {
+        Cell::Rnn(_) => Span { kept: 0, weight: 0, gates: 1 },
+        Cell::Lstm => Span { kept: 0, weight: 0, gates: 4 },
+        Cell::Gru => Span { kept: 1, weight: 0, gates: 3 },
+    }
+}
+
+/// One (layer, direction).
+#[derive(Debug)]
+pub(super) struct Stack {
+    pub(super) direction: usize,
+    /// What the layer reads a time step.
+    pub(super) input: usize,
+    /// The place of W_ih, \[G·H, input\], in the block of parameters.
+    pub(super) weight_ih: Range<usize>,
+    /// The place of W_hh, \[G·H, H\].
+    pub(super) weight_hh: Range<usize>,
+    bias: Option<(Range<usize>, Range<usize>)>,
+}
+
+/// A model, with what the pass over it looks up.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) recurrent: Recurrent,
+    pub(super) head: Option<Head>,
+    pub(super) stacks: Vec<Stack>,
+    /// The places of W_hy and b_y.
+    pub(super) head_weights: Option<(Range<usize>, Range<usize>)>,
+}
+
+impl Network {
+    pub(super) fn new(model: &Model, layout: &Layout) -> Self {
+        let recurrent = model.recurrent.clone();
+        let place = |role| layout.find(role).map(|tensor| tensor.range());
+        let stack = |stack| Stack {
+            direction: stack % recurrent.directions(),
+            input: recurrent.layer_input_size(stack / recurrent.directions()),
+            weight_ih: place(Role::WeightIh { stack }).unwrap_or_default(),
+            weight_hh: place(Role::WeightHh { stack }).unwrap_or_default(),
+            bias: place(Role::BiasIh { stack }).zip(place(Role::BiasHh { stack })),
+        };
+        let stacks = (0..recurrent.stacks()).map(stack).collect();
+        let head_weights = place(Role::HeadWeight).zip(place(Role::HeadBias));
+        Self { recurrent, head: model.head.clone(), stacks, head_weights }
+    }
+
+    pub(super) fn hidden(&self) -> usize {
+        self.recurrent.hidden_size
+    }
+
+    /// The numbers that a (layer, direction) keeps of a time step of a row.
+    pub(super) fn kept(&self) -> usize {
+        kept(self.recurrent.cell) * self.hidden()
+    }
+
+    /// The numbers of a row's cell state: H, or 0 where the cell has none.
+    pub(super) fn cell_state(&self) -> usize {
+        if self.recurrent.cell.has_cell_state() { self.hidden() } else { 0 }
+    }
+}
+
+/// The weights of one (layer, direction) as the forward pass reads them.
+#[derive(Debug, Default)]
+pub(super) struct Prepared<R> {
+    /// W_ihᵀ, \[input, G·H\]: a row is what a token stands for.
+    pub(super) weight_ih: Vec<R>,
+    /// W_hhᵀ, \[H, G·H\]. A product with few rows runs over it without packing, which at every time step would cost
+    /// as much as the product.
+    pub(super) weight_hh: Vec<R>,
+    /// What the kept numbers start from: b_ih + b_hh, but apart where the reset stands between them.
+    pub(super) bias: Vec<R>,
+}
+
+impl<R: Real> Prepared<R> {
+    /// Zeros in the sizes of `stack`.
+    pub(super) fn new(network: &Network, stack: &Stack) -> Self {
+        let zeros = |len| vec![R::zero(); len];
+        Self {
+            weight_ih: zeros(stack.weight_ih.len()),
+            weight_hh: zeros(stack.weight_hh.len()),
+            bias: zeros(network.kept()),
+        }
+    }
+
+    /// Follows a change of the parameters.
+    pub(super) fn refresh(&mut self, network: &Network, stack: &Stack, parameters: &[R]) {
+        let (cell, hidden) = (network.recurrent.cell, network.hidden());
+        transpose(&parameters[stack.weight_ih.clone()], stack.input, &mut self.weight_ih);
+        transpose(&parameters[stack.weight_hh.clone()], hidden, &mut self.weight_hh);
+        let Some((bias_ih, bias_hh)) = &stack.bias else { return };
+        self.bias.fill(R::zero());
+        let mut add = |span: Span, bias: &[R]| {
+            let to = &mut self.bias[span.kept * hidden..][..span.gates * hidden];
+            to.iter_mut().zip(&bias[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
+        };
+        for span in input_spans(cell) {
+            add(*span, &parameters[bias_ih.clone()]);
+        }
+        add(hidden_span(cell), &parameters[bias_hh.clone()]);
+    }
+}
+
+/// The transpose of a row-major matrix, by square tiles so that both sides stay in the cache.
+fn transpose<R: Real>(from: &[R], columns: usize, to: &mut [R]) {
+    const TILE: usize = 16;
+    let rows = from.len() / columns;
+    for row_tile in (0..rows).step_by(TILE) {
+        for column_tile in (0..columns).step_by(TILE) {
+            for column in column_tile..columns.min(column_tile + TILE) {
+                for row in row_tile..rows.min(row_tile + TILE) {
+                    to[column * rows + row] = from[row * columns + column];
+                }
+            }
+        }
+    }
+}

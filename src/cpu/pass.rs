@@ -1,0 +1,97 @@
+//! A pass over all blocks: forward, head and loss, backward, weight gradients.
+
+use super::block::{Block, ROWS, Start};
+use super::head;
+use super::network::{Network, Prepared};
+use super::threads::Threads;
+use super::unroll::{self, Weights};
+use super::weight_gradient::{self, Tile, Tiles};
+use crate::batch::{Batch, OutputGradient, Sequence};
+use crate::real::Real;
+
+/// What a pass reads, and who works on it.
+pub(super) struct Pass<'a, R> {
+    pub(super) threads: &'a Threads,
+    pub(super) network: &'a Network,
+    pub(super) parameters: &'a [R],
+    pub(super) prepared: &'a [Prepared<R>],
+}
+
+/// What follows the unrolled stack.
+#[derive(Clone, Copy)]
+pub(super) enum Then<'a> {
+    /// Nothing.
+    Stop,
+    /// The head's logits.
+    Logits,
+    /// The loss.
+    Loss(&'a Batch),
+    /// The loss, and everything's gradient; with dx where `input` says so.
+    Gradient { batch: &'a Batch, input: bool },
+}
+
+/// How many blocks a batch has.
+pub(super) fn blocks_of(rows: usize) -> usize {
+    rows.div_ceil(ROWS)
+}
+
+impl<R: Real> Pass<'_, R> {
+    /// Takes all rows through the sequence, block by block.
+    pub(super) fn run<S: Real>(
+        &self,
+        blocks: &mut Vec<Block<R>>,
+        sequence: &Sequence<S>,
+        start: Start<'_, S, R>,
+        then: Then<'_>,
+    ) {
+        let count = blocks_of(sequence.shape().1);
+        if blocks.len() < count {
+            blocks.resize_with(count, Block::default);
+        }
+        let weights = self.weights();
+        let blocks = &mut blocks[..count];
+        blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * ROWS);
+        self.threads.each(blocks, |block| {
+            let block = &mut block[0];
+            block.load(self.network, sequence, start);
+            unroll::forward(&weights, block);
+            self.follow(&weights, block, then);
+        });
+    }
+
+    fn follow(&self, weights: &Weights<'_, R>, block: &mut Block<R>, then: Then<'_>) {
+        let Some(head) = &self.network.head else { return };
+        if matches!(then, Then::Stop) {
+            return;
+        }
+        head::logits(weights, block);
+        if let Then::Loss(batch) | Then::Gradient { batch, .. } = then {
+            head::loss(head, block, batch);
+        }
+        if let Then::Gradient { input, .. } = then {
+            head::backward(weights, block);
+            unroll::backward(weights, block, head.at == crate::model::At::Every, input);
+        }
+    }
+
+    /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
+    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>) {
+        let weights = self.weights();
+        self.threads.each(blocks, |block| {
+            let block = &mut block[0];
+            block.load_gradient(self.network, gradient);
+            unroll::backward(&weights, block, gradient.output.is_some(), true);
+        });
+    }
+
+    /// Adds the weight gradients of all blocks.
+    pub(super) fn weight_gradients(&self, blocks: &[Block<R>], tiles: &[Tile], gradients: &mut [R], with_head: bool) {
+        self.threads.each(Tiles { tiles, gradients }, |tile| {
+            weight_gradient::accumulate(self.network, blocks, with_head, tile);
+        });
+    }
+
+    fn weights(&self) -> Weights<'_, R> {
+        Weights { network: self.network, parameters: self.parameters, prepared: self.prepared }
+    }
+}

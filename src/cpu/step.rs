@@ -1,0 +1,129 @@
+//! One time step of a block: each row's cell forward or backward, for the instruction set found at run time.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::block::Mask;
+use super::{column_sum, gru_step, lstm_step, rnn_step};
+use crate::model::Cell;
+use crate::real::Real;
+
+/// Which step it is, and which rows are in it.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    pub(super) cell: Cell,
+    pub(super) mask: &'a Mask,
+    pub(super) t: usize,
+    /// H.
+    pub(super) hidden: usize,
+    /// The first of the direction's columns in the layer's output, \[rows, D·H\].
+    pub(super) column: usize,
+}
+
+/// The gates of a step, and its states on both sides. c is empty where the cell has none.
+pub(super) struct Forward<'a, R> {
+    pub(super) step: Step<'a>,
+    /// \[rows, kept\]: z, turned into what backward needs.
+    pub(super) gates: &'a mut [R],
+    pub(super) h_before: &'a [R],
+    pub(super) c_before: &'a [R],
+    pub(super) h: &'a mut [R],
+    pub(super) c: &'a mut [R],
+    /// \[rows, D·H\].
+    pub(super) output: &'a mut [R],
+}
+
+/// The same on the way back.
+pub(super) struct Backward<'a, R> {
+    pub(super) step: Step<'a>,
+    /// \[rows, kept\]: overwritten by the gradients.
+    pub(super) gates: &'a mut [R],
+    pub(super) h_before: &'a [R],
+    pub(super) c_before: &'a [R],
+    /// h_t as it was put out, \[rows, D·H\].
+    pub(super) output: &'a [R],
+    /// Its gradient from above; `None`: 0.
+    pub(super) d_output: Option<&'a [R]>,
+    /// dh_t, turned into what reaches h_{t−1} past the product.
+    pub(super) dh: &'a mut [R],
+    /// dc_t, turned into dc_{t−1}.
+    pub(super) dc: &'a mut [R],
+    pub(super) bias_sum: &'a mut [R],
+}
+
+impl<R: Real> Forward<'_, R> {
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<R: Real> Backward<'_, R> {
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<R: Real> WithSimd for Forward<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Step { cell, mask, t, hidden, column } = self.step;
+        let (kept, width, cell_state) =
+            (self.gates.len() / mask.rows, self.output.len() / mask.rows, self.c.len() / mask.rows);
+        for row in 0..mask.rows {
+            let h_before = &self.h_before[row * hidden..][..hidden];
+            let c_before = &self.c_before[row * cell_state..][..cell_state];
+            let h = &mut self.h[row * hidden..][..hidden];
+            let c = &mut self.c[row * cell_state..][..cell_state];
+            let output = &mut self.output[row * width + column..][..hidden];
+            if !mask.active(t, row) {
+                h.copy_from_slice(h_before);
+                c.copy_from_slice(c_before);
+                output.fill(R::zero());
+                continue;
+            }
+            let gates = &mut self.gates[row * kept..][..kept];
+            match cell {
+                Cell::Rnn(activation) => rnn_step::forward(activation, gates, h),
+                Cell::Lstm => lstm_step::forward(gates, c_before, c, h),
+                Cell::Gru => gru_step::forward(gates, h_before, h),
+            }
+            output.copy_from_slice(h);
+        }
+    }
+}
+
+impl<R: Real> WithSimd for Backward<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Step { cell, mask, t, hidden, column } = self.step;
+        let (kept, width, cell_state) =
+            (self.gates.len() / mask.rows, self.output.len() / mask.rows, self.dc.len() / mask.rows);
+        for row in 0..mask.rows {
+            let gates = &mut self.gates[row * kept..][..kept];
+            if !mask.active(t, row) {
+                // dh and dc pass by unchanged.
+                gates.fill(R::zero());
+                continue;
+            }
+            let h_before = &self.h_before[row * hidden..][..hidden];
+            let c_before = &self.c_before[row * cell_state..][..cell_state];
+            let dh = &mut self.dh[row * hidden..][..hidden];
+            let dc = &mut self.dc[row * cell_state..][..cell_state];
+            if let Some(d_output) = self.d_output {
+                let d_output = &d_output[row * width + column..][..hidden];
+                dh.iter_mut().zip(d_output).for_each(|(dh, d_output)| *dh += *d_output);
+            }
+            match cell {
+                Cell::Rnn(activation) => {
+                    rnn_step::backward(activation, gates, &self.output[row * width + column..][..hidden], dh);
+                }
+                Cell::Lstm => lstm_step::backward(gates, c_before, dh, dc),
+                Cell::Gru => gru_step::backward(gates, h_before, dh),
+            }
+        }
+        column_sum::add(self.bias_sum, self.gates);
+    }
+}

@@ -1,0 +1,99 @@
+//! Work shared out among threads in parts that do not depend on how many there are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use crate::error::{Error, Result};
+
+/// Work that can be cut between its parts. The parts are fixed by shapes alone, so which thread takes one never shows
+/// in the result.
+pub(super) trait Divide: Send + Sized {
+    /// How many parts are left.
+    fn parts(&self) -> usize;
+
+    /// The first `parts` parts, and the others.
+    fn divide(self, parts: usize) -> (Self, Self);
+}
+
+/// A slice is cut between its elements.
+impl<T: Send> Divide for &mut [T] {
+    fn parts(&self) -> usize {
+        self.len()
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        self.split_at_mut(parts)
+    }
+}
+
+/// Where the parts run.
+#[derive(Clone)]
+pub(super) enum Threads {
+    /// On the calling thread.
+    One,
+    /// In rayon's pool for all.
+    Global,
+    /// In a pool of their own.
+    Own(Arc<ThreadPool>),
+}
+
+impl Threads {
+    /// As many as the machine has cores, or one where it has no threads.
+    pub(super) fn all() -> Self {
+        if rayon::current_num_threads() == 1 { Self::One } else { Self::Global }
+    }
+
+    pub(super) fn new(count: usize) -> Result<Self> {
+        match count {
+            0 => Err(Error::value("threads", "at least 1", count)),
+            1 => Ok(Self::One),
+            _ => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+                let refused = |error| Error::Unsupported(format!("{count} threads cannot be started: {error}"));
+                Ok(Self::Own(Arc::new(pool.map_err(refused)?)))
+            }
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Global => rayon::current_num_threads(),
+            Self::Own(pool) => pool.current_num_threads(),
+        }
+    }
+
+    /// Calls `f` once for each part.
+    pub(super) fn each<D: Divide>(&self, work: D, f: impl Fn(D) + Sync) {
+        match self {
+            Self::One => spread(work, &f, false),
+            Self::Global => spread(work, &f, true),
+            Self::Own(pool) => pool.install(|| spread(work, &f, true)),
+        }
+    }
+}
+
+/// Halves the work down to single parts.
+fn spread<D: Divide>(work: D, f: &(impl Fn(D) + Sync), join: bool) {
+    match work.parts() {
+        0 => {}
+        1 => f(work),
+        parts => {
+            let (a, b) = work.divide(parts / 2);
+            if join {
+                rayon::join(|| spread(a, f, true), || spread(b, f, true));
+            } else {
+                spread(a, f, false);
+                spread(b, f, false);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Threads({})", self.count())
+    }
+}

@@ -1,0 +1,177 @@
+//! The time loops of a block: all layers and directions forward, and back.
+
+use super::block::{Block, StackState, slots};
+use super::matmul::{add, assign, view, view_mut};
+use super::network::{Network, Prepared, Stack, hidden_span, input_spans};
+use super::step::{Backward, Forward, Step};
+use super::tokens;
+use crate::real::Real;
+
+/// What every block of a pass reads.
+pub(super) struct Weights<'a, R> {
+    pub(super) network: &'a Network,
+    pub(super) parameters: &'a [R],
+    pub(super) prepared: &'a [Prepared<R>],
+}
+
+/// From x and the initial states to the outputs and final states of all layers.
+pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+    let network = weights.network;
+    let directions = network.recurrent.directions();
+    let width = network.recurrent.output_size();
+    let (steps, rows) = (block.mask.steps, block.mask.rows);
+    for (index, stack) in network.stacks.iter().enumerate() {
+        let (below, here) = block.outputs.split_at_mut(index / directions);
+        let output = &mut here[0][..steps * rows * width];
+        let state = &mut block.stacks[index];
+        let prepared = &weights.prepared[index];
+        let gates = &mut state.gates[..steps * rows * network.kept()];
+        gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(&prepared.bias));
+        match below.last() {
+            Some(below) => project(network, stack, prepared, gates, below),
+            None if block.tokens.is_empty() => project(network, stack, prepared, gates, &block.x),
+            None => {
+                let spans = input_spans(network.recurrent.cell);
+                let hidden = network.hidden();
+                tokens::gather(gates, network.kept(), &block.tokens, &prepared.weight_ih, spans, hidden);
+            }
+        }
+        for step in 0..steps {
+            let t = if stack.direction == 0 { step } else { steps - 1 - step };
+            forward_step(network, stack, prepared, state, &block.mask, t, output);
+        }
+    }
+}
+
+/// gates += X · W_ihᵀ, for all steps at once.
+fn project<R: Real>(network: &Network, stack: &Stack, prepared: &Prepared<R>, gates: &mut [R], x: &[R]) {
+    let (kept, hidden) = (network.kept(), network.hidden());
+    let rows = gates.len() / kept;
+    let weight_rows = network.recurrent.cell.gates() * hidden;
+    for span in input_spans(network.recurrent.cell) {
+        let columns = span.gates * hidden;
+        add(
+            view_mut(&mut gates[span.kept * hidden..], rows, columns, kept),
+            view(x, rows, stack.input, stack.input),
+            view(&prepared.weight_ih[span.weight * hidden..], stack.input, columns, weight_rows),
+        );
+    }
+}
+
+fn forward_step<R: Real>(
+    network: &Network,
+    stack: &Stack,
+    prepared: &Prepared<R>,
+    state: &mut StackState<R>,
+    mask: &super::block::Mask,
+    t: usize,
+    output: &mut [R],
+) {
+    let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
+    let (h_before, h) = around(&mut state.h, rows * hidden, stack.direction, t);
+    let (c_before, c) = around(&mut state.c, rows * cell_state, stack.direction, t);
+    for row in mask.starts(stack.direction, t) {
+        h_before[row * hidden..][..hidden].fill(R::zero());
+        c_before[row * cell_state..][..cell_state].fill(R::zero());
+    }
+    let gates = &mut state.gates[t * rows * kept..][..rows * kept];
+    let span = hidden_span(network.recurrent.cell);
+    let columns = span.gates * hidden;
+    add(
+        view_mut(&mut gates[span.kept * hidden..], rows, columns, kept),
+        view(h_before, rows, hidden, hidden),
+        view(&prepared.weight_hh, hidden, columns, columns),
+    );
+    let width = rows * network.recurrent.output_size();
+    let output = &mut output[t * width..][..width];
+    let step = Step { cell: network.recurrent.cell, mask, t, hidden, column: stack.direction * hidden };
+    Forward { step, gates, h_before, c_before, h, c, output }.run();
+}
+
+/// The states that enter and leave step `t`, each of `size` numbers.
+fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mut [R], &mut [R]) {
+    let (early, late) = history[t * size..].split_at_mut(size);
+    let late = &mut late[..size];
+    if direction == 0 { (early, late) } else { (late, early) }
+}
+
+/// From `d_output`, where there is one, and the stacks' dh and dc (those of h_n and c_n) back to dh_0 and dc_0, with the
+/// gates' gradients left in place of the gates. dx ends in `d_output` where it is wanted.
+pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
+    let network = weights.network;
+    let directions = network.recurrent.directions();
+    let steps = block.mask.steps;
+    for layer in (0..network.recurrent.layers).rev() {
+        // Only the topmost layer can be without a gradient from above.
+        let above = with_output || layer + 1 < network.recurrent.layers;
+        for direction in 0..directions {
+            let index = layer * directions + direction;
+            let stack = &network.stacks[index];
+            block.stacks[index].bias_sum.fill(R::zero());
+            for step in 0..steps {
+                let t = if direction == 0 { steps - 1 - step } else { step };
+                backward_step(weights, block, index, t, above);
+            }
+            if layer > 0 || (input && block.tokens.is_empty()) {
+                project_back(weights, stack, &block.stacks[index], &block.mask, &mut block.d_below, direction == 0);
+            }
+        }
+        std::mem::swap(&mut block.d_output, &mut block.d_below);
+    }
+}
+
+fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index: usize, t: usize, above: bool) {
+    let network = weights.network;
+    let stack = &network.stacks[index];
+    let (mask, state) = (&block.mask, &mut block.stacks[index]);
+    let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
+    let (before, _) = slots(stack.direction, t);
+    let width = rows * network.recurrent.output_size();
+    let gates = &mut state.gates[t * rows * kept..][..rows * kept];
+    let dh = &mut state.dh[..rows * hidden];
+    let dc = &mut state.dc[..rows * cell_state];
+    Backward {
+        step: Step { cell: network.recurrent.cell, mask, t, hidden, column: stack.direction * hidden },
+        gates,
+        h_before: &state.h[before * rows * hidden..][..rows * hidden],
+        c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
+        output: &block.outputs[index / network.recurrent.directions()][t * width..][..width],
+        d_output: above.then(|| &block.d_output[t * width..][..width]),
+        dh,
+        dc,
+        bias_sum: &mut state.bias_sum,
+    }
+    .run();
+    let span = hidden_span(network.recurrent.cell);
+    let columns = span.gates * hidden;
+    add(
+        view_mut(dh, rows, hidden, hidden),
+        view(&gates[span.kept * hidden..], rows, columns, kept),
+        view(&weights.parameters[stack.weight_hh.clone()], columns, hidden, hidden),
+    );
+    for row in mask.starts(stack.direction, t) {
+        dh[row * hidden..][..hidden].fill(R::zero());
+        dc[row * cell_state..][..cell_state].fill(R::zero());
+    }
+}
+
+/// dX = dZ · W_ih for all steps at once; the second direction adds to the first.
+fn project_back<R: Real>(
+    weights: &Weights<'_, R>,
+    stack: &Stack,
+    state: &StackState<R>,
+    mask: &super::block::Mask,
+    dx: &mut [R],
+    first: bool,
+) {
+    let network = weights.network;
+    let (kept, hidden, rows) = (network.kept(), network.hidden(), mask.steps * mask.rows);
+    let weight_ih = &weights.parameters[stack.weight_ih.clone()];
+    for (number, span) in input_spans(network.recurrent.cell).iter().enumerate() {
+        let gate_rows = span.gates * hidden;
+        let to = view_mut(dx, rows, stack.input, stack.input);
+        let dz = view(&state.gates[span.kept * hidden..], rows, gate_rows, kept);
+        let weight = view(&weight_ih[span.weight * hidden * stack.input..], gate_rows, stack.input, stack.input);
+        if first && number == 0 { assign(to, dz, weight) } else { add(to, dz, weight) }
+    }
+}

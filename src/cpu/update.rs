@@ -1,0 +1,148 @@
+//! The optimizers, to PyTorch's formulas.
+
+use super::norm::CHUNK;
+use super::threads::Divide;
+use crate::optim::{Coefficients, Rule, Update};
+use crate::real::Real;
+
+/// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
+#[derive(Debug)]
+pub(super) struct Slots<R>(pub(super) [Vec<R>; 3]);
+
+impl<R: Real> Slots<R> {
+    /// Zeros for `len` weights.
+    pub(super) fn new(rule: Option<Rule>, len: usize) -> Self {
+        let count = rule.map_or(0, |rule| rule.slots());
+        Self([0, 1, 2].map(|slot| vec![R::zero(); if slot < count { len } else { 0 }]))
+    }
+}
+
+/// Some of the weights, with all that belongs to them.
+pub(super) struct Weights<'a, R> {
+    pub(super) parameters: &'a mut [R],
+    pub(super) gradients: &'a [R],
+    pub(super) slots: [&'a mut [R]; 3],
+}
+
+impl<R: Real> Divide for Weights<'_, R> {
+    fn parts(&self) -> usize {
+        self.parameters.len().div_ceil(CHUNK)
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let at = parts * CHUNK;
+        let (parameters, other_parameters) = self.parameters.split_at_mut(at);
+        let (gradients, other_gradients) = self.gradients.split_at(at);
+        let [a, b, c] = self.slots.map(|slot| {
+            let at = at.min(slot.len());
+            slot.split_at_mut(at)
+        });
+        let first = Self { parameters, gradients, slots: [a.0, b.0, c.0] };
+        (first, Self { parameters: other_parameters, gradients: other_gradients, slots: [a.1, b.1, c.1] })
+    }
+}
+
+/// How a sum of gradients becomes the gradient that a rule sees.
+#[derive(Clone, Copy)]
+pub(super) struct Scale<R> {
+    factor: R,
+    limit: R,
+    decay: R,
+}
+
+impl<R: Real> Scale<R> {
+    /// Division, and clipping by the norm and then by the value.
+    pub(super) fn new(update: &Update, norm: f64) -> Self {
+        let clip = update.optimizer.clip_norm.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
+        Self {
+            factor: R::from_wide(clip / update.divisor),
+            limit: R::from_wide(update.optimizer.clip_value.unwrap_or(f64::INFINITY)),
+            decay: R::from_wide(update.coefficients().coupled_decay),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(self, sum: R, weight: R) -> R {
+        let g = sum * self.factor;
+        let g = if g > self.limit { self.limit } else { g };
+        let g = if g < -self.limit { -self.limit } else { g };
+        g + self.decay * weight
+    }
+}
+
+/// Changes the weights by one step of the rule.
+pub(super) fn apply<R: Real>(update: &Update, scale: Scale<R>, weights: Weights<'_, R>) {
+    let Coefficients { rate, root_bias2, shrink, .. } = update.coefficients();
+    let real = R::from_wide;
+    let rate = real(rate);
+    match update.optimizer.rule {
+        Rule::Sgd { momentum, dampening, nesterov } => {
+            // At the first step b is g itself, without dampening.
+            let fresh = real(if update.step <= 1 { 1.0 } else { 1.0 - dampening });
+            sgd(weights, scale, rate, real(momentum), fresh, nesterov);
+        }
+        Rule::RmsProp { alpha, eps, momentum, centered } => {
+            rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), centered);
+        }
+        Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
+            let betas = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(real);
+            adam(weights, scale, rate, betas, [root_bias2, eps, shrink].map(real));
+        }
+    }
+}
+
+fn sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
+    let Weights { parameters, gradients, slots: [buffer, ..] } = weights;
+    let plain = momentum == R::zero();
+    for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
+        let g = scale.apply(*g, *w);
+        let direction = if plain {
+            g
+        } else {
+            let b = momentum * buffer[index] + fresh * g;
+            buffer[index] = b;
+            if nesterov { g + momentum * b } else { b }
+        };
+        *w -= rate * direction;
+    }
+}
+
+fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], centered: bool) {
+    let [alpha, rest, eps, momentum] = settings;
+    let Weights { parameters, gradients, slots: [square, second, third] } = weights;
+    // The slots that are kept lie in the order square, mean, buffer.
+    let (mean, buffer) = if centered { (second, third) } else { (third, second) };
+    for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
+        let g = scale.apply(*g, *w);
+        let v = alpha * square[index] + rest * g * g;
+        square[index] = v;
+        let variance = if centered {
+            let m = alpha * mean[index] + rest * g;
+            mean[index] = m;
+            v - m * m
+        } else {
+            v
+        };
+        let scaled = g / (variance.sqrt() + eps);
+        if momentum == R::zero() {
+            *w -= rate * scaled;
+        } else {
+            let b = momentum * buffer[index] + scaled;
+            buffer[index] = b;
+            *w -= rate * b;
+        }
+    }
+}
+
+fn adam<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
+    let [beta1, rest1, beta2, rest2] = betas;
+    let [root_bias2, eps, shrink] = settings;
+    let Weights { parameters, gradients, slots: [mean, square, _] } = weights;
+    let moments = mean.iter_mut().zip(square.iter_mut());
+    for ((w, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
+        let g = scale.apply(*g, *w);
+        *m = beta1 * *m + rest1 * g;
+        *v = beta2 * *v + rest2 * g * g;
+        *w = shrink * *w - rate * *m / (v.sqrt() / root_bias2 + eps);
+    }
+}

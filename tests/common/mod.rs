@@ -1,0 +1,360 @@
+//! What the tests of every path share: a table of cases, data that are the same everywhere, and runners that take any
+//! backend and name what comes out of it.
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+use std::fmt;
+
+use bptt::ndarray::{Array, Array2, Array3, ArrayD, Dimension, IxDyn};
+use bptt::{
+    Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Initialisation, Input, InputGradient, Layout,
+    Loss, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets, Update,
+};
+use pollster::block_on;
+
+/// Arrays by name, in the order in which they were made.
+pub type Named = Vec<(String, ArrayD<f64>)>;
+
+pub const CELLS: [Cell; 6] = [
+    Cell::Rnn(Activation::Tanh),
+    Cell::Rnn(Activation::Relu),
+    Cell::Rnn(Activation::Sigmoid),
+    Cell::Rnn(Activation::Identity),
+    Cell::Lstm,
+    Cell::Gru,
+];
+
+pub const LOSSES: [Loss; 3] = [Loss::SquaredError, Loss::BinaryCrossEntropy, Loss::CrossEntropy];
+
+/// A model, and a batch for it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub cell: Cell,
+    pub layers: usize,
+    pub bidirectional: bool,
+    pub bias: bool,
+    /// Rows of different lengths.
+    pub ragged: bool,
+    /// Sequences that start anew within a row.
+    pub resets: bool,
+    /// Token ids in place of x.
+    pub tokens: bool,
+    /// Predictions of different weight, some of weight 0.
+    pub weights: bool,
+    /// h_0 and c_0 other than zero.
+    pub initial: bool,
+    pub loss: Loss,
+    pub at: At,
+    pub reduction: Reduction,
+    /// T.
+    pub steps: usize,
+    /// B.
+    pub rows: usize,
+    /// I.
+    pub inputs: usize,
+    /// H.
+    pub hidden: usize,
+    /// O.
+    pub outputs: usize,
+    /// Factor of x.
+    pub scale: f64,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cell {
+            Cell::Rnn(activation) => write!(f, "rnn {activation:?}")?,
+            cell => write!(f, "{}", cell.name())?,
+        }
+        write!(f, " {:?} {:?}", self.loss, self.at)?;
+        let (t, b, i, h, o) = (self.steps, self.rows, self.inputs, self.hidden, self.outputs);
+        write!(f, " T{t} B{b} I{i} H{h} O{o} L{}", self.layers)?;
+        let flags = [
+            (self.bidirectional, "bidirectional"),
+            (!self.bias, "without bias"),
+            (self.ragged, "ragged"),
+            (self.resets, "resets"),
+            (self.tokens, "tokens"),
+            (self.weights, "weights"),
+            (self.initial, "initial"),
+            (self.reduction == Reduction::Sum, "sum"),
+        ];
+        flags.iter().filter(|(set, _)| *set).try_for_each(|(_, name)| write!(f, ", {name}"))
+    }
+}
+
+impl Case {
+    /// The smallest case of interest, of one layer and one direction.
+    pub fn new(cell: Cell) -> Self {
+        Self {
+            cell,
+            layers: 1,
+            bidirectional: false,
+            bias: true,
+            ragged: false,
+            resets: false,
+            tokens: false,
+            weights: false,
+            initial: true,
+            loss: Loss::SquaredError,
+            at: At::Every,
+            reduction: Reduction::Mean,
+            steps: 4,
+            rows: 3,
+            inputs: 2,
+            hidden: 3,
+            outputs: 2,
+            scale: 1.0,
+        }
+    }
+
+    /// With other sizes T, B, I, H, O.
+    pub fn sizes(self, [steps, rows, inputs, hidden, outputs]: [usize; 5]) -> Self {
+        Self { steps, rows, inputs, hidden, outputs, ..self }
+    }
+
+    pub fn recurrent(&self) -> Recurrent {
+        Recurrent::new(self.cell, self.inputs, self.hidden)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .bias(self.bias)
+    }
+
+    pub fn model(&self) -> Model {
+        let head = Head { reduction: self.reduction, ..Head::new(self.outputs, self.loss, self.at) };
+        Model::new(self.recurrent(), head)
+    }
+
+    pub fn headless(&self) -> Model {
+        Model::headless(self.recurrent())
+    }
+
+    /// P.
+    pub fn predictions(&self) -> usize {
+        if self.at == At::Every { self.steps } else { 1 }
+    }
+
+    /// From T down to 1 over the rows, over and over.
+    pub fn lengths(&self) -> Option<Vec<usize>> {
+        self.ragged.then(|| (0..self.rows).map(|row| self.steps - (row * 2) % self.steps).collect())
+    }
+
+    pub fn states<R: Real>(&self, seed: u64) -> States<R> {
+        let shape = (self.recurrent().stacks(), self.rows, self.hidden);
+        States { h: fill(shape, seed), c: self.cell.has_cell_state().then(|| fill(shape, seed + 1)) }
+    }
+
+    pub fn sequence<R: Real>(&self) -> Sequence<R> {
+        let (t, b) = (self.steps, self.rows);
+        let input = if self.tokens {
+            Input::Tokens(Array2::from_shape_fn((t, b), |(t, row)| choice(7, t * b + row, self.inputs)))
+        } else {
+            let factor = R::from_wide(self.scale);
+            Input::Dense(fill((t, b, self.inputs), 1).mapv_into(|x: R| x * factor))
+        };
+        Sequence {
+            input,
+            lengths: self.lengths(),
+            resets: self.resets.then(|| Array2::from_shape_fn((t, b), |(t, row)| choice(8, t * b + row, 3) == 0)),
+            initial: self.initial.then(|| self.states(2)),
+        }
+    }
+
+    pub fn batch(&self) -> Batch {
+        let (p, b, o) = (self.predictions(), self.rows, self.outputs);
+        let targets = match self.loss {
+            Loss::SquaredError => Targets::Values(fill((p, b, o), 4)),
+            Loss::BinaryCrossEntropy => Targets::Values(fill((p, b, o), 4).mapv_into(|y: f32| 0.5 + 0.5 * y)),
+            Loss::CrossEntropy => {
+                Targets::Classes(Array2::from_shape_fn((p, b), |(p, row)| choice(9, p * b + row, self.outputs)))
+            }
+        };
+        let weight = |(p, row): (usize, usize)| [1.0, 0.5, 0.0, 2.0][choice(10, p * b + row + 1, 4) as usize];
+        // One weight stays above 0 wherever the lengths end.
+        let weight = |(p, row)| if (p, row) == (0, 0) { 1.0 } else { weight((p, row)) };
+        let weights = self.weights.then(|| Array2::from_shape_fn((p, b), weight));
+        Batch { sequence: self.sequence(), targets, weights }
+    }
+
+    /// The parameters of `model` as they begin, in the type of a path.
+    pub fn parameters<R: Real>(&self, model: &Model) -> Vec<R> {
+        Initialisation::default().draw(model, 5).into_iter().map(|w| R::from_wide(f64::from(w))).collect()
+    }
+
+    /// A random gradient of what the stack puts out.
+    pub fn output_gradient<R: Real>(&self) -> OutputGradient<R> {
+        let width = self.recurrent().output_size();
+        let states: States<R> = self.states(12);
+        OutputGradient { output: Some(fill((self.steps, self.rows, width), 11)), h_n: Some(states.h), c_n: states.c }
+    }
+}
+
+/// Sebastiano Vigna's SplitMix64 at `index` of the stream `seed`.
+fn random(seed: u64, index: usize) -> u64 {
+    let mut z = (seed << 32).wrapping_add(index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A number below `below`.
+pub fn choice(seed: u64, index: usize, below: usize) -> u32 {
+    (random(seed, index) % below as u64) as u32
+}
+
+/// Multiples of 2⁻¹⁷ in ±1: exact in f32, and so is a finite difference's step between them.
+pub fn fill<R: Real, D: Dimension>(shape: impl bptt::ndarray::ShapeBuilder<Dim = D>, seed: u64) -> Array<R, D> {
+    let mut index = 0;
+    Array::from_shape_simple_fn(shape, || {
+        index += 1;
+        R::from_wide(((random(seed, index) >> 46) as f64 - 131_072.0) / 131_072.0)
+    })
+}
+
+/// Any array in f64.
+pub fn wide<R: Real, D: Dimension>(array: &Array<R, D>) -> ArrayD<f64> {
+    array.mapv(|value| value.to_wide()).into_dyn()
+}
+
+/// A flat block by the names of the layout.
+pub fn by_name<R: Real>(layout: &Layout, block: &[R], prefix: &str) -> Named {
+    let named = layout.tensors().iter().map(|tensor| {
+        let values = block[tensor.range()].iter().map(|value| value.to_wide()).collect();
+        (format!("{prefix}{}", tensor.name), ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).unwrap())
+    });
+    named.collect()
+}
+
+fn push_states<R: Real>(named: &mut Named, states: &States<R>, prefix: &str, suffix: &str) {
+    named.push((format!("{prefix}h_{suffix}"), wide(&states.h)));
+    named.extend(states.c.as_ref().map(|c| (format!("{prefix}c_{suffix}"), wide(c))));
+}
+
+fn push_input_gradient<R: Real>(named: &mut Named, gradient: &InputGradient<R>) {
+    named.extend(gradient.x.as_ref().map(|x| ("dx".into(), wide(x))));
+    push_states(named, &gradient.initial, "d", "0");
+}
+
+/// The stack alone: output, h_n, c_n, and for a random gradient of these every named gradient, dx, dh_0, dc_0.
+pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named {
+    let model = case.headless();
+    let options = EngineOptions { chunk, input_gradient: true, ..EngineOptions::default() };
+    let mut engine = backend.engine(&model, &options).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    let output = block_on(engine.forward(&case.sequence())).unwrap();
+    let mut named = vec![("output".into(), wide(&output.output))];
+    push_states(&mut named, &output.states, "", "n");
+    let gradient = block_on(engine.backward(&case.output_gradient())).unwrap();
+    let sums = block_on(engine.gradients()).unwrap();
+    named.extend(by_name(engine.layout(), &sums, "d "));
+    push_input_gradient(&mut named, &gradient);
+    named
+}
+
+/// Through the head: loss, logits, every named gradient, dx, dh_0, dc_0, and the parameters after `steps` updates.
+pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optimizer: Optimizer, steps: u64) -> Named {
+    let model = case.model();
+    let options = EngineOptions { rule: Some(optimizer.rule), chunk, input_gradient: true, ..EngineOptions::default() };
+    let mut engine = backend.engine(&model, &options).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    let batch = case.batch();
+    let mut named = vec![
+        ("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap())),
+        ("loss".into(), ArrayD::from_elem(IxDyn(&[]), block_on(engine.evaluate(&batch)).unwrap())),
+    ];
+    for step in 1..=steps.max(1) {
+        engine.clear_gradients();
+        block_on(engine.accumulate(&batch, None)).unwrap();
+        if step == 1 {
+            let sums = block_on(engine.gradients()).unwrap();
+            named.extend(by_name(engine.layout(), &sums, "d "));
+            push_input_gradient(&mut named, &block_on(engine.input_gradient()).unwrap());
+        }
+        if step <= steps {
+            let divisor = if case.reduction == Reduction::Mean { batch.total_weight() } else { 1.0 };
+            block_on(engine.update(&Update { optimizer, step, divisor })).unwrap();
+            let report = block_on(engine.report()).unwrap().unwrap();
+            named.push((format!("loss of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.loss)));
+            named.push((format!("norm of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.norm)));
+        }
+    }
+    let parameters = block_on(engine.parameters()).unwrap();
+    named.extend(by_name(engine.layout(), &parameters, ""));
+    named
+}
+
+/// Fails where |got − want| is over relative · max(|want|, floor) anywhere, and reports the worst element. `floor` is the
+/// size below which an element's own magnitude says nothing about its rounding.
+#[track_caller]
+pub fn assert_close(name: &str, got: &ArrayD<f64>, want: &ArrayD<f64>, relative: f64, floor: f64) {
+    assert_eq!(got.shape(), want.shape(), "{name}: shape");
+    let excess = |got: f64, want: f64| {
+        let error = (got - want).abs() / want.abs().max(floor);
+        // Equal bits cover infinities; a NaN on either side alone is the worst there is.
+        if got.to_bits() == want.to_bits() || got == want {
+            0.0
+        } else if error.is_nan() {
+            f64::INFINITY
+        } else {
+            error
+        }
+    };
+    let errors = got.indexed_iter().zip(want).map(|((index, got), want)| (excess(*got, *want), index, *got, *want));
+    let Some((error, index, got, want)) = errors.max_by(|a, b| a.0.total_cmp(&b.0)) else { return };
+    assert!(
+        error <= relative,
+        "{name}: worst at {index:?}: got {got:e}, want {want:e}, relative error {error:e} over {relative:e} (floor {floor:e})"
+    );
+}
+
+/// [`assert_close`] of everything that two runs named.
+#[track_caller]
+pub fn assert_all_close(case: &Case, got: &Named, want: &Named, relative: f64, floor: f64) {
+    let names = |named: &Named| named.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(got), names(want), "{case}");
+    for ((name, got), (_, want)) in got.iter().zip(want) {
+        assert_close(&format!("{case}: {name}"), got, want, relative, floor);
+    }
+}
+
+/// Fails where any bit differs, NaN included.
+#[track_caller]
+pub fn assert_same_bits(case: &Case, got: &Named, want: &Named) {
+    assert_eq!(got.len(), want.len(), "{case}");
+    for ((name, got), (_, want)) in got.iter().zip(want) {
+        assert_eq!(got.shape(), want.shape(), "{case}: {name}");
+        let differs = got.indexed_iter().zip(want).find(|((_, got), want)| got.to_bits() != want.to_bits());
+        assert!(differs.is_none(), "{case}: {name}: {differs:?}");
+    }
+}
+
+/// The cases that every path is held to: the cells, over directions, layers, ragged rows, heads and sizes that do not
+/// divide evenly.
+pub fn table() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (index, cell) in CELLS.into_iter().enumerate() {
+        let case = Case::new(cell);
+        for (bidirectional, layers) in [(false, 1), (true, 2)] {
+            for ragged in [false, true] {
+                let loss = LOSSES[cases.len() % 3];
+                let at = if cases.len() % 2 == 0 { At::Every } else { At::Last };
+                let varied = Case { bidirectional, layers, ragged, loss, at, weights: ragged, ..case.clone() };
+                cases.push(varied.sizes([7, 5, 3, 17, 3]));
+            }
+        }
+        cases.push(
+            Case { tokens: true, ragged: true, loss: Loss::CrossEntropy, ..case.clone() }.sizes([9, 17, 13, 33, 13]),
+        );
+        cases.push(Case { resets: true, ragged: true, bidirectional: true, ..case.clone() }.sizes([8, 9, 4, 16, 2]));
+        cases.push(Case { bias: false, reduction: Reduction::Sum, ..case.clone() }.sizes([3, 2, 1, 64, 1]));
+        cases.push(case.clone().sizes([1, 1, 1, 1, 1]));
+        cases.push(Case { ragged: true, ..case.clone() }.sizes([20, 33, 17, 65, 5]));
+        if index != 1 && index != 3 {
+            // relu and the identity have no bound, and would only grow.
+            cases.push(Case { scale: 100.0, at: At::Last, ..case.clone() }.sizes([5, 4, 3, 8, 2]));
+            cases.push(case.sizes([3, 8, 130, 130, 3]));
+        }
+    }
+    cases
+}

@@ -1,0 +1,159 @@
+//! The root of the chain of trust: the CPU path in f64 against central differences of its own loss.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+mod common;
+
+use bptt::ndarray::ArrayD;
+use bptt::{At, Backend, Batch, Cell, Cpu, CpuEngine, Engine, Input, Optimizer, States};
+use common::{CELLS, Case, LOSSES, Named, assert_close, by_name, trained};
+use pollster::block_on;
+
+/// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11; its
+/// rounding, of 1e-16 over it. It is also far below the distance of this data from relu's kink.
+const STEP: f64 = 1.0 / 131_072.0;
+
+/// Relative to elements of at least 1e-3: what lies below is rounding of the difference.
+const RELATIVE: f64 = 1e-6;
+const FLOOR: f64 = 1e-3;
+
+/// (f(+step) − f(−step)) / 2·step, for each element of the array that `place` finds.
+fn differences<T>(
+    subject: &mut T,
+    len: usize,
+    nudge: impl Fn(&mut T, usize, f64),
+    loss: impl Fn(&mut T) -> f64,
+) -> Vec<f64> {
+    let mut difference = |index| {
+        nudge(subject, index, STEP);
+        let above = loss(subject);
+        nudge(subject, index, -2.0 * STEP);
+        let below = loss(subject);
+        nudge(subject, index, STEP);
+        (above - below) / (2.0 * STEP)
+    };
+    (0..len).map(&mut difference).collect()
+}
+
+fn evaluate(engine: &mut CpuEngine<f64>, batch: &Batch) -> f64 {
+    block_on(engine.evaluate(batch)).unwrap()
+}
+
+/// Every named gradient, dx, dh_0 and dc_0, under the names that [`trained`] gives them.
+fn by_differences(case: &Case) -> Named {
+    let model = case.model();
+    let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &Default::default()).unwrap();
+    let (mut block, mut batch): (Vec<f64>, _) = (case.parameters(&model), case.batch());
+    engine.set_parameters(&block).unwrap();
+    let mut named = Named::new();
+    {
+        let len = block.len();
+        let loss = |block: &mut Vec<f64>, engine: &mut CpuEngine<f64>| {
+            engine.set_parameters(block).unwrap();
+            evaluate(engine, &batch)
+        };
+        let mut subject = (&mut block, &mut engine);
+        let nudge = |subject: &mut (&mut Vec<f64>, &mut CpuEngine<f64>), index, by| subject.0[index] += by;
+        let gradient = differences(&mut subject, len, nudge, |(block, engine)| loss(block, engine));
+        named.extend(by_name(engine.layout(), &gradient, "d "));
+    }
+    let shaped = |shape: &[usize], values| ArrayD::from_shape_vec(shape, values).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    let engine = std::cell::RefCell::new(engine);
+    let loss = |batch: &mut Batch| evaluate(&mut engine.borrow_mut(), batch);
+    if let Input::Dense(x) = &batch.sequence.input {
+        let (shape, len) = (x.shape().to_vec(), x.len());
+        let nudge = |batch: &mut Batch, index, by: f64| match &mut batch.sequence.input {
+            Input::Dense(x) => x.as_slice_mut().unwrap()[index] += by as f32,
+            Input::Tokens(_) => unreachable!(),
+        };
+        named.push(("dx".into(), shaped(&shape, differences(&mut batch, len, nudge, loss))));
+    }
+    let states: States<f32> = case.states(2);
+    let nudge_h = |batch: &mut Batch, index: usize, by: f64| {
+        batch.sequence.initial.as_mut().unwrap().h.as_slice_mut().unwrap()[index] += by as f32;
+    };
+    named.push(("dh_0".into(), shaped(states.h.shape(), differences(&mut batch, states.h.len(), nudge_h, loss))));
+    if let Some(c) = &states.c {
+        let nudge_c = |batch: &mut Batch, index: usize, by: f64| {
+            batch.sequence.initial.as_mut().unwrap().c.as_mut().unwrap().as_slice_mut().unwrap()[index] += by as f32;
+        };
+        named.push(("dc_0".into(), shaped(c.shape(), differences(&mut batch, c.len(), nudge_c, loss))));
+    }
+    named
+}
+
+fn check(case: &Case) {
+    let analytic = trained(&Cpu::<f64>::with_threads(1).unwrap(), case, None, Optimizer::sgd(0.1), 0);
+    for (name, want) in by_differences(case) {
+        let (_, got) = analytic.iter().find(|(other, _)| *other == name).unwrap();
+        assert_close(&format!("{case}: {name}"), got, &want, RELATIVE, FLOOR);
+    }
+}
+
+fn check_all(cell: Cell) {
+    for bidirectional in [false, true] {
+        for layers in [1, 2] {
+            for ragged in [false, true] {
+                for loss in LOSSES {
+                    for at in [At::Every, At::Last] {
+                        // Weights go with two layers, so that each is also seen without the other.
+                        let weights = layers == 2;
+                        check(&Case { bidirectional, layers, ragged, loss, at, weights, ..Case::new(cell) });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradients_of_a_tanh_rnn_are_those_of_finite_differences() {
+    check_all(CELLS[0]);
+}
+
+#[test]
+fn the_gradients_of_a_relu_rnn_are_those_of_finite_differences() {
+    check_all(CELLS[1]);
+}
+
+#[test]
+fn the_gradients_of_a_sigmoid_rnn_are_those_of_finite_differences() {
+    check_all(CELLS[2]);
+}
+
+#[test]
+fn the_gradients_of_a_linear_rnn_are_those_of_finite_differences() {
+    check_all(CELLS[3]);
+}
+
+#[test]
+fn the_gradients_of_an_lstm_are_those_of_finite_differences() {
+    check_all(CELLS[4]);
+}
+
+#[test]
+fn the_gradients_of_a_gru_are_those_of_finite_differences() {
+    check_all(CELLS[5]);
+}
+
+#[test]
+fn the_gradients_with_resets_are_those_of_finite_differences() {
+    for cell in CELLS {
+        for bidirectional in [false, true] {
+            for ragged in [false, true] {
+                let case = Case { resets: true, layers: 2, bidirectional, ragged, ..Case::new(cell) };
+                check(&case.sizes([6, 3, 2, 3, 2]));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradients_from_tokens_are_those_of_finite_differences() {
+    for cell in CELLS {
+        for ragged in [false, true] {
+            check(&Case { tokens: true, ragged, bidirectional: true, ..Case::new(cell) }.sizes([5, 3, 4, 3, 2]));
+        }
+    }
+}
