@@ -2,6 +2,8 @@
 //!
 //! What each claim says is a function over a backend; a path joins by a line that calls it with that path's tolerance.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
 mod common;
 #[path = "common/fixtures.rs"]
 mod fixtures;
