@@ -51,9 +51,14 @@ fn a_second_step_on_one_thread_allocates_nothing() {
             let optimizer = Optimizer::adam(0.01).clip_norm(1.0);
             let mut trainer = Trainer::new(&cpu, &case.model(), optimizer, 1).unwrap();
             let batch = case.batch();
-            (0..4).for_each(|_| drop(ready(trainer.step(&batch)).unwrap()));
+            let steps = |trainer: &mut Trainer<_>| {
+                for _ in 0..4 {
+                    ready(trainer.step(&batch)).unwrap();
+                }
+            };
+            steps(&mut trainer);
             let before = ALLOCATIONS.load(Ordering::Relaxed);
-            (0..4).for_each(|_| drop(ready(trainer.step(&batch)).unwrap()));
+            steps(&mut trainer);
             assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{case}");
         }
     }

@@ -88,7 +88,7 @@ fn garbage_in_padding_changes_no_bit() {
             let mut engine = engine(&case, &options);
             block_on(engine.accumulate(batch, None)).unwrap();
             let input = block_on(engine.input_gradient()).unwrap();
-            let mut arrays = common::by_name(engine.layout(), &block_on(engine.gradients()).unwrap(), "d ");
+            let mut arrays = common::gradients(&mut engine);
             arrays.push(("dh_0".into(), wide(&input.initial.h)));
             arrays.extend(input.x.map(|x| ("dx".into(), wide(&x))));
             arrays.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap())));
@@ -110,7 +110,7 @@ fn garbage_in_the_padding_of_d_output_changes_no_bit() {
             let mut engine = engine(&case, &EngineOptions::default());
             block_on(engine.forward(&case.sequence())).unwrap();
             let input = block_on(engine.backward(gradient)).unwrap();
-            let mut arrays = common::by_name(engine.layout(), &block_on(engine.gradients()).unwrap(), "d ");
+            let mut arrays = common::gradients(&mut engine);
             arrays.push(("dh_0".into(), wide(&input.initial.h)));
             arrays
         };
@@ -132,7 +132,7 @@ fn a_prediction_of_weight_0_is_not_read() {
         let run = |batch: &Batch| {
             let mut engine = engine(&case, &EngineOptions::default());
             block_on(engine.accumulate(batch, None)).unwrap();
-            common::by_name(engine.layout(), &block_on(engine.gradients()).unwrap(), "d ")
+            common::gradients(&mut engine)
         };
         let clean = run(&batch);
         match &mut batch.targets {
@@ -156,7 +156,7 @@ fn micro_batches_add_up_to_the_large_batch() {
                     block_on(engine.accumulate(&rows, None)).unwrap();
                 }
             }
-            common::by_name(engine.layout(), &block_on(engine.gradients()).unwrap(), "d ")
+            common::gradients(&mut engine)
         };
         let whole = gradients(case.rows);
         for part in [1, 2, case.rows - 1] {
@@ -181,7 +181,7 @@ fn a_reset_begins_a_sequence_of_its_own() {
             let mut engine = engine(&case, &EngineOptions::default());
             let logits: Vec<_> = batches.iter().map(|b| block_on(engine.logits(&b.sequence)).unwrap()).collect();
             batches.iter().for_each(|batch| block_on(engine.accumulate(batch, None)).unwrap());
-            let mut arrays = common::by_name(engine.layout(), &block_on(engine.gradients()).unwrap(), "d ");
+            let mut arrays = common::gradients(&mut engine);
             let views: Vec<_> = logits.iter().map(|array| array.view()).collect();
             arrays.push(("logits".into(), concatenate(Axis(0), &views).unwrap().into_dyn()));
             arrays
@@ -288,7 +288,9 @@ fn a_trainer_in_micro_batches_follows_one_in_whole_batches() {
         let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
         let optimizer = Optimizer::adamw(0.01).clip_norm(0.1);
         let mut trainer = Trainer::with_options(&one_thread(), &case.model(), optimizer, 1, options).unwrap();
-        (0..5).for_each(|_| drop(block_on(trainer.step(&case.batch())).unwrap()));
+        for _ in 0..5 {
+            block_on(trainer.step(&case.batch())).unwrap();
+        }
         block_on(trainer.engine().parameters()).unwrap()
     };
     let array = |values: Vec<f64>| ArrayD::from_shape_vec(vec![values.len()], values).unwrap();

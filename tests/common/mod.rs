@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use bptt::ndarray::{Array, Array2, Array3, ArrayD, Dimension, IxDyn};
+use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};
 use bptt::{
     Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Initialisation, Input, InputGradient, Layout,
     Loss, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets, Update,
@@ -226,6 +226,12 @@ pub fn by_name<R: Real>(layout: &Layout, block: &[R], prefix: &str) -> Named {
     named.collect()
 }
 
+/// The gradient sums of an engine by name.
+pub fn gradients<E: Engine>(engine: &mut E) -> Named {
+    let sums = block_on(engine.gradients()).unwrap();
+    by_name(engine.layout(), &sums, "d ")
+}
+
 fn push_states<R: Real>(named: &mut Named, states: &States<R>, prefix: &str, suffix: &str) {
     named.push((format!("{prefix}h_{suffix}"), wide(&states.h)));
     named.extend(states.c.as_ref().map(|c| (format!("{prefix}c_{suffix}"), wide(c))));
@@ -246,8 +252,7 @@ pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named 
     let mut named = vec![("output".into(), wide(&output.output))];
     push_states(&mut named, &output.states, "", "n");
     let gradient = block_on(engine.backward(&case.output_gradient())).unwrap();
-    let sums = block_on(engine.gradients()).unwrap();
-    named.extend(by_name(engine.layout(), &sums, "d "));
+    named.extend(gradients(&mut engine));
     push_input_gradient(&mut named, &gradient);
     named
 }
@@ -267,8 +272,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
         engine.clear_gradients();
         block_on(engine.accumulate(&batch, None)).unwrap();
         if step == 1 {
-            let sums = block_on(engine.gradients()).unwrap();
-            named.extend(by_name(engine.layout(), &sums, "d "));
+            named.extend(gradients(&mut engine));
             push_input_gradient(&mut named, &block_on(engine.input_gradient()).unwrap());
         }
         if step <= steps {
