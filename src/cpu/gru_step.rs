@@ -32,7 +32,7 @@ pub(super) fn backward<R: Real>(gates: &mut [R], h_before: &[R], dh: &mut [R]) {
         r[j] = dn * hn[j] * rt * (one - rt);
         z[j] = *dh * (h_before[j] - nt) * zt * (one - zt);
         hn[j] = dn * rt;
-        *dh = *dh * zt;
+        *dh *= zt;
     }
 }
 
