@@ -1,4 +1,8 @@
 //! placeholder
+
+// A library never panics on its input and never prints: both are the caller's to decide.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
+
 mod backend;
 mod batch;
 mod cpu;

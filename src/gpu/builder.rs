@@ -324,9 +324,12 @@ pub(super) struct Product<'p> {
     pub(super) accumulate: bool,
 }
 
+/// A kernel's address, and its bindings as (buffer, offset, bytes).
+type GroupKey = (usize, Vec<(wgpu::Buffer, u64, u64)>);
+
 /// Bind groups by kernel and buffers.
 #[derive(Default)]
-struct Groups(HashMap<(usize, Vec<(wgpu::Buffer, u64, u64)>), wgpu::BindGroup>);
+struct Groups(HashMap<GroupKey, wgpu::BindGroup>);
 
 impl Groups {
     fn get(

@@ -62,23 +62,6 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
-async fn sorted_adapters() -> Vec<wgpu::Adapter> {
-    let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
-    adapters.retain(|adapter| {
-        let limits = adapter.limits();
-        required_limits(&limits).check_limits(&limits)
-            && adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-    });
-    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    });
-    adapters
-}
-
 /// The limits that a device must have been opened with for [`Gpu::from_device`]: WebGPU's defaults for compute shaders,
 /// and the largest buffers and bindings that the adapter has, since a time chunk is as long as they allow.
 pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
@@ -97,8 +80,20 @@ pub fn required_features() -> wgpu::Features {
 
 impl Gpu {
     /// The adapters that can train, in the order of [`AdapterChoice::Best`]. Empty where there is no driver.
-    pub async fn adapters() -> Vec<wgpu::AdapterInfo> {
-        sorted_adapters().await.iter().map(wgpu::Adapter::get_info).collect()
+    pub async fn adapters() -> Vec<wgpu::Adapter> {
+        let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
+        adapters.retain(|adapter| {
+            let limits = adapter.limits();
+            required_limits(&limits).check_limits(&limits)
+                && adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+        });
+        adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu => 1,
+            wgpu::DeviceType::Other => 2,
+            wgpu::DeviceType::Cpu => 3,
+        });
+        adapters
     }
 
     /// Opens a device.
@@ -106,7 +101,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoDevice`] where no adapter fits, naming those there are.
     pub async fn new(options: GpuOptions) -> Result<Self> {
-        let mut adapters = sorted_adapters().await;
+        let mut adapters = Self::adapters().await;
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
         let place = match &options.adapter {
             AdapterChoice::Best => 0,
