@@ -2,6 +2,8 @@
 
 #![cfg(feature = "cli")]
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,4 +68,16 @@ fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_cpu_path() {
 #[test]
 fn lstm_and_gru_solve_the_adding_problem_on_the_cpu_path() {
     solves_the_adding_problem(&Cpu::new());
+}
+
+#[test]
+fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    forecasts_sunspots(&gpu);
+}
+
+#[test]
+fn lstm_and_gru_solve_the_adding_problem_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    solves_the_adding_problem(&gpu);
 }
