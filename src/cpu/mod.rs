@@ -41,7 +41,7 @@ pub use self::engine::CpuEngine;
 /// use bptt::Cpu;
 /// let cpu = Cpu::new(); // f32, all cores
 /// let reference = Cpu::<f64>::with_threads(1)?;
-/// # bptt::Result::Ok(())
+/// # Ok::<(), bptt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cpu<R: Real = f32> {

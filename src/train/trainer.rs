@@ -50,7 +50,7 @@ impl Default for TrainerOptions {
 ///     trainer.step(&batch).await?;
 /// }
 /// assert!(trainer.loss().await?.unwrap() < 1.2);
-/// # bptt::Result::Ok(()) }).unwrap();
+/// # Ok::<(), bptt::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
