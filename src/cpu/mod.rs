@@ -79,7 +79,8 @@ impl<R: Real> Sealed for Cpu<R> {}
 impl<R: Real> Backend for Cpu<R> {
     type Engine = CpuEngine<R>;
 
-    /// `options.chunk` has no bearing here: nothing on the CPU limits the steps that are kept.
+    /// `options.chunk` and `options.memory` have no bearing here: nothing limits the steps that are kept, and the
+    /// buffers grow with the batches that come.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
         CpuEngine::new(self.threads.clone(), model, options)
     }
