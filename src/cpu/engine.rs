@@ -5,12 +5,11 @@ use std::collections::VecDeque;
 use ndarray::Array3;
 
 use super::block::{Block, Start};
-use super::network::{Network, Prepared};
+use super::network::Network;
 use super::norm::{CHUNK, norm};
-use super::pass::{Pass, Then, blocks_of};
+use super::pass::{Passes, Then, blocks_of};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
-use super::weight_gradient::{Tile, tiles};
 use crate::backend::{Carry, Engine, EngineOptions, Report, sealed::Sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::error::{Error, Result};
@@ -31,17 +30,11 @@ enum Held {
 /// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
 #[derive(Debug)]
 pub struct CpuEngine<R: Real> {
-    threads: Threads,
     model: Model,
     layout: Layout,
-    network: Network,
     options: EngineOptions,
-    parameters: Vec<R>,
-    prepared: Vec<Prepared<R>>,
-    /// Whether `prepared` is behind `parameters`.
-    unprepared: bool,
+    passes: Passes<R>,
     gradients: Vec<R>,
-    tiles: Vec<Tile>,
     /// Σ w·loss that goes with the gradients.
     loss: f64,
     /// Whether the sums were used by an update, so that the next pass starts them anew.
@@ -64,15 +57,11 @@ impl<R: Real> CpuEngine<R> {
         model.validate()?;
         let layout = Layout::new(model);
         let network = Network::new(model, &layout);
-        let zeros = || vec![R::zero(); layout.len()];
         Ok(Self {
-            prepared: network.stacks.iter().map(|stack| Prepared::new(&network, stack)).collect(),
-            unprepared: true,
-            tiles: tiles(&network, &layout),
             slots: Slots::new(options.rule, layout.len()),
             squares: vec![0.0; layout.len().div_ceil(CHUNK)],
-            parameters: zeros(),
-            gradients: zeros(),
+            gradients: vec![R::zero(); layout.len()],
+            passes: Passes::new(threads, network, &layout),
             loss: 0.0,
             used: false,
             blocks: Vec::new(),
@@ -82,33 +71,10 @@ impl<R: Real> CpuEngine<R> {
             reports: VecDeque::new(),
             refused: None,
             refusals: 0,
-            threads,
             model: model.clone(),
             options: options.clone(),
             layout,
-            network,
         })
-    }
-
-    fn prepare(&mut self) {
-        if self.unprepared {
-            for (prepared, stack) in self.prepared.iter_mut().zip(&self.network.stacks) {
-                prepared.refresh(&self.network, stack, &self.parameters);
-            }
-            self.unprepared = false;
-        }
-    }
-
-    /// The blocks' own fields stay free to be borrowed beside the pass.
-    fn pass(&mut self) -> (Pass<'_, R>, &mut Vec<Block<R>>, &mut Vec<Block<R>>, &mut [R]) {
-        self.prepare();
-        let pass = Pass {
-            threads: &self.threads,
-            network: &self.network,
-            parameters: &self.parameters,
-            prepared: &self.prepared,
-        };
-        (pass, &mut self.blocks, &mut self.aside, &mut self.gradients)
     }
 
     /// Starts the sums anew where an update has used them.
@@ -119,8 +85,9 @@ impl<R: Real> CpuEngine<R> {
     }
 
     fn input_gradient_of(&self, steps: usize, rows: usize, dense: bool) -> InputGradient<R> {
-        let mut initial = States::zeros(&self.network.recurrent, rows);
-        let mut x = dense.then(|| Array3::from_elem((steps, rows, self.network.recurrent.input_size), R::zero()));
+        let mut initial = States::zeros(&self.passes.network.recurrent, rows);
+        let mut x =
+            dense.then(|| Array3::from_elem((steps, rows, self.passes.network.recurrent.input_size), R::zero()));
         for block in &self.blocks[..blocks_of(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
@@ -137,7 +104,7 @@ impl<R: Real> CpuEngine<R> {
             return Err(Error::value("the rows to carry", format!("rows below {}", carry.rows), got));
         }
         if self.carried.as_ref().is_none_or(|states| states.h.shape()[1] != carry.rows) {
-            self.carried = Some(States::zeros(&self.network.recurrent, carry.rows));
+            self.carried = Some(States::zeros(&self.passes.network.recurrent, carry.rows));
         }
         Ok(())
     }
@@ -157,15 +124,15 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn parameters(&mut self) -> Result<Vec<R>> {
-        Ok(self.parameters.clone())
+        Ok(self.passes.parameters.clone())
     }
 
     fn set_parameters(&mut self, block: &[R]) -> Result<()> {
-        if block.len() != self.parameters.len() {
-            return Err(Error::shape("the block of parameters", &[self.parameters.len()], &[block.len()]));
+        if block.len() != self.passes.parameters.len() {
+            return Err(Error::shape("the block of parameters", &[self.passes.parameters.len()], &[block.len()]));
         }
-        self.parameters.copy_from_slice(block);
-        self.unprepared = true;
+        self.passes.parameters.copy_from_slice(block);
+        self.passes.parameters_changed();
         Ok(())
     }
 
@@ -183,14 +150,13 @@ impl<R: Real> Engine for CpuEngine<R> {
         sequence.validate(&self.model.recurrent)?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let (pass, blocks, ..) = self.pass();
-        pass.run(blocks, sequence, start, Then::Stop);
+        self.passes.run(&mut self.blocks, sequence, start, Then::Stop);
         self.held = Held::Forward(steps, rows);
-        let recurrent = &self.network.recurrent;
+        let recurrent = &self.passes.network.recurrent;
         let mut output = Array3::from_elem((steps, rows, recurrent.output_size()), R::zero());
         let mut states = States::zeros(recurrent, rows);
         for block in &self.blocks[..blocks_of(rows)] {
-            block.store_states(&self.network, &mut states, 0);
+            block.store_states(&self.passes.network, &mut states, 0);
             if let Some(top) = block.outputs.last() {
                 block.store_sequence(&mut output, top);
             }
@@ -206,12 +172,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         gradient.validate(&self.model.recurrent, steps, rows)?;
         self.open_sums();
         self.held = Held::Nothing;
-        let tiles = std::mem::take(&mut self.tiles);
-        let (pass, blocks, _, gradients) = self.pass();
-        let blocks = &mut blocks[..blocks_of(rows)];
-        pass.back(blocks, gradient);
-        pass.weight_gradients(blocks, &tiles, gradients, false);
-        self.tiles = tiles;
+        let blocks = &mut self.blocks[..blocks_of(rows)];
+        self.passes.back(blocks, gradient);
+        self.passes.weight_gradients(blocks, &mut self.gradients, false);
         let dense = self.blocks[0].tokens.is_empty();
         Ok(self.input_gradient_of(steps, rows, dense))
     }
@@ -223,23 +186,18 @@ impl<R: Real> Engine for CpuEngine<R> {
             self.open_carried(carry, rows)?;
         }
         self.open_sums();
-        let (carried, tiles) = (self.carried.take(), std::mem::take(&mut self.tiles));
-        let start = match (&batch.sequence.initial, carry, &carried) {
+        let start = match (&batch.sequence.initial, carry, &self.carried) {
             (Some(initial), ..) => Start::Given(initial),
             (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
             _ => Start::Zero,
         };
         let input = self.options.input_gradient;
-        let (pass, blocks, _, gradients) = self.pass();
-        pass.run(blocks, &batch.sequence, start, Then::Gradient { batch, input });
-        let blocks = &blocks[..blocks_of(rows)];
-        pass.weight_gradients(blocks, &tiles, gradients, true);
-        self.loss += self.blocks[..blocks_of(rows)].iter().map(|block| block.head.loss).sum::<f64>();
-        (self.carried, self.tiles) = (carried, tiles);
+        self.passes.run(&mut self.blocks, &batch.sequence, start, Then::Gradient { batch, input });
+        let blocks = &self.blocks[..blocks_of(rows)];
+        self.passes.weight_gradients(blocks, &mut self.gradients, true);
+        self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
-            for block in &self.blocks[..blocks_of(rows)] {
-                block.store_states(&self.network, carried, carry.first_row);
-            }
+            blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
         }
         self.held = Held::Gradient(steps, rows, matches!(batch.sequence.input, Input::Dense(_)));
         Ok(())
@@ -272,7 +230,7 @@ impl<R: Real> Engine for CpuEngine<R> {
             return Ok(());
         }
         let loss = self.loss / update.divisor;
-        let norm = norm(&self.threads, &self.gradients, &mut self.squares) / update.divisor;
+        let norm = norm(&self.passes.threads, &self.gradients, &mut self.squares) / update.divisor;
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
             self.refused = Some((update.step, what));
@@ -282,9 +240,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         let scale = Scale::new(update, norm);
         let [a, b, c] = &mut self.slots.0;
         let weights =
-            update::Weights { parameters: &mut self.parameters, gradients: &self.gradients, slots: [a, b, c] };
-        self.threads.each(weights, |part| update::apply(update, scale, part));
-        self.unprepared = true;
+            update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
+        self.passes.threads.each(weights, |part| update::apply(update, scale, part));
+        self.passes.parameters_changed();
         self.reports.push_back(Report { step: update.step, loss, norm });
         Ok(())
     }
@@ -305,8 +263,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         sequence.validate(&self.model.recurrent)?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let (pass, _, aside, _) = self.pass();
-        pass.run(aside, sequence, start, Then::Logits);
+        self.passes.run(&mut self.aside, sequence, start, Then::Logits);
         let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
         self.aside[..blocks_of(rows)].iter().for_each(|block| block.store_sequence(&mut logits, &block.head.logits));
         Ok(logits)
@@ -316,8 +273,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         batch.validate(&self.model)?;
         let sequence = &batch.sequence;
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let (pass, _, aside, _) = self.pass();
-        pass.run(aside, sequence, start, Then::Loss(batch));
+        self.passes.run(&mut self.aside, sequence, start, Then::Loss(batch));
         Ok(self.aside[..blocks_of(sequence.shape().1)].iter().map(|block| block.head.loss).sum())
     }
 
@@ -334,11 +290,10 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     fn bytes(&self) -> u64 {
-        let weights = self.prepared.iter().map(|p| p.weight_ih.len() + p.weight_hh.len() + p.bias.len()).sum::<usize>();
         let slots = self.slots.0.iter().map(Vec::len).sum::<usize>();
         let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
-        let numbers = weights + slots + carried + self.parameters.len() + self.gradients.len();
+        let numbers = slots + carried + self.gradients.len();
         let blocks = self.blocks.iter().chain(&self.aside).map(Block::bytes).sum::<usize>();
-        (numbers * size_of::<R>() + blocks) as u64
+        (numbers * size_of::<R>() + self.passes.bytes() + blocks) as u64
     }
 }

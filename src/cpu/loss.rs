@@ -37,7 +37,7 @@ pub(super) fn cross_entropy<R: Real>(a: &mut [R], class: usize, factor: f64) -> 
     let sum = exponentials(a, max);
     let scale = R::from_wide(factor);
     let over_sum = scale / sum;
-    a.iter_mut().for_each(|e| *e = *e * over_sum);
+    a.iter_mut().for_each(|e| *e *= over_sum);
     a[class] -= scale;
     factor * (max.to_wide() + sum.to_wide().ln() - of_class)
 }

@@ -10,6 +10,7 @@ mod column_sum;
 mod engine;
 mod gru_step;
 mod head;
+mod lanes;
 mod loss;
 mod lstm_step;
 mod matmul;

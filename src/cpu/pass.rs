@@ -7,14 +7,19 @@ use super::threads::Threads;
 use super::unroll::{self, Weights};
 use super::weight_gradient::{self, Tile, Tiles};
 use crate::batch::{Batch, OutputGradient, Sequence};
+use crate::model::{At, Layout};
 use crate::real::Real;
 
-/// What a pass reads, and who works on it.
-pub(super) struct Pass<'a, R> {
-    pub(super) threads: &'a Threads,
-    pub(super) network: &'a Network,
-    pub(super) parameters: &'a [R],
-    pub(super) prepared: &'a [Prepared<R>],
+/// All that the passes over a batch need beside its blocks.
+#[derive(Debug)]
+pub(super) struct Passes<R> {
+    pub(super) threads: Threads,
+    pub(super) network: Network,
+    pub(super) parameters: Vec<R>,
+    prepared: Vec<Prepared<R>>,
+    /// Whether `prepared` is behind `parameters`.
+    stale: bool,
+    tiles: Vec<Tile>,
 }
 
 /// What follows the unrolled stack.
@@ -35,10 +40,36 @@ pub(super) fn blocks_of(rows: usize) -> usize {
     rows.div_ceil(ROWS)
 }
 
-impl<R: Real> Pass<'_, R> {
+impl<R: Real> Passes<R> {
+    /// With parameters of zero.
+    pub(super) fn new(threads: Threads, network: Network, layout: &Layout) -> Self {
+        Self {
+            threads,
+            parameters: vec![R::zero(); layout.len()],
+            prepared: network.stacks.iter().map(|stack| Prepared::new(&network, stack)).collect(),
+            stale: true,
+            tiles: weight_gradient::tiles(&network, layout),
+            network,
+        }
+    }
+
+    /// To be told after each change of the parameters.
+    pub(super) fn parameters_changed(&mut self) {
+        self.stale = true;
+    }
+
+    fn prepare(&mut self) {
+        if self.stale {
+            for (prepared, stack) in self.prepared.iter_mut().zip(&self.network.stacks) {
+                prepared.refresh(&self.network, stack, &self.parameters);
+            }
+            self.stale = false;
+        }
+    }
+
     /// Takes all rows through the sequence, block by block.
     pub(super) fn run<S: Real>(
-        &self,
+        &mut self,
         blocks: &mut Vec<Block<R>>,
         sequence: &Sequence<S>,
         start: Start<'_, S, R>,
@@ -48,12 +79,13 @@ impl<R: Real> Pass<'_, R> {
         if blocks.len() < count {
             blocks.resize_with(count, Block::default);
         }
+        self.prepare();
         let weights = self.weights();
         let blocks = &mut blocks[..count];
         blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * ROWS);
         self.threads.each(blocks, |block| {
             let block = &mut block[0];
-            block.load(self.network, sequence, start);
+            block.load(&self.network, sequence, start);
             unroll::forward(&weights, block);
             self.follow(&weights, block, then);
         });
@@ -70,7 +102,7 @@ impl<R: Real> Pass<'_, R> {
         }
         if let Then::Gradient { input, .. } = then {
             head::backward(weights, block);
-            unroll::backward(weights, block, head.at == crate::model::At::Every, input);
+            unroll::backward(weights, block, head.at == At::Every, input);
         }
     }
 
@@ -79,19 +111,25 @@ impl<R: Real> Pass<'_, R> {
         let weights = self.weights();
         self.threads.each(blocks, |block| {
             let block = &mut block[0];
-            block.load_gradient(self.network, gradient);
+            block.load_gradient(&self.network, gradient);
             unroll::backward(&weights, block, gradient.output.is_some(), true);
         });
     }
 
     /// Adds the weight gradients of all blocks.
-    pub(super) fn weight_gradients(&self, blocks: &[Block<R>], tiles: &[Tile], gradients: &mut [R], with_head: bool) {
-        self.threads.each(Tiles { tiles, gradients }, |tile| {
-            weight_gradient::accumulate(self.network, blocks, with_head, tile);
+    pub(super) fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
+        self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
+            weight_gradient::accumulate(&self.network, blocks, with_head, tile);
         });
     }
 
+    /// The bytes of the parameters and of their other forms.
+    pub(super) fn bytes(&self) -> usize {
+        let prepared = self.prepared.iter().map(|p| p.weight_ih.len() + p.weight_hh.len() + p.bias.len());
+        (prepared.sum::<usize>() + self.parameters.len()) * size_of::<R>()
+    }
+
     fn weights(&self) -> Weights<'_, R> {
-        Weights { network: self.network, parameters: self.parameters, prepared: self.prepared }
+        Weights { network: &self.network, parameters: &self.parameters, prepared: &self.prepared }
     }
 }

@@ -177,7 +177,7 @@ impl<E: Engine> Trainer<E> {
     pub async fn gradients(&mut self) -> Result<StateDict> {
         let mut block = self.engine.gradients().await?;
         let factor = <E::Real as crate::Real>::from_wide(1.0 / self.divisor);
-        block.iter_mut().for_each(|value| *value = *value * factor);
+        block.iter_mut().for_each(|value| *value *= factor);
         Ok(self.engine.layout().to_state_dict(&block))
     }
 
