@@ -111,7 +111,7 @@ impl Task for SeriesTask {
             .map(|(part, rows)| format!("{part} {} ({})", self.span(rows), count(rows)))
             .collect();
         let (name, column, file) = (&self.name, &series.name, &self.file);
-        vec![
+        let mut lines = vec![
             format!(
                 "{name} ({file}), column {column}, {} {}, {} rows",
                 series.label_name,
