@@ -132,7 +132,7 @@ async fn on_backend<B: Backend>(
     folder.write("model.safetensors", &trainer.state_dict().await?.to_safetensors()?)?;
     let outcome = outcome.map_err(|error| stopped(error, &history, folder.path()))?;
 
-    let results = task.results(&mut trainer, settings.training.batch).await?;
+    let results = task.results(&mut trainer, rows).await?;
     for (name, contents) in &results.files {
         folder.write(name, contents.as_bytes())?;
     }
