@@ -61,6 +61,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let chosen = device::choose(&args.device, (args.threads > 0).then_some(args.threads))?;
     match &chosen.device {
         Device::Cpu(backend) => pollster::block_on(bench_on(args, backend, &chosen.name, &machine)),
+        Device::Gpu(backend) => pollster::block_on(bench_on(args, backend, &chosen.name, &machine)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which device a command runs on.
 
-use bptt::wgpu::{self, AdapterInfo, DeviceType, Limits};
-use bptt::{Cpu, Error, Result};
+use bptt::gpu::{AdapterChoice, GpuOptions};
+use bptt::wgpu::{AdapterInfo, DeviceType};
+use bptt::{Cpu, Error, Gpu, Result};
 
 /// How to come by a driver.
 pub(crate) const DRIVER: &str =
@@ -11,6 +12,8 @@ pub(crate) const DRIVER: &str =
 pub(crate) enum Device {
     /// The CPU path.
     Cpu(Cpu),
+    /// The GPU path.
+    Gpu(Gpu),
 }
 
 /// A device, and how it came to be this one.
@@ -22,28 +25,19 @@ pub(crate) struct Chosen {
     pub(crate) note: Option<String>,
 }
 
-/// A GPU as the driver describes it.
-pub(crate) struct Adapter {
-    pub(crate) info: AdapterInfo,
-    pub(crate) limits: Limits,
-}
-
-/// The GPUs that the drivers offer, software ones among them; their order is that of `--device INDEX`.
-pub(crate) fn adapters() -> Vec<Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-    found.iter().map(|adapter| Adapter { info: adapter.get_info(), limits: adapter.limits() }).collect()
-}
-
 /// Opens what `asked` names: `auto`, `gpu`, `cpu`, an index, or a part of a GPU's name.
 ///
 /// # Errors
 /// [`Error::NoDevice`] where nothing answers to it, with what there is.
 pub(crate) fn choose(asked: &str, threads: Option<usize>) -> Result<Chosen> {
-    let adapters = if asked == "cpu" { Vec::new() } else { adapters() };
-    let infos: Vec<&AdapterInfo> = adapters.iter().map(|adapter| &adapter.info).collect();
-    match pick(asked, &infos)? {
-        Pick::Gpu(index) => open_gpu(index, &adapters[index]),
+    let adapters = if asked == "cpu" { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
+    let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
+    match pick(asked, &infos.iter().collect::<Vec<_>>())? {
+        Pick::Gpu(index) => {
+            let options = GpuOptions { adapter: AdapterChoice::Index(index), ..GpuOptions::default() };
+            let gpu = pollster::block_on(Gpu::new(options))?;
+            Ok(Chosen { name: gpu.info().name.clone(), device: Device::Gpu(gpu), note: None })
+        }
         Pick::Cpu(note) => {
             let cpu = match threads {
                 Some(threads) => Cpu::with_threads(threads)?,
@@ -54,11 +48,6 @@ pub(crate) fn choose(asked: &str, threads: Option<usize>) -> Result<Chosen> {
     }
 }
 
-/// Opens the GPU at `index` of [`adapters`].
-fn open_gpu(_index: usize, adapter: &Adapter) -> Result<Chosen> {
-    Err(Error::NoDevice(format!("{}: this build has the CPU path alone; --device cpu", adapter.info.name)))
-}
-
 #[derive(Debug, PartialEq)]
 enum Pick {
     /// The GPU of this index.
@@ -67,30 +56,23 @@ enum Pick {
     Cpu(Option<String>),
 }
 
-/// The choice itself, over any list of adapters.
+/// The choice itself, over the adapters in the order of [`Gpu::adapters`]: real GPUs before software drivers.
 fn pick(asked: &str, adapters: &[&AdapterInfo]) -> Result<Pick> {
-    let best = |software: bool| {
-        let suits = |info: &&AdapterInfo| software || rank(info.device_type) < rank(DeviceType::Cpu);
-        let ranked = adapters.iter().enumerate().filter(|(_, info)| suits(info));
-        ranked.min_by_key(|(_, info)| rank(info.device_type)).map(|(index, _)| index)
-    };
     let lower = asked.to_lowercase();
     match lower.as_str() {
         "cpu" => Ok(Pick::Cpu(None)),
-        "auto" => Ok(match (best(false), adapters.first()) {
-            (Some(index), _) => Pick::Gpu(index),
-            (None, Some(info)) => {
+        "auto" => Ok(match adapters.first() {
+            Some(info) if info.device_type != DeviceType::Cpu => Pick::Gpu(0),
+            Some(info) => {
                 let name = &info.name;
                 Pick::Cpu(Some(format!(
                     "no GPU but a software driver, {name}, which is slower than this path\n{DRIVER}"
                 )))
             }
-            (None, None) => Pick::Cpu(Some(format!("no GPU driver answers\n{DRIVER}"))),
+            None => Pick::Cpu(Some(format!("no GPU driver answers\n{DRIVER}"))),
         }),
-        "gpu" => match best(true) {
-            Some(index) => Ok(Pick::Gpu(index)),
-            None => Err(Error::NoDevice(format!("--device gpu: no GPU driver answers; {DRIVER}"))),
-        },
+        "gpu" if adapters.is_empty() => Err(Error::NoDevice(format!("--device gpu: no GPU driver answers; {DRIVER}"))),
+        "gpu" => Ok(Pick::Gpu(0)),
         "" => Err(unknown(asked, adapters)),
         _ => {
             let index = match lower.parse::<usize>() {
@@ -99,16 +81,6 @@ fn pick(asked: &str, adapters: &[&AdapterInfo]) -> Result<Pick> {
             };
             index.map(Pick::Gpu).ok_or_else(|| unknown(asked, adapters))
         }
-    }
-}
-
-/// The lower the sooner taken.
-fn rank(kind: DeviceType) -> u8 {
-    match kind {
-        DeviceType::DiscreteGpu => 0,
-        DeviceType::IntegratedGpu | DeviceType::VirtualGpu => 1,
-        DeviceType::Other => 2,
-        DeviceType::Cpu => 3,
     }
 }
 
@@ -121,22 +93,21 @@ fn unknown(asked: &str, adapters: &[&AdapterInfo]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bptt::wgpu;
 
     fn adapter(name: &str, kind: DeviceType) -> AdapterInfo {
         AdapterInfo { name: name.into(), ..AdapterInfo::new(kind, wgpu::Backend::Vulkan) }
     }
 
     #[test]
-    fn auto_takes_a_discrete_gpu_before_an_integrated_one_and_never_a_software_driver() {
+    fn auto_takes_the_first_gpu_and_never_a_software_driver() {
         let soft = adapter("llvmpipe", DeviceType::Cpu);
         let integrated = adapter("Intel Iris", DeviceType::IntegratedGpu);
-        let discrete = adapter("NVIDIA H100", DeviceType::DiscreteGpu);
-        assert_eq!(pick("auto", &[&soft, &integrated, &discrete]).unwrap(), Pick::Gpu(2));
-        assert_eq!(pick("auto", &[&soft, &integrated]).unwrap(), Pick::Gpu(1));
+        assert_eq!(pick("auto", &[&integrated, &soft]).unwrap(), Pick::Gpu(0));
         assert!(matches!(pick("auto", &[&soft]).unwrap(), Pick::Cpu(Some(note)) if note.contains("llvmpipe")));
         assert!(matches!(pick("auto", &[]).unwrap(), Pick::Cpu(Some(note)) if note.contains("mesa-vulkan-drivers")));
         assert_eq!(pick("gpu", &[&soft]).unwrap(), Pick::Gpu(0));
-        assert_eq!(pick("cpu", &[&discrete]).unwrap(), Pick::Cpu(None));
+        assert_eq!(pick("cpu", &[&integrated]).unwrap(), Pick::Cpu(None));
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! `bptt devices`.
 
-use bptt::{Backend, Cpu, Result};
+use bptt::{Backend, Cpu, Gpu, Result};
 
-use super::device::{DRIVER, adapters};
+use super::device::DRIVER;
 use super::say;
 
 /// Lists the GPUs with what limits a network on them, and the CPU path.
 pub(crate) fn devices() -> Result<()> {
-    let found = adapters();
+    let found = pollster::block_on(Gpu::adapters());
     for (index, adapter) in found.iter().enumerate() {
-        let (info, limits) = (&adapter.info, &adapter.limits);
+        let (info, limits) = (adapter.get_info(), adapter.limits());
         say(format!("{index:<5}{}", info.name));
         say(format!("     {}, {}, {} {}", info.backend, kind(info.device_type), info.driver, info.driver_info));
         say(format!(

@@ -70,6 +70,7 @@ fn on_device(args: &TrainArgs, mut settings: Settings, task: &impl Task) -> Resu
     settings.device.clone_from(&chosen.name);
     match &chosen.device {
         Device::Cpu(backend) => pollster::block_on(on_backend(args, settings, task, &chosen, backend)),
+        Device::Gpu(backend) => pollster::block_on(on_backend(args, settings, task, &chosen, backend)),
     }
 }
 

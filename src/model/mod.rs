@@ -3,10 +3,12 @@
 mod config;
 mod initialise;
 mod layout;
+pub(crate) mod plan;
 mod state_dict;
 
 pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};
+pub use plan::DeviceLimits;
 pub use state_dict::StateDict;

@@ -4,6 +4,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+pub mod gpu;
+
 use std::fmt;
 
 use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};

@@ -1,0 +1,39 @@
+// Activations and their derivatives, shared by every kernel that needs them. A derivative is taken from the output.
+
+override ACTIVATION: u32 = 0u; // the vanilla RNN's f: 0 tanh, 1 relu, 2 sigmoid, 3 identity
+
+// Some drivers answer NaN far out and WGSL leaves infinities undefined, so the arguments are cut where the result no
+// longer changes in f32. `select` lets NaN through, which `clamp` need not.
+fn sigmoid(z: vec4f) -> vec4f {
+    return 1.0 / (1.0 + exp(-select(z, vec4f(-80.0), z < vec4f(-80.0))));
+}
+
+fn d_sigmoid(s: vec4f) -> vec4f {
+    return s * (1.0 - s);
+}
+
+fn tanh_(z: vec4f) -> vec4f {
+    return tanh(select(z, sign(z) * 15.0, abs(z) > vec4f(15.0)));
+}
+
+fn d_tanh(y: vec4f) -> vec4f {
+    return 1.0 - y * y;
+}
+
+fn activate(z: vec4f) -> vec4f {
+    switch ACTIVATION {
+        case 0u: { return tanh_(z); }
+        case 1u: { return select(z, vec4f(0.0), z <= vec4f(0.0)); }
+        case 2u: { return sigmoid(z); }
+        default: { return z; }
+    }
+}
+
+fn d_activate(h: vec4f) -> vec4f {
+    switch ACTIVATION {
+        case 0u: { return d_tanh(h); }
+        case 1u: { return select(vec4f(0.0), vec4f(1.0), h > vec4f(0.0)); }
+        case 2u: { return d_sigmoid(h); }
+        default: { return vec4f(1.0); }
+    }
+}

@@ -1,0 +1,43 @@
+// Columns of one matrix into columns of another, with padding cut to zero: rows that are not alive, and columns beyond
+// `columns`. It joins directions, applies lengths, and goes between the caller's layout and the one with whole vec4.
+
+struct Copy {
+    rows: u32,
+    width: u32,      // columns to write
+    columns: u32,    // columns to read; the others become 0
+    ld_from: u32,    // numbers a row, and the first one
+    from_first: u32,
+    ld_to: u32,
+    to_first: u32,
+    masked: u32,     // 1: only rows whose flag `bit` is set are read, the others become 0
+    bit: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Copy;
+@group(0) @binding(1) var<storage, read> flags: array<u32>;
+@group(0) @binding(2) var<storage, read> src: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dst: array<f32>;
+
+@compute @workgroup_size(GROUP)
+fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear(id, groups);
+    if i >= args.rows * args.width {
+        return;
+    }
+    let row = i / args.width;
+    let column = i % args.width;
+    var value = 0.0;
+    if column < args.columns && (args.masked == 0u || (flags[row] & args.bit) != 0u) {
+        value = src[args.from_first + row * args.ld_from + column];
+    }
+    dst[args.to_first + row * args.ld_to + column] = value;
+}
+
+// Rows whose flag is not set become 0, in place: the history where a state was reset, before dW_hh reads it.
+@compute @workgroup_size(GROUP)
+fn mask(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear(id, groups);
+    if i < args.rows * args.width && (flags[i / args.width] & args.bit) == 0u {
+        dst[args.to_first + i / args.width * args.ld_to + i % args.width] = 0.0;
+    }
+}

@@ -1,0 +1,114 @@
+// Loss and its gradient, from logits. Each prediction belongs to a group of `lanes` threads, which share its outputs.
+// The logits a are overwritten with da, weighted but not yet divided: the division by Σ w comes once, with the update.
+// Classes come from data.
+
+struct Loss {
+    predictions: u32,
+    outputs: u32,  // O
+    ld: u32,       // numbers a row of a; those beyond O stay 0
+    lanes: u32,    // a power of two, at most GROUP
+    factor: f32,   // of each output's loss: 1/O where the outputs are averaged
+}
+
+override LOSS: u32 = 0u; // 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy
+
+@group(0) @binding(0) var<uniform> args: Loss;
+@group(0) @binding(1) var<storage, read> targets: array<u32>;         // classes [P·B], or the bits of values [P·B, O]
+@group(0) @binding(2) var<storage, read> weights: array<f32>;         // [P·B]
+@group(0) @binding(3) var<storage, read_write> a: array<f32>;         // [P·B, ld]
+@group(0) @binding(4) var<storage, read_write> losses: array<f32>;    // [P·B], weighted
+
+var<workgroup> shared_: array<f32, GROUP>;
+
+// The lanes of a prediction add (or take the largest) in a tree whose shape is fixed by `lanes`.
+fn lanes_sum(local: u32, value: f32) -> f32 {
+    shared_[local] = value;
+    for (var width = args.lanes / 2u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if local % args.lanes < width {
+            shared_[local] += shared_[local + width];
+        }
+    }
+    workgroupBarrier();
+    let sum = shared_[local / args.lanes * args.lanes];
+    workgroupBarrier();
+    return sum;
+}
+
+fn lanes_max(local: u32, value: f32) -> f32 {
+    shared_[local] = value;
+    for (var width = args.lanes / 2u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if local % args.lanes < width {
+            shared_[local] = max(shared_[local], shared_[local + width]);
+        }
+    }
+    workgroupBarrier();
+    let largest = shared_[local / args.lanes * args.lanes];
+    workgroupBarrier();
+    return largest;
+}
+
+@compute @workgroup_size(GROUP)
+fn loss(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let prediction = (group.y * groups.x + group.x) * (GROUP / args.lanes) + local / args.lanes;
+    // Barriers follow, so a surplus thread goes along on the last prediction and stores nothing.
+    let own = prediction < args.predictions;
+    let p = min(prediction, args.predictions - 1u);
+    let lane = local % args.lanes;
+    let weight = weights[p];
+    let row = p * args.ld;
+    var sum = 0.0;
+    if LOSS == 2u {
+        var largest = -3.4e38;
+        for (var o = lane; o < args.outputs; o += args.lanes) {
+            largest = max(largest, a[row + o]);
+        }
+        largest = lanes_max(local, largest);
+        var part = 0.0;
+        for (var o = lane; o < args.outputs; o += args.lanes) {
+            part += exp(a[row + o] - largest);
+        }
+        let total = lanes_sum(local, part);
+        let class_ = targets[p];
+        for (var o = lane; o < args.outputs; o += args.lanes) {
+            let logit = a[row + o];
+            let hit = o == class_;
+            if hit {
+                sum = largest + log(total) - logit;
+            }
+            if own {
+                let da = exp(logit - largest) / total - select(0.0, 1.0, hit);
+                a[row + o] = select(0.0, weight * da, weight > 0.0);
+            }
+        }
+        sum = lanes_sum(local, sum);
+    } else {
+        for (var o = lane; o < args.outputs; o += args.lanes) {
+            let logit = a[row + o];
+            let target_ = bitcast<f32>(targets[p * args.outputs + o]);
+            var da = 0.0;
+            if LOSS == 0u {
+                let error = logit - target_;
+                sum += error * error;
+                da = 2.0 * error;
+            } else {
+                // max(a, 0) − a·y + log(1 + e^−|a|), and σ(a) from the same exponential.
+                let e = exp(-abs(logit));
+                sum += max(logit, 0.0) - logit * target_ + log(1.0 + e);
+                da = select(e, 1.0, logit >= 0.0) / (1.0 + e) - target_;
+            }
+            if own {
+                a[row + o] = select(0.0, weight * args.factor * da, weight > 0.0);
+            }
+        }
+        sum = lanes_sum(local, sum);
+    }
+    if own && lane == 0u {
+        losses[p] = select(0.0, weight * args.factor * sum, weight > 0.0);
+    }
+}

@@ -1,0 +1,28 @@
+// What an update reports and obeys.
+
+struct Status {
+    loss: f32,      // of this step, divided
+    norm: f32,      // of the divided gradient, before clipping
+    scale: f32,     // what the gradient sums are multiplied with: the division and the clipping at once
+    bad_step: u32,  // the first step whose loss or norm was not finite; 0: none. From then on nothing is updated
+    bad_norm: u32,  // 1: it was the norm, 0: the loss
+}
+
+// The numbers of this step, written by the host.
+struct Update {
+    count: u32,          // vec4 parameters
+    partials: u32,
+    step: u32,           // from 1
+    inverse_divisor: f32,
+    clip_norm: f32,      // 0: no clipping
+    clip_value: f32,     // 0: no clipping
+    rate: f32,           // η; Adam: η / (1 − β₁ᵗ)
+    root_bias2: f32,     // Adam: √(1 − β₂ᵗ)
+    shrink: f32,         // AdamW: 1 − η·λ
+    decay: f32,          // λ where it enters the gradient
+    momentum: f32,       // μ; Adam: β₁
+    alpha: f32,          // RMSprop: α; Adam: β₂; SGD: 1 − dampening
+    eps: f32,
+    one_minus_momentum: f32, // 1 − β₁ and 1 − β₂ (or 1 − α), from f64
+    one_minus_alpha: f32,
+}

@@ -1,0 +1,50 @@
+// Token input: what a product with one-hot rows would give, without the product. Token ids come from data.
+
+struct Tokens {
+    rows: u32,   // T·B of the chunk, or for the gradient the vocabulary
+    n4: u32,     // vec4 of all gates
+    ldz: u32,    // vec4 a row of z
+    ldw: u32,    // numbers a row of W_ih
+}
+
+@group(0) @binding(0) var<uniform> args: Tokens;
+@group(0) @binding(1) var<storage, read> tokens: array<u32>;          // [n, B]
+@group(0) @binding(2) var<storage, read> w_ih: array<f32>;            // [4·n4, ldw]
+@group(0) @binding(3) var<storage, read> b_ih: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> z: array<vec4f>;       // [n, B, ldz]
+@group(0) @binding(5) var<storage, read> starts: array<u32>;          // where each token's rows begin in `order`
+@group(0) @binding(6) var<storage, read> order: array<u32>;           // rows of the chunk, sorted by token
+@group(0) @binding(7) var<storage, read> dz: array<vec4f>;            // [n, B, ldz]
+@group(0) @binding(8) var<storage, read_write> dw_ih: array<f32>;     // [4·n4, ldw]
+
+// z_t = the token's column of W_ih + b_ih.
+@compute @workgroup_size(GROUP)
+fn gather(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear(id, groups);
+    if i >= args.rows * args.n4 {
+        return;
+    }
+    let row = i / args.n4;
+    let n = i % args.n4;
+    let at = 4u * n * args.ldw + tokens[row];
+    let column = vec4f(w_ih[at], w_ih[at + args.ldw], w_ih[at + 2u * args.ldw], w_ih[at + 3u * args.ldw]);
+    z[row * args.ldz + n] = column + b_ih[n];
+}
+
+// A column of dW_ih += the dz of all steps that read this token, in the order of the rows.
+@compute @workgroup_size(GROUP)
+fn scatter(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear(id, groups);
+    if i >= args.rows * args.n4 {
+        return;
+    }
+    let token = i / args.n4;
+    let n = i % args.n4;
+    var sum = vec4f(0.0);
+    for (var p = starts[token]; p < starts[token + 1u]; p++) {
+        sum += dz[order[p] * args.ldz + n];
+    }
+    for (var j = 0u; j < 4u; j++) {
+        dw_ih[(4u * n + j) * args.ldw + token] += sum[j];
+    }
+}

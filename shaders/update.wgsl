@@ -1,0 +1,71 @@
+// w ← w − η dL/dw and its kin, to PyTorch's formulas. A thread owns a vec4 of parameters. The zeros that fill rows up to
+// whole vec4 have a gradient of zero and stay zero under every rule.
+
+override RULE: u32 = 0u; // 0 SGD, 1 RMSprop, 2 Adam and AdamW
+override MOMENTUM: bool = false;
+override NESTEROV: bool = false;
+override CENTERED: bool = false;
+
+@group(0) @binding(0) var<uniform> args: Update;
+@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
+@group(0) @binding(2) var<storage, read> status: Status;
+@group(0) @binding(3) var<storage, read_write> parameters: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> slot0: array<vec4f>; // SGD: b; RMSprop: v; Adam: m
+@group(0) @binding(5) var<storage, read_write> slot1: array<vec4f>; // RMSprop: b or the mean of g; Adam: v
+@group(0) @binding(6) var<storage, read_write> slot2: array<vec4f>; // centred RMSprop with momentum: b
+
+// 0 / 0 for a parameter that never had a gradient, where ε is 0.
+fn quotient(a: vec4f, b: vec4f) -> vec4f {
+    return select(a / b, vec4f(0.0), a == vec4f(0.0));
+}
+
+@compute @workgroup_size(GROUP)
+fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = linear(id, groups);
+    if i >= args.count || status.bad_step != 0u {
+        return;
+    }
+    var g = gradients[i] * status.scale;
+    if args.clip_value > 0.0 {
+        g = clamp(g, vec4f(-args.clip_value), vec4f(args.clip_value));
+    }
+    var w = parameters[i] * args.shrink;
+    g += args.decay * w;
+    switch RULE {
+        case 0u: {
+            if MOMENTUM {
+                let b = select(args.momentum * slot0[i] + args.alpha * g, g, args.step == 1u);
+                slot0[i] = b;
+                g = select(b, g + args.momentum * b, NESTEROV);
+            }
+            w -= args.rate * g;
+        }
+        case 1u: {
+            let v = args.alpha * slot0[i] + args.one_minus_alpha * g * g;
+            slot0[i] = v;
+            var variance = v;
+            if CENTERED {
+                let mean = args.alpha * slot1[i] + args.one_minus_alpha * g;
+                slot1[i] = mean;
+                variance -= mean * mean;
+            }
+            var change = quotient(g, sqrt(variance) + args.eps);
+            if MOMENTUM && CENTERED {
+                change += args.momentum * slot2[i];
+                slot2[i] = change;
+            } else if MOMENTUM {
+                change += args.momentum * slot1[i];
+                slot1[i] = change;
+            }
+            w -= args.rate * change;
+        }
+        default: {
+            let m = args.momentum * slot0[i] + args.one_minus_momentum * g;
+            let v = args.alpha * slot1[i] + args.one_minus_alpha * g * g;
+            slot0[i] = m;
+            slot1[i] = v;
+            w -= args.rate * quotient(m, sqrt(v) / args.root_bias2 + args.eps);
+        }
+    }
+    parameters[i] = w;
+}

@@ -1,0 +1,145 @@
+//! The reverse time loop: layers downwards, chunks against their direction, a dispatch a step, and then the weight
+//! gradients of the layer as one product each over all steps of a chunk. That sum over T·B is the chain rule's sum over
+//! time; `+=` adds chunks and micro-batches.
+
+use super::builder::{Binding, Product};
+use super::forward::{Unroll, keep};
+use super::kernel::{MASK, SCATTER};
+use super::uniforms::{Copy, Step, Tokens};
+use crate::model::Role;
+use crate::model::plan::Chunk;
+
+impl Unroll<'_, '_> {
+    /// All layers, from dy in the last layer's y and the carries to every gradient sum, dx, and dh_0 in the carries.
+    pub(super) fn backward(&mut self, resets: bool) {
+        let recurrent = &self.net.model.recurrent;
+        for layer in (0..recurrent.layers).rev() {
+            for place in (0..self.b.plan.chunks.len()).rev() {
+                self.backward_chunks(layer, place);
+            }
+            for chunk in &self.b.plan.chunks {
+                for direction in 0..recurrent.directions() {
+                    let stack = layer * recurrent.directions() + direction;
+                    if resets {
+                        self.mask_history(stack, direction, chunk);
+                    }
+                    self.weight_gradients(layer, stack, direction, chunk);
+                }
+                self.input_gradient(layer, chunk);
+            }
+        }
+    }
+
+    /// The chunks at `place` of every direction's forward order, against time; the directions take turns.
+    fn backward_chunks(&mut self, layer: usize, place: usize) {
+        let directions = self.net.model.recurrent.directions();
+        let longest = (0..directions).map(|direction| self.chunk(direction, place).steps.len()).max().unwrap_or(0);
+        // One dispatch more than there are steps: the last product alone gives the gradient of the entering state.
+        for s in 0..=longest {
+            for direction in 0..directions {
+                let chunk = self.chunk(direction, place);
+                let n = chunk.steps.len();
+                if s > n {
+                    continue;
+                }
+                let at = |s: usize| if direction == 0 { n - 1 - s } else { s };
+                let step = Step {
+                    from_t: if s > 0 { at(s - 1) as u32 } else { 0 },
+                    product: u32::from(s > 0),
+                    epilogue: u32::from(s < n),
+                    ..self.step(direction, if s < n { at(s) } else { 0 })
+                };
+                self.backward_step(layer, layer * directions + direction, chunk, step);
+            }
+        }
+    }
+
+    fn backward_step(&mut self, layer: usize, stack: usize, chunk: &Chunk, step: Step) {
+        let flags = self.b.span(chunk.flags);
+        let weight = self.net.parameter(Role::WeightHh { stack }).binding;
+        let (z, dy) = (self.b.tensor(chunk.z[stack]), self.b.tensor(chunk.y[layer]));
+        // The LSTM's derivatives come from its gates and c, those of the other cells from h.
+        let history = self.b.tensor(*chunk.c.get(stack).unwrap_or(&chunk.h[stack]));
+        let carry_h = self.b.tensor(self.b.plan.carry_h[stack]);
+        let carry_c = self.b.plan.carry_c.get(stack).map(|carry| self.b.tensor(*carry));
+        let bindings: Vec<&Binding> =
+            [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).collect();
+        let grid = self.b.limits.step_grid(self.rows(), self.net.sizes.h4);
+        let (constants, work) = (self.step_constants(), u64::from(step.product) * self.step_work());
+        self.b.dispatch(self.net.steps().1, &constants, &bindings, &step, grid, work);
+    }
+
+    /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
+    fn mask_history(&mut self, stack: usize, direction: usize, chunk: &Chunk) {
+        let width = 4 * self.net.sizes.h4;
+        let rows = chunk.steps.len() * self.rows();
+        let (enters, _) = Self::slots(direction, 0);
+        let uniform = Copy {
+            rows: rows as u32,
+            width: width as u32,
+            ld_to: width as u32,
+            to_first: (enters * self.rows() * width) as u32,
+            bit: keep(direction),
+            ..Copy::default()
+        };
+        let bindings = [&self.b.span(chunk.flags), &self.b.tensor(chunk.h[stack])];
+        let grid = self.b.limits.elements(rows * width);
+        self.b.dispatch(MASK, &[], &bindings, &uniform, grid, (rows * width) as u64);
+    }
+
+    /// dW_hh += dzᵀ · h_{t−1}, dW_ih += dzᵀ · x, db += Σ dz, over all steps of the chunk.
+    fn weight_gradients(&mut self, layer: usize, stack: usize, direction: usize, chunk: &Chunk) {
+        let sizes = self.net.sizes;
+        let k = chunk.steps.len() * self.rows();
+        let (m, n4) = (4 * self.net.gates4(), self.net.gates4());
+        let dz_input = self.b.matrix(chunk.z[stack], 0, sizes.z4);
+        let dz_recurrent = self.b.matrix(chunk.z[stack], self.net.recurrent_column(), sizes.z4);
+        let (enters, _) = Self::slots(direction, 0);
+        let h = self.b.matrix(chunk.h[stack], enters * self.rows() * sizes.h4, sizes.h4);
+        let (dw_ih, dw_hh) = (self.net.gradient(Role::WeightIh { stack }), self.net.gradient(Role::WeightHh { stack }));
+        self.b.weight_gradient(&dz_recurrent, &h, &dw_hh, m, sizes.h4, k);
+        match (self.input(layer, chunk), chunk.tokens) {
+            (Some(x), _) => self.b.weight_gradient(&dz_input, &x, &dw_ih, m, x.ld, k),
+            (None, Some([_, starts, order])) => {
+                let tokens = self.net.model.recurrent.input_size;
+                let uniform =
+                    Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
+                let bindings = [&self.b.span(starts), &self.b.span(order), &dz_input.binding, &dw_ih.binding];
+                let grid = self.b.limits.elements(tokens * n4);
+                self.b.dispatch(SCATTER, &[], &bindings, &uniform, grid, (4 * k * n4) as u64);
+            }
+            (None, None) => unreachable!("a chunk has x or tokens"),
+        }
+        if self.net.model.recurrent.bias {
+            let (db_ih, db_hh) = (self.net.gradient(Role::BiasIh { stack }), self.net.gradient(Role::BiasHh { stack }));
+            self.b.column_sum(&dz_input, k, n4, &db_ih.binding);
+            self.b.column_sum(&dz_recurrent, k, n4, &db_hh.binding);
+        }
+    }
+
+    /// dy of the layer below, or dx: Σ over directions of dz · W_ih. It takes the place of what the layer read.
+    fn input_gradient(&mut self, layer: usize, chunk: &Chunk) {
+        let directions = self.net.model.recurrent.directions();
+        let target = match layer {
+            0 => chunk.dx.map(|dx| self.b.matrix(dx, 0, self.net.sizes.x4)),
+            _ => self.input(layer, chunk),
+        };
+        let Some(target) = target else { return };
+        for direction in 0..directions {
+            let stack = layer * directions + direction;
+            let dz = self.b.matrix(chunk.z[stack], 0, self.net.sizes.z4);
+            let weight = self.net.parameter(Role::WeightIh { stack });
+            self.b.matmul(Product {
+                sides: (false, false),
+                a: &dz,
+                b: &weight,
+                bias: None,
+                c: &target,
+                m: chunk.steps.len() * self.rows(),
+                n4: target.ld,
+                k: 4 * self.net.gates4(),
+                accumulate: direction > 0,
+            });
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Makes the commands of a pass: buffers for the plan's tensors, uniforms side by side in one buffer, and bind groups,
+//! each made once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::device::Gpu;
+use super::kernel::{Constants, Kernel, Stem};
+use super::program::{Command, Place};
+use super::uniforms::{Matmul, Uniform};
+use crate::error::Result;
+use crate::model::plan::{ALIGNMENT, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
+
+/// A range of a buffer, as a kernel binds it.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+}
+
+impl Binding {
+    pub(super) fn whole(buffer: &wgpu::Buffer) -> Self {
+        Self { buffer: buffer.clone(), offset: 0, bytes: buffer.size() }
+    }
+
+    pub(super) fn place(&self, offset: u64) -> Place {
+        Place { buffer: self.buffer.clone(), offset: self.offset + offset }
+    }
+
+    fn resource(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.bytes),
+        })
+    }
+}
+
+/// Allocates a buffer of the plan.
+pub(super) fn allocate(gpu: &Gpu, spec: &TensorSpec) -> Result<wgpu::Buffer> {
+    let limits = gpu.limits();
+    limits.check(spec)?;
+    Ok(gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some(&spec.name),
+        size: spec.bytes,
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    }))
+}
+
+/// The uniforms of many dispatches in one buffer; equal ones share a place, so that T steps of every chunk need one each.
+#[derive(Debug, Default)]
+struct Uniforms {
+    bytes: Vec<u8>,
+    places: HashMap<Vec<u8>, u32>,
+}
+
+impl Uniforms {
+    fn place<U: Uniform>(&mut self, uniform: &U) -> u32 {
+        let bytes = bytemuck::bytes_of(uniform);
+        let next = self.bytes.len().next_multiple_of(ALIGNMENT as usize);
+        *self.places.entry(bytes.to_vec()).or_insert_with(|| {
+            self.bytes.resize(next, 0);
+            self.bytes.extend_from_slice(bytes);
+            // Every dispatch binds a whole slot, whatever the size of its struct.
+            self.bytes.resize(next + ALIGNMENT as usize, 0);
+            next as u32
+        })
+    }
+}
+
+/// A dispatch whose bind group waits for the uniform buffer.
+struct Draft {
+    kernel: Arc<Kernel>,
+    bindings: Vec<Binding>,
+    offset: u32,
+    grid: Grid,
+    work: u64,
+}
+
+enum Item {
+    Dispatch(Draft),
+    Ready(Command),
+}
+
+/// Collects commands into named lists.
+pub(super) struct Builder<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) limits: DeviceLimits,
+    pub(super) plan: &'a SequencePlan,
+    buffers: Vec<wgpu::Buffer>,
+    uniforms: Uniforms,
+    items: Vec<Item>,
+    lists: Vec<Vec<Item>>,
+}
+
+/// A list of commands that [`Builder::finish`] will hand over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListId(usize);
+
+/// What [`Builder::finish`] hands over.
+pub(super) struct Built {
+    pub(super) buffers: Vec<wgpu::Buffer>,
+    lists: Vec<Vec<Command>>,
+    pub(super) uniform_bytes: u64,
+}
+
+impl Built {
+    pub(super) fn take(&mut self, list: ListId) -> Vec<Command> {
+        std::mem::take(&mut self.lists[list.0])
+    }
+}
+
+/// One side of a matrix product: where it begins and its leading dimension, in vec4.
+#[derive(Clone, Debug)]
+pub(super) struct Matrix {
+    pub(super) binding: Binding,
+    pub(super) first: usize,
+    pub(super) ld: usize,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(gpu: &'a Gpu, plan: &'a SequencePlan) -> Result<Self> {
+        let buffers = plan.tensors.iter().map(|spec| allocate(gpu, spec)).collect::<Result<_>>()?;
+        Ok(Self::on(gpu, plan, buffers))
+    }
+
+    /// A builder of further commands on a plan's buffers.
+    pub(super) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
+        let limits = gpu.limits();
+        Self { gpu, limits, plan, buffers, uniforms: Uniforms::default(), items: Vec::new(), lists: Vec::new() }
+    }
+
+    /// A whole tensor of the plan.
+    pub(super) fn tensor(&self, id: TensorId) -> Binding {
+        self.span(self.plan.whole(id))
+    }
+
+    /// A range of one.
+    pub(super) fn span(&self, span: Span) -> Binding {
+        Binding { buffer: self.buffers[span.tensor.0].clone(), offset: span.offset, bytes: span.bytes }
+    }
+
+    /// A matrix that begins at a tensor's vec4 `first`.
+    pub(super) fn matrix(&self, id: TensorId, first: usize, ld: usize) -> Matrix {
+        Matrix { binding: self.tensor(id), first, ld }
+    }
+
+    /// Adds a dispatch. Bindings stand in the order of the stem's.
+    pub(super) fn dispatch<U: Uniform>(
+        &mut self,
+        stem: Stem,
+        constants: Constants<'_>,
+        bindings: &[&Binding],
+        uniform: &U,
+        grid: Grid,
+        work: u64,
+    ) {
+        debug_assert_eq!(stem.uniform, U::NAME);
+        debug_assert_eq!(stem.bindings.len(), bindings.len());
+        let kernel = self.gpu.kernel(stem, constants);
+        let offset = self.uniforms.place(uniform);
+        let bindings = bindings.iter().copied().cloned().collect();
+        self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, work }));
+    }
+
+    pub(super) fn copy(&mut self, from: Place, to: Place, bytes: u64) {
+        self.push(Command::Copy { from, to, bytes });
+    }
+
+    /// Adds a command that needs no bind group.
+    pub(super) fn push(&mut self, command: Command) {
+        self.items.push(Item::Ready(command));
+    }
+
+    /// Ends a list.
+    pub(super) fn end_list(&mut self) -> ListId {
+        self.lists.push(std::mem::take(&mut self.items));
+        ListId(self.lists.len() - 1)
+    }
+
+    /// C (+)= op(A) · op(B) (+ bias), not cut. `sides` says which of A and B are stored transposed.
+    pub(super) fn matmul(&mut self, product: Product<'_>) {
+        let Product { sides, a, b, bias, c, m, n4, k, accumulate } = product;
+        let plan = self.limits.matmul(m, 4 * n4, k);
+        self.matmul_parts(sides, a, b, bias, c, (m, n4), plan, accumulate, 0);
+    }
+
+    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\]: a weight gradient, k = T·B cut into parts whose results are added in
+    /// their order.
+    pub(super) fn weight_gradient(&mut self, a: &Matrix, b: &Matrix, c: &Matrix, m: usize, n4: usize, k: usize) {
+        let plan = self.limits.weight_gradient(m, 4 * n4, k);
+        if plan.parts == 1 {
+            return self.matmul_parts((true, false), a, b, None, c, (m, n4), plan, true, 0);
+        }
+        let scratch = self.matrix(self.plan.scratch, 0, n4);
+        self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
+        self.reduce(m * n4, plan.parts, n4, c);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the one place where all of a product's numbers meet")]
+    fn matmul_parts(
+        &mut self,
+        sides: (bool, bool),
+        a: &Matrix,
+        b: &Matrix,
+        bias: Option<&Binding>,
+        c: &Matrix,
+        (m, n4): (usize, usize),
+        plan: MatmulPlan,
+        accumulate: bool,
+        c_stride: usize,
+    ) {
+        let uniform = Matmul {
+            m: m as u32,
+            n4: n4 as u32,
+            k: plan.part as u32,
+            k_last: plan.last as u32,
+            lda: a.ld as u32,
+            ldb: b.ld as u32,
+            ldc: c.ld as u32,
+            a_first: a.first as u32,
+            b_first: b.first as u32,
+            c_first: c.first as u32,
+            // A part begins `part` values of k further on: rows of a transposed A, vec4 of a plain one.
+            a_stride: (if sides.0 { plan.part * a.ld } else { plan.part / 4 }) as u32,
+            b_stride: (if sides.1 { plan.part / 4 } else { plan.part * b.ld }) as u32,
+            c_stride: c_stride as u32,
+            bias_first: 0,
+            bias: u32::from(bias.is_some()),
+            accumulate: u32::from(accumulate),
+        };
+        let (x, y) = self.limits.matmul_group();
+        let constants = [
+            ("TRANSPOSE_A", f64::from(u8::from(sides.0))),
+            ("TRANSPOSE_B", f64::from(u8::from(sides.1))),
+            ("GROUP_X", x as f64),
+            ("GROUP_Y", y as f64),
+        ];
+        // Something must be bound for the bias; b is read in any case.
+        let bias = bias.unwrap_or(&b.binding);
+        let work = 8 * (m * n4 * (plan.part * (plan.parts - 1) + plan.last)) as u64;
+        let bindings = [&a.binding, &b.binding, bias, &c.binding];
+        self.dispatch(super::kernel::MATMUL, &constants, &bindings, &uniform, plan.grid, work);
+    }
+
+    /// out += the sum of `parts` results of `count` vec4 in scratch.
+    pub(super) fn reduce(&mut self, count: usize, parts: usize, n4: usize, out: &Matrix) {
+        let uniform = super::uniforms::Reduce {
+            count: count as u32,
+            parts: parts as u32,
+            stride: count as u32,
+            n4: n4 as u32,
+            ldc: out.ld as u32,
+            c_first: out.first as u32,
+        };
+        let scratch = self.tensor(self.plan.scratch);
+        let work = 4 * (count * parts) as u64;
+        let grid = self.limits.elements(count);
+        self.dispatch(super::kernel::REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, work);
+    }
+
+    /// out += the sums over `rows` rows of `n4` vec4 columns from `values.first`: a bias gradient.
+    pub(super) fn column_sum(&mut self, values: &Matrix, rows: usize, n4: usize, out: &Binding) {
+        let (grid, part, scratch) = self.limits.column_sum(rows, n4);
+        let parts = grid[1] as usize;
+        let uniform = super::uniforms::ColumnSum {
+            rows: rows as u32,
+            part_rows: part as u32,
+            n4: n4 as u32,
+            ld: values.ld as u32,
+            column: values.first as u32,
+            out_first: 0,
+            out_stride: n4 as u32,
+            accumulate: u32::from(scratch == 0),
+        };
+        let to = if scratch == 0 { out.clone() } else { self.tensor(self.plan.scratch) };
+        let work = 4 * (rows * n4) as u64;
+        self.dispatch(super::kernel::COLUMN_SUM, &[], &[&values.binding, &to], &uniform, grid, work);
+        if scratch > 0 {
+            self.reduce(n4, parts, n4, &Matrix { binding: out.clone(), first: 0, ld: n4 });
+        }
+    }
+
+    /// Uploads the uniforms and makes the bind groups.
+    pub(super) fn finish(self) -> Built {
+        let device = self.gpu.device();
+        let size = (self.uniforms.bytes.len() as u64).max(ALIGNMENT);
+        let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("uniforms"),
+            size,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.queue().write_buffer(&uniforms, 0, &self.uniforms.bytes);
+        let mut groups = Groups::default();
+        let commands = |items: Vec<Item>| {
+            let ready = items.into_iter().map(|item| match item {
+                Item::Ready(command) => command,
+                Item::Dispatch(Draft { kernel, bindings, offset, grid, work }) => {
+                    let bindings = groups.get(device, &kernel, &uniforms, &bindings);
+                    Command::Dispatch { kernel, bindings, offset, grid, work }
+                }
+            });
+            ready.collect()
+        };
+        let lists = self.lists.into_iter().map(commands).collect();
+        Built { buffers: self.buffers, lists, uniform_bytes: size }
+    }
+}
+
+/// A product as [`Builder::matmul`] takes it: C \[m, 4·n4\], inner size k.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'p> {
+    pub(super) sides: (bool, bool),
+    pub(super) a: &'p Matrix,
+    pub(super) b: &'p Matrix,
+    pub(super) bias: Option<&'p Binding>,
+    pub(super) c: &'p Matrix,
+    pub(super) m: usize,
+    pub(super) n4: usize,
+    pub(super) k: usize,
+    pub(super) accumulate: bool,
+}
+
+/// A kernel's address, and its bindings as (buffer, offset, bytes).
+type GroupKey = (usize, Vec<(wgpu::Buffer, u64, u64)>);
+
+/// Bind groups by kernel and buffers.
+#[derive(Default)]
+struct Groups(HashMap<GroupKey, wgpu::BindGroup>);
+
+impl Groups {
+    fn get(
+        &mut self,
+        device: &wgpu::Device,
+        kernel: &Arc<Kernel>,
+        uniforms: &wgpu::Buffer,
+        bindings: &[Binding],
+    ) -> wgpu::BindGroup {
+        let ranges = bindings.iter().map(|binding| (binding.buffer.clone(), binding.offset, binding.bytes)).collect();
+        let make = || bind(device, kernel, uniforms, bindings);
+        self.0.entry((Arc::as_ptr(kernel) as usize, ranges)).or_insert_with(make).clone()
+    }
+}
+
+/// A bind group: the uniform's slot, then the stem's bindings in order.
+pub(super) fn bind(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    uniforms: &wgpu::Buffer,
+    bindings: &[Binding],
+) -> wgpu::BindGroup {
+    let slot = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer: uniforms,
+        offset: 0,
+        size: wgpu::BufferSize::new(ALIGNMENT),
+    });
+    let entries: Vec<_> = std::iter::once((0, slot))
+        .chain(kernel.stem.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
+        .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
+        .collect();
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(kernel.stem.name),
+        layout: &kernel.layout,
+        entries: &entries,
+    })
+}

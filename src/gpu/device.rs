@@ -1,0 +1,252 @@
+//! The device: choosing one, taking the host program's, and what is asked of either.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::kernel::{Constants, Kernel, Stem};
+use super::signal::Signal;
+use crate::error::{Error, Result};
+use crate::model::DeviceLimits;
+
+/// Which adapter to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// A discrete GPU, else an integrated or virtual one, else a software driver.
+    #[default]
+    Best,
+    /// The first in the order of `Best` whose name contains this, whatever the case.
+    Name(String),
+    /// The one at this place of [`Gpu::adapters`].
+    Index(usize),
+}
+
+/// How [`Gpu::new`] opens a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// Whether every shader keeps its runtime checks, not only those whose indices come from data.
+    pub checked: bool,
+}
+
+/// What was handed to the queue so far, for tests and profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Submissions.
+    pub submits: u64,
+    /// Buffers mapped for reading.
+    pub maps: u64,
+}
+
+/// A GPU that networks can be made on. Cloning it clones a handle.
+#[derive(Clone, Debug)]
+pub struct Gpu(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    trusted: bool,
+    failure: Arc<Mutex<Option<String>>>,
+    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    submits: AtomicU64,
+    maps: AtomicU64,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Debug builds would otherwise turn on validation layers, which software drivers run very slowly with.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    wgpu::Instance::new(descriptor)
+}
+
+/// The limits that a device must have been opened with for [`Gpu::from_device`]: WebGPU's defaults for compute shaders,
+/// and the largest buffers and bindings that the adapter has, since a time chunk is as long as they allow.
+pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
+    wgpu::Limits {
+        max_buffer_size: adapter.max_buffer_size,
+        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
+        max_storage_buffers_per_shader_stage: wgpu::Limits::defaults().max_storage_buffers_per_shader_stage,
+        ..wgpu::Limits::downlevel_defaults()
+    }
+}
+
+/// The features that [`Gpu::from_device`] needs: none beyond WebGPU's base.
+pub fn required_features() -> wgpu::Features {
+    wgpu::Features::empty()
+}
+
+impl Gpu {
+    /// The adapters that can train, in the order of [`AdapterChoice::Best`]. Empty where there is no driver.
+    pub async fn adapters() -> Vec<wgpu::Adapter> {
+        let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
+        adapters.retain(|adapter| {
+            let limits = adapter.limits();
+            required_limits(&limits).check_limits(&limits)
+                && adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+        });
+        adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu => 1,
+            wgpu::DeviceType::Other => 2,
+            wgpu::DeviceType::Cpu => 3,
+        });
+        adapters
+    }
+
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where no adapter fits, naming those there are.
+    pub async fn new(options: GpuOptions) -> Result<Self> {
+        let mut adapters = Self::adapters().await;
+        let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        let place = match &options.adapter {
+            AdapterChoice::Best => 0,
+            AdapterChoice::Index(index) => *index,
+            AdapterChoice::Name(part) => {
+                let part = part.to_lowercase();
+                names.iter().position(|name| name.to_lowercase().contains(&part)).unwrap_or(usize::MAX)
+            }
+        };
+        if place >= adapters.len() {
+            return Err(Error::NoDevice(match (adapters.is_empty(), &options.adapter) {
+                (true, _) => "no driver answered that can run compute shaders".into(),
+                (_, AdapterChoice::Name(part)) => format!("no adapter's name contains {part:?}; there are {names:?}"),
+                (_, _) => format!("no adapter at index {place}; there are {names:?}"),
+            }));
+        }
+        let adapter = adapters.swap_remove(place);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("bptt"),
+            required_features: required_features(),
+            required_limits: required_limits(&adapter.limits()),
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) = opened.map_err(|error| Error::NoDevice(format!("{}: {error}", names[place])))?;
+        let gpu = Self::wrap(device, queue, !options.checked);
+        let failure = gpu.0.failure.clone();
+        gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&failure, error.to_string())));
+        let failure = gpu.0.failure.clone();
+        gpu.0
+            .device
+            .set_device_lost_callback(move |_, reason| note(&failure, format!("the device was lost: {reason}")));
+        Ok(gpu)
+    }
+
+    /// Takes a device that the host program has opened, with at least [`required_limits`] and [`required_features`].
+    /// Errors that the device raises on its own go to the host program's handlers.
+    ///
+    /// # Errors
+    /// [`Error::Device`] names a limit that is too low.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let limits = device.limits();
+        let mut short = Vec::new();
+        let needed = required_limits(&limits);
+        needed.check_limits_with_fail_fn(&limits, false, |name, wanted, allowed| {
+            short.push(format!("{name} is {allowed} where {wanted} is needed"));
+        });
+        match short.is_empty() {
+            true => Ok(Self::wrap(device, queue, true)),
+            false => Err(Error::Device(short.join("; "))),
+        }
+    }
+
+    fn wrap(device: wgpu::Device, queue: wgpu::Queue, trusted: bool) -> Self {
+        let info = device.adapter_info();
+        Self(Arc::new(Inner {
+            device,
+            queue,
+            info,
+            trusted,
+            failure: Arc::default(),
+            kernels: Mutex::default(),
+            submits: AtomicU64::new(0),
+            maps: AtomicU64::new(0),
+        }))
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// The adapter: name, driver, type.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.0.info
+    }
+
+    /// What was submitted and mapped so far.
+    pub fn counters(&self) -> Counters {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters { submits: load(&self.0.submits), maps: load(&self.0.maps) }
+    }
+
+    /// What the plan needs to know of the device.
+    pub fn limits(&self) -> DeviceLimits {
+        let limits = self.0.device.limits();
+        DeviceLimits {
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            max_groups: limits.max_compute_workgroups_per_dimension,
+            software: self.0.info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+
+    /// An error that the device has raised on its own since it was opened.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.0.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() {
+            Some(message) => Err(Error::Device(message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The kernel of a stem with these constants; compiled once a device.
+    pub(super) fn kernel(&self, stem: Stem, constants: Constants<'_>) -> Arc<Kernel> {
+        let key = format!("{} {constants:?}", stem.name);
+        let mut kernels = self.0.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let make = || Arc::new(Kernel::new(&self.0.device, stem, constants, self.0.trusted));
+        kernels.entry(key).or_insert_with(make).clone()
+    }
+
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.0.submits.fetch_add(1, Ordering::Relaxed);
+        self.0.queue.submit([commands])
+    }
+
+    /// Asks for a buffer's bytes; [`Gpu::wait`] waits for them.
+    pub(super) fn map(&self, buffer: &wgpu::Buffer) -> Signal {
+        self.0.maps.fetch_add(1, Ordering::Relaxed);
+        let signal = Signal::default();
+        let done = signal.clone();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| done.set(result.map_err(|error| error.to_string())));
+        signal
+    }
+
+    /// Waits until the submission is through and the mapping was answered.
+    pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex, mapped: Signal) -> Result<()> {
+        // In a browser the event loop calls back; elsewhere callbacks fire only inside a poll.
+        #[cfg(not(target_arch = "wasm32"))]
+        self.0
+            .device
+            .poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+            .map_err(|error| Error::Device(error.to_string()))?;
+        #[cfg(target_arch = "wasm32")]
+        let _ = submission;
+        self.check()?;
+        mapped.await.map_err(Error::Device)
+    }
+}
+
+fn note(failure: &Mutex<Option<String>>, message: String) {
+    tracing::error!("{message}");
+    failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(message);
+}

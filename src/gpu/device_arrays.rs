@@ -1,0 +1,302 @@
+//! Raw forward and backward on the caller's own device buffers: nothing comes back to the host.
+
+use super::builder::{Binding, Builder};
+use super::engine::GpuEngine;
+use super::forward::{ALIVE, Unroll};
+use super::program::{Command, Place, Recorder};
+use super::uniforms::Copy;
+use crate::batch::{Input, Sequence};
+use crate::error::{Error, Result};
+use crate::model::Recurrent;
+use crate::model::plan::{ALIGNMENT, Shape, TensorId};
+
+/// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
+/// nothing where it is written.
+///
+/// | | `sequence` | `h`, `c` |
+/// |---|---|---|
+/// | forward reads | x, \[T, B, I\] | h_0, c_0, \[L·D, B, H\] |
+/// | forward writes | output, \[T, B, D·H\] | h_n, c_n |
+/// | backward reads | d_output, \[T, B, D·H\] | d_h_n, d_c_n |
+/// | backward writes | dx, \[T, B, I\] | dh_0, dc_0 |
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeviceArrays<'a> {
+    /// The sequence.
+    pub sequence: Option<&'a wgpu::Buffer>,
+    /// The state h of each (layer, direction).
+    pub h: Option<&'a wgpu::Buffer>,
+    /// The state c, the LSTM's alone.
+    pub c: Option<&'a wgpu::Buffer>,
+}
+
+impl DeviceArrays<'_> {
+    fn check(&self, recurrent: &Recurrent, (steps, rows, size): (usize, usize, usize), names: [&str; 3]) -> Result<()> {
+        let states = recurrent.stacks() * rows * recurrent.hidden_size;
+        for (name, buffer, numbers) in
+            [(names[0], self.sequence, steps * rows * size), (names[1], self.h, states), (names[2], self.c, states)]
+        {
+            let Some(buffer) = buffer else { continue };
+            if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+                return Err(Error::value(name, "a buffer with the usage STORAGE", format!("{:?}", buffer.usage())));
+            }
+            if buffer.size() != 4 * numbers as u64 {
+                let expected = format!("a buffer of {} bytes", 4 * numbers);
+                return Err(Error::value(name, expected, format!("{} bytes", buffer.size())));
+            }
+        }
+        match self.c {
+            Some(_) if !recurrent.cell.has_cell_state() => {
+                Err(Error::Unsupported(format!("only an LSTM has a {}", names[2])))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which way numbers go between the caller's layout and the one of whole vec4.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    In,
+    Out,
+}
+
+/// A copy between the caller's buffer and a tensor of the pass.
+struct Transfer<'a> {
+    way: Way,
+    /// The caller's buffer, and the number in it at which the rows begin.
+    buffer: &'a wgpu::Buffer,
+    first: usize,
+    /// The tensor, and the number in it.
+    tensor: TensorId,
+    tensor_first: usize,
+    rows: usize,
+    /// Parts side by side in a row, each rounded up to whole vec4 in the tensor.
+    parts: usize,
+    part: usize,
+    /// The chunk whose flags mask the rows.
+    masked: Option<usize>,
+}
+
+impl GpuEngine {
+    /// The forward pass of the stack on the caller's buffers, for `steps` × `rows` with `lengths` as in [`Sequence`].
+    /// Enqueues. What lies in x at padding is never read.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names a buffer whose size or usage does not fit, and a length out of range.
+    pub fn forward_on_device(
+        &mut self,
+        (steps, rows): (usize, usize),
+        lengths: Option<&[usize]>,
+        from: DeviceArrays<'_>,
+        to: DeviceArrays<'_>,
+    ) -> Result<()> {
+        let recurrent = self.network.model.recurrent.clone();
+        let Some(x) = from.sequence else {
+            return Err(Error::Unsupported("a forward pass needs x".into()));
+        };
+        // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
+        let tokens = Input::Tokens(ndarray::Array2::zeros((steps, rows)));
+        let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
+        sequence.validate(&recurrent)?;
+        from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
+        to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
+        self.prepare(Shape { steps, rows, tokens: false, dx: true, resets: false })?;
+        self.stage_labels(&sequence, None);
+        let (i, h) = (recurrent.input_size, recurrent.hidden_size);
+        let mut load = Vec::new();
+        let mut store = Vec::new();
+        for (index, chunk) in self.pass().plan.chunks.iter().enumerate() {
+            let n = chunk.steps.len() * rows;
+            let first = chunk.steps.start * rows;
+            let masked = Some(index);
+            let tensor = chunk.x.expect("a dense pass has x");
+            let x = Transfer {
+                way: Way::In,
+                buffer: x,
+                first: first * i,
+                tensor,
+                tensor_first: 0,
+                rows: n,
+                parts: 1,
+                part: i,
+                masked,
+            };
+            load.push(x);
+            store.extend(to.sequence.map(|buffer| Transfer {
+                way: Way::Out,
+                buffer,
+                first: first * recurrent.output_size(),
+                tensor: chunk.y[recurrent.layers - 1],
+                tensor_first: 0,
+                rows: n,
+                parts: recurrent.directions(),
+                part: h,
+                masked: None,
+            }));
+        }
+        let mut clear = Vec::new();
+        let slot = 4 * self.network.sizes.h4 * rows;
+        for (cell_state, from, to) in [(false, from.h, to.h), (true, from.c, to.c)] {
+            if cell_state && !recurrent.cell.has_cell_state() {
+                continue;
+            }
+            for stack in 0..recurrent.stacks() {
+                let ((enters, enter_slot), (leaves, leave_slot)) = self.end_tensors(stack, cell_state);
+                let transfer = |way, buffer, tensor, slots: usize| Transfer {
+                    way,
+                    buffer,
+                    first: stack * rows * h,
+                    tensor,
+                    tensor_first: slots * slot,
+                    rows,
+                    parts: 1,
+                    part: h,
+                    masked: None,
+                };
+                match from {
+                    Some(buffer) => load.push(transfer(Way::In, buffer, enters, enter_slot)),
+                    None => clear.push(Command::Clear {
+                        to: self.place(enters, 4 * (enter_slot * slot) as u64),
+                        bytes: 4 * slot as u64,
+                    }),
+                }
+                store.extend(to.map(|buffer| transfer(Way::Out, buffer, leaves, leave_slot)));
+            }
+        }
+        let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
+        let mut recorder = Recorder::new(&self.gpu);
+        recorder.record(clear.iter().chain(&load).chain(self.pass().forward_commands()).chain(&store));
+        recorder.submit();
+        self.forwarded = true;
+        Ok(())
+    }
+
+    /// The backward pass of the last forward one on the caller's buffers: adds to the gradient sums. Enqueues.
+    ///
+    /// # Errors
+    /// As [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a forward pass before it.
+    pub fn backward_on_device(&mut self, from: DeviceArrays<'_>, to: DeviceArrays<'_>) -> Result<()> {
+        let recurrent = self.network.model.recurrent.clone();
+        if !self.forwarded {
+            return Err(Error::Unsupported("backward follows a forward pass, once".into()));
+        }
+        let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
+        from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
+        to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
+        self.forwarded = false;
+        let mut begin = self.fresh_sums();
+        let mut load = Vec::new();
+        let mut store = Vec::new();
+        let (i, h) = (recurrent.input_size, recurrent.hidden_size);
+        let plan = &self.pass().plan;
+        for chunk in &plan.chunks {
+            let (first, n) = (chunk.steps.start * rows, chunk.steps.len() * rows);
+            let y = chunk.y[recurrent.layers - 1];
+            let transfer = |way, buffer, tensor, parts: usize, part: usize| Transfer {
+                way,
+                buffer,
+                first: first * parts * part,
+                tensor,
+                tensor_first: 0,
+                rows: n,
+                parts,
+                part,
+                masked: None,
+            };
+            match from.sequence {
+                Some(buffer) => load.push(transfer(Way::In, buffer, y, recurrent.directions(), h)),
+                None => begin.push(self.clear_tensor(y)),
+            }
+            if let (Some(buffer), Some(dx)) = (to.sequence, chunk.dx) {
+                store.push(transfer(Way::Out, buffer, dx, 1, i));
+            }
+        }
+        for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
+            for (stack, carry) in carries.iter().enumerate() {
+                let transfer = |way, buffer| Transfer {
+                    way,
+                    buffer,
+                    first: stack * rows * h,
+                    tensor: *carry,
+                    tensor_first: 0,
+                    rows,
+                    parts: 1,
+                    part: h,
+                    masked: None,
+                };
+                match from {
+                    Some(buffer) => load.push(transfer(Way::In, buffer)),
+                    None => begin.push(self.clear_tensor(*carry)),
+                }
+                store.extend(to.map(|buffer| transfer(Way::Out, buffer)));
+            }
+        }
+        let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
+        let mut recorder = Recorder::new(&self.gpu);
+        recorder.record(begin.iter().chain(&load).chain(self.pass().backward_commands()).chain(&store));
+        recorder.submit();
+        Ok(())
+    }
+
+    fn place(&self, tensor: TensorId, offset: u64) -> Place {
+        Place { buffer: self.pass().buffers[tensor.0].clone(), offset }
+    }
+
+    fn clear_tensor(&self, tensor: TensorId) -> Command {
+        let to = self.place(tensor, 0);
+        Command::Clear { bytes: to.buffer.size(), to }
+    }
+
+    /// The history and slot where a stack's state enters the sequence, and where it leaves it.
+    fn end_tensors(&self, stack: usize, cell_state: bool) -> ((TensorId, usize), (TensorId, usize)) {
+        let plan = &self.pass().plan;
+        let direction = stack % self.network.model.recurrent.directions();
+        let (mut first, mut last) = (&plan.chunks[0], &plan.chunks[plan.chunks.len() - 1]);
+        if direction == 1 {
+            std::mem::swap(&mut first, &mut last);
+        }
+        let history = |chunk: &crate::model::plan::Chunk| if cell_state { chunk.c[stack] } else { chunk.h[stack] };
+        let (enters, _) = Unroll::border_slots(direction, first.steps.len());
+        let (_, leaves) = Unroll::border_slots(direction, last.steps.len());
+        ((history(first), enters), (history(last), leaves))
+    }
+
+    /// The commands of copies to and from the caller's buffers, which may be others at every call.
+    fn transfers(&self, transfers: &[Transfer<'_>]) -> Result<Vec<Command>> {
+        let pass = self.pass();
+        let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
+        for transfer in transfers {
+            let Transfer { way, buffer, first, tensor, tensor_first, rows, parts, part, masked } = *transfer;
+            // A binding begins at an aligned byte; the rest of the way is the kernel's.
+            let begin = (4 * first as u64) / ALIGNMENT * ALIGNMENT;
+            let bytes = (4 * (first + rows * parts * part) as u64) - begin;
+            let theirs = Binding { buffer: buffer.clone(), offset: begin, bytes };
+            let ours = builder.tensor(tensor);
+            let flags = builder.span(pass.plan.chunks[masked.unwrap_or(0)].flags);
+            let padded = part.next_multiple_of(4);
+            for p in 0..parts {
+                let plain = (parts * part, first - begin as usize / 4 + p * part);
+                let packed = (parts * padded, tensor_first + p * padded);
+                let ((ld_from, from_first), (ld_to, to_first)) =
+                    if way == Way::In { (plain, packed) } else { (packed, plain) };
+                let width = if way == Way::In { padded } else { part };
+                let uniform = Copy {
+                    rows: rows as u32,
+                    width: width as u32,
+                    columns: part as u32,
+                    ld_from: ld_from as u32,
+                    from_first: from_first as u32,
+                    ld_to: ld_to as u32,
+                    to_first: to_first as u32,
+                    masked: u32::from(masked.is_some()),
+                    bit: ALIVE,
+                };
+                let (from, to) = if way == Way::In { (&theirs, &ours) } else { (&ours, &theirs) };
+                let grid = builder.limits.elements(rows * width);
+                builder.dispatch(super::kernel::COPY, &[], &[&flags, from, to], &uniform, grid, (rows * width) as u64);
+            }
+        }
+        let list = builder.end_list();
+        Ok(builder.finish().take(list))
+    }
+}

@@ -1,0 +1,602 @@
+//! A network on a GPU: stages a batch, records the commands of its shape, submits them.
+
+use ndarray::Array3;
+
+use super::builder::{Binding, Builder, allocate};
+use super::device::Gpu;
+use super::forward::Unroll;
+use super::network::Network;
+use super::program::{Command, Place, Recorder};
+use super::staging;
+use super::updater::Updater;
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Report, sealed};
+use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::error::{Error, Result};
+use crate::model::plan::{SequencePlan, Shape, TensorSpec};
+use crate::model::{Layout, Model};
+use crate::optim::Update;
+
+/// The commands of a pass over one \[T, B\], with the buffers that they work on.
+#[derive(Debug)]
+pub(super) struct Pass {
+    shape: Shape,
+    pub(super) plan: SequencePlan,
+    pub(super) buffers: Vec<wgpu::Buffer>,
+    forward: Vec<Command>,
+    head_forward: Vec<Command>,
+    loss: Vec<Command>,
+    head_backward: Vec<Command>,
+    backward: Vec<Command>,
+    /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
+    pub(super) ends: Vec<(Place, Place)>,
+    uniform_bytes: u64,
+}
+
+/// The states of all rows between batches: h of every stack, then c, \[·, rows, H\] in whole vec4.
+#[derive(Debug)]
+struct Carried {
+    rows: usize,
+    states: wgpu::Buffer,
+}
+
+/// Passes kept at a time; the one unused for longest goes first.
+const PASSES: usize = 6;
+
+/// A network on a GPU. Made by [`Backend::engine`].
+#[derive(Debug)]
+pub struct GpuEngine {
+    pub(super) gpu: Gpu,
+    pub(super) network: Network,
+    layout: Layout,
+    options: EngineOptions,
+    updater: Option<Updater>,
+    /// The last one used stands last.
+    passes: Vec<Pass>,
+    carried: Option<Carried>,
+    saved_loss: wgpu::Buffer,
+    /// Whether the gradient sums belong to an update that is done, or were never started.
+    stale: bool,
+    /// Whether the last pass was a raw forward one whose backward pass may follow.
+    pub(super) forwarded: bool,
+    /// Whether the last pass left dx, dh_0 and dc_0.
+    has_input_gradient: bool,
+    words: Vec<u32>,
+    numbers: Vec<f32>,
+}
+
+impl sealed::Sealed for Gpu {}
+impl sealed::Sealed for GpuEngine {}
+
+impl Backend for Gpu {
+    type Engine = GpuEngine;
+
+    fn engine(&self, model: &Model, options: &EngineOptions) -> Result<GpuEngine> {
+        model.validate()?;
+        if options.chunk == Some(0) {
+            return Err(Error::value("chunk", "at least 1 time step", 0));
+        }
+        let network = Network::new(self, model, options.rule)?;
+        let updater = options.rule.map(|rule| Updater::new(self, &network, rule)).transpose()?;
+        self.check()?;
+        Ok(GpuEngine {
+            gpu: self.clone(),
+            layout: Layout::new(model),
+            network,
+            options: options.clone(),
+            updater,
+            passes: Vec::new(),
+            carried: None,
+            saved_loss: allocate(self, &TensorSpec { name: "saved loss".into(), bytes: 16 })?,
+            stale: true,
+            forwarded: false,
+            has_input_gradient: false,
+            words: Vec::new(),
+            numbers: Vec::new(),
+        })
+    }
+
+    fn describe(&self) -> String {
+        let info = self.info();
+        format!("{} ({}, {})", info.name, info.backend, info.driver_info)
+    }
+}
+
+impl Pass {
+    fn new(gpu: &Gpu, network: &Network, shape: Shape, chunk: Option<usize>) -> Result<Self> {
+        let plan = SequencePlan::new(&network.model, &network.plan, &gpu.limits(), shape, chunk)?;
+        let mut builder = Builder::new(gpu, &plan)?;
+        let mut unroll = Unroll { b: &mut builder, net: network };
+        let recurrent = &network.model.recurrent;
+        let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
+        let ends = cell_states
+            .iter()
+            .flat_map(|cell_state| (0..recurrent.stacks()).map(|stack| (stack, *cell_state)))
+            .map(|(stack, cell_state)| unroll.ends(stack, cell_state))
+            .collect();
+        unroll.forward();
+        let forward = unroll.b.end_list();
+        let head = network.model.head.as_ref();
+        head.into_iter().for_each(|head| unroll.head_forward(head));
+        let head_forward = unroll.b.end_list();
+        head.into_iter().for_each(|head| unroll.loss(head));
+        let loss = unroll.b.end_list();
+        head.into_iter().for_each(|head| unroll.head_backward(head));
+        let head_backward = unroll.b.end_list();
+        unroll.backward(shape.resets);
+        let backward = unroll.b.end_list();
+        let mut built = builder.finish();
+        gpu.check()?;
+        Ok(Self {
+            shape,
+            forward: built.take(forward),
+            head_forward: built.take(head_forward),
+            loss: built.take(loss),
+            head_backward: built.take(head_backward),
+            backward: built.take(backward),
+            buffers: built.buffers,
+            uniform_bytes: built.uniform_bytes,
+            ends,
+            plan,
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.plan.bytes() + self.uniform_bytes
+    }
+
+    pub(super) fn forward_commands(&self) -> &[Command] {
+        &self.forward
+    }
+
+    pub(super) fn backward_commands(&self) -> &[Command] {
+        &self.backward
+    }
+
+    pub(super) fn slot_bytes(&self, network: &Network) -> u64 {
+        16 * (self.plan.rows * network.sizes.h4) as u64
+    }
+}
+
+impl GpuEngine {
+    /// The pass for a shape: the one at hand, or a new one.
+    pub(super) fn prepare(&mut self, shape: Shape) -> Result<()> {
+        self.forwarded = false;
+        self.has_input_gradient = false;
+        let place = match self.passes.iter().position(|pass| pass.shape == shape) {
+            Some(place) => place,
+            None => {
+                if self.passes.len() == PASSES {
+                    self.passes.remove(0);
+                }
+                let pass = Pass::new(&self.gpu, &self.network, shape, self.options.chunk)?;
+                self.check_budget(pass.bytes())?;
+                self.passes.push(pass);
+                self.passes.len() - 1
+            }
+        };
+        let pass = self.passes.remove(place);
+        self.passes.push(pass);
+        Ok(())
+    }
+
+    fn check_budget(&mut self, wanted: u64) -> Result<()> {
+        let Some(budget) = self.options.memory else { return Ok(()) };
+        while !self.passes.is_empty() && self.bytes() + wanted > budget {
+            self.passes.remove(0);
+        }
+        match self.bytes() + wanted {
+            bytes if bytes > budget => Err(Error::Limit {
+                tensor: "weights and a pass over the batch".into(),
+                bytes,
+                limit: "the memory budget",
+                limit_bytes: budget,
+                remedy: "take a smaller batch or micro-batches",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn pass(&self) -> &Pass {
+        self.passes.last().expect("a pass was prepared")
+    }
+
+    pub(super) fn shape(&self, sequence: &Sequence, dx: bool) -> Shape {
+        let (steps, rows) = sequence.shape();
+        let tokens = matches!(sequence.input, Input::Tokens(_));
+        Shape { steps, rows, tokens, dx, resets: sequence.resets.is_some() }
+    }
+
+    fn write(&self, place: &Place, numbers: &[f32]) {
+        self.gpu.queue().write_buffer(&place.buffer, place.offset, bytemuck::cast_slice(numbers));
+    }
+
+    /// Writes x, labels, and initial states where the sequence brings some.
+    fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
+        self.stage_labels(sequence, batch);
+        let mut numbers = std::mem::take(&mut self.numbers);
+        let pass = self.pass();
+        if let Input::Dense(x) = &sequence.input {
+            for chunk in &pass.plan.chunks {
+                let alive = |t, row| t < sequence.length(row);
+                staging::pack(x, chunk.steps.clone(), 1, alive, &mut numbers);
+                let x = chunk.x.expect("dense input has x");
+                self.write(&Place { buffer: pass.buffers[x.0].clone(), offset: 0 }, &numbers);
+            }
+        }
+        if let Some(states) = &sequence.initial {
+            let stacks = self.network.model.recurrent.stacks();
+            for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
+                for stack in 0..stacks {
+                    staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
+                    self.write(&pass.ends[kind * stacks + stack].0, &numbers);
+                }
+            }
+        }
+        self.numbers = numbers;
+    }
+
+    pub(super) fn stage_labels(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
+        let mut words = std::mem::take(&mut self.words);
+        let pass = self.pass();
+        for index in 0..pass.plan.chunks.len() {
+            staging::labels(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
+            let buffer = &pass.buffers[pass.plan.chunks[index].labels.0];
+            self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+        }
+        self.words = words;
+    }
+
+    /// Commands that bring the entering states: the carried ones, or zeros where the sequence brought none itself.
+    fn enter(&self, given: bool, carry: Option<Carry>) -> Vec<Command> {
+        let pass = self.pass();
+        let bytes = pass.slot_bytes(&self.network);
+        let enters = pass.ends.iter().enumerate().map(|(stack, (enters, _))| match (&self.carried, carry) {
+            (Some(carried), Some(carry)) => {
+                Command::Copy { from: carried.place(&self.network, stack, carry), to: enters.clone(), bytes }
+            }
+            _ => Command::Clear { to: enters.clone(), bytes },
+        });
+        if given { Vec::new() } else { enters.collect() }
+    }
+
+    /// Commands that leave the final states with the carried ones.
+    fn leave(&self, carry: Option<Carry>) -> Vec<Command> {
+        let (Some(carry), Some(carried)) = (carry, &self.carried) else { return Vec::new() };
+        let pass = self.pass();
+        let bytes = pass.slot_bytes(&self.network);
+        let leaves = pass.ends.iter().enumerate().map(|(stack, (_, leaves))| Command::Copy {
+            from: leaves.clone(),
+            to: carried.place(&self.network, stack, carry),
+            bytes,
+        });
+        leaves.collect()
+    }
+
+    fn make_carried(&mut self, rows: usize) -> Result<()> {
+        if self.carried.as_ref().is_none_or(|carried| carried.rows != rows) {
+            let recurrent = &self.network.model.recurrent;
+            let kinds = 1 + usize::from(recurrent.cell.has_cell_state());
+            let bytes = 16 * (kinds * recurrent.stacks() * rows * self.network.sizes.h4) as u64;
+            let spec = TensorSpec { name: "carried states".into(), bytes };
+            // wgpu hands out zeros.
+            self.carried = Some(Carried { rows, states: allocate(&self.gpu, &spec)? });
+        }
+        Ok(())
+    }
+
+    /// Commands that start the gradient sums anew, where they are stale.
+    pub(super) fn fresh_sums(&mut self) -> Vec<Command> {
+        match std::mem::replace(&mut self.stale, false) {
+            true => [&self.network.gradients, &self.network.loss].map(clear).into(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
+    async fn read(&self, mut recorder: Recorder<'_>, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
+        let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
+        let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut offset = 0;
+        for (from, bytes) in ranges {
+            let to = Place { buffer: staging.clone(), offset };
+            recorder.record([&Command::Copy { from: from.clone(), to, bytes: *bytes }]);
+            offset += bytes;
+        }
+        let submission = recorder.submit();
+        let mapped = self.gpu.map(&staging);
+        self.gpu.wait(submission, mapped).await?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+
+    fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
+        (Place { buffer: buffer.clone(), offset: 0 }, buffer.size())
+    }
+
+    fn tensor(&self, id: crate::model::plan::TensorId) -> (Place, u64) {
+        self.whole(&self.pass().buffers[id.0])
+    }
+
+    /// \[stacks, rows, H\] from ranges of whole vec4.
+    fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
+        let recurrent = &self.network.model.recurrent;
+        let shape = (recurrent.stacks(), rows, recurrent.hidden_size);
+        let plain: Vec<f32> = staging::unpack(numbers, recurrent.hidden_size, 1).collect();
+        let (h, c) = plain.split_at(shape.0 * shape.1 * shape.2);
+        let array = |numbers: &[f32]| array(shape, numbers.to_vec());
+        Ok(States { h: array(h)?, c: (!c.is_empty()).then(|| array(c)).transpose()? })
+    }
+
+    /// Ranges and shapes of dx (where planned) and the gradients of the entering states.
+    async fn read_input_gradient(&self, recorder: Recorder<'_>) -> Result<InputGradient> {
+        let pass = self.pass();
+        let (plan, input_size) = (&pass.plan, self.network.model.recurrent.input_size);
+        let mut ranges: Vec<_> = plan.chunks.iter().filter_map(|chunk| chunk.dx).map(|dx| self.tensor(dx)).collect();
+        let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
+        ranges.extend(plan.carry_h.iter().chain(&plan.carry_c).map(|carry| self.tensor(*carry)));
+        let numbers = self.read(recorder, &ranges).await?;
+        let (x, states) = numbers.split_at(x_bytes / 4);
+        let shape = (plan.steps, plan.rows, input_size);
+        let x = (!x.is_empty()).then(|| array(shape, staging::unpack(x, input_size, 1).collect())).transpose()?;
+        Ok(InputGradient { x, initial: self.states_from(states, plan.rows)? })
+    }
+}
+
+impl Carried {
+    fn place(&self, network: &Network, stack: usize, carry: Carry) -> Place {
+        let row = 16 * network.sizes.h4 as u64;
+        Place { buffer: self.states.clone(), offset: row * (stack * self.rows + carry.first_row) as u64 }
+    }
+}
+
+fn clear(buffer: &wgpu::Buffer) -> Command {
+    Command::Clear { to: Place { buffer: buffer.clone(), offset: 0 }, bytes: buffer.size() }
+}
+
+fn array(shape: (usize, usize, usize), numbers: Vec<f32>) -> Result<Array3<f32>> {
+    Array3::from_shape_vec(shape, numbers).map_err(|error| Error::Device(format!("a readback is misshaped: {error}")))
+}
+
+impl Engine for GpuEngine {
+    type Real = f32;
+
+    fn model(&self) -> &Model {
+        &self.network.model
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    async fn parameters(&mut self) -> Result<Vec<f32>> {
+        let block = self.read(Recorder::new(&self.gpu), &[self.whole(&self.network.parameters)]).await?;
+        Ok(self.network.plan.unpack(&self.layout, &block))
+    }
+
+    fn set_parameters(&mut self, block: &[f32]) -> Result<()> {
+        if block.len() != self.layout.len() {
+            return Err(Error::shape("parameters", &[self.layout.len()], &[block.len()]));
+        }
+        let packed = self.network.plan.pack(&self.layout, block);
+        self.write(&Place { buffer: self.network.parameters.clone(), offset: 0 }, &packed);
+        self.gpu.check()
+    }
+
+    async fn gradients(&mut self) -> Result<Vec<f32>> {
+        let block = self.read(Recorder::new(&self.gpu), &[self.whole(&self.network.gradients)]).await?;
+        Ok(self.network.plan.unpack(&self.layout, &block))
+    }
+
+    fn clear_gradients(&mut self) {
+        self.stale = true;
+    }
+
+    async fn forward(&mut self, sequence: &Sequence) -> Result<Output> {
+        sequence.validate(&self.network.model.recurrent)?;
+        self.prepare(self.shape(sequence, true))?;
+        self.stage(sequence, None);
+        let enter = self.enter(sequence.initial.is_some(), None);
+        let mut recorder = Recorder::new(&self.gpu);
+        let pass = self.pass();
+        recorder.record(enter.iter().chain(&pass.forward));
+        let recurrent = &self.network.model.recurrent;
+        let (plan, last) = (&pass.plan, recurrent.layers - 1);
+        let mut ranges: Vec<_> = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
+        let y_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
+        let slot_bytes = pass.slot_bytes(&self.network);
+        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
+        let numbers = self.read(recorder, &ranges).await?;
+        let (y, states) = numbers.split_at(y_bytes / 4);
+        let y = staging::unpack(y, recurrent.hidden_size, recurrent.directions()).collect();
+        let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
+        let states = self.states_from(states, plan.rows)?;
+        self.forwarded = true;
+        Ok(Output { output, states })
+    }
+
+    async fn backward(&mut self, gradient: &OutputGradient) -> Result<InputGradient> {
+        if !std::mem::take(&mut self.forwarded) {
+            return Err(Error::Unsupported("backward follows a forward pass, once".into()));
+        }
+        let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
+        let recurrent = self.network.model.recurrent.clone();
+        gradient.validate(&recurrent, steps, rows).inspect_err(|_| self.forwarded = true)?;
+        let mut begin = self.fresh_sums();
+        let mut numbers = std::mem::take(&mut self.numbers);
+        let pass = self.pass();
+        for chunk in &pass.plan.chunks {
+            let (place, bytes) = self.tensor(chunk.y[recurrent.layers - 1]);
+            match &gradient.output {
+                Some(output) => {
+                    // The kernels read dy only where a row is alive: what lies at padding needs no mask here.
+                    let alive = |_, _| true;
+                    staging::pack(output, chunk.steps.clone(), recurrent.directions(), alive, &mut numbers);
+                    self.write(&place, &numbers);
+                }
+                None => begin.push(Command::Clear { to: place, bytes }),
+            }
+        }
+        for (carries, array) in [(&pass.plan.carry_h, &gradient.h_n), (&pass.plan.carry_c, &gradient.c_n)] {
+            for (stack, carry) in carries.iter().enumerate() {
+                let (place, bytes) = self.tensor(*carry);
+                match array {
+                    Some(array) => {
+                        staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
+                        self.write(&place, &numbers);
+                    }
+                    None => begin.push(Command::Clear { to: place, bytes }),
+                }
+            }
+        }
+        self.numbers = numbers;
+        let mut recorder = Recorder::new(&self.gpu);
+        recorder.record(begin.iter().chain(&self.pass().backward));
+        self.read_input_gradient(recorder).await
+    }
+
+    async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
+        batch.validate(&self.network.model)?;
+        let sequence = &batch.sequence;
+        let dx = self.options.input_gradient;
+        self.prepare(self.shape(sequence, dx))?;
+        if let Some(carry) = carry {
+            check_carry(&self.network.model, carry, sequence.shape().1)?;
+            self.make_carried(carry.rows)?;
+        }
+        self.stage(sequence, Some(batch));
+        let mut begin = self.fresh_sums();
+        begin.extend(self.enter(sequence.initial.is_some(), carry));
+        let leave = self.leave(carry);
+        let mut recorder = Recorder::new(&self.gpu);
+        let pass = self.pass();
+        let lists =
+            [&begin, &pass.forward, &leave, &pass.head_forward, &pass.loss, &pass.head_backward, &pass.backward];
+        recorder.record(lists.into_iter().flatten());
+        recorder.submit();
+        self.has_input_gradient = dx;
+        self.gpu.check()
+    }
+
+    async fn input_gradient(&mut self) -> Result<InputGradient> {
+        if !self.has_input_gradient {
+            let reason = "dx, dh_0 and dc_0 follow an accumulate of an engine with the option input_gradient";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        self.read_input_gradient(Recorder::new(&self.gpu)).await
+    }
+
+    async fn update(&mut self, update: &Update) -> Result<()> {
+        let Some(updater) = &mut self.updater else {
+            return Err(Error::Unsupported("an update needs an engine that was made with a rule".into()));
+        };
+        updater.update(&self.gpu, update)?;
+        self.stale = true;
+        Ok(())
+    }
+
+    async fn report(&mut self) -> Result<Option<Report>> {
+        match &mut self.updater {
+            Some(updater) => updater.report(&self.gpu).await,
+            None => Ok(None),
+        }
+    }
+
+    fn unreported(&self) -> usize {
+        self.updater.as_ref().map_or(0, Updater::unreported)
+    }
+
+    async fn logits(&mut self, sequence: &Sequence) -> Result<Array3<f32>> {
+        sequence.validate(&self.network.model.recurrent)?;
+        let head = self.network.model.need_head()?.clone();
+        self.prepare(self.shape(sequence, self.options.input_gradient))?;
+        self.stage(sequence, None);
+        let enter = self.enter(sequence.initial.is_some(), None);
+        let mut recorder = Recorder::new(&self.gpu);
+        let pass = self.pass();
+        recorder.record(enter.iter().chain(&pass.forward).chain(&pass.head_forward));
+        let ranges: Vec<_> = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
+        let numbers = self.read(recorder, &ranges).await?;
+        let (steps, rows) = sequence.shape();
+        let predictions = head.predictions(steps);
+        let mut logits =
+            array((predictions, rows, head.outputs), staging::unpack(&numbers, head.outputs, 1).collect())?;
+        for row in (0..rows).filter(|_| predictions > 1) {
+            logits.slice_mut(ndarray::s![sequence.length(row).., row, ..]).fill(0.0);
+        }
+        Ok(logits)
+    }
+
+    async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+        batch.validate(&self.network.model)?;
+        self.prepare(self.shape(&batch.sequence, self.options.input_gradient))?;
+        self.stage(&batch.sequence, Some(batch));
+        let enter = self.enter(batch.sequence.initial.is_some(), None);
+        let mut recorder = Recorder::new(&self.gpu);
+        let pass = self.pass();
+        // The loss of a step under way is put aside and brought back.
+        let (loss, saved) = (Binding::whole(&self.network.loss), Binding::whole(&self.saved_loss));
+        let put_aside = Command::Copy { from: loss.place(0), to: saved.place(0), bytes: 16 };
+        let zero = clear(&self.network.loss);
+        let begin = [put_aside, zero];
+        recorder.record(begin.iter().chain(&enter).chain(&pass.forward).chain(&pass.head_forward).chain(&pass.loss));
+        let sum = self.read(recorder, &[self.whole(&self.network.loss)]).await?;
+        let mut recorder = Recorder::new(&self.gpu);
+        recorder.record([&Command::Copy { from: saved.place(0), to: loss.place(0), bytes: 16 }]);
+        recorder.submit();
+        Ok(sum[0].into())
+    }
+
+    async fn states(&mut self) -> Result<Option<States>> {
+        let Some(carried) = &self.carried else { return Ok(None) };
+        let rows = carried.rows;
+        let numbers = self.read(Recorder::new(&self.gpu), &[self.whole(&carried.states)]).await?;
+        self.states_from(&numbers, rows).map(Some)
+    }
+
+    fn set_states(&mut self, states: Option<&States>) -> Result<()> {
+        let Some(states) = states else {
+            self.carried = None;
+            return Ok(());
+        };
+        let rows = states.h.dim().1;
+        states.check(&self.network.model.recurrent, rows, "n")?;
+        self.make_carried(rows)?;
+        let mut packed = Vec::new();
+        let mut all = Vec::new();
+        for array in std::iter::once(&states.h).chain(&states.c) {
+            staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
+            all.extend_from_slice(&packed);
+        }
+        if let Some(carried) = &self.carried {
+            self.write(&Place { buffer: carried.states.clone(), offset: 0 }, &all);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.network.bytes()
+            + self.updater.as_ref().map_or(0, Updater::bytes)
+            + self.saved_loss.size()
+            + self.carried.as_ref().map_or(0, |carried| carried.states.size())
+            + self.passes.iter().map(Pass::bytes).sum::<u64>()
+    }
+}
+
+fn check_carry(model: &Model, carry: Carry, rows: usize) -> Result<()> {
+    if model.recurrent.bidirectional {
+        return Err(Error::Unsupported("state cannot be carried in two directions".into()));
+    }
+    match carry.first_row + rows <= carry.rows {
+        true => Ok(()),
+        false => Err(Error::value(
+            "carry.first_row",
+            format!("at most {}", carry.rows.saturating_sub(rows)),
+            carry.first_row,
+        )),
+    }
+}

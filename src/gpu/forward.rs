@@ -1,0 +1,224 @@
+//! The forward unroll: layer by layer, chunk by chunk upwards (the reverse direction downwards), a dispatch a step.
+
+use super::builder::{Binding, Builder, Matrix, Product};
+use super::kernel::{COPY, GATHER};
+use super::network::Network;
+use super::program::Place;
+use super::uniforms::{Copy, Step, Tokens};
+use crate::model::Role;
+use crate::model::plan::{Chunk, TensorId};
+
+/// The flag of a step of a row: it lies below the row's length.
+pub(super) const ALIVE: u32 = 1;
+
+/// The flag of a direction: the state that enters the step is kept.
+pub(super) fn keep(direction: usize) -> u32 {
+    2 << direction
+}
+
+/// What the passes in both time directions share.
+pub(super) struct Unroll<'b, 'a> {
+    pub(super) b: &'b mut Builder<'a>,
+    pub(super) net: &'b Network,
+}
+
+impl<'b, 'a> Unroll<'b, 'a> {
+    pub(super) fn rows(&self) -> usize {
+        self.b.plan.rows
+    }
+
+    /// The chunk at a place of a direction's order.
+    pub(super) fn chunk(&self, direction: usize, place: usize) -> &'a Chunk {
+        let chunks = &self.b.plan.chunks;
+        if direction == 0 { &chunks[place] } else { &chunks[chunks.len() - 1 - place] }
+    }
+
+    /// The history slot that step `t` of a chunk reads (forward in time of the direction), and the one it writes.
+    pub(super) fn slots(direction: usize, t: usize) -> (usize, usize) {
+        if direction == 0 { (t, t + 1) } else { (t + 1, t) }
+    }
+
+    /// The slot that enters a chunk of n steps in the direction's order, and the one that leaves it.
+    pub(super) fn border_slots(direction: usize, n: usize) -> (usize, usize) {
+        if direction == 0 { (0, n) } else { (n, 0) }
+    }
+
+    pub(super) fn slot_place(&self, history: TensorId, slot: usize) -> Place {
+        self.b.tensor(history).place(self.slot_bytes() * slot as u64)
+    }
+
+    pub(super) fn slot_bytes(&self) -> u64 {
+        16 * (self.rows() * self.net.sizes.h4) as u64
+    }
+
+    /// Where a stack's state enters the whole sequence, and where it leaves it.
+    pub(super) fn ends(&self, stack: usize, cell_state: bool) -> (Place, Place) {
+        let direction = stack % self.net.model.recurrent.directions();
+        let history = |chunk: &'a Chunk| if cell_state { chunk.c[stack] } else { chunk.h[stack] };
+        let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.b.plan.chunks.len() - 1));
+        let (enters, _) = Self::border_slots(direction, first.steps.len());
+        let (_, leaves) = Self::border_slots(direction, last.steps.len());
+        (self.slot_place(history(first), enters), self.slot_place(history(last), leaves))
+    }
+
+    /// What layer `layer` reads in a chunk.
+    pub(super) fn input(&self, layer: usize, chunk: &Chunk) -> Option<Matrix> {
+        match layer {
+            0 => chunk.x.map(|x| self.b.matrix(x, 0, self.net.sizes.x4)),
+            _ => Some(self.b.matrix(chunk.y[layer - 1], 0, self.net.sizes.y4)),
+        }
+    }
+
+    pub(super) fn step_constants(&self) -> [(&'static str, f64); 3] {
+        let (x, y) = self.b.limits.step_group();
+        [("ACTIVATION", self.net.activation()), ("GROUP_X", x as f64), ("GROUP_Y", y as f64)]
+    }
+
+    /// The uniform of a step; backward fills in the rest.
+    pub(super) fn step(&self, direction: usize, t: usize) -> Step {
+        let sizes = self.net.sizes;
+        let (slot_in, slot_out) = Self::slots(direction, t);
+        Step {
+            t: t as u32,
+            from_t: 0,
+            slot_in: slot_in as u32,
+            slot_out: slot_out as u32,
+            batch: self.rows() as u32,
+            hidden: self.net.model.recurrent.hidden_size as u32,
+            h4: sizes.h4 as u32,
+            z4: sizes.z4 as u32,
+            y4: sizes.y4 as u32,
+            y_column: (direction * sizes.h4) as u32,
+            keep: keep(direction),
+            product: 0,
+            epilogue: 1,
+        }
+    }
+
+    /// Operations of a recurrent product over all rows.
+    pub(super) fn step_work(&self) -> u64 {
+        32 * (self.rows() * self.net.gates4() * self.net.sizes.h4) as u64
+    }
+
+    /// All layers, from x and the entering states to every layer's y and the leaving states.
+    pub(super) fn forward(&mut self) {
+        let recurrent = &self.net.model.recurrent;
+        for layer in 0..recurrent.layers {
+            for place in 0..self.b.plan.chunks.len() {
+                self.forward_chunks(layer, place);
+            }
+            for chunk in &self.b.plan.chunks {
+                for direction in 0..recurrent.directions() {
+                    self.output(layer, direction, chunk);
+                }
+            }
+        }
+    }
+
+    /// The chunks at `place` of every direction's order. The directions take turns, so that a device may overlap them.
+    fn forward_chunks(&mut self, layer: usize, place: usize) {
+        let directions = self.net.model.recurrent.directions();
+        let mut longest = 0;
+        for direction in 0..directions {
+            let (stack, chunk) = (layer * directions + direction, self.chunk(direction, place));
+            longest = longest.max(chunk.steps.len());
+            self.project(layer, stack, chunk);
+            if place > 0 {
+                self.carry_on(stack, direction, place);
+            }
+        }
+        for s in 0..longest {
+            for direction in 0..directions {
+                let chunk = self.chunk(direction, place);
+                let n = chunk.steps.len();
+                if s < n {
+                    let t = if direction == 0 { s } else { n - 1 - s };
+                    self.forward_step(layer * directions + direction, direction, chunk, t);
+                }
+            }
+        }
+    }
+
+    /// z = x · W_ihᵀ + b_ih for all steps of the chunk at once; the token's column of W_ih where x is a token.
+    fn project(&mut self, layer: usize, stack: usize, chunk: &Chunk) {
+        let rows = chunk.steps.len() * self.rows();
+        let weight = self.net.parameter(Role::WeightIh { stack });
+        let bias = self.net.parameter(Role::BiasIh { stack });
+        let z = self.b.matrix(chunk.z[stack], 0, self.net.sizes.z4);
+        let n4 = self.net.gates4();
+        match (self.input(layer, chunk), chunk.tokens) {
+            (Some(x), _) => self.b.matmul(Product {
+                sides: (false, true),
+                a: &x,
+                b: &weight,
+                bias: Some(&bias.binding),
+                c: &z,
+                m: rows,
+                n4,
+                k: 4 * weight.ld,
+                accumulate: false,
+            }),
+            (None, Some([tokens, ..])) => {
+                let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: z.ld as u32, ldw: 4 * weight.ld as u32 };
+                let bindings = [&self.b.span(tokens), &weight.binding, &bias.binding, &z.binding];
+                let grid = self.b.limits.elements(rows * n4);
+                self.b.dispatch(GATHER, &[], &bindings, &uniform, grid, (4 * rows * n4) as u64);
+            }
+            (None, None) => unreachable!("a chunk has x or tokens"),
+        }
+    }
+
+    /// The state that left the chunk before, in the direction's order, enters this one.
+    fn carry_on(&mut self, stack: usize, direction: usize, place: usize) {
+        let (before, chunk) = (self.chunk(direction, place - 1), self.chunk(direction, place));
+        let (_, leaves) = Self::border_slots(direction, before.steps.len());
+        let (enters, _) = Self::border_slots(direction, chunk.steps.len());
+        let mut histories = vec![(before.h[stack], chunk.h[stack])];
+        if self.net.model.recurrent.cell.has_cell_state() {
+            histories.push((before.c[stack], chunk.c[stack]));
+        }
+        for (from, to) in histories {
+            let (from, to) = (self.slot_place(from, leaves), self.slot_place(to, enters));
+            self.b.copy(from, to, self.slot_bytes());
+        }
+    }
+
+    fn forward_step(&mut self, stack: usize, direction: usize, chunk: &Chunk, t: usize) {
+        let weight = self.net.parameter(Role::WeightHh { stack }).binding;
+        let bias = self.net.parameter(Role::BiasHh { stack }).binding;
+        let (flags, z, h) = (self.b.span(chunk.flags), self.b.tensor(chunk.z[stack]), self.b.tensor(chunk.h[stack]));
+        let c = chunk.c.get(stack).map(|c| self.b.tensor(*c));
+        let bindings: Vec<&Binding> = [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).collect();
+        let grid = self.b.limits.step_grid(self.rows(), self.net.sizes.h4);
+        let (constants, uniform, work) = (self.step_constants(), self.step(direction, t), self.step_work());
+        self.b.dispatch(self.net.steps().0, &constants, &bindings, &uniform, grid, work);
+    }
+
+    /// The direction's half of y: the history's leaving slots, 0 at padding.
+    fn output(&mut self, layer: usize, direction: usize, chunk: &Chunk) {
+        let directions = self.net.model.recurrent.directions();
+        let (_, leaves) = Self::slots(direction, 0);
+        let width = 4 * self.net.sizes.h4;
+        let rows = chunk.steps.len() * self.rows();
+        let uniform = Copy {
+            rows: rows as u32,
+            width: width as u32,
+            columns: width as u32,
+            ld_from: width as u32,
+            from_first: (leaves * self.rows() * width) as u32,
+            ld_to: 4 * self.net.sizes.y4 as u32,
+            to_first: (direction * width) as u32,
+            masked: 1,
+            bit: ALIVE,
+        };
+        let h = self.b.tensor(chunk.h[layer * directions + direction]);
+        let (flags, y) = (self.b.span(chunk.flags), self.b.tensor(chunk.y[layer]));
+        self.copy(&flags, &h, &y, uniform);
+    }
+
+    pub(super) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {
+        let elements = uniform.rows as usize * uniform.width as usize;
+        let grid = self.b.limits.elements(elements);
+        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, elements as u64);
+    }
+}

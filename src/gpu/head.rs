@@ -1,0 +1,138 @@
+//! The head: logits in one product, loss with its gradient in one kernel, and back.
+
+use super::builder::{Binding, Product};
+use super::forward::Unroll;
+use super::kernel::{LOSS, SUM};
+use super::program::{Command, Place};
+use super::uniforms::{Copy, Loss, Sum};
+use crate::model::plan::TensorId;
+use crate::model::{At, Head, Role};
+
+impl Unroll<'_, '_> {
+    /// Features and logits of every prediction.
+    pub(super) fn head_forward(&mut self, head: &Head) {
+        let sizes = self.net.sizes;
+        for run in &self.b.plan.predictions {
+            if head.at == At::Last {
+                self.final_states(run.features);
+            }
+            let features = self.b.matrix(run.features, 0, sizes.y4);
+            let (weight, bias) = (self.net.parameter(Role::HeadWeight), self.net.parameter(Role::HeadBias));
+            let logits = self.b.matrix(run.logits, 0, sizes.o4);
+            self.b.matmul(Product {
+                sides: (false, true),
+                a: &features,
+                b: &weight,
+                bias: Some(&bias.binding),
+                c: &logits,
+                m: run.rows,
+                n4: sizes.o4,
+                k: 4 * sizes.y4,
+                accumulate: false,
+            });
+        }
+    }
+
+    /// Each direction's own final state side by side, as the features of a head at the last step.
+    fn final_states(&mut self, features: TensorId) {
+        let recurrent = &self.net.model.recurrent;
+        for direction in 0..recurrent.directions() {
+            let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
+            let chunk = self.chunk(direction, self.b.plan.chunks.len() - 1);
+            let (_, leaves) = Self::border_slots(direction, chunk.steps.len());
+            let uniform = self.beside(direction, leaves * self.rows() * 4 * self.net.sizes.h4, false);
+            let (flags, h) = (self.b.span(chunk.flags), self.b.tensor(chunk.h[stack]));
+            let features = self.b.tensor(features);
+            self.copy(&flags, &h, &features, uniform);
+        }
+    }
+
+    /// B rows of a direction's states into its columns of the features, or back.
+    fn beside(&self, direction: usize, first: usize, back: bool) -> Copy {
+        let (narrow, wide) = (4 * self.net.sizes.h4, 4 * self.net.sizes.y4);
+        let column = (direction * narrow) as u32;
+        let (ld_from, ld_to) = if back { (wide, narrow) } else { (narrow, wide) };
+        let (from_first, to_first) = if back { (column, first as u32) } else { (first as u32, column) };
+        Copy {
+            rows: self.rows() as u32,
+            width: narrow as u32,
+            columns: narrow as u32,
+            ld_from: ld_from as u32,
+            from_first,
+            ld_to: ld_to as u32,
+            to_first,
+            masked: 0,
+            bit: 0,
+        }
+    }
+
+    /// The weighted loss of every prediction added to the network's, and da over the logits.
+    pub(super) fn loss(&mut self, head: &Head) {
+        for run in &self.b.plan.predictions {
+            let lanes = self.b.limits.loss_lanes(head.outputs);
+            let uniform = Loss {
+                predictions: run.rows as u32,
+                outputs: head.outputs as u32,
+                ld: 4 * self.net.sizes.o4 as u32,
+                lanes: lanes as u32,
+                factor: head.output_factor() as f32,
+            };
+            let (targets, weights) = (self.b.span(run.targets), self.b.span(run.weights));
+            let (logits, losses) = (self.b.tensor(run.logits), self.b.tensor(run.losses));
+            let grid = self.b.limits.predictions(run.rows, lanes);
+            let constants = [("LOSS", self.net.loss_kind())];
+            let work = (8 * run.rows * head.outputs) as u64;
+            self.b.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, work);
+            let total = Binding::whole(&self.net.loss);
+            let uniform = Sum { count: run.rows as u32 };
+            self.b.dispatch(SUM, &[], &[&losses, &total], &uniform, [1, 1, 1], run.rows as u64);
+        }
+    }
+
+    /// dW_hy, db_y, and the gradient of the features: in the last layer's y for a head at every step, in the carries for
+    /// one at the last. The carries start from zero otherwise.
+    pub(super) fn head_backward(&mut self, head: &Head) {
+        let sizes = self.net.sizes;
+        let recurrent = &self.net.model.recurrent;
+        let carries: Vec<TensorId> = self.b.plan.carry_h.iter().chain(&self.b.plan.carry_c).copied().collect();
+        carries.into_iter().for_each(|carry| self.clear(carry));
+        if head.at == At::Last {
+            let last: Vec<TensorId> = self.b.plan.chunks.iter().map(|chunk| chunk.y[recurrent.layers - 1]).collect();
+            last.into_iter().for_each(|y| self.clear(y));
+        }
+        for run in &self.b.plan.predictions {
+            let da = self.b.matrix(run.logits, 0, sizes.o4);
+            let features = self.b.matrix(run.features, 0, sizes.y4);
+            let weight = self.net.parameter(Role::HeadWeight);
+            let (dw, db) = (self.net.gradient(Role::HeadWeight), self.net.gradient(Role::HeadBias));
+            self.b.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
+            self.b.column_sum(&da, run.rows, sizes.o4, &db.binding);
+            self.b.matmul(Product {
+                sides: (false, false),
+                a: &da,
+                b: &weight,
+                bias: None,
+                c: &features,
+                m: run.rows,
+                n4: sizes.y4,
+                k: 4 * sizes.o4,
+                accumulate: false,
+            });
+            if head.at == At::Last {
+                for direction in 0..recurrent.directions() {
+                    let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
+                    let uniform = self.beside(direction, 0, true);
+                    let flags = self.b.span(self.b.plan.chunks[0].flags);
+                    let carry = self.b.tensor(self.b.plan.carry_h[stack]);
+                    self.copy(&flags, &features.binding, &carry, uniform);
+                }
+            }
+        }
+    }
+
+    fn clear(&mut self, tensor: TensorId) {
+        let binding = self.b.tensor(tensor);
+        let to = Place { buffer: binding.buffer, offset: binding.offset };
+        self.b.push(Command::Clear { to, bytes: binding.bytes });
+    }
+}

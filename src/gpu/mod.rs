@@ -1,0 +1,32 @@
+//! The GPU path: WGSL kernels, and the host that dispatches the unroll and the reverse time loop.
+//!
+//! In three layers: the plan says what there is ([`crate::model`]'s plan), a [`program::Program`] is the list of commands
+//! of a pass over \[T, B\], made once, and [`engine::GpuEngine`] encodes and submits it.
+
+mod backward;
+mod builder;
+mod device;
+mod device_arrays;
+mod engine;
+mod forward;
+mod head;
+mod kernel;
+mod network;
+mod program;
+mod signal;
+mod staging;
+mod uniforms;
+mod updater;
+
+#[cfg(test)]
+mod tests;
+
+pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, required_features, required_limits};
+pub use device_arrays::DeviceArrays;
+pub use engine::GpuEngine;
+
+/// The kernels and their uniforms as data, for tests that hold them against the WGSL.
+pub mod kernels {
+    pub use super::kernel::{Access, STEMS, Stem};
+    pub use super::uniforms::UNIFORMS;
+}

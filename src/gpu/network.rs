@@ -1,0 +1,98 @@
+//! A network's weights on the device, and the constants that its kernels are made with.
+
+use super::builder::{Binding, Matrix, allocate};
+use super::device::Gpu;
+use super::kernel::{GRU_BACKWARD, GRU_FORWARD, LSTM_BACKWARD, LSTM_FORWARD, RNN_BACKWARD, RNN_FORWARD, Stem};
+use crate::error::Result;
+use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
+use crate::model::{Activation, Cell, Loss, Model, Role};
+use crate::optim::Rule;
+
+/// Parameters, gradient sums and the optimizer's slots, each one block in the plan's layout.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) model: Model,
+    pub(super) plan: ParameterPlan,
+    pub(super) sizes: Sizes,
+    pub(super) parameters: wgpu::Buffer,
+    pub(super) gradients: wgpu::Buffer,
+    pub(super) slots: Vec<wgpu::Buffer>,
+    /// Σ w·loss, one number.
+    pub(super) loss: wgpu::Buffer,
+}
+
+impl Network {
+    pub(super) fn new(gpu: &Gpu, model: &Model, rule: Option<Rule>) -> Result<Self> {
+        let plan = ParameterPlan::new(model);
+        let block = |name: String| allocate(gpu, &TensorSpec { name, bytes: plan.bytes() });
+        let slots = rule.map_or(0, |rule| rule.slots());
+        Ok(Self {
+            model: model.clone(),
+            sizes: Sizes::new(model),
+            parameters: block("parameters".into())?,
+            gradients: block("gradients".into())?,
+            slots: (0..slots).map(|slot| block(format!("optimizer slot {slot}"))).collect::<Result<_>>()?,
+            loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: 16 })?,
+            plan,
+        })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let blocks = [&self.parameters, &self.gradients, &self.loss];
+        blocks.into_iter().chain(&self.slots).map(wgpu::Buffer::size).sum()
+    }
+
+    /// A parameter as a matrix, or a bias as one row.
+    pub(super) fn parameter(&self, role: Role) -> Matrix {
+        self.view(&self.parameters, role)
+    }
+
+    /// Its gradient.
+    pub(super) fn gradient(&self, role: Role) -> Matrix {
+        self.view(&self.gradients, role)
+    }
+
+    fn view(&self, block: &wgpu::Buffer, role: Role) -> Matrix {
+        let tensor = self.plan.get(role);
+        let (offset, bytes) = tensor.bytes();
+        Matrix { binding: Binding { buffer: block.clone(), offset, bytes }, first: 0, ld: tensor.ld() }
+    }
+
+    /// The cell's forward and backward step.
+    pub(super) fn steps(&self) -> (Stem, Stem) {
+        match self.model.recurrent.cell {
+            Cell::Rnn(_) => (RNN_FORWARD, RNN_BACKWARD),
+            Cell::Lstm => (LSTM_FORWARD, LSTM_BACKWARD),
+            Cell::Gru => (GRU_FORWARD, GRU_BACKWARD),
+        }
+    }
+
+    /// The vanilla RNN's activation as the shaders count them.
+    pub(super) fn activation(&self) -> f64 {
+        match self.model.recurrent.cell {
+            Cell::Rnn(Activation::Relu) => 1.0,
+            Cell::Rnn(Activation::Sigmoid) => 2.0,
+            Cell::Rnn(Activation::Identity) => 3.0,
+            _ => 0.0,
+        }
+    }
+
+    /// The loss as the shader counts them.
+    pub(super) fn loss_kind(&self) -> f64 {
+        match self.model.head.as_ref().map(|head| head.loss) {
+            Some(Loss::BinaryCrossEntropy) => 1.0,
+            Some(Loss::CrossEntropy) => 2.0,
+            _ => 0.0,
+        }
+    }
+
+    /// Where the gradient of the recurrent product begins in a row of z: the GRU keeps dn before it.
+    pub(super) fn recurrent_column(&self) -> usize {
+        if self.model.recurrent.cell == Cell::Gru { self.sizes.h4 } else { 0 }
+    }
+
+    /// G·H in vec4.
+    pub(super) fn gates4(&self) -> usize {
+        self.model.recurrent.cell.gates() * self.sizes.h4
+    }
+}

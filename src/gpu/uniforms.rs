@@ -1,0 +1,68 @@
+//! The uniform structs of the shaders, field by field in their order. A test holds them against the WGSL.
+
+use bytemuck::{Pod, Zeroable};
+
+/// A uniform struct whose fields take 4 bytes each.
+pub(crate) trait Uniform: Pod {
+    /// The name of the WGSL struct.
+    const NAME: &'static str;
+    /// Its fields, in order.
+    const FIELDS: &'static [&'static str];
+}
+
+macro_rules! uniforms {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[repr(C)]
+            #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+            pub(crate) struct $name { $(pub(crate) $field: $type),* }
+
+            impl Uniform for $name {
+                const NAME: &'static str = stringify!($name);
+                const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+            }
+        )*
+
+        /// Name and fields of every uniform struct.
+        pub const UNIFORMS: &[(&str, &[&str])] = &[$(($name::NAME, $name::FIELDS)),*];
+    };
+}
+
+uniforms! {
+    /// `step.wgsl`.
+    Step {
+        t: u32, from_t: u32, slot_in: u32, slot_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
+        y_column: u32, keep: u32, product: u32, epilogue: u32,
+    }
+    /// `matmul.wgsl`.
+    Matmul {
+        m: u32, n4: u32, k: u32, k_last: u32, lda: u32, ldb: u32, ldc: u32, a_first: u32, b_first: u32, c_first: u32,
+        a_stride: u32, b_stride: u32, c_stride: u32, bias_first: u32, bias: u32, accumulate: u32,
+    }
+    /// `reduce.wgsl`.
+    Reduce { count: u32, parts: u32, stride: u32, n4: u32, ldc: u32, c_first: u32 }
+    /// `column_sum.wgsl`.
+    ColumnSum {
+        rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_first: u32, out_stride: u32, accumulate: u32,
+    }
+    /// `copy.wgsl`.
+    Copy {
+        rows: u32, width: u32, columns: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, masked: u32,
+        bit: u32,
+    }
+    /// `tokens.wgsl`.
+    Tokens { rows: u32, n4: u32, ldz: u32, ldw: u32 }
+    /// `loss.wgsl`.
+    Loss { predictions: u32, outputs: u32, ld: u32, lanes: u32, factor: f32 }
+    /// `sum.wgsl`.
+    Sum { count: u32 }
+    /// `status.wgsl`, for `norm` and `update`.
+    Update {
+        count: u32, partials: u32, step: u32, inverse_divisor: f32, clip_norm: f32, clip_value: f32,
+        rate: f32, root_bias2: f32, shrink: f32, decay: f32, momentum: f32, alpha: f32, eps: f32,
+        one_minus_momentum: f32, one_minus_alpha: f32,
+    }
+    /// `status.wgsl`: what an update reports. A storage buffer rather than a uniform.
+    Status { loss: f32, norm: f32, scale: f32, bad_step: u32, bad_norm: u32 }
+}

@@ -1,0 +1,184 @@
+//! Division, norm, clipping and the update, on the device; and the reports that come back some steps later.
+
+use std::collections::VecDeque;
+
+use super::builder::{Binding, allocate, bind};
+use super::device::Gpu;
+use super::kernel::{NORM, NORM_PARTIAL, UPDATE};
+use super::network::Network;
+use super::program::{Command, Place, Recorder};
+use super::signal::Signal;
+use super::uniforms::{Status, Update as Uniform};
+use crate::backend::Report;
+use crate::error::{Error, Result};
+use crate::model::plan::{ALIGNMENT, TensorSpec};
+use crate::optim::{Rule, Update};
+
+/// The commands of an update and the reports under way.
+#[derive(Debug)]
+pub(super) struct Updater {
+    rule: Rule,
+    commands: Vec<Command>,
+    /// Written anew each step.
+    uniforms: wgpu::Buffer,
+    /// vec4 of parameters.
+    count: usize,
+    status: wgpu::Buffer,
+    partials: wgpu::Buffer,
+    /// A kernel binds three slots whatever its rule keeps, and no buffer twice.
+    unused: [wgpu::Buffer; 3],
+    pending: VecDeque<Pending>,
+    free: Vec<wgpu::Buffer>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    step: u64,
+    buffer: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    mapped: Signal,
+}
+
+const STATUS_BYTES: u64 = 32;
+
+impl Updater {
+    pub(super) fn new(gpu: &Gpu, network: &Network, rule: Rule) -> Result<Self> {
+        let limits = gpu.limits();
+        let count = network.plan.len / 4;
+        let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
+        let status = buffer("status", STATUS_BYTES)?;
+        let partials = buffer("norm partials", 4 * limits.norm_groups(count).next_multiple_of(4) as u64)?;
+        let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
+        let uniforms = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("update uniforms"),
+            size: ALIGNMENT,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let whole = Binding::whole;
+        let slot = |index: usize| whole(network.slots.get(index).unwrap_or(&unused[index]));
+        let flag = |on: bool| f64::from(u8::from(on));
+        let (kind, momentum, nesterov, centered) = match rule {
+            Rule::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
+            Rule::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
+            Rule::Adam { .. } | Rule::AdamW { .. } => (2.0, false, false, false),
+        };
+        let constants =
+            [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
+        let (gradients, parameters) = (whole(&network.gradients), whole(&network.parameters));
+        let dispatches = [
+            (
+                NORM_PARTIAL,
+                &[][..],
+                vec![gradients.clone(), whole(&partials)],
+                [limits.norm_groups(count) as u32, 1, 1],
+            ),
+            (NORM, &[], vec![whole(&partials), whole(&network.loss), whole(&status)], [1, 1, 1]),
+            (
+                UPDATE,
+                &constants,
+                vec![gradients, whole(&status), parameters, slot(0), slot(1), slot(2)],
+                limits.elements(count),
+            ),
+        ];
+        let commands = dispatches.into_iter().map(|(stem, constants, bindings, grid)| {
+            let kernel = gpu.kernel(stem, constants);
+            let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
+            Command::Dispatch { kernel, bindings, offset: 0, grid, work: 8 * count as u64 }
+        });
+        Ok(Self {
+            rule,
+            commands: commands.collect(),
+            uniforms,
+            count,
+            status,
+            partials,
+            unused,
+            pending: VecDeque::new(),
+            free: Vec::new(),
+        })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let buffers = [&self.status, &self.partials, &self.uniforms];
+        buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
+    }
+
+    /// Enqueues an update; its report follows in [`Updater::report`].
+    pub(super) fn update(&mut self, gpu: &Gpu, update: &Update) -> Result<()> {
+        if update.optimizer.rule.slots() != self.rule.slots()
+            || std::mem::discriminant(&update.optimizer.rule) != std::mem::discriminant(&self.rule)
+        {
+            return Err(Error::Unsupported("the optimizer's rule cannot change between steps".into()));
+        }
+        let partials = gpu.limits().norm_groups(self.count);
+        gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform(update, self.count, partials)));
+        let buffer = self.free.pop().unwrap_or_else(|| {
+            gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("report"),
+                size: STATUS_BYTES,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        });
+        let mut recorder = Recorder::new(gpu);
+        recorder.record(&self.commands);
+        let place = |buffer: &wgpu::Buffer| Place { buffer: buffer.clone(), offset: 0 };
+        let copy = Command::Copy { from: place(&self.status), to: place(&buffer), bytes: STATUS_BYTES };
+        recorder.record([&copy]);
+        let submission = recorder.submit();
+        let mapped = gpu.map(&buffer);
+        self.pending.push_back(Pending { step: update.step, buffer, submission, mapped });
+        gpu.check()
+    }
+
+    pub(super) fn unreported(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The oldest report, waited for.
+    pub(super) async fn report(&mut self, gpu: &Gpu) -> Result<Option<Report>> {
+        let Some(Pending { step, buffer, submission, mapped }) = self.pending.pop_front() else { return Ok(None) };
+        gpu.wait(submission, mapped).await?;
+        let status: Status = {
+            let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+            bytemuck::pod_read_unaligned(&view[..size_of::<Status>()])
+        };
+        buffer.unmap();
+        self.free.push(buffer);
+        match status.bad_step {
+            0 => Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into() })),
+            bad => {
+                let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
+                Err(Error::NonFinite { step: bad.into(), what })
+            }
+        }
+    }
+}
+
+/// Everything that depends on the step is computed here, in f64.
+fn uniform(update: &Update, count: usize, partials: usize) -> Uniform {
+    let coefficients = update.coefficients();
+    let (momentum, alpha, eps) = match update.optimizer.rule {
+        Rule::Sgd { momentum, dampening, .. } => (momentum, 1.0 - dampening, 0.0),
+        Rule::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
+        Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
+    };
+    Uniform {
+        count: count as u32,
+        partials: partials as u32,
+        step: update.step as u32,
+        inverse_divisor: (1.0 / update.divisor) as f32,
+        clip_norm: update.optimizer.clip_norm.unwrap_or(0.0) as f32,
+        clip_value: update.optimizer.clip_value.unwrap_or(0.0) as f32,
+        rate: coefficients.rate as f32,
+        root_bias2: coefficients.root_bias2 as f32,
+        shrink: coefficients.shrink as f32,
+        decay: coefficients.coupled_decay as f32,
+        momentum: momentum as f32,
+        alpha: alpha as f32,
+        eps: eps as f32,
+        one_minus_momentum: (1.0 - momentum) as f32,
+        one_minus_alpha: (1.0 - alpha) as f32,
+    }
+}

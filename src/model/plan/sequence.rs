@@ -1,0 +1,273 @@
+//! The buffers of a pass over \[T, B\]: what each holds, its bytes, and who writes it.
+
+use std::ops::Range;
+
+use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, TensorSpec, vec4s};
+use crate::error::{Error, Result};
+use crate::model::{At, Cell, Loss, Model};
+
+/// A buffer of the plan, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TensorId(pub(crate) usize);
+
+/// A range of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Span {
+    pub(crate) tensor: TensorId,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The buffers of a time chunk of n steps. A stack is a (layer, direction) pair.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) steps: Range<usize>,
+    /// x, \[n, B, I\]: written by the host or from the caller's buffer, zero at padding.
+    pub(crate) x: Option<TensorId>,
+    /// What the host writes beside x, in one buffer: the spans below.
+    pub(crate) labels: TensorId,
+    /// \[n, B\] flags of each step of each row.
+    pub(crate) flags: Span,
+    /// \[n, B\] token ids; \[I + 1\] and \[n·B\]: the rows sorted by token.
+    pub(crate) tokens: Option<[Span; 3]>,
+    /// A stack: \[n, B, kept·H\], the gates forward and dz backward.
+    pub(crate) z: Vec<TensorId>,
+    /// A stack: \[n + 1, B, H\], the states at the steps' borders; the first in its direction's order is copied in.
+    pub(crate) h: Vec<TensorId>,
+    /// The same of c, the LSTM's.
+    pub(crate) c: Vec<TensorId>,
+    /// A layer: \[n, B, D·H\], the output forward; backward, once it was read, the gradient with respect to it.
+    pub(crate) y: Vec<TensorId>,
+    /// dx, \[n, B, I\], where it is asked for.
+    pub(crate) dx: Option<TensorId>,
+}
+
+/// A run of predictions: those of a chunk, or the one a row of a head at the last step.
+#[derive(Clone, Debug)]
+pub(crate) struct Predictions {
+    /// P·B of the run.
+    pub(crate) rows: usize,
+    /// The index of its first p.
+    pub(crate) first: usize,
+    /// The chunk whose labels hold targets and weights.
+    pub(crate) chunk: usize,
+    /// What the head reads, \[rows, D·H\]; backward it takes the gradient.
+    pub(crate) features: TensorId,
+    /// \[rows, O\]: logits, then da.
+    pub(crate) logits: TensorId,
+    /// \[rows\].
+    pub(crate) losses: TensorId,
+    /// \[rows\] classes, or \[rows, O\] values.
+    pub(crate) targets: Span,
+    /// \[rows\].
+    pub(crate) weights: Span,
+}
+
+/// The plan of a pass over \[T, B\].
+#[derive(Clone, Debug)]
+pub(crate) struct SequencePlan {
+    pub(crate) steps: usize,
+    pub(crate) rows: usize,
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) predictions: Vec<Predictions>,
+    /// A stack: \[B, H\]: the gradient with respect to h (c) on its way back; at the end dh_0 (dc_0).
+    pub(crate) carry_h: Vec<TensorId>,
+    pub(crate) carry_c: Vec<TensorId>,
+    /// The results of products that are cut along k.
+    pub(crate) scratch: TensorId,
+    pub(crate) tensors: Vec<TensorSpec>,
+}
+
+/// What [`SequencePlan::new`] plans for beside the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    pub(crate) steps: usize,
+    pub(crate) rows: usize,
+    /// Whether the input is token ids.
+    pub(crate) tokens: bool,
+    /// Whether dx is asked for.
+    pub(crate) dx: bool,
+    /// Whether a state is reset within the sequence.
+    pub(crate) resets: bool,
+}
+
+impl SequencePlan {
+    pub(crate) fn new(
+        model: &Model,
+        parameters: &ParameterPlan,
+        limits: &DeviceLimits,
+        shape: Shape,
+        chunk: Option<usize>,
+    ) -> Result<Self> {
+        let r = &model.recurrent;
+        let sizes = Sizes::new(model);
+        let Shape { steps, rows, tokens, dx, .. } = shape;
+        if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
+            return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
+        }
+        let n = chunk_steps(&sizes, limits, shape, chunk);
+        let mut plan = Self {
+            steps,
+            rows,
+            chunks: Vec::new(),
+            predictions: Vec::new(),
+            carry_h: Vec::new(),
+            carry_c: Vec::new(),
+            scratch: TensorId(0),
+            tensors: Vec::new(),
+        };
+        let stacks: Vec<String> = (0..r.stacks())
+            .map(|stack| format!("l{}{}", stack / r.directions(), ["", "_reverse"][stack % r.directions()]))
+            .collect();
+        for (index, first) in (0..steps).step_by(n).enumerate() {
+            let n = n.min(steps - first);
+            let mut tensor = |name: &str, numbers: usize| plan.tensor(format!("{name}[{index}]"), numbers);
+            let x = (!tokens).then(|| tensor("x", n * rows * 4 * sizes.x4));
+            let dx = (dx && !tokens).then(|| tensor("dx", n * rows * 4 * sizes.x4));
+            let z = stacks.iter().map(|s| tensor(&format!("z_{s}"), n * rows * 4 * sizes.z4)).collect();
+            let h = stacks.iter().map(|s| tensor(&format!("h_{s}"), (n + 1) * rows * 4 * sizes.h4)).collect();
+            let c = match r.cell {
+                Cell::Lstm => stacks.iter().map(|s| tensor(&format!("c_{s}"), (n + 1) * rows * 4 * sizes.h4)).collect(),
+                _ => Vec::new(),
+            };
+            let y = (0..r.layers).map(|l| tensor(&format!("y_l{l}"), n * rows * 4 * sizes.y4)).collect();
+            let mut labels = Labels { id: TensorId(plan.tensors.len()), bytes: 0 };
+            let flags = labels.span(n * rows);
+            let tokens = tokens.then(|| [labels.span(n * rows), labels.span(r.input_size + 1), labels.span(n * rows)]);
+            let run = model.head.as_ref().and_then(|head| match head.at {
+                At::Every => Some(n * rows),
+                At::Last => (index == 0).then_some(rows),
+            });
+            let targets = run.map(|run| {
+                let values = if sizes.classes { 1 } else { sizes.outputs };
+                (run, labels.span(run * values), labels.span(run))
+            });
+            let labels = plan.tensor(format!("labels[{index}]"), labels.bytes as usize / 4);
+            let chunk = Chunk { steps: first..first + n, x, labels, flags, tokens, z, h, c, y, dx };
+            if let (Some(head), Some((run, targets, weights))) = (&model.head, targets) {
+                let features = match head.at {
+                    At::Every => chunk.y[r.layers - 1],
+                    At::Last => plan.tensor("features".into(), run * 4 * sizes.y4),
+                };
+                let logits = plan.tensor(format!("logits[{index}]"), run * 4 * sizes.o4);
+                let losses = plan.tensor(format!("losses[{index}]"), run);
+                let first = if head.at == At::Every { first } else { 0 };
+                let run = Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights };
+                plan.predictions.push(run);
+            }
+            plan.chunks.push(chunk);
+        }
+        let carries = |plan: &mut Self, name: &str| {
+            stacks.iter().map(|s| plan.tensor(format!("carry_{name}_{s}"), rows * 4 * sizes.h4)).collect()
+        };
+        plan.carry_h = carries(&mut plan, "h");
+        if r.cell.has_cell_state() {
+            plan.carry_c = carries(&mut plan, "c");
+        }
+        plan.scratch = plan.tensor("scratch".into(), plan.scratch_bytes(model, parameters, limits) as usize / 4);
+        plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
+        Ok(plan)
+    }
+
+    fn tensor(&mut self, name: String, numbers: usize) -> TensorId {
+        self.tensors.push(TensorSpec { name, bytes: (4 * numbers as u64).max(16).next_multiple_of(16) });
+        TensorId(self.tensors.len() - 1)
+    }
+
+    fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
+        use crate::model::Role::{HeadWeight, WeightHh, WeightIh};
+        let sizes = Sizes::new(model);
+        let weights = (0..model.recurrent.stacks())
+            .flat_map(|stack| [WeightIh { stack }, WeightHh { stack }])
+            .map(|role| (role, self.chunks[0].steps.len() * self.rows));
+        let head = model.head.iter().map(|_| (HeadWeight, self.predictions[0].rows));
+        let bytes = weights.chain(head).map(|(role, k)| {
+            let weight = parameters.get(role);
+            let columns = match role {
+                HeadWeight => sizes.o4,
+                _ => model.recurrent.cell.gates() * sizes.h4,
+            };
+            let product = limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch;
+            product.max(limits.column_sum(k, columns).2)
+        });
+        bytes.max().unwrap_or(0)
+    }
+
+    /// The span of a whole tensor.
+    pub(crate) fn whole(&self, tensor: TensorId) -> Span {
+        Span { tensor, offset: 0, bytes: self.tensors[tensor.0].bytes }
+    }
+
+    /// The bytes of all buffers.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tensors.iter().map(|spec| spec.bytes).sum()
+    }
+}
+
+/// Rows in vec4.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// I.
+    pub(crate) x4: usize,
+    /// H.
+    pub(crate) h4: usize,
+    /// What a step keeps: G·H, or for the GRU 4·H.
+    pub(crate) z4: usize,
+    /// D·H.
+    pub(crate) y4: usize,
+    /// O.
+    pub(crate) o4: usize,
+    /// O, not rounded.
+    pub(crate) outputs: usize,
+    /// Whether targets are classes.
+    classes: bool,
+}
+
+impl Sizes {
+    pub(crate) fn new(model: &Model) -> Self {
+        let r = &model.recurrent;
+        let h4 = vec4s(r.hidden_size);
+        let kept = if r.cell == Cell::Gru { 4 } else { r.cell.gates() };
+        let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
+        Self {
+            x4: vec4s(r.input_size),
+            h4,
+            z4: kept * h4,
+            y4: r.directions() * h4,
+            o4: vec4s(outputs),
+            outputs,
+            classes: model.head.as_ref().is_some_and(|head| head.loss == Loss::CrossEntropy),
+        }
+    }
+}
+
+/// The spans of the buffer that the host writes beside x, each at an aligned offset.
+struct Labels {
+    id: TensorId,
+    bytes: u64,
+}
+
+impl Labels {
+    fn span(&mut self, words: usize) -> Span {
+        let span = Span { tensor: self.id, offset: self.bytes, bytes: 4 * words as u64 };
+        self.bytes += span.bytes.next_multiple_of(ALIGNMENT);
+        span
+    }
+}
+
+/// The longest chunk whose tensors are within the limits; at least one step, whose size is then refused by name.
+fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: Shape, chunk: Option<usize>) -> usize {
+    let Shape { steps, rows, tokens, .. } = shape;
+    let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
+    let bytes_per_step = 16 * (rows * widest) as u64;
+    let by_bytes = limits.max_binding.min(limits.max_buffer) / bytes_per_step.max(1);
+    // The history has one slot more than the chunk has steps, and the labels hold several numbers a row.
+    let history = (limits.max_binding / (16 * rows * sizes.h4) as u64).saturating_sub(1);
+    let labels = limits.max_binding / (4 * rows * (4 + sizes.outputs.max(1))) as u64;
+    let mut most = by_bytes.min(history).min(labels).min(MAX_CHUNK as u64) as usize;
+    if tokens {
+        // In the worst case one token takes every row of the chunk.
+        most = most.min(MAX_ITERATIONS / rows);
+    }
+    chunk.unwrap_or(most).min(most).clamp(1, steps)
+}

@@ -1,0 +1,149 @@
+//! Reads what `tests/fixtures/make.py` made: tensors named `case/name`, and in the metadata what each case is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bptt::ndarray::{Array2, Array3, ArrayD, Axis, Ix3};
+use bptt::{Activation, Batch, Cell, Head, Input, Layout, Loss, Model, Real, Recurrent, Sequence, States, Targets};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
+
+/// One file of fixtures.
+pub(crate) struct Fixtures {
+    tensors: BTreeMap<String, ArrayD<f64>>,
+    descriptions: BTreeMap<String, Value>,
+}
+
+/// One case of a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a Value,
+    tensors: &'a BTreeMap<String, ArrayD<f64>>,
+}
+
+impl Fixtures {
+    /// The file `tests/fixtures/{stem}.safetensors`.
+    pub(crate) fn read(stem: &str) -> Self {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(stem).with_extension("safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let descriptions = metadata.metadata().as_ref().unwrap().iter();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        Self {
+            tensors: tensors.iter().map(|(name, view)| (name.to_owned(), widened(&view))).collect(),
+            descriptions: descriptions
+                .map(|(name, text)| (name.clone(), serde_json::from_str(text).unwrap()))
+                .collect(),
+        }
+    }
+
+    /// The cases, by name.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = Case<'_>> {
+        self.descriptions.iter().map(|(name, description)| Case { name, description, tensors: &self.tensors })
+    }
+
+    /// The case of a name.
+    pub(crate) fn case(&self, name: &str) -> Case<'_> {
+        self.cases().find(|case| case.name == name).unwrap()
+    }
+}
+
+/// Whatever the element type in the file: f64 holds each of its values exactly.
+fn widened(view: &TensorView<'_>) -> ArrayD<f64> {
+    let data = view.data();
+    let values = match view.dtype() {
+        Dtype::F32 => data.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect(),
+        Dtype::F64 => data.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect(),
+        Dtype::I64 => data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes) as f64).collect(),
+        other => panic!("make.py writes no {other:?}"),
+    };
+    ArrayD::from_shape_vec(view.shape(), values).unwrap()
+}
+
+impl Case<'_> {
+    /// A tensor as torch made it, where the case has it.
+    pub(crate) fn find(&self, key: &str) -> Option<&ArrayD<f64>> {
+        self.tensors.get(&format!("{}/{key}", self.name))
+    }
+
+    /// A tensor as torch made it.
+    pub(crate) fn get(&self, key: &str) -> &ArrayD<f64> {
+        self.find(key).unwrap_or_else(|| panic!("{} has no {key}", self.name))
+    }
+
+    /// A tensor of three axes in the type of a path.
+    pub(crate) fn array3<R: Real>(&self, key: &str) -> Array3<R> {
+        self.get(key).mapv(R::from_wide).into_dimensionality::<Ix3>().unwrap()
+    }
+
+    /// A setting by its name, of a type that has a serialised form.
+    fn setting<S: serde::de::DeserializeOwned>(&self, key: &str) -> S {
+        serde_json::from_value(self.description[key].clone()).unwrap()
+    }
+
+    /// torch's parameter names, in its order.
+    pub(crate) fn parameter_names(&self) -> Vec<String> {
+        self.setting("parameters")
+    }
+
+    /// The stack without a head.
+    pub(crate) fn recurrent(&self) -> Recurrent {
+        let cell = match self.description["cell"].as_str().unwrap() {
+            "rnn-tanh" => Cell::Rnn(Activation::Tanh),
+            "rnn-relu" => Cell::Rnn(Activation::Relu),
+            "lstm" => Cell::Lstm,
+            "gru" => Cell::Gru,
+            other => panic!("make.py knows no {other}"),
+        };
+        // The sizes are those of make.py, told by the tensors themselves.
+        let inputs = self.get("x").len_of(Axis(2));
+        let w_hh = self.parameter_names().into_iter().find(|name| name.ends_with("weight_hh_l0")).unwrap();
+        let hidden = self.get(&format!("weight/{w_hh}")).len_of(Axis(1));
+        Recurrent::new(cell, inputs, hidden)
+            .layers(self.setting("layers"))
+            .bidirectional(self.setting("bidirectional"))
+            .bias(self.setting("bias"))
+    }
+
+    /// The stack with its head.
+    pub(crate) fn model(&self) -> Model {
+        let outputs = self.get("weight/head.bias").len();
+        let head = Head::new(outputs, self.setting("loss"), self.setting("at"));
+        Model::new(self.recurrent(), Head { reduction: self.setting("reduction"), ..head })
+    }
+
+    /// The flat block of the tensors under `prefix`: `weight`, or `gradient`.
+    pub(crate) fn block<R: Real>(&self, layout: &Layout, prefix: &str) -> Vec<R> {
+        let tensors = layout.tensors().iter().map(|tensor| {
+            let array = self.get(&format!("{prefix}/{}", tensor.name));
+            assert_eq!(array.shape(), tensor.shape, "{}: {}", self.name, tensor.name);
+            array
+        });
+        tensors.flatten().map(|value| R::from_wide(*value)).collect()
+    }
+
+    /// x, lengths, and resets, h_0 and c_0 where the case has them.
+    pub(crate) fn sequence<R: Real>(&self) -> Sequence<R> {
+        let initial =
+            self.find("h_0").map(|_| States { h: self.array3("h_0"), c: self.find("c_0").map(|_| self.array3("c_0")) });
+        let resets = self.find("resets").map(|_| self.array2("resets").mapv(|reset| reset != 0.0));
+        Sequence { input: Input::Dense(self.array3("x")), lengths: self.setting("lengths"), resets, initial }
+    }
+
+    /// The sequence with targets, and weights where the case has them.
+    pub(crate) fn batch(&self) -> Batch {
+        let targets = match self.setting("loss") {
+            Loss::CrossEntropy => Targets::Classes(self.array2("targets").mapv(|class| class as u32)),
+            _ => Targets::Values(self.array3("targets")),
+        };
+        let weights = self.find("weights").map(|_| self.array2("weights").mapv(|weight| weight as f32));
+        Batch { sequence: self.sequence(), targets, weights }
+    }
+
+    fn array2(&self, key: &str) -> Array2<f64> {
+        self.get(key).clone().into_dimensionality().unwrap()
+    }
+}

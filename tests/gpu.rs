@@ -1,0 +1,329 @@
+//! The GPU path against the CPU path in f64, which finite differences and PyTorch vouch for.
+
+mod common;
+
+use bptt::ndarray::ArrayD;
+use bptt::{
+    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Loss, Optimizer, Reduction, Rule, Sequence,
+    Trainer, TrainerOptions,
+};
+use common::gpu::{gpu, open};
+use common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, fill, raw, table, trained, wide};
+use pollster::block_on;
+
+/// f32 has 6e-8; a sum over K·T terms of a few units loses some hundred times that, and lavapipe's tanh is right to
+/// 1.4e-7 of 1 rather than of its own value, which is what the floor is for: it grows with x.
+const RELATIVE: f64 = 5e-5;
+const FLOOR: f64 = 0.2;
+
+fn reference() -> Cpu<f64> {
+    Cpu::with_threads(2).unwrap()
+}
+
+#[test]
+fn the_stack_and_all_its_gradients_equal_the_cpu_in_f64_in_chunks_of_1_3_and_t() {
+    let Some(gpu) = gpu() else { return };
+    for (i, case) in table().into_iter().enumerate() {
+        let want = raw(&reference(), &case, None);
+        // Pairwise: every case whole, and in turn in chunks of 1 or 3.
+        for chunk in [None, Some([1, 3][i % 2])] {
+            assert_all_close(&case, &raw(&gpu, &case, chunk), &want, RELATIVE, FLOOR * case.scale);
+        }
+    }
+}
+
+#[test]
+fn losses_logits_and_gradients_through_the_head_equal_the_cpu_in_f64() {
+    let Some(gpu) = gpu() else { return };
+    for (i, case) in table().into_iter().enumerate() {
+        let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
+        let got = trained(&gpu, &case, [None, Some(3), Some(1)][i % 3], Optimizer::sgd(0.0), 0);
+        assert_all_close(&case, &got, &want, RELATIVE, FLOOR * case.scale);
+    }
+}
+
+#[test]
+fn every_head_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
+    let Some(gpu) = gpu() else { return };
+    for loss in common::LOSSES {
+        for at in [At::Every, At::Last] {
+            for (reduction, bidirectional) in [(Reduction::Mean, true), (Reduction::Sum, false)] {
+                // 70 outputs share a prediction among several threads.
+                let case =
+                    Case { loss, at, reduction, bidirectional, ragged: true, weights: true, ..Case::new(Cell::Gru) };
+                let case = case.sizes([4, 6, 3, 5, 70]);
+                let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
+                assert_all_close(&case, &trained(&gpu, &case, Some(3), Optimizer::sgd(0.0), 0), &want, RELATIVE, FLOOR);
+            }
+        }
+    }
+}
+
+fn optimizers() -> Vec<Optimizer> {
+    let sgd = |momentum, dampening, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening, nesterov }, 0.05);
+    let rmsprop =
+        |momentum, centered| Optimizer::new(Rule::RmsProp { alpha: 0.99, eps: 1e-4, momentum, centered }, 0.01);
+    vec![
+        sgd(0.0, 0.0, false),
+        Optimizer { weight_decay: 0.1, ..sgd(0.9, 0.0, false) },
+        sgd(0.9, 0.3, false).clip_norm(0.05),
+        sgd(0.9, 0.0, true),
+        rmsprop(0.0, false),
+        rmsprop(0.9, false),
+        rmsprop(0.0, true),
+        rmsprop(0.9, true).clip_norm(0.1),
+        Optimizer { clip_value: Some(0.01), ..Optimizer::adam(0.01) },
+        Optimizer { weight_decay: 0.1, ..Optimizer::adam(0.01) },
+        Optimizer::adamw(0.01).clip_norm(0.1),
+    ]
+}
+
+#[test]
+fn parameters_after_ten_steps_of_every_optimizer_equal_the_cpu_in_f64() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case { ragged: true, weights: true, ..Case::new(Cell::Lstm) }.sizes([5, 6, 3, 7, 2]);
+    for optimizer in optimizers() {
+        let want = trained(&reference(), &case, None, optimizer, 10);
+        let got = trained(&gpu, &case, Some(2), optimizer, 10);
+        for ((name, got), (_, want)) in got.iter().zip(&want) {
+            assert_close(&format!("{optimizer:?}: {name}"), got, want, 4.0 * RELATIVE, FLOOR);
+        }
+    }
+}
+
+#[test]
+fn a_gru_in_two_directions_over_ragged_rows_chunks_of_3_and_micro_batches_has_the_gradient_of_finite_differences() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case { bidirectional: true, ragged: true, weights: true, layers: 2, ..Case::new(Cell::Gru) };
+    let case = case.sizes([7, 5, 2, 3, 2]);
+    let (model, batch) = (case.model(), case.batch());
+    let options = TrainerOptions {
+        micro_batch: Some(3),
+        engine: EngineOptions { chunk: Some(3), ..EngineOptions::default() },
+        ..TrainerOptions::default()
+    };
+    let mut trainer = Trainer::with_options(&gpu, &model, Optimizer::sgd(0.0), 1, options).unwrap();
+    let parameters: Vec<f64> = case.parameters(&model);
+    trainer.engine().set_parameters(&parameters.iter().map(|w| *w as f32).collect::<Vec<_>>()).unwrap();
+    block_on(trainer.step(&batch)).unwrap();
+    let got = block_on(trainer.gradients()).unwrap();
+
+    let mut engine = reference().engine(&model, &EngineOptions::default()).unwrap();
+    let mut loss = |parameters: &[f64]| {
+        engine.set_parameters(parameters).unwrap();
+        block_on(engine.evaluate(&batch)).unwrap() / batch.total_weight()
+    };
+    let step = 1e-5;
+    let differences: Vec<f64> = (0..parameters.len())
+        .map(|i| {
+            let mut moved = parameters.clone();
+            moved[i] = parameters[i] + step;
+            let up = loss(&moved);
+            moved[i] = parameters[i] - step;
+            (up - loss(&moved)) / (2.0 * step)
+        })
+        .collect();
+    for (name, want) in common::by_name(&bptt::Layout::new(&model), &differences, "") {
+        assert_close(&name, &wide(got.get(&name).unwrap()), &want, RELATIVE, FLOOR);
+    }
+}
+
+/// The same sequence with NaN, or tokens that do not exist, in its padding.
+fn with_garbage(sequence: &Sequence) -> Sequence {
+    let mut sequence = sequence.clone();
+    let (steps, rows) = sequence.shape();
+    let lengths: Vec<usize> = (0..rows).map(|row| sequence.length(row)).collect();
+    for row in 0..rows {
+        for t in lengths[row]..steps {
+            match &mut sequence.input {
+                Input::Dense(x) => x.slice_mut(bptt::ndarray::s![t, row, ..]).fill(f32::NAN),
+                Input::Tokens(tokens) => tokens[[t, row]] = u32::MAX,
+            }
+        }
+    }
+    sequence
+}
+
+#[test]
+fn whatever_lies_in_the_padding_changes_no_bit() {
+    let Some(gpu) = gpu() else { return };
+    for cell in CELLS {
+        for tokens in [false, true] {
+            let case = Case { ragged: true, bidirectional: true, tokens, loss: Loss::CrossEntropy, ..Case::new(cell) };
+            let case = case.sizes([6, 4, 3, 5, 3]);
+            let model = case.model();
+            let run = |batch: &Batch| {
+                let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
+                let mut engine = gpu.engine(&model, &options).unwrap();
+                engine.set_parameters(&case.parameters(&model)).unwrap();
+                block_on(engine.accumulate(batch, None)).unwrap();
+                let sums = block_on(engine.gradients()).unwrap();
+                let mut named = common::by_name(engine.layout(), &sums, "");
+                let gradient = block_on(engine.input_gradient()).unwrap();
+                named.extend(gradient.x.iter().map(|x| ("dx".into(), wide(x))));
+                named.push(("dh_0".into(), wide(&gradient.initial.h)));
+                named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap())));
+                named
+            };
+            let clean = case.batch();
+            let garbage = Batch { sequence: with_garbage(&clean.sequence), ..clean.clone() };
+            assert_same_bits(&case, &run(&garbage), &run(&clean));
+        }
+    }
+}
+
+#[test]
+fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
+    let Some(gpu) = gpu() else { return };
+    let Some(checked) = open(true) else { return };
+    for cell in CELLS {
+        let case =
+            Case { ragged: true, bidirectional: true, weights: true, ..Case::new(cell) }.sizes([9, 33, 5, 17, 3]);
+        let first = trained(&gpu, &case, Some(4), Optimizer::adam(1e-2), 3);
+        for _ in 0..3 {
+            assert_same_bits(&case, &trained(&gpu, &case, Some(4), Optimizer::adam(1e-2), 3), &first);
+        }
+        assert_same_bits(&case, &trained(&checked, &case, Some(4), Optimizer::adam(1e-2), 3), &first);
+    }
+}
+
+#[test]
+fn a_step_takes_two_submissions_and_maps_nothing_but_its_report() {
+    let Some(gpu) = open(false) else { return };
+    let case = Case { ragged: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
+    let options = TrainerOptions { in_flight: 3, ..TrainerOptions::default() };
+    let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
+    let batch = case.batch();
+    block_on(trainer.step(&batch)).unwrap();
+    let before = gpu.counters();
+    for step in 2..=10u64 {
+        let report = block_on(trainer.step(&batch)).unwrap();
+        // The report of a step comes once three are under way.
+        assert_eq!(report.map(|report| report.step), (step >= 3).then(|| step - 2));
+    }
+    let after = gpu.counters();
+    assert_eq!((after.submits - before.submits, after.maps - before.maps), (18, 9));
+    assert_eq!(block_on(trainer.finish()).unwrap().len(), 2);
+    assert_eq!(gpu.counters().submits, after.submits);
+}
+
+#[test]
+fn the_plan_agrees_with_wgpus_own_count_of_buffer_bytes_within_2_percent() {
+    let Some(gpu) = open(false) else { return };
+    let case = Case { layers: 2, bidirectional: true, ..Case::new(Cell::Lstm) }.sizes([64, 32, 48, 64, 32]);
+    let counted = || gpu.device().get_internal_counters().hal.buffer_memory.read() as f64;
+    let before = counted();
+    let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-3), 1).unwrap();
+    block_on(trainer.step(&case.batch())).unwrap();
+    block_on(trainer.finish()).unwrap();
+    // Staging memory of finished writes is given back at the next poll.
+    gpu.device().poll(bptt::wgpu::PollType::wait_indefinitely()).unwrap();
+    let (planned, counted) = (trainer.engine().bytes() as f64, counted() - before);
+    assert!((planned / counted - 1.0).abs() < 0.02, "planned {planned}, counted {counted}");
+}
+
+#[test]
+fn the_first_50_losses_of_the_same_seed_agree_with_the_cpu_to_1e_4() {
+    let Some(gpu) = gpu() else { return };
+    for cell in CELLS {
+        let case = Case { ragged: true, ..Case::new(cell) }.sizes([12, 16, 3, 16, 2]);
+        let batch = case.batch();
+        fn losses<B: Backend>(backend: &B, case: &Case, batch: &Batch) -> Vec<f64> {
+            let optimizer = Optimizer::adam(5e-3).clip_norm(1.0);
+            let mut trainer = Trainer::new(backend, &case.model(), optimizer, 3).unwrap();
+            let mut reports: Vec<_> = (0..50).filter_map(|_| block_on(trainer.step(batch)).unwrap()).collect();
+            reports.extend(block_on(trainer.finish()).unwrap());
+            reports.iter().map(|report| report.loss).collect()
+        }
+        let (got, want) = (losses(&gpu, &case, &batch), losses(&Cpu::new(), &case, &batch));
+        assert_eq!(got.len(), 50);
+        let array = |losses: Vec<f64>| ArrayD::from_shape_vec(vec![50], losses).unwrap();
+        assert_close(&format!("{case}: losses"), &array(got), &array(want), 1e-4, 0.0);
+    }
+}
+
+#[test]
+fn carried_state_and_micro_batches_over_two_windows_equal_one_long_forward_pass() {
+    let Some(gpu) = gpu() else { return };
+    for cell in [Cell::Rnn(bptt::Activation::Tanh), Cell::Lstm, Cell::Gru] {
+        let case = Case { initial: false, layers: 2, ..Case::new(cell) }.sizes([8, 5, 3, 6, 2]);
+        let options = TrainerOptions { carry_state: true, micro_batch: Some(2), ..TrainerOptions::default() };
+        let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.0), 1, options).unwrap();
+        let whole: Sequence = case.sequence();
+        let Input::Dense(x) = &whole.input else { unreachable!("the case is dense") };
+        let half = Case { steps: 4, ..case.clone() };
+        for window in [0..4, 4..8] {
+            let x = x.slice(bptt::ndarray::s![window, .., ..]).to_owned();
+            block_on(trainer.step(&Batch { sequence: Sequence::dense(x), ..half.batch() })).unwrap();
+        }
+        let got = block_on(trainer.states()).unwrap().unwrap();
+        let mut stack = gpu.engine(&case.headless(), &EngineOptions::default()).unwrap();
+        let block = block_on(trainer.engine().parameters()).unwrap();
+        let recurrent = stack.layout().len();
+        stack.set_parameters(&block[..recurrent]).unwrap();
+        let want = block_on(stack.forward(&whole)).unwrap().states;
+        assert_close("h_n", &wide(&got.h), &wide(&want.h), RELATIVE, FLOOR);
+        assert_eq!(got.c.is_some(), want.c.is_some());
+        got.c.iter().zip(&want.c).for_each(|(got, want)| assert_close("c_n", &wide(got), &wide(want), RELATIVE, FLOOR));
+        trainer.reset_state().unwrap();
+        assert!(block_on(trainer.states()).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_latches_the_first_bad_step_and_keeps_the_last_good_weights() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case { initial: false, ..Case::new(Cell::Gru) };
+    let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-2), 1).unwrap();
+    let good = case.batch();
+    let mut bad = good.clone();
+    bad.sequence = Sequence::dense(fill::<f32, _>((4, 3, 2), 1).mapv_into(|_| f32::NAN));
+    block_on(trainer.step(&good)).unwrap();
+    block_on(trainer.finish()).unwrap();
+    let weights = block_on(trainer.state_dict()).unwrap();
+    block_on(trainer.step(&bad)).unwrap();
+    block_on(trainer.step(&good)).unwrap();
+    for _ in 0..2 {
+        let error = block_on(trainer.finish()).unwrap_err();
+        assert!(matches!(error, Error::NonFinite { step: 2, what: "loss" }), "{error}");
+    }
+    assert_eq!(block_on(trainer.state_dict()).unwrap(), weights);
+}
+
+#[test]
+fn a_pass_over_the_memory_budget_is_refused_with_its_bytes() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case::new(Cell::Gru).sizes([64, 64, 8, 32, 2]);
+    let engine = EngineOptions { memory: Some(1 << 20), ..EngineOptions::default() };
+    let options = TrainerOptions { engine, ..TrainerOptions::default() };
+    let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.1), 1, options.clone()).unwrap();
+    let error = block_on(trainer.step(&case.batch())).unwrap_err();
+    assert!(matches!(error, Error::Limit { limit: "the memory budget", .. }), "{error}");
+    // In micro-batches the same batch fits.
+    let options = TrainerOptions { micro_batch: Some(8), ..options };
+    let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
+    block_on(trainer.step(&case.batch())).unwrap();
+    assert!(trainer.engine().bytes() <= 1 << 20);
+}
+
+#[test]
+fn every_cell_equals_the_cpu_in_f64_at_every_size_of_every_axis() {
+    let Some(gpu) = gpu() else { return };
+    const SIZES: [usize; 7] = [1, 3, 17, 33, 64, 65, 130];
+    for (c, cell) in CELLS.into_iter().enumerate() {
+        for (i, hidden) in SIZES.into_iter().enumerate() {
+            let size = |axis: usize| SIZES[(i + c + axis) % SIZES.len()];
+            let case = Case { tokens: i % 3 == 2, loss: common::LOSSES[i % 3], ..Case::new(cell) };
+            // Without a bound, 130 units over many steps grow beyond what f32 can be held to.
+            let steps = [3, 5, 9][i % 3];
+            let case = case.sizes([steps, size(1), size(3), hidden, size(5)]);
+            let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
+            let got = trained(&gpu, &case, [None, Some(1), Some(3)][i % 3], Optimizer::sgd(0.0), 0);
+            for ((name, got), (_, want)) in got.iter().zip(&want) {
+                // Sums over all rows are as exact as their largest terms.
+                let largest = want.iter().fold(FLOOR, |largest, value| largest.max(value.abs()));
+                assert_close(&format!("{case}: {name}"), got, want, RELATIVE, largest);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The shaders as text, held against what the host says of them. No GPU is needed.
+
+use std::collections::BTreeSet;
+
+use bptt::gpu::kernels::{Access, STEMS, Stem, UNIFORMS};
+use naga::back::{hlsl, msl};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+fn parse(stem: &Stem) -> (naga::Module, ModuleInfo) {
+    let source = stem.source();
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|error| panic!("{}: {}", stem.name, error.emit_to_string(&source)));
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", stem.name));
+    (module, info)
+}
+
+fn entry_point(stem: &Stem, module: &naga::Module) -> usize {
+    let place = module.entry_points.iter().position(|entry| entry.name == stem.name);
+    place.unwrap_or_else(|| panic!("{}: the shader has no entry point of that name", stem.name))
+}
+
+#[test]
+fn every_shader_file_belongs_to_a_kernel() {
+    let used: BTreeSet<&str> = STEMS.iter().flat_map(|stem| stem.sources.iter().map(|(file, _)| *file)).collect();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap();
+    for file in folder.map(|file| file.unwrap().file_name().into_string().unwrap()) {
+        assert!(used.contains(file.as_str()), "shaders/{file} belongs to no kernel");
+    }
+}
+
+#[test]
+fn host_structs_have_the_fields_and_offsets_of_the_wgsl_structs() {
+    let mut seen = BTreeSet::new();
+    for stem in STEMS {
+        let (module, _) = parse(stem);
+        for (_, kind) in module.types.iter() {
+            let (Some(name), naga::TypeInner::Struct { members, .. }) = (&kind.name, &kind.inner) else { continue };
+            let host = UNIFORMS.iter().find(|(host, _)| host == name);
+            let (_, fields) = host.unwrap_or_else(|| panic!("{}: the host has no struct {name}", stem.name));
+            let wgsl: Vec<(&str, u32)> =
+                members.iter().map(|member| (member.name.as_deref().unwrap(), member.offset)).collect();
+            let host: Vec<(&str, u32)> = fields.iter().enumerate().map(|(i, field)| (*field, 4 * i as u32)).collect();
+            assert_eq!(wgsl, host, "{}: struct {name}", stem.name);
+            seen.insert(name.clone());
+        }
+    }
+    let all: BTreeSet<String> = UNIFORMS.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn host_bindings_are_those_that_each_entry_point_uses() {
+    for stem in STEMS {
+        let (module, info) = parse(stem);
+        let uses = info.get_entry_point(entry_point(stem, &module));
+        let mut wgsl: Vec<(u32, Access)> = Vec::new();
+        for (handle, variable) in module.global_variables.iter() {
+            let Some(binding) = variable.binding.as_ref().filter(|_| !uses[handle].is_empty()) else { continue };
+            assert_eq!(binding.group, 0, "{}", stem.name);
+            let access = match variable.space {
+                naga::AddressSpace::Uniform => {
+                    assert_eq!(module.types[variable.ty].name.as_deref(), Some(stem.uniform), "{}", stem.name);
+                    Access::Uniform
+                }
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
+                    Access::ReadWrite
+                }
+                _ => Access::Read,
+            };
+            wgsl.push((binding.binding, access));
+        }
+        wgsl.sort_by_key(|(binding, _)| *binding);
+        let host: Vec<_> = std::iter::once((0, Access::Uniform)).chain(stem.bindings.iter().copied()).collect();
+        assert_eq!(wgsl, host, "{}", stem.name);
+        assert!(stem.bindings.len() <= 8, "{}: WebGPU promises 8 storage buffers", stem.name);
+    }
+}
+
+#[test]
+fn workgroups_stay_within_what_every_device_has() {
+    for stem in STEMS {
+        let (module, _) = parse(stem);
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let entry = &module.entry_points[entry_point(stem, &module)];
+        assert!(entry.workgroup_size.iter().product::<u32>() <= 256, "{}", stem.name);
+        let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, variable)| layouter[variable.ty].size).sum();
+        assert!(bytes <= 16 * 1024, "{}: {bytes} bytes of workgroup memory", stem.name);
+    }
+}
+
+#[test]
+fn every_shader_translates_to_metal_and_direct3d() {
+    for stem in STEMS {
+        let (module, info) = parse(stem);
+        let constants = Default::default();
+        let entry = Some((naga::ShaderStage::Compute, stem.name));
+        let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+            .unwrap_or_else(|error| panic!("{}: {error}", stem.name));
+        let options = msl::Options { fake_missing_bindings: true, ..Default::default() };
+        msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+            .unwrap_or_else(|error| panic!("{} in Metal: {error}", stem.name));
+        let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{} in HLSL: {error}", stem.name));
+        assert!(!text.is_empty());
+    }
+}
+
+#[test]
+fn kernels_whose_indices_come_from_data_keep_their_checks() {
+    let checked: Vec<&str> = STEMS.iter().filter(|stem| stem.data_indices).map(|stem| stem.name).collect();
+    assert_eq!(checked, ["gather", "scatter", "loss"]);
+}
