@@ -1,6 +1,7 @@
 //! The program from outside: what it writes, what it repeats, and what it refuses.
 
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,6 +1,7 @@
 //! Networks learn: a real series better than the naive forecast, and a task that needs memory.
 
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 mod common;
 

@@ -135,7 +135,7 @@ async fn bench_on<B: Backend>(args: &BenchArgs, backend: &B, device: &str, machi
         ("device_bytes", json!(bptt::Engine::bytes(trainer.engine()))),
     ];
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-    println!("{{{}}}", fields.join(", "));
+    super::say(format!("{{{}}}", fields.join(", ")));
     match losses.iter().find(|loss| !loss.is_finite()) {
         Some(loss) => Err(Error::Unsupported(format!("a loss of the first steps is {loss}"))),
         None => Ok(()),

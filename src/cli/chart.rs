@@ -93,7 +93,8 @@ impl Chart {
                 bottom + 5.0
             ));
             let text = escape(&tick.text);
-            put(format!("<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>\n", bottom + 20.0));
+            let middle = at.min(WIDTH - 4.0 - text_width(&tick.text) / 2.0);
+            put(format!("<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>\n", bottom + 20.0));
         }
         put(format!("<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>\n"));
         put(format!(
@@ -104,7 +105,11 @@ impl Chart {
         put(format!("<text x=\"{LEFT}\" y=\"{:.1}\">{}</text>\n", TOP - 12.0, escape(&self.y_name)));
         for line in &self.lines {
             let mut path = String::new();
-            for (index, (x, y)) in line.points.iter().enumerate() {
+            // A point alone would be invisible.
+            if let [(x, y)] = line.points[..] {
+                let _ = write!(path, "M{:.1} {:.1}h-12", to_x(x), to_y(y));
+            }
+            for (index, (x, y)) in line.points.iter().enumerate().filter(|_| line.points.len() > 1) {
                 let command = if index == 0 { 'M' } else { 'L' };
                 let _ = write!(path, "{command}{:.1} {:.1}", to_x(*x), to_y(*y));
             }
@@ -117,9 +122,8 @@ impl Chart {
 
     /// Right of the y axis' name, flush with the right edge.
     fn legend(&self) -> String {
-        // No font is at hand to measure with: 7 units a character is wide enough for 13 px.
-        let width = |line: &Line| 34.0 + 7.0 * line.name.chars().count() as f64 + 18.0;
-        let mut at = WIDTH - RIGHT + 18.0 - self.lines.iter().map(width).sum::<f64>();
+        let width = |line: &Line| 34.0 + text_width(&line.name) + 18.0;
+        let mut at = WIDTH - RIGHT + 10.0 - self.lines.iter().map(width).sum::<f64>();
         let (y, mut svg) = (TOP - 16.0, String::new());
         for line in &self.lines {
             let (class, name) = (line.class, escape(&line.name));
@@ -136,7 +140,9 @@ impl Chart {
         let ticks = match &self.x_labels {
             None => round_ticks(from, until, 9),
             Some(labels) => {
-                let step = round_step(until - from, 7).max(1.0);
+                let widest = labels.iter().map(|label| text_width(label)).fold(40.0, f64::max);
+                let count = ((WIDTH - LEFT - RIGHT) / (widest + 20.0)).clamp(1.0, 7.0);
+                let step = round_step(until - from, count as usize).max(1.0);
                 let rows = (from / step).ceil() as usize..=(until / step).floor() as usize;
                 let tick = |n: usize| {
                     let row = (n as f64 * step) as usize;
@@ -217,6 +223,11 @@ fn logarithmic_ticks(from: f64, until: f64) -> Vec<Tick> {
         (from..=until).contains(&value.log10()).then_some(Tick { value, text })
     };
     values.filter_map(tick).collect()
+}
+
+/// No font is at hand to measure with: this is a little more than most take at 13 px.
+fn text_width(text: &str) -> f64 {
+    7.2 * text.chars().count() as f64
 }
 
 fn minus(text: String) -> String {

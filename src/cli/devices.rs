@@ -3,25 +3,26 @@
 use bptt::{Backend, Cpu, Gpu, Result};
 
 use super::device::DRIVER;
+use super::say;
 
 /// Lists the GPUs with what limits a network on them, and the CPU path.
 pub(crate) fn devices() -> Result<()> {
     let found = pollster::block_on(Gpu::adapters());
     for (index, adapter) in found.iter().enumerate() {
         let (info, limits) = (adapter.get_info(), adapter.limits());
-        println!("{index:<5}{}", info.name);
-        println!("     {}, {}, {} {}", info.backend, kind(info.device_type), info.driver, info.driver_info);
-        println!(
+        say(format!("{index:<5}{}", info.name));
+        say(format!("     {}, {}, {} {}", info.backend, kind(info.device_type), info.driver, info.driver_info));
+        say(format!(
             "     a buffer {}, a storage binding {}, a workgroup {} invocations and {}",
             bytes(limits.max_buffer_size),
             bytes(limits.max_storage_buffer_binding_size),
             limits.max_compute_invocations_per_workgroup,
             bytes(u64::from(limits.max_compute_workgroup_storage_size)),
-        );
+        ));
     }
-    println!("{:<5}{}", "cpu", Cpu::new().describe());
+    say(format!("{:<5}{}", "cpu", Cpu::new().describe()));
     if found.is_empty() {
-        println!("\nno GPU driver answers; {DRIVER}");
+        say(format!("\nno GPU driver answers; {DRIVER}"));
     }
     Ok(())
 }

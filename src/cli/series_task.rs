@@ -1,6 +1,5 @@
 //! The next value of a series, from a window of those before it.
 
-use std::fmt::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use bptt::{At, Engine, Error, Head, Loss, Real, Result, Trainer};
 use serde_json::{Map, Value, json};
 
 use super::pictures::{Baseline, Forecast};
+use super::progress::grouped;
 use super::settings::{BUNDLED, SeriesSettings};
 use super::train::{Results, Task};
 
@@ -103,17 +103,29 @@ impl Task for SeriesTask {
     fn describe(&self) -> Vec<String> {
         let (series, split) = (&self.series, &self.split);
         let all = 0..series.len();
-        let (name, column, file, rows) = (&self.name, &series.name, &self.file, series.len());
-        let mut parts = format!("training {} ({})", self.span(&split.train), split.train.len());
-        for (part, rows) in [("validation", &split.validation), ("test", &split.test)] {
-            if !rows.is_empty() {
-                let _ = write!(parts, ", {part} {} ({})", self.span(rows), rows.len());
-            }
+        let count = |rows: &Range<usize>| grouped(rows.len() as u64);
+        let parts = [("training", &split.train), ("validation", &split.validation), ("test", &split.test)];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(part, rows)| format!("{part} {} ({})", self.span(rows), count(rows)))
+            .collect();
+        let (name, column, file) = (&self.name, &series.name, &self.file);
+        let mut lines = vec![
+            format!(
+                "{name} ({file}), column {column}, {} {}, {} rows",
+                series.label_name,
+                self.span(&all),
+                count(&all)
+            ),
+            format!("windows of {}, one step ahead", self.window),
+        ];
+        // Years go on one line, dates with their hours do not.
+        match parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
+            true => lines.extend(parts),
+            false => lines.push(parts.join(", ")),
         }
-        vec![
-            format!("{name} ({file}), column {column}, {} {}, {rows} rows", series.label_name, self.span(&all)),
-            format!("windows of {}, one step ahead: {parts}", self.window),
-        ]
+        lines
     }
 
     fn input_size(&self) -> usize {
@@ -163,9 +175,13 @@ impl Task for SeriesTask {
             let value = json!({"from": ends[0], "until": ends[1], "rmse": network, "naive_rmse": naive});
             results.summary.insert((*key).into(), value);
         }
-        results.lines.push(format!("in units of {unit}; the last value is the forecast that tomorrow is as today"));
+        results.lines.push(format!("in units of {unit}; last value: the naive forecast that nothing changes"));
+        let (network, naive) = self.errors(&forecast, if test.is_empty() { validation } else { test });
+        let part = if test.is_empty() { "validation" } else { "test" };
+        let (network, naive) = (four(network), four(naive));
+        let title = format!("{unit}, one step ahead: {part} RMSE {network}, last value {naive}");
         let picture = Forecast {
-            title: format!("{unit}, one step ahead"),
+            title,
             name: unit,
             label_name: &self.series.label_name,
             positions: self.series.positions(),

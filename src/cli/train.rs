@@ -99,7 +99,7 @@ async fn on_backend<B: Backend>(
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
     let say = |line: String| {
         if !args.json {
-            println!("{line}");
+            super::say(line);
         }
     };
     say(heading("device", &backend.describe()));
@@ -124,7 +124,8 @@ async fn on_backend<B: Backend>(
     let by_epoch = epochs.map(|_| per_epoch);
     let baseline = task.baseline().filter(|_| task.validation().is_some());
     if !history.is_empty() {
-        let (title, of) = (format!("{}, {}", task.name(), settings.model.cell.name()), loss_name(task.head().loss));
+        let (title, of) =
+            (format!("{}, {}: loss", task.name(), settings.model.cell.name()), loss_name(task.head().loss));
         let picture = pictures::loss(title, of, &history, by_epoch, baseline.as_ref());
         folder.write("loss.svg", picture.as_bytes())?;
     }
@@ -132,7 +133,7 @@ async fn on_backend<B: Backend>(
     folder.write("model.safetensors", &trainer.state_dict().await?.to_safetensors()?)?;
     let outcome = outcome.map_err(|error| stopped(error, &history, folder.path()))?;
 
-    let results = task.results(&mut trainer, settings.training.batch).await?;
+    let results = task.results(&mut trainer, rows).await?;
     for (name, contents) in &results.files {
         folder.write(name, contents.as_bytes())?;
     }
@@ -144,7 +145,7 @@ async fn on_backend<B: Backend>(
     if args.json {
         let mut summary = summary(&folder, &settings, backend, parameters, memory, &outcome, pace);
         summary.extend(results.summary);
-        println!("{}", Value::Object(summary));
+        super::say(Value::Object(summary));
     }
     Ok(())
 }
@@ -178,10 +179,11 @@ fn describe_training(settings: &Settings, steps: u64, per_epoch: u64) -> String 
     let rule = serde_json::to_value(optimizer.rule).ok();
     let rule = rule.as_ref().and_then(|rule| rule["rule"].as_str()).unwrap_or("?").to_owned();
     let length = match training.epochs {
+        Some(1) => format!("1 epoch of {per_epoch} steps"),
         Some(epochs) => format!("{epochs} epochs of {per_epoch} steps"),
         None => format!("{} steps", grouped(steps)),
     };
-    let clip = optimizer.clip_norm.map(|norm| format!(", gradient norm up to {norm}")).unwrap_or_default();
+    let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
     let rate = optimizer.learning_rate;
     format!("{length}, batch {}, {rule} {rate}{clip}, seed {}", training.batch, settings.seed)
 }

@@ -126,6 +126,7 @@ pub async fn run<E: Engine>(
     options.validate(train.len())?;
     let (steps, per_epoch) = (options.steps(train.len()), options.steps_per_epoch(train.len()));
     let validate_every = options.validate_every.unwrap_or(per_epoch);
+    let rows = trainer.micro_batch().unwrap_or(options.batch).min(options.batch);
     let mut order = Order::new(train.len(), options.seed);
     let mut pending = Pending { steps: VecDeque::new(), last: None };
     let mut best: Option<(Best, Option<StateDict>)> = None;
@@ -154,7 +155,7 @@ pub async fn run<E: Engine>(
         }
         let report = trainer.engine().report().await?;
         let val_loss = match measured {
-            Some(examples) => Some(evaluate(trainer, examples, options.batch).await?),
+            Some(examples) => Some(evaluate(trainer, examples, rows).await?),
             None => None,
         };
         if let Some(report) = report {

@@ -214,6 +214,11 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
+    /// The most rows that go through the device at once, where that was told.
+    pub fn micro_batch(&self) -> Option<usize> {
+        self.options.micro_batch
+    }
+
     /// The engine underneath.
     pub fn engine(&mut self) -> &mut E {
         &mut self.engine
