@@ -10,8 +10,8 @@ use bptt::gpu::kernels::Product;
 use bptt::gpu::{Gpu, GpuOptions};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Head, Loss, Model, Optimizer, Recurrent, Sequence,
-    Targets, Trainer,
+    Activation, At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Head, Loss, Model, Optimizer, Recurrent,
+    Sequence, Targets, Trainer,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollster::block_on;
@@ -43,7 +43,7 @@ fn matmul(criterion: &mut Criterion) {
         let (a, b) = (vec![0.5f32; m * k], vec![0.5f32; n * k]);
         let mut c = vec![0.0f32; m * n];
         group.bench_function(BenchmarkId::new("cpu", &name), |bencher| {
-            bencher.iter(|| bptt::cpu::product(black_box(&a), black_box(&b), &mut c, [m, n, k]));
+            bencher.iter(|| bptt::cpu::kernels::product(black_box(&a), black_box(&b), &mut c, [m, n, k]));
         });
         if let Some(product) = gpu.as_ref().map(|gpu| Product::new(gpu, [m, n, k], true).unwrap()) {
             group.bench_function(BenchmarkId::new("gpu", &name), |bencher| {

@@ -35,6 +35,20 @@ use crate::real::Real;
 
 pub use self::engine::CpuEngine;
 
+/// The path's kernels by themselves, for benches.
+pub mod kernels {
+    use super::matmul::{assign, view, view_mut};
+    use crate::real::Real;
+
+    /// C \[m, n\] = A · Bᵀ on one thread, with A \[m, k\] and B \[n, k\], as weights are stored.
+    ///
+    /// # Panics
+    /// Where a slice is shorter than its shape says.
+    pub fn product<R: Real>(a: &[R], b: &[R], c: &mut [R], [m, n, k]: [usize; 3]) {
+        assign(view_mut(c, m, n, n), view(a, m, k, k), view(b, n, k, k).transpose());
+    }
+}
+
 /// The CPU, computing in `f32` or in `f64`.
 ///
 /// ```

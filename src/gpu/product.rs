@@ -40,8 +40,7 @@ impl Product {
             ldc: vec4s(n) as u32,
             ..Matmul::default()
         };
-        let uniforms =
-            make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
+        let uniforms = make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
         gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
         let (x, y) = limits.matmul_group();
         let constants = [
