@@ -1,4 +1,68 @@
-//! placeholder
+//! Recurrent networks trained by backpropagation through time (BPTT), on any GPU that wgpu reaches and on the CPU.
+//!
+//! Kernels are WGSL compute shaders; the host unrolls the forward pass, then runs the reverse time loop with gradient
+//! sums that stay on the device. The CPU path in Rust is both the reference that the GPU path is tested against and what
+//! runs where there is no GPU. Either can be embedded: whole, with [`Trainer`], or as layers without head, loss and
+//! optimizer, with [`Engine::forward`] and [`Engine::backward`].
+//!
+//! ```
+//! use bptt::ndarray::{Array2, Array3};
+//! use bptt::{At, Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Recurrent, Sequence, Targets, Trainer};
+//!
+//! # pollster::block_on(async {
+//! let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(3, Loss::CrossEntropy, At::Last));
+//! let backend = Cpu::new(); // or Gpu::new(GpuOptions::default()).await?, or Gpu::from_device(device, queue)?
+//! let mut trainer = Trainer::new(&backend, &model, Optimizer::adam(1e-2).clip_norm(1.0), 1)?;
+//! let x = Array3::from_shape_fn((5, 4, 2), |(t, b, i)| (t * b + i) as f32 * 0.1); // [T, B, I]
+//! let classes = Array2::from_shape_fn((1, 4), |(_, b)| b as u32 % 3); // one a row
+//! let batch = Batch::new(Sequence::dense(x).lengths(vec![5, 2, 4, 5]), Targets::Classes(classes));
+//! for _ in 0..20 {
+//!     trainer.step(&batch).await?; // enqueues
+//! }
+//! println!("loss {:?}", trainer.loss().await?); // waits
+//! # Ok::<(), bptt::Error>(()) }).unwrap();
+//! ```
+//!
+//! # Letters
+//!
+//! T time steps · B batch rows · I input size · H hidden size · G gates a cell (1 RNN, 3 GRU, 4 LSTM) · O outputs ·
+//! L layers · D directions · P predictions a row (T, or 1 for a head at the last step). A leading `d` is the gradient of
+//! the loss with respect to what follows. Arrays are row major; sequences are time major, \[T, B, ·\].
+//!
+//! Weights have PyTorch's names, shapes and gate order: `weight_ih_l0` \[G·H, I\], `weight_hh_l0` \[G·H, H\],
+//! `bias_ih_l0`, `bias_hh_l0`, the suffix `_reverse` for the second direction; LSTM gates i, f, g, o, GRU gates r, z, n.
+//! What textbooks call W_xh, W_hh, W_hy are `weight_ih`, `weight_hh`, `head.weight`; their single b_h is
+//! `bias_ih + bias_hh`, their b_y `head.bias`.
+//!
+//! # Equations
+//!
+//! ```text
+//! head   a_t = W_hy h_t + b_y at every step or at each row's last; ŷ = g(a)
+//! loss   L = Σ w·loss / Σ w, or the sum; squared error (g identity), binary cross-entropy (g sigmoid), both averaged over
+//!        O, cross-entropy (g softmax); all from the logits a
+//! RNN    z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh;  h_t = f(z_t)
+//!        dh_t = da_t W_hy + dz_{t+1} W_hh;  dz_t = dh_t ∘ f'(h_t)
+//!        dW_hh = Σ_t dz_tᵀ h_{t-1};  dW_ih = Σ_t dz_tᵀ x_t;  db = Σ_t dz_t;  dx_t = dz_t W_ih;  dh_0 = dz_1 W_hh
+//! LSTM   i, f, o = σ(·), g = tanh(·);  c_t = f ∘ c_{t-1} + i ∘ g;  h_t = o ∘ tanh c_t
+//! GRU    r, z = σ(·);  n = tanh(W_in x + b_in + r ∘ (W_hn h_{t-1} + b_hn));  h_t = (1 − z) ∘ n + z ∘ h_{t-1}
+//! ```
+//!
+//! The update divides the gradient sums once, clips, and follows PyTorch's formulas: see [`Rule`].
+//!
+//! # What holds everywhere
+//!
+//! * Rows have lengths. At padding the output is 0, and whatever lies there, NaN included, changes nothing. Each row's
+//!   final state is its own; the reverse direction starts at each row's end.
+//! * Gradients accumulate as weighted sums, so that micro-batches equal the large batch.
+//! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
+//!   for any number of threads.
+//! * No call panics on its input: shapes and ranges are checked before anything is dispatched, and an [`Error`] names the
+//!   tensor, what was expected and what came. The library does not print and has no global state.
+//!
+//! # Features
+//!
+//! `cli` (default) adds what the `bptt` program needs. With `default-features = false` the library has no command-line
+//! dependency, and compiles for the web.
 
 // A library never panics on its input and never prints: both are the caller's to decide.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]

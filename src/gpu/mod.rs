@@ -1,7 +1,7 @@
 //! The GPU path: WGSL kernels, and the host that dispatches the unroll and the reverse time loop.
 //!
-//! In three layers: the plan says what there is ([`crate::model`]'s plan), a [`program::Program`] is the list of commands
-//! of a pass over \[T, B\], made once, and [`engine::GpuEngine`] encodes and submits it.
+//! In three layers: the plan in [`crate::model`] says what there is; a `Pass` is the list of commands over one \[T, B\],
+//! made once; [`GpuEngine`] stages a batch, records the list and submits it.
 
 mod backward;
 mod builder;

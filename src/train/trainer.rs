@@ -35,23 +35,7 @@ impl Default for TrainerOptions {
     }
 }
 
-/// Trains a model with a head.
-///
-/// ```
-/// # use bptt::{Activation, At, Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Recurrent, Sequence, Targets, Trainer};
-/// # use bptt::ndarray::{Array2, Array3};
-/// # pollster::block_on(async {
-/// let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(3, Loss::CrossEntropy, At::Last));
-/// let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::adam(1e-2), 1)?;
-/// let x = Array3::from_shape_fn((5, 4, 2), |(t, b, i)| (t * b + i) as f32 * 0.1); // [T, B, I]
-/// let classes = Array2::from_shape_fn((1, 4), |(_, b)| b as u32 % 3); // [1, B]
-/// let batch = Batch::new(Sequence::dense(x), Targets::Classes(classes));
-/// for _ in 0..10 {
-///     trainer.step(&batch).await?;
-/// }
-/// assert!(trainer.loss().await?.unwrap() < 1.2);
-/// # Ok::<(), bptt::Error>(()) }).unwrap();
-/// ```
+/// Trains a model with a head: see the example at the crate's root.
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
     engine: E,
