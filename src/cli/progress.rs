@@ -90,7 +90,7 @@ impl Observer for Progress {
             self.timings.append(&line(&timing)?)?;
         }
         if !self.bar.is_hidden() {
-            let validation = self.val_loss.map(|loss| format!("  validation {}", short(loss))).unwrap_or_default();
+            let validation = self.val_loss.map(|loss| format!("  val {}", short(loss))).unwrap_or_default();
             let place = match self.plan.epochs {
                 Some(epochs) => format!("epoch {}/{epochs}", metrics.epoch),
                 None => format!("step {}/{}", grouped(metrics.step), grouped(self.plan.steps)),
