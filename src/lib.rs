@@ -5,7 +5,7 @@
 
 mod backend;
 mod batch;
-mod cpu;
+pub mod cpu;
 pub mod data;
 mod elementary;
 mod error;

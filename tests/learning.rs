@@ -11,7 +11,6 @@ use std::sync::Arc;
 use bptt::data::{Adding, SUNSPOTS, Scaling, Series, Split, Windows};
 use bptt::train::{Duration, Keep, RunOptions, evaluate, predict, rmse, run};
 use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Real, Recurrent, Trainer};
-use common::gpu::gpu;
 
 /// The root mean squared errors after 1920: of 50 epochs of a network with 16 hidden units, and of the last value.
 async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) {
@@ -73,11 +72,13 @@ fn lstm_and_gru_solve_the_adding_problem_on_the_cpu_path() {
 }
 
 #[test]
-fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_gpu_path() {
-    gpu().iter().for_each(forecasts_sunspots);
+fn each_cell_forecasts_sunspots_as_well_as_pytorch_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    forecasts_sunspots(&gpu);
 }
 
 #[test]
-fn lstm_and_gru_solve_the_adding_problem_on_the_gpu_path() {
-    gpu().iter().for_each(solves_the_adding_problem);
+fn lstm_and_gru_solve_the_adding_problem_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    solves_the_adding_problem(&gpu);
 }

@@ -434,3 +434,12 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs_in_f64() {
 fn the_jacobian_across_three_steps_is_the_product_of_theirs_in_f32() {
     the_jacobian_across_three_steps_is_the_product_of_theirs(&Cpu::new(), F32.0, F32.1);
 }
+
+#[test]
+fn the_three_contributions_their_sum_and_the_jacobians_are_right_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    the_gradient_is_the_sum_of_the_three_contributions(&gpu, F32.0, F32.1);
+    each_contribution_is_a_run_of_one_step(&gpu, F32.0, F32.1);
+    a_window_of_n_steps_keeps_the_last_n_contributions(&gpu, F32.0, F32.1);
+    the_jacobian_across_three_steps_is_the_product_of_theirs(&gpu, F32.0, F32.1);
+}

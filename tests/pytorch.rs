@@ -242,3 +242,23 @@ fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_in_f32() {
 fn ten_steps_in_micro_batches_of_two_rows_end_at_pytorchs_weights_in_f64() {
     ten_steps_of_every_optimizer_end_at_pytorchs_weights(&cpu_f64(), Some(2), F64.0, F64.1);
 }
+
+#[test]
+fn outputs_states_and_gradients_equal_pytorchs_on_the_gpu_in_chunks_of_3_and_t() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    outputs_states_and_gradients_equal_pytorchs(&gpu, None, F32.0, F32.1);
+    outputs_states_and_gradients_equal_pytorchs(&gpu, Some(3), F32.0, F32.1);
+}
+
+#[test]
+fn losses_logits_and_gradients_equal_pytorchs_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    losses_and_gradients_equal_pytorchs(&gpu, None, F32.0, F32.1);
+    logits_and_predictions_equal_pytorchs(&gpu, Some(3), F32.0, F32.1);
+}
+
+#[test]
+fn ten_steps_of_every_optimizer_end_at_pytorchs_weights_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    ten_steps_of_every_optimizer_end_at_pytorchs_weights(&gpu, None, F32.0, F32.1);
+}

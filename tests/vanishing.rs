@@ -48,3 +48,9 @@ fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_in_f64() {
 fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_in_f32() {
     the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&Cpu::new());
 }
+
+#[test]
+fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step(&gpu);
+}

@@ -47,7 +47,7 @@ impl Progress {
         let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = write!(out, "{:#}", HumanDuration(Duration::from_secs(state.eta().as_secs())));
         };
-        let style = ProgressStyle::with_template("{bar:20.blue} {percent:>3}%  {wide_msg} {left:>4} left")
+        let style = ProgressStyle::with_template("{bar:14.blue} {percent:>3}%  {wide_msg} {left} left")
             .map_err(|error| Error::Unsupported(error.to_string()))?;
         bar.set_style(style.progress_chars("━╸ ").with_key("left", left));
         Ok(Self {

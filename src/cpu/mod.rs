@@ -35,13 +35,27 @@ use crate::real::Real;
 
 pub use self::engine::CpuEngine;
 
+/// The path's kernels by themselves, for benches.
+pub mod kernels {
+    use super::matmul::{assign, view, view_mut};
+    use crate::real::Real;
+
+    /// C \[m, n\] = A · Bᵀ on one thread, with A \[m, k\] and B \[n, k\], as weights are stored.
+    ///
+    /// # Panics
+    /// Where a slice is shorter than its shape says.
+    pub fn product<R: Real>(a: &[R], b: &[R], c: &mut [R], [m, n, k]: [usize; 3]) {
+        assign(view_mut(c, m, n, n), view(a, m, k, k), view(b, n, k, k).transpose());
+    }
+}
+
 /// The CPU, computing in `f32` or in `f64`.
 ///
 /// ```
 /// use bptt::Cpu;
 /// let cpu = Cpu::new(); // f32, all cores
 /// let reference = Cpu::<f64>::with_threads(1)?;
-/// # bptt::Result::Ok(())
+/// # Ok::<(), bptt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Cpu<R: Real = f32> {
@@ -79,7 +93,8 @@ impl<R: Real> Sealed for Cpu<R> {}
 impl<R: Real> Backend for Cpu<R> {
     type Engine = CpuEngine<R>;
 
-    /// `options.chunk` has no bearing here: nothing on the CPU limits the steps that are kept.
+    /// `options.chunk` and `options.memory` have no bearing here: nothing limits the steps that are kept, and the
+    /// buffers grow with the batches that come.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
         CpuEngine::new(self.threads.clone(), model, options)
     }

@@ -1,6 +1,6 @@
 //! The time loops of a block: all layers and directions forward, and back.
 
-use super::block::{Block, StackState, slots};
+use super::block::{Block, Mask, StackState, slots};
 use super::matmul::{add, assign, view, view_mut};
 use super::network::{Network, Prepared, Stack, hidden_span, input_spans};
 use super::step::{Backward, Forward, Step};
@@ -63,7 +63,7 @@ fn forward_step<R: Real>(
     stack: &Stack,
     prepared: &Prepared<R>,
     state: &mut StackState<R>,
-    mask: &super::block::Mask,
+    mask: &Mask,
     t: usize,
     output: &mut [R],
 ) {
@@ -160,7 +160,7 @@ fn project_back<R: Real>(
     weights: &Weights<'_, R>,
     stack: &Stack,
     state: &StackState<R>,
-    mask: &super::block::Mask,
+    mask: &Mask,
     dx: &mut [R],
     first: bool,
 ) {

@@ -12,6 +12,7 @@ mod forward;
 mod head;
 mod kernel;
 mod network;
+mod product;
 mod program;
 mod signal;
 mod staging;
@@ -25,8 +26,9 @@ pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, required_features, re
 pub use device_arrays::DeviceArrays;
 pub use engine::GpuEngine;
 
-/// The kernels and their uniforms as data, for tests that hold them against the WGSL.
+/// The kernels and their uniforms as data, for tests that hold them against the WGSL; and one by itself, for benches.
 pub mod kernels {
     pub use super::kernel::{Access, STEMS, Stem};
+    pub use super::product::Product;
     pub use super::uniforms::UNIFORMS;
 }

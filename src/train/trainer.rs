@@ -5,7 +5,7 @@ use ndarray::Array3;
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Report};
 use crate::batch::{Batch, InputGradient, Sequence, States};
 use crate::error::{Error, Result};
-use crate::model::{Initialisation, Model, Reduction, StateDict};
+use crate::model::{Initialisation, Model, StateDict};
 use crate::optim::{Optimizer, Update};
 
 /// What a [`Trainer`] can be told beside model, optimizer and seed.
@@ -50,7 +50,7 @@ impl Default for TrainerOptions {
 ///     trainer.step(&batch).await?;
 /// }
 /// assert!(trainer.loss().await?.unwrap() < 1.2);
-/// # bptt::Result::Ok(()) }).unwrap();
+/// # Ok::<(), bptt::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
@@ -102,7 +102,7 @@ impl<E: Engine> Trainer<E> {
     pub async fn step(&mut self, batch: &Batch) -> Result<Option<Report>> {
         let model = self.engine.model();
         batch.validate(model)?;
-        let reduction = model.need_head()?.reduction;
+        let divisor = batch.divisor(model.need_head()?)?;
         let rows = batch.sequence.shape().1;
         let part = self.options.micro_batch.unwrap_or(rows).min(rows);
         let carry = |first_row| self.options.carry_state.then_some(Carry { first_row, rows });
@@ -115,10 +115,7 @@ impl<E: Engine> Trainer<E> {
                 self.engine.accumulate(&rows, carry(first)).await?;
             }
         }
-        self.divisor = match reduction {
-            Reduction::Mean => batch.total_weight(),
-            Reduction::Sum => 1.0,
-        };
+        self.divisor = divisor;
         self.step += 1;
         let update = Update { optimizer: self.optimizer, step: self.step, divisor: self.divisor };
         self.engine.update(&update).await?;
@@ -144,11 +141,8 @@ impl<E: Engine> Trainer<E> {
 
     /// The loss of a batch, reduced as in training, without a step.
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
-        let sum = self.engine.evaluate(batch).await?;
-        Ok(match self.engine.model().need_head()?.reduction {
-            Reduction::Mean => sum / batch.total_weight(),
-            Reduction::Sum => sum,
-        })
+        let divisor = batch.divisor(self.engine.model().need_head()?)?;
+        Ok(self.engine.evaluate(batch).await? / divisor)
     }
 
     /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits.
