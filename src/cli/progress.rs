@@ -47,7 +47,7 @@ impl Progress {
         let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = write!(out, "{:#}", HumanDuration(Duration::from_secs(state.eta().as_secs())));
         };
-        let style = ProgressStyle::with_template("{bar:20.blue} {percent:>3}%  {wide_msg} {left:>4} left")
+        let style = ProgressStyle::with_template("{bar:14.blue} {percent:>3}%  {wide_msg} {left} left")
             .map_err(|error| Error::Unsupported(error.to_string()))?;
         bar.set_style(style.progress_chars("━╸ ").with_key("left", left));
         Ok(Self {
@@ -90,7 +90,7 @@ impl Observer for Progress {
             self.timings.append(&line(&timing)?)?;
         }
         if !self.bar.is_hidden() {
-            let validation = self.val_loss.map(|loss| format!("  validation {}", short(loss))).unwrap_or_default();
+            let validation = self.val_loss.map(|loss| format!("  val {}", short(loss))).unwrap_or_default();
             let place = match self.plan.epochs {
                 Some(epochs) => format!("epoch {}/{epochs}", metrics.epoch),
                 None => format!("step {}/{}", grouped(metrics.step), grouped(self.plan.steps)),
