@@ -18,26 +18,29 @@ struct Copy {
 @group(0) @binding(2) var<storage, read> src: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dst: array<f32>;
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(SIDE, SIDE)
 fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear(id, groups);
-    if i >= args.rows * args.width {
+    if id.x >= args.width {
         return;
     }
-    let row = i / args.width;
-    let column = i % args.width;
-    var value = 0.0;
-    if column < args.columns && (args.masked == 0u || (flags[row] & args.bit) != 0u) {
-        value = src[args.from_first + row * args.ld_from + column];
+    for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
+        var value = 0.0;
+        if id.x < args.columns && (args.masked == 0u || (flags[row] & args.bit) != 0u) {
+            value = src[args.from_first + row * args.ld_from + id.x];
+        }
+        dst[args.to_first + row * args.ld_to + id.x] = value;
     }
-    dst[args.to_first + row * args.ld_to + column] = value;
 }
 
 // Rows whose flag is not set become 0, in place: the history where a state was reset, before dW_hh reads it.
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(SIDE, SIDE)
 fn mask(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear(id, groups);
-    if i < args.rows * args.width && (flags[i / args.width] & args.bit) == 0u {
-        dst[args.to_first + i / args.width * args.ld_to + i % args.width] = 0.0;
+    if id.x >= args.width {
+        return;
+    }
+    for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
+        if (flags[row] & args.bit) == 0u {
+            dst[args.to_first + row * args.ld_to + id.x] = 0.0;
+        }
     }
 }

@@ -6,81 +6,133 @@
 // three and that of the recurrent product the last three, both without a gap. W_ih is kept in the order n, r, z for it,
 // W_hh in PyTorch's r, z, n.
 
-@compute @workgroup_size(GROUP_X, GROUP_Y)
-fn gru_forward(@builtin(global_invocation_id) id: vec3u) {
-    let unit = id.x;
-    let first = id.y * 4u;
-    if unit >= step.h4 || first >= step.batch {
+fn gru_row(row: u32, unit: u32, product_r: vec4f, product_z: vec4f, product_n: vec4f) {
+    if row >= step.batch {
         return;
     }
-    let rows = tile_rows(first);
-    var product_r = mat4x4f();
-    var product_z = mat4x4f();
-    var product_n = mat4x4f();
-    for (var k = 0u; k < step.h4; k++) {
-        let h_k = h_tile(rows, k);
-        product_r += w_tile(0u, unit, k) * h_k;
-        product_z += w_tile(1u, unit, k) * h_k;
-        product_n += w_tile(2u, unit, k) * h_k;
+    let flags_t = flags_at(now.t, row);
+    var h_t = h[slot_at(now.slot_in, row, unit)];
+    if (flags_t & ALIVE) != 0u {
+        let keep = (flags_t & step.keep) != 0u;
+        let zero = vec4f(0.0);
+        let at = z_at(row, unit);
+        let r = sigmoid(z[at + step.h4] + select(zero, product_r, keep) + b_hh[unit]);
+        let u = sigmoid(z[at + 2u * step.h4] + select(zero, product_z, keep) + b_hh[step.h4 + unit]);
+        let hn = select(zero, product_n, keep) + b_hh[2u * step.h4 + unit];
+        let n = tanh_(z[at] + r * hn);
+        h_t = (1.0 - u) * n + u * select(zero, h_t, keep);
+        z[at] = n;
+        z[at + step.h4] = r;
+        z[at + 2u * step.h4] = u;
+        z[at + 3u * step.h4] = hn;
     }
-    for (var i = 0u; i < 4u && first + i < step.batch; i++) {
-        let row = first + i;
-        var h_t = h[slot_at(step.slot_in, row, unit)];
-        if flag(step.t, row, ALIVE) {
-            let keep = flag(step.t, row, step.keep);
-            let at = z_at(row, unit);
-            let r = sigmoid(z[at + step.h4] + select(vec4f(0.0), product_r[i], keep) + b_hh[unit]);
-            let u = sigmoid(z[at + 2u * step.h4] + select(vec4f(0.0), product_z[i], keep) + b_hh[step.h4 + unit]);
-            let hn = select(vec4f(0.0), product_n[i], keep) + b_hh[2u * step.h4 + unit];
-            let n = tanh_(z[at] + r * hn);
-            h_t = (1.0 - u) * n + u * select(vec4f(0.0), h_t, keep);
-            z[at] = n;
-            z[at + step.h4] = r;
-            z[at + 2u * step.h4] = u;
-            z[at + 3u * step.h4] = hn;
+    h[slot_at(now.slot_out, row, unit)] = h_t;
+}
+
+fn gru_forward_step(first: u32, unit: u32) {
+    let low_rows = tile_rows(first);
+    let high_rows = tile_rows(first + 4u);
+    var low_r = mat4x4f();
+    var low_z = mat4x4f();
+    var low_n = mat4x4f();
+    var high_r = mat4x4f();
+    var high_z = mat4x4f();
+    var high_n = mat4x4f();
+    for (var k = 0u; k < step.h4; k++) {
+        let low_h = h_tile(low_rows, k);
+        var high_h = mat4x4f();
+        if EIGHT_ROWS {
+            high_h = h_tile(high_rows, k);
         }
-        h[slot_at(step.slot_out, row, unit)] = h_t;
+        let w_r = w_tile(0u, unit, k);
+        low_r += w_r * low_h;
+        high_r += w_r * high_h;
+        let w_z = w_tile(1u, unit, k);
+        low_z += w_z * low_h;
+        high_z += w_z * high_h;
+        let w_n = w_tile(2u, unit, k);
+        low_n += w_n * low_h;
+        high_n += w_n * high_h;
+    }
+    gru_row(first, unit, low_r[0], low_z[0], low_n[0]);
+    gru_row(first + 1u, unit, low_r[1], low_z[1], low_n[1]);
+    gru_row(first + 2u, unit, low_r[2], low_z[2], low_n[2]);
+    gru_row(first + 3u, unit, low_r[3], low_z[3], low_n[3]);
+    if EIGHT_ROWS {
+        gru_row(first + 4u, unit, high_r[0], high_z[0], high_n[0]);
+        gru_row(first + 5u, unit, high_r[1], high_z[1], high_n[1]);
+        gru_row(first + 6u, unit, high_r[2], high_z[2], high_n[2]);
+        gru_row(first + 7u, unit, high_r[3], high_z[3], high_n[3]);
+    }
+}
+
+@compute @workgroup_size(GROUP_X, GROUP_Y)
+fn gru_forward(@builtin(global_invocation_id) id: vec3u) {
+    for (var place = 0u; place < step.count; place++) {
+        begin(place);
+        if within(id) {
+            gru_forward_step(first_row(id), id.x);
+        }
+        storageBarrier();
     }
 }
 
 // dn = dh ∘ (1 − z) ∘ (1 − n²); dz = dh ∘ (h_{t-1} − n) ∘ z(1 − z); dr = dn ∘ hn ∘ r(1 − r); dh ∘ z goes on directly.
-@compute @workgroup_size(GROUP_X, GROUP_Y)
-fn gru_backward(@builtin(global_invocation_id) id: vec3u) {
-    let unit = id.x;
-    let first = id.y * 4u;
-    if unit >= step.h4 || first >= step.batch {
+fn d_gru_row(row: u32, unit: u32, product: vec4f) {
+    if row >= step.batch {
         return;
     }
-    let product = dh_tile(tile_rows(first), unit, step.h4, 3u);
-    for (var i = 0u; i < 4u && first + i < step.batch; i++) {
-        let row = first + i;
-        let carry = row * step.h4 + unit;
-        var dh = carry_h[carry] + product[i];
-        if step.epilogue != 0u {
-            let at = z_at(row, unit);
-            var dn = vec4f(0.0);
-            var dr = vec4f(0.0);
-            var du = vec4f(0.0);
-            var dhn = vec4f(0.0);
-            if flag(step.t, row, ALIVE) {
-                dh += dy_at(row, unit);
-                let keep = flag(step.t, row, step.keep);
-                let n = z[at];
-                let r = z[at + step.h4];
-                let u = z[at + 2u * step.h4];
-                let hn = z[at + 3u * step.h4];
-                let h_in = select(vec4f(0.0), h[slot_at(step.slot_in, row, unit)], keep);
-                dn = dh * (1.0 - u) * d_tanh(n);
-                dr = dn * hn * d_sigmoid(r);
-                du = dh * (h_in - n) * d_sigmoid(u);
-                dhn = dn * r;
-                dh = select(vec4f(0.0), dh * u, keep);
-            }
-            z[at] = dn;
-            z[at + step.h4] = dr;
-            z[at + 2u * step.h4] = du;
-            z[at + 3u * step.h4] = dhn;
+    var dh = dh_of(row, unit, product);
+    if now.epilogue {
+        let at = z_at(row, unit);
+        let flags_t = flags_at(now.t, row);
+        var dn = vec4f(0.0);
+        var dr = vec4f(0.0);
+        var du = vec4f(0.0);
+        var dhn = vec4f(0.0);
+        if (flags_t & ALIVE) != 0u {
+            dh += dy_at(row, unit);
+            let keep = (flags_t & step.keep) != 0u;
+            let n = z[at];
+            let r = z[at + step.h4];
+            let u = z[at + 2u * step.h4];
+            let hn = z[at + 3u * step.h4];
+            let h_in = select(vec4f(0.0), h[slot_at(now.slot_in, row, unit)], keep);
+            dn = dh * (1.0 - u) * d_tanh(n);
+            dr = dn * hn * d_sigmoid(r);
+            du = dh * (h_in - n) * d_sigmoid(u);
+            dhn = dn * r;
+            dh = select(vec4f(0.0), dh * u, keep);
         }
-        carry_h[carry] = dh;
+        z[at] = dn;
+        z[at + step.h4] = dr;
+        z[at + 2u * step.h4] = du;
+        z[at + 3u * step.h4] = dhn;
+    }
+    carry_h[row * step.h4 + unit] = dh;
+}
+
+fn gru_backward_step(first: u32, unit: u32) {
+    let product = dh_tile(first, unit, step.h4, 3u);
+    d_gru_row(first, unit, product.low[0]);
+    d_gru_row(first + 1u, unit, product.low[1]);
+    d_gru_row(first + 2u, unit, product.low[2]);
+    d_gru_row(first + 3u, unit, product.low[3]);
+    if EIGHT_ROWS {
+        d_gru_row(first + 4u, unit, product.high[0]);
+        d_gru_row(first + 5u, unit, product.high[1]);
+        d_gru_row(first + 6u, unit, product.high[2]);
+        d_gru_row(first + 7u, unit, product.high[3]);
+    }
+}
+
+@compute @workgroup_size(GROUP_X, GROUP_Y)
+fn gru_backward(@builtin(global_invocation_id) id: vec3u) {
+    for (var place = 0u; place < step.count; place++) {
+        begin(place);
+        if within(id) {
+            gru_backward_step(first_row(id), id.x);
+        }
+        storageBarrier();
     }
 }

@@ -1,9 +1,10 @@
 // A batch of products C_i (+)= op(A_i) · op(B_i) (+ bias), row major, i the workgroup's z. A product with a long k is
 // cut into such a batch along k, whose results `reduce` adds in their order.
 //
-// A thread owns 8 × 8 outputs as four 4 × 4 blocks. A block's columns are rows of C; so with A's rows as the columns of
-// one matrix and B's rows of k as the columns of another, each block is a plain matrix product, and a side that is
-// stored the other way round is transposed in registers. Leading dimensions and n count vec4; rows are padded to whole
+// A thread owns 8 × 8 outputs as 2 × 2 blocks of 4 × 4, or 16 × 16 as 4 × 4 blocks: a software driver reads memory lane
+// by lane, so that there a load costs as much as hundreds of multiplications. A block's columns are rows of C; so with A's
+// rows as the columns of one matrix and B's rows of k as the columns of another, each block is a plain matrix product, and
+// a side that is stored the other way round is transposed in registers. Leading dimensions and n count vec4; rows are padded to whole
 // vec4 with zeros, so that only the rows of C and a transposed A's k can end within a block.
 
 struct Matmul {
@@ -27,6 +28,7 @@ struct Matmul {
 
 override TRANSPOSE_A: bool = false; // A is stored [k, m] rather than [m, k]
 override TRANSPOSE_B: bool = false; // B is stored [n, k] rather than [k, n]
+override WIDE: bool = false;        // 16 × 16 outputs a thread rather than 8 × 8
 override GROUP_X: u32 = 8u;
 override GROUP_Y: u32 = 8u;
 
@@ -67,16 +69,37 @@ fn store(first: u32, m4: u32, n4: u32, block: mat4x4f) {
     if n4 >= args.n4 {
         return;
     }
-    for (var i = 0u; i < 4u && 4u * m4 + i < args.m; i++) {
-        let at = first + (4u * m4 + i) * args.ldc + n4;
-        c[at] = select(vec4f(0.0), c[at], args.accumulate != 0u) + block[i];
+    store_row(first, 4u * m4, n4, block[0]);
+    store_row(first, 4u * m4 + 1u, n4, block[1]);
+    store_row(first, 4u * m4 + 2u, n4, block[2]);
+    store_row(first, 4u * m4 + 3u, n4, block[3]);
+}
+
+fn store_row(first: u32, row: u32, n4: u32, values: vec4f) {
+    if row >= args.m {
+        return;
     }
+    let at = first + row * args.ldc + n4;
+    if args.accumulate != 0u {
+        c[at] += values;
+    } else {
+        c[at] = values;
+    }
+}
+
+fn bias_block(n4: u32) -> mat4x4f {
+    if args.bias == 0u {
+        return mat4x4f();
+    }
+    let row = bias[args.bias_first + min(n4, args.n4 - 1u)];
+    return mat4x4f(row, row, row, row);
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn matmul(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let n4 = 2u * id.x;
-    let m4 = 2u * id.y;
+    let blocks = select(2u, 4u, WIDE);
+    let n4 = blocks * id.x;
+    let m4 = blocks * id.y;
     if n4 >= args.n4 || 4u * m4 >= args.m {
         return;
     }
@@ -84,28 +107,70 @@ fn matmul(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
     let a_first = args.a_first + id.z * args.a_stride;
     let b_first = args.b_first + id.z * args.b_stride;
     let c_first = args.c_first + id.z * args.c_stride;
-    var c00 = mat4x4f();
-    var c01 = mat4x4f();
-    if args.bias != 0u {
-        let left = bias[args.bias_first + n4];
-        let right = bias[args.bias_first + min(n4 + 1u, args.n4 - 1u)];
-        c00 = mat4x4f(left, left, left, left);
-        c01 = mat4x4f(right, right, right, right);
-    }
+    var c00 = bias_block(n4);
+    var c01 = bias_block(n4 + 1u);
     var c10 = c00;
     var c11 = c01;
+    var c02 = mat4x4f();
+    var c03 = mat4x4f();
+    if WIDE {
+        c02 = bias_block(n4 + 2u);
+        c03 = bias_block(n4 + 3u);
+    }
+    var c12 = c02;
+    var c13 = c03;
+    var c20 = c00;
+    var c21 = c01;
+    var c22 = c02;
+    var c23 = c03;
+    var c30 = c00;
+    var c31 = c01;
+    var c32 = c02;
+    var c33 = c03;
     for (var k4 = 0u; 4u * k4 < k; k4++) {
-        let a0 = a_block(a_first, m4, k4, k);
-        let a1 = a_block(a_first, m4 + 1u, k4, k);
         let b0 = b_block(b_first, n4, k4, k);
         let b1 = b_block(b_first, n4 + 1u, k4, k);
+        let a0 = a_block(a_first, m4, k4, k);
         c00 += b0 * a0;
         c01 += b1 * a0;
+        let a1 = a_block(a_first, m4 + 1u, k4, k);
         c10 += b0 * a1;
         c11 += b1 * a1;
+        if WIDE {
+            let b2 = b_block(b_first, n4 + 2u, k4, k);
+            let b3 = b_block(b_first, n4 + 3u, k4, k);
+            c02 += b2 * a0;
+            c03 += b3 * a0;
+            c12 += b2 * a1;
+            c13 += b3 * a1;
+            let a2 = a_block(a_first, m4 + 2u, k4, k);
+            c20 += b0 * a2;
+            c21 += b1 * a2;
+            c22 += b2 * a2;
+            c23 += b3 * a2;
+            let a3 = a_block(a_first, m4 + 3u, k4, k);
+            c30 += b0 * a3;
+            c31 += b1 * a3;
+            c32 += b2 * a3;
+            c33 += b3 * a3;
+        }
     }
     store(c_first, m4, n4, c00);
     store(c_first, m4, n4 + 1u, c01);
     store(c_first, m4 + 1u, n4, c10);
     store(c_first, m4 + 1u, n4 + 1u, c11);
+    if WIDE {
+        store(c_first, m4, n4 + 2u, c02);
+        store(c_first, m4, n4 + 3u, c03);
+        store(c_first, m4 + 1u, n4 + 2u, c12);
+        store(c_first, m4 + 1u, n4 + 3u, c13);
+        store(c_first, m4 + 2u, n4, c20);
+        store(c_first, m4 + 2u, n4 + 1u, c21);
+        store(c_first, m4 + 2u, n4 + 2u, c22);
+        store(c_first, m4 + 2u, n4 + 3u, c23);
+        store(c_first, m4 + 3u, n4, c30);
+        store(c_first, m4 + 3u, n4 + 1u, c31);
+        store(c_first, m4 + 3u, n4 + 2u, c32);
+        store(c_first, m4 + 3u, n4 + 3u, c33);
+    }
 }

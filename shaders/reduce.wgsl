@@ -1,10 +1,10 @@
 // out (+)= the sum of a batch of matrices, in the batch's order: the second half of a product that was cut along k.
 
 struct Reduce {
-    count: u32,   // vec4 to write
+    rows: u32,
+    n4: u32,      // vec4 a row of a part
     parts: u32,
     stride: u32,  // vec4 from one part to the next
-    n4: u32,      // vec4 a row of a part
     ldc: u32,     // vec4 a row of out
     c_first: u32,
 }
@@ -13,15 +13,16 @@ struct Reduce {
 @group(0) @binding(1) var<storage, read> parts: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(SIDE, SIDE)
 fn reduce(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear(id, groups);
-    if i >= args.count {
+    if id.x >= args.n4 {
         return;
     }
-    var sum = vec4f(0.0);
-    for (var part = 0u; part < args.parts; part++) {
-        sum += parts[part * args.stride + i];
+    for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
+        var sum = vec4f(0.0);
+        for (var part = 0u; part < args.parts; part++) {
+            sum += parts[part * args.stride + row * args.n4 + id.x];
+        }
+        out[args.c_first + row * args.ldc + id.x] += sum;
     }
-    out[args.c_first + i / args.n4 * args.ldc + i % args.n4] += sum;
 }

@@ -1,52 +1,95 @@
 // The vanilla RNN, one time step: h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh). z holds the input's part on entry.
 
-@compute @workgroup_size(GROUP_X, GROUP_Y)
-fn rnn_forward(@builtin(global_invocation_id) id: vec3u) {
-    let unit = id.x;
-    let first = id.y * 4u;
-    if unit >= step.h4 || first >= step.batch {
+fn rnn_row(row: u32, unit: u32, product: vec4f) {
+    if row >= step.batch {
         return;
     }
-    let rows = tile_rows(first);
-    var product = mat4x4f();
-    for (var k = 0u; k < step.h4; k++) {
-        product += w_tile(0u, unit, k) * h_tile(rows, k);
+    let flags_t = flags_at(now.t, row);
+    var h_t: vec4f;
+    if (flags_t & ALIVE) != 0u {
+        let recurrent = select(vec4f(0.0), product, (flags_t & step.keep) != 0u);
+        // sigmoid(0) is not 0: the units beyond H are held at 0 by hand.
+        let real = 4u * unit + vec4u(0u, 1u, 2u, 3u) < vec4u(step.hidden);
+        h_t = select(vec4f(0.0), activate(z[z_at(row, unit)] + recurrent + b_hh[unit]), real);
+    } else {
+        h_t = h[slot_at(now.slot_in, row, unit)];
     }
-    let bias = b_hh[unit];
-    // sigmoid(0) is not 0: the units beyond H are held at 0 by hand.
-    let real = 4u * unit + vec4u(0u, 1u, 2u, 3u) < vec4u(step.hidden);
-    for (var i = 0u; i < 4u && first + i < step.batch; i++) {
-        let row = first + i;
-        var h_t = h[slot_at(step.slot_in, row, unit)];
-        if flag(step.t, row, ALIVE) {
-            let recurrent = select(vec4f(0.0), product[i], flag(step.t, row, step.keep));
-            h_t = select(vec4f(0.0), activate(z[z_at(row, unit)] + recurrent + bias), real);
+    h[slot_at(now.slot_out, row, unit)] = h_t;
+}
+
+fn rnn_forward_step(first: u32, unit: u32) {
+    let low_rows = tile_rows(first);
+    let high_rows = tile_rows(first + 4u);
+    var low = mat4x4f();
+    var high = mat4x4f();
+    for (var k = 0u; k < step.h4; k++) {
+        let w = w_tile(0u, unit, k);
+        low += w * h_tile(low_rows, k);
+        if EIGHT_ROWS {
+            high += w * h_tile(high_rows, k);
         }
-        h[slot_at(step.slot_out, row, unit)] = h_t;
+    }
+    rnn_row(first, unit, low[0]);
+    rnn_row(first + 1u, unit, low[1]);
+    rnn_row(first + 2u, unit, low[2]);
+    rnn_row(first + 3u, unit, low[3]);
+    if EIGHT_ROWS {
+        rnn_row(first + 4u, unit, high[0]);
+        rnn_row(first + 5u, unit, high[1]);
+        rnn_row(first + 6u, unit, high[2]);
+        rnn_row(first + 7u, unit, high[3]);
+    }
+}
+
+@compute @workgroup_size(GROUP_X, GROUP_Y)
+fn rnn_forward(@builtin(global_invocation_id) id: vec3u) {
+    for (var place = 0u; place < step.count; place++) {
+        begin(place);
+        if within(id) {
+            rnn_forward_step(first_row(id), id.x);
+        }
+        storageBarrier();
     }
 }
 
 // dz_t = (dy_t + dz_{t+1} W_hh) ∘ f'(h_t), written over z.
-@compute @workgroup_size(GROUP_X, GROUP_Y)
-fn rnn_backward(@builtin(global_invocation_id) id: vec3u) {
-    let unit = id.x;
-    let first = id.y * 4u;
-    if unit >= step.h4 || first >= step.batch {
+fn d_rnn_row(row: u32, unit: u32, product: vec4f) {
+    if row >= step.batch {
         return;
     }
-    let product = dh_tile(tile_rows(first), unit, 0u, 1u);
-    for (var i = 0u; i < 4u && first + i < step.batch; i++) {
-        let row = first + i;
-        let at = row * step.h4 + unit;
-        var dh = carry_h[at] + product[i];
-        if step.epilogue != 0u {
-            var dz = vec4f(0.0);
-            if flag(step.t, row, ALIVE) {
-                dz = (dh + dy_at(row, unit)) * d_activate(h[slot_at(step.slot_out, row, unit)]);
-                dh = vec4f(0.0);
-            }
-            z[z_at(row, unit)] = dz;
+    var dh = dh_of(row, unit, product);
+    if now.epilogue {
+        var dz = vec4f(0.0);
+        if (flags_at(now.t, row) & ALIVE) != 0u {
+            dz = (dh + dy_at(row, unit)) * d_activate(h[slot_at(now.slot_out, row, unit)]);
+            dh = vec4f(0.0);
         }
-        carry_h[at] = dh;
+        z[z_at(row, unit)] = dz;
+    }
+    carry_h[row * step.h4 + unit] = dh;
+}
+
+fn rnn_backward_step(first: u32, unit: u32) {
+    let product = dh_tile(first, unit, 0u, 1u);
+    d_rnn_row(first, unit, product.low[0]);
+    d_rnn_row(first + 1u, unit, product.low[1]);
+    d_rnn_row(first + 2u, unit, product.low[2]);
+    d_rnn_row(first + 3u, unit, product.low[3]);
+    if EIGHT_ROWS {
+        d_rnn_row(first + 4u, unit, product.high[0]);
+        d_rnn_row(first + 5u, unit, product.high[1]);
+        d_rnn_row(first + 6u, unit, product.high[2]);
+        d_rnn_row(first + 7u, unit, product.high[3]);
+    }
+}
+
+@compute @workgroup_size(GROUP_X, GROUP_Y)
+fn rnn_backward(@builtin(global_invocation_id) id: vec3u) {
+    for (var place = 0u; place < step.count; place++) {
+        begin(place);
+        if within(id) {
+            rnn_backward_step(first_row(id), id.x);
+        }
+        storageBarrier();
     }
 }

@@ -1,12 +1,18 @@
 // What the steps of all cells share: the bindings, the rows' flags, and the two recurrent products.
 //
-// A thread owns 4 batch rows × 4 hidden units and all their gates. Hidden sizes are rounded up to whole vec4, `h4`;
+// A thread owns 4 or 8 batch rows × 4 hidden units and all their gates. Hidden sizes are rounded up to whole vec4, `h4`;
 // the units beyond H have weights, biases and states of zero.
 
+//
+// A dispatch runs `count` steps. One workgroup must then hold all hidden units of its rows, so that a barrier within the
+// workgroup parts the steps: rows do not know of each other. With a count of 1 the units are spread over workgroups, and
+// the next dispatch is the barrier.
+
 struct Step {
-    t: u32,         // this step's index in the chunk
-    from_t: u32,    // backward: the step whose dz flows into this one
-    slot_in: u32,   // the history slot of the state that enters the step
+    t: u32,         // the first step's index in the chunk
+    onward: u32,    // added from step to step: 1, or −1 as u32
+    count: u32,     // steps of this dispatch
+    slot_in: u32,   // the history slot of the state that enters the first step
     slot_out: u32,  // and of the one that leaves it
     batch: u32,     // B
     hidden: u32,    // H
@@ -15,12 +21,14 @@ struct Step {
     y4: u32,        // vec4 a row of dy
     y_column: u32,  // the direction's first vec4 in it
     keep: u32,      // the flag of this direction: the entering state is kept
-    product: u32,   // backward: 0 where no later step of the chunk flows into this one
-    epilogue: u32,  // backward: 0 for the last product alone, which leaves the gradient of the entering state in carry
+    product: u32,   // backward: 0 where no later step of the chunk flows into the first one
+    epilogue: u32,  // backward: 0 where the last one is the product alone, which leaves the gradient of the entering
+                    // state in carry
 }
 
 const ALIVE = 1u; // t lies below the row's length
 
+override EIGHT_ROWS: bool = false; // 8 batch rows a thread rather than 4: see matmul.wgsl
 override GROUP_X: u32 = 8u;
 override GROUP_Y: u32 = 2u;
 
@@ -35,8 +43,40 @@ override GROUP_Y: u32 = 2u;
 @group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>;     // [B, h4]
 @group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>;     // [B, h4]
 
-fn flag(t: u32, row: u32, bit: u32) -> bool {
-    return (flags[t * step.batch + row] & bit) != 0u;
+// The step under way.
+struct Now {
+    t: u32,
+    from_t: u32,     // backward: the step whose dz flows into this one
+    slot_in: u32,
+    slot_out: u32,
+    product: bool,
+    epilogue: bool,
+}
+
+var<private> now: Now;
+
+// Makes the step at a place of the dispatch the one under way.
+fn begin(place: u32) {
+    let passed = place * step.onward;
+    now.t = step.t + passed;
+    now.from_t = now.t - step.onward;
+    now.slot_in = step.slot_in + passed;
+    now.slot_out = step.slot_out + passed;
+    now.product = place > 0u || step.product != 0u;
+    now.epilogue = place + 1u < step.count || step.epilogue != 0u;
+}
+
+fn flags_at(t: u32, row: u32) -> u32 {
+    return flags[t * step.batch + row];
+}
+
+// Whether this thread lies within the batch and the hidden units.
+fn within(id: vec3u) -> bool {
+    return id.x < step.h4 && first_row(id) < step.batch;
+}
+
+fn first_row(id: vec3u) -> u32 {
+    return id.y * select(4u, 8u, EIGHT_ROWS);
 }
 
 // The last tile may reach beyond B: its surplus rows repeat the last one and are not stored.
@@ -46,7 +86,7 @@ fn tile_rows(first: u32) -> vec4u {
 
 // Rows of h_{t-1} at one vec4 of k, as the columns of a matrix.
 fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
-    let at = (step.slot_in * step.batch + rows) * step.h4 + k;
+    let at = (now.slot_in * step.batch + rows) * step.h4 + k;
     return mat4x4f(h[at.x], h[at.y], h[at.z], h[at.w]);
 }
 
@@ -56,27 +96,48 @@ fn w_tile(gate: u32, unit: u32, k: u32) -> mat4x4f {
     return transpose(mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]));
 }
 
-// dz_{t+1} · W_hh for 4 rows × 4 units, summed over `gates` gates that begin at vec4 `column` of a row of z.
-// A row whose state was reset on entering step t + 1 gets nothing.
-fn dh_tile(rows: vec4u, unit: u32, column: u32, gates: u32) -> mat4x4f {
-    var sum = mat4x4f();
-    if step.product == 0u {
-        return sum;
+// The rows of dz_{t+1} at one vec4 of k, which counts from a row's vec4 `column`.
+fn dz_tile(rows: vec4u, column: u32, k: u32) -> mat4x4f {
+    let at = (now.from_t * step.batch + rows) * step.z4 + column + k;
+    return mat4x4f(z[at.x], z[at.y], z[at.z], z[at.w]);
+}
+
+// dz_{t+1} · W_hh for a thread's rows and units, summed over `gates` gates that begin at vec4 `column` of a row of z.
+struct DhTile {
+    low: mat4x4f,
+    high: mat4x4f,
+}
+
+fn dh_tile(first: u32, unit: u32, column: u32, gates: u32) -> DhTile {
+    var low = mat4x4f();
+    var high = mat4x4f();
+    if !now.product {
+        return DhTile(low, high);
     }
-    let at = (step.from_t * step.batch + rows) * step.z4 + column;
+    let low_rows = tile_rows(first);
+    let high_rows = tile_rows(first + 4u);
     for (var k = 0u; k < gates * step.h4; k++) {
-        let dz = mat4x4f(z[at.x + k], z[at.y + k], z[at.z + k], z[at.w + k]);
-        let w = 4u * k * step.h4 + unit;
-        sum += mat4x4f(w_hh[w], w_hh[w + step.h4], w_hh[w + 2u * step.h4], w_hh[w + 3u * step.h4]) * dz;
+        let at = 4u * k * step.h4 + unit;
+        let w = mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]);
+        low += w * dz_tile(low_rows, column, k);
+        if EIGHT_ROWS {
+            high += w * dz_tile(high_rows, column, k);
+        }
     }
-    for (var i = 0u; i < 4u; i++) {
-        sum[i] = select(vec4f(0.0), sum[i], flag(step.from_t, rows[i], step.keep));
+    return DhTile(low, high);
+}
+
+// What flows into h_t of a row: its carry, and the product unless the state was reset on entering step t + 1.
+fn dh_of(row: u32, unit: u32, product: vec4f) -> vec4f {
+    var dh = carry_h[row * step.h4 + unit];
+    if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
+        dh += product;
     }
-    return sum;
+    return dh;
 }
 
 fn z_at(row: u32, unit: u32) -> u32 {
-    return (step.t * step.batch + row) * step.z4 + unit;
+    return (now.t * step.batch + row) * step.z4 + unit;
 }
 
 fn slot_at(slot: u32, row: u32, unit: u32) -> u32 {
@@ -85,5 +146,5 @@ fn slot_at(slot: u32, row: u32, unit: u32) -> u32 {
 
 // The gradient of h_t from the layer above; whatever stands at padding is not read.
 fn dy_at(row: u32, unit: u32) -> vec4f {
-    return dy[(step.t * step.batch + row) * step.y4 + step.y_column + unit];
+    return dy[(now.t * step.batch + row) * step.y4 + step.y_column + unit];
 }

@@ -18,33 +18,33 @@ struct Tokens {
 @group(0) @binding(8) var<storage, read_write> dw_ih: array<f32>;     // [4·n4, ldw]
 
 // z_t = the token's column of W_ih + b_ih.
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(SIDE, SIDE)
 fn gather(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear(id, groups);
-    if i >= args.rows * args.n4 {
+    let n = id.x;
+    if n >= args.n4 {
         return;
     }
-    let row = i / args.n4;
-    let n = i % args.n4;
-    let at = 4u * n * args.ldw + tokens[row];
-    let column = vec4f(w_ih[at], w_ih[at + args.ldw], w_ih[at + 2u * args.ldw], w_ih[at + 3u * args.ldw]);
-    z[row * args.ldz + n] = column + b_ih[n];
+    for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
+        let at = 4u * n * args.ldw + tokens[row];
+        let column = vec4f(w_ih[at], w_ih[at + args.ldw], w_ih[at + 2u * args.ldw], w_ih[at + 3u * args.ldw]);
+        z[row * args.ldz + n] = column + b_ih[n];
+    }
 }
 
 // A column of dW_ih += the dz of all steps that read this token, in the order of the rows.
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(SIDE, SIDE)
 fn scatter(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = linear(id, groups);
-    if i >= args.rows * args.n4 {
+    let n = id.x;
+    if n >= args.n4 {
         return;
     }
-    let token = i / args.n4;
-    let n = i % args.n4;
-    var sum = vec4f(0.0);
-    for (var p = starts[token]; p < starts[token + 1u]; p++) {
-        sum += dz[order[p] * args.ldz + n];
-    }
-    for (var j = 0u; j < 4u; j++) {
-        dw_ih[(4u * n + j) * args.ldw + token] += sum[j];
+    for (var token = id.y; token < args.rows; token += groups.y * SIDE) {
+        var sum = vec4f(0.0);
+        for (var p = starts[token]; p < starts[token + 1u]; p++) {
+            sum += dz[order[p] * args.ldz + n];
+        }
+        for (var j = 0u; j < 4u; j++) {
+            dw_ih[(4u * n + j) * args.ldw + token] += sum[j];
+        }
     }
 }

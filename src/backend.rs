@@ -10,6 +10,18 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
+/// How the GPU path dispatches the recurrent steps. The results are the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecurrentKernel {
+    /// By sizes and device: a whole chunk where W_hh is small.
+    #[default]
+    Auto,
+    /// A dispatch a time step.
+    Step,
+    /// A dispatch a chunk: a workgroup takes its rows through all its steps. H is at most 1024.
+    Sequence,
+}
+
 /// What an engine is made for beside its model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineOptions {
@@ -17,6 +29,8 @@ pub struct EngineOptions {
     pub rule: Option<Rule>,
     /// The time steps of a chunk; `None`: as many as the limits allow. The results do not depend on it beyond rounding.
     pub chunk: Option<usize>,
+    /// How the GPU path dispatches the recurrent steps.
+    pub kernel: RecurrentKernel,
     /// Whether [`Engine::accumulate`] also computes dx, dh_0 and dc_0.
     pub input_gradient: bool,
     /// A budget in bytes for everything that the engine allocates on the device.

@@ -79,7 +79,7 @@ mod optim;
 mod real;
 pub mod train;
 
-pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
+pub use backend::{Backend, Carry, Engine, EngineOptions, RecurrentKernel, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
 pub use error::{Error, Result};

@@ -4,8 +4,8 @@ mod common;
 
 use bptt::ndarray::ArrayD;
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Loss, Optimizer, Reduction, Rule, Sequence,
-    Trainer, TrainerOptions,
+    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Loss, Optimizer, RecurrentKernel, Reduction,
+    Rule, Sequence, Trainer, TrainerOptions,
 };
 use common::gpu::{gpu, open};
 use common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, fill, raw, table, trained, wide};
@@ -326,4 +326,31 @@ fn every_cell_equals_the_cpu_in_f64_at_every_size_of_every_axis() {
             }
         }
     }
+}
+
+#[test]
+fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
+    let Some(gpu) = gpu() else { return };
+    for (i, case) in table().into_iter().enumerate() {
+        let run = |kernel| {
+            let chunk = [None, Some(3)][i % 2];
+            let options = EngineOptions { kernel, chunk, input_gradient: true, ..EngineOptions::default() };
+            let mut engine = gpu.engine(&case.model(), &options).unwrap();
+            engine.set_parameters(&case.parameters(&case.model())).unwrap();
+            block_on(engine.accumulate(&case.batch(), None)).unwrap();
+            let gradients = block_on(engine.gradients()).unwrap();
+            let initial = block_on(engine.input_gradient()).unwrap().initial;
+            let mut named = common::by_name(engine.layout(), &gradients, "d ");
+            named.push(("dh_0".into(), wide(&initial.h)));
+            named.extend(initial.c.iter().map(|c| ("dc_0".into(), wide(c))));
+            named.push(("logits".into(), wide(&block_on(engine.logits(&case.batch().sequence)).unwrap())));
+            named
+        };
+        assert_same_bits(&case, &run(RecurrentKernel::Step), &run(RecurrentKernel::Sequence));
+    }
+    let model = Case::new(Cell::Gru).sizes([1, 1, 1, 1025, 1]).headless();
+    let options = EngineOptions { kernel: RecurrentKernel::Sequence, ..EngineOptions::default() };
+    let mut engine = gpu.engine(&model, &options).unwrap();
+    let error = block_on(engine.forward(&Sequence::dense(fill((1, 1, 1), 1)))).unwrap_err();
+    assert_eq!(error.to_string(), "a dispatch a sequence holds at most 1024 hidden units");
 }

@@ -1,4 +1,4 @@
-//! The reverse time loop: layers downwards, chunks against their direction, a dispatch a step, and then the weight
+//! The reverse time loop: layers downwards, chunks against their direction, a dispatch a step or a chunk, and then the weight
 //! gradients of the layer as one product each over all steps of a chunk. That sum over T·B is the chain rule's sum over
 //! time; `+=` adds chunks and micro-batches.
 
@@ -34,27 +34,34 @@ impl Unroll<'_, '_> {
     fn backward_chunks(&mut self, layer: usize, place: usize) {
         let directions = self.net.model.recurrent.directions();
         let longest = (0..directions).map(|direction| self.chunk(direction, place).steps.len()).max().unwrap_or(0);
-        // One dispatch more than there are steps: the last product alone gives the gradient of the entering state.
-        for s in 0..=longest {
+        // One step more than there are: the last product alone gives the gradient of the entering state.
+        let most = self.b.plan.step.count;
+        for s in (0..=longest).step_by(most) {
             for direction in 0..directions {
                 let chunk = self.chunk(direction, place);
                 let n = chunk.steps.len();
                 if s > n {
                     continue;
                 }
-                let at = |s: usize| if direction == 0 { n - 1 - s } else { s };
+                let count = most.min(n + 1 - s);
+                // Step n lies beyond the chunk: it has no slots, and only the step before it flows into it.
+                let at = |s: usize| if direction == 0 { (n as u32).wrapping_sub(1 + s as u32) } else { s as u32 };
+                let (slot_in, slot_out) = Self::slots(direction, 0);
                 let step = Step {
-                    from_t: if s > 0 { at(s - 1) as u32 } else { 0 },
+                    t: at(s),
+                    onward: if direction == 0 { u32::MAX } else { 1 },
+                    slot_in: at(s).wrapping_add(slot_in as u32),
+                    slot_out: at(s).wrapping_add(slot_out as u32),
                     product: u32::from(s > 0),
-                    epilogue: u32::from(s < n),
-                    ..self.step(direction, if s < n { at(s) } else { 0 })
+                    epilogue: u32::from(s + count <= n),
+                    ..self.step(direction, 0, count)
                 };
-                self.backward_step(layer, layer * directions + direction, chunk, step);
+                self.backward_steps(layer, layer * directions + direction, chunk, step);
             }
         }
     }
 
-    fn backward_step(&mut self, layer: usize, stack: usize, chunk: &Chunk, step: Step) {
+    fn backward_steps(&mut self, layer: usize, stack: usize, chunk: &Chunk, step: Step) {
         let flags = self.b.span(chunk.flags);
         let weight = self.net.parameter(Role::WeightHh { stack }).binding;
         let (z, dy) = (self.b.tensor(chunk.z[stack]), self.b.tensor(chunk.y[layer]));
@@ -64,9 +71,8 @@ impl Unroll<'_, '_> {
         let carry_c = self.b.plan.carry_c.get(stack).map(|carry| self.b.tensor(*carry));
         let bindings: Vec<&Binding> =
             [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).collect();
-        let grid = self.b.limits.step_grid(self.rows(), self.net.sizes.h4);
-        let (constants, work) = (self.step_constants(), u64::from(step.product) * self.step_work());
-        self.b.dispatch(self.net.steps().1, &constants, &bindings, &step, grid, work);
+        let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
+        self.b.dispatch(self.net.steps().1, &constants, &bindings, &step, self.b.plan.step.grid, work);
     }
 
     /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
@@ -83,7 +89,7 @@ impl Unroll<'_, '_> {
             ..Copy::default()
         };
         let bindings = [&self.b.span(chunk.flags), &self.b.tensor(chunk.h[stack])];
-        let grid = self.b.limits.elements(rows * width);
+        let grid = self.b.limits.rows_and_columns(rows, width);
         self.b.dispatch(MASK, &[], &bindings, &uniform, grid, (rows * width) as u64);
     }
 
@@ -105,7 +111,7 @@ impl Unroll<'_, '_> {
                 let uniform =
                     Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
                 let bindings = [&self.b.span(starts), &self.b.span(order), &dz_input.binding, &dw_ih.binding];
-                let grid = self.b.limits.elements(tokens * n4);
+                let grid = self.b.limits.rows_and_columns(tokens, n4);
                 self.b.dispatch(SCATTER, &[], &bindings, &uniform, grid, (4 * k * n4) as u64);
             }
             (None, None) => unreachable!("a chunk has x or tokens"),

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::device::Gpu;
-use super::kernel::{Constants, Kernel, Stem};
+use super::kernel::{COLUMN_SUM, Constants, Kernel, MATMUL, REDUCE, Stem, matmul_constants};
 use super::program::{Command, Place};
-use super::uniforms::{Matmul, Uniform};
+use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
 use crate::model::plan::{ALIGNMENT, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
 
@@ -196,7 +196,7 @@ impl<'a> Builder<'a> {
         }
         let scratch = self.matrix(self.plan.scratch, 0, n4);
         self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
-        self.reduce(m * n4, plan.parts, n4, c);
+        self.reduce(m, n4, plan.parts, c);
     }
 
     #[allow(clippy::too_many_arguments, reason = "the one place where all of a product's numbers meet")]
@@ -231,41 +231,35 @@ impl<'a> Builder<'a> {
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
         };
-        let (x, y) = self.limits.matmul_group();
-        let constants = [
-            ("TRANSPOSE_A", f64::from(u8::from(sides.0))),
-            ("TRANSPOSE_B", f64::from(u8::from(sides.1))),
-            ("GROUP_X", x as f64),
-            ("GROUP_Y", y as f64),
-        ];
+        let constants = matmul_constants(&self.limits, sides);
         // Something must be bound for the bias; b is read in any case.
         let bias = bias.unwrap_or(&b.binding);
         let work = 8 * (m * n4 * (plan.part * (plan.parts - 1) + plan.last)) as u64;
         let bindings = [&a.binding, &b.binding, bias, &c.binding];
-        self.dispatch(super::kernel::MATMUL, &constants, &bindings, &uniform, plan.grid, work);
+        self.dispatch(MATMUL, &constants, &bindings, &uniform, plan.grid, work);
     }
 
-    /// out += the sum of `parts` results of `count` vec4 in scratch.
-    pub(super) fn reduce(&mut self, count: usize, parts: usize, n4: usize, out: &Matrix) {
-        let uniform = super::uniforms::Reduce {
-            count: count as u32,
-            parts: parts as u32,
-            stride: count as u32,
+    /// out += the sum of `parts` results of `rows` × `n4` vec4 in scratch.
+    fn reduce(&mut self, rows: usize, n4: usize, parts: usize, out: &Matrix) {
+        let uniform = Reduce {
+            rows: rows as u32,
             n4: n4 as u32,
+            parts: parts as u32,
+            stride: (rows * n4) as u32,
             ldc: out.ld as u32,
             c_first: out.first as u32,
         };
         let scratch = self.tensor(self.plan.scratch);
-        let work = 4 * (count * parts) as u64;
-        let grid = self.limits.elements(count);
-        self.dispatch(super::kernel::REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, work);
+        let work = 4 * (rows * n4 * parts) as u64;
+        let grid = self.limits.rows_and_columns(rows, n4);
+        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, work);
     }
 
     /// out += the sums over `rows` rows of `n4` vec4 columns from `values.first`: a bias gradient.
     pub(super) fn column_sum(&mut self, values: &Matrix, rows: usize, n4: usize, out: &Binding) {
         let (grid, part, scratch) = self.limits.column_sum(rows, n4);
         let parts = grid[1] as usize;
-        let uniform = super::uniforms::ColumnSum {
+        let uniform = ColumnSum {
             rows: rows as u32,
             part_rows: part as u32,
             n4: n4 as u32,
@@ -277,9 +271,9 @@ impl<'a> Builder<'a> {
         };
         let to = if scratch == 0 { out.clone() } else { self.tensor(self.plan.scratch) };
         let work = 4 * (rows * n4) as u64;
-        self.dispatch(super::kernel::COLUMN_SUM, &[], &[&values.binding, &to], &uniform, grid, work);
+        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &uniform, grid, work);
         if scratch > 0 {
-            self.reduce(n4, parts, n4, &Matrix { binding: out.clone(), first: 0, ld: n4 });
+            self.reduce(1, n4, parts, &Matrix { binding: out.clone(), first: 0, ld: n4 });
         }
     }
 

@@ -292,7 +292,7 @@ impl GpuEngine {
                     bit: ALIVE,
                 };
                 let (from, to) = if way == Way::In { (&theirs, &ours) } else { (&ours, &theirs) };
-                let grid = builder.limits.elements(rows * width);
+                let grid = builder.limits.rows_and_columns(rows, width);
                 builder.dispatch(super::kernel::COPY, &[], &[&flags, from, to], &uniform, grid, (rows * width) as u64);
             }
         }

@@ -102,8 +102,9 @@ impl Backend for Gpu {
 }
 
 impl Pass {
-    fn new(gpu: &Gpu, network: &Network, shape: Shape, chunk: Option<usize>) -> Result<Self> {
-        let plan = SequencePlan::new(&network.model, &network.plan, &gpu.limits(), shape, chunk)?;
+    fn new(gpu: &Gpu, network: &Network, shape: Shape, options: &EngineOptions) -> Result<Self> {
+        let (chunk, kernel) = (options.chunk, options.kernel);
+        let plan = SequencePlan::new(&network.model, &network.plan, &gpu.limits(), shape, chunk, kernel)?;
         let mut builder = Builder::new(gpu, &plan)?;
         let mut unroll = Unroll { b: &mut builder, net: network };
         let recurrent = &network.model.recurrent;
@@ -168,7 +169,7 @@ impl GpuEngine {
                 if self.passes.len() == PASSES {
                     self.passes.remove(0);
                 }
-                let pass = Pass::new(&self.gpu, &self.network, shape, self.options.chunk)?;
+                let pass = Pass::new(&self.gpu, &self.network, shape, &self.options)?;
                 self.check_budget(pass.bytes())?;
                 self.passes.push(pass);
                 self.passes.len() - 1

@@ -1,4 +1,5 @@
-//! The forward unroll: layer by layer, chunk by chunk upwards (the reverse direction downwards), a dispatch a step.
+//! The forward unroll: layer by layer, chunk by chunk upwards (the reverse direction downwards), a dispatch a step or, where W_hh is
+//! small, a chunk.
 
 use super::builder::{Binding, Builder, Matrix, Product};
 use super::kernel::{COPY, GATHER};
@@ -6,7 +7,7 @@ use super::network::Network;
 use super::program::Place;
 use super::uniforms::{Copy, Step, Tokens};
 use crate::model::Role;
-use crate::model::plan::{Chunk, TensorId};
+use crate::model::plan::{Chunk, StepPlan, TensorId};
 
 /// The flag of a step of a row: it lies below the row's length.
 pub(super) const ALIVE: u32 = 1;
@@ -69,18 +70,21 @@ impl<'b, 'a> Unroll<'b, 'a> {
         }
     }
 
-    pub(super) fn step_constants(&self) -> [(&'static str, f64); 3] {
-        let (x, y) = self.b.limits.step_group();
-        [("ACTIVATION", self.net.activation()), ("GROUP_X", x as f64), ("GROUP_Y", y as f64)]
+    pub(super) fn step_constants(&self) -> [(&'static str, f64); 4] {
+        let StepPlan { tile, group: (x, y), .. } = self.b.plan.step;
+        let eight_rows = f64::from(u8::from(tile == 8));
+        let activation = self.net.activation();
+        [("ACTIVATION", activation), ("EIGHT_ROWS", eight_rows), ("GROUP_X", x as f64), ("GROUP_Y", y as f64)]
     }
 
-    /// The uniform of a step; backward fills in the rest.
-    pub(super) fn step(&self, direction: usize, t: usize) -> Step {
+    /// The uniform of `count` forward steps from step `t` on; backward changes what differs.
+    pub(super) fn step(&self, direction: usize, t: usize, count: usize) -> Step {
         let sizes = self.net.sizes;
         let (slot_in, slot_out) = Self::slots(direction, t);
         Step {
             t: t as u32,
-            from_t: 0,
+            onward: if direction == 0 { 1 } else { u32::MAX },
+            count: count as u32,
             slot_in: slot_in as u32,
             slot_out: slot_out as u32,
             batch: self.rows() as u32,
@@ -127,13 +131,15 @@ impl<'b, 'a> Unroll<'b, 'a> {
                 self.carry_on(stack, direction, place);
             }
         }
-        for s in 0..longest {
+        let most = self.b.plan.step.count;
+        for s in (0..longest).step_by(most) {
             for direction in 0..directions {
                 let chunk = self.chunk(direction, place);
                 let n = chunk.steps.len();
                 if s < n {
                     let t = if direction == 0 { s } else { n - 1 - s };
-                    self.forward_step(layer * directions + direction, direction, chunk, t);
+                    let step = self.step(direction, t, most.min(n - s));
+                    self.forward_steps(layer * directions + direction, chunk, step);
                 }
             }
         }
@@ -161,7 +167,7 @@ impl<'b, 'a> Unroll<'b, 'a> {
             (None, Some([tokens, ..])) => {
                 let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: z.ld as u32, ldw: 4 * weight.ld as u32 };
                 let bindings = [&self.b.span(tokens), &weight.binding, &bias.binding, &z.binding];
-                let grid = self.b.limits.elements(rows * n4);
+                let grid = self.b.limits.rows_and_columns(rows, n4);
                 self.b.dispatch(GATHER, &[], &bindings, &uniform, grid, (4 * rows * n4) as u64);
             }
             (None, None) => unreachable!("a chunk has x or tokens"),
@@ -183,15 +189,14 @@ impl<'b, 'a> Unroll<'b, 'a> {
         }
     }
 
-    fn forward_step(&mut self, stack: usize, direction: usize, chunk: &Chunk, t: usize) {
+    fn forward_steps(&mut self, stack: usize, chunk: &Chunk, step: Step) {
         let weight = self.net.parameter(Role::WeightHh { stack }).binding;
         let bias = self.net.parameter(Role::BiasHh { stack }).binding;
         let (flags, z, h) = (self.b.span(chunk.flags), self.b.tensor(chunk.z[stack]), self.b.tensor(chunk.h[stack]));
         let c = chunk.c.get(stack).map(|c| self.b.tensor(*c));
         let bindings: Vec<&Binding> = [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).collect();
-        let grid = self.b.limits.step_grid(self.rows(), self.net.sizes.h4);
-        let (constants, uniform, work) = (self.step_constants(), self.step(direction, t), self.step_work());
-        self.b.dispatch(self.net.steps().0, &constants, &bindings, &uniform, grid, work);
+        let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
+        self.b.dispatch(self.net.steps().0, &constants, &bindings, &step, self.b.plan.step.grid, work);
     }
 
     /// The direction's half of y: the history's leaving slots, 0 at padding.
@@ -217,8 +222,8 @@ impl<'b, 'a> Unroll<'b, 'a> {
     }
 
     pub(super) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {
-        let elements = uniform.rows as usize * uniform.width as usize;
-        let grid = self.b.limits.elements(elements);
-        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, elements as u64);
+        let (rows, width) = (uniform.rows as usize, uniform.width as usize);
+        let grid = self.b.limits.rows_and_columns(rows, width);
+        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, (rows * width) as u64);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::model::DeviceLimits;
+
 /// How a kernel binds a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -96,6 +98,19 @@ pub(crate) struct Kernel {
 
 /// The value of each `override` that is set.
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
+
+/// The constants of `matmul`: which of A and B are stored transposed, and the device's tile.
+pub(crate) fn matmul_constants(limits: &DeviceLimits, sides: (bool, bool)) -> [(&'static str, f64); 5] {
+    let flag = |on: bool| f64::from(u8::from(on));
+    let (x, y) = limits.matmul_group();
+    [
+        ("TRANSPOSE_A", flag(sides.0)),
+        ("TRANSPOSE_B", flag(sides.1)),
+        ("WIDE", flag(limits.matmul_tile() == 16)),
+        ("GROUP_X", x as f64),
+        ("GROUP_Y", y as f64),
+    ]
+}
 
 impl Kernel {
     pub(crate) fn new(device: &wgpu::Device, stem: Stem, constants: Constants<'_>, trusted: bool) -> Self {

@@ -2,7 +2,7 @@
 
 use super::builder::{Binding, bind};
 use super::device::Gpu;
-use super::kernel::MATMUL;
+use super::kernel::{MATMUL, matmul_constants};
 use super::program::{Command, Recorder};
 use super::uniforms::Matmul;
 use crate::error::{Error, Result};
@@ -42,13 +42,7 @@ impl Product {
         };
         let uniforms = make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
         gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-        let (x, y) = limits.matmul_group();
-        let constants = [
-            ("TRANSPOSE_A", 0.0),
-            ("TRANSPOSE_B", f64::from(u8::from(b_transposed))),
-            ("GROUP_X", x as f64),
-            ("GROUP_Y", y as f64),
-        ];
+        let constants = matmul_constants(&limits, (false, b_transposed));
         let kernel = gpu.kernel(MATMUL, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;

@@ -6,7 +6,7 @@ use pollster::block_on;
 
 use super::builder::{Binding, bind};
 use super::device::{Gpu, GpuOptions};
-use super::kernel::{Access, Stem};
+use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
     COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, NORM, NORM_PARTIAL, REDUCE, SCATTER, SUM,
 };
@@ -124,10 +124,7 @@ fn product(gpu: &Gpu, (ta, tb): (bool, bool), (m, n, k): (usize, usize, usize), 
         accumulate: accumulate.into(),
         ..Matmul::default()
     };
-    let flag = |on: bool| f64::from(u8::from(on));
-    let (x, y) = limits.matmul_group();
-    let constants =
-        [("TRANSPOSE_A", flag(ta)), ("TRANSPOSE_B", flag(tb)), ("GROUP_X", x as f64), ("GROUP_Y", y as f64)];
+    let constants = matmul_constants(&limits, (ta, tb));
     let c = &run(gpu, MATMUL, &constants, &uniform, &[&a, &b, &bias_row, &c], limits.matmul(rows, 4 * n4, k).grid)[0];
     for row in 0..m {
         for column in 0..n {
@@ -176,22 +173,20 @@ fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
             c_stride: (m * n4) as u32,
             ..Matmul::default()
         };
-        let (x, y) = limits.matmul_group();
-        let constants = [("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0), ("GROUP_X", x as f64), ("GROUP_Y", y as f64)];
+        let constants = matmul_constants(&limits, (true, false));
         let [gx, gy, _] = limits.matmul(m, 4 * n4, k).grid;
         let scratch = nan(parts * m * 4 * n4);
         let scratch = &run(&gpu, MATMUL, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
-        let (count, stride) = (m * n4, m * n4);
         let uniform = Reduce {
-            count: count as u32,
-            parts: parts as u32,
-            stride: stride as u32,
+            rows: m as u32,
             n4: n4 as u32,
+            parts: parts as u32,
+            stride: (m * n4) as u32,
             ldc: n4 as u32,
             c_first: 0,
         };
         let c = vec![0.25; m * 4 * n4];
-        let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.elements(count))[0];
+        let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.rows_and_columns(m, n4))[0];
         for row in 0..m {
             for column in 0..n {
                 let sum: f32 = (0..k).map(|l| a_at(l, row) * b_at(l, column)).sum();
@@ -267,7 +262,7 @@ fn copy_and_mask_pad_cut_and_zero_rows_at_every_size() {
                 bit: 1,
                 ..Copy::default()
             };
-            let grid = gpu.limits().elements(rows * ld);
+            let grid = gpu.limits().rows_and_columns(rows, ld);
             let flags_bits = floats(&flags);
             let to = &run(&gpu, COPY, &[], &uniform, &[&flags_bits, &from, &nan(rows * ld)], grid)[0];
             let want = |i: usize| {
@@ -297,7 +292,7 @@ fn gather_and_scatter_are_the_products_with_one_hot_rows() {
             let (n4, ldw) = (gates / 4, 4 * vec4s(vocabulary));
             let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: n4 as u32, ldw: ldw as u32 };
             let z = nan(rows * gates);
-            let grid = gpu.limits().elements(rows * n4);
+            let grid = gpu.limits().rows_and_columns(rows, n4);
             let z = &run(&gpu, GATHER, &[], &uniform, &[&floats(&tokens), &weight, &bias, &z], grid)[0];
             let mut order: Vec<u32> = (0..rows as u32).collect();
             order.sort_by_key(|row| tokens[*row as usize]);
@@ -305,7 +300,7 @@ fn gather_and_scatter_are_the_products_with_one_hot_rows() {
                 (0..=vocabulary).map(|v| tokens.iter().filter(|t| (**t as usize) < v).count() as u32).collect();
             let uniform = Tokens { rows: vocabulary as u32, ..uniform };
             let dw = vec![0.5; gates * ldw];
-            let grid = gpu.limits().elements(vocabulary * n4);
+            let grid = gpu.limits().rows_and_columns(vocabulary, n4);
             let dw = &run(&gpu, SCATTER, &[], &uniform, &[&floats(&starts), &floats(&order), &dz, &dw], grid)[0];
             for gate in 0..gates {
                 for (row, token) in tokens.iter().enumerate() {

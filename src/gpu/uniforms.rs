@@ -32,7 +32,7 @@ macro_rules! uniforms {
 uniforms! {
     /// `step.wgsl`.
     Step {
-        t: u32, from_t: u32, slot_in: u32, slot_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
+        t: u32, onward: u32, count: u32, slot_in: u32, slot_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
         y_column: u32, keep: u32, product: u32, epilogue: u32,
     }
     /// `matmul.wgsl`.
@@ -41,7 +41,7 @@ uniforms! {
         a_stride: u32, b_stride: u32, c_stride: u32, bias_first: u32, bias: u32, accumulate: u32,
     }
     /// `reduce.wgsl`.
-    Reduce { count: u32, parts: u32, stride: u32, n4: u32, ldc: u32, c_first: u32 }
+    Reduce { rows: u32, n4: u32, parts: u32, stride: u32, ldc: u32, c_first: u32 }
     /// `column_sum.wgsl`.
     ColumnSum {
         rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_first: u32, out_stride: u32, accumulate: u32,

@@ -1,21 +1,23 @@
 //! Workgroups: how many, how large, and how a long sum is cut.
 
 use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
-
-/// Batch rows × hidden units that a thread of a recurrent step owns.
-pub(crate) const STEP_TILE: usize = 4;
-
-/// Rows × columns that a thread of a matrix product owns.
-const MATMUL_TILE: usize = 8;
+use crate::backend::RecurrentKernel;
+use crate::error::{Error, Result};
 
 /// Threads of the kernels that go over elements one by one.
 pub(crate) const GROUP: usize = 64;
+
+/// Threads of each side of the kernels that go over rows and columns.
+const SIDE: usize = 8;
 
 /// Columns of a workgroup of `column_sum`.
 const COLUMN_GROUP: usize = 16;
 
 /// vec4 that a workgroup of `norm_partial` sums.
 const NORM_RANGE: usize = 4096;
+
+/// Threads of the largest workgroup that every device has.
+const MAX_GROUP: usize = 256;
 
 /// Workgroups in x, y, z.
 pub(crate) type Grid = [u32; 3];
@@ -34,21 +36,63 @@ pub(crate) struct MatmulPlan {
     pub(crate) scratch: u64,
 }
 
+/// How the recurrent steps of a chunk are dispatched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StepPlan {
+    /// Batch rows that a thread owns: 4 or 8.
+    pub(crate) tile: usize,
+    /// Threads of a workgroup: vec4 of hidden units, and row tiles.
+    pub(crate) group: (usize, usize),
+    /// The most steps of a dispatch.
+    pub(crate) count: usize,
+    pub(crate) grid: Grid,
+}
+
 impl DeviceLimits {
-    /// Threads of a workgroup of the recurrent step (units, rows of tiles) and of the matrix product. A software driver
-    /// runs a workgroup on one core, so there small ones spread the work.
-    pub(crate) fn step_group(&self) -> (usize, usize) {
-        if self.software { (8, 1) } else { (16, 4) }
+    /// How the recurrent steps over `rows` rows, h4 vec4 of hidden units and G gates are dispatched.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a whole sequence is asked for and H is beyond a workgroup.
+    pub(crate) fn steps(&self, rows: usize, h4: usize, gates: usize, kernel: RecurrentKernel) -> Result<StepPlan> {
+        let products = rows * gates * 16 * h4 * h4;
+        let fits = h4 <= MAX_GROUP;
+        let worth_it = match self.software {
+            // A software driver runs a workgroup on one core and takes tens of microseconds for a dispatch: a workgroup
+            // for the whole sequence pays where there are enough of them, or little to compute.
+            true => rows >= 16 || products <= 1 << 16,
+            // W_hh streams through every workgroup at each step, which pays while it is small.
+            false => 64 * gates * h4 * h4 <= 400_000,
+        };
+        let sequence = match kernel {
+            RecurrentKernel::Auto => fits && worth_it,
+            RecurrentKernel::Sequence if !fits => {
+                let most = 4 * MAX_GROUP;
+                return Err(Error::Unsupported(format!("a dispatch a sequence holds at most {most} hidden units")));
+            }
+            other => other == RecurrentKernel::Sequence,
+        };
+        // A software driver reads memory lane by lane, so there the larger tile is the faster one, if all cores get one.
+        let tile = if self.software && (rows >= 32 || !sequence) { 8 } else { 4 };
+        let group = match (sequence, self.software) {
+            (true, true) => (h4, 1),
+            (true, false) => (h4, (64 / h4).clamp(1, rows.div_ceil(tile))),
+            (false, true) => (8, 1),
+            (false, false) => (16, 4),
+        };
+        let count = if sequence { (MAX_ITERATIONS / (gates * h4 + 16)).max(1) } else { 1 };
+        let grid = [h4.div_ceil(group.0) as u32, rows.div_ceil(tile * group.1) as u32, 1];
+        Ok(StepPlan { tile, group, count, grid })
     }
 
+    /// Rows and columns that a thread of a matrix product owns; see [`steps`](Self::steps).
+    pub(crate) fn matmul_tile(&self) -> usize {
+        if self.software { 16 } else { 8 }
+    }
+
+    /// Threads of a workgroup of the matrix product. A software driver runs a workgroup on one core, so there small ones
+    /// spread the work.
     pub(crate) fn matmul_group(&self) -> (usize, usize) {
         if self.software { (4, 4) } else { (8, 8) }
-    }
-
-    /// A recurrent step over `rows` rows and `h4` vec4 of hidden units.
-    pub(crate) fn step_grid(&self, rows: usize, h4: usize) -> Grid {
-        let (x, y) = self.step_group();
-        [h4.div_ceil(x) as u32, rows.div_ceil(STEP_TILE * y) as u32, 1]
     }
 
     /// C \[m, n\] = op(A) · op(B) with the inner size k, not cut.
@@ -58,7 +102,7 @@ impl DeviceLimits {
 
     /// The same with k = T·B, a weight gradient: cut into parts until the device has enough threads.
     pub(crate) fn weight_gradient(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        let threads = m.div_ceil(MATMUL_TILE) * n.div_ceil(MATMUL_TILE);
+        let threads = m.div_ceil(self.matmul_tile()) * n.div_ceil(self.matmul_tile());
         // A part costs a write and a read of the result, so it gets at least this many rows.
         let (wanted, least) = if self.software { (64, 256) } else { (16_384, 64) };
         let parts = (wanted / threads).clamp(1, k.div_ceil(least));
@@ -70,7 +114,7 @@ impl DeviceLimits {
         let part = k.div_ceil(parts).next_multiple_of(4);
         let parts = k.div_ceil(part);
         MatmulPlan {
-            grid: [n.div_ceil(MATMUL_TILE * x) as u32, m.div_ceil(MATMUL_TILE * y) as u32, parts as u32],
+            grid: [n.div_ceil(self.matmul_tile() * x) as u32, m.div_ceil(self.matmul_tile() * y) as u32, parts as u32],
             parts,
             part,
             last: k - (parts - 1) * part,
@@ -91,6 +135,11 @@ impl DeviceLimits {
     /// One thread for each of `count` elements.
     pub(crate) fn elements(&self, count: usize) -> Grid {
         self.groups(count.div_ceil(GROUP))
+    }
+
+    /// One thread for each column of `rows` × `columns`; rows beyond the grid are the same threads' again.
+    pub(crate) fn rows_and_columns(&self, rows: usize, columns: usize) -> Grid {
+        [columns.div_ceil(SIDE) as u32, rows.div_ceil(SIDE).min(self.max_groups as usize) as u32, 1]
     }
 
     /// `lanes` threads for each of `count` predictions.

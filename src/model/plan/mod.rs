@@ -7,7 +7,7 @@ mod dispatch;
 mod parameters;
 mod sequence;
 
-pub(crate) use dispatch::{Grid, MatmulPlan};
+pub(crate) use dispatch::{Grid, MatmulPlan, StepPlan};
 pub(crate) use parameters::ParameterPlan;
 pub(crate) use sequence::{Chunk, SequencePlan, Shape, Sizes, Span, TensorId};
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, TensorSpec, vec4s};
+use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, StepPlan, TensorSpec, vec4s};
+use crate::backend::RecurrentKernel;
 use crate::error::{Error, Result};
 use crate::model::{At, Cell, Loss, Model};
 
@@ -68,6 +69,7 @@ pub(crate) struct Predictions {
 pub(crate) struct SequencePlan {
     pub(crate) steps: usize,
     pub(crate) rows: usize,
+    pub(crate) step: StepPlan,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) predictions: Vec<Predictions>,
     /// A stack: \[B, H\]: the gradient with respect to h (c) on its way back; at the end dh_0 (dc_0).
@@ -98,6 +100,7 @@ impl SequencePlan {
         limits: &DeviceLimits,
         shape: Shape,
         chunk: Option<usize>,
+        kernel: RecurrentKernel,
     ) -> Result<Self> {
         let r = &model.recurrent;
         let sizes = Sizes::new(model);
@@ -109,6 +112,7 @@ impl SequencePlan {
         let mut plan = Self {
             steps,
             rows,
+            step: limits.steps(rows, sizes.h4, r.cell.gates(), kernel)?,
             chunks: Vec::new(),
             predictions: Vec::new(),
             carry_h: Vec::new(),
