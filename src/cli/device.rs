@@ -66,7 +66,8 @@ fn pick(asked: &str, adapters: &[&AdapterInfo]) -> Result<Pick> {
             Some(info) => {
                 let name = &info.name;
                 Pick::Cpu(Some(format!(
-                    "no GPU but a software driver, {name}, which is slower than this path\n{DRIVER}"
+                    "no GPU but a software driver, {name}, which is slower than this path\n\
+                     for a GPU install its vendor's Vulkan driver; --device gpu takes the software one"
                 )))
             }
             None => Pick::Cpu(Some(format!("no GPU driver answers\n{DRIVER}"))),
