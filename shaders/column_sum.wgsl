@@ -6,7 +6,6 @@ struct ColumnSum {
     n4: u32,         // vec4 columns to sum
     ld: u32,         // vec4 a row
     column: u32,     // the first vec4 column
-    out_first: u32,
     out_stride: u32, // vec4 from one part's sums to the next's
     accumulate: u32, // 1: out is added to
 }
@@ -26,6 +25,6 @@ fn column_sum(@builtin(global_invocation_id) id: vec3u) {
     for (var row = first; row < end; row++) {
         sum += values[row * args.ld + args.column + id.x];
     }
-    let at = args.out_first + id.y * args.out_stride + id.x;
+    let at = id.y * args.out_stride + id.x;
     out[at] = select(vec4f(0.0), out[at], args.accumulate != 0u) + sum;
 }

@@ -21,7 +21,6 @@ struct Matmul {
     a_stride: u32,   // from one product of the batch to the next, in vec4
     b_stride: u32,
     c_stride: u32,
-    bias_first: u32,
     bias: u32,       // 1: rows of C start from the bias
     accumulate: u32, // 1: C is added to
 }
@@ -91,7 +90,7 @@ fn bias_block(n4: u32) -> mat4x4f {
     if args.bias == 0u {
         return mat4x4f();
     }
-    let row = bias[args.bias_first + min(n4, args.n4 - 1u)];
+    let row = bias[min(n4, args.n4 - 1u)];
     return mat4x4f(row, row, row, row);
 }
 

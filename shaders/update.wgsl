@@ -47,7 +47,8 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
             if CENTERED {
                 let mean = args.alpha * slot1[i] + args.one_minus_alpha * g;
                 slot1[i] = mean;
-                variance -= mean * mean;
+                // Rounding can leave less than nothing.
+                variance = max(variance - mean * mean, vec4f(0.0));
             }
             var change = quotient(g, sqrt(variance) + args.eps);
             if MOMENTUM && CENTERED {

@@ -1,25 +1,13 @@
 //! The seam between training and the paths that compute: two sealed traits at the height of a training step.
 
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
-use crate::error::Result;
-use crate::model::{Layout, Model};
+use crate::error::{Error, Result};
+use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
 use crate::real::Real;
 
 pub(crate) mod sealed {
     pub trait Sealed {}
-}
-
-/// How the GPU path dispatches the recurrent steps. The results are the same bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum RecurrentKernel {
-    /// By sizes and device: a whole chunk where W_hh is small.
-    #[default]
-    Auto,
-    /// A dispatch a time step.
-    Step,
-    /// A dispatch a chunk: a workgroup takes its rows through all its steps. H is at most 1024.
-    Sequence,
 }
 
 /// What an engine is made for beside its model.
@@ -44,6 +32,27 @@ pub struct Carry {
     pub first_row: usize,
     /// All rows: B of the whole batch, of which this one may be a part.
     pub rows: usize,
+}
+
+impl Carry {
+    /// Refuses rows beyond all rows, and what cannot be carried; `held` rows are those carried so far.
+    pub(crate) fn check(&self, model: &Model, rows: usize, held: Option<usize>) -> Result<()> {
+        if model.recurrent.bidirectional {
+            let reason = "state cannot be carried in two directions: the reverse one starts at each row's end";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        if self.first_row.checked_add(rows).is_none_or(|end| end > self.rows) {
+            let most = self.rows.saturating_sub(rows);
+            return Err(Error::value("carry.first_row", format!("at most {most}"), self.first_row));
+        }
+        match held.filter(|held| *held != self.rows) {
+            Some(held) => {
+                let expected = format!("{held}, whose states are carried: reset them for another number of rows");
+                Err(Error::value("the rows of the batch", expected, self.rows))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// What an update reports, some steps late.
@@ -100,12 +109,12 @@ pub trait Engine: sealed::Sealed {
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>>;
 
     /// The backward pass of the last [`forward`](Self::forward): adds to the gradient sums and returns dx, dh_0, dc_0.
-    /// A forward pass serves one backward pass.
+    /// A forward pass serves one backward pass, and only until the engine computes something else.
     async fn backward(&mut self, gradient: &OutputGradient<Self::Real>) -> Result<InputGradient<Self::Real>>;
 
     /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
     /// continue from the carried state, unless the sequence brings its own, and leave theirs there.
-    /// Enqueues; awaits only where too many steps are in flight.
+    /// Enqueues. Who calls it bounds the steps in flight, by [`report`](Self::report).
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()>;
 
     /// dx, dh_0 and dc_0 of the last [`accumulate`](Self::accumulate), as sums; needs `options.input_gradient`.

@@ -38,6 +38,9 @@ impl<R: Real> States<R> {
 
     pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
         let expected = [recurrent.stacks(), rows, recurrent.hidden_size];
+        if rows == 0 {
+            return Err(Error::value(format!("the rows of h_{name}"), "at least 1", 0));
+        }
         if self.h.shape() != expected {
             return Err(Error::shape(format!("h_{name}"), &expected, self.h.shape()));
         }

@@ -79,13 +79,14 @@ mod optim;
 mod real;
 pub mod train;
 
-pub use backend::{Backend, Carry, Engine, EngineOptions, RecurrentKernel, Report};
+pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use model::{
-    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, Reduction, StateDict,
+    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, RecurrentKernel,
+    Reduction, StateDict,
 };
 pub use optim::{Optimizer, Rule, Update};
 pub use real::Real;

@@ -177,6 +177,30 @@ pub(crate) struct Coefficients {
 }
 
 impl Update {
+    /// Refuses settings out of range, and a rule other than the one that an engine was made for.
+    pub(crate) fn validate(&self, made_for: Option<Rule>) -> Result<()> {
+        self.optimizer.validate()?;
+        if self.step == 0 {
+            return Err(Error::value("update.step", "at least 1", 0));
+        }
+        if !(self.divisor > 0.0 && self.divisor.is_finite()) {
+            return Err(Error::value("update.divisor", "a finite number above 0", self.divisor));
+        }
+        let kind = |rule: Rule| match rule {
+            Rule::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov),
+            Rule::RmsProp { momentum, centered, .. } => (1, momentum != 0.0, centered),
+            Rule::Adam { .. } => (2, false, false),
+            Rule::AdamW { .. } => (3, false, false),
+        };
+        match made_for.map(kind) == Some(kind(self.optimizer.rule)) {
+            true => Ok(()),
+            false => {
+                let reason = "the update's rule is not the one of EngineOptions::rule, whose numbers the engine keeps";
+                Err(Error::Unsupported(reason.into()))
+            }
+        }
+    }
+
     pub(crate) fn coefficients(&self) -> Coefficients {
         let Optimizer { rule, learning_rate, weight_decay, .. } = self.optimizer;
         let plain = Coefficients { rate: learning_rate, root_bias2: 1.0, shrink: 1.0, coupled_decay: weight_decay };

@@ -2,6 +2,7 @@
 
 mod common;
 
+use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::ArrayD;
 use bptt::{
     At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Loss, Optimizer, RecurrentKernel, Reduction,
@@ -197,7 +198,7 @@ fn whatever_lies_in_the_padding_changes_no_bit() {
 #[test]
 fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
     let Some(gpu) = gpu() else { return };
-    let Some(checked) = open(true) else { return };
+    let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
     for cell in CELLS {
         let case =
             Case { ragged: true, bidirectional: true, weights: true, ..Case::new(cell) }.sizes([9, 33, 5, 17, 3]);
@@ -211,7 +212,7 @@ fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
 
 #[test]
 fn a_step_takes_two_submissions_and_maps_nothing_but_its_report() {
-    let Some(gpu) = open(false) else { return };
+    let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case { ragged: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
     let options = TrainerOptions { in_flight: 3, ..TrainerOptions::default() };
     let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
@@ -231,7 +232,7 @@ fn a_step_takes_two_submissions_and_maps_nothing_but_its_report() {
 
 #[test]
 fn the_plan_agrees_with_wgpus_own_count_of_buffer_bytes_within_2_percent() {
-    let Some(gpu) = open(false) else { return };
+    let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case { layers: 2, bidirectional: true, ..Case::new(Cell::Lstm) }.sizes([64, 32, 48, 64, 32]);
     let counted = || gpu.device().get_internal_counters().hal.buffer_memory.read() as f64;
     let before = counted();
@@ -375,4 +376,52 @@ fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
     let mut engine = gpu.engine(&model, &options).unwrap();
     let error = block_on(engine.forward(&Sequence::dense(fill((1, 1, 1), 1)))).unwrap_err();
     assert_eq!(error.to_string(), "a dispatch a sequence holds at most 1024 hidden units");
+}
+
+#[test]
+fn the_tiles_of_either_kind_of_device_equal_the_cpu_in_f64() {
+    for tiles in [Tiles::Hardware, Tiles::Software] {
+        let Some(gpu) = open(GpuOptions { tiles, ..GpuOptions::default() }) else { return };
+        for (i, case) in table().into_iter().enumerate() {
+            let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
+            let got = trained(&gpu, &case, [None, Some(3)][i % 2], Optimizer::sgd(0.0), 0);
+            assert_all_close(&case, &got, &want, RELATIVE, FLOOR * case.scale);
+        }
+    }
+}
+
+#[test]
+fn more_shapes_than_are_kept_at_a_time_give_the_results_of_each_alone() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case::new(Cell::Gru);
+    let mut engine = gpu.engine(&case.headless(), &EngineOptions::default()).unwrap();
+    engine.set_parameters(&case.parameters(&case.headless())).unwrap();
+    let outputs = |engine: &mut bptt::gpu::GpuEngine| -> Vec<_> {
+        (1..=9)
+            .map(|steps| block_on(engine.forward(&case.clone().sizes([steps, 2, 2, 3, 2]).sequence())).unwrap())
+            .collect()
+    };
+    let first = outputs(&mut engine);
+    assert_eq!(outputs(&mut engine), first);
+}
+
+#[test]
+fn settings_that_would_ruin_the_weights_are_refused() {
+    let Some(gpu) = gpu() else { return };
+    let case = Case::new(Cell::Gru);
+    let rule = Some(Optimizer::adam(0.1).rule);
+    let mut engine = gpu.engine(&case.model(), &EngineOptions { rule, ..EngineOptions::default() }).unwrap();
+    block_on(engine.accumulate(&case.batch(), None)).unwrap();
+    let good = bptt::Update { optimizer: Optimizer::adam(0.1), step: 1, divisor: 1.0 };
+    for bad in [
+        bptt::Update { optimizer: Optimizer::adam(f64::NAN), ..good },
+        bptt::Update { optimizer: Optimizer::sgd(0.1), ..good },
+        bptt::Update { step: 0, ..good },
+        bptt::Update { divisor: 0.0, ..good },
+    ] {
+        assert!(block_on(engine.update(&bad)).is_err(), "{bad:?}");
+    }
+    let carry = bptt::Carry { first_row: usize::MAX, rows: 4 };
+    assert!(block_on(engine.accumulate(&case.batch(), Some(carry))).is_err());
+    block_on(engine.update(&good)).unwrap();
 }

@@ -18,7 +18,7 @@ use std::ops::Range;
 use bptt::ndarray::{Array1, Array2, Array3, s};
 use bptt::{
     Activation, At, Backend, Batch, Carry, Cell, Cpu, Engine, EngineOptions, Head, InputGradient, Layout, Loss, Model,
-    Optimizer, OutputGradient, Real, Recurrent, Sequence, States, Targets,
+    Optimizer, OutputGradient, Real, Recurrent, Sequence, States, Targets, Trainer,
 };
 use pollster::block_on;
 
@@ -386,6 +386,25 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs<B: Backend>(backend:
     }
 }
 
+/// Where the notes begin: with T = 1 and f(z) = z the network is linear regression, y = 3·x − 0.5, whose minimum is known.
+fn gradient_descent_finds_a_lines_slope_and_intercept<B: Backend>(backend: &B, tolerance: f64) {
+    let head = Head::new(1, Loss::SquaredError, At::Every);
+    let model = Model::new(Recurrent::new(Cell::Rnn(Activation::Identity), 1, 1), head);
+    let mut trainer = Trainer::new(backend, &model, Optimizer::sgd(0.05), 3).unwrap();
+    let x = Array3::from_shape_fn((1, 21, 1), |(_, row, _)| row as f32 / 10.0 - 1.0);
+    let batch = Batch::new(Sequence::dense(x.clone()), Targets::Values(x.mapv(|x| 3.0 * x - 0.5)));
+    for _ in 0..1000 {
+        block_on(trainer.step(&batch)).unwrap();
+    }
+    let mut at = |value: f32| {
+        let x = Sequence::dense(Array3::from_elem((1, 1, 1), value));
+        block_on(trainer.predict(&x)).unwrap()[[0, 0, 0]].to_wide()
+    };
+    let (intercept, slope) = (at(0.0), at(1.0) - at(0.0));
+    let close = (slope - 3.0).abs() < tolerance && (intercept + 0.5).abs() < tolerance;
+    assert!(close, "slope {slope}, intercept {intercept}");
+}
+
 /// Few operations on numbers of order 1 lie behind each number: a few units of f64, 1.1e-16 each.
 const F64: (f64, f64) = (1e-14, 0.1);
 /// The same count of f32's units, 6e-8 each.
@@ -442,4 +461,15 @@ fn the_three_contributions_their_sum_and_the_jacobians_are_right_on_the_gpu() {
     each_contribution_is_a_run_of_one_step(&gpu, F32.0, F32.1);
     a_window_of_n_steps_keeps_the_last_n_contributions(&gpu, F32.0, F32.1);
     the_jacobian_across_three_steps_is_the_product_of_theirs(&gpu, F32.0, F32.1);
+}
+
+#[test]
+fn gradient_descent_finds_a_lines_slope_and_intercept_in_f64() {
+    gradient_descent_finds_a_lines_slope_and_intercept(&cpu_f64(), 1e-6);
+}
+
+#[test]
+fn gradient_descent_finds_a_lines_slope_and_intercept_on_the_gpu() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    gradient_descent_finds_a_lines_slope_and_intercept(&gpu, 1e-5);
 }

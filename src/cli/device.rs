@@ -30,7 +30,7 @@ pub(crate) struct Chosen {
 /// # Errors
 /// [`Error::NoDevice`] where nothing answers to it, with what there is.
 pub(crate) fn choose(asked: &str, threads: Option<usize>) -> Result<Chosen> {
-    let adapters = if asked == "cpu" { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
+    let adapters = if asked.eq_ignore_ascii_case("cpu") { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
     let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
     match pick(asked, &infos.iter().collect::<Vec<_>>())? {
         Pick::Gpu(index) => {

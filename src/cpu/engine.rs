@@ -14,7 +14,7 @@ use crate::backend::{Carry, Engine, EngineOptions, Report, sealed::Sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
-use crate::optim::{Rule, Update};
+use crate::optim::Update;
 use crate::real::Real;
 
 /// What the blocks hold from the last pass.
@@ -97,13 +97,11 @@ impl<R: Real> CpuEngine<R> {
         InputGradient { x, initial }
     }
 
-    /// Makes the carried states ready for `carry`: zero where none were, or were those of another number of rows.
+    /// Makes the carried states ready for `carry`: zero where none were.
     fn open_carried(&mut self, carry: Carry, rows: usize) -> Result<()> {
-        if carry.first_row.saturating_add(rows) > carry.rows {
-            let got = format!("{} to {}", carry.first_row, carry.first_row.saturating_add(rows));
-            return Err(Error::value("the rows to carry", format!("rows below {}", carry.rows), got));
-        }
-        if self.carried.as_ref().is_none_or(|states| states.h.shape()[1] != carry.rows) {
+        let held = self.carried.as_ref().map(|states| states.h.shape()[1]);
+        carry.check(&self.model, rows, held)?;
+        if held.is_none() {
             self.carried = Some(States::zeros(&self.passes.network.recurrent, carry.rows));
         }
         Ok(())
@@ -216,14 +214,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
-        update.optimizer.validate()?;
-        let rule = update.optimizer.rule;
-        let fits =
-            |own: &Rule| std::mem::discriminant(own) == std::mem::discriminant(&rule) && own.slots() == rule.slots();
-        if !self.options.rule.as_ref().is_some_and(fits) {
-            let reason = "the update's rule is not the one in EngineOptions::rule that the engine keeps numbers for";
-            return Err(Error::Unsupported(reason.into()));
-        }
+        update.validate(self.options.rule)?;
         self.used = true;
         if self.refused.is_some() {
             self.refusals += 1;

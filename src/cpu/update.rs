@@ -119,7 +119,8 @@ fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings:
         let variance = if centered {
             let m = alpha * mean[index] + rest * g;
             mean[index] = m;
-            v - m * m
+            // Rounding can leave less than nothing.
+            (v - m * m).max(R::zero())
         } else {
             v
         };

@@ -227,7 +227,6 @@ impl<'a> Builder<'a> {
             a_stride: (if sides.0 { plan.part * a.ld } else { plan.part / 4 }) as u32,
             b_stride: (if sides.1 { plan.part / 4 } else { plan.part * b.ld }) as u32,
             c_stride: c_stride as u32,
-            bias_first: 0,
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
         };
@@ -265,7 +264,6 @@ impl<'a> Builder<'a> {
             n4: n4 as u32,
             ld: values.ld as u32,
             column: values.first as u32,
-            out_first: 0,
             out_stride: n4 as u32,
             accumulate: u32::from(scratch == 0),
         };

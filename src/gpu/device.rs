@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::kernel::{Constants, Kernel, Stem};
 use super::signal::Signal;
@@ -28,6 +28,20 @@ pub struct GpuOptions {
     pub adapter: AdapterChoice,
     /// Whether every shader keeps its runtime checks, not only those whose indices come from data.
     pub checked: bool,
+    /// Whose tiles and workgroups the plan takes.
+    pub tiles: Tiles,
+}
+
+/// Tiles and workgroups are those of a kind of device. The results differ by rounding alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tiles {
+    /// By the adapter's type.
+    #[default]
+    Auto,
+    /// Those of a GPU.
+    Hardware,
+    /// Those of a driver that computes on the CPU.
+    Software,
 }
 
 /// What was handed to the queue so far, for tests and profiles.
@@ -48,11 +62,21 @@ struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
+    software: bool,
     trusted: bool,
-    failure: Arc<Mutex<Option<String>>>,
+    failure: Arc<Mutex<Failure>>,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     submits: AtomicU64,
     maps: AtomicU64,
+}
+
+/// What the device raised on its own.
+#[derive(Debug, Default)]
+struct Failure {
+    /// It is gone, for good.
+    lost: Option<String>,
+    /// An error of the calls since the last check.
+    error: Option<String>,
 }
 
 fn instance() -> wgpu::Instance {
@@ -127,13 +151,18 @@ impl Gpu {
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| Error::NoDevice(format!("{}: {error}", names[place])))?;
-        let gpu = Self::wrap(device, queue, !options.checked);
+        let gpu = Self::wrap(device, queue, !options.checked, options.tiles);
         let failure = gpu.0.failure.clone();
-        gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&failure, error.to_string())));
+        gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let error = error.to_string();
+            tracing::error!("{error}");
+            lock(&failure).error.get_or_insert(error);
+        }));
         let failure = gpu.0.failure.clone();
-        gpu.0
-            .device
-            .set_device_lost_callback(move |_, reason| note(&failure, format!("the device was lost: {reason}")));
+        gpu.0.device.set_device_lost_callback(move |_, reason| {
+            tracing::error!("the device was lost: {reason}");
+            lock(&failure).lost.get_or_insert(reason);
+        });
         Ok(gpu)
     }
 
@@ -150,16 +179,21 @@ impl Gpu {
             short.push(format!("{name} is {allowed} where {wanted} is needed"));
         });
         match short.is_empty() {
-            true => Ok(Self::wrap(device, queue, true)),
+            true => Ok(Self::wrap(device, queue, true, Tiles::Auto)),
             false => Err(Error::Device(short.join("; "))),
         }
     }
 
-    fn wrap(device: wgpu::Device, queue: wgpu::Queue, trusted: bool) -> Self {
+    fn wrap(device: wgpu::Device, queue: wgpu::Queue, trusted: bool, tiles: Tiles) -> Self {
         let info = device.adapter_info();
         Self(Arc::new(Inner {
             device,
             queue,
+            software: match tiles {
+                Tiles::Auto => info.device_type == wgpu::DeviceType::Cpu,
+                Tiles::Hardware => false,
+                Tiles::Software => true,
+            },
             info,
             trusted,
             failure: Arc::default(),
@@ -197,22 +231,25 @@ impl Gpu {
             max_binding: limits.max_storage_buffer_binding_size,
             max_buffer: limits.max_buffer_size,
             max_groups: limits.max_compute_workgroups_per_dimension,
-            software: self.0.info.device_type == wgpu::DeviceType::Cpu,
+            software: self.0.software,
         }
     }
 
-    /// An error that the device has raised on its own since it was opened.
+    /// An error that the device has raised on its own since the last check, or its loss.
     pub(super) fn check(&self) -> Result<()> {
-        match self.0.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() {
-            Some(message) => Err(Error::Device(message.clone())),
-            None => Ok(()),
+        let mut failure = lock(&self.0.failure);
+        let error = failure.error.take();
+        match (&failure.lost, error) {
+            (Some(reason), _) => Err(Error::Device(format!("the device was lost: {reason}"))),
+            (None, Some(error)) => Err(Error::Device(error)),
+            (None, None) => Ok(()),
         }
     }
 
     /// The kernel of a stem with these constants; compiled once a device.
     pub(super) fn kernel(&self, stem: Stem, constants: Constants<'_>) -> Arc<Kernel> {
         let key = format!("{} {constants:?}", stem.name);
-        let mut kernels = self.0.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, stem, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()
     }
@@ -246,7 +283,6 @@ impl Gpu {
     }
 }
 
-fn note(failure: &Mutex<Option<String>>, message: String) {
-    tracing::error!("{message}");
-    failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(message);
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

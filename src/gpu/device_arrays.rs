@@ -165,7 +165,7 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(clear.iter().chain(&load).chain(self.pass().forward_commands()).chain(&store));
+        recorder.record(clear.iter().chain(&load).chain(&self.pass().forward).chain(&store));
         recorder.submit();
         self.forwarded = true;
         Ok(())
@@ -233,7 +233,7 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(begin.iter().chain(&load).chain(self.pass().backward_commands()).chain(&store));
+        recorder.record(begin.iter().chain(&load).chain(&self.pass().backward).chain(&store));
         recorder.submit();
         Ok(())
     }

@@ -2,42 +2,20 @@
 
 use ndarray::Array3;
 
-use super::builder::{Binding, Builder, allocate};
+use super::builder::{Binding, allocate};
+use super::carried::Carried;
 use super::device::Gpu;
-use super::forward::Unroll;
 use super::network::Network;
+use super::pass::Pass;
 use super::program::{Command, Place, Recorder};
 use super::staging;
 use super::updater::Updater;
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Report, sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::error::{Error, Result};
-use crate::model::plan::{SequencePlan, Shape, TensorSpec};
+use crate::model::plan::{SequencePlan, Shape, TensorId, TensorSpec};
 use crate::model::{Layout, Model};
 use crate::optim::Update;
-
-/// The commands of a pass over one \[T, B\], with the buffers that they work on.
-#[derive(Debug)]
-pub(super) struct Pass {
-    shape: Shape,
-    pub(super) plan: SequencePlan,
-    pub(super) buffers: Vec<wgpu::Buffer>,
-    forward: Vec<Command>,
-    head_forward: Vec<Command>,
-    loss: Vec<Command>,
-    head_backward: Vec<Command>,
-    backward: Vec<Command>,
-    /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
-    pub(super) ends: Vec<(Place, Place)>,
-    uniform_bytes: u64,
-}
-
-/// The states of all rows between batches: h of every stack, then c, \[·, rows, H\] in whole vec4.
-#[derive(Debug)]
-struct Carried {
-    rows: usize,
-    states: wgpu::Buffer,
-}
 
 /// Passes kept at a time; the one unused for longest goes first.
 const PASSES: usize = 6;
@@ -101,63 +79,6 @@ impl Backend for Gpu {
     }
 }
 
-impl Pass {
-    fn new(gpu: &Gpu, network: &Network, shape: Shape, options: &EngineOptions) -> Result<Self> {
-        let (chunk, kernel) = (options.chunk, options.kernel);
-        let plan = SequencePlan::new(&network.model, &network.plan, &gpu.limits(), shape, chunk, kernel)?;
-        let mut builder = Builder::new(gpu, &plan)?;
-        let mut unroll = Unroll { b: &mut builder, net: network };
-        let recurrent = &network.model.recurrent;
-        let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
-        let ends = cell_states
-            .iter()
-            .flat_map(|cell_state| (0..recurrent.stacks()).map(|stack| (stack, *cell_state)))
-            .map(|(stack, cell_state)| unroll.ends(stack, cell_state))
-            .collect();
-        unroll.forward();
-        let forward = unroll.b.end_list();
-        let head = network.model.head.as_ref();
-        head.into_iter().for_each(|head| unroll.head_forward(head));
-        let head_forward = unroll.b.end_list();
-        head.into_iter().for_each(|head| unroll.loss(head));
-        let loss = unroll.b.end_list();
-        head.into_iter().for_each(|head| unroll.head_backward(head));
-        let head_backward = unroll.b.end_list();
-        unroll.backward(shape.resets);
-        let backward = unroll.b.end_list();
-        let mut built = builder.finish();
-        gpu.check()?;
-        Ok(Self {
-            shape,
-            forward: built.take(forward),
-            head_forward: built.take(head_forward),
-            loss: built.take(loss),
-            head_backward: built.take(head_backward),
-            backward: built.take(backward),
-            buffers: built.buffers,
-            uniform_bytes: built.uniform_bytes,
-            ends,
-            plan,
-        })
-    }
-
-    fn bytes(&self) -> u64 {
-        self.plan.bytes() + self.uniform_bytes
-    }
-
-    pub(super) fn forward_commands(&self) -> &[Command] {
-        &self.forward
-    }
-
-    pub(super) fn backward_commands(&self) -> &[Command] {
-        &self.backward
-    }
-
-    pub(super) fn slot_bytes(&self, network: &Network) -> u64 {
-        16 * (self.plan.rows * network.sizes.h4) as u64
-    }
-}
-
 impl GpuEngine {
     /// The pass for a shape: the one at hand, or a new one.
     pub(super) fn prepare(&mut self, shape: Shape) -> Result<()> {
@@ -169,9 +90,11 @@ impl GpuEngine {
                 if self.passes.len() == PASSES {
                     self.passes.remove(0);
                 }
-                let pass = Pass::new(&self.gpu, &self.network, shape, &self.options)?;
-                self.check_budget(pass.bytes())?;
-                self.passes.push(pass);
+                let (limits, options) = (self.gpu.limits(), &self.options);
+                let (model, parameters) = (&self.network.model, &self.network.plan);
+                let plan = SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)?;
+                self.make_room(plan.bytes())?;
+                self.passes.push(Pass::new(&self.gpu, &self.network, shape, plan)?);
                 self.passes.len() - 1
             }
         };
@@ -180,7 +103,8 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn check_budget(&mut self, wanted: u64) -> Result<()> {
+    /// Lets passes go until another one fits into the memory budget, before anything of it is allocated.
+    fn make_room(&mut self, wanted: u64) -> Result<()> {
         let Some(budget) = self.options.memory else { return Ok(()) };
         while !self.passes.is_empty() && self.bytes() + wanted > budget {
             self.passes.remove(0);
@@ -204,7 +128,7 @@ impl GpuEngine {
     pub(super) fn shape(&self, sequence: &Sequence, dx: bool) -> Shape {
         let (steps, rows) = sequence.shape();
         let tokens = matches!(sequence.input, Input::Tokens(_));
-        Shape { steps, rows, tokens, dx, resets: sequence.resets.is_some() }
+        Shape { steps, rows, tokens, dx: dx && !tokens, resets: sequence.resets.is_some() }
     }
 
     fn write(&self, place: &Place, numbers: &[f32]) {
@@ -247,42 +171,12 @@ impl GpuEngine {
         self.words = words;
     }
 
-    /// Commands that bring the entering states: the carried ones, or zeros where the sequence brought none itself.
-    fn enter(&self, given: bool, carry: Option<Carry>) -> Vec<Command> {
-        let pass = self.pass();
-        let bytes = pass.slot_bytes(&self.network);
-        let enters = pass.ends.iter().enumerate().map(|(stack, (enters, _))| match (&self.carried, carry) {
-            (Some(carried), Some(carry)) => {
-                Command::Copy { from: carried.place(&self.network, stack, carry), to: enters.clone(), bytes }
-            }
-            _ => Command::Clear { to: enters.clone(), bytes },
-        });
-        if given { Vec::new() } else { enters.collect() }
-    }
-
-    /// Commands that leave the final states with the carried ones.
-    fn leave(&self, carry: Option<Carry>) -> Vec<Command> {
-        let (Some(carry), Some(carried)) = (carry, &self.carried) else { return Vec::new() };
-        let pass = self.pass();
-        let bytes = pass.slot_bytes(&self.network);
-        let leaves = pass.ends.iter().enumerate().map(|(stack, (_, leaves))| Command::Copy {
-            from: leaves.clone(),
-            to: carried.place(&self.network, stack, carry),
-            bytes,
-        });
-        leaves.collect()
-    }
-
-    fn make_carried(&mut self, rows: usize) -> Result<()> {
-        if self.carried.as_ref().is_none_or(|carried| carried.rows != rows) {
-            let recurrent = &self.network.model.recurrent;
-            let kinds = 1 + usize::from(recurrent.cell.has_cell_state());
-            let bytes = 16 * (kinds * recurrent.stacks() * rows * self.network.sizes.h4) as u64;
-            let spec = TensorSpec { name: "carried states".into(), bytes };
-            // wgpu hands out zeros.
-            self.carried = Some(Carried { rows, states: allocate(&self.gpu, &spec)? });
+    /// Commands that bring states of zero, unless the sequence brought its own.
+    fn enter(&self, sequence: &Sequence) -> Vec<Command> {
+        match sequence.initial {
+            Some(_) => Vec::new(),
+            None => self.pass().enter_zero(&self.network),
         }
-        Ok(())
     }
 
     /// Commands that start the gradient sums anew, where they are stale.
@@ -296,6 +190,7 @@ impl GpuEngine {
     /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
     async fn read(&self, mut recorder: Recorder<'_>, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
+        self.gpu.limits().check_buffer("what is read back at once", bytes)?;
         let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
             size: bytes,
@@ -319,7 +214,7 @@ impl GpuEngine {
         (Place { buffer: buffer.clone(), offset: 0 }, buffer.size())
     }
 
-    fn tensor(&self, id: crate::model::plan::TensorId) -> (Place, u64) {
+    fn tensor(&self, id: TensorId) -> (Place, u64) {
         self.whole(&self.pass().buffers[id.0])
     }
 
@@ -345,13 +240,6 @@ impl GpuEngine {
         let shape = (plan.steps, plan.rows, input_size);
         let x = (!x.is_empty()).then(|| array(shape, staging::unpack(x, input_size, 1).collect())).transpose()?;
         Ok(InputGradient { x, initial: self.states_from(states, plan.rows)? })
-    }
-}
-
-impl Carried {
-    fn place(&self, network: &Network, stack: usize, carry: Carry) -> Place {
-        let row = 16 * network.sizes.h4 as u64;
-        Place { buffer: self.states.clone(), offset: row * (stack * self.rows + carry.first_row) as u64 }
     }
 }
 
@@ -401,7 +289,7 @@ impl Engine for GpuEngine {
         sequence.validate(&self.network.model.recurrent)?;
         self.prepare(self.shape(sequence, true))?;
         self.stage(sequence, None);
-        let enter = self.enter(sequence.initial.is_some(), None);
+        let enter = self.enter(sequence);
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
         recorder.record(enter.iter().chain(&pass.forward));
@@ -466,13 +354,21 @@ impl Engine for GpuEngine {
         let dx = self.options.input_gradient;
         self.prepare(self.shape(sequence, dx))?;
         if let Some(carry) = carry {
-            check_carry(&self.network.model, carry, sequence.shape().1)?;
-            self.make_carried(carry.rows)?;
+            let held = self.carried.as_ref().map(|carried| carried.rows);
+            carry.check(&self.network.model, sequence.shape().1, held)?;
+            if held.is_none() {
+                self.carried = Some(Carried::new(&self.gpu, &self.network, carry.rows)?);
+            }
         }
         self.stage(sequence, Some(batch));
         let mut begin = self.fresh_sums();
-        begin.extend(self.enter(sequence.initial.is_some(), carry));
-        let leave = self.leave(carry);
+        let carried = self.carried.as_ref().zip(carry);
+        begin.extend(match carried.filter(|_| sequence.initial.is_none()) {
+            Some((carried, carry)) => carried.enter(&self.network, self.pass(), carry),
+            None => self.enter(sequence),
+        });
+        let leave =
+            carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
         let lists =
@@ -516,7 +412,7 @@ impl Engine for GpuEngine {
         let head = self.network.model.need_head()?.clone();
         self.prepare(self.shape(sequence, self.options.input_gradient))?;
         self.stage(sequence, None);
-        let enter = self.enter(sequence.initial.is_some(), None);
+        let enter = self.enter(sequence);
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
         recorder.record(enter.iter().chain(&pass.forward).chain(&pass.head_forward));
@@ -536,7 +432,7 @@ impl Engine for GpuEngine {
         batch.validate(&self.network.model)?;
         self.prepare(self.shape(&batch.sequence, self.options.input_gradient))?;
         self.stage(&batch.sequence, Some(batch));
-        let enter = self.enter(batch.sequence.initial.is_some(), None);
+        let enter = self.enter(&batch.sequence);
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
         // The loss of a step under way is put aside and brought back.
@@ -566,17 +462,16 @@ impl Engine for GpuEngine {
         };
         let rows = states.h.dim().1;
         states.check(&self.network.model.recurrent, rows, "n")?;
-        self.make_carried(rows)?;
+        let carried = Carried::new(&self.gpu, &self.network, rows)?;
         let mut packed = Vec::new();
         let mut all = Vec::new();
         for array in std::iter::once(&states.h).chain(&states.c) {
             staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
             all.extend_from_slice(&packed);
         }
-        if let Some(carried) = &self.carried {
-            self.write(&Place { buffer: carried.states.clone(), offset: 0 }, &all);
-        }
-        Ok(())
+        self.write(&Place { buffer: carried.states.clone(), offset: 0 }, &all);
+        self.carried = Some(carried);
+        self.gpu.check()
     }
 
     fn bytes(&self) -> u64 {
@@ -585,19 +480,5 @@ impl Engine for GpuEngine {
             + self.saved_loss.size()
             + self.carried.as_ref().map_or(0, |carried| carried.states.size())
             + self.passes.iter().map(Pass::bytes).sum::<u64>()
-    }
-}
-
-fn check_carry(model: &Model, carry: Carry, rows: usize) -> Result<()> {
-    if model.recurrent.bidirectional {
-        return Err(Error::Unsupported("state cannot be carried in two directions".into()));
-    }
-    match carry.first_row + rows <= carry.rows {
-        true => Ok(()),
-        false => Err(Error::value(
-            "carry.first_row",
-            format!("at most {}", carry.rows.saturating_sub(rows)),
-            carry.first_row,
-        )),
     }
 }

@@ -5,6 +5,7 @@
 
 mod backward;
 mod builder;
+mod carried;
 mod device;
 mod device_arrays;
 mod engine;
@@ -12,6 +13,7 @@ mod forward;
 mod head;
 mod kernel;
 mod network;
+mod pass;
 mod product;
 mod program;
 mod signal;
@@ -22,7 +24,7 @@ mod updater;
 #[cfg(test)]
 mod tests;
 
-pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, required_features, required_limits};
+pub use device::{AdapterChoice, Counters, Gpu, GpuOptions, Tiles, required_features, required_limits};
 pub use device_arrays::DeviceArrays;
 pub use engine::GpuEngine;
 

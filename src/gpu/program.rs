@@ -28,7 +28,8 @@ pub(super) struct Recorder<'a> {
     gpu: &'a Gpu,
     encoder: wgpu::CommandEncoder,
     work: u64,
-    limit: u64,
+    /// Planned operations of a submission.
+    pub(super) limit: u64,
 }
 
 impl<'a> Recorder<'a> {

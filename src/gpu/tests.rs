@@ -51,7 +51,8 @@ fn run<U: Uniform>(
             let buffer = make(bytes + 256, usage);
             gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
             gpu.queue().write_buffer(&buffer, bytes, bytemuck::cast_slice(&GUARD));
-            Binding { buffer, offset: 0, bytes }
+            // The guard is bound too: a driver may drop what is written beyond a binding.
+            Binding { buffer, offset: 0, bytes: bytes + 256 }
         })
         .collect();
     let uniforms = make(ALIGNMENT, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
@@ -205,6 +206,7 @@ fn the_plan_cuts_a_long_weight_gradient_into_parts_that_cover_k_once() {
                 let plan = limits.weight_gradient(m, 64, k);
                 assert_eq!(plan.part * (plan.parts - 1) + plan.last, k);
                 assert!(plan.last > 0 && plan.last <= plan.part && plan.part.div_ceil(4) <= 60_000);
+                assert!(plan.scratch == 0 || plan.scratch == 16 * (plan.parts * m * 16) as u64);
                 let (grid, part, _) = limits.column_sum(k, m / 4);
                 assert!(part * grid[1] as usize >= k && part * (grid[1] as usize - 1) < k && part <= 60_000);
             }
@@ -425,6 +427,72 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
         assert_eq!((got.bad_step, got.bad_norm), (7, 0));
         assert_eq!(norm(&[bad; 4], 3.0, 5).bad_step, 5);
     }
+}
+
+#[test]
+fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() {
+    let Some(gpu) = gpu() else { return };
+    let buffer = |bytes: u64, usage| {
+        gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        })
+    };
+    let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let (value, total) = (buffer(16, storage), buffer(16, storage));
+    gpu.queue().write_buffer(&value, 0, bytemuck::cast_slice(&[1.0f32; 4]));
+    let uniforms = buffer(ALIGNMENT, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
+    gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&Sum { count: 1 }));
+    let kernel = gpu.kernel(SUM, &[]);
+    let bindings = bind(gpu.device(), &kernel, &uniforms, &[Binding::whole(&value), Binding::whole(&total)]);
+    let add = Command::Dispatch { kernel, bindings, offset: 0, grid: [1, 1, 1], work: 10 };
+    let staging = buffer(16, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+    let before = gpu.counters().submits;
+    let mut recorder = Recorder::new(&gpu);
+    recorder.limit = 25;
+    recorder.record(std::iter::repeat_n(&add, 8));
+    let to = Place { buffer: staging.clone(), offset: 0 };
+    recorder.record([&Command::Copy { from: Binding::whole(&total).place(0), to, bytes: 16 }]);
+    let submission = recorder.submit();
+    // Other tests submit to the same device, so there may be more.
+    assert!(gpu.counters().submits - before >= 3);
+    let mapped = gpu.map(&staging);
+    block_on(gpu.wait(submission, mapped)).unwrap();
+    let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
+    assert_eq!(numbers[0], 8.0);
+}
+
+#[test]
+fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_refused_by_name() {
+    use crate::model::plan::{ParameterPlan, SequencePlan, Shape};
+    use crate::{Cell, Model, Recurrent, RecurrentKernel};
+    let model = Model::headless(Recurrent::new(Cell::Lstm, 8, 64));
+    let parameters = ParameterPlan::new(&model);
+    let limits = DeviceLimits { max_binding: 1 << 20, max_buffer: 1 << 28, max_groups: 65_535, software: true };
+    let plan = |rows| {
+        let shape = Shape { steps: 1000, rows, tokens: false, dx: true, resets: false };
+        SequencePlan::new(&model, &parameters, &limits, shape, None, RecurrentKernel::Auto)
+    };
+    let cut = plan(16).unwrap();
+    assert!(cut.chunks.len() > 1);
+    assert!(cut.tensors.iter().all(|spec| spec.bytes <= limits.max_binding));
+    let covered: Vec<usize> = cut.chunks.iter().flat_map(|chunk| chunk.steps.clone()).collect();
+    assert!(covered.into_iter().eq(0..1000));
+    // Whatever the length of the last chunk, the parts of its products find room in scratch.
+    for software in [true, false] {
+        let limits = DeviceLimits { software, ..limits };
+        for steps in 60..130 {
+            let shape = Shape { steps, rows: 5, tokens: false, dx: true, resets: false };
+            let plan = SequencePlan::new(&model, &parameters, &limits, shape, Some(60), RecurrentKernel::Auto).unwrap();
+            let room = plan.tensors[plan.scratch.0].bytes;
+            let k = plan.chunks.iter().map(|chunk| 5 * chunk.steps.len());
+            assert!(k.into_iter().all(|k| limits.weight_gradient(256, 64, k).scratch <= room), "T = {steps}");
+        }
+    }
+    let error = plan(4096).unwrap_err().to_string();
+    assert!(error.starts_with("z_l0[0] takes 4194304 bytes, over the device's largest storage binding"), "{error}");
 }
 
 #[test]

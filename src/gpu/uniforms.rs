@@ -38,13 +38,13 @@ uniforms! {
     /// `matmul.wgsl`.
     Matmul {
         m: u32, n4: u32, k: u32, k_last: u32, lda: u32, ldb: u32, ldc: u32, a_first: u32, b_first: u32, c_first: u32,
-        a_stride: u32, b_stride: u32, c_stride: u32, bias_first: u32, bias: u32, accumulate: u32,
+        a_stride: u32, b_stride: u32, c_stride: u32, bias: u32, accumulate: u32,
     }
     /// `reduce.wgsl`.
     Reduce { rows: u32, n4: u32, parts: u32, stride: u32, ldc: u32, c_first: u32 }
     /// `column_sum.wgsl`.
     ColumnSum {
-        rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_first: u32, out_stride: u32, accumulate: u32,
+        rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_stride: u32, accumulate: u32,
     }
     /// `copy.wgsl`.
     Copy {

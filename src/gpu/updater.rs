@@ -106,11 +106,7 @@ impl Updater {
 
     /// Enqueues an update; its report follows in [`Updater::report`].
     pub(super) fn update(&mut self, gpu: &Gpu, update: &Update) -> Result<()> {
-        if update.optimizer.rule.slots() != self.rule.slots()
-            || std::mem::discriminant(&update.optimizer.rule) != std::mem::discriminant(&self.rule)
-        {
-            return Err(Error::Unsupported("the optimizer's rule cannot change between steps".into()));
-        }
+        update.validate(Some(self.rule))?;
         let partials = gpu.limits().norm_groups(self.count);
         gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform(update, self.count, partials)));
         let buffer = self.free.pop().unwrap_or_else(|| {

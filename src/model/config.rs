@@ -155,6 +155,18 @@ fn exp<R: Real>(value: R) -> R {
     R::from_wide(value.to_wide().exp())
 }
 
+/// How the GPU path dispatches the recurrent steps. The results are the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecurrentKernel {
+    /// By sizes and device: a whole chunk where W_hh is small.
+    #[default]
+    Auto,
+    /// A dispatch a time step.
+    Step,
+    /// A dispatch a chunk: a workgroup takes its rows through all its steps. H is at most 1024.
+    Sequence,
+}
+
 /// At which steps the head predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -239,9 +251,17 @@ impl Model {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size), ("layers", r.layers)];
         sizes.extend(self.head.as_ref().map(|head| ("outputs", head.outputs)));
-        match sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 24) {
-            Some((name, size)) => Err(Error::value(*name, "1 to 16777216", size)),
-            None => Ok(()),
+        if let Some((name, size)) = sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 24) {
+            return Err(Error::value(*name, "1 to 16777216", size));
+        }
+        // Counted in floating point, which does not overflow.
+        let (h, wide) = (r.hidden_size as f64, r.output_size() as f64);
+        let layer = |input: f64| r.directions() as f64 * r.cell.gates() as f64 * h * (input + h + 2.0);
+        let head = self.head.as_ref().map_or(0.0, |head| head.outputs as f64 * (wide + 1.0));
+        let parameters = layer(r.input_size as f64) + (r.layers - 1) as f64 * layer(wide) + head;
+        match parameters > (1u64 << 30) as f64 {
+            true => Err(Error::value("the model", "at most 2^30 parameters", format!("{parameters:.0}"))),
+            false => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@ mod layout;
 pub(crate) mod plan;
 mod state_dict;
 
-pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, Reduction};
+pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, RecurrentKernel, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};

@@ -186,10 +186,11 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Exampl
         sum += trainer.engine().evaluate(&batch).await?;
         weight += batch.total_weight();
     }
-    Ok(match trainer.engine().model().head.as_ref().map(|head| head.reduction) {
-        Some(Reduction::Sum) => sum,
-        _ => sum / weight,
-    })
+    match trainer.engine().model().need_head()?.reduction {
+        Reduction::Sum => Ok(sum),
+        Reduction::Mean if weight > 0.0 => Ok(sum / weight),
+        Reduction::Mean => Err(Error::value("the weights of the examples", "a sum above 0", weight)),
+    }
 }
 
 /// ŷ for all `examples`, `rows` at a time: \[P, n, O\].

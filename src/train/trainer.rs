@@ -100,9 +100,9 @@ impl<E: Engine> Trainer<E> {
             }
         }
         self.divisor = divisor;
-        self.step += 1;
-        let update = Update { optimizer: self.optimizer, step: self.step, divisor: self.divisor };
+        let update = Update { optimizer: self.optimizer, step: self.step + 1, divisor: self.divisor };
         self.engine.update(&update).await?;
+        self.step += 1;
         match self.engine.unreported() >= self.options.in_flight {
             true => self.engine.report().await,
             false => Ok(None),
@@ -125,6 +125,7 @@ impl<E: Engine> Trainer<E> {
 
     /// The loss of a batch, reduced as in training, without a step.
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+        batch.validate(self.engine.model())?;
         let divisor = batch.divisor(self.engine.model().need_head()?)?;
         Ok(self.engine.evaluate(batch).await? / divisor)
     }

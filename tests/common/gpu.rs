@@ -10,13 +10,13 @@ use pollster::block_on;
 /// over in silence; BPTT_ADAPTER picks one by a part of its name.
 pub fn gpu() -> Option<Gpu> {
     static DEVICE: OnceLock<Option<Gpu>> = OnceLock::new();
-    DEVICE.get_or_init(|| open(false)).clone()
+    DEVICE.get_or_init(|| open(GpuOptions::default())).clone()
 }
 
-/// A device of its own, for tests that count or that want the shaders' runtime checks.
-pub fn open(checked: bool) -> Option<Gpu> {
+/// A device of its own, for tests that count, or that want checks or tiles other than the usual ones.
+pub fn open(options: GpuOptions) -> Option<Gpu> {
     let adapter = std::env::var("BPTT_ADAPTER").map_or(AdapterChoice::Best, AdapterChoice::Name);
-    match block_on(Gpu::new(GpuOptions { adapter, checked })) {
+    match block_on(Gpu::new(GpuOptions { adapter, ..options })) {
         Ok(gpu) => Some(gpu),
         Err(error) if std::env::var_os("BPTT_REQUIRE_GPU").is_some() => panic!("BPTT_REQUIRE_GPU is set, but {error}"),
         Err(error) => {

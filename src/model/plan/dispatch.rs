@@ -1,8 +1,8 @@
 //! Workgroups: how many, how large, and how a long sum is cut.
 
 use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
-use crate::backend::RecurrentKernel;
 use crate::error::{Error, Result};
+use crate::model::RecurrentKernel;
 
 /// Threads of the kernels that go over elements one by one.
 pub(crate) const GROUP: usize = 64;

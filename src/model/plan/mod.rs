@@ -9,7 +9,7 @@ mod sequence;
 
 pub(crate) use dispatch::{Grid, MatmulPlan, StepPlan};
 pub(crate) use parameters::ParameterPlan;
-pub(crate) use sequence::{Chunk, SequencePlan, Shape, Sizes, Span, TensorId};
+pub(crate) use sequence::{Chunk, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
 
 use crate::error::{Error, Result};
 
@@ -52,19 +52,21 @@ pub(crate) struct TensorSpec {
 
 impl DeviceLimits {
     pub(crate) fn check(&self, spec: &TensorSpec) -> Result<()> {
-        for (limit, limit_bytes) in
-            [("the device's largest storage binding", self.max_binding), ("its largest buffer", self.max_buffer)]
-        {
-            if spec.bytes > limit_bytes {
-                return Err(Error::Limit {
-                    tensor: spec.name.clone(),
-                    bytes: spec.bytes,
-                    limit,
-                    limit_bytes,
-                    remedy: "take a smaller batch, micro-batches, or fewer hidden units",
-                });
-            }
+        if spec.bytes > self.max_binding {
+            return Err(over(&spec.name, spec.bytes, "the device's largest storage binding", self.max_binding));
         }
-        Ok(())
+        self.check_buffer(&spec.name, spec.bytes)
     }
+
+    pub(crate) fn check_buffer(&self, name: &str, bytes: u64) -> Result<()> {
+        match bytes > self.max_buffer {
+            true => Err(over(name, bytes, "the device's largest buffer", self.max_buffer)),
+            false => Ok(()),
+        }
+    }
+}
+
+fn over(name: &str, bytes: u64, limit: &'static str, limit_bytes: u64) -> Error {
+    let remedy = "take a smaller batch, micro-batches, or fewer hidden units";
+    Error::Limit { tensor: name.into(), bytes, limit, limit_bytes, remedy }
 }

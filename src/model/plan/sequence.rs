@@ -1,11 +1,11 @@
 //! The buffers of a pass over \[T, B\]: what each holds, its bytes, and who writes it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, StepPlan, TensorSpec, vec4s};
-use crate::backend::RecurrentKernel;
 use crate::error::{Error, Result};
-use crate::model::{At, Cell, Loss, Model};
+use crate::model::{At, Cell, Loss, Model, RecurrentKernel};
 
 /// A buffer of the plan, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +108,12 @@ impl SequencePlan {
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
+        // A workgroup of the recurrent step may hold as few as 4 rows; one token may take every row of a step.
+        let most = if tokens { MAX_ITERATIONS } else { 4 * limits.max_groups as usize };
+        if rows > most {
+            return Err(Error::value("B", format!("at most {most} rows at once on the GPU: take micro-batches"), rows));
+        }
+        sizes.check_loops(model)?;
         let n = chunk_steps(&sizes, limits, shape, chunk);
         let mut plan = Self {
             steps,
@@ -181,10 +187,12 @@ impl SequencePlan {
     fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
         use crate::model::Role::{HeadWeight, WeightHh, WeightIh};
         let sizes = Sizes::new(model);
+        // The last chunk may be shorter, and yet be cut into more parts: a part's size is rounded.
+        let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
         let weights = (0..model.recurrent.stacks())
             .flat_map(|stack| [WeightIh { stack }, WeightHh { stack }])
-            .map(|role| (role, self.chunks[0].steps.len() * self.rows));
-        let head = model.head.iter().map(|_| (HeadWeight, self.predictions[0].rows));
+            .flat_map(|role| lengths.iter().map(move |k| (role, *k)));
+        let head = self.predictions.iter().map(|run| (HeadWeight, run.rows));
         let bytes = weights.chain(head).map(|(role, k)| {
             let weight = parameters.get(role);
             let columns = match role {
@@ -206,6 +214,13 @@ impl SequencePlan {
     pub(crate) fn bytes(&self) -> u64 {
         self.tensors.iter().map(|spec| spec.bytes).sum()
     }
+}
+
+/// The states of `rows` rows between batches: h of every stack, then c.
+pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
+    let kinds = 1 + usize::from(model.recurrent.cell.has_cell_state());
+    let bytes = 16 * (kinds * model.recurrent.stacks() * rows * vec4s(model.recurrent.hidden_size)) as u64;
+    TensorSpec { name: "carried states".into(), bytes }
 }
 
 /// Rows in vec4.
@@ -245,6 +260,21 @@ impl Sizes {
     }
 }
 
+impl Sizes {
+    /// Refuses sizes over which an invocation cannot loop.
+    fn check_loops(&self, model: &Model) -> Result<()> {
+        let gates4 = model.recurrent.cell.gates() * self.h4;
+        let loops = [("input_size", self.x4), ("hidden_size", gates4.max(self.y4)), ("outputs", self.o4)];
+        match loops.into_iter().find(|(_, vec4s)| *vec4s > MAX_ITERATIONS) {
+            Some((name, vec4s)) => {
+                let expected = format!("at most {} numbers in a product on the GPU", 4 * MAX_ITERATIONS);
+                Err(Error::value(name, expected, 4 * vec4s))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// The spans of the buffer that the host writes beside x, each at an aligned offset.
 struct Labels {
     id: TensorId,
@@ -268,7 +298,9 @@ fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: Shape, chunk: Option
     // The history has one slot more than the chunk has steps, and the labels hold several numbers a row.
     let history = (limits.max_binding / (16 * rows * sizes.h4) as u64).saturating_sub(1);
     let labels = limits.max_binding / (4 * rows * (4 + sizes.outputs.max(1))) as u64;
-    let mut most = by_bytes.min(history).min(labels).min(MAX_CHUNK as u64) as usize;
+    // The narrowest tiles of any kernel put 32 rows into a workgroup.
+    let groups = u64::from(limits.max_groups) * 32 / rows as u64;
+    let mut most = by_bytes.min(history).min(labels).min(groups).min(MAX_CHUNK as u64) as usize;
     if tokens {
         // In the worst case one token takes every row of the chunk.
         most = most.min(MAX_ITERATIONS / rows);
