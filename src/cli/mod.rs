@@ -12,6 +12,7 @@ mod progress;
 mod series_task;
 mod settings;
 mod synthetic_task;
+mod task;
 mod train;
 
 use std::fmt::Display;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::pictures::{Baseline, Forecast};
 use super::progress::grouped;
 use super::settings::{BUNDLED, SeriesSettings};
-use super::train::{Results, Task};
+use super::task::{Results, Task};
 
 pub(crate) struct SeriesTask {
     file: String,

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::pictures::Baseline;
 use super::progress::{grouped, short};
 use super::settings::SyntheticSettings;
-use super::train::{Results, Task};
+use super::task::{Results, Task};
 
 pub(crate) struct SyntheticTask<T> {
     name: &'static str,

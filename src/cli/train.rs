@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bptt::data::Examples;
 use bptt::train::{Metrics, Outcome, run};
-use bptt::{Backend, Engine, Error, Head, Layout, Loss, Result, Trainer, TrainerOptions};
+use bptt::{Backend, Engine, Error, Layout, Loss, Result, Trainer, TrainerOptions};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
@@ -12,37 +12,12 @@ use super::args::TrainArgs;
 use super::device::{self, Chosen, Device};
 use super::devices::bytes;
 use super::folder::Folder;
-use super::pictures::{self, Baseline};
+use super::pictures;
 use super::progress::{Plan, Progress, grouped, short};
 use super::series_task::SeriesTask;
 use super::settings::{DataSettings, Settings};
 use super::synthetic_task::SyntheticTask;
-
-/// What a network is trained for: where its examples come from, and how well it does in the end.
-pub(crate) trait Task {
-    /// What the run's folder is called after.
-    fn name(&self) -> String;
-    /// The data in words, a line each.
-    fn describe(&self) -> Vec<String>;
-    /// I.
-    fn input_size(&self) -> usize;
-    fn head(&self) -> Head;
-    fn training(&self) -> &dyn Examples;
-    fn validation(&self) -> Option<&dyn Examples>;
-    fn baseline(&self) -> Option<Baseline>;
-    /// Measures the trained network, `rows` examples at a time.
-    async fn results<E: Engine>(&self, trainer: &mut Trainer<E>, rows: usize) -> Result<Results>;
-}
-
-/// What came of a task.
-pub(crate) struct Results {
-    /// In words, a line each.
-    pub(crate) lines: Vec<String>,
-    /// For the summary in JSON.
-    pub(crate) summary: Map<String, Value>,
-    /// Files for the run's folder.
-    pub(crate) files: Vec<(&'static str, String)>,
-}
+use super::task::Task;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;

@@ -77,6 +77,19 @@ struct Transfer<'a> {
     masked: Option<usize>,
 }
 
+impl<'a> Transfer<'a> {
+    /// `rows` rows, from number `first` of the caller's buffer and from the tensor's begin.
+    fn new(
+        way: Way,
+        buffer: &'a wgpu::Buffer,
+        first: usize,
+        tensor: TensorId,
+        [rows, parts, part]: [usize; 3],
+    ) -> Self {
+        Self { way, buffer, first, tensor, tensor_first: 0, rows, parts, part, masked: None }
+    }
+}
+
 impl GpuEngine {
     /// The forward pass of the stack on the caller's buffers, for `steps` × `rows` with `lengths` as in [`Sequence`].
     /// Enqueues. What lies in x at padding is never read.
@@ -108,31 +121,11 @@ impl GpuEngine {
         for (index, chunk) in self.pass().plan.chunks.iter().enumerate() {
             let n = chunk.steps.len() * rows;
             let first = chunk.steps.start * rows;
-            let masked = Some(index);
             let tensor = chunk.x.expect("a dense pass has x");
-            let x = Transfer {
-                way: Way::In,
-                buffer: x,
-                first: first * i,
-                tensor,
-                tensor_first: 0,
-                rows: n,
-                parts: 1,
-                part: i,
-                masked,
-            };
-            load.push(x);
-            store.extend(to.sequence.map(|buffer| Transfer {
-                way: Way::Out,
-                buffer,
-                first: first * recurrent.output_size(),
-                tensor: chunk.y[recurrent.layers - 1],
-                tensor_first: 0,
-                rows: n,
-                parts: recurrent.directions(),
-                part: h,
-                masked: None,
-            }));
+            load.push(Transfer { masked: Some(index), ..Transfer::new(Way::In, x, first * i, tensor, [n, 1, i]) });
+            let (y, shape) = (chunk.y[recurrent.layers - 1], [n, recurrent.directions(), h]);
+            let first = first * recurrent.output_size();
+            store.extend(to.sequence.map(|buffer| Transfer::new(Way::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
         let slot = 4 * self.network.sizes.h4 * rows;
@@ -143,15 +136,8 @@ impl GpuEngine {
             for stack in 0..recurrent.stacks() {
                 let ((enters, enter_slot), (leaves, leave_slot)) = self.end_tensors(stack, cell_state);
                 let transfer = |way, buffer, tensor, slots: usize| Transfer {
-                    way,
-                    buffer,
-                    first: stack * rows * h,
-                    tensor,
                     tensor_first: slots * slot,
-                    rows,
-                    parts: 1,
-                    part: h,
-                    masked: None,
+                    ..Transfer::new(way, buffer, stack * rows * h, tensor, [rows, 1, h])
                 };
                 match from {
                     Some(buffer) => load.push(transfer(Way::In, buffer, enters, enter_slot)),
@@ -192,16 +178,8 @@ impl GpuEngine {
         for chunk in &plan.chunks {
             let (first, n) = (chunk.steps.start * rows, chunk.steps.len() * rows);
             let y = chunk.y[recurrent.layers - 1];
-            let transfer = |way, buffer, tensor, parts: usize, part: usize| Transfer {
-                way,
-                buffer,
-                first: first * parts * part,
-                tensor,
-                tensor_first: 0,
-                rows: n,
-                parts,
-                part,
-                masked: None,
+            let transfer = |way, buffer, tensor, parts: usize, part: usize| {
+                Transfer::new(way, buffer, first * parts * part, tensor, [n, parts, part])
             };
             match from.sequence {
                 Some(buffer) => load.push(transfer(Way::In, buffer, y, recurrent.directions(), h)),
@@ -213,17 +191,7 @@ impl GpuEngine {
         }
         for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
             for (stack, carry) in carries.iter().enumerate() {
-                let transfer = |way, buffer| Transfer {
-                    way,
-                    buffer,
-                    first: stack * rows * h,
-                    tensor: *carry,
-                    tensor_first: 0,
-                    rows,
-                    parts: 1,
-                    part: h,
-                    masked: None,
-                };
+                let transfer = |way, buffer| Transfer::new(way, buffer, stack * rows * h, *carry, [rows, 1, h]);
                 match from {
                     Some(buffer) => load.push(transfer(Way::In, buffer)),
                     None => begin.push(self.clear_tensor(*carry)),
