@@ -8,7 +8,7 @@ use super::builder::{Binding, bind};
 use super::device::{Gpu, GpuOptions};
 use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
-    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, NORM, NORM_PARTIAL, REDUCE, SCATTER, SUM,
+    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, NORM, NORM_PARTIAL, REDUCE, SCATTER, SUM, UPDATE,
 };
 use super::program::{Command, Place, Recorder};
 use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Reduce, Status, Sum, Tokens, Uniform, Update};
@@ -493,6 +493,49 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
     }
     let error = plan(4096).unwrap_err().to_string();
     assert!(error.starts_with("z_l0[0] takes 4194304 bytes, over the device's largest storage binding"), "{error}");
+}
+
+#[test]
+fn update_takes_adams_second_step_at_every_size_and_none_once_a_step_was_bad() {
+    let Some(gpu) = gpu() else { return };
+    let (beta1, beta2, eps, rate, root_bias2) = (0.9, 0.999, 1e-3, 0.02, 0.04);
+    let uniform = Update {
+        step: 2,
+        rate: rate as f32,
+        root_bias2: root_bias2 as f32,
+        shrink: 1.0,
+        momentum: beta1 as f32,
+        alpha: beta2 as f32,
+        eps: eps as f32,
+        one_minus_momentum: (1.0 - beta1) as f32,
+        one_minus_alpha: (1.0 - beta2) as f32,
+        ..Update::default()
+    };
+    for size in SIZES {
+        let numbers = |seed, factor: f32| -> Vec<f32> { (0..4 * size).map(|i| factor * number(seed, i)).collect() };
+        let (g, w, m) = (numbers(1, 1.0), numbers(2, 1.0), numbers(3, 0.1));
+        let v: Vec<f32> = numbers(4, 0.1).iter().map(|v| v.abs()).collect();
+        for bad_step in [0, 1] {
+            let status = Status { scale: 0.5, bad_step, ..Status::default() };
+            let status = [bytemuck::cast_slice(bytemuck::bytes_of(&status)), &[0.0f32; 3][..]].concat();
+            let buffers: [&[f32]; 6] = [&g, &status, &w, &m, &v, &[0.0; 4]];
+            let uniform = Update { count: size as u32, ..uniform };
+            let written = run(&gpu, UPDATE, &[("RULE", 2.0)], &uniform, &buffers, gpu.limits().elements(size));
+            if bad_step != 0 {
+                assert_eq!(written[..3], [w.clone(), m.clone(), v.clone()], "{size} vec4");
+                continue;
+            }
+            for i in 0..4 * size {
+                let g = 0.5 * f64::from(g[i]);
+                let m = beta1 * f64::from(m[i]) + (1.0 - beta1) * g;
+                let v = beta2 * f64::from(v[i]) + (1.0 - beta2) * g * g;
+                let w = f64::from(w[i]) - rate * m / (v.sqrt() / root_bias2 + eps);
+                let close = |got: f32, want: f64| (f64::from(got) - want).abs() < 1e-6;
+                let right = close(written[0][i], w) && close(written[1][i], m) && close(written[2][i], v);
+                assert!(right, "{size} vec4 at {i}");
+            }
+        }
+    }
 }
 
 #[test]
