@@ -146,6 +146,13 @@ pub trait Engine: sealed::Sealed {
     /// Replaces the carried states; `None`: the next batch starts from zero.
     fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
 
-    /// Bytes that the engine holds on its device, as planned.
+    /// Bytes that the engine holds on its device.
     fn bytes(&self) -> u64;
+
+    /// Bytes that it will hold once a batch of this sequence went through [`accumulate`](Self::accumulate), by the plan:
+    /// nothing is allocated. Staging that comes and goes is not counted.
+    ///
+    /// # Errors
+    /// Those with which the batch would be refused for its sizes.
+    fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64>;
 }

@@ -279,6 +279,16 @@ fn a_trainer_in_micro_batches_follows_one_in_whole_batches() {
 }
 
 #[test]
+fn the_bytes_planned_before_a_batch_are_those_held_after_it() {
+    for case in table().into_iter().filter(|case| !case.ragged && !case.resets) {
+        let mut engine = engine(&case, &EngineOptions::default());
+        let planned = engine.planned_bytes(&case.sequence()).unwrap();
+        block_on(engine.accumulate(&case.batch(), None)).unwrap();
+        assert_eq!(planned, engine.bytes(), "{case}");
+    }
+}
+
+#[test]
 fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
     let case = Case::new(Cell::Gru);
     let mut engine = engine(&case, &EngineOptions::default());

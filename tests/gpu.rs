@@ -237,12 +237,14 @@ fn the_plan_agrees_with_wgpus_own_count_of_buffer_bytes_within_2_percent() {
     let counted = || gpu.device().get_internal_counters().hal.buffer_memory.read() as f64;
     let before = counted();
     let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-3), 1).unwrap();
+    let before_it = trainer.engine().planned_bytes(&case.sequence()).unwrap() as f64;
     block_on(trainer.step(&case.batch())).unwrap();
     block_on(trainer.finish()).unwrap();
     // Staging memory of finished writes is given back at the next poll.
     gpu.device().poll(bptt::wgpu::PollType::wait_indefinitely()).unwrap();
     let (planned, counted) = (trainer.engine().bytes() as f64, counted() - before);
     assert!((planned / counted - 1.0).abs() < 0.02, "planned {planned}, counted {counted}");
+    assert!((before_it / counted - 1.0).abs() < 0.02, "planned {before_it} before it, counted {counted}");
 }
 
 #[test]

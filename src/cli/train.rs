@@ -68,7 +68,7 @@ async fn on_backend<B: Backend>(
     };
     let mut trainer = Trainer::with_options(backend, &model, settings.optimizer, settings.seed, trainer_options)?;
     let rows = settings.training.batch.min(settings.training.micro_batch.unwrap_or(usize::MAX));
-    let memory = memory(&mut trainer, task.training(), rows).await?;
+    let memory = memory(&mut trainer, task.training(), rows)?;
 
     let folder = Folder::create(args.out.as_deref(), &task.name())?;
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
@@ -125,13 +125,10 @@ async fn on_backend<B: Backend>(
     Ok(())
 }
 
-/// What the engine holds once it has seen a training batch. Leaves no trace but the buffers.
-async fn memory<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Examples, rows: usize) -> Result<u64> {
+/// What the engine will hold once it has seen a training batch, by its plan.
+fn memory<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Examples, rows: usize) -> Result<u64> {
     let first: Vec<usize> = (0..rows.min(examples.len())).collect();
-    let engine = trainer.engine();
-    engine.accumulate(&examples.batch(&first), None).await?;
-    engine.clear_gradients();
-    Ok(engine.bytes())
+    trainer.engine().planned_bytes(&examples.batch(&first).sequence)
 }
 
 fn heading(name: &str, text: &str) -> String {

@@ -199,6 +199,21 @@ impl<R: Real> Block<R> {
         }
     }
 
+    /// The bytes of a block of `rows` full rows, as [`make_room`](Self::make_room) and the input take them.
+    pub(super) fn planned_bytes(network: &Network, steps: usize, rows: usize, dense: bool) -> usize {
+        let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
+        let input = network.recurrent.input_size;
+        let (kept, states) = (network.kept(), hidden + cell_state);
+        let stack = steps * rows * kept + (steps + 2) * rows * states + kept;
+        let sequences = network.recurrent.layers * width + 2 * width.max(input) + if dense { input } else { 0 };
+        let head = network
+            .head
+            .as_ref()
+            .map_or(0, |head| rows * width + head.predictions(steps) * rows * head.outputs + head.outputs);
+        let tokens = if dense { 0 } else { steps * rows };
+        (network.stacks.len() * stack + steps * rows * sequences + head) * size_of::<R>() + tokens * size_of::<u32>()
+    }
+
     /// Takes over the gradient of what the stack put out; what lies at padding is never read.
     pub(super) fn load_gradient(&mut self, network: &Network, gradient: &OutputGradient<R>) {
         let (rows, first_row) = (self.mask.rows, self.first_row);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use ndarray::Array3;
 
-use super::block::{Block, Start};
+use super::block::{Block, ROWS, Start};
 use super::network::Network;
 use super::norm::{CHUNK, norm};
 use super::pass::{Passes, Then, blocks_of};
@@ -278,6 +278,20 @@ impl<R: Real> Engine for CpuEngine<R> {
         }
         self.carried = states.cloned();
         Ok(())
+    }
+
+    fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
+        sequence.validate(&self.model.recurrent)?;
+        let (steps, rows) = sequence.shape();
+        let dense = matches!(sequence.input, Input::Dense(_));
+        let block = |rows| Block::<R>::planned_bytes(&self.passes.network, steps, rows, dense);
+        let last = match rows % ROWS {
+            0 => 0,
+            rest => block(rest),
+        };
+        let held: usize = self.blocks.iter().map(Block::bytes).sum();
+        let planned = rows / ROWS * block(ROWS) + last;
+        Ok(self.bytes() + planned.saturating_sub(held) as u64)
     }
 
     fn bytes(&self) -> u64 {

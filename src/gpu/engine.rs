@@ -90,10 +90,8 @@ impl GpuEngine {
                 if self.passes.len() == PASSES {
                     self.passes.remove(0);
                 }
-                let (limits, options) = (self.gpu.limits(), &self.options);
-                let (model, parameters) = (&self.network.model, &self.network.plan);
-                let plan = SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)?;
-                self.make_room(plan.bytes())?;
+                let plan = self.plan(shape)?;
+                self.make_room(plan.planned_bytes(&self.network.model))?;
                 self.passes.push(Pass::new(&self.gpu, &self.network, shape, plan)?);
                 self.passes.len() - 1
             }
@@ -101,6 +99,12 @@ impl GpuEngine {
         let pass = self.passes.remove(place);
         self.passes.push(pass);
         Ok(())
+    }
+
+    fn plan(&self, shape: Shape) -> Result<SequencePlan> {
+        let (limits, options) = (self.gpu.limits(), &self.options);
+        let (model, parameters) = (&self.network.model, &self.network.plan);
+        SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)
     }
 
     /// Lets passes go until another one fits into the memory budget, before anything of it is allocated.
@@ -472,6 +476,15 @@ impl Engine for GpuEngine {
         self.write(&Place { buffer: carried.states.clone(), offset: 0 }, &all);
         self.carried = Some(carried);
         self.gpu.check()
+    }
+
+    fn planned_bytes(&self, sequence: &Sequence) -> Result<u64> {
+        sequence.validate(&self.network.model.recurrent)?;
+        let shape = self.shape(sequence, self.options.input_gradient);
+        match self.passes.iter().any(|pass| pass.shape == shape) {
+            true => Ok(self.bytes()),
+            false => Ok(self.bytes() + self.plan(shape)?.planned_bytes(&self.network.model)),
+        }
     }
 
     fn bytes(&self) -> u64 {

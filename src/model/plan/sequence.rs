@@ -210,6 +210,15 @@ impl SequencePlan {
         Span { tensor, offset: 0, bytes: self.tensors[tensor.0].bytes }
     }
 
+    /// The bytes of all buffers, and of about as many uniforms as their commands will have: equal ones share a place, so
+    /// it is one for each dispatch of a direction's steps over the longest chunk and for each other kernel of a layer.
+    pub(crate) fn planned_bytes(&self, model: &Model) -> u64 {
+        let recurrent = &model.recurrent;
+        let longest = self.chunks[0].steps.len();
+        let steps = recurrent.directions() * (2 * longest + 1).div_ceil(self.step.count);
+        self.bytes() + ALIGNMENT * (steps + 12 * recurrent.stacks() + 8) as u64
+    }
+
     /// The bytes of all buffers.
     pub(crate) fn bytes(&self) -> u64 {
         self.tensors.iter().map(|spec| spec.bytes).sum()
