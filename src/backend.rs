@@ -21,7 +21,8 @@ pub struct EngineOptions {
     pub kernel: RecurrentKernel,
     /// Whether [`Engine::accumulate`] also computes dx, dh_0 and dc_0.
     pub input_gradient: bool,
-    /// A budget in bytes for everything that the engine allocates on the device.
+    /// A budget in bytes for everything that the engine holds on the device; on the CPU path for what a training batch
+    /// takes.
     pub memory: Option<u64>,
 }
 
@@ -32,6 +33,22 @@ pub struct Carry {
     pub first_row: usize,
     /// All rows: B of the whole batch, of which this one may be a part.
     pub rows: usize,
+}
+
+impl EngineOptions {
+    /// Refuses what would take more than the budget.
+    pub(crate) fn check_memory(&self, bytes: u64) -> Result<()> {
+        match self.memory.filter(|budget| bytes > *budget) {
+            Some(limit_bytes) => Err(Error::Limit {
+                tensor: "weights and a pass over the batch".into(),
+                bytes,
+                limit: "the memory budget",
+                limit_bytes,
+                remedy: "take a smaller batch or micro-batches",
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Carry {

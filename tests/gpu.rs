@@ -315,20 +315,25 @@ fn a_loss_that_is_not_finite_latches_the_first_bad_step_and_keeps_the_last_good_
     assert_eq!(block_on(trainer.state_dict()).unwrap(), weights);
 }
 
-#[test]
-fn a_pass_over_the_memory_budget_is_refused_with_its_bytes() {
-    let Some(gpu) = gpu() else { return };
+/// A batch over the budget is refused; in micro-batches the same batch fits.
+fn the_memory_budget_holds<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Gru).sizes([64, 64, 8, 32, 2]);
     let engine = EngineOptions { memory: Some(1 << 20), ..EngineOptions::default() };
     let options = TrainerOptions { engine, ..TrainerOptions::default() };
-    let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.1), 1, options.clone()).unwrap();
+    let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options.clone()).unwrap();
     let error = block_on(trainer.step(&case.batch())).unwrap_err();
     assert!(matches!(error, Error::Limit { limit: "the memory budget", .. }), "{error}");
     // In micro-batches the same batch fits.
     let options = TrainerOptions { micro_batch: Some(8), ..options };
-    let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
+    let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.1), 1, options).unwrap();
     block_on(trainer.step(&case.batch())).unwrap();
     assert!(trainer.engine().bytes() <= 1 << 20);
+}
+
+#[test]
+fn a_pass_over_the_memory_budget_is_refused_with_its_bytes() {
+    the_memory_budget_holds(&Cpu::new());
+    gpu().iter().for_each(the_memory_budget_holds);
 }
 
 #[test]

@@ -180,6 +180,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
         batch.validate(&self.model)?;
         let (steps, rows) = batch.sequence.shape();
+        self.options.check_memory(self.planned_bytes(&batch.sequence)?)?;
         if let Some(carry) = carry {
             self.open_carried(carry, rows)?;
         }

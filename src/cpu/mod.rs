@@ -93,8 +93,7 @@ impl<R: Real> Sealed for Cpu<R> {}
 impl<R: Real> Backend for Cpu<R> {
     type Engine = CpuEngine<R>;
 
-    /// `options.chunk` and `options.memory` have no bearing here: nothing limits the steps that are kept, and the
-    /// buffers grow with the batches that come.
+    /// `options.chunk` and `options.kernel` have no bearing here: nothing limits the steps that are kept at once.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
         CpuEngine::new(self.threads.clone(), model, options)
     }

@@ -113,16 +113,7 @@ impl GpuEngine {
         while !self.passes.is_empty() && self.bytes() + wanted > budget {
             self.passes.remove(0);
         }
-        match self.bytes() + wanted {
-            bytes if bytes > budget => Err(Error::Limit {
-                tensor: "weights and a pass over the batch".into(),
-                bytes,
-                limit: "the memory budget",
-                limit_bytes: budget,
-                remedy: "take a smaller batch or micro-batches",
-            }),
-            _ => Ok(()),
-        }
+        self.options.check_memory(self.bytes() + wanted)
     }
 
     pub(super) fn pass(&self) -> &Pass {
