@@ -155,12 +155,12 @@ impl Gpu {
         let failure = gpu.0.failure.clone();
         gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let error = error.to_string();
-            tracing::error!("{error}");
+            log::error!("{error}");
             lock(&failure).error.get_or_insert(error);
         }));
         let failure = gpu.0.failure.clone();
         gpu.0.device.set_device_lost_callback(move |_, reason| {
-            tracing::error!("the device was lost: {reason}");
+            log::error!("the device was lost: {reason}");
             lock(&failure).lost.get_or_insert(reason);
         });
         Ok(gpu)
