@@ -8,7 +8,7 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use bptt::data::{Adding, SUNSPOTS, Scaling, Series, Split, Windows};
+use bptt::data::{Adding, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows};
 use bptt::train::{Duration, Keep, RunOptions, evaluate, predict, rmse, run};
 use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Real, Recurrent, Trainer};
 
@@ -23,10 +23,11 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let model = Model::new(Recurrent::new(cell, 1, 16), Head::new(1, Loss::SquaredError, At::Last));
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), seed).unwrap();
     let duration = Duration::Epochs(50);
-    let options = RunOptions { batch: 32, duration, seed, validate_every: None, keep: Keep::Last };
+    let options = RunOptions { duration, validate_every: None, keep: Keep::Last };
+    let training = Shuffled::new(&training, 32, 1, seed).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
     let forecast = predict(&mut trainer, &test, 32).await.unwrap();
-    let forecast = forecast.iter().map(|value| scaling.unscale(value.to_wide()));
+    let forecast = forecast.iter().flatten().map(|value| scaling.unscale(value.to_wide()));
     let values = &series.values;
     let network = rmse(forecast.zip(split.test.clone()).map(|(forecast, row)| (forecast, values[row])));
     (network, rmse(split.test.map(|row| (values[row - 1], values[row]))))
@@ -49,9 +50,10 @@ async fn adding<B: Backend>(backend: &B, cell: Cell) -> f64 {
     let model = Model::new(Recurrent::new(cell, Adding::INPUTS, 32), task.head());
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), 1).unwrap();
     let duration = Duration::Steps(1500);
-    let options = RunOptions { batch: 32, duration, seed: 1, validate_every: None, keep: Keep::Last };
+    let options = RunOptions { duration, validate_every: None, keep: Keep::Last };
+    let training = Shuffled::new(&training, 32, 1, 1).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
-    evaluate(&mut trainer, &validation, 100).await.unwrap()
+    evaluate(&mut trainer, &InOrder::new(&validation, 100).unwrap()).await.unwrap()
 }
 
 fn solves_the_adding_problem<B: Backend>(backend: &B) {

@@ -156,7 +156,8 @@ impl Task for SeriesTask {
             return Ok(results);
         }
         let predictions = predict(trainer, &self.after, rows).await?;
-        let forecast: Vec<f64> = predictions.iter().map(|value| self.scaling.unscale(value.to_wide())).collect();
+        let forecast: Vec<f64> =
+            predictions.iter().flatten().map(|value| self.scaling.unscale(value.to_wide())).collect();
         let (validation, test) = (&self.split.validation, &self.split.test);
         let both = self.split.train.end..self.series.len();
         let mut parts = vec![("validation", "validation", validation), ("test", "test", test)];

@@ -328,12 +328,10 @@ impl Settings {
     pub(crate) fn run_options(&self) -> RunOptions {
         let training = &self.training;
         RunOptions {
-            batch: training.batch,
             duration: match (training.epochs, training.steps) {
                 (Some(epochs), _) => Duration::Epochs(epochs),
                 (None, steps) => Duration::Steps(steps.unwrap_or_default()),
             },
-            seed: self.seed,
             validate_every: training.validate_every,
             keep: training.keep,
         }

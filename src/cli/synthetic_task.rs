@@ -1,6 +1,6 @@
 //! A synthetic task, whose baseline is known exactly.
 
-use bptt::data::{Adding, Copying, Examples, Synthetic};
+use bptt::data::{Adding, Copying, Examples, InOrder, Synthetic};
 use bptt::train::evaluate;
 use bptt::{Engine, Head, Result, Trainer};
 use serde_json::{Map, json};
@@ -104,7 +104,7 @@ where
     }
 
     async fn results<E: Engine>(&self, trainer: &mut Trainer<E>, rows: usize) -> Result<Results> {
-        let loss = evaluate(trainer, &self.test, rows).await?;
+        let loss = evaluate(trainer, &InOrder::new(&self.test, rows)?).await?;
         let (who, baseline) = self.baseline;
         let mut summary = Map::new();
         summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bptt::data::Examples;
+use bptt::data::{Batches, Examples, InOrder, Shuffled};
 use bptt::train::{Metrics, Outcome, run};
 use bptt::{Backend, Engine, Error, Layout, Loss, Result, Trainer, TrainerOptions};
 use serde_json::{Map, Value, json};
@@ -56,8 +56,9 @@ async fn on_backend<B: Backend>(
     chosen: &Chosen,
     backend: &B,
 ) -> Result<()> {
-    let options = settings.run_options();
-    let (steps, per_epoch) = (options.steps(task.training().len()), options.steps_per_epoch(task.training().len()));
+    let training = Shuffled::new(task.training(), settings.training.batch, 1, settings.seed)?;
+    let per_epoch = training.per_epoch();
+    let steps = settings.run_options().steps(per_epoch);
     settings.training.validate_every.get_or_insert(per_epoch);
     let options = settings.run_options();
     let model = settings.network(task.input_size(), task.head());
@@ -93,7 +94,9 @@ async fn on_backend<B: Backend>(
     let every = options.validate_every.unwrap_or(per_epoch);
     let epochs = settings.training.epochs;
     let mut progress = Progress::new(&folder, Plan { steps, epochs, timed_every: every }, sequences, args.json)?;
-    let outcome = run(&mut trainer, task.training(), task.validation(), &options, &mut progress).await;
+    let validation = task.validation().map(|examples| InOrder::new(examples, rows)).transpose()?;
+    let validation = validation.as_ref().map(|batches| batches as &dyn Batches);
+    let outcome = run(&mut trainer, &training, validation, &options, &mut progress).await;
     let pace = progress.pace(steps);
     let history = progress.finish()?;
     let by_epoch = epochs.map(|_| per_epoch);
@@ -128,7 +131,8 @@ async fn on_backend<B: Backend>(
 /// What the engine will hold once it has seen a training batch, by its plan.
 fn memory<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Examples, rows: usize) -> Result<u64> {
     let first: Vec<usize> = (0..rows.min(examples.len())).collect();
-    trainer.engine().planned_bytes(&examples.batch(&first).sequence)
+    let steps = first.iter().map(|example| examples.steps(*example)).max().unwrap_or_default();
+    trainer.engine().planned_bytes(&examples.batch(&first, steps)?.sequence)
 }
 
 fn heading(name: &str, text: &str) -> String {

@@ -197,7 +197,11 @@ impl Examples for Windows {
         self.targets.len()
     }
 
-    fn batch(&self, examples: &[usize]) -> Batch {
+    fn steps(&self, _: usize) -> usize {
+        self.window
+    }
+
+    fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let mut x = Array3::zeros((self.window, examples.len(), 1));
         let mut y = Array3::zeros((1, examples.len(), 1));
         for (b, example) in examples.iter().enumerate() {
@@ -206,6 +210,6 @@ impl Examples for Windows {
             x.slice_mut(s![.., b, 0]).assign(&window);
             y[[0, b, 0]] = self.values[row];
         }
-        Batch::new(Sequence::dense(x), Targets::Values(y))
+        Ok(Batch::new(Sequence::dense(x), Targets::Values(y)))
     }
 }

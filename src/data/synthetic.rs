@@ -130,7 +130,11 @@ impl Examples for Synthetic<Adding> {
         self.count
     }
 
-    fn batch(&self, examples: &[usize]) -> Batch {
+    fn steps(&self, _: usize) -> usize {
+        self.task.length
+    }
+
+    fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let (steps, half) = (self.task.length, self.task.length / 2);
         let mut x = Array3::zeros((steps, examples.len(), Adding::INPUTS));
         let mut y = Array3::zeros((1, examples.len(), 1));
@@ -144,7 +148,7 @@ impl Examples for Synthetic<Adding> {
                 y[[0, b, 0]] += x[[t, b, 0]];
             }
         }
-        Batch::new(Sequence::dense(x), Targets::Values(y))
+        Ok(Batch::new(Sequence::dense(x), Targets::Values(y)))
     }
 }
 
@@ -153,7 +157,11 @@ impl Examples for Synthetic<Copying> {
         self.count
     }
 
-    fn batch(&self, examples: &[usize]) -> Batch {
+    fn steps(&self, _: usize) -> usize {
+        self.task.length()
+    }
+
+    fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let Copying { delay, symbols, recall } = self.task;
         let (steps, blank, delimiter) = (self.task.length(), symbols as u32, symbols as u32 + 1);
         let mut tokens = Array2::from_elem((steps, examples.len()), blank);
@@ -167,7 +175,7 @@ impl Examples for Synthetic<Copying> {
             }
             tokens[[recall + delay - 1, b]] = delimiter;
         }
-        Batch::new(Sequence::tokens(tokens), Targets::Classes(classes))
+        Ok(Batch::new(Sequence::tokens(tokens), Targets::Classes(classes)))
     }
 }
 
@@ -180,7 +188,7 @@ mod tests {
     fn an_adding_example_has_one_mark_in_each_half_and_their_sum_as_target() {
         for length in [2, 3, 20] {
             let examples = Adding { length }.examples(7, 0, 50).unwrap();
-            let batch = examples.batch(&(0..50).collect::<Vec<_>>());
+            let batch = examples.batch(&(0..50).collect::<Vec<_>>(), length).unwrap();
             let (Input::Dense(x), Targets::Values(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
             for b in 0..50 {
                 let marked: Vec<usize> = (0..length).filter(|t| x[[*t, b, 1]] == 1.0).collect();
@@ -193,7 +201,7 @@ mod tests {
     #[test]
     fn a_copying_example_ends_with_its_own_beginning() {
         let task = Copying { delay: 3, symbols: 4, recall: 2 };
-        let batch = task.examples(1, 0, 9).unwrap().batch(&[4, 8]);
+        let batch = task.examples(1, 0, 9).unwrap().batch(&[4, 8], task.length()).unwrap();
         let (Input::Tokens(x), Targets::Classes(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
         assert_eq!(x.dim(), (7, 2));
         for b in 0..2 {
@@ -208,8 +216,11 @@ mod tests {
     fn an_example_depends_on_the_seed_and_its_number_alone() {
         let all = Adding { length: 5 }.examples(3, 0, 10).unwrap();
         let late = Adding { length: 5 }.examples(3, 6, 4).unwrap();
-        assert_eq!(all.batch(&[8]), late.batch(&[2]));
-        assert_ne!(all.batch(&[8]), all.batch(&[7]));
-        assert_ne!(all.batch(&[8]), Adding { length: 5 }.examples(4, 0, 10).unwrap().batch(&[8]));
+        assert_eq!(all.batch(&[8], 5).unwrap(), late.batch(&[2], 5).unwrap());
+        assert_ne!(all.batch(&[8], 5).unwrap(), all.batch(&[7], 5).unwrap());
+        assert_ne!(
+            all.batch(&[8], 5).unwrap(),
+            Adding { length: 5 }.examples(4, 0, 10).unwrap().batch(&[8], 5).unwrap()
+        );
     }
 }

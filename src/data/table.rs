@@ -98,7 +98,7 @@ mod tests {
         let scaled: Vec<f32> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
         let windows = Windows::new(scaled.as_slice().into(), 22, split.train).unwrap();
         assert_eq!(windows.len(), 199);
-        let batch = windows.batch(&[198, 0]);
+        let batch = windows.batch(&[198, 0], 22).unwrap();
         let expected = (0..22).map(|t| [scaled[198 + t], scaled[t]]);
         assert_eq!(
             batch.sequence,

@@ -2,22 +2,20 @@
 
 use std::collections::VecDeque;
 
-use ndarray::{Array3, Axis, concatenate};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
 use super::trainer::Trainer;
 use crate::backend::{Engine, Report};
-use crate::data::Examples;
+use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
-use crate::model::{Reduction, StateDict, uniform};
+use crate::model::{Reduction, StateDict};
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duration {
-    /// Each example so many times.
+    /// So many epochs.
     Epochs(u64),
     /// So many steps; the last epoch may end early.
     Steps(u64),
@@ -37,12 +35,8 @@ pub enum Keep {
 /// What a run is told beside its trainer and examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunOptions {
-    /// B: examples a step. The last batch of an epoch may be smaller.
-    pub batch: usize,
     /// How long.
     pub duration: Duration,
-    /// From which the order of the examples is drawn, anew for each epoch.
-    pub seed: u64,
     /// Steps between validations beside the one after the last step; `None`: an epoch.
     pub validate_every: Option<u64>,
     /// Whose weights remain.
@@ -83,24 +77,18 @@ impl Observer for () {
 }
 
 impl RunOptions {
-    /// How many steps the run takes over `examples` examples.
-    pub fn steps(&self, examples: usize) -> u64 {
+    /// How many steps the run takes where an epoch takes `per_epoch`.
+    pub fn steps(&self, per_epoch: u64) -> u64 {
         match self.duration {
-            Duration::Epochs(epochs) => epochs * self.steps_per_epoch(examples),
+            Duration::Epochs(epochs) => epochs.saturating_mul(per_epoch),
             Duration::Steps(steps) => steps,
         }
     }
 
-    /// How many steps an epoch over `examples` examples takes.
-    pub fn steps_per_epoch(&self, examples: usize) -> u64 {
-        examples.div_ceil(self.batch.max(1)) as u64
-    }
-
-    fn validate(&self, examples: usize) -> Result<()> {
+    fn validate(&self, per_epoch: u64) -> Result<()> {
         let counts = [
-            ("batch", self.batch as u64),
-            ("the training examples", examples as u64),
-            ("the steps of the run", self.steps(examples)),
+            ("the batches of an epoch", per_epoch),
+            ("the steps of the run", self.steps(per_epoch)),
             ("validate_every", self.validate_every.unwrap_or(1)),
         ];
         match counts.iter().find(|(_, count)| *count == 0) {
@@ -110,33 +98,26 @@ impl RunOptions {
     }
 }
 
-/// Trains on `train`, measures on `validation`, and tells `observer`. The same seed on the same device gives the same
+/// Trains on `train`, measures on `validation`, and tells `observer`. The same batches on the same device give the same
 /// bits.
 ///
 /// # Errors
 /// [`Error::NonFinite`] stops the run; the trainer then holds the last good weights. Otherwise what
-/// [`Trainer::step`] and the observer return.
+/// [`Trainer::step`], the batches and the observer return.
 pub async fn run<E: Engine>(
     trainer: &mut Trainer<E>,
-    train: &dyn Examples,
-    validation: Option<&dyn Examples>,
+    train: &dyn Batches,
+    validation: Option<&dyn Batches>,
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    options.validate(train.len())?;
-    let (steps, per_epoch) = (options.steps(train.len()), options.steps_per_epoch(train.len()));
+    options.validate(train.per_epoch())?;
+    let (steps, per_epoch) = (options.steps(train.per_epoch()), train.per_epoch());
     let validate_every = options.validate_every.unwrap_or(per_epoch);
-    let rows = trainer.micro_batch().unwrap_or(options.batch).min(options.batch);
-    let mut order = Order::new(train.len(), options.seed);
     let mut pending = Pending { steps: VecDeque::new(), last: None };
     let mut best: Option<(Best, Option<StateDict>)> = None;
     for step in 1..=steps {
-        let position = (step - 1) % per_epoch;
-        if position == 0 {
-            order.shuffle();
-        }
-        let first = position as usize * options.batch;
-        let batch = train.batch(&order.indices[first..train.len().min(first + options.batch)]);
+        let batch = train.batch(step - 1)?;
         let epoch = (step - 1) / per_epoch + 1;
         let lr = trainer.optimizer().learning_rate;
         pending.steps.push_back(Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr });
@@ -155,7 +136,7 @@ pub async fn run<E: Engine>(
         }
         let report = trainer.engine().report().await?;
         let val_loss = match measured {
-            Some(examples) => Some(evaluate(trainer, examples, rows).await?),
+            Some(batches) => Some(evaluate(trainer, batches).await?),
             None => None,
         };
         if let Some(report) = report {
@@ -178,11 +159,11 @@ pub async fn run<E: Engine>(
     }
 }
 
-/// The loss over all `examples`, `rows` at a time, reduced as in training.
-pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Examples, rows: usize) -> Result<f64> {
+/// The loss over an epoch of batches, reduced as in training.
+pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
-    for rows in chunks(examples.len(), rows) {
-        let batch = examples.batch(&rows);
+    for number in 0..batches.per_epoch() {
+        let batch = batches.batch(number)?;
         sum += trainer.engine().evaluate(&batch).await?;
         weight += batch.total_weight();
     }
@@ -193,23 +174,23 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Exampl
     }
 }
 
-/// ŷ for all `examples`, `rows` at a time: \[P, n, O\].
+/// ŷ for all `examples`, `rows` at a time, in their order: \[P, O\] each.
 pub async fn predict<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,
     rows: usize,
-) -> Result<Array3<E::Real>> {
-    let mut parts = Vec::new();
-    for rows in chunks(examples.len(), rows) {
-        parts.push(trainer.predict(&examples.batch(&rows).sequence).await?);
+) -> Result<Vec<Array2<E::Real>>> {
+    let batches = InOrder::new(examples, rows)?;
+    let mut predictions = vec![Array2::default((0, 0)); examples.len()];
+    for number in 0..batches.per_epoch() {
+        let batch = batches.batch(number)?;
+        let outputs = trainer.predict(&batch.sequence).await?;
+        for (row, example) in batches.examples(number).iter().enumerate() {
+            let steps = outputs.shape()[0].min(batch.sequence.length(row));
+            predictions[*example] = outputs.slice(s![..steps, row, ..]).to_owned();
+        }
     }
-    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-    concatenate(Axis(1), &views).map_err(|_| Error::value("the examples to predict", "at least 1", 0))
-}
-
-fn chunks(count: usize, rows: usize) -> impl Iterator<Item = Vec<usize>> {
-    let rows = rows.max(1);
-    (0..count).step_by(rows).map(move |first| (first..count.min(first + rows)).collect())
+    Ok(predictions)
 }
 
 /// The steps that were enqueued and not yet reported.
@@ -226,28 +207,5 @@ impl Pending {
             observer.step(&metrics)?;
         }
         Ok(())
-    }
-}
-
-/// The order of the examples, drawn anew for each epoch.
-struct Order {
-    indices: Vec<usize>,
-    rng: ChaCha8Rng,
-}
-
-impl Order {
-    fn new(examples: usize, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Stream 0 draws the parameters.
-        rng.set_stream(1);
-        Self { indices: (0..examples).collect(), rng }
-    }
-
-    /// Fisher and Yates.
-    fn shuffle(&mut self) {
-        for last in (1..self.indices.len()).rev() {
-            let other = (uniform(&mut self.rng) * (last + 1) as f64) as usize;
-            self.indices.swap(last, other);
-        }
     }
 }
