@@ -1,0 +1,202 @@
+//! Examples as batches: in an order drawn for each epoch, or in their own.
+
+use std::cell::RefCell;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::{Batches, Examples};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::model::uniform;
+
+/// Batches within which rows are of like length, so that little is padded: the examples by length, cut into so many
+/// groups of about the same padding.
+///
+/// The T of a batch is its group's longest, so that few different shapes occur, each of which has to be planned once.
+#[derive(Clone, Debug)]
+struct Groups {
+    /// The longest example of each group, ascending.
+    longest: Vec<usize>,
+}
+
+impl Groups {
+    /// At most `most` groups, whose borders make the padding as small as it can be.
+    fn new(examples: &dyn Examples, most: usize) -> Self {
+        // How many examples there are of each length.
+        let mut counts = std::collections::BTreeMap::<usize, u64>::new();
+        (0..examples.len()).for_each(|example| *counts.entry(examples.steps(example)).or_default() += 1);
+        let (mut lengths, mut counts): (Vec<usize>, Vec<u64>) = counts.into_iter().unzip();
+        // Lengths closer together than this are as one: the search below takes time with their square.
+        const FINE: usize = 256;
+        if lengths.len() > FINE {
+            let width = lengths.len().div_ceil(FINE);
+            counts = counts.chunks(width).map(|chunk| chunk.iter().sum()).collect();
+            lengths = lengths.chunks(width).filter_map(|chunk| chunk.last().copied()).collect();
+        }
+        // before[i]: examples shorter than lengths[i].
+        let mut before = vec![0];
+        counts.iter().for_each(|count| before.push(before[before.len() - 1] + count));
+        // cost[i]: the least steps of all rows, padding included, with the lengths up to i in the groups so far.
+        let steps = |from: usize, last: usize| (before[last + 1] - before[from]) * lengths[last] as u64;
+        let mut cost: Vec<u64> = (0..lengths.len()).map(|last| steps(0, last)).collect();
+        let mut froms = Vec::new();
+        for _ in 1..most.min(lengths.len()) {
+            let best = |last: usize| {
+                let options = (1..=last).map(|from| (cost[from - 1] + steps(from, last), from));
+                options.chain([(steps(0, last), 0)]).min().unwrap_or_default()
+            };
+            let (next, from): (Vec<u64>, Vec<usize>) = (0..lengths.len()).map(best).unzip();
+            cost = next;
+            froms.push(from);
+        }
+        let mut longest = Vec::new();
+        let mut end = lengths.len();
+        for from in froms.iter().map(Some).rev().chain([None]) {
+            if end == 0 {
+                break;
+            }
+            longest.insert(0, lengths[end - 1]);
+            end = from.map_or(0, |from| from[end - 1]);
+        }
+        Self { longest }
+    }
+
+    /// The group of an example of so many steps.
+    fn of(&self, steps: usize) -> usize {
+        self.longest.partition_point(|longest| *longest < steps)
+    }
+}
+
+/// Each example once an epoch, in an order drawn anew for each from a seed.
+pub struct Shuffled<'a> {
+    examples: &'a dyn Examples,
+    rows: usize,
+    seed: u64,
+    groups: Groups,
+    /// The epoch whose order was drawn last.
+    drawn: RefCell<Option<(u64, Vec<Drawn>)>>,
+}
+
+/// A batch of an epoch.
+type Drawn = (Vec<usize>, usize);
+
+impl<'a> Shuffled<'a> {
+    /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `groups`
+    /// groups; 1: any rows.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there are no examples, rows or groups.
+    pub fn new(examples: &'a dyn Examples, rows: usize, groups: usize, seed: u64) -> Result<Self> {
+        at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("groups of lengths", groups)])?;
+        Ok(Self { examples, rows, seed, groups: Groups::new(examples, groups), drawn: RefCell::default() })
+    }
+
+    /// The order of an epoch: examples shuffled, batches filled group by group, batches shuffled.
+    fn draw(&self, epoch: u64) -> Vec<Drawn> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        // Stream 0 draws the parameters.
+        rng.set_stream(1 + epoch);
+        let mut order: Vec<usize> = (0..self.examples.len()).collect();
+        shuffle(&mut order, &mut rng);
+        if self.groups.longest.len() == 1 {
+            let steps = self.groups.longest[0];
+            return order.chunks(self.rows).map(|rows| (rows.to_vec(), steps)).collect();
+        }
+        let mut batches = Vec::new();
+        let mut rest: Vec<Vec<usize>> = vec![Vec::new(); self.groups.longest.len()];
+        for example in order {
+            let group = self.groups.of(self.examples.steps(example));
+            rest[group].push(example);
+            if rest[group].len() == self.rows {
+                batches.push((std::mem::take(&mut rest[group]), self.groups.longest[group]));
+            }
+        }
+        // What is left of a group goes with the next longer ones, so that one batch alone is smaller.
+        let mut left = Vec::new();
+        for (group, rest) in rest.into_iter().enumerate() {
+            for example in rest {
+                left.push(example);
+                if left.len() == self.rows {
+                    batches.push((std::mem::take(&mut left), self.groups.longest[group]));
+                }
+            }
+        }
+        shuffle(&mut batches, &mut rng);
+        if !left.is_empty() {
+            let steps = left.iter().map(|example| self.groups.of(self.examples.steps(*example))).max();
+            batches.push((left, self.groups.longest[steps.unwrap_or_default()]));
+        }
+        batches
+    }
+}
+
+impl Batches for Shuffled<'_> {
+    fn per_epoch(&self) -> u64 {
+        self.examples.len().div_ceil(self.rows) as u64
+    }
+
+    fn batch(&self, number: u64) -> Result<Batch> {
+        let (epoch, position) = (number / self.per_epoch(), (number % self.per_epoch()) as usize);
+        let mut drawn = self.drawn.borrow_mut();
+        let batches = match &mut *drawn {
+            Some((of, batches)) if *of == epoch => batches,
+            other => &mut other.insert((epoch, self.draw(epoch))).1,
+        };
+        let (examples, steps) = &batches[position];
+        self.examples.batch(examples, *steps)
+    }
+}
+
+/// Each example once, the shortest first.
+pub struct InOrder<'a> {
+    examples: &'a dyn Examples,
+    rows: usize,
+    order: Vec<usize>,
+}
+
+impl<'a> InOrder<'a> {
+    /// Batches of `rows` examples; the last may be smaller.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there are no examples or rows.
+    pub fn new(examples: &'a dyn Examples, rows: usize) -> Result<Self> {
+        at_least_1(&[("the examples", examples.len()), ("batch", rows)])?;
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        order.sort_by_key(|example| examples.steps(*example));
+        Ok(Self { examples, rows, order })
+    }
+
+    /// The examples in the rows of a batch.
+    pub fn examples(&self, number: u64) -> &[usize] {
+        let first = (number % self.per_epoch()) as usize * self.rows;
+        &self.order[first..self.order.len().min(first + self.rows)]
+    }
+}
+
+impl Batches for InOrder<'_> {
+    fn per_epoch(&self) -> u64 {
+        self.order.len().div_ceil(self.rows) as u64
+    }
+
+    fn batch(&self, number: u64) -> Result<Batch> {
+        let examples = self.examples(number);
+        let steps = examples.iter().map(|example| self.examples.steps(*example)).max().unwrap_or_default();
+        self.examples.batch(examples, steps)
+    }
+}
+
+fn at_least_1(counts: &[(&str, usize)]) -> Result<()> {
+    match counts.iter().find(|(_, count)| *count == 0) {
+        Some((name, _)) => Err(Error::value(*name, "at least 1", 0)),
+        None => Ok(()),
+    }
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
+    for last in (1..items.len()).rev() {
+        let other = (uniform(rng) * (last + 1) as f64) as usize;
+        items.swap(last, other);
+    }
+}
