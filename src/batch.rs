@@ -103,6 +103,11 @@ impl<R: Real> Sequence<R> {
         self.lengths.as_ref().map_or(self.shape().0, |lengths| lengths[row])
     }
 
+    /// The time steps of all rows, without padding.
+    pub fn time_steps(&self) -> u64 {
+        (0..self.shape().1).map(|row| self.length(row) as u64).sum()
+    }
+
     /// Whether the state that enters step `t` of `row` in the direction (0 forward, 1 reverse) is kept.
     pub(crate) fn keeps(&self, direction: usize, t: usize, row: usize) -> bool {
         let Some(resets) = &self.resets else { return true };
@@ -339,8 +344,8 @@ impl Batch {
     pub fn divisor(&self, head: &Head) -> Result<f64> {
         match (head.reduction, self.total_weight()) {
             (Reduction::Sum, _) => Ok(1.0),
-            (Reduction::Mean, total) if total > 0.0 => Ok(total),
-            (Reduction::Mean, total) => Err(Error::value("the weights of the batch", "a sum above 0", total)),
+            (Reduction::Mean | Reduction::SumOverOutputs, total) if total > 0.0 => Ok(total),
+            (_, total) => Err(Error::value("the weights of the batch", "a sum above 0", total)),
         }
     }
 }

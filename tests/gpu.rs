@@ -70,7 +70,8 @@ fn every_head_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
     let Some(gpu) = gpu() else { return };
     for loss in common::LOSSES {
         for at in [At::Every, At::Last] {
-            for (reduction, bidirectional) in [(Reduction::Mean, true), (Reduction::Sum, false)] {
+            let reductions = [(Reduction::Mean, true), (Reduction::Sum, false), (Reduction::SumOverOutputs, false)];
+            for (reduction, bidirectional) in reductions {
                 // 70 outputs share a prediction among several threads.
                 let case =
                     Case { loss, at, reduction, bidirectional, ragged: true, weights: true, ..Case::new(Cell::Gru) };

@@ -81,7 +81,7 @@ fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, chunk: Option<us
         let weights = case.block(&Layout::new(&model), "weight");
         engine.set_parameters(&weights).unwrap();
         let divisor = match model.head.as_ref().unwrap().reduction {
-            Reduction::Mean => batch.total_weight(),
+            Reduction::Mean | Reduction::SumOverOutputs => batch.total_weight(),
             Reduction::Sum => 1.0,
         };
         let evaluated = block_on(engine.evaluate(&batch)).unwrap() / divisor;

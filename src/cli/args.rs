@@ -1,4 +1,6 @@
-//! The flags of `bptt train`. Each is optional, so that a configuration file can stand below it.
+//! The settings of a run as flags, which are the keys of a configuration file too.
+//!
+//! Each is optional, so that flags can stand over a file, and defaults below both.
 
 use std::path::PathBuf;
 
@@ -29,7 +31,8 @@ impl CellName {
 }
 
 /// The optimizer by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum OptimizerName {
     Sgd,
     Momentum,
@@ -40,7 +43,8 @@ pub(crate) enum OptimizerName {
 }
 
 /// The synthetic task by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum TaskName {
     /// The adding problem: the sum of two marked numbers in a sequence of LENGTH
     Adding,
@@ -48,108 +52,310 @@ pub(crate) enum TaskName {
     Copy,
 }
 
-#[derive(Args)]
-pub(crate) struct TrainArgs {
-    /// Repeat the run of this config.toml; other flags change it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+/// How the learning rate falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ScheduleName {
+    /// It does not
+    Constant,
+    /// By --decay-factor after every --decay-every steps
+    Step,
+    /// By --decay-factor over every --decay-every steps, a little with each
+    Exponential,
+    /// Along half a cosine to --decay-floor of it at the end
+    Cosine,
+    /// By --decay-factor after --decay-patience validations without improvement
+    Plateau,
+}
+
+/// How numbers come to the network's units, by what the training part has of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScaleName {
+    /// Mean 0 and standard deviation 1
+    Standard,
+    /// From 0 to 1
+    MinMax,
+    /// As they are
+    None,
+}
+
+/// What stands for missing values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MissingName {
+    /// Nothing: the first is named, and the run does not begin
+    Error,
+    /// The value before them
+    Ffill,
+    /// 0 in the network's units, and a column more that tells where
+    Mask,
+}
+
+/// How an image is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReadName {
+    /// A row of pixels a step
+    Rows,
+    /// A pixel a step
+    Pixels,
+}
+
+/// Every setting of a run: the sections of a configuration file.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Given {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+}
+
+/// Where a command computes, and from what it draws.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct RunArgs {
     /// Where it runs: auto, gpu, cpu, an index of `bptt devices`, or a part of a GPU's name [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Threads of the CPU path; they do not change the result [default: all cores]
     #[arg(long, value_parser = at_least_1, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Where initial weights, order of examples and synthetic data are drawn from [default: 1]
+    /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
     #[arg(long, value_parser = seed(), value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+/// Which data, and how they are read.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// A text, UTF-8: its characters are learned one after the other
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) text: Option<PathBuf>,
+    /// A series: comma-separated text whose first line names the columns and whose first column is the time
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Sequences with a label each: .ts (UEA, UCR), .csv in long form, .npy, .npz, idx (MNIST)
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) sequences: Option<PathBuf>,
+    /// Text files, a class each: every line is a sequence of characters
+    #[arg(long, value_name = "FOLDER", group = "source")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub(crate) rolls: Option<PathBuf>,
+    /// A synthetic task
+    #[arg(long, value_enum, group = "source")]
+    pub(crate) task: Option<TaskName>,
+
+    /// Shares of the data that train, validate and test [default: 0.7,0.15,0.15; text: 0.9,0.1,0]
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B,C")]
+    pub(crate) split: Option<Vec<f64>>,
+    /// A file of the same kind that tests
+    #[arg(long, value_name = "FILE")]
+    pub(crate) test_file: Option<PathBuf>,
+    /// With --train-until or --test-file: the share that validates, of what follows or of what trains [default: 0.4; 0.2]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) validation: Option<f64>,
+    /// Steps that the network sees: before what it forecasts [default: 22], or of a text at once [default: 64]
+    #[arg(long, value_parser = at_least_1, value_name = "T")]
+    pub(crate) window: Option<usize>,
+    /// How numbers come to the network's units [default: standard; sequences: none]
+    #[arg(long, value_enum)]
+    pub(crate) scale: Option<ScaleName>,
+    /// What stands for missing values [default: error]
+    #[arg(long, value_enum)]
+    pub(crate) missing: Option<MissingName>,
+
+    /// Text: its bytes rather than its characters
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) bytes: Option<bool>,
+    /// Text: characters rarer than this are unknown ones [default: 1]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) min_count: Option<u64>,
+    /// Text: read in lanes from beginning to end with the state carried on (truncated BPTT), not in random windows
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) carry_state: Option<bool>,
+
+    /// Series: the columns to forecast [default: the second of two]
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
+    pub(crate) target: Option<Vec<String>>,
+    /// Series: columns that help, known up to the present; all: every other [default: none]
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
+    pub(crate) features: Option<Vec<String>>,
+    /// Series: columns whose future is known too
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
+    pub(crate) known: Option<Vec<String>>,
+    /// Series: rows that are forecast at once [default: 1]
+    #[arg(long, value_parser = at_least_1, value_name = "K")]
+    pub(crate) horizon: Option<usize>,
+    /// Series: rows after which it repeats itself, for the seasonal naive forecast to compare with
+    #[arg(long, value_parser = at_least_1, value_name = "ROWS")]
+    pub(crate) season: Option<usize>,
+    /// Series: the last row that trains, by the first column [default for the sunspots: 1920]
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) train_until: Option<String>,
+
+    /// Sequences: the labels, where they are in a file of their own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Sequences: the labels of --test-file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) test_labels: Option<PathBuf>,
+    /// Sequences in idx: images by rows or by pixels [default: rows]
+    #[arg(long, value_enum)]
+    pub(crate) read: Option<ReadName>,
+    /// Sequences in .csv: the column that tells sequences apart [default: id]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) id: Option<String>,
+    /// Sequences in .csv: the column that orders steps [default: time]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time: Option<String>,
+    /// Sequences in .csv: the column of labels [default: label]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+
+    /// Rolls: the lowest and the highest key [default: those that occur]
+    #[arg(long, value_name = "LOW-HIGH")]
+    pub(crate) keys: Option<String>,
+
+    /// Task: steps of the adding problem [default: 50], delay of the copying problem [default: 10]
+    #[arg(long, value_parser = at_least_1, value_name = "T")]
+    pub(crate) length: Option<usize>,
+
+    /// The digest of the data's bytes: a configuration that has it is for these data alone.
+    #[arg(skip)]
+    pub(crate) sha256: Option<String>,
+}
+
+impl DataArgs {
+    /// Whether a source of data is among them.
+    pub(crate) fn names_data(&self) -> bool {
+        let files = [&self.text, &self.csv, &self.sequences, &self.classes, &self.rolls];
+        self.task.is_some() || files.iter().any(|file| file.is_some())
+    }
+}
+
+/// The network.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// The recurrent cell [default: lstm]
+    #[arg(long, value_enum)]
+    pub(crate) cell: Option<CellName>,
+    /// The vanilla RNN's activation [default: tanh]
+    #[arg(long, value_parser = one_of::<Activation>(&["tanh", "relu", "sigmoid", "identity"]), value_name = "F")]
+    pub(crate) activation: Option<Activation>,
+    /// Hidden units a layer and direction [default: 16; text, rolls: 128; sequences, tasks: 64]
+    #[arg(long, value_parser = at_least_1, value_name = "H")]
+    pub(crate) hidden: Option<usize>,
+    /// Layers above each other [default: 1]
+    #[arg(long, value_parser = at_least_1, value_name = "L")]
+    pub(crate) layers: Option<usize>,
+    /// Read each sequence from both ends
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) bidirectional: Option<bool>,
+    /// How the recurrent weights begin [default: uniform]
+    #[arg(long, value_parser = one_of::<RecurrentInit>(&["uniform", "orthogonal", "identity"]), value_name = "INIT")]
+    pub(crate) init: Option<RecurrentInit>,
+    /// The initial bias of the LSTM's forget gate [default: as the other biases]
+    #[arg(long, value_name = "BIAS", allow_negative_numbers = true)]
+    pub(crate) forget_bias: Option<f64>,
+    /// Start from the weights of this run or model file, with its network and what it knows of its data
+    #[arg(long, value_name = "RUN")]
+    pub(crate) init_from: Option<PathBuf>,
+}
+
+/// How the network learns.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct TrainingArgs {
+    /// Sequences a batch [default: 32]
+    #[arg(long, value_parser = at_least_1, value_name = "B")]
+    pub(crate) batch: Option<usize>,
+    /// The most sequences on the device at once; a larger batch is done in parts, with the same result
+    #[arg(long, value_parser = at_least_1, value_name = "ROWS")]
+    pub(crate) micro_batch: Option<usize>,
+    /// Batches a step, whose gradients are summed [default: 1]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) accumulate: Option<u64>,
+    /// Groups of sequences of like length, so that little is padded; 1: any go together [default: 4]
+    #[arg(long, value_parser = at_least_1, value_name = "N")]
+    pub(crate) buckets: Option<usize>,
+    /// Each training example so many times [default: 50; text: 10; sequences: 100]
+    #[arg(long, value_parser = count, value_name = "N", conflicts_with = "steps")]
+    pub(crate) epochs: Option<u64>,
+    /// So many steps [default for tasks: 2000]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) steps: Option<u64>,
+    /// Steps between validations [default: an epoch; text: 250 at most; tasks: 100]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) val_every: Option<u64>,
+    /// Stop early, after so many validations in a row that were no better than the best [default: never]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) patience: Option<u64>,
+    /// Whose weights are stored: the last step's, or those of the lowest validation loss [default: last; with
+    /// --patience: best]
+    #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]))]
+    pub(crate) keep: Option<Keep>,
+    /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub(crate) optimizer: Option<OptimizerName>,
+    /// The learning rate [default: 0.005; text: 0.002; sequences, rolls: 0.001]
+    #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true)]
+    pub(crate) lr: Option<f64>,
+    /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
+    #[arg(long, value_parser = at_least_0, value_name = "NORM", allow_negative_numbers = true)]
+    pub(crate) clip: Option<f64>,
+    /// Weight decay [default: 0; adamw: 0.01]
+    #[arg(long, value_parser = at_least_0, value_name = "DECAY", allow_negative_numbers = true)]
+    pub(crate) weight_decay: Option<f64>,
+    /// Steps over which the rate rises from 0 in a straight line [default: 0]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64), value_name = "N")]
+    pub(crate) warmup: Option<u64>,
+    /// How the rate falls after that [default: constant]
+    #[arg(long, value_enum)]
+    pub(crate) schedule: Option<ScheduleName>,
+    /// The schedule's steps [default: an epoch]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) decay_every: Option<u64>,
+    /// The schedule's factor [default: 0.5]
+    #[arg(long, value_parser = share, value_name = "FACTOR")]
+    pub(crate) decay_factor: Option<f64>,
+    /// The cosine's end, as a share of the rate [default: 0]
+    #[arg(long, value_parser = share, value_name = "SHARE")]
+    pub(crate) decay_floor: Option<f64>,
+    /// The plateau's validations without improvement [default: 5]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) decay_patience: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainArgs {
+    /// Settings from a file, as `bptt init` writes it and every run keeps one; flags change them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print all settings as a configuration file, and do nothing
+    #[arg(long)]
+    pub(crate) dump_config: bool,
     /// The run's folder, which must not exist [default: runs/NAME-N, counting up]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
     /// Print nothing but a summary, as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
-
-    /// A series: comma-separated text whose first line names the columns and whose first column is the time
-    #[arg(long, value_name = "FILE", conflicts_with = "task", help_heading = "Data")]
-    pub(crate) csv: Option<PathBuf>,
-    /// The column to forecast [default: the second of two]
-    #[arg(long, value_name = "COLUMN", conflicts_with = "task", help_heading = "Data")]
-    pub(crate) target: Option<String>,
-    /// Values that the network sees before the one that it forecasts [default: 22]
-    #[arg(long, value_parser = at_least_1, value_name = "N", conflicts_with = "task", help_heading = "Data")]
-    pub(crate) window: Option<usize>,
-    /// The last training target, by the first column [default for the sunspots: 1920]
-    #[arg(long, value_name = "LABEL", conflicts_with_all = ["task", "split"], help_heading = "Data")]
-    pub(crate) train_until: Option<String>,
-    /// With --train-until: the share of what follows that validates; the rest tests [default: 0.4]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
-    #[arg(conflicts_with_all = ["task", "split"], help_heading = "Data")]
-    pub(crate) validation: Option<f64>,
-    /// Shares of the targets that train, validate and test [default for --csv: 0.7,0.15,0.15]
-    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B,C", conflicts_with = "task")]
-    #[arg(help_heading = "Data")]
-    pub(crate) split: Option<Vec<f64>>,
-    /// A synthetic task in place of a series
-    #[arg(long, value_enum, help_heading = "Data")]
-    pub(crate) task: Option<TaskName>,
-    /// The task's length: steps of the adding problem [default: 50], delay of the copying problem [default: 10]
-    #[arg(long, value_parser = at_least_1, value_name = "T", conflicts_with_all = ["csv", "target", "window"])]
-    #[arg(help_heading = "Data")]
-    pub(crate) length: Option<usize>,
-
-    /// The recurrent cell [default: lstm]
-    #[arg(long, value_enum, help_heading = "Model")]
-    pub(crate) cell: Option<CellName>,
-    /// The vanilla RNN's activation [default: tanh]
-    #[arg(long, value_parser = one_of::<Activation>(&["tanh", "relu", "sigmoid", "identity"]), help_heading = "Model")]
-    pub(crate) activation: Option<Activation>,
-    /// Hidden units a layer and direction [default: 16; tasks: 64]
-    #[arg(long, value_parser = at_least_1, value_name = "H", help_heading = "Model")]
-    pub(crate) hidden: Option<usize>,
-    /// Layers above each other [default: 1]
-    #[arg(long, value_parser = at_least_1, value_name = "L", help_heading = "Model")]
-    pub(crate) layers: Option<usize>,
-    /// Read each sequence from both ends
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
-    #[arg(help_heading = "Model")]
-    pub(crate) bidirectional: Option<bool>,
-    /// How the recurrent weights begin [default: uniform]
-    #[arg(long, value_parser = one_of::<RecurrentInit>(&["uniform", "orthogonal", "identity"]), help_heading = "Model")]
-    pub(crate) init: Option<RecurrentInit>,
-    /// The initial bias of the LSTM's forget gate [default: as the other biases]
-    #[arg(long, value_name = "BIAS", allow_negative_numbers = true, help_heading = "Model")]
-    pub(crate) forget_bias: Option<f64>,
-
-    /// Sequences a step [default: 32]
-    #[arg(long, value_parser = at_least_1, value_name = "B", help_heading = "Training")]
-    pub(crate) batch: Option<usize>,
-    /// The most sequences on the device at once; a larger batch is done in parts, with the same result
-    #[arg(long, value_parser = at_least_1, value_name = "ROWS", help_heading = "Training")]
-    pub(crate) micro_batch: Option<usize>,
-    /// Each training example so many times [default: 50]
-    #[arg(long, value_parser = count, value_name = "N", conflicts_with = "steps", help_heading = "Training")]
-    pub(crate) epochs: Option<u64>,
-    /// So many steps [default for tasks: 2000]
-    #[arg(long, value_parser = count, value_name = "N", help_heading = "Training")]
-    pub(crate) steps: Option<u64>,
-    /// Steps between validations [default: an epoch; tasks: 100]
-    #[arg(long, value_parser = count, value_name = "N", help_heading = "Training")]
-    pub(crate) validate_every: Option<u64>,
-    /// Whose weights are stored: the last step's, or those of the lowest validation loss [default: last]
-    #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]), help_heading = "Training")]
-    pub(crate) keep: Option<Keep>,
-    /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
-    #[arg(long, value_enum, value_name = "RULE", help_heading = "Training")]
-    pub(crate) optimizer: Option<OptimizerName>,
-    /// The learning rate [default: 0.005]
-    #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true, help_heading = "Training")]
-    pub(crate) lr: Option<f64>,
-    /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
-    #[arg(long, value_parser = at_least_0, value_name = "NORM", allow_negative_numbers = true, help_heading = "Training")]
-    pub(crate) clip: Option<f64>,
-    /// Weight decay [default: 0; adamw: 0.01]
-    #[arg(long, value_parser = at_least_0, value_name = "DECAY", allow_negative_numbers = true, help_heading = "Training")]
-    pub(crate) weight_decay: Option<f64>,
+    #[command(flatten)]
+    pub(crate) given: Given,
 }
 
 /// A size: 0 is refused where the flag is read.
@@ -164,7 +370,7 @@ fn count(text: &str) -> Result<u64, String> {
     at_least_1(text).map(|count| count as u64)
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0 to 1".into()),

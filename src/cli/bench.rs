@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use bptt::{Backend, Error, Optimizer, Result, Trainer};
+use bptt::{Error, Optimizer, Result, TrainerOptions};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::args::{CellName, at_least_0, at_least_1};
 use super::bench_work::{Size, Work};
-use super::device::{self, Device};
+use super::device;
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -58,30 +58,23 @@ struct Machine {
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let machine = Machine { load: load(), resident: status("VmRSS:") };
-    let chosen = device::choose(&args.device, (args.threads > 0).then_some(args.threads))?;
-    match &chosen.device {
-        Device::Cpu(backend) => pollster::block_on(bench_on(args, backend, &chosen.name, &machine)),
-        Device::Gpu(backend) => pollster::block_on(bench_on(args, backend, &chosen.name, &machine)),
-    }
-}
-
-async fn bench_on<B: Backend>(args: &BenchArgs, backend: &B, device: &str, machine: &Machine) -> Result<()> {
+    let opened = device::open(&args.device, (args.threads > 0).then_some(args.threads))?;
     let work = Work::new(args.cell, args.size);
-    let mut trainer = Trainer::new(backend, &work.model, Optimizer::sgd(args.lr), 0)?;
-    trainer.load_state_dict(&work.weights)?;
+    let mut network = opened.network(&work.model, Optimizer::sgd(args.lr), 0, TrainerOptions::default())?;
+    network.load_state_dict(&work.weights)?;
     let mut losses = Vec::new();
     let checking = Instant::now();
     for _ in 0..args.check_steps {
-        trainer.step(&work.batch).await?;
-        losses.extend(trainer.loss().await?.map(|loss| (loss * 1e6).round() / 1e6));
+        network.step(&work.batch)?;
+        losses.extend(network.wait()?.map(|loss| (loss * 1e6).round() / 1e6));
     }
     let check_s = checking.elapsed().as_secs_f64();
-    trainer.load_state_dict(&work.weights)?;
+    network.load_state_dict(&work.weights)?;
 
     let (warming, mut warmup) = (Instant::now(), 0);
     while warmup < args.warmup || warming.elapsed().as_secs_f64() < args.warmup_s {
-        trainer.step(&work.batch).await?;
-        trainer.finish().await?;
+        network.step(&work.batch)?;
+        network.wait()?;
         warmup += 1;
     }
     let mut samples = Vec::new();
@@ -91,9 +84,9 @@ async fn bench_on<B: Backend>(args: &BenchArgs, backend: &B, device: &str, machi
     {
         let sample = Instant::now();
         for _ in 0..args.sync_every {
-            trainer.step(&work.batch).await?;
+            network.step(&work.batch)?;
         }
-        trainer.finish().await?;
+        network.wait()?;
         samples.push(sample.elapsed().as_secs_f64() * 1e3 / args.sync_every as f64);
     }
     let cpu_ms = (cpu_seconds() - cpu) * 1e3 / (samples.len() * args.sync_every) as f64;
@@ -127,12 +120,12 @@ async fn bench_on<B: Backend>(args: &BenchArgs, backend: &B, device: &str, machi
         ("load_before", json!(machine.load)),
         ("load_after", json!(load())),
         ("impl", json!("bptt")),
-        ("device", json!(device)),
-        ("adapter", json!(backend.describe())),
+        ("device", json!(opened.name)),
+        ("adapter", json!(opened.describe())),
         ("threads", json!(threads)),
         ("warmup", json!(warmup)),
         ("check_s", round(check_s, 2)),
-        ("device_bytes", json!(bptt::Engine::bytes(trainer.engine()))),
+        ("device_bytes", json!(network.bytes())),
     ];
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
     super::say(format!("{{{}}}", fields.join(", ")));

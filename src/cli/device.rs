@@ -2,48 +2,71 @@
 
 use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
-use bptt::{Cpu, Error, Gpu, Result};
+use bptt::{Backend, Cpu, Error, Gpu, Model, Optimizer, Result, Trainer, TrainerOptions};
+
+use super::network::Network;
 
 /// How to come by a driver.
 pub(crate) const DRIVER: &str =
     "for a GPU install its vendor's Vulkan driver, for a software one: apt-get install mesa-vulkan-drivers";
 
-/// A device that is ready to work.
-pub(crate) enum Device {
-    /// The CPU path.
-    Cpu(Cpu),
-    /// The GPU path.
-    Gpu(Gpu),
-}
-
-/// A device, and how it came to be this one.
-pub(crate) struct Chosen {
-    pub(crate) device: Device,
+/// A device that is ready to work, and how it came to be this one.
+pub(crate) struct Opened {
+    device: Device,
     /// What `--device` may say to get it again.
     pub(crate) name: String,
     /// Why not another, where that may surprise.
     pub(crate) note: Option<String>,
 }
 
+enum Device {
+    Cpu(Cpu),
+    Gpu(Gpu),
+}
+
+impl Opened {
+    /// The device in words.
+    pub(crate) fn describe(&self) -> String {
+        match &self.device {
+            Device::Cpu(backend) => backend.describe(),
+            Device::Gpu(backend) => backend.describe(),
+        }
+    }
+
+    /// A network on it, with weights drawn from `seed`.
+    pub(crate) fn network(
+        &self,
+        model: &Model,
+        optimizer: Optimizer,
+        seed: u64,
+        options: TrainerOptions,
+    ) -> Result<Box<dyn Network>> {
+        Ok(match &self.device {
+            Device::Cpu(backend) => Box::new(Trainer::with_options(backend, model, optimizer, seed, options)?),
+            Device::Gpu(backend) => Box::new(Trainer::with_options(backend, model, optimizer, seed, options)?),
+        })
+    }
+}
+
 /// Opens what `asked` names: `auto`, `gpu`, `cpu`, an index, or a part of a GPU's name.
 ///
 /// # Errors
 /// [`Error::NoDevice`] where nothing answers to it, with what there is.
-pub(crate) fn choose(asked: &str, threads: Option<usize>) -> Result<Chosen> {
+pub(crate) fn open(asked: &str, threads: Option<usize>) -> Result<Opened> {
     let adapters = if asked.eq_ignore_ascii_case("cpu") { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
     let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
     match pick(asked, &infos.iter().collect::<Vec<_>>())? {
         Pick::Gpu(index) => {
             let options = GpuOptions { adapter: AdapterChoice::Index(index), ..GpuOptions::default() };
             let gpu = pollster::block_on(Gpu::new(options))?;
-            Ok(Chosen { name: gpu.info().name.clone(), device: Device::Gpu(gpu), note: None })
+            Ok(Opened { name: gpu.info().name.clone(), device: Device::Gpu(gpu), note: None })
         }
         Pick::Cpu(note) => {
             let cpu = match threads {
                 Some(threads) => Cpu::with_threads(threads)?,
                 None => Cpu::new(),
             };
-            Ok(Chosen { device: Device::Cpu(cpu), name: "cpu".into(), note })
+            Ok(Opened { device: Device::Cpu(cpu), name: "cpu".into(), note })
         }
     }
 }

@@ -1,13 +1,34 @@
 //! `bptt devices`.
 
 use bptt::{Backend, Cpu, Gpu, Result};
+use clap::Args;
+use serde_json::json;
 
 use super::device::DRIVER;
 use super::say;
 
+#[derive(Args)]
+pub(crate) struct DevicesArgs {
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Lists the GPUs with what limits a network on them, and the CPU path.
-pub(crate) fn devices() -> Result<()> {
+pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
     let found = pollster::block_on(Gpu::adapters());
+    if args.json {
+        let gpus = found.iter().map(|adapter| (adapter.get_info(), adapter.limits())).map(|(info, limits)| {
+            json!({
+                "name": info.name, "backend": info.backend.to_string(), "kind": kind(info.device_type),
+                "driver": format!("{} {}", info.driver, info.driver_info),
+                "max_buffer_bytes": limits.max_buffer_size,
+                "max_storage_binding_bytes": limits.max_storage_buffer_binding_size,
+            })
+        });
+        say(json!({"gpus": gpus.collect::<Vec<_>>(), "cpu": Cpu::new().describe()}));
+        return Ok(());
+    }
     for (index, adapter) in found.iter().enumerate() {
         let (info, limits) = (adapter.get_info(), adapter.limits());
         say(format!("{index:<5}{}", info.name));

@@ -1,14 +1,24 @@
 //! The `bptt` program: one file a subcommand, and the only place that prints.
 
+mod apply;
 mod args;
 mod bench;
 mod bench_work;
 mod chart;
 mod device;
 mod devices;
+mod eval;
+mod examples;
 mod folder;
+mod init;
+mod inspect;
+mod interrupt;
+mod model_file;
+mod network;
 mod pictures;
+mod predict;
 mod progress;
+mod report;
 mod series_task;
 mod settings;
 mod synthetic_task;
@@ -20,16 +30,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use bptt::Error;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
-#[command(name = "bptt", version, max_term_width = 110, disable_help_flag = true)]
+#[command(name = "bptt", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = examples::PROGRAM)]
 struct Program {
-    /// Print help
-    // The short form of clap's two: one line a flag.
-    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort)]
-    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,19 +44,43 @@ struct Program {
 #[derive(Subcommand)]
 enum Command {
     /// Train a network; without arguments on the bundled yearly sunspot numbers
+    #[command(after_long_help = examples::TRAIN)]
     Train(Box<args::TrainArgs>),
+    /// Measure a trained network, on its own test part or on other data
+    #[command(after_long_help = examples::EVAL)]
+    Eval(Box<eval::EvalArgs>),
+    /// Write what a trained network says of each example, as comma-separated text
+    #[command(after_long_help = examples::PREDICT)]
+    Predict(Box<predict::PredictArgs>),
+    /// Show a run or a safetensors file: layers, shapes, counts, norms
+    Inspect(inspect::InspectArgs),
+    /// List the devices that `--device` can name
+    Devices(devices::DevicesArgs),
     /// Time the training step of a fixed network and print one line of JSON
     Bench(bench::BenchArgs),
-    /// List the devices that `--device` can name
-    Devices,
+    /// Write a configuration file with every setting, its meaning and its default
+    Init(init::InitArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(init::CompletionsArgs),
+    /// Print the manual page, in the form that `man` reads
+    Man(init::ManArgs),
 }
 
 /// Exit codes: 0, 1 where the command failed, 2 where it was not understood.
 pub(crate) fn main() -> ExitCode {
     let result = match Program::parse().command {
         Command::Train(args) => train::train(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Predict(args) => predict::predict(&args),
+        Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
+        Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
         Command::Bench(args) => bench::bench(&args).map_err(Failure::from),
-        Command::Devices => devices::devices().map_err(Failure::from),
+        Command::Init(args) => init::init(&args, &Program::command()).map_err(Failure::from),
+        Command::Completions(args) => {
+            init::completions(&args, &mut Program::command());
+            Ok(())
+        }
+        Command::Man(args) => init::man(&args, &Program::command()).map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

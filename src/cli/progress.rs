@@ -1,12 +1,15 @@
 //! What a run shows and writes while it goes on.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use bptt::train::{Metrics, Observer};
+use bptt::train::{Metrics, Observer, Work};
 use bptt::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::folder::{Folder, Growing};
+use super::interrupt;
+use super::task::Unit;
 
 /// How long a run is to be.
 pub(crate) struct Plan {
@@ -15,36 +18,61 @@ pub(crate) struct Plan {
     pub(crate) epochs: Option<u64>,
     /// Steps between two lines of `timings.jsonl`.
     pub(crate) timed_every: u64,
+    /// What the pace is counted in.
+    pub(crate) unit: Unit,
+}
+
+/// How fast a run was.
+pub(crate) struct Pace {
+    pub(crate) seconds: f64,
+    /// Sequences a second.
+    pub(crate) sequences: f64,
+    /// Time steps of all sequences a second.
+    pub(crate) time_steps: f64,
+    unit: Unit,
+}
+
+impl Pace {
+    fn rate(&self) -> String {
+        match self.unit {
+            Unit::Sequences => format!("{} sequences/s", grouped(self.sequences as u64)),
+            Unit::Characters => format!("{} characters/s", grouped(self.time_steps as u64)),
+        }
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = match self.seconds {
+            seconds if seconds < 100.0 => format!("{seconds:.1} s"),
+            seconds => format!("{:#}", HumanDuration(Duration::from_secs(seconds as u64))),
+        };
+        write!(f, "{seconds}, {}", self.rate())
+    }
 }
 
 /// Draws the bar, where stderr is a terminal, and writes `metrics.jsonl` and `timings.jsonl`.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
-    /// Sequences in the first n steps, for n = step.
-    sequences: Box<dyn Fn(u64) -> u64>,
     plan: Plan,
+    /// All steps so far.
+    work: Work,
     val_loss: Option<f64>,
     metrics: Growing,
     timings: Growing,
-    /// Every step so far.
-    pub(crate) history: Vec<Metrics>,
+    history: Vec<Metrics>,
 }
 
 impl Progress {
-    /// `sequences` tells how many sequences the first n steps take; `quiet`: no bar.
-    pub(crate) fn new(
-        folder: &Folder,
-        plan: Plan,
-        sequences: impl Fn(u64) -> u64 + 'static,
-        quiet: bool,
-    ) -> Result<Self> {
+    /// `quiet`: no bar.
+    pub(crate) fn new(folder: &Folder, plan: Plan, quiet: bool) -> Result<Self> {
         let bar = match quiet {
             true => ProgressBar::hidden(),
             // indicatif itself draws nothing where stderr is no terminal.
             false => ProgressBar::with_draw_target(Some(plan.steps), ProgressDrawTarget::stderr_with_hz(12)),
         };
-        let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
             let _ = write!(out, "{:#}", HumanDuration(Duration::from_secs(state.eta().as_secs())));
         };
         let style = ProgressStyle::with_template("{bar:14.blue} {percent:>3}%  {wide_msg} {left} left")
@@ -53,8 +81,8 @@ impl Progress {
         Ok(Self {
             bar,
             started: Instant::now(),
-            sequences: Box::new(sequences),
             plan,
+            work: Work::default(),
             val_loss: None,
             metrics: folder.begin("metrics.jsonl")?,
             timings: folder.begin("timings.jsonl")?,
@@ -62,10 +90,12 @@ impl Progress {
         })
     }
 
-    /// Seconds since the start, and sequences a second up to `step`.
-    pub(crate) fn pace(&self, step: u64) -> (f64, f64) {
+    /// How fast the run has been so far.
+    pub(crate) fn pace(&self) -> Pace {
         let seconds = self.started.elapsed().as_secs_f64();
-        (seconds, (self.sequences)(step) as f64 / seconds.max(1e-9))
+        let rate = |count: u64| count as f64 / seconds.max(1e-9);
+        let Work { sequences, time_steps } = self.work;
+        Pace { seconds, sequences: rate(sequences), time_steps: rate(time_steps), unit: self.plan.unit }
     }
 
     /// Clears the bar and gives the two files their names.
@@ -78,14 +108,17 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn step(&mut self, metrics: &Metrics) -> Result<()> {
+    fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()> {
+        self.work.sequences += work.sequences;
+        self.work.time_steps += work.time_steps;
         self.val_loss = metrics.val_loss.or(self.val_loss);
         self.history.push(*metrics);
         self.metrics.append(&line(metrics)?)?;
-        let (seconds, rate) = self.pace(metrics.step);
+        let pace = self.pace();
         if metrics.step.is_multiple_of(self.plan.timed_every) || metrics.step == self.plan.steps {
             let timing = serde_json::json!({
-                "step": metrics.step, "epoch": metrics.epoch, "seconds": seconds, "sequences_per_second": rate,
+                "step": metrics.step, "epoch": metrics.epoch, "seconds": pace.seconds,
+                "sequences_per_second": pace.sequences, "time_steps_per_second": pace.time_steps,
             });
             self.timings.append(&line(&timing)?)?;
         }
@@ -95,11 +128,18 @@ impl Observer for Progress {
                 Some(epochs) => format!("epoch {}/{epochs}", metrics.epoch),
                 None => format!("step {}/{}", grouped(metrics.step), grouped(self.plan.steps)),
             };
-            let (loss, norm, rate) = (short(metrics.loss), short(metrics.grad_norm), grouped(rate as u64));
-            self.bar.set_message(format!("{place}  loss {loss}{validation}  norm {norm}  {rate} seq/s"));
+            let (loss, norm, rate) = (short(metrics.loss), short(metrics.grad_norm), pace.rate());
+            if let Some(val_loss) = metrics.val_loss {
+                self.bar.println(format!("{place:<18}loss {loss}  validation {}", short(val_loss)));
+            }
+            self.bar.set_message(format!("{place}  loss {loss}{validation}  norm {norm}  {rate}"));
             self.bar.set_position(metrics.step);
         }
         Ok(())
+    }
+
+    fn stop(&mut self) -> bool {
+        interrupt::asked()
     }
 }
 

@@ -1,17 +1,23 @@
 //! The next value of a series, from a window of those before it.
 
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use bptt::data::{Examples, SUNSPOTS, Scaling, Series, Split, Windows, columns};
-use bptt::train::{predict, rmse};
-use bptt::{At, Engine, Error, Head, Loss, Real, Result, Trainer};
-use serde_json::{Map, Value, json};
+use bptt::data::{Batches, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows, columns};
+use bptt::data::Examples as _;
+use bptt::train::rmse;
+use bptt::{At, Error, Head, Loss, Result};
+use serde_json::{Value, json};
 
+use super::args::DataArgs;
+use super::model_file::Codec;
+use super::network::Network;
 use super::pictures::{Baseline, Forecast};
 use super::progress::grouped;
-use super::settings::{BUNDLED, SeriesSettings};
-use super::task::{Results, Task};
+use super::report::Figure;
+use super::settings::{BUNDLED, unsupported};
+use super::task::{Order, Results, Task};
 
 pub(crate) struct SeriesTask {
     file: String,
@@ -28,9 +34,11 @@ pub(crate) struct SeriesTask {
 
 impl SeriesTask {
     /// Reads the file of `settings`, and puts into them what they left open: the column and the file's digest.
-    pub(crate) fn load(settings: &mut SeriesSettings) -> Result<Self> {
-        let bundled = settings.csv == BUNDLED;
-        let path = if bundled { PathBuf::from("sunspots.csv") } else { PathBuf::from(&settings.csv) };
+    pub(crate) fn load(settings: &mut DataArgs, _: Option<&Codec>) -> Result<Self> {
+        let csv = settings.csv.clone().unwrap_or_default();
+        let bundled = csv == Path::new(BUNDLED);
+        let path = if bundled { PathBuf::from("sunspots.csv") } else { csv.clone() };
+        let window = *settings.window.get_or_insert(22);
         let text = match bundled {
             true => SUNSPOTS.as_bytes().to_vec(),
             false => std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?,
@@ -41,24 +49,24 @@ impl SeriesTask {
             return Err(Error::Data { path, place: String::new(), message });
         }
         let target = match &settings.target {
-            Some(target) => target.clone(),
+            Some(target) => target[0].clone(),
             None => the_only_column(&text, &path)?,
         };
         let series = Series::from_csv(&text, &path, &target)?;
-        settings.target = Some(target);
+        settings.target = Some(vec![target]);
         let in_file = |error| in_file(&path, error);
-        let split = split(&series, settings, &path)?;
+        let split = split(&series, settings, window, &path)?;
         let scaling = Scaling::fit(&series.values[..split.train.end]).map_err(in_file)?;
         let scaled: std::sync::Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
-        let windows = |targets: Range<usize>| Windows::new(scaled.clone(), settings.window, targets);
+        let windows = |targets: Range<usize>| Windows::new(scaled.clone(), window, targets);
         let validation = Some(split.validation.clone()).filter(|targets| !targets.is_empty());
         Ok(Self {
-            file: if bundled { "bundled".into() } else { settings.csv.clone() },
+            file: if bundled { "bundled".into() } else { csv.display().to_string() },
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
             training: windows(split.train.clone())?,
             validation: validation.map(windows).transpose()?,
             after: windows(split.train.end..series.len())?,
-            window: settings.window,
+            window,
             series,
             split,
             scaling,
@@ -136,12 +144,19 @@ impl Task for SeriesTask {
         Head::new(1, Loss::SquaredError, At::Last)
     }
 
-    fn training(&self) -> &dyn Examples {
-        &self.training
+    fn codec(&self) -> Codec {
+        Codec::Task { task: super::args::TaskName::Adding }
     }
 
-    fn validation(&self) -> Option<&dyn Examples> {
-        self.validation.as_ref().map(|windows| windows as &dyn Examples)
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, 1, order.seed)?)))
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(match &self.validation {
+            Some(windows) => Some(Box::new(InOrder::new(windows, rows)?)),
+            None => None,
+        })
     }
 
     fn baseline(&self) -> Option<Baseline> {
@@ -149,15 +164,19 @@ impl Task for SeriesTask {
         Some(Baseline { name: "last value, validation".into(), loss: rmse * rmse })
     }
 
-    async fn results<E: Engine>(&self, trainer: &mut Trainer<E>, rows: usize) -> Result<Results> {
-        let mut results = Results { lines: Vec::new(), summary: Map::new(), files: Vec::new() };
+    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+
+    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+        let mut results = Results::default();
         if self.after.is_empty() {
             results.lines.push("every row was trained on: nothing is left to test".into());
             return Ok(results);
         }
-        let predictions = predict(trainer, &self.after, rows).await?;
+        let predictions = network.predict(&self.after, rows)?;
         let forecast: Vec<f64> =
-            predictions.iter().flatten().map(|value| self.scaling.unscale(value.to_wide())).collect();
+            predictions.iter().flatten().map(|value| self.scaling.unscale(f64::from(*value))).collect();
         let (validation, test) = (&self.split.validation, &self.split.test);
         let both = self.split.train.end..self.series.len();
         let mut parts = vec![("validation", "validation", validation), ("test", "test", test)];
@@ -192,23 +211,23 @@ impl Task for SeriesTask {
             forecast: &forecast,
             parts: parts.iter().filter(|part| part.0 != "both").map(|(name, _, rows)| (*name, rows.start)).collect(),
         };
-        results.files.push(("forecast.svg", picture.svg()));
+        results.figures.push(Figure { file: "forecast.svg".into(), caption: String::new(), svg: picture.svg() });
         results.files.push(("forecast.csv", self.table(&forecast)));
         results.summary.insert("unit".into(), Value::String(unit.clone()));
         Ok(results)
     }
 }
 
-fn split(series: &Series, settings: &SeriesSettings, path: &Path) -> Result<Split> {
-    let split = match (&settings.train_until, settings.split) {
+fn split(series: &Series, settings: &DataArgs, window: usize, path: &Path) -> Result<Split> {
+    let split = match (&settings.train_until, &settings.split) {
         (Some(until), _) => {
             let rows = series.rows_until(until).map_err(|error| in_flag("--train-until", "data.train_until", error))?;
-            Split::at(series.len(), settings.window, rows, settings.validation.unwrap_or_default())
+            Split::at(series.len(), window, rows, settings.validation.unwrap_or_default())
         }
         (None, shares) => {
-            let shares = shares.unwrap_or([0.7, 0.15, 0.15]);
+            let shares: [f64; 3] = shares.as_deref().unwrap_or(&[0.7, 0.15, 0.15]).try_into().map_err(|_| unsupported("--split: expected three shares"))?;
             Split::check_shares(shares).map_err(|error| in_flag("--split", "data.split", error))?;
-            Split::shares(series.len(), settings.window, shares)
+            Split::shares(series.len(), window, shares)
         }
     };
     split.map_err(|error| in_file(path, error))

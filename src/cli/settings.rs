@@ -1,345 +1,222 @@
-//! The settings of a run: defaults, then a configuration file, then flags; written back with every one resolved.
+//! The settings of a run: flags over a configuration file over defaults, and what they mean together.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use bptt::train::{Duration, Keep, RunOptions};
+use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
 use bptt::{Activation, Cell, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule};
-use serde::{Deserialize, Serialize};
+use toml::Table;
 
-use super::args::{CellName, OptimizerName, TaskName, TrainArgs};
+use super::args::{
+    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TrainArgs, TrainingArgs,
+};
 
 /// What stands for the bundled series in place of a path.
 pub(crate) const BUNDLED: &str = "bundled:sunspots";
 
-/// All that a run depends on: the keys of `config.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What the data are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Series,
+    Sequences,
+    Classes,
+    Rolls,
+    Task,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "a text (--text)",
+            Self::Series => "a series (--csv)",
+            Self::Sequences => "labelled sequences (--sequences)",
+            Self::Classes => "a folder of texts (--classes)",
+            Self::Rolls => "piano rolls (--rolls)",
+            Self::Task => "a synthetic task (--task)",
+        })
+    }
+}
+
+/// For which kinds of data a key of `[data]` has a meaning. Sources are not among them, nor what every kind has.
+const KEYS: [(&str, &[Kind]); 22] = {
+    use Kind::{Classes, Rolls, Sequences, Series, Text};
+    [
+        ("split", &[Text, Series, Sequences, Classes, Rolls]),
+        ("test-file", &[Sequences]),
+        ("validation", &[Series, Sequences]),
+        ("window", &[Text, Series]),
+        ("scale", &[Series, Sequences]),
+        ("missing", &[Series, Sequences]),
+        ("bytes", &[Text]),
+        ("min-count", &[Text, Classes]),
+        ("carry-state", &[Text]),
+        ("target", &[Series]),
+        ("features", &[Series]),
+        ("known", &[Series]),
+        ("horizon", &[Series]),
+        ("season", &[Series]),
+        ("train-until", &[Series]),
+        ("labels", &[Sequences]),
+        ("test-labels", &[Sequences]),
+        ("read", &[Sequences]),
+        ("id", &[Sequences]),
+        ("time", &[Sequences]),
+        ("label", &[Sequences]),
+        ("keys", &[Rolls]),
+    ]
+};
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// With every default filled in: the text of `config.toml`.
+    given: Given,
+    pub(crate) kind: Kind,
     pub(crate) seed: u64,
     pub(crate) device: String,
     pub(crate) threads: Option<usize>,
-    pub(crate) data: DataSettings,
-    pub(crate) model: ModelSettings,
-    pub(crate) training: TrainingSettings,
-    pub(crate) optimizer: Optimizer,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "lowercase")]
-pub(crate) enum DataSettings {
-    Series(SeriesSettings),
-    Adding(SyntheticSettings),
-    Copy(SyntheticSettings),
-}
-
-/// A series and its split: either `train_until` and `validation`, or `split`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SeriesSettings {
-    pub(crate) csv: String,
-    pub(crate) sha256: Option<String>,
-    pub(crate) target: Option<String>,
-    pub(crate) window: usize,
-    pub(crate) train_until: Option<String>,
-    pub(crate) validation: Option<f64>,
-    pub(crate) split: Option<[f64; 3]>,
-}
-
-/// How long the sequences are, and how many there are of each kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SyntheticSettings {
-    pub(crate) length: usize,
-    pub(crate) train: usize,
-    pub(crate) validation: usize,
-    pub(crate) test: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ModelSettings {
     pub(crate) cell: CellName,
-    pub(crate) activation: Option<Activation>,
     pub(crate) hidden: usize,
     pub(crate) layers: usize,
     pub(crate) bidirectional: bool,
-    pub(crate) init: RecurrentInit,
-    pub(crate) forget_bias: Option<f64>,
-}
-
-/// Either `epochs` or `steps`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TrainingSettings {
+    activation: Option<Activation>,
+    initialisation: Initialisation,
+    pub(crate) init_from: Option<PathBuf>,
     pub(crate) batch: usize,
     pub(crate) micro_batch: Option<usize>,
+    pub(crate) buckets: usize,
+    pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
-    pub(crate) steps: Option<u64>,
-    pub(crate) validate_every: Option<u64>,
-    pub(crate) keep: Keep,
+    pub(crate) run: RunOptions,
 }
 
 impl Settings {
     /// Defaults or the configuration file, with the flags over it.
     pub(crate) fn resolve(args: &TrainArgs) -> Result<Self> {
-        let synthetic = args.task.is_some();
-        let mut settings = match &args.config {
-            Some(path) => Self::read(path)?,
-            None => Self::defaults(synthetic),
+        let given = match &args.config {
+            Some(path) => over(read(path)?, &args.given)?,
+            None => args.given.clone(),
         };
-        settings.take_data(args)?;
-        settings.take_model(args);
-        settings.take_training(args);
-        settings.take_optimizer(args);
-        args.seed.inspect(|seed| settings.seed = *seed);
-        args.device.iter().for_each(|device| settings.device.clone_from(device));
-        settings.threads = args.threads.or(settings.threads);
-        settings.check()?;
-        Ok(settings)
+        Self::new(given)
     }
 
-    fn defaults(synthetic: bool) -> Self {
-        let series = SeriesSettings {
-            csv: BUNDLED.into(),
-            sha256: None,
-            target: None,
-            window: 22,
-            train_until: Some("1920".into()),
-            validation: Some(0.4),
-            split: None,
-        };
-        Self {
-            seed: 1,
-            device: "auto".into(),
-            threads: None,
-            data: DataSettings::Series(series),
-            model: ModelSettings {
-                cell: CellName::Lstm,
-                activation: None,
-                hidden: if synthetic { 64 } else { 16 },
-                layers: 1,
-                bidirectional: false,
-                init: RecurrentInit::Uniform,
-                forget_bias: None,
-            },
-            training: TrainingSettings {
-                batch: 32,
-                micro_batch: None,
-                epochs: (!synthetic).then_some(50),
-                steps: synthetic.then_some(2000),
-                validate_every: synthetic.then_some(100),
-                keep: Keep::Last,
-            },
-            optimizer: Optimizer::adam(5e-3).clip_norm(1.0),
+    /// Fills in every default that does not depend on the data.
+    pub(crate) fn new(mut given: Given) -> Result<Self> {
+        let kind = kind(&mut given.data)?;
+        check_keys(kind, &given.data)?;
+        let RunArgs { device, threads, seed } = &mut given.run;
+        let (seed, device, threads) =
+            (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
+        check_sizes(&given)?;
+        let init_from = given.model.init_from.clone();
+        if init_from.is_some() && given.model != (ModelArgs { init_from: init_from.clone(), ..ModelArgs::default() }) {
+            let reason = "--init-from brings its network with it: no other setting of the model goes with it";
+            return Err(unsupported(reason));
         }
-    }
-
-    /// Reads a configuration file; unknown and missing keys are refused by name.
-    fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        toml::from_str(&text).map_err(|error| Error::Data {
-            path: path.into(),
-            place: String::new(),
-            message: error.to_string().trim_end().into(),
+        let (activation, initialisation) = match init_from {
+            Some(_) => (None, Initialisation::default()),
+            None => cell_settings(&mut given.model, kind)?,
+        };
+        let model = &mut given.model;
+        let training = &mut given.training;
+        if training.epochs.is_none() && training.steps.is_none() {
+            match kind {
+                Kind::Series | Kind::Rolls | Kind::Classes => training.epochs = Some(50),
+                Kind::Sequences => training.epochs = Some(100),
+                Kind::Text => training.epochs = Some(10),
+                Kind::Task => training.steps = Some(2000),
+            }
+        }
+        let duration = match (training.epochs, training.steps) {
+            (Some(epochs), None) => Duration::Epochs(epochs),
+            (None, Some(steps)) => Duration::Steps(steps),
+            _ => return Err(unsupported("--epochs and --steps (training): expected one of them")),
+        };
+        if kind == Kind::Task {
+            training.val_every.get_or_insert(100);
+        }
+        let patience = training.patience;
+        let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
+        Ok(Self {
+            kind,
+            seed,
+            device,
+            threads,
+            cell: model.cell.unwrap_or(CellName::Lstm),
+            hidden: model.hidden.unwrap_or_default(),
+            layers: model.layers.unwrap_or(1),
+            bidirectional: model.bidirectional.unwrap_or(false),
+            activation,
+            initialisation,
+            init_from,
+            batch: *training.batch.get_or_insert(32),
+            micro_batch: training.micro_batch,
+            buckets: *training.buckets.get_or_insert(4),
+            optimizer: optimizer(training, kind)?,
+            epochs: training.epochs,
+            run: RunOptions {
+                duration,
+                accumulate: *training.accumulate.get_or_insert(1),
+                schedule: schedule(training)?,
+                validate_every: training.val_every,
+                patience,
+                keep: *training.keep.get_or_insert(default_keep),
+            },
+            given,
         })
     }
 
-    fn take_data(&mut self, args: &TrainArgs) -> Result<()> {
-        if let Some(task) = args.task {
-            let length = match task {
-                TaskName::Adding => 50,
-                TaskName::Copy => 10,
-            };
-            let settings = SyntheticSettings { length, train: 100_000, validation: 1000, test: 1000 };
-            self.data = match task {
-                TaskName::Adding => DataSettings::Adding(settings),
-                TaskName::Copy => DataSettings::Copy(settings),
-            };
-        }
-        if let Some(path) = &args.csv {
-            let window = match &self.data {
-                DataSettings::Series(series) => series.window,
-                _ => 22,
-            };
-            self.data = DataSettings::Series(SeriesSettings {
-                csv: whole_path(path)?,
-                sha256: None,
-                target: None,
-                window,
-                train_until: None,
-                validation: None,
-                split: Some([0.7, 0.15, 0.15]),
-            });
-        }
-        match &mut self.data {
-            DataSettings::Adding(settings) | DataSettings::Copy(settings) => {
-                let series = [
-                    ("--target", args.target.is_some()),
-                    ("--window", args.window.is_some()),
-                    ("--train-until", args.train_until.is_some()),
-                    ("--validation", args.validation.is_some()),
-                    ("--split", args.split.is_some()),
-                ];
-                if let Some((flag, _)) = series.iter().find(|(_, given)| *given) {
-                    return Err(unsupported(format!("{flag} is for a series; this run is of a synthetic task")));
-                }
-                settings.length = args.length.unwrap_or(settings.length);
-            }
-            DataSettings::Series(series) => {
-                if args.length.is_some() {
-                    return Err(unsupported("--length is for --task; a series takes --window".into()));
-                }
-                series.window = args.window.unwrap_or(series.window);
-                series.target = args.target.clone().or(series.target.take());
-                if let Some(shares) = &args.split {
-                    let three = shares.as_slice().try_into().map_err(|_| Error::Value {
-                        what: "--split".into(),
-                        expected: "three shares, as in 0.7,0.15,0.15".into(),
-                        got: format!("{} of them", shares.len()),
-                    })?;
-                    (series.split, series.train_until, series.validation) = (Some(three), None, None);
-                }
-                if let Some(until) = &args.train_until {
-                    series.train_until = Some(until.clone());
-                    series.validation = series.validation.or(Some(0.4));
-                    series.split = None;
-                }
-                if let Some(share) = args.validation {
-                    if series.train_until.is_none() {
-                        return Err(unsupported("--validation goes with --train-until; --split sets its own".into()));
-                    }
-                    series.validation = Some(share);
-                }
-            }
-        }
-        Ok(())
+    /// What was told of the data, for the tasks to fill in.
+    pub(crate) fn data(&mut self) -> &mut DataArgs {
+        &mut self.given.data
     }
 
-    fn take_model(&mut self, args: &TrainArgs) {
-        let model = &mut self.model;
-        model.cell = args.cell.unwrap_or(model.cell);
-        model.activation = args.activation.or(model.activation.filter(|_| model.cell == CellName::Rnn));
-        if model.cell == CellName::Rnn {
-            model.activation = model.activation.or(Some(Activation::Tanh));
-        }
-        model.hidden = args.hidden.unwrap_or(model.hidden);
-        model.layers = args.layers.unwrap_or(model.layers);
-        model.bidirectional = args.bidirectional.unwrap_or(model.bidirectional);
-        model.init = args.init.unwrap_or(model.init);
-        model.forget_bias = args.forget_bias.or(model.forget_bias.filter(|_| model.cell == CellName::Lstm));
+    /// Takes the network's form from a model that is already there.
+    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) {
+        (self.cell, self.activation) = match recurrent.cell {
+            Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
+            Cell::Lstm => (CellName::Lstm, None),
+            Cell::Gru => (CellName::Gru, None),
+        };
+        (self.hidden, self.layers, self.bidirectional) =
+            (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
     }
 
-    fn take_training(&mut self, args: &TrainArgs) {
-        let training = &mut self.training;
-        training.batch = args.batch.unwrap_or(training.batch);
-        training.micro_batch = args.micro_batch.or(training.micro_batch);
-        if args.epochs.is_some() || args.steps.is_some() {
-            (training.epochs, training.steps) = (args.epochs, args.steps);
-        }
-        training.validate_every = args.validate_every.or(training.validate_every);
-        training.keep = args.keep.unwrap_or(training.keep);
-    }
-
-    fn take_optimizer(&mut self, args: &TrainArgs) {
-        let optimizer = &mut self.optimizer;
-        let rate = args.lr.unwrap_or(optimizer.learning_rate);
-        let sgd = |momentum, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening: 0.0, nesterov }, rate);
-        if let Some(name) = args.optimizer {
-            let chosen = match name {
-                OptimizerName::Sgd => sgd(0.0, false),
-                OptimizerName::Momentum => sgd(0.9, false),
-                OptimizerName::Nesterov => sgd(0.9, true),
-                OptimizerName::Rmsprop => Optimizer::rmsprop(rate),
-                OptimizerName::Adam => Optimizer::adam(rate),
-                OptimizerName::Adamw => Optimizer::adamw(rate),
-            };
-            *optimizer = Optimizer { clip_norm: optimizer.clip_norm, clip_value: optimizer.clip_value, ..chosen };
-        }
-        optimizer.learning_rate = rate;
-        optimizer.weight_decay = args.weight_decay.unwrap_or(optimizer.weight_decay);
-        if let Some(clip) = args.clip {
-            optimizer.clip_norm = (clip > 0.0).then_some(clip);
+    /// Fills in what depends on the length of an epoch, in steps.
+    pub(crate) fn set_epoch(&mut self, steps: u64) {
+        // A validation now and then shows where a long epoch is going.
+        let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
+        self.run.validate_every = Some(*self.given.training.val_every.get_or_insert(every));
+        if let Decay::Step { every, .. } | Decay::Exponential { every, .. } = &mut self.run.schedule.decay {
+            *every = *self.given.training.decay_every.get_or_insert(steps);
         }
     }
 
-    /// What neither the flags' parser nor the file's can see: sizes of zero in a file, and what excludes what.
-    fn check(&self) -> Result<()> {
-        let (model, training) = (&self.model, &self.training);
-        let mut sizes = vec![
-            ("model.hidden", Some(model.hidden as u64)),
-            ("model.layers", Some(model.layers as u64)),
-            ("training.batch", Some(training.batch as u64)),
-            ("training.micro_batch", training.micro_batch.map(|rows| rows as u64)),
-            ("training.epochs", training.epochs),
-            ("training.steps", training.steps),
-            ("training.validate_every", training.validate_every),
-            ("threads", self.threads.map(|threads| threads as u64)),
-        ];
-        match &self.data {
-            DataSettings::Series(series) => sizes.push(("data.window", Some(series.window as u64))),
-            DataSettings::Adding(task) | DataSettings::Copy(task) => sizes.extend([
-                ("data.length", Some(task.length as u64)),
-                ("data.train", Some(task.train as u64)),
-                ("data.validation", Some(task.validation as u64)),
-                ("data.test", Some(task.test as u64)),
-            ]),
-        }
-        if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == Some(0)) {
-            return Err(Error::Value { what: (*key).into(), expected: "at least 1".into(), got: "0".into() });
-        }
-        if model.activation.is_some() && model.cell != CellName::Rnn {
-            return Err(unsupported(
-                "--activation (model.activation) is the rnn's; lstm and gru have their own".into(),
-            ));
-        }
-        if model.forget_bias.is_some() && model.cell != CellName::Lstm {
-            return Err(unsupported("--forget-bias (model.forget_bias) is the lstm's".into()));
-        }
-        if training.epochs.is_some() == training.steps.is_some() {
-            return Err(unsupported("training.epochs and training.steps: expected one of them".into()));
-        }
-        if let DataSettings::Series(series) = &self.data
-            && (series.split.is_some() == series.train_until.is_some()
-                || series.validation.is_some() != series.train_until.is_some())
-        {
-            let expected = "expected either data.split, or data.train_until and data.validation";
-            return Err(unsupported(expected.into()));
-        }
-        self.optimizer.validate()
+    /// The device by the name that finds it again.
+    pub(crate) fn set_device(&mut self, name: &str) {
+        name.clone_into(&mut self.device);
+        self.given.run.device = Some(name.into());
     }
 
     pub(crate) fn network(&self, input_size: usize, head: Head) -> Model {
-        let settings = &self.model;
-        let cell = match settings.cell {
-            CellName::Rnn => Cell::Rnn(settings.activation.unwrap_or_default()),
+        let cell = match self.cell {
+            CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent = Recurrent::new(cell, input_size, settings.hidden)
-            .layers(settings.layers)
-            .bidirectional(settings.bidirectional);
+        let recurrent =
+            Recurrent::new(cell, input_size, self.hidden).layers(self.layers).bidirectional(self.bidirectional);
         Model::new(recurrent, head)
     }
 
     pub(crate) fn initialisation(&self) -> Initialisation {
-        Initialisation { recurrent: self.model.init, forget_bias: self.model.forget_bias }
-    }
-
-    pub(crate) fn run_options(&self) -> RunOptions {
-        let training = &self.training;
-        RunOptions {
-            duration: match (training.epochs, training.steps) {
-                (Some(epochs), _) => Duration::Epochs(epochs),
-                (None, steps) => Duration::Steps(steps.unwrap_or_default()),
-            },
-            validate_every: training.validate_every,
-            keep: training.keep,
-        }
+        self.initialisation
     }
 
     /// The text of `config.toml`.
     pub(crate) fn to_toml(&self) -> Result<String> {
-        let body = toml::to_string(self).map_err(|error| unsupported(format!("config.toml: {error}")))?;
+        let body = toml::to_string(&self.given).map_err(|error| unsupported(format!("config.toml: {error}")))?;
         let version = env!("CARGO_PKG_VERSION");
         Ok(format!(
             "# bptt {version}: every setting of this run. `bptt train --config config.toml` repeats it.\n\n{body}"
@@ -347,15 +224,238 @@ impl Settings {
     }
 }
 
-/// An absolute path, so that a configuration file works from any folder.
-fn whole_path(path: &Path) -> Result<String> {
-    let whole: PathBuf = path.canonicalize().map_err(|source| Error::Io { path: path.into(), source })?;
-    match whole.to_str() {
-        Some(text) => Ok(text.into()),
-        None => Err(unsupported(format!("--csv {}: the path is not UTF-8", path.display()))),
+/// Reads a configuration file; an unknown key is refused by its name.
+pub(crate) fn read(path: &Path) -> Result<Given> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    toml::from_str(&text).map_err(|error| Error::Data {
+        path: path.into(),
+        place: String::new(),
+        message: error.to_string().trim_end().into(),
+    })
+}
+
+/// The settings of a file with flags over them. What a flag excludes goes.
+pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
+    let table = |given: &Given| Table::try_from(given).map_err(|error| unsupported(format!("--config: {error}")));
+    let (mut merged, flags) = (table(&file)?, table(flags)?);
+    let excluded: &[(&str, &[&str], &[&str])] = &[
+        ("training", &["epochs", "steps"], &["epochs", "steps"]),
+        ("data", &["split"], &["train-until", "validation"]),
+        ("data", &["train-until"], &["split"]),
+        // Another rule has a weight decay of its own.
+        ("training", &["optimizer"], &["weight-decay"]),
+        ("model", &["cell"], &["activation", "forget-bias"]),
+        ("model", &["init-from"], &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias"]),
+    ];
+    for (section, values) in &flags {
+        let (Some(values), Some(merged)) = (values.as_table(), merged.get_mut(section).and_then(|it| it.as_table_mut()))
+        else {
+            continue;
+        };
+        if section == "data" && SOURCES.iter().any(|source| values.contains_key(*source)) {
+            merged.clear();
+        }
+        for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
+            if flags.iter().any(|flag| values.contains_key(*flag)) {
+                keys.iter().for_each(|key| drop(merged.remove(*key)));
+            }
+        }
+        merged.extend(values.clone());
+    }
+    merged.try_into().map_err(|error| unsupported(format!("--config: {error}")))
+}
+
+/// The keys of `[data]` that name data.
+const SOURCES: [&str; 6] = ["text", "csv", "sequences", "classes", "rolls", "task"];
+
+/// What the data are; paths become whole, so that a configuration works from any folder.
+fn kind(data: &mut DataArgs) -> Result<Kind> {
+    let DataArgs { text, csv, sequences, classes, rolls, task, test_file, labels, test_labels, .. } = data;
+    let named = [
+        (text.is_some(), Kind::Text),
+        (csv.is_some(), Kind::Series),
+        (sequences.is_some(), Kind::Sequences),
+        (classes.is_some(), Kind::Classes),
+        (rolls.is_some(), Kind::Rolls),
+        (task.is_some(), Kind::Task),
+    ];
+    let named: Vec<Kind> = named.iter().filter(|(given, _)| *given).map(|(_, kind)| *kind).collect();
+    let kind = match named[..] {
+        [] => {
+            *csv = Some(BUNDLED.into());
+            Kind::Series
+        }
+        [kind] => kind,
+        _ => {
+            let words: Vec<String> = named.iter().map(Kind::to_string).collect();
+            return Err(unsupported(format!("expected one source of data, got {}", words.join(" and "))));
+        }
+    };
+    for path in [text, csv, sequences, classes, rolls, test_file, labels, test_labels].into_iter().flatten() {
+        if path.as_os_str() != BUNDLED {
+            *path = whole_path(path)?;
+        }
+    }
+    if kind == Kind::Series {
+        let bundled = data.csv.as_deref() == Some(Path::new(BUNDLED));
+        series_split(data, bundled)?;
+    }
+    Ok(kind)
+}
+
+/// Either `train-until` and `validation`, or `split`.
+fn series_split(data: &mut DataArgs, bundled: bool) -> Result<()> {
+    if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
+        return Err(unsupported("--split excludes --train-until and --validation: it sets its own shares"));
+    }
+    if data.split.is_none() {
+        if data.train_until.is_none() && bundled {
+            data.train_until = Some("1920".into());
+        }
+        match (&data.train_until, data.validation) {
+            (Some(_), _) => drop(data.validation.get_or_insert(0.4)),
+            (None, Some(_)) => return Err(unsupported("--validation goes with --train-until; --split sets its own")),
+            (None, None) => data.split = Some(vec![0.7, 0.15, 0.15]),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses keys that mean nothing for this kind of data.
+fn check_keys(kind: Kind, data: &DataArgs) -> Result<()> {
+    let given = Table::try_from(data).map_err(|error| unsupported(format!("[data]: {error}")))?;
+    let foreign = KEYS.iter().find(|(key, kinds)| given.contains_key(*key) && !kinds.contains(&kind));
+    if let Some((key, kinds)) = foreign {
+        let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+        return Err(unsupported(format!("--{key} is for {}; this is {kind}", kinds.join(" or "))));
+    }
+    match data.length.is_some() && kind != Kind::Task {
+        true => Err(unsupported(format!("--length is for --task; this is {kind}"))),
+        false => Ok(()),
     }
 }
 
-fn unsupported(message: String) -> Error {
-    Error::Unsupported(message)
+/// What the flags' parser refuses, where it stands in a file.
+fn check_sizes(given: &Given) -> Result<()> {
+    let Given { run, data, model, training } = given;
+    let sizes = [
+        ("run.threads", run.threads.map(|n| n as u64)),
+        ("data.window", data.window.map(|n| n as u64)),
+        ("data.horizon", data.horizon.map(|n| n as u64)),
+        ("data.season", data.season.map(|n| n as u64)),
+        ("data.length", data.length.map(|n| n as u64)),
+        ("data.min-count", data.min_count),
+        ("model.hidden", model.hidden.map(|n| n as u64)),
+        ("model.layers", model.layers.map(|n| n as u64)),
+        ("training.batch", training.batch.map(|n| n as u64)),
+        ("training.micro-batch", training.micro_batch.map(|n| n as u64)),
+        ("training.accumulate", training.accumulate),
+        ("training.buckets", training.buckets.map(|n| n as u64)),
+        ("training.epochs", training.epochs),
+        ("training.steps", training.steps),
+        ("training.val-every", training.val_every),
+        ("training.patience", training.patience),
+        ("training.decay-every", training.decay_every),
+        ("training.decay-patience", training.decay_patience),
+    ];
+    if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == Some(0)) {
+        return Err(Error::Value { what: (*key).into(), expected: "at least 1".into(), got: "0".into() });
+    }
+    let share = data.validation.filter(|share| !(0.0..=1.0).contains(share));
+    match share {
+        Some(share) => Err(Error::Value {
+            what: "data.validation".into(),
+            expected: "a number from 0 to 1".into(),
+            got: share.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Fills in the network's form.
+fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation>, Initialisation)> {
+    let cell = *model.cell.get_or_insert(CellName::Lstm);
+    model.hidden.get_or_insert(match kind {
+        Kind::Series => 16,
+        Kind::Text | Kind::Rolls | Kind::Classes => 128,
+        Kind::Sequences | Kind::Task => 64,
+    });
+    model.layers.get_or_insert(1);
+    model.bidirectional.get_or_insert(false);
+    let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
+    if cell == CellName::Rnn {
+        model.activation.get_or_insert(Activation::Tanh);
+    } else if model.activation.is_some() {
+        return Err(unsupported("--activation (model.activation) is the rnn's; lstm and gru have their own"));
+    }
+    if model.forget_bias.is_some() && cell != CellName::Lstm {
+        return Err(unsupported("--forget-bias (model.forget-bias) is the lstm's"));
+    }
+    Ok((model.activation, Initialisation { recurrent, forget_bias: model.forget_bias }))
+}
+
+fn optimizer(training: &mut TrainingArgs, kind: Kind) -> Result<Optimizer> {
+    let rate = *training.lr.get_or_insert(match kind {
+        Kind::Series | Kind::Task => 5e-3,
+        Kind::Text | Kind::Classes => 2e-3,
+        Kind::Sequences | Kind::Rolls => 1e-3,
+    });
+    let sgd = |momentum, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening: 0.0, nesterov }, rate);
+    let mut optimizer = match training.optimizer.get_or_insert(OptimizerName::Adam) {
+        OptimizerName::Sgd => sgd(0.0, false),
+        OptimizerName::Momentum => sgd(0.9, false),
+        OptimizerName::Nesterov => sgd(0.9, true),
+        OptimizerName::Rmsprop => Optimizer::rmsprop(rate),
+        OptimizerName::Adam => Optimizer::adam(rate),
+        OptimizerName::Adamw => Optimizer::adamw(rate),
+    };
+    optimizer.weight_decay = *training.weight_decay.get_or_insert(optimizer.weight_decay);
+    optimizer.clip_norm = Some(*training.clip.get_or_insert(1.0)).filter(|clip| *clip != 0.0);
+    optimizer.validate()?;
+    Ok(optimizer)
+}
+
+fn schedule(training: &mut TrainingArgs) -> Result<Schedule> {
+    let name = *training.schedule.get_or_insert(ScheduleName::Constant);
+    let uses = [
+        ("--decay-every", training.decay_every.is_some(), &[ScheduleName::Step, ScheduleName::Exponential][..]),
+        (
+            "--decay-factor",
+            training.decay_factor.is_some(),
+            &[ScheduleName::Step, ScheduleName::Exponential, ScheduleName::Plateau],
+        ),
+        ("--decay-floor", training.decay_floor.is_some(), &[ScheduleName::Cosine]),
+        ("--decay-patience", training.decay_patience.is_some(), &[ScheduleName::Plateau]),
+    ];
+    if let Some((flag, ..)) = uses.iter().find(|(_, given, names)| *given && !names.contains(&name)) {
+        return Err(unsupported(format!("{flag} has no meaning for the schedule {name:?}").to_lowercase()));
+    }
+    let factor = training.decay_factor.unwrap_or(0.5);
+    // Of an epoch, once its length is known.
+    let every = training.decay_every.unwrap_or(1);
+    let decay = match name {
+        ScheduleName::Constant => Decay::Constant,
+        ScheduleName::Step => Decay::Step { every, factor },
+        ScheduleName::Exponential => Decay::Exponential { every, factor },
+        ScheduleName::Cosine => Decay::Cosine { floor: *training.decay_floor.get_or_insert(0.0) },
+        ScheduleName::Plateau => Decay::Plateau { patience: *training.decay_patience.get_or_insert(5), factor },
+    };
+    if !matches!(name, ScheduleName::Constant | ScheduleName::Cosine) {
+        training.decay_factor = Some(factor);
+    }
+    let schedule = Schedule { warmup: *training.warmup.get_or_insert(0), decay };
+    schedule.validate()?;
+    Ok(schedule)
+}
+
+fn whole_path(path: &Path) -> Result<PathBuf> {
+    let whole = path.canonicalize().map_err(|source| Error::Io { path: path.into(), source })?;
+    match whole.to_str() {
+        Some(_) => Ok(whole),
+        None => Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path.display()))),
+    }
+}
+
+pub(crate) fn unsupported(message: impl Into<String>) -> Error {
+    Error::Unsupported(message.into())
 }

@@ -1,17 +1,25 @@
 //! A synthetic task, whose baseline is known exactly.
 
-use bptt::data::{Adding, Copying, Examples, InOrder, Synthetic};
-use bptt::train::evaluate;
-use bptt::{Engine, Head, Result, Trainer};
-use serde_json::{Map, json};
+use std::io::Write;
 
+use bptt::data::{Adding, Batches, Copying, Examples, InOrder, Shuffled, Synthetic};
+use bptt::{Error, Head, Result};
+use serde_json::json;
+
+use super::args::TaskName;
+use super::model_file::Codec;
+use super::network::Network;
 use super::pictures::Baseline;
 use super::progress::{grouped, short};
-use super::settings::SyntheticSettings;
-use super::task::{Results, Task};
+use super::settings::Settings;
+use super::task::{Order, Results, Task};
+
+/// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
+const TRAINING: usize = 100_000;
+const OTHERS: usize = 1000;
 
 pub(crate) struct SyntheticTask<T> {
-    name: &'static str,
+    task: TaskName,
     words: String,
     inputs: usize,
     head: Head,
@@ -22,51 +30,52 @@ pub(crate) struct SyntheticTask<T> {
     baseline: (&'static str, f64),
 }
 
-impl SyntheticTask<Adding> {
-    pub(crate) fn adding(settings: &SyntheticSettings, seed: u64) -> Result<Self> {
-        let task = Adding { length: settings.length };
-        let [training, validation, test] = parts(settings, |first, count| task.examples(seed, first, count))?;
-        Ok(Self {
-            name: "adding",
-            words: format!("the adding problem, length {}", task.length),
-            inputs: Adding::INPUTS,
-            head: task.head(),
-            training,
-            validation,
-            test,
-            baseline: ("always 1", task.baseline()),
-        })
-    }
+/// The task that the settings name.
+pub(crate) fn load(settings: &mut Settings) -> Result<Box<dyn Task>> {
+    let seed = settings.seed;
+    let data = settings.data();
+    Ok(match data.task {
+        Some(TaskName::Copy) => Box::new(copying(*data.length.get_or_insert(10), seed)?),
+        _ => Box::new(adding(*data.length.get_or_insert(50), seed)?),
+    })
 }
 
-impl SyntheticTask<Copying> {
-    pub(crate) fn copying(settings: &SyntheticSettings, seed: u64) -> Result<Self> {
-        let task = Copying::new(settings.length);
-        let [training, validation, test] = parts(settings, |first, count| task.examples(seed, first, count))?;
-        let Copying { delay, symbols, recall } = task;
-        Ok(Self {
-            name: "copy",
-            words: format!(
-                "the copying problem, {recall} of {symbols} symbols, delay {delay}, length {}",
-                task.length()
-            ),
-            inputs: task.inputs(),
-            head: task.head(),
-            training,
-            validation,
-            test,
-            baseline: ("no memory", task.baseline()),
-        })
-    }
+fn adding(length: usize, seed: u64) -> Result<SyntheticTask<Adding>> {
+    let task = Adding { length };
+    let [training, validation, test] = parts(|first, count| task.examples(seed, first, count))?;
+    Ok(SyntheticTask {
+        task: TaskName::Adding,
+        words: format!("the adding problem, length {length}"),
+        inputs: Adding::INPUTS,
+        head: task.head(),
+        training,
+        validation,
+        test,
+        baseline: ("always 1", task.baseline()),
+    })
+}
+
+fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<Copying>> {
+    let task = Copying::new(delay);
+    let [training, validation, test] = parts(|first, count| task.examples(seed, first, count))?;
+    let Copying { symbols, recall, .. } = task;
+    let length = task.length();
+    Ok(SyntheticTask {
+        task: TaskName::Copy,
+        words: format!("the copying problem, {recall} of {symbols} symbols, delay {delay}, length {length}"),
+        inputs: task.inputs(),
+        head: task.head(),
+        training,
+        validation,
+        test,
+        baseline: ("no memory", task.baseline()),
+    })
 }
 
 /// Training, validation and test: examples that follow each other, so that none is in two of them.
-fn parts<T>(
-    settings: &SyntheticSettings,
-    examples: impl Fn(u64, usize) -> Result<Synthetic<T>>,
-) -> Result<[Synthetic<T>; 3]> {
-    let SyntheticSettings { train, validation, test, .. } = *settings;
-    Ok([examples(0, train)?, examples(train as u64, validation)?, examples((train + validation) as u64, test)?])
+fn parts<T>(examples: impl Fn(u64, usize) -> Result<Synthetic<T>>) -> Result<[Synthetic<T>; 3]> {
+    let validation = TRAINING as u64;
+    Ok([examples(0, TRAINING)?, examples(validation, OTHERS)?, examples(validation + OTHERS as u64, OTHERS)?])
 }
 
 impl<T> Task for SyntheticTask<T>
@@ -74,7 +83,10 @@ where
     Synthetic<T>: Examples,
 {
     fn name(&self) -> String {
-        self.name.into()
+        match self.task {
+            TaskName::Adding => "adding".into(),
+            TaskName::Copy => "copy".into(),
+        }
     }
 
     fn describe(&self) -> Vec<String> {
@@ -91,24 +103,32 @@ where
         self.head.clone()
     }
 
-    fn training(&self) -> &dyn Examples {
-        &self.training
+    fn codec(&self) -> Codec {
+        Codec::Task { task: self.task }
     }
 
-    fn validation(&self) -> Option<&dyn Examples> {
-        Some(&self.validation)
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, 1, order.seed)?)))
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(Some(Box::new(InOrder::new(&self.validation, rows)?)))
     }
 
     fn baseline(&self) -> Option<Baseline> {
         Some(Baseline { name: self.baseline.0.into(), loss: self.baseline.1 })
     }
 
-    async fn results<E: Engine>(&self, trainer: &mut Trainer<E>, rows: usize) -> Result<Results> {
-        let loss = evaluate(trainer, &InOrder::new(&self.test, rows)?).await?;
+    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+        let loss = network.evaluate(&InOrder::new(&self.test, rows)?)?;
         let (who, baseline) = self.baseline;
-        let mut summary = Map::new();
-        summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
-        let line = format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline));
-        Ok(Results { lines: vec![line], summary, files: Vec::new() })
+        let mut results = Results::default();
+        results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
+        results.lines.push(format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline)));
+        Ok(results)
+    }
+
+    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
+        Err(Error::Unsupported("a synthetic task has no file to predict from; `bptt eval` measures it".into()))
     }
 }

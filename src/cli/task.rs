@@ -1,12 +1,20 @@
 //! What a run is about, whatever its data.
 
-use bptt::data::Examples;
-use bptt::{Engine, Head, Result, Trainer};
+use std::io::Write;
+
+use bptt::data::{Batches, Examples};
+use bptt::{Error, Head, Result};
 use serde_json::{Map, Value};
 
+use super::model_file::Codec;
+use super::network::Network;
 use super::pictures::Baseline;
+use super::report::{Figure, Table};
+use super::series_task::SeriesTask;
+use super::synthetic_task;
+use super::settings::{Kind, Settings};
 
-/// What a network is trained for: where its examples come from, and how well it does in the end.
+/// What a network is trained for: where its batches come from, and how well it does.
 pub(crate) trait Task {
     /// What the run's folder is called after.
     fn name(&self) -> String;
@@ -15,19 +23,72 @@ pub(crate) trait Task {
     /// I.
     fn input_size(&self) -> usize;
     fn head(&self) -> Head;
-    fn training(&self) -> &dyn Examples;
-    fn validation(&self) -> Option<&dyn Examples>;
+    /// What has to travel with the weights, so that they can be used on other data.
+    fn codec(&self) -> Codec;
+    /// The batches to learn from; `None` where the data are only to be measured.
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>>;
+    /// The batches to validate with, `rows` sequences at a time.
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>>;
+    /// Whether each batch goes on with the states of the one before.
+    fn carries_state(&self) -> bool {
+        false
+    }
+    /// What the pace is counted in.
+    fn unit(&self) -> Unit {
+        Unit::Sequences
+    }
+    /// What needs no network, on the validation part.
     fn baseline(&self) -> Option<Baseline>;
-    /// Measures the trained network, `rows` examples at a time.
-    async fn results<E: Engine>(&self, trainer: &mut Trainer<E>, rows: usize) -> Result<Results>;
+    /// Measures the network on what it did not learn from, `rows` sequences at a time.
+    fn results(&self, network: &mut dyn Network, rows: usize, seed: u64) -> Result<Results>;
+    /// Writes what the network says of every example as comma-separated text.
+    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()>;
+}
+
+/// How examples become batches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) rows: usize,
+    pub(crate) buckets: usize,
+    pub(crate) seed: u64,
+}
+
+/// What the pace is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Sequences,
+    Characters,
 }
 
 /// What came of a task.
+#[derive(Default)]
 pub(crate) struct Results {
     /// In words, a line each.
     pub(crate) lines: Vec<String>,
     /// For the summary in JSON.
     pub(crate) summary: Map<String, Value>,
-    /// Files for the run's folder.
+    /// Pictures: each is a file, and a part of the report.
+    pub(crate) figures: Vec<Figure>,
+    /// For the report.
+    pub(crate) tables: Vec<Table>,
+    /// Other files for the run's folder.
     pub(crate) files: Vec<(&'static str, String)>,
+}
+
+/// Reads the data that the settings name, and fills in what they left open. With `codec` the data are read as the model
+/// that it came with reads them; otherwise it is fitted to the training part.
+pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box<dyn Task>> {
+    if let Some(codec) = codec.filter(|codec| codec.kind() != settings.kind) {
+        return Err(Error::Unsupported(format!("the model is of {}, the data are {}", codec.kind(), settings.kind)));
+    }
+    Ok(match settings.kind {
+        Kind::Series => Box::new(SeriesTask::load(settings.data(), codec)?),
+        Kind::Task => synthetic_task::load(settings)?,
+        kind => return Err(Error::Unsupported(format!("not yet: {kind}"))),
+    })
+}
+
+/// The steps that all rows of a batch of these examples take, padding included.
+pub(crate) fn longest(examples: &dyn Examples, rows: &[usize]) -> usize {
+    rows.iter().map(|example| examples.steps(*example)).max().unwrap_or_default()
 }

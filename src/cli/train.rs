@@ -1,181 +1,264 @@
 //! `bptt train`.
 
+use std::fmt::Write;
 use std::path::Path;
 
-use bptt::data::{Batches, Examples, InOrder, Shuffled};
-use bptt::train::{Metrics, Outcome, run};
-use bptt::{Backend, Engine, Error, Layout, Loss, Result, Trainer, TrainerOptions};
+use bptt::train::{Best, Ended, Metrics, Outcome};
+use bptt::{Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
-use super::Failure;
 use super::args::TrainArgs;
-use super::device::{self, Chosen, Device};
+use super::device::{self, Opened};
 use super::devices::bytes;
 use super::folder::Folder;
-use super::pictures;
+use super::model_file::{self, ModelFile};
+use super::pictures::{self, Baseline};
 use super::progress::{Plan, Progress, grouped, short};
-use super::series_task::SeriesTask;
-use super::settings::{DataSettings, Settings};
-use super::synthetic_task::SyntheticTask;
-use super::task::Task;
+use super::report::{Figure, Report};
+use super::settings::Settings;
+use super::task::{self, Order, Task};
+use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
-    Folder::check_free(args.out.as_deref())?;
-    match settings.data.clone() {
-        DataSettings::Series(mut series) => {
-            let task = SeriesTask::load(&mut series)?;
-            settings.data = DataSettings::Series(series);
-            on_device(args, settings, &task)?;
-        }
-        DataSettings::Adding(data) => {
-            let task = SyntheticTask::adding(&data, settings.seed)?;
-            on_device(args, settings, &task)?;
-        }
-        DataSettings::Copy(data) => {
-            let task = SyntheticTask::copying(&data, settings.seed)?;
-            on_device(args, settings, &task)?;
-        }
+    if args.dump_config {
+        super::say(settings.to_toml()?.trim_end());
+        return Ok(());
     }
-    Ok(())
-}
-
-fn on_device(args: &TrainArgs, mut settings: Settings, task: &impl Task) -> Result<()> {
-    let chosen = device::choose(&settings.device, settings.threads)?;
-    settings.device.clone_from(&chosen.name);
-    match &chosen.device {
-        Device::Cpu(backend) => pollster::block_on(on_backend(args, settings, task, &chosen, backend)),
-        Device::Gpu(backend) => pollster::block_on(on_backend(args, settings, task, &chosen, backend)),
+    Folder::check_free(args.out.as_deref()).map_err(Failure::usage)?;
+    let start = settings.init_from.as_deref().map(ModelFile::open).transpose()?;
+    let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
+    if let Some(start) = &start {
+        start.check_fits(task.as_ref())?;
+        settings.set_recurrent(&start.model.recurrent);
     }
-}
-
-async fn on_backend<B: Backend>(
-    args: &TrainArgs,
-    mut settings: Settings,
-    task: &impl Task,
-    chosen: &Chosen,
-    backend: &B,
-) -> Result<()> {
-    let training = Shuffled::new(task.training(), settings.training.batch, 1, settings.seed)?;
-    let per_epoch = training.per_epoch();
-    let steps = settings.run_options().steps(per_epoch);
-    settings.training.validate_every.get_or_insert(per_epoch);
-    let options = settings.run_options();
+    if task.carries_state() && settings.bidirectional {
+        let reason = "--bidirectional with --carry-state: the reverse direction starts at each window's end, so it \
+                      cannot go on from the window before";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
     let model = settings.network(task.input_size(), task.head());
-    let trainer_options = TrainerOptions {
+    let opened = device::open(&settings.device, settings.threads)?;
+    let options = TrainerOptions {
         initialisation: settings.initialisation(),
-        micro_batch: settings.training.micro_batch,
+        micro_batch: settings.micro_batch,
+        carry_state: task.carries_state(),
         ..TrainerOptions::default()
     };
-    let mut trainer = Trainer::with_options(backend, &model, settings.optimizer, settings.seed, trainer_options)?;
-    let rows = settings.training.batch.min(settings.training.micro_batch.unwrap_or(usize::MAX));
-    let memory = memory(&mut trainer, task.training(), rows)?;
+    let mut network = opened.network(&model, settings.optimizer, settings.seed, options)?;
+    if let Some(start) = &start {
+        network.load_state_dict(&start.weights)?;
+    }
+    let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+    let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
+    let training = task.training(order)?;
+    let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
+    let validation = task.validation(rows)?;
+    if validation.is_none() && (settings.run.patience.is_some() || settings.run.keep == bptt::train::Keep::Best) {
+        let reason = "--patience and --keep best go by the validation loss, and the split leaves nothing to validate";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
+    settings.set_device(&opened.name);
+    settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
+    let first = training.batch(0)?;
+    let memory = network.planned_bytes(&first.rows(0..rows.min(first.sequence.shape().1)).sequence)?;
 
     let folder = Folder::create(args.out.as_deref(), &task.name())?;
     folder.write("config.toml", settings.to_toml()?.as_bytes())?;
-    let say = |line: String| {
+    let screen = Screen { settings: &settings, task: task.as_ref(), model: &model, memory, opened: &opened };
+    let facts = screen.facts(training.per_epoch(), start.as_ref(), folder.path());
+    let say = |line: &str| {
         if !args.json {
             super::say(line);
         }
     };
-    say(heading("device", &backend.describe()));
-    chosen.note.iter().flat_map(|note| note.lines()).for_each(|line| say(heading("", line)));
-    for (index, line) in task.describe().iter().enumerate() {
-        say(heading(if index == 0 { "data" } else { "" }, line));
-    }
-    let parameters = Layout::new(&model).len() as u64;
-    say(heading("model", &describe_model(&settings, task, parameters)));
-    say(heading("training", &describe_training(&settings, steps, per_epoch)));
-    say(heading("memory", &format!("{} for weights, optimizer and a batch", bytes(memory))));
-    say(heading("run", &format!("{}\n", folder.path().display())));
+    facts.iter().for_each(|(name, text)| say(&heading(name, text)));
+    say("");
 
-    let (examples, batch) = (task.training().len() as u64, settings.training.batch as u64);
-    let sequences = move |step: u64| step / per_epoch * examples + (step % per_epoch * batch).min(examples);
-    let every = options.validate_every.unwrap_or(per_epoch);
-    let epochs = settings.training.epochs;
-    let mut progress = Progress::new(&folder, Plan { steps, epochs, timed_every: every }, sequences, args.json)?;
-    let validation = task.validation().map(|examples| InOrder::new(examples, rows)).transpose()?;
-    let validation = validation.as_ref().map(|batches| batches as &dyn Batches);
-    let outcome = run(&mut trainer, &training, validation, &options, &mut progress).await;
-    let pace = progress.pace(steps);
+    interrupt::listen()?;
+    let steps = settings.run.steps(training.per_epoch());
+    let plan = Plan { steps, epochs: settings.epochs, timed_every: screen.validate_every(), unit: task.unit() };
+    let mut progress = Progress::new(&folder, plan, args.json)?;
+    let outcome = network.run(training.as_ref(), validation.as_deref(), &settings.run, &mut progress);
+    let pace = progress.pace();
     let history = progress.finish()?;
-    let by_epoch = epochs.map(|_| per_epoch);
-    let baseline = task.baseline().filter(|_| task.validation().is_some());
-    if !history.is_empty() {
-        let (title, of) =
-            (format!("{}, {}: loss", task.name(), settings.model.cell.name()), loss_name(task.head().loss));
-        let picture = pictures::loss(title, of, &history, by_epoch, baseline.as_ref());
-        folder.write("loss.svg", picture.as_bytes())?;
-    }
-    // After an error of a step too: the trainer then holds the last good weights.
-    folder.write("model.safetensors", &trainer.state_dict().await?.to_safetensors()?)?;
+    // After an error of a step too: the network then holds the last good weights.
+    folder.write(model_file::NAME, &model_file::to_bytes(&model, &task.codec(), &network.state_dict()?)?)?;
     let outcome = outcome.map_err(|error| stopped(error, &history, folder.path()))?;
+    say(&describe_outcome(&outcome, &history, screen.validate_every(), &pace));
 
-    let results = task.results(&mut trainer, rows).await?;
+    let per_epoch = settings.epochs.map(|_| settings.run.steps_per_epoch(training.per_epoch()));
+    let mut figures = run_figures(&screen, &history, outcome.best, per_epoch);
+    let results = task.results(network.as_mut(), rows, settings.seed)?;
+    results.lines.iter().for_each(|line| say(line));
+    say("");
+    figures.extend(results.figures);
+    for figure in &figures {
+        folder.write(&figure.file, figure.svg.as_bytes())?;
+    }
     for (name, contents) in &results.files {
         folder.write(name, contents.as_bytes())?;
     }
-    say(describe_outcome(&outcome, &history, every, pace));
-    say(String::new());
-    results.lines.iter().for_each(|line| say(line.clone()));
-    say(String::new());
-    say(files(&folder)?);
+    let report = Report {
+        title: format!("{}, {}", task.name(), settings.cell.name()),
+        facts,
+        lines: results.lines,
+        tables: results.tables,
+        figures,
+        command: format!("bptt train --config {}", folder.path().join("config.toml").display()),
+    };
+    folder.write("report.html", report.html().as_bytes())?;
+    say(&heading("files", &files(&folder)?));
     if args.json {
-        let mut summary = summary(&folder, &settings, backend, parameters, memory, &outcome, pace);
+        let mut summary = screen.summary(&folder, &outcome, &pace);
         summary.extend(results.summary);
         super::say(Value::Object(summary));
     }
     Ok(())
 }
 
-/// What the engine will hold once it has seen a training batch, by its plan.
-fn memory<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Examples, rows: usize) -> Result<u64> {
-    let first: Vec<usize> = (0..rows.min(examples.len())).collect();
-    let steps = first.iter().map(|example| examples.steps(*example)).max().unwrap_or_default();
-    trainer.engine().planned_bytes(&examples.batch(&first, steps)?.sequence)
+/// What is known before the first step.
+struct Screen<'a> {
+    settings: &'a Settings,
+    task: &'a dyn Task,
+    model: &'a Model,
+    memory: u64,
+    opened: &'a Opened,
 }
 
-fn heading(name: &str, text: &str) -> String {
+impl Screen<'_> {
+    fn validate_every(&self) -> u64 {
+        self.settings.run.validate_every.unwrap_or(1)
+    }
+
+    /// The first screen: names and texts; a name is empty where the text belongs to the line before.
+    fn facts(&self, batches: u64, start: Option<&ModelFile>, run: &Path) -> Vec<(String, String)> {
+        let mut facts = vec![("device".to_owned(), self.opened.describe())];
+        let mut more = |name: &str, lines: Vec<String>| {
+            for (index, line) in lines.into_iter().enumerate() {
+                facts.push((if index == 0 { name.to_owned() } else { String::new() }, line));
+            }
+        };
+        more("", self.opened.note.iter().flat_map(|note| note.lines().map(str::to_owned)).collect());
+        more("data", self.task.describe());
+        more("model", vec![model_file::describe(self.model)]);
+        more("", start.iter().map(|start| format!("begins with the weights of {}", start.path.display())).collect());
+        more("training", self.describe_training(batches));
+        more("memory", vec![format!("{} for weights, optimizer and a batch", bytes(self.memory))]);
+        more("run", vec![run.display().to_string()]);
+        facts
+    }
+
+    fn parameters(&self) -> u64 {
+        model_file::parameters(self.model)
+    }
+
+    fn describe_training(&self, batches: u64) -> Vec<String> {
+        let Settings { run, optimizer, .. } = self.settings;
+        let rule = serde_json::to_value(optimizer.rule).ok();
+        let rule = rule.as_ref().and_then(|rule| rule["rule"].as_str()).unwrap_or("?").to_owned();
+        let per_epoch = grouped(run.steps_per_epoch(batches));
+        let length = match self.settings.epochs {
+            Some(1) => format!("1 epoch of {per_epoch} steps"),
+            Some(epochs) => format!("{epochs} epochs of {per_epoch} steps"),
+            None => format!("{} steps, {per_epoch} an epoch", grouped(run.steps(batches))),
+        };
+        let accumulate = if run.accumulate > 1 { format!(" × {}", run.accumulate) } else { String::new() };
+        let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
+        let (batch, rate, seed) = (self.settings.batch, optimizer.learning_rate, self.settings.seed);
+        let mut lines = vec![format!("{length}, batch {batch}{accumulate}, {rule} {rate}{clip}, seed {seed}")];
+        if !run.schedule.is_constant() {
+            lines.push(describe_schedule(self.settings));
+        }
+        if let Some(patience) = run.patience {
+            lines.push(format!("ends after {patience} validations without improvement"));
+        }
+        lines
+    }
+
+    fn summary(&self, folder: &Folder, outcome: &Outcome, pace: &super::progress::Pace) -> Map<String, Value> {
+        let value = json!({
+            "run": folder.path(),
+            "device": self.opened.describe(),
+            "cell": self.settings.cell,
+            "hidden": self.settings.hidden,
+            "seed": self.settings.seed,
+            "parameters": self.parameters(),
+            "memory_bytes": self.memory,
+            "epochs": outcome.last.epoch,
+            "steps": outcome.last.step,
+            "ended": outcome.ended,
+            "seconds": pace.seconds,
+            "sequences_per_second": pace.sequences,
+            "time_steps_per_second": pace.time_steps,
+            "loss": outcome.last.loss,
+            "val_loss": outcome.last.val_loss,
+            "best": outcome.best,
+        });
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+pub(crate) fn heading(name: &str, text: &str) -> String {
     format!("{name:<10}{text}")
 }
 
-fn describe_model(settings: &Settings, task: &impl Task, parameters: u64) -> String {
-    let model = &settings.model;
-    let cell = model.cell.name();
-    let activation = model.activation.map(|f| format!(" ({f:?})").to_lowercase()).unwrap_or_default();
-    let layers = if model.layers > 1 { format!(", {} layers", model.layers) } else { String::new() };
-    let directions = if model.bidirectional { ", both directions" } else { "" };
-    let (inputs, hidden, outputs) = (task.input_size(), model.hidden, task.head().outputs);
-    let parameters = grouped(parameters);
-    format!("{cell}{activation} {inputs} → {hidden} → {outputs}{layers}{directions}, {parameters} parameters")
-}
-
-fn describe_training(settings: &Settings, steps: u64, per_epoch: u64) -> String {
-    let (training, optimizer) = (&settings.training, &settings.optimizer);
-    let rule = serde_json::to_value(optimizer.rule).ok();
-    let rule = rule.as_ref().and_then(|rule| rule["rule"].as_str()).unwrap_or("?").to_owned();
-    let length = match training.epochs {
-        Some(1) => format!("1 epoch of {per_epoch} steps"),
-        Some(epochs) => format!("{epochs} epochs of {per_epoch} steps"),
-        None => format!("{} steps", grouped(steps)),
+fn describe_schedule(settings: &Settings) -> String {
+    use bptt::train::Decay;
+    let schedule = &settings.run.schedule;
+    let mut words = match schedule.warmup {
+        0 => String::new(),
+        steps => format!("the rate rises over {} steps", grouped(steps)),
     };
-    let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
-    let rate = optimizer.learning_rate;
-    format!("{length}, batch {}, {rule} {rate}{clip}, seed {}", training.batch, settings.seed)
+    let decay = match schedule.decay {
+        Decay::Constant => return words,
+        Decay::Step { every, factor } => format!("falls to {factor} of it after every {} steps", grouped(every)),
+        Decay::Exponential { every, factor } => format!("falls to {factor} of it over every {} steps", grouped(every)),
+        Decay::Cosine { floor } => format!("falls along a cosine to {floor} of it"),
+        Decay::Plateau { patience, factor } => {
+            format!("falls to {factor} of it after {patience} validations without improvement")
+        }
+    };
+    let _ = write!(words, "{}{decay}", if words.is_empty() { "the rate " } else { ", then " });
+    words
 }
 
-fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, (seconds, rate): (f64, f64)) -> String {
+/// The pictures that every run has.
+fn run_figures(screen: &Screen<'_>, history: &[Metrics], best: Option<Best>, per_epoch: Option<u64>) -> Vec<Figure> {
+    if history.is_empty() {
+        return Vec::new();
+    }
+    let (task, settings) = (screen.task, screen.settings);
+    let title = format!("{}, {}: loss", task.name(), settings.cell.name());
+    let baseline: Option<Baseline> = task.baseline().filter(|_| best.is_some());
+    vec![
+        pictures::loss(title, loss_name(task.head().loss), history, per_epoch, baseline.as_ref(), best),
+        pictures::gradient_norm(history, per_epoch, settings.optimizer.clip_norm),
+    ]
+}
+
+fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &super::progress::Pace) -> String {
     let last = &outcome.last;
     // One batch says little: the mean since the validation before.
     let recent = &history[history.len().saturating_sub(every as usize)..];
     let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
     let over = if recent.len() > 1 { format!(" over the last {} steps", recent.len()) } else { String::new() };
     let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
-    let best = outcome.best.filter(|best| best.step < last.step);
-    let best = best.map(|best| format!(", at its lowest {} after step {}", short(best.val_loss), grouped(best.step)));
-    let (steps, rate) = (grouped(last.step), grouped(rate as u64));
-    let done = heading("done", &format!("{steps} steps in {seconds:.1} s, {rate} sequences/s\n"));
-    done + &heading("loss", &format!("{}{over}{validation}{}", short(mean), best.unwrap_or_default()))
+    let best = outcome.best.filter(|best| best.step < last.step || last.val_loss.is_none());
+    let best = best.map(|best| {
+        let epoch = if best.epoch > 1 { format!(" (epoch {})", best.epoch) } else { String::new() };
+        format!(", at its lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
+    });
+    let why = match outcome.ended {
+        Ended::Finished => "",
+        Ended::NoImprovement => ": ended early, since the validation loss no longer improved",
+        Ended::Stopped => ": stopped as asked, with what was learned so far",
+    };
+    let done = heading("done", &format!("{} steps in {pace}{why}\n", grouped(last.step)));
+    done + &heading("loss", &format!("{}{over}{validation}{}\n", short(mean), best.unwrap_or_default()))
 }
 
 fn loss_name(loss: Loss) -> &'static str {
@@ -193,13 +276,13 @@ fn files(folder: &Folder) -> Result<String> {
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    Ok(heading("files", &names.join(" ")))
+    Ok(names.join(" "))
 }
 
 fn stopped(error: Error, history: &[Metrics], path: &Path) -> Error {
     match error {
         Error::NonFinite { step, what } => {
-            let kept = format!("the weights before it are in {}", path.join("model.safetensors").display());
+            let kept = format!("the weights before it are in {}", path.join(model_file::NAME).display());
             let seen =
                 history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
             Error::Unsupported(format!(
@@ -207,36 +290,5 @@ fn stopped(error: Error, history: &[Metrics], path: &Path) -> Error {
             ))
         }
         other => other,
-    }
-}
-
-fn summary(
-    folder: &Folder,
-    settings: &Settings,
-    backend: &impl Backend,
-    parameters: u64,
-    memory: u64,
-    outcome: &Outcome,
-    (seconds, rate): (f64, f64),
-) -> Map<String, Value> {
-    let value = json!({
-        "run": folder.path(),
-        "device": backend.describe(),
-        "cell": settings.model.cell,
-        "hidden": settings.model.hidden,
-        "seed": settings.seed,
-        "parameters": parameters,
-        "memory_bytes": memory,
-        "epochs": outcome.last.epoch,
-        "steps": outcome.last.step,
-        "seconds": seconds,
-        "sequences_per_second": rate,
-        "loss": outcome.last.loss,
-        "val_loss": outcome.last.val_loss,
-        "best": outcome.best,
-    });
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
     }
 }

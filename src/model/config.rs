@@ -187,6 +187,9 @@ pub enum Reduction {
     Mean,
     /// Σ w·loss, summed over the outputs too: PyTorch's `sum`.
     Sum,
+    /// Σ w·loss / Σ w, where the loss of a prediction is the sum over its O outputs: for outputs that are questions of
+    /// their own, as the keys of a piano roll (Boulanger-Lewandowski et al. 2012 report it so).
+    SumOverOutputs,
 }
 
 /// A linear layer over the stack's output, with its loss: a_t = W_hy h_t + b_y.

@@ -1,6 +1,6 @@
 //! Named tensors, and safetensors as their file form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -28,18 +28,29 @@ impl StateDict {
         self.0.iter().map(|(name, array)| (name.as_str(), array))
     }
 
-    /// The bytes of a safetensors file.
+    /// The bytes of a safetensors file, with a note under a name in its metadata. (One, since several would be written
+    /// in no fixed order.)
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the format refuses a name.
-    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+    pub fn to_safetensors(&self, note: Option<(&str, &str)>) -> Result<Vec<u8>> {
         let bytes: Vec<Vec<u8>> =
             self.0.values().map(|array| array.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
         let views = self.0.iter().zip(&bytes).map(|((name, array), bytes)| {
             TensorView::new(Dtype::F32, array.shape().to_vec(), bytes).map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(unsupported)?;
-        safetensors::serialize(views, None).map_err(unsupported)
+        let metadata = note.map(|(name, text)| HashMap::from([(name.to_owned(), text.to_owned())]));
+        safetensors::serialize(views, metadata).map_err(unsupported)
+    }
+
+    /// The note under `name` in the metadata of a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the bytes are no safetensors file.
+    pub fn safetensors_note(bytes: &[u8], name: &str) -> Result<Option<String>> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unsupported)?;
+        Ok(metadata.metadata().as_ref().and_then(|metadata| metadata.get(name).cloned()))
     }
 
     /// Reads the bytes of a safetensors file; every tensor must be f32.

@@ -2,8 +2,10 @@
 
 mod metrics;
 mod run;
+mod schedule;
 mod trainer;
 
 pub use metrics::{Metrics, rmse};
-pub use run::{Best, Duration, Keep, Observer, Outcome, RunOptions, evaluate, predict, run};
+pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
+pub use schedule::{Decay, Schedule};
 pub use trainer::{Trainer, TrainerOptions};

@@ -1,4 +1,4 @@
-//! A run: epochs over shuffled examples, validation between them, and the weights that are kept.
+//! A run: step after step over numbered batches, validation between them, and the weights that are kept.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,12 @@ use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
+use super::schedule::{Decay, Schedule};
 use super::trainer::Trainer;
 use crate::backend::{Engine, Report};
 use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
-use crate::model::{Reduction, StateDict};
+use crate::model::StateDict;
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +33,19 @@ pub enum Keep {
     Best,
 }
 
-/// What a run is told beside its trainer and examples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a run is told beside its trainer and batches.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunOptions {
     /// How long.
     pub duration: Duration,
+    /// Batches a step, at least 1: their gradients are summed as if they were one. An epoch's last step may have fewer.
+    pub accumulate: u64,
+    /// The rate over the run, as a factor of the trainer's.
+    pub schedule: Schedule,
     /// Steps between validations beside the one after the last step; `None`: an epoch.
     pub validate_every: Option<u64>,
+    /// The run ends after so many validations in a row that were no better than the best before them; `None`: never.
+    pub patience: Option<u64>,
     /// Whose weights remain.
     pub keep: Keep,
 }
@@ -54,6 +61,18 @@ pub struct Best {
     pub val_loss: f64,
 }
 
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It was as long as it was to be.
+    Finished,
+    /// Its patience was over.
+    NoImprovement,
+    /// Its observer asked for it.
+    Stopped,
+}
+
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
@@ -61,39 +80,76 @@ pub struct Outcome {
     pub last: Metrics,
     /// The lowest validation loss; `None` without validation.
     pub best: Option<Best>,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+/// How much a step read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Rows.
+    pub sequences: u64,
+    /// Time steps of all rows, without padding.
+    pub time_steps: u64,
 }
 
 /// Who is told of every step, in order, some steps late.
 pub trait Observer {
     /// A step was reported. An error ends the run.
-    fn step(&mut self, metrics: &Metrics) -> Result<()>;
+    fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()>;
+
+    /// Whether the run is to end after the step that is under way.
+    fn stop(&mut self) -> bool {
+        false
+    }
 }
 
 /// Forgets everything: for runs that nobody watches.
 impl Observer for () {
-    fn step(&mut self, _: &Metrics) -> Result<()> {
+    fn step(&mut self, _: &Metrics, _: Work) -> Result<()> {
         Ok(())
     }
 }
 
+impl Default for RunOptions {
+    /// One epoch of single batches at a constant rate, and the last weights.
+    fn default() -> Self {
+        Self {
+            duration: Duration::Epochs(1),
+            accumulate: 1,
+            schedule: Schedule::default(),
+            validate_every: None,
+            patience: None,
+            keep: Keep::Last,
+        }
+    }
+}
+
 impl RunOptions {
-    /// How many steps the run takes where an epoch takes `per_epoch`.
-    pub fn steps(&self, per_epoch: u64) -> u64 {
+    /// Steps an epoch of `batches` batches.
+    pub fn steps_per_epoch(&self, batches: u64) -> u64 {
+        batches.div_ceil(self.accumulate.max(1))
+    }
+
+    /// The steps of the run, where an epoch has `batches` batches.
+    pub fn steps(&self, batches: u64) -> u64 {
         match self.duration {
-            Duration::Epochs(epochs) => epochs.saturating_mul(per_epoch),
+            Duration::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch(batches)),
             Duration::Steps(steps) => steps,
         }
     }
 
-    fn validate(&self, per_epoch: u64) -> Result<()> {
+    fn validate(&self, batches: u64) -> Result<()> {
         let counts = [
-            ("the batches of an epoch", per_epoch),
-            ("the steps of the run", self.steps(per_epoch)),
+            ("the batches of an epoch", batches),
+            ("accumulate", self.accumulate),
+            ("the steps of the run", self.steps(batches)),
             ("validate_every", self.validate_every.unwrap_or(1)),
+            ("patience", self.patience.unwrap_or(1)),
         ];
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((name, _)) => Err(Error::value(*name, "at least 1", 0)),
-            None => Ok(()),
+            None => self.schedule.validate(),
         }
     }
 }
@@ -112,20 +168,39 @@ pub async fn run<E: Engine>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     options.validate(train.per_epoch())?;
-    let (steps, per_epoch) = (options.steps(train.per_epoch()), train.per_epoch());
+    let (steps, per_epoch) = (options.steps(train.per_epoch()), options.steps_per_epoch(train.per_epoch()));
     let validate_every = options.validate_every.unwrap_or(per_epoch);
+    let rate = trainer.optimizer().learning_rate;
     let mut pending = Pending { steps: VecDeque::new(), last: None };
-    let mut best: Option<(Best, Option<StateDict>)> = None;
+    let mut progress = Validations::new(options);
+    let mut ended = Ended::Finished;
     for step in 1..=steps {
-        let batch = train.batch(step - 1)?;
         let epoch = (step - 1) / per_epoch + 1;
-        let lr = trainer.optimizer().learning_rate;
-        pending.steps.push_back(Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr });
-        if let Some(report) = trainer.step(&batch).await? {
+        let lr = rate * options.schedule.factor(step, steps, progress.plateaus);
+        trainer.set_learning_rate(lr)?;
+        let mut work = Work::default();
+        for number in batches(step, options.accumulate, train.per_epoch()) {
+            if !train.continues(number) {
+                trainer.reset_state()?;
+            }
+            let batch = train.batch(number)?;
+            work.sequences += batch.sequence.shape().1 as u64;
+            work.time_steps += batch.sequence.time_steps();
+            trainer.accumulate(&batch).await?;
+        }
+        let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr };
+        pending.steps.push_back((metrics, work));
+        if let Some(report) = trainer.update().await? {
             pending.told(report, None, observer)?;
         }
-        let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
-        if measured.is_none() && step < steps {
+        if observer.stop() {
+            ended = Ended::Stopped;
+        }
+        let last = step == steps || ended == Ended::Stopped;
+        // Who asks for the end does not wait for another validation.
+        let due = ended != Ended::Stopped && (step.is_multiple_of(validate_every) || last);
+        let measured = validation.filter(|_| due);
+        if measured.is_none() && !last {
             continue;
         }
         // One by one, so that an error does not swallow the good steps before it.
@@ -142,36 +217,51 @@ pub async fn run<E: Engine>(
         if let Some(report) = report {
             pending.told(report, val_loss, observer)?;
         }
-        if let Some(val_loss) = val_loss.filter(|loss| best.as_ref().is_none_or(|(best, _)| *loss < best.val_loss)) {
-            let weights = match options.keep {
-                Keep::Best => Some(trainer.state_dict().await?),
-                Keep::Last => None,
-            };
-            best = Some((Best { step, epoch, val_loss }, weights));
+        if let Some(val_loss) = val_loss
+            && progress.measured(Best { step, epoch, val_loss })
+            && options.keep == Keep::Best
+        {
+            progress.weights = Some(trainer.state_dict().await?);
+        }
+        if ended == Ended::Finished && !last && progress.is_over() {
+            ended = Ended::NoImprovement;
+        }
+        if ended != Ended::Finished {
+            break;
         }
     }
-    if let Some((_, Some(weights))) = &best {
+    trainer.set_learning_rate(rate)?;
+    if let Some(weights) = &progress.weights {
         trainer.load_state_dict(weights)?;
     }
     match pending.last {
-        Some(last) => Ok(Outcome { last, best: best.map(|(best, _)| best) }),
+        Some(last) => Ok(Outcome { last, best: progress.best, ended }),
         None => Err(Error::Unsupported("the run ended without a report of its last step".into())),
     }
 }
 
-/// The loss over an epoch of batches, reduced as in training.
+/// The numbers of the batches of a step, counted from 1. No step takes batches of two epochs.
+fn batches(step: u64, accumulate: u64, per_epoch: u64) -> std::ops::Range<u64> {
+    let steps = per_epoch.div_ceil(accumulate);
+    let (epoch, position) = ((step - 1) / steps, (step - 1) % steps);
+    let first = position * accumulate;
+    epoch * per_epoch + first..epoch * per_epoch + per_epoch.min(first + accumulate)
+}
+
+/// The loss over an epoch of batches, reduced as in training. Rows that continue those of the batch before start from
+/// their final states.
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
+    let mut states = None;
     for number in 0..batches.per_epoch() {
-        let batch = batches.batch(number)?;
-        sum += trainer.engine().evaluate(&batch).await?;
+        let mut batch = batches.batch(number)?;
+        batch.sequence.initial = states.take().filter(|_| batches.continues(number));
         weight += batch.total_weight();
+        let evaluation = trainer.engine().evaluate(&batch).await?;
+        sum += evaluation.loss;
+        states = Some(evaluation.states.to_f32());
     }
-    match trainer.engine().model().need_head()?.reduction {
-        Reduction::Sum => Ok(sum),
-        Reduction::Mean if weight > 0.0 => Ok(sum / weight),
-        Reduction::Mean => Err(Error::value("the weights of the examples", "a sum above 0", weight)),
-    }
+    Ok(sum / trainer.engine().model().need_head()?.divisor(weight)?)
 }
 
 /// ŷ for all `examples`, `rows` at a time, in their order: \[P, O\] each.
@@ -184,7 +274,7 @@ pub async fn predict<E: Engine>(
     let mut predictions = vec![Array2::default((0, 0)); examples.len()];
     for number in 0..batches.per_epoch() {
         let batch = batches.batch(number)?;
-        let outputs = trainer.predict(&batch.sequence).await?;
+        let outputs = trainer.predict(&batch.sequence).await?.y;
         for (row, example) in batches.examples(number).iter().enumerate() {
             let steps = outputs.shape()[0].min(batch.sequence.length(row));
             predictions[*example] = outputs.slice(s![..steps, row, ..]).to_owned();
@@ -195,17 +285,97 @@ pub async fn predict<E: Engine>(
 
 /// The steps that were enqueued and not yet reported.
 struct Pending {
-    steps: VecDeque<Metrics>,
+    steps: VecDeque<(Metrics, Work)>,
     last: Option<Metrics>,
 }
 
 impl Pending {
     fn told(&mut self, report: Report, val_loss: Option<f64>, observer: &mut dyn Observer) -> Result<()> {
-        if let Some(step) = self.steps.pop_front() {
+        if let Some((step, work)) = self.steps.pop_front() {
             let metrics = Metrics { loss: report.loss, grad_norm: report.norm, val_loss, ..step };
             self.last = Some(metrics);
-            observer.step(&metrics)?;
+            observer.step(&metrics, work)?;
         }
         Ok(())
+    }
+}
+
+/// What the validations so far say: the best of them, and when the rate falls or the run ends.
+struct Validations {
+    best: Option<Best>,
+    weights: Option<StateDict>,
+    /// Validations since the best.
+    without_improvement: u64,
+    patience: Option<u64>,
+    /// The plateau's patience, and validations without improvement since the rate last fell.
+    plateau: Option<u64>,
+    since_fall: u64,
+    /// Falls so far.
+    plateaus: u32,
+}
+
+impl Validations {
+    fn new(options: &RunOptions) -> Self {
+        let plateau = match options.schedule.decay {
+            Decay::Plateau { patience, .. } => Some(patience),
+            _ => None,
+        };
+        Self {
+            best: None,
+            weights: None,
+            without_improvement: 0,
+            patience: options.patience,
+            plateau,
+            since_fall: 0,
+            plateaus: 0,
+        }
+    }
+
+    /// Takes a validation in, and tells whether it is the best so far.
+    fn measured(&mut self, now: Best) -> bool {
+        if self.best.is_none_or(|best| now.val_loss < best.val_loss) {
+            self.best = Some(now);
+            (self.without_improvement, self.since_fall) = (0, 0);
+            return true;
+        }
+        self.without_improvement += 1;
+        self.since_fall += 1;
+        if self.plateau == Some(self.since_fall) {
+            self.plateaus += 1;
+            self.since_fall = 0;
+        }
+        false
+    }
+
+    fn is_over(&self) -> bool {
+        self.patience.is_some_and(|patience| self.without_improvement >= patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epochs_batches_are_shared_out_among_its_steps() {
+        let all: Vec<_> = (1..=6).map(|step| batches(step, 2, 5)).collect();
+        assert_eq!(all, [0..2, 2..4, 4..5, 5..7, 7..9, 9..10]);
+        assert_eq!(batches(3, 7, 5), 10..15);
+    }
+
+    #[test]
+    fn patience_counts_validations_since_the_best_and_a_plateau_since_the_rate_fell() {
+        let decay = Decay::Plateau { patience: 2, factor: 0.5 };
+        let schedule = Schedule { warmup: 0, decay };
+        let mut validations = Validations::new(&RunOptions { schedule, patience: Some(4), ..RunOptions::default() });
+        let mut told = |val_loss| {
+            let best = validations.measured(Best { step: 1, epoch: 1, val_loss });
+            (best, validations.plateaus, validations.is_over())
+        };
+        assert_eq!(told(2.0), (true, 0, false));
+        assert_eq!(told(2.0), (false, 0, false));
+        assert_eq!(told(3.0), (false, 1, false));
+        assert_eq!(told(1.0), (true, 1, false));
+        assert_eq!([1.0; 4].map(&mut told), [(false, 1, false), (false, 2, false), (false, 2, false), (false, 3, true)]);
     }
 }

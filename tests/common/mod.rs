@@ -81,6 +81,7 @@ impl fmt::Display for Case {
             (self.weights, "weights"),
             (self.initial, "initial"),
             (self.reduction == Reduction::Sum, "sum"),
+            (self.reduction == Reduction::SumOverOutputs, "sum over outputs"),
         ];
         flags.iter().filter(|(set, _)| *set).try_for_each(|(_, name)| write!(f, ", {name}"))
     }
@@ -278,7 +279,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
             push_input_gradient(&mut named, &block_on(engine.input_gradient()).unwrap());
         }
         if step <= steps {
-            let divisor = if case.reduction == Reduction::Mean { batch.total_weight() } else { 1.0 };
+            let divisor = if case.reduction == Reduction::Sum { 1.0 } else { batch.total_weight() };
             block_on(engine.update(&Update { optimizer, step, divisor })).unwrap();
             let report = block_on(engine.report()).unwrap().unwrap();
             named.push((format!("loss of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.loss)));
@@ -354,6 +355,8 @@ pub fn table() -> Vec<Case> {
         );
         cases.push(Case { resets: true, ragged: true, bidirectional: true, ..case.clone() }.sizes([8, 9, 4, 16, 2]));
         cases.push(Case { bias: false, reduction: Reduction::Sum, ..case.clone() }.sizes([3, 2, 1, 64, 1]));
+        let keys = Case { loss: Loss::BinaryCrossEntropy, reduction: Reduction::SumOverOutputs, ..case.clone() };
+        cases.push(keys.sizes([3, 2, 1, 5, 4]));
         cases.push(case.clone().sizes([1, 1, 1, 1, 1]));
         cases.push(Case { ragged: true, ..case.clone() }.sizes([20, 33, 17, 65, 5]));
         if index != 1 && index != 3 {

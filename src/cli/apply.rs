@@ -1,0 +1,76 @@
+//! A trained model over data: what `eval` and `predict` have in common.
+
+use std::path::PathBuf;
+
+use bptt::{Error, Optimizer, Result, TrainerOptions};
+use clap::Args;
+
+use super::Failure;
+use super::args::{DataArgs, Given, RunArgs, at_least_1};
+use super::device;
+use super::model_file::ModelFile;
+use super::network::Network;
+use super::settings::{self, Settings};
+use super::task::{self, Task};
+
+#[derive(Args)]
+pub(crate) struct ApplyArgs {
+    /// A run's folder, or a model.safetensors alone
+    pub(crate) run: PathBuf,
+    /// Sequences at once [default: the run's batch; 32]
+    #[arg(long, value_parser = at_least_1, value_name = "B")]
+    pub(crate) batch: Option<usize>,
+    #[command(flatten)]
+    on: RunArgs,
+    /// Without data the run's own are taken; other data are not split unless --split says so.
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// A model on its device, and data as it reads them.
+pub(crate) struct Applied {
+    pub(crate) settings: Settings,
+    pub(crate) task: Box<dyn Task>,
+    pub(crate) network: Box<dyn Network>,
+    /// Sequences at once.
+    pub(crate) rows: usize,
+}
+
+impl Applied {
+    pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
+        let model = ModelFile::open(&args.run)?;
+        let mut given = given(args)?;
+        given.training.batch = args.batch.or(given.training.batch);
+        let mut settings = Settings::new(given).map_err(Failure::usage)?;
+        let task = task::load(&mut settings, Some(&model.codec)).map_err(Failure::usage)?;
+        model.check_fits(task.as_ref())?;
+        settings.set_recurrent(&model.model.recurrent);
+        let network = on_device(&model, &settings.device, settings.threads)?;
+        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        Ok(Self { settings, task, network, rows })
+    }
+}
+
+/// The model on a device.
+pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>) -> Result<Box<dyn Network>> {
+    let opened = device::open(device, threads)?;
+    let mut network = opened.network(&model.model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
+    network.load_state_dict(&model.weights)?;
+    Ok(network)
+}
+
+/// The settings of the run, with what the flags say of data and device.
+fn given(args: &ApplyArgs) -> Result<Given> {
+    let flags = Given { run: args.on.clone(), data: args.data.clone(), ..Given::default() };
+    if args.data.names_data() {
+        return Ok(flags);
+    }
+    let config = args.run.join("config.toml");
+    match config.is_file() {
+        true => settings::over(settings::read(&config)?, &flags),
+        false => Err(Error::Unsupported(format!(
+            "{}: a model alone does not say which data: name them with --csv, --text, --sequences, --classes or --rolls",
+            args.run.display()
+        ))),
+    }
+}

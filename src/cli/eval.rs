@@ -1,0 +1,32 @@
+//! `bptt eval`.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Failure;
+use super::apply::{Applied, ApplyArgs};
+use super::train::heading;
+
+#[derive(Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    apply: ApplyArgs,
+    /// Print nothing but the results, as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, rows } = Applied::open(&args.apply)?;
+    let results = task.results(network.as_mut(), rows, settings.seed)?;
+    if args.json {
+        super::say(Value::Object(results.summary));
+        return Ok(());
+    }
+    for (index, line) in task.describe().iter().enumerate() {
+        super::say(heading(if index == 0 { "data" } else { "" }, line));
+    }
+    super::say("");
+    results.lines.iter().for_each(super::say);
+    Ok(())
+}

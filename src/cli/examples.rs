@@ -1,0 +1,39 @@
+//! The examples below each command's long help.
+
+pub(crate) const PROGRAM: &str = "\
+Examples:
+  bptt train                                    learn the bundled sunspot numbers
+  bptt train --text shakespeare.txt             learn a text, character by character
+  bptt sample runs/shakespeare-1 --prime 'ROMEO:'
+  bptt train --csv sales.csv --target units --horizon 7
+  bptt forecast runs/sales-1
+  bptt train --sequences X_TRAIN.ts --test-file X_TEST.ts
+  bptt predict runs/X_TRAIN-1 --sequences new.ts
+
+`bptt COMMAND --help` tells every flag of a command, `-h` in short.";
+
+pub(crate) const TRAIN: &str = "\
+Examples:
+  bptt train                                    the bundled sunspot numbers
+  bptt train --text input.txt --cell gru --steps 2000
+  bptt train --text input.txt --carry-state     truncated BPTT over contiguous lanes
+  bptt train --csv ETTh1.csv --target OT --features all --window 96 --horizon 24
+  bptt train --csv co2.csv --missing ffill --train-until 19951230
+  bptt train --sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional
+  bptt train --classes names/ --schedule cosine --patience 10
+  bptt train --rolls chorales.json
+  bptt train --task adding --length 100
+  bptt train --config runs/sunspots-1/config.toml --seed 2
+  bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
+
+Ctrl-C ends a run after its step and keeps what was learned; a second one ends it at once.";
+
+pub(crate) const EVAL: &str = "\
+Examples:
+  bptt eval runs/sunspots-1                     its own validation and test parts
+  bptt eval runs/X_TRAIN-1 --sequences other.ts --json";
+
+pub(crate) const PREDICT: &str = "\
+Examples:
+  bptt predict runs/X_TRAIN-1 --sequences new.ts --out labels.csv
+  bptt predict runs/sunspots-1 | head";

@@ -1,0 +1,109 @@
+//! `bptt init`, and what else is made from the flags themselves: completions and the manual.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use bptt::Result;
+use clap::{Args, Command};
+
+use super::folder::io_error;
+
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// Where to write it; an existing file is left alone
+    #[arg(default_value = "bptt.toml")]
+    file: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+#[derive(Args)]
+pub(crate) struct ManArgs {
+    /// A folder for a page each command, bptt-train.1 and so on, in place of bptt(1) alone
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// Writes a configuration that has every key of `bptt train`, all of them commented out.
+pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
+    let path = &args.file;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(io_error(path))?;
+    file.write_all(template(program).as_bytes()).map_err(io_error(path))?;
+    let path = path.display();
+    super::say(format!("{path}: every setting with its default; change what you need, then\n"));
+    super::say(format!("    bptt train --config {path}"));
+    Ok(())
+}
+
+/// The flags of `bptt train` as a configuration file: a section a heading, a key a flag.
+fn template(program: &Command) -> String {
+    let mut text = String::from(
+        "# Settings of `bptt train`: each key is the flag of its name. What is left out has its default.\n\
+         # `bptt train --config THIS --dump-config` prints what it comes to.\n",
+    );
+    let Some(train) = program.find_subcommand("train") else { return text };
+    for section in ["Run", "Data", "Model", "Training"] {
+        let _ = write!(text, "\n[{}]\n", section.to_lowercase());
+        for flag in train.get_arguments().filter(|flag| flag.get_help_heading() == Some(section)) {
+            let (Some(key), Some(help)) = (flag.get_long(), flag.get_help()) else { continue };
+            let names: Vec<String> = flag
+                .get_possible_values()
+                .iter()
+                .filter(|value| !value.is_hide_set())
+                .map(|value| value.get_name().to_owned())
+                .collect();
+            let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+            let help = help.to_string();
+            let _ = writeln!(text, "# {}{names}", help.replace('\n', " "));
+            let _ = writeln!(text, "# {key} = {}", example(key, &help, flag));
+        }
+    }
+    text
+}
+
+/// A value of a key's kind: its default where the help tells one.
+fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
+    let told = help.rsplit_once("[default: ").map(|(_, rest)| rest.trim_end_matches(']'));
+    let told = told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
+    let list = flag.get_value_delimiter().is_some();
+    let boolean = flag.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "BOOL"));
+    let number = told.parse::<f64>().is_ok();
+    match key {
+        "split" => format!("[{}]", told.replace(',', ", ")),
+        _ if boolean => "false".into(),
+        _ if list => "[\"COLUMN\"]".into(),
+        _ if number => told.into(),
+        _ if flag.get_possible_values().iter().any(|value| value.get_name() == told) => format!("\"{told}\""),
+        "threads" | "season" | "patience" | "micro-batch" | "decay-every" | "val-every" | "steps" => "100".into(),
+        "forget-bias" => "1.0".into(),
+        _ if told == "auto" => "\"auto\"".into(),
+        _ => {
+            let first = flag.get_possible_values().first().map(|value| value.get_name().to_owned());
+            let name = flag.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+            format!("\"{}\"", first.or(name).unwrap_or_default())
+        }
+    }
+}
+
+pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, program, "bptt", &mut text);
+    super::say(String::from_utf8_lossy(&text).trim_end());
+}
+
+pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).map_err(io_error(folder))?;
+        return clap_mangen::generate_to(program.clone(), folder).map_err(io_error(folder));
+    }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(program.clone()).render(&mut text).map_err(io_error(Path::new("standard output")))?;
+    super::say(String::from_utf8_lossy(&text).trim_end());
+    Ok(())
+}

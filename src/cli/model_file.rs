@@ -1,0 +1,180 @@
+//! A model as a file: the weights, and in the file's metadata all that is needed to use them.
+
+use std::path::{Path, PathBuf};
+
+use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
+use serde::{Deserialize, Serialize};
+
+use super::args::{CellName, TaskName};
+use super::progress::grouped;
+use super::settings::Kind;
+use super::task::Task;
+
+/// The version of the description. A file of another is refused.
+const FORMAT: u32 = 1;
+
+/// The name of the description in the file's metadata.
+pub(crate) const KEY: &str = "bptt";
+
+/// The name of the model in a run's folder.
+pub(crate) const NAME: &str = "model.safetensors";
+
+/// What was fitted to the training data and has to travel with the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Codec {
+    Task { task: TaskName },
+}
+
+impl Codec {
+    /// In words.
+    fn describe(&self) -> String {
+        match self {
+            Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Task { .. } => Kind::Task,
+        }
+    }
+}
+
+/// A model with the description that its file holds.
+pub(crate) struct ModelFile {
+    pub(crate) model: Model,
+    pub(crate) codec: Codec,
+    pub(crate) weights: StateDict,
+    /// Where it was found.
+    pub(crate) path: PathBuf,
+}
+
+/// The description as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    format: u32,
+    cell: CellName,
+    activation: Option<Activation>,
+    input_size: usize,
+    hidden_size: usize,
+    layers: usize,
+    bidirectional: bool,
+    outputs: usize,
+    loss: Loss,
+    at: At,
+    reduction: Reduction,
+    data: Codec,
+}
+
+/// The bytes of a model's file.
+pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Result<Vec<u8>> {
+    let (recurrent, head) = (&model.recurrent, model.head.as_ref());
+    let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
+    let (cell, activation) = match recurrent.cell {
+        Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
+        Cell::Lstm => (CellName::Lstm, None),
+        Cell::Gru => (CellName::Gru, None),
+    };
+    let description = Description {
+        format: FORMAT,
+        cell,
+        activation,
+        input_size: recurrent.input_size,
+        hidden_size: recurrent.hidden_size,
+        layers: recurrent.layers,
+        bidirectional: recurrent.bidirectional,
+        outputs: head.outputs,
+        loss: head.loss,
+        at: head.at,
+        reduction: head.reduction,
+        data: codec.clone(),
+    };
+    let text = serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))?;
+    weights.to_safetensors(Some((KEY, &text)))
+}
+
+/// The number of a model's parameters.
+pub(crate) fn parameters(model: &Model) -> u64 {
+    Layout::new(model).len() as u64
+}
+
+/// A model in words.
+pub(crate) fn describe(model: &Model) -> String {
+    let recurrent = &model.recurrent;
+    let activation = match recurrent.cell {
+        Cell::Rnn(activation) => format!(" ({activation:?})").to_lowercase(),
+        _ => String::new(),
+    };
+    let layers = if recurrent.layers > 1 { format!(", {} layers", recurrent.layers) } else { String::new() };
+    let directions = if recurrent.bidirectional { ", both directions" } else { "" };
+    let (cell, inputs, hidden) = (recurrent.cell.name(), recurrent.input_size, recurrent.hidden_size);
+    let outputs = model.head.as_ref().map(|head| format!(" → {}", head.outputs)).unwrap_or_default();
+    let parameters = grouped(parameters(model));
+    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}, {parameters} parameters")
+}
+
+/// The file that `run` names: itself, or the one in a run's folder.
+pub(crate) fn path_of(run: &Path) -> PathBuf {
+    if run.is_dir() { run.join(NAME) } else { run.into() }
+}
+
+impl ModelFile {
+    /// Reads a run's folder, or a model's file alone.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it is of another version, or was not written by this program.
+    pub(crate) fn open(run: &Path) -> Result<Self> {
+        let path = path_of(run);
+        let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
+        let note = StateDict::safetensors_note(&bytes, KEY).map_err(|error| refused(error.to_string()))?;
+        let text = note.ok_or_else(|| {
+            refused("expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into())
+        })?;
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let unreadable = |error: serde_json::Error| refused(format!("the model's description: {error}"));
+        let Version { format } = serde_json::from_str(&text).map_err(unreadable)?;
+        if format != FORMAT {
+            let expected = format!("expected a model of format {FORMAT}, got format {format}");
+            return Err(refused(format!("{expected}: it was written by another version of bptt")));
+        }
+        let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
+        let cell = match it.cell {
+            CellName::Rnn => Cell::Rnn(it.activation.unwrap_or_default()),
+            CellName::Lstm => Cell::Lstm,
+            CellName::Gru => Cell::Gru,
+        };
+        let recurrent =
+            Recurrent::new(cell, it.input_size, it.hidden_size).layers(it.layers).bidirectional(it.bidirectional);
+        let head = Head { outputs: it.outputs, loss: it.loss, at: it.at, reduction: it.reduction };
+        let model = Model::new(recurrent, head);
+        model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
+        let weights = StateDict::from_safetensors(&bytes).map_err(|error| refused(error.to_string()))?;
+        Ok(Self { model, codec: it.data, weights, path })
+    }
+
+    /// Refuses data of other columns, classes or characters than the model's.
+    pub(crate) fn check_fits(&self, task: &dyn Task) -> Result<()> {
+        let (inputs, head) = (self.model.recurrent.input_size, self.model.head.as_ref());
+        match inputs == task.input_size() && head == Some(&task.head()) {
+            true => Ok(()),
+            false => Err(Error::Unsupported(format!(
+                "{}: the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
+                self.path.display(),
+                head.map_or(0, |head| head.outputs),
+                task.input_size(),
+                task.head().outputs
+            ))),
+        }
+    }
+
+    /// The model and what it knows of its data: names and texts.
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        vec![("model", describe(&self.model)), ("data", self.codec.describe())]
+    }
+}

@@ -1,0 +1,87 @@
+//! A network on whichever device was chosen: what the commands ask of it, without its types.
+
+use bptt::data::{Batches, Examples};
+use bptt::ndarray::{Array2, Array3};
+use bptt::train::{Observer, Outcome, RunOptions, evaluate, predict, run};
+use bptt::{Batch, Engine, Real, Result, Sequence, StateDict, States, Trainer};
+use pollster::block_on;
+
+pub(crate) trait Network {
+    fn run(
+        &mut self,
+        training: &dyn Batches,
+        validation: Option<&dyn Batches>,
+        options: &RunOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome>;
+    /// The loss over an epoch of batches, reduced as in training.
+    fn evaluate(&mut self, batches: &dyn Batches) -> Result<f64>;
+    /// ŷ for each example, \[P, O\], `rows` at a time.
+    fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>>;
+    /// The logits of each prediction, \[P, B, O\], and each row's final states.
+    fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)>;
+    /// Enqueues a training step.
+    fn step(&mut self, batch: &Batch) -> Result<()>;
+    /// Waits for every enqueued step, and tells the last one's loss.
+    fn wait(&mut self) -> Result<Option<f64>>;
+    fn state_dict(&mut self) -> Result<StateDict>;
+    fn load_state_dict(&mut self, weights: &StateDict) -> Result<()>;
+    /// Bytes for weights, optimizer and a training batch, by the plan.
+    fn planned_bytes(&mut self, sequence: &Sequence) -> Result<u64>;
+    /// Bytes that it holds on its device.
+    fn bytes(&mut self) -> u64;
+}
+
+impl<E: Engine> Network for Trainer<E> {
+    fn run(
+        &mut self,
+        training: &dyn Batches,
+        validation: Option<&dyn Batches>,
+        options: &RunOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome> {
+        block_on(run(self, training, validation, options, observer))
+    }
+
+    fn evaluate(&mut self, batches: &dyn Batches) -> Result<f64> {
+        block_on(evaluate(self, batches))
+    }
+
+    fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>> {
+        let predictions = block_on(predict(self, examples, rows))?;
+        Ok(predictions.into_iter().map(|prediction| prediction.mapv(narrow)).collect())
+    }
+
+    fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {
+        let logits = block_on(self.engine().logits(sequence))?;
+        Ok((logits.logits.mapv(narrow), logits.states.to_f32()))
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<()> {
+        block_on(Trainer::step(self, batch)).map(|_| ())
+    }
+
+    fn wait(&mut self) -> Result<Option<f64>> {
+        block_on(self.loss())
+    }
+
+    fn state_dict(&mut self) -> Result<StateDict> {
+        block_on(Trainer::state_dict(self))
+    }
+
+    fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {
+        Trainer::load_state_dict(self, weights)
+    }
+
+    fn planned_bytes(&mut self, sequence: &Sequence) -> Result<u64> {
+        self.engine().planned_bytes(sequence)
+    }
+
+    fn bytes(&mut self) -> u64 {
+        self.engine().bytes()
+    }
+}
+
+fn narrow<R: Real>(value: R) -> f32 {
+    value.to_wide() as f32
+}

@@ -1,0 +1,132 @@
+//! The learning rate over a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A factor of the learning rate for each step: a warm-up, then a decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Steps over which the rate rises in a straight line: step n of them has n / `warmup` of it.
+    pub warmup: u64,
+    /// What happens after them.
+    pub decay: Decay,
+}
+
+/// How the rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "schedule", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Decay {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// By `factor` at once, after every `every` steps.
+    Step {
+        /// Steps between two falls.
+        every: u64,
+        /// From 0 to 1.
+        factor: f64,
+    },
+    /// By `factor` over every `every` steps, a little with each.
+    Exponential {
+        /// Steps over which it falls by `factor`.
+        every: u64,
+        /// From 0 to 1.
+        factor: f64,
+    },
+    /// Along half a cosine to the share `floor` at the run's end (Loshchilov & Hutter 2017, without restarts).
+    Cosine {
+        /// From 0 to 1.
+        floor: f64,
+    },
+    /// By `factor` whenever `patience` validations in a row were no better than the best before them.
+    Plateau {
+        /// Validations without improvement.
+        patience: u64,
+        /// From 0 to 1.
+        factor: f64,
+    },
+}
+
+impl Schedule {
+    /// Whether every step has the whole rate.
+    pub fn is_constant(&self) -> bool {
+        self.warmup == 0 && self.decay == Decay::Constant
+    }
+
+    /// Refuses counts of 0 and factors outside 0 to 1.
+    pub fn validate(&self) -> Result<()> {
+        let (count, factor) = match self.decay {
+            Decay::Constant => (None, None),
+            Decay::Step { every, factor } | Decay::Exponential { every, factor } => {
+                (Some(("the schedule's every", every)), Some(("the schedule's factor", factor)))
+            }
+            Decay::Cosine { floor } => (None, Some(("the schedule's floor", floor))),
+            Decay::Plateau { patience, factor } => {
+                (Some(("the schedule's patience", patience)), Some(("the schedule's factor", factor)))
+            }
+        };
+        if let Some((name, _)) = count.filter(|(_, count)| *count == 0) {
+            return Err(Error::value(name, "at least 1", 0));
+        }
+        match factor.filter(|(_, factor)| !(0.0..=1.0).contains(factor)) {
+            Some((name, factor)) => Err(Error::value(name, "a number from 0 to 1", factor)),
+            None => Ok(()),
+        }
+    }
+
+    /// The factor of step `step`, counted from 1, of a run of `steps`, after so many falls from a plateau.
+    pub fn factor(&self, step: u64, steps: u64, plateaus: u32) -> f64 {
+        if step <= self.warmup {
+            return step as f64 / self.warmup as f64;
+        }
+        let after = step - 1 - self.warmup;
+        match self.decay {
+            Decay::Constant => 1.0,
+            Decay::Step { every, factor } => factor.powf((after / every) as f64),
+            Decay::Exponential { every, factor } => factor.powf(after as f64 / every as f64),
+            Decay::Cosine { floor } => {
+                let share = after as f64 / steps.saturating_sub(self.warmup).max(1) as f64;
+                floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+            }
+            Decay::Plateau { factor, .. } => factor.powf(f64::from(plateaus)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(schedule: Schedule, steps: u64) -> Vec<f64> {
+        (1..=steps).map(|step| (schedule.factor(step, steps, 0) * 1000.0).round() / 1000.0).collect()
+    }
+
+    #[test]
+    fn the_rate_rises_in_a_straight_line_and_then_falls_as_told() {
+        let schedule = |decay| Schedule { warmup: 2, decay };
+        assert_eq!(rates(schedule(Decay::Constant), 4), [0.5, 1.0, 1.0, 1.0]);
+        let step = Decay::Step { every: 2, factor: 0.5 };
+        assert_eq!(rates(schedule(step), 7), [0.5, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25]);
+        let exponential = Decay::Exponential { every: 2, factor: 0.25 };
+        assert_eq!(rates(schedule(exponential), 5), [0.5, 1.0, 1.0, 0.5, 0.25]);
+        let cosine = Decay::Cosine { floor: 0.1 };
+        assert_eq!(rates(schedule(cosine), 6), [0.5, 1.0, 1.0, 0.868, 0.55, 0.232]);
+    }
+
+    #[test]
+    fn each_plateau_takes_a_factor_off() {
+        let schedule = Schedule { warmup: 0, decay: Decay::Plateau { patience: 3, factor: 0.5 } };
+        assert_eq!([0, 1, 2].map(|plateaus| schedule.factor(9, 10, plateaus)), [1.0, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn counts_of_zero_and_factors_beyond_one_are_refused() {
+        let refused = |decay| Schedule { warmup: 0, decay }.validate().unwrap_err().to_string();
+        assert!(refused(Decay::Step { every: 0, factor: 0.5 }).contains("every"));
+        assert!(refused(Decay::Exponential { every: 1, factor: 1.5 }).contains("1.5"));
+        assert!(refused(Decay::Cosine { floor: f64::NAN }).contains("floor"));
+        assert!(refused(Decay::Plateau { patience: 0, factor: 0.5 }).contains("patience"));
+    }
+}
