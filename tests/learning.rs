@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bptt::data::{Adding, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows};
-use bptt::train::{Duration, Keep, RunOptions, evaluate, predict, rmse, run};
+use bptt::train::{Duration, RunOptions, evaluate, predict, rmse, run};
 use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Real, Recurrent, Trainer};
 
 /// The root mean squared errors after 1920: of 50 epochs of a network with 16 hidden units, and of the last value.
@@ -23,7 +23,7 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let model = Model::new(Recurrent::new(cell, 1, 16), Head::new(1, Loss::SquaredError, At::Last));
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), seed).unwrap();
     let duration = Duration::Epochs(50);
-    let options = RunOptions { duration, validate_every: None, keep: Keep::Last };
+    let options = RunOptions { duration, ..RunOptions::default() };
     let training = Shuffled::new(&training, 32, 1, seed).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
     let forecast = predict(&mut trainer, &test, 32).await.unwrap();
@@ -50,7 +50,7 @@ async fn adding<B: Backend>(backend: &B, cell: Cell) -> f64 {
     let model = Model::new(Recurrent::new(cell, Adding::INPUTS, 32), task.head());
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), 1).unwrap();
     let duration = Duration::Steps(1500);
-    let options = RunOptions { duration, validate_every: None, keep: Keep::Last };
+    let options = RunOptions { duration, ..RunOptions::default() };
     let training = Shuffled::new(&training, 32, 1, 1).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
     evaluate(&mut trainer, &InOrder::new(&validation, 100).unwrap()).await.unwrap()

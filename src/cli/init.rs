@@ -70,7 +70,8 @@ fn template(program: &Command) -> String {
 /// A value of a key's kind: its default where the help tells one.
 fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let told = help.rsplit_once("[default: ").map(|(_, rest)| rest.trim_end_matches(']'));
-    let told = told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
+    let told =
+        told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
     let list = flag.get_value_delimiter().is_some();
     let boolean = flag.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "BOOL"));
     let number = told.parse::<f64>().is_ok();

@@ -48,7 +48,9 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     super::say(heading("file", &format!("{}, {}", path.display(), bytes(bytes_of_file.len() as u64))));
     match description {
         // A description that is there has to be right, or is told to be wrong.
-        Some(_) => ModelFile::open(&args.file)?.describe().iter().for_each(|(name, text)| super::say(heading(name, text))),
+        Some(_) => {
+            ModelFile::open(&args.file)?.describe().iter().for_each(|(name, text)| super::say(heading(name, text)))
+        }
         None => super::say(heading("model", "tensors without a description: not written by `bptt train`")),
     }
     super::say(heading("total", &format!("{} parameters in {} tensors\n", grouped(count), tensors.len())));

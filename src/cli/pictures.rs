@@ -128,7 +128,11 @@ pub(crate) fn loss(
     baseline: Option<&Baseline>,
     _: Option<Best>,
 ) -> Figure {
-    Figure { file: "loss.svg".into(), caption: String::new(), svg: loss_svg(title, y_name, history, per_epoch, baseline) }
+    Figure {
+        file: "loss.svg".into(),
+        caption: String::new(),
+        svg: loss_svg(title, y_name, history, per_epoch, baseline),
+    }
 }
 
 pub(crate) fn gradient_norm(_: &[Metrics], _: Option<u64>, _: Option<f64>) -> Figure {

@@ -32,7 +32,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let Some(path) = &args.out else {
         return match io::stdout().write_all(&text) {
             // A reader that went away, as `head` does, had enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(io_error("standard output".as_ref())(error).into()),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(io_error("standard output".as_ref())(error).into())
+            }
             _ => Ok(()),
         };
     };

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use bptt::data::{Batches, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows, columns};
 use bptt::data::Examples as _;
+use bptt::data::{Batches, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows, columns};
 use bptt::train::rmse;
 use bptt::{At, Error, Head, Loss, Result};
 use serde_json::{Value, json};
@@ -225,7 +225,11 @@ fn split(series: &Series, settings: &DataArgs, window: usize, path: &Path) -> Re
             Split::at(series.len(), window, rows, settings.validation.unwrap_or_default())
         }
         (None, shares) => {
-            let shares: [f64; 3] = shares.as_deref().unwrap_or(&[0.7, 0.15, 0.15]).try_into().map_err(|_| unsupported("--split: expected three shares"))?;
+            let shares: [f64; 3] = shares
+                .as_deref()
+                .unwrap_or(&[0.7, 0.15, 0.15])
+                .try_into()
+                .map_err(|_| unsupported("--split: expected three shares"))?;
             Split::check_shares(shares).map_err(|error| in_flag("--split", "data.split", error))?;
             Split::shares(series.len(), window, shares)
         }

@@ -248,7 +248,8 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("model", &["init-from"], &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias"]),
     ];
     for (section, values) in &flags {
-        let (Some(values), Some(merged)) = (values.as_table(), merged.get_mut(section).and_then(|it| it.as_table_mut()))
+        let (Some(values), Some(merged)) =
+            (values.as_table(), merged.get_mut(section).and_then(|it| it.as_table_mut()))
         else {
             continue;
         };
@@ -452,7 +453,9 @@ fn whole_path(path: &Path) -> Result<PathBuf> {
     let whole = path.canonicalize().map_err(|source| Error::Io { path: path.into(), source })?;
     match whole.to_str() {
         Some(_) => Ok(whole),
-        None => Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path.display()))),
+        None => {
+            Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path.display())))
+        }
     }
 }
 

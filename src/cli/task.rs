@@ -11,8 +11,8 @@ use super::network::Network;
 use super::pictures::Baseline;
 use super::report::{Figure, Table};
 use super::series_task::SeriesTask;
-use super::synthetic_task;
 use super::settings::{Kind, Settings};
+use super::synthetic_task;
 
 /// What a network is trained for: where its batches come from, and how well it does.
 pub(crate) trait Task {

@@ -21,10 +21,6 @@ use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
-    if args.dump_config {
-        super::say(settings.to_toml()?.trim_end());
-        return Ok(());
-    }
     Folder::check_free(args.out.as_deref()).map_err(Failure::usage)?;
     let start = settings.init_from.as_deref().map(ModelFile::open).transpose()?;
     let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
@@ -38,7 +34,16 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let model = settings.network(task.input_size(), task.head());
+    let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
+    let training = task.training(order)?;
+    let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
+    settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
+    if args.dump_config {
+        super::say(settings.to_toml()?.trim_end());
+        return Ok(());
+    }
     let opened = device::open(&settings.device, settings.threads)?;
+    settings.set_device(&opened.name);
     let options = TrainerOptions {
         initialisation: settings.initialisation(),
         micro_batch: settings.micro_batch,
@@ -50,16 +55,11 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         network.load_state_dict(&start.weights)?;
     }
     let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
-    let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
-    let training = task.training(order)?;
-    let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
     let validation = task.validation(rows)?;
     if validation.is_none() && (settings.run.patience.is_some() || settings.run.keep == bptt::train::Keep::Best) {
         let reason = "--patience and --keep best go by the validation loss, and the split leaves nothing to validate";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    settings.set_device(&opened.name);
-    settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
     let first = training.batch(0)?;
     let memory = network.planned_bytes(&first.rows(0..rows.min(first.sequence.shape().1)).sequence)?;
 

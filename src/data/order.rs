@@ -10,18 +10,17 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::model::uniform;
 
-/// Batches within which rows are of like length, so that little is padded: the examples by length, cut into so many
-/// groups of about the same padding.
+/// Examples of like length, so that a batch of them has little padding.
 ///
-/// The T of a batch is its group's longest, so that few different shapes occur, each of which has to be planned once.
+/// The T of a batch is its bucket's longest, so that few different shapes occur, each of which has to be planned once.
 #[derive(Clone, Debug)]
-struct Groups {
-    /// The longest example of each group, ascending.
+struct Buckets {
+    /// The longest example of each bucket, ascending.
     longest: Vec<usize>,
 }
 
-impl Groups {
-    /// At most `most` groups, whose borders make the padding as small as it can be.
+impl Buckets {
+    /// At most `most` buckets, whose borders make the padding as small as it can be.
     fn new(examples: &dyn Examples, most: usize) -> Self {
         // How many examples there are of each length.
         let mut counts = std::collections::BTreeMap::<usize, u64>::new();
@@ -37,7 +36,7 @@ impl Groups {
         // before[i]: examples shorter than lengths[i].
         let mut before = vec![0];
         counts.iter().for_each(|count| before.push(before[before.len() - 1] + count));
-        // cost[i]: the least steps of all rows, padding included, with the lengths up to i in the groups so far.
+        // cost[i]: the least steps of all rows, padding included, with the lengths up to i in the buckets so far.
         let steps = |from: usize, last: usize| (before[last + 1] - before[from]) * lengths[last] as u64;
         let mut cost: Vec<u64> = (0..lengths.len()).map(|last| steps(0, last)).collect();
         let mut froms = Vec::new();
@@ -62,7 +61,7 @@ impl Groups {
         Self { longest }
     }
 
-    /// The group of an example of so many steps.
+    /// The bucket of an example of so many steps.
     fn of(&self, steps: usize) -> usize {
         self.longest.partition_point(|longest| *longest < steps)
     }
@@ -73,7 +72,7 @@ pub struct Shuffled<'a> {
     examples: &'a dyn Examples,
     rows: usize,
     seed: u64,
-    groups: Groups,
+    buckets: Buckets,
     /// The epoch whose order was drawn last.
     drawn: RefCell<Option<(u64, Vec<Drawn>)>>,
 }
@@ -82,50 +81,50 @@ pub struct Shuffled<'a> {
 type Drawn = (Vec<usize>, usize);
 
 impl<'a> Shuffled<'a> {
-    /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `groups`
-    /// groups; 1: any rows.
+    /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `buckets`
+    /// buckets; 1: any rows.
     ///
     /// # Errors
-    /// [`Error::Value`] where there are no examples, rows or groups.
-    pub fn new(examples: &'a dyn Examples, rows: usize, groups: usize, seed: u64) -> Result<Self> {
-        at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("groups of lengths", groups)])?;
-        Ok(Self { examples, rows, seed, groups: Groups::new(examples, groups), drawn: RefCell::default() })
+    /// [`Error::Value`] where there are no examples, rows or buckets.
+    pub fn new(examples: &'a dyn Examples, rows: usize, buckets: usize, seed: u64) -> Result<Self> {
+        at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("buckets of lengths", buckets)])?;
+        Ok(Self { examples, rows, seed, buckets: Buckets::new(examples, buckets), drawn: RefCell::default() })
     }
 
-    /// The order of an epoch: examples shuffled, batches filled group by group, batches shuffled.
+    /// The order of an epoch: examples shuffled, batches filled bucket by bucket, batches shuffled.
     fn draw(&self, epoch: u64) -> Vec<Drawn> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // Stream 0 draws the parameters.
         rng.set_stream(1 + epoch);
         let mut order: Vec<usize> = (0..self.examples.len()).collect();
         shuffle(&mut order, &mut rng);
-        if self.groups.longest.len() == 1 {
-            let steps = self.groups.longest[0];
+        if self.buckets.longest.len() == 1 {
+            let steps = self.buckets.longest[0];
             return order.chunks(self.rows).map(|rows| (rows.to_vec(), steps)).collect();
         }
         let mut batches = Vec::new();
-        let mut rest: Vec<Vec<usize>> = vec![Vec::new(); self.groups.longest.len()];
+        let mut rest: Vec<Vec<usize>> = vec![Vec::new(); self.buckets.longest.len()];
         for example in order {
-            let group = self.groups.of(self.examples.steps(example));
-            rest[group].push(example);
-            if rest[group].len() == self.rows {
-                batches.push((std::mem::take(&mut rest[group]), self.groups.longest[group]));
+            let bucket = self.buckets.of(self.examples.steps(example));
+            rest[bucket].push(example);
+            if rest[bucket].len() == self.rows {
+                batches.push((std::mem::take(&mut rest[bucket]), self.buckets.longest[bucket]));
             }
         }
-        // What is left of a group goes with the next longer ones, so that one batch alone is smaller.
+        // What is left of a bucket goes with the next longer ones, so that one batch alone is smaller.
         let mut left = Vec::new();
-        for (group, rest) in rest.into_iter().enumerate() {
+        for (bucket, rest) in rest.into_iter().enumerate() {
             for example in rest {
                 left.push(example);
                 if left.len() == self.rows {
-                    batches.push((std::mem::take(&mut left), self.groups.longest[group]));
+                    batches.push((std::mem::take(&mut left), self.buckets.longest[bucket]));
                 }
             }
         }
         shuffle(&mut batches, &mut rng);
         if !left.is_empty() {
-            let steps = left.iter().map(|example| self.groups.of(self.examples.steps(*example))).max();
-            batches.push((left, self.groups.longest[steps.unwrap_or_default()]));
+            let steps = left.iter().map(|example| self.buckets.of(self.examples.steps(*example))).max();
+            batches.push((left, self.buckets.longest[steps.unwrap_or_default()]));
         }
         batches
     }

@@ -376,6 +376,9 @@ mod tests {
         assert_eq!(told(2.0), (false, 0, false));
         assert_eq!(told(3.0), (false, 1, false));
         assert_eq!(told(1.0), (true, 1, false));
-        assert_eq!([1.0; 4].map(&mut told), [(false, 1, false), (false, 2, false), (false, 2, false), (false, 3, true)]);
+        assert_eq!(
+            [1.0; 4].map(&mut told),
+            [(false, 1, false), (false, 2, false), (false, 2, false), (false, 3, true)]
+        );
     }
 }
