@@ -74,9 +74,11 @@ fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value(
         "config.toml",
         "forecast.csv",
         "forecast.svg",
+        "gradient_norm.svg",
         "loss.svg",
         "metrics.jsonl",
         "model.safetensors",
+        "report.html",
         "timings.jsonl",
     ];
     assert_eq!(entries(&folder.path().join("runs/sunspots-1")), files);
@@ -132,7 +134,7 @@ fn a_configuration_alone_repeats_its_run() {
         assert_eq!(a, b, "{file}");
     }
     for task in ["adding", "copy"] {
-        train(folder.path(), task, &format!("--task {task} --length 6 --steps 4 --validate-every 2 --hidden 4"));
+        train(folder.path(), task, &format!("--task {task} --length 6 --steps 4 --val-every 2 --hidden 4"));
         train(folder.path(), &format!("{task}-2"), &format!("--config {task}/config.toml"));
         let [a, b] = [task.to_owned(), format!("{task}-2")].map(|run| metrics(folder.path(), &run));
         assert_eq!(a, b);
@@ -232,20 +234,20 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv s.csv --target depth", 1, &["s.csv", "\"depth\"", "t, level, word"]);
     refused(path, "train --csv s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
     refused(path, "train --csv s.csv", 1, &["--target", "t, level, word"]);
-    refused(path, "train --csv s.csv --target level --train-until soon", 1, &["--train-until", "a number"]);
-    refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 1, &["--split", "0.5, 0.6, 0.1"]);
+    refused(path, "train --csv s.csv --target level --train-until soon", 2, &["--train-until", "a number"]);
+    refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
 }
 
 #[test]
 fn what_has_no_meaning_is_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
-    for flag in ["hidden", "layers", "window", "batch", "epochs", "steps", "micro-batch", "validate-every", "threads"] {
+    for flag in ["hidden", "layers", "window", "batch", "epochs", "steps", "micro-batch", "val-every", "threads"] {
         refused(path, &format!("train --{flag} 0"), 2, &[&format!("--{flag}"), "whole number from 1", "'0'"]);
     }
     refused(path, "train --epochs 3 --steps 4", 2, &["--epochs", "--steps"]);
     refused(path, "train --task adding --csv s.csv", 2, &["--task", "--csv"]);
-    refused(path, "train --task adding --length 1", 1, &["adding", "at least 2"]);
+    refused(path, "train --task adding --length 1", 2, &["adding", "at least 2"]);
     refused(path, "train --lr -0.1", 2, &["--lr", "at least 0"]);
     refused(path, "train --lr nan", 2, &["--lr"]);
     refused(path, "train --validation 1.5", 2, &["--validation", "from 0 to 1"]);
@@ -270,18 +272,20 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     write("key.toml", config.replace("hidden =", "hiden ="));
     write("top.toml", format!("colour = \"red\"\n{config}"));
     write("data.toml", config.replace("window =", "windows ="));
-    write("rule.toml", config.replace("beta1 =", "beta3 ="));
-    write("rate.toml", config.replace("learning_rate =", "rate ="));
+    write("rate.toml", config.replace("lr =", "rate ="));
+    write("kind.toml", config.replace("csv =", "text ="));
+    write("two.toml", config.replace("csv =", "task = \"copy\"\ncsv ="));
     write("zero.toml", config.replace("hidden = 4", "hidden = 0"));
     write("both.toml", config.replace("epochs = 3", "epochs = 3\nsteps = 4"));
     refused(path, "train --config none.toml", 1, &["none.toml"]);
     refused(path, "train --config key.toml", 1, &["key.toml", "hiden"]);
     refused(path, "train --config top.toml", 1, &["top.toml", "colour"]);
     refused(path, "train --config data.toml", 1, &["data.toml", "windows"]);
-    refused(path, "train --config rule.toml", 1, &["rule.toml", "beta3"]);
+    refused(path, "train --config kind.toml", 2, &["--target", "a series (--csv)", "a text (--text)"]);
+    refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
     refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
     refused(path, "train --config zero.toml", 2, &["model.hidden", "at least 1"]);
-    refused(path, "train --config both.toml", 2, &["training.epochs", "training.steps"]);
+    refused(path, "train --config both.toml", 2, &["--epochs and --steps"]);
     write("s.csv", read(path, "s.csv") + "60,2.0,x\n");
     refused(path, "train --config a/config.toml", 1, &["s.csv", "SHA-256"]);
 }
