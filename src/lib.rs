@@ -67,6 +67,10 @@
 // A library never panics on its input and never prints: both are the caller's to decide.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
+// The tests beside the code share a file with those outside, which know the crate by its name.
+#[cfg(test)]
+extern crate self as bptt;
+
 mod backend;
 mod batch;
 pub mod cpu;
