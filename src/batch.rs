@@ -36,6 +36,13 @@ impl<R: Real> States<R> {
         Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
     }
 
+    /// The same states as a [`Sequence`] for inference or training takes them, whatever type the path computes in: what
+    /// was f64 is rounded.
+    pub fn to_f32(&self) -> States {
+        let narrow = |array: &Array3<R>| array.mapv(|value| f32::from_wide(value.to_wide()));
+        States { h: narrow(&self.h), c: self.c.as_ref().map(narrow) }
+    }
+
     pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
         let expected = [recurrent.stacks(), rows, recurrent.hidden_size];
         if rows == 0 {

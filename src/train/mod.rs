@@ -6,4 +6,4 @@ mod trainer;
 
 pub use metrics::{Metrics, rmse};
 pub use run::{Best, Duration, Keep, Observer, Outcome, RunOptions, evaluate, predict, run};
-pub use trainer::{Trainer, TrainerOptions};
+pub use trainer::{Prediction, Trainer, TrainerOptions};

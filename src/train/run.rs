@@ -183,7 +183,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Exampl
     let (mut sum, mut weight) = (0.0, 0.0);
     for rows in chunks(examples.len(), rows) {
         let batch = examples.batch(&rows);
-        sum += trainer.engine().evaluate(&batch).await?;
+        sum += trainer.engine().evaluate(&batch).await?.loss;
         weight += batch.total_weight();
     }
     match trainer.engine().model().need_head()?.reduction {
@@ -201,7 +201,7 @@ pub async fn predict<E: Engine>(
 ) -> Result<Array3<E::Real>> {
     let mut parts = Vec::new();
     for rows in chunks(examples.len(), rows) {
-        parts.push(trainer.predict(&examples.batch(&rows).sequence).await?);
+        parts.push(trainer.predict(&examples.batch(&rows).sequence).await?.y);
     }
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     concatenate(Axis(1), &views).map_err(|_| Error::value("the examples to predict", "at least 1", 0))

@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Report};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
 use crate::batch::{Batch, InputGradient, Sequence, States};
 use crate::error::{Error, Result};
 use crate::model::{Initialisation, Model, StateDict};
@@ -33,6 +33,15 @@ impl Default for TrainerOptions {
             engine: EngineOptions::default(),
         }
     }
+}
+
+/// What the network predicts for a sequence, and where the sequence ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction<R = f32> {
+    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits, which are 0 at padding.
+    pub y: Array3<R>,
+    /// Each row's own final states, h_n and c_n.
+    pub states: States<R>,
 }
 
 /// Trains a model with a head: see the example at the crate's root.
@@ -123,18 +132,20 @@ impl<E: Engine> Trainer<E> {
         Ok(self.finish().await?.last().map(|report| report.loss))
     }
 
-    /// The loss of a batch, reduced as in training, without a step.
-    pub async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+    /// The loss of a batch, reduced as in training, and its final states: see [`Engine::evaluate`]. Neither what was
+    /// accumulated nor the carried state changes.
+    pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
         batch.validate(self.engine.model())?;
         let divisor = batch.divisor(self.engine.model().need_head()?)?;
-        Ok(self.engine.evaluate(batch).await? / divisor)
+        let Evaluation { loss, states } = self.engine.evaluate(batch).await?;
+        Ok(Evaluation { loss: loss / divisor, states })
     }
 
-    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits.
-    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Array3<E::Real>> {
-        let mut logits = self.engine.logits(sequence).await?;
-        self.engine.model().need_head()?.loss.output(&mut logits);
-        Ok(logits)
+    /// ŷ for every prediction, and the final states, with which a further piece can begin: see [`Engine::logits`].
+    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
+        let Logits { logits: mut y, states } = self.engine.logits(sequence).await?;
+        self.engine.model().need_head()?.loss.output(&mut y);
+        Ok(Prediction { y, states })
     }
 
     /// The parameters, by PyTorch's names.
