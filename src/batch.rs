@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{Array2, Array3, s};
 
 use crate::error::{Error, Result};
-use crate::model::{Head, Loss, Model, Recurrent, Reduction};
+use crate::model::{Loss, Model, Recurrent};
 use crate::real::Real;
 
 /// The input of the first layer.
@@ -337,17 +337,5 @@ impl Batch {
             }
         }
         Ok(())
-    }
-
-    /// What the weighted sums of loss and gradients are divided by: Σ w, or 1 for a sum.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where the weights of a mean add up to 0.
-    pub fn divisor(&self, head: &Head) -> Result<f64> {
-        match (head.reduction, self.total_weight()) {
-            (Reduction::Sum, _) => Ok(1.0),
-            (Reduction::Mean, total) if total > 0.0 => Ok(total),
-            (Reduction::Mean, total) => Err(Error::value("the weights of the batch", "a sum above 0", total)),
-        }
     }
 }

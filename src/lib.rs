@@ -53,7 +53,7 @@
 //!
 //! * Rows have lengths. At padding the output is 0, and whatever lies there, NaN included, changes nothing. Each row's
 //!   final state is its own; the reverse direction starts at each row's end.
-//! * Gradients accumulate as weighted sums, so that micro-batches equal the large batch.
+//! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch.
 //! * A sequence in pieces, each begun with the final states of the one before, gives the outputs of the whole.
 //! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
 //!   for any number of threads.

@@ -12,7 +12,7 @@ use super::trainer::Trainer;
 use crate::backend::{Engine, Report};
 use crate::data::Examples;
 use crate::error::{Error, Result};
-use crate::model::{Reduction, StateDict, uniform};
+use crate::model::{StateDict, uniform};
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,11 +186,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, examples: &dyn Exampl
         sum += trainer.engine().evaluate(&batch).await?.loss;
         weight += batch.total_weight();
     }
-    match trainer.engine().model().need_head()?.reduction {
-        Reduction::Sum => Ok(sum),
-        Reduction::Mean if weight > 0.0 => Ok(sum / weight),
-        Reduction::Mean => Err(Error::value("the weights of the examples", "a sum above 0", weight)),
-    }
+    Ok(sum / trainer.engine().model().need_head()?.divisor(weight)?)
 }
 
 /// ŷ for all `examples`, `rows` at a time: \[P, n, O\].
