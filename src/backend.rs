@@ -1,5 +1,7 @@
 //! The seam between training and the paths that compute: two sealed traits at the height of a training step.
 
+use ndarray::Array3;
+
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model, RecurrentKernel};
@@ -83,6 +85,24 @@ pub struct Report {
     pub norm: f64,
 }
 
+/// What the head says of a sequence, and where the sequence ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits<R = f32> {
+    /// The logits a of every prediction, \[P, B, O\]; 0 at padding.
+    pub logits: Array3<R>,
+    /// Each row's own final states, h_n and c_n.
+    pub states: States<R>,
+}
+
+/// The loss of a batch, and where its sequence ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation<R = f32> {
+    /// Σ w·loss from an [`Engine`]; divided as in training from a [`Trainer`](crate::Trainer).
+    pub loss: f64,
+    /// Each row's own final states, h_n and c_n.
+    pub states: States<R>,
+}
+
 /// A place where networks can be made: [`Gpu`](crate::Gpu) or [`Cpu`](crate::Cpu).
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Backend: sealed::Sealed + Clone {
@@ -151,11 +171,13 @@ pub trait Engine: sealed::Sealed {
     /// How many updates were enqueued and not yet reported.
     fn unreported(&self) -> usize;
 
-    /// The head's logits for every prediction, \[P, B, O\]: 0 at padding.
-    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<ndarray::Array3<Self::Real>>;
+    /// The head's logits for every prediction, and the final states. Starts from the sequence's own initial states or
+    /// from zero: a long sequence can be taken in pieces, down to one step at a time, by handing the final states of a
+    /// piece ([`States::to_f32`]) to the next. Touches neither the gradient sums nor the carried state.
+    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>>;
 
-    /// Σ w·loss of a batch, without gradients and without touching the carried state.
-    async fn evaluate(&mut self, batch: &Batch) -> Result<f64>;
+    /// Σ w·loss of a batch, and the final states, under the same conditions as [`logits`](Self::logits).
+    async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<Self::Real>>;
 
     /// The carried states of all rows; `None` before any were carried or set.
     async fn states(&mut self) -> Result<Option<States<Self::Real>>>;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use ndarray::{Array2, Array3, s};
 
 use crate::error::{Error, Result};
-use crate::model::{Head, Loss, Model, Recurrent, Reduction};
+use crate::model::{Loss, Model, Recurrent};
 use crate::real::Real;
 
 /// The input of the first layer.
@@ -34,6 +34,13 @@ impl<R: Real> States<R> {
     pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
         let zeros = || Array3::from_elem((recurrent.stacks(), rows, recurrent.hidden_size), R::default());
         Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
+    }
+
+    /// The same states as a [`Sequence`] for inference or training takes them, whatever type the path computes in: what
+    /// was f64 is rounded.
+    pub fn to_f32(&self) -> States {
+        let narrow = |array: &Array3<R>| array.mapv(|value| f32::from_wide(value.to_wide()));
+        States { h: narrow(&self.h), c: self.c.as_ref().map(narrow) }
     }
 
     pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
@@ -335,17 +342,5 @@ impl Batch {
             }
         }
         Ok(())
-    }
-
-    /// What the weighted sums of loss and gradients are divided by: Σ w, or 1 for a sum.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where the weights of a mean add up to 0.
-    pub fn divisor(&self, head: &Head) -> Result<f64> {
-        match (head.reduction, self.total_weight()) {
-            (Reduction::Sum, _) => Ok(1.0),
-            (Reduction::Mean | Reduction::SumOverOutputs, total) if total > 0.0 => Ok(total),
-            (_, total) => Err(Error::value("the weights of the batch", "a sum above 0", total)),
-        }
     }
 }

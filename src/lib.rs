@@ -53,7 +53,8 @@
 //!
 //! * Rows have lengths. At padding the output is 0, and whatever lies there, NaN included, changes nothing. Each row's
 //!   final state is its own; the reverse direction starts at each row's end.
-//! * Gradients accumulate as weighted sums, so that micro-batches equal the large batch.
+//! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch.
+//! * A sequence in pieces, each begun with the final states of the one before, gives the outputs of the whole.
 //! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
 //!   for any number of threads.
 //! * No call panics on its input: shapes and ranges are checked before anything is dispatched, and an [`Error`] names the
@@ -67,6 +68,10 @@
 // A library never panics on its input and never prints: both are the caller's to decide.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
+// The tests beside the code share a file with those outside, which know the crate by its name.
+#[cfg(test)]
+extern crate self as bptt;
+
 mod backend;
 mod batch;
 pub mod cpu;
@@ -79,7 +84,7 @@ mod optim;
 mod real;
 pub mod train;
 
-pub use backend::{Backend, Carry, Engine, EngineOptions, Report};
+pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
 pub use error::{Error, Result};
@@ -90,5 +95,5 @@ pub use model::{
 };
 pub use optim::{Optimizer, Rule, Update};
 pub use real::Real;
-pub use train::{Trainer, TrainerOptions};
+pub use train::{Prediction, Trainer, TrainerOptions};
 pub use {ndarray, wgpu};

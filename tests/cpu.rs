@@ -91,7 +91,7 @@ fn garbage_in_padding_changes_no_bit() {
             let mut arrays = common::gradients(&mut engine);
             arrays.push(("dh_0".into(), wide(&input.initial.h)));
             arrays.extend(input.x.map(|x| ("dx".into(), wide(&x))));
-            arrays.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap())));
+            arrays.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
             arrays
         };
         let clean = case.batch();
@@ -177,7 +177,7 @@ fn a_reset_begins_a_sequence_of_its_own() {
         };
         let run = |batches: &[Batch]| {
             let mut engine = engine(&case, &EngineOptions::default());
-            let logits: Vec<_> = batches.iter().map(|b| block_on(engine.logits(&b.sequence)).unwrap()).collect();
+            let logits: Vec<_> = batches.iter().map(|b| block_on(engine.logits(&b.sequence)).unwrap().logits).collect();
             batches.iter().for_each(|batch| block_on(engine.accumulate(batch, None)).unwrap());
             let mut arrays = common::gradients(&mut engine);
             let views: Vec<_> = logits.iter().map(|array| array.view()).collect();

@@ -36,7 +36,7 @@ fn differences<T>(
 }
 
 fn evaluate(engine: &mut CpuEngine<f64>, batch: &Batch) -> f64 {
-    block_on(engine.evaluate(batch)).unwrap()
+    block_on(engine.evaluate(batch)).unwrap().loss
 }
 
 /// Every named gradient, dx, dh_0 and dc_0, under the names that [`trained`] gives them.

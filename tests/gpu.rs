@@ -135,7 +135,7 @@ fn a_gru_in_two_directions_over_ragged_rows_chunks_of_3_and_micro_batches_has_th
     let mut engine = reference().engine(&model, &EngineOptions::default()).unwrap();
     let mut loss = |parameters: &[f64]| {
         engine.set_parameters(parameters).unwrap();
-        block_on(engine.evaluate(&batch)).unwrap() / batch.total_weight()
+        block_on(engine.evaluate(&batch)).unwrap().loss / batch.total_weight()
     };
     let step = 1e-5;
     let differences: Vec<f64> = (0..parameters.len())
@@ -186,7 +186,7 @@ fn whatever_lies_in_the_padding_changes_no_bit() {
                 let gradient = block_on(engine.input_gradient()).unwrap();
                 named.extend(gradient.x.iter().map(|x| ("dx".into(), wide(x))));
                 named.push(("dh_0".into(), wide(&gradient.initial.h)));
-                named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap())));
+                named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
                 named
             };
             let clean = case.batch();
@@ -229,6 +229,24 @@ fn a_step_takes_two_submissions_and_maps_nothing_but_its_report() {
     assert_eq!((after.submits - before.submits, after.maps - before.maps), (18, 9));
     assert_eq!(block_on(trainer.finish()).unwrap().len(), 2);
     assert_eq!(gpu.counters().submits, after.submits);
+}
+
+#[test]
+fn a_repeated_call_for_logits_or_a_loss_takes_one_submission_and_makes_no_bind_group() {
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let case = Case { tokens: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([1, 1, 7, 8, 7]);
+    let mut engine = gpu.engine(&case.model(), &EngineOptions::default()).unwrap();
+    let mut batch = case.batch();
+    let mut step = |gpu: &bptt::Gpu| {
+        batch.sequence.initial = Some(block_on(engine.logits(&batch.sequence)).unwrap().states);
+        batch.sequence.initial = Some(block_on(engine.evaluate(&batch)).unwrap().states);
+        gpu.device().poll(bptt::wgpu::PollType::wait_indefinitely()).unwrap();
+        let hal = gpu.device().get_internal_counters().hal;
+        (gpu.counters(), hal.bind_groups.read(), hal.buffers.read(), engine.bytes())
+    };
+    let (first, again) = (step(&gpu), step(&gpu));
+    assert_eq!((again.0.submits - first.0.submits, again.0.maps - first.0.maps), (2, 2));
+    assert_eq!((again.1, again.2, again.3), (first.1, first.2, first.3));
 }
 
 #[test]
@@ -374,7 +392,7 @@ fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
             let mut named = common::by_name(engine.layout(), &gradients, "d ");
             named.push(("dh_0".into(), wide(&initial.h)));
             named.extend(initial.c.iter().map(|c| ("dc_0".into(), wide(c))));
-            named.push(("logits".into(), wide(&block_on(engine.logits(&case.batch().sequence)).unwrap())));
+            named.push(("logits".into(), wide(&block_on(engine.logits(&case.batch().sequence)).unwrap().logits)));
             named
         };
         assert_same_bits(&case, &run(RecurrentKernel::Step), &run(RecurrentKernel::Sequence));

@@ -299,7 +299,7 @@ fn the_gradient_is_the_sum_of_the_three_contributions<B: Backend>(backend: &B, r
         }
         let dh_0 = block_on(engine.input_gradient()).unwrap().initial.h;
         assert_close(&format!("{case}: dh_0"), &dh_0, &hand.dh[0], relative, floor);
-        let loss = block_on(engine.evaluate(&batch)).unwrap();
+        let loss = block_on(engine.evaluate(&batch)).unwrap().loss;
         assert_close(&format!("{case}: loss"), &[loss], &[hand.loss], relative, floor);
     }
 }
@@ -398,7 +398,7 @@ fn gradient_descent_finds_a_lines_slope_and_intercept<B: Backend>(backend: &B, t
     }
     let mut at = |value: f32| {
         let x = Sequence::dense(Array3::from_elem((1, 1, 1), value));
-        block_on(trainer.predict(&x)).unwrap()[[0, 0, 0]].to_wide()
+        block_on(trainer.predict(&x)).unwrap().y[[0, 0, 0]].to_wide()
     };
     let (intercept, slope) = (at(0.0), at(1.0) - at(0.0));
     let close = (slope - 3.0).abs() < tolerance && (intercept + 0.5).abs() < tolerance;

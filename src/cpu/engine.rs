@@ -10,7 +10,7 @@ use super::norm::{CHUNK, norm};
 use super::pass::{Passes, Then, blocks_of};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
-use crate::backend::{Carry, Engine, EngineOptions, Report, sealed::Sealed};
+use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed::Sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
@@ -152,14 +152,13 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.held = Held::Forward(steps, rows);
         let recurrent = &self.passes.network.recurrent;
         let mut output = Array3::from_elem((steps, rows, recurrent.output_size()), R::zero());
-        let mut states = States::zeros(recurrent, rows);
-        for block in &self.blocks[..blocks_of(rows)] {
-            block.store_states(&self.passes.network, &mut states, 0);
+        let blocks = &self.blocks[..blocks_of(rows)];
+        for block in blocks {
             if let Some(top) = block.outputs.last() {
                 block.store_sequence(&mut output, top);
             }
         }
-        Ok(Output { output, states })
+        Ok(Output { output, states: self.passes.final_states(blocks, rows) })
     }
 
     async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
@@ -250,23 +249,27 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.reports.len() + self.refusals
     }
 
-    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Array3<R>> {
-        let head = self.model.need_head()?.clone();
+    async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<R>> {
+        let head = self.model.need_head()?;
         sequence.validate(&self.model.recurrent)?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         self.passes.run(&mut self.aside, sequence, start, Then::Logits);
         let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
-        self.aside[..blocks_of(rows)].iter().for_each(|block| block.store_sequence(&mut logits, &block.head.logits));
-        Ok(logits)
+        let blocks = &self.aside[..blocks_of(rows)];
+        blocks.iter().for_each(|block| block.store_sequence(&mut logits, &block.head.logits));
+        Ok(Logits { logits, states: self.passes.final_states(blocks, rows) })
     }
 
-    async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+    async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<R>> {
         batch.validate(&self.model)?;
         let sequence = &batch.sequence;
+        let rows = sequence.shape().1;
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         self.passes.run(&mut self.aside, sequence, start, Then::Loss(batch));
-        Ok(self.aside[..blocks_of(sequence.shape().1)].iter().map(|block| block.head.loss).sum())
+        let blocks = &self.aside[..blocks_of(rows)];
+        let loss = blocks.iter().map(|block| block.head.loss).sum();
+        Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
     }
 
     async fn states(&mut self) -> Result<Option<States<R>>> {

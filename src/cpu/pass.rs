@@ -6,7 +6,7 @@ use super::network::{Network, Prepared};
 use super::threads::Threads;
 use super::unroll::{self, Weights};
 use super::weight_gradient::{self, Tile, Tiles};
-use crate::batch::{Batch, OutputGradient, Sequence};
+use crate::batch::{Batch, OutputGradient, Sequence, States};
 use crate::model::{At, Layout};
 use crate::real::Real;
 
@@ -114,6 +114,13 @@ impl<R: Real> Passes<R> {
             block.load_gradient(&self.network, gradient);
             unroll::backward(&weights, block, gradient.output.is_some(), true);
         });
+    }
+
+    /// The states with which the rows of all blocks ended.
+    pub(super) fn final_states(&self, blocks: &[Block<R>], rows: usize) -> States<R> {
+        let mut states = States::zeros(&self.network.recurrent, rows);
+        blocks.iter().for_each(|block| block.store_states(&self.network, &mut states, 0));
+        states
     }
 
     /// Adds the weight gradients of all blocks.

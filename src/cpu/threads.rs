@@ -65,12 +65,13 @@ impl Threads {
         }
     }
 
-    /// Calls `f` once for each part.
+    /// Calls `f` once for each part. A single part stays on the calling thread: to wake another one takes longer than
+    /// many a part, such as a time step of one row.
     pub(super) fn each<D: Divide>(&self, work: D, f: impl Fn(D) + Sync) {
         match self {
             Self::One => spread(work, &f, false),
-            Self::Global => spread(work, &f, true),
-            Self::Own(pool) => pool.install(|| spread(work, &f, true)),
+            Self::Own(pool) if work.parts() > 1 => pool.install(|| spread(work, &f, true)),
+            Self::Global | Self::Own(_) => spread(work, &f, true),
         }
     }
 }
@@ -95,5 +96,21 @@ fn spread<D: Divide>(work: D, f: &(impl Fn(D) + Sync), join: bool) {
 impl fmt::Debug for Threads {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Threads({})", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Threads;
+
+    #[test]
+    fn one_part_stays_on_the_calling_thread_and_several_go_to_the_pool() {
+        let threads = Threads::new(2).unwrap();
+        let caller = std::thread::current().id();
+        let on_caller = |part: &mut [bool]| part[0] = std::thread::current().id() == caller;
+        let (mut one, mut two) = ([false], [true; 2]);
+        threads.each(&mut one[..], on_caller);
+        threads.each(&mut two[..], on_caller);
+        assert_eq!((one, two), ([true], [false; 2]));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::builder::{Binding, Builder};
 use super::engine::GpuEngine;
-use super::forward::{ALIVE, Unroll};
+use super::forward::ALIVE;
 use super::program::{Command, Place, Recorder};
 use super::uniforms::Copy;
 use crate::batch::{Input, Sequence};
@@ -66,9 +66,8 @@ struct Transfer<'a> {
     /// The caller's buffer, and the number in it at which the rows begin.
     buffer: &'a wgpu::Buffer,
     first: usize,
-    /// The tensor, and the number in it.
-    tensor: TensorId,
-    tensor_first: usize,
+    /// Where they begin in a buffer of the pass.
+    place: Place,
     rows: usize,
     /// Parts side by side in a row, each rounded up to whole vec4 in the tensor.
     parts: usize,
@@ -78,15 +77,9 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// `rows` rows, from number `first` of the caller's buffer and from the tensor's begin.
-    fn new(
-        way: Way,
-        buffer: &'a wgpu::Buffer,
-        first: usize,
-        tensor: TensorId,
-        [rows, parts, part]: [usize; 3],
-    ) -> Self {
-        Self { way, buffer, first, tensor, tensor_first: 0, rows, parts, part, masked: None }
+    /// `rows` rows, from number `first` of the caller's buffer and from a place of the pass.
+    fn new(way: Way, buffer: &'a wgpu::Buffer, first: usize, place: Place, [rows, parts, part]: [usize; 3]) -> Self {
+        Self { way, buffer, first, place, rows, parts, part, masked: None }
     }
 }
 
@@ -121,32 +114,26 @@ impl GpuEngine {
         for (index, chunk) in self.pass().plan.chunks.iter().enumerate() {
             let n = chunk.steps.len() * rows;
             let first = chunk.steps.start * rows;
-            let tensor = chunk.x.expect("a dense pass has x");
-            load.push(Transfer { masked: Some(index), ..Transfer::new(Way::In, x, first * i, tensor, [n, 1, i]) });
-            let (y, shape) = (chunk.y[recurrent.layers - 1], [n, recurrent.directions(), h]);
+            let place = self.place(chunk.x.expect("a dense pass has x"));
+            load.push(Transfer { masked: Some(index), ..Transfer::new(Way::In, x, first * i, place, [n, 1, i]) });
+            let (y, shape) = (self.place(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), h]);
             let first = first * recurrent.output_size();
             store.extend(to.sequence.map(|buffer| Transfer::new(Way::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
-        let slot = 4 * self.network.sizes.h4 * rows;
-        for (cell_state, from, to) in [(false, from.h, to.h), (true, from.c, to.c)] {
-            if cell_state && !recurrent.cell.has_cell_state() {
-                continue;
-            }
-            for stack in 0..recurrent.stacks() {
-                let ((enters, enter_slot), (leaves, leave_slot)) = self.end_tensors(stack, cell_state);
-                let transfer = |way, buffer, tensor, slots: usize| Transfer {
-                    tensor_first: slots * slot,
-                    ..Transfer::new(way, buffer, stack * rows * h, tensor, [rows, 1, h])
+        let bytes = self.pass().slot_bytes(&self.network);
+        // Only an LSTM's ends go on behind those of h.
+        let kinds = self.pass().ends.chunks(recurrent.stacks()).zip([(from.h, to.h), (from.c, to.c)]);
+        for (ends, (from, to)) in kinds {
+            for (stack, (enters, leaves)) in ends.iter().enumerate() {
+                let transfer = |way, buffer, place: &Place| {
+                    Transfer::new(way, buffer, stack * rows * h, place.clone(), [rows, 1, h])
                 };
                 match from {
-                    Some(buffer) => load.push(transfer(Way::In, buffer, enters, enter_slot)),
-                    None => clear.push(Command::Clear {
-                        to: self.place(enters, 4 * (enter_slot * slot) as u64),
-                        bytes: 4 * slot as u64,
-                    }),
+                    Some(buffer) => load.push(transfer(Way::In, buffer, enters)),
+                    None => clear.push(Command::Clear { to: enters.clone(), bytes }),
                 }
-                store.extend(to.map(|buffer| transfer(Way::Out, buffer, leaves, leave_slot)));
+                store.extend(to.map(|buffer| transfer(Way::Out, buffer, leaves)));
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
@@ -179,7 +166,7 @@ impl GpuEngine {
             let (first, n) = (chunk.steps.start * rows, chunk.steps.len() * rows);
             let y = chunk.y[recurrent.layers - 1];
             let transfer = |way, buffer, tensor, parts: usize, part: usize| {
-                Transfer::new(way, buffer, first * parts * part, tensor, [n, parts, part])
+                Transfer::new(way, buffer, first * parts * part, self.place(tensor), [n, parts, part])
             };
             match from.sequence {
                 Some(buffer) => load.push(transfer(Way::In, buffer, y, recurrent.directions(), h)),
@@ -191,7 +178,8 @@ impl GpuEngine {
         }
         for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
             for (stack, carry) in carries.iter().enumerate() {
-                let transfer = |way, buffer| Transfer::new(way, buffer, stack * rows * h, *carry, [rows, 1, h]);
+                let transfer =
+                    |way, buffer| Transfer::new(way, buffer, stack * rows * h, self.place(*carry), [rows, 1, h]);
                 match from {
                     Some(buffer) => load.push(transfer(Way::In, buffer)),
                     None => begin.push(self.clear_tensor(*carry)),
@@ -206,27 +194,13 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn place(&self, tensor: TensorId, offset: u64) -> Place {
-        Place { buffer: self.pass().buffers[tensor.0].clone(), offset }
+    fn place(&self, tensor: TensorId) -> Place {
+        Place { buffer: self.pass().buffers[tensor.0].clone(), offset: 0 }
     }
 
     fn clear_tensor(&self, tensor: TensorId) -> Command {
-        let to = self.place(tensor, 0);
+        let to = self.place(tensor);
         Command::Clear { bytes: to.buffer.size(), to }
-    }
-
-    /// The history and slot where a stack's state enters the sequence, and where it leaves it.
-    fn end_tensors(&self, stack: usize, cell_state: bool) -> ((TensorId, usize), (TensorId, usize)) {
-        let plan = &self.pass().plan;
-        let direction = stack % self.network.model.recurrent.directions();
-        let (mut first, mut last) = (&plan.chunks[0], &plan.chunks[plan.chunks.len() - 1]);
-        if direction == 1 {
-            std::mem::swap(&mut first, &mut last);
-        }
-        let history = |chunk: &crate::model::plan::Chunk| if cell_state { chunk.c[stack] } else { chunk.h[stack] };
-        let (enters, _) = Unroll::border_slots(direction, first.steps.len());
-        let (_, leaves) = Unroll::border_slots(direction, last.steps.len());
-        ((history(first), enters), (history(last), leaves))
     }
 
     /// The commands of copies to and from the caller's buffers, which may be others at every call.
@@ -234,17 +208,17 @@ impl GpuEngine {
         let pass = self.pass();
         let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
         for transfer in transfers {
-            let Transfer { way, buffer, first, tensor, tensor_first, rows, parts, part, masked } = *transfer;
+            let Transfer { way, buffer, first, ref place, rows, parts, part, masked } = *transfer;
             // A binding begins at an aligned byte; the rest of the way is the kernel's.
             let begin = (4 * first as u64) / ALIGNMENT * ALIGNMENT;
             let bytes = (4 * (first + rows * parts * part) as u64) - begin;
             let theirs = Binding { buffer: buffer.clone(), offset: begin, bytes };
-            let ours = builder.tensor(tensor);
+            let (ours, ours_first) = (Binding::whole(&place.buffer), place.offset as usize / 4);
             let flags = builder.span(pass.plan.chunks[masked.unwrap_or(0)].flags);
             let padded = part.next_multiple_of(4);
             for p in 0..parts {
                 let plain = (parts * part, first - begin as usize / 4 + p * part);
-                let packed = (parts * padded, tensor_first + p * padded);
+                let packed = (parts * padded, ours_first + p * padded);
                 let ((ld_from, from_first), (ld_to, to_first)) =
                     if way == Way::In { (plain, packed) } else { (packed, plain) };
                 let width = if way == Way::In { padded } else { part };

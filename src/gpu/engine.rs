@@ -10,7 +10,7 @@ use super::pass::Pass;
 use super::program::{Command, Place, Recorder};
 use super::staging;
 use super::updater::Updater;
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Report, sealed};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::error::{Error, Result};
 use crate::model::plan::{SequencePlan, Shape, TensorId, TensorSpec};
@@ -31,7 +31,8 @@ pub struct GpuEngine {
     /// The last one used stands last.
     passes: Vec<Pass>,
     carried: Option<Carried>,
-    saved_loss: wgpu::Buffer,
+    /// Two places of 16 bytes: for the loss of a step under way while a batch is evaluated, and for that batch's.
+    losses: wgpu::Buffer,
     /// Whether the gradient sums belong to an update that is done, or were never started.
     stale: bool,
     /// Whether the last pass was a raw forward one whose backward pass may follow.
@@ -64,7 +65,7 @@ impl Backend for Gpu {
             updater,
             passes: Vec::new(),
             carried: None,
-            saved_loss: allocate(self, &TensorSpec { name: "saved loss".into(), bytes: 16 })?,
+            losses: allocate(self, &TensorSpec { name: "losses".into(), bytes: 32 })?,
             stale: true,
             forwarded: false,
             has_input_gradient: false,
@@ -205,6 +206,22 @@ impl GpuEngine {
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
 
+    /// As [`read`](Self::read), and with the numbers each row's own final states.
+    async fn read_with_states(
+        &self,
+        recorder: Recorder<'_>,
+        mut ranges: Vec<(Place, u64)>,
+    ) -> Result<(Vec<f32>, States)> {
+        let pass = self.pass();
+        let slot_bytes = pass.slot_bytes(&self.network);
+        let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
+        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
+        let mut numbers = self.read(recorder, &ranges).await?;
+        let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
+        numbers.truncate(own as usize / 4);
+        Ok((numbers, states))
+    }
+
     fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
         (Place { buffer: buffer.clone(), offset: 0 }, buffer.size())
     }
@@ -290,15 +307,10 @@ impl Engine for GpuEngine {
         recorder.record(enter.iter().chain(&pass.forward));
         let recurrent = &self.network.model.recurrent;
         let (plan, last) = (&pass.plan, recurrent.layers - 1);
-        let mut ranges: Vec<_> = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
-        let y_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
-        let slot_bytes = pass.slot_bytes(&self.network);
-        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
-        let numbers = self.read(recorder, &ranges).await?;
-        let (y, states) = numbers.split_at(y_bytes / 4);
-        let y = staging::unpack(y, recurrent.hidden_size, recurrent.directions()).collect();
+        let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
+        let (y, states) = self.read_with_states(recorder, outputs).await?;
+        let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
-        let states = self.states_from(states, plan.rows)?;
         self.forwarded = true;
         Ok(Output { output, states })
     }
@@ -402,7 +414,7 @@ impl Engine for GpuEngine {
         self.updater.as_ref().map_or(0, Updater::unreported)
     }
 
-    async fn logits(&mut self, sequence: &Sequence) -> Result<Array3<f32>> {
+    async fn logits(&mut self, sequence: &Sequence) -> Result<Logits> {
         sequence.validate(&self.network.model.recurrent)?;
         let head = self.network.model.need_head()?.clone();
         self.prepare(self.shape(sequence, self.options.input_gradient))?;
@@ -411,36 +423,33 @@ impl Engine for GpuEngine {
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
         recorder.record(enter.iter().chain(&pass.forward).chain(&pass.head_forward));
-        let ranges: Vec<_> = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
-        let numbers = self.read(recorder, &ranges).await?;
+        let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
+        let (logits, states) = self.read_with_states(recorder, logits).await?;
         let (steps, rows) = sequence.shape();
         let predictions = head.predictions(steps);
-        let mut logits =
-            array((predictions, rows, head.outputs), staging::unpack(&numbers, head.outputs, 1).collect())?;
+        let mut logits = array((predictions, rows, head.outputs), staging::unpack(&logits, head.outputs, 1).collect())?;
         for row in (0..rows).filter(|_| predictions > 1) {
             logits.slice_mut(ndarray::s![sequence.length(row).., row, ..]).fill(0.0);
         }
-        Ok(logits)
+        Ok(Logits { logits, states })
     }
 
-    async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+    async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation> {
         batch.validate(&self.network.model)?;
         self.prepare(self.shape(&batch.sequence, self.options.input_gradient))?;
         self.stage(&batch.sequence, Some(batch));
         let enter = self.enter(&batch.sequence);
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
-        // The loss of a step under way is put aside and brought back.
-        let (loss, saved) = (Binding::whole(&self.network.loss), Binding::whole(&self.saved_loss));
-        let put_aside = Command::Copy { from: loss.place(0), to: saved.place(0), bytes: 16 };
-        let zero = clear(&self.network.loss);
-        let begin = [put_aside, zero];
+        // The loss of a step under way is put aside, and brought back before the host waits.
+        let (loss, losses) = (Binding::whole(&self.network.loss), Binding::whole(&self.losses));
+        let copy = |from: Place, to: Place| Command::Copy { from, to, bytes: 16 };
+        let begin = [copy(loss.place(0), losses.place(0)), clear(&self.network.loss)];
+        let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
         recorder.record(begin.iter().chain(&enter).chain(&pass.forward).chain(&pass.head_forward).chain(&pass.loss));
-        let sum = self.read(recorder, &[self.whole(&self.network.loss)]).await?;
-        let mut recorder = Recorder::new(&self.gpu);
-        recorder.record([&Command::Copy { from: saved.place(0), to: loss.place(0), bytes: 16 }]);
-        recorder.submit();
-        Ok(sum[0].into())
+        recorder.record(&end);
+        let (loss, states) = self.read_with_states(recorder, vec![(losses.place(16), 16)]).await?;
+        Ok(Evaluation { loss: loss[0].into(), states })
     }
 
     async fn states(&mut self) -> Result<Option<States>> {
@@ -481,7 +490,7 @@ impl Engine for GpuEngine {
     fn bytes(&self) -> u64 {
         self.network.bytes()
             + self.updater.as_ref().map_or(0, Updater::bytes)
-            + self.saved_loss.size()
+            + self.losses.size()
             + self.carried.as_ref().map_or(0, |carried| carried.states.size())
             + self.passes.iter().map(Pass::bytes).sum::<u64>()
     }

@@ -1,11 +1,9 @@
 //! Each kernel by itself at sizes that do not divide evenly: outputs begin as NaN, and guard regions lie behind them.
 
-use std::sync::OnceLock;
-
 use pollster::block_on;
 
 use super::builder::{Binding, bind};
-use super::device::{Gpu, GpuOptions};
+use super::device::Gpu;
 use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
     COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, NORM, NORM_PARTIAL, REDUCE, SCATTER, SUM, UPDATE,
@@ -14,21 +12,17 @@ use super::program::{Command, Place, Recorder};
 use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Reduce, Status, Sum, Tokens, Uniform, Update};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Grid, vec4s};
+use common::gpu;
+
+/// The device that the tests outside of the crate take.
+#[allow(unreachable_pub, reason = "there it is shared by name")]
+#[path = "../../tests/common/gpu.rs"]
+mod common;
 
 const SIZES: [usize; 7] = [1, 3, 17, 33, 64, 65, 130];
 
 /// What lies behind every buffer, and must still lie there afterwards.
 const GUARD: [f32; 64] = [12345.0; 64];
-
-fn gpu() -> Option<Gpu> {
-    static DEVICE: OnceLock<Option<Gpu>> = OnceLock::new();
-    let open = || match block_on(Gpu::new(GpuOptions::default())) {
-        Ok(gpu) => Some(gpu),
-        Err(error) if std::env::var_os("BPTT_REQUIRE_GPU").is_some() => panic!("BPTT_REQUIRE_GPU is set, but {error}"),
-        Err(_) => None,
-    };
-    DEVICE.get_or_init(open).clone()
-}
 
 /// Runs a kernel over buffers in the order of its bindings, and returns those that it may write.
 fn run<U: Uniform>(

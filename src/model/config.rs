@@ -219,6 +219,19 @@ impl Head {
         }
     }
 
+    /// What weighted sums of losses and gradients are divided by where the predictions' weights add up to `weight`: that
+    /// Σ w for a mean, 1 for a sum.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where the weights of a mean add up to 0.
+    pub fn divisor(&self, weight: f64) -> Result<f64> {
+        match self.reduction {
+            Reduction::Sum => Ok(1.0),
+            _ if weight > 0.0 => Ok(weight),
+            _ => Err(Error::value("the weights of the predictions", "a sum above 0", weight)),
+        }
+    }
+
     /// The axis P of predictions for a batch of `steps` time steps: T or 1.
     pub fn predictions(&self, steps: usize) -> usize {
         match self.at {

@@ -8,4 +8,4 @@ mod trainer;
 pub use metrics::{Metrics, rmse};
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
 pub use schedule::{Decay, Schedule};
-pub use trainer::{Trainer, TrainerOptions};
+pub use trainer::{Prediction, Trainer, TrainerOptions};

@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Report};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
 use crate::batch::{Batch, InputGradient, Sequence, States};
 use crate::error::{Error, Result};
 use crate::model::{Initialisation, Model, StateDict};
@@ -15,7 +15,8 @@ pub struct TrainerOptions {
     pub initialisation: Initialisation,
     /// The most rows that go through the device at once; a larger batch runs in micro-batches, with the same result.
     pub micro_batch: Option<usize>,
-    /// Truncated BPTT: each batch continues from the final states of the one before.
+    /// Truncated BPTT: each batch continues from the final states of the one before, whether or not an update came
+    /// between them.
     pub carry_state: bool,
     /// The most steps enqueued and not yet reported, at least 1.
     pub in_flight: usize,
@@ -35,6 +36,26 @@ impl Default for TrainerOptions {
     }
 }
 
+/// What the network predicts for a sequence, and where the sequence ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction<R = f32> {
+    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits, which are 0 at padding.
+    pub y: Array3<R>,
+    /// Each row's own final states, h_n and c_n.
+    pub states: States<R>,
+}
+
+/// Whose gradient sums the engine holds, with their Σ w.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Sums {
+    /// Nobody's, or those of a batch that an error left half done.
+    Nothing,
+    /// Those of batches that no update has used yet.
+    Open(f64),
+    /// Those that the last update has used.
+    Used(f64),
+}
+
 /// Trains a model with a head: see the example at the crate's root.
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
@@ -42,7 +63,7 @@ pub struct Trainer<E: Engine> {
     optimizer: Optimizer,
     options: TrainerOptions,
     step: u64,
-    divisor: f64,
+    sums: Sums,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -75,22 +96,38 @@ impl<E: Engine> Trainer<E> {
         let mut engine = backend.engine(model, &options.engine)?;
         let block = options.initialisation.draw(model, seed);
         engine.set_parameters(&block.iter().map(|value| from_f32(*value)).collect::<Vec<_>>())?;
-        Ok(Self { engine, optimizer, options, step: 0, divisor: 1.0 })
+        Ok(Self { engine, optimizer, options, step: 0, sums: Sums::Nothing })
     }
 
-    /// Enqueues one training step. Where as many steps as `in_flight` are unreported it waits for the oldest and
-    /// returns its report.
+    /// Enqueues one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
+    /// before it are part of the step.
     ///
     /// # Errors
-    /// What [`Batch::validate`] refuses; [`Error::NonFinite`] when an earlier step's report says so.
+    /// Those of either.
     pub async fn step(&mut self, batch: &Batch) -> Result<Option<Report>> {
-        let model = self.engine.model();
-        batch.validate(model)?;
-        let divisor = batch.divisor(model.need_head()?)?;
+        self.accumulate(batch).await?;
+        self.update().await
+    }
+
+    /// Enqueues forward and backward of a batch, in micro-batches where it has more rows than those: adds its weighted
+    /// gradients to those of the batches since the last update. Several batches before an update make the step of one
+    /// batch that has all their rows.
+    ///
+    /// # Errors
+    /// What [`Batch::validate`] refuses, which leaves everything as it is. An error of the engine lets go of what was
+    /// accumulated, since a part of the batch may be in it.
+    pub async fn accumulate(&mut self, batch: &Batch) -> Result<()> {
+        batch.validate(self.engine.model())?;
+        let before = match std::mem::replace(&mut self.sums, Sums::Nothing) {
+            Sums::Open(weight) => weight,
+            Sums::Nothing | Sums::Used(_) => {
+                self.engine.clear_gradients();
+                0.0
+            }
+        };
         let rows = batch.sequence.shape().1;
         let part = self.options.micro_batch.unwrap_or(rows).min(rows);
         let carry = |first_row| self.options.carry_state.then_some(Carry { first_row, rows });
-        self.engine.clear_gradients();
         if part == rows {
             self.engine.accumulate(batch, carry(0)).await?;
         } else {
@@ -99,9 +136,25 @@ impl<E: Engine> Trainer<E> {
                 self.engine.accumulate(&rows, carry(first)).await?;
             }
         }
-        self.divisor = divisor;
-        let update = Update { optimizer: self.optimizer, step: self.step + 1, divisor: self.divisor };
-        self.engine.update(&update).await?;
+        self.sums = Sums::Open(before + batch.total_weight());
+        Ok(())
+    }
+
+    /// Enqueues an update by what was accumulated since the last one: divides the sums by the Σ w of these batches (by 1
+    /// for the reduction `Sum`), clips, and takes the optimizer's step. Where as many updates as `in_flight` are
+    /// unreported it waits for the oldest and returns its report.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where nothing was accumulated; [`Error::Value`] where the weights of a mean add up to 0,
+    /// which a further batch may mend; [`Error::NonFinite`] when an earlier step's report says so.
+    pub async fn update(&mut self) -> Result<Option<Report>> {
+        let Sums::Open(weight) = self.sums else {
+            let reason = "an update needs a batch that was accumulated since the last update";
+            return Err(Error::Unsupported(reason.into()));
+        };
+        let divisor = self.engine.model().need_head()?.divisor(weight)?;
+        self.engine.update(&Update { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
+        self.sums = Sums::Used(weight);
         self.step += 1;
         match self.engine.unreported() >= self.options.in_flight {
             true => self.engine.report().await,
@@ -123,18 +176,20 @@ impl<E: Engine> Trainer<E> {
         Ok(self.finish().await?.last().map(|report| report.loss))
     }
 
-    /// The loss of a batch, reduced as in training, without a step.
-    pub async fn evaluate(&mut self, batch: &Batch) -> Result<f64> {
+    /// The loss of a batch, reduced as in training, and its final states: see [`Engine::evaluate`]. Neither what was
+    /// accumulated nor the carried state changes.
+    pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
         batch.validate(self.engine.model())?;
-        let divisor = batch.divisor(self.engine.model().need_head()?)?;
-        Ok(self.engine.evaluate(batch).await? / divisor)
+        let divisor = self.engine.model().need_head()?.divisor(batch.total_weight())?;
+        let Evaluation { loss, states } = self.engine.evaluate(batch).await?;
+        Ok(Evaluation { loss: loss / divisor, states })
     }
 
-    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits.
-    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Array3<E::Real>> {
-        let mut logits = self.engine.logits(sequence).await?;
-        self.engine.model().need_head()?.loss.output(&mut logits);
-        Ok(logits)
+    /// ŷ for every prediction, and the final states, with which a further piece can begin: see [`Engine::logits`].
+    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
+        let Logits { logits: mut y, states } = self.engine.logits(sequence).await?;
+        self.engine.model().need_head()?.loss.output(&mut y);
+        Ok(Prediction { y, states })
     }
 
     /// The parameters, by PyTorch's names.
@@ -152,20 +207,28 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_parameters(&block.into_iter().map(from_f32).collect::<Vec<_>>())
     }
 
-    /// The gradients of the last step, before clipping, by the parameters' names.
+    /// The gradients of the batches accumulated since the last update, or else of those that it used, divided as for an
+    /// update and before clipping, by the parameters' names.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] before the first batch.
     pub async fn gradients(&mut self) -> Result<StateDict> {
+        let (Sums::Open(weight) | Sums::Used(weight)) = self.sums else {
+            return Err(Error::Unsupported("gradients need a batch that was accumulated".into()));
+        };
+        let divisor = self.engine.model().need_head()?.divisor(weight)?;
         let mut block = self.engine.gradients().await?;
-        let factor = <E::Real as crate::Real>::from_wide(1.0 / self.divisor);
+        let factor = <E::Real as crate::Real>::from_wide(1.0 / divisor);
         block.iter_mut().for_each(|value| *value *= factor);
         Ok(self.engine.layout().to_state_dict(&block))
     }
 
-    /// dx, dh_0 and dc_0 of the last step's (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.
+    /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.
     pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
         self.engine.input_gradient().await
     }
 
-    /// The carried states; `None` before the first step.
+    /// The carried states; `None` before the first batch.
     pub async fn states(&mut self) -> Result<Option<States<E::Real>>> {
         self.engine.states().await
     }
@@ -175,7 +238,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_states(None)
     }
 
-    /// The steps enqueued so far.
+    /// The updates enqueued so far.
     pub fn steps(&self) -> u64 {
         self.step
     }

@@ -268,8 +268,8 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = case.batch();
     let mut named = vec![
-        ("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap())),
-        ("loss".into(), ArrayD::from_elem(IxDyn(&[]), block_on(engine.evaluate(&batch)).unwrap())),
+        ("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)),
+        ("loss".into(), ArrayD::from_elem(IxDyn(&[]), block_on(engine.evaluate(&batch)).unwrap().loss)),
     ];
     for step in 1..=steps.max(1) {
         engine.clear_gradients();
