@@ -2,8 +2,10 @@
 
 mod metrics;
 mod run;
+mod sampling;
 mod trainer;
 
 pub use metrics::{Metrics, rmse};
 pub use run::{Best, Duration, Keep, Observer, Outcome, RunOptions, evaluate, predict, run};
+pub use sampling::Sampling;
 pub use trainer::{Trainer, TrainerOptions};
