@@ -1,16 +1,31 @@
-//! What networks learn from: series cut into windows, and synthetic tasks whose answer is known.
+//! What networks learn from: series cut into windows, texts by characters, and synthetic tasks whose answer is known.
 
+mod encoding;
+mod histogram;
+mod lanes;
+mod next_character;
 mod order;
+mod parts;
+mod random_windows;
 mod series;
+mod source;
 mod synthetic;
 #[cfg(feature = "cli")]
 mod table;
+mod text;
+mod vocabulary;
 
+pub use histogram::Histogram;
+pub use lanes::Lanes;
 pub use order::{InOrder, Shuffled};
+pub use parts::Parts;
+pub use random_windows::RandomWindows;
 pub use series::{Scaling, Series, Split, Windows};
 pub use synthetic::{Adding, Copying, Synthetic};
 #[cfg(feature = "cli")]
 pub use table::{SUNSPOTS, columns};
+pub use text::Text;
+pub use vocabulary::{Unit, Vocabulary};
 
 use crate::batch::Batch;
 use crate::error::Result;

@@ -2,10 +2,12 @@
 
 mod metrics;
 mod run;
+mod sampling;
 mod schedule;
 mod trainer;
 
 pub use metrics::{Metrics, rmse};
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
+pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
 pub use trainer::{Prediction, Trainer, TrainerOptions};
