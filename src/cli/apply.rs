@@ -61,8 +61,11 @@ pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>)
 
 /// The settings of the run, with what the flags say of data and device.
 fn given(args: &ApplyArgs) -> Result<Given> {
-    let flags = Given { run: args.on.clone(), data: args.data.clone(), ..Given::default() };
+    let mut flags = Given { run: args.on.clone(), data: args.data.clone(), ..Given::default() };
     if args.data.names_data() {
+        if args.data.task.is_none() && args.data.train_until.is_none() {
+            flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
+        }
         return Ok(flags);
     }
     let config = args.run.join("config.toml");

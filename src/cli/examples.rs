@@ -37,3 +37,9 @@ pub(crate) const PREDICT: &str = "\
 Examples:
   bptt predict runs/X_TRAIN-1 --sequences new.ts --out labels.csv
   bptt predict runs/sunspots-1 | head";
+
+pub(crate) const SAMPLE: &str = "\
+Examples:
+  bptt sample runs/shakespeare-1 --prime 'ROMEO:' --length 1000
+  bptt sample runs/shakespeare-1 --temperature 0.5 --top-p 0.9 --seed 7
+  bptt sample model.safetensors | less";

@@ -7,6 +7,7 @@ mod bench_work;
 mod chart;
 mod device;
 mod devices;
+mod digest;
 mod eval;
 mod examples;
 mod folder;
@@ -19,10 +20,12 @@ mod pictures;
 mod predict;
 mod progress;
 mod report;
+mod sample;
 mod series_task;
 mod settings;
 mod synthetic_task;
 mod task;
+mod text_task;
 mod train;
 
 use std::fmt::Display;
@@ -52,6 +55,9 @@ enum Command {
     /// Write what a trained network says of each example, as comma-separated text
     #[command(after_long_help = examples::PREDICT)]
     Predict(Box<predict::PredictArgs>),
+    /// Go on with a text, character by character
+    #[command(after_long_help = examples::SAMPLE)]
+    Sample(sample::SampleArgs),
     /// Show a run or a safetensors file: layers, shapes, counts, norms
     Inspect(inspect::InspectArgs),
     /// List the devices that `--device` can name
@@ -72,6 +78,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(args) => train::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Sample(args) => sample::sample(&args),
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
         Command::Bench(args) => bench::bench(&args).map_err(Failure::from),

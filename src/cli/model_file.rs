@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bptt::data::Vocabulary;
 use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ pub(crate) const NAME: &str = "model.safetensors";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Codec {
+    Text { vocabulary: Vocabulary },
     Task { task: TaskName },
 }
 
@@ -30,12 +32,14 @@ impl Codec {
     /// In words.
     fn describe(&self) -> String {
         match self {
+            Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
     }
 
     pub(crate) fn kind(&self) -> Kind {
         match self {
+            Self::Text { .. } => Kind::Text,
             Self::Task { .. } => Kind::Task,
         }
     }

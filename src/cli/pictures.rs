@@ -138,3 +138,7 @@ pub(crate) fn loss(
 pub(crate) fn gradient_norm(_: &[Metrics], _: Option<u64>, _: Option<f64>) -> Figure {
     Figure { file: "gradient_norm.svg".into(), caption: String::new(), svg: String::new() }
 }
+
+pub(crate) fn sample(_: &str, _: &str, _: f64) -> Figure {
+    Figure { file: "sample.svg".into(), caption: String::new(), svg: String::new() }
+}

@@ -13,6 +13,7 @@ use super::report::{Figure, Table};
 use super::series_task::SeriesTask;
 use super::settings::{Kind, Settings};
 use super::synthetic_task;
+use super::text_task::TextTask;
 
 /// What a network is trained for: where its batches come from, and how well it does.
 pub(crate) trait Task {
@@ -32,6 +33,10 @@ pub(crate) trait Task {
     /// Whether each batch goes on with the states of the one before.
     fn carries_state(&self) -> bool {
         false
+    }
+    /// Why the network can read in one direction alone; `None`: it can read in two.
+    fn one_direction(&self) -> Option<&'static str> {
+        None
     }
     /// What the pace is counted in.
     fn unit(&self) -> Unit {
@@ -82,6 +87,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box
         return Err(Error::Unsupported(format!("the model is of {}, the data are {}", codec.kind(), settings.kind)));
     }
     Ok(match settings.kind {
+        Kind::Text => Box::new(TextTask::load(settings.data(), codec)?),
         Kind::Series => Box::new(SeriesTask::load(settings.data(), codec)?),
         Kind::Task => synthetic_task::load(settings)?,
         kind => return Err(Error::Unsupported(format!("not yet: {kind}"))),

@@ -28,10 +28,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         start.check_fits(task.as_ref())?;
         settings.set_recurrent(&start.model.recurrent);
     }
-    if task.carries_state() && settings.bidirectional {
-        let reason = "--bidirectional with --carry-state: the reverse direction starts at each window's end, so it \
-                      cannot go on from the window before";
-        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
+        return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
     }
     let model = settings.network(task.input_size(), task.head());
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };

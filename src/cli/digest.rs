@@ -1,0 +1,33 @@
+//! The digest of a data file: what a configuration knows its data by.
+
+use std::path::Path;
+
+use bptt::{Error, Result};
+
+/// SHA-256 of bytes as they come.
+pub(crate) struct Digest(hmac_sha256::Hash);
+
+impl Digest {
+    pub(crate) fn new() -> Self {
+        Self(hmac_sha256::Hash::new())
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Puts the digest into the settings.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where they have another: the file is not the one that they were made for.
+    pub(crate) fn check(self, path: &Path, settings: &mut Option<String>) -> Result<()> {
+        let digest: String = self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        match settings.replace(digest.clone()).filter(|expected| *expected != digest) {
+            Some(expected) => {
+                let message = format!("expected the file of this run, SHA-256 {expected}, got one of {digest}");
+                Err(Error::Data { path: path.into(), place: String::new(), message })
+            }
+            None => Ok(()),
+        }
+    }
+}

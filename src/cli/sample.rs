@@ -1,0 +1,112 @@
+//! `bptt sample`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bptt::data::Vocabulary;
+use bptt::ndarray::Array2;
+use bptt::train::Sampling;
+use bptt::{Error, Result, Sequence, States};
+use clap::Args;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::Failure;
+use super::apply::on_device;
+use super::args::{RunArgs, at_least_0, at_least_1, share};
+use super::folder::io_error;
+use super::model_file::{Codec, ModelFile};
+use super::network::Network;
+use super::progress::grouped;
+
+/// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
+pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
+
+#[derive(Args)]
+pub(crate) struct SampleArgs {
+    /// A run's folder, or a model.safetensors alone, of a text
+    run: PathBuf,
+    /// The text to go on with [default: the beginning of a line]
+    #[arg(long, value_name = "TEXT")]
+    prime: Option<String>,
+    /// How many characters
+    #[arg(long, value_parser = at_least_1, value_name = "N", default_value = "500")]
+    length: usize,
+    /// 1: as probable as the network says; less: the more probable the more often; 0: always the most probable
+    #[arg(long, value_parser = at_least_0, value_name = "T", default_value = "0.8")]
+    temperature: f64,
+    /// Only among so many of the most probable
+    #[arg(long, value_parser = at_least_1, value_name = "K")]
+    top_k: Option<usize>,
+    /// Only among the most probable whose probabilities add up to this
+    #[arg(long, value_parser = share, value_name = "P")]
+    top_p: Option<f64>,
+    #[command(flatten)]
+    on: RunArgs,
+}
+
+pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
+    let sampling = Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p };
+    sampling.validate().map_err(Failure::usage)?;
+    let model = ModelFile::open(&args.run)?;
+    let Codec::Text { vocabulary } = &model.codec else {
+        let message = format!("sampling goes on with a text; {} is of {}", model.path.display(), model.codec.kind());
+        return Err(Failure::usage(Error::Unsupported(message)));
+    };
+    if model.model.recurrent.bidirectional {
+        let reason = "sampling goes forward, character by character; this network reads in two directions";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
+    let line = "\n".to_owned();
+    let prime = vocabulary.encode(args.prime.as_ref().filter(|prime| !prime.is_empty()).unwrap_or(&line));
+    let unknown = prime.iter().filter(|id| Some(**id) == vocabulary.unknown()).count();
+    if unknown > 0 && args.prime.is_some() {
+        let count = grouped(unknown as u64);
+        let _ = writeln!(io::stderr(), "note: {count} characters of --prime are unknown to the vocabulary");
+    }
+    // Small as its steps are, a software driver would only be slower: `auto` takes a GPU where there is one.
+    let device = args.on.device.as_deref().unwrap_or("auto");
+    let mut network = on_device(&model, device, args.on.threads)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(args.on.seed.unwrap_or(1));
+    let mut out = io::stdout().lock();
+    let mut put = |bytes: &[u8]| match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        // A reader that went away, as `head` does, had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(io_error("standard output".as_ref())(error)),
+    };
+    if !put(args.prime.as_deref().unwrap_or_default().as_bytes())? {
+        return Ok(());
+    }
+    let mut each = |id| put(&vocabulary.decode(&[id])?);
+    generate(network.as_mut(), vocabulary, &prime, args.length, sampling, &mut rng, &mut each)?;
+    put(b"\n")?;
+    Ok(())
+}
+
+/// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.
+pub(crate) fn generate(
+    network: &mut dyn Network,
+    vocabulary: &Vocabulary,
+    prime: &[u32],
+    count: usize,
+    sampling: Sampling,
+    rng: &mut ChaCha8Rng,
+    each: &mut dyn FnMut(u32) -> Result<bool>,
+) -> Result<()> {
+    let excluded = vocabulary.unknown().map(|id| id as usize);
+    let (mut input, mut states): (Vec<u32>, Option<States>) = (prime.to_vec(), None);
+    for _ in 0..count {
+        let tokens = Array2::from_shape_vec((input.len(), 1), input);
+        let mut sequence = Sequence::tokens(tokens.map_err(|error| Error::Unsupported(error.to_string()))?);
+        sequence.initial = states.take();
+        let (logits, after) = network.logits(&sequence)?;
+        let last: Vec<f32> = logits.outer_iter().next_back().iter().flat_map(|step| step.iter().copied()).collect();
+        let id = sampling.pick(&last, excluded, rng)? as u32;
+        if !each(id)? {
+            return Ok(());
+        }
+        (input, states) = (vec![id], Some(after));
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! The next character of a text.
+
+use std::io::Write;
+
+use bptt::data::{Batches, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
+use bptt::{At, Error, Head, Loss, Result};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::json;
+
+use super::args::DataArgs;
+use super::digest::Digest;
+use super::model_file::Codec;
+use super::network::Network;
+use super::pictures::{self, Baseline};
+use super::progress::{grouped, short};
+use super::sample::{SAMPLED, generate};
+use super::settings::shares;
+use super::task::{Order, Results, Task, Unit};
+
+/// Characters of the validation part that are measured during a run, at most; `eval` takes all of them.
+const VALIDATED: u64 = 1 << 18;
+
+/// How many windows a lane of an evaluation reads before it tells its first character.
+const WARM_UP: usize = 4;
+
+pub(crate) struct TextTask {
+    name: String,
+    text: Text,
+    vocabulary: Vocabulary,
+    parts: Parts,
+    window: usize,
+    carry_state: bool,
+    /// What the frequencies of the training part's characters make of validation and test, in nats a character.
+    frequencies: [Option<f64>; 2],
+    /// Characters of validation and test that the vocabulary does not know.
+    unknown: [u64; 2],
+}
+
+impl TextTask {
+    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+        let path = data.text.clone().unwrap_or_default();
+        let known = match codec {
+            Some(Codec::Text { vocabulary }) => Some(vocabulary),
+            _ => None,
+        };
+        let bytes = match known {
+            Some(vocabulary) => vocabulary.unit() == Tokens::Bytes,
+            None => data.bytes.unwrap_or(false),
+        };
+        data.bytes = Some(bytes);
+        let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
+        let mut digest = Digest::new();
+        let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
+        digest.check(&path, &mut data.sha256)?;
+        let window = *data.window.get_or_insert(64);
+        let shares = shares(&mut data.split, [0.9, 0.1, 0.0])?;
+        let parts = Parts::shares(text.len(), window, shares)?;
+        let training = text.histogram(parts.train.clone())?;
+        let vocabulary = match (known, bytes) {
+            (Some(vocabulary), _) => vocabulary.clone(),
+            (None, true) => Vocabulary::bytes(),
+            (None, false) => Vocabulary::characters(&training, *data.min_count.get_or_insert(1))?,
+        };
+        let held_back = [&parts.validation, &parts.test].map(|part| text.histogram(part.clone()));
+        let [validation, test] = held_back;
+        let held_back = [validation?, test?];
+        let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &training, part));
+        let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
+        let name = path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy().into_owned());
+        let carry_state = *data.carry_state.get_or_insert(false);
+        Ok(Self { name, text, vocabulary, parts, window, carry_state, frequencies, unknown })
+    }
+
+    /// A part in lanes that warm up, so that what is measured is one pass with carried state.
+    fn lanes(&self, part: std::ops::Range<u64>, rows: usize) -> Result<Lanes<'_>> {
+        let length = part.end - part.start;
+        let warm_up = (WARM_UP * self.window) as u64;
+        // A lane is to be long beside its warm-up.
+        let rows = (length / (4 * warm_up)).clamp(1, rows as u64) as usize;
+        let warm_up = if rows == 1 { 0 } else { warm_up as usize };
+        Lanes::new(&self.text, &self.vocabulary, part, self.window, rows, warm_up)
+    }
+
+    /// The words that the network goes on with in the report: the beginning of what it did not learn from.
+    fn prime(&self) -> Result<Vec<u32>> {
+        let held_back = self.parts.train.end..self.text.len();
+        let part = if held_back.is_empty() { self.parts.train.clone() } else { held_back };
+        let mut ids = Vec::new();
+        let end = part.end.min(part.start + 64);
+        self.text.for_each(part.start..end, |character| ids.push(self.vocabulary.id(character)))?;
+        Ok(ids)
+    }
+}
+
+/// Nats a character that the frequencies of `training` need for `part`, each count taken as one more so that none is 0.
+fn cross_entropy(
+    vocabulary: &Vocabulary,
+    training: &bptt::data::Histogram,
+    part: &bptt::data::Histogram,
+) -> Option<f64> {
+    let mut counts = vec![1.0; vocabulary.len()];
+    training.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
+    let total: f64 = counts.iter().sum();
+    let known = || part.iter().filter(|(character, _)| Some(vocabulary.id(*character)) != vocabulary.unknown());
+    let number: f64 = known().map(|(_, count)| count as f64).sum();
+    let nats = |(character, count): (char, u64)| -(counts[vocabulary.id(character) as usize] / total).ln() * count as f64;
+    (number > 0.0).then(|| known().map(nats).sum::<f64>() / number)
+}
+
+impl Task for TextTask {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let bytes = self.vocabulary.unit() == Tokens::Bytes;
+        let unit = if bytes { "bytes" } else { "characters" };
+        let kinds = match self.vocabulary.unknown() {
+            Some(known) => format!("{known} different ones and the unknown"),
+            None => "256 different ones".into(),
+        };
+        let all = grouped(self.text.len());
+        let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, self.text.path().display())];
+        lines.push(match self.carry_state {
+            true => format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window),
+            false => format!("random windows of {}, each from a state of zero", self.window),
+        });
+        let parts = [("training", &self.parts.train), ("validation", &self.parts.validation), ("test", &self.parts.test)];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(_, part)| !part.is_empty())
+            .map(|(name, part)| format!("{name} {}", grouped(part.end - part.start)))
+            .collect();
+        lines.push(parts.join(", "));
+        let validation = self.parts.validation.end - self.parts.validation.start;
+        if validation > VALIDATED && !self.parts.train.is_empty() {
+            lines.push(format!("during the run the first {} of validation are measured", grouped(VALIDATED)));
+        }
+        for (name, unknown) in [("validation", self.unknown[0]), ("test", self.unknown[1])] {
+            if unknown > 0 {
+                lines.push(format!("{} characters of {name} are unknown to the vocabulary", grouped(unknown)));
+            }
+        }
+        lines
+    }
+
+    fn input_size(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    fn head(&self) -> Head {
+        Head::new(self.vocabulary.len(), Loss::CrossEntropy, At::Every)
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::Text { vocabulary: self.vocabulary.clone() }
+    }
+
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        let (text, vocabulary, part) = (&self.text, &self.vocabulary, self.parts.train.clone());
+        Ok(match (part.is_empty(), self.carry_state) {
+            (true, _) => None,
+            (false, true) => Some(Box::new(Lanes::new(text, vocabulary, part, self.window, order.rows, 0)?)),
+            (false, false) => {
+                Some(Box::new(RandomWindows::new(text, vocabulary, part, self.window, order.rows, order.seed)?))
+            }
+        })
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        let mut part = self.parts.validation.clone();
+        part.end = part.end.min(part.start + VALIDATED);
+        Ok(match part.is_empty() {
+            true => None,
+            false => Some(Box::new(self.lanes(part, rows)?)),
+        })
+    }
+
+    fn carries_state(&self) -> bool {
+        self.carry_state
+    }
+
+    fn one_direction(&self) -> Option<&'static str> {
+        Some("the reverse direction of a text has already read the character that is to be told")
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::Characters
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        let loss = self.frequencies[0]?;
+        Some(Baseline { name: "frequencies of characters, validation".into(), loss })
+    }
+
+    fn results(&self, network: &mut dyn Network, rows: usize, seed: u64) -> Result<Results> {
+        let mut results = Results::default();
+        let parts = [("validation", &self.parts.validation), ("test", &self.parts.test)];
+        let mut told = Vec::new();
+        for ((name, part), frequencies) in parts.into_iter().zip(self.frequencies) {
+            if part.is_empty() {
+                continue;
+            }
+            let loss = network.evaluate(&self.lanes(part.clone(), rows)?)?;
+            let frequencies = frequencies.unwrap_or(f64::NAN);
+            let bits = loss / std::f64::consts::LN_2;
+            let row = [short(loss), short(bits), short(loss.exp()), short(frequencies)];
+            told.push((name, row));
+            let value = json!({
+                "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
+                "characters": part.end - part.start - 1,
+            });
+            results.summary.insert(name.into(), value);
+        }
+        if !told.is_empty() {
+            let names = ["nats", "bits", "perplexity", "frequencies"];
+            let [a, b, c, d] = names;
+            results.lines.push(format!("{:<12}{a:>8}  {b:>8}  {c:>10}  {d:>11}", "a character"));
+            for (name, [a, b, c, d]) in &told {
+                results.lines.push(format!("{name:<12}{a:>8}  {b:>8}  {c:>10}  {d:>11}"));
+            }
+            results.lines.push("in one pass with the state carried on; frequencies: nats of who knows these alone".into());
+            results.tables.push(super::report::Table {
+                title: "Loss a character".into(),
+                header: std::iter::once("part").chain(names).map(str::to_owned).collect(),
+                rows: told.into_iter().map(|(name, row)| [name.to_owned()].into_iter().chain(row).collect()).collect(),
+            });
+        }
+        let prime = self.prime()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut sampled = Vec::new();
+        let mut take = |id: u32| {
+            sampled.push(id);
+            Ok(true)
+        };
+        generate(network, &self.vocabulary, &prime, 600, SAMPLED, &mut rng, &mut take)?;
+        let words = |ids: &[u32]| Ok::<_, Error>(String::from_utf8_lossy(&self.vocabulary.decode(ids)?).into_owned());
+        let (prime, sampled) = (words(&prime)?, words(&sampled)?);
+        let temperature = SAMPLED.temperature;
+        results.lines.push(String::new());
+        results.lines.push(format!("a sample at temperature {temperature}, after {prime:?}:"));
+        results.lines.push(String::new());
+        results.lines.extend(sampled.trim().lines().take(12).map(|line| format!("    {line}")));
+        results.summary.insert("sample".into(), json!({"prime": prime, "text": sampled}));
+        results.figures.push(pictures::sample(&prime, &sampled, temperature));
+        Ok(results)
+    }
+
+    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
+        Err(Error::Unsupported("a text's network goes on with a text: `bptt sample`; `bptt eval` measures it".into()))
+    }
+}
