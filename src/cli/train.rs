@@ -102,7 +102,7 @@ async fn on_backend<B: Backend>(
         let (title, of) =
             (format!("{}, {}: loss", task.name(), settings.model.cell.name()), loss_name(task.head().loss));
         let picture = pictures::loss(title, of, &history, by_epoch, baseline.as_ref());
-        folder.write("loss.svg", picture.as_bytes())?;
+        folder.write("loss.svg", picture.file().as_bytes())?;
     }
     // After an error of a step too: the trainer then holds the last good weights.
     folder.write("model.safetensors", &trainer.state_dict().await?.to_safetensors()?)?;
