@@ -23,7 +23,7 @@ figure{margin:0 0 2rem}\
 figure div,section div{overflow-x:auto}figure div{border:1px solid var(--edge);border-radius:8px}\
 figure svg{display:block;max-width:100%;height:auto;margin:0 auto}\
 figcaption{margin:.6rem .1rem 0;font-size:.95rem}\
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+table{min-width:min(100%,32rem);border-collapse:collapse;font-variant-numeric:tabular-nums}\
 caption{padding:0 0 .5rem;text-align:left;font-size:.95rem}\
 th,td{padding:.4rem 1.5rem .4rem 0;border-bottom:1px solid var(--edge);text-align:left;vertical-align:baseline}\
 th{color:var(--faint);font-weight:400}[align]{text-align:right;white-space:nowrap}\
@@ -34,7 +34,7 @@ footer{margin-top:3rem;color:var(--faint);font-size:.85rem}\
 @media(max-width:34rem){dl{display:block}dt{margin-top:.6rem}}\
 @page{margin:16mm}\
 @media print{body{font-size:10.5pt}main{max-width:none;padding:0}h2{break-after:avoid}figure,table,ul,pre{break-inside:avoid}\
-figure div,section div{overflow:visible}figure svg{min-width:0!important;max-height:220mm}}";
+figure div,section div{overflow:visible}figure div{border:0}figure svg{min-width:0!important;max-height:220mm}}";
 
 /// What a report says, all of it as plain text.
 pub(crate) struct Report {
