@@ -231,7 +231,7 @@ impl Frame<'_> {
             drawing.path(line.class, line.points.iter().map(|(x, y)| (self.x(*x), self.y(*y))));
         }
         self.name_bands(drawing, panel);
-        panel.dots.iter().for_each(|dot| self.dot(drawing, dot));
+        panel.dots.iter().for_each(|dot| self.dot(drawing, panel, dot));
         let first = self.top - 12.0 - ROW * (rows.len() - 1) as f64;
         drawing.text(left, first, "", Anchor::Start, &panel.y_name);
         // Flush with the right edge.
@@ -265,8 +265,8 @@ impl Frame<'_> {
         }
     }
 
-    /// Its text, if it has one, stands below the point, or above where there is no room.
-    fn dot(&self, drawing: &mut Drawing, dot: &Dot) {
+    /// Its text, if it has one, stands below the point or above it, where it covers the fewest points.
+    fn dot(&self, drawing: &mut Drawing, panel: &Panel, dot: &Dot) {
         let (x, y) = (self.x(dot.at.0), self.y(dot.at.1));
         if !x.is_finite() || !y.is_finite() {
             return;
@@ -277,8 +277,14 @@ impl Frame<'_> {
         }
         let half = text_width(&dot.text, TEXT_SIZE) / 2.0;
         let middle = x.min(WIDTH - RIGHT - half).max(self.left + half);
-        let below = if y + 26.0 < self.bottom { y + 20.0 } else { y - 11.0 };
-        drawing.text(middle, below, "halo", Anchor::Middle, &dot.text);
+        let covered = |line: f64| {
+            let points = panel.lines.iter().flat_map(|line| &line.points).map(|(x, y)| (self.x(*x), self.y(*y)));
+            points.filter(|(x, y)| (x - middle).abs() < half && (line - 13.0..line + 5.0).contains(y)).count()
+        };
+        let inside = |line: &f64| (self.top + 14.0..self.bottom - 6.0).contains(line);
+        let lines = [y + 20.0, y - 11.0, y - 28.0, y - 45.0].into_iter().filter(inside);
+        let line = lines.min_by_key(|line| covered(*line)).unwrap_or(y - 11.0);
+        drawing.text(middle, line, "halo", Anchor::Middle, &dot.text);
     }
 }
 
@@ -320,5 +326,22 @@ mod tests {
             svg.lines().find(|line| line.contains(name)).unwrap().split("y=\"").nth(1).unwrap()[..5].to_owned()
         };
         assert_ne!(y(">validation<"), y(">test<"));
+    }
+
+    #[test]
+    fn the_text_of_a_point_avoids_the_lines() {
+        let y_of_text = |height: f64| {
+            let line = (0..200).map(|x| (f64::from(x), height)).collect();
+            let mut chart =
+                chart(vec![Line::new("", "blue", line), Line::new("", "thin", vec![(0.0, 0.0), (9.0, 10.0)])]);
+            chart.panels[0].dots.push(Dot { text: "here".into(), class: "orange", at: (100.0, 5.0) });
+            let svg = chart.draw().file();
+            let attribute = |element: &str, name: &str| {
+                let line = svg.lines().find(|line| line.contains(element)).unwrap();
+                line.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse::<f64>().unwrap()
+            };
+            attribute(">here<", "y") - attribute("<circle", "cy")
+        };
+        assert!(y_of_text(5.5) > 0.0 && y_of_text(4.5) < 0.0);
     }
 }
