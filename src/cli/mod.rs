@@ -4,7 +4,6 @@ mod apply;
 mod args;
 mod bench;
 mod bench_work;
-mod chart;
 mod device;
 mod devices;
 mod digest;

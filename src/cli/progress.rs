@@ -33,6 +33,13 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    pub(crate) fn time(&self) -> String {
+        match self.seconds {
+            seconds if seconds < 100.0 => format!("{seconds:.1} s"),
+            seconds => format!("{:#}", HumanDuration(Duration::from_secs(seconds as u64))),
+        }
+    }
+
     fn rate(&self) -> String {
         match self.unit {
             Unit::Sequences => format!("{} sequences/s", grouped(self.sequences as u64)),
@@ -43,11 +50,7 @@ impl Pace {
 
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = match self.seconds {
-            seconds if seconds < 100.0 => format!("{seconds:.1} s"),
-            seconds => format!("{:#}", HumanDuration(Duration::from_secs(seconds as u64))),
-        };
-        write!(f, "{seconds}, {}", self.rate())
+        write!(f, "{}, {}", self.time(), self.rate())
     }
 }
 

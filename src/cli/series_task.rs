@@ -13,9 +13,8 @@ use serde_json::{Value, json};
 use super::args::DataArgs;
 use super::model_file::Codec;
 use super::network::Network;
-use super::pictures::{Baseline, Forecast};
+use super::pictures::{Baseline, Forecast, Rows, Target};
 use super::progress::grouped;
-use super::report::Figure;
 use super::settings::{BUNDLED, unsupported};
 use super::task::{Order, Results, Task};
 
@@ -200,18 +199,16 @@ impl Task for SeriesTask {
         let part = if test.is_empty() { "validation" } else { "test" };
         let (network, naive) = (four(network), four(naive));
         let title = format!("{unit}, one step ahead: {part} RMSE {network}, last value {naive}");
+        let positions = self.series.positions();
         let picture = Forecast {
             title,
-            name: unit,
-            label_name: &self.series.label_name,
-            positions: self.series.positions(),
-            labels: &self.series.labels,
-            truth: &self.series.values,
+            rows: Rows { name: &self.series.label_name, positions: positions.as_deref(), labels: &self.series.labels },
             first: both.start,
-            forecast: &forecast,
+            horizon: 1,
+            targets: vec![Target { name: unit, truth: &self.series.values, forecast: &forecast }],
             parts: parts.iter().filter(|part| part.0 != "both").map(|(name, _, rows)| (*name, rows.start)).collect(),
         };
-        results.figures.push(Figure { file: "forecast.svg".into(), caption: String::new(), svg: picture.svg() });
+        results.figures.push(("forecast.svg", picture.draw()));
         results.files.push(("forecast.csv", self.table(&forecast)));
         results.summary.insert("unit".into(), Value::String(unit.clone()));
         Ok(results)

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::model_file::Codec;
 use super::network::Network;
-use super::pictures::Baseline;
-use super::report::{Figure, Table};
+use super::pictures::{Baseline, Drawing};
+use super::report::Table;
 use super::series_task::SeriesTask;
 use super::settings::{Kind, Settings};
 use super::synthetic_task;
@@ -72,8 +72,10 @@ pub(crate) struct Results {
     pub(crate) lines: Vec<String>,
     /// For the summary in JSON.
     pub(crate) summary: Map<String, Value>,
-    /// Pictures: each is a file, and a part of the report.
-    pub(crate) figures: Vec<Figure>,
+    /// The results in a few names and numbers, for the report.
+    pub(crate) key_figures: Vec<(String, String)>,
+    /// Pictures by their files' names: each is a file, and a part of the report.
+    pub(crate) figures: Vec<(&'static str, Drawing)>,
     /// For the report.
     pub(crate) tables: Vec<Table>,
     /// Other files for the run's folder.

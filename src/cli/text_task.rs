@@ -12,7 +12,7 @@ use super::args::DataArgs;
 use super::digest::Digest;
 use super::model_file::Codec;
 use super::network::Network;
-use super::pictures::{self, Baseline};
+use super::pictures::{Baseline, TextSample};
 use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
 use super::settings::shares;
@@ -206,6 +206,7 @@ impl Task for TextTask {
             let frequencies = frequencies.unwrap_or(f64::NAN);
             let bits = loss / std::f64::consts::LN_2;
             let row = [short(loss), short(bits), short(loss.exp()), short(frequencies)];
+            results.key_figures.push((format!("bits a character, {name}"), short(bits)));
             told.push((name, row));
             let value = json!({
                 "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
@@ -222,8 +223,8 @@ impl Task for TextTask {
             }
             results.lines.push("in one pass with the state carried on; frequencies: nats of who knows these alone".into());
             results.tables.push(super::report::Table {
-                title: "Loss a character".into(),
-                header: std::iter::once("part").chain(names).map(str::to_owned).collect(),
+                caption: "Loss a character, in one pass with the state carried on".into(),
+                columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
                 rows: told.into_iter().map(|(name, row)| [name.to_owned()].into_iter().chain(row).collect()).collect(),
             });
         }
@@ -243,7 +244,9 @@ impl Task for TextTask {
         results.lines.push(String::new());
         results.lines.extend(sampled.trim().lines().take(12).map(|line| format!("    {line}")));
         results.summary.insert("sample".into(), json!({"prime": prime, "text": sampled}));
-        results.figures.push(pictures::sample(&prime, &sampled, temperature));
+        let title = format!("{}: a sample at temperature {temperature}", self.name);
+        let picture = TextSample { title: &title, prime: &prime, sampled: &sampled };
+        results.figures.push(("sample.svg", picture.draw()));
         Ok(results)
     }
 

@@ -12,9 +12,9 @@ use super::device::{self, Opened};
 use super::devices::bytes;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
-use super::pictures::{self, Baseline};
-use super::progress::{Plan, Progress, grouped, short};
-use super::report::{Figure, Report};
+use super::pictures::{self, Baseline, Drawing};
+use super::progress::{Pace, Plan, Progress, grouped, short};
+use super::report::Report;
 use super::settings::Settings;
 use super::task::{self, Order, Task};
 use super::{Failure, interrupt};
@@ -91,18 +91,18 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     results.lines.iter().for_each(|line| say(line));
     say("");
     figures.extend(results.figures);
-    for figure in &figures {
-        folder.write(&figure.file, figure.svg.as_bytes())?;
+    for (name, picture) in &figures {
+        folder.write(name, picture.file().as_bytes())?;
     }
     for (name, contents) in &results.files {
         folder.write(name, contents.as_bytes())?;
     }
     let report = Report {
         title: format!("{}, {}", task.name(), settings.cell.name()),
-        facts,
-        lines: results.lines,
+        key_figures: key_figures(&outcome, &pace, results.key_figures),
+        facts: joined(facts),
         tables: results.tables,
-        figures,
+        figures: figures.into_iter().map(|(_, picture)| picture).collect(),
         command: format!("bptt train --config {}", folder.path().join("config.toml").display()),
     };
     folder.write("report.html", report.html().as_bytes())?;
@@ -174,7 +174,7 @@ impl Screen<'_> {
         lines
     }
 
-    fn summary(&self, folder: &Folder, outcome: &Outcome, pace: &super::progress::Pace) -> Map<String, Value> {
+    fn summary(&self, folder: &Folder, outcome: &Outcome, pace: &Pace) -> Map<String, Value> {
         let value = json!({
             "run": folder.path(),
             "device": self.opened.describe(),
@@ -224,21 +224,48 @@ fn describe_schedule(settings: &Settings) -> String {
     words
 }
 
-/// The pictures that every run has.
-fn run_figures(screen: &Screen<'_>, history: &[Metrics], best: Option<Best>, per_epoch: Option<u64>) -> Vec<Figure> {
+/// The pictures that every run has, by their files' names.
+fn run_figures(
+    screen: &Screen<'_>,
+    history: &[Metrics],
+    best: Option<Best>,
+    per_epoch: Option<u64>,
+) -> Vec<(&'static str, Drawing)> {
     if history.is_empty() {
         return Vec::new();
     }
     let (task, settings) = (screen.task, screen.settings);
-    let title = format!("{}, {}: loss", task.name(), settings.cell.name());
+    let name = format!("{}, {}", task.name(), settings.cell.name());
     let baseline: Option<Baseline> = task.baseline().filter(|_| best.is_some());
-    vec![
-        pictures::loss(title, loss_name(task.head().loss), history, per_epoch, baseline.as_ref(), best),
-        pictures::gradient_norm(history, per_epoch, settings.optimizer.clip_norm),
-    ]
+    let of = loss_name(task.head().loss);
+    let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
+    let clip = settings.optimizer.clip_norm;
+    let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, clip);
+    vec![("loss.svg", loss), ("gradient_norm.svg", norm)]
 }
 
-fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &super::progress::Pace) -> String {
+/// The report's first row: what every run has, and the task's own before it.
+fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)>) -> Vec<(String, String)> {
+    let best = outcome.best.map(|best| ("lowest validation loss".to_owned(), short(best.val_loss)));
+    of_task.extend(best);
+    of_task.push(("steps".into(), grouped(outcome.last.step)));
+    of_task.push(("time".into(), pace.time()));
+    of_task
+}
+
+/// Facts whose text has several lines, out of lines whose name may be empty.
+fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut facts: Vec<(String, String)> = Vec::new();
+    for (name, text) in lines {
+        match facts.last_mut().filter(|_| name.is_empty()) {
+            Some((_, before)) => *before = format!("{before}\n{text}"),
+            None => facts.push((name, text)),
+        }
+    }
+    facts
+}
+
+fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &Pace) -> String {
     let last = &outcome.last;
     // One batch says little: the mean since the validation before.
     let recent = &history[history.len().saturating_sub(every as usize)..];

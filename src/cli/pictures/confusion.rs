@@ -1,0 +1,207 @@
+//! What a classifier took for what.
+
+use super::super::progress::grouped;
+use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, TITLE_SIZE, escape, fitted, text_width};
+use super::heat;
+use super::numbers::percent;
+
+const LEFT: f64 = 24.0;
+/// Names are shortened to this, in pixels.
+const LONGEST_NAME: f64 = 170.0;
+/// What the columns of a matrix of many classes share.
+const COLUMNS: f64 = 640.0;
+/// Below this height of a row its name is set smaller.
+const LOW_ROW: f64 = 24.0;
+
+/// Counts of truth and prediction.
+pub(crate) struct Confusion<'a> {
+    /// Followed by the accuracy and the majority class's share.
+    pub(crate) title: &'a str,
+    pub(crate) classes: &'a [String],
+    /// \[classes, classes\], a row a true class.
+    pub(crate) counts: &'a [u64],
+}
+
+impl Confusion<'_> {
+    pub(crate) fn draw(&self) -> Drawing {
+        let classes = self.classes.len();
+        let totals: Vec<u64> = (0..classes).map(|truth| self.row(truth).iter().sum()).collect();
+        let all: u64 = totals.iter().sum();
+        let right: u64 = (0..classes).filter_map(|class| self.row(class).get(class)).sum();
+        let most = totals.iter().copied().max().unwrap_or_default();
+        let title = format!("{}: accuracy {}, majority class {}", self.title, percent(right, all), percent(most, all));
+
+        let grid = Grid::new(self.classes, self.counts);
+        let [width, height] = grid.cell;
+        let (end, bottom) = (grid.left + classes as f64 * width, grid.top + classes as f64 * height);
+        let last = totals.iter().map(|total| text_width(&grouped(*total), 11.0)).fold(20.0, f64::max);
+        let right = (end + 8.0 + last).max(end + grid.overhang).max(LEFT + text_width(&title, TITLE_SIZE)).max(540.0);
+        let page = [(right + RIGHT).ceil(), bottom.ceil() + 46.0];
+        let description = "A row is a true class, a column what the network said: blue on the diagonal is right, and \
+                           orange shows which classes it takes for which.";
+        let mut drawing = Drawing::new(&title, description, page, LEFT);
+        drawing.text(grid.left - 8.0, grid.top - 24.0, "small", Anchor::End, "predicted →");
+        drawing.text(grid.left - 8.0, grid.top - 8.0, "small", Anchor::End, "truth ↓");
+        for (truth, name) in self.classes.iter().enumerate() {
+            let y = grid.top + (truth as f64 + 0.5) * height;
+            let (class, size) = name_size(height);
+            let name = fitted(name, LONGEST_NAME, size);
+            drawing.text(grid.left - 8.0, y + 0.35 * size, class, Anchor::End, &name);
+            for predicted in 0..classes {
+                self.cell(&mut drawing, &grid, [truth, predicted], totals[truth]);
+            }
+            drawing.text(end + 8.0, y + 4.0, "small", Anchor::Start, &grouped(totals[truth]));
+        }
+        for n in 0..=classes {
+            let (x, y) = (grid.left + n as f64 * width, grid.top + n as f64 * height);
+            drawing.line("grid", [x, grid.top], [x, bottom]);
+            drawing.line("grid", [grid.left, y], [end, y]);
+        }
+        grid.name_columns(&mut drawing, self.classes);
+        let steps =
+            [(strength(1, 100), "1%"), (strength(1, 10), "10%"), (strength(1, 2), "50%"), (1.0, "100% of the row")];
+        let key = heat::key(&mut drawing, &["right", "wrong"], [LEFT, page[1] - 30.0], &steps);
+        let numbers = match grid.counts {
+            true => "at the right: the row's sum",
+            false => "numbers: percent of the row; at the right: its sum",
+        };
+        drawing.text(key, page[1] - 18.5, "small", Anchor::Start, numbers);
+        drawing
+    }
+
+    fn row(&self, truth: usize) -> &[u64] {
+        self.counts.chunks(self.classes.len().max(1)).nth(truth).unwrap_or_default()
+    }
+
+    /// The count, and below it where there is room its share of the row; all in words where a pointer rests on it.
+    fn cell(&self, drawing: &mut Drawing, grid: &Grid, [truth, predicted]: [usize; 2], total: u64) {
+        let count = self.row(truth).get(predicted).copied().unwrap_or_default();
+        if count == 0 {
+            return;
+        }
+        let [width, height] = grid.cell;
+        let (x, y) = (grid.left + predicted as f64 * width, grid.top + truth as f64 * height);
+        let (number, share) = (grouped(count), percent(count, total));
+        let words = format!("{} taken for {}: {number}, {share}", self.classes[truth], self.classes[predicted]);
+        let (strength, class) = (strength(count, total), if truth == predicted { "right" } else { "wrong" });
+        drawing.put(format_args!("<g><title>{}</title>", escape(&words)));
+        heat::cell(drawing, class, [x, y], grid.cell, strength);
+        let (middle, base) = (x + width / 2.0, y + height / 2.0);
+        let ink = |size: &str| format!("{}{size}", heat::ink(strength));
+        if grid.shares {
+            drawing.text(middle, base - 2.0, &ink(""), Anchor::Middle, &number);
+            drawing.text(middle, base + 13.0, &ink(" small"), Anchor::Middle, &share);
+        } else {
+            let whole = (100.0 * count as f64 / total as f64).round();
+            // Less than half a percent is left to the colour.
+            let text = match grid.counts {
+                true => number,
+                false if whole < 1.0 => String::new(),
+                false => format!("{whole:.0}"),
+            };
+            let (class, size) = if width < 30.0 { (" tiny", 9.0) } else { (" small", 11.0) };
+            drawing.text(middle, base + 0.35 * size, &ink(class), Anchor::Middle, &text);
+        }
+        drawing.put("</g>");
+    }
+}
+
+/// The class and the size of the names beside rows of this height.
+fn name_size(height: f64) -> (&'static str, f64) {
+    if height < LOW_ROW { ("name small", 11.0) } else { ("name", TEXT_SIZE) }
+}
+
+/// How strong the colour of a share is. The root lifts the small ones, which are the ones to look for.
+fn strength(count: u64, total: u64) -> f64 {
+    (count as f64 / total.max(1) as f64).sqrt().clamp(0.06, 1.0)
+}
+
+/// Where the cells stand and what has room in them.
+struct Grid {
+    cell: [f64; 2],
+    /// Of the first cell.
+    left: f64,
+    top: f64,
+    /// Whether the columns' names have no room side by side and stand aslant.
+    aslant: bool,
+    /// How far they reach beyond the last column.
+    overhang: f64,
+    /// Whether the counts have room; their shares of the row stand in the cells otherwise, in percent.
+    counts: bool,
+    /// Whether both have.
+    shares: bool,
+}
+
+impl Grid {
+    fn new(classes: &[String], counts: &[u64]) -> Self {
+        let name = |name: &String| text_width(name, TEXT_SIZE).min(LONGEST_NAME);
+        let name = classes.iter().map(name).fold(0.0, f64::max);
+        let number = |count: &u64| grouped(*count);
+        let number = counts.iter().map(number).max_by_key(String::len).unwrap_or_default();
+        let width = (COLUMNS / classes.len().max(1) as f64).clamp(21.0, (name + 10.0).max(96.0));
+        let shares = width >= 48.0 && text_width(&number, TEXT_SIZE) <= width - 4.0;
+        let height = if shares { (0.62 * width).clamp(38.0, 60.0) } else { width.min(30.0) };
+        let aslant = name > width - 8.0;
+        // The last name's far end, at 45°, from the middle of its column on.
+        let reach = name * std::f64::consts::FRAC_1_SQRT_2;
+        Self {
+            cell: [width, height],
+            left: LEFT + name.max(72.0) + 8.0,
+            top: if aslant { 66.0 + reach } else { 86.0 }.ceil(),
+            aslant,
+            overhang: if aslant { reach + 8.0 - width / 2.0 } else { 0.0 },
+            counts: text_width(&number, if width < 30.0 { 9.0 } else { 11.0 }) <= width - 2.0,
+            shares,
+        }
+    }
+
+    fn name_columns(&self, drawing: &mut Drawing, classes: &[String]) {
+        for (index, name) in classes.iter().enumerate() {
+            let (x, y) = (self.left + (index as f64 + 0.5) * self.cell[0], self.top - 8.0);
+            if self.aslant {
+                let (class, size) = name_size(self.cell[1]);
+                drawing.put(format_args!("<g transform=\"translate({:.1} {y:.1}) rotate(-45)\">", x + 3.0));
+                drawing.text(0.0, 0.0, class, Anchor::Start, &fitted(name, LONGEST_NAME, size));
+                drawing.put("</g>");
+            } else {
+                drawing.text(x, y, "name", Anchor::Middle, &fitted(name, self.cell[0] - 4.0, TEXT_SIZE));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(names: &[&str], counts: &[u64]) -> String {
+        let classes: Vec<String> = names.iter().map(|name| (*name).into()).collect();
+        Confusion { title: "test", classes: &classes, counts }.draw().file()
+    }
+
+    #[test]
+    fn the_title_tells_the_accuracy_beside_the_majority_class() {
+        let svg = draw(&["a", "b"], &[60, 10, 5, 25]);
+        assert!(svg.contains("<title>test: accuracy 85.0%, majority class 70.0%</title>"), "{svg}");
+        assert!(svg.contains("<title>b taken for a: 5, 16.7%</title>"));
+        assert!(draw(&[], &[]).contains("accuracy 0%, majority class 0%"));
+    }
+
+    #[test]
+    fn cells_hold_counts_and_shares_then_counts_then_shares_of_the_row() {
+        let names: Vec<String> = (0..40).map(|n| format!("class {n}")).collect();
+        let svg = |classes: usize, count: u64| {
+            let names: Vec<&str> = names[..classes].iter().map(String::as_str).collect();
+            draw(&names, &vec![count; classes * classes])
+        };
+        assert!(svg(4, 1234).contains(">1,234<") && svg(4, 1234).contains(">25.0%<"));
+        assert!(svg(18, 1234).contains(">1,234<") && !svg(18, 1234).contains(">5.6%<"));
+        assert!(!svg(40, 123_456).contains(">123,456<") && svg(40, 123_456).contains(">3<"));
+    }
+
+    #[test]
+    fn class_names_cannot_bring_markup_into_the_picture() {
+        let svg = draw(&["<script>alert(1)</script>", "a & b"], &[1, 1, 0, 0]);
+        assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;") && svg.contains("a &amp; b"), "{svg}");
+    }
+}

@@ -1,0 +1,273 @@
+//! Forecasts of series beside the truth.
+
+use super::chart::{Band, Chart, Dot, Line, Panel, TALL};
+use super::drawing::Drawing;
+use super::steps::POINTS;
+
+/// More panels than this do not fit on a page.
+const PANELS: usize = 6;
+
+/// The rows of the data, as the x axis has them.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// What the labels are called.
+    pub(crate) name: &'a str,
+    /// The rows as numbers, where they are such; otherwise x counts rows and shows their labels.
+    pub(crate) positions: Option<&'a [f64]>,
+    pub(crate) labels: &'a [String],
+}
+
+impl Rows<'_> {
+    /// Past the last row in the steps of the last two.
+    fn x(&self, row: usize) -> f64 {
+        let Some(positions) = self.positions else { return row as f64 };
+        match (positions.get(row), positions) {
+            (Some(position), _) => *position,
+            (None, [.., before, last]) => last + (last - before) * (row + 1 - positions.len()) as f64,
+            (None, _) => row as f64,
+        }
+    }
+
+    /// Whether there is nothing between the positions, as with years.
+    fn count(&self) -> bool {
+        self.positions.is_some_and(|positions| positions.iter().all(|position| position.fract() == 0.0))
+    }
+
+    /// The labels of an x axis that counts rows; `+1`, `+2`, … past the last row.
+    fn x_labels(&self, end: usize) -> Option<Vec<String>> {
+        let past = (1..=end.saturating_sub(self.labels.len())).map(|step| format!("+{step}"));
+        self.positions.is_none().then(|| self.labels.iter().cloned().chain(past).collect())
+    }
+}
+
+/// Truth, forecasts and naive forecasts over the rows after training.
+pub(crate) struct Forecast<'a> {
+    pub(crate) title: String,
+    pub(crate) rows: Rows<'a>,
+    /// The first row that is forecast.
+    pub(crate) first: usize,
+    /// H: how many rows are forecast at a time.
+    pub(crate) horizon: usize,
+    pub(crate) targets: Vec<Target<'a>>,
+    /// Names and first rows of the parts, in order.
+    pub(crate) parts: Vec<(&'a str, usize)>,
+}
+
+/// A forecast column.
+pub(crate) struct Target<'a> {
+    pub(crate) name: &'a str,
+    /// The column, all of it.
+    pub(crate) truth: &'a [f64],
+    /// \[N, H\]: element n, h is of row `first` + n + h, and was made from the rows before `first` + n.
+    pub(crate) forecast: &'a [f64],
+}
+
+impl Forecast<'_> {
+    /// A panel a target, the first six of them. Of longer horizons it shows the first step and the last.
+    pub(crate) fn draw(&self) -> Drawing {
+        let horizon = self.horizon.max(1);
+        let count = self.targets.iter().map(|target| target.forecast.len() / horizon).max().unwrap_or_default();
+        let end = self.first + (count + horizon).saturating_sub(1);
+        let panels = self.targets.len().min(PANELS);
+        let height = if panels > 1 { 150.0 } else { TALL };
+        let targets = self.targets.iter().take(PANELS).enumerate();
+        let panels = targets.map(|(index, target)| self.panel(target, end, height, index == 0)).collect();
+        let trailing = "a forecast that trails the truth by as much as the dashed line has learned to repeat it";
+        let description = format!(
+            "The forecast should follow the truth more closely than the dashed line, the forecast that nothing changes; {trailing}."
+        );
+        Chart {
+            title: self.title.clone(),
+            description,
+            x_name: self.rows.name.into(),
+            x_labels: self.rows.x_labels(end),
+            x_counts: self.rows.count(),
+            x_from_0: false,
+            panels,
+        }
+        .draw()
+    }
+
+    fn panel(&self, target: &Target<'_>, end: usize, height: f64, first_panel: bool) -> Panel {
+        let horizon = self.horizon.max(1);
+        // The end of a long series, so that its single steps can be seen.
+        let start = self.first.max(end.saturating_sub(POINTS));
+        let points = |value: &dyn Fn(usize) -> Option<f64>| {
+            (start..end).filter_map(|row| Some((self.rows.x(row), value(row)?))).collect::<Vec<_>>()
+        };
+        let truth = |row: usize| target.truth.get(row).copied();
+        let ahead = |step: usize| {
+            points(&|row: usize| {
+                let n = (row + 1).checked_sub(self.first + step)?;
+                target.forecast.get(n * horizon + step - 1).copied()
+            })
+        };
+        let naive = points(&|row| truth(row.checked_sub(horizon)?).filter(|_| row + 1 >= self.first + horizon));
+        let mut lines = match horizon {
+            1 => vec![Line::new("last value", "thin", naive), Line::new("forecast", "blue", ahead(1))],
+            _ => vec![
+                Line::new(format!("value {horizon} steps before"), "thin", naive),
+                Line::new(format!("{horizon} steps ahead"), "orange", ahead(horizon)),
+                Line::new("1 step ahead", "blue", ahead(1)),
+            ],
+        };
+        lines.insert(0, Line::new("truth", "ink", points(&truth)));
+        // All panels have the same lines.
+        lines.iter_mut().filter(|_| !first_panel).for_each(|line| line.name.clear());
+        let ends = self.parts.iter().skip(1).map(|(_, first)| *first).chain([end]);
+        let bands = self.parts.iter().zip(ends).enumerate().filter(|(_, (_, until))| *until > start);
+        let bands = bands.map(|(index, ((name, from), until))| Band {
+            name: if first_panel { (*name).into() } else { String::new() },
+            from: self.rows.x((*from).max(start)),
+            until: self.rows.x(until.min(end - 1)),
+            // Every other one, so that two neighbours differ.
+            shaded: index % 2 == 1,
+        });
+        let mut panel = Panel::new(target.name, height, lines);
+        panel.bands = bands.collect();
+        panel
+    }
+}
+
+/// Forecasts of which each step is the next one's input, from one row or several.
+pub(crate) struct Rolled<'a> {
+    pub(crate) title: String,
+    pub(crate) rows: Rows<'a>,
+    pub(crate) targets: Vec<RolledTarget<'a>>,
+}
+
+/// A forecast column.
+pub(crate) struct RolledTarget<'a> {
+    pub(crate) name: &'a str,
+    /// What is known of the column.
+    pub(crate) truth: &'a [f64],
+    /// The first row of each forecast, and its values.
+    pub(crate) forecasts: Vec<(usize, &'a [f64])>,
+}
+
+impl Rolled<'_> {
+    /// A panel a target, the first six of them: what is known, and the forecasts going on from it.
+    pub(crate) fn draw(&self) -> Drawing {
+        let targets = || self.targets.iter().take(PANELS);
+        let forecasts = || targets().flat_map(|target| &target.forecasts);
+        let known = targets().map(|target| target.truth.len()).max().unwrap_or_default();
+        let end = forecasts().map(|(first, values)| first + values.len()).max().unwrap_or_default().max(known);
+        let first = forecasts().map(|(first, _)| *first).min().unwrap_or(end);
+        let longest = forecasts().map(|(_, values)| values.len()).max().unwrap_or_default();
+        // Enough of the past to see what there is to go on with.
+        let start = first.saturating_sub((2 * longest).max(40)).max(end.saturating_sub(2 * POINTS));
+        let height = if targets().count() > 1 { 150.0 } else { TALL };
+        let x = |row: usize| self.rows.x(row);
+        let panel = |(index, target): (usize, &RolledTarget<'_>)| {
+            let name = |name: &'static str| if index == 0 { name } else { "" };
+            let value = |row: usize| target.truth.get(row).copied();
+            let truth = (start..end.min(target.truth.len())).map(|row| (x(row), target.truth[row])).collect();
+            let mut lines = vec![Line::new(name("truth"), "ink", truth)];
+            let mut dots = Vec::new();
+            for (number, (first, values)) in target.forecasts.iter().enumerate() {
+                // Joined to the last value it goes on from.
+                let from = first.checked_sub(1).and_then(|row| Some((x(row), value(row)?)));
+                let points = from.into_iter().chain(values.iter().enumerate().map(|(n, v)| (x(first + n), *v)));
+                lines.push(Line::new(if number == 0 { name("forecast") } else { "" }, "blue", points.collect()));
+                dots.extend(from.map(|at| Dot { text: String::new(), class: "blue", at }));
+            }
+            let mut panel = Panel::new(target.name, height, lines);
+            if end > known && known > 0 {
+                let band = name("after the data").into();
+                panel.bands.push(Band { name: band, from: x(known - 1), until: x(end - 1), shaded: true });
+            }
+            panel.dots = dots;
+            panel
+        };
+        let panels = targets().enumerate().map(panel).collect();
+        let description = "From each dot on the network reads its own forecasts instead of the data: look whether level \
+                           and rhythm stay plausible while errors add up.";
+        Chart {
+            title: self.title.clone(),
+            description: description.into(),
+            x_name: self.rows.name.into(),
+            x_labels: self.rows.x_labels(end),
+            x_counts: self.rows.count(),
+            x_from_0: false,
+            panels,
+        }
+        .draw()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(count: usize) -> Vec<String> {
+        (0..count).map(|row| format!("row <{row}>")).collect()
+    }
+
+    /// The points of the first path of a class with more than a legend's two.
+    fn points<'a>(svg: &'a str, class: &str) -> Vec<&'a str> {
+        let begin = format!("<path class=\"{class}\" d=\"M");
+        let paths = svg.lines().filter_map(|line| line.strip_prefix(&begin)?.strip_suffix("\"/>"));
+        paths.map(|path| path.split('L').collect::<Vec<_>>()).next().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_perfect_forecast_of_any_step_ahead_lies_on_the_truth() {
+        let truth: Vec<f64> = (0..30).map(|row| (row * row % 17) as f64).collect();
+        let (first, horizon) = (10, 4);
+        let forecast: Vec<f64> = (0..17).flat_map(|n| truth[first + n..][..horizon].to_vec()).collect();
+        let labels = labels(30);
+        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast }];
+        let svg =
+            Forecast { title: "t".into(), rows, first, horizon, targets, parts: vec![("test", first)] }.draw().file();
+        let (truth, near, far) = (points(&svg, "ink"), points(&svg, "blue"), points(&svg, "orange"));
+        assert_eq!((truth.len(), near.len(), far.len()), (20, 17, 17));
+        assert_eq!(near, truth[..17]);
+        assert_eq!(far, truth[3..]);
+        assert!(svg.contains(">4 steps ahead<") && svg.contains(">value 4 steps before<"));
+        assert!(!svg.contains("row <"), "labels are escaped");
+    }
+
+    #[test]
+    fn each_target_has_a_panel_and_the_first_alone_a_legend() {
+        let (truth, forecast) = ([1.0, 2.0, 3.0, 2.0], [2.0, 2.5]);
+        let names: Vec<String> = (0..8).map(|n| format!("column {n}")).collect();
+        let targets = names.iter().map(|name| Target { name, truth: &truth, forecast: &forecast }).collect();
+        let labels = labels(4);
+        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let svg = Forecast { title: "t".into(), rows, first: 2, horizon: 1, targets, parts: Vec::new() }.draw().file();
+        assert_eq!(svg.matches(">truth<").count(), 1);
+        assert!(svg.contains(">column 5<") && !svg.contains(">column 6<"));
+    }
+
+    #[test]
+    fn a_rolled_forecast_goes_on_from_the_last_value_into_rows_without_labels() {
+        let truth = [1.0, 2.0, 3.0];
+        let labels = labels(3);
+        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let target = || RolledTarget { name: "a", truth: &truth, forecasts: vec![(3, &[4.0, 5.0][..])] };
+        let svg = Rolled { title: "t".into(), rows, targets: vec![target()] }.draw().file();
+        let (truth, forecast) = (points(&svg, "ink"), points(&svg, "blue"));
+        assert_eq!((truth.len(), forecast.len()), (3, 3));
+        assert_eq!(truth[2], forecast[0]);
+        assert!(svg.contains(">+2<") && svg.contains(">after the data<"));
+        let years = [1.0, 2.0, 3.0].map(|year| year + 2000.0);
+        let rows = Rows { positions: Some(&years), ..rows };
+        assert_eq!([2, 3, 4].map(|row| rows.x(row)), [2003.0, 2004.0, 2005.0]);
+        assert!(!Rolled { title: "t".into(), rows, targets: vec![target()] }.draw().file().contains("+2"));
+    }
+
+    #[test]
+    fn nothing_to_draw_and_what_is_not_finite_do_not_break_the_picture() {
+        let rows = Rows { name: "t", positions: None, labels: &[] };
+        let empty = || Target { name: "a", truth: &[], forecast: &[] };
+        for targets in [Vec::new(), vec![empty()]] {
+            Forecast { title: "t".into(), rows, first: 0, horizon: 1, targets, parts: vec![("test", 0)] }.draw();
+        }
+        Rolled { title: "t".into(), rows, targets: Vec::new() }.draw();
+        let target =
+            RolledTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts: vec![(0, &[f64::INFINITY]), (2, &[])] };
+        let svg = Rolled { title: "t".into(), rows, targets: vec![target] }.draw().file();
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+}

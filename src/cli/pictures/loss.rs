@@ -1,0 +1,112 @@
+//! The losses of a run, and its learning rate.
+
+use bptt::train::Metrics;
+
+use super::chart::{Chart, Dot, Line, Panel, TALL};
+use super::drawing::Drawing;
+use super::numbers::rounded;
+use super::steps::{Steps, mean};
+
+/// The loss of what needs no network, to be drawn beside the run's.
+pub(crate) struct Baseline {
+    pub(crate) name: String,
+    pub(crate) loss: f64,
+}
+
+/// The training loss, the validation loss and the baseline; below them the learning rate, where it changes. `title` is
+/// followed by the last losses; `per_epoch`: x counts epochs of so many steps.
+pub(crate) fn loss(
+    title: String,
+    y_name: &str,
+    history: &[Metrics],
+    per_epoch: Option<u64>,
+    baseline: Option<&Baseline>,
+) -> Drawing {
+    let steps = Steps::new(history, per_epoch);
+    let x = |metrics: &Metrics| steps.x(metrics.step as f64);
+    let training = steps.grouped(|metrics| metrics.loss, mean);
+    let measured = || history.iter().filter_map(|metrics| Some((metrics, metrics.val_loss?)));
+    let validation: Vec<(f64, f64)> = measured().map(|(metrics, loss)| (x(metrics), loss)).collect();
+    let title = match (training.last(), validation.last()) {
+        (Some((_, last)), Some((_, validation))) => {
+            format!("{title} {}, validation {}", rounded(*last), rounded(*validation))
+        }
+        (Some((_, last)), None) => format!("{title} {}", rounded(*last)),
+        _ => title,
+    };
+    let best = measured().filter(|(_, loss)| loss.is_finite()).reduce(|a, b| if b.1 < a.1 { b } else { a });
+    let best = best.filter(|(best, _)| measured().next_back().is_some_and(|(last, _)| best.step < last.step));
+
+    let mut lines = Vec::new();
+    if steps.group > 1 {
+        lines.push(Line::new("each step", "faint", steps.each(|metrics| metrics.loss)));
+        lines.push(Line::new(format!("training, mean of {}", steps.group_name()), "blue", training));
+    } else {
+        lines.push(Line::new("training", "blue", training));
+    }
+    lines.push(Line::new("validation", "orange", validation));
+    if let (Some(baseline), Some(last)) = (baseline, history.last()) {
+        lines.push(Line::new(&baseline.name, "thin", vec![(0.0, baseline.loss), (x(last), baseline.loss)]));
+    }
+    lines.retain(|line| !line.points.is_empty());
+    let losses = || lines.iter().flat_map(|line| &line.points).map(|(_, loss)| *loss).filter(|loss| loss.is_finite());
+    let (least, most) = losses().fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), v| (a.min(v), b.max(v)));
+    let mut panel = Panel::new(y_name, TALL, lines);
+    panel.logarithmic = least > 0.0 && most > 6.0 * least;
+    let text = |(metrics, loss)| format!("lowest {} {}", rounded(loss), steps.after(metrics));
+    panel.dots.extend(best.map(|best| Dot { text: text(best), class: "orange", at: (x(best.0), best.1) }));
+
+    let below = baseline.map(|baseline| format!(" below the dashed line the network beats “{}”;", baseline.name));
+    let overfitting = "validation that rises while training still falls means that examples are learnt by heart";
+    let description = match panel.lines.iter().any(|line| line.name == "validation") {
+        true => format!("Both losses should fall and level off;{} {overfitting}.", below.unwrap_or_default()),
+        false => "The loss should fall and level off.".into(),
+    };
+    let rate = Line::new("", "blue", steps.each(|metrics| metrics.lr));
+    let changes = history.windows(2).any(|pair| pair[0].lr != pair[1].lr);
+    let rate = changes.then(|| Panel::new("learning rate", 72.0, vec![rate]));
+    let panels = [panel].into_iter().chain(rate).collect();
+    let (x_name, x_counts) = (steps.x_name().into(), per_epoch.is_none());
+    Chart { title, description, x_name, x_labels: None, x_counts, x_from_0: true, panels }.draw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(step: u64, loss: f64, val_loss: Option<f64>, lr: f64) -> Metrics {
+        Metrics { step, epoch: 1, loss, val_loss, grad_norm: 1.0, lr }
+    }
+
+    fn svg(history: &[Metrics]) -> String {
+        loss("run: loss".into(), "squared error", history, None, None).file()
+    }
+
+    #[test]
+    fn the_lowest_validation_loss_is_marked_where_it_is_not_the_last() {
+        let falling = [metrics(1, 3.0, Some(2.0), 0.1), metrics(2, 2.0, Some(1.0), 0.1)];
+        assert!(!svg(&falling).contains("<circle"));
+        let rising =
+            [metrics(1, 3.0, Some(1.0), 0.1), metrics(2, 2.0, Some(f64::NAN), 0.1), metrics(3, 1.0, Some(2.0), 0.1)];
+        assert!(svg(&rising).contains(">lowest 1.000 after step 1<"), "{}", svg(&rising));
+        assert!(svg(&rising).contains("run: loss 1.000, validation 2.000"));
+    }
+
+    #[test]
+    fn the_learning_rate_has_a_panel_where_it_changes() {
+        assert!(!svg(&[metrics(1, 3.0, None, 0.1), metrics(2, 2.0, None, 0.1)]).contains("learning rate"));
+        assert!(svg(&[metrics(1, 3.0, None, 0.1), metrics(2, 2.0, None, 0.05)]).contains(">learning rate<"));
+    }
+
+    #[test]
+    fn nothing_that_a_loss_can_be_breaks_the_picture() {
+        let losses = [f64::NAN, f64::INFINITY, 0.0, -1.0, f64::MAX, f64::MIN_POSITIVE];
+        let history: Vec<Metrics> =
+            losses.iter().enumerate().map(|(n, loss)| metrics(n as u64 + 1, *loss, Some(*loss), *loss)).collect();
+        for count in 0..=history.len() {
+            let svg = svg(&history[..count]);
+            let drawn = svg.lines().filter(|line| !line.starts_with("<text") && !line.starts_with("<title"));
+            drawn.for_each(|line| assert!(!line.contains("NaN") && !line.contains("inf"), "{line}"));
+        }
+    }
+}

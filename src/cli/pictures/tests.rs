@@ -1,0 +1,56 @@
+//! What holds for every picture.
+
+use bptt::train::Metrics;
+
+use super::*;
+
+/// Panics unless every element is closed in its order, every attribute is quoted and nothing is left unescaped.
+pub(crate) fn check_markup(text: &str) {
+    let mut open = Vec::new();
+    for (index, piece) in text.split('<').enumerate() {
+        let (tag, words) = if index == 0 { ("", piece) } else { piece.split_once('>').expect(piece) };
+        for entity in words.split('&').skip(1) {
+            assert!(["amp;", "lt;", "gt;", "quot;"].iter().any(|name| entity.starts_with(name)), "{words}");
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        let name = tag.split([' ', '/']).find(|name| !name.is_empty()).unwrap_or_default();
+        match tag {
+            _ if name.is_empty() || name == "meta" || name == "!DOCTYPE" || tag.ends_with('/') => {}
+            _ if tag.starts_with('/') => assert_eq!(open.pop(), Some(name), "{piece}"),
+            _ => open.push(name),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn every_picture_is_well_formed_and_escapes_every_name() {
+    let name = "<script>alert(\"&\")</script>\u{1b}";
+    let metrics = Metrics { step: 1, epoch: 1, loss: 1.0, val_loss: Some(1.0), grad_norm: 2.0, lr: 0.1 };
+    let history = [metrics, Metrics { step: 2, loss: f64::NAN, val_loss: Some(3.0), lr: 0.2, ..metrics }];
+    let baseline = Baseline { name: name.into(), loss: 0.5 };
+    let names = vec![name.to_owned(); 3];
+    let rows = Rows { name, positions: None, labels: &names };
+    let target = Target { name, truth: &[1.0, 2.0, 3.0], forecast: &[2.0, f64::INFINITY] };
+    let rolled = RolledTarget { name, truth: &[1.0, 2.0, 3.0], forecasts: vec![(3, &[4.0])] };
+    let (title, parts) = (name.to_owned(), vec![(name, 1)]);
+    let drawings = [
+        loss(title.clone(), name, &history, None, Some(&baseline)),
+        gradient_norm(name, &history, None, Some(1.0)),
+        Forecast { title: title.clone(), rows, first: 1, horizon: 1, targets: vec![target], parts }.draw(),
+        Rolled { title: title.clone(), rows, targets: vec![rolled] }.draw(),
+        Confusion { title: name, classes: &names, counts: &[1; 9] }.draw(),
+        TextSample { title: name, prime: name, sampled: name }.draw(),
+        PianoRoll { title, first_key: 60, keys: 1, truth: &[true], predicted: &[0.5] }.draw(),
+        Lengths(&[1, 2, 2]).draw(name),
+    ];
+    for drawing in drawings {
+        for svg in [drawing.file(), drawing.inline()] {
+            check_markup(&svg);
+            assert!(!svg.contains("<script") && !svg.contains('\u{1b}'), "{svg}");
+            let path = |line: &&str| line.starts_with("<path") || line.starts_with("<rect");
+            svg.lines().filter(path).for_each(|line| assert!(!line.contains("NaN") && !line.contains("inf"), "{line}"));
+        }
+        assert!(drawing.file().contains(STYLE) && !drawing.inline().contains("<style"));
+    }
+}
