@@ -1,4 +1,5 @@
-//! What networks learn from: series cut into windows, texts by characters, and synthetic tasks whose answer is known.
+//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, and synthetic tasks
+//! whose answer is known.
 
 mod classes;
 mod encoding;
