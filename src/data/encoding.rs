@@ -59,7 +59,7 @@ impl<'a> Utf8<'a> {
 
     fn error(&self, bytes: &[u8], at: usize, message: String) -> Error {
         let (line, offset) = (self.lines + lines(&bytes[..at]) + 1, self.offset + at as u64);
-        Error::Data { path: self.path.into(), place: format!(", line {line}, byte offset {offset}"), message }
+        Error::data(self.path, format!(", line {line}, byte offset {offset}"), message)
     }
 
     /// What bytes that are no UTF-8 most likely are.

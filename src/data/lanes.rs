@@ -26,7 +26,8 @@ pub struct Lanes<'a> {
 }
 
 impl<'a> Lanes<'a> {
-    /// `rows` lanes (B) in windows of `window` characters (T), each after a warm-up of `warm_up` characters (W).
+    /// `rows` lanes (B) in windows of `window` characters (T; no more than a lane has), each after a warm-up of `warm_up`
+    /// characters (W).
     ///
     /// # Errors
     /// [`Error::Value`] for sizes of 0, a part that is not within the text or is too short for every lane to tell a
@@ -46,7 +47,9 @@ impl<'a> Lanes<'a> {
             let expected = format!("more characters than {rows} lanes and a warm-up of {warm_up}");
             return Err(Error::value(what, expected, length));
         }
-        Ok(Self { text, vocabulary, part, window, rows, warm_up })
+        let mut lanes = Self { text, vocabulary, part, window, rows, warm_up };
+        lanes.window = lanes.longest().min(window as u64) as usize;
+        Ok(lanes)
     }
 
     /// What a lane reads: the characters before those that it tells, and its warm-up.
@@ -59,12 +62,17 @@ impl<'a> Lanes<'a> {
         let begin = |lane: u64| self.part.start + lane * share + lane.min(longer);
         begin(lane as u64)..begin(lane as u64 + 1) + self.warm_up
     }
+
+    /// The characters that the first lane reads: others have as many, or one less.
+    fn longest(&self) -> u64 {
+        let first = self.lane(0);
+        first.end - first.start
+    }
 }
 
 impl Batches for Lanes<'_> {
     fn per_epoch(&self) -> u64 {
-        let longest = self.lane(0);
-        (longest.end - longest.start).div_ceil(self.window as u64)
+        self.longest().div_ceil(self.window as u64)
     }
 
     fn batch(&self, number: u64) -> Result<Batch> {
@@ -73,7 +81,7 @@ impl Batches for Lanes<'_> {
         for row in 0..self.rows {
             let lane = self.lane(row);
             let begin = lane.end.min(lane.start + offset);
-            let end = lane.end.min(begin.saturating_add(self.window as u64));
+            let end = lane.end.min(begin + self.window as u64);
             let warm_up = if row == 0 { 0 } else { self.warm_up };
             batch.row(row, begin..end, |told| told > lane.start + warm_up)?;
         }
@@ -126,9 +134,11 @@ mod tests {
                 let (Input::Tokens(tokens), Targets::Classes(classes)) = (&batch.sequence.input, &batch.targets) else {
                     panic!()
                 };
-                assert_eq!((tokens.dim(), batch.sequence.lengths.is_none()), ((window, rows), true));
+                let longest = (length - 1 - warm_up).div_ceil(rows) + warm_up;
+                let steps = window.min(longest);
+                assert_eq!((tokens.dim(), batch.sequence.lengths.is_none()), ((steps, rows), true));
                 for (row, (last, read)) in before.iter_mut().enumerate() {
-                    for t in (0..window).filter(|t| classes[[*t, row]] > 0) {
+                    for t in (0..steps).filter(|t| classes[[*t, row]] > 0) {
                         let (token, class) = (tokens[[t, row]], classes[[t, row]]);
                         assert_eq!(class, token + 1);
                         assert!(last.is_none_or(|last| token == last + 1));
@@ -138,7 +148,7 @@ mod tests {
                             assert!(*read > warm_up || row == 0);
                         }
                     }
-                    let ended = (0..window).filter(|t| classes[[*t, row]] == 0);
+                    let ended = (0..steps).filter(|t| classes[[*t, row]] == 0);
                     assert!(ended.into_iter().all(|t| batch.weight(t, row) == 0.0));
                 }
             }
@@ -155,6 +165,13 @@ mod tests {
         let lanes = Lanes::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
         let weights = lanes.batch(0).unwrap().weights.unwrap();
         assert_eq!(weights.sum_axis(ndarray::Axis(0)).to_vec(), [5.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_window_longer_than_a_lane_is_the_lane() {
+        let (text, vocabulary) = places(100);
+        let lanes = Lanes::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
+        assert_eq!((lanes.per_epoch(), lanes.batch(0).unwrap().sequence.shape()), (1, (37, 3)));
     }
 
     #[test]

@@ -1,12 +1,18 @@
-//! What networks learn from: series cut into windows, texts by characters, and synthetic tasks whose answer is known.
+//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, and synthetic tasks
+//! whose answer is known.
 
+mod classes;
 mod encoding;
 mod histogram;
+mod labelled;
 mod lanes;
 mod next_character;
 mod order;
 mod parts;
 mod random_windows;
+#[cfg(feature = "cli")]
+mod roll_files;
+mod rolls;
 mod series;
 mod source;
 mod synthetic;
@@ -15,11 +21,14 @@ mod table;
 mod text;
 mod vocabulary;
 
+pub use classes::Lines;
 pub use histogram::Histogram;
+pub use labelled::{Labelled, Labels, Steps};
 pub use lanes::Lanes;
 pub use order::{InOrder, Shuffled};
 pub use parts::Parts;
 pub use random_windows::RandomWindows;
+pub use rolls::{Keys, NextFrame, Piece, Rolls};
 pub use series::{Scaling, Series, Split, Windows};
 pub use synthetic::{Adding, Copying, Synthetic};
 #[cfg(feature = "cli")]

@@ -44,6 +44,10 @@ impl<'a> RandomWindows<'a> {
             let expected = format!("more characters than a window of {window}");
             return Err(Error::value(what, expected, length));
         }
+        // No array can be larger.
+        if window.checked_mul(rows).is_none_or(|tokens| tokens > isize::MAX as usize / size_of::<u32>()) {
+            return Err(Error::value("batch", format!("fewer rows of {window} characters"), rows));
+        }
         Ok(Self { text, vocabulary, part, window, rows, seed })
     }
 }
@@ -146,6 +150,7 @@ mod tests {
         assert!(refusal(&bytes, 2..11, 3, 1).unwrap().contains("a range within 0..10, got 2..11"));
         assert!(refusal(&bytes, 2..9, 0, 1).unwrap().starts_with("window"));
         assert!(refusal(&bytes, 2..9, 3, 0).unwrap().starts_with("batch"));
+        assert!(refusal(&bytes, 2..9, 3, usize::MAX).unwrap().starts_with("batch"));
         assert!(refusal(&letters, 2..9, 3, 1).unwrap().contains("expected one of Bytes, as the text, got Characters"));
     }
 }

@@ -34,7 +34,7 @@ impl Source {
         // Before it is opened: that of a pipe waits for who writes.
         if !std::fs::metadata(path).map_err(io)?.is_file() {
             let message = "expected a file that can be read anywhere, got a folder, a pipe or a device";
-            return Err(Error::Data { path: path.into(), place: String::new(), message: message.into() });
+            return Err(Error::data(path, "", message));
         }
         let file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
@@ -82,6 +82,6 @@ impl Source {
     pub(super) fn changed(&self) -> Error {
         let message =
             format!("expected the {} bytes that it had at first, got a file that was changed since", self.len);
-        Error::Data { path: self.path.clone(), place: String::new(), message }
+        Error::data(&self.path, "", message)
     }
 }

@@ -80,10 +80,7 @@ impl Text {
             Unit::Bytes => len = source.len(),
         }
         match len {
-            0 => {
-                let message = "expected text, got an empty file".into();
-                Err(Error::Data { path: source.path().into(), place: String::new(), message })
-            }
+            0 => Err(Error::data(source.path(), "", "expected text, got an empty file")),
             _ => Ok(Self { source, unit, index, len }),
         }
     }

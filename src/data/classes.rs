@@ -1,0 +1,189 @@
+//! Lines of text in classes, a file a class.
+
+use std::path::{Path, PathBuf};
+
+use super::{Labelled, Labels, Steps, Vocabulary, encoding};
+use crate::error::{Error, Result};
+
+/// Lines of text with a class each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    classes: Vec<String>,
+    of: Vec<u32>,
+    lines: Vec<String>,
+}
+
+impl Lines {
+    /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order
+    /// of the names; a line is a sequence, without the white space around it. Blank lines are none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there are fewer than two files,
+    /// where one has no lines, or is not UTF-8, with the line and the byte offset.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let mut files = files(folder)?;
+        files.sort();
+        if files.len() < 2 {
+            let message = format!("expected a file NAME.txt for each of at least two classes, got {}", files.len());
+            return Err(Error::data(folder, "", message));
+        }
+        let mut read = Self::default();
+        for (name, path) in files {
+            let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+            read.class(name, &bytes, &path)?;
+        }
+        Ok(read)
+    }
+
+    /// Adds a class with the lines of its file.
+    fn class(&mut self, name: String, bytes: &[u8], path: &Path) -> Result<()> {
+        let before = self.lines.len();
+        let lines = encoding::text(bytes, path)?.lines();
+        self.lines.extend(lines.map(str::trim).filter(|line| !line.is_empty()).map(String::from));
+        if self.lines.len() == before {
+            return Err(Error::data(path, "", "expected lines of text, got none"));
+        }
+        self.of.resize(self.lines.len(), self.classes.len() as u32);
+        self.classes.push(name);
+        Ok(())
+    }
+
+    /// The lines, class by class.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// The class of each line.
+    pub fn labels(&self) -> Labels {
+        Labels::Classes { names: self.classes.clone(), of: self.of.clone() }
+    }
+
+    /// The lines as sequences of ids.
+    pub fn labelled(&self, vocabulary: &Vocabulary) -> Labelled {
+        let tokens = self.lines.iter().map(|line| vocabulary.encode(line)).collect();
+        Labelled { input: Steps::Tokens(tokens), labels: self.labels() }
+    }
+}
+
+/// The classes of a folder and their files.
+fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let io = |source| Error::Io { path: folder.into(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_none_or(|extension| extension != "txt") || !path.is_file() {
+            continue;
+        }
+        match path.file_stem().and_then(|name| name.to_str()) {
+            Some(name) => files.push((name.to_owned(), path)),
+            None => return Err(Error::data(&path, "", "expected a class's name in UTF-8, got another file name")),
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::model::uniform;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+        folder
+    }
+
+    fn refusal(files: &[(&str, &[u8])]) -> String {
+        Lines::read(folder(files).path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_is_a_class_and_a_line_a_sequence() {
+        let folder = folder(&[
+            ("b.c.txt", "\u{feff}Müller\r\n\r\n  \t\nAbt \n".as_bytes()),
+            ("a.txt", b"x\ny"),
+            ("notes.md", b"\xFF"),
+            ("z.txt", b"last\n"),
+        ]);
+        std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
+        let lines = Lines::read(folder.path()).unwrap();
+        assert_eq!(lines.lines(), ["x", "y", "Müller", "Abt", "last"]);
+        let names = ["a", "b.c", "z"].map(String::from).to_vec();
+        let labels = Labels::Classes { names, of: vec![0, 0, 1, 1, 2] };
+        assert_eq!(lines.labels(), labels);
+        let vocabulary = Vocabulary::characters(&"xyMlera".chars().collect(), 1).unwrap();
+        let labelled = lines.labelled(&vocabulary);
+        let Steps::Tokens(tokens) = &labelled.input else { panic!() };
+        assert_eq!(tokens[..3], [vec![5], vec![6], vec![0, 7, 3, 3, 2, 4]]);
+        assert_eq!(labelled.labels, labels);
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
+        for _ in 0..1000 {
+            let mut expected = Vec::new();
+            let mut written = [String::new(), String::new()];
+            for text in &mut written {
+                for _ in 0..=below(6) {
+                    let line: String = (0..=below(9)).map(|_| ['a', 'ß', '漢', '🦀', ','][below(5)]).collect();
+                    text.push_str(&line);
+                    text.push_str(["\n", "\r\n", "\n\n", " \n \r\n"][below(4)]);
+                    expected.push(line);
+                }
+            }
+            let mut lines = Lines::default();
+            for text in &written {
+                lines.class("a".into(), text.as_bytes(), Path::new("a.txt")).unwrap();
+            }
+            assert_eq!(lines.lines(), expected);
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_read() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
+        let valid = "Ärger\nÖl\r\nzwölf\n漢字\n".as_bytes();
+        let mut refused = 0;
+        for _ in 0..2000 {
+            let mut bytes = valid.to_vec();
+            (0..below(3)).for_each(|_| bytes[below(valid.len())] = below(256) as u8);
+            bytes.truncate(below(valid.len() + 1));
+            let mut lines = Lines::default();
+            match lines.class("b".into(), &bytes, Path::new("b.txt")) {
+                Ok(()) => assert!(!lines.lines().is_empty() && lines.lines().iter().all(|line| !line.is_empty())),
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.to_string().starts_with("b.txt"), "{error}");
+                }
+            }
+        }
+        assert!((400..1600).contains(&refused), "{refused}");
+    }
+
+    #[test]
+    fn a_line_of_ten_million_characters_is_a_sequence() {
+        let long = vec![b'a'; 10_000_000];
+        let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path()).unwrap();
+        assert_eq!(lines.lines()[0].len(), 10_000_000);
+    }
+
+    #[test]
+    fn too_few_classes_and_files_without_lines_are_refused() {
+        assert!(refusal(&[("a.txt", b"x"), ("b.md", b"x")]).ends_with("for each of at least two classes, got 1"));
+        let empty = refusal(&[("a.txt", b"x"), ("b.txt", b" \r\n\n")]);
+        assert!(empty.ends_with("b.txt: expected lines of text, got none"), "{empty}");
+        assert!(matches!(Lines::read(Path::new("/nowhere/at/all")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn another_encoding_is_named_by_file_line_and_offset() {
+        let error = refusal(&[("a.txt", b"x"), ("b.txt", b"one\ntw\xF6")]);
+        assert!(error.contains("b.txt, line 2, byte offset 6: expected UTF-8 text, got the byte 0xF6"), "{error}");
+    }
+}

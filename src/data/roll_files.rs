@@ -1,0 +1,393 @@
+//! Piano rolls and the like, from JSON and from comma-separated text.
+
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::encoding;
+use super::rolls::{Keys, Piece, Rolls, name};
+use crate::error::{Error, Result};
+
+/// The highest number of a key: every key between the lowest and the highest takes a column.
+const HIGHEST: u32 = u16::MAX as u32;
+
+/// The names of the parts, as the data sets of Boulanger-Lewandowski et al. (2012) have them.
+const PARTS: [&str; 3] = ["train", "valid", "test"];
+
+impl Rolls {
+    /// Reads `{"train": [piece, …], "valid": […], "test": […]}`, of which `valid` and `test` may be left out, or a list
+    /// of pieces alone, whose parts are not settled. A piece is a list of steps, a step a list of active keys, a key a
+    /// number from 0 to 65,535. K are `keys`, or all from the lowest to the highest that occur. `path` is what errors
+    /// name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the line and column, or the part, piece and step, counted from 1; [`Error::Value`] where
+    /// `keys` are none.
+    pub fn from_json(text: &[u8], path: &Path, keys: Option<RangeInclusive<u32>>) -> Result<Self> {
+        if let Some(keys) = keys.as_ref().filter(|keys| keys.is_empty() || *keys.end() > HIGHEST) {
+            return Err(Error::value("the keys", format!("numbers from 0 to {HIGHEST}"), format!("{keys:?}")));
+        }
+        let value = serde_json::from_str(encoding::text(text, path)?);
+        let value = value.map_err(|error| Error::data(path, "", format!("expected JSON; {error}")))?;
+        let (pieces, parts) = parts(&value, path)?;
+        let expected = keys.clone().unwrap_or(0..=HIGHEST);
+        let mut rolls: Vec<Piece> = Vec::with_capacity(pieces.len());
+        for (number, piece) in pieces.into_iter().enumerate() {
+            let place = || format!(", {}", name(parts.as_ref(), number));
+            let mut steps = Vec::new();
+            for (step, active) in list(piece, "a piece, a list of steps", path, place)?.iter().enumerate() {
+                let place = || format!("{}, step {}", place(), step + 1);
+                let active = list(active, "a step, a list of active keys", path, place)?.iter();
+                steps.push(active.map(|key| self::key(key, &expected, path, place)).collect::<Result<_>>()?);
+            }
+            rolls.push(steps);
+        }
+        let active = || rolls.iter().flatten().flatten().copied();
+        let keys = match (keys, active().min(), active().max()) {
+            (Some(keys), ..) => keys,
+            (None, Some(lowest), Some(highest)) => lowest..=highest,
+            _ => return Err(Error::data(path, "", "expected active keys, got none in any step")),
+        };
+        rolls.iter_mut().flatten().flatten().for_each(|key| *key -= keys.start());
+        Self::new(Keys::Numbers(keys), rolls, parts).map_err(|error| in_file(error, path))
+    }
+
+    /// Reads comma-separated text whose first line names the keys; a row is a step, each field 1 where the key is active
+    /// and 0 where it is not. Where the first column is named `piece`, the rows of a piece have the same text there;
+    /// otherwise all are one piece. `path` is what errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
+    pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
+        let text = encoding::text(text, path)?;
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let mut records = reader.records();
+        let header =
+            records.next().transpose().map_err(|error| unreadable(&error, path, text, ""))?.unwrap_or_default();
+        let grouped = header.get(0) == Some("piece");
+        let names: Vec<String> = header.iter().skip(usize::from(grouped)).map(String::from).collect();
+        if names.iter().all(String::is_empty) {
+            let message = "expected a line with the names of keys and rows of 0 and 1, got an empty file";
+            return Err(Error::data(path, "", message));
+        }
+        if let Some((field, column)) = names.iter().enumerate().find(|(field, name)| names[..*field].contains(name)) {
+            let place = format!(", field {}", field + usize::from(grouped) + 1);
+            return Err(Error::data(path, place, format!("expected one column {column:?}, got a second")));
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        // Where each piece began.
+        let mut begun = BTreeMap::<String, usize>::new();
+        let mut current = None;
+        for (row, record) in (1..).zip(records) {
+            let record = record.map_err(|error| unreadable(&error, path, text, &format!(", row {row}")))?;
+            let place = || format!(", row {row}{}", line(text, record.position()));
+            let piece = if grouped { &record[0] } else { "" };
+            if current.as_deref() != Some(piece) {
+                if let Some(first) = begun.insert(piece.to_owned(), row) {
+                    let message =
+                        format!("expected the rows of a piece together, got {piece:?} again, as in row {first}");
+                    return Err(Error::data(path, place(), message));
+                }
+                current = Some(piece.to_owned());
+                pieces.push(Vec::new());
+            }
+            let mut active = Vec::new();
+            for (column, field) in (0..).zip(record.iter().skip(usize::from(grouped))) {
+                match field {
+                    "0" => {}
+                    "1" => active.push(column),
+                    _ => {
+                        let place = format!("{}, column {:?}", place(), names[column as usize]);
+                        return Err(Error::data(path, place, format!("expected 0 or 1, got {}", shortened(field))));
+                    }
+                }
+            }
+            if let Some(piece) = pieces.last_mut() {
+                piece.push(active);
+            }
+        }
+        Self::new(Keys::Names(names), pieces, None).map_err(|error| in_file(error, path))
+    }
+}
+
+/// The pieces, and where the parts are where there are.
+type Parted<'a> = (Vec<&'a Value>, Option<[Range<usize>; 3]>);
+
+fn parts<'a>(value: &'a Value, path: &Path) -> Result<Parted<'a>> {
+    let parts = match value {
+        Value::Array(pieces) => return Ok((pieces.iter().collect(), None)),
+        Value::Object(parts) => parts,
+        _ => {
+            let message = format!("expected parts or a list of pieces, got {}", shown(value));
+            return Err(Error::data(path, "", message));
+        }
+    };
+    if let Some(other) = parts.keys().find(|name| !PARTS.contains(&name.as_str())) {
+        let message = format!("expected the parts {}, got {}", PARTS.join(", "), shortened(other));
+        return Err(Error::data(path, "", message));
+    }
+    let mut pieces = Vec::new();
+    let mut ranges = [const { 0..0 }; 3];
+    for (part, range) in PARTS.into_iter().zip(&mut ranges) {
+        let begin = pieces.len();
+        match parts.get(part) {
+            Some(part_pieces) => pieces.extend(list(part_pieces, "a list of pieces", path, || format!(", {part}"))?),
+            None if part == "train" => return Err(Error::data(path, "", "expected a part train, got none")),
+            None => {}
+        }
+        *range = begin..pieces.len();
+    }
+    Ok((pieces, Some(ranges)))
+}
+
+fn list<'a>(value: &'a Value, expected: &str, path: &Path, place: impl Fn() -> String) -> Result<&'a [Value]> {
+    match value {
+        Value::Array(values) => Ok(values),
+        _ => Err(Error::data(path, place(), format!("expected {expected}, got {}", shown(value)))),
+    }
+}
+
+fn key(value: &Value, keys: &RangeInclusive<u32>, path: &Path, place: impl Fn() -> String) -> Result<u32> {
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+    number.filter(|number| keys.contains(number)).ok_or_else(|| {
+        let message = format!("expected a key from {} to {}, got {}", keys.start(), keys.end(), shown(value));
+        Error::data(path, place(), message)
+    })
+}
+
+/// What a refused value is, whatever its size.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+        Value::String(text) => shortened(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// As much of a text as a message shows.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
+/// The refusal of what a file had.
+fn in_file(error: Error, path: &Path) -> Error {
+    match error {
+        Error::Value { what, expected, got } => {
+            Error::data(path, format!(", {what}"), format!("expected {expected}, got {got}"))
+        }
+        other => other,
+    }
+}
+
+fn unreadable(error: &csv::Error, path: &Path, text: &str, place: &str) -> Error {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, pos } => {
+            let place = format!("{place}{}", line(text, pos.as_ref()));
+            Error::data(path, place, format!("expected {expected_len} fields, got {len}"))
+        }
+        _ => Error::data(path, place, error.to_string()),
+    }
+}
+
+/// ` (line 8)`, of the record that was read from a position on.
+fn line(text: &str, position: Option<&csv::Position>) -> String {
+    let from = position.map_or(0, |position| position.byte() as usize);
+    let (before, rest) = text.as_bytes().split_at(text.len().min(from));
+    // What is left of the line before, and empty lines, do not belong to the record.
+    let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    format!(" (line {})", 1 + before.iter().chain(empty).filter(|byte| **byte == b'\n').count())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::uniform;
+
+    fn json(text: &str) -> Result<Rolls> {
+        Rolls::from_json(text.as_bytes(), Path::new("a.json"), None)
+    }
+
+    fn csv(text: &str) -> Result<Rolls> {
+        Rolls::from_csv(text.as_bytes(), Path::new("a.csv"))
+    }
+
+    fn refusal(rolls: Result<Rolls>) -> String {
+        rolls.unwrap_err().to_string()
+    }
+
+    fn below(n: usize, rng: &mut ChaCha8Rng) -> usize {
+        (uniform(rng) * n as f64) as usize
+    }
+
+    /// Pieces of at least two steps with columns below `keys`, all of which occur.
+    fn random_pieces(pieces: usize, keys: usize, rng: &mut ChaCha8Rng) -> Vec<Piece> {
+        let mut step = || (0..keys as u32).filter(|_| below(3, rng) == 0).collect::<Vec<_>>();
+        let mut drawn: Vec<Piece> = (0..pieces).map(|piece| (0..2 + piece % 4).map(|_| step()).collect()).collect();
+        drawn[0][0] = (0..keys as u32).collect();
+        drawn
+    }
+
+    #[test]
+    fn what_was_written_as_json_is_read() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..1000 {
+            let (count, keys) = (1 + below(5, &mut rng), 1 + below(8, &mut rng));
+            let lowest = below(60_000, &mut rng) as u32;
+            let pieces = random_pieces(count, keys, &mut rng);
+            let numbers = lowest..=lowest + keys as u32 - 1;
+            let mut written = pieces.clone();
+            written.iter_mut().flatten().flatten().for_each(|key| *key += lowest);
+            let told = (below(2, &mut rng) == 0).then(|| numbers.clone());
+            let read = |value: Value| Rolls::from_json(value.to_string().as_bytes(), Path::new("a.json"), told.clone());
+            let (train, valid) = (below(count + 1, &mut rng), below(count + 1, &mut rng));
+            let (train, valid) = (train.min(valid), train.max(valid));
+            let expected = |parts| Rolls::new(Keys::Numbers(numbers.clone()), pieces.clone(), parts).unwrap();
+            assert_eq!(read(json!(written)).unwrap(), expected(None));
+            let parts = json!({"train": written[..train], "valid": written[train..valid], "test": written[valid..]});
+            assert_eq!(read(parts).unwrap(), expected(Some([0..train, train..valid, valid..count])));
+        }
+    }
+
+    #[test]
+    fn what_was_written_as_csv_is_read() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for _ in 0..1000 {
+            let (count, keys) = (1 + below(4, &mut rng), 1 + below(8, &mut rng));
+            let grouped = count > 1 || below(2, &mut rng) == 0;
+            let pieces = random_pieces(count, keys, &mut rng);
+            let names: Vec<String> = (0..keys).map(|key| format!("k {key}")).collect();
+            let line = |first: String, fields: Vec<String>| {
+                let fields: Vec<String> = grouped.then_some(first).into_iter().chain(fields).collect();
+                format!("{}\n", fields.join(","))
+            };
+            let mut text = line("piece".into(), names.clone());
+            for (piece, steps) in pieces.iter().enumerate() {
+                for active in steps {
+                    let fields = (0..keys as u32).map(|key| u32::from(active.contains(&key)).to_string()).collect();
+                    text.push_str(&line(format!("no. {piece}"), fields));
+                }
+            }
+            assert_eq!(csv(&text).unwrap(), Rolls::new(Keys::Names(names), pieces, None).unwrap());
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_read() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let jsons = [r#"{"train": [[[60, 64], [], [65]], [[1], [2]]], "test": [[[3], [60]]]}"#, "[[[1,2],[3]]]"];
+        let csvs = ["piece,a,b\nx,0,1\nx,1,1\ny,0,0\ny,0,1\n", "a,b\r\n0,1\r\n\"1\",0\r\n"];
+        let mut refused = 0;
+        for round in 0..6000 {
+            let valid = [jsons, csvs][round % 2][below(2, &mut rng)];
+            let mut bytes = valid.as_bytes().to_vec();
+            for _ in 0..below(4, &mut rng) {
+                if bytes.is_empty() {
+                    break;
+                }
+                let (at, other) = (below(bytes.len(), &mut rng), below(256, &mut rng) as u8);
+                match below(5, &mut rng) {
+                    0 => bytes[at] = other,
+                    1 => bytes[at] = b"0123456789-[]{},\"\n:e"[below(20, &mut rng)],
+                    2 => bytes.insert(at, b"09[],\"\n"[below(7, &mut rng)]),
+                    3 => drop(bytes.remove(at)),
+                    _ => bytes.truncate(at),
+                }
+            }
+            if below(20, &mut rng) == 0 {
+                bytes.fill_with(|| below(256, &mut rng) as u8);
+            }
+            let rolls = match round % 2 {
+                0 => Rolls::from_json(&bytes, Path::new("a"), None),
+                _ => Rolls::from_csv(&bytes, Path::new("a")),
+            };
+            match rolls {
+                Ok(rolls) => assert!(rolls.pieces().iter().all(|piece| piece.len() >= 2)),
+                Err(error) => {
+                    refused += 1;
+                    assert!(error.to_string().starts_with("a") && error.to_string().len() < 300, "{error}");
+                }
+            }
+        }
+        assert!((2000..5500).contains(&refused), "{refused}");
+    }
+
+    #[test]
+    fn a_key_outside_is_named_by_part_piece_and_step() {
+        let text = r#"{"train": [[[60], [61]]], "valid": [[[60], []], [[60], [62, 20]]]}"#;
+        let told = |keys| Rolls::from_json(text.as_bytes(), Path::new("a.json"), Some(keys));
+        let expected = "a.json, valid, piece 2, step 2: expected a key from 21 to 108, got 20";
+        assert_eq!(refusal(told(21..=108)), expected);
+        assert_eq!(told(20..=99).unwrap().keys(), &Keys::Numbers(20..=99));
+        assert_eq!(json(text).unwrap().keys(), &Keys::Numbers(20..=62));
+        assert!(refusal(told(0..=70_000)).starts_with("the keys: expected numbers from 0 to 65535"));
+        #[expect(clippy::reversed_empty_ranges, reason = "what is refused")]
+        let reversed = 9..=8;
+        assert!(refusal(told(reversed)).starts_with("the keys"));
+        let place = "a.json, piece 1, step 1: expected a key from 0 to 65535, got ";
+        for key in ["-3", "65536", "1e300", "123456789012345678901234567890", "60.5", "true", "null"] {
+            let error = refusal(json(&format!("[[[{key}],[]]]")));
+            assert!(error.starts_with(place), "{error}");
+        }
+    }
+
+    #[test]
+    fn other_json_is_refused_with_what_it_is() {
+        let error = |text: &str| refusal(json(text));
+        assert!(error("").starts_with("a.json: expected JSON; EOF while parsing"));
+        assert!(error("{\"train\": [[[60], [6").contains("EOF while parsing a list at line 1 column 20"));
+        assert_eq!(error("3"), "a.json: expected parts or a list of pieces, got 3");
+        assert_eq!(error(r#"{"train": {}}"#), "a.json, train: expected a list of pieces, got an object");
+        assert_eq!(error(r#"{"valid": []}"#), "a.json: expected a part train, got none");
+        assert_eq!(error(r#"{"train": [], "dev": []}"#), "a.json: expected the parts train, valid, test, got \"dev\"");
+        assert_eq!(error("[[[1], [2]], 7]"), "a.json, piece 2: expected a piece, a list of steps, got 7");
+        assert_eq!(error("[[1, 2]]"), "a.json, piece 1, step 1: expected a step, a list of active keys, got 1");
+        assert_eq!(error("[[[1], [\"c\"]]]"), "a.json, piece 1, step 2: expected a key from 0 to 65535, got \"c\"");
+        let short = "a.json, test, piece 1: expected at least 2 steps, one to read and one to tell, got 1";
+        assert_eq!(error(r#"{"train": [[[1], [2]]], "test": [[[1]]]}"#), short);
+        assert_eq!(error("[[[], []]]"), "a.json: expected active keys, got none in any step");
+        assert!(error("[[[1],\n[2]],").ends_with("EOF while parsing a value at line 2 column 5"));
+        assert!(error(&"[".repeat(100_000)).contains("recursion limit"));
+        assert!(refusal(Rolls::from_json(b"[[[1], \xFF", Path::new("a.json"), None)).contains("byte offset 7"));
+    }
+
+    #[test]
+    fn a_refused_field_is_named_by_row_line_and_column() {
+        let error = |text: &str| refusal(csv(text));
+        let place = "a.csv, row 2 (line 4), column \"b\": expected 0 or 1, got ";
+        assert_eq!(error("a,b\n0,1\n\n0,2\n"), format!("{place}\"2\""));
+        assert_eq!(error("a,b\n0,1\n\n0,\n"), format!("{place}\"\""));
+        let long = format!("a,b\n0,1\n\n0,{}\n", "1".repeat(10_000_000));
+        assert!(error(&long).starts_with(place) && error(&long).len() < 200);
+        assert_eq!(error("a,b\n0,1\n1,0,1\n"), "a.csv, row 2 (line 3): expected 2 fields, got 3");
+        assert_eq!(error("a,b\n0,1\n1"), "a.csv, row 2 (line 3): expected 2 fields, got 1");
+        assert_eq!(error("piece,a,b,a\nx,0,1,0\n"), "a.csv, field 4: expected one column \"a\", got a second");
+        let apart = "a.csv, row 3 (line 4): expected the rows of a piece together, got \"x\" again, as in row 1";
+        assert_eq!(error("piece,a\nx,0\ny,1\nx,1\n"), apart);
+        assert_eq!(
+            error("piece,a\nx,0\nx,0\ny,1\n"),
+            "a.csv, piece 2: expected at least 2 steps, one to read and one to tell, got 1"
+        );
+        assert!(error("").ends_with("got an empty file"));
+        assert!(error("piece\n").ends_with("got an empty file"));
+        assert_eq!(error("a,b\n"), "a.csv, pieces: expected at least 1, got 0");
+        assert!(refusal(Rolls::from_csv(b"a,b\n0,\xE9", Path::new("a.csv"))).contains("line 2, byte offset 6"));
+    }
+
+    #[test]
+    fn a_mark_windows_line_ends_and_spaces_do_no_harm() {
+        let rolls = csv("\u{feff}piece, a,b \r\nx, 0,1\r\nx,1 ,0\r\n").unwrap();
+        assert_eq!(rolls.keys(), &Keys::Names(vec!["a".into(), "b".into()]));
+        assert_eq!(rolls.pieces(), [vec![vec![1], vec![0]]]);
+    }
+}
