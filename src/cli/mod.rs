@@ -19,6 +19,7 @@ mod pictures;
 mod predict;
 mod progress;
 mod report;
+mod rolls_task;
 mod sample;
 mod series_task;
 mod settings;

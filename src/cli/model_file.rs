@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::data::Vocabulary;
+use bptt::data::{Keys, Vocabulary};
 use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ pub(crate) const NAME: &str = "model.safetensors";
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Codec {
     Text { vocabulary: Vocabulary },
+    Rolls { keys: Keys },
     Task { task: TaskName },
 }
 
@@ -33,6 +34,7 @@ impl Codec {
     fn describe(&self) -> String {
         match self {
             Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
+            Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
     }
@@ -40,6 +42,7 @@ impl Codec {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Text { .. } => Kind::Text,
+            Self::Rolls { .. } => Kind::Rolls,
             Self::Task { .. } => Kind::Task,
         }
     }
