@@ -152,9 +152,10 @@ fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Four digits that matter.
+/// Four digits that matter; a dash for what could not be measured.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => "–".into(),
         0.0 => "0".into(),
         size if !(1e-4..1e5).contains(&size) => format!("{value:.2e}"),
         size => format!("{value:.*}", (3 - size.log10().floor() as i32).clamp(0, 6) as usize),
