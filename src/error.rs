@@ -1,6 +1,6 @@
 //! The one error type. Every message names the tensor, flag, file or line, what was expected and what came.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -90,5 +90,9 @@ impl Error {
 
     pub(crate) fn value(what: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Value { what: what.into(), expected: expected.into(), got: got.to_string() }
+    }
+    /// `place` is empty or begins with a comma.
+    pub(crate) fn data(path: &Path, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Data { path: path.into(), place: place.into(), message: message.into() }
     }
 }

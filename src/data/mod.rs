@@ -1,12 +1,46 @@
-//! What networks learn from: series cut into windows, and synthetic tasks whose answer is known.
+//! What networks learn from: series cut into windows, labelled sequences, and synthetic tasks whose answer is known.
+//!
+//! Labelled sequences come from these files, see [`Labelled::read`]; each may be compressed by gzip.
+//!
+//! | | |
+//! |---|---|
+//! | `.ts` | UEA and UCR archives, sktime, aeon |
+//! | `.tsv`, `.txt` | UCR archive: a series a line, its label first |
+//! | idx | MNIST: bytes, images as rows or as pixels |
+//! | `.npy`, `.npz` | NumPy arrays |
+//! | `.csv` | long form: a row for each step of each sequence |
 
+mod arrays;
+mod cells;
+#[cfg(test)]
+mod damage;
+mod gzip;
+mod idx;
+mod labelled;
+#[cfg(feature = "cli")]
+mod long;
+mod npy;
+#[cfg(feature = "cli")]
+mod npz;
 mod order;
+mod read;
 mod series;
+mod stratified;
 mod synthetic;
 #[cfg(feature = "cli")]
 mod table;
+mod ts;
+mod ucr;
+mod utf8;
+#[cfg(feature = "cli")]
+mod zip;
 
+pub use idx::Image;
+pub use labelled::{Labelled, Labels, Steps, Subset};
+#[cfg(feature = "cli")]
+pub use long::LongColumns;
 pub use order::{InOrder, Shuffled};
+pub use read::ReadOptions;
 pub use series::{Scaling, Series, Split, Windows};
 pub use synthetic::{Adding, Copying, Synthetic};
 #[cfg(feature = "cli")]
