@@ -375,8 +375,16 @@ mod tests {
 
     #[test]
     fn two_classes_are_the_probability_of_the_second() {
-        let subset = Subset::new(three(Labels::from_names(&["yes", "no", "yes"])), vec![0, 1, 2]).unwrap();
-        assert_eq!(subset.batch(&[0, 1], 2).unwrap().targets, Targets::Values(array![[[1.0], [0.0]]]));
+        let subset = Subset::new(three(Labels::from_names(&["yes", "no", "no"])), vec![1, 0]).unwrap();
+        assert_eq!(subset.batch(&[0, 1], 2).unwrap().targets, Targets::Values(array![[[0.0], [1.0]]]));
+    }
+
+    #[test]
+    fn values_are_those_of_their_sequences() {
+        let values = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+        let subset = Subset::new(three(Labels::Values(values)), vec![2, 0]).unwrap();
+        let targets = Targets::Values(array![[[1.0, 2.0], [5.0, 6.0]]]);
+        assert_eq!(subset.batch(&[1, 0], 1).unwrap().targets, targets);
     }
 
     #[test]

@@ -315,7 +315,8 @@ mod tests {
         let label =
             "a.csv, row 3 (line 4), column \"label\": expected \"k\", as in row 1 (line 2) of the same id, got \"j\"";
         assert_eq!(error("a,1,j,2\n"), label);
-        let time = "a.csv, row 3 (line 4), column \"time\": expected a time of its own, got \"0.0\" as in row 1 (line 2) of the same id";
+        let time = "a.csv, row 3 (line 4), column \"time\": expected a time of its own";
+        let time = format!("{time}, got \"0.0\" as in row 1 (line 2) of the same id");
         assert_eq!(error("a,0.0,k,2\n"), time);
     }
 }

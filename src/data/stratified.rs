@@ -10,9 +10,9 @@ use super::{Labelled, Labels, Split};
 use crate::error::{Error, Result};
 
 impl Labelled {
-    /// Training, validation and test, in this order: which sequences are in each, drawn from `seed`. A part has its share
-    /// of each class, rounded up or down; a class that is too small for all parts goes to training first. Sequences
-    /// without classes are as of one class.
+    /// Training, validation and test, in this order: which sequences are in each, drawn from `seed`. A part has its
+    /// share of each class, rounded up or down; a class that is too small for all parts goes to training first.
+    /// Sequences without classes are as of one class.
     ///
     /// # Errors
     /// [`Error::Value`] where the shares are negative or do not add up to 1, or where a part with a share gets no
