@@ -5,19 +5,20 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::npy::{Element, Npy};
-use super::{Labelled, Labels, Steps};
+use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
 impl Labelled {
     /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
-    /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. Each comes with the path that errors name.
+    /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. A NaN in x is a missing value. Each comes with the
+    /// path that errors name.
     ///
     /// # Errors
     /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
     /// not finite as f32, named by sequence, step and dimension, counted from 1.
-    pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>) -> Result<Self> {
+    pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: Missing) -> Result<Self> {
         let array = |(bytes, path)| Array::parse(bytes, path, "");
-        read(&array(x)?, None, y.map(array).transpose()?.as_ref())
+        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing)
     }
 }
 
@@ -43,7 +44,12 @@ impl<'a> Array<'a> {
 }
 
 /// x, lengths and y as sequences with labels; without lengths all have T steps.
-pub(super) fn read(x: &Array<'_>, lengths: Option<&Array<'_>>, y: Option<&Array<'_>>) -> Result<Labelled> {
+pub(super) fn read(
+    x: &Array<'_>,
+    lengths: Option<&Array<'_>>,
+    y: Option<&Array<'_>>,
+    missing: Missing,
+) -> Result<Labelled> {
     let (n, steps, dimensions) = match x.npy.shape.as_slice() {
         [n, steps] => (*n, *steps, 1),
         [n, steps, dimensions] => (*n, *steps, *dimensions),
@@ -59,16 +65,29 @@ pub(super) fn read(x: &Array<'_>, lengths: Option<&Array<'_>>, y: Option<&Array<
     let rank = x.npy.shape.len();
     let mut sequences = Vec::with_capacity(n);
     for (sequence, length) in lengths.into_iter().enumerate() {
-        let number = |(t, i)| x.npy.at(&[sequence, t, i][..rank]).number();
-        let numbers = Array2::from_shape_fn((length, dimensions), number);
-        if let Some(((t, i), number)) = numbers.indexed_iter().find(|(_, number)| !number.is_finite()) {
-            let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
-            return x.refuse(place, format!("expected a finite number, got {number}"));
+        let mut numbers = Array2::zeros((length, dimensions));
+        for t in 0..length {
+            for i in 0..dimensions {
+                let number = x.npy.at(&[sequence, t, i][..rank]).number();
+                let last = t.checked_sub(1).map(|before| numbers[[before, i]]);
+                let expected = match number {
+                    number if number.is_finite() => Ok(number),
+                    number if number.is_nan() => missing.stand_in(last),
+                    _ => Err("a finite number"),
+                };
+                numbers[[t, i]] = match expected {
+                    Ok(number) => number,
+                    Err(expected) => {
+                        let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
+                        return x.refuse(place, format!("expected {expected}, got {number}"));
+                    }
+                };
+            }
         }
         sequences.push(numbers);
     }
     let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
-    Ok(Labelled { input: Steps::Dense(sequences), labels })
+    Ok(Labelled::new(Steps::Dense(sequences), labels))
 }
 
 fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
@@ -146,7 +165,7 @@ pub(super) mod tests {
 
     fn from_npy(x: &[u8], y: Option<&[u8]>) -> Result<Labelled, String> {
         let y = y.map(|bytes| (bytes, Path::new("y.npy")));
-        Labelled::from_npy((x, Path::new("x.npy")), y).map_err(|error| error.to_string())
+        Labelled::from_npy((x, Path::new("x.npy")), y, Missing::Refuse).map_err(|error| error.to_string())
     }
 
     pub(in crate::data) fn classes(names: &[&str], of: &[u32]) -> Labels {
@@ -157,13 +176,28 @@ pub(super) mod tests {
     fn two_axes_are_one_dimension() {
         let sequences = vec![array![[1.0], [2.0], [3.0]], array![[4.0], [5.0], [6.0]]];
         let labelled = from_npy(&floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None).unwrap();
-        assert_eq!(labelled, Labelled { input: Steps::Dense(sequences), labels: Labels::None });
+        assert_eq!(labelled, Labelled::new(Steps::Dense(sequences), Labels::None));
     }
 
     #[test]
     fn three_axes_are_sequences_steps_and_dimensions() {
         let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
         assert_eq!(labelled.input, Steps::Dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
+    }
+
+    #[test]
+    fn missing_numbers_are_filled_by_dimension_and_sequence() {
+        let x = floats(&[2, 2, 2], &[1.0, 2.0, f32::NAN, 3.0, 4.0, f32::NAN, 5.0, 6.0]);
+        let read = |x: &[u8], missing| Labelled::from_npy((x, Path::new("x.npy")), None, missing);
+        let error = read(&x, Missing::Forward).unwrap_err().to_string();
+        let expected = "expected a first number to fill forward from, got NaN";
+        assert_eq!(error, format!("x.npy, sequence 2, step 1, dimension 2: {expected}"));
+        let x = floats(&[1, 3, 2], &[1.0, 2.0, f32::NAN, 3.0, f32::NAN, f32::NAN]);
+        let filled = Steps::Dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
+        assert_eq!(read(&x, Missing::Forward).unwrap().input, filled);
+        let masked = read(&x, Missing::Mask).unwrap().input;
+        assert_eq!(masked.values(&[0], 0).map(f32::is_nan).collect::<Vec<_>>(), [false, true, true]);
+        assert!(read(&floats(&[1, 1], &[f32::INFINITY]), Missing::Mask).is_err());
     }
 
     #[test]
@@ -206,14 +240,15 @@ pub(super) mod tests {
             let shape: Vec<usize> = (0..2 + below(2, rng)).map(|_| 1 + below(3, rng)).collect();
             floats(&shape, &(0..shape.iter().product()).map(|_| number(rng)).collect::<Vec<_>>())
         };
-        survives(x, |bytes| Labelled::from_npy((bytes, Path::new("x.npy")), None));
+        survives(x, |bytes| Labelled::from_npy((bytes, Path::new("x.npy")), None, Missing::Forward));
         let fixed = floats(&[3, 1], &[0.0; 3]);
         let y = |rng: &mut ChaCha8Rng| match below(3, rng) {
             0 => npy("|u1", false, &[3], &[0, 1, 1]),
             1 => npy("<U1", false, &[3], &[65, 0, 0, 0, 66, 0, 0, 0, 65, 0, 0, 0]),
             _ => floats(&[3, 1], &[1.0, 2.0, number(rng)]),
         };
-        let parse = |y: &[u8]| Labelled::from_npy((&fixed, Path::new("x.npy")), Some((y, Path::new("y.npy"))));
+        let x = (fixed.as_slice(), Path::new("x.npy"));
+        let parse = |y: &[u8]| Labelled::from_npy(x, Some((y, Path::new("y.npy"))), Missing::Refuse);
         survives(y, parse);
     }
 }

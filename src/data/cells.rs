@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::Missing;
 use super::encoding::quoted;
 use crate::error::{Error, Result};
 
@@ -12,8 +13,7 @@ pub(super) struct Cells<'a> {
     pub(super) line: usize,
     /// Counted from 1.
     pub(super) dimension: usize,
-    /// Whether a missing number is the last one before it; otherwise it is refused.
-    pub(super) fill_forward: bool,
+    pub(super) missing: Missing,
 }
 
 impl Cells<'_> {
@@ -25,13 +25,15 @@ impl Cells<'_> {
                 let place = format!(", line {}, dimension {}, step {}", self.line, self.dimension, numbers.len() + 1);
                 Err(Error::data(self.path, place, format!("expected {expected}, got {}", quoted(cell))))
             };
-            let number = match (number(cell), self.fill_forward, numbers.last()) {
-                (Some(number), _, _) => number,
-                (None, true, Some(last)) if is_missing(cell) => *last,
-                (None, true, None) if is_missing(cell) => return refuse("a first number to fill forward from"),
-                _ => return refuse("a finite number"),
+            let number = match number(cell) {
+                Some(number) => Ok(number),
+                None if is_missing(cell) => self.missing.stand_in(numbers.last().copied()),
+                None => Err("a finite number"),
             };
-            numbers.push(number);
+            match number {
+                Ok(number) => numbers.push(number),
+                Err(expected) => return refuse(expected),
+            }
         }
         Ok(numbers)
     }
@@ -53,21 +55,23 @@ mod tests {
 
     #[test]
     fn missing_numbers_are_refused_or_filled() {
-        let read = |text: &str, fill_forward| {
-            let cells = Cells { path: Path::new("a"), line: 3, dimension: 2, fill_forward };
+        let read = |text: &str, missing| {
+            let cells = Cells { path: Path::new("a"), line: 3, dimension: 2, missing };
             cells.read(text.split(',')).map_err(|error| error.to_string())
         };
-        assert_eq!(read(" 1,-2.5e1 ", false), Ok(vec![1.0, -25.0]));
-        assert_eq!(read("1,?,NaN,4", true), Ok(vec![1.0, 1.0, 1.0, 4.0]));
+        assert_eq!(read(" 1,-2.5e1 ", Missing::Refuse), Ok(vec![1.0, -25.0]));
+        assert_eq!(read("1,?,NaN,4", Missing::Forward), Ok(vec![1.0, 1.0, 1.0, 4.0]));
+        let masked = read("?,1,nan", Missing::Mask).unwrap();
+        assert_eq!(masked.iter().map(|number| number.is_nan()).collect::<Vec<_>>(), [true, false, true]);
         let place = "a, line 3, dimension 2, step";
-        assert_eq!(read("1,?,3", false), Err(format!("{place} 2: expected a finite number, got \"?\"")));
+        assert_eq!(read("1,?,3", Missing::Refuse), Err(format!("{place} 2: expected a finite number, got \"?\"")));
         assert_eq!(
-            read("?,1", true),
+            read("?,1", Missing::Forward),
             Err(format!("{place} 1: expected a first number to fill forward from, got \"?\""))
         );
         for cell in ["inf", "-Infinity", "1e39", "x", "", "1 2", "0x1"] {
-            for fill_forward in [false, true] {
-                let error = read(&format!("1,{cell}"), fill_forward).unwrap_err();
+            for missing in [Missing::Refuse, Missing::Forward, Missing::Mask] {
+                let error = read(&format!("1,{cell}"), missing).unwrap_err();
                 assert_eq!(error, format!("{place} 2: expected a finite number, got {cell:?}"));
             }
         }

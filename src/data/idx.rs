@@ -93,7 +93,7 @@ impl Labelled {
                 Labels::from_names(&values.iter().map(u8::to_string).collect::<Vec<_>>())
             }
         };
-        Ok(Self { input: Steps::Dense(sequences), labels })
+        Ok(Self::new(Steps::Dense(sequences), labels))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, Axis, s};
 
 use super::Examples;
 use crate::batch::{Batch, Sequence, Targets};
@@ -17,6 +17,10 @@ pub struct Labelled {
     pub input: Steps,
     /// Their labels.
     pub labels: Labels,
+    /// What each is called; empty where they have no names.
+    pub ids: Vec<String>,
+    /// What each dimension is called; empty where they have no names.
+    pub dimensions: Vec<String>,
 }
 
 /// Sequences, each with a length of its own.
@@ -45,6 +49,45 @@ pub enum Labels {
 }
 
 impl Labelled {
+    /// Sequences and dimensions without names.
+    pub fn new(input: Steps, labels: Labels) -> Self {
+        Self { input, labels, ids: Vec::new(), dimensions: Vec::new() }
+    }
+
+    /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where they are not the same.
+    pub fn arrange(&mut self, known: &[String]) -> Result<()> {
+        if self.dimensions.is_empty() || known.is_empty() {
+            return Ok(());
+        }
+        let of = |name: &String| self.dimensions.iter().position(|dimension| dimension == name);
+        let order: Option<Vec<usize>> = known.iter().map(of).collect();
+        let Some(order) = order.filter(|order| order.len() == self.dimensions.len()) else {
+            return Err(Error::value("the dimensions", known.join(", "), self.dimensions.join(", ")));
+        };
+        if let Steps::Dense(sequences) = &mut self.input {
+            sequences.iter_mut().for_each(|steps| *steps = steps.select(Axis(1), &order));
+        }
+        self.dimensions = known.to_vec();
+        Ok(())
+    }
+
+    /// Puts 0 in the place of every number that is NaN, and behind the dimensions as many again, which are 1 where a
+    /// number was NaN and 0 elsewhere. Tokens stay as they are.
+    pub fn mask(&mut self) {
+        if let Steps::Dense(sequences) = &mut self.input {
+            for steps in sequences {
+                let missing = steps.mapv(|number| f32::from(number.is_nan()));
+                let known = steps.mapv(|number| if number.is_nan() { 0.0 } else { number });
+                *steps = ndarray::concatenate![Axis(1), known, missing];
+            }
+            let masks: Vec<String> = self.dimensions.iter().map(|name| format!("{name}, missing")).collect();
+            self.dimensions.extend(masks);
+        }
+    }
+
     /// Refuses what does not fit together: every sequence has a step, the same I, finite numbers and a label among the
     /// classes. What was read from a file does; what was put together or mapped by hand may not.
     ///
@@ -68,6 +111,14 @@ impl Labelled {
                     let place = format!("{name}, step {}, dimension {}", t + 1, i + 1);
                     return Err(Error::value(place, "a finite number", value));
                 }
+            }
+        }
+        let dimensions = self.input.dimensions().unwrap_or_default();
+        for (what, names, count) in
+            [("the ids", &self.ids, n), ("the names of the dimensions", &self.dimensions, dimensions)]
+        {
+            if !names.is_empty() && names.len() != count {
+                return Err(Error::value(what, format!("none or {count}"), names.len()));
             }
         }
         match &self.labels {
@@ -332,7 +383,7 @@ mod tests {
 
     fn three(labels: Labels) -> Arc<Labelled> {
         let sequences = vec![array![[1.0, 10.0]], array![[2.0, 20.0], [3.0, 30.0]], array![[4.0, 40.0]]];
-        Arc::new(Labelled { input: Steps::Dense(sequences), labels })
+        Arc::new(Labelled::new(Steps::Dense(sequences), labels))
     }
 
     #[test]
@@ -349,7 +400,7 @@ mod tests {
     #[test]
     fn tokens_are_padded_too() {
         let input = Steps::Tokens(vec![vec![5, 6, 7], vec![8]]);
-        let subset = Subset::new(Arc::new(Labelled { input, labels: Labels::None }), vec![0, 1]).unwrap();
+        let subset = Subset::new(Arc::new(Labelled::new(input, Labels::None)), vec![0, 1]).unwrap();
         let batch = subset.batch(&[0, 1], 3).unwrap();
         assert_eq!(batch.sequence.input, Input::Tokens(array![[5, 8], [6, 0], [7, 0]]));
         assert_eq!(batch.total_weight(), 0.0);
@@ -431,9 +482,35 @@ mod tests {
     }
 
     #[test]
+    fn dimensions_go_by_their_names_where_they_have_some() {
+        let mut labelled = Labelled::new(Steps::Dense(vec![array![[1.0, 2.0], [3.0, 4.0]]]), Labels::None);
+        labelled.arrange(&names(&["b", "a"])).unwrap();
+        labelled.dimensions = names(&["a", "b"]);
+        labelled.arrange(&[]).unwrap();
+        labelled.arrange(&names(&["b", "a"])).unwrap();
+        assert_eq!(labelled.input, Steps::Dense(vec![array![[2.0, 1.0], [4.0, 3.0]]]));
+        assert_eq!(labelled.dimensions, ["b", "a"]);
+        for known in [&["b"][..], &["b", "c"], &["b", "a", "c"]] {
+            let error = labelled.arrange(&names(known)).unwrap_err().to_string();
+            assert_eq!(error, format!("the dimensions: expected {}, got b, a", known.join(", ")));
+        }
+    }
+
+    #[test]
+    fn a_mask_tells_what_is_missing_from_what_is_0() {
+        let mut labelled = Labelled::new(Steps::Dense(vec![array![[0.0, f32::NAN], [f32::NAN, 5.0]]]), Labels::None);
+        labelled.dimensions = names(&["a", "b"]);
+        assert!(labelled.validate().unwrap_err().to_string().contains("step 1, dimension 2: expected a finite number"));
+        labelled.mask();
+        assert_eq!(labelled.input, Steps::Dense(vec![array![[0.0, 0.0, 0.0, 1.0], [0.0, 5.0, 1.0, 0.0]]]));
+        assert_eq!(labelled.dimensions, ["a", "b", "a, missing", "b, missing"]);
+        labelled.validate().unwrap();
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_refused() {
         let refused = |sequences: Vec<Array2<f32>>, labels: Labels| {
-            let labelled = Labelled { input: Steps::Dense(sequences), labels };
+            let labelled = Labelled::new(Steps::Dense(sequences), labels);
             Subset::new(Arc::new(labelled), vec![]).unwrap_err().to_string()
         };
         let one = || vec![array![[1.0]]];
@@ -448,5 +525,7 @@ mod tests {
         assert_eq!(outside, "the label of sequence 1: expected a class below 2, got 2");
         assert!(refused(one(), Labels::Values(array![[1.0], [2.0]])).contains("[2, 1]"));
         assert!(refused(one(), Labels::Values(array![[f32::NAN]])).contains("NaN"));
+        let named = Labelled { ids: names(&["a", "b"]), ..Labelled::new(Steps::Dense(one()), Labels::None) };
+        assert_eq!(named.validate().unwrap_err().to_string(), "the ids: expected none or 1, got 2");
     }
 }

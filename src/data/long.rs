@@ -6,9 +6,9 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::cells::number;
+use super::cells::{is_missing, number};
 use super::encoding::{quoted, text};
-use super::{Labelled, Labels, Steps};
+use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
 /// What the columns of a file in long form are; all others are dimensions.
@@ -18,14 +18,15 @@ pub struct LongColumns {
     pub id: String,
     /// What its rows are ordered by.
     pub time: String,
-    /// Its class, the same in all of its rows; `None`: sequences without labels.
+    /// Its class, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
+    /// labels.
     pub label: Option<String>,
 }
 
 impl Default for LongColumns {
-    /// `id`, `time` and `label`.
+    /// `id`, `time`, and `label` where there is one.
     fn default() -> Self {
-        Self { id: "id".into(), time: "time".into(), label: Some("label".into()) }
+        Self { id: "id".into(), time: "time".into(), label: None }
     }
 }
 
@@ -44,6 +45,7 @@ impl Display for Place {
 
 /// A sequence as it is found.
 struct Group {
+    id: String,
     class: String,
     /// Where the class was first told.
     place: Place,
@@ -66,8 +68,8 @@ impl Labelled {
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column: a column that is missing
     /// or there twice, a row of more or fewer fields, a cell that is no finite number, two rows of one id with the same
-    /// time or with different labels.
-    pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns) -> Result<Self> {
+    /// time or with different labels. A field that is empty, `?` or NaN is a missing value.
+    pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
         let text = text(bytes, path)?;
         // Rows of other lengths are refused by their place.
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
@@ -76,7 +78,7 @@ impl Labelled {
         let Some(names) = records.next().transpose().map_err(unreadable)? else {
             return Err(Error::data(path, "", "expected a line of column names, got an empty file"));
         };
-        let mut table = Table::new(names.iter().map(str::trim).collect(), columns, path)?;
+        let mut table = Table::new(names.iter().map(str::trim).collect(), columns, path, missing)?;
         let (mut start, mut place) = (0, Place { row: 0, line: 1 });
         for record in records {
             let record = record.map_err(unreadable)?;
@@ -99,6 +101,7 @@ impl Labelled {
 /// What was read so far.
 struct Table<'a> {
     path: &'a Path,
+    missing: Missing,
     names: Vec<&'a str>,
     id: usize,
     time: usize,
@@ -110,7 +113,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(names: Vec<&'a str>, columns: &LongColumns, path: &'a Path) -> Result<Self> {
+    fn new(names: Vec<&'a str>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
         let mut seen = HashMap::new();
         for (name, column) in names.iter().zip(1..) {
             if let Some(other) = seen.insert(name, column) {
@@ -125,14 +128,21 @@ impl<'a> Table<'a> {
             })
         };
         let (id, time) = (find(&columns.id, "ids")?, find(&columns.time, "times")?);
-        let label = columns.label.as_ref().map(|name| find(name, "labels")).transpose()?;
+        let label = match &columns.label {
+            Some(name) => Some(find(name, "labels")?),
+            None => names.iter().position(|column| *column == "label"),
+        };
         let roles = [Some(id), Some(time), label];
         let dimensions: Vec<usize> = (0..names.len()).filter(|column| !roles.contains(&Some(*column))).collect();
         if dimensions.is_empty() {
             let message = "expected at least one column of numbers beside ids, times and labels";
             return Err(Error::data(path, "", message));
         }
-        Ok(Self { path, names, id, time, label, dimensions, groups: Vec::new(), index: HashMap::new() })
+        Ok(Self { path, missing, names, id, time, label, dimensions, groups: Vec::new(), index: HashMap::new() })
+    }
+
+    fn is_missing(&self, cell: &str) -> bool {
+        self.missing != Missing::Refuse && (cell.is_empty() || is_missing(cell))
     }
 
     fn take(&mut self, record: &csv::StringRecord, place: Place) -> Result<()> {
@@ -152,7 +162,12 @@ impl<'a> Table<'a> {
         };
         let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
         let class = self.label.map_or(Ok(String::new()), |label| word(label, "a class"))?;
-        let number = |column: &usize| number(cell(*column)).ok_or_else(|| refuse(*column, "a finite number"));
+        let number = |column: &usize| match number(cell(*column)) {
+            Some(number) => Ok(number),
+            // What stands in its place is known once the rows are in order.
+            None if self.is_missing(cell(*column)) => Ok(f32::NAN),
+            None => Err(refuse(*column, "a finite number")),
+        };
         let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
         let position = time.parse().unwrap_or(f64::NAN);
         let step = Step { time, position, place, numbers };
@@ -166,8 +181,8 @@ impl<'a> Table<'a> {
                 group.steps.push(step);
             }
             None => {
-                self.index.insert(id, self.groups.len());
-                self.groups.push(Group { class, place, steps: vec![step] });
+                self.index.insert(id.clone(), self.groups.len());
+                self.groups.push(Group { id, class, place, steps: vec![step] });
             }
         }
         Ok(())
@@ -189,15 +204,29 @@ impl<'a> Table<'a> {
                 let got = format!("{} as in {} of the same id", quoted(&b.time), a.place);
                 return Err(Error::data(self.path, place, format!("expected a time of its own, got {got}")));
             }
+            for (i, column) in self.dimensions.iter().enumerate() {
+                let mut last = None;
+                for Step { place, numbers, .. } in &mut group.steps {
+                    if numbers[i].is_nan() {
+                        numbers[i] = self.missing.stand_in(last).map_err(|expected| {
+                            let place = format!(", {place}, column {}", quoted(self.names[*column]));
+                            Error::data(self.path, place, format!("expected {expected}, got a missing value"))
+                        })?;
+                    }
+                    last = Some(numbers[i]);
+                }
+            }
         }
         let labels = match self.label {
             Some(_) => Labels::from_names(&self.groups.iter().map(|group| &group.class).collect::<Vec<_>>()),
             None => Labels::None,
         };
-        let dimensions = self.dimensions.len();
-        let sequence =
-            |Group { steps, .. }: Group| Array2::from_shape_fn((steps.len(), dimensions), |(t, i)| steps[t].numbers[i]);
-        Ok(Labelled { input: Steps::Dense(self.groups.into_iter().map(sequence).collect()), labels })
+        let dimensions: Vec<String> = self.dimensions.iter().map(|column| self.names[*column].into()).collect();
+        let sequence = |Group { id, steps, .. }: Group| {
+            (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
+        };
+        let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
+        Ok(Labelled { input: Steps::Dense(sequences), labels, ids, dimensions })
     }
 }
 
@@ -211,8 +240,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Labelled, String> {
-        Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &LongColumns::default())
-            .map_err(|error| error.to_string())
+        let labelled =
+            Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &LongColumns::default(), Missing::Refuse);
+        labelled.map_err(|error| error.to_string())
     }
 
     /// Rows in any order, but for the first of each sequence, whose ids come in the order of the sequences.
@@ -234,7 +264,10 @@ mod tests {
         shuffle(&mut rest, rng);
         let names: String = (0..dimensions).map(|i| format!(",x{i}")).collect();
         let text = format!("time,id,label{names}\n{first}{}", rest.concat());
-        (Labelled { input: Steps::Dense(sequences), labels: Labels::from_names(&classes) }, text)
+        let ids = (0..n).map(|id| format!("s{id}")).collect();
+        let dimensions = (0..dimensions).map(|i| format!("x{i}")).collect();
+        let labelled = Labelled::new(Steps::Dense(sequences), Labels::from_names(&classes));
+        (Labelled { ids, dimensions, ..labelled }, text)
     }
 
     #[test]
@@ -248,7 +281,8 @@ mod tests {
 
     #[test]
     fn no_damage_panics() {
-        let parse = |bytes: &[u8]| Labelled::from_long(bytes, Path::new("a.csv"), &LongColumns::default());
+        let columns = LongColumns::default();
+        let parse = |bytes: &[u8]| Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Forward);
         survives(|rng| draw(rng).1.into_bytes(), parse);
     }
 
@@ -263,10 +297,35 @@ mod tests {
     #[test]
     fn columns_go_by_the_names_that_are_told() {
         let columns = LongColumns { id: "who".into(), time: "t".into(), label: None };
-        let text = "\u{feff}label, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
-        let labelled = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns).unwrap();
+        let text = "\u{feff}w, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
+        let read =
+            |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);
         let sequences = vec![array![[7.0, 1.0], [8.0, 2.0]]];
-        assert_eq!(labelled, Labelled { input: Steps::Dense(sequences), labels: Labels::None });
+        let (ids, dimensions) = (vec!["a".into()], vec!["w".into(), "v".into()]);
+        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::Dense(sequences), Labels::None) };
+        assert_eq!(read(&columns).unwrap(), labelled);
+        let columns = LongColumns { label: Some("kind".into()), ..columns };
+        assert!(read(&columns).unwrap_err().to_string().contains("expected a column \"kind\" of labels"));
+    }
+
+    #[test]
+    fn missing_numbers_are_filled_in_the_order_of_time() {
+        let text = "id,time,label,v\na,3,k,\na,2,k,NaN\na,1,k,7\nb,1,k,?\n";
+        let read = |missing| {
+            let text = text.as_bytes();
+            let read = Labelled::from_long(text, Path::new("a.csv"), &LongColumns::default(), missing);
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            read(Missing::Forward).unwrap_err(),
+            "a.csv, row 4 (line 5), column \"v\": expected a first number to fill forward from, got a missing value"
+        );
+        let masked = read(Missing::Mask).unwrap().input;
+        assert_eq!(masked.values(&[0, 1], 0).map(f32::is_nan).collect::<Vec<_>>(), [false, true, true, true]);
+        let text = text.replace('?', "1");
+        let columns = LongColumns::default();
+        let filled = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns, Missing::Forward).unwrap();
+        assert_eq!(filled.input.values(&[0], 0).collect::<Vec<_>>(), [7.0, 7.0, 7.0]);
     }
 
     #[test]
@@ -279,7 +338,6 @@ mod tests {
             "a.csv: expected a column \"id\" of ids, got the columns \"time, label, v\""
         );
         assert!(error("id,label,v\n").contains("expected a column \"time\" of times"));
-        assert!(error("id,time,v\n").contains("expected a column \"label\" of labels"));
         assert!(error("id,time,label\n").contains("at least one column of numbers"));
         let twice = error("id,v,time,label,v\n");
         assert_eq!(twice, "a.csv, column \"v\": expected it once, got it as columns 2 and 5");
@@ -305,7 +363,8 @@ mod tests {
         assert!(error(&format!("a,1,k,{long}\n")).len() < 300);
         assert!(error(&long).contains("row 2 (line 3): expected 4 fields, got 1"));
         let bytes = b"id,time,label,v\na,0,k,\xff\n";
-        let encoding = Labelled::from_long(bytes, Path::new("a.csv"), &LongColumns::default()).unwrap_err();
+        let columns = LongColumns::default();
+        let encoding = Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Refuse).unwrap_err();
         let place = "a.csv, line 2, byte offset 22: expected UTF-8 text, got the byte 0xFF;";
         assert!(encoding.to_string().starts_with(place), "{encoding}");
     }

@@ -24,6 +24,7 @@ mod labelled;
 mod lanes;
 #[cfg(feature = "cli")]
 mod long;
+mod missing;
 mod next_character;
 mod npy;
 #[cfg(feature = "cli")]
@@ -35,6 +36,7 @@ mod read;
 #[cfg(feature = "cli")]
 mod roll_files;
 mod rolls;
+mod scaling;
 mod series;
 mod source;
 mod stratified;
@@ -55,12 +57,14 @@ pub use labelled::{Labelled, Labels, Steps, Subset};
 pub use lanes::Lanes;
 #[cfg(feature = "cli")]
 pub use long::LongColumns;
+pub use missing::Missing;
 pub use order::{InOrder, Shuffled};
 pub use parts::Parts;
 pub use random_windows::RandomWindows;
 pub use read::ReadOptions;
 pub use rolls::{Keys, NextFrame, Piece, Rolls};
-pub use series::{Scaling, Series, Split, Windows};
+pub use scaling::{Scaling, ScalingKind};
+pub use series::{Series, Split, Windows};
 pub use synthetic::{Adding, Copying, Synthetic};
 #[cfg(feature = "cli")]
 pub use table::{SUNSPOTS, columns};

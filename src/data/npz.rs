@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::Labelled;
 use super::arrays::{Array, read};
 use super::encoding::quoted;
 use super::zip::Archive;
+use super::{Labelled, Missing};
 use crate::error::{Error, Result};
 
 impl Labelled {
@@ -14,7 +14,7 @@ impl Labelled {
     ///
     /// # Errors
     /// [`Error::Data`] as there, naming the array, and for an archive that is cut off, changed, or of 4 GB.
-    pub fn from_npz(bytes: &[u8], path: &Path) -> Result<Self> {
+    pub fn from_npz(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
         let archive = Archive::open(bytes, path)?;
         let Some(x) = archive.read("x.npy")? else {
             let names: Vec<&str> = archive.names().collect();
@@ -24,7 +24,7 @@ impl Labelled {
         let (lengths, y) = (archive.read("lengths.npy")?, archive.read("y.npy")?);
         let lengths = lengths.as_deref().map(|bytes| Array::parse(bytes, path, ", lengths.npy")).transpose()?;
         let y = y.as_deref().map(|bytes| Array::parse(bytes, path, ", y.npy")).transpose()?;
-        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref())
+        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref(), missing)
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     fn from_npz(files: &[(&str, &[u8], bool)]) -> Result<Labelled, String> {
-        Labelled::from_npz(&archive(files), Path::new("a.npz")).map_err(|error| error.to_string())
+        Labelled::from_npz(&archive(files), Path::new("a.npz"), Missing::Refuse).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -57,8 +57,7 @@ mod tests {
                 Array2::from_shape_fn((lengths[n], dimensions), number)
             };
             let names: Vec<String> = of.iter().map(u8::to_string).collect();
-            let expected =
-                Labelled { input: Steps::Dense((0..n).map(sequence).collect()), labels: Labels::from_names(&names) };
+            let expected = Labelled::new(Steps::Dense((0..n).map(sequence).collect()), Labels::from_names(&names));
             let x = floats(&[n, steps, dimensions], &numbers);
             let lengths: Vec<u8> = lengths.iter().flat_map(|length| (*length as i64).to_le_bytes()).collect();
             let lengths = npy("<i8", false, &[n], &lengths);
@@ -75,14 +74,14 @@ mod tests {
 
     #[test]
     fn what_numpy_wrote_is_read() {
-        let read = |bytes: &[u8]| Labelled::from_npz(bytes, Path::new("a.npz")).unwrap();
+        let read = |bytes: &[u8]| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse).unwrap();
         let input = Steps::Dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["läuft", "walk"], &[1, 0]);
         let stored = read(include_bytes!("../../tests/fixtures/stored.npz"));
-        assert_eq!(stored, Labelled { input: input.clone(), labels });
+        assert_eq!(stored, Labelled::new(input.clone(), labels));
         let labels = classes(&["false", "true"], &[1, 0]);
         let deflated = read(include_bytes!("../../tests/fixtures/deflated.npz"));
-        assert_eq!(deflated, Labelled { input, labels });
+        assert_eq!(deflated, Labelled::new(input, labels));
     }
 
     #[test]
@@ -117,6 +116,6 @@ mod tests {
             let y = npy("|u1", false, &[n], &vec![1; n]);
             archive(&[("x.npy", &x, below(2, rng) == 0), ("y.npy", &y, below(2, rng) == 0)])
         };
-        survives(write, |bytes| Labelled::from_npz(bytes, Path::new("a.npz")));
+        survives(write, |bytes| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse));
     }
 }

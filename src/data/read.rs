@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "cli")]
 use super::LongColumns;
 use super::gzip::decompressed;
-use super::{Image, Labelled};
+use super::{Image, Labelled, Missing};
 use crate::error::{Error, Result};
 
 /// What a file does not tell of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Whether a missing value is the last one before it; otherwise it is refused (`.ts`, `.tsv`, `.txt`).
-    pub fill_forward: bool,
+    /// What becomes of missing values: `?` and NaN, in `.csv` an empty field too.
+    pub missing: Missing,
     /// How an image becomes a sequence (idx).
     pub image: Image,
     /// What the columns are (`.csv`).
@@ -95,14 +95,14 @@ impl Labelled {
         };
         let labels = labels.as_ref().map(|(bytes, path)| (&**bytes, *path));
         match format {
-            Format::Ts => Self::from_ts(bytes, path, options.fill_forward),
-            Format::Ucr => Self::from_ucr(bytes, path, options.fill_forward),
+            Format::Ts => Self::from_ts(bytes, path, options.missing),
+            Format::Ucr => Self::from_ucr(bytes, path, options.missing),
             Format::Idx => Self::from_idx((bytes, path), labels, options.image),
-            Format::Npy => Self::from_npy((bytes, path), labels),
+            Format::Npy => Self::from_npy((bytes, path), labels, options.missing),
             #[cfg(feature = "cli")]
-            Format::Npz => Self::from_npz(bytes, path),
+            Format::Npz => Self::from_npz(bytes, path, options.missing),
             #[cfg(feature = "cli")]
-            Format::Long => Self::from_long(bytes, path, &options.columns),
+            Format::Long => Self::from_long(bytes, path, &options.columns, options.missing),
             #[cfg(not(feature = "cli"))]
             Format::Npz | Format::Long => {
                 let message = "this format is read with the feature `cli`, which this build is without";

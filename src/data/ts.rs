@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::cells::{Cells, number};
 use super::encoding::{quoted, text};
-use super::{Labelled, Labels, Steps};
+use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
 /// What the lines above `@data` tell.
@@ -31,12 +31,12 @@ enum Label {
 
 impl Labelled {
     /// Reads a `.ts` file: a case a line, its dimensions separated by colons and their values by commas, with a class,
-    /// a value or nothing behind the last colon. Cases may differ in length. A value that is `?` or NaN is the last one
-    /// before it where `fill_forward` is set, and refused otherwise. `path` is what errors name.
+    /// a value or nothing behind the last colon. Cases may differ in length. A value that is `?` or NaN is
+    /// missing. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1.
-    pub fn from_ts(bytes: &[u8], path: &Path, fill_forward: bool) -> Result<Self> {
+    pub fn from_ts(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
         let lines = text(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
         let header = Header::read(&mut lines, path)?;
@@ -61,7 +61,7 @@ impl Labelled {
             }
             let mut columns: Vec<Vec<f32>> = Vec::with_capacity(fields.len());
             for (field, dimension) in fields.into_iter().zip(1..) {
-                let column = Cells { path, line, dimension, fill_forward }.read(field.split(','))?;
+                let column = Cells { path, line, dimension, missing }.read(field.split(','))?;
                 let steps = columns.first().map_or(column.len(), Vec::len);
                 if column.len() != steps {
                     let place = format!(", line {line}, dimension {dimension}");
@@ -99,7 +99,7 @@ impl Labelled {
             Some(Label::Value) => Labels::Values(Array2::from_shape_fn((values.len(), 1), |(n, _)| values[n])),
             _ => Labels::None,
         };
-        Ok(Self { input: Steps::Dense(sequences), labels })
+        Ok(Self::new(Steps::Dense(sequences), labels))
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Labelled, String> {
-        Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), false).map_err(|error| error.to_string())
+        Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Refuse).map_err(|error| error.to_string())
     }
 
     fn draw(rng: &mut ChaCha8Rng) -> Labelled {
@@ -229,7 +229,7 @@ mod tests {
                 Labels::Classes { names, of: (0..n).map(|_| below(3, rng) as u32).collect() }
             }
         };
-        Labelled { input: Steps::Dense(sequences), labels }
+        Labelled::new(Steps::Dense(sequences), labels)
     }
 
     fn write(labelled: &Labelled, rng: &mut ChaCha8Rng) -> String {
@@ -273,9 +273,9 @@ mod tests {
 
     #[test]
     fn no_damage_panics() {
-        let parse = |fill| move |bytes: &[u8]| Labelled::from_ts(bytes, Path::new("a.ts"), fill);
-        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(false));
-        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(true));
+        let parse = |missing| move |bytes: &[u8]| Labelled::from_ts(bytes, Path::new("a.ts"), missing);
+        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(Missing::Refuse));
+        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(Missing::Forward));
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         let text = "#c\n@Dimensions 2\n@ClassLabel TRUE up down\n@DATA\n1,2:3,4:down\n5:6:up\n";
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
-        assert_eq!(read(text), Ok(Labelled { input: Steps::Dense(sequences), labels }));
+        assert_eq!(read(text), Ok(Labelled::new(Steps::Dense(sequences), labels)));
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         let text = "@classLabel true a b\n@data\n1,2,3:4,?,NaN:a\n";
         let place = "a.ts, line 3, dimension 2, step 2";
         assert_eq!(read(text), Err(format!("{place}: expected a finite number, got \"?\"")));
-        let filled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), true).unwrap();
+        let filled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Forward).unwrap();
         assert_eq!(filled.input, Steps::Dense(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
     }
 

@@ -6,18 +6,17 @@ use ndarray::Array2;
 
 use super::cells::{Cells, is_missing};
 use super::encoding::{quoted, text};
-use super::{Labelled, Labels, Steps};
+use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
 impl Labelled {
     /// Reads lines of a label and the values of a series, separated by tabs, commas or spaces. The archive fills the
-    /// lines of shorter series with NaN at the end; a NaN or `?` before is the last value before it where
-    /// `fill_forward` is set, and refused otherwise. Labels that are whole numbers are named so however they are
-    /// written. `path` is what errors name.
+    /// lines of shorter series with NaN at the end; a NaN or `?` before is a missing value. Labels that are whole
+    /// numbers are named so however they are written. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the line and the step, both counted from 1.
-    pub fn from_ucr(bytes: &[u8], path: &Path, fill_forward: bool) -> Result<Self> {
+    pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
         let lines = text(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
         let (mut sequences, mut labels) = (Vec::new(), Vec::new());
         let mut width = None;
@@ -41,7 +40,7 @@ impl Labelled {
             let Some(last) = values.iter().rposition(|value| !is_missing(value)) else {
                 return refuse("expected values behind the label, got none".into());
             };
-            let cells = Cells { path, line, dimension: 1, fill_forward };
+            let cells = Cells { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
             sequences.push(Array2::from_shape_fn((values.len(), 1), |(t, _)| values[t]));
             labels.push(match label.parse::<f64>() {
@@ -52,7 +51,7 @@ impl Labelled {
         if sequences.is_empty() {
             return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));
         }
-        Ok(Self { input: Steps::Dense(sequences), labels: Labels::from_names(&labels) })
+        Ok(Self::new(Steps::Dense(sequences), Labels::from_names(&labels)))
     }
 }
 
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Labelled, String> {
-        Labelled::from_ucr(text.as_bytes(), Path::new("a.tsv"), false).map_err(|error| error.to_string())
+        Labelled::from_ucr(text.as_bytes(), Path::new("a.tsv"), Missing::Refuse).map_err(|error| error.to_string())
     }
 
     fn draw(rng: &mut ChaCha8Rng) -> (Labelled, String) {
@@ -83,7 +82,7 @@ mod tests {
             names.push(name);
             sequences.push(values);
         }
-        (Labelled { input: Steps::Dense(sequences), labels: Labels::from_names(&names) }, text)
+        (Labelled::new(Steps::Dense(sequences), Labels::from_names(&names)), text)
     }
 
     #[test]
@@ -97,7 +96,10 @@ mod tests {
 
     #[test]
     fn no_damage_panics() {
-        survives(|rng| draw(rng).1.into_bytes(), |bytes| Labelled::from_ucr(bytes, Path::new("a.tsv"), true));
+        survives(
+            |rng| draw(rng).1.into_bytes(),
+            |bytes| Labelled::from_ucr(bytes, Path::new("a.tsv"), Missing::Forward),
+        );
     }
 
     #[test]
