@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, TaskName};
 use super::progress::grouped;
+use super::sequences_task::SequencesCodec;
 use super::settings::Kind;
 use super::task::Task;
 
@@ -25,6 +26,8 @@ pub(crate) const NAME: &str = "model.safetensors";
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Codec {
     Text { vocabulary: Vocabulary },
+    Sequences(SequencesCodec),
+    Classes { vocabulary: Vocabulary, classes: Vec<String> },
     Task { task: TaskName },
 }
 
@@ -33,6 +36,10 @@ impl Codec {
     fn describe(&self) -> String {
         match self {
             Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
+            Self::Sequences(codec) => codec.describe(),
+            Self::Classes { vocabulary, classes } => {
+                format!("lines of text, {} classes, a vocabulary of {}", classes.len(), vocabulary.len())
+            }
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
     }
@@ -40,6 +47,8 @@ impl Codec {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Text { .. } => Kind::Text,
+            Self::Sequences(_) => Kind::Sequences,
+            Self::Classes { .. } => Kind::Classes,
             Self::Task { .. } => Kind::Task,
         }
     }

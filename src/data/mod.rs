@@ -11,6 +11,7 @@
 //! | `.npy`, `.npz` | NumPy arrays |
 //! | `.csv` | long form: a row for each step of each sequence |
 
+mod accuracy;
 mod arrays;
 mod cells;
 mod classes;
@@ -50,6 +51,7 @@ mod vocabulary;
 #[cfg(feature = "cli")]
 mod zip;
 
+pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
 pub use histogram::Histogram;
 pub use idx::Image;
