@@ -8,7 +8,7 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use bptt::data::{Adding, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows};
+use bptt::data::{Adding, InOrder, SUNSPOTS, Scaling, ScalingKind, Series, Shuffled, Split, Windows};
 use bptt::train::{Duration, RunOptions, evaluate, predict, rmse, run};
 use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Real, Recurrent, Trainer};
 
@@ -16,7 +16,7 @@ use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Rea
 async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) {
     let series = Series::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), "SUNACTIVITY").unwrap();
     let split = Split::at(series.len(), 22, series.rows_until("1920").unwrap(), 0.0).unwrap();
-    let scaling = Scaling::fit(&series.values[..split.train.end]).unwrap();
+    let scaling = Scaling::fit(ScalingKind::Standard, &series.values[..split.train.end]);
     let scaled: Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
     let [training, test] =
         [split.train, split.test.clone()].map(|rows| Windows::new(scaled.clone(), 22, rows).unwrap());

@@ -63,7 +63,7 @@ pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>)
 fn given(args: &ApplyArgs) -> Result<Given> {
     let mut flags = Given { run: args.on.clone(), data: args.data.clone(), ..Given::default() };
     if args.data.names_data() {
-        if args.data.task.is_none() && args.data.train_until.is_none() {
+        if args.data.task.is_none() && args.data.train_until.is_none() && args.data.test_file.is_none() {
             flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
         }
         return Ok(flags);

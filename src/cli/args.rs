@@ -231,6 +231,9 @@ pub(crate) struct DataArgs {
     #[arg(long, value_parser = at_least_1, value_name = "T")]
     pub(crate) length: Option<usize>,
 
+    /// What the split was drawn from, the run's seed at first: another seed later leaves the parts as they were.
+    #[arg(skip)]
+    pub(crate) split_seed: Option<u64>,
     /// The digest of the data's bytes: a configuration that has it is for these data alone.
     #[arg(skip)]
     pub(crate) sha256: Option<String>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, TaskName};
 use super::progress::grouped;
+use super::sequences_task::SequencesCodec;
 use super::settings::Kind;
 use super::task::Task;
 
@@ -26,6 +27,8 @@ pub(crate) const NAME: &str = "model.safetensors";
 pub(crate) enum Codec {
     Text { vocabulary: Vocabulary },
     Rolls { keys: Keys },
+    Sequences(SequencesCodec),
+    Classes { vocabulary: Vocabulary, classes: Vec<String> },
     Task { task: TaskName },
 }
 
@@ -35,6 +38,10 @@ impl Codec {
         match self {
             Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
             Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
+            Self::Sequences(codec) => codec.describe(),
+            Self::Classes { vocabulary, classes } => {
+                format!("lines of text, {} classes, a vocabulary of {}", classes.len(), vocabulary.len())
+            }
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
     }
@@ -43,6 +50,8 @@ impl Codec {
         match self {
             Self::Text { .. } => Kind::Text,
             Self::Rolls { .. } => Kind::Rolls,
+            Self::Sequences(_) => Kind::Sequences,
+            Self::Classes { .. } => Kind::Classes,
             Self::Task { .. } => Kind::Task,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bptt::data::Examples as _;
-use bptt::data::{Batches, InOrder, SUNSPOTS, Scaling, Series, Shuffled, Split, Windows, columns};
+use bptt::data::{Batches, InOrder, SUNSPOTS, Scaling, ScalingKind, Series, Shuffled, Split, Windows, columns};
 use bptt::train::rmse;
 use bptt::{At, Error, Head, Loss, Result};
 use serde_json::{Value, json};
@@ -55,7 +55,12 @@ impl SeriesTask {
         settings.target = Some(vec![target]);
         let in_file = |error| in_file(&path, error);
         let split = split(&series, settings, window, &path)?;
-        let scaling = Scaling::fit(&series.values[..split.train.end]).map_err(in_file)?;
+        let training = &series.values[..split.train.end];
+        if training.iter().all(|value| *value == training[0]) {
+            let (expected, got) = ("values that differ".into(), format!("{} of {}", training.len(), training[0]));
+            return Err(in_file(Error::Value { what: "the training part of the series".into(), expected, got }));
+        }
+        let scaling = Scaling::fit(ScalingKind::Standard, training);
         let scaled: std::sync::Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
         let windows = |targets: Range<usize>| Windows::new(scaled.clone(), window, targets);
         let validation = Some(split.validation.clone()).filter(|targets| !targets.is_empty());
@@ -159,7 +164,7 @@ impl Task for SeriesTask {
     }
 
     fn baseline(&self) -> Option<Baseline> {
-        let rmse = self.naive(&self.split.validation) / self.scaling.deviation;
+        let rmse = self.naive(&self.split.validation) / self.scaling.unit;
         Some(Baseline { name: "last value, validation".into(), loss: rmse * rmse })
     }
 

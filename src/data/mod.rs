@@ -1,35 +1,72 @@
-//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, and synthetic tasks
-//! whose answer is known.
+//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, labelled
+//! sequences, and synthetic tasks whose answer is known.
+//!
+//! Labelled sequences come from these files, see [`Labelled::read`]; each may be compressed by gzip.
+//!
+//! | | |
+//! |---|---|
+//! | `.ts` | UEA and UCR archives, sktime, aeon |
+//! | `.tsv`, `.txt` | UCR archive: a series a line, its label first |
+//! | idx | MNIST: bytes, images as rows or as pixels |
+//! | `.npy`, `.npz` | NumPy arrays |
+//! | `.csv` | long form: a row for each step of each sequence |
 
+mod accuracy;
+mod arrays;
+mod cells;
 mod classes;
+#[cfg(test)]
+mod damage;
 mod encoding;
+mod gzip;
 mod histogram;
+mod idx;
 mod labelled;
 mod lanes;
+#[cfg(feature = "cli")]
+mod long;
+mod missing;
 mod next_character;
+mod npy;
+#[cfg(feature = "cli")]
+mod npz;
 mod order;
 mod parts;
 mod random_windows;
+mod read;
 #[cfg(feature = "cli")]
 mod roll_files;
 mod rolls;
+mod scaling;
 mod series;
 mod source;
+mod stratified;
 mod synthetic;
 #[cfg(feature = "cli")]
 mod table;
 mod text;
+mod ts;
+mod ucr;
 mod vocabulary;
+#[cfg(feature = "cli")]
+mod zip;
 
+pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
 pub use histogram::Histogram;
-pub use labelled::{Labelled, Labels, Steps};
+pub use idx::Image;
+pub use labelled::{Labelled, Labels, Steps, Subset};
 pub use lanes::Lanes;
+#[cfg(feature = "cli")]
+pub use long::LongColumns;
+pub use missing::Missing;
 pub use order::{InOrder, Shuffled};
 pub use parts::Parts;
 pub use random_windows::RandomWindows;
+pub use read::ReadOptions;
 pub use rolls::{Keys, NextFrame, Piece, Rolls};
-pub use series::{Scaling, Series, Split, Windows};
+pub use scaling::{Scaling, ScalingKind};
+pub use series::{Series, Split, Windows};
 pub use synthetic::{Adding, Copying, Synthetic};
 #[cfg(feature = "cli")]
 pub use table::{SUNSPOTS, columns};

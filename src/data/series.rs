@@ -1,4 +1,4 @@
-//! A series of numbers: its split by time, its scaling, and the sliding windows that a network learns from.
+//! A series of numbers: its split by time, and the sliding windows that a network learns from.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -62,44 +62,6 @@ impl Series {
             return Err(Error::value(what, expected, got));
         }
         Ok(self.labels.partition_point(|label| label.as_str() <= until))
-    }
-}
-
-/// x ↦ (x − mean) / deviation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scaling {
-    /// The mean of the numbers that it was fitted to.
-    pub mean: f64,
-    /// Their standard deviation, divided by n.
-    pub deviation: f64,
-}
-
-impl Scaling {
-    /// Fits to `values`, so that they come to have mean 0 and deviation 1.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where there are none, or where all are the same.
-    pub fn fit(values: &[f64]) -> Result<Self> {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
-        match deviation > 0.0 && deviation.is_finite() {
-            true => Ok(Self { mean, deviation }),
-            false => {
-                let got = format!("{} values of standard deviation {deviation}", values.len());
-                Err(Error::value("the training part of the series", "values that differ", got))
-            }
-        }
-    }
-
-    /// To the network's units.
-    pub fn scale(&self, value: f64) -> f64 {
-        (value - self.mean) / self.deviation
-    }
-
-    /// Back to the data's units.
-    pub fn unscale(&self, value: f64) -> f64 {
-        value * self.deviation + self.mean
     }
 }
 

@@ -75,7 +75,7 @@ fn unreadable(error: &csv::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Examples, Scaling, Split, Windows};
+    use crate::data::{Examples, Scaling, ScalingKind, Split, Windows};
 
     fn sunspots() -> Series {
         Series::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), "SUNACTIVITY").unwrap()
@@ -94,7 +94,7 @@ mod tests {
         let series = sunspots();
         let split = Split::at(series.len(), 22, series.rows_until("1920").unwrap(), 0.4).unwrap();
         assert_eq!((split.train.clone(), split.validation, split.test), (22..221, 221..256, 256..309));
-        let scaling = Scaling::fit(&series.values[..221]).unwrap();
+        let scaling = Scaling::fit(ScalingKind::Standard, &series.values[..221]);
         let scaled: Vec<f32> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
         let windows = Windows::new(scaled.as_slice().into(), 22, split.train).unwrap();
         assert_eq!(windows.len(), 199);
