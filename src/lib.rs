@@ -79,6 +79,7 @@ pub mod data;
 mod elementary;
 mod error;
 pub mod gpu;
+
 pub mod model;
 mod optim;
 mod real;
@@ -90,7 +91,7 @@ pub use cpu::{Cpu, CpuEngine};
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use model::{
-    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, RecurrentKernel,
+    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit, RecurrentKernel,
     Reduction, StateDict,
 };
 pub use optim::{Optimizer, Rule, Update};
