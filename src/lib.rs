@@ -79,7 +79,7 @@ pub mod data;
 mod elementary;
 mod error;
 pub mod gpu;
-
+pub mod interchange;
 pub mod model;
 mod optim;
 mod real;

@@ -78,7 +78,7 @@ fn from_f16(bits: u16) -> f32 {
         // Subnormal: a multiple of 2⁻²⁴, which f32 holds as a normal number.
         0 => (fraction as f32 / (1 << 24) as f32).to_bits(),
         31 => 255 << 23 | fraction << 13,
-        _ => exponent + (127 - 15) << 23 | fraction << 13,
+        _ => (exponent + 127 - 15) << 23 | fraction << 13,
     };
     f32::from_bits(sign << 31 | magnitude)
 }
