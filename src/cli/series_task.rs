@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use bptt::data::{Examples, SUNSPOTS, Scaling, Series, Split, Windows, columns};
-use bptt::train::{predict, rmse};
-use bptt::{At, Engine, Error, Head, Loss, Real, Result, Trainer};
+use bptt::data::{
+    Accuracy, Encoded, Examples, Frame, Missing, Roles, SUNSPOTS, ScalingKind, Series, SeriesCodec, Split, Table,
+    Windows, columns,
+};
+use bptt::train::predict;
+use bptt::{At, Engine, Error, Head, Loss, Result, Trainer};
 use serde_json::{Map, Value, json};
 
 use super::pictures::{Baseline, Forecast};
@@ -16,10 +20,8 @@ use super::task::{Results, Task};
 pub(crate) struct SeriesTask {
     file: String,
     name: String,
-    series: Series,
+    encoded: Arc<Encoded>,
     split: Split,
-    scaling: Scaling,
-    window: usize,
     training: Windows,
     validation: Option<Windows>,
     /// Validation and test: all that is forecast in the end.
@@ -44,52 +46,66 @@ impl SeriesTask {
             Some(target) => target.clone(),
             None => the_only_column(&text, &path)?,
         };
-        let series = Series::from_csv(&text, &path, &target)?;
-        settings.target = Some(target);
+        let table = Table::from_csv(&text, &path, &[&target])?;
         let in_file = |error| in_file(&path, error);
-        let split = split(&series, settings, &path)?;
-        let scaling = Scaling::fit(&series.values[..split.train.end]).map_err(in_file)?;
-        let scaled: std::sync::Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
-        let windows = |targets: Range<usize>| Windows::new(scaled.clone(), settings.window, targets);
+        let series = Series::new(table, &Roles::one(&target), Missing::Refuse).map_err(in_file)?;
+        settings.target = Some(target);
+        let frame = Frame { window: settings.window, horizon: 1 };
+        let split = split(&series, settings, frame, &path)?;
+        let codec = SeriesCodec::fit(&series, frame, split.train.end, |_| ScalingKind::Standard).map_err(in_file)?;
+        let rows = series.len();
+        let encoded = codec.encode(series).map_err(in_file)?;
+        let windows = |targets: Range<usize>| encoded.windows(targets);
         let validation = Some(split.validation.clone()).filter(|targets| !targets.is_empty());
         Ok(Self {
             file: if bundled { "bundled".into() } else { settings.csv.clone() },
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
             training: windows(split.train.clone())?,
             validation: validation.map(windows).transpose()?,
-            after: windows(split.train.end..series.len())?,
-            window: settings.window,
-            series,
+            after: windows(split.train.end..rows)?,
+            encoded,
             split,
-            scaling,
         })
+    }
+
+    fn series(&self) -> &Series {
+        self.encoded.series()
+    }
+
+    fn unit(&self) -> &str {
+        &self.series().targets()[0].name
+    }
+
+    fn values(&self) -> &[f64] {
+        &self.series().targets()[0].values
     }
 
     /// `1921–1955`.
     fn span(&self, rows: &Range<usize>) -> String {
         match rows.is_empty() {
             true => "none".into(),
-            false => format!("{}–{}", self.series.labels[rows.start], self.series.labels[rows.end - 1]),
+            false => format!("{}–{}", self.series().labels()[rows.start], self.series().labels()[rows.end - 1]),
         }
     }
 
     /// The root mean squared errors over rows after training: of `forecast`, which begins there, and of the last value.
     fn errors(&self, forecast: &[f64], rows: &Range<usize>) -> (f64, f64) {
-        let (values, first) = (&self.series.values, self.split.train.end);
-        let network = rmse(rows.clone().map(|row| (forecast[row - first], values[row])));
-        (network, self.naive(rows))
+        let (values, first) = (self.values(), self.split.train.end);
+        let network = Accuracy::of(rows.clone().map(|row| (values[row], forecast[row - first])));
+        (network.rmse, self.naive(rows))
     }
 
     fn naive(&self, rows: &Range<usize>) -> f64 {
-        rmse(rows.clone().map(|row| (self.series.values[row - 1], self.series.values[row])))
+        let values = self.values();
+        Accuracy::of(rows.clone().map(|row| (values[row], values[row - 1]))).rmse
     }
 
     fn table(&self, forecast: &[f64]) -> String {
-        let values = &self.series.values;
-        let mut csv = csv_line([&self.series.label_name, "truth", "forecast", "last_value"]);
+        let (series, values) = (self.series(), self.values());
+        let mut csv = csv_line([series.label_name(), "truth", "forecast", "last_value"]);
         for (row, forecast) in (self.split.train.end..).zip(forecast) {
             let numbers = [values[row], *forecast, values[row - 1]].map(|value| value.to_string());
-            csv.push_str(&csv_line([&self.series.labels[row], &numbers[0], &numbers[1], &numbers[2]]));
+            csv.push_str(&csv_line([&series.labels()[row], &numbers[0], &numbers[1], &numbers[2]]));
         }
         csv
     }
@@ -101,7 +117,7 @@ impl Task for SeriesTask {
     }
 
     fn describe(&self) -> Vec<String> {
-        let (series, split) = (&self.series, &self.split);
+        let (series, split) = (self.series(), &self.split);
         let all = 0..series.len();
         let count = |rows: &Range<usize>| grouped(rows.len() as u64);
         let parts = [("training", &split.train), ("validation", &split.validation), ("test", &split.test)];
@@ -110,15 +126,15 @@ impl Task for SeriesTask {
             .filter(|(_, rows)| !rows.is_empty())
             .map(|(part, rows)| format!("{part} {} ({})", self.span(rows), count(rows)))
             .collect();
-        let (name, column, file) = (&self.name, &series.name, &self.file);
+        let (name, column, file) = (&self.name, self.unit(), &self.file);
         let mut lines = vec![
             format!(
                 "{name} ({file}), column {column}, {} {}, {} rows",
-                series.label_name,
+                series.label_name(),
                 self.span(&all),
                 count(&all)
             ),
-            format!("windows of {}, one step ahead", self.window),
+            format!("windows of {}, one step ahead", self.encoded.codec().frame.window),
         ];
         // Years go on one line, dates with their hours do not.
         match parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
@@ -129,11 +145,11 @@ impl Task for SeriesTask {
     }
 
     fn input_size(&self) -> usize {
-        1
+        self.encoded.codec().input_size()
     }
 
     fn head(&self) -> Head {
-        Head::new(1, Loss::SquaredError, At::Last)
+        Head::new(self.encoded.codec().outputs(), Loss::SquaredError, At::Last)
     }
 
     fn training(&self) -> &dyn Examples {
@@ -145,7 +161,7 @@ impl Task for SeriesTask {
     }
 
     fn baseline(&self) -> Option<Baseline> {
-        let rmse = self.naive(&self.split.validation) / self.scaling.deviation;
+        let rmse = self.naive(&self.split.validation) / self.encoded.codec().targets[0].scaling.unit;
         Some(Baseline { name: "last value, validation".into(), loss: rmse * rmse })
     }
 
@@ -156,23 +172,23 @@ impl Task for SeriesTask {
             return Ok(results);
         }
         let predictions = predict(trainer, &self.after, rows).await?;
-        let forecast: Vec<f64> =
-            predictions.iter().flatten().map(|value| self.scaling.unscale(value.to_wide())).collect();
+        let forecast = self.encoded.codec().decode(&predictions)?.into_raw_vec_and_offset().0;
         let (validation, test) = (&self.split.validation, &self.split.test);
-        let both = self.split.train.end..self.series.len();
+        let series = self.series();
+        let both = self.split.train.end..series.len();
         let mut parts = vec![("validation", "validation", validation), ("test", "test", test)];
         if !validation.is_empty() && !test.is_empty() {
             parts.push(("both", "after_training", &both));
         }
         parts.retain(|(_, _, rows)| !rows.is_empty());
         let width = parts.iter().map(|(_, _, rows)| self.span(rows).chars().count()).max().unwrap_or_default();
-        let unit = &self.series.name;
+        let unit = self.unit();
         results.lines.push(format!("{:<12}{:width$}  {:>10}  {:>10}", "RMSE", "", "network", "last value"));
         for (name, key, rows) in &parts {
             let (network, naive) = self.errors(&forecast, rows);
             let span = self.span(rows);
             results.lines.push(format!("{name:<12}{span:width$}  {:>10}  {:>10}", four(network), four(naive)));
-            let ends = [rows.start, rows.end - 1].map(|row| self.series.labels[row].clone());
+            let ends = [rows.start, rows.end - 1].map(|row| series.labels()[row].clone());
             let value = json!({"from": ends[0], "until": ends[1], "rmse": network, "naive_rmse": naive});
             results.summary.insert((*key).into(), value);
         }
@@ -184,31 +200,31 @@ impl Task for SeriesTask {
         let picture = Forecast {
             title,
             name: unit,
-            label_name: &self.series.label_name,
-            positions: self.series.positions(),
-            labels: &self.series.labels,
-            truth: &self.series.values,
+            label_name: series.label_name(),
+            positions: series.positions(),
+            labels: series.labels(),
+            truth: self.values(),
             first: both.start,
             forecast: &forecast,
             parts: parts.iter().filter(|part| part.0 != "both").map(|(name, _, rows)| (*name, rows.start)).collect(),
         };
         results.files.push(("forecast.svg", picture.svg()));
         results.files.push(("forecast.csv", self.table(&forecast)));
-        results.summary.insert("unit".into(), Value::String(unit.clone()));
+        results.summary.insert("unit".into(), Value::String(unit.into()));
         Ok(results)
     }
 }
 
-fn split(series: &Series, settings: &SeriesSettings, path: &Path) -> Result<Split> {
+fn split(series: &Series, settings: &SeriesSettings, frame: Frame, path: &Path) -> Result<Split> {
     let split = match (&settings.train_until, settings.split) {
         (Some(until), _) => {
             let rows = series.rows_until(until).map_err(|error| in_flag("--train-until", "data.train_until", error))?;
-            Split::at(series.len(), settings.window, rows, settings.validation.unwrap_or_default())
+            Split::at(series.len(), frame, rows, settings.validation.unwrap_or_default())
         }
         (None, shares) => {
             let shares = shares.unwrap_or([0.7, 0.15, 0.15]);
             Split::check_shares(shares).map_err(|error| in_flag("--split", "data.split", error))?;
-            Split::shares(series.len(), settings.window, shares)
+            Split::shares(series.len(), frame, shares)
         }
     };
     split.map_err(|error| in_file(path, error))

@@ -1,16 +1,34 @@
 //! What networks learn from: series cut into windows, and synthetic tasks whose answer is known.
 
+mod accuracy;
+mod calendar;
+#[cfg(feature = "cli")]
+mod csv_text;
+mod encoded;
+mod labels;
 mod order;
+mod roll;
+mod scaling;
 mod series;
+mod series_codec;
+mod split;
 mod synthetic;
-#[cfg(feature = "cli")]
 mod table;
+mod windows;
 
-pub use order::{InOrder, Shuffled};
-pub use series::{Scaling, Series, Split, Windows};
-pub use synthetic::{Adding, Copying, Synthetic};
+pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 #[cfg(feature = "cli")]
-pub use table::{SUNSPOTS, columns};
+pub use csv_text::{SUNSPOTS, columns};
+pub use encoded::Encoded;
+pub use order::{InOrder, Shuffled};
+pub use roll::{Forecast, Roll};
+pub use scaling::{Scaling, ScalingKind};
+pub use series::{Missing, Roles, Series};
+pub use series_codec::{ColumnCodec, SeriesCodec};
+pub use split::{Frame, Split};
+pub use synthetic::{Adding, Copying, Synthetic};
+pub use table::{Column, Table};
+pub use windows::Windows;
 
 use crate::batch::Batch;
 use crate::error::Result;

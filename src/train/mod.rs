@@ -4,6 +4,6 @@ mod metrics;
 mod run;
 mod trainer;
 
-pub use metrics::{Metrics, rmse};
+pub use metrics::Metrics;
 pub use run::{Best, Duration, Keep, Observer, Outcome, RunOptions, evaluate, predict, run};
 pub use trainer::{Trainer, TrainerOptions};
