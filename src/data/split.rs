@@ -24,7 +24,7 @@ impl Frame {
 
     pub(super) fn check(self) -> Result<()> {
         let sizes = [("window", self.window), ("horizon", self.horizon)];
-        // Far beyond any series, and small enough that products of it can be told.
+        // Far beyond any series, and small enough that the sizes made of it do not overflow.
         let most = 1 << 24;
         match sizes.into_iter().find(|(_, size)| !(1..=most).contains(size)) {
             Some((name, size)) => Err(Error::value(name, format!("1 to {most}"), size)),
