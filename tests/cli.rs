@@ -233,6 +233,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
     refused(path, "train --csv s.csv", 1, &["--target", "t, level, word"]);
     refused(path, "train --csv s.csv --target level --train-until soon", 1, &["--train-until", "a number"]);
+    refused(path, "train --csv s.csv --target level --train-until 60", 1, &["--train-until", "\"0\" to \"59\""]);
     refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 1, &["--split", "0.5, 0.6, 0.1"]);
 }
 

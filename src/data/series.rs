@@ -307,6 +307,10 @@ mod tests {
         assert_eq!(series.labels_after(3), ["c", "d", "+3"]);
         let message = "row 3 (\"c\"), column \"v\": expected a finite number, got a missing value, the first of 3";
         refused(table(columns), &roles(&["v"], &["f"], &[]), Missing::Refuse, message);
+        // Nothing is known of the last row either.
+        let end: &[(&str, &[f64])] = &[("v", &[1.0, 2.0, N]), ("k", &[1.0, 2.0, N])];
+        let message = "row 3 (\"c\"), column \"v\": expected a finite number, got a missing value, the first of 2";
+        refused(table(end), &roles(&["v"], &[], &["k"]), Missing::Refuse, message);
         // A gap within the future, and one before it.
         let gap: &[(&str, &[f64])] = &[("v", &[1.0, 2.0, N, N]), ("k", &[1.0, 2.0, N, 4.0]), ("l", &[1.0, N, N, N])];
         let message = "row 3 (\"c\"), column \"k\": expected a finite number, got a missing value, the first of 1";
