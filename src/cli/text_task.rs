@@ -104,7 +104,8 @@ fn cross_entropy(
     let total: f64 = counts.iter().sum();
     let known = || part.iter().filter(|(character, _)| Some(vocabulary.id(*character)) != vocabulary.unknown());
     let number: f64 = known().map(|(_, count)| count as f64).sum();
-    let nats = |(character, count): (char, u64)| -(counts[vocabulary.id(character) as usize] / total).ln() * count as f64;
+    let nats =
+        |(character, count): (char, u64)| -(counts[vocabulary.id(character) as usize] / total).ln() * count as f64;
     (number > 0.0).then(|| known().map(nats).sum::<f64>() / number)
 }
 
@@ -126,7 +127,8 @@ impl Task for TextTask {
             true => format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window),
             false => format!("random windows of {}, each from a state of zero", self.window),
         });
-        let parts = [("training", &self.parts.train), ("validation", &self.parts.validation), ("test", &self.parts.test)];
+        let parts =
+            [("training", &self.parts.train), ("validation", &self.parts.validation), ("test", &self.parts.test)];
         let parts: Vec<String> = parts
             .iter()
             .filter(|(_, part)| !part.is_empty())
@@ -221,7 +223,9 @@ impl Task for TextTask {
             for (name, [a, b, c, d]) in &told {
                 results.lines.push(format!("{name:<12}{a:>8}  {b:>8}  {c:>10}  {d:>11}"));
             }
-            results.lines.push("in one pass with the state carried on; frequencies: nats of who knows these alone".into());
+            results
+                .lines
+                .push("in one pass with the state carried on; frequencies: nats of who knows these alone".into());
             results.tables.push(super::report::Table {
                 caption: "Loss a character, in one pass with the state carried on".into(),
                 columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),

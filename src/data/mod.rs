@@ -1,40 +1,58 @@
 //! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, and synthetic tasks
 //! whose answer is known.
 
+mod accuracy;
+mod calendar;
 mod classes;
+#[cfg(feature = "cli")]
+mod csv_text;
+mod encoded;
 mod encoding;
 mod histogram;
 mod labelled;
+mod labels;
 mod lanes;
 mod next_character;
 mod order;
 mod parts;
 mod random_windows;
+mod roll;
 #[cfg(feature = "cli")]
 mod roll_files;
 mod rolls;
+mod scaling;
 mod series;
+mod series_codec;
 mod source;
+mod split;
 mod synthetic;
-#[cfg(feature = "cli")]
 mod table;
 mod text;
 mod vocabulary;
+mod windows;
 
+pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
+#[cfg(feature = "cli")]
+pub use csv_text::{SUNSPOTS, columns};
+pub use encoded::Encoded;
 pub use histogram::Histogram;
 pub use labelled::{Labelled, Labels, Steps};
 pub use lanes::Lanes;
 pub use order::{InOrder, Shuffled};
 pub use parts::Parts;
 pub use random_windows::RandomWindows;
+pub use roll::{Forecast, Roll};
 pub use rolls::{Keys, NextFrame, Piece, Rolls};
-pub use series::{Scaling, Series, Split, Windows};
+pub use scaling::{Scaling, ScalingKind};
+pub use series::{Missing, Roles, Series};
+pub use series_codec::{ColumnCodec, SeriesCodec};
+pub use split::{Frame, Split};
 pub use synthetic::{Adding, Copying, Synthetic};
-#[cfg(feature = "cli")]
-pub use table::{SUNSPOTS, columns};
+pub use table::{Column, Table};
 pub use text::Text;
 pub use vocabulary::{Unit, Vocabulary};
+pub use windows::Windows;
 
 use crate::batch::Batch;
 use crate::error::Result;

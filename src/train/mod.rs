@@ -6,7 +6,7 @@ mod sampling;
 mod schedule;
 mod trainer;
 
-pub use metrics::{Metrics, rmse};
+pub use metrics::Metrics;
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
