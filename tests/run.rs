@@ -55,7 +55,7 @@ fn options(duration: Duration, keep: Keep) -> RunOptions {
 }
 
 /// Four examples a batch, in an order of their own each epoch.
-fn shuffled(examples: &dyn Examples) -> Shuffled<'_> {
+fn shuffled(examples: &dyn Examples) -> Shuffled<&dyn Examples> {
     Shuffled::new(examples, 4, 1, 1).unwrap()
 }
 

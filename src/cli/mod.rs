@@ -21,6 +21,7 @@ mod pictures;
 mod predict;
 mod progress;
 mod report;
+mod rolls_task;
 mod sample;
 mod series_data;
 mod series_errors;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::data::{SeriesCodec, Vocabulary};
+use bptt::data::{Keys, SeriesCodec, Vocabulary};
 use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,7 @@ pub(crate) const NAME: &str = "model.safetensors";
 pub(crate) enum Codec {
     Text { vocabulary: Vocabulary },
     Series { scale: ScaleName, series: SeriesCodec },
+    Rolls { keys: Keys },
     Task { task: TaskName },
 }
 
@@ -42,6 +43,7 @@ impl Codec {
                 let window = series.frame.window;
                 format!("a series, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
             }
+            Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
     }
@@ -50,6 +52,7 @@ impl Codec {
         match self {
             Self::Text { .. } => Kind::Text,
             Self::Series { .. } => Kind::Series,
+            Self::Rolls { .. } => Kind::Rolls,
             Self::Task { .. } => Kind::Task,
         }
     }

@@ -11,6 +11,9 @@ use super::folder::{Folder, Growing};
 use super::interrupt;
 use super::task::Unit;
 
+/// Lines of validation losses above the bar, at most about so many: all of them are in `metrics.jsonl`.
+const LINES: u64 = 20;
+
 /// How long a run is to be.
 pub(crate) struct Plan {
     pub(crate) steps: u64,
@@ -40,6 +43,19 @@ impl Pace {
         }
     }
 
+    /// In few characters: `107k chr/s`.
+    fn brief(&self) -> String {
+        let (rate, unit) = match self.unit {
+            Unit::Sequences => (self.sequences, "seq/s"),
+            Unit::Characters => (self.time_steps, "chr/s"),
+        };
+        match rate {
+            rate if rate < 1e4 => format!("{rate:.0} {unit}"),
+            rate if rate < 1e7 => format!("{:.0}k {unit}", rate / 1e3),
+            rate => format!("{:.0}M {unit}", rate / 1e6),
+        }
+    }
+
     fn rate(&self) -> String {
         match self.unit {
             Unit::Sequences => format!("{} sequences/s", grouped(self.sequences as u64)),
@@ -62,6 +78,7 @@ pub(crate) struct Progress {
     /// All steps so far.
     work: Work,
     val_loss: Option<f64>,
+    validations: u64,
     metrics: Growing,
     timings: Growing,
     history: Vec<Metrics>,
@@ -87,6 +104,7 @@ impl Progress {
             plan,
             work: Work::default(),
             val_loss: None,
+            validations: 0,
             metrics: folder.begin("metrics.jsonl")?,
             timings: folder.begin("timings.jsonl")?,
             history: Vec::new(),
@@ -131,11 +149,16 @@ impl Observer for Progress {
                 Some(epochs) => format!("epoch {}/{epochs}", metrics.epoch),
                 None => format!("step {}/{}", grouped(metrics.step), grouped(self.plan.steps)),
             };
-            let (loss, norm, rate) = (short(metrics.loss), short(metrics.grad_norm), pace.rate());
+            let loss = short(metrics.loss);
             if let Some(val_loss) = metrics.val_loss {
-                self.bar.println(format!("{place:<18}loss {loss}  validation {}", short(val_loss)));
+                self.validations += 1;
+                let every = (self.plan.steps / self.plan.timed_every.max(1)).div_ceil(LINES).max(1);
+                if self.validations.is_multiple_of(every) {
+                    self.bar.println(format!("{place:<18}loss {loss}  validation {}", short(val_loss)));
+                }
             }
-            self.bar.set_message(format!("{place}  loss {loss}{validation}  norm {norm}  {rate}"));
+            // Short enough for a terminal of 80 columns.
+            self.bar.set_message(format!("{place}  loss {loss}{validation}  {}", pace.brief()));
             self.bar.set_position(metrics.step);
         }
         Ok(())
@@ -152,9 +175,10 @@ fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Four digits that matter.
+/// Four digits that matter; a dash for what could not be measured.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => "–".into(),
         0.0 => "0".into(),
         size if !(1e-4..1e5).contains(&size) => format!("{value:.2e}"),
         size => format!("{value:.*}", (3 - size.log10().floor() as i32).clamp(0, 6) as usize),

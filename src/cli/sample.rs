@@ -78,9 +78,16 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
     if !put(args.prime.as_deref().unwrap_or_default().as_bytes())? {
         return Ok(());
     }
-    let mut each = |id| put(&vocabulary.decode(&[id])?);
+    let mut last = Vec::new();
+    let mut each = |id| {
+        last = vocabulary.decode(&[id])?;
+        put(&last)
+    };
     generate(network.as_mut(), vocabulary, &prime, args.length, sampling, &mut rng, &mut each)?;
-    put(b"\n")?;
+    // A prompt is not to stand in the middle of a line.
+    if last != b"\n" {
+        put(b"\n")?;
+    }
     Ok(())
 }
 

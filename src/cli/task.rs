@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use bptt::data::{Batches, Examples};
+use bptt::data::Batches;
 use bptt::{Error, Head, Result};
 use serde_json::{Map, Value};
 
@@ -10,6 +10,7 @@ use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::{Baseline, Drawing};
 use super::report::Table;
+use super::rolls_task::RollsTask;
 use super::series_task::SeriesTask;
 use super::settings::{Kind, Settings};
 use super::synthetic_task;
@@ -90,13 +91,9 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box
     }
     Ok(match settings.kind {
         Kind::Text => Box::new(TextTask::load(settings.data(), codec)?),
+        Kind::Rolls => Box::new(RollsTask::load(settings.data(), codec)?),
         Kind::Series => Box::new(SeriesTask::load(settings.data(), codec)?),
         Kind::Task => synthetic_task::load(settings)?,
         kind => return Err(Error::Unsupported(format!("not yet: {kind}"))),
     })
-}
-
-/// The steps that all rows of a batch of these examples take, padding included.
-pub(crate) fn longest(examples: &dyn Examples, rows: &[usize]) -> usize {
-    rows.iter().map(|example| examples.steps(*example)).max().unwrap_or_default()
 }

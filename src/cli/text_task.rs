@@ -93,12 +93,16 @@ impl TextTask {
     }
 }
 
-/// Nats a character that the frequencies of `training` need for `part`, each count taken as one more so that none is 0.
+/// Nats a character that the frequencies of `training` need for `part`, each count taken as one more so that none is 0;
+/// `None` where either is empty.
 fn cross_entropy(
     vocabulary: &Vocabulary,
     training: &bptt::data::Histogram,
     part: &bptt::data::Histogram,
 ) -> Option<f64> {
+    if training.total() == 0 {
+        return None;
+    }
     let mut counts = vec![1.0; vocabulary.len()];
     training.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
     let total: f64 = counts.iter().sum();
@@ -205,9 +209,8 @@ impl Task for TextTask {
                 continue;
             }
             let loss = network.evaluate(&self.lanes(part.clone(), rows)?)?;
-            let frequencies = frequencies.unwrap_or(f64::NAN);
             let bits = loss / std::f64::consts::LN_2;
-            let row = [short(loss), short(bits), short(loss.exp()), short(frequencies)];
+            let row = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
             results.key_figures.push((format!("bits a character, {name}"), short(bits)));
             told.push((name, row));
             let value = json!({

@@ -78,6 +78,20 @@ pub trait Examples {
     }
 }
 
+impl<E: Examples + ?Sized> Examples for &E {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn steps(&self, example: usize) -> usize {
+        (**self).steps(example)
+    }
+
+    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
+        (**self).batch(examples, steps)
+    }
+}
+
 /// Batches numbered from 0 through all epochs. The same number is the same batch, whenever and however often it is
 /// asked for, so that a number is all there is to know of where a run stands.
 pub trait Batches {

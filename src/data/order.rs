@@ -68,8 +68,8 @@ impl Buckets {
 }
 
 /// Each example once an epoch, in an order drawn anew for each from a seed.
-pub struct Shuffled<'a> {
-    examples: &'a dyn Examples,
+pub struct Shuffled<E> {
+    examples: E,
     rows: usize,
     seed: u64,
     buckets: Buckets,
@@ -80,15 +80,16 @@ pub struct Shuffled<'a> {
 /// A batch of an epoch.
 type Drawn = (Vec<usize>, usize);
 
-impl<'a> Shuffled<'a> {
+impl<E: Examples> Shuffled<E> {
     /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `buckets`
     /// buckets; 1: any rows.
     ///
     /// # Errors
     /// [`Error::Value`] where there are no examples, rows or buckets.
-    pub fn new(examples: &'a dyn Examples, rows: usize, buckets: usize, seed: u64) -> Result<Self> {
+    pub fn new(examples: E, rows: usize, buckets: usize, seed: u64) -> Result<Self> {
         at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("buckets of lengths", buckets)])?;
-        Ok(Self { examples, rows, seed, buckets: Buckets::new(examples, buckets), drawn: RefCell::default() })
+        let buckets = Buckets::new(&examples, buckets);
+        Ok(Self { examples, rows, seed, buckets, drawn: RefCell::default() })
     }
 
     /// The order of an epoch: examples shuffled, batches filled bucket by bucket, batches shuffled.
@@ -130,7 +131,7 @@ impl<'a> Shuffled<'a> {
     }
 }
 
-impl Batches for Shuffled<'_> {
+impl<E: Examples> Batches for Shuffled<E> {
     fn per_epoch(&self) -> u64 {
         self.examples.len().div_ceil(self.rows) as u64
     }
@@ -148,18 +149,18 @@ impl Batches for Shuffled<'_> {
 }
 
 /// Each example once, the shortest first.
-pub struct InOrder<'a> {
-    examples: &'a dyn Examples,
+pub struct InOrder<E> {
+    examples: E,
     rows: usize,
     order: Vec<usize>,
 }
 
-impl<'a> InOrder<'a> {
+impl<E: Examples> InOrder<E> {
     /// Batches of `rows` examples; the last may be smaller.
     ///
     /// # Errors
     /// [`Error::Value`] where there are no examples or rows.
-    pub fn new(examples: &'a dyn Examples, rows: usize) -> Result<Self> {
+    pub fn new(examples: E, rows: usize) -> Result<Self> {
         at_least_1(&[("the examples", examples.len()), ("batch", rows)])?;
         let mut order: Vec<usize> = (0..examples.len()).collect();
         order.sort_by_key(|example| examples.steps(*example));
@@ -173,7 +174,7 @@ impl<'a> InOrder<'a> {
     }
 }
 
-impl Batches for InOrder<'_> {
+impl<E: Examples> Batches for InOrder<E> {
     fn per_epoch(&self) -> u64 {
         self.order.len().div_ceil(self.rows) as u64
     }

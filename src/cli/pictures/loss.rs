@@ -52,7 +52,7 @@ pub(crate) fn loss(
     let losses = || lines.iter().flat_map(|line| &line.points).map(|(_, loss)| *loss).filter(|loss| loss.is_finite());
     let (least, most) = losses().fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), v| (a.min(v), b.max(v)));
     let mut panel = Panel::new(y_name, TALL, lines);
-    panel.logarithmic = least > 0.0 && most > 6.0 * least;
+    panel.logarithmic = least > 0.0 && most > 3.0 * least;
     let text = |(metrics, loss)| format!("lowest {} {}", rounded(loss), steps.after(metrics));
     panel.dots.extend(best.map(|best| Dot { text: text(best), class: "orange", at: (x(best.0), best.1) }));
 

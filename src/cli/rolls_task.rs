@@ -1,0 +1,289 @@
+//! The next frame of a piece, of which any of many keys may sound.
+
+use std::io::Write;
+use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+
+use bptt::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled};
+use bptt::ndarray::Array2;
+use bptt::{At, Error, Head, Loss, Reduction, Result};
+use serde_json::json;
+
+use super::args::DataArgs;
+use super::digest::Digest;
+use super::model_file::Codec;
+use super::network::Network;
+use super::pictures::{Baseline, Lengths, PianoRoll};
+use super::progress::{grouped, short};
+use super::report::Table;
+use super::settings::shares;
+use super::task::{Order, Results, Task};
+
+pub(crate) struct RollsTask {
+    name: String,
+    path: PathBuf,
+    rolls: Rolls,
+    /// The pieces of training, validation and test.
+    parts: [Range<usize>; 3],
+    /// How often each key sounds in the training part; without one, in no part.
+    frequencies: Option<Vec<f64>>,
+}
+
+impl RollsTask {
+    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+        let path = data.rolls.clone().unwrap_or_default();
+        let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let mut digest = Digest::new();
+        digest.update(&text);
+        digest.check(&path, &mut data.sha256)?;
+        let known = match codec {
+            Some(Codec::Rolls { keys }) => Some(keys),
+            _ => None,
+        };
+        let told = match known {
+            Some(Keys::Numbers(numbers)) => Some(numbers.clone()),
+            _ => data.keys.as_deref().map(range).transpose()?,
+        };
+        let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let rolls = match csv {
+            true => Rolls::from_csv(&text, &path)?,
+            false => Rolls::from_json(&text, &path, told)?,
+        };
+        if let Some(known) = known.filter(|known| *known != rolls.keys()) {
+            let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
+            return Err(Error::Data { path, place: String::new(), message });
+        }
+        if let (Keys::Numbers(numbers), None) = (rolls.keys(), &data.keys) {
+            data.keys = Some(format!("{}-{}", numbers.start(), numbers.end()));
+        }
+        let parts = match (rolls.parts(), &data.split) {
+            (Some(parts), None) => parts.clone(),
+            _ => split(rolls.pieces().len(), shares(&mut data.split, [0.7, 0.15, 0.15])?),
+        };
+        let frequencies = frequencies(&rolls, parts[0].clone());
+        let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
+        Ok(Self { name, path, rolls, parts, frequencies })
+    }
+
+    fn examples(&self, part: usize) -> Result<NextFrame<'_>> {
+        NextFrame::new(&self.rolls, self.parts[part].clone())
+    }
+
+    /// Nats a frame of who knows how often each key sounds.
+    fn by_frequencies(&self, part: usize) -> Option<f64> {
+        let frequencies = self.frequencies.as_ref()?;
+        // All keys silent, and what each that sounds changes.
+        let silent: f64 = frequencies.iter().map(|p| -(1.0 - p).ln()).sum();
+        let frames = self.frames(part).collect::<Vec<_>>();
+        let sounding = |key: &u32| (1.0 - frequencies[*key as usize]).ln() - frequencies[*key as usize].ln();
+        let sum: f64 = frames.iter().map(|(_, frame)| silent + frame.iter().map(sounding).sum::<f64>()).sum();
+        (!frames.is_empty()).then(|| sum / frames.len() as f64)
+    }
+
+    /// Every frame that is told, after the one before it.
+    fn frames(&self, part: usize) -> impl Iterator<Item = (&Vec<u32>, &Vec<u32>)> {
+        self.rolls.pieces()[self.parts[part].clone()].iter().flat_map(|piece| piece.iter().zip(&piece[1..]))
+    }
+}
+
+/// `21-108`.
+fn range(text: &str) -> Result<RangeInclusive<u32>> {
+    let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
+        what: "--keys".into(),
+        expected: "the lowest and the highest key, as in 21-108".into(),
+        got: format!("{text:?}"),
+    })
+}
+
+fn words(keys: &Keys) -> String {
+    match keys {
+        Keys::Numbers(numbers) => format!("{} to {}", numbers.start(), numbers.end()),
+        Keys::Names(names) => match &names[..] {
+            [first, .., last] => format!("{} by name, {first} to {last}", names.len()),
+            _ => names.join(", "),
+        },
+    }
+}
+
+/// Pieces in their order by shares.
+fn split(pieces: usize, shares: [f64; 3]) -> [Range<usize>; 3] {
+    let end = |share: f64| ((share * pieces as f64).round() as usize).min(pieces);
+    let (train, validation) = (end(shares[0]), end(shares[0] + shares[1]));
+    [0..train, train..validation, validation..pieces]
+}
+
+/// How often each key sounds in the frames that are told, each count taken as one more of two more, so that none is 0 or 1.
+fn frequencies(rolls: &Rolls, pieces: Range<usize>) -> Option<Vec<f64>> {
+    let (mut counts, mut frames) = (vec![1.0; rolls.keys().len()], 2.0);
+    for frame in rolls.pieces()[pieces.clone()].iter().flat_map(|piece| &piece[1..]) {
+        frames += 1.0;
+        frame.iter().for_each(|key| counts[*key as usize] += 1.0);
+    }
+    counts.iter_mut().for_each(|count| *count /= frames);
+    (!pieces.is_empty()).then_some(counts)
+}
+
+/// True positives by all that sounds or was expected to (Bay, Ehmann & Downie 2009), a key being expected from ½ on.
+struct FrameAccuracy {
+    hits: u64,
+    all: u64,
+}
+
+impl FrameAccuracy {
+    fn value(&self) -> f64 {
+        if self.all == 0 { f64::NAN } else { self.hits as f64 / self.all as f64 }
+    }
+
+    fn add(&mut self, truth: &[u32], expected: impl Fn(u32) -> bool, keys: u32) {
+        for key in 0..keys {
+            let (sounds, expected) = (truth.binary_search(&key).is_ok(), expected(key));
+            self.hits += u64::from(sounds && expected);
+            self.all += u64::from(sounds || expected);
+        }
+    }
+}
+
+impl Task for RollsTask {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let keys = self.rolls.keys();
+        let lengths: Vec<usize> = self.rolls.pieces().iter().map(|piece| piece.len() - 1).collect();
+        let pieces = grouped(lengths.len() as u64);
+        let [training, validation, test] = ["training", "validation", "test"];
+        let parts = [training, validation, test].into_iter().zip(&self.parts).filter(|(_, part)| !part.is_empty());
+        let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(part.len() as u64))).collect();
+        vec![
+            format!("{} ({}), {pieces} pieces, {} keys, {}", self.name, self.path.display(), keys.len(), words(keys)),
+            format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
+            format!("{} pieces", parts.join(", ")),
+        ]
+    }
+
+    fn input_size(&self) -> usize {
+        self.rolls.keys().len()
+    }
+
+    fn head(&self) -> Head {
+        let reduction = Reduction::SumOverOutputs;
+        Head { reduction, ..Head::new(self.rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every) }
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::Rolls { keys: self.rolls.keys().clone() }
+    }
+
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        let examples = self.examples(0)?;
+        Ok(match examples.is_empty() {
+            true => None,
+            false => Some(Box::new(Shuffled::new(examples, order.rows, order.buckets, order.seed)?)),
+        })
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        let examples = self.examples(1)?;
+        Ok(match examples.is_empty() {
+            true => None,
+            false => Some(Box::new(InOrder::new(examples, rows)?)),
+        })
+    }
+
+    fn one_direction(&self) -> Option<&'static str> {
+        Some("the reverse direction of a piece has already heard the frame that is to be told")
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        let loss = self.by_frequencies(1)?;
+        Some(Baseline { name: "frequencies of keys, validation".into(), loss })
+    }
+
+    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+        let mut results = Results::default();
+        let columns = ["nats", "frequencies", "accuracy", "repeated"];
+        let [a, b, c, d] = columns;
+        results.lines.push(format!("{:<12}{a:>8}  {b:>11}  {c:>8}  {d:>8}", "a frame"));
+        let mut table = Vec::new();
+        let keys = self.rolls.keys().len() as u32;
+        for (part, name) in [(1, "validation"), (2, "test")] {
+            let examples = self.examples(part)?;
+            if examples.is_empty() {
+                continue;
+            }
+            let loss = network.evaluate(&InOrder::new(&examples, rows)?)?;
+            let predictions = network.predict(&examples, rows)?;
+            let mut accuracy = FrameAccuracy { hits: 0, all: 0 };
+            let mut repeated = FrameAccuracy { hits: 0, all: 0 };
+            let predicted = predictions.iter().flat_map(|piece| piece.outer_iter());
+            for ((before, frame), p) in self.frames(part).zip(predicted) {
+                accuracy.add(frame, |key| p[key as usize] >= 0.5, keys);
+                repeated.add(frame, |key| before.binary_search(&key).is_ok(), keys);
+            }
+            let frequencies = self.by_frequencies(part).unwrap_or(f64::NAN);
+            let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+            let row = [short(loss), short(frequencies), percent(accuracy.value()), percent(repeated.value())];
+            let [a, b, c, d] = &row;
+            results.lines.push(format!("{name:<12}{a:>8}  {b:>11}  {c:>8}  {d:>8}"));
+            results.key_figures.push((format!("nats a frame, {name}"), short(loss)));
+            let value = json!({
+                "loss": loss, "baseline_loss": self.by_frequencies(part),
+                "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
+            });
+            results.summary.insert(name.into(), value);
+            table.push([name.to_owned()].into_iter().chain(row).collect());
+            let first = &self.rolls.pieces()[self.parts[part].start];
+            results.figures.retain(|(file, _)| *file != "roll.svg");
+            results.figures.push(("roll.svg", self.picture(name, first, &predictions[0])));
+        }
+        if table.is_empty() {
+            results.lines = vec!["every piece was trained on: nothing is left to test".into()];
+            return Ok(results);
+        }
+        results.lines.push(
+            "frequencies: nats of who knows how often each key sounds; accuracy: hits by all that sounds or".into(),
+        );
+        results.lines.push("was expected; repeated: that of who expects the frame before".into());
+        let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected".into();
+        let columns = std::iter::once("part").chain(columns).map(str::to_owned).collect();
+        results.tables.push(Table { caption, columns, rows: table });
+        Ok(results)
+    }
+
+    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
+        let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
+        let pieces = first..self.rolls.pieces().len();
+        let predictions = network.predict(&NextFrame::new(&self.rolls, pieces.clone())?, rows)?;
+        let refused = |error: std::io::Error| Error::Unsupported(format!("the predictions: {error}"));
+        let mut csv = csv::Writer::from_writer(out);
+        let unwritten = |error: csv::Error| Error::Unsupported(format!("the predictions: {error}"));
+        let names = self.rolls.keys().names();
+        csv.write_record(["piece", "step"].into_iter().map(str::to_owned).chain(names)).map_err(unwritten)?;
+        for (piece, prediction) in pieces.zip(&predictions) {
+            for (step, p) in prediction.outer_iter().enumerate() {
+                let place = [(piece + 1).to_string(), (step + 2).to_string()];
+                csv.write_record(place.into_iter().chain(p.iter().map(f32::to_string))).map_err(unwritten)?;
+            }
+        }
+        csv.flush().map_err(refused)
+    }
+}
+
+impl RollsTask {
+    fn picture(&self, part: &str, piece: &[Vec<u32>], predicted: &Array2<f32>) -> super::pictures::Drawing {
+        let keys = self.rolls.keys().len();
+        let mut truth = vec![false; (piece.len() - 1) * keys];
+        for (step, frame) in piece[1..].iter().enumerate() {
+            frame.iter().for_each(|key| truth[step * keys + *key as usize] = true);
+        }
+        let first_key = match self.rolls.keys() {
+            Keys::Numbers(numbers) => *numbers.start() as usize,
+            Keys::Names(_) => 0,
+        };
+        let predicted: Vec<f32> = predicted.iter().copied().collect();
+        let title = format!("{}, the first piece of the {part} part", self.name);
+        PianoRoll { title, first_key, keys, truth: &truth, predicted: &predicted }.draw()
+    }
+}
