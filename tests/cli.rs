@@ -197,7 +197,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
     refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
     refused(path, "train --csv word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
-    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (line 3), column \"v\"", "a missing value"]);
+    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (\"2\"), column \"v\"", "a missing value"]);
     refused(path, "train --csv ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
     refused(path, "train --csv short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
     refused(path, "train --csv flat.csv", 1, &["flat.csv", "values that differ"]);
@@ -205,6 +205,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
     refused(path, "train --csv s.csv", 1, &["--target", "t, level, word"]);
     refused(path, "train --csv s.csv --target level --train-until soon", 2, &["--train-until", "a number"]);
+    refused(path, "train --csv s.csv --target level --train-until 60", 2, &["--train-until", "\"0\" to \"59\""]);
     refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
 }
 

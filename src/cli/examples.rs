@@ -38,6 +38,15 @@ Examples:
   bptt predict runs/X_TRAIN-1 --sequences new.ts --out labels.csv
   bptt predict runs/sunspots-1 | head";
 
+pub(crate) const FORECAST: &str = "\
+Examples:
+  bptt forecast runs/sunspots-1 --rows 11       the eleven years after the last
+  bptt forecast runs/sales-1 --csv newer.csv --out next.csv --svg next.svg
+  bptt forecast runs/sales-1 --json
+
+Beyond the model's horizon it goes on from its own forecasts. Columns known beforehand have their future in the file: rows
+after the last one with a target.";
+
 pub(crate) const SAMPLE: &str = "\
 Examples:
   bptt sample runs/shakespeare-1 --prime 'ROMEO:' --length 1000
