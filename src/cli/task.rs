@@ -96,6 +96,5 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box
         Kind::Task => synthetic_task::load(settings)?,
         Kind::Sequences => Box::new(sequences_task::load(settings, codec)?),
         Kind::Classes => Box::new(classes_task::load(settings, codec)?),
-        kind => return Err(Error::Unsupported(format!("not yet: {kind}"))),
     })
 }
