@@ -3,43 +3,13 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
+use program::{bptt, entries, refused, train};
 use serde_json::Value;
-
-/// Runs `bptt` in `folder` on the CPU path.
-fn bptt(folder: &Path, arguments: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bptt"));
-    command.current_dir(folder).args(arguments.split_whitespace());
-    command.output().unwrap()
-}
-
-/// A run of a few steps that must succeed, in the folder `out`.
-fn train(folder: &Path, out: &str, arguments: &str) -> String {
-    let output = bptt(folder, &format!("train --device cpu --out {out} {arguments}"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Runs what must be refused with `code`, and every one of `parts` in the message; nothing may come to exist.
-#[track_caller]
-fn refused(folder: &Path, arguments: &str, code: i32, parts: &[&str]) {
-    let before = entries(folder);
-    let output = bptt(folder, arguments);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
-    assert!(stderr.starts_with("error: "), "{arguments}: {stderr}");
-    parts.iter().for_each(|part| assert!(stderr.contains(part), "{arguments}: {part:?} is not in {stderr:?}"));
-    assert_eq!(entries(folder), before, "{arguments}");
-}
-
-fn entries(folder: &Path) -> Vec<String> {
-    let names = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names
-}
 
 fn read(folder: &Path, file: &str) -> String {
     std::fs::read_to_string(folder.join(file)).unwrap()
