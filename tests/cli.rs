@@ -49,6 +49,7 @@ fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value(
         "metrics.jsonl",
         "model.safetensors",
         "report.html",
+        "rolled.svg",
         "timings.jsonl",
     ];
     assert_eq!(entries(&folder.path().join("runs/sunspots-1")), files);

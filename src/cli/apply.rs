@@ -63,7 +63,7 @@ pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>)
 pub(crate) fn given(run: &Path, on: &RunArgs, data: &DataArgs) -> Result<Given> {
     let mut flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
     if data.names_data() {
-        if data.task.is_none() && data.train_until.is_none() {
+        if data.task.is_none() && data.train_until.is_none() && data.test_file.is_none() {
             flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
         }
         return Ok(flags);

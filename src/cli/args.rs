@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use bptt::data::{Missing, ScalingKind};
 use bptt::train::Keep;
 use bptt::{Activation, RecurrentInit};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -80,6 +81,16 @@ pub(crate) enum ScaleName {
     None,
 }
 
+impl From<ScaleName> for ScalingKind {
+    fn from(name: ScaleName) -> Self {
+        match name {
+            ScaleName::Standard => Self::Standard,
+            ScaleName::MinMax => Self::MinMax,
+            ScaleName::None => Self::None,
+        }
+    }
+}
+
 /// What stands for missing values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,6 +101,16 @@ pub(crate) enum MissingName {
     Ffill,
     /// 0 in the network's units, and a column more that tells where
     Mask,
+}
+
+impl From<MissingName> for Missing {
+    fn from(name: MissingName) -> Self {
+        match name {
+            MissingName::Error => Self::Refuse,
+            MissingName::Ffill => Self::Forward,
+            MissingName::Mask => Self::Mask,
+        }
+    }
 }
 
 /// How an image is read.
@@ -231,6 +252,9 @@ pub(crate) struct DataArgs {
     #[arg(long, value_parser = at_least_1, value_name = "T")]
     pub(crate) length: Option<usize>,
 
+    /// What the split was drawn from, the run's seed at first: another seed later leaves the parts as they were.
+    #[arg(skip)]
+    pub(crate) split_seed: Option<u64>,
     /// The digest of the data's bytes: a configuration that has it is for these data alone.
     #[arg(skip)]
     pub(crate) sha256: Option<String>,

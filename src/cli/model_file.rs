@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
 use super::progress::grouped;
+use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
 use super::settings::Kind;
 use super::task::Task;
@@ -28,6 +29,8 @@ pub(crate) enum Codec {
     Text { vocabulary: Vocabulary },
     Series { scale: ScaleName, series: SeriesCodec },
     Rolls { keys: Keys },
+    Sequences(SequencesCodec),
+    Classes { vocabulary: Vocabulary, classes: Vec<String> },
     Task { task: TaskName },
 }
 
@@ -44,6 +47,10 @@ impl Codec {
                 format!("a series, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
             }
             Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
+            Self::Sequences(codec) => codec.describe(),
+            Self::Classes { vocabulary, classes } => {
+                format!("lines of text, {} classes, a vocabulary of {}", classes.len(), vocabulary.len())
+            }
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
     }
@@ -53,6 +60,8 @@ impl Codec {
             Self::Text { .. } => Kind::Text,
             Self::Series { .. } => Kind::Series,
             Self::Rolls { .. } => Kind::Rolls,
+            Self::Sequences(_) => Kind::Sequences,
+            Self::Classes { .. } => Kind::Classes,
             Self::Task { .. } => Kind::Task,
         }
     }

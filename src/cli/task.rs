@@ -13,8 +13,8 @@ use super::report::Table;
 use super::rolls_task::RollsTask;
 use super::series_task::SeriesTask;
 use super::settings::{Kind, Settings};
-use super::synthetic_task;
 use super::text_task::TextTask;
+use super::{classes_task, sequences_task, synthetic_task};
 
 /// What a network is trained for: where its batches come from, and how well it does.
 pub(crate) trait Task {
@@ -94,6 +94,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box
         Kind::Rolls => Box::new(RollsTask::load(settings.data(), codec)?),
         Kind::Series => Box::new(SeriesTask::load(settings.data(), codec)?),
         Kind::Task => synthetic_task::load(settings)?,
-        kind => return Err(Error::Unsupported(format!("not yet: {kind}"))),
+        Kind::Sequences => Box::new(sequences_task::load(settings, codec)?),
+        Kind::Classes => Box::new(classes_task::load(settings, codec)?),
     })
 }

@@ -15,21 +15,30 @@ pub struct Lines {
 
 impl Lines {
     /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order
-    /// of the names; a line is a sequence, without the white space around it. Blank lines are none.
+    /// of the names; a line is a sequence, without the white space around it. Blank lines are none. Of a file in place
+    /// of a folder the lines are without classes. `each` is handed all bytes that are read, class names before lines.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there are fewer than two files,
-    /// where one has no lines, or is not UTF-8, with the line and the byte offset.
-    pub fn read(folder: &Path) -> Result<Self> {
-        let mut files = files(folder)?;
-        files.sort();
-        if files.len() < 2 {
-            let message = format!("expected a file NAME.txt for each of at least two classes, got {}", files.len());
-            return Err(Error::data(folder, "", message));
-        }
+    /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there is no file, where one has no
+    /// lines, or is not UTF-8, with the line and the byte offset.
+    pub fn read(path: &Path, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
+        let content = |path: &Path| std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source });
         let mut read = Self::default();
+        if path.is_file() {
+            let bytes = content(path)?;
+            each(&bytes);
+            read.add(&bytes, path)?;
+            return Ok(read);
+        }
+        let mut files = files(path)?;
+        files.sort();
+        if files.is_empty() {
+            return Err(Error::data(path, "", "expected a file NAME.txt for each class, got none"));
+        }
         for (name, path) in files {
-            let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+            let bytes = content(&path)?;
+            each(name.as_bytes());
+            each(&bytes);
             read.class(name, &bytes, &path)?;
         }
         Ok(read)
@@ -37,15 +46,20 @@ impl Lines {
 
     /// Adds a class with the lines of its file.
     fn class(&mut self, name: String, bytes: &[u8], path: &Path) -> Result<()> {
-        let before = self.lines.len();
-        let lines = encoding::text(bytes, path)?.lines();
-        self.lines.extend(lines.map(str::trim).filter(|line| !line.is_empty()).map(String::from));
-        if self.lines.len() == before {
-            return Err(Error::data(path, "", "expected lines of text, got none"));
-        }
+        self.add(bytes, path)?;
         self.of.resize(self.lines.len(), self.classes.len() as u32);
         self.classes.push(name);
         Ok(())
+    }
+
+    fn add(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
+        let before = self.lines.len();
+        let lines = encoding::text(bytes, path)?.lines();
+        self.lines.extend(lines.map(str::trim).filter(|line| !line.is_empty()).map(String::from));
+        match self.lines.len() == before {
+            true => Err(Error::data(path, "", "expected lines of text, got none")),
+            false => Ok(()),
+        }
     }
 
     /// The lines, class by class.
@@ -53,15 +67,18 @@ impl Lines {
         &self.lines
     }
 
-    /// The class of each line.
+    /// The class of each line, where they have classes.
     pub fn labels(&self) -> Labels {
-        Labels::Classes { names: self.classes.clone(), of: self.of.clone() }
+        match self.classes.is_empty() {
+            true => Labels::None,
+            false => Labels::Classes { names: self.classes.clone(), of: self.of.clone() },
+        }
     }
 
     /// The lines as sequences of ids.
     pub fn labelled(&self, vocabulary: &Vocabulary) -> Labelled {
         let tokens = self.lines.iter().map(|line| vocabulary.encode(line)).collect();
-        Labelled { input: Steps::Tokens(tokens), labels: self.labels() }
+        Labelled::new(Steps::Tokens(tokens), self.labels())
     }
 }
 
@@ -97,7 +114,7 @@ mod tests {
     }
 
     fn refusal(files: &[(&str, &[u8])]) -> String {
-        Lines::read(folder(files).path()).unwrap_err().to_string()
+        Lines::read(folder(files).path(), &mut |_| {}).unwrap_err().to_string()
     }
 
     #[test]
@@ -109,8 +126,10 @@ mod tests {
             ("z.txt", b"last\n"),
         ]);
         std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
-        let lines = Lines::read(folder.path()).unwrap();
+        let mut all = Vec::new();
+        let lines = Lines::read(folder.path(), &mut |bytes| all.extend_from_slice(bytes)).unwrap();
         assert_eq!(lines.lines(), ["x", "y", "Müller", "Abt", "last"]);
+        assert_eq!(all, "ax\nyb.c\u{feff}Müller\r\n\r\n  \t\nAbt \nzlast\n".as_bytes());
         let names = ["a", "b.c", "z"].map(String::from).to_vec();
         let labels = Labels::Classes { names, of: vec![0, 0, 1, 1, 2] };
         assert_eq!(lines.labels(), labels);
@@ -169,16 +188,23 @@ mod tests {
     #[test]
     fn a_line_of_ten_million_characters_is_a_sequence() {
         let long = vec![b'a'; 10_000_000];
-        let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path()).unwrap();
+        let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), &mut |_| {}).unwrap();
         assert_eq!(lines.lines()[0].len(), 10_000_000);
     }
 
     #[test]
-    fn too_few_classes_and_files_without_lines_are_refused() {
-        assert!(refusal(&[("a.txt", b"x"), ("b.md", b"x")]).ends_with("for each of at least two classes, got 1"));
+    fn a_file_alone_has_lines_without_classes() {
+        let folder = folder(&[("a.txt", b"x\n\ny\n")]);
+        let lines = Lines::read(&folder.path().join("a.txt"), &mut |_| {}).unwrap();
+        assert_eq!((lines.lines(), lines.labels()), (&["x".to_owned(), "y".to_owned()][..], Labels::None));
+    }
+
+    #[test]
+    fn a_folder_without_classes_and_files_without_lines_are_refused() {
+        assert!(refusal(&[("b.md", b"x")]).ends_with("expected a file NAME.txt for each class, got none"));
         let empty = refusal(&[("a.txt", b"x"), ("b.txt", b" \r\n\n")]);
         assert!(empty.ends_with("b.txt: expected lines of text, got none"), "{empty}");
-        assert!(matches!(Lines::read(Path::new("/nowhere/at/all")), Err(Error::Io { .. })));
+        assert!(matches!(Lines::read(Path::new("/nowhere/at/all"), &mut |_| {}), Err(Error::Io { .. })));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! UTF-8 as it comes from files: where it is broken, and what other bytes look like.
+//! UTF-8 as it comes from files: where it is broken, what other bytes look like, and how much of it an error shows.
 
 use std::path::Path;
 
@@ -98,6 +98,15 @@ pub(super) fn text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// Text to name in an error, in quotes and of bounded length.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +145,12 @@ mod tests {
             refusal(b"some text\nand a \0")
                 .ends_with("line 2, byte offset 16: expected UTF-8 text, got a NUL byte; this looks like binary data")
         );
+    }
+
+    #[test]
+    fn quoted_text_is_short() {
+        assert_eq!(quoted("a\"b"), r#""a\"b""#);
+        assert!(quoted(&"é".repeat(10_000_000)).len() < 200);
     }
 
     #[test]

@@ -1,6 +1,14 @@
-//! Sequences of any length with a label each.
+//! Sequences of any length with a label each: what is classified, or what a value is told of.
 
-use ndarray::Array2;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3, Axis, s};
+
+use super::Examples;
+use crate::batch::{Batch, Sequence, Targets};
+use crate::error::{Error, Result};
+use crate::model::{At, Head, Loss};
 
 /// Sequences with what is to be told of each.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +17,10 @@ pub struct Labelled {
     pub input: Steps,
     /// Their labels.
     pub labels: Labels,
+    /// What each is called; empty where they have no names.
+    pub ids: Vec<String>,
+    /// What each dimension is called; empty where they have no names.
+    pub dimensions: Vec<String>,
 }
 
 /// Sequences, each with a length of its own.
@@ -34,4 +46,486 @@ pub enum Labels {
     },
     /// Numbers, \[N, O\].
     Values(Array2<f32>),
+}
+
+impl Labelled {
+    /// Sequences and dimensions without names.
+    pub fn new(input: Steps, labels: Labels) -> Self {
+        Self { input, labels, ids: Vec::new(), dimensions: Vec::new() }
+    }
+
+    /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where they are not the same.
+    pub fn arrange(&mut self, known: &[String]) -> Result<()> {
+        if self.dimensions.is_empty() || known.is_empty() {
+            return Ok(());
+        }
+        let of = |name: &String| self.dimensions.iter().position(|dimension| dimension == name);
+        let order: Option<Vec<usize>> = known.iter().map(of).collect();
+        let Some(order) = order.filter(|order| order.len() == self.dimensions.len()) else {
+            return Err(Error::value("the dimensions", known.join(", "), self.dimensions.join(", ")));
+        };
+        if let Steps::Dense(sequences) = &mut self.input {
+            sequences.iter_mut().for_each(|steps| *steps = steps.select(Axis(1), &order));
+        }
+        self.dimensions = known.to_vec();
+        Ok(())
+    }
+
+    /// Puts 0 in the place of every number that is NaN, and behind the dimensions as many again, which are 1 where a
+    /// number was NaN and 0 elsewhere. Tokens stay as they are.
+    pub fn mask(&mut self) {
+        if let Steps::Dense(sequences) = &mut self.input {
+            for steps in sequences {
+                let missing = steps.mapv(|number| f32::from(number.is_nan()));
+                let known = steps.mapv(|number| if number.is_nan() { 0.0 } else { number });
+                *steps = ndarray::concatenate![Axis(1), known, missing];
+            }
+            let masks: Vec<String> = self.dimensions.iter().map(|name| format!("{name}, missing")).collect();
+            self.dimensions.extend(masks);
+        }
+    }
+
+    /// Refuses what does not fit together: every sequence has a step, the same I, finite numbers and a label among the
+    /// classes. What was read from a file does; what was put together or mapped by hand may not.
+    ///
+    /// # Errors
+    /// [`Error::Value`] or [`Error::Shape`] names the sequence, counted from 1.
+    pub fn validate(&self) -> Result<()> {
+        let n = self.input.len();
+        if let Some(empty) = (0..n).find(|sequence| self.input.length(*sequence) == 0) {
+            return Err(Error::value(format!("sequence {}", empty + 1), "at least 1 step", 0));
+        }
+        if let (Steps::Dense(sequences), Some(dimensions)) = (&self.input, self.input.dimensions()) {
+            if dimensions == 0 {
+                return Err(Error::value("the dimensions of the sequences", "at least 1", 0));
+            }
+            for (sequence, steps) in sequences.iter().enumerate() {
+                let name = format!("sequence {}", sequence + 1);
+                if steps.ncols() != dimensions {
+                    return Err(Error::shape(name, &[steps.nrows(), dimensions], steps.shape()));
+                }
+                if let Some(((t, i), value)) = steps.indexed_iter().find(|(_, value)| !value.is_finite()) {
+                    let place = format!("{name}, step {}, dimension {}", t + 1, i + 1);
+                    return Err(Error::value(place, "a finite number", value));
+                }
+            }
+        }
+        let dimensions = self.input.dimensions().unwrap_or_default();
+        for (what, names, count) in
+            [("the ids", &self.ids, n), ("the names of the dimensions", &self.dimensions, dimensions)]
+        {
+            if !names.is_empty() && names.len() != count {
+                return Err(Error::value(what, format!("none or {count}"), names.len()));
+            }
+        }
+        match &self.labels {
+            Labels::Classes { of, .. } if of.len() != n => {
+                Err(Error::value("the labels", format!("one for each of {n} sequences"), of.len()))
+            }
+            Labels::Classes { names, of } => match of.iter().position(|class| *class as usize >= names.len()) {
+                Some(sequence) => {
+                    let expected = format!("a class below {}", names.len());
+                    Err(Error::value(label_of(sequence), expected, of[sequence]))
+                }
+                None => Ok(()),
+            },
+            Labels::Values(values) if values.nrows() != n => {
+                Err(Error::shape("the labels", &[n, values.ncols()], values.shape()))
+            }
+            Labels::Values(values) => match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
+                Some(((sequence, _), value)) => Err(Error::value(label_of(sequence), "a finite number", value)),
+                None => Ok(()),
+            },
+            Labels::None => Ok(()),
+        }
+    }
+}
+
+impl Steps {
+    /// N, how many sequences there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Steps::Dense(sequences) => sequences.len(),
+            Steps::Tokens(sequences) => sequences.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// T of a sequence below [`len`](Self::len).
+    pub fn length(&self, sequence: usize) -> usize {
+        match self {
+            Steps::Dense(sequences) => sequences[sequence].nrows(),
+            Steps::Tokens(sequences) => sequences[sequence].len(),
+        }
+    }
+
+    /// I, where the sequences are of numbers: the first one's. That of tokens is the size of their vocabulary.
+    pub fn dimensions(&self) -> Option<usize> {
+        match self {
+            Steps::Dense(sequences) => sequences.first().map(Array2::ncols),
+            Steps::Tokens(_) => None,
+        }
+    }
+
+    /// The numbers of one dimension at every step of the named sequences, which a scaling is fitted to; none where the
+    /// sequences are of tokens.
+    pub fn values(&self, sequences: &[usize], dimension: usize) -> impl Iterator<Item = f32> {
+        let all: &[Array2<f32>] = match self {
+            Steps::Dense(all) => all,
+            Steps::Tokens(_) => &[],
+        };
+        let columns = sequences.iter().filter_map(|sequence| all.get(*sequence));
+        columns.flat_map(move |steps| steps.rows().into_iter().filter_map(move |row| row.get(dimension).copied()))
+    }
+
+    /// Puts `f(dimension, number)` in the place of every number; tokens stay as they are.
+    pub fn map(&mut self, f: impl Fn(usize, f32) -> f32) {
+        if let Steps::Dense(sequences) = self {
+            let numbers = sequences.iter_mut().flat_map(|steps| steps.indexed_iter_mut());
+            numbers.for_each(|((_, dimension), number)| *number = f(dimension, *number));
+        }
+    }
+}
+
+impl Labels {
+    /// Classes from each sequence's name: those that occur, as numbers where all of them are, otherwise as text.
+    pub fn from_names<S: AsRef<str>>(of: &[S]) -> Self {
+        let mut names: Vec<&str> = of.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>().into_iter().collect();
+        let number = |name: &str| name.parse::<f64>().unwrap_or(f64::NAN);
+        if names.iter().all(|name| number(name).is_finite()) {
+            names.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        }
+        let index: HashMap<&str, u32> = names.iter().zip(0..).map(|(name, class)| (*name, class)).collect();
+        let classes = of.iter().map(|name| index[name.as_ref()]).collect();
+        Labels::Classes { names: names.into_iter().map(Into::into).collect(), of: classes }
+    }
+
+    /// The head that learns them, one prediction after the last step: a sigmoid for two classes, which tells the
+    /// probability of the second, a softmax for more, squared error for values.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there is nothing to tell apart, [`Error::Unsupported`] where there are no labels.
+    pub fn head(&self) -> Result<Head> {
+        match self {
+            Labels::None => Err(Error::Unsupported("a head needs labels; these sequences have none".into())),
+            Labels::Classes { names, .. } => match names.len() {
+                0 | 1 => Err(Error::value("the classes", "at least 2", format!("{names:?}"))),
+                2 => Ok(Head::new(1, Loss::BinaryCrossEntropy, At::Last)),
+                classes => Ok(Head::new(classes, Loss::CrossEntropy, At::Last)),
+            },
+            Labels::Values(values) => match values.ncols() {
+                0 => Err(Error::value("the values of a label", "at least 1", 0)),
+                outputs => Ok(Head::new(outputs, Loss::SquaredError, At::Last)),
+            },
+        }
+    }
+
+    /// Numbers the classes as in `known`, those of a trained model. Sequences without labels stay so.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names the first sequence, counted from 1, whose label is not known, or what is not a class;
+    /// [`Error::Unsupported`] where the labels are values.
+    pub fn renumber(&mut self, known: &[String]) -> Result<()> {
+        let (names, of) = match self {
+            Labels::None => return Ok(()),
+            Labels::Values(_) => {
+                return Err(Error::Unsupported("expected labels that are classes, got values".into()));
+            }
+            Labels::Classes { names, of } => (names, of),
+        };
+        let index: HashMap<&String, u32> = known.iter().zip(0..).collect();
+        let mut classes = Vec::with_capacity(of.len());
+        for (sequence, class) in of.iter().enumerate() {
+            let Some(name) = names.get(*class as usize) else {
+                let expected = format!("a class below {}", names.len());
+                return Err(Error::value(label_of(sequence), expected, class));
+            };
+            let Some(class) = index.get(name) else {
+                let expected = format!("one of {}", known.join(", "));
+                return Err(Error::value(label_of(sequence), expected, format!("{name:?}")));
+            };
+            classes.push(*class);
+        }
+        (*names, *of) = (known.to_vec(), classes);
+        Ok(())
+    }
+}
+
+fn label_of(sequence: usize) -> String {
+    format!("the label of sequence {}", sequence + 1)
+}
+
+/// Some of the sequences, as examples: x is \[T, B, I\] with each row's length, or tokens \[T, B\]. The targets suit
+/// [`Labels::head`]; those of sequences without labels weigh nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subset {
+    labelled: Arc<Labelled>,
+    sequences: Vec<usize>,
+}
+
+impl Subset {
+    /// The named sequences, in this order.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a sequence that there is not; what [`Labelled::validate`] refuses.
+    pub fn new(labelled: Arc<Labelled>, sequences: Vec<usize>) -> Result<Self> {
+        labelled.validate()?;
+        let n = labelled.input.len();
+        match sequences.iter().find(|sequence| **sequence >= n) {
+            Some(sequence) => Err(Error::value("a sequence of the subset", format!("an index below {n}"), sequence)),
+            None => Ok(Self { labelled, sequences }),
+        }
+    }
+
+    /// What this is a part of.
+    pub fn labelled(&self) -> &Labelled {
+        &self.labelled
+    }
+
+    /// The sequence of each example.
+    pub fn sequences(&self) -> &[usize] {
+        &self.sequences
+    }
+
+    /// How many sequences there are of each length T.
+    pub fn lengths(&self) -> BTreeMap<usize, usize> {
+        let mut counts = BTreeMap::new();
+        let lengths = self.sequences.iter().map(|sequence| self.labelled.input.length(*sequence));
+        lengths.for_each(|length| *counts.entry(length).or_default() += 1);
+        counts
+    }
+
+    /// How many sequences there are of each class; empty where the labels are not classes.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let Labels::Classes { names, of } = &self.labelled.labels else { return Vec::new() };
+        let mut counts = vec![0; names.len()];
+        self.sequences.iter().for_each(|sequence| counts[of[*sequence] as usize] += 1);
+        counts
+    }
+
+    /// The share of the largest class: the accuracy of who always tells that one.
+    pub fn majority_share(&self) -> Option<f64> {
+        let largest = self.class_counts().into_iter().max().filter(|count| *count > 0)?;
+        Some(largest as f64 / self.sequences.len() as f64)
+    }
+}
+
+impl Examples for Subset {
+    fn len(&self) -> usize {
+        self.sequences.len()
+    }
+
+    fn steps(&self, example: usize) -> usize {
+        self.labelled.input.length(self.sequences[example])
+    }
+
+    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
+        let rows: Vec<usize> = examples.iter().map(|example| self.sequences[*example]).collect();
+        let lengths: Vec<usize> = rows.iter().map(|row| self.labelled.input.length(*row)).collect();
+        let sequence = match &self.labelled.input {
+            Steps::Dense(sequences) => {
+                let mut x = Array3::zeros((steps, rows.len(), self.labelled.input.dimensions().unwrap_or_default()));
+                for (b, row) in rows.iter().enumerate() {
+                    x.slice_mut(s![..lengths[b], b, ..]).assign(&sequences[*row]);
+                }
+                Sequence::dense(x)
+            }
+            Steps::Tokens(sequences) => {
+                let mut tokens = Array2::zeros((steps, rows.len()));
+                for (b, row) in rows.iter().enumerate() {
+                    tokens.slice_mut(s![..lengths[b], b]).assign(&ndarray::aview1(&sequences[*row]));
+                }
+                Sequence::tokens(tokens)
+            }
+        };
+        let sequence = match lengths.iter().all(|length| *length == steps) {
+            true => sequence,
+            false => sequence.lengths(lengths),
+        };
+        let one = |class: &dyn Fn(usize) -> u32| Array2::from_shape_fn((1, rows.len()), |(_, b)| class(rows[b]));
+        Ok(match &self.labelled.labels {
+            Labels::None => {
+                let nothing = Array2::zeros((1, rows.len()));
+                Batch::new(sequence, Targets::Classes(one(&|_| 0))).weights(nothing)
+            }
+            Labels::Classes { names, of } if names.len() == 2 => {
+                let second = Array3::from_shape_fn((1, rows.len(), 1), |(_, b, _)| of[rows[b]] as f32);
+                Batch::new(sequence, Targets::Values(second))
+            }
+            Labels::Classes { of, .. } => Batch::new(sequence, Targets::Classes(one(&|row| of[row]))),
+            Labels::Values(values) => {
+                let size = (1, rows.len(), values.ncols());
+                let values = Array3::from_shape_fn(size, |(_, b, o)| values[[rows[b], o]]);
+                Batch::new(sequence, Targets::Values(values))
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::batch::Input;
+    use crate::model::{Cell, Model, Recurrent};
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).into()).collect()
+    }
+
+    fn three(labels: Labels) -> Arc<Labelled> {
+        let sequences = vec![array![[1.0, 10.0]], array![[2.0, 20.0], [3.0, 30.0]], array![[4.0, 40.0]]];
+        Arc::new(Labelled::new(Steps::Dense(sequences), labels))
+    }
+
+    #[test]
+    fn a_batch_holds_its_sequences_with_lengths_and_zeros_after_them() {
+        let labelled = three(Labels::Classes { names: names(&["a", "b", "c"]), of: vec![2, 0, 1] });
+        let subset = Subset::new(labelled, vec![2, 1]).unwrap();
+        let batch = subset.batch(&[1, 0], 3).unwrap();
+        let x = array![[[2.0, 20.0], [4.0, 40.0]], [[3.0, 30.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]];
+        assert_eq!(batch.sequence, Sequence::dense(x).lengths(vec![2, 1]));
+        assert_eq!(batch.targets, Targets::Classes(array![[0, 1]]));
+        assert_eq!(subset.batch(&[0], 1).unwrap().sequence.lengths, None);
+    }
+
+    #[test]
+    fn tokens_are_padded_too() {
+        let input = Steps::Tokens(vec![vec![5, 6, 7], vec![8]]);
+        let subset = Subset::new(Arc::new(Labelled::new(input, Labels::None)), vec![0, 1]).unwrap();
+        let batch = subset.batch(&[0, 1], 3).unwrap();
+        assert_eq!(batch.sequence.input, Input::Tokens(array![[5, 8], [6, 0], [7, 0]]));
+        assert_eq!(batch.total_weight(), 0.0);
+    }
+
+    #[test]
+    fn every_kind_of_label_gives_batches_that_suit_its_head() {
+        let kinds = [
+            (Labels::from_names(&["no", "yes", "no"]), Loss::BinaryCrossEntropy, 1),
+            (Labels::from_names(&["a", "b", "c"]), Loss::CrossEntropy, 3),
+            (Labels::Values(array![[1.0, -2.0], [0.5, 3.0], [0.0, 0.0]]), Loss::SquaredError, 2),
+        ];
+        for (labels, loss, outputs) in kinds {
+            let head = labels.head().unwrap();
+            assert_eq!((head.loss, head.outputs, head.at), (loss, outputs, At::Last));
+            let subset = Subset::new(three(labels), vec![0, 1, 2]).unwrap();
+            let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
+            subset.batch(&[2, 0, 1], 2).unwrap().validate(&model).unwrap();
+        }
+        assert!(Labels::from_names(&["a", "a"]).head().unwrap_err().to_string().contains("at least 2"));
+        assert!(Labels::None.head().is_err());
+    }
+
+    #[test]
+    fn two_classes_are_the_probability_of_the_second() {
+        let subset = Subset::new(three(Labels::from_names(&["yes", "no", "no"])), vec![1, 0]).unwrap();
+        assert_eq!(subset.batch(&[0, 1], 2).unwrap().targets, Targets::Values(array![[[0.0], [1.0]]]));
+    }
+
+    #[test]
+    fn values_are_those_of_their_sequences() {
+        let values = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+        let subset = Subset::new(three(Labels::Values(values)), vec![2, 0]).unwrap();
+        let targets = Targets::Values(array![[[1.0, 2.0], [5.0, 6.0]]]);
+        assert_eq!(subset.batch(&[1, 0], 1).unwrap().targets, targets);
+    }
+
+    #[test]
+    fn names_that_are_numbers_are_in_the_order_of_numbers() {
+        let order = |of: &[&str]| match Labels::from_names(of) {
+            Labels::Classes { names, .. } => names,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(order(&["10", "9", "-1", "9"]), ["-1", "9", "10"]);
+        assert_eq!(order(&["10", "9", "x"]), ["10", "9", "x"]);
+    }
+
+    #[test]
+    fn renumbered_labels_keep_their_names() {
+        let mut labels = Labels::from_names(&["b", "c", "b"]);
+        labels.renumber(&names(&["c", "a", "b"])).unwrap();
+        assert_eq!(labels, Labels::Classes { names: names(&["c", "a", "b"]), of: vec![2, 0, 2] });
+        let error = labels.renumber(&names(&["a", "b"])).unwrap_err().to_string();
+        assert_eq!(error, "the label of sequence 2: expected one of a, b, got \"c\"");
+        assert!(Labels::Values(array![[1.0]]).renumber(&[]).is_err());
+        Labels::None.renumber(&[]).unwrap();
+    }
+
+    #[test]
+    fn counts_are_those_of_the_subset_alone() {
+        let labelled = three(Labels::Classes { names: names(&["a", "b", "unused"]), of: vec![0, 1, 1] });
+        let subset = Subset::new(labelled.clone(), vec![1, 2]).unwrap();
+        assert_eq!(subset.class_counts(), [0, 2, 0]);
+        assert_eq!(subset.majority_share(), Some(1.0));
+        assert_eq!(subset.lengths(), BTreeMap::from([(1, 1), (2, 1)]));
+        assert_eq!(Subset::new(labelled.clone(), vec![]).unwrap().majority_share(), None);
+        let error = Subset::new(labelled, vec![0, 3]).unwrap_err().to_string();
+        assert_eq!(error, "a sequence of the subset: expected an index below 3, got 3");
+    }
+
+    #[test]
+    fn a_dimension_is_read_and_mapped_by_itself() {
+        let mut steps = three(Labels::None).input.clone();
+        assert_eq!(steps.values(&[1, 2], 1).collect::<Vec<_>>(), [20.0, 30.0, 40.0]);
+        steps.map(|dimension, number| number - dimension as f32);
+        assert_eq!(steps.values(&[0, 1], 0).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
+        assert_eq!(steps.values(&[0, 1], 1).collect::<Vec<_>>(), [9.0, 19.0, 29.0]);
+        assert_eq!(steps.values(&[0, 9], 2).count(), 0);
+    }
+
+    #[test]
+    fn dimensions_go_by_their_names_where_they_have_some() {
+        let mut labelled = Labelled::new(Steps::Dense(vec![array![[1.0, 2.0], [3.0, 4.0]]]), Labels::None);
+        labelled.arrange(&names(&["b", "a"])).unwrap();
+        labelled.dimensions = names(&["a", "b"]);
+        labelled.arrange(&[]).unwrap();
+        labelled.arrange(&names(&["b", "a"])).unwrap();
+        assert_eq!(labelled.input, Steps::Dense(vec![array![[2.0, 1.0], [4.0, 3.0]]]));
+        assert_eq!(labelled.dimensions, ["b", "a"]);
+        for known in [&["b"][..], &["b", "c"], &["b", "a", "c"]] {
+            let error = labelled.arrange(&names(known)).unwrap_err().to_string();
+            assert_eq!(error, format!("the dimensions: expected {}, got b, a", known.join(", ")));
+        }
+    }
+
+    #[test]
+    fn a_mask_tells_what_is_missing_from_what_is_0() {
+        let mut labelled = Labelled::new(Steps::Dense(vec![array![[0.0, f32::NAN], [f32::NAN, 5.0]]]), Labels::None);
+        labelled.dimensions = names(&["a", "b"]);
+        assert!(labelled.validate().unwrap_err().to_string().contains("step 1, dimension 2: expected a finite number"));
+        labelled.mask();
+        assert_eq!(labelled.input, Steps::Dense(vec![array![[0.0, 0.0, 0.0, 1.0], [0.0, 5.0, 1.0, 0.0]]]));
+        assert_eq!(labelled.dimensions, ["a", "b", "a, missing", "b, missing"]);
+        labelled.validate().unwrap();
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let refused = |sequences: Vec<Array2<f32>>, labels: Labels| {
+            let labelled = Labelled::new(Steps::Dense(sequences), labels);
+            Subset::new(Arc::new(labelled), vec![]).unwrap_err().to_string()
+        };
+        let one = || vec![array![[1.0]]];
+        assert_eq!(refused(vec![Array2::zeros((0, 1))], Labels::None), "sequence 1: expected at least 1 step, got 0");
+        assert!(refused(vec![Array2::zeros((1, 0))], Labels::None).contains("at least 1"));
+        let wide = refused(vec![array![[1.0]], array![[1.0, 2.0]]], Labels::None);
+        assert_eq!(wide, "sequence 2: expected shape [1, 1], got [1, 2]");
+        let infinite = refused(vec![array![[1.0], [f32::INFINITY]]], Labels::None);
+        assert_eq!(infinite, "sequence 1, step 2, dimension 1: expected a finite number, got inf");
+        assert!(refused(one(), Labels::from_names(&["a", "b"])).contains("one for each of 1 sequences, got 2"));
+        let outside = refused(one(), Labels::Classes { names: names(&["a", "b"]), of: vec![2] });
+        assert_eq!(outside, "the label of sequence 1: expected a class below 2, got 2");
+        assert!(refused(one(), Labels::Values(array![[1.0], [2.0]])).contains("[2, 1]"));
+        assert!(refused(one(), Labels::Values(array![[f32::NAN]])).contains("NaN"));
+        let named = Labelled { ids: names(&["a", "b"]), ..Labelled::new(Steps::Dense(one()), Labels::None) };
+        assert_eq!(named.validate().unwrap_err().to_string(), "the ids: expected none or 1, got 2");
+    }
 }

@@ -1,21 +1,44 @@
-//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, and synthetic tasks
-//! whose answer is known.
+//! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, labelled
+//! sequences, and synthetic tasks whose answer is known.
+//!
+//! Labelled sequences come from these files, see [`Labelled::read`]; each may be compressed by gzip.
+//!
+//! | | |
+//! |---|---|
+//! | `.ts` | UEA and UCR archives, sktime, aeon |
+//! | `.tsv`, `.txt` | UCR archive: a series a line, its label first |
+//! | idx | MNIST: bytes, images as rows or as pixels |
+//! | `.npy`, `.npz` | NumPy arrays |
+//! | `.csv` | long form: a row for each step of each sequence |
 
 mod accuracy;
+mod arrays;
 mod calendar;
+mod cells;
 mod classes;
 #[cfg(feature = "cli")]
 mod csv_text;
+#[cfg(test)]
+mod damage;
 mod encoded;
 mod encoding;
+mod gzip;
 mod histogram;
+mod idx;
 mod labelled;
 mod labels;
 mod lanes;
+#[cfg(feature = "cli")]
+mod long;
+mod missing;
 mod next_character;
+mod npy;
+#[cfg(feature = "cli")]
+mod npz;
 mod order;
 mod parts;
 mod random_windows;
+mod read;
 mod roll;
 #[cfg(feature = "cli")]
 mod roll_files;
@@ -25,11 +48,16 @@ mod series;
 mod series_codec;
 mod source;
 mod split;
+mod stratified;
 mod synthetic;
 mod table;
 mod text;
+mod ts;
+mod ucr;
 mod vocabulary;
 mod windows;
+#[cfg(feature = "cli")]
+mod zip;
 
 pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
@@ -37,15 +65,20 @@ pub use classes::Lines;
 pub use csv_text::{SUNSPOTS, columns};
 pub use encoded::Encoded;
 pub use histogram::Histogram;
-pub use labelled::{Labelled, Labels, Steps};
+pub use idx::Image;
+pub use labelled::{Labelled, Labels, Steps, Subset};
 pub use lanes::Lanes;
+#[cfg(feature = "cli")]
+pub use long::LongColumns;
+pub use missing::Missing;
 pub use order::{InOrder, Shuffled};
 pub use parts::Parts;
 pub use random_windows::RandomWindows;
+pub use read::ReadOptions;
 pub use roll::{Forecast, Roll};
 pub use rolls::{Keys, NextFrame, Piece, Rolls};
 pub use scaling::{Scaling, ScalingKind};
-pub use series::{Missing, Roles, Series};
+pub use series::{Roles, Series};
 pub use series_codec::{ColumnCodec, SeriesCodec};
 pub use split::{Frame, Split};
 pub use synthetic::{Adding, Copying, Synthetic};

@@ -194,7 +194,7 @@ fn at_least_1(counts: &[(&str, usize)]) -> Result<()> {
 }
 
 /// Fisher and Yates.
-fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
+pub(super) fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
         let other = (uniform(rng) * (last + 1) as f64) as usize;
         items.swap(last, other);

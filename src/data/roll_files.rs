@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::encoding;
+use super::encoding::{self, quoted};
 use super::rolls::{Keys, Piece, Rolls, name};
 use crate::error::{Error, Result};
 
@@ -100,7 +100,7 @@ impl Rolls {
                     "1" => active.push(column),
                     _ => {
                         let place = format!("{}, column {:?}", place(), names[column as usize]);
-                        return Err(Error::data(path, place, format!("expected 0 or 1, got {}", shortened(field))));
+                        return Err(Error::data(path, place, format!("expected 0 or 1, got {}", quoted(field))));
                     }
                 }
             }
@@ -125,7 +125,7 @@ fn parts<'a>(value: &'a Value, path: &Path) -> Result<Parted<'a>> {
         }
     };
     if let Some(other) = parts.keys().find(|name| !PARTS.contains(&name.as_str())) {
-        let message = format!("expected the parts {}, got {}", PARTS.join(", "), shortened(other));
+        let message = format!("expected the parts {}, got {}", PARTS.join(", "), quoted(other));
         return Err(Error::data(path, "", message));
     }
     let mut pieces = Vec::new();
@@ -162,17 +162,8 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
-        Value::String(text) => shortened(text),
+        Value::String(text) => quoted(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
-    }
-}
-
-/// As much of a text as a message shows.
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 40;
-    match text.char_indices().nth(SHOWN) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Table, labels};
+use super::{Column, Missing, Table, labels};
 use crate::error::{Error, Result};
 
 /// What each column is to a forecast, by name.
@@ -42,20 +42,6 @@ impl Roles {
             None => Ok(()),
         }
     }
-}
-
-/// What becomes of missing values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Missing {
-    /// They are refused.
-    #[default]
-    Refuse,
-    /// The last value before takes their place, and is data from then on: an input, and a target.
-    Forward,
-    /// As an input each is 0 in the network's units, and a column of its own tells it from a 0 that was measured. As a
-    /// target it is not learned from: examples that predict one are left out.
-    Mask,
 }
 
 /// Columns over common rows, in the order of time. After the last row with a target there may be others, of which only

@@ -1,11 +1,13 @@
 //! Training, generic over the path that computes.
 
+mod confusion;
 mod metrics;
 mod run;
 mod sampling;
 mod schedule;
 mod trainer;
 
+pub use confusion::ConfusionMatrix;
 pub use metrics::Metrics;
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
 pub use sampling::Sampling;

@@ -22,5 +22,6 @@ pub(crate) use forecast::{Forecast, Rolled, RolledTarget, Rows, Target};
 pub(crate) use gradient_norm::gradient_norm;
 pub(crate) use histogram::Lengths;
 pub(crate) use loss::{Baseline, loss};
+pub(crate) use numbers::share;
 pub(crate) use piano_roll::PianoRoll;
 pub(crate) use text_sample::TextSample;

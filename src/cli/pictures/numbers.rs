@@ -41,11 +41,17 @@ pub(super) fn rounded(value: f64) -> String {
 /// `part` of `whole` in percent, with a digit after the point. Neither what is not nothing becomes 0, nor what is not
 /// all 100.
 pub(super) fn percent(part: u64, whole: u64) -> String {
-    let tenths = (1000.0 * part as f64 / whole.max(1) as f64).round();
+    share(part as f64 / whole.max(1) as f64)
+}
+
+/// A share from 0 to 1 likewise; that of nothing, NaN, is a dash.
+pub(crate) fn share(share: f64) -> String {
+    let tenths = (1000.0 * share).round();
     match tenths {
-        0.0 if part > 0 => "<0.1%".into(),
-        1000.0 if part < whole => ">99.9%".into(),
+        0.0 if share > 0.0 => "<0.1%".into(),
+        1000.0 if share < 1.0 => ">99.9%".into(),
         0.0 | 1000.0 => format!("{:.0}%", tenths / 10.0),
+        _ if share.is_nan() => "–".into(),
         _ => format!("{:.1}%", tenths / 10.0),
     }
 }
@@ -64,5 +70,6 @@ mod tests {
     fn a_share_is_0_or_100_percent_only_where_it_is() {
         let shares = [(0, 7), (1, 9999), (1, 3), (9998, 9999), (7, 7), (0, 0)].map(|(part, all)| percent(part, all));
         assert_eq!(shares, ["0%", "<0.1%", "33.3%", ">99.9%", "100%", "0%"]);
+        assert_eq!(share(f64::NAN), "–");
     }
 }

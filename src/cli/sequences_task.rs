@@ -1,0 +1,235 @@
+//! Labelled sequences from a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, Subset};
+use bptt::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::args::{DataArgs, MissingName, ReadName, ScaleName};
+use super::digest::Digest;
+use super::folder::io_error;
+use super::label_codec::LabelCodec;
+use super::labelled_task::{LabelledTask, in_file};
+use super::model_file::Codec;
+use super::progress::grouped;
+use super::settings::{Settings, as_the_model, shares, unsupported};
+
+/// What a model of labelled sequences knows of its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct SequencesCodec {
+    /// How an image becomes a sequence.
+    read: ReadName,
+    missing: MissingName,
+    scale: ScaleName,
+    /// What each dimension is called; empty where they have no names.
+    dimensions: Vec<String>,
+    /// How each dimension comes to the network's units.
+    scaling: Vec<Scaling>,
+    labels: LabelCodec,
+}
+
+impl SequencesCodec {
+    /// Fits to the sequences of `labelled` that train.
+    fn fit(labelled: &Labelled, training: &[usize], data: &DataArgs) -> Result<Self> {
+        let scale = data.scale.unwrap_or(ScaleName::None);
+        let fit = |dimension| {
+            let values: Vec<f64> = labelled.input.values(training, dimension).map(f64::from).collect();
+            Scaling::fit(scale.into(), &values)
+        };
+        Ok(Self {
+            read: data.read.unwrap_or(ReadName::Rows),
+            missing: data.missing.unwrap_or(MissingName::Error),
+            scale,
+            dimensions: labelled.dimensions.clone(),
+            scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect(),
+            labels: LabelCodec::fit(&labelled.labels, training)?,
+        })
+    }
+
+    /// Brings a file's sequences and labels to the model's numbers.
+    fn encode(&self, mut labelled: Labelled, path: &Path) -> Result<Arc<Labelled>> {
+        labelled.arrange(&self.dimensions).map_err(|error| in_file(path, error))?;
+        let (expected, got) = (self.scaling.len(), labelled.input.dimensions().unwrap_or_default());
+        if expected != got {
+            let message = format!("expected {} a step, as the model reads, got {got}", dimensions(expected));
+            return Err(Error::Data { path: path.into(), place: String::new(), message });
+        }
+        self.labels.encode(&mut labelled.labels).map_err(|error| in_file(path, error))?;
+        if self.scale != ScaleName::None {
+            labelled.input.map(|dimension, number| self.scaling[dimension].scale(f64::from(number)) as f32);
+        }
+        if self.missing == MissingName::Mask {
+            labelled.mask();
+        }
+        Ok(Arc::new(labelled))
+    }
+
+    /// I.
+    fn input_size(&self) -> usize {
+        match self.missing {
+            MissingName::Mask => 2 * self.scaling.len(),
+            MissingName::Error | MissingName::Ffill => self.scaling.len(),
+        }
+    }
+
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        format!("sequences of {}, {}", self.describe_dimensions(), self.labels.describe())
+    }
+
+    fn describe_dimensions(&self) -> String {
+        let names = self.dimensions.join(", ");
+        match self.dimensions.is_empty() || names.len() > 60 {
+            true => dimensions(self.scaling.len()),
+            false => format!("{} ({names})", dimensions(self.scaling.len())),
+        }
+    }
+
+    fn describe_file(&self, name: &str, path: &Path, labelled: &Labelled) -> String {
+        let count = grouped(labelled.input.len() as u64);
+        format!("{name} ({}), {count} sequences of {}", path.display(), self.describe_dimensions())
+    }
+
+    /// What becomes of numbers before the network reads them.
+    fn describe_units(&self) -> Vec<String> {
+        let scale = match self.scale {
+            ScaleName::None => None,
+            ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1"),
+            ScaleName::MinMax => Some("each dimension scaled to 0 to 1"),
+        };
+        let missing = match self.missing {
+            MissingName::Error => None,
+            MissingName::Ffill => Some("missing values: the last one before"),
+            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where"),
+        };
+        [scale, missing].into_iter().flatten().map(str::to_owned).collect()
+    }
+}
+
+/// Reads the files that the settings name.
+pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<LabelledTask> {
+    let seed = settings.seed;
+    let data = settings.data();
+    let known = match codec {
+        Some(Codec::Sequences(codec)) => Some(codec),
+        _ => None,
+    };
+    as_the_model("read", &mut data.read, known.map(|known| known.read), ReadName::Rows)?;
+    as_the_model("missing", &mut data.missing, known.map(|known| known.missing), MissingName::Error)?;
+    as_the_model("scale", &mut data.scale, known.map(|known| known.scale), ScaleName::None)?;
+    let (path, shares) = (data.sequences.clone().unwrap_or_default(), shares_of_first(data)?);
+    let options = options(data);
+    let mut digest = Digest::new();
+    let mut read = |path: &Path, labels: Option<&Path>| read(path, labels, &options, &mut digest);
+    let first = read(&path, data.labels.as_deref())?;
+    let test = match &data.test_file {
+        Some(path) => Some((path.clone(), read(path, data.test_labels.as_deref())?)),
+        None => None,
+    };
+    digest.check(&path, &mut data.sha256)?;
+
+    let split = first.labels.split(first.input.len(), shares, *data.split_seed.get_or_insert(seed));
+    let [training, validation, rest] = split.map_err(|error| in_file(&path, error))?;
+    let codec = match known {
+        Some(known) => known.clone(),
+        None if first.labels == Labels::None => return Err(no_labels(&path, "--labels")),
+        None => SequencesCodec::fit(&first, &training, data)?,
+    };
+    let head = codec.labels.head().map_err(|error| in_file(&path, error))?;
+    let name = name(&path);
+    let mut words = vec![codec.describe_file(&name, &path, &first)];
+    let first = codec.encode(first, &path)?;
+    let test = match test {
+        Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
+        Some((path, test)) => {
+            words.push(format!("tested on {}", path.display()));
+            let all = (0..test.input.len()).collect();
+            Subset::new(codec.encode(test, &path)?, all)?
+        }
+        None => Subset::new(first.clone(), rest)?,
+    };
+    words.extend(codec.describe_units());
+    Ok(LabelledTask {
+        name,
+        words,
+        input_size: codec.input_size(),
+        head,
+        labels: codec.labels.clone(),
+        id_name: if first.ids.is_empty() { "number" } else { "id" },
+        parts: [Subset::new(first.clone(), training)?, Subset::new(first, validation)?, test],
+        codec: Codec::Sequences(codec),
+    })
+}
+
+/// The shares of the first file that train, validate and test.
+fn shares_of_first(data: &mut DataArgs) -> Result<[f64; 3]> {
+    match (data.test_file.is_some(), data.validation) {
+        (true, _) if data.split.is_some() => {
+            Err(unsupported("--split excludes --test-file, which is the test part: --validation sets its own share"))
+        }
+        (true, share) => {
+            let share = share.unwrap_or(0.2);
+            data.validation = Some(share);
+            Ok([1.0 - share, share, 0.0])
+        }
+        (false, Some(_)) => Err(unsupported("--validation goes with --test-file; --split sets its own")),
+        (false, None) if data.test_labels.is_some() => {
+            Err(unsupported("--test-labels are those of --test-file, which is not there"))
+        }
+        (false, None) => shares(&mut data.split, [0.7, 0.15, 0.15]),
+    }
+}
+
+/// What the settings tell of files, with every default filled in.
+fn options(data: &mut DataArgs) -> ReadOptions {
+    let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
+    ReadOptions {
+        missing: data.missing.map(Missing::from).unwrap_or_default(),
+        image: match data.read {
+            None | Some(ReadName::Rows) => Image::Rows,
+            Some(ReadName::Pixels) => Image::Pixels,
+        },
+        columns: LongColumns {
+            id: column(&mut data.id, "id"),
+            time: column(&mut data.time, "time"),
+            label: data.label.clone(),
+        },
+    }
+}
+
+fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions, digest: &mut Digest) -> Result<Labelled> {
+    let mut bytes = |path: &Path| {
+        let bytes = std::fs::read(path).map_err(io_error(path))?;
+        digest.update(&bytes);
+        Ok::<_, Error>(bytes)
+    };
+    let file = bytes(path)?;
+    let labels = match labels {
+        Some(path) => Some((bytes(path)?, path)),
+        None => None,
+    };
+    Labelled::from_bytes(&file, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
+}
+
+/// `JapaneseVowels` of `JapaneseVowels_TRAIN.ts.gz`.
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    stem.strip_suffix("_TRAIN").unwrap_or(stem).to_owned()
+}
+
+fn dimensions(count: usize) -> String {
+    if count == 1 { "1 dimension".into() } else { format!("{} dimensions", grouped(count as u64)) }
+}
+
+fn no_labels(path: &Path, flag: &str) -> Error {
+    let message = format!(
+        "expected labels, got none: {flag} names them where they are in a file of their own (.npy, idx), --label the \
+         column of a .csv"
+    );
+    Error::Data { path: path.into(), place: String::new(), message }
+}

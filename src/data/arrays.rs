@@ -1,0 +1,254 @@
+//! Labelled sequences from NumPy arrays: x, lengths and y.
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::npy::{Element, Npy};
+use super::{Labelled, Labels, Missing, Steps};
+use crate::error::{Error, Result};
+
+impl Labelled {
+    /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
+    /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. A NaN in x is a missing value. Each comes with the
+    /// path that errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
+    /// not finite as f32, named by sequence, step and dimension, counted from 1.
+    pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: Missing) -> Result<Self> {
+        let array = |(bytes, path)| Array::parse(bytes, path, "");
+        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing)
+    }
+}
+
+/// An array, and what errors name.
+pub(super) struct Array<'a> {
+    npy: Npy<'a>,
+    path: &'a Path,
+    place: &'static str,
+}
+
+impl<'a> Array<'a> {
+    pub(super) fn parse(bytes: &'a [u8], path: &'a Path, place: &'static str) -> Result<Self> {
+        Ok(Self { npy: Npy::parse(bytes, path, place)?, path, place })
+    }
+
+    fn refuse<T>(&self, place: String, message: String) -> Result<T> {
+        Err(Error::data(self.path, format!("{}{place}", self.place), message))
+    }
+
+    fn refuse_shape<T>(&self, expected: &str) -> Result<T> {
+        self.refuse(String::new(), format!("expected shape {expected}, got {:?}", self.npy.shape))
+    }
+}
+
+/// x, lengths and y as sequences with labels; without lengths all have T steps.
+pub(super) fn read(
+    x: &Array<'_>,
+    lengths: Option<&Array<'_>>,
+    y: Option<&Array<'_>>,
+    missing: Missing,
+) -> Result<Labelled> {
+    let (n, steps, dimensions) = match x.npy.shape.as_slice() {
+        [n, steps] => (*n, *steps, 1),
+        [n, steps, dimensions] => (*n, *steps, *dimensions),
+        _ => return x.refuse_shape("[N, T, I] or [N, T]"),
+    };
+    if x.npy.is_text() {
+        return x.refuse(String::new(), "expected numbers, got text".into());
+    }
+    let lengths = match lengths {
+        Some(lengths) => read_lengths(lengths, n, steps)?,
+        None => vec![steps; n],
+    };
+    let rank = x.npy.shape.len();
+    let mut sequences = Vec::with_capacity(n);
+    for (sequence, length) in lengths.into_iter().enumerate() {
+        let mut numbers = Array2::zeros((length, dimensions));
+        for t in 0..length {
+            for i in 0..dimensions {
+                let number = x.npy.at(&[sequence, t, i][..rank]).number();
+                let last = t.checked_sub(1).map(|before| numbers[[before, i]]);
+                let expected = match number {
+                    number if number.is_finite() => Ok(number),
+                    number if number.is_nan() => missing.stand_in(last),
+                    _ => Err("a finite number"),
+                };
+                numbers[[t, i]] = match expected {
+                    Ok(number) => number,
+                    Err(expected) => {
+                        let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
+                        return x.refuse(place, format!("expected {expected}, got {number}"));
+                    }
+                };
+            }
+        }
+        sequences.push(numbers);
+    }
+    let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
+    Ok(Labelled::new(Steps::Dense(sequences), labels))
+}
+
+fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
+    if lengths.npy.shape != [n] {
+        return lengths.refuse_shape(&format!("[{n}], one for each sequence of x"));
+    }
+    let length = |sequence: usize| {
+        let element = lengths.npy.at(&[sequence]);
+        let length = match element {
+            Element::Integer(length) => usize::try_from(length).ok().filter(|length| (1..=steps).contains(length)),
+            _ => None,
+        };
+        match length {
+            Some(length) => Ok(length),
+            None => {
+                let message = format!("expected a whole number from 1 to T = {steps}, got {}", shown(&element));
+                lengths.refuse(format!(", sequence {}", sequence + 1), message)
+            }
+        }
+    };
+    (0..n).map(length).collect()
+}
+
+fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
+    if y.npy.is_float() {
+        let (outputs, rank) = match y.npy.shape.as_slice() {
+            [rows] if *rows == n => (1, 1),
+            [rows, outputs] if *rows == n => (*outputs, 2),
+            _ => return y.refuse_shape(&format!("[{n}] or [{n}, O], one row for each sequence of x")),
+        };
+        let values = Array2::from_shape_fn((n, outputs), |(n, o)| y.npy.at(&[n, o][..rank]).number());
+        return match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
+            Some(((sequence, _), value)) => {
+                y.refuse(format!(", sequence {}", sequence + 1), format!("expected a finite number, got {value}"))
+            }
+            None => Ok(Labels::Values(values)),
+        };
+    }
+    if y.npy.shape != [n] {
+        return y.refuse_shape(&format!("[{n}], one class for each sequence of x"));
+    }
+    let mut names = Vec::with_capacity(n);
+    for sequence in 0..n {
+        names.push(match y.npy.at(&[sequence]) {
+            Element::Text(None) => {
+                return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got what is none".into());
+            }
+            element => shown(&element),
+        });
+    }
+    Ok(Labels::from_names(&names))
+}
+
+fn shown(element: &Element) -> String {
+    match element {
+        Element::Float(number) => number.to_string(),
+        Element::Integer(number) => number.to_string(),
+        Element::Bool(bool) => bool.to_string(),
+        Element::Text(text) => text.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use ndarray::array;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::damage::{below, number, survives};
+    use super::super::npy::tests::npy;
+    use super::*;
+
+    pub(in crate::data) fn floats(shape: &[usize], numbers: &[f32]) -> Vec<u8> {
+        npy("<f4", false, shape, &numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    fn from_npy(x: &[u8], y: Option<&[u8]>) -> Result<Labelled, String> {
+        let y = y.map(|bytes| (bytes, Path::new("y.npy")));
+        Labelled::from_npy((x, Path::new("x.npy")), y, Missing::Refuse).map_err(|error| error.to_string())
+    }
+
+    pub(in crate::data) fn classes(names: &[&str], of: &[u32]) -> Labels {
+        Labels::Classes { names: names.iter().map(|name| (*name).into()).collect(), of: of.to_vec() }
+    }
+
+    #[test]
+    fn two_axes_are_one_dimension() {
+        let sequences = vec![array![[1.0], [2.0], [3.0]], array![[4.0], [5.0], [6.0]]];
+        let labelled = from_npy(&floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None).unwrap();
+        assert_eq!(labelled, Labelled::new(Steps::Dense(sequences), Labels::None));
+    }
+
+    #[test]
+    fn three_axes_are_sequences_steps_and_dimensions() {
+        let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
+        assert_eq!(labelled.input, Steps::Dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
+    }
+
+    #[test]
+    fn missing_numbers_are_filled_by_dimension_and_sequence() {
+        let x = floats(&[2, 2, 2], &[1.0, 2.0, f32::NAN, 3.0, 4.0, f32::NAN, 5.0, 6.0]);
+        let read = |x: &[u8], missing| Labelled::from_npy((x, Path::new("x.npy")), None, missing);
+        let error = read(&x, Missing::Forward).unwrap_err().to_string();
+        let expected = "expected a first number to fill forward from, got NaN";
+        assert_eq!(error, format!("x.npy, sequence 2, step 1, dimension 2: {expected}"));
+        let x = floats(&[1, 3, 2], &[1.0, 2.0, f32::NAN, 3.0, f32::NAN, f32::NAN]);
+        let filled = Steps::Dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
+        assert_eq!(read(&x, Missing::Forward).unwrap().input, filled);
+        let masked = read(&x, Missing::Mask).unwrap().input;
+        assert_eq!(masked.values(&[0], 0).map(f32::is_nan).collect::<Vec<_>>(), [false, true, true]);
+        assert!(read(&floats(&[1, 1], &[f32::INFINITY]), Missing::Mask).is_err());
+    }
+
+    #[test]
+    fn the_type_of_y_tells_what_it_is() {
+        let x = floats(&[3, 1], &[0.0; 3]);
+        let labels = |y: &[u8]| from_npy(&x, Some(y)).unwrap().labels;
+        assert_eq!(labels(&npy("|i1", false, &[3], &[10, 0xff, 9])), classes(&["-1", "9", "10"], &[2, 0, 1]));
+        assert_eq!(labels(&npy("|b1", false, &[3], &[1, 0, 1])), classes(&["false", "true"], &[1, 0, 1]));
+        let text = ['b', 'a', 'b'].map(|letter| u32::from(letter).to_be_bytes()).concat();
+        assert_eq!(labels(&npy(">U1", false, &[3], &text)), classes(&["a", "b"], &[1, 0, 1]));
+        assert_eq!(labels(&floats(&[3], &[1.0, 2.0, 3.0])), Labels::Values(array![[1.0], [2.0], [3.0]]));
+        let two = labels(&floats(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        assert_eq!(two, Labels::Values(array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_refused() {
+        let x = floats(&[2, 2], &[1.0; 4]);
+        let error = |x: &[u8], y: Option<&[u8]>| from_npy(x, y).unwrap_err();
+        assert_eq!(error(&floats(&[4], &[1.0; 4]), None), "x.npy: expected shape [N, T, I] or [N, T], got [4]");
+        assert!(error(&floats(&[1, 2, 1, 2], &[1.0; 4]), None).contains("got [1, 2, 1, 2]"));
+        assert_eq!(error(&npy("<U1", false, &[1, 1], &[65, 0, 0, 0]), None), "x.npy: expected numbers, got text");
+        let place = "x.npy, sequence 2, step 1, dimension 1: expected a finite number, got";
+        assert_eq!(error(&floats(&[2, 2], &[1.0, 1.0, f32::NAN, 1.0]), None), format!("{place} NaN"));
+        let wide = npy("<f8", false, &[2, 1], &[1.0, -1e39].map(f64::to_le_bytes).concat());
+        assert_eq!(error(&wide, None), format!("{place} -inf"));
+        let message = "y.npy: expected shape [2] or [2, O], one row for each sequence of x, got";
+        assert_eq!(error(&x, Some(&floats(&[3], &[1.0; 3]))), format!("{message} [3]"));
+        assert_eq!(error(&x, Some(&floats(&[1, 2, 2], &[1.0; 4]))), format!("{message} [1, 2, 2]"));
+        let nan = floats(&[2], &[0.0, f32::NAN]);
+        assert_eq!(error(&x, Some(&nan)), "y.npy, sequence 2: expected a finite number, got NaN");
+        assert!(error(&x, Some(&npy("|u1", false, &[2, 1], &[0; 2]))).contains("one class for each sequence"));
+        assert!(error(&x, Some(&npy("<U1", false, &[2], &[0xff; 8]))).contains("y.npy, sequence 1: expected text"));
+        assert!(error(&x, Some(b"")).starts_with("y.npy: expected an npy file"));
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let x = |rng: &mut ChaCha8Rng| {
+            let shape: Vec<usize> = (0..2 + below(2, rng)).map(|_| 1 + below(3, rng)).collect();
+            floats(&shape, &(0..shape.iter().product()).map(|_| number(rng)).collect::<Vec<_>>())
+        };
+        survives(x, |bytes| Labelled::from_npy((bytes, Path::new("x.npy")), None, Missing::Forward));
+        let fixed = floats(&[3, 1], &[0.0; 3]);
+        let y = |rng: &mut ChaCha8Rng| match below(3, rng) {
+            0 => npy("|u1", false, &[3], &[0, 1, 1]),
+            1 => npy("<U1", false, &[3], &[65, 0, 0, 0, 66, 0, 0, 0, 65, 0, 0, 0]),
+            _ => floats(&[3, 1], &[1.0, 2.0, number(rng)]),
+        };
+        let x = (fixed.as_slice(), Path::new("x.npy"));
+        let parse = |y: &[u8]| Labelled::from_npy(x, Some((y, Path::new("y.npy"))), Missing::Refuse);
+        survives(y, parse);
+    }
+}

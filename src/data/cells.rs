@@ -1,0 +1,79 @@
+//! The numbers of one dimension of a sequence, written as text.
+
+use std::path::Path;
+
+use super::Missing;
+use super::encoding::quoted;
+use crate::error::{Error, Result};
+
+/// Where numbers are written, and what becomes of those that are missing.
+pub(super) struct Cells<'a> {
+    pub(super) path: &'a Path,
+    /// Counted from 1.
+    pub(super) line: usize,
+    /// Counted from 1.
+    pub(super) dimension: usize,
+    pub(super) missing: Missing,
+}
+
+impl Cells<'_> {
+    /// The numbers of `cells`, a step each.
+    pub(super) fn read<'t>(&self, cells: impl Iterator<Item = &'t str>) -> Result<Vec<f32>> {
+        let mut numbers: Vec<f32> = Vec::new();
+        for cell in cells.map(str::trim) {
+            let refuse = |expected: &str| {
+                let place = format!(", line {}, dimension {}, step {}", self.line, self.dimension, numbers.len() + 1);
+                Err(Error::data(self.path, place, format!("expected {expected}, got {}", quoted(cell))))
+            };
+            let number = match number(cell) {
+                Some(number) => Ok(number),
+                None if is_missing(cell) => self.missing.stand_in(numbers.last().copied()),
+                None => Err("a finite number"),
+            };
+            match number {
+                Ok(number) => numbers.push(number),
+                Err(expected) => return refuse(expected),
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// Whether a cell stands for a number that is not there.
+pub(super) fn is_missing(cell: &str) -> bool {
+    cell == "?" || cell.eq_ignore_ascii_case("nan")
+}
+
+/// A number that is finite as f32.
+pub(super) fn number(cell: &str) -> Option<f32> {
+    cell.parse().ok().filter(|number: &f32| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_numbers_are_refused_or_filled() {
+        let read = |text: &str, missing| {
+            let cells = Cells { path: Path::new("a"), line: 3, dimension: 2, missing };
+            cells.read(text.split(',')).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(" 1,-2.5e1 ", Missing::Refuse), Ok(vec![1.0, -25.0]));
+        assert_eq!(read("1,?,NaN,4", Missing::Forward), Ok(vec![1.0, 1.0, 1.0, 4.0]));
+        let masked = read("?,1,nan", Missing::Mask).unwrap();
+        assert_eq!(masked.iter().map(|number| number.is_nan()).collect::<Vec<_>>(), [true, false, true]);
+        let place = "a, line 3, dimension 2, step";
+        assert_eq!(read("1,?,3", Missing::Refuse), Err(format!("{place} 2: expected a finite number, got \"?\"")));
+        assert_eq!(
+            read("?,1", Missing::Forward),
+            Err(format!("{place} 1: expected a first number to fill forward from, got \"?\""))
+        );
+        for cell in ["inf", "-Infinity", "1e39", "x", "", "1 2", "0x1"] {
+            for missing in [Missing::Refuse, Missing::Forward, Missing::Mask] {
+                let error = read(&format!("1,{cell}"), missing).unwrap_err();
+                assert_eq!(error, format!("{place} 2: expected a finite number, got {cell:?}"));
+            }
+        }
+    }
+}

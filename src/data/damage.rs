@@ -1,0 +1,62 @@
+//! What tests of parsers do to files.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::Labelled;
+use crate::error::Result;
+use crate::model::uniform;
+
+pub(super) fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// Uniform in 0..n.
+pub(super) fn below(n: usize, rng: &mut ChaCha8Rng) -> usize {
+    (uniform(rng) * n as f64) as usize
+}
+
+/// Numbers of any size and sign that f32 holds exactly as text.
+pub(super) fn number(rng: &mut ChaCha8Rng) -> f32 {
+    let exponent = 60.0 * uniform(rng) - 30.0;
+    (2.0 * uniform(rng) - 1.0) as f32 * 10f32.powf(exponent as f32)
+}
+
+/// Holds `parse` to an error or a valid value for damaged files and for bytes that never were one.
+pub(super) fn survives(write: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, parse: impl Fn(&[u8]) -> Result<Labelled>) {
+    let mut rng = rng(1);
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let bytes = match below(10, &mut rng) {
+            0 => (0..below(200, &mut rng)).map(|_| below(256, &mut rng) as u8).collect(),
+            _ => damaged(write(&mut rng), &mut rng),
+        };
+        match parse(&bytes) {
+            Ok(labelled) => labelled.validate().unwrap(),
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().len() < 2000, "{error}");
+            }
+        }
+    }
+    assert!(refused > 300, "only {refused} damaged files were refused");
+}
+
+/// `bytes` with a few bytes changed, put in, taken out or repeated, or cut off.
+fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    for _ in 0..=below(4, rng) {
+        let at = below(bytes.len(), rng);
+        let end = bytes.len().min(at + below(12, rng));
+        match below(6, rng) {
+            _ if bytes.is_empty() => {}
+            0 => bytes.truncate(at),
+            1 => bytes[at] = below(256, rng) as u8,
+            // What sizes and separators are made of.
+            2 => bytes[at] = b"\0\xff\x7f\x80,:?-@\n0123456789e\" \t"[below(24, rng)],
+            3 => bytes.insert(at, below(256, rng) as u8),
+            4 => drop(bytes.drain(at..end)),
+            _ => bytes.splice(at..at, bytes[at..end].to_vec()).for_each(drop),
+        }
+    }
+    bytes
+}

@@ -1,0 +1,56 @@
+//! Files that gzip has compressed, recognised by how they begin.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// `bytes` as they were before gzip, where it compressed them.
+pub(super) fn decompressed<'a>(bytes: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>> {
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => inflate(bytes, path).map(Cow::Owned),
+        false => Ok(Cow::Borrowed(bytes)),
+    }
+}
+
+#[cfg(feature = "cli")]
+fn inflate(bytes: &[u8], path: &Path) -> Result<Vec<u8>> {
+    let mut inflated = Vec::new();
+    match std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut inflated) {
+        Ok(_) => Ok(inflated),
+        Err(error) => {
+            let message = format!("expected whole gzip data, got {error} after {} bytes came out", inflated.len());
+            Err(Error::data(path, "", message))
+        }
+    }
+}
+
+#[cfg(not(feature = "cli"))]
+fn inflate(_: &[u8], path: &Path) -> Result<Vec<u8>> {
+    Err(Error::data(path, "", "gzip data are read with the feature `cli`, which this build is without"))
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_was_compressed_is_whole_or_refused() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&[7; 100_000]).unwrap();
+        let bytes = encoder.finish().unwrap();
+        let path = Path::new("a.gz");
+        assert_eq!(*decompressed(&bytes, path).unwrap(), [7; 100_000]);
+        assert_eq!(*decompressed(b"plain", path).unwrap(), *b"plain");
+        for end in 2..bytes.len() {
+            let error = decompressed(&bytes[..end], path).unwrap_err().to_string();
+            assert!(error.contains("expected whole gzip data"), "{error}");
+        }
+        let mut changed = bytes.clone();
+        let last = changed.len() - 8;
+        changed[last] ^= 1;
+        assert!(decompressed(&changed, path).is_err());
+    }
+}

@@ -1,0 +1,382 @@
+//! Labelled sequences from comma-separated text in long form: a row for each step of each sequence.
+
+use std::collections::HashMap;
+use std::fmt::{Display, Formatter};
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::cells::{is_missing, number};
+use super::encoding::{quoted, text};
+use super::{Labelled, Labels, Missing, Steps};
+use crate::error::{Error, Result};
+
+/// What the columns of a file in long form are; all others are dimensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongColumns {
+    /// Which sequence a row belongs to.
+    pub id: String,
+    /// What its rows are ordered by.
+    pub time: String,
+    /// Its class, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
+    /// labels.
+    pub label: Option<String>,
+}
+
+impl Default for LongColumns {
+    /// `id`, `time`, and `label` where there is one.
+    fn default() -> Self {
+        Self { id: "id".into(), time: "time".into(), label: None }
+    }
+}
+
+/// A row, counted from 1 below the names, and the line that it begins in.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    line: usize,
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "row {} (line {})", self.row, self.line)
+    }
+}
+
+/// A sequence as it is found.
+struct Group {
+    id: String,
+    class: String,
+    /// Where the class was first told.
+    place: Place,
+    steps: Vec<Step>,
+}
+
+struct Step {
+    time: String,
+    /// The time as a number; NaN where it is none.
+    position: f64,
+    place: Place,
+    numbers: Vec<f32>,
+}
+
+impl Labelled {
+    /// Reads comma-separated text whose first line names the columns. Sequences are in the order in which their ids
+    /// come first; their rows are ordered by time, as numbers where all times of the file are numbers, otherwise as
+    /// text. `path` is what errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column: a column that is missing
+    /// or there twice, a row of more or fewer fields, a cell that is no finite number, two rows of one id with the same
+    /// time or with different labels. A field that is empty, `?` or NaN is a missing value.
+    pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
+        let text = text(bytes, path)?;
+        // Rows of other lengths are refused by their place.
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut records = reader.records();
+        let unreadable = |error: csv::Error| Error::data(path, "", error.to_string());
+        let Some(names) = records.next().transpose().map_err(unreadable)? else {
+            return Err(Error::data(path, "", "expected a line of column names, got an empty file"));
+        };
+        let mut table = Table::new(names.iter().map(str::trim).collect(), columns, path, missing)?;
+        let (mut start, mut place) = (0, Place { row: 0, line: 1 });
+        for record in records {
+            let record = record.map_err(unreadable)?;
+            // csv tells where it was before it skipped blank lines.
+            let next = record.position().map_or(start, |position| position.byte() as usize);
+            let next = text.len() - text[next..].trim_start_matches(['\r', '\n']).len();
+            place.line += text[start..next].matches('\n').count();
+            place.row += 1;
+            start = next;
+            table.take(&record, place)?;
+        }
+        // A quote that is not closed takes all that follows into its field.
+        match text[start..].matches('"').count() % 2 {
+            0 => table.finish(),
+            _ => Err(Error::data(path, format!(", {place}"), "expected a quote to be closed, got the end of the file")),
+        }
+    }
+}
+
+/// What was read so far.
+struct Table<'a> {
+    path: &'a Path,
+    missing: Missing,
+    names: Vec<&'a str>,
+    id: usize,
+    time: usize,
+    label: Option<usize>,
+    dimensions: Vec<usize>,
+    groups: Vec<Group>,
+    /// The group of an id.
+    index: HashMap<String, usize>,
+}
+
+impl<'a> Table<'a> {
+    fn new(names: Vec<&'a str>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
+        let mut seen = HashMap::new();
+        for (name, column) in names.iter().zip(1..) {
+            if let Some(other) = seen.insert(name, column) {
+                let message = format!("expected it once, got it as columns {other} and {column}");
+                return Err(Error::data(path, format!(", column {}", quoted(name)), message));
+            }
+        }
+        let find = |name: &String, what: &str| {
+            names.iter().position(|column| column == name).ok_or_else(|| {
+                let got = quoted(&names.join(", "));
+                Error::data(path, "", format!("expected a column {} of {what}, got the columns {got}", quoted(name)))
+            })
+        };
+        let (id, time) = (find(&columns.id, "ids")?, find(&columns.time, "times")?);
+        let label = match &columns.label {
+            Some(name) => Some(find(name, "labels")?),
+            None => names.iter().position(|column| *column == "label"),
+        };
+        let roles = [Some(id), Some(time), label];
+        let dimensions: Vec<usize> = (0..names.len()).filter(|column| !roles.contains(&Some(*column))).collect();
+        if dimensions.is_empty() {
+            let message = "expected at least one column of numbers beside ids, times and labels";
+            return Err(Error::data(path, "", message));
+        }
+        Ok(Self { path, missing, names, id, time, label, dimensions, groups: Vec::new(), index: HashMap::new() })
+    }
+
+    fn is_missing(&self, cell: &str) -> bool {
+        self.missing != Missing::Refuse && (cell.is_empty() || is_missing(cell))
+    }
+
+    fn take(&mut self, record: &csv::StringRecord, place: Place) -> Result<()> {
+        if record.len() != self.names.len() {
+            let message = format!("expected {} fields, got {}", self.names.len(), record.len());
+            return Err(Error::data(self.path, format!(", {place}"), message));
+        }
+        let cell = |column: usize| record[column].trim();
+        let refuse = |column: usize, expected: &str| {
+            let got = if cell(column).is_empty() { "a missing value".into() } else { quoted(cell(column)) };
+            let place = format!(", {place}, column {}", quoted(self.names[column]));
+            Error::data(self.path, place, format!("expected {expected}, got {got}"))
+        };
+        let word = |column: usize, what: &str| match cell(column) {
+            "" => Err(refuse(column, what)),
+            word => Ok(word.to_owned()),
+        };
+        let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
+        let class = self.label.map_or(Ok(String::new()), |label| word(label, "a class"))?;
+        let number = |column: &usize| match number(cell(*column)) {
+            Some(number) => Ok(number),
+            // What stands in its place is known once the rows are in order.
+            None if self.is_missing(cell(*column)) => Ok(f32::NAN),
+            None => Err(refuse(*column, "a finite number")),
+        };
+        let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
+        let position = time.parse().unwrap_or(f64::NAN);
+        let step = Step { time, position, place, numbers };
+        match self.index.get(&id) {
+            Some(group) => {
+                let group = &mut self.groups[*group];
+                if let (Some(column), true) = (self.label, group.class != class) {
+                    let expected = format!("{}, as in {} of the same id", quoted(&group.class), group.place);
+                    return Err(refuse(column, &expected));
+                }
+                group.steps.push(step);
+            }
+            None => {
+                self.index.insert(id.clone(), self.groups.len());
+                self.groups.push(Group { id, class, place, steps: vec![step] });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Labelled> {
+        if self.groups.is_empty() {
+            return Err(Error::data(self.path, "", "expected rows below the column names, got none"));
+        }
+        let numeric = self.groups.iter().flat_map(|group| &group.steps).all(|step| step.position.is_finite());
+        let order = |a: &Step, b: &Step| match numeric {
+            true => a.position.total_cmp(&b.position),
+            false => a.time.cmp(&b.time),
+        };
+        for group in &mut self.groups {
+            group.steps.sort_by(order);
+            if let Some([a, b]) = group.steps.windows(2).find(|pair| order(&pair[0], &pair[1]).is_eq()) {
+                let place = format!(", {}, column {}", b.place, quoted(self.names[self.time]));
+                let got = format!("{} as in {} of the same id", quoted(&b.time), a.place);
+                return Err(Error::data(self.path, place, format!("expected a time of its own, got {got}")));
+            }
+            for (i, column) in self.dimensions.iter().enumerate() {
+                let mut last = None;
+                for Step { place, numbers, .. } in &mut group.steps {
+                    if numbers[i].is_nan() {
+                        numbers[i] = self.missing.stand_in(last).map_err(|expected| {
+                            let place = format!(", {place}, column {}", quoted(self.names[*column]));
+                            Error::data(self.path, place, format!("expected {expected}, got a missing value"))
+                        })?;
+                    }
+                    last = Some(numbers[i]);
+                }
+            }
+        }
+        let labels = match self.label {
+            Some(_) => Labels::from_names(&self.groups.iter().map(|group| &group.class).collect::<Vec<_>>()),
+            None => Labels::None,
+        };
+        let dimensions: Vec<String> = self.dimensions.iter().map(|column| self.names[*column].into()).collect();
+        let sequence = |Group { id, steps, .. }: Group| {
+            (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
+        };
+        let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
+        Ok(Labelled { input: Steps::Dense(sequences), labels, ids, dimensions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::damage::{below, number, rng, survives};
+    use super::super::order::shuffle;
+    use super::*;
+
+    fn read(text: &str) -> Result<Labelled, String> {
+        let labelled =
+            Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &LongColumns::default(), Missing::Refuse);
+        labelled.map_err(|error| error.to_string())
+    }
+
+    /// Rows in any order, but for the first of each sequence, whose ids come in the order of the sequences.
+    fn draw(rng: &mut ChaCha8Rng) -> (Labelled, String) {
+        let (n, dimensions) = (1 + below(5, rng), 1 + below(3, rng));
+        let (mut sequences, mut classes, mut first, mut rest) = (Vec::new(), Vec::new(), String::new(), Vec::new());
+        for id in 0..n {
+            let steps = Array2::from_shape_simple_fn((1 + below(6, rng), dimensions), || number(rng));
+            let class = ["left", "right, or \"so\""][below(2, rng)];
+            let quoted = format!("\"{}\"", class.replace('"', "\"\""));
+            for (t, step) in steps.rows().into_iter().enumerate() {
+                let numbers: String = step.iter().map(|number| format!(",{number}")).collect();
+                let row = format!("{},s{id},{quoted}{numbers}\n", t as f64 * 2.5 - 5.0);
+                if t == 0 { first += &row } else { rest.push(row) }
+            }
+            sequences.push(steps);
+            classes.push(class);
+        }
+        shuffle(&mut rest, rng);
+        let names: String = (0..dimensions).map(|i| format!(",x{i}")).collect();
+        let text = format!("time,id,label{names}\n{first}{}", rest.concat());
+        let ids = (0..n).map(|id| format!("s{id}")).collect();
+        let dimensions = (0..dimensions).map(|i| format!("x{i}")).collect();
+        let labelled = Labelled::new(Steps::Dense(sequences), Labels::from_names(&classes));
+        (Labelled { ids, dimensions, ..labelled }, text)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut rng = rng(0);
+        for _ in 0..500 {
+            let (labelled, text) = draw(&mut rng);
+            assert_eq!(read(&text), Ok(labelled));
+        }
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let columns = LongColumns::default();
+        let parse = |bytes: &[u8]| Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Forward);
+        survives(|rng| draw(rng).1.into_bytes(), parse);
+    }
+
+    #[test]
+    fn times_are_numbers_where_all_are_and_text_otherwise() {
+        let column = |text: &str| read(text).unwrap().input.values(&[0], 0).collect::<Vec<_>>();
+        assert_eq!(column("id,time,label,v\na,10,k,1\na,9,k,2\na,1e0,k,3\n"), [3.0, 2.0, 1.0]);
+        assert_eq!(column("id,time,label,v\na,10,k,1\na,9,k,2\nb,x,k,3\n"), [1.0, 2.0]);
+        assert_eq!(column("id,time,label,v\na,2024-02-01,k,1\na,2024-01-31,k,2\n"), [2.0, 1.0]);
+    }
+
+    #[test]
+    fn columns_go_by_the_names_that_are_told() {
+        let columns = LongColumns { id: "who".into(), time: "t".into(), label: None };
+        let text = "\u{feff}w, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
+        let read =
+            |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);
+        let sequences = vec![array![[7.0, 1.0], [8.0, 2.0]]];
+        let (ids, dimensions) = (vec!["a".into()], vec!["w".into(), "v".into()]);
+        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::Dense(sequences), Labels::None) };
+        assert_eq!(read(&columns).unwrap(), labelled);
+        let columns = LongColumns { label: Some("kind".into()), ..columns };
+        assert!(read(&columns).unwrap_err().to_string().contains("expected a column \"kind\" of labels"));
+    }
+
+    #[test]
+    fn missing_numbers_are_filled_in_the_order_of_time() {
+        let text = "id,time,label,v\na,3,k,\na,2,k,NaN\na,1,k,7\nb,1,k,?\n";
+        let read = |missing| {
+            let text = text.as_bytes();
+            let read = Labelled::from_long(text, Path::new("a.csv"), &LongColumns::default(), missing);
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            read(Missing::Forward).unwrap_err(),
+            "a.csv, row 4 (line 5), column \"v\": expected a first number to fill forward from, got a missing value"
+        );
+        let masked = read(Missing::Mask).unwrap().input;
+        assert_eq!(masked.values(&[0, 1], 0).map(f32::is_nan).collect::<Vec<_>>(), [false, true, true, true]);
+        let text = text.replace('?', "1");
+        let columns = LongColumns::default();
+        let filled = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns, Missing::Forward).unwrap();
+        assert_eq!(filled.input.values(&[0], 0).collect::<Vec<_>>(), [7.0, 7.0, 7.0]);
+    }
+
+    #[test]
+    fn bad_columns_are_named() {
+        let error = |text: &str| read(text).unwrap_err();
+        assert!(error("").contains("got an empty file"));
+        assert_eq!(error("id,time,label,v\n"), "a.csv: expected rows below the column names, got none");
+        assert_eq!(
+            error("time,label,v\n"),
+            "a.csv: expected a column \"id\" of ids, got the columns \"time, label, v\""
+        );
+        assert!(error("id,label,v\n").contains("expected a column \"time\" of times"));
+        assert!(error("id,time,label\n").contains("at least one column of numbers"));
+        let twice = error("id,v,time,label,v\n");
+        assert_eq!(twice, "a.csv, column \"v\": expected it once, got it as columns 2 and 5");
+    }
+
+    #[test]
+    fn bad_rows_are_named() {
+        let error = |rows: &str| read(&format!("id,time,label,v\na,0,k,1\n{rows}")).unwrap_err();
+        assert_eq!(error("a,1,k,2,3\n"), "a.csv, row 2 (line 3): expected 4 fields, got 5");
+        assert_eq!(error("a,1,k\n"), "a.csv, row 2 (line 3): expected 4 fields, got 3");
+        let cell = "a.csv, row 2 (line 4), column \"v\": expected a finite number, got";
+        assert_eq!(error("\na,1,k,x\n"), format!("{cell} \"x\""));
+        assert_eq!(error("\r\na,1,k,x\r\n"), format!("{cell} \"x\""));
+        assert_eq!(error("\na,1,k,\n"), format!("{cell} a missing value"));
+        assert_eq!(error("\na,1,k,NaN\n"), format!("{cell} \"NaN\""));
+        assert_eq!(error("\na,1,k,-inf\n"), format!("{cell} \"-inf\""));
+        assert!(error(",1,k,1\n").contains("column \"id\": expected the id of a sequence, got a missing value"));
+        assert!(error("a,,k,1\n").contains("column \"time\": expected a time, got a missing value"));
+        assert!(error("a,1,,1\n").contains("column \"label\": expected a class, got a missing value"));
+        let open = "a.csv, row 2 (line 3): expected a quote to be closed, got the end of the file";
+        assert_eq!(error("a,1,k,\"1\n"), open);
+        let long = "x".repeat(10_000_000);
+        assert!(error(&format!("a,1,k,{long}\n")).len() < 300);
+        assert!(error(&long).contains("row 2 (line 3): expected 4 fields, got 1"));
+        let bytes = b"id,time,label,v\na,0,k,\xff\n";
+        let columns = LongColumns::default();
+        let encoding = Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Refuse).unwrap_err();
+        let place = "a.csv, line 2, byte offset 22: expected UTF-8 text, got the byte 0xFF;";
+        assert!(encoding.to_string().starts_with(place), "{encoding}");
+    }
+
+    #[test]
+    fn rows_that_contradict_each_other_are_both_named() {
+        let error = |rows: &str| read(&format!("id,time,label,v\na,0,k,1\nb,0,j,1\n{rows}")).unwrap_err();
+        let label =
+            "a.csv, row 3 (line 4), column \"label\": expected \"k\", as in row 1 (line 2) of the same id, got \"j\"";
+        assert_eq!(error("a,1,j,2\n"), label);
+        let time = "a.csv, row 3 (line 4), column \"time\": expected a time of its own";
+        let time = format!("{time}, got \"0.0\" as in row 1 (line 2) of the same id");
+        assert_eq!(error("a,0.0,k,2\n"), time);
+    }
+}

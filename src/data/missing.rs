@@ -1,0 +1,30 @@
+//! What becomes of values that are not there.
+
+use serde::{Deserialize, Serialize};
+
+/// What becomes of missing values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// The last value before takes their place, and is data from then on: an input, and a target.
+    Forward,
+    /// Each is 0 in the network's units, and a dimension of its own tells it from a 0 that was measured: see
+    /// [`Labelled::mask`](super::Labelled::mask) and [`SeriesCodec`](super::SeriesCodec). As a target it is not learned from:
+    /// examples that predict one are left out.
+    Mask,
+}
+
+impl Missing {
+    /// What stands in the place of a missing number after `last`, NaN for a mask; otherwise what was expected.
+    pub(super) fn stand_in(self, last: Option<f32>) -> Result<f32, &'static str> {
+        match (self, last) {
+            (Self::Refuse, _) => Err("a finite number"),
+            (Self::Forward, Some(last)) => Ok(last),
+            (Self::Forward, None) => Err("a first number to fill forward from"),
+            (Self::Mask, _) => Ok(f32::NAN),
+        }
+    }
+}

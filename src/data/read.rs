@@ -1,0 +1,173 @@
+//! A file of labelled sequences, in whichever of the formats it is.
+
+use std::path::{Path, PathBuf};
+
+#[cfg(feature = "cli")]
+use super::LongColumns;
+use super::gzip::decompressed;
+use super::{Image, Labelled, Missing};
+use crate::error::{Error, Result};
+
+/// What a file does not tell of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What becomes of missing values: `?` and NaN, in `.csv` an empty field too.
+    pub missing: Missing,
+    /// How an image becomes a sequence (idx).
+    pub image: Image,
+    /// What the columns are (`.csv`).
+    #[cfg(feature = "cli")]
+    pub columns: LongColumns,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Ts,
+    Ucr,
+    Idx,
+    Npy,
+    Npz,
+    Long,
+}
+
+impl Format {
+    /// By how the file begins where that is unmistakable, otherwise by its extension, that of gzip aside.
+    fn recognise(bytes: &[u8], path: &Path) -> Option<Self> {
+        let begins = [(b"\x93NUMPY".as_slice(), Self::Npy), (b"PK\x03\x04", Self::Npz), (b"\0\0\x08", Self::Idx)];
+        if let Some((_, format)) = begins.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
+            return Some(format);
+        }
+        let extension = |path: &Path| path.extension().map(|name| name.to_string_lossy().to_ascii_lowercase());
+        let name = match extension(path).as_deref() {
+            Some("gz") => path.with_extension(""),
+            _ => PathBuf::from(path),
+        };
+        match extension(&name).as_deref() {
+            Some("ts") => Some(Self::Ts),
+            Some("tsv" | "txt") => Some(Self::Ucr),
+            Some("csv") => Some(Self::Long),
+            Some("npy") => Some(Self::Npy),
+            Some("npz") => Some(Self::Npz),
+            Some("idx") => Some(Self::Idx),
+            _ if bytes.starts_with(b"@") || bytes.starts_with(b"#") => Some(Self::Ts),
+            _ => None,
+        }
+    }
+}
+
+impl Labelled {
+    /// Reads a file, and for the formats that keep labels by themselves (idx, `.npy`) the file of its labels. What the
+    /// format is shows in how the file begins and in its extension. Either may be compressed by gzip.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file cannot be read, [`Error::Data`] where it cannot be used.
+    pub fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions) -> Result<Self> {
+        let read = |path: &Path| std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source });
+        let bytes = read(path)?;
+        let labels = labels.map(|path| Ok::<_, Error>((read(path)?, path))).transpose()?;
+        Self::from_bytes(&bytes, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
+    }
+
+    /// As [`read`](Self::read), from what the files hold; the paths tell extensions, and are what errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn from_bytes(
+        bytes: &[u8],
+        path: &Path,
+        labels: Option<(&[u8], &Path)>,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        let bytes = &*decompressed(bytes, path)?;
+        let Some(format) = Format::recognise(bytes, path) else {
+            let message = "expected a file of labelled sequences: .ts, .tsv, .txt, .csv, .npy, .npz or idx";
+            return Err(Error::data(path, "", message));
+        };
+        let labels = match labels {
+            None => None,
+            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => {
+                Some((decompressed(bytes, path)?, path))
+            }
+            Some((_, labels)) => {
+                let message = format!("expected no file of labels for {}, which holds its own", path.display());
+                return Err(Error::data(labels, "", message));
+            }
+        };
+        let labels = labels.as_ref().map(|(bytes, path)| (&**bytes, *path));
+        match format {
+            Format::Ts => Self::from_ts(bytes, path, options.missing),
+            Format::Ucr => Self::from_ucr(bytes, path, options.missing),
+            Format::Idx => Self::from_idx((bytes, path), labels, options.image),
+            Format::Npy => Self::from_npy((bytes, path), labels, options.missing),
+            #[cfg(feature = "cli")]
+            Format::Npz => Self::from_npz(bytes, path, options.missing),
+            #[cfg(feature = "cli")]
+            Format::Long => Self::from_long(bytes, path, &options.columns, options.missing),
+            #[cfg(not(feature = "cli"))]
+            Format::Npz | Format::Long => {
+                let message = "this format is read with the feature `cli`, which this build is without";
+                Err(Error::data(path, "", message))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], path: &str, labels: Option<&[u8]>) -> Result<Labelled, String> {
+        let labels = labels.map(|bytes| (bytes, Path::new("labels")));
+        let labelled = Labelled::from_bytes(bytes, Path::new(path), labels, &ReadOptions::default());
+        labelled.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_format_shows_in_how_a_file_begins_or_in_its_extension() {
+        let format = |bytes: &[u8], path: &str| Format::recognise(bytes, Path::new(path));
+        assert_eq!(format(b"", "a.TS"), Some(Format::Ts));
+        assert_eq!(format(b"", "a.ts.gz"), Some(Format::Ts));
+        assert_eq!(format(b"", "A_TRAIN.tsv"), Some(Format::Ucr));
+        assert_eq!(format(b"", "a.csv"), Some(Format::Long));
+        assert_eq!(format(b"", "a.npz"), Some(Format::Npz));
+        assert_eq!(format(b"# words", "a"), Some(Format::Ts));
+        assert_eq!(format(b"\0\0\x08\x03", "t10k-images-idx3-ubyte.gz"), Some(Format::Idx));
+        assert_eq!(format(b"\x93NUMPY\x01", "a.txt"), Some(Format::Npy));
+        assert_eq!(format(b"PK\x03\x04", "a"), Some(Format::Npz));
+        assert_eq!(format(b"1,2,3", "a"), None);
+    }
+
+    #[test]
+    fn a_file_of_any_format_is_read() {
+        let ts = b"@classLabel true a b\n@data\n1,2:a\n";
+        assert_eq!(read(ts, "a.ts", None), read(ts, "b.ts", None));
+        assert_eq!(read(b"b\t1\t2\n", "a.tsv", None).unwrap().input, read(ts, "a.ts", None).unwrap().input);
+        let labels: &[u8] = &[0, 0, 8, 1, 0, 0, 0, 1, 5];
+        let image = read(&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 255], "a", Some(labels)).unwrap();
+        assert_eq!(image.input.values(&[0], 0).collect::<Vec<_>>(), [1.0]);
+        #[cfg(feature = "cli")]
+        assert_eq!(
+            read(b"id,time,label,v\n1,1,a,1\n1,2,a,2\n", "a.csv", None).unwrap().input,
+            read(ts, "a.ts", None).unwrap().input
+        );
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_gzip_compressed_is_as_what_it_did_not() {
+        let ts = b"@classLabel true a b\n@data\n1,2:a\n";
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, ts).unwrap();
+        assert_eq!(read(&encoder.finish().unwrap(), "a.ts.gz", None), read(ts, "a.ts", None));
+    }
+
+    #[test]
+    fn what_is_no_file_of_sequences_is_refused() {
+        assert!(read(b"1,2,3", "a", None).unwrap_err().contains(".ts, .tsv, .txt, .csv, .npy, .npz or idx"));
+        assert!(read(b"x", "a.npy", None).unwrap_err().contains("expected an npy file"));
+        let error = read(b"@classLabel true a b\n@data\n1,2:a\n", "a.ts", Some(b"")).unwrap_err();
+        assert_eq!(error, "labels: expected no file of labels for a.ts, which holds its own");
+        let missing = Labelled::read(Path::new("no such file.ts"), None, &ReadOptions::default()).unwrap_err();
+        assert!(matches!(missing, Error::Io { .. }));
+    }
+}
