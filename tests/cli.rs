@@ -49,6 +49,7 @@ fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value(
         "metrics.jsonl",
         "model.safetensors",
         "report.html",
+        "rolled.svg",
         "timings.jsonl",
     ];
     assert_eq!(entries(&folder.path().join("runs/sunspots-1")), files);
@@ -252,7 +253,7 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     refused(path, "train --config key.toml", 1, &["key.toml", "hiden"]);
     refused(path, "train --config top.toml", 1, &["top.toml", "colour"]);
     refused(path, "train --config data.toml", 1, &["data.toml", "windows"]);
-    refused(path, "train --config kind.toml", 2, &["--target", "a series (--csv)", "a text (--text)"]);
+    refused(path, "train --config kind.toml", 2, &["a series (--csv)", "this is a text (--text)"]);
     refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
     refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
     refused(path, "train --config zero.toml", 2, &["model.hidden", "at least 1"]);

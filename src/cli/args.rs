@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use bptt::data::{Missing, ScalingKind};
 use bptt::train::Keep;
 use bptt::{Activation, RecurrentInit};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -80,6 +81,16 @@ pub(crate) enum ScaleName {
     None,
 }
 
+impl From<ScaleName> for ScalingKind {
+    fn from(name: ScaleName) -> Self {
+        match name {
+            ScaleName::Standard => Self::Standard,
+            ScaleName::MinMax => Self::MinMax,
+            ScaleName::None => Self::None,
+        }
+    }
+}
+
 /// What stands for missing values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,6 +101,16 @@ pub(crate) enum MissingName {
     Ffill,
     /// 0 in the network's units, and a column more that tells where
     Mask,
+}
+
+impl From<MissingName> for Missing {
+    fn from(name: MissingName) -> Self {
+        match name {
+            MissingName::Error => Self::Refuse,
+            MissingName::Ffill => Self::Forward,
+            MissingName::Mask => Self::Mask,
+        }
+    }
 }
 
 /// How an image is read.

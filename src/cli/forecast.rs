@@ -61,9 +61,10 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let mut settings = Settings::new(given(&args.run, &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     let SeriesData { name, path, series, .. } = read;
-    let encoded = codec.encode(series).map_err(|error| in_file(&path, error))?;
+    let refused = |error| Failure::usage(in_file(&path, error));
+    let encoded = codec.encode(series).map_err(refused)?;
     let steps = args.rows.unwrap_or(codec.frame.horizon);
-    let rolling = encoded.roll(encoded.series().len(), steps).map_err(|error| in_file(&path, error))?;
+    let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
     let mut network = on_device(&model, &settings.device, settings.threads)?;
     let forecast = roll(network.as_mut(), vec![rolling])?.remove(0);
     if let Some(path) = &args.out {

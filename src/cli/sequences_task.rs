@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, ScalingKind, Subset};
+use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, Subset};
 use bptt::{Error, Result};
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::args::{DataArgs, MissingName, ReadName, ScaleName};
@@ -15,7 +14,7 @@ use super::label_codec::LabelCodec;
 use super::labelled_task::{LabelledTask, in_file};
 use super::model_file::Codec;
 use super::progress::{grouped, short};
-use super::settings::{Settings, shares, unsupported};
+use super::settings::{Settings, as_the_model, shares, unsupported};
 
 /// What a model of labelled sequences knows of its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,14 +35,9 @@ impl SequencesCodec {
     /// Fits to the sequences of `labelled` that train.
     fn fit(labelled: &Labelled, training: &[usize], data: &DataArgs) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
-        let kind = match scale {
-            ScaleName::Standard => ScalingKind::Standard,
-            ScaleName::MinMax => ScalingKind::MinMax,
-            ScaleName::None => ScalingKind::None,
-        };
         let fit = |dimension| {
             let values: Vec<f64> = labelled.input.values(training, dimension).map(f64::from).collect();
-            Scaling::fit(kind, &values)
+            Scaling::fit(scale.into(), &values)
         };
         Ok(Self {
             read: data.read.unwrap_or(ReadName::Rows),
@@ -180,23 +174,6 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     })
 }
 
-/// Takes the setting of the model, where there is one, or else the default.
-fn as_the_model<T: Copy + PartialEq + ValueEnum>(
-    flag: &str,
-    given: &mut Option<T>,
-    known: Option<T>,
-    default: T,
-) -> Result<()> {
-    let value = known.or(*given).unwrap_or(default);
-    let name = |value: T| value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    match given.replace(value).filter(|given| *given != value) {
-        Some(given) => {
-            Err(unsupported(format!("--{flag} {}: the model was trained with {}", name(given), name(value))))
-        }
-        None => Ok(()),
-    }
-}
-
 /// The shares of the first file that train, validate and test.
 fn shares_of_first(data: &mut DataArgs) -> Result<[f64; 3]> {
     match (data.test_file.is_some(), data.validation) {
@@ -220,11 +197,7 @@ fn shares_of_first(data: &mut DataArgs) -> Result<[f64; 3]> {
 fn options(data: &mut DataArgs) -> ReadOptions {
     let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
     ReadOptions {
-        missing: match data.missing {
-            None | Some(MissingName::Error) => Missing::Refuse,
-            Some(MissingName::Ffill) => Missing::Forward,
-            Some(MissingName::Mask) => Missing::Mask,
-        },
+        missing: data.missing.map(Missing::from).unwrap_or_default(),
         image: match data.read {
             None | Some(ReadName::Rows) => Image::Rows,
             Some(ReadName::Pixels) => Image::Pixels,

@@ -1,17 +1,15 @@
 //! A series from its file, in the roles that a model reads its columns in.
 
-use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use bptt::data::{Frame, Missing, Roles, SUNSPOTS, ScalingKind, Series, SeriesCodec, Table, columns};
+use bptt::data::{Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns};
 use bptt::{Error, Result};
-use serde::Serialize;
 
 use super::args::{DataArgs, MissingName, ScaleName};
 use super::digest::Digest;
 use super::model_file::Codec;
 use super::progress::grouped;
-use super::settings::BUNDLED;
+use super::settings::{BUNDLED, as_the_model};
 
 /// A series before it is split and scaled.
 pub(crate) struct SeriesData {
@@ -50,13 +48,13 @@ impl SeriesData {
         let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
         let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
         let frame = Frame {
-            window: settle("--window (data.window)", &mut data.window, of_frame(|frame| frame.window), 22)?,
-            horizon: settle("--horizon (data.horizon)", &mut data.horizon, of_frame(|frame| frame.horizon), 1)?,
+            window: as_the_model("window", &mut data.window, of_frame(|frame| frame.window), 22)?,
+            horizon: as_the_model("horizon", &mut data.horizon, of_frame(|frame| frame.horizon), 1)?,
         };
         let of_scale = model.map(|(scale, _)| scale);
-        let scale = settle("--scale (data.scale)", &mut data.scale, of_scale, ScaleName::Standard)?;
+        let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
         let of_missing = of_model.map(|codec| name_of(codec.missing));
-        let missing = settle("--missing (data.missing)", &mut data.missing, of_missing, MissingName::Error)?;
+        let missing = as_the_model("missing", &mut data.missing, of_missing, MissingName::Error)?;
         let table = Table::from_csv(&text, &path, &roles.columns())?;
         let (series, gaps) = with_gaps(table, &roles, missing, &path)?;
         Ok(Self {
@@ -81,8 +79,9 @@ impl SeriesData {
         let rows = grouped(series.len() as u64);
         let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
         if !lone {
+            let targets = if series.targets().len() == 1 { "target" } else { "targets" };
             let roles =
-                [("targets", series.targets()), ("features", series.features()), ("known beforehand", series.known())];
+                [(targets, series.targets()), ("features", series.features()), ("known beforehand", series.known())];
             let roles = roles.iter().filter(|(_, columns)| !columns.is_empty());
             let roles: Vec<String> = roles.map(|(role, columns)| format!("{role} {}", names(columns))).collect();
             lines.push(roles.join("; "));
@@ -110,14 +109,6 @@ pub(crate) fn ahead(horizon: usize) -> String {
     }
 }
 
-pub(crate) fn scaling_of(scale: ScaleName) -> ScalingKind {
-    match scale {
-        ScaleName::Standard => ScalingKind::Standard,
-        ScaleName::MinMax => ScalingKind::MinMax,
-        ScaleName::None => ScalingKind::None,
-    }
-}
-
 fn name_of(missing: Missing) -> MissingName {
     match missing {
         Missing::Refuse => MissingName::Error,
@@ -133,16 +124,13 @@ fn with_gaps(table: Table, roles: &Roles, missing: MissingName, path: &Path) -> 
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();
     // What a mask allows and these do not is a gap.
-    let series = match missing {
-        MissingName::Mask => Ok(masked),
-        MissingName::Ffill => Series::new(table, roles, Missing::Forward)
-            .map_err(|error| with_advice(in_file(path, error), "--missing mask tells the network where they are")),
-        MissingName::Error => Series::new(table, roles, Missing::Refuse).map_err(|error| {
-            let advice = "--missing ffill takes the value before, --missing mask tells the network where they are";
-            with_advice(in_file(path, error), advice)
-        }),
+    let advice = match missing {
+        MissingName::Mask => return Ok((masked, gaps)),
+        MissingName::Ffill => "--missing mask tells the network where they are",
+        MissingName::Error => "--missing ffill takes the value before, --missing mask tells the network where they are",
     };
-    Ok((series?, gaps))
+    let series = Series::new(table, roles, missing.into());
+    Ok((series.map_err(|error| with_advice(in_file(path, error), advice))?, gaps))
 }
 
 /// Which column is what, by the flags, the model, or for want of a choice.
@@ -159,31 +147,15 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
         };
         data.target = Some(others.to_vec());
     }
-    let targets = settle("--target (data.target)", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
-    let known = settle("--known (data.known)", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
+    let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
+    let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
     if data.features.as_deref() == Some(&["all".to_owned()]) {
         let others = columns.iter().skip(1).filter(|name| !targets.contains(name) && !known.contains(name));
         data.features = Some(others.cloned().collect());
     }
     let of_features = of_role(|roles| &roles.features);
-    let features = settle("--features (data.features)", &mut data.features, of_features, Vec::new())?;
+    let features = as_the_model("features", &mut data.features, of_features, Vec::new())?;
     Ok(Roles { targets, features, known })
-}
-
-/// What is given, or else the model's, or else the default; it becomes what is given. Where there is a model, it has to be
-/// the model's.
-fn settle<T>(flag: &str, given: &mut Option<T>, of_model: Option<T>, default: T) -> Result<T>
-where
-    T: Clone + Debug + PartialEq + Serialize,
-{
-    if let (Some(given), Some(of_model)) = (&given, &of_model)
-        && given != of_model
-    {
-        let words = |value: &T| serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}"));
-        let expected = format!("{}, as the model has it", words(of_model));
-        return Err(Error::Value { what: flag.into(), expected, got: words(given) });
-    }
-    Ok(given.get_or_insert(of_model.unwrap_or(default)).clone())
 }
 
 /// An error in what a file holds.

@@ -18,7 +18,7 @@ use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::series_data::{SeriesData, ahead, in_file, in_flag, scaling_of};
+use super::series_data::{SeriesData, ahead, in_file, in_flag};
 use super::series_errors::{Errors, Forecaster, Part, Target, four};
 use super::settings::shares;
 use super::task::{Order, Results, Task};
@@ -65,7 +65,7 @@ impl SeriesTask {
             _ if split.train.is_empty() => {
                 return Err(Error::Unsupported("--split (data.split) leaves nothing to train on".into()));
             }
-            _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scaling_of(scale)).map_err(in_file)?,
+            _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
         };
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
@@ -205,7 +205,7 @@ impl SeriesTask {
             truth: &column.values,
             forecasts: firsts.iter().copied().zip(values.iter().map(Vec::as_slice)).collect(),
         });
-        let title = format!("{}: forecasts of {} from some rows on", self.name, grouped(steps as u64));
+        let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
         let rows = self.rows(positions.as_deref());
         Ok(Some(Rolled { title, rows, horizon, targets: targets.collect() }.draw()))
     }

@@ -11,8 +11,8 @@ pub enum Missing {
     Refuse,
     /// The last value before takes their place, and is data from then on: an input, and a target.
     Forward,
-    /// As an input each is 0 in the network's units, and a column of its own tells it from a 0 that was measured (of
-    /// labelled sequences see [`Labelled::mask`](super::Labelled::mask)). As a target of a series it is not learned from:
+    /// Each is 0 in the network's units, and a dimension of its own tells it from a 0 that was measured: see
+    /// [`Labelled::mask`](super::Labelled::mask) and [`SeriesCodec`](super::SeriesCodec). As a target it is not learned from:
     /// examples that predict one are left out.
     Mask,
 }

@@ -56,6 +56,7 @@ impl Split {
             return Err(Error::value("the validation share", "a number from 0 to 1", validation));
         }
         let train_end = train_end.min(rows);
+        enough("the series", rows, frame)?;
         enough("the training part of the series", train_end, frame)?;
         let validation_end = train_end + (validation * (rows - train_end) as f64).round() as usize;
         Self::new(rows, frame, train_end, validation_end)
@@ -70,6 +71,7 @@ impl Split {
         Self::check_shares(shares)?;
         let targets = rows.saturating_sub(frame.window) as f64;
         let end = |share: f64| frame.window.saturating_add((share * targets).round() as usize);
+        enough("the series", rows, frame)?;
         if shares[0] > 0.0 {
             enough("the training part of the series", end(shares[0]), frame)?;
         }
@@ -88,7 +90,6 @@ impl Split {
 
     fn new(rows: usize, frame: Frame, train_end: usize, validation_end: usize) -> Result<Self> {
         frame.check()?;
-        enough("the series", rows, frame)?;
         let Frame { window, horizon } = frame;
         let split =
             Self { train: window..train_end, validation: train_end..validation_end, test: validation_end..rows };
