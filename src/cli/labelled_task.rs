@@ -15,7 +15,7 @@ use super::network::Network;
 use super::pictures::{Baseline, Confusion, Lengths, share};
 use super::progress::{grouped, short};
 use super::report::Table;
-use super::task::{Order, Results, Task};
+use super::task::{Measure, Order, Results, Task};
 
 /// The columns of a line of the terminal that describes data.
 const WIDTH: usize = 78;
@@ -314,7 +314,7 @@ impl Task for LabelledTask {
         Some(Baseline { name: name.into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.unlabelled() {
             return Err(no_labels());
