@@ -122,6 +122,7 @@ fn values_are_told_in_their_units_beside_their_mean() {
     assert!(error("rmse") < 500.0 && error("mean_rmse") > 1000.0, "{summary}");
     assert!(error("mae") <= error("rmse") && error("mean_mae") > 1000.0);
     let csv = run(folder.path(), "predict a");
+    assert!(column(&csv, "label").iter().all(|label| ["1000", "3000", "5000"].contains(&label.as_str())));
     for (truth, told) in column(&csv, "label").iter().zip(column(&csv, "predicted")) {
         let [truth, told] = [truth, &told].map(|value| value.parse::<f64>().unwrap());
         assert!((truth - told).abs() < 1500.0, "{truth} and {told}");

@@ -167,7 +167,7 @@ pub(crate) struct DataArgs {
     /// Sequences with a label each: .ts (UEA, UCR), .tsv (UCR), .csv in long form, .npy, .npz, idx (MNIST)
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) sequences: Option<PathBuf>,
-    /// A folder of text files, a class each: every line is a sequence of characters
+    /// A folder of text files, a class each: every line is a sequence of characters; to predict, a file of lines will do
     #[arg(long, value_name = "FOLDER", group = "source")]
     pub(crate) classes: Option<PathBuf>,
     /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1
@@ -317,7 +317,7 @@ pub(crate) struct TrainingArgs {
     /// Groups of sequences of like length, so that little is padded; 1: any go together [default: 4]
     #[arg(long, value_parser = at_least_1, value_name = "N")]
     pub(crate) buckets: Option<usize>,
-    /// Each training example so many times [default: 50; text: 10; sequences: 100]
+    /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
     #[arg(long, value_parser = count, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,
     /// So many steps [default for tasks: 2000]

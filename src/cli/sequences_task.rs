@@ -1,9 +1,8 @@
 //! Labelled sequences from a file.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, Subset};
+use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling};
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +10,7 @@ use super::args::{DataArgs, MissingName, ReadName, ScaleName};
 use super::digest::Digest;
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
-use super::labelled_task::{LabelledTask, in_file};
+use super::labelled_task::{Encoded, LabelledTask, in_file};
 use super::model_file::Codec;
 use super::progress::{grouped, short};
 use super::settings::{Settings, as_the_model, shares, unsupported};
@@ -50,21 +49,20 @@ impl SequencesCodec {
     }
 
     /// Brings a file's sequences and labels to the model's numbers.
-    fn encode(&self, mut labelled: Labelled, path: &Path) -> Result<Arc<Labelled>> {
+    fn encode(&self, mut labelled: Labelled, path: &Path) -> Result<Encoded> {
         labelled.arrange(&self.dimensions).map_err(|error| in_file(path, error))?;
         let (expected, got) = (self.scaling.len(), labelled.input.dimensions().unwrap_or_default());
         if expected != got {
             let message = format!("expected {} a step, as the model reads, got {got}", dimensions(expected));
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }
-        self.labels.encode(&mut labelled.labels).map_err(|error| in_file(path, error))?;
         if self.scale != ScaleName::None {
             labelled.input.map(|dimension, number| self.scaling[dimension].scale(f64::from(number)) as f32);
         }
         if self.missing == MissingName::Mask {
             labelled.mask();
         }
-        Ok(Arc::new(labelled))
+        Encoded::new(labelled, &self.labels).map_err(|error| in_file(path, error))
     }
 
     /// I.
@@ -94,23 +92,30 @@ impl SequencesCodec {
     }
 
     /// What becomes of numbers before the network reads them.
-    fn describe_units(&self, greatest: f32) -> Vec<String> {
+    fn describe_units(&self) -> Vec<String> {
         let scale = match self.scale {
-            // Beyond, gates are open or closed whatever else a step tells.
-            ScaleName::None if greatest > 10.0 => {
-                let greatest = short(f64::from(greatest));
-                Some(format!("numbers as they are, up to {greatest}: --scale standard suits a network better"))
-            }
             ScaleName::None => None,
-            ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1".into()),
-            ScaleName::MinMax => Some("each dimension scaled to 0 to 1".into()),
+            ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1"),
+            ScaleName::MinMax => Some("each dimension scaled to 0 to 1"),
         };
         let missing = match self.missing {
             MissingName::Error => None,
-            MissingName::Ffill => Some("missing values: the last one before".into()),
-            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where".into()),
+            MissingName::Ffill => Some("missing values: the last one before"),
+            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where"),
         };
-        [scale, missing].into_iter().flatten().collect()
+        [scale, missing].into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// What to change where the numbers are left as they are and too large for a network.
+    fn advise(&self, labelled: &Labelled) -> Option<String> {
+        let all: Vec<usize> = (0..labelled.input.len()).collect();
+        let numbers = (0..self.scaling.len()).flat_map(|dimension| labelled.input.values(&all, dimension));
+        let greatest = numbers.fold(0.0, |greatest: f32, number| greatest.max(number.abs()));
+        // Beyond, gates are open or closed whatever else a step tells.
+        (self.scale == ScaleName::None && greatest > 10.0).then(|| {
+            let greatest = short(f64::from(greatest));
+            format!("numbers as they are, up to {greatest}: --scale standard suits a network better")
+        })
     }
 }
 
@@ -148,28 +153,25 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let head = codec.labels.head().map_err(|error| in_file(&path, error))?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
-    let all: Vec<usize> = (0..first.input.len()).collect();
-    let numbers = (0..codec.scaling.len()).flat_map(|dimension| first.input.values(&all, dimension));
-    let greatest = numbers.fold(0.0, |greatest: f32, number| greatest.max(number.abs()));
+    let advice = if known.is_none() { codec.advise(&first) } else { None };
     let first = codec.encode(first, &path)?;
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
         Some((path, test)) => {
             words.push(format!("tested on {}", path.display()));
-            let all = (0..test.input.len()).collect();
-            Subset::new(codec.encode(test, &path)?, all)?
+            codec.encode(test, &path)?.whole()?
         }
-        None => Subset::new(first.clone(), rest)?,
+        None => first.part(rest)?,
     };
-    words.extend(codec.describe_units(greatest));
+    words.extend(codec.describe_units().into_iter().chain(advice));
     Ok(LabelledTask {
         name,
         words,
         input_size: codec.input_size(),
         head,
         labels: codec.labels.clone(),
-        id_name: if first.ids.is_empty() { "number" } else { "id" },
-        parts: [Subset::new(first.clone(), training)?, Subset::new(first, validation)?, test],
+        id_name: first.id_name("id"),
+        parts: [first.part(training)?, first.part(validation)?, test],
         codec: Codec::Sequences(codec),
     })
 }

@@ -124,7 +124,8 @@ impl Settings {
         let training = &mut given.training;
         if training.epochs.is_none() && training.steps.is_none() {
             match kind {
-                Kind::Series | Kind::Rolls | Kind::Classes => training.epochs = Some(50),
+                Kind::Series | Kind::Rolls => training.epochs = Some(50),
+                Kind::Classes => training.epochs = Some(15),
                 Kind::Sequences => training.epochs = Some(100),
                 Kind::Text => training.epochs = Some(10),
                 Kind::Task => training.steps = Some(2000),

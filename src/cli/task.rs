@@ -94,6 +94,38 @@ pub(crate) struct Results {
     pub(crate) files: Vec<(&'static str, String)>,
 }
 
+impl Results {
+    /// A table for the terminal and the report; the first column of both is words, the others numbers.
+    pub(crate) fn put_table(&mut self, caption: &str, columns: &[&str], rows: Vec<Vec<String>>) {
+        // In the terminal it shows in its first word what a row is.
+        self.put_lines(&[&[""], columns.get(1..).unwrap_or_default()].concat(), &rows);
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        self.tables.push(Table { caption: caption.into(), columns, rows });
+    }
+
+    /// Aligned lines for the terminal alone.
+    pub(crate) fn put_lines(&mut self, head: &[&str], rows: &[Vec<String>]) {
+        let length = |cell: &str| cell.chars().count();
+        // Names and numbers have room in most tables, so that these stand below each other alike.
+        let first =
+            rows.iter().filter_map(|row| row.first()).map(|name| length(name)).max().unwrap_or_default().max(10);
+        let widths: Vec<usize> = head
+            .iter()
+            .enumerate()
+            .map(|(column, name)| if column == 0 { first } else { length(name).max(9) })
+            .collect();
+        let line = |cells: &[&str]| {
+            let cell = |(column, (cell, width)): (usize, (&&str, &usize))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            };
+            cells.iter().zip(&widths).enumerate().map(cell).collect::<Vec<_>>().join("  ")
+        };
+        self.lines.push(line(head));
+        self.lines.extend(rows.iter().map(|row| line(&row.iter().map(String::as_str).collect::<Vec<_>>())));
+    }
+}
+
 /// Reads the data that the settings name, and fills in what they left open. With `codec` the data are read as the model
 /// that it came with reads them; otherwise it is fitted to the training part.
 pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box<dyn Task>> {
