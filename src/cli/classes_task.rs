@@ -43,7 +43,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let mut words = vec![format!("{name} ({place}), {count} lines, {known} different characters and the unknown")];
     let unknown = vocabulary.unknown_in(&held_back);
     if unknown > 0 {
-        words.push(format!("{} characters that do not train are unknown to the vocabulary", grouped(unknown)));
+        words.push(format!("{} characters of validation and test are unknown to the vocabulary", grouped(unknown)));
     }
     let ids = lines.lines().to_vec();
     let labelled = Arc::new(Labelled { labels, ids, ..lines.labelled(&vocabulary) });

@@ -15,7 +15,7 @@ use super::network::Network;
 use super::pictures::{Baseline, Confusion, Lengths, share};
 use super::progress::{grouped, short};
 use super::report::Table;
-use super::task::{Order, Results, Task};
+use super::task::{Measure, Order, Results, Task};
 
 /// The columns of a line of the terminal that describes data.
 const WIDTH: usize = 78;
@@ -106,21 +106,21 @@ impl LabelledTask {
     }
 
     fn class_results(&self, measured: &[Measured<'_>], classes: &[String], results: &mut Results) -> Result<()> {
-        let names = ["accuracy", "majority", "balanced", "cross-entropy", "frequencies"];
-        let [a, b, c, d, e] = names;
-        results.lines.push(format!("{:<12}{a:>9}  {b:>9}  {c:>9}  {d:>13}  {e:>11}", ""));
+        let mut names = vec!["accuracy", "majority", "balanced", "cross-entropy"];
+        // Without a training part there are no frequencies to compare with.
+        names.extend(self.not_empty(0).map(|_| "frequencies"));
         let mut rows = Vec::new();
         for Measured { part, subset, predictions, loss } in measured {
             let matrix = confusion(subset, predictions, classes.len())?;
             let baseline = self.baseline_loss(subset);
-            let shares = [matrix.accuracy(), matrix.majority_share(), matrix.balanced_accuracy()];
-            let [a, b, c] = shares.map(share);
-            let [d, e] = [Some(*loss), baseline].map(|loss| loss.map_or("–".into(), short));
-            results.lines.push(format!("{part:<12}{a:>9}  {b:>9}  {c:>9}  {d:>13}  {e:>11}"));
-            results.key_figures.push((format!("accuracy, {part}"), a.clone()));
-            results.key_figures.push((format!("majority class, {part}"), b.clone()));
-            rows.push(vec![(*part).to_owned(), a, b, c, d, e]);
-            let [accuracy, majority, balanced] = shares;
+            let (accuracy, majority, balanced) =
+                (matrix.accuracy(), matrix.majority_share(), matrix.balanced_accuracy());
+            results.key_figures.push((format!("accuracy, {part}"), share(accuracy)));
+            results.key_figures.push((format!("majority class, {part}"), share(majority)));
+            let mut row = vec![(*part).to_owned()];
+            row.extend([accuracy, majority, balanced].map(share));
+            row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
+            rows.push(row);
             let value = json!({
                 "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
                 "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
@@ -128,6 +128,12 @@ impl LabelledTask {
             });
             results.summary.insert((*part).into(), value);
         }
+        results.put_table(
+            "Accuracy beside the share of the largest class; balanced: the mean recall of the classes; cross-entropy in \
+             nats a sequence, beside that of who knows the classes' shares in training alone",
+            &[&["part"], names.as_slice()].concat(),
+            rows,
+        );
         results
             .lines
             .push("majority: who always tells the largest class; balanced: the mean recall of the classes".into());
@@ -136,17 +142,10 @@ impl LabelledTask {
                 .lines
                 .push("frequencies: the cross-entropy of who knows the classes' shares in training alone".into());
         }
-        results.tables.push(Table {
-            caption: "Accuracy beside the share of the largest class; balanced: the mean recall of the classes; \
-                      cross-entropy in nats a sequence beside that of the classes' frequencies in training"
-                .into(),
-            columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
-            rows,
-        });
         results.summary.insert("classes".into(), json!(classes));
         let Some(Measured { part, subset, predictions, .. }) = measured.last() else { return Ok(()) };
         let matrix = confusion(subset, predictions, classes.len())?;
-        results.per_class(part, classes, &matrix);
+        results.put_classes(part, classes, &matrix);
         let counts: Vec<u64> = matrix.counts().iter().copied().collect();
         let title = format!("{}, {part}", self.name);
         let picture = Confusion { title: &title, classes, counts: &counts };
@@ -154,11 +153,7 @@ impl LabelledTask {
         Ok(())
     }
 
-    fn value_results(&self, measured: &[Measured<'_>], results: &mut Results) {
-        let LabelCodec::Values(scalings) = &self.labels else { return };
-        let names = ["RMSE", "mean: RMSE", "MAE", "mean: MAE"];
-        let [a, b, c, d] = names;
-        results.lines.push(format!("{:<20}{a:>11}  {b:>11}  {c:>11}  {d:>11}", ""));
+    fn value_results(&self, measured: &[Measured<'_>], scalings: &[Scaling], results: &mut Results) {
         let mut rows = Vec::new();
         for Measured { part, subset, predictions, loss } in measured {
             let Labels::Values(values) = &subset.labelled().labels else { continue };
@@ -170,22 +165,22 @@ impl LabelledTask {
                 let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
                 let [told, mean] = [pairs, mean].map(Accuracy::of);
                 let name = if scalings.len() == 1 { (*part).into() } else { format!("{part}, value {}", output + 1) };
-                let [a, b, c, d] = [told.rmse, mean.rmse, told.mae, mean.mae].map(short);
-                results.lines.push(format!("{name:<20}{a:>11}  {b:>11}  {c:>11}  {d:>11}"));
-                results.key_figures.push((format!("RMSE, {name}"), a.clone()));
-                results.key_figures.push((format!("RMSE of the mean, {name}"), b.clone()));
-                rows.push(vec![name, a, b, c, d]);
+                results.key_figures.push((format!("RMSE, {name}"), short(told.rmse)));
+                results.key_figures.push((format!("RMSE of the mean, {name}"), short(mean.rmse)));
+                let mut row = vec![name];
+                row.extend([told.rmse, mean.rmse, told.mae, mean.mae].map(short));
+                rows.push(row);
                 errors.push(json!({"rmse": told.rmse, "mae": told.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}));
             }
             let value = json!({"sequences": subset.len(), "loss": loss, "values": errors});
             results.summary.insert((*part).into(), value);
         }
-        results.lines.push("in the labels' units; mean: who always tells the mean of the training part".into());
-        results.tables.push(Table {
-            caption: "Errors in the labels' units, beside those of the mean of the training part".into(),
-            columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
+        results.put_table(
+            "Errors in the labels' units, beside those of who always tells the mean of the training part",
+            &["part", "RMSE", "mean's RMSE", "MAE", "mean's MAE"],
             rows,
-        });
+        );
+        results.lines.push("in the labels' units; mean: who always tells the mean of the training part".into());
     }
 
     /// How many sequences of each class train, or are measured where nothing does: the largest first, as many as fit.
@@ -200,6 +195,11 @@ impl LabelledTask {
         }
         counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         let of = if self.not_empty(0).is_some() { " in training" } else { "" };
+        if let [(first, _), .., (last, _)] = counts[..]
+            && first == last
+        {
+            return Some(format!("{}{of}, {} of each", self.labels.describe(), grouped(first as u64)));
+        }
         let mut line = format!("{}{of}: ", self.labels.describe());
         for (index, (count, name)) in counts.iter().enumerate() {
             let text = format!("{}{name} {}", if index == 0 { "" } else { ", " }, grouped(*count as u64));
@@ -222,26 +222,44 @@ impl LabelledTask {
 }
 
 impl Results {
-    /// Precision and recall of each class: a line each where they are few.
-    fn per_class(&mut self, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
+    /// A table for the terminal and the report; the first column of both is words, the others numbers.
+    fn put_table(&mut self, caption: &str, columns: &[&str], rows: Vec<Vec<String>>) {
+        let columns: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+        // What a row is shows in its first word.
+        let head = std::iter::once(String::new()).chain(columns.iter().skip(1).cloned()).collect();
+        self.put_lines(head, &rows);
+        self.tables.push(Table { caption: caption.into(), columns, rows });
+    }
+
+    fn put_lines(&mut self, head: Vec<String>, rows: &[Vec<String>]) {
+        let length = |cell: &String| cell.chars().count();
+        let first = rows.iter().filter_map(|row| row.first()).chain(head.first()).map(length).max();
+        let first = first.unwrap_or_default().max(10);
+        let widths: Vec<usize> = head.iter().skip(1).map(|name| length(name).max(9)).collect();
+        for row in std::iter::once(&head).chain(rows) {
+            let mut line = format!("{:<first$}", row[0]);
+            for (cell, width) in row.iter().skip(1).zip(&widths) {
+                line.push_str(&format!("  {cell:>width$}"));
+            }
+            self.lines.push(line);
+        }
+    }
+
+    /// Precision and recall of each class: in the terminal where they are few.
+    fn put_classes(&mut self, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
         let row = |(class, name): (usize, &String)| {
             let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
-            [name.clone(), precision, recall, grouped(matrix.support(class))]
+            vec![name.clone(), precision, recall, grouped(matrix.support(class))]
         };
-        let rows: Vec<[String; 4]> = classes.iter().enumerate().map(row).collect();
+        let rows: Vec<Vec<String>> = classes.iter().enumerate().map(row).collect();
+        let columns = ["class", "precision", "recall", "sequences"].map(str::to_owned).to_vec();
         if classes.len() <= FEW {
-            let width = classes.iter().map(|name| name.chars().count()).max().unwrap_or_default().max(part.len());
             self.lines.push(String::new());
-            self.lines.push(format!("{part:<width$}  {:>9}  {:>7}  {:>9}", "precision", "recall", "sequences"));
-            for [name, precision, recall, support] in &rows {
-                self.lines.push(format!("{name:<width$}  {precision:>9}  {recall:>7}  {support:>9}"));
-            }
+            let mut head = columns.clone();
+            head[0] = part.into();
+            self.put_lines(head, &rows);
         }
-        self.tables.push(Table {
-            caption: format!("Classes, {part}"),
-            columns: ["class", "precision", "recall", "sequences"].map(str::to_owned).to_vec(),
-            rows: rows.into_iter().map(|row| row.to_vec()).collect(),
-        });
+        self.tables.push(Table { caption: format!("Classes, {part}"), columns, rows });
     }
 }
 
@@ -296,7 +314,7 @@ impl Task for LabelledTask {
         Some(Baseline { name: name.into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.unlabelled() {
             return Err(no_labels());
@@ -312,7 +330,7 @@ impl Task for LabelledTask {
         } else {
             match &self.labels {
                 LabelCodec::Classes(classes) => self.class_results(&measured, classes, &mut results)?,
-                LabelCodec::Values(_) => self.value_results(&measured, &mut results),
+                LabelCodec::Values(scalings) => self.value_results(&measured, scalings, &mut results),
             }
         }
         let lengths = self.lengths();

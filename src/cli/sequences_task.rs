@@ -13,7 +13,7 @@ use super::folder::io_error;
 use super::label_codec::LabelCodec;
 use super::labelled_task::{LabelledTask, in_file};
 use super::model_file::Codec;
-use super::progress::grouped;
+use super::progress::{grouped, short};
 use super::settings::{Settings, as_the_model, shares, unsupported};
 
 /// What a model of labelled sequences knows of its data.
@@ -94,18 +94,23 @@ impl SequencesCodec {
     }
 
     /// What becomes of numbers before the network reads them.
-    fn describe_units(&self) -> Vec<String> {
+    fn describe_units(&self, greatest: f32) -> Vec<String> {
         let scale = match self.scale {
+            // Beyond, gates are open or closed whatever else a step tells.
+            ScaleName::None if greatest > 10.0 => {
+                let greatest = short(f64::from(greatest));
+                Some(format!("numbers as they are, up to {greatest}: --scale standard suits a network better"))
+            }
             ScaleName::None => None,
-            ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1"),
-            ScaleName::MinMax => Some("each dimension scaled to 0 to 1"),
+            ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1".into()),
+            ScaleName::MinMax => Some("each dimension scaled to 0 to 1".into()),
         };
         let missing = match self.missing {
             MissingName::Error => None,
-            MissingName::Ffill => Some("missing values: the last one before"),
-            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where"),
+            MissingName::Ffill => Some("missing values: the last one before".into()),
+            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where".into()),
         };
-        [scale, missing].into_iter().flatten().map(str::to_owned).collect()
+        [scale, missing].into_iter().flatten().collect()
     }
 }
 
@@ -131,16 +136,21 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     };
     digest.check(&path, &mut data.sha256)?;
 
+    if known.is_none() && first.labels == Labels::None {
+        return Err(no_labels(&path, "--labels"));
+    }
     let split = first.labels.split(first.input.len(), shares, *data.split_seed.get_or_insert(seed));
     let [training, validation, rest] = split.map_err(|error| in_file(&path, error))?;
     let codec = match known {
         Some(known) => known.clone(),
-        None if first.labels == Labels::None => return Err(no_labels(&path, "--labels")),
         None => SequencesCodec::fit(&first, &training, data)?,
     };
     let head = codec.labels.head().map_err(|error| in_file(&path, error))?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
+    let all: Vec<usize> = (0..first.input.len()).collect();
+    let numbers = (0..codec.scaling.len()).flat_map(|dimension| first.input.values(&all, dimension));
+    let greatest = numbers.fold(0.0, |greatest: f32, number| greatest.max(number.abs()));
     let first = codec.encode(first, &path)?;
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
@@ -151,7 +161,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         }
         None => Subset::new(first.clone(), rest)?,
     };
-    words.extend(codec.describe_units());
+    words.extend(codec.describe_units(greatest));
     Ok(LabelledTask {
         name,
         words,

@@ -21,7 +21,7 @@ use super::progress::grouped;
 use super::series_data::{SeriesData, ahead, in_file, in_flag};
 use super::series_errors::{Errors, Forecaster, Part, Target, four};
 use super::settings::shares;
-use super::task::{Order, Results, Task};
+use super::task::{Measure, Order, Results, Task};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
 const ROLLED: usize = 48;
@@ -279,7 +279,7 @@ impl Task for SeriesTask {
         Some(Baseline { name: "last value, validation".into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.after.is_empty() {
             results.lines.push("every row was trained on: nothing is left to test".into());

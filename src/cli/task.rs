@@ -45,8 +45,8 @@ pub(crate) trait Task {
     }
     /// What needs no network, on the validation part.
     fn baseline(&self) -> Option<Baseline>;
-    /// Measures the network on what it did not learn from, `rows` sequences at a time.
-    fn results(&self, network: &mut dyn Network, rows: usize, seed: u64) -> Result<Results>;
+    /// Measures the network on what it did not learn from.
+    fn results(&self, network: &mut dyn Network, measure: Measure) -> Result<Results>;
     /// Writes what the network says of every example as comma-separated text.
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()>;
 }
@@ -57,6 +57,17 @@ pub(crate) struct Order {
     pub(crate) rows: usize,
     pub(crate) buckets: usize,
     pub(crate) seed: u64,
+}
+
+/// How a network is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measure {
+    /// Sequences at a time.
+    pub(crate) rows: usize,
+    /// What is drawn is drawn from this.
+    pub(crate) seed: u64,
+    /// Whether all of a part is measured, however long that takes, or of a huge one only its beginning.
+    pub(crate) whole: bool,
 }
 
 /// What the pace is counted in.
