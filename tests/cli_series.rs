@@ -95,22 +95,22 @@ fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
         }
     }
     let summary = json(path, "eval r --json");
-    let errors = &summary["test"]["targets"]["b"];
-    assert_eq!(errors["by_step"].as_array().unwrap().len(), 3);
-    // The errors are those of the file's numbers.
-    let (from, until) = (summary["test"]["from"].as_str().unwrap(), summary["test"]["until"].as_str().unwrap());
-    let (from, until) = (row_of(from), row_of(until));
-    let within = |line: &&Vec<String>| {
-        let (row, step) = (row_of(&line[0]), line[1].parse::<usize>().unwrap());
-        row + 1 - step >= from && row + 3 - step <= until
-    };
-    for (key, column) in [("mae", 7), ("naive_mae", 8), ("seasonal_mae", 9)] {
-        let errors_of = table[1..].iter().filter(within);
-        let distances: Vec<f64> = errors_of
-            .map(|line| (line[6].parse::<f64>().unwrap() - line[column].parse::<f64>().unwrap()).abs())
-            .collect();
-        let mean = distances.iter().sum::<f64>() / distances.len() as f64;
-        assert!((errors[key].as_f64().unwrap() - mean).abs() < 1e-9, "{key}: {errors} {mean}");
+    for part in ["validation", "test"] {
+        let errors = &summary[part]["targets"]["b"];
+        assert_eq!(errors["by_step"].as_array().unwrap().len(), 3);
+        // The errors are those of the file's numbers, of forecasts that lie in the part as a whole.
+        let [from, until] = ["from", "until"].map(|end| row_of(summary[part][end].as_str().unwrap()));
+        let within = |line: &&Vec<String>| {
+            let (row, step) = (row_of(&line[0]), line[1].parse::<usize>().unwrap());
+            row + 1 - step >= from && row + 3 - step <= until
+        };
+        for (key, column) in [("mae", 7), ("naive_mae", 8), ("seasonal_mae", 9)] {
+            let number = |field: &String| field.parse::<f64>().unwrap();
+            let distance = |line: &Vec<String>| (number(&line[6]) - number(&line[column])).abs();
+            let distances: Vec<f64> = table[1..].iter().filter(within).map(distance).collect();
+            let mean = distances.iter().sum::<f64>() / distances.len() as f64;
+            assert!((errors[key].as_f64().unwrap() - mean).abs() < 1e-9, "{part} {key}: {errors} {mean}");
+        }
     }
 }
 
