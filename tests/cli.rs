@@ -282,3 +282,26 @@ fn the_devices_end_with_the_cpu_path() {
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().lines().any(|line| line.starts_with("cpu")));
 }
+
+#[test]
+fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
+    let folder = folder();
+    let rates = |out: &str, arguments: &str| {
+        train(folder.path(), out, &format!("{TINY} --lr 0.01 {arguments}"));
+        let lines = metrics(folder.path(), out);
+        lines.iter().map(|line| (line["lr"].as_f64().unwrap() * 1e6).round() / 1e6).collect::<Vec<f64>>()
+    };
+    // Three batches an epoch, two of them a step: six steps.
+    let rates_of_steps = rates("a", "--accumulate 2 --warmup 2 --schedule step --decay-every 2 --decay-factor 0.1");
+    assert_eq!(rates_of_steps, [0.005, 0.01, 0.01, 0.01, 0.001, 0.001]);
+    let config = read(folder.path(), "a/config.toml");
+    assert!(config.contains("accumulate = 2") && config.contains("decay-every = 2"), "{config}");
+    let cosine = rates("b", "--schedule cosine --decay-floor 0.2");
+    assert!(cosine[0] == 0.01 && cosine.is_sorted_by(|a, b| a > b) && cosine[8] > 0.002, "{cosine:?}");
+    // At a rate of 0 the first validation stays the best.
+    let stdout = train(folder.path(), "c", &format!("{TINY} --lr 0 --patience 1 --json"));
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((summary["ended"].as_str(), summary["steps"].as_u64()), (Some("no-improvement"), Some(6)));
+    assert!(read(folder.path(), "c/config.toml").contains("keep = \"best\""));
+    refused(folder.path(), &format!("train {TINY} --decay-every 3"), 2, &["--decay-every", "constant"]);
+}
