@@ -68,6 +68,11 @@
 // A library never panics on its input and never prints: both are the caller's to decide.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
+/// The README's program, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The tests beside the code share a file with those outside, which know the crate by its name.
 #[cfg(test)]
 extern crate self as bptt;

@@ -49,6 +49,7 @@ fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value(
         "metrics.jsonl",
         "model.safetensors",
         "report.html",
+        "rolled.svg",
         "timings.jsonl",
     ];
     assert_eq!(entries(&folder.path().join("runs/sunspots-1")), files);
@@ -197,7 +198,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
     refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
     refused(path, "train --csv word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
-    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (line 3), column \"v\"", "a missing value"]);
+    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (\"2\"), column \"v\"", "a missing value"]);
     refused(path, "train --csv ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
     refused(path, "train --csv short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
     refused(path, "train --csv flat.csv", 1, &["flat.csv", "values that differ"]);
@@ -205,6 +206,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
     refused(path, "train --csv s.csv", 1, &["--target", "t, level, word"]);
     refused(path, "train --csv s.csv --target level --train-until soon", 2, &["--train-until", "a number"]);
+    refused(path, "train --csv s.csv --target level --train-until 60", 2, &["--train-until", "\"0\" to \"59\""]);
     refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
 }
 
@@ -251,7 +253,7 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     refused(path, "train --config key.toml", 1, &["key.toml", "hiden"]);
     refused(path, "train --config top.toml", 1, &["top.toml", "colour"]);
     refused(path, "train --config data.toml", 1, &["data.toml", "windows"]);
-    refused(path, "train --config kind.toml", 2, &["--target", "a series (--csv)", "a text (--text)"]);
+    refused(path, "train --config kind.toml", 2, &["a series (--csv)", "this is a text (--text)"]);
     refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
     refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
     refused(path, "train --config zero.toml", 2, &["model.hidden", "at least 1"]);
@@ -279,4 +281,27 @@ fn the_devices_end_with_the_cpu_path() {
     let output = bptt(Path::new("."), "devices");
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().lines().any(|line| line.starts_with("cpu")));
+}
+
+#[test]
+fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
+    let folder = folder();
+    let rates = |out: &str, arguments: &str| {
+        train(folder.path(), out, &format!("{TINY} --lr 0.01 {arguments}"));
+        let lines = metrics(folder.path(), out);
+        lines.iter().map(|line| (line["lr"].as_f64().unwrap() * 1e6).round() / 1e6).collect::<Vec<f64>>()
+    };
+    // Three batches an epoch, two of them a step: six steps.
+    let rates_of_steps = rates("a", "--accumulate 2 --warmup 2 --schedule step --decay-every 2 --decay-factor 0.1");
+    assert_eq!(rates_of_steps, [0.005, 0.01, 0.01, 0.01, 0.001, 0.001]);
+    let config = read(folder.path(), "a/config.toml");
+    assert!(config.contains("accumulate = 2") && config.contains("decay-every = 2"), "{config}");
+    let cosine = rates("b", "--schedule cosine --decay-floor 0.2");
+    assert!(cosine[0] == 0.01 && cosine.is_sorted_by(|a, b| a > b) && cosine[8] > 0.002, "{cosine:?}");
+    // At a rate of 0 the first validation stays the best.
+    let stdout = train(folder.path(), "c", &format!("{TINY} --lr 0 --patience 1 --json"));
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((summary["ended"].as_str(), summary["steps"].as_u64()), (Some("no-improvement"), Some(6)));
+    assert!(read(folder.path(), "c/config.toml").contains("keep = \"best\""));
+    refused(folder.path(), &format!("train {TINY} --decay-every 3"), 2, &["--decay-every", "constant"]);
 }

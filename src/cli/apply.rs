@@ -1,6 +1,6 @@
 //! A trained model over data: what `eval` and `predict` have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bptt::{Error, Optimizer, Result, TrainerOptions};
 use clap::Args;
@@ -39,7 +39,7 @@ pub(crate) struct Applied {
 impl Applied {
     pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
         let model = ModelFile::open(&args.run)?;
-        let mut given = given(args)?;
+        let mut given = given(&args.run, &args.on, &args.data)?;
         given.training.batch = args.batch.or(given.training.batch);
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
         let task = task::load(&mut settings, Some(&model.codec)).map_err(Failure::usage)?;
@@ -60,20 +60,20 @@ pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>)
 }
 
 /// The settings of the run, with what the flags say of data and device.
-fn given(args: &ApplyArgs) -> Result<Given> {
-    let mut flags = Given { run: args.on.clone(), data: args.data.clone(), ..Given::default() };
-    if args.data.names_data() {
-        if args.data.task.is_none() && args.data.train_until.is_none() && args.data.test_file.is_none() {
+pub(crate) fn given(run: &Path, on: &RunArgs, data: &DataArgs) -> Result<Given> {
+    let mut flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
+    if data.names_data() {
+        if data.task.is_none() && data.train_until.is_none() && data.test_file.is_none() {
             flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
         }
         return Ok(flags);
     }
-    let config = args.run.join("config.toml");
+    let config = run.join("config.toml");
     match config.is_file() {
         true => settings::over(settings::read(&config)?, &flags),
         false => Err(Error::Unsupported(format!(
             "{}: a model alone does not say which data: name them with --csv, --text, --sequences, --classes or --rolls",
-            args.run.display()
+            run.display()
         ))),
     }
 }

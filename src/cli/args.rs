@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use bptt::data::{Missing, ScalingKind};
 use bptt::train::Keep;
 use bptt::{Activation, RecurrentInit};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -80,6 +81,16 @@ pub(crate) enum ScaleName {
     None,
 }
 
+impl From<ScaleName> for ScalingKind {
+    fn from(name: ScaleName) -> Self {
+        match name {
+            ScaleName::Standard => Self::Standard,
+            ScaleName::MinMax => Self::MinMax,
+            ScaleName::None => Self::None,
+        }
+    }
+}
+
 /// What stands for missing values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,6 +101,16 @@ pub(crate) enum MissingName {
     Ffill,
     /// 0 in the network's units, and a column more that tells where
     Mask,
+}
+
+impl From<MissingName> for Missing {
+    fn from(name: MissingName) -> Self {
+        match name {
+            MissingName::Error => Self::Refuse,
+            MissingName::Ffill => Self::Forward,
+            MissingName::Mask => Self::Mask,
+        }
+    }
 }
 
 /// How an image is read.
@@ -143,10 +164,10 @@ pub(crate) struct DataArgs {
     /// A series: comma-separated text whose first line names the columns and whose first column is the time
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) csv: Option<PathBuf>,
-    /// Sequences with a label each: .ts (UEA, UCR), .csv in long form, .npy, .npz, idx (MNIST)
+    /// Sequences with a label each: .ts (UEA, UCR), .tsv (UCR), .csv in long form, .npy, .npz, idx (MNIST)
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) sequences: Option<PathBuf>,
-    /// Text files, a class each: every line is a sequence of characters
+    /// A folder of text files, a class each: every line is a sequence of characters; to predict, a file of lines will do
     #[arg(long, value_name = "FOLDER", group = "source")]
     pub(crate) classes: Option<PathBuf>,
     /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1
@@ -156,7 +177,8 @@ pub(crate) struct DataArgs {
     #[arg(long, value_enum, group = "source")]
     pub(crate) task: Option<TaskName>,
 
-    /// Shares of the data that train, validate and test [default: 0.7,0.15,0.15; text: 0.9,0.1,0]
+    /// Shares of the data that train, validate and test [default: 0.7,0.15,0.15; text: 0.9,0.1,0;
+    /// classes: 0.8,0.1,0.1]
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "A,B,C")]
     pub(crate) split: Option<Vec<f64>>,
     /// A file of the same kind that tests
@@ -258,7 +280,7 @@ pub(crate) struct ModelArgs {
     /// The vanilla RNN's activation [default: tanh]
     #[arg(long, value_parser = one_of::<Activation>(&["tanh", "relu", "sigmoid", "identity"]), value_name = "F")]
     pub(crate) activation: Option<Activation>,
-    /// Hidden units a layer and direction [default: 16; text, rolls: 128; sequences, tasks: 64]
+    /// Hidden units a layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
     #[arg(long, value_parser = at_least_1, value_name = "H")]
     pub(crate) hidden: Option<usize>,
     /// Layers above each other [default: 1]
@@ -295,7 +317,7 @@ pub(crate) struct TrainingArgs {
     /// Groups of sequences of like length, so that little is padded; 1: any go together [default: 4]
     #[arg(long, value_parser = at_least_1, value_name = "N")]
     pub(crate) buckets: Option<usize>,
-    /// Each training example so many times [default: 50; text: 10; sequences: 100]
+    /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
     #[arg(long, value_parser = count, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,
     /// So many steps [default for tasks: 2000]
@@ -314,7 +336,7 @@ pub(crate) struct TrainingArgs {
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,
-    /// The learning rate [default: 0.005; text: 0.002; sequences, rolls: 0.001]
+    /// The learning rate [default: 0.005; text, classes: 0.002; sequences, rolls: 0.001]
     #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]

@@ -1,13 +1,11 @@
 //! Lines of text in classes, from a folder with a file a class.
 
-use std::sync::Arc;
-
 use bptt::Result;
-use bptt::data::{Histogram, Labelled, Labels, Lines, Subset, Vocabulary};
+use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 
 use super::digest::Digest;
 use super::label_codec::{LabelCodec, no_labels};
-use super::labelled_task::{LabelledTask, in_file};
+use super::labelled_task::{Encoded, LabelledTask, in_file};
 use super::model_file::Codec;
 use super::progress::grouped;
 use super::settings::{Settings, shares};
@@ -21,7 +19,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let lines = Lines::read(&path, &mut |bytes| digest.update(bytes))?;
     digest.check(&path, &mut data.sha256)?;
     let shares = shares(&mut data.split, [0.8, 0.1, 0.1])?;
-    let (mut labels, n) = (lines.labels(), lines.lines().len());
+    let (labels, n) = (lines.labels(), lines.lines().len());
     let split = labels.split(n, shares, *data.split_seed.get_or_insert(seed));
     let [training, validation, test] = split.map_err(|error| in_file(&path, error))?;
     let (vocabulary, classes) = match (codec, &labels) {
@@ -35,7 +33,6 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     };
     let codec = LabelCodec::Classes(classes.clone());
     let head = codec.head().map_err(|error| in_file(&path, error))?;
-    codec.encode(&mut labels).map_err(|error| in_file(&path, error))?;
     let held_back: Histogram = validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
@@ -43,11 +40,11 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let mut words = vec![format!("{name} ({place}), {count} lines, {known} different characters and the unknown")];
     let unknown = vocabulary.unknown_in(&held_back);
     if unknown > 0 {
-        words.push(format!("{} characters that do not train are unknown to the vocabulary", grouped(unknown)));
+        words.push(format!("{} characters of validation and test are unknown to the vocabulary", grouped(unknown)));
     }
     let ids = lines.lines().to_vec();
-    let labelled = Arc::new(Labelled { labels, ids, ..lines.labelled(&vocabulary) });
-    let subset = |lines| Subset::new(labelled.clone(), lines);
+    let labelled = Labelled { ids, ..lines.labelled(&vocabulary) };
+    let encoded = Encoded::new(labelled, &codec).map_err(|error| in_file(&path, error))?;
     Ok(LabelledTask {
         name,
         words,
@@ -55,7 +52,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         head,
         labels: codec,
         codec: Codec::Classes { vocabulary, classes },
-        id_name: "line",
-        parts: [subset(training)?, subset(validation)?, subset(test)?],
+        id_name: encoded.id_name("line"),
+        parts: [encoded.part(training)?, encoded.part(validation)?, encoded.part(test)?],
     })
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
+use super::task::Measure;
 use super::train::heading;
 
 #[derive(Args)]
@@ -18,7 +19,7 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let Applied { settings, task, mut network, rows } = Applied::open(&args.apply)?;
-    let results = task.results(network.as_mut(), rows, settings.seed)?;
+    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: true })?;
     if args.json {
         super::say(Value::Object(results.summary));
         return Ok(());

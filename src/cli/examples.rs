@@ -8,7 +8,7 @@ Examples:
   bptt train --csv sales.csv --target units --horizon 7
   bptt forecast runs/sales-1
   bptt train --sequences X_TRAIN.ts --test-file X_TEST.ts
-  bptt predict runs/X_TRAIN-1 --sequences new.ts
+  bptt predict runs/X-1 --sequences new.ts
 
 `bptt COMMAND --help` tells every flag of a command, `-h` in short.";
 
@@ -31,12 +31,21 @@ Ctrl-C ends a run after its step and keeps what was learned; a second one ends i
 pub(crate) const EVAL: &str = "\
 Examples:
   bptt eval runs/sunspots-1                     its own validation and test parts
-  bptt eval runs/X_TRAIN-1 --sequences other.ts --json";
+  bptt eval runs/X-1 --sequences other.ts --json";
 
 pub(crate) const PREDICT: &str = "\
 Examples:
-  bptt predict runs/X_TRAIN-1 --sequences new.ts --out labels.csv
+  bptt predict runs/X-1 --sequences new.ts --out labels.csv
   bptt predict runs/sunspots-1 | head";
+
+pub(crate) const FORECAST: &str = "\
+Examples:
+  bptt forecast runs/sunspots-1 --rows 11       the eleven years after the last
+  bptt forecast runs/sales-1 --csv newer.csv --out next.csv --svg next.svg
+  bptt forecast runs/sales-1 --json
+
+Beyond the model's horizon it goes on from its own forecasts. Columns known beforehand have their future in the file: rows
+after the last one with a target.";
 
 pub(crate) const SAMPLE: &str = "\
 Examples:

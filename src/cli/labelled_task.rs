@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use bptt::data::{Accuracy, Batches, Examples, InOrder, Labelled, Labels, Scaling, Shuffled, Subset};
 use bptt::ndarray::Array2;
@@ -15,13 +16,18 @@ use super::network::Network;
 use super::pictures::{Baseline, Confusion, Lengths, share};
 use super::progress::{grouped, short};
 use super::report::Table;
-use super::task::{Order, Results, Task};
+use super::task::{Measure, Order, Results, Task};
 
 /// The columns of a line of the terminal that describes data.
 const WIDTH: usize = 78;
 
 /// Classes that the terminal has a line each for.
 const FEW: usize = 12;
+
+/// What columns of the results are.
+const MAJORITY: &str = "majority: who always tells the largest class; balanced: the mean recall of the classes";
+const FREQUENCIES: &str = "frequencies: the cross-entropy of who knows the classes' shares in training alone";
+const MEAN: &str = "in the labels' units; mean: who always tells the mean of the training part";
 
 /// The names of the parts.
 const PARTS: [&str; 3] = ["training", "validation", "test"];
@@ -36,14 +42,73 @@ pub(crate) struct LabelledTask {
     pub(crate) codec: Codec,
     /// What a sequence's name is.
     pub(crate) id_name: &'static str,
-    /// Training, validation and test, each in the model's numbers; empty where there is nothing.
-    pub(crate) parts: [Subset; 3],
+    /// Training, validation and test; empty where there is nothing.
+    pub(crate) parts: [Part; 3],
+}
+
+/// Sequences that train, validate or test.
+pub(crate) struct Part {
+    /// In the model's numbers.
+    examples: Subset,
+    /// The labels as they were read, of all sequences of the file.
+    labels: Arc<Labels>,
+}
+
+/// A file's sequences in the model's numbers.
+#[derive(Clone)]
+pub(crate) struct Encoded {
+    labelled: Arc<Labelled>,
+    labels: Arc<Labels>,
+}
+
+impl Encoded {
+    /// Brings labels to the model's numbers; the sequences are.
+    ///
+    /// # Errors
+    /// Names the label that the model does not know.
+    pub(crate) fn new(mut labelled: Labelled, codec: &LabelCodec) -> Result<Self> {
+        let labels = Arc::new(labelled.labels.clone());
+        codec.encode(&mut labelled.labels)?;
+        Ok(Self { labelled: Arc::new(labelled), labels })
+    }
+
+    /// What a sequence's name is: `named`, or a number where they have none.
+    pub(crate) fn id_name(&self, named: &'static str) -> &'static str {
+        if self.labelled.ids.is_empty() { "number" } else { named }
+    }
+
+    /// Some of the sequences.
+    ///
+    /// # Errors
+    /// As of [`Subset::new`].
+    pub(crate) fn part(&self, sequences: Vec<usize>) -> Result<Part> {
+        Ok(Part { examples: Subset::new(self.labelled.clone(), sequences)?, labels: self.labels.clone() })
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// As of [`Subset::new`].
+    pub(crate) fn whole(&self) -> Result<Part> {
+        self.part((0..self.labelled.input.len()).collect())
+    }
+}
+
+impl Part {
+    /// The label of a sequence of the file, as it was read; empty where it is not known.
+    fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
+        match &*self.labels {
+            Labels::None => vec![String::new(); outputs],
+            Labels::Classes { names, of } => vec![names[of[sequence] as usize].clone()],
+            Labels::Values(values) => values.row(sequence).iter().map(f32::to_string).collect(),
+        }
+    }
 }
 
 /// A measured part.
 struct Measured<'a> {
-    part: &'static str,
-    subset: &'a Subset,
+    name: &'static str,
+    part: &'a Part,
     /// ŷ of each sequence.
     predictions: Vec<Vec<f64>>,
     /// The loss, as in training.
@@ -51,14 +116,14 @@ struct Measured<'a> {
 }
 
 impl LabelledTask {
-    fn not_empty(&self, part: usize) -> Option<&Subset> {
-        self.parts.get(part).filter(|subset| !subset.is_empty())
+    fn not_empty(&self, part: usize) -> Option<&Part> {
+        self.parts.get(part).filter(|part| !part.examples.is_empty())
     }
 
     /// The loss on a part of who tells what the training part has, whatever the sequence: the frequencies of its classes,
     /// each count taken as one more so that none is 0, or its mean.
-    fn baseline_loss(&self, part: &Subset) -> Option<f64> {
-        let training = self.not_empty(0)?;
+    fn baseline_loss(&self, part: &Part) -> Option<f64> {
+        let (training, part) = (&self.not_empty(0)?.examples, &part.examples);
         match &part.labelled().labels {
             Labels::None => None,
             Labels::Classes { .. } => {
@@ -89,103 +154,73 @@ impl LabelledTask {
         }
     }
 
-    fn predict(&self, network: &mut dyn Network, subset: &Subset, rows: usize) -> Result<Vec<Vec<f64>>> {
-        Ok(network.predict(subset, rows)?.iter().map(|prediction| self.told(prediction)).collect())
-    }
-
-    fn measure<'a>(
-        &'a self,
-        network: &mut dyn Network,
-        part: &'static str,
-        subset: &'a Subset,
-        rows: usize,
-    ) -> Result<Measured<'a>> {
-        let predictions = self.predict(network, subset, rows)?;
-        let loss = network.evaluate(&InOrder::new(subset, rows)?)?;
-        Ok(Measured { part, subset, predictions, loss })
+    fn predict(&self, network: &mut dyn Network, part: &Part, rows: usize) -> Result<Vec<Vec<f64>>> {
+        Ok(network.predict(&part.examples, rows)?.iter().map(|prediction| self.told(prediction)).collect())
     }
 
     fn class_results(&self, measured: &[Measured<'_>], classes: &[String], results: &mut Results) -> Result<()> {
-        let names = ["accuracy", "majority", "balanced", "cross-entropy", "frequencies"];
-        let [a, b, c, d, e] = names;
-        results.lines.push(format!("{:<12}{a:>9}  {b:>9}  {c:>9}  {d:>13}  {e:>11}", ""));
+        let mut names = vec!["accuracy", "majority", "balanced", "cross-entropy"];
+        // Without a training part there are no frequencies to compare with.
+        names.extend(self.not_empty(0).map(|_| "frequencies"));
         let mut rows = Vec::new();
-        for Measured { part, subset, predictions, loss } in measured {
-            let matrix = confusion(subset, predictions, classes.len())?;
-            let baseline = self.baseline_loss(subset);
-            let shares = [matrix.accuracy(), matrix.majority_share(), matrix.balanced_accuracy()];
-            let [a, b, c] = shares.map(share);
-            let [d, e] = [Some(*loss), baseline].map(|loss| loss.map_or("–".into(), short));
-            results.lines.push(format!("{part:<12}{a:>9}  {b:>9}  {c:>9}  {d:>13}  {e:>11}"));
-            results.key_figures.push((format!("accuracy, {part}"), a.clone()));
-            results.key_figures.push((format!("majority class, {part}"), b.clone()));
-            rows.push(vec![(*part).to_owned(), a, b, c, d, e]);
-            let [accuracy, majority, balanced] = shares;
+        for Measured { name, part, predictions, loss } in measured {
+            let matrix = confusion(part, predictions, classes)?;
+            let baseline = self.baseline_loss(part);
+            let (accuracy, majority, balanced) =
+                (matrix.accuracy(), matrix.majority_share(), matrix.balanced_accuracy());
+            results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
+            results.key_figures.push((format!("majority class, {name}"), share(majority)));
+            let mut row = vec![(*name).to_owned()];
+            row.extend([accuracy, majority, balanced].map(share));
+            row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
+            rows.push(row);
             let value = json!({
                 "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
                 "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
                 "confusion": matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>(),
             });
-            results.summary.insert((*part).into(), value);
+            results.summary.insert((*name).into(), value);
         }
-        results
-            .lines
-            .push("majority: who always tells the largest class; balanced: the mean recall of the classes".into());
-        if self.not_empty(0).is_some() {
-            results
-                .lines
-                .push("frequencies: the cross-entropy of who knows the classes' shares in training alone".into());
-        }
-        results.tables.push(Table {
-            caption: "Accuracy beside the share of the largest class; balanced: the mean recall of the classes; \
-                      cross-entropy in nats a sequence beside that of the classes' frequencies in training"
-                .into(),
-            columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
-            rows,
-        });
+        let caption = format!("Accuracy and cross-entropy in nats a sequence; {MAJORITY}; {FREQUENCIES}");
+        results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
+        results.lines.push(MAJORITY.into());
+        results.lines.extend(self.not_empty(0).map(|_| FREQUENCIES.to_owned()));
         results.summary.insert("classes".into(), json!(classes));
-        let Some(Measured { part, subset, predictions, .. }) = measured.last() else { return Ok(()) };
-        let matrix = confusion(subset, predictions, classes.len())?;
-        results.per_class(part, classes, &matrix);
+        let Some(Measured { name, part, predictions, .. }) = measured.last() else { return Ok(()) };
+        let matrix = confusion(part, predictions, classes)?;
+        put_classes(results, name, classes, &matrix);
         let counts: Vec<u64> = matrix.counts().iter().copied().collect();
-        let title = format!("{}, {part}", self.name);
+        let title = format!("{}, {name}", self.name);
         let picture = Confusion { title: &title, classes, counts: &counts };
         results.figures.push(("confusion.svg", picture.draw()));
         Ok(())
     }
 
-    fn value_results(&self, measured: &[Measured<'_>], results: &mut Results) {
-        let LabelCodec::Values(scalings) = &self.labels else { return };
-        let names = ["RMSE", "mean: RMSE", "MAE", "mean: MAE"];
-        let [a, b, c, d] = names;
-        results.lines.push(format!("{:<20}{a:>11}  {b:>11}  {c:>11}  {d:>11}", ""));
+    fn value_results(&self, measured: &[Measured<'_>], scalings: &[Scaling], results: &mut Results) {
         let mut rows = Vec::new();
-        for Measured { part, subset, predictions, loss } in measured {
-            let Labels::Values(values) = &subset.labelled().labels else { continue };
+        for Measured { name, part, predictions, loss } in measured {
+            let Labels::Values(values) = &*part.labels else { continue };
             let mut errors = Vec::new();
             for (output, scaling) in scalings.iter().enumerate() {
-                let truths = subset.sequences().iter().map(|row| scaling.unscale(f64::from(values[[*row, output]])));
+                let truths = part.examples.sequences().iter().map(|sequence| f64::from(values[[*sequence, output]]));
                 let pairs: Vec<(f64, f64)> =
                     truths.zip(predictions).map(|(truth, told)| (truth, told[output])).collect();
                 let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
                 let [told, mean] = [pairs, mean].map(Accuracy::of);
-                let name = if scalings.len() == 1 { (*part).into() } else { format!("{part}, value {}", output + 1) };
-                let [a, b, c, d] = [told.rmse, mean.rmse, told.mae, mean.mae].map(short);
-                results.lines.push(format!("{name:<20}{a:>11}  {b:>11}  {c:>11}  {d:>11}"));
-                results.key_figures.push((format!("RMSE, {name}"), a.clone()));
-                results.key_figures.push((format!("RMSE of the mean, {name}"), b.clone()));
-                rows.push(vec![name, a, b, c, d]);
+                let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
+                results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
+                results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
+                let mut row = vec![what];
+                row.extend([told.rmse, mean.rmse, told.mae, mean.mae].map(short));
+                rows.push(row);
                 errors.push(json!({"rmse": told.rmse, "mae": told.mae, "mean_rmse": mean.rmse, "mean_mae": mean.mae}));
             }
-            let value = json!({"sequences": subset.len(), "loss": loss, "values": errors});
-            results.summary.insert((*part).into(), value);
+            let value = json!({"sequences": part.examples.len(), "loss": loss, "values": errors});
+            results.summary.insert((*name).into(), value);
         }
-        results.lines.push("in the labels' units; mean: who always tells the mean of the training part".into());
-        results.tables.push(Table {
-            caption: "Errors in the labels' units, beside those of the mean of the training part".into(),
-            columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
-            rows,
-        });
+        let columns = ["part", "RMSE", "mean's RMSE", "MAE", "mean's MAE"];
+        results.put_table(&format!("Errors {MEAN}"), &columns, rows);
+        results.lines.push(MEAN.into());
     }
 
     /// How many sequences of each class train, or are measured where nothing does: the largest first, as many as fit.
@@ -194,12 +229,17 @@ impl LabelledTask {
         let LabelCodec::Classes(names) = &self.labels else {
             return Some(format!("{} a sequence, learned at mean 0 and standard deviation 1", self.labels.describe()));
         };
-        let mut counts: Vec<(usize, &String)> = part.class_counts().into_iter().zip(names).collect();
+        let mut counts: Vec<(usize, &String)> = part.examples.class_counts().into_iter().zip(names).collect();
         if counts.is_empty() {
             return Some(format!("without labels; the model tells {}", self.labels.describe()));
         }
         counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         let of = if self.not_empty(0).is_some() { " in training" } else { "" };
+        if let [(first, _), .., (last, _)] = counts[..]
+            && first == last
+        {
+            return Some(format!("{}{of}, {} of each", self.labels.describe(), grouped(first as u64)));
+        }
         let mut line = format!("{}{of}: ", self.labels.describe());
         for (index, (count, name)) in counts.iter().enumerate() {
             let text = format!("{}{name} {}", if index == 0 { "" } else { ", " }, grouped(*count as u64));
@@ -213,36 +253,29 @@ impl LabelledTask {
     }
 
     fn lengths(&self) -> Vec<usize> {
-        self.parts.iter().flat_map(|part| (0..part.len()).map(|example| part.steps(example))).collect()
+        let examples = self.parts.iter().map(|part| &part.examples);
+        examples.flat_map(|part| (0..part.len()).map(|example| part.steps(example))).collect()
     }
 
     fn unlabelled(&self) -> bool {
-        self.parts.iter().any(|part| !part.is_empty() && part.labelled().labels == Labels::None)
+        self.parts.iter().any(|part| !part.examples.is_empty() && *part.labels == Labels::None)
     }
 }
 
-impl Results {
-    /// Precision and recall of each class: a line each where they are few.
-    fn per_class(&mut self, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
-        let row = |(class, name): (usize, &String)| {
-            let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
-            [name.clone(), precision, recall, grouped(matrix.support(class))]
-        };
-        let rows: Vec<[String; 4]> = classes.iter().enumerate().map(row).collect();
-        if classes.len() <= FEW {
-            let width = classes.iter().map(|name| name.chars().count()).max().unwrap_or_default().max(part.len());
-            self.lines.push(String::new());
-            self.lines.push(format!("{part:<width$}  {:>9}  {:>7}  {:>9}", "precision", "recall", "sequences"));
-            for [name, precision, recall, support] in &rows {
-                self.lines.push(format!("{name:<width$}  {precision:>9}  {recall:>7}  {support:>9}"));
-            }
-        }
-        self.tables.push(Table {
-            caption: format!("Classes, {part}"),
-            columns: ["class", "precision", "recall", "sequences"].map(str::to_owned).to_vec(),
-            rows: rows.into_iter().map(|row| row.to_vec()).collect(),
-        });
+/// Precision and recall of each class: in the terminal where they are few.
+fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &ConfusionMatrix) {
+    let row = |(class, name): (usize, &String)| {
+        let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
+        vec![name.clone(), precision, recall, grouped(matrix.support(class))]
+    };
+    let rows: Vec<Vec<String>> = classes.iter().enumerate().map(row).collect();
+    let columns = ["precision", "recall", "sequences"];
+    if classes.len() <= FEW {
+        results.lines.push(String::new());
+        results.put_lines(&[&[part], &columns[..]].concat(), &rows);
     }
+    let columns = std::iter::once("class").chain(columns).map(str::to_owned).collect();
+    results.tables.push(Table { caption: format!("Classes, {part}"), columns, rows });
 }
 
 impl Task for LabelledTask {
@@ -254,9 +287,9 @@ impl Task for LabelledTask {
         let mut lines = self.words.clone();
         lines.push(Lengths(&self.lengths()).line(WIDTH));
         lines.extend(self.describe_labels());
-        let count = |(name, part): (&str, &Subset)| format!("{name} {}", grouped(part.len() as u64));
-        let parts = PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.is_empty());
-        lines.push(parts.map(count).collect::<Vec<_>>().join(", "));
+        let parts = PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty());
+        let counts = parts.map(|(name, part)| format!("{name} {}", grouped(part.examples.len() as u64)));
+        lines.push(counts.collect::<Vec<_>>().join(", "));
         lines
     }
 
@@ -276,13 +309,13 @@ impl Task for LabelledTask {
         let Some(part) = self.not_empty(0) else { return Ok(None) };
         match self.unlabelled() {
             true => Err(no_labels()),
-            false => Ok(Some(Box::new(Shuffled::new(part, order.rows, order.buckets, order.seed)?))),
+            false => Ok(Some(Box::new(Shuffled::new(&part.examples, order.rows, order.buckets, order.seed)?))),
         }
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match self.not_empty(1) {
-            Some(part) => Some(Box::new(InOrder::new(part, rows)?)),
+            Some(part) => Some(Box::new(InOrder::new(&part.examples, rows)?)),
             None => None,
         })
     }
@@ -296,15 +329,18 @@ impl Task for LabelledTask {
         Some(Baseline { name: name.into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.unlabelled() {
             return Err(no_labels());
         }
         let mut measured = Vec::new();
         for part in [1, 2] {
-            if let Some(subset) = self.not_empty(part) {
-                measured.push(self.measure(network, PARTS[part], subset, rows)?);
+            let name = PARTS[part];
+            if let Some(part) = self.not_empty(part) {
+                let predictions = self.predict(network, part, rows)?;
+                let loss = network.evaluate(&InOrder::new(&part.examples, rows)?)?;
+                measured.push(Measured { name, part, predictions, loss });
             }
         }
         if measured.is_empty() {
@@ -312,7 +348,7 @@ impl Task for LabelledTask {
         } else {
             match &self.labels {
                 LabelCodec::Classes(classes) => self.class_results(&measured, classes, &mut results)?,
-                LabelCodec::Values(_) => self.value_results(&measured, &mut results),
+                LabelCodec::Values(scalings) => self.value_results(&measured, scalings, &mut results),
             }
         }
         let lengths = self.lengths();
@@ -326,26 +362,27 @@ impl Task for LabelledTask {
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
         let unwritable = |error: csv::Error| Error::Unsupported(format!("the predictions: {error}"));
         let mut csv = csv::Writer::from_writer(out);
+        let outputs = match &self.labels {
+            LabelCodec::Classes(_) => 1,
+            LabelCodec::Values(scalings) => scalings.len(),
+        };
+        let columns = |what: &'static str| {
+            let column = move |output| if outputs == 1 { what.to_owned() } else { format!("{what}_{output}") };
+            (1..=outputs).map(column)
+        };
         let mut names = vec![self.id_name.to_owned(), "part".into()];
-        match &self.labels {
-            LabelCodec::Classes(classes) => {
-                names.extend(["label".into(), "predicted".into()]);
-                names.extend(classes.iter().map(|class| format!("p_{class}")));
-            }
-            LabelCodec::Values(scalings) if scalings.len() == 1 => names.extend(["label".into(), "predicted".into()]),
-            LabelCodec::Values(scalings) => {
-                let column = |what: &'static str| (1..=scalings.len()).map(move |output| format!("{what}_{output}"));
-                names.extend(column("label").chain(column("predicted")));
-            }
+        names.extend(columns("label").chain(columns("predicted")));
+        if let LabelCodec::Classes(classes) = &self.labels {
+            names.extend(classes.iter().map(|class| format!("p_{class}")));
         }
         csv.write_record(&names).map_err(unwritable)?;
-        for (name, part) in PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.is_empty()) {
+        for (name, part) in PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty()) {
             let predictions = self.predict(network, part, rows)?;
-            for (sequence, told) in part.sequences().iter().zip(predictions) {
+            for (sequence, told) in part.examples.sequences().iter().zip(predictions) {
                 let number = (sequence + 1).to_string();
-                let id = part.labelled().ids.get(*sequence).unwrap_or(&number);
+                let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
                 let mut record = vec![id.clone(), name.to_owned()];
-                record.extend(self.truth(part.labelled(), *sequence));
+                record.extend(part.truth(*sequence, outputs));
                 if let LabelCodec::Classes(classes) = &self.labels {
                     record.extend(classes.get(most_probable(&told)).cloned());
                 }
@@ -358,30 +395,15 @@ impl Task for LabelledTask {
     }
 }
 
-impl LabelledTask {
-    /// The label of a sequence as it is written, empty where it is not known.
-    fn truth(&self, labelled: &Labelled, sequence: usize) -> Vec<String> {
-        match (&labelled.labels, &self.labels) {
-            (Labels::Classes { names, of }, _) => vec![names[of[sequence] as usize].clone()],
-            (Labels::Values(values), LabelCodec::Values(scalings)) => {
-                let units = |(value, scaling): (&f32, &Scaling)| scaling.unscale(f64::from(*value)) as f32;
-                values.row(sequence).iter().zip(scalings).map(units).map(|value| value.to_string()).collect()
-            }
-            (_, LabelCodec::Values(scalings)) => vec![String::new(); scalings.len()],
-            _ => vec![String::new()],
-        }
-    }
-}
-
 /// The index of the greatest, the first of several.
 fn most_probable(told: &[f64]) -> usize {
     (0..told.len()).fold(0, |best, class| if told[class] > told[best] { class } else { best })
 }
 
-fn confusion(subset: &Subset, predictions: &[Vec<f64>], classes: usize) -> Result<ConfusionMatrix> {
-    let Labels::Classes { of, .. } = &subset.labelled().labels else { return Err(no_labels()) };
-    let truths = subset.sequences().iter().map(|sequence| of[*sequence] as usize);
-    ConfusionMatrix::new(classes, truths.zip(predictions.iter().map(|told| most_probable(told))))
+fn confusion(part: &Part, predictions: &[Vec<f64>], classes: &[String]) -> Result<ConfusionMatrix> {
+    let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
+    let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
+    ConfusionMatrix::new(classes.len(), truths.zip(predictions.iter().map(|told| most_probable(told))))
 }
 
 /// The refusal of what a file had.

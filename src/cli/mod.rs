@@ -11,6 +11,7 @@ mod digest;
 mod eval;
 mod examples;
 mod folder;
+mod forecast;
 mod init;
 mod inspect;
 mod interrupt;
@@ -18,6 +19,7 @@ mod label_codec;
 mod labelled_task;
 mod model_file;
 mod network;
+mod new_file;
 mod pictures;
 mod predict;
 mod progress;
@@ -25,6 +27,8 @@ mod report;
 mod rolls_task;
 mod sample;
 mod sequences_task;
+mod series_data;
+mod series_errors;
 mod series_task;
 mod settings;
 mod synthetic_task;
@@ -59,6 +63,9 @@ enum Command {
     /// Write what a trained network says of each example, as comma-separated text
     #[command(after_long_help = examples::PREDICT)]
     Predict(Box<predict::PredictArgs>),
+    /// Go on with a series beyond its last row
+    #[command(after_long_help = examples::FORECAST)]
+    Forecast(forecast::ForecastArgs),
     /// Go on with a text, character by character
     #[command(after_long_help = examples::SAMPLE)]
     Sample(sample::SampleArgs),
@@ -82,6 +89,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(args) => train::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Forecast(args) => forecast::forecast(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::data::{Keys, Vocabulary};
+use bptt::data::{Keys, SeriesCodec, Vocabulary};
 use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
 use serde::{Deserialize, Serialize};
 
-use super::args::{CellName, TaskName};
+use super::args::{CellName, ScaleName, TaskName};
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
+use super::series_data::ahead;
 use super::settings::Kind;
 use super::task::Task;
 
@@ -26,6 +27,7 @@ pub(crate) const NAME: &str = "model.safetensors";
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Codec {
     Text { vocabulary: Vocabulary },
+    Series { scale: ScaleName, series: SeriesCodec },
     Rolls { keys: Keys },
     Sequences(SequencesCodec),
     Classes { vocabulary: Vocabulary, classes: Vec<String> },
@@ -37,6 +39,13 @@ impl Codec {
     fn describe(&self) -> String {
         match self {
             Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
+            Self::Series { series, .. } => {
+                let names = series.targets.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                let others = series.features.len() + series.known.len();
+                let others = if others > 0 { format!(" with {others} more columns") } else { String::new() };
+                let window = series.frame.window;
+                format!("a series, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
+            }
             Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
             Self::Sequences(codec) => codec.describe(),
             Self::Classes { vocabulary, classes } => {
@@ -49,6 +58,7 @@ impl Codec {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Text { .. } => Kind::Text,
+            Self::Series { .. } => Kind::Series,
             Self::Rolls { .. } => Kind::Rolls,
             Self::Sequences(_) => Kind::Sequences,
             Self::Classes { .. } => Kind::Classes,

@@ -3,10 +3,11 @@
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Observer, Outcome, RunOptions, evaluate, predict, run};
-use bptt::{Batch, Engine, Real, Result, Sequence, StateDict, States, Trainer};
+use bptt::{Batch, Engine, Model, Real, Result, Sequence, StateDict, States, Trainer};
 use pollster::block_on;
 
 pub(crate) trait Network {
+    fn model(&mut self) -> &Model;
     fn run(
         &mut self,
         training: &dyn Batches,
@@ -33,6 +34,10 @@ pub(crate) trait Network {
 }
 
 impl<E: Engine> Network for Trainer<E> {
+    fn model(&mut self) -> &Model {
+        self.engine().model()
+    }
+
     fn run(
         &mut self,
         training: &dyn Batches,

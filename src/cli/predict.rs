@@ -1,15 +1,14 @@
 //! `bptt predict`.
 
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use bptt::Error;
 use clap::Args;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
 use super::folder::io_error;
+use super::new_file;
 
 #[derive(Args)]
 pub(crate) struct PredictArgs {
@@ -21,10 +20,7 @@ pub(crate) struct PredictArgs {
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
-    if let Some(path) = args.out.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
-        let message = format!("--out {}: expected a file that does not exist yet", path.display());
-        return Err(Failure::usage(Error::Unsupported(message)));
-    }
+    new_file::check("--out", args.out.as_deref()).map_err(Failure::usage)?;
     let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
     // Whole before a byte of it is written, so that no error leaves half a file.
     let mut text = Vec::new();
@@ -38,8 +34,5 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
             _ => Ok(()),
         };
     };
-    let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(io_error(path))?;
-    let mut file = BufWriter::new(file);
-    file.write_all(&text).and_then(|()| file.flush()).map_err(io_error(path))?;
-    Ok(())
+    Ok(new_file::write(path, &text)?)
 }

@@ -39,7 +39,8 @@ impl Pace {
     pub(crate) fn time(&self) -> String {
         match self.seconds {
             seconds if seconds < 100.0 => format!("{seconds:.1} s"),
-            seconds => format!("{:#}", HumanDuration(Duration::from_secs(seconds as u64))),
+            seconds if seconds < 5400.0 => format!("{} min {} s", seconds as u64 / 60, seconds as u64 % 60),
+            seconds => format!("{} h {} min", seconds as u64 / 3600, seconds as u64 / 60 % 60),
         }
     }
 

@@ -17,7 +17,7 @@ use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
 use super::report::Table;
 use super::settings::shares;
-use super::task::{Order, Results, Task};
+use super::task::{Measure, Order, Results, Task};
 
 pub(crate) struct RollsTask {
     name: String,
@@ -201,7 +201,7 @@ impl Task for RollsTask {
         Some(Baseline { name: "frequencies of keys, validation".into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         let columns = ["nats", "frequencies", "accuracy", "repeated"];
         let [a, b, c, d] = columns;

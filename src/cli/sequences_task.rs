@@ -1,21 +1,19 @@
 //! Labelled sequences from a file.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, ScalingKind, Subset};
+use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling};
 use bptt::{Error, Result};
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::args::{DataArgs, MissingName, ReadName, ScaleName};
 use super::digest::Digest;
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
-use super::labelled_task::{LabelledTask, in_file};
+use super::labelled_task::{Encoded, LabelledTask, in_file};
 use super::model_file::Codec;
-use super::progress::grouped;
-use super::settings::{Settings, shares, unsupported};
+use super::progress::{grouped, short};
+use super::settings::{Settings, as_the_model, shares, unsupported};
 
 /// What a model of labelled sequences knows of its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,14 +34,9 @@ impl SequencesCodec {
     /// Fits to the sequences of `labelled` that train.
     fn fit(labelled: &Labelled, training: &[usize], data: &DataArgs) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
-        let kind = match scale {
-            ScaleName::Standard => ScalingKind::Standard,
-            ScaleName::MinMax => ScalingKind::MinMax,
-            ScaleName::None => ScalingKind::None,
-        };
         let fit = |dimension| {
             let values: Vec<f64> = labelled.input.values(training, dimension).map(f64::from).collect();
-            Scaling::fit(kind, &values)
+            Scaling::fit(scale.into(), &values)
         };
         Ok(Self {
             read: data.read.unwrap_or(ReadName::Rows),
@@ -56,21 +49,20 @@ impl SequencesCodec {
     }
 
     /// Brings a file's sequences and labels to the model's numbers.
-    fn encode(&self, mut labelled: Labelled, path: &Path) -> Result<Arc<Labelled>> {
+    fn encode(&self, mut labelled: Labelled, path: &Path) -> Result<Encoded> {
         labelled.arrange(&self.dimensions).map_err(|error| in_file(path, error))?;
         let (expected, got) = (self.scaling.len(), labelled.input.dimensions().unwrap_or_default());
         if expected != got {
             let message = format!("expected {} a step, as the model reads, got {got}", dimensions(expected));
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }
-        self.labels.encode(&mut labelled.labels).map_err(|error| in_file(path, error))?;
         if self.scale != ScaleName::None {
             labelled.input.map(|dimension, number| self.scaling[dimension].scale(f64::from(number)) as f32);
         }
         if self.missing == MissingName::Mask {
             labelled.mask();
         }
-        Ok(Arc::new(labelled))
+        Encoded::new(labelled, &self.labels).map_err(|error| in_file(path, error))
     }
 
     /// I.
@@ -113,6 +105,18 @@ impl SequencesCodec {
         };
         [scale, missing].into_iter().flatten().map(str::to_owned).collect()
     }
+
+    /// What to change where the numbers are left as they are and too large for a network.
+    fn advise(&self, labelled: &Labelled) -> Option<String> {
+        let all: Vec<usize> = (0..labelled.input.len()).collect();
+        let numbers = (0..self.scaling.len()).flat_map(|dimension| labelled.input.values(&all, dimension));
+        let greatest = numbers.fold(0.0, |greatest: f32, number| greatest.max(number.abs()));
+        // Beyond, gates are open or closed whatever else a step tells.
+        (self.scale == ScaleName::None && greatest > 10.0).then(|| {
+            let greatest = short(f64::from(greatest));
+            format!("numbers as they are, up to {greatest}: --scale standard suits a network better")
+        })
+    }
 }
 
 /// Reads the files that the settings name.
@@ -137,54 +141,39 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     };
     digest.check(&path, &mut data.sha256)?;
 
+    if known.is_none() && first.labels == Labels::None {
+        return Err(no_labels(&path, "--labels"));
+    }
     let split = first.labels.split(first.input.len(), shares, *data.split_seed.get_or_insert(seed));
     let [training, validation, rest] = split.map_err(|error| in_file(&path, error))?;
     let codec = match known {
         Some(known) => known.clone(),
-        None if first.labels == Labels::None => return Err(no_labels(&path, "--labels")),
         None => SequencesCodec::fit(&first, &training, data)?,
     };
     let head = codec.labels.head().map_err(|error| in_file(&path, error))?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
+    let advice = if known.is_none() { codec.advise(&first) } else { None };
     let first = codec.encode(first, &path)?;
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
         Some((path, test)) => {
             words.push(format!("tested on {}", path.display()));
-            let all = (0..test.input.len()).collect();
-            Subset::new(codec.encode(test, &path)?, all)?
+            codec.encode(test, &path)?.whole()?
         }
-        None => Subset::new(first.clone(), rest)?,
+        None => first.part(rest)?,
     };
-    words.extend(codec.describe_units());
+    words.extend(codec.describe_units().into_iter().chain(advice));
     Ok(LabelledTask {
         name,
         words,
         input_size: codec.input_size(),
         head,
         labels: codec.labels.clone(),
-        id_name: if first.ids.is_empty() { "number" } else { "id" },
-        parts: [Subset::new(first.clone(), training)?, Subset::new(first, validation)?, test],
+        id_name: first.id_name("id"),
+        parts: [first.part(training)?, first.part(validation)?, test],
         codec: Codec::Sequences(codec),
     })
-}
-
-/// Takes the setting of the model, where there is one, or else the default.
-fn as_the_model<T: Copy + PartialEq + ValueEnum>(
-    flag: &str,
-    given: &mut Option<T>,
-    known: Option<T>,
-    default: T,
-) -> Result<()> {
-    let value = known.or(*given).unwrap_or(default);
-    let name = |value: T| value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    match given.replace(value).filter(|given| *given != value) {
-        Some(given) => {
-            Err(unsupported(format!("--{flag} {}: the model was trained with {}", name(given), name(value))))
-        }
-        None => Ok(()),
-    }
 }
 
 /// The shares of the first file that train, validate and test.
@@ -210,11 +199,7 @@ fn shares_of_first(data: &mut DataArgs) -> Result<[f64; 3]> {
 fn options(data: &mut DataArgs) -> ReadOptions {
     let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
     ReadOptions {
-        missing: match data.missing {
-            None | Some(MissingName::Error) => Missing::Refuse,
-            Some(MissingName::Ffill) => Missing::Forward,
-            Some(MissingName::Mask) => Missing::Mask,
-        },
+        missing: data.missing.map(Missing::from).unwrap_or_default(),
         image: match data.read {
             None | Some(ReadName::Rows) => Image::Rows,
             Some(ReadName::Pixels) => Image::Pixels,

@@ -1,109 +1,220 @@
-//! The next value of a series, from a window of those before it.
+//! The next values of a series, from a window of those before them.
 
 use std::io::Write;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use bptt::data::Examples as _;
-use bptt::data::{Batches, InOrder, SUNSPOTS, Scaling, ScalingKind, Series, Shuffled, Split, Windows, columns};
-use bptt::train::rmse;
+use bptt::data::{
+    Accuracy, Batches, Encoded, Examples, Frame, InOrder, Series, SeriesCodec, Shuffled, Split, Windows, accuracy,
+};
+use bptt::ndarray::{Array3, Axis};
 use bptt::{At, Error, Head, Loss, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::args::DataArgs;
+use super::args::{DataArgs, ScaleName};
+use super::forecast::roll;
 use super::model_file::Codec;
 use super::network::Network;
-use super::pictures::{Baseline, Forecast, Rows, Target};
+use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::settings::{BUNDLED, unsupported};
-use super::task::{Order, Results, Task};
+use super::series_data::{SeriesData, ahead, in_file, in_flag};
+use super::series_errors::{Errors, Forecaster, Part, Target, four};
+use super::settings::shares;
+use super::task::{Measure, Order, Results, Task};
+
+/// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
+const ROLLED: usize = 48;
+
+const NETWORK: Forecaster = Forecaster { name: "network", prefix: "" };
+const LAST_VALUE: Forecaster = Forecaster { name: "last value", prefix: "naive_" };
+const SEASONAL: Forecaster = Forecaster { name: "seasonal naive", prefix: "seasonal_" };
 
 pub(crate) struct SeriesTask {
-    file: String,
     name: String,
-    series: Series,
+    /// What the data are, in words.
+    facts: Vec<String>,
+    scale: ScaleName,
+    /// The period of the seasonal naive forecast.
+    season: Option<usize>,
+    encoded: Arc<Encoded>,
     split: Split,
-    scaling: Scaling,
-    window: usize,
-    training: Windows,
+    training: Option<Windows>,
     validation: Option<Windows>,
     /// Validation and test: all that is forecast in the end.
     after: Windows,
 }
 
+/// Forecasts of every window after training, \[N, K, Q\], in the data's units.
+struct Forecasts {
+    truth: Array3<f64>,
+    /// By forecaster, the network first.
+    all: Vec<(Forecaster, Array3<f64>)>,
+}
+
 impl SeriesTask {
-    /// Reads the file of `settings`, and puts into them what they left open: the column and the file's digest.
-    pub(crate) fn load(settings: &mut DataArgs, _: Option<&Codec>) -> Result<Self> {
-        let csv = settings.csv.clone().unwrap_or_default();
-        let bundled = csv == Path::new(BUNDLED);
-        let path = if bundled { PathBuf::from("sunspots.csv") } else { csv.clone() };
-        let window = *settings.window.get_or_insert(22);
-        let text = match bundled {
-            true => SUNSPOTS.as_bytes().to_vec(),
-            false => std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?,
-        };
-        let digest: String = hmac_sha256::Hash::hash(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-        if let Some(expected) = settings.sha256.replace(digest.clone()).filter(|expected| *expected != digest) {
-            let message = format!("expected the file of this run, SHA-256 {expected}, got one of {digest}");
-            return Err(Error::Data { path, place: String::new(), message });
-        }
-        let target = match &settings.target {
-            Some(target) => target[0].clone(),
-            None => the_only_column(&text, &path)?,
-        };
-        let series = Series::from_csv(&text, &path, &target)?;
-        settings.target = Some(vec![target]);
+    /// Reads the file of `data`, and puts into them what they left open.
+    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+        let read = SeriesData::read(data, codec)?;
+        let split = split(&read.series, read.frame, data, &read.path)?;
+        let facts = read.describe(&span(&read.series, &(0..read.series.len())));
+        let SeriesData { name, path, series, frame, scale, .. } = read;
         let in_file = |error| in_file(&path, error);
-        let split = split(&series, settings, window, &path)?;
-        let training = &series.values[..split.train.end];
-        if training.iter().all(|value| *value == training[0]) {
-            let (expected, got) = ("values that differ".into(), format!("{} of {}", training.len(), training[0]));
-            return Err(in_file(Error::Value { what: "the training part of the series".into(), expected, got }));
+        let codec = match codec {
+            Some(Codec::Series { series, .. }) => series.clone(),
+            _ if split.train.is_empty() => {
+                return Err(Error::Unsupported("--split (data.split) leaves nothing to train on".into()));
+            }
+            _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
+        };
+        let rows = series.len();
+        let encoded = codec.encode(series).map_err(in_file)?;
+        let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
+        let part = |targets: &Range<usize>| match targets.is_empty() {
+            true => Ok(None),
+            false => windows(targets.clone()).map(Some),
+        };
+        let (training, validation) = (part(&split.train)?, part(&split.validation)?);
+        let after = windows(split.train.end..rows)?;
+        if let Some(season) = data.season.filter(|_| !after.is_empty()) {
+            after.naive(season).map_err(|error| in_flag("--season (data.season)", error))?;
         }
-        let scaling = Scaling::fit(ScalingKind::Standard, training);
-        let scaled: std::sync::Arc<[f32]> = series.values.iter().map(|value| scaling.scale(*value) as f32).collect();
-        let windows = |targets: Range<usize>| Windows::new(scaled.clone(), window, targets);
-        let validation = Some(split.validation.clone()).filter(|targets| !targets.is_empty());
-        Ok(Self {
-            file: if bundled { "bundled".into() } else { csv.display().to_string() },
-            name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
-            training: windows(split.train.clone())?,
-            validation: validation.map(windows).transpose()?,
-            after: windows(split.train.end..series.len())?,
-            window,
-            series,
-            split,
-            scaling,
+        Ok(Self { name, facts, scale, season: data.season, encoded, split, training, validation, after })
+    }
+
+    fn series(&self) -> &Series {
+        self.encoded.series()
+    }
+
+    fn frame(&self) -> Frame {
+        self.encoded.codec().frame
+    }
+
+    /// Parts with rows, and the rows of each.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
+        let Split { train, validation, test } = &self.split;
+        let parts = [("training", train), ("validation", validation), ("test", test)];
+        parts.into_iter().filter(|(_, rows)| !rows.is_empty())
+    }
+
+    /// Those of the windows after training whose targets all lie in `rows`.
+    fn within(&self, rows: &Range<usize>) -> Vec<usize> {
+        let firsts = self.after.first_rows().iter().enumerate();
+        let inside = |first: usize| rows.contains(&first) && first + self.frame().horizon <= rows.end;
+        firsts.filter(|(_, first)| inside(**first)).map(|(example, _)| example).collect()
+    }
+
+    fn forecasts(&self, network: &mut dyn Network, rows: usize) -> Result<Forecasts> {
+        let forecast = self.encoded.codec().decode(&network.predict(&self.after, rows)?)?;
+        let mut all = vec![(NETWORK, forecast), (LAST_VALUE, self.after.naive(1)?)];
+        if let Some(season) = self.season {
+            all.push((SEASONAL, self.after.naive(season)?));
+        }
+        Ok(Forecasts { truth: self.after.truth(), all })
+    }
+
+    fn errors(&self, forecasts: &Forecasts) -> Result<Errors> {
+        let labels = self.series().labels();
+        let part = |name, key, rows: Range<usize>, examples: Vec<usize>| {
+            let truth = forecasts.truth.select(Axis(0), &examples);
+            let of = |(_, forecast): &(Forecaster, Array3<f64>)| {
+                accuracy(truth.view(), forecast.select(Axis(0), &examples).view())
+            };
+            let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
+            let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
+            Ok::<_, Error>(Part { name, key, ends, count: examples.len(), accuracies })
+        };
+        let (validation, test) = (&self.split.validation, &self.split.test);
+        let mut parts = Vec::new();
+        for (name, rows) in self.parts().skip_while(|(name, _)| *name == "training") {
+            parts.push(part(name, name, rows.clone(), self.within(rows))?);
+        }
+        if parts.len() == 2 {
+            let both = self.within(validation).into_iter().chain(self.within(test)).collect();
+            parts.push(part("both", "after_training", validation.start..test.end, both)?);
+        }
+        let codec = self.encoded.codec();
+        let target = |column: &bptt::data::ColumnCodec| Target { name: column.name.clone(), unit: column.scaling.unit };
+        Ok(Errors {
+            targets: codec.targets.iter().map(target).collect(),
+            horizon: codec.frame.horizon,
+            forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
+            parts,
+            standard: self.scale == ScaleName::Standard,
         })
     }
 
-    /// `1921–1955`.
-    fn span(&self, rows: &Range<usize>) -> String {
-        match rows.is_empty() {
-            true => "none".into(),
-            false => format!("{}–{}", self.series.labels[rows.start], self.series.labels[rows.end - 1]),
+    /// The rows as a picture has them.
+    fn rows<'a>(&'a self, positions: Option<&'a [f64]>) -> Rows<'a> {
+        Rows { name: self.series().label_name(), positions, labels: self.series().labels() }
+    }
+
+    /// The forecasts of all windows after training, with nothing where one was left out.
+    fn picture(&self, forecast: &Array3<f64>, title: String) -> Drawing {
+        let (horizon, targets) = (self.frame().horizon, self.series().targets());
+        let start = self.split.train.end;
+        let end = self.after.first_rows().last().map_or(start, |last| last + 1);
+        let mut columns = vec![vec![f64::NAN; (end - start) * horizon]; targets.len()];
+        for (example, first) in self.after.first_rows().iter().enumerate() {
+            for ((step, target), value) in forecast.index_axis(Axis(0), example).indexed_iter() {
+                columns[target][(first - start) * horizon + step] = *value;
+            }
         }
-    }
-
-    /// The root mean squared errors over rows after training: of `forecast`, which begins there, and of the last value.
-    fn errors(&self, forecast: &[f64], rows: &Range<usize>) -> (f64, f64) {
-        let (values, first) = (&self.series.values, self.split.train.end);
-        let network = rmse(rows.clone().map(|row| (forecast[row - first], values[row])));
-        (network, self.naive(rows))
-    }
-
-    fn naive(&self, rows: &Range<usize>) -> f64 {
-        rmse(rows.clone().map(|row| (self.series.values[row - 1], self.series.values[row])))
-    }
-
-    fn table(&self, forecast: &[f64]) -> String {
-        let values = &self.series.values;
-        let mut csv = csv_line([&self.series.label_name, "truth", "forecast", "last_value"]);
-        for (row, forecast) in (self.split.train.end..).zip(forecast) {
-            let numbers = [values[row], *forecast, values[row - 1]].map(|value| value.to_string());
-            csv.push_str(&csv_line([&self.series.labels[row], &numbers[0], &numbers[1], &numbers[2]]));
+        let positions = self.series().positions();
+        let targets = targets.iter().zip(&columns);
+        Forecast {
+            title,
+            rows: self.rows(positions.as_deref()),
+            first: start,
+            horizon,
+            targets: targets
+                .map(|(column, forecast)| pictures::Target { name: &column.name, truth: &column.values, forecast })
+                .collect(),
+            parts: self
+                .parts()
+                .filter(|(name, _)| *name != "training")
+                .map(|(name, rows)| (name, rows.start))
+                .collect(),
         }
-        csv
+        .draw()
+    }
+
+    /// Forecasts from three rows of the last part on, each as far as `ROLLED` and what is known of the future allow; `None`
+    /// where one row is as far as they go.
+    fn rolled(&self, network: &mut dyn Network) -> Result<Option<Drawing>> {
+        let Frame { window, horizon } = self.frame();
+        let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
+        let own = self.series().features().is_empty() && !network.model().recurrent.bidirectional;
+        let horizons = if own { window.min(ROLLED).div_ceil(horizon).min(part.len() / horizon) } else { 1 };
+        let steps = horizons * horizon;
+        if steps < 2 {
+            return Ok(None);
+        }
+        // Near the end, so that each can be seen.
+        let from = part.start.max(part.end.saturating_sub(4 * steps));
+        let last = part.end - steps;
+        let mut firsts = vec![from, (from + last) / 2, last];
+        firsts.dedup();
+        let rolls = firsts.iter().map(|first| self.encoded.roll(*first, steps)).collect::<Result<_>>()?;
+        let forecasts = roll(network, rolls)?;
+        let columns = |target: usize| forecasts.iter().map(move |forecast| forecast.values.column(target).to_vec());
+        let values: Vec<Vec<Vec<f64>>> = (0..self.series().targets().len()).map(|q| columns(q).collect()).collect();
+        let positions = self.series().positions();
+        let targets = self.series().targets().iter().zip(&values).map(|(column, values)| RolledTarget {
+            name: &column.name,
+            truth: &column.values,
+            forecasts: firsts.iter().copied().zip(values.iter().map(Vec::as_slice)).collect(),
+        });
+        let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
+        let rows = self.rows(positions.as_deref());
+        Ok(Some(Rolled { title, rows, horizon, targets: targets.collect() }.draw()))
+    }
+
+    /// What the last line says of who else forecasts.
+    fn notes(&self) -> String {
+        let season =
+            self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
+        format!("last value: the naive forecast that nothing changes{}", season.unwrap_or_default())
     }
 }
 
@@ -113,47 +224,43 @@ impl Task for SeriesTask {
     }
 
     fn describe(&self) -> Vec<String> {
-        let (series, split) = (&self.series, &self.split);
-        let all = 0..series.len();
         let count = |rows: &Range<usize>| grouped(rows.len() as u64);
-        let parts = [("training", &split.train), ("validation", &split.validation), ("test", &split.test)];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(_, rows)| !rows.is_empty())
-            .map(|(part, rows)| format!("{part} {} ({})", self.span(rows), count(rows)))
+        let parts: Vec<String> = self
+            .parts()
+            .map(|(part, rows)| format!("{part} {} ({})", span(self.series(), rows), count(rows)))
             .collect();
-        let (name, column, file) = (&self.name, &series.name, &self.file);
-        let mut lines = vec![
-            format!(
-                "{name} ({file}), column {column}, {} {}, {} rows",
-                series.label_name,
-                self.span(&all),
-                count(&all)
-            ),
-            format!("windows of {}, one step ahead", self.window),
-        ];
+        let mut lines = self.facts.clone();
         // Years go on one line, dates with their hours do not.
         match parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
             true => lines.extend(parts),
             false => lines.push(parts.join(", ")),
         }
+        let left_out = |windows: &Windows| windows.left_out() as u64;
+        let (training, after) = (self.training.as_ref().map_or(0, left_out), left_out(&self.after));
+        if training + after > 0 {
+            let (training, after) = (grouped(training), grouped(after));
+            lines.push(format!("left out, for a missing target: {training} windows of training, {after} after it"));
+        }
         lines
     }
 
     fn input_size(&self) -> usize {
-        1
+        self.encoded.codec().input_size()
     }
 
     fn head(&self) -> Head {
-        Head::new(1, Loss::SquaredError, At::Last)
+        Head::new(self.encoded.codec().outputs(), Loss::SquaredError, At::Last)
     }
 
     fn codec(&self) -> Codec {
-        Codec::Task { task: super::args::TaskName::Adding }
+        Codec::Series { scale: self.scale, series: self.encoded.codec().clone() }
     }
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
-        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, 1, order.seed)?)))
+        Ok(match &self.training {
+            Some(windows) => Some(Box::new(Shuffled::new(windows, order.rows, 1, order.seed)?)),
+            None => None,
+        })
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
@@ -164,119 +271,93 @@ impl Task for SeriesTask {
     }
 
     fn baseline(&self) -> Option<Baseline> {
-        let rmse = self.naive(&self.split.validation) / self.scaling.unit;
-        Some(Baseline { name: "last value, validation".into(), loss: rmse * rmse })
+        let windows = self.validation.as_ref()?;
+        let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
+        let units = self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
+        let pairs = truth.iter().zip(&naive).zip(units).map(|((truth, naive), unit)| (truth / unit, naive / unit));
+        let loss = Accuracy::of(pairs).rmse.powi(2);
+        Some(Baseline { name: "last value, validation".into(), loss })
     }
 
-    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
-        Ok(())
-    }
-
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.after.is_empty() {
             results.lines.push("every row was trained on: nothing is left to test".into());
             return Ok(results);
         }
-        let predictions = network.predict(&self.after, rows)?;
-        let forecast: Vec<f64> =
-            predictions.iter().flatten().map(|value| self.scaling.unscale(f64::from(*value))).collect();
-        let (validation, test) = (&self.split.validation, &self.split.test);
-        let both = self.split.train.end..self.series.len();
-        let mut parts = vec![("validation", "validation", validation), ("test", "test", test)];
-        if !validation.is_empty() && !test.is_empty() {
-            parts.push(("both", "after_training", &both));
-        }
-        parts.retain(|(_, _, rows)| !rows.is_empty());
-        let width = parts.iter().map(|(_, _, rows)| self.span(rows).chars().count()).max().unwrap_or_default();
-        let unit = &self.series.name;
-        results.lines.push(format!("{:<12}{:width$}  {:>10}  {:>10}", "RMSE", "", "network", "last value"));
-        for (name, key, rows) in &parts {
-            let (network, naive) = self.errors(&forecast, rows);
-            let span = self.span(rows);
-            results.lines.push(format!("{name:<12}{span:width$}  {:>10}  {:>10}", four(network), four(naive)));
-            let ends = [rows.start, rows.end - 1].map(|row| self.series.labels[row].clone());
-            let value = json!({"from": ends[0], "until": ends[1], "rmse": network, "naive_rmse": naive});
-            results.summary.insert((*key).into(), value);
-        }
-        results.lines.push(format!("in units of {unit}; last value: the naive forecast that nothing changes"));
-        let (network, naive) = self.errors(&forecast, if test.is_empty() { validation } else { test });
-        let part = if test.is_empty() { "validation" } else { "test" };
-        let (network, naive) = (four(network), four(naive));
-        let title = format!("{unit}, one step ahead: {part} RMSE {network}, last value {naive}");
-        let positions = self.series.positions();
-        let picture = Forecast {
-            title,
-            rows: Rows { name: &self.series.label_name, positions: positions.as_deref(), labels: &self.series.labels },
-            first: both.start,
-            horizon: 1,
-            targets: vec![Target { name: unit, truth: &self.series.values, forecast: &forecast }],
-            parts: parts.iter().filter(|part| part.0 != "both").map(|(name, _, rows)| (*name, rows.start)).collect(),
+        let forecasts = self.forecasts(network, rows)?;
+        let errors = self.errors(&forecasts)?;
+        results.lines = errors.lines(&self.notes());
+        results.summary = errors.summary();
+        results.key_figures = errors.key_figures();
+        results.tables = errors.tables();
+        let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
+        let title = match (&names[..], errors.main()) {
+            ([unit], Some(part)) => {
+                results.summary.insert("unit".into(), Value::String((*unit).into()));
+                let rmse = |forecaster: usize| four(part.accuracies[forecaster][0].overall.rmse);
+                let (network, naive) = (rmse(0), rmse(1));
+                format!("{unit}, {}: {} RMSE {network}, last value {naive}", ahead(errors.horizon), part.name)
+            }
+            _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
         };
-        results.figures.push(("forecast.svg", picture.draw()));
-        results.files.push(("forecast.csv", self.table(&forecast)));
-        results.summary.insert("unit".into(), Value::String(unit.clone()));
+        let (_, forecast) = &forecasts.all[0];
+        results.figures.push(("forecast.svg", self.picture(forecast, title)));
+        results.figures.extend(self.rolled(network)?.map(|drawing| ("rolled.svg", drawing)));
+        let columns: Vec<(&str, &Array3<f64>)> = std::iter::once(("truth", &forecasts.truth))
+            .chain(["forecast", "last_value", "seasonal_naive"].into_iter().zip(forecasts.all.iter().map(|(_, of)| of)))
+            .collect();
+        let mut csv = Vec::new();
+        write(&self.encoded, &self.after, &columns, &mut csv)?;
+        results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
         Ok(results)
+    }
+
+    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
+        let windows = self.encoded.all_windows()?;
+        let forecast = self.encoded.codec().decode(&network.predict(&windows, rows)?)?;
+        write(&self.encoded, &windows, &[("truth", &windows.truth()), ("forecast", &forecast)], out)
     }
 }
 
-fn split(series: &Series, settings: &DataArgs, window: usize, path: &Path) -> Result<Split> {
-    let split = match (&settings.train_until, &settings.split) {
-        (Some(until), _) => {
-            let rows = series.rows_until(until).map_err(|error| in_flag("--train-until", "data.train_until", error))?;
-            Split::at(series.len(), window, rows, settings.validation.unwrap_or_default())
+/// `1921–1955`.
+fn span(series: &Series, rows: &Range<usize>) -> String {
+    format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
+}
+
+fn split(series: &Series, frame: Frame, data: &mut DataArgs, path: &Path) -> Result<Split> {
+    let split = match &data.train_until {
+        Some(until) => {
+            let flag = "--train-until (data.train-until)";
+            let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
+            Split::at(series.len(), frame, rows, data.validation.unwrap_or_default())
         }
-        (None, shares) => {
-            let shares: [f64; 3] = shares
-                .as_deref()
-                .unwrap_or(&[0.7, 0.15, 0.15])
-                .try_into()
-                .map_err(|_| unsupported("--split: expected three shares"))?;
-            Split::check_shares(shares).map_err(|error| in_flag("--split", "data.split", error))?;
-            Split::shares(series.len(), window, shares)
-        }
+        None => Split::shares(series.len(), frame, shares(&mut data.split, [0.7, 0.15, 0.15])?),
     };
     split.map_err(|error| in_file(path, error))
 }
 
-/// The second of two columns; with more of them the target has to be named.
-fn the_only_column(text: &[u8], path: &Path) -> Result<String> {
-    let mut names = columns(text, path)?;
-    if names.len() == 2 {
-        return Ok(names.remove(1));
+/// Writes a line a forecast: the row that it is of, how many steps ahead, and `columns`, \[N, K, Q\], of each target.
+fn write(encoded: &Encoded, windows: &Windows, columns: &[(&str, &Array3<f64>)], out: &mut dyn Write) -> Result<()> {
+    let (series, frame) = (encoded.series(), encoded.codec().frame);
+    let unwritable = |error: csv::Error| Error::Unsupported(format!("comma-separated text: {error}"));
+    let mut csv = csv::Writer::from_writer(out);
+    let mut record = vec![series.label_name().to_owned(), "step".into()];
+    for target in series.targets() {
+        record.extend(columns.iter().map(|(name, _)| format!("{}_{name}", target.name)));
     }
-    let message = format!("expected --target COLUMN, one of {}", names.join(", "));
-    Err(Error::Data { path: path.into(), place: String::new(), message })
-}
-
-fn in_file(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Value { what, expected, got } => Error::Data {
-            path: path.into(),
-            place: format!(", {what}"),
-            message: format!("expected {expected}, got {got}"),
-        },
-        other => other,
+    csv.write_record(&record).map_err(unwritable)?;
+    for (example, first) in windows.first_rows().iter().enumerate() {
+        for step in 0..frame.horizon {
+            record.clear();
+            record.extend([series.labels()[first + step].clone(), (step + 1).to_string()]);
+            for target in 0..series.targets().len() {
+                let values = columns.iter().map(|(_, values)| values[[example, step, target]]);
+                // A missing value is an empty field, as in the data.
+                record.extend(values.map(|value| if value.is_nan() { String::new() } else { value.to_string() }));
+            }
+            csv.write_record(&record).map_err(unwritable)?;
+        }
     }
-}
-
-fn in_flag(flag: &str, key: &str, error: Error) -> Error {
-    match error {
-        Error::Value { expected, got, .. } => Error::Value { what: format!("{flag} ({key})"), expected, got },
-        other => other,
-    }
-}
-
-fn csv_line(fields: [&str; 4]) -> String {
-    let quoted = fields.map(|field| match field.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.to_owned(),
-    });
-    quoted.join(",") + "\n"
-}
-
-/// Four digits that matter, or as many as stand before the point.
-fn four(value: f64) -> String {
-    let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
-    format!("{value:.*}", (3 - before).clamp(0, 8) as usize)
+    csv.flush().map_err(|error| unwritable(error.into()))
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
 use bptt::{Activation, Cell, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule};
+use serde::Serialize;
+use serde_json::Value;
 use toml::Table;
 
 use super::args::{
@@ -122,7 +124,8 @@ impl Settings {
         let training = &mut given.training;
         if training.epochs.is_none() && training.steps.is_none() {
             match kind {
-                Kind::Series | Kind::Rolls | Kind::Classes => training.epochs = Some(50),
+                Kind::Series | Kind::Rolls => training.epochs = Some(50),
+                Kind::Classes => training.epochs = Some(15),
                 Kind::Sequences => training.epochs = Some(100),
                 Kind::Text => training.epochs = Some(10),
                 Kind::Task => training.steps = Some(2000),
@@ -447,6 +450,36 @@ fn schedule(training: &mut TrainingArgs) -> Result<Schedule> {
     let schedule = Schedule { warmup: *training.warmup.get_or_insert(0), decay };
     schedule.validate()?;
     Ok(schedule)
+}
+
+/// What is given for `flag`, or else what the model has, or else the default; it becomes what is given.
+///
+/// # Errors
+/// Where there is a model and it has something else.
+pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
+    flag: &str,
+    given: &mut Option<T>,
+    of_model: Option<T>,
+    default: T,
+) -> Result<T> {
+    let value = of_model.or_else(|| given.clone()).unwrap_or(default);
+    match given.replace(value.clone()).filter(|given| *given != value) {
+        Some(given) => {
+            let (given, value) = (words(&given), words(&value));
+            Err(unsupported(format!("--{flag} {given}: the model was trained with {value}")))
+        }
+        None => Ok(value),
+    }
+}
+
+/// A setting as a flag has it.
+fn words(setting: &impl Serialize) -> String {
+    match serde_json::to_value(setting).unwrap_or_default() {
+        Value::String(text) => text,
+        Value::Array(texts) if texts.is_empty() => "none".into(),
+        Value::Array(texts) => texts.iter().map(words).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
 }
 
 /// The shares of training, validation and test, by `--split` or by default.

@@ -12,7 +12,7 @@ use super::network::Network;
 use super::pictures::Baseline;
 use super::progress::{grouped, short};
 use super::settings::Settings;
-use super::task::{Order, Results, Task};
+use super::task::{Measure, Order, Results, Task};
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
 const TRAINING: usize = 100_000;
@@ -119,7 +119,7 @@ where
         Some(Baseline { name: self.baseline.0.into(), loss: self.baseline.1 })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, _: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let loss = network.evaluate(&InOrder::new(&self.test, rows)?)?;
         let (who, baseline) = self.baseline;
         let mut results = Results::default();

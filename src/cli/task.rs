@@ -45,8 +45,8 @@ pub(crate) trait Task {
     }
     /// What needs no network, on the validation part.
     fn baseline(&self) -> Option<Baseline>;
-    /// Measures the network on what it did not learn from, `rows` sequences at a time.
-    fn results(&self, network: &mut dyn Network, rows: usize, seed: u64) -> Result<Results>;
+    /// Measures the network on what it did not learn from.
+    fn results(&self, network: &mut dyn Network, measure: Measure) -> Result<Results>;
     /// Writes what the network says of every example as comma-separated text.
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()>;
 }
@@ -57,6 +57,17 @@ pub(crate) struct Order {
     pub(crate) rows: usize,
     pub(crate) buckets: usize,
     pub(crate) seed: u64,
+}
+
+/// How a network is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measure {
+    /// Sequences at a time.
+    pub(crate) rows: usize,
+    /// What is drawn is drawn from this.
+    pub(crate) seed: u64,
+    /// Whether all of a part is measured, however long that takes, or of a huge one only its beginning.
+    pub(crate) whole: bool,
 }
 
 /// What the pace is counted in.
@@ -83,6 +94,38 @@ pub(crate) struct Results {
     pub(crate) files: Vec<(&'static str, String)>,
 }
 
+impl Results {
+    /// A table for the terminal and the report; the first column of both is words, the others numbers.
+    pub(crate) fn put_table(&mut self, caption: &str, columns: &[&str], rows: Vec<Vec<String>>) {
+        // In the terminal it shows in its first word what a row is.
+        self.put_lines(&[&[""], columns.get(1..).unwrap_or_default()].concat(), &rows);
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        self.tables.push(Table { caption: caption.into(), columns, rows });
+    }
+
+    /// Aligned lines for the terminal alone.
+    pub(crate) fn put_lines(&mut self, head: &[&str], rows: &[Vec<String>]) {
+        let length = |cell: &str| cell.chars().count();
+        // Names and numbers have room in most tables, so that these stand below each other alike.
+        let first =
+            rows.iter().filter_map(|row| row.first()).map(|name| length(name)).max().unwrap_or_default().max(10);
+        let widths: Vec<usize> = head
+            .iter()
+            .enumerate()
+            .map(|(column, name)| if column == 0 { first } else { length(name).max(9) })
+            .collect();
+        let line = |cells: &[&str]| {
+            let cell = |(column, (cell, width)): (usize, (&&str, &usize))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            };
+            cells.iter().zip(&widths).enumerate().map(cell).collect::<Vec<_>>().join("  ")
+        };
+        self.lines.push(line(head));
+        self.lines.extend(rows.iter().map(|row| line(&row.iter().map(String::as_str).collect::<Vec<_>>())));
+    }
+}
+
 /// Reads the data that the settings name, and fills in what they left open. With `codec` the data are read as the model
 /// that it came with reads them; otherwise it is fitted to the training part.
 pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box<dyn Task>> {
@@ -96,6 +139,5 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box
         Kind::Task => synthetic_task::load(settings)?,
         Kind::Sequences => Box::new(sequences_task::load(settings, codec)?),
         Kind::Classes => Box::new(classes_task::load(settings, codec)?),
-        kind => return Err(Error::Unsupported(format!("not yet: {kind}"))),
     })
 }

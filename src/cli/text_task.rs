@@ -1,6 +1,7 @@
 //! The next character of a text.
 
 use std::io::Write;
+use std::ops::Range;
 
 use bptt::data::{Batches, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
 use bptt::{At, Error, Head, Loss, Result};
@@ -16,10 +17,10 @@ use super::pictures::{Baseline, TextSample};
 use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
 use super::settings::shares;
-use super::task::{Order, Results, Task, Unit};
+use super::task::{Measure, Order, Results, Task, Unit};
 
-/// Characters of the validation part that are measured during a run, at most; `eval` takes all of them.
-const VALIDATED: u64 = 1 << 18;
+/// Characters of a part that are measured during a run, at most; `eval` takes all of them.
+const MEASURED: u64 = 1 << 18;
 
 /// How many windows a lane of an evaluation reads before it tells its first character.
 const WARM_UP: usize = 4;
@@ -73,7 +74,7 @@ impl TextTask {
     }
 
     /// A part in lanes that warm up, so that what is measured is one pass with carried state.
-    fn lanes(&self, part: std::ops::Range<u64>, rows: usize) -> Result<Lanes<'_>> {
+    fn lanes(&self, part: Range<u64>, rows: usize) -> Result<Lanes<'_>> {
         let length = part.end - part.start;
         let warm_up = (WARM_UP * self.window) as u64;
         // A lane is to be long beside its warm-up.
@@ -91,6 +92,11 @@ impl TextTask {
         self.text.for_each(part.start..end, |character| ids.push(self.vocabulary.id(character)))?;
         Ok(ids)
     }
+}
+
+/// As much of a part as is measured during a run.
+fn beginning(part: &Range<u64>) -> Range<u64> {
+    part.start..part.end.min(part.start + MEASURED)
 }
 
 /// Nats a character that the frequencies of `training` need for `part`, each count taken as one more so that none is 0;
@@ -139,9 +145,10 @@ impl Task for TextTask {
             .map(|(name, part)| format!("{name} {}", grouped(part.end - part.start)))
             .collect();
         lines.push(parts.join(", "));
-        let validation = self.parts.validation.end - self.parts.validation.start;
-        if validation > VALIDATED && !self.parts.train.is_empty() {
-            lines.push(format!("during the run the first {} of validation are measured", grouped(VALIDATED)));
+        let longest = self.parts.validation.end - self.parts.validation.start;
+        let longest = longest.max(self.parts.test.end - self.parts.test.start);
+        if longest > MEASURED && !self.parts.train.is_empty() {
+            lines.push(format!("a run measures the first {} of a part, `bptt eval` all of it", grouped(MEASURED)));
         }
         for (name, unknown) in [("validation", self.unknown[0]), ("test", self.unknown[1])] {
             if unknown > 0 {
@@ -175,8 +182,7 @@ impl Task for TextTask {
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
-        let mut part = self.parts.validation.clone();
-        part.end = part.end.min(part.start + VALIDATED);
+        let part = beginning(&self.parts.validation);
         Ok(match part.is_empty() {
             true => None,
             false => Some(Box::new(self.lanes(part, rows)?)),
@@ -200,7 +206,7 @@ impl Task for TextTask {
         Some(Baseline { name: "frequencies of characters, validation".into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, rows: usize, seed: u64) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, seed, whole }: Measure) -> Result<Results> {
         let mut results = Results::default();
         let parts = [("validation", &self.parts.validation), ("test", &self.parts.test)];
         let mut told = Vec::new();
@@ -208,6 +214,7 @@ impl Task for TextTask {
             if part.is_empty() {
                 continue;
             }
+            let part = if whole { part.clone() } else { beginning(part) };
             let loss = network.evaluate(&self.lanes(part.clone(), rows)?)?;
             let bits = loss / std::f64::consts::LN_2;
             let row = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);

@@ -16,7 +16,7 @@ use super::pictures::{self, Baseline, Drawing};
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
 use super::settings::Settings;
-use super::task::{self, Order, Task};
+use super::task::{self, Measure, Order, Task};
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -87,7 +87,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
 
     let per_epoch = settings.epochs.map(|_| settings.run.steps_per_epoch(training.per_epoch()));
     let mut figures = run_figures(&screen, &history, outcome.best, per_epoch);
-    let results = task.results(network.as_mut(), rows, settings.seed)?;
+    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
     results.lines.iter().for_each(|line| say(line));
     say("");
     figures.extend(results.figures);

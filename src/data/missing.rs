@@ -9,10 +9,11 @@ pub enum Missing {
     /// They are refused.
     #[default]
     Refuse,
-    /// The last value before takes their place, and is data from then on.
+    /// The last value before takes their place, and is data from then on: an input, and a target.
     Forward,
     /// Each is 0 in the network's units, and a dimension of its own tells it from a 0 that was measured: see
-    /// [`Labelled::mask`](super::Labelled::mask).
+    /// [`Labelled::mask`](super::Labelled::mask) and [`SeriesCodec`](super::SeriesCodec). As a target it is not learned from:
+    /// examples that predict one are left out.
     Mask,
 }
 

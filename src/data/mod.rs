@@ -13,15 +13,20 @@
 
 mod accuracy;
 mod arrays;
+mod calendar;
 mod cells;
 mod classes;
+#[cfg(feature = "cli")]
+mod csv_text;
 #[cfg(test)]
 mod damage;
+mod encoded;
 mod encoding;
 mod gzip;
 mod histogram;
 mod idx;
 mod labelled;
+mod labels;
 mod lanes;
 #[cfg(feature = "cli")]
 mod long;
@@ -34,25 +39,31 @@ mod order;
 mod parts;
 mod random_windows;
 mod read;
+mod roll;
 #[cfg(feature = "cli")]
 mod roll_files;
 mod rolls;
 mod scaling;
 mod series;
+mod series_codec;
 mod source;
+mod split;
 mod stratified;
 mod synthetic;
-#[cfg(feature = "cli")]
 mod table;
 mod text;
 mod ts;
 mod ucr;
 mod vocabulary;
+mod windows;
 #[cfg(feature = "cli")]
 mod zip;
 
 pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
+#[cfg(feature = "cli")]
+pub use csv_text::{SUNSPOTS, columns};
+pub use encoded::Encoded;
 pub use histogram::Histogram;
 pub use idx::Image;
 pub use labelled::{Labelled, Labels, Steps, Subset};
@@ -64,14 +75,17 @@ pub use order::{InOrder, Shuffled};
 pub use parts::Parts;
 pub use random_windows::RandomWindows;
 pub use read::ReadOptions;
+pub use roll::{Forecast, Roll};
 pub use rolls::{Keys, NextFrame, Piece, Rolls};
 pub use scaling::{Scaling, ScalingKind};
-pub use series::{Series, Split, Windows};
+pub use series::{Roles, Series};
+pub use series_codec::{ColumnCodec, SeriesCodec};
+pub use split::{Frame, Split};
 pub use synthetic::{Adding, Copying, Synthetic};
-#[cfg(feature = "cli")]
-pub use table::{SUNSPOTS, columns};
+pub use table::{Column, Table};
 pub use text::Text;
 pub use vocabulary::{Unit, Vocabulary};
+pub use windows::Windows;
 
 use crate::batch::Batch;
 use crate::error::Result;

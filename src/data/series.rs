@@ -1,177 +1,327 @@
-//! A series of numbers: its split by time, and the sliding windows that a network learns from.
+//! A series of one or more columns: what each is to a forecast, and what becomes of its missing values.
 
-use std::ops::Range;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use ndarray::{Array3, s};
+use serde::{Deserialize, Serialize};
 
-use super::Examples;
-use crate::batch::{Batch, Sequence, Targets};
+use super::{Column, Missing, Table, labels};
 use crate::error::{Error, Result};
 
-/// Numbers in the order of time, each with the label of its row.
+/// What each column is to a forecast, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roles {
+    /// What is forecast; at least one. Their past is read too.
+    pub targets: Vec<String>,
+    /// What is read of the past alone.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// What is known beforehand, such as a calendar or a price list: it is read for the very rows that are forecast.
+    #[serde(default)]
+    pub known: Vec<String>,
+}
+
+impl Roles {
+    /// One target, read and forecast.
+    pub fn one(target: impl Into<String>) -> Self {
+        Self { targets: vec![target.into()], ..Self::default() }
+    }
+
+    /// All columns: targets, features, known.
+    pub fn columns(&self) -> Vec<&str> {
+        [&self.targets, &self.features, &self.known].into_iter().flatten().map(String::as_str).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.targets.is_empty() {
+            return Err(Error::value("the targets", "at least one column", "none"));
+        }
+        let mut seen = BTreeSet::new();
+        match self.columns().into_iter().find(|name| !seen.insert(*name)) {
+            Some(name) => Err(Error::value(format!("column {name:?}"), "to be target, feature or known once", "twice")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Columns over common rows, in the order of time. After the last row with a target there may be others, of which only
+/// the known columns have values: the future.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What the numbers are: the column's name.
-    pub name: String,
-    /// What the labels are: the first column's name.
-    pub label_name: String,
-    /// The first column's text, row by row.
-    pub labels: Vec<String>,
-    /// The numbers, row by row.
-    pub values: Vec<f64>,
+    label_name: String,
+    labels: Vec<String>,
+    missing: Missing,
+    /// The rows that are not future.
+    observed: usize,
+    /// Each of as many values as there are observed rows; NaN where masked.
+    targets: Vec<Column>,
+    features: Vec<Column>,
+    /// Each as far as it is known, at least through all observed rows.
+    known: Vec<Column>,
 }
 
 impl Series {
-    /// The number of rows.
+    /// Gives the columns of `table` their roles; those that have none are dropped. Where columns are known beforehand,
+    /// the rows after the last with a target, up to the last with a known value, are the future.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a column that is not there, is there twice or has two roles, for one without a value, for a
+    /// value that is infinite, and for one that is missing where `missing` does not allow it; they name row and column.
+    pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
+        roles.check()?;
+        roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
+        let Table { label_name, labels, mut columns } = table;
+        let mut take = |names: &[String]| -> Vec<Column> {
+            let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
+            names.iter().filter_map(|name| index(name, &columns).map(|index| columns.swap_remove(index))).collect()
+        };
+        let (targets, features, known) = (take(&roles.targets), take(&roles.features), take(&roles.known));
+        let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
+        // Without a known value after it, a row without a target is a gap like any other.
+        let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
+        let mut series = Self { label_name, labels, missing, observed, targets, features, known };
+        series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
+        series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
+        if let Some(column) = series.columns().find(|column| end_of(column) == 0) {
+            let what = format!("column {:?}", column.name);
+            return Err(Error::value(what, "values", format!("none in {observed} rows")));
+        }
+        match missing {
+            Missing::Refuse => series.refuse_gaps()?,
+            Missing::Forward => series.fill_gaps()?,
+            Missing::Mask => {}
+        }
+        Ok(series)
+    }
+
+    /// The number of rows, without the future.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.observed
     }
 
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.observed == 0
     }
 
-    /// The labels as numbers, where all of them are and each is above the one before.
+    /// What the labels are.
+    pub fn label_name(&self) -> &str {
+        &self.label_name
+    }
+
+    /// The labels of the rows, without the future.
+    pub fn labels(&self) -> &[String] {
+        &self.labels[..self.observed]
+    }
+
+    /// What became of missing values.
+    pub fn missing(&self) -> Missing {
+        self.missing
+    }
+
+    /// What is forecast: a value a row, NaN where it is missing and masked.
+    pub fn targets(&self) -> &[Column] {
+        &self.targets
+    }
+
+    /// What is read of the past alone: likewise.
+    pub fn features(&self) -> &[Column] {
+        &self.features
+    }
+
+    /// What is known beforehand: likewise, and each as far into the future as it is known.
+    pub fn known(&self) -> &[Column] {
+        &self.known
+    }
+
+    /// All columns: targets, features, known.
+    pub fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.targets.iter().chain(&self.features).chain(&self.known)
+    }
+
+    /// The labels as numbers, where all of them are, dates (`YYYYMMDD`) apart, and each is above the one before.
     pub fn positions(&self) -> Option<Vec<f64>> {
-        let numbers = self.labels.iter().map(|label| label.trim().parse::<f64>().ok().filter(|n| n.is_finite()));
-        let numbers: Vec<f64> = numbers.collect::<Option<_>>()?;
-        numbers.is_sorted_by(|a, b| a < b).then_some(numbers)
+        labels::positions(self.labels())
     }
 
     /// The number of rows up to and with the label `until`: as a number where all labels are numbers, otherwise as text
-    /// in the order of characters, which suits dates written year first.
+    /// in the order of characters, which suits dates written year first. A text stands for all labels that begin with
+    /// it, so that a date includes its hours.
     ///
     /// # Errors
-    /// [`Error::Value`] where the labels do not ascend, or where `until` is no number among numbers.
+    /// [`Error::Value`] where the labels do not ascend, where `until` is no number among numbers, or where it lies
+    /// before the first label or beyond the last.
     pub fn rows_until(&self, until: &str) -> Result<usize> {
-        let what = "the last label of the training part";
-        if let Some(positions) = self.positions() {
-            let last = until.trim().parse::<f64>().map_err(|_| {
-                let expected = format!("a number, as all of column {:?}", self.label_name);
-                Error::value(what, expected, format!("{until:?}"))
-            })?;
-            return Ok(positions.partition_point(|position| *position <= last));
-        }
-        if let Some(row) = self.labels.windows(2).position(|pair| pair[0] > pair[1]) {
-            let (expected, got) = (
-                format!("column {:?} in ascending order", self.label_name),
-                format!("{:?} after {:?} in row {}", self.labels[row + 1], self.labels[row], row + 2),
-            );
-            return Err(Error::value(what, expected, got));
-        }
-        Ok(self.labels.partition_point(|label| label.as_str() <= until))
-    }
-}
-
-/// Which rows are targets of training, validation and test: three ranges that follow each other in time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// The targets that the network learns from; the first has a whole window before it.
-    pub train: Range<usize>,
-    /// The targets that tell when it has learned enough; may be empty.
-    pub validation: Range<usize>,
-    /// The targets that nothing is chosen by; may be empty.
-    pub test: Range<usize>,
-}
-
-impl Split {
-    /// Targets before row `train_end` train; of those after it the first `validation` (a share from 0 to 1) validate.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where no training target has a whole window before it, or the share is outside 0 to 1.
-    pub fn at(rows: usize, window: usize, train_end: usize, validation: f64) -> Result<Self> {
-        if !(0.0..=1.0).contains(&validation) {
-            return Err(Error::value("the validation share", "a number from 0 to 1", validation));
-        }
-        let train_end = train_end.min(rows);
-        let validation_end = train_end + (validation * (rows - train_end) as f64).round() as usize;
-        Self::new(rows, window, train_end, validation_end)
+        labels::rows_until(self.labels(), &self.label_name, until)
     }
 
-    /// Shares of all targets that have a whole window before them; they add up to 1.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where they do not, where one is negative, or where none is left to train on.
-    pub fn shares(rows: usize, window: usize, shares: [f64; 3]) -> Result<Self> {
-        Self::check_shares(shares)?;
-        let targets = rows.saturating_sub(window) as f64;
-        let end = |share: f64| window + (share * targets).round() as usize;
-        Self::new(rows, window, end(shares[0]), end(shares[0] + shares[1]))
+    /// The labels of `count` rows from row `first` on: those that are there, and beyond them theirs carried on where they
+    /// are numbers or dates (`YYYY-MM-DD`, also with a time of day, `YYYYMMDD`, `YYYY-MM`) of constant step; otherwise
+    /// `+1`, `+2` and so on.
+    pub fn labels_from(&self, first: usize, count: usize) -> Vec<String> {
+        labels::following(&self.labels, first, count)
     }
 
-    /// Refuses shares that are negative or do not add up to 1.
-    pub fn check_shares(shares: [f64; 3]) -> Result<()> {
-        let sum: f64 = shares.iter().sum();
-        if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || (sum - 1.0).abs() > 1e-6 {
-            let got = format!("{}, {}, {}", shares[0], shares[1], shares[2]);
-            return Err(Error::value("the split", "three shares of at least 0 that add up to 1", got));
+    /// `row 7 ("2024-01-07"), column "load"`, for messages.
+    pub(super) fn place(&self, row: usize, column: &Column) -> String {
+        place(&self.labels, row, &column.name)
+    }
+
+    fn refuse_gaps(&self) -> Result<()> {
+        let gaps =
+            self.columns().map(|column| column.values.iter().filter(|value| value.is_nan()).count()).sum::<usize>();
+        let gap = |column: &Column| column.values.iter().position(|value| value.is_nan());
+        let first = self.columns().filter_map(|column| Some((gap(column)?, column))).min_by_key(|(row, _)| *row);
+        match first {
+            Some((row, column)) => {
+                let got = format!("a missing value, the first of {gaps}");
+                Err(Error::value(self.place(row, column), "a finite number", got))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn fill_gaps(&mut self) -> Result<()> {
+        for column in self.targets.iter_mut().chain(&mut self.features).chain(&mut self.known) {
+            if column.values.first().is_some_and(|value| value.is_nan()) {
+                let what = place(&self.labels, 0, &column.name);
+                return Err(Error::value(what, "a value to fill forward from", "a missing value"));
+            }
+            let mut last = f64::NAN;
+            for value in &mut column.values {
+                last = if value.is_nan() { last } else { *value };
+                *value = last;
+            }
         }
         Ok(())
     }
+}
 
-    fn new(rows: usize, window: usize, train_end: usize, validation_end: usize) -> Result<Self> {
-        if window == 0 {
-            return Err(Error::value("window", "at least 1", 0));
+/// Refuses a name that is not one column's, and a column without a value for each label, finite in f32 or missing.
+fn check(table: &Table, name: &str) -> Result<()> {
+    let what = || format!("column {name:?}");
+    let mut found = table.columns.iter().filter(|column| column.name == name);
+    let column = match (found.next(), found.next()) {
+        (Some(column), None) => column,
+        (Some(_), Some(_)) => return Err(Error::value(what(), "one of that name", "two")),
+        (None, _) => {
+            let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+            return Err(Error::value("the columns", format!("{name:?} among them"), names.join(", ")));
         }
-        if rows <= window {
-            let expected = format!("at least {} rows for a window of {window} and its target", window + 1);
-            return Err(Error::value("the series", expected, format!("{rows} rows")));
-        }
-        if train_end <= window {
-            let expected = format!("at least {} rows, a window of {window} and its target", window + 1);
-            return Err(Error::value("the training part of the series", expected, format!("{train_end} rows")));
-        }
-        Ok(Self { train: window..train_end, validation: train_end..validation_end, test: validation_end..rows })
+    };
+    if column.values.len() != table.labels.len() {
+        let expected = format!("a value for each of {} labels", table.labels.len());
+        return Err(Error::value(what(), expected, format!("{} values", column.values.len())));
+    }
+    match column.values.iter().position(|value| !value.is_nan() && !(*value as f32).is_finite()) {
+        Some(row) => Err(Error::value(place(&table.labels, row, name), "a finite number", column.values[row])),
+        None => Ok(()),
     }
 }
 
-/// Sliding windows over a series, each with the value after it as its target: x is \[T, B, 1\], the target \[1, B, 1\].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Windows {
-    values: Arc<[f32]>,
-    window: usize,
-    targets: Range<usize>,
+/// The row after the last that has a value.
+fn end_of(column: &Column) -> usize {
+    column.values.iter().rposition(|value| !value.is_nan()).map_or(0, |row| row + 1)
 }
 
-impl Windows {
-    /// One window of `window` values (T) for each row of `targets`.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where a target has no whole window before it or lies outside the series.
-    pub fn new(values: Arc<[f32]>, window: usize, targets: Range<usize>) -> Result<Self> {
-        if window == 0 || targets.start < window || targets.end > values.len() {
-            let expected = format!("a window of at least 1 and rows from {window} to {}", values.len());
-            return Err(Error::value("the targets of the windows", expected, format!("{window} and {targets:?}")));
-        }
-        Ok(Self { values, window, targets })
-    }
-
-    /// The row of the series that an example predicts.
-    pub fn target_row(&self, example: usize) -> usize {
-        self.targets.start + example
-    }
+fn place(labels: &[String], row: usize, column: &str) -> String {
+    format!("row {} ({:?}), column {column:?}", row + 1, labels[row])
 }
 
-impl Examples for Windows {
-    fn len(&self) -> usize {
-        self.targets.len()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn steps(&self, _: usize) -> usize {
-        self.window
-    }
+    const N: f64 = f64::NAN;
 
-    fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
-        let mut x = Array3::zeros((self.window, examples.len(), 1));
-        let mut y = Array3::zeros((1, examples.len(), 1));
-        for (b, example) in examples.iter().enumerate() {
-            let row = self.target_row(*example);
-            let window = ndarray::aview1(&self.values[row - self.window..row]);
-            x.slice_mut(s![.., b, 0]).assign(&window);
-            y[[0, b, 0]] = self.values[row];
+    /// Rows labelled `a`, `b`, and so on.
+    fn table(columns: &[(&str, &[f64])]) -> Table {
+        let rows = columns[0].1.len();
+        Table {
+            label_name: "t".into(),
+            labels: (0..rows).map(|row| char::from(b'a' + row as u8).to_string()).collect(),
+            columns: columns
+                .iter()
+                .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
+                .collect(),
         }
-        Ok(Batch::new(Sequence::dense(x), Targets::Values(y)))
+    }
+
+    fn roles(targets: &[&str], features: &[&str], known: &[&str]) -> Roles {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Roles { targets: owned(targets), features: owned(features), known: owned(known) }
+    }
+
+    #[track_caller]
+    fn refused(table: Table, roles: &Roles, missing: Missing, message: &str) {
+        assert_eq!(Series::new(table, roles, missing).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn a_gap_is_refused_filled_or_masked() {
+        let table = || table(&[("v", &[1.0, N, N, 4.0]), ("w", &[1.0, 2.0, 3.0, N])]);
+        let roles = roles(&["v"], &["w"], &[]);
+        let first = "row 2 (\"b\"), column \"v\": expected a finite number, got a missing value, the first of 3";
+        refused(table(), &roles, Missing::Refuse, first);
+        let filled = Series::new(table(), &roles, Missing::Forward).unwrap();
+        assert_eq!(
+            (&filled.targets()[0].values[..], &filled.features()[0].values[..]),
+            (&[1.0, 1.0, 1.0, 4.0][..], &[1.0, 2.0, 3.0, 3.0][..])
+        );
+        let masked = Series::new(table(), &roles, Missing::Mask).unwrap();
+        assert!(masked.targets()[0].values[1].is_nan() && masked.len() == 4);
+    }
+
+    #[test]
+    fn a_gap_at_the_beginning_cannot_be_filled_forward() {
+        let message = "row 1 (\"a\"), column \"v\": expected a value to fill forward from, got a missing value";
+        refused(table(&[("v", &[N, 1.0])]), &Roles::one("v"), Missing::Forward, message);
+    }
+
+    #[test]
+    fn rows_after_the_last_target_are_the_future_where_something_is_known_of_them() {
+        let columns: &[(&str, &[f64])] = &[
+            ("v", &[1.0, 2.0, N, N]),
+            ("f", &[5.0, 6.0, 7.0, N]),
+            ("k", &[1.0, 2.0, 3.0, 4.0]),
+            ("l", &[1.0, 2.0, 3.0, N]),
+        ];
+        let series = Series::new(table(columns), &roles(&["v"], &["f"], &["k", "l"]), Missing::Refuse).unwrap();
+        assert_eq!((series.len(), series.labels()), (2, &["a".to_owned(), "b".to_owned()][..]));
+        assert_eq!(series.features()[0].values, [5.0, 6.0]);
+        assert_eq!((series.known()[0].values.len(), series.known()[1].values.len()), (4, 3));
+        assert_eq!(series.labels_from(2, 3), ["c", "d", "+3"]);
+        let message = "row 3 (\"c\"), column \"v\": expected a finite number, got a missing value, the first of 3";
+        refused(table(columns), &roles(&["v"], &["f"], &[]), Missing::Refuse, message);
+        // Nothing is known of the last row either.
+        let end: &[(&str, &[f64])] = &[("v", &[1.0, 2.0, N]), ("k", &[1.0, 2.0, N])];
+        let message = "row 3 (\"c\"), column \"v\": expected a finite number, got a missing value, the first of 2";
+        refused(table(end), &roles(&["v"], &[], &["k"]), Missing::Refuse, message);
+        // A gap within the future, and one before it.
+        let gap: &[(&str, &[f64])] = &[("v", &[1.0, 2.0, N, N]), ("k", &[1.0, 2.0, N, 4.0]), ("l", &[1.0, N, N, N])];
+        let message = "row 3 (\"c\"), column \"k\": expected a finite number, got a missing value, the first of 1";
+        refused(table(gap), &roles(&["v"], &[], &["k"]), Missing::Refuse, message);
+        let message = "row 2 (\"b\"), column \"l\": expected a finite number, got a missing value, the first of 2";
+        refused(table(gap), &roles(&["v"], &[], &["k", "l"]), Missing::Refuse, message);
+    }
+
+    #[test]
+    fn a_column_needs_one_role_and_values() {
+        let columns: &[(&str, &[f64])] =
+            &[("v", &[1.0, 2.0]), ("w", &[N, N]), ("u", &[1.0, f64::INFINITY]), ("x", &[1.0, 2.0])];
+        let of = |roles: Roles, message: &str| refused(table(columns), &roles, Missing::Mask, message);
+        of(roles(&[], &["v"], &[]), "the targets: expected at least one column, got none");
+        of(roles(&["v"], &["v"], &[]), "column \"v\": expected to be target, feature or known once, got twice");
+        of(roles(&["depth"], &[], &[]), "the columns: expected \"depth\" among them, got v, w, u, x");
+        of(roles(&["w"], &[], &[]), "column \"w\": expected values, got none in 2 rows");
+        of(roles(&["v"], &["w"], &[]), "column \"w\": expected values, got none in 2 rows");
+        of(roles(&["u"], &[], &[]), "row 2 (\"b\"), column \"u\": expected a finite number, got inf");
+        let twice = table(&[("v", &[1.0]), ("v", &[1.0])]);
+        refused(twice, &Roles::one("v"), Missing::Mask, "column \"v\": expected one of that name, got two");
+        let mut short = table(&[("v", &[1.0, 2.0])]);
+        short.labels.push("c".into());
+        let message = "column \"v\": expected a value for each of 3 labels, got 2 values";
+        refused(short, &Roles::one("v"), Missing::Mask, message);
+        assert!(Series::new(Table::default(), &Roles::one("v"), Missing::Mask).is_err());
     }
 }

@@ -19,9 +19,3 @@ pub struct Metrics {
     /// η.
     pub lr: f64,
 }
-
-/// The root of the mean squared difference; NaN where there are no pairs.
-pub fn rmse(pairs: impl IntoIterator<Item = (f64, f64)>) -> f64 {
-    let (sum, count) = pairs.into_iter().fold((0.0, 0.0), |(sum, count), (a, b)| (sum + (a - b).powi(2), count + 1.0));
-    f64::sqrt(sum / count)
-}

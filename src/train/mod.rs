@@ -8,7 +8,7 @@ mod schedule;
 mod trainer;
 
 pub use confusion::ConfusionMatrix;
-pub use metrics::{Metrics, rmse};
+pub use metrics::Metrics;
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};

@@ -1,6 +1,6 @@
 //! The program from outside, as the tests of the program run it.
 
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use std::path::Path;

@@ -129,10 +129,12 @@ impl Forecast<'_> {
     }
 }
 
-/// Forecasts of which each step is the next one's input, from one row or several.
+/// Forecasts that read nothing of what comes after their first row, from one row or several.
 pub(crate) struct Rolled<'a> {
     pub(crate) title: String,
     pub(crate) rows: Rows<'a>,
+    /// H: how many rows a forecast goes on for before the network reads its own.
+    pub(crate) horizon: usize,
     pub(crate) targets: Vec<RolledTarget<'a>>,
 }
 
@@ -180,8 +182,13 @@ impl Rolled<'_> {
             panel
         };
         let panels = targets().enumerate().map(panel).collect();
-        let description = "From each dot on the network reads its own forecasts instead of the data: look whether level \
-                           and rhythm stay plausible while errors add up.";
+        let description = match longest > self.horizon {
+            true => {
+                "From each dot on the network reads its own forecasts instead of the data: look whether level and rhythm \
+                 stay plausible while errors add up."
+            }
+            false => "From each dot on nothing of the data is known: look how far level and rhythm are met.",
+        };
         Chart {
             title: self.title.clone(),
             description: description.into(),
@@ -246,7 +253,7 @@ mod tests {
         let labels = labels(3);
         let rows = Rows { name: "t", positions: None, labels: &labels };
         let target = || RolledTarget { name: "a", truth: &truth, forecasts: vec![(3, &[4.0, 5.0][..])] };
-        let svg = Rolled { title: "t".into(), rows, targets: vec![target()] }.draw().file();
+        let svg = Rolled { title: "t".into(), rows, horizon: 1, targets: vec![target()] }.draw().file();
         let (truth, forecast) = (points(&svg, "ink"), points(&svg, "blue"));
         assert_eq!((truth.len(), forecast.len()), (3, 3));
         assert_eq!(truth[2], forecast[0]);
@@ -254,7 +261,7 @@ mod tests {
         let years = [1.0, 2.0, 3.0].map(|year| year + 2000.0);
         let rows = Rows { positions: Some(&years), ..rows };
         assert_eq!([2, 3, 4].map(|row| rows.x(row)), [2003.0, 2004.0, 2005.0]);
-        assert!(!Rolled { title: "t".into(), rows, targets: vec![target()] }.draw().file().contains("+2"));
+        assert!(!Rolled { title: "t".into(), rows, horizon: 1, targets: vec![target()] }.draw().file().contains("+2"));
     }
 
     #[test]
@@ -264,10 +271,10 @@ mod tests {
         for targets in [Vec::new(), vec![empty()]] {
             Forecast { title: "t".into(), rows, first: 0, horizon: 1, targets, parts: vec![("test", 0)] }.draw();
         }
-        Rolled { title: "t".into(), rows, targets: Vec::new() }.draw();
+        Rolled { title: "t".into(), rows, horizon: 1, targets: Vec::new() }.draw();
         let target =
             RolledTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts: vec![(0, &[f64::INFINITY]), (2, &[])] };
-        let svg = Rolled { title: "t".into(), rows, targets: vec![target] }.draw().file();
+        let svg = Rolled { title: "t".into(), rows, horizon: 1, targets: vec![target] }.draw().file();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }

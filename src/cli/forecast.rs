@@ -1,0 +1,172 @@
+//! `bptt forecast`.
+
+use std::path::PathBuf;
+
+use bptt::data::{Encoded, Forecast, Roll};
+use bptt::ndarray::{Axis, concatenate};
+use bptt::{Error, Result, Sequence};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::apply::{given, on_device};
+use super::args::{DataArgs, RunArgs, at_least_1};
+use super::model_file::{Codec, ModelFile};
+use super::network::Network;
+use super::new_file;
+use super::pictures::{Drawing, Rolled, RolledTarget, Rows};
+use super::progress::grouped;
+use super::series_data::{SeriesData, in_file};
+use super::series_errors::four;
+use super::settings::Settings;
+
+#[derive(Args)]
+pub(crate) struct ForecastArgs {
+    /// A run's folder, or a model.safetensors alone, of a series
+    run: PathBuf,
+    /// The series to go on with [default: the run's own]
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// How many rows [default: the model's horizon]
+    #[arg(long, value_parser = at_least_1, value_name = "N")]
+    rows: Option<usize>,
+    /// Where to write them as comma-separated text too; an existing file is left alone
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Where to draw them, after what came before; an existing file is left alone
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print nothing but the forecast, as one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    on: RunArgs,
+}
+
+pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
+    new_file::check("--out", args.out.as_deref()).map_err(Failure::usage)?;
+    new_file::check("--svg", args.svg.as_deref()).map_err(Failure::usage)?;
+    let model = ModelFile::open(&args.run)?;
+    let Codec::Series { series: codec, .. } = &model.codec else {
+        let message =
+            format!("a forecast goes on with a series; {} is of {}", model.path.display(), model.codec.kind());
+        return Err(Failure::usage(Error::Unsupported(message)));
+    };
+    if model.model.recurrent.bidirectional {
+        let reason = "a forecast goes forward on its own outputs; the reverse direction would start from these: train it \
+                      without --bidirectional";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
+    let data = DataArgs { csv: args.csv.clone(), ..DataArgs::default() };
+    let mut settings = Settings::new(given(&args.run, &args.on, &data)?).map_err(Failure::usage)?;
+    let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
+    let SeriesData { name, path, series, .. } = read;
+    let refused = |error| Failure::usage(in_file(&path, error));
+    let encoded = codec.encode(series).map_err(refused)?;
+    let steps = args.rows.unwrap_or(codec.frame.horizon);
+    let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
+    let mut network = on_device(&model, &settings.device, settings.threads)?;
+    let forecast = roll(network.as_mut(), vec![rolling])?.remove(0);
+    if let Some(path) = &args.out {
+        new_file::write(path, &csv(&encoded, &forecast)?)?;
+    }
+    if let Some(path) = &args.svg {
+        new_file::write(path, picture(&name, &encoded, &forecast).file().as_bytes())?;
+    }
+    match args.json {
+        true => super::say(json(&encoded, &forecast)),
+        false => table(&encoded, &forecast).iter().for_each(super::say),
+    }
+    Ok(())
+}
+
+/// Labels and targets in columns.
+fn table(encoded: &Encoded, forecast: &Forecast) -> Vec<String> {
+    let series = encoded.series();
+    let labels = std::iter::once(series.label_name()).chain(forecast.labels.iter().map(String::as_str));
+    let mut lines: Vec<String> = labels.map(str::to_owned).collect();
+    for (target, column) in series.targets().iter().enumerate() {
+        let values = forecast.values.column(target);
+        // A digit place is the same for all, so that the column is one of numbers.
+        let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let digits = four(largest).split_once('.').map_or(0, |(_, digits)| digits.len());
+        let values = values.iter().map(|value| format!("{value:.digits$}"));
+        append(&mut lines, std::iter::once(column.name.clone()).chain(values).collect());
+    }
+    lines
+}
+
+/// Puts a column to the right of the lines.
+fn append(lines: &mut [String], column: Vec<String>) {
+    let width = |texts: &mut dyn Iterator<Item = &String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+    let (left, right) = (width(&mut lines.iter()), width(&mut column.iter()));
+    for (line, text) in lines.iter_mut().zip(&column) {
+        *line = format!("{line:<left$}  {text:>right$}");
+    }
+}
+
+fn json(encoded: &Encoded, forecast: &Forecast) -> Value {
+    let series = encoded.series();
+    let targets = series.targets().iter().enumerate();
+    let targets = targets.map(|(target, column)| (column.name.clone(), json!(forecast.values.column(target).to_vec())));
+    json!({
+        "after": series.labels().last(),
+        "labels": forecast.labels,
+        "targets": Value::Object(targets.collect()),
+    })
+}
+
+/// As `bptt predict` writes it, without a truth.
+fn csv(encoded: &Encoded, forecast: &Forecast) -> Result<Vec<u8>> {
+    let unwritable = |error: csv::Error| Error::Unsupported(format!("comma-separated text: {error}"));
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let mut record = vec![encoded.series().label_name().to_owned(), "step".into()];
+    record.extend(encoded.series().targets().iter().map(|target| format!("{}_forecast", target.name)));
+    csv.write_record(&record).map_err(unwritable)?;
+    for (row, (label, values)) in forecast.labels.iter().zip(forecast.values.rows()).enumerate() {
+        record.clear();
+        record.extend([label.clone(), (row + 1).to_string()]);
+        record.extend(values.iter().map(f64::to_string));
+        csv.write_record(&record).map_err(unwritable)?;
+    }
+    csv.into_inner().map_err(|error| Error::Unsupported(error.to_string()))
+}
+
+fn picture(name: &str, encoded: &Encoded, forecast: &Forecast) -> Drawing {
+    let series = encoded.series();
+    let labels = [series.labels(), &forecast.labels].concat();
+    let positions = series.positions();
+    let columns: Vec<Vec<f64>> = forecast.values.columns().into_iter().map(|column| column.to_vec()).collect();
+    let targets = series.targets().iter().zip(&columns).map(|(column, values)| RolledTarget {
+        name: &column.name,
+        truth: &column.values,
+        forecasts: vec![(series.len(), values)],
+    });
+    let rows = forecast.labels.len();
+    let last = series.labels().last().map(String::as_str).unwrap_or_default();
+    let rows = if rows == 1 { "the row".to_owned() } else { format!("{} rows", grouped(rows as u64)) };
+    Rolled {
+        title: format!("{name}: {rows} after {} {last}", series.label_name()),
+        rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
+        horizon: encoded.codec().frame.horizon,
+        targets: targets.collect(),
+    }
+    .draw()
+}
+
+/// Lets the network forecast until every roll is whole; they go on for the same number of rows.
+pub(crate) fn roll(network: &mut dyn Network, mut rolls: Vec<Roll>) -> Result<Vec<Forecast>> {
+    loop {
+        let inputs: Vec<_> = rolls.iter().filter_map(Roll::next_input).collect();
+        if inputs.is_empty() {
+            return Ok(rolls.into_iter().map(Roll::finish).collect());
+        }
+        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+        let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
+        // The squared error's outputs are its logits.
+        let (logits, _) = network.logits(&Sequence::dense(x))?;
+        for (roll, outputs) in rolls.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
+            roll.push(&outputs.to_vec())?;
+        }
+    }
+}

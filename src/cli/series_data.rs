@@ -1,0 +1,186 @@
+//! A series from its file, in the roles that a model reads its columns in.
+
+use std::path::{Path, PathBuf};
+
+use bptt::data::{Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns};
+use bptt::{Error, Result};
+
+use super::args::{DataArgs, MissingName, ScaleName};
+use super::digest::Digest;
+use super::model_file::Codec;
+use super::progress::grouped;
+use super::settings::{BUNDLED, as_the_model};
+
+/// A series before it is split and scaled.
+pub(crate) struct SeriesData {
+    /// The file's name without its ending.
+    pub(crate) name: String,
+    /// Where it came from, in words.
+    pub(crate) file: String,
+    /// What errors name.
+    pub(crate) path: PathBuf,
+    pub(crate) series: Series,
+    pub(crate) frame: Frame,
+    pub(crate) scale: ScaleName,
+    /// Columns with missing values, and how many each has.
+    pub(crate) gaps: Vec<(String, usize)>,
+}
+
+impl SeriesData {
+    /// Reads the file of `data`, and puts into them what they left open: columns, sizes, scale and the file's digest. With
+    /// `codec` that is the model's, and anything else is refused.
+    pub(crate) fn read(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+        let model = match codec {
+            Some(Codec::Series { scale, series }) => Some((*scale, series)),
+            _ => None,
+        };
+        let csv = data.csv.clone().unwrap_or_default();
+        let bundled = csv == Path::new(BUNDLED);
+        let path = if bundled { PathBuf::from("sunspots.csv") } else { csv };
+        let text = match bundled {
+            true => SUNSPOTS.as_bytes().to_vec(),
+            false => std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?,
+        };
+        let mut digest = Digest::new();
+        digest.update(&text);
+        digest.check(&path, &mut data.sha256)?;
+        let of_model = model.map(|(_, codec)| codec);
+        let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
+        let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
+        let frame = Frame {
+            window: as_the_model("window", &mut data.window, of_frame(|frame| frame.window), 22)?,
+            horizon: as_the_model("horizon", &mut data.horizon, of_frame(|frame| frame.horizon), 1)?,
+        };
+        let of_scale = model.map(|(scale, _)| scale);
+        let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
+        let of_missing = of_model.map(|codec| name_of(codec.missing));
+        let missing = as_the_model("missing", &mut data.missing, of_missing, MissingName::Error)?;
+        let table = Table::from_csv(&text, &path, &roles.columns())?;
+        let (series, gaps) = with_gaps(table, &roles, missing, &path)?;
+        Ok(Self {
+            name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
+            file: if bundled { "bundled".into() } else { path.display().to_string() },
+            path,
+            series,
+            frame,
+            scale,
+            gaps,
+        })
+    }
+
+    /// The data in words, a line each.
+    pub(crate) fn describe(&self, span: &str) -> Vec<String> {
+        let Self { name, file, series, frame, .. } = self;
+        let names = |columns: &[bptt::data::Column]| {
+            columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let lone = series.columns().count() == 1;
+        let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
+        let rows = grouped(series.len() as u64);
+        let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
+        if !lone {
+            let targets = if series.targets().len() == 1 { "target" } else { "targets" };
+            let roles =
+                [(targets, series.targets()), ("features", series.features()), ("known beforehand", series.known())];
+            let roles = roles.iter().filter(|(_, columns)| !columns.is_empty());
+            let roles: Vec<String> = roles.map(|(role, columns)| format!("{role} {}", names(columns))).collect();
+            lines.push(roles.join("; "));
+        }
+        let ahead = ahead(frame.horizon);
+        lines.push(format!("windows of {}, {ahead}", frame.window));
+        if !self.gaps.is_empty() {
+            let gaps: Vec<String> =
+                self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
+            let what = match series.missing() {
+                Missing::Mask => "0 to the network, and a column more tells where",
+                _ => "the value before stands for each",
+            };
+            lines.push(format!("missing: {}; {what}", gaps.join(", ")));
+        }
+        lines
+    }
+}
+
+/// `24 steps ahead`.
+pub(crate) fn ahead(horizon: usize) -> String {
+    match horizon {
+        1 => "one step ahead".into(),
+        _ => format!("{} steps ahead", grouped(horizon as u64)),
+    }
+}
+
+fn name_of(missing: Missing) -> MissingName {
+    match missing {
+        Missing::Refuse => MissingName::Error,
+        Missing::Forward => MissingName::Ffill,
+        Missing::Mask => MissingName::Mask,
+    }
+}
+
+/// The series with its missing values seen to, and how many there were by column.
+fn with_gaps(table: Table, roles: &Roles, missing: MissingName, path: &Path) -> Result<(Series, Vec<(String, usize)>)> {
+    let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| in_file(path, error))?;
+    let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
+    let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
+    let gaps = gaps.filter(|(_, count)| *count > 0).collect();
+    // What a mask allows and these do not is a gap.
+    let advice = match missing {
+        MissingName::Mask => return Ok((masked, gaps)),
+        MissingName::Ffill => "--missing mask tells the network where they are",
+        MissingName::Error => "--missing ffill takes the value before, --missing mask tells the network where they are",
+    };
+    let series = Series::new(table, roles, missing.into());
+    Ok((series.map_err(|error| with_advice(in_file(path, error), advice))?, gaps))
+}
+
+/// Which column is what, by the flags, the model, or for want of a choice.
+fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<Roles> {
+    for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
+        names.iter_mut().for_each(|name| *name = name.trim().to_owned());
+    }
+    let of_model = model.map(SeriesCodec::roles);
+    let of_role = |names: fn(&Roles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
+    if data.target.is_none() && model.is_none() {
+        let Some(others) = columns.get(1..).filter(|others| others.len() == 1) else {
+            let message = format!("expected --target COLUMN, one or more of {}", columns.join(", "));
+            return Err(Error::Data { path: path.into(), place: String::new(), message });
+        };
+        data.target = Some(others.to_vec());
+    }
+    let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
+    let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
+    if data.features.as_deref() == Some(&["all".to_owned()]) {
+        let others = columns.iter().skip(1).filter(|name| !targets.contains(name) && !known.contains(name));
+        data.features = Some(others.cloned().collect());
+    }
+    let of_features = of_role(|roles| &roles.features);
+    let features = as_the_model("features", &mut data.features, of_features, Vec::new())?;
+    Ok(Roles { targets, features, known })
+}
+
+/// An error in what a file holds.
+pub(crate) fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Value { what, expected, got } => Error::Data {
+            path: path.into(),
+            place: format!(", {what}"),
+            message: format!("expected {expected}, got {got}"),
+        },
+        other => other,
+    }
+}
+
+/// An error in a flag's value.
+pub(crate) fn in_flag(flag: &str, error: Error) -> Error {
+    match error {
+        Error::Value { expected, got, .. } => Error::Value { what: flag.into(), expected, got },
+        other => other,
+    }
+}
+
+fn with_advice(error: Error, advice: &str) -> Error {
+    match error {
+        Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}; {advice}") },
+        other => other,
+    }
+}

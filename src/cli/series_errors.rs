@@ -1,0 +1,350 @@
+//! How far the forecasts of a series are from what came, beside those that need no network.
+
+use bptt::data::{Accuracy, TargetAccuracy};
+use serde_json::{Map, Value, json};
+
+use super::report::Table;
+
+/// The errors of every forecaster, on every part that was not trained on.
+pub(crate) struct Errors {
+    pub(crate) targets: Vec<Target>,
+    /// K.
+    pub(crate) horizon: usize,
+    /// Who forecasts, the network first.
+    pub(crate) forecasters: Vec<Forecaster>,
+    pub(crate) parts: Vec<Part>,
+    /// Whether the targets' units are the standard deviations of training.
+    pub(crate) standard: bool,
+}
+
+pub(crate) struct Target {
+    pub(crate) name: String,
+    /// What is 1 to the network.
+    pub(crate) unit: f64,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Forecaster {
+    pub(crate) name: &'static str,
+    /// What its keys in a summary begin with.
+    pub(crate) prefix: &'static str,
+}
+
+/// A stretch of rows.
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) key: &'static str,
+    /// The labels of its first row and its last.
+    pub(crate) ends: [String; 2],
+    /// Forecasts that lie in it.
+    pub(crate) count: usize,
+    /// By forecaster, then by target.
+    pub(crate) accuracies: Vec<Vec<TargetAccuracy>>,
+}
+
+impl Part {
+    /// `1921–1955`.
+    fn span(&self) -> String {
+        format!("{}–{}", self.ends[0], self.ends[1])
+    }
+}
+
+/// An error of an [`Accuracy`], by its name.
+type Measure = (&'static str, fn(&Accuracy) -> f64);
+
+const RMSE: Measure = ("RMSE", |accuracy| accuracy.rmse);
+const MAE: Measure = ("MAE", |accuracy| accuracy.mae);
+
+impl Errors {
+    /// The part that counts most: the test's, or else validation's.
+    pub(crate) fn main(&self) -> Option<&Part> {
+        self.parts.iter().find(|part| part.key == "test").or(self.parts.first())
+    }
+
+    /// In words, a line each.
+    pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
+        let mut lines = self.table(RMSE);
+        if self.horizon > 1 {
+            lines.push(String::new());
+            lines.extend(self.table(MAE));
+            lines.push(String::new());
+            lines.extend(self.main().into_iter().flat_map(|part| self.table_by_step(part)));
+            lines.push(String::new());
+        }
+        lines.push(match &self.targets[..] {
+            [target] => format!("in units of {}; {notes}", target.name),
+            _ => format!("in each target's own units; {notes}"),
+        });
+        if let Some(part) = self.main().filter(|_| self.standard && self.horizon > 1) {
+            let of = |forecaster: usize| {
+                let (mse, mae) = self.scaled(part, forecaster);
+                format!("{} {}, {}", self.forecasters[forecaster].name, four(mse), four(mae))
+            };
+            let all: Vec<String> = (0..self.forecasters.len()).map(of).collect();
+            lines.push(format!("in standard deviations of training, {}: MSE, MAE of {}", part.name, all.join("; ")));
+        }
+        lines
+    }
+
+    /// A row a part and target, a column a forecaster.
+    fn table(&self, measure: Measure) -> Vec<String> {
+        let span_width = widest(self.parts.iter().map(Part::span));
+        let target_width = self.target_width();
+        let cells = |texts: Vec<String>| self.cells(texts);
+        let names = self.forecasters.iter().map(|forecaster| forecaster.name.to_owned()).collect();
+        let mut lines = vec![format!("{:<12}{:span_width$}{:target_width$}{}", measure.0, "", "", cells(names))];
+        for part in &self.parts {
+            for (index, target) in self.targets.iter().enumerate() {
+                let (name, span) = if index == 0 { (part.name, part.span()) } else { ("", String::new()) };
+                let target = if target_width > 0 { format!("  {}", target.name) } else { String::new() };
+                let values = part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect();
+                lines.push(format!("{name:<12}{span:span_width$}{target:target_width$}{}", cells(values)));
+            }
+        }
+        lines
+    }
+
+    /// A row a target and forecaster, a column a step.
+    fn table_by_step(&self, part: &Part) -> Vec<String> {
+        let steps = some_steps(self.horizon, 5);
+        let title = format!("RMSE by step ahead, {}", part.name);
+        let names = |target: &Target, forecaster: &Forecaster| match self.targets.len() {
+            1 => forecaster.name.to_owned(),
+            _ => format!("{}, {}", target.name, forecaster.name),
+        };
+        let mut rows = Vec::new();
+        for (index, target) in self.targets.iter().enumerate() {
+            for (forecaster, of) in self.forecasters.iter().zip(&part.accuracies) {
+                let values: String =
+                    steps.iter().map(|step| format!("{:>10}", four(of[index].by_step[step - 1].rmse))).collect();
+                rows.push((names(target, forecaster), values));
+            }
+        }
+        let width = widest(rows.iter().map(|(name, _)| name.clone()).chain([title.clone()]));
+        let header: String = steps.iter().map(|step| format!("{step:>10}")).collect();
+        let rows = rows.into_iter().map(|(name, values)| format!("{name:width$}{values}"));
+        std::iter::once(format!("{title:width$}{header}")).chain(rows).collect()
+    }
+
+    fn cells(&self, texts: Vec<String>) -> String {
+        let width = |forecaster: &Forecaster| forecaster.name.chars().count().max(10);
+        self.forecasters.iter().zip(texts).map(|(of, text)| format!("  {text:>0$}", width(of))).collect()
+    }
+
+    /// Of the column of targets; none where there is one alone.
+    fn target_width(&self) -> usize {
+        if self.targets.len() > 1 { 2 + widest(self.targets.iter().map(|target| target.name.clone())) } else { 0 }
+    }
+
+    /// For the report.
+    pub(crate) fn tables(&self) -> Vec<Table> {
+        let who = |measure: Measure| {
+            self.forecasters.iter().map(move |forecaster| format!("{}, {}", measure.0, forecaster.name))
+        };
+        let fixed = ["part", "rows", "target", "forecasts"].map(str::to_owned);
+        let mut rows = Vec::new();
+        for part in &self.parts {
+            for (index, target) in self.targets.iter().enumerate() {
+                let mut row = vec![part.name.to_owned(), part.span(), target.name.clone(), part.count.to_string()];
+                for (_, value) in [RMSE, MAE] {
+                    row.extend(part.accuracies.iter().map(|of| four(value(&of[index].overall))));
+                }
+                rows.push(row);
+            }
+        }
+        let caption = match self.horizon {
+            1 => "Errors one step ahead, in units of the data".to_owned(),
+            horizon => format!("Errors over all {horizon} steps ahead, in units of the data"),
+        };
+        let columns = fixed.into_iter().chain(who(RMSE)).chain(who(MAE)).collect();
+        let mut tables = vec![Table { caption, columns, rows }];
+        if let Some(part) = self.main().filter(|_| self.horizon > 1) {
+            for (index, target) in self.targets.iter().enumerate() {
+                let row = |step: usize| {
+                    let errors = [RMSE, MAE].into_iter().flat_map(|(_, value)| {
+                        part.accuracies.iter().map(move |of| four(value(&of[index].by_step[step - 1])))
+                    });
+                    std::iter::once(step.to_string()).chain(errors).collect()
+                };
+                tables.push(Table {
+                    caption: format!("Errors of {} by step ahead, {}", target.name, part.name),
+                    columns: std::iter::once("step".to_owned()).chain(who(RMSE)).chain(who(MAE)).collect(),
+                    rows: some_steps(self.horizon, 25).into_iter().map(row).collect(),
+                });
+            }
+        }
+        if let Some(part) = self.main().filter(|_| self.standard) {
+            let row = |(index, forecaster): (usize, &Forecaster)| {
+                let (mse, mae) = self.scaled(part, index);
+                vec![forecaster.name.to_owned(), four(mse), four(mae)]
+            };
+            tables.push(Table {
+                caption: format!("Errors in standard deviations of the training part, {}", part.name),
+                columns: ["forecast", "MSE", "MAE"].map(str::to_owned).to_vec(),
+                rows: self.forecasters.iter().enumerate().map(row).collect(),
+            });
+        }
+        tables
+    }
+
+    /// The results in a few names and numbers.
+    pub(crate) fn key_figures(&self) -> Vec<(String, String)> {
+        let Some(part) = self.main() else { return Vec::new() };
+        let figure = |index: usize, forecaster: usize| four(part.accuracies[forecaster][index].overall.rmse);
+        match &self.targets[..] {
+            [_] => self
+                .forecasters
+                .iter()
+                .enumerate()
+                .map(|(index, forecaster)| (format!("{} RMSE, {}", part.name, forecaster.name), figure(0, index)))
+                .collect(),
+            // More than a row holds are in the table.
+            targets => targets
+                .iter()
+                .enumerate()
+                .take(4)
+                .map(|(index, target)| {
+                    let beside = format!("{} (last value {})", figure(index, 0), figure(index, 1));
+                    (format!("{} RMSE, {}", part.name, target.name), beside)
+                })
+                .collect(),
+        }
+    }
+
+    /// By part: one target's numbers stand beside the part's rows, those of several under their names.
+    pub(crate) fn summary(&self) -> Map<String, Value> {
+        let part = |part: &Part| {
+            let mut value = Map::new();
+            value.insert("from".into(), json!(part.ends[0]));
+            value.insert("until".into(), json!(part.ends[1]));
+            value.insert("forecasts".into(), json!(part.count));
+            let errors = |target: usize| self.errors(part, |of| &of[target]);
+            match &self.targets[..] {
+                [_] => value.extend(errors(0)),
+                targets => {
+                    let by_name = targets.iter().enumerate();
+                    let by_name = by_name.map(|(index, target)| (target.name.clone(), errors(index).into()));
+                    value.insert("targets".into(), Value::Object(by_name.collect()));
+                }
+            }
+            if self.standard {
+                let scaled = self.forecasters.iter().enumerate().flat_map(|(index, Forecaster { prefix, .. })| {
+                    let (mse, mae) = self.scaled(part, index);
+                    [(format!("{prefix}mse"), json!(mse)), (format!("{prefix}mae"), json!(mae))]
+                });
+                value.insert("standardized".into(), Value::Object(scaled.collect()));
+            }
+            (part.key.to_owned(), Value::Object(value))
+        };
+        self.parts.iter().map(part).collect()
+    }
+
+    fn errors(&self, part: &Part, target: impl Fn(&Vec<TargetAccuracy>) -> &TargetAccuracy) -> Map<String, Value> {
+        let of = |accuracy: &dyn Fn(&TargetAccuracy) -> Accuracy| {
+            let mut errors = Map::new();
+            for (Forecaster { prefix, .. }, all) in self.forecasters.iter().zip(&part.accuracies) {
+                let Accuracy { rmse, mae, .. } = accuracy(target(all));
+                errors.extend([(format!("{prefix}rmse"), json!(rmse)), (format!("{prefix}mae"), json!(mae))]);
+            }
+            errors
+        };
+        let mut errors = of(&|target| target.overall);
+        if self.horizon > 1 {
+            let by_step = (0..self.horizon).map(|step| of(&|target| target.by_step[step]).into()).collect();
+            errors.insert("by_step".into(), Value::Array(by_step));
+        }
+        errors
+    }
+
+    /// MSE and MAE in units of the network, over all targets.
+    fn scaled(&self, part: &Part, forecaster: usize) -> (f64, f64) {
+        let (mut squares, mut sum, mut count) = (0.0, 0.0, 0.0);
+        for (accuracy, target) in part.accuracies[forecaster].iter().zip(&self.targets) {
+            let Accuracy { rmse, mae, count: n } = accuracy.overall;
+            if n > 0 {
+                squares += n as f64 * (rmse / target.unit).powi(2);
+                sum += n as f64 * mae / target.unit;
+                count += n as f64;
+            }
+        }
+        (squares / count, sum / count)
+    }
+}
+
+/// Steps from 1 to the last, at most `most` of them.
+fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
+    if horizon <= most {
+        return (1..=horizon).collect();
+    }
+    (0..most).map(|n| (n * horizon + (most - 1) / 2) / (most - 1)).map(|step| step.max(1)).collect()
+}
+
+fn widest(texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or_default()
+}
+
+/// Four digits that matter, or as many as stand before the point.
+pub(crate) fn four(value: f64) -> String {
+    let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
+    format!("{value:.*}", (3 - before).clamp(0, 8) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_all_or_go_evenly_from_the_first_to_the_last() {
+        assert_eq!(some_steps(3, 5), [1, 2, 3]);
+        assert_eq!(some_steps(24, 5), [1, 6, 12, 18, 24]);
+        assert_eq!(some_steps(96, 13), [1, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96]);
+        for horizon in 1..200 {
+            let steps = some_steps(horizon, 5);
+            assert!(steps.is_sorted_by(|a, b| a < b) && steps[0] == 1 && steps.last() == Some(&horizon), "{steps:?}");
+        }
+    }
+
+    fn accuracy(rmse: f64, mae: f64, count: usize) -> TargetAccuracy {
+        let overall = Accuracy { rmse, mae, count };
+        TargetAccuracy { overall, by_step: vec![overall, overall] }
+    }
+
+    fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetAccuracy>>) -> Errors {
+        let ends = ["a".to_owned(), "b".to_owned()];
+        Errors {
+            targets: targets.iter().map(|(name, unit)| Target { name: (*name).into(), unit: *unit }).collect(),
+            horizon: 2,
+            forecasters: vec![
+                Forecaster { name: "network", prefix: "" },
+                Forecaster { name: "last value", prefix: "naive_" },
+            ],
+            parts: vec![Part { name: "test", key: "test", ends, count: 3, accuracies }],
+            standard: true,
+        }
+    }
+
+    #[test]
+    fn standardized_errors_are_those_of_all_targets_together() {
+        let none = accuracy(f64::NAN, f64::NAN, 0);
+        let network = vec![accuracy(2.0, 1.0, 6), accuracy(30.0, 20.0, 2), none.clone()];
+        let naive = vec![accuracy(4.0, 2.0, 6), accuracy(10.0, 10.0, 2), none];
+        let errors = errors(&[("x", 2.0), ("y", 10.0), ("z", 1.0)], vec![network, naive]);
+        let summary = &errors.summary()["test"]["standardized"];
+        assert_eq!(summary["mse"], json!((6.0 * 1.0 + 2.0 * 9.0) / 8.0));
+        assert_eq!(summary["mae"], json!((6.0 * 0.5 + 2.0 * 2.0) / 8.0));
+        assert_eq!(summary["naive_mse"], json!((6.0 * 4.0 + 2.0 * 1.0) / 8.0));
+        assert!(errors.summary()["test"]["targets"]["z"]["rmse"].is_null());
+    }
+
+    #[test]
+    fn the_columns_of_a_table_are_aligned() {
+        let accuracies = || vec![accuracy(1234.5, 0.25, 3), accuracy(1e-5, 20.0, 3)];
+        let errors = errors(&[("x", 1.0), ("a long name", 1.0)], vec![accuracies(), accuracies()]);
+        for table in [errors.table(RMSE), errors.table_by_step(&errors.parts[0])] {
+            let widths: Vec<usize> = table.iter().map(|line| line.chars().count()).collect();
+            assert!(widths.iter().all(|width| *width == widths[0]), "{table:#?}");
+        }
+        assert_eq!(errors.table(RMSE).len(), 3);
+        assert_eq!(errors.tables().len(), 4);
+    }
+}

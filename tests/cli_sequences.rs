@@ -1,0 +1,331 @@
+//! The program on labelled sequences: what it learns from, what it compares itself with, and what it refuses.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use program::{bptt, entries, refused, train};
+use serde_json::Value;
+
+const TINY: &str = "--hidden 6 --batch 8 --lr 0.02 --epochs 3";
+
+/// Sequences of two dimensions and 3 to 6 steps, whose first dimension tells the class.
+fn cases(classes: &[&str], each: usize) -> Vec<(Vec<[f64; 2]>, String)> {
+    let case = |n: usize| {
+        let class = n % classes.len();
+        let step = |t: usize| [class as f64 - 1.0 + 0.1 * ((n + t) as f64).sin(), 100.0 + ((n * t) as f64).cos()];
+        ((0..3 + n % 4).map(step).collect(), classes[class].to_owned())
+    };
+    (0..each * classes.len()).map(case).collect()
+}
+
+/// As a `.ts` file, whose header names the classes.
+fn ts(header: &str, cases: &[(Vec<[f64; 2]>, String)]) -> String {
+    let mut text = format!("{header}\n@data\n");
+    for (steps, label) in cases {
+        let column = |i: usize| steps.iter().map(|step| step[i].to_string()).collect::<Vec<_>>().join(",");
+        let label = if label.is_empty() { String::new() } else { format!(":{label}") };
+        writeln!(text, "{}:{}{label}", column(0), column(1)).unwrap();
+    }
+    text
+}
+
+/// A folder with `a_TRAIN.ts`, 24 sequences of 3 classes.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a_TRAIN.ts", &ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 8)));
+    folder
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+/// Runs what must succeed and tells what it printed.
+#[track_caller]
+fn run(folder: &Path, arguments: &str) -> String {
+    let output = bptt(folder, &format!("{arguments} --device cpu"));
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The records of comma-separated text by the names in its first line.
+fn column(text: &str, name: &str) -> Vec<String> {
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let index = lines.next().unwrap().iter().position(|column| *column == name);
+    let index = index.unwrap_or_else(|| panic!("no column {name} in {text}"));
+    lines.map(|line| line[index].to_owned()).collect()
+}
+
+fn shape(folder: &Path, run: &str, tensor: &str) -> Vec<usize> {
+    let bytes = std::fs::read(folder.join(run).join("model.safetensors")).unwrap();
+    bptt::StateDict::from_safetensors(&bytes).unwrap().get(tensor).unwrap().shape().to_vec()
+}
+
+#[test]
+fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
+    let folder = folder();
+    let arguments = "--sequences a_TRAIN.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60";
+    let stdout = train(folder.path(), "a", arguments);
+    for part in ["24 sequences of 2 dimensions", "3–6 steps", "3 classes in training", "majority", "precision"] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    let files = entries(&folder.path().join("a"));
+    assert!(["confusion.svg", "lengths.svg", "loss.svg"].iter().all(|file| files.contains(&(*file).into())));
+    let summary = json(&train(folder.path(), "b", &format!("{arguments} --json")));
+    let test = &summary["test"];
+    assert_eq!(summary["classes"].as_array().unwrap().len(), 3);
+    assert_eq!(test["accuracy"].as_f64(), Some(1.0), "{summary}");
+    assert!(test["majority_share"].as_f64().unwrap() < 0.7);
+    assert!(test["loss"].as_f64().unwrap() < 0.5 * test["baseline_loss"].as_f64().unwrap());
+    let report = read(folder.path(), "a/report.html");
+    assert!(report.contains("majority class, test") && report.contains("<td>high</td>"));
+}
+
+#[test]
+fn two_classes_are_one_output_and_a_probability_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "two.ts", &ts("@classLabel true no yes", &cases(&["no", "yes"], 10)));
+    train(folder.path(), "a", &format!("--sequences two.ts --bidirectional {TINY}"));
+    assert_eq!(shape(folder.path(), "a", "head.weight"), [1, 12]);
+    let csv = run(folder.path(), "predict a");
+    let [no, yes] = ["p_no", "p_yes"].map(|name| column(&csv, name));
+    assert_eq!(no.len(), 20);
+    for ((no, yes), told) in no.iter().zip(&yes).zip(column(&csv, "predicted")) {
+        let [no, yes] = [no, yes].map(|p| p.parse::<f64>().unwrap());
+        assert!((no + yes - 1.0).abs() < 1e-6);
+        assert_eq!(told, if yes > no { "yes" } else { "no" });
+    }
+}
+
+#[test]
+fn values_are_told_in_their_units_beside_their_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: Vec<_> = cases(&["1000", "3000", "5000"], 12);
+    write(folder.path(), "v.ts", &ts("@targetLabel true", &cases));
+    let arguments = "--sequences v.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json";
+    let summary = json(&train(folder.path(), "a", arguments));
+    let error = |name: &str| summary["test"]["values"][0][name].as_f64().unwrap();
+    assert!(error("rmse") < 500.0 && error("mean_rmse") > 1000.0, "{summary}");
+    assert!(error("mae") <= error("rmse") && error("mean_mae") > 1000.0);
+    let csv = run(folder.path(), "predict a");
+    assert!(column(&csv, "label").iter().all(|label| ["1000", "3000", "5000"].contains(&label.as_str())));
+    for (truth, told) in column(&csv, "label").iter().zip(column(&csv, "predicted")) {
+        let [truth, told] = [truth, &told].map(|value| value.parse::<f64>().unwrap());
+        assert!((truth - told).abs() < 1500.0, "{truth} and {told}");
+    }
+    let output = String::from_utf8(bptt(folder.path(), "eval a --device cpu").stdout).unwrap();
+    assert!(output.contains("mean's RMSE") && !output.contains("accuracy"), "{output}");
+}
+
+#[test]
+fn a_test_file_tests_and_a_share_of_the_first_validates() {
+    let folder = folder();
+    let path = folder.path();
+    write(path, "b.ts", &ts("@classLabel true mid high", &cases(&["mid", "high"], 4)));
+    let stdout = train(path, "a", &format!("--sequences a_TRAIN.ts --test-file b.ts {TINY}"));
+    assert!(stdout.contains("training 19, validation 5, test 8"), "{stdout}");
+    let stdout = train(path, "b", &format!("--sequences a_TRAIN.ts --test-file b.ts --validation 0 {TINY}"));
+    assert!(stdout.contains("training 24, test 8"), "{stdout}");
+    assert!(read(path, "b/metrics.jsonl").lines().all(|line| json(line)["val_loss"].is_null()));
+    write(path, "c.ts", &ts("@classLabel true mid top", &cases(&["mid", "top"], 4)));
+    let parts = ["c.ts, the label of sequence 2", "one of low, mid, high", "\"top\""];
+    refused(path, "train --sequences a_TRAIN.ts --test-file c.ts", 1, &parts);
+}
+
+#[test]
+fn a_configuration_repeats_its_run_and_no_seed_moves_its_split() {
+    let folder = folder();
+    let path = folder.path();
+    let arguments = format!("--sequences a_TRAIN.ts --scale standard --seed 5 {TINY} --json");
+    let summary = json(&train(path, "a", &arguments));
+    train(path, "b", "--config a/config.toml");
+    for file in ["metrics.jsonl", "model.safetensors", "config.toml"] {
+        let [a, b] = ["a", "b"].map(|run| std::fs::read(path.join(run).join(file)).unwrap());
+        assert_eq!(a, b, "{file}");
+    }
+    let config = read(path, "a/config.toml");
+    for key in ["split = [0.7, 0.15, 0.15]", "split-seed = 5", "scale = \"standard\"", "missing = \"error\"", "sha256"]
+    {
+        assert!(config.contains(key), "{key:?} is not in {config}");
+    }
+    for seed in ["", "--seed 9"] {
+        let measured = json(&run(path, &format!("eval a --json {seed}")));
+        assert_eq!((&measured["test"], &measured["validation"]), (&summary["test"], &summary["validation"]));
+    }
+    let other = ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 9));
+    write(path, "a_TRAIN.ts", &other);
+    refused(path, "train --config a/config.toml", 1, &["a_TRAIN.ts", "SHA-256"]);
+}
+
+#[test]
+fn other_data_are_read_as_the_model_was_fitted_whatever_else_they_hold() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", &format!("--sequences a_TRAIN.ts --scale min-max {TINY}"));
+    let of_all = run(path, "predict a --sequences a_TRAIN.ts");
+    // Two sequences of one class, without labels: neither range nor classes are those of the model.
+    let two: Vec<_> = cases(&["low", "mid", "high"], 8).into_iter().skip(2).step_by(3).take(2).collect();
+    let two: Vec<_> = two.into_iter().map(|(steps, _)| (steps, String::new())).collect();
+    write(path, "two.ts", &ts("@classLabel false", &two));
+    let of_two = run(path, "predict a --sequences two.ts");
+    for name in ["predicted", "p_low", "p_mid", "p_high"] {
+        let all = column(&of_all, name);
+        assert_eq!(column(&of_two, name), [all[2].clone(), all[5].clone()], "{name}");
+    }
+    assert_eq!(column(&of_two, "label"), ["", ""]);
+    assert_eq!(column(&of_all, "part"), ["test"; 24]);
+    refused(path, "eval a --device cpu --sequences two.ts", 1, &["without labels", "predict"]);
+    refused(path, "predict a --sequences a_TRAIN.ts --scale none", 2, &["--scale none", "min-max"]);
+    refused(path, "predict a --task adding", 2, &["labelled sequences", "a synthetic task"]);
+    write(path, "one.ts", "@classLabel true low mid high\n@data\n1,2,3:low\n");
+    refused(path, "predict a --sequences one.ts", 1, &["one.ts", "2 dimensions a step, as the model reads, got 1"]);
+}
+
+#[test]
+fn a_run_goes_on_from_another_with_what_that_one_was_fitted_to() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", &format!("--sequences a_TRAIN.ts --scale standard {TINY}"));
+    let few: Vec<_> = cases(&["low", "mid", "high"], 8).into_iter().filter(|(_, label)| label != "low").collect();
+    write(path, "few.ts", &ts("@classLabel true high mid", &few));
+    let stdout = train(path, "b", "--init-from a --sequences few.ts --epochs 1 --lr 0 --batch 8");
+    assert!(stdout.contains("begins with the weights of a/model.safetensors"), "{stdout}");
+    assert_eq!(shape(path, "b", "head.weight"), [3, 6]);
+    // Nothing was learned at a rate of 0, so the two are the same where the scaling and the classes are.
+    let [a, b] = ["a", "b"].map(|model| run(path, &format!("predict {model} --sequences few.ts")));
+    assert_eq!(a, b);
+}
+
+#[test]
+fn missing_values_are_refused_filled_or_masked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut text = ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 8));
+    text.push_str("1,?,3:100,100,100:low\n");
+    write(path, "gap.ts", &text);
+    refused(path, "train --sequences gap.ts", 1, &["gap.ts, line 27, dimension 1, step 2", "\"?\""]);
+    train(path, "a", &format!("--sequences gap.ts --missing ffill {TINY}"));
+    assert_eq!(shape(path, "a", "rnn.weight_ih_l0"), [24, 2]);
+    train(path, "b", &format!("--sequences gap.ts --missing mask --scale standard {TINY}"));
+    assert_eq!(shape(path, "b", "rnn.weight_ih_l0"), [24, 4]);
+    assert_eq!(column(&run(path, "predict b --sequences gap.ts"), "predicted").len(), 25);
+}
+
+#[test]
+fn columns_of_a_table_go_by_their_names_and_sequences_keep_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let table = |names: &str, swap: bool| {
+        let mut text = format!("{names}\n");
+        for (id, (steps, class)) in cases(&["low", "mid", "high"], 8).iter().enumerate() {
+            for (t, [x, y]) in steps.iter().enumerate() {
+                let [a, b] = if swap { [y, x] } else { [x, y] };
+                writeln!(text, "case {id},{t},{class},{a},{b}").unwrap();
+            }
+        }
+        text
+    };
+    write(path, "a.csv", &table("who,time,label,x,y", false));
+    write(path, "b.csv", &table("who,time,label,y,x", true));
+    write(path, "c.csv", &table("who,time,label,x,z", false));
+    let stdout = train(path, "a", &format!("--sequences a.csv --id who {TINY}"));
+    assert!(stdout.contains("2 dimensions (x, y)"), "{stdout}");
+    let [a, b] = ["a", "b"].map(|file| run(path, &format!("predict a --sequences {file}.csv --id who")));
+    assert_eq!(a, b);
+    assert_eq!(column(&a, "id")[..2], ["case 0", "case 1"]);
+    let parts = ["c.csv, the dimensions: expected x, y, got x, z"];
+    refused(path, "predict a --sequences c.csv --id who", 1, &parts);
+    refused(path, "train --sequences a.csv", 1, &["a.csv", "a column \"id\" of ids"]);
+    write(path, "none.csv", "id,time,x\n1,1,2\n1,2,3\n2,1,4\n3,1,4\n");
+    refused(path, "train --sequences none.csv", 1, &["none.csv: expected labels, got none", "--labels"]);
+}
+
+#[test]
+fn images_are_read_by_rows_or_by_pixels_as_the_model_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let idx = |shape: &[u8], values: &[u8]| {
+        let sizes = shape.iter().flat_map(|size| [0, 0, 0, *size]);
+        [0, 0, 8, shape.len() as u8].into_iter().chain(sizes).chain(values.iter().copied()).collect::<Vec<u8>>()
+    };
+    let pixels: Vec<u8> = (0..12).flat_map(|n| [if n % 2 == 0 { 0 } else { 250 }; 6]).collect();
+    std::fs::write(path.join("x"), idx(&[12, 2, 3], &pixels)).unwrap();
+    std::fs::write(path.join("y"), idx(&[12], &(0..12).map(|n| n % 2).collect::<Vec<u8>>())).unwrap();
+    let stdout = train(path, "rows", &format!("--sequences x --labels y {TINY}"));
+    assert!(stdout.contains("3 dimensions") && stdout.contains("2 steps each"), "{stdout}");
+    let stdout = train(path, "pixels", &format!("--sequences x --labels y --read pixels {TINY}"));
+    assert!(stdout.contains("1 dimension") && stdout.contains("6 steps each"), "{stdout}");
+    assert!(!entries(&path.join("pixels")).contains(&"lengths.svg".into()));
+    assert_eq!(column(&run(path, "predict pixels --sequences x"), "predicted").len(), 12);
+    refused(path, "predict pixels --sequences x --read rows", 2, &["--read rows", "with pixels"]);
+    refused(path, "train --sequences x", 1, &["expected labels, got none", "--labels"]);
+    refused(path, "train --sequences x --labels y --test-file x", 1, &["expected labels, got none", "--test-labels"]);
+}
+
+#[test]
+fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("words")).unwrap();
+    // Every line has a character that no other has.
+    let lines = |word: &str, first: u32| -> String {
+        (0..20).map(|n| format!("{word}{}\n", char::from_u32(first + n).unwrap())).collect()
+    };
+    write(path, "words/left.txt", &lines("ab", 0x4e00));
+    write(path, "words/right.txt", &lines("cd", 0x5e00));
+    let arguments = "--classes words --hidden 8 --batch 8 --lr 0.03 --epochs 30 --json";
+    let summary = json(&train(path, "a", arguments));
+    assert_eq!(summary["test"]["accuracy"].as_f64(), Some(1.0), "{summary}");
+    // a, b, c, d, the characters of 32 training lines, and the unknown.
+    assert_eq!(shape(path, "a", "rnn.weight_ih_l0"), [32, 4 + 32 + 1]);
+    write(path, "new.txt", "dc\nba\n");
+    let csv = run(path, "predict a --classes new.txt");
+    assert_eq!(
+        (column(&csv, "line"), column(&csv, "predicted")),
+        (vec!["dc".into(), "ba".into()], vec!["right".into(), "left".into()])
+    );
+    std::fs::create_dir(path.join("more")).unwrap();
+    write(path, "more/right.txt", "dcd\n");
+    assert_eq!(json(&run(path, "eval a --classes more --json"))["test"]["accuracy"].as_f64(), Some(1.0));
+    write(path, "more/middle.txt", "dcd\n");
+    refused(path, "eval a --classes more", 1, &["more, the label of sequence 1", "one of left, right", "\"middle\""]);
+    refused(path, "train --classes more --split 1,0,0 --min-count 9", 1, &["more, the vocabulary"]);
+    std::fs::remove_file(path.join("more/middle.txt")).unwrap();
+    refused(path, "train --classes more --split 1,0,0 --min-count 1", 1, &["more, the classes", "at least 2"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_reason() {
+    let folder = folder();
+    let path = folder.path();
+    let refused = |flags: &str, code, parts: &[&str]| {
+        refused(path, &format!("train --sequences a_TRAIN.ts {flags}"), code, parts);
+    };
+    refused("--validation 0.3", 2, &["--validation", "--test-file"]);
+    refused("--split 0.5,0.2,0.3 --test-file a_TRAIN.ts", 2, &["--split", "--test-file"]);
+    refused("--test-labels a_TRAIN.ts", 2, &["--test-labels", "--test-file"]);
+    refused("--labels a_TRAIN.ts", 1, &["no file of labels", "holds its own"]);
+    refused("--split 0.5,0.6,0.1", 2, &["--split", "add up to 1"]);
+    refused("--split 0.98,0.01,0.01", 1, &["a_TRAIN.ts, the", "at least 1 sequence"]);
+    refused("--split 0,0.5,0.5", 1, &["nothing to train on"]);
+    refused("--split 1,0,0 --patience 3", 2, &["--patience", "nothing to validate"]);
+    refused("--window 5", 2, &["--window", "labelled sequences"]);
+    write(path, "one.ts", &ts("@classLabel true low", &cases(&["low"], 8)));
+    program::refused(path, "train --sequences one.ts", 1, &["one.ts, the classes: expected at least 2", "low"]);
+    write(path, "none.xyz", "1,2,3");
+    program::refused(path, "train --sequences none.xyz", 1, &["none.xyz", ".ts, .tsv, .txt, .csv, .npy, .npz or idx"]);
+}

@@ -1,0 +1,301 @@
+//! Series of several columns from outside: their roles, gaps and horizons, and forecasts beyond the last row.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::path::Path;
+
+use program::{bptt, refused, train};
+use serde_json::Value;
+
+/// Days from 2024-01-01 on.
+fn day(row: usize) -> String {
+    let months = [31, 29, 31, 30, 31, 30];
+    let mut row = row;
+    for (month, days) in (1..).zip(months) {
+        if row < days {
+            return format!("2024-{month:02}-{:02}", row + 1);
+        }
+        row -= days;
+    }
+    unreachable!("no month is that long");
+}
+
+/// A folder with `s.csv`, 100 days of two waves and columns that help, of which `known` goes on for 10 more; and `gaps.csv`,
+/// the same with values of `a` missing.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let wave = |row: usize, speed: f64| (row as f64 * speed).sin() * 3.0 + 10.0;
+    let rows = |gaps: &[usize]| -> String {
+        let row = |row: usize| {
+            let a = if gaps.contains(&row) { String::new() } else { format!("{:.3}", wave(row, 0.7)) };
+            format!("{},{a},{:.3},{},{}\n", day(row), wave(row, 0.3) * 100.0, row % 7, row % 5)
+        };
+        let future = |row: usize| format!("{},,,,{}\n", day(row), row % 5);
+        (0..100).map(row).chain((100..110).map(future)).collect()
+    };
+    let names = "day,a,b,extra,known\n";
+    std::fs::write(folder.path().join("s.csv"), format!("{names}{}", rows(&[]))).unwrap();
+    std::fs::write(folder.path().join("gaps.csv"), format!("{names}{}", rows(&[5, 30, 31, 90]))).unwrap();
+    folder
+}
+
+const TINY: &str = "--window 6 --hidden 4 --epochs 2 --batch 16";
+
+fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap()
+}
+
+fn run(folder: &Path, arguments: &str) -> String {
+    let output = bptt(folder, arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(folder: &Path, arguments: &str) -> Value {
+    serde_json::from_str(&run(folder, arguments)).unwrap()
+}
+
+/// Fields by line.
+fn fields(text: &str) -> Vec<Vec<String>> {
+    text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
+    let folder = folder();
+    let path = folder.path();
+    let data = "--csv s.csv --target a,b --features extra --known known --horizon 3 --season 7";
+    let stdout = train(path, "r", &format!("{data} {TINY}"));
+    for part in [
+        "targets a, b; features extra; known beforehand known",
+        "windows of 6, 3 steps ahead",
+        "lstm 4 → 4 → 6",
+        "seasonal naive: the value 7 rows before",
+        "RMSE by step ahead, test",
+    ] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    // The truth of a file is the data's, the naive forecasts are values of the rows before.
+    let table = fields(&read(path, "r/forecast.csv"));
+    let of =
+        |target: &str| ["truth", "forecast", "last_value", "seasonal_naive"].map(|name| format!("{target}_{name}"));
+    assert_eq!(table[0], [vec!["day".into(), "step".into()], of("a").to_vec(), of("b").to_vec()].concat());
+    let data = fields(&read(path, "s.csv"));
+    let row_of = |label: &str| data.iter().position(|row| row[0] == label).unwrap();
+    for line in &table[1..] {
+        let (row, step) = (row_of(&line[0]), line[1].parse::<usize>().unwrap());
+        for (target, column) in [(1, 2), (2, 6)] {
+            let value = |row: usize| data[row][target].parse::<f64>().unwrap();
+            let told = |offset: usize| line[column + offset].parse::<f64>().unwrap();
+            assert_eq!([told(0), told(2), told(3)], [value(row), value(row - step), value(row - 7)], "{line:?}");
+        }
+    }
+    let summary = json(path, "eval r --json");
+    for part in ["validation", "test"] {
+        let errors = &summary[part]["targets"]["b"];
+        assert_eq!(errors["by_step"].as_array().unwrap().len(), 3);
+        // The errors are those of the file's numbers, of forecasts that lie in the part as a whole.
+        let [from, until] = ["from", "until"].map(|end| row_of(summary[part][end].as_str().unwrap()));
+        let within = |line: &&Vec<String>| {
+            let (row, step) = (row_of(&line[0]), line[1].parse::<usize>().unwrap());
+            row + 1 - step >= from && row + 3 - step <= until
+        };
+        for (key, column) in [("mae", 7), ("naive_mae", 8), ("seasonal_mae", 9)] {
+            let number = |field: &String| field.parse::<f64>().unwrap();
+            let distance = |line: &Vec<String>| (number(&line[6]) - number(&line[column])).abs();
+            let distances: Vec<f64> = table[1..].iter().filter(within).map(distance).collect();
+            let mean = distances.iter().sum::<f64>() / distances.len() as f64;
+            assert!((errors[key].as_f64().unwrap() - mean).abs() < 1e-9, "{part} {key}: {errors} {mean}");
+        }
+    }
+}
+
+#[test]
+fn the_configuration_has_every_column_and_repeats_the_run_and_its_evaluation() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", &format!("--csv gaps.csv --target b --features all --missing mask --scale min-max {TINY}"));
+    let config = read(path, "a/config.toml");
+    for line in ["features = [\"a\", \"extra\", \"known\"]", "known = []", "scale = \"min-max\"", "missing = \"mask\""]
+    {
+        assert!(config.contains(line), "{line} is not in {config}");
+    }
+    let again: Value = serde_json::from_str(&train(path, "b", "--config a/config.toml --json")).unwrap();
+    assert_eq!(read(path, "a/forecast.csv"), read(path, "b/forecast.csv"));
+    let measured = json(path, "eval a --json");
+    assert_eq!(measured["test"], again["test"]);
+}
+
+#[test]
+fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
+    let folder = folder();
+    let path = folder.path();
+    let known = "--csv gaps.csv --target a --known known";
+    refused(
+        path,
+        &format!("train {known} {TINY}"),
+        1,
+        &["row 6", "the first of 4", "--missing ffill", "--missing mask"],
+    );
+    let stdout = train(path, "f", &format!("{known} --missing ffill {TINY}"));
+    assert!(stdout.contains("missing: 4 of a; the value before stands for each"), "{stdout}");
+    let stdout = train(path, "m", &format!("{known} --missing mask {TINY}"));
+    for part in ["missing: 4 of a; 0 to the network", "lstm 3 → 4 → 1", "2 windows of training, 1 after it"] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    // A row without a truth is still predicted.
+    let predictions = fields(&run(path, "predict m"));
+    let gaps: Vec<&Vec<String>> = predictions.iter().filter(|line| line[2].is_empty()).collect();
+    assert_eq!(gaps.iter().map(|line| line[0].clone()).collect::<Vec<_>>(), [day(30), day(31), day(90)]);
+    assert!(gaps.iter().all(|line| line[3].parse::<f64>().unwrap().is_finite()));
+    assert_eq!(predictions.len(), 1 + 94);
+}
+
+#[test]
+fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_writes() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "r", &format!("--csv s.csv --target a,b --known known --horizon 2 {TINY}"));
+    let next = json(path, "forecast r --json");
+    assert_eq!(
+        (next["after"].as_str(), next["labels"].clone()),
+        (Some("2024-04-09"), [day(100), day(101)].to_vec().into())
+    );
+    let stdout = run(path, "forecast r --rows 9 --out next.csv --svg next.svg");
+    let lines: Vec<Vec<&str>> = stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((lines[0].clone(), lines.len(), lines[9][0]), (vec!["day", "a", "b"], 10, day(108).as_str()));
+    let table = fields(&read(path, "next.csv"));
+    assert_eq!(table[0], ["day", "step", "a_forecast", "b_forecast"]);
+    let value = |row: usize, column: usize| table[row][column].parse::<f64>().unwrap();
+    // The first horizon reads nothing of the second.
+    assert_eq!(next["targets"]["a"][1].as_f64(), Some(value(2, 2)));
+    for (row, line) in lines.iter().enumerate().skip(1) {
+        assert!(
+            (line[2].parse::<f64>().unwrap() - value(row, 3)).abs() < 0.06 * value(row, 3).abs().max(1.0),
+            "{stdout}"
+        );
+    }
+    assert!(read(path, "next.svg").contains("after the data"));
+    refused(path, "forecast r --out next.csv", 2, &["--out next.csv", "does not exist yet"]);
+    refused(path, "forecast r --svg next.svg", 2, &["--svg next.svg", "does not exist yet"]);
+    refused(path, "forecast r --rows 11", 1, &["known column \"known\"", "12 rows", "values for 10"]);
+    // Fewer rows make another series: what comes after row 50 is known of it.
+    let rows: Vec<String> = read(path, "s.csv").lines().take(51).map(str::to_owned).collect();
+    std::fs::write(path.join("half.csv"), rows.join("\n")).unwrap();
+    refused(path, "forecast r --csv half.csv", 1, &["half.csv", "known column \"known\"", "values for 0"]);
+}
+
+#[test]
+fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "r", &format!("--csv s.csv --target b --split 0.8,0.1,0.1 --known known {TINY}"));
+    let rows: Vec<String> = read(path, "s.csv").lines().take(91).map(str::to_owned).collect();
+    let future = (90..95).map(|row| format!("{},,,,{}", day(row), row % 5));
+    let shorter: Vec<String> = rows.into_iter().chain(future).collect();
+    std::fs::write(path.join("shorter.csv"), shorter.join("\n")).unwrap();
+    let next = json(path, "forecast r --csv shorter.csv --json");
+    let predictions = fields(&run(path, "predict r"));
+    let line = predictions.iter().find(|line| line[0] == day(90)).unwrap();
+    assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[3].parse().unwrap()));
+}
+
+#[test]
+fn what_cannot_be_rolled_is_refused_with_the_reason() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "f", &format!("--csv s.csv --target a --features b,extra --known known --horizon 2 {TINY}"));
+    run(path, "forecast f");
+    refused(path, "forecast f --rows 3", 2, &["the future of the features \"b\", \"extra\"", "at most 2 steps"]);
+    train(path, "both", &format!("--csv s.csv --target a --known known --bidirectional {TINY}"));
+    refused(path, "forecast both", 2, &["reverse direction", "without --bidirectional"]);
+    std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
+    train(path, "t", "--text t.txt --window 8 --hidden 4 --steps 1");
+    refused(path, "forecast t", 2, &["a series", "a text (--text)"]);
+    refused(path, "forecast f/model.safetensors", 1, &["name them with --csv"]);
+}
+
+#[test]
+fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "r", &format!("--csv s.csv --target a --known known --horizon 2 {TINY}"));
+    // The columns in another order, and one more.
+    let turned: String = fields(&read(path, "s.csv"))
+        .iter()
+        .map(|row| [&row[0], &row[4], &row[2], &row[1]].map(String::as_str).join(",") + "\n")
+        .collect();
+    std::fs::write(path.join("turned.csv"), turned).unwrap();
+    let measured = json(path, "eval r --csv turned.csv --json");
+    assert_eq!(
+        (measured["test"]["from"].as_str(), measured["test"]["until"].as_str()),
+        (Some(day(6).as_str()), Some(day(99).as_str()))
+    );
+    assert!(measured["validation"].is_null());
+    assert_eq!(run(path, "predict r"), run(path, "predict r --csv turned.csv"));
+    refused(path, "eval r --csv s.csv --window 7", 2, &["--window 7: the model was trained with 6"]);
+    refused(path, "eval r --csv s.csv --target b", 2, &["--target b: the model was trained with a"]);
+    refused(path, "eval r --csv s.csv --scale none", 2, &["--scale none: the model was trained with standard"]);
+    refused(path, "eval r --csv s.csv --features b", 2, &["--features b: the model was trained with none"]);
+    refused(path, "eval r --csv gaps.csv", 1, &["gaps.csv, row 6", "a missing value"]);
+    refused(path, "eval r --csv gaps.csv --missing ffill", 2, &["--missing ffill: the model was trained with error"]);
+    std::fs::write(path.join("less.csv"), "day,a\n2024-01-01,1\n").unwrap();
+    refused(path, "eval r --csv less.csv", 1, &["less.csv", "\"known\"", "day, a"]);
+}
+
+#[test]
+fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "r", &format!("--csv s.csv --target a --known known {TINY}"));
+    let ten_times: String = fields(&read(path, "s.csv"))
+        .iter()
+        .map(|row| {
+            let a = row[1].parse::<f64>().map_or(row[1].clone(), |a| (10.0 * a).to_string());
+            format!("{},{a},{}\n", row[0], row[4])
+        })
+        .collect();
+    std::fs::write(path.join("ten.csv"), ten_times).unwrap();
+    let stdout = train(path, "on", "--init-from r --csv ten.csv --epochs 1");
+    assert!(stdout.contains("begins with the weights of"), "{stdout}");
+    let scaling = |run: &str| {
+        let bytes = std::fs::read(path.join(run).join("model.safetensors")).unwrap();
+        let note = bptt::StateDict::safetensors_note(&bytes, "bptt").unwrap().unwrap();
+        serde_json::from_str::<Value>(&note).unwrap()["data"]["series"]["targets"][0]["scaling"].clone()
+    };
+    assert_eq!(scaling("r"), scaling("on"));
+    refused(
+        path,
+        "train --init-from r --csv s.csv --window 9 --epochs 1",
+        2,
+        &["--window 9: the model was trained with 6"],
+    );
+}
+
+#[test]
+fn what_has_no_meaning_for_a_series_is_refused_by_flag() {
+    let folder = folder();
+    let path = folder.path();
+    refused(path, "train --csv s.csv", 1, &["--target", "day, a, b, extra, known"]);
+    refused(path, "train --csv s.csv --target a --features a --known known", 1, &["column \"a\"", "twice"]);
+    refused(path, "train --csv s.csv --target a --features c", 1, &["\"c\"", "day, a, b, extra, known"]);
+    let known = "train --csv s.csv --target a --known known";
+    refused(
+        path,
+        &format!("{known} --season 90 {TINY}"),
+        2,
+        &["--season", "the rows before the first forecast", "got 90"],
+    );
+    refused(path, &format!("{known} --window 2 --horizon 3"), 1, &["window", "at least the horizon, 3"]);
+    refused(path, &format!("{known} {TINY} --split 0,0,1"), 2, &["--split", "nothing to train on"]);
+    refused(
+        path,
+        &format!("{known} {TINY} --horizon 20 --split 0.8,0.1,0.1"),
+        1,
+        &["the validation part", "a horizon of 20"],
+    );
+}
