@@ -52,3 +52,11 @@ Examples:
   bptt sample runs/shakespeare-1 --prime 'ROMEO:' --length 1000
   bptt sample runs/shakespeare-1 --temperature 0.5 --top-p 0.9 --seed 7
   bptt sample model.safetensors | less";
+
+pub(crate) const EXPORT: &str = "\
+Examples:
+  bptt export runs/sunspots-1 sunspots.onnx
+  bptt export runs/sunspots-1 weights.safetensors --names lstm,fc
+
+The ONNX file reads what the network does, numbers scaled and characters as ids: how is told in its metadata under `bptt`, as
+in model.safetensors. All of its inputs are needed; h_0 and c_0 are zeros where a sequence begins.";

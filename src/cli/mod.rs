@@ -10,6 +10,7 @@ mod devices;
 mod digest;
 mod eval;
 mod examples;
+mod export;
 mod folder;
 mod forecast;
 mod init;
@@ -71,6 +72,9 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Show a run or a safetensors file: layers, shapes, counts, norms
     Inspect(inspect::InspectArgs),
+    /// Write a trained network for other programs: as ONNX, or as the weights of a PyTorch module
+    #[command(after_long_help = examples::EXPORT)]
+    Export(export::ExportArgs),
     /// List the devices that `--device` can name
     Devices(devices::DevicesArgs),
     /// Time the training step of a fixed network and print one line of JSON
@@ -92,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Sample(args) => sample::sample(&args),
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
+        Command::Export(args) => export::export(&args),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
         Command::Bench(args) => bench::bench(&args).map_err(Failure::from),
         Command::Init(args) => init::init(&args, &Program::command()).map_err(Failure::from),

@@ -1,6 +1,7 @@
 //! ONNX files read back: their messages by `onnx.proto`'s field numbers, and their graphs computed in f64 by what the
 //! operators' specification says, word for word and without any of the crate's own code.
 
+#![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use std::collections::BTreeMap;

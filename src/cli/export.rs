@@ -1,0 +1,102 @@
+//! `bptt export`.
+
+use std::path::PathBuf;
+
+use bptt::interchange::onnx::{Reads, export as to_onnx};
+use bptt::{At, Error, Model, Names, Result, StateDict};
+use clap::Args;
+
+use super::args::TaskName;
+use super::devices::bytes;
+use super::folder::io_error;
+use super::model_file::{Codec, KEY, ModelFile};
+use super::train::heading;
+use super::{Failure, new_file};
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// A run's folder, or a model.safetensors alone
+    run: PathBuf,
+    /// Where to write it: FILE.onnx is the whole model for ONNX's runtimes, FILE.safetensors the weights for a PyTorch
+    /// module; an existing file is left alone
+    out: PathBuf,
+    /// For FILE.safetensors: what the module calls its recurrent layers and its linear layer, `lstm,fc` for `self.lstm`
+    /// and `self.fc` [default: rnn,head]
+    #[arg(long, value_delimiter = ',', value_name = "RNN,HEAD")]
+    names: Option<Vec<String>>,
+}
+
+pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let out = &args.out;
+    new_file::check("OUT", Some(out)).map_err(Failure::usage)?;
+    let refused = |message: String| Failure::usage(Error::Unsupported(message));
+    let (written, lines) = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
+        (Some("onnx"), None) => onnx(&ModelFile::open(&args.run)?)?,
+        (Some("onnx"), Some(_)) => {
+            return Err(refused("--names: expected FILE.safetensors with it; ONNX has names of its own".into()));
+        }
+        (Some("safetensors"), attributes) => {
+            let names = attributes.as_deref().map(names).transpose().map_err(Failure::usage)?;
+            let file = ModelFile::open(&args.run)?;
+            let names = names.unwrap_or_else(|| Names::of(&file.model));
+            (names.write(&file.model, &file.weights)?.to_safetensors(None)?, Vec::new())
+        }
+        _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", out.display()))),
+    };
+    new_file::write(out, &written)?;
+    super::say(heading("file", &format!("{}, {}", out.display(), bytes(written.len() as u64))));
+    lines.iter().for_each(|(name, text)| super::say(heading(name, text)));
+    Ok(())
+}
+
+/// The attributes, each with its dot; an empty one is the module itself.
+fn names(attributes: &[String]) -> Result<Names> {
+    let dotted = |attribute: &String| if attribute.is_empty() { String::new() } else { format!("{attribute}.") };
+    match attributes {
+        [recurrent, head] => Ok(Names::new(dotted(recurrent), dotted(head))),
+        _ => Err(Error::Value {
+            what: "--names".into(),
+            expected: "two attributes of a module, as in lstm,fc".into(),
+            got: attributes.join(","),
+        }),
+    }
+}
+
+/// The model as ONNX, with the description that its own file has, and in words what goes in and out.
+fn onnx(file: &ModelFile) -> Result<(Vec<u8>, Vec<(&'static str, String)>)> {
+    let own = std::fs::read(&file.path).map_err(io_error(&file.path))?;
+    let description = StateDict::safetensors_note(&own, KEY)?.unwrap_or_default();
+    let reads = reads(&file.codec);
+    let written = to_onnx(&file.model, &file.weights, reads, &[(KEY, &description)])?;
+    Ok((written, describe(&file.model, reads)))
+}
+
+/// What the data of a codec become.
+fn reads(codec: &Codec) -> Reads {
+    match codec {
+        Codec::Text { .. } | Codec::Classes { .. } | Codec::Task { task: TaskName::Copy } => Reads::Tokens,
+        Codec::Series { .. } | Codec::Rolls { .. } | Codec::Sequences(_) | Codec::Task { task: TaskName::Adding } => {
+            Reads::Dense
+        }
+    }
+}
+
+fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
+    let recurrent = &model.recurrent;
+    let input = match reads {
+        Reads::Dense => format!("x [T, B, {}]", recurrent.input_size),
+        Reads::Tokens => format!("tokens [T, B] below {}", recurrent.input_size),
+    };
+    let states = |end: &str| {
+        let names = if recurrent.cell.has_cell_state() { format!("h_{end}, c_{end}") } else { format!("h_{end}") };
+        format!("{names} [{}, B, {}]", recurrent.stacks(), recurrent.hidden_size)
+    };
+    let predictions = model.head.as_ref().map(|head| {
+        let p = if head.at == At::Every { "T" } else { "1" };
+        format!("y, logits [{p}, B, {}], ", head.outputs)
+    });
+    vec![
+        ("inputs", format!("{input}, lengths [B], {}", states("0"))),
+        ("outputs", format!("{}{}", predictions.unwrap_or_default(), states("n"))),
+    ]
+}

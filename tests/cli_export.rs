@@ -1,0 +1,91 @@
+//! Trained networks for other programs, from outside.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "common/onnx.rs"]
+mod onnx;
+#[path = "common/program.rs"]
+mod program;
+
+use bptt::StateDict;
+use bptt::interchange::onnx::state_dict;
+use bptt::ndarray::ArrayD;
+use bptt::{At, Cell, Head, Loss, Model, Recurrent};
+use onnx::Value;
+use program::{bptt, refused, train};
+
+/// A run of a few steps, in the folder `a`.
+fn run(arguments: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), "a", &format!("{arguments} --hidden 4 --steps 2"));
+    folder
+}
+
+fn read(folder: &tempfile::TempDir, file: &str) -> StateDict {
+    StateDict::from_safetensors(&std::fs::read(folder.path().join(file)).unwrap()).unwrap()
+}
+
+fn export(folder: &tempfile::TempDir, arguments: &str) -> String {
+    let output = bptt(folder.path(), &format!("export {arguments}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_run_becomes_an_onnx_file_of_its_weights_with_its_description() {
+    let folder = run("--task adding --length 6 --cell gru --layers 2");
+    let said = export(&folder, "a model.onnx");
+    for part in ["model.onnx, ", "x [T, B, 2], lengths [B], h_0 [2, B, 4]", "y, logits [1, B, 1], h_n [2, B, 4]"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    let file = onnx::Model::read(&std::fs::read(folder.path().join("model.onnx")).unwrap());
+    assert_eq!(file.inputs, ["x: 1 [T, B, 2]", "lengths: 6 [B]", "h_0: 1 [2, B, 4]"]);
+    let own = std::fs::read(folder.path().join("a/model.safetensors")).unwrap();
+    assert_eq!(file.notes, [("bptt".to_owned(), StateDict::safetensors_note(&own, "bptt").unwrap().unwrap())]);
+    let arrays = file.constants.iter().filter_map(|(name, value)| match value {
+        Value::Float(array) if name.starts_with(['W', 'R', 'B']) => Some((name.clone(), array.mapv(|x| x as f32))),
+        _ => None,
+    });
+    let model = Model::new(Recurrent::new(Cell::Gru, 2, 4).layers(2), Head::new(1, Loss::SquaredError, At::Last));
+    let weights = state_dict(&model, &arrays.collect::<StateDict>()).unwrap();
+    assert_eq!(weights, read(&folder, "a/model.safetensors"));
+}
+
+#[test]
+fn a_network_of_tokens_reads_tokens() {
+    let folder = run("--task copy --length 4 --cell lstm");
+    let said = export(&folder, "a/model.safetensors model.onnx");
+    assert!(said.contains("tokens [T, B] below "), "{said}");
+    let file = onnx::Model::read(&std::fs::read(folder.path().join("model.onnx")).unwrap());
+    assert_eq!(file.inputs[0], "tokens: 7 [T, B]");
+}
+
+#[test]
+fn weights_get_the_names_of_a_module() {
+    let folder = run("--task adding --length 6");
+    export(&folder, "a plain.safetensors");
+    assert_eq!(read(&folder, "plain.safetensors"), read(&folder, "a/model.safetensors"));
+    export(&folder, "a named.safetensors --names encoder.lstm,");
+    let named = read(&folder, "named.safetensors");
+    let names: Vec<&str> = named.iter().map(|(name, _)| name).collect();
+    let stems = ["bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0"].map(|stem| format!("encoder.lstm.{stem}"));
+    assert_eq!(names, [&["bias".to_owned()], &stems[..], &["weight".to_owned()]].concat());
+    let weight: &ArrayD<f32> = named.get("weight").unwrap();
+    assert_eq!(Some(weight), read(&folder, "a/model.safetensors").get("head.weight"));
+}
+
+#[test]
+fn mistakes_are_answered_and_nothing_is_overwritten() {
+    let folder = run("--task adding --length 6");
+    let folder = folder.path();
+    std::fs::write(folder.join("there.onnx"), "kept").unwrap();
+    refused(folder, "export a there.onnx", 2, &["there.onnx", "does not exist yet"]);
+    assert_eq!(std::fs::read_to_string(folder.join("there.onnx")).unwrap(), "kept");
+    refused(folder, "export a model.pt", 2, &["FILE.onnx or FILE.safetensors", "model.pt"]);
+    refused(folder, "export a model", 2, &["FILE.onnx or FILE.safetensors"]);
+    refused(folder, "export a model.onnx --names lstm,fc", 2, &["--names", "FILE.safetensors"]);
+    refused(folder, "export a w.safetensors --names lstm", 2, &["--names", "two attributes", "got lstm"]);
+    refused(folder, "export nowhere model.onnx", 1, &["nowhere"]);
+    refused(folder, "export there.onnx model.onnx", 1, &["there.onnx", "safetensors"]);
+}
