@@ -31,7 +31,11 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     new_file::check("OUT", Some(out)).map_err(Failure::usage)?;
     let refused = |message: String| Failure::usage(Error::Unsupported(message));
     let (written, lines) = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
-        (Some("onnx"), None) => onnx(&ModelFile::open(&args.run)?)?,
+        (Some("onnx"), None) => {
+            let file = ModelFile::open(&args.run)?;
+            let reads = reads(&file.codec);
+            (onnx(&file, reads)?, describe(&file.model, reads))
+        }
         (Some("onnx"), Some(_)) => {
             return Err(refused("--names: expected FILE.safetensors with it; ONNX has names of its own".into()));
         }
@@ -62,13 +66,11 @@ fn names(attributes: &[String]) -> Result<Names> {
     }
 }
 
-/// The model as ONNX, with the description that its own file has, and in words what goes in and out.
-fn onnx(file: &ModelFile) -> Result<(Vec<u8>, Vec<(&'static str, String)>)> {
+/// The model as ONNX, with the description that its own file has.
+fn onnx(file: &ModelFile, reads: Reads) -> Result<Vec<u8>> {
     let own = std::fs::read(&file.path).map_err(io_error(&file.path))?;
     let description = StateDict::safetensors_note(&own, KEY)?.unwrap_or_default();
-    let reads = reads(&file.codec);
-    let written = to_onnx(&file.model, &file.weights, reads, &[(KEY, &description)])?;
-    Ok((written, describe(&file.model, reads)))
+    to_onnx(&file.model, &file.weights, reads, &[(KEY, &description)])
 }
 
 /// What the data of a codec become.
@@ -81,6 +83,7 @@ fn reads(codec: &Codec) -> Reads {
     }
 }
 
+/// What goes in and what comes out.
 fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
     let recurrent = &model.recurrent;
     let input = match reads {
