@@ -150,6 +150,20 @@ fn a_sample_ends_quietly_when_its_reader_goes() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_could_not_be_written_is_a_failure() {
+    let folder = folder();
+    train(folder.path(), "a", &format!("{TINY} --steps 2"));
+    for arguments in ["eval a --json", "inspect a", "sample a", "devices"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(folder.path(), arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
+        assert!(stderr.contains("standard output"), "{arguments}: {stderr}");
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused_by_place() {
     let folder = folder();
     let path = folder.path();
