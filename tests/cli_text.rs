@@ -200,6 +200,8 @@ fn a_model_and_data_that_do_not_fit_are_refused() {
     refused(path, "eval a --csv s.csv", 2, &["the model is of a text (--text)", "a series (--csv)"]);
     refused(path, "train --csv s.csv --init-from a", 2, &["a text (--text)", "a series (--csv)"]);
     refused(path, "train --text t.txt --init-from a --hidden 3", 2, &["--init-from", "its network"]);
+    refused(path, "eval a --text t.txt --bytes", 2, &["--bytes", "the model was trained with false"]);
+    refused(path, "train --text t.txt --bytes --min-count 2", 2, &["--min-count", "--bytes"]);
     refused(path, "sample series", 2, &["a text", "a series"]);
     refused(path, "predict a", 1, &["bptt sample"]);
     refused(path, "sample none", 1, &["none"]);

@@ -16,7 +16,7 @@ use super::network::Network;
 use super::pictures::{Baseline, TextSample};
 use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
-use super::settings::shares;
+use super::settings::{as_the_model, shares, unsupported};
 use super::task::{Measure, Order, Results, Task, Unit};
 
 /// Characters of a part that are measured during a run, at most; `eval` takes all of them.
@@ -45,11 +45,14 @@ impl TextTask {
             Some(Codec::Text { vocabulary }) => Some(vocabulary),
             _ => None,
         };
-        let bytes = match known {
-            Some(vocabulary) => vocabulary.unit() == Tokens::Bytes,
-            None => data.bytes.unwrap_or(false),
-        };
-        data.bytes = Some(bytes);
+        let of_model = known.map(|vocabulary| vocabulary.unit() == Tokens::Bytes);
+        let bytes = as_the_model("bytes", &mut data.bytes, of_model, false)?;
+        if known.is_some() {
+            // It made the model's vocabulary, and makes none here.
+            data.min_count = None;
+        } else if bytes && data.min_count.is_some() {
+            return Err(unsupported("--min-count is for characters; --bytes takes all 256 bytes"));
+        }
         let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
         let mut digest = Digest::new();
         let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
