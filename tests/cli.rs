@@ -302,6 +302,36 @@ fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
     let stdout = train(folder.path(), "c", &format!("{TINY} --lr 0 --patience 1 --json"));
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((summary["ended"].as_str(), summary["steps"].as_u64()), (Some("no-improvement"), Some(6)));
-    assert!(read(folder.path(), "c/config.toml").contains("keep = \"best\""));
     refused(folder.path(), &format!("train {TINY} --decay-every 3"), 2, &["--decay-every", "constant"]);
+}
+
+#[test]
+fn a_flag_over_a_runs_configuration_takes_the_place_of_what_it_excludes() {
+    let folder = folder();
+    let path = folder.path();
+    let cosine = "--schedule cosine --decay-floor 0.1 --split 0.6,0.2,0.2";
+    train(path, "a", &format!("{TINY} {cosine}"));
+    let flags = [
+        "--schedule constant",
+        "--schedule step --decay-every 2",
+        "--schedule plateau",
+        "--patience 3",
+        "--batch 4",
+        "--train-until 40",
+        "--train-until 40 --validation 0.5",
+        "--cell rnn",
+        "--optimizer adamw",
+        "--steps 5",
+        "--task adding --length 5",
+    ];
+    for flags in flags {
+        let output = bptt(path, &format!("train --config a/config.toml --device cpu --dump-config {flags}"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{flags}: {stderr}");
+    }
+    // An epoch of other batches has other validations, and patience keeps the best weights.
+    train(path, "b", "--config a/config.toml --batch 4 --patience 9");
+    let lines = metrics(path, "b");
+    let measured = lines.iter().filter(|line| !line["val_loss"].is_null()).count();
+    assert_eq!((lines.len(), measured), (27, 3), "{measured} of {}", lines.len());
 }

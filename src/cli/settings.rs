@@ -164,7 +164,7 @@ impl Settings {
                 schedule: schedule(training)?,
                 validate_every: training.val_every,
                 patience,
-                keep: *training.keep.get_or_insert(default_keep),
+                keep: training.keep.unwrap_or(default_keep),
             },
             given,
         })
@@ -190,9 +190,10 @@ impl Settings {
     pub(crate) fn set_epoch(&mut self, steps: u64) {
         // A validation now and then shows where a long epoch is going.
         let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
-        self.run.validate_every = Some(*self.given.training.val_every.get_or_insert(every));
+        // Not among what is given: another batch makes for another epoch.
+        self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
         if let Decay::Step { every, .. } | Decay::Exponential { every, .. } = &mut self.run.schedule.decay {
-            *every = *self.given.training.decay_every.get_or_insert(steps);
+            *every = self.given.training.decay_every.unwrap_or(steps);
         }
     }
 
@@ -243,10 +244,11 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     let (mut merged, flags) = (table(&file)?, table(flags)?);
     let excluded: &[(&str, &[&str], &[&str])] = &[
         ("training", &["epochs", "steps"], &["epochs", "steps"]),
-        ("data", &["split"], &["train-until", "validation"]),
-        ("data", &["train-until"], &["split"]),
+        ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
         // Another rule has a weight decay of its own.
         ("training", &["optimizer"], &["weight-decay"]),
+        ("data", &["split"], &["train-until", "validation", "test-file", "test-labels"]),
+        ("data", &["train-until", "test-file"], &["split"]),
         ("model", &["cell"], &["activation", "forget-bias"]),
         ("model", &["init-from"], &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias"]),
     ];
