@@ -309,6 +309,24 @@ fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
 }
 
 #[test]
+fn no_line_is_tested_that_was_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("words")).unwrap();
+    let lines = |word: &str| -> String { (0..60).map(|n| format!("{word}{}\n", n % 20)).collect() };
+    write(path, "words/left.txt", &lines("ab"));
+    write(path, "words/right.txt", &lines("cd"));
+    let stdout = train(path, "a", &format!("--classes words {TINY}"));
+    assert!(stdout.contains("120 lines") && stdout.contains("80 lines repeat another of their class"), "{stdout}");
+    let csv = run(path, "predict a");
+    let rows: Vec<_> = column(&csv, "line").into_iter().zip(column(&csv, "part")).collect();
+    assert_eq!(rows.len(), 120);
+    for (line, part) in &rows {
+        assert!(rows.iter().all(|(other, of)| other != line || of == part), "{line} in {part} and another");
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_its_reason() {
     let folder = folder();
     let path = folder.path();
