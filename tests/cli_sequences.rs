@@ -93,6 +93,9 @@ fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
     assert!(test["loss"].as_f64().unwrap() < 0.5 * test["baseline_loss"].as_f64().unwrap());
     let report = read(folder.path(), "a/report.html");
     assert!(report.contains("majority class, test") && report.contains("<td>high</td>"));
+    // Data alone do not tell which class was the largest in training.
+    assert!(json(&run(folder.path(), "eval a --sequences a_TRAIN.ts --json"))["test"]["majority_share"].is_null());
+    assert!(!run(folder.path(), "eval a --sequences a_TRAIN.ts").contains("majority"));
 }
 
 #[test]
