@@ -277,6 +277,24 @@ fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
 }
 
 #[test]
+fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_it() {
+    let folder = folder();
+    let path = folder.path();
+    let file = |name: &str, label: fn(usize) -> String| {
+        let rows: String = (0..100).map(|row| format!("{},{}\n", label(row), row % 9)).collect();
+        std::fs::write(path.join(name), format!("t,v\n{rows}")).unwrap();
+    };
+    file("turned.csv", |row| day(99 - row));
+    file("constant.csv", |_| "7".into());
+    file("words.csv", |row| format!("after {}", 99 - row));
+    let order = "expected the first column in ascending order";
+    let parts = ["turned.csv, row 2", order, "2024-04-08", "2024-04-09", "sort the rows"];
+    refused(path, &format!("train --csv turned.csv {TINY}"), 1, &parts);
+    refused(path, &format!("train --csv constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
+    train(path, "words", &format!("--csv words.csv {TINY}"));
+}
+
+#[test]
 fn what_has_no_meaning_for_a_series_is_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
