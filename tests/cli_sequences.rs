@@ -226,6 +226,11 @@ fn missing_values_are_refused_filled_or_masked() {
     train(path, "b", &format!("--sequences gap.ts --missing mask --scale standard {TINY}"));
     assert_eq!(shape(path, "b", "rnn.weight_ih_l0"), [24, 4]);
     assert_eq!(column(&run(path, "predict b --sequences gap.ts"), "predicted").len(), 25);
+    // A model that saw no gap reads what fills them.
+    write(path, "whole.ts", &ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 8)));
+    train(path, "c", &format!("--sequences whole.ts {TINY}"));
+    assert_eq!(column(&run(path, "predict c --sequences gap.ts --missing ffill"), "predicted").len(), 25);
+    refused(path, "predict c --sequences gap.ts --missing mask", 2, &["--missing mask", "trained with error"]);
 }
 
 #[test]

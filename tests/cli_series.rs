@@ -241,8 +241,17 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
     refused(path, "eval r --csv s.csv --target b", 2, &["--target b: the model was trained with a"]);
     refused(path, "eval r --csv s.csv --scale none", 2, &["--scale none: the model was trained with standard"]);
     refused(path, "eval r --csv s.csv --features b", 2, &["--features b: the model was trained with none"]);
-    refused(path, "eval r --csv gaps.csv", 1, &["gaps.csv, row 6", "a missing value"]);
-    refused(path, "eval r --csv gaps.csv --missing ffill", 2, &["--missing ffill: the model was trained with error"]);
+    refused(path, "eval r --csv gaps.csv", 1, &["gaps.csv, row 6", "a missing value", "--missing ffill"]);
+    let output = bptt(path, "eval r --csv gaps.csv");
+    // What would be refused is not advised.
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("--missing mask"));
+    refused(path, "eval r --csv gaps.csv --missing mask", 2, &["--missing mask: the model was trained with error"]);
+    let filled = run(path, "eval r --csv gaps.csv --missing ffill");
+    assert!(filled.contains("test"), "{filled}");
+    assert_eq!(
+        fields(&run(path, "predict r --csv gaps.csv --missing ffill")).len(),
+        fields(&run(path, "predict r")).len()
+    );
     std::fs::write(path.join("less.csv"), "day,a\n2024-01-01,1\n").unwrap();
     refused(path, "eval r --csv less.csv", 1, &["less.csv", "\"known\"", "day, a"]);
 }
