@@ -32,6 +32,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
     }
     let model = settings.network(task.input_size(), task.head());
+    settings.check_batch(&model).map_err(Failure::usage)?;
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
     let training = task.training(order)?;
     let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
