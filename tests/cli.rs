@@ -183,6 +183,24 @@ fn an_existing_run_folder_is_never_overwritten() {
 }
 
 #[test]
+fn no_command_writes_over_a_file() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    std::fs::create_dir(path.join("pages")).unwrap();
+    let there = ["bptt.toml", "pages/bptt-train.1", "out.csv", "out.svg"];
+    there.iter().for_each(|file| std::fs::write(path.join(file), "mine").unwrap());
+    let expected = "expected a file that does not exist yet; nothing was written";
+    refused(path, "init", 1, &["bptt.toml", expected]);
+    refused(path, "man --out pages", 1, &["--out pages/bptt-train.1", expected]);
+    assert_eq!(entries(&path.join("pages")), ["bptt-train.1"]);
+    refused(path, "predict a --out out.csv", 1, &["--out out.csv", expected]);
+    refused(path, "forecast a --out out.csv", 1, &["--out out.csv", expected]);
+    refused(path, "forecast a --svg out.svg", 1, &["--svg out.svg", expected]);
+    there.iter().for_each(|file| assert_eq!(read(path, file), "mine"));
+}
+
+#[test]
 fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     let folder = folder();
     let path = folder.path();

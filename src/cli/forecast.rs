@@ -47,8 +47,8 @@ pub(crate) struct ForecastArgs {
 }
 
 pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
-    new_file::check("--out", args.out.as_deref()).map_err(Failure::usage)?;
-    new_file::check("--svg", args.svg.as_deref()).map_err(Failure::usage)?;
+    new_file::check("--out", args.out.as_deref())?;
+    new_file::check("--svg", args.svg.as_deref())?;
     let model = ModelFile::open(&args.run)?;
     let Codec::Series { series: codec, .. } = &model.codec else {
         let message =
