@@ -183,6 +183,24 @@ fn an_existing_run_folder_is_never_overwritten() {
 }
 
 #[test]
+fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_weights() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    train(path, "b", "--csv s.csv --target level --window 5 --epochs 1 --batch 16 --init-from a");
+    std::fs::create_dir(path.join("elsewhere")).unwrap();
+    let bytes = |file: &str| std::fs::read(path.join(file)).unwrap();
+    train(&path.join("elsewhere"), "c", "--config ../b/config.toml");
+    assert_eq!(bytes("b/model.safetensors"), bytes("elsewhere/c/model.safetensors"));
+    assert_eq!(read(path, "b/config.toml"), read(path, "elsewhere/c/config.toml"));
+    std::fs::copy(path.join("b/model.safetensors"), path.join("a/model.safetensors")).unwrap();
+    refused(path, "train --config b/config.toml", 1, &["a/model.safetensors", "SHA-256"]);
+    train(path, "d", "--config b/config.toml --init-from b");
+    std::fs::remove_dir_all(path.join("a")).unwrap();
+    assert!(bptt(path, "eval b --device cpu").status.success());
+}
+
+#[test]
 fn no_command_writes_over_a_file() {
     let folder = folder();
     let path = folder.path();

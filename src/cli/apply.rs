@@ -6,7 +6,7 @@ use bptt::{Error, Optimizer, Result, TrainerOptions};
 use clap::Args;
 
 use super::Failure;
-use super::args::{DataArgs, Given, RunArgs, SIZE, whole};
+use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::device;
 use super::model_file::ModelFile;
 use super::network::Network;
@@ -71,7 +71,8 @@ pub(crate) fn given(run: &Path, on: &RunArgs, data: &DataArgs) -> Result<Given> 
     }
     let config = run.join("config.toml");
     match config.is_file() {
-        true => settings::over(settings::read(&config)?, &flags),
+        // The network is in the model's file; what its weights began with need no longer be there.
+        true => Ok(Given { model: ModelArgs::default(), ..settings::over(settings::read(&config)?, &flags)? }),
         false => Err(Error::Unsupported(format!(
             "{}: a model alone does not say which data: name them with --csv, --text, --sequences, --classes or --rolls",
             run.display()

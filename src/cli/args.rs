@@ -307,6 +307,9 @@ pub(crate) struct ModelArgs {
     /// Start from the weights of this run or model file, with its network and what it knows of its data
     #[arg(long, value_name = "RUN")]
     pub(crate) init_from: Option<PathBuf>,
+    /// The digest of that model file's bytes: a configuration that has it is for these weights alone.
+    #[arg(skip)]
+    pub(crate) init_sha256: Option<String>,
 }
 
 /// How the network learns.

@@ -14,6 +14,7 @@ use super::args::{
     COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName, THREADS, TaskName,
     TrainArgs, TrainingArgs,
 };
+use super::model_file::ModelFile;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
@@ -116,8 +117,12 @@ impl Settings {
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         check_sizes(&given)?;
-        let init_from = given.model.init_from.clone();
-        if init_from.is_some() && given.model != (ModelArgs { init_from: init_from.clone(), ..ModelArgs::default() }) {
+        if let Some(path) = &mut given.model.init_from {
+            *path = whole_path(path)?;
+        }
+        let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
+        let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
+        if init_from.is_some() && given.model != alone {
             let reason = "--init-from brings its network with it: no other setting of the model goes with it";
             return Err(unsupported(reason));
         }
@@ -178,6 +183,15 @@ impl Settings {
     /// What was told of the data, for the tasks to fill in.
     pub(crate) fn data(&mut self) -> &mut DataArgs {
         &mut self.given.data
+    }
+
+    /// The model that the weights begin with; its digest becomes a setting.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open`], and where the settings are for another file.
+    pub(crate) fn open_start(&mut self) -> Result<Option<ModelFile>> {
+        let Some(path) = &self.init_from else { return Ok(None) };
+        ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
     }
 
     /// Takes the network's form from a model that is already there.
@@ -283,7 +297,11 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         // Another rule has a weight decay of its own.
         ("training", &["optimizer"], &["weight-decay"]),
         ("model", &["cell"], &["activation", "forget-bias"]),
-        ("model", &["init-from"], &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias"]),
+        (
+            "model",
+            &["init-from"],
+            &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
+        ),
     ];
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =

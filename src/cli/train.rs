@@ -22,7 +22,7 @@ use super::{Failure, interrupt};
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
-    let start = settings.init_from.as_deref().map(ModelFile::open).transpose()?;
+    let start = settings.open_start()?;
     let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
     if let Some(start) = &start {
         start.check_fits(task.as_ref())?;
