@@ -183,6 +183,42 @@ fn an_existing_run_folder_is_never_overwritten() {
 }
 
 #[test]
+fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_weights() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    train(path, "b", "--csv s.csv --target level --window 5 --epochs 1 --batch 16 --init-from a");
+    std::fs::create_dir(path.join("elsewhere")).unwrap();
+    let bytes = |file: &str| std::fs::read(path.join(file)).unwrap();
+    train(&path.join("elsewhere"), "c", "--config ../b/config.toml");
+    assert_eq!(bytes("b/model.safetensors"), bytes("elsewhere/c/model.safetensors"));
+    assert_eq!(read(path, "b/config.toml"), read(path, "elsewhere/c/config.toml"));
+    std::fs::copy(path.join("b/model.safetensors"), path.join("a/model.safetensors")).unwrap();
+    refused(path, "train --config b/config.toml", 1, &["a/model.safetensors", "SHA-256"]);
+    train(path, "d", "--config b/config.toml --init-from b");
+    std::fs::remove_dir_all(path.join("a")).unwrap();
+    assert!(bptt(path, "eval b --device cpu").status.success());
+}
+
+#[test]
+fn no_command_writes_over_a_file() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    std::fs::create_dir(path.join("pages")).unwrap();
+    let there = ["bptt.toml", "pages/bptt-train.1", "out.csv", "out.svg"];
+    there.iter().for_each(|file| std::fs::write(path.join(file), "mine").unwrap());
+    let expected = "expected a file that does not exist yet; nothing was written";
+    refused(path, "init", 1, &["bptt.toml", expected]);
+    refused(path, "man --out pages", 1, &["--out pages/bptt-train.1", expected]);
+    assert_eq!(entries(&path.join("pages")), ["bptt-train.1"]);
+    refused(path, "predict a --out out.csv", 1, &["--out out.csv", expected]);
+    refused(path, "forecast a --out out.csv", 1, &["--out out.csv", expected]);
+    refused(path, "forecast a --svg out.svg", 1, &["--svg out.svg", expected]);
+    there.iter().for_each(|file| assert_eq!(read(path, file), "mine"));
+}
+
+#[test]
 fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     let folder = folder();
     let path = folder.path();
@@ -235,6 +271,40 @@ fn what_has_no_meaning_is_refused_by_flag() {
 }
 
 #[test]
+fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
+    let folder = folder();
+    let path = folder.path();
+    let sizes = [
+        ("run", "threads", 1024),
+        ("data", "window", 1 << 24),
+        ("data", "length", 1 << 24),
+        ("model", "hidden", 1 << 24),
+        ("model", "layers", 64),
+        ("training", "batch", 1 << 24),
+        ("training", "micro-batch", 1 << 24),
+        ("training", "epochs", 0xffff_ffff_u64),
+    ];
+    for (section, key, most) in sizes {
+        let expected = format!("from 1 to {most}");
+        let flag = format!("train --task adding --{key} {}", most + 1);
+        refused(path, &flag, 2, &[&format!("--{key}"), &expected]);
+        let task = if section == "data" && key != "window" { "task = \"adding\"\n" } else { "" };
+        std::fs::write(path.join("big.toml"), format!("[{section}]\n{task}{key} = {}\n", i64::MAX)).unwrap();
+        refused(path, "train --config big.toml", 2, &[&format!("{section}.{key}"), &expected]);
+    }
+    std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
+    let remedy = |flag| ["--batch", flag, "--micro-batch"];
+    refused(path, "train --device cpu --text t.txt --batch 16777216", 2, &remedy("--window"));
+    refused(path, "train --device cpu --task adding --length 16777216", 2, &remedy("--length"));
+    refused(path, "train --device cpu --task copy --length 16777216", 2, &remedy("--length"));
+    train(path, "a", TINY);
+    refused(path, "forecast a --rows 20000000", 2, &["--rows", "from 1 to 100000"]);
+    for flag in ["sync-every", "warmup", "check-steps", "threads"] {
+        refused(path, &format!("bench --cell rnn --size S --{flag} 4294967295"), 2, &[&format!("--{flag}")]);
+    }
+}
+
+#[test]
 fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     let folder = folder();
     let path = folder.path();
@@ -256,7 +326,7 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     refused(path, "train --config kind.toml", 2, &["a series (--csv)", "this is a text (--text)"]);
     refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
     refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
-    refused(path, "train --config zero.toml", 2, &["model.hidden", "at least 1"]);
+    refused(path, "train --config zero.toml", 2, &["model.hidden", "from 1 to 16777216", "got 0"]);
     refused(path, "train --config both.toml", 2, &["--epochs and --steps"]);
     write("s.csv", read(path, "s.csv") + "60,2.0,x\n");
     refused(path, "train --config a/config.toml", 1, &["s.csv", "SHA-256"]);

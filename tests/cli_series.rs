@@ -180,8 +180,8 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
         );
     }
     assert!(read(path, "next.svg").contains("after the data"));
-    refused(path, "forecast r --out next.csv", 2, &["--out next.csv", "does not exist yet"]);
-    refused(path, "forecast r --svg next.svg", 2, &["--svg next.svg", "does not exist yet"]);
+    refused(path, "forecast r --out next.csv", 1, &["--out next.csv", "does not exist yet"]);
+    refused(path, "forecast r --svg next.svg", 1, &["--svg next.svg", "does not exist yet"]);
     refused(path, "forecast r --rows 11", 1, &["known column \"known\"", "12 rows", "values for 10"]);
     // Fewer rows make another series: what comes after row 50 is known of it.
     let rows: Vec<String> = read(path, "s.csv").lines().take(51).map(str::to_owned).collect();

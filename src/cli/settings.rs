@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bptt::data::Copying;
 use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
 use bptt::{Activation, Cell, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule};
 use serde::Serialize;
@@ -10,8 +11,13 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TrainArgs, TrainingArgs,
+    COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName, THREADS, TaskName,
+    TrainArgs, TrainingArgs,
 };
+use super::model_file::ModelFile;
+
+/// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
+const BATCH: f64 = (1u64 << 32) as f64;
 
 /// What stands for the bundled series in place of a path.
 pub(crate) const BUNDLED: &str = "bundled:sunspots";
@@ -111,8 +117,12 @@ impl Settings {
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         check_sizes(&given)?;
-        let init_from = given.model.init_from.clone();
-        if init_from.is_some() && given.model != (ModelArgs { init_from: init_from.clone(), ..ModelArgs::default() }) {
+        if let Some(path) = &mut given.model.init_from {
+            *path = whole_path(path)?;
+        }
+        let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
+        let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
+        if init_from.is_some() && given.model != alone {
             let reason = "--init-from brings its network with it: no other setting of the model goes with it";
             return Err(unsupported(reason));
         }
@@ -175,6 +185,15 @@ impl Settings {
         &mut self.given.data
     }
 
+    /// The model that the weights begin with; its digest becomes a setting.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open`], and where the settings are for another file.
+    pub(crate) fn open_start(&mut self) -> Result<Option<ModelFile>> {
+        let Some(path) = &self.init_from else { return Ok(None) };
+        ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
+    }
+
     /// Takes the network's form from a model that is already there.
     pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) {
         (self.cell, self.activation) = match recurrent.cell {
@@ -214,6 +233,36 @@ impl Settings {
         Model::new(recurrent, head)
     }
 
+    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
+    /// elsewhere the data bound it.
+    pub(crate) fn check_batch(&self, model: &Model) -> Result<()> {
+        let DataArgs { window, length, task, .. } = &self.given.data;
+        let (steps, flag) = match self.kind {
+            Kind::Text => (window.unwrap_or_default(), "window"),
+            Kind::Task if *task == Some(TaskName::Copy) => {
+                (Copying::new(length.unwrap_or_default()).length(), "length")
+            }
+            Kind::Task => (length.unwrap_or_default(), "length"),
+            Kind::Series | Kind::Sequences | Kind::Classes | Kind::Rolls => return Ok(()),
+        };
+        // Counted in floating point, which does not overflow.
+        let r = &model.recurrent;
+        let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
+        let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
+        // Of a step of a row: x on the host, and on the device gates, states and logits.
+        let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
+        let device = units * (r.cell.gates() + 1) as f64 + outputs as f64;
+        let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
+        match numbers > BATCH {
+            true => Err(unsupported(format!(
+                "--batch {} of --{flag} {steps} takes {numbers:.1e} numbers, over {BATCH:.1e}: make either smaller, or \
+                 do it in parts with --micro-batch",
+                self.batch
+            ))),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn initialisation(&self) -> Initialisation {
         self.initialisation
     }
@@ -250,7 +299,11 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("data", &["split"], &["train-until", "validation", "test-file", "test-labels"]),
         ("data", &["train-until", "test-file"], &["split"]),
         ("model", &["cell"], &["activation", "forget-bias"]),
-        ("model", &["init-from"], &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias"]),
+        (
+            "model",
+            &["init-from"],
+            &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
+        ),
     ];
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =
@@ -344,28 +397,32 @@ fn check_keys(kind: Kind, data: &DataArgs) -> Result<()> {
 /// What the flags' parser refuses, where it stands in a file.
 fn check_sizes(given: &Given) -> Result<()> {
     let Given { run, data, model, training } = given;
+    let wide = |size: Option<usize>| size.map(|size| size as u64);
     let sizes = [
-        ("run.threads", run.threads.map(|n| n as u64)),
-        ("data.window", data.window.map(|n| n as u64)),
-        ("data.horizon", data.horizon.map(|n| n as u64)),
-        ("data.season", data.season.map(|n| n as u64)),
-        ("data.length", data.length.map(|n| n as u64)),
-        ("data.min-count", data.min_count),
-        ("model.hidden", model.hidden.map(|n| n as u64)),
-        ("model.layers", model.layers.map(|n| n as u64)),
-        ("training.batch", training.batch.map(|n| n as u64)),
-        ("training.micro-batch", training.micro_batch.map(|n| n as u64)),
-        ("training.accumulate", training.accumulate),
-        ("training.buckets", training.buckets.map(|n| n as u64)),
-        ("training.epochs", training.epochs),
-        ("training.steps", training.steps),
-        ("training.val-every", training.val_every),
-        ("training.patience", training.patience),
-        ("training.decay-every", training.decay_every),
-        ("training.decay-patience", training.decay_patience),
+        ("run.threads", wide(run.threads), THREADS),
+        ("data.window", wide(data.window), SIZE),
+        ("data.horizon", wide(data.horizon), SIZE),
+        ("data.season", wide(data.season), SIZE),
+        ("data.length", wide(data.length), SIZE),
+        ("data.min-count", data.min_count, COUNT),
+        ("model.hidden", wide(model.hidden), SIZE),
+        ("model.layers", wide(model.layers), LAYERS),
+        ("training.batch", wide(training.batch), SIZE),
+        ("training.micro-batch", wide(training.micro_batch), SIZE),
+        ("training.accumulate", training.accumulate, COUNT),
+        ("training.buckets", wide(training.buckets), SIZE),
+        ("training.epochs", training.epochs, COUNT),
+        ("training.steps", training.steps, COUNT),
+        ("training.val-every", training.val_every, COUNT),
+        ("training.patience", training.patience, COUNT),
+        ("training.decay-every", training.decay_every, COUNT),
+        ("training.decay-patience", training.decay_patience, COUNT),
     ];
-    if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == Some(0)) {
-        return Err(Error::Value { what: (*key).into(), expected: "at least 1".into(), got: "0".into() });
+    for (key, size, most) in sizes {
+        if let Some(size) = size.filter(|size| !(1..=most as u64).contains(size)) {
+            let expected = format!("a whole number from 1 to {most}");
+            return Err(Error::Value { what: key.into(), expected, got: size.to_string() });
+        }
     }
     let share = data.validation.filter(|share| !(0.0..=1.0).contains(share));
     match share {

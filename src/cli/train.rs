@@ -22,7 +22,7 @@ use super::{Failure, interrupt};
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
-    let start = settings.init_from.as_deref().map(ModelFile::open).transpose()?;
+    let start = settings.open_start()?;
     let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
     if let Some(start) = &start {
         start.check_fits(task.as_ref())?;
@@ -32,6 +32,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
     }
     let model = settings.network(task.input_size(), task.head());
+    settings.check_batch(&model).map_err(Failure::usage)?;
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
     let training = task.training(order)?;
     let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
