@@ -229,7 +229,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     write("gap.csv", "t,v\n1,2\n2,\n");
     write("ragged.csv", "t,v\n1,2\n2\n");
     write("short.csv", "t,v\n1,2\n2,3\n3,4\n");
-    write("flat.csv", &format!("t,v\n{}", "1,2\n".repeat(90)));
+    write("flat.csv", &format!("t,v\n{}", (0..90).map(|t| format!("{t},2\n")).collect::<String>()));
     refused(path, "train --csv none.csv", 1, &["none.csv"]);
     refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
     refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
