@@ -136,6 +136,64 @@ fn flags_over_a_configuration_change_it() {
     assert!(config.contains("window = 5"), "{config}");
 }
 
+/// Whether each flag over each stored configuration is taken, or refused in words that have the flag.
+#[test]
+fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
+    let rows: String = (0..40).map(|id| format!("{id},0,1.5,{0}\n{id},1,{id},{0}\n", ["a", "b"][id % 2])).collect();
+    ["q.csv", "q2.csv"].iter().for_each(|file| {
+        std::fs::write(path.join(file), format!("id,time,x,label\n{rows}")).unwrap();
+    });
+    let small = "--hidden 2 --batch 16 --device cpu";
+    let sources = [
+        ("text", "--text t.txt"),
+        ("bytes", "--text t.txt --bytes"),
+        ("series", "--csv s.csv --target level --window 5"),
+        ("until", "--csv s.csv --target level --window 5 --train-until 30"),
+        ("split", "--sequences q.csv"),
+        ("tested", "--sequences q.csv --test-file q2.csv"),
+        ("task", "--task adding --length 6"),
+        ("step", "--task adding --length 6 --schedule step"),
+        ("plateau", "--task adding --length 6 --schedule plateau"),
+        ("cosine", "--task copy --length 6 --schedule cosine --decay-floor 0.1"),
+        ("rnn", "--task adding --length 6 --cell rnn --activation relu"),
+    ];
+    let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
+        --missing mask|--bytes|--min-count 2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
+        --read pixels|--id id|--time time|--label label|--keys 1-9|--length 7|--cell rnn|--cell gru|--activation relu|\
+        --hidden 3|--layers 2|--bidirectional|--init orthogonal|--forget-bias 1|--batch 8|--micro-batch 4|\
+        --accumulate 2|--buckets 2|--epochs 2|--steps 3|--val-every 2|--patience 2|--keep best|--optimizer sgd|\
+        --lr 0.1|--clip 0|--weight-decay 0.1|--warmup 2|--schedule constant|--schedule step|--schedule exponential|\
+        --schedule cosine|--schedule plateau|--decay-every 2|--decay-factor 0.1|--decay-floor 0.1|--decay-patience 2|\
+        --text t.txt|--sequences q2.csv|--task copy";
+    for (name, source) in sources {
+        let config = bptt(path, &format!("train --dump-config {small} {source}"));
+        assert!(config.status.success(), "{name}: {}", String::from_utf8_lossy(&config.stderr));
+        std::fs::write(path.join(format!("{name}.toml")), config.stdout).unwrap();
+        for flag in flags.split('|').map(str::trim) {
+            let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            let word = flag.split(' ').next().unwrap();
+            assert!(output.status.success() || stderr.contains(word), "{name} {flag}: {stderr}");
+        }
+        // What follows from an epoch follows from the new one, and a kind's own split takes another's place.
+        let taken = ["--schedule constant", "--schedule cosine", "--schedule plateau", "--batch 8", "--patience 2"];
+        for flag in taken {
+            let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+            assert!(output.status.success(), "{name} {flag}: {}", String::from_utf8_lossy(&output.stderr));
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(source.contains("task") || !text.contains("val-every"), "{name} {flag}: {text}");
+            assert!(!text.contains("keep ="), "{name} {flag}: {text}");
+        }
+    }
+    for (name, flag) in [("split", "--test-file q2.csv"), ("until", "--split 0.6,0.2,0.2")] {
+        let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+        assert!(output.status.success(), "{name} {flag}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn the_summary_is_one_line_of_json() {
     let folder = folder();
@@ -372,6 +430,7 @@ fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
     let stdout = train(folder.path(), "c", &format!("{TINY} --lr 0 --patience 1 --json"));
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((summary["ended"].as_str(), summary["steps"].as_u64()), (Some("no-improvement"), Some(6)));
+    assert!(read(folder.path(), "c/config.toml").contains("patience = 1"));
     refused(folder.path(), &format!("train {TINY} --decay-every 3"), 2, &["--decay-every", "constant"]);
 }
 

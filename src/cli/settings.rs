@@ -78,7 +78,7 @@ const KEYS: [(&str, &[Kind]); 22] = {
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// With every default filled in: the text of `config.toml`.
+    /// With every default filled in that does not follow from others: the text of `config.toml`.
     given: Given,
     pub(crate) kind: Kind,
     pub(crate) seed: u64,
@@ -123,7 +123,8 @@ impl Settings {
         let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
         let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
         if init_from.is_some() && given.model != alone {
-            let reason = "--init-from brings its network with it: no other setting of the model goes with it";
+            let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
+                          --cell, --activation, --hidden, --layers, --bidirectional, --init or --forget-bias, goes with it";
             return Err(unsupported(reason));
         }
         let (activation, initialisation) = match init_from {
@@ -205,7 +206,8 @@ impl Settings {
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
     }
 
-    /// Fills in what depends on the length of an epoch, in steps.
+    /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
+    /// configuration another batch makes for another epoch.
     pub(crate) fn set_epoch(&mut self, steps: u64) {
         // A validation now and then shows where a long epoch is going.
         let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
@@ -287,17 +289,23 @@ pub(crate) fn read(path: &Path) -> Result<Given> {
     })
 }
 
-/// The settings of a file with flags over them. What a flag excludes goes.
+/// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
 pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     let table = |given: &Given| Table::try_from(given).map_err(|error| unsupported(format!("--config: {error}")));
     let (mut merged, flags) = (table(&file)?, table(flags)?);
     let excluded: &[(&str, &[&str], &[&str])] = &[
         ("training", &["epochs", "steps"], &["epochs", "steps"]),
         ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
-        // Another rule has a weight decay of its own.
-        ("training", &["optimizer"], &["weight-decay"]),
+        // Which weights are kept goes by whether a run ends early.
+        ("training", &["patience"], &["keep"]),
         ("data", &["split"], &["train-until", "validation", "test-file", "test-labels"]),
         ("data", &["train-until", "test-file"], &["split"]),
+        ("data", &["test-file"], &["test-labels"]),
+        // Other files have another digest.
+        ("data", &["test-file", "labels", "test-labels"], &["sha256"]),
+        ("data", &["bytes"], &["min-count"]),
+        // Another rule has a weight decay of its own.
+        ("training", &["optimizer"], &["weight-decay"]),
         ("model", &["cell"], &["activation", "forget-bias"]),
         (
             "model",
@@ -315,7 +323,7 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
             merged.clear();
         }
         for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
-            if flags.iter().any(|flag| values.contains_key(*flag)) {
+            if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
                 keys.iter().for_each(|key| drop(merged.remove(*key)));
             }
         }
