@@ -211,7 +211,6 @@ impl Settings {
     pub(crate) fn set_epoch(&mut self, steps: u64) {
         // A validation now and then shows where a long epoch is going.
         let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
-        // Not among what is given: another batch makes for another epoch.
         self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
         if let Decay::Step { every, .. } | Decay::Exponential { every, .. } = &mut self.run.schedule.decay {
             *every = self.given.training.decay_every.unwrap_or(steps);
@@ -274,7 +273,7 @@ impl Settings {
         let body = toml::to_string(&self.given).map_err(|error| unsupported(format!("config.toml: {error}")))?;
         let version = env!("CARGO_PKG_VERSION");
         Ok(format!(
-            "# bptt {version}: every setting of this run. `bptt train --config config.toml` repeats it.\n\n{body}"
+            "# bptt {version}: the settings of this run. `bptt train --config config.toml` repeats it.\n\n{body}"
         ))
     }
 }
@@ -298,7 +297,7 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
         // Which weights are kept goes by whether a run ends early.
         ("training", &["patience"], &["keep"]),
-        ("data", &["split"], &["train-until", "validation", "test-file", "test-labels"]),
+        ("data", &["split"], &["train-until", "validation"]),
         ("data", &["train-until", "test-file"], &["split"]),
         ("data", &["test-file"], &["test-labels"]),
         // Other files have another digest.
