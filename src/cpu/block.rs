@@ -55,7 +55,9 @@ pub(super) struct StackState<R> {
     pub(super) dc: Vec<R>,
     /// \[kept\]: the gates' gradients summed over steps and rows.
     pub(super) bias_sum: Vec<R>,
-    /// \[rows, H\]: the mask of recurrent dropout, as factors. Empty, as the next, where the network has none.
+    /// Whether recurrent dropout drops anything in this pass.
+    pub(super) drops: bool,
+    /// \[rows, H\]: its mask as factors. Empty, as the next, where the network has none.
     pub(super) factors: Vec<R>,
     /// \[rows, H\]: what the recurrent product reads through that mask, and backward the gradient of that.
     pub(super) masked: Vec<R>,
@@ -133,9 +135,13 @@ impl<R: Real> Block<R> {
         self.load_input(network, sequence);
         self.make_room(network);
         self.draw = draw.map(|draw| draw.at_row(first_row));
-        let numbers = self.mask.rows * network.masked();
+        let draw = self.draw.filter(|draw| draw.recurrent.drops());
         for (stack, state) in self.stacks.iter_mut().enumerate() {
-            dropout::recurrent(self.draw.as_ref(), stack, &mut state.factors[..numbers], network.hidden());
+            state.drops = draw.is_some();
+            if let Some(draw) = &draw {
+                let factors = &mut state.factors[..self.mask.rows * network.hidden()];
+                dropout::recurrent(draw, stack, factors, network.hidden());
+            }
         }
         for stack in 0..network.stacks.len() {
             match start {
@@ -342,7 +348,7 @@ impl<R: Real> Block<R> {
     /// The bytes of all buffers.
     pub(super) fn bytes(&self) -> usize {
         let stacks = self.stacks.iter().map(|state| {
-            let StackState { gates, h, c, dh, dc, bias_sum, factors, masked } = state;
+            let StackState { gates, h, c, dh, dc, bias_sum, factors, masked, .. } = state;
             [gates, h, c, dh, dc, bias_sum, factors, masked].map(Vec::len).iter().sum::<usize>()
         });
         let own = [&self.x, &self.d_output, &self.d_below, &self.head.features, &self.head.logits, &self.head.bias_sum];

@@ -17,10 +17,9 @@ pub(super) fn between<R: Real>(draw: &Draw, mask: &Mask, stack: usize, values: &
     }
 }
 
-/// The mask of each row's h_{t−1}, \[rows, H\], as factors; 1 without a draw.
-pub(super) fn recurrent<R: Real>(draw: Option<&Draw>, stack: usize, factors: &mut [R], hidden: usize) {
+/// The mask of each row's h_{t−1}, \[rows, H\], as factors.
+pub(super) fn recurrent<R: Real>(draw: &Draw, stack: usize, factors: &mut [R], hidden: usize) {
     factors.fill(R::one());
-    let Some(draw) = draw else { return };
     for (row, factors) in factors.chunks_exact_mut(hidden).enumerate() {
         multiply(factors, draw.recurrent, |group| draw.words(Stream::Recurrent, stack, 0, row, group));
     }

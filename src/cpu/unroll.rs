@@ -81,13 +81,12 @@ fn forward_step<R: Real>(
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
     let span = hidden_span(network.recurrent.cell);
     let columns = span.gates * hidden;
-    let entering = match network.masked() {
-        0 => &*h_before,
-        _ => {
-            let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
-            state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
-            &state.masked
-        }
+    let entering = if state.drops {
+        let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
+        state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
+        &state.masked
+    } else {
+        &*h_before
     };
     add(
         view_mut(&mut gates[span.kept * hidden..], rows, columns, kept),
@@ -165,15 +164,14 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     let columns = span.gates * hidden;
     let dz = view(&gates[span.kept * hidden..], rows, columns, kept);
     let weight = view(&weights.parameters[stack.weight_hh.clone()], columns, hidden, hidden);
-    match network.masked() {
-        0 => add(view_mut(dh, rows, hidden, hidden), dz, weight),
-        _ => {
-            assign(view_mut(&mut state.masked, rows, hidden, hidden), dz, weight);
-            let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
-            dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
-            // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
-            h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
-        }
+    if state.drops {
+        assign(view_mut(&mut state.masked, rows, hidden, hidden), dz, weight);
+        let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
+        dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
+        // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
+        h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
+    } else {
+        add(view_mut(dh, rows, hidden, hidden), dz, weight);
     }
     for row in mask.starts(stack.direction, t) {
         dh[row * hidden..][..hidden].fill(R::zero());
