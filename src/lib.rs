@@ -85,6 +85,7 @@ mod dropout;
 mod elementary;
 mod error;
 pub mod gpu;
+pub mod interchange;
 pub mod model;
 mod optim;
 mod real;
@@ -97,7 +98,7 @@ pub use dropout::Masks;
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use model::{
-    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit, RecurrentKernel,
+    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit, RecurrentKernel,
     Reduction, StateDict,
 };
 pub use optim::{Optimizer, Rule, Update};

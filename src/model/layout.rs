@@ -3,8 +3,9 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::config::Model;
+use super::names::Names;
 use super::state_dict::StateDict;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::real::Real;
 
 /// What a parameter is for. `stack` counts (layer, direction) pairs: layer · D + direction.
@@ -39,7 +40,7 @@ pub enum Role {
 /// A named view of the flat block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// PyTorch's name; `rnn.` and `head.` stand before it where the model has a head.
+    /// PyTorch's name; before it stands what [`Names`] tells.
     pub name: String,
     /// One or two sizes, row major.
     pub shape: Vec<usize>,
@@ -70,16 +71,20 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of `model`, in the order of PyTorch's `named_parameters`.
+    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's names: [`Names::of`].
     pub fn new(model: &Model) -> Self {
+        Self::with_names(model, &Names::of(model))
+    }
+
+    /// The same layout with other names.
+    pub fn with_names(model: &Model, names: &Names) -> Self {
         let mut layout = Self { tensors: Vec::new(), len: 0 };
         let r = &model.recurrent;
         let (h, gh) = (r.hidden_size, r.cell.gates() * r.hidden_size);
-        let prefix = if model.head.is_some() { "rnn." } else { "" };
         for stack in 0..r.stacks() {
             let (layer, direction) = (stack / r.directions(), stack % r.directions());
             let suffix = format!("l{layer}{}", ["", "_reverse"][direction]);
-            let mut push = |stem, shape, role| layout.push(format!("{prefix}{stem}_{suffix}"), shape, role);
+            let mut push = |stem, shape, role| layout.push(format!("{}{stem}_{suffix}", names.recurrent), shape, role);
             push("weight_ih", vec![gh, r.layer_input_size(layer)], Role::WeightIh { stack });
             push("weight_hh", vec![gh, h], Role::WeightHh { stack });
             if r.bias {
@@ -88,8 +93,8 @@ impl Layout {
             }
         }
         if let Some(head) = &model.head {
-            layout.push("head.weight".into(), vec![head.outputs, r.output_size()], Role::HeadWeight);
-            layout.push("head.bias".into(), vec![head.outputs], Role::HeadBias);
+            layout.push(format!("{}weight", names.head), vec![head.outputs, r.output_size()], Role::HeadWeight);
+            layout.push(format!("{}bias", names.head), vec![head.outputs], Role::HeadBias);
         }
         layout
     }
@@ -129,24 +134,16 @@ impl Layout {
     /// Gathers a state dict into a flat block.
     ///
     /// # Errors
-    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor.
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
     pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
+        dict.check(self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice())))?;
         let mut block = vec![0.0; self.len];
-        let mut differences = Vec::new();
         for tensor in &self.tensors {
-            match dict.get(&tensor.name) {
-                None => differences.push(format!("missing: {} {:?}", tensor.name, tensor.shape)),
-                Some(array) if array.shape() != tensor.shape => differences.push(format!(
-                    "misshaped: {}: expected {:?}, got {:?}",
-                    tensor.name,
-                    tensor.shape,
-                    array.shape()
-                )),
-                Some(array) => block[tensor.range()].iter_mut().zip(array).for_each(|(to, from)| *to = *from),
-            }
+            block[tensor.range()]
+                .iter_mut()
+                .zip(dict.get(&tensor.name).into_iter().flatten())
+                .for_each(|(to, from)| *to = *from);
         }
-        let unexpected = dict.iter().filter(|(name, _)| self.tensors.iter().all(|tensor| tensor.name != *name));
-        differences.extend(unexpected.map(|(name, array)| format!("unexpected: {name} {:?}", array.shape())));
-        if differences.is_empty() { Ok(block) } else { Err(Error::StateDict(differences)) }
+        Ok(block)
     }
 }

@@ -3,12 +3,15 @@
 mod config;
 mod initialise;
 mod layout;
+mod names;
 pub(crate) mod plan;
+mod safetensors;
 mod state_dict;
 
 pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, RecurrentKernel, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};
+pub use names::Names;
 pub use plan::DeviceLimits;
 pub use state_dict::StateDict;

@@ -1,9 +1,8 @@
-//! Named tensors, and safetensors as their file form.
+//! Named tensors. Their file form is in `safetensors.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{ArrayD, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 
@@ -28,50 +27,24 @@ impl StateDict {
         self.0.iter().map(|(name, array)| (name.as_str(), array))
     }
 
-    /// The bytes of a safetensors file, with a note under a name in its metadata. (One, since several would be written
-    /// in no fixed order.)
+    /// Refuses any other tensors than those of these names and shapes.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the format refuses a name.
-    pub fn to_safetensors(&self, note: Option<(&str, &str)>) -> Result<Vec<u8>> {
-        let bytes: Vec<Vec<u8>> =
-            self.0.values().map(|array| array.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
-        let views = self.0.iter().zip(&bytes).map(|((name, array), bytes)| {
-            TensorView::new(Dtype::F32, array.shape().to_vec(), bytes).map(|view| (name.as_str(), view))
-        });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(unsupported)?;
-        let metadata = note.map(|(name, text)| HashMap::from([(name.to_owned(), text.to_owned())]));
-        safetensors::serialize(views, metadata).map_err(unsupported)
-    }
-
-    /// The note under `name` in the metadata of a safetensors file.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where the bytes are no safetensors file.
-    pub fn safetensors_note(bytes: &[u8], name: &str) -> Result<Option<String>> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unsupported)?;
-        Ok(metadata.metadata().as_ref().and_then(|metadata| metadata.get(name).cloned()))
-    }
-
-    /// Reads the bytes of a safetensors file; every tensor must be f32.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where the bytes are no safetensors file, [`Error::Value`] for another element type.
-    pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes).map_err(unsupported)?;
-        let tensors = file.iter().map(|(name, view)| {
-            if view.dtype() != Dtype::F32 {
-                return Err(Error::value(name, "element type F32", format!("{:?}", view.dtype())));
+    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor.
+    pub(crate) fn check<'a>(&self, expected: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<()> {
+        let (mut differences, mut known) = (Vec::new(), BTreeSet::new());
+        for (name, shape) in expected {
+            known.insert(name);
+            match self.get(name) {
+                None => differences.push(format!("missing: {name} {shape:?}")),
+                Some(array) if array.shape() != shape => {
+                    differences.push(format!("misshaped: {name}: expected {shape:?}, got {:?}", array.shape()));
+                }
+                Some(_) => {}
             }
-            let (words, _) = view.data().as_chunks::<4>();
-            let values = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values);
-            Ok((name.to_owned(), array.map_err(|error| Error::Unsupported(format!("{name}: {error}")))?))
-        });
-        tensors.collect()
+        }
+        let unexpected = self.iter().filter(|(name, _)| !known.contains(name));
+        differences.extend(unexpected.map(|(name, array)| format!("unexpected: {name} {:?}", array.shape())));
+        if differences.is_empty() { Ok(()) } else { Err(Error::StateDict(differences)) }
     }
-}
-
-fn unsupported(error: impl std::fmt::Display) -> Error {
-    Error::Unsupported(format!("safetensors: {error}"))
 }

@@ -1,4 +1,6 @@
-//! Reads what `tests/fixtures/make.py` made: tensors named `case/name`, and in the metadata what each case is.
+//! Reads what the scripts of `tests/fixtures` made: tensors named `case/name`, and in the metadata what each case is.
+
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,7 +84,7 @@ impl Case<'_> {
     }
 
     /// A setting by its name, of a type that has a serialised form.
-    fn setting<S: serde::de::DeserializeOwned>(&self, key: &str) -> S {
+    pub(crate) fn setting<S: serde::de::DeserializeOwned>(&self, key: &str) -> S {
         serde_json::from_value(self.description[key].clone()).unwrap()
     }
 
@@ -91,20 +93,24 @@ impl Case<'_> {
         self.setting("parameters")
     }
 
-    /// The stack without a head.
-    pub(crate) fn recurrent(&self) -> Recurrent {
-        let cell = match self.description["cell"].as_str().unwrap() {
+    /// The cell.
+    pub(crate) fn cell(&self) -> Cell {
+        match self.description["cell"].as_str().unwrap() {
             "rnn-tanh" => Cell::Rnn(Activation::Tanh),
             "rnn-relu" => Cell::Rnn(Activation::Relu),
             "lstm" => Cell::Lstm,
             "gru" => Cell::Gru,
-            other => panic!("make.py knows no {other}"),
-        };
+            other => panic!("the scripts know no {other}"),
+        }
+    }
+
+    /// The stack without a head.
+    pub(crate) fn recurrent(&self) -> Recurrent {
         // The sizes are those of make.py, told by the tensors themselves.
         let inputs = self.get("x").len_of(Axis(2));
         let w_hh = self.parameter_names().into_iter().find(|name| name.ends_with("weight_hh_l0")).unwrap();
         let hidden = self.get(&format!("weight/{w_hh}")).len_of(Axis(1));
-        Recurrent::new(cell, inputs, hidden)
+        Recurrent::new(self.cell(), inputs, hidden)
             .layers(self.setting("layers"))
             .bidirectional(self.setting("bidirectional"))
             .bias(self.setting("bias"))

@@ -1,0 +1,70 @@
+//! The order in which a format keeps the gates of a cell: written once, for both ways.
+
+use crate::model::Cell;
+
+/// A format with an order of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Keras,
+    Onnx,
+}
+
+impl Order {
+    /// For each gate of this order its place in PyTorch's: LSTM i, f, g, o; GRU r, z, n.
+    fn gates(self, cell: Cell) -> &'static [usize] {
+        match (self, cell) {
+            (_, Cell::Rnn(_)) => &[0],
+            // i, f, c, o: c is PyTorch's g.
+            (Self::Keras, Cell::Lstm) => &[0, 1, 2, 3],
+            // i, o, f, c.
+            (Self::Onnx, Cell::Lstm) => &[0, 3, 1, 2],
+            // z, r, h: h is PyTorch's n. In all three z weighs the old state.
+            (_, Cell::Gru) => &[1, 0, 2],
+        }
+    }
+
+    /// The rows of \[G·H, …\] in this order, from those in PyTorch's.
+    pub(super) fn apply(self, cell: Cell, rows: &[f32]) -> Vec<f32> {
+        let gate = rows.len() / cell.gates();
+        self.gates(cell).iter().flat_map(|place| &rows[place * gate..][..gate]).copied().collect()
+    }
+
+    /// The rows of \[G·H, …\] in PyTorch's order, from those in this one.
+    pub(super) fn undo(self, cell: Cell, rows: &[f32]) -> Vec<f32> {
+        let gate = rows.len() / cell.gates();
+        let mut ordered = vec![0.0; rows.len()];
+        for (place, from) in self.gates(cell).iter().zip(rows.chunks_exact(gate)) {
+            ordered[place * gate..][..gate].copy_from_slice(from);
+        }
+        ordered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Activation;
+
+    #[test]
+    fn each_gate_comes_to_the_place_that_the_format_has_for_it() {
+        // Two rows a gate: i, f, g, o and r, z, n.
+        let lstm = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5];
+        let gru = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
+        assert_eq!(Order::Keras.apply(Cell::Lstm, &lstm), lstm);
+        assert_eq!(Order::Onnx.apply(Cell::Lstm, &lstm), [1.0, 1.5, 4.0, 4.5, 2.0, 2.5, 3.0, 3.5]);
+        for order in [Order::Keras, Order::Onnx] {
+            assert_eq!(order.apply(Cell::Gru, &gru), [2.0, 2.5, 1.0, 1.5, 3.0, 3.5]);
+            assert_eq!(order.apply(Cell::Rnn(Activation::Tanh), &gru), gru);
+        }
+    }
+
+    #[test]
+    fn there_and_back_is_the_same() {
+        for order in [Order::Keras, Order::Onnx] {
+            for cell in [Cell::Lstm, Cell::Gru, Cell::Rnn(Activation::Relu)] {
+                let rows: Vec<f32> = (0..cell.gates() * 6).map(|i| i as f32).collect();
+                assert_eq!(order.undo(cell, &order.apply(cell, &rows)), rows);
+            }
+        }
+    }
+}

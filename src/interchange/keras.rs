@@ -1,0 +1,69 @@
+//! Weights as Keras's layers have them: `SimpleRNN`, `LSTM`, and `GRU` with `reset_after=True` (its default), each alone
+//! or in a `Bidirectional` that concatenates (its default), and `Dense` as the head.
+//!
+//! The arrays, in the order of `model.get_weights()`: for each layer and direction `l0/kernel` \[I, G·H\],
+//! `l0/recurrent_kernel` \[H, G·H\] and `l0/bias` \[G·H\], for the GRU \[2, G·H\]; then `l0_reverse/…` for the second
+//! direction and `l1/…` for the second layer; at last `dense/kernel` \[D·H, O\] and `dense/bias` \[O\]. Gates: LSTM i, f,
+//! c, o; GRU z, r, h.
+//!
+//! ```python
+//! # names: bptt::interchange::keras::names(&model)
+//! safetensors.numpy.save_file(dict(zip(names, model.get_weights())), "keras.safetensors")
+//! model.set_weights([arrays[name] for name in names])
+//! ```
+//!
+//! RNN and LSTM have one bias where PyTorch has two: on the way there b_ih and b_hh are added, on the way back b_hh is 0.
+
+use super::gates::Order;
+use super::place::{Format, Place};
+use crate::error::Result;
+use crate::model::{Cell, Model, Recurrent, Role, StateDict, Tensor};
+
+const KERAS: Format = Format { order: Order::Keras, place };
+
+/// The names of the arrays in the order of Keras's `get_weights()`.
+pub fn names(model: &Model) -> Vec<String> {
+    KERAS.arrays(model).into_iter().map(|(name, _)| name).collect()
+}
+
+/// Keras's arrays of a state dict.
+///
+/// # Errors
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+pub fn weights(model: &Model, dict: &StateDict) -> Result<StateDict> {
+    KERAS.weights(model, dict)
+}
+
+/// The state dict of Keras's arrays.
+///
+/// # Errors
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped array: a GRU's bias is
+/// \[G·H\] with `reset_after=False`, which is another cell.
+pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
+    KERAS.state_dict(model, weights)
+}
+
+fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
+    let two_biases = recurrent.cell == Cell::Gru;
+    let layer = |stack: usize, what: &str| {
+        let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
+        format!("l{layer}{}/{what}", ["", "_reverse"][direction])
+    };
+    let bias = |stack, is_recurrent: bool| {
+        let place = Place::whole(layer(stack, "bias"), tensor);
+        match two_biases {
+            true => {
+                Place { shape: vec![2, tensor.len()], offset: if is_recurrent { tensor.len() } else { 0 }, ..place }
+            }
+            false => Place { added: is_recurrent, ..place },
+        }
+    };
+    match tensor.role {
+        Role::WeightIh { stack } => Place::transposed(layer(stack, "kernel"), tensor),
+        Role::WeightHh { stack } => Place::transposed(layer(stack, "recurrent_kernel"), tensor),
+        Role::BiasIh { stack } => bias(stack, false),
+        Role::BiasHh { stack } => bias(stack, true),
+        Role::HeadWeight => Place::transposed("dense/kernel".into(), tensor),
+        Role::HeadBias => Place::whole("dense/bias".into(), tensor),
+    }
+}

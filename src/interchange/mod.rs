@@ -1,0 +1,10 @@
+//! Weights for other programs and from them, and whole models as ONNX.
+//!
+//! PyTorch's weights are this crate's own: [`StateDict`](crate::StateDict) reads and writes them, and
+//! [`Names`](crate::Names) tells what a module calls its layers. Keras and ONNX keep the same numbers in arrays of other
+//! shapes, with the gates in another order: `weights` makes these of a state dict, `state_dict` the other way round.
+
+mod gates;
+pub mod keras;
+pub mod onnx;
+mod place;

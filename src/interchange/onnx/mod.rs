@@ -1,0 +1,9 @@
+//! ONNX: weights as its operators `RNN`, `LSTM` and `GRU` take them, and whole models as files.
+
+mod export;
+mod graph;
+mod protobuf;
+mod weights;
+
+pub use export::{Reads, export};
+pub use weights::{state_dict, weights};

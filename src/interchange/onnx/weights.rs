@@ -1,0 +1,44 @@
+//! Weights as ONNX's operators take them.
+
+use crate::error::Result;
+use crate::interchange::gates::Order;
+use crate::interchange::place::{Format, Place};
+use crate::model::{Model, Recurrent, Role, StateDict, Tensor};
+
+const ONNX: Format = Format { order: Order::Onnx, place };
+
+/// ONNX's arrays of a state dict, as the operators `RNN`, `LSTM` and `GRU` (with `linear_before_reset` 1) take them: for
+/// each layer `W_l0` \[D, G·H, I\], `R_l0` \[D, G·H, H\] and `B_l0` \[D, 2·G·H\], which has b_ih and then b_hh; and
+/// `W_head` \[D·H, O\] and `B_head` \[O\] for `MatMul` and `Add`. Gates: LSTM i, o, f, c; GRU z, r, h.
+///
+/// # Errors
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+pub fn weights(model: &Model, dict: &StateDict) -> Result<StateDict> {
+    ONNX.weights(model, dict)
+}
+
+/// The state dict of the arrays that [`weights`] makes.
+///
+/// # Errors
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped array.
+pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
+    ONNX.state_dict(model, weights)
+}
+
+fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
+    let directions = recurrent.directions();
+    // The part of a layer's array that a direction has, and where in it the tensor begins.
+    let part = |name: &str, stack: usize, rest: &[usize], begin: usize| Place {
+        shape: [&[directions], rest].concat(),
+        offset: stack % directions * rest.iter().product::<usize>() + begin,
+        ..Place::whole(format!("{name}_l{}", stack / directions), tensor)
+    };
+    match tensor.role {
+        Role::WeightIh { stack } => part("W", stack, &tensor.shape, 0),
+        Role::WeightHh { stack } => part("R", stack, &tensor.shape, 0),
+        Role::BiasIh { stack } => part("B", stack, &[2 * tensor.len()], 0),
+        Role::BiasHh { stack } => part("B", stack, &[2 * tensor.len()], tensor.len()),
+        Role::HeadWeight => Place::transposed("W_head".into(), tensor),
+        Role::HeadBias => Place::whole("B_head".into(), tensor),
+    }
+}

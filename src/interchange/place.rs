@@ -1,0 +1,109 @@
+//! From PyTorch's tensors to a format's arrays and back, by where each tensor lies there.
+
+use std::collections::BTreeMap;
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::gates::Order;
+use crate::error::Result;
+use crate::model::{Layout, Model, Recurrent, Role, StateDict, Tensor};
+
+/// Where a tensor of PyTorch lies.
+pub(super) struct Place {
+    /// The array's name.
+    pub(super) name: String,
+    /// The array's shape.
+    pub(super) shape: Vec<usize>,
+    /// Whether the array is the tensor transposed.
+    pub(super) transposed: bool,
+    /// The index of the tensor's first element in the array.
+    pub(super) offset: usize,
+    /// Whether it is added to another tensor there, and so comes back as 0.
+    pub(super) added: bool,
+}
+
+impl Place {
+    /// An array of the tensor's own.
+    pub(super) fn whole(name: String, tensor: &Tensor) -> Self {
+        Self { name, shape: tensor.shape.clone(), transposed: false, offset: 0, added: false }
+    }
+
+    /// An array of the tensor's own, transposed.
+    pub(super) fn transposed(name: String, tensor: &Tensor) -> Self {
+        Self { name, shape: tensor.shape.iter().rev().copied().collect(), transposed: true, offset: 0, added: false }
+    }
+}
+
+/// What a format is: its order of gates, and where it keeps each tensor.
+pub(super) struct Format {
+    pub(super) order: Order,
+    pub(super) place: fn(&Recurrent, &Tensor) -> Place,
+}
+
+impl Format {
+    /// The arrays' names and shapes, in the order of the tensors.
+    pub(super) fn arrays(&self, model: &Model) -> Vec<(String, Vec<usize>)> {
+        let mut arrays: Vec<(String, Vec<usize>)> = Vec::new();
+        for tensor in Layout::new(model).tensors() {
+            let Place { name, shape, .. } = (self.place)(&model.recurrent, tensor);
+            if arrays.iter().all(|(known, _)| *known != name) {
+                arrays.push((name, shape));
+            }
+        }
+        arrays
+    }
+
+    /// The arrays of a state dict.
+    pub(super) fn weights(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+        let layout = Layout::new(model);
+        let block = layout.to_block(dict)?;
+        let mut arrays: BTreeMap<String, ArrayD<f32>> = BTreeMap::new();
+        for tensor in layout.tensors() {
+            let place = (self.place)(&model.recurrent, tensor);
+            let mut values = block[tensor.range()].to_vec();
+            if has_gates(tensor.role) {
+                values = self.order.apply(model.recurrent.cell, &values);
+            }
+            if place.transposed {
+                values = transposed(&values, &tensor.shape);
+            }
+            let array = arrays.entry(place.name).or_insert_with(|| ArrayD::zeros(IxDyn(&place.shape)));
+            array.iter_mut().skip(place.offset).zip(values).for_each(|(to, from)| *to += from);
+        }
+        Ok(arrays.into_iter().collect())
+    }
+
+    /// The state dict of arrays.
+    pub(super) fn state_dict(&self, model: &Model, weights: &StateDict) -> Result<StateDict> {
+        let arrays = self.arrays(model);
+        weights.check(arrays.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())))?;
+        let layout = Layout::new(model);
+        let mut block = vec![0.0; layout.len()];
+        for tensor in layout.tensors() {
+            let place = (self.place)(&model.recurrent, tensor);
+            if place.added {
+                continue;
+            }
+            let array = weights.get(&place.name).into_iter().flatten();
+            let mut values: Vec<f32> = array.skip(place.offset).take(tensor.len()).copied().collect();
+            if place.transposed {
+                values = transposed(&values, &place.shape);
+            }
+            if has_gates(tensor.role) {
+                values = self.order.undo(model.recurrent.cell, &values);
+            }
+            block[tensor.range()].copy_from_slice(&values);
+        }
+        Ok(layout.to_state_dict(&block))
+    }
+}
+
+fn has_gates(role: Role) -> bool {
+    !matches!(role, Role::HeadWeight | Role::HeadBias)
+}
+
+/// A matrix of `shape`, row after row, transposed.
+fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let columns = shape.get(1).copied().unwrap_or(1);
+    (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()
+}

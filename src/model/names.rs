@@ -1,0 +1,116 @@
+//! What a module of PyTorch calls its parts.
+
+use super::config::Model;
+use super::layout::Layout;
+use super::state_dict::StateDict;
+use crate::error::Result;
+
+/// What stands before a tensor's own name in a state dict: the attributes under which a PyTorch module keeps its recurrent
+/// layers and its linear layer, each with its dot.
+///
+/// ```
+/// # use bptt::{At, Cell, Head, Loss, Model, Names, Recurrent, StateDict};
+/// # let model = Model::new(Recurrent::new(Cell::Lstm, 2, 3), Head::new(1, Loss::SquaredError, At::Last));
+/// # let block = vec![0.0_f32; bptt::Layout::new(&model).len()];
+/// # let from_pytorch = bptt::Layout::with_names(&model, &Names::new("lstm.", "fc.")).to_state_dict(&block);
+/// // self.lstm = nn.LSTM(...); self.fc = nn.Linear(...)
+/// let weights = Names::new("lstm.", "fc.").read(&model, &from_pytorch)?;
+/// assert!(weights.get("rnn.weight_ih_l0").is_some());
+/// # Ok::<(), bptt::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Before the stack's `weight_ih_l0` and so on: `lstm.`, `encoder.rnn.`, or nothing.
+    pub recurrent: String,
+    /// Before the head's `weight` and `bias`: `fc.`. A model without a head does not use it.
+    pub head: String,
+}
+
+impl Names {
+    /// The two texts.
+    pub fn new(recurrent: impl Into<String>, head: impl Into<String>) -> Self {
+        Self { recurrent: recurrent.into(), head: head.into() }
+    }
+
+    /// This crate's own: `rnn.` and `head.`; without a head nothing, as in the state dict of `torch.nn.LSTM` itself.
+    pub fn of(model: &Model) -> Self {
+        Self::new(if model.head.is_some() { "rnn." } else { "" }, "head.")
+    }
+
+    /// A state dict of these names under this crate's own.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor, by these names.
+    pub fn read(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+        Ok(Layout::new(model).to_state_dict(&Layout::with_names(model, self).to_block(dict)?))
+    }
+
+    /// A state dict of this crate's names under these.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+    pub fn write(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+        Ok(Layout::with_names(model, self).to_state_dict(&Layout::new(model).to_block(dict)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{At, Cell, Head, Initialisation, Loss, Recurrent};
+
+    fn model() -> Model {
+        let recurrent = Recurrent::new(Cell::Gru, 2, 3).layers(2).bidirectional(true);
+        Model::new(recurrent, Head::new(4, Loss::CrossEntropy, At::Last))
+    }
+
+    fn weights(model: &Model) -> StateDict {
+        Layout::new(model).to_state_dict(&Initialisation::default().draw(model, 3))
+    }
+
+    #[test]
+    fn any_attributes_of_a_module_are_written_and_read() {
+        let (model, own) = (model(), weights(&model()));
+        for (names, inner, outer) in [
+            (Names::new("encoder.lstm.", "fc."), "encoder.lstm.weight_hh_l1_reverse", "fc.bias"),
+            (Names::new("", "classifier.0."), "weight_hh_l1_reverse", "classifier.0.bias"),
+            (Names::new("0.", ""), "0.weight_hh_l1_reverse", "bias"),
+        ] {
+            let theirs = names.write(&model, &own).unwrap();
+            assert_eq!(theirs.get(inner), own.get("rnn.weight_hh_l1_reverse"));
+            assert_eq!(theirs.get(outer), own.get("head.bias"));
+            assert_eq!(theirs.iter().count(), own.iter().count());
+            assert_eq!(names.read(&model, &theirs).unwrap(), own);
+        }
+        assert_eq!(Names::of(&model).write(&model, &own).unwrap(), own);
+    }
+
+    #[test]
+    fn a_stack_alone_has_no_prefix_unless_told() {
+        let model = Model::headless(Recurrent::new(Cell::Lstm, 2, 3));
+        let own = weights(&model);
+        assert!(own.get("weight_ih_l0").is_some());
+        let theirs = Names::new("rnn.", "").write(&model, &own).unwrap();
+        assert!(theirs.get("rnn.weight_ih_l0").is_some());
+        assert_eq!(Names::new("rnn.", "").read(&model, &theirs).unwrap(), own);
+    }
+
+    #[test]
+    fn every_missing_unexpected_and_misshaped_tensor_is_told_at_once_by_the_files_names() {
+        let (model, names) = (model(), Names::new("gru.", "fc."));
+        let theirs = names.write(&model, &weights(&model)).unwrap();
+        let changed = theirs.iter().filter(|(name, _)| *name != "gru.bias_hh_l1").map(|(name, array)| match name {
+            "fc.weight" => (name.to_owned(), array.t().to_owned()),
+            _ => (name.to_owned(), array.clone()),
+        });
+        let other = ("embedding.weight".to_owned(), ndarray::ArrayD::zeros(vec![5, 2]));
+        let error = names.read(&model, &changed.chain([other]).collect()).unwrap_err();
+        let crate::Error::StateDict(lines) = error else { panic!("{error}") };
+        let expected = [
+            "missing: gru.bias_hh_l1 [9]",
+            "misshaped: fc.weight: expected [4, 6], got [6, 4]",
+            "unexpected: embedding.weight [5, 2]",
+        ];
+        assert_eq!(lines, expected);
+    }
+}

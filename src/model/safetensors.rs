@@ -1,0 +1,338 @@
+//! Safetensors, the file form of named tensors.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ndarray::{ArrayD, IxDyn};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+
+use super::state_dict::StateDict;
+use crate::error::{Error, Result};
+
+/// The digits that a number of the header may have: offsets of up to a petabyte, whose sums do not overflow.
+const MOST_DIGITS: usize = 15;
+
+impl StateDict {
+    /// The bytes of a safetensors file, with a note under a name in its metadata. (One, since several would be written
+    /// in no fixed order.)
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the format refuses a name.
+    pub fn to_safetensors(&self, note: Option<(&str, &str)>) -> Result<Vec<u8>> {
+        let bytes: Vec<Vec<u8>> =
+            self.iter().map(|(_, array)| array.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+        let views = self.iter().zip(&bytes).map(|((name, array), bytes)| {
+            TensorView::new(Dtype::F32, array.shape().to_vec(), bytes).map(|view| (name, view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(unsupported)?;
+        let metadata = note.map(|(name, text)| HashMap::from([(name.to_owned(), text.to_owned())]));
+        safetensors::serialize(views, metadata).map_err(unsupported)
+    }
+
+    /// The note under `name` in the metadata of a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the bytes are no safetensors file.
+    pub fn safetensors_note(bytes: &[u8], name: &str) -> Result<Option<String>> {
+        check_header(bytes)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| unreadable(bytes, &error))?;
+        Ok(metadata.metadata().as_ref().and_then(|metadata| metadata.get(name).cloned()))
+    }
+
+    /// Reads the bytes of a safetensors file. F16 and BF16 become f32 as they are, F64 is rounded to the nearest f32.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the bytes are no safetensors file; one of `torch.save` is told how to become one.
+    /// [`Error::Value`] names a tensor of integers or of another element type, and one whose f64 is beyond f32's range.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
+        check_header(bytes)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(bytes, &error))?;
+        // By name, so that of several wrong ones it is always the same that is told.
+        let views: BTreeMap<&str, TensorView<'_>> = file.iter().collect();
+        let tensors = views.into_iter().map(|(name, view)| {
+            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values(name, &view)?);
+            Ok((name.to_owned(), array.map_err(|error| Error::Unsupported(format!("{name}: {error}")))?))
+        });
+        tensors.collect()
+    }
+}
+
+/// The elements as f32, whatever they are in the file.
+fn values(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
+    fn words<const N: usize>(view: &TensorView<'_>) -> impl Iterator<Item = [u8; N]> {
+        view.data().as_chunks().0.iter().copied()
+    }
+    match view.dtype() {
+        Dtype::F32 => Ok(words(view).map(f32::from_le_bytes).collect()),
+        Dtype::F16 => Ok(words(view).map(|word| from_f16(u16::from_le_bytes(word))).collect()),
+        // The upper half of an f32.
+        Dtype::BF16 => Ok(words(view).map(|word| f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16)).collect()),
+        Dtype::F64 => words(view).map(|word| narrowed(name, f64::from_le_bytes(word))).collect(),
+        other => Err(Error::value(name, "element type F32, F64, F16 or BF16", format!("{other:?}"))),
+    }
+}
+
+/// IEEE 754's binary16: a sign, 5 bits of exponent with bias 15, 10 of fraction.
+fn from_f16(bits: u16) -> f32 {
+    let [sign, exponent, fraction] = [bits >> 15, bits >> 10 & 31, bits & 1023].map(u32::from);
+    let magnitude = match exponent {
+        // Subnormal: a multiple of 2⁻²⁴, which f32 holds as a normal number.
+        0 => (fraction as f32 / (1 << 24) as f32).to_bits(),
+        31 => 255 << 23 | fraction << 13,
+        _ => (exponent + 127 - 15) << 23 | fraction << 13,
+    };
+    f32::from_bits(sign << 31 | magnitude)
+}
+
+fn narrowed(name: &str, wide: f64) -> Result<f32> {
+    let narrow = wide as f32;
+    match narrow.is_infinite() && wide.is_finite() {
+        true => Err(Error::value(format!("an element of {name}"), "a number that f32 can hold", wide)),
+        false => Ok(narrow),
+    }
+}
+
+/// Refuses what the parser lets pass: a name that stands twice, of which it would take the last, and offsets whose sums
+/// overflow. A header that cannot be found at all is left to it.
+fn check_header(bytes: &[u8]) -> Result<()> {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(()) };
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok();
+    let Some(header) = length.and_then(|length| rest.get(..length)) else { return Ok(()) };
+    let (mut names, mut depth, mut digits) = (Vec::new(), 0_usize, 0);
+    let (mut text, mut escaped) = (None, false);
+    for (at, byte) in header.iter().enumerate() {
+        match (text, byte) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), b'\\') => escaped = true,
+            (Some(begin), b'"') => {
+                // What stands outside every inner object is a key.
+                if depth == 1 {
+                    names.push(&header[begin..at]);
+                }
+                text = None;
+            }
+            (Some(_), _) => {}
+            (None, b'"') => text = Some(at + 1),
+            (None, b'{' | b'[') => depth += 1,
+            (None, b'}' | b']') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        digits = if text.is_none() && byte.is_ascii_digit() { digits + 1 } else { 0 };
+        if digits > MOST_DIGITS {
+            return Err(unsupported(format!(
+                "expected numbers of at most {MOST_DIGITS} digits in the header, got more"
+            )));
+        }
+    }
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            let name = String::from_utf8_lossy(pair[0]);
+            Err(unsupported(format!("the header names {name} twice")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Why bytes are no safetensors file, in terms of what they are.
+fn unreadable(bytes: &[u8], error: &SafeTensorError) -> Error {
+    if is_torch_save(bytes) {
+        return Error::Unsupported(
+            "expected a safetensors file, got one of torch.save, which holds a program (a pickle) and not only tensors; \
+             convert it: python -c \"import torch, safetensors.torch as s; \
+             s.save_file(torch.load('x.pt', weights_only=True), 'x.safetensors')\""
+                .into(),
+        );
+    }
+    let count = bytes.len();
+    match (error, bytes.first_chunk()) {
+        (SafeTensorError::HeaderTooSmall, _) | (_, None) => unsupported(format!("expected a file, got {count} bytes")),
+        (SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength, Some(length)) => {
+            let length = u64::from_le_bytes(*length);
+            unsupported(format!("expected a header of {length} bytes, as the first 8 tell, got a file of {count}"))
+        }
+        (SafeTensorError::MetadataIncompleteBuffer, _) => {
+            let reason = "these are not the tensors that the header tells of: the file was cut, or grew";
+            unsupported(format!("got a file of {count} bytes, and {reason}"))
+        }
+        _ => unsupported(error),
+    }
+}
+
+/// Whether the bytes are those of `torch.save`: an archive whose first entry is `NAME/data.pkl`, or, before PyTorch 1.6,
+/// a pickle of the number 0x1950a86a20f9469cfc6c.
+fn is_torch_save(bytes: &[u8]) -> bool {
+    const BEFORE: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+    // The length of the first entry's name stands at byte 26 of an archive, the name at byte 30.
+    let name = || {
+        let length = u16::from_le_bytes([*bytes.get(26)?, *bytes.get(27)?]);
+        bytes.get(30..30 + usize::from(length))
+    };
+    bytes.starts_with(BEFORE)
+        || bytes.starts_with(b"PK\x03\x04") && name().is_some_and(|name| name.ends_with(b"/data.pkl"))
+}
+
+fn unsupported(error: impl std::fmt::Display) -> Error {
+    Error::Unsupported(format!("safetensors: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of a header and so many bytes of zero.
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        bytes
+    }
+
+    /// A file of one tensor, `w`.
+    fn one(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!(r#"{{"w":{{"dtype":"{kind}","shape":{shape},"data_offsets":[0,{}]}}}}"#, data.len());
+        let mut bytes = file(&header, 0);
+        bytes.extend(data);
+        bytes
+    }
+
+    #[track_caller]
+    fn refused(bytes: &[u8], parts: &[&str]) {
+        let message = StateDict::from_safetensors(bytes).unwrap_err().to_string();
+        parts.iter().for_each(|part| assert!(message.contains(part), "{part:?} is not in {message:?}"));
+    }
+
+    fn read(kind: &str, words: &[u16]) -> Vec<f32> {
+        let data: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let dict = StateDict::from_safetensors(&one(kind, &format!("[{}]", words.len()), &data)).unwrap();
+        dict.get("w").unwrap().iter().copied().collect()
+    }
+
+    #[test]
+    fn half_precision_becomes_f32_exactly() {
+        let words = [0x3c00, 0xc000, 0x7bff, 0x0001, 0x03ff, 0x0400, 0x3555, 0x7c00, 0xfc00];
+        let tiny = 2f32.powi(-24);
+        let numbers = [1.0, -2.0, 65504.0, tiny, 1023.0 * tiny, 1024.0 * tiny, 1365.0 / 4096.0];
+        assert_eq!(read("F16", &words), [&numbers[..], &[f32::INFINITY, f32::NEG_INFINITY]].concat());
+        assert_eq!(read("F16", &[0x8000])[0].to_bits(), (-0.0_f32).to_bits());
+        assert!(read("F16", &[0x7e01])[0].is_nan());
+        // Every finite number of binary16, in order, is above the one before.
+        let all: Vec<f32> = read("F16", &(0..0x7c00).collect::<Vec<_>>());
+        assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(read("BF16", &[0x3f80, 0xc049, 0x0080]), [1.0, -3.140625, f32::MIN_POSITIVE]);
+    }
+
+    #[test]
+    fn double_precision_is_rounded_and_refused_beyond_the_range() {
+        let bytes = |value: f64| one("F64", "[1]", &value.to_le_bytes());
+        let read = |value| StateDict::from_safetensors(&bytes(value)).unwrap().get("w").unwrap()[[0]];
+        assert_eq!(read(0.1), 0.1_f32);
+        assert_eq!(read(f64::INFINITY), f32::INFINITY);
+        assert!(read(f64::NAN).is_nan());
+        refused(&bytes(1e39), &["an element of w", "a number that f32 can hold", "1000000"]);
+    }
+
+    #[test]
+    fn integers_are_refused_by_name() {
+        refused(&one("I64", "[1]", &[0; 8]), &["w: expected element type F32", "got I64"]);
+        refused(&one("BOOL", "[1]", &[0]), &["got BOOL"]);
+        refused(&one("COMPLEX128", "[1]", &[0; 16]), &["COMPLEX128"]);
+        let two = r#"{"b":{"dtype":"I32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[],"data_offsets":[4,5]}}"#;
+        (0..20).for_each(|_| refused(&file(two, 5), &["a: ", "U8"]));
+    }
+
+    #[test]
+    fn tensors_that_overlap_or_leave_a_gap_are_refused() {
+        let header = |second: &str| {
+            let first = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+            format!(r#"{first},"b":{{"dtype":"F32","shape":[2],"data_offsets":{second}}}}}"#)
+        };
+        assert!(StateDict::from_safetensors(&file(&header("[8,16]"), 16)).is_ok());
+        refused(&file(&header("[4,12]"), 12), &["invalid offset for tensor `b`"]);
+        refused(&file(&header("[12,20]"), 20), &["invalid offset for tensor `b`"]);
+        refused(&file(&header("[16,8]"), 16), &["invalid offset for tensor `b`"]);
+        refused(&file(&header("[8,20]"), 20), &["invalid shape, data type, or offset"]);
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused() {
+        let twice = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        refused(&file(twice, 4), &["names a twice"]);
+        let inner = r#"{"__metadata__":{"a":"{\"a\":","b":"\\"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        assert!(StateDict::from_safetensors(&file(inner, 4)).is_ok());
+    }
+
+    #[test]
+    fn what_is_cut_or_grew_is_refused() {
+        let whole = one("F32", "[2]", &[0; 8]);
+        assert!(StateDict::from_safetensors(&whole).is_ok());
+        for length in 0..whole.len() {
+            let cut = &whole[..length];
+            assert!(StateDict::from_safetensors(cut).is_err(), "{length} bytes");
+            assert!(StateDict::safetensors_note(cut, "bptt").is_err(), "{length} bytes");
+        }
+        refused(&whole[..7], &["got 7 bytes"]);
+        refused(&whole[..20], &["expected a header of", "got a file of 20"]);
+        refused(&whole[..whole.len() - 1], &["the file was cut, or grew"]);
+        refused(&[&whole[..], &[0]].concat(), &["the file was cut, or grew"]);
+    }
+
+    #[test]
+    fn a_header_or_a_tensor_beyond_all_memory_is_refused_before_any_is_taken() {
+        let mut bytes = file("{}", 0);
+        for length in [4 << 30, u64::MAX, 100_000_001] {
+            bytes[..8].copy_from_slice(&length.to_le_bytes());
+            refused(&bytes, &[&format!("expected a header of {length} bytes"), "got a file of 10"]);
+        }
+        refused(&one("F32", "[4611686018427387904]", &[0; 4]), &["at most 15 digits"]);
+        refused(&one("F32", "[999999999999999,999999999999999]", &[0; 4]), &["overflow"]);
+        refused(&one("F32", "[0,999999999999999,999999999999999]", &[]), &["w: "]);
+        // Offsets whose end would wrap around 2^64.
+        let size = ((1_u64 << 58) - 1) * 8;
+        let tensors: Vec<String> = (0..8)
+            .map(|i| {
+                let (begin, end) = (i * size, (i + 1) * size);
+                format!(r#""{i}":{{"dtype":"F64","shape":[{}],"data_offsets":[{begin},{end}]}}"#, size / 8)
+            })
+            .collect();
+        refused(&file(&format!("{{{}}}", tensors.join(",")), 0), &["at most 15 digits"]);
+    }
+
+    #[test]
+    fn a_header_that_is_no_json_of_tensors_is_refused() {
+        let headers = ["", "{", "[]", "null", "{\"a\":1}", "{\"a\":{}}", "{\"a\"", "\"", "\\", "]]", "{\"a\":\"\\"];
+        headers.iter().for_each(|header| refused(&file(header, 0), &["safetensors: "]));
+        refused(&one("F33", "[1]", &[0; 4]), &["F33"]);
+        refused(&one("F32", "[-1]", &[0; 4]), &["invalid"]);
+        let mut bytes = file("{}", 0);
+        bytes[8] = 0xff;
+        refused(&bytes, &["UTF-8"]);
+    }
+
+    #[test]
+    fn a_file_of_torch_save_is_told_how_to_become_one() {
+        let name = b"model/data.pkl";
+        let mut archive = b"PK\x03\x04\0\0\x08\x08".to_vec();
+        archive.resize(26, 0);
+        archive.extend([name.len() as u8, 0, 0, 0]);
+        archive.extend(name);
+        refused(&archive, &["torch.save", "torch.load('x.pt', weights_only=True)"]);
+        refused(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", &["torch.save"]);
+        let other = [&archive[..30], b"model/data.txt"].concat();
+        let message = StateDict::from_safetensors(&other).unwrap_err().to_string();
+        assert!(!message.contains("torch.save") && message.contains("expected a header of"), "{message}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_with_its_note() {
+        let dict: StateDict = [
+            ("b".to_owned(), ndarray::arr2(&[[1.0, -2.5]]).into_dyn()),
+            ("a".to_owned(), ndarray::arr0(3.0).into_dyn()),
+        ]
+        .into_iter()
+        .collect();
+        let bytes = dict.to_safetensors(Some(("bptt", "{\"format\":1}"))).unwrap();
+        assert_eq!(StateDict::from_safetensors(&bytes).unwrap(), dict);
+        assert_eq!(StateDict::safetensors_note(&bytes, "bptt").unwrap().as_deref(), Some("{\"format\":1}"));
+        assert_eq!(StateDict::safetensors_note(&bytes, "other").unwrap(), None);
+    }
+}
