@@ -26,7 +26,7 @@ fn gru_row(row: u32, unit: u32, product_r: vec4f, product_z: vec4f, product_n: v
         z[at + 2u * step.h4] = u;
         z[at + 3u * step.h4] = hn;
     }
-    h[slot_at(now.slot_out, row, unit)] = h_t;
+    store_h(row, unit, h_t);
 }
 
 fn gru_forward_step(first: u32, unit: u32) {
@@ -68,6 +68,7 @@ fn gru_forward_step(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn gru_forward(@builtin(global_invocation_id) id: vec3u) {
+    draw_masks(id);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -128,6 +129,7 @@ fn gru_backward_step(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn gru_backward(@builtin(global_invocation_id) id: vec3u) {
+    draw_masks(id);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {

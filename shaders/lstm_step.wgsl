@@ -25,7 +25,7 @@ fn lstm_row(row: u32, unit: u32, product_i: vec4f, product_f: vec4f, product_g: 
     } else {
         h_t = h[slot_at(now.slot_in, row, unit)];
     }
-    h[slot_at(now.slot_out, row, unit)] = h_t;
+    store_h(row, unit, h_t);
     c[slot_at(now.slot_out, row, unit)] = c_t;
 }
 
@@ -73,6 +73,7 @@ fn lstm_forward_step(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn lstm_forward(@builtin(global_invocation_id) id: vec3u) {
+    draw_masks(id);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -137,6 +138,7 @@ fn lstm_backward_step(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn lstm_backward(@builtin(global_invocation_id) id: vec3u) {
+    draw_masks(id);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {

@@ -14,7 +14,7 @@ fn rnn_row(row: u32, unit: u32, product: vec4f) {
     } else {
         h_t = h[slot_at(now.slot_in, row, unit)];
     }
-    h[slot_at(now.slot_out, row, unit)] = h_t;
+    store_h(row, unit, h_t);
 }
 
 fn rnn_forward_step(first: u32, unit: u32) {
@@ -43,6 +43,7 @@ fn rnn_forward_step(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn rnn_forward(@builtin(global_invocation_id) id: vec3u) {
+    draw_masks(id);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -85,6 +86,7 @@ fn rnn_backward_step(first: u32, unit: u32) {
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn rnn_backward(@builtin(global_invocation_id) id: vec3u) {
+    draw_masks(id);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {

@@ -24,11 +24,13 @@ struct Step {
     product: u32,   // backward: 0 where no later step of the chunk flows into the first one
     epilogue: u32,  // backward: 0 where the last one is the product alone, which leaves the gradient of the entering
                     // state in carry
+    stack: u32,     // the (layer, direction), for its masks
 }
 
 const ALIVE = 1u; // t lies below the row's length
 
 override EIGHT_ROWS: bool = false; // 8 batch rows a thread rather than 4: see matmul.wgsl
+override DROPOUT: bool = false;    // recurrent dropout
 override GROUP_X: u32 = 8u;
 override GROUP_Y: u32 = 2u;
 
@@ -42,6 +44,8 @@ override GROUP_Y: u32 = 2u;
 @group(0) @binding(7) var<storage, read> dy: array<vec4f>;                // [n, B, y4]
 @group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>;     // [B, h4]
 @group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>;     // [B, h4]
+// [2, B, h4]: h_{t-1} through its mask, in place t mod 2. With recurrent dropout alone.
+@group(0) @binding(10) var<storage, read_write> entering: array<vec4f>;
 
 // The step under way.
 struct Now {
@@ -54,6 +58,25 @@ struct Now {
 }
 
 var<private> now: Now;
+
+// With recurrent dropout: which of the thread's units are kept, 4 bits for each of its rows, whose place is the row mod 8.
+var<private> kept: u32;
+
+fn draw_masks(id: vec3u) {
+    if DROPOUT && within(id) {
+        let first = first_row(id);
+        for (var row = first; row < first + select(4u, 8u, EIGHT_ROWS); row++) {
+            let bits = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), recurrent(id.x, row, step.stack));
+            kept |= (bits.x | bits.y | bits.z | bits.w) << (4u * (row & 7u));
+        }
+    }
+}
+
+// What a row's units are multiplied by before they enter the recurrent product.
+fn factors(row: u32) -> vec4f {
+    let bits = vec4u(kept >> (4u * (row & 7u))) & vec4u(1u, 2u, 4u, 8u);
+    return select(vec4f(0.0), vec4f(draw.recurrent_scale), bits != vec4u(0u));
+}
 
 // Makes the step at a place of the dispatch the one under way.
 fn begin(place: u32) {
@@ -84,10 +107,21 @@ fn tile_rows(first: u32) -> vec4u {
     return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(step.batch - 1u));
 }
 
-// Rows of h_{t-1} at one vec4 of k, as the columns of a matrix.
+// Rows of h_{t-1}, as it enters the product, at one vec4 of k, as the columns of a matrix.
 fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
+    if DROPOUT {
+        let at = ((now.t & 1u) * step.batch + rows) * step.h4 + k;
+        return mat4x4f(entering[at.x], entering[at.y], entering[at.z], entering[at.w]);
+    }
     let at = (now.slot_in * step.batch + rows) * step.h4 + k;
     return mat4x4f(h[at.x], h[at.y], h[at.z], h[at.w]);
+}
+
+fn store_h(row: u32, unit: u32, h_t: vec4f) {
+    h[slot_at(now.slot_out, row, unit)] = h_t;
+    if DROPOUT {
+        entering[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = h_t * factors(row);
+    }
 }
 
 // W_hhᵀ for the 4 units of `unit` in a gate, at one vec4 of k.
@@ -131,7 +165,11 @@ fn dh_tile(first: u32, unit: u32, column: u32, gates: u32) -> DhTile {
 fn dh_of(row: u32, unit: u32, product: vec4f) -> vec4f {
     var dh = carry_h[row * step.h4 + unit];
     if now.product && (flags_at(now.from_t, row) & step.keep) != 0u {
-        dh += product;
+        if DROPOUT {
+            dh += product * factors(row);
+        } else {
+            dh += product;
+        }
     }
     return dh;
 }

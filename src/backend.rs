@@ -3,6 +3,7 @@
 use ndarray::Array3;
 
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::dropout::Masks;
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
@@ -141,6 +142,11 @@ pub trait Engine: sealed::Sealed {
 
     /// Starts the gradient sums, and the loss that goes with them, anew.
     fn clear_gradients(&mut self);
+
+    /// Which masks dropout draws in the calls of [`forward`](Self::forward) and [`accumulate`](Self::accumulate) to come;
+    /// `None`, as an engine begins: nothing is dropped. A backward pass goes through the masks of its forward pass. Each
+    /// training step has another [`Masks::step`]; [`logits`](Self::logits) and [`evaluate`](Self::evaluate) drop nothing.
+    fn set_masks(&mut self, masks: Option<Masks>);
 
     /// The forward pass of the stack alone. What backward needs is kept until the next call.
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>>;

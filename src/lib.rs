@@ -81,6 +81,7 @@ mod backend;
 mod batch;
 pub mod cpu;
 pub mod data;
+mod dropout;
 mod elementary;
 mod error;
 pub mod gpu;
@@ -93,6 +94,7 @@ pub mod train;
 pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
+pub use dropout::Masks;
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use model::{

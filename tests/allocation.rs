@@ -46,7 +46,7 @@ fn a_second_step_on_one_thread_allocates_nothing() {
         for tokens in [false, true] {
             let case = Case { ragged: true, bidirectional: true, layers: 2, tokens, weights: true, ..Case::new(cell) };
             let case = Case { at: if tokens { At::Last } else { At::Every }, loss: Loss::CrossEntropy, ..case };
-            let case = case.sizes([9, 19, 5, 33, 4]);
+            let case = Case { dropout: (0.2, 0.3), ..case }.sizes([9, 19, 5, 33, 4]);
             let cpu = Cpu::<f32>::with_threads(1).unwrap();
             let optimizer = Optimizer::adam(0.01).clip_norm(1.0);
             let mut trainer = Trainer::new(&cpu, &case.model(), optimizer, 1).unwrap();

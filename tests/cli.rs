@@ -136,6 +136,64 @@ fn flags_over_a_configuration_change_it() {
     assert!(config.contains("window = 5"), "{config}");
 }
 
+/// Whether each flag over each stored configuration is taken, or refused in words that have the flag.
+#[test]
+fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
+    let rows: String = (0..40).map(|id| format!("{id},0,1.5,{0}\n{id},1,{id},{0}\n", ["a", "b"][id % 2])).collect();
+    ["q.csv", "q2.csv"].iter().for_each(|file| {
+        std::fs::write(path.join(file), format!("id,time,x,label\n{rows}")).unwrap();
+    });
+    let small = "--hidden 2 --batch 16 --device cpu";
+    let sources = [
+        ("text", "--text t.txt"),
+        ("bytes", "--text t.txt --bytes"),
+        ("series", "--csv s.csv --target level --window 5"),
+        ("until", "--csv s.csv --target level --window 5 --train-until 30"),
+        ("split", "--sequences q.csv"),
+        ("tested", "--sequences q.csv --test-file q2.csv"),
+        ("task", "--task adding --length 6"),
+        ("step", "--task adding --length 6 --schedule step"),
+        ("plateau", "--task adding --length 6 --schedule plateau"),
+        ("cosine", "--task copy --length 6 --schedule cosine --decay-floor 0.1"),
+        ("rnn", "--task adding --length 6 --cell rnn --activation relu"),
+    ];
+    let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
+        --missing mask|--bytes|--min-count 2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
+        --read pixels|--id id|--time time|--label label|--keys 1-9|--length 7|--cell rnn|--cell gru|--activation relu|\
+        --hidden 3|--layers 2|--bidirectional|--init orthogonal|--forget-bias 1|--batch 8|--micro-batch 4|\
+        --accumulate 2|--buckets 2|--epochs 2|--steps 3|--val-every 2|--patience 2|--keep best|--optimizer sgd|\
+        --lr 0.1|--clip 0|--weight-decay 0.1|--warmup 2|--schedule constant|--schedule step|--schedule exponential|\
+        --schedule cosine|--schedule plateau|--decay-every 2|--decay-factor 0.1|--decay-floor 0.1|--decay-patience 2|\
+        --text t.txt|--sequences q2.csv|--task copy";
+    for (name, source) in sources {
+        let config = bptt(path, &format!("train --dump-config {small} {source}"));
+        assert!(config.status.success(), "{name}: {}", String::from_utf8_lossy(&config.stderr));
+        std::fs::write(path.join(format!("{name}.toml")), config.stdout).unwrap();
+        for flag in flags.split('|').map(str::trim) {
+            let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            let word = flag.split(' ').next().unwrap();
+            assert!(output.status.success() || stderr.contains(word), "{name} {flag}: {stderr}");
+        }
+        // What follows from an epoch follows from the new one, and a kind's own split takes another's place.
+        let taken = ["--schedule constant", "--schedule cosine", "--schedule plateau", "--batch 8", "--patience 2"];
+        for flag in taken {
+            let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+            assert!(output.status.success(), "{name} {flag}: {}", String::from_utf8_lossy(&output.stderr));
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(source.contains("task") || !text.contains("val-every"), "{name} {flag}: {text}");
+            assert!(!text.contains("keep ="), "{name} {flag}: {text}");
+        }
+    }
+    for (name, flag) in [("split", "--test-file q2.csv"), ("until", "--split 0.6,0.2,0.2")] {
+        let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+        assert!(output.status.success(), "{name} {flag}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn the_summary_is_one_line_of_json() {
     let folder = folder();
@@ -183,6 +241,42 @@ fn an_existing_run_folder_is_never_overwritten() {
 }
 
 #[test]
+fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_weights() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    train(path, "b", "--csv s.csv --target level --window 5 --epochs 1 --batch 16 --init-from a");
+    std::fs::create_dir(path.join("elsewhere")).unwrap();
+    let bytes = |file: &str| std::fs::read(path.join(file)).unwrap();
+    train(&path.join("elsewhere"), "c", "--config ../b/config.toml");
+    assert_eq!(bytes("b/model.safetensors"), bytes("elsewhere/c/model.safetensors"));
+    assert_eq!(read(path, "b/config.toml"), read(path, "elsewhere/c/config.toml"));
+    std::fs::copy(path.join("b/model.safetensors"), path.join("a/model.safetensors")).unwrap();
+    refused(path, "train --config b/config.toml", 1, &["a/model.safetensors", "SHA-256"]);
+    train(path, "d", "--config b/config.toml --init-from b");
+    std::fs::remove_dir_all(path.join("a")).unwrap();
+    assert!(bptt(path, "eval b --device cpu").status.success());
+}
+
+#[test]
+fn no_command_writes_over_a_file() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    std::fs::create_dir(path.join("pages")).unwrap();
+    let there = ["bptt.toml", "pages/bptt-train.1", "out.csv", "out.svg"];
+    there.iter().for_each(|file| std::fs::write(path.join(file), "mine").unwrap());
+    let expected = "expected a file that does not exist yet; nothing was written";
+    refused(path, "init", 1, &["bptt.toml", expected]);
+    refused(path, "man --out pages", 1, &["--out pages/bptt-train.1", expected]);
+    assert_eq!(entries(&path.join("pages")), ["bptt-train.1"]);
+    refused(path, "predict a --out out.csv", 1, &["--out out.csv", expected]);
+    refused(path, "forecast a --out out.csv", 1, &["--out out.csv", expected]);
+    refused(path, "forecast a --svg out.svg", 1, &["--svg out.svg", expected]);
+    there.iter().for_each(|file| assert_eq!(read(path, file), "mine"));
+}
+
+#[test]
 fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     let folder = folder();
     let path = folder.path();
@@ -193,7 +287,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     write("gap.csv", "t,v\n1,2\n2,\n");
     write("ragged.csv", "t,v\n1,2\n2\n");
     write("short.csv", "t,v\n1,2\n2,3\n3,4\n");
-    write("flat.csv", &format!("t,v\n{}", "1,2\n".repeat(90)));
+    write("flat.csv", &format!("t,v\n{}", (0..90).map(|t| format!("{t},2\n")).collect::<String>()));
     refused(path, "train --csv none.csv", 1, &["none.csv"]);
     refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
     refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
@@ -235,6 +329,40 @@ fn what_has_no_meaning_is_refused_by_flag() {
 }
 
 #[test]
+fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
+    let folder = folder();
+    let path = folder.path();
+    let sizes = [
+        ("run", "threads", 1024),
+        ("data", "window", 1 << 24),
+        ("data", "length", 1 << 24),
+        ("model", "hidden", 1 << 24),
+        ("model", "layers", 64),
+        ("training", "batch", 1 << 24),
+        ("training", "micro-batch", 1 << 24),
+        ("training", "epochs", 0xffff_ffff_u64),
+    ];
+    for (section, key, most) in sizes {
+        let expected = format!("from 1 to {most}");
+        let flag = format!("train --task adding --{key} {}", most + 1);
+        refused(path, &flag, 2, &[&format!("--{key}"), &expected]);
+        let task = if section == "data" && key != "window" { "task = \"adding\"\n" } else { "" };
+        std::fs::write(path.join("big.toml"), format!("[{section}]\n{task}{key} = {}\n", i64::MAX)).unwrap();
+        refused(path, "train --config big.toml", 2, &[&format!("{section}.{key}"), &expected]);
+    }
+    std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
+    let remedy = |flag| ["--batch", flag, "--micro-batch"];
+    refused(path, "train --device cpu --text t.txt --batch 16777216", 2, &remedy("--window"));
+    refused(path, "train --device cpu --task adding --length 16777216", 2, &remedy("--length"));
+    refused(path, "train --device cpu --task copy --length 16777216", 2, &remedy("--length"));
+    train(path, "a", TINY);
+    refused(path, "forecast a --rows 20000000", 2, &["--rows", "from 1 to 100000"]);
+    for flag in ["sync-every", "warmup", "check-steps", "threads"] {
+        refused(path, &format!("bench --cell rnn --size S --{flag} 4294967295"), 2, &[&format!("--{flag}")]);
+    }
+}
+
+#[test]
 fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     let folder = folder();
     let path = folder.path();
@@ -256,7 +384,7 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     refused(path, "train --config kind.toml", 2, &["a series (--csv)", "this is a text (--text)"]);
     refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
     refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
-    refused(path, "train --config zero.toml", 2, &["model.hidden", "at least 1"]);
+    refused(path, "train --config zero.toml", 2, &["model.hidden", "from 1 to 16777216", "got 0"]);
     refused(path, "train --config both.toml", 2, &["--epochs and --steps"]);
     write("s.csv", read(path, "s.csv") + "60,2.0,x\n");
     refused(path, "train --config a/config.toml", 1, &["s.csv", "SHA-256"]);
@@ -302,6 +430,37 @@ fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
     let stdout = train(folder.path(), "c", &format!("{TINY} --lr 0 --patience 1 --json"));
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((summary["ended"].as_str(), summary["steps"].as_u64()), (Some("no-improvement"), Some(6)));
-    assert!(read(folder.path(), "c/config.toml").contains("keep = \"best\""));
+    assert!(read(folder.path(), "c/config.toml").contains("patience = 1"));
     refused(folder.path(), &format!("train {TINY} --decay-every 3"), 2, &["--decay-every", "constant"]);
+}
+
+#[test]
+fn a_flag_over_a_runs_configuration_takes_the_place_of_what_it_excludes() {
+    let folder = folder();
+    let path = folder.path();
+    let cosine = "--schedule cosine --decay-floor 0.1 --split 0.6,0.2,0.2";
+    train(path, "a", &format!("{TINY} {cosine}"));
+    let flags = [
+        "--schedule constant",
+        "--schedule step --decay-every 2",
+        "--schedule plateau",
+        "--patience 3",
+        "--batch 4",
+        "--train-until 40",
+        "--train-until 40 --validation 0.5",
+        "--cell rnn",
+        "--optimizer adamw",
+        "--steps 5",
+        "--task adding --length 5",
+    ];
+    for flags in flags {
+        let output = bptt(path, &format!("train --config a/config.toml --device cpu --dump-config {flags}"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{flags}: {stderr}");
+    }
+    // An epoch of other batches has other validations, and patience keeps the best weights.
+    train(path, "b", "--config a/config.toml --batch 4 --patience 9");
+    let lines = metrics(path, "b");
+    let measured = lines.iter().filter(|line| !line["val_loss"].is_null()).count();
+    assert_eq!((lines.len(), measured), (27, 3), "{measured} of {}", lines.len());
 }

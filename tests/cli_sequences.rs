@@ -93,6 +93,9 @@ fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
     assert!(test["loss"].as_f64().unwrap() < 0.5 * test["baseline_loss"].as_f64().unwrap());
     let report = read(folder.path(), "a/report.html");
     assert!(report.contains("majority class, test") && report.contains("<td>high</td>"));
+    // Data alone do not tell which class was the largest in training.
+    assert!(json(&run(folder.path(), "eval a --sequences a_TRAIN.ts --json"))["test"]["majority_share"].is_null());
+    assert!(!run(folder.path(), "eval a --sequences a_TRAIN.ts").contains("majority"));
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn a_run_goes_on_from_another_with_what_that_one_was_fitted_to() {
     let few: Vec<_> = cases(&["low", "mid", "high"], 8).into_iter().filter(|(_, label)| label != "low").collect();
     write(path, "few.ts", &ts("@classLabel true high mid", &few));
     let stdout = train(path, "b", "--init-from a --sequences few.ts --epochs 1 --lr 0 --batch 8");
-    assert!(stdout.contains("begins with the weights of a/model.safetensors"), "{stdout}");
+    assert!(stdout.contains("begins with the weights of /") && stdout.contains("/a/model.safetensors"), "{stdout}");
     assert_eq!(shape(path, "b", "head.weight"), [3, 6]);
     // Nothing was learned at a rate of 0, so the two are the same where the scaling and the classes are.
     let [a, b] = ["a", "b"].map(|model| run(path, &format!("predict {model} --sequences few.ts")));
@@ -223,6 +226,11 @@ fn missing_values_are_refused_filled_or_masked() {
     train(path, "b", &format!("--sequences gap.ts --missing mask --scale standard {TINY}"));
     assert_eq!(shape(path, "b", "rnn.weight_ih_l0"), [24, 4]);
     assert_eq!(column(&run(path, "predict b --sequences gap.ts"), "predicted").len(), 25);
+    // A model that saw no gap reads what fills them.
+    write(path, "whole.ts", &ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 8)));
+    train(path, "c", &format!("--sequences whole.ts {TINY}"));
+    assert_eq!(column(&run(path, "predict c --sequences gap.ts --missing ffill"), "predicted").len(), 25);
+    refused(path, "predict c --sequences gap.ts --missing mask", 2, &["--missing mask", "trained with error"]);
 }
 
 #[test]
@@ -306,6 +314,24 @@ fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
     refused(path, "train --classes more --split 1,0,0 --min-count 9", 1, &["more, the vocabulary"]);
     std::fs::remove_file(path.join("more/middle.txt")).unwrap();
     refused(path, "train --classes more --split 1,0,0 --min-count 1", 1, &["more, the classes", "at least 2"]);
+}
+
+#[test]
+fn no_line_is_tested_that_was_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("words")).unwrap();
+    let lines = |word: &str| -> String { (0..60).map(|n| format!("{word}{}\n", n % 20)).collect() };
+    write(path, "words/left.txt", &lines("ab"));
+    write(path, "words/right.txt", &lines("cd"));
+    let stdout = train(path, "a", &format!("--classes words {TINY}"));
+    assert!(stdout.contains("120 lines") && stdout.contains("80 lines repeat another of their class"), "{stdout}");
+    let csv = run(path, "predict a");
+    let rows: Vec<_> = column(&csv, "line").into_iter().zip(column(&csv, "part")).collect();
+    assert_eq!(rows.len(), 120);
+    for (line, part) in &rows {
+        assert!(rows.iter().all(|(other, of)| other != line || of == part), "{line} in {part} and another");
+    }
 }
 
 #[test]

@@ -180,8 +180,8 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
         );
     }
     assert!(read(path, "next.svg").contains("after the data"));
-    refused(path, "forecast r --out next.csv", 2, &["--out next.csv", "does not exist yet"]);
-    refused(path, "forecast r --svg next.svg", 2, &["--svg next.svg", "does not exist yet"]);
+    refused(path, "forecast r --out next.csv", 1, &["--out next.csv", "does not exist yet"]);
+    refused(path, "forecast r --svg next.svg", 1, &["--svg next.svg", "does not exist yet"]);
     refused(path, "forecast r --rows 11", 1, &["known column \"known\"", "12 rows", "values for 10"]);
     // Fewer rows make another series: what comes after row 50 is known of it.
     let rows: Vec<String> = read(path, "s.csv").lines().take(51).map(str::to_owned).collect();
@@ -241,8 +241,17 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
     refused(path, "eval r --csv s.csv --target b", 2, &["--target b: the model was trained with a"]);
     refused(path, "eval r --csv s.csv --scale none", 2, &["--scale none: the model was trained with standard"]);
     refused(path, "eval r --csv s.csv --features b", 2, &["--features b: the model was trained with none"]);
-    refused(path, "eval r --csv gaps.csv", 1, &["gaps.csv, row 6", "a missing value"]);
-    refused(path, "eval r --csv gaps.csv --missing ffill", 2, &["--missing ffill: the model was trained with error"]);
+    refused(path, "eval r --csv gaps.csv", 1, &["gaps.csv, row 6", "a missing value", "--missing ffill"]);
+    let output = bptt(path, "eval r --csv gaps.csv");
+    // What would be refused is not advised.
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("--missing mask"));
+    refused(path, "eval r --csv gaps.csv --missing mask", 2, &["--missing mask: the model was trained with error"]);
+    let filled = run(path, "eval r --csv gaps.csv --missing ffill");
+    assert!(filled.contains("test"), "{filled}");
+    assert_eq!(
+        fields(&run(path, "predict r --csv gaps.csv --missing ffill")).len(),
+        fields(&run(path, "predict r")).len()
+    );
     std::fs::write(path.join("less.csv"), "day,a\n2024-01-01,1\n").unwrap();
     refused(path, "eval r --csv less.csv", 1, &["less.csv", "\"known\"", "day, a"]);
 }
@@ -274,6 +283,24 @@ fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
         2,
         &["--window 9: the model was trained with 6"],
     );
+}
+
+#[test]
+fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_it() {
+    let folder = folder();
+    let path = folder.path();
+    let file = |name: &str, label: fn(usize) -> String| {
+        let rows: String = (0..100).map(|row| format!("{},{}\n", label(row), row % 9)).collect();
+        std::fs::write(path.join(name), format!("t,v\n{rows}")).unwrap();
+    };
+    file("turned.csv", |row| day(99 - row));
+    file("constant.csv", |_| "7".into());
+    file("words.csv", |row| format!("after {}", 99 - row));
+    let order = "expected the first column in ascending order";
+    let parts = ["turned.csv, row 2", order, "2024-04-08", "2024-04-09", "sort the rows"];
+    refused(path, &format!("train --csv turned.csv {TINY}"), 1, &parts);
+    refused(path, &format!("train --csv constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
+    train(path, "words", &format!("--csv words.csv {TINY}"));
 }
 
 #[test]

@@ -150,6 +150,20 @@ fn a_sample_ends_quietly_when_its_reader_goes() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_could_not_be_written_is_a_failure() {
+    let folder = folder();
+    train(folder.path(), "a", &format!("{TINY} --steps 2"));
+    for arguments in ["eval a --json", "inspect a", "sample a", "devices"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(folder.path(), arguments).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
+        assert!(stderr.contains("standard output"), "{arguments}: {stderr}");
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused_by_place() {
     let folder = folder();
     let path = folder.path();
@@ -186,6 +200,8 @@ fn a_model_and_data_that_do_not_fit_are_refused() {
     refused(path, "eval a --csv s.csv", 2, &["the model is of a text (--text)", "a series (--csv)"]);
     refused(path, "train --csv s.csv --init-from a", 2, &["a text (--text)", "a series (--csv)"]);
     refused(path, "train --text t.txt --init-from a --hidden 3", 2, &["--init-from", "its network"]);
+    refused(path, "eval a --text t.txt --bytes", 2, &["--bytes", "the model was trained with false"]);
+    refused(path, "train --text t.txt --bytes --min-count 2", 2, &["--min-count", "--bytes"]);
     refused(path, "sample series", 2, &["a text", "a series"]);
     refused(path, "predict a", 1, &["bptt sample"]);
     refused(path, "sample none", 1, &["none"]);

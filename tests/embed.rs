@@ -7,7 +7,7 @@ use bptt::ndarray::ArrayD;
 use bptt::wgpu::{self, BufferUsages};
 use bptt::{Backend, Cell, Engine, EngineOptions, Error, Gpu};
 use common::gpu::gpu;
-use common::{CELLS, Case};
+use common::{CELLS, Case, masks};
 use pollster::block_on;
 
 fn upload(gpu: &Gpu, numbers: impl IntoIterator<Item = f32>) -> wgpu::Buffer {
@@ -62,11 +62,13 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays_whatever_lies_in_the
     let Some(gpu) = host_device() else { return };
     for cell in CELLS {
         for (bidirectional, layers, chunk) in [(false, 1, None), (true, 2, Some(3))] {
-            let case = Case { bidirectional, layers, ragged: true, ..Case::new(cell) }.sizes([7, 5, 3, 6, 1]);
+            let dropout = if layers > 1 { (0.3, 0.4) } else { (0.0, 0.0) };
+            let case = Case { bidirectional, layers, dropout, ragged: true, ..Case::new(cell) }.sizes([7, 5, 3, 6, 1]);
             let model = case.headless();
             let options = EngineOptions { chunk, ..EngineOptions::default() };
             let mut engine = gpu.engine(&model, &options).unwrap();
             engine.set_parameters(&case.parameters(&model)).unwrap();
+            engine.set_masks(masks(1));
             let sequence = case.sequence::<f32>();
             let gradient = case.output_gradient::<f32>();
             let arrays = block_on(engine.forward(&sequence)).unwrap();

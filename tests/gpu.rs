@@ -9,7 +9,7 @@ use bptt::{
     Rule, Sequence, Trainer, TrainerOptions,
 };
 use common::gpu::{gpu, open};
-use common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, fill, raw, table, trained, wide};
+use common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, fill, masks, raw, table, trained, wide};
 use pollster::block_on;
 
 /// f32 has 6e-8; a sum over K·T terms of a few units loses some hundred times that, and lavapipe's tanh is right to
@@ -201,8 +201,8 @@ fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
     let Some(gpu) = gpu() else { return };
     let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
     for cell in CELLS {
-        let case =
-            Case { ragged: true, bidirectional: true, weights: true, ..Case::new(cell) }.sizes([9, 33, 5, 17, 3]);
+        let case = Case { ragged: true, bidirectional: true, weights: true, layers: 2, ..Case::new(cell) };
+        let case = Case { dropout: (0.2, 0.3), ..case }.sizes([9, 33, 5, 17, 3]);
         let first = trained(&gpu, &case, Some(4), Optimizer::adam(1e-2), 3);
         for _ in 0..3 {
             assert_same_bits(&case, &trained(&gpu, &case, Some(4), Optimizer::adam(1e-2), 3), &first);
@@ -251,19 +251,22 @@ fn a_repeated_call_for_logits_or_a_loss_takes_one_submission_and_makes_no_bind_g
 
 #[test]
 fn the_plan_agrees_with_wgpus_own_count_of_buffer_bytes_within_2_percent() {
-    let Some(gpu) = open(GpuOptions::default()) else { return };
-    let case = Case { layers: 2, bidirectional: true, ..Case::new(Cell::Lstm) }.sizes([64, 32, 48, 64, 32]);
-    let counted = || gpu.device().get_internal_counters().hal.buffer_memory.read() as f64;
-    let before = counted();
-    let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-3), 1).unwrap();
-    let before_it = trainer.engine().planned_bytes(&case.sequence()).unwrap() as f64;
-    block_on(trainer.step(&case.batch())).unwrap();
-    block_on(trainer.finish()).unwrap();
-    // Staging memory of finished writes is given back at the next poll.
-    gpu.device().poll(bptt::wgpu::PollType::wait_indefinitely()).unwrap();
-    let (planned, counted) = (trainer.engine().bytes() as f64, counted() - before);
-    assert!((planned / counted - 1.0).abs() < 0.02, "planned {planned}, counted {counted}");
-    assert!((before_it / counted - 1.0).abs() < 0.02, "planned {before_it} before it, counted {counted}");
+    for dropout in [(0.0, 0.0), (0.2, 0.3)] {
+        let Some(gpu) = open(GpuOptions::default()) else { return };
+        let case = Case { layers: 2, bidirectional: true, dropout, ..Case::new(Cell::Lstm) };
+        let case = case.sizes([64, 32, 48, 64, 32]);
+        let counted = || gpu.device().get_internal_counters().hal.buffer_memory.read() as f64;
+        let before = counted();
+        let mut trainer = Trainer::new(&gpu, &case.model(), Optimizer::adam(1e-3), 1).unwrap();
+        let before_it = trainer.engine().planned_bytes(&case.sequence()).unwrap() as f64;
+        block_on(trainer.step(&case.batch())).unwrap();
+        block_on(trainer.finish()).unwrap();
+        // Staging memory of finished writes is given back at the next poll.
+        gpu.device().poll(bptt::wgpu::PollType::wait_indefinitely()).unwrap();
+        let (planned, counted) = (trainer.engine().bytes() as f64, counted() - before);
+        assert!((planned / counted - 1.0).abs() < 0.02, "planned {planned}, counted {counted}");
+        assert!((before_it / counted - 1.0).abs() < 0.02, "planned {before_it} before it, counted {counted}");
+    }
 }
 
 #[test]
@@ -386,6 +389,7 @@ fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
             let options = EngineOptions { kernel, chunk, input_gradient: true, ..EngineOptions::default() };
             let mut engine = gpu.engine(&case.model(), &options).unwrap();
             engine.set_parameters(&case.parameters(&case.model())).unwrap();
+            engine.set_masks(masks(1));
             block_on(engine.accumulate(&case.batch(), None)).unwrap();
             let gradients = block_on(engine.gradients()).unwrap();
             let initial = block_on(engine.input_gradient()).unwrap().initial;

@@ -40,16 +40,17 @@ fn list(name: &str, values: impl IntoIterator<Item = f64>) -> (String, ArrayD<f6
 
 fn outputs_states_and_gradients_equal_pytorchs<B: Backend>(
     backend: &B,
+    stem: &str,
     chunk: Option<usize>,
-    relative: f64,
-    floor: f64,
+    (relative, floor): (f64, f64),
 ) {
-    let fixtures = Fixtures::read("stack");
+    let fixtures = Fixtures::read(stem);
     for case in fixtures.cases() {
         let model = Model::headless(case.recurrent());
         let options = EngineOptions { chunk, ..EngineOptions::default() };
         let mut engine = backend.engine(&model, &options).unwrap();
         engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
+        engine.set_masks(case.masks());
         let result = block_on(engine.forward(&case.sequence())).unwrap();
         let mut named = named_states("", &result.states, "_n");
         named.push(("output".into(), wide(&result.output)));
@@ -152,7 +153,7 @@ fn ten_steps_of_every_optimizer_end_at_pytorchs_weights<B: Backend>(
 
 #[test]
 fn parameters_have_pytorchs_names_shapes_and_order() {
-    for (stem, with_head, count) in [("stack", false, 32), ("head", true, 24)] {
+    for (stem, with_head, count) in [("stack", false, 32), ("head", true, 24), ("dropout", false, 3)] {
         let fixtures = Fixtures::read(stem);
         assert_eq!(fixtures.cases().count(), count);
         for case in fixtures.cases() {
@@ -200,12 +201,25 @@ fn cpu_f64() -> Cpu<f64> {
 
 #[test]
 fn outputs_states_and_gradients_equal_pytorchs_in_f64() {
-    outputs_states_and_gradients_equal_pytorchs(&cpu_f64(), None, F64.0, F64.1);
+    outputs_states_and_gradients_equal_pytorchs(&cpu_f64(), "stack", None, F64);
 }
 
 #[test]
 fn outputs_states_and_gradients_equal_pytorchs_in_f32() {
-    outputs_states_and_gradients_equal_pytorchs(&Cpu::new(), None, F32.0, F32.1);
+    outputs_states_and_gradients_equal_pytorchs(&Cpu::new(), "stack", None, F32);
+}
+
+#[test]
+fn outputs_states_and_gradients_through_masks_equal_pytorchs_autograd_in_f64_and_f32() {
+    outputs_states_and_gradients_equal_pytorchs(&cpu_f64(), "dropout", None, F64);
+    outputs_states_and_gradients_equal_pytorchs(&Cpu::new(), "dropout", None, F32);
+}
+
+#[test]
+fn outputs_states_and_gradients_through_masks_equal_pytorchs_autograd_on_the_gpu_in_chunks_of_3_and_t() {
+    let Some(gpu) = common::gpu::gpu() else { return };
+    outputs_states_and_gradients_equal_pytorchs(&gpu, "dropout", None, F32);
+    outputs_states_and_gradients_equal_pytorchs(&gpu, "dropout", Some(3), F32);
 }
 
 #[test]
@@ -246,8 +260,8 @@ fn ten_steps_in_micro_batches_of_two_rows_end_at_pytorchs_weights_in_f64() {
 #[test]
 fn outputs_states_and_gradients_equal_pytorchs_on_the_gpu_in_chunks_of_3_and_t() {
     let Some(gpu) = common::gpu::gpu() else { return };
-    outputs_states_and_gradients_equal_pytorchs(&gpu, None, F32.0, F32.1);
-    outputs_states_and_gradients_equal_pytorchs(&gpu, Some(3), F32.0, F32.1);
+    outputs_states_and_gradients_equal_pytorchs(&gpu, "stack", None, F32);
+    outputs_states_and_gradients_equal_pytorchs(&gpu, "stack", Some(3), F32);
 }
 
 #[test]

@@ -130,6 +130,23 @@ fn a_run_that_diverges_reports_its_good_steps_and_stops() {
 }
 
 #[test]
+fn a_run_that_diverges_keeps_its_best_weights_where_these_are_to_be_kept() {
+    let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 50).unwrap());
+    let validation = InOrder::new(&validation, 50).unwrap();
+    // The rate rises until the network breaks.
+    let schedule = Schedule { warmup: 40, decay: Decay::Constant };
+    let mut trainer = trainer(Optimizer::sgd(1e30));
+    let options = RunOptions { validate_every: Some(1), schedule, ..options(Duration::Steps(40), Keep::Best) };
+    let mut kept = Kept::default();
+    let outcome = pollster::block_on(run(&mut trainer, &shuffled(&train), Some(&validation), &options, &mut kept));
+    assert!(matches!(outcome, Err(Error::NonFinite { .. })), "{outcome:?}");
+    let best = kept.0.iter().filter_map(|metrics| metrics.val_loss).fold(f64::INFINITY, f64::min);
+    let now = pollster::block_on(evaluate(&mut trainer, &validation)).unwrap();
+    assert!((now - best).abs() < 1e-6 * best, "{now} {best}");
+    assert_eq!(trainer.optimizer().learning_rate, 1e30);
+}
+
+#[test]
 fn a_run_of_nothing_is_refused() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let empty = TASK.examples(1, 0, 0).unwrap();

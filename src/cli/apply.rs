@@ -6,7 +6,7 @@ use bptt::{Error, Optimizer, Result, TrainerOptions};
 use clap::Args;
 
 use super::Failure;
-use super::args::{DataArgs, Given, RunArgs, at_least_1};
+use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::device;
 use super::model_file::ModelFile;
 use super::network::Network;
@@ -18,7 +18,7 @@ pub(crate) struct ApplyArgs {
     /// A run's folder, or a model.safetensors alone
     pub(crate) run: PathBuf,
     /// Sequences at once [default: the run's batch; 32]
-    #[arg(long, value_parser = at_least_1, value_name = "B")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
     pub(crate) batch: Option<usize>,
     #[command(flatten)]
     on: RunArgs,
@@ -45,6 +45,7 @@ impl Applied {
         let task = task::load(&mut settings, Some(&model.codec)).map_err(Failure::usage)?;
         model.check_fits(task.as_ref())?;
         settings.set_recurrent(&model.model.recurrent);
+        settings.check_batch(&model.model).map_err(Failure::usage)?;
         let network = on_device(&model, &settings.device, settings.threads)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
         Ok(Self { settings, task, network, rows })
@@ -70,7 +71,8 @@ pub(crate) fn given(run: &Path, on: &RunArgs, data: &DataArgs) -> Result<Given> 
     }
     let config = run.join("config.toml");
     match config.is_file() {
-        true => settings::over(settings::read(&config)?, &flags),
+        // The network is in the model's file; what its weights began with need no longer be there.
+        true => Ok(Given { model: ModelArgs::default(), ..settings::over(settings::read(&config)?, &flags)? }),
         false => Err(Error::Unsupported(format!(
             "{}: a model alone does not say which data: name them with --csv, --text, --sequences, --classes or --rolls",
             run.display()

@@ -12,6 +12,15 @@ use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+/// The most of a size: it is what a model's check has for each of its own.
+pub(crate) const SIZE: usize = 1 << 24;
+/// The most of what is only counted.
+pub(crate) const COUNT: usize = 0xffff_ffff;
+/// The most layers. Each has its own buffers and commands, and nothing learns through nearly as many.
+pub(crate) const LAYERS: usize = 64;
+/// The most threads: more than the cores of any one machine, fewer than any system starts.
+pub(crate) const THREADS: usize = 1024;
+
 /// The cell by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -146,7 +155,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Threads of the CPU path; they do not change the result [default: all cores]
-    #[arg(long, value_parser = at_least_1, value_name = "N")]
+    #[arg(long, value_parser = whole::<1, THREADS>, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
     #[arg(long, value_parser = seed(), value_name = "N")]
@@ -188,7 +197,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) validation: Option<f64>,
     /// Steps that the network sees: before what it forecasts [default: 22], or of a text at once [default: 64]
-    #[arg(long, value_parser = at_least_1, value_name = "T")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "T")]
     pub(crate) window: Option<usize>,
     /// How numbers come to the network's units [default: standard; sequences: none]
     #[arg(long, value_enum)]
@@ -217,10 +226,10 @@ pub(crate) struct DataArgs {
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
     pub(crate) known: Option<Vec<String>>,
     /// Series: rows that are forecast at once [default: 1]
-    #[arg(long, value_parser = at_least_1, value_name = "K")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "K")]
     pub(crate) horizon: Option<usize>,
     /// Series: rows after which it repeats itself, for the seasonal naive forecast to compare with
-    #[arg(long, value_parser = at_least_1, value_name = "ROWS")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "ROWS")]
     pub(crate) season: Option<usize>,
     /// Series: the last row that trains, by the first column [default for the sunspots: 1920]
     #[arg(long, value_name = "LABEL")]
@@ -250,7 +259,7 @@ pub(crate) struct DataArgs {
     pub(crate) keys: Option<String>,
 
     /// Task: steps of the adding problem [default: 50], delay of the copying problem [default: 10]
-    #[arg(long, value_parser = at_least_1, value_name = "T")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "T")]
     pub(crate) length: Option<usize>,
 
     /// What the split was drawn from, the run's seed at first: another seed later leaves the parts as they were.
@@ -281,10 +290,10 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_parser = one_of::<Activation>(&["tanh", "relu", "sigmoid", "identity"]), value_name = "F")]
     pub(crate) activation: Option<Activation>,
     /// Hidden units a layer and direction [default: 16; text, classes, rolls: 128; sequences, tasks: 64]
-    #[arg(long, value_parser = at_least_1, value_name = "H")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "H")]
     pub(crate) hidden: Option<usize>,
     /// Layers above each other [default: 1]
-    #[arg(long, value_parser = at_least_1, value_name = "L")]
+    #[arg(long, value_parser = whole::<1, LAYERS>, value_name = "L")]
     pub(crate) layers: Option<usize>,
     /// Read each sequence from both ends
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
@@ -298,6 +307,9 @@ pub(crate) struct ModelArgs {
     /// Start from the weights of this run or model file, with its network and what it knows of its data
     #[arg(long, value_name = "RUN")]
     pub(crate) init_from: Option<PathBuf>,
+    /// The digest of that model file's bytes: a configuration that has it is for these weights alone.
+    #[arg(skip)]
+    pub(crate) init_sha256: Option<String>,
 }
 
 /// How the network learns.
@@ -306,16 +318,16 @@ pub(crate) struct ModelArgs {
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Sequences a batch [default: 32]
-    #[arg(long, value_parser = at_least_1, value_name = "B")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
     pub(crate) batch: Option<usize>,
     /// The most sequences on the device at once; a larger batch is done in parts, with the same result
-    #[arg(long, value_parser = at_least_1, value_name = "ROWS")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "ROWS")]
     pub(crate) micro_batch: Option<usize>,
     /// Batches a step, whose gradients are summed [default: 1]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) accumulate: Option<u64>,
     /// Groups of sequences of like length, so that little is padded; 1: any go together [default: 4]
-    #[arg(long, value_parser = at_least_1, value_name = "N")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N")]
     pub(crate) buckets: Option<usize>,
     /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
     #[arg(long, value_parser = count, value_name = "N", conflicts_with = "steps")]
@@ -383,16 +395,16 @@ pub(crate) struct TrainArgs {
     pub(crate) given: Given,
 }
 
-/// A size: 0 is refused where the flag is read.
-pub(crate) fn at_least_1(text: &str) -> Result<usize, String> {
+/// A whole number within bounds; another is refused where the flag is read.
+pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(size @ 1..=0xffff_ffff) => Ok(size),
-        _ => Err("expected a whole number from 1 to 4294967295".into()),
+        Ok(number) if (LEAST..=MOST).contains(&number) => Ok(number),
+        _ => Err(format!("expected a whole number from {LEAST} to {MOST}")),
     }
 }
 
 fn count(text: &str) -> Result<u64, String> {
-    at_least_1(text).map(|count| count as u64)
+    whole::<1, COUNT>(text).map(|count| count as u64)
 }
 
 pub(crate) fn share(text: &str) -> Result<f64, String> {

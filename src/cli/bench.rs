@@ -6,9 +6,12 @@ use bptt::{Error, Optimizer, Result, TrainerOptions};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::{CellName, at_least_0, at_least_1};
+use super::args::{CellName, THREADS, at_least_0, whole};
 use super::bench_work::{Size, Work};
 use super::device;
+
+/// The most steps or samples of a kind: hours of the smallest network.
+const REPEATS: usize = 1 << 20;
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -22,31 +25,31 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
     /// Threads of the CPU path; 0: all cores
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = whole::<0, THREADS>, default_value = "0")]
     threads: usize,
     /// Seconds to time, once there are --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]
     seconds: f64,
     /// Steps before the timing begins
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", value_parser = whole::<0, REPEATS>, default_value = "2")]
     warmup: usize,
     /// Seconds before the timing begins
     #[arg(long, value_name = "SECONDS", value_parser = at_least_0, default_value = "0.5")]
     warmup_s: f64,
     /// The fewest samples
-    #[arg(long, value_name = "N", value_parser = at_least_1, default_value = "5")]
+    #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "5")]
     min_reps: usize,
     /// The most samples, unless --min-reps asks for more
-    #[arg(long, value_name = "N", value_parser = at_least_1, default_value = "400")]
+    #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "400")]
     max_reps: usize,
     /// Steps a sample, after which the device is waited for
-    #[arg(long, value_name = "N", value_parser = at_least_1, default_value = "1")]
+    #[arg(long, value_name = "N", value_parser = whole::<1, REPEATS>, default_value = "1")]
     sync_every: usize,
     /// The learning rate of plain gradient descent; 2 makes the losses tell wrong gradients
     #[arg(long, value_name = "RATE", value_parser = at_least_0, default_value = "0.01")]
     lr: f64,
     /// Steps whose losses are reported; they are not timed
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = whole::<0, REPEATS>, default_value = "5")]
     check_steps: usize,
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     digest.check(&path, &mut data.sha256)?;
     let shares = shares(&mut data.split, [0.8, 0.1, 0.1])?;
     let (labels, n) = (lines.labels(), lines.lines().len());
-    let split = labels.split(n, shares, *data.split_seed.get_or_insert(seed));
+    let split = lines.split(shares, *data.split_seed.get_or_insert(seed));
     let [training, validation, test] = split.map_err(|error| in_file(&path, error))?;
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),
@@ -38,6 +38,10 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
     let (count, place) = (grouped(n as u64), path.display());
     let mut words = vec![format!("{name} ({place}), {count} lines, {known} different characters and the unknown")];
+    if lines.repeats() > 0 {
+        let repeats = grouped(lines.repeats() as u64);
+        words.push(format!("{repeats} lines repeat another of their class; those that are equal share a part"));
+    }
     let unknown = vocabulary.unknown_in(&held_back);
     if unknown > 0 {
         words.push(format!("{} characters of validation and test are unknown to the vocabulary", grouped(unknown)));

@@ -1,4 +1,4 @@
-//! The digest of a data file: what a configuration knows its data by.
+//! The digest of a file: what a configuration knows its data and its first weights by.
 
 use std::path::Path;
 

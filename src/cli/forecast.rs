@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::apply::{given, on_device};
-use super::args::{DataArgs, RunArgs, at_least_1};
+use super::args::{DataArgs, RunArgs, whole};
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
@@ -20,6 +20,9 @@ use super::series_data::{SeriesData, in_file};
 use super::series_errors::four;
 use super::settings::Settings;
 
+/// The most rows: each is a step of the network on its own outputs, which say nothing long before.
+const ROWS: usize = 100_000;
+
 #[derive(Args)]
 pub(crate) struct ForecastArgs {
     /// A run's folder, or a model.safetensors alone, of a series
@@ -28,7 +31,7 @@ pub(crate) struct ForecastArgs {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// How many rows [default: the model's horizon]
-    #[arg(long, value_parser = at_least_1, value_name = "N")]
+    #[arg(long, value_parser = whole::<1, ROWS>, value_name = "N")]
     rows: Option<usize>,
     /// Where to write them as comma-separated text too; an existing file is left alone
     #[arg(long, value_name = "FILE")]
@@ -44,8 +47,8 @@ pub(crate) struct ForecastArgs {
 }
 
 pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
-    new_file::check("--out", args.out.as_deref()).map_err(Failure::usage)?;
-    new_file::check("--svg", args.svg.as_deref()).map_err(Failure::usage)?;
+    new_file::check("--out", args.out.as_deref())?;
+    new_file::check("--svg", args.svg.as_deref())?;
     let model = ModelFile::open(&args.run)?;
     let Codec::Series { series: codec, .. } = &model.codec else {
         let message =

@@ -1,14 +1,14 @@
 //! `bptt init`, and what else is made from the flags themselves: completions and the manual.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bptt::Result;
 use clap::{Args, Command};
+use clap_mangen::Man;
 
 use super::folder::io_error;
+use super::new_file;
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -25,7 +25,7 @@ pub(crate) struct CompletionsArgs {
 
 #[derive(Args)]
 pub(crate) struct ManArgs {
-    /// A folder for a page each command, bptt-train.1 and so on, in place of bptt(1) alone
+    /// A folder for a page each command, bptt-train.1 and so on, in place of bptt(1) alone; existing files are left alone
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -33,8 +33,8 @@ pub(crate) struct ManArgs {
 /// Writes a configuration that has every key of `bptt train`, all of them commented out.
 pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
     let path = &args.file;
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(io_error(path))?;
-    file.write_all(template(program).as_bytes()).map_err(io_error(path))?;
+    new_file::check("FILE", Some(path))?;
+    new_file::write(path, template(program).as_bytes())?;
     let path = path.display();
     super::say(format!("{path}: every setting with its default; change what you need, then\n"));
     super::say(format!("    bptt train --config {path}"));
@@ -99,12 +99,24 @@ pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
 }
 
 pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
-    if let Some(folder) = &args.out {
-        std::fs::create_dir_all(folder).map_err(io_error(folder))?;
-        return clap_mangen::generate_to(program.clone(), folder).map_err(io_error(folder));
-    }
+    let Some(folder) = &args.out else {
+        super::say(String::from_utf8_lossy(&page(&Man::new(program.clone()))?).trim_end());
+        return Ok(());
+    };
+    let mut program = program.clone().disable_help_subcommand(true);
+    // Gives the subcommands their whole names, which are those of their pages.
+    program.build();
+    let commands = std::iter::once(&program).chain(program.get_subcommands());
+    let pages: Vec<Man> = commands.cloned().map(Man::new).collect();
+    let paths: Vec<PathBuf> = pages.iter().map(|page| folder.join(page.get_filename())).collect();
+    // One that is there leaves the others unwritten too.
+    paths.iter().try_for_each(|path| new_file::check("--out", Some(path)))?;
+    std::fs::create_dir_all(folder).map_err(io_error(folder))?;
+    pages.iter().zip(&paths).try_for_each(|(man, path)| new_file::write(path, &page(man)?))
+}
+
+fn page(man: &Man) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(program.clone()).render(&mut text).map_err(io_error(Path::new("standard output")))?;
-    super::say(String::from_utf8_lossy(&text).trim_end());
-    Ok(())
+    man.render(&mut text).map_err(io_error(Path::new("the manual page")))?;
+    Ok(text)
 }

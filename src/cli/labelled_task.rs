@@ -25,7 +25,8 @@ const WIDTH: usize = 78;
 const FEW: usize = 12;
 
 /// What columns of the results are.
-const MAJORITY: &str = "majority: who always tells the largest class; balanced: the mean recall of the classes";
+const BALANCED: &str = "balanced: the mean recall of the classes";
+const MAJORITY: &str = "majority: who always tells the class that is largest in training";
 const FREQUENCIES: &str = "frequencies: the cross-entropy of who knows the classes' shares in training alone";
 const MEAN: &str = "in the labels' units; mean: who always tells the mean of the training part";
 
@@ -159,19 +160,23 @@ impl LabelledTask {
     }
 
     fn class_results(&self, measured: &[Measured<'_>], classes: &[String], results: &mut Results) -> Result<()> {
-        let mut names = vec!["accuracy", "majority", "balanced", "cross-entropy"];
-        // Without a training part there are no frequencies to compare with.
-        names.extend(self.not_empty(0).map(|_| "frequencies"));
+        let training = self.not_empty(0).map(|part| part.examples.class_counts());
+        // Without a training part there is nothing to compare with.
+        let known = |what| training.as_ref().map(|_| what);
+        let mut names = vec!["accuracy"];
+        names.extend(known("majority"));
+        names.extend(["balanced", "cross-entropy"]);
+        names.extend(known("frequencies"));
         let mut rows = Vec::new();
         for Measured { name, part, predictions, loss } in measured {
             let matrix = confusion(part, predictions, classes)?;
             let baseline = self.baseline_loss(part);
-            let (accuracy, majority, balanced) =
-                (matrix.accuracy(), matrix.majority_share(), matrix.balanced_accuracy());
+            let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
+            let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
             results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
-            results.key_figures.push((format!("majority class, {name}"), share(majority)));
+            results.key_figures.extend(majority.map(|majority| (format!("majority class, {name}"), share(majority))));
             let mut row = vec![(*name).to_owned()];
-            row.extend([accuracy, majority, balanced].map(share));
+            row.extend([Some(accuracy), majority, Some(balanced)].into_iter().flatten().map(share));
             row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
             rows.push(row);
             let value = json!({
@@ -181,17 +186,19 @@ impl LabelledTask {
             });
             results.summary.insert((*name).into(), value);
         }
-        let caption = format!("Accuracy and cross-entropy in nats a sequence; {MAJORITY}; {FREQUENCIES}");
+        let mut notes = vec![BALANCED];
+        notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
+        let caption = format!("Accuracy and cross-entropy in nats a sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
-        results.lines.push(MAJORITY.into());
-        results.lines.extend(self.not_empty(0).map(|_| FREQUENCIES.to_owned()));
+        results.lines.extend(notes.into_iter().map(str::to_owned));
         results.summary.insert("classes".into(), json!(classes));
         let Some(Measured { name, part, predictions, .. }) = measured.last() else { return Ok(()) };
         let matrix = confusion(part, predictions, classes)?;
         put_classes(results, name, classes, &matrix);
         let counts: Vec<u64> = matrix.counts().iter().copied().collect();
         let title = format!("{}, {name}", self.name);
-        let picture = Confusion { title: &title, classes, counts: &counts };
+        let majority = training.map(|counts| matrix.majority_share(&counts));
+        let picture = Confusion { title: &title, classes, counts: &counts, majority };
         results.figures.push(("confusion.svg", picture.draw()));
         Ok(())
     }

@@ -40,6 +40,7 @@ mod train;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use bptt::Error;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -106,18 +107,30 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Man(args) => init::man(&args, &Program::command()).map_err(Failure::from),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    match (result, UNSAID.get()) {
+        (Ok(()), None) => ExitCode::SUCCESS,
+        (Ok(()), Some(error)) => {
+            let _ = writeln!(std::io::stderr(), "error: standard output: {error}");
+            ExitCode::FAILURE
+        }
+        (Err(failure), _) => {
             let _ = writeln!(std::io::stderr(), "error: {}", failure.error);
             ExitCode::from(failure.code)
         }
     }
 }
 
-/// Prints a line. A reader that went away, as in `bptt train | head`, is no reason to end a run.
+/// What standard output could not take, told when the command is done: a full disk is no reason to end a run.
+static UNSAID: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Prints a line. A reader that went away, as in `bptt train | head`, had enough.
 fn say(line: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let mut out = std::io::stdout();
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = UNSAID.set(error);
+    }
 }
 
 /// An error with its exit code.

@@ -7,6 +7,7 @@ use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Re
 use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
+use super::digest::Digest;
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
@@ -152,8 +153,19 @@ impl ModelFile {
     /// # Errors
     /// [`Error::Data`] where it is of another version, or was not written by this program.
     pub(crate) fn open(run: &Path) -> Result<Self> {
+        Self::open_checked(run, &mut None)
+    }
+
+    /// The same, and puts the digest of the file into the settings.
+    ///
+    /// # Errors
+    /// As of [`Self::open`], and where the settings have another digest.
+    pub(crate) fn open_checked(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
         let path = path_of(run);
         let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let mut digest = Digest::new();
+        digest.update(&bytes);
+        digest.check(&path, sha256)?;
         let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
         let note = StateDict::safetensors_note(&bytes, KEY).map_err(|error| refused(error.to_string()))?;
         let text = note.ok_or_else(|| {

@@ -12,7 +12,8 @@ use super::folder::io_error;
 pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
     match path.filter(|path| path.symlink_metadata().is_ok()) {
         Some(path) => {
-            let message = format!("{flag} {}: expected a file that does not exist yet", path.display());
+            let message =
+                format!("{flag} {}: expected a file that does not exist yet; nothing was written", path.display());
             Err(Error::Unsupported(message))
         }
         None => Ok(()),

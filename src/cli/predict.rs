@@ -20,7 +20,7 @@ pub(crate) struct PredictArgs {
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
-    new_file::check("--out", args.out.as_deref()).map_err(Failure::usage)?;
+    new_file::check("--out", args.out.as_deref())?;
     let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
     // Whole before a byte of it is written, so that no error leaves half a file.
     let mut text = Vec::new();

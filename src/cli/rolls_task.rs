@@ -16,7 +16,7 @@ use super::network::Network;
 use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
 use super::report::Table;
-use super::settings::shares;
+use super::settings::{as_the_model, shares};
 use super::task::{Measure, Order, Results, Task};
 
 pub(crate) struct RollsTask {
@@ -41,7 +41,11 @@ impl RollsTask {
             _ => None,
         };
         let told = match known {
-            Some(Keys::Numbers(numbers)) => Some(numbers.clone()),
+            Some(Keys::Numbers(numbers)) => {
+                let of_model = format!("{}-{}", numbers.start(), numbers.end());
+                as_the_model("keys", &mut data.keys, Some(of_model), String::new())?;
+                Some(numbers.clone())
+            }
             _ => data.keys.as_deref().map(range).transpose()?,
         };
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));

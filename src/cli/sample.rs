@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::Failure;
 use super::apply::on_device;
-use super::args::{RunArgs, at_least_0, at_least_1, share};
+use super::args::{COUNT, RunArgs, SIZE, at_least_0, share, whole};
 use super::folder::io_error;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -30,13 +30,13 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "TEXT")]
     prime: Option<String>,
     /// How many characters
-    #[arg(long, value_parser = at_least_1, value_name = "N", default_value = "500")]
+    #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N", default_value = "500")]
     length: usize,
     /// 1: as probable as the network says; less: the more probable the more often; 0: always the most probable
     #[arg(long, value_parser = at_least_0, value_name = "T", default_value = "0.8")]
     temperature: f64,
     /// Only among so many of the most probable
-    #[arg(long, value_parser = at_least_1, value_name = "K")]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "K")]
     top_k: Option<usize>,
     /// Only among the most probable whose probabilities add up to this
     #[arg(long, value_parser = share, value_name = "P")]

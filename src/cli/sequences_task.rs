@@ -13,6 +13,7 @@ use super::label_codec::LabelCodec;
 use super::labelled_task::{Encoded, LabelledTask, in_file};
 use super::model_file::Codec;
 use super::progress::{grouped, short};
+use super::series_data::missing_as_the_model;
 use super::settings::{Settings, as_the_model, shares, unsupported};
 
 /// What a model of labelled sequences knows of its data.
@@ -128,7 +129,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         _ => None,
     };
     as_the_model("read", &mut data.read, known.map(|known| known.read), ReadName::Rows)?;
-    as_the_model("missing", &mut data.missing, known.map(|known| known.missing), MissingName::Error)?;
+    missing_as_the_model(&mut data.missing, known.map(|known| known.missing))?;
     as_the_model("scale", &mut data.scale, known.map(|known| known.scale), ScaleName::None)?;
     let (path, shares) = (data.sequences.clone().unwrap_or_default(), shares_of_first(data)?);
     let options = options(data);

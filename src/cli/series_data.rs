@@ -54,9 +54,9 @@ impl SeriesData {
         let of_scale = model.map(|(scale, _)| scale);
         let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
         let of_missing = of_model.map(|codec| name_of(codec.missing));
-        let missing = as_the_model("missing", &mut data.missing, of_missing, MissingName::Error)?;
+        let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         let table = Table::from_csv(&text, &path, &roles.columns())?;
-        let (series, gaps) = with_gaps(table, &roles, missing, &path)?;
+        let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
             file: if bundled { "bundled".into() } else { path.display().to_string() },
@@ -109,6 +109,19 @@ pub(crate) fn ahead(horizon: usize) -> String {
     }
 }
 
+/// What becomes of missing values. A model that was trained without any reads what fills them as it reads anything.
+///
+/// # Errors
+/// Where there is a model and its inputs have another form.
+pub(crate) fn missing_as_the_model(
+    given: &mut Option<MissingName>,
+    of_model: Option<MissingName>,
+) -> Result<MissingName> {
+    let fills = *given == Some(MissingName::Ffill);
+    let of_model = of_model.filter(|of_model| !(fills && *of_model == MissingName::Error));
+    as_the_model("missing", given, of_model, MissingName::Error)
+}
+
 fn name_of(missing: Missing) -> MissingName {
     match missing {
         Missing::Refuse => MissingName::Error,
@@ -117,20 +130,31 @@ fn name_of(missing: Missing) -> MissingName {
     }
 }
 
-/// The series with its missing values seen to, and how many there were by column.
-fn with_gaps(table: Table, roles: &Roles, missing: MissingName, path: &Path) -> Result<(Series, Vec<(String, usize)>)> {
+/// The series with its missing values seen to, and how many there were by column. `trained`: a model reads it that there
+/// is already.
+fn with_gaps(
+    table: Table,
+    roles: &Roles,
+    missing: MissingName,
+    trained: bool,
+    path: &Path,
+) -> Result<(Series, Vec<(String, usize)>)> {
     let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| in_file(path, error))?;
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();
     // What a mask allows and these do not is a gap.
-    let advice = match missing {
+    let mut advice = match missing {
         MissingName::Mask => return Ok((masked, gaps)),
-        MissingName::Ffill => "--missing mask tells the network where they are",
-        MissingName::Error => "--missing ffill takes the value before, --missing mask tells the network where they are",
+        MissingName::Ffill => Vec::new(),
+        MissingName::Error => vec!["--missing ffill takes the value before"],
     };
+    // A mask is an input more, which a trained model does not have.
+    if !trained {
+        advice.push("--missing mask tells the network where they are");
+    }
     let series = Series::new(table, roles, missing.into());
-    Ok((series.map_err(|error| with_advice(in_file(path, error), advice))?, gaps))
+    Ok((series.map_err(|error| with_advice(in_file(path, error), &advice))?, gaps))
 }
 
 /// Which column is what, by the flags, the model, or for want of a choice.
@@ -178,9 +202,10 @@ pub(crate) fn in_flag(flag: &str, error: Error) -> Error {
     }
 }
 
-fn with_advice(error: Error, advice: &str) -> Error {
+fn with_advice(error: Error, advice: &[&str]) -> Error {
+    let advice = if advice.is_empty() { String::new() } else { format!("; {}", advice.join(", ")) };
     match error {
-        Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}; {advice}") },
+        Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}{advice}") },
         other => other,
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use bptt::data::Copying;
 use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
 use bptt::{Activation, Cell, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule};
 use serde::Serialize;
@@ -10,8 +11,13 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TrainArgs, TrainingArgs,
+    COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName, THREADS, TaskName,
+    TrainArgs, TrainingArgs,
 };
+use super::model_file::ModelFile;
+
+/// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
+const BATCH: f64 = (1u64 << 32) as f64;
 
 /// What stands for the bundled series in place of a path.
 pub(crate) const BUNDLED: &str = "bundled:sunspots";
@@ -72,7 +78,7 @@ const KEYS: [(&str, &[Kind]); 22] = {
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// With every default filled in: the text of `config.toml`.
+    /// With every default filled in that does not follow from others: the text of `config.toml`.
     given: Given,
     pub(crate) kind: Kind,
     pub(crate) seed: u64,
@@ -111,9 +117,14 @@ impl Settings {
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         check_sizes(&given)?;
-        let init_from = given.model.init_from.clone();
-        if init_from.is_some() && given.model != (ModelArgs { init_from: init_from.clone(), ..ModelArgs::default() }) {
-            let reason = "--init-from brings its network with it: no other setting of the model goes with it";
+        if let Some(path) = &mut given.model.init_from {
+            *path = whole_path(path)?;
+        }
+        let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
+        let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
+        if init_from.is_some() && given.model != alone {
+            let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
+                          --cell, --activation, --hidden, --layers, --bidirectional, --init or --forget-bias, goes with it";
             return Err(unsupported(reason));
         }
         let (activation, initialisation) = match init_from {
@@ -164,7 +175,7 @@ impl Settings {
                 schedule: schedule(training)?,
                 validate_every: training.val_every,
                 patience,
-                keep: *training.keep.get_or_insert(default_keep),
+                keep: training.keep.unwrap_or(default_keep),
             },
             given,
         })
@@ -173,6 +184,15 @@ impl Settings {
     /// What was told of the data, for the tasks to fill in.
     pub(crate) fn data(&mut self) -> &mut DataArgs {
         &mut self.given.data
+    }
+
+    /// The model that the weights begin with; its digest becomes a setting.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open`], and where the settings are for another file.
+    pub(crate) fn open_start(&mut self) -> Result<Option<ModelFile>> {
+        let Some(path) = &self.init_from else { return Ok(None) };
+        ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
     }
 
     /// Takes the network's form from a model that is already there.
@@ -186,13 +206,14 @@ impl Settings {
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
     }
 
-    /// Fills in what depends on the length of an epoch, in steps.
+    /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
+    /// configuration another batch makes for another epoch.
     pub(crate) fn set_epoch(&mut self, steps: u64) {
         // A validation now and then shows where a long epoch is going.
         let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
-        self.run.validate_every = Some(*self.given.training.val_every.get_or_insert(every));
+        self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
         if let Decay::Step { every, .. } | Decay::Exponential { every, .. } = &mut self.run.schedule.decay {
-            *every = *self.given.training.decay_every.get_or_insert(steps);
+            *every = self.given.training.decay_every.unwrap_or(steps);
         }
     }
 
@@ -213,6 +234,36 @@ impl Settings {
         Model::new(recurrent, head)
     }
 
+    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
+    /// elsewhere the data bound it.
+    pub(crate) fn check_batch(&self, model: &Model) -> Result<()> {
+        let DataArgs { window, length, task, .. } = &self.given.data;
+        let (steps, flag) = match self.kind {
+            Kind::Text => (window.unwrap_or_default(), "window"),
+            Kind::Task if *task == Some(TaskName::Copy) => {
+                (Copying::new(length.unwrap_or_default()).length(), "length")
+            }
+            Kind::Task => (length.unwrap_or_default(), "length"),
+            Kind::Series | Kind::Sequences | Kind::Classes | Kind::Rolls => return Ok(()),
+        };
+        // Counted in floating point, which does not overflow.
+        let r = &model.recurrent;
+        let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
+        let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
+        // Of a step of a row: x on the host, and on the device gates, states and logits.
+        let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
+        let device = units * (r.cell.gates() + 1) as f64 + outputs as f64;
+        let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
+        match numbers > BATCH {
+            true => Err(unsupported(format!(
+                "--batch {} of --{flag} {steps} takes {numbers:.1e} numbers, over {BATCH:.1e}: make either smaller, or \
+                 do it in parts with --micro-batch",
+                self.batch
+            ))),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn initialisation(&self) -> Initialisation {
         self.initialisation
     }
@@ -222,7 +273,7 @@ impl Settings {
         let body = toml::to_string(&self.given).map_err(|error| unsupported(format!("config.toml: {error}")))?;
         let version = env!("CARGO_PKG_VERSION");
         Ok(format!(
-            "# bptt {version}: every setting of this run. `bptt train --config config.toml` repeats it.\n\n{body}"
+            "# bptt {version}: the settings of this run. `bptt train --config config.toml` repeats it.\n\n{body}"
         ))
     }
 }
@@ -237,18 +288,29 @@ pub(crate) fn read(path: &Path) -> Result<Given> {
     })
 }
 
-/// The settings of a file with flags over them. What a flag excludes goes.
+/// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
 pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     let table = |given: &Given| Table::try_from(given).map_err(|error| unsupported(format!("--config: {error}")));
     let (mut merged, flags) = (table(&file)?, table(flags)?);
     let excluded: &[(&str, &[&str], &[&str])] = &[
         ("training", &["epochs", "steps"], &["epochs", "steps"]),
+        ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
+        // Which weights are kept goes by whether a run ends early.
+        ("training", &["patience"], &["keep"]),
         ("data", &["split"], &["train-until", "validation"]),
-        ("data", &["train-until"], &["split"]),
+        ("data", &["train-until", "test-file"], &["split"]),
+        ("data", &["test-file"], &["test-labels"]),
+        // Other files have another digest.
+        ("data", &["test-file", "labels", "test-labels"], &["sha256"]),
+        ("data", &["bytes"], &["min-count"]),
         // Another rule has a weight decay of its own.
         ("training", &["optimizer"], &["weight-decay"]),
         ("model", &["cell"], &["activation", "forget-bias"]),
-        ("model", &["init-from"], &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias"]),
+        (
+            "model",
+            &["init-from"],
+            &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
+        ),
     ];
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =
@@ -260,7 +322,7 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
             merged.clear();
         }
         for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
-            if flags.iter().any(|flag| values.contains_key(*flag)) {
+            if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
                 keys.iter().for_each(|key| drop(merged.remove(*key)));
             }
         }
@@ -342,28 +404,32 @@ fn check_keys(kind: Kind, data: &DataArgs) -> Result<()> {
 /// What the flags' parser refuses, where it stands in a file.
 fn check_sizes(given: &Given) -> Result<()> {
     let Given { run, data, model, training } = given;
+    let wide = |size: Option<usize>| size.map(|size| size as u64);
     let sizes = [
-        ("run.threads", run.threads.map(|n| n as u64)),
-        ("data.window", data.window.map(|n| n as u64)),
-        ("data.horizon", data.horizon.map(|n| n as u64)),
-        ("data.season", data.season.map(|n| n as u64)),
-        ("data.length", data.length.map(|n| n as u64)),
-        ("data.min-count", data.min_count),
-        ("model.hidden", model.hidden.map(|n| n as u64)),
-        ("model.layers", model.layers.map(|n| n as u64)),
-        ("training.batch", training.batch.map(|n| n as u64)),
-        ("training.micro-batch", training.micro_batch.map(|n| n as u64)),
-        ("training.accumulate", training.accumulate),
-        ("training.buckets", training.buckets.map(|n| n as u64)),
-        ("training.epochs", training.epochs),
-        ("training.steps", training.steps),
-        ("training.val-every", training.val_every),
-        ("training.patience", training.patience),
-        ("training.decay-every", training.decay_every),
-        ("training.decay-patience", training.decay_patience),
+        ("run.threads", wide(run.threads), THREADS),
+        ("data.window", wide(data.window), SIZE),
+        ("data.horizon", wide(data.horizon), SIZE),
+        ("data.season", wide(data.season), SIZE),
+        ("data.length", wide(data.length), SIZE),
+        ("data.min-count", data.min_count, COUNT),
+        ("model.hidden", wide(model.hidden), SIZE),
+        ("model.layers", wide(model.layers), LAYERS),
+        ("training.batch", wide(training.batch), SIZE),
+        ("training.micro-batch", wide(training.micro_batch), SIZE),
+        ("training.accumulate", training.accumulate, COUNT),
+        ("training.buckets", wide(training.buckets), SIZE),
+        ("training.epochs", training.epochs, COUNT),
+        ("training.steps", training.steps, COUNT),
+        ("training.val-every", training.val_every, COUNT),
+        ("training.patience", training.patience, COUNT),
+        ("training.decay-every", training.decay_every, COUNT),
+        ("training.decay-patience", training.decay_patience, COUNT),
     ];
-    if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == Some(0)) {
-        return Err(Error::Value { what: (*key).into(), expected: "at least 1".into(), got: "0".into() });
+    for (key, size, most) in sizes {
+        if let Some(size) = size.filter(|size| !(1..=most as u64).contains(size)) {
+            let expected = format!("a whole number from 1 to {most}");
+            return Err(Error::Value { what: key.into(), expected, got: size.to_string() });
+        }
     }
     let share = data.validation.filter(|share| !(0.0..=1.0).contains(share));
     match share {

@@ -16,7 +16,7 @@ use super::network::Network;
 use super::pictures::{Baseline, TextSample};
 use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
-use super::settings::shares;
+use super::settings::{as_the_model, shares, unsupported};
 use super::task::{Measure, Order, Results, Task, Unit};
 
 /// Characters of a part that are measured during a run, at most; `eval` takes all of them.
@@ -45,11 +45,14 @@ impl TextTask {
             Some(Codec::Text { vocabulary }) => Some(vocabulary),
             _ => None,
         };
-        let bytes = match known {
-            Some(vocabulary) => vocabulary.unit() == Tokens::Bytes,
-            None => data.bytes.unwrap_or(false),
-        };
-        data.bytes = Some(bytes);
+        let of_model = known.map(|vocabulary| vocabulary.unit() == Tokens::Bytes);
+        let bytes = as_the_model("bytes", &mut data.bytes, of_model, false)?;
+        if known.is_some() {
+            // It made the model's vocabulary, and makes none here.
+            data.min_count = None;
+        } else if bytes && data.min_count.is_some() {
+            return Err(unsupported("--min-count is for characters; --bytes takes all 256 bytes"));
+        }
         let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
         let mut digest = Digest::new();
         let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
@@ -73,7 +76,8 @@ impl TextTask {
         Ok(Self { name, text, vocabulary, parts, window, carry_state, frequencies, unknown })
     }
 
-    /// A part in lanes that warm up, so that what is measured is one pass with carried state.
+    /// A part in lanes that warm up, so that what is measured is close to one pass with the state carried on; with one
+    /// row, or a part too short for more, it is that.
     fn lanes(&self, part: Range<u64>, rows: usize) -> Result<Lanes<'_>> {
         let length = part.end - part.start;
         let warm_up = (WARM_UP * self.window) as u64;
@@ -133,10 +137,12 @@ impl Task for TextTask {
         };
         let all = grouped(self.text.len());
         let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, self.text.path().display())];
-        lines.push(match self.carry_state {
-            true => format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window),
-            false => format!("random windows of {}, each from a state of zero", self.window),
-        });
+        if !self.parts.train.is_empty() {
+            lines.push(match self.carry_state {
+                true => format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window),
+                false => format!("random windows of {}, each from a state of zero", self.window),
+            });
+        }
         let parts =
             [("training", &self.parts.train), ("validation", &self.parts.validation), ("test", &self.parts.test)];
         let parts: Vec<String> = parts
@@ -233,11 +239,12 @@ impl Task for TextTask {
             for (name, [a, b, c, d]) in &told {
                 results.lines.push(format!("{name:<12}{a:>8}  {b:>8}  {c:>10}  {d:>11}"));
             }
-            results
-                .lines
-                .push("in one pass with the state carried on; frequencies: nats of who knows these alone".into());
+            results.lines.push(format!(
+                "the state carried on, in lanes that warm up on {} characters; frequencies: nats of who knows these alone",
+                WARM_UP * self.window
+            ));
             results.tables.push(super::report::Table {
-                caption: "Loss a character, in one pass with the state carried on".into(),
+                caption: "Loss a character, with the state carried on".into(),
                 columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
                 rows: told.into_iter().map(|(name, row)| [name.to_owned()].into_iter().chain(row).collect()).collect(),
             });

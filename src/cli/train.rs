@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use bptt::train::{Best, Ended, Metrics, Outcome};
+use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
 use bptt::{Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,7 @@ use super::{Failure, interrupt};
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
-    let start = settings.init_from.as_deref().map(ModelFile::open).transpose()?;
+    let start = settings.open_start()?;
     let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
     if let Some(start) = &start {
         start.check_fits(task.as_ref())?;
@@ -32,6 +32,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
     }
     let model = settings.network(task.input_size(), task.head());
+    settings.check_batch(&model).map_err(Failure::usage)?;
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
     let training = task.training(order)?;
     let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
@@ -54,7 +55,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
     let validation = task.validation(rows)?;
-    if validation.is_none() && (settings.run.patience.is_some() || settings.run.keep == bptt::train::Keep::Best) {
+    if validation.is_none() && (settings.run.patience.is_some() || settings.run.keep == Keep::Best) {
         let reason = "--patience and --keep best go by the validation loss, and the split leaves nothing to validate";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
@@ -82,18 +83,22 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let history = progress.finish()?;
     // After an error of a step too: the network then holds the last good weights.
     folder.write(model_file::NAME, &model_file::to_bytes(&model, &task.codec(), &network.state_dict()?)?)?;
-    let outcome = outcome.map_err(|error| stopped(error, &history, folder.path()))?;
-    say(&describe_outcome(&outcome, &history, screen.validate_every(), &pace));
-
+    let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
     let per_epoch = settings.epochs.map(|_| settings.run.steps_per_epoch(training.per_epoch()));
-    let mut figures = run_figures(&screen, &history, outcome.best, per_epoch);
-    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
-    results.lines.iter().for_each(|line| say(line));
-    say("");
-    figures.extend(results.figures);
+    let mut figures = run_figures(&screen, &history, best, per_epoch);
     for (name, picture) in &figures {
         folder.write(name, picture.file().as_bytes())?;
     }
+    let outcome = outcome.map_err(|error| stopped(error, &history, folder.path(), settings.run.keep))?;
+    say(&describe_outcome(&outcome, &history, screen.validate_every(), &pace, settings.run.keep));
+
+    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
+    results.lines.iter().for_each(|line| say(line));
+    say("");
+    for (name, picture) in &results.figures {
+        folder.write(name, picture.file().as_bytes())?;
+    }
+    figures.extend(results.figures);
     for (name, contents) in &results.files {
         folder.write(name, contents.as_bytes())?;
     }
@@ -103,7 +108,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         facts: joined(facts),
         tables: results.tables,
         figures: figures.into_iter().map(|(_, picture)| picture).collect(),
-        command: format!("bptt train --config {}", folder.path().join("config.toml").display()),
+        command: format!("bptt train --config {}", quoted(&folder.path().join("config.toml"))),
     };
     folder.write("report.html", report.html().as_bytes())?;
     say(&heading("files", &files(&folder)?));
@@ -253,6 +258,16 @@ fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)
     of_task
 }
 
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 /// Facts whose text has several lines, out of lines whose name may be empty.
 fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
@@ -265,7 +280,7 @@ fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
     facts
 }
 
-fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &Pace) -> String {
+fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &Pace, keep: Keep) -> String {
     let last = &outcome.last;
     // One batch says little: the mean since the validation before.
     let recent = &history[history.len().saturating_sub(every as usize)..];
@@ -282,8 +297,12 @@ fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &P
         Ended::NoImprovement => ": ended early, since the validation loss no longer improved",
         Ended::Stopped => ": stopped as asked, with what was learned so far",
     };
+    let kept = match outcome.best.filter(|best| keep == Keep::Best && best.step < last.step) {
+        Some(best) => heading("weights", &format!("those after step {}, of the lowest loss\n", grouped(best.step))),
+        None => String::new(),
+    };
     let done = heading("done", &format!("{} steps in {pace}{why}\n", grouped(last.step)));
-    done + &heading("loss", &format!("{}{over}{validation}{}\n", short(mean), best.unwrap_or_default()))
+    done + &heading("loss", &format!("{}{over}{validation}{}\n", short(mean), best.unwrap_or_default())) + &kept
 }
 
 fn loss_name(loss: Loss) -> &'static str {
@@ -304,10 +323,16 @@ fn files(folder: &Folder) -> Result<String> {
     Ok(names.join(" "))
 }
 
-fn stopped(error: Error, history: &[Metrics], path: &Path) -> Error {
+fn stopped(error: Error, history: &[Metrics], path: &Path, keep: Keep) -> Error {
     match error {
         Error::NonFinite { step, what } => {
-            let kept = format!("the weights before it are in {}", path.join(model_file::NAME).display());
+            let which = match keep {
+                Keep::Best if history.iter().any(|metrics| metrics.val_loss.is_some()) => {
+                    "of the lowest validation loss"
+                }
+                _ => "before it",
+            };
+            let kept = format!("the weights {which} are in {}", path.join(model_file::NAME).display());
             let seen =
                 history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
             Error::Unsupported(format!(

@@ -5,8 +5,10 @@
 
 use ndarray::{Array3, s};
 
+use super::dropout;
 use super::network::Network;
 use crate::batch::{Input, OutputGradient, Sequence, States};
+use crate::dropout::Draw;
 use crate::real::Real;
 
 /// Rows in a block. A constant, never a matter of threads or of B: so the order of every sum is the same everywhere.
@@ -53,6 +55,12 @@ pub(super) struct StackState<R> {
     pub(super) dc: Vec<R>,
     /// \[kept\]: the gates' gradients summed over steps and rows.
     pub(super) bias_sum: Vec<R>,
+    /// Whether recurrent dropout drops anything in this pass.
+    pub(super) drops: bool,
+    /// \[rows, H\]: its mask as factors. Empty, as the next, where the network has none.
+    pub(super) factors: Vec<R>,
+    /// \[rows, H\]: what the recurrent product reads through that mask, and backward the gradient of that.
+    pub(super) masked: Vec<R>,
 }
 
 /// The head's buffers.
@@ -74,6 +82,8 @@ pub(super) struct Block<R> {
     /// The index of the first row in the batch.
     pub(super) first_row: usize,
     pub(super) mask: Mask,
+    /// What dropout draws for the block's rows; `None`: it drops nothing.
+    draw: Option<Draw>,
     /// \[steps, rows, I\], 0 at padding.
     pub(super) x: Vec<R>,
     /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is dense.
@@ -113,11 +123,26 @@ pub(super) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
 
 impl<R: Real> Block<R> {
     /// Takes over the rows from `first_row` on, at most [`ROWS`], and makes room for their pass.
-    pub(super) fn load<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>, start: Start<'_, S, R>) {
+    pub(super) fn load<S: Real>(
+        &mut self,
+        network: &Network,
+        sequence: &Sequence<S>,
+        start: Start<'_, S, R>,
+        draw: Option<Draw>,
+    ) {
         let first_row = self.first_row;
         self.load_mask(network, sequence);
         self.load_input(network, sequence);
         self.make_room(network);
+        self.draw = draw.map(|draw| draw.at_row(first_row));
+        let draw = self.draw.filter(|draw| draw.recurrent.drops());
+        for (stack, state) in self.stacks.iter_mut().enumerate() {
+            state.drops = draw.is_some();
+            if let Some(draw) = &draw {
+                let factors = &mut state.factors[..self.mask.rows * network.hidden()];
+                dropout::recurrent(draw, stack, factors, network.hidden());
+            }
+        }
         for stack in 0..network.stacks.len() {
             match start {
                 Start::Zero => self.start_at_zero(network, stack),
@@ -125,6 +150,11 @@ impl<R: Real> Block<R> {
                 Start::Carried(states, offset) => self.start_from(network, stack, states, offset + first_row),
             }
         }
+    }
+
+    /// The draw, where it drops what `layer` hands to the next.
+    pub(super) fn draw_above(&self, network: &Network, layer: usize) -> Option<Draw> {
+        self.draw.filter(|draw| draw.between.drops() && layer + 1 < network.recurrent.layers)
     }
 
     fn load_mask<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
@@ -186,6 +216,8 @@ impl<R: Real> Block<R> {
             fit(&mut state.dh, rows * hidden);
             fit(&mut state.dc, rows * cell_state);
             fit(&mut state.bias_sum, network.kept());
+            fit(&mut state.factors, rows * network.masked());
+            fit(&mut state.masked, rows * network.masked());
         }
         self.outputs.resize_with(network.recurrent.layers, Vec::new);
         self.outputs.iter_mut().for_each(|output| fit(output, steps * rows * width));
@@ -204,7 +236,7 @@ impl<R: Real> Block<R> {
         let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
         let input = network.recurrent.input_size;
         let (kept, states) = (network.kept(), hidden + cell_state);
-        let stack = steps * rows * kept + (steps + 2) * rows * states + kept;
+        let stack = steps * rows * kept + (steps + 2) * rows * states + kept + 2 * rows * network.masked();
         let sequences = network.recurrent.layers * width + 2 * width.max(input) + if dense { input } else { 0 };
         let head = network
             .head
@@ -316,10 +348,8 @@ impl<R: Real> Block<R> {
     /// The bytes of all buffers.
     pub(super) fn bytes(&self) -> usize {
         let stacks = self.stacks.iter().map(|state| {
-            [&state.gates, &state.h, &state.c, &state.dh, &state.dc, &state.bias_sum]
-                .map(Vec::len)
-                .iter()
-                .sum::<usize>()
+            let StackState { gates, h, c, dh, dc, bias_sum, factors, masked, .. } = state;
+            [gates, h, c, dh, dc, bias_sum, factors, masked].map(Vec::len).iter().sum::<usize>()
         });
         let own = [&self.x, &self.d_output, &self.d_below, &self.head.features, &self.head.logits, &self.head.bias_sum];
         let numbers = stacks.sum::<usize>()

@@ -12,6 +12,7 @@ use super::threads::Threads;
 use super::update::{self, Scale, Slots};
 use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed::Sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
 use crate::optim::Update;
@@ -43,6 +44,7 @@ pub struct CpuEngine<R: Real> {
     squares: Vec<f64>,
     blocks: Vec<Block<R>>,
     held: Held,
+    masks: Option<Masks>,
     /// The blocks of passes that must leave `blocks` alone: logits and evaluation.
     aside: Vec<Block<R>>,
     carried: Option<States<R>>,
@@ -66,6 +68,7 @@ impl<R: Real> CpuEngine<R> {
             used: false,
             blocks: Vec::new(),
             held: Held::Nothing,
+            masks: None,
             aside: Vec::new(),
             carried: None,
             reports: VecDeque::new(),
@@ -82,6 +85,12 @@ impl<R: Real> CpuEngine<R> {
         if self.used {
             self.clear_gradients();
         }
+    }
+
+    /// What dropout draws for a training pass over `rows` rows.
+    fn draw(&self, rows: usize) -> Result<Option<Draw>> {
+        let recurrent = &self.passes.network.recurrent;
+        self.masks.map(|masks| Draw::new(masks, recurrent, rows)).transpose()
     }
 
     fn input_gradient_of(&self, steps: usize, rows: usize, dense: bool) -> InputGradient<R> {
@@ -144,11 +153,16 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.used = false;
     }
 
+    fn set_masks(&mut self, masks: Option<Masks>) {
+        self.masks = masks;
+    }
+
     async fn forward(&mut self, sequence: &Sequence<R>) -> Result<Output<R>> {
         sequence.validate(&self.model.recurrent)?;
         let (steps, rows) = sequence.shape();
+        let draw = self.draw(rows)?;
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        self.passes.run(&mut self.blocks, sequence, start, Then::Stop);
+        self.passes.run(&mut self.blocks, sequence, start, draw, Then::Stop);
         self.held = Held::Forward(steps, rows);
         let recurrent = &self.passes.network.recurrent;
         let mut output = Array3::from_elem((steps, rows, recurrent.output_size()), R::zero());
@@ -179,6 +193,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
         batch.validate(&self.model)?;
         let (steps, rows) = batch.sequence.shape();
+        let draw = self.draw(rows)?;
         self.options.check_memory(self.planned_bytes(&batch.sequence)?)?;
         if let Some(carry) = carry {
             self.open_carried(carry, rows)?;
@@ -190,7 +205,7 @@ impl<R: Real> Engine for CpuEngine<R> {
             _ => Start::Zero,
         };
         let input = self.options.input_gradient;
-        self.passes.run(&mut self.blocks, &batch.sequence, start, Then::Gradient { batch, input });
+        self.passes.run(&mut self.blocks, &batch.sequence, start, draw, Then::Gradient { batch, input });
         let blocks = &self.blocks[..blocks_of(rows)];
         self.passes.weight_gradients(blocks, &mut self.gradients, true);
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
@@ -254,7 +269,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         sequence.validate(&self.model.recurrent)?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        self.passes.run(&mut self.aside, sequence, start, Then::Logits);
+        self.passes.run(&mut self.aside, sequence, start, None, Then::Logits);
         let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
         let blocks = &self.aside[..blocks_of(rows)];
         blocks.iter().for_each(|block| block.store_sequence(&mut logits, &block.head.logits));
@@ -266,7 +281,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let sequence = &batch.sequence;
         let rows = sequence.shape().1;
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        self.passes.run(&mut self.aside, sequence, start, Then::Loss(batch));
+        self.passes.run(&mut self.aside, sequence, start, None, Then::Loss(batch));
         let blocks = &self.aside[..blocks_of(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })

@@ -7,6 +7,7 @@
 mod activation;
 mod block;
 mod column_sum;
+mod dropout;
 mod engine;
 mod gru_step;
 mod head;

@@ -90,6 +90,11 @@ impl Network {
         kept(self.recurrent.cell) * self.hidden()
     }
 
+    /// The numbers of a row's h that recurrent dropout needs beside it: H, or 0 where the network has none.
+    pub(super) fn masked(&self) -> usize {
+        if self.recurrent.recurrent_dropout > 0.0 { self.hidden() } else { 0 }
+    }
+
     /// The numbers of a row's cell state: H, or 0 where the cell has none.
     pub(super) fn cell_state(&self) -> usize {
         if self.recurrent.cell.has_cell_state() { self.hidden() } else { 0 }

@@ -7,6 +7,7 @@ use super::threads::Threads;
 use super::unroll::{self, Weights};
 use super::weight_gradient::{self, Tile, Tiles};
 use crate::batch::{Batch, OutputGradient, Sequence, States};
+use crate::dropout::Draw;
 use crate::model::{At, Layout};
 use crate::real::Real;
 
@@ -73,6 +74,7 @@ impl<R: Real> Passes<R> {
         blocks: &mut Vec<Block<R>>,
         sequence: &Sequence<S>,
         start: Start<'_, S, R>,
+        draw: Option<Draw>,
         then: Then<'_>,
     ) {
         let count = blocks_of(sequence.shape().1);
@@ -85,7 +87,7 @@ impl<R: Real> Passes<R> {
         blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * ROWS);
         self.threads.each(blocks, |block| {
             let block = &mut block[0];
-            block.load(&self.network, sequence, start);
+            block.load(&self.network, sequence, start, draw);
             unroll::forward(&weights, block);
             self.follow(&weights, block, then);
         });

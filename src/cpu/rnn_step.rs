@@ -4,28 +4,29 @@ use super::activation;
 use crate::model::Activation;
 use crate::real::Real;
 
-/// Reads z \[H\], writes h_t \[H\].
+/// Turns z \[H\] into h_t in place, and writes it to h.
 #[inline(always)]
-pub(super) fn forward<R: Real>(f: Activation, z: &[R], h: &mut [R]) {
+pub(super) fn forward<R: Real>(f: Activation, z: &mut [R], h: &mut [R]) {
     // The choice stands outside the loops, so that each of them is vector code.
     match f {
-        Activation::Tanh => apply(z, h, |z| activation::forward(Activation::Tanh, z)),
-        Activation::Relu => apply(z, h, |z| activation::forward(Activation::Relu, z)),
-        Activation::Sigmoid => apply(z, h, |z| activation::forward(Activation::Sigmoid, z)),
-        Activation::Identity => h.copy_from_slice(z),
+        Activation::Tanh => apply(z, |z| activation::forward(Activation::Tanh, z)),
+        Activation::Relu => apply(z, |z| activation::forward(Activation::Relu, z)),
+        Activation::Sigmoid => apply(z, |z| activation::forward(Activation::Sigmoid, z)),
+        Activation::Identity => {}
     }
+    h.copy_from_slice(z);
 }
 
-/// From dh_t \[H\] and h_t \[H\] writes dz_t over z. Nothing of dh_t reaches h_{t−1} past the product: dh becomes 0.
+/// From dh_t \[H\] writes dz_t over h_t. Nothing of dh_t reaches h_{t−1} past the product: dh becomes 0.
 #[inline(always)]
-pub(super) fn backward<R: Real>(f: Activation, z: &mut [R], h: &[R], dh: &mut [R]) {
-    for ((z, h), dh) in z.iter_mut().zip(h).zip(dh) {
-        *z = *dh * activation::derivative(f, *h);
+pub(super) fn backward<R: Real>(f: Activation, h: &mut [R], dh: &mut [R]) {
+    for (h, dh) in h.iter_mut().zip(dh) {
+        *h = *dh * activation::derivative(f, *h);
         *dh = R::zero();
     }
 }
 
 #[inline(always)]
-fn apply<R: Real>(z: &[R], h: &mut [R], f: impl Fn(R) -> R) {
-    h.iter_mut().zip(z).for_each(|(h, z)| *h = f(*z));
+fn apply<R: Real>(z: &mut [R], f: impl Fn(R) -> R) {
+    z.iter_mut().for_each(|z| *z = f(*z));
 }

@@ -22,7 +22,7 @@ pub(super) struct Step<'a> {
 /// The gates of a step, and its states on both sides. c is empty where the cell has none.
 pub(super) struct Forward<'a, R> {
     pub(super) step: Step<'a>,
-    /// \[rows, kept\]: z, turned into what backward needs.
+    /// \[rows, kept\]: z, turned into what backward needs: the gates, or the RNN's h_t.
     pub(super) gates: &'a mut [R],
     pub(super) h_before: &'a [R],
     pub(super) c_before: &'a [R],
@@ -39,9 +39,7 @@ pub(super) struct Backward<'a, R> {
     pub(super) gates: &'a mut [R],
     pub(super) h_before: &'a [R],
     pub(super) c_before: &'a [R],
-    /// h_t as it was put out, \[rows, D·H\].
-    pub(super) output: &'a [R],
-    /// Its gradient from above; `None`: 0.
+    /// The gradient of h_t from above, \[rows, D·H\]; `None`: 0.
     pub(super) d_output: Option<&'a [R]>,
     /// dh_t, turned into what reaches h_{t−1} past the product.
     pub(super) dh: &'a mut [R],
@@ -99,8 +97,7 @@ impl<R: Real> WithSimd for Backward<'_, R> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Step { cell, mask, t, hidden, column } = self.step;
-        let (kept, width, cell_state) =
-            (self.gates.len() / mask.rows, self.output.len() / mask.rows, self.dc.len() / mask.rows);
+        let (kept, cell_state) = (self.gates.len() / mask.rows, self.dc.len() / mask.rows);
         for row in 0..mask.rows {
             let gates = &mut self.gates[row * kept..][..kept];
             if !mask.active(t, row) {
@@ -113,13 +110,12 @@ impl<R: Real> WithSimd for Backward<'_, R> {
             let dh = &mut self.dh[row * hidden..][..hidden];
             let dc = &mut self.dc[row * cell_state..][..cell_state];
             if let Some(d_output) = self.d_output {
+                let width = d_output.len() / mask.rows;
                 let d_output = &d_output[row * width + column..][..hidden];
                 dh.iter_mut().zip(d_output).for_each(|(dh, d_output)| *dh += *d_output);
             }
             match cell {
-                Cell::Rnn(activation) => {
-                    rnn_step::backward(activation, gates, &self.output[row * width + column..][..hidden], dh);
-                }
+                Cell::Rnn(activation) => rnn_step::backward(activation, gates, dh),
                 Cell::Lstm => lstm_step::backward(gates, c_before, dh, dc),
                 Cell::Gru => gru_step::backward(gates, h_before, dh),
             }

@@ -1,6 +1,7 @@
 //! The time loops of a block: all layers and directions forward, and back.
 
 use super::block::{Block, Mask, StackState, slots};
+use super::dropout;
 use super::matmul::{add, assign, view, view_mut};
 use super::network::{Network, Prepared, Stack, hidden_span, input_spans};
 use super::step::{Backward, Forward, Step};
@@ -19,8 +20,9 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let network = weights.network;
     let directions = network.recurrent.directions();
     let width = network.recurrent.output_size();
-    let (steps, rows) = (block.mask.steps, block.mask.rows);
+    let (steps, rows, hidden) = (block.mask.steps, block.mask.rows, network.hidden());
     for (index, stack) in network.stacks.iter().enumerate() {
+        let draw = block.draw_above(network, index / directions);
         let (below, here) = block.outputs.split_at_mut(index / directions);
         let output = &mut here[0][..steps * rows * width];
         let state = &mut block.stacks[index];
@@ -32,13 +34,15 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
             None if block.tokens.is_empty() => project(network, stack, prepared, gates, &block.x),
             None => {
                 let spans = input_spans(network.recurrent.cell);
-                let hidden = network.hidden();
                 tokens::gather(gates, network.kept(), &block.tokens, &prepared.weight_ih, spans, hidden);
             }
         }
         for step in 0..steps {
             let t = if stack.direction == 0 { step } else { steps - 1 - step };
             forward_step(network, stack, prepared, state, &block.mask, t, output);
+        }
+        if let Some(draw) = draw {
+            dropout::between(&draw, &block.mask, index, output, stack.direction * hidden, hidden);
         }
     }
 }
@@ -77,9 +81,16 @@ fn forward_step<R: Real>(
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
     let span = hidden_span(network.recurrent.cell);
     let columns = span.gates * hidden;
+    let entering = if state.drops {
+        let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
+        state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
+        &state.masked
+    } else {
+        &*h_before
+    };
     add(
         view_mut(&mut gates[span.kept * hidden..], rows, columns, kept),
-        view(h_before, rows, hidden, hidden),
+        view(entering, rows, hidden, hidden),
         view(&prepared.weight_hh, hidden, columns, columns),
     );
     let width = rows * network.recurrent.output_size();
@@ -96,7 +107,8 @@ fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mu
 }
 
 /// From `d_output`, where there is one, and the stacks' dh and dc (those of h_n and c_n) back to dh_0 and dc_0, with the
-/// gates' gradients left in place of the gates. dx ends in `d_output` where it is wanted.
+/// gates' gradients left in place of the gates, and in the histories of h what entered each step's product. dx ends in
+/// `d_output` where it is wanted.
 pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
     let network = weights.network;
     let directions = network.recurrent.directions();
@@ -104,9 +116,15 @@ pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
     for layer in (0..network.recurrent.layers).rev() {
         // Only the topmost layer can be without a gradient from above.
         let above = with_output || layer + 1 < network.recurrent.layers;
+        let draw = block.draw_above(network, layer);
         for direction in 0..directions {
             let index = layer * directions + direction;
             let stack = &network.stacks[index];
+            if let Some(draw) = draw {
+                let numbers = steps * block.mask.rows * network.recurrent.output_size();
+                let (d_output, hidden) = (&mut block.d_output[..numbers], network.hidden());
+                dropout::between(&draw, &block.mask, index, d_output, direction * hidden, hidden);
+            }
             block.stacks[index].bias_sum.fill(R::zero());
             for step in 0..steps {
                 let t = if direction == 0 { steps - 1 - step } else { step };
@@ -130,12 +148,12 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
     let dh = &mut state.dh[..rows * hidden];
     let dc = &mut state.dc[..rows * cell_state];
+    let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
     Backward {
         step: Step { cell: network.recurrent.cell, mask, t, hidden, column: stack.direction * hidden },
         gates,
-        h_before: &state.h[before * rows * hidden..][..rows * hidden],
+        h_before,
         c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
-        output: &block.outputs[index / network.recurrent.directions()][t * width..][..width],
         d_output: above.then(|| &block.d_output[t * width..][..width]),
         dh,
         dc,
@@ -144,11 +162,17 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     .run();
     let span = hidden_span(network.recurrent.cell);
     let columns = span.gates * hidden;
-    add(
-        view_mut(dh, rows, hidden, hidden),
-        view(&gates[span.kept * hidden..], rows, columns, kept),
-        view(&weights.parameters[stack.weight_hh.clone()], columns, hidden, hidden),
-    );
+    let dz = view(&gates[span.kept * hidden..], rows, columns, kept);
+    let weight = view(&weights.parameters[stack.weight_hh.clone()], columns, hidden, hidden);
+    if state.drops {
+        assign(view_mut(&mut state.masked, rows, hidden, hidden), dz, weight);
+        let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
+        dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
+        // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
+        h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
+    } else {
+        add(view_mut(dh, rows, hidden, hidden), dz, weight);
+    }
     for row in mask.starts(stack.direction, t) {
         dh[row * hidden..][..hidden].fill(R::zero());
         dc[row * cell_state..][..cell_state].fill(R::zero());

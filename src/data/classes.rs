@@ -1,5 +1,7 @@
 //! Lines of text in classes, a file a class.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::{Labelled, Labels, Steps, Vocabulary, encoding};
@@ -75,6 +77,49 @@ impl Lines {
         }
     }
 
+    /// How many lines repeat one before them in their class.
+    pub fn repeats(&self) -> usize {
+        self.lines.len() - self.distinct().len()
+    }
+
+    /// Training, validation and test, in this order: which lines are in each, drawn from `seed`. Equal lines of a class
+    /// stay together, so that none is tested that was trained on; otherwise as [`Labels::split`], with each of them
+    /// counted once.
+    ///
+    /// # Errors
+    /// As of [`Labels::split`].
+    pub fn split(&self, shares: [f64; 3], seed: u64) -> Result<[Vec<usize>; 3]> {
+        let distinct = self.distinct();
+        let labels = match self.labels() {
+            Labels::Classes { names, of } => {
+                Labels::Classes { names, of: distinct.iter().map(|equal| of[equal[0]]).collect() }
+            }
+            other => other,
+        };
+        let parts = labels.split(distinct.len(), shares, seed)?;
+        Ok(parts.map(|part| {
+            let mut lines: Vec<usize> = part.iter().flat_map(|line| distinct[*line].iter().copied()).collect();
+            lines.sort_unstable();
+            lines
+        }))
+    }
+
+    /// The numbers of equal lines of a class, in the order of the first of each.
+    fn distinct(&self) -> Vec<Vec<usize>> {
+        let mut distinct = Vec::<Vec<usize>>::new();
+        let mut index = HashMap::<(Option<&u32>, &String), usize>::new();
+        for (number, line) in self.lines.iter().enumerate() {
+            match index.entry((self.of.get(number), line)) {
+                Entry::Occupied(entry) => distinct[*entry.get()].push(number),
+                Entry::Vacant(entry) => {
+                    entry.insert(distinct.len());
+                    distinct.push(vec![number]);
+                }
+            }
+        }
+        distinct
+    }
+
     /// The lines as sequences of ids.
     pub fn labelled(&self, vocabulary: &Vocabulary) -> Labelled {
         let tokens = self.lines.iter().map(|line| vocabulary.encode(line)).collect();
@@ -101,6 +146,8 @@ fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -190,6 +237,52 @@ mod tests {
         let long = vec![b'a'; 10_000_000];
         let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), &mut |_| {}).unwrap();
         assert_eq!(lines.lines()[0].len(), 10_000_000);
+    }
+
+    #[test]
+    fn equal_lines_of_a_class_are_in_one_part_and_those_of_two_classes_need_not_be() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
+        let mut lines = Lines::default();
+        for class in ["a", "b"] {
+            let text: String = (0..300).map(|_| format!("{}\n", below(100))).collect();
+            lines.class(class.into(), text.as_bytes(), Path::new(class)).unwrap();
+        }
+        let mut across = false;
+        for seed in 0..10 {
+            let parts = lines.split([0.6, 0.2, 0.2], seed).unwrap();
+            assert!(parts.iter().all(|part| part.is_sorted()));
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..600).collect::<Vec<_>>());
+            let texts = |part: &[usize], class| -> BTreeSet<&String> {
+                part.iter().filter(|line| lines.of[**line] == class).map(|line| &lines.lines[*line]).collect()
+            };
+            for class in [0, 1] {
+                let [training, validation, test] = [0, 1, 2].map(|part| texts(&parts[part], class));
+                assert!(training.is_disjoint(&validation) && training.is_disjoint(&test));
+                assert!(validation.is_disjoint(&test));
+                // Each part has its share of what is different.
+                let all = (training.len() + validation.len() + test.len()) as f64;
+                assert!((training.len() as f64 - 0.6 * all).abs() < 1.0, "{} of {all}", training.len());
+            }
+            across |= !texts(&parts[0], 0).is_disjoint(&texts(&parts[2], 1));
+        }
+        assert!(across);
+        let distinct: BTreeSet<_> = lines.of.iter().zip(&lines.lines).collect();
+        assert_eq!(lines.repeats(), 600 - distinct.len());
+    }
+
+    #[test]
+    fn lines_that_do_not_repeat_are_split_as_their_labels() {
+        let mut lines = Lines::default();
+        for class in ["a", "b"] {
+            let text: String = (0..40).map(|n| format!("{n}\n")).collect();
+            lines.class(class.into(), text.as_bytes(), Path::new(class)).unwrap();
+        }
+        let shares = [0.7, 0.15, 0.15];
+        assert_eq!(lines.split(shares, 4).unwrap(), lines.labels().split(80, shares, 4).unwrap());
+        assert_eq!(lines.repeats(), 0);
     }
 
     #[test]

@@ -309,12 +309,6 @@ impl Subset {
         self.sequences.iter().for_each(|sequence| counts[of[*sequence] as usize] += 1);
         counts
     }
-
-    /// The share of the largest class: the accuracy of who always tells that one.
-    pub fn majority_share(&self) -> Option<f64> {
-        let largest = self.class_counts().into_iter().max().filter(|count| *count > 0)?;
-        Some(largest as f64 / self.sequences.len() as f64)
-    }
 }
 
 impl Examples for Subset {
@@ -464,9 +458,8 @@ mod tests {
         let labelled = three(Labels::Classes { names: names(&["a", "b", "unused"]), of: vec![0, 1, 1] });
         let subset = Subset::new(labelled.clone(), vec![1, 2]).unwrap();
         assert_eq!(subset.class_counts(), [0, 2, 0]);
-        assert_eq!(subset.majority_share(), Some(1.0));
         assert_eq!(subset.lengths(), BTreeMap::from([(1, 1), (2, 1)]));
-        assert_eq!(Subset::new(labelled.clone(), vec![]).unwrap().majority_share(), None);
+        assert_eq!(Subset::new(labelled.clone(), vec![]).unwrap().class_counts(), [0, 0, 0]);
         let error = Subset::new(labelled, vec![0, 3]).unwrap_err().to_string();
         assert_eq!(error, "a sequence of the subset: expected an index below 3, got 3");
     }

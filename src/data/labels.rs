@@ -31,6 +31,32 @@ pub(super) fn positions(labels: &[String]) -> Option<Vec<f64>> {
     numbers.is_sorted_by(|a, b| a < b).then_some(numbers)
 }
 
+/// Refuses labels that are all numbers, or all dates of one form, and of which one is not above the one before: rows that
+/// are not in the order of time cannot be split by it.
+pub(super) fn check_order(labels: &[String], name: &str) -> Result<()> {
+    let number = |label: &String| label.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    let form = labels.first().map(|label| form_of(label)).filter(|form| DATES.contains(&form.as_str()));
+    let date = |label: &String| {
+        let alike = form.as_ref().is_some_and(|form| *form == form_of(label));
+        alike.then(|| Moment::read(label)?.seconds()).flatten()
+    };
+    let row = if let Some(dates) = labels.iter().map(date).collect::<Option<Vec<_>>>() {
+        dates.windows(2).position(|pair| pair[1] <= pair[0])
+    } else if let Some(numbers) = labels.iter().map(number).collect::<Option<Vec<_>>>() {
+        numbers.windows(2).position(|pair| pair[1] <= pair[0])
+    } else {
+        None
+    };
+    match row {
+        Some(row) => {
+            let got = format!("{:?} after {:?}; sort the rows, one for each {name}", labels[row + 1], labels[row]);
+            let what = format!("row {}, column {name:?}", row + 2);
+            Err(Error::value(what, "the first column in ascending order", got))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The number of labels up to and with `until`; see [`super::Series::rows_until`].
 pub(super) fn rows_until(labels: &[String], name: &str, until: &str) -> Result<usize> {
     let refused = |expected: String, got: String| Error::value("the last label of the training part", expected, got);
@@ -240,6 +266,27 @@ mod tests {
             &["9999-11", "9999-12"],
         ] {
             continues(labels, &["+1", "+2"]);
+        }
+    }
+
+    #[test]
+    fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
+        let refused = |labels: &[&str], row: usize| {
+            let error = check_order(&owned(labels), "t").unwrap_err().to_string();
+            let [before, label] = [labels[row - 2], labels[row - 1]];
+            let expected = "expected the first column in ascending order";
+            let way = "sort the rows, one for each t";
+            assert_eq!(error, format!("row {row}, column \"t\": {expected}, got {label:?} after {before:?}; {way}"));
+        };
+        refused(&["1", "3", "2"], 3);
+        refused(&["7", "7"], 2);
+        refused(&["10", "9.5"], 2);
+        refused(&["2024-01-31", "2024-02-01", "2024-01-30"], 3);
+        refused(&["20240102", "20240101"], 2);
+        refused(&["2024-01-01 01:00", "2024-01-01 01:00"], 2);
+        // A number among them is above the one before, whatever its digits.
+        for labels in [&["9", "10"][..], &["b", "a"], &["x", "x"], &["2024-01-01", "then"], &["1"], &[]] {
+            check_order(&owned(labels), "t").unwrap();
         }
     }
 

@@ -67,9 +67,11 @@ impl Series {
     /// # Errors
     /// [`Error::Value`] for a column that is not there, is there twice or has two roles, for one without a value, for a
     /// value that is infinite, and for one that is missing where `missing` does not allow it; they name row and column.
+    /// Labels that are all numbers, or all dates, have to ascend.
     pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
         roles.check()?;
         roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
+        labels::check_order(&table.labels, &table.label_name)?;
         let Table { label_name, labels, mut columns } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);

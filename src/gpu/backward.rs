@@ -20,8 +20,10 @@ impl Unroll<'_, '_> {
             for chunk in &self.b.plan.chunks {
                 for direction in 0..recurrent.directions() {
                     let stack = layer * recurrent.directions() + direction;
-                    if resets {
-                        self.mask_history(stack, direction, chunk);
+                    match (self.drops_recurrent(), resets) {
+                        (true, _) => self.history_masked(stack, direction, chunk),
+                        (false, true) => self.mask_history(stack, direction, chunk),
+                        (false, false) => {}
                     }
                     self.weight_gradients(layer, stack, direction, chunk);
                 }
@@ -38,7 +40,7 @@ impl Unroll<'_, '_> {
         let most = self.b.plan.step.count;
         for s in (0..=longest).step_by(most) {
             for direction in 0..directions {
-                let chunk = self.chunk(direction, place);
+                let (stack, chunk) = (layer * directions + direction, self.chunk(direction, place));
                 let n = chunk.steps.len();
                 if s > n {
                     continue;
@@ -54,9 +56,9 @@ impl Unroll<'_, '_> {
                     slot_out: at(s).wrapping_add(slot_out as u32),
                     product: u32::from(s > 0),
                     epilogue: u32::from(s + count <= n),
-                    ..self.step(direction, 0, count)
+                    ..self.step(stack, 0, count)
                 };
-                self.backward_steps(layer, layer * directions + direction, chunk, step);
+                self.backward_steps(layer, stack, chunk, step);
             }
         }
     }
@@ -69,8 +71,9 @@ impl Unroll<'_, '_> {
         let history = self.b.tensor(*chunk.c.get(stack).unwrap_or(&chunk.h[stack]));
         let carry_h = self.b.tensor(self.b.plan.carry_h[stack]);
         let carry_c = self.b.plan.carry_c.get(stack).map(|carry| self.b.tensor(*carry));
+        let draw = Binding::whole(&self.net.draw);
         let bindings: Vec<&Binding> =
-            [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).collect();
+            [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
         let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
         self.b.dispatch(self.net.steps().1, &constants, &bindings, &step, self.b.plan.step.grid, work);
     }
@@ -123,7 +126,8 @@ impl Unroll<'_, '_> {
         }
     }
 
-    /// dy of the layer below, or dx: Σ over directions of dz · W_ih. It takes the place of what the layer read.
+    /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih. It takes the place
+    /// of what the layer read.
     fn input_gradient(&mut self, layer: usize, chunk: &Chunk) {
         let directions = self.net.model.recurrent.directions();
         let target = match layer {
@@ -146,6 +150,9 @@ impl Unroll<'_, '_> {
                 k: 4 * self.net.gates4(),
                 accumulate: direction > 0,
             });
+        }
+        if layer > 0 && self.drops_above(layer - 1) {
+            self.output_gradient_masked(layer - 1, chunk);
         }
     }
 }

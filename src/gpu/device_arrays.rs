@@ -106,7 +106,9 @@ impl GpuEngine {
         sequence.validate(&recurrent)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
+        let draw = self.draw(rows)?;
         self.prepare(Shape { steps, rows, tokens: false, dx: true, resets: false })?;
+        self.stage_draw(draw);
         self.stage_labels(&sequence, None);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
         let mut load = Vec::new();

@@ -8,10 +8,11 @@ use super::device::Gpu;
 use super::network::Network;
 use super::pass::Pass;
 use super::program::{Command, Place, Recorder};
-use super::staging;
 use super::updater::Updater;
+use super::{dropout, staging};
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::model::plan::{SequencePlan, Shape, TensorId, TensorSpec};
 use crate::model::{Layout, Model};
@@ -39,6 +40,7 @@ pub struct GpuEngine {
     pub(super) forwarded: bool,
     /// Whether the last pass left dx, dh_0 and dc_0.
     has_input_gradient: bool,
+    masks: Option<Masks>,
     words: Vec<u32>,
     numbers: Vec<f32>,
 }
@@ -69,6 +71,7 @@ impl Backend for Gpu {
             stale: true,
             forwarded: false,
             has_input_gradient: false,
+            masks: None,
             words: Vec::new(),
             numbers: Vec::new(),
         })
@@ -129,6 +132,20 @@ impl GpuEngine {
 
     fn write(&self, place: &Place, numbers: &[f32]) {
         self.gpu.queue().write_buffer(&place.buffer, place.offset, bytemuck::cast_slice(numbers));
+    }
+
+    /// What dropout draws for a training pass over `rows` rows.
+    pub(super) fn draw(&self, rows: usize) -> Result<Option<Draw>> {
+        self.masks.map(|masks| Draw::new(masks, &self.network.model.recurrent, rows)).transpose()
+    }
+
+    /// Writes what dropout draws in the pass, where the network has any.
+    pub(super) fn stage_draw(&self, draw: Option<Draw>) {
+        let recurrent = &self.network.model.recurrent;
+        if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
+            let uniform = dropout::uniform(draw);
+            self.gpu.queue().write_buffer(&self.network.draw, 0, bytemuck::bytes_of(&uniform));
+        }
     }
 
     /// Writes x, labels, and initial states where the sequence brings some.
@@ -297,9 +314,15 @@ impl Engine for GpuEngine {
         self.stale = true;
     }
 
+    fn set_masks(&mut self, masks: Option<Masks>) {
+        self.masks = masks;
+    }
+
     async fn forward(&mut self, sequence: &Sequence) -> Result<Output> {
         sequence.validate(&self.network.model.recurrent)?;
+        let draw = self.draw(sequence.shape().1)?;
         self.prepare(self.shape(sequence, true))?;
+        self.stage_draw(draw);
         self.stage(sequence, None);
         let enter = self.enter(sequence);
         let mut recorder = Recorder::new(&self.gpu);
@@ -358,6 +381,7 @@ impl Engine for GpuEngine {
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
         batch.validate(&self.network.model)?;
         let sequence = &batch.sequence;
+        let draw = self.draw(sequence.shape().1)?;
         let dx = self.options.input_gradient;
         self.prepare(self.shape(sequence, dx))?;
         if let Some(carry) = carry {
@@ -367,6 +391,7 @@ impl Engine for GpuEngine {
                 self.carried = Some(Carried::new(&self.gpu, &self.network, carry.rows)?);
             }
         }
+        self.stage_draw(draw);
         self.stage(sequence, Some(batch));
         let mut begin = self.fresh_sums();
         let carried = self.carried.as_ref().zip(carry);
@@ -418,6 +443,7 @@ impl Engine for GpuEngine {
         sequence.validate(&self.network.model.recurrent)?;
         let head = self.network.model.need_head()?.clone();
         self.prepare(self.shape(sequence, self.options.input_gradient))?;
+        self.stage_draw(None);
         self.stage(sequence, None);
         let enter = self.enter(sequence);
         let mut recorder = Recorder::new(&self.gpu);
@@ -437,6 +463,7 @@ impl Engine for GpuEngine {
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation> {
         batch.validate(&self.network.model)?;
         self.prepare(self.shape(&batch.sequence, self.options.input_gradient))?;
+        self.stage_draw(None);
         self.stage(&batch.sequence, Some(batch));
         let enter = self.enter(&batch.sequence);
         let mut recorder = Recorder::new(&self.gpu);

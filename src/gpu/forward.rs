@@ -70,16 +70,22 @@ impl<'b, 'a> Unroll<'b, 'a> {
         }
     }
 
-    pub(super) fn step_constants(&self) -> [(&'static str, f64); 4] {
+    pub(super) fn step_constants(&self) -> [(&'static str, f64); 5] {
         let StepPlan { tile, group: (x, y), .. } = self.b.plan.step;
-        let eight_rows = f64::from(u8::from(tile == 8));
-        let activation = self.net.activation();
-        [("ACTIVATION", activation), ("EIGHT_ROWS", eight_rows), ("GROUP_X", x as f64), ("GROUP_Y", y as f64)]
+        let flag = |on: bool| f64::from(u8::from(on));
+        [
+            ("ACTIVATION", self.net.activation()),
+            ("EIGHT_ROWS", flag(tile == 8)),
+            ("DROPOUT", flag(self.drops_recurrent())),
+            ("GROUP_X", x as f64),
+            ("GROUP_Y", y as f64),
+        ]
     }
 
     /// The uniform of `count` forward steps from step `t` on; backward changes what differs.
-    pub(super) fn step(&self, direction: usize, t: usize, count: usize) -> Step {
+    pub(super) fn step(&self, stack: usize, t: usize, count: usize) -> Step {
         let sizes = self.net.sizes;
+        let direction = stack % self.net.model.recurrent.directions();
         let (slot_in, slot_out) = Self::slots(direction, t);
         Step {
             t: t as u32,
@@ -96,6 +102,8 @@ impl<'b, 'a> Unroll<'b, 'a> {
             keep: keep(direction),
             product: 0,
             epilogue: 1,
+            // Without masks of their own all layers share their uniforms.
+            stack: if self.drops_recurrent() { stack as u32 } else { 0 },
         }
     }
 
@@ -130,6 +138,9 @@ impl<'b, 'a> Unroll<'b, 'a> {
             if place > 0 {
                 self.carry_on(stack, direction, place);
             }
+            if self.drops_recurrent() {
+                self.enter_masked(stack, direction, chunk);
+            }
         }
         let most = self.b.plan.step.count;
         for s in (0..longest).step_by(most) {
@@ -138,8 +149,9 @@ impl<'b, 'a> Unroll<'b, 'a> {
                 let n = chunk.steps.len();
                 if s < n {
                     let t = if direction == 0 { s } else { n - 1 - s };
-                    let step = self.step(direction, t, most.min(n - s));
-                    self.forward_steps(layer * directions + direction, chunk, step);
+                    let stack = layer * directions + direction;
+                    let step = self.step(stack, t, most.min(n - s));
+                    self.forward_steps(stack, chunk, step);
                 }
             }
         }
@@ -194,14 +206,21 @@ impl<'b, 'a> Unroll<'b, 'a> {
         let bias = self.net.parameter(Role::BiasHh { stack }).binding;
         let (flags, z, h) = (self.b.span(chunk.flags), self.b.tensor(chunk.z[stack]), self.b.tensor(chunk.h[stack]));
         let c = chunk.c.get(stack).map(|c| self.b.tensor(*c));
-        let bindings: Vec<&Binding> = [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).collect();
+        // Something must be bound without recurrent dropout; the carry is the stack's own, and rests until backward.
+        let entering = self.b.tensor(*self.b.plan.entering.get(stack).unwrap_or(&self.b.plan.carry_h[stack]));
+        let draw = Binding::whole(&self.net.draw);
+        let bindings: Vec<&Binding> =
+            [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&entering, &draw]).collect();
         let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
         self.b.dispatch(self.net.steps().0, &constants, &bindings, &step, self.b.plan.step.grid, work);
     }
 
-    /// The direction's half of y: the history's leaving slots, 0 at padding.
+    /// The direction's half of y: the history's leaving slots, 0 at padding; through its masks where a layer follows.
     fn output(&mut self, layer: usize, direction: usize, chunk: &Chunk) {
         let directions = self.net.model.recurrent.directions();
+        if self.drops_above(layer) {
+            return self.output_masked(layer * directions + direction, chunk);
+        }
         let (_, leaves) = Self::slots(direction, 0);
         let width = 4 * self.net.sizes.h4;
         let rows = chunk.steps.len() * self.rows();

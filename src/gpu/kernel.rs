@@ -61,23 +61,25 @@ macro_rules! stems {
 }
 
 stems! {
-    RNN_FORWARD = "rnn_forward" ["activation.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite } false;
-    RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite } false;
-    LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite } false;
-    LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 9 ReadWrite } false;
-    GRU_FORWARD = "gru_forward" ["activation.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite } false;
-    GRU_BACKWARD = "gru_backward" ["activation.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
-        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite } false;
+    RNN_FORWARD = "rnn_forward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
+    RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
+    LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
+    LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
+    GRU_FORWARD = "gru_forward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
+    GRU_BACKWARD = "gru_backward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
     MATMUL = "matmul" ["matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
     COLUMN_SUM = "column_sum" ["column_sum.wgsl"] "ColumnSum" { 1 Read, 2 ReadWrite } false;
     COPY = "copy" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 2 Read, 3 ReadWrite } false;
     MASK = "mask" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 3 ReadWrite } false;
+    DROP_TO = "drop_to" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 2 Read, 3 ReadWrite, 11 Read } false;
+    DROP_IN = "drop_in" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 3 ReadWrite, 11 Read } false;
     GATHER = "gather" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
     SCATTER = "scatter" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;

@@ -8,6 +8,7 @@ mod builder;
 mod carried;
 mod device;
 mod device_arrays;
+mod dropout;
 mod engine;
 mod forward;
 mod head;

@@ -19,6 +19,8 @@ pub(super) struct Network {
     pub(super) slots: Vec<wgpu::Buffer>,
     /// Σ w·loss, one number.
     pub(super) loss: wgpu::Buffer,
+    /// What dropout draws in the pass under way.
+    pub(super) draw: wgpu::Buffer,
 }
 
 impl Network {
@@ -33,12 +35,13 @@ impl Network {
             gradients: block("gradients".into())?,
             slots: (0..slots).map(|slot| block(format!("optimizer slot {slot}"))).collect::<Result<_>>()?,
             loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: 16 })?,
+            draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: 32 })?,
             plan,
         })
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        let blocks = [&self.parameters, &self.gradients, &self.loss];
+        let blocks = [&self.parameters, &self.gradients, &self.loss, &self.draw];
         blocks.into_iter().chain(&self.slots).map(wgpu::Buffer::size).sum()
     }
 

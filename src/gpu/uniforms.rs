@@ -33,7 +33,7 @@ uniforms! {
     /// `step.wgsl`.
     Step {
         t: u32, onward: u32, count: u32, slot_in: u32, slot_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
-        y_column: u32, keep: u32, product: u32, epilogue: u32,
+        y_column: u32, keep: u32, product: u32, epilogue: u32, stack: u32,
     }
     /// `matmul.wgsl`.
     Matmul {
@@ -50,6 +50,16 @@ uniforms! {
     Copy {
         rows: u32, width: u32, columns: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, masked: u32,
         bit: u32,
+    }
+    /// `dropout.wgsl`.
+    Dropout {
+        rows: u32, width: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, bit: u32, batch: u32, h4: u32,
+        stack: u32, t: u32, recurrent: u32,
+    }
+    /// `masks.wgsl`: what dropout draws, written anew each pass. A storage buffer rather than a uniform.
+    Draw {
+        key_low: u32, key_high: u32, first_row: u32, threshold: u32, scale: f32, recurrent_threshold: u32,
+        recurrent_scale: f32,
     }
     /// `tokens.wgsl`.
     Tokens { rows: u32, n4: u32, ldz: u32, ldw: u32 }

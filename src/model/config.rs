@@ -58,7 +58,7 @@ impl Cell {
 }
 
 /// A stack of recurrent layers, as `torch.nn.RNN`, `LSTM` and `GRU` have it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Recurrent {
     /// The cell of every layer.
     pub cell: Cell,
@@ -72,12 +72,20 @@ pub struct Recurrent {
     pub bidirectional: bool,
     /// Whether the cells have b_ih and b_hh.
     pub bias: bool,
+    /// In training, the share of a layer's outputs that do not reach the layer above, from 0 to below 1: each h of each
+    /// step and row is dropped or multiplied by 1 / (1 − dropout), on its own. PyTorch's `dropout`.
+    pub dropout: f64,
+    /// In training, the share of the units of h_{t−1} that do not enter the product W_hh h_{t−1}, from 0 to below 1: a row
+    /// drops the same ones at all steps, and multiplies the others by 1 / (1 − recurrent_dropout) there (Gal & Ghahramani
+    /// 2016). Neither the LSTM's c nor the GRU's z ∘ h_{t−1} is touched.
+    pub recurrent_dropout: f64,
 }
 
 impl Recurrent {
-    /// One layer, one direction, with bias.
+    /// One layer, one direction, with bias, without dropout.
     pub fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Self {
-        Self { cell, input_size, hidden_size, layers: 1, bidirectional: false, bias: true }
+        let (layers, bidirectional, bias) = (1, false, true);
+        Self { cell, input_size, hidden_size, layers, bidirectional, bias, dropout: 0.0, recurrent_dropout: 0.0 }
     }
 
     /// With `layers` layers.
@@ -95,6 +103,18 @@ impl Recurrent {
     /// With or without bias.
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;
+        self
+    }
+
+    /// With dropout between the layers.
+    pub fn dropout(mut self, rate: f64) -> Self {
+        self.dropout = rate;
+        self
+    }
+
+    /// With recurrent dropout.
+    pub fn recurrent_dropout(mut self, rate: f64) -> Self {
+        self.recurrent_dropout = rate;
         self
     }
 
@@ -243,7 +263,7 @@ impl Head {
 
 /// A stack of recurrent layers, and a head where there is one. Without a head the stack serves as a backend: see
 /// [`Engine::forward`](crate::Engine::forward) and [`Engine::backward`](crate::Engine::backward).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// The layers.
     pub recurrent: Recurrent,
@@ -262,13 +282,23 @@ impl Model {
         Self { recurrent, head: None }
     }
 
-    /// Refuses sizes of zero.
+    /// Refuses sizes of zero, rates out of range, and dropout between the layers of a stack that has one: it would do
+    /// nothing.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size), ("layers", r.layers)];
         sizes.extend(self.head.as_ref().map(|head| ("outputs", head.outputs)));
         if let Some((name, size)) = sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 24) {
             return Err(Error::value(*name, "1 to 16777216", size));
+        }
+        for (name, rate) in [("dropout", r.dropout), ("recurrent_dropout", r.recurrent_dropout)] {
+            if !(0.0..1.0).contains(&rate) {
+                return Err(Error::value(name, "a number from 0 to below 1", rate));
+            }
+        }
+        if r.dropout > 0.0 && r.layers == 1 {
+            let reason = "dropout acts between layers, and there is one: take more layers, or recurrent_dropout";
+            return Err(Error::Unsupported(reason.into()));
         }
         // Counted in floating point, which does not overflow.
         let (h, wide) = (r.hidden_size as f64, r.output_size() as f64);
@@ -286,5 +316,26 @@ impl Model {
         self.head.as_ref().ok_or_else(|| {
             Error::Unsupported("this call needs a head; the model has none (use forward and backward)".into())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_out_of_range_and_dropout_between_the_layers_of_one_are_refused() {
+        let two = Recurrent::new(Cell::Gru, 1, 1).layers(2);
+        let refused = |recurrent| Model::headless(recurrent).validate().unwrap_err().to_string();
+        for rate in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
+            let expected = format!("expected a number from 0 to below 1, got {rate}");
+            assert_eq!(refused(two.clone().dropout(rate)), format!("dropout: {expected}"));
+            assert_eq!(refused(two.clone().recurrent_dropout(rate)), format!("recurrent_dropout: {expected}"));
+        }
+        let one = two.clone().layers(1);
+        assert!(refused(one.clone().dropout(0.5)).contains("between layers"));
+        for accepted in [two.dropout(0.5).recurrent_dropout(0.999), one.recurrent_dropout(0.5)] {
+            Model::headless(accepted).validate().unwrap();
+        }
     }
 }

@@ -52,9 +52,15 @@ impl ConfusionMatrix {
         sum / count
     }
 
-    /// The share of the largest class: the accuracy of who always tells that one.
-    pub fn majority_share(&self) -> f64 {
-        share(self.counts.rows().into_iter().map(|row| row.sum()).max().unwrap_or_default(), self.total())
+    /// The accuracy of who always tells the class that is largest in training, of which `training` has how many examples
+    /// each class has there; of several that are largest the mean.
+    pub fn majority_share(&self, training: &[usize]) -> f64 {
+        let largest = training.iter().max().filter(|count| **count > 0);
+        let supports: Vec<u64> = (0..self.counts.nrows().min(training.len()))
+            .filter(|class| Some(&training[*class]) == largest)
+            .map(|class| self.support(class))
+            .collect();
+        share(supports.iter().sum(), self.total()) / supports.len() as f64
     }
 
     /// How many are of a class, below the number of them.
@@ -89,12 +95,23 @@ mod tests {
         let matrix = ConfusionMatrix::new(3, pairs).unwrap();
         assert_eq!(*matrix.counts(), array![[3, 1, 0], [1, 1, 0], [0, 0, 0]]);
         assert_eq!((matrix.total(), matrix.support(0), matrix.support(2)), (6, 4, 0));
-        assert_eq!((matrix.accuracy(), matrix.majority_share()), (4.0 / 6.0, 4.0 / 6.0));
+        assert_eq!(matrix.accuracy(), 4.0 / 6.0);
         assert_eq!((matrix.recall(0), matrix.precision(0)), (0.75, 0.75));
         assert_eq!((matrix.recall(1), matrix.precision(1)), (0.5, 0.5));
         assert!(matrix.recall(2).is_nan() && matrix.precision(2).is_nan());
         // The class that does not occur does not count.
         assert_eq!(matrix.balanced_accuracy(), 0.625);
+    }
+
+    #[test]
+    fn the_majority_is_that_of_training_and_not_of_what_is_measured() {
+        let matrix = ConfusionMatrix::new(3, [(0, 0), (1, 0), (1, 1), (1, 2)]).unwrap();
+        assert_eq!(matrix.majority_share(&[5, 3, 1]), 0.25);
+        assert_eq!(matrix.majority_share(&[1, 3, 1]), 0.75);
+        assert_eq!(matrix.majority_share(&[0, 0, 2]), 0.0);
+        // Who has no reason to tell one of the two is right by the mean of their shares.
+        assert_eq!(matrix.majority_share(&[3, 3, 1]), 0.5);
+        assert!(matrix.majority_share(&[]).is_nan() && matrix.majority_share(&[0, 0, 0]).is_nan());
     }
 
     #[test]

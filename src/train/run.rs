@@ -158,8 +158,8 @@ impl RunOptions {
 /// bits.
 ///
 /// # Errors
-/// [`Error::NonFinite`] stops the run; the trainer then holds the last good weights. Otherwise what
-/// [`Trainer::step`], the batches and the observer return.
+/// [`Error::NonFinite`] stops the run. Otherwise what [`Trainer::step`], the batches and the observer return. The trainer
+/// then holds the best weights so far, if these are to be kept, or the last good ones.
 pub async fn run<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,
@@ -168,15 +168,35 @@ pub async fn run<E: Engine>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     options.validate(train.per_epoch())?;
+    let rate = trainer.optimizer().learning_rate;
+    let mut validations = Validations::new(options);
+    let ended = steps(trainer, train, validation, options, observer, &mut validations).await;
+    // After an error too: the best weights are no worse for a step that failed later.
+    trainer.set_learning_rate(rate)?;
+    if let Some(weights) = &validations.weights {
+        trainer.load_state_dict(weights)?;
+    }
+    let (last, ended) = ended?;
+    Ok(Outcome { last, best: validations.best, ended })
+}
+
+/// The steps of a run; returns the last one's report.
+async fn steps<E: Engine>(
+    trainer: &mut Trainer<E>,
+    train: &dyn Batches,
+    validation: Option<&dyn Batches>,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    validations: &mut Validations,
+) -> Result<(Metrics, Ended)> {
     let (steps, per_epoch) = (options.steps(train.per_epoch()), options.steps_per_epoch(train.per_epoch()));
     let validate_every = options.validate_every.unwrap_or(per_epoch);
     let rate = trainer.optimizer().learning_rate;
     let mut pending = Pending { steps: VecDeque::new(), last: None };
-    let mut progress = Validations::new(options);
     let mut ended = Ended::Finished;
     for step in 1..=steps {
         let epoch = (step - 1) / per_epoch + 1;
-        let lr = rate * options.schedule.factor(step, steps, progress.plateaus);
+        let lr = rate * options.schedule.factor(step, steps, validations.plateaus);
         trainer.set_learning_rate(lr)?;
         let mut work = Work::default();
         for number in batches(step, options.accumulate, train.per_epoch()) {
@@ -218,24 +238,20 @@ pub async fn run<E: Engine>(
             pending.told(report, val_loss, observer)?;
         }
         if let Some(val_loss) = val_loss
-            && progress.measured(Best { step, epoch, val_loss })
+            && validations.measured(Best { step, epoch, val_loss })
             && options.keep == Keep::Best
         {
-            progress.weights = Some(trainer.state_dict().await?);
+            validations.weights = Some(trainer.state_dict().await?);
         }
-        if ended == Ended::Finished && !last && progress.is_over() {
+        if ended == Ended::Finished && !last && validations.is_over() {
             ended = Ended::NoImprovement;
         }
         if ended != Ended::Finished {
             break;
         }
     }
-    trainer.set_learning_rate(rate)?;
-    if let Some(weights) = &progress.weights {
-        trainer.load_state_dict(weights)?;
-    }
     match pending.last {
-        Some(last) => Ok(Outcome { last, best: progress.best, ended }),
+        Some(last) => Ok((last, ended)),
         None => Err(Error::Unsupported("the run ended without a report of its last step".into())),
     }
 }
@@ -333,7 +349,8 @@ impl Validations {
 
     /// Takes a validation in, and tells whether it is the best so far.
     fn measured(&mut self, now: Best) -> bool {
-        if self.best.is_none_or(|best| now.val_loss < best.val_loss) {
+        // NaN is no improvement, not even over nothing.
+        if !now.val_loss.is_nan() && self.best.is_none_or(|best| now.val_loss < best.val_loss) {
             self.best = Some(now);
             (self.without_improvement, self.since_fall) = (0, 0);
             return true;
@@ -372,6 +389,7 @@ mod tests {
             let best = validations.measured(Best { step: 1, epoch: 1, val_loss });
             (best, validations.plateaus, validations.is_over())
         };
+        assert_eq!(told(f64::NAN), (false, 0, false));
         assert_eq!(told(2.0), (true, 0, false));
         assert_eq!(told(2.0), (false, 0, false));
         assert_eq!(told(3.0), (false, 1, false));

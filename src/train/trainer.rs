@@ -4,6 +4,7 @@ use ndarray::Array3;
 
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
 use crate::batch::{Batch, InputGradient, Sequence, States};
+use crate::dropout::Masks;
 use crate::error::{Error, Result};
 use crate::model::{Initialisation, Model, StateDict};
 use crate::optim::{Optimizer, Update};
@@ -50,8 +51,8 @@ pub struct Prediction<R = f32> {
 enum Sums {
     /// Nobody's, or those of a batch that an error left half done.
     Nothing,
-    /// Those of batches that no update has used yet.
-    Open(f64),
+    /// Those of batches that no update has used yet, of so many rows in all.
+    Open { weight: f64, rows: usize },
     /// Those that the last update has used.
     Used(f64),
 }
@@ -62,12 +63,13 @@ pub struct Trainer<E: Engine> {
     engine: E,
     optimizer: Optimizer,
     options: TrainerOptions,
+    seed: u64,
     step: u64,
     sums: Sums,
 }
 
 impl<E: Engine> Trainer<E> {
-    /// A trainer whose parameters are drawn from `seed`.
+    /// A trainer whose parameters, and what dropout drops, are drawn from `seed`.
     pub fn new<B: Backend<Engine = E>>(backend: &B, model: &Model, optimizer: Optimizer, seed: u64) -> Result<Self> {
         Self::with_options(backend, model, optimizer, seed, TrainerOptions::default())
     }
@@ -96,7 +98,7 @@ impl<E: Engine> Trainer<E> {
         let mut engine = backend.engine(model, &options.engine)?;
         let block = options.initialisation.draw(model, seed);
         engine.set_parameters(&block.iter().map(|value| from_f32(*value)).collect::<Vec<_>>())?;
-        Ok(Self { engine, optimizer, options, step: 0, sums: Sums::Nothing })
+        Ok(Self { engine, optimizer, options, seed, step: 0, sums: Sums::Nothing })
     }
 
     /// Enqueues one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
@@ -111,32 +113,37 @@ impl<E: Engine> Trainer<E> {
 
     /// Enqueues forward and backward of a batch, in micro-batches where it has more rows than those: adds its weighted
     /// gradients to those of the batches since the last update. Several batches before an update make the step of one
-    /// batch that has all their rows.
+    /// batch that has all their rows; for dropout too, whose [`Masks`] count the updates, from 1, and the rows since the
+    /// last one.
     ///
     /// # Errors
     /// What [`Batch::validate`] refuses, which leaves everything as it is. An error of the engine lets go of what was
     /// accumulated, since a part of the batch may be in it.
     pub async fn accumulate(&mut self, batch: &Batch) -> Result<()> {
         batch.validate(self.engine.model())?;
-        let before = match std::mem::replace(&mut self.sums, Sums::Nothing) {
-            Sums::Open(weight) => weight,
+        let (weight, rows_before) = match std::mem::replace(&mut self.sums, Sums::Nothing) {
+            Sums::Open { weight, rows } => (weight, rows),
             Sums::Nothing | Sums::Used(_) => {
                 self.engine.clear_gradients();
-                0.0
+                (0.0, 0)
             }
         };
         let rows = batch.sequence.shape().1;
         let part = self.options.micro_batch.unwrap_or(rows).min(rows);
         let carry = |first_row| self.options.carry_state.then_some(Carry { first_row, rows });
+        let (seed, step) = (self.seed, self.step + 1);
+        let masks = |first_row| Some(Masks { seed, step, first_row: rows_before + first_row });
         if part == rows {
+            self.engine.set_masks(masks(0));
             self.engine.accumulate(batch, carry(0)).await?;
         } else {
             for first in (0..rows).step_by(part) {
                 let rows = batch.rows(first..rows.min(first + part));
+                self.engine.set_masks(masks(first));
                 self.engine.accumulate(&rows, carry(first)).await?;
             }
         }
-        self.sums = Sums::Open(before + batch.total_weight());
+        self.sums = Sums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
         Ok(())
     }
 
@@ -148,7 +155,7 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Unsupported`] where nothing was accumulated; [`Error::Value`] where the weights of a mean add up to 0,
     /// which a further batch may mend; [`Error::NonFinite`] when an earlier step's report says so.
     pub async fn update(&mut self) -> Result<Option<Report>> {
-        let Sums::Open(weight) = self.sums else {
+        let Sums::Open { weight, .. } = self.sums else {
             let reason = "an update needs a batch that was accumulated since the last update";
             return Err(Error::Unsupported(reason.into()));
         };
@@ -213,7 +220,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Unsupported`] before the first batch.
     pub async fn gradients(&mut self) -> Result<StateDict> {
-        let (Sums::Open(weight) | Sums::Used(weight)) = self.sums else {
+        let (Sums::Open { weight, .. } | Sums::Used(weight)) = self.sums else {
             return Err(Error::Unsupported("gradients need a batch that was accumulated".into()));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;

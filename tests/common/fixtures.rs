@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bptt::ndarray::{Array2, Array3, ArrayD, Axis, Ix3};
-use bptt::{Activation, Batch, Cell, Head, Input, Layout, Loss, Model, Real, Recurrent, Sequence, States, Targets};
+use bptt::{
+    Activation, Batch, Cell, Head, Input, Layout, Loss, Masks, Model, Real, Recurrent, Sequence, States, Targets,
+};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -112,6 +114,15 @@ impl Case<'_> {
             .layers(self.setting("layers"))
             .bidirectional(self.setting("bidirectional"))
             .bias(self.setting("bias"))
+            .dropout(self.description["dropout"].as_f64().unwrap_or(0.0))
+            .recurrent_dropout(self.description["recurrent_dropout"].as_f64().unwrap_or(0.0))
+    }
+
+    /// What dropout draws, where the case has any.
+    pub(crate) fn masks(&self) -> Option<Masks> {
+        let masks = self.description.get("masks")?;
+        let number = |name: &str| masks[name].as_u64().unwrap();
+        Some(Masks { seed: number("seed"), step: number("step"), first_row: number("first_row") as usize })
     }
 
     /// The stack with its head.

@@ -11,7 +11,7 @@ use std::fmt;
 use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};
 use bptt::{
     Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Initialisation, Input, InputGradient, Layout,
-    Loss, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets, Update,
+    Loss, Masks, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets, Update,
 };
 use pollster::block_on;
 
@@ -61,6 +61,8 @@ pub struct Case {
     pub outputs: usize,
     /// Factor of x.
     pub scale: f64,
+    /// The rates of dropout between layers and of recurrent dropout.
+    pub dropout: (f64, f64),
 }
 
 impl fmt::Display for Case {
@@ -83,7 +85,11 @@ impl fmt::Display for Case {
             (self.reduction == Reduction::Sum, "sum"),
             (self.reduction == Reduction::SumOverOutputs, "sum over outputs"),
         ];
-        flags.iter().filter(|(set, _)| *set).try_for_each(|(_, name)| write!(f, ", {name}"))
+        flags.iter().filter(|(set, _)| *set).try_for_each(|(_, name)| write!(f, ", {name}"))?;
+        match self.dropout {
+            (0.0, 0.0) => Ok(()),
+            (between, recurrent) => write!(f, ", dropout {between} recurrent {recurrent}"),
+        }
     }
 }
 
@@ -109,6 +115,7 @@ impl Case {
             hidden: 3,
             outputs: 2,
             scale: 1.0,
+            dropout: (0.0, 0.0),
         }
     }
 
@@ -122,6 +129,8 @@ impl Case {
             .layers(self.layers)
             .bidirectional(self.bidirectional)
             .bias(self.bias)
+            .dropout(self.dropout.0)
+            .recurrent_dropout(self.dropout.1)
     }
 
     pub fn model(&self) -> Model {
@@ -245,12 +254,18 @@ fn push_input_gradient<R: Real>(named: &mut Named, gradient: &InputGradient<R>) 
     push_states(named, &gradient.initial, "d", "0");
 }
 
+/// The masks of a training step: those of some row on, as of a part of a larger batch.
+pub fn masks(step: u64) -> Option<Masks> {
+    Some(Masks { seed: 13, step, first_row: 2 })
+}
+
 /// The stack alone: output, h_n, c_n, and for a random gradient of these every named gradient, dx, dh_0, dc_0.
 pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named {
     let model = case.headless();
     let options = EngineOptions { chunk, input_gradient: true, ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
+    engine.set_masks(masks(1));
     let output = block_on(engine.forward(&case.sequence())).unwrap();
     let mut named = vec![("output".into(), wide(&output.output))];
     push_states(&mut named, &output.states, "", "n");
@@ -273,6 +288,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
     ];
     for step in 1..=steps.max(1) {
         engine.clear_gradients();
+        engine.set_masks(masks(step));
         block_on(engine.accumulate(&batch, None)).unwrap();
         if step == 1 {
             named.extend(gradients(&mut engine));
@@ -358,6 +374,12 @@ pub fn table() -> Vec<Case> {
         let keys = Case { loss: Loss::BinaryCrossEntropy, reduction: Reduction::SumOverOutputs, ..case.clone() };
         cases.push(keys.sizes([3, 2, 1, 5, 4]));
         cases.push(case.clone().sizes([1, 1, 1, 1, 1]));
+        // Dropout of both kinds and of each, at sizes of which 4 and 8 are no divisors.
+        let dropped = Case { layers: 3, bidirectional: true, ragged: true, dropout: (0.3, 0.4), ..case.clone() };
+        cases.push(dropped.clone().sizes([7, 13, 3, 17, 3]));
+        cases.push(Case { resets: true, bidirectional: false, ..dropped.clone() }.sizes([9, 33, 4, 6, 2]));
+        cases.push(Case { layers: 2, dropout: (0.5, 0.0), tokens: true, ..dropped.clone() }.sizes([4, 5, 3, 5, 2]));
+        cases.push(Case { layers: 1, dropout: (0.0, 0.5), at: At::Last, ..dropped }.sizes([4, 5, 3, 5, 2]));
         cases.push(Case { ragged: true, ..case.clone() }.sizes([20, 33, 17, 65, 5]));
         if index != 1 && index != 3 {
             // relu and the identity have no bound, and would only grow.

@@ -39,7 +39,7 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
         gradient_norm(name, &history, None, Some(1.0)),
         Forecast { title: title.clone(), rows, first: 1, horizon: 1, targets: vec![target], parts }.draw(),
         Rolled { title: title.clone(), rows, horizon: 1, targets: vec![rolled] }.draw(),
-        Confusion { title: name, classes: &names, counts: &[1; 9] }.draw(),
+        Confusion { title: name, classes: &names, counts: &[1; 9], majority: None }.draw(),
         TextSample { title: name, prime: name, sampled: name }.draw(),
         PianoRoll { title, first_key: 60, keys: 1, truth: &[true], predicted: &[0.5] }.draw(),
         Lengths(&[1, 2, 2]).draw(name),

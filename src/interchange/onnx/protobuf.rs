@@ -1,4 +1,4 @@
-//! Protocol Buffers' wire format, as far as ONNX needs it: https://protobuf.dev/programming-guides/encoding.
+//! Protocol Buffers' wire format, as far as ONNX needs it: <https://protobuf.dev/programming-guides/encoding>.
 
 /// The fields of a message, in the order in which they are written.
 #[derive(Clone, Debug, Default)]

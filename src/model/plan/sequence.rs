@@ -75,6 +75,8 @@ pub(crate) struct SequencePlan {
     /// A stack: \[B, H\]: the gradient with respect to h (c) on its way back; at the end dh_0 (dc_0).
     pub(crate) carry_h: Vec<TensorId>,
     pub(crate) carry_c: Vec<TensorId>,
+    /// A stack, with recurrent dropout alone: \[2, B, H\], h through its mask as it enters this step and the next.
+    pub(crate) entering: Vec<TensorId>,
     /// The results of products that are cut along k.
     pub(crate) scratch: TensorId,
     pub(crate) tensors: Vec<TensorSpec>,
@@ -123,6 +125,7 @@ impl SequencePlan {
             predictions: Vec::new(),
             carry_h: Vec::new(),
             carry_c: Vec::new(),
+            entering: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
         };
@@ -174,6 +177,10 @@ impl SequencePlan {
         if r.cell.has_cell_state() {
             plan.carry_c = carries(&mut plan, "c");
         }
+        if r.recurrent_dropout > 0.0 {
+            let entering = stacks.iter().map(|s| plan.tensor(format!("entering_h_{s}"), 2 * rows * 4 * sizes.h4));
+            plan.entering = entering.collect();
+        }
         plan.scratch = plan.tensor("scratch".into(), plan.scratch_bytes(model, parameters, limits) as usize / 4);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
         Ok(plan)
@@ -212,11 +219,14 @@ impl SequencePlan {
 
     /// The bytes of all buffers, and of about as many uniforms as their commands will have: equal ones share a place, so
     /// it is one for each dispatch of a direction's steps over the longest chunk and for each other kernel of a layer.
+    /// Masks are a layer's own, and those between layers a chunk's own.
     pub(crate) fn planned_bytes(&self, model: &Model) -> u64 {
         let recurrent = &model.recurrent;
         let longest = self.chunks[0].steps.len();
         let steps = recurrent.directions() * (2 * longest + 1).div_ceil(self.step.count);
-        self.bytes() + ALIGNMENT * (steps + 12 * recurrent.stacks() + 8) as u64
+        let of_layers = if recurrent.recurrent_dropout > 0.0 { (steps + 4) * recurrent.layers } else { steps };
+        let between = if recurrent.dropout > 0.0 { 3 * (recurrent.layers - 1) * self.chunks.len() } else { 0 };
+        self.bytes() + ALIGNMENT * (of_layers + between + 12 * recurrent.stacks() + 8) as u64
     }
 
     /// The bytes of all buffers.

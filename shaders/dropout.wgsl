@@ -1,0 +1,60 @@
+// Rows of vec4 through the masks of dropout: what a layer hands to the next one, what of h enters the first product of a
+// chunk, and backward the gradient of the one and the history of the other.
+
+struct Dropout {
+    rows: u32,       // time steps × B
+    width: u32,      // vec4 of a row that take part
+    ld_from: u32,    // vec4 a row, and the first one
+    from_first: u32,
+    ld_to: u32,
+    to_first: u32,
+    bit: u32,        // the flag without which a row becomes 0; 0: none does
+    batch: u32,      // B
+    h4: u32,         // vec4 of a (layer, direction)
+    stack: u32,      // the (layer, direction) of the first vec4; others follow side by side
+    t: u32,          // the first row's step in the whole sequence
+    recurrent: u32,  // 1: the masks of recurrent dropout, the same at every step
+}
+
+@group(0) @binding(0) var<uniform> args: Dropout;
+@group(0) @binding(1) var<storage, read> flags: array<u32>;
+@group(0) @binding(2) var<storage, read> src: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> dst: array<vec4f>;
+
+fn stands(row: u32) -> bool {
+    return args.bit == 0u || (flags[row] & args.bit) != 0u;
+}
+
+fn factors(row: u32, column: u32) -> vec4f {
+    let group = column % args.h4;
+    let stack = args.stack + column / args.h4;
+    if args.recurrent != 0u {
+        return select(vec4f(0.0), vec4f(draw.recurrent_scale), recurrent(group, row % args.batch, stack));
+    }
+    return between(group, args.t + row / args.batch, row % args.batch, stack);
+}
+
+@compute @workgroup_size(SIDE, SIDE)
+fn drop_to(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    if id.x >= args.width {
+        return;
+    }
+    for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
+        var value = vec4f(0.0);
+        if stands(row) {
+            value = src[args.from_first + row * args.ld_from + id.x] * factors(row, id.x);
+        }
+        dst[args.to_first + row * args.ld_to + id.x] = value;
+    }
+}
+
+@compute @workgroup_size(SIDE, SIDE)
+fn drop_in(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    if id.x >= args.width {
+        return;
+    }
+    for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
+        let at = args.to_first + row * args.ld_to + id.x;
+        dst[at] = select(vec4f(0.0), dst[at] * factors(row, id.x), stands(row));
+    }
+}

@@ -1,0 +1,69 @@
+//! Piano rolls from outside: learning them, measuring, predicting, and what is refused.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "common/program.rs"]
+mod program;
+
+use program::{bptt, entries, refused, train};
+use serde_json::{Value, json};
+
+/// A folder with `r.json`: pieces in which two keys take turns and a third is always there.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let piece = |length: usize| (0..length).map(|step| json!([60 + step % 2, 64])).collect::<Vec<Value>>();
+    let pieces = |lengths: std::ops::Range<usize>| lengths.map(piece).collect::<Vec<_>>();
+    let rolls = json!({"train": pieces(6..18), "valid": pieces(7..10), "test": pieces(8..12)});
+    std::fs::write(folder.path().join("r.json"), rolls.to_string()).unwrap();
+    folder
+}
+
+const TINY: &str = "--rolls r.json --hidden 16 --batch 4 --lr 0.02 --epochs 60";
+
+#[test]
+fn keys_that_take_turns_are_learned_and_told_for_every_frame() {
+    let folder = folder();
+    let summary: Value = serde_json::from_str(&train(folder.path(), "a", &format!("{TINY} --json"))).unwrap();
+    let test = &summary["test"];
+    assert!(test["loss"].as_f64().unwrap() < 0.2, "{test}");
+    assert!(test["accuracy"].as_f64().unwrap() > 0.99, "{test}");
+    // Who expects the frame before has the key that stays, and none of the other two.
+    assert!((test["baseline_accuracy"].as_f64().unwrap() - 1.0 / 3.0).abs() < 1e-9, "{test}");
+    assert!(test["baseline_loss"].as_f64().unwrap() > 1.3, "{test}");
+    let files = entries(&folder.path().join("a"));
+    assert!(files.contains(&"roll.svg".into()), "{files:?}");
+    let output = bptt(folder.path(), "predict a --device cpu");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let mut lines = stdout.lines();
+    assert_eq!(lines.next(), Some("piece,step,60,61,62,63,64"));
+    // The first frame that is told is the second of the first piece that was held back.
+    let first: Vec<f64> = lines.next().unwrap().split(',').map(|cell| cell.parse().unwrap()).collect();
+    assert_eq!(first[..2], [13.0, 2.0]);
+    assert!(first[2] < 0.3 && first[3] > 0.7 && first[6] > 0.7, "{first:?}");
+}
+
+#[test]
+fn what_is_no_roll_is_refused_by_place() {
+    let folder = folder();
+    let path = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
+    write("empty.json", "");
+    write("cut.json", r#"{"train": [[[60], [6"#);
+    write("word.json", r#"{"train": [[[60], ["C"]]], "valid": [], "test": []}"#);
+    write("short.json", r#"{"train": [[[60], [61]], [[60]]], "valid": [], "test": []}"#);
+    write("twice.csv", "a,b,a\n1,0,1\n0,1,0\n");
+    write("two.csv", "a,b\n1,0\n0,2\n");
+    refused(path, "train --rolls empty.json", 1, &["empty.json"]);
+    refused(path, "train --rolls cut.json", 1, &["cut.json"]);
+    refused(path, "train --rolls word.json", 1, &["word.json"]);
+    refused(path, "train --rolls short.json", 1, &["short.json", "train, piece 2", "at least 2 steps"]);
+    refused(path, "train --rolls twice.csv", 1, &["twice.csv", "\"a\""]);
+    refused(path, "train --rolls two.csv", 1, &["two.csv", "row 2", "\"b\"", "2"]);
+    refused(path, "train --rolls r.json --keys 60-62", 1, &["train, piece 1", "64"]);
+    refused(path, "train --rolls r.json --keys 9-3", 2, &["--keys", "21-108"]);
+    refused(path, "train --rolls r.json --bidirectional", 2, &["--bidirectional", "reverse direction"]);
+    train(path, "a", &format!("{TINY} --steps 2").replace("--epochs 60 ", ""));
+    refused(path, "eval a --rolls r.json --keys 21-108", 2, &["--keys", "the model was trained with"]);
+    refused(path, "sample a", 2, &["a text"]);
+}
