@@ -45,6 +45,8 @@
 //!        dW_hh = Σ_t dz_tᵀ h_{t-1};  dW_ih = Σ_t dz_tᵀ x_t;  db = Σ_t dz_t;  dx_t = dz_t W_ih;  dh_0 = dz_1 W_hh
 //! LSTM   i, f, o = σ(·), g = tanh(·);  c_t = f ∘ c_{t-1} + i ∘ g;  h_t = o ∘ tanh c_t
 //! GRU    r, z = σ(·);  n = tanh(W_in x + b_in + r ∘ (W_hn h_{t-1} + b_hn));  h_t = (1 − z) ∘ n + z ∘ h_{t-1}
+//! drop   in training W_hh (m ∘ h_{t-1}) in place of W_hh h_{t-1}, and m_t ∘ h_t in place of h_t as the x_t of the layer
+//!        above; each m is 0 with the rate p as its probability, otherwise 1 / (1 − p)
 //! ```
 //!
 //! The update divides the gradient sums once, clips, and follows PyTorch's formulas: see [`Rule`].
@@ -53,7 +55,8 @@
 //!
 //! * Rows have lengths. At padding the output is 0, and whatever lies there, NaN included, changes nothing. Each row's
 //!   final state is its own; the reverse direction starts at each row's end.
-//! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch.
+//! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch;
+//!   what dropout drops is a function of the step, the row in it and the place in the network ([`Masks`]), so with it too.
 //! * A sequence in pieces, each begun with the final states of the one before, gives the outputs of the whole.
 //! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
 //!   for any number of threads.

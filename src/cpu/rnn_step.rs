@@ -9,12 +9,11 @@ use crate::real::Real;
 pub(super) fn forward<R: Real>(f: Activation, z: &mut [R], h: &mut [R]) {
     // The choice stands outside the loops, so that each of them is vector code.
     match f {
-        Activation::Tanh => apply(z, |z| activation::forward(Activation::Tanh, z)),
-        Activation::Relu => apply(z, |z| activation::forward(Activation::Relu, z)),
-        Activation::Sigmoid => apply(z, |z| activation::forward(Activation::Sigmoid, z)),
-        Activation::Identity => {}
+        Activation::Tanh => apply(z, h, |z| activation::forward(Activation::Tanh, z)),
+        Activation::Relu => apply(z, h, |z| activation::forward(Activation::Relu, z)),
+        Activation::Sigmoid => apply(z, h, |z| activation::forward(Activation::Sigmoid, z)),
+        Activation::Identity => h.copy_from_slice(z),
     }
-    h.copy_from_slice(z);
 }
 
 /// From dh_t \[H\] writes dz_t over h_t. Nothing of dh_t reaches h_{t−1} past the product: dh becomes 0.
@@ -27,6 +26,9 @@ pub(super) fn backward<R: Real>(f: Activation, h: &mut [R], dh: &mut [R]) {
 }
 
 #[inline(always)]
-fn apply<R: Real>(z: &mut [R], f: impl Fn(R) -> R) {
-    z.iter_mut().for_each(|z| *z = f(*z));
+fn apply<R: Real>(z: &mut [R], h: &mut [R], f: impl Fn(R) -> R) {
+    for (z, h) in z.iter_mut().zip(h) {
+        *h = f(*z);
+        *z = *h;
+    }
 }
