@@ -38,8 +38,8 @@
 //!
 //! ```text
 //! head   a_t = W_hy h_t + b_y at every step or at each row's last; ŷ = g(a)
-//! loss   L = Σ w·loss / Σ w, or the sum; squared error (g identity), binary cross-entropy (g sigmoid), both averaged over
-//!        O, cross-entropy (g softmax); all from the logits a
+//! loss   L = Σ w·loss / Σ w, or the sum; g identity: squared error, absolute error, Huber's loss, quantile loss;
+//!        g sigmoid: binary cross-entropy; all averaged over O; g softmax: cross-entropy; all from the logits a
 //! RNN    z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh;  h_t = f(z_t)
 //!        dh_t = da_t W_hy + dz_{t+1} W_hh;  dz_t = dh_t ∘ f'(h_t)
 //!        dW_hh = Σ_t dz_tᵀ h_{t-1};  dW_ih = Σ_t dz_tᵀ x_t;  db = Σ_t dz_t;  dx_t = dz_t W_ih;  dh_0 = dz_1 W_hh

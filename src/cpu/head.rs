@@ -1,6 +1,6 @@
 //! The head of a block: logits, loss and da, and their way back into the stack.
 
-use ndarray::s;
+use ndarray::{ArrayView1, s};
 
 use super::block::Block;
 use super::matmul::{add, assign, view, view_mut};
@@ -69,13 +69,26 @@ pub(super) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
             continue;
         }
         let factor = weight * head.output_factor();
-        sum += match (&batch.targets, head.loss) {
-            (Targets::Values(y), Loss::SquaredError) => loss::squared_error(a, y.slice(s![p, row, ..]), factor),
-            (Targets::Values(y), _) => loss::binary_cross_entropy(a, y.slice(s![p, row, ..]), factor),
-            (Targets::Classes(classes), _) => loss::cross_entropy(a, classes[[p, row]] as usize, factor),
+        sum += match &batch.targets {
+            Targets::Values(y) => values_loss(&head.loss, a, y.slice(s![p, row, ..]), factor),
+            Targets::Classes(classes) => {
+                loss::cross_entropy(a, classes[[p, row]] as usize, head.loss.smoothing(), factor)
+            }
         };
     }
     block.head.loss = sum;
+}
+
+/// The loss of one prediction whose targets are values.
+fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
+    match of {
+        Loss::SquaredError => loss::squared_error(a, y, factor),
+        Loss::AbsoluteError => loss::absolute_error(a, y, factor),
+        Loss::Huber { delta } => loss::huber(a, y, *delta, factor),
+        Loss::Quantile { quantiles } => loss::quantile(a, y, quantiles, factor),
+        Loss::BinaryCrossEntropy => loss::binary_cross_entropy(a, y, factor),
+        Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => unreachable!("a validated batch has classes for it"),
+    }
 }
 
 /// From da: db_y, and the gradient of the output or of the final states.

@@ -6,7 +6,7 @@ use super::kernel::{LOSS, SUM};
 use super::program::{Command, Place};
 use super::uniforms::{Copy, Loss, Sum};
 use crate::model::plan::TensorId;
-use crate::model::{At, Head, Role};
+use crate::model::{self, At, Head, Role};
 
 impl Unroll<'_, '_> {
     /// Features and logits of every prediction.
@@ -76,6 +76,9 @@ impl Unroll<'_, '_> {
                 ld: 4 * self.net.sizes.o4 as u32,
                 lanes: lanes as u32,
                 factor: head.output_factor() as f32,
+                delta: if let model::Loss::Huber { delta } = head.loss { delta as f32 } else { 0.0 },
+                smoothing: head.loss.smoothing() as f32,
+                quantiles: head.loss.quantiles().len() as u32,
             };
             let (targets, weights) = (self.b.span(run.targets), self.b.span(run.weights));
             let (logits, losses) = (self.b.tensor(run.logits), self.b.tensor(run.losses));

@@ -5,7 +5,7 @@ use ndarray::{Array3, Axis};
 use super::forward::{ALIVE, keep};
 use crate::batch::{Batch, Input, Sequence, Targets};
 use crate::model::Model;
-use crate::model::plan::{Chunk, SequencePlan, Span, vec4s};
+use crate::model::plan::{Chunk, SequencePlan, Sizes, Span, vec4s};
 
 /// Rows of `array`'s last two axes at a range of its first, each row rounded up to whole vec4; zero where `alive` is not.
 pub(super) fn pack(
@@ -73,7 +73,10 @@ pub(super) fn labels(
             let (p, row) = p(i);
             *word = batch.weight(p, row).to_bits();
         });
-        let targets = window(words, run.targets);
+        let size = run.rows * Sizes::new(model).target;
+        let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
+        let levels = model.head.iter().flat_map(|head| head.loss.quantiles());
+        quantiles.iter_mut().zip(levels).for_each(|(word, level)| *word = (*level as f32).to_bits());
         match &batch.targets {
             Targets::Classes(classes) => targets.iter_mut().enumerate().for_each(|(i, word)| {
                 let (p, row) = p(i);
@@ -81,10 +84,10 @@ pub(super) fn labels(
                 *word = if batch.weight(p, row) > 0.0 { classes[[p, row]] } else { 0 };
             }),
             Targets::Values(values) => {
-                let outputs = values.dim().2;
+                let size = values.dim().2;
                 targets.iter_mut().enumerate().for_each(|(i, word)| {
-                    let (p, row) = p(i / outputs);
-                    let value = if batch.weight(p, row) > 0.0 { values[[p, row, i % outputs]] } else { 0.0 };
+                    let (p, row) = p(i / size);
+                    let value = if batch.weight(p, row) > 0.0 { values[[p, row, i % size]] } else { 0.0 };
                     *word = value.to_bits();
                 });
             }

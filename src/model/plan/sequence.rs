@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, StepPlan, TensorSpec, vec4s};
 use crate::error::{Error, Result};
-use crate::model::{At, Cell, Loss, Model, RecurrentKernel};
+use crate::model::{At, Cell, Model, RecurrentKernel};
 
 /// A buffer of the plan, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ pub(crate) struct Predictions {
     pub(crate) logits: TensorId,
     /// \[rows\].
     pub(crate) losses: TensorId,
-    /// \[rows\] classes, or \[rows, O\] values.
+    /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values and the Q quantiles behind them.
     pub(crate) targets: Span,
     /// \[rows\].
     pub(crate) weights: Span,
@@ -148,10 +148,7 @@ impl SequencePlan {
                 At::Every => Some(n * rows),
                 At::Last => (index == 0).then_some(rows),
             });
-            let targets = run.map(|run| {
-                let values = if sizes.classes { 1 } else { sizes.outputs };
-                (run, labels.span(run * values), labels.span(run))
-            });
+            let targets = run.map(|run| (run, labels.span(run * sizes.target + sizes.quantiles), labels.span(run)));
             let labels = plan.tensor(format!("labels[{index}]"), labels.bytes as usize / 4);
             let chunk = Chunk { steps: first..first + n, x, labels, flags, tokens, z, h, c, y, dx };
             if let (Some(head), Some((run, targets, weights))) = (&model.head, targets) {
@@ -247,8 +244,10 @@ pub(crate) struct Sizes {
     pub(crate) o4: usize,
     /// O, not rounded.
     pub(crate) outputs: usize,
-    /// Whether targets are classes.
-    classes: bool,
+    /// Numbers a target: 1 for a class.
+    pub(crate) target: usize,
+    /// Q, or 0 where the loss is of no quantiles.
+    quantiles: usize,
 }
 
 impl Sizes {
@@ -264,7 +263,11 @@ impl Sizes {
             y4: r.directions() * h4,
             o4: vec4s(outputs),
             outputs,
-            classes: model.head.as_ref().is_some_and(|head| head.loss == Loss::CrossEntropy),
+            target: model
+                .head
+                .as_ref()
+                .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
+            quantiles: model.head.as_ref().map_or(0, |head| head.loss.quantiles().len()),
         }
     }
 }
