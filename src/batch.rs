@@ -225,7 +225,7 @@ pub struct InputGradient<R = f32> {
     pub initial: States<R>,
 }
 
-/// What the predictions are held against. P is T for a head at every step, 1 for one at the last.
+/// What the predictions are held against. P is T for a head at every step, otherwise 1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// \[P, B, O\], or \[P, B, O / Q\] for Q quantiles: see [`Head::target_size`](crate::Head::target_size).
@@ -284,7 +284,7 @@ impl Batch {
         Ok(self.weights(weights))
     }
 
-    /// P: T for a head at every step, 1 for one at the last.
+    /// P: T for a head at every step, otherwise 1.
     pub fn predictions(&self) -> usize {
         match &self.targets {
             Targets::Values(values) => values.shape()[0],
@@ -294,7 +294,7 @@ impl Batch {
 
     /// The weight of a prediction: 0 at padding.
     pub fn weight(&self, p: usize, row: usize) -> f32 {
-        // A head at the last step reads each row's own final state, which is never padding.
+        // One prediction a row is made of the row's own steps, and is never padding.
         let padding = self.predictions() > 1 && p >= self.sequence.length(row);
         if padding { 0.0 } else { self.weights.as_ref().map_or(1.0, |weights| weights[[p, row]]) }
     }

@@ -5,8 +5,8 @@
 mod common;
 
 use bptt::ndarray::ArrayD;
-use bptt::{At, Backend, Batch, Cell, Cpu, CpuEngine, Engine, Input, Optimizer, States};
-use common::{CELLS, Case, Named, assert_close, by_name, losses, trained};
+use bptt::{Backend, Batch, Cell, Cpu, CpuEngine, Engine, Input, Optimizer, States};
+use common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, trained};
 use pollster::block_on;
 
 /// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11; its
@@ -96,7 +96,7 @@ fn check_all(cell: Cell) {
         for layers in [1, 2] {
             for ragged in [false, true] {
                 for loss in losses() {
-                    for at in [At::Every, At::Last] {
+                    for at in PLACES {
                         // Weights go with two layers, so that each is also seen without the other.
                         let weights = layers == 2;
                         let case = Case { bidirectional, layers, ragged, at, weights, ..Case::new(cell) };

@@ -69,7 +69,7 @@ fn losses_logits_and_gradients_through_the_head_equal_the_cpu_in_f64() {
 fn every_head_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
     let Some(gpu) = gpu() else { return };
     for loss in common::losses() {
-        for at in [At::Every, At::Last] {
+        for at in common::PLACES {
             let reductions = [(Reduction::Mean, true), (Reduction::Sum, false), (Reduction::SumOverOutputs, false)];
             for (reduction, bidirectional) in reductions {
                 // 70 outputs share a prediction among several threads.
@@ -171,9 +171,9 @@ fn with_garbage(sequence: &Sequence) -> Sequence {
 fn whatever_lies_in_the_padding_changes_no_bit() {
     let Some(gpu) = gpu() else { return };
     for cell in CELLS {
-        for tokens in [false, true] {
-            let case = Case { ragged: true, bidirectional: true, tokens, loss: Loss::CrossEntropy, ..Case::new(cell) };
-            let case = case.sizes([6, 4, 3, 5, 3]);
+        for (tokens, at) in [(false, At::Every), (true, At::Every), (false, At::Mean)] {
+            let case = Case { ragged: true, bidirectional: true, tokens, at, ..Case::new(cell) };
+            let case = case.sizes([6, 4, 3, 5, 3]).with_loss(Loss::CrossEntropy);
             let model = case.model();
             let run = |batch: &Batch| {
                 let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };

@@ -120,6 +120,31 @@ fn a_mean_with_class_weights_divides_by_the_weights_of_the_classes_that_occur() 
 }
 
 #[test]
+fn a_head_over_the_mean_reads_the_mean_of_the_outputs_of_each_rows_own_steps() {
+    for bidirectional in [false, true] {
+        let case = Case { at: At::Mean, ragged: true, bidirectional, ..Case::new(Cell::Lstm) }.sizes([5, 9, 2, 3, 2]);
+        let model = case.model();
+        let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
+        let parameters: Vec<f64> = case.parameters(&model);
+        engine.set_parameters(&parameters).unwrap();
+        let output = block_on(engine.forward(&case.sequence())).unwrap().output;
+        let logits = block_on(engine.logits(&case.sequence::<f32>())).unwrap().logits;
+        let by_name = common::by_name(engine.layout(), &parameters, "");
+        let tensor = |name: &str| &by_name.iter().find(|(other, _)| other == name).unwrap().1;
+        for (row, length) in case.lengths().unwrap().into_iter().enumerate() {
+            for o in 0..case.outputs {
+                let features = (0..output.dim().2).map(|j| {
+                    tensor("head.weight")[[o, j]] * (0..length).map(|t| output[[t, row, j]]).sum::<f64>()
+                        / length as f64
+                });
+                let want = tensor("head.bias")[[o]] + features.sum::<f64>();
+                assert!((logits[[0, row, o]] - want).abs() < 1e-14, "row {row}: {} {want}", logits[[0, row, o]]);
+            }
+        }
+    }
+}
+
+#[test]
 fn class_weights_that_do_not_fit_are_refused_by_name() {
     let case = Case { loss: Loss::CrossEntropy, ..Case::new(Cell::Gru) };
     let refused = |case: &Case, of_class: &[f32], name: &str| {

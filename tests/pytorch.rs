@@ -174,7 +174,7 @@ fn ten_steps_of_every_optimizer_end_at_pytorchs_weights<B: Backend>(
 
 #[test]
 fn parameters_have_pytorchs_names_shapes_and_order() {
-    for (stem, with_head, count) in [("stack", false, 32), ("head", true, 24), ("loss", true, 8)] {
+    for (stem, with_head, count) in [("stack", false, 32), ("head", true, 24), ("loss", true, 12)] {
         let fixtures = Fixtures::read(stem);
         assert_eq!(fixtures.cases().count(), count);
         for case in fixtures.cases() {

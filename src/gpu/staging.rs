@@ -44,7 +44,7 @@ pub(super) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
         .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
 }
 
-/// The labels buffer of a chunk: flags, tokens, and for a batch the targets and weights of its predictions.
+/// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its predictions.
 pub(super) fn labels(
     model: &Model,
     plan: &SequencePlan,
@@ -64,6 +64,10 @@ pub(super) fn labels(
     }
     if let (Some(spans), Input::Tokens(_)) = (chunk.tokens, &sequence.input) {
         tokens(chunk, spans, plan.rows, model.recurrent.input_size, sequence, words);
+    }
+    for shares in plan.predictions.iter().filter(|run| run.chunk == index).filter_map(|run| run.shares) {
+        let of = |row| 1.0 / sequence.length(row) as f32;
+        window(words, shares).iter_mut().enumerate().for_each(|(row, word)| *word = of(row).to_bits());
     }
     let Some(batch) = batch else { return };
     for run in plan.predictions.iter().filter(|run| run.chunk == index) {

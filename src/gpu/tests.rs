@@ -6,10 +6,11 @@ use super::builder::{Binding, bind};
 use super::device::Gpu;
 use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
-    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, NORM, NORM_PARTIAL, REDUCE, SCATTER, SUM, UPDATE,
+    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL, REDUCE, SCATTER, SPREAD, SUM,
+    UPDATE,
 };
 use super::program::{Command, Place, Recorder};
-use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Reduce, Status, Sum, Tokens, Uniform, Update};
+use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Grid, vec4s};
 use common::gpu;
@@ -571,11 +572,41 @@ fn sum_adds_every_value_once() {
 }
 
 #[test]
+fn mean_and_spread_take_every_step_once_and_leave_the_other_buffer_as_it_is() {
+    let Some(gpu) = gpu() else { return };
+    for rows in SIZES {
+        for (steps, n4) in SIZES.into_iter().zip([1, 2, 9, 3]) {
+            let width = 4 * n4;
+            let count = rows * width;
+            let shares: Vec<f32> = (0..rows).map(|row| 1.0 / (1 << (row % 4)) as f32).collect();
+            let before: Vec<f32> = (0..count).map(|i| number(1, i)).collect();
+            let y: Vec<f32> = (0..steps * count).map(|i| number(2, i)).collect();
+            for accumulate in [0, 1] {
+                let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
+                let grid = gpu.limits().elements(rows * n4);
+                let features = if accumulate == 0 { nan(count) } else { before.clone() };
+                let written = run(&gpu, MEAN, &[], &uniform, &[&shares, &features, &y], grid);
+                for i in 0..count {
+                    let sum: f32 = (0..steps).map(|t| y[t * count + i]).sum();
+                    let want = sum * shares[i / width] + if accumulate == 0 { 0.0 } else { before[i] };
+                    assert_eq!(written[0][i], want, "mean [{steps}, {rows}, {width}] at {i}");
+                }
+                assert_eq!(written[1][..y.len()], y);
+                let written = run(&gpu, SPREAD, &[], &uniform, &[&shares, &before, &nan(steps * count)], grid);
+                let right = (0..steps * count).all(|i| written[1][i] == before[i % count] * shares[i % count / width]);
+                assert!(right, "spread [{steps}, {rows}, {width}]");
+                assert_eq!(written[0][..count], before);
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_that_an_earlier_pass_left_in_a_buffer_reaches_the_next_one() {
     use crate::{Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Loss, Model, Recurrent, Sequence};
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(Activation::Sigmoid), Cell::Lstm, Cell::Gru] {
-        for at in [At::Every, At::Last] {
+        for at in [At::Every, At::Last, At::Mean] {
             let recurrent = Recurrent::new(cell, 3, 5).layers(2).bidirectional(true);
             let model = Model::new(recurrent, Head::new(3, Loss::SquaredError, at));
             let options = EngineOptions { chunk: Some(3), input_gradient: true, ..EngineOptions::default() };

@@ -245,6 +245,8 @@ pub enum At {
     Every,
     /// One prediction a row, from the last layer's final state of each direction.
     Last,
+    /// One prediction a row, from the mean of the last layer's output over the row's own steps, padding left out.
+    Mean,
 }
 
 /// How the losses of all predictions become one number.
@@ -269,7 +271,7 @@ pub struct Head {
     pub outputs: usize,
     /// Output function and loss.
     pub loss: Loss,
-    /// Every step or the last.
+    /// Every step, the last, or the mean over all.
     pub at: At,
     /// Mean or sum.
     pub reduction: Reduction,
@@ -321,7 +323,7 @@ impl Head {
     pub fn predictions(&self, steps: usize) -> usize {
         match self.at {
             At::Every => steps,
-            At::Last => 1,
+            At::Last | At::Mean => 1,
         }
     }
 }

@@ -27,6 +27,8 @@ pub const CELLS: [Cell; 6] = [
     Cell::Gru,
 ];
 
+pub const PLACES: [At; 3] = [At::Every, At::Last, At::Mean];
+
 pub fn losses() -> [Loss; 7] {
     [
         Loss::SquaredError,
@@ -364,7 +366,7 @@ pub fn table() -> Vec<Case> {
         for (bidirectional, layers) in [(false, 1), (true, 2)] {
             for ragged in [false, true] {
                 let loss = losses[cases.len() % losses.len()].clone();
-                let at = if cases.len() % 2 == 0 { At::Every } else { At::Last };
+                let at = PLACES[cases.len() % PLACES.len()];
                 let varied = Case { bidirectional, layers, ragged, at, weights: ragged, ..case.clone() };
                 cases.push(varied.sizes([7, 5, 3, 17, 5]).with_loss(loss));
             }

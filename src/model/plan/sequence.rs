@@ -43,7 +43,7 @@ pub(crate) struct Chunk {
     pub(crate) dx: Option<TensorId>,
 }
 
-/// A run of predictions: those of a chunk, or the one a row of a head at the last step.
+/// A run of predictions: those of a chunk, or the one a row of a head at the last step or over the mean.
 #[derive(Clone, Debug)]
 pub(crate) struct Predictions {
     /// P·B of the run.
@@ -62,6 +62,8 @@ pub(crate) struct Predictions {
     pub(crate) targets: Span,
     /// \[rows\].
     pub(crate) weights: Span,
+    /// \[B\]: 1 / length of each row, for a head over the mean.
+    pub(crate) shares: Option<Span>,
 }
 
 /// The plan of a pass over \[T, B\].
@@ -146,20 +148,28 @@ impl SequencePlan {
             let tokens = tokens.then(|| [labels.span(n * rows), labels.span(r.input_size + 1), labels.span(n * rows)]);
             let run = model.head.as_ref().and_then(|head| match head.at {
                 At::Every => Some(n * rows),
-                At::Last => (index == 0).then_some(rows),
+                At::Last | At::Mean => (index == 0).then_some(rows),
             });
-            let targets = run.map(|run| (run, labels.span(run * sizes.target + sizes.quantiles), labels.span(run)));
+            let targets = run.map(|run| {
+                (
+                    run,
+                    labels.span(run * sizes.target + sizes.quantiles),
+                    labels.span(run),
+                    sizes.mean.then(|| labels.span(rows)),
+                )
+            });
             let labels = plan.tensor(format!("labels[{index}]"), labels.bytes as usize / 4);
             let chunk = Chunk { steps: first..first + n, x, labels, flags, tokens, z, h, c, y, dx };
-            if let (Some(head), Some((run, targets, weights))) = (&model.head, targets) {
+            if let (Some(head), Some((run, targets, weights, shares))) = (&model.head, targets) {
                 let features = match head.at {
                     At::Every => chunk.y[r.layers - 1],
-                    At::Last => plan.tensor("features".into(), run * 4 * sizes.y4),
+                    At::Last | At::Mean => plan.tensor("features".into(), run * 4 * sizes.y4),
                 };
                 let logits = plan.tensor(format!("logits[{index}]"), run * 4 * sizes.o4);
                 let losses = plan.tensor(format!("losses[{index}]"), run);
                 let first = if head.at == At::Every { first } else { 0 };
-                let run = Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights };
+                let run =
+                    Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights, shares };
                 plan.predictions.push(run);
             }
             plan.chunks.push(chunk);
@@ -248,6 +258,8 @@ pub(crate) struct Sizes {
     pub(crate) target: usize,
     /// Q, or 0 where the loss is of no quantiles.
     quantiles: usize,
+    /// Whether the head is over the mean of all steps.
+    mean: bool,
 }
 
 impl Sizes {
@@ -268,6 +280,7 @@ impl Sizes {
                 .as_ref()
                 .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
             quantiles: model.head.as_ref().map_or(0, |head| head.loss.quantiles().len()),
+            mean: model.head.as_ref().is_some_and(|head| head.at == At::Mean),
         }
     }
 }
