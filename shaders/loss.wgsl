@@ -4,16 +4,21 @@
 
 struct Loss {
     predictions: u32,
-    outputs: u32,  // O
-    ld: u32,       // numbers a row of a; those beyond O stay 0
-    lanes: u32,    // a power of two, at most GROUP
-    factor: f32,   // of each output's loss: 1/O where the outputs are averaged
+    outputs: u32,   // O
+    ld: u32,        // numbers a row of a; those beyond O stay 0
+    lanes: u32,     // a power of two, at most GROUP
+    factor: f32,    // of each output's loss: 1/O where the outputs are averaged
+    delta: f32,     // of Huber's loss
+    smoothing: f32, // what of a class's target is spread over all classes
+    quantiles: u32, // Q, of each target
 }
 
-override LOSS: u32 = 0u; // 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy
+// 0 squared error, 1 sigmoid + binary cross-entropy, 2 softmax + cross-entropy, 3 absolute error, 4 Huber's, 5 quantiles
+override LOSS: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> args: Loss;
-@group(0) @binding(1) var<storage, read> targets: array<u32>;         // classes [P·B], or the bits of values [P·B, O]
+// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q] and the Q quantiles behind them.
+@group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;         // [P·B]
 @group(0) @binding(3) var<storage, read_write> a: array<f32>;         // [P·B, ld]
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>;    // [P·B], weighted
@@ -74,15 +79,17 @@ fn loss(
             part += exp(a[row + o] - largest);
         }
         let total = lanes_sum(local, part);
+        let log_sum = largest + log(total);
         let class_ = targets[p];
+        let spread = args.smoothing / f32(args.outputs);
         for (var o = lane; o < args.outputs; o += args.lanes) {
             let logit = a[row + o];
-            let hit = o == class_;
-            if hit {
-                sum = largest + log(total) - logit;
+            let y = spread + select(0.0, 1.0 - args.smoothing, o == class_);
+            if y > 0.0 {
+                sum += y * (log_sum - logit);
             }
             if own {
-                let da = exp(logit - largest) / total - select(0.0, 1.0, hit);
+                let da = exp(logit - largest) / total - y;
                 a[row + o] = select(0.0, weight * da, weight > 0.0);
             }
         }
@@ -90,12 +97,28 @@ fn loss(
     } else {
         for (var o = lane; o < args.outputs; o += args.lanes) {
             let logit = a[row + o];
-            let target_ = bitcast<f32>(targets[p * args.outputs + o]);
+            var at = p * args.outputs + o;
+            if LOSS == 5u {
+                at /= args.quantiles; // O is a multiple of Q
+            }
+            let target_ = bitcast<f32>(targets[at]);
+            let error = logit - target_;
             var da = 0.0;
             if LOSS == 0u {
-                let error = logit - target_;
                 sum += error * error;
                 da = 2.0 * error;
+            } else if LOSS == 3u {
+                sum += abs(error);
+                da = sign(error);
+            } else if LOSS == 4u {
+                da = clamp(error, -args.delta, args.delta);
+                sum += da * (error - 0.5 * da);
+            } else if LOSS == 5u {
+                let first = args.predictions * (args.outputs / args.quantiles);
+                let q = bitcast<f32>(targets[first + o % args.quantiles]);
+                // 1 − q above the target, −q below it, and at it what lies between.
+                da = select(select(0.5, 0.0, error < 0.0), 1.0, error > 0.0) - q;
+                sum += da * error;
             } else {
                 // max(a, 0) − a·y + log(1 + e^−|a|), and σ(a) from the same exponential.
                 let e = exp(-abs(logit));

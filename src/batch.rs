@@ -225,12 +225,12 @@ pub struct InputGradient<R = f32> {
     pub initial: States<R>,
 }
 
-/// What the predictions are held against. P is T for a head at every step, 1 for one at the last.
+/// What the predictions are held against. P is T for a head at every step, otherwise 1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
-    /// \[P, B, O\], for squared error and binary cross-entropy.
+    /// \[P, B, O\], or \[P, B, O / Q\] for Q quantiles: see [`Head::target_size`](crate::Head::target_size).
     Values(Array3<f32>),
-    /// \[P, B\], classes below O, for cross-entropy.
+    /// \[P, B\], classes below O, for cross-entropy, smoothed or not.
     Classes(Array2<u32>),
 }
 
@@ -258,7 +258,33 @@ impl Batch {
         self
     }
 
-    /// P: T for a head at every step, 1 for one at the last.
+    /// With each prediction's weight multiplied by that of its class, `of_class` \[O\]. A mean then divides by the sum of
+    /// these weights: PyTorch's `weight=` of a cross-entropy without label smoothing.
+    ///
+    /// # Errors
+    /// What [`validate`](Self::validate) refuses; targets that are not classes; other than O weights, or one that is not
+    /// a finite number of at least 0.
+    pub fn class_weights(self, model: &Model, of_class: &[f32]) -> Result<Self> {
+        self.validate(model)?;
+        let Targets::Classes(classes) = &self.targets else {
+            return Err(Error::Unsupported("only classes as targets have class weights".into()));
+        };
+        let outputs = model.need_head()?.outputs;
+        if of_class.len() != outputs {
+            return Err(Error::shape("class_weights", &[outputs], &[of_class.len()]));
+        }
+        if let Some(class) = of_class.iter().position(|weight| !is_weight(*weight)) {
+            return Err(Error::value(format!("class_weights[{class}]"), WEIGHT, of_class[class]));
+        }
+        let weights = Array2::from_shape_fn(classes.dim(), |(p, row)| match self.weight(p, row) {
+            // The class of a prediction that does not count may be any number.
+            0.0 => 0.0,
+            weight => weight * of_class[classes[[p, row]] as usize],
+        });
+        Ok(self.weights(weights))
+    }
+
+    /// P: T for a head at every step, otherwise 1.
     pub fn predictions(&self) -> usize {
         match &self.targets {
             Targets::Values(values) => values.shape()[0],
@@ -268,7 +294,7 @@ impl Batch {
 
     /// The weight of a prediction: 0 at padding.
     pub fn weight(&self, p: usize, row: usize) -> f32 {
-        // A head at the last step reads each row's own final state, which is never padding.
+        // One prediction a row is made of the row's own steps, and is never padding.
         let padding = self.predictions() > 1 && p >= self.sequence.length(row);
         if padding { 0.0 } else { self.weights.as_ref().map_or(1.0, |weights| weights[[p, row]]) }
     }
@@ -296,6 +322,7 @@ impl Batch {
     /// Refuses what does not fit `model`.
     pub fn validate(&self, model: &Model) -> Result<()> {
         let head = model.need_head()?;
+        head.validate()?;
         self.sequence.validate(&model.recurrent)?;
         let (steps, rows) = self.sequence.shape();
         let predictions = head.predictions(steps);
@@ -303,17 +330,17 @@ impl Batch {
             if weights.dim() != (predictions, rows) {
                 return Err(Error::shape("weights", &[predictions, rows], weights.shape()));
             }
-            if let Some(((p, row), weight)) = weights.indexed_iter().find(|(_, w)| !(**w >= 0.0 && w.is_finite())) {
-                return Err(Error::value(format!("weights[{p}, {row}]"), "a finite number of at least 0", weight));
+            if let Some(((p, row), weight)) = weights.indexed_iter().find(|(_, weight)| !is_weight(**weight)) {
+                return Err(Error::value(format!("weights[{p}, {row}]"), WEIGHT, weight));
             }
         }
-        match (&self.targets, head.loss) {
-            (Targets::Values(values), Loss::SquaredError | Loss::BinaryCrossEntropy) => {
-                let expected = [predictions, rows, head.outputs];
+        match &self.targets {
+            Targets::Values(values) if !head.loss.takes_classes() => {
+                let expected = [predictions, rows, head.target_size()];
                 if values.shape() != expected {
                     return Err(Error::shape("targets", &expected, values.shape()));
                 }
-                let limits = if head.loss == Loss::SquaredError { f32::MIN..=f32::MAX } else { 0.0..=1.0 };
+                let limits = if head.loss == Loss::BinaryCrossEntropy { 0.0..=1.0 } else { f32::MIN..=f32::MAX };
                 let bad = values
                     .indexed_iter()
                     .find(|((p, row, _), value)| !limits.contains(*value) && self.weight(*p, *row) > 0.0);
@@ -322,7 +349,7 @@ impl Batch {
                     return Err(Error::value(format!("targets[{p}, {row}, {o}]"), expected, value));
                 }
             }
-            (Targets::Classes(classes), Loss::CrossEntropy) => {
+            Targets::Classes(classes) if head.loss.takes_classes() => {
                 if classes.dim() != (predictions, rows) {
                     return Err(Error::shape("targets", &[predictions, rows], classes.shape()));
                 }
@@ -334,13 +361,20 @@ impl Batch {
                     return Err(Error::value(format!("targets[{p}, {row}]"), expected, class));
                 }
             }
-            (Targets::Values(_), Loss::CrossEntropy) => {
+            Targets::Values(_) => {
                 return Err(Error::Unsupported("cross-entropy takes classes as targets, not values".into()));
             }
-            (Targets::Classes(_), loss) => {
-                return Err(Error::Unsupported(format!("{loss:?} takes values as targets, not classes")));
+            Targets::Classes(_) => {
+                return Err(Error::Unsupported(format!("{:?} takes values as targets, not classes", head.loss)));
             }
         }
         Ok(())
     }
+}
+
+/// What a weight is to be.
+const WEIGHT: &str = "a finite number of at least 0";
+
+fn is_weight(weight: f32) -> bool {
+    weight >= 0.0 && weight.is_finite()
 }

@@ -26,7 +26,7 @@
 //! # Letters
 //!
 //! T time steps · B batch rows · I input size · H hidden size · G gates a cell (1 RNN, 3 GRU, 4 LSTM) · O outputs ·
-//! L layers · D directions · P predictions a row (T, or 1 for a head at the last step). A leading `d` is the gradient of
+//! L layers · D directions · P predictions a row (T for a head at every step, else 1). A leading `d` is the gradient of
 //! the loss with respect to what follows. Arrays are row major; sequences are time major, \[T, B, ·\].
 //!
 //! Weights have PyTorch's names, shapes and gate order: `weight_ih_l0` \[G·H, I\], `weight_hh_l0` \[G·H, H\],
@@ -37,9 +37,9 @@
 //! # Equations
 //!
 //! ```text
-//! head   a_t = W_hy h_t + b_y at every step or at each row's last; ŷ = g(a)
-//! loss   L = Σ w·loss / Σ w, or the sum; squared error (g identity), binary cross-entropy (g sigmoid), both averaged over
-//!        O, cross-entropy (g softmax); all from the logits a
+//! head   a_t = W_hy h_t + b_y at every step, at each row's last, or of the mean of its h_t; ŷ = g(a)
+//! loss   L = Σ w·loss / Σ w, or the sum; g identity: squared error, absolute error, Huber's loss, quantile loss;
+//!        g sigmoid: binary cross-entropy; all averaged over O; g softmax: cross-entropy; all from the logits a
 //! RNN    z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh;  h_t = f(z_t)
 //!        dh_t = da_t W_hy + dz_{t+1} W_hh;  dz_t = dh_t ∘ f'(h_t)
 //!        dW_hh = Σ_t dz_tᵀ h_{t-1};  dW_ih = Σ_t dz_tᵀ x_t;  db = Σ_t dz_t;  dx_t = dz_t W_ih;  dh_0 = dz_1 W_hh

@@ -5,8 +5,8 @@
 mod common;
 
 use bptt::ndarray::ArrayD;
-use bptt::{At, Backend, Batch, Cell, Cpu, CpuEngine, Engine, EngineOptions, Input, Optimizer, States, Update};
-use common::{CELLS, Case, LOSSES, Named, assert_close, by_name, masks, trained};
+use bptt::{Backend, Batch, Cell, Cpu, CpuEngine, Engine, EngineOptions, Input, Optimizer, States, Update};
+use common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, trained};
 use pollster::block_on;
 
 /// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11; its
@@ -100,11 +100,12 @@ fn check_all(cell: Cell) {
     for bidirectional in [false, true] {
         for layers in [1, 2] {
             for ragged in [false, true] {
-                for loss in LOSSES {
-                    for at in [At::Every, At::Last] {
+                for loss in losses() {
+                    for at in PLACES {
                         // Weights go with two layers, so that each is also seen without the other.
                         let weights = layers == 2;
-                        check(&Case { bidirectional, layers, ragged, loss, at, weights, ..Case::new(cell) });
+                        let case = Case { bidirectional, layers, ragged, at, weights, ..Case::new(cell) };
+                        check(&case.with_loss(loss.clone()));
                     }
                 }
             }
@@ -168,7 +169,7 @@ fn the_gradients_through_masks_are_those_of_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {
             for (ragged, resets) in [(false, false), (true, false), (true, true)] {
-                for at in [At::Every, At::Last] {
+                for at in PLACES {
                     let case = Case { layers: 3, bidirectional, ragged, resets, at, ..Case::new(cell) };
                     check(&Case { dropout: (0.4, 0.3), ..case }.sizes([5, 3, 2, 5, 2]));
                 }

@@ -68,14 +68,13 @@ fn losses_logits_and_gradients_through_the_head_equal_the_cpu_in_f64() {
 #[test]
 fn every_head_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
     let Some(gpu) = gpu() else { return };
-    for loss in common::LOSSES {
-        for at in [At::Every, At::Last] {
+    for loss in common::losses() {
+        for at in common::PLACES {
             let reductions = [(Reduction::Mean, true), (Reduction::Sum, false), (Reduction::SumOverOutputs, false)];
             for (reduction, bidirectional) in reductions {
                 // 70 outputs share a prediction among several threads.
-                let case =
-                    Case { loss, at, reduction, bidirectional, ragged: true, weights: true, ..Case::new(Cell::Gru) };
-                let case = case.sizes([4, 6, 3, 5, 70]);
+                let case = Case { at, reduction, bidirectional, ragged: true, weights: true, ..Case::new(Cell::Gru) };
+                let case = case.sizes([4, 6, 3, 5, 70]).with_loss(loss.clone());
                 let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
                 assert_all_close(&case, &trained(&gpu, &case, Some(3), Optimizer::sgd(0.0), 0), &want, RELATIVE, FLOOR);
             }
@@ -172,9 +171,9 @@ fn with_garbage(sequence: &Sequence) -> Sequence {
 fn whatever_lies_in_the_padding_changes_no_bit() {
     let Some(gpu) = gpu() else { return };
     for cell in CELLS {
-        for tokens in [false, true] {
-            let case = Case { ragged: true, bidirectional: true, tokens, loss: Loss::CrossEntropy, ..Case::new(cell) };
-            let case = case.sizes([6, 4, 3, 5, 3]);
+        for (tokens, at) in [(false, At::Every), (true, At::Every), (false, At::Mean)] {
+            let case = Case { ragged: true, bidirectional: true, tokens, at, ..Case::new(cell) };
+            let case = case.sizes([6, 4, 3, 5, 3]).with_loss(Loss::CrossEntropy);
             let model = case.model();
             let run = |batch: &Batch| {
                 let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
@@ -365,10 +364,10 @@ fn every_cell_equals_the_cpu_in_f64_at_every_size_of_every_axis() {
     for (c, cell) in CELLS.into_iter().enumerate() {
         for (i, hidden) in SIZES.into_iter().enumerate() {
             let size = |axis: usize| SIZES[(i + c + axis) % SIZES.len()];
-            let case = Case { tokens: i % 3 == 2, loss: common::LOSSES[i % 3], ..Case::new(cell) };
+            let case = Case { tokens: i % 3 == 2, ..Case::new(cell) };
             // Without a bound, 130 units over many steps grow beyond what f32 can be held to.
             let steps = [3, 5, 9][i % 3];
-            let case = case.sizes([steps, size(1), size(3), hidden, size(5)]);
+            let case = case.sizes([steps, size(1), size(3), hidden, size(5)]).with_loss(common::losses()[i].clone());
             let want = trained(&reference(), &case, None, Optimizer::sgd(0.0), 0);
             let got = trained(&gpu, &case, None, Optimizer::sgd(0.0), 0);
             for ((name, got), (_, want)) in got.iter().zip(&want) {

@@ -217,7 +217,7 @@ fn recurrent(activation: Activation) -> Recurrent {
 }
 
 fn model(activation: Activation, output: &Output) -> Model {
-    Model::new(recurrent(activation), Head::new(output.y.len(), output.loss, At::Last))
+    Model::new(recurrent(activation), Head::new(output.y.len(), output.loss.clone(), At::Last))
 }
 
 fn reals<R: Real>(values: impl IntoIterator<Item = f64>) -> Vec<R> {

@@ -16,21 +16,21 @@ use bptt::{
     At, Backend, Cell, Cpu, Engine, EngineOptions, Error, Head, Input, Layout, Loss, Model, Real, Recurrent, Sequence,
     StateDict, States,
 };
-use common::{CELLS, Case, LOSSES, Named, assert_close, wide};
+use common::{CELLS, Case, Named, PLACES, assert_close, losses, wide};
 use onnx::{Attribute, Value};
 use pollster::block_on;
 
-/// Every cell, one and two directions and layers, rows of one and of several lengths, heads at every step and at the last;
+/// Every cell, one and two directions and layers, rows of one and of several lengths, every head;
 /// and what else a model may have.
 fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    let (mut cases, losses) = (Vec::new(), losses());
     for cell in CELLS {
         for (bidirectional, layers) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
             for ragged in [false, true] {
-                for at in [At::Every, At::Last] {
-                    let loss = LOSSES[cases.len() % 3];
-                    let case = Case { bidirectional, layers, ragged, at, loss, ..Case::new(cell) };
-                    cases.push(case.sizes([7, 5, 3, 4, 3]));
+                for at in PLACES {
+                    let loss = losses[cases.len() % losses.len()].clone();
+                    let case = Case { bidirectional, layers, ragged, at, ..Case::new(cell) }.sizes([7, 5, 3, 4, 3]);
+                    cases.push(case.with_loss(loss));
                 }
             }
         }

@@ -13,7 +13,7 @@ use bptt::{
     Trainer, Update,
 };
 use common::gpu::gpu;
-use common::{CELLS, Case, LOSSES, assert_close, wide};
+use common::{CELLS, Case, assert_close, losses, wide};
 use pollster::block_on;
 
 fn engine<B: Backend>(backend: &B, case: &Case, options: &EngineOptions) -> B::Engine {
@@ -57,7 +57,7 @@ fn pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole<B: Backend>
 ) {
     for (index, cell) in CELLS.into_iter().enumerate() {
         let case = Case { layers: 2, resets: true, weights: true, tokens: index % 2 == 1, ..Case::new(cell) };
-        let case = Case { loss: LOSSES[index % 3], ..case }.sizes([9, 11, 5, 6, 3]);
+        let case = case.sizes([9, 11, 5, 6, 3]).with_loss(losses()[index].clone());
         let batch = case.batch();
         let mut engine = engine(backend, &case, &EngineOptions::default());
         let whole = block_on(engine.logits(&batch.sequence)).unwrap();

@@ -70,7 +70,18 @@ fn outputs_states_and_gradients_equal_pytorchs<B: Backend>(
 }
 
 fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, chunk: Option<usize>, relative: f64, floor: f64) {
-    let fixtures = Fixtures::read("head");
+    for fixtures in [Fixtures::read("head"), Fixtures::read("loss")] {
+        losses_and_gradients_equal_those_of(&fixtures, backend, chunk, relative, floor);
+    }
+}
+
+fn losses_and_gradients_equal_those_of<B: Backend>(
+    fixtures: &Fixtures,
+    backend: &B,
+    chunk: Option<usize>,
+    relative: f64,
+    floor: f64,
+) {
     for case in fixtures.cases() {
         let (model, batch) = (case.model(), case.batch());
         batch.validate(&model).unwrap();
@@ -108,7 +119,18 @@ fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, chunk: Option<us
 }
 
 fn logits_and_predictions_equal_pytorchs<B: Backend>(backend: &B, chunk: Option<usize>, relative: f64, floor: f64) {
-    let fixtures = Fixtures::read("head");
+    for fixtures in [Fixtures::read("head"), Fixtures::read("loss")] {
+        logits_and_predictions_equal_those_of(&fixtures, backend, chunk, relative, floor);
+    }
+}
+
+fn logits_and_predictions_equal_those_of<B: Backend>(
+    fixtures: &Fixtures,
+    backend: &B,
+    chunk: Option<usize>,
+    relative: f64,
+    floor: f64,
+) {
     for case in fixtures.cases() {
         let model = case.model();
         let options = EngineOptions { chunk, ..EngineOptions::default() };
@@ -153,7 +175,9 @@ fn ten_steps_of_every_optimizer_end_at_pytorchs_weights<B: Backend>(
 
 #[test]
 fn parameters_have_pytorchs_names_shapes_and_order() {
-    for (stem, with_head, count) in [("stack", false, 32), ("head", true, 24), ("dropout", false, 3)] {
+    for (stem, with_head, count) in
+        [("stack", false, 32), ("head", true, 24), ("dropout", false, 3), ("loss", true, 12)]
+    {
         let fixtures = Fixtures::read(stem);
         assert_eq!(fixtures.cases().count(), count);
         for case in fixtures.cases() {

@@ -113,7 +113,7 @@ pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Res
         layers: recurrent.layers,
         bidirectional: recurrent.bidirectional,
         outputs: head.outputs,
-        loss: head.loss,
+        loss: head.loss.clone(),
         at: head.at,
         reduction: head.reduction,
         data: codec.clone(),

@@ -242,7 +242,7 @@ fn run_figures(
     let (task, settings) = (screen.task, screen.settings);
     let name = format!("{}, {}", task.name(), settings.cell.name());
     let baseline: Option<Baseline> = task.baseline().filter(|_| best.is_some());
-    let of = loss_name(task.head().loss);
+    let of = loss_name(&task.head().loss);
     let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
     let clip = settings.optimizer.clip_norm;
     let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, clip);
@@ -305,11 +305,15 @@ fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &P
     done + &heading("loss", &format!("{}{over}{validation}{}\n", short(mean), best.unwrap_or_default())) + &kept
 }
 
-fn loss_name(loss: Loss) -> &'static str {
+fn loss_name(loss: &Loss) -> &'static str {
     match loss {
         Loss::SquaredError => "squared error",
+        Loss::AbsoluteError => "absolute error",
+        Loss::Huber { .. } => "Huber's loss",
+        Loss::Quantile { .. } => "quantile loss",
         Loss::BinaryCrossEntropy => "binary cross-entropy",
         Loss::CrossEntropy => "cross-entropy",
+        Loss::SmoothedCrossEntropy { .. } => "smoothed cross-entropy",
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct StackState<R> {
 /// The head's buffers.
 #[derive(Debug, Default)]
 pub(super) struct HeadState<R> {
-    /// \[rows, D·H\]: the final states, for a head at the last step. At every step it reads the output itself.
+    /// \[rows, D·H\]: what a head with one prediction a row reads. At every step it reads the output itself.
     pub(super) features: Vec<R>,
     /// \[predictions, rows, O\]: the logits a, then da.
     pub(super) logits: Vec<R>,
@@ -336,7 +336,7 @@ impl<R: Real> Block<R> {
         let mut from = from.chunks_exact(size);
         for t in 0..self.mask.steps.min(to.shape()[0]) {
             for (row, from) in from.by_ref().take(self.mask.rows).enumerate() {
-                // One prediction a row, at the last step, is never padding.
+                // One prediction a row is never padding.
                 if self.mask.active(t, row) {
                     let mut to = to.slice_mut(s![t, self.first_row + row, ..]);
                     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);

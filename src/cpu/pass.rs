@@ -104,7 +104,7 @@ impl<R: Real> Passes<R> {
         }
         if let Then::Gradient { input, .. } = then {
             head::backward(weights, block);
-            unroll::backward(weights, block, head.at == At::Every, input);
+            unroll::backward(weights, block, head.at != At::Last, input);
         }
     }
 

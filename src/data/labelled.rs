@@ -409,7 +409,7 @@ mod tests {
         ];
         for (labels, loss, outputs) in kinds {
             let head = labels.head().unwrap();
-            assert_eq!((head.loss, head.outputs, head.at), (loss, outputs, At::Last));
+            assert_eq!(head, Head::new(outputs, loss, At::Last));
             let subset = Subset::new(three(labels), vec![0, 1, 2]).unwrap();
             let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
             subset.batch(&[2, 0, 1], 2).unwrap().validate(&model).unwrap();

@@ -2,11 +2,11 @@
 
 use super::builder::{Binding, Product};
 use super::forward::Unroll;
-use super::kernel::{LOSS, SUM};
+use super::kernel::{LOSS, MEAN, SPREAD, SUM, Stem};
 use super::program::{Command, Place};
-use super::uniforms::{Copy, Loss, Sum};
-use crate::model::plan::TensorId;
-use crate::model::{At, Head, Role};
+use super::uniforms::{Copy, Loss, Mean, Sum};
+use crate::model::plan::{Span, TensorId};
+use crate::model::{self, At, Head, Role};
 
 impl Unroll<'_, '_> {
     /// Features and logits of every prediction.
@@ -15,6 +15,9 @@ impl Unroll<'_, '_> {
         for run in &self.b.plan.predictions {
             if head.at == At::Last {
                 self.final_states(run.features);
+            }
+            if let Some(shares) = run.shares {
+                self.over_all_steps(MEAN, shares, run.features);
             }
             let features = self.b.matrix(run.features, 0, sizes.y4);
             let (weight, bias) = (self.net.parameter(Role::HeadWeight), self.net.parameter(Role::HeadBias));
@@ -47,6 +50,20 @@ impl Unroll<'_, '_> {
         }
     }
 
+    /// `MEAN`: the features from the last layer's y in every chunk. `SPREAD`: from their gradient that of y.
+    fn over_all_steps(&mut self, stem: Stem, shares: Span, features: TensorId) {
+        let (rows, n4) = (self.rows(), self.net.sizes.y4);
+        let (shares, features) = (self.b.span(shares), self.b.tensor(features));
+        for (index, chunk) in self.b.plan.chunks.iter().enumerate() {
+            let steps = chunk.steps.len();
+            let uniform =
+                Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate: u32::from(index > 0) };
+            let y = self.b.tensor(chunk.y[self.net.model.recurrent.layers - 1]);
+            let (grid, work) = (self.b.limits.elements(rows * n4), (4 * steps * rows * n4) as u64);
+            self.b.dispatch(stem, &[], &[&shares, &features, &y], &uniform, grid, work);
+        }
+    }
+
     /// B rows of a direction's states into its columns of the features, or back.
     fn beside(&self, direction: usize, first: usize, back: bool) -> Copy {
         let (narrow, wide) = (4 * self.net.sizes.h4, 4 * self.net.sizes.y4);
@@ -76,6 +93,9 @@ impl Unroll<'_, '_> {
                 ld: 4 * self.net.sizes.o4 as u32,
                 lanes: lanes as u32,
                 factor: head.output_factor() as f32,
+                delta: if let model::Loss::Huber { delta } = head.loss { delta as f32 } else { 0.0 },
+                smoothing: head.loss.smoothing() as f32,
+                quantiles: head.loss.quantiles().len() as u32,
             };
             let (targets, weights) = (self.b.span(run.targets), self.b.span(run.weights));
             let (logits, losses) = (self.b.tensor(run.logits), self.b.tensor(run.losses));
@@ -89,8 +109,8 @@ impl Unroll<'_, '_> {
         }
     }
 
-    /// dW_hy, db_y, and the gradient of the features: in the last layer's y for a head at every step, in the carries for
-    /// one at the last. The carries start from zero otherwise.
+    /// dW_hy, db_y, and the gradient of the features: in the last layer's y for a head at every step or over the mean, in
+    /// the carries for one at the last. The carries start from zero otherwise.
     pub(super) fn head_backward(&mut self, head: &Head) {
         let sizes = self.net.sizes;
         let recurrent = &self.net.model.recurrent;
@@ -126,6 +146,9 @@ impl Unroll<'_, '_> {
                     let carry = self.b.tensor(self.b.plan.carry_h[stack]);
                     self.copy(&flags, &features.binding, &carry, uniform);
                 }
+            }
+            if let Some(shares) = run.shares {
+                self.over_all_steps(SPREAD, shares, run.features);
             }
         }
     }

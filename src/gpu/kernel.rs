@@ -82,6 +82,8 @@ stems! {
     DROP_IN = "drop_in" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 3 ReadWrite, 11 Read } false;
     GATHER = "gather" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
     SCATTER = "scatter" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
+    MEAN = "mean" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
+    SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
     SUM = "sum" ["sum.wgsl"] "Sum" { 1 Read, 2 ReadWrite } false;
     NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;

@@ -82,10 +82,13 @@ impl Network {
 
     /// The loss as the shader counts them.
     pub(super) fn loss_kind(&self) -> f64 {
-        match self.model.head.as_ref().map(|head| head.loss) {
+        match self.model.head.as_ref().map(|head| &head.loss) {
+            None | Some(Loss::SquaredError) => 0.0,
             Some(Loss::BinaryCrossEntropy) => 1.0,
-            Some(Loss::CrossEntropy) => 2.0,
-            _ => 0.0,
+            Some(Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. }) => 2.0,
+            Some(Loss::AbsoluteError) => 3.0,
+            Some(Loss::Huber { .. }) => 4.0,
+            Some(Loss::Quantile { .. }) => 5.0,
         }
     }
 

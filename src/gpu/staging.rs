@@ -5,7 +5,7 @@ use ndarray::{Array3, Axis};
 use super::forward::{ALIVE, keep};
 use crate::batch::{Batch, Input, Sequence, Targets};
 use crate::model::Model;
-use crate::model::plan::{Chunk, SequencePlan, Span, vec4s};
+use crate::model::plan::{Chunk, SequencePlan, Sizes, Span, vec4s};
 
 /// Rows of `array`'s last two axes at a range of its first, each row rounded up to whole vec4; zero where `alive` is not.
 pub(super) fn pack(
@@ -44,7 +44,7 @@ pub(super) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
         .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
 }
 
-/// The labels buffer of a chunk: flags, tokens, and for a batch the targets and weights of its predictions.
+/// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its predictions.
 pub(super) fn labels(
     model: &Model,
     plan: &SequencePlan,
@@ -65,6 +65,10 @@ pub(super) fn labels(
     if let (Some(spans), Input::Tokens(_)) = (chunk.tokens, &sequence.input) {
         tokens(chunk, spans, plan.rows, model.recurrent.input_size, sequence, words);
     }
+    for shares in plan.predictions.iter().filter(|run| run.chunk == index).filter_map(|run| run.shares) {
+        let of = |row| 1.0 / sequence.length(row) as f32;
+        window(words, shares).iter_mut().enumerate().for_each(|(row, word)| *word = of(row).to_bits());
+    }
     let Some(batch) = batch else { return };
     for run in plan.predictions.iter().filter(|run| run.chunk == index) {
         let p = |i: usize| (run.first + i / plan.rows, i % plan.rows);
@@ -73,7 +77,10 @@ pub(super) fn labels(
             let (p, row) = p(i);
             *word = batch.weight(p, row).to_bits();
         });
-        let targets = window(words, run.targets);
+        let size = run.rows * Sizes::new(model).target;
+        let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
+        let levels = model.head.iter().flat_map(|head| head.loss.quantiles());
+        quantiles.iter_mut().zip(levels).for_each(|(word, level)| *word = (*level as f32).to_bits());
         match &batch.targets {
             Targets::Classes(classes) => targets.iter_mut().enumerate().for_each(|(i, word)| {
                 let (p, row) = p(i);
@@ -81,10 +88,10 @@ pub(super) fn labels(
                 *word = if batch.weight(p, row) > 0.0 { classes[[p, row]] } else { 0 };
             }),
             Targets::Values(values) => {
-                let outputs = values.dim().2;
+                let size = values.dim().2;
                 targets.iter_mut().enumerate().for_each(|(i, word)| {
-                    let (p, row) = p(i / outputs);
-                    let value = if batch.weight(p, row) > 0.0 { values[[p, row, i % outputs]] } else { 0.0 };
+                    let (p, row) = p(i / size);
+                    let value = if batch.weight(p, row) > 0.0 { values[[p, row, i % size]] } else { 0.0 };
                     *word = value.to_bits();
                 });
             }

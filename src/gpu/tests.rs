@@ -6,10 +6,11 @@ use super::builder::{Binding, bind};
 use super::device::Gpu;
 use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
-    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, NORM, NORM_PARTIAL, REDUCE, SCATTER, SUM, UPDATE,
+    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL, REDUCE, SCATTER, SPREAD, SUM,
+    UPDATE,
 };
 use super::program::{Command, Place, Recorder};
-use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Reduce, Status, Sum, Tokens, Uniform, Update};
+use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Grid, vec4s};
 use common::gpu;
@@ -313,18 +314,30 @@ fn gather_and_scatter_are_the_products_with_one_hot_rows() {
     }
 }
 
-/// (loss, da) of one prediction in f64, from the definitions.
-fn loss_by_definition(kind: usize, a: &[f32], class: usize, values: &[f32]) -> (f64, Vec<f64>) {
+/// (loss, da) of one prediction in f64, from the definitions; the quantile that an output is for comes with it.
+fn loss_by_definition(loss: &Loss, kind: usize, a: &[f32], class: usize, values: &[(f32, f32)]) -> (f64, Vec<f64>) {
     let a: Vec<f64> = a.iter().map(|a| f64::from(*a)).collect();
+    let (delta, smoothing) = (f64::from(loss.delta), f64::from(loss.smoothing));
     if kind == 2 {
         let sum: f64 = a.iter().map(|a| a.exp()).sum();
-        let da = a.iter().enumerate().map(|(o, a)| a.exp() / sum - f64::from(u8::from(o == class))).collect();
-        return (sum.ln() - a[class], da);
+        let y = |o| smoothing / a.len() as f64 + if o == class { 1.0 - smoothing } else { 0.0 };
+        let da = a.iter().enumerate().map(|(o, a)| a.exp() / sum - y(o)).collect();
+        return (a.iter().enumerate().map(|(o, a)| -y(o) * (a.exp() / sum).ln()).sum(), da);
     }
-    let terms = a.iter().zip(values).map(|(a, y)| {
-        let (a, y) = (*a, f64::from(*y));
-        let p = 1.0 / (1.0 + (-a).exp());
-        if kind == 0 { ((a - y).powi(2), 2.0 * (a - y)) } else { (-y * p.ln() - (1.0 - y) * (1.0 - p).ln(), p - y) }
+    let terms = a.iter().zip(values).map(|(a, (y, q))| {
+        let (a, y, q) = (*a, f64::from(*y), f64::from(*q));
+        let (p, error) = (1.0 / (1.0 + (-a).exp()), a - y);
+        match kind {
+            0 => (error.powi(2), 2.0 * error),
+            1 => (-y * p.ln() - (1.0 - y) * (1.0 - p).ln(), p - y),
+            3 if error == 0.0 => (0.0, 0.0),
+            3 => (error.abs(), error.signum()),
+            4 if error.abs() <= delta => (0.5 * error.powi(2), error),
+            4 => (delta * (error.abs() - 0.5 * delta), delta * error.signum()),
+            5 if error > 0.0 => ((1.0 - q) * error, 1.0 - q),
+            5 if error < 0.0 => (-q * error, -q),
+            _ => (0.0, 0.5 - q),
+        }
     });
     let (losses, da): (Vec<f64>, Vec<f64>) = terms.unzip();
     (losses.iter().sum(), da)
@@ -340,24 +353,36 @@ fn loss_and_its_gradient_are_right_at_every_size_and_for_any_number_of_lanes() {
             let logits: Vec<f32> = logits.iter().map(|a| 4.0 * a).collect();
             let weights: Vec<f32> = (0..predictions).map(|p| [1.0, 0.0, 0.5][p % 3]).collect();
             let lanes = gpu.limits().loss_lanes(outputs);
-            for kind in 0..3 {
-                let values: Vec<f32> = (0..predictions * outputs).map(|i| 0.5 + 0.5 * number(2, i)).collect();
+            // Cross-entropy with label smoothing and without.
+            for (kind, smoothing) in [(0, 0.0), (1, 0.0), (2, 0.0), (2, 0.25), (3, 0.0), (4, 0.0), (5, 0.0)] {
+                let levels: Vec<f32> =
+                    (1..=if outputs % 3 == 0 { 3 } else { outputs }).map(|i| i as f32 / 256.0).collect();
+                let share = if kind == 5 { levels.len() } else { 1 };
+                let mut values: Vec<f32> =
+                    (0..predictions * outputs / share).map(|i| 0.5 + 0.5 * number(2, i)).collect();
+                // One logit that is its target, and one at delta from it, where the slopes change.
+                values[0] = logits[0];
+                values[predictions * outputs / share - 1] = logits[(predictions - 1) * ld + outputs - 1] + 0.75;
                 let classes: Vec<u32> = (0..predictions).map(|p| (p * 5 % outputs) as u32).collect();
-                let targets = if kind == 2 { floats(&classes) } else { values.clone() };
+                let targets = if kind == 2 { floats(&classes) } else { [&values[..], &levels].concat() };
                 let uniform = Loss {
                     predictions: predictions as u32,
                     outputs: outputs as u32,
                     ld: ld as u32,
                     lanes: lanes as u32,
                     factor: if kind == 2 { 1.0 } else { 0.25 },
+                    delta: 0.75,
+                    smoothing,
+                    quantiles: levels.len() as u32,
                 };
                 let grid = gpu.limits().predictions(predictions, lanes);
                 let buffers: [&[f32]; 4] = [&targets, &weights, &logits, &nan(predictions)];
                 let written = run(&gpu, LOSS, &[("LOSS", kind as f64)], &uniform, &buffers, grid);
                 for p in 0..predictions {
                     let a: Vec<f32> = (0..outputs).map(|o| 4.0 * at(p, o)).collect();
-                    let y = &values[p * outputs..(p + 1) * outputs];
-                    let (loss, da) = loss_by_definition(kind, &a, classes[p] as usize, y);
+                    let y: Vec<(f32, f32)> =
+                        (0..outputs).map(|o| (values[(p * outputs + o) / share], levels[o % levels.len()])).collect();
+                    let (loss, da) = loss_by_definition(&uniform, kind, &a, classes[p] as usize, &y);
                     let factor = f64::from(weights[p] * uniform.factor);
                     let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0);
                     assert!(close(written[1][p], factor * loss), "loss {kind} [{predictions}, {outputs}] at {p}");
@@ -373,11 +398,15 @@ fn loss_and_its_gradient_are_right_at_every_size_and_for_any_number_of_lanes() {
 fn losses_of_enormous_logits_stay_finite() {
     let Some(gpu) = gpu() else { return };
     let logits = [1e4, -1e4, 0.0, 0.0];
-    for (kind, targets, want) in [(1, vec![0.0, 1.0], 2e4), (2, floats(&[1]), 2e4)] {
-        let uniform = Loss { predictions: 1, outputs: 2, ld: 4, lanes: 1, factor: 1.0 };
+    for (kind, smoothing, targets, want, da) in [
+        (1, 0.0, vec![0.0, 1.0], 2e4, [1.0, -1.0]),
+        (2, 0.0, floats(&[1]), 2e4, [1.0, -1.0]),
+        (2, 0.5, floats(&[1]), 1.5e4, [0.75, -0.75]),
+    ] {
+        let uniform = Loss { predictions: 1, outputs: 2, ld: 4, lanes: 1, factor: 1.0, smoothing, ..Loss::default() };
         let buffers: [&[f32]; 4] = [&targets, &[1.0], &logits, &[0.0]];
         let written = run(&gpu, LOSS, &[("LOSS", f64::from(kind))], &uniform, &buffers, [1, 1, 1]);
-        assert_eq!((written[1][0], &written[0][..2]), (want, &[1.0, -1.0][..]));
+        assert_eq!((written[1][0], &written[0][..2]), (want, &da[..]));
     }
 }
 
@@ -543,11 +572,41 @@ fn sum_adds_every_value_once() {
 }
 
 #[test]
+fn mean_and_spread_take_every_step_once_and_leave_the_other_buffer_as_it_is() {
+    let Some(gpu) = gpu() else { return };
+    for rows in SIZES {
+        for (steps, n4) in SIZES.into_iter().zip([1, 2, 9, 3]) {
+            let width = 4 * n4;
+            let count = rows * width;
+            let shares: Vec<f32> = (0..rows).map(|row| 1.0 / (1 << (row % 4)) as f32).collect();
+            let before: Vec<f32> = (0..count).map(|i| number(1, i)).collect();
+            let y: Vec<f32> = (0..steps * count).map(|i| number(2, i)).collect();
+            for accumulate in [0, 1] {
+                let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
+                let grid = gpu.limits().elements(rows * n4);
+                let features = if accumulate == 0 { nan(count) } else { before.clone() };
+                let written = run(&gpu, MEAN, &[], &uniform, &[&shares, &features, &y], grid);
+                for i in 0..count {
+                    let sum: f32 = (0..steps).map(|t| y[t * count + i]).sum();
+                    let want = sum * shares[i / width] + if accumulate == 0 { 0.0 } else { before[i] };
+                    assert_eq!(written[0][i], want, "mean [{steps}, {rows}, {width}] at {i}");
+                }
+                assert_eq!(written[1][..y.len()], y);
+                let written = run(&gpu, SPREAD, &[], &uniform, &[&shares, &before, &nan(steps * count)], grid);
+                let right = (0..steps * count).all(|i| written[1][i] == before[i % count] * shares[i % count / width]);
+                assert!(right, "spread [{steps}, {rows}, {width}]");
+                assert_eq!(written[0][..count], before);
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_that_an_earlier_pass_left_in_a_buffer_reaches_the_next_one() {
     use crate::{Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Loss, Model, Recurrent, Sequence};
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(Activation::Sigmoid), Cell::Lstm, Cell::Gru] {
-        for at in [At::Every, At::Last] {
+        for at in [At::Every, At::Last, At::Mean] {
             let recurrent = Recurrent::new(cell, 3, 5).layers(2).bidirectional(true);
             let model = Model::new(recurrent, Head::new(3, Loss::SquaredError, at));
             let options = EngineOptions { chunk: Some(3), input_gradient: true, ..EngineOptions::default() };

@@ -64,7 +64,11 @@ uniforms! {
     /// `tokens.wgsl`.
     Tokens { rows: u32, n4: u32, ldz: u32, ldw: u32 }
     /// `loss.wgsl`.
-    Loss { predictions: u32, outputs: u32, ld: u32, lanes: u32, factor: f32 }
+    Loss {
+        predictions: u32, outputs: u32, ld: u32, lanes: u32, factor: f32, delta: f32, smoothing: f32, quantiles: u32,
+    }
+    /// `mean.wgsl`.
+    Mean { steps: u32, rows: u32, n4: u32, accumulate: u32 }
     /// `sum.wgsl`.
     Sum { count: u32 }
     /// `status.wgsl`, for `norm` and `update`.

@@ -152,9 +152,9 @@ impl Case<'_> {
 
     /// The sequence with targets, and weights where the case has them.
     pub(crate) fn batch(&self) -> Batch {
-        let targets = match self.setting("loss") {
-            Loss::CrossEntropy => Targets::Classes(self.array2("targets").mapv(|class| class as u32)),
-            _ => Targets::Values(self.array3("targets")),
+        let targets = match self.setting::<Loss>("loss").takes_classes() {
+            true => Targets::Classes(self.array2("targets").mapv(|class| class as u32)),
+            false => Targets::Values(self.array3("targets")),
         };
         let weights = self.find("weights").map(|_| self.array2("weights").mapv(|weight| weight as f32));
         Batch { sequence: self.sequence(), targets, weights }

@@ -27,7 +27,20 @@ pub const CELLS: [Cell; 6] = [
     Cell::Gru,
 ];
 
-pub const LOSSES: [Loss; 3] = [Loss::SquaredError, Loss::BinaryCrossEntropy, Loss::CrossEntropy];
+pub const PLACES: [At; 3] = [At::Every, At::Last, At::Mean];
+
+pub fn losses() -> [Loss; 7] {
+    [
+        Loss::SquaredError,
+        Loss::BinaryCrossEntropy,
+        Loss::CrossEntropy,
+        Loss::AbsoluteError,
+        // Targets lie in ±1, so that distances do on both sides of it.
+        Loss::Huber { delta: 0.5 },
+        Loss::Quantile { quantiles: vec![0.125, 0.5, 0.75] },
+        Loss::SmoothedCrossEntropy { smoothing: 0.25 },
+    ]
+}
 
 /// A model, and a batch for it.
 #[derive(Clone, Debug)]
@@ -124,6 +137,12 @@ impl Case {
         Self { steps, rows, inputs, hidden, outputs, ..self }
     }
 
+    /// With a loss, and as many outputs more as make up whole targets.
+    pub fn with_loss(self, loss: Loss) -> Self {
+        let quantiles = if let Loss::Quantile { quantiles } = &loss { quantiles.len() } else { 1 };
+        Self { outputs: self.outputs.next_multiple_of(quantiles), loss, ..self }
+    }
+
     pub fn recurrent(&self) -> Recurrent {
         Recurrent::new(self.cell, self.inputs, self.hidden)
             .layers(self.layers)
@@ -134,7 +153,7 @@ impl Case {
     }
 
     pub fn model(&self) -> Model {
-        let head = Head { reduction: self.reduction, ..Head::new(self.outputs, self.loss, self.at) };
+        let head = Head { reduction: self.reduction, ..Head::new(self.outputs, self.loss.clone(), self.at) };
         Model::new(self.recurrent(), head)
     }
 
@@ -174,13 +193,14 @@ impl Case {
     }
 
     pub fn batch(&self) -> Batch {
-        let (p, b, o) = (self.predictions(), self.rows, self.outputs);
+        let (p, b) = (self.predictions(), self.rows);
+        let values = || fill((p, b, self.model().head.unwrap().target_size()), 4);
         let targets = match self.loss {
-            Loss::SquaredError => Targets::Values(fill((p, b, o), 4)),
-            Loss::BinaryCrossEntropy => Targets::Values(fill((p, b, o), 4).mapv_into(|y: f32| 0.5 + 0.5 * y)),
-            Loss::CrossEntropy => {
+            Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => {
                 Targets::Classes(Array2::from_shape_fn((p, b), |(p, row)| choice(9, p * b + row, self.outputs)))
             }
+            Loss::BinaryCrossEntropy => Targets::Values(values().mapv_into(|y: f32| 0.5 + 0.5 * y)),
+            _ => Targets::Values(values()),
         };
         let weight = |(p, row): (usize, usize)| [1.0, 0.5, 0.0, 2.0][choice(10, p * b + row + 1, 4) as usize];
         // One weight stays above 0 wherever the lengths end.
@@ -356,14 +376,15 @@ pub fn assert_same_bits(case: &Case, got: &Named, want: &Named) {
 /// divide evenly.
 pub fn table() -> Vec<Case> {
     let mut cases = Vec::new();
+    let losses = losses();
     for (index, cell) in CELLS.into_iter().enumerate() {
         let case = Case::new(cell);
         for (bidirectional, layers) in [(false, 1), (true, 2)] {
             for ragged in [false, true] {
-                let loss = LOSSES[cases.len() % 3];
-                let at = if cases.len() % 2 == 0 { At::Every } else { At::Last };
-                let varied = Case { bidirectional, layers, ragged, loss, at, weights: ragged, ..case.clone() };
-                cases.push(varied.sizes([7, 5, 3, 17, 3]));
+                let loss = losses[cases.len() % losses.len()].clone();
+                let at = PLACES[cases.len() % PLACES.len()];
+                let varied = Case { bidirectional, layers, ragged, at, weights: ragged, ..case.clone() };
+                cases.push(varied.sizes([7, 5, 3, 17, 5]).with_loss(loss));
             }
         }
         cases.push(

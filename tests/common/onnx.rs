@@ -290,6 +290,11 @@ fn compute(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
             let shape = [&a.shape()[..a.ndim() - 1], &[outputs]].concat();
             Value::Float(rows.into_shape_with_order(shape).unwrap())
         }
+        "Div" => Value::Float(float(value(0)) / float(value(1))),
+        "ReduceSum" => {
+            let axis = Axis(*int(value(1)).first().unwrap() as usize);
+            Value::Float(float(value(0)).sum_axis(axis).insert_axis(axis))
+        }
         "Add" => Value::Float(float(value(0)) + float(value(1))),
         "Shape" => {
             let Value::Float(array) = value(0) else {
@@ -305,10 +310,11 @@ fn compute(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
             let [start, limit, delta] = [0, 1, 2].map(|index| *int(value(index)).first().unwrap());
             Value::Int(Array1::from_iter((start..limit).step_by(delta as usize)).into_dyn())
         }
-        "Cast" => {
-            assert_eq!(int_of("to"), 7);
-            value(0).clone()
-        }
+        "Cast" => match int_of("to") {
+            1 => Value::Float(int(value(0)).mapv(|value| value as f64)),
+            7 => value(0).clone(),
+            to => panic!("a cast to {to}"),
+        },
         "Less" => {
             let (a, b) = (int(value(0)), int(value(1)));
             let wide = a.broadcast(IxDyn(&[a.shape()[0], b.shape()[0], 1])).unwrap();

@@ -66,13 +66,19 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
     match head {
         Some(Head { at: At::Every, outputs, loss, .. }) => {
             let features = stack(&mut graph, recurrent, reads, true);
-            predict(&mut graph, &features, *loss, Some(reads));
+            predict(&mut graph, &features, loss, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
         Some(Head { at: At::Last, outputs, loss, .. }) => {
             stack(&mut graph, recurrent, reads, false);
             let features = final_features(&mut graph, recurrent);
-            predict(&mut graph, features, *loss, None);
+            predict(&mut graph, features, loss, None);
+            predictions(&mut graph, Size::Known(1), *outputs);
+        }
+        Some(Head { at: At::Mean, outputs, loss, .. }) => {
+            let output = stack(&mut graph, recurrent, reads, true);
+            let features = mean_features(&mut graph, reads, &output);
+            predict(&mut graph, features, loss, None);
             predictions(&mut graph, Size::Known(1), *outputs);
         }
         None => {
@@ -218,8 +224,18 @@ fn final_features(graph: &mut Graph, recurrent: &Recurrent) -> &'static str {
     "features"
 }
 
+/// The mean of `output` over each row's own steps: \[1, B, D·H\].
+fn mean_features(graph: &mut Graph, reads: Reads, output: &str) -> &'static str {
+    mask(graph, reads, output, "own_steps");
+    graph.ints("time", &[1], &[0]);
+    graph.node("ReduceSum", &["own_steps", "time"], &["sum"], &[]);
+    graph.node("Cast", &["ends"], &["counts"], &[("to", Attribute::Int(Element::Float as i64))]);
+    graph.node("Div", &["sum", "counts"], &["features"], &[]);
+    "features"
+}
+
 /// a and g(a). Where there is padding, `masked` says what tells T.
-fn predict(graph: &mut Graph, features: &str, loss: Loss, masked: Option<Reads>) {
+fn predict(graph: &mut Graph, features: &str, loss: &Loss, masked: Option<Reads>) {
     graph.node("MatMul", &[features, "W_head"], &["product"], &[]);
     match masked {
         Some(reads) => {
@@ -229,9 +245,13 @@ fn predict(graph: &mut Graph, features: &str, loss: Loss, masked: Option<Reads>)
         None => graph.node("Add", &["product", "B_head"], &["logits"], &[]),
     }
     match loss {
-        Loss::SquaredError => graph.node("Identity", &["logits"], &["y"], &[]),
+        Loss::SquaredError | Loss::AbsoluteError | Loss::Huber { .. } | Loss::Quantile { .. } => {
+            graph.node("Identity", &["logits"], &["y"], &[]);
+        }
         Loss::BinaryCrossEntropy => graph.node("Sigmoid", &["logits"], &["y"], &[]),
-        Loss::CrossEntropy => graph.node("Softmax", &["logits"], &["y"], &[("axis", Attribute::Int(-1))]),
+        Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => {
+            graph.node("Softmax", &["logits"], &["y"], &[("axis", Attribute::Int(-1))])
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, StepPlan, TensorSpec, vec4s};
 use crate::error::{Error, Result};
-use crate::model::{At, Cell, Loss, Model, RecurrentKernel};
+use crate::model::{At, Cell, Model, RecurrentKernel};
 
 /// A buffer of the plan, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ pub(crate) struct Chunk {
     pub(crate) dx: Option<TensorId>,
 }
 
-/// A run of predictions: those of a chunk, or the one a row of a head at the last step.
+/// A run of predictions: those of a chunk, or the one a row of a head at the last step or over the mean.
 #[derive(Clone, Debug)]
 pub(crate) struct Predictions {
     /// P·B of the run.
@@ -58,10 +58,12 @@ pub(crate) struct Predictions {
     pub(crate) logits: TensorId,
     /// \[rows\].
     pub(crate) losses: TensorId,
-    /// \[rows\] classes, or \[rows, O\] values.
+    /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values and the Q quantiles behind them.
     pub(crate) targets: Span,
     /// \[rows\].
     pub(crate) weights: Span,
+    /// \[B\]: 1 / length of each row, for a head over the mean.
+    pub(crate) shares: Option<Span>,
 }
 
 /// The plan of a pass over \[T, B\].
@@ -149,23 +151,28 @@ impl SequencePlan {
             let tokens = tokens.then(|| [labels.span(n * rows), labels.span(r.input_size + 1), labels.span(n * rows)]);
             let run = model.head.as_ref().and_then(|head| match head.at {
                 At::Every => Some(n * rows),
-                At::Last => (index == 0).then_some(rows),
+                At::Last | At::Mean => (index == 0).then_some(rows),
             });
             let targets = run.map(|run| {
-                let values = if sizes.classes { 1 } else { sizes.outputs };
-                (run, labels.span(run * values), labels.span(run))
+                (
+                    run,
+                    labels.span(run * sizes.target + sizes.quantiles),
+                    labels.span(run),
+                    sizes.mean.then(|| labels.span(rows)),
+                )
             });
             let labels = plan.tensor(format!("labels[{index}]"), labels.bytes as usize / 4);
             let chunk = Chunk { steps: first..first + n, x, labels, flags, tokens, z, h, c, y, dx };
-            if let (Some(head), Some((run, targets, weights))) = (&model.head, targets) {
+            if let (Some(head), Some((run, targets, weights, shares))) = (&model.head, targets) {
                 let features = match head.at {
                     At::Every => chunk.y[r.layers - 1],
-                    At::Last => plan.tensor("features".into(), run * 4 * sizes.y4),
+                    At::Last | At::Mean => plan.tensor("features".into(), run * 4 * sizes.y4),
                 };
                 let logits = plan.tensor(format!("logits[{index}]"), run * 4 * sizes.o4);
                 let losses = plan.tensor(format!("losses[{index}]"), run);
                 let first = if head.at == At::Every { first } else { 0 };
-                let run = Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights };
+                let run =
+                    Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights, shares };
                 plan.predictions.push(run);
             }
             plan.chunks.push(chunk);
@@ -257,8 +264,12 @@ pub(crate) struct Sizes {
     pub(crate) o4: usize,
     /// O, not rounded.
     pub(crate) outputs: usize,
-    /// Whether targets are classes.
-    classes: bool,
+    /// Numbers a target: 1 for a class.
+    pub(crate) target: usize,
+    /// Q, or 0 where the loss is of no quantiles.
+    quantiles: usize,
+    /// Whether the head is over the mean of all steps.
+    mean: bool,
 }
 
 impl Sizes {
@@ -274,7 +285,12 @@ impl Sizes {
             y4: r.directions() * h4,
             o4: vec4s(outputs),
             outputs,
-            classes: model.head.as_ref().is_some_and(|head| head.loss == Loss::CrossEntropy),
+            target: model
+                .head
+                .as_ref()
+                .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
+            quantiles: model.head.as_ref().map_or(0, |head| head.loss.quantiles().len()),
+            mean: model.head.as_ref().is_some_and(|head| head.at == At::Mean),
         }
     }
 }
