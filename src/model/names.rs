@@ -6,7 +6,7 @@ use super::state_dict::StateDict;
 use crate::error::Result;
 
 /// What stands before a tensor's own name in a state dict: the attributes under which a PyTorch module keeps its recurrent
-/// layers and its linear layer, each with its dot.
+/// layers, its linear layer and its embedding, each with its dot.
 ///
 /// ```
 /// # use bptt::{At, Cell, Head, Loss, Model, Names, Recurrent, StateDict};
@@ -24,17 +24,27 @@ pub struct Names {
     pub recurrent: String,
     /// Before the head's `weight` and `bias`: `fc.`. A model without a head does not use it.
     pub head: String,
+    /// Before the embedding's `weight`: `embedding.`. A model without one does not use it.
+    pub embedding: String,
 }
 
 impl Names {
-    /// The two texts.
+    /// Those of the stack and the head, and `embedding.`.
     pub fn new(recurrent: impl Into<String>, head: impl Into<String>) -> Self {
-        Self { recurrent: recurrent.into(), head: head.into() }
+        Self { recurrent: recurrent.into(), head: head.into(), embedding: "embedding.".into() }
     }
 
-    /// This crate's own: `rnn.` and `head.`; without a head nothing, as in the state dict of `torch.nn.LSTM` itself.
+    /// With another name of the embedding.
+    pub fn embedding(mut self, embedding: impl Into<String>) -> Self {
+        self.embedding = embedding.into();
+        self
+    }
+
+    /// This crate's own: `embedding.`, `rnn.` and `head.`; for a stack alone nothing, as in the state dict of
+    /// `torch.nn.LSTM` itself.
     pub fn of(model: &Model) -> Self {
-        Self::new(if model.head.is_some() { "rnn." } else { "" }, "head.")
+        let alone = model.head.is_none() && model.embedding.is_none();
+        Self::new(if alone { "" } else { "rnn." }, "head.")
     }
 
     /// A state dict of these names under this crate's own.
