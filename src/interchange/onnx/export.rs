@@ -251,7 +251,7 @@ fn mean_features(graph: &mut Graph, reads: Reads, output: &str) -> &'static str 
 /// a and g(a). Where there is padding, `masked` says what tells T.
 fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked: Option<Reads>) {
     if model.is_tied() {
-        graph.node("Transpose", &["vectors"], &["W_head"], &[]);
+        graph.node("Transpose", &["vectors"], &["W_head"], &[("perm", Attribute::Ints(vec![1, 0]))]);
     }
     graph.node("MatMul", &[features, "W_head"], &["product"], &[]);
     match masked {
