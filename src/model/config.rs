@@ -268,6 +268,24 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{At, Loss};
+
+    #[test]
+    fn tied_vectors_that_do_not_fit_the_head_are_refused() {
+        let model = |input, outputs| {
+            let recurrent = Recurrent::new(Cell::Lstm, input, 3).bidirectional(true);
+            Model::new(recurrent, Head::new(outputs, Loss::CrossEntropy, At::Every)).embedding(Embedding::tied(7))
+        };
+        model(6, 7).validate().unwrap();
+        let refused = |model: Model| model.validate().unwrap_err().to_string();
+        let expected =
+            "input_size: expected 6 numbers a token, as many as the head reads: tied vectors are its rows, got 3";
+        assert_eq!(refused(model(3, 7)), expected);
+        assert_eq!(refused(model(6, 5)), "outputs: expected as many as there are tied vectors, 7, got 5");
+        assert!(refused(Model { head: None, ..model(6, 7) }).contains("needs a head"));
+        let none = Model::headless(Recurrent::new(Cell::Lstm, 6, 3)).embedding(Embedding::new(0));
+        assert_eq!(refused(none), "vocabulary: expected 1 to 16777216, got 0");
+    }
 
     #[test]
     fn a_rate_out_of_range_and_dropout_between_the_layers_of_one_are_refused() {

@@ -67,7 +67,8 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{At, Cell, Head, Initialisation, Loss, Recurrent};
+    use crate::model::{At, Cell, Embedding, Head, Initialisation, Loss, Recurrent};
+    use ndarray::ArrayD;
 
     fn model() -> Model {
         let recurrent = Recurrent::new(Cell::Gru, 2, 3).layers(2).bidirectional(true);
@@ -93,6 +94,37 @@ mod tests {
             assert_eq!(names.read(&model, &theirs).unwrap(), own);
         }
         assert_eq!(Names::of(&model).write(&model, &own).unwrap(), own);
+    }
+
+    #[test]
+    fn tied_vectors_have_two_names_and_are_read_under_either() {
+        let recurrent = Recurrent::new(Cell::Gru, 6, 3).bidirectional(true);
+        let head = Head::new(5, Loss::CrossEntropy, At::Every);
+        let model = Model::new(recurrent, head).embedding(Embedding::tied(5));
+        let (own, names) = (weights(&model), Names::new("gru.", "fc.").embedding("emb."));
+        let theirs = names.write(&model, &own).unwrap();
+        assert_eq!(theirs.get("emb.weight"), own.get("embedding.weight"));
+        assert_eq!(theirs.get("fc.weight"), own.get("head.weight"));
+        assert_eq!(theirs.get("fc.weight"), theirs.get("emb.weight"));
+        for left_out in ["", "fc.weight", "emb.weight"] {
+            let some = theirs.iter().filter(|(name, _)| *name != left_out);
+            let some: StateDict = some.map(|(name, array)| (name.to_owned(), array.clone())).collect();
+            assert_eq!(names.read(&model, &some).unwrap(), own);
+        }
+        let refused = |tensors: Vec<(&str, ArrayD<f32>)>| {
+            let rest = theirs.iter().filter(|(name, _)| name.starts_with("gru.") || *name == "fc.bias");
+            let rest = rest.map(|(name, array)| (name, array.clone()));
+            let dict = rest.chain(tensors).map(|(name, array)| (name.to_owned(), array));
+            let error = names.read(&model, &dict.collect()).unwrap_err();
+            let crate::Error::StateDict(lines) = error else { panic!("{error}") };
+            lines
+        };
+        let vectors = theirs.get("emb.weight").unwrap().clone();
+        let doubled = refused(vec![("emb.weight", vectors.clone()), ("fc.weight", 2.0 * vectors.clone())]);
+        assert_eq!(doubled, ["different: emb.weight and fc.weight, which are tied"]);
+        assert_eq!(refused(vec![]), ["missing: emb.weight [5, 6]"]);
+        let turned = refused(vec![("fc.weight", vectors.reversed_axes())]);
+        assert_eq!(turned, ["misshaped: fc.weight: expected [5, 6], got [6, 5]"]);
     }
 
     #[test]
