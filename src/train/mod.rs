@@ -1,6 +1,7 @@
 //! Training, generic over the path that computes.
 
 mod confusion;
+mod flow;
 mod metrics;
 mod run;
 mod sampling;
@@ -8,6 +9,7 @@ mod schedule;
 mod trainer;
 
 pub use confusion::ConfusionMatrix;
+pub use flow::{StepFactor, last_alone, mean_derivative, recurrent_radii, spectral_radius};
 pub use metrics::Metrics;
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
 pub use sampling::Sampling;
