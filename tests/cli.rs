@@ -292,7 +292,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
     refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
     refused(path, "train --csv word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
-    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (\"2\"), column \"v\"", "a missing value"]);
+    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (line 3, \"2\"), column \"v\"", "a missing value"]);
     refused(path, "train --csv ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
     refused(path, "train --csv short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
     refused(path, "train --csv flat.csv", 1, &["flat.csv", "values that differ"]);

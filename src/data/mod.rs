@@ -64,6 +64,7 @@ pub use classes::Lines;
 #[cfg(feature = "cli")]
 pub use csv_text::{SUNSPOTS, columns};
 pub use encoded::Encoded;
+pub use encoding::utf8;
 pub use histogram::Histogram;
 pub use idx::Image;
 pub use labelled::{Labelled, Labels, Steps, Subset};
