@@ -33,12 +33,12 @@ impl Rolls {
             return Err(Error::value("the keys", format!("numbers from 0 to {HIGHEST}"), format!("{keys:?}")));
         }
         let text = utf8(text, path)?;
-        let refused = |error: serde_json::Error| Error::data(path, "", format!("expected JSON; {error}"));
-        let value = serde_json::from_str(text).map_err(refused)?;
+        let refused = |expected: &str, error: serde_json::Error| Error::data(path, "", format!("{expected}; {error}"));
+        let value = serde_json::from_str(text).map_err(|error| refused("expected JSON", error))?;
         let (pieces, parts) = parts(&value, path)?;
         if parts.is_some() {
             // A value holds the last of two parts with one name, and tells nothing of the first.
-            serde_json::from_str::<EachOnce>(text).map_err(refused)?;
+            serde_json::from_str::<EachOnce>(text).map_err(|error| refused("expected each part once", error))?;
         }
         let expected = keys.clone().unwrap_or(0..=HIGHEST);
         let mut rolls: Vec<Piece> = Vec::with_capacity(pieces.len());
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(error(r#"{"train": [[[1], [2]]], "test": [[[1]]]}"#), short);
         assert_eq!(error("[[[], []]]"), "a.json: expected active keys, got none in any step");
         let twice = error(r#"{"train": [[[1], [2]]], "train": [[[1], [3]]]}"#);
-        assert_eq!(twice, "a.json: expected JSON; duplicate field `train` at line 1 column 31");
+        assert_eq!(twice, "a.json: expected each part once; duplicate field `train` at line 1 column 31");
         assert!(error("[[[1],\n[2]],").ends_with("EOF while parsing a value at line 2 column 5"));
         assert!(error(&"[".repeat(100_000)).contains("recursion limit"));
         assert!(refusal(Rolls::from_json(b"[[[1], \xFF", Path::new("a.json"), None)).contains("byte offset 7"));
