@@ -62,7 +62,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let data = DataArgs { csv: args.csv.clone(), ..DataArgs::default() };
-    let mut settings = Settings::new(given(&args.run, &args.on, &data)?).map_err(Failure::usage)?;
+    let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     let SeriesData { name, path, series, .. } = read;
     let refused = |error: Error| Failure::usage(error.in_file(&path));
