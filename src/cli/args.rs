@@ -407,6 +407,14 @@ fn count(text: &str) -> Result<u64, String> {
     whole::<1, COUNT>(text).map(|count| count as u64)
 }
 
+/// A rate of dropout.
+pub(crate) fn below_1(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to below 1".into()),
+    }
+}
+
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),

@@ -60,3 +60,11 @@ Examples:
 
 The ONNX file reads what the network does, numbers scaled and characters as ids: how is told in its metadata under `bptt`, as
 in model.safetensors. All of its inputs are needed; h_0 and c_0 are zeros where a sequence begins.";
+
+pub(crate) const GRADCHECK: &str = "\
+Examples:
+  bptt gradcheck --cell lstm --layers 2 --bidirectional --dropout 0.2 --device gpu
+  bptt gradcheck runs/adding-1 --device gpu     the network and weights of a run
+
+Random rows of different lengths, from random states, go through the network with dropout on. Exit code 1 where a gradient is
+off by more than rounding: the message names it.";

@@ -14,6 +14,8 @@ mod examples;
 mod export;
 mod folder;
 mod forecast;
+mod gradcheck;
+mod gradients;
 mod init;
 mod inspect;
 mod interrupt;
@@ -72,6 +74,9 @@ enum Command {
     /// Go on with a text, character by character
     #[command(after_long_help = examples::SAMPLE)]
     Sample(sample::SampleArgs),
+    /// Check every gradient of a network on a device: against f64, and that against differences of the loss
+    #[command(after_long_help = examples::GRADCHECK)]
+    Gradcheck(Box<gradcheck::GradcheckArgs>),
     /// Show a run or a safetensors file: layers, shapes, counts, norms
     Inspect(inspect::InspectArgs),
     /// Write a trained network for other programs: as ONNX, or as the weights of a PyTorch module
@@ -97,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::predict(&args),
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Sample(args) => sample::sample(&args),
+        Command::Gradcheck(args) => gradcheck::gradcheck(&args),
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
         Command::Export(args) => export::export(&args),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
