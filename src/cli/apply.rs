@@ -22,10 +22,10 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
     pub(crate) batch: Option<usize>,
     #[command(flatten)]
-    on: RunArgs,
+    pub(crate) on: RunArgs,
     /// Without data the run's own are taken; other data are not split unless --split says so.
     #[command(flatten)]
-    data: DataArgs,
+    pub(crate) data: DataArgs,
 }
 
 /// A model on its device, and data as it reads them.
@@ -53,10 +53,15 @@ impl Applied {
     }
 }
 
+/// An optimizer that changes nothing.
+pub(crate) fn still() -> Optimizer {
+    Optimizer::sgd(0.0)
+}
+
 /// The model on a device.
 pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>) -> Result<Box<dyn Network>> {
     let opened = device::open(device, threads)?;
-    let mut network = opened.network(&model.model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
+    let mut network = opened.network(&model.model, still(), 0, TrainerOptions::default())?;
     network.load_state_dict(&model.weights)?;
     Ok(network)
 }

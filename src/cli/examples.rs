@@ -68,3 +68,12 @@ Examples:
 
 Random rows of different lengths, from random states, go through the network with dropout on. Exit code 1 where a gradient is
 off by more than rounding: the message names it.";
+
+pub(crate) const FLOW: &str = "\
+Examples:
+  bptt flow runs/adding-1                       the network of a run, on its own validation part
+  bptt flow --compare --task adding --length 100 --steps 2000 --out flow.svg
+  bptt flow --compare runs/adding-1 runs/adding-2 --json
+
+With a prediction at every step, the gradient is that of each row's last one alone, unless --whole-loss says otherwise: a loss
+at step t would hide what comes back to it.";

@@ -106,7 +106,7 @@ pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
         ));
         super::say(heading("masks", &dropped(&model.recurrent)));
         super::say("");
-        table(&checked).iter().for_each(super::say);
+        table(&checked, tolerances).iter().for_each(super::say);
         super::say("");
         super::say(heading(
             "limits",
@@ -293,7 +293,9 @@ fn failed(checked: &[Checked], tolerances: Tolerances) -> Option<String> {
     let greater = |a: &Worst, b: &Worst| a.error.total_cmp(&b.error);
     let (of, (worst, tolerance, got, want)) = beyond.iter().max_by(|a, b| greater(&a.1.0, &b.1.0))?;
     let at = if worst.index.is_empty() { String::new() } else { format!(" at {:?}", worst.index) };
-    let mut names: Vec<&str> = beyond.iter().map(|(of, _)| of.name.as_str()).collect();
+    // A step's own are in the table.
+    let mut names: Vec<&str> =
+        beyond.iter().map(|(of, _)| of.name.as_str()).filter(|name| !name.contains(" at step ")).collect();
     names.dedup();
     Some(format!(
         "gradcheck: {} is off the most{at}: {got} says {:e}, {want} {:e}; relative error {:.1e}, over {tolerance:.1e}\n\
@@ -306,20 +308,19 @@ fn failed(checked: &[Checked], tolerances: Tolerances) -> Option<String> {
     ))
 }
 
-fn table(checked: &[Checked]) -> Vec<String> {
-    let worst = |worst: &Worst| {
+fn table(checked: &[Checked], tolerances: Tolerances) -> Vec<String> {
+    let worst = |worst: &Worst, most: f64| {
         let index: Vec<String> = worst.index.iter().map(usize::to_string).collect();
-        [
-            format!("{:.1e}", worst.error),
-            if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) },
-        ]
+        let error = format!("{}{:.1e}", if worst.error > most { "✗ " } else { "" }, worst.error);
+        [error, if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) }]
     };
     let mut rows = vec![["tensor", "shape", "device / f64", "at", "f64 / differences", "at"].map(String::from)];
     for of in checked {
         let shape: Vec<String> = of.shape.iter().map(usize::to_string).collect();
         let shape = if shape.is_empty() { String::new() } else { format!("[{}]", shape.join(", ")) };
-        let [device, device_at] = worst(&of.device);
-        let [difference, difference_at] = of.differences.as_ref().map(worst).unwrap_or_default();
+        let [device, device_at] = worst(&of.device, tolerances.device);
+        let differences = of.differences.as_ref().map(|of| worst(of, tolerances.differences));
+        let [difference, difference_at] = differences.unwrap_or_default();
         rows.push([of.name.clone(), shape, device, device_at, difference, difference_at]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();

@@ -66,7 +66,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 /// The network's form, by the settings or as the model has it that the weights begin with.
-fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
+pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
     if let Some(start) = start {
         start.check_fits(task)?;
         settings.set_recurrent(&start.model.recurrent);
@@ -80,7 +80,7 @@ fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> 
 }
 
 /// The network on its device, with its first weights.
-fn begin(
+pub(crate) fn begin(
     opened: &Opened,
     settings: &Settings,
     model: &Model,
