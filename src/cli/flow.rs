@@ -110,7 +110,7 @@ fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
         norms: of.norms.clone(),
         clipped: measured.clipped,
     });
-    let panels = vec![FlowPanel { name: format!("‖∂L/∂h‖ at each step, {words}"), lines: lines.collect() }];
+    let panels = vec![FlowPanel { name: format!("‖∂L/∂h‖, {words}"), lines: lines.collect() }];
     let picture =
         FlowPicture { title: format!("{}: gradient flow", measured.name), description: DESCRIPTION.into(), panels };
     let at = |measured: &Measured| json!({"of": run, "networks": [to_json(measured)]});
@@ -190,7 +190,7 @@ fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequence) -> 
 /// A line's name with its factor.
 pub(crate) fn labelled(name: &str, factor: Option<StepFactor>) -> String {
     match factor {
-        Some(factor) => format!("{name} ×{}", short_factor(factor.factor)),
+        Some(factor) => format!("{name} ×{} a step", short_factor(factor.factor)),
         None => name.into(),
     }
 }
@@ -198,6 +198,7 @@ pub(crate) fn labelled(name: &str, factor: Option<StepFactor>) -> String {
 /// Two digits behind the point, or as many as tell it from 1.
 fn short_factor(factor: f64) -> String {
     match (factor - 1.0).abs() {
+        near if near > 0.9 => short(factor),
         near if near >= 0.095 => format!("{factor:.2}"),
         near if near >= 0.0095 => format!("{factor:.3}"),
         _ => format!("{factor:.4}"),

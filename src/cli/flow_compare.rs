@@ -65,7 +65,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
             let hidden = settings.hidden;
             facts = vec![("device", opened.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
             steps = settings.run.steps(training.per_epoch());
-            title = format!("{}: gradient flow through {hidden} hidden units", task.name());
+            title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
             if !args.json {
                 facts.iter().for_each(|(name, text)| super::say(heading(name, text)));
             }
@@ -92,7 +92,9 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         ended.push(measured);
     }
     let after = format!("after {} steps", grouped(steps));
-    let panels = vec![panel("at initialisation", &begun), panel(&after, &ended)];
+    let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, short(of.loss))).collect();
+    let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
+    let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
     let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
     let part = |measured: &[Measured]| measured.iter().map(to_json).collect::<Vec<_>>();
     let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": part(&ended)});
@@ -119,7 +121,7 @@ pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
         measured.push(measure(network.as_mut(), name(run, cell), &batch, clip)?);
     }
     let facts = [("data", words)];
-    let panels = vec![panel("‖∂L/∂h‖ of the last layer at each step", &measured)];
+    let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured)];
     let title = format!("{}: gradient flow", task.name());
     let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
     let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});

@@ -15,6 +15,7 @@ mod export;
 mod flow;
 mod flow_chart;
 mod flow_compare;
+mod flow_log;
 mod folder;
 mod forecast;
 mod gradcheck;

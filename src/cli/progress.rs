@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use bptt::train::{Metrics, Observer, Work};
-use bptt::{Error, Result};
+use bptt::{Error, Flow, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::flow_log::FlowLog;
 use super::folder::{Folder, Growing};
 use super::interrupt;
 use super::task::Unit;
@@ -83,11 +84,12 @@ pub(crate) struct Progress {
     metrics: Growing,
     timings: Growing,
     history: Vec<Metrics>,
+    flow: Option<FlowLog>,
 }
 
 impl Progress {
     /// `quiet`: no bar.
-    pub(crate) fn new(folder: &Folder, plan: Plan, quiet: bool) -> Result<Self> {
+    pub(crate) fn new(folder: &Folder, plan: Plan, flow: Option<FlowLog>, quiet: bool) -> Result<Self> {
         let bar = match quiet {
             true => ProgressBar::hidden(),
             // indicatif itself draws nothing where stderr is no terminal.
@@ -109,6 +111,7 @@ impl Progress {
             metrics: folder.begin("metrics.jsonl")?,
             timings: folder.begin("timings.jsonl")?,
             history: Vec::new(),
+            flow,
         })
     }
 
@@ -120,12 +123,12 @@ impl Progress {
         Pace { seconds, sequences: rate(sequences), time_steps: rate(time_steps), unit: self.plan.unit }
     }
 
-    /// Clears the bar and gives the two files their names.
-    pub(crate) fn finish(self) -> Result<Vec<Metrics>> {
+    /// Clears the bar and gives the files their names.
+    pub(crate) fn finish(self) -> Result<(Vec<Metrics>, Option<FlowLog>)> {
         self.bar.finish_and_clear();
         self.metrics.commit()?;
         self.timings.commit()?;
-        Ok(self.history)
+        Ok((self.history, self.flow))
     }
 }
 
@@ -165,12 +168,21 @@ impl Observer for Progress {
         Ok(())
     }
 
+    fn wants_flow(&mut self, step: u64) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.wants(step))
+    }
+
+    fn flow(&mut self, step: u64, flow: &Flow) -> Result<()> {
+        self.flow.as_mut().map_or(Ok(()), |log| log.take(step, flow))
+    }
+
     fn stop(&mut self) -> bool {
         interrupt::asked()
     }
 }
 
-fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+/// A line of JSON.
+pub(crate) fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Unsupported(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -114,6 +114,8 @@ pub(crate) struct Settings {
     pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
     pub(crate) run: RunOptions,
+    /// Steps between those whose norms of ∂L/∂h_t are written.
+    pub(crate) flow_every: Option<u64>,
 }
 
 impl Settings {
@@ -194,6 +196,7 @@ impl Settings {
             buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
+            flow_every: training.flow_every,
             run: RunOptions {
                 duration,
                 accumulate: *training.accumulate.get_or_insert(1),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::args::TrainArgs;
 use super::device::{self, Opened};
 use super::devices::bytes;
+use super::flow_log::FlowLog;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
 use super::network::Network;
@@ -153,18 +154,27 @@ impl Run<'_> {
         let Settings { run, epochs, .. } = self.settings;
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
-        let mut progress = Progress::new(self.folder, plan, self.quiet)?;
+        let flow = self.settings.flow_every;
+        let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent)).transpose()?;
+        let mut progress = Progress::new(self.folder, plan, flow, self.quiet)?;
         let outcome = network.run(training, validation, run, &mut progress);
         let pace = progress.pace();
-        let history = progress.finish()?;
+        let (history, flow) = progress.finish()?;
         // After an error of a step too: the network then holds the last good weights.
         let weights = network.state_dict()?;
         self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)?;
-        let figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
+        let mut figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
+        let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
+        figures.extend(flow.flatten().map(|flow| ("flow.svg", flow)));
         self.write_figures(&figures)?;
         let outcome = outcome.map_err(|error| stopped(error, &history, self.folder.path(), run.keep))?;
         self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
         Ok(Learned { outcome, pace, figures })
+    }
+
+    /// What a title begins with.
+    fn name(&self) -> String {
+        format!("{}, {}", self.task.name(), self.settings.cell.name())
     }
 
     /// The pictures that every run has, by their files' names.
@@ -172,9 +182,9 @@ impl Run<'_> {
         if history.is_empty() {
             return Vec::new();
         }
-        let Settings { run, epochs, optimizer, cell, .. } = self.settings;
+        let Settings { run, epochs, optimizer, .. } = self.settings;
         let per_epoch = epochs.map(|_| run.steps_per_epoch(self.batches));
-        let name = format!("{}, {}", self.task.name(), cell.name());
+        let name = self.name();
         let baseline: Option<Baseline> = self.task.baseline().filter(|_| best.is_some());
         let of = loss_name(&self.task.head().loss);
         let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
@@ -197,7 +207,7 @@ impl Run<'_> {
             self.folder.write(name, contents.as_bytes())?;
         }
         let report = Report {
-            title: format!("{}, {}", self.task.name(), self.settings.cell.name()),
+            title: self.name(),
             key_figures: key_figures(&outcome, &pace, results.key_figures),
             facts: joined(facts),
             tables: results.tables,

@@ -1,7 +1,8 @@
 //! The norms of ∂L/∂h_t over the steps, against time: the way that the gradient takes.
 
-use super::axis::{Axis, extent, logarithmic_ticks, round_ticks};
-use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, text_width};
+use super::axis::{Axis, Tick, extent, logarithmic_ticks, round_ticks};
+use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, fitted, text_width};
+use super::numbers::decimal;
 
 /// Of a panel.
 const HEIGHT: f64 = 232.0;
@@ -13,6 +14,8 @@ const TITLE: f64 = 46.0;
 const FOOT: f64 = 58.0;
 /// From the end of a line to its label.
 const GAP: f64 = 22.0;
+/// What the legend takes of the first panel's head.
+const LEGEND: f64 = 150.0;
 /// From label to label.
 const APART: f64 = 17.0;
 
@@ -56,7 +59,7 @@ impl FlowPicture {
         let (from, until) = (from - 0.03 * (until - from), until + 0.05 * (until - from));
         let y = Axis { from, until, ticks: logarithmic_ticks(from, until, 6) };
         let last = steps.saturating_sub(1).max(1) as f64;
-        let x = Axis { from: 0.0, until: last, ticks: round_ticks(0.0, last, 9, true) };
+        let x = Axis { from: 0.0, until: last, ticks: ticks(last) };
         let widest = |texts: &mut dyn Iterator<Item = &String>| {
             texts.map(|text| text_width(text, TEXT_SIZE)).fold(0.0, f64::max).ceil()
         };
@@ -65,10 +68,10 @@ impl FlowPicture {
         let height = TITLE + self.panels.len() as f64 * (HEAD + HEIGHT + 14.0) - 14.0 + FOOT;
         let mut drawing = Drawing::new(&self.title, &self.description, [WIDTH, height], left);
         let mut top = TITLE;
-        for panel in &self.panels {
+        for (index, panel) in self.panels.iter().enumerate() {
             top += HEAD;
             let frame = Frame { x: &x, y: &y, left, right, top, bottom: top + HEIGHT };
-            frame.draw(&mut drawing, panel);
+            frame.draw(&mut drawing, panel, index == 0 && lines().any(|line| line.clipped < 1.0));
             top = frame.bottom + 14.0;
         }
         let frame = Frame { x: &x, y: &y, left, right, top: 0.0, bottom: top - 14.0 };
@@ -102,7 +105,8 @@ impl Frame<'_> {
         self.bottom - (height - self.y.from) / (self.y.until - self.y.from) * (self.bottom - self.top)
     }
 
-    fn draw(&self, drawing: &mut Drawing, panel: &FlowPanel) {
+    /// `legend`: tells what dotted lines are.
+    fn draw(&self, drawing: &mut Drawing, panel: &FlowPanel, legend: bool) {
         for tick in &self.y.ticks {
             let at = self.y(tick.value);
             drawing.line("grid", [self.left, at], [self.right, at]);
@@ -114,8 +118,9 @@ impl Frame<'_> {
         }
         drawing.line("axis", [self.left, self.bottom], [self.right, self.bottom]);
         let name = self.top - 10.0;
-        drawing.text(self.left, name, "name", Anchor::Start, &panel.name);
-        if panel.lines.iter().any(|line| line.clipped < 1.0) {
+        let free = self.right - self.left - if legend { LEGEND } else { 0.0 };
+        drawing.text(self.left, name, "name", Anchor::Start, &fitted(&panel.name, free, TEXT_SIZE));
+        if legend {
             let text = "after clipping";
             let at = self.right - text_width(text, TEXT_SIZE);
             drawing.path("ink dotted", [(at - 34.0, name - 4.5), (at - 8.0, name - 4.5)].into_iter());
@@ -151,6 +156,17 @@ impl Frame<'_> {
             drawing.text(x + GAP, height + 4.5, "name halo", Anchor::Start, &line.name);
         }
     }
+}
+
+/// Round steps, and the last one where it is not near one of them.
+fn ticks(last: f64) -> Vec<Tick> {
+    let mut ticks = round_ticks(0.0, last, 9, true);
+    let greatest = ticks.last().map_or(0.0, |tick| tick.value);
+    let apart = ticks.get(1).map_or(1.0, |tick| tick.value);
+    if last - greatest > 0.4 * apart {
+        ticks.push(Tick { value: last, text: decimal(last, 0) });
+    }
+    ticks
 }
 
 /// Heights in ascending order, moved as little as keeps them apart and between two bounds, where there is room.
