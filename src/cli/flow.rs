@@ -207,7 +207,7 @@ fn short_factor(factor: f64) -> String {
 
 /// In words that need no logarithm.
 fn describe(factor: StepFactor) -> String {
-    let steps = |share| factor.steps_until(share).map(|steps| short_steps(steps));
+    let steps = |share| factor.steps_until(share).map(short_steps);
     let words = match (steps(0.01), steps(10.0)) {
         (Some(steps), _) => format!(", 1 % is left after {steps}"),
         (_, Some(steps)) => format!(", grows ×10 every {steps}"),
@@ -237,18 +237,20 @@ impl Measured {
                 (false, 1) => self.name.clone(),
                 _ => format!("{} {}", self.name, of.name),
             };
-            let ends = |norm: Option<&f64>| norm.map(|norm| format!("{norm:.1e}")).unwrap_or_default();
-            let mut words = format!("{} at t = 0, {} at the last", ends(of.norms.first()), ends(of.norms.last()));
-            if let Some(factor) = of.factor {
-                words = format!("{}; {words}", describe(factor));
-            }
+            let from_end = match &of.norms[..] {
+                [first, .., last] => format!("from {last:.1e} at t = {} to {first:.1e} at t = 0", of.norms.len() - 1),
+                norms => norms.iter().map(|norm| format!("{norm:.1e} at t = 0")).collect(),
+            };
             let radii = of.radii.iter().map(|(gate, radius)| match *gate {
                 "" => format!("ρ(W_hh) {}", short(*radius)),
                 gate => format!("ρ_{gate} {}", short(*radius)),
             });
             let radii = radii.collect::<Vec<_>>().join(", ");
             let derivative = of.mean_derivative.map(|mean| format!(", mean f′ {}", short(mean))).unwrap_or_default();
-            vec![format!("{} {name:<12}{words}", mark(first + index)), format!("{:14}{radii}{derivative}", "")]
+            let words = of.factor.map(describe).into_iter().chain([from_end, format!("{radii}{derivative}")]);
+            let begin = format!("{} {name:<12}", mark(first + index));
+            let line = |(index, words)| format!("{:14}{words}", if index == 0 { begin.as_str() } else { "" });
+            words.enumerate().map(line).collect::<Vec<_>>()
         };
         self.stacks.iter().enumerate().flat_map(stack).collect()
     }

@@ -92,7 +92,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         ended.push(measured);
     }
     let after = format!("after {} steps", grouped(steps));
-    let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, short(of.loss))).collect();
+    let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();
     let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
     let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
     let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
@@ -126,6 +126,12 @@ pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
     let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
     let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});
     flow::tell(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
+}
+
+/// Two digits that matter, where they are not far behind the point.
+fn two_digits(value: f64) -> String {
+    let digits = 1 - value.abs().log10().floor().clamp(-5.0, 1.0) as i32;
+    format!("{value:.*}", digits as usize)
 }
 
 /// A line for each network, of its last layer and the forward direction: the one that every network has.

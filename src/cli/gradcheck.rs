@@ -173,7 +173,7 @@ fn batch(model: &Model, args: &GradcheckArgs, seed: u64) -> Result<Batch> {
     let head = model.head.as_ref().ok_or_else(|| Error::Unsupported("a model without a head has no loss".into()))?;
     let recurrent = &model.recurrent;
     let (steps, rows, predictions) = (args.length, args.batch, head.predictions(args.length));
-    let mut below = |most: usize| (u64::from(rng.next_u32()) * most as u64 >> 32) as u32;
+    let mut below = |most: usize| ((u64::from(rng.next_u32()) * most as u64) >> 32) as u32;
     let input = match &model.embedding {
         Some(embedding) => Input::Tokens(Array2::from_shape_simple_fn((steps, rows), || below(embedding.vocabulary))),
         None => Input::Dense(fill((steps, rows, recurrent.input_size), &mut below)),
