@@ -43,8 +43,9 @@ fn the_gradient_of_a_tanh_rnn_vanishes_and_that_of_an_irnn_does_not() {
     assert!(falls(2) > 1e3 * falls(0), "the LSTM loses less, even before it has learned to keep");
     let rnn = &compared["at_initialisation"][0]["stacks"][0];
     let (factor, radius) = (&rnn["factor"]["a_step"], &rnn["spectral_radius"]["weight_hh"]);
-    // f′ ≤ 1, so what W_hh has as its radius bounds the factor in the long run.
-    assert!(factor.as_f64().unwrap() < 1.1 * radius.as_f64().unwrap(), "{rnn}");
+    // Where tanh is hardly saturated, W_hh alone makes the factor.
+    let share = factor.as_f64().unwrap() / radius.as_f64().unwrap();
+    assert!((0.7..1.1).contains(&share), "{rnn}");
     assert!((0.5..1.0).contains(&rnn["mean_derivative"].as_f64().unwrap()));
     let svg = std::fs::read_to_string(folder.path().join("flow.svg")).unwrap();
     for part in ["‖∂L/∂h‖ at initialisation", "after 3 steps", ">tanh RNN ×", ">LSTM ×"] {

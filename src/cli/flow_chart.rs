@@ -35,10 +35,9 @@ pub(crate) fn chart(lines: &[&[f64]], columns: usize) -> Vec<String> {
     let mut grid = vec![vec![' '; width]; ROWS];
     // The first line on top.
     for (index, line) in lines.iter().enumerate().rev() {
-        for (column, t) in (0..width).map(|column| (column, step_at(column, width, steps))) {
-            let Some(log) = line.get(t).filter(|log| log.is_finite()) else { continue };
+        for (t, log) in line.iter().enumerate().filter(|(_, log)| log.is_finite()) {
             let row = ((most - log) / span * (ROWS - 1) as f64).round() as usize;
-            grid[row.min(ROWS - 1)][column] = mark(index);
+            grid[row.min(ROWS - 1)][column_of(t, width, steps)] = mark(index);
         }
     }
     let row = |(index, cells): (usize, &Vec<char>)| {
@@ -55,10 +54,11 @@ pub(crate) fn chart(lines: &[&[f64]], columns: usize) -> Vec<String> {
     chart
 }
 
-/// The step of a column.
-fn step_at(column: usize, width: usize, steps: usize) -> usize {
-    let last = steps.saturating_sub(1);
-    last - column * last / (width - 1).max(1)
+/// The column of a step.
+fn column_of(t: usize, width: usize, steps: usize) -> usize {
+    let last = steps - 1;
+    // To the nearest; a step alone stands on the left.
+    ((last - t) * (width - 1) + last / 2) / last.max(1)
 }
 
 #[cfg(test)]

@@ -111,9 +111,10 @@ pub fn spectral_radius(matrix: ArrayView2<'_, f64>) -> f64 {
     (logarithm + share * norm(&power).ln()).exp()
 }
 
-/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction). Of the
-/// vanilla RNN there is one, without a name, and f′ ≤ 1 of tanh and relu makes it the factor a step that a gradient
-/// cannot long exceed; a gate of the LSTM or GRU is only one of the ways back.
+/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction). The vanilla
+/// RNN has one, without a name. With the identity as activation it is the factor a step in the long run; an f′ below 1 takes
+/// from that, so that far below 1 a gradient vanishes, and only above 1 can it go on growing (Pascanu, Mikolov & Bengio
+/// 2013). A gate of the LSTM or GRU is only one of the ways back.
 ///
 /// # Errors
 /// [`Error::StateDict`] where the weights are not the model's.
