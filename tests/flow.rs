@@ -388,3 +388,35 @@ fn only_a_backward_pass_that_was_asked_has_norms_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
     only_a_backward_pass_has_norms(&gpu);
 }
+
+fn the_norms_are_planned_and_keep_the_budget<B: Backend>(backend: &B) {
+    let case = Case { layers: 2, bidirectional: true, ..Case::new(Cell::Gru) }.sizes([40, 9, 3, 5, 2]);
+    let (model, batch) = (case.model(), case.batch());
+    let planned = |flow: bool, options: &EngineOptions| {
+        let mut engine = backend.engine(&model, options).unwrap();
+        engine.set_flow(flow);
+        let planned = engine.planned_bytes(&batch.sequence).unwrap();
+        (planned, block_on(engine.accumulate(&batch, None)).map(|()| engine.bytes()))
+    };
+    let (without, _) = planned(false, &EngineOptions::default());
+    let (with, held) = planned(true, &EngineOptions::default());
+    assert!(without < with && held.unwrap() <= with, "{without} {with}");
+    let budget = EngineOptions { memory: Some(without), ..EngineOptions::default() };
+    planned(false, &budget).1.unwrap();
+    // A plan is a little more than what is then held, and the norms may still fit beside that.
+    match planned(true, &budget).1 {
+        Ok(held) => assert!(held <= without, "{held} {without}"),
+        Err(error) => assert!(matches!(error, Error::Limit { limit: "the memory budget", .. }), "{error}"),
+    }
+}
+
+#[test]
+fn the_norms_are_planned_and_keep_the_budget_on_the_cpu() {
+    the_norms_are_planned_and_keep_the_budget(&Cpu::new());
+}
+
+#[test]
+fn the_norms_are_planned_and_keep_the_budget_on_the_gpu() {
+    let Some(gpu) = gpu() else { return };
+    the_norms_are_planned_and_keep_the_budget(&gpu);
+}

@@ -297,14 +297,11 @@ fn failed(checked: &[Checked], tolerances: Tolerances) -> Option<String> {
     let mut names: Vec<&str> =
         beyond.iter().map(|(of, _)| of.name.as_str()).filter(|name| !name.contains(" at step ")).collect();
     names.dedup();
+    let names = if names.is_empty() { "no tensor as a whole".into() } else { names.join(", ") };
     Some(format!(
         "gradcheck: {} is off the most{at}: {got} says {:e}, {want} {:e}; relative error {:.1e}, over {tolerance:.1e}\n\
-         beyond it: {}",
-        of.name,
-        worst.got,
-        worst.want,
-        worst.error,
-        names.join(", ")
+         beyond it: {names}",
+        of.name, worst.got, worst.want, worst.error
     ))
 }
 

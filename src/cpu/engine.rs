@@ -333,7 +333,8 @@ impl<R: Real> Engine for CpuEngine<R> {
             rest => block(rest),
         };
         let held: usize = self.blocks.iter().map(Block::bytes).sum();
-        let planned = rows / ROWS * block(ROWS) + last;
+        let squares = if self.takes_flow { self.model.recurrent.stacks() * steps * size_of::<f64>() } else { 0 };
+        let planned = rows / ROWS * block(ROWS) + last + blocks_of(rows) * squares;
         Ok(self.bytes() + planned.saturating_sub(held) as u64)
     }
 

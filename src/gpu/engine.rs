@@ -130,10 +130,16 @@ impl GpuEngine {
 
     /// Makes the backward pass of the pass at hand ready, where it is to take the norms of dh_t.
     pub(super) fn prepare_flow(&mut self) -> Result<()> {
-        let (bytes, flow) = (self.bytes(), self.flow);
-        let Some(pass) = self.passes.last_mut().filter(|_| flow) else { return Ok(()) };
-        self.options.check_memory(bytes + pass.flow_bytes())?;
-        pass.make_flow(&self.gpu, &self.network)
+        if !self.flow {
+            return Ok(());
+        }
+        let wanted = self.pass().flow_bytes();
+        while self.passes.len() > 1 && self.options.check_memory(self.bytes() + wanted).is_err() {
+            self.passes.remove(0);
+        }
+        self.options.check_memory(self.bytes() + wanted)?;
+        let (gpu, network) = (&self.gpu, &self.network);
+        self.passes.last_mut().map_or(Ok(()), |pass| pass.make_flow(gpu, network))
     }
 
     /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
@@ -561,10 +567,17 @@ impl Engine for GpuEngine {
     fn planned_bytes(&self, sequence: &Sequence) -> Result<u64> {
         sequence.validate(&self.network.model)?;
         let shape = self.shape(sequence, self.options.input_gradient);
-        match self.passes.iter().any(|pass| pass.shape == shape) {
-            true => Ok(self.bytes()),
-            false => Ok(self.bytes() + self.plan(shape)?.planned_bytes(&self.network.model)),
-        }
+        let more = match self.passes.iter().find(|pass| pass.shape == shape) {
+            Some(pass) if self.flow => pass.flow_bytes(),
+            Some(_) => 0,
+            None => {
+                let plan = self.plan(shape)?;
+                let planned = plan.planned_bytes(&self.network.model);
+                // Its commands are about as many as all others.
+                planned + if self.flow { plan.flow().bytes + (planned - plan.bytes()) } else { 0 }
+            }
+        };
+        Ok(self.bytes() + more)
     }
 
     fn bytes(&self) -> u64 {
