@@ -31,6 +31,10 @@ impl Batches for Continued<'_> {
         self.0.batch(number)
     }
 
+    fn largest(&self) -> bptt::Result<Batch> {
+        self.0.largest()
+    }
+
     fn continues(&self, number: u64) -> bool {
         !number.is_multiple_of(self.per_epoch())
     }

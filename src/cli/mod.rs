@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod bench;
 mod bench_work;
+mod checkpoints;
 mod classes_task;
 mod config_file;
 mod device;
