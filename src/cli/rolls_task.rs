@@ -16,8 +16,11 @@ use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
-use super::settings::{as_the_model, shares};
+use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
+
+/// What tells the keys.
+const KEYS: &str = "--keys (data.keys)";
 
 pub(crate) struct RollsTask {
     name: String,
@@ -51,7 +54,7 @@ impl RollsTask {
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let rolls = match csv {
             true => Rolls::from_csv(&text, &path)?,
-            false => Rolls::from_json(&text, &path, told)?,
+            false => Rolls::from_json(&text, &path, told).map_err(|error| in_flag(KEYS, error))?,
         };
         if let Some(known) = known.filter(|known| *known != rolls.keys()) {
             let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
@@ -95,7 +98,7 @@ impl RollsTask {
 fn range(text: &str) -> Result<RangeInclusive<u32>> {
     let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
     ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
-        what: "--keys (data.keys)".into(),
+        what: KEYS.into(),
         expected: "the lowest and the highest key, as in 21-108".into(),
         got: format!("{text:?}"),
     })

@@ -11,7 +11,7 @@ use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::Baseline;
 use super::progress::{grouped, short};
-use super::settings::Settings;
+use super::settings::{Settings, in_flag};
 use super::task::{Measure, Order, Results, Task};
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
@@ -34,9 +34,10 @@ pub(crate) struct SyntheticTask<T> {
 pub(crate) fn load(settings: &mut Settings) -> Result<Box<dyn Task>> {
     let seed = settings.seed;
     let data = settings.data();
+    let refused = |error| in_flag("--length (data.length)", error);
     Ok(match data.task {
-        Some(TaskName::Copy) => Box::new(copying(*data.length.get_or_insert(10), seed)?),
-        _ => Box::new(adding(*data.length.get_or_insert(50), seed)?),
+        Some(TaskName::Copy) => Box::new(copying(*data.length.get_or_insert(10), seed).map_err(refused)?),
+        _ => Box::new(adding(*data.length.get_or_insert(50), seed).map_err(refused)?),
     })
 }
 
