@@ -11,8 +11,8 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName, THREADS, TaskName,
-    TrainArgs, TrainingArgs,
+    ABOVE_0, BELOW_1, COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName,
+    THREADS, TaskName, TrainArgs, TrainingArgs, is_above_0,
 };
 use super::model_file::ModelFile;
 
@@ -46,8 +46,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// For which kinds of data a key of `[data]` has a meaning. Sources are not among them, nor what every kind has.
-const KEYS: [(&str, &[Kind]); 22] = {
+/// For which kinds of data a key of `[data]` or `[training]` has a meaning. Sources are not among them, nor what every
+/// kind has.
+const KEYS: [(&str, &[Kind]); 27] = {
     use Kind::{Classes, Rolls, Sequences, Series, Text};
     [
         ("split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -72,6 +73,11 @@ const KEYS: [(&str, &[Kind]); 22] = {
         ("time", &[Sequences]),
         ("label", &[Sequences]),
         ("keys", &[Rolls]),
+        ("loss", &[Series]),
+        ("huber-delta", &[Series]),
+        ("quantiles", &[Series]),
+        ("label-smoothing", &[Text, Sequences, Classes]),
+        ("class-weights", &[Sequences, Classes]),
     ]
 };
 
@@ -88,6 +94,8 @@ pub(crate) struct Settings {
     pub(crate) hidden: usize,
     pub(crate) layers: usize,
     pub(crate) bidirectional: bool,
+    dropout: f64,
+    recurrent_dropout: f64,
     activation: Option<Activation>,
     initialisation: Initialisation,
     pub(crate) init_from: Option<PathBuf>,
@@ -112,7 +120,7 @@ impl Settings {
     /// Fills in every default that does not depend on the data.
     pub(crate) fn new(mut given: Given) -> Result<Self> {
         let kind = kind(&mut given.data)?;
-        check_keys(kind, &given.data)?;
+        check_keys(kind, &given)?;
         let RunArgs { device, threads, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
@@ -120,11 +128,14 @@ impl Settings {
         if let Some(path) = &mut given.model.init_from {
             *path = whole_path(path)?;
         }
-        let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
-        let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
+        let ModelArgs { init_from, init_sha256, dropout, recurrent_dropout, .. } = given.model.clone();
+        // Dropout is of training alone: the network is the same with another.
+        let alone =
+            ModelArgs { init_from: init_from.clone(), init_sha256, dropout, recurrent_dropout, ..ModelArgs::default() };
         if init_from.is_some() && given.model != alone {
             let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
-                          --cell, --activation, --hidden, --layers, --bidirectional, --init or --forget-bias, goes with it";
+                          --cell, --activation, --hidden, --layers, --predict, --bidirectional, --init or --forget-bias, \
+                          goes with it";
             return Err(unsupported(reason));
         }
         let (activation, initialisation) = match init_from {
@@ -161,6 +172,8 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
+            dropout: model.dropout.unwrap_or_default(),
+            recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
             activation,
             initialisation,
             init_from,
@@ -181,7 +194,12 @@ impl Settings {
         })
     }
 
-    /// What was told of the data, for the tasks to fill in.
+    /// All that was told, for the tasks to fill in.
+    pub(crate) fn given(&mut self) -> &mut Given {
+        &mut self.given
+    }
+
+    /// What was told of the data.
     pub(crate) fn data(&mut self) -> &mut DataArgs {
         &mut self.given.data
     }
@@ -195,8 +213,11 @@ impl Settings {
         ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
     }
 
-    /// Takes the network's form from a model that is already there.
-    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) {
+    /// Takes the network's form from a model that is already there, and its dropout unless another was told.
+    ///
+    /// # Errors
+    /// Where that other has no meaning for the model.
+    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) -> Result<()> {
         (self.cell, self.activation) = match recurrent.cell {
             Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
             Cell::Lstm => (CellName::Lstm, None),
@@ -204,6 +225,10 @@ impl Settings {
         };
         (self.hidden, self.layers, self.bidirectional) =
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
+        let ModelArgs { dropout, recurrent_dropout, .. } = self.given.model;
+        self.dropout = dropout.unwrap_or(recurrent.dropout);
+        self.recurrent_dropout = recurrent_dropout.unwrap_or(recurrent.recurrent_dropout);
+        check_dropout(self.dropout, self.layers)
     }
 
     /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
@@ -229,8 +254,11 @@ impl Settings {
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent =
-            Recurrent::new(cell, input_size, self.hidden).layers(self.layers).bidirectional(self.bidirectional);
+        let recurrent = Recurrent::new(cell, input_size, self.hidden)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .dropout(self.dropout)
+            .recurrent_dropout(self.recurrent_dropout);
         Model::new(recurrent, head)
     }
 
@@ -297,6 +325,10 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
         // Which weights are kept goes by whether a run ends early.
         ("training", &["patience"], &["keep"]),
+        // Each of them says which loss.
+        ("training", &["loss"], &["huber-delta", "quantiles"]),
+        ("training", &["huber-delta"], &["loss", "quantiles"]),
+        ("training", &["quantiles"], &["loss", "huber-delta"]),
         ("data", &["split"], &["train-until", "validation"]),
         ("data", &["train-until", "test-file"], &["split"]),
         ("data", &["test-file"], &["test-labels"]),
@@ -309,16 +341,39 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         (
             "model",
             &["init-from"],
-            &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
+            &[
+                "cell",
+                "activation",
+                "hidden",
+                "layers",
+                "dropout",
+                "recurrent-dropout",
+                "predict",
+                "bidirectional",
+                "init",
+                "forget-bias",
+                "init-sha256",
+            ],
         ),
     ];
+    // What other data have no use for goes with those that it was told of.
+    let of_flags = |source: &str| flags.get("data").is_some_and(|data| data.get(source).is_some());
+    let foreign = SOURCES.iter().find(|(source, _)| of_flags(source)).map(|(_, kind)| {
+        let keys = KEYS.iter().filter(|(_, kinds)| !kinds.contains(kind)).map(|(key, _)| *key);
+        keys.chain(["predict"]).collect::<Vec<_>>()
+    });
+    for section in ["model", "training"] {
+        if let Some(merged) = merged.get_mut(section).and_then(|section| section.as_table_mut()) {
+            foreign.iter().flatten().for_each(|key| drop(merged.remove(*key)));
+        }
+    }
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =
             (values.as_table(), merged.get_mut(section).and_then(|it| it.as_table_mut()))
         else {
             continue;
         };
-        if section == "data" && SOURCES.iter().any(|source| values.contains_key(*source)) {
+        if section == "data" && SOURCES.iter().any(|(source, _)| values.contains_key(*source)) {
             merged.clear();
         }
         for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
@@ -331,8 +386,15 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     merged.try_into().map_err(|error| unsupported(format!("--config: {error}")))
 }
 
-/// The keys of `[data]` that name data.
-const SOURCES: [&str; 6] = ["text", "csv", "sequences", "classes", "rolls", "task"];
+/// The keys of `[data]` that name data, and what these then are.
+const SOURCES: [(&str, Kind); 6] = [
+    ("text", Kind::Text),
+    ("csv", Kind::Series),
+    ("sequences", Kind::Sequences),
+    ("classes", Kind::Classes),
+    ("rolls", Kind::Rolls),
+    ("task", Kind::Task),
+];
 
 /// What the data are; paths become whole, so that a configuration works from any folder.
 fn kind(data: &mut DataArgs) -> Result<Kind> {
@@ -388,9 +450,11 @@ fn series_split(data: &mut DataArgs, bundled: bool) -> Result<()> {
 }
 
 /// Refuses keys that mean nothing for this kind of data.
-fn check_keys(kind: Kind, data: &DataArgs) -> Result<()> {
-    let given = Table::try_from(data).map_err(|error| unsupported(format!("[data]: {error}")))?;
-    let foreign = KEYS.iter().find(|(key, kinds)| given.contains_key(*key) && !kinds.contains(&kind));
+fn check_keys(kind: Kind, Given { data, training, .. }: &Given) -> Result<()> {
+    let refused = |error: toml::ser::Error| unsupported(format!("the settings: {error}"));
+    let sections = [Table::try_from(data).map_err(refused)?, Table::try_from(training).map_err(refused)?];
+    let given = |key: &str| sections.iter().any(|section| section.contains_key(key));
+    let foreign = KEYS.iter().find(|(key, kinds)| given(key) && !kinds.contains(&kind));
     if let Some((key, kinds)) = foreign {
         let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
         return Err(unsupported(format!("--{key} is for {}; this is {kind}", kinds.join(" or "))));
@@ -431,14 +495,31 @@ fn check_sizes(given: &Given) -> Result<()> {
             return Err(Error::Value { what: key.into(), expected, got: size.to_string() });
         }
     }
-    let share = data.validation.filter(|share| !(0.0..=1.0).contains(share));
-    match share {
-        Some(share) => Err(Error::Value {
-            what: "data.validation".into(),
-            expected: "a number from 0 to 1".into(),
-            got: share.to_string(),
-        }),
-        None => Ok(()),
+    let below_1 = |number: f64| (0.0..1.0).contains(&number);
+    let share = |number: f64| (0.0..=1.0).contains(&number);
+    let numbers = [
+        ("data.validation", data.validation, share as fn(f64) -> bool, "a number from 0 to 1"),
+        ("model.dropout", model.dropout, below_1, BELOW_1),
+        ("model.recurrent-dropout", model.recurrent_dropout, below_1, BELOW_1),
+        ("training.label-smoothing", training.label_smoothing, below_1, BELOW_1),
+        ("training.huber-delta", training.huber_delta, is_above_0, ABOVE_0),
+    ];
+    for (key, number, is_right, expected) in numbers {
+        if let Some(number) = number.filter(|number| !is_right(*number)) {
+            return Err(Error::Value { what: key.into(), expected: expected.into(), got: number.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses dropout where there is no layer above to drop for.
+fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
+    match dropout > 0.0 && layers == 1 {
+        true => Err(unsupported(format!(
+            "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
+             --recurrent-dropout"
+        ))),
+        false => Ok(()),
     }
 }
 
@@ -450,7 +531,9 @@ fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation
         Kind::Text | Kind::Rolls | Kind::Classes => 128,
         Kind::Sequences | Kind::Task => 64,
     });
-    model.layers.get_or_insert(1);
+    let layers = *model.layers.get_or_insert(1);
+    check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
+    model.recurrent_dropout.get_or_insert(0.0);
     model.bidirectional.get_or_insert(false);
     let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
     if cell == CellName::Rnn {

@@ -7,11 +7,13 @@ use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
 use bptt::{Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
+use super::apply::measured;
 use super::args::TrainArgs;
 use super::device::{self, Opened};
 use super::devices::bytes;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
+use super::objective;
 use super::pictures::{self, Baseline, Drawing};
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
@@ -23,10 +25,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
     let start = settings.open_start()?;
-    let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
+    let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     if let Some(start) = &start {
         start.check_fits(task.as_ref())?;
-        settings.set_recurrent(&start.model.recurrent);
+        settings.set_recurrent(&start.model.recurrent).map_err(Failure::usage)?;
     }
     if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
@@ -92,6 +94,9 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let outcome = outcome.map_err(|error| stopped(error, &history, folder.path(), settings.run.keep))?;
     say(&describe_outcome(&outcome, &history, screen.validate_every(), &pace, settings.run.keep));
 
+    if objective::measured(&model) != model {
+        network = measured(&opened, &model, &network.state_dict()?)?;
+    }
     let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
     results.lines.iter().for_each(|line| say(line));
     say("");
@@ -170,6 +175,7 @@ impl Screen<'_> {
         let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
         let (batch, rate, seed) = (self.settings.batch, optimizer.learning_rate, self.settings.seed);
         let mut lines = vec![format!("{length}, batch {batch}{accumulate}, {rule} {rate}{clip}, seed {seed}")];
+        lines.extend(objective::describe(&self.task.head().loss));
         if !run.schedule.is_constant() {
             lines.push(describe_schedule(self.settings));
         }
