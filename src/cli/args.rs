@@ -393,7 +393,8 @@ pub(crate) struct TrainingArgs {
     /// its standard deviations [default: 1]
     #[arg(long, value_parser = above_0, value_name = "DELTA", allow_negative_numbers = true)]
     pub(crate) huber_delta: Option<f64>,
-    /// Series: the quantiles that are forecast of each target, ascending [default: 0.1,0.5,0.9]
+    /// Series: the quantiles that are forecast of each target, ascending; where a network's cross they are put in order
+    /// [default: 0.1,0.5,0.9]
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "Q,Q", allow_negative_numbers = true)]
     pub(crate) quantiles: Option<Vec<f64>>,
     /// Classes, text: the share of each target that is spread over all classes; results are told without it [default: 0]

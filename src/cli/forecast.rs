@@ -17,7 +17,7 @@ use super::new_file;
 use super::pictures::{self, Drawing, Onward, RolledTarget, Rows};
 use super::progress::grouped;
 use super::quantiles::Quantiles;
-use super::series_data::{SeriesData, in_file};
+use super::series_data::{SeriesData, ahead, in_file};
 use super::series_errors::four;
 use super::settings::Settings;
 
@@ -110,7 +110,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
 
 /// Labels and targets in columns.
 fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
-    let series = encoded.series();
+    let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
     let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
     let mut lines: Vec<String> = labels.map(str::to_owned).collect();
     for (target, column) in series.targets().iter().enumerate() {
@@ -124,6 +124,13 @@ fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
             let values = values.iter().map(|value| format!("{value:.digits$}"));
             append(&mut lines, std::iter::once(name).chain(values).collect());
         }
+    }
+    if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
+        lines.push(String::new());
+        lines.push(format!(
+            "after {} each range is as if the forecasts before it had come: in truth it widens",
+            ahead(horizon)
+        ));
     }
     lines
 }

@@ -94,11 +94,17 @@ impl Emphasis {
         }
     }
 
-    /// In words.
-    fn describe(&self, labels: &LabelCodec) -> Option<String> {
-        let (LabelCodec::Classes(names), Some(weights)) = (labels, &self.weights) else { return None };
-        let texts = names.iter().zip(weights).map(|(name, weight)| format!("{name} {}", short(*weight)));
-        Some(as_many_as_fit("weights in training: ", texts))
+    /// In words, a line each.
+    fn describe(&self, labels: &LabelCodec) -> Vec<String> {
+        let LabelCodec::Classes(names) = labels else { return Vec::new() };
+        let weights = self.weights.as_ref().map(|weights| {
+            let texts = names.iter().zip(weights).map(|(name, weight)| format!("{name} {}", short(*weight)));
+            as_many_as_fit("weights in training: ", texts)
+        });
+        // Of more than two it is the loss that tells it.
+        let smoothing = (self.smoothing > 0.0 && names.len() == 2)
+            .then(|| format!("labels smoothed in training by {}", self.smoothing));
+        weights.into_iter().chain(smoothing).collect()
     }
 }
 

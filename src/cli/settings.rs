@@ -509,7 +509,18 @@ fn check_sizes(given: &Given) -> Result<()> {
             return Err(Error::Value { what: key.into(), expected: expected.into(), got: number.to_string() });
         }
     }
-    Ok(())
+    let ascending = |quantiles: &Vec<f64>| {
+        let within = quantiles.iter().all(|quantile| *quantile > 0.0 && *quantile < 1.0);
+        within && !quantiles.is_empty() && quantiles.is_sorted_by(|a, b| a < b)
+    };
+    match training.quantiles.as_ref().filter(|quantiles| !ascending(quantiles)) {
+        Some(quantiles) => Err(Error::Value {
+            what: "--quantiles (training.quantiles)".into(),
+            expected: "numbers above 0 and below 1, each greater than the one before".into(),
+            got: words(quantiles),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses dropout where there is no layer above to drop for.

@@ -254,6 +254,9 @@ impl Task for TextTask {
                 "the state carried on, in lanes that warm up on {} characters; frequencies: nats of who knows these alone",
                 WARM_UP * self.window
             ));
+            if objective::plain(&self.head) != self.head {
+                results.lines.push("nats, bits and perplexity: without the label smoothing of training".into());
+            }
             results.tables.push(super::report::Table {
                 caption: "Loss a character, with the state carried on".into(),
                 columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
