@@ -165,6 +165,22 @@ fn the_gradients_from_tokens_are_those_of_finite_differences() {
 }
 
 #[test]
+fn the_gradients_of_an_embedding_are_those_of_finite_differences() {
+    for cell in CELLS {
+        for bidirectional in [false, true] {
+            for ragged in [false, true] {
+                for at in PLACES {
+                    let case = Case { bidirectional, ragged, at, layers: 2, ..Case::new(cell) };
+                    let case = Case { dropout: (0.3, 0.2), ..case }.sizes([5, 3, 3, 2, 2]);
+                    check(&case.clone().embedded(4));
+                    check(&case.tied(4));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_gradients_through_masks_are_those_of_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {

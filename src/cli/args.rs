@@ -21,8 +21,6 @@ pub(crate) const LAYERS: usize = 64;
 /// The most threads: more than the cores of any one machine, fewer than any system starts.
 pub(crate) const THREADS: usize = 1024;
 
-/// What a rate of dropout is to be.
-pub(crate) const BELOW_1: &str = "a number from 0 to below 1";
 /// What a distance or a weight is to be.
 pub(crate) const ABOVE_0: &str = "a finite number above 0";
 
@@ -182,7 +180,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_parser = whole::<1, THREADS>, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
-    #[arg(long, value_parser = seed(), value_name = "N")]
+    #[arg(long, value_parser = signed, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }
 
@@ -203,7 +201,7 @@ pub(crate) struct DataArgs {
     /// A folder of text files, a class each: every line is a sequence of characters; to predict, a file of lines will do
     #[arg(long, value_name = "FOLDER", group = "source")]
     pub(crate) classes: Option<PathBuf>,
-    /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1
+    /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1; a single one is split in time
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) rolls: Option<PathBuf>,
     /// A synthetic task
@@ -337,7 +335,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_parser = one_of::<RecurrentInit>(&["uniform", "orthogonal", "identity"]), value_name = "INIT")]
     pub(crate) init: Option<RecurrentInit>,
     /// The initial bias of the LSTM's forget gate [default: as the other biases]
-    #[arg(long, value_name = "BIAS", allow_negative_numbers = true)]
+    #[arg(long, value_parser = single, value_name = "BIAS", allow_negative_numbers = true)]
     pub(crate) forget_bias: Option<f64>,
     /// Start from the weights of this run or model file, with its network and what it knows of its data
     #[arg(long, value_name = "RUN")]
@@ -361,7 +359,7 @@ pub(crate) struct TrainingArgs {
     /// Batches a step, whose gradients are summed [default: 1]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) accumulate: Option<u64>,
-    /// Groups of sequences of like length, so that little is padded; 1: any go together [default: 4]
+    /// Sequences, classes, rolls: groups of like length, so that little is padded; 1: any go together [default: 4]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N")]
     pub(crate) buckets: Option<usize>,
     /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
@@ -395,7 +393,8 @@ pub(crate) struct TrainingArgs {
     pub(crate) huber_delta: Option<f64>,
     /// Series: the quantiles that are forecast of each target, ascending; where a network's cross they are put in order
     /// [default: 0.1,0.5,0.9]
-    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "Q,Q", allow_negative_numbers = true)]
+    #[arg(long, value_parser = quantile, value_delimiter = ',', num_args = 1, value_name = "Q,Q")]
+    #[arg(allow_negative_numbers = true)]
     pub(crate) quantiles: Option<Vec<f64>>,
     /// Classes, text: the share of each target that is spread over all classes; results are told without it [default: 0]
     #[arg(long, value_parser = below_1, value_name = "SHARE", allow_negative_numbers = true)]
@@ -405,13 +404,13 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "balanced|CLASS=WEIGHT,…")]
     pub(crate) class_weights: Option<Vec<String>>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
-    #[arg(long, value_parser = at_least_0, value_name = "NORM", allow_negative_numbers = true)]
+    #[arg(long, value_parser = norm, value_name = "NORM", allow_negative_numbers = true)]
     pub(crate) clip: Option<f64>,
     /// Weight decay [default: 0; adamw: 0.01]
     #[arg(long, value_parser = at_least_0, value_name = "DECAY", allow_negative_numbers = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Steps over which the rate rises from 0 in a straight line [default: 0]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64), value_name = "N")]
+    #[arg(long, value_parser = signed, value_name = "N")]
     pub(crate) warmup: Option<u64>,
     /// How the rate falls after that [default: constant]
     #[arg(long, value_enum)]
@@ -470,7 +469,14 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
 fn below_1(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
-        _ => Err(format!("expected {BELOW_1}")),
+        _ => Err("expected a number from 0 to below 1".into()),
+    }
+}
+
+fn quantile(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected numbers above 0 and below 1".into()),
     }
 }
 
@@ -481,9 +487,24 @@ fn above_0(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A seed that a configuration file can hold: TOML's integers are signed.
-pub(crate) fn seed() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(0..=i64::MAX as u64)
+/// What a configuration file can hold: TOML's integers are signed.
+fn signed(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
+/// What a parameter can be: beyond f32 a number that is finite here is not.
+fn single(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|value| (*value as f32).is_finite());
+    number.ok_or_else(|| format!("expected a number from {:e} to {:e}", f32::MIN, f32::MAX))
+}
+
+/// What a gradient's norm can be held to: a smaller number is 0 as f32, and would leave nothing of the gradient.
+fn norm(text: &str) -> Result<f64, String> {
+    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
+    let bounds = f64::from(least)..=f64::from(most);
+    let number = text.parse::<f64>().ok().filter(|value| *value == 0.0 || bounds.contains(value));
+    number.ok_or_else(|| format!("expected 0, or a number from {least:e} to {most:e}"))
 }
 
 pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::apply::{given, on_device};
 use super::args::{DataArgs, RunArgs, whole};
+use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
 use super::pictures::{self, Drawing, Onward, RolledTarget, Rows};
 use super::progress::grouped;
 use super::quantiles::Quantiles;
-use super::series_data::{SeriesData, ahead, in_file};
+use super::series_data::{SeriesData, ahead};
 use super::series_errors::four;
 use super::settings::Settings;
 
@@ -86,10 +87,10 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let data = DataArgs { csv: args.csv.clone(), ..DataArgs::default() };
-    let mut settings = Settings::new(given(&args.run, &args.on, &data)?).map_err(Failure::usage)?;
+    let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     let SeriesData { name, path, series, .. } = read;
-    let refused = |error| Failure::usage(in_file(&path, error));
+    let refused = |error: Error| Failure::usage(error.in_file(&path));
     let encoded = codec.encode(series).map_err(refused)?;
     let steps = args.rows.unwrap_or(codec.frame.horizon);
     let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
@@ -164,23 +165,25 @@ fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
     json
 }
 
-/// As `bptt predict` writes it, without a truth.
+/// As `bptt predict` writes it, without a part and a truth.
 fn csv(encoded: &Encoded, rolled: &Rolled) -> Result<Vec<u8>> {
-    let unwritable = |error: csv::Error| Error::Unsupported(format!("comma-separated text: {error}"));
-    let mut csv = csv::Writer::from_writer(Vec::new());
+    let mut text = Vec::new();
+    let mut csv = csv::Writer::from_writer(&mut text);
     let mut record = vec![encoded.series().label_name().to_owned(), "step".into()];
     let (targets, names) = (encoded.series().targets(), rolled.quantiles.columns());
     record.extend(targets.iter().flat_map(|target| names.iter().map(move |name| format!("{}_{name}", target.name))));
-    csv.write_record(&record).map_err(unwritable)?;
+    csv.write_record(&record).map_err(unwritten)?;
     for (row, label) in rolled.middle().labels.iter().enumerate() {
         record.clear();
         record.extend([label.clone(), (row + 1).to_string()]);
         for target in 0..targets.len() {
             record.extend(rolled.forecasts.iter().map(|forecast| forecast.values[[row, target]].to_string()));
         }
-        csv.write_record(&record).map_err(unwritable)?;
+        csv.write_record(&record).map_err(unwritten)?;
     }
-    csv.into_inner().map_err(|error| Error::Unsupported(error.to_string()))
+    csv.flush().map_err(unwritten)?;
+    drop(csv);
+    Ok(text)
 }
 
 fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {

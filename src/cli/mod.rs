@@ -6,6 +6,7 @@ mod bench;
 mod bench_work;
 mod class_weights;
 mod classes_task;
+mod config_file;
 mod device;
 mod devices;
 mod digest;

@@ -5,7 +5,7 @@ use bptt::{At, Error, Head, Loss, Model, Result};
 use super::args::{LossName, ModelArgs, TrainingArgs};
 use super::model_file::ModelFile;
 use super::quantiles::{Quantiles, pinball};
-use super::settings::{as_the_model, unsupported};
+use super::settings::{as_the_model, unsupported, words};
 
 /// The quantiles that are forecast where none are named.
 const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
@@ -93,7 +93,15 @@ fn series_loss(training: &mut TrainingArgs, of_model: Option<&Loss>) -> Result<L
             let of_model =
                 of_model.and_then(|loss| if let Loss::Quantile { quantiles } = loss { Some(quantiles) } else { None });
             let given = &mut training.quantiles;
-            Loss::Quantile { quantiles: as_the_model("quantiles", given, of_model.cloned(), QUANTILES.to_vec())? }
+            let quantiles = as_the_model("quantiles", given, of_model.cloned(), QUANTILES.to_vec())?;
+            if quantiles.is_empty() || !quantiles.is_sorted_by(|a, b| a < b) {
+                return Err(Error::Value {
+                    what: "--quantiles (training.quantiles)".into(),
+                    expected: "at least one, each greater than the one before".into(),
+                    got: words(&quantiles),
+                });
+            }
+            Loss::Quantile { quantiles }
         }
     })
 }
@@ -117,7 +125,7 @@ pub(crate) fn plain(head: &Head) -> Head {
 
 /// A model as it is measured.
 pub(crate) fn measured(model: &Model) -> Model {
-    Model { recurrent: model.recurrent.clone(), head: model.head.as_ref().map(plain) }
+    Model { head: model.head.as_ref().map(plain), ..model.clone() }
 }
 
 /// The loss of a forecast of one value, in place of every quantile where there are several, that is `error` below the truth.

@@ -11,9 +11,9 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    ABOVE_0, BELOW_1, COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName,
-    THREADS, TaskName, TrainArgs, TrainingArgs, is_above_0,
+    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs, TrainingArgs,
 };
+use super::config_file;
 use super::model_file::ModelFile;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
@@ -35,49 +35,65 @@ pub(crate) enum Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "a text (--text)",
-            Self::Series => "a series (--csv)",
-            Self::Sequences => "labelled sequences (--sequences)",
-            Self::Classes => "a folder of texts (--classes)",
-            Self::Rolls => "piano rolls (--rolls)",
-            Self::Task => "a synthetic task (--task)",
-        })
+        let name = match self {
+            Self::Text => "a text",
+            Self::Series => "a series",
+            Self::Sequences => "labelled sequences",
+            Self::Classes => "a folder of texts",
+            Self::Rolls => "piano rolls",
+            Self::Task => "a synthetic task",
+        };
+        write!(f, "{name} ({})", self.flag())
     }
 }
 
-/// For which kinds of data a key of `[data]` or `[training]` has a meaning. Sources are not among them, nor what every
-/// kind has.
-const KEYS: [(&str, &[Kind]); 27] = {
-    use Kind::{Classes, Rolls, Sequences, Series, Text};
+impl Kind {
+    /// What names such data.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Text => "--text",
+            Self::Series => "--csv",
+            Self::Sequences => "--sequences",
+            Self::Classes => "--classes",
+            Self::Rolls => "--rolls",
+            Self::Task => "--task",
+        }
+    }
+}
+
+/// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
+const KEYS: [(&str, &str, &[Kind]); 29] = {
+    use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
-        ("split", &[Text, Series, Sequences, Classes, Rolls]),
-        ("test-file", &[Sequences]),
-        ("validation", &[Series, Sequences]),
-        ("window", &[Text, Series]),
-        ("scale", &[Series, Sequences]),
-        ("missing", &[Series, Sequences]),
-        ("bytes", &[Text]),
-        ("min-count", &[Text, Classes]),
-        ("carry-state", &[Text]),
-        ("target", &[Series]),
-        ("features", &[Series]),
-        ("known", &[Series]),
-        ("horizon", &[Series]),
-        ("season", &[Series]),
-        ("train-until", &[Series]),
-        ("labels", &[Sequences]),
-        ("test-labels", &[Sequences]),
-        ("read", &[Sequences]),
-        ("id", &[Sequences]),
-        ("time", &[Sequences]),
-        ("label", &[Sequences]),
-        ("keys", &[Rolls]),
-        ("loss", &[Series]),
-        ("huber-delta", &[Series]),
-        ("quantiles", &[Series]),
-        ("label-smoothing", &[Text, Sequences, Classes]),
-        ("class-weights", &[Sequences, Classes]),
+        ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
+        ("data", "test-file", &[Sequences]),
+        ("data", "validation", &[Series, Sequences]),
+        ("data", "window", &[Text, Series]),
+        ("data", "scale", &[Series, Sequences]),
+        ("data", "missing", &[Series, Sequences]),
+        ("data", "bytes", &[Text]),
+        ("data", "min-count", &[Text, Classes]),
+        ("data", "carry-state", &[Text]),
+        ("data", "target", &[Series]),
+        ("data", "features", &[Series]),
+        ("data", "known", &[Series]),
+        ("data", "horizon", &[Series]),
+        ("data", "season", &[Series]),
+        ("data", "train-until", &[Series]),
+        ("data", "labels", &[Sequences]),
+        ("data", "test-labels", &[Sequences]),
+        ("data", "read", &[Sequences]),
+        ("data", "id", &[Sequences]),
+        ("data", "time", &[Sequences]),
+        ("data", "label", &[Sequences]),
+        ("data", "keys", &[Rolls]),
+        ("data", "length", &[Task]),
+        ("training", "loss", &[Series]),
+        ("training", "huber-delta", &[Series]),
+        ("training", "quantiles", &[Series]),
+        ("training", "label-smoothing", &[Text, Sequences, Classes]),
+        ("training", "class-weights", &[Sequences, Classes]),
+        ("training", "buckets", &[Sequences, Classes, Rolls]),
     ]
 };
 
@@ -111,7 +127,11 @@ impl Settings {
     /// Defaults or the configuration file, with the flags over it.
     pub(crate) fn resolve(args: &TrainArgs) -> Result<Self> {
         let given = match &args.config {
-            Some(path) => over(read(path)?, &args.given)?,
+            Some(path) => {
+                let given = over(config_file::read(path)?, &args.given)?;
+                config_file::check_files(path, &given, &args.given)?;
+                given
+            }
             None => args.given.clone(),
         };
         Self::new(given)
@@ -124,7 +144,6 @@ impl Settings {
         let RunArgs { device, threads, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
-        check_sizes(&given)?;
         if let Some(path) = &mut given.model.init_from {
             *path = whole_path(path)?;
         }
@@ -161,6 +180,11 @@ impl Settings {
         if kind == Kind::Task {
             training.val_every.get_or_insert(100);
         }
+        let buckets = match kind {
+            Kind::Sequences | Kind::Classes | Kind::Rolls => *training.buckets.get_or_insert(4),
+            // Of one length all.
+            Kind::Text | Kind::Series | Kind::Task => 1,
+        };
         let patience = training.patience;
         let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
         Ok(Self {
@@ -179,7 +203,7 @@ impl Settings {
             init_from,
             batch: *training.batch.get_or_insert(32),
             micro_batch: training.micro_batch,
-            buckets: *training.buckets.get_or_insert(4),
+            buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
             run: RunOptions {
@@ -306,16 +330,6 @@ impl Settings {
     }
 }
 
-/// Reads a configuration file; an unknown key is refused by its name.
-pub(crate) fn read(path: &Path) -> Result<Given> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    toml::from_str(&text).map_err(|error| Error::Data {
-        path: path.into(),
-        place: String::new(),
-        message: error.to_string().trim_end().into(),
-    })
-}
-
 /// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
 pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     let table = |given: &Given| Table::try_from(given).map_err(|error| unsupported(format!("--config: {error}")));
@@ -356,15 +370,23 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
             ],
         ),
     ];
-    // What other data have no use for goes with those that it was told of.
-    let of_flags = |source: &str| flags.get("data").is_some_and(|data| data.get(source).is_some());
-    let foreign = SOURCES.iter().find(|(source, _)| of_flags(source)).map(|(_, kind)| {
-        let keys = KEYS.iter().filter(|(_, kinds)| !kinds.contains(kind)).map(|(key, _)| *key);
-        keys.chain(["predict"]).collect::<Vec<_>>()
-    });
-    for section in ["model", "training"] {
-        if let Some(merged) = merged.get_mut(section).and_then(|section| section.as_table_mut()) {
-            foreign.iter().flatten().for_each(|key| drop(merged.remove(*key)));
+    let kind_of = |given: &Table| {
+        let data = given.get("data").and_then(|data| data.as_table());
+        let named = SOURCES.iter().find(|(source, _)| data.is_some_and(|data| data.contains_key(*source)));
+        named.map(|(_, kind)| *kind)
+    };
+    if let Some(kind) = kind_of(&flags) {
+        // Every step of some data is told, of others none but one; of either are tasks.
+        let is_alike = kind_of(&merged) == Some(kind) && kind != Kind::Task;
+        if let Some(model) = merged.get_mut("model").and_then(|model| model.as_table_mut()).filter(|_| !is_alike) {
+            model.remove("predict");
+        }
+        // Of other data nothing in the file tells.
+        merged.insert("data".into(), Table::new().into());
+        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(&kind)) {
+            if let Some(section) = merged.get_mut(*section).and_then(|section| section.as_table_mut()) {
+                section.remove(*key);
+            }
         }
     }
     for (section, values) in &flags {
@@ -373,9 +395,6 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         else {
             continue;
         };
-        if section == "data" && SOURCES.iter().any(|(source, _)| values.contains_key(*source)) {
-            merged.clear();
-        }
         for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
             if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
                 keys.iter().for_each(|key| drop(merged.remove(*key)));
@@ -386,7 +405,7 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     merged.try_into().map_err(|error| unsupported(format!("--config: {error}")))
 }
 
-/// The keys of `[data]` that name data, and what these then are.
+/// The keys of `[data]` that name data.
 const SOURCES: [(&str, Kind); 6] = [
     ("text", Kind::Text),
     ("csv", Kind::Series),
@@ -450,75 +469,14 @@ fn series_split(data: &mut DataArgs, bundled: bool) -> Result<()> {
 }
 
 /// Refuses keys that mean nothing for this kind of data.
-fn check_keys(kind: Kind, Given { data, training, .. }: &Given) -> Result<()> {
-    let refused = |error: toml::ser::Error| unsupported(format!("the settings: {error}"));
-    let sections = [Table::try_from(data).map_err(refused)?, Table::try_from(training).map_err(refused)?];
-    let given = |key: &str| sections.iter().any(|section| section.contains_key(key));
-    let foreign = KEYS.iter().find(|(key, kinds)| given(key) && !kinds.contains(&kind));
-    if let Some((key, kinds)) = foreign {
-        let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
-        return Err(unsupported(format!("--{key} is for {}; this is {kind}", kinds.join(" or "))));
-    }
-    match data.length.is_some() && kind != Kind::Task {
-        true => Err(unsupported(format!("--length is for --task; this is {kind}"))),
-        false => Ok(()),
-    }
-}
-
-/// What the flags' parser refuses, where it stands in a file.
-fn check_sizes(given: &Given) -> Result<()> {
-    let Given { run, data, model, training } = given;
-    let wide = |size: Option<usize>| size.map(|size| size as u64);
-    let sizes = [
-        ("run.threads", wide(run.threads), THREADS),
-        ("data.window", wide(data.window), SIZE),
-        ("data.horizon", wide(data.horizon), SIZE),
-        ("data.season", wide(data.season), SIZE),
-        ("data.length", wide(data.length), SIZE),
-        ("data.min-count", data.min_count, COUNT),
-        ("model.hidden", wide(model.hidden), SIZE),
-        ("model.layers", wide(model.layers), LAYERS),
-        ("training.batch", wide(training.batch), SIZE),
-        ("training.micro-batch", wide(training.micro_batch), SIZE),
-        ("training.accumulate", training.accumulate, COUNT),
-        ("training.buckets", wide(training.buckets), SIZE),
-        ("training.epochs", training.epochs, COUNT),
-        ("training.steps", training.steps, COUNT),
-        ("training.val-every", training.val_every, COUNT),
-        ("training.patience", training.patience, COUNT),
-        ("training.decay-every", training.decay_every, COUNT),
-        ("training.decay-patience", training.decay_patience, COUNT),
-    ];
-    for (key, size, most) in sizes {
-        if let Some(size) = size.filter(|size| !(1..=most as u64).contains(size)) {
-            let expected = format!("a whole number from 1 to {most}");
-            return Err(Error::Value { what: key.into(), expected, got: size.to_string() });
+fn check_keys(kind: Kind, given: &Given) -> Result<()> {
+    let given = Table::try_from(given).map_err(|error| unsupported(format!("the settings: {error}")))?;
+    let has = |section: &str, key: &str| given.get(section).is_some_and(|section| section.get(key).is_some());
+    match KEYS.iter().find(|(section, key, kinds)| has(section, key) && !kinds.contains(&kind)) {
+        Some((section, key, kinds)) => {
+            let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+            Err(unsupported(format!("--{key} ({section}.{key}) is for {}; this is {kind}", kinds.join(" or "))))
         }
-    }
-    let below_1 = |number: f64| (0.0..1.0).contains(&number);
-    let share = |number: f64| (0.0..=1.0).contains(&number);
-    let numbers = [
-        ("data.validation", data.validation, share as fn(f64) -> bool, "a number from 0 to 1"),
-        ("model.dropout", model.dropout, below_1, BELOW_1),
-        ("model.recurrent-dropout", model.recurrent_dropout, below_1, BELOW_1),
-        ("training.label-smoothing", training.label_smoothing, below_1, BELOW_1),
-        ("training.huber-delta", training.huber_delta, is_above_0, ABOVE_0),
-    ];
-    for (key, number, is_right, expected) in numbers {
-        if let Some(number) = number.filter(|number| !is_right(*number)) {
-            return Err(Error::Value { what: key.into(), expected: expected.into(), got: number.to_string() });
-        }
-    }
-    let ascending = |quantiles: &Vec<f64>| {
-        let within = quantiles.iter().all(|quantile| *quantile > 0.0 && *quantile < 1.0);
-        within && !quantiles.is_empty() && quantiles.is_sorted_by(|a, b| a < b)
-    };
-    match training.quantiles.as_ref().filter(|quantiles| !ascending(quantiles)) {
-        Some(quantiles) => Err(Error::Value {
-            what: "--quantiles (training.quantiles)".into(),
-            expected: "numbers above 0 and below 1, each greater than the one before".into(),
-            got: words(quantiles),
-        }),
         None => Ok(()),
     }
 }
@@ -633,7 +591,7 @@ pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
 }
 
 /// A setting as a flag has it.
-fn words(setting: &impl Serialize) -> String {
+pub(crate) fn words(setting: &impl Serialize) -> String {
     match serde_json::to_value(setting).unwrap_or_default() {
         Value::String(text) => text,
         Value::Array(texts) if texts.is_empty() => "none".into(),
@@ -646,7 +604,7 @@ fn words(setting: &impl Serialize) -> String {
 pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<[f64; 3]> {
     let shares = split.get_or_insert_with(|| default.to_vec());
     let three = <[f64; 3]>::try_from(shares.as_slice()).map_err(|_| Error::Value {
-        what: "--split".into(),
+        what: "--split (data.split)".into(),
         expected: "three shares, as in 0.7,0.15,0.15".into(),
         got: format!("{} of them", shares.len()),
     })?;
@@ -654,7 +612,7 @@ pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<
     match three.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-6 {
         true => Ok(three),
         false => Err(Error::Value {
-            what: "--split".into(),
+            what: "--split (data.split)".into(),
             expected: "three shares of at least 0 that add up to 1".into(),
             got: format!("{}, {}, {}", three[0], three[1], three[2]),
         }),
