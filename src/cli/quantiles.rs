@@ -1,7 +1,7 @@
 //! The quantiles of each target that a network with the quantile loss tells.
 
 use bptt::Loss;
-use bptt::ndarray::{Array2, Array3, Zip};
+use bptt::ndarray::{Array2, ArrayView2};
 
 /// Quantiles, ascending; none where a network tells one value of each target.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,18 +87,23 @@ pub(crate) fn pinball(quantile: f64, error: f64) -> f64 {
     if error > 0.0 { quantile * error } else { (quantile - 1.0) * error }
 }
 
-/// The share of `truth`, \[N, K, Q\], of target `target` that lies from `low` to `high`; missing values do not count, and of
+/// The mean pinball loss of `forecast` as this quantile of a target, \[N, K\] as `truth`. Missing values do not count, and of
 /// none it is NaN.
-pub(crate) fn coverage(truth: &Array3<f64>, low: &Array3<f64>, high: &Array3<f64>, target: usize) -> f64 {
-    let (mut within, mut count) = (0.0, 0.0);
-    let of = |array: &Array3<f64>| array.slice(bptt::ndarray::s![.., .., target]).to_owned();
-    Zip::from(&of(truth)).and(&of(low)).and(&of(high)).for_each(|truth, low, high| {
-        if !truth.is_nan() {
-            count += 1.0;
-            within += f64::from(u8::from((low..=high).contains(&truth)));
-        }
-    });
-    within / count
+pub(crate) fn mean_pinball(quantile: f64, truth: ArrayView2<'_, f64>, forecast: ArrayView2<'_, f64>) -> f64 {
+    let losses = truth.iter().zip(forecast).map(|(truth, forecast)| pinball(quantile, truth - forecast));
+    mean(losses.filter(|loss| !loss.is_nan()))
+}
+
+/// The share of `truth`, \[N, K\], that lies from `low` to `high`; likewise.
+pub(crate) fn coverage(truth: ArrayView2<'_, f64>, low: ArrayView2<'_, f64>, high: ArrayView2<'_, f64>) -> f64 {
+    let ranges = truth.iter().zip(low.iter().zip(high)).filter(|(truth, _)| !truth.is_nan());
+    mean(ranges.map(|(truth, (low, high))| if (low..=high).contains(&truth) { 1.0 } else { 0.0 }))
+}
+
+/// NaN of none.
+pub(crate) fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), number| (sum + number, count + 1.0));
+    sum / count
 }
 
 #[cfg(test)]
@@ -137,10 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn coverage_counts_what_lies_between_and_on_the_borders() {
-        let truth = array![[[1.0, 9.0], [2.0, 9.0]], [[f64::NAN, 9.0], [5.0, 9.0]]];
+    fn what_is_missing_neither_covers_nor_costs_and_borders_belong_to_the_range() {
+        let truth = array![[1.0, 2.0], [f64::NAN, 5.0]];
         let (low, high) = (truth.mapv(|_| 1.0), truth.mapv(|_| 3.0));
-        assert!((coverage(&truth, &low, &high, 0) - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(coverage(&truth, &low, &high, 1), 0.0);
+        assert!((coverage(truth.view(), low.view(), high.view()) - 2.0 / 3.0).abs() < 1e-12);
+        let expected = (0.25 * 0.0 + 0.25 * 1.0 + 0.25 * 4.0) / 3.0;
+        assert!((mean_pinball(0.25, truth.view(), low.view()) - expected).abs() < 1e-12);
+        let nothing = truth.slice(bptt::ndarray::s![..0, ..]);
+        assert!(coverage(nothing, nothing, nothing).is_nan());
     }
 }

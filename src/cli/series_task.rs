@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bptt::data::{Batches, Encoded, Examples, Frame, InOrder, Series, SeriesCodec, Shuffled, Split, Windows, accuracy};
-use bptt::ndarray::{Array3, Axis, s};
+use bptt::ndarray::{Array3, Axis};
 use bptt::{Error, Head, Result};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use super::network::Network;
 use super::objective;
 use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::quantiles::{Quantiles, coverage, pinball};
+use super::quantiles::{Quantiles, coverage, mean, mean_pinball};
 use super::series_data::{SeriesData, ahead, in_flag};
 use super::series_errors::{Errors, Forecaster, Part, Spread, Target, four};
 use super::settings::shares;
@@ -142,18 +142,13 @@ impl SeriesTask {
         let network: Vec<Array3<f64>> = forecasts.quantiles.iter().map(part).collect();
         let others: Vec<Array3<f64>> = forecasts.all[1..].iter().map(|(_, forecast)| part(forecast)).collect();
         let of_target = |target: usize| {
-            let column = |array: &Array3<f64>| array.slice(s![.., .., target]).iter().copied().collect::<Vec<_>>();
-            let truth_of = column(&truth);
-            let mean = |forecast: &Array3<f64>, quantile: f64| {
-                let errors = truth_of.iter().zip(column(forecast)).map(|(truth, forecast)| truth - forecast);
-                let losses: Vec<f64> =
-                    errors.filter(|error| !error.is_nan()).map(|error| pinball(quantile, error)).collect();
-                losses.iter().sum::<f64>() / losses.len() as f64
-            };
-            let of_network = quantiles.mean(|index, quantile| mean(&network[index], quantile));
-            let others = others.iter().map(|other| quantiles.mean(|_, quantile| mean(other, quantile)));
+            let of = |array: &'_ Array3<f64>| array.index_axis(Axis(2), target).to_owned();
+            let truth = of(&truth);
+            let loss = |forecast, quantile| mean_pinball(quantile, truth.view(), of(forecast).view());
+            let of_network = quantiles.mean(|index, quantile| loss(&network[index], quantile));
+            let others = others.iter().map(|other| quantiles.mean(|_, quantile| loss(other, quantile)));
             let coverage = match &network[..] {
-                [low, .., high] => Some(coverage(&truth, low, high, target)),
+                [low, .., high] => Some(coverage(truth.view(), of(low).view(), of(high).view())),
                 _ => None,
             };
             Spread { pinball: std::iter::once(of_network).chain(others).collect(), coverage }
@@ -364,9 +359,8 @@ impl Task for SeriesTask {
         let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
         let units = self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
         let errors = truth.iter().zip(&naive).zip(units).map(|((truth, naive), unit)| (truth - naive) / unit);
-        let losses: Vec<f64> =
-            errors.filter(|error| !error.is_nan()).map(|error| objective::of_error(&self.head.loss, error)).collect();
-        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        let losses = errors.filter(|error| !error.is_nan()).map(|error| objective::of_error(&self.head.loss, error));
+        let loss = mean(losses);
         Some(Baseline { name: "last value, validation".into(), loss })
     }
 
