@@ -159,6 +159,8 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         ("plateau", "--task adding --length 6 --schedule plateau"),
         ("cosine", "--task copy --length 6 --schedule cosine --decay-floor 0.1"),
         ("rnn", "--task adding --length 6 --cell rnn --activation relu"),
+        ("quantiles", "--csv s.csv --target level --window 5 --quantiles 0.1,0.9 --predict mean"),
+        ("weights", "--sequences q.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1"),
     ];
     let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
         --missing mask|--bytes|--min-count 2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
@@ -167,6 +169,8 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         --accumulate 2|--buckets 2|--epochs 2|--steps 3|--val-every 2|--patience 2|--keep best|--optimizer sgd|\
         --lr 0.1|--clip 0|--weight-decay 0.1|--warmup 2|--schedule constant|--schedule step|--schedule exponential|\
         --schedule cosine|--schedule plateau|--decay-every 2|--decay-factor 0.1|--decay-floor 0.1|--decay-patience 2|\
+        --dropout 0.2|--recurrent-dropout 0.2|--predict mean|--predict every|--loss absolute|--huber-delta 2|\
+        --quantiles 0.2,0.8|--label-smoothing 0.1|--class-weights balanced|\
         --text t.txt|--sequences q2.csv|--task copy";
     for (name, source) in sources {
         let config = bptt(path, &format!("train --dump-config {small} {source}"));

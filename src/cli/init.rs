@@ -76,7 +76,8 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let boolean = flag.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "BOOL"));
     let number = told.parse::<f64>().is_ok();
     match key {
-        "split" => format!("[{}]", told.replace(',', ", ")),
+        "class-weights" => "[\"balanced\"]".into(),
+        _ if list && told.contains(',') => format!("[{}]", told.replace(',', ", ")),
         _ if boolean => "false".into(),
         _ if list => "[\"COLUMN\"]".into(),
         _ if number => told.into(),

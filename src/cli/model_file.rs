@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::args::{CellName, ScaleName, TaskName};
 use super::digest::Digest;
 use super::folder::io_error;
+use super::objective;
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
@@ -92,6 +93,10 @@ struct Description {
     hidden_size: usize,
     layers: usize,
     bidirectional: bool,
+    #[serde(default)]
+    dropout: f64,
+    #[serde(default)]
+    recurrent_dropout: f64,
     outputs: usize,
     loss: Loss,
     at: At,
@@ -116,6 +121,8 @@ pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Res
         hidden_size: recurrent.hidden_size,
         layers: recurrent.layers,
         bidirectional: recurrent.bidirectional,
+        dropout: recurrent.dropout,
+        recurrent_dropout: recurrent.recurrent_dropout,
         outputs: head.outputs,
         loss: head.loss.clone(),
         at: head.at,
@@ -140,10 +147,15 @@ pub(crate) fn describe(model: &Model) -> String {
     };
     let layers = if recurrent.layers > 1 { format!(", {} layers", recurrent.layers) } else { String::new() };
     let directions = if recurrent.bidirectional { ", both directions" } else { "" };
+    let rates = [("dropout", recurrent.dropout), ("recurrent dropout", recurrent.recurrent_dropout)];
+    let rates = rates.iter().filter(|(_, rate)| *rate > 0.0).map(|(name, rate)| format!(", {name} {rate}"));
+    let dropout: String = rates.collect();
+    let head = model.head.as_ref();
+    let mean = if head.is_some_and(|head| head.at == At::Mean) { " from the mean of all steps" } else { "" };
     let (cell, inputs, hidden) = (recurrent.cell.name(), recurrent.input_size, recurrent.hidden_size);
-    let outputs = model.head.as_ref().map(|head| format!(" → {}", head.outputs)).unwrap_or_default();
+    let outputs = head.map(|head| format!(" → {}{mean}", head.outputs)).unwrap_or_default();
     let parameters = grouped(parameters(model));
-    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}, {parameters} parameters")
+    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
 }
 
 /// The file that `run` names, itself or the one in a run's folder, and its bytes.
@@ -208,8 +220,11 @@ impl ModelFile {
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent =
-            Recurrent::new(cell, it.input_size, it.hidden_size).layers(it.layers).bidirectional(it.bidirectional);
+        let recurrent = Recurrent::new(cell, it.input_size, it.hidden_size)
+            .layers(it.layers)
+            .bidirectional(it.bidirectional)
+            .dropout(it.dropout)
+            .recurrent_dropout(it.recurrent_dropout);
         let head = Head { outputs: it.outputs, loss: it.loss, at: it.at, reduction: it.reduction };
         let model = Model::new(recurrent, head);
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
@@ -220,7 +235,7 @@ impl ModelFile {
     /// Refuses data of other columns, classes or characters than the model's.
     pub(crate) fn check_fits(&self, task: &dyn Task) -> Result<()> {
         let (inputs, head) = (self.model.recurrent.input_size, self.model.head.as_ref());
-        match inputs == task.input_size() && head == Some(&task.head()) {
+        match inputs == task.input_size() && head.map(objective::plain) == Some(objective::plain(&task.head())) {
             true => Ok(()),
             false => Err(Error::Unsupported(format!(
                 "{}: the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
@@ -234,6 +249,9 @@ impl ModelFile {
 
     /// The model and what it knows of its data: names and texts.
     pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
-        vec![("model", describe(&self.model)), ("data", self.codec.describe())]
+        let loss = self.model.head.as_ref().and_then(|head| objective::describe(&head.loss));
+        let mut lines = vec![("model", describe(&self.model)), ("data", self.codec.describe())];
+        lines.extend(loss.map(|loss| ("loss", loss)));
+        lines
     }
 }

@@ -9,11 +9,12 @@ use bptt::ndarray::Array2;
 use bptt::{At, Error, Head, Loss, Reduction, Result};
 use serde_json::json;
 
-use super::args::DataArgs;
+use super::args::Given;
 use super::digest::Digest;
 use super::folder::unwritten;
-use super::model_file::Codec;
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
 use super::settings::{as_the_model, in_flag, shares};
@@ -28,18 +29,20 @@ pub(crate) struct RollsTask {
     rolls: Rolls,
     /// The pieces of training, validation and test.
     parts: [Range<usize>; 3],
+    head: Head,
     /// How often each key sounds in the training part; without one, in no part.
     frequencies: Option<Vec<f64>>,
 }
 
 impl RollsTask {
-    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+    pub(crate) fn load(given: &mut Given, model: Option<&ModelFile>) -> Result<Self> {
+        let Given { data, model: asked, .. } = given;
         let path = data.rolls.clone().unwrap_or_default();
         let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let mut digest = Digest::new();
         digest.update(&text);
         digest.check(&path, "--rolls", &mut data.sha256)?;
-        let known = match codec {
+        let known = match model.map(|model| &model.codec) {
             Some(Codec::Rolls { keys }) => Some(keys),
             _ => None,
         };
@@ -69,8 +72,10 @@ impl RollsTask {
         };
         let parts = rolls.parts().cloned().unwrap_or_default();
         let frequencies = frequencies(&rolls, parts[0].clone());
+        let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
+        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
-        Ok(Self { name, path, rolls, parts, frequencies })
+        Ok(Self { name, path, rolls, parts, head, frequencies })
     }
 
     fn examples(&self, part: usize) -> Result<NextFrame<'_>> {
@@ -174,8 +179,7 @@ impl Task for RollsTask {
     }
 
     fn head(&self) -> Head {
-        let reduction = Reduction::SumOverOutputs;
-        Head { reduction, ..Head::new(self.rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every) }
+        self.head.clone()
     }
 
     fn codec(&self) -> Codec {

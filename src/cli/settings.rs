@@ -62,7 +62,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-const KEYS: [(&str, &str, &[Kind]); 24] = {
+const KEYS: [(&str, &str, &[Kind]); 29] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -88,6 +88,11 @@ const KEYS: [(&str, &str, &[Kind]); 24] = {
         ("data", "label", &[Sequences]),
         ("data", "keys", &[Rolls]),
         ("data", "length", &[Task]),
+        ("training", "loss", &[Series]),
+        ("training", "huber-delta", &[Series]),
+        ("training", "quantiles", &[Series]),
+        ("training", "label-smoothing", &[Text, Sequences, Classes]),
+        ("training", "class-weights", &[Sequences, Classes]),
         ("training", "buckets", &[Sequences, Classes, Rolls]),
     ]
 };
@@ -105,6 +110,8 @@ pub(crate) struct Settings {
     pub(crate) hidden: usize,
     pub(crate) layers: usize,
     pub(crate) bidirectional: bool,
+    dropout: f64,
+    recurrent_dropout: f64,
     activation: Option<Activation>,
     initialisation: Initialisation,
     pub(crate) init_from: Option<PathBuf>,
@@ -140,11 +147,14 @@ impl Settings {
         if let Some(path) = &mut given.model.init_from {
             *path = whole_path(path)?;
         }
-        let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
-        let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
+        let ModelArgs { init_from, init_sha256, dropout, recurrent_dropout, .. } = given.model.clone();
+        // Dropout is of training alone: the network is the same with another.
+        let alone =
+            ModelArgs { init_from: init_from.clone(), init_sha256, dropout, recurrent_dropout, ..ModelArgs::default() };
         if init_from.is_some() && given.model != alone {
             let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
-                          --cell, --activation, --hidden, --layers, --bidirectional, --init or --forget-bias, goes with it";
+                          --cell, --activation, --hidden, --layers, --predict, --bidirectional, --init or --forget-bias, \
+                          goes with it";
             return Err(unsupported(reason));
         }
         let (activation, initialisation) = match init_from {
@@ -186,6 +196,8 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
+            dropout: model.dropout.unwrap_or_default(),
+            recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
             activation,
             initialisation,
             init_from,
@@ -206,7 +218,12 @@ impl Settings {
         })
     }
 
-    /// What was told of the data, for the tasks to fill in.
+    /// All that was told, for the tasks to fill in.
+    pub(crate) fn given(&mut self) -> &mut Given {
+        &mut self.given
+    }
+
+    /// What was told of the data.
     pub(crate) fn data(&mut self) -> &mut DataArgs {
         &mut self.given.data
     }
@@ -220,8 +237,11 @@ impl Settings {
         ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
     }
 
-    /// Takes the network's form from a model that is already there.
-    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) {
+    /// Takes the network's form from a model that is already there, and its dropout unless another was told.
+    ///
+    /// # Errors
+    /// Where that other has no meaning for the model.
+    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) -> Result<()> {
         (self.cell, self.activation) = match recurrent.cell {
             Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
             Cell::Lstm => (CellName::Lstm, None),
@@ -229,6 +249,10 @@ impl Settings {
         };
         (self.hidden, self.layers, self.bidirectional) =
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
+        let ModelArgs { dropout, recurrent_dropout, .. } = self.given.model;
+        self.dropout = dropout.unwrap_or(recurrent.dropout);
+        self.recurrent_dropout = recurrent_dropout.unwrap_or(recurrent.recurrent_dropout);
+        check_dropout(self.dropout, self.layers)
     }
 
     /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
@@ -254,8 +278,11 @@ impl Settings {
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent =
-            Recurrent::new(cell, input_size, self.hidden).layers(self.layers).bidirectional(self.bidirectional);
+        let recurrent = Recurrent::new(cell, input_size, self.hidden)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .dropout(self.dropout)
+            .recurrent_dropout(self.recurrent_dropout);
         Model::new(recurrent, head)
     }
 
@@ -312,6 +339,10 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
         // Which weights are kept goes by whether a run ends early.
         ("training", &["patience"], &["keep"]),
+        // Each of them says which loss.
+        ("training", &["loss"], &["huber-delta", "quantiles"]),
+        ("training", &["huber-delta"], &["loss", "quantiles"]),
+        ("training", &["quantiles"], &["loss", "huber-delta"]),
         ("data", &["split"], &["train-until", "validation"]),
         ("data", &["train-until", "test-file"], &["split"]),
         ("data", &["test-file"], &["test-labels"]),
@@ -324,15 +355,35 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         (
             "model",
             &["init-from"],
-            &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
+            &[
+                "cell",
+                "activation",
+                "hidden",
+                "layers",
+                "dropout",
+                "recurrent-dropout",
+                "predict",
+                "bidirectional",
+                "init",
+                "forget-bias",
+                "init-sha256",
+            ],
         ),
     ];
-    let of_data = flags.get("data").and_then(|data| data.as_table());
-    let source = SOURCES.iter().find(|(source, _)| of_data.is_some_and(|data| data.contains_key(*source)));
-    if let Some((_, kind)) = source {
+    let kind_of = |given: &Table| {
+        let data = given.get("data").and_then(|data| data.as_table());
+        let named = SOURCES.iter().find(|(source, _)| data.is_some_and(|data| data.contains_key(*source)));
+        named.map(|(_, kind)| *kind)
+    };
+    if let Some(kind) = kind_of(&flags) {
+        // Every step of some data is told, of others none but one; of either are tasks.
+        let is_alike = kind_of(&merged) == Some(kind) && kind != Kind::Task;
+        if let Some(model) = merged.get_mut("model").and_then(|model| model.as_table_mut()).filter(|_| !is_alike) {
+            model.remove("predict");
+        }
         // Of other data nothing in the file tells.
         merged.insert("data".into(), Table::new().into());
-        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(kind)) {
+        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(&kind)) {
             if let Some(section) = merged.get_mut(*section).and_then(|section| section.as_table_mut()) {
                 section.remove(*key);
             }
@@ -430,6 +481,17 @@ fn check_keys(kind: Kind, given: &Given) -> Result<()> {
     }
 }
 
+/// Refuses dropout where there is no layer above to drop for.
+fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
+    match dropout > 0.0 && layers == 1 {
+        true => Err(unsupported(format!(
+            "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
+             --recurrent-dropout"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Fills in the network's form.
 fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation>, Initialisation)> {
     let cell = *model.cell.get_or_insert(CellName::Lstm);
@@ -438,7 +500,9 @@ fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation
         Kind::Text | Kind::Rolls | Kind::Classes => 128,
         Kind::Sequences | Kind::Task => 64,
     });
-    model.layers.get_or_insert(1);
+    let layers = *model.layers.get_or_insert(1);
+    check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
+    model.recurrent_dropout.get_or_insert(0.0);
     model.bidirectional.get_or_insert(false);
     let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
     if cell == CellName::Rnn {
@@ -527,7 +591,7 @@ pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
 }
 
 /// A setting as a flag has it.
-fn words(setting: &impl Serialize) -> String {
+pub(crate) fn words(setting: &impl Serialize) -> String {
     match serde_json::to_value(setting).unwrap_or_default() {
         Value::String(text) => text,
         Value::Array(texts) if texts.is_empty() => "none".into(),
