@@ -124,16 +124,20 @@ impl<R: Real> Sequence<R> {
         }
     }
 
-    /// Refuses what does not fit `recurrent`.
-    pub fn validate(&self, recurrent: &Recurrent) -> Result<()> {
-        let (steps, rows) = self.shape();
+    /// Refuses what does not fit `model`.
+    pub fn validate(&self, model: &Model) -> Result<()> {
+        let (recurrent, (steps, rows)) = (&model.recurrent, self.shape());
         if steps == 0 || rows == 0 {
             return Err(Error::value("the batch's [T, B]", "at least 1 step and 1 row", format!("[{steps}, {rows}]")));
         }
-        if let Input::Dense(x) = &self.input
-            && x.shape()[2] != recurrent.input_size
-        {
-            return Err(Error::shape("x", &[steps, rows, recurrent.input_size], x.shape()));
+        match &self.input {
+            Input::Dense(_) if model.embedding.is_some() => {
+                return Err(Error::Unsupported("a model with an embedding reads token ids, not x".into()));
+            }
+            Input::Dense(x) if x.shape()[2] != recurrent.input_size => {
+                return Err(Error::shape("x", &[steps, rows, recurrent.input_size], x.shape()));
+            }
+            _ => {}
         }
         if let Some(lengths) = &self.lengths {
             if lengths.len() != rows {
@@ -146,9 +150,9 @@ impl<R: Real> Sequence<R> {
         if let Input::Tokens(tokens) = &self.input {
             let bad = tokens
                 .indexed_iter()
-                .find(|((t, row), token)| *t < self.length(*row) && **token as usize >= recurrent.input_size);
+                .find(|((t, row), token)| *t < self.length(*row) && **token as usize >= model.vocabulary());
             if let Some(((t, row), token)) = bad {
-                let expected = format!("a token below {}", recurrent.input_size);
+                let expected = format!("a token below {}", model.vocabulary());
                 return Err(Error::value(format!("tokens[{t}, {row}]"), expected, token));
             }
         }
@@ -323,7 +327,7 @@ impl Batch {
     pub fn validate(&self, model: &Model) -> Result<()> {
         let head = model.need_head()?;
         head.validate()?;
-        self.sequence.validate(&model.recurrent)?;
+        self.sequence.validate(model)?;
         let (steps, rows) = self.sequence.shape();
         let predictions = head.predictions(steps);
         if let Some(weights) = &self.weights {

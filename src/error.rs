@@ -91,6 +91,17 @@ impl Error {
     pub(crate) fn value(what: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Value { what: what.into(), expected: expected.into(), got: got.to_string() }
     }
+
+    /// The refusal of a value as that of the file which it came from; any other error as it is.
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Value { what, expected, got } => {
+                Self::data(path, format!(", {what}"), format!("expected {expected}, got {got}"))
+            }
+            other => other,
+        }
+    }
+
     /// `place` is empty or begins with a comma.
     pub(crate) fn data(path: &Path, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Data { path: path.into(), place: place.into(), message: message.into() }

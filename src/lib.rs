@@ -101,8 +101,8 @@ pub use dropout::Masks;
 pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use model::{
-    Activation, At, Cell, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit, RecurrentKernel,
-    Reduction, StateDict,
+    Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit,
+    RecurrentKernel, Reduction, StateDict,
 };
 pub use optim::{Optimizer, Rule, Update};
 pub use real::Real;

@@ -188,6 +188,17 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
             assert!(!text.contains("keep ="), "{name} {flag}: {text}");
         }
     }
+    for (flag, buckets) in
+        [("--sequences q2.csv", "3"), ("--task copy", "None"), ("--csv s.csv --target level", "None")]
+    {
+        let output = bptt(path, &format!("train --dump-config {small} --sequences q.csv --buckets 3"));
+        std::fs::write(path.join("buckets.toml"), output.stdout).unwrap();
+        let output = bptt(path, &format!("train --dump-config --config buckets.toml {flag}"));
+        assert!(output.status.success(), "{flag}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let told = text.lines().find_map(|line| line.strip_prefix("buckets = "));
+        assert_eq!(told.unwrap_or("None"), buckets, "{flag}: {text}");
+    }
     for (name, flag) in [("split", "--test-file q2.csv"), ("until", "--split 0.6,0.2,0.2")] {
         let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
         assert!(output.status.success(), "{name} {flag}: {}", String::from_utf8_lossy(&output.stderr));
@@ -292,7 +303,7 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
     refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
     refused(path, "train --csv word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
-    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (\"2\"), column \"v\"", "a missing value"]);
+    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (line 3, \"2\"), column \"v\"", "a missing value"]);
     refused(path, "train --csv ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
     refused(path, "train --csv short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
     refused(path, "train --csv flat.csv", 1, &["flat.csv", "values that differ"]);
@@ -321,6 +332,21 @@ fn what_has_no_meaning_is_refused_by_flag() {
     refused(path, "train --cell transformer", 2, &["--cell", "rnn, lstm, gru"]);
     refused(path, "train --activation relu --cell gru", 2, &["--activation", "rnn"]);
     refused(path, "train --forget-bias 1 --cell rnn", 2, &["--forget-bias", "lstm"]);
+    for bias in ["nan", "-inf", "1e39"] {
+        refused(
+            path,
+            &format!("train --forget-bias={bias}"),
+            2,
+            &["--forget-bias", "a number from -3.4028235e38", bias],
+        );
+    }
+    for norm in ["1e-300", "1e300", "nan", "-1"] {
+        refused(path, &format!("train --clip {norm}"), 2, &["--clip", "0, or a number from 1.1754944e-38", norm]);
+    }
+    for data in ["--csv s.csv", "--task adding", "--text s.csv"] {
+        let parts = ["--buckets (training.buckets)", "labelled sequences (--sequences)"];
+        refused(path, &format!("train {data} --buckets 2"), 2, &parts);
+    }
     refused(path, "train --bogus", 2, &["--bogus"]);
     refused(path, "train --device abacus", 1, &["--device abacus", "auto, gpu, cpu"]);
     refused(path, "train --device 99", 1, &["--device 99"]);
@@ -348,7 +374,7 @@ fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
         refused(path, &flag, 2, &[&format!("--{key}"), &expected]);
         let task = if section == "data" && key != "window" { "task = \"adding\"\n" } else { "" };
         std::fs::write(path.join("big.toml"), format!("[{section}]\n{task}{key} = {}\n", i64::MAX)).unwrap();
-        refused(path, "train --config big.toml", 2, &[&format!("{section}.{key}"), &expected]);
+        refused(path, "train --config big.toml", 1, &["big.toml, line ", &format!("{section}.{key}"), &expected]);
     }
     std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
     let remedy = |flag| ["--batch", flag, "--micro-batch"];
@@ -384,10 +410,104 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     refused(path, "train --config kind.toml", 2, &["a series (--csv)", "this is a text (--text)"]);
     refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
     refused(path, "train --config rate.toml", 1, &["rate.toml", "rate"]);
-    refused(path, "train --config zero.toml", 2, &["model.hidden", "from 1 to 16777216", "got 0"]);
+    refused(path, "train --config zero.toml", 1, &["zero.toml, line ", "model.hidden", "from 1 to 16777216", "got 0"]);
     refused(path, "train --config both.toml", 2, &["--epochs and --steps"]);
     write("s.csv", read(path, "s.csv") + "60,2.0,x\n");
     refused(path, "train --config a/config.toml", 1, &["s.csv", "SHA-256"]);
+}
+
+#[test]
+fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
+    let folder = folder();
+    let path = folder.path();
+    let values = [
+        ("run", "seed = 99999999999999999999", "a whole number from 0 to 9223372036854775807"),
+        ("run", "seed = -1", "a whole number from 0 to 9223372036854775807"),
+        ("data", "validation = 1.5", "a number from 0 to 1"),
+        ("model", "forget-bias = nan", "a number from -3.4028235e38 to 3.4028235e38"),
+        ("model", "layers = 0", "a whole number from 1 to 64"),
+        ("training", "lr = nan", "a finite number of at least 0"),
+        ("training", "lr = -0.5", "a finite number of at least 0"),
+        ("training", "clip = 1e-300", "0, or a number from 1.1754944e-38 to 3.4028235e38"),
+        ("training", "decay-factor = 2.0", "a number from 0 to 1"),
+        ("training", "batch = 0x1000001", "a whole number from 1 to 16777216"),
+    ];
+    for (section, line, expected) in values {
+        std::fs::write(path.join("c.toml"), format!("# Größe\n[{section}]\n{line}\n")).unwrap();
+        let (key, value) = line.split_once(" = ").unwrap();
+        let message = format!("error: c.toml, line 3, {section}.{key}: expected {expected}, got {value}\n");
+        refused(path, "train --config c.toml", 1, &[&message]);
+    }
+    std::fs::write(path.join("c.toml"), "[training]\nlr = \"0.1\"\n").unwrap();
+    refused(path, "train --config c.toml", 1, &["c.toml", "line 2", "invalid type: string"]);
+    std::fs::write(path.join("c.toml"), "[data]\ncsv = \"s.csv\"\ntarget = []\n").unwrap();
+    refused(path, "train --config c.toml", 2, &["--target (data.target)", "at least one column"]);
+    std::fs::write(path.join("c.toml"), b"[run]\n# Gr\xF6\xDFe\n").unwrap();
+    refused(path, "train --config c.toml", 1, &["c.toml, line 2, byte offset 10", "Latin-1"]);
+}
+
+#[test]
+fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    let text = read(path, "s.csv");
+    std::fs::write(path.join("s.csv"), format!("{text}60,2.0,x\n")).unwrap();
+    for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
+        refused(path, command, 1, &["s.csv: expected the file as the run had it", "with --csv"]);
+    }
+    std::fs::rename(path.join("s.csv"), path.join("t.csv")).unwrap();
+    for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
+        refused(path, command, 1, &["a/config.toml, data.csv", "s.csv", "name it with --csv"]);
+    }
+    for command in ["eval a --csv t.csv", "predict a --csv t.csv", "forecast a --csv t.csv"] {
+        let output = bptt(path, &format!("{command} --device cpu"));
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn what_is_no_finished_run_or_no_model_is_told_so() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "a", TINY);
+    let model = std::fs::read(path.join("a/model.safetensors")).unwrap();
+    std::fs::remove_file(path.join("a/model.safetensors")).unwrap();
+    std::fs::create_dir(path.join("empty")).unwrap();
+    std::fs::write(path.join("alone.safetensors"), model).unwrap();
+    for command in ["eval", "predict", "forecast", "sample", "inspect"] {
+        refused(path, &format!("{command} a"), 1, &["error: a: this run has not finished", "model.safetensors"]);
+        refused(path, &format!("{command} empty"), 1, &["error: empty: expected the folder of a run"]);
+        refused(path, &format!("{command} s.csv"), 1, &["s.csv: expected a run's folder or a safetensors file"]);
+    }
+    for command in ["eval", "predict", "forecast"] {
+        let message = "error: alone.safetensors: a model alone does not say which data: name them with --csv\n";
+        refused(path, &format!("{command} alone.safetensors"), 1, &[message]);
+    }
+}
+
+#[test]
+fn the_memory_that_is_told_is_that_of_the_longest_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let rows = |id: usize, steps: usize| {
+        (0..steps).map(move |step| format!("{id},{step},{},{}\n", ["a", "b"][id % 2], (id + step) % 5))
+    };
+    let planned = |long: usize| {
+        let rows: String = (0..40).flat_map(|id| rows(id, if id % 8 == 0 { long } else { 3 })).collect();
+        let name = format!("{long}.csv");
+        std::fs::write(path.join(&name), format!("id,time,label,x\n{rows}")).unwrap();
+        // Whatever the first batch is.
+        let of = |seed: usize| {
+            let arguments = format!("--sequences {name} --hidden 8 --batch 4 --steps 1 --seed {seed} --json");
+            let stdout = train(path, &format!("{long}-{seed}"), &arguments);
+            serde_json::from_str::<Value>(&stdout).unwrap()["memory_bytes"].as_u64().unwrap()
+        };
+        let all: Vec<u64> = (1..=4).map(of).collect();
+        assert!(all.iter().all(|bytes| *bytes == all[0]), "{all:?}");
+        all[0]
+    };
+    assert!(planned(300) > 2 * planned(30));
 }
 
 #[test]

@@ -44,6 +44,25 @@ fn keys_that_take_turns_are_learned_and_told_for_every_frame() {
 }
 
 #[test]
+fn a_single_roll_is_cut_in_time_and_every_frame_of_it_told_where_it_stands() {
+    let folder = folder();
+    let path = folder.path();
+    let rows: String = (0..60).map(|row| format!("{},{},1\n", row % 2, (row + 1) % 2)).collect();
+    std::fs::write(path.join("r.csv"), format!("a,b,c\n{rows}")).unwrap();
+    let stdout = train(path, "a", "--rolls r.csv --hidden 4 --epochs 1 --split 0.5,0.3,0.2");
+    assert!(
+        stdout.contains("1 piece, 3 keys") && stdout.contains("training 30, validation 17, test 12 frames"),
+        "{stdout}"
+    );
+    let summary: Value = serde_json::from_slice(&bptt(path, "eval a --device cpu --json").stdout).unwrap();
+    assert!(summary["validation"]["loss"].is_f64() && summary["test"]["loss"].is_f64(), "{summary}");
+    // What was held back: the rows after the first and the 30 that trained, in the file's numbers.
+    let stdout = String::from_utf8(bptt(path, "predict a --device cpu").stdout).unwrap();
+    let places = stdout.lines().skip(1).map(|line| line.split(',').take(2).collect::<Vec<_>>().join(","));
+    assert_eq!(places.collect::<Vec<_>>(), (32..=60).map(|row| format!("1,{row}")).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_is_no_roll_is_refused_by_place() {
     let folder = folder();
     let path = folder.path();
@@ -53,12 +72,14 @@ fn what_is_no_roll_is_refused_by_place() {
     write("word.json", r#"{"train": [[[60], ["C"]]], "valid": [], "test": []}"#);
     write("short.json", r#"{"train": [[[60], [61]], [[60]]], "valid": [], "test": []}"#);
     write("twice.csv", "a,b,a\n1,0,1\n0,1,0\n");
+    write("twice.json", r#"{"train": [[[60], [61]]], "train": [[[60], [62]]]}"#);
     write("two.csv", "a,b\n1,0\n0,2\n");
     refused(path, "train --rolls empty.json", 1, &["empty.json"]);
     refused(path, "train --rolls cut.json", 1, &["cut.json"]);
     refused(path, "train --rolls word.json", 1, &["word.json"]);
     refused(path, "train --rolls short.json", 1, &["short.json", "train, piece 2", "at least 2 steps"]);
     refused(path, "train --rolls twice.csv", 1, &["twice.csv", "\"a\""]);
+    refused(path, "train --rolls twice.json", 1, &["twice.json", "each part once", "`train`"]);
     refused(path, "train --rolls two.csv", 1, &["two.csv", "row 2", "\"b\"", "2"]);
     refused(path, "train --rolls r.json --keys 60-62", 1, &["train, piece 1", "64"]);
     refused(path, "train --rolls r.json --keys 9-3", 2, &["--keys", "21-108"]);

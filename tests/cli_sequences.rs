@@ -280,6 +280,9 @@ fn images_are_read_by_rows_or_by_pixels_as_the_model_was() {
     assert!(!entries(&path.join("pixels")).contains(&"lengths.svg".into()));
     assert_eq!(column(&run(path, "predict pixels --sequences x"), "predicted").len(), 12);
     refused(path, "predict pixels --sequences x --read rows", 2, &["--read rows", "with pixels"]);
+    std::fs::write(path.join("empty"), "").unwrap();
+    refused(path, "train --sequences empty --labels y", 1, &["empty: ", "got an empty file"]);
+    refused(path, "train --sequences x --labels empty", 1, &["empty: ", "got an empty file"]);
     refused(path, "train --sequences x", 1, &["expected labels, got none", "--labels"]);
     refused(path, "train --sequences x --labels y --test-file x", 1, &["expected labels, got none", "--test-labels"]);
 }

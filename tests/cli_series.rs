@@ -83,12 +83,15 @@ fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
     let table = fields(&read(path, "r/forecast.csv"));
     let of =
         |target: &str| ["truth", "forecast", "last_value", "seasonal_naive"].map(|name| format!("{target}_{name}"));
-    assert_eq!(table[0], [vec!["day".into(), "step".into()], of("a").to_vec(), of("b").to_vec()].concat());
+    assert_eq!(
+        table[0],
+        [["day", "part", "step"].map(String::from).to_vec(), of("a").to_vec(), of("b").to_vec()].concat()
+    );
     let data = fields(&read(path, "s.csv"));
     let row_of = |label: &str| data.iter().position(|row| row[0] == label).unwrap();
     for line in &table[1..] {
-        let (row, step) = (row_of(&line[0]), line[1].parse::<usize>().unwrap());
-        for (target, column) in [(1, 2), (2, 6)] {
+        let (row, step) = (row_of(&line[0]), line[2].parse::<usize>().unwrap());
+        for (target, column) in [(1, 3), (2, 7)] {
             let value = |row: usize| data[row][target].parse::<f64>().unwrap();
             let told = |offset: usize| line[column + offset].parse::<f64>().unwrap();
             assert_eq!([told(0), told(2), told(3)], [value(row), value(row - step), value(row - 7)], "{line:?}");
@@ -100,13 +103,16 @@ fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
         assert_eq!(errors["by_step"].as_array().unwrap().len(), 3);
         // The errors are those of the file's numbers, of forecasts that lie in the part as a whole.
         let [from, until] = ["from", "until"].map(|end| row_of(summary[part][end].as_str().unwrap()));
+        for line in &table[1..] {
+            assert_eq!(line[1] == part, (from..=until).contains(&row_of(&line[0])), "{line:?}");
+        }
         let within = |line: &&Vec<String>| {
-            let (row, step) = (row_of(&line[0]), line[1].parse::<usize>().unwrap());
+            let (row, step) = (row_of(&line[0]), line[2].parse::<usize>().unwrap());
             row + 1 - step >= from && row + 3 - step <= until
         };
-        for (key, column) in [("mae", 7), ("naive_mae", 8), ("seasonal_mae", 9)] {
+        for (key, column) in [("mae", 8), ("naive_mae", 9), ("seasonal_mae", 10)] {
             let number = |field: &String| field.parse::<f64>().unwrap();
-            let distance = |line: &Vec<String>| (number(&line[6]) - number(&line[column])).abs();
+            let distance = |line: &Vec<String>| (number(&line[7]) - number(&line[column])).abs();
             let distances: Vec<f64> = table[1..].iter().filter(within).map(distance).collect();
             let mean = distances.iter().sum::<f64>() / distances.len() as f64;
             assert!((errors[key].as_f64().unwrap() - mean).abs() < 1e-9, "{part} {key}: {errors} {mean}");
@@ -149,10 +155,14 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
     }
     // A row without a truth is still predicted.
     let predictions = fields(&run(path, "predict m"));
-    let gaps: Vec<&Vec<String>> = predictions.iter().filter(|line| line[2].is_empty()).collect();
+    let gaps: Vec<&Vec<String>> = predictions.iter().filter(|line| line[3].is_empty()).collect();
     assert_eq!(gaps.iter().map(|line| line[0].clone()).collect::<Vec<_>>(), [day(30), day(31), day(90)]);
-    assert!(gaps.iter().all(|line| line[3].parse::<f64>().unwrap().is_finite()));
+    assert!(gaps.iter().all(|line| line[4].parse::<f64>().unwrap().is_finite()));
     assert_eq!(predictions.len(), 1 + 94);
+    let parts = ["training", "validation", "test"];
+    let of = |line: &Vec<String>| parts.iter().position(|part| *part == line[1]).unwrap();
+    let order: Vec<usize> = predictions[1..].iter().map(of).collect();
+    assert!(order.is_sorted() && order.first() == Some(&0) && order.last() == Some(&2), "{order:?}");
 }
 
 #[test]
@@ -201,7 +211,7 @@ fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
     let next = json(path, "forecast r --csv shorter.csv --json");
     let predictions = fields(&run(path, "predict r"));
     let line = predictions.iter().find(|line| line[0] == day(90)).unwrap();
-    assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[3].parse().unwrap()));
+    assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[4].parse().unwrap()));
 }
 
 #[test]
@@ -236,7 +246,14 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
         (Some(day(6).as_str()), Some(day(99).as_str()))
     );
     assert!(measured["validation"].is_null());
-    assert_eq!(run(path, "predict r"), run(path, "predict r --csv turned.csv"));
+    // The same forecasts, all of them of a file to test on.
+    let told = |arguments: &str| {
+        let lines = fields(&run(path, arguments)).into_iter().skip(1);
+        lines.map(|mut line| (line.remove(1), line)).unzip::<_, _, Vec<String>, Vec<Vec<String>>>()
+    };
+    let (turned, own) = (told("predict r --csv turned.csv"), told("predict r"));
+    assert_eq!(turned.1, own.1);
+    assert!(turned.0.iter().all(|part| part == "test"), "{:?}", turned.0);
     refused(path, "eval r --csv s.csv --window 7", 2, &["--window 7: the model was trained with 6"]);
     refused(path, "eval r --csv s.csv --target b", 2, &["--target b: the model was trained with a"]);
     refused(path, "eval r --csv s.csv --scale none", 2, &["--scale none: the model was trained with standard"]);

@@ -166,6 +166,22 @@ fn the_gradients_from_tokens_are_those_of_finite_differences() {
 }
 
 #[test]
+fn the_gradients_of_an_embedding_are_those_of_finite_differences() {
+    for cell in CELLS {
+        for bidirectional in [false, true] {
+            for ragged in [false, true] {
+                for at in PLACES {
+                    let case = Case { bidirectional, ragged, at, layers: 2, ..Case::new(cell) };
+                    let case = Case { dropout: (0.3, 0.2), ..case }.sizes([5, 3, 3, 2, 2]);
+                    check(&case.clone().embedded(4));
+                    check(&case.tied(4));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_gradients_through_masks_over_several_documents_a_row_are_those_of_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {
@@ -198,14 +214,14 @@ fn any_two_choices_occur_together_in_the_table_of_pairs() {
             usize::from(case.bias),
             usize::from(case.ragged),
             usize::from(case.resets),
-            usize::from(case.tokens),
+            usize::from(case.tokens) + usize::from(case.embedding.is_some()),
             usize::from(case.weights),
             usize::from(case.initial),
             usize::from(case.dropout.0 > 0.0),
             usize::from(case.dropout.1 > 0.0),
         ]
     };
-    let counts = [6, 7, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2];
+    let counts = [6, 7, 3, 3, 3, 2, 2, 2, 2, 3, 2, 2, 2, 2];
     let rows: Vec<_> = pairwise([4, 3, 3, 3, 2]).iter().map(choices).collect();
     for (first, second) in (0..counts.len()).flat_map(|second| (0..second).map(move |first| (first, second))) {
         for (one, other) in (0..counts[first]).flat_map(|one| (0..counts[second]).map(move |other| (one, other))) {

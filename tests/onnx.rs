@@ -38,6 +38,9 @@ fn cases() -> Vec<Case> {
         cases.push(Case { bias: false, layers: 3, bidirectional: true, ..case.clone() });
         cases.push(Case { tokens: true, ..case.clone() }.sizes([9, 4, 13, 5, 13]));
         cases.push(Case { tokens: true, at: At::Last, layers: 2, ..case.clone() }.sizes([6, 3, 7, 5, 2]));
+        let embedded = Case { layers: 2, bidirectional: true, ..case.clone() }.sizes([6, 5, 3, 4, 3]);
+        cases.push(embedded.clone().embedded(9));
+        cases.push(embedded.tied(9));
         cases.push(case.sizes([1, 1, 1, 1, 1]));
     }
     cases

@@ -256,6 +256,21 @@ impl Examples for Lengths {
 }
 
 #[test]
+fn no_batch_is_larger_than_the_largest_one() {
+    let examples = Lengths((0..50).map(|example| 1 + (example * 37) % 90).collect());
+    for (rows, buckets) in [(8, 1), (8, 6), (64, 3), (50, 1)] {
+        let shuffled: Box<dyn Batches + '_> = Box::new(Shuffled::new(&examples, rows, buckets, 1).unwrap());
+        let in_order: Box<dyn Batches + '_> = Box::new(InOrder::new(&examples, rows).unwrap());
+        for batches in [shuffled, in_order] {
+            let shapes = (0..3 * batches.per_epoch()).map(|number| batches.batch(number).unwrap().sequence.shape());
+            let (steps, most): (Vec<usize>, Vec<usize>) = shapes.unzip();
+            let largest = (steps.into_iter().max().unwrap(), most.into_iter().max().unwrap());
+            assert_eq!(batches.largest().unwrap().sequence.shape(), largest, "{rows} rows, {buckets} buckets");
+        }
+    }
+}
+
+#[test]
 fn buckets_hold_every_example_once_in_few_shapes_with_little_padding() {
     let lengths: Vec<usize> = (0..200).map(|example| 1 + (example * 37) % 90).collect();
     let examples = Lengths(lengths.clone());

@@ -115,5 +115,5 @@ fn every_shader_translates_to_metal_and_direct3d() {
 #[test]
 fn kernels_whose_indices_come_from_data_keep_their_checks() {
     let checked: Vec<&str> = STEMS.iter().filter(|stem| stem.data_indices).map(|stem| stem.name).collect();
-    assert_eq!(checked, ["gather", "scatter", "loss"]);
+    assert_eq!(checked, ["gather", "scatter", "embed", "embed_backward", "loss"]);
 }

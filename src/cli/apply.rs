@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::Failure;
 use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
+use super::config_file;
 use super::device;
-use super::model_file::ModelFile;
+use super::model_file::{CONFIG, ModelFile};
 use super::network::Network;
-use super::settings::{self, Settings};
+use super::settings::{Kind, Settings, over};
 use super::task::{self, Task};
 
 #[derive(Args)]
@@ -39,7 +40,7 @@ pub(crate) struct Applied {
 impl Applied {
     pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
         let model = ModelFile::open(&args.run)?;
-        let mut given = given(&args.run, &args.on, &args.data)?;
+        let mut given = given(&args.run, model.codec.kind(), &args.on, &args.data)?;
         given.training.batch = args.batch.or(given.training.batch);
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
         let task = task::load(&mut settings, Some(&model.codec)).map_err(Failure::usage)?;
@@ -60,8 +61,8 @@ pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>)
     Ok(network)
 }
 
-/// The settings of the run, with what the flags say of data and device.
-pub(crate) fn given(run: &Path, on: &RunArgs, data: &DataArgs) -> Result<Given> {
+/// The settings of the run, whose data are of `kind`, with what the flags say of data and device.
+pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Result<Given> {
     let mut flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
     if data.names_data() {
         if data.task.is_none() && data.train_until.is_none() && data.test_file.is_none() {
@@ -69,13 +70,13 @@ pub(crate) fn given(run: &Path, on: &RunArgs, data: &DataArgs) -> Result<Given> 
         }
         return Ok(flags);
     }
-    let config = run.join("config.toml");
-    match config.is_file() {
-        // The network is in the model's file; what its weights began with need no longer be there.
-        true => Ok(Given { model: ModelArgs::default(), ..settings::over(settings::read(&config)?, &flags)? }),
-        false => Err(Error::Unsupported(format!(
-            "{}: a model alone does not say which data: name them with --csv, --text, --sequences, --classes or --rolls",
-            run.display()
-        ))),
+    let config = run.join(CONFIG);
+    if !config.is_file() {
+        let (run, flag) = (run.display(), kind.flag());
+        return Err(Error::Unsupported(format!("{run}: a model alone does not say which data: name them with {flag}")));
     }
+    // The network is in the model's file; what its weights began with need no longer be there.
+    let given = Given { model: ModelArgs::default(), ..over(config_file::read(&config)?, &flags)? };
+    config_file::check_files(&config, &given, &flags)?;
+    Ok(given)
 }

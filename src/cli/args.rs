@@ -158,7 +158,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_parser = whole::<1, THREADS>, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
-    #[arg(long, value_parser = seed(), value_name = "N")]
+    #[arg(long, value_parser = signed, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }
 
@@ -179,7 +179,7 @@ pub(crate) struct DataArgs {
     /// A folder of text files, a class each: every line is a sequence of characters; to predict, a file of lines will do
     #[arg(long, value_name = "FOLDER", group = "source")]
     pub(crate) classes: Option<PathBuf>,
-    /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1
+    /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1; a single one is split in time
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) rolls: Option<PathBuf>,
     /// A synthetic task
@@ -302,7 +302,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_parser = one_of::<RecurrentInit>(&["uniform", "orthogonal", "identity"]), value_name = "INIT")]
     pub(crate) init: Option<RecurrentInit>,
     /// The initial bias of the LSTM's forget gate [default: as the other biases]
-    #[arg(long, value_name = "BIAS", allow_negative_numbers = true)]
+    #[arg(long, value_parser = single, value_name = "BIAS", allow_negative_numbers = true)]
     pub(crate) forget_bias: Option<f64>,
     /// Start from the weights of this run or model file, with its network and what it knows of its data
     #[arg(long, value_name = "RUN")]
@@ -326,7 +326,7 @@ pub(crate) struct TrainingArgs {
     /// Batches a step, whose gradients are summed [default: 1]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) accumulate: Option<u64>,
-    /// Groups of sequences of like length, so that little is padded; 1: any go together [default: 4]
+    /// Sequences, classes, rolls: groups of like length, so that little is padded; 1: any go together [default: 4]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N")]
     pub(crate) buckets: Option<usize>,
     /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
@@ -352,13 +352,13 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
-    #[arg(long, value_parser = at_least_0, value_name = "NORM", allow_negative_numbers = true)]
+    #[arg(long, value_parser = norm, value_name = "NORM", allow_negative_numbers = true)]
     pub(crate) clip: Option<f64>,
     /// Weight decay [default: 0; adamw: 0.01]
     #[arg(long, value_parser = at_least_0, value_name = "DECAY", allow_negative_numbers = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Steps over which the rate rises from 0 in a straight line [default: 0]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64), value_name = "N")]
+    #[arg(long, value_parser = signed, value_name = "N")]
     pub(crate) warmup: Option<u64>,
     /// How the rate falls after that [default: constant]
     #[arg(long, value_enum)]
@@ -414,9 +414,24 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A seed that a configuration file can hold: TOML's integers are signed.
-pub(crate) fn seed() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(0..=i64::MAX as u64)
+/// What a configuration file can hold: TOML's integers are signed.
+fn signed(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
+/// What a parameter can be: beyond f32 a number that is finite here is not.
+fn single(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|value| (*value as f32).is_finite());
+    number.ok_or_else(|| format!("expected a number from {:e} to {:e}", f32::MIN, f32::MAX))
+}
+
+/// What a gradient's norm can be held to: a smaller number is 0 as f32, and would leave nothing of the gradient.
+fn norm(text: &str) -> Result<f64, String> {
+    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
+    let bounds = f64::from(least)..=f64::from(most);
+    let number = text.parse::<f64>().ok().filter(|value| *value == 0.0 || bounds.contains(value));
+    number.ok_or_else(|| format!("expected 0, or a number from {least:e} to {most:e}"))
 }
 
 pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {

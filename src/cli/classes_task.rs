@@ -5,7 +5,7 @@ use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 
 use super::digest::Digest;
 use super::label_codec::{LabelCodec, no_labels};
-use super::labelled_task::{Encoded, LabelledTask, in_file};
+use super::labelled_task::{Encoded, LabelledTask};
 use super::model_file::Codec;
 use super::progress::grouped;
 use super::settings::{Settings, shares};
@@ -17,22 +17,22 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let path = data.classes.clone().unwrap_or_default();
     let mut digest = Digest::new();
     let lines = Lines::read(&path, &mut |bytes| digest.update(bytes))?;
-    digest.check(&path, &mut data.sha256)?;
+    digest.check(&path, "--classes", &mut data.sha256)?;
     let shares = shares(&mut data.split, [0.8, 0.1, 0.1])?;
     let (labels, n) = (lines.labels(), lines.lines().len());
     let split = lines.split(shares, *data.split_seed.get_or_insert(seed));
-    let [training, validation, test] = split.map_err(|error| in_file(&path, error))?;
+    let [training, validation, test] = split.map_err(|error| error.in_file(&path))?;
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),
         (_, Labels::Classes { names, .. }) => {
             let characters: Histogram = training.iter().flat_map(|line| lines.lines()[*line].chars()).collect();
             let vocabulary = Vocabulary::characters(&characters, *data.min_count.get_or_insert(1));
-            (vocabulary.map_err(|error| in_file(&path, error))?, names.clone())
+            (vocabulary.map_err(|error| error.in_file(&path))?, names.clone())
         }
         _ => return Err(no_labels()),
     };
     let codec = LabelCodec::Classes(classes.clone());
-    let head = codec.head().map_err(|error| in_file(&path, error))?;
+    let head = codec.head().map_err(|error| error.in_file(&path))?;
     let held_back: Histogram = validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
@@ -48,7 +48,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     }
     let ids = lines.lines().to_vec();
     let labelled = Labelled { ids, ..lines.labelled(&vocabulary) };
-    let encoded = Encoded::new(labelled, &codec).map_err(|error| in_file(&path, error))?;
+    let encoded = Encoded::new(labelled, &codec).map_err(|error| error.in_file(&path))?;
     Ok(LabelledTask {
         name,
         words,

@@ -16,15 +16,18 @@ impl Digest {
         self.0.update(bytes);
     }
 
-    /// Puts the digest into the settings.
+    /// Puts the digest into the settings; `flag` names another file than theirs.
     ///
     /// # Errors
     /// [`Error::Data`] where they have another: the file is not the one that they were made for.
-    pub(crate) fn check(self, path: &Path, settings: &mut Option<String>) -> Result<()> {
+    pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<()> {
         let digest: String = self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         match settings.replace(digest.clone()).filter(|expected| *expected != digest) {
             Some(expected) => {
-                let message = format!("expected the file of this run, SHA-256 {expected}, got one of {digest}");
+                let message = format!(
+                    "expected the file as the run had it, SHA-256 {expected}, got one of {digest}; with {flag} it is taken \
+                     as it is now"
+                );
                 Err(Error::Data { path: path.into(), place: String::new(), message })
             }
             None => Ok(()),

@@ -95,6 +95,11 @@ fn exists(path: &Path) -> Error {
     ))
 }
 
+/// The error of results as comma-separated text that could not be written.
+pub(crate) fn unwritten(error: impl Into<io::Error>) -> Error {
+    io_error(Path::new("the comma-separated text"))(error.into())
+}
+
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     |source| Error::Io { path, source }

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::apply::{given, on_device};
 use super::args::{DataArgs, RunArgs, whole};
+use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
 use super::pictures::{Drawing, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::series_data::{SeriesData, in_file};
+use super::series_data::SeriesData;
 use super::series_errors::four;
 use super::settings::Settings;
 
@@ -61,10 +62,10 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let data = DataArgs { csv: args.csv.clone(), ..DataArgs::default() };
-    let mut settings = Settings::new(given(&args.run, &args.on, &data)?).map_err(Failure::usage)?;
+    let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     let SeriesData { name, path, series, .. } = read;
-    let refused = |error| Failure::usage(in_file(&path, error));
+    let refused = |error: Error| Failure::usage(error.in_file(&path));
     let encoded = codec.encode(series).map_err(refused)?;
     let steps = args.rows.unwrap_or(codec.frame.horizon);
     let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
@@ -119,20 +120,22 @@ fn json(encoded: &Encoded, forecast: &Forecast) -> Value {
     })
 }
 
-/// As `bptt predict` writes it, without a truth.
+/// As `bptt predict` writes it, without a part and a truth.
 fn csv(encoded: &Encoded, forecast: &Forecast) -> Result<Vec<u8>> {
-    let unwritable = |error: csv::Error| Error::Unsupported(format!("comma-separated text: {error}"));
-    let mut csv = csv::Writer::from_writer(Vec::new());
+    let mut text = Vec::new();
+    let mut csv = csv::Writer::from_writer(&mut text);
     let mut record = vec![encoded.series().label_name().to_owned(), "step".into()];
     record.extend(encoded.series().targets().iter().map(|target| format!("{}_forecast", target.name)));
-    csv.write_record(&record).map_err(unwritable)?;
+    csv.write_record(&record).map_err(unwritten)?;
     for (row, (label, values)) in forecast.labels.iter().zip(forecast.values.rows()).enumerate() {
         record.clear();
         record.extend([label.clone(), (row + 1).to_string()]);
         record.extend(values.iter().map(f64::to_string));
-        csv.write_record(&record).map_err(unwritable)?;
+        csv.write_record(&record).map_err(unwritten)?;
     }
-    csv.into_inner().map_err(|error| Error::Unsupported(error.to_string()))
+    csv.flush().map_err(unwritten)?;
+    drop(csv);
+    Ok(text)
 }
 
 fn picture(name: &str, encoded: &Encoded, forecast: &Forecast) -> Drawing {

@@ -32,11 +32,11 @@ struct Summary<'a> {
 }
 
 pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
-    let path = model_file::path_of(&args.file);
-    let bytes_of_file = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    let (path, bytes_of_file) = model_file::read(&args.file)?;
     let refused = |error: Error| Error::Data { path: path.clone(), place: String::new(), message: error.to_string() };
+    let description = StateDict::safetensors_note(&bytes_of_file, model_file::KEY);
+    let description = description.map_err(|error| model_file::no_model(&path, &error))?;
     let weights = StateDict::from_safetensors(&bytes_of_file).map_err(refused)?;
-    let description = StateDict::safetensors_note(&bytes_of_file, model_file::KEY).map_err(refused)?;
     // A description that is there has to be right, or is told to be wrong.
     let model = description.as_ref().map(|_| ModelFile::open(&args.file)).transpose()?;
     let tensors: Vec<Summary<'_>> = weights.iter().map(summary).collect();

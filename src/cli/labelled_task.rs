@@ -1,15 +1,15 @@
 //! What is told of whole sequences, whatever they come from: one of several classes, or values.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use bptt::data::{Accuracy, Batches, Examples, InOrder, Labelled, Labels, Scaling, Shuffled, Subset};
 use bptt::ndarray::Array2;
 use bptt::train::ConfusionMatrix;
-use bptt::{Error, Head, Result};
+use bptt::{Head, Result};
 use serde_json::json;
 
+use super::folder::unwritten;
 use super::label_codec::{LabelCodec, no_labels};
 use super::model_file::Codec;
 use super::network::Network;
@@ -367,7 +367,6 @@ impl Task for LabelledTask {
     }
 
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
-        let unwritable = |error: csv::Error| Error::Unsupported(format!("the predictions: {error}"));
         let mut csv = csv::Writer::from_writer(out);
         let outputs = match &self.labels {
             LabelCodec::Classes(_) => 1,
@@ -382,7 +381,7 @@ impl Task for LabelledTask {
         if let LabelCodec::Classes(classes) = &self.labels {
             names.extend(classes.iter().map(|class| format!("p_{class}")));
         }
-        csv.write_record(&names).map_err(unwritable)?;
+        csv.write_record(&names).map_err(unwritten)?;
         for (name, part) in PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty()) {
             let predictions = self.predict(network, part, rows)?;
             for (sequence, told) in part.examples.sequences().iter().zip(predictions) {
@@ -395,10 +394,10 @@ impl Task for LabelledTask {
                 }
                 // As exact as the network computes.
                 record.extend(told.iter().map(|number| (*number as f32).to_string()));
-                csv.write_record(&record).map_err(unwritable)?;
+                csv.write_record(&record).map_err(unwritten)?;
             }
         }
-        csv.flush().map_err(|error| Error::Unsupported(format!("the predictions: {error}")))
+        csv.flush().map_err(unwritten)
     }
 }
 
@@ -411,16 +410,4 @@ fn confusion(part: &Part, predictions: &[Vec<f64>], classes: &[String]) -> Resul
     let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
     let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
     ConfusionMatrix::new(classes.len(), truths.zip(predictions.iter().map(|told| most_probable(told))))
-}
-
-/// The refusal of what a file had.
-pub(crate) fn in_file(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Value { what, expected, got } => Error::Data {
-            path: path.into(),
-            place: format!(", {what}"),
-            message: format!("expected {expected}, got {got}"),
-        },
-        other => other,
-    }
 }

@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod bench_work;
 mod classes_task;
+mod config_file;
 mod device;
 mod devices;
 mod digest;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
 use super::digest::Digest;
+use super::folder::io_error;
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
@@ -22,6 +23,9 @@ pub(crate) const KEY: &str = "bptt";
 
 /// The name of the model in a run's folder.
 pub(crate) const NAME: &str = "model.safetensors";
+
+/// The name of the settings there.
+pub(crate) const CONFIG: &str = "config.toml";
 
 /// What was fitted to the training data and has to travel with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,9 +146,27 @@ pub(crate) fn describe(model: &Model) -> String {
     format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}, {parameters} parameters")
 }
 
-/// The file that `run` names: itself, or the one in a run's folder.
-pub(crate) fn path_of(run: &Path) -> PathBuf {
-    if run.is_dir() { run.join(NAME) } else { run.into() }
+/// The file that `run` names, itself or the one in a run's folder, and its bytes.
+///
+/// # Errors
+/// [`Error::Data`] where a folder has none, [`Error::Io`] where it cannot be read.
+pub(crate) fn read(run: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    let path = if run.is_dir() { run.join(NAME) } else { run.into() };
+    if run.is_dir() && !path.exists() {
+        let message = match run.join(CONFIG).exists() {
+            true => format!("this run has not finished: expected {NAME}, which is written at its end"),
+            false => format!("expected the folder of a run, with {NAME}"),
+        };
+        return Err(Error::Data { path: run.into(), place: String::new(), message });
+    }
+    let bytes = std::fs::read(&path).map_err(io_error(&path))?;
+    Ok((path, bytes))
+}
+
+/// The error in a file that `read` read: what should have been named, where it is no safetensors file.
+pub(crate) fn no_model(path: &Path, error: &Error) -> Error {
+    let message = format!("expected a run's folder or a safetensors file; {error}");
+    Error::Data { path: path.into(), place: String::new(), message }
 }
 
 impl ModelFile {
@@ -162,13 +184,12 @@ impl ModelFile {
     /// # Errors
     /// As of [`Self::open`], and where the settings have another digest.
     pub(crate) fn open_checked(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
-        let path = path_of(run);
-        let bytes = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let (path, bytes) = read(run)?;
         let mut digest = Digest::new();
         digest.update(&bytes);
-        digest.check(&path, sha256)?;
+        digest.check(&path, "--init-from", sha256)?;
         let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
-        let note = StateDict::safetensors_note(&bytes, KEY).map_err(|error| refused(error.to_string()))?;
+        let note = StateDict::safetensors_note(&bytes, KEY).map_err(|error| no_model(&path, &error))?;
         let text = note.ok_or_else(|| {
             refused("expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into())
         })?;

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::args::DataArgs;
 use super::digest::Digest;
+use super::folder::unwritten;
 use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
-use super::report::Table;
 use super::settings::{as_the_model, shares};
 use super::task::{Measure, Order, Results, Task};
 
@@ -35,7 +35,7 @@ impl RollsTask {
         let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let mut digest = Digest::new();
         digest.update(&text);
-        digest.check(&path, &mut data.sha256)?;
+        digest.check(&path, "--rolls", &mut data.sha256)?;
         let known = match codec {
             Some(Codec::Rolls { keys }) => Some(keys),
             _ => None,
@@ -60,10 +60,11 @@ impl RollsTask {
         if let (Keys::Numbers(numbers), None) = (rolls.keys(), &data.keys) {
             data.keys = Some(format!("{}-{}", numbers.start(), numbers.end()));
         }
-        let parts = match (rolls.parts(), &data.split) {
-            (Some(parts), None) => parts.clone(),
-            _ => split(rolls.pieces().len(), shares(&mut data.split, [0.7, 0.15, 0.15])?),
+        let rolls = match (rolls.parts(), &data.split) {
+            (Some(_), None) => rolls,
+            _ => rolls.split(shares(&mut data.split, [0.7, 0.15, 0.15])?)?,
         };
+        let parts = rolls.parts().cloned().unwrap_or_default();
         let frequencies = frequencies(&rolls, parts[0].clone());
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
         Ok(Self { name, path, rolls, parts, frequencies })
@@ -94,7 +95,7 @@ impl RollsTask {
 fn range(text: &str) -> Result<RangeInclusive<u32>> {
     let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
     ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
-        what: "--keys".into(),
+        what: "--keys (data.keys)".into(),
         expected: "the lowest and the highest key, as in 21-108".into(),
         got: format!("{text:?}"),
     })
@@ -108,13 +109,6 @@ fn words(keys: &Keys) -> String {
             _ => names.join(", "),
         },
     }
-}
-
-/// Pieces in their order by shares.
-fn split(pieces: usize, shares: [f64; 3]) -> [Range<usize>; 3] {
-    let end = |share: f64| ((share * pieces as f64).round() as usize).min(pieces);
-    let (train, validation) = (end(shares[0]), end(shares[0] + shares[1]));
-    [0..train, train..validation, validation..pieces]
 }
 
 /// How often each key sounds in the frames that are told, each count taken as one more of two more, so that none is 0 or 1.
@@ -156,14 +150,19 @@ impl Task for RollsTask {
     fn describe(&self) -> Vec<String> {
         let keys = self.rolls.keys();
         let lengths: Vec<usize> = self.rolls.pieces().iter().map(|piece| piece.len() - 1).collect();
-        let pieces = grouped(lengths.len() as u64);
+        let cut = self.rolls.is_cut();
+        let pieces = match lengths.len() {
+            count if cut || count == 1 => "1 piece".into(),
+            count => format!("{} pieces", grouped(count as u64)),
+        };
         let [training, validation, test] = ["training", "validation", "test"];
         let parts = [training, validation, test].into_iter().zip(&self.parts).filter(|(_, part)| !part.is_empty());
-        let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(part.len() as u64))).collect();
+        let count = |part: &Range<usize>| if cut { lengths[part.clone()].iter().sum() } else { part.len() };
+        let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(count(part) as u64))).collect();
         vec![
-            format!("{} ({}), {pieces} pieces, {} keys, {}", self.name, self.path.display(), keys.len(), words(keys)),
+            format!("{} ({}), {pieces}, {} keys, {}", self.name, self.path.display(), keys.len(), words(keys)),
             format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
-            format!("{} pieces", parts.join(", ")),
+            format!("{} {}", parts.join(", "), if cut { "frames" } else { "pieces" }),
         ]
     }
 
@@ -207,9 +206,6 @@ impl Task for RollsTask {
 
     fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
-        let columns = ["nats", "frequencies", "accuracy", "repeated"];
-        let [a, b, c, d] = columns;
-        results.lines.push(format!("{:<12}{a:>8}  {b:>11}  {c:>8}  {d:>8}", "a frame"));
         let mut table = Vec::new();
         let keys = self.rolls.keys().len() as u32;
         for (part, name) in [(1, "validation"), (2, "test")] {
@@ -229,8 +225,6 @@ impl Task for RollsTask {
             let frequencies = self.by_frequencies(part).unwrap_or(f64::NAN);
             let percent = |share: f64| format!("{:.1} %", 100.0 * share);
             let row = [short(loss), short(frequencies), percent(accuracy.value()), percent(repeated.value())];
-            let [a, b, c, d] = &row;
-            results.lines.push(format!("{name:<12}{a:>8}  {b:>11}  {c:>8}  {d:>8}"));
             results.key_figures.push((format!("nats a frame, {name}"), short(loss)));
             let value = json!({
                 "loss": loss, "baseline_loss": self.by_frequencies(part),
@@ -243,16 +237,15 @@ impl Task for RollsTask {
             results.figures.push(("roll.svg", self.picture(name, first, &predictions[0])));
         }
         if table.is_empty() {
-            results.lines = vec!["every piece was trained on: nothing is left to test".into()];
+            results.lines.push("every piece was trained on: nothing is left to test".into());
             return Ok(results);
         }
+        let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected";
+        results.put_table(caption, &["part", "nats", "frequencies", "accuracy", "repeated"], table);
         results.lines.push(
-            "frequencies: nats of who knows how often each key sounds; accuracy: hits by all that sounds or".into(),
+            "a frame; frequencies: nats of who knows how often each key sounds; accuracy: hits by all that".into(),
         );
-        results.lines.push("was expected; repeated: that of who expects the frame before".into());
-        let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected".into();
-        let columns = std::iter::once("part").chain(columns).map(str::to_owned).collect();
-        results.tables.push(Table { caption, columns, rows: table });
+        results.lines.push("sounds or was expected; repeated: that of who expects the frame before".into());
         Ok(results)
     }
 
@@ -260,18 +253,17 @@ impl Task for RollsTask {
         let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
         let pieces = first..self.rolls.pieces().len();
         let predictions = network.predict(&NextFrame::new(&self.rolls, pieces.clone())?, rows)?;
-        let refused = |error: std::io::Error| Error::Unsupported(format!("the predictions: {error}"));
         let mut csv = csv::Writer::from_writer(out);
-        let unwritten = |error: csv::Error| Error::Unsupported(format!("the predictions: {error}"));
         let names = self.rolls.keys().names();
         csv.write_record(["piece", "step"].into_iter().map(str::to_owned).chain(names)).map_err(unwritten)?;
         for (piece, prediction) in pieces.zip(&predictions) {
+            let (number, begin) = self.rolls.origin(piece);
             for (step, p) in prediction.outer_iter().enumerate() {
-                let place = [(piece + 1).to_string(), (step + 2).to_string()];
+                let place = [(number + 1).to_string(), (begin + step + 2).to_string()];
                 csv.write_record(place.into_iter().chain(p.iter().map(f32::to_string))).map_err(unwritten)?;
             }
         }
-        csv.flush().map_err(refused)
+        csv.flush().map_err(unwritten)
     }
 }
 

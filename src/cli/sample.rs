@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::Failure;
 use super::apply::on_device;
-use super::args::{COUNT, RunArgs, SIZE, at_least_0, share, whole};
+use super::args::{COUNT, RunArgs, SIZE, at_least_0, whole};
 use super::folder::io_error;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -39,7 +39,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "K")]
     top_k: Option<usize>,
     /// Only among the most probable whose probabilities add up to this
-    #[arg(long, value_parser = share, value_name = "P")]
+    #[arg(long, value_parser = nucleus, value_name = "P")]
     top_p: Option<f64>,
     #[command(flatten)]
     on: RunArgs,
@@ -89,6 +89,11 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
         put(b"\n")?;
     }
     Ok(())
+}
+
+fn nucleus(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    number.ok_or_else(|| "expected a number above 0 and at most 1".into())
 }
 
 /// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.

@@ -10,7 +10,7 @@ use super::args::{DataArgs, MissingName, ReadName, ScaleName};
 use super::digest::Digest;
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
-use super::labelled_task::{Encoded, LabelledTask, in_file};
+use super::labelled_task::{Encoded, LabelledTask};
 use super::model_file::Codec;
 use super::progress::{grouped, short};
 use super::series_data::missing_as_the_model;
@@ -51,7 +51,7 @@ impl SequencesCodec {
 
     /// Brings a file's sequences and labels to the model's numbers.
     fn encode(&self, mut labelled: Labelled, path: &Path) -> Result<Encoded> {
-        labelled.arrange(&self.dimensions).map_err(|error| in_file(path, error))?;
+        labelled.arrange(&self.dimensions).map_err(|error| error.in_file(path))?;
         let (expected, got) = (self.scaling.len(), labelled.input.dimensions().unwrap_or_default());
         if expected != got {
             let message = format!("expected {} a step, as the model reads, got {got}", dimensions(expected));
@@ -63,7 +63,7 @@ impl SequencesCodec {
         if self.missing == MissingName::Mask {
             labelled.mask();
         }
-        Encoded::new(labelled, &self.labels).map_err(|error| in_file(path, error))
+        Encoded::new(labelled, &self.labels).map_err(|error| error.in_file(path))
     }
 
     /// I.
@@ -140,18 +140,18 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         Some(path) => Some((path.clone(), read(path, data.test_labels.as_deref())?)),
         None => None,
     };
-    digest.check(&path, &mut data.sha256)?;
+    digest.check(&path, "--sequences", &mut data.sha256)?;
 
     if known.is_none() && first.labels == Labels::None {
         return Err(no_labels(&path, "--labels"));
     }
     let split = first.labels.split(first.input.len(), shares, *data.split_seed.get_or_insert(seed));
-    let [training, validation, rest] = split.map_err(|error| in_file(&path, error))?;
+    let [training, validation, rest] = split.map_err(|error| error.in_file(&path))?;
     let codec = match known {
         Some(known) => known.clone(),
         None => SequencesCodec::fit(&first, &training, data)?,
     };
-    let head = codec.labels.head().map_err(|error| in_file(&path, error))?;
+    let head = codec.labels.head().map_err(|error| error.in_file(&path))?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
     let advice = if known.is_none() { codec.advise(&first) } else { None };

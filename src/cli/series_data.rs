@@ -43,7 +43,7 @@ impl SeriesData {
         };
         let mut digest = Digest::new();
         digest.update(&text);
-        digest.check(&path, &mut data.sha256)?;
+        digest.check(&path, "--csv", &mut data.sha256)?;
         let of_model = model.map(|(_, codec)| codec);
         let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
         let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
@@ -139,7 +139,7 @@ fn with_gaps(
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
-    let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| in_file(path, error))?;
+    let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| error.in_file(path))?;
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();
@@ -154,7 +154,7 @@ fn with_gaps(
         advice.push("--missing mask tells the network where they are");
     }
     let series = Series::new(table, roles, missing.into());
-    Ok((series.map_err(|error| with_advice(in_file(path, error), &advice))?, gaps))
+    Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
 }
 
 /// Which column is what, by the flags, the model, or for want of a choice.
@@ -171,6 +171,10 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
         };
         data.target = Some(others.to_vec());
     }
+    if data.target.as_ref().is_some_and(Vec::is_empty) {
+        let expected = "at least one column".into();
+        return Err(Error::Value { what: "--target (data.target)".into(), expected, got: "none".into() });
+    }
     let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
     let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
     if data.features.as_deref() == Some(&["all".to_owned()]) {
@@ -180,18 +184,6 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
     let of_features = of_role(|roles| &roles.features);
     let features = as_the_model("features", &mut data.features, of_features, Vec::new())?;
     Ok(Roles { targets, features, known })
-}
-
-/// An error in what a file holds.
-pub(crate) fn in_file(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Value { what, expected, got } => Error::Data {
-            path: path.into(),
-            place: format!(", {what}"),
-            message: format!("expected {expected}, got {got}"),
-        },
-        other => other,
-    }
 }
 
 /// An error in a flag's value.

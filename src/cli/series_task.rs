@@ -13,12 +13,13 @@ use bptt::{At, Error, Head, Loss, Result};
 use serde_json::Value;
 
 use super::args::{DataArgs, ScaleName};
+use super::folder::unwritten;
 use super::forecast::roll;
 use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::series_data::{SeriesData, ahead, in_file, in_flag};
+use super::series_data::{SeriesData, ahead, in_flag};
 use super::series_errors::{Errors, Forecaster, Part, Target, four};
 use super::settings::shares;
 use super::task::{Measure, Order, Results, Task};
@@ -59,7 +60,7 @@ impl SeriesTask {
         let split = split(&read.series, read.frame, data, &read.path)?;
         let facts = read.describe(&span(&read.series, &(0..read.series.len())));
         let SeriesData { name, path, series, frame, scale, .. } = read;
-        let in_file = |error| in_file(&path, error);
+        let in_file = |error: Error| error.in_file(&path);
         let codec = match codec {
             Some(Codec::Series { series, .. }) => series.clone(),
             _ if split.train.is_empty() => {
@@ -210,6 +211,33 @@ impl SeriesTask {
         Ok(Some(Rolled { title, rows, horizon, targets: targets.collect() }.draw()))
     }
 
+    /// Writes a line a forecast: the row that it is of, its part, how many steps ahead, and `columns`, \[N, K, Q\], of each
+    /// target.
+    fn write(&self, windows: &Windows, columns: &[(&str, &Array3<f64>)], out: &mut dyn Write) -> Result<()> {
+        let (series, frame) = (self.series(), self.frame());
+        let mut csv = csv::Writer::from_writer(out);
+        let mut record = vec![series.label_name().to_owned(), "part".into(), "step".into()];
+        for target in series.targets() {
+            record.extend(columns.iter().map(|(name, _)| format!("{}_{name}", target.name)));
+        }
+        csv.write_record(&record).map_err(unwritten)?;
+        for (example, first) in windows.first_rows().iter().enumerate() {
+            for step in 0..frame.horizon {
+                record.clear();
+                let row = first + step;
+                let part = self.parts().find(|(_, rows)| rows.contains(&row)).map_or("", |(part, _)| part);
+                record.extend([series.labels()[row].clone(), part.into(), (step + 1).to_string()]);
+                for target in 0..series.targets().len() {
+                    let values = columns.iter().map(|(_, values)| values[[example, step, target]]);
+                    // A missing value is an empty field, as in the data.
+                    record.extend(values.map(|value| if value.is_nan() { String::new() } else { value.to_string() }));
+                }
+                csv.write_record(&record).map_err(unwritten)?;
+            }
+        }
+        csv.flush().map_err(unwritten)
+    }
+
     /// What the last line says of who else forecasts.
     fn notes(&self) -> String {
         let season =
@@ -258,7 +286,7 @@ impl Task for SeriesTask {
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match &self.training {
-            Some(windows) => Some(Box::new(Shuffled::new(windows, order.rows, 1, order.seed)?)),
+            Some(windows) => Some(Box::new(Shuffled::new(windows, order.rows, order.buckets, order.seed)?)),
             None => None,
         })
     }
@@ -308,7 +336,7 @@ impl Task for SeriesTask {
             .chain(["forecast", "last_value", "seasonal_naive"].into_iter().zip(forecasts.all.iter().map(|(_, of)| of)))
             .collect();
         let mut csv = Vec::new();
-        write(&self.encoded, &self.after, &columns, &mut csv)?;
+        self.write(&self.after, &columns, &mut csv)?;
         results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
         Ok(results)
     }
@@ -316,7 +344,7 @@ impl Task for SeriesTask {
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
         let windows = self.encoded.all_windows()?;
         let forecast = self.encoded.codec().decode(&network.predict(&windows, rows)?)?;
-        write(&self.encoded, &windows, &[("truth", &windows.truth()), ("forecast", &forecast)], out)
+        self.write(&windows, &[("truth", &windows.truth()), ("forecast", &forecast)], out)
     }
 }
 
@@ -334,30 +362,5 @@ fn split(series: &Series, frame: Frame, data: &mut DataArgs, path: &Path) -> Res
         }
         None => Split::shares(series.len(), frame, shares(&mut data.split, [0.7, 0.15, 0.15])?),
     };
-    split.map_err(|error| in_file(path, error))
-}
-
-/// Writes a line a forecast: the row that it is of, how many steps ahead, and `columns`, \[N, K, Q\], of each target.
-fn write(encoded: &Encoded, windows: &Windows, columns: &[(&str, &Array3<f64>)], out: &mut dyn Write) -> Result<()> {
-    let (series, frame) = (encoded.series(), encoded.codec().frame);
-    let unwritable = |error: csv::Error| Error::Unsupported(format!("comma-separated text: {error}"));
-    let mut csv = csv::Writer::from_writer(out);
-    let mut record = vec![series.label_name().to_owned(), "step".into()];
-    for target in series.targets() {
-        record.extend(columns.iter().map(|(name, _)| format!("{}_{name}", target.name)));
-    }
-    csv.write_record(&record).map_err(unwritable)?;
-    for (example, first) in windows.first_rows().iter().enumerate() {
-        for step in 0..frame.horizon {
-            record.clear();
-            record.extend([series.labels()[first + step].clone(), (step + 1).to_string()]);
-            for target in 0..series.targets().len() {
-                let values = columns.iter().map(|(_, values)| values[[example, step, target]]);
-                // A missing value is an empty field, as in the data.
-                record.extend(values.map(|value| if value.is_nan() { String::new() } else { value.to_string() }));
-            }
-            csv.write_record(&record).map_err(unwritable)?;
-        }
-    }
-    csv.flush().map_err(|error| unwritable(error.into()))
+    split.map_err(|error| error.in_file(path))
 }

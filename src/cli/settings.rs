@@ -11,9 +11,9 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    COUNT, CellName, DataArgs, Given, LAYERS, ModelArgs, OptimizerName, RunArgs, SIZE, ScheduleName, THREADS, TaskName,
-    TrainArgs, TrainingArgs,
+    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs, TrainingArgs,
 };
+use super::config_file;
 use super::model_file::ModelFile;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
@@ -35,43 +35,60 @@ pub(crate) enum Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "a text (--text)",
-            Self::Series => "a series (--csv)",
-            Self::Sequences => "labelled sequences (--sequences)",
-            Self::Classes => "a folder of texts (--classes)",
-            Self::Rolls => "piano rolls (--rolls)",
-            Self::Task => "a synthetic task (--task)",
-        })
+        let name = match self {
+            Self::Text => "a text",
+            Self::Series => "a series",
+            Self::Sequences => "labelled sequences",
+            Self::Classes => "a folder of texts",
+            Self::Rolls => "piano rolls",
+            Self::Task => "a synthetic task",
+        };
+        write!(f, "{name} ({})", self.flag())
     }
 }
 
-/// For which kinds of data a key of `[data]` has a meaning. Sources are not among them, nor what every kind has.
-const KEYS: [(&str, &[Kind]); 22] = {
-    use Kind::{Classes, Rolls, Sequences, Series, Text};
+impl Kind {
+    /// What names such data.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Text => "--text",
+            Self::Series => "--csv",
+            Self::Sequences => "--sequences",
+            Self::Classes => "--classes",
+            Self::Rolls => "--rolls",
+            Self::Task => "--task",
+        }
+    }
+}
+
+/// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
+const KEYS: [(&str, &str, &[Kind]); 24] = {
+    use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
-        ("split", &[Text, Series, Sequences, Classes, Rolls]),
-        ("test-file", &[Sequences]),
-        ("validation", &[Series, Sequences]),
-        ("window", &[Text, Series]),
-        ("scale", &[Series, Sequences]),
-        ("missing", &[Series, Sequences]),
-        ("bytes", &[Text]),
-        ("min-count", &[Text, Classes]),
-        ("carry-state", &[Text]),
-        ("target", &[Series]),
-        ("features", &[Series]),
-        ("known", &[Series]),
-        ("horizon", &[Series]),
-        ("season", &[Series]),
-        ("train-until", &[Series]),
-        ("labels", &[Sequences]),
-        ("test-labels", &[Sequences]),
-        ("read", &[Sequences]),
-        ("id", &[Sequences]),
-        ("time", &[Sequences]),
-        ("label", &[Sequences]),
-        ("keys", &[Rolls]),
+        ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
+        ("data", "test-file", &[Sequences]),
+        ("data", "validation", &[Series, Sequences]),
+        ("data", "window", &[Text, Series]),
+        ("data", "scale", &[Series, Sequences]),
+        ("data", "missing", &[Series, Sequences]),
+        ("data", "bytes", &[Text]),
+        ("data", "min-count", &[Text, Classes]),
+        ("data", "carry-state", &[Text]),
+        ("data", "target", &[Series]),
+        ("data", "features", &[Series]),
+        ("data", "known", &[Series]),
+        ("data", "horizon", &[Series]),
+        ("data", "season", &[Series]),
+        ("data", "train-until", &[Series]),
+        ("data", "labels", &[Sequences]),
+        ("data", "test-labels", &[Sequences]),
+        ("data", "read", &[Sequences]),
+        ("data", "id", &[Sequences]),
+        ("data", "time", &[Sequences]),
+        ("data", "label", &[Sequences]),
+        ("data", "keys", &[Rolls]),
+        ("data", "length", &[Task]),
+        ("training", "buckets", &[Sequences, Classes, Rolls]),
     ]
 };
 
@@ -103,7 +120,11 @@ impl Settings {
     /// Defaults or the configuration file, with the flags over it.
     pub(crate) fn resolve(args: &TrainArgs) -> Result<Self> {
         let given = match &args.config {
-            Some(path) => over(read(path)?, &args.given)?,
+            Some(path) => {
+                let given = over(config_file::read(path)?, &args.given)?;
+                config_file::check_files(path, &given, &args.given)?;
+                given
+            }
             None => args.given.clone(),
         };
         Self::new(given)
@@ -112,11 +133,10 @@ impl Settings {
     /// Fills in every default that does not depend on the data.
     pub(crate) fn new(mut given: Given) -> Result<Self> {
         let kind = kind(&mut given.data)?;
-        check_keys(kind, &given.data)?;
+        check_keys(kind, &given)?;
         let RunArgs { device, threads, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
-        check_sizes(&given)?;
         if let Some(path) = &mut given.model.init_from {
             *path = whole_path(path)?;
         }
@@ -150,6 +170,11 @@ impl Settings {
         if kind == Kind::Task {
             training.val_every.get_or_insert(100);
         }
+        let buckets = match kind {
+            Kind::Sequences | Kind::Classes | Kind::Rolls => *training.buckets.get_or_insert(4),
+            // Of one length all.
+            Kind::Text | Kind::Series | Kind::Task => 1,
+        };
         let patience = training.patience;
         let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
         Ok(Self {
@@ -166,7 +191,7 @@ impl Settings {
             init_from,
             batch: *training.batch.get_or_insert(32),
             micro_batch: training.micro_batch,
-            buckets: *training.buckets.get_or_insert(4),
+            buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
             run: RunOptions {
@@ -278,16 +303,6 @@ impl Settings {
     }
 }
 
-/// Reads a configuration file; an unknown key is refused by its name.
-pub(crate) fn read(path: &Path) -> Result<Given> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    toml::from_str(&text).map_err(|error| Error::Data {
-        path: path.into(),
-        place: String::new(),
-        message: error.to_string().trim_end().into(),
-    })
-}
-
 /// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
 pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     let table = |given: &Given| Table::try_from(given).map_err(|error| unsupported(format!("--config: {error}")));
@@ -312,15 +327,23 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
             &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
         ),
     ];
+    let of_data = flags.get("data").and_then(|data| data.as_table());
+    let source = SOURCES.iter().find(|(source, _)| of_data.is_some_and(|data| data.contains_key(*source)));
+    if let Some((_, kind)) = source {
+        // Of other data nothing in the file tells.
+        merged.insert("data".into(), Table::new().into());
+        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(kind)) {
+            if let Some(section) = merged.get_mut(*section).and_then(|section| section.as_table_mut()) {
+                section.remove(*key);
+            }
+        }
+    }
     for (section, values) in &flags {
         let (Some(values), Some(merged)) =
             (values.as_table(), merged.get_mut(section).and_then(|it| it.as_table_mut()))
         else {
             continue;
         };
-        if section == "data" && SOURCES.iter().any(|source| values.contains_key(*source)) {
-            merged.clear();
-        }
         for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
             if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
                 keys.iter().for_each(|key| drop(merged.remove(*key)));
@@ -332,7 +355,14 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
 }
 
 /// The keys of `[data]` that name data.
-const SOURCES: [&str; 6] = ["text", "csv", "sequences", "classes", "rolls", "task"];
+const SOURCES: [(&str, Kind); 6] = [
+    ("text", Kind::Text),
+    ("csv", Kind::Series),
+    ("sequences", Kind::Sequences),
+    ("classes", Kind::Classes),
+    ("rolls", Kind::Rolls),
+    ("task", Kind::Task),
+];
 
 /// What the data are; paths become whole, so that a configuration works from any folder.
 fn kind(data: &mut DataArgs) -> Result<Kind> {
@@ -388,56 +418,14 @@ fn series_split(data: &mut DataArgs, bundled: bool) -> Result<()> {
 }
 
 /// Refuses keys that mean nothing for this kind of data.
-fn check_keys(kind: Kind, data: &DataArgs) -> Result<()> {
-    let given = Table::try_from(data).map_err(|error| unsupported(format!("[data]: {error}")))?;
-    let foreign = KEYS.iter().find(|(key, kinds)| given.contains_key(*key) && !kinds.contains(&kind));
-    if let Some((key, kinds)) = foreign {
-        let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
-        return Err(unsupported(format!("--{key} is for {}; this is {kind}", kinds.join(" or "))));
-    }
-    match data.length.is_some() && kind != Kind::Task {
-        true => Err(unsupported(format!("--length is for --task; this is {kind}"))),
-        false => Ok(()),
-    }
-}
-
-/// What the flags' parser refuses, where it stands in a file.
-fn check_sizes(given: &Given) -> Result<()> {
-    let Given { run, data, model, training } = given;
-    let wide = |size: Option<usize>| size.map(|size| size as u64);
-    let sizes = [
-        ("run.threads", wide(run.threads), THREADS),
-        ("data.window", wide(data.window), SIZE),
-        ("data.horizon", wide(data.horizon), SIZE),
-        ("data.season", wide(data.season), SIZE),
-        ("data.length", wide(data.length), SIZE),
-        ("data.min-count", data.min_count, COUNT),
-        ("model.hidden", wide(model.hidden), SIZE),
-        ("model.layers", wide(model.layers), LAYERS),
-        ("training.batch", wide(training.batch), SIZE),
-        ("training.micro-batch", wide(training.micro_batch), SIZE),
-        ("training.accumulate", training.accumulate, COUNT),
-        ("training.buckets", wide(training.buckets), SIZE),
-        ("training.epochs", training.epochs, COUNT),
-        ("training.steps", training.steps, COUNT),
-        ("training.val-every", training.val_every, COUNT),
-        ("training.patience", training.patience, COUNT),
-        ("training.decay-every", training.decay_every, COUNT),
-        ("training.decay-patience", training.decay_patience, COUNT),
-    ];
-    for (key, size, most) in sizes {
-        if let Some(size) = size.filter(|size| !(1..=most as u64).contains(size)) {
-            let expected = format!("a whole number from 1 to {most}");
-            return Err(Error::Value { what: key.into(), expected, got: size.to_string() });
+fn check_keys(kind: Kind, given: &Given) -> Result<()> {
+    let given = Table::try_from(given).map_err(|error| unsupported(format!("the settings: {error}")))?;
+    let has = |section: &str, key: &str| given.get(section).is_some_and(|section| section.get(key).is_some());
+    match KEYS.iter().find(|(section, key, kinds)| has(section, key) && !kinds.contains(&kind)) {
+        Some((section, key, kinds)) => {
+            let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+            Err(unsupported(format!("--{key} ({section}.{key}) is for {}; this is {kind}", kinds.join(" or "))))
         }
-    }
-    let share = data.validation.filter(|share| !(0.0..=1.0).contains(share));
-    match share {
-        Some(share) => Err(Error::Value {
-            what: "data.validation".into(),
-            expected: "a number from 0 to 1".into(),
-            got: share.to_string(),
-        }),
         None => Ok(()),
     }
 }
@@ -552,7 +540,7 @@ fn words(setting: &impl Serialize) -> String {
 pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<[f64; 3]> {
     let shares = split.get_or_insert_with(|| default.to_vec());
     let three = <[f64; 3]>::try_from(shares.as_slice()).map_err(|_| Error::Value {
-        what: "--split".into(),
+        what: "--split (data.split)".into(),
         expected: "three shares, as in 0.7,0.15,0.15".into(),
         got: format!("{} of them", shares.len()),
     })?;
@@ -560,7 +548,7 @@ pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<
     match three.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-6 {
         true => Ok(three),
         false => Err(Error::Value {
-            what: "--split".into(),
+            what: "--split (data.split)".into(),
             expected: "three shares of at least 0 that add up to 1".into(),
             got: format!("{}, {}, {}", three[0], three[1], three[2]),
         }),

@@ -108,7 +108,7 @@ where
     }
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
-        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, 1, order.seed)?)))
+        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, order.buckets, order.seed)?)))
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {

@@ -56,15 +56,18 @@ impl TextTask {
         let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
         let mut digest = Digest::new();
         let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
-        digest.check(&path, &mut data.sha256)?;
+        digest.check(&path, "--text", &mut data.sha256)?;
         let window = *data.window.get_or_insert(64);
         let shares = shares(&mut data.split, [0.9, 0.1, 0.0])?;
-        let parts = Parts::shares(text.len(), window, shares)?;
+        let parts = Parts::shares(text.len(), window, shares).map_err(|error| error.in_file(&path))?;
         let training = text.histogram(parts.train.clone())?;
         let vocabulary = match (known, bytes) {
             (Some(vocabulary), _) => vocabulary.clone(),
             (None, true) => Vocabulary::bytes(),
-            (None, false) => Vocabulary::characters(&training, *data.min_count.get_or_insert(1))?,
+            (None, false) => {
+                let vocabulary = Vocabulary::characters(&training, *data.min_count.get_or_insert(1));
+                vocabulary.map_err(|error| error.in_file(&path))?
+            }
         };
         let held_back = [&parts.validation, &parts.test].map(|part| text.histogram(part.clone()));
         let [validation, test] = held_back;
@@ -223,9 +226,9 @@ impl Task for TextTask {
             let part = if whole { part.clone() } else { beginning(part) };
             let loss = network.evaluate(&self.lanes(part.clone(), rows)?)?;
             let bits = loss / std::f64::consts::LN_2;
-            let row = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
+            let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
             results.key_figures.push((format!("bits a character, {name}"), short(bits)));
-            told.push((name, row));
+            told.push([name.to_owned()].into_iter().chain(numbers).collect());
             let value = json!({
                 "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
                 "characters": part.end - part.start - 1,
@@ -233,21 +236,13 @@ impl Task for TextTask {
             results.summary.insert(name.into(), value);
         }
         if !told.is_empty() {
-            let names = ["nats", "bits", "perplexity", "frequencies"];
-            let [a, b, c, d] = names;
-            results.lines.push(format!("{:<12}{a:>8}  {b:>8}  {c:>10}  {d:>11}", "a character"));
-            for (name, [a, b, c, d]) in &told {
-                results.lines.push(format!("{name:<12}{a:>8}  {b:>8}  {c:>10}  {d:>11}"));
-            }
+            let columns = ["part", "nats", "bits", "perplexity", "frequencies"];
+            results.put_table("Loss a character, with the state carried on", &columns, told);
+            let warm_up = WARM_UP * self.window;
             results.lines.push(format!(
-                "the state carried on, in lanes that warm up on {} characters; frequencies: nats of who knows these alone",
-                WARM_UP * self.window
+                "a character, the state carried on, in lanes that warm up on {warm_up} characters; frequencies: nats of who \
+                 knows these alone"
             ));
-            results.tables.push(super::report::Table {
-                caption: "Loss a character, with the state carried on".into(),
-                columns: std::iter::once("part").chain(names).map(str::to_owned).collect(),
-                rows: told.into_iter().map(|(name, row)| [name.to_owned()].into_iter().chain(row).collect()).collect(),
-            });
         }
         let prime = self.prime()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use bptt::data::Batches;
 use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
 use bptt::{Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
@@ -12,11 +13,12 @@ use super::device::{self, Opened};
 use super::devices::bytes;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
+use super::network::Network;
 use super::pictures::{self, Baseline, Drawing};
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
 use super::settings::Settings;
-use super::task::{self, Measure, Order, Task};
+use super::task::{self, Measure, Order, Results, Task};
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -24,18 +26,12 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     Folder::check_free(args.out.as_deref())?;
     let start = settings.open_start()?;
     let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
-    if let Some(start) = &start {
-        start.check_fits(task.as_ref())?;
-        settings.set_recurrent(&start.model.recurrent);
-    }
-    if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
-        return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
-    }
-    let model = settings.network(task.input_size(), task.head());
-    settings.check_batch(&model).map_err(Failure::usage)?;
+    let task = task.as_ref();
+    let model = form(&mut settings, task, start.as_ref())?;
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
     let training = task.training(order)?;
     let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
+    let training = training.as_ref();
     settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
     if args.dump_config {
         super::say(settings.to_toml()?.trim_end());
@@ -43,99 +39,187 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let opened = device::open(&settings.device, settings.threads)?;
     settings.set_device(&opened.name);
+    let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
+    let network = network.as_mut();
+    let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+    let validation = validation(&settings, task, rows)?;
+    let largest = training.largest()?;
+    let memory = network.planned_bytes(&largest.rows(0..rows.min(largest.sequence.shape().1)).sequence)?;
+    let folder = Folder::create(args.out.as_deref(), &task.name())?;
+    folder.write(model_file::CONFIG, settings.to_toml()?.as_bytes())?;
+    let run = Run {
+        settings: &settings,
+        task,
+        model: &model,
+        memory,
+        opened: &opened,
+        folder: &folder,
+        batches: training.per_epoch(),
+        quiet: args.json,
+    };
+    let facts = run.facts(start.as_ref());
+    facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
+    run.say("");
+    let learned = run.learn(network, training, validation.as_deref())?;
+    let results = task.results(network, Measure { rows, seed: settings.seed, whole: false })?;
+    Ok(run.tell(facts, learned, results)?)
+}
+
+/// The network's form, by the settings or as the model has it that the weights begin with.
+fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
+    if let Some(start) = start {
+        start.check_fits(task)?;
+        settings.set_recurrent(&start.model.recurrent);
+    }
+    if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
+        return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
+    }
+    let model = settings.network(task.input_size(), task.head());
+    settings.check_batch(&model).map_err(Failure::usage)?;
+    Ok(model)
+}
+
+/// The network on its device, with its first weights.
+fn begin(
+    opened: &Opened,
+    settings: &Settings,
+    model: &Model,
+    task: &dyn Task,
+    start: Option<&ModelFile>,
+) -> Result<Box<dyn Network>> {
     let options = TrainerOptions {
         initialisation: settings.initialisation(),
         micro_batch: settings.micro_batch,
         carry_state: task.carries_state(),
         ..TrainerOptions::default()
     };
-    let mut network = opened.network(&model, settings.optimizer, settings.seed, options)?;
-    if let Some(start) = &start {
+    let mut network = opened.network(model, settings.optimizer, settings.seed, options)?;
+    if let Some(start) = start {
         network.load_state_dict(&start.weights)?;
     }
-    let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+    Ok(network)
+}
+
+/// What the network is validated with, which not every run needs.
+fn validation<'a>(
+    settings: &Settings,
+    task: &'a dyn Task,
+    rows: usize,
+) -> Result<Option<Box<dyn Batches + 'a>>, Failure> {
     let validation = task.validation(rows)?;
     if validation.is_none() && (settings.run.patience.is_some() || settings.run.keep == Keep::Best) {
         let reason = "--patience and --keep best go by the validation loss, and the split leaves nothing to validate";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let first = training.batch(0)?;
-    let memory = network.planned_bytes(&first.rows(0..rows.min(first.sequence.shape().1)).sequence)?;
+    Ok(validation)
+}
 
-    let folder = Folder::create(args.out.as_deref(), &task.name())?;
-    folder.write("config.toml", settings.to_toml()?.as_bytes())?;
-    let screen = Screen { settings: &settings, task: task.as_ref(), model: &model, memory, opened: &opened };
-    let facts = screen.facts(training.per_epoch(), start.as_ref(), folder.path());
-    let say = |line: &str| {
-        if !args.json {
-            super::say(line);
-        }
-    };
-    facts.iter().for_each(|(name, text)| say(&heading(name, text)));
-    say("");
-
-    interrupt::listen()?;
-    let steps = settings.run.steps(training.per_epoch());
-    let plan = Plan { steps, epochs: settings.epochs, timed_every: screen.validate_every(), unit: task.unit() };
-    let mut progress = Progress::new(&folder, plan, args.json)?;
-    let outcome = network.run(training.as_ref(), validation.as_deref(), &settings.run, &mut progress);
-    let pace = progress.pace();
-    let history = progress.finish()?;
-    // After an error of a step too: the network then holds the last good weights.
-    folder.write(model_file::NAME, &model_file::to_bytes(&model, &task.codec(), &network.state_dict()?)?)?;
-    let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
-    let per_epoch = settings.epochs.map(|_| settings.run.steps_per_epoch(training.per_epoch()));
-    let mut figures = run_figures(&screen, &history, best, per_epoch);
-    for (name, picture) in &figures {
-        folder.write(name, picture.file().as_bytes())?;
-    }
-    let outcome = outcome.map_err(|error| stopped(error, &history, folder.path(), settings.run.keep))?;
-    say(&describe_outcome(&outcome, &history, screen.validate_every(), &pace, settings.run.keep));
-
-    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
-    results.lines.iter().for_each(|line| say(line));
-    say("");
-    for (name, picture) in &results.figures {
-        folder.write(name, picture.file().as_bytes())?;
-    }
-    figures.extend(results.figures);
-    for (name, contents) in &results.files {
-        folder.write(name, contents.as_bytes())?;
-    }
-    let report = Report {
-        title: format!("{}, {}", task.name(), settings.cell.name()),
-        key_figures: key_figures(&outcome, &pace, results.key_figures),
-        facts: joined(facts),
-        tables: results.tables,
-        figures: figures.into_iter().map(|(_, picture)| picture).collect(),
-        command: format!("bptt train --config {}", quoted(&folder.path().join("config.toml"))),
-    };
-    folder.write("report.html", report.html().as_bytes())?;
-    say(&heading("files", &files(&folder)?));
-    if args.json {
-        let mut summary = screen.summary(&folder, &outcome, &pace);
-        summary.extend(results.summary);
-        super::say(Value::Object(summary));
-    }
-    Ok(())
+/// What came of the steps.
+struct Learned {
+    outcome: Outcome,
+    pace: Pace,
+    figures: Vec<(&'static str, Drawing)>,
 }
 
 /// What is known before the first step.
-struct Screen<'a> {
+struct Run<'a> {
     settings: &'a Settings,
     task: &'a dyn Task,
     model: &'a Model,
     memory: u64,
     opened: &'a Opened,
+    folder: &'a Folder,
+    /// Of an epoch.
+    batches: u64,
+    /// Whether nothing is printed but the summary.
+    quiet: bool,
 }
 
-impl Screen<'_> {
+impl Run<'_> {
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            super::say(line);
+        }
+    }
+
+    /// Takes the steps, and stores the weights and what the steps tell.
+    fn learn(
+        &self,
+        network: &mut dyn Network,
+        training: &dyn Batches,
+        validation: Option<&dyn Batches>,
+    ) -> Result<Learned> {
+        interrupt::listen()?;
+        let Settings { run, epochs, .. } = self.settings;
+        let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
+        let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
+        let mut progress = Progress::new(self.folder, plan, self.quiet)?;
+        let outcome = network.run(training, validation, run, &mut progress);
+        let pace = progress.pace();
+        let history = progress.finish()?;
+        // After an error of a step too: the network then holds the last good weights.
+        let weights = network.state_dict()?;
+        self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)?;
+        let figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
+        self.write_figures(&figures)?;
+        let outcome = outcome.map_err(|error| stopped(error, &history, self.folder.path(), run.keep))?;
+        self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
+        Ok(Learned { outcome, pace, figures })
+    }
+
+    /// The pictures that every run has, by their files' names.
+    fn figures(&self, history: &[Metrics], best: Option<Best>) -> Vec<(&'static str, Drawing)> {
+        if history.is_empty() {
+            return Vec::new();
+        }
+        let Settings { run, epochs, optimizer, cell, .. } = self.settings;
+        let per_epoch = epochs.map(|_| run.steps_per_epoch(self.batches));
+        let name = format!("{}, {}", self.task.name(), cell.name());
+        let baseline: Option<Baseline> = self.task.baseline().filter(|_| best.is_some());
+        let of = loss_name(&self.task.head().loss);
+        let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
+        let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm);
+        vec![("loss.svg", loss), ("gradient_norm.svg", norm)]
+    }
+
+    fn write_figures(&self, figures: &[(&'static str, Drawing)]) -> Result<()> {
+        figures.iter().try_for_each(|(name, picture)| self.folder.write(name, picture.file().as_bytes()))
+    }
+
+    /// Stores and prints what the network does with what it did not learn from.
+    fn tell(&self, facts: Vec<(String, String)>, learned: Learned, results: Results) -> Result<()> {
+        let Learned { outcome, pace, mut figures } = learned;
+        results.lines.iter().for_each(|line| self.say(line));
+        self.say("");
+        self.write_figures(&results.figures)?;
+        figures.extend(results.figures);
+        for (name, contents) in &results.files {
+            self.folder.write(name, contents.as_bytes())?;
+        }
+        let report = Report {
+            title: format!("{}, {}", self.task.name(), self.settings.cell.name()),
+            key_figures: key_figures(&outcome, &pace, results.key_figures),
+            facts: joined(facts),
+            tables: results.tables,
+            figures: figures.into_iter().map(|(_, picture)| picture).collect(),
+            command: format!("bptt train --config {}", quoted(&self.folder.path().join(model_file::CONFIG))),
+        };
+        self.folder.write("report.html", report.html().as_bytes())?;
+        self.say(&heading("files", &files(self.folder)?));
+        if self.quiet {
+            let mut summary = self.summary(&outcome, &pace);
+            summary.extend(results.summary);
+            super::say(Value::Object(summary));
+        }
+        Ok(())
+    }
+
     fn validate_every(&self) -> u64 {
         self.settings.run.validate_every.unwrap_or(1)
     }
 
     /// The first screen: names and texts; a name is empty where the text belongs to the line before.
-    fn facts(&self, batches: u64, start: Option<&ModelFile>, run: &Path) -> Vec<(String, String)> {
+    fn facts(&self, start: Option<&ModelFile>) -> Vec<(String, String)> {
         let mut facts = vec![("device".to_owned(), self.opened.describe())];
         let mut more = |name: &str, lines: Vec<String>| {
             for (index, line) in lines.into_iter().enumerate() {
@@ -146,9 +230,9 @@ impl Screen<'_> {
         more("data", self.task.describe());
         more("model", vec![model_file::describe(self.model)]);
         more("", start.iter().map(|start| format!("begins with the weights of {}", start.path.display())).collect());
-        more("training", self.describe_training(batches));
-        more("memory", vec![format!("{} for weights, optimizer and a batch", bytes(self.memory))]);
-        more("run", vec![run.display().to_string()]);
+        more("training", self.describe_training());
+        more("memory", vec![format!("{} for weights, optimizer and the largest batch", bytes(self.memory))]);
+        more("run", vec![self.folder.path().display().to_string()]);
         facts
     }
 
@@ -156,15 +240,15 @@ impl Screen<'_> {
         model_file::parameters(self.model)
     }
 
-    fn describe_training(&self, batches: u64) -> Vec<String> {
+    fn describe_training(&self) -> Vec<String> {
         let Settings { run, optimizer, .. } = self.settings;
         let rule = serde_json::to_value(optimizer.rule).ok();
         let rule = rule.as_ref().and_then(|rule| rule["rule"].as_str()).unwrap_or("?").to_owned();
-        let per_epoch = grouped(run.steps_per_epoch(batches));
+        let per_epoch = grouped(run.steps_per_epoch(self.batches));
         let length = match self.settings.epochs {
             Some(1) => format!("1 epoch of {per_epoch} steps"),
             Some(epochs) => format!("{epochs} epochs of {per_epoch} steps"),
-            None => format!("{} steps, {per_epoch} an epoch", grouped(run.steps(batches))),
+            None => format!("{} steps, {per_epoch} an epoch", grouped(run.steps(self.batches))),
         };
         let accumulate = if run.accumulate > 1 { format!(" × {}", run.accumulate) } else { String::new() };
         let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
@@ -179,9 +263,9 @@ impl Screen<'_> {
         lines
     }
 
-    fn summary(&self, folder: &Folder, outcome: &Outcome, pace: &Pace) -> Map<String, Value> {
+    fn summary(&self, outcome: &Outcome, pace: &Pace) -> Map<String, Value> {
         let value = json!({
-            "run": folder.path(),
+            "run": self.folder.path(),
             "device": self.opened.describe(),
             "cell": self.settings.cell,
             "hidden": self.settings.hidden,
@@ -227,26 +311,6 @@ fn describe_schedule(settings: &Settings) -> String {
     };
     let _ = write!(words, "{}{decay}", if words.is_empty() { "the rate " } else { ", then " });
     words
-}
-
-/// The pictures that every run has, by their files' names.
-fn run_figures(
-    screen: &Screen<'_>,
-    history: &[Metrics],
-    best: Option<Best>,
-    per_epoch: Option<u64>,
-) -> Vec<(&'static str, Drawing)> {
-    if history.is_empty() {
-        return Vec::new();
-    }
-    let (task, settings) = (screen.task, screen.settings);
-    let name = format!("{}, {}", task.name(), settings.cell.name());
-    let baseline: Option<Baseline> = task.baseline().filter(|_| best.is_some());
-    let of = loss_name(&task.head().loss);
-    let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
-    let clip = settings.optimizer.clip_norm;
-    let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, clip);
-    vec![("loss.svg", loss), ("gradient_norm.svg", norm)]
 }
 
 /// The report's first row: what every run has, and the task's own before it.

@@ -84,10 +84,12 @@ pub(super) struct Block<R> {
     pub(super) mask: Mask,
     /// What dropout draws for the block's rows; `None`: it drops nothing.
     draw: Option<Draw>,
-    /// \[steps, rows, I\], 0 at padding.
+    /// \[steps, rows, I\], 0 at padding: given, or the tokens' vectors.
     pub(super) x: Vec<R>,
-    /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is dense.
+    /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is given.
     pub(super) tokens: Vec<u32>,
+    /// Whether the tokens stand for one-hot vectors, of which W_ih takes its columns.
+    pub(super) one_hot: bool,
     pub(super) stacks: Vec<StackState<R>>,
     /// \[steps, rows, D·H\] for each layer, 0 at padding.
     pub(super) outputs: Vec<Vec<R>>,
@@ -180,6 +182,7 @@ impl<R: Real> Block<R> {
     fn load_input<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
         let (mask, first_row) = (&self.mask, self.first_row);
         self.tokens.clear();
+        self.one_hot = matches!(sequence.input, Input::Tokens(_)) && network.embedding.is_none();
         match &sequence.input {
             Input::Dense(x) => {
                 let size = network.recurrent.input_size;
@@ -221,6 +224,9 @@ impl<R: Real> Block<R> {
         }
         self.outputs.resize_with(network.recurrent.layers, Vec::new);
         self.outputs.iter_mut().for_each(|output| fit(output, steps * rows * width));
+        if network.embedding.is_some() {
+            fit(&mut self.x, steps * rows * network.recurrent.input_size);
+        }
         let widest = width.max(network.recurrent.input_size);
         fit(&mut self.d_output, steps * rows * widest);
         fit(&mut self.d_below, steps * rows * widest);
@@ -235,9 +241,10 @@ impl<R: Real> Block<R> {
     pub(super) fn planned_bytes(network: &Network, steps: usize, rows: usize, dense: bool) -> usize {
         let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
         let input = network.recurrent.input_size;
+        let x = dense || network.embedding.is_some();
         let (kept, states) = (network.kept(), hidden + cell_state);
         let stack = steps * rows * kept + (steps + 2) * rows * states + kept + 2 * rows * network.masked();
-        let sequences = network.recurrent.layers * width + 2 * width.max(input) + if dense { input } else { 0 };
+        let sequences = network.recurrent.layers * width + 2 * width.max(input) + if x { input } else { 0 };
         let head = network
             .head
             .as_ref()

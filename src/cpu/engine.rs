@@ -158,7 +158,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn forward(&mut self, sequence: &Sequence<R>) -> Result<Output<R>> {
-        sequence.validate(&self.model.recurrent)?;
+        sequence.validate(&self.model)?;
         let (steps, rows) = sequence.shape();
         let draw = self.draw(rows)?;
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
@@ -266,7 +266,7 @@ impl<R: Real> Engine for CpuEngine<R> {
 
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<R>> {
         let head = self.model.need_head()?;
-        sequence.validate(&self.model.recurrent)?;
+        sequence.validate(&self.model)?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         self.passes.run(&mut self.aside, sequence, start, None, Then::Logits);
@@ -300,7 +300,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
-        sequence.validate(&self.model.recurrent)?;
+        sequence.validate(&self.model)?;
         let (steps, rows) = sequence.shape();
         let dense = matches!(sequence.input, Input::Dense(_));
         let block = |rows| Block::<R>::planned_bytes(&self.passes.network, steps, rows, dense);

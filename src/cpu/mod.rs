@@ -8,6 +8,7 @@ mod activation;
 mod block;
 mod column_sum;
 mod dropout;
+mod embedding;
 mod engine;
 mod gru_step;
 mod head;

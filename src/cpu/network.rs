@@ -58,6 +58,8 @@ pub(super) struct Stack {
 /// A model, with what the pass over it looks up.
 #[derive(Debug)]
 pub(super) struct Network {
+    /// The place of the embedding's vectors, \[V, I\].
+    pub(super) embedding: Option<Range<usize>>,
     pub(super) recurrent: Recurrent,
     pub(super) head: Option<Head>,
     pub(super) stacks: Vec<Stack>,
@@ -78,7 +80,12 @@ impl Network {
         };
         let stacks = (0..recurrent.stacks()).map(stack).collect();
         let head_weights = place(Role::HeadWeight).zip(place(Role::HeadBias));
-        Self { recurrent, head: model.head.clone(), stacks, head_weights }
+        Self { embedding: place(Role::Embedding), recurrent, head: model.head.clone(), stacks, head_weights }
+    }
+
+    /// Whether the embedding's vectors are W_hy.
+    pub(super) fn is_tied(&self) -> bool {
+        self.head_weights.as_ref().is_some_and(|(weight, _)| self.embedding.as_ref() == Some(weight))
     }
 
     pub(super) fn hidden(&self) -> usize {

@@ -1,11 +1,10 @@
 //! The time loops of a block: all layers and directions forward, and back.
 
 use super::block::{Block, Mask, StackState, slots};
-use super::dropout;
 use super::matmul::{add, assign, view, view_mut};
 use super::network::{Network, Prepared, Stack, hidden_span, input_spans};
 use super::step::{Backward, Forward, Step};
-use super::tokens;
+use super::{dropout, embedding, tokens};
 use crate::real::Real;
 
 /// What every block of a pass reads.
@@ -21,6 +20,10 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let directions = network.recurrent.directions();
     let width = network.recurrent.output_size();
     let (steps, rows, hidden) = (block.mask.steps, block.mask.rows, network.hidden());
+    if let Some(vectors) = &network.embedding {
+        let vectors = &weights.parameters[vectors.clone()];
+        embedding::look_up(vectors, network.recurrent.input_size, &block.mask, &block.tokens, &mut block.x);
+    }
     for (index, stack) in network.stacks.iter().enumerate() {
         let draw = block.draw_above(network, index / directions);
         let (below, here) = block.outputs.split_at_mut(index / directions);
@@ -31,11 +34,11 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(&prepared.bias));
         match below.last() {
             Some(below) => project(network, stack, prepared, gates, below),
-            None if block.tokens.is_empty() => project(network, stack, prepared, gates, &block.x),
-            None => {
+            None if block.one_hot => {
                 let spans = input_spans(network.recurrent.cell);
                 tokens::gather(gates, network.kept(), &block.tokens, &prepared.weight_ih, spans, hidden);
             }
+            None => project(network, stack, prepared, gates, &block.x),
         }
         for step in 0..steps {
             let t = if stack.direction == 0 { step } else { steps - 1 - step };
@@ -108,7 +111,7 @@ fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mu
 
 /// From `d_output`, where there is one, and the stacks' dh and dc (those of h_n and c_n) back to dh_0 and dc_0, with the
 /// gates' gradients left in place of the gates, and in the histories of h what entered each step's product. dx ends in
-/// `d_output` where it is wanted.
+/// `d_output` where it is wanted, or the embedding needs it.
 pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
     let network = weights.network;
     let directions = network.recurrent.directions();
@@ -130,7 +133,7 @@ pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
                 let t = if direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
-            if layer > 0 || (input && block.tokens.is_empty()) {
+            if layer > 0 || network.embedding.is_some() || (input && !block.one_hot) {
                 project_back(weights, stack, &block.stacks[index], &block.mask, &mut block.d_below, direction == 0);
             }
         }

@@ -8,7 +8,7 @@ use super::block::Block;
 use super::matmul::{add, view, view_mut};
 use super::network::{Network, Span, hidden_span, input_spans};
 use super::threads::Divide;
-use super::{head, tokens};
+use super::{embedding, head, tokens};
 use crate::model::{Layout, Role};
 use crate::real::Real;
 
@@ -31,9 +31,11 @@ pub(super) fn tiles(network: &Network, layout: &Layout) -> Vec<Tile> {
     let mut tiles = Vec::new();
     for tensor in layout.tensors() {
         let columns = tensor.len() / tensor.shape[0];
+        // Each tile of an embedding goes through all tokens: there are to be few.
+        let most = if tensor.role == Role::Embedding { ROWS.max(tensor.shape[0].div_ceil(ROWS)) } else { ROWS };
         let mut cut = |rows: Range<usize>, column: usize| {
-            for first in rows.clone().step_by(ROWS) {
-                let count = ROWS.min(rows.end - first);
+            for first in rows.clone().step_by(most) {
+                let count = most.min(rows.end - first);
                 let start = tensor.offset + first * columns;
                 let range = start..start + count * columns;
                 tiles.push(Tile { role: tensor.role, range, column: column + first - rows.start, rows: count });
@@ -46,7 +48,7 @@ pub(super) fn tiles(network: &Network, layout: &Layout) -> Vec<Tile> {
         match tensor.role {
             Role::WeightIh { .. } | Role::BiasIh { .. } => input_spans(cell).iter().for_each(|span| cut_gates(*span)),
             Role::WeightHh { .. } | Role::BiasHh { .. } => cut_gates(hidden_span(cell)),
-            Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
+            Role::Embedding | Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
         }
     }
     tiles
@@ -82,6 +84,7 @@ pub(super) fn accumulate<R: Real>(network: &Network, blocks: &[Block<R>], with_h
 
 fn add_block<R: Real>(network: &Network, block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
     let (hidden, kept, rows) = (network.hidden(), network.kept(), block.mask.steps * block.mask.rows);
+    let width = network.recurrent.output_size();
     let mut product = |dz: &[R], stride: usize, k: usize, x: &[R], columns: usize| {
         add(
             view_mut(gradients, tile.rows, columns, columns),
@@ -90,13 +93,22 @@ fn add_block<R: Real>(network: &Network, block: &Block<R>, with_head: bool, tile
         );
     };
     match tile.role {
+        Role::Embedding => {
+            if let Some(head) = network.head.as_ref().filter(|_| with_head && network.is_tied()) {
+                let (rows, features) = head::features(head, block);
+                product(&block.head.logits, head.outputs, rows, features, width);
+            }
+            let (size, first) = (network.recurrent.input_size, tile.column as u32);
+            let (ids, dx) = (first..first + tile.rows as u32, &block.d_output[..rows * size]);
+            embedding::scatter(gradients, size, ids, &block.tokens, dx);
+        }
         Role::WeightIh { stack } => {
             let (gates, inputs) = (&block.stacks[stack].gates, network.stacks[stack].input);
             match stack / network.recurrent.directions() {
-                0 if block.tokens.is_empty() => product(gates, kept, rows, &block.x, inputs),
-                0 => {
+                0 if block.one_hot => {
                     tokens::scatter(gradients, inputs, &gates[..rows * kept], kept, tile.column, &block.tokens);
                 }
+                0 => product(gates, kept, rows, &block.x, inputs),
                 layer => product(gates, kept, rows, &block.outputs[layer - 1], inputs),
             }
         }
@@ -112,7 +124,7 @@ fn add_block<R: Real>(network: &Network, block: &Block<R>, with_head: bool, tile
         Role::HeadWeight if with_head => {
             let Some(head) = &network.head else { return };
             let (rows, features) = head::features(head, block);
-            product(&block.head.logits, head.outputs, rows, features, network.recurrent.output_size());
+            product(&block.head.logits, head.outputs, rows, features, width);
         }
         Role::HeadBias if with_head => add_sum(gradients, &block.head.bias_sum[tile.column..]),
         Role::HeadWeight | Role::HeadBias => {}

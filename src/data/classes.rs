@@ -56,7 +56,7 @@ impl Lines {
 
     fn add(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
         let before = self.lines.len();
-        let lines = encoding::text(bytes, path)?.lines();
+        let lines = encoding::utf8(bytes, path)?.lines();
         self.lines.extend(lines.map(str::trim).filter(|line| !line.is_empty()).map(String::from));
         match self.lines.len() == before {
             true => Err(Error::data(path, "", "expected lines of text, got none")),

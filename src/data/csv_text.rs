@@ -1,7 +1,9 @@
 //! Tables from comma-separated text.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use super::encoding::{quoted, utf8};
 use super::{Column, Table};
 use crate::error::{Error, Result};
 
@@ -17,9 +19,29 @@ const SHOWN: usize = 40;
 /// The names in the first line of comma-separated text. `path` is what errors name.
 ///
 /// # Errors
-/// [`Error::Data`] where the text is empty or not UTF-8.
+/// [`Error::Data`] where the text is empty or not UTF-8, or has two columns of one name.
 pub fn columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
     Ok(Reader::new(text, path)?.names)
+}
+
+/// The names of the columns, which the first record of a file holds.
+///
+/// # Errors
+/// [`Error::Data`] where there are none, or two are alike: nobody could say which of them is meant.
+pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
+    let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(String::is_empty) {
+        return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
+    }
+    let mut seen = HashMap::new();
+    // Fields without a name, as behind a last comma, are not alike: they are no columns that anything could ask for.
+    for (name, field) in names.iter().zip(1..).filter(|(name, _)| !name.is_empty()) {
+        if let Some(first) = seen.insert(name, field) {
+            let message = format!("expected one column {}, got two, the fields {first} and {field}", quoted(name));
+            return Err(Error::data(path, "", message));
+        }
+    }
+    Ok(names)
 }
 
 impl Table {
@@ -37,12 +59,14 @@ impl Table {
             label_name: reader.names[0].clone(),
             labels: Vec::new(),
             columns: names.iter().map(column).collect(),
+            lines: Vec::new(),
         };
         while reader.read()? {
             for (column, index) in table.columns.iter_mut().zip(&indices) {
                 column.values.push(reader.number(*index)?);
             }
             table.labels.push(reader.record[0].trim().to_owned());
+            table.lines.push(reader.line);
         }
         match table.labels.is_empty() {
             true => Err(refused(path, String::new(), "expected rows below the column names, got none".into())),
@@ -62,49 +86,46 @@ struct Reader<'a> {
     record: csv::StringRecord,
     /// The number of the record below the names, counted from 1.
     row: usize,
+    /// The line that the record begins in, counted from 1, and its first byte.
+    line: usize,
+    begin: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a [u8], path: &'a Path) -> Result<Self> {
-        check_encoding(text, path)?;
-        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+        let text = utf8(text, path)?.as_bytes();
         let separator = separator(text);
         let csv = csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(text);
         let record = csv::StringRecord::new();
-        let mut reader = Self { path, text, separator, names: Vec::new(), csv, record, row: 0 };
+        let mut reader = Self { path, text, separator, names: Vec::new(), csv, record, row: 0, line: 1, begin: 0 };
         reader.read()?;
         reader.row = 0;
-        reader.names = reader.record.iter().map(|name| name.trim().to_owned()).collect();
-        if reader.names.iter().all(String::is_empty) {
-            let message = "expected a line of column names and rows of numbers, got an empty file";
-            return Err(refused(path, String::new(), message.into()));
-        }
+        reader.names = header(&reader.record, path)?;
         Ok(reader)
     }
 
     /// The place of a column among the fields.
     fn index(&self, name: &str) -> Result<usize> {
-        let mut found = self.names.iter().enumerate().filter(|(_, other)| *other == name).map(|(index, _)| index);
-        let message = match (found.next(), found.next()) {
-            (Some(index), None) => return Ok(index),
-            (Some(first), Some(second)) => {
-                format!("expected one column {name:?}, got two, the fields {} and {}", first + 1, second + 1)
-            }
-            (None, _) => format!("expected a column {name:?}, got the columns {}", listed(&self.names)),
-        };
-        Err(refused(self.path, String::new(), message))
+        self.names.iter().position(|other| other == name).ok_or_else(|| {
+            let message = format!("expected a column {name:?}, got the columns {}", listed(&self.names));
+            refused(self.path, String::new(), message)
+        })
     }
 
     /// Whether there is another record; it is then the current one.
     fn read(&mut self) -> Result<bool> {
         let start = self.csv.position().byte() as usize;
+        // What is left of the line before, and lines with nothing on them, do not belong to a record.
+        let begin = start + self.text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.line += self.text[self.begin..begin].iter().filter(|byte| **byte == b'\n').count();
+        self.begin = begin;
         self.row += 1;
         let read = self.csv.read_record(&mut self.record);
         let end = self.csv.position().byte() as usize;
         // Only the last record can be open; where it is, the count of its fields says nothing.
         if end >= self.text.len() && ends_in_quotes(&self.text[start.min(end)..], self.separator) {
             let message = "expected a closing quotation mark, got the end of the file".into();
-            return Err(refused(self.path, self.place(start), message));
+            return Err(refused(self.path, self.place(), message));
         }
         read.map_err(|error| {
             let message = match error.kind() {
@@ -113,7 +134,7 @@ impl<'a> Reader<'a> {
                 }
                 _ => error.to_string(),
             };
-            refused(self.path, self.place(start), message)
+            refused(self.path, self.place(), message)
         })
     }
 
@@ -124,48 +145,20 @@ impl<'a> Reader<'a> {
             _ if field.is_empty() => Ok(f64::NAN),
             Ok(value) if value.is_nan() || (value as f32).is_finite() => Ok(value),
             _ => {
-                let start = self.record.position().map_or(0, |position| position.byte() as usize);
-                let place = format!("{}, column {:?}", self.place(start), self.names[index]);
+                let place = format!("{}, column {:?}", self.place(), self.names[index]);
                 let message = format!("expected a finite number, got {:?}", shortened(field));
                 Err(refused(self.path, place, message))
             }
         }
     }
 
-    /// `, row 7 (line 8)`, of the current record, which was read from byte `start` on.
-    fn place(&self, start: usize) -> String {
-        // What is left of the line before, and lines with nothing on them, do not belong to a record.
-        let rest = &self.text[start.min(self.text.len())..];
-        let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let line = line_of(self.text, start + blank);
+    /// `, row 7 (line 8)`, of the current record.
+    fn place(&self) -> String {
         match self.names.is_empty() {
-            true => format!(", line {line}"),
-            false => format!(", row {} (line {line})", self.row),
+            true => format!(", line {}", self.line),
+            false => format!(", row {} (line {})", self.row, self.line),
         }
     }
-}
-
-/// Refuses what is no text in UTF-8, by its first wrong byte.
-fn check_encoding(text: &[u8], path: &Path) -> Result<()> {
-    if text.starts_with(b"\xFF\xFE") || text.starts_with(b"\xFE\xFF") {
-        return Err(refused(path, String::new(), "expected UTF-8 text, got a file that begins as UTF-16 does".into()));
-    }
-    let (at, got) = match (std::str::from_utf8(text), text.iter().position(|byte| *byte == 0)) {
-        (Err(error), _) => {
-            let at = error.valid_up_to();
-            let cut = if error.error_len().is_none() { ", where the file ends within a character" } else { "" };
-            (at, format!("the byte 0x{:02X} at offset {at}{cut}", text[at]))
-        }
-        (Ok(_), Some(at)) => (at, format!("the byte 0x00 at offset {at}, as UTF-16 and binary files have it")),
-        (Ok(_), None) => return Ok(()),
-    };
-    let place = format!(", line {}", line_of(text, at));
-    Err(refused(path, place, format!("expected UTF-8 text, got {got}")))
-}
-
-/// The line, counted from 1, of the byte at `at`.
-fn line_of(text: &[u8], at: usize) -> usize {
-    1 + text[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// What separates the fields of the first line that is not empty.
@@ -290,6 +283,12 @@ mod tests {
     }
 
     #[test]
+    fn each_row_has_the_line_that_it_begins_in() {
+        let table = read("\n\nt,v\r\n\r\n1,2\n\"a\nb\",3\n\n4,5", &["v"]).unwrap();
+        assert_eq!(table.lines, [5, 6, 9]);
+    }
+
+    #[test]
     fn a_row_of_another_length_is_refused() {
         refused("t,v\n1,2\n2\n3,4\n", ", row 2 (line 3): expected 2 fields, got 1");
         refused("t,v\n1,2\n2,3,4\n", ", row 2 (line 3): expected 2 fields, got 3");
@@ -308,18 +307,16 @@ mod tests {
 
     #[test]
     fn another_encoding_is_refused_by_its_first_wrong_byte() {
-        refused(b"t,v\n1,2\n2,\xE9\n", ", line 3: expected UTF-8 text, got the byte 0xE9 at offset 10");
-        let cut = "got the byte 0xC3 at offset 6, where the file ends within a character";
-        refused(b"t,v\n1,\xC3", &format!(", line 2: expected UTF-8 text, {cut}"));
-        let utf16: Vec<u8> = "t,v\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let zero = "got the byte 0x00 at offset 1, as UTF-16 and binary files have it";
-        refused(&utf16, &format!(", line 1: expected UTF-8 text, {zero}"));
-        refused([b"\xFF\xFE", &utf16[..]].concat(), ": expected UTF-8 text, got a file that begins as UTF-16 does");
+        let place = ", line 3, byte offset 10: expected UTF-8 text";
+        refused(
+            b"t,v\n1,2\n2,\xE9\n",
+            &format!("{place}, got the byte 0xE9; this looks like another encoding, such as Latin-1"),
+        );
     }
 
     #[test]
     fn a_file_without_columns_or_rows_is_refused() {
-        let empty = ": expected a line of column names and rows of numbers, got an empty file";
+        let empty = ": expected a line of column names and rows below it, got an empty file";
         for text in ["", "\n\n", " \n1,2\n", "\u{feff}", ",,\n1,2,3\n"] {
             refused(text, empty);
         }
@@ -330,7 +327,8 @@ mod tests {
     fn a_column_that_is_not_there_or_there_twice_is_refused() {
         refused("t,w\n1,2\n", ": expected a column \"v\", got the columns t, w");
         refused("t,v,w,v\n1,2,3,4\n", ": expected one column \"v\", got two, the fields 2 and 4");
-        assert!(read("t,w,v,w\n1,2,3,4\n", &["v"]).is_ok());
+        refused("t,w,v,w\n1,2,3,4\n", ": expected one column \"w\", got two, the fields 2 and 4");
+        assert!(read("t,v,,\n1,2,,\n", &["v"]).is_ok());
     }
 
     #[test]
@@ -345,7 +343,9 @@ mod tests {
         assert!(short(format!("t,{long}\n1,2\n")).contains("x…"));
         assert!(short(format!("t,v\n1,\"{long}")).contains("closing quotation mark"));
         assert!(short(format!("t,v\n1{}\n", ",2".repeat(5_000_000))).contains("expected 2 fields, got 5000001"));
-        assert!(short(format!("t{}\n1\n", ",w".repeat(5_000_000))).contains("and 4999961 more"));
+        let names: String = (0..500_000).map(|name| format!(",{name}")).collect();
+        assert!(short(format!("t{names}\n1\n")).contains("and 499961 more"));
+        assert!(short(format!("{long},{long}\n1,2\n")).contains("got two, the fields 1 and 2"));
         assert_eq!(read(format!("t,v\n{long},2\n"), &["v"]).unwrap().labels[0].len(), long.len());
     }
 
@@ -370,7 +370,7 @@ mod tests {
         let mut column =
             |index| Column { name: format!("{}{index}", word(rng)), values: (0..rows).map(|_| value(rng)).collect() };
         let columns = (0..4).map(&mut column).collect();
-        Table { label_name: word(rng), labels: (0..rows).map(|_| word(rng)).collect(), columns }
+        Table { label_name: word(rng), labels: (0..rows).map(|_| word(rng)).collect(), columns, lines: Vec::new() }
     }
 
     /// As RFC 4180 has it, with any separator; fields that need no quotation marks have them at random.
@@ -393,8 +393,10 @@ mod tests {
         text
     }
 
-    /// With infinity, which no file holds, in the place of what is missing, so that tables can be compared.
+    /// With infinity, which no file holds, in the place of what is missing, and without lines, so that tables can be
+    /// compared.
     fn comparable(mut table: Table) -> Table {
+        table.lines.clear();
         let values = table.columns.iter_mut().flat_map(|column| &mut column.values);
         values.filter(|value| value.is_nan()).for_each(|value| *value = f64::INFINITY);
         table

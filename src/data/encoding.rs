@@ -92,8 +92,11 @@ fn lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// A whole file as text, without the byte order mark.
-pub(super) fn text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
+/// A whole file as text, without the byte order mark. `path` is what errors name.
+///
+/// # Errors
+/// [`Error::Data`] names the line and the byte offset of what is not UTF-8, and of a NUL, which no text has.
+pub fn utf8<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
     let text = Utf8::new(path).next(bytes, true)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     fn refusal(bytes: &[u8]) -> String {
-        text(bytes, Path::new("a.txt")).unwrap_err().to_string()
+        utf8(bytes, Path::new("a.txt")).unwrap_err().to_string()
     }
 
     #[test]

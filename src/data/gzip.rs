@@ -1,22 +1,34 @@
 //! Files that gzip has compressed, recognised by how they begin.
 
 use std::borrow::Cow;
+#[cfg(feature = "cli")]
+use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// The most that comes of a file, as much as a file in a zip archive may hold. A small file of zeros would otherwise take
+/// all memory: deflate makes a thousand of them one.
+const MOST: u64 = (1 << 32) - 1;
+
 /// `bytes` as they were before gzip, where it compressed them.
 pub(super) fn decompressed<'a>(bytes: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>> {
     match bytes.starts_with(&[0x1f, 0x8b]) {
-        true => inflate(bytes, path).map(Cow::Owned),
+        true => inflate(bytes, path, MOST).map(Cow::Owned),
         false => Ok(Cow::Borrowed(bytes)),
     }
 }
 
 #[cfg(feature = "cli")]
-fn inflate(bytes: &[u8], path: &Path) -> Result<Vec<u8>> {
+fn inflate(bytes: &[u8], path: &Path, most: u64) -> Result<Vec<u8>> {
     let mut inflated = Vec::new();
-    match std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut inflated) {
+    // One byte more than allowed is enough to know.
+    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(most + 1);
+    match decoder.read_to_end(&mut inflated) {
+        Ok(_) if inflated.len() as u64 > most => {
+            let message = format!("expected gzip data of at most {most} bytes, got more; decompress the file first");
+            Err(Error::data(path, "", message))
+        }
         Ok(_) => Ok(inflated),
         Err(error) => {
             let message = format!("expected whole gzip data, got {error} after {} bytes came out", inflated.len());
@@ -26,7 +38,7 @@ fn inflate(bytes: &[u8], path: &Path) -> Result<Vec<u8>> {
 }
 
 #[cfg(not(feature = "cli"))]
-fn inflate(_: &[u8], path: &Path) -> Result<Vec<u8>> {
+fn inflate(_: &[u8], path: &Path, _: u64) -> Result<Vec<u8>> {
     Err(Error::data(path, "", "gzip data are read with the feature `cli`, which this build is without"))
 }
 
@@ -35,6 +47,21 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn what_would_become_more_than_the_most_is_refused() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&[0; 1000]).unwrap();
+        let bytes = encoder.finish().unwrap();
+        assert_eq!(inflate(&bytes, Path::new("a.gz"), 1000).unwrap(), [0; 1000]);
+        let twice = [&bytes[..], &bytes].concat();
+        for (bytes, most) in [(&bytes, 999), (&twice, 1999)] {
+            let error = inflate(bytes, Path::new("a.gz"), most).unwrap_err().to_string();
+            let expected =
+                format!("a.gz: expected gzip data of at most {most} bytes, got more; decompress the file first");
+            assert_eq!(error, expected);
+        }
+    }
 
     #[test]
     fn what_was_compressed_is_whole_or_refused() {

@@ -88,6 +88,11 @@ impl Batches for Lanes<'_> {
         Ok(batch.batch())
     }
 
+    fn largest(&self) -> Result<Batch> {
+        // All have one shape.
+        self.batch(0)
+    }
+
     fn continues(&self, number: u64) -> bool {
         !number.is_multiple_of(self.per_epoch())
     }

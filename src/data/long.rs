@@ -7,7 +7,8 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::cells::{is_missing, number};
-use super::encoding::{quoted, text};
+use super::csv_text::header;
+use super::encoding::{quoted, utf8};
 use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
@@ -70,15 +71,13 @@ impl Labelled {
     /// or there twice, a row of more or fewer fields, a cell that is no finite number, two rows of one id with the same
     /// time or with different labels. A field that is empty, `?` or NaN is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
-        let text = text(bytes, path)?;
+        let text = utf8(bytes, path)?;
         // Rows of other lengths are refused by their place.
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
         let mut records = reader.records();
         let unreadable = |error: csv::Error| Error::data(path, "", error.to_string());
-        let Some(names) = records.next().transpose().map_err(unreadable)? else {
-            return Err(Error::data(path, "", "expected a line of column names, got an empty file"));
-        };
-        let mut table = Table::new(names.iter().map(str::trim).collect(), columns, path, missing)?;
+        let names = header(&records.next().transpose().map_err(unreadable)?.unwrap_or_default(), path)?;
+        let mut table = Table::new(names, columns, path, missing)?;
         let (mut start, mut place) = (0, Place { row: 0, line: 1 });
         for record in records {
             let record = record.map_err(unreadable)?;
@@ -102,7 +101,7 @@ impl Labelled {
 struct Table<'a> {
     path: &'a Path,
     missing: Missing,
-    names: Vec<&'a str>,
+    names: Vec<String>,
     id: usize,
     time: usize,
     label: Option<usize>,
@@ -113,14 +112,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(names: Vec<&'a str>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
-        let mut seen = HashMap::new();
-        for (name, column) in names.iter().zip(1..) {
-            if let Some(other) = seen.insert(name, column) {
-                let message = format!("expected it once, got it as columns {other} and {column}");
-                return Err(Error::data(path, format!(", column {}", quoted(name)), message));
-            }
-        }
+    fn new(names: Vec<String>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
         let find = |name: &String, what: &str| {
             names.iter().position(|column| column == name).ok_or_else(|| {
                 let got = quoted(&names.join(", "));
@@ -130,7 +122,7 @@ impl<'a> Table<'a> {
         let (id, time) = (find(&columns.id, "ids")?, find(&columns.time, "times")?);
         let label = match &columns.label {
             Some(name) => Some(find(name, "labels")?),
-            None => names.iter().position(|column| *column == "label"),
+            None => names.iter().position(|column| column == "label"),
         };
         let roles = [Some(id), Some(time), label];
         let dimensions: Vec<usize> = (0..names.len()).filter(|column| !roles.contains(&Some(*column))).collect();
@@ -153,7 +145,7 @@ impl<'a> Table<'a> {
         let cell = |column: usize| record[column].trim();
         let refuse = |column: usize, expected: &str| {
             let got = if cell(column).is_empty() { "a missing value".into() } else { quoted(cell(column)) };
-            let place = format!(", {place}, column {}", quoted(self.names[column]));
+            let place = format!(", {place}, column {}", quoted(&self.names[column]));
             Error::data(self.path, place, format!("expected {expected}, got {got}"))
         };
         let word = |column: usize, what: &str| match cell(column) {
@@ -200,7 +192,7 @@ impl<'a> Table<'a> {
         for group in &mut self.groups {
             group.steps.sort_by(order);
             if let Some([a, b]) = group.steps.windows(2).find(|pair| order(&pair[0], &pair[1]).is_eq()) {
-                let place = format!(", {}, column {}", b.place, quoted(self.names[self.time]));
+                let place = format!(", {}, column {}", b.place, quoted(&self.names[self.time]));
                 let got = format!("{} as in {} of the same id", quoted(&b.time), a.place);
                 return Err(Error::data(self.path, place, format!("expected a time of its own, got {got}")));
             }
@@ -209,7 +201,7 @@ impl<'a> Table<'a> {
                 for Step { place, numbers, .. } in &mut group.steps {
                     if numbers[i].is_nan() {
                         numbers[i] = self.missing.stand_in(last).map_err(|expected| {
-                            let place = format!(", {place}, column {}", quoted(self.names[*column]));
+                            let place = format!(", {place}, column {}", quoted(&self.names[*column]));
                             Error::data(self.path, place, format!("expected {expected}, got a missing value"))
                         })?;
                     }
@@ -221,7 +213,7 @@ impl<'a> Table<'a> {
             Some(_) => Labels::from_names(&self.groups.iter().map(|group| &group.class).collect::<Vec<_>>()),
             None => Labels::None,
         };
-        let dimensions: Vec<String> = self.dimensions.iter().map(|column| self.names[*column].into()).collect();
+        let dimensions: Vec<String> = self.dimensions.iter().map(|column| self.names[*column].clone()).collect();
         let sequence = |Group { id, steps, .. }: Group| {
             (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
         };
@@ -340,7 +332,7 @@ mod tests {
         assert!(error("id,label,v\n").contains("expected a column \"time\" of times"));
         assert!(error("id,time,label\n").contains("at least one column of numbers"));
         let twice = error("id,v,time,label,v\n");
-        assert_eq!(twice, "a.csv, column \"v\": expected it once, got it as columns 2 and 5");
+        assert_eq!(twice, "a.csv: expected one column \"v\", got two, the fields 2 and 5");
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub use classes::Lines;
 #[cfg(feature = "cli")]
 pub use csv_text::{SUNSPOTS, columns};
 pub use encoded::Encoded;
+pub use encoding::utf8;
 pub use histogram::Histogram;
 pub use idx::Image;
 pub use labelled::{Labelled, Labels, Steps, Subset};
@@ -136,6 +137,12 @@ pub trait Batches {
     /// # Errors
     /// Where its examples lie in a file that can no longer be read.
     fn batch(&self, number: u64) -> Result<Batch>;
+
+    /// A batch of at least the steps and rows of any of them, to plan memory by; it need not be one of them.
+    ///
+    /// # Errors
+    /// As of [`batch`](Self::batch).
+    fn largest(&self) -> Result<Batch>;
 
     /// Whether the rows of this batch go on where those of the batch before it ended; otherwise they start from zero.
     fn continues(&self, _number: u64) -> bool {

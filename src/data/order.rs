@@ -146,6 +146,12 @@ impl<E: Examples> Batches for Shuffled<E> {
         let (examples, steps) = &batches[position];
         self.examples.batch(examples, *steps)
     }
+
+    fn largest(&self) -> Result<Batch> {
+        // Whichever are in the rows, the longest bucket pads them to its steps.
+        let examples: Vec<usize> = (0..self.rows.min(self.examples.len())).collect();
+        self.examples.batch(&examples, self.buckets.longest.last().copied().unwrap_or_default())
+    }
 }
 
 /// Each example once, the shortest first.
@@ -167,6 +173,12 @@ impl<E: Examples> InOrder<E> {
         Ok(Self { examples, rows, order })
     }
 
+    /// A batch as long as its longest.
+    fn padded(&self, examples: &[usize]) -> Result<Batch> {
+        let steps = examples.iter().map(|example| self.examples.steps(*example)).max().unwrap_or_default();
+        self.examples.batch(examples, steps)
+    }
+
     /// The examples in the rows of a batch.
     pub fn examples(&self, number: u64) -> &[usize] {
         let first = (number % self.per_epoch()) as usize * self.rows;
@@ -180,9 +192,11 @@ impl<E: Examples> Batches for InOrder<E> {
     }
 
     fn batch(&self, number: u64) -> Result<Batch> {
-        let examples = self.examples(number);
-        let steps = examples.iter().map(|example| self.examples.steps(*example)).max().unwrap_or_default();
-        self.examples.batch(examples, steps)
+        self.padded(self.examples(number))
+    }
+
+    fn largest(&self) -> Result<Batch> {
+        self.padded(&self.order[self.order.len().saturating_sub(self.rows)..])
     }
 }
 

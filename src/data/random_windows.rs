@@ -71,6 +71,11 @@ impl Batches for RandomWindows<'_> {
         }
         Ok(batch.batch())
     }
+
+    fn largest(&self) -> Result<Batch> {
+        // All have one shape.
+        self.batch(0)
+    }
 }
 
 #[cfg(test)]

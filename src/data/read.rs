@@ -1,5 +1,6 @@
 //! A file of labelled sequences, in whichever of the formats it is.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "cli")]
@@ -78,16 +79,14 @@ impl Labelled {
         labels: Option<(&[u8], &Path)>,
         options: &ReadOptions,
     ) -> Result<Self> {
-        let bytes = &*decompressed(bytes, path)?;
+        let bytes = &*whole(bytes, path)?;
         let Some(format) = Format::recognise(bytes, path) else {
             let message = "expected a file of labelled sequences: .ts, .tsv, .txt, .csv, .npy, .npz or idx";
             return Err(Error::data(path, "", message));
         };
         let labels = match labels {
             None => None,
-            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => {
-                Some((decompressed(bytes, path)?, path))
-            }
+            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => Some((whole(bytes, path)?, path)),
             Some((_, labels)) => {
                 let message = format!("expected no file of labels for {}, which holds its own", path.display());
                 return Err(Error::data(labels, "", message));
@@ -109,6 +108,15 @@ impl Labelled {
                 Err(Error::data(path, "", message))
             }
         }
+    }
+}
+
+/// What a file holds, gzip aside.
+fn whole<'a>(bytes: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>> {
+    let bytes = decompressed(bytes, path)?;
+    match bytes.is_empty() {
+        true => Err(Error::data(path, "", "expected labelled sequences or their labels, got an empty file")),
+        false => Ok(bytes),
     }
 }
 
@@ -164,6 +172,12 @@ mod tests {
     #[test]
     fn what_is_no_file_of_sequences_is_refused() {
         assert!(read(b"1,2,3", "a", None).unwrap_err().contains(".ts, .tsv, .txt, .csv, .npy, .npz or idx"));
+        for path in ["a", "a.idx", "a.csv.gz"] {
+            let error = read(b"", path, None).unwrap_err();
+            assert_eq!(error, format!("{path}: expected labelled sequences or their labels, got an empty file"));
+        }
+        let image = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 255];
+        assert!(read(&image, "a.idx", Some(b"")).unwrap_err().starts_with("labels: expected labelled sequences"));
         assert!(read(b"x", "a.npy", None).unwrap_err().contains("expected an npy file"));
         let error = read(b"@classLabel true a b\n@data\n1,2:a\n", "a.ts", Some(b"")).unwrap_err();
         assert_eq!(error, "labels: expected no file of labels for a.ts, which holds its own");

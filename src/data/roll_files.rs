@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::encoding::{self, quoted};
+use super::csv_text;
+use super::encoding::{quoted, utf8};
 use super::rolls::{Keys, Piece, Rolls, name};
 use crate::error::{Error, Result};
 
@@ -29,9 +32,14 @@ impl Rolls {
         if let Some(keys) = keys.as_ref().filter(|keys| keys.is_empty() || *keys.end() > HIGHEST) {
             return Err(Error::value("the keys", format!("numbers from 0 to {HIGHEST}"), format!("{keys:?}")));
         }
-        let value = serde_json::from_str(encoding::text(text, path)?);
-        let value = value.map_err(|error| Error::data(path, "", format!("expected JSON; {error}")))?;
+        let text = utf8(text, path)?;
+        let refused = |expected: &str, error: serde_json::Error| Error::data(path, "", format!("{expected}; {error}"));
+        let value = serde_json::from_str(text).map_err(|error| refused("expected JSON", error))?;
         let (pieces, parts) = parts(&value, path)?;
+        if parts.is_some() {
+            // A value holds the last of two parts with one name, and tells nothing of the first.
+            serde_json::from_str::<EachOnce>(text).map_err(|error| refused("expected each part once", error))?;
+        }
         let expected = keys.clone().unwrap_or(0..=HIGHEST);
         let mut rolls: Vec<Piece> = Vec::with_capacity(pieces.len());
         for (number, piece) in pieces.into_iter().enumerate() {
@@ -51,7 +59,7 @@ impl Rolls {
             _ => return Err(Error::data(path, "", "expected active keys, got none in any step")),
         };
         rolls.iter_mut().flatten().flatten().for_each(|key| *key -= keys.start());
-        Self::new(Keys::Numbers(keys), rolls, parts).map_err(|error| in_file(error, path))
+        Self::new(Keys::Numbers(keys), rolls, parts).map_err(|error| error.in_file(path))
     }
 
     /// Reads comma-separated text whose first line names the keys; a row is a step, each field 1 where the key is active
@@ -61,20 +69,15 @@ impl Rolls {
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
-        let text = encoding::text(text, path)?;
+        let text = utf8(text, path)?;
         let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
         let mut records = reader.records();
         let header =
             records.next().transpose().map_err(|error| unreadable(&error, path, text, ""))?.unwrap_or_default();
-        let grouped = header.get(0) == Some("piece");
-        let names: Vec<String> = header.iter().skip(usize::from(grouped)).map(String::from).collect();
-        if names.iter().all(String::is_empty) {
-            let message = "expected a line with the names of keys and rows of 0 and 1, got an empty file";
-            return Err(Error::data(path, "", message));
-        }
-        if let Some((field, column)) = names.iter().enumerate().find(|(field, name)| names[..*field].contains(name)) {
-            let place = format!(", field {}", field + usize::from(grouped) + 1);
-            return Err(Error::data(path, place, format!("expected one column {column:?}, got a second")));
+        let mut names = csv_text::header(&header, path)?;
+        let grouped = names[0] == "piece";
+        if grouped {
+            names.remove(0);
         }
         let mut pieces: Vec<Piece> = Vec::new();
         // Where each piece began.
@@ -108,8 +111,17 @@ impl Rolls {
                 piece.push(active);
             }
         }
-        Self::new(Keys::Names(names), pieces, None).map_err(|error| in_file(error, path))
+        Self::new(Keys::Names(names), pieces, None).map_err(|error| error.in_file(path))
     }
+}
+
+/// The parts of a file, of which none is there twice.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "what they hold is read elsewhere")]
+struct EachOnce {
+    train: Option<IgnoredAny>,
+    valid: Option<IgnoredAny>,
+    test: Option<IgnoredAny>,
 }
 
 /// The pieces, and where the parts are where there are.
@@ -164,16 +176,6 @@ fn shown(value: &Value) -> String {
         Value::Object(_) => "an object".into(),
         Value::String(text) => quoted(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
-    }
-}
-
-/// The refusal of what a file had.
-fn in_file(error: Error, path: &Path) -> Error {
-    match error {
-        Error::Value { what, expected, got } => {
-            Error::data(path, format!(", {what}"), format!("expected {expected}, got {got}"))
-        }
-        other => other,
     }
 }
 
@@ -347,6 +349,8 @@ mod tests {
         let short = "a.json, test, piece 1: expected at least 2 steps, one to read and one to tell, got 1";
         assert_eq!(error(r#"{"train": [[[1], [2]]], "test": [[[1]]]}"#), short);
         assert_eq!(error("[[[], []]]"), "a.json: expected active keys, got none in any step");
+        let twice = error(r#"{"train": [[[1], [2]]], "train": [[[1], [3]]]}"#);
+        assert_eq!(twice, "a.json: expected each part once; duplicate field `train` at line 1 column 31");
         assert!(error("[[[1],\n[2]],").ends_with("EOF while parsing a value at line 2 column 5"));
         assert!(error(&"[".repeat(100_000)).contains("recursion limit"));
         assert!(refusal(Rolls::from_json(b"[[[1], \xFF", Path::new("a.json"), None)).contains("byte offset 7"));
@@ -362,7 +366,8 @@ mod tests {
         assert!(error(&long).starts_with(place) && error(&long).len() < 200);
         assert_eq!(error("a,b\n0,1\n1,0,1\n"), "a.csv, row 2 (line 3): expected 2 fields, got 3");
         assert_eq!(error("a,b\n0,1\n1"), "a.csv, row 2 (line 3): expected 2 fields, got 1");
-        assert_eq!(error("piece,a,b,a\nx,0,1,0\n"), "a.csv, field 4: expected one column \"a\", got a second");
+        let twice = "a.csv: expected one column \"a\", got two, the fields 2 and 4";
+        assert_eq!(error("piece,a,b,a\nx,0,1,0\n"), twice);
         let apart = "a.csv, row 3 (line 4): expected the rows of a piece together, got \"x\" again, as in row 1";
         assert_eq!(error("piece,a\nx,0\ny,1\nx,1\n"), apart);
         assert_eq!(
@@ -370,7 +375,7 @@ mod tests {
             "a.csv, piece 2: expected at least 2 steps, one to read and one to tell, got 1"
         );
         assert!(error("").ends_with("got an empty file"));
-        assert!(error("piece\n").ends_with("got an empty file"));
+        assert_eq!(error("piece\n"), "a.csv, keys: expected at least 1, got 0");
         assert_eq!(error("a,b\n"), "a.csv, pieces: expected at least 1, got 0");
         assert!(refusal(Rolls::from_csv(b"a,b\n0,\xE9", Path::new("a.csv"))).contains("line 2, byte offset 6"));
     }

@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
-use super::Examples;
+use super::{Examples, Split};
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
 
@@ -52,6 +52,8 @@ pub struct Rolls {
     keys: Keys,
     pieces: Vec<Piece>,
     parts: Option<[Range<usize>; 3]>,
+    /// Whether the pieces are those that one was cut into.
+    cut: bool,
 }
 
 impl Rolls {
@@ -89,7 +91,39 @@ impl Rolls {
                 active.dedup();
             }
         }
-        Ok(Self { keys, pieces, parts })
+        Ok(Self { keys, pieces, parts, cut: false })
+    }
+
+    /// The same with parts for training, validation and test by shares of all, which add up to 1: whole pieces in their
+    /// order, or where there is a single one the frames of it that are told, cut in time. What was cut off is a piece of
+    /// its own, which begins with the frame before the first that it tells.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where the shares do not add up to 1.
+    pub fn split(mut self, shares: [f64; 3]) -> Result<Self> {
+        Split::check_shares(shares)?;
+        let parts = |count: usize| {
+            let end = |share: f64| ((share * count as f64).round() as usize).min(count);
+            let (train, validation) = (end(shares[0]), end(shares[0] + shares[1]));
+            [0..train, train..validation, validation..count]
+        };
+        self.parts = Some(match &self.pieces[..] {
+            [piece] => {
+                let told = parts(piece.len() - 1);
+                let mut pieces = Vec::new();
+                let parts = told.map(|told| {
+                    let first = pieces.len();
+                    if !told.is_empty() {
+                        pieces.push(piece[told.start..=told.end].to_vec());
+                    }
+                    first..pieces.len()
+                });
+                (self.pieces, self.cut) = (pieces, true);
+                parts
+            }
+            pieces => parts(pieces.len()),
+        });
+        Ok(self)
     }
 
     /// What the columns stand for.
@@ -100,6 +134,20 @@ impl Rolls {
     /// All pieces.
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
+    }
+
+    /// Whether the parts are those that [`split`](Self::split) cut a single piece into.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Where a piece, by its number below the number of [`pieces`](Self::pieces), begins as it was given: its number there,
+    /// and the frame of that, both counted from 0.
+    pub fn origin(&self, piece: usize) -> (usize, usize) {
+        match self.cut {
+            true => (0, self.pieces[..piece].iter().map(|before| before.len() - 1).sum()),
+            false => (piece, 0),
+        }
     }
 
     /// Which pieces are for training, validation and test, where that is settled.
@@ -202,6 +250,26 @@ mod tests {
         assert!(refusal(keys.clone(), vec![piece.clone()], Some([0..0, 0..0, 0..0])).starts_with("the parts"));
         assert!(refusal(keys, Vec::new(), None).starts_with("pieces"));
         assert!(refusal(Keys::Names(Vec::new()), vec![piece], None).starts_with("keys"));
+    }
+
+    #[test]
+    fn pieces_are_split_whole_and_a_single_one_in_time() {
+        let rolls = |pieces| Rolls::new(Keys::Numbers(0..=99), pieces, None).unwrap();
+        let piece: Piece = (0..21).map(|frame| vec![frame]).collect();
+        let several = rolls(vec![piece.clone(); 10]).split([0.7, 0.2, 0.1]).unwrap();
+        assert_eq!((several.parts(), several.is_cut()), (Some(&[0..7, 7..9, 9..10]), false));
+        assert_eq!((several.pieces().len(), several.origin(7)), (10, (7, 0)));
+        let one = rolls(vec![piece.clone()]).split([0.7, 0.15, 0.15]).unwrap();
+        assert_eq!((one.parts(), one.is_cut()), (Some(&[0..1, 1..2, 2..3]), true));
+        assert_eq!([0, 1, 2].map(|part| one.origin(part)), [(0, 0), (0, 14), (0, 17)]);
+        // Every frame but the first is told, and once.
+        let told: Vec<&Vec<u32>> = one.pieces().iter().flat_map(|piece| &piece[1..]).collect();
+        assert_eq!(told, piece[1..].iter().collect::<Vec<_>>());
+        let whole = rolls(vec![piece.clone()]).split([0.0, 0.0, 1.0]).unwrap();
+        assert_eq!((whole.parts(), whole.pieces()), (Some(&[0..0, 0..0, 0..1]), &[piece][..]));
+        let short = rolls(vec![vec![vec![1], vec![2]]]).split([0.7, 0.15, 0.15]).unwrap();
+        assert_eq!(short.parts(), Some(&[0..1, 1..1, 1..1]));
+        assert!(rolls(vec![vec![vec![1], vec![2]]]).split([0.7, 0.2, 0.2]).is_err());
     }
 
     #[test]

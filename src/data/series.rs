@@ -50,6 +50,8 @@ impl Roles {
 pub struct Series {
     label_name: String,
     labels: Vec<String>,
+    /// As the table had them.
+    lines: Vec<usize>,
     missing: Missing,
     /// The rows that are not future.
     observed: usize,
@@ -72,7 +74,7 @@ impl Series {
         roles.check()?;
         roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
         labels::check_order(&table.labels, &table.label_name)?;
-        let Table { label_name, labels, mut columns } = table;
+        let Table { label_name, labels, mut columns, lines } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
             names.iter().filter_map(|name| index(name, &columns).map(|index| columns.swap_remove(index))).collect()
@@ -81,7 +83,7 @@ impl Series {
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
         // Without a known value after it, a row without a target is a gap like any other.
         let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
-        let mut series = Self { label_name, labels, missing, observed, targets, features, known };
+        let mut series = Self { label_name, labels, lines, missing, observed, targets, features, known };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
         if let Some(column) = series.columns().find(|column| end_of(column) == 0) {
@@ -164,9 +166,9 @@ impl Series {
         labels::following(&self.labels, first, count)
     }
 
-    /// `row 7 ("2024-01-07"), column "load"`, for messages.
+    /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages.
     pub(super) fn place(&self, row: usize, column: &Column) -> String {
-        place(&self.labels, row, &column.name)
+        place(&self.labels, &self.lines, row, &column.name)
     }
 
     fn refuse_gaps(&self) -> Result<()> {
@@ -186,7 +188,7 @@ impl Series {
     fn fill_gaps(&mut self) -> Result<()> {
         for column in self.targets.iter_mut().chain(&mut self.features).chain(&mut self.known) {
             if column.values.first().is_some_and(|value| value.is_nan()) {
-                let what = place(&self.labels, 0, &column.name);
+                let what = place(&self.labels, &self.lines, 0, &column.name);
                 return Err(Error::value(what, "a value to fill forward from", "a missing value"));
             }
             let mut last = f64::NAN;
@@ -216,7 +218,10 @@ fn check(table: &Table, name: &str) -> Result<()> {
         return Err(Error::value(what(), expected, format!("{} values", column.values.len())));
     }
     match column.values.iter().position(|value| !value.is_nan() && !(*value as f32).is_finite()) {
-        Some(row) => Err(Error::value(place(&table.labels, row, name), "a finite number", column.values[row])),
+        Some(row) => {
+            let what = place(&table.labels, &table.lines, row, name);
+            Err(Error::value(what, "a finite number", column.values[row]))
+        }
         None => Ok(()),
     }
 }
@@ -226,8 +231,9 @@ fn end_of(column: &Column) -> usize {
     column.values.iter().rposition(|value| !value.is_nan()).map_or(0, |row| row + 1)
 }
 
-fn place(labels: &[String], row: usize, column: &str) -> String {
-    format!("row {} ({:?}), column {column:?}", row + 1, labels[row])
+fn place(labels: &[String], lines: &[usize], row: usize, column: &str) -> String {
+    let line = lines.get(row).map(|line| format!("line {line}, ")).unwrap_or_default();
+    format!("row {} ({line}{:?}), column {column:?}", row + 1, labels[row])
 }
 
 #[cfg(test)]
@@ -246,6 +252,7 @@ mod tests {
                 .iter()
                 .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
                 .collect(),
+            lines: vec![],
         }
     }
 
@@ -265,6 +272,8 @@ mod tests {
         let roles = roles(&["v"], &["w"], &[]);
         let first = "row 2 (\"b\"), column \"v\": expected a finite number, got a missing value, the first of 3";
         refused(table(), &roles, Missing::Refuse, first);
+        let in_file = Table { lines: vec![2, 4, 5, 6], ..table() };
+        refused(in_file, &roles, Missing::Refuse, &first.replace("(\"b\")", "(line 4, \"b\")"));
         let filled = Series::new(table(), &roles, Missing::Forward).unwrap();
         assert_eq!(
             (&filled.targets()[0].values[..], &filled.features()[0].values[..]),

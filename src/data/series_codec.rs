@@ -234,6 +234,7 @@ mod tests {
                 .iter()
                 .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
                 .collect(),
+            lines: vec![],
         };
         Series::new(table, &roles, Missing::Mask).unwrap()
     }

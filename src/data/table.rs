@@ -9,6 +9,8 @@ pub struct Table {
     pub labels: Vec<String>,
     /// The columns, each with a value for each label.
     pub columns: Vec<Column>,
+    /// The line of its file that each row begins in, counted from 1, for messages; empty where there is no file.
+    pub lines: Vec<usize>,
 }
 
 /// One column of numbers.

@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::cells::{Cells, number};
-use super::encoding::{quoted, text};
+use super::encoding::{quoted, utf8};
 use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
@@ -37,7 +37,7 @@ impl Labelled {
     /// # Errors
     /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1.
     pub fn from_ts(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
-        let lines = text(bytes, path)?.lines().map(str::trim).zip(1..);
+        let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
         let header = Header::read(&mut lines, path)?;
         let classes: HashMap<&str, u32> = match &header.label {

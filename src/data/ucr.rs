@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::cells::{Cells, is_missing};
-use super::encoding::{quoted, text};
+use super::encoding::{quoted, utf8};
 use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
@@ -17,7 +17,7 @@ impl Labelled {
     /// # Errors
     /// [`Error::Data`] names the line and the step, both counted from 1.
     pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
-        let lines = text(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
+        let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
         let (mut sequences, mut labels) = (Vec::new(), Vec::new());
         let mut width = None;
         for (content, line) in lines {

@@ -134,7 +134,8 @@ mod tests {
             known: names(targets + features..columns.len()),
         };
         let labels = (0..rows).map(|row| row.to_string()).collect();
-        let series = Series::new(Table { label_name: "row".into(), labels, columns }, &roles, Missing::Mask).unwrap();
+        let table = Table { label_name: "row".into(), labels, columns, lines: vec![] };
+        let series = Series::new(table, &roles, Missing::Mask).unwrap();
         let codec = SeriesCodec::fit(&series, frame, rows, |_| ScalingKind::None).unwrap();
         codec.encode(series).unwrap()
     }

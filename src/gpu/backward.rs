@@ -30,6 +30,7 @@ impl Unroll<'_, '_> {
                 self.input_gradient(layer, chunk);
             }
         }
+        self.embed_backward();
     }
 
     /// The chunks at `place` of every direction's forward order, against time; the directions take turns.

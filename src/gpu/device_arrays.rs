@@ -103,7 +103,11 @@ impl GpuEngine {
         // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
         let tokens = Input::Tokens(ndarray::Array2::zeros((steps, rows)));
         let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
-        sequence.validate(&recurrent)?;
+        if self.network.model.embedding.is_some() {
+            let reason = "a model with an embedding reads token ids, not x from a buffer";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        sequence.validate(&self.network.model)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
         let draw = self.draw(rows)?;

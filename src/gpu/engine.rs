@@ -261,7 +261,8 @@ impl GpuEngine {
     async fn read_input_gradient(&self, recorder: Recorder<'_>) -> Result<InputGradient> {
         let pass = self.pass();
         let (plan, input_size) = (&pass.plan, self.network.model.recurrent.input_size);
-        let mut ranges: Vec<_> = plan.chunks.iter().filter_map(|chunk| chunk.dx).map(|dx| self.tensor(dx)).collect();
+        let asked = plan.chunks.iter().filter(|_| pass.shape.dx).filter_map(|chunk| chunk.dx);
+        let mut ranges: Vec<_> = asked.map(|dx| self.tensor(dx)).collect();
         let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
         ranges.extend(plan.carry_h.iter().chain(&plan.carry_c).map(|carry| self.tensor(*carry)));
         let numbers = self.read(recorder, &ranges).await?;
@@ -319,7 +320,7 @@ impl Engine for GpuEngine {
     }
 
     async fn forward(&mut self, sequence: &Sequence) -> Result<Output> {
-        sequence.validate(&self.network.model.recurrent)?;
+        sequence.validate(&self.network.model)?;
         let draw = self.draw(sequence.shape().1)?;
         self.prepare(self.shape(sequence, true))?;
         self.stage_draw(draw);
@@ -440,7 +441,7 @@ impl Engine for GpuEngine {
     }
 
     async fn logits(&mut self, sequence: &Sequence) -> Result<Logits> {
-        sequence.validate(&self.network.model.recurrent)?;
+        sequence.validate(&self.network.model)?;
         let head = self.network.model.need_head()?.clone();
         self.prepare(self.shape(sequence, self.options.input_gradient))?;
         self.stage_draw(None);
@@ -506,7 +507,7 @@ impl Engine for GpuEngine {
     }
 
     fn planned_bytes(&self, sequence: &Sequence) -> Result<u64> {
-        sequence.validate(&self.network.model.recurrent)?;
+        sequence.validate(&self.network.model)?;
         let shape = self.shape(sequence, self.options.input_gradient);
         match self.passes.iter().any(|pass| pass.shape == shape) {
             true => Ok(self.bytes()),

@@ -115,6 +115,7 @@ impl<'b, 'a> Unroll<'b, 'a> {
     /// All layers, from x and the entering states to every layer's y and the leaving states.
     pub(super) fn forward(&mut self) {
         let recurrent = &self.net.model.recurrent;
+        self.embed();
         for layer in 0..recurrent.layers {
             for place in 0..self.b.plan.chunks.len() {
                 self.forward_chunks(layer, place);

@@ -82,6 +82,9 @@ stems! {
     DROP_IN = "drop_in" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 3 ReadWrite, 11 Read } false;
     GATHER = "gather" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
     SCATTER = "scatter" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
+    EMBED = "embed" ["grid.wgsl", "embedding.wgsl"] "Embedding" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
+    EMBED_BACKWARD = "embed_backward" ["grid.wgsl", "embedding.wgsl"] "Embedding"
+        { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
     MEAN = "mean" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;

@@ -9,6 +9,7 @@ mod carried;
 mod device;
 mod device_arrays;
 mod dropout;
+mod embedding;
 mod engine;
 mod forward;
 mod head;

@@ -63,7 +63,7 @@ pub(super) fn labels(
         *flag = if t < sequence.length(row) { ALIVE } else { 0 } | kept(0) | kept(1);
     }
     if let (Some(spans), Input::Tokens(_)) = (chunk.tokens, &sequence.input) {
-        tokens(chunk, spans, plan.rows, model.recurrent.input_size, sequence, words);
+        tokens(chunk, spans, plan.rows, model.vocabulary(), sequence, words);
     }
     for shares in plan.predictions.iter().filter(|run| run.chunk == index).filter_map(|run| run.shares) {
         let of = |row| 1.0 / sequence.length(row) as f32;

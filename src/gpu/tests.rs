@@ -6,11 +6,11 @@ use super::builder::{Binding, bind};
 use super::device::Gpu;
 use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
-    COLUMN_SUM, COPY, Constants, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL, REDUCE, SCATTER, SPREAD, SUM,
-    UPDATE,
+    COLUMN_SUM, COPY, Constants, EMBED, EMBED_BACKWARD, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL, REDUCE,
+    SCATTER, SPREAD, SUM, UPDATE,
 };
 use super::program::{Command, Place, Recorder};
-use super::uniforms::{ColumnSum, Copy, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update};
+use super::uniforms::{ColumnSum, Copy, Embedding, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Grid, vec4s};
 use common::gpu;
@@ -308,6 +308,46 @@ fn gather_and_scatter_are_the_products_with_one_hot_rows() {
                     let mine = (0..rows).filter(|row| tokens[*row] as usize == token);
                     let want = 0.5 + mine.map(|row| dz_at(row, gate)).sum::<f32>();
                     assert_eq!(dw[gate * ldw + token], want, "scatter [{rows}, {gates}] of {vocabulary}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_is_its_vector_and_a_vectors_gradient_that_of_all_its_tokens() {
+    let Some(gpu) = gpu() else { return };
+    for (i, vocabulary) in SIZES.into_iter().enumerate() {
+        for n in SIZES {
+            let rows = SIZES[(i + n) % SIZES.len()];
+            let size = n.next_multiple_of(4);
+            let (vectors, vectors_at) = matrix(1, vocabulary, size);
+            let (dx, dx_at) = matrix(2, rows, size);
+            let alive = |row: usize| row % 3 != 1;
+            let tokens: Vec<u32> = (0..rows).map(|row| (row * 7 % vocabulary) as u32).collect();
+            let flags: Vec<u32> = (0..rows).map(|row| 2 | u32::from(alive(row))).collect();
+            let uniform = Embedding { rows: rows as u32, n4: size as u32 / 4 };
+            let x = nan(rows * size);
+            let grid = gpu.limits().rows_and_columns(rows, size / 4);
+            let x = &run(&gpu, EMBED, &[], &uniform, &[&floats(&flags), &floats(&tokens), &vectors, &x], grid)[0];
+            let mut order: Vec<u32> = (0..rows as u32).filter(|row| alive(*row as usize)).collect();
+            order.sort_by_key(|row| tokens[*row as usize]);
+            let below = |v: usize| order.iter().filter(|row| (tokens[**row as usize] as usize) < v).count() as u32;
+            let starts: Vec<u32> = (0..=vocabulary).map(below).collect();
+            let uniform = Embedding { rows: vocabulary as u32, ..uniform };
+            let sums = vec![0.5; vocabulary * size];
+            let grid = gpu.limits().rows_and_columns(vocabulary, size / 4);
+            let bindings = [&floats(&starts)[..], &floats(&order), &dx, &sums];
+            let sums = &run(&gpu, EMBED_BACKWARD, &[], &uniform, &bindings, grid)[0];
+            for column in 0..size {
+                for row in 0..rows {
+                    let want = if alive(row) { vectors_at(tokens[row] as usize, column) } else { 0.0 };
+                    assert_eq!(x[row * size + column], want, "x [{rows}, {size}] of {vocabulary}");
+                }
+                for token in 0..vocabulary {
+                    let mine = (0..rows).filter(|row| alive(*row) && tokens[*row] as usize == token);
+                    let want = 0.5 + mine.map(|row| dx_at(row, column)).sum::<f32>();
+                    assert_eq!(sums[token * size + column], want, "vectors [{vocabulary}, {size}] of {rows}");
                 }
             }
         }

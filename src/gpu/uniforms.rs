@@ -63,6 +63,8 @@ uniforms! {
     }
     /// `tokens.wgsl`.
     Tokens { rows: u32, n4: u32, ldz: u32, ldw: u32 }
+    /// `embedding.wgsl`.
+    Embedding { rows: u32, n4: u32 }
     /// `loss.wgsl`.
     Loss {
         predictions: u32, outputs: u32, ld: u32, lanes: u32, factor: f32, delta: f32, smoothing: f32, quantiles: u32,

@@ -1,10 +1,10 @@
-//! Weights as Keras's layers have them: `SimpleRNN`, `LSTM`, and `GRU` with `reset_after=True` (its default), each alone
-//! or in a `Bidirectional` that concatenates (its default), and `Dense` as the head.
+//! Weights as Keras's layers have them: `Embedding`, `SimpleRNN`, `LSTM`, and `GRU` with `reset_after=True` (its default),
+//! each alone or in a `Bidirectional` that concatenates (its default), and `Dense` as the head.
 //!
-//! The arrays, in the order of `model.get_weights()`: for each layer and direction `l0/kernel` \[I, G·H\],
-//! `l0/recurrent_kernel` \[H, G·H\] and `l0/bias` \[G·H\], for the GRU \[2, G·H\]; then `l0_reverse/…` for the second
-//! direction and `l1/…` for the second layer; at last `dense/kernel` \[D·H, O\] and `dense/bias` \[O\]. Gates: LSTM i, f,
-//! c, o; GRU z, r, h.
+//! The arrays, in the order of `model.get_weights()`: `embedding/embeddings` \[V, I\] of an embedding; for each layer and
+//! direction `l0/kernel` \[I, G·H\], `l0/recurrent_kernel` \[H, G·H\] and `l0/bias` \[G·H\], for the GRU \[2, G·H\]; then
+//! `l0_reverse/…` for the second direction and `l1/…` for the second layer; at last `dense/kernel` \[D·H, O\], but not with
+//! tied vectors, and `dense/bias` \[O\]. Gates: LSTM i, f, c, o; GRU z, r, h.
 //!
 //! ```python
 //! # names: bptt::interchange::keras::names(&model)
@@ -63,6 +63,7 @@ fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
         Role::WeightHh { stack } => Place::transposed(layer(stack, "recurrent_kernel"), tensor),
         Role::BiasIh { stack } => bias(stack, false),
         Role::BiasHh { stack } => bias(stack, true),
+        Role::Embedding => Place::whole("embedding/embeddings".into(), tensor),
         Role::HeadWeight => Place::transposed("dense/kernel".into(), tensor),
         Role::HeadBias => Place::whole("dense/bias".into(), tensor),
     }

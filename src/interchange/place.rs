@@ -99,7 +99,7 @@ impl Format {
 }
 
 fn has_gates(role: Role) -> bool {
-    !matches!(role, Role::HeadWeight | Role::HeadBias)
+    !matches!(role, Role::Embedding | Role::HeadWeight | Role::HeadBias)
 }
 
 /// A matrix of `shape`, row after row, transposed.

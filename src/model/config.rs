@@ -1,10 +1,9 @@
-//! What a network is: cell, sizes, head. Nothing here knows a device.
+//! What a network is: what it reads, its recurrent layers, its head. Nothing here knows a device.
 
-use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
 
+use super::head::Head;
 use crate::error::{Error, Result};
-use crate::real::Real;
 
 /// The activation f of the vanilla RNN, h_t = f(z_t).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,112 +138,6 @@ impl Recurrent {
     }
 }
 
-/// The loss, with the output function that belongs to it; each is computed from the logits a, stably.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// Identity and (a − y)².
-    SquaredError,
-    /// Identity and |a − y|: the output tends to the median. The gradient where a = y is taken as 0.
-    AbsoluteError,
-    /// Identity and Huber's loss (1964), as `torch.nn.HuberLoss`: (a − y)² / 2 up to a distance of `delta`, beyond it
-    /// delta·(|a − y| − delta / 2). The two meet with one slope, so that a gradient is never over `delta`.
-    Huber {
-        /// Where the square becomes a line, above 0, in the units of the targets.
-        delta: f64,
-    },
-    /// Identity and the quantile loss, also called pinball loss (Koenker and Bassett 1978), for several quantiles of each
-    /// target at once: q·(y − a) where a is below y, (1 − q)·(a − y) above it. The O outputs are O / Q targets of Q
-    /// quantiles each, and those of one target stand together: output k·Q + i is quantile i of target k. The gradient
-    /// where a = y is taken as 1/2 − q, the middle of its subgradients. Nothing keeps the quantiles of a target in order.
-    Quantile {
-        /// The Q quantiles, ascending, each above 0 and below 1.
-        quantiles: Vec<f64>,
-    },
-    /// Sigmoid and binary cross-entropy, one for each output; targets in \[0, 1\].
-    BinaryCrossEntropy,
-    /// Softmax over the outputs and cross-entropy; a target is a class.
-    CrossEntropy,
-    /// Softmax and cross-entropy against a target of 1 − `smoothing` for its class, and `smoothing` spread over all O
-    /// classes (Szegedy et al. 2016): PyTorch's `label_smoothing`. A prediction's weight multiplies all of its loss.
-    SmoothedCrossEntropy {
-        /// At least 0 and below 1.
-        smoothing: f64,
-    },
-}
-
-impl Loss {
-    /// The output function g over logits, in place: identity, sigmoid, or softmax over the last axis.
-    pub fn output<R: Real>(&self, logits: &mut Array3<R>) {
-        let one = R::from_wide(1.0);
-        match self {
-            Loss::SquaredError | Loss::AbsoluteError | Loss::Huber { .. } | Loss::Quantile { .. } => {}
-            Loss::BinaryCrossEntropy => logits.mapv_inplace(|a| one / (one + exp(-a))),
-            Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => {
-                for mut row in logits.lanes_mut(Axis(2)) {
-                    let max =
-                        row.iter().fold(R::from_wide(f64::NEG_INFINITY), |max, a| if *a > max { *a } else { max });
-                    row.mapv_inplace(|a| exp(a - max));
-                    let sum: R = row.iter().copied().sum();
-                    row.mapv_inplace(|e| e / sum);
-                }
-            }
-        }
-    }
-
-    /// Whether a target is a class rather than values.
-    pub fn takes_classes(&self) -> bool {
-        matches!(self, Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. })
-    }
-
-    /// The quantiles that each target is predicted by; none for the other losses, where an output has its own target.
-    pub(crate) fn quantiles(&self) -> &[f64] {
-        match self {
-            Loss::Quantile { quantiles } => quantiles,
-            _ => &[],
-        }
-    }
-
-    /// How much of a class's target is spread over all classes.
-    pub(crate) fn smoothing(&self) -> f64 {
-        match self {
-            Loss::SmoothedCrossEntropy { smoothing } => *smoothing,
-            _ => 0.0,
-        }
-    }
-
-    fn validate(&self) -> Result<()> {
-        match self {
-            // f32 is what the GPU computes in.
-            Loss::Huber { delta } if !(*delta as f32 > 0.0 && (*delta as f32).is_finite()) => {
-                Err(Error::value("delta", "a finite number above 0", delta))
-            }
-            Loss::Quantile { quantiles } if quantiles.is_empty() => Err(Error::value("quantiles", "at least 1", 0)),
-            Loss::Quantile { quantiles } => {
-                if let Some(i) = quantiles.iter().position(|q| !(*q > 0.0 && *q < 1.0)) {
-                    let expected = "a number above 0 and below 1";
-                    return Err(Error::value(format!("quantiles[{i}]"), expected, quantiles[i]));
-                }
-                match quantiles.windows(2).position(|pair| pair[0] >= pair[1]) {
-                    Some(i) => {
-                        let expected = format!("a number above quantiles[{i}] = {}", quantiles[i]);
-                        Err(Error::value(format!("quantiles[{}]", i + 1), expected, quantiles[i + 1]))
-                    }
-                    None => Ok(()),
-                }
-            }
-            Loss::SmoothedCrossEntropy { smoothing } if !(0.0..1.0).contains(smoothing) => {
-                Err(Error::value("smoothing", "at least 0 and below 1", smoothing))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn exp<R: Real>(value: R) -> R {
-    R::from_wide(value.to_wide().exp())
-}
-
 /// How the GPU path dispatches the recurrent steps. The results are the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RecurrentKernel {
@@ -257,101 +150,36 @@ pub enum RecurrentKernel {
     Sequence,
 }
 
-/// At which steps the head predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum At {
-    /// A prediction from the output at every time step.
-    Every,
-    /// One prediction a row, from the last layer's final state of each direction.
-    Last,
-    /// One prediction a row, from the mean of the last layer's output over the row's own steps, padding left out.
-    Mean,
+/// A trainable vector for each token id, which the first layer reads: `torch.nn.Embedding`. The vectors have I numbers.
+///
+/// Tokens need none: without an embedding they stand for one-hot vectors, of which W_ih takes its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedding {
+    /// V: token ids are below it.
+    pub vocabulary: usize,
+    /// Whether the vectors are the rows of W_hy too (Press & Wolf 2017; Inan et al. 2017): the gradient is the sum of both
+    /// uses. O is then V, and I is D·H.
+    pub tied: bool,
 }
 
-/// How the losses of all predictions become one number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reduction {
-    /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs, or its one cross-entropy. Without
-    /// weights this is PyTorch's `mean`.
-    #[default]
-    Mean,
-    /// Σ w·loss, summed over the outputs too: PyTorch's `sum`.
-    Sum,
-    /// Σ w·loss / Σ w, where the loss of a prediction is the sum over its O outputs: for outputs that are questions of
-    /// their own, as the keys of a piano roll (Boulanger-Lewandowski et al. 2012 report it so).
-    SumOverOutputs,
-}
-
-/// A linear layer over the stack's output, with its loss: a_t = W_hy h_t + b_y.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Head {
-    /// O, numbers a prediction.
-    pub outputs: usize,
-    /// Output function and loss.
-    pub loss: Loss,
-    /// Every step, the last, or the mean over all.
-    pub at: At,
-    /// Mean or sum.
-    pub reduction: Reduction,
-}
-
-impl Head {
-    /// A head with the reduction `Mean`.
-    pub fn new(outputs: usize, loss: Loss, at: At) -> Self {
-        Self { outputs, loss, at, reduction: Reduction::Mean }
+impl Embedding {
+    /// Vectors of their own for `vocabulary` ids.
+    pub fn new(vocabulary: usize) -> Self {
+        Self { vocabulary, tied: false }
     }
 
-    /// The factor of each output's loss within a prediction's.
-    pub(crate) fn output_factor(&self) -> f64 {
-        match self.reduction {
-            Reduction::Mean if !self.loss.takes_classes() => 1.0 / self.outputs as f64,
-            _ => 1.0,
-        }
-    }
-
-    /// Numbers a target, where it has values: O, or O / Q for Q quantiles.
-    pub fn target_size(&self) -> usize {
-        self.outputs / self.loss.quantiles().len().max(1)
-    }
-
-    /// Refuses settings of the loss that have no meaning, and outputs that do not suit it.
-    pub fn validate(&self) -> Result<()> {
-        self.loss.validate()?;
-        match self.loss.quantiles().len() {
-            0 => Ok(()),
-            quantiles if self.outputs.is_multiple_of(quantiles) => Ok(()),
-            quantiles => Err(Error::value("outputs", format!("a multiple of the {quantiles} quantiles"), self.outputs)),
-        }
-    }
-
-    /// What weighted sums of losses and gradients are divided by where the predictions' weights add up to `weight`: that
-    /// Σ w for a mean, 1 for a sum.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where the weights of a mean add up to 0.
-    pub fn divisor(&self, weight: f64) -> Result<f64> {
-        match self.reduction {
-            Reduction::Sum => Ok(1.0),
-            _ if weight > 0.0 => Ok(weight),
-            _ => Err(Error::value("the weights of the predictions", "a sum above 0", weight)),
-        }
-    }
-
-    /// The axis P of predictions for a batch of `steps` time steps: T or 1.
-    pub fn predictions(&self, steps: usize) -> usize {
-        match self.at {
-            At::Every => steps,
-            At::Last | At::Mean => 1,
-        }
+    /// Vectors that the head shares.
+    pub fn tied(vocabulary: usize) -> Self {
+        Self { vocabulary, tied: true }
     }
 }
 
-/// A stack of recurrent layers, and a head where there is one. Without a head the stack serves as a backend: see
-/// [`Engine::forward`](crate::Engine::forward) and [`Engine::backward`](crate::Engine::backward).
+/// A stack of recurrent layers, with an embedding before and a head behind it where there are any. Without a head the stack
+/// serves as a backend: see [`Engine::forward`](crate::Engine::forward) and [`Engine::backward`](crate::Engine::backward).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
+    /// What tokens stand for.
+    pub embedding: Option<Embedding>,
     /// The layers.
     pub recurrent: Recurrent,
     /// The head.
@@ -361,19 +189,36 @@ pub struct Model {
 impl Model {
     /// A stack with a head.
     pub fn new(recurrent: Recurrent, head: Head) -> Self {
-        Self { recurrent, head: Some(head) }
+        Self { embedding: None, recurrent, head: Some(head) }
     }
 
     /// A stack without a head.
     pub fn headless(recurrent: Recurrent) -> Self {
-        Self { recurrent, head: None }
+        Self { embedding: None, recurrent, head: None }
+    }
+
+    /// With an embedding.
+    pub fn embedding(mut self, embedding: Embedding) -> Self {
+        self.embedding = Some(embedding);
+        self
+    }
+
+    /// Token ids are below it: V of the embedding, or I.
+    pub fn vocabulary(&self) -> usize {
+        self.embedding.as_ref().map_or(self.recurrent.input_size, |embedding| embedding.vocabulary)
+    }
+
+    /// Whether the embedding's vectors are W_hy.
+    pub(crate) fn is_tied(&self) -> bool {
+        self.embedding.as_ref().is_some_and(|embedding| embedding.tied)
     }
 
     /// Refuses sizes of zero, rates out of range, dropout between the layers of a stack that has one (it would do nothing),
-    /// and a head that [`Head::validate`] refuses.
+    /// a head that [`Head::validate`] refuses, and tied vectors that do not fit the head.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size), ("layers", r.layers)];
+        sizes.extend(self.embedding.as_ref().map(|embedding| ("vocabulary", embedding.vocabulary)));
         sizes.extend(self.head.as_ref().map(|head| ("outputs", head.outputs)));
         if let Some((name, size)) = sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 24) {
             return Err(Error::value(*name, "1 to 16777216", size));
@@ -388,11 +233,24 @@ impl Model {
             return Err(Error::Unsupported(reason.into()));
         }
         self.head.as_ref().map_or(Ok(()), Head::validate)?;
+        if self.is_tied() {
+            let (outputs, read) = (self.need_head()?.outputs, r.output_size());
+            if r.input_size != read {
+                let expected = format!("{read} numbers a token, as many as the head reads: tied vectors are its rows");
+                return Err(Error::value("input_size", expected, r.input_size));
+            }
+            if outputs != self.vocabulary() {
+                let expected = format!("as many as there are tied vectors, {}", self.vocabulary());
+                return Err(Error::value("outputs", expected, outputs));
+            }
+        }
         // Counted in floating point, which does not overflow.
         let (h, wide) = (r.hidden_size as f64, r.output_size() as f64);
         let layer = |input: f64| r.directions() as f64 * r.cell.gates() as f64 * h * (input + h + 2.0);
         let head = self.head.as_ref().map_or(0.0, |head| head.outputs as f64 * (wide + 1.0));
-        let parameters = layer(r.input_size as f64) + (r.layers - 1) as f64 * layer(wide) + head;
+        let vectors =
+            self.embedding.as_ref().map_or(0.0, |embedding| embedding.vocabulary as f64 * r.input_size as f64);
+        let parameters = layer(r.input_size as f64) + (r.layers - 1) as f64 * layer(wide) + head + vectors;
         match parameters > (1u64 << 30) as f64 {
             true => Err(Error::value("the model", "at most 2^30 parameters", format!("{parameters:.0}"))),
             false => Ok(()),
@@ -410,6 +268,24 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{At, Loss};
+
+    #[test]
+    fn tied_vectors_that_do_not_fit_the_head_are_refused() {
+        let model = |input, outputs| {
+            let recurrent = Recurrent::new(Cell::Lstm, input, 3).bidirectional(true);
+            Model::new(recurrent, Head::new(outputs, Loss::CrossEntropy, At::Every)).embedding(Embedding::tied(7))
+        };
+        model(6, 7).validate().unwrap();
+        let refused = |model: Model| model.validate().unwrap_err().to_string();
+        let expected =
+            "input_size: expected 6 numbers a token, as many as the head reads: tied vectors are its rows, got 3";
+        assert_eq!(refused(model(3, 7)), expected);
+        assert_eq!(refused(model(6, 5)), "outputs: expected as many as there are tied vectors, 7, got 5");
+        assert!(refused(Model { head: None, ..model(6, 7) }).contains("needs a head"));
+        let none = Model::headless(Recurrent::new(Cell::Lstm, 6, 3)).embedding(Embedding::new(0));
+        assert_eq!(refused(none), "vocabulary: expected 1 to 16777216, got 0");
+    }
 
     #[test]
     fn a_rate_out_of_range_and_dropout_between_the_layers_of_one_are_refused() {

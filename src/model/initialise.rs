@@ -20,7 +20,8 @@ pub enum RecurrentInit {
     Identity,
 }
 
-/// How a model's parameters begin: weights and biases uniform in ±1/√H (the head: ±1/√(D·H)), W_hh as told.
+/// How a model's parameters begin: weights and biases uniform in ±1/√H (the head and what is tied to it: ±1/√(D·H)), W_hh
+/// as told; an embedding's own vectors normal, of variance 1, as PyTorch's.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Initialisation {
     /// W_hh.
@@ -37,12 +38,16 @@ impl Initialisation {
         let h = model.recurrent.hidden_size;
         let mut block = vec![0.0; layout.len()];
         for tensor in layout.tensors() {
+            let values = &mut block[tensor.range()];
             let fan = match tensor.role {
-                Role::HeadWeight | Role::HeadBias => model.recurrent.output_size(),
+                Role::Embedding if !model.is_tied() => {
+                    values.iter_mut().for_each(|value| *value = normal(&mut rng) as f32);
+                    continue;
+                }
+                Role::Embedding | Role::HeadWeight | Role::HeadBias => model.recurrent.output_size(),
                 _ => h,
             };
             let bound = 1.0 / (fan as f64).sqrt();
-            let values = &mut block[tensor.range()];
             values.iter_mut().for_each(|value| *value = ((2.0 * uniform(&mut rng) - 1.0) * bound) as f32);
             match (tensor.role, self.recurrent) {
                 (Role::WeightHh { .. }, RecurrentInit::Orthogonal) => {

@@ -5,12 +5,14 @@ use ndarray::{ArrayD, IxDyn};
 use super::config::Model;
 use super::names::Names;
 use super::state_dict::StateDict;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::real::Real;
 
 /// What a parameter is for. `stack` counts (layer, direction) pairs: layer · D + direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
+    /// The embedding's vectors, \[V, I\]; W_hy as well where they are tied.
+    Embedding,
     /// W_xh, \[G·H, I\] or above the first layer \[G·H, D·H\].
     WeightIh {
         /// (layer, direction).
@@ -68,6 +70,8 @@ impl Tensor {
 pub struct Layout {
     tensors: Vec<Tensor>,
     len: usize,
+    /// The second name of tied vectors, under which the head has them.
+    tied: Option<String>,
 }
 
 impl Layout {
@@ -78,8 +82,13 @@ impl Layout {
 
     /// The same layout with other names.
     pub fn with_names(model: &Model, names: &Names) -> Self {
-        let mut layout = Self { tensors: Vec::new(), len: 0 };
+        let tied = model.is_tied().then(|| format!("{}weight", names.head));
+        let mut layout = Self { tensors: Vec::new(), len: 0, tied };
         let r = &model.recurrent;
+        if let Some(embedding) = &model.embedding {
+            let shape = vec![embedding.vocabulary, r.input_size];
+            layout.push(format!("{}weight", names.embedding), shape, Role::Embedding);
+        }
         let (h, gh) = (r.hidden_size, r.cell.gates() * r.hidden_size);
         for stack in 0..r.stacks() {
             let (layer, direction) = (stack / r.directions(), stack % r.directions());
@@ -93,7 +102,9 @@ impl Layout {
             }
         }
         if let Some(head) = &model.head {
-            layout.push(format!("{}weight", names.head), vec![head.outputs, r.output_size()], Role::HeadWeight);
+            if !model.is_tied() {
+                layout.push(format!("{}weight", names.head), vec![head.outputs, r.output_size()], Role::HeadWeight);
+            }
             layout.push(format!("{}bias", names.head), vec![head.outputs], Role::HeadBias);
         }
         layout
@@ -116,33 +127,52 @@ impl Layout {
         self.len
     }
 
-    /// The tensor of a role; `None` where the model has no such tensor (no bias, no head).
+    /// The tensor of a role; `None` where the model has no such tensor (no bias, no head). Of a head whose weight is tied
+    /// it is the embedding's.
     pub fn find(&self, role: Role) -> Option<&Tensor> {
+        let role = if role == Role::HeadWeight && self.tied.is_some() { Role::Embedding } else { role };
         self.tensors.iter().find(|tensor| tensor.role == role)
     }
 
-    /// Names and copies the tensors of a flat block.
-    pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
-        let named = self.tensors.iter().map(|tensor| {
-            let values = block[tensor.range()].iter().map(|value| value.to_wide() as f32).collect();
-            let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).expect("the layout's own shape");
-            (tensor.name.clone(), array)
-        });
-        named.collect()
+    /// The second name of tied vectors, and their tensor.
+    fn again(&self) -> Option<(&str, &Tensor)> {
+        self.tied.as_deref().zip(self.find(Role::Embedding))
     }
 
-    /// Gathers a state dict into a flat block.
+    /// Names and copies the tensors of a flat block; tied vectors under both names, as in PyTorch's `state_dict()`.
+    pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
+        let array = |tensor: &Tensor| {
+            let values = block[tensor.range()].iter().map(|value| value.to_wide() as f32).collect();
+            ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).expect("the layout's own shape")
+        };
+        let own = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
+        own.chain(self.again()).map(|(name, tensor)| (name.to_owned(), array(tensor))).collect()
+    }
+
+    /// Gathers a state dict into a flat block. Tied vectors may stand there under one of their names or, equal, under both.
     ///
     /// # Errors
-    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor, and tied ones that differ.
     pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
-        dict.check(self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice())))?;
+        let again = self.again();
+        let first = again.and_then(|(_, vectors)| dict.get(&vectors.name));
+        let second = again.and_then(|(name, _)| dict.get(name));
+        let own = self.tensors.iter().filter(|tensor| {
+            let elsewhere = tensor.role == Role::Embedding && first.is_none() && second.is_some();
+            !elsewhere
+        });
+        let own = own.map(|tensor| (tensor.name.as_str(), tensor));
+        let expected = own.chain(again.filter(|_| second.is_some()));
+        dict.check(expected.map(|(name, tensor)| (name, tensor.shape.as_slice())))?;
+        if let (Some((name, vectors)), Some(first), Some(second)) = (again, first, second)
+            && first.iter().zip(second).any(|(a, b)| a.to_bits() != b.to_bits())
+        {
+            return Err(Error::StateDict(vec![format!("different: {} and {name}, which are tied", vectors.name)]));
+        }
         let mut block = vec![0.0; self.len];
         for tensor in &self.tensors {
-            block[tensor.range()]
-                .iter_mut()
-                .zip(dict.get(&tensor.name).into_iter().flatten())
-                .for_each(|(to, from)| *to = *from);
+            let array = dict.get(&tensor.name).or(second.filter(|_| tensor.role == Role::Embedding));
+            block[tensor.range()].iter_mut().zip(array.into_iter().flatten()).for_each(|(to, from)| *to = *from);
         }
         Ok(block)
     }

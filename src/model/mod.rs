@@ -1,6 +1,7 @@
 //! What a network is, its parameters, how they begin and how they are stored.
 
 mod config;
+mod head;
 mod initialise;
 mod layout;
 mod names;
@@ -8,7 +9,8 @@ pub(crate) mod plan;
 mod safetensors;
 mod state_dict;
 
-pub use config::{Activation, At, Cell, Head, Loss, Model, Recurrent, RecurrentKernel, Reduction};
+pub use config::{Activation, Cell, Embedding, Model, Recurrent, RecurrentKernel};
+pub use head::{At, Head, Loss, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};

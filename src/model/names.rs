@@ -6,7 +6,7 @@ use super::state_dict::StateDict;
 use crate::error::Result;
 
 /// What stands before a tensor's own name in a state dict: the attributes under which a PyTorch module keeps its recurrent
-/// layers and its linear layer, each with its dot.
+/// layers, its linear layer and its embedding, each with its dot.
 ///
 /// ```
 /// # use bptt::{At, Cell, Head, Loss, Model, Names, Recurrent, StateDict};
@@ -24,17 +24,27 @@ pub struct Names {
     pub recurrent: String,
     /// Before the head's `weight` and `bias`: `fc.`. A model without a head does not use it.
     pub head: String,
+    /// Before the embedding's `weight`: `embedding.`. A model without one does not use it.
+    pub embedding: String,
 }
 
 impl Names {
-    /// The two texts.
+    /// Those of the stack and the head, and `embedding.`.
     pub fn new(recurrent: impl Into<String>, head: impl Into<String>) -> Self {
-        Self { recurrent: recurrent.into(), head: head.into() }
+        Self { recurrent: recurrent.into(), head: head.into(), embedding: "embedding.".into() }
     }
 
-    /// This crate's own: `rnn.` and `head.`; without a head nothing, as in the state dict of `torch.nn.LSTM` itself.
+    /// With another name of the embedding.
+    pub fn embedding(mut self, embedding: impl Into<String>) -> Self {
+        self.embedding = embedding.into();
+        self
+    }
+
+    /// This crate's own: `embedding.`, `rnn.` and `head.`; for a stack alone nothing, as in the state dict of
+    /// `torch.nn.LSTM` itself.
     pub fn of(model: &Model) -> Self {
-        Self::new(if model.head.is_some() { "rnn." } else { "" }, "head.")
+        let alone = model.head.is_none() && model.embedding.is_none();
+        Self::new(if alone { "" } else { "rnn." }, "head.")
     }
 
     /// A state dict of these names under this crate's own.
@@ -57,7 +67,8 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{At, Cell, Head, Initialisation, Loss, Recurrent};
+    use crate::model::{At, Cell, Embedding, Head, Initialisation, Loss, Recurrent};
+    use ndarray::ArrayD;
 
     fn model() -> Model {
         let recurrent = Recurrent::new(Cell::Gru, 2, 3).layers(2).bidirectional(true);
@@ -83,6 +94,37 @@ mod tests {
             assert_eq!(names.read(&model, &theirs).unwrap(), own);
         }
         assert_eq!(Names::of(&model).write(&model, &own).unwrap(), own);
+    }
+
+    #[test]
+    fn tied_vectors_have_two_names_and_are_read_under_either() {
+        let recurrent = Recurrent::new(Cell::Gru, 6, 3).bidirectional(true);
+        let head = Head::new(5, Loss::CrossEntropy, At::Every);
+        let model = Model::new(recurrent, head).embedding(Embedding::tied(5));
+        let (own, names) = (weights(&model), Names::new("gru.", "fc.").embedding("emb."));
+        let theirs = names.write(&model, &own).unwrap();
+        assert_eq!(theirs.get("emb.weight"), own.get("embedding.weight"));
+        assert_eq!(theirs.get("fc.weight"), own.get("head.weight"));
+        assert_eq!(theirs.get("fc.weight"), theirs.get("emb.weight"));
+        for left_out in ["", "fc.weight", "emb.weight"] {
+            let some = theirs.iter().filter(|(name, _)| *name != left_out);
+            let some: StateDict = some.map(|(name, array)| (name.to_owned(), array.clone())).collect();
+            assert_eq!(names.read(&model, &some).unwrap(), own);
+        }
+        let refused = |tensors: Vec<(&str, ArrayD<f32>)>| {
+            let rest = theirs.iter().filter(|(name, _)| name.starts_with("gru.") || *name == "fc.bias");
+            let rest = rest.map(|(name, array)| (name, array.clone()));
+            let dict = rest.chain(tensors).map(|(name, array)| (name.to_owned(), array));
+            let error = names.read(&model, &dict.collect()).unwrap_err();
+            let crate::Error::StateDict(lines) = error else { panic!("{error}") };
+            lines
+        };
+        let vectors = theirs.get("emb.weight").unwrap().clone();
+        let doubled = refused(vec![("emb.weight", vectors.clone()), ("fc.weight", 2.0 * vectors.clone())]);
+        assert_eq!(doubled, ["different: emb.weight and fc.weight, which are tied"]);
+        assert_eq!(refused(vec![]), ["missing: emb.weight [5, 6]"]);
+        let turned = refused(vec![("fc.weight", vectors.reversed_axes())]);
+        assert_eq!(turned, ["misshaped: fc.weight: expected [5, 6], got [6, 5]"]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::fmt;
 
 use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Initialisation, Input, InputGradient, Layout,
-    Loss, Masks, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets, Update,
+    Activation, At, Backend, Batch, Cell, Embedding, Engine, EngineOptions, Head, Initialisation, Input, InputGradient,
+    Layout, Loss, Masks, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets,
+    Update,
 };
 use pollster::block_on;
 
@@ -55,6 +56,8 @@ pub struct Case {
     pub resets: bool,
     /// Token ids in place of x.
     pub tokens: bool,
+    /// What they stand for: a vector of I numbers each.
+    pub embedding: Option<Embedding>,
     /// Predictions of different weight, some of weight 0.
     pub weights: bool,
     /// h_0 and c_0 other than zero.
@@ -93,6 +96,8 @@ impl fmt::Display for Case {
             (self.ragged, "ragged"),
             (self.resets, "resets"),
             (self.tokens, "tokens"),
+            (self.embedding.as_ref().is_some_and(|embedding| !embedding.tied), "embedding"),
+            (self.embedding.as_ref().is_some_and(|embedding| embedding.tied), "tied embedding"),
             (self.weights, "weights"),
             (self.initial, "initial"),
             (self.reduction == Reduction::Sum, "sum"),
@@ -117,6 +122,7 @@ impl Case {
             ragged: false,
             resets: false,
             tokens: false,
+            embedding: None,
             weights: false,
             initial: true,
             loss: Loss::SquaredError,
@@ -143,6 +149,17 @@ impl Case {
         Self { outputs: self.outputs.next_multiple_of(quantiles), loss, ..self }
     }
 
+    /// With a vector of I numbers for each of `vocabulary` tokens.
+    pub fn embedded(self, vocabulary: usize) -> Self {
+        Self { tokens: true, embedding: Some(Embedding::new(vocabulary)), ..self }
+    }
+
+    /// With vectors for each of `vocabulary` tokens that predict the next one too.
+    pub fn tied(self, vocabulary: usize) -> Self {
+        let (inputs, outputs, loss) = (self.recurrent().output_size(), vocabulary, Loss::CrossEntropy);
+        Self { tokens: true, embedding: Some(Embedding::tied(vocabulary)), inputs, outputs, loss, ..self }
+    }
+
     pub fn recurrent(&self) -> Recurrent {
         Recurrent::new(self.cell, self.inputs, self.hidden)
             .layers(self.layers)
@@ -154,11 +171,13 @@ impl Case {
 
     pub fn model(&self) -> Model {
         let head = Head { reduction: self.reduction, ..Head::new(self.outputs, self.loss.clone(), self.at) };
-        Model::new(self.recurrent(), head)
+        Model { embedding: self.embedding.clone(), ..Model::new(self.recurrent(), head) }
     }
 
     pub fn headless(&self) -> Model {
-        Model::headless(self.recurrent())
+        // Only a head can be tied to.
+        let embedding = self.embedding.as_ref().map(|embedding| Embedding::new(embedding.vocabulary));
+        Model { embedding, ..Model::headless(self.recurrent()) }
     }
 
     /// P.
@@ -179,7 +198,9 @@ impl Case {
     pub fn sequence<R: Real>(&self) -> Sequence<R> {
         let (t, b) = (self.steps, self.rows);
         let input = if self.tokens {
-            Input::Tokens(Array2::from_shape_fn((t, b), |(t, row)| choice(7, t * b + row, self.inputs)))
+            Input::Tokens(Array2::from_shape_fn((t, b), |(t, row)| {
+                choice(7, t * b + row, self.headless().vocabulary())
+            }))
         } else {
             let factor = R::from_wide(self.scale);
             Input::Dense(fill((t, b, self.inputs), 1).mapv_into(|x: R| x * factor))
@@ -390,6 +411,9 @@ pub fn table() -> Vec<Case> {
         cases.push(
             Case { tokens: true, ragged: true, loss: Loss::CrossEntropy, ..case.clone() }.sizes([9, 17, 13, 33, 13]),
         );
+        let embedded = Case { ragged: true, bidirectional: true, layers: 2, ..case.clone() }.sizes([9, 17, 6, 5, 3]);
+        cases.push(Case { dropout: (0.3, 0.4), ..embedded.clone() }.embedded(13));
+        cases.push(Case { weights: true, ..embedded }.tied(13));
         cases.push(Case { resets: true, ragged: true, bidirectional: true, ..case.clone() }.sizes([8, 9, 4, 16, 2]));
         cases.push(Case { bias: false, reduction: Reduction::Sum, ..case.clone() }.sizes([3, 2, 1, 64, 1]));
         let keys = Case { loss: Loss::BinaryCrossEntropy, reduction: Reduction::SumOverOutputs, ..case.clone() };
@@ -428,7 +452,7 @@ pub fn pairwise(sizes: [usize; 5]) -> Vec<Case> {
         let (layers, direction) = choices(0, 3, 2);
         let (place, ragged) = choices(1, 3, 2);
         let (reduction, weights) = choices(2, 3, 2);
-        let (tokens, resets) = choices(3, 2, 2);
+        let (input, resets) = choices(3, 3, 2);
         let (no_bias, initial) = choices(4, 2, 2);
         let (between, recurrent) = choices(5, 2, 2);
         // Between the layers of one there is nothing to drop.
@@ -440,14 +464,15 @@ pub fn pairwise(sizes: [usize; 5]) -> Vec<Case> {
             ragged: ragged == 1,
             reduction: [Reduction::Mean, Reduction::Sum, Reduction::SumOverOutputs][reduction],
             weights: weights == 1,
-            tokens: tokens == 1,
+            tokens: input == 1,
             resets: resets == 1,
             bias: no_bias == 0,
             initial: initial == 1,
             dropout: (between, [0.0, 0.4][recurrent]),
             ..Case::new(CELLS[column(7) % CELLS.len()])
         };
-        case.sizes(sizes).with_loss(losses[column(6)].clone())
+        let case = case.sizes(sizes).with_loss(losses[column(6)].clone());
+        if input == 2 { case.embedded(5) } else { case }
     });
     rows.collect()
 }

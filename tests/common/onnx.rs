@@ -302,9 +302,18 @@ fn compute(node: &Node, values: &BTreeMap<String, Value>) -> Vec<Value> {
             };
             Value::Int(Array1::from_iter(array.shape().iter().map(|size| *size as i64)).into_dyn())
         }
-        "Gather" => {
-            let (data, index) = (int(value(0)), int(value(1)));
-            Value::Int(index.mapv(|index| data[[index as usize]]))
+        "Gather" => match value(0) {
+            Value::Float(rows) => {
+                let index = int(value(1));
+                let picked: Vec<usize> = index.iter().map(|index| *index as usize).collect();
+                let shape = [index.shape(), &rows.shape()[1..]].concat();
+                Value::Float(rows.select(Axis(0), &picked).into_shape_with_order(shape).unwrap())
+            }
+            data => Value::Int(int(value(1)).mapv(|index| int(data)[[index as usize]])),
+        },
+        "Clip" => {
+            let [low, high] = [1, 2].map(|index| *int(value(index)).first().unwrap());
+            Value::Int(int(value(0)).mapv(|value| value.clamp(low, high)))
         }
         "Range" => {
             let [start, limit, delta] = [0, 1, 2].map(|index| *int(value(index)).first().unwrap());

@@ -12,7 +12,7 @@ use crate::model::{Activation, At, Cell, Head, Layout, Loss, Model, Recurrent, S
 pub enum Reads {
     /// `x`, float \[T, B, I\].
     Dense,
-    /// `tokens`, int64 \[T, B\], ids below I.
+    /// `tokens`, int64 \[T, B\], ids below the vocabulary.
     Tokens,
 }
 
@@ -43,17 +43,21 @@ const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number 
 /// both \[P, B, O\]; `h_n` and for an LSTM `c_n`, \[L·D, B, H\], each row's own. T and B are free. A model without a head
 /// has `output`, \[T, B, D·H\], in the place of `y` and `logits`.
 ///
-/// At padding `logits` and `output` are 0, and `y` is g(0), whatever lies there. A token of I or more, which this crate
-/// refuses, is read as an x of zeros. Sequences that start anew within a row have no input of their own: cut them into
+/// At padding `logits` and `output` are 0, and `y` is g(0), whatever lies there. A token beyond the vocabulary, which this
+/// crate refuses, is read as an x of zeros; with an embedding as the nearest token that there is. Sequences that start anew within a row have no input of their own: cut them into
 /// rows.
 ///
 /// # Errors
-/// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor. [`Error::Limit`] where the file would be
+/// [`Error::Unsupported`] for x as the input of a model with an embedding. [`Error::StateDict`] lists every missing,
+/// unexpected and misshaped tensor. [`Error::Limit`] where the file would be
 /// over the 2 GiB of a protobuf message.
 pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
     check_size(4 * Layout::new(model).len())?;
     // All of it by name, so that nothing that a model comes to have is forgotten here.
-    let Model { recurrent, head } = model;
+    let Model { embedding, recurrent, head } = model;
+    if embedding.is_some() && reads == Reads::Dense {
+        return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
+    }
     let mut graph = Graph::default();
     weights(model, dict)?.iter().for_each(|(name, array)| graph.floats(name, array));
     let sizes = [Size::Known(recurrent.stacks()), B, Size::Known(recurrent.hidden_size)];
@@ -65,24 +69,24 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), Element::Float, &sizes));
     match head {
         Some(Head { at: At::Every, outputs, loss, .. }) => {
-            let features = stack(&mut graph, recurrent, reads, true);
-            predict(&mut graph, &features, loss, Some(reads));
+            let features = stack(&mut graph, model, reads, true);
+            predict(&mut graph, model, &features, loss, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
         Some(Head { at: At::Last, outputs, loss, .. }) => {
-            stack(&mut graph, recurrent, reads, false);
+            stack(&mut graph, model, reads, false);
             let features = final_features(&mut graph, recurrent);
-            predict(&mut graph, features, loss, None);
+            predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, Size::Known(1), *outputs);
         }
         Some(Head { at: At::Mean, outputs, loss, .. }) => {
-            let output = stack(&mut graph, recurrent, reads, true);
+            let output = stack(&mut graph, model, reads, true);
             let features = mean_features(&mut graph, reads, &output);
-            predict(&mut graph, features, loss, None);
+            predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, Size::Known(1), *outputs);
         }
         None => {
-            let features = stack(&mut graph, recurrent, reads, true);
+            let features = stack(&mut graph, model, reads, true);
             mask(&mut graph, reads, &features, "output");
             graph.output("output", Element::Float, &[T, B, Size::Known(recurrent.output_size())]);
         }
@@ -121,7 +125,8 @@ fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String
 }
 
 /// All layers. Returns the name of the last one's output, \[T, B, D·H\], which is made where it is needed.
-fn stack(graph: &mut Graph, recurrent: &Recurrent, reads: Reads, output: bool) -> String {
+fn stack(graph: &mut Graph, model: &Model, reads: Reads, output: bool) -> String {
+    let recurrent = &model.recurrent;
     let layers = recurrent.layers;
     let states = |letter, end| (0..layers).map(|layer| state(recurrent, letter, end, layer)).collect::<Vec<_>>();
     if layers > 1 {
@@ -134,7 +139,7 @@ fn stack(graph: &mut Graph, recurrent: &Recurrent, reads: Reads, output: bool) -
     if output || layers > 1 {
         graph.ints("side_by_side", &[3], &[0, 0, recurrent.output_size() as i64]);
     }
-    let mut below = read(graph, recurrent, reads).to_owned();
+    let mut below = read(graph, model, reads).to_owned();
     for index in 0..layers {
         below = layer(graph, recurrent, index, below, output || index + 1 < layers);
     }
@@ -147,13 +152,22 @@ fn stack(graph: &mut Graph, recurrent: &Recurrent, reads: Reads, output: bool) -
     below
 }
 
-/// What the first layer's product reads. ONNX's operators take no indices, so that tokens become ones and zeros, T·B·I of
-/// them.
-fn read(graph: &mut Graph, recurrent: &Recurrent, reads: Reads) -> &'static str {
+/// What the first layer's product reads. ONNX's recurrent operators take no indices, so that tokens without vectors become
+/// ones and zeros, T·B·I of them.
+fn read(graph: &mut Graph, model: &Model, reads: Reads) -> &'static str {
     if reads == Reads::Dense {
         return reads.name();
     }
-    graph.ints("vocabulary", &[], &[recurrent.input_size as i64]);
+    let vocabulary = model.vocabulary() as i64;
+    if model.embedding.is_some() {
+        // A runtime stops at an index out of range, and at padding any number may stand.
+        graph.ints("first_token", &[], &[0]);
+        graph.ints("last_token", &[], &[vocabulary - 1]);
+        graph.node("Clip", &[reads.name(), "first_token", "last_token"], &["ids"], &[]);
+        graph.node("Gather", &["vectors", "ids"], &["x"], &[]);
+        return "x";
+    }
+    graph.ints("vocabulary", &[], &[vocabulary]);
     graph.floats("off_and_on", &ndarray::arr1(&[0.0, 1.0]).into_dyn());
     graph.node("OneHot", &[reads.name(), "vocabulary", "off_and_on"], &["one_hot"], &[("axis", Attribute::Int(-1))]);
     "one_hot"
@@ -235,7 +249,10 @@ fn mean_features(graph: &mut Graph, reads: Reads, output: &str) -> &'static str 
 }
 
 /// a and g(a). Where there is padding, `masked` says what tells T.
-fn predict(graph: &mut Graph, features: &str, loss: &Loss, masked: Option<Reads>) {
+fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked: Option<Reads>) {
+    if model.is_tied() {
+        graph.node("Transpose", &["vectors"], &["W_head"], &[("perm", Attribute::Ints(vec![1, 0]))]);
+    }
     graph.node("MatMul", &[features, "W_head"], &["product"], &[]);
     match masked {
         Some(reads) => {

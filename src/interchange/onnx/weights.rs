@@ -8,8 +8,9 @@ use crate::model::{Model, Recurrent, Role, StateDict, Tensor};
 const ONNX: Format = Format { order: Order::Onnx, place };
 
 /// ONNX's arrays of a state dict, as the operators `RNN`, `LSTM` and `GRU` (with `linear_before_reset` 1) take them: for
-/// each layer `W_l0` \[D, G·H, I\], `R_l0` \[D, G·H, H\] and `B_l0` \[D, 2·G·H\], which has b_ih and then b_hh; and
-/// `W_head` \[D·H, O\] and `B_head` \[O\] for `MatMul` and `Add`. Gates: LSTM i, o, f, c; GRU z, r, h.
+/// each layer `W_l0` \[D, G·H, I\], `R_l0` \[D, G·H, H\] and `B_l0` \[D, 2·G·H\], which has b_ih and then b_hh;
+/// `W_head` \[D·H, O\] and `B_head` \[O\] for `MatMul` and `Add`; and of an embedding `vectors` \[V, I\] for `Gather`,
+/// which stand for `W_head` too where they are tied. Gates: LSTM i, o, f, c; GRU z, r, h.
 ///
 /// # Errors
 /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
@@ -38,6 +39,7 @@ fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
         Role::WeightHh { stack } => part("R", stack, &tensor.shape, 0),
         Role::BiasIh { stack } => part("B", stack, &[2 * tensor.len()], 0),
         Role::BiasHh { stack } => part("B", stack, &[2 * tensor.len()], tensor.len()),
+        Role::Embedding => Place::whole("vectors".into(), tensor),
         Role::HeadWeight => Place::transposed("W_head".into(), tensor),
         Role::HeadBias => Place::whole("B_head".into(), tensor),
     }

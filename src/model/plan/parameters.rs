@@ -72,6 +72,8 @@ pub(crate) struct ParameterPlan {
     tensors: Vec<DeviceTensor>,
     /// Numbers in the block.
     pub(crate) len: usize,
+    /// Whether the embedding is the head's weight too.
+    tied: bool,
 }
 
 impl ParameterPlan {
@@ -80,19 +82,24 @@ impl ParameterPlan {
         let r = &model.recurrent;
         let gates = Blocks::new(r.cell.gates(), r.hidden_size);
         let input_gates = Blocks { last_first: r.cell == Cell::Gru, ..gates };
-        let mut plan = Self { tensors: Vec::new(), len: 0 };
+        let mut plan = Self { tensors: Vec::new(), len: 0, tied: model.is_tied() };
+        let output = Blocks::new(r.directions(), r.hidden_size);
+        // Tied vectors lie as the head reads them.
+        let input = if model.is_tied() { output } else { Blocks::new(1, r.input_size) };
+        if let Some(embedding) = &model.embedding {
+            plan.push(Role::Embedding, Blocks::new(1, embedding.vocabulary), input);
+        }
         for stack in 0..r.stacks() {
-            let input = match stack / r.directions() {
-                0 => Blocks::new(1, r.input_size),
-                _ => Blocks::new(r.directions(), r.hidden_size),
-            };
+            let input = if stack < r.directions() { input } else { output };
             plan.push(Role::WeightIh { stack }, input_gates, input);
             plan.push(Role::WeightHh { stack }, gates, Blocks::new(1, r.hidden_size));
             plan.push(Role::BiasIh { stack }, Blocks::one(), input_gates);
             plan.push(Role::BiasHh { stack }, Blocks::one(), gates);
         }
         if let Some(head) = &model.head {
-            plan.push(Role::HeadWeight, Blocks::new(1, head.outputs), Blocks::new(r.directions(), r.hidden_size));
+            if !plan.tied {
+                plan.push(Role::HeadWeight, Blocks::new(1, head.outputs), output);
+            }
             plan.push(Role::HeadBias, Blocks::one(), Blocks::new(1, head.outputs));
         }
         plan
@@ -106,6 +113,7 @@ impl ParameterPlan {
 
     /// The tensor of a role. Every role of the model is there.
     pub(crate) fn get(&self, role: Role) -> &DeviceTensor {
+        let role = if role == Role::HeadWeight && self.tied { Role::Embedding } else { role };
         self.tensors.iter().find(|tensor| tensor.role == role).expect("the plan holds every role of its model")
     }
 

@@ -23,13 +23,14 @@ pub(crate) struct Span {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) steps: Range<usize>,
-    /// x, \[n, B, I\]: written by the host or from the caller's buffer, zero at padding.
+    /// x, \[n, B, I\]: written by the host, from the caller's buffer or from the embedding, zero at padding. None where
+    /// W_ih reads tokens itself.
     pub(crate) x: Option<TensorId>,
     /// What the host writes beside x, in one buffer: the spans below.
     pub(crate) labels: TensorId,
     /// \[n, B\] flags of each step of each row.
     pub(crate) flags: Span,
-    /// \[n, B\] token ids; \[I + 1\] and \[n·B\]: the rows sorted by token.
+    /// \[n, B\] token ids; \[V + 1\] and \[n·B\]: the rows sorted by token.
     pub(crate) tokens: Option<[Span; 3]>,
     /// A stack: \[n, B, kept·H\], the gates forward and dz backward.
     pub(crate) z: Vec<TensorId>,
@@ -39,7 +40,7 @@ pub(crate) struct Chunk {
     pub(crate) c: Vec<TensorId>,
     /// A layer: \[n, B, D·H\], the output forward; backward, once it was read, the gradient with respect to it.
     pub(crate) y: Vec<TensorId>,
-    /// dx, \[n, B, I\], where it is asked for.
+    /// dx, \[n, B, I\], where it is asked for, or goes on into the embedding.
     pub(crate) dx: Option<TensorId>,
 }
 
@@ -137,8 +138,8 @@ impl SequencePlan {
         for (index, first) in (0..steps).step_by(n).enumerate() {
             let n = n.min(steps - first);
             let mut tensor = |name: &str, numbers: usize| plan.tensor(format!("{name}[{index}]"), numbers);
-            let x = (!tokens).then(|| tensor("x", n * rows * 4 * sizes.x4));
-            let dx = (dx && !tokens).then(|| tensor("dx", n * rows * 4 * sizes.x4));
+            let x = (!tokens || model.embedding.is_some()).then(|| tensor("x", n * rows * 4 * sizes.x4));
+            let dx = (dx && !tokens || model.embedding.is_some()).then(|| tensor("dx", n * rows * 4 * sizes.x4));
             let z = stacks.iter().map(|s| tensor(&format!("z_{s}"), n * rows * 4 * sizes.z4)).collect();
             let h = stacks.iter().map(|s| tensor(&format!("h_{s}"), (n + 1) * rows * 4 * sizes.h4)).collect();
             let c = match r.cell {
@@ -148,7 +149,8 @@ impl SequencePlan {
             let y = (0..r.layers).map(|l| tensor(&format!("y_l{l}"), n * rows * 4 * sizes.y4)).collect();
             let mut labels = Labels { id: TensorId(plan.tensors.len()), bytes: 0 };
             let flags = labels.span(n * rows);
-            let tokens = tokens.then(|| [labels.span(n * rows), labels.span(r.input_size + 1), labels.span(n * rows)]);
+            let tokens =
+                tokens.then(|| [labels.span(n * rows), labels.span(model.vocabulary() + 1), labels.span(n * rows)]);
             let run = model.head.as_ref().and_then(|head| match head.at {
                 At::Every => Some(n * rows),
                 At::Last | At::Mean => (index == 0).then_some(rows),
@@ -279,7 +281,8 @@ impl Sizes {
         let kept = if r.cell == Cell::Gru { 4 } else { r.cell.gates() };
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         Self {
-            x4: vec4s(r.input_size),
+            // Tied vectors lie as the head reads them.
+            x4: if model.is_tied() { r.directions() * h4 } else { vec4s(r.input_size) },
             h4,
             z4: kept * h4,
             y4: r.directions() * h4,

@@ -1,0 +1,39 @@
+//! The embedding: tokens to x before the first layer, and dx back to their vectors.
+
+use super::forward::Unroll;
+use super::kernel::{EMBED, EMBED_BACKWARD};
+use super::uniforms::Embedding;
+use crate::model::Role;
+
+impl Unroll<'_, '_> {
+    /// x of every chunk, where the tokens have vectors.
+    pub(super) fn embed(&mut self) {
+        if self.net.model.embedding.is_none() {
+            return;
+        }
+        let vectors = self.net.parameter(Role::Embedding);
+        for chunk in &self.b.plan.chunks {
+            let (Some(x), Some([tokens, ..])) = (chunk.x, chunk.tokens) else { continue };
+            let (rows, n4) = (chunk.steps.len() * self.rows(), vectors.ld);
+            let bindings = [&self.b.span(chunk.flags), &self.b.span(tokens), &vectors.binding, &self.b.tensor(x)];
+            let uniform = Embedding { rows: rows as u32, n4: n4 as u32 };
+            let grid = self.b.limits.rows_and_columns(rows, n4);
+            self.b.dispatch(EMBED, &[], &bindings, &uniform, grid, (4 * rows * n4) as u64);
+        }
+    }
+
+    /// The vectors' gradients += dx of every chunk.
+    pub(super) fn embed_backward(&mut self) {
+        let Some(embedding) = &self.net.model.embedding else { return };
+        let gradient = self.net.gradient(Role::Embedding);
+        for chunk in &self.b.plan.chunks {
+            let (Some(dx), Some([_, starts, order])) = (chunk.dx, chunk.tokens) else { continue };
+            let n4 = gradient.ld;
+            let bindings = [&self.b.span(starts), &self.b.span(order), &self.b.tensor(dx), &gradient.binding];
+            let uniform = Embedding { rows: embedding.vocabulary as u32, n4: n4 as u32 };
+            let grid = self.b.limits.rows_and_columns(embedding.vocabulary, n4);
+            let work = (4 * chunk.steps.len() * self.rows() * n4) as u64;
+            self.b.dispatch(EMBED_BACKWARD, &[], &bindings, &uniform, grid, work);
+        }
+    }
+}
