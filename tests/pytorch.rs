@@ -116,7 +116,7 @@ fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, stem: &str, chun
         let below = block_on(engine.input_gradient()).unwrap();
         let gradients = block_on(engine.gradients()).unwrap();
         let mut sums = by_name(engine.layout(), &gradients, "gradient/");
-        sums.push(("dx".into(), wide(&below.x.unwrap())));
+        sums.extend(below.x.iter().map(|dx| ("dx".to_owned(), wide(dx))));
         sums.extend(named_states("d", &below.initial, "_0"));
         let mut named: Named = sums.into_iter().map(|(name, sum)| (name, sum / divisor)).collect();
         named.extend([list("loss", [report.loss]), list("norm", [report.norm])]);
@@ -206,6 +206,7 @@ fn parameters_have_pytorchs_names_shapes_and_order() {
         ("head", true, 24),
         ("dropout", false, 3),
         ("loss", true, 12),
+        ("embedding", true, 4),
         ("large_stack", false, 24),
         ("large_head", true, 5),
     ] {
@@ -271,7 +272,7 @@ fn cpu_f64() -> Cpu<f64> {
 }
 
 const STACKS: [&str; 3] = ["stack", "dropout", "large_stack"];
-const HEADS: [&str; 3] = ["head", "loss", "large_head"];
+const HEADS: [&str; 4] = ["head", "loss", "embedding", "large_head"];
 const OPTIMIZERS: [&str; 2] = ["optimizer", "large_optimizer"];
 
 #[test]

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use bptt::ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix3, IxDyn, s};
 use bptt::{
-    Activation, Batch, Cell, Head, Input, Layout, Loss, Masks, Model, Real, Recurrent, Sequence, States, Targets,
+    Activation, Batch, Cell, Embedding, Head, Input, Layout, Loss, Masks, Model, Real, Recurrent, Sequence, States,
+    Targets,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -191,7 +192,9 @@ impl Case<'_> {
         }
         let w_hh = self.parameter_names().into_iter().find(|name| name.ends_with("weight_hh_l0")).unwrap();
         let hidden = self.get(&format!("weight/{w_hh}")).len_of(Axis(1));
-        [self.get("x").len_of(Axis(2)), hidden, self.find("weight/head.bias").map_or(0, |bias| bias.len())]
+        let read = self.find("x").unwrap_or_else(|| self.get("weight/embedding.weight"));
+        let outputs = self.find("weight/head.bias").map_or(0, |bias| bias.len());
+        [*read.shape().last().unwrap(), hidden, outputs]
     }
 
     /// The stack without a head.
@@ -212,11 +215,15 @@ impl Case<'_> {
         Some(Masks { seed: number("seed"), step: number("step"), first_row: number("first_row") as usize })
     }
 
-    /// The stack with its head.
+    /// The stack with its head, and its embedding where it has one.
     pub(crate) fn model(&self) -> Model {
         let [_, _, outputs] = self.sizes();
         let head = Head::new(outputs, self.setting("loss"), self.setting("at"));
-        Model::new(self.recurrent(), Head { reduction: self.setting("reduction"), ..head })
+        let model = Model::new(self.recurrent(), Head { reduction: self.setting("reduction"), ..head });
+        let embedding = self
+            .find("weight/embedding.weight")
+            .map(|vectors| Embedding { vocabulary: vectors.len_of(Axis(0)), tied: self.setting("tied") });
+        Model { embedding, ..model }
     }
 
     /// The flat block of the tensors under `prefix`: `weight`, or `gradient`.
@@ -229,12 +236,16 @@ impl Case<'_> {
         tensors.flatten().map(|value| R::from_wide(*value)).collect()
     }
 
-    /// x, lengths, and resets, h_0 and c_0 where the case has them.
+    /// x or tokens, lengths, and resets, h_0 and c_0 where the case has them.
     pub(crate) fn sequence<R: Real>(&self) -> Sequence<R> {
         let initial =
             self.find("h_0").map(|_| States { h: self.array3("h_0"), c: self.find("c_0").map(|_| self.array3("c_0")) });
         let resets = self.find("resets").map(|_| self.array2("resets").mapv(|reset| reset != 0.0));
-        Sequence { input: Input::Dense(self.array3("x")), lengths: self.setting("lengths"), resets, initial }
+        let input = match self.find("tokens") {
+            Some(_) => Input::Tokens(self.array2("tokens").mapv(|token| token as u32)),
+            None => Input::Dense(self.array3("x")),
+        };
+        Sequence { input, lengths: self.setting("lengths"), resets, initial }
     }
 
     /// The sequence with targets, and weights where the case has them.
