@@ -46,7 +46,7 @@ impl Applied {
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
         let task = task::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
         model.check_fits(task.as_ref())?;
-        settings.set_recurrent(&model.model.recurrent)?;
+        settings.set_form(&model.model)?;
         settings.check_batch(&model.model).map_err(Failure::usage)?;
         let network = on_device(&model, &settings.device, settings.threads)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);

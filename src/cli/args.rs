@@ -317,6 +317,12 @@ pub(crate) struct ModelArgs {
     /// Layers above each other [default: 1]
     #[arg(long, value_parser = whole::<1, LAYERS>, value_name = "L")]
     pub(crate) layers: Option<usize>,
+    /// Characters and symbols: read each as a vector of so many numbers, which are trained [default: none, one unit each]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N")]
+    pub(crate) embedding: Option<usize>,
+    /// Text: the characters' vectors, of as many numbers as a layer puts out, are the head's weights too (Press & Wolf 2017)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) tied: Option<bool>,
     /// The share of a layer's outputs that are dropped on the way to the layer above, in training alone [default: 0]
     #[arg(long, value_parser = below_1, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) dropout: Option<f64>,

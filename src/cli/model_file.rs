@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bptt::data::{Keys, SeriesCodec, Vocabulary};
-use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
+use bptt::{
+    Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict,
+};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
@@ -61,6 +63,16 @@ impl Codec {
         }
     }
 
+    /// Whether a step of the data is one of some tokens, and not numbers.
+    pub(crate) fn has_tokens(&self) -> bool {
+        match self {
+            Self::Text { .. } | Self::Classes { .. } | Self::Task { task: TaskName::Copy } => true,
+            Self::Series { .. } | Self::Rolls { .. } | Self::Sequences(_) | Self::Task { task: TaskName::Adding } => {
+                false
+            }
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Text { .. } => Kind::Text,
@@ -89,6 +101,8 @@ struct Description {
     format: u32,
     cell: CellName,
     activation: Option<Activation>,
+    #[serde(default)]
+    embedding: Option<Embedding>,
     input_size: usize,
     hidden_size: usize,
     layers: usize,
@@ -117,6 +131,7 @@ pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Res
         format: FORMAT,
         cell,
         activation,
+        embedding: model.embedding.clone(),
         input_size: recurrent.input_size,
         hidden_size: recurrent.hidden_size,
         layers: recurrent.layers,
@@ -152,7 +167,14 @@ pub(crate) fn describe(model: &Model) -> String {
     let dropout: String = rates.collect();
     let head = model.head.as_ref();
     let mean = if head.is_some_and(|head| head.at == At::Mean) { " from the mean of all steps" } else { "" };
-    let (cell, inputs, hidden) = (recurrent.cell.name(), recurrent.input_size, recurrent.hidden_size);
+    let (cell, hidden) = (recurrent.cell.name(), recurrent.hidden_size);
+    let inputs = match &model.embedding {
+        None => recurrent.input_size.to_string(),
+        Some(Embedding { vocabulary, tied }) => {
+            let tied = if *tied { ", tied" } else { "" };
+            format!("{vocabulary} (vectors of {}{tied})", recurrent.input_size)
+        }
+    };
     let outputs = head.map(|head| format!(" → {}{mean}", head.outputs)).unwrap_or_default();
     let parameters = grouped(parameters(model));
     format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
@@ -227,7 +249,7 @@ impl ModelFile {
             .dropout(it.dropout)
             .recurrent_dropout(it.recurrent_dropout);
         let head = Head { outputs: it.outputs, loss: it.loss, at: it.at, reduction: it.reduction };
-        let model = Model::new(recurrent, head);
+        let model = Model { embedding: it.embedding, ..Model::new(recurrent, head) };
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
         let weights = StateDict::from_safetensors(&bytes).map_err(|error| refused(error.to_string()))?;
         // Told with the file's name, and by every command, before anything else is.
@@ -237,7 +259,7 @@ impl ModelFile {
 
     /// Refuses data of other columns, classes or characters than the model's.
     pub(crate) fn check_fits(&self, task: &dyn Task) -> Result<()> {
-        let (inputs, head) = (self.model.recurrent.input_size, self.model.head.as_ref());
+        let (inputs, head) = (self.model.vocabulary(), self.model.head.as_ref());
         match inputs == task.input_size() && head.map(objective::plain) == Some(objective::plain(&task.head())) {
             true => Ok(()),
             false => Err(Error::Unsupported(format!(

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bptt::data::Copying;
 use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
-use bptt::{Activation, Cell, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule};
+use bptt::{
+    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule,
+};
 use serde::Serialize;
 use serde_json::Value;
 use toml::Table;
@@ -62,7 +64,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-const KEYS: [(&str, &str, &[Kind]); 29] = {
+const KEYS: [(&str, &str, &[Kind]); 31] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -88,6 +90,8 @@ const KEYS: [(&str, &str, &[Kind]); 29] = {
         ("data", "label", &[Sequences]),
         ("data", "keys", &[Rolls]),
         ("data", "length", &[Task]),
+        ("model", "embedding", &[Text, Classes, Task]),
+        ("model", "tied", &[Text]),
         ("training", "loss", &[Series]),
         ("training", "huber-delta", &[Series]),
         ("training", "quantiles", &[Series]),
@@ -110,6 +114,9 @@ pub(crate) struct Settings {
     pub(crate) hidden: usize,
     pub(crate) layers: usize,
     pub(crate) bidirectional: bool,
+    /// Numbers of a token's vector.
+    embedding: Option<usize>,
+    tied: bool,
     dropout: f64,
     recurrent_dropout: f64,
     activation: Option<Activation>,
@@ -153,7 +160,7 @@ impl Settings {
             ModelArgs { init_from: init_from.clone(), init_sha256, dropout, recurrent_dropout, ..ModelArgs::default() };
         if init_from.is_some() && given.model != alone {
             let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
-                          --cell, --activation, --hidden, --layers, --predict, --bidirectional, --init or --forget-bias, \
+                          --cell, --activation, --hidden, --layers, --embedding, --tied, --predict, --bidirectional, --init or --forget-bias, \
                           goes with it";
             return Err(unsupported(reason));
         }
@@ -196,6 +203,8 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
+            embedding: model.embedding,
+            tied: model.tied.unwrap_or(false),
             dropout: model.dropout.unwrap_or_default(),
             recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
             activation,
@@ -241,7 +250,10 @@ impl Settings {
     ///
     /// # Errors
     /// Where that other has no meaning for the model.
-    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) -> Result<()> {
+    pub(crate) fn set_form(&mut self, model: &Model) -> Result<()> {
+        let recurrent = &model.recurrent;
+        self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
+        self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
         (self.cell, self.activation) = match recurrent.cell {
             Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
             Cell::Lstm => (CellName::Lstm, None),
@@ -272,18 +284,24 @@ impl Settings {
         self.given.run.device = Some(name.into());
     }
 
-    pub(crate) fn network(&self, input_size: usize, head: Head) -> Model {
+    pub(crate) fn has_embedding(&self) -> bool {
+        self.embedding.is_some()
+    }
+
+    /// A network for data of so many numbers a step, or kinds of tokens.
+    pub(crate) fn network(&self, inputs: usize, head: Head) -> Model {
         let cell = match self.cell {
             CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent = Recurrent::new(cell, input_size, self.hidden)
+        let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
             .layers(self.layers)
             .bidirectional(self.bidirectional)
             .dropout(self.dropout)
             .recurrent_dropout(self.recurrent_dropout);
-        Model::new(recurrent, head)
+        let embedding = self.embedding.map(|_| Embedding { vocabulary: inputs, tied: self.tied });
+        Model { embedding, ..Model::new(recurrent, head) }
     }
 
     /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
@@ -360,6 +378,8 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
                 "activation",
                 "hidden",
                 "layers",
+                "embedding",
+                "tied",
                 "dropout",
                 "recurrent-dropout",
                 "predict",
@@ -501,6 +521,15 @@ fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation
         Kind::Sequences | Kind::Task => 64,
     });
     let layers = *model.layers.get_or_insert(1);
+    if let (true, Some(hidden)) = (model.tied.unwrap_or(false), model.hidden)
+        && *model.embedding.get_or_insert(hidden) != hidden
+    {
+        return Err(unsupported(format!(
+            "--embedding {} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
+             --embedding",
+            model.embedding.unwrap_or_default()
+        )));
+    }
     check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
     model.recurrent_dropout.get_or_insert(0.0);
     model.bidirectional.get_or_insert(false);

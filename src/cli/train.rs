@@ -73,10 +73,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
 fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
     if let Some(start) = start {
         start.check_fits(task)?;
-        settings.set_recurrent(&start.model.recurrent).map_err(Failure::usage)?;
+        settings.set_form(&start.model).map_err(Failure::usage)?;
     }
     if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
+    }
+    if settings.has_embedding() && !task.codec().has_tokens() {
+        let reason = "--embedding (model.embedding) is of characters and symbols, and these data are numbers";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let model = settings.network(task.input_size(), task.head());
     settings.check_batch(&model).map_err(Failure::usage)?;
