@@ -270,6 +270,7 @@ fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_
     refused(path, "train --config b/config.toml", 1, &["a/model.safetensors", "SHA-256"]);
     train(path, "d", "--config b/config.toml --init-from b");
     std::fs::remove_dir_all(path.join("a")).unwrap();
+    refused(path, "train --config b/config.toml", 1, &["b/config.toml, init-from", "name it with --init-from"]);
     assert!(bptt(path, "eval b --device cpu").status.success());
 }
 
@@ -328,7 +329,7 @@ fn what_has_no_meaning_is_refused_by_flag() {
     }
     refused(path, "train --epochs 3 --steps 4", 2, &["--epochs", "--steps"]);
     refused(path, "train --task adding --csv s.csv", 2, &["--task", "--csv"]);
-    refused(path, "train --task adding --length 1", 2, &["adding", "at least 2"]);
+    refused(path, "train --task adding --length 1", 2, &["--length", "at least 2"]);
     refused(path, "train --lr -0.1", 2, &["--lr", "at least 0"]);
     refused(path, "train --lr nan", 2, &["--lr"]);
     refused(path, "train --validation 1.5", 2, &["--validation", "from 0 to 1"]);
@@ -462,7 +463,12 @@ fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
     }
     std::fs::rename(path.join("s.csv"), path.join("t.csv")).unwrap();
     for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
-        refused(path, command, 1, &["a/config.toml, data.csv", "s.csv", "name it with --csv"]);
+        refused(
+            path,
+            command,
+            1,
+            &["a/config.toml, csv: expected a file that is there, got ", "s.csv", "name it with --csv"],
+        );
     }
     for command in ["eval a --csv t.csv", "predict a --csv t.csv", "forecast a --csv t.csv"] {
         let output = bptt(path, &format!("{command} --device cpu"));

@@ -185,7 +185,8 @@ impl ModelFile {
     /// Reads a run's folder, or a model's file alone.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is of another version, or was not written by this program.
+    /// [`Error::Data`] where it is of another version, was not written by this program, or holds other tensors than those
+    /// of the model that it describes.
     pub(crate) fn open(run: &Path) -> Result<Self> {
         Self::open_checked(run, &mut None)
     }
@@ -229,6 +230,8 @@ impl ModelFile {
         let model = Model::new(recurrent, head);
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
         let weights = StateDict::from_safetensors(&bytes).map_err(|error| refused(error.to_string()))?;
+        // Told with the file's name, and by every command, before anything else is.
+        Layout::new(&model).to_block(&weights).map_err(|error| refused(error.to_string()))?;
         Ok(Self { model, codec: it.data, weights, path })
     }
 

@@ -17,8 +17,11 @@ use super::network::Network;
 use super::objective;
 use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
-use super::settings::{as_the_model, shares};
+use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
+
+/// What tells the keys.
+const KEYS: &str = "--keys (data.keys)";
 
 pub(crate) struct RollsTask {
     name: String,
@@ -54,7 +57,7 @@ impl RollsTask {
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let rolls = match csv {
             true => Rolls::from_csv(&text, &path)?,
-            false => Rolls::from_json(&text, &path, told)?,
+            false => Rolls::from_json(&text, &path, told).map_err(|error| in_flag(KEYS, error))?,
         };
         if let Some(known) = known.filter(|known| *known != rolls.keys()) {
             let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
@@ -100,7 +103,7 @@ impl RollsTask {
 fn range(text: &str) -> Result<RangeInclusive<u32>> {
     let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
     ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
-        what: "--keys (data.keys)".into(),
+        what: KEYS.into(),
         expected: "the lowest and the highest key, as in 21-108".into(),
         got: format!("{text:?}"),
     })

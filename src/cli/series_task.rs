@@ -19,9 +19,9 @@ use super::objective;
 use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
 use super::quantiles::{Quantiles, coverage, mean, mean_pinball};
-use super::series_data::{SeriesData, ahead, in_flag};
+use super::series_data::{SeriesData, ahead};
 use super::series_errors::{Errors, Forecaster, Part, Spread, Target, four};
-use super::settings::shares;
+use super::settings::{in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.

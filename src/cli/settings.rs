@@ -629,6 +629,14 @@ fn whole_path(path: &Path) -> Result<PathBuf> {
     }
 }
 
+/// An error in a flag's value.
+pub(crate) fn in_flag(flag: &str, error: Error) -> Error {
+    match error {
+        Error::Value { expected, got, .. } => Error::Value { what: flag.into(), expected, got },
+        other => other,
+    }
+}
+
 pub(crate) fn unsupported(message: impl Into<String>) -> Error {
     Error::Unsupported(message.into())
 }

@@ -12,7 +12,7 @@ use super::network::Network;
 use super::objective;
 use super::pictures::Baseline;
 use super::progress::{grouped, short};
-use super::settings::Settings;
+use super::settings::{Settings, in_flag};
 use super::task::{Measure, Order, Results, Task};
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
@@ -35,9 +35,16 @@ pub(crate) struct SyntheticTask<T> {
 pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
     let seed = settings.seed;
     let Given { data, model: asked, .. } = settings.given();
+    let refused = |error| in_flag("--length (data.length)", error);
     Ok(match data.task {
-        Some(TaskName::Copy) => Box::new(copying(*data.length.get_or_insert(10), seed)?.predicting(asked, model)?),
-        _ => Box::new(adding(*data.length.get_or_insert(50), seed)?.predicting(asked, model)?),
+        Some(TaskName::Copy) => {
+            let task = copying(*data.length.get_or_insert(10), seed).map_err(refused)?;
+            Box::new(task.predicting(asked, model)?)
+        }
+        _ => {
+            let task = adding(*data.length.get_or_insert(50), seed).map_err(refused)?;
+            Box::new(task.predicting(asked, model)?)
+        }
     })
 }
 
