@@ -330,8 +330,8 @@ pub(crate) struct ModelArgs {
     /// steps of a sequence (Gal & Ghahramani 2016) [default: 0]
     #[arg(long, value_parser = below_1, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) recurrent_dropout: Option<f64>,
-    /// Predict from every step's output, from the last, or from the mean of all: sequences, series and the adding problem
-    /// have last or mean, the others every [default: last; text, rolls, the copying problem: every]
+    /// What a prediction is made from: every step's output, the last, or the mean of all; sequences, series and the adding
+    /// problem take last or mean, the others every [default: last; text, rolls, the copying problem: every]
     #[arg(long, value_parser = one_of::<At>(&["every", "last", "mean"]), value_name = "AT")]
     pub(crate) predict: Option<At>,
     /// Read each sequence from both ends
@@ -405,8 +405,8 @@ pub(crate) struct TrainingArgs {
     /// Classes, text: the share of each target that is spread over all classes; results are told without it [default: 0]
     #[arg(long, value_parser = below_1, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) label_smoothing: Option<f64>,
-    /// Classes: how much each counts in the loss that is learned by; balanced: all alike, as n / (k n_class), those that
-    /// are not named 1; results are told without it [default: every sequence alike]
+    /// Classes: the weight of each in the loss that is learned by: balanced, n / (k n_class), or CLASS=WEIGHT of some and 1
+    /// of the others; results are told without it [default: every sequence alike]
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "balanced|CLASS=WEIGHT,…")]
     pub(crate) class_weights: Option<Vec<String>>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]

@@ -46,8 +46,8 @@ Examples:
   bptt forecast runs/sales-1 --csv newer.csv --out next.csv --svg next.svg
   bptt forecast runs/sales-1 --json
 
-Beyond the model's horizon it goes on from its own forecasts, of several quantiles from the middle one: their range then is
-too narrow, and a longer --horizon in training makes it right. Columns known beforehand have their future in the file: rows
+Beyond the model's horizon it goes on from its own forecasts, of several quantiles from the middle one, and their range is
+too narrow: a model with as long a --horizon tells it better. Columns known beforehand have their future in the file: rows
 after the last one with a target.";
 
 pub(crate) const SAMPLE: &str = "\

@@ -288,8 +288,8 @@ impl Subset {
         }
     }
 
-    /// With each sequence weighing what its class does, for two classes as for more: as
-    /// [`Batch::class_weights`] does it for a batch.
+    /// With each sequence weighing what its class does, for two classes as for more: as [`Batch::class_weights`] does it for
+    /// a batch, whose mean then divides by the sum of these weights.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where the labels are not classes, [`Error::Shape`] for other than a weight each, and
