@@ -8,6 +8,7 @@ use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
 use bptt::{Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
+use super::apply::measured;
 use super::args::TrainArgs;
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
@@ -15,6 +16,7 @@ use super::devices::bytes;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::{self, Baseline, Drawing};
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
@@ -40,7 +42,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut settings = settings.map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
     let start = settings.open_start()?;
-    let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
+    let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let task = task.as_ref();
     let model = form(&mut settings, task, start.as_ref())?;
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
@@ -55,7 +57,6 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let opened = device::open(&settings.device, settings.threads)?;
     settings.set_device(&opened.name);
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
-    let network = network.as_mut();
     let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
     let validation = validation(&settings, task, rows)?;
     let largest = training.largest()?;
@@ -78,8 +79,11 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
     run.say("");
-    let learned = run.learn(network, training, validation.as_deref())?;
-    let results = task.results(network, Measure { rows, seed: settings.seed, whole: false })?;
+    let learned = run.learn(network.as_mut(), training, validation.as_deref())?;
+    if objective::measured(&model) != model {
+        network = measured(&opened, &model, &network.state_dict()?)?;
+    }
+    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
     let ended = learned.outcome.ended;
     run.tell(facts, learned, results)?;
     match ended {
@@ -100,10 +104,14 @@ fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task) -> Resul
 fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
     if let Some(start) = start {
         start.check_fits(task)?;
-        settings.set_recurrent(&start.model.recurrent);
+        settings.set_form(&start.model).map_err(Failure::usage)?;
     }
     if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
+    }
+    if settings.has_embedding() && !task.codec().has_tokens() {
+        let reason = "--embedding (model.embedding) is of characters and symbols, and these data are numbers";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let model = settings.network(task.input_size(), task.head());
     settings.check_batch(&model).map_err(Failure::usage)?;
@@ -293,6 +301,7 @@ impl Run<'_> {
         let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
         let (batch, rate, seed) = (self.settings.batch, optimizer.learning_rate, self.settings.seed);
         let mut lines = vec![format!("{length}, batch {batch}{accumulate}, {rule} {rate}{clip}, seed {seed}")];
+        lines.extend(objective::describe(&self.task.head().loss));
         if !run.schedule.is_constant() {
             lines.push(describe_schedule(self.settings));
         }
