@@ -76,6 +76,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The programs for those who know PyTorch, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/coming-from-pytorch.md")]
+struct ComingFromPytorch;
+
 // The tests beside the code share a file with those outside, which know the crate by its name.
 #[cfg(test)]
 extern crate self as bptt;

@@ -159,6 +159,8 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         ("plateau", "--task adding --length 6 --schedule plateau"),
         ("cosine", "--task copy --length 6 --schedule cosine --decay-floor 0.1"),
         ("rnn", "--task adding --length 6 --cell rnn --activation relu"),
+        ("quantiles", "--csv s.csv --target level --window 5 --quantiles 0.1,0.9 --predict mean"),
+        ("weights", "--sequences q.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1"),
     ];
     let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
         --missing mask|--bytes|--min-count 2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
@@ -167,6 +169,8 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         --accumulate 2|--buckets 2|--epochs 2|--steps 3|--val-every 2|--patience 2|--keep best|--optimizer sgd|\
         --lr 0.1|--clip 0|--weight-decay 0.1|--warmup 2|--schedule constant|--schedule step|--schedule exponential|\
         --schedule cosine|--schedule plateau|--decay-every 2|--decay-factor 0.1|--decay-floor 0.1|--decay-patience 2|\
+        --dropout 0.2|--recurrent-dropout 0.2|--predict mean|--predict every|--loss absolute|--huber-delta 2|\
+        --quantiles 0.2,0.8|--label-smoothing 0.1|--class-weights balanced|\
         --text t.txt|--sequences q2.csv|--task copy";
     for (name, source) in sources {
         let config = bptt(path, &format!("train --dump-config {small} {source}"));
@@ -266,6 +270,7 @@ fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_
     refused(path, "train --config b/config.toml", 1, &["a/model.safetensors", "SHA-256"]);
     train(path, "d", "--config b/config.toml --init-from b");
     std::fs::remove_dir_all(path.join("a")).unwrap();
+    refused(path, "train --config b/config.toml", 1, &["b/config.toml, init-from", "name it with --init-from"]);
     assert!(bptt(path, "eval b --device cpu").status.success());
 }
 
@@ -324,7 +329,7 @@ fn what_has_no_meaning_is_refused_by_flag() {
     }
     refused(path, "train --epochs 3 --steps 4", 2, &["--epochs", "--steps"]);
     refused(path, "train --task adding --csv s.csv", 2, &["--task", "--csv"]);
-    refused(path, "train --task adding --length 1", 2, &["adding", "at least 2"]);
+    refused(path, "train --task adding --length 1", 2, &["--length", "at least 2"]);
     refused(path, "train --lr -0.1", 2, &["--lr", "at least 0"]);
     refused(path, "train --lr nan", 2, &["--lr"]);
     refused(path, "train --validation 1.5", 2, &["--validation", "from 0 to 1"]);
@@ -458,7 +463,12 @@ fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
     }
     std::fs::rename(path.join("s.csv"), path.join("t.csv")).unwrap();
     for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
-        refused(path, command, 1, &["a/config.toml, data.csv", "s.csv", "name it with --csv"]);
+        refused(
+            path,
+            command,
+            1,
+            &["a/config.toml, csv: expected a file that is there, got ", "s.csv", "name it with --csv"],
+        );
     }
     for command in ["eval a --csv t.csv", "predict a --csv t.csv", "forecast a --csv t.csv"] {
         let output = bptt(path, &format!("{command} --device cpu"));

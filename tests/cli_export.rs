@@ -85,7 +85,7 @@ fn mistakes_are_answered_and_nothing_is_overwritten() {
     refused(folder, "export a model.pt", 2, &["FILE.onnx or FILE.safetensors", "model.pt"]);
     refused(folder, "export a model", 2, &["FILE.onnx or FILE.safetensors"]);
     refused(folder, "export a model.onnx --names lstm,fc", 2, &["--names", "FILE.safetensors"]);
-    refused(folder, "export a w.safetensors --names lstm", 2, &["--names", "two attributes", "got lstm"]);
+    refused(folder, "export a w.safetensors --names lstm", 2, &["--names", "two or three attributes", "got lstm"]);
     refused(folder, "export nowhere model.onnx", 1, &["nowhere"]);
     refused(folder, "export there.onnx model.onnx", 1, &["there.onnx", "safetensors"]);
 }

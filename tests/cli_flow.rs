@@ -149,3 +149,44 @@ fn a_run_passes_the_gradient_check_with_its_own_weights() {
     refused(folder.path(), "gradcheck --dropout 1", 2, &["--dropout"]);
     refused(folder.path(), "gradcheck --init-from a", 2, &["bptt gradcheck RUN"]);
 }
+
+#[test]
+fn a_run_that_is_gone_on_with_has_the_flow_of_one_that_never_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = "--task adding --length 6 --hidden 3 --steps 6 --checkpoint-every 4 --checkpoints 3 --flow-every 2";
+    train(folder.path(), "whole", run);
+    train(folder.path(), "broken", run);
+    let broken = folder.path().join("broken");
+    // As if it had been killed after the checkpoint of step 4, with a line behind it.
+    for file in ["checkpoints/finished", "checkpoints/step-000000000006.ckpt", "report.html", "flow.svg"] {
+        std::fs::remove_file(broken.join(file)).unwrap();
+    }
+    succeeds(folder.path(), "train --resume broken");
+    for file in ["flow.jsonl", "flow.svg", "model.safetensors"] {
+        let read = |run: &str| std::fs::read(folder.path().join(run).join(file)).unwrap();
+        assert_eq!(read("whole"), read("broken"), "{file}");
+    }
+}
+
+#[test]
+fn embeddings_and_heads_of_every_place_pass_the_gradient_check() {
+    let folder = tempfile::tempdir().unwrap();
+    for flags in ["--embedding 4 --inputs 7", "--embedding 6 --tied --inputs 7", "--predict last", "--predict mean"] {
+        let checked = json(folder.path(), &format!("gradcheck --device cpu --elements 30 --json {flags}"));
+        assert_eq!(checked["passed"], true, "{flags}");
+    }
+}
+
+#[test]
+fn a_network_of_an_embedding_has_a_flow_and_a_mean_derivative() {
+    let folder = tempfile::tempdir().unwrap();
+    train(
+        folder.path(),
+        "a",
+        "--task copy --length 5 --hidden 4 --embedding 3 --cell rnn --layers 2 --dropout 0.2 --steps 2",
+    );
+    let flow = json(folder.path(), "flow a --device cpu --json");
+    for stack in flow["networks"][0]["stacks"].as_array().unwrap() {
+        assert!((0.0..=1.0).contains(&stack["mean_derivative"].as_f64().unwrap()), "{stack}");
+    }
+}

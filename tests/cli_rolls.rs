@@ -82,6 +82,7 @@ fn what_is_no_roll_is_refused_by_place() {
     refused(path, "train --rolls twice.json", 1, &["twice.json", "each part once", "`train`"]);
     refused(path, "train --rolls two.csv", 1, &["two.csv", "row 2", "\"b\"", "2"]);
     refused(path, "train --rolls r.json --keys 60-62", 1, &["train, piece 1", "64"]);
+    refused(path, "train --rolls r.json --keys 0-70000", 2, &["--keys", "numbers from 0 to 65535"]);
     refused(path, "train --rolls r.json --keys 9-3", 2, &["--keys", "21-108"]);
     refused(path, "train --rolls r.json --bidirectional", 2, &["--bidirectional", "reverse direction"]);
     train(path, "a", &format!("{TINY} --steps 2").replace("--epochs 60 ", ""));

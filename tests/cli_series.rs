@@ -314,7 +314,7 @@ fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_i
     file("constant.csv", |_| "7".into());
     file("words.csv", |row| format!("after {}", 99 - row));
     let order = "expected the first column in ascending order";
-    let parts = ["turned.csv, row 2", order, "2024-04-08", "2024-04-09", "sort the rows"];
+    let parts = ["turned.csv, row 2 (line 3, ", order, "2024-04-08", "2024-04-09", "sort the rows"];
     refused(path, &format!("train --csv turned.csv {TINY}"), 1, &parts);
     refused(path, &format!("train --csv constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
     train(path, "words", &format!("--csv words.csv {TINY}"));

@@ -116,14 +116,46 @@ fn a_run_goes_on_from_another_with_its_vocabulary() {
 }
 
 #[test]
+fn characters_are_read_as_vectors_alone_or_tied_to_the_head() {
+    let folder = folder();
+    let path = folder.path();
+    let names = |out: &str| {
+        let bytes = std::fs::read(path.join(out).join("model.safetensors")).unwrap();
+        bptt::StateDict::from_safetensors(&bytes).unwrap()
+    };
+    let run = |out: &str, flags: &str| {
+        let said = train(path, out, &format!("--text t.txt --window 16 --steps 4 {flags}"));
+        output(path, &format!("sample {out} --length 5 --device cpu"));
+        output(path, &format!("eval {out} --device cpu"));
+        output(path, &format!("export {out} {out}.onnx"));
+        said
+    };
+    let said = run("a", "--hidden 6 --embedding 5");
+    assert!(said.contains("(vectors of 5) → 6"), "{said}");
+    let own = names("a");
+    let vectors = own.get("embedding.weight").unwrap();
+    assert_eq!((vectors.shape()[1], own.get("rnn.weight_ih_l0").unwrap().shape()[1]), (5, 5));
+    let said = run("b", "--hidden 6 --tied");
+    assert!(said.contains("(vectors of 6, tied) → 6"), "{said}");
+    let tied = names("b");
+    assert_eq!(tied.get("embedding.weight"), tied.get("head.weight"));
+    // The network comes with the weights.
+    let said = run("c", "--init-from b");
+    assert!(said.contains("(vectors of 6, tied) → 6"), "{said}");
+    refused(path, "train --task adding --embedding 4", 2, &["--embedding", "these data are numbers"]);
+    refused(path, "train --embedding 4", 2, &["--embedding (model.embedding)", "a text"]);
+    refused(path, &format!("train {TINY} --embedding 4 --tied"), 2, &["--embedding 4", "the 24 numbers"]);
+}
+
+#[test]
 #[cfg(unix)]
 fn ctrl_c_ends_a_run_after_its_step_and_keeps_what_was_learned() {
     let folder = folder();
     let mut run = command(folder.path(), &format!("train --device cpu --out a {TINY} --steps 100000000"));
     let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
     // Its first screen stands, and some steps have been taken.
-    let part = folder.path().join("a/metrics.jsonl.part");
-    while std::fs::metadata(&part).map_or(0, |it| it.len()) == 0 {
+    let metrics = folder.path().join("a/metrics.jsonl");
+    while std::fs::metadata(&metrics).map_or(0, |it| it.len()) == 0 {
         assert!(run.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
@@ -250,7 +282,18 @@ fn a_configuration_to_start_from_has_every_setting_and_is_one() {
     });
     for (section, body) in sections {
         for setting in body.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = ")) {
-            let skipped = ["init-from", "activation", "buckets", "decay-", "steps", "patience"];
+            let skipped = [
+                "init-from",
+                "activation",
+                "embedding",
+                "tied",
+                "buckets",
+                "decay-",
+                "steps",
+                "patience",
+                "label-smoothing",
+                "class-weights",
+            ];
             if skipped.iter().any(|key| setting.starts_with(key)) {
                 continue;
             }

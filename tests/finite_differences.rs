@@ -6,7 +6,7 @@ mod common;
 
 use bptt::ndarray::ArrayD;
 use bptt::{Backend, Batch, Cell, Cpu, CpuEngine, Engine, EngineOptions, Input, Optimizer, States, Update};
-use common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, trained};
+use common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, pairwise, trained};
 use pollster::block_on;
 
 /// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11; its
@@ -96,17 +96,18 @@ fn check(case: &Case) {
     }
 }
 
+/// Directions, layers, rows of one and of several lengths, dropout, losses and places in full.
 fn check_all(cell: Cell) {
-    for bidirectional in [false, true] {
-        for layers in [1, 2] {
-            for ragged in [false, true] {
-                for loss in losses() {
-                    for at in PLACES {
-                        // Weights go with two layers, so that each is also seen without the other.
-                        let weights = layers == 2;
-                        let case = Case { bidirectional, layers, ragged, at, weights, ..Case::new(cell) };
-                        check(&case.with_loss(loss.clone()));
-                    }
+    for (bidirectional, ragged, dropped) in (0..8).map(|bits| (bits & 1 > 0, bits & 2 > 0, bits & 4 > 0)) {
+        for layers in 1..=3 {
+            for loss in losses() {
+                for at in PLACES {
+                    let between = if layers > 1 { 0.3 } else { 0.0 };
+                    let dropout = if dropped { (between, 0.4) } else { (0.0, 0.0) };
+                    // Weights go with two layers, so that each is also seen without the other.
+                    let weights = layers == 2;
+                    let case = Case { bidirectional, layers, ragged, at, weights, dropout, ..Case::new(cell) };
+                    check(&case.with_loss(loss.clone()));
                 }
             }
         }
@@ -181,15 +182,53 @@ fn the_gradients_of_an_embedding_are_those_of_finite_differences() {
 }
 
 #[test]
-fn the_gradients_through_masks_are_those_of_finite_differences() {
+fn the_gradients_through_masks_over_several_documents_a_row_are_those_of_finite_differences() {
     for cell in CELLS {
         for bidirectional in [false, true] {
-            for (ragged, resets) in [(false, false), (true, false), (true, true)] {
-                for at in PLACES {
-                    let case = Case { layers: 3, bidirectional, ragged, resets, at, ..Case::new(cell) };
-                    check(&Case { dropout: (0.4, 0.3), ..case }.sizes([5, 3, 2, 5, 2]));
-                }
-            }
+            let case = Case { resets: true, ragged: true, layers: 3, bidirectional, ..Case::new(cell) };
+            check(&Case { dropout: (0.4, 0.3), ..case }.sizes([5, 3, 2, 5, 2]));
+        }
+    }
+}
+
+#[test]
+fn the_gradients_of_any_two_choices_together_are_those_of_finite_differences() {
+    for case in pairwise([4, 3, 3, 3, 2]) {
+        check(&Case { initial: true, ..case });
+    }
+}
+
+#[test]
+fn any_two_choices_occur_together_in_the_table_of_pairs() {
+    // Each choice by a name and its number; what cannot be together is left out.
+    let choices = |case: &Case| {
+        let place = |list: &[bool]| list.iter().position(|it| *it).unwrap();
+        let losses = losses();
+        [
+            place(&CELLS.map(|cell| cell == case.cell)),
+            place(&losses.map(|loss| loss == case.loss)),
+            place(&PLACES.map(|at| at == case.at)),
+            case.layers - 1,
+            case.reduction as usize,
+            usize::from(case.bidirectional),
+            usize::from(case.bias),
+            usize::from(case.ragged),
+            usize::from(case.resets),
+            usize::from(case.tokens) + usize::from(case.embedding.is_some()),
+            usize::from(case.weights),
+            usize::from(case.initial),
+            usize::from(case.dropout.0 > 0.0),
+            usize::from(case.dropout.1 > 0.0),
+        ]
+    };
+    let counts = [6, 7, 3, 3, 3, 2, 2, 2, 2, 3, 2, 2, 2, 2];
+    let rows: Vec<_> = pairwise([4, 3, 3, 3, 2]).iter().map(choices).collect();
+    for (first, second) in (0..counts.len()).flat_map(|second| (0..second).map(move |first| (first, second))) {
+        for (one, other) in (0..counts[first]).flat_map(|one| (0..counts[second]).map(move |other| (one, other))) {
+            // One layer and dropout between layers.
+            let possible = (first, one, second, other) != (3, 0, 12, 1);
+            let there = rows.iter().any(|row| row[first] == one && row[second] == other);
+            assert_eq!(there, possible, "choices {first} = {one} and {second} = {other}");
         }
     }
 }

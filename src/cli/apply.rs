@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::{Error, Optimizer, Result, TrainerOptions};
+use bptt::{Error, Model, Optimizer, Result, StateDict, TrainerOptions};
 use clap::Args;
 
 use super::Failure;
 use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::config_file;
-use super::device;
+use super::device::{self, Opened};
 use super::model_file::{CONFIG, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::settings::{Kind, Settings, over};
 use super::task::{self, Task};
 
@@ -43,9 +44,9 @@ impl Applied {
         let mut given = given(&args.run, model.codec.kind(), &args.on, &args.data)?;
         given.training.batch = args.batch.or(given.training.batch);
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
-        let task = task::load(&mut settings, Some(&model.codec)).map_err(Failure::usage)?;
+        let task = task::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
         model.check_fits(task.as_ref())?;
-        settings.set_recurrent(&model.model.recurrent);
+        settings.set_form(&model.model)?;
         settings.check_batch(&model.model).map_err(Failure::usage)?;
         let network = on_device(&model, &settings.device, settings.threads)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
@@ -53,16 +54,17 @@ impl Applied {
     }
 }
 
-/// An optimizer that changes nothing.
-pub(crate) fn still() -> Optimizer {
-    Optimizer::sgd(0.0)
-}
-
-/// The model on a device.
+/// The model on a device, to be measured and to predict.
 pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>) -> Result<Box<dyn Network>> {
     let opened = device::open(device, threads)?;
-    let mut network = opened.network(&model.model, still(), 0, TrainerOptions::default())?;
-    network.load_state_dict(&model.weights)?;
+    measured(&opened, &model.model, &model.weights)
+}
+
+/// A network of these weights that is measured without the smoothing of its training.
+pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> Result<Box<dyn Network>> {
+    let model = objective::measured(model);
+    let mut network = opened.network(&model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
+    network.load_state_dict(weights)?;
     Ok(network)
 }
 

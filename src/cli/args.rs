@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bptt::data::{Missing, ScalingKind};
 use bptt::train::Keep;
-use bptt::{Activation, RecurrentInit};
+use bptt::{Activation, At, RecurrentInit};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
@@ -20,6 +20,14 @@ pub(crate) const COUNT: usize = 0xffff_ffff;
 pub(crate) const LAYERS: usize = 64;
 /// The most threads: more than the cores of any one machine, fewer than any system starts.
 pub(crate) const THREADS: usize = 1024;
+
+/// What a distance or a weight is to be.
+pub(crate) const ABOVE_0: &str = "a finite number above 0";
+
+/// Whether f32, which the GPU computes in, has it as a finite number above 0.
+pub(crate) fn is_above_0(value: f64) -> bool {
+    value as f32 > 0.0 && (value as f32).is_finite()
+}
 
 /// The cell by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -60,6 +68,20 @@ pub(crate) enum TaskName {
     Adding,
     /// The copying memory problem: repeat 10 symbols after a delay of LENGTH
     Copy,
+}
+
+/// What a series is learned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LossName {
+    /// The squared error: forecasts tend to the mean
+    Squared,
+    /// The absolute error: forecasts tend to the median, and outliers count for less
+    Absolute,
+    /// Huber's: squared up to --huber-delta, absolute beyond it
+    Huber,
+    /// The pinball loss of --quantiles: a range with the chance that it holds
+    Quantile,
 }
 
 /// How the learning rate falls.
@@ -295,6 +317,23 @@ pub(crate) struct ModelArgs {
     /// Layers above each other [default: 1]
     #[arg(long, value_parser = whole::<1, LAYERS>, value_name = "L")]
     pub(crate) layers: Option<usize>,
+    /// Characters and symbols: read each as a vector of so many numbers, which are trained [default: none, one unit each]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N")]
+    pub(crate) embedding: Option<usize>,
+    /// Text: the characters' vectors, of as many numbers as a layer puts out, are the head's weights too (Press & Wolf 2017)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) tied: Option<bool>,
+    /// The share of a layer's outputs that are dropped on the way to the layer above, in training alone [default: 0]
+    #[arg(long, value_parser = below_1, value_name = "RATE", allow_negative_numbers = true)]
+    pub(crate) dropout: Option<f64>,
+    /// The share of a layer's units that are dropped on the way to the next step, in training alone; the same ones at all
+    /// steps of a sequence (Gal & Ghahramani 2016) [default: 0]
+    #[arg(long, value_parser = below_1, value_name = "RATE", allow_negative_numbers = true)]
+    pub(crate) recurrent_dropout: Option<f64>,
+    /// What a prediction is made from: every step's output, the last, or the mean of all; sequences, series and the adding
+    /// problem take last or mean, the others every [default: last; text, rolls, the copying problem: every]
+    #[arg(long, value_parser = one_of::<At>(&["every", "last", "mean"]), value_name = "AT")]
+    pub(crate) predict: Option<At>,
     /// Read each sequence from both ends
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) bidirectional: Option<bool>,
@@ -348,12 +387,37 @@ pub(crate) struct TrainingArgs {
     /// --patience: best]
     #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]))]
     pub(crate) keep: Option<Keep>,
+    /// Steps between checkpoints, from which --resume goes on [default: a minute's]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// Checkpoints that are kept, the last ones [default: 2]
+    #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N")]
+    pub(crate) checkpoints: Option<usize>,
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,
     /// The learning rate [default: 0.005; text, classes: 0.002; sequences, rolls: 0.001]
     #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
+    /// Series: the loss [default: squared, or that of --huber-delta or --quantiles]
+    #[arg(long, value_enum)]
+    pub(crate) loss: Option<LossName>,
+    /// Series: where Huber's loss turns from a square to a line, in units of the scaled target: with --scale standard in
+    /// its standard deviations [default: 1]
+    #[arg(long, value_parser = above_0, value_name = "DELTA", allow_negative_numbers = true)]
+    pub(crate) huber_delta: Option<f64>,
+    /// Series: the quantiles that are forecast of each target, ascending; where a network's cross they are put in order
+    /// [default: 0.1,0.5,0.9]
+    #[arg(long, value_parser = quantile, value_delimiter = ',', num_args = 1, value_name = "Q,Q")]
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) quantiles: Option<Vec<f64>>,
+    /// Classes, text: the share of each target that is spread over all classes; results are told without it [default: 0]
+    #[arg(long, value_parser = below_1, value_name = "SHARE", allow_negative_numbers = true)]
+    pub(crate) label_smoothing: Option<f64>,
+    /// Classes: the weight of each in the loss that is learned by: balanced, n / (k n_class), or CLASS=WEIGHT of some and 1
+    /// of the others; results are told without it [default: every sequence alike]
+    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "balanced|CLASS=WEIGHT,…")]
+    pub(crate) class_weights: Option<Vec<String>>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
     #[arg(long, value_parser = norm, value_name = "NORM", allow_negative_numbers = true)]
     pub(crate) clip: Option<f64>,
@@ -385,6 +449,9 @@ pub(crate) struct TrainArgs {
     /// Settings from a file, as `bptt init` writes it and every run keeps one; flags change them
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Go on with this run where it was cut off, to the end that it would have had; no other setting goes with it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config", "out"])]
+    pub(crate) resume: Option<PathBuf>,
     /// Print all settings as a configuration file, and do nothing
     #[arg(long)]
     pub(crate) dump_config: bool,
@@ -410,18 +477,31 @@ fn count(text: &str) -> Result<u64, String> {
     whole::<1, COUNT>(text).map(|count| count as u64)
 }
 
-/// A rate of dropout.
-pub(crate) fn below_1(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
+}
+
+fn below_1(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0 to below 1".into()),
     }
 }
 
-pub(crate) fn share(text: &str) -> Result<f64, String> {
+fn quantile(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0 to 1".into()),
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected numbers above 0 and below 1".into()),
+    }
+}
+
+fn above_0(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if is_above_0(value) => Ok(value),
+        _ => Err(format!("expected {ABOVE_0}")),
     }
 }
 

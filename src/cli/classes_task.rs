@@ -3,17 +3,19 @@
 use bptt::Result;
 use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 
+use super::args::Given;
 use super::digest::Digest;
 use super::label_codec::{LabelCodec, no_labels};
-use super::labelled_task::{Encoded, LabelledTask};
-use super::model_file::Codec;
+use super::labelled_task::{Emphasis, Encoded, LabelledTask};
+use super::model_file::{Codec, ModelFile};
+use super::objective;
 use super::progress::grouped;
 use super::settings::{Settings, shares};
 
 /// Reads the folder that the settings name, or with a model a file of lines without classes too.
-pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<LabelledTask> {
-    let seed = settings.seed;
-    let data = settings.data();
+pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<LabelledTask> {
+    let (seed, codec) = (settings.seed, model.map(|model| &model.codec));
+    let Given { data, model: asked, training: learning, .. } = settings.given();
     let path = data.classes.clone().unwrap_or_default();
     let mut digest = Digest::new();
     let lines = Lines::read(&path, &mut |bytes| digest.update(bytes))?;
@@ -32,7 +34,8 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         _ => return Err(no_labels()),
     };
     let codec = LabelCodec::Classes(classes.clone());
-    let head = codec.head().map_err(|error| error.in_file(&path))?;
+    let natural = codec.head().map_err(|error| error.in_file(&path))?;
+    let head = objective::of_classes(natural, asked, learning, model)?;
     let held_back: Histogram = validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
@@ -49,14 +52,16 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
     let ids = lines.lines().to_vec();
     let labelled = Labelled { ids, ..lines.labelled(&vocabulary) };
     let encoded = Encoded::new(labelled, &codec).map_err(|error| error.in_file(&path))?;
+    let parts = [encoded.part(training)?, encoded.part(validation)?, encoded.part(test)?];
     Ok(LabelledTask {
         name,
         words,
         input_size: vocabulary.len(),
         head,
+        emphasis: Emphasis::new(learning, &codec, &parts[0])?,
         labels: codec,
         codec: Codec::Classes { vocabulary, classes },
         id_name: encoded.id_name("line"),
-        parts: [encoded.part(training)?, encoded.part(validation)?, encoded.part(test)?],
+        parts,
     })
 }

@@ -71,14 +71,14 @@ fn words(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Refuses a configuration whose data are no longer where they were, by the flag that tells where they are now; `flags`
+/// Refuses a configuration whose files are no longer where they were, by the flag that tells where they are now; `flags`
 /// are those that stand over it.
 ///
 /// # Errors
 /// [`Error::Data`] names the file and its key.
 pub(crate) fn check_files(path: &Path, given: &Given, flags: &Given) -> Result<()> {
     let files = |given: &Given| {
-        let data = given.data.clone();
+        let (data, model) = (given.data.clone(), given.model.clone());
         [
             ("text", data.text),
             ("csv", data.csv),
@@ -88,6 +88,7 @@ pub(crate) fn check_files(path: &Path, given: &Given, flags: &Given) -> Result<(
             ("test-file", data.test_file),
             ("labels", data.labels),
             ("test-labels", data.test_labels),
+            ("init-from", model.init_from),
         ]
     };
     for ((key, file), (_, told)) in files(given).into_iter().zip(files(flags)) {
@@ -95,7 +96,7 @@ pub(crate) fn check_files(path: &Path, given: &Given, flags: &Given) -> Result<(
         if let Err(error) = file.metadata() {
             let message =
                 format!("expected a file that is there, got {}: {error}; name it with --{key}", file.display());
-            return Err(Error::Data { path: path.into(), place: format!(", data.{key}"), message });
+            return Err(Error::Data { path: path.into(), place: format!(", {key}"), message });
         }
     }
     Ok(())

@@ -19,7 +19,9 @@ Examples:
   bptt train --text input.txt --carry-state     truncated BPTT over contiguous lanes
   bptt train --csv ETTh1.csv --target OT --features all --window 96 --horizon 24
   bptt train --csv co2.csv --missing ffill --train-until 19951230
+  bptt train --csv sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
   bptt train --sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional
+  bptt train --sequences X_TRAIN.ts --class-weights balanced --label-smoothing 0.1
   bptt train --classes names/ --schedule cosine --patience 10
   bptt train --rolls chorales.json
   bptt train --task adding --length 100
@@ -44,7 +46,8 @@ Examples:
   bptt forecast runs/sales-1 --csv newer.csv --out next.csv --svg next.svg
   bptt forecast runs/sales-1 --json
 
-Beyond the model's horizon it goes on from its own forecasts. Columns known beforehand have their future in the file: rows
+Beyond the model's horizon it goes on from its own forecasts, of several quantiles from the middle one, and their range is
+too narrow: a model with as long a --horizon tells it better. Columns known beforehand have their future in the file: rows
 after the last one with a target.";
 
 pub(crate) const SAMPLE: &str = "\

@@ -6,7 +6,6 @@ use bptt::interchange::onnx::{Reads, export as to_onnx};
 use bptt::{At, Error, Model, Names, Result, StateDict};
 use clap::Args;
 
-use super::args::TaskName;
 use super::devices::bytes;
 use super::folder::io_error;
 use super::model_file::{Codec, KEY, ModelFile};
@@ -20,9 +19,9 @@ pub(crate) struct ExportArgs {
     /// Where to write it: FILE.onnx is the whole model for ONNX's runtimes, FILE.safetensors the weights for a PyTorch
     /// module; an existing file is left alone
     out: PathBuf,
-    /// For FILE.safetensors: what the module calls its recurrent layers and its linear layer, `lstm,fc` for `self.lstm`
-    /// and `self.fc` [default: rnn,head]
-    #[arg(long, value_delimiter = ',', value_name = "RNN,HEAD")]
+    /// For FILE.safetensors: what the module calls its recurrent layers, its linear layer and its embedding, `lstm,fc` for
+    /// `self.lstm` and `self.fc` [default: rnn,head,embedding]
+    #[arg(long, value_delimiter = ',', value_name = "RNN,HEAD,EMBEDDING")]
     names: Option<Vec<String>>,
 }
 
@@ -58,9 +57,10 @@ fn names(attributes: &[String]) -> Result<Names> {
     let dotted = |attribute: &String| if attribute.is_empty() { String::new() } else { format!("{attribute}.") };
     match attributes {
         [recurrent, head] => Ok(Names::new(dotted(recurrent), dotted(head))),
+        [recurrent, head, embedding] => Ok(Names::new(dotted(recurrent), dotted(head)).embedding(dotted(embedding))),
         _ => Err(Error::Value {
             what: "--names".into(),
-            expected: "two attributes of a module, as in lstm,fc".into(),
+            expected: "two or three attributes of a module, as in lstm,fc".into(),
             got: attributes.join(","),
         }),
     }
@@ -75,12 +75,7 @@ fn onnx(file: &ModelFile, reads: Reads) -> Result<Vec<u8>> {
 
 /// What the data of a codec become.
 fn reads(codec: &Codec) -> Reads {
-    match codec {
-        Codec::Text { .. } | Codec::Classes { .. } | Codec::Task { task: TaskName::Copy } => Reads::Tokens,
-        Codec::Series { .. } | Codec::Rolls { .. } | Codec::Sequences(_) | Codec::Task { task: TaskName::Adding } => {
-            Reads::Dense
-        }
-    }
+    if codec.has_tokens() { Reads::Tokens } else { Reads::Dense }
 }
 
 /// What goes in and what comes out.
@@ -88,7 +83,7 @@ fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
     let recurrent = &model.recurrent;
     let input = match reads {
         Reads::Dense => format!("x [T, B, {}]", recurrent.input_size),
-        Reads::Tokens => format!("tokens [T, B] below {}", recurrent.input_size),
+        Reads::Tokens => format!("tokens [T, B] below {}", model.vocabulary()),
     };
     let states = |end: &str| {
         let names = if recurrent.cell.has_cell_state() { format!("h_{end}, c_{end}") } else { format!("h_{end}") };

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use bptt::ndarray::{Axis, s};
 use bptt::train::{StepFactor, last_alone, mean_derivative, recurrent_radii};
-use bptt::{At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Layout, Model, Result, Sequence, StateDict};
+use bptt::{
+    At, Backend, Batch, Cell, Cpu, Embedding, Engine, EngineOptions, Error, Layout, Model, Result, Sequence, StateDict,
+};
 use clap::Args;
 use pollster::block_on;
 use serde_json::{Value, json};
@@ -171,7 +173,10 @@ fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequence) -> 
     let hidden = model.recurrent.hidden_size;
     let mut means = Vec::new();
     for layers in 1..=model.recurrent.layers {
-        let cut = Model { head: None, recurrent: model.recurrent.clone().layers(layers), ..model.clone() };
+        // Only a head can be tied to; dropout has no part in this, and one layer none to have it.
+        let recurrent = model.recurrent.clone().layers(layers).dropout(0.0).recurrent_dropout(0.0);
+        let embedding = model.embedding.as_ref().map(|embedding| Embedding::new(embedding.vocabulary));
+        let cut = Model { embedding, ..Model::headless(recurrent) };
         let mut engine = Cpu::new().engine(&cut, &EngineOptions::default())?;
         let of_cut = Layout::new(&cut);
         let whole = |role| layout.tensors().iter().find(|tensor| tensor.role == role);

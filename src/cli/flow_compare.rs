@@ -1,11 +1,11 @@
 //! `bptt flow --compare`: several networks in one picture.
 
 use bptt::train::Keep;
-use bptt::{Activation, Error, RecurrentInit, Result, StateDict, TrainerOptions};
+use bptt::{Activation, Error, RecurrentInit, Result, StateDict};
 use serde_json::json;
 
 use super::Failure;
-use super::apply::{Applied, on_device, still};
+use super::apply::{Applied, measured, on_device};
 use super::args::{CellName, Given, ModelArgs};
 use super::device;
 use super::flow::{self, FlowArgs, Measured, labelled, measure, to_json};
@@ -72,9 +72,8 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         }
         let mut network = begin(&opened, &settings, &model, task, None)?;
         let of = |weights: &StateDict| -> Result<Measured> {
-            let mut still = opened.network(&model, still(), settings.seed, TrainerOptions::default())?;
-            still.load_state_dict(weights)?;
-            measure(still.as_mut(), name.into(), &batch, settings.optimizer.clip_norm)
+            let mut network = measured(&opened, &model, weights)?;
+            measure(network.as_mut(), name.into(), &batch, settings.optimizer.clip_norm)
         };
         begun.push(of(&network.state_dict()?)?);
         let validation = task.validation(rows)?;
@@ -85,11 +84,11 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
             // The weights are those before the step that failed, and a picture of them says why.
             super::say(heading(name, &format!("stopped: {error}")));
         }
-        let measured = of(&network.state_dict()?)?;
+        let after = of(&network.state_dict()?)?;
         if !args.json {
-            super::say(heading(name, &format!("{} steps, loss {}", grouped(steps), short(measured.loss))));
+            super::say(heading(name, &format!("{} steps, loss {}", grouped(steps), short(after.loss))));
         }
-        ended.push(measured);
+        ended.push(after);
     }
     let after = format!("after {} steps", grouped(steps));
     let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();

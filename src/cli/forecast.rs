@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bptt::data::{Encoded, Forecast, Roll};
 use bptt::ndarray::{Axis, concatenate};
-use bptt::{Error, Result, Sequence};
+use bptt::{Error, Loss, Result, Sequence};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -15,11 +15,36 @@ use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
-use super::pictures::{Drawing, Rolled, RolledTarget, Rows};
+use super::pictures::{self, Drawing, Onward, RolledTarget, Rows};
 use super::progress::grouped;
-use super::series_data::SeriesData;
+use super::quantiles::Quantiles;
+use super::series_data::{SeriesData, ahead};
 use super::series_errors::four;
 use super::settings::Settings;
+
+/// A forecast that goes on from itself.
+pub(crate) struct Rolled {
+    pub(crate) quantiles: Quantiles,
+    /// By quantile; one where the network tells no quantiles.
+    pub(crate) forecasts: Vec<Forecast>,
+}
+
+impl Rolled {
+    /// The one that it goes on from.
+    fn middle(&self) -> &Forecast {
+        &self.forecasts[self.quantiles.middle()]
+    }
+
+    /// What a picture has of a target, from row `first` on.
+    pub(crate) fn picture(&self, first: usize, target: usize) -> Onward {
+        let values = |forecast: &Forecast| forecast.values.column(target).to_vec();
+        let range = match &self.forecasts[..] {
+            [low, .., high] => Some([values(low), values(high)]),
+            _ => None,
+        };
+        Onward { first, values: values(self.middle()), range }
+    }
+}
 
 /// The most rows: each is a step of the network on its own outputs, which say nothing long before.
 const ROWS: usize = 100_000;
@@ -85,17 +110,28 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
 }
 
 /// Labels and targets in columns.
-fn table(encoded: &Encoded, forecast: &Forecast) -> Vec<String> {
-    let series = encoded.series();
-    let labels = std::iter::once(series.label_name()).chain(forecast.labels.iter().map(String::as_str));
+fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
+    let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
+    let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
     let mut lines: Vec<String> = labels.map(str::to_owned).collect();
     for (target, column) in series.targets().iter().enumerate() {
-        let values = forecast.values.column(target);
-        // A digit place is the same for all, so that the column is one of numbers.
-        let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
+        // A digit place is the same for all, so that the columns are ones of numbers.
+        let largest = values().flatten().fold(0.0, |largest: f64, value| largest.max(value.abs()));
         let digits = four(largest).split_once('.').map_or(0, |(_, digits)| digits.len());
-        let values = values.iter().map(|value| format!("{value:.digits$}"));
-        append(&mut lines, std::iter::once(column.name.clone()).chain(values).collect());
+        let quantiles = rolled.quantiles.values().iter().map(|quantile| format!("{} q{quantile}", column.name));
+        let names = if quantiles.len() == 0 { vec![column.name.clone()] } else { quantiles.collect() };
+        for (name, values) in names.into_iter().zip(values()) {
+            let values = values.iter().map(|value| format!("{value:.digits$}"));
+            append(&mut lines, std::iter::once(name).chain(values).collect());
+        }
+    }
+    if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
+        lines.push(String::new());
+        lines.push(format!(
+            "after {} each range is as if the forecasts before it had come: in truth it widens",
+            ahead(horizon)
+        ));
     }
     lines
 }
@@ -109,28 +145,40 @@ fn append(lines: &mut [String], column: Vec<String>) {
     }
 }
 
-fn json(encoded: &Encoded, forecast: &Forecast) -> Value {
+fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
     let series = encoded.series();
-    let targets = series.targets().iter().enumerate();
-    let targets = targets.map(|(target, column)| (column.name.clone(), json!(forecast.values.column(target).to_vec())));
-    json!({
+    let by_target = |forecast: &Forecast| {
+        let targets = series.targets().iter().enumerate();
+        let values = |target| json!(forecast.values.column(target).to_vec());
+        Value::Object(targets.map(|(target, column)| (column.name.clone(), values(target))).collect())
+    };
+    let mut json = json!({
         "after": series.labels().last(),
-        "labels": forecast.labels,
-        "targets": Value::Object(targets.collect()),
-    })
+        "labels": rolled.middle().labels,
+        "targets": by_target(rolled.middle()),
+    });
+    if !rolled.quantiles.values().is_empty() {
+        let quantiles = rolled.quantiles.values().iter().zip(&rolled.forecasts);
+        let quantiles = quantiles.map(|(quantile, forecast)| (quantile.to_string(), by_target(forecast)));
+        json["quantiles"] = Value::Object(quantiles.collect());
+    }
+    json
 }
 
 /// As `bptt predict` writes it, without a part and a truth.
-fn csv(encoded: &Encoded, forecast: &Forecast) -> Result<Vec<u8>> {
+fn csv(encoded: &Encoded, rolled: &Rolled) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut csv = csv::Writer::from_writer(&mut text);
     let mut record = vec![encoded.series().label_name().to_owned(), "step".into()];
-    record.extend(encoded.series().targets().iter().map(|target| format!("{}_forecast", target.name)));
+    let (targets, names) = (encoded.series().targets(), rolled.quantiles.columns());
+    record.extend(targets.iter().flat_map(|target| names.iter().map(move |name| format!("{}_{name}", target.name))));
     csv.write_record(&record).map_err(unwritten)?;
-    for (row, (label, values)) in forecast.labels.iter().zip(forecast.values.rows()).enumerate() {
+    for (row, label) in rolled.middle().labels.iter().enumerate() {
         record.clear();
         record.extend([label.clone(), (row + 1).to_string()]);
-        record.extend(values.iter().map(f64::to_string));
+        for target in 0..targets.len() {
+            record.extend(rolled.forecasts.iter().map(|forecast| forecast.values[[row, target]].to_string()));
+        }
         csv.write_record(&record).map_err(unwritten)?;
     }
     csv.flush().map_err(unwritten)?;
@@ -138,41 +186,53 @@ fn csv(encoded: &Encoded, forecast: &Forecast) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn picture(name: &str, encoded: &Encoded, forecast: &Forecast) -> Drawing {
+fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {
     let series = encoded.series();
-    let labels = [series.labels(), &forecast.labels].concat();
+    let labels = [series.labels(), &rolled.middle().labels].concat();
     let positions = series.positions();
-    let columns: Vec<Vec<f64>> = forecast.values.columns().into_iter().map(|column| column.to_vec()).collect();
-    let targets = series.targets().iter().zip(&columns).map(|(column, values)| RolledTarget {
+    let targets = series.targets().iter().enumerate().map(|(target, column)| RolledTarget {
         name: &column.name,
         truth: &column.values,
-        forecasts: vec![(series.len(), values)],
+        forecasts: vec![rolled.picture(series.len(), target)],
     });
-    let rows = forecast.labels.len();
+    let rows = rolled.middle().labels.len();
     let last = series.labels().last().map(String::as_str).unwrap_or_default();
     let rows = if rows == 1 { "the row".to_owned() } else { format!("{} rows", grouped(rows as u64)) };
-    Rolled {
+    pictures::Rolled {
         title: format!("{name}: {rows} after {} {last}", series.label_name()),
         rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
         horizon: encoded.codec().frame.horizon,
+        range: rolled.quantiles.interval(),
         targets: targets.collect(),
     }
     .draw()
 }
 
-/// Lets the network forecast until every roll is whole; they go on for the same number of rows.
-pub(crate) fn roll(network: &mut dyn Network, mut rolls: Vec<Roll>) -> Result<Vec<Forecast>> {
+/// Lets the network forecast until every roll is whole; they go on for the same number of rows. Of several quantiles it
+/// reads the middle one in the place of the data.
+pub(crate) fn roll(network: &mut dyn Network, rolls: Vec<Roll>) -> Result<Vec<Rolled>> {
+    let loss = network.model().head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
+    let quantiles = Quantiles::of(&loss);
+    let middle = quantiles.middle();
+    // What is told of each quantile is kept by a roll of its own.
+    let mut rolls: Vec<Vec<Roll>> = rolls.into_iter().map(|roll| vec![roll; quantiles.count()]).collect();
     loop {
-        let inputs: Vec<_> = rolls.iter().filter_map(Roll::next_input).collect();
+        let inputs: Vec<_> = rolls.iter().filter_map(|rolls| rolls[middle].next_input()).collect();
         if inputs.is_empty() {
-            return Ok(rolls.into_iter().map(Roll::finish).collect());
+            let finish = |rolls: Vec<Roll>| Rolled {
+                quantiles: quantiles.clone(),
+                forecasts: rolls.into_iter().map(Roll::finish).collect(),
+            };
+            return Ok(rolls.into_iter().map(finish).collect());
         }
         let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
         let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
-        // The squared error's outputs are its logits.
+        // The outputs of every loss of a series are its logits.
         let (logits, _) = network.logits(&Sequence::dense(x))?;
-        for (roll, outputs) in rolls.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
-            roll.push(&outputs.to_vec())?;
+        for (rolls, outputs) in rolls.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
+            for (roll, outputs) in rolls.iter_mut().zip(quantiles.split(&outputs.to_vec())) {
+                roll.push(&outputs)?;
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, TaskName, below_1, whole};
+use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::device;
 use super::gradients::{Gradients, STEP, Subject};
 use super::model_file::{self, ModelFile};
@@ -40,12 +40,6 @@ pub(crate) struct GradcheckArgs {
     /// Elements of each tensor that are held against central differences, evenly spread; all are held against f64
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N", default_value = "200")]
     elements: usize,
-    /// The share of a layer's outputs that are dropped on the way to the layer above [default: 0]
-    #[arg(long, value_parser = below_1, value_name = "RATE", conflicts_with = "run")]
-    dropout: Option<f64>,
-    /// The share of a layer's units that are dropped on the way to the next step [default: 0]
-    #[arg(long, value_parser = below_1, value_name = "RATE", conflicts_with = "run")]
-    recurrent_dropout: Option<f64>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -150,18 +144,23 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     }
     model.hidden.get_or_insert(6);
     let settings = settings(args, model)?;
-    let head = Head::new(args.outputs.unwrap_or(3), Loss::SquaredError, At::Every);
-    let mut model = settings.network(args.inputs.unwrap_or(3), head);
-    model.recurrent.dropout = args.dropout.unwrap_or(0.0);
-    model.recurrent.recurrent_dropout = args.recurrent_dropout.unwrap_or(0.0);
+    let (inputs, outputs) = (args.inputs.unwrap_or(3), args.outputs.unwrap_or(3));
+    let at = args.model.predict.unwrap_or(At::Every);
+    let head = match args.model.tied {
+        // The vectors of what is read are the weights of what is told.
+        Some(true) => Head::new(inputs, Loss::CrossEntropy, at),
+        _ => Head::new(outputs, Loss::SquaredError, at),
+    };
+    let model = settings.network(inputs, head);
     model.validate().map_err(Failure::usage)?;
     let parameters = settings.initialisation().draw(&model, settings.seed);
     Ok((model, parameters, settings))
 }
 
-/// Device, seed and model as every command reads them; no data of these settings are ever read.
+/// Device, seed and model as every command reads them: as of a text, which has every flag of the model. No data of these
+/// settings are ever read.
 fn settings(args: &GradcheckArgs, model: ModelArgs) -> Result<Settings, Failure> {
-    let data = DataArgs { task: Some(TaskName::Copy), ..DataArgs::default() };
+    let data = DataArgs { text: Some(".".into()), ..DataArgs::default() };
     Settings::new(Given { run: args.on.clone(), data, model, ..Given::default() }).map_err(Failure::usage)
 }
 

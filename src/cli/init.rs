@@ -76,14 +76,14 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let boolean = flag.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "BOOL"));
     let number = told.parse::<f64>().is_ok();
     match key {
-        "split" => format!("[{}]", told.replace(',', ", ")),
+        "class-weights" => "[\"balanced\"]".into(),
+        _ if list && told.contains(',') => format!("[{}]", told.replace(',', ", ")),
         _ if boolean => "false".into(),
         _ if list => "[\"COLUMN\"]".into(),
         _ if number => told.into(),
         _ if flag.get_possible_values().iter().any(|value| value.get_name() == told) => format!("\"{told}\""),
-        "threads" | "season" | "patience" | "micro-batch" | "decay-every" | "val-every" | "flow-every" | "steps" => {
-            "100".into()
-        }
+        "threads" | "embedding" | "season" | "patience" | "micro-batch" | "decay-every" | "val-every"
+        | "flow-every" | "steps" => "100".into(),
         "forget-bias" => "1.0".into(),
         _ if told == "auto" => "\"auto\"".into(),
         _ => {

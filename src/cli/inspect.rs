@@ -37,6 +37,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     let description = StateDict::safetensors_note(&bytes_of_file, model_file::KEY);
     let description = description.map_err(|error| model_file::no_model(&path, &error))?;
     let weights = StateDict::from_safetensors(&bytes_of_file).map_err(refused)?;
+    // A description that is there has to be right, or is told to be wrong.
+    let model = description.as_ref().map(|_| ModelFile::open(&args.file)).transpose()?;
     let tensors: Vec<Summary<'_>> = weights.iter().map(summary).collect();
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     if args.json {
@@ -46,11 +48,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
         return Ok(());
     }
     super::say(heading("file", &format!("{}, {}", path.display(), bytes(bytes_of_file.len() as u64))));
-    match description {
-        // A description that is there has to be right, or is told to be wrong.
-        Some(_) => {
-            ModelFile::open(&args.file)?.describe().iter().for_each(|(name, text)| super::say(heading(name, text)))
-        }
+    match model {
+        Some(model) => model.describe().iter().for_each(|(name, text)| super::say(heading(name, text))),
         None => super::say(heading("model", "tensors without a description: not written by `bptt train`")),
     }
     super::say(heading("total", &format!("{} parameters in {} tensors\n", grouped(count), tensors.len())));

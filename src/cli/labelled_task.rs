@@ -9,13 +9,17 @@ use bptt::train::ConfusionMatrix;
 use bptt::{Head, Result};
 use serde_json::json;
 
+use super::args::TrainingArgs;
+use super::class_weights::class_weights;
 use super::folder::unwritten;
+use super::frequencies;
 use super::label_codec::{LabelCodec, no_labels};
 use super::model_file::Codec;
 use super::network::Network;
 use super::pictures::{Baseline, Confusion, Lengths, share};
 use super::progress::{grouped, short};
 use super::report::Table;
+use super::settings::unsupported;
 use super::task::{Measure, Order, Results, Task};
 
 /// The columns of a line of the terminal that describes data.
@@ -28,6 +32,7 @@ const FEW: usize = 12;
 const BALANCED: &str = "balanced: the mean recall of the classes";
 const MAJORITY: &str = "majority: who always tells the class that is largest in training";
 const FREQUENCIES: &str = "frequencies: the cross-entropy of who knows the classes' shares in training alone";
+const PLAIN: &str = "cross-entropy: of all sequences alike, without the weights and the smoothing of training";
 const MEAN: &str = "in the labels' units; mean: who always tells the mean of the training part";
 
 /// The names of the parts.
@@ -45,6 +50,75 @@ pub(crate) struct LabelledTask {
     pub(crate) id_name: &'static str,
     /// Training, validation and test; empty where there is nothing.
     pub(crate) parts: [Part; 3],
+    pub(crate) emphasis: Emphasis,
+}
+
+/// What training does to the labels of classes. Validation, which it goes by, does the same; results do not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Emphasis {
+    /// How much of each label is spread over all classes.
+    smoothing: f64,
+    /// The weight of each class.
+    weights: Option<Vec<f64>>,
+}
+
+impl Emphasis {
+    /// As the settings have it, for the labels of `training`.
+    ///
+    /// # Errors
+    /// Where the labels are not classes, and as of [`class_weights`].
+    pub(crate) fn new(told: &TrainingArgs, labels: &LabelCodec, training: &Part) -> Result<Self> {
+        let smoothing = told.label_smoothing.unwrap_or_default();
+        let LabelCodec::Classes(names) = labels else {
+            let flags = [("--class-weights", told.class_weights.is_some()), ("--label-smoothing", smoothing > 0.0)];
+            return match flags.iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(unsupported(format!("{flag} is for classes; these labels are values"))),
+                None => Ok(Self { smoothing, weights: None }),
+            };
+        };
+        // Without a training part nothing is learned.
+        let told = told.class_weights.as_ref().filter(|_| !training.examples.is_empty());
+        let weights = told.map(|told| class_weights(told, names, &training.examples.class_counts())).transpose()?;
+        Ok(Self { smoothing, weights })
+    }
+
+    fn is_none(&self) -> bool {
+        self.smoothing == 0.0 && self.weights.is_none()
+    }
+
+    fn of(&self, examples: &Subset) -> Result<Subset> {
+        let smoothed = examples.clone().smoothing(self.smoothing)?;
+        match &self.weights {
+            Some(weights) => smoothed.class_weights(weights.iter().map(|weight| *weight as f32).collect()),
+            None => Ok(smoothed),
+        }
+    }
+
+    /// In words, a line each.
+    fn describe(&self, labels: &LabelCodec) -> Vec<String> {
+        let LabelCodec::Classes(names) = labels else { return Vec::new() };
+        let weights = self.weights.as_ref().map(|weights| {
+            let texts = names.iter().zip(weights).map(|(name, weight)| format!("{name} {}", short(*weight)));
+            as_many_as_fit("weights in training: ", texts)
+        });
+        // Of more than two it is the loss that tells it.
+        let smoothing = (self.smoothing > 0.0 && names.len() == 2)
+            .then(|| format!("labels smoothed in training by {}", self.smoothing));
+        weights.into_iter().chain(smoothing).collect()
+    }
+}
+
+/// `begin` and texts with commas between them, of which those have an ellipsis that the line has no room for.
+fn as_many_as_fit(begin: &str, texts: impl Iterator<Item = String>) -> String {
+    let mut line = begin.to_owned();
+    for (index, text) in texts.enumerate() {
+        let text = format!("{}{text}", if index == 0 { "" } else { ", " });
+        if line.chars().count() + text.chars().count() > WIDTH {
+            return line + ", …";
+        }
+        line.push_str(&text);
+    }
+    line
 }
 
 /// Sequences that train, validate or test.
@@ -122,16 +196,15 @@ impl LabelledTask {
     }
 
     /// The loss on a part of who tells what the training part has, whatever the sequence: the frequencies of its classes,
-    /// each count taken as one more so that none is 0, or its mean.
-    fn baseline_loss(&self, part: &Part) -> Option<f64> {
+    /// or its mean.
+    fn baseline_loss(&self, part: &Part, emphasis: &Emphasis) -> Option<f64> {
         let (training, part) = (&self.not_empty(0)?.examples, &part.examples);
         match &part.labelled().labels {
             Labels::None => None,
             Labels::Classes { .. } => {
-                let known: Vec<f64> = training.class_counts().into_iter().map(|count| count as f64 + 1.0).collect();
-                let total: f64 = known.iter().sum();
-                let nats = |(count, known): (usize, &f64)| -(known / total).ln() * count as f64;
-                Some(part.class_counts().into_iter().zip(&known).map(nats).sum::<f64>() / part.len() as f64)
+                let [known, part] = [training, part]
+                    .map(|part| part.class_counts().into_iter().map(|count| count as f64).collect::<Vec<_>>());
+                Some(frequencies::cross_entropy(&known, &part, emphasis.weights.as_deref(), emphasis.smoothing))
             }
             Labels::Values(values) => {
                 let squares = part.sequences().iter().flat_map(|row| values.row(*row).to_vec());
@@ -170,7 +243,7 @@ impl LabelledTask {
         let mut rows = Vec::new();
         for Measured { name, part, predictions, loss } in measured {
             let matrix = confusion(part, predictions, classes)?;
-            let baseline = self.baseline_loss(part);
+            let baseline = self.baseline_loss(part, &Emphasis { smoothing: 0.0, weights: None });
             let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
             let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
             results.key_figures.push((format!("accuracy, {name}"), share(accuracy)));
@@ -188,6 +261,7 @@ impl LabelledTask {
         }
         let mut notes = vec![BALANCED];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
+        notes.extend((!self.emphasis.is_none()).then_some(PLAIN));
         let caption = format!("Accuracy and cross-entropy in nats a sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
@@ -247,16 +321,8 @@ impl LabelledTask {
         {
             return Some(format!("{}{of}, {} of each", self.labels.describe(), grouped(first as u64)));
         }
-        let mut line = format!("{}{of}: ", self.labels.describe());
-        for (index, (count, name)) in counts.iter().enumerate() {
-            let text = format!("{}{name} {}", if index == 0 { "" } else { ", " }, grouped(*count as u64));
-            if line.chars().count() + text.chars().count() > WIDTH {
-                line.push_str(", …");
-                break;
-            }
-            line.push_str(&text);
-        }
-        Some(line)
+        let texts = counts.iter().map(|(count, name)| format!("{name} {}", grouped(*count as u64)));
+        Some(as_many_as_fit(&format!("{}{of}: ", self.labels.describe()), texts))
     }
 
     fn lengths(&self) -> Vec<usize> {
@@ -294,6 +360,7 @@ impl Task for LabelledTask {
         let mut lines = self.words.clone();
         lines.push(Lengths(&self.lengths()).line(WIDTH));
         lines.extend(self.describe_labels());
+        lines.extend(self.emphasis.describe(&self.labels));
         let parts = PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty());
         let counts = parts.map(|(name, part)| format!("{name} {}", grouped(part.examples.len() as u64)));
         lines.push(counts.collect::<Vec<_>>().join(", "));
@@ -316,19 +383,22 @@ impl Task for LabelledTask {
         let Some(part) = self.not_empty(0) else { return Ok(None) };
         match self.unlabelled() {
             true => Err(no_labels()),
-            false => Ok(Some(Box::new(Shuffled::new(&part.examples, order.rows, order.buckets, order.seed)?))),
+            false => {
+                let learned = self.emphasis.of(&part.examples)?;
+                Ok(Some(Box::new(Shuffled::new(learned, order.rows, order.buckets, order.seed)?)))
+            }
         }
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match self.not_empty(1) {
-            Some(part) => Some(Box::new(InOrder::new(&part.examples, rows)?)),
+            Some(part) => Some(Box::new(InOrder::new(self.emphasis.of(&part.examples)?, rows)?)),
             None => None,
         })
     }
 
     fn baseline(&self) -> Option<Baseline> {
-        let loss = self.baseline_loss(self.not_empty(1)?)?;
+        let loss = self.baseline_loss(self.not_empty(1)?, &self.emphasis)?;
         let name = match &self.labels {
             LabelCodec::Classes(_) => "frequencies of classes, validation",
             LabelCodec::Values(_) => "mean of training, validation",

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use bptt::data::{Keys, SeriesCodec, Vocabulary};
-use bptt::{Activation, At, Cell, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict};
+use bptt::{
+    Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict,
+};
 use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
 use super::digest::Digest;
 use super::folder::io_error;
+use super::objective;
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
@@ -60,6 +63,16 @@ impl Codec {
         }
     }
 
+    /// Whether a step of the data is one of some tokens, and not numbers.
+    pub(crate) fn has_tokens(&self) -> bool {
+        match self {
+            Self::Text { .. } | Self::Classes { .. } | Self::Task { task: TaskName::Copy } => true,
+            Self::Series { .. } | Self::Rolls { .. } | Self::Sequences(_) | Self::Task { task: TaskName::Adding } => {
+                false
+            }
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Text { .. } => Kind::Text,
@@ -88,10 +101,16 @@ struct Description {
     format: u32,
     cell: CellName,
     activation: Option<Activation>,
+    #[serde(default)]
+    embedding: Option<Embedding>,
     input_size: usize,
     hidden_size: usize,
     layers: usize,
     bidirectional: bool,
+    #[serde(default)]
+    dropout: f64,
+    #[serde(default)]
+    recurrent_dropout: f64,
     outputs: usize,
     loss: Loss,
     at: At,
@@ -112,10 +131,13 @@ pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Res
         format: FORMAT,
         cell,
         activation,
+        embedding: model.embedding.clone(),
         input_size: recurrent.input_size,
         hidden_size: recurrent.hidden_size,
         layers: recurrent.layers,
         bidirectional: recurrent.bidirectional,
+        dropout: recurrent.dropout,
+        recurrent_dropout: recurrent.recurrent_dropout,
         outputs: head.outputs,
         loss: head.loss.clone(),
         at: head.at,
@@ -140,10 +162,22 @@ pub(crate) fn describe(model: &Model) -> String {
     };
     let layers = if recurrent.layers > 1 { format!(", {} layers", recurrent.layers) } else { String::new() };
     let directions = if recurrent.bidirectional { ", both directions" } else { "" };
-    let (cell, inputs, hidden) = (recurrent.cell.name(), recurrent.input_size, recurrent.hidden_size);
-    let outputs = model.head.as_ref().map(|head| format!(" → {}", head.outputs)).unwrap_or_default();
+    let rates = [("dropout", recurrent.dropout), ("recurrent dropout", recurrent.recurrent_dropout)];
+    let rates = rates.iter().filter(|(_, rate)| *rate > 0.0).map(|(name, rate)| format!(", {name} {rate}"));
+    let dropout: String = rates.collect();
+    let head = model.head.as_ref();
+    let mean = if head.is_some_and(|head| head.at == At::Mean) { " from the mean of all steps" } else { "" };
+    let (cell, hidden) = (recurrent.cell.name(), recurrent.hidden_size);
+    let inputs = match &model.embedding {
+        None => recurrent.input_size.to_string(),
+        Some(Embedding { vocabulary, tied }) => {
+            let tied = if *tied { ", tied" } else { "" };
+            format!("{vocabulary} (vectors of {}{tied})", recurrent.input_size)
+        }
+    };
+    let outputs = head.map(|head| format!(" → {}{mean}", head.outputs)).unwrap_or_default();
     let parameters = grouped(parameters(model));
-    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}, {parameters} parameters")
+    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
 }
 
 /// The file that `run` names, itself or the one in a run's folder, and its bytes.
@@ -154,7 +188,9 @@ pub(crate) fn read(run: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = if run.is_dir() { run.join(NAME) } else { run.into() };
     if run.is_dir() && !path.exists() {
         let message = match run.join(CONFIG).exists() {
-            true => format!("this run has not finished: expected {NAME}, which is written at its end"),
+            true => format!(
+                "this run has not finished: expected {NAME}, which is written at its end; `bptt train --resume` goes on with it"
+            ),
             false => format!("expected the folder of a run, with {NAME}"),
         };
         return Err(Error::Data { path: run.into(), place: String::new(), message });
@@ -173,7 +209,8 @@ impl ModelFile {
     /// Reads a run's folder, or a model's file alone.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is of another version, or was not written by this program.
+    /// [`Error::Data`] where it is of another version, was not written by this program, or holds other tensors than those
+    /// of the model that it describes.
     pub(crate) fn open(run: &Path) -> Result<Self> {
         Self::open_checked(run, &mut None)
     }
@@ -208,19 +245,24 @@ impl ModelFile {
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent =
-            Recurrent::new(cell, it.input_size, it.hidden_size).layers(it.layers).bidirectional(it.bidirectional);
+        let recurrent = Recurrent::new(cell, it.input_size, it.hidden_size)
+            .layers(it.layers)
+            .bidirectional(it.bidirectional)
+            .dropout(it.dropout)
+            .recurrent_dropout(it.recurrent_dropout);
         let head = Head { outputs: it.outputs, loss: it.loss, at: it.at, reduction: it.reduction };
-        let model = Model::new(recurrent, head);
+        let model = Model { embedding: it.embedding, ..Model::new(recurrent, head) };
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
         let weights = StateDict::from_safetensors(&bytes).map_err(|error| refused(error.to_string()))?;
+        // Told with the file's name, and by every command, before anything else is.
+        Layout::new(&model).to_block(&weights).map_err(|error| refused(error.to_string()))?;
         Ok(Self { model, codec: it.data, weights, path })
     }
 
     /// Refuses data of other columns, classes or characters than the model's.
     pub(crate) fn check_fits(&self, task: &dyn Task) -> Result<()> {
-        let (inputs, head) = (self.model.recurrent.input_size, self.model.head.as_ref());
-        match inputs == task.input_size() && head == Some(&task.head()) {
+        let (inputs, head) = (self.model.vocabulary(), self.model.head.as_ref());
+        match inputs == task.input_size() && head.map(objective::plain) == Some(objective::plain(&task.head())) {
             true => Ok(()),
             false => Err(Error::Unsupported(format!(
                 "{}: the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
@@ -234,6 +276,9 @@ impl ModelFile {
 
     /// The model and what it knows of its data: names and texts.
     pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
-        vec![("model", describe(&self.model)), ("data", self.codec.describe())]
+        let loss = self.model.head.as_ref().and_then(|head| objective::describe(&head.loss));
+        let mut lines = vec![("model", describe(&self.model)), ("data", self.codec.describe())];
+        lines.extend(loss.map(|loss| ("loss", loss)));
+        lines
     }
 }

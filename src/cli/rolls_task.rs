@@ -9,15 +9,19 @@ use bptt::ndarray::Array2;
 use bptt::{At, Error, Head, Loss, Reduction, Result};
 use serde_json::json;
 
-use super::args::DataArgs;
+use super::args::Given;
 use super::digest::Digest;
 use super::folder::unwritten;
-use super::model_file::Codec;
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
-use super::settings::{as_the_model, shares};
+use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
+
+/// What tells the keys.
+const KEYS: &str = "--keys (data.keys)";
 
 pub(crate) struct RollsTask {
     name: String,
@@ -25,18 +29,20 @@ pub(crate) struct RollsTask {
     rolls: Rolls,
     /// The pieces of training, validation and test.
     parts: [Range<usize>; 3],
+    head: Head,
     /// How often each key sounds in the training part; without one, in no part.
     frequencies: Option<Vec<f64>>,
 }
 
 impl RollsTask {
-    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+    pub(crate) fn load(given: &mut Given, model: Option<&ModelFile>) -> Result<Self> {
+        let Given { data, model: asked, .. } = given;
         let path = data.rolls.clone().unwrap_or_default();
         let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let mut digest = Digest::new();
         digest.update(&text);
         digest.check(&path, "--rolls", &mut data.sha256)?;
-        let known = match codec {
+        let known = match model.map(|model| &model.codec) {
             Some(Codec::Rolls { keys }) => Some(keys),
             _ => None,
         };
@@ -51,7 +57,7 @@ impl RollsTask {
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let rolls = match csv {
             true => Rolls::from_csv(&text, &path)?,
-            false => Rolls::from_json(&text, &path, told)?,
+            false => Rolls::from_json(&text, &path, told).map_err(|error| in_flag(KEYS, error))?,
         };
         if let Some(known) = known.filter(|known| *known != rolls.keys()) {
             let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
@@ -66,8 +72,10 @@ impl RollsTask {
         };
         let parts = rolls.parts().cloned().unwrap_or_default();
         let frequencies = frequencies(&rolls, parts[0].clone());
+        let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
+        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
-        Ok(Self { name, path, rolls, parts, frequencies })
+        Ok(Self { name, path, rolls, parts, head, frequencies })
     }
 
     fn examples(&self, part: usize) -> Result<NextFrame<'_>> {
@@ -95,7 +103,7 @@ impl RollsTask {
 fn range(text: &str) -> Result<RangeInclusive<u32>> {
     let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
     ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
-        what: "--keys (data.keys)".into(),
+        what: KEYS.into(),
         expected: "the lowest and the highest key, as in 21-108".into(),
         got: format!("{text:?}"),
     })
@@ -171,8 +179,7 @@ impl Task for RollsTask {
     }
 
     fn head(&self) -> Head {
-        let reduction = Reduction::SumOverOutputs;
-        Head { reduction, ..Head::new(self.rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every) }
+        self.head.clone()
     }
 
     fn codec(&self) -> Codec {

@@ -6,12 +6,13 @@ use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Sca
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::args::{DataArgs, MissingName, ReadName, ScaleName};
+use super::args::{DataArgs, Given, MissingName, ReadName, ScaleName};
 use super::digest::Digest;
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
-use super::labelled_task::{Encoded, LabelledTask};
-use super::model_file::Codec;
+use super::labelled_task::{Emphasis, Encoded, LabelledTask};
+use super::model_file::{Codec, ModelFile};
+use super::objective;
 use super::progress::{grouped, short};
 use super::series_data::missing_as_the_model;
 use super::settings::{Settings, as_the_model, shares, unsupported};
@@ -121,9 +122,9 @@ impl SequencesCodec {
 }
 
 /// Reads the files that the settings name.
-pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<LabelledTask> {
-    let seed = settings.seed;
-    let data = settings.data();
+pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<LabelledTask> {
+    let (seed, codec) = (settings.seed, model.map(|model| &model.codec));
+    let Given { data, model: asked, training: learning, .. } = settings.given();
     let known = match codec {
         Some(Codec::Sequences(codec)) => Some(codec),
         _ => None,
@@ -151,7 +152,8 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         Some(known) => known.clone(),
         None => SequencesCodec::fit(&first, &training, data)?,
     };
-    let head = codec.labels.head().map_err(|error| error.in_file(&path))?;
+    let natural = codec.labels.head().map_err(|error| error.in_file(&path))?;
+    let head = objective::of_classes(natural, asked, learning, model)?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
     let advice = if known.is_none() { codec.advise(&first) } else { None };
@@ -165,6 +167,7 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         None => first.part(rest)?,
     };
     words.extend(codec.describe_units().into_iter().chain(advice));
+    let parts = [first.part(training)?, first.part(validation)?, test];
     Ok(LabelledTask {
         name,
         words,
@@ -172,7 +175,8 @@ pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Lab
         head,
         labels: codec.labels.clone(),
         id_name: first.id_name("id"),
-        parts: [first.part(training)?, first.part(validation)?, test],
+        emphasis: Emphasis::new(learning, &codec.labels, &parts[0])?,
+        parts,
         codec: Codec::Sequences(codec),
     })
 }

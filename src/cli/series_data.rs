@@ -186,14 +186,6 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
     Ok(Roles { targets, features, known })
 }
 
-/// An error in a flag's value.
-pub(crate) fn in_flag(flag: &str, error: Error) -> Error {
-    match error {
-        Error::Value { expected, got, .. } => Error::Value { what: flag.into(), expected, got },
-        other => other,
-    }
-}
-
 fn with_advice(error: Error, advice: &[&str]) -> Error {
     let advice = if advice.is_empty() { String::new() } else { format!("; {}", advice.join(", ")) };
     match error {

@@ -3,6 +3,8 @@
 use bptt::data::{Accuracy, TargetAccuracy};
 use serde_json::{Map, Value, json};
 
+use super::pictures::share;
+use super::quantiles::Quantiles;
 use super::report::Table;
 
 /// The errors of every forecaster, on every part that was not trained on.
@@ -12,6 +14,8 @@ pub(crate) struct Errors {
     pub(crate) horizon: usize,
     /// Who forecasts, the network first.
     pub(crate) forecasters: Vec<Forecaster>,
+    /// What the network tells of each target.
+    pub(crate) quantiles: Quantiles,
     pub(crate) parts: Vec<Part>,
     /// Whether the targets' units are the standard deviations of training.
     pub(crate) standard: bool,
@@ -40,6 +44,17 @@ pub(crate) struct Part {
     pub(crate) count: usize,
     /// By forecaster, then by target.
     pub(crate) accuracies: Vec<Vec<TargetAccuracy>>,
+    /// By target; none where the network tells no quantiles.
+    pub(crate) spreads: Vec<Spread>,
+}
+
+/// What forecasts of a target are worth as quantiles, over all steps of the horizon.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// The mean of the pinball losses of all quantiles, by forecaster.
+    pub(crate) pinball: Vec<f64>,
+    /// The share of what came between the outermost quantiles; `None` for one quantile.
+    pub(crate) coverage: Option<f64>,
 }
 
 impl Part {
@@ -47,6 +62,11 @@ impl Part {
     fn span(&self) -> String {
         format!("{}–{}", self.ends[0], self.ends[1])
     }
+}
+
+/// `0.1–0.9`.
+fn range([low, high]: [f64; 2]) -> String {
+    format!("{low}–{high}")
 }
 
 /// An error of an [`Accuracy`], by its name.
@@ -64,10 +84,20 @@ impl Errors {
     /// In words, a line each.
     pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
         let mut lines = self.table(RMSE);
-        if self.horizon > 1 {
+        let quantiles = !self.quantiles.values().is_empty();
+        if self.horizon > 1 || quantiles {
             lines.push(String::new());
             lines.extend(self.table(MAE));
             lines.push(String::new());
+        }
+        if quantiles {
+            lines.extend(self.table_of("pinball", &self.names(), |part, index| {
+                part.spreads[index].pinball.iter().map(|loss| four(*loss)).collect()
+            }));
+            lines.push(String::new());
+            lines.extend(self.table_of_coverage());
+        }
+        if self.horizon > 1 {
             lines.extend(self.main().into_iter().flat_map(|part| self.table_by_step(part)));
             lines.push(String::new());
         }
@@ -75,6 +105,7 @@ impl Errors {
             [target] => format!("in units of {}; {notes}", target.name),
             _ => format!("in each target's own units; {notes}"),
         });
+        lines.extend(self.quantile_notes());
         if let Some(part) = self.main().filter(|_| self.standard && self.horizon > 1) {
             let of = |forecaster: usize| {
                 let (mse, mae) = self.scaled(part, forecaster);
@@ -86,19 +117,50 @@ impl Errors {
         lines
     }
 
+    /// What quantiles and their errors are.
+    fn quantile_notes(&self) -> Option<String> {
+        let middle = self.quantiles.values().get(self.quantiles.middle())?;
+        Some(format!("RMSE and MAE of the quantile {middle}; pinball: the mean loss of {}", self.quantiles.words()))
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.forecasters.iter().map(|forecaster| forecaster.name).collect()
+    }
+
     /// A row a part and target, a column a forecaster.
     fn table(&self, measure: Measure) -> Vec<String> {
+        let cells = |part: &Part, index: usize| {
+            part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect::<Vec<_>>()
+        };
+        self.table_of(measure.0, &self.names(), cells)
+    }
+
+    /// How often the truth lies between the outermost quantiles, and how often it is to.
+    fn table_of_coverage(&self) -> Vec<String> {
+        let Some(ends) = self.quantiles.interval() else { return Vec::new() };
+        let expected = share(ends[1] - ends[0]);
+        let mut lines = self.table_of("coverage", &[&range(ends), "expected"], |part, index| {
+            vec![part.spreads[index].coverage.map(share).unwrap_or_default(), expected.clone()]
+        });
+        lines.push(String::new());
+        lines
+    }
+
+    /// A row a part and target, with these columns.
+    fn table_of(&self, name: &str, columns: &[&str], of: impl Fn(&Part, usize) -> Vec<String>) -> Vec<String> {
         let span_width = widest(self.parts.iter().map(Part::span));
         let target_width = self.target_width();
-        let cells = |texts: Vec<String>| self.cells(texts);
-        let names = self.forecasters.iter().map(|forecaster| forecaster.name.to_owned()).collect();
-        let mut lines = vec![format!("{:<12}{:span_width$}{:target_width$}{}", measure.0, "", "", cells(names))];
+        let cells = |texts: &[String]| -> String {
+            let width = |name: &str| name.chars().count().max(10);
+            columns.iter().zip(texts).map(|(name, text)| format!("  {text:>0$}", width(name))).collect()
+        };
+        let names: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+        let mut lines = vec![format!("{name:<12}{:span_width$}{:target_width$}{}", "", "", cells(&names))];
         for part in &self.parts {
             for (index, target) in self.targets.iter().enumerate() {
                 let (name, span) = if index == 0 { (part.name, part.span()) } else { ("", String::new()) };
                 let target = if target_width > 0 { format!("  {}", target.name) } else { String::new() };
-                let values = part.accuracies.iter().map(|of| four(measure.1(&of[index].overall))).collect();
-                lines.push(format!("{name:<12}{span:span_width$}{target:target_width$}{}", cells(values)));
+                lines.push(format!("{name:<12}{span:span_width$}{target:target_width$}{}", cells(&of(part, index))));
             }
         }
         lines
@@ -124,11 +186,6 @@ impl Errors {
         let header: String = steps.iter().map(|step| format!("{step:>10}")).collect();
         let rows = rows.into_iter().map(|(name, values)| format!("{name:width$}{values}"));
         std::iter::once(format!("{title:width$}{header}")).chain(rows).collect()
-    }
-
-    fn cells(&self, texts: Vec<String>) -> String {
-        let width = |forecaster: &Forecaster| forecaster.name.chars().count().max(10);
-        self.forecasters.iter().zip(texts).map(|(of, text)| format!("  {text:>0$}", width(of))).collect()
     }
 
     /// Of the column of targets; none where there is one alone.
@@ -173,6 +230,7 @@ impl Errors {
                 });
             }
         }
+        tables.extend(self.quantile_table());
         if let Some(part) = self.main().filter(|_| self.standard) {
             let row = |(index, forecaster): (usize, &Forecaster)| {
                 let (mse, mae) = self.scaled(part, index);
@@ -187,9 +245,37 @@ impl Errors {
         tables
     }
 
+    /// For the report; `None` where the network tells no quantiles.
+    fn quantile_table(&self) -> Option<Table> {
+        let notes = self.quantile_notes()?;
+        let fixed = ["part", "rows", "target"].map(str::to_owned).into_iter();
+        let pinball = self.forecasters.iter().map(|forecaster| format!("pinball, {}", forecaster.name));
+        let coverage = self.quantiles.interval().map(|ends| format!("within {}", range(ends)));
+        let mut rows = Vec::new();
+        for part in &self.parts {
+            for (target, spread) in self.targets.iter().zip(&part.spreads) {
+                let mut row = vec![part.name.to_owned(), part.span(), target.name.clone()];
+                row.extend(spread.pinball.iter().map(|loss| four(*loss)).chain(spread.coverage.map(share)));
+                rows.push(row);
+            }
+        }
+        let columns = fixed.chain(pinball).chain(coverage).collect();
+        Some(Table { caption: format!("Quantiles, in units of the data; {notes}"), columns, rows })
+    }
+
     /// The results in a few names and numbers.
     pub(crate) fn key_figures(&self) -> Vec<(String, String)> {
         let Some(part) = self.main() else { return Vec::new() };
+        let mut figures = self.errors_of(part);
+        if let (Some(ends), [Spread { coverage: Some(coverage), .. }]) = (self.quantiles.interval(), &part.spreads[..])
+        {
+            let name = format!("{}, within {} (expected {})", part.name, range(ends), share(ends[1] - ends[0]));
+            figures.push((name, share(*coverage)));
+        }
+        figures
+    }
+
+    fn errors_of(&self, part: &Part) -> Vec<(String, String)> {
         let figure = |index: usize, forecaster: usize| four(part.accuracies[forecaster][index].overall.rmse);
         match &self.targets[..] {
             [_] => self
@@ -218,7 +304,15 @@ impl Errors {
             value.insert("from".into(), json!(part.ends[0]));
             value.insert("until".into(), json!(part.ends[1]));
             value.insert("forecasts".into(), json!(part.count));
-            let errors = |target: usize| self.errors(part, |of| &of[target]);
+            let errors = |target: usize| {
+                let mut errors = self.errors(part, |of| &of[target]);
+                if let Some(Spread { pinball, coverage }) = part.spreads.get(target) {
+                    let pinball = self.forecasters.iter().zip(pinball);
+                    errors.extend(pinball.map(|(of, loss)| (format!("{}pinball", of.prefix), json!(loss))));
+                    errors.extend(coverage.map(|coverage| ("coverage".to_owned(), json!(coverage))));
+                }
+                errors
+            };
             match &self.targets[..] {
                 [_] => value.extend(errors(0)),
                 targets => {
@@ -318,7 +412,8 @@ mod tests {
                 Forecaster { name: "network", prefix: "" },
                 Forecaster { name: "last value", prefix: "naive_" },
             ],
-            parts: vec![Part { name: "test", key: "test", ends, count: 3, accuracies }],
+            quantiles: Quantiles::of(&bptt::Loss::SquaredError),
+            parts: vec![Part { name: "test", key: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
             standard: true,
         }
     }

@@ -5,23 +5,23 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use bptt::data::{
-    Accuracy, Batches, Encoded, Examples, Frame, InOrder, Series, SeriesCodec, Shuffled, Split, Windows, accuracy,
-};
+use bptt::data::{Batches, Encoded, Examples, Frame, InOrder, Series, SeriesCodec, Shuffled, Split, Windows, accuracy};
 use bptt::ndarray::{Array3, Axis};
-use bptt::{At, Error, Head, Loss, Result};
-use serde_json::Value;
+use bptt::{Error, Head, Result};
+use serde_json::{Value, json};
 
-use super::args::{DataArgs, ScaleName};
+use super::args::{DataArgs, Given, ScaleName};
 use super::folder::unwritten;
 use super::forecast::roll;
-use super::model_file::Codec;
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::series_data::{SeriesData, ahead, in_flag};
-use super::series_errors::{Errors, Forecaster, Part, Target, four};
-use super::settings::shares;
+use super::quantiles::{Quantiles, coverage, mean, mean_pinball};
+use super::series_data::{SeriesData, ahead};
+use super::series_errors::{Errors, Forecaster, Part, Spread, Target, four};
+use super::settings::{in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
@@ -39,6 +39,7 @@ pub(crate) struct SeriesTask {
     /// The period of the seasonal naive forecast.
     season: Option<usize>,
     encoded: Arc<Encoded>,
+    head: Head,
     split: Split,
     training: Option<Windows>,
     validation: Option<Windows>,
@@ -51,11 +52,15 @@ struct Forecasts {
     truth: Array3<f64>,
     /// By forecaster, the network first.
     all: Vec<(Forecaster, Array3<f64>)>,
+    /// The network's by quantile; one where it tells no quantiles.
+    quantiles: Vec<Array3<f64>>,
 }
 
 impl SeriesTask {
     /// Reads the file of `data`, and puts into them what they left open.
-    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+    pub(crate) fn load(given: &mut Given, model: Option<&ModelFile>) -> Result<Self> {
+        let Given { data, model: asked, training: learning, .. } = given;
+        let codec = model.map(|model| &model.codec);
         let read = SeriesData::read(data, codec)?;
         let split = split(&read.series, read.frame, data, &read.path)?;
         let facts = read.describe(&span(&read.series, &(0..read.series.len())));
@@ -68,6 +73,7 @@ impl SeriesTask {
             }
             _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
         };
+        let head = objective::of_series(codec.outputs(), asked, learning, model)?;
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
         let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
@@ -80,7 +86,7 @@ impl SeriesTask {
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
             after.naive(season).map_err(|error| in_flag("--season (data.season)", error))?;
         }
-        Ok(Self { name, facts, scale, season: data.season, encoded, split, training, validation, after })
+        Ok(Self { name, facts, scale, season: data.season, encoded, head, split, training, validation, after })
     }
 
     fn series(&self) -> &Series {
@@ -105,13 +111,49 @@ impl SeriesTask {
         firsts.filter(|(_, first)| inside(**first)).map(|(example, _)| example).collect()
     }
 
+    fn quantiles(&self) -> Quantiles {
+        Quantiles::of(&self.head.loss)
+    }
+
+    /// What the network forecasts of every window, in the data's units by quantile: \[N, K, Q\] each.
+    fn by_quantile(&self, network: &mut dyn Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
+        let split = self.quantiles().split_all(&network.predict(windows, rows)?);
+        split.iter().map(|predictions| self.encoded.codec().decode(predictions)).collect()
+    }
+
     fn forecasts(&self, network: &mut dyn Network, rows: usize) -> Result<Forecasts> {
-        let forecast = self.encoded.codec().decode(&network.predict(&self.after, rows)?)?;
-        let mut all = vec![(NETWORK, forecast), (LAST_VALUE, self.after.naive(1)?)];
+        let quantiles = self.by_quantile(network, &self.after, rows)?;
+        let middle = quantiles[self.quantiles().middle()].clone();
+        let mut all = vec![(NETWORK, middle), (LAST_VALUE, self.after.naive(1)?)];
         if let Some(season) = self.season {
             all.push((SEASONAL, self.after.naive(season)?));
         }
-        Ok(Forecasts { truth: self.after.truth(), all })
+        Ok(Forecasts { truth: self.after.truth(), all, quantiles })
+    }
+
+    /// What the forecasts of each target are worth as quantiles, those of one value as any of them.
+    fn spreads(&self, forecasts: &Forecasts, examples: &[usize]) -> Vec<Spread> {
+        let quantiles = self.quantiles();
+        if quantiles.values().is_empty() {
+            return Vec::new();
+        }
+        let part = |array: &Array3<f64>| array.select(Axis(0), examples);
+        let truth = part(&forecasts.truth);
+        let network: Vec<Array3<f64>> = forecasts.quantiles.iter().map(part).collect();
+        let others: Vec<Array3<f64>> = forecasts.all[1..].iter().map(|(_, forecast)| part(forecast)).collect();
+        let of_target = |target: usize| {
+            let of = |array: &'_ Array3<f64>| array.index_axis(Axis(2), target).to_owned();
+            let truth = of(&truth);
+            let loss = |forecast, quantile| mean_pinball(quantile, truth.view(), of(forecast).view());
+            let of_network = quantiles.mean(|index, quantile| loss(&network[index], quantile));
+            let others = others.iter().map(|other| quantiles.mean(|_, quantile| loss(other, quantile)));
+            let coverage = match &network[..] {
+                [low, .., high] => Some(coverage(truth.view(), of(low).view(), of(high).view())),
+                _ => None,
+            };
+            Spread { pinball: std::iter::once(of_network).chain(others).collect(), coverage }
+        };
+        (0..self.series().targets().len()).map(of_target).collect()
     }
 
     fn errors(&self, forecasts: &Forecasts) -> Result<Errors> {
@@ -123,7 +165,8 @@ impl SeriesTask {
             };
             let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
             let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
-            Ok::<_, Error>(Part { name, key, ends, count: examples.len(), accuracies })
+            let spreads = self.spreads(forecasts, &examples);
+            Ok::<_, Error>(Part { name, key, ends, count: examples.len(), accuracies, spreads })
         };
         let (validation, test) = (&self.split.validation, &self.split.test);
         let mut parts = Vec::new();
@@ -140,6 +183,7 @@ impl SeriesTask {
             targets: codec.targets.iter().map(target).collect(),
             horizon: codec.frame.horizon,
             forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
+            quantiles: self.quantiles(),
             parts,
             standard: self.scale == ScaleName::Standard,
         })
@@ -150,27 +194,40 @@ impl SeriesTask {
         Rows { name: self.series().label_name(), positions, labels: self.series().labels() }
     }
 
-    /// The forecasts of all windows after training, with nothing where one was left out.
-    fn picture(&self, forecast: &Array3<f64>, title: String) -> Drawing {
-        let (horizon, targets) = (self.frame().horizon, self.series().targets());
+    /// Forecasts of all windows after training as columns, by target, with nothing where one was left out.
+    fn columns(&self, forecast: &Array3<f64>) -> Vec<Vec<f64>> {
+        let (horizon, targets) = (self.frame().horizon, self.series().targets().len());
         let start = self.split.train.end;
         let end = self.after.first_rows().last().map_or(start, |last| last + 1);
-        let mut columns = vec![vec![f64::NAN; (end - start) * horizon]; targets.len()];
+        let mut columns = vec![vec![f64::NAN; (end - start) * horizon]; targets];
         for (example, first) in self.after.first_rows().iter().enumerate() {
             for ((step, target), value) in forecast.index_axis(Axis(0), example).indexed_iter() {
                 columns[target][(first - start) * horizon + step] = *value;
             }
         }
+        columns
+    }
+
+    fn picture(&self, quantiles: &[Array3<f64>], title: String) -> Drawing {
+        let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
+        let middle = self.quantiles().middle();
         let positions = self.series().positions();
-        let targets = targets.iter().zip(&columns);
+        let targets = self.series().targets().iter().enumerate().map(|(target, column)| pictures::Target {
+            name: &column.name,
+            truth: &column.values,
+            forecast: &columns[middle][target],
+            range: match &columns[..] {
+                [low, .., high] => Some([&low[target], &high[target]]),
+                _ => None,
+            },
+        });
         Forecast {
             title,
             rows: self.rows(positions.as_deref()),
-            first: start,
-            horizon,
-            targets: targets
-                .map(|(column, forecast)| pictures::Target { name: &column.name, truth: &column.values, forecast })
-                .collect(),
+            first: self.split.train.end,
+            horizon: self.frame().horizon,
+            range: self.quantiles().interval(),
+            targets: targets.collect(),
             parts: self
                 .parts()
                 .filter(|(name, _)| *name != "training")
@@ -198,17 +255,16 @@ impl SeriesTask {
         firsts.dedup();
         let rolls = firsts.iter().map(|first| self.encoded.roll(*first, steps)).collect::<Result<_>>()?;
         let forecasts = roll(network, rolls)?;
-        let columns = |target: usize| forecasts.iter().map(move |forecast| forecast.values.column(target).to_vec());
-        let values: Vec<Vec<Vec<f64>>> = (0..self.series().targets().len()).map(|q| columns(q).collect()).collect();
         let positions = self.series().positions();
-        let targets = self.series().targets().iter().zip(&values).map(|(column, values)| RolledTarget {
+        let targets = self.series().targets().iter().enumerate().map(|(target, column)| RolledTarget {
             name: &column.name,
             truth: &column.values,
-            forecasts: firsts.iter().copied().zip(values.iter().map(Vec::as_slice)).collect(),
+            forecasts: firsts.iter().zip(&forecasts).map(|(first, rolled)| rolled.picture(*first, target)).collect(),
         });
         let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
         let rows = self.rows(positions.as_deref());
-        Ok(Some(Rolled { title, rows, horizon, targets: targets.collect() }.draw()))
+        let range = self.quantiles().interval();
+        Ok(Some(Rolled { title, rows, horizon, range, targets: targets.collect() }.draw()))
     }
 
     /// Writes a line a forecast: the row that it is of, its part, how many steps ahead, and `columns`, \[N, K, Q\], of each
@@ -277,7 +333,7 @@ impl Task for SeriesTask {
     }
 
     fn head(&self) -> Head {
-        Head::new(self.encoded.codec().outputs(), Loss::SquaredError, At::Last)
+        self.head.clone()
     }
 
     fn codec(&self) -> Codec {
@@ -302,8 +358,9 @@ impl Task for SeriesTask {
         let windows = self.validation.as_ref()?;
         let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
         let units = self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
-        let pairs = truth.iter().zip(&naive).zip(units).map(|((truth, naive), unit)| (truth / unit, naive / unit));
-        let loss = Accuracy::of(pairs).rmse.powi(2);
+        let errors = truth.iter().zip(&naive).zip(units).map(|((truth, naive), unit)| (truth - naive) / unit);
+        let losses = errors.filter(|error| !error.is_nan()).map(|error| objective::of_error(&self.head.loss, error));
+        let loss = mean(losses);
         Some(Baseline { name: "last value, validation".into(), loss })
     }
 
@@ -317,6 +374,9 @@ impl Task for SeriesTask {
         let errors = self.errors(&forecasts)?;
         results.lines = errors.lines(&self.notes());
         results.summary = errors.summary();
+        if !errors.quantiles.values().is_empty() {
+            results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
+        }
         results.key_figures = errors.key_figures();
         results.tables = errors.tables();
         let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
@@ -329,11 +389,13 @@ impl Task for SeriesTask {
             }
             _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
         };
-        let (_, forecast) = &forecasts.all[0];
-        results.figures.push(("forecast.svg", self.picture(forecast, title)));
+        results.figures.push(("forecast.svg", self.picture(&forecasts.quantiles, title)));
         results.figures.extend(self.rolled(network)?.map(|drawing| ("rolled.svg", drawing)));
+        let names = self.quantiles().columns();
+        let others = ["last_value", "seasonal_naive"].into_iter().zip(forecasts.all[1..].iter().map(|(_, of)| of));
         let columns: Vec<(&str, &Array3<f64>)> = std::iter::once(("truth", &forecasts.truth))
-            .chain(["forecast", "last_value", "seasonal_naive"].into_iter().zip(forecasts.all.iter().map(|(_, of)| of)))
+            .chain(names.iter().map(String::as_str).zip(&forecasts.quantiles))
+            .chain(others)
             .collect();
         let mut csv = Vec::new();
         self.write(&self.after, &columns, &mut csv)?;
@@ -343,8 +405,11 @@ impl Task for SeriesTask {
 
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
         let windows = self.encoded.all_windows()?;
-        let forecast = self.encoded.codec().decode(&network.predict(&windows, rows)?)?;
-        self.write(&windows, &[("truth", &windows.truth()), ("forecast", &forecast)], out)
+        let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows)?);
+        let truth = windows.truth();
+        let columns: Vec<(&str, &Array3<f64>)> =
+            std::iter::once(("truth", &truth)).chain(names.iter().map(String::as_str).zip(&forecasts)).collect();
+        self.write(&windows, &columns, out)
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bptt::data::Copying;
 use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
-use bptt::{Activation, Cell, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule};
+use bptt::{
+    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule,
+};
 use serde::Serialize;
 use serde_json::Value;
 use toml::Table;
@@ -62,7 +64,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-const KEYS: [(&str, &str, &[Kind]); 24] = {
+const KEYS: [(&str, &str, &[Kind]); 31] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -88,6 +90,13 @@ const KEYS: [(&str, &str, &[Kind]); 24] = {
         ("data", "label", &[Sequences]),
         ("data", "keys", &[Rolls]),
         ("data", "length", &[Task]),
+        ("model", "embedding", &[Text, Classes, Task]),
+        ("model", "tied", &[Text]),
+        ("training", "loss", &[Series]),
+        ("training", "huber-delta", &[Series]),
+        ("training", "quantiles", &[Series]),
+        ("training", "label-smoothing", &[Text, Sequences, Classes]),
+        ("training", "class-weights", &[Sequences, Classes]),
         ("training", "buckets", &[Sequences, Classes, Rolls]),
     ]
 };
@@ -105,6 +114,11 @@ pub(crate) struct Settings {
     pub(crate) hidden: usize,
     pub(crate) layers: usize,
     pub(crate) bidirectional: bool,
+    /// Numbers of a token's vector.
+    embedding: Option<usize>,
+    tied: bool,
+    dropout: f64,
+    recurrent_dropout: f64,
     activation: Option<Activation>,
     initialisation: Initialisation,
     pub(crate) init_from: Option<PathBuf>,
@@ -113,6 +127,8 @@ pub(crate) struct Settings {
     pub(crate) buckets: usize,
     pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
+    /// Steps between checkpoints, and how many are kept.
+    pub(crate) checkpoints: (Option<u64>, usize),
     pub(crate) run: RunOptions,
     /// Steps between those whose norms of ∂L/∂h_t are written.
     pub(crate) flow_every: Option<u64>,
@@ -142,11 +158,14 @@ impl Settings {
         if let Some(path) = &mut given.model.init_from {
             *path = whole_path(path)?;
         }
-        let ModelArgs { init_from, init_sha256, .. } = given.model.clone();
-        let alone = ModelArgs { init_from: init_from.clone(), init_sha256, ..ModelArgs::default() };
+        let ModelArgs { init_from, init_sha256, dropout, recurrent_dropout, .. } = given.model.clone();
+        // Dropout is of training alone: the network is the same with another.
+        let alone =
+            ModelArgs { init_from: init_from.clone(), init_sha256, dropout, recurrent_dropout, ..ModelArgs::default() };
         if init_from.is_some() && given.model != alone {
             let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
-                          --cell, --activation, --hidden, --layers, --bidirectional, --init or --forget-bias, goes with it";
+                          --cell, --activation, --hidden, --layers, --embedding, --tied, --predict, --bidirectional, --init or --forget-bias, \
+                          goes with it";
             return Err(unsupported(reason));
         }
         let (activation, initialisation) = match init_from {
@@ -188,6 +207,10 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
+            embedding: model.embedding,
+            tied: model.tied.unwrap_or(false),
+            dropout: model.dropout.unwrap_or_default(),
+            recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
             activation,
             initialisation,
             init_from,
@@ -196,6 +219,7 @@ impl Settings {
             buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
+            checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
             flow_every: training.flow_every,
             run: RunOptions {
                 duration,
@@ -209,7 +233,12 @@ impl Settings {
         })
     }
 
-    /// What was told of the data, for the tasks to fill in.
+    /// All that was told, for the tasks to fill in.
+    pub(crate) fn given(&mut self) -> &mut Given {
+        &mut self.given
+    }
+
+    /// What was told of the data.
     pub(crate) fn data(&mut self) -> &mut DataArgs {
         &mut self.given.data
     }
@@ -223,8 +252,14 @@ impl Settings {
         ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
     }
 
-    /// Takes the network's form from a model that is already there.
-    pub(crate) fn set_recurrent(&mut self, recurrent: &Recurrent) {
+    /// Takes the network's form from a model that is already there, and its dropout unless another was told.
+    ///
+    /// # Errors
+    /// Where that other has no meaning for the model.
+    pub(crate) fn set_form(&mut self, model: &Model) -> Result<()> {
+        let recurrent = &model.recurrent;
+        self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
+        self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
         (self.cell, self.activation) = match recurrent.cell {
             Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
             Cell::Lstm => (CellName::Lstm, None),
@@ -232,6 +267,10 @@ impl Settings {
         };
         (self.hidden, self.layers, self.bidirectional) =
             (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
+        let ModelArgs { dropout, recurrent_dropout, .. } = self.given.model;
+        self.dropout = dropout.unwrap_or(recurrent.dropout);
+        self.recurrent_dropout = recurrent_dropout.unwrap_or(recurrent.recurrent_dropout);
+        check_dropout(self.dropout, self.layers)
     }
 
     /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
@@ -251,15 +290,24 @@ impl Settings {
         self.given.run.device = Some(name.into());
     }
 
-    pub(crate) fn network(&self, input_size: usize, head: Head) -> Model {
+    pub(crate) fn has_embedding(&self) -> bool {
+        self.embedding.is_some()
+    }
+
+    /// A network for data of so many numbers a step, or kinds of tokens.
+    pub(crate) fn network(&self, inputs: usize, head: Head) -> Model {
         let cell = match self.cell {
             CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let recurrent =
-            Recurrent::new(cell, input_size, self.hidden).layers(self.layers).bidirectional(self.bidirectional);
-        Model::new(recurrent, head)
+        let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .dropout(self.dropout)
+            .recurrent_dropout(self.recurrent_dropout);
+        let embedding = self.embedding.map(|_| Embedding { vocabulary: inputs, tied: self.tied });
+        Model { embedding, ..Model::new(recurrent, head) }
     }
 
     /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
@@ -315,6 +363,10 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
         // Which weights are kept goes by whether a run ends early.
         ("training", &["patience"], &["keep"]),
+        // Each of them says which loss.
+        ("training", &["loss"], &["huber-delta", "quantiles"]),
+        ("training", &["huber-delta"], &["loss", "quantiles"]),
+        ("training", &["quantiles"], &["loss", "huber-delta"]),
         ("data", &["split"], &["train-until", "validation"]),
         ("data", &["train-until", "test-file"], &["split"]),
         ("data", &["test-file"], &["test-labels"]),
@@ -327,15 +379,37 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         (
             "model",
             &["init-from"],
-            &["cell", "activation", "hidden", "layers", "bidirectional", "init", "forget-bias", "init-sha256"],
+            &[
+                "cell",
+                "activation",
+                "hidden",
+                "layers",
+                "embedding",
+                "tied",
+                "dropout",
+                "recurrent-dropout",
+                "predict",
+                "bidirectional",
+                "init",
+                "forget-bias",
+                "init-sha256",
+            ],
         ),
     ];
-    let of_data = flags.get("data").and_then(|data| data.as_table());
-    let source = SOURCES.iter().find(|(source, _)| of_data.is_some_and(|data| data.contains_key(*source)));
-    if let Some((_, kind)) = source {
+    let kind_of = |given: &Table| {
+        let data = given.get("data").and_then(|data| data.as_table());
+        let named = SOURCES.iter().find(|(source, _)| data.is_some_and(|data| data.contains_key(*source)));
+        named.map(|(_, kind)| *kind)
+    };
+    if let Some(kind) = kind_of(&flags) {
+        // Every step of some data is told, of others none but one; of either are tasks.
+        let is_alike = kind_of(&merged) == Some(kind) && kind != Kind::Task;
+        if let Some(model) = merged.get_mut("model").and_then(|model| model.as_table_mut()).filter(|_| !is_alike) {
+            model.remove("predict");
+        }
         // Of other data nothing in the file tells.
         merged.insert("data".into(), Table::new().into());
-        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(kind)) {
+        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(&kind)) {
             if let Some(section) = merged.get_mut(*section).and_then(|section| section.as_table_mut()) {
                 section.remove(*key);
             }
@@ -433,6 +507,17 @@ fn check_keys(kind: Kind, given: &Given) -> Result<()> {
     }
 }
 
+/// Refuses dropout where there is no layer above to drop for.
+fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
+    match dropout > 0.0 && layers == 1 {
+        true => Err(unsupported(format!(
+            "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
+             --recurrent-dropout"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// Fills in the network's form.
 fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation>, Initialisation)> {
     let cell = *model.cell.get_or_insert(CellName::Lstm);
@@ -441,7 +526,18 @@ fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation
         Kind::Text | Kind::Rolls | Kind::Classes => 128,
         Kind::Sequences | Kind::Task => 64,
     });
-    model.layers.get_or_insert(1);
+    let layers = *model.layers.get_or_insert(1);
+    if let (true, Some(hidden)) = (model.tied.unwrap_or(false), model.hidden)
+        && *model.embedding.get_or_insert(hidden) != hidden
+    {
+        return Err(unsupported(format!(
+            "--embedding {} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
+             --embedding",
+            model.embedding.unwrap_or_default()
+        )));
+    }
+    check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
+    model.recurrent_dropout.get_or_insert(0.0);
     model.bidirectional.get_or_insert(false);
     let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
     if cell == CellName::Rnn {
@@ -530,7 +626,7 @@ pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
 }
 
 /// A setting as a flag has it.
-fn words(setting: &impl Serialize) -> String {
+pub(crate) fn words(setting: &impl Serialize) -> String {
     match serde_json::to_value(setting).unwrap_or_default() {
         Value::String(text) => text,
         Value::Array(texts) if texts.is_empty() => "none".into(),
@@ -565,6 +661,14 @@ fn whole_path(path: &Path) -> Result<PathBuf> {
         None => {
             Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path.display())))
         }
+    }
+}
+
+/// An error in a flag's value.
+pub(crate) fn in_flag(flag: &str, error: Error) -> Error {
+    match error {
+        Error::Value { expected, got, .. } => Error::Value { what: flag.into(), expected, got },
+        other => other,
     }
 }
 

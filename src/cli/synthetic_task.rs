@@ -6,12 +6,13 @@ use bptt::data::{Adding, Batches, Copying, Examples, InOrder, Shuffled, Syntheti
 use bptt::{Error, Head, Result};
 use serde_json::json;
 
-use super::args::TaskName;
-use super::model_file::Codec;
+use super::args::{Given, ModelArgs, TaskName};
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::Baseline;
 use super::progress::{grouped, short};
-use super::settings::Settings;
+use super::settings::{Settings, in_flag};
 use super::task::{Measure, Order, Results, Task};
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
@@ -31,13 +32,27 @@ pub(crate) struct SyntheticTask<T> {
 }
 
 /// The task that the settings name.
-pub(crate) fn load(settings: &mut Settings) -> Result<Box<dyn Task>> {
+pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
     let seed = settings.seed;
-    let data = settings.data();
+    let Given { data, model: asked, .. } = settings.given();
+    let refused = |error| in_flag("--length (data.length)", error);
     Ok(match data.task {
-        Some(TaskName::Copy) => Box::new(copying(*data.length.get_or_insert(10), seed)?),
-        _ => Box::new(adding(*data.length.get_or_insert(50), seed)?),
+        Some(TaskName::Copy) => {
+            let task = copying(*data.length.get_or_insert(10), seed).map_err(refused)?;
+            Box::new(task.predicting(asked, model)?)
+        }
+        _ => {
+            let task = adding(*data.length.get_or_insert(50), seed).map_err(refused)?;
+            Box::new(task.predicting(asked, model)?)
+        }
     })
+}
+
+impl<T> SyntheticTask<T> {
+    /// With a head that predicts where the settings or the model say.
+    fn predicting(self, asked: &mut ModelArgs, model: Option<&ModelFile>) -> Result<Self> {
+        Ok(Self { head: objective::head(self.head, asked, model)?, ..self })
+    }
 }
 
 fn adding(length: usize, seed: u64) -> Result<SyntheticTask<Adding>> {

@@ -6,7 +6,7 @@ use bptt::data::Batches;
 use bptt::{Error, Head, Result};
 use serde_json::{Map, Value};
 
-use super::model_file::Codec;
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::pictures::{Baseline, Drawing};
 use super::report::Table;
@@ -126,18 +126,18 @@ impl Results {
     }
 }
 
-/// Reads the data that the settings name, and fills in what they left open. With `codec` the data are read as the model
-/// that it came with reads them; otherwise it is fitted to the training part.
-pub(crate) fn load(settings: &mut Settings, codec: Option<&Codec>) -> Result<Box<dyn Task>> {
-    if let Some(codec) = codec.filter(|codec| codec.kind() != settings.kind) {
-        return Err(Error::Unsupported(format!("the model is of {}, the data are {}", codec.kind(), settings.kind)));
+/// Reads the data that the settings name, and fills in what they left open. With `model` the data are read as it reads
+/// them, and told as it tells them; otherwise what there is to know of them is fitted to the training part.
+pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
+    if let Some(kind) = model.map(|model| model.codec.kind()).filter(|kind| *kind != settings.kind) {
+        return Err(Error::Unsupported(format!("the model is of {kind}, the data are {}", settings.kind)));
     }
     Ok(match settings.kind {
-        Kind::Text => Box::new(TextTask::load(settings.data(), codec)?),
-        Kind::Rolls => Box::new(RollsTask::load(settings.data(), codec)?),
-        Kind::Series => Box::new(SeriesTask::load(settings.data(), codec)?),
-        Kind::Task => synthetic_task::load(settings)?,
-        Kind::Sequences => Box::new(sequences_task::load(settings, codec)?),
-        Kind::Classes => Box::new(classes_task::load(settings, codec)?),
+        Kind::Text => Box::new(TextTask::load(settings.given(), model)?),
+        Kind::Rolls => Box::new(RollsTask::load(settings.given(), model)?),
+        Kind::Series => Box::new(SeriesTask::load(settings.given(), model)?),
+        Kind::Task => synthetic_task::load(settings, model)?,
+        Kind::Sequences => Box::new(sequences_task::load(settings, model)?),
+        Kind::Classes => Box::new(classes_task::load(settings, model)?),
     })
 }

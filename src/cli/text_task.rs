@@ -9,10 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
-use super::args::DataArgs;
+use super::args::Given;
 use super::digest::Digest;
-use super::model_file::Codec;
+use super::frequencies;
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::{Baseline, TextSample};
 use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
@@ -32,16 +34,20 @@ pub(crate) struct TextTask {
     parts: Parts,
     window: usize,
     carry_state: bool,
+    head: Head,
     /// What the frequencies of the training part's characters make of validation and test, in nats a character.
     frequencies: [Option<f64>; 2],
+    /// The same of validation, with the smoothing that it has during a run.
+    baseline: Option<f64>,
     /// Characters of validation and test that the vocabulary does not know.
     unknown: [u64; 2],
 }
 
 impl TextTask {
-    pub(crate) fn load(data: &mut DataArgs, codec: Option<&Codec>) -> Result<Self> {
+    pub(crate) fn load(given: &mut Given, model: Option<&ModelFile>) -> Result<Self> {
+        let Given { data, model: asked, training: learning, .. } = given;
         let path = data.text.clone().unwrap_or_default();
-        let known = match codec {
+        let known = match model.map(|model| &model.codec) {
             Some(Codec::Text { vocabulary }) => Some(vocabulary),
             _ => None,
         };
@@ -72,11 +78,15 @@ impl TextTask {
         let held_back = [&parts.validation, &parts.test].map(|part| text.histogram(part.clone()));
         let [validation, test] = held_back;
         let held_back = [validation?, test?];
-        let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &training, part));
+        let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, At::Every);
+        let head = objective::of_classes(natural, asked, learning, model)?;
+        let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &training, part, 0.0));
+        let smoothing = learning.label_smoothing.unwrap_or_default();
+        let baseline = cross_entropy(&vocabulary, &training, &held_back[0], smoothing);
         let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
         let name = path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy().into_owned());
         let carry_state = *data.carry_state.get_or_insert(false);
-        Ok(Self { name, text, vocabulary, parts, window, carry_state, frequencies, unknown })
+        Ok(Self { name, text, vocabulary, parts, window, carry_state, head, frequencies, baseline, unknown })
     }
 
     /// A part in lanes that warm up, so that what is measured is close to one pass with the state carried on; with one
@@ -106,24 +116,25 @@ fn beginning(part: &Range<u64>) -> Range<u64> {
     part.start..part.end.min(part.start + MEASURED)
 }
 
-/// Nats a character that the frequencies of `training` need for `part`, each count taken as one more so that none is 0;
-/// `None` where either is empty.
+/// Nats a character that the frequencies of `training` need for `part`, without what is unknown there; `None` where either
+/// is empty.
 fn cross_entropy(
     vocabulary: &Vocabulary,
     training: &bptt::data::Histogram,
     part: &bptt::data::Histogram,
+    smoothing: f64,
 ) -> Option<f64> {
-    if training.total() == 0 {
-        return None;
+    let counts = |histogram: &bptt::data::Histogram| {
+        let mut counts = vec![0.0; vocabulary.len()];
+        histogram.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
+        counts
+    };
+    let (known, mut part) = (counts(training), counts(part));
+    if let Some(unknown) = vocabulary.unknown() {
+        part[unknown as usize] = 0.0;
     }
-    let mut counts = vec![1.0; vocabulary.len()];
-    training.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
-    let total: f64 = counts.iter().sum();
-    let known = || part.iter().filter(|(character, _)| Some(vocabulary.id(*character)) != vocabulary.unknown());
-    let number: f64 = known().map(|(_, count)| count as f64).sum();
-    let nats =
-        |(character, count): (char, u64)| -(counts[vocabulary.id(character) as usize] / total).ln() * count as f64;
-    (number > 0.0).then(|| known().map(nats).sum::<f64>() / number)
+    let empty = [&known, &part].iter().any(|counts| counts.iter().all(|count| *count == 0.0));
+    (!empty).then(|| frequencies::cross_entropy(&known, &part, None, smoothing))
 }
 
 impl Task for TextTask {
@@ -172,7 +183,7 @@ impl Task for TextTask {
     }
 
     fn head(&self) -> Head {
-        Head::new(self.vocabulary.len(), Loss::CrossEntropy, At::Every)
+        self.head.clone()
     }
 
     fn codec(&self) -> Codec {
@@ -211,7 +222,7 @@ impl Task for TextTask {
     }
 
     fn baseline(&self) -> Option<Baseline> {
-        let loss = self.frequencies[0]?;
+        let loss = self.baseline?;
         Some(Baseline { name: "frequencies of characters, validation".into(), loss })
     }
 
@@ -243,6 +254,9 @@ impl Task for TextTask {
                 "a character, the state carried on, in lanes that warm up on {warm_up} characters; frequencies: nats of who \
                  knows these alone"
             ));
+            if objective::plain(&self.head) != self.head {
+                results.lines.push("nats, bits and perplexity: without the label smoothing of training".into());
+            }
         }
         let prime = self.prime()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

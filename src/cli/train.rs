@@ -8,13 +8,16 @@ use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
 use bptt::{Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
+use super::apply::measured;
 use super::args::TrainArgs;
+use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
 use super::devices::bytes;
 use super::flow_log::FlowLog;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
 use super::network::Network;
+use super::objective;
 use super::pictures::{self, Baseline, Drawing};
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
@@ -23,10 +26,24 @@ use super::task::{self, Measure, Order, Results, Task};
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
-    let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
+    let interrupted = match &args.resume {
+        None => None,
+        Some(path) => match Interrupted::open(path, args)? {
+            None => {
+                super::say(format!("{}: the run is over; there is nothing to go on with", path.display()));
+                return Ok(());
+            }
+            interrupted => interrupted,
+        },
+    };
+    let settings = match &interrupted {
+        None => Settings::resolve(args),
+        Some((_, run)) => Settings::new(run.given.clone()),
+    };
+    let mut settings = settings.map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
     let start = settings.open_start()?;
-    let task = task::load(&mut settings, start.as_ref().map(|start| &start.codec)).map_err(Failure::usage)?;
+    let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let task = task.as_ref();
     let model = form(&mut settings, task, start.as_ref())?;
     let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
@@ -41,13 +58,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let opened = device::open(&settings.device, settings.threads)?;
     settings.set_device(&opened.name);
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
-    let network = network.as_mut();
     let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
     let validation = validation(&settings, task, rows)?;
     let largest = training.largest()?;
     let memory = network.planned_bytes(&largest.rows(0..rows.min(largest.sequence.shape().1)).sequence)?;
-    let folder = Folder::create(args.out.as_deref(), &task.name())?;
-    folder.write(model_file::CONFIG, settings.to_toml()?.as_bytes())?;
+    let (folder, from) = match interrupted {
+        Some((folder, from)) => (folder, Some(from)),
+        None => (begin_folder(args, &settings, task)?, None),
+    };
     let run = Run {
         settings: &settings,
         task,
@@ -55,25 +73,46 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         memory,
         opened: &opened,
         folder: &folder,
+        from: from.as_ref(),
         batches: training.per_epoch(),
         quiet: args.json,
     };
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
     run.say("");
-    let learned = run.learn(network, training, validation.as_deref())?;
-    let results = task.results(network, Measure { rows, seed: settings.seed, whole: false })?;
-    Ok(run.tell(facts, learned, results)?)
+    let learned = run.learn(network.as_mut(), training, validation.as_deref())?;
+    if objective::measured(&model) != model {
+        network = measured(&opened, &model, &network.state_dict()?)?;
+    }
+    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
+    let ended = learned.outcome.ended;
+    run.tell(facts, learned, results)?;
+    match ended {
+        Ended::Stopped => run.say(&heading("go on", &format!("bptt train --resume {}", quoted(folder.path())))),
+        Ended::Finished | Ended::NoImprovement => checkpoints::finish(&folder)?,
+    }
+    Ok(())
+}
+
+/// The run's folder, with its settings.
+fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task) -> Result<Folder> {
+    let folder = Folder::create(args.out.as_deref(), &task.name())?;
+    folder.write(model_file::CONFIG, settings.to_toml()?.as_bytes())?;
+    Ok(folder)
 }
 
 /// The network's form, by the settings or as the model has it that the weights begin with.
 pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
     if let Some(start) = start {
         start.check_fits(task)?;
-        settings.set_recurrent(&start.model.recurrent);
+        settings.set_form(&start.model).map_err(Failure::usage)?;
     }
     if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
         return Err(Failure::usage(Error::Unsupported(format!("--bidirectional: {reason}"))));
+    }
+    if settings.has_embedding() && !task.codec().has_tokens() {
+        let reason = "--embedding (model.embedding) is of characters and symbols, and these data are numbers";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let model = settings.network(task.input_size(), task.head());
     settings.check_batch(&model).map_err(Failure::usage)?;
@@ -130,6 +169,8 @@ struct Run<'a> {
     memory: u64,
     opened: &'a Opened,
     folder: &'a Folder,
+    /// Where the run goes on, if it has begun before.
+    from: Option<&'a Interrupted>,
     /// Of an epoch.
     batches: u64,
     /// Whether nothing is printed but the summary.
@@ -154,10 +195,15 @@ impl Run<'_> {
         let Settings { run, epochs, .. } = self.settings;
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
+        let position = self.from.map(|from| &from.position);
         let flow = self.settings.flow_every;
-        let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent)).transpose()?;
-        let mut progress = Progress::new(self.folder, plan, flow, self.quiet)?;
-        let outcome = network.run(training, validation, run, &mut progress);
+        let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
+        let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
+        let mut progress = Progress::new(self.folder, plan, flow, checkpoints, position, self.quiet)?;
+        let outcome = match self.from {
+            None => network.run(training, validation, run, &mut progress),
+            Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
+        };
         let pace = progress.pace();
         let (history, flow) = progress.finish()?;
         // After an error of a step too: the network then holds the last good weights.
@@ -243,6 +289,7 @@ impl Run<'_> {
         more("training", self.describe_training());
         more("memory", vec![format!("{} for weights, optimizer and the largest batch", bytes(self.memory))]);
         more("run", vec![self.folder.path().display().to_string()]);
+        more("", self.from.iter().flat_map(|from| from.describe(&self.opened.describe())).collect());
         facts
     }
 
@@ -264,6 +311,7 @@ impl Run<'_> {
         let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
         let (batch, rate, seed) = (self.settings.batch, optimizer.learning_rate, self.settings.seed);
         let mut lines = vec![format!("{length}, batch {batch}{accumulate}, {rule} {rate}{clip}, seed {seed}")];
+        lines.extend(objective::describe(&self.task.head().loss));
         if !run.schedule.is_constant() {
             lines.push(describe_schedule(self.settings));
         }
@@ -397,6 +445,7 @@ fn files(folder: &Folder) -> Result<String> {
     let entries = std::fs::read_dir(path).map_err(super::folder::io_error(path))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names.join(" "))
 }

@@ -268,6 +268,10 @@ fn label_of(sequence: usize) -> String {
 pub struct Subset {
     labelled: Arc<Labelled>,
     sequences: Vec<usize>,
+    /// The weight of each class; empty: 1.
+    class_weights: Vec<f32>,
+    /// How much of the targets of two classes is spread over both.
+    smoothing: f64,
 }
 
 impl Subset {
@@ -280,7 +284,43 @@ impl Subset {
         let n = labelled.input.len();
         match sequences.iter().find(|sequence| **sequence >= n) {
             Some(sequence) => Err(Error::value("a sequence of the subset", format!("an index below {n}"), sequence)),
-            None => Ok(Self { labelled, sequences }),
+            None => Ok(Self { labelled, sequences, class_weights: Vec::new(), smoothing: 0.0 }),
+        }
+    }
+
+    /// With each sequence weighing what its class does, for two classes as for more: as [`Batch::class_weights`] does it for
+    /// a batch, whose mean then divides by the sum of these weights.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the labels are not classes, [`Error::Shape`] for other than a weight each, and
+    /// [`Error::Value`] for one that is not a finite number of at least 0.
+    pub fn class_weights(mut self, of_class: Vec<f32>) -> Result<Self> {
+        let Labels::Classes { names, .. } = &self.labelled.labels else {
+            return Err(Error::Unsupported("only classes as labels have class weights".into()));
+        };
+        if of_class.len() != names.len() {
+            return Err(Error::shape("class_weights", &[names.len()], &[of_class.len()]));
+        }
+        if let Some(class) = of_class.iter().position(|weight| !(*weight >= 0.0 && weight.is_finite())) {
+            let expected = "a finite number of at least 0";
+            return Err(Error::value(format!("class_weights[{class}]"), expected, of_class[class]));
+        }
+        self.class_weights = of_class;
+        Ok(self)
+    }
+
+    /// With the targets of two classes at `smoothing` / 2 and 1 − `smoothing` / 2 in place of 0 and 1: what
+    /// [`Loss::SmoothedCrossEntropy`] does for the outputs of more, whose targets stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where it is not from 0 to below 1.
+    pub fn smoothing(mut self, smoothing: f64) -> Result<Self> {
+        match (0.0..1.0).contains(&smoothing) {
+            true => {
+                self.smoothing = smoothing;
+                Ok(self)
+            }
+            false => Err(Error::value("smoothing", "at least 0 and below 1", smoothing)),
         }
     }
 
@@ -344,13 +384,14 @@ impl Examples for Subset {
             false => sequence.lengths(lengths),
         };
         let one = |class: &dyn Fn(usize) -> u32| Array2::from_shape_fn((1, rows.len()), |(_, b)| class(rows[b]));
-        Ok(match &self.labelled.labels {
+        let batch = match &self.labelled.labels {
             Labels::None => {
                 let nothing = Array2::zeros((1, rows.len()));
                 Batch::new(sequence, Targets::Classes(one(&|_| 0))).weights(nothing)
             }
             Labels::Classes { names, of } if names.len() == 2 => {
-                let second = Array3::from_shape_fn((1, rows.len(), 1), |(_, b, _)| of[rows[b]] as f32);
+                let target = |class: u32| (f64::from(class) * (1.0 - self.smoothing) + self.smoothing / 2.0) as f32;
+                let second = Array3::from_shape_fn((1, rows.len(), 1), |(_, b, _)| target(of[rows[b]]));
                 Batch::new(sequence, Targets::Values(second))
             }
             Labels::Classes { of, .. } => Batch::new(sequence, Targets::Classes(one(&|row| of[row]))),
@@ -359,6 +400,13 @@ impl Examples for Subset {
                 let values = Array3::from_shape_fn(size, |(_, b, o)| values[[rows[b], o]]);
                 Batch::new(sequence, Targets::Values(values))
             }
+        };
+        Ok(match &self.labelled.labels {
+            Labels::Classes { of, .. } if !self.class_weights.is_empty() => {
+                let weight = |(_, b): (usize, usize)| self.class_weights[of[rows[b]] as usize];
+                batch.weights(Array2::from_shape_fn((1, rows.len()), weight))
+            }
+            _ => batch,
         })
     }
 }
@@ -389,6 +437,44 @@ mod tests {
         assert_eq!(batch.sequence, Sequence::dense(x).lengths(vec![2, 1]));
         assert_eq!(batch.targets, Targets::Classes(array![[0, 1]]));
         assert_eq!(subset.batch(&[0], 1).unwrap().sequence.lengths, None);
+    }
+
+    #[test]
+    fn a_sequence_weighs_what_its_class_does_for_two_classes_as_for_more() {
+        for classes in [&["a", "b"][..], &["a", "b", "c"]] {
+            let labelled = three(Labels::Classes { names: names(classes), of: vec![1, 0, 1] });
+            let subset = Subset::new(labelled, vec![2, 1]).unwrap();
+            assert_eq!(subset.batch(&[0, 1], 2).unwrap().weights, None);
+            let of_class = [4.0, 0.5, 2.0][..classes.len()].to_vec();
+            let weighted = subset.clone().class_weights(of_class.clone()).unwrap().batch(&[1, 0], 2).unwrap();
+            assert_eq!(weighted.weights, Some(array![[4.0, 0.5]]));
+            let unweighted = subset.batch(&[1, 0], 2).unwrap();
+            assert_eq!(weighted.targets, unweighted.targets);
+            if classes.len() == 3 {
+                let labels = Labels::Classes { names: names(classes), of: Vec::new() };
+                let model = Model::new(Recurrent::new(Cell::Gru, 2, 1), labels.head().unwrap());
+                assert_eq!(weighted, unweighted.class_weights(&model, &of_class).unwrap());
+            }
+        }
+        let subset = |labels| Subset::new(three(labels), vec![0]).unwrap();
+        let classes = || subset(Labels::Classes { names: names(&["a", "b"]), of: vec![1, 0, 1] });
+        assert!(classes().class_weights(vec![1.0]).is_err());
+        for weight in [-1.0, f32::NAN, f32::INFINITY] {
+            let error = classes().class_weights(vec![1.0, weight]).unwrap_err().to_string();
+            assert!(error.starts_with("class_weights[1]: expected a finite number"), "{error}");
+        }
+        assert!(subset(Labels::Values(array![[1.0], [2.0], [3.0]])).class_weights(vec![1.0]).is_err());
+    }
+
+    #[test]
+    fn smoothing_moves_the_targets_of_two_classes_towards_each_other() {
+        let labelled = three(Labels::Classes { names: names(&["a", "b"]), of: vec![1, 0, 1] });
+        let subset = Subset::new(labelled, vec![0, 1]).unwrap();
+        let smoothed = subset.clone().smoothing(0.2).unwrap().batch(&[0, 1], 2).unwrap();
+        assert_eq!(smoothed.targets, Targets::Values(array![[[0.9], [0.1]]]));
+        for smoothing in [-0.1, 1.0, f64::NAN] {
+            assert!(subset.clone().smoothing(smoothing).is_err());
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn positions(labels: &[String]) -> Option<Vec<f64>> {
 
 /// Refuses labels that are all numbers, or all dates of one form, and of which one is not above the one before: rows that
 /// are not in the order of time cannot be split by it.
-pub(super) fn check_order(labels: &[String], name: &str) -> Result<()> {
+pub(super) fn check_order(labels: &[String], lines: &[usize], name: &str) -> Result<()> {
     let number = |label: &String| label.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     let form = labels.first().map(|label| form_of(label)).filter(|form| DATES.contains(&form.as_str()));
     let date = |label: &String| {
@@ -50,11 +50,16 @@ pub(super) fn check_order(labels: &[String], name: &str) -> Result<()> {
     match row {
         Some(row) => {
             let got = format!("{:?} after {:?}; sort the rows, one for each {name}", labels[row + 1], labels[row]);
-            let what = format!("row {}, column {name:?}", row + 2);
-            Err(Error::value(what, "the first column in ascending order", got))
+            Err(Error::value(place(labels, lines, row + 1, name), "the first column in ascending order", got))
         }
         None => Ok(()),
     }
+}
+
+/// `row 7 (line 8, "2024-01-07"), column "load"`, for messages; `lines` are empty where there is no file.
+pub(super) fn place(labels: &[String], lines: &[usize], row: usize, column: &str) -> String {
+    let line = lines.get(row).map(|line| format!("line {line}, ")).unwrap_or_default();
+    format!("row {} ({line}{:?}), column {column:?}", row + 1, labels[row])
 }
 
 /// The number of labels up to and with `until`; see [`super::Series::rows_until`].
@@ -272,11 +277,12 @@ mod tests {
     #[test]
     fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
         let refused = |labels: &[&str], row: usize| {
-            let error = check_order(&owned(labels), "t").unwrap_err().to_string();
+            let error = check_order(&owned(labels), &[], "t").unwrap_err().to_string();
             let [before, label] = [labels[row - 2], labels[row - 1]];
             let expected = "expected the first column in ascending order";
             let way = "sort the rows, one for each t";
-            assert_eq!(error, format!("row {row}, column \"t\": {expected}, got {label:?} after {before:?}; {way}"));
+            let place = format!("row {row} ({label:?}), column \"t\"");
+            assert_eq!(error, format!("{place}: {expected}, got {label:?} after {before:?}; {way}"));
         };
         refused(&["1", "3", "2"], 3);
         refused(&["7", "7"], 2);
@@ -286,7 +292,7 @@ mod tests {
         refused(&["2024-01-01 01:00", "2024-01-01 01:00"], 2);
         // A number among them is above the one before, whatever its digits.
         for labels in [&["9", "10"][..], &["b", "a"], &["x", "x"], &["2024-01-01", "then"], &["1"], &[]] {
-            check_order(&owned(labels), "t").unwrap();
+            check_order(&owned(labels), &[], "t").unwrap();
         }
     }
 

@@ -64,7 +64,7 @@ impl Rolls {
 
     /// Reads comma-separated text whose first line names the keys; a row is a step, each field 1 where the key is active
     /// and 0 where it is not. Where the first column is named `piece`, the rows of a piece have the same text there;
-    /// otherwise all are one piece. `path` is what errors name.
+    /// otherwise all are one piece, which [`split`](Self::split) cuts in time. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.

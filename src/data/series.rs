@@ -73,7 +73,7 @@ impl Series {
     pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
         roles.check()?;
         roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
-        labels::check_order(&table.labels, &table.label_name)?;
+        labels::check_order(&table.labels, &table.lines, &table.label_name)?;
         let Table { label_name, labels, mut columns, lines } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
@@ -168,7 +168,7 @@ impl Series {
 
     /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages.
     pub(super) fn place(&self, row: usize, column: &Column) -> String {
-        place(&self.labels, &self.lines, row, &column.name)
+        labels::place(&self.labels, &self.lines, row, &column.name)
     }
 
     fn refuse_gaps(&self) -> Result<()> {
@@ -188,7 +188,7 @@ impl Series {
     fn fill_gaps(&mut self) -> Result<()> {
         for column in self.targets.iter_mut().chain(&mut self.features).chain(&mut self.known) {
             if column.values.first().is_some_and(|value| value.is_nan()) {
-                let what = place(&self.labels, &self.lines, 0, &column.name);
+                let what = labels::place(&self.labels, &self.lines, 0, &column.name);
                 return Err(Error::value(what, "a value to fill forward from", "a missing value"));
             }
             let mut last = f64::NAN;
@@ -219,7 +219,7 @@ fn check(table: &Table, name: &str) -> Result<()> {
     }
     match column.values.iter().position(|value| !value.is_nan() && !(*value as f32).is_finite()) {
         Some(row) => {
-            let what = place(&table.labels, &table.lines, row, name);
+            let what = labels::place(&table.labels, &table.lines, row, name);
             Err(Error::value(what, "a finite number", column.values[row]))
         }
         None => Ok(()),
@@ -229,11 +229,6 @@ fn check(table: &Table, name: &str) -> Result<()> {
 /// The row after the last that has a value.
 fn end_of(column: &Column) -> usize {
     column.values.iter().rposition(|value| !value.is_nan()).map_or(0, |row| row + 1)
-}
-
-fn place(labels: &[String], lines: &[usize], row: usize, column: &str) -> String {
-    let line = lines.get(row).map(|line| format!("line {line}, ")).unwrap_or_default();
-    format!("row {} ({line}{:?}), column {column:?}", row + 1, labels[row])
 }
 
 #[cfg(test)]

@@ -173,7 +173,8 @@ pub enum RecurrentKernel {
 /// A trainable vector for each token id, which the first layer reads: `torch.nn.Embedding`. The vectors have I numbers.
 ///
 /// Tokens need none: without an embedding they stand for one-hot vectors, of which W_ih takes its columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Embedding {
     /// V: token ids are below it.
     pub vocabulary: usize,

@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bptt::ndarray::{Array2, Array3, ArrayD, Axis, Ix3};
+use bptt::ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix3, IxDyn, s};
 use bptt::{
-    Activation, Batch, Cell, Head, Input, Layout, Loss, Masks, Model, Real, Recurrent, Sequence, States, Targets,
+    Activation, Batch, Cell, Embedding, Head, Input, Layout, Loss, Masks, Model, Real, Recurrent, Sequence, States,
+    Targets,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
+
+use crate::common::{Named, by_name, choice, fill};
 
 /// One file of fixtures.
 pub(crate) struct Fixtures {
@@ -28,7 +31,7 @@ pub(crate) struct Case<'a> {
 }
 
 impl Fixtures {
-    /// The file `tests/fixtures/{stem}.safetensors`.
+    /// The file `tests/fixtures/{stem}.safetensors`, with what it leaves to be computed.
     pub(crate) fn read(stem: &str) -> Self {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(stem).with_extension("safetensors");
@@ -36,12 +39,15 @@ impl Fixtures {
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let descriptions = metadata.metadata().as_ref().unwrap().iter();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        Self {
+        let mut fixtures = Self {
             tensors: tensors.iter().map(|(name, view)| (name.to_owned(), widened(&view))).collect(),
             descriptions: descriptions
                 .map(|(name, text)| (name.clone(), serde_json::from_str(text).unwrap()))
                 .collect(),
-        }
+        };
+        let generated: Vec<Named> = fixtures.cases().map(|case| case.generated()).collect();
+        fixtures.tensors.extend(generated.into_iter().flatten());
+        fixtures
     }
 
     /// The cases, by name.
@@ -83,6 +89,81 @@ impl Case<'_> {
         self.get(key).mapv(R::from_wide).into_dimensionality::<Ix3>().unwrap()
     }
 
+    /// What `make_large.py` computes as well: see there for the seeds.
+    fn generated(&self) -> Named {
+        let Some(sizes) = self.description.get("sizes") else { return Named::new() };
+        let [t, b, i, _, o]: [usize; 5] = serde_json::from_value(sizes.clone()).unwrap();
+        let recurrent = self.recurrent();
+        let states = [recurrent.stacks(), b, recurrent.hidden_size];
+        let array = |shape: [usize; 3], seed| fill::<f64, _>(IxDyn(&shape), seed);
+        let mut named = Named::new();
+        for name in self.setting::<Vec<String>>("generated") {
+            let tensor = match name.as_str() {
+                "x" => self.with_garbage(array([t, b, i], 1)),
+                "h_0" => array(states, 2),
+                "c_0" => array(states, 3),
+                "d_output" => array([t, b, recurrent.output_size()], 4),
+                "d_h_n" => array(states, 5),
+                "d_c_n" => array(states, 6),
+                "targets" => {
+                    let p = self.model().head.unwrap().predictions(t);
+                    match self.setting("loss") {
+                        Loss::CrossEntropy => {
+                            ArrayD::from_shape_fn(vec![p, b], |at| f64::from(choice(8, at[0] * b + at[1] + 1, o)))
+                        }
+                        Loss::BinaryCrossEntropy => array([p, b, o], 8).mapv(|value| (1.0 + value) / 2.0),
+                        _ => array([p, b, o], 8),
+                    }
+                }
+                "weights" => {
+                    let headless = self.description.get("loss").is_none();
+                    let model = if headless { Model::headless(recurrent.clone()) } else { self.model() };
+                    let layout = Layout::new(&model);
+                    let block = fill::<f64, _>(layout.len(), 7).mapv_into(|value: f64| value / 8.0);
+                    let before = format!("{}/weight/", self.name);
+                    named.extend(by_name(&layout, block.as_slice().unwrap(), &before));
+                    continue;
+                }
+                other => panic!("make_large.py generates no {other}"),
+            };
+            named.push((format!("{}/{name}", self.name), tensor));
+        }
+        named
+    }
+
+    /// x with NaN at padding, which must not be read.
+    fn with_garbage(&self, mut x: ArrayD<f64>) -> ArrayD<f64> {
+        let lengths: Option<Vec<usize>> = self.setting("lengths");
+        for (row, length) in lengths.into_iter().flatten().enumerate() {
+            x.slice_mut(s![length.., row, ..]).fill(f64::NAN);
+        }
+        x
+    }
+
+    /// An array as the file keeps it: whole, or of a matrix the products with a vector along its rows and with another
+    /// along its columns.
+    pub(crate) fn kept(&self, name: &str, array: ArrayD<f64>) -> Named {
+        if self.find(&format!("{name}/rows")).is_none() {
+            return vec![(name.to_owned(), array)];
+        }
+        let columns = array.shape()[array.ndim() - 1];
+        let matrix = array.to_shape((array.len() / columns, columns)).unwrap();
+        let vector = |len: usize, seed| fill::<f64, _>(len, seed).mapv_into(|value: f64| 1.0 + value / 2.0);
+        let (along_rows, along_columns): (Array1<f64>, Array1<f64>) = (vector(columns, 9), vector(matrix.nrows(), 10));
+        vec![
+            (format!("{name}/rows"), matrix.dot(&along_rows).into_dyn()),
+            (format!("{name}/columns"), along_columns.dot(&matrix).into_dyn()),
+        ]
+    }
+
+    /// How far PyTorch in float32 is from the tensor, which it computed in float64: the largest difference, in units of
+    /// the tensor's largest element.
+    pub(crate) fn distance(&self, name: &str) -> f64 {
+        self.description["distances"][name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{} has no distance of {name}", self.name))
+    }
+
     /// A setting by its name, of a type that has a serialised form.
     pub(crate) fn setting<S: serde::de::DeserializeOwned>(&self, key: &str) -> S {
         serde_json::from_value(self.description[key].clone()).unwrap()
@@ -104,12 +185,21 @@ impl Case<'_> {
         }
     }
 
-    /// The stack without a head.
-    pub(crate) fn recurrent(&self) -> Recurrent {
-        // The sizes are those of make.py, told by the tensors themselves.
-        let inputs = self.get("x").len_of(Axis(2));
+    /// I, H and O: of the description, or told by the tensors themselves.
+    fn sizes(&self) -> [usize; 3] {
+        if let Some(sizes) = self.description.get("sizes") {
+            return [2, 3, 4].map(|at| sizes[at].as_u64().unwrap() as usize);
+        }
         let w_hh = self.parameter_names().into_iter().find(|name| name.ends_with("weight_hh_l0")).unwrap();
         let hidden = self.get(&format!("weight/{w_hh}")).len_of(Axis(1));
+        let read = self.find("x").unwrap_or_else(|| self.get("weight/embedding.weight"));
+        let outputs = self.find("weight/head.bias").map_or(0, |bias| bias.len());
+        [*read.shape().last().unwrap(), hidden, outputs]
+    }
+
+    /// The stack without a head.
+    pub(crate) fn recurrent(&self) -> Recurrent {
+        let [inputs, hidden, _] = self.sizes();
         Recurrent::new(self.cell(), inputs, hidden)
             .layers(self.setting("layers"))
             .bidirectional(self.setting("bidirectional"))
@@ -125,11 +215,15 @@ impl Case<'_> {
         Some(Masks { seed: number("seed"), step: number("step"), first_row: number("first_row") as usize })
     }
 
-    /// The stack with its head.
+    /// The stack with its head, and its embedding where it has one.
     pub(crate) fn model(&self) -> Model {
-        let outputs = self.get("weight/head.bias").len();
+        let [_, _, outputs] = self.sizes();
         let head = Head::new(outputs, self.setting("loss"), self.setting("at"));
-        Model::new(self.recurrent(), Head { reduction: self.setting("reduction"), ..head })
+        let model = Model::new(self.recurrent(), Head { reduction: self.setting("reduction"), ..head });
+        let embedding = self
+            .find("weight/embedding.weight")
+            .map(|vectors| Embedding { vocabulary: vectors.len_of(Axis(0)), tied: self.setting("tied") });
+        Model { embedding, ..model }
     }
 
     /// The flat block of the tensors under `prefix`: `weight`, or `gradient`.
@@ -142,12 +236,16 @@ impl Case<'_> {
         tensors.flatten().map(|value| R::from_wide(*value)).collect()
     }
 
-    /// x, lengths, and resets, h_0 and c_0 where the case has them.
+    /// x or tokens, lengths, and resets, h_0 and c_0 where the case has them.
     pub(crate) fn sequence<R: Real>(&self) -> Sequence<R> {
         let initial =
             self.find("h_0").map(|_| States { h: self.array3("h_0"), c: self.find("c_0").map(|_| self.array3("c_0")) });
         let resets = self.find("resets").map(|_| self.array2("resets").mapv(|reset| reset != 0.0));
-        Sequence { input: Input::Dense(self.array3("x")), lengths: self.setting("lengths"), resets, initial }
+        let input = match self.find("tokens") {
+            Some(_) => Input::Tokens(self.array2("tokens").mapv(|token| token as u32)),
+            None => Input::Dense(self.array3("x")),
+        };
+        Sequence { input, lengths: self.setting("lengths"), resets, initial }
     }
 
     /// The sequence with targets, and weights where the case has them.

@@ -432,5 +432,47 @@ pub fn table() -> Vec<Case> {
             cases.push(case.sizes([3, 8, 130, 130, 3]));
         }
     }
+    cases.extend(pairwise([6, 5, 3, 9, 3]));
     cases
+}
+
+/// 49 cases of the sizes T, B, I, H, O in which any two choices occur together, where the full cross would be too many.
+///
+/// Over the field of 7 elements the rows (a, b) with the columns a + k·b and b are an orthogonal array: in any two of the
+/// 8 columns every pair of elements stands once (Bose and Bush 1952). A column is a choice, or two of few.
+pub fn pairwise(sizes: [usize; 5]) -> Vec<Case> {
+    let losses = losses();
+    let rows = (0..49).map(|row| {
+        let (a, b) = (row / 7, row % 7);
+        let column = |k: usize| if k < 7 { (a + k * b) % 7 } else { b };
+        let choices = |k: usize, firsts: usize, seconds: usize| {
+            let pair = column(k) % (firsts * seconds);
+            (pair % firsts, pair / firsts)
+        };
+        let (layers, direction) = choices(0, 3, 2);
+        let (place, ragged) = choices(1, 3, 2);
+        let (reduction, weights) = choices(2, 3, 2);
+        let (input, resets) = choices(3, 3, 2);
+        let (no_bias, initial) = choices(4, 2, 2);
+        let (between, recurrent) = choices(5, 2, 2);
+        // Between the layers of one there is nothing to drop.
+        let between = [0.0, 0.3][if layers == 0 { 0 } else { between }];
+        let case = Case {
+            layers: layers + 1,
+            bidirectional: direction == 1,
+            at: PLACES[place],
+            ragged: ragged == 1,
+            reduction: [Reduction::Mean, Reduction::Sum, Reduction::SumOverOutputs][reduction],
+            weights: weights == 1,
+            tokens: input == 1,
+            resets: resets == 1,
+            bias: no_bias == 0,
+            initial: initial == 1,
+            dropout: (between, [0.0, 0.4][recurrent]),
+            ..Case::new(CELLS[column(7) % CELLS.len()])
+        };
+        let case = case.sizes(sizes).with_loss(losses[column(6)].clone());
+        if input == 2 { case.embedded(5) } else { case }
+    });
+    rows.collect()
 }

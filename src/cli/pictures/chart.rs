@@ -28,6 +28,16 @@ impl Line {
     }
 }
 
+/// What lies between two heights.
+pub(super) struct Area {
+    /// What the legend calls it; nothing where it does not.
+    pub(super) name: String,
+    /// `blue` or `orange`.
+    pub(super) class: &'static str,
+    /// x, and the lower and the upper height there. What is not finite is left out.
+    pub(super) points: Vec<(f64, [f64; 2])>,
+}
+
 /// A point, and a text beside it unless that is empty.
 pub(super) struct Dot {
     pub(super) text: String,
@@ -59,6 +69,8 @@ pub(super) struct Panel {
     pub(super) logarithmic: bool,
     pub(super) bands: Vec<Band>,
     pub(super) bars: Vec<Bar>,
+    /// Below the lines.
+    pub(super) areas: Vec<Area>,
     pub(super) lines: Vec<Line>,
     pub(super) dots: Vec<Dot>,
 }
@@ -66,8 +78,8 @@ pub(super) struct Panel {
 impl Panel {
     /// A linear panel with lines alone.
     pub(super) fn new(y_name: impl Into<String>, height: f64, lines: Vec<Line>) -> Self {
-        let (bands, bars, dots) = (Vec::new(), Vec::new(), Vec::new());
-        Self { y_name: y_name.into(), height, logarithmic: false, bands, bars, lines, dots }
+        let (bands, bars, areas, dots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { y_name: y_name.into(), height, logarithmic: false, bands, bars, areas, lines, dots }
     }
 }
 
@@ -90,7 +102,7 @@ impl Chart {
         let widest = axes.iter().flat_map(|axis| &axis.ticks).map(|tick| text_width(&tick.text, TEXT_SIZE));
         let left = widest.fold(40.0, f64::max).ceil() + 24.0;
         let x = self.x_axis(left);
-        let heads: Vec<Vec<Vec<&Line>>> = self.panels.iter().map(|panel| panel.legend_rows(left)).collect();
+        let heads: Vec<Vec<Vec<Entry<'_>>>> = self.panels.iter().map(|panel| panel.legend_rows(left)).collect();
         let panel = |(panel, rows): (&Panel, &Vec<_>)| ROW * rows.len() as f64 + 22.0 + panel.height;
         let panels: f64 = self.panels.iter().zip(&heads).map(panel).sum();
         let height = HEAD + panels - 10.0 + FOOT;
@@ -142,7 +154,8 @@ impl Chart {
 impl Panel {
     fn y_axis(&self) -> Axis {
         let count = (self.height / 36.0).clamp(2.0, 6.0) as usize;
-        let points = self.lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y);
+        let areas = self.areas.iter().flat_map(|area| &area.points).flat_map(|(_, heights)| *heights);
+        let points = self.lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).chain(areas);
         let bars = self.bars.iter().flat_map(|bar| [0.0, bar.height]);
         // The names of the bands need room above the lines.
         let names = self.bands.iter().filter(|band| !band.name.is_empty()).count().min(2);
@@ -161,26 +174,47 @@ impl Panel {
         Axis { from, until, ticks: round_ticks(from, until, count, !self.bars.is_empty()) }
     }
 
-    /// The lines with names, in rows that fit beside the panel's name and below it.
-    fn legend_rows(&self, left: f64) -> Vec<Vec<&Line>> {
+    /// The lines and areas with names, in rows that fit beside the panel's name and below it.
+    fn legend_rows(&self, left: f64) -> Vec<Vec<Entry<'_>>> {
         let (mut rows, mut free) =
             (vec![Vec::new()], WIDTH - RIGHT - left - text_width(&self.y_name, TEXT_SIZE) - 10.0);
-        for line in self.lines.iter().filter(|line| !line.name.is_empty()) {
-            let width = entry_width(line);
+        let lines = self.lines.iter().map(|Line { name, class, .. }| Entry { name, class, is_area: false });
+        let areas = self.areas.iter().map(|Area { name, class, .. }| Entry { name, class, is_area: true });
+        for entry in lines.chain(areas).filter(|entry| !entry.name.is_empty()) {
+            let width = entry.width();
             if width > free {
                 rows.push(Vec::new());
                 free = WIDTH - RIGHT - left;
             }
             free -= width;
-            rows.last_mut().into_iter().for_each(|row| row.push(line));
+            rows.last_mut().into_iter().for_each(|row| row.push(entry));
         }
         rows
     }
 }
 
-/// A line's entry in the legend.
-fn entry_width(line: &Line) -> f64 {
-    46.0 + text_width(&line.name, TEXT_SIZE)
+/// What the legend has of a line or an area.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    name: &'a str,
+    class: &'static str,
+    is_area: bool,
+}
+
+impl Entry<'_> {
+    fn width(&self) -> f64 {
+        46.0 + text_width(self.name, TEXT_SIZE)
+    }
+
+    /// With the foot of its text at `[x, y]`.
+    fn draw(&self, drawing: &mut Drawing, [x, y]: [f64; 2]) {
+        let ends = [x, x + 24.0];
+        match self.is_area {
+            true => drawing.area(self.class, ends.map(|x| (x, [y + 0.5, y - 9.5])).into_iter()),
+            false => drawing.path(self.class, ends.map(|x| (x, y - 4.5)).into_iter()),
+        }
+        drawing.text(x + 32.0, y, "", Anchor::Start, self.name);
+    }
 }
 
 /// Where a value of the x axis stands.
@@ -209,7 +243,7 @@ impl Frame<'_> {
         self.bottom - (height - self.y.from) / (self.y.until - self.y.from) * (self.bottom - self.top)
     }
 
-    fn draw(&self, drawing: &mut Drawing, panel: &Panel, rows: &[Vec<&Line>]) {
+    fn draw(&self, drawing: &mut Drawing, panel: &Panel, rows: &[Vec<Entry<'_>>]) {
         let (left, right) = (self.left, WIDTH - RIGHT);
         self.shade(drawing, panel);
         for tick in &self.y.ticks {
@@ -227,6 +261,10 @@ impl Frame<'_> {
             drawing.line("axis", [at, self.bottom], [at, self.bottom + 5.0]);
         }
         drawing.line("axis", [left, self.bottom], [right, self.bottom]);
+        for area in &panel.areas {
+            let points = area.points.iter().map(|(x, heights)| (self.x(*x), heights.map(|height| self.y(height))));
+            drawing.area(area.class, points);
+        }
         for line in &panel.lines {
             drawing.path(line.class, line.points.iter().map(|(x, y)| (self.x(*x), self.y(*y))));
         }
@@ -236,12 +274,11 @@ impl Frame<'_> {
         drawing.text(left, first, "", Anchor::Start, &panel.y_name);
         // Flush with the right edge.
         for (index, row) in rows.iter().enumerate() {
-            let mut at = right + 14.0 - row.iter().map(|line| entry_width(line)).sum::<f64>();
+            let mut at = right + 14.0 - row.iter().map(Entry::width).sum::<f64>();
             let y = first + ROW * index as f64;
-            for line in row {
-                drawing.path(line.class, [(at, y - 4.5), (at + 24.0, y - 4.5)].into_iter());
-                drawing.text(at + 32.0, y, "", Anchor::Start, &line.name);
-                at += entry_width(line);
+            for entry in row {
+                entry.draw(drawing, [at, y]);
+                at += entry.width();
             }
         }
     }

@@ -16,13 +16,13 @@ path{fill:none;stroke-linejoin:round;stroke-linecap:round}\
 .green{stroke:#1a7f37;stroke-width:1.8}.violet{stroke:#8250df;stroke-width:1.8}\
 .fine{stroke-width:1.1}.dotted{stroke-width:1.5;stroke-dasharray:.1 4.5}\
 .thin{stroke:#6e7781;stroke-width:1.2;stroke-dasharray:4 3}.faint{stroke:#9ec5f5;stroke-width:1}\
-.bar{fill:#0969da}circle.orange{fill:#c4570d;stroke:#fff}circle.blue{fill:#0969da;stroke:#fff}\
+.bar{fill:#0969da}path.area{stroke:none;fill:#0969da;fill-opacity:.16}path.area.orange{fill:#c4570d}circle.orange{fill:#c4570d;stroke:#fff}circle.blue{fill:#0969da;stroke:#fff}\
 .right{fill:#0550ae}.wrong{fill:#953800}.black{fill:#1f2328}.missed{fill:#d0d7de}.low{fill:#000}.high{fill:#fff}\
 @media screen and (prefers-color-scheme:dark){text{fill:#9198a1}.title,.name{fill:#f0f6fc}\
 .given{fill:#79c0ff}.drawn{fill:#f0f6fc}.halo{fill:#f0f6fc;stroke:#0d1117}\
 .page{fill:#0d1117}.band{fill:#171d26}.grid{stroke:#262c36}.axis{stroke:#656c76}\
 .ink{stroke:#f0f6fc}.blue{stroke:#4493f8}.orange{stroke:#f0883e}.green{stroke:#3fb950}.violet{stroke:#ab7df8}.thin{stroke:#8d96a0}.faint{stroke:#1f4a86}\
-.bar{fill:#4493f8}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
+.bar{fill:#4493f8}path.area{fill:#4493f8;fill-opacity:.28}path.area.orange{fill:#f0883e}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
 .right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
 
 /// The width of a picture that could have any.
@@ -108,6 +108,22 @@ impl Drawing {
         }
         if !path.is_empty() {
             self.put(format_args!("<path class=\"{class}\" d=\"{path}\"/>"));
+        }
+    }
+
+    /// What lies between two heights over each x; what is not finite is left out.
+    pub(crate) fn area(&mut self, class: &str, points: impl Iterator<Item = (f64, [f64; 2])>) {
+        let points: Vec<(f64, [f64; 2])> = points.collect();
+        let mut path = String::new();
+        for run in points.split(|(x, y)| ![*x, y[0], y[1]].iter().all(|number| number.is_finite())) {
+            let edges = run.iter().map(|(x, y)| (x, y[0])).chain(run.iter().rev().map(|(x, y)| (x, y[1])));
+            for (index, (x, y)) in edges.enumerate() {
+                let _ = write!(path, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
+            }
+            path.push_str(if run.is_empty() { "" } else { "Z" });
+        }
+        if !path.is_empty() {
+            self.put(format_args!("<path class=\"area {class}\" d=\"{path}\"/>"));
         }
     }
 
@@ -210,6 +226,15 @@ mod tests {
         assert!(drawing.file().contains("d=\"M0.0 1.0L1.0 2.0M0.0 4.0h6\""), "{}", drawing.file());
         drawing.path("orange", [(f64::NAN, f64::NAN)].into_iter());
         assert!(!drawing.file().contains("class=\"orange\""));
+    }
+
+    #[test]
+    fn an_area_goes_there_and_back_and_leaves_out_what_is_not_finite() {
+        let mut drawing = Drawing::new("t", "d", [100.0, 100.0], 10.0);
+        let points = [(0.0, [1.0, 2.0]), (1.0, [3.0, 4.0]), (2.0, [f64::NAN, 1.0]), (3.0, [5.0, 6.0])];
+        drawing.area("blue", points.into_iter());
+        let path = "class=\"area blue\" d=\"M0.0 1.0L1.0 3.0L1.0 4.0L0.0 2.0ZM3.0 5.0L3.0 6.0Z\"";
+        assert!(drawing.file().contains(path), "{}", drawing.file());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Forecasts of series beside the truth.
 
-use super::chart::{Band, Chart, Dot, Line, Panel, TALL};
+use super::chart::{Area, Band, Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
+use super::numbers::share;
 use super::steps::POINTS;
 
 /// More panels than this do not fit on a page.
@@ -48,6 +49,8 @@ pub(crate) struct Forecast<'a> {
     pub(crate) first: usize,
     /// H: how many rows are forecast at a time.
     pub(crate) horizon: usize,
+    /// The quantiles of the targets' ranges.
+    pub(crate) range: Option<[f64; 2]>,
     pub(crate) targets: Vec<Target<'a>>,
     /// Names and first rows of the parts, in order.
     pub(crate) parts: Vec<(&'a str, usize)>,
@@ -60,6 +63,13 @@ pub(crate) struct Target<'a> {
     pub(crate) truth: &'a [f64],
     /// \[N, H\]: element n, h is of row `first` + n + h, and was made from the rows before `first` + n.
     pub(crate) forecast: &'a [f64],
+    /// The outermost quantiles, likewise.
+    pub(crate) range: Option<[&'a [f64]; 2]>,
+}
+
+/// What the legend calls a range of quantiles.
+fn range_name(range: Option<[f64; 2]>) -> String {
+    range.map(|[low, high]| format!("quantiles {low} to {high}")).unwrap_or_default()
 }
 
 impl Forecast<'_> {
@@ -72,9 +82,12 @@ impl Forecast<'_> {
         let height = if panels > 1 { 150.0 } else { TALL };
         let targets = self.targets.iter().take(PANELS).enumerate();
         let panels = targets.map(|(index, target)| self.panel(target, end, height, index == 0)).collect();
+        let range =
+            self.range.map(|[low, high]| format!(" The shaded range should hold {} of the truth.", share(high - low)));
         let trailing = "a forecast that trails the truth by as much as the dashed line has learned to repeat it";
         let description = format!(
-            "The forecast should follow the truth more closely than the dashed line, the forecast that nothing changes; {trailing}."
+            "The forecast should follow the truth more closely than the dashed line, the forecast that nothing changes; {trailing}.{}",
+            range.unwrap_or_default()
         );
         Chart {
             title: self.title.clone(),
@@ -96,11 +109,16 @@ impl Forecast<'_> {
             (start..end).filter_map(|row| Some((self.rows.x(row), value(row)?))).collect::<Vec<_>>()
         };
         let truth = |row: usize| target.truth.get(row).copied();
-        let ahead = |step: usize| {
-            points(&|row: usize| {
-                let n = (row + 1).checked_sub(self.first + step)?;
-                target.forecast.get(n * horizon + step - 1).copied()
-            })
+        let of_step = |values: &[f64], row: usize, step: usize| {
+            let n = (row + 1).checked_sub(self.first + step)?;
+            values.get(n * horizon + step - 1).copied()
+        };
+        let ahead = |step: usize| points(&|row: usize| of_step(target.forecast, row, step));
+        let range = |step: usize, class: &'static str| {
+            let [low, high] = target.range?;
+            let points = (start..end)
+                .filter_map(|row| Some((self.rows.x(row), [of_step(low, row, step)?, of_step(high, row, step)?])));
+            Some(Area { name: String::new(), class, points: points.collect() })
         };
         let naive = points(&|row| truth(row.checked_sub(horizon)?).filter(|_| row + 1 >= self.first + horizon));
         let mut lines = match horizon {
@@ -125,6 +143,11 @@ impl Forecast<'_> {
         });
         let mut panel = Panel::new(target.name, height, lines);
         panel.bands = bands.collect();
+        // Of longer horizons the last step's, which is the widest.
+        panel.areas = range(horizon, if horizon == 1 { "blue" } else { "orange" }).into_iter().collect();
+        if first_panel {
+            panel.areas.iter_mut().for_each(|area| area.name = range_name(self.range));
+        }
         panel
     }
 }
@@ -135,6 +158,8 @@ pub(crate) struct Rolled<'a> {
     pub(crate) rows: Rows<'a>,
     /// H: how many rows a forecast goes on for before the network reads its own.
     pub(crate) horizon: usize,
+    /// The quantiles of the forecasts' ranges.
+    pub(crate) range: Option<[f64; 2]>,
     pub(crate) targets: Vec<RolledTarget<'a>>,
 }
 
@@ -143,8 +168,16 @@ pub(crate) struct RolledTarget<'a> {
     pub(crate) name: &'a str,
     /// What is known of the column.
     pub(crate) truth: &'a [f64],
-    /// The first row of each forecast, and its values.
-    pub(crate) forecasts: Vec<(usize, &'a [f64])>,
+    pub(crate) forecasts: Vec<Onward>,
+}
+
+/// A forecast from a row on.
+pub(crate) struct Onward {
+    /// The first row that is forecast.
+    pub(crate) first: usize,
+    pub(crate) values: Vec<f64>,
+    /// The outermost quantiles.
+    pub(crate) range: Option<[Vec<f64>; 2]>,
 }
 
 impl Rolled<'_> {
@@ -153,9 +186,9 @@ impl Rolled<'_> {
         let targets = || self.targets.iter().take(PANELS);
         let forecasts = || targets().flat_map(|target| &target.forecasts);
         let known = targets().map(|target| target.truth.len()).max().unwrap_or_default();
-        let end = forecasts().map(|(first, values)| first + values.len()).max().unwrap_or_default().max(known);
-        let first = forecasts().map(|(first, _)| *first).min().unwrap_or(end);
-        let longest = forecasts().map(|(_, values)| values.len()).max().unwrap_or_default();
+        let end = forecasts().map(|of| of.first + of.values.len()).max().unwrap_or_default().max(known);
+        let first = forecasts().map(|of| of.first).min().unwrap_or(end);
+        let longest = forecasts().map(|of| of.values.len()).max().unwrap_or_default();
         // Enough of the past to see what there is to go on with.
         let start = first.saturating_sub((2 * longest).max(40)).max(end.saturating_sub(2 * POINTS));
         let height = if targets().count() > 1 { 150.0 } else { TALL };
@@ -165,10 +198,17 @@ impl Rolled<'_> {
             let value = |row: usize| target.truth.get(row).copied();
             let truth = (start..end.min(target.truth.len())).map(|row| (x(row), target.truth[row])).collect();
             let mut lines = vec![Line::new(name("truth"), "ink", truth)];
-            let mut dots = Vec::new();
-            for (number, (first, values)) in target.forecasts.iter().enumerate() {
+            let (mut dots, mut areas) = (Vec::new(), Vec::new());
+            for (number, Onward { first, values, range }) in target.forecasts.iter().enumerate() {
                 // Joined to the last value it goes on from.
                 let from = first.checked_sub(1).and_then(|row| Some((x(row), value(row)?)));
+                if let Some([low, high]) = range {
+                    let heights =
+                        low.iter().zip(high).enumerate().map(|(n, (low, high))| (x(first + n), [*low, *high]));
+                    let points = from.map(|(x, y)| (x, [y, y])).into_iter().chain(heights).collect();
+                    let name = if number == 0 && index == 0 { range_name(self.range) } else { String::new() };
+                    areas.push(Area { name, class: "blue", points });
+                }
                 let points = from.into_iter().chain(values.iter().enumerate().map(|(n, v)| (x(first + n), *v)));
                 lines.push(Line::new(if number == 0 { name("forecast") } else { "" }, "blue", points.collect()));
                 dots.extend(from.map(|at| Dot { text: String::new(), class: "blue", at }));
@@ -179,19 +219,25 @@ impl Rolled<'_> {
                 panel.bands.push(Band { name: band, from: x(known - 1), until: x(end - 1), shaded: true });
             }
             panel.dots = dots;
+            panel.areas = areas;
             panel
         };
         let panels = targets().enumerate().map(panel).collect();
-        let description = match longest > self.horizon {
+        let mut description = match longest > self.horizon {
             true => {
                 "From each dot on the network reads its own forecasts instead of the data: look whether level and rhythm \
                  stay plausible while errors add up."
             }
             false => "From each dot on nothing of the data is known: look how far level and rhythm are met.",
-        };
+        }
+        .to_owned();
+        if self.range.is_some() && longest > self.horizon {
+            description +=
+                " The shaded range is of one forecast, as if what was read before it had come: in truth it widens.";
+        }
         Chart {
             title: self.title.clone(),
-            description: description.into(),
+            description,
             x_name: self.rows.name.into(),
             x_labels: self.rows.x_labels(end),
             x_counts: self.rows.count(),
@@ -224,9 +270,11 @@ mod tests {
         let forecast: Vec<f64> = (0..17).flat_map(|n| truth[first + n..][..horizon].to_vec()).collect();
         let labels = labels(30);
         let rows = Rows { name: "t", positions: None, labels: &labels };
-        let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast }];
+        let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast, range: None }];
         let svg =
-            Forecast { title: "t".into(), rows, first, horizon, targets, parts: vec![("test", first)] }.draw().file();
+            Forecast { title: "t".into(), rows, first, horizon, range: None, targets, parts: vec![("test", first)] }
+                .draw()
+                .file();
         let (truth, near, far) = (points(&svg, "ink"), points(&svg, "blue"), points(&svg, "orange"));
         assert_eq!((truth.len(), near.len(), far.len()), (20, 17, 17));
         assert_eq!(near, truth[..17]);
@@ -239,10 +287,13 @@ mod tests {
     fn each_target_has_a_panel_and_the_first_alone_a_legend() {
         let (truth, forecast) = ([1.0, 2.0, 3.0, 2.0], [2.0, 2.5]);
         let names: Vec<String> = (0..8).map(|n| format!("column {n}")).collect();
-        let targets = names.iter().map(|name| Target { name, truth: &truth, forecast: &forecast }).collect();
+        let target = |name| Target { name, truth: &truth, forecast: &forecast, range: None };
+        let targets = names.iter().map(|name| target(name)).collect();
         let labels = labels(4);
         let rows = Rows { name: "t", positions: None, labels: &labels };
-        let svg = Forecast { title: "t".into(), rows, first: 2, horizon: 1, targets, parts: Vec::new() }.draw().file();
+        let svg = Forecast { title: "t".into(), rows, first: 2, horizon: 1, range: None, targets, parts: Vec::new() }
+            .draw()
+            .file();
         assert_eq!(svg.matches(">truth<").count(), 1);
         assert!(svg.contains(">column 5<") && !svg.contains(">column 6<"));
     }
@@ -252,8 +303,10 @@ mod tests {
         let truth = [1.0, 2.0, 3.0];
         let labels = labels(3);
         let rows = Rows { name: "t", positions: None, labels: &labels };
-        let target = || RolledTarget { name: "a", truth: &truth, forecasts: vec![(3, &[4.0, 5.0][..])] };
-        let svg = Rolled { title: "t".into(), rows, horizon: 1, targets: vec![target()] }.draw().file();
+        let onward = || Onward { first: 3, values: vec![4.0, 5.0], range: None };
+        let target = || RolledTarget { name: "a", truth: &truth, forecasts: vec![onward()] };
+        let draw = |rows| Rolled { title: "t".into(), rows, horizon: 1, range: None, targets: vec![target()] }.draw();
+        let svg = draw(rows).file();
         let (truth, forecast) = (points(&svg, "ink"), points(&svg, "blue"));
         assert_eq!((truth.len(), forecast.len()), (3, 3));
         assert_eq!(truth[2], forecast[0]);
@@ -261,20 +314,26 @@ mod tests {
         let years = [1.0, 2.0, 3.0].map(|year| year + 2000.0);
         let rows = Rows { positions: Some(&years), ..rows };
         assert_eq!([2, 3, 4].map(|row| rows.x(row)), [2003.0, 2004.0, 2005.0]);
-        assert!(!Rolled { title: "t".into(), rows, horizon: 1, targets: vec![target()] }.draw().file().contains("+2"));
+        assert!(!draw(rows).file().contains("+2"));
     }
 
     #[test]
     fn nothing_to_draw_and_what_is_not_finite_do_not_break_the_picture() {
         let rows = Rows { name: "t", positions: None, labels: &[] };
-        let empty = || Target { name: "a", truth: &[], forecast: &[] };
+        let empty = || Target { name: "a", truth: &[], forecast: &[], range: Some([&[], &[]]) };
+        let range = Some([0.1, 0.9]);
         for targets in [Vec::new(), vec![empty()]] {
-            Forecast { title: "t".into(), rows, first: 0, horizon: 1, targets, parts: vec![("test", 0)] }.draw();
+            Forecast { title: "t".into(), rows, first: 0, horizon: 1, range, targets, parts: vec![("test", 0)] }.draw();
         }
-        Rolled { title: "t".into(), rows, horizon: 1, targets: Vec::new() }.draw();
-        let target =
-            RolledTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts: vec![(0, &[f64::INFINITY]), (2, &[])] };
-        let svg = Rolled { title: "t".into(), rows, horizon: 1, targets: vec![target] }.draw().file();
+        Rolled { title: "t".into(), rows, horizon: 1, range, targets: Vec::new() }.draw();
+        let onward = |first, values: &[f64]| Onward {
+            first,
+            values: values.to_vec(),
+            range: Some([values.to_vec(), vec![f64::NAN; values.len()]]),
+        };
+        let forecasts = vec![onward(0, &[f64::INFINITY]), onward(2, &[])];
+        let target = RolledTarget { name: "a", truth: &[f64::NAN, 1.0], forecasts };
+        let svg = Rolled { title: "t".into(), rows, horizon: 1, range, targets: vec![target] }.draw().file();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 }

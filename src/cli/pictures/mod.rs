@@ -20,7 +20,7 @@ mod text_sample;
 pub(crate) use confusion::Confusion;
 pub(crate) use drawing::{Drawing, STYLE, escape};
 pub(crate) use flow::{FlowLine, FlowPanel, FlowPicture};
-pub(crate) use forecast::{Forecast, Rolled, RolledTarget, Rows, Target};
+pub(crate) use forecast::{Forecast, Onward, Rolled, RolledTarget, Rows, Target};
 pub(crate) use gradient_norm::gradient_norm;
 pub(crate) use histogram::Lengths;
 pub(crate) use loss::{Baseline, loss};
