@@ -39,6 +39,18 @@ pub struct Carry {
 }
 
 impl EngineOptions {
+    /// Refuses other than the rule's slots for `parameters` weights.
+    pub(crate) fn check_slots<R>(&self, slots: &[Vec<R>], parameters: usize) -> Result<()> {
+        let count = self.rule.map_or(0, |rule| rule.slots());
+        if slots.len() != count {
+            return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), slots.len()));
+        }
+        match slots.iter().position(|slot| slot.len() != parameters) {
+            Some(slot) => Err(Error::shape(format!("slot {slot}"), &[parameters], &[slots[slot].len()])),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses what would take more than the budget.
     pub(crate) fn check_memory(&self, bytes: u64) -> Result<()> {
         match self.memory.filter(|budget| bytes > *budget) {
@@ -136,6 +148,12 @@ pub trait Engine: sealed::Sealed {
 
     /// Replaces all parameters. The length must be the layout's.
     fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()>;
+
+    /// The numbers that the rule keeps for each parameter, [`Rule::slots`] flat blocks in the layout's order.
+    async fn slots(&mut self) -> Result<Vec<Vec<Self::Real>>>;
+
+    /// Replaces them: as many blocks as there are, each of the layout's length.
+    fn set_slots(&mut self, slots: &[Vec<Self::Real>]) -> Result<()>;
 
     /// The gradient sums since the last update, as one flat block: not divided by Σ w.
     async fn gradients(&mut self) -> Result<Vec<Self::Real>>;

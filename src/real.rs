@@ -22,6 +22,13 @@ pub trait Real:
     /// The same value, or for f32 a wider one.
     fn to_wide(self) -> f64;
 
+    /// The bytes of the value, the least significant first.
+    #[doc(hidden)]
+    fn put_le_bytes(self, bytes: &mut Vec<u8>);
+    /// The value of as many bytes as it has.
+    #[doc(hidden)]
+    fn from_le_bytes(bytes: &[u8]) -> Self;
+
     /// e^z in a form that vectorises where the type has one.
     #[doc(hidden)]
     fn vector_exp(self) -> Self;
@@ -40,6 +47,12 @@ mod sealed {
 }
 
 impl Real for f32 {
+    fn put_le_bytes(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
+    }
+    fn from_le_bytes(bytes: &[u8]) -> Self {
+        bytes.first_chunk().map_or(Self::NAN, |word| Self::from_le_bytes(*word))
+    }
     #[inline(always)]
     fn from_wide(value: f64) -> Self {
         value as f32
@@ -63,6 +76,12 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    fn put_le_bytes(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
+    }
+    fn from_le_bytes(bytes: &[u8]) -> Self {
+        bytes.first_chunk().map_or(Self::NAN, |word| Self::from_le_bytes(*word))
+    }
     #[inline(always)]
     fn from_wide(value: f64) -> Self {
         value

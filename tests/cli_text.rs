@@ -154,8 +154,8 @@ fn ctrl_c_ends_a_run_after_its_step_and_keeps_what_was_learned() {
     let mut run = command(folder.path(), &format!("train --device cpu --out a {TINY} --steps 100000000"));
     let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
     // Its first screen stands, and some steps have been taken.
-    let part = folder.path().join("a/metrics.jsonl.part");
-    while std::fs::metadata(&part).map_or(0, |it| it.len()) == 0 {
+    let metrics = folder.path().join("a/metrics.jsonl");
+    while std::fs::metadata(&metrics).map_or(0, |it| it.len()) == 0 {
         assert!(run.try_wait().unwrap().is_none());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

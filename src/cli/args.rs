@@ -384,6 +384,12 @@ pub(crate) struct TrainingArgs {
     /// --patience: best]
     #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]))]
     pub(crate) keep: Option<Keep>,
+    /// Steps between checkpoints, from which --resume goes on [default: a minute's]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// Checkpoints that are kept, the last ones [default: 2]
+    #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N")]
+    pub(crate) checkpoints: Option<usize>,
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,
@@ -440,6 +446,9 @@ pub(crate) struct TrainArgs {
     /// Settings from a file, as `bptt init` writes it and every run keeps one; flags change them
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Go on with this run where it was cut off, to the end that it would have had; no other setting goes with it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config", "out"])]
+    pub(crate) resume: Option<PathBuf>,
     /// Print all settings as a configuration file, and do nothing
     #[arg(long)]
     pub(crate) dump_config: bool,

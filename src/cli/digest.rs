@@ -16,12 +16,17 @@ impl Digest {
         self.0.update(bytes);
     }
 
+    /// In hexadecimal digits.
+    pub(crate) fn text(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Puts the digest into the settings; `flag` names another file than theirs.
     ///
     /// # Errors
     /// [`Error::Data`] where they have another: the file is not the one that they were made for.
     pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<()> {
-        let digest: String = self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = self.text();
         match settings.replace(digest.clone()).filter(|expected| *expected != digest) {
             Some(expected) => {
                 let message = format!(

@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod bench;
 mod bench_work;
+mod checkpoints;
 mod class_weights;
 mod classes_task;
 mod config_file;

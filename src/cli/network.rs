@@ -2,14 +2,23 @@
 
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
-use bptt::train::{Observer, Outcome, RunOptions, evaluate, predict, run};
-use bptt::{Batch, Engine, Model, Real, Result, Sequence, StateDict, States, Trainer};
+use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
+use bptt::{Batch, Engine, Model, Result, Sequence, StateDict, States, Trainer};
 use pollster::block_on;
 
 pub(crate) trait Network {
     fn model(&mut self) -> &Model;
     fn run(
         &mut self,
+        training: &dyn Batches,
+        validation: Option<&dyn Batches>,
+        options: &RunOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome>;
+    /// The rest of a run that began elsewhere.
+    fn resume(
+        &mut self,
+        checkpoint: &Checkpoint,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
         options: &RunOptions,
@@ -33,7 +42,7 @@ pub(crate) trait Network {
     fn bytes(&mut self) -> u64;
 }
 
-impl<E: Engine> Network for Trainer<E> {
+impl<E: Engine<Real = f32>> Network for Trainer<E> {
     fn model(&mut self) -> &Model {
         self.engine().model()
     }
@@ -48,18 +57,28 @@ impl<E: Engine> Network for Trainer<E> {
         block_on(run(self, training, validation, options, observer))
     }
 
+    fn resume(
+        &mut self,
+        checkpoint: &Checkpoint,
+        training: &dyn Batches,
+        validation: Option<&dyn Batches>,
+        options: &RunOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome> {
+        block_on(resume(self, checkpoint, training, validation, options, observer))
+    }
+
     fn evaluate(&mut self, batches: &dyn Batches) -> Result<f64> {
         block_on(evaluate(self, batches))
     }
 
     fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>> {
-        let predictions = block_on(predict(self, examples, rows))?;
-        Ok(predictions.into_iter().map(|prediction| prediction.mapv(narrow)).collect())
+        block_on(predict(self, examples, rows))
     }
 
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {
         let logits = block_on(self.engine().logits(sequence))?;
-        Ok((logits.logits.mapv(narrow), logits.states.to_f32()))
+        Ok((logits.logits, logits.states))
     }
 
     fn step(&mut self, batch: &Batch) -> Result<()> {
@@ -85,8 +104,4 @@ impl<E: Engine> Network for Trainer<E> {
     fn bytes(&mut self) -> u64 {
         self.engine().bytes()
     }
-}
-
-fn narrow<R: Real>(value: R) -> f32 {
-    value.to_wide() as f32
 }

@@ -3,13 +3,20 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bptt::train::{Metrics, Observer, Work};
+use bptt::train::{Checkpoint, Metrics, Observer, Work};
 use bptt::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::folder::{Folder, Growing};
+use super::checkpoints::{Checkpoints, Position};
+use super::folder::{Folder, Log};
 use super::interrupt;
 use super::task::Unit;
+
+/// A line a step.
+const METRICS: &str = "metrics.jsonl";
+
+/// A line now and then, of time and pace.
+const TIMINGS: &str = "timings.jsonl";
 
 /// Lines of validation losses above the bar, at most about so many: all of them are in `metrics.jsonl`.
 const LINES: u64 = 20;
@@ -71,23 +78,32 @@ impl fmt::Display for Pace {
     }
 }
 
-/// Draws the bar, where stderr is a terminal, and writes `metrics.jsonl` and `timings.jsonl`.
-pub(crate) struct Progress {
+/// Draws the bar, where stderr is a terminal, writes `metrics.jsonl` and `timings.jsonl`, and stores checkpoints.
+pub(crate) struct Progress<'a> {
     bar: ProgressBar,
     started: Instant,
+    /// Of the run before it was gone on with.
+    seconds: f64,
     plan: Plan,
     /// All steps so far.
     work: Work,
     val_loss: Option<f64>,
     validations: u64,
-    metrics: Growing,
-    timings: Growing,
+    metrics: Log,
+    timings: Log,
     history: Vec<Metrics>,
+    checkpoints: Checkpoints<'a>,
 }
 
-impl Progress {
-    /// `quiet`: no bar.
-    pub(crate) fn new(folder: &Folder, plan: Plan, quiet: bool) -> Result<Self> {
+impl<'a> Progress<'a> {
+    /// Of a run that begins, or that goes on from a position. `quiet`: no bar.
+    pub(crate) fn new(
+        folder: &Folder,
+        plan: Plan,
+        checkpoints: Checkpoints<'a>,
+        from: Option<&Position>,
+        quiet: bool,
+    ) -> Result<Self> {
         let bar = match quiet {
             true => ProgressBar::hidden(),
             // indicatif itself draws nothing where stderr is no terminal.
@@ -99,37 +115,54 @@ impl Progress {
         let style = ProgressStyle::with_template("{bar:14.blue} {percent:>3}%  {wide_msg} {left} left")
             .map_err(|error| Error::Unsupported(error.to_string()))?;
         bar.set_style(style.progress_chars("━╸ ").with_key("left", left));
+        let (metrics, timings, before) = match from {
+            None => (folder.log(METRICS)?, folder.log(TIMINGS)?, Vec::new()),
+            Some(position) => {
+                let (metrics, before) = folder.log_from(METRICS, position.metrics)?;
+                (metrics, folder.log_from(TIMINGS, position.timings)?.0, before)
+            }
+        };
+        let history = before.split_inclusive(|byte| *byte == b'\n').map(serde_json::from_slice);
+        let history: Vec<Metrics> = history.collect::<Result<_, _>>().map_err(|error| {
+            let (path, place) = (folder.path().join(METRICS), String::new());
+            Error::Data { path, place, message: format!("expected the run's own lines: {error}") }
+        })?;
+        let position = from.cloned().unwrap_or_default();
+        bar.set_position(history.len() as u64);
+        bar.reset_eta();
         Ok(Self {
             bar,
             started: Instant::now(),
+            seconds: position.seconds,
             plan,
-            work: Work::default(),
-            val_loss: None,
-            validations: 0,
-            metrics: folder.begin("metrics.jsonl")?,
-            timings: folder.begin("timings.jsonl")?,
-            history: Vec::new(),
+            work: Work { sequences: position.sequences, time_steps: position.time_steps },
+            val_loss: history.iter().rev().find_map(|metrics| metrics.val_loss),
+            validations: history.iter().filter(|metrics| metrics.val_loss.is_some()).count() as u64,
+            metrics,
+            timings,
+            history,
+            checkpoints,
         })
     }
 
     /// How fast the run has been so far.
     pub(crate) fn pace(&self) -> Pace {
-        let seconds = self.started.elapsed().as_secs_f64();
+        let seconds = self.seconds + self.started.elapsed().as_secs_f64();
         let rate = |count: u64| count as f64 / seconds.max(1e-9);
         let Work { sequences, time_steps } = self.work;
         Pace { seconds, sequences: rate(sequences), time_steps: rate(time_steps), unit: self.plan.unit }
     }
 
-    /// Clears the bar and gives the two files their names.
-    pub(crate) fn finish(self) -> Result<Vec<Metrics>> {
+    /// Clears the bar and leaves the two files on the disk.
+    pub(crate) fn finish(mut self) -> Result<Vec<Metrics>> {
         self.bar.finish_and_clear();
-        self.metrics.commit()?;
-        self.timings.commit()?;
+        self.metrics.sync()?;
+        self.timings.sync()?;
         Ok(self.history)
     }
 }
 
-impl Observer for Progress {
+impl Observer for Progress<'_> {
     fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()> {
         self.work.sequences += work.sequences;
         self.work.time_steps += work.time_steps;
@@ -167,6 +200,21 @@ impl Observer for Progress {
 
     fn stop(&mut self) -> bool {
         interrupt::asked()
+    }
+
+    fn wants_checkpoint(&mut self, step: u64) -> bool {
+        step == 0 || step == self.plan.steps || interrupt::asked() || self.checkpoints.is_due(step)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let position = Position {
+            metrics: self.metrics.sync()?,
+            timings: self.timings.sync()?,
+            seconds: self.pace().seconds,
+            sequences: self.work.sequences,
+            time_steps: self.work.time_steps,
+        };
+        self.checkpoints.save(checkpoint, position)
     }
 }
 

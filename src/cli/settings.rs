@@ -127,6 +127,8 @@ pub(crate) struct Settings {
     pub(crate) buckets: usize,
     pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
+    /// Steps between checkpoints, and how many are kept.
+    pub(crate) checkpoints: (Option<u64>, usize),
     pub(crate) run: RunOptions,
 }
 
@@ -215,6 +217,7 @@ impl Settings {
             buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
+            checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
             run: RunOptions {
                 duration,
                 accumulate: *training.accumulate.get_or_insert(1),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::apply::measured;
 use super::args::TrainArgs;
+use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
 use super::devices::bytes;
 use super::folder::Folder;
@@ -24,7 +25,21 @@ use super::task::{self, Measure, Order, Results, Task};
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
-    let mut settings = Settings::resolve(args).map_err(Failure::usage)?;
+    let interrupted = match &args.resume {
+        None => None,
+        Some(path) => match Interrupted::open(path, args)? {
+            None => {
+                super::say(format!("{}: the run is over; there is nothing to go on with", path.display()));
+                return Ok(());
+            }
+            interrupted => interrupted,
+        },
+    };
+    let settings = match &interrupted {
+        None => Settings::resolve(args),
+        Some((_, run)) => Settings::new(run.given.clone()),
+    };
+    let mut settings = settings.map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
     let start = settings.open_start()?;
     let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
@@ -46,8 +61,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let validation = validation(&settings, task, rows)?;
     let largest = training.largest()?;
     let memory = network.planned_bytes(&largest.rows(0..rows.min(largest.sequence.shape().1)).sequence)?;
-    let folder = Folder::create(args.out.as_deref(), &task.name())?;
-    folder.write(model_file::CONFIG, settings.to_toml()?.as_bytes())?;
+    let (folder, from) = match interrupted {
+        Some((folder, from)) => (folder, Some(from)),
+        None => (begin_folder(args, &settings, task)?, None),
+    };
     let run = Run {
         settings: &settings,
         task,
@@ -55,6 +72,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         memory,
         opened: &opened,
         folder: &folder,
+        from: from.as_ref(),
         batches: training.per_epoch(),
         quiet: args.json,
     };
@@ -66,7 +84,20 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         network = measured(&opened, &model, &network.state_dict()?)?;
     }
     let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
-    Ok(run.tell(facts, learned, results)?)
+    let ended = learned.outcome.ended;
+    run.tell(facts, learned, results)?;
+    match ended {
+        Ended::Stopped => run.say(&heading("go on", &format!("bptt train --resume {}", quoted(folder.path())))),
+        Ended::Finished | Ended::NoImprovement => checkpoints::finish(&folder)?,
+    }
+    Ok(())
+}
+
+/// The run's folder, with its settings.
+fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task) -> Result<Folder> {
+    let folder = Folder::create(args.out.as_deref(), &task.name())?;
+    folder.write(model_file::CONFIG, settings.to_toml()?.as_bytes())?;
+    Ok(folder)
 }
 
 /// The network's form, by the settings or as the model has it that the weights begin with.
@@ -137,6 +168,8 @@ struct Run<'a> {
     memory: u64,
     opened: &'a Opened,
     folder: &'a Folder,
+    /// Where the run goes on, if it has begun before.
+    from: Option<&'a Interrupted>,
     /// Of an epoch.
     batches: u64,
     /// Whether nothing is printed but the summary.
@@ -161,8 +194,13 @@ impl Run<'_> {
         let Settings { run, epochs, .. } = self.settings;
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
-        let mut progress = Progress::new(self.folder, plan, self.quiet)?;
-        let outcome = network.run(training, validation, run, &mut progress);
+        let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
+        let position = self.from.map(|from| &from.position);
+        let mut progress = Progress::new(self.folder, plan, checkpoints, position, self.quiet)?;
+        let outcome = match self.from {
+            None => network.run(training, validation, run, &mut progress),
+            Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
+        };
         let pace = progress.pace();
         let history = progress.finish()?;
         // After an error of a step too: the network then holds the last good weights.
@@ -241,6 +279,7 @@ impl Run<'_> {
         more("training", self.describe_training());
         more("memory", vec![format!("{} for weights, optimizer and the largest batch", bytes(self.memory))]);
         more("run", vec![self.folder.path().display().to_string()]);
+        more("", self.from.iter().flat_map(|from| from.describe(&self.opened.describe())).collect());
         facts
     }
 
@@ -396,6 +435,7 @@ fn files(folder: &Folder) -> Result<String> {
     let entries = std::fs::read_dir(path).map_err(super::folder::io_error(path))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names.join(" "))
 }

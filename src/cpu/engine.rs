@@ -143,6 +143,16 @@ impl<R: Real> Engine for CpuEngine<R> {
         Ok(())
     }
 
+    async fn slots(&mut self) -> Result<Vec<Vec<R>>> {
+        Ok(self.slots.0.iter().filter(|slot| !slot.is_empty()).cloned().collect())
+    }
+
+    fn set_slots(&mut self, slots: &[Vec<R>]) -> Result<()> {
+        self.options.check_slots(slots, self.layout.len())?;
+        self.slots.0.iter_mut().zip(slots).for_each(|(to, from)| to.copy_from_slice(from));
+        Ok(())
+    }
+
     async fn gradients(&mut self) -> Result<Vec<R>> {
         Ok(self.gradients.clone())
     }

@@ -306,6 +306,24 @@ impl Engine for GpuEngine {
         self.gpu.check()
     }
 
+    async fn slots(&mut self) -> Result<Vec<Vec<f32>>> {
+        let mut slots = Vec::new();
+        for slot in &self.network.slots {
+            let block = self.read(Recorder::new(&self.gpu), &[self.whole(slot)]).await?;
+            slots.push(self.network.plan.unpack(&self.layout, &block));
+        }
+        Ok(slots)
+    }
+
+    fn set_slots(&mut self, slots: &[Vec<f32>]) -> Result<()> {
+        self.options.check_slots(slots, self.layout.len())?;
+        for (buffer, slot) in self.network.slots.iter().zip(slots) {
+            let packed = self.network.plan.pack(&self.layout, slot);
+            self.write(&Place { buffer: buffer.clone(), offset: 0 }, &packed);
+        }
+        self.gpu.check()
+    }
+
     async fn gradients(&mut self) -> Result<Vec<f32>> {
         let block = self.read(Recorder::new(&self.gpu), &[self.whole(&self.network.gradients)]).await?;
         Ok(self.network.plan.unpack(&self.layout, &block))

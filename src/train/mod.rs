@@ -1,5 +1,6 @@
 //! Training, generic over the path that computes.
 
+mod checkpoint;
 mod confusion;
 mod metrics;
 mod run;
@@ -7,9 +8,10 @@ mod sampling;
 mod schedule;
 mod trainer;
 
+pub use checkpoint::Checkpoint;
 pub use confusion::ConfusionMatrix;
 pub use metrics::Metrics;
-pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, run};
+pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, resume, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
-pub use trainer::{Prediction, Trainer, TrainerOptions};
+pub use trainer::{Prediction, Trainer, TrainerOptions, TrainerState};

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{Checkpoint, Progress};
 use super::metrics::Metrics;
-use super::schedule::{Decay, Schedule};
+use super::schedule::Schedule;
 use super::trainer::Trainer;
 use crate::backend::{Engine, Report};
 use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
-use crate::model::StateDict;
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct RunOptions {
 }
 
 /// The lowest validation loss of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// The step after which it was measured.
     pub step: u64,
@@ -93,8 +93,8 @@ pub struct Work {
     pub time_steps: u64,
 }
 
-/// Who is told of every step, in order, some steps late.
-pub trait Observer {
+/// Who is told of every step, in order, some steps late. `R` is the type that the path computes in.
+pub trait Observer<R = f32> {
     /// A step was reported. An error ends the run.
     fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()>;
 
@@ -102,10 +102,21 @@ pub trait Observer {
     fn stop(&mut self) -> bool {
         false
     }
+
+    /// Whether a checkpoint is wanted of the run as it is after `step` steps; 0: before the first. One costs a wait for
+    /// every enqueued step, and changes none of them.
+    fn wants_checkpoint(&mut self, _step: u64) -> bool {
+        false
+    }
+
+    /// A checkpoint that was wanted. All its steps were told before. An error ends the run.
+    fn checkpoint(&mut self, _checkpoint: &Checkpoint<R>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Forgets everything: for runs that nobody watches.
-impl Observer for () {
+impl<R> Observer<R> for () {
     fn step(&mut self, _: &Metrics, _: Work) -> Result<()> {
         Ok(())
     }
@@ -165,38 +176,75 @@ pub async fn run<E: Engine>(
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
-    observer: &mut dyn Observer,
+    observer: &mut dyn Observer<E::Real>,
+) -> Result<Outcome> {
+    let progress = Progress::default();
+    go_on(trainer, progress, train, validation, options, observer).await
+}
+
+/// Goes on with a run from a checkpoint of it. With a trainer, batches and options as they were, on the same device, it
+/// ends with the same bits as if it had never stopped. Of a run that was over nothing but its weights and outcome return.
+///
+/// # Errors
+/// As of [`run`]; and where the checkpoint does not fit the trainer, or is of a run without a step.
+pub async fn resume<E: Engine>(
+    trainer: &mut Trainer<E>,
+    checkpoint: &Checkpoint<E::Real>,
+    train: &dyn Batches,
+    validation: Option<&dyn Batches>,
+    options: &RunOptions,
+    observer: &mut dyn Observer<E::Real>,
+) -> Result<Outcome> {
+    trainer.restore(&checkpoint.trainer)?;
+    go_on(trainer, checkpoint.progress.clone(), train, validation, options, observer).await
+}
+
+async fn go_on<E: Engine>(
+    trainer: &mut Trainer<E>,
+    mut progress: Progress<E::Real>,
+    train: &dyn Batches,
+    validation: Option<&dyn Batches>,
+    options: &RunOptions,
+    observer: &mut dyn Observer<E::Real>,
 ) -> Result<Outcome> {
     options.validate(train.per_epoch())?;
     let rate = trainer.optimizer().learning_rate;
-    let mut validations = Validations::new(options);
-    let ended = steps(trainer, train, validation, options, observer, &mut validations).await;
+    let ended = steps(trainer, train, validation, options, observer, &mut progress).await;
     // After an error too: the best weights are no worse for a step that failed later.
     trainer.set_learning_rate(rate)?;
-    if let Some(weights) = &validations.weights {
-        trainer.load_state_dict(weights)?;
+    if let Some(weights) = &progress.best_parameters {
+        trainer.engine().set_parameters(weights)?;
     }
-    let (last, ended) = ended?;
-    Ok(Outcome { last, best: validations.best, ended })
+    let ended = ended?;
+    match progress.last {
+        Some(last) => Ok(Outcome { last, best: progress.best, ended }),
+        None => Err(Error::Unsupported("the run ended without a report of its last step".into())),
+    }
 }
 
-/// The steps of a run; returns the last one's report.
+/// The steps of a run that `progress` has still before it.
 async fn steps<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
-    observer: &mut dyn Observer,
-    validations: &mut Validations,
-) -> Result<(Metrics, Ended)> {
+    observer: &mut dyn Observer<E::Real>,
+    progress: &mut Progress<E::Real>,
+) -> Result<Ended> {
     let (steps, per_epoch) = (options.steps(train.per_epoch()), options.steps_per_epoch(train.per_epoch()));
     let validate_every = options.validate_every.unwrap_or(per_epoch);
     let rate = trainer.optimizer().learning_rate;
-    let mut pending = Pending { steps: VecDeque::new(), last: None };
-    let mut ended = Ended::Finished;
-    for step in 1..=steps {
+    let mut pending = Pending::default();
+    let first = progress.last.map_or(1, |last| last.step + 1);
+    if first == 1 && observer.wants_checkpoint(0) {
+        observer.checkpoint(&Checkpoint::of(trainer, progress).await?)?;
+    }
+    for step in first..=steps {
+        if progress.is_over(options) {
+            return Ok(Ended::NoImprovement);
+        }
         let epoch = (step - 1) / per_epoch + 1;
-        let lr = rate * options.schedule.factor(step, steps, validations.plateaus);
+        let lr = rate * options.schedule.factor(step, steps, progress.plateaus);
         trainer.set_learning_rate(lr)?;
         let mut work = Work::default();
         for number in batches(step, options.accumulate, train.per_epoch()) {
@@ -209,24 +257,21 @@ async fn steps<E: Engine>(
             trainer.accumulate(&batch).await?;
         }
         let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr };
-        pending.steps.push_back((metrics, work));
+        pending.0.push_back((metrics, work));
         if let Some(report) = trainer.update().await? {
-            pending.told(report, None, observer)?;
+            progress.last = pending.told(report, None, observer)?;
         }
-        if observer.stop() {
-            ended = Ended::Stopped;
-        }
-        let last = step == steps || ended == Ended::Stopped;
-        // Who asks for the end does not wait for another validation.
-        let due = ended != Ended::Stopped && (step.is_multiple_of(validate_every) || last);
-        let measured = validation.filter(|_| due);
-        if measured.is_none() && !last {
+        let stop = observer.stop();
+        // Who asks for the end waits for no other validation than the run would have had here.
+        let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
+        let wanted = observer.wants_checkpoint(step);
+        if measured.is_none() && !wanted && !stop && step < steps {
             continue;
         }
         // One by one, so that an error does not swallow the good steps before it.
         while trainer.engine().unreported() > 1 {
             if let Some(report) = trainer.engine().report().await? {
-                pending.told(report, None, observer)?;
+                progress.last = pending.told(report, None, observer)?;
             }
         }
         let report = trainer.engine().report().await?;
@@ -235,25 +280,22 @@ async fn steps<E: Engine>(
             None => None,
         };
         if let Some(report) = report {
-            pending.told(report, val_loss, observer)?;
+            progress.last = pending.told(report, val_loss, observer)?;
         }
         if let Some(val_loss) = val_loss
-            && validations.measured(Best { step, epoch, val_loss })
+            && progress.measured(options, Best { step, epoch, val_loss })
             && options.keep == Keep::Best
         {
-            validations.weights = Some(trainer.state_dict().await?);
+            progress.best_parameters = Some(trainer.engine().parameters().await?);
         }
-        if ended == Ended::Finished && !last && validations.is_over() {
-            ended = Ended::NoImprovement;
+        if wanted {
+            observer.checkpoint(&Checkpoint::of(trainer, progress).await?)?;
         }
-        if ended != Ended::Finished {
-            break;
+        if stop && step < steps {
+            return Ok(Ended::Stopped);
         }
     }
-    match pending.last {
-        Some(last) => Ok((last, ended)),
-        None => Err(Error::Unsupported("the run ended without a report of its last step".into())),
-    }
+    Ok(Ended::Finished)
 }
 
 /// The numbers of the batches of a step, counted from 1. No step takes batches of two epochs.
@@ -300,78 +342,28 @@ pub async fn predict<E: Engine>(
 }
 
 /// The steps that were enqueued and not yet reported.
-struct Pending {
-    steps: VecDeque<(Metrics, Work)>,
-    last: Option<Metrics>,
-}
+#[derive(Default)]
+struct Pending(VecDeque<(Metrics, Work)>);
 
 impl Pending {
-    fn told(&mut self, report: Report, val_loss: Option<f64>, observer: &mut dyn Observer) -> Result<()> {
-        if let Some((step, work)) = self.steps.pop_front() {
-            let metrics = Metrics { loss: report.loss, grad_norm: report.norm, val_loss, ..step };
-            self.last = Some(metrics);
-            observer.step(&metrics, work)?;
-        }
-        Ok(())
-    }
-}
-
-/// What the validations so far say: the best of them, and when the rate falls or the run ends.
-struct Validations {
-    best: Option<Best>,
-    weights: Option<StateDict>,
-    /// Validations since the best.
-    without_improvement: u64,
-    patience: Option<u64>,
-    /// The plateau's patience, and validations without improvement since the rate last fell.
-    plateau: Option<u64>,
-    since_fall: u64,
-    /// Falls so far.
-    plateaus: u32,
-}
-
-impl Validations {
-    fn new(options: &RunOptions) -> Self {
-        let plateau = match options.schedule.decay {
-            Decay::Plateau { patience, .. } => Some(patience),
-            _ => None,
-        };
-        Self {
-            best: None,
-            weights: None,
-            without_improvement: 0,
-            patience: options.patience,
-            plateau,
-            since_fall: 0,
-            plateaus: 0,
-        }
-    }
-
-    /// Takes a validation in, and tells whether it is the best so far.
-    fn measured(&mut self, now: Best) -> bool {
-        // NaN is no improvement, not even over nothing.
-        if !now.val_loss.is_nan() && self.best.is_none_or(|best| now.val_loss < best.val_loss) {
-            self.best = Some(now);
-            (self.without_improvement, self.since_fall) = (0, 0);
-            return true;
-        }
-        self.without_improvement += 1;
-        self.since_fall += 1;
-        if self.plateau == Some(self.since_fall) {
-            self.plateaus += 1;
-            self.since_fall = 0;
-        }
-        false
-    }
-
-    fn is_over(&self) -> bool {
-        self.patience.is_some_and(|patience| self.without_improvement >= patience)
+    /// Tells the observer of the oldest; returns it.
+    fn told<R>(
+        &mut self,
+        report: Report,
+        val_loss: Option<f64>,
+        observer: &mut dyn Observer<R>,
+    ) -> Result<Option<Metrics>> {
+        let Some((step, work)) = self.0.pop_front() else { return Ok(None) };
+        let metrics = Metrics { loss: report.loss, grad_norm: report.norm, val_loss, ..step };
+        observer.step(&metrics, work)?;
+        Ok(Some(metrics))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Decay;
 
     #[test]
     fn an_epochs_batches_are_shared_out_among_its_steps() {
@@ -384,10 +376,11 @@ mod tests {
     fn patience_counts_validations_since_the_best_and_a_plateau_since_the_rate_fell() {
         let decay = Decay::Plateau { patience: 2, factor: 0.5 };
         let schedule = Schedule { warmup: 0, decay };
-        let mut validations = Validations::new(&RunOptions { schedule, patience: Some(4), ..RunOptions::default() });
+        let options = RunOptions { schedule, patience: Some(4), ..RunOptions::default() };
+        let mut progress = Progress::<f32>::default();
         let mut told = |val_loss| {
-            let best = validations.measured(Best { step: 1, epoch: 1, val_loss });
-            (best, validations.plateaus, validations.is_over())
+            let best = progress.measured(&options, Best { step: 1, epoch: 1, val_loss });
+            (best, progress.plateaus, progress.is_over(&options))
         };
         assert_eq!(told(f64::NAN), (false, 0, false));
         assert_eq!(told(2.0), (true, 0, false));

@@ -46,6 +46,19 @@ pub struct Prediction<R = f32> {
     pub states: States<R>,
 }
 
+/// What a trainer's next steps depend on beside its model, optimizer, options and seed, to the bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainerState<R = f32> {
+    /// The updates so far.
+    pub step: u64,
+    /// The parameters in the layout's order.
+    pub parameters: Vec<R>,
+    /// What the optimizer keeps of each of them: see [`Engine::slots`].
+    pub slots: Vec<Vec<R>>,
+    /// The carried states, where any are.
+    pub carried: Option<States<R>>,
+}
+
 /// Whose gradient sums the engine holds, with their Σ w.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sums {
@@ -212,6 +225,44 @@ impl<E: Engine> Trainer<E> {
     pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
         let block = self.engine.layout().to_block(dict)?;
         self.engine.set_parameters(&block.into_iter().map(from_f32).collect::<Vec<_>>())
+    }
+
+    /// The state between two steps. Waits for every enqueued one; their reports remain to be taken.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a batch was accumulated that no update has used: its gradients are not part of it.
+    pub async fn state(&mut self) -> Result<TrainerState<E::Real>> {
+        if let Sums::Open { .. } = self.sums {
+            let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        Ok(TrainerState {
+            step: self.step,
+            parameters: self.engine.parameters().await?,
+            slots: self.engine.slots().await?,
+            carried: self.engine.states().await?,
+        })
+    }
+
+    /// Goes on from the state of a trainer of the same model, optimizer, options and seed: the next steps have the same
+    /// bits. What was accumulated is let go of.
+    ///
+    /// # Errors
+    /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
+    pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
+        if let Some(carried) = &state.carried {
+            carried.check(&self.engine.model().recurrent, carried.h.shape()[1], "carried")?;
+        }
+        if state.parameters.len() != self.engine.layout().len() {
+            let (expected, got) = (self.engine.layout().len(), state.parameters.len());
+            return Err(Error::shape("the parameters of the state", &[expected], &[got]));
+        }
+        self.engine.set_slots(&state.slots)?;
+        self.engine.set_parameters(&state.parameters)?;
+        self.engine.set_states(state.carried.as_ref())?;
+        self.engine.clear_gradients();
+        (self.step, self.sums) = (state.step, Sums::Nothing);
+        Ok(())
     }
 
     /// The gradients of the batches accumulated since the last update, or else of those that it used, divided as for an

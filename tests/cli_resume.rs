@@ -1,0 +1,254 @@
+//! Runs that are killed, stopped, damaged and gone on with, from outside.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
+#[path = "common/gpu.rs"]
+mod gpu;
+#[path = "common/program.rs"]
+mod program;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bptt::train::Checkpoint;
+use program::{bptt, command, entries, refused};
+
+/// A text in which something can be learned, and whose every part differs.
+fn text(folder: &Path) {
+    let mut text = String::new();
+    for number in 0..700 {
+        write!(text, "{number} and {} are {}.\n", number * 7 % 13, number + number * 7 % 13).unwrap();
+    }
+    fs::write(folder.join("text.txt"), text).unwrap();
+}
+
+/// Two layers, both dropouts, Adam, a schedule, and the state carried on.
+const RUN: &str = "train --text text.txt --carry-state --window 12 --batch 4 --hidden 12 --layers 2 --dropout 0.2 \
+                   --recurrent-dropout 0.1 --schedule cosine --val-every 60 --keep best --checkpoint-every 1 --json";
+
+fn run(device: &str, steps: u64, out: &str) -> String {
+    format!("{RUN} --device {device} --steps {steps} --out {out}")
+}
+
+fn succeeds(folder: &Path, arguments: &str) -> String {
+    let output = bptt(folder, arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The run's checkpoints, the latest last.
+fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let names = entries(&run.join("checkpoints")).into_iter().filter(|name| name.ends_with(".ckpt"));
+    names.map(|name| run.join("checkpoints").join(name)).collect()
+}
+
+/// Weights, optimizer and all of the run, the time aside that it took.
+fn last(run: &Path) -> Checkpoint {
+    Checkpoint::from_bytes(&fs::read(checkpoints(run).pop().unwrap()).unwrap()).unwrap().0
+}
+
+#[track_caller]
+fn assert_same(folder: &Path, a: &str, b: &str) {
+    let (a, b) = (folder.join(a), folder.join(b));
+    for file in ["model.safetensors", "metrics.jsonl", "loss.svg"] {
+        assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file} is another");
+    }
+    assert_eq!(last(&a), last(&b));
+    assert!(b.join("report.html").is_file());
+}
+
+/// How far apart the moments of a kill may lie, and how many there are.
+const SPREAD: Duration = Duration::from_millis(100);
+const KILLS: u32 = 50;
+
+/// Seconds that a run of so many steps takes.
+fn seconds(folder: &Path, device: &str, steps: u64) -> f64 {
+    let began = Instant::now();
+    succeeds(folder, &run(device, steps, &format!("timed-{steps}")));
+    began.elapsed().as_secs_f64()
+}
+
+/// Kills a run at random moments of its loading, its steps and above all of its saving, which it does at each, goes on with
+/// it each time, and lets it end at last.
+fn killed_50_times(device: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    // So long that it would take three times as long as it lives.
+    let start = seconds(folder, device, 1);
+    let step = (seconds(folder, device, 61) - start).max(0.006) / 60.0;
+    let steps = 100 + (3.0 * f64::from(KILLS) * SPREAD.as_secs_f64() / step) as u64;
+    let mut behind = 0;
+    for kill in 0..KILLS {
+        // One that was killed before its first checkpoint begins anew.
+        let begun = !checkpoints_or_none(&folder.join("killed")).is_empty();
+        if !begun {
+            let _ = fs::remove_dir_all(folder.join("killed"));
+        }
+        let arguments = if begun { "train --resume killed --json".into() } else { run(device, steps, "killed") };
+        let mut child = command(folder, &arguments).stdout(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_secs_f64(0.7 * start) + SPREAD.mul_f64(random(kill)));
+        assert!(child.try_wait().unwrap().is_none(), "the run had ended before kill {kill}, {behind} steps were done");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if let Some(file) = checkpoints_or_none(&folder.join("killed")).pop() {
+            behind = Checkpoint::<f32>::from_bytes(&fs::read(file).unwrap()).unwrap().0.step();
+        }
+    }
+    assert!(behind > 0 && behind < steps, "{behind} of {steps} steps were done when it was last killed");
+    succeeds(folder, "train --resume killed --json");
+    let often = "--checkpoint-every 1 ";
+    succeeds(folder, &run(device, steps, "whole").replace(often, ""));
+    assert_same(folder, "whole", "killed");
+}
+
+fn checkpoints_or_none(run: &Path) -> Vec<PathBuf> {
+    if run.join("checkpoints").is_dir() { checkpoints(run) } else { Vec::new() }
+}
+
+/// Numbers that look random, from 0 to 1.
+fn random(index: u32) -> f64 {
+    let mixed = (u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f64 / (1u64 << 24) as f64
+}
+
+#[test]
+fn a_run_killed_50_times_ends_as_one_that_never_was_on_the_cpu_path() {
+    killed_50_times("cpu");
+}
+
+#[test]
+fn a_run_killed_50_times_ends_as_one_that_never_was_on_the_gpu() {
+    if gpu::gpu().is_some() {
+        killed_50_times("gpu");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_asked_to_end_saves_itself_and_goes_on_to_the_end_of_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    for signal in ["-INT", "-TERM"] {
+        let (stopped, steps) = (format!("stopped{signal}"), 400);
+        let mut child = command(folder, &run("cpu", steps, &stopped)).stdout(Stdio::null()).spawn().unwrap();
+        while checkpoints_or_none(&folder.join(&stopped)).len() < 2 {
+            sleep(Duration::from_millis(2));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert!(child.wait().unwrap().success());
+        let behind = last(&folder.join(&stopped)).step();
+        assert!(behind < steps);
+        assert_eq!(
+            fs::read_to_string(folder.join(&stopped).join("metrics.jsonl")).unwrap().lines().count() as u64,
+            behind
+        );
+        succeeds(folder, &format!("train --resume {stopped} --json"));
+        succeeds(folder, &run("cpu", steps, &format!("whole{signal}")));
+        assert_same(folder, &format!("whole{signal}"), &stopped);
+    }
+}
+
+#[test]
+fn a_run_that_is_over_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    succeeds(folder, &run("cpu", 5, "a"));
+    let all =
+        |path: &Path| entries(path).into_iter().map(|name| (fs::read(path.join(&name)).ok(), name)).collect::<Vec<_>>();
+    let before = (all(&folder.join("a")), all(&folder.join("a/checkpoints")));
+    let said = succeeds(folder, "train --resume a");
+    assert!(said.contains("a: the run is over"), "{said}");
+    assert!((all(&folder.join("a")), all(&folder.join("a/checkpoints"))) == before);
+}
+
+/// A run of 6 steps that was stopped after its last one, before anything was made of it.
+fn unfinished(folder: &Path) {
+    text(folder);
+    succeeds(folder, &run("cpu", 6, "a"));
+    fs::remove_file(folder.join("a/checkpoints/finished")).unwrap();
+}
+
+#[test]
+fn a_run_killed_before_its_report_gets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    unfinished(folder);
+    let weights = fs::read(folder.join("a/model.safetensors")).unwrap();
+    fs::remove_file(folder.join("a/model.safetensors")).unwrap();
+    fs::remove_file(folder.join("a/report.html")).unwrap();
+    succeeds(folder, "train --resume a");
+    assert!(fs::read(folder.join("a/model.safetensors")).unwrap() == weights);
+    assert!(folder.join("a/report.html").is_file());
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_told_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    refused(folder, "train --resume nowhere", 2, &["--resume nowhere", "the folder of a run"]);
+    unfinished(folder);
+    refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
+    refused(folder, "train --resume a --out b", 2, &["--resume", "--out"]);
+    let config = folder.join("a/config.toml");
+    let settings = fs::read_to_string(&config).unwrap();
+    fs::write(&config, settings.replace("steps = 6", "steps = 60")).unwrap();
+    refused(folder, "train --resume a", 1, &["config.toml", "the run began with", "got a changed one"]);
+    fs::write(&config, settings).unwrap();
+    let data = folder.join("text.txt");
+    let text = fs::read_to_string(&data).unwrap();
+    fs::write(&data, text.replace('7', "8")).unwrap();
+    refused(folder, "train --resume a", 1, &["text.txt", "expected the file as the run had it"]);
+    fs::write(&data, text).unwrap();
+    fs::write(folder.join("a/metrics.jsonl"), "").unwrap();
+    refused(folder, "train --resume a", 1, &["metrics.jsonl", "that the run had written, got 0"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    unfinished(folder);
+    let files = checkpoints(&folder.join("a"));
+    assert_eq!(files.len(), 2, "the last two are kept");
+    let damage = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    damage(&files[1]);
+    let said = succeeds(folder, "train --resume a");
+    assert!(
+        said.contains("goes on after step 5") && said.contains("not from a/checkpoints/step-000000000006.ckpt"),
+        "{said}"
+    );
+    fs::remove_file(folder.join("a/checkpoints/finished")).unwrap();
+    checkpoints(&folder.join("a")).iter().for_each(|path| damage(path));
+    refused(folder, "train --resume a", 1, &["step-000000000006.ckpt", "cut off or damaged"]);
+}
+
+#[test]
+fn a_second_process_is_kept_out_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    let mut child = command(folder, &run("cpu", 1_000_000, "a")).stdout(Stdio::null()).spawn().unwrap();
+    while checkpoints_or_none(&folder.join("a")).is_empty() {
+        sleep(Duration::from_millis(2));
+    }
+    let output = bptt(folder, "train --resume a");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("a: expected a run that no process is at"), "{stderr}");
+}
