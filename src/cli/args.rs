@@ -390,6 +390,9 @@ pub(crate) struct TrainingArgs {
     /// Checkpoints that are kept, the last ones [default: 2]
     #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N")]
     pub(crate) checkpoints: Option<usize>,
+    /// Write the steps' numbers for TensorBoard too, into the run's folder tensorboard
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) tensorboard: Option<bool>,
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,

@@ -40,6 +40,7 @@ mod series_task;
 mod settings;
 mod synthetic_task;
 mod task;
+mod tensorboard;
 mod text_task;
 mod train;
 

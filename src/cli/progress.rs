@@ -11,6 +11,7 @@ use super::checkpoints::{Checkpoints, Position};
 use super::folder::{Folder, Log};
 use super::interrupt;
 use super::task::Unit;
+use super::tensorboard::Tensorboard;
 
 /// A line a step.
 const METRICS: &str = "metrics.jsonl";
@@ -78,7 +79,7 @@ impl fmt::Display for Pace {
     }
 }
 
-/// Draws the bar, where stderr is a terminal, writes `metrics.jsonl` and `timings.jsonl`, and stores checkpoints.
+/// Draws the bar, where stderr is a terminal, writes `metrics.jsonl`, `timings.jsonl` and event files, and stores checkpoints.
 pub(crate) struct Progress<'a> {
     bar: ProgressBar,
     started: Instant,
@@ -93,6 +94,7 @@ pub(crate) struct Progress<'a> {
     timings: Log,
     history: Vec<Metrics>,
     checkpoints: Checkpoints<'a>,
+    tensorboard: Option<Tensorboard>,
 }
 
 impl<'a> Progress<'a> {
@@ -100,7 +102,7 @@ impl<'a> Progress<'a> {
     pub(crate) fn new(
         folder: &Folder,
         plan: Plan,
-        checkpoints: Checkpoints<'a>,
+        (checkpoints, tensorboard): (Checkpoints<'a>, Option<Tensorboard>),
         from: Option<&Position>,
         quiet: bool,
     ) -> Result<Self> {
@@ -142,6 +144,7 @@ impl<'a> Progress<'a> {
             timings,
             history,
             checkpoints,
+            tensorboard,
         })
     }
 
@@ -153,11 +156,12 @@ impl<'a> Progress<'a> {
         Pace { seconds, sequences: rate(sequences), time_steps: rate(time_steps), unit: self.plan.unit }
     }
 
-    /// Clears the bar and leaves the two files on the disk.
+    /// Clears the bar and leaves the files on the disk.
     pub(crate) fn finish(mut self) -> Result<Vec<Metrics>> {
         self.bar.finish_and_clear();
         self.metrics.sync()?;
         self.timings.sync()?;
+        self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         Ok(self.history)
     }
 }
@@ -169,6 +173,7 @@ impl Observer for Progress<'_> {
         self.val_loss = metrics.val_loss.or(self.val_loss);
         self.history.push(*metrics);
         self.metrics.append(&line(metrics)?)?;
+        self.tensorboard.iter_mut().try_for_each(|events| events.append(metrics))?;
         let pace = self.pace();
         if metrics.step.is_multiple_of(self.plan.timed_every) || metrics.step == self.plan.steps {
             let timing = serde_json::json!({
@@ -207,6 +212,7 @@ impl Observer for Progress<'_> {
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         let position = Position {
             metrics: self.metrics.sync()?,
             timings: self.timings.sync()?,

@@ -129,6 +129,7 @@ pub(crate) struct Settings {
     pub(crate) epochs: Option<u64>,
     /// Steps between checkpoints, and how many are kept.
     pub(crate) checkpoints: (Option<u64>, usize),
+    pub(crate) tensorboard: bool,
     pub(crate) run: RunOptions,
 }
 
@@ -218,6 +219,7 @@ impl Settings {
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
+            tensorboard: training.tensorboard.unwrap_or(false),
             run: RunOptions {
                 duration,
                 accumulate: *training.accumulate.get_or_insert(1),

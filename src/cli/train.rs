@@ -22,6 +22,7 @@ use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
 use super::settings::Settings;
 use super::task::{self, Measure, Order, Results, Task};
+use super::tensorboard::Tensorboard;
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -195,8 +196,11 @@ impl Run<'_> {
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
         let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
+        let tensorboard = self.settings.tensorboard;
+        let after = self.from.map(|from| from.checkpoint.step());
+        let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
         let position = self.from.map(|from| &from.position);
-        let mut progress = Progress::new(self.folder, plan, checkpoints, position, self.quiet)?;
+        let mut progress = Progress::new(self.folder, plan, (checkpoints, tensorboard), position, self.quiet)?;
         let outcome = match self.from {
             None => network.run(training, validation, run, &mut progress),
             Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
