@@ -196,6 +196,10 @@ impl Observer for Progress<'_> {
                     self.bar.println(format!("{place:<18}loss {loss}  validation {}", short(val_loss)));
                 }
             }
+            if metrics.skipped {
+                self.bar
+                    .println(format!("{place:<18}the loss or the gradient norm is not finite; the step is skipped"));
+            }
             // Short enough for a terminal of 80 columns.
             self.bar.set_message(format!("{place}  loss {loss}{validation}  {}", pace.brief()));
             self.bar.set_position(metrics.step);

@@ -13,13 +13,20 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs, TrainingArgs,
+    CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs,
+    TrainingArgs,
 };
 use super::config_file;
 use super::model_file::ModelFile;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
+
+/// `--on-nan skip`: the steps in a row that are passed over.
+const SKIPS: u32 = 9;
+
+/// `--on-nan back`: how often. The rate is then a thirty-second of what it was.
+const BACKS: u32 = 5;
 
 /// What stands for the bundled series in place of a path.
 pub(crate) const BUNDLED: &str = "bundled:sunspots";
@@ -130,6 +137,7 @@ pub(crate) struct Settings {
     /// Steps between checkpoints, and how many are kept.
     pub(crate) checkpoints: (Option<u64>, usize),
     pub(crate) tensorboard: bool,
+    pub(crate) on_nan: OnNan,
     pub(crate) run: RunOptions,
 }
 
@@ -195,6 +203,7 @@ impl Settings {
             // Of one length all.
             Kind::Text | Kind::Series | Kind::Task => 1,
         };
+        let on_nan = *training.on_nan.get_or_insert_default();
         let patience = training.patience;
         let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
         Ok(Self {
@@ -220,6 +229,7 @@ impl Settings {
             epochs: training.epochs,
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
             tensorboard: training.tensorboard.unwrap_or(false),
+            on_nan,
             run: RunOptions {
                 duration,
                 accumulate: *training.accumulate.get_or_insert(1),
@@ -227,6 +237,7 @@ impl Settings {
                 validate_every: training.val_every,
                 patience,
                 keep: training.keep.unwrap_or(default_keep),
+                backs: if on_nan == OnNan::Back { BACKS } else { 0 },
             },
             given,
         })
@@ -337,6 +348,11 @@ impl Settings {
             ))),
             false => Ok(()),
         }
+    }
+
+    /// Steps in a row that may be passed over, where one more ends the run.
+    pub(crate) fn skips(&self) -> u32 {
+        if self.on_nan == OnNan::Skip { SKIPS } else { 0 }
     }
 
     pub(crate) fn initialisation(&self) -> Initialisation {

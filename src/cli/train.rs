@@ -5,11 +5,11 @@ use std::path::Path;
 
 use bptt::data::Batches;
 use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
-use bptt::{Error, Loss, Model, Result, TrainerOptions};
+use bptt::{EngineOptions, Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
 use super::apply::measured;
-use super::args::TrainArgs;
+use super::args::{OnNan, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
 use super::devices::bytes;
@@ -131,6 +131,7 @@ fn begin(
         initialisation: settings.initialisation(),
         micro_batch: settings.micro_batch,
         carry_state: task.carries_state(),
+        engine: EngineOptions { skips: settings.skips(), ..EngineOptions::default() },
         ..TrainerOptions::default()
     };
     let mut network = opened.network(model, settings.optimizer, settings.seed, options)?;
@@ -158,6 +159,8 @@ fn validation<'a>(
 struct Learned {
     outcome: Outcome,
     pace: Pace,
+    /// Steps that changed nothing.
+    skipped: usize,
     figures: Vec<(&'static str, Drawing)>,
 }
 
@@ -206,15 +209,51 @@ impl Run<'_> {
             Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
         };
         let pace = progress.pace();
-        let history = progress.finish()?;
+        let mut history = progress.finish()?;
+        let all = history.len();
+        // What changed nothing tells nothing of learning.
+        history.retain(|metrics| !metrics.skipped);
+        let skipped = all - history.len();
         // After an error of a step too: the network then holds the last good weights.
         let weights = network.state_dict()?;
         self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)?;
         let figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
         self.write_figures(&figures)?;
-        let outcome = outcome.map_err(|error| stopped(error, &history, self.folder.path(), run.keep))?;
+        let outcome = outcome.map_err(|error| self.stopped(error, &history))?;
         self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
-        Ok(Learned { outcome, pace, figures })
+        if skipped > 0 {
+            let text = format!("{} steps, whose loss or gradient norm was not finite\n", grouped(skipped as u64));
+            self.say(&heading("skipped", &text));
+        }
+        Ok(Learned { outcome, pace, skipped, figures })
+    }
+
+    /// What ended the steps, with what is left of the run.
+    fn stopped(&self, error: Error, history: &[Metrics]) -> Error {
+        match error {
+            Error::NonFinite { step, what } => {
+                let Settings { run, on_nan, .. } = self.settings;
+                let which = match run.keep {
+                    Keep::Best if history.iter().any(|metrics| metrics.val_loss.is_some()) => {
+                        "of the lowest validation loss"
+                    }
+                    _ => "before it",
+                };
+                let kept =
+                    format!("the weights {which} are in {}", self.folder.path().join(model_file::NAME).display());
+                let before = match on_nan {
+                    OnNan::Stop => String::new(),
+                    OnNan::Skip => format!(", nor was it in the {} steps before", self.settings.skips()),
+                    OnNan::Back => format!(", after the run went back {} times", run.backs),
+                };
+                let seen =
+                    history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
+                Error::Unsupported(format!(
+                    "step {step}: the {what} is not finite{before}{seen}; {kept}; try a smaller --lr or --clip"
+                ))
+            }
+            other => other,
+        }
     }
 
     /// The pictures that every run has, by their files' names.
@@ -238,7 +277,7 @@ impl Run<'_> {
 
     /// Stores and prints what the network does with what it did not learn from.
     fn tell(&self, facts: Vec<(String, String)>, learned: Learned, results: Results) -> Result<()> {
-        let Learned { outcome, pace, mut figures } = learned;
+        let Learned { outcome, pace, skipped, mut figures } = learned;
         results.lines.iter().for_each(|line| self.say(line));
         self.say("");
         self.write_figures(&results.figures)?;
@@ -257,7 +296,7 @@ impl Run<'_> {
         self.folder.write("report.html", report.html().as_bytes())?;
         self.say(&heading("files", &files(self.folder)?));
         if self.quiet {
-            let mut summary = self.summary(&outcome, &pace);
+            let mut summary = self.summary(&outcome, &pace, skipped);
             summary.extend(results.summary);
             super::say(Value::Object(summary));
         }
@@ -315,7 +354,7 @@ impl Run<'_> {
         lines
     }
 
-    fn summary(&self, outcome: &Outcome, pace: &Pace) -> Map<String, Value> {
+    fn summary(&self, outcome: &Outcome, pace: &Pace, skipped: usize) -> Map<String, Value> {
         let value = json!({
             "run": self.folder.path(),
             "device": self.opened.describe(),
@@ -326,6 +365,7 @@ impl Run<'_> {
             "memory_bytes": self.memory,
             "epochs": outcome.last.epoch,
             "steps": outcome.last.step,
+            "skipped": skipped,
             "ended": outcome.ended,
             "seconds": pace.seconds,
             "sequences_per_second": pace.sequences,
@@ -442,24 +482,4 @@ fn files(folder: &Folder) -> Result<String> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names.join(" "))
-}
-
-fn stopped(error: Error, history: &[Metrics], path: &Path, keep: Keep) -> Error {
-    match error {
-        Error::NonFinite { step, what } => {
-            let which = match keep {
-                Keep::Best if history.iter().any(|metrics| metrics.val_loss.is_some()) => {
-                    "of the lowest validation loss"
-                }
-                _ => "before it",
-            };
-            let kept = format!("the weights {which} are in {}", path.join(model_file::NAME).display());
-            let seen =
-                history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
-            Error::Unsupported(format!(
-                "step {step}: the {what} is not finite{seen}; {kept}; try a smaller --lr or --clip"
-            ))
-        }
-        other => other,
-    }
 }

@@ -18,6 +18,8 @@ use crate::optim::{Rule, Update};
 #[derive(Debug)]
 pub(super) struct Updater {
     rule: Rule,
+    /// Bad steps in a row that are passed over.
+    skips: u32,
     commands: Vec<Command>,
     /// Written anew each step.
     uniforms: wgpu::Buffer,
@@ -42,7 +44,7 @@ struct Pending {
 const STATUS_BYTES: u64 = 32;
 
 impl Updater {
-    pub(super) fn new(gpu: &Gpu, network: &Network, rule: Rule) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, network: &Network, rule: Rule, skips: u32) -> Result<Self> {
         let limits = gpu.limits();
         let count = network.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
@@ -88,6 +90,7 @@ impl Updater {
         });
         Ok(Self {
             rule,
+            skips,
             commands: commands.collect(),
             uniforms,
             count,
@@ -108,7 +111,8 @@ impl Updater {
     pub(super) fn update(&mut self, gpu: &Gpu, update: &Update) -> Result<()> {
         update.validate(Some(self.rule))?;
         let partials = gpu.limits().norm_groups(self.count);
-        gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform(update, self.count, partials)));
+        let uniform = uniform(update, self.count, partials, self.skips);
+        gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform));
         let buffer = self.free.pop().unwrap_or_else(|| {
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
                 label: Some("report"),
@@ -128,6 +132,11 @@ impl Updater {
         gpu.check()
     }
 
+    /// What the last step reports.
+    pub(super) fn status(&self) -> &wgpu::Buffer {
+        &self.status
+    }
+
     pub(super) fn unreported(&self) -> usize {
         self.pending.len()
     }
@@ -142,18 +151,24 @@ impl Updater {
         };
         buffer.unmap();
         self.free.push(buffer);
-        match status.bad_step {
-            0 => Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into() })),
-            bad => {
-                let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
-                Err(Error::NonFinite { step: bad.into(), what })
-            }
+        if status.bad_in_row > self.skips {
+            let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
+            return Err(Error::NonFinite { step: status.bad_step.into(), what });
         }
+        let skipped = status.bad_in_row > 0;
+        Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
+    }
+
+    /// Lets go of the reports under way; from now on it is as after `skipped` skipped steps in a row.
+    pub(super) fn restart(&mut self, gpu: &Gpu, skipped: u32) {
+        self.pending.clear();
+        let status = Status { bad_in_row: skipped, ..Status::default() };
+        gpu.queue().write_buffer(&self.status, 0, bytemuck::bytes_of(&status));
     }
 }
 
 /// Everything that depends on the step is computed here, in f64.
-fn uniform(update: &Update, count: usize, partials: usize) -> Uniform {
+fn uniform(update: &Update, count: usize, partials: usize, skips: u32) -> Uniform {
     let coefficients = update.coefficients();
     let (momentum, alpha, eps) = match update.optimizer.rule {
         Rule::Sgd { momentum, dampening, .. } => (momentum, 1.0 - dampening, 0.0),
@@ -176,5 +191,6 @@ fn uniform(update: &Update, count: usize, partials: usize) -> Uniform {
         eps: eps as f32,
         one_minus_momentum: (1.0 - momentum) as f32,
         one_minus_alpha: (1.0 - alpha) as f32,
+        skips,
     }
 }
