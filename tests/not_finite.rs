@@ -126,8 +126,8 @@ fn as_many_bad_steps_in_a_row_as_were_allowed_change_nothing_and_one_more_ends_i
     let mut trainer = trainer(backend, Optimizer::sgd(RATE), 2);
     let mut step = |bad_one| {
         trainer.reset_state().unwrap();
-        block_on(trainer.step(if bad_one { &bad } else { &good })).unwrap();
-        let report = block_on(trainer.finish()).map(|reports| reports[0]);
+        let stepped = block_on(trainer.step(if bad_one { &bad } else { &good }));
+        let report = stepped.and_then(|_| block_on(trainer.finish())).map(|reports| reports[0]);
         (report, block_on(trainer.state()).unwrap())
     };
     for in_row in [1, 2, 0, 1, 0, 0] {

@@ -147,7 +147,11 @@ impl Log {
 
 fn make(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
+        // A file in its place is no run that is there already.
+        fs::create_dir_all(parent).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+            _ => error,
+        })?;
     }
     fs::create_dir(path)
 }

@@ -214,12 +214,12 @@ impl Run<'_> {
         // What changed nothing tells nothing of learning.
         history.retain(|metrics| !metrics.skipped);
         let skipped = all - history.len();
-        // After an error of a step too: the network then holds the last good weights.
-        let weights = network.state_dict()?;
-        self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)?;
         let figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
-        self.write_figures(&figures)?;
-        let outcome = outcome.map_err(|error| self.stopped(error, &history))?;
+        // After an error of a step too: the network then holds the last good weights.
+        let kept = self.keep(network).and_then(|()| self.write_figures(&figures));
+        // What ended the steps may well keep the weights from being stored, and says more.
+        let outcome = outcome.map_err(|error| self.stopped(error, &history, kept.is_ok()))?;
+        kept?;
         self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
         if skipped > 0 {
             let text = format!("{} steps, whose loss or gradient norm was not finite\n", grouped(skipped as u64));
@@ -228,9 +228,24 @@ impl Run<'_> {
         Ok(Learned { outcome, pace, skipped, figures })
     }
 
-    /// What ended the steps, with what is left of the run.
-    fn stopped(&self, error: Error, history: &[Metrics]) -> Error {
+    /// Stores the weights.
+    fn keep(&self, network: &mut dyn Network) -> Result<()> {
+        let weights = network.state_dict()?;
+        self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)
+    }
+
+    /// What ended the steps, with what is left of the run; `kept`: the weights are stored.
+    fn stopped(&self, error: Error, history: &[Metrics], kept: bool) -> Error {
+        let folder = self.folder.path();
         match error {
+            Error::DeviceLost(reason) => match checkpoints::latest(self.folder) {
+                Some(last) => Error::DeviceLost(format!(
+                    "{reason}; the last checkpoint is {}, and `bptt train --resume {}` goes on from it",
+                    last.display(),
+                    quoted(folder)
+                )),
+                None => Error::DeviceLost(reason),
+            },
             Error::NonFinite { step, what } => {
                 let Settings { run, on_nan, .. } = self.settings;
                 let which = match run.keep {
@@ -239,8 +254,10 @@ impl Run<'_> {
                     }
                     _ => "before it",
                 };
-                let kept =
-                    format!("the weights {which} are in {}", self.folder.path().join(model_file::NAME).display());
+                let kept = match kept {
+                    true => format!("; the weights {which} are in {}", folder.join(model_file::NAME).display()),
+                    false => String::new(),
+                };
                 let before = match on_nan {
                     OnNan::Stop => String::new(),
                     OnNan::Skip => format!(", nor was it in the {} steps before", self.settings.skips()),
@@ -249,7 +266,7 @@ impl Run<'_> {
                 let seen =
                     history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
                 Error::Unsupported(format!(
-                    "step {step}: the {what} is not finite{before}{seen}; {kept}; try a smaller --lr or --clip"
+                    "step {step}: the {what} is not finite{before}{seen}{kept}; try a smaller --lr or --clip"
                 ))
             }
             other => other,

@@ -205,12 +205,8 @@ impl GpuEngine {
     async fn read(&self, mut recorder: Recorder<'_>, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
-        let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.gpu.buffer("what is read back", bytes, usage)?;
         let mut offset = 0;
         for (from, bytes) in ranges {
             let to = Place { buffer: staging.clone(), offset };

@@ -47,7 +47,7 @@ impl Pass {
         let head_backward = unroll.b.end_list();
         unroll.backward(shape.resets);
         let backward = unroll.b.end_list();
-        let mut built = builder.finish();
+        let mut built = builder.finish()?;
         gpu.check()?;
         Ok(Self {
             shape,

@@ -51,12 +51,8 @@ impl Updater {
         let status = buffer("status", STATUS_BYTES)?;
         let partials = buffer("norm partials", 4 * limits.norm_groups(count).next_multiple_of(4) as u64)?;
         let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
-        let uniforms = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("update uniforms"),
-            size: ALIGNMENT,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
         let whole = Binding::whole;
         let slot = |index: usize| whole(network.slots.get(index).unwrap_or(&unused[index]));
         let flag = |on: bool| f64::from(u8::from(on));
@@ -113,14 +109,8 @@ impl Updater {
         let partials = gpu.limits().norm_groups(self.count);
         let uniform = uniform(update, self.count, partials, self.skips);
         gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform));
-        let buffer = self.free.pop().unwrap_or_else(|| {
-            gpu.device().create_buffer(&wgpu::BufferDescriptor {
-                label: Some("report"),
-                size: STATUS_BYTES,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         let mut recorder = Recorder::new(gpu);
         recorder.record(&self.commands);
         let place = |buffer: &wgpu::Buffer| Place { buffer: buffer.clone(), offset: 0 };
