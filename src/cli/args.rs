@@ -21,6 +21,9 @@ pub(crate) const LAYERS: usize = 64;
 /// The most threads: more than the cores of any one machine, fewer than any system starts.
 pub(crate) const THREADS: usize = 1024;
 
+/// What stands for the bundled series in place of a path.
+pub(crate) const BUNDLED: &str = "bundled:sunspots";
+
 /// What a distance or a weight is to be.
 pub(crate) const ABOVE_0: &str = "a finite number above 0";
 

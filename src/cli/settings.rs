@@ -13,7 +13,7 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs,
+    BUNDLED, CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs,
     TrainingArgs,
 };
 use super::config_file;
@@ -27,9 +27,6 @@ const SKIPS: u32 = 9;
 
 /// `--on-nan back`: how often. The rate is then a thirty-second of what it was.
 const BACKS: u32 = 5;
-
-/// What stands for the bundled series in place of a path.
-pub(crate) const BUNDLED: &str = "bundled:sunspots";
 
 /// What the data are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
