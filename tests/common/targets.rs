@@ -61,7 +61,13 @@ fn labelled(bytes: &[u8], path: &str, labels: Option<&[u8]>) {
         let options = ReadOptions { missing, ..ReadOptions::default() };
         let labels = labels.map(|bytes| (bytes, Path::new("labels.npy")));
         match Labelled::from_bytes(bytes, Path::new(path), labels, &options) {
-            Ok(read) => read.validate().unwrap(),
+            Ok(mut read) => {
+                // A gap is no number until it has its mask.
+                if missing == Missing::Mask {
+                    read.mask();
+                }
+                read.validate().unwrap();
+            }
             Err(error) => assert!(matches!(error, Error::Data { .. }), "{error}"),
         }
     }
