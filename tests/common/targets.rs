@@ -78,7 +78,9 @@ pub(crate) fn toml(bytes: &[u8]) {
     let path = Path::new("bptt.toml");
     let Ok(given) = config_file::parse(bytes, path) else { return };
     let text = ::toml::to_string(&given).unwrap();
-    assert!(config_file::parse(text.as_bytes(), path).unwrap() == given, "{text}");
+    let again = config_file::parse(text.as_bytes(), path).unwrap();
+    // As texts, in which a number that is none equals itself.
+    assert!(::toml::to_string(&again).unwrap() == text, "{text}");
 }
 
 /// A run's checkpoint, as it is and as if its checksum was right.
