@@ -23,7 +23,7 @@ use program::{bptt, command, entries, refused};
 fn text(folder: &Path) {
     let mut text = String::new();
     for number in 0..700 {
-        write!(text, "{number} and {} are {}.\n", number * 7 % 13, number + number * 7 % 13).unwrap();
+        writeln!(text, "{number} and {} are {}.", number * 7 % 13, number + number * 7 % 13).unwrap();
     }
     fs::write(folder.join("text.txt"), text).unwrap();
 }
@@ -140,6 +140,7 @@ fn a_run_that_is_asked_to_end_saves_itself_and_goes_on_to_the_end_of_one_that_wa
         let (stopped, steps) = (format!("stopped{signal}"), 400);
         let mut child = command(folder, &run("cpu", steps, &stopped)).stdout(Stdio::null()).spawn().unwrap();
         while checkpoints_or_none(&folder.join(&stopped)).len() < 2 {
+            assert!(child.try_wait().unwrap().is_none(), "the run had ended before it was asked to");
             sleep(Duration::from_millis(2));
         }
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
@@ -243,6 +244,7 @@ fn a_second_process_is_kept_out_of_a_run() {
     text(folder);
     let mut child = command(folder, &run("cpu", 1_000_000, "a")).stdout(Stdio::null()).spawn().unwrap();
     while checkpoints_or_none(&folder.join("a")).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
         sleep(Duration::from_millis(2));
     }
     let output = bptt(folder, "train --resume a");

@@ -188,7 +188,9 @@ pub(crate) fn read(run: &Path) -> Result<(PathBuf, Vec<u8>)> {
     let path = if run.is_dir() { run.join(NAME) } else { run.into() };
     if run.is_dir() && !path.exists() {
         let message = match run.join(CONFIG).exists() {
-            true => format!("this run has not finished: expected {NAME}, which is written at its end"),
+            true => format!(
+                "this run has not finished: expected {NAME}, which is written at its end; `bptt train --resume` goes on with it"
+            ),
             false => format!("expected the folder of a run, with {NAME}"),
         };
         return Err(Error::Data { path: run.into(), place: String::new(), message });

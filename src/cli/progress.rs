@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use bptt::train::{Checkpoint, Metrics, Observer, Work};
-use bptt::{Error, Result};
+use bptt::{Error, Flow, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::checkpoints::{Checkpoints, Position};
+use super::flow_log::FlowLog;
 use super::folder::{Folder, Log};
 use super::interrupt;
 use super::task::Unit;
@@ -93,6 +94,7 @@ pub(crate) struct Progress<'a> {
     metrics: Log,
     timings: Log,
     history: Vec<Metrics>,
+    flow: Option<FlowLog>,
     checkpoints: Checkpoints<'a>,
     tensorboard: Option<Tensorboard>,
 }
@@ -102,6 +104,7 @@ impl<'a> Progress<'a> {
     pub(crate) fn new(
         folder: &Folder,
         plan: Plan,
+        flow: Option<FlowLog>,
         (checkpoints, tensorboard): (Checkpoints<'a>, Option<Tensorboard>),
         from: Option<&Position>,
         quiet: bool,
@@ -143,6 +146,7 @@ impl<'a> Progress<'a> {
             metrics,
             timings,
             history,
+            flow,
             checkpoints,
             tensorboard,
         })
@@ -157,12 +161,12 @@ impl<'a> Progress<'a> {
     }
 
     /// Clears the bar and leaves the files on the disk.
-    pub(crate) fn finish(mut self) -> Result<Vec<Metrics>> {
+    pub(crate) fn finish(mut self) -> Result<(Vec<Metrics>, Option<FlowLog>)> {
         self.bar.finish_and_clear();
         self.metrics.sync()?;
         self.timings.sync()?;
         self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
-        Ok(self.history)
+        Ok((self.history, self.flow))
     }
 }
 
@@ -207,6 +211,14 @@ impl Observer for Progress<'_> {
         Ok(())
     }
 
+    fn wants_flow(&mut self, step: u64) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.wants(step))
+    }
+
+    fn flow(&mut self, step: u64, flow: &Flow) -> Result<()> {
+        self.flow.as_mut().map_or(Ok(()), |log| log.take(step, flow))
+    }
+
     fn stop(&mut self) -> bool {
         interrupt::asked()
     }
@@ -220,6 +232,7 @@ impl Observer for Progress<'_> {
         let position = Position {
             metrics: self.metrics.sync()?,
             timings: self.timings.sync()?,
+            flow: self.flow.as_mut().map(FlowLog::sync).transpose()?,
             seconds: self.pace().seconds,
             sequences: self.work.sequences,
             time_steps: self.work.time_steps,
@@ -228,7 +241,8 @@ impl Observer for Progress<'_> {
     }
 }
 
-fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+/// A line of JSON.
+pub(crate) fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Unsupported(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -136,6 +136,8 @@ pub(crate) struct Settings {
     pub(crate) tensorboard: bool,
     pub(crate) on_nan: OnNan,
     pub(crate) run: RunOptions,
+    /// Steps between those whose norms of ∂L/∂h_t are written.
+    pub(crate) flow_every: Option<u64>,
 }
 
 impl Settings {
@@ -227,6 +229,7 @@ impl Settings {
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
             tensorboard: training.tensorboard.unwrap_or(false),
             on_nan,
+            flow_every: training.flow_every,
             run: RunOptions {
                 duration,
                 accumulate: *training.accumulate.get_or_insert(1),

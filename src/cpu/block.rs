@@ -3,7 +3,7 @@
 //! Everything is laid out `[t, row in block, ·]`, so that a time step of a block, and a block's whole sequence, are
 //! each contiguous. Buffers grow and are kept, so a step of a shape that was seen before allocates nothing.
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3, s};
 
 use super::dropout;
 use super::network::Network;
@@ -98,6 +98,8 @@ pub(super) struct Block<R> {
     /// The same of the layer below.
     pub(super) d_below: Vec<R>,
     pub(super) head: HeadState<R>,
+    /// \[L·D, steps\]: the squares of dh_t summed over rows and units; empty where they are not asked for.
+    pub(super) squares: Vec<f64>,
 }
 
 /// What h and c begin with.
@@ -205,6 +207,19 @@ impl<R: Real> Block<R> {
                     self.tokens.extend((0..mask.rows).map(token));
                 }
             }
+        }
+    }
+
+    /// Begins the squares of dh_t at 0, or has none.
+    pub(super) fn begin_flow(&mut self, on: bool) {
+        self.squares.clear();
+        self.squares.resize(if on { self.stacks.len() * self.mask.steps } else { 0 }, 0.0);
+    }
+
+    /// Adds the squares of dh_t to \[L·D, T\].
+    pub(super) fn add_flow(&self, squares: &mut Array2<f64>) {
+        for (mut to, from) in squares.rows_mut().into_iter().zip(self.squares.chunks_exact(self.mask.steps)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
         }
     }
 
@@ -362,6 +377,6 @@ impl<R: Real> Block<R> {
         let numbers = stacks.sum::<usize>()
             + self.outputs.iter().map(Vec::len).sum::<usize>()
             + own.map(Vec::len).iter().sum::<usize>();
-        numbers * size_of::<R>() + self.tokens.len() * size_of::<u32>()
+        numbers * size_of::<R>() + self.tokens.len() * size_of::<u32>() + self.squares.len() * size_of::<f64>()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 
 use super::block::{Block, ROWS, Start};
 use super::network::Network;
@@ -14,6 +14,7 @@ use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, s
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 use crate::model::{Layout, Model};
 use crate::optim::Update;
 use crate::real::Real;
@@ -45,6 +46,10 @@ pub struct CpuEngine<R: Real> {
     blocks: Vec<Block<R>>,
     held: Held,
     masks: Option<Masks>,
+    /// Whether backward passes take the norms of dh_t.
+    takes_flow: bool,
+    /// Those of the last pass.
+    flow: Option<Flow>,
     /// The blocks of passes that must leave `blocks` alone: logits and evaluation.
     aside: Vec<Block<R>>,
     carried: Option<States<R>>,
@@ -71,6 +76,8 @@ impl<R: Real> CpuEngine<R> {
             blocks: Vec::new(),
             held: Held::Nothing,
             masks: None,
+            takes_flow: false,
+            flow: None,
             aside: Vec::new(),
             carried: None,
             reports: VecDeque::new(),
@@ -107,6 +114,12 @@ impl<R: Real> CpuEngine<R> {
             }
         }
         InputGradient { x, initial }
+    }
+
+    fn flow_of(&self, steps: usize, rows: usize) -> Flow {
+        let mut squares = Array2::zeros((self.passes.network.recurrent.stacks(), steps));
+        self.blocks[..blocks_of(rows)].iter().for_each(|block| block.add_flow(&mut squares));
+        Flow { norms: squares.mapv_into(f64::sqrt) }
     }
 
     /// Makes the carried states ready for `carry`: zero where none were.
@@ -177,6 +190,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         self.passes.run(&mut self.blocks, sequence, start, draw, Then::Stop);
         self.held = Held::Forward(steps, rows);
+        self.flow = None;
         let recurrent = &self.passes.network.recurrent;
         let mut output = Array3::from_elem((steps, rows, recurrent.output_size()), R::zero());
         let blocks = &self.blocks[..blocks_of(rows)];
@@ -197,8 +211,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.open_sums();
         self.held = Held::Nothing;
         let blocks = &mut self.blocks[..blocks_of(rows)];
-        self.passes.back(blocks, gradient);
+        self.passes.back(blocks, gradient, self.takes_flow);
         self.passes.weight_gradients(blocks, &mut self.gradients, false);
+        self.flow = self.takes_flow.then(|| self.flow_of(steps, rows));
         let dense = self.blocks[0].tokens.is_empty();
         Ok(self.input_gradient_of(steps, rows, dense))
     }
@@ -217,8 +232,8 @@ impl<R: Real> Engine for CpuEngine<R> {
             (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
             _ => Start::Zero,
         };
-        let input = self.options.input_gradient;
-        self.passes.run(&mut self.blocks, &batch.sequence, start, draw, Then::Gradient { batch, input });
+        let (input, flow) = (self.options.input_gradient, self.takes_flow);
+        self.passes.run(&mut self.blocks, &batch.sequence, start, draw, Then::Gradient { batch, input, flow });
         let blocks = &self.blocks[..blocks_of(rows)];
         self.passes.weight_gradients(blocks, &mut self.gradients, true);
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
@@ -226,6 +241,7 @@ impl<R: Real> Engine for CpuEngine<R> {
             blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
         }
         self.held = Held::Gradient(steps, rows, matches!(batch.sequence.input, Input::Dense(_)));
+        self.flow = flow.then(|| self.flow_of(steps, rows));
         Ok(())
     }
 
@@ -239,6 +255,14 @@ impl<R: Real> Engine for CpuEngine<R> {
             }
             _ => Err(Error::Unsupported("dx needs a call of accumulate, and no call of forward after it".into())),
         }
+    }
+
+    fn set_flow(&mut self, on: bool) {
+        self.takes_flow = on;
+    }
+
+    async fn flow(&mut self) -> Result<Flow> {
+        self.flow.clone().ok_or_else(Flow::none)
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
@@ -338,7 +362,8 @@ impl<R: Real> Engine for CpuEngine<R> {
             rest => block(rest),
         };
         let held: usize = self.blocks.iter().map(Block::bytes).sum();
-        let planned = rows / ROWS * block(ROWS) + last;
+        let squares = if self.takes_flow { self.model.recurrent.stacks() * steps * size_of::<f64>() } else { 0 };
+        let planned = rows / ROWS * block(ROWS) + last + blocks_of(rows) * squares;
         Ok(self.bytes() + planned.saturating_sub(held) as u64)
     }
 

@@ -32,8 +32,8 @@ pub(super) enum Then<'a> {
     Logits,
     /// The loss.
     Loss(&'a Batch),
-    /// The loss, and everything's gradient; with dx where `input` says so.
-    Gradient { batch: &'a Batch, input: bool },
+    /// The loss, and everything's gradient; with dx where `input` says so, with the squares of dh_t where `flow` does.
+    Gradient { batch: &'a Batch, input: bool, flow: bool },
 }
 
 /// How many blocks a batch has.
@@ -102,18 +102,20 @@ impl<R: Real> Passes<R> {
         if let Then::Loss(batch) | Then::Gradient { batch, .. } = then {
             head::loss(head, block, batch);
         }
-        if let Then::Gradient { input, .. } = then {
+        if let Then::Gradient { input, flow, .. } = then {
+            block.begin_flow(flow);
             head::backward(weights, block);
             unroll::backward(weights, block, head.at != At::Last, input);
         }
     }
 
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
-    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>) {
+    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool) {
         let weights = self.weights();
         self.threads.each(blocks, |block| {
             let block = &mut block[0];
             block.load_gradient(&self.network, gradient);
+            block.begin_flow(flow);
             unroll::backward(&weights, block, gradient.output.is_some(), true);
         });
     }

@@ -162,6 +162,7 @@ impl GpuEngine {
         let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
         from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
+        self.prepare_flow()?;
         self.forwarded = false;
         let mut begin = self.fresh_sums();
         let mut load = Vec::new();
@@ -195,8 +196,9 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(begin.iter().chain(&load).chain(&self.pass().backward).chain(&store));
+        recorder.record(begin.iter().chain(&load).chain(self.backward_commands()).chain(&store));
         recorder.submit();
+        self.went_back();
         Ok(())
     }
 

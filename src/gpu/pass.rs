@@ -1,6 +1,6 @@
 //! The commands of a pass over one \[T, B\], made once.
 
-use super::builder::Builder;
+use super::builder::{Binding, Builder, allocate};
 use super::device::Gpu;
 use super::forward::Unroll;
 use super::network::Network;
@@ -18,9 +18,18 @@ pub(super) struct Pass {
     pub(super) head_forward: Vec<Command>,
     pub(super) loss: Vec<Command>,
     pub(super) head_backward: Vec<Command>,
-    pub(super) backward: Vec<Command>,
+    backward: Vec<Command>,
     /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
     pub(super) ends: Vec<(Place, Place)>,
+    uniform_bytes: u64,
+    flow: Option<FlowPass>,
+}
+
+/// The backward pass that also takes the norms of dh_t, on the buffers of the other.
+#[derive(Debug)]
+struct FlowPass {
+    backward: Vec<Command>,
+    norms: wgpu::Buffer,
     uniform_bytes: u64,
 }
 
@@ -28,7 +37,7 @@ impl Pass {
     /// Allocates what `plan` says for `shape`.
     pub(super) fn new(gpu: &Gpu, network: &Network, shape: Shape, plan: SequencePlan) -> Result<Self> {
         let mut builder = Builder::new(gpu, &plan)?;
-        let mut unroll = Unroll { b: &mut builder, net: network };
+        let mut unroll = Unroll { b: &mut builder, net: network, flow: None };
         let recurrent = &network.model.recurrent;
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
         let ends = cell_states
@@ -60,11 +69,47 @@ impl Pass {
             uniform_bytes: built.uniform_bytes,
             ends,
             plan,
+            flow: None,
         })
     }
 
+    /// Bytes that [`make_flow`](Self::make_flow) will take; its commands are about as many as all others. 0 once it did.
+    pub(super) fn flow_bytes(&self) -> u64 {
+        if self.flow.is_some() { 0 } else { self.plan.flow().bytes + self.uniform_bytes }
+    }
+
+    /// Makes the backward pass that also takes the norms of dh_t, unless it is there.
+    pub(super) fn make_flow(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
+        if self.flow.is_some() {
+            return Ok(());
+        }
+        let norms = allocate(gpu, &self.plan.flow())?;
+        let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
+        let mut unroll = Unroll { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
+        unroll.backward(self.shape.resets);
+        let backward = builder.end_list();
+        let mut built = builder.finish()?;
+        gpu.check()?;
+        self.flow = Some(FlowPass { backward: built.take(backward), uniform_bytes: built.uniform_bytes, norms });
+        Ok(())
+    }
+
+    /// The backward pass, or with `flow` the one that [`make_flow`](Self::make_flow) has made.
+    pub(super) fn backward(&self, flow: bool) -> &[Command] {
+        match self.flow.as_ref().filter(|_| flow) {
+            Some(flow) => &flow.backward,
+            None => &self.backward,
+        }
+    }
+
+    /// The norms of dh_t in parts.
+    pub(super) fn norms(&self) -> Option<&wgpu::Buffer> {
+        self.flow.as_ref().map(|flow| &flow.norms)
+    }
+
     pub(super) fn bytes(&self) -> u64 {
-        self.plan.bytes() + self.uniform_bytes
+        let flow = self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes);
+        self.plan.bytes() + self.uniform_bytes + flow
     }
 
     /// Commands that clear where the sequence begins.
