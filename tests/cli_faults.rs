@@ -1,4 +1,4 @@
-//! A disk that is full, and folders that cannot be written into.
+//! A disk that is full, folders that cannot be written into, and numbers beyond what is computed in.
 
 #![cfg(all(feature = "cli", unix))]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use bptt::train::Checkpoint;
+use bptt::train::{Checkpoint, Metrics};
 use program::{bptt, entries, train};
 
 /// `bptt` in a folder of which no file can grow beyond so many blocks of 512 bytes: further ones are refused as on a full
@@ -71,4 +71,44 @@ fn a_folder_that_cannot_be_written_into_is_told_before_any_step() {
     fs::remove_file(folder.join("run/.lock")).unwrap();
     fs::create_dir(folder.join("run/.lock")).unwrap();
     asked("train --resume run", "run/.lock");
+}
+
+#[test]
+fn a_value_beyond_f32_ends_a_run_is_passed_over_or_sends_it_back_as_it_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let value = |row: u32| if row == 30 { "3e38".into() } else { format!("0.{}", row * 7 % 10) };
+    let rows: String = (0..80).map(|row| format!("{row},{}\n", value(row))).collect();
+    fs::write(folder.join("a.csv"), format!("t,x\n{rows}")).unwrap();
+    let settings = "train --device cpu --csv a.csv --scale none --window 2 --batch 1 --epochs 1 --val-every 5 --json";
+    let run = |on_nan: &str| bptt(folder, &format!("{settings} --out {on_nan} --on-nan {on_nan}"));
+    let lines = |run: &str| -> Vec<Metrics> {
+        let text = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+
+    let stopped = run("stop");
+    let stderr = String::from_utf8(stopped.stderr).unwrap();
+    assert_eq!(stopped.status.code(), Some(1), "{stderr}");
+    let step = lines("stop").len() as u64 + 1;
+    assert!(
+        stderr.starts_with(&format!("error: step {step}: the ")) && stderr.contains("stop/model.safetensors"),
+        "{stderr}"
+    );
+
+    for on_nan in ["skip", "back"] {
+        let output = run(on_nan);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let lines = lines(on_nan);
+        let bad = |metrics: &&Metrics| metrics.skipped;
+        assert_eq!(summary["skipped"], lines.iter().filter(bad).count());
+        assert_eq!(lines.iter().find(bad).map(|metrics| metrics.step), Some(step));
+        assert!(lines.iter().map(|metrics| metrics.step).eq(1..=lines.len() as u64));
+        let halved = lines.iter().all(|metrics| {
+            let before = lines.iter().filter(|bad| bad.skipped && bad.step < metrics.step).count() as i32;
+            metrics.lr == lines[0].lr * if on_nan == "back" { 0.5f64.powi(before) } else { 1.0 }
+        });
+        assert!(halved, "{on_nan}");
+    }
 }
