@@ -21,6 +21,9 @@ pub(crate) const LAYERS: usize = 64;
 /// The most threads: more than the cores of any one machine, fewer than any system starts.
 pub(crate) const THREADS: usize = 1024;
 
+/// What stands for the bundled series in place of a path.
+pub(crate) const BUNDLED: &str = "bundled:sunspots";
+
 /// What a distance or a weight is to be.
 pub(crate) const ABOVE_0: &str = "a finite number above 0";
 
@@ -98,6 +101,19 @@ pub(crate) enum ScheduleName {
     Cosine,
     /// By --decay-factor after --decay-patience validations without improvement
     Plateau,
+}
+
+/// What becomes of a run whose loss or gradient norm is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnNan {
+    /// It ends, with the weights before that step
+    #[default]
+    Stop,
+    /// The step changes nothing, and it goes on; at 10 such steps in a row it ends
+    Skip,
+    /// It goes on from the weights of the last --val-every, at half the rate, with the batches behind the bad one; 5 times
+    Back,
 }
 
 /// How numbers come to the network's units, by what the training part has of them.
@@ -393,6 +409,12 @@ pub(crate) struct TrainingArgs {
     /// Checkpoints that are kept, the last ones [default: 2]
     #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N")]
     pub(crate) checkpoints: Option<usize>,
+    /// What becomes of it where the loss or the gradient norm is not finite [default: stop]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_nan: Option<OnNan>,
+    /// Write the steps' numbers for TensorBoard too, into the run's folder tensorboard
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) tensorboard: Option<bool>,
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,

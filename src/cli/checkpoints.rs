@@ -108,6 +108,11 @@ fn keep(folder: &Folder, kept: usize) -> Result<()> {
     Ok(())
 }
 
+/// The last checkpoint of a run.
+pub(crate) fn latest(folder: &Folder) -> Option<PathBuf> {
+    files(folder.path()).ok()?.into_iter().next()
+}
+
 /// The checkpoints of the run in `folder`, the latest first.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.join(FOLDER);

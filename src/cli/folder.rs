@@ -172,7 +172,11 @@ impl Log {
 
 fn make(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.map_or(Ok(()), fs::create_dir_all)?;
+    // A file in its place is no run that is there already.
+    parent.map_or(Ok(()), fs::create_dir_all).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => error,
+    })?;
     fs::create_dir(path)?;
     synced(parent.unwrap_or(Path::new(".")))
 }

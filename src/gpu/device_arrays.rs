@@ -247,6 +247,6 @@ impl GpuEngine {
             }
         }
         let list = builder.end_list();
-        Ok(builder.finish().take(list))
+        Ok(builder.finish()?.take(list))
     }
 }

@@ -56,7 +56,7 @@ impl Pass {
         let head_backward = unroll.b.end_list();
         unroll.backward(shape.resets);
         let backward = unroll.b.end_list();
-        let mut built = builder.finish();
+        let mut built = builder.finish()?;
         gpu.check()?;
         Ok(Self {
             shape,
@@ -88,7 +88,7 @@ impl Pass {
         let mut unroll = Unroll { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
         unroll.backward(self.shape.resets);
         let backward = builder.end_list();
-        let mut built = builder.finish();
+        let mut built = builder.finish()?;
         gpu.check()?;
         self.flow = Some(FlowPass { backward: built.take(backward), uniform_bytes: built.uniform_bytes, norms });
         Ok(())
