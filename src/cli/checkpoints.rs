@@ -88,7 +88,8 @@ impl<'a> Checkpoints<'a> {
         // Digits enough that names are in the order of steps.
         let name = format!("{FOLDER}/step-{:012}.ckpt", checkpoint.step());
         self.folder.write(&name, &checkpoint.to_bytes(&note)?)?;
-        keep(self.folder, self.kept)?;
+        // One that somebody holds open goes the next time: it is no reason to end a run.
+        files(self.folder.path())?.into_iter().skip(self.kept).for_each(|path| drop(fs::remove_file(path)));
         self.due = Instant::now() + EVERY.max(SHARE * began.elapsed());
         Ok(())
     }
@@ -96,21 +97,7 @@ impl<'a> Checkpoints<'a> {
 
 /// To be told when a run is over and everything of it is written.
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
-    folder.write(FINISHED, b"")?;
-    // Of a run that is over one tells all.
-    keep(folder, 1)
-}
-
-/// Leaves the last `kept` checkpoints.
-fn keep(folder: &Folder, kept: usize) -> Result<()> {
-    // One that somebody holds open goes the next time: it is no reason to end a run.
-    files(folder.path())?.into_iter().skip(kept).for_each(|path| drop(fs::remove_file(path)));
-    Ok(())
-}
-
-/// The last checkpoint of a run.
-pub(crate) fn latest(folder: &Folder) -> Option<PathBuf> {
-    files(folder.path()).ok()?.into_iter().next()
+    folder.write(FINISHED, b"")
 }
 
 /// The checkpoints of the run in `folder`, the latest first.
