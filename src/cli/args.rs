@@ -403,7 +403,7 @@ pub(crate) struct TrainingArgs {
     /// --patience: best]
     #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]))]
     pub(crate) keep: Option<Keep>,
-    /// Steps between checkpoints, from which --resume goes on [default: a minute's]
+    /// Steps between checkpoints, from which --resume goes on [default: by the clock, about one a minute]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,
     /// Checkpoints that are kept, the last ones [default: 2]
@@ -437,7 +437,8 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = below_1, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) label_smoothing: Option<f64>,
     /// Classes: the weight of each in the loss that is learned by: balanced, n / (k n_class), or CLASS=WEIGHT of some and 1
-    /// of the others; results are told without it [default: every sequence alike]
+    /// of the others (a name that has a comma, in a configuration file); results are told without it [default: every
+    /// sequence alike]
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "balanced|CLASS=WEIGHT,…")]
     pub(crate) class_weights: Option<Vec<String>>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
@@ -471,7 +472,8 @@ pub(crate) struct TrainArgs {
     /// Settings from a file, as `bptt init` writes it and every run keeps one; flags change them
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Go on with this run where it was cut off, to the end that it would have had; no other setting goes with it
+    /// Go on with this run where it was cut off, to the end that it would have had; with it go --device, --threads and the
+    /// new place of a file that it reads, and no other setting
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config", "out"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print all settings as a configuration file, and do nothing

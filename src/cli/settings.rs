@@ -214,7 +214,7 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
-            embedding: model.embedding,
+            embedding: model.embedding.or(model.hidden.filter(|_| model.tied == Some(true))),
             tied: model.tied.unwrap_or(false),
             dropout: model.dropout.unwrap_or_default(),
             recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
@@ -336,9 +336,10 @@ impl Settings {
         let r = &model.recurrent;
         let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
-        // Of a step of a row: x on the host, and on the device gates, states and logits.
+        // Of a step of a row: x on the host, and on the device gates, states, logits, and a token's vector with its gradient.
         let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
-        let device = units * (r.cell.gates() + 1) as f64 + outputs as f64;
+        let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
+        let device = units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64;
         let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
         match numbers > BATCH {
             true => Err(unsupported(format!(
@@ -542,13 +543,12 @@ fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation
         Kind::Sequences | Kind::Task => 64,
     });
     let layers = *model.layers.get_or_insert(1);
-    if let (true, Some(hidden)) = (model.tied.unwrap_or(false), model.hidden)
-        && *model.embedding.get_or_insert(hidden) != hidden
+    if let (Some(true), Some(size), Some(hidden)) = (model.tied, model.embedding, model.hidden)
+        && size != hidden
     {
         return Err(unsupported(format!(
-            "--embedding {} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
-             --embedding",
-            model.embedding.unwrap_or_default()
+            "--embedding {size} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
+             --embedding"
         )));
     }
     check_dropout(*model.dropout.get_or_insert(0.0), layers)?;

@@ -31,7 +31,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         None => None,
         Some(path) => match Interrupted::open(path, args)? {
             None => {
-                super::say(format!("{}: the run is over; there is nothing to go on with", path.display()));
+                super::say(match args.json {
+                    true => json!({"run": path, "over": true}).to_string(),
+                    false => format!("{}: the run is over; there is nothing to go on with", path.display()),
+                });
                 return Ok(());
             }
             interrupted => interrupted,
@@ -199,17 +202,18 @@ impl Run<'_> {
         let Settings { run, epochs, .. } = self.settings;
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
-        let position = self.from.map(|from| &from.position);
+        let saved = self.from.and_then(|from| from.saved.as_ref());
+        let position = saved.map(|(_, position)| position);
         let flow = self.settings.flow_every;
         let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
-        let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
+        let checkpoints = Checkpoints::new(self.folder, &self.opened.describe(), self.settings.checkpoints)?;
         let tensorboard = self.settings.tensorboard;
-        let after = self.from.map(|from| from.checkpoint.step());
+        let after = saved.map(|(checkpoint, _)| checkpoint.step());
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
         let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.quiet)?;
-        let outcome = match self.from {
+        let outcome = match saved {
             None => network.run(training, validation, run, &mut progress),
-            Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
+            Some((checkpoint, _)) => network.resume(checkpoint, training, validation, run, &mut progress),
         };
         let pace = progress.pace();
         let (mut history, flow) = progress.finish()?;
@@ -352,6 +356,7 @@ impl Run<'_> {
         more("memory", vec![format!("{} for weights, optimizer and the largest batch", bytes(self.memory))]);
         more("run", vec![self.folder.path().display().to_string()]);
         more("", self.from.iter().flat_map(|from| from.describe(&self.opened.describe())).collect());
+        more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
         facts
     }
 

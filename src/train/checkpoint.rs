@@ -239,7 +239,7 @@ fn body(bytes: &[u8]) -> Result<&[u8]> {
         return Err(unreadable(format!("expected version {VERSION}, got {version}: another version of bptt wrote it")));
     }
     if digest(&header[..DIGEST], body) != header[DIGEST..] {
-        return Err(unreadable("it is cut off or damaged: its checksum is another"));
+        return Err(unreadable("damaged or cut off, by its checksum"));
     }
     Ok(body)
 }
@@ -256,5 +256,5 @@ fn unwritable(error: impl std::fmt::Display) -> Error {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {
-    Error::Unsupported(format!("no checkpoint that can be gone on from: {error}"))
+    Error::Unsupported(format!("no usable checkpoint: {error}"))
 }
