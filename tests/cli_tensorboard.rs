@@ -32,7 +32,7 @@ fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
 
 fn checked(bytes: &[u8], checksum: &[u8]) {
     let crc = crc32c(bytes);
-    let masked = (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8);
+    let masked = crc.rotate_right(15).wrapping_add(0xa282_ead8);
     assert_eq!(masked.to_le_bytes(), checksum);
 }
 
