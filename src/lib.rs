@@ -94,6 +94,7 @@ mod elementary;
 mod error;
 pub mod gpu;
 pub mod interchange;
+mod memory;
 pub mod model;
 mod optim;
 mod real;
@@ -105,6 +106,7 @@ pub use cpu::{Cpu, CpuEngine};
 pub use dropout::Masks;
 pub use error::{Error, Result};
 pub use gpu::Gpu;
+pub use memory::{Extent, Memory, MemoryPart};
 pub use model::{
     Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit,
     RecurrentKernel, Reduction, StateDict,
