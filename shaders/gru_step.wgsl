@@ -93,6 +93,7 @@ fn d_gru_row(row: u32, unit: u32, product: vec4f) {
         var dhn = vec4f(0.0);
         if (flags_t & ALIVE) != 0u {
             dh += dy_at(row, unit);
+            store_dh(row, unit, dh);
             let keep = (flags_t & step.keep) != 0u;
             let n = z[at];
             let r = z[at + step.h4];
@@ -104,6 +105,8 @@ fn d_gru_row(row: u32, unit: u32, product: vec4f) {
             du = dh * (h_in - n) * d_sigmoid(u);
             dhn = dn * r;
             dh = select(vec4f(0.0), dh * u, keep);
+        } else {
+            store_dh(row, unit, vec4f(0.0));
         }
         z[at] = dn;
         z[at + step.h4] = dr;

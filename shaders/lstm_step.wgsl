@@ -99,6 +99,7 @@ fn d_lstm_row(row: u32, unit: u32, product: vec4f) {
         var d_o = vec4f(0.0);
         if (flags_t & ALIVE) != 0u {
             dh += dy_at(row, unit);
+            store_dh(row, unit, dh);
             let keep = (flags_t & step.keep) != 0u;
             let i = z[at];
             let f = z[at + step.h4];
@@ -113,6 +114,8 @@ fn d_lstm_row(row: u32, unit: u32, product: vec4f) {
             d_o = dh * tanh_c * d_sigmoid(o);
             carry_c[carry] = select(vec4f(0.0), dc * f, keep);
             dh = vec4f(0.0);
+        } else {
+            store_dh(row, unit, vec4f(0.0));
         }
         z[at] = di;
         z[at + step.h4] = df;

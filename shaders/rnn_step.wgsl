@@ -62,8 +62,12 @@ fn d_rnn_row(row: u32, unit: u32, product: vec4f) {
     if now.epilogue {
         var dz = vec4f(0.0);
         if (flags_at(now.t, row) & ALIVE) != 0u {
-            dz = (dh + dy_at(row, unit)) * d_activate(h[slot_at(now.slot_out, row, unit)]);
+            dh += dy_at(row, unit);
+            store_dh(row, unit, dh);
+            dz = dh * d_activate(h[slot_at(now.slot_out, row, unit)]);
             dh = vec4f(0.0);
+        } else {
+            store_dh(row, unit, vec4f(0.0));
         }
         z[z_at(row, unit)] = dz;
     }

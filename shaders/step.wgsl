@@ -41,7 +41,6 @@ override GROUP_Y: u32 = 2u;
 @group(0) @binding(4) var<storage, read_write> z: array<vec4f>;           // [n, B, z4]: gates forward, dz backward
 @group(0) @binding(5) var<storage, read_write> h: array<vec4f>;           // [n + 1, B, h4]
 @group(0) @binding(6) var<storage, read_write> c: array<vec4f>;           // [n + 1, B, h4]
-@group(0) @binding(7) var<storage, read> dy: array<vec4f>;                // [n, B, y4]
 @group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>;     // [B, h4]
 @group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>;     // [B, h4]
 // [2, B, h4]: h_{t-1} through its mask, in place t mod 2. With recurrent dropout alone.
@@ -184,5 +183,9 @@ fn slot_at(slot: u32, row: u32, unit: u32) -> u32 {
 
 // The gradient of h_t from the layer above; whatever stands at padding is not read.
 fn dy_at(row: u32, unit: u32) -> vec4f {
-    return dy[(now.t * step.batch + row) * step.y4 + step.y_column + unit];
+    return dy[dy_index(row, unit)];
+}
+
+fn dy_index(row: u32, unit: u32) -> u32 {
+    return (now.t * step.batch + row) * step.y4 + step.y_column + unit;
 }

@@ -5,6 +5,7 @@ use ndarray::Array3;
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::dropout::Masks;
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 use crate::memory::{Extent, Memory};
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
@@ -186,6 +187,17 @@ pub trait Engine: sealed::Sealed {
     /// The backward pass of the last [`forward`](Self::forward): adds to the gradient sums and returns dx, dh_0, dc_0.
     /// A forward pass serves one backward pass, and only until the engine computes something else.
     async fn backward(&mut self, gradient: &OutputGradient<Self::Real>) -> Result<InputGradient<Self::Real>>;
+
+    /// Whether the backward passes to come also take the norm of ∂L/∂h_t for every step, layer and direction. As an engine
+    /// begins, none does. All else that they compute is the same, to the last bit.
+    fn set_flow(&mut self, on: bool);
+
+    /// The norms of ∂L/∂h_t of the last [`accumulate`](Self::accumulate) or [`backward`](Self::backward), and of no other
+    /// before it: of the weighted sum, as the gradients are, not divided by Σ w. Waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the last pass was no backward one, or [`set_flow`](Self::set_flow) was off.
+    async fn flow(&mut self) -> Result<Flow>;
 
     /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
     /// continue from the carried state, unless the sequence brings its own, and leave theirs there.

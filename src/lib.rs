@@ -92,6 +92,7 @@ pub mod data;
 mod dropout;
 mod elementary;
 mod error;
+mod flow;
 pub mod gpu;
 pub mod interchange;
 mod memory;
@@ -105,6 +106,7 @@ pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, S
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::Masks;
 pub use error::{Error, Result};
+pub use flow::Flow;
 pub use gpu::Gpu;
 pub use memory::{Extent, Memory, MemoryPart};
 pub use model::{

@@ -23,7 +23,7 @@ use program::{bptt, command, entries, refused};
 fn text(folder: &Path) {
     let mut text = String::new();
     for number in 0..700 {
-        write!(text, "{number} and {} are {}.\n", number * 7 % 13, number + number * 7 % 13).unwrap();
+        writeln!(text, "{number} and {} are {}.", number * 7 % 13, number + number * 7 % 13).unwrap();
     }
     fs::write(folder.join("text.txt"), text).unwrap();
 }

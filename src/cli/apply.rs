@@ -23,10 +23,10 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
     pub(crate) batch: Option<usize>,
     #[command(flatten)]
-    on: RunArgs,
+    pub(crate) on: RunArgs,
     /// Without data the run's own are taken; other data are not split unless --split says so.
     #[command(flatten)]
-    data: DataArgs,
+    pub(crate) data: DataArgs,
 }
 
 /// A model on its device, and data as it reads them.

@@ -377,6 +377,9 @@ pub(crate) struct TrainingArgs {
     /// Steps between validations [default: an epoch; text: 250 at most; tasks: 100]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) val_every: Option<u64>,
+    /// Write the norms of ∂L/∂h_t for every t, layer and direction of each Nth step, and draw them [default: never]
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(crate) flow_every: Option<u64>,
     /// Stop early, after so many validations in a row that were no better than the best [default: never]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) patience: Option<u64>,

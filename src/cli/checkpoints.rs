@@ -35,6 +35,9 @@ pub(crate) struct Position {
     pub(crate) metrics: u64,
     /// Bytes of `timings.jsonl`.
     pub(crate) timings: u64,
+    /// Bytes of `flow.jsonl`, where there is one.
+    #[serde(default)]
+    pub(crate) flow: Option<u64>,
     pub(crate) seconds: f64,
     pub(crate) sequences: u64,
     pub(crate) time_steps: u64,

@@ -4,6 +4,7 @@ use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
 use bptt::{Backend, Cpu, Error, Gpu, Model, Optimizer, Result, Trainer, TrainerOptions};
 
+use super::gradients::{Gradients, Subject};
 use super::network::Network;
 
 /// How to come by a driver.
@@ -30,6 +31,14 @@ impl Opened {
         match &self.device {
             Device::Cpu(backend) => backend.describe(),
             Device::Gpu(backend) => backend.describe(),
+        }
+    }
+
+    /// All gradients as it computes them.
+    pub(crate) fn gradients(&self, subject: &Subject<'_>) -> Result<Gradients> {
+        match &self.device {
+            Device::Cpu(backend) => subject.analytic(backend),
+            Device::Gpu(backend) => subject.analytic(backend),
         }
     }
 

@@ -63,3 +63,20 @@ Examples:
 
 The ONNX file reads what the network does, numbers scaled and characters as ids: how is told in its metadata under `bptt`, as
 in model.safetensors. All of its inputs are needed; h_0 and c_0 are zeros where a sequence begins.";
+
+pub(crate) const GRADCHECK: &str = "\
+Examples:
+  bptt gradcheck --cell lstm --layers 2 --bidirectional --dropout 0.2 --device gpu
+  bptt gradcheck runs/adding-1 --device gpu     the network and weights of a run
+
+Random rows of different lengths, from random states, go through the network with dropout on. Exit code 1 where a gradient is
+off by more than rounding: the message names it.";
+
+pub(crate) const FLOW: &str = "\
+Examples:
+  bptt flow runs/adding-1                       the network of a run, on its own validation part
+  bptt flow --compare --task adding --length 100 --steps 2000 --out flow.svg
+  bptt flow --compare runs/adding-1 runs/adding-2 --json
+
+With a prediction at every step, the gradient is that of each row's last one alone, unless --whole-loss says otherwise: a loss
+at step t would hide what comes back to it.";

@@ -82,9 +82,8 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
         _ if list => "[\"COLUMN\"]".into(),
         _ if number => told.into(),
         _ if flag.get_possible_values().iter().any(|value| value.get_name() == told) => format!("\"{told}\""),
-        "threads" | "embedding" | "season" | "patience" | "micro-batch" | "decay-every" | "val-every" | "steps" => {
-            "100".into()
-        }
+        "threads" | "embedding" | "season" | "patience" | "micro-batch" | "decay-every" | "val-every"
+        | "flow-every" | "steps" => "100".into(),
         "forget-bias" => "1.0".into(),
         _ if told == "auto" => "\"auto\"".into(),
         _ => {

@@ -14,9 +14,15 @@ mod digest;
 mod eval;
 mod examples;
 mod export;
+mod flow;
+mod flow_chart;
+mod flow_compare;
+mod flow_log;
 mod folder;
 mod forecast;
 mod frequencies;
+mod gradcheck;
+mod gradients;
 mod init;
 mod inspect;
 mod interrupt;
@@ -77,6 +83,12 @@ enum Command {
     /// Go on with a text, character by character
     #[command(after_long_help = examples::SAMPLE)]
     Sample(sample::SampleArgs),
+    /// Show how much of the gradient reaches each step: where it vanishes, where it explodes
+    #[command(after_long_help = examples::FLOW)]
+    Flow(Box<flow::FlowArgs>),
+    /// Check every gradient of a network on a device: against f64, and that against differences of the loss
+    #[command(after_long_help = examples::GRADCHECK)]
+    Gradcheck(Box<gradcheck::GradcheckArgs>),
     /// Show a run or a safetensors file: layers, shapes, counts, norms
     Inspect(inspect::InspectArgs),
     /// Write a trained network for other programs: as ONNX, or as the weights of a PyTorch module
@@ -102,6 +114,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(args) => predict::predict(&args),
         Command::Forecast(args) => forecast::forecast(&args),
         Command::Sample(args) => sample::sample(&args),
+        Command::Flow(args) => flow::flow(&args),
+        Command::Gradcheck(args) => gradcheck::gradcheck(&args),
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
         Command::Export(args) => export::export(&args),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),

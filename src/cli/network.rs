@@ -3,7 +3,7 @@
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
-use bptt::{Batch, Engine, Model, Result, Sequence, StateDict, States, Trainer};
+use bptt::{Batch, Engine, Error, Flow, Model, Report, Result, Sequence, StateDict, States, Trainer};
 use pollster::block_on;
 
 pub(crate) trait Network {
@@ -30,6 +30,8 @@ pub(crate) trait Network {
     fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>>;
     /// The logits of each prediction, \[P, B, O\], and each row's final states.
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)>;
+    /// The norms of ∂L/∂h_t of a batch, as of a training step, and what its update reports.
+    fn flow(&mut self, batch: &Batch) -> Result<(Flow, Report)>;
     /// Enqueues a training step.
     fn step(&mut self, batch: &Batch) -> Result<()>;
     /// Waits for every enqueued step, and tells the last one's loss.
@@ -79,6 +81,17 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {
         let logits = block_on(self.engine().logits(sequence))?;
         Ok((logits.logits, logits.states))
+    }
+
+    fn flow(&mut self, batch: &Batch) -> Result<(Flow, Report)> {
+        self.set_flow(true);
+        block_on(self.accumulate(batch))?;
+        self.set_flow(false);
+        let flow = Trainer::flow(self)?;
+        let first = block_on(self.update())?;
+        let report = block_on(self.finish())?.pop().or(first);
+        let report = report.ok_or_else(|| Error::Unsupported("an update without a report".into()))?;
+        Ok((flow, report))
     }
 
     fn step(&mut self, batch: &Batch) -> Result<()> {

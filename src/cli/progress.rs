@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use bptt::train::{Checkpoint, Metrics, Observer, Work};
-use bptt::{Error, Result};
+use bptt::{Error, Flow, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::checkpoints::{Checkpoints, Position};
+use super::flow_log::FlowLog;
 use super::folder::{Folder, Log};
 use super::interrupt;
 use super::task::Unit;
@@ -92,6 +93,7 @@ pub(crate) struct Progress<'a> {
     metrics: Log,
     timings: Log,
     history: Vec<Metrics>,
+    flow: Option<FlowLog>,
     checkpoints: Checkpoints<'a>,
 }
 
@@ -100,6 +102,7 @@ impl<'a> Progress<'a> {
     pub(crate) fn new(
         folder: &Folder,
         plan: Plan,
+        flow: Option<FlowLog>,
         checkpoints: Checkpoints<'a>,
         from: Option<&Position>,
         quiet: bool,
@@ -141,6 +144,7 @@ impl<'a> Progress<'a> {
             metrics,
             timings,
             history,
+            flow,
             checkpoints,
         })
     }
@@ -153,12 +157,12 @@ impl<'a> Progress<'a> {
         Pace { seconds, sequences: rate(sequences), time_steps: rate(time_steps), unit: self.plan.unit }
     }
 
-    /// Clears the bar and leaves the two files on the disk.
-    pub(crate) fn finish(mut self) -> Result<Vec<Metrics>> {
+    /// Clears the bar and leaves the files on the disk.
+    pub(crate) fn finish(mut self) -> Result<(Vec<Metrics>, Option<FlowLog>)> {
         self.bar.finish_and_clear();
         self.metrics.sync()?;
         self.timings.sync()?;
-        Ok(self.history)
+        Ok((self.history, self.flow))
     }
 }
 
@@ -198,6 +202,14 @@ impl Observer for Progress<'_> {
         Ok(())
     }
 
+    fn wants_flow(&mut self, step: u64) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.wants(step))
+    }
+
+    fn flow(&mut self, step: u64, flow: &Flow) -> Result<()> {
+        self.flow.as_mut().map_or(Ok(()), |log| log.take(step, flow))
+    }
+
     fn stop(&mut self) -> bool {
         interrupt::asked()
     }
@@ -210,6 +222,7 @@ impl Observer for Progress<'_> {
         let position = Position {
             metrics: self.metrics.sync()?,
             timings: self.timings.sync()?,
+            flow: self.flow.as_mut().map(FlowLog::sync).transpose()?,
             seconds: self.pace().seconds,
             sequences: self.work.sequences,
             time_steps: self.work.time_steps,
@@ -218,7 +231,8 @@ impl Observer for Progress<'_> {
     }
 }
 
-fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+/// A line of JSON.
+pub(crate) fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Unsupported(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -130,6 +130,8 @@ pub(crate) struct Settings {
     /// Steps between checkpoints, and how many are kept.
     pub(crate) checkpoints: (Option<u64>, usize),
     pub(crate) run: RunOptions,
+    /// Steps between those whose norms of ∂L/∂h_t are written.
+    pub(crate) flow_every: Option<u64>,
 }
 
 impl Settings {
@@ -218,6 +220,7 @@ impl Settings {
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
+            flow_every: training.flow_every,
             run: RunOptions {
                 duration,
                 accumulate: *training.accumulate.get_or_insert(1),

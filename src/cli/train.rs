@@ -13,6 +13,7 @@ use super::args::TrainArgs;
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
 use super::devices::bytes;
+use super::flow_log::FlowLog;
 use super::folder::Folder;
 use super::model_file::{self, ModelFile};
 use super::network::Network;
@@ -101,7 +102,7 @@ fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task) -> Resul
 }
 
 /// The network's form, by the settings or as the model has it that the weights begin with.
-fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
+pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
     if let Some(start) = start {
         start.check_fits(task)?;
         settings.set_form(&start.model).map_err(Failure::usage)?;
@@ -119,7 +120,7 @@ fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> 
 }
 
 /// The network on its device, with its first weights.
-fn begin(
+pub(crate) fn begin(
     opened: &Opened,
     settings: &Settings,
     model: &Model,
@@ -194,23 +195,32 @@ impl Run<'_> {
         let Settings { run, epochs, .. } = self.settings;
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
-        let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
         let position = self.from.map(|from| &from.position);
-        let mut progress = Progress::new(self.folder, plan, checkpoints, position, self.quiet)?;
+        let flow = self.settings.flow_every;
+        let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
+        let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
+        let mut progress = Progress::new(self.folder, plan, flow, checkpoints, position, self.quiet)?;
         let outcome = match self.from {
             None => network.run(training, validation, run, &mut progress),
             Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
         };
         let pace = progress.pace();
-        let history = progress.finish()?;
+        let (history, flow) = progress.finish()?;
         // After an error of a step too: the network then holds the last good weights.
         let weights = network.state_dict()?;
         self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)?;
-        let figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
+        let mut figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
+        let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
+        figures.extend(flow.flatten().map(|flow| ("flow.svg", flow)));
         self.write_figures(&figures)?;
         let outcome = outcome.map_err(|error| stopped(error, &history, self.folder.path(), run.keep))?;
         self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
         Ok(Learned { outcome, pace, figures })
+    }
+
+    /// What a title begins with.
+    fn name(&self) -> String {
+        format!("{}, {}", self.task.name(), self.settings.cell.name())
     }
 
     /// The pictures that every run has, by their files' names.
@@ -218,9 +228,9 @@ impl Run<'_> {
         if history.is_empty() {
             return Vec::new();
         }
-        let Settings { run, epochs, optimizer, cell, .. } = self.settings;
+        let Settings { run, epochs, optimizer, .. } = self.settings;
         let per_epoch = epochs.map(|_| run.steps_per_epoch(self.batches));
-        let name = format!("{}, {}", self.task.name(), cell.name());
+        let name = self.name();
         let baseline: Option<Baseline> = self.task.baseline().filter(|_| best.is_some());
         let of = loss_name(&self.task.head().loss);
         let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
@@ -243,7 +253,7 @@ impl Run<'_> {
             self.folder.write(name, contents.as_bytes())?;
         }
         let report = Report {
-            title: format!("{}, {}", self.task.name(), self.settings.cell.name()),
+            title: self.name(),
             key_figures: key_figures(&outcome, &pace, results.key_figures),
             facts: joined(facts),
             tables: results.tables,

@@ -1,4 +1,4 @@
-//! f of the vanilla RNN and its derivative, which all four activations give from the output alone.
+//! f of the vanilla RNN in vector code; its derivative is [`Activation::derivative`].
 
 use crate::model::Activation;
 use crate::real::Real;
@@ -18,22 +18,5 @@ pub(super) fn forward<R: Real>(activation: Activation, z: R) -> R {
         }
         Activation::Sigmoid => z.vector_sigmoid(),
         Activation::Identity => z,
-    }
-}
-
-/// f'(z) from h = f(z).
-#[inline(always)]
-pub(super) fn derivative<R: Real>(activation: Activation, h: R) -> R {
-    match activation {
-        Activation::Tanh => R::one() - h * h,
-        Activation::Relu => {
-            if h > R::zero() {
-                R::one()
-            } else {
-                R::zero()
-            }
-        }
-        Activation::Sigmoid => h * (R::one() - h),
-        Activation::Identity => R::one(),
     }
 }

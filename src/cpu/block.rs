@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, s};
+use ndarray::{Array2, Array3, s};
 
 use super::dropout;
 use super::network::Network;
@@ -119,6 +119,8 @@ pub(super) struct Block<R> {
     /// dx, as x lies.
     pub(super) d_input: Vec<R>,
     pub(super) head: HeadState<R>,
+    /// \[L·D, steps\]: the squares of dh_t summed over rows and units; empty where they are not asked for.
+    pub(super) squares: Vec<f64>,
 }
 
 /// What h and c begin with.
@@ -321,6 +323,19 @@ impl<R: Real> Block<R> {
         }
     }
 
+    /// Begins the squares of dh_t at 0, or has none.
+    pub(super) fn begin_flow(&mut self, on: bool) {
+        self.squares.clear();
+        self.squares.resize(if on { self.stacks.len() * self.mask.steps } else { 0 }, 0.0);
+    }
+
+    /// Adds the squares of dh_t to \[L·D, T\].
+    pub(super) fn add_flow(&self, squares: &mut Array2<f64>) {
+        for (mut to, from) in squares.rows_mut().into_iter().zip(self.squares.chunks_exact(self.mask.steps)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+        }
+    }
+
     fn make_room(&mut self, network: &Network, room: &Room) {
         self.stacks.resize_with(network.stacks.len(), StackState::default);
         for state in &mut self.stacks {
@@ -462,6 +477,7 @@ impl<R: Real> Block<R> {
         add(MemoryPart::Head, &[features, d_features, logits, bias_sum]);
         add(MemoryPart::Input, &[&self.x]);
         memory.add(MemoryPart::Input, (self.tokens.len() * size_of::<u32>()) as u64);
+        memory.add(MemoryPart::Workspace, (self.squares.len() * size_of::<f64>()) as u64);
         memory
     }
 }

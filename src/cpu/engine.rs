@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 
 use super::block::{Block, Course, ROWS, Start};
 use super::network::Network;
 use super::norm::{CHUNK, norm};
-use super::pass::{Passes, Rows, Then, blocks_of};
+use super::pass::{Goal, Passes, Rows, Then, blocks_of};
 use super::room::{self, Room, Wanted};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
@@ -15,6 +15,7 @@ use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, s
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
 use crate::model::{At, Layout, Model};
 use crate::optim::Update;
@@ -47,6 +48,10 @@ pub struct CpuEngine<R: Real> {
     blocks: Vec<Block<R>>,
     held: Held,
     masks: Option<Masks>,
+    /// Whether backward passes take the norms of dh_t.
+    takes_flow: bool,
+    /// Those of the last pass.
+    flow: Option<Flow>,
     /// The blocks of passes that must leave `blocks` alone: logits and evaluation.
     aside: Vec<Block<R>>,
     carried: Option<States<R>>,
@@ -72,6 +77,8 @@ impl<R: Real> CpuEngine<R> {
             blocks: Vec::new(),
             held: Held::Nothing,
             masks: None,
+            takes_flow: false,
+            flow: None,
             aside: Vec::new(),
             carried: None,
             reports: VecDeque::new(),
@@ -132,6 +139,12 @@ impl<R: Real> CpuEngine<R> {
         memory.add(MemoryPart::Weights, self.passes.weight_bytes() as u64);
         memory.add(MemoryPart::Optimizer, (self.squares.len() * size_of::<f64>()) as u64);
         memory
+    }
+
+    fn flow_of(&self, steps: usize, rows: usize) -> Flow {
+        let mut squares = Array2::zeros((self.passes.network.recurrent.stacks(), steps));
+        self.blocks[..blocks_of(rows)].iter().for_each(|block| block.add_flow(&mut squares));
+        Flow { norms: squares.mapv_into(f64::sqrt) }
     }
 
     /// Makes the carried states ready for `carry`: zero where none were.
@@ -211,6 +224,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let course = self.course(steps, true);
         self.passes.forward(&mut self.blocks, Rows { sequence, start, draw }, course, Then::Stop, store);
         self.held = Held::Forward(steps, rows);
+        self.flow = None;
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..blocks_of(rows)], rows) })
     }
 
@@ -223,7 +237,8 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.open_sums();
         self.held = Held::Nothing;
         let blocks = &mut self.blocks[..blocks_of(rows)];
-        self.passes.back(blocks, gradient, &mut self.gradients);
+        self.passes.back(blocks, gradient, self.takes_flow, &mut self.gradients);
+        self.flow = self.takes_flow.then(|| self.flow_of(steps, rows));
         let dense = self.blocks[0].tokens.is_empty();
         Ok(self.input_gradient_of(steps, rows, dense))
     }
@@ -242,15 +257,17 @@ impl<R: Real> Engine for CpuEngine<R> {
             (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
             _ => Start::Zero,
         };
-        let course = self.course(steps, self.options.input_gradient);
+        let (course, flow) = (self.course(steps, self.options.input_gradient), self.takes_flow);
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
-        self.passes.train(&mut self.blocks, of_batch, course, batch, &mut self.gradients);
+        let goal = Goal { batch, flow };
+        self.passes.train(&mut self.blocks, of_batch, course, goal, &mut self.gradients);
         let blocks = &self.blocks[..blocks_of(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
             blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
         }
         self.held = Held::Gradient(steps, rows, matches!(batch.sequence.input, Input::Dense(_)));
+        self.flow = flow.then(|| self.flow_of(steps, rows));
         Ok(())
     }
 
@@ -264,6 +281,14 @@ impl<R: Real> Engine for CpuEngine<R> {
             }
             _ => Err(Error::Unsupported("dx needs a call of accumulate, and no call of forward after it".into())),
         }
+    }
+
+    fn set_flow(&mut self, on: bool) {
+        self.takes_flow = on;
+    }
+
+    async fn flow(&mut self) -> Result<Flow> {
+        self.flow.clone().ok_or_else(Flow::none)
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
@@ -363,6 +388,10 @@ impl<R: Real> Engine for CpuEngine<R> {
             |rows| Room::new(network, Wanted { steps, rows, chunk, dense: !tokens, backward, dx }).memory::<R>(network);
         let mut planned = Memory::default();
         (0..rows).step_by(ROWS).for_each(|first| planned += block(ROWS.min(rows - first)));
+        if self.takes_flow {
+            let squares = blocks_of(rows) * network.stacks.len() * steps * size_of::<f64>();
+            planned.add(MemoryPart::Workspace, squares as u64);
+        }
         let held = self.blocks.iter().map(Block::memory).sum();
         let aside: Memory = self.aside.iter().map(Block::memory).sum();
         Ok(self.fixed_memory() + planned.max(held) + aside)

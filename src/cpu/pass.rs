@@ -42,6 +42,13 @@ pub(super) struct Rows<'a, S, R> {
     pub(super) draw: Option<Draw>,
 }
 
+/// What a training pass goes back from, and whether it takes the squares of dh_t.
+#[derive(Clone, Copy)]
+pub(super) struct Goal<'a> {
+    pub(super) batch: &'a Batch,
+    pub(super) flow: bool,
+}
+
 /// How many blocks a batch has.
 pub(super) fn blocks_of(rows: usize) -> usize {
     rows.div_ceil(ROWS)
@@ -118,7 +125,7 @@ impl<R: Real> Passes<R> {
         blocks: &mut Vec<Block<R>>,
         rows: Rows<'_, S, R>,
         course: Course,
-        batch: &Batch,
+        goal: Goal<'_>,
         gradients: &mut [R],
     ) {
         let blocks = self.begin(blocks, &rows);
@@ -145,7 +152,10 @@ impl<R: Real> Passes<R> {
                 unroll::forward(&weights, block);
                 if every || block.is_last() {
                     head::follow(&weights, block);
-                    head::loss(head, block, batch);
+                    head::loss(head, block, goal.batch);
+                }
+                if block.is_last() {
+                    block.begin_flow(goal.flow);
                 }
                 head::backward(&weights, block);
                 unroll::backward(&weights, block, head.at != At::Last, course.dx);
@@ -155,7 +165,7 @@ impl<R: Real> Passes<R> {
     }
 
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
-    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, gradients: &mut [R]) {
+    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool, gradients: &mut [R]) {
         let weights = self.weights();
         let chunks = blocks.iter().map(Block::chunks).max().unwrap_or_default();
         for chunk in (0..chunks).rev() {
@@ -164,7 +174,9 @@ impl<R: Real> Passes<R> {
                 if !block.hold(chunk) {
                     return;
                 }
-                if !block.is_last() {
+                if block.is_last() {
+                    block.begin_flow(flow);
+                } else {
                     unroll::forward(&weights, block);
                 }
                 block.load_gradient(&self.network, gradient);

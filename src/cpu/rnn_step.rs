@@ -20,7 +20,7 @@ pub(super) fn forward<R: Real>(f: Activation, z: &mut [R], h: &mut [R]) {
 #[inline(always)]
 pub(super) fn backward<R: Real>(f: Activation, h: &mut [R], dh: &mut [R]) {
     for (h, dh) in h.iter_mut().zip(dh) {
-        *h = *dh * activation::derivative(f, *h);
+        *h = *dh * f.derivative(*h);
         *dh = R::zero();
     }
 }

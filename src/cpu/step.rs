@@ -46,6 +46,8 @@ pub(super) struct Backward<'a, R> {
     /// dc_t, turned into dc_{t−1}.
     pub(super) dc: &'a mut [R],
     pub(super) bias_sum: &'a mut [R],
+    /// Takes the square of the whole dh_t, where that is asked for.
+    pub(super) square: Option<&'a mut f64>,
 }
 
 impl<R: Real> Forward<'_, R> {
@@ -95,7 +97,7 @@ impl<R: Real> WithSimd for Backward<'_, R> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(mut self, _: S) {
         let Step { cell, mask, t, hidden, column } = self.step;
         let (kept, cell_state) = (self.gates.len() / mask.rows, self.dc.len() / mask.rows);
         for row in 0..mask.rows {
@@ -113,6 +115,9 @@ impl<R: Real> WithSimd for Backward<'_, R> {
                 let width = d_output.len() / mask.rows;
                 let d_output = &d_output[row * width + column..][..hidden];
                 dh.iter_mut().zip(d_output).for_each(|(dh, d_output)| *dh += *d_output);
+            }
+            if let Some(square) = &mut self.square {
+                **square += dh.iter().map(|dh| dh.to_wide() * dh.to_wide()).sum::<f64>();
             }
             match cell {
                 Cell::Rnn(activation) => rnn_step::backward(activation, gates, dh),

@@ -189,6 +189,7 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
         dh,
         dc,
         bias_sum: &mut state.bias_sum,
+        square: block.squares.get_mut(index * mask.steps + first + t),
     }
     .run();
     let span = hidden_span(network.recurrent.cell);

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::builder::{Binding, Product};
 use super::forward::{Unroll, keep};
-use super::kernel::{MASK, SCATTER};
-use super::uniforms::{Copy, Step, Tokens};
+use super::kernel::{FLOW, MASK, SCATTER};
+use super::uniforms::{Copy, Flow, Step, Tokens};
 use crate::model::Role;
 use crate::model::plan::Chunk;
 
@@ -29,6 +29,7 @@ impl Unroll<'_, '_> {
                         (false, false) => {}
                     }
                     self.weight_gradients(layer, stack, direction, chunk);
+                    self.flow(layer, stack, direction, chunk);
                 }
                 self.input_gradient(layer, chunk);
             }
@@ -79,7 +80,14 @@ impl Unroll<'_, '_> {
         let bindings: Vec<&Binding> =
             [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
         let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
-        self.b.dispatch(self.net.steps().1, &constants, &bindings, &step, self.b.plan.step.grid, work);
+        self.b.dispatch(
+            self.net.backward_step(self.flow.is_some()),
+            &constants,
+            &bindings,
+            &step,
+            self.b.plan.step.grid,
+            work,
+        );
     }
 
     /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
@@ -128,6 +136,24 @@ impl Unroll<'_, '_> {
             self.b.column_sum(&dz_input, k, n4, &db_ih.binding);
             self.b.column_sum(&dz_recurrent, k, n4, &db_hh.binding);
         }
+    }
+
+    /// The norms of dh_t, which the steps have left in the place of dy, where they are asked for.
+    fn flow(&mut self, layer: usize, stack: usize, direction: usize, chunk: &Chunk) {
+        let Some(norms) = &self.flow else { return };
+        let (sizes, rows) = (self.net.sizes, self.rows());
+        let count = rows * sizes.h4;
+        let parts = self.b.plan.flow_parts();
+        let uniform = Flow {
+            count: count as u32,
+            h4: sizes.h4 as u32,
+            y4: sizes.y4 as u32,
+            y_column: (direction * sizes.h4) as u32,
+            first: ((stack * self.b.plan.steps + chunk.steps.start) * parts) as u32,
+        };
+        let bindings = [&self.b.tensor(chunk.y[layer]), norms];
+        let grid = [chunk.steps.len() as u32, parts as u32, 1];
+        self.b.dispatch(FLOW, &[], &bindings, &uniform, grid, (16 * chunk.steps.len() * count) as u64);
     }
 
     /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih. It takes the place

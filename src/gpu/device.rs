@@ -248,7 +248,9 @@ impl Gpu {
 
     /// The kernel of a stem with these constants; compiled once a device.
     pub(super) fn kernel(&self, stem: Stem, constants: Constants<'_>) -> Arc<Kernel> {
-        let key = format!("{} {constants:?}", stem.name);
+        // One entry point may be joined from other files.
+        let files: Vec<&str> = stem.sources.iter().map(|(file, _)| *file).collect();
+        let key = format!("{} {files:?} {constants:?}", stem.name);
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, stem, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()

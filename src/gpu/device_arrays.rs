@@ -166,6 +166,7 @@ impl GpuEngine {
         let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
         from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
+        self.prepare_flow()?;
         self.forwarded = false;
         let mut begin = self.fresh_sums();
         let mut load = Vec::new();
@@ -199,9 +200,9 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let mut recorder = Recorder::new(&self.gpu);
-        let backward = self.pass().backward().into_iter().flatten();
-        recorder.record(begin.iter().chain(&load).chain(backward).chain(&store));
+        recorder.record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
         recorder.submit();
+        self.went_back();
         Ok(())
     }
 

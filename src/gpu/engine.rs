@@ -1,12 +1,12 @@
 //! A network on a GPU: stages a batch, records the commands of its shape, submits them.
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 
 use super::builder::{Binding, allocate};
 use super::carried::Carried;
 use super::device::Gpu;
 use super::network::Network;
-use super::pass::{Aim, Pass};
+use super::pass::{Aim, Lists, Pass};
 use super::program::{Command, Place, Recorder};
 use super::updater::Updater;
 use super::{dropout, staging};
@@ -14,6 +14,7 @@ use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, 
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
 use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec};
 use crate::model::{Layout, Model};
@@ -41,6 +42,10 @@ pub struct GpuEngine {
     pub(super) forwarded: bool,
     /// Whether the last pass left dx, dh_0 and dc_0.
     has_input_gradient: bool,
+    /// Whether backward passes take the norms of dh_t.
+    flow: bool,
+    /// Whether the last pass left them.
+    has_flow: bool,
     masks: Option<Masks>,
     words: Vec<u32>,
     numbers: Vec<f32>,
@@ -70,6 +75,8 @@ impl Backend for Gpu {
             stale: true,
             forwarded: false,
             has_input_gradient: false,
+            flow: false,
+            has_flow: false,
             masks: None,
             words: Vec::new(),
             numbers: Vec::new(),
@@ -87,6 +94,7 @@ impl GpuEngine {
     pub(super) fn prepare(&mut self, shape: Shape) -> Result<()> {
         self.forwarded = false;
         self.has_input_gradient = false;
+        self.has_flow = false;
         let place = match self.passes.iter().position(|pass| pass.shape == shape) {
             Some(place) => place,
             None => {
@@ -117,6 +125,30 @@ impl GpuEngine {
             self.passes.remove(0);
         }
         self.options.check_memory(self.bytes() + wanted)
+    }
+
+    /// Makes the backward pass of the pass at hand ready, where it is to take the norms of dh_t.
+    pub(super) fn prepare_flow(&mut self) -> Result<()> {
+        if !self.flow {
+            return Ok(());
+        }
+        let wanted = self.pass().flow_bytes();
+        while self.passes.len() > 1 && self.options.check_memory(self.bytes() + wanted).is_err() {
+            self.passes.remove(0);
+        }
+        self.options.check_memory(self.bytes() + wanted)?;
+        let (gpu, network) = (&self.gpu, &self.network);
+        self.passes.last_mut().map_or(Ok(()), |pass| pass.make_flow(gpu, network))
+    }
+
+    /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
+    pub(super) fn backward_lists(&self) -> Lists<'_> {
+        self.pass().backward(self.flow)
+    }
+
+    /// To be told once a backward pass was submitted.
+    pub(super) fn went_back(&mut self) {
+        self.has_flow = self.flow;
     }
 
     pub(super) fn pass(&self) -> &Pass {
@@ -237,6 +269,11 @@ impl GpuEngine {
         let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
         numbers.truncate(own as usize / 4);
         Ok((numbers, states))
+    }
+
+    /// The parts of the norms of dh_t that the last pass left.
+    fn pass_norms(&self) -> Option<&wgpu::Buffer> {
+        self.passes.last().filter(|_| self.has_flow).and_then(Pass::norms)
     }
 
     fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
@@ -364,6 +401,7 @@ impl Engine for GpuEngine {
         let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
         let recurrent = self.network.model.recurrent.clone();
         gradient.validate(&recurrent, steps, rows).inspect_err(|_| self.forwarded = true)?;
+        self.prepare_flow()?;
         let mut begin = self.fresh_sums();
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
@@ -393,8 +431,10 @@ impl Engine for GpuEngine {
         }
         self.numbers = numbers;
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(begin.iter().chain(self.pass().backward().into_iter().flatten()));
-        self.read_input_gradient(recorder).await
+        recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
+        let gradient = self.read_input_gradient(recorder).await?;
+        self.went_back();
+        Ok(gradient)
     }
 
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
@@ -403,6 +443,7 @@ impl Engine for GpuEngine {
         let draw = self.draw(sequence.shape().1)?;
         let dx = self.options.input_gradient;
         self.prepare(self.shape(sequence.extent(), dx, Keeps::Borders))?;
+        self.prepare_flow()?;
         if let Some(carry) = carry {
             let held = self.carried.as_ref().map(|carried| carried.rows);
             carry.check(&self.network.model, sequence.shape().1, held)?;
@@ -425,10 +466,11 @@ impl Engine for GpuEngine {
         let mut lists = vec![&begin[..]];
         lists.extend(pass.forward(Aim::Gradient));
         lists.push(&leave);
-        lists.extend(pass.gradient());
+        lists.extend(pass.gradient(self.flow));
         recorder.record(lists.into_iter().flatten());
         recorder.submit();
         self.has_input_gradient = dx;
+        self.went_back();
         self.gpu.check()
     }
 
@@ -438,6 +480,23 @@ impl Engine for GpuEngine {
             return Err(Error::Unsupported(reason.into()));
         }
         self.read_input_gradient(Recorder::new(&self.gpu)).await
+    }
+
+    fn set_flow(&mut self, on: bool) {
+        self.flow = on;
+    }
+
+    async fn flow(&mut self) -> Result<Flow> {
+        let Some(norms) = self.pass_norms() else { return Err(Flow::none()) };
+        let pairs = self.read(Recorder::new(&self.gpu), &[self.whole(norms)]).await?;
+        let plan = &self.pass().plan;
+        let shape = (self.network.model.recurrent.stacks(), plan.steps);
+        let parts = plan.flow_parts();
+        let square = |pair: &[f32]| f64::from(pair[0]).powi(2) * f64::from(pair[1]);
+        let norm = |step: &[f32]| step.chunks_exact(2).map(square).sum::<f64>().sqrt();
+        let mut steps = pairs.chunks_exact(2 * parts);
+        let norms = Array2::from_shape_simple_fn(shape, || steps.next().map_or(f64::NAN, norm));
+        Ok(Flow { norms })
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
@@ -536,9 +595,21 @@ impl Engine for GpuEngine {
 
     fn plan(&self, extent: Extent) -> Result<Memory> {
         let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
-        match self.passes.iter().any(|pass| pass.shape == shape) {
-            true => Ok(self.memory()),
-            false => Ok(self.memory() + self.plan_of(shape)?.planned(&self.network.model)),
+        let mut memory = self.memory();
+        match self.passes.iter().find(|pass| pass.shape == shape) {
+            Some(pass) if self.flow => memory.add(MemoryPart::Workspace, pass.flow_bytes()),
+            Some(_) => {}
+            None => {
+                let plan = self.plan_of(shape)?;
+                let planned = plan.planned(&self.network.model);
+                if self.flow {
+                    // Its commands are about as many as all others.
+                    let uniforms = planned.total() - plan.memory.total();
+                    memory.add(MemoryPart::Workspace, plan.flow().bytes + uniforms);
+                }
+                memory += planned;
+            }
         }
+        Ok(memory)
     }
 }

@@ -23,6 +23,8 @@ pub(super) fn keep(direction: usize) -> u32 {
 pub(super) struct Unroll<'b, 'a> {
     pub(super) b: &'b mut Builder<'a>,
     pub(super) net: &'b Network,
+    /// Where the parts of the norms of dh_t go, where they are asked for.
+    pub(super) flow: Option<Binding>,
 }
 
 impl<'b, 'a> Unroll<'b, 'a> {
@@ -268,7 +270,7 @@ impl<'b, 'a> Unroll<'b, 'a> {
         let bindings: Vec<&Binding> =
             [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&entering, &draw]).collect();
         let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
-        self.b.dispatch(self.net.steps().0, &constants, &bindings, &step, self.b.plan.step.grid, work);
+        self.b.dispatch(self.net.forward_step(), &constants, &bindings, &step, self.b.plan.step.grid, work);
     }
 
     /// The direction's half of y: the history's leaving slots, 0 at padding; through its masks where a layer follows.

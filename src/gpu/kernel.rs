@@ -61,18 +61,25 @@ macro_rules! stems {
 }
 
 stems! {
-    RNN_FORWARD = "rnn_forward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+    RNN_FORWARD = "rnn_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
-    RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+    RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
-    LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+    RNN_BACKWARD_FLOW = "rnn_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+    LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
-    LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+    LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
-    GRU_FORWARD = "gru_forward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+    LSTM_BACKWARD_FLOW = "lstm_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
+    GRU_FORWARD = "gru_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
-    GRU_BACKWARD = "gru_backward" ["activation.wgsl", "masks.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+    GRU_BACKWARD = "gru_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
+    GRU_BACKWARD_FLOW = "gru_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+    FLOW = "flow" ["flow.wgsl"] "Flow" { 1 Read, 2 ReadWrite } false;
     MATMUL = "matmul" ["matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
     COLUMN_SUM = "column_sum" ["column_sum.wgsl"] "ColumnSum" { 1 Read, 2 ReadWrite } false;

@@ -2,7 +2,10 @@
 
 use super::builder::{Binding, Matrix, allocate};
 use super::device::Gpu;
-use super::kernel::{GRU_BACKWARD, GRU_FORWARD, LSTM_BACKWARD, LSTM_FORWARD, RNN_BACKWARD, RNN_FORWARD, Stem};
+use super::kernel::{
+    GRU_BACKWARD, GRU_BACKWARD_FLOW, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_FLOW, LSTM_FORWARD, RNN_BACKWARD,
+    RNN_BACKWARD_FLOW, RNN_FORWARD, Stem,
+};
 use crate::error::Result;
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
@@ -66,12 +69,24 @@ impl Network {
         Matrix { binding: Binding { buffer: block.clone(), offset, bytes }, first: 0, ld: tensor.ld() }
     }
 
-    /// The cell's forward and backward step.
-    pub(super) fn steps(&self) -> (Stem, Stem) {
+    /// The cell's step forward.
+    pub(super) fn forward_step(&self) -> Stem {
         match self.model.recurrent.cell {
-            Cell::Rnn(_) => (RNN_FORWARD, RNN_BACKWARD),
-            Cell::Lstm => (LSTM_FORWARD, LSTM_BACKWARD),
-            Cell::Gru => (GRU_FORWARD, GRU_BACKWARD),
+            Cell::Rnn(_) => RNN_FORWARD,
+            Cell::Lstm => LSTM_FORWARD,
+            Cell::Gru => GRU_FORWARD,
+        }
+    }
+
+    /// The cell's step backward; with `flow` the one that leaves dh_t in the place of dy_t.
+    pub(super) fn backward_step(&self, flow: bool) -> Stem {
+        match (self.model.recurrent.cell, flow) {
+            (Cell::Rnn(_), false) => RNN_BACKWARD,
+            (Cell::Rnn(_), true) => RNN_BACKWARD_FLOW,
+            (Cell::Lstm, false) => LSTM_BACKWARD,
+            (Cell::Lstm, true) => LSTM_BACKWARD_FLOW,
+            (Cell::Gru, false) => GRU_BACKWARD,
+            (Cell::Gru, true) => GRU_BACKWARD_FLOW,
         }
     }
 

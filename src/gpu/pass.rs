@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::builder::{Builder, Built, ListId};
+use super::builder::{Binding, Builder, Built, ListId, allocate};
 use super::device::Gpu;
 use super::forward::Unroll;
 use super::network::Network;
@@ -25,6 +25,15 @@ pub(super) struct Pass {
     sum_losses: Vec<Command>,
     /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
     pub(super) ends: Vec<(Place, Place)>,
+    uniform_bytes: u64,
+    flow: Option<FlowPass>,
+}
+
+/// The backward pass of every sweep that also takes the norms of dh_t, on the buffers of the other.
+#[derive(Debug)]
+struct FlowPass {
+    sweeps: Vec<Vec<Command>>,
+    norms: wgpu::Buffer,
     uniform_bytes: u64,
 }
 
@@ -76,7 +85,7 @@ impl Pass {
     /// Allocates what `plan` says for `shape`.
     pub(super) fn new(gpu: &Gpu, network: &Network, shape: Shape, plan: SequencePlan) -> Result<Self> {
         let mut builder = Builder::new(gpu, &plan)?;
-        let mut unroll = Unroll { b: &mut builder, net: network };
+        let mut unroll = Unroll { b: &mut builder, net: network, flow: None };
         let recurrent = &network.model.recurrent;
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
         let ends = cell_states
@@ -106,7 +115,38 @@ impl Pass {
             uniform_bytes: built.uniform_bytes,
             ends,
             plan,
+            flow: None,
         })
+    }
+
+    /// Bytes that [`make_flow`](Self::make_flow) will take; its commands are about as many as all others. 0 once it did.
+    pub(super) fn flow_bytes(&self) -> u64 {
+        if self.flow.is_some() { 0 } else { self.plan.flow().bytes + self.uniform_bytes }
+    }
+
+    /// Makes the backward pass that also takes the norms of dh_t, unless it is there.
+    pub(super) fn make_flow(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
+        if self.flow.is_some() {
+            return Ok(());
+        }
+        let norms = allocate(gpu, &self.plan.flow())?;
+        let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
+        let mut unroll = Unroll { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
+        let mut lists = Vec::new();
+        for places in unroll.sweeps() {
+            unroll.backward(places, self.shape.resets);
+            lists.push(unroll.b.end_list());
+        }
+        let mut built = builder.finish();
+        gpu.check()?;
+        let sweeps = lists.into_iter().map(|list| built.take(list)).collect();
+        self.flow = Some(FlowPass { sweeps, uniform_bytes: built.uniform_bytes, norms });
+        Ok(())
+    }
+
+    /// The norms of dh_t in parts.
+    pub(super) fn norms(&self) -> Option<&wgpu::Buffer> {
+        self.flow.as_ref().map(|flow| &flow.norms)
     }
 
     /// From x and the entering states to the leaving ones, and to what it is for.
@@ -137,30 +177,38 @@ impl Pass {
         lists
     }
 
-    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too.
-    pub(super) fn gradient(&self) -> Lists<'_> {
+    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With `flow`
+    /// it also takes the norms of dh_t, once [`make_flow`](Self::make_flow) was called.
+    pub(super) fn gradient(&self, flow: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
         for (index, sweep) in self.sweeps.iter().enumerate().rev() {
             if self.makes_again(index) {
                 lists.extend([&sweep.forward[..], &sweep.output]);
             }
             let HeadCommands { logits, loss, backward } = &sweep.head;
-            lists.extend([&logits[..], loss, backward, &sweep.output_gradient, &sweep.backward]);
+            lists.extend([&logits[..], loss, backward, &sweep.output_gradient, self.sweep_backward(index, flow)]);
         }
         lists.push(&self.sum_losses);
         lists
     }
 
-    /// The way back of a pass whose aim was the output, from dy in the last layer's y.
-    pub(super) fn backward(&self) -> Lists<'_> {
+    /// The way back of a pass whose aim was the output, from dy in the last layer's y; `flow` as above.
+    pub(super) fn backward(&self, flow: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for (index, sweep) in self.sweeps.iter().enumerate().rev() {
             if self.makes_again(index) {
                 lists.push(&sweep.forward);
             }
-            lists.push(&sweep.backward);
+            lists.push(self.sweep_backward(index, flow));
         }
         lists
+    }
+
+    fn sweep_backward(&self, sweep: usize, flow: bool) -> &[Command] {
+        match self.flow.as_ref().filter(|_| flow) {
+            Some(flow) => &flow.sweeps[sweep],
+            None => &self.sweeps[sweep].backward,
+        }
     }
 
     /// Whether a sweep's buffers were taken by a later one.
@@ -170,7 +218,8 @@ impl Pass {
 
     pub(super) fn memory(&self) -> Memory {
         let mut memory = self.plan.memory;
-        memory.add(MemoryPart::Workspace, self.uniform_bytes);
+        let flow = self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes);
+        memory.add(MemoryPart::Workspace, self.uniform_bytes + flow);
         memory
     }
 

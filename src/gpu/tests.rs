@@ -6,11 +6,13 @@ use super::builder::{Binding, bind};
 use super::device::Gpu;
 use super::kernel::{Access, Stem, matmul_constants};
 use super::kernel::{
-    COLUMN_SUM, COPY, Constants, EMBED, EMBED_BACKWARD, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL, REDUCE,
-    SCATTER, SPREAD, SUM, UPDATE,
+    COLUMN_SUM, COPY, Constants, EMBED, EMBED_BACKWARD, FLOW, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL,
+    REDUCE, SCATTER, SPREAD, SUM, UPDATE,
 };
 use super::program::{Command, Place, Recorder};
-use super::uniforms::{ColumnSum, Copy, Embedding, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update};
+use super::uniforms::{
+    ColumnSum, Copy, Embedding, Flow, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update,
+};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Grid, vec4s};
 use common::gpu;
@@ -608,6 +610,39 @@ fn sum_adds_every_value_once() {
         let values: Vec<f32> = (0..count).map(|i| number(1, i)).collect();
         let total = &run(&gpu, SUM, &[], &Sum { count: count as u32 }, &[&values, &[0.5, 0.0, 0.0, 0.0]], [1, 1, 1])[0];
         assert_eq!(total[0], 0.5 + values.iter().sum::<f32>(), "{count} values");
+    }
+}
+
+#[test]
+fn flow_takes_the_norm_of_every_step_of_a_direction_in_parts_however_small_it_is() {
+    let Some(gpu) = gpu() else { return };
+    // Rows, vec4 of a direction, steps; the last one takes two parts.
+    for (rows, h4, steps) in [(1, 1, 1), (3, 2, 5), (17, 9, 2), (130, 33, 3)] {
+        let (y4, count) = (2 * h4, rows * h4);
+        let parts = usize::div_ceil(count, 4096);
+        for scale in [1.0, 1e-30, 1e30] {
+            let at = |t: usize, i: usize| scale * number(4, t * 4 * count + i);
+            let dh: Vec<f32> = (0..steps * rows * 4 * y4)
+                .map(|i| {
+                    let (row, column) = (i / (4 * y4), i % (4 * y4));
+                    // The other direction's half is not to be read.
+                    let own = column.checked_sub(4 * h4);
+                    own.map_or(f32::NAN, |unit| at(row / rows, row % rows * 4 * h4 + unit))
+                })
+                .collect();
+            let first = 3;
+            let uniform =
+                Flow { count: count as u32, h4: h4 as u32, y4: y4 as u32, y_column: h4 as u32, first: first as u32 };
+            let grid = [steps as u32, parts as u32, 1];
+            let got = &run(&gpu, FLOW, &[], &uniform, &[&dh, &nan(2 * (first + steps * parts))], grid)[0];
+            assert!(got[..2 * first].iter().all(|value| value.is_nan()), "what stood before is as it was");
+            for t in 0..steps {
+                let own = &got[2 * (first + t * parts)..2 * (first + (t + 1) * parts)];
+                let square = own.chunks(2).map(|pair| f64::from(pair[0]).powi(2) * f64::from(pair[1])).sum::<f64>();
+                let want = (0..4 * count).map(|i| f64::from(at(t, i)).powi(2)).sum::<f64>();
+                assert!((square / want - 1.0).abs() < 1e-5, "{rows} {h4} {scale} step {t}: {square} {want}");
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::head::Head;
 use crate::error::{Error, Result};
+use crate::real::Real;
 
 /// The activation f of the vanilla RNN, h_t = f(z_t).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +19,25 @@ pub enum Activation {
     Sigmoid,
     /// z, derivative 1.
     Identity,
+}
+
+impl Activation {
+    /// f′(z) from h = f(z), which for all four says enough.
+    #[inline(always)]
+    pub fn derivative<R: Real>(self, h: R) -> R {
+        match self {
+            Activation::Tanh => R::one() - h * h,
+            Activation::Relu => {
+                if h > R::zero() {
+                    R::one()
+                } else {
+                    R::zero()
+                }
+            }
+            Activation::Sigmoid => h * (R::one() - h),
+            Activation::Identity => R::one(),
+        }
+    }
 }
 
 /// The recurrent cell.

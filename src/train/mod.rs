@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod confusion;
+mod flow;
 mod metrics;
 mod run;
 mod sampling;
@@ -10,6 +11,7 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use confusion::ConfusionMatrix;
+pub use flow::{StepFactor, last_alone, mean_derivative, recurrent_radii, spectral_radius};
 pub use metrics::Metrics;
 pub use run::{Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, resume, run};
 pub use sampling::Sampling;

@@ -12,6 +12,7 @@ use super::trainer::Trainer;
 use crate::backend::{Engine, Report};
 use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,16 @@ pub struct Work {
 pub trait Observer<R = f32> {
     /// A step was reported. An error ends the run.
     fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()>;
+
+    /// Whether the norms of ∂L/∂h_t are wanted of a step, counted from 1. They cost a wait for each of its batches.
+    fn wants_flow(&mut self, _step: u64) -> bool {
+        false
+    }
+
+    /// The norms that were wanted of a step, once it is enqueued and before it is reported. An error ends the run.
+    fn flow(&mut self, _step: u64, _flow: &Flow) -> Result<()> {
+        Ok(())
+    }
 
     /// Whether the run is to end after the step that is under way.
     fn stop(&mut self) -> bool {
@@ -247,6 +258,8 @@ async fn steps<E: Engine>(
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus);
         trainer.set_learning_rate(lr)?;
         let mut work = Work::default();
+        let wants_flow = observer.wants_flow(step);
+        trainer.set_flow(wants_flow);
         for number in batches(step, options.accumulate, train.per_epoch()) {
             if !train.continues(number) {
                 trainer.reset_state()?;
@@ -255,6 +268,10 @@ async fn steps<E: Engine>(
             work.sequences += batch.sequence.shape().1 as u64;
             work.time_steps += batch.sequence.time_steps();
             trainer.accumulate(&batch).await?;
+        }
+        if wants_flow {
+            trainer.set_flow(false);
+            observer.flow(step, &trainer.flow()?)?;
         }
         let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr };
         pending.0.push_back((metrics, work));

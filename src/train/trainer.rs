@@ -6,6 +6,7 @@ use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, 
 use crate::batch::{Batch, InputGradient, Sequence, States};
 use crate::dropout::Masks;
 use crate::error::{Error, Result};
+use crate::flow::Flow;
 use crate::model::{Initialisation, Model, StateDict};
 use crate::optim::{Optimizer, Update};
 
@@ -79,6 +80,9 @@ pub struct Trainer<E: Engine> {
     seed: u64,
     step: u64,
     sums: Sums,
+    takes_flow: bool,
+    /// The norms of ∂L/∂h_t that go with the sums, not divided.
+    flow: Option<Flow>,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -111,7 +115,7 @@ impl<E: Engine> Trainer<E> {
         let mut engine = backend.engine(model, &options.engine)?;
         let block = options.initialisation.draw(model, seed);
         engine.set_parameters(&block.iter().map(|value| from_f32(*value)).collect::<Vec<_>>())?;
-        Ok(Self { engine, optimizer, options, seed, step: 0, sums: Sums::Nothing })
+        Ok(Self { engine, optimizer, options, seed, step: 0, sums: Sums::Nothing, takes_flow: false, flow: None })
     }
 
     /// Enqueues one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
@@ -138,22 +142,25 @@ impl<E: Engine> Trainer<E> {
             Sums::Open { weight, rows } => (weight, rows),
             Sums::Nothing | Sums::Used(_) => {
                 self.engine.clear_gradients();
+                self.flow = None;
                 (0.0, 0)
             }
         };
         let rows = batch.sequence.shape().1;
         let part = self.options.micro_batch.unwrap_or(rows).min(rows);
-        let carry = |first_row| self.options.carry_state.then_some(Carry { first_row, rows });
-        let (seed, step) = (self.seed, self.step + 1);
+        let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
+        let carry = |first_row| carries.then_some(Carry { first_row, rows });
         let masks = |first_row| Some(Masks { seed, step, first_row: rows_before + first_row });
         if part == rows {
             self.engine.set_masks(masks(0));
             self.engine.accumulate(batch, carry(0)).await?;
+            self.add_flow().await?;
         } else {
             for first in (0..rows).step_by(part) {
                 let rows = batch.rows(first..rows.min(first + part));
                 self.engine.set_masks(masks(first));
                 self.engine.accumulate(&rows, carry(first)).await?;
+                self.add_flow().await?;
             }
         }
         self.sums = Sums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
@@ -279,6 +286,37 @@ impl<E: Engine> Trainer<E> {
         let factor = <E::Real as crate::Real>::from_wide(1.0 / divisor);
         block.iter_mut().for_each(|value| *value *= factor);
         Ok(self.engine.layout().to_state_dict(&block))
+    }
+
+    /// Whether the batches to come also give the norms of ∂L/∂h_t, for [`flow`](Self::flow). Each is then waited for; all
+    /// else is the same, to the last bit.
+    pub fn set_flow(&mut self, on: bool) {
+        self.takes_flow = on;
+        self.engine.set_flow(on);
+    }
+
+    async fn add_flow(&mut self) -> Result<()> {
+        if self.takes_flow {
+            let of_rows = self.engine.flow().await?;
+            match &mut self.flow {
+                Some(flow) => flow.add_rows(&of_rows)?,
+                None => self.flow = Some(of_rows),
+            }
+        }
+        Ok(())
+    }
+
+    /// The norms of ∂L/∂h_t of the batches accumulated since the last update, or else of those that it used, divided as
+    /// the gradients are, before clipping: squares add up over (micro-)batches.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where no batch was accumulated under [`set_flow`](Self::set_flow).
+    pub fn flow(&self) -> Result<Flow> {
+        let (Some(flow), Sums::Open { weight, .. } | Sums::Used(weight)) = (&self.flow, self.sums) else {
+            return Err(Error::Unsupported("a flow needs a batch that was accumulated after set_flow(true)".into()));
+        };
+        let divisor = self.engine.model().need_head()?.divisor(weight)?;
+        Ok(Flow { norms: &flow.norms / divisor })
     }
 
     /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.

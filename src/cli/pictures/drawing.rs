@@ -13,13 +13,15 @@ text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fil
 .page{fill:#fff}.band{fill:#f3f5f8}.grid{stroke:#e4e8ec}.axis{stroke:#8c959f}\
 path{fill:none;stroke-linejoin:round;stroke-linecap:round}\
 .ink{stroke:#1f2328;stroke-width:1.6}.blue{stroke:#0969da;stroke-width:2}.orange{stroke:#c4570d;stroke-width:1.8}\
+.green{stroke:#1a7f37;stroke-width:1.8}.violet{stroke:#8250df;stroke-width:1.8}\
+.fine{stroke-width:1.1}.dotted{stroke-width:1.5;stroke-dasharray:.1 4.5}\
 .thin{stroke:#6e7781;stroke-width:1.2;stroke-dasharray:4 3}.faint{stroke:#9ec5f5;stroke-width:1}\
 .bar{fill:#0969da}path.area{stroke:none;fill:#0969da;fill-opacity:.16}path.area.orange{fill:#c4570d}circle.orange{fill:#c4570d;stroke:#fff}circle.blue{fill:#0969da;stroke:#fff}\
 .right{fill:#0550ae}.wrong{fill:#953800}.black{fill:#1f2328}.missed{fill:#d0d7de}.low{fill:#000}.high{fill:#fff}\
 @media screen and (prefers-color-scheme:dark){text{fill:#9198a1}.title,.name{fill:#f0f6fc}\
 .given{fill:#79c0ff}.drawn{fill:#f0f6fc}.halo{fill:#f0f6fc;stroke:#0d1117}\
 .page{fill:#0d1117}.band{fill:#171d26}.grid{stroke:#262c36}.axis{stroke:#656c76}\
-.ink{stroke:#f0f6fc}.blue{stroke:#4493f8}.orange{stroke:#f0883e}.thin{stroke:#8d96a0}.faint{stroke:#1f4a86}\
+.ink{stroke:#f0f6fc}.blue{stroke:#4493f8}.orange{stroke:#f0883e}.green{stroke:#3fb950}.violet{stroke:#ab7df8}.thin{stroke:#8d96a0}.faint{stroke:#1f4a86}\
 .bar{fill:#4493f8}path.area{fill:#4493f8;fill-opacity:.28}path.area.orange{fill:#f0883e}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
 .right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
 

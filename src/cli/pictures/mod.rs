@@ -4,6 +4,7 @@ mod axis;
 mod chart;
 mod confusion;
 mod drawing;
+mod flow;
 mod forecast;
 mod gradient_norm;
 mod heat;
@@ -18,6 +19,7 @@ mod text_sample;
 
 pub(crate) use confusion::Confusion;
 pub(crate) use drawing::{Drawing, STYLE, escape};
+pub(crate) use flow::{FlowLine, FlowPanel, FlowPicture};
 pub(crate) use forecast::{Forecast, Onward, Rolled, RolledTarget, Rows, Target};
 pub(crate) use gradient_norm::gradient_norm;
 pub(crate) use histogram::Lengths;

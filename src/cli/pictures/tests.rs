@@ -23,6 +23,14 @@ pub(crate) fn check_markup(text: &str) {
     assert!(open.is_empty(), "{open:?}");
 }
 
+fn flow(name: &str) -> FlowPanel {
+    let norms = vec![0.0, f64::NAN, 1e-30, 1.0];
+    FlowPanel {
+        name: name.into(),
+        lines: vec![FlowLine { name: name.into(), hue: 1, second: true, norms, clipped: 0.5 }],
+    }
+}
+
 #[test]
 fn every_picture_is_well_formed_and_escapes_every_name() {
     let name = "<script>alert(\"&\")</script>\u{1b}";
@@ -44,6 +52,7 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let drawings = [
         loss(title.clone(), name, &history, None, Some(&baseline)),
         gradient_norm(name, &history, None, Some(1.0)),
+        FlowPicture { title: title.clone(), description: name.into(), panels: vec![flow(name)] }.draw(),
         Forecast { title: title.clone(), rows, first: 1, horizon: 1, range, targets: vec![target], parts }.draw(),
         Rolled { title: title.clone(), rows, horizon: 1, range, targets: vec![rolled] }.draw(),
         Confusion { title: name, classes: &names, counts: &[1; 9], majority: None }.draw(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::dispatch::NORM_RANGE;
 use super::{
     ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StepPlan, TensorSpec, vec4s,
 };
@@ -296,6 +297,18 @@ impl SequencePlan {
         let mut memory = self.memory;
         memory.add(MemoryPart::Workspace, ALIGNMENT * (of_layers + between + 12 * recurrent.stacks() + 8) as u64);
         memory
+    }
+
+    /// Parts of the norm of a step's dh_t, each of a range of its rows and units.
+    pub(crate) fn flow_parts(&self) -> usize {
+        let widest = self.carry_h.iter().map(|carry| self.tensors[carry.0].bytes as usize / 16).max();
+        widest.unwrap_or(0).div_ceil(NORM_RANGE).max(1)
+    }
+
+    /// The norms of dh_t of every (layer, direction) and step, each part two numbers. No pass has them unless asked.
+    pub(crate) fn flow(&self) -> TensorSpec {
+        let bytes = 8 * (self.carry_h.len() * self.steps * self.flow_parts()) as u64;
+        TensorSpec { name: "flow".into(), bytes: bytes.next_multiple_of(16) }
     }
 }
 

@@ -1,0 +1,149 @@
+//! `bptt flow --compare`: several networks in one picture.
+
+use bptt::train::Keep;
+use bptt::{Activation, Error, RecurrentInit, Result, StateDict};
+use serde_json::json;
+
+use super::Failure;
+use super::apply::{Applied, measured, on_device};
+use super::args::{CellName, Given, ModelArgs};
+use super::device;
+use super::flow::{self, FlowArgs, Measured, labelled, measure, to_json};
+use super::model_file::ModelFile;
+use super::pictures::{FlowLine, FlowPanel, FlowPicture};
+use super::progress::{grouped, short};
+use super::settings::Settings;
+use super::task::{self, Order};
+use super::train::{begin, form, heading};
+
+/// What the networks are called, and in what their settings differ.
+///
+/// The LSTM begins with a forget bias of 1 unless told otherwise (Gers et al. 2000; Jozefowicz et al. 2015), as it is taught
+/// and used: with the biases of all other weights its gates begin half closed. Even so σ(1) = 0.73 a step lets little through
+/// at first; that gates can be learned to stay open is what the picture shows.
+fn networks(model: &ModelArgs) -> [(&'static str, ModelArgs); 4] {
+    let of = |cell, activation, init, forget_bias| ModelArgs {
+        cell: Some(cell),
+        activation,
+        init,
+        forget_bias,
+        ..model.clone()
+    };
+    let (tanh, relu) = (Some(Activation::Tanh), Some(Activation::Relu));
+    [
+        ("tanh RNN", of(CellName::Rnn, tanh, None, None)),
+        ("IRNN", of(CellName::Rnn, relu, Some(RecurrentInit::Identity), None)),
+        ("LSTM", of(CellName::Lstm, None, None, Some(model.forget_bias.unwrap_or(1.0)))),
+        ("GRU", of(CellName::Gru, None, None, None)),
+    ]
+}
+
+/// The four networks, as they begin and after training.
+pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
+    let ModelArgs { cell, activation, init, init_from, .. } = &args.given.model;
+    if cell.is_some() || activation.is_some() || init.is_some() || init_from.is_some() {
+        let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
+    let (mut begun, mut ended) = (Vec::new(), Vec::new());
+    let (mut facts, mut steps) = (Vec::new(), 0);
+    let mut title = String::new();
+    for (name, model) in networks(&args.given.model) {
+        let given = Given { model, ..args.given.clone() };
+        let mut settings = Settings::new(given).map_err(Failure::usage)?;
+        let task = task::load(&mut settings, None).map_err(Failure::usage)?;
+        let task = task.as_ref();
+        let model = form(&mut settings, task, None)?;
+        let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
+        let training = task.training(order)?;
+        let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
+        settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
+        let opened = device::open(&settings.device, settings.threads)?;
+        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        let (batch, words) = flow::batch(task, rows, args.whole_loss)?;
+        if facts.is_empty() {
+            let hidden = settings.hidden;
+            facts = vec![("device", opened.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
+            steps = settings.run.steps(training.per_epoch());
+            title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
+            if !args.json {
+                facts.iter().for_each(|(name, text)| super::say(heading(name, text)));
+            }
+        }
+        let mut network = begin(&opened, &settings, &model, task, None)?;
+        let of = |weights: &StateDict| -> Result<Measured> {
+            let mut network = measured(&opened, &model, weights)?;
+            measure(network.as_mut(), name.into(), &batch, settings.optimizer.clip_norm)
+        };
+        begun.push(of(&network.state_dict()?)?);
+        let validation = task.validation(rows)?;
+        let validation =
+            validation.as_deref().filter(|_| settings.run.keep == Keep::Best || settings.run.patience.is_some());
+        let outcome = network.run(training.as_ref(), validation, &settings.run, &mut ());
+        if let Err(error) = &outcome {
+            // The weights are those before the step that failed, and a picture of them says why.
+            super::say(heading(name, &format!("stopped: {error}")));
+        }
+        let after = of(&network.state_dict()?)?;
+        if !args.json {
+            super::say(heading(name, &format!("{} steps, loss {}", grouped(steps), short(after.loss))));
+        }
+        ended.push(after);
+    }
+    let after = format!("after {} steps", grouped(steps));
+    let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();
+    let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
+    let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
+    let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
+    let part = |measured: &[Measured]| measured.iter().map(to_json).collect::<Vec<_>>();
+    let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": part(&ended)});
+    let parts = [("at initialisation".to_owned(), begun.iter().collect()), (after, ended.iter().collect())];
+    flow::tell(args, &[], &parts, &picture, json)
+}
+
+/// The networks of several runs on the data of the first.
+pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, rows } = flow::open(args, &args.runs[0])?;
+    let (batch, words) = flow::batch(task.as_ref(), rows, args.whole_loss)?;
+    let clip = args.given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
+    let name = |run: &std::path::Path, cell: &str| {
+        let file = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
+        format!("{file} ({cell})")
+    };
+    let cell = network.model().recurrent.cell.name();
+    let mut measured = vec![measure(network.as_mut(), name(&args.runs[0], cell), &batch, clip)?];
+    for run in &args.runs[1..] {
+        let model = ModelFile::open(run)?;
+        model.check_fits(task.as_ref())?;
+        let mut network = on_device(&model, &settings.device, settings.threads)?;
+        let cell = model.model.recurrent.cell.name();
+        measured.push(measure(network.as_mut(), name(run, cell), &batch, clip)?);
+    }
+    let facts = [("data", words)];
+    let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured)];
+    let title = format!("{}: gradient flow", task.name());
+    let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
+    let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});
+    flow::tell(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
+}
+
+/// Two digits that matter, where they are not far behind the point.
+fn two_digits(value: f64) -> String {
+    let digits = 1 - value.abs().log10().floor().clamp(-5.0, 1.0) as i32;
+    format!("{value:.*}", digits as usize)
+}
+
+/// A line for each network, of its last layer and the forward direction: the one that every network has.
+fn panel(name: &str, networks: &[Measured]) -> FlowPanel {
+    let line = |(hue, network): (usize, &Measured)| {
+        let stack = network.last_forward();
+        FlowLine {
+            name: labelled(&network.name, stack.factor),
+            hue,
+            second: false,
+            norms: stack.norms.clone(),
+            clipped: network.clipped,
+        }
+    };
+    FlowPanel { name: name.into(), lines: networks.iter().enumerate().map(line).collect() }
+}

@@ -1,0 +1,108 @@
+//! `bptt train --flow-every N`: the norms of ∂L/∂h_t of every Nth step.
+
+use bptt::ndarray::Array2;
+use bptt::{Error, Flow, Recurrent, Result};
+use serde_json::{Map, Value, json};
+
+use super::checkpoints::Position;
+use super::folder::{Folder, Log};
+use super::gradcheck::stack_name;
+use super::pictures::{Drawing, FlowLine, FlowPanel, FlowPicture};
+use super::progress::{grouped, line};
+
+const NAME: &str = "flow.jsonl";
+
+/// Steps that the picture shows.
+const LINES: usize = 4;
+
+/// Writes `flow.jsonl`, and keeps what a picture needs.
+pub(crate) struct FlowLog {
+    every: u64,
+    stacks: Vec<String>,
+    file: Log,
+    /// Those whose number among all is a power of two, and the last.
+    kept: Vec<(u64, Flow)>,
+    taken: u64,
+}
+
+impl FlowLog {
+    /// Of a run that begins, or that goes on from a position.
+    pub(crate) fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
+        let (file, before) = match from.and_then(|position| position.flow) {
+            None => (folder.log(NAME)?, Vec::new()),
+            Some(bytes) => folder.log_from(NAME, bytes)?,
+        };
+        let stacks = (0..recurrent.stacks()).map(|stack| stack_name(recurrent, stack)).collect();
+        let mut log = Self { every, stacks, file, kept: Vec::new(), taken: 0 };
+        for line in before.split_inclusive(|byte| *byte == b'\n') {
+            let (step, flow) = log.read(line).ok_or_else(|| Error::Data {
+                path: folder.path().join(NAME),
+                place: format!(", line {}", log.taken + 1),
+                message: "expected one of the run's own lines".into(),
+            })?;
+            log.keep(step, flow);
+        }
+        Ok(log)
+    }
+
+    /// A line as it was written.
+    fn read(&self, line: &[u8]) -> Option<(u64, Flow)> {
+        let line: Value = serde_json::from_slice(line).ok()?;
+        // JSON has null for what is not finite.
+        let row = |stack: &String| {
+            let norms = line["norms"][stack].as_array()?;
+            Some(norms.iter().map(|norm| norm.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>())
+        };
+        let rows = self.stacks.iter().map(row).collect::<Option<Vec<_>>>()?;
+        let shape = (rows.len(), rows.first()?.len());
+        let norms = Array2::from_shape_vec(shape, rows.into_iter().flatten().collect()).ok()?;
+        Some((line["step"].as_u64()?, Flow { norms }))
+    }
+
+    fn keep(&mut self, step: u64, flow: Flow) {
+        if self.taken > 0 && !self.taken.is_power_of_two() {
+            self.kept.pop();
+        }
+        self.taken += 1;
+        self.kept.push((step, flow));
+    }
+
+    /// Waits until everything is on the disk; returns how many bytes these are.
+    pub(crate) fn sync(&mut self) -> Result<u64> {
+        self.file.sync()
+    }
+
+    /// The first step too: there the network is as it began.
+    pub(crate) fn wants(&self, step: u64) -> bool {
+        step == 1 || step.is_multiple_of(self.every)
+    }
+
+    pub(crate) fn take(&mut self, step: u64, flow: &Flow) -> Result<()> {
+        let norms = self.stacks.iter().zip(flow.norms.rows());
+        let norms: Map<_, _> = norms.map(|(name, norms)| (name.clone(), json!(norms.to_vec()))).collect();
+        self.file.append(&line(&json!({"step": step, "norms": norms}))?)?;
+        self.keep(step, flow.clone());
+        Ok(())
+    }
+
+    /// Leaves the file on the disk; the picture, a panel for each (layer, direction), unless no step was taken.
+    pub(crate) fn finish(mut self, name: &str) -> Result<Option<Drawing>> {
+        self.sync()?;
+        let Some(last) = self.kept.len().checked_sub(1) else { return Ok(None) };
+        let lines = LINES.min(last + 1);
+        let chosen: Vec<&(u64, Flow)> = (0..lines).map(|n| &self.kept[n * last / (lines - 1).max(1)]).collect();
+        let panel = |(stack, of): (usize, &String)| {
+            let line = |(hue, (step, flow)): (usize, &&(u64, Flow))| {
+                let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
+                FlowLine { name, hue, second: false, norms, clipped: 1.0 }
+            };
+            FlowPanel { name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect() }
+        };
+        let panels = self.stacks.iter().enumerate().map(panel).collect();
+        let description = "The gradient of the training loss, before clipping, goes back through time from left to right. \
+                           Where a line falls straight, each step costs the same factor, and what lies far back is hardly \
+                           learned from; with a loss at every step, each adds its own.";
+        let (title, description) = (format!("{name}: gradient flow in training"), description.into());
+        Ok(Some(FlowPicture { title, description, panels }.draw()))
+    }
+}

@@ -1,0 +1,134 @@
+//! All gradients of a batch, on any path; and in f64 by central differences of the loss.
+
+use bptt::ndarray::{Array2, ArrayD, IxDyn};
+use bptt::{Backend, Batch, Cpu, Engine, EngineOptions, Error, Input, Masks, Model, Optimizer, Real, Result, Update};
+use pollster::block_on;
+
+/// The gradients of Σ w·loss.
+pub(crate) struct Gradients {
+    pub(crate) loss: f64,
+    /// Those of every parameter by name, then dx where x is given, dh_0 and the LSTM's dc_0.
+    pub(crate) arrays: Vec<(String, ArrayD<f64>)>,
+    /// ‖∂L/∂h_t‖, \[L·D, T\].
+    pub(crate) flow: Array2<f64>,
+}
+
+/// What the gradients are of.
+pub(crate) struct Subject<'a> {
+    pub(crate) model: &'a Model,
+    /// In the layout's order.
+    pub(crate) parameters: &'a [f32],
+    pub(crate) batch: &'a Batch,
+    pub(crate) masks: Masks,
+}
+
+impl Subject<'_> {
+    fn engine<B: Backend>(&self, backend: &B) -> Result<B::Engine> {
+        let rule = Some(Optimizer::sgd(0.0).rule);
+        let options = EngineOptions { rule, input_gradient: true, ..EngineOptions::default() };
+        let mut engine = backend.engine(self.model, &options)?;
+        set_parameters(&mut engine, &self.wide_parameters())?;
+        Ok(engine)
+    }
+
+    fn wide_parameters(&self) -> Vec<f64> {
+        self.parameters.iter().copied().map(f64::from).collect()
+    }
+
+    /// The gradients as a path computes them.
+    pub(crate) fn analytic<B: Backend>(&self, backend: &B) -> Result<Gradients> {
+        let mut engine = self.engine(backend)?;
+        engine.set_flow(true);
+        engine.set_masks(Some(self.masks));
+        block_on(engine.accumulate(self.batch, None))?;
+        let flow = block_on(engine.flow())?.norms;
+        let block = block_on(engine.gradients())?;
+        let wide = |values: &[<B::Engine as Engine>::Real]| values.iter().map(|value| value.to_wide()).collect();
+        let mut arrays = Vec::new();
+        for tensor in engine.layout().tensors() {
+            arrays.push((tensor.name.clone(), array(&tensor.shape, wide(&block[tensor.range()]))?));
+        }
+        let input = block_on(engine.input_gradient())?;
+        let states = [Some(("dh_0", &input.initial.h)), input.initial.c.as_ref().map(|c| ("dc_0", c))];
+        for (name, values) in input.x.as_ref().map(|x| ("dx", x)).into_iter().chain(states.into_iter().flatten()) {
+            arrays.push((name.into(), values.mapv(|value| value.to_wide()).into_dyn()));
+        }
+        Ok(Gradients { loss: loss(&mut engine)?, arrays, flow })
+    }
+
+    /// The gradients by central differences in f64, (L(w + s) − L(w − s)) / 2s, of at most `most` elements of each array,
+    /// evenly spread; the others are NaN. What they leave out is of the order of s² = 6e-11, their rounding of the order of
+    /// 1e-16·L / s = 1e-11·L. The flow is not among them.
+    pub(crate) fn differences(&self, most: usize, names: &[(String, ArrayD<f64>)]) -> Result<Vec<ArrayD<f64>>> {
+        let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?)?;
+        let mut block = self.wide_parameters();
+        let ranges: Vec<_> = engine.layout().tensors().iter().map(|tensor| tensor.range()).collect();
+        let mut differences = Vec::new();
+        for (index, (name, array)) in names.iter().enumerate() {
+            let mut found = ArrayD::from_elem(array.raw_dim(), f64::NAN);
+            let stride = array.len().div_ceil(most).max(1);
+            for (place, value) in found.iter_mut().enumerate().step_by(stride) {
+                let mut sides = [0.0; 2];
+                for (side, by) in sides.iter_mut().zip([STEP, -STEP]) {
+                    *side = match ranges.get(index) {
+                        Some(range) => {
+                            let at = range.start + place;
+                            let kept = block[at];
+                            block[at] += by;
+                            set_parameters(&mut engine, &block)?;
+                            block[at] = kept;
+                            self.loss(&mut engine, self.batch)?
+                        }
+                        None => {
+                            set_parameters(&mut engine, &block)?;
+                            self.loss(&mut engine, &nudged(self.batch, name, place, by as f32))?
+                        }
+                    };
+                }
+                *value = (sides[0] - sides[1]) / (2.0 * STEP);
+            }
+            differences.push(found);
+        }
+        Ok(differences)
+    }
+
+    /// Σ w·loss through the masks: an evaluation drops nothing.
+    fn loss<E: Engine>(&self, engine: &mut E, batch: &Batch) -> Result<f64> {
+        engine.set_masks(Some(self.masks));
+        block_on(engine.accumulate(batch, None))?;
+        loss(engine)
+    }
+}
+
+/// Exact beside numbers in ±1 that are multiples of it, in f32 too.
+pub(crate) const STEP: f64 = 1.0 / 131_072.0;
+
+/// What was accumulated, by an update that changes nothing.
+fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
+    block_on(engine.update(&Update { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }))?;
+    let report = block_on(engine.report())?;
+    report.map(|report| report.loss).ok_or_else(|| Error::Unsupported("an update without a report".into()))
+}
+
+fn set_parameters<E: Engine>(engine: &mut E, block: &[f64]) -> Result<()> {
+    engine.set_parameters(&block.iter().map(|value| E::Real::from_wide(*value)).collect::<Vec<_>>())
+}
+
+/// The batch with one number of x, h_0 or c_0 changed.
+fn nudged(batch: &Batch, name: &str, place: usize, by: f32) -> Batch {
+    let mut batch = batch.clone();
+    let array = match (name, &mut batch.sequence.input, &mut batch.sequence.initial) {
+        ("dx", Input::Dense(x), _) => Some(x),
+        ("dh_0", _, Some(states)) => Some(&mut states.h),
+        ("dc_0", _, Some(states)) => states.c.as_mut(),
+        _ => None,
+    };
+    if let Some(value) = array.and_then(|array| array.iter_mut().nth(place)) {
+        *value += by;
+    }
+    batch
+}
+
+fn array(shape: &[usize], values: Vec<f64>) -> Result<ArrayD<f64>> {
+    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| Error::Unsupported(error.to_string()))
+}

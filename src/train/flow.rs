@@ -1,0 +1,292 @@
+//! What the norms of ∂L/∂h_t say: how fast a gradient vanishes or explodes through time, and what of the network makes it.
+
+use ndarray::{Array2, ArrayView2, ArrayView3, s};
+
+use crate::batch::{Batch, Sequence};
+use crate::error::{Error, Result};
+use crate::flow::Flow;
+use crate::model::{Activation, At, Cell, Layout, Model, Role, StateDict};
+use crate::real::Real;
+
+/// By what factor ‖∂L/∂h_t‖ changes with each step that the gradient takes against the direction's time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepFactor {
+    /// The geometric mean of ‖∂L/∂h_t‖ / ‖∂L/∂h_{t+1}‖, in the reverse direction of ‖∂L/∂h_{t+1}‖ / ‖∂L/∂h_t‖.
+    pub factor: f64,
+    /// Over how many such ratios.
+    pub steps: usize,
+}
+
+impl StepFactor {
+    /// That of norms in the order in which the gradient passes them, up to the first that is 0 or not finite: what is too
+    /// small for f32 has no ratio. `None` for fewer than two.
+    pub fn along(norms: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let norms: Vec<f64> = norms.into_iter().take_while(|norm| *norm > 0.0 && norm.is_finite()).collect();
+        let steps = norms.len().checked_sub(1).filter(|steps| *steps > 0)?;
+        // The ratios between the first and the last cancel.
+        let factor = ((norms[steps].ln() - norms[0].ln()) / steps as f64).exp();
+        Some(Self { factor, steps })
+    }
+
+    /// Those of each (layer, direction), over the steps at which the loss of steps yet to come alone drives the gradient:
+    /// ∂L/∂h_t is then ∂L/∂h_{t+1} taken back through one step, and the ratio is that step's doing.
+    ///
+    /// With a head at the last step these are all steps before the end of the shortest row. A head at every step adds a loss
+    /// of its own at each that has a weight, so only the steps before the first of these count: [`last_alone`] leaves each
+    /// row its last prediction. `None` where no two such steps follow each other, as with a head over the mean; and below
+    /// the last layer of a network in two directions, since the loss reaches every step of it from both ends.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the flow is not of this model and batch; what [`Batch::validate`] refuses.
+    pub fn of(flow: &Flow, model: &Model, batch: &Batch) -> Result<Vec<Option<Self>>> {
+        batch.validate(model)?;
+        let (recurrent, head) = (&model.recurrent, model.need_head()?);
+        let (steps, rows) = batch.sequence.shape();
+        if flow.norms.dim() != (recurrent.stacks(), steps) {
+            return Err(Error::shape("the flow's norms", &[recurrent.stacks(), steps], flow.norms.shape()));
+        }
+        let counted = |row: &usize| (0..batch.predictions()).any(|p| batch.weight(p, *row) > 0.0);
+        let shortest = (0..rows).filter(counted).map(|row| batch.sequence.length(row)).min().unwrap_or(0);
+        let losses = |t: &usize| (0..rows).any(|row| batch.weight(*t, row) > 0.0);
+        // The steps that the gradient passes, from where the loss enters.
+        let forward = match head.at {
+            At::Every => 0..(0..steps).find(losses).map_or(0, |first| first + 1),
+            At::Last => 0..shortest,
+            At::Mean => 0..0,
+        };
+        let reverse = match head.at {
+            At::Every => (0..steps).rfind(losses).unwrap_or(0)..shortest,
+            At::Last => 0..shortest,
+            At::Mean => 0..0,
+        };
+        let factor = |stack: usize| {
+            let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
+            if recurrent.bidirectional && layer + 1 < recurrent.layers {
+                return None;
+            }
+            let norms = flow.norms.row(stack);
+            match direction {
+                0 => Self::along(forward.clone().rev().map(|t| norms[t])),
+                _ => Self::along(reverse.clone().map(|t| norms[t])),
+            }
+        };
+        Ok((0..recurrent.stacks()).map(factor).collect())
+    }
+
+    /// After how many steps the norm is `share` times what it was; `None` where it does not go that way.
+    pub fn steps_until(&self, share: f64) -> Option<f64> {
+        let steps = share.ln() / self.factor.ln();
+        (steps > 0.0 && steps.is_finite()).then_some(steps)
+    }
+}
+
+/// The batch with each row's last prediction of a weight above 0 alone. With a head at every step L is then the loss after a
+/// whole row, whose ∂L/∂h_t no loss at step t hides.
+pub fn last_alone(batch: Batch) -> Batch {
+    let (predictions, rows) = (batch.predictions(), batch.sequence.shape().1);
+    let last: Vec<Option<usize>> =
+        (0..rows).map(|row| (0..predictions).rfind(|p| batch.weight(*p, row) > 0.0)).collect();
+    let weight = |(p, row): (usize, usize)| if last[row] == Some(p) { batch.weight(p, row) } else { 0.0 };
+    let weights = Array2::from_shape_fn((predictions, rows), weight);
+    batch.weights(weights)
+}
+
+/// The spectral radius ρ, the largest magnitude of an eigenvalue, by Gelfand's formula ρ = lim ‖Aᵏ‖^(1/k): k doubles with
+/// each squaring of the power, which is kept at norm 1 (Gelfand 1941; Horn & Johnson, Matrix Analysis, 5.6.14). At
+/// k = 2²⁴ the relative error is below n·ln(k) / k even for a single Jordan block of size n.
+pub fn spectral_radius(matrix: ArrayView2<'_, f64>) -> f64 {
+    const SQUARINGS: usize = 24;
+    let norm = |power: &Array2<f64>| power.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let (mut power, mut logarithm, mut share) = (matrix.to_owned(), 0.0, 1.0);
+    for _ in 0..SQUARINGS {
+        let size = norm(&power);
+        if size == 0.0 {
+            return 0.0;
+        }
+        logarithm += share * size.ln();
+        power /= size;
+        power = power.dot(&power);
+        share /= 2.0;
+    }
+    (logarithm + share * norm(&power).ln()).exp()
+}
+
+/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction). The vanilla
+/// RNN has one, without a name. With the identity as activation it is the factor a step in the long run; an f′ below 1 takes
+/// from that, so that far below 1 a gradient vanishes, and only above 1 can it go on growing (Pascanu, Mikolov & Bengio
+/// 2013). A gate of the LSTM or GRU is only one of the ways back.
+///
+/// # Errors
+/// [`Error::StateDict`] where the weights are not the model's.
+pub fn recurrent_radii(model: &Model, weights: &StateDict) -> Result<Vec<Vec<(&'static str, f64)>>> {
+    let layout = Layout::new(model);
+    let block: Vec<f64> = layout.to_block(weights)?.into_iter().map(f64::from).collect();
+    let gates: &[&str] = match model.recurrent.cell {
+        Cell::Rnn(_) => &[""],
+        Cell::Lstm => &["i", "f", "g", "o"],
+        Cell::Gru => &["r", "z", "n"],
+    };
+    let hidden = model.recurrent.hidden_size;
+    let of = |tensor: &crate::model::Tensor| {
+        let (values, shape) = (&block[tensor.range()], (gates.len() * hidden, hidden));
+        let matrix = ArrayView2::from_shape(shape, values).map_err(|error| Error::Unsupported(error.to_string()))?;
+        let radius = |(gate, name): (usize, &&'static str)| {
+            (*name, spectral_radius(matrix.slice(s![gate * hidden..(gate + 1) * hidden, ..])))
+        };
+        Ok(gates.iter().enumerate().map(radius).collect())
+    };
+    layout.tensors().iter().filter(|tensor| matches!(tensor.role, Role::WeightHh { .. })).map(of).collect()
+}
+
+/// The mean of f′(z_t) of a layer of the vanilla RNN over its units and each row's own steps, from its output h, \[T, B, D·H\]:
+/// all four f give their derivative from f itself. Near 0 the layer is saturated, and its gradient vanishes whatever W_hh.
+pub fn mean_derivative<R: Real, S: Real>(
+    activation: Activation,
+    output: ArrayView3<'_, R>,
+    sequence: &Sequence<S>,
+) -> f64 {
+    let (mut sum, mut count) = (0.0, 0usize);
+    for (row, of_row) in output.axis_iter(ndarray::Axis(1)).enumerate() {
+        let own = of_row.slice(s![..sequence.length(row), ..]);
+        sum += own.iter().map(|h| activation.derivative(h.to_wide())).sum::<f64>();
+        count += own.len();
+    }
+    sum / count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Targets;
+    use crate::model::{Head, Loss, Recurrent};
+    use ndarray::{Array3, arr2};
+
+    fn close(got: f64, want: f64) {
+        assert!((got - want).abs() < 1e-6 * want.abs().max(1e-3), "{got} {want}");
+    }
+
+    #[test]
+    fn the_spectral_radius_is_that_of_the_eigenvalues_real_or_complex_defective_or_none() {
+        close(spectral_radius(arr2(&[[2.0, 1.0], [1.0, 2.0]]).view()), 3.0);
+        // A rotation by any angle times 0.7, whose eigenvalues are complex.
+        let (sin, cos) = 0.3f64.sin_cos();
+        close(spectral_radius(arr2(&[[0.7 * cos, -0.7 * sin], [0.7 * sin, 0.7 * cos]]).view()), 0.7);
+        // A Jordan block: ‖Aᵏ‖ grows like k·ρᵏ, and ‖A‖ itself is 1000 times ρ.
+        let jordan = spectral_radius(arr2(&[[0.5, 500.0], [0.0, 0.5]]).view());
+        assert!((jordan / 0.5 - 1.0).abs() < 1e-5, "{jordan}");
+        assert_eq!(spectral_radius(arr2(&[[0.0, 3.0], [0.0, 0.0]]).view()), 0.0);
+        close(spectral_radius(arr2(&[[-1e-20, 0.0], [0.0, 1e-30]]).view()) * 1e20, 1.0);
+        assert!(spectral_radius(arr2(&[[f64::NAN]]).view()).is_nan());
+    }
+
+    fn model(at: At, bidirectional: bool, layers: usize) -> Model {
+        let recurrent = Recurrent::new(Cell::Gru, 1, 2).bidirectional(bidirectional).layers(layers);
+        Model::new(recurrent, Head::new(1, Loss::SquaredError, at))
+    }
+
+    fn batch(at: At, lengths: Vec<usize>) -> Batch {
+        let (steps, rows) = (*lengths.iter().max().unwrap(), lengths.len());
+        let predictions = if at == At::Every { steps } else { 1 };
+        let targets = Targets::Values(Array3::zeros((predictions, rows, 1)));
+        Batch::new(Sequence::dense(Array3::zeros((steps, rows, 1))).lengths(lengths), targets)
+    }
+
+    /// Norms that halve with each step back in time, and in the reverse direction with each step on, up to step `until`.
+    fn halving(model: &Model, steps: usize, until: usize) -> Flow {
+        let directions = model.recurrent.directions();
+        let norms = Array2::from_shape_fn((model.recurrent.stacks(), steps), |(stack, t)| match stack % directions {
+            _ if t >= until => 1e6,
+            0 => 0.5f64.powi(-(t as i32)),
+            _ => 0.5f64.powi(t as i32),
+        });
+        Flow { norms }
+    }
+
+    #[test]
+    fn the_factor_is_that_of_the_steps_before_any_rows_end() {
+        for at in [At::Last, At::Every] {
+            let (model, batch) = (model(at, false, 2), last_alone(batch(at, vec![7, 5, 6])));
+            for factor in StepFactor::of(&halving(&model, 7, 5), &model, &batch).unwrap() {
+                let factor = factor.unwrap();
+                assert_eq!(factor.steps, 4);
+                close(factor.factor, 0.5);
+                close(factor.steps_until(0.25).unwrap(), 2.0);
+                assert_eq!(factor.steps_until(10.0), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_reverse_direction_is_measured_in_its_own_time_and_only_in_the_last_layer() {
+        let (model, batch) = (model(At::Last, true, 2), batch(At::Last, vec![7, 5]));
+        let factors = StepFactor::of(&halving(&model, 7, 5), &model, &batch).unwrap();
+        assert_eq!(factors[..2], [None, None]);
+        for factor in &factors[2..] {
+            assert_eq!(factor.unwrap().steps, 4);
+            close(factor.unwrap().factor, 0.5);
+        }
+    }
+
+    #[test]
+    fn where_every_step_has_a_loss_of_its_own_there_is_no_factor() {
+        for at in [At::Every, At::Mean] {
+            let (model, batch) = (model(at, false, 1), batch(at, vec![4, 4]));
+            assert_eq!(StepFactor::of(&halving(&model, 4, 4), &model, &batch).unwrap(), [None], "{at:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_vanished_altogether_has_no_part_in_the_factor() {
+        assert_eq!(StepFactor::along([1.0, 0.0, 0.0]), None);
+        assert_eq!(StepFactor::along([0.0]), None);
+        let factor = StepFactor::along([8.0, 4.0, 2.0, 0.0, 7.0]).unwrap();
+        assert_eq!(factor.steps, 2);
+        close(factor.factor, 0.5);
+        let growing = StepFactor::along([1.0, 10.0, 100.0]).unwrap();
+        close(growing.steps_until(10.0).unwrap(), 1.0);
+        assert_eq!(StepFactor::along([1.0, 1.0]).unwrap().steps_until(0.01), None);
+    }
+
+    #[test]
+    fn a_flow_of_another_model_or_batch_is_refused() {
+        let (model, batch) = (model(At::Last, false, 1), batch(At::Last, vec![4]));
+        let error = StepFactor::of(&Flow { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
+        assert!(error.to_string().contains("[1, 4], got [1, 5]"), "{error}");
+    }
+
+    #[test]
+    fn the_last_prediction_alone_is_each_rows_own_and_one_that_counts() {
+        let mut batch = batch(At::Every, vec![4, 2]);
+        batch.weights = Some(arr2(&[[1.0, 3.0], [2.0, 1.0], [0.5, 9.0], [0.0, 9.0]]));
+        let weights = last_alone(batch).weights.unwrap();
+        assert_eq!(weights, arr2(&[[0.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.0, 0.0]]));
+    }
+
+    #[test]
+    fn each_gate_has_the_radius_of_its_own_block() {
+        let model = Model::headless(Recurrent::new(Cell::Lstm, 1, 2).bias(false));
+        let layout = Layout::new(&model);
+        let mut block = vec![0.0f32; layout.len()];
+        let tensor = layout.tensors().iter().find(|tensor| tensor.role == Role::WeightHh { stack: 0 }).unwrap();
+        for gate in 0..4 {
+            let at = tensor.offset + 4 * gate;
+            block[at..at + 4].copy_from_slice(&[0.0, gate as f32, gate as f32, 0.0]);
+        }
+        let radii = recurrent_radii(&model, &layout.to_state_dict(&block)).unwrap();
+        let names: Vec<&str> = radii[0].iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["i", "f", "g", "o"]);
+        radii[0].iter().enumerate().for_each(|(gate, (_, radius))| close(*radius, gate as f64));
+    }
+
+    #[test]
+    fn the_mean_derivative_is_over_each_rows_own_steps() {
+        let h =
+            Array3::from_shape_fn((3, 2, 1), |(t, row, _)| if t == 2 && row == 1 { f32::NAN } else { 0.5 * t as f32 });
+        let sequence = Sequence::<f32>::dense(Array3::zeros((3, 2, 1))).lengths(vec![3, 2]);
+        let mean = |activation| mean_derivative(activation, h.view(), &sequence);
+        close(mean(Activation::Tanh), (1.0 + 0.75 + 0.0 + 1.0 + 0.75) / 5.0);
+        close(mean(Activation::Relu), 3.0 / 5.0);
+        close(mean(Activation::Sigmoid), 0.5 / 5.0);
+        close(mean(Activation::Identity), 1.0);
+    }
+}
