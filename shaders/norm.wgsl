@@ -63,7 +63,13 @@ fn norm(@builtin(local_invocation_index) local: u32) {
         scale *= min(1.0, args.clip_norm / (norm + 1e-6));
     }
     status.scale = scale;
-    if status.bad_step == 0u && !(finite(loss) && finite(sum)) {
+    if status.bad_in_row > args.skips {
+        return;
+    }
+    if finite(loss) && finite(sum) {
+        status.bad_in_row = 0u;
+    } else {
+        status.bad_in_row += 1u;
         status.bad_step = args.step;
         status.bad_norm = u32(finite(loss));
     }

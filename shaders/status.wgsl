@@ -4,8 +4,9 @@ struct Status {
     loss: f32,      // of this step, divided
     norm: f32,      // of the divided gradient, before clipping
     scale: f32,     // what the gradient sums are multiplied with: the division and the clipping at once
-    bad_step: u32,  // the first step whose loss or norm was not finite; 0: none. From then on nothing is updated
+    bad_step: u32,  // the last step that counts as bad: its loss or its norm was not finite
     bad_norm: u32,  // 1: it was the norm, 0: the loss
+    bad_in_row: u32, // bad steps in a row: none of them updates anything, and beyond args.skips no later one does
 }
 
 // The numbers of this step, written by the host.
@@ -25,4 +26,5 @@ struct Update {
     eps: f32,
     one_minus_momentum: f32, // 1 − β₁ and 1 − β₂ (or 1 − α), from f64
     one_minus_alpha: f32,
+    skips: u32,          // bad steps in a row that are passed over
 }

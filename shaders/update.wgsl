@@ -22,7 +22,7 @@ fn quotient(a: vec4f, b: vec4f) -> vec4f {
 @compute @workgroup_size(GROUP)
 fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = linear(id, groups);
-    if i >= args.count || status.bad_step != 0u {
+    if i >= args.count || status.bad_in_row != 0u {
         return;
     }
     var g = gradients[i] * status.scale;

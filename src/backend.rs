@@ -32,6 +32,8 @@ pub struct EngineOptions {
     pub kernel: RecurrentKernel,
     /// Whether [`Engine::accumulate`] also computes dx, dh_0 and dc_0.
     pub input_gradient: bool,
+    /// Updates in a row that are passed over where the loss or the gradient norm is not finite; one more ends updating.
+    pub skips: u32,
     /// A budget in bytes for everything that the engine holds on the device; on the CPU path for what a training batch
     /// takes.
     pub memory: Option<u64>,
@@ -111,6 +113,8 @@ pub struct Report {
     pub loss: f64,
     /// The global norm of the gradient before clipping.
     pub norm: f64,
+    /// Whether the update changed nothing, since one of the two is not finite: see [`EngineOptions::skips`].
+    pub skipped: bool,
 }
 
 /// What the head says of a sequence, and where the sequence ended.
@@ -209,14 +213,22 @@ pub trait Engine: sealed::Sealed {
 
     /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
     /// [`accumulate`](Self::accumulate) or [`backward`](Self::backward), which starts them anew. Where the loss or the
-    /// norm is not finite it changes nothing, and neither does any later update. Enqueues.
+    /// norm is not finite it changes nothing, and after more than [`EngineOptions::skips`] such updates in a row no later
+    /// one does. Enqueues.
     async fn update(&mut self, update: &Update) -> Result<()>;
 
     /// The report of the oldest update that was not yet reported, waiting for it; `None` when all were.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::Error::NonFinite) names the first bad step.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended updating.
     async fn report(&mut self) -> Result<Option<Report>>;
+
+    /// How many updates in a row, up to the last one, were passed over. Waits for it.
+    async fn skipped(&mut self) -> Result<u32>;
+
+    /// Lets go of the reports not yet given, and goes on as after so many skipped updates in a row: at 0 a bad step that
+    /// ended updating is forgotten.
+    fn restart(&mut self, skipped: u32) -> Result<()>;
 
     /// How many updates were enqueued and not yet reported.
     fn unreported(&self) -> usize;

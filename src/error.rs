@@ -43,7 +43,20 @@ pub enum Error {
     /// No adapter answered, or none that fits the request.
     #[error("no GPU: {0}")]
     NoDevice(String),
-    /// The device is lacking something, was lost, or refused a command.
+    /// The device is gone for good, with all that it held: it was unplugged, reset, or given up by its driver.
+    #[error("the GPU was lost: {0}")]
+    DeviceLost(String),
+    /// The device has no room for a buffer.
+    #[error(
+        "the GPU has no memory left for {tensor}, which takes {bytes} bytes; take a smaller batch or micro-batches"
+    )]
+    OutOfMemory {
+        /// The tensor's name.
+        tensor: String,
+        /// The bytes that it takes.
+        bytes: u64,
+    },
+    /// The device is lacking something, or refused a command.
     #[error("GPU: {0}")]
     Device(String),
     /// A buffer is over a limit of the device or over the memory budget.

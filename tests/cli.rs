@@ -41,6 +41,8 @@ fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value(
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
     let files = [
+        ".lock",
+        "checkpoints",
         "config.toml",
         "forecast.csv",
         "forecast.svg",

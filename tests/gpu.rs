@@ -217,6 +217,18 @@ fn every_run_gives_the_same_bits_and_so_do_shaders_with_their_checks_on() {
 }
 
 #[test]
+fn shaders_with_their_checks_on_give_the_same_bits_for_every_cell_embedding_and_dropout() {
+    let Some(gpu) = gpu() else { return };
+    let Some(checked) = open(GpuOptions { checked: true, ..GpuOptions::default() }) else { return };
+    for case in table() {
+        // Between layers, where there are several.
+        let case = Case { dropout: (if case.layers > 1 { 0.2 } else { 0.0 }, 0.3), ..case };
+        let [with, without] = [&checked, &gpu].map(|gpu| trained(gpu, &case, Some(3), Optimizer::adam(1e-2), 2));
+        assert_same_bits(&case, &with, &without);
+    }
+}
+
+#[test]
 fn a_step_takes_two_submissions_and_maps_nothing_but_its_report() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let case = Case { ragged: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);

@@ -86,6 +86,7 @@ fn options() -> RunOptions {
         validate_every: Some(3),
         patience: None,
         keep: Keep::Best,
+        backs: 0,
     }
 }
 

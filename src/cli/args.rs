@@ -21,6 +21,9 @@ pub(crate) const LAYERS: usize = 64;
 /// The most threads: more than the cores of any one machine, fewer than any system starts.
 pub(crate) const THREADS: usize = 1024;
 
+/// What stands for the bundled series in place of a path.
+pub(crate) const BUNDLED: &str = "bundled:sunspots";
+
 /// What a distance or a weight is to be.
 pub(crate) const ABOVE_0: &str = "a finite number above 0";
 
@@ -98,6 +101,19 @@ pub(crate) enum ScheduleName {
     Cosine,
     /// By --decay-factor after --decay-patience validations without improvement
     Plateau,
+}
+
+/// What becomes of a run whose loss or gradient norm is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnNan {
+    /// It ends, with the weights before that step
+    #[default]
+    Stop,
+    /// The step changes nothing, and it goes on; at 10 such steps in a row it ends
+    Skip,
+    /// It goes on from the weights of the last --val-every, at half the rate, with the batches behind the bad one; 5 times
+    Back,
 }
 
 /// How numbers come to the network's units, by what the training part has of them.
@@ -387,12 +403,18 @@ pub(crate) struct TrainingArgs {
     /// --patience: best]
     #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]))]
     pub(crate) keep: Option<Keep>,
-    /// Steps between checkpoints, from which --resume goes on [default: a minute's]
+    /// Steps between checkpoints, from which --resume goes on [default: by the clock, about one a minute]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,
     /// Checkpoints that are kept, the last ones [default: 2]
     #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N")]
     pub(crate) checkpoints: Option<usize>,
+    /// What becomes of it where the loss or the gradient norm is not finite [default: stop]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_nan: Option<OnNan>,
+    /// Write the steps' numbers for TensorBoard too, into the run's folder tensorboard
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) tensorboard: Option<bool>,
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
     #[arg(long, value_enum, value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,
@@ -415,7 +437,8 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = below_1, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) label_smoothing: Option<f64>,
     /// Classes: the weight of each in the loss that is learned by: balanced, n / (k n_class), or CLASS=WEIGHT of some and 1
-    /// of the others; results are told without it [default: every sequence alike]
+    /// of the others (a name that has a comma, in a configuration file); results are told without it [default: every
+    /// sequence alike]
     #[arg(long, value_delimiter = ',', num_args = 1, value_name = "balanced|CLASS=WEIGHT,…")]
     pub(crate) class_weights: Option<Vec<String>>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
@@ -449,7 +472,8 @@ pub(crate) struct TrainArgs {
     /// Settings from a file, as `bptt init` writes it and every run keeps one; flags change them
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Go on with this run where it was cut off, to the end that it would have had; no other setting goes with it
+    /// Go on with this run where it was cut off, to the end that it would have had; with it go --device, --threads and the
+    /// new place of a file that it reads, and no other setting
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config", "out"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print all settings as a configuration file, and do nothing

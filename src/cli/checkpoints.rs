@@ -49,8 +49,8 @@ pub(crate) struct Position {
 struct Note {
     /// The digest of its configuration.
     config: String,
-    /// The device in words, driver and all.
-    device: String,
+    /// What computes, in words, driver and all.
+    program: String,
     position: Position,
 }
 
@@ -58,7 +58,7 @@ struct Note {
 pub(crate) struct Checkpoints<'a> {
     folder: &'a Folder,
     config: String,
-    device: String,
+    program: String,
     /// Steps between two; `None`: by the clock.
     every: Option<u64>,
     kept: usize,
@@ -67,11 +67,11 @@ pub(crate) struct Checkpoints<'a> {
 
 impl<'a> Checkpoints<'a> {
     /// For a run that has its configuration in its folder, on a device in words. The last `kept` remain.
-    pub(crate) fn new(folder: &'a Folder, device: String, (every, kept): (Option<u64>, usize)) -> Result<Self> {
-        let (path, config) = (folder.path().join(FOLDER), folder.path().join(CONFIG));
-        fs::create_dir_all(&path).map_err(io_error(&path))?;
+    pub(crate) fn new(folder: &'a Folder, device: &str, (every, kept): (Option<u64>, usize)) -> Result<Self> {
+        folder.make(FOLDER)?;
+        let config = folder.path().join(CONFIG);
         let config = digest(&fs::read(&config).map_err(io_error(&config))?);
-        Ok(Self { folder, config, device, every, kept, due: Instant::now() + EVERY })
+        Ok(Self { folder, config, program: program(device), every, kept, due: Instant::now() + EVERY })
     }
 
     pub(crate) fn is_due(&self, step: u64) -> bool {
@@ -83,14 +83,12 @@ impl<'a> Checkpoints<'a> {
 
     pub(crate) fn save(&mut self, checkpoint: &Checkpoint, position: Position) -> Result<()> {
         let began = Instant::now();
-        let note = Note { config: self.config.clone(), device: self.device.clone(), position };
+        let note = Note { config: self.config.clone(), program: self.program.clone(), position };
         let note = serde_json::to_string(&note).map_err(|error| Error::Unsupported(error.to_string()))?;
         // Digits enough that names are in the order of steps.
         let name = format!("{FOLDER}/step-{:012}.ckpt", checkpoint.step());
         self.folder.write(&name, &checkpoint.to_bytes(&note)?)?;
-        for path in files(self.folder.path())?.into_iter().skip(self.kept) {
-            fs::remove_file(&path).map_err(io_error(&path))?;
-        }
+        keep(self.folder, self.kept)?;
         self.due = Instant::now() + EVERY.max(SHARE * began.elapsed());
         Ok(())
     }
@@ -98,83 +96,143 @@ impl<'a> Checkpoints<'a> {
 
 /// To be told when a run is over and everything of it is written.
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
-    folder.write(FINISHED, b"")
+    folder.write(FINISHED, b"")?;
+    // Of a run that is over one tells all.
+    keep(folder, 1)
+}
+
+/// Leaves the last `kept` checkpoints.
+fn keep(folder: &Folder, kept: usize) -> Result<()> {
+    // One that somebody holds open goes the next time: it is no reason to end a run.
+    files(folder.path())?.into_iter().skip(kept).for_each(|path| drop(fs::remove_file(path)));
+    Ok(())
+}
+
+/// The last checkpoint of a run.
+pub(crate) fn latest(folder: &Folder) -> Option<PathBuf> {
+    files(folder.path()).ok()?.into_iter().next()
 }
 
 /// The checkpoints of the run in `folder`, the latest first.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.join(FOLDER);
-    let entries = fs::read_dir(&path).map_err(io_error(&path))?;
-    let mut files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
-    if let Ok(files) = &mut files {
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "ckpt"));
-        files.sort_unstable_by(|a, b| b.cmp(a));
-    }
-    files.map_err(io_error(&path))
+    let entries = match fs::read_dir(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io_error(&path))?,
+    };
+    let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
+    let mut files = files.map_err(io_error(&path))?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "ckpt"));
+    files.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(files)
 }
 
 /// Where a run that is not over goes on.
 pub(crate) struct Interrupted {
     pub(crate) given: Given,
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) position: Position,
-    device: String,
+    /// `None`: it had not come to its first.
+    pub(crate) saved: Option<(Checkpoint, Position)>,
+    /// What computed its last steps, in words.
+    program: Option<String>,
     /// Why later checkpoints cannot be used.
     passed_over: Vec<String>,
 }
 
 impl Interrupted {
-    /// The run in a folder; `None` where it is over.
+    /// The run in a folder; `None` where it is over. A device, threads and places of the same data may be told anew.
     ///
     /// # Errors
     /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or
     /// none of its checkpoints can be read, of which the latest one's reason is told.
     pub(crate) fn open(path: &Path, args: &TrainArgs) -> Result<Option<(Folder, Self)>, Failure> {
-        if args.given != Given::default() {
-            let reason = "--resume goes on with the run's own settings: expected no other flag with it but --json";
-            return Err(Failure::usage(Error::Unsupported(reason.into())));
-        }
         let config = path.join(CONFIG);
-        if !config.is_file() || !path.join(FOLDER).is_dir() {
-            let expected = format!("expected the folder of a run, with {CONFIG} and {FOLDER}");
-            return Err(Failure::usage(Error::Unsupported(format!("--resume {}: {expected}", path.display()))));
+        if !config.is_file() {
+            let message = format!("--resume {}: expected the folder of a run, with {CONFIG}", path.display());
+            return Err(Failure::usage(Error::Unsupported(message)));
         }
+        let folder = Folder::open(path)?;
         if path.join(FINISHED).exists() {
             return Ok(None);
         }
-        let folder = Folder::open(path)?;
+        folder.clear_parts(&["", FOLDER])?;
+        let given = elsewhere(config_file::read(&config)?, &args.given).map_err(Failure::usage)?;
+        config_file::check_files(&config, &given, &args.given)?;
+        let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
         let mut passed_over = Vec::new();
         for file in files(path)? {
-            let (checkpoint, note) = match read(&file) {
-                Ok(read) => read,
-                Err(error) => {
-                    passed_over.push(error);
-                    continue;
+            match read(&file) {
+                Ok((_, note)) if note.config != of_config => {
+                    let message = "expected the configuration that the run began with, got a changed one; `bptt train \
+                                   --config` begins another run with it";
+                    return Err(Error::Data { path: config, place: String::new(), message: message.into() }.into());
                 }
-            };
-            if digest(&fs::read(&config).map_err(io_error(&config))?) != note.config {
-                let message =
-                    "expected the configuration that the run began with, got a changed one; `bptt train --config` \
-                               begins another run with it"
-                        .into();
-                return Err(Error::Data { path: config, place: String::new(), message }.into());
+                Ok((checkpoint, Note { position, program, .. })) => {
+                    let (saved, program) = (Some((checkpoint, position)), Some(program));
+                    let told = passed_over.iter().map(|(_, error): &(_, Error)| error.to_string()).collect();
+                    // They would count among those that are kept.
+                    passed_over.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
+                    return Ok(Some((folder, Self { given, saved, program, passed_over: told })));
+                }
+                Err(error) => passed_over.push((file, error)),
             }
-            let (Note { position, device, .. }, given) = (note, config_file::read(&config)?);
-            let passed_over = passed_over.iter().map(Error::to_string).collect();
-            return Ok(Some((folder, Self { given, checkpoint, position, device, passed_over })));
         }
-        let none = || Error::Unsupported(format!("{}: there is no checkpoint", path.join(FOLDER).display()));
-        Err(passed_over.into_iter().next().unwrap_or_else(none).into())
+        match passed_over.into_iter().next() {
+            Some((_, error)) => Err(error.into()),
+            None => Ok(Some((folder, Self { given, saved: None, program: None, passed_over: Vec::new() }))),
+        }
     }
 
     /// What there is to say before the first step, on a device in words.
     pub(crate) fn describe(&self, device: &str) -> Vec<String> {
-        let mut lines = vec![format!("goes on after step {}", grouped(self.checkpoint.step()))];
+        let mut lines = vec![match &self.saved {
+            Some((checkpoint, _)) => format!("goes on after step {}", grouped(checkpoint.step())),
+            None => "begins anew: it had not come to its first step".into(),
+        }];
         lines.extend(self.passed_over.iter().map(|reason| format!("not from {reason}")));
-        if self.device != device {
-            lines.push(format!("began on {}: on this device the last bits may come out otherwise", self.device));
+        let now = program(device);
+        if let Some(program) = self.program.as_ref().filter(|program| **program != now) {
+            lines.push(format!("before by {program}: from here on the last bits may come out otherwise"));
         }
         lines
+    }
+}
+
+/// What computes, in words: on another the same steps may have other bits.
+fn program(device: &str) -> String {
+    format!("bptt {}, {device}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A run's settings, with another device, or other places of the same data, that flags name.
+fn elsewhere(mut given: Given, flags: &Given) -> Result<Given> {
+    fn lay<T>(to: &mut Option<T>, from: Option<T>) {
+        if from.is_some() {
+            *to = from;
+        }
+    }
+    let mut rest = flags.clone();
+    lay(&mut given.run.device, rest.run.device.take());
+    lay(&mut given.run.threads, rest.run.threads.take());
+    let (to, from) = (&mut given.data, &mut rest.data);
+    let pairs = [
+        (&mut to.text, &mut from.text),
+        (&mut to.csv, &mut from.csv),
+        (&mut to.sequences, &mut from.sequences),
+        (&mut to.classes, &mut from.classes),
+        (&mut to.rolls, &mut from.rolls),
+        (&mut to.test_file, &mut from.test_file),
+        (&mut to.labels, &mut from.labels),
+        (&mut to.test_labels, &mut from.test_labels),
+        (&mut given.model.init_from, &mut rest.model.init_from),
+    ];
+    // What the run does not have stays a flag too many.
+    pairs.into_iter().filter(|(to, _)| to.is_some()).for_each(|(to, from)| lay(to, from.take()));
+    match rest == Given::default() {
+        true => Ok(given),
+        false => Err(Error::Unsupported(
+            "--resume goes on with the run's own settings: expected no other flag with it but --device, --threads, the new \
+             place of a file that the run has, and --json"
+                .into(),
+        )),
     }
 }
 

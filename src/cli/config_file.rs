@@ -8,17 +8,20 @@ use bptt::{Error, Result};
 use clap::{Args, Command};
 use toml::de::{DeTable, DeValue};
 
-use super::args::Given;
+use super::args::{BUNDLED, Given};
 use super::folder::io_error;
-use super::settings::BUNDLED;
 
 /// Reads a configuration file.
 ///
 /// # Errors
 /// [`Error::Data`] names the line and the key that is unknown or has a value which its flag refuses.
 pub(crate) fn read(path: &Path) -> Result<Given> {
-    let bytes = std::fs::read(path).map_err(io_error(path))?;
-    let text = utf8(&bytes, path)?;
+    parse(&std::fs::read(path).map_err(io_error(path))?, path)
+}
+
+/// As [`read`], of the file's bytes; the path is what errors name.
+pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Given> {
+    let text = utf8(bytes, path)?;
     let refused = |error: toml::de::Error| {
         let message = error.to_string().trim_end().into();
         Error::Data { path: path.into(), place: String::new(), message }

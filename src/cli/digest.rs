@@ -30,8 +30,8 @@ impl Digest {
         match settings.replace(digest.clone()).filter(|expected| *expected != digest) {
             Some(expected) => {
                 let message = format!(
-                    "expected the file as the run had it, SHA-256 {expected}, got one of {digest}; with {flag} it is taken \
-                     as it is now"
+                    "expected the file as the run had it, SHA-256 {expected}, got one of {digest}; another run, or a \
+                     command that names it with {flag}, takes it as it is now"
                 );
                 Err(Error::Data { path: path.into(), place: String::new(), message })
             }

@@ -13,8 +13,8 @@ const LOCK: &str = ".lock";
 /// A folder that this run writes into, and no other.
 pub(crate) struct Folder {
     path: PathBuf,
-    /// Let go of with the file, however the process ends.
-    _lock: File,
+    /// Let go of with the file, however the process ends. Some file systems have no locks.
+    lock: Option<File>,
 }
 
 impl Folder {
@@ -54,15 +54,43 @@ impl Folder {
     /// [`Error::Unsupported`] where another process writes into it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let lock = path.join(LOCK);
-        let file = File::create(&lock).map_err(io_error(&lock))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path: path.into(), _lock: file }),
+        let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(io_error(&lock))?;
+        let lock = match file.try_lock() {
+            Ok(()) => Some(file),
             Err(TryLockError::WouldBlock) => {
                 let path = path.display();
-                Err(Error::Unsupported(format!("{path}: expected a run that no process is at, but one writes into it")))
+                let message = format!("{path}: expected a run that no process is at, but one writes into it");
+                return Err(Error::Unsupported(message));
             }
-            Err(TryLockError::Error(error)) => Err(io_error(&lock)(error)),
+            Err(TryLockError::Error(_)) => None,
+        };
+        Ok(Self { path: path.into(), lock })
+    }
+
+    /// What there is to say of it.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        let reason = "this file system has no locks: nothing but care keeps a second process out of the run";
+        self.lock.is_none().then_some(reason)
+    }
+
+    /// Takes away what was being written when a process ended.
+    pub(crate) fn clear_parts(&self, folders: &[&str]) -> Result<()> {
+        for folder in folders.iter().map(|folder| self.path.join(folder)).filter(|folder| folder.is_dir()) {
+            for entry in fs::read_dir(&folder).map_err(io_error(&folder))? {
+                let path = entry.map_err(io_error(&folder))?.path();
+                if path.extension().is_some_and(|extension| extension == "part") {
+                    fs::remove_file(&path).map_err(io_error(&path))?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Makes a folder within, and sees to it that its name is on the disk.
+    pub(crate) fn make(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).map_err(io_error(&path))?;
+        sync_names(&self.path)
     }
 
     /// Writes a file as a whole: what had the name before stays until its bytes are on the disk.
@@ -78,17 +106,14 @@ impl Folder {
             return Err(io_error(&path)(error));
         }
         fs::rename(&temporary, &path).map_err(io_error(&path))?;
-        // The name itself is an entry of the folder. Where folders cannot be opened as files they need no syncing.
-        match path.parent().map(File::open) {
-            Some(Ok(folder)) => folder.sync_all().map_err(io_error(&path)),
-            _ => Ok(()),
-        }
+        path.parent().map_or(Ok(()), sync_names)
     }
 
-    /// Begins a file that grows line by line.
+    /// Begins a file that grows line by line, anew where there is one.
     pub(crate) fn log(&self, name: &str) -> Result<Log> {
         let path = self.path.join(name);
-        let file = File::create_new(&path).map_err(io_error(&path))?;
+        let file = File::create(&path).map_err(io_error(&path))?;
+        sync_names(&self.path)?;
         Ok(Log { file: BufWriter::new(file), path, bytes: 0, flushed: Instant::now() })
     }
 
@@ -146,10 +171,28 @@ impl Log {
 }
 
 fn make(path: &Path) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    // A file in its place is no run that is there already.
+    parent.map_or(Ok(()), fs::create_dir_all).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => error,
+    })?;
+    fs::create_dir(path)?;
+    synced(parent.unwrap_or(Path::new(".")))
+}
+
+/// Waits until the names of a folder are on the disk: a file's name is an entry of its folder, and not of the file.
+fn sync_names(folder: &Path) -> Result<()> {
+    synced(folder).map_err(io_error(folder))
+}
+
+/// Where folders cannot be opened as files, or their file system does not sync them, there is nothing to wait for.
+fn synced(folder: &Path) -> io::Result<()> {
+    let Ok(file) = File::open(folder) else { return Ok(()) };
+    match file.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
     }
-    fs::create_dir(path)
 }
 
 fn exists(path: &Path) -> Error {

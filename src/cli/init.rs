@@ -73,7 +73,10 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let told =
         told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
     let list = flag.get_value_delimiter().is_some();
-    let boolean = flag.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == "BOOL"));
+    let is_named = |all: &[&str]| {
+        flag.get_value_names().is_some_and(|names| names.iter().any(|name| all.contains(&name.as_str())))
+    };
+    let (boolean, count) = (is_named(&["BOOL"]), is_named(&["N", "ROWS"]));
     let number = told.parse::<f64>().is_ok();
     match key {
         "class-weights" => "[\"balanced\"]".into(),
@@ -82,8 +85,7 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
         _ if list => "[\"COLUMN\"]".into(),
         _ if number => told.into(),
         _ if flag.get_possible_values().iter().any(|value| value.get_name() == told) => format!("\"{told}\""),
-        "threads" | "embedding" | "season" | "patience" | "micro-batch" | "decay-every" | "val-every"
-        | "flow-every" | "steps" => "100".into(),
+        _ if count => "100".into(),
         "forget-bias" => "1.0".into(),
         _ if told == "auto" => "\"auto\"".into(),
         _ => {

@@ -1,23 +1,30 @@
-//! Ctrl-C, and being asked to end: the first is a request, the second is obeyed at once.
+//! Ctrl-C, and being asked to end: the first is a request, the second is obeyed at once. A hangup is left as it is set: a run
+//! under `nohup` outlives its terminal.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bptt::{Error, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From now on the first signal only sets a mark, which [`asked`] tells of.
 pub(crate) fn listen() -> Result<()> {
-    let handler = || {
-        if ASKED.swap(true, Ordering::Relaxed) {
-            // As a shell reports a program that an interrupt ended.
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).map_err(|error| Error::Unsupported(format!("Ctrl-C: {error}")))
+    let asked = ASKED.get_or_init(Arc::default);
+    for signal in [SIGINT, SIGTERM] {
+        // In this order the first signal does not yet find its own mark. The status is the one that a shell reports.
+        let armed = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(asked));
+        armed
+            .and_then(|_| flag::register(signal, Arc::clone(asked)))
+            .map_err(|error| Error::Unsupported(format!("signal {signal}: {error}")))?;
+    }
+    Ok(())
 }
 
 /// Whether the end was asked for.
 pub(crate) fn asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
+    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
 }

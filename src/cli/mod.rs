@@ -46,6 +46,7 @@ mod series_task;
 mod settings;
 mod synthetic_task;
 mod task;
+mod tensorboard;
 mod text_task;
 mod train;
 
@@ -106,7 +107,7 @@ enum Command {
     Man(init::ManArgs),
 }
 
-/// Exit codes: 0, 1 where the command failed, 2 where it was not understood.
+/// Exit codes: 0, 1 where the command failed, 2 where it was not understood, 3 where the device was lost.
 pub(crate) fn main() -> ExitCode {
     let result = match Program::parse().command {
         Command::Train(args) => train::train(&args),
@@ -169,6 +170,18 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { code: 1, error }
+        let code = if matches!(error, Error::DeviceLost(_)) { 3 } else { 1 };
+        Self { code, error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_device_has_an_exit_code_of_its_own() {
+        assert_eq!(Failure::from(Error::DeviceLost("unplugged".into())).code, 3);
+        assert_eq!(Failure::from(Error::Device("refused".into())).code, 1);
     }
 }

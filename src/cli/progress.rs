@@ -12,6 +12,7 @@ use super::flow_log::FlowLog;
 use super::folder::{Folder, Log};
 use super::interrupt;
 use super::task::Unit;
+use super::tensorboard::Tensorboard;
 
 /// A line a step.
 const METRICS: &str = "metrics.jsonl";
@@ -79,7 +80,7 @@ impl fmt::Display for Pace {
     }
 }
 
-/// Draws the bar, where stderr is a terminal, writes `metrics.jsonl` and `timings.jsonl`, and stores checkpoints.
+/// Draws the bar, where stderr is a terminal, writes `metrics.jsonl`, `timings.jsonl` and event files, and stores checkpoints.
 pub(crate) struct Progress<'a> {
     bar: ProgressBar,
     started: Instant,
@@ -95,6 +96,7 @@ pub(crate) struct Progress<'a> {
     history: Vec<Metrics>,
     flow: Option<FlowLog>,
     checkpoints: Checkpoints<'a>,
+    tensorboard: Option<Tensorboard>,
 }
 
 impl<'a> Progress<'a> {
@@ -103,7 +105,7 @@ impl<'a> Progress<'a> {
         folder: &Folder,
         plan: Plan,
         flow: Option<FlowLog>,
-        checkpoints: Checkpoints<'a>,
+        (checkpoints, tensorboard): (Checkpoints<'a>, Option<Tensorboard>),
         from: Option<&Position>,
         quiet: bool,
     ) -> Result<Self> {
@@ -146,6 +148,7 @@ impl<'a> Progress<'a> {
             history,
             flow,
             checkpoints,
+            tensorboard,
         })
     }
 
@@ -162,6 +165,7 @@ impl<'a> Progress<'a> {
         self.bar.finish_and_clear();
         self.metrics.sync()?;
         self.timings.sync()?;
+        self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         Ok((self.history, self.flow))
     }
 }
@@ -173,6 +177,7 @@ impl Observer for Progress<'_> {
         self.val_loss = metrics.val_loss.or(self.val_loss);
         self.history.push(*metrics);
         self.metrics.append(&line(metrics)?)?;
+        self.tensorboard.iter_mut().try_for_each(|events| events.append(metrics))?;
         let pace = self.pace();
         if metrics.step.is_multiple_of(self.plan.timed_every) || metrics.step == self.plan.steps {
             let timing = serde_json::json!({
@@ -194,6 +199,10 @@ impl Observer for Progress<'_> {
                 if self.validations.is_multiple_of(every) {
                     self.bar.println(format!("{place:<18}loss {loss}  validation {}", short(val_loss)));
                 }
+            }
+            if metrics.skipped {
+                self.bar
+                    .println(format!("{place:<18}the loss or the gradient norm is not finite; the step is skipped"));
             }
             // Short enough for a terminal of 80 columns.
             self.bar.set_message(format!("{place}  loss {loss}{validation}  {}", pace.brief()));
@@ -219,6 +228,7 @@ impl Observer for Progress<'_> {
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         let position = Position {
             metrics: self.metrics.sync()?,
             timings: self.timings.sync()?,

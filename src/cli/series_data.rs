@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use bptt::data::{Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns};
 use bptt::{Error, Result};
 
-use super::args::{DataArgs, MissingName, ScaleName};
+use super::args::{BUNDLED, DataArgs, MissingName, ScaleName};
 use super::digest::Digest;
 use super::model_file::Codec;
 use super::progress::grouped;
-use super::settings::{BUNDLED, as_the_model};
+use super::settings::as_the_model;
 
 /// A series before it is split and scaled.
 pub(crate) struct SeriesData {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    CellName, DataArgs, Given, ModelArgs, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs, TrainingArgs,
+    BUNDLED, CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs,
+    TrainingArgs,
 };
 use super::config_file;
 use super::model_file::ModelFile;
@@ -21,8 +22,11 @@ use super::model_file::ModelFile;
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
 
-/// What stands for the bundled series in place of a path.
-pub(crate) const BUNDLED: &str = "bundled:sunspots";
+/// `--on-nan skip`: the steps in a row that are passed over.
+const SKIPS: u32 = 9;
+
+/// `--on-nan back`: how often. The rate is then a thirty-second of what it was.
+const BACKS: u32 = 5;
 
 /// What the data are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,8 @@ pub(crate) struct Settings {
     pub(crate) epochs: Option<u64>,
     /// Steps between checkpoints, and how many are kept.
     pub(crate) checkpoints: (Option<u64>, usize),
+    pub(crate) tensorboard: bool,
+    pub(crate) on_nan: OnNan,
     pub(crate) run: RunOptions,
     /// Steps between those whose norms of ∂L/∂h_t are written.
     pub(crate) flow_every: Option<u64>,
@@ -196,6 +202,7 @@ impl Settings {
             // Of one length all.
             Kind::Text | Kind::Series | Kind::Task => 1,
         };
+        let on_nan = *training.on_nan.get_or_insert_default();
         let patience = training.patience;
         let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
         Ok(Self {
@@ -207,7 +214,7 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
-            embedding: model.embedding,
+            embedding: model.embedding.or(model.hidden.filter(|_| model.tied == Some(true))),
             tied: model.tied.unwrap_or(false),
             dropout: model.dropout.unwrap_or_default(),
             recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
@@ -220,6 +227,8 @@ impl Settings {
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
             checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
+            tensorboard: training.tensorboard.unwrap_or(false),
+            on_nan,
             flow_every: training.flow_every,
             run: RunOptions {
                 duration,
@@ -228,6 +237,7 @@ impl Settings {
                 validate_every: training.val_every,
                 patience,
                 keep: training.keep.unwrap_or(default_keep),
+                backs: if on_nan == OnNan::Back { BACKS } else { 0 },
             },
             given,
         })
@@ -326,9 +336,10 @@ impl Settings {
         let r = &model.recurrent;
         let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
-        // Of a step of a row: x on the host, and on the device gates, states and logits.
+        // Of a step of a row: x on the host, and on the device gates, states, logits, and a token's vector with its gradient.
         let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
-        let device = units * (r.cell.gates() + 1) as f64 + outputs as f64;
+        let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
+        let device = units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64;
         let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
         match numbers > BATCH {
             true => Err(unsupported(format!(
@@ -338,6 +349,11 @@ impl Settings {
             ))),
             false => Ok(()),
         }
+    }
+
+    /// Steps in a row that may be passed over, where one more ends the run.
+    pub(crate) fn skips(&self) -> u32 {
+        if self.on_nan == OnNan::Skip { SKIPS } else { 0 }
     }
 
     pub(crate) fn initialisation(&self) -> Initialisation {
@@ -527,13 +543,12 @@ fn cell_settings(model: &mut ModelArgs, kind: Kind) -> Result<(Option<Activation
         Kind::Sequences | Kind::Task => 64,
     });
     let layers = *model.layers.get_or_insert(1);
-    if let (true, Some(hidden)) = (model.tied.unwrap_or(false), model.hidden)
-        && *model.embedding.get_or_insert(hidden) != hidden
+    if let (Some(true), Some(size), Some(hidden)) = (model.tied, model.embedding, model.hidden)
+        && size != hidden
     {
         return Err(unsupported(format!(
-            "--embedding {} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
-             --embedding",
-            model.embedding.unwrap_or_default()
+            "--embedding {size} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
+             --embedding"
         )));
     }
     check_dropout(*model.dropout.get_or_insert(0.0), layers)?;

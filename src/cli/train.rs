@@ -5,11 +5,11 @@ use std::path::Path;
 
 use bptt::data::Batches;
 use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
-use bptt::{Error, Loss, Model, Result, TrainerOptions};
+use bptt::{EngineOptions, Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
 use super::apply::measured;
-use super::args::TrainArgs;
+use super::args::{OnNan, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
 use super::devices::bytes;
@@ -23,6 +23,7 @@ use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
 use super::settings::Settings;
 use super::task::{self, Measure, Order, Results, Task};
+use super::tensorboard::Tensorboard;
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -30,7 +31,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         None => None,
         Some(path) => match Interrupted::open(path, args)? {
             None => {
-                super::say(format!("{}: the run is over; there is nothing to go on with", path.display()));
+                super::say(match args.json {
+                    true => json!({"run": path, "over": true}).to_string(),
+                    false => format!("{}: the run is over; there is nothing to go on with", path.display()),
+                });
                 return Ok(());
             }
             interrupted => interrupted,
@@ -131,6 +135,7 @@ pub(crate) fn begin(
         initialisation: settings.initialisation(),
         micro_batch: settings.micro_batch,
         carry_state: task.carries_state(),
+        engine: EngineOptions { skips: settings.skips(), ..EngineOptions::default() },
         ..TrainerOptions::default()
     };
     let mut network = opened.network(model, settings.optimizer, settings.seed, options)?;
@@ -158,6 +163,8 @@ fn validation<'a>(
 struct Learned {
     outcome: Outcome,
     pace: Pace,
+    /// Steps that changed nothing.
+    skipped: usize,
     figures: Vec<(&'static str, Drawing)>,
 }
 
@@ -195,27 +202,86 @@ impl Run<'_> {
         let Settings { run, epochs, .. } = self.settings;
         let (steps, timed_every) = (run.steps(self.batches), self.validate_every());
         let plan = Plan { steps, epochs: *epochs, timed_every, unit: self.task.unit() };
-        let position = self.from.map(|from| &from.position);
+        let saved = self.from.and_then(|from| from.saved.as_ref());
+        let position = saved.map(|(_, position)| position);
         let flow = self.settings.flow_every;
         let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
-        let checkpoints = Checkpoints::new(self.folder, self.opened.describe(), self.settings.checkpoints)?;
-        let mut progress = Progress::new(self.folder, plan, flow, checkpoints, position, self.quiet)?;
-        let outcome = match self.from {
+        let checkpoints = Checkpoints::new(self.folder, &self.opened.describe(), self.settings.checkpoints)?;
+        let tensorboard = self.settings.tensorboard;
+        let after = saved.map(|(checkpoint, _)| checkpoint.step());
+        let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
+        let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.quiet)?;
+        let outcome = match saved {
             None => network.run(training, validation, run, &mut progress),
-            Some(from) => network.resume(&from.checkpoint, training, validation, run, &mut progress),
+            Some((checkpoint, _)) => network.resume(checkpoint, training, validation, run, &mut progress),
         };
         let pace = progress.pace();
-        let (history, flow) = progress.finish()?;
-        // After an error of a step too: the network then holds the last good weights.
-        let weights = network.state_dict()?;
-        self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)?;
+        let (mut history, flow) = progress.finish()?;
+        let all = history.len();
+        // What changed nothing tells nothing of learning.
+        history.retain(|metrics| !metrics.skipped);
+        let skipped = all - history.len();
         let mut figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
-        let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
-        figures.extend(flow.flatten().map(|flow| ("flow.svg", flow)));
-        self.write_figures(&figures)?;
-        let outcome = outcome.map_err(|error| stopped(error, &history, self.folder.path(), run.keep))?;
+        // After an error of a step too: the network then holds the last good weights.
+        let kept = self.keep(network).and_then(|()| {
+            let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
+            figures.extend(flow.flatten().map(|flow| ("flow.svg", flow)));
+            self.write_figures(&figures)
+        });
+        // What ended the steps may well keep the weights from being stored, and says more.
+        let outcome = outcome.map_err(|error| self.stopped(error, &history, kept.is_ok()))?;
+        kept?;
         self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
-        Ok(Learned { outcome, pace, figures })
+        if skipped > 0 {
+            let text = format!("{} steps, whose loss or gradient norm was not finite\n", grouped(skipped as u64));
+            self.say(&heading("skipped", &text));
+        }
+        Ok(Learned { outcome, pace, skipped, figures })
+    }
+
+    /// Stores the weights.
+    fn keep(&self, network: &mut dyn Network) -> Result<()> {
+        let weights = network.state_dict()?;
+        self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)
+    }
+
+    /// What ended the steps, with what is left of the run; `kept`: the weights are stored.
+    fn stopped(&self, error: Error, history: &[Metrics], kept: bool) -> Error {
+        let folder = self.folder.path();
+        match error {
+            Error::DeviceLost(reason) => match checkpoints::latest(self.folder) {
+                Some(last) => Error::DeviceLost(format!(
+                    "{reason}; the last checkpoint is {}, and `bptt train --resume {}` goes on from it",
+                    last.display(),
+                    quoted(folder)
+                )),
+                None => Error::DeviceLost(reason),
+            },
+            Error::NonFinite { step, what } => {
+                let Settings { run, on_nan, .. } = self.settings;
+                let which = match run.keep {
+                    Keep::Best if history.iter().any(|metrics| metrics.val_loss.is_some()) => {
+                        "of the lowest validation loss"
+                    }
+                    _ => "before it",
+                };
+                let kept = match kept {
+                    true => format!("; the weights {which} are in {}", folder.join(model_file::NAME).display()),
+                    false => String::new(),
+                };
+                let before = match on_nan {
+                    OnNan::Stop => String::new(),
+                    OnNan::Skip => format!(", nor was it in the {} steps before", self.settings.skips()),
+                    OnNan::Back => format!(", after the run went back {} times", run.backs),
+                };
+                let seen =
+                    history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
+                Error::Unsupported(format!(
+                    "step {step}: the {what} is not finite{before}{seen}{kept}; try a smaller --lr or --clip"
+                ))
+            }
+            other => other,
+        }
     }
 
     /// What a title begins with.
@@ -244,7 +310,7 @@ impl Run<'_> {
 
     /// Stores and prints what the network does with what it did not learn from.
     fn tell(&self, facts: Vec<(String, String)>, learned: Learned, results: Results) -> Result<()> {
-        let Learned { outcome, pace, mut figures } = learned;
+        let Learned { outcome, pace, skipped, mut figures } = learned;
         results.lines.iter().for_each(|line| self.say(line));
         self.say("");
         self.write_figures(&results.figures)?;
@@ -263,7 +329,7 @@ impl Run<'_> {
         self.folder.write("report.html", report.html().as_bytes())?;
         self.say(&heading("files", &files(self.folder)?));
         if self.quiet {
-            let mut summary = self.summary(&outcome, &pace);
+            let mut summary = self.summary(&outcome, &pace, skipped);
             summary.extend(results.summary);
             super::say(Value::Object(summary));
         }
@@ -290,6 +356,7 @@ impl Run<'_> {
         more("memory", vec![format!("{} for weights, optimizer and the largest batch", bytes(self.memory))]);
         more("run", vec![self.folder.path().display().to_string()]);
         more("", self.from.iter().flat_map(|from| from.describe(&self.opened.describe())).collect());
+        more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
         facts
     }
 
@@ -321,7 +388,7 @@ impl Run<'_> {
         lines
     }
 
-    fn summary(&self, outcome: &Outcome, pace: &Pace) -> Map<String, Value> {
+    fn summary(&self, outcome: &Outcome, pace: &Pace, skipped: usize) -> Map<String, Value> {
         let value = json!({
             "run": self.folder.path(),
             "device": self.opened.describe(),
@@ -332,6 +399,7 @@ impl Run<'_> {
             "memory_bytes": self.memory,
             "epochs": outcome.last.epoch,
             "steps": outcome.last.step,
+            "skipped": skipped,
             "ended": outcome.ended,
             "seconds": pace.seconds,
             "sequences_per_second": pace.sequences,
@@ -448,24 +516,4 @@ fn files(folder: &Folder) -> Result<String> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names.join(" "))
-}
-
-fn stopped(error: Error, history: &[Metrics], path: &Path, keep: Keep) -> Error {
-    match error {
-        Error::NonFinite { step, what } => {
-            let which = match keep {
-                Keep::Best if history.iter().any(|metrics| metrics.val_loss.is_some()) => {
-                    "of the lowest validation loss"
-                }
-                _ => "before it",
-            };
-            let kept = format!("the weights {which} are in {}", path.join(model_file::NAME).display());
-            let seen =
-                history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
-            Error::Unsupported(format!(
-                "step {step}: the {what} is not finite{seen}; {kept}; try a smaller --lr or --clip"
-            ))
-        }
-        other => other,
-    }
 }

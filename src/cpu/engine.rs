@@ -56,9 +56,11 @@ pub struct CpuEngine<R: Real> {
     aside: Vec<Block<R>>,
     carried: Option<States<R>>,
     reports: VecDeque<Report>,
-    /// The first update that was refused, and what was not finite.
+    /// The update that ended updating, and what was not finite.
     refused: Option<(u64, &'static str)>,
     refusals: usize,
+    /// Bad updates in a row.
+    bad_in_row: u32,
 }
 
 impl<R: Real> CpuEngine<R> {
@@ -84,6 +86,7 @@ impl<R: Real> CpuEngine<R> {
             reports: VecDeque::new(),
             refused: None,
             refusals: 0,
+            bad_in_row: 0,
             model: model.clone(),
             options: options.clone(),
             layout,
@@ -302,17 +305,23 @@ impl<R: Real> Engine for CpuEngine<R> {
         let norm = norm(&self.passes.threads, &self.gradients, &mut self.squares) / update.divisor;
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
-            self.refused = Some((update.step, what));
-            self.refusals += 1;
+            self.bad_in_row += 1;
+            if self.bad_in_row > self.options.skips {
+                self.refused = Some((update.step, what));
+                self.refusals += 1;
+            } else {
+                self.reports.push_back(Report { step: update.step, loss, norm, skipped: true });
+            }
             return Ok(());
         }
+        self.bad_in_row = 0;
         let scale = Scale::new(update, norm);
         let [a, b, c] = &mut self.slots.0;
         let weights =
             update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
         self.passes.threads.each(weights, |part| update::apply(update, scale, part));
         self.passes.parameters_changed();
-        self.reports.push_back(Report { step: update.step, loss, norm });
+        self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
         Ok(())
     }
 
@@ -321,6 +330,16 @@ impl<R: Real> Engine for CpuEngine<R> {
             (None, Some((step, what))) => Err(Error::NonFinite { step, what }),
             (report, _) => Ok(report),
         }
+    }
+
+    async fn skipped(&mut self) -> Result<u32> {
+        Ok(self.bad_in_row)
+    }
+
+    fn restart(&mut self, skipped: u32) -> Result<()> {
+        self.reports.clear();
+        (self.refused, self.refusals, self.bad_in_row) = (None, 0, skipped);
+        Ok(())
     }
 
     fn unreported(&self) -> usize {

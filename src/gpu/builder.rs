@@ -39,14 +39,9 @@ impl Binding {
 
 /// Allocates a buffer of the plan.
 pub(super) fn allocate(gpu: &Gpu, spec: &TensorSpec) -> Result<wgpu::Buffer> {
-    let limits = gpu.limits();
-    limits.check(spec)?;
-    Ok(gpu.device().create_buffer(&wgpu::BufferDescriptor {
-        label: Some(&spec.name),
-        size: spec.bytes,
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    }))
+    gpu.limits().check(spec)?;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    gpu.buffer(&spec.name, spec.bytes, usage)
 }
 
 /// The uniforms of many dispatches in one buffer; equal ones share a place, so that T steps of every chunk need one each.
@@ -276,15 +271,11 @@ impl<'a> Builder<'a> {
     }
 
     /// Uploads the uniforms and makes the bind groups.
-    pub(super) fn finish(self) -> Built {
+    pub(super) fn finish(self) -> Result<Built> {
         let device = self.gpu.device();
         let size = (self.uniforms.bytes.len() as u64).max(ALIGNMENT);
-        let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("uniforms"),
-            size,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = self.gpu.buffer("uniforms", size, usage)?;
         self.gpu.queue().write_buffer(&uniforms, 0, &self.uniforms.bytes);
         let mut groups = Groups::default();
         let commands = |items: Vec<Item>| {
@@ -298,7 +289,7 @@ impl<'a> Builder<'a> {
             ready.collect()
         };
         let lists = self.lists.into_iter().map(commands).collect();
-        Built { buffers: self.buffers, lists, uniform_bytes: size }
+        Ok(Built { buffers: self.buffers, lists, uniform_bytes: size })
     }
 }
 

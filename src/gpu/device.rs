@@ -3,6 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use super::kernel::{Constants, Kernel, Stem};
 use super::signal::Signal;
@@ -237,10 +243,12 @@ impl Gpu {
 
     /// An error that the device has raised on its own since the last check, or its loss.
     pub(super) fn check(&self) -> Result<()> {
+        // A loss is told by a callback, and those are called within a poll; what is asked of a lost device raises nothing.
+        let _ = self.0.device.poll(wgpu::PollType::Poll);
         let mut failure = lock(&self.0.failure);
         let error = failure.error.take();
         match (&failure.lost, error) {
-            (Some(reason), _) => Err(Error::Device(format!("the device was lost: {reason}"))),
+            (Some(reason), _) => Err(Error::DeviceLost(reason.clone())),
             (None, Some(error)) => Err(Error::Device(error)),
             (None, None) => Ok(()),
         }
@@ -254,6 +262,23 @@ impl Gpu {
         let mut kernels = lock(&self.0.kernels);
         let make = || Arc::new(Kernel::new(&self.0.device, stem, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()
+    }
+
+    /// A buffer of so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the device has no room for it.
+    pub(super) fn buffer(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
+        // In a browser the answer comes later, and [`Gpu::check`] tells it; elsewhere it is there at once.
+        #[cfg(not(target_arch = "wasm32"))]
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.0.device.create_buffer(&descriptor);
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Poll::Ready(Some(_)) = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
+            return Err(Error::OutOfMemory { tensor: name.into(), bytes });
+        }
+        Ok(buffer)
     }
 
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
@@ -274,13 +299,12 @@ impl Gpu {
     pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex, mapped: Signal) -> Result<()> {
         // In a browser the event loop calls back; elsewhere callbacks fire only inside a poll.
         #[cfg(not(target_arch = "wasm32"))]
-        self.0
-            .device
-            .poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
-            .map_err(|error| Error::Device(error.to_string()))?;
+        let polled = self.0.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         #[cfg(target_arch = "wasm32")]
-        let _ = submission;
+        let polled = Ok::<_, wgpu::PollError>(submission);
+        // That a submission is not known is but what the device's loss comes to.
         self.check()?;
+        polled.map_err(|error| Error::Device(error.to_string()))?;
         mapped.await.map_err(Error::Device)
     }
 }

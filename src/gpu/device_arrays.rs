@@ -251,6 +251,6 @@ impl GpuEngine {
             }
         }
         let list = builder.end_list();
-        Ok(builder.finish().take(list))
+        Ok(builder.finish()?.take(list))
     }
 }

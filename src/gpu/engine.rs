@@ -8,6 +8,7 @@ use super::device::Gpu;
 use super::network::Network;
 use super::pass::{Aim, Lists, Pass};
 use super::program::{Command, Place, Recorder};
+use super::uniforms::Status;
 use super::updater::Updater;
 use super::{dropout, staging};
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed};
@@ -61,7 +62,7 @@ impl Backend for Gpu {
         model.validate()?;
         options.validate(model)?;
         let network = Network::new(self, model, options.rule)?;
-        let updater = options.rule.map(|rule| Updater::new(self, &network, rule)).transpose()?;
+        let updater = options.rule.map(|rule| Updater::new(self, &network, rule, options.skips)).transpose()?;
         self.check()?;
         Ok(GpuEngine {
             gpu: self.clone(),
@@ -236,12 +237,8 @@ impl GpuEngine {
     async fn read(&self, mut recorder: Recorder<'_>, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
-        let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.gpu.buffer("what is read back", bytes, usage)?;
         let mut offset = 0;
         for (from, bytes) in ranges {
             let to = Place { buffer: staging.clone(), offset };
@@ -513,6 +510,20 @@ impl Engine for GpuEngine {
             Some(updater) => updater.report(&self.gpu).await,
             None => Ok(None),
         }
+    }
+
+    async fn skipped(&mut self) -> Result<u32> {
+        let Some(updater) = &self.updater else { return Ok(0) };
+        let status = self.read(Recorder::new(&self.gpu), &[self.whole(updater.status())]).await?;
+        let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
+        Ok(status.bad_in_row)
+    }
+
+    fn restart(&mut self, skipped: u32) -> Result<()> {
+        if let Some(updater) = &mut self.updater {
+            updater.restart(&self.gpu, skipped);
+        }
+        self.gpu.check()
     }
 
     fn unreported(&self) -> usize {

@@ -103,7 +103,7 @@ impl Pass {
         let clear_carries = unroll.b.end_list();
         unroll.sum_losses();
         let sum_losses = unroll.b.end_list();
-        let mut built = builder.finish();
+        let mut built = builder.finish()?;
         gpu.check()?;
         Ok(Self {
             shape,
@@ -137,7 +137,7 @@ impl Pass {
             unroll.backward(places, self.shape.resets);
             lists.push(unroll.b.end_list());
         }
-        let mut built = builder.finish();
+        let mut built = builder.finish()?;
         gpu.check()?;
         let sweeps = lists.into_iter().map(|list| built.take(list)).collect();
         self.flow = Some(FlowPass { sweeps, uniform_bytes: built.uniform_bytes, norms });

@@ -18,6 +18,8 @@ use crate::optim::{Rule, Update};
 #[derive(Debug)]
 pub(super) struct Updater {
     rule: Rule,
+    /// Bad steps in a row that are passed over.
+    skips: u32,
     commands: Vec<Command>,
     /// Written anew each step.
     uniforms: wgpu::Buffer,
@@ -42,19 +44,15 @@ struct Pending {
 const STATUS_BYTES: u64 = 32;
 
 impl Updater {
-    pub(super) fn new(gpu: &Gpu, network: &Network, rule: Rule) -> Result<Self> {
+    pub(super) fn new(gpu: &Gpu, network: &Network, rule: Rule, skips: u32) -> Result<Self> {
         let limits = gpu.limits();
         let count = network.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
         let status = buffer("status", STATUS_BYTES)?;
         let partials = buffer("norm partials", 4 * limits.norm_groups(count).next_multiple_of(4) as u64)?;
         let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
-        let uniforms = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("update uniforms"),
-            size: ALIGNMENT,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
         let whole = Binding::whole;
         let slot = |index: usize| whole(network.slots.get(index).unwrap_or(&unused[index]));
         let flag = |on: bool| f64::from(u8::from(on));
@@ -88,6 +86,7 @@ impl Updater {
         });
         Ok(Self {
             rule,
+            skips,
             commands: commands.collect(),
             uniforms,
             count,
@@ -108,15 +107,10 @@ impl Updater {
     pub(super) fn update(&mut self, gpu: &Gpu, update: &Update) -> Result<()> {
         update.validate(Some(self.rule))?;
         let partials = gpu.limits().norm_groups(self.count);
-        gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform(update, self.count, partials)));
-        let buffer = self.free.pop().unwrap_or_else(|| {
-            gpu.device().create_buffer(&wgpu::BufferDescriptor {
-                label: Some("report"),
-                size: STATUS_BYTES,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        });
+        let uniform = uniform(update, self.count, partials, self.skips);
+        gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform));
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         let mut recorder = Recorder::new(gpu);
         recorder.record(&self.commands);
         let place = |buffer: &wgpu::Buffer| Place { buffer: buffer.clone(), offset: 0 };
@@ -126,6 +120,11 @@ impl Updater {
         let mapped = gpu.map(&buffer);
         self.pending.push_back(Pending { step: update.step, buffer, submission, mapped });
         gpu.check()
+    }
+
+    /// What the last step reports.
+    pub(super) fn status(&self) -> &wgpu::Buffer {
+        &self.status
     }
 
     pub(super) fn unreported(&self) -> usize {
@@ -142,18 +141,24 @@ impl Updater {
         };
         buffer.unmap();
         self.free.push(buffer);
-        match status.bad_step {
-            0 => Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into() })),
-            bad => {
-                let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
-                Err(Error::NonFinite { step: bad.into(), what })
-            }
+        if status.bad_in_row > self.skips {
+            let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
+            return Err(Error::NonFinite { step: status.bad_step.into(), what });
         }
+        let skipped = status.bad_in_row > 0;
+        Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
+    }
+
+    /// Lets go of the reports under way; from now on it is as after `skipped` skipped steps in a row.
+    pub(super) fn restart(&mut self, gpu: &Gpu, skipped: u32) {
+        self.pending.clear();
+        let status = Status { bad_in_row: skipped, ..Status::default() };
+        gpu.queue().write_buffer(&self.status, 0, bytemuck::bytes_of(&status));
     }
 }
 
 /// Everything that depends on the step is computed here, in f64.
-fn uniform(update: &Update, count: usize, partials: usize) -> Uniform {
+fn uniform(update: &Update, count: usize, partials: usize, skips: u32) -> Uniform {
     let coefficients = update.coefficients();
     let (momentum, alpha, eps) = match update.optimizer.rule {
         Rule::Sgd { momentum, dampening, .. } => (momentum, 1.0 - dampening, 0.0),
@@ -176,5 +181,6 @@ fn uniform(update: &Update, count: usize, partials: usize) -> Uniform {
         eps: eps as f32,
         one_minus_momentum: (1.0 - momentum) as f32,
         one_minus_alpha: (1.0 - alpha) as f32,
+        skips,
     }
 }

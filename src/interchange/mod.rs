@@ -1,4 +1,4 @@
-//! Weights for other programs and from them, and whole models as ONNX.
+//! Weights for other programs and from them, whole models as ONNX, and a run's numbers for TensorBoard.
 //!
 //! PyTorch's weights are this crate's own: [`StateDict`](crate::StateDict) reads and writes them, and
 //! [`Names`](crate::Names) tells what a module calls its layers. Keras and ONNX keep the same numbers in arrays of other
@@ -8,3 +8,5 @@ mod gates;
 pub mod keras;
 pub mod onnx;
 mod place;
+mod protobuf;
+pub mod tensorboard;

@@ -31,12 +31,24 @@ pub(super) struct Progress<R> {
     since_fall: u64,
     /// Falls so far.
     pub(super) plateaus: u32,
+    /// How often the run went back, and what it goes back to.
+    pub(super) backs: u32,
+    #[serde(skip)]
+    pub(super) back: Option<Weights<R>>,
+}
+
+/// Parameters and the optimizer's slots.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Weights<R> {
+    pub(super) parameters: Vec<R>,
+    pub(super) slots: Vec<Vec<R>>,
 }
 
 impl<R> Default for Progress<R> {
     fn default() -> Self {
-        let (last, best, best_parameters) = (None, None, None);
-        Self { last, best, best_parameters, without_improvement: 0, since_fall: 0, plateaus: 0 }
+        let (last, best, best_parameters, back) = (None, None, None, None);
+        let (without_improvement, since_fall, plateaus, backs) = (0, 0, 0, 0);
+        Self { last, best, best_parameters, without_improvement, since_fall, plateaus, backs, back }
     }
 }
 
@@ -63,6 +75,14 @@ impl<R> Progress<R> {
     /// Whether the patience is over.
     pub(super) fn is_over(&self, options: &RunOptions) -> bool {
         options.patience.is_some_and(|patience| self.without_improvement >= patience)
+    }
+}
+
+impl<R: Real> Weights<R> {
+    /// Those of a trainer, between two of its steps.
+    pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>) -> Result<Self> {
+        let engine = trainer.engine();
+        Ok(Self { parameters: engine.parameters().await?, slots: engine.slots().await? })
     }
 }
 
@@ -94,6 +114,7 @@ const NOTE: &str = "run";
 #[serde(deny_unknown_fields)]
 struct Note {
     step: u64,
+    skipped: u32,
     progress: serde_json::Value,
     note: String,
 }
@@ -115,12 +136,12 @@ impl<R: Real> Checkpoint<R> {
     /// [`Error::Unsupported`] where a number of it cannot be written.
     pub fn to_bytes(&self, note: &str) -> Result<Vec<u8>> {
         let progress = serde_json::to_value(&self.progress).map_err(unwritable)?;
-        let note = Note { step: self.trainer.step, progress, note: note.into() };
+        let note = Note { step: self.trainer.step, skipped: self.trainer.skipped, progress, note: note.into() };
         let note = serde_json::to_string(&note).map_err(unwritable)?;
         let TrainerState { parameters, slots, carried, .. } = &self.trainer;
-        let mut tensors = vec![tensor("parameters", vec![parameters.len()], parameters)];
-        for (index, slot) in slots.iter().enumerate() {
-            tensors.push(tensor(&format!("slot {index}"), vec![slot.len()], slot));
+        let mut tensors = weights("", parameters, slots);
+        if let Some(Weights { parameters, slots }) = &self.progress.back {
+            tensors.extend(weights("back ", parameters, slots));
         }
         if let Some(States { h, c }) = carried {
             for (name, state) in [("h", Some(h)), ("c", c.as_ref())] {
@@ -158,8 +179,13 @@ impl<R: Real> Checkpoint<R> {
         let mut progress: Progress<R> = serde_json::from_value(note.progress).map_err(unreadable)?;
         let file = SafeTensors::deserialize(body).map_err(unreadable)?;
         let block = |name: &str| file.tensor(name).ok().map(|view| numbers::<R>(name, &view)).transpose();
-        let parameters = block("parameters")?.ok_or_else(|| unreadable("it has no parameters"))?;
-        let slots = (0..).map_while(|index| block(&format!("slot {index}")).transpose()).collect::<Result<_>>()?;
+        let weights = |which: &str| -> Result<Option<Weights<R>>> {
+            let Some(parameters) = block(&format!("{which}parameters"))? else { return Ok(None) };
+            let slot = |index: u32| block(&format!("{which}slot {index}")).transpose();
+            Ok(Some(Weights { parameters, slots: (0..).map_while(slot).collect::<Result<_>>()? }))
+        };
+        let Weights { parameters, slots } = weights("")?.ok_or_else(|| unreadable("it has no parameters"))?;
+        progress.back = weights("back ")?;
         let states = |name: &str| -> Result<Option<Array3<R>>> {
             let Ok(view) = file.tensor(name) else { return Ok(None) };
             let shape: [usize; 3] = view.shape().try_into().map_err(unreadable)?;
@@ -168,17 +194,22 @@ impl<R: Real> Checkpoint<R> {
         let c = states("c")?;
         let carried = states("h")?.map(|h| States { h, c });
         progress.best_parameters = block("best parameters")?;
-        let trainer = TrainerState { step: note.step, parameters, slots, carried };
+        let trainer = TrainerState { step: note.step, parameters, slots, carried, skipped: note.skipped };
         Ok((Self { trainer, progress }, note.note))
     }
 }
 
 /// A tensor's name, shape and bytes.
-fn tensor<'a, R: Real>(
-    name: &str,
-    shape: Vec<usize>,
-    numbers: impl IntoIterator<Item = &'a R>,
-) -> (String, Vec<usize>, Vec<u8>) {
+type Tensor = (String, Vec<usize>, Vec<u8>);
+
+/// Parameters and slots, whose names begin with `which`.
+fn weights<R: Real>(which: &str, parameters: &[R], slots: &[Vec<R>]) -> Vec<Tensor> {
+    let slots = slots.iter().enumerate().map(|(index, slot)| (format!("{which}slot {index}"), slot.as_slice()));
+    let all = std::iter::once((format!("{which}parameters"), parameters)).chain(slots);
+    all.map(|(name, numbers)| tensor(&name, vec![numbers.len()], numbers)).collect()
+}
+
+fn tensor<'a, R: Real>(name: &str, shape: Vec<usize>, numbers: impl IntoIterator<Item = &'a R>) -> Tensor {
     let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size_of::<R>());
     numbers.into_iter().for_each(|number| number.put_le_bytes(&mut bytes));
     (name.into(), shape, bytes)
@@ -208,7 +239,7 @@ fn body(bytes: &[u8]) -> Result<&[u8]> {
         return Err(unreadable(format!("expected version {VERSION}, got {version}: another version of bptt wrote it")));
     }
     if digest(&header[..DIGEST], body) != header[DIGEST..] {
-        return Err(unreadable("it is cut off or damaged: its checksum is another"));
+        return Err(unreadable("damaged or cut off, by its checksum"));
     }
     Ok(body)
 }
@@ -225,5 +256,5 @@ fn unwritable(error: impl std::fmt::Display) -> Error {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {
-    Error::Unsupported(format!("no checkpoint that can be gone on from: {error}"))
+    Error::Unsupported(format!("no usable checkpoint: {error}"))
 }

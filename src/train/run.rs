@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, Progress};
+use super::checkpoint::{Checkpoint, Progress, Weights};
 use super::metrics::Metrics;
 use super::schedule::Schedule;
-use super::trainer::Trainer;
+use super::trainer::{Trainer, TrainerState};
 use crate::backend::{Engine, Report};
 use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
@@ -49,6 +49,12 @@ pub struct RunOptions {
     pub patience: Option<u64>,
     /// Whose weights remain.
     pub keep: Keep,
+    /// How often the run may go back, where a loss or a gradient norm that is not finite would end it; 0: it stops.
+    ///
+    /// It goes back to the weights and the optimizer's numbers that it had at the last multiple of
+    /// [`validate_every`](Self::validate_every), or in the beginning, halves the rate for good, and goes on with the batches
+    /// behind the bad one, from states of zero. Passing the bad batches over is what Chowdhery et al. 2022, PaLM, 5.1 do.
+    pub backs: u32,
 }
 
 /// The lowest validation loss of a run.
@@ -143,6 +149,7 @@ impl Default for RunOptions {
             validate_every: None,
             patience: None,
             keep: Keep::Last,
+            backs: 0,
         }
     }
 }
@@ -180,7 +187,7 @@ impl RunOptions {
 /// bits.
 ///
 /// # Errors
-/// [`Error::NonFinite`] stops the run. Otherwise what [`Trainer::step`], the batches and the observer return. The trainer
+/// [`Error::NonFinite`] stops the run, once it may no longer go back. Otherwise what [`Trainer::step`], the batches and the observer return. The trainer
 /// then holds the best weights so far, if these are to be kept, or the last good ones.
 pub async fn run<E: Engine>(
     trainer: &mut Trainer<E>,
@@ -220,9 +227,22 @@ async fn go_on<E: Engine>(
 ) -> Result<Outcome> {
     options.validate(train.per_epoch())?;
     let rate = trainer.optimizer().learning_rate;
-    let ended = steps(trainer, train, validation, options, observer, &mut progress).await;
+    let ended = loop {
+        let mut pending = Pending::default();
+        let ended = steps(trainer, train, validation, options, observer, &mut progress, &mut pending).await;
+        trainer.set_learning_rate(rate)?;
+        let back = progress.back.as_ref().filter(|_| progress.backs < options.backs);
+        let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, slots })) = (&ended, back) else {
+            break ended;
+        };
+        let (parameters, slots) = (parameters.clone(), slots.clone());
+        trainer.restore(&TrainerState { step: *step, parameters, slots, carried: None, skipped: 0 })?;
+        progress.backs += 1;
+        // The steps enqueued behind the bad one have changed nothing, and are taken anew.
+        let report = Report { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
+        progress.last = pending.told(report, None, observer)?;
+    };
     // After an error too: the best weights are no worse for a step that failed later.
-    trainer.set_learning_rate(rate)?;
     if let Some(weights) = &progress.best_parameters {
         trainer.engine().set_parameters(weights)?;
     }
@@ -241,12 +261,15 @@ async fn steps<E: Engine>(
     options: &RunOptions,
     observer: &mut dyn Observer<E::Real>,
     progress: &mut Progress<E::Real>,
+    pending: &mut Pending,
 ) -> Result<Ended> {
     let (steps, per_epoch) = (options.steps(train.per_epoch()), options.steps_per_epoch(train.per_epoch()));
     let validate_every = options.validate_every.unwrap_or(per_epoch);
     let rate = trainer.optimizer().learning_rate;
-    let mut pending = Pending::default();
     let first = progress.last.map_or(1, |last| last.step + 1);
+    if first == 1 && options.backs > 0 {
+        progress.back = Some(Weights::of(trainer).await?);
+    }
     if first == 1 && observer.wants_checkpoint(0) {
         observer.checkpoint(&Checkpoint::of(trainer, progress).await?)?;
     }
@@ -255,10 +278,15 @@ async fn steps<E: Engine>(
             return Ok(Ended::NoImprovement);
         }
         let epoch = (step - 1) / per_epoch + 1;
-        let lr = rate * options.schedule.factor(step, steps, progress.plateaus);
+        let halved = 0.5f64.powi(progress.backs.try_into().unwrap_or(i32::MAX));
+        let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
         let mut work = Work::default();
         let wants_flow = observer.wants_flow(step);
+        // A step behind a bad one is taken anew where the run goes back: only a good step's successor is looked into.
+        while let Some(report) = if wants_flow { trainer.engine().report().await? } else { None } {
+            progress.last = pending.told(report, None, observer)?;
+        }
         trainer.set_flow(wants_flow);
         for number in batches(step, options.accumulate, train.per_epoch()) {
             if !train.continues(number) {
@@ -273,7 +301,7 @@ async fn steps<E: Engine>(
             trainer.set_flow(false);
             observer.flow(step, &trainer.flow()?)?;
         }
-        let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr };
+        let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr, skipped: false };
         pending.0.push_back((metrics, work));
         if let Some(report) = trainer.update().await? {
             progress.last = pending.told(report, None, observer)?;
@@ -281,8 +309,9 @@ async fn steps<E: Engine>(
         let stop = observer.stop();
         // Who asks for the end waits for no other validation than the run would have had here.
         let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
-        let wanted = observer.wants_checkpoint(step);
-        if measured.is_none() && !wanted && !stop && step < steps {
+        let (wanted, back) =
+            (observer.wants_checkpoint(step), options.backs > 0 && step.is_multiple_of(validate_every));
+        if measured.is_none() && !wanted && !back && !stop && step < steps {
             continue;
         }
         // One by one, so that an error does not swallow the good steps before it.
@@ -304,6 +333,9 @@ async fn steps<E: Engine>(
             && options.keep == Keep::Best
         {
             progress.best_parameters = Some(trainer.engine().parameters().await?);
+        }
+        if back {
+            progress.back = Some(Weights::of(trainer).await?);
         }
         if wanted {
             observer.checkpoint(&Checkpoint::of(trainer, progress).await?)?;
@@ -371,7 +403,8 @@ impl Pending {
         observer: &mut dyn Observer<R>,
     ) -> Result<Option<Metrics>> {
         let Some((step, work)) = self.0.pop_front() else { return Ok(None) };
-        let metrics = Metrics { loss: report.loss, grad_norm: report.norm, val_loss, ..step };
+        let Report { loss, norm, skipped, .. } = report;
+        let metrics = Metrics { loss, grad_norm: norm, val_loss, skipped, ..step };
         observer.step(&metrics, work)?;
         Ok(Some(metrics))
     }

@@ -58,6 +58,8 @@ pub struct TrainerState<R = f32> {
     pub slots: Vec<Vec<R>>,
     /// The carried states, where any are.
     pub carried: Option<States<R>>,
+    /// The updates in a row, up to the last one, that were passed over: see [`EngineOptions::skips`].
+    pub skipped: u32,
 }
 
 /// Whose gradient sums the engine holds, with their Σ w.
@@ -248,11 +250,12 @@ impl<E: Engine> Trainer<E> {
             parameters: self.engine.parameters().await?,
             slots: self.engine.slots().await?,
             carried: self.engine.states().await?,
+            skipped: self.engine.skipped().await?,
         })
     }
 
     /// Goes on from the state of a trainer of the same model, optimizer, options and seed: the next steps have the same
-    /// bits. What was accumulated is let go of.
+    /// bits. What was accumulated is let go of, and so are reports not yet given and a bad step that ended updating.
     ///
     /// # Errors
     /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
@@ -268,6 +271,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_parameters(&state.parameters)?;
         self.engine.set_states(state.carried.as_ref())?;
         self.engine.clear_gradients();
+        self.engine.restart(state.skipped)?;
         (self.step, self.sums) = (state.step, Sums::Nothing);
         Ok(())
     }

@@ -54,6 +54,7 @@ mod tests {
             val_loss: None,
             grad_norm: *norm,
             lr: 0.1,
+            skipped: false,
         };
         norms.iter().enumerate().map(metrics).collect()
     }

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn metrics(step: u64, loss: f64, val_loss: Option<f64>, lr: f64) -> Metrics {
-        Metrics { step, epoch: 1, loss, val_loss, grad_norm: 1.0, lr }
+        Metrics { step, epoch: 1, loss, val_loss, grad_norm: 1.0, lr, skipped: false }
     }
 
     fn svg(history: &[Metrics]) -> String {

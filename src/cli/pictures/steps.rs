@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_long_history_keeps_its_extremes() {
-        let metrics = |step: u64| Metrics { step, epoch: 1, loss: 0.0, val_loss: None, grad_norm: 1.0, lr: 0.1 };
+        let metrics =
+            |step: u64| Metrics { step, epoch: 1, loss: 0.0, val_loss: None, grad_norm: 1.0, lr: 0.1, skipped: false };
         let history: Vec<Metrics> = (1..=100_000).map(metrics).collect();
         let value = |metrics: &Metrics| match metrics.step {
             77_777 => 9.0,
@@ -119,7 +120,8 @@ mod tests {
 
     #[test]
     fn groups_are_epochs_or_a_round_number_of_steps() {
-        let metrics = |step: u64| Metrics { step, epoch: 1, loss: 0.0, val_loss: None, grad_norm: 1.0, lr: 0.1 };
+        let metrics =
+            |step: u64| Metrics { step, epoch: 1, loss: 0.0, val_loss: None, grad_norm: 1.0, lr: 0.1, skipped: false };
         let history: Vec<Metrics> = (1..=3000).map(metrics).collect();
         let names = [Some(100), Some(1000), None].map(|per_epoch| Steps::new(&history, per_epoch).group_name());
         assert_eq!(names, ["an epoch", "50 steps", "50 steps"]);

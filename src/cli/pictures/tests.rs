@@ -34,7 +34,8 @@ fn flow(name: &str) -> FlowPanel {
 #[test]
 fn every_picture_is_well_formed_and_escapes_every_name() {
     let name = "<script>alert(\"&\")</script>\u{1b}";
-    let metrics = Metrics { step: 1, epoch: 1, loss: 1.0, val_loss: Some(1.0), grad_norm: 2.0, lr: 0.1 };
+    let metrics =
+        Metrics { step: 1, epoch: 1, loss: 1.0, val_loss: Some(1.0), grad_norm: 2.0, lr: 0.1, skipped: false };
     let history = [metrics, Metrics { step: 2, loss: f64::NAN, val_loss: Some(3.0), lr: 0.2, ..metrics }];
     let baseline = Baseline { name: name.into(), loss: 0.5 };
     let names = vec![name.to_owned(); 3];

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayD;
 
-use super::protobuf::Message;
+use crate::interchange::protobuf::Message;
 
 /// The version of the format itself: the one that came with [`OPSET`].
 const IR_VERSION: i64 = 8;

@@ -2,7 +2,6 @@
 
 mod export;
 mod graph;
-mod protobuf;
 mod weights;
 
 pub use export::{Reads, export};

@@ -1,4 +1,4 @@
-//! Protocol Buffers' wire format, as far as ONNX needs it: <https://protobuf.dev/programming-guides/encoding>.
+//! Protocol Buffers' wire format, as far as ONNX and TensorBoard need it: <https://protobuf.dev/programming-guides/encoding>.
 
 /// The fields of a message, in the order in which they are written.
 #[derive(Clone, Debug, Default)]
@@ -8,6 +8,7 @@ pub(super) struct Message(Vec<u8>);
 #[derive(Clone, Copy)]
 enum Wire {
     Varint = 0,
+    Fixed64 = 1,
     Delimited = 2,
     Fixed32 = 5,
 }
@@ -24,6 +25,13 @@ impl Message {
     /// With a `float`.
     pub(super) fn float(mut self, field: u32, value: f32) -> Self {
         self.tag(field, Wire::Fixed32);
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    /// With a `double`.
+    pub(super) fn double(mut self, field: u32, value: f64) -> Self {
+        self.tag(field, Wire::Fixed64);
         self.0.extend(value.to_le_bytes());
         self
     }
@@ -74,6 +82,7 @@ mod tests {
         assert_eq!(message().message(3, message().int(1, 150)).into_bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
         assert_eq!(message().int(1, -2).into_bytes(), b"\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01");
         assert_eq!(message().float(2, 1.0).into_bytes(), [0x15, 0, 0, 0x80, 0x3f]);
+        assert_eq!(message().double(1, 1.0).into_bytes(), [0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
         // A field beyond 15 takes a tag of two bytes, a length beyond 127 one of two.
         assert_eq!(message().int(20, 0).into_bytes(), [0xa0, 0x01, 0]);
         assert_eq!(message().bytes(1, [7; 300]).into_bytes()[..3], [0x0a, 0xac, 0x02]);

@@ -1,0 +1,114 @@
+//! A disk that is full, folders that cannot be written into, and numbers beyond what is computed in.
+
+#![cfg(all(feature = "cli", unix))]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bptt::train::{Checkpoint, Metrics};
+use program::{bptt, entries, train};
+
+/// `bptt` in a folder of which no file can grow beyond so many blocks of 512 bytes: further ones are refused as on a full
+/// disk.
+fn on_a_small_disk(folder: &Path, blocks: u64, arguments: &str) -> Output {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {arguments}");
+    Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_bptt")]).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // From the first validation on a checkpoint holds the best weights too, and is larger.
+    let settings = "--steps 6 --val-every 4 --keep best --checkpoint-every 1 --checkpoints 9 --hidden 32";
+    train(folder, "whole", settings);
+    let size = |step| fs::metadata(folder.join(format!("whole/checkpoints/step-{step:012}.ckpt"))).unwrap().len();
+    let (before, after) = (size(3), size(4));
+    let blocks = (before.div_ceil(512) + after / 512) / 2;
+    assert!(512 * blocks >= before && 512 * blocks < after, "{before} {after}");
+    let output = on_a_small_disk(folder, blocks, &format!("train --device cpu --out full {settings}"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("full/checkpoints/step-000000000004.ckpt: "), "{stderr}");
+    let left = entries(&folder.join("full/checkpoints"));
+    assert_eq!(left, [0, 1, 2, 3].map(|step| format!("step-{step:012}.ckpt")));
+    for name in &left {
+        Checkpoint::<f32>::from_bytes(&fs::read(folder.join("full/checkpoints").join(name)).unwrap()).unwrap();
+    }
+    let output = bptt(folder, "train --resume full");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in ["model.safetensors", "metrics.jsonl"] {
+        let read = |run: &str| fs::read(folder.join(run).join(file)).unwrap();
+        assert!(read("full") == read("whole"), "{file} is another");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_into_is_told_before_any_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("file"), "").unwrap();
+    let asked = |arguments: &str, path: &str| {
+        let output = bptt(folder, arguments);
+        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
+        assert!(stderr.starts_with(&format!("error: {path}: ")), "{stderr}");
+        assert!(stdout.is_empty(), "{stdout}");
+    };
+    asked("train --steps 1 --device cpu --out file/run", "file/run");
+    // The system's own folder, into which not even root may write.
+    if Path::new("/proc/self").is_dir() {
+        asked("train --steps 1 --device cpu --out /proc/run", "/proc/run");
+    }
+    train(folder, "run", "--steps 2");
+    fs::remove_file(folder.join("run/checkpoints/finished")).unwrap();
+    // Where the lock should be there is something that is none.
+    fs::remove_file(folder.join("run/.lock")).unwrap();
+    fs::create_dir(folder.join("run/.lock")).unwrap();
+    asked("train --resume run", "run/.lock");
+}
+
+#[test]
+fn a_value_beyond_f32_ends_a_run_is_passed_over_or_sends_it_back_as_it_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let value = |row: u32| if row == 30 { "3e38".into() } else { format!("0.{}", row * 7 % 10) };
+    let rows: String = (0..80).map(|row| format!("{row},{}\n", value(row))).collect();
+    fs::write(folder.join("a.csv"), format!("t,x\n{rows}")).unwrap();
+    let settings = "train --device cpu --csv a.csv --scale none --window 2 --batch 1 --epochs 1 --val-every 5 --json";
+    let run = |on_nan: &str| bptt(folder, &format!("{settings} --out {on_nan} --on-nan {on_nan}"));
+    let lines = |run: &str| -> Vec<Metrics> {
+        let text = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+
+    let stopped = run("stop");
+    let stderr = String::from_utf8(stopped.stderr).unwrap();
+    assert_eq!(stopped.status.code(), Some(1), "{stderr}");
+    let step = lines("stop").len() as u64 + 1;
+    assert!(
+        stderr.starts_with(&format!("error: step {step}: the ")) && stderr.contains("stop/model.safetensors"),
+        "{stderr}"
+    );
+
+    for on_nan in ["skip", "back"] {
+        let output = run(on_nan);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let lines = lines(on_nan);
+        let bad = |metrics: &&Metrics| metrics.skipped;
+        assert_eq!(summary["skipped"], lines.iter().filter(bad).count());
+        assert_eq!(lines.iter().find(bad).map(|metrics| metrics.step), Some(step));
+        assert!(lines.iter().map(|metrics| metrics.step).eq(1..=lines.len() as u64));
+        let halved = lines.iter().all(|metrics| {
+            let before = lines.iter().filter(|bad| bad.skipped && bad.step < metrics.step).count() as i32;
+            metrics.lr == lines[0].lr * if on_nan == "back" { 0.5f64.powi(before) } else { 1.0 }
+        });
+        assert!(halved, "{on_nan}");
+    }
+}

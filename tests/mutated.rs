@@ -1,0 +1,214 @@
+//! Files that were changed at random, each read or refused: what `fuzz/` looks for, within bounds and without a fuzzer.
+//!
+//! BPTT_INPUTS tells how many of each kind, beside the few thousand of every run:
+//! `BPTT_INPUTS=10000000 nice cargo test --release --test mutated`.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "common/targets.rs"]
+mod targets;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use bptt::data::{Adding, Examples, InOrder, SUNSPOTS};
+use bptt::ndarray::{ArrayD, IxDyn};
+use bptt::train::{Checkpoint, Duration, Keep, Metrics, Observer, RunOptions, Work, run};
+use bptt::{Cell, Cpu, Model, Optimizer, Recurrent, StateDict, Trainer};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// A number below `bound`.
+fn below(bound: usize, rng: &mut ChaCha8Rng) -> usize {
+    (rng.next_u64() % bound.max(1) as u64) as usize
+}
+
+/// Two places in order.
+fn range(length: usize, rng: &mut ChaCha8Rng) -> std::ops::Range<usize> {
+    let first = below(length + 1, rng);
+    first..first + below((length - first).min(24) + 1, rng)
+}
+
+/// One change: of a bit, a byte, a number; something put in, taken out or doubled; a part of another file.
+fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str], rng: &mut ChaCha8Rng) {
+    let length = bytes.len();
+    match below(9, rng) {
+        0 if length > 0 => bytes[below(length, rng)] ^= 1 << below(8, rng),
+        1 if length > 0 => bytes[below(length, rng)] = rng.next_u32() as u8,
+        2 if length > 0 => bytes[below(length, rng)] = *b"\0\xff\n,:\"'[]{}-.9 \x80".get(below(16, rng)).unwrap(),
+        3 => drop(bytes.drain(range(length, rng))),
+        4 => {
+            let part = bytes[range(length, rng)].to_vec();
+            let at = below(length + 1, rng);
+            bytes.splice(at..at, part);
+        }
+        5 => {
+            let at = range(length, rng);
+            bytes.splice(at, words[below(words.len(), rng)].bytes());
+        }
+        6 => {
+            let seed = &seeds[below(seeds.len(), rng)];
+            let part = seed[range(seed.len(), rng)].to_vec();
+            bytes.splice(range(length, rng), part);
+        }
+        7 if length >= 8 => {
+            let number = [0, 1, u64::MAX, u64::MAX / 2, 1 << 32, length as u64, rng.next_u64()][below(7, rng)];
+            let width = [1, 2, 4, 8][below(4, rng)];
+            let at = below(length - width + 1, rng);
+            bytes[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
+        }
+        _ => bytes.truncate(below(length + 1, rng)),
+    }
+}
+
+/// What stands in texts of every kind.
+const WORDS: [&str; 14] = [
+    "nan",
+    "inf",
+    "-1",
+    "1e999",
+    "18446744073709551615",
+    "0.1",
+    "true",
+    "",
+    "\r\n",
+    "é",
+    "\u{feff}",
+    "?",
+    "\"\"",
+    "1.2.3",
+];
+
+/// Changes `seeds` over and over and hands them to `target`, which panics at what is wrong.
+fn mutate(target: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str]) {
+    let count: u64 = std::env::var("BPTT_INPUTS").map_or(4000, |count| count.parse().unwrap());
+    let words = [&WORDS, words].concat();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    seeds.iter().for_each(|seed| target(seed));
+    for _ in 0..count {
+        let mut bytes = seeds[below(seeds.len(), &mut rng)].clone();
+        for _ in 0..1 + below(4, &mut rng) {
+            change(&mut bytes, seeds, &words, &mut rng);
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(&bytes))) {
+            println!("the input: b\"{}\"", bytes.escape_ascii());
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+#[test]
+fn changed_comma_separated_text_is_read_or_refused() {
+    let seeds = texts(&[
+        &SUNSPOTS[..200],
+        "day,a,b\n2024-01-01,1,2\n2024-01-02,,nan\n2024-01-03,3,4e5\n",
+        "time;\"a \"\"x\"\"\";b\r\n1;1,5;2\r\n2;;\r\n",
+        "id,time,label,x,y\na,0,up,1,2\na,1,up,3,?\nb,0,down,5,6\n",
+        "id\ttime\tlabel\tx\n1\t2\t0.5\t1\n",
+    ]);
+    mutate(targets::csv, &seeds, &["2024-02-30", "id", "time", "label", "1,2,3\n", ";", "\t"]);
+}
+
+#[test]
+fn changed_ts_files_are_read_or_refused() {
+    let seeds = texts(&[
+        "# words\n@problemName A\n@timestamps false\n@univariate true\n@classLabel true up down\n@data\n1,2,3:up\n4,?:down\n",
+        "@univariate false\n@dimensions 2\n@equalLength true\n@seriesLength 2\n@targetlabel true\n@data\n1,2:3,4:0.5\n",
+        "@missing true\n@univariate true\n@classLabel false\n@data\nNaN,1\n",
+        "@timestamps true\n@univariate true\n@classLabel true a\n@data\n(0,1.5),(1,2.5):a\n",
+    ]);
+    let words = ["@data\n", "@classLabel true", "@seriesLength", "@dimensions 3", "@equalLength", "(", "):", ":"];
+    mutate(targets::ts, &seeds, &words);
+}
+
+/// Version 1.0, the header padded as NumPy does.
+fn array(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
+    let padded = format!("{header:<117}\n");
+    [b"\x93NUMPY\x01\0", &(padded.len() as u16).to_le_bytes()[..], padded.as_bytes(), data].concat()
+}
+
+#[test]
+fn changed_npy_files_are_read_or_refused() {
+    let numbers: Vec<u8> = (0..12).flat_map(|number| (number as f32 / 4.0).to_le_bytes()).collect();
+    let seeds = [
+        array("<f4", "False", "(2, 3, 2)", &numbers),
+        array("<f8", "True", "(2, 3)", &numbers),
+        array("|u1", "False", "(48,)", &numbers),
+        array(">i8", "False", "(6,)", &numbers),
+        array("<U3", "False", "(4,)", &numbers),
+        array("|b1", "False", "(4, 6, 2)", &[0, 1].repeat(24)),
+    ];
+    let words = ["(", ",)", "True", "'<f2'", "'|S5'", "'|O'", "shape", "descr", "4294967296", "0, "];
+    mutate(targets::npy, &seeds, &words);
+}
+
+#[test]
+fn changed_configurations_are_read_or_refused() {
+    let seeds = texts(&[
+        "[run]\ndevice = \"cpu\"\nseed = 7\n\n[data]\ncsv = \"a.csv\"\ntarget = [\"a\", \"b\"]\nsplit = [0.7, 0.2, 0.1]\n",
+        "[model]\ncell = \"gru\"\nhidden = 0x20\nbidirectional = true\ndropout = 0.5\nforget-bias = -1.0\n",
+        "[training]\nlr = 1e-3\nschedule = \"cosine\"\nepochs = 3\nclip = 0\non-nan = \"back\"\nclass-weights = [\"a=2\"]\n",
+        "[data]\ntext = '''a\n'''\nkeys = \"21-108\"\nbytes = false\n[training]\nquantiles = [0.1, 0.5]\n",
+    ]);
+    let words =
+        ["[model]\n", "lr = ", "seed = -1\n", "1979-05-27", "inf", "nan", "{}", "[[run]]\n", "0b1", "'''", "a.b = 1\n"];
+    mutate(targets::toml, &seeds, &words);
+}
+
+struct Kept(Vec<Vec<u8>>);
+
+impl Observer for Kept {
+    fn step(&mut self, _: &Metrics, _: Work) -> bptt::Result<()> {
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self, _: u64) -> bool {
+        true
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> bptt::Result<()> {
+        self.0.push(checkpoint.to_bytes("a note")?);
+        Ok(())
+    }
+}
+
+#[test]
+fn changed_checkpoints_are_read_or_refused() {
+    let task = Adding { length: 3 };
+    let examples = task.examples(1, 0, 4).unwrap();
+    let batches = InOrder::new(&examples as &dyn Examples, 2).unwrap();
+    let model = Model::new(Recurrent::new(Cell::Lstm, Adding::INPUTS, 2), task.head());
+    let mut trainer = Trainer::new(&Cpu::<f32>::new(), &model, Optimizer::adam(0.1), 1).unwrap();
+    let duration = Duration::Steps(2);
+    let options = RunOptions { duration, validate_every: Some(1), keep: Keep::Best, backs: 1, ..RunOptions::default() };
+    let mut kept = Kept(Vec::new());
+    pollster::block_on(run(&mut trainer, &batches, Some(&batches), &options, &mut kept)).unwrap();
+    mutate(
+        targets::checkpoint,
+        &kept.0,
+        &["parameters", "slot 0", "F64", "null", "\"shape\":[", "data_offsets", "{", "}"],
+    );
+}
+
+#[test]
+fn changed_safetensors_files_are_read_or_refused() {
+    let tensor = |name: &str, shape: &[usize]| {
+        let numbers = (0..shape.iter().product()).map(|index: usize| index as f32).collect();
+        (name.to_owned(), ArrayD::from_shape_vec(IxDyn(shape), numbers).unwrap())
+    };
+    let file = |tensors: Vec<_>, note| StateDict::from_iter(tensors).to_safetensors(note).unwrap();
+    let seeds = [
+        file(vec![tensor("rnn.weight_ih_l0", &[4, 2]), tensor("head.bias", &[3])], Some(("bptt", "{\"format\":1}"))),
+        file(vec![tensor("empty", &[0, 2]), tensor("one", &[])], None),
+    ];
+    let half = br#"{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#;
+    let half = [&(half.len() as u64).to_le_bytes()[..], half, &[0; 4]].concat();
+    let words =
+        ["F16", "F64", "I64", "BOOL", "F8_E4M3", "__metadata__", "\"shape\":[", "data_offsets", "4294967296", "{", "}"];
+    mutate(targets::safetensors, &[&seeds[..], &[half]].concat(), &words);
+}
