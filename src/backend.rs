@@ -272,17 +272,17 @@ pub trait Engine: sealed::Sealed {
         Ok(self.plan(sequence.extent())?.total())
     }
 
-    /// The most rows, up to `most`, for which the plan stays within `budget` bytes in all; those of `extent` do not count.
+    /// The most rows, up to `most`, for which the plan, and `beside` bytes for each row that the caller has, stay within
+    /// `budget` bytes in all; the rows of `extent` do not count.
     ///
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) where not even one row does, and [`Error::Value`](crate::Error::Value) for
     /// other sizes than can be planned.
-    fn largest_rows(&self, extent: Extent, budget: u64, most: usize) -> Result<usize> {
-        let fits = |rows| match self.plan(Extent { rows, ..extent }) {
-            Ok(memory) => memory.total() <= budget,
-            Err(_) => false,
-        };
-        let one = self.plan(Extent { rows: 1, ..extent })?.total();
+    fn largest_rows(&self, extent: Extent, budget: u64, most: usize, beside: u64) -> Result<usize> {
+        let bytes = |rows| Ok(self.plan(Extent { rows, ..extent })?.total() + rows as u64 * beside);
+        // More than can be planned does not fit either.
+        let fits = |rows| bytes(rows).is_ok_and(|bytes: u64| bytes <= budget);
+        let one = bytes(1)?;
         if one > budget {
             return Err(over_budget("weights and a pass over one row", one, budget));
         }

@@ -106,10 +106,11 @@ impl<R: Real> Sequence<R> {
         }
     }
 
-    /// T and B, and what else its memory depends on.
+    /// T and B, and what else its memory depends on; no states are carried.
     pub fn extent(&self) -> Extent {
         let (steps, rows) = self.shape();
-        Extent { steps, rows, tokens: matches!(self.input, Input::Tokens(_)), resets: self.resets.is_some() }
+        let tokens = matches!(self.input, Input::Tokens(_));
+        Extent { steps, rows, tokens, resets: self.resets.is_some(), carried: 0 }
     }
 
     /// The length of a row.

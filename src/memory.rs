@@ -128,4 +128,6 @@ pub struct Extent {
     pub tokens: bool,
     /// Whether states are reset within the sequence.
     pub resets: bool,
+    /// All rows whose states are carried from batch to batch; 0: none are.
+    pub carried: usize,
 }

@@ -115,7 +115,7 @@ fn on_the_cpu_no_bit_depends_on_the_chunk() {
 
 fn a_long_sequence_takes_little<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm).sizes([20_000, 16, 2, 256, 1]);
-    let extent = Extent { steps: 20_000, rows: 16, tokens: false, resets: false };
+    let extent = Extent { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0 };
     let planned = |recompute| {
         let options = EngineOptions { recompute, rule: Some(Optimizer::adam(0.1).rule), ..EngineOptions::default() };
         backend.engine(&case.model(), &options).unwrap().plan(extent).unwrap()
@@ -165,11 +165,11 @@ fn the_largest_rows_fit_and_one_more_does_not<B: Backend>(backend: &B) {
     let engine = backend.engine(&case.model(), &EngineOptions::default()).unwrap();
     let extent = case.sequence::<f32>().extent();
     let budget = 1 << 20;
-    let rows = engine.largest_rows(extent, budget, 1000).unwrap();
+    let rows = engine.largest_rows(extent, budget, 1000, 0).unwrap();
     let bytes = |rows| engine.plan(Extent { rows, ..extent }).unwrap().total();
     assert!(bytes(rows) <= budget && bytes(rows + 1) > budget, "{rows} rows");
-    assert_eq!(engine.largest_rows(extent, budget, 3).unwrap(), 3);
-    let error = engine.largest_rows(extent, 1000, 3).unwrap_err().to_string();
+    assert_eq!(engine.largest_rows(extent, budget, 3, 0).unwrap(), 3);
+    let error = engine.largest_rows(extent, 1000, 3, 0).unwrap_err().to_string();
     assert!(error.contains("one row") && error.contains("1000 bytes"), "{error}");
 }
 
@@ -200,7 +200,7 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
             let optimizer = Optimizer::adam(5e-3);
             let planner =
                 cpu.engine(&case.model(), &EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() });
-            options.micro_batch = Some(planner.unwrap().largest_rows(batch.sequence.extent(), budget, 64).unwrap());
+            options.micro_batch = Some(planner.unwrap().largest_rows(batch.sequence.extent(), budget, 64, 0).unwrap());
             assert_eq!(options.micro_batch, Some(8));
         }
         let optimizer = Optimizer::adam(5e-3).clip_norm(1.0);

@@ -52,7 +52,7 @@ pub struct CpuEngine<R: Real> {
     takes_flow: bool,
     /// Those of the last pass.
     flow: Option<Flow>,
-    /// The blocks of passes that must leave `blocks` alone: logits and evaluation.
+    /// The blocks of logits and evaluation where they must leave `blocks` alone: see [`free_blocks`](Self::free_blocks).
     aside: Vec<Block<R>>,
     carried: Option<States<R>>,
     reports: VecDeque<Report>,
@@ -122,6 +122,19 @@ impl<R: Real> CpuEngine<R> {
     /// How a training pass over so many steps goes.
     fn course(&self, steps: usize, dx: bool) -> Course {
         Course { chunk: room::chunk(&self.passes.network, &self.options, steps), backward: true, dx }
+    }
+
+    /// Whether `blocks` hold nothing that may still be asked for; they then serve a pass that leaves everything as it is.
+    fn free_blocks(&mut self) -> bool {
+        let is_free = match self.held {
+            Held::Nothing => true,
+            Held::Forward(..) => false,
+            Held::Gradient(..) => !self.options.input_gradient,
+        };
+        if is_free {
+            self.held = Held::Nothing;
+        }
+        is_free
     }
 
     /// A forward pass that none goes back through.
@@ -347,8 +360,10 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<R>> {
-        let head = self.model.need_head()?;
         sequence.validate(&self.model)?;
+        self.model.need_head()?;
+        let is_free = self.free_blocks();
+        let head = self.model.need_head()?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
@@ -365,8 +380,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         };
         let course = self.aside(steps);
         let rows_of = Rows { sequence, start, draw: None };
-        self.passes.forward(&mut self.aside, rows_of, course, Then::Logits, store);
-        Ok(Logits { logits, states: self.passes.final_states(&self.aside[..blocks_of(rows)], rows) })
+        let blocks = if is_free { &mut self.blocks } else { &mut self.aside };
+        self.passes.forward(blocks, rows_of, course, Then::Logits, store);
+        Ok(Logits { logits, states: self.passes.final_states(&blocks[..blocks_of(rows)], rows) })
     }
 
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<R>> {
@@ -376,8 +392,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         let course = self.aside(steps);
         let rows_of = Rows { sequence, start, draw: None };
-        self.passes.forward(&mut self.aside, rows_of, course, Then::Loss(batch), |_| {});
-        let blocks = &self.aside[..blocks_of(rows)];
+        let blocks = if self.free_blocks() { &mut self.blocks } else { &mut self.aside };
+        self.passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {});
+        let blocks = &blocks[..blocks_of(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
     }
@@ -400,7 +417,7 @@ impl<R: Real> Engine for CpuEngine<R> {
 
     /// Rows shorter than T take less.
     fn plan(&self, extent: Extent) -> Result<Memory> {
-        let Extent { steps, rows, tokens, .. } = extent;
+        let Extent { steps, rows, tokens, carried, .. } = extent;
         let (network, Course { chunk, backward, dx }) =
             (&self.passes.network, self.course(steps, self.options.input_gradient));
         let block =
@@ -410,6 +427,10 @@ impl<R: Real> Engine for CpuEngine<R> {
         if self.takes_flow {
             let squares = blocks_of(rows) * network.stacks.len() * steps * size_of::<f64>();
             planned.add(MemoryPart::Workspace, squares as u64);
+        }
+        if self.carried.is_none() {
+            let numbers = network.stacks.len() * carried * (network.hidden() + network.cell_state());
+            planned.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
         }
         let held = self.blocks.iter().map(Block::memory).sum();
         let aside: Memory = self.aside.iter().map(Block::memory).sum();

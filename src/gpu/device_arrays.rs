@@ -113,7 +113,7 @@ impl GpuEngine {
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
         let draw = self.draw(rows)?;
-        let extent = Extent { steps, rows, tokens: false, resets: false };
+        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0 };
         self.prepare(self.shape(extent, true, Keeps::Output))?;
         self.stage_draw(draw);
         self.stage_labels(&sequence, None);

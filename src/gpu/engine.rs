@@ -17,7 +17,7 @@ use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
-use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec};
+use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carried_states};
 use crate::model::{Layout, Model};
 use crate::optim::Update;
 
@@ -158,7 +158,7 @@ impl GpuEngine {
 
     /// The shape of a pass that keeps `keeps` of each chunk where the others are made again.
     pub(super) fn shape(&self, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
-        let Extent { steps, rows, tokens, resets } = extent;
+        let Extent { steps, rows, tokens, resets, .. } = extent;
         let keeps = if self.options.recompute { keeps } else { Keeps::Everything };
         Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
     }
@@ -607,6 +607,9 @@ impl Engine for GpuEngine {
     fn plan(&self, extent: Extent) -> Result<Memory> {
         let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
         let mut memory = self.memory();
+        if extent.carried > 0 && self.carried.is_none() {
+            memory.add(MemoryPart::Carried, carried_states(&self.network.model, extent.carried).bytes);
+        }
         match self.passes.iter().find(|pass| pass.shape == shape) {
             Some(pass) if self.flow => memory.add(MemoryPart::Workspace, pass.flow_bytes()),
             Some(_) => {}
