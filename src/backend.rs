@@ -6,6 +6,7 @@ use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, State
 use crate::dropout::Masks;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
+use crate::memory::{Extent, Memory};
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
 use crate::real::Real;
@@ -19,8 +20,14 @@ pub(crate) mod sealed {
 pub struct EngineOptions {
     /// The rule whose per-weight numbers are kept; `None`: this engine never updates.
     pub rule: Option<Rule>,
-    /// The time steps of a chunk; `None`: as many as the limits allow. The results do not depend on it beyond rounding.
+    /// The time steps of a chunk; `None`: as many as the limits allow, with [`recompute`](Self::recompute) as takes the
+    /// least memory. The results do not depend on it beyond rounding; on the CPU path, which takes whole multiples of 64,
+    /// to the last bit.
     pub chunk: Option<usize>,
+    /// Whether a training pass keeps only the states between chunks, and goes forward through a chunk again before it goes
+    /// backward: what is kept then grows with the number of chunks and the length of one, for one more forward pass.
+    /// Everything it computes is the same, to the last bit, as without for the same chunk. Needs a network of one direction.
+    pub recompute: bool,
     /// How the GPU path dispatches the recurrent steps.
     pub kernel: RecurrentKernel,
     /// Whether [`Engine::accumulate`] also computes dx, dh_0 and dc_0.
@@ -42,6 +49,19 @@ pub struct Carry {
 }
 
 impl EngineOptions {
+    /// Refuses what has no meaning for the model.
+    pub(crate) fn validate(&self, model: &Model) -> Result<()> {
+        if self.chunk == Some(0) {
+            return Err(Error::value("chunk", "at least 1 time step", 0));
+        }
+        if self.recompute && model.recurrent.bidirectional {
+            // Each direction would need the other's outputs of a chunk at another time than it goes through that chunk.
+            let reason = "recompute needs a network of one direction: this one reads in two";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        Ok(())
+    }
+
     /// Refuses other than the rule's slots for `parameters` weights.
     pub(crate) fn check_slots<R>(&self, slots: &[Vec<R>], parameters: usize) -> Result<()> {
         let count = self.rule.map_or(0, |rule| rule.slots());
@@ -57,13 +77,7 @@ impl EngineOptions {
     /// Refuses what would take more than the budget.
     pub(crate) fn check_memory(&self, bytes: u64) -> Result<()> {
         match self.memory.filter(|budget| bytes > *budget) {
-            Some(limit_bytes) => Err(Error::Limit {
-                tensor: "weights and a pass over the batch".into(),
-                bytes,
-                limit: "the memory budget",
-                limit_bytes,
-                remedy: "take a smaller batch or micro-batches",
-            }),
+            Some(budget) => Err(over_budget("weights and a pass over the batch", bytes, budget)),
             None => Ok(()),
         }
     }
@@ -233,13 +247,56 @@ pub trait Engine: sealed::Sealed {
     /// Replaces the carried states; `None`: the next batch starts from zero.
     fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
 
-    /// Bytes that the engine holds on its device.
-    fn bytes(&self) -> u64;
+    /// What the engine holds on its device.
+    fn memory(&self) -> Memory;
 
-    /// Bytes that it will hold once a batch of this sequence went through [`accumulate`](Self::accumulate), by the plan:
-    /// nothing is allocated. Staging that comes and goes is not counted.
+    /// What it will hold once a batch of this extent went through [`accumulate`](Self::accumulate), by the plan: nothing is
+    /// allocated. Staging that comes and goes is not counted; on the GPU path a step has passed as many bytes through it
+    /// as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors
     /// Those with which the batch would be refused for its sizes.
-    fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64>;
+    fn plan(&self, extent: Extent) -> Result<Memory>;
+
+    /// Bytes that the engine holds on its device.
+    fn bytes(&self) -> u64 {
+        self.memory().total()
+    }
+
+    /// The bytes of [`plan`](Self::plan) for a sequence.
+    ///
+    /// # Errors
+    /// Those with which a batch of this sequence would be refused.
+    fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
+        sequence.validate(self.model())?;
+        Ok(self.plan(sequence.extent())?.total())
+    }
+
+    /// The most rows, up to `most`, for which the plan, and `beside` bytes for each row that the caller has, stay within
+    /// `budget` bytes in all; the rows of `extent` do not count.
+    ///
+    /// # Errors
+    /// [`Error::Limit`](crate::Error::Limit) where not even one row does, and [`Error::Value`](crate::Error::Value) for
+    /// other sizes than can be planned.
+    fn largest_rows(&self, extent: Extent, budget: u64, most: usize, beside: u64) -> Result<usize> {
+        let bytes = |rows| Ok(self.plan(Extent { rows, ..extent })?.total() + rows as u64 * beside);
+        // More than can be planned does not fit either.
+        let fits = |rows| bytes(rows).is_ok_and(|bytes: u64| bytes <= budget);
+        let one = bytes(1)?;
+        if one > budget {
+            return Err(over_budget("weights and a pass over one row", one, budget));
+        }
+        // At least `least` rows fit, and `beyond` do not.
+        let (mut least, mut beyond) = (1, most.max(1) + 1);
+        while beyond - least > 1 {
+            let middle = least + (beyond - least) / 2;
+            if fits(middle) { least = middle } else { beyond = middle }
+        }
+        Ok(least)
+    }
+}
+
+fn over_budget(tensor: &str, bytes: u64, limit_bytes: u64) -> Error {
+    let remedy = "take a smaller batch, micro-batches, or recompute";
+    Error::Limit { tensor: tensor.into(), bytes, limit: "the memory budget", limit_bytes, remedy }
 }

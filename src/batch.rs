@@ -8,6 +8,7 @@ use std::ops::Range;
 use ndarray::{Array2, Array3, s};
 
 use crate::error::{Error, Result};
+use crate::memory::Extent;
 use crate::model::{Loss, Model, Recurrent};
 use crate::real::Real;
 
@@ -103,6 +104,13 @@ impl<R: Real> Sequence<R> {
             Input::Dense(x) => (x.shape()[0], x.shape()[1]),
             Input::Tokens(tokens) => tokens.dim(),
         }
+    }
+
+    /// T and B, and what else its memory depends on; no states are carried.
+    pub fn extent(&self) -> Extent {
+        let (steps, rows) = self.shape();
+        let tokens = matches!(self.input, Input::Tokens(_));
+        Extent { steps, rows, tokens, resets: self.resets.is_some(), carried: 0 }
     }
 
     /// The length of a row.

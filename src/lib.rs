@@ -95,6 +95,7 @@ mod error;
 mod flow;
 pub mod gpu;
 pub mod interchange;
+mod memory;
 pub mod model;
 mod optim;
 mod real;
@@ -107,6 +108,7 @@ pub use dropout::Masks;
 pub use error::{Error, Result};
 pub use flow::Flow;
 pub use gpu::Gpu;
+pub use memory::{Extent, Memory, MemoryPart};
 pub use model::{
     Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit,
     RecurrentKernel, Reduction, StateDict,

@@ -6,7 +6,7 @@ use bptt::{Error, Model, Optimizer, Result, StateDict, TrainerOptions};
 use clap::Args;
 
 use super::Failure;
-use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
+use super::args::{BatchSize, DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::config_file;
 use super::device::{self, Opened};
 use super::model_file::{CONFIG, ModelFile};
@@ -42,7 +42,7 @@ impl Applied {
     pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
         let model = ModelFile::open(&args.run)?;
         let mut given = given(&args.run, model.codec.kind(), &args.on, &args.data)?;
-        given.training.batch = args.batch.or(given.training.batch);
+        given.training.batch = args.batch.map(BatchSize::Rows).or(given.training.batch);
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
         let task = task::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
         model.check_fits(task.as_ref())?;

@@ -2,6 +2,7 @@
 //!
 //! Each is optional, so that flags can stand over a file, and defaults below both.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use bptt::data::{Missing, ScalingKind};
@@ -10,7 +11,7 @@ use bptt::{Activation, At, RecurrentInit};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most of a size: it is what a model's check has for each of its own.
 pub(crate) const SIZE: usize = 1 << 24;
@@ -372,12 +373,20 @@ pub(crate) struct ModelArgs {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
-    /// Sequences a batch [default: 32]
-    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
-    pub(crate) batch: Option<usize>,
-    /// The most sequences on the device at once; a larger batch is done in parts, with the same result
+    /// Sequences a batch; auto: as many as fit into --memory, or else into what the device has room for [default: 32]
+    #[arg(long, value_parser = batch, value_name = "B|auto")]
+    pub(crate) batch: Option<BatchSize>,
+    /// The most sequences on the device at once; a larger batch is done in parts, with the same result [default: all, or as
+    /// many as fit into --memory]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "ROWS")]
     pub(crate) micro_batch: Option<usize>,
+    /// The most memory that training takes, as in 2GiB, 512MiB or 1.5GB; see bptt plan [default: no bound]
+    #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
+    pub(crate) memory: Option<Bytes>,
+    /// Keep only the states between chunks of time, and go forward through each again before going backward: long sequences
+    /// take little memory, for one more forward pass
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub(crate) recompute: Option<bool>,
     /// Batches a step, whose gradients are summed [default: 1]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) accumulate: Option<u64>,
@@ -489,6 +498,109 @@ pub(crate) struct TrainArgs {
     pub(crate) given: Given,
 }
 
+/// How many sequences a batch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum BatchSize {
+    Rows(usize),
+    Fitting(Auto),
+}
+
+/// The word for what is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Auto {
+    Auto,
+}
+
+impl BatchSize {
+    /// The number, where it is told.
+    pub(crate) fn rows(self) -> Option<usize> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Fitting(_) => None,
+        }
+    }
+}
+
+fn batch(text: &str) -> Result<BatchSize, String> {
+    match text {
+        "auto" => Ok(BatchSize::Fitting(Auto::Auto)),
+        _ => match whole::<1, SIZE>(text) {
+            Ok(rows) => Ok(BatchSize::Rows(rows)),
+            Err(expected) => Err(format!("{expected}, or auto")),
+        },
+    }
+}
+
+/// The units of bytes, the longer names first, since they end in the shorter ones.
+const UNITS: [(&str, u64); 9] = [
+    ("tib", 1 << 40),
+    ("gib", 1 << 30),
+    ("mib", 1 << 20),
+    ("kib", 1 << 10),
+    ("tb", 1_000_000_000_000),
+    ("gb", 1_000_000_000),
+    ("mb", 1_000_000),
+    ("kb", 1_000),
+    ("b", 1),
+];
+
+/// Bytes as a flag has them, and a configuration file as text or as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl Bytes {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let lower = text.trim().to_lowercase();
+        let (number, unit) = match UNITS.iter().find_map(|(name, unit)| Some((lower.strip_suffix(name)?, *unit))) {
+            Some((number, unit)) => (number.trim_end(), unit),
+            None => (lower.as_str(), 1),
+        };
+        let refused = || "expected bytes, as in 2GiB, 512MiB, 1.5GB or 1000000".to_owned();
+        // Digits alone, so that neither an exponent nor a name of infinity passes.
+        let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let count = number.parse::<f64>().ok().filter(|_| plain).map(|number| (number * unit as f64).floor());
+        // TOML's integers are signed.
+        match count.filter(|count| (1.0..i64::MAX as f64).contains(count)) {
+            Some(count) => Ok(Self(count as u64)),
+            None => Err(refused()),
+        }
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        match names.iter().find(|(_, unit)| self.0.is_multiple_of(*unit)) {
+            Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Count(u64),
+            Text(String),
+        }
+        let text = match Given::deserialize(deserializer)? {
+            Given::Count(count) => count.to_string(),
+            Given::Text(text) => text,
+        };
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A whole number within bounds; another is refused where the flag is read.
 pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -562,4 +674,27 @@ where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
     PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(serde_json::Value::String(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_in_either_kind_of_unit_and_written_so_that_they_are_read_again() {
+        let read = |text| Bytes::parse(text).map(|bytes| bytes.0);
+        assert_eq!(read("2GiB"), Ok(2 << 30));
+        assert_eq!(read("512 mib"), Ok(512 << 20));
+        assert_eq!(read("1.5GB"), Ok(1_500_000_000));
+        assert_eq!(read("1KB"), Ok(1000));
+        assert_eq!(read("77b"), Ok(77));
+        assert_eq!(read("1000000"), Ok(1_000_000));
+        for refused in ["", "GiB", "0", "0.1", "-1", "inf", "1e9", "1.2.3", "9999999TiB", "nan", "2 apples"] {
+            assert!(read(refused).unwrap_err().contains("2GiB"), "{refused}");
+        }
+        for count in [1, 1023, 1024, 3 << 20, (3 << 20) + 1, 5 << 30] {
+            assert_eq!(Bytes::parse(&Bytes(count).to_string()), Ok(Bytes(count)));
+        }
+        assert_eq!(Bytes(512 << 20).to_string(), "512MiB");
+    }
 }

@@ -42,6 +42,19 @@ impl Opened {
         }
     }
 
+    /// Whether it is the CPU path.
+    pub(crate) fn is_cpu(&self) -> bool {
+        matches!(self.device, Device::Cpu(_))
+    }
+
+    /// Whether its memory is the machine's.
+    pub(crate) fn shares_memory(&self) -> bool {
+        match &self.device {
+            Device::Cpu(_) => true,
+            Device::Gpu(gpu) => matches!(gpu.info().device_type, DeviceType::Cpu | DeviceType::IntegratedGpu),
+        }
+    }
+
     /// A network on it, with weights drawn from `seed`.
     pub(crate) fn network(
         &self,

@@ -12,6 +12,13 @@ Examples:
 
 `bptt COMMAND --help` tells every flag of a command, `-h` in short.";
 
+pub(crate) const PLAN: &str = "\
+Examples:
+  bptt plan --text input.txt --hidden 1024
+  bptt plan --task adding --length 20000 --hidden 256 --batch 16 --recompute
+  bptt plan --text input.txt --batch auto --memory 2GiB
+  bptt plan runs/input-1 --device gpu --json";
+
 pub(crate) const TRAIN: &str = "\
 Examples:
   bptt train                                    the bundled sunspot numbers
@@ -25,6 +32,7 @@ Examples:
   bptt train --classes names/ --schedule cosine --patience 10
   bptt train --rolls chorales.json
   bptt train --task adding --length 100
+  bptt train --task adding --length 20000 --batch 16 --recompute --memory 512MiB
   bptt train --config runs/sunspots-1/config.toml --seed 2
   bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
 

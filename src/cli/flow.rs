@@ -12,7 +12,7 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use super::apply::{Applied, ApplyArgs};
-use super::args::{Given, ModelArgs, TrainingArgs};
+use super::args::{BatchSize, Given, ModelArgs, TrainingArgs};
 use super::flow_chart::{chart, columns, mark};
 use super::flow_compare;
 use super::gradcheck::stack_name;
@@ -93,7 +93,7 @@ pub(crate) fn flow(args: &FlowArgs) -> Result<(), Failure> {
 /// A run on its device, with what the flags say of data, batch and device.
 pub(crate) fn open(args: &FlowArgs, run: &Path) -> Result<Applied, Failure> {
     let Given { run: on, data, training, .. } = args.given.clone();
-    Applied::open(&ApplyArgs { run: run.into(), batch: training.batch, on, data })
+    Applied::open(&ApplyArgs { run: run.into(), batch: training.batch.and_then(BatchSize::rows), on, data })
 }
 
 fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {

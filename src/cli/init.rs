@@ -79,6 +79,7 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let (boolean, count) = (is_named(&["BOOL"]), is_named(&["N", "ROWS"]));
     let number = told.parse::<f64>().is_ok();
     match key {
+        "memory" => "\"2GiB\"".into(),
         "class-weights" => "[\"balanced\"]".into(),
         _ if list && told.contains(',') => format!("[{}]", told.replace(',', ", ")),
         _ if boolean => "false".into(),

@@ -28,11 +28,13 @@ mod inspect;
 mod interrupt;
 mod label_codec;
 mod labelled_task;
+mod memory;
 mod model_file;
 mod network;
 mod new_file;
 mod objective;
 mod pictures;
+mod plan;
 mod predict;
 mod progress;
 mod quantiles;
@@ -72,6 +74,9 @@ enum Command {
     /// Train a network; without arguments on the bundled yearly sunspot numbers
     #[command(after_long_help = examples::TRAIN)]
     Train(Box<args::TrainArgs>),
+    /// Tell what memory training takes, by what it is for, and the largest batch that fits; takes the flags of train
+    #[command(after_long_help = examples::PLAN)]
+    Plan(Box<plan::PlanArgs>),
     /// Measure a trained network, on its own test part or on other data
     #[command(after_long_help = examples::EVAL)]
     Eval(Box<eval::EvalArgs>),
@@ -111,6 +116,7 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let result = match Program::parse().command {
         Command::Train(args) => train::train(&args),
+        Command::Plan(args) => plan::plan(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Forecast(args) => forecast::forecast(&args),

@@ -3,7 +3,7 @@
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
-use bptt::{Batch, Engine, Error, Flow, Model, Report, Result, Sequence, StateDict, States, Trainer};
+use bptt::{Batch, Engine, Error, Extent, Flow, Memory, Model, Report, Result, Sequence, StateDict, States, Trainer};
 use pollster::block_on;
 
 pub(crate) trait Network {
@@ -38,8 +38,12 @@ pub(crate) trait Network {
     fn wait(&mut self) -> Result<Option<f64>>;
     fn state_dict(&mut self) -> Result<StateDict>;
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()>;
-    /// Bytes for weights, optimizer and a training batch, by the plan.
-    fn planned_bytes(&mut self, sequence: &Sequence) -> Result<u64>;
+    /// What training takes of memory, by the plan; with `flow` also for the norms of ∂L/∂h_t.
+    fn plan(&mut self, extent: Extent, flow: bool) -> Result<Memory>;
+    /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget`.
+    fn largest_rows(&mut self, extent: Extent, budget: u64, most: usize, beside: u64, flow: bool) -> Result<usize>;
+    /// Sets the most rows that are on the device at once.
+    fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()>;
     /// Bytes that it holds on its device.
     fn bytes(&mut self) -> u64;
 }
@@ -110,8 +114,22 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
         Trainer::load_state_dict(self, weights)
     }
 
-    fn planned_bytes(&mut self, sequence: &Sequence) -> Result<u64> {
-        self.engine().planned_bytes(sequence)
+    fn plan(&mut self, extent: Extent, flow: bool) -> Result<Memory> {
+        self.engine().set_flow(flow);
+        let memory = self.engine().plan(extent);
+        self.engine().set_flow(false);
+        memory
+    }
+
+    fn largest_rows(&mut self, extent: Extent, budget: u64, most: usize, beside: u64, flow: bool) -> Result<usize> {
+        self.engine().set_flow(flow);
+        let rows = self.engine().largest_rows(extent, budget, most, beside);
+        self.engine().set_flow(false);
+        rows
+    }
+
+    fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()> {
+        Trainer::set_micro_batch(self, rows)
     }
 
     fn bytes(&mut self) -> u64 {

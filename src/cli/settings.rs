@@ -13,7 +13,7 @@ use serde_json::Value;
 use toml::Table;
 
 use super::args::{
-    BUNDLED, CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName, TrainArgs,
+    BUNDLED, BatchSize, CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName,
     TrainingArgs,
 };
 use super::config_file;
@@ -126,8 +126,12 @@ pub(crate) struct Settings {
     activation: Option<Activation>,
     initialisation: Initialisation,
     pub(crate) init_from: Option<PathBuf>,
+    /// 1 while it is not known: see [`fits_batch`](Self::fits_batch).
     pub(crate) batch: usize,
     pub(crate) micro_batch: Option<usize>,
+    /// The most bytes that training takes.
+    pub(crate) memory: Option<u64>,
+    pub(crate) recompute: bool,
     pub(crate) buckets: usize,
     pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
@@ -142,14 +146,14 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Defaults or the configuration file, with the flags over it.
-    pub(crate) fn resolve(args: &TrainArgs) -> Result<Self> {
-        let given = match &args.config {
+    pub(crate) fn resolve(config: Option<&Path>, flags: &Given) -> Result<Self> {
+        let given = match config {
             Some(path) => {
-                let given = over(config_file::read(path)?, &args.given)?;
-                config_file::check_files(path, &given, &args.given)?;
+                let given = over(config_file::read(path)?, flags)?;
+                config_file::check_files(path, &given, flags)?;
                 given
             }
-            None => args.given.clone(),
+            None => flags.clone(),
         };
         Self::new(given)
     }
@@ -221,8 +225,16 @@ impl Settings {
             activation,
             initialisation,
             init_from,
-            batch: *training.batch.get_or_insert(32),
+            batch: match *training.batch.get_or_insert(BatchSize::Rows(32)) {
+                BatchSize::Rows(rows) => rows,
+                BatchSize::Fitting(_) if training.micro_batch.is_some() => {
+                    return Err(unsupported("--batch auto takes what fits at once: no --micro-batch goes with it"));
+                }
+                BatchSize::Fitting(_) => 1,
+            },
             micro_batch: training.micro_batch,
+            memory: training.memory.map(|memory| memory.0),
+            recompute: *training.recompute.get_or_insert(false),
             buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
@@ -294,6 +306,18 @@ impl Settings {
         }
     }
 
+    /// Whether the batch is to be the largest that fits.
+    pub(crate) fn fits_batch(&self) -> bool {
+        matches!(self.given.training.batch, Some(BatchSize::Fitting(_)))
+    }
+
+    /// Fills in how many sequences a batch has and how many are on the device at once, so that a repeated run does the same.
+    pub(crate) fn set_batch(&mut self, batch: usize, micro_batch: usize) {
+        (self.batch, self.micro_batch) = (batch, Some(micro_batch));
+        let training = &mut self.given.training;
+        (training.batch, training.micro_batch) = (Some(BatchSize::Rows(batch)), Some(micro_batch));
+    }
+
     /// The device by the name that finds it again.
     pub(crate) fn set_device(&mut self, name: &str) {
         name.clone_into(&mut self.device);
@@ -339,12 +363,16 @@ impl Settings {
         // Of a step of a row: x on the host, and on the device gates, states, logits, and a token's vector with its gradient.
         let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
         let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
-        let device = units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64;
+        // What is bounded, or made again, is planned once the device is there.
+        let device = match self.recompute || self.memory.is_some() {
+            true => 0.0,
+            false => units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64,
+        };
         let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
         match numbers > BATCH {
             true => Err(unsupported(format!(
                 "--batch {} of --{flag} {steps} takes {numbers:.1e} numbers, over {BATCH:.1e}: make either smaller, or \
-                 do it in parts with --micro-batch",
+                 do it in parts with --memory or --micro-batch",
                 self.batch
             ))),
             false => Ok(()),
@@ -379,6 +407,8 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
         ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
         // Which weights are kept goes by whether a run ends early.
         ("training", &["patience"], &["keep"]),
+        // What fits is found anew.
+        ("training", &["batch", "memory", "recompute"], &["micro-batch"]),
         // Each of them says which loss.
         ("training", &["loss"], &["huber-delta", "quantiles"]),
         ("training", &["huber-delta"], &["loss", "quantiles"]),

@@ -12,9 +12,9 @@ use super::apply::measured;
 use super::args::{OnNan, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::device::{self, Opened};
-use super::devices::bytes;
 use super::flow_log::FlowLog;
 use super::folder::Folder;
+use super::memory::{self, Planned};
 use super::model_file::{self, ModelFile};
 use super::network::Network;
 use super::objective;
@@ -41,7 +41,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         },
     };
     let settings = match &interrupted {
-        None => Settings::resolve(args),
+        None => Settings::resolve(args.config.as_deref(), &args.given),
         Some((_, run)) => Settings::new(run.given.clone()),
     };
     let mut settings = settings.map_err(Failure::usage)?;
@@ -50,22 +50,20 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let task = task.as_ref();
     let model = form(&mut settings, task, start.as_ref())?;
-    let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
-    let training = task.training(order)?;
-    let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
-    let training = training.as_ref();
-    settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
     if args.dump_config {
+        batches(&settings, task)?;
         super::say(settings.to_toml()?.trim_end());
         return Ok(());
     }
     let opened = device::open(&settings.device, settings.threads)?;
     settings.set_device(&opened.name);
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
-    let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+    let memory = memory::settle(&mut settings, &opened, network.as_mut(), task, false)?;
+    let training = batches(&settings, task)?;
+    let training = training.as_ref();
+    settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
+    let rows = memory.rows;
     let validation = validation(&settings, task, rows)?;
-    let largest = training.largest()?;
-    let memory = network.planned_bytes(&largest.rows(0..rows.min(largest.sequence.shape().1)).sequence)?;
     let (folder, from) = match interrupted {
         Some((folder, from)) => (folder, Some(from)),
         None => (begin_folder(args, &settings, task)?, None),
@@ -96,6 +94,12 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         Ended::Finished | Ended::NoImprovement => checkpoints::finish(&folder)?,
     }
     Ok(())
+}
+
+/// What the network learns from.
+fn batches<'a>(settings: &Settings, task: &'a dyn Task) -> Result<Box<dyn Batches + 'a>> {
+    let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
+    task.training(order)?.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))
 }
 
 /// The run's folder, with its settings.
@@ -135,7 +139,13 @@ pub(crate) fn begin(
         initialisation: settings.initialisation(),
         micro_batch: settings.micro_batch,
         carry_state: task.carries_state(),
-        engine: EngineOptions { skips: settings.skips(), ..EngineOptions::default() },
+        engine: EngineOptions {
+            skips: settings.skips(),
+            recompute: settings.recompute,
+            // A GPU lets go of the buffers for other shapes; the CPU path's grow and are the same for all.
+            memory: settings.memory.filter(|_| !opened.is_cpu()),
+            ..EngineOptions::default()
+        },
         ..TrainerOptions::default()
     };
     let mut network = opened.network(model, settings.optimizer, settings.seed, options)?;
@@ -173,7 +183,7 @@ struct Run<'a> {
     settings: &'a Settings,
     task: &'a dyn Task,
     model: &'a Model,
-    memory: u64,
+    memory: Planned,
     opened: &'a Opened,
     folder: &'a Folder,
     /// Where the run goes on, if it has begun before.
@@ -353,7 +363,7 @@ impl Run<'_> {
         more("model", vec![model_file::describe(self.model)]);
         more("", start.iter().map(|start| format!("begins with the weights of {}", start.path.display())).collect());
         more("training", self.describe_training());
-        more("memory", vec![format!("{} for weights, optimizer and the largest batch", bytes(self.memory))]);
+        more("memory", self.memory.describe());
         more("run", vec![self.folder.path().display().to_string()]);
         more("", self.from.iter().flat_map(|from| from.describe(&self.opened.describe())).collect());
         more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
@@ -396,7 +406,9 @@ impl Run<'_> {
             "hidden": self.settings.hidden,
             "seed": self.settings.seed,
             "parameters": self.parameters(),
-            "memory_bytes": self.memory,
+            "memory_bytes": self.memory.total(),
+            "batch": self.memory.batch,
+            "micro_batch": self.memory.rows,
             "epochs": outcome.last.epoch,
             "steps": outcome.last.step,
             "skipped": skipped,

@@ -1,18 +1,27 @@
-//! The buffers of a block of batch rows: all that one thread needs to take these rows through the whole sequence.
+//! The buffers of a block of batch rows: all that one thread needs to take these rows through a chunk of the sequence,
+//! which is the whole of it unless the pass keeps no more than the states between chunks.
 //!
-//! Everything is laid out `[t, row in block, ·]`, so that a time step of a block, and a block's whole sequence, are
-//! each contiguous. Buffers grow and are kept, so a step of a shape that was seen before allocates nothing.
+//! Everything is laid out `[t, row in block, ·]`, so that a time step of a block, and a block's whole chunk, are each
+//! contiguous. Buffers grow and are kept, so a step of a shape that was seen before allocates nothing.
+
+use std::ops::Range;
 
 use ndarray::{Array2, Array3, s};
 
 use super::dropout;
 use super::network::Network;
+use super::room::{Room, Wanted};
 use crate::batch::{Input, OutputGradient, Sequence, States};
 use crate::dropout::Draw;
+use crate::memory::{Memory, MemoryPart};
 use crate::real::Real;
 
 /// Rows in a block. A constant, never a matter of threads or of B: so the order of every sum is the same everywhere.
 pub(super) const ROWS: usize = 8;
+
+/// Steps whose products are made as one: those of x, of the head, and of the weights' gradients, whose spans are added from
+/// the last to the first. A constant too, so that no sum depends on how many steps a pass holds at once.
+pub(super) const SPAN: usize = 64;
 
 /// Which steps of the rows count.
 #[derive(Debug, Default)]
@@ -43,12 +52,17 @@ impl Mask {
 /// The buffers of one (layer, direction).
 #[derive(Debug, Default)]
 pub(super) struct StackState<R> {
-    /// \[steps, rows, kept\]: z, then the gates, then their gradients.
+    /// \[held, rows, kept\]: z, then the gates, then their gradients.
     pub(super) gates: Vec<R>,
-    /// \[steps + 1, rows, H\]: the state that enters each step, 0 where a sequence starts anew, and the final state.
+    /// \[held + 1, rows, H\]: the state that enters each step, 0 where a sequence starts anew, and the one that leaves the
+    /// last.
     pub(super) h: Vec<R>,
     /// The same of the cell state; empty where there is none.
     pub(super) c: Vec<R>,
+    /// \[chunks + 1, rows, H\]: the state that enters each chunk, and the final one.
+    border_h: Vec<R>,
+    /// The same of the cell state.
+    border_c: Vec<R>,
     /// \[rows, H\]: dh on its way back; at the end dh_0.
     pub(super) dh: Vec<R>,
     /// The same of the cell state.
@@ -68,7 +82,9 @@ pub(super) struct StackState<R> {
 pub(super) struct HeadState<R> {
     /// \[rows, D·H\]: what a head with one prediction a row reads. At every step it reads the output itself.
     pub(super) features: Vec<R>,
-    /// \[predictions, rows, O\]: the logits a, then da.
+    /// The gradient of that.
+    pub(super) d_features: Vec<R>,
+    /// \[held, rows, O\], or \[rows, O\] of one prediction a row: the logits a, then da.
     pub(super) logits: Vec<R>,
     /// \[O\]: da summed over predictions and rows.
     pub(super) bias_sum: Vec<R>,
@@ -82,21 +98,26 @@ pub(super) struct Block<R> {
     /// The index of the first row in the batch.
     pub(super) first_row: usize,
     pub(super) mask: Mask,
+    /// Steps of a chunk, and those of the chunk that is held: none, where all rows have ended before it.
+    chunk: usize,
+    pub(super) held: Range<usize>,
     /// What dropout draws for the block's rows; `None`: it drops nothing.
     draw: Option<Draw>,
-    /// \[steps, rows, I\], 0 at padding: given, or the tokens' vectors.
+    /// 0 at padding: x as it was given, \[steps, rows, I\], or the tokens' vectors, \[held, rows, I\].
     pub(super) x: Vec<R>,
     /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is given.
     pub(super) tokens: Vec<u32>,
     /// Whether the tokens stand for one-hot vectors, of which W_ih takes its columns.
     pub(super) one_hot: bool,
     pub(super) stacks: Vec<StackState<R>>,
-    /// \[steps, rows, D·H\] for each layer, 0 at padding.
+    /// \[held, rows, D·H\] for each layer, 0 at padding.
     pub(super) outputs: Vec<Vec<R>>,
-    /// The gradient of the output of the layer at hand; at the end dx.
+    /// The gradient of the output of the layer at hand.
     pub(super) d_output: Vec<R>,
     /// The same of the layer below.
     pub(super) d_below: Vec<R>,
+    /// dx, as x lies.
+    pub(super) d_input: Vec<R>,
     pub(super) head: HeadState<R>,
     /// \[L·D, steps\]: the squares of dh_t summed over rows and units; empty where they are not asked for.
     pub(super) squares: Vec<f64>,
@@ -111,6 +132,17 @@ pub(super) enum Start<'a, S, R> {
     Given(&'a States<S>),
     /// The rows of the carried states from this one on.
     Carried(&'a States<R>, usize),
+}
+
+/// What a pass is to do with the rows it takes over.
+#[derive(Clone, Copy)]
+pub(super) struct Course {
+    /// Steps that are held at once.
+    pub(super) chunk: usize,
+    /// Whether a backward pass follows.
+    pub(super) backward: bool,
+    /// Whether that is to end in dx, where x is given.
+    pub(super) dx: bool,
 }
 
 /// The slots in a history of the state that enters step `t` and of the one that leaves it.
@@ -133,11 +165,17 @@ impl<R: Real> Block<R> {
         sequence: &Sequence<S>,
         start: Start<'_, S, R>,
         draw: Option<Draw>,
+        course: Course,
     ) {
         let first_row = self.first_row;
         self.load_mask(network, sequence);
+        let Course { chunk, backward, dx } = course;
+        let (steps, rows) = (self.mask.steps, self.mask.rows);
+        let dense = matches!(sequence.input, Input::Dense(_));
+        self.make_room(network, &Room::new(network, Wanted { steps, rows, chunk, dense, backward, dx }));
         self.load_input(network, sequence);
-        self.make_room(network);
+        self.chunk = chunk;
+        self.head.loss = 0.0;
         self.draw = draw.map(|draw| draw.at_row(first_row));
         let draw = self.draw.filter(|draw| draw.recurrent.drops());
         for (stack, state) in self.stacks.iter_mut().enumerate() {
@@ -159,6 +197,82 @@ impl<R: Real> Block<R> {
     /// The draw, where it drops what `layer` hands to the next.
     pub(super) fn draw_above(&self, network: &Network, layer: usize) -> Option<Draw> {
         self.draw.filter(|draw| draw.between.drops() && layer + 1 < network.recurrent.layers)
+    }
+
+    /// How many chunks the block's own steps are cut into.
+    pub(super) fn chunks(&self) -> usize {
+        self.mask.steps.div_ceil(self.chunk)
+    }
+
+    /// Turns to a chunk, and tells whether any row reaches into it.
+    pub(super) fn hold(&mut self, chunk: usize) -> bool {
+        let border = |chunk: usize| (chunk * self.chunk).min(self.mask.steps);
+        self.held = border(chunk)..border(chunk + 1);
+        !self.held.is_empty()
+    }
+
+    /// Whether the chunk at hand is the first to go forward.
+    pub(super) fn is_first(&self) -> bool {
+        self.held.start == 0
+    }
+
+    /// Whether it is the first to go backward.
+    pub(super) fn is_last(&self) -> bool {
+        self.held.end == self.mask.steps
+    }
+
+    /// The rows of the chunk at hand, one behind the other.
+    pub(super) fn held_rows(&self) -> usize {
+        self.held.len() * self.mask.rows
+    }
+
+    /// The same of each span of it.
+    pub(super) fn spans(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + use<R> {
+        let (held, rows) = (self.held.len(), self.mask.rows);
+        (0..held).step_by(SPAN).map(move |first| first * rows..held.min(first + SPAN) * rows)
+    }
+
+    /// The chunk's part of a buffer that has all steps, of `size` numbers a row.
+    pub(super) fn held_part(&self, size: usize) -> Range<usize> {
+        self.held.start * self.mask.rows * size..self.held.end * self.mask.rows * size
+    }
+
+    /// The place of the chunk's x, and of its dx.
+    pub(super) fn input_part(&self, network: &Network) -> Range<usize> {
+        let size = network.recurrent.input_size;
+        if network.embedding.is_some() { 0..self.held_rows() * size } else { self.held_part(size) }
+    }
+
+    /// The state that leaves the chunk before enters the one at hand.
+    pub(super) fn enter(&mut self, network: &Network, stack: usize) {
+        let slot = if network.stacks[stack].direction == 0 { 0 } else { self.held.len() };
+        self.each_border(network, stack, self.held.start / self.chunk, slot, |border, slot| {
+            slot.copy_from_slice(border)
+        });
+    }
+
+    /// Keeps the state that leaves it.
+    pub(super) fn leave(&mut self, network: &Network, stack: usize) {
+        let slot = if network.stacks[stack].direction == 0 { self.held.len() } else { 0 };
+        let border = self.held.start / self.chunk + 1;
+        self.each_border(network, stack, border, slot, |border, slot| border.copy_from_slice(slot));
+    }
+
+    fn each_border(
+        &mut self,
+        network: &Network,
+        stack: usize,
+        border: usize,
+        slot: usize,
+        copy: impl Fn(&mut [R], &mut [R]),
+    ) {
+        let (rows, state) = (self.mask.rows, &mut self.stacks[stack]);
+        for (borders, history, size) in [
+            (&mut state.border_h, &mut state.h, rows * network.hidden()),
+            (&mut state.border_c, &mut state.c, rows * network.cell_state()),
+        ] {
+            copy(&mut borders[border * size..][..size], &mut history[slot * size..][..size]);
+        }
     }
 
     fn load_mask<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
@@ -188,7 +302,6 @@ impl<R: Real> Block<R> {
         match &sequence.input {
             Input::Dense(x) => {
                 let size = network.recurrent.input_size;
-                fit(&mut self.x, mask.steps * mask.rows * size);
                 let mut to = self.x.chunks_exact_mut(size);
                 for t in 0..mask.steps {
                     for (row, to) in to.by_ref().take(mask.rows).enumerate() {
@@ -223,62 +336,47 @@ impl<R: Real> Block<R> {
         }
     }
 
-    fn make_room(&mut self, network: &Network) {
-        let (steps, rows) = (self.mask.steps, self.mask.rows);
-        let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
+    fn make_room(&mut self, network: &Network, room: &Room) {
         self.stacks.resize_with(network.stacks.len(), StackState::default);
         for state in &mut self.stacks {
-            fit(&mut state.gates, steps * rows * network.kept());
-            fit(&mut state.h, (steps + 1) * rows * hidden);
-            fit(&mut state.c, (steps + 1) * rows * cell_state);
-            fit(&mut state.dh, rows * hidden);
-            fit(&mut state.dc, rows * cell_state);
-            fit(&mut state.bias_sum, network.kept());
-            fit(&mut state.factors, rows * network.masked());
-            fit(&mut state.masked, rows * network.masked());
+            fit(&mut state.gates, room.gates);
+            fit(&mut state.h, room.h);
+            fit(&mut state.c, room.c);
+            fit(&mut state.border_h, room.border_h);
+            fit(&mut state.border_c, room.border_c);
+            fit(&mut state.dh, room.dh);
+            fit(&mut state.dc, room.dc);
+            fit(&mut state.bias_sum, room.bias_sum);
+            fit(&mut state.factors, room.masked);
+            fit(&mut state.masked, room.masked);
         }
         self.outputs.resize_with(network.recurrent.layers, Vec::new);
-        self.outputs.iter_mut().for_each(|output| fit(output, steps * rows * width));
-        if network.embedding.is_some() {
-            fit(&mut self.x, steps * rows * network.recurrent.input_size);
-        }
-        let widest = width.max(network.recurrent.input_size);
-        fit(&mut self.d_output, steps * rows * widest);
-        fit(&mut self.d_below, steps * rows * widest);
-        if let Some(head) = &network.head {
-            fit(&mut self.head.features, rows * width);
-            fit(&mut self.head.logits, head.predictions(steps) * rows * head.outputs);
-            fit(&mut self.head.bias_sum, head.outputs);
-        }
+        self.outputs.iter_mut().for_each(|output| fit(output, room.output));
+        fit(&mut self.x, room.x);
+        self.tokens.reserve_exact(room.tokens.saturating_sub(self.tokens.len()));
+        fit(&mut self.d_output, room.d_output);
+        fit(&mut self.d_below, room.d_below);
+        fit(&mut self.d_input, room.d_input);
+        fit(&mut self.head.features, room.features);
+        fit(&mut self.head.d_features, room.d_features);
+        fit(&mut self.head.logits, room.logits);
+        fit(&mut self.head.bias_sum, room.head_bias_sum);
     }
 
-    /// The bytes of a block of `rows` full rows, as [`make_room`](Self::make_room) and the input take them.
-    pub(super) fn planned_bytes(network: &Network, steps: usize, rows: usize, dense: bool) -> usize {
-        let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
-        let input = network.recurrent.input_size;
-        let x = dense || network.embedding.is_some();
-        let (kept, states) = (network.kept(), hidden + cell_state);
-        let stack = steps * rows * kept + (steps + 2) * rows * states + kept + 2 * rows * network.masked();
-        let sequences = network.recurrent.layers * width + 2 * width.max(input) + if x { input } else { 0 };
-        let head = network
-            .head
-            .as_ref()
-            .map_or(0, |head| rows * width + head.predictions(steps) * rows * head.outputs + head.outputs);
-        let tokens = if dense { 0 } else { steps * rows };
-        (network.stacks.len() * stack + steps * rows * sequences + head) * size_of::<R>() + tokens * size_of::<u32>()
-    }
-
-    /// Takes over the gradient of what the stack put out; what lies at padding is never read.
+    /// Takes over the gradient of what the stack put out in the chunk at hand; what lies at padding is never read.
     pub(super) fn load_gradient(&mut self, network: &Network, gradient: &OutputGradient<R>) {
         let (rows, first_row) = (self.mask.rows, self.first_row);
         if let Some(d_output) = &gradient.output {
             let mut to = self.d_output.chunks_exact_mut(network.recurrent.output_size());
-            for t in 0..self.mask.steps {
+            for t in self.held.clone() {
                 for (row, to) in to.by_ref().take(rows).enumerate() {
                     let from = d_output.slice(s![t, first_row + row, ..]);
                     to.iter_mut().zip(&from).for_each(|(to, from)| *to = *from);
                 }
             }
+        }
+        if !self.is_last() {
+            return;
         }
         for (stack, state) in self.stacks.iter_mut().enumerate() {
             for (to, from) in [(&mut state.dh, &gradient.h_n), (&mut state.dc, &gradient.c_n)] {
@@ -291,39 +389,32 @@ impl<R: Real> Block<R> {
         }
     }
 
-    /// The slot that the first step reads.
-    fn first_slot(&self, network: &Network, stack: usize) -> usize {
-        if network.stacks[stack].direction == 0 { 0 } else { self.mask.steps }
-    }
-
     fn start_at_zero(&mut self, network: &Network, stack: usize) {
-        let (slot, rows) = (self.first_slot(network, stack), self.mask.rows);
-        let state = &mut self.stacks[stack];
-        for (history, size) in [(&mut state.h, network.hidden()), (&mut state.c, network.cell_state())] {
-            history[slot * rows * size..][..rows * size].fill(R::zero());
+        let (rows, state) = (self.mask.rows, &mut self.stacks[stack]);
+        for (borders, size) in [(&mut state.border_h, network.hidden()), (&mut state.border_c, network.cell_state())] {
+            borders[..rows * size].fill(R::zero());
         }
     }
 
     fn start_from<S: Real>(&mut self, network: &Network, stack: usize, states: &States<S>, first_row: usize) {
-        let (slot, rows, hidden) = (self.first_slot(network, stack), self.mask.rows, network.hidden());
+        let (rows, hidden) = (self.mask.rows, network.hidden());
         let state = &mut self.stacks[stack];
-        for (history, from) in [(&mut state.h, Some(&states.h)), (&mut state.c, states.c.as_ref())] {
+        for (borders, from) in [(&mut state.border_h, Some(&states.h)), (&mut state.border_c, states.c.as_ref())] {
             let Some(from) = from else { continue };
             let from = from.slice(s![stack, first_row..first_row + rows, ..]);
-            let to = &mut history[slot * rows * hidden..][..rows * hidden];
+            let to = &mut borders[..rows * hidden];
             to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_wide(from.to_wide()));
         }
     }
 
     /// \[rows, H\]: the final h of a (layer, direction).
     pub(super) fn final_h(&self, network: &Network, stack: usize) -> &[R] {
-        self.final_of(network, stack, &self.stacks[stack].h)
+        self.final_of(network, &self.stacks[stack].border_h)
     }
 
-    fn final_of<'a>(&self, network: &Network, stack: usize, history: &'a [R]) -> &'a [R] {
-        let slot = if network.stacks[stack].direction == 0 { self.mask.steps } else { 0 };
+    fn final_of<'a>(&self, network: &Network, borders: &'a [R]) -> &'a [R] {
         let size = self.mask.rows * network.hidden();
-        &history[slot * size..][..size]
+        &borders[self.chunks() * size..][..size]
     }
 
     /// Writes the final states into the rows from `offset` + the block's first on.
@@ -331,7 +422,7 @@ impl<R: Real> Block<R> {
         for stack in 0..self.stacks.len() {
             self.store_rows(&mut states.h, stack, offset, self.final_h(network, stack));
             if let Some(c) = &mut states.c {
-                self.store_rows(c, stack, offset, self.final_of(network, stack, &self.stacks[stack].c));
+                self.store_rows(c, stack, offset, self.final_of(network, &self.stacks[stack].border_c));
             }
         }
     }
@@ -353,10 +444,10 @@ impl<R: Real> Block<R> {
     }
 
     /// Writes `from`, \[steps, rows, ·\], into the block's place in \[T, B, ·\], padding left as it is.
-    pub(super) fn store_sequence(&self, to: &mut Array3<R>, from: &[R]) {
+    pub(super) fn store_sequence(&self, to: &mut Array3<R>, steps: Range<usize>, from: &[R]) {
         let size = to.shape()[2];
         let mut from = from.chunks_exact(size);
-        for t in 0..self.mask.steps.min(to.shape()[0]) {
+        for t in steps {
             for (row, from) in from.by_ref().take(self.mask.rows).enumerate() {
                 // One prediction a row is never padding.
                 if self.mask.active(t, row) {
@@ -368,15 +459,25 @@ impl<R: Real> Block<R> {
     }
 
     /// The bytes of all buffers.
-    pub(super) fn bytes(&self) -> usize {
-        let stacks = self.stacks.iter().map(|state| {
-            let StackState { gates, h, c, dh, dc, bias_sum, factors, masked, .. } = state;
-            [gates, h, c, dh, dc, bias_sum, factors, masked].map(Vec::len).iter().sum::<usize>()
-        });
-        let own = [&self.x, &self.d_output, &self.d_below, &self.head.features, &self.head.logits, &self.head.bias_sum];
-        let numbers = stacks.sum::<usize>()
-            + self.outputs.iter().map(Vec::len).sum::<usize>()
-            + own.map(Vec::len).iter().sum::<usize>();
-        numbers * size_of::<R>() + self.tokens.len() * size_of::<u32>() + self.squares.len() * size_of::<f64>()
+    pub(super) fn memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        let mut add = |part, buffers: &[&Vec<R>]| {
+            let numbers = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
+            memory.add(part, (numbers * size_of::<R>()) as u64);
+        };
+        for state in &self.stacks {
+            let StackState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, .. } = state;
+            add(MemoryPart::Gates, &[gates]);
+            add(MemoryPart::States, &[h, c, border_h, border_c]);
+            add(MemoryPart::Workspace, &[dh, dc, bias_sum, factors, masked]);
+        }
+        self.outputs.iter().for_each(|output| add(MemoryPart::Outputs, &[output]));
+        add(MemoryPart::Outputs, &[&self.d_output, &self.d_below, &self.d_input]);
+        let HeadState { features, d_features, logits, bias_sum, .. } = &self.head;
+        add(MemoryPart::Head, &[features, d_features, logits, bias_sum]);
+        add(MemoryPart::Input, &[&self.x]);
+        memory.add(MemoryPart::Input, (self.tokens.len() * size_of::<u32>()) as u64);
+        memory.add(MemoryPart::Workspace, (self.squares.len() * size_of::<f64>()) as u64);
+        memory
     }
 }

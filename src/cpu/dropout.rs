@@ -1,15 +1,25 @@
 //! The masks of a block: over what a layer hands on, and over what of h enters the recurrent product.
 
+use std::ops::Range;
+
 use super::block::Mask;
 use crate::dropout::{Draw, Rate, Stream};
 use crate::real::Real;
 
-/// Multiplies the columns of a (layer, direction), \[steps, rows, D·H\] from `column` on, by the masks between layers: its
+/// Multiplies the columns of a (layer, direction), \[held, rows, D·H\] from `column` on, by the masks between layers: its
 /// output forward, the gradient of that backward. Padding stays as it is.
-pub(super) fn between<R: Real>(draw: &Draw, mask: &Mask, stack: usize, values: &mut [R], column: usize, hidden: usize) {
-    let width = values.len() / (mask.steps * mask.rows);
+pub(super) fn between<R: Real>(
+    draw: &Draw,
+    mask: &Mask,
+    held: &Range<usize>,
+    stack: usize,
+    values: &mut [R],
+    column: usize,
+    hidden: usize,
+) {
+    let width = values.len() / (held.len() * mask.rows);
     for (index, values) in values.chunks_exact_mut(width).enumerate() {
-        let (t, row) = (index / mask.rows, index % mask.rows);
+        let (t, row) = (held.start + index / mask.rows, index % mask.rows);
         if mask.active(t, row) {
             let values = &mut values[column..column + hidden];
             multiply(values, draw.between, |group| draw.words(Stream::Between, stack, t, row, group));

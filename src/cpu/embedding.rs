@@ -5,17 +5,17 @@ use std::ops::Range;
 use super::block::Mask;
 use crate::real::Real;
 
-/// x, \[steps, rows, I\], from `vectors`, \[V, I\]: 0 at padding.
-pub(super) fn look_up<R: Real>(vectors: &[R], size: usize, mask: &Mask, tokens: &[u32], x: &mut [R]) {
+/// x, \[held, rows, I\], from `vectors`, \[V, I\], and the tokens from step `first` on: 0 at padding.
+pub(super) fn look_up<R: Real>(vectors: &[R], size: usize, mask: &Mask, first: usize, tokens: &[u32], x: &mut [R]) {
     for (index, (x, token)) in x.chunks_exact_mut(size).zip(tokens).enumerate() {
-        match mask.active(index / mask.rows, index % mask.rows) {
+        match mask.active(first + index / mask.rows, index % mask.rows) {
             true => x.copy_from_slice(&vectors[*token as usize * size..][..size]),
             false => x.fill(R::zero()),
         }
     }
 }
 
-/// Adds dx, \[steps, rows, I\], to the gradients of the vectors of `ids`, in the order of the rows. At padding dx is 0.
+/// Adds dx, \[·, I\], to the gradients of the vectors of `ids`, in the order of the rows. At padding dx is 0.
 pub(super) fn scatter<R: Real>(d_vectors: &mut [R], size: usize, ids: Range<u32>, tokens: &[u32], dx: &[R]) {
     for (dx, token) in dx.chunks_exact(size).zip(tokens).filter(|(_, token)| ids.contains(token)) {
         let vector = &mut d_vectors[(token - ids.start) as usize * size..][..size];

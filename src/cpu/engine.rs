@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use ndarray::{Array2, Array3};
 
-use super::block::{Block, ROWS, Start};
+use super::block::{Block, Course, ROWS, Start};
 use super::network::Network;
 use super::norm::{CHUNK, norm};
-use super::pass::{Passes, Then, blocks_of};
+use super::pass::{Goal, Passes, Rows, Then, blocks_of};
+use super::room::{self, Room, Wanted};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
 use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed::Sealed};
@@ -15,7 +16,8 @@ use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-use crate::model::{Layout, Model};
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::{At, Layout, Model};
 use crate::optim::Update;
 use crate::real::Real;
 
@@ -50,7 +52,7 @@ pub struct CpuEngine<R: Real> {
     takes_flow: bool,
     /// Those of the last pass.
     flow: Option<Flow>,
-    /// The blocks of passes that must leave `blocks` alone: logits and evaluation.
+    /// The blocks of logits and evaluation where they must leave `blocks` alone: see [`free_blocks`](Self::free_blocks).
     aside: Vec<Block<R>>,
     carried: Option<States<R>>,
     reports: VecDeque<Report>,
@@ -64,6 +66,7 @@ pub struct CpuEngine<R: Real> {
 impl<R: Real> CpuEngine<R> {
     pub(super) fn new(threads: Threads, model: &Model, options: &EngineOptions) -> Result<Self> {
         model.validate()?;
+        options.validate(model)?;
         let layout = Layout::new(model);
         let network = Network::new(model, &layout);
         Ok(Self {
@@ -110,10 +113,48 @@ impl<R: Real> CpuEngine<R> {
         for block in &self.blocks[..blocks_of(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
-                block.store_sequence(x, &block.d_output);
+                block.store_sequence(x, 0..block.mask.steps, &block.d_input);
             }
         }
         InputGradient { x, initial }
+    }
+
+    /// How a training pass over so many steps goes.
+    fn course(&self, steps: usize, dx: bool) -> Course {
+        Course { chunk: room::chunk(&self.passes.network, &self.options, steps), backward: true, dx }
+    }
+
+    /// Whether `blocks` hold nothing that may still be asked for; they then serve a pass that leaves everything as it is.
+    fn free_blocks(&mut self) -> bool {
+        let is_free = match self.held {
+            Held::Nothing => true,
+            Held::Forward(..) => false,
+            Held::Gradient(..) => !self.options.input_gradient,
+        };
+        if is_free {
+            self.held = Held::Nothing;
+        }
+        is_free
+    }
+
+    /// A forward pass that none goes back through.
+    fn aside(&self, steps: usize) -> Course {
+        Course { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
+    }
+
+    /// What is there whatever the batch.
+    fn fixed_memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
+        let numbers = [
+            (MemoryPart::Gradients, self.gradients.len()),
+            (MemoryPart::Optimizer, self.slots.0.iter().map(Vec::len).sum()),
+            (MemoryPart::Carried, carried),
+        ];
+        numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
+        memory.add(MemoryPart::Weights, self.passes.weight_bytes() as u64);
+        memory.add(MemoryPart::Optimizer, (self.squares.len() * size_of::<f64>()) as u64);
+        memory
     }
 
     fn flow_of(&self, steps: usize, rows: usize) -> Flow {
@@ -188,18 +229,19 @@ impl<R: Real> Engine for CpuEngine<R> {
         let (steps, rows) = sequence.shape();
         let draw = self.draw(rows)?;
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        self.passes.run(&mut self.blocks, sequence, start, draw, Then::Stop);
+        let mut output = Array3::from_elem((steps, rows, self.model.recurrent.output_size()), R::zero());
+        let store = |blocks: &[Block<R>]| {
+            for block in blocks {
+                if let Some(top) = block.outputs.last() {
+                    block.store_sequence(&mut output, block.held.clone(), top);
+                }
+            }
+        };
+        let course = self.course(steps, true);
+        self.passes.forward(&mut self.blocks, Rows { sequence, start, draw }, course, Then::Stop, store);
         self.held = Held::Forward(steps, rows);
         self.flow = None;
-        let recurrent = &self.passes.network.recurrent;
-        let mut output = Array3::from_elem((steps, rows, recurrent.output_size()), R::zero());
-        let blocks = &self.blocks[..blocks_of(rows)];
-        for block in blocks {
-            if let Some(top) = block.outputs.last() {
-                block.store_sequence(&mut output, top);
-            }
-        }
-        Ok(Output { output, states: self.passes.final_states(blocks, rows) })
+        Ok(Output { output, states: self.passes.final_states(&self.blocks[..blocks_of(rows)], rows) })
     }
 
     async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
@@ -211,8 +253,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.open_sums();
         self.held = Held::Nothing;
         let blocks = &mut self.blocks[..blocks_of(rows)];
-        self.passes.back(blocks, gradient, self.takes_flow);
-        self.passes.weight_gradients(blocks, &mut self.gradients, false);
+        self.passes.back(blocks, gradient, self.takes_flow, &mut self.gradients);
         self.flow = self.takes_flow.then(|| self.flow_of(steps, rows));
         let dense = self.blocks[0].tokens.is_empty();
         Ok(self.input_gradient_of(steps, rows, dense))
@@ -232,10 +273,11 @@ impl<R: Real> Engine for CpuEngine<R> {
             (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
             _ => Start::Zero,
         };
-        let (input, flow) = (self.options.input_gradient, self.takes_flow);
-        self.passes.run(&mut self.blocks, &batch.sequence, start, draw, Then::Gradient { batch, input, flow });
+        let (course, flow) = (self.course(steps, self.options.input_gradient), self.takes_flow);
+        let of_batch = Rows { sequence: &batch.sequence, start, draw };
+        let goal = Goal { batch, flow };
+        self.passes.train(&mut self.blocks, of_batch, course, goal, &mut self.gradients);
         let blocks = &self.blocks[..blocks_of(rows)];
-        self.passes.weight_gradients(blocks, &mut self.gradients, true);
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
             blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
@@ -318,24 +360,41 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<R>> {
-        let head = self.model.need_head()?;
         sequence.validate(&self.model)?;
+        self.model.need_head()?;
+        let is_free = self.free_blocks();
+        let head = self.model.need_head()?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        self.passes.run(&mut self.aside, sequence, start, None, Then::Logits);
         let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
-        let blocks = &self.aside[..blocks_of(rows)];
-        blocks.iter().for_each(|block| block.store_sequence(&mut logits, &block.head.logits));
-        Ok(Logits { logits, states: self.passes.final_states(blocks, rows) })
+        let store = |blocks: &[Block<R>]| {
+            for block in blocks {
+                match head.at {
+                    At::Every => block.store_sequence(&mut logits, block.held.clone(), &block.head.logits),
+                    At::Last | At::Mean if block.is_last() => {
+                        block.store_sequence(&mut logits, 0..1, &block.head.logits)
+                    }
+                    At::Last | At::Mean => {}
+                }
+            }
+        };
+        let course = self.aside(steps);
+        let rows_of = Rows { sequence, start, draw: None };
+        let blocks = if is_free { &mut self.blocks } else { &mut self.aside };
+        self.passes.forward(blocks, rows_of, course, Then::Logits, store);
+        Ok(Logits { logits, states: self.passes.final_states(&blocks[..blocks_of(rows)], rows) })
     }
 
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<R>> {
         batch.validate(&self.model)?;
         let sequence = &batch.sequence;
-        let rows = sequence.shape().1;
+        let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        self.passes.run(&mut self.aside, sequence, start, None, Then::Loss(batch));
-        let blocks = &self.aside[..blocks_of(rows)];
+        let course = self.aside(steps);
+        let rows_of = Rows { sequence, start, draw: None };
+        let blocks = if self.free_blocks() { &mut self.blocks } else { &mut self.aside };
+        self.passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {});
+        let blocks = &blocks[..blocks_of(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
     }
@@ -352,26 +411,29 @@ impl<R: Real> Engine for CpuEngine<R> {
         Ok(())
     }
 
-    fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
-        sequence.validate(&self.model)?;
-        let (steps, rows) = sequence.shape();
-        let dense = matches!(sequence.input, Input::Dense(_));
-        let block = |rows| Block::<R>::planned_bytes(&self.passes.network, steps, rows, dense);
-        let last = match rows % ROWS {
-            0 => 0,
-            rest => block(rest),
-        };
-        let held: usize = self.blocks.iter().map(Block::bytes).sum();
-        let squares = if self.takes_flow { self.model.recurrent.stacks() * steps * size_of::<f64>() } else { 0 };
-        let planned = rows / ROWS * block(ROWS) + last + blocks_of(rows) * squares;
-        Ok(self.bytes() + planned.saturating_sub(held) as u64)
+    fn memory(&self) -> Memory {
+        self.fixed_memory() + self.blocks.iter().chain(&self.aside).map(Block::memory).sum()
     }
 
-    fn bytes(&self) -> u64 {
-        let slots = self.slots.0.iter().map(Vec::len).sum::<usize>();
-        let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
-        let numbers = slots + carried + self.gradients.len();
-        let blocks = self.blocks.iter().chain(&self.aside).map(Block::bytes).sum::<usize>();
-        (numbers * size_of::<R>() + self.passes.bytes() + blocks) as u64
+    /// Rows shorter than T take less.
+    fn plan(&self, extent: Extent) -> Result<Memory> {
+        let Extent { steps, rows, tokens, carried, .. } = extent;
+        let (network, Course { chunk, backward, dx }) =
+            (&self.passes.network, self.course(steps, self.options.input_gradient));
+        let block =
+            |rows| Room::new(network, Wanted { steps, rows, chunk, dense: !tokens, backward, dx }).memory::<R>(network);
+        let mut planned = Memory::default();
+        (0..rows).step_by(ROWS).for_each(|first| planned += block(ROWS.min(rows - first)));
+        if self.takes_flow {
+            let squares = blocks_of(rows) * network.stacks.len() * steps * size_of::<f64>();
+            planned.add(MemoryPart::Workspace, squares as u64);
+        }
+        if self.carried.is_none() {
+            let numbers = network.stacks.len() * carried * (network.hidden() + network.cell_state());
+            planned.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
+        }
+        let held = self.blocks.iter().map(Block::memory).sum();
+        let aside: Memory = self.aside.iter().map(Block::memory).sum();
+        Ok(self.fixed_memory() + planned.max(held) + aside)
     }
 }

@@ -1,5 +1,7 @@
 //! The head of a block: logits, loss and da, and their way back into the stack.
 
+use std::ops::Range;
+
 use ndarray::{ArrayView1, s};
 
 use super::block::Block;
@@ -11,31 +13,45 @@ use crate::batch::{Batch, Targets};
 use crate::model::{At, Head, Loss};
 use crate::real::Real;
 
-/// The rows of the head's products in a block, and what they read.
-pub(super) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> (usize, &'a [R]) {
+/// What the head's products read: the output of the chunk at hand, or the one prediction a row.
+pub(super) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R] {
     match head.at {
-        At::Every => (block.mask.steps * block.mask.rows, block.outputs.last().map_or(&[], Vec::as_slice)),
-        At::Last | At::Mean => (block.mask.rows, &block.head.features),
+        At::Every => block.outputs.last().map_or(&[], Vec::as_slice),
+        At::Last | At::Mean => &block.head.features,
     }
 }
 
-/// a = features · W_hyᵀ + b_y.
-pub(super) fn logits<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+/// Takes in what a head with one prediction a row needs of a chunk, and once it has all of the sequence makes its logits.
+/// To be called once for each chunk, upwards. A head at every step makes the logits of the chunk.
+pub(super) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let network = weights.network;
-    let (Some(head), Some((weight, bias))) = (&network.head, &network.head_weights) else { return };
-    let width = network.recurrent.output_size();
+    let Some(head) = &network.head else { return };
     match head.at {
-        At::Every => {}
-        At::Last => gather_final(weights, block),
+        At::Every => return block.spans().for_each(|span| logits(weights, head, block, span)),
+        At::Last => {}
         At::Mean => average(network, block),
     }
+    if block.is_last() {
+        if head.at == At::Last {
+            gather_final(weights, block);
+        }
+        logits(weights, head, block, 0..block.mask.rows);
+    }
+}
+
+/// a = features · W_hyᵀ + b_y, for some rows.
+fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, rows: Range<usize>) {
+    let network = weights.network;
+    let Some((weight, bias)) = &network.head_weights else { return };
+    let width = network.recurrent.output_size();
     let mut logits = std::mem::take(&mut block.head.logits);
-    let (rows, features) = features(head, block);
+    let features = &features(head, block)[rows.start * width..];
     let bias = &weights.parameters[bias.clone()];
-    logits[..rows * head.outputs].chunks_exact_mut(head.outputs).for_each(|logits| logits.copy_from_slice(bias));
+    let to = &mut logits[rows.start * head.outputs..rows.end * head.outputs];
+    to.chunks_exact_mut(head.outputs).for_each(|logits| logits.copy_from_slice(bias));
     add(
-        view_mut(&mut logits, rows, head.outputs, head.outputs),
-        view(features, rows, width, width),
+        view_mut(to, rows.len(), head.outputs, head.outputs),
+        view(features, rows.len(), width, width),
         view(&weights.parameters[weight.clone()], head.outputs, width, width).transpose(),
     );
     block.head.logits = logits;
@@ -56,17 +72,22 @@ fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     block.head.features = features;
 }
 
-/// The mean of the last layer's output over each row's own steps.
+/// The mean of the last layer's output over each row's own steps, chunk by chunk.
 fn average<R: Real>(network: &Network, block: &mut Block<R>) {
     let Some(output) = block.outputs.last() else { return };
     let (rows, width) = (block.mask.rows, network.recurrent.output_size());
+    let (held_rows, is_first, is_last) = (block.held.len() * rows, block.held.start == 0, block.is_last());
     let features = &mut block.head.features[..rows * width];
-    features.fill(R::zero());
+    if is_first {
+        features.fill(R::zero());
+    }
     // At padding the output is 0.
-    for step in output[..block.mask.steps * rows * width].chunks_exact(rows * width) {
+    for step in output[..held_rows * width].chunks_exact(rows * width) {
         features.iter_mut().zip(step).for_each(|(sum, h)| *sum += *h);
     }
-    share(features, width, &block.mask.lengths);
+    if is_last {
+        share(features, width, &block.mask.lengths);
+    }
 }
 
 /// Divides each row by its length.
@@ -77,15 +98,22 @@ fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
     }
 }
 
-/// Σ w·loss of the block, and da over the logits: 0 where the weight is.
+/// Adds Σ w·loss of the chunk at hand, or of the one prediction a row, span by span downwards as the gradients are; da
+/// over the logits: 0 where the weight is.
 pub(super) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
+    match head.at {
+        At::Every => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
+        At::Last | At::Mean if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
+        At::Last | At::Mean => {}
+    }
+}
+
+fn loss_of<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch, span: Range<usize>) {
     let (rows, outputs) = (block.mask.rows, head.outputs);
+    let first = if head.at == At::Every { block.held.start } else { 0 };
     let mut sum = 0.0;
-    for (index, a) in block.head.logits.chunks_exact_mut(outputs).enumerate() {
-        let (p, row) = (index / rows, block.first_row + index % rows);
-        if p >= head.predictions(block.mask.steps) {
-            break;
-        }
+    for (index, a) in span.clone().zip(block.head.logits[span.start * outputs..].chunks_exact_mut(outputs)) {
+        let (p, row) = (first + index / rows, block.first_row + index % rows);
         let weight = f64::from(batch.weight(p, row));
         if weight == 0.0 {
             // Neither the logit nor the target is read: 0 · NaN would be NaN.
@@ -100,7 +128,7 @@ pub(super) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
             }
         };
     }
-    block.head.loss = sum;
+    block.head.loss += sum;
 }
 
 /// The loss of one prediction whose targets are values.
@@ -115,40 +143,71 @@ fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: 
     }
 }
 
-/// From da: db_y, and the gradient of the output or of the final states.
+/// From da: db_y, and the gradient of the output of the chunk at hand or of the final states. The chunks come downwards.
 pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let network = weights.network;
-    let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) else { return };
-    let (hidden, directions) = (network.hidden(), network.recurrent.directions());
-    let width = directions * hidden;
-    let (rows, _) = features(head, block);
-    let da = &block.head.logits[..rows * head.outputs];
-    block.head.bias_sum.fill(R::zero());
-    column_sum::add(&mut block.head.bias_sum, da);
-    assign(
-        view_mut(&mut block.d_output, rows, width, width),
-        view(da, rows, head.outputs, head.outputs),
-        view(&weights.parameters[weight.clone()], head.outputs, width, width),
-    );
-    for state in &mut block.stacks {
-        state.dh.fill(R::zero());
-        state.dc.fill(R::zero());
+    let Some(head) = &network.head else { return };
+    let rows = block.mask.rows;
+    if block.is_last() {
+        block.head.bias_sum.fill(R::zero());
+        for state in &mut block.stacks {
+            state.dh.fill(R::zero());
+            state.dc.fill(R::zero());
+        }
+        if head.at != At::Every {
+            let mut d_features = std::mem::take(&mut block.head.d_features);
+            features_backward(weights, head, block, 0..rows, &mut d_features);
+            block.head.d_features = d_features;
+        }
     }
     match head.at {
-        At::Every => {}
-        At::Last => {
-            let top = network.stacks.len() - directions;
-            for (direction, state) in block.stacks[top..].iter_mut().enumerate() {
-                let rows = block.d_output[..rows * width].chunks_exact(width);
-                for (to, from) in state.dh.chunks_exact_mut(hidden).zip(rows) {
-                    to.copy_from_slice(&from[direction * hidden..][..hidden]);
-                }
-            }
+        At::Every => {
+            let mut d_output = std::mem::take(&mut block.d_output);
+            block.spans().rev().for_each(|span| features_backward(weights, head, block, span, &mut d_output));
+            block.d_output = d_output;
         }
+        At::Last if block.is_last() => scatter_final(network, block),
+        At::Last => {}
         At::Mean => {
+            let width = network.recurrent.output_size();
+            if block.is_last() {
+                share(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
+            }
             // The same for every step; what then lies at padding is not read.
-            share(&mut block.d_output[..rows * width], width, &block.mask.lengths);
-            (1..block.mask.steps).for_each(|t| block.d_output.copy_within(..rows * width, t * rows * width));
+            let d_features = &block.head.d_features[..rows * width];
+            let steps = block.d_output.chunks_exact_mut(rows * width).take(block.held.len());
+            steps.for_each(|step| step.copy_from_slice(d_features));
+        }
+    }
+}
+
+/// Adds da of some rows to db_y, and writes the gradient of what these rows' predictions were made from.
+fn features_backward<R: Real>(
+    weights: &Weights<'_, R>,
+    head: &Head,
+    block: &mut Block<R>,
+    rows: Range<usize>,
+    to: &mut [R],
+) {
+    let Some((weight, _)) = &weights.network.head_weights else { return };
+    let width = weights.network.recurrent.output_size();
+    let da = &block.head.logits[rows.start * head.outputs..rows.end * head.outputs];
+    column_sum::add(&mut block.head.bias_sum, da);
+    assign(
+        view_mut(&mut to[rows.start * width..], rows.len(), width, width),
+        view(da, rows.len(), head.outputs, head.outputs),
+        view(&weights.parameters[weight.clone()], head.outputs, width, width),
+    );
+}
+
+/// The gradient of the features as that of the last layer's final states.
+fn scatter_final<R: Real>(network: &Network, block: &mut Block<R>) {
+    let (hidden, width, rows) = (network.hidden(), network.recurrent.output_size(), block.mask.rows);
+    let top = network.stacks.len() - network.recurrent.directions();
+    for (direction, state) in block.stacks[top..].iter_mut().enumerate() {
+        let rows = block.head.d_features[..rows * width].chunks_exact(width);
+        for (to, from) in state.dh.chunks_exact_mut(hidden).zip(rows) {
+            to.copy_from_slice(&from[direction * hidden..][..hidden]);
         }
     }
 }

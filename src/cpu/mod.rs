@@ -20,6 +20,7 @@ mod network;
 mod norm;
 mod pass;
 mod rnn_step;
+mod room;
 mod step;
 mod threads;
 mod tokens;
@@ -95,7 +96,8 @@ impl<R: Real> Sealed for Cpu<R> {}
 impl<R: Real> Backend for Cpu<R> {
     type Engine = CpuEngine<R>;
 
-    /// `options.chunk` and `options.kernel` have no bearing here: nothing limits the steps that are kept at once.
+    /// `options.kernel` has no bearing here, and `options.chunk` none but with `options.recompute`: nothing else limits the
+    /// steps that are kept at once.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
         CpuEngine::new(self.threads.clone(), model, options)
     }

@@ -1,6 +1,6 @@
 //! A pass over all blocks: forward, head and loss, backward, weight gradients.
 
-use super::block::{Block, ROWS, Start};
+use super::block::{Block, Course, ROWS, SPAN, Start};
 use super::head;
 use super::network::{Network, Prepared};
 use super::threads::Threads;
@@ -32,8 +32,21 @@ pub(super) enum Then<'a> {
     Logits,
     /// The loss.
     Loss(&'a Batch),
-    /// The loss, and everything's gradient; with dx where `input` says so, with the squares of dh_t where `flow` does.
-    Gradient { batch: &'a Batch, input: bool, flow: bool },
+}
+
+/// The rows that a pass goes over, and how each begins.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, S, R> {
+    pub(super) sequence: &'a Sequence<S>,
+    pub(super) start: Start<'a, S, R>,
+    pub(super) draw: Option<Draw>,
+}
+
+/// What a training pass goes back from, and whether it takes the squares of dh_t.
+#[derive(Clone, Copy)]
+pub(super) struct Goal<'a> {
+    pub(super) batch: &'a Batch,
+    pub(super) flow: bool,
 }
 
 /// How many blocks a batch has.
@@ -68,56 +81,121 @@ impl<R: Real> Passes<R> {
         }
     }
 
-    /// Takes all rows through the sequence, block by block.
-    pub(super) fn run<S: Real>(
-        &mut self,
-        blocks: &mut Vec<Block<R>>,
-        sequence: &Sequence<S>,
-        start: Start<'_, S, R>,
-        draw: Option<Draw>,
-        then: Then<'_>,
-    ) {
-        let count = blocks_of(sequence.shape().1);
-        if blocks.len() < count {
-            blocks.resize_with(count, Block::default);
-        }
-        self.prepare();
-        let weights = self.weights();
-        let blocks = &mut blocks[..count];
-        blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * ROWS);
-        self.threads.each(blocks, |block| {
-            let block = &mut block[0];
-            block.load(&self.network, sequence, start, draw);
-            unroll::forward(&weights, block);
-            self.follow(&weights, block, then);
-        });
+    /// Where forward passes that none goes back through are cut: into spans, so that they take little memory. In two
+    /// directions a layer reads what both made of the whole sequence.
+    pub(super) fn shortest_chunk(&self, steps: usize) -> usize {
+        if self.network.recurrent.bidirectional { steps } else { SPAN }
     }
 
-    fn follow(&self, weights: &Weights<'_, R>, block: &mut Block<R>, then: Then<'_>) {
+    /// Takes all rows forward through the sequence; `after` sees the blocks with each chunk.
+    pub(super) fn forward<S: Real>(
+        &mut self,
+        blocks: &mut Vec<Block<R>>,
+        rows: Rows<'_, S, R>,
+        course: Course,
+        then: Then<'_>,
+        mut after: impl FnMut(&[Block<R>]),
+    ) {
+        let blocks = self.begin(blocks, &rows);
+        let weights = self.weights();
+        for chunk in 0..rows.sequence.shape().0.div_ceil(course.chunk) {
+            self.threads.each(&mut *blocks, |block| {
+                let block = &mut block[0];
+                if chunk == 0 {
+                    block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                }
+                if block.hold(chunk) {
+                    unroll::forward(&weights, block);
+                    if !matches!(then, Then::Stop) {
+                        head::follow(&weights, block);
+                    }
+                    if let (Some(head), Then::Loss(batch)) = (&self.network.head, then) {
+                        head::loss(head, block, batch);
+                    }
+                }
+            });
+            after(blocks);
+        }
+    }
+
+    /// Forward, loss and backward of a batch: adds the gradients of all weights. Of a pass in several chunks each goes
+    /// forward again before it goes backward, but for a block's last one, which it still holds.
+    pub(super) fn train<S: Real>(
+        &mut self,
+        blocks: &mut Vec<Block<R>>,
+        rows: Rows<'_, S, R>,
+        course: Course,
+        goal: Goal<'_>,
+        gradients: &mut [R],
+    ) {
+        let blocks = self.begin(blocks, &rows);
+        let weights = self.weights();
         let Some(head) = &self.network.head else { return };
-        if matches!(then, Then::Stop) {
-            return;
-        }
-        head::logits(weights, block);
-        if let Then::Loss(batch) | Then::Gradient { batch, .. } = then {
-            head::loss(head, block, batch);
-        }
-        if let Then::Gradient { input, flow, .. } = then {
-            block.begin_flow(flow);
-            head::backward(weights, block);
-            unroll::backward(weights, block, head.at != At::Last, input);
+        let every = head.at == At::Every;
+        let chunks = rows.sequence.shape().0.div_ceil(course.chunk);
+        for chunk in (0..chunks).rev() {
+            self.threads.each(&mut *blocks, |block| {
+                let block = &mut block[0];
+                if chunk + 1 == chunks {
+                    block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                    for early in 0..block.chunks() - 1 {
+                        block.hold(early);
+                        unroll::forward(&weights, block);
+                        if !every {
+                            head::follow(&weights, block);
+                        }
+                    }
+                }
+                if !block.hold(chunk) {
+                    return;
+                }
+                unroll::forward(&weights, block);
+                if every || block.is_last() {
+                    head::follow(&weights, block);
+                    head::loss(head, block, goal.batch);
+                }
+                if block.is_last() {
+                    block.begin_flow(goal.flow);
+                }
+                head::backward(&weights, block);
+                unroll::backward(&weights, block, head.at != At::Last, course.dx);
+            });
+            self.weight_gradients(blocks, gradients, true);
         }
     }
 
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
-    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool) {
+    pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool, gradients: &mut [R]) {
         let weights = self.weights();
-        self.threads.each(blocks, |block| {
-            let block = &mut block[0];
-            block.load_gradient(&self.network, gradient);
-            block.begin_flow(flow);
-            unroll::backward(&weights, block, gradient.output.is_some(), true);
-        });
+        let chunks = blocks.iter().map(Block::chunks).max().unwrap_or_default();
+        for chunk in (0..chunks).rev() {
+            self.threads.each(&mut *blocks, |block| {
+                let block = &mut block[0];
+                if !block.hold(chunk) {
+                    return;
+                }
+                if block.is_last() {
+                    block.begin_flow(flow);
+                } else {
+                    unroll::forward(&weights, block);
+                }
+                block.load_gradient(&self.network, gradient);
+                unroll::backward(&weights, block, gradient.output.is_some(), true);
+            });
+            self.weight_gradients(blocks, gradients, false);
+        }
+    }
+
+    /// The blocks of the rows, and the weights as the forward pass reads them.
+    fn begin<'b, S: Real>(&mut self, blocks: &'b mut Vec<Block<R>>, rows: &Rows<'_, S, R>) -> &'b mut [Block<R>] {
+        let count = blocks_of(rows.sequence.shape().1);
+        if blocks.len() < count {
+            blocks.resize_with(count, Block::default);
+        }
+        self.prepare();
+        let blocks = &mut blocks[..count];
+        blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * ROWS);
+        blocks
     }
 
     /// The states with which the rows of all blocks ended.
@@ -128,14 +206,14 @@ impl<R: Real> Passes<R> {
     }
 
     /// Adds the weight gradients of all blocks.
-    pub(super) fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
+    fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
         self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
             weight_gradient::accumulate(&self.network, blocks, with_head, tile);
         });
     }
 
     /// The bytes of the parameters and of their other forms.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) fn weight_bytes(&self) -> usize {
         let prepared = self.prepared.iter().map(|p| p.weight_ih.len() + p.weight_hh.len() + p.bias.len());
         (prepared.sum::<usize>() + self.parameters.len()) * size_of::<R>()
     }

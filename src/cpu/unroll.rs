@@ -1,4 +1,4 @@
-//! The time loops of a block: all layers and directions forward, and back.
+//! The time loops of a block over the chunk that it holds: all layers and directions forward, and back.
 
 use super::block::{Block, Mask, StackState, slots};
 use super::matmul::{add, assign, view, view_mut};
@@ -14,43 +14,56 @@ pub(super) struct Weights<'a, R> {
     pub(super) prepared: &'a [Prepared<R>],
 }
 
-/// From x and the initial states to the outputs and final states of all layers.
+/// From x and the entering states to the outputs and leaving states of all layers.
 pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let network = weights.network;
     let directions = network.recurrent.directions();
     let width = network.recurrent.output_size();
-    let (steps, rows, hidden) = (block.mask.steps, block.mask.rows, network.hidden());
+    let (steps, held_rows, hidden) = (block.held.len(), block.held_rows(), network.hidden());
+    let (input, held_tokens) = (block.input_part(network), block.held_part(1));
     if let Some(vectors) = &network.embedding {
         let vectors = &weights.parameters[vectors.clone()];
-        embedding::look_up(vectors, network.recurrent.input_size, &block.mask, &block.tokens, &mut block.x);
+        let (size, first) = (network.recurrent.input_size, block.held.start);
+        embedding::look_up(vectors, size, &block.mask, first, &block.tokens[held_tokens.clone()], &mut block.x);
     }
     for (index, stack) in network.stacks.iter().enumerate() {
         let draw = block.draw_above(network, index / directions);
+        block.enter(network, index);
+        let spans = block.spans();
         let (below, here) = block.outputs.split_at_mut(index / directions);
-        let output = &mut here[0][..steps * rows * width];
+        let output = &mut here[0][..held_rows * width];
         let state = &mut block.stacks[index];
         let prepared = &weights.prepared[index];
-        let gates = &mut state.gates[..steps * rows * network.kept()];
+        let gates = &mut state.gates[..held_rows * network.kept()];
         gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(&prepared.bias));
-        match below.last() {
-            Some(below) => project(network, stack, prepared, gates, below),
-            None if block.one_hot => {
-                let spans = input_spans(network.recurrent.cell);
-                tokens::gather(gates, network.kept(), &block.tokens, &prepared.weight_ih, spans, hidden);
+        if below.is_empty() && block.one_hot {
+            let (tokens, spans) = (&block.tokens[held_tokens.clone()], input_spans(network.recurrent.cell));
+            tokens::gather(gates, network.kept(), tokens, &prepared.weight_ih, spans, hidden);
+        } else {
+            let x = below.last().map_or_else(|| &block.x[input.clone()], Vec::as_slice);
+            for span in spans {
+                let x = &x[span.start * stack.input..];
+                project(
+                    network,
+                    stack,
+                    prepared,
+                    &mut gates[span.start * network.kept()..span.end * network.kept()],
+                    x,
+                );
             }
-            None => project(network, stack, prepared, gates, &block.x),
         }
         for step in 0..steps {
             let t = if stack.direction == 0 { step } else { steps - 1 - step };
-            forward_step(network, stack, prepared, state, &block.mask, t, output);
+            forward_step(network, stack, prepared, state, (&block.mask, block.held.start), t, output);
         }
         if let Some(draw) = draw {
-            dropout::between(&draw, &block.mask, index, output, stack.direction * hidden, hidden);
+            dropout::between(&draw, &block.mask, &block.held, index, output, stack.direction * hidden, hidden);
         }
+        block.leave(network, index);
     }
 }
 
-/// gates += X · W_ihᵀ, for all steps at once.
+/// gates += X · W_ihᵀ, for all steps of a span at once.
 fn project<R: Real>(network: &Network, stack: &Stack, prepared: &Prepared<R>, gates: &mut [R], x: &[R]) {
     let (kept, hidden) = (network.kept(), network.hidden());
     let rows = gates.len() / kept;
@@ -65,19 +78,20 @@ fn project<R: Real>(network: &Network, stack: &Stack, prepared: &Prepared<R>, ga
     }
 }
 
+/// Step `t` of the chunk that begins at step `first`.
 fn forward_step<R: Real>(
     network: &Network,
     stack: &Stack,
     prepared: &Prepared<R>,
     state: &mut StackState<R>,
-    mask: &Mask,
+    (mask, first): (&Mask, usize),
     t: usize,
     output: &mut [R],
 ) {
     let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
     let (h_before, h) = around(&mut state.h, rows * hidden, stack.direction, t);
     let (c_before, c) = around(&mut state.c, rows * cell_state, stack.direction, t);
-    for row in mask.starts(stack.direction, t) {
+    for row in mask.starts(stack.direction, first + t) {
         h_before[row * hidden..][..hidden].fill(R::zero());
         c_before[row * cell_state..][..cell_state].fill(R::zero());
     }
@@ -98,7 +112,7 @@ fn forward_step<R: Real>(
     );
     let width = rows * network.recurrent.output_size();
     let output = &mut output[t * width..][..width];
-    let step = Step { cell: network.recurrent.cell, mask, t, hidden, column: stack.direction * hidden };
+    let step = Step { cell: network.recurrent.cell, mask, t: first + t, hidden, column: stack.direction * hidden };
     Forward { step, gates, h_before, c_before, h, c, output }.run();
 }
 
@@ -109,13 +123,14 @@ fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mu
     if direction == 0 { (early, late) } else { (late, early) }
 }
 
-/// From `d_output`, where there is one, and the stacks' dh and dc (those of h_n and c_n) back to dh_0 and dc_0, with the
-/// gates' gradients left in place of the gates, and in the histories of h what entered each step's product. dx ends in
-/// `d_output` where it is wanted, or the embedding needs it.
+/// From `d_output`, where there is one, and the stacks' dh and dc (those of the leaving states) back to those of the
+/// entering ones, with the gates' gradients left in place of the gates, and in the histories of h what entered each step's
+/// product. dx is made where it is wanted, or the embedding needs it.
 pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
     let network = weights.network;
     let directions = network.recurrent.directions();
-    let steps = block.mask.steps;
+    let steps = block.held.len();
+    let input_part = block.input_part(network);
     for layer in (0..network.recurrent.layers).rev() {
         // Only the topmost layer can be without a gradient from above.
         let above = with_output || layer + 1 < network.recurrent.layers;
@@ -124,27 +139,40 @@ pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
             let index = layer * directions + direction;
             let stack = &network.stacks[index];
             if let Some(draw) = draw {
-                let numbers = steps * block.mask.rows * network.recurrent.output_size();
+                let numbers = block.held_rows() * network.recurrent.output_size();
                 let (d_output, hidden) = (&mut block.d_output[..numbers], network.hidden());
-                dropout::between(&draw, &block.mask, index, d_output, direction * hidden, hidden);
+                dropout::between(&draw, &block.mask, &block.held, index, d_output, direction * hidden, hidden);
             }
-            block.stacks[index].bias_sum.fill(R::zero());
+            if block.is_last() {
+                block.stacks[index].bias_sum.fill(R::zero());
+            }
             for step in 0..steps {
                 let t = if direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
-            if layer > 0 || network.embedding.is_some() || (input && !block.one_hot) {
-                project_back(weights, stack, &block.stacks[index], &block.mask, &mut block.d_below, direction == 0);
+            let spans = block.spans();
+            let to = match layer {
+                0 if network.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
+                0 => continue,
+                _ => &mut block.d_below[..],
+            };
+            let kept = network.kept();
+            for span in spans {
+                let dz = &block.stacks[index].gates[span.start * kept..span.end * kept];
+                project_back(weights, stack, dz, &mut to[span.start * stack.input..], direction == 0);
             }
         }
-        std::mem::swap(&mut block.d_output, &mut block.d_below);
+        if layer > 0 {
+            std::mem::swap(&mut block.d_output, &mut block.d_below);
+        }
     }
 }
 
+/// Step `t` of the chunk that is held.
 fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index: usize, t: usize, above: bool) {
     let network = weights.network;
     let stack = &network.stacks[index];
-    let (mask, state) = (&block.mask, &mut block.stacks[index]);
+    let (mask, first, state) = (&block.mask, block.held.start, &mut block.stacks[index]);
     let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
     let (before, _) = slots(stack.direction, t);
     let width = rows * network.recurrent.output_size();
@@ -153,7 +181,7 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     let dc = &mut state.dc[..rows * cell_state];
     let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
     Backward {
-        step: Step { cell: network.recurrent.cell, mask, t, hidden, column: stack.direction * hidden },
+        step: Step { cell: network.recurrent.cell, mask, t: first + t, hidden, column: stack.direction * hidden },
         gates,
         h_before,
         c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
@@ -161,7 +189,7 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
         dh,
         dc,
         bias_sum: &mut state.bias_sum,
-        square: block.squares.get_mut(index * mask.steps + t),
+        square: block.squares.get_mut(index * mask.steps + first + t),
     }
     .run();
     let span = hidden_span(network.recurrent.cell);
@@ -177,28 +205,22 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     } else {
         add(view_mut(dh, rows, hidden, hidden), dz, weight);
     }
-    for row in mask.starts(stack.direction, t) {
+    for row in mask.starts(stack.direction, first + t) {
         dh[row * hidden..][..hidden].fill(R::zero());
         dc[row * cell_state..][..cell_state].fill(R::zero());
     }
 }
 
-/// dX = dZ · W_ih for all steps at once; the second direction adds to the first.
-fn project_back<R: Real>(
-    weights: &Weights<'_, R>,
-    stack: &Stack,
-    state: &StackState<R>,
-    mask: &Mask,
-    dx: &mut [R],
-    first: bool,
-) {
+/// dX = dZ · W_ih for all steps of a span at once; the second direction adds to the first.
+fn project_back<R: Real>(weights: &Weights<'_, R>, stack: &Stack, gates: &[R], dx: &mut [R], first: bool) {
     let network = weights.network;
-    let (kept, hidden, rows) = (network.kept(), network.hidden(), mask.steps * mask.rows);
+    let (kept, hidden) = (network.kept(), network.hidden());
+    let rows = gates.len() / kept;
     let weight_ih = &weights.parameters[stack.weight_ih.clone()];
     for (number, span) in input_spans(network.recurrent.cell).iter().enumerate() {
         let gate_rows = span.gates * hidden;
         let to = view_mut(dx, rows, stack.input, stack.input);
-        let dz = view(&state.gates[span.kept * hidden..], rows, gate_rows, kept);
+        let dz = view(&gates[span.kept * hidden..], rows, gate_rows, kept);
         let weight = view(&weight_ih[span.weight * hidden * stack.input..], gate_rows, stack.input, stack.input);
         if first && number == 0 { assign(to, dz, weight) } else { add(to, dz, weight) }
     }

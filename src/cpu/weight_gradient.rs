@@ -1,15 +1,16 @@
-//! The gradients of all weights: one product each over K = T · rows, added block by block.
+//! The gradients of all weights: one product each over K = span · rows, added span by span from the last to the first,
+//! and within each block by block.
 //!
 //! The work is cut by tiles of the *result*, so every element is summed by one thread, in the order of the blocks.
 
 use std::ops::Range;
 
-use super::block::Block;
+use super::block::{Block, SPAN};
 use super::matmul::{add, view, view_mut};
 use super::network::{Network, Span, hidden_span, input_spans};
 use super::threads::Divide;
 use super::{embedding, head, tokens};
-use crate::model::{Layout, Role};
+use crate::model::{At, Layout, Role};
 use crate::real::Real;
 
 /// Rows of a weight in a tile.
@@ -72,63 +73,111 @@ impl<R: Real> Divide for Tiles<'_, R> {
     }
 }
 
-/// Adds to the gradients of one tile what all blocks have to say. With `head` false there was no head in the pass.
+/// Adds to the gradients of one tile what all blocks have to say of the chunk that they hold, the last chunk first. With
+/// `head` false there was no head in the pass.
 pub(super) fn accumulate<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool, work: Tiles<'_, R>) {
     let gradients = work.gradients;
+    let longest = blocks.iter().map(|block| block.held.len()).max().unwrap_or_default();
     for tile in work.tiles {
-        for block in blocks {
-            add_block(network, block, with_head, tile, gradients);
+        for span in (0..longest.div_ceil(SPAN)).rev() {
+            // A block whose rows have ended has fewer spans.
+            for (block, rows) in blocks.iter().filter_map(|block| Some((block, block.spans().nth(span)?))) {
+                add_span(network, block, with_head, tile, rows, gradients);
+            }
+        }
+        for block in blocks.iter().filter(|block| block.is_first()) {
+            add_whole(network, block, with_head, tile, gradients);
         }
     }
 }
 
-fn add_block<R: Real>(network: &Network, block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
-    let (hidden, kept, rows) = (network.hidden(), network.kept(), block.mask.steps * block.mask.rows);
-    let width = network.recurrent.output_size();
-    let mut product = |dz: &[R], stride: usize, k: usize, x: &[R], columns: usize| {
-        add(
-            view_mut(gradients, tile.rows, columns, columns),
-            view(&dz[tile.column..], k, tile.rows, stride).transpose(),
-            view(x, k, columns, columns),
-        );
-    };
+/// What a span adds: some rows of the chunk at hand.
+fn add_span<R: Real>(
+    network: &Network,
+    block: &Block<R>,
+    with_head: bool,
+    tile: &Tile,
+    rows: Range<usize>,
+    gradients: &mut [R],
+) {
+    let (hidden, kept, width) = (network.hidden(), network.kept(), network.recurrent.output_size());
+    let every = network.head.as_ref().filter(|head| with_head && head.at == At::Every);
+    let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
     match tile.role {
         Role::Embedding => {
-            if let Some(head) = network.head.as_ref().filter(|_| with_head && network.is_tied()) {
-                let (rows, features) = head::features(head, block);
-                product(&block.head.logits, head.outputs, rows, features, width);
+            if let Some(head) = every.filter(|_| network.is_tied()) {
+                product(
+                    tile,
+                    gradients,
+                    &block.head.logits,
+                    head.outputs,
+                    rows.clone(),
+                    head::features(head, block),
+                    width,
+                );
             }
             let (size, first) = (network.recurrent.input_size, tile.column as u32);
-            let (ids, dx) = (first..first + tile.rows as u32, &block.d_output[..rows * size]);
-            embedding::scatter(gradients, size, ids, &block.tokens, dx);
+            let (ids, dx) = (first..first + tile.rows as u32, &block.d_input[rows.start * size..rows.end * size]);
+            embedding::scatter(gradients, size, ids, tokens(), dx);
         }
         Role::WeightIh { stack } => {
             let (gates, inputs) = (&block.stacks[stack].gates, network.stacks[stack].input);
             match stack / network.recurrent.directions() {
                 0 if block.one_hot => {
-                    tokens::scatter(gradients, inputs, &gates[..rows * kept], kept, tile.column, &block.tokens);
+                    let gates = &gates[rows.start * kept..rows.end * kept];
+                    tokens::scatter(gradients, inputs, gates, kept, tile.column, tokens());
                 }
-                0 => product(gates, kept, rows, &block.x, inputs),
-                layer => product(gates, kept, rows, &block.outputs[layer - 1], inputs),
+                0 => product(tile, gradients, gates, kept, rows, &block.x[block.input_part(network)], inputs),
+                layer => product(tile, gradients, gates, kept, rows, &block.outputs[layer - 1], inputs),
             }
         }
         Role::WeightHh { stack } => {
             // The states that entered the steps: in the reverse direction they lie one slot later.
             let state = &block.stacks[stack];
             let entering = &state.h[network.stacks[stack].direction * block.mask.rows * hidden..];
-            product(&state.gates, kept, rows, entering, hidden);
+            product(tile, gradients, &state.gates, kept, rows, entering, hidden);
         }
+        Role::HeadWeight => {
+            let Some(head) = every else { return };
+            product(tile, gradients, &block.head.logits, head.outputs, rows, head::features(head, block), width);
+        }
+        Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {}
+    }
+}
+
+/// What the whole sequence adds once: sums over all steps, and a head with one prediction a row.
+fn add_whole<R: Real>(network: &Network, block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
+    let width = network.recurrent.output_size();
+    match tile.role {
         Role::BiasIh { stack } | Role::BiasHh { stack } => {
             add_sum(gradients, &block.stacks[stack].bias_sum[tile.column..]);
         }
-        Role::HeadWeight if with_head => {
-            let Some(head) = &network.head else { return };
-            let (rows, features) = head::features(head, block);
-            product(&block.head.logits, head.outputs, rows, features, width);
-        }
         Role::HeadBias if with_head => add_sum(gradients, &block.head.bias_sum[tile.column..]),
-        Role::HeadWeight | Role::HeadBias => {}
+        Role::HeadWeight | Role::Embedding => {
+            let single = network.head.as_ref().filter(|head| with_head && head.at != At::Every);
+            let Some(head) = single.filter(|_| tile.role == Role::HeadWeight || network.is_tied()) else { return };
+            let (rows, features) = (0..block.mask.rows, head::features(head, block));
+            product(tile, gradients, &block.head.logits, head.outputs, rows, features, width);
+        }
+        Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadBias => {}
     }
+}
+
+/// The tile += dzᵀ · x over some rows of both, dz of `stride` numbers a row and x of `columns`.
+fn product<R: Real>(
+    tile: &Tile,
+    gradients: &mut [R],
+    dz: &[R],
+    stride: usize,
+    rows: Range<usize>,
+    x: &[R],
+    columns: usize,
+) {
+    add(
+        view_mut(gradients, tile.rows, columns, columns),
+        view(&dz[rows.start * stride + tile.column..], rows.len(), tile.rows, stride).transpose(),
+        view(&x[rows.start * columns..], rows.len(), columns, columns),
+    );
 }
 
 fn add_sum<R: Real>(gradients: &mut [R], sums: &[R]) {

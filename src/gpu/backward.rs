@@ -1,6 +1,8 @@
-//! The reverse time loop: layers downwards, chunks against their direction, a dispatch a step or a chunk, and then the weight
-//! gradients of the layer as one product each over all steps of a chunk. That sum over T·B is the chain rule's sum over
-//! time; `+=` adds chunks and micro-batches.
+//! The reverse time loop: chunks against their direction, in each layers downwards (in two directions layers downwards, in
+//! each all chunks), a dispatch a step or a chunk, and then the weight gradients of the layer as one product each over all
+//! steps of a chunk. That sum over T·B is the chain rule's sum over time; `+=` adds chunks and micro-batches.
+
+use std::ops::Range;
 
 use super::builder::{Binding, Product};
 use super::forward::{Unroll, keep};
@@ -10,14 +12,15 @@ use crate::model::Role;
 use crate::model::plan::Chunk;
 
 impl Unroll<'_, '_> {
-    /// All layers, from dy in the last layer's y and the carries to every gradient sum, dx, and dh_0 in the carries.
-    pub(super) fn backward(&mut self, resets: bool) {
+    /// All layers of a sweep, from dy in the last layer's y and the carries to every gradient sum, dx, and the gradient of
+    /// the entering states, at last dh_0, in the carries.
+    pub(super) fn backward(&mut self, places: Range<usize>, resets: bool) {
         let recurrent = &self.net.model.recurrent;
         for layer in (0..recurrent.layers).rev() {
-            for place in (0..self.b.plan.chunks.len()).rev() {
+            for place in places.clone().rev() {
                 self.backward_chunks(layer, place);
             }
-            for chunk in &self.b.plan.chunks {
+            for chunk in &self.b.plan.chunks[places.clone()] {
                 for direction in 0..recurrent.directions() {
                     let stack = layer * recurrent.directions() + direction;
                     match (self.drops_recurrent(), resets) {
@@ -31,7 +34,7 @@ impl Unroll<'_, '_> {
                 self.input_gradient(layer, chunk);
             }
         }
-        self.embed_backward();
+        self.embed_backward(places);
     }
 
     /// The chunks at `place` of every direction's forward order, against time; the directions take turns.

@@ -3,12 +3,14 @@
 use super::builder::{Binding, Builder};
 use super::engine::GpuEngine;
 use super::forward::ALIVE;
+use super::pass::Aim;
 use super::program::{Command, Place, Recorder};
 use super::uniforms::Copy;
 use crate::batch::{Input, Sequence};
 use crate::error::{Error, Result};
+use crate::memory::Extent;
 use crate::model::Recurrent;
-use crate::model::plan::{ALIGNMENT, Shape, TensorId};
+use crate::model::plan::{ALIGNMENT, Keeps, TensorId};
 
 /// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
 /// nothing where it is written.
@@ -111,7 +113,8 @@ impl GpuEngine {
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
         let draw = self.draw(rows)?;
-        self.prepare(Shape { steps, rows, tokens: false, dx: true, resets: false })?;
+        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0 };
+        self.prepare(self.shape(extent, true, Keeps::Output))?;
         self.stage_draw(draw);
         self.stage_labels(&sequence, None);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
@@ -144,7 +147,8 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(clear.iter().chain(&load).chain(&self.pass().forward).chain(&store));
+        let forward = self.pass().forward(Aim::Output).into_iter().flatten();
+        recorder.record(clear.iter().chain(&load).chain(forward).chain(&store));
         recorder.submit();
         self.forwarded = true;
         Ok(())
@@ -196,7 +200,7 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(begin.iter().chain(&load).chain(self.backward_commands()).chain(&store));
+        recorder.record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
         recorder.submit();
         self.went_back();
         Ok(())

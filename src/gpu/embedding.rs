@@ -1,18 +1,20 @@
 //! The embedding: tokens to x before the first layer, and dx back to their vectors.
 
+use std::ops::Range;
+
 use super::forward::Unroll;
 use super::kernel::{EMBED, EMBED_BACKWARD};
 use super::uniforms::Embedding;
 use crate::model::Role;
 
 impl Unroll<'_, '_> {
-    /// x of every chunk, where the tokens have vectors.
-    pub(super) fn embed(&mut self) {
+    /// x of some chunks, where the tokens have vectors.
+    pub(super) fn embed(&mut self, places: Range<usize>) {
         if self.net.model.embedding.is_none() {
             return;
         }
         let vectors = self.net.parameter(Role::Embedding);
-        for chunk in &self.b.plan.chunks {
+        for chunk in &self.b.plan.chunks[places] {
             let (Some(x), Some([tokens, ..])) = (chunk.x, chunk.tokens) else { continue };
             let (rows, n4) = (chunk.steps.len() * self.rows(), vectors.ld);
             let bindings = [&self.b.span(chunk.flags), &self.b.span(tokens), &vectors.binding, &self.b.tensor(x)];
@@ -22,11 +24,11 @@ impl Unroll<'_, '_> {
         }
     }
 
-    /// The vectors' gradients += dx of every chunk.
-    pub(super) fn embed_backward(&mut self) {
+    /// The vectors' gradients += dx of some chunks.
+    pub(super) fn embed_backward(&mut self, places: Range<usize>) {
         let Some(embedding) = &self.net.model.embedding else { return };
         let gradient = self.net.gradient(Role::Embedding);
-        for chunk in &self.b.plan.chunks {
+        for chunk in &self.b.plan.chunks[places] {
             let (Some(dx), Some([_, starts, order])) = (chunk.dx, chunk.tokens) else { continue };
             let n4 = gradient.ld;
             let bindings = [&self.b.span(starts), &self.b.span(order), &self.b.tensor(dx), &gradient.binding];

@@ -6,7 +6,7 @@ use super::builder::{Binding, allocate};
 use super::carried::Carried;
 use super::device::Gpu;
 use super::network::Network;
-use super::pass::Pass;
+use super::pass::{Aim, Lists, Pass};
 use super::program::{Command, Place, Recorder};
 use super::uniforms::Status;
 use super::updater::Updater;
@@ -16,7 +16,8 @@ use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-use crate::model::plan::{SequencePlan, Shape, TensorId, TensorSpec};
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carried_states};
 use crate::model::{Layout, Model};
 use crate::optim::Update;
 
@@ -59,9 +60,7 @@ impl Backend for Gpu {
 
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<GpuEngine> {
         model.validate()?;
-        if options.chunk == Some(0) {
-            return Err(Error::value("chunk", "at least 1 time step", 0));
-        }
+        options.validate(model)?;
         let network = Network::new(self, model, options.rule)?;
         let updater = options.rule.map(|rule| Updater::new(self, &network, rule, options.skips)).transpose()?;
         self.check()?;
@@ -103,8 +102,8 @@ impl GpuEngine {
                 if self.passes.len() == PASSES {
                     self.passes.remove(0);
                 }
-                let plan = self.plan(shape)?;
-                self.make_room(plan.planned_bytes(&self.network.model))?;
+                let plan = self.plan_of(shape)?;
+                self.make_room(plan.planned(&self.network.model).total())?;
                 self.passes.push(Pass::new(&self.gpu, &self.network, shape, plan)?);
                 self.passes.len() - 1
             }
@@ -114,7 +113,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn plan(&self, shape: Shape) -> Result<SequencePlan> {
+    fn plan_of(&self, shape: Shape) -> Result<SequencePlan> {
         let (limits, options) = (self.gpu.limits(), &self.options);
         let (model, parameters) = (&self.network.model, &self.network.plan);
         SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)
@@ -144,7 +143,7 @@ impl GpuEngine {
     }
 
     /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
-    pub(super) fn backward_commands(&self) -> &[Command] {
+    pub(super) fn backward_lists(&self) -> Lists<'_> {
         self.pass().backward(self.flow)
     }
 
@@ -157,10 +156,11 @@ impl GpuEngine {
         self.passes.last().expect("a pass was prepared")
     }
 
-    pub(super) fn shape(&self, sequence: &Sequence, dx: bool) -> Shape {
-        let (steps, rows) = sequence.shape();
-        let tokens = matches!(sequence.input, Input::Tokens(_));
-        Shape { steps, rows, tokens, dx: dx && !tokens, resets: sequence.resets.is_some() }
+    /// The shape of a pass that keeps `keeps` of each chunk where the others are made again.
+    pub(super) fn shape(&self, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
+        let Extent { steps, rows, tokens, resets, .. } = extent;
+        let keeps = if self.options.recompute { keeps } else { Keeps::Everything };
+        Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
     }
 
     fn write(&self, place: &Place, numbers: &[f32]) {
@@ -374,13 +374,13 @@ impl Engine for GpuEngine {
     async fn forward(&mut self, sequence: &Sequence) -> Result<Output> {
         sequence.validate(&self.network.model)?;
         let draw = self.draw(sequence.shape().1)?;
-        self.prepare(self.shape(sequence, true))?;
+        self.prepare(self.shape(sequence.extent(), true, Keeps::Output))?;
         self.stage_draw(draw);
         self.stage(sequence, None);
         let enter = self.enter(sequence);
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
-        recorder.record(enter.iter().chain(&pass.forward));
+        recorder.record(enter.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
         let recurrent = &self.network.model.recurrent;
         let (plan, last) = (&pass.plan, recurrent.layers - 1);
         let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
@@ -428,7 +428,7 @@ impl Engine for GpuEngine {
         }
         self.numbers = numbers;
         let mut recorder = Recorder::new(&self.gpu);
-        recorder.record(begin.iter().chain(self.backward_commands()));
+        recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
         let gradient = self.read_input_gradient(recorder).await?;
         self.went_back();
         Ok(gradient)
@@ -439,7 +439,7 @@ impl Engine for GpuEngine {
         let sequence = &batch.sequence;
         let draw = self.draw(sequence.shape().1)?;
         let dx = self.options.input_gradient;
-        self.prepare(self.shape(sequence, dx))?;
+        self.prepare(self.shape(sequence.extent(), dx, Keeps::Borders))?;
         self.prepare_flow()?;
         if let Some(carry) = carry {
             let held = self.carried.as_ref().map(|carried| carried.rows);
@@ -460,8 +460,11 @@ impl Engine for GpuEngine {
             carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
-        let lists = [&begin, &pass.forward, &leave, &pass.head_forward, &pass.loss, &pass.head_backward];
-        recorder.record(lists.into_iter().flatten().chain(self.backward_commands()));
+        let mut lists = vec![&begin[..]];
+        lists.extend(pass.forward(Aim::Gradient));
+        lists.push(&leave);
+        lists.extend(pass.gradient(self.flow));
+        recorder.record(lists.into_iter().flatten());
         recorder.submit();
         self.has_input_gradient = dx;
         self.went_back();
@@ -530,13 +533,13 @@ impl Engine for GpuEngine {
     async fn logits(&mut self, sequence: &Sequence) -> Result<Logits> {
         sequence.validate(&self.network.model)?;
         let head = self.network.model.need_head()?.clone();
-        self.prepare(self.shape(sequence, self.options.input_gradient))?;
+        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Logits))?;
         self.stage_draw(None);
         self.stage(sequence, None);
         let enter = self.enter(sequence);
         let mut recorder = Recorder::new(&self.gpu);
         let pass = self.pass();
-        recorder.record(enter.iter().chain(&pass.forward).chain(&pass.head_forward));
+        recorder.record(enter.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
         let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
         let (logits, states) = self.read_with_states(recorder, logits).await?;
         let (steps, rows) = sequence.shape();
@@ -550,7 +553,7 @@ impl Engine for GpuEngine {
 
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation> {
         batch.validate(&self.network.model)?;
-        self.prepare(self.shape(&batch.sequence, self.options.input_gradient))?;
+        self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
         self.stage_draw(None);
         self.stage(&batch.sequence, Some(batch));
         let enter = self.enter(&batch.sequence);
@@ -561,8 +564,8 @@ impl Engine for GpuEngine {
         let copy = |from: Place, to: Place| Command::Copy { from, to, bytes: 16 };
         let begin = [copy(loss.place(0), losses.place(0)), clear(&self.network.loss)];
         let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
-        recorder.record(begin.iter().chain(&enter).chain(&pass.forward).chain(&pass.head_forward).chain(&pass.loss));
-        recorder.record(&end);
+        let forward = pass.forward(Aim::Loss).into_iter().flatten();
+        recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
         let (loss, states) = self.read_with_states(recorder, vec![(losses.place(16), 16)]).await?;
         Ok(Evaluation { loss: loss[0].into(), states })
     }
@@ -593,27 +596,34 @@ impl Engine for GpuEngine {
         self.gpu.check()
     }
 
-    fn planned_bytes(&self, sequence: &Sequence) -> Result<u64> {
-        sequence.validate(&self.network.model)?;
-        let shape = self.shape(sequence, self.options.input_gradient);
-        let more = match self.passes.iter().find(|pass| pass.shape == shape) {
-            Some(pass) if self.flow => pass.flow_bytes(),
-            Some(_) => 0,
-            None => {
-                let plan = self.plan(shape)?;
-                let planned = plan.planned_bytes(&self.network.model);
-                // Its commands are about as many as all others.
-                planned + if self.flow { plan.flow().bytes + (planned - plan.bytes()) } else { 0 }
-            }
-        };
-        Ok(self.bytes() + more)
+    fn memory(&self) -> Memory {
+        let mut memory = self.network.memory() + self.passes.iter().map(Pass::memory).sum();
+        memory.add(MemoryPart::Optimizer, self.updater.as_ref().map_or(0, Updater::bytes));
+        memory.add(MemoryPart::Carried, self.carried.as_ref().map_or(0, |carried| carried.states.size()));
+        memory.add(MemoryPart::Workspace, self.losses.size());
+        memory
     }
 
-    fn bytes(&self) -> u64 {
-        self.network.bytes()
-            + self.updater.as_ref().map_or(0, Updater::bytes)
-            + self.losses.size()
-            + self.carried.as_ref().map_or(0, |carried| carried.states.size())
-            + self.passes.iter().map(Pass::bytes).sum::<u64>()
+    fn plan(&self, extent: Extent) -> Result<Memory> {
+        let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
+        let mut memory = self.memory();
+        if extent.carried > 0 && self.carried.is_none() {
+            memory.add(MemoryPart::Carried, carried_states(&self.network.model, extent.carried).bytes);
+        }
+        match self.passes.iter().find(|pass| pass.shape == shape) {
+            Some(pass) if self.flow => memory.add(MemoryPart::Workspace, pass.flow_bytes()),
+            Some(_) => {}
+            None => {
+                let plan = self.plan_of(shape)?;
+                let planned = plan.planned(&self.network.model);
+                if self.flow {
+                    // Its commands are about as many as all others.
+                    let uniforms = planned.total() - plan.memory.total();
+                    memory.add(MemoryPart::Workspace, plan.flow().bytes + uniforms);
+                }
+                memory += planned;
+            }
+        }
+        Ok(memory)
     }
 }

@@ -1,5 +1,7 @@
-//! The forward unroll: layer by layer, chunk by chunk upwards (the reverse direction downwards), a dispatch a step or, where W_hh is
-//! small, a chunk.
+//! The forward unroll: chunk by chunk upwards through all layers (in two directions layer by layer, chunk by chunk, the
+//! reverse direction downwards), a dispatch a step or, where W_hh is small, a chunk.
+
+use std::ops::Range;
 
 use super::builder::{Binding, Builder, Matrix, Product};
 use super::kernel::{COPY, GATHER};
@@ -61,7 +63,12 @@ impl<'b, 'a> Unroll<'b, 'a> {
         let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.b.plan.chunks.len() - 1));
         let (enters, _) = Self::border_slots(direction, first.steps.len());
         let (_, leaves) = Self::border_slots(direction, last.steps.len());
-        (self.slot_place(history(first), enters), self.slot_place(history(last), leaves))
+        let index = usize::from(cell_state) * self.net.model.recurrent.stacks() + stack;
+        let enters = match first.border {
+            Some(_) => self.border_place(first, index),
+            None => self.slot_place(history(first), enters),
+        };
+        (enters, self.slot_place(history(last), leaves))
     }
 
     /// What layer `layer` reads in a chunk.
@@ -114,20 +121,55 @@ impl<'b, 'a> Unroll<'b, 'a> {
         32 * (self.rows() * self.net.gates4() * self.net.sizes.h4) as u64
     }
 
-    /// All layers, from x and the entering states to every layer's y and the leaving states.
-    pub(super) fn forward(&mut self) {
-        let recurrent = &self.net.model.recurrent;
-        self.embed();
-        for layer in 0..recurrent.layers {
-            for place in 0..self.b.plan.chunks.len() {
+    /// The runs of chunks that go through all layers together: each by itself, but in two directions all of them, since a
+    /// layer reads what both directions of the one below have made, and these come to a chunk at different times.
+    pub(super) fn sweeps(&self) -> Vec<Range<usize>> {
+        let chunks = self.b.plan.chunks.len();
+        match self.net.model.recurrent.bidirectional {
+            true => std::iter::once(0..chunks).collect(),
+            false => (0..chunks).map(|place| place..place + 1).collect(),
+        }
+    }
+
+    /// All layers of a sweep, from x and the entering states to the leaving states, and to the y of every layer but the
+    /// last.
+    pub(super) fn forward(&mut self, places: Range<usize>) {
+        self.embed(places.clone());
+        for layer in 0..self.net.model.recurrent.layers {
+            for place in places.clone() {
                 self.forward_chunks(layer, place);
             }
-            for chunk in &self.b.plan.chunks {
-                for direction in 0..recurrent.directions() {
-                    self.output(layer, direction, chunk);
-                }
+            if layer + 1 < self.net.model.recurrent.layers {
+                self.outputs(layer, places.clone());
             }
         }
+    }
+
+    /// The y of a layer.
+    pub(super) fn outputs(&mut self, layer: usize, places: Range<usize>) {
+        for chunk in &self.b.plan.chunks[places] {
+            for direction in 0..self.net.model.recurrent.directions() {
+                self.output(layer, direction, chunk);
+            }
+        }
+    }
+
+    /// The states that have left the chunk before are kept as those that enter this one, where all others are made again.
+    pub(super) fn keep(&mut self, place: usize) {
+        let chunk = self.chunk(0, place);
+        if place > 0 && chunk.border.is_some() {
+            let before = self.chunk(0, place - 1);
+            for (index, history) in before.h.iter().chain(&before.c).enumerate() {
+                let from = self.slot_place(*history, before.steps.len());
+                self.b.copy(from, self.border_place(chunk, index), self.slot_bytes());
+            }
+        }
+    }
+
+    /// The place of a stack's h (then, after all stacks, c) among the kept states that enter a chunk.
+    fn border_place(&self, chunk: &Chunk, index: usize) -> Place {
+        let border = chunk.border.expect("the states between chunks are kept");
+        self.slot_place(border, index)
     }
 
     /// The chunks at `place` of every direction's order. The directions take turns, so that a device may overlap them.
@@ -138,7 +180,9 @@ impl<'b, 'a> Unroll<'b, 'a> {
             let (stack, chunk) = (layer * directions + direction, self.chunk(direction, place));
             longest = longest.max(chunk.steps.len());
             self.project(layer, stack, chunk);
-            if place > 0 {
+            if chunk.border.is_some() {
+                self.enter(stack, chunk);
+            } else if place > 0 {
                 self.carry_on(stack, direction, place);
             }
             if self.drops_recurrent() {
@@ -186,6 +230,17 @@ impl<'b, 'a> Unroll<'b, 'a> {
                 self.b.dispatch(GATHER, &[], &bindings, &uniform, grid, (4 * rows * n4) as u64);
             }
             (None, None) => unreachable!("a chunk has x or tokens"),
+        }
+    }
+
+    /// The kept states of a stack enter the chunk.
+    fn enter(&mut self, stack: usize, chunk: &Chunk) {
+        let stacks = self.net.model.recurrent.stacks();
+        let histories = [chunk.h.get(stack), chunk.c.get(stack)];
+        for (kind, history) in histories.into_iter().enumerate() {
+            let Some(history) = history else { continue };
+            let (from, to) = (self.border_place(chunk, kind * stacks + stack), self.slot_place(*history, 0));
+            self.b.copy(from, to, self.slot_bytes());
         }
     }
 

@@ -1,5 +1,7 @@
 //! The head: logits in one product, loss with its gradient in one kernel, and back.
 
+use std::ops::Range;
+
 use super::builder::{Binding, Product};
 use super::forward::Unroll;
 use super::kernel::{LOSS, MEAN, SPREAD, SUM, Stem};
@@ -9,15 +11,21 @@ use crate::model::plan::{Span, TensorId};
 use crate::model::{self, At, Head, Role};
 
 impl Unroll<'_, '_> {
-    /// Features and logits of every prediction.
-    pub(super) fn head_forward(&mut self, head: &Head) {
-        let sizes = self.net.sizes;
+    /// What a head over the mean of all steps needs of some chunks.
+    pub(super) fn features(&mut self, places: Range<usize>) {
         for run in &self.b.plan.predictions {
+            if let Some(shares) = run.shares {
+                self.over_steps(MEAN, shares, run.features, places.clone());
+            }
+        }
+    }
+
+    /// The logits of some runs of predictions.
+    pub(super) fn logits(&mut self, head: &Head, runs: Range<usize>) {
+        let sizes = self.net.sizes;
+        for run in &self.b.plan.predictions[runs] {
             if head.at == At::Last {
                 self.final_states(run.features);
-            }
-            if let Some(shares) = run.shares {
-                self.over_all_steps(MEAN, shares, run.features);
             }
             let features = self.b.matrix(run.features, 0, sizes.y4);
             let (weight, bias) = (self.net.parameter(Role::HeadWeight), self.net.parameter(Role::HeadBias));
@@ -50,14 +58,14 @@ impl Unroll<'_, '_> {
         }
     }
 
-    /// `MEAN`: the features from the last layer's y in every chunk. `SPREAD`: from their gradient that of y.
-    fn over_all_steps(&mut self, stem: Stem, shares: Span, features: TensorId) {
+    /// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: from their gradient that of y.
+    fn over_steps(&mut self, stem: Stem, shares: Span, features: TensorId, places: Range<usize>) {
         let (rows, n4) = (self.rows(), self.net.sizes.y4);
         let (shares, features) = (self.b.span(shares), self.b.tensor(features));
-        for (index, chunk) in self.b.plan.chunks.iter().enumerate() {
+        for chunk in &self.b.plan.chunks[places] {
             let steps = chunk.steps.len();
-            let uniform =
-                Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate: u32::from(index > 0) };
+            let accumulate = u32::from(chunk.steps.start > 0);
+            let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
             let y = self.b.tensor(chunk.y[self.net.model.recurrent.layers - 1]);
             let (grid, work) = (self.b.limits.elements(rows * n4), (4 * steps * rows * n4) as u64);
             self.b.dispatch(stem, &[], &[&shares, &features, &y], &uniform, grid, work);
@@ -83,9 +91,9 @@ impl Unroll<'_, '_> {
         }
     }
 
-    /// The weighted loss of every prediction added to the network's, and da over the logits.
-    pub(super) fn loss(&mut self, head: &Head) {
-        for run in &self.b.plan.predictions {
+    /// The weighted loss of each prediction of some runs, and da over the logits.
+    pub(super) fn loss(&mut self, head: &Head, runs: Range<usize>) {
+        for run in &self.b.plan.predictions[runs] {
             let lanes = self.b.limits.loss_lanes(head.outputs);
             let uniform = Loss {
                 predictions: run.rows as u32,
@@ -103,24 +111,44 @@ impl Unroll<'_, '_> {
             let constants = [("LOSS", self.net.loss_kind())];
             let work = (8 * run.rows * head.outputs) as u64;
             self.b.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, work);
-            let total = Binding::whole(&self.net.loss);
+        }
+    }
+
+    /// The losses of all predictions added to the network's.
+    pub(super) fn sum_losses(&mut self) {
+        for run in &self.b.plan.predictions {
+            let (losses, total) = (self.b.tensor(run.losses), Binding::whole(&self.net.loss));
             let uniform = Sum { count: run.rows as u32 };
             self.b.dispatch(SUM, &[], &[&losses, &total], &uniform, [1, 1, 1], run.rows as u64);
         }
     }
 
-    /// dW_hy, db_y, and the gradient of the features: in the last layer's y for a head at every step or over the mean, in
-    /// the carries for one at the last. The carries start from zero otherwise.
-    pub(super) fn head_backward(&mut self, head: &Head) {
-        let sizes = self.net.sizes;
-        let recurrent = &self.net.model.recurrent;
+    /// The carries start from zero.
+    pub(super) fn clear_carries(&mut self) {
         let carries: Vec<TensorId> = self.b.plan.carry_h.iter().chain(&self.b.plan.carry_c).copied().collect();
         carries.into_iter().for_each(|carry| self.clear(carry));
+    }
+
+    /// dy of some chunks, in the last layer's y, from a head with one prediction a row: nothing from one at the last step,
+    /// whose gradient is in the carries.
+    pub(super) fn output_gradient(&mut self, head: &Head, places: Range<usize>) {
+        let last = self.net.model.recurrent.layers - 1;
         if head.at == At::Last {
-            let last: Vec<TensorId> = self.b.plan.chunks.iter().map(|chunk| chunk.y[recurrent.layers - 1]).collect();
-            last.into_iter().for_each(|y| self.clear(y));
+            self.b.plan.chunks[places.clone()].iter().for_each(|chunk| self.clear(chunk.y[last]));
         }
         for run in &self.b.plan.predictions {
+            if let Some(shares) = run.shares {
+                self.over_steps(SPREAD, shares, run.features, places.clone());
+            }
+        }
+    }
+
+    /// dW_hy, db_y, and the gradient of the features of some runs: in the last layer's y for a head at every step, in the
+    /// carries for one at the last.
+    pub(super) fn head_backward(&mut self, head: &Head, runs: Range<usize>) {
+        let sizes = self.net.sizes;
+        let recurrent = &self.net.model.recurrent;
+        for run in &self.b.plan.predictions[runs] {
             let da = self.b.matrix(run.logits, 0, sizes.o4);
             let features = self.b.matrix(run.features, 0, sizes.y4);
             let weight = self.net.parameter(Role::HeadWeight);
@@ -146,9 +174,6 @@ impl Unroll<'_, '_> {
                     let carry = self.b.tensor(self.b.plan.carry_h[stack]);
                     self.copy(&flags, &features.binding, &carry, uniform);
                 }
-            }
-            if let Some(shares) = run.shares {
-                self.over_all_steps(SPREAD, shares, run.features);
             }
         }
     }

@@ -7,6 +7,7 @@ use super::kernel::{
     RNN_BACKWARD_FLOW, RNN_FORWARD, Stem,
 };
 use crate::error::Result;
+use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
 use crate::model::{Activation, Cell, Loss, Model, Role};
 use crate::optim::Rule;
@@ -43,9 +44,13 @@ impl Network {
         })
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        let blocks = [&self.parameters, &self.gradients, &self.loss, &self.draw];
-        blocks.into_iter().chain(&self.slots).map(wgpu::Buffer::size).sum()
+    pub(super) fn memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.add(MemoryPart::Weights, self.parameters.size());
+        memory.add(MemoryPart::Gradients, self.gradients.size());
+        memory.add(MemoryPart::Optimizer, self.slots.iter().map(wgpu::Buffer::size).sum());
+        memory.add(MemoryPart::Workspace, self.loss.size() + self.draw.size());
+        memory
     }
 
     /// A parameter as a matrix, or a bias as one row.

@@ -1,12 +1,16 @@
 //! The commands of a pass over one \[T, B\], made once.
 
-use super::builder::{Binding, Builder, allocate};
+use std::ops::Range;
+
+use super::builder::{Binding, Builder, Built, ListId, allocate};
 use super::device::Gpu;
 use super::forward::Unroll;
 use super::network::Network;
 use super::program::{Command, Place};
 use crate::error::Result;
+use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{SequencePlan, Shape};
+use crate::model::{At, Head};
 
 /// The commands of a pass over one \[T, B\], with the buffers that they work on.
 #[derive(Debug)]
@@ -14,23 +18,67 @@ pub(super) struct Pass {
     pub(super) shape: Shape,
     pub(super) plan: SequencePlan,
     pub(super) buffers: Vec<wgpu::Buffer>,
-    pub(super) forward: Vec<Command>,
-    pub(super) head_forward: Vec<Command>,
-    pub(super) loss: Vec<Command>,
-    pub(super) head_backward: Vec<Command>,
-    backward: Vec<Command>,
+    sweeps: Vec<Sweep>,
+    /// A head with one prediction a row, after all sweeps.
+    head: HeadCommands,
+    clear_carries: Vec<Command>,
+    sum_losses: Vec<Command>,
     /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
     pub(super) ends: Vec<(Place, Place)>,
     uniform_bytes: u64,
     flow: Option<FlowPass>,
 }
 
-/// The backward pass that also takes the norms of dh_t, on the buffers of the other.
+/// The backward pass of every sweep that also takes the norms of dh_t, on the buffers of the other.
 #[derive(Debug)]
 struct FlowPass {
-    backward: Vec<Command>,
+    sweeps: Vec<Vec<Command>>,
     norms: wgpu::Buffer,
     uniform_bytes: u64,
+}
+
+/// The commands over chunks that go through all layers together: see [`Unroll::sweeps`].
+#[derive(Debug)]
+struct Sweep {
+    /// Before the first forward pass alone.
+    keep: Vec<Command>,
+    forward: Vec<Command>,
+    /// The last layer's y.
+    output: Vec<Command>,
+    features: Vec<Command>,
+    /// A head at every step.
+    head: HeadCommands,
+    output_gradient: Vec<Command>,
+    backward: Vec<Command>,
+}
+
+#[derive(Debug)]
+struct HeadCommands {
+    logits: Vec<Command>,
+    loss: Vec<Command>,
+    backward: Vec<Command>,
+}
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// The stack's output.
+    Output,
+    /// The logits.
+    Logits,
+    /// The loss.
+    Loss,
+    /// The loss, and a backward pass.
+    Gradient,
+}
+
+/// Lists of commands, one after the other.
+pub(super) type Lists<'p> = Vec<&'p [Command]>;
+
+/// The lists of a [`Sweep`], not yet finished.
+struct SweepIds {
+    stack: [ListId; 6],
+    head: [ListId; 3],
 }
 
 impl Pass {
@@ -45,26 +93,24 @@ impl Pass {
             .flat_map(|cell_state| (0..recurrent.stacks()).map(|stack| (stack, *cell_state)))
             .map(|(stack, cell_state)| unroll.ends(stack, cell_state))
             .collect();
-        unroll.forward();
-        let forward = unroll.b.end_list();
         let head = network.model.head.as_ref();
-        head.into_iter().for_each(|head| unroll.head_forward(head));
-        let head_forward = unroll.b.end_list();
-        head.into_iter().for_each(|head| unroll.loss(head));
-        let loss = unroll.b.end_list();
-        head.into_iter().for_each(|head| unroll.head_backward(head));
-        let head_backward = unroll.b.end_list();
-        unroll.backward(shape.resets);
-        let backward = unroll.b.end_list();
+        let every = head.is_some_and(|head| head.at == At::Every);
+        let sweeps: Vec<SweepIds> =
+            unroll.sweeps().into_iter().map(|places| sweep(&mut unroll, head, places, shape)).collect();
+        // Of a head at every step each sweep has its runs.
+        let single = head_commands(&mut unroll, head, if every { 0..0 } else { 0..plan.predictions.len() });
+        unroll.clear_carries();
+        let clear_carries = unroll.b.end_list();
+        unroll.sum_losses();
+        let sum_losses = unroll.b.end_list();
         let mut built = builder.finish()?;
         gpu.check()?;
         Ok(Self {
             shape,
-            forward: built.take(forward),
-            head_forward: built.take(head_forward),
-            loss: built.take(loss),
-            head_backward: built.take(head_backward),
-            backward: built.take(backward),
+            sweeps: sweeps.into_iter().map(|ids| Sweep::take(&mut built, ids)).collect(),
+            head: HeadCommands::take(&mut built, single),
+            clear_carries: built.take(clear_carries),
+            sum_losses: built.take(sum_losses),
             buffers: built.buffers,
             uniform_bytes: built.uniform_bytes,
             ends,
@@ -86,20 +132,16 @@ impl Pass {
         let norms = allocate(gpu, &self.plan.flow())?;
         let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
         let mut unroll = Unroll { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
-        unroll.backward(self.shape.resets);
-        let backward = builder.end_list();
+        let mut lists = Vec::new();
+        for places in unroll.sweeps() {
+            unroll.backward(places, self.shape.resets);
+            lists.push(unroll.b.end_list());
+        }
         let mut built = builder.finish()?;
         gpu.check()?;
-        self.flow = Some(FlowPass { backward: built.take(backward), uniform_bytes: built.uniform_bytes, norms });
+        let sweeps = lists.into_iter().map(|list| built.take(list)).collect();
+        self.flow = Some(FlowPass { sweeps, uniform_bytes: built.uniform_bytes, norms });
         Ok(())
-    }
-
-    /// The backward pass, or with `flow` the one that [`make_flow`](Self::make_flow) has made.
-    pub(super) fn backward(&self, flow: bool) -> &[Command] {
-        match self.flow.as_ref().filter(|_| flow) {
-            Some(flow) => &flow.backward,
-            None => &self.backward,
-        }
     }
 
     /// The norms of dh_t in parts.
@@ -107,9 +149,78 @@ impl Pass {
         self.flow.as_ref().map(|flow| &flow.norms)
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    /// From x and the entering states to the leaving ones, and to what it is for.
+    pub(super) fn forward(&self, aim: Aim) -> Lists<'_> {
+        let mut lists: Lists<'_> = Vec::new();
+        for Sweep { keep, forward, output, features, head, .. } in &self.sweeps {
+            lists.extend([&keep[..], forward, output]);
+            if aim != Aim::Output {
+                lists.push(features);
+            }
+            // On the way back it is made of each chunk once that is there again.
+            if let Aim::Logits | Aim::Loss = aim {
+                lists.push(&head.logits);
+            }
+            if aim == Aim::Loss {
+                lists.push(&head.loss);
+            }
+        }
+        if aim != Aim::Output {
+            lists.push(&self.head.logits);
+        }
+        if let Aim::Loss | Aim::Gradient = aim {
+            lists.push(&self.head.loss);
+        }
+        if aim == Aim::Loss {
+            lists.push(&self.sum_losses);
+        }
+        lists
+    }
+
+    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With `flow`
+    /// it also takes the norms of dh_t, once [`make_flow`](Self::make_flow) was called.
+    pub(super) fn gradient(&self, flow: bool) -> Lists<'_> {
+        let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
+        for (index, sweep) in self.sweeps.iter().enumerate().rev() {
+            if self.makes_again(index) {
+                lists.extend([&sweep.forward[..], &sweep.output]);
+            }
+            let HeadCommands { logits, loss, backward } = &sweep.head;
+            lists.extend([&logits[..], loss, backward, &sweep.output_gradient, self.sweep_backward(index, flow)]);
+        }
+        lists.push(&self.sum_losses);
+        lists
+    }
+
+    /// The way back of a pass whose aim was the output, from dy in the last layer's y; `flow` as above.
+    pub(super) fn backward(&self, flow: bool) -> Lists<'_> {
+        let mut lists: Lists<'_> = Vec::new();
+        for (index, sweep) in self.sweeps.iter().enumerate().rev() {
+            if self.makes_again(index) {
+                lists.push(&sweep.forward);
+            }
+            lists.push(self.sweep_backward(index, flow));
+        }
+        lists
+    }
+
+    fn sweep_backward(&self, sweep: usize, flow: bool) -> &[Command] {
+        match self.flow.as_ref().filter(|_| flow) {
+            Some(flow) => &flow.sweeps[sweep],
+            None => &self.sweeps[sweep].backward,
+        }
+    }
+
+    /// Whether a sweep's buffers were taken by a later one.
+    fn makes_again(&self, sweep: usize) -> bool {
+        self.plan.chunks[0].border.is_some() && sweep + 1 < self.sweeps.len()
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        let mut memory = self.plan.memory;
         let flow = self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes);
-        self.plan.bytes() + self.uniform_bytes + flow
+        memory.add(MemoryPart::Workspace, self.uniform_bytes + flow);
+        memory
     }
 
     /// Commands that clear where the sequence begins.
@@ -121,5 +232,50 @@ impl Pass {
     /// Bytes of a stack's states.
     pub(super) fn slot_bytes(&self, network: &Network) -> u64 {
         16 * (self.plan.rows * network.sizes.h4) as u64
+    }
+}
+
+fn sweep(unroll: &mut Unroll<'_, '_>, head: Option<&Head>, places: Range<usize>, shape: Shape) -> SweepIds {
+    let recurrent = &unroll.net.model.recurrent;
+    unroll.keep(places.start);
+    let keep = unroll.b.end_list();
+    unroll.forward(places.clone());
+    let forward = unroll.b.end_list();
+    unroll.outputs(recurrent.layers - 1, places.clone());
+    let output = unroll.b.end_list();
+    unroll.features(places.clone());
+    let features = unroll.b.end_list();
+    let every = head.filter(|head| head.at == At::Every);
+    let commands = head_commands(unroll, every, places.clone());
+    if let Some(head) = head {
+        unroll.output_gradient(head, places.clone());
+    }
+    let output_gradient = unroll.b.end_list();
+    unroll.backward(places, shape.resets);
+    let backward = unroll.b.end_list();
+    SweepIds { stack: [keep, forward, output, features, output_gradient, backward], head: commands }
+}
+
+fn head_commands(unroll: &mut Unroll<'_, '_>, head: Option<&Head>, runs: Range<usize>) -> [ListId; 3] {
+    head.into_iter().for_each(|head| unroll.logits(head, runs.clone()));
+    let logits = unroll.b.end_list();
+    head.into_iter().for_each(|head| unroll.loss(head, runs.clone()));
+    let loss = unroll.b.end_list();
+    head.into_iter().for_each(|head| unroll.head_backward(head, runs.clone()));
+    [logits, loss, unroll.b.end_list()]
+}
+
+impl Sweep {
+    fn take(built: &mut Built, ids: SweepIds) -> Self {
+        let [keep, forward, output, features, output_gradient, backward] = ids.stack.map(|list| built.take(list));
+        let head = HeadCommands::take(built, ids.head);
+        Self { keep, forward, output, features, head, output_gradient, backward }
+    }
+}
+
+impl HeadCommands {
+    fn take(built: &mut Built, ids: [ListId; 3]) -> Self {
+        let [logits, loss, backward] = ids.map(|list| built.take(list));
+        Self { logits, loss, backward }
     }
 }

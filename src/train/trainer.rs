@@ -361,6 +361,20 @@ impl<E: Engine> Trainer<E> {
         self.options.micro_batch
     }
 
+    /// Sets the most rows that go through the device at once; `None`: all of a batch.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for 0.
+    pub fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()> {
+        match rows {
+            Some(0) => Err(Error::value("micro_batch", "at least 1", 0)),
+            rows => {
+                self.options.micro_batch = rows;
+                Ok(())
+            }
+        }
+    }
+
     /// The engine underneath.
     pub fn engine(&mut self) -> &mut E {
         &mut self.engine

@@ -9,7 +9,7 @@ mod sequence;
 
 pub(crate) use dispatch::{Grid, MatmulPlan, StepPlan};
 pub(crate) use parameters::ParameterPlan;
-pub(crate) use sequence::{Chunk, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
+pub(crate) use sequence::{Chunk, Keeps, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
 
 use crate::error::{Error, Result};
 
@@ -35,6 +35,9 @@ const MAX_ITERATIONS: usize = 60_000;
 
 /// Steps of the longest chunk: bounds the commands and uniforms that a chunk needs, and a watchdog's patience.
 const MAX_CHUNK: usize = 4096;
+
+/// Steps of the shortest chunk that is chosen to save memory: each costs dispatches for the products of all its steps.
+const MIN_CHUNK: usize = 32;
 
 /// Numbers rounded up to whole vec4.
 pub(crate) fn vec4s(numbers: usize) -> usize {

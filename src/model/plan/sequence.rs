@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::dispatch::NORM_RANGE;
-use super::{ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, ParameterPlan, StepPlan, TensorSpec, vec4s};
+use super::{
+    ALIGNMENT, DeviceLimits, MAX_CHUNK, MAX_ITERATIONS, MIN_CHUNK, ParameterPlan, StepPlan, TensorSpec, vec4s,
+};
 use crate::error::{Error, Result};
+use crate::memory::{Memory, MemoryPart};
 use crate::model::{At, Cell, Model, RecurrentKernel};
 
 /// A buffer of the plan, by its index.
@@ -20,10 +23,13 @@ pub(crate) struct Span {
     pub(crate) bytes: u64,
 }
 
-/// The buffers of a time chunk of n steps. A stack is a (layer, direction) pair.
+/// The buffers of a time chunk of n steps, which are those of the first chunk where they are made again: see [`Keeps`]. A
+/// stack is a (layer, direction) pair.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) steps: Range<usize>,
+    /// \[L, B, H\] of h, then of c: the states that enter the chunk, where its other buffers are made again.
+    pub(crate) border: Option<TensorId>,
     /// x, \[n, B, I\]: written by the host, from the caller's buffer or from the embedding, zero at padding. None where
     /// W_ih reads tokens itself.
     pub(crate) x: Option<TensorId>,
@@ -84,6 +90,22 @@ pub(crate) struct SequencePlan {
     /// The results of products that are cut along k.
     pub(crate) scratch: TensorId,
     pub(crate) tensors: Vec<TensorSpec>,
+    /// The bytes of all buffers.
+    pub(crate) memory: Memory,
+}
+
+/// What a pass keeps of each chunk; the others go through buffers that all chunks share, and are made again where they are
+/// needed a second time. Of networks of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Keeps {
+    /// Everything.
+    Everything,
+    /// The states that enter it, all that training and a loss need; as the next two do.
+    Borders,
+    /// The last layer's output and its gradient, which a pass without a head hands over.
+    Output,
+    /// The logits.
+    Logits,
 }
 
 /// What [`SequencePlan::new`] plans for beside the model.
@@ -97,6 +119,7 @@ pub(crate) struct Shape {
     pub(crate) dx: bool,
     /// Whether a state is reset within the sequence.
     pub(crate) resets: bool,
+    pub(crate) keeps: Keeps,
 }
 
 impl SequencePlan {
@@ -110,7 +133,7 @@ impl SequencePlan {
     ) -> Result<Self> {
         let r = &model.recurrent;
         let sizes = Sizes::new(model);
-        let Shape { steps, rows, tokens, dx, .. } = shape;
+        let Shape { steps, rows, tokens, dx, keeps, .. } = shape;
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
@@ -120,6 +143,7 @@ impl SequencePlan {
             return Err(Error::value("B", format!("at most {most} rows at once on the GPU: take micro-batches"), rows));
         }
         sizes.check_loops(model)?;
+        let chunk = chunk.or_else(|| (keeps != Keeps::Everything).then(|| cheapest_chunk(model, &sizes, steps)));
         let n = chunk_steps(&sizes, limits, shape, chunk);
         let mut plan = Self {
             steps,
@@ -132,22 +156,46 @@ impl SequencePlan {
             entering: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
+            memory: Memory::default(),
         };
         let stacks: Vec<String> = (0..r.stacks())
             .map(|stack| format!("l{}{}", stack / r.directions(), ["", "_reverse"][stack % r.directions()]))
             .collect();
         for (index, first) in (0..steps).step_by(n).enumerate() {
+            let shared = plan.chunks.first().filter(|_| keeps != Keeps::Everything).cloned();
+            let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
             let n = n.min(steps - first);
-            let mut tensor = |name: &str, numbers: usize| plan.tensor(format!("{name}[{index}]"), numbers);
-            let x = (!tokens || model.embedding.is_some()).then(|| tensor("x", n * rows * 4 * sizes.x4));
-            let dx = (dx && !tokens || model.embedding.is_some()).then(|| tensor("dx", n * rows * 4 * sizes.x4));
-            let z = stacks.iter().map(|s| tensor(&format!("z_{s}"), n * rows * 4 * sizes.z4)).collect();
-            let h = stacks.iter().map(|s| tensor(&format!("h_{s}"), (n + 1) * rows * 4 * sizes.h4)).collect();
+            let mut tensor = |part, name: &str, numbers: usize| plan.tensor(part, format!("{name}[{index}]"), numbers);
+            let border = (keeps != Keeps::Everything && n < steps)
+                .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
+            let (inputs, outputs) = (n * rows * 4 * sizes.x4, n * rows * 4 * sizes.y4);
+            let history = (n + 1) * rows * 4 * sizes.h4;
+            // What the host writes or asks for is of every chunk; an embedding's vectors are looked up again.
+            let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
+            let x = embedded.map_or_else(
+                || (!tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Input, "x", inputs)),
+                |chunk| chunk.x,
+            );
+            let dx = embedded.map_or_else(
+                || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs)),
+                |chunk| chunk.dx,
+            );
+            let mut of_stacks = |part, name: &str, numbers: usize| -> Vec<TensorId> {
+                stacks.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
+            };
+            let z =
+                again(|chunk| &chunk.z).unwrap_or_else(|| of_stacks(MemoryPart::Gates, "z", n * rows * 4 * sizes.z4));
+            let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_stacks(MemoryPart::States, "h", history));
             let c = match r.cell {
-                Cell::Lstm => stacks.iter().map(|s| tensor(&format!("c_{s}"), (n + 1) * rows * 4 * sizes.h4)).collect(),
+                Cell::Lstm => again(|chunk| &chunk.c).unwrap_or_else(|| of_stacks(MemoryPart::States, "c", history)),
                 _ => Vec::new(),
             };
-            let y = (0..r.layers).map(|l| tensor(&format!("y_l{l}"), n * rows * 4 * sizes.y4)).collect();
+            let y = (0..r.layers)
+                .map(|l| match &shared {
+                    Some(chunk) if keeps != Keeps::Output || l + 1 < r.layers => chunk.y[l],
+                    _ => tensor(MemoryPart::Outputs, &format!("y_l{l}"), outputs),
+                })
+                .collect();
             let mut labels = Labels { id: TensorId(plan.tensors.len()), bytes: 0 };
             let flags = labels.span(n * rows);
             let tokens =
@@ -164,15 +212,19 @@ impl SequencePlan {
                     sizes.mean.then(|| labels.span(rows)),
                 )
             });
-            let labels = plan.tensor(format!("labels[{index}]"), labels.bytes as usize / 4);
-            let chunk = Chunk { steps: first..first + n, x, labels, flags, tokens, z, h, c, y, dx };
+            let labels = plan.tensor(MemoryPart::Input, format!("labels[{index}]"), labels.bytes as usize / 4);
+            let chunk = Chunk { steps: first..first + n, border, x, labels, flags, tokens, z, h, c, y, dx };
             if let (Some(head), Some((run, targets, weights, shares))) = (&model.head, targets) {
                 let features = match head.at {
                     At::Every => chunk.y[r.layers - 1],
-                    At::Last | At::Mean => plan.tensor("features".into(), run * 4 * sizes.y4),
+                    At::Last | At::Mean => plan.tensor(MemoryPart::Head, "features".into(), run * 4 * sizes.y4),
                 };
-                let logits = plan.tensor(format!("logits[{index}]"), run * 4 * sizes.o4);
-                let losses = plan.tensor(format!("losses[{index}]"), run);
+                let logits = match plan.predictions.first().filter(|_| shared.is_some() && keeps != Keeps::Logits) {
+                    Some(run) => run.logits,
+                    None => plan.tensor(MemoryPart::Head, format!("logits[{index}]"), run * 4 * sizes.o4),
+                };
+                // Each chunk's own, so that they are added up in the end, in their order.
+                let losses = plan.tensor(MemoryPart::Head, format!("losses[{index}]"), run);
                 let first = if head.at == At::Every { first } else { 0 };
                 let run =
                     Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights, shares };
@@ -181,23 +233,29 @@ impl SequencePlan {
             plan.chunks.push(chunk);
         }
         let carries = |plan: &mut Self, name: &str| {
-            stacks.iter().map(|s| plan.tensor(format!("carry_{name}_{s}"), rows * 4 * sizes.h4)).collect()
+            let name = |s: &String| format!("carry_{name}_{s}");
+            stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, name(s), rows * 4 * sizes.h4)).collect()
         };
         plan.carry_h = carries(&mut plan, "h");
         if r.cell.has_cell_state() {
             plan.carry_c = carries(&mut plan, "c");
         }
         if r.recurrent_dropout > 0.0 {
-            let entering = stacks.iter().map(|s| plan.tensor(format!("entering_h_{s}"), 2 * rows * 4 * sizes.h4));
+            let numbers = 2 * rows * 4 * sizes.h4;
+            let entering =
+                stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, format!("entering_h_{s}"), numbers));
             plan.entering = entering.collect();
         }
-        plan.scratch = plan.tensor("scratch".into(), plan.scratch_bytes(model, parameters, limits) as usize / 4);
+        let scratch = plan.scratch_bytes(model, parameters, limits) as usize / 4;
+        plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
         Ok(plan)
     }
 
-    fn tensor(&mut self, name: String, numbers: usize) -> TensorId {
-        self.tensors.push(TensorSpec { name, bytes: (4 * numbers as u64).max(16).next_multiple_of(16) });
+    fn tensor(&mut self, part: MemoryPart, name: String, numbers: usize) -> TensorId {
+        let bytes = (4 * numbers as u64).max(16).next_multiple_of(16);
+        self.memory.add(part, bytes);
+        self.tensors.push(TensorSpec { name, bytes });
         TensorId(self.tensors.len() - 1)
     }
 
@@ -230,13 +288,15 @@ impl SequencePlan {
     /// The bytes of all buffers, and of about as many uniforms as their commands will have: equal ones share a place, so
     /// it is one for each dispatch of a direction's steps over the longest chunk and for each other kernel of a layer.
     /// Masks are a layer's own, and those between layers a chunk's own.
-    pub(crate) fn planned_bytes(&self, model: &Model) -> u64 {
+    pub(crate) fn planned(&self, model: &Model) -> Memory {
         let recurrent = &model.recurrent;
         let longest = self.chunks[0].steps.len();
         let steps = recurrent.directions() * (2 * longest + 1).div_ceil(self.step.count);
         let of_layers = if recurrent.recurrent_dropout > 0.0 { (steps + 4) * recurrent.layers } else { steps };
         let between = if recurrent.dropout > 0.0 { 3 * (recurrent.layers - 1) * self.chunks.len() } else { 0 };
-        self.bytes() + ALIGNMENT * (of_layers + between + 12 * recurrent.stacks() + 8) as u64
+        let mut memory = self.memory;
+        memory.add(MemoryPart::Workspace, ALIGNMENT * (of_layers + between + 12 * recurrent.stacks() + 8) as u64);
+        memory
     }
 
     /// Parts of the norm of a step's dh_t, each of a range of its rows and units.
@@ -250,18 +310,16 @@ impl SequencePlan {
         let bytes = 8 * (self.carry_h.len() * self.steps * self.flow_parts()) as u64;
         TensorSpec { name: "flow".into(), bytes: bytes.next_multiple_of(16) }
     }
-
-    /// The bytes of all buffers.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.tensors.iter().map(|spec| spec.bytes).sum()
-    }
 }
 
 /// The states of `rows` rows between batches: h of every stack, then c.
 pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
+    TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) as u64 }
+}
+
+fn carried_numbers(model: &Model, rows: usize) -> usize {
     let kinds = 1 + usize::from(model.recurrent.cell.has_cell_state());
-    let bytes = 16 * (kinds * model.recurrent.stacks() * rows * vec4s(model.recurrent.hidden_size)) as u64;
-    TensorSpec { name: "carried states".into(), bytes }
+    4 * kinds * model.recurrent.stacks() * rows * vec4s(model.recurrent.hidden_size)
 }
 
 /// Rows in vec4.
@@ -338,6 +396,16 @@ impl Labels {
         self.bytes += span.bytes.next_multiple_of(ALIGNMENT);
         span
     }
+}
+
+/// The chunk of a pass that keeps only borders which takes the least memory: a step more costs its buffers once, a chunk
+/// more its border, and the sum is least where they are alike.
+fn cheapest_chunk(model: &Model, sizes: &Sizes, steps: usize) -> usize {
+    let states = sizes.h4 * (1 + usize::from(model.recurrent.cell.has_cell_state()));
+    let logits = model.head.as_ref().map_or(0, |head| if head.at == At::Every { sizes.o4 } else { 0 });
+    let step = model.recurrent.layers * (sizes.z4 + states + sizes.y4) + logits;
+    let border = model.recurrent.layers * states;
+    ((steps as f64 * border as f64 / step as f64).sqrt() as usize).max(MIN_CHUNK)
 }
 
 /// The longest chunk whose tensors are within the limits; at least one step, whose size is then refused by name.

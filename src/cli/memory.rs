@@ -1,0 +1,267 @@
+//! What memory training takes and may take, and the batch that fits into it.
+
+use bptt::{Batch, Error, Extent, Input, Memory, MemoryPart, Result, Targets};
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::args::Bytes;
+use super::device::Opened;
+use super::devices::bytes;
+use super::network::Network;
+use super::progress::grouped;
+use super::settings::{Settings, unsupported};
+use super::task::{Order, Task};
+
+/// What is assumed to be there where nothing tells.
+const ASSUMED: u64 = 2 << 30;
+
+/// Batches of more rows than these have a multiple of them, which blocks of rows and tiles of kernels are whole in.
+const EVEN: usize = 8;
+
+/// The most bytes that training may take, and whence that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    pub(crate) bytes: u64,
+    pub(crate) words: String,
+}
+
+impl Budget {
+    /// What was told, or else what the device has room for. wgpu does not tell what a GPU has; one that shares the
+    /// machine's memory may take half of what is free there, as the CPU may.
+    fn new(told: Option<u64>, opened: &Opened) -> Self {
+        if let Some(told) = told {
+            return Self { bytes: told, words: format!("{} (--memory)", bytes(told)) };
+        }
+        let assumed = |why: &str| Self {
+            bytes: ASSUMED,
+            words: format!("{}, assumed, since {why}: --memory tells it", bytes(ASSUMED)),
+        };
+        if !opened.shares_memory() {
+            return assumed("the driver does not tell what the GPU has");
+        }
+        match available() {
+            Some(free) => Self { bytes: free / 2, words: format!("half of the {} that are free", bytes(free)) },
+            None => assumed("the system does not tell what is free"),
+        }
+    }
+}
+
+/// What the system could give to programs, where it tells: on Linux.
+fn available() -> Option<u64> {
+    of_proc("/proc/meminfo", "MemAvailable:")
+}
+
+/// What this program has of it.
+fn resident() -> u64 {
+    of_proc("/proc/self/status", "VmRSS:").unwrap_or_default()
+}
+
+/// The bytes on a line of such a file, which has them in kB.
+fn of_proc(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|count| 1024 * count)
+}
+
+/// What training takes, and in which parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) memory: Memory,
+    /// Beside what the network takes, where both are of one memory: the program, and the batch as it is handed over.
+    pub(crate) host: u64,
+    /// T of the longest batch.
+    steps: usize,
+    /// Rows of a batch, and of them at once.
+    pub(crate) batch: usize,
+    pub(crate) rows: usize,
+    recompute: bool,
+    pub(crate) budget: Option<Budget>,
+    /// The most rows that fit at once into the budget.
+    pub(crate) largest: Option<usize>,
+}
+
+impl Planned {
+    pub(crate) fn total(&self) -> u64 {
+        self.memory.total() + self.host
+    }
+
+    /// Every part that takes any bytes.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, u64)> {
+        let parts = self.memory.parts().map(|(part, bytes)| (part.name(), bytes));
+        parts.chain([("program, batch", self.host)]).filter(|(_, bytes)| *bytes > 0).collect()
+    }
+
+    /// T × B of what is on the device at once.
+    pub(crate) fn shape(&self) -> String {
+        format!("{} × {} steps", grouped(self.rows as u64), grouped(self.steps as u64))
+    }
+
+    /// A line of what is there whatever the batch, one of what is the batch's, and how it is cut.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let of = |of_batch: bool| {
+            let parts = self.memory.parts().filter(|(part, bytes)| part.is_of_batch() == of_batch && *bytes > 0);
+            let words: Vec<String> = parts.map(|(part, count)| format!("{} {}", part.name(), bytes(count))).collect();
+            words.join(", ")
+        };
+        let beside = if self.host > 0 { format!(", program and batch {}", bytes(self.host)) } else { String::new() };
+        let mut lines = vec![format!("{}: {}{beside}", bytes(self.total()), of(false))];
+        lines.push(format!("{}: {}", self.shape(), of(true)));
+        lines.extend(self.describe_cuts());
+        lines
+    }
+
+    /// How a batch is cut, and why.
+    pub(crate) fn describe_cuts(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.rows < self.batch {
+            let parts = grouped(self.batch.div_ceil(self.rows) as u64);
+            lines.push(format!(
+                "a batch of {} in {parts} parts of {} rows, with the same result",
+                self.batch, self.rows
+            ));
+        }
+        if self.recompute {
+            lines.push("recompute: each step goes forward twice, and keeps the states between chunks".into());
+        }
+        if let (Some(budget), Some(largest)) = (&self.budget, self.largest) {
+            lines.push(format!("the largest batch at once is {}, in {}", grouped(largest as u64), budget.words));
+        }
+        lines
+    }
+
+    pub(crate) fn json(&self) -> Map<String, Value> {
+        let parts: Map<String, Value> = MemoryPart::ALL
+            .into_iter()
+            .map(|part| (part.name().replace(' ', "_"), json!(self.memory.of(part))))
+            .chain([("program_and_batch".to_owned(), json!(self.host))])
+            .collect();
+        let value = json!({
+            "steps": self.steps,
+            "batch": self.batch,
+            "micro_batch": self.rows,
+            "recompute": self.recompute,
+            "bytes": parts,
+            "total_bytes": self.total(),
+            "budget_bytes": self.budget.as_ref().map(|budget| budget.bytes),
+            "budget": self.budget.as_ref().map(|budget| budget.words.clone()),
+            "largest_batch": self.largest,
+        });
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// Plans training, and fills in the batch and the rows at once that `--batch auto` and `--memory` leave open. With
+/// `largest` the largest batch is told even without a budget.
+///
+/// # Errors
+/// Where not even one row fits, or not as many at once as was asked for.
+pub(crate) fn settle(
+    settings: &mut Settings,
+    opened: &Opened,
+    network: &mut dyn Network,
+    task: &dyn Task,
+    largest: bool,
+) -> Result<Planned, Failure> {
+    let auto = settings.fits_batch();
+    if auto && task.carries_state() {
+        let reason = "--batch auto with --carry-state: the rows of a batch are the lanes in which the text is read, whose \
+                      number changes what is learned; tell it with --batch";
+        return Err(Failure::usage(unsupported(reason)));
+    }
+    let one = task.training(Order { rows: 1, buckets: settings.buckets, seed: settings.seed })?;
+    let one = one.ok_or_else(|| unsupported("the split leaves nothing to train on"))?;
+    let (examples, row) = (one.per_epoch().min(1 << 24) as usize, one.largest()?);
+    let flow = settings.flow_every.is_some();
+    // On the CPU path all is of one memory.
+    let (beside, row_bytes) = match opened.is_cpu() {
+        true => (resident().saturating_sub(network.bytes()), batch_bytes(&row)),
+        false => (0, 0),
+    };
+    let budget = (largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, opened));
+    let extent =
+        |rows, batch| Extent { rows, carried: if task.carries_state() { batch } else { 0 }, ..row.sequence.extent() };
+    // A batch is there once; of one that is done in parts each part too.
+    let fitting = |network: &mut dyn Network, budget: &Budget, batch: Option<usize>| {
+        let whole = batch.map_or(0, |batch| batch as u64 * row_bytes);
+        let left = budget.bytes.saturating_sub(beside + whole);
+        let most = batch.unwrap_or(examples);
+        let found = network.largest_rows(extent(most, most), left, most, row_bytes, flow);
+        found.map_err(|error| too_small(error, budget))
+    };
+    let at_once = match &budget {
+        Some(budget) => Some(fitting(network, budget, None)),
+        None => None,
+    };
+    if let (true, Some(found)) = (auto, &at_once) {
+        let rows = match found {
+            Ok(rows) if *rows > EVEN => rows - rows % EVEN,
+            Ok(rows) => *rows,
+            Err(error) => return Err(Failure::usage(unsupported(error.to_string()))),
+        };
+        settings.set_batch(rows, rows);
+    } else if let (Some(budget), None, Some(_)) = (&budget, settings.micro_batch, settings.memory) {
+        let batch = settings.batch.min(examples);
+        let rows = match &at_once {
+            // The whole batch.
+            Some(Ok(largest)) if *largest >= batch => batch,
+            _ => fitting(network, budget, Some(batch)).map_err(Failure::usage)?,
+        };
+        settings.set_batch(settings.batch, rows);
+    }
+    network.set_micro_batch(settings.micro_batch)?;
+    let batch = settings.batch.min(examples);
+    let rows = settings.micro_batch.unwrap_or(batch).min(batch);
+    let memory = network.plan(extent(rows, batch), flow)?;
+    let host = match opened.is_cpu() {
+        true => beside + row_bytes * (batch + if rows < batch { rows } else { 0 }) as u64,
+        false => 0,
+    };
+    let planned = Planned {
+        memory,
+        host,
+        steps: row.sequence.shape().0,
+        batch,
+        rows,
+        recompute: settings.recompute,
+        largest: at_once.and_then(Result::ok),
+        budget,
+    };
+    match (settings.memory, planned.total()) {
+        (Some(most), total) if total > most => Err(Failure::usage(unsupported(format!(
+            "--micro-batch {rows} takes {}, over --memory {}: take fewer rows, or leave it to --memory",
+            bytes(total),
+            Bytes(most)
+        )))),
+        _ => Ok(planned),
+    }
+}
+
+/// That not even one row fits, in words of the program.
+fn too_small(error: Error, budget: &Budget) -> Error {
+    match error {
+        Error::Limit { bytes: needed, .. } => unsupported(format!(
+            "training one sequence at a time takes {} beside the program and its batch, and there is {}: take fewer \
+             hidden units, a shorter window, or --recompute",
+            bytes(needed),
+            budget.words
+        )),
+        other => other,
+    }
+}
+
+/// What a batch takes before a network reads it.
+fn batch_bytes(batch: &Batch) -> u64 {
+    let numbers = match &batch.sequence.input {
+        Input::Dense(x) => x.len(),
+        Input::Tokens(tokens) => tokens.len(),
+    };
+    let targets = match &batch.targets {
+        Targets::Values(values) => values.len(),
+        Targets::Classes(classes) => classes.len(),
+    };
+    let weights = batch.weights.as_ref().map_or(0, |weights| weights.len());
+    4 * (numbers + targets + weights) as u64
+}
