@@ -100,6 +100,11 @@ pub(crate) fn finish(folder: &Folder) -> Result<()> {
     folder.write(FINISHED, b"")
 }
 
+/// The last checkpoint of a run.
+pub(crate) fn latest(folder: &Folder) -> Option<PathBuf> {
+    files(folder.path()).ok()?.into_iter().next()
+}
+
 /// The checkpoints of the run in `folder`, the latest first.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = folder.join(FOLDER);

@@ -191,10 +191,7 @@ pub(crate) fn settle(
         let found = network.largest_rows(extent(most, most), left, most, row_bytes, flow);
         found.map_err(|error| too_small(error, budget))
     };
-    let at_once = match &budget {
-        Some(budget) => Some(fitting(network, budget, None)),
-        None => None,
-    };
+    let at_once = budget.as_ref().map(|budget| fitting(network, budget, None));
     if let (true, Some(found)) = (auto, &at_once) {
         let rows = match found {
             Ok(rows) if *rows > EVEN => rows - rows % EVEN,
