@@ -27,10 +27,9 @@ fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_
     // From the first validation on a checkpoint holds the best weights too, and is larger.
     let settings = "--steps 6 --val-every 4 --keep best --checkpoint-every 1 --checkpoints 9 --hidden 32";
     train(folder, "whole", settings);
-    let size = |step| fs::metadata(folder.join(format!("whole/checkpoints/step-{step:012}.ckpt"))).unwrap().len();
-    let (before, after) = (size(3), size(4));
-    let blocks = (before.div_ceil(512) + after / 512) / 2;
-    assert!(512 * blocks >= before && 512 * blocks < after, "{before} {after}");
+    // Room for all of it but a part of these weights.
+    let last = fs::metadata(folder.join("whole/checkpoints/step-000000000006.ckpt")).unwrap().len();
+    let blocks = last / 512 - 8;
     let output = on_a_small_disk(folder, blocks, &format!("train --device cpu --out full {settings}"));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");

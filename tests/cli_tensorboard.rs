@@ -8,9 +8,12 @@ mod program;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use bptt::train::Metrics;
-use program::{entries, train};
+use program::{bptt, command, entries, train};
 
 /// The remainder of a message by Castagnoli's polynomial, bit by bit: each byte's lowest bit first, the first 32 bits and
 /// the remainder inverted, the remainder's bits in reverse.
@@ -97,14 +100,18 @@ fn event(message: &[u8]) -> Event {
     Event::Scalars(step, values.collect())
 }
 
+/// The events of a file, up to one of which a part is missing.
 fn events(path: &Path) -> Vec<Event> {
     let bytes = fs::read(path).unwrap();
     let mut bytes = bytes.as_slice();
     let mut events = Vec::new();
-    while !bytes.is_empty() {
-        let length = take(&mut bytes, 8);
-        checked(length, take(&mut bytes, 4));
-        let message = take(&mut bytes, u64::from_le_bytes(length.try_into().unwrap()) as usize);
+    while let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length) as usize) {
+        if bytes.len() < length + 16 {
+            break;
+        }
+        let length_bytes = take(&mut bytes, 8);
+        checked(length_bytes, take(&mut bytes, 4));
+        let message = take(&mut bytes, length);
         checked(message, take(&mut bytes, 4));
         events.push(event(message));
     }
@@ -123,28 +130,45 @@ fn expected(run: &Path) -> Vec<Event> {
     events.collect()
 }
 
-#[test]
-fn event_files_hold_every_steps_numbers_and_those_of_a_run_gone_on_with_void_what_was_cut_off() {
-    let folder = tempfile::tempdir().unwrap();
-    train(folder.path(), "a", "--steps 6 --val-every 3 --checkpoint-every 1 --tensorboard");
-    let (run, logs) = (folder.path().join("a"), folder.path().join("a/tensorboard"));
-    let [name] = &entries(&logs)[..] else { panic!("expected one file") };
-    let version = || Event::Version("brain.Event:2".into());
-    let begun = events(&logs.join(name));
-    assert_eq!(begun[0], version());
-    let all = expected(&run);
-    assert_eq!(begun[1..], all);
-    assert_eq!(all.iter().filter(|event| format!("{event:?}").contains("val_loss")).count(), 2);
+fn version() -> Event {
+    Event::Version("brain.Event:2".into())
+}
 
-    // As if the run was killed within its last step, and the clock set back since.
-    fs::remove_file(run.join("checkpoints/finished")).unwrap();
-    fs::remove_file(run.join("checkpoints/step-000000000006.ckpt")).unwrap();
+#[test]
+fn an_event_file_holds_every_steps_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), "a", "--steps 6 --val-every 3 --tensorboard");
+    let logs = folder.path().join("a/tensorboard");
+    let [name] = &entries(&logs)[..] else { panic!("expected one file") };
+    let (events, expected) = (events(&logs.join(name)), expected(&folder.path().join("a")));
+    assert_eq!(events[0], version());
+    assert_eq!(events[1..], expected);
+    assert_eq!(expected.iter().filter(|event| format!("{event:?}").contains("val_loss")).count(), 2);
+}
+
+#[test]
+fn the_file_of_a_run_gone_on_with_voids_what_was_cut_off_also_where_the_clock_was_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, logs) = (folder.path().join("a"), folder.path().join("a/tensorboard"));
+    let settings = "train --device cpu --steps 3000 --val-every 500 --checkpoint-every 100 --tensorboard --out a";
+    let mut child = command(folder.path(), settings).stdout(Stdio::null()).spawn().unwrap();
+    while !run.join("checkpoints/step-000000000100.ckpt").is_file() {
+        assert!(child.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let [name] = &entries(&logs)[..] else { panic!("expected one file") };
     fs::rename(logs.join(name), logs.join("events.out.tfevents.5000000000.bptt")).unwrap();
-    let output = program::bptt(folder.path(), "train --resume a");
+    let output = bptt(folder.path(), "train --resume a");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let [_, later] = &entries(&logs)[..] else { panic!("expected two files") };
-    assert_eq!(later, "events.out.tfevents.5000000001.bptt");
-    let gone_on = events(&logs.join(later));
-    assert_eq!(gone_on[..2], [version(), Event::Session(6, 1)]);
-    assert_eq!(gone_on[2..], all[5..]);
+    let [first, second] = &entries(&logs)[..] else { panic!("expected two files") };
+    assert_eq!(second, "events.out.tfevents.5000000001.bptt");
+    let (first, second) = (events(&logs.join(first)), events(&logs.join(second)));
+    let [Event::Version(_), Event::Session(step, 1)] = second[..2] else { panic!("{:?}", &second[..2]) };
+    let (expected, before) = (expected(&run), step as usize - 1);
+    assert!(before >= 100 && before.is_multiple_of(100), "{before}");
+    assert_eq!(first[0], version());
+    assert_eq!(first[1..=before], expected[..before]);
+    assert_eq!(second[2..], expected[before..]);
 }
