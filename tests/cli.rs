@@ -437,7 +437,7 @@ fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
         ("training", "lr = -0.5", "a finite number of at least 0"),
         ("training", "clip = 1e-300", "0, or a number from 1.1754944e-38 to 3.4028235e38"),
         ("training", "decay-factor = 2.0", "a number from 0 to 1"),
-        ("training", "batch = 0x1000001", "a whole number from 1 to 16777216"),
+        ("training", "batch = 0x1000001", "a whole number from 1 to 16777216, or auto"),
     ];
     for (section, line, expected) in values {
         std::fs::write(path.join("c.toml"), format!("# Größe\n[{section}]\n{line}\n")).unwrap();

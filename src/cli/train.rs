@@ -122,6 +122,10 @@ pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
         let reason = "--embedding (model.embedding) is of characters and symbols, and these data are numbers";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
+    if settings.recompute && settings.bidirectional {
+        let reason = "--recompute (training.recompute) needs a network of one direction, and this one reads in two";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
     let model = settings.network(task.input_size(), task.head());
     settings.check_batch(&model).map_err(Failure::usage)?;
     Ok(model)
@@ -406,7 +410,7 @@ impl Run<'_> {
             "hidden": self.settings.hidden,
             "seed": self.settings.seed,
             "parameters": self.parameters(),
-            "memory_bytes": self.memory.total(),
+            "memory_bytes": self.memory.memory.total(),
             "batch": self.memory.batch,
             "micro_batch": self.memory.rows,
             "epochs": outcome.last.epoch,
