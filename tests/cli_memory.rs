@@ -72,7 +72,7 @@ fn the_largest_batch_stays_within_its_budget_and_is_kept_as_a_number() {
     let folder = folder("cli_memory_auto");
     let plan = planned(&folder, &format!("{ADDING} --batch auto --memory 96MiB"));
     let batch = plan["batch"].as_u64().unwrap();
-    assert!(batch > 100 && batch % 8 == 0 && plan["total_bytes"].as_u64().unwrap() <= 96 << 20, "{plan}");
+    assert!(batch > 100 && batch.is_multiple_of(8) && plan["total_bytes"].as_u64().unwrap() <= 96 << 20, "{plan}");
     assert!(plan["largest_batch"].as_u64().unwrap() - batch < 8);
     train(&folder, "auto", &format!("{ADDING} --batch auto --memory 96MiB"));
     let config = fs::read_to_string(folder.join("auto/config.toml")).unwrap();
