@@ -9,10 +9,12 @@ use super::Failure;
 use super::args::{BatchSize, DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::config_file;
 use super::device::{self, Opened};
+use super::kind::Kind;
 use super::model_file::{CONFIG, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::settings::{Kind, Settings, over};
+use super::over::over;
+use super::settings::Settings;
 use super::task::{self, Task};
 
 #[derive(Args)]

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::args::{CellName, ScaleName, TaskName};
 use super::digest::Digest;
 use super::folder::io_error;
+use super::kind::Kind;
 use super::objective;
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
-use super::settings::Kind;
 use super::task::Task;
 
 /// The version of the description. A file of another is refused.

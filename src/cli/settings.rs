@@ -1,6 +1,5 @@
 //! The settings of a run: flags over a configuration file over defaults, and what they mean together.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bptt::data::Copying;
@@ -10,14 +9,15 @@ use bptt::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use toml::Table;
 
 use super::args::{
     BUNDLED, BatchSize, CellName, DataArgs, Given, ModelArgs, OnNan, OptimizerName, RunArgs, ScheduleName, TaskName,
     TrainingArgs,
 };
 use super::config_file;
+use super::kind::{Kind, check_keys};
 use super::model_file::ModelFile;
+use super::over::over;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
@@ -27,83 +27,6 @@ const SKIPS: u32 = 9;
 
 /// `--on-nan back`: how often. The rate is then a thirty-second of what it was.
 const BACKS: u32 = 5;
-
-/// What the data are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Series,
-    Sequences,
-    Classes,
-    Rolls,
-    Task,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::Text => "a text",
-            Self::Series => "a series",
-            Self::Sequences => "labelled sequences",
-            Self::Classes => "a folder of texts",
-            Self::Rolls => "piano rolls",
-            Self::Task => "a synthetic task",
-        };
-        write!(f, "{name} ({})", self.flag())
-    }
-}
-
-impl Kind {
-    /// What names such data.
-    pub(crate) fn flag(self) -> &'static str {
-        match self {
-            Self::Text => "--text",
-            Self::Series => "--csv",
-            Self::Sequences => "--sequences",
-            Self::Classes => "--classes",
-            Self::Rolls => "--rolls",
-            Self::Task => "--task",
-        }
-    }
-}
-
-/// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-const KEYS: [(&str, &str, &[Kind]); 31] = {
-    use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
-    [
-        ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
-        ("data", "test-file", &[Sequences]),
-        ("data", "validation", &[Series, Sequences]),
-        ("data", "window", &[Text, Series]),
-        ("data", "scale", &[Series, Sequences]),
-        ("data", "missing", &[Series, Sequences]),
-        ("data", "bytes", &[Text]),
-        ("data", "min-count", &[Text, Classes]),
-        ("data", "carry-state", &[Text]),
-        ("data", "target", &[Series]),
-        ("data", "features", &[Series]),
-        ("data", "known", &[Series]),
-        ("data", "horizon", &[Series]),
-        ("data", "season", &[Series]),
-        ("data", "train-until", &[Series]),
-        ("data", "labels", &[Sequences]),
-        ("data", "test-labels", &[Sequences]),
-        ("data", "read", &[Sequences]),
-        ("data", "id", &[Sequences]),
-        ("data", "time", &[Sequences]),
-        ("data", "label", &[Sequences]),
-        ("data", "keys", &[Rolls]),
-        ("data", "length", &[Task]),
-        ("model", "embedding", &[Text, Classes, Task]),
-        ("model", "tied", &[Text]),
-        ("training", "loss", &[Series]),
-        ("training", "huber-delta", &[Series]),
-        ("training", "quantiles", &[Series]),
-        ("training", "label-smoothing", &[Text, Sequences, Classes]),
-        ("training", "class-weights", &[Sequences, Classes]),
-        ("training", "buckets", &[Sequences, Classes, Rolls]),
-    ]
-};
 
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
@@ -398,95 +321,6 @@ impl Settings {
     }
 }
 
-/// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
-pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
-    let table = |given: &Given| Table::try_from(given).map_err(|error| unsupported(format!("--config: {error}")));
-    let (mut merged, flags) = (table(&file)?, table(flags)?);
-    let excluded: &[(&str, &[&str], &[&str])] = &[
-        ("training", &["epochs", "steps"], &["epochs", "steps"]),
-        ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
-        // Which weights are kept goes by whether a run ends early.
-        ("training", &["patience"], &["keep"]),
-        // What fits is found anew.
-        ("training", &["batch", "memory", "recompute"], &["micro-batch"]),
-        // Each of them says which loss.
-        ("training", &["loss"], &["huber-delta", "quantiles"]),
-        ("training", &["huber-delta"], &["loss", "quantiles"]),
-        ("training", &["quantiles"], &["loss", "huber-delta"]),
-        ("data", &["split"], &["train-until", "validation"]),
-        ("data", &["train-until", "test-file"], &["split"]),
-        ("data", &["test-file"], &["test-labels"]),
-        // Other files have another digest.
-        ("data", &["test-file", "labels", "test-labels"], &["sha256"]),
-        ("data", &["bytes"], &["min-count"]),
-        // Another rule has a weight decay of its own.
-        ("training", &["optimizer"], &["weight-decay"]),
-        ("model", &["cell"], &["activation", "forget-bias"]),
-        (
-            "model",
-            &["init-from"],
-            &[
-                "cell",
-                "activation",
-                "hidden",
-                "layers",
-                "embedding",
-                "tied",
-                "dropout",
-                "recurrent-dropout",
-                "predict",
-                "bidirectional",
-                "init",
-                "forget-bias",
-                "init-sha256",
-            ],
-        ),
-    ];
-    let kind_of = |given: &Table| {
-        let data = given.get("data").and_then(|data| data.as_table());
-        let named = SOURCES.iter().find(|(source, _)| data.is_some_and(|data| data.contains_key(*source)));
-        named.map(|(_, kind)| *kind)
-    };
-    if let Some(kind) = kind_of(&flags) {
-        // Every step of some data is told, of others none but one; of either are tasks.
-        let is_alike = kind_of(&merged) == Some(kind) && kind != Kind::Task;
-        if let Some(model) = merged.get_mut("model").and_then(|model| model.as_table_mut()).filter(|_| !is_alike) {
-            model.remove("predict");
-        }
-        // Of other data nothing in the file tells.
-        merged.insert("data".into(), Table::new().into());
-        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(&kind)) {
-            if let Some(section) = merged.get_mut(*section).and_then(|section| section.as_table_mut()) {
-                section.remove(*key);
-            }
-        }
-    }
-    for (section, values) in &flags {
-        let (Some(values), Some(merged)) =
-            (values.as_table(), merged.get_mut(section).and_then(|it| it.as_table_mut()))
-        else {
-            continue;
-        };
-        for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
-            if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
-                keys.iter().for_each(|key| drop(merged.remove(*key)));
-            }
-        }
-        merged.extend(values.clone());
-    }
-    merged.try_into().map_err(|error| unsupported(format!("--config: {error}")))
-}
-
-/// The keys of `[data]` that name data.
-const SOURCES: [(&str, Kind); 6] = [
-    ("text", Kind::Text),
-    ("csv", Kind::Series),
-    ("sequences", Kind::Sequences),
-    ("classes", Kind::Classes),
-    ("rolls", Kind::Rolls),
-    ("task", Kind::Task),
-];
-
 /// What the data are; paths become whole, so that a configuration works from any folder.
 fn kind(data: &mut DataArgs) -> Result<Kind> {
     let DataArgs { text, csv, sequences, classes, rolls, task, test_file, labels, test_labels, .. } = data;
@@ -538,19 +372,6 @@ fn series_split(data: &mut DataArgs, bundled: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Refuses keys that mean nothing for this kind of data.
-fn check_keys(kind: Kind, given: &Given) -> Result<()> {
-    let given = Table::try_from(given).map_err(|error| unsupported(format!("the settings: {error}")))?;
-    let has = |section: &str, key: &str| given.get(section).is_some_and(|section| section.get(key).is_some());
-    match KEYS.iter().find(|(section, key, kinds)| has(section, key) && !kinds.contains(&kind)) {
-        Some((section, key, kinds)) => {
-            let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
-            Err(unsupported(format!("--{key} ({section}.{key}) is for {}; this is {kind}", kinds.join(" or "))))
-        }
-        None => Ok(()),
-    }
 }
 
 /// Refuses dropout where there is no layer above to drop for.

@@ -6,13 +6,14 @@ use bptt::data::Batches;
 use bptt::{Error, Head, Result};
 use serde_json::{Map, Value};
 
+use super::kind::Kind;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::pictures::{Baseline, Drawing};
 use super::report::Table;
 use super::rolls_task::RollsTask;
 use super::series_task::SeriesTask;
-use super::settings::{Kind, Settings};
+use super::settings::Settings;
 use super::text_task::TextTask;
 use super::{classes_task, sequences_task, synthetic_task};
 

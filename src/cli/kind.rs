@@ -1,0 +1,109 @@
+//! The kinds of data, and what has a meaning for each.
+
+use std::fmt;
+
+use bptt::Result;
+use toml::Table;
+
+use super::args::Given;
+use super::settings::unsupported;
+
+/// What the data are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Series,
+    Sequences,
+    Classes,
+    Rolls,
+    Task,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Text => "a text",
+            Self::Series => "a series",
+            Self::Sequences => "labelled sequences",
+            Self::Classes => "a folder of texts",
+            Self::Rolls => "piano rolls",
+            Self::Task => "a synthetic task",
+        };
+        write!(f, "{name} ({})", self.flag())
+    }
+}
+
+impl Kind {
+    /// What names such data.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Text => "--text",
+            Self::Series => "--csv",
+            Self::Sequences => "--sequences",
+            Self::Classes => "--classes",
+            Self::Rolls => "--rolls",
+            Self::Task => "--task",
+        }
+    }
+}
+
+/// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
+pub(crate) const KEYS: [(&str, &str, &[Kind]); 31] = {
+    use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
+    [
+        ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
+        ("data", "test-file", &[Sequences]),
+        ("data", "validation", &[Series, Sequences]),
+        ("data", "window", &[Text, Series]),
+        ("data", "scale", &[Series, Sequences]),
+        ("data", "missing", &[Series, Sequences]),
+        ("data", "bytes", &[Text]),
+        ("data", "min-count", &[Text, Classes]),
+        ("data", "carry-state", &[Text]),
+        ("data", "target", &[Series]),
+        ("data", "features", &[Series]),
+        ("data", "known", &[Series]),
+        ("data", "horizon", &[Series]),
+        ("data", "season", &[Series]),
+        ("data", "train-until", &[Series]),
+        ("data", "labels", &[Sequences]),
+        ("data", "test-labels", &[Sequences]),
+        ("data", "read", &[Sequences]),
+        ("data", "id", &[Sequences]),
+        ("data", "time", &[Sequences]),
+        ("data", "label", &[Sequences]),
+        ("data", "keys", &[Rolls]),
+        ("data", "length", &[Task]),
+        ("model", "embedding", &[Text, Classes, Task]),
+        ("model", "tied", &[Text]),
+        ("training", "loss", &[Series]),
+        ("training", "huber-delta", &[Series]),
+        ("training", "quantiles", &[Series]),
+        ("training", "label-smoothing", &[Text, Sequences, Classes]),
+        ("training", "class-weights", &[Sequences, Classes]),
+        ("training", "buckets", &[Sequences, Classes, Rolls]),
+    ]
+};
+
+/// The keys of `[data]` that name data.
+pub(crate) const SOURCES: [(&str, Kind); 6] = [
+    ("text", Kind::Text),
+    ("csv", Kind::Series),
+    ("sequences", Kind::Sequences),
+    ("classes", Kind::Classes),
+    ("rolls", Kind::Rolls),
+    ("task", Kind::Task),
+];
+
+/// Refuses keys that mean nothing for this kind of data.
+pub(crate) fn check_keys(kind: Kind, given: &Given) -> Result<()> {
+    let given = Table::try_from(given).map_err(|error| unsupported(format!("the settings: {error}")))?;
+    let has = |section: &str, key: &str| given.get(section).is_some_and(|section| section.get(key).is_some());
+    match KEYS.iter().find(|(section, key, kinds)| has(section, key) && !kinds.contains(&kind)) {
+        Some((section, key, kinds)) => {
+            let kinds: Vec<String> = kinds.iter().map(Kind::to_string).collect();
+            Err(unsupported(format!("--{key} ({section}.{key}) is for {}; this is {kind}", kinds.join(" or "))))
+        }
+        None => Ok(()),
+    }
+}
