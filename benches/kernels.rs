@@ -42,8 +42,9 @@ fn matmul(criterion: &mut Criterion) {
         let name = format!("{m}x{n}x{k}");
         let (a, b) = (vec![0.5f32; m * k], vec![0.5f32; n * k]);
         let mut c = vec![0.0f32; m * n];
+        let weight = bptt::cpu::kernels::Weight::new(&b, [n, k]);
         group.bench_function(BenchmarkId::new("cpu", &name), |bencher| {
-            bencher.iter(|| bptt::cpu::kernels::product(black_box(&a), black_box(&b), &mut c, [m, n, k]));
+            bencher.iter(|| weight.product(black_box(&a), m, &mut c));
         });
         if let Some(product) = gpu.as_ref().map(|gpu| Product::new(gpu, [m, n, k], true).unwrap()) {
             group.bench_function(BenchmarkId::new("gpu", &name), |bencher| {

@@ -4,19 +4,12 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
+use pulp::Simd;
+
 use crate::elementary;
 
 /// `f32`, or `f64` on the CPU path.
-pub trait Real:
-    ndarray::NdFloat
-    + faer::traits::ComplexField
-    + faer::traits::RealField
-    + AddAssign
-    + Sum
-    + Default
-    + Debug
-    + sealed::Sealed
-{
+pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::Sealed {
     /// The nearest value.
     fn from_wide(value: f64) -> Self;
     /// The same value, or for f32 a wider one.
@@ -38,6 +31,25 @@ pub trait Real:
     /// tanh(z), likewise.
     #[doc(hidden)]
     fn vector_tanh(self) -> Self;
+
+    /// A register full of such values.
+    #[doc(hidden)]
+    type Vector<S: Simd>: Copy;
+    /// The value in every lane.
+    #[doc(hidden)]
+    fn splat<S: Simd>(self, simd: S) -> Self::Vector<S>;
+    /// a·b + c, rounded once where the instruction set has it.
+    #[doc(hidden)]
+    fn multiply_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    /// a + b.
+    #[doc(hidden)]
+    fn vector_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// As many whole vectors as there are.
+    #[doc(hidden)]
+    fn vectors<S: Simd>(values: &[Self]) -> &[Self::Vector<S>];
+    /// The mutable [`vectors`](Self::vectors).
+    #[doc(hidden)]
+    fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [Self::Vector<S>];
 }
 
 mod sealed {
@@ -73,6 +85,28 @@ impl Real for f32 {
     fn vector_tanh(self) -> Self {
         elementary::tanh(self)
     }
+
+    type Vector<S: Simd> = S::f32s;
+    #[inline(always)]
+    fn splat<S: Simd>(self, simd: S) -> S::f32s {
+        simd.splat_f32s(self)
+    }
+    #[inline(always)]
+    fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        simd.mul_add_f32s(a, b, c)
+    }
+    #[inline(always)]
+    fn vector_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        simd.add_f32s(a, b)
+    }
+    #[inline(always)]
+    fn vectors<S: Simd>(values: &[Self]) -> &[S::f32s] {
+        S::as_simd_f32s(values).0
+    }
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [S::f32s] {
+        S::as_mut_simd_f32s(values).0
+    }
 }
 
 impl Real for f64 {
@@ -101,5 +135,27 @@ impl Real for f64 {
     #[inline(always)]
     fn vector_tanh(self) -> Self {
         self.tanh()
+    }
+
+    type Vector<S: Simd> = S::f64s;
+    #[inline(always)]
+    fn splat<S: Simd>(self, simd: S) -> S::f64s {
+        simd.splat_f64s(self)
+    }
+    #[inline(always)]
+    fn multiply_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+        simd.mul_add_f64s(a, b, c)
+    }
+    #[inline(always)]
+    fn vector_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        simd.add_f64s(a, b)
+    }
+    #[inline(always)]
+    fn vectors<S: Simd>(values: &[Self]) -> &[S::f64s] {
+        S::as_simd_f64s(values).0
+    }
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(values: &mut [Self]) -> &mut [S::f64s] {
+        S::as_mut_simd_f64s(values).0
     }
 }

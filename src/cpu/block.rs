@@ -16,9 +16,6 @@ use crate::dropout::Draw;
 use crate::memory::{Memory, MemoryPart};
 use crate::real::Real;
 
-/// Rows in a block. A constant, never a matter of threads or of B: so the order of every sum is the same everywhere.
-pub(super) const ROWS: usize = 8;
-
 /// Steps whose products are made as one: those of x, of the head, and of the weights' gradients, whose spans are added from
 /// the last to the first. A constant too, so that no sum depends on how many steps a pass holds at once.
 pub(super) const SPAN: usize = 64;
@@ -158,7 +155,7 @@ pub(super) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
 }
 
 impl<R: Real> Block<R> {
-    /// Takes over the rows from `first_row` on, at most [`ROWS`], and makes room for their pass.
+    /// Takes over the rows from `first_row` on, a block of them, and makes room for their pass.
     pub(super) fn load<S: Real>(
         &mut self,
         network: &Network,
@@ -278,7 +275,8 @@ impl<R: Real> Block<R> {
     fn load_mask<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
         let first_row = self.first_row;
         let mask = &mut self.mask;
-        mask.rows = ROWS.min(sequence.shape().1 - first_row);
+        let rows = sequence.shape().1;
+        mask.rows = network.block_rows(rows).min(rows - first_row);
         mask.lengths.clear();
         mask.lengths.extend((0..mask.rows).map(|row| sequence.length(first_row + row)));
         mask.steps = mask.lengths.iter().copied().max().unwrap_or(0);

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use ndarray::{Array2, Array3};
 
-use super::block::{Block, Course, ROWS, Start};
+use super::block::{Block, Course, Start};
 use super::network::Network;
 use super::norm::{CHUNK, norm};
-use super::pass::{Goal, Passes, Rows, Then, blocks_of};
+use super::pass::{Goal, Passes, Rows, Then};
 use super::room::{self, Room, Wanted};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
@@ -110,7 +110,7 @@ impl<R: Real> CpuEngine<R> {
         let mut initial = States::zeros(&self.passes.network.recurrent, rows);
         let mut x =
             dense.then(|| Array3::from_elem((steps, rows, self.passes.network.recurrent.input_size), R::zero()));
-        for block in &self.blocks[..blocks_of(rows)] {
+        for block in &self.blocks[..self.passes.network.blocks(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
                 block.store_sequence(x, 0..block.mask.steps, &block.d_input);
@@ -153,13 +153,14 @@ impl<R: Real> CpuEngine<R> {
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
         memory.add(MemoryPart::Weights, self.passes.weight_bytes() as u64);
+        memory.add(MemoryPart::Workspace, self.passes.room_bytes() as u64);
         memory.add(MemoryPart::Optimizer, (self.squares.len() * size_of::<f64>()) as u64);
         memory
     }
 
     fn flow_of(&self, steps: usize, rows: usize) -> Flow {
         let mut squares = Array2::zeros((self.passes.network.recurrent.stacks(), steps));
-        self.blocks[..blocks_of(rows)].iter().for_each(|block| block.add_flow(&mut squares));
+        self.blocks[..self.passes.network.blocks(rows)].iter().for_each(|block| block.add_flow(&mut squares));
         Flow { norms: squares.mapv_into(f64::sqrt) }
     }
 
@@ -241,7 +242,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.passes.forward(&mut self.blocks, Rows { sequence, start, draw }, course, Then::Stop, store);
         self.held = Held::Forward(steps, rows);
         self.flow = None;
-        Ok(Output { output, states: self.passes.final_states(&self.blocks[..blocks_of(rows)], rows) })
+        Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
     async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
@@ -252,7 +253,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         gradient.validate(&self.model.recurrent, steps, rows)?;
         self.open_sums();
         self.held = Held::Nothing;
-        let blocks = &mut self.blocks[..blocks_of(rows)];
+        let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];
         self.passes.back(blocks, gradient, self.takes_flow, &mut self.gradients);
         self.flow = self.takes_flow.then(|| self.flow_of(steps, rows));
         let dense = self.blocks[0].tokens.is_empty();
@@ -277,7 +278,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
         let goal = Goal { batch, flow };
         self.passes.train(&mut self.blocks, of_batch, course, goal, &mut self.gradients);
-        let blocks = &self.blocks[..blocks_of(rows)];
+        let blocks = &self.blocks[..self.passes.network.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
             blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
@@ -382,7 +383,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = if is_free { &mut self.blocks } else { &mut self.aside };
         self.passes.forward(blocks, rows_of, course, Then::Logits, store);
-        Ok(Logits { logits, states: self.passes.final_states(&blocks[..blocks_of(rows)], rows) })
+        Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<R>> {
@@ -394,7 +395,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = if self.free_blocks() { &mut self.blocks } else { &mut self.aside };
         self.passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {});
-        let blocks = &blocks[..blocks_of(rows)];
+        let blocks = &blocks[..self.passes.network.blocks(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
     }
@@ -423,9 +424,10 @@ impl<R: Real> Engine for CpuEngine<R> {
         let block =
             |rows| Room::new(network, Wanted { steps, rows, chunk, dense: !tokens, backward, dx }).memory::<R>(network);
         let mut planned = Memory::default();
-        (0..rows).step_by(ROWS).for_each(|first| planned += block(ROWS.min(rows - first)));
+        let most = network.block_rows(rows);
+        (0..rows).step_by(most).for_each(|first| planned += block(most.min(rows - first)));
         if self.takes_flow {
-            let squares = blocks_of(rows) * network.stacks.len() * steps * size_of::<f64>();
+            let squares = network.blocks(rows) * network.stacks.len() * steps * size_of::<f64>();
             planned.add(MemoryPart::Workspace, squares as u64);
         }
         if self.carried.is_none() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView1, s};
 
 use super::block::Block;
-use super::matmul::{add, assign, view, view_mut};
+use super::matmul::{Rows, RowsMut, add, assign};
 use super::network::Network;
 use super::unroll::Weights;
 use super::{column_sum, loss};
@@ -42,18 +42,15 @@ pub(super) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 /// a = features · W_hyᵀ + b_y, for some rows.
 fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, rows: Range<usize>) {
     let network = weights.network;
-    let Some((weight, bias)) = &network.head_weights else { return };
+    let (Some((_, bias)), Some((weight, _))) = (&network.head_weights, weights.prepared.head()) else { return };
     let width = network.recurrent.output_size();
     let mut logits = std::mem::take(&mut block.head.logits);
     let features = &features(head, block)[rows.start * width..];
     let bias = &weights.parameters[bias.clone()];
     let to = &mut logits[rows.start * head.outputs..rows.end * head.outputs];
     to.chunks_exact_mut(head.outputs).for_each(|logits| logits.copy_from_slice(bias));
-    add(
-        view_mut(to, rows.len(), head.outputs, head.outputs),
-        view(features, rows.len(), width, width),
-        view(&weights.parameters[weight.clone()], head.outputs, width, width).transpose(),
-    );
+    let features = Rows { data: features, stride: width, count: rows.len() };
+    add(RowsMut { data: to, stride: head.outputs }, features, weight);
     block.head.logits = logits;
 }
 
@@ -189,15 +186,12 @@ fn features_backward<R: Real>(
     rows: Range<usize>,
     to: &mut [R],
 ) {
-    let Some((weight, _)) = &weights.network.head_weights else { return };
+    let Some((_, weight)) = weights.prepared.head() else { return };
     let width = weights.network.recurrent.output_size();
     let da = &block.head.logits[rows.start * head.outputs..rows.end * head.outputs];
     column_sum::add(&mut block.head.bias_sum, da);
-    assign(
-        view_mut(&mut to[rows.start * width..], rows.len(), width, width),
-        view(da, rows.len(), head.outputs, head.outputs),
-        view(&weights.parameters[weight.clone()], head.outputs, width, width),
-    );
+    let da = Rows { data: da, stride: head.outputs, count: rows.len() };
+    assign(RowsMut { data: &mut to[rows.start * width..], stride: width }, da, weight);
 }
 
 /// The gradient of the features as that of the last layer's final states.

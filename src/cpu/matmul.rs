@@ -1,33 +1,381 @@
-//! Products of row-major views, each on one thread: the threads are shared out above, by blocks of rows and tiles.
+//! Products on one thread: the threads are shared out above, by blocks of rows and tiles.
+//!
+//! A tile of the result, some rows by two vectors, is summed in registers over the whole inner size: each element one chain
+//! in the order of k, whatever tile it falls into. So a row's product is the same bits however many rows go with it. The
+//! right side lies packed ([`Panels`]), so that the innermost loop reads nothing but what stands next; for the products of the
+//! time steps, which read the same weights over and over, that is what decides the speed.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use std::array::from_fn;
 
+use pulp::{Arch, Simd, WithSimd};
+
+use super::panels::{self, Panels, VECTORS};
 use crate::real::Real;
 
-/// A row-major matrix within a slice; `stride` numbers lie between the beginnings of two rows.
-#[inline]
-pub(super) fn view<R: Real>(data: &[R], rows: usize, columns: usize, stride: usize) -> MatRef<'_, R> {
-    let end = rows.saturating_sub(1) * stride + columns;
-    MatRef::from_row_major_slice_with_stride(&data[..end], rows, columns, stride)
+/// What becomes of what stood in the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Onto {
+    Nothing,
+    Before,
 }
 
-/// The mutable [`view`].
-#[inline]
-pub(super) fn view_mut<R: Real>(data: &mut [R], rows: usize, columns: usize, stride: usize) -> MatMut<'_, R> {
-    let end = rows.saturating_sub(1) * stride + columns;
-    // faer 0.24's from_row_major_slice_with_stride_mut swaps the two strides, and then writes outside of the slice.
-    MatMut::from_column_major_slice_with_stride_mut(&mut data[..end], columns, rows, stride).transpose_mut()
+/// A row-major matrix within a slice; `stride` numbers lie between the beginnings of two rows.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, R> {
+    pub(super) data: &'a [R],
+    pub(super) stride: usize,
+    pub(super) count: usize,
+}
+
+/// A mutable row-major matrix, of as many rows as the product has.
+pub(super) struct RowsMut<'a, R> {
+    pub(super) data: &'a mut [R],
+    pub(super) stride: usize,
 }
 
 /// to ← a·b.
 #[inline]
-pub(super) fn assign<R: Real>(to: MatMut<'_, R>, a: MatRef<'_, R>, b: MatRef<'_, R>) {
-    matmul(to, Accum::Replace, a, b, R::one(), Par::Seq);
+pub(super) fn assign<R: Real>(to: RowsMut<'_, R>, a: Rows<'_, R>, b: &Panels<R>) {
+    Arch::new().dispatch(Product { to, a, b, onto: Onto::Nothing });
 }
 
 /// to ← to + a·b.
 #[inline]
-pub(super) fn add<R: Real>(to: MatMut<'_, R>, a: MatRef<'_, R>, b: MatRef<'_, R>) {
-    matmul(to, Accum::Add, a, b, R::one(), Par::Seq);
+pub(super) fn add<R: Real>(to: RowsMut<'_, R>, a: Rows<'_, R>, b: &Panels<R>) {
+    Arch::new().dispatch(Product { to, a, b, onto: Onto::Before });
+}
+
+struct Product<'a, R> {
+    to: RowsMut<'a, R>,
+    a: Rows<'a, R>,
+    b: &'a Panels<R>,
+    onto: Onto,
+}
+
+impl<R: Real> WithSimd for Product<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { to, a, b, onto } = self;
+        for (columns, panel) in b.iter() {
+            let mut row = 0;
+            while row < a.count {
+                let data = &mut to.data[row * to.stride + columns.start..];
+                let rows = tile_rows::<S>(a.count - row);
+                let to = Tile { data, stride: to.stride, rows, columns: columns.len(), onto };
+                let a = Rows { data: &a.data[row * a.stride..], ..a };
+                match rows {
+                    8 => to.of_rows::<S, 8>(simd, a, panel),
+                    4 => to.of_rows::<S, 4>(simd, a, panel),
+                    2 => to.of_rows::<S, 2>(simd, a, panel),
+                    _ => to.of_rows::<S, 1>(simd, a, panel),
+                }
+                row += rows;
+            }
+        }
+    }
+}
+
+/// The rows of a tile where `left` are left: as many as the registers have room for their sums.
+#[inline(always)]
+fn tile_rows<S: Simd>(left: usize) -> usize {
+    let most = if S::REGISTER_COUNT < 32 { 4 } else { 8 };
+    if left < most { 1 << left.ilog2() } else { most }
+}
+
+/// to ← to + aᵀ·b, of which both sides have the numbers of one k side by side.
+pub(super) struct Transposed<'a, R> {
+    /// \[rows, columns\].
+    pub(super) to: &'a mut [R],
+    pub(super) columns: usize,
+    /// Its rows are those of the inner size, as b's are.
+    pub(super) a: Rows<'a, R>,
+    pub(super) b: Rows<'a, R>,
+}
+
+/// Rows of a tile of such a product, or of two.
+const TALL: usize = 8;
+/// What it takes of the inner size at a time.
+const DEPTH: usize = 256;
+/// And of b's columns: with that and some rows of a a core's own cache is filled.
+const WIDE: usize = 256;
+
+/// Room for so much of both sides, packed.
+#[derive(Debug)]
+pub(super) struct Room<R> {
+    /// Tiles of \[DEPTH\] columns.
+    a: Vec<[R; TALL]>,
+    /// Panels of \[DEPTH\] rows.
+    b: Vec<R>,
+}
+
+impl<R: Real> Room<R> {
+    /// For products of at most so many rows and columns.
+    pub(super) fn new(rows: usize, columns: usize) -> Self {
+        let columns = columns.min(WIDE).next_multiple_of(panels::WIDEST);
+        Self { a: vec![[R::zero(); TALL]; rows.div_ceil(TALL) * DEPTH], b: vec![R::zero(); columns * DEPTH] }
+    }
+
+    /// The numbers in it.
+    pub(super) fn len(&self) -> usize {
+        self.a.len() * TALL + self.b.len()
+    }
+}
+
+impl<R: Real> Transposed<'_, R> {
+    #[inline]
+    pub(super) fn add(self, room: &mut Room<R>) {
+        Arch::new().dispatch(InRoom(self, room));
+    }
+}
+
+struct InRoom<'a, 'r, R>(Transposed<'a, R>, &'r mut Room<R>);
+
+impl<R: Real> WithSimd for InRoom<'_, '_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self(Transposed { to, columns, a, b }, room) = self;
+        let width = panels::width_of::<S, R>();
+        let rows = to.len() / columns;
+        for first in (0..a.count).step_by(DEPTH) {
+            let depth = DEPTH.min(a.count - first);
+            for k in 0..depth {
+                let (whole, left) = a.data[(first + k) * a.stride..][..rows].as_chunks();
+                room.a.iter_mut().skip(k).step_by(DEPTH).zip(whole).for_each(|(to, tile)| *to = *tile);
+                if !left.is_empty() {
+                    room.a[whole.len() * DEPTH + k][..left.len()].copy_from_slice(left);
+                }
+            }
+            for left in (0..columns).step_by(WIDE) {
+                let wide = WIDE.min(columns - left);
+                for k in 0..depth {
+                    let row = &b.data[(first + k) * b.stride + left..][..wide];
+                    pack_row::<S, R>(row, room.b.chunks_exact_mut(width).skip(k).step_by(DEPTH));
+                }
+                for (panel, column) in room.b.chunks(DEPTH * width).zip((0..wide).step_by(width)) {
+                    let panel = &panel[..depth * width];
+                    for (a, row) in room.a.chunks_exact(DEPTH).zip((0..rows).step_by(TALL)) {
+                        let data = &mut to[row * columns + left + column..];
+                        let (rows, columns_here) = (TALL.min(rows - row), width.min(wide - column));
+                        let to = Tile { data, stride: columns, rows, columns: columns_here, onto: Onto::Before };
+                        to.of_columns(simd, &a[..depth], panel);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Spreads a row over the panels whose rows `to` are.
+#[inline(always)]
+fn pack_row<'a, S: Simd, R: Real>(row: &[R], to: impl Iterator<Item = &'a mut [R]>) {
+    let width = panels::width_of::<S, R>();
+    for (to, from) in to.zip(row.chunks(width)) {
+        if from.len() == width {
+            let vectors = R::vectors_mut::<S>(to).iter_mut().zip(R::vectors::<S>(from));
+            vectors.for_each(|(to, from)| *to = *from);
+        } else {
+            to[..from.len()].copy_from_slice(from);
+        }
+    }
+}
+
+/// Where a tile of the result goes.
+struct Tile<'a, R> {
+    data: &'a mut [R],
+    stride: usize,
+    /// Fewer than are summed at the lower edge.
+    rows: usize,
+    /// Fewer at the right edge.
+    columns: usize,
+    onto: Onto,
+}
+
+impl<R: Real> Tile<'_, R> {
+    /// Of `M` rows of a and a panel of b.
+    #[inline(always)]
+    fn of_rows<S: Simd, const M: usize>(mut self, simd: S, a: Rows<'_, R>, panel: &[R]) {
+        let k = panel.len() / panels::width_of::<S, R>();
+        let rows: [&[R]; M] = from_fn(|row| &a.data[row * a.stride..][..k]);
+        self.store(simd, sums(simd, (0..k).map(|k| from_fn::<_, M, _>(|row| rows[row][k])), panel));
+    }
+
+    /// Of a tile of columns of a and a panel of b.
+    #[inline(always)]
+    fn of_columns<S: Simd>(mut self, simd: S, a: &[[R; TALL]], panel: &[R]) {
+        if S::REGISTER_COUNT >= 32 {
+            return self.store(simd, sums(simd, a.iter().copied(), panel));
+        }
+        const HALF: usize = TALL / 2;
+        let rows = self.rows;
+        self.rows = rows.min(HALF);
+        self.store(simd, sums(simd, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[row])), panel));
+        if rows > HALF {
+            let data = &mut self.data[HALF * self.stride..];
+            let mut low = Tile { data, rows: rows - HALF, ..self };
+            low.store(simd, sums(simd, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[HALF + row])), panel));
+        }
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const M: usize>(&mut self, simd: S, sums: [[R::Vector<S>; VECTORS]; M]) {
+        let width = panels::width_of::<S, R>();
+        for (row, sums) in sums.iter().enumerate().take(self.rows) {
+            let to = &mut self.data[row * self.stride..][..self.columns];
+            if to.len() == width {
+                put(simd, to, sums, self.onto);
+            } else {
+                let mut whole = [R::zero(); panels::WIDEST];
+                whole[..to.len()].copy_from_slice(to);
+                put(simd, &mut whole[..width], sums, self.onto);
+                to.copy_from_slice(&whole[..to.len()]);
+            }
+        }
+    }
+}
+
+/// Σ over k of a column of a times a row of b.
+#[inline(always)]
+fn sums<S: Simd, R: Real, const M: usize>(
+    simd: S,
+    a: impl Iterator<Item = [R; M]>,
+    panel: &[R],
+) -> [[R::Vector<S>; VECTORS]; M] {
+    let mut sums = [[R::zero().splat(simd); VECTORS]; M];
+    for (a, b) in a.zip(R::vectors::<S>(panel).as_chunks::<VECTORS>().0) {
+        for row in 0..M {
+            let a = a[row].splat(simd);
+            for column in 0..VECTORS {
+                sums[row][column] = R::multiply_add(simd, a, b[column], sums[row][column]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn put<S: Simd, R: Real>(simd: S, to: &mut [R], sums: &[R::Vector<S>; VECTORS], onto: Onto) {
+    for (to, sum) in R::vectors_mut::<S>(to).iter_mut().zip(sums) {
+        *to = match onto {
+            Onto::Nothing => *sum,
+            Onto::Before => R::vector_add(simd, *to, *sum),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Room, Rows, RowsMut, Transposed, add, assign};
+    use crate::cpu::panels::Panels;
+    use crate::real::Real;
+
+    const SIZES: [usize; 8] = [1, 3, 8, 17, 33, 64, 65, 130];
+
+    fn number(index: usize) -> f64 {
+        (index * 7919 % 1000) as f64 / 500.0 - 1.0
+    }
+
+    fn numbers<R: Real>(count: usize, first: usize) -> Vec<R> {
+        (0..count).map(|index| R::from_wide(number(first + index))).collect()
+    }
+
+    /// Every size of rows, columns and k with two of others, in \[rows, columns, k\].
+    fn shapes() -> impl Iterator<Item = [usize; 3]> {
+        let shape = |index: usize, by: usize| SIZES[(index * by + index / SIZES.len()) % SIZES.len()];
+        (0..3 * SIZES.len()).map(move |index| [shape(index, 1), shape(index, 3), shape(index, 5)])
+    }
+
+    /// The largest difference from `want(row, column)`, in parts of what k roundings of sums up to k + 1 may come to.
+    fn worst<R: Real>(
+        got: &[R],
+        [rows, columns, k]: [usize; 3],
+        stride: usize,
+        want: impl Fn(usize, usize) -> f64,
+    ) -> f64 {
+        let bound = R::epsilon().to_wide() * ((k + 1) * (k + 1)) as f64;
+        let pairs = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        pairs
+            .map(|(row, column)| (got[row * stride + column].to_wide() - want(row, column)).abs() / bound)
+            .fold(0.0, f64::max)
+    }
+
+    fn products_are_right<R: Real>() {
+        for [rows, columns, k] in shapes() {
+            let (a, b) = (numbers::<R>(rows * (k + 2), 1), numbers::<R>(columns * k, 2));
+            let dot = |row: usize, column: usize| {
+                let of = |at: usize| a[row * (k + 2) + at].to_wide() * b[column * k + at].to_wide();
+                (0..k).map(of).sum::<f64>()
+            };
+            let mut transposed = Panels::new(k, columns);
+            transposed.set_columns(0, &b);
+            // The same matrix, set by rows and in two parts.
+            let by_rows: Vec<R> = (0..k * columns).map(|at| b[at % columns * k + at / columns]).collect();
+            let mut plain = Panels::new(k, columns);
+            plain.set_rows(0, &by_rows[..k / 2 * columns]);
+            plain.set_rows(k / 2, &by_rows[k / 2 * columns..]);
+            let stride = columns + 3;
+            let before = numbers::<R>(rows * stride, 3);
+            for panels in [&transposed, &plain] {
+                let (mut to, a) = (before.clone(), Rows { data: &a, stride: k + 2, count: rows });
+                assign(RowsMut { data: &mut to, stride }, a, panels);
+                assert!(worst(&to, [rows, columns, k], stride, dot) < 1.0, "assign {rows} × {columns}, k {k}");
+                let mut to = before.clone();
+                add(RowsMut { data: &mut to, stride }, a, panels);
+                let want = |row: usize, column: usize| before[row * stride + column].to_wide() + dot(row, column);
+                assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "add {rows} × {columns}, k {k}");
+                let outside = (0..to.len()).filter(|at| at % stride >= columns);
+                outside.for_each(|at| assert_eq!(to[at], before[at], "{rows} × {columns} writes beyond its columns"));
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_every_size_are_those_of_a_plain_sum_and_write_nothing_else() {
+        products_are_right::<f32>();
+        products_are_right::<f64>();
+    }
+
+    fn transposed_products_are_right<R: Real>() {
+        let mut room = Room::new(130, 600);
+        for [rows, columns, k] in shapes().chain([[24, 600, 40], [16, 48, 700]]) {
+            let (a, b) = (numbers::<R>(k * (rows + 2), 1), numbers::<R>(k * (columns + 1), 2));
+            let mut to = numbers::<R>(rows * columns, 3);
+            let before = to.clone();
+            let (a, b) =
+                (Rows { data: &a, stride: rows + 2, count: k }, Rows { data: &b, stride: columns + 1, count: k });
+            Transposed { to: &mut to, columns, a, b }.add(&mut room);
+            let want = |row: usize, column: usize| {
+                let of = |k: usize| a.data[k * a.stride + row].to_wide() * b.data[k * b.stride + column].to_wide();
+                before[row * columns + column].to_wide() + (0..k).map(of).sum::<f64>()
+            };
+            assert!(worst(&to, [rows, columns, k], columns, want) < 1.0, "{rows} × {columns}, k {k}");
+        }
+    }
+
+    #[test]
+    fn products_over_a_transposed_left_side_of_every_size_are_those_of_a_plain_sum() {
+        transposed_products_are_right::<f32>();
+        transposed_products_are_right::<f64>();
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_however_many_rows_go_with_it() {
+        let (k, columns) = (65, 70);
+        let (a, b) = (numbers::<f32>(15 * k, 1), numbers::<f32>(columns * k, 2));
+        let mut panels = Panels::new(k, columns);
+        panels.set_columns(0, &b);
+        let product = |first: usize, count: usize| {
+            let mut to = vec![0.0; count * columns];
+            let a = Rows { data: &a[first * k..], stride: k, count };
+            assign(RowsMut { data: &mut to, stride: columns }, a, &panels);
+            to
+        };
+        let together = product(0, 15);
+        for (first, count) in [(0, 1), (3, 2), (5, 4), (6, 9)] {
+            assert_eq!(product(first, count), together[first * columns..][..count * columns]);
+        }
+    }
 }

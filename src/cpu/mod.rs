@@ -18,7 +18,9 @@ mod lstm_step;
 mod matmul;
 mod network;
 mod norm;
+mod panels;
 mod pass;
+mod prepared;
 mod rnn_step;
 mod room;
 mod step;
@@ -40,15 +42,33 @@ pub use self::engine::CpuEngine;
 
 /// The path's kernels by themselves, for benches.
 pub mod kernels {
-    use super::matmul::{assign, view, view_mut};
+    use super::matmul::{Rows, RowsMut, assign};
+    use super::panels::Panels;
     use crate::real::Real;
 
-    /// C \[m, n\] = A · Bᵀ on one thread, with A \[m, k\] and B \[n, k\], as weights are stored.
-    ///
-    /// # Panics
-    /// Where a slice is shorter than its shape says.
-    pub fn product<R: Real>(a: &[R], b: &[R], c: &mut [R], [m, n, k]: [usize; 3]) {
-        assign(view_mut(c, m, n, n), view(a, m, k, k), view(b, n, k, k).transpose());
+    /// A weight B \[n, k\], packed once for all products with it.
+    #[derive(Debug)]
+    pub struct Weight<R>(Panels<R>);
+
+    impl<R: Real> Weight<R> {
+        /// Packs B, whose `n` rows lie one behind the other.
+        ///
+        /// # Panics
+        /// Where B is shorter than that.
+        pub fn new(b: &[R], [n, k]: [usize; 2]) -> Self {
+            let mut panels = Panels::new(k, n);
+            panels.set_columns(0, &b[..n * k]);
+            Self(panels)
+        }
+
+        /// C \[rows, n\] = A · Bᵀ on one thread, with A \[rows, k\].
+        ///
+        /// # Panics
+        /// Where a slice is shorter than its shape says.
+        pub fn product(&self, a: &[R], rows: usize, c: &mut [R]) {
+            let (k, n) = self.0.shape();
+            assign(RowsMut { data: c, stride: n }, Rows { data: a, stride: k, count: rows }, &self.0);
+        }
     }
 }
 

@@ -1,9 +1,8 @@
-//! Where the parameters of each (layer, direction) lie, and the forms of the weights that the forward pass reads.
+//! Where the parameters of each (layer, direction) lie.
 
 use std::ops::Range;
 
 use crate::model::{Cell, Head, Layout, Model, Recurrent, Role};
-use crate::real::Real;
 
 /// Gates that lie side by side both among the numbers kept for a unit and among the rows of a weight.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,8 @@ pub(super) struct Stack {
     pub(super) weight_ih: Range<usize>,
     /// The place of W_hh, \[G·H, H\].
     pub(super) weight_hh: Range<usize>,
-    bias: Option<(Range<usize>, Range<usize>)>,
+    /// The places of b_ih and b_hh.
+    pub(super) bias: Option<(Range<usize>, Range<usize>)>,
 }
 
 /// A model, with what the pass over it looks up.
@@ -92,6 +92,24 @@ impl Network {
         self.recurrent.hidden_size
     }
 
+    /// Rows in a block of a batch of `rows`: few, so that there is a block for many a thread, but more where a time step would
+    /// else spend itself on fetching W_hh. Never a matter of threads: so the order of every sum is the same everywhere.
+    pub(super) fn block_rows(&self, rows: usize) -> usize {
+        // One that fits in a core's own cache is there for 4 rows as soon as for more; one of tens of megabytes comes from
+        // memory.
+        let fewest = match self.recurrent.cell.gates() * self.hidden() * self.hidden() {
+            0..=0x4_0000 => 4,
+            ..=0x10_0000 => 8,
+            _ => 16,
+        };
+        rows.div_ceil(8).next_multiple_of(4).clamp(fewest, 32)
+    }
+
+    /// How many blocks that makes.
+    pub(super) fn blocks(&self, rows: usize) -> usize {
+        rows.div_ceil(self.block_rows(rows))
+    }
+
     /// The numbers that a (layer, direction) keeps of a time step of a row.
     pub(super) fn kept(&self) -> usize {
         kept(self.recurrent.cell) * self.hidden()
@@ -105,61 +123,5 @@ impl Network {
     /// The numbers of a row's cell state: H, or 0 where the cell has none.
     pub(super) fn cell_state(&self) -> usize {
         if self.recurrent.cell.has_cell_state() { self.hidden() } else { 0 }
-    }
-}
-
-/// The weights of one (layer, direction) as the forward pass reads them.
-#[derive(Debug, Default)]
-pub(super) struct Prepared<R> {
-    /// W_ihᵀ, \[input, G·H\]: a row is what a token stands for.
-    pub(super) weight_ih: Vec<R>,
-    /// W_hhᵀ, \[H, G·H\]. A product with few rows runs over it without packing, which at every time step would cost
-    /// as much as the product.
-    pub(super) weight_hh: Vec<R>,
-    /// What the kept numbers start from: b_ih + b_hh, but apart where the reset stands between them.
-    pub(super) bias: Vec<R>,
-}
-
-impl<R: Real> Prepared<R> {
-    /// Zeros in the sizes of `stack`.
-    pub(super) fn new(network: &Network, stack: &Stack) -> Self {
-        let zeros = |len| vec![R::zero(); len];
-        Self {
-            weight_ih: zeros(stack.weight_ih.len()),
-            weight_hh: zeros(stack.weight_hh.len()),
-            bias: zeros(network.kept()),
-        }
-    }
-
-    /// Follows a change of the parameters.
-    pub(super) fn refresh(&mut self, network: &Network, stack: &Stack, parameters: &[R]) {
-        let (cell, hidden) = (network.recurrent.cell, network.hidden());
-        transpose(&parameters[stack.weight_ih.clone()], stack.input, &mut self.weight_ih);
-        transpose(&parameters[stack.weight_hh.clone()], hidden, &mut self.weight_hh);
-        let Some((bias_ih, bias_hh)) = &stack.bias else { return };
-        self.bias.fill(R::zero());
-        let mut add = |span: Span, bias: &[R]| {
-            let to = &mut self.bias[span.kept * hidden..][..span.gates * hidden];
-            to.iter_mut().zip(&bias[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
-        };
-        for span in input_spans(cell) {
-            add(*span, &parameters[bias_ih.clone()]);
-        }
-        add(hidden_span(cell), &parameters[bias_hh.clone()]);
-    }
-}
-
-/// The transpose of a row-major matrix, by square tiles so that both sides stay in the cache.
-fn transpose<R: Real>(from: &[R], columns: usize, to: &mut [R]) {
-    const TILE: usize = 16;
-    let rows = from.len() / columns;
-    for row_tile in (0..rows).step_by(TILE) {
-        for column_tile in (0..columns).step_by(TILE) {
-            for column in column_tile..columns.min(column_tile + TILE) {
-                for row in row_tile..rows.min(row_tile + TILE) {
-                    to[column * rows + row] = from[row * columns + column];
-                }
-            }
-        }
     }
 }

@@ -1,8 +1,12 @@
 //! A pass over all blocks: forward, head and loss, backward, weight gradients.
 
-use super::block::{Block, Course, ROWS, SPAN, Start};
+use std::sync::{Mutex, PoisonError};
+
+use super::block::{Block, Course, SPAN, Start};
 use super::head;
-use super::network::{Network, Prepared};
+use super::matmul::Room;
+use super::network::Network;
+use super::prepared::Prepared;
 use super::threads::Threads;
 use super::unroll::{self, Weights};
 use super::weight_gradient::{self, Tile, Tiles};
@@ -17,10 +21,10 @@ pub(super) struct Passes<R> {
     pub(super) threads: Threads,
     pub(super) network: Network,
     pub(super) parameters: Vec<R>,
-    prepared: Vec<Prepared<R>>,
-    /// Whether `prepared` is behind `parameters`.
-    stale: bool,
+    prepared: Prepared<R>,
     tiles: Vec<Tile>,
+    /// One for each thread. A thread holds its own alone.
+    rooms: Vec<Mutex<Room<R>>>,
 }
 
 /// What follows the unrolled stack.
@@ -49,36 +53,23 @@ pub(super) struct Goal<'a> {
     pub(super) flow: bool,
 }
 
-/// How many blocks a batch has.
-pub(super) fn blocks_of(rows: usize) -> usize {
-    rows.div_ceil(ROWS)
-}
-
 impl<R: Real> Passes<R> {
     /// With parameters of zero.
     pub(super) fn new(threads: Threads, network: Network, layout: &Layout) -> Self {
+        let tiles = weight_gradient::tiles(&network, layout);
         Self {
+            rooms: (0..threads.count()).map(|_| Mutex::new(weight_gradient::room(&tiles))).collect(),
+            tiles,
             threads,
             parameters: vec![R::zero(); layout.len()],
-            prepared: network.stacks.iter().map(|stack| Prepared::new(&network, stack)).collect(),
-            stale: true,
-            tiles: weight_gradient::tiles(&network, layout),
+            prepared: Prepared::new(&network),
             network,
         }
     }
 
     /// To be told after each change of the parameters.
     pub(super) fn parameters_changed(&mut self) {
-        self.stale = true;
-    }
-
-    fn prepare(&mut self) {
-        if self.stale {
-            for (prepared, stack) in self.prepared.iter_mut().zip(&self.network.stacks) {
-                prepared.refresh(&self.network, stack, &self.parameters);
-            }
-            self.stale = false;
-        }
+        self.prepared.parameters_changed();
     }
 
     /// Where forward passes that none goes back through are cut: into spans, so that they take little memory. In two
@@ -96,7 +87,7 @@ impl<R: Real> Passes<R> {
         then: Then<'_>,
         mut after: impl FnMut(&[Block<R>]),
     ) {
-        let blocks = self.begin(blocks, &rows);
+        let blocks = self.begin(blocks, &rows, course);
         let weights = self.weights();
         for chunk in 0..rows.sequence.shape().0.div_ceil(course.chunk) {
             self.threads.each(&mut *blocks, |block| {
@@ -128,7 +119,7 @@ impl<R: Real> Passes<R> {
         goal: Goal<'_>,
         gradients: &mut [R],
     ) {
-        let blocks = self.begin(blocks, &rows);
+        let blocks = self.begin(blocks, &rows, course);
         let weights = self.weights();
         let Some(head) = &self.network.head else { return };
         let every = head.at == At::Every;
@@ -187,14 +178,21 @@ impl<R: Real> Passes<R> {
     }
 
     /// The blocks of the rows, and the weights as the forward pass reads them.
-    fn begin<'b, S: Real>(&mut self, blocks: &'b mut Vec<Block<R>>, rows: &Rows<'_, S, R>) -> &'b mut [Block<R>] {
-        let count = blocks_of(rows.sequence.shape().1);
+    fn begin<'b, S: Real>(
+        &mut self,
+        blocks: &'b mut Vec<Block<R>>,
+        rows: &Rows<'_, S, R>,
+        course: Course,
+    ) -> &'b mut [Block<R>] {
+        let batch = rows.sequence.shape().1;
+        let count = self.network.blocks(batch);
         if blocks.len() < count {
             blocks.resize_with(count, Block::default);
         }
-        self.prepare();
+        self.prepared.refresh(&self.threads, &self.network, &self.parameters, course.backward);
         let blocks = &mut blocks[..count];
-        blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * ROWS);
+        let block_rows = self.network.block_rows(batch);
+        blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * block_rows);
         blocks
     }
 
@@ -208,14 +206,20 @@ impl<R: Real> Passes<R> {
     /// Adds the weight gradients of all blocks.
     fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
         self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
-            weight_gradient::accumulate(&self.network, blocks, with_head, tile);
+            let mut room = self.rooms[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
+            weight_gradient::accumulate(&self.network, blocks, with_head, tile, &mut room);
         });
+    }
+
+    /// The bytes of what the threads work in.
+    pub(super) fn room_bytes(&self) -> usize {
+        let rooms = self.rooms.iter().map(|room| room.lock().unwrap_or_else(PoisonError::into_inner).len());
+        rooms.sum::<usize>() * size_of::<R>()
     }
 
     /// The bytes of the parameters and of their other forms.
     pub(super) fn weight_bytes(&self) -> usize {
-        let prepared = self.prepared.iter().map(|p| p.weight_ih.len() + p.weight_hh.len() + p.bias.len());
-        (prepared.sum::<usize>() + self.parameters.len()) * size_of::<R>()
+        (self.prepared.len() + self.parameters.len()) * size_of::<R>()
     }
 
     fn weights(&self) -> Weights<'_, R> {

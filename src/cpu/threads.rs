@@ -65,6 +65,14 @@ impl Threads {
         }
     }
 
+    /// Which of them is running, below their count.
+    pub(super) fn index(&self) -> usize {
+        match self {
+            Self::One => 0,
+            Self::Global | Self::Own(_) => rayon::current_thread_index().unwrap_or_default() % self.count(),
+        }
+    }
+
     /// Calls `f` once for each part. A single part stays on the calling thread: to wake another one takes longer than
     /// many a part, such as a time step of one row.
     pub(super) fn each<D: Divide>(&self, work: D, f: impl Fn(D) + Sync) {

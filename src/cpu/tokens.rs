@@ -1,24 +1,13 @@
 //! Token ids as input: what a one-hot x would pick from W_ih is gathered, and its gradient scattered.
 
-use super::network::Span;
+use super::panels::Panels;
 use crate::real::Real;
 
-/// Adds to each row of `gates`, \[·, kept·H\], its token's row of W_ihᵀ, \[I, G·H\].
-pub(super) fn gather<R: Real>(
-    gates: &mut [R],
-    kept: usize,
-    tokens: &[u32],
-    transposed: &[R],
-    spans: &[Span],
-    hidden: usize,
-) {
-    let weight_rows = spans.iter().map(|span| span.gates * hidden).sum::<usize>();
+/// Adds to each row of `gates`, \[·, kept·H\], its token's row of W_ihᵀ.
+pub(super) fn gather<R: Real>(gates: &mut [R], kept: usize, tokens: &[u32], weight_ih: &Panels<R>) {
     for (gates, token) in gates.chunks_exact_mut(kept).zip(tokens) {
-        let column = &transposed[*token as usize * weight_rows..][..weight_rows];
-        for span in spans {
-            let to = &mut gates[span.kept * hidden..][..span.gates * hidden];
-            to.iter_mut().zip(&column[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
-        }
+        let row = weight_ih.row(*token as usize).flatten();
+        gates.iter_mut().zip(row).for_each(|(to, from)| *to += *from);
     }
 }
 

@@ -1,8 +1,10 @@
 //! The time loops of a block over the chunk that it holds: all layers and directions forward, and back.
 
 use super::block::{Block, Mask, StackState, slots};
-use super::matmul::{add, assign, view, view_mut};
-use super::network::{Network, Prepared, Stack, hidden_span, input_spans};
+use super::matmul::{Rows, RowsMut, add, assign};
+use super::network::{Network, Stack, hidden_span};
+use super::panels::Panels;
+use super::prepared::Prepared;
 use super::step::{Backward, Forward, Step};
 use super::{dropout, embedding, tokens};
 use crate::real::Real;
@@ -11,7 +13,7 @@ use crate::real::Real;
 pub(super) struct Weights<'a, R> {
     pub(super) network: &'a Network,
     pub(super) parameters: &'a [R],
-    pub(super) prepared: &'a [Prepared<R>],
+    pub(super) prepared: &'a Prepared<R>,
 }
 
 /// From x and the entering states to the outputs and leaving states of all layers.
@@ -33,28 +35,21 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         let (below, here) = block.outputs.split_at_mut(index / directions);
         let output = &mut here[0][..held_rows * width];
         let state = &mut block.stacks[index];
-        let prepared = &weights.prepared[index];
+        let (weight_ih, weight_hh) = (weights.prepared.input(index), weights.prepared.hidden(index));
         let gates = &mut state.gates[..held_rows * network.kept()];
-        gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(&prepared.bias));
+        gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(weights.prepared.bias(index)));
         if below.is_empty() && block.one_hot {
-            let (tokens, spans) = (&block.tokens[held_tokens.clone()], input_spans(network.recurrent.cell));
-            tokens::gather(gates, network.kept(), tokens, &prepared.weight_ih, spans, hidden);
+            tokens::gather(gates, network.kept(), &block.tokens[held_tokens.clone()], weight_ih);
         } else {
             let x = below.last().map_or_else(|| &block.x[input.clone()], Vec::as_slice);
             for span in spans {
-                let x = &x[span.start * stack.input..];
-                project(
-                    network,
-                    stack,
-                    prepared,
-                    &mut gates[span.start * network.kept()..span.end * network.kept()],
-                    x,
-                );
+                let x = Rows { data: &x[span.start * stack.input..], stride: stack.input, count: span.len() };
+                add(RowsMut { data: &mut gates[span.start * network.kept()..], stride: network.kept() }, x, weight_ih);
             }
         }
         for step in 0..steps {
             let t = if stack.direction == 0 { step } else { steps - 1 - step };
-            forward_step(network, stack, prepared, state, (&block.mask, block.held.start), t, output);
+            forward_step(network, stack, weight_hh, state, (&block.mask, block.held.start), t, output);
         }
         if let Some(draw) = draw {
             dropout::between(&draw, &block.mask, &block.held, index, output, stack.direction * hidden, hidden);
@@ -63,41 +58,24 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     }
 }
 
-/// gates += X · W_ihᵀ, for all steps of a span at once.
-fn project<R: Real>(network: &Network, stack: &Stack, prepared: &Prepared<R>, gates: &mut [R], x: &[R]) {
-    let (kept, hidden) = (network.kept(), network.hidden());
-    let rows = gates.len() / kept;
-    let weight_rows = network.recurrent.cell.gates() * hidden;
-    for span in input_spans(network.recurrent.cell) {
-        let columns = span.gates * hidden;
-        add(
-            view_mut(&mut gates[span.kept * hidden..], rows, columns, kept),
-            view(x, rows, stack.input, stack.input),
-            view(&prepared.weight_ih[span.weight * hidden..], stack.input, columns, weight_rows),
-        );
-    }
-}
-
-/// Step `t` of the chunk that begins at step `first`.
+/// Step `t` of the chunk that begins at step `at`.
 fn forward_step<R: Real>(
     network: &Network,
     stack: &Stack,
-    prepared: &Prepared<R>,
+    weight_hh: &Panels<R>,
     state: &mut StackState<R>,
-    (mask, first): (&Mask, usize),
+    (mask, at): (&Mask, usize),
     t: usize,
     output: &mut [R],
 ) {
     let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
     let (h_before, h) = around(&mut state.h, rows * hidden, stack.direction, t);
     let (c_before, c) = around(&mut state.c, rows * cell_state, stack.direction, t);
-    for row in mask.starts(stack.direction, first + t) {
+    for row in mask.starts(stack.direction, at + t) {
         h_before[row * hidden..][..hidden].fill(R::zero());
         c_before[row * cell_state..][..cell_state].fill(R::zero());
     }
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
-    let span = hidden_span(network.recurrent.cell);
-    let columns = span.gates * hidden;
     let entering = if state.drops {
         let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
         state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
@@ -105,14 +83,12 @@ fn forward_step<R: Real>(
     } else {
         &*h_before
     };
-    add(
-        view_mut(&mut gates[span.kept * hidden..], rows, columns, kept),
-        view(entering, rows, hidden, hidden),
-        view(&prepared.weight_hh, hidden, columns, columns),
-    );
+    let first = hidden_span(network.recurrent.cell).kept * hidden;
+    let to = RowsMut { data: &mut gates[first..], stride: kept };
+    add(to, Rows { data: entering, stride: hidden, count: rows }, weight_hh);
     let width = rows * network.recurrent.output_size();
     let output = &mut output[t * width..][..width];
-    let step = Step { cell: network.recurrent.cell, mask, t: first + t, hidden, column: stack.direction * hidden };
+    let step = Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: stack.direction * hidden };
     Forward { step, gates, h_before, c_before, h, c, output }.run();
 }
 
@@ -158,8 +134,12 @@ pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
             };
             let kept = network.kept();
             for span in spans {
-                let dz = &block.stacks[index].gates[span.start * kept..span.end * kept];
-                project_back(weights, stack, dz, &mut to[span.start * stack.input..], direction == 0);
+                let gates = &block.stacks[index].gates[span.start * kept..];
+                let dz = Rows { data: gates, stride: kept, count: span.len() };
+                let dx = RowsMut { data: &mut to[span.start * stack.input..], stride: stack.input };
+                // The second direction adds to the first.
+                let product = if direction == 0 { assign } else { add };
+                product(dx, dz, weights.prepared.input_back(index));
             }
         }
         if layer > 0 {
@@ -192,36 +172,19 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
         square: block.squares.get_mut(index * mask.steps + first + t),
     }
     .run();
-    let span = hidden_span(network.recurrent.cell);
-    let columns = span.gates * hidden;
-    let dz = view(&gates[span.kept * hidden..], rows, columns, kept);
-    let weight = view(&weights.parameters[stack.weight_hh.clone()], columns, hidden, hidden);
+    let dz = Rows { data: &gates[hidden_span(network.recurrent.cell).kept * hidden..], stride: kept, count: rows };
+    let weight_hh = weights.prepared.hidden_back(index);
     if state.drops {
-        assign(view_mut(&mut state.masked, rows, hidden, hidden), dz, weight);
+        assign(RowsMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
         // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
-        add(view_mut(dh, rows, hidden, hidden), dz, weight);
+        add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
     }
     for row in mask.starts(stack.direction, first + t) {
         dh[row * hidden..][..hidden].fill(R::zero());
         dc[row * cell_state..][..cell_state].fill(R::zero());
-    }
-}
-
-/// dX = dZ · W_ih for all steps of a span at once; the second direction adds to the first.
-fn project_back<R: Real>(weights: &Weights<'_, R>, stack: &Stack, gates: &[R], dx: &mut [R], first: bool) {
-    let network = weights.network;
-    let (kept, hidden) = (network.kept(), network.hidden());
-    let rows = gates.len() / kept;
-    let weight_ih = &weights.parameters[stack.weight_ih.clone()];
-    for (number, span) in input_spans(network.recurrent.cell).iter().enumerate() {
-        let gate_rows = span.gates * hidden;
-        let to = view_mut(dx, rows, stack.input, stack.input);
-        let dz = view(&gates[span.kept * hidden..], rows, gate_rows, kept);
-        let weight = view(&weight_ih[span.weight * hidden * stack.input..], gate_rows, stack.input, stack.input);
-        if first && number == 0 { assign(to, dz, weight) } else { add(to, dz, weight) }
     }
 }

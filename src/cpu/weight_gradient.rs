@@ -6,15 +6,18 @@
 use std::ops::Range;
 
 use super::block::{Block, SPAN};
-use super::matmul::{add, view, view_mut};
+use super::matmul::{Room, Rows, Transposed};
 use super::network::{Network, Span, hidden_span, input_spans};
 use super::threads::Divide;
 use super::{embedding, head, tokens};
-use crate::model::{At, Layout, Role};
+use crate::model::{At, Head, Layout, Role};
 use crate::real::Real;
 
-/// Rows of a weight in a tile.
-const ROWS: usize = 64;
+/// The most rows of a weight in a tile.
+const ROWS: usize = 128;
+
+/// Tiles that a weight is to be cut into at least, so that all threads have one.
+const TILES: usize = 8;
 
 /// Some rows of one parameter: a contiguous range of the flat block.
 #[derive(Clone, Debug)]
@@ -32,8 +35,9 @@ pub(super) fn tiles(network: &Network, layout: &Layout) -> Vec<Tile> {
     let mut tiles = Vec::new();
     for tensor in layout.tensors() {
         let columns = tensor.len() / tensor.shape[0];
+        let even = tensor.shape[0].div_ceil(TILES).next_multiple_of(16);
         // Each tile of an embedding goes through all tokens: there are to be few.
-        let most = if tensor.role == Role::Embedding { ROWS.max(tensor.shape[0].div_ceil(ROWS)) } else { ROWS };
+        let most = if tensor.role == Role::Embedding { even } else { even.min(ROWS) };
         let mut cut = |rows: Range<usize>, column: usize| {
             for first in rows.clone().step_by(most) {
                 let count = most.min(rows.end - first);
@@ -55,6 +59,13 @@ pub(super) fn tiles(network: &Network, layout: &Layout) -> Vec<Tile> {
     tiles
 }
 
+/// Room for the products of one thread.
+pub(super) fn room<R: Real>(tiles: &[Tile]) -> Room<R> {
+    let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);
+    let columns = tiles.iter().map(|tile| tile.range.len() / tile.rows).max().unwrap_or_default();
+    Room::new(rows, columns)
+}
+
 /// Tiles, and the part of the flat block that they cover.
 pub(super) struct Tiles<'a, R> {
     pub(super) tiles: &'a [Tile],
@@ -73,113 +84,120 @@ impl<R: Real> Divide for Tiles<'_, R> {
     }
 }
 
-/// Adds to the gradients of one tile what all blocks have to say of the chunk that they hold, the last chunk first. With
-/// `head` false there was no head in the pass.
-pub(super) fn accumulate<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool, work: Tiles<'_, R>) {
-    let gradients = work.gradients;
-    let longest = blocks.iter().map(|block| block.held.len()).max().unwrap_or_default();
+/// Adds to the gradients of some tiles what all blocks have to say of the chunk that they hold, the last span first. With
+/// `with_head` false there was no head in the pass.
+pub(super) fn accumulate<R: Real>(
+    network: &Network,
+    blocks: &[Block<R>],
+    with_head: bool,
+    work: Tiles<'_, R>,
+    room: &mut Room<R>,
+) {
+    let mut rest = work.gradients;
     for tile in work.tiles {
-        for span in (0..longest.div_ceil(SPAN)).rev() {
-            // A block whose rows have ended has fewer spans.
-            for (block, rows) in blocks.iter().filter_map(|block| Some((block, block.spans().nth(span)?))) {
-                add_span(network, block, with_head, tile, rows, gradients);
+        let gradients = rest.split_off_mut(..tile.range.len()).unwrap_or_default();
+        match tile.role {
+            Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {
+                let whole = blocks.iter().filter(|block| block.is_first());
+                whole.for_each(|block| add_bias(block, with_head, tile, gradients));
             }
+            _ => add_products(network, blocks, with_head, Sum { tile, gradients, room }),
         }
+    }
+}
+
+/// A tile and its gradients.
+struct Sum<'a, R> {
+    tile: &'a Tile,
+    gradients: &'a mut [R],
+    room: &'a mut Room<R>,
+}
+
+impl<R: Real> Sum<'_, R> {
+    /// The tile += dzᵀ · x.
+    fn add(&mut self, dz: Rows<'_, R>, x: Rows<'_, R>) {
+        let columns = x.stride;
+        for (first, to) in (0..).step_by(ROWS).zip(self.gradients.chunks_mut(ROWS * columns)) {
+            let a = Rows { data: &dz.data[self.tile.column + first..], ..dz };
+            Transposed { to, columns, a, b: x }.add(self.room);
+        }
+    }
+}
+
+fn add_products<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool, mut sum: Sum<'_, R>) {
+    let longest = blocks.iter().map(|block| block.held.len()).max().unwrap_or_default();
+    for span in (0..longest.div_ceil(SPAN)).rev() {
+        // A block whose rows have ended has fewer spans.
+        for (block, rows) in blocks.iter().filter_map(|block| Some((block, block.spans().nth(span)?))) {
+            add_span(network, block, with_head, rows, &mut sum);
+        }
+    }
+    let single = network.head.as_ref().filter(|head| with_head && head.at != At::Every);
+    let has_head = sum.tile.role == Role::HeadWeight || (sum.tile.role == Role::Embedding && network.is_tied());
+    if let Some(head) = single.filter(|_| has_head) {
         for block in blocks.iter().filter(|block| block.is_first()) {
-            add_whole(network, block, with_head, tile, gradients);
+            add_head(network, head, block, 0..block.mask.rows, &mut sum);
         }
     }
 }
 
 /// What a span adds: some rows of the chunk at hand.
-fn add_span<R: Real>(
-    network: &Network,
-    block: &Block<R>,
-    with_head: bool,
-    tile: &Tile,
-    rows: Range<usize>,
-    gradients: &mut [R],
-) {
-    let (hidden, kept, width) = (network.hidden(), network.kept(), network.recurrent.output_size());
+fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+    let (hidden, kept) = (network.hidden(), network.kept());
     let every = network.head.as_ref().filter(|head| with_head && head.at == At::Every);
     let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
-    match tile.role {
+    match sum.tile.role {
         Role::Embedding => {
             if let Some(head) = every.filter(|_| network.is_tied()) {
-                product(
-                    tile,
-                    gradients,
-                    &block.head.logits,
-                    head.outputs,
-                    rows.clone(),
-                    head::features(head, block),
-                    width,
-                );
+                add_head(network, head, block, rows.clone(), sum);
             }
-            let (size, first) = (network.recurrent.input_size, tile.column as u32);
-            let (ids, dx) = (first..first + tile.rows as u32, &block.d_input[rows.start * size..rows.end * size]);
-            embedding::scatter(gradients, size, ids, tokens(), dx);
+            let (size, first) = (network.recurrent.input_size, sum.tile.column as u32);
+            let ids = first..first + sum.tile.rows as u32;
+            embedding::scatter(sum.gradients, size, ids, tokens(), part(&block.d_input, size, rows).data);
         }
         Role::WeightIh { stack } => {
-            let (gates, inputs) = (&block.stacks[stack].gates, network.stacks[stack].input);
-            match stack / network.recurrent.directions() {
+            let (dz, inputs) = (part(&block.stacks[stack].gates, kept, rows.clone()), network.stacks[stack].input);
+            let x = match stack / network.recurrent.directions() {
                 0 if block.one_hot => {
-                    let gates = &gates[rows.start * kept..rows.end * kept];
-                    tokens::scatter(gradients, inputs, gates, kept, tile.column, tokens());
+                    return tokens::scatter(sum.gradients, inputs, dz.data, kept, sum.tile.column, tokens());
                 }
-                0 => product(tile, gradients, gates, kept, rows, &block.x[block.input_part(network)], inputs),
-                layer => product(tile, gradients, gates, kept, rows, &block.outputs[layer - 1], inputs),
-            }
+                0 => &block.x[block.input_part(network)],
+                layer => &block.outputs[layer - 1],
+            };
+            sum.add(dz, part(x, inputs, rows));
         }
         Role::WeightHh { stack } => {
             // The states that entered the steps: in the reverse direction they lie one slot later.
             let state = &block.stacks[stack];
             let entering = &state.h[network.stacks[stack].direction * block.mask.rows * hidden..];
-            product(tile, gradients, &state.gates, kept, rows, entering, hidden);
+            sum.add(part(&state.gates, kept, rows.clone()), part(entering, hidden, rows));
         }
         Role::HeadWeight => {
-            let Some(head) = every else { return };
-            product(tile, gradients, &block.head.logits, head.outputs, rows, head::features(head, block), width);
+            if let Some(head) = every {
+                add_head(network, head, block, rows, sum);
+            }
         }
         Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {}
     }
 }
 
-/// What the whole sequence adds once: sums over all steps, and a head with one prediction a row.
-fn add_whole<R: Real>(network: &Network, block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
-    let width = network.recurrent.output_size();
-    match tile.role {
-        Role::BiasIh { stack } | Role::BiasHh { stack } => {
-            add_sum(gradients, &block.stacks[stack].bias_sum[tile.column..]);
-        }
-        Role::HeadBias if with_head => add_sum(gradients, &block.head.bias_sum[tile.column..]),
-        Role::HeadWeight | Role::Embedding => {
-            let single = network.head.as_ref().filter(|head| with_head && head.at != At::Every);
-            let Some(head) = single.filter(|_| tile.role == Role::HeadWeight || network.is_tied()) else { return };
-            let (rows, features) = (0..block.mask.rows, head::features(head, block));
-            product(tile, gradients, &block.head.logits, head.outputs, rows, features, width);
-        }
-        Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadBias => {}
-    }
+/// What some rows of predictions add to W_hy.
+fn add_head<R: Real>(network: &Network, head: &Head, block: &Block<R>, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+    let features = part(head::features(head, block), network.recurrent.output_size(), rows.clone());
+    sum.add(part(&block.head.logits, head.outputs, rows), features);
 }
 
-/// The tile += dzᵀ · x over some rows of both, dz of `stride` numbers a row and x of `columns`.
-fn product<R: Real>(
-    tile: &Tile,
-    gradients: &mut [R],
-    dz: &[R],
-    stride: usize,
-    rows: Range<usize>,
-    x: &[R],
-    columns: usize,
-) {
-    add(
-        view_mut(gradients, tile.rows, columns, columns),
-        view(&dz[rows.start * stride + tile.column..], rows.len(), tile.rows, stride).transpose(),
-        view(&x[rows.start * columns..], rows.len(), columns, columns),
-    );
+/// Some rows, of `size` numbers each.
+fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> Rows<'_, R> {
+    Rows { data: &data[rows.start * size..rows.end * size], stride: size, count: rows.len() }
 }
 
-fn add_sum<R: Real>(gradients: &mut [R], sums: &[R]) {
-    gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum);
+/// Sums over all steps, made along the way.
+fn add_bias<R: Real>(block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
+    let sums = match tile.role {
+        Role::BiasIh { stack } | Role::BiasHh { stack } => &block.stacks[stack].bias_sum,
+        _ if with_head => &block.head.bias_sum,
+        _ => return,
+    };
+    gradients.iter_mut().zip(&sums[tile.column..]).for_each(|(gradient, sum)| *gradient += *sum);
 }

@@ -1,0 +1,103 @@
+//! The right side of a product as [`matmul`](super::matmul) reads it: cut into panels of two vectors' columns, in each of which
+//! the rows lie one behind the other.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::real::Real;
+
+/// Vectors in a row of a panel.
+pub(super) const VECTORS: usize = 2;
+
+/// The most numbers in it, whatever the instruction set: two of the 512 bits of the widest.
+pub(super) const WIDEST: usize = VECTORS * 16;
+
+/// The numbers in it.
+#[inline(always)]
+pub(super) const fn width_of<S: Simd, R: Real>() -> usize {
+    VECTORS * size_of::<R::Vector<S>>() / size_of::<R>()
+}
+
+/// A matrix \[k, columns\], packed. What fills the last panel up is 0.
+#[derive(Clone, Debug)]
+pub(super) struct Panels<R> {
+    data: Vec<R>,
+    k: usize,
+    columns: usize,
+    width: usize,
+}
+
+impl<R: Real> Panels<R> {
+    /// Zeros.
+    pub(super) fn new(k: usize, columns: usize) -> Self {
+        let width = width::<R>();
+        Self { data: vec![R::zero(); k * columns.next_multiple_of(width)], k, columns, width }
+    }
+
+    /// k and columns.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.k, self.columns)
+    }
+
+    /// The numbers that it takes.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Each panel and its columns.
+    #[inline(always)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Range<usize>, &[R])> {
+        let panels = self.data.chunks_exact(self.k * self.width);
+        (0..self.columns).step_by(self.width).map(|first| first..self.columns.min(first + self.width)).zip(panels)
+    }
+
+    /// Row `k`, in the pieces that it lies in.
+    pub(super) fn row(&self, k: usize) -> impl Iterator<Item = &[R]> {
+        self.iter().map(move |(columns, panel)| &panel[k * self.width..][..columns.len()])
+    }
+
+    /// Sets the rows from `first` on.
+    pub(super) fn set_rows(&mut self, first: usize, rows: &[R]) {
+        let (columns, width) = (self.columns, self.width);
+        for (panel, column) in self.data.chunks_exact_mut(self.k * width).zip((0..columns).step_by(width)) {
+            let count = width.min(columns - column);
+            for (to, row) in panel.chunks_exact_mut(width).skip(first).zip(rows.chunks_exact(columns)) {
+                to[..count].copy_from_slice(&row[column..][..count]);
+            }
+        }
+    }
+
+    /// Sets the columns from `first` on, which lie as rows.
+    pub(super) fn set_columns(&mut self, first: usize, rows: &[R]) {
+        /// Numbers of a row that are spread over as many rows of a panel before the next row's, so that both sides stay in
+        /// the cache.
+        const STRIP: usize = 16;
+        let (k, width) = (self.k, self.width);
+        let last = first + rows.len() / k;
+        for (index, panel) in self.data.chunks_exact_mut(k * width).enumerate() {
+            let columns = (index * width).max(first)..((index + 1) * width).min(last);
+            for (at, strip) in panel.chunks_mut(STRIP * width).enumerate() {
+                for column in columns.clone() {
+                    let row = &rows[(column - first) * k..][..k][at * STRIP..];
+                    for (to, value) in strip.chunks_exact_mut(width).zip(row) {
+                        to[column - index * width] = *value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The width of a panel on this machine.
+fn width<R: Real>() -> usize {
+    struct Width<R>(std::marker::PhantomData<R>);
+    impl<R: Real> WithSimd for Width<R> {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            width_of::<S, R>()
+        }
+    }
+    Arch::new().dispatch(Width::<R>(std::marker::PhantomData))
+}

@@ -1,0 +1,165 @@
+//! The parameters in the forms that the passes read: weights packed for their products, biases summed up. They are made
+//! anew once after each change of the parameters.
+
+use std::ops::Range;
+
+use super::network::{Network, Span, hidden_span, input_spans};
+use super::panels::Panels;
+use super::threads::Threads;
+use crate::real::Real;
+
+/// Forms of a (layer, direction).
+const OF_STACK: usize = 4;
+
+/// All weights of a network, packed.
+#[derive(Debug)]
+pub(super) struct Prepared<R> {
+    /// Those of each (layer, direction), as [`new`](Self::new) orders them, then the head's.
+    forms: Vec<Form<R>>,
+    /// \[kept\] of each (layer, direction): what the kept numbers start from, b_ih + b_hh, but apart where the reset stands
+    /// between them.
+    biases: Vec<Vec<R>>,
+    stale_biases: bool,
+}
+
+/// A weight packed for one of its products.
+#[derive(Debug)]
+struct Form<R> {
+    panels: Panels<R>,
+    /// The place of the weight among the parameters.
+    weight: Range<usize>,
+    /// Whether the weight's rows are columns of the product's right side.
+    transposed: bool,
+    /// For each run of the weight's rows its first row there, its first row or column here, and how many.
+    runs: Vec<[usize; 3]>,
+    /// Whether only the way back reads it.
+    backward: bool,
+    stale: bool,
+}
+
+impl<R: Real> Prepared<R> {
+    /// Zeros, to be refreshed.
+    pub(super) fn new(network: &Network) -> Self {
+        let (cell, hidden) = (network.recurrent.cell, network.hidden());
+        let mut forms = Vec::new();
+        let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]]| {
+            for backward in [false, true] {
+                let rows = weight.len() / columns;
+                let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
+                let (weight, runs) = (weight.clone(), runs.to_vec());
+                forms.push(Form {
+                    panels: Panels::new(k, n),
+                    weight,
+                    transposed: !backward,
+                    runs,
+                    backward,
+                    stale: true,
+                });
+            }
+        };
+        let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
+        for stack in &network.stacks {
+            let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
+            let recurrent = hidden_span(cell);
+            add(&stack.weight_ih, stack.input, &input);
+            add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)]);
+        }
+        if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
+            add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]]);
+        }
+        let biases = vec![vec![R::zero(); network.kept()]; network.stacks.len()];
+        Self { forms, biases, stale_biases: true }
+    }
+
+    /// To be told after each change of the parameters.
+    pub(super) fn parameters_changed(&mut self) {
+        self.forms.iter_mut().for_each(|form| form.stale = true);
+        self.stale_biases = true;
+    }
+
+    /// Follows the parameters, in what a pass reads that goes `backward` or does not.
+    pub(super) fn refresh(&mut self, threads: &Threads, network: &Network, parameters: &[R], backward: bool) {
+        if self.forms.iter().any(|form| form.is_due(backward)) {
+            threads.each(&mut self.forms[..], |form: &mut [Form<R>]| {
+                if form[0].is_due(backward) {
+                    form[0].refresh(parameters);
+                }
+            });
+        }
+        if std::mem::take(&mut self.stale_biases) {
+            for (bias, stack) in self.biases.iter_mut().zip(&network.stacks) {
+                let Some((bias_ih, bias_hh)) = &stack.bias else { continue };
+                sum_biases(network, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
+            }
+        }
+    }
+
+    /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates: a row is what a token stands for.
+    pub(super) fn input(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack].panels
+    }
+
+    /// W_ih, \[·, input\], its rows in that order.
+    pub(super) fn input_back(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack + 1].panels
+    }
+
+    /// W_hhᵀ, \[H, G·H\].
+    pub(super) fn hidden(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack + 2].panels
+    }
+
+    /// W_hh, \[G·H, H\].
+    pub(super) fn hidden_back(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack + 3].panels
+    }
+
+    /// W_hyᵀ, \[D·H, O\], and W_hy, \[O, D·H\], of a network with a head.
+    pub(super) fn head(&self) -> Option<(&Panels<R>, &Panels<R>)> {
+        match &self.forms[OF_STACK * self.biases.len()..] {
+            [forward, back] => Some((&forward.panels, &back.panels)),
+            _ => None,
+        }
+    }
+
+    /// What the kept numbers of a row start from.
+    pub(super) fn bias(&self, stack: usize) -> &[R] {
+        &self.biases[stack]
+    }
+
+    /// How many numbers all of it takes.
+    pub(super) fn len(&self) -> usize {
+        self.forms.iter().map(|form| form.panels.len()).sum::<usize>() + self.biases.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+impl<R: Real> Form<R> {
+    fn is_due(&self, backward: bool) -> bool {
+        self.stale && (backward || !self.backward)
+    }
+
+    fn refresh(&mut self, parameters: &[R]) {
+        let weight = &parameters[self.weight.clone()];
+        let (k, n) = self.panels.shape();
+        let columns = if self.transposed { k } else { n };
+        for [from, to, rows] in &self.runs {
+            let rows = &weight[from * columns..][..rows * columns];
+            match self.transposed {
+                true => self.panels.set_columns(*to, rows),
+                false => self.panels.set_rows(*to, rows),
+            }
+        }
+        self.stale = false;
+    }
+}
+
+fn sum_biases<R: Real>(network: &Network, sum: &mut [R], bias_ih: &[R], bias_hh: &[R]) {
+    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+    sum.fill(R::zero());
+    let mut add = |span: &Span, bias: &[R]| {
+        let to = &mut sum[span.kept * hidden..][..span.gates * hidden];
+        to.iter_mut().zip(&bias[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
+    };
+    input_spans(cell).iter().for_each(|span| add(span, bias_ih));
+    add(&hidden_span(cell), bias_hh);
+}
