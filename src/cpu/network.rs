@@ -99,7 +99,7 @@ impl Network {
         // memory.
         let fewest = match self.recurrent.cell.gates() * self.hidden() * self.hidden() {
             0..=0x4_0000 => 4,
-            ..=0x10_0000 => 8,
+            0x4_0001..=0x10_0000 => 8,
             _ => 16,
         };
         rows.div_ceil(8).next_multiple_of(4).clamp(fewest, 32)

@@ -19,8 +19,18 @@ pub(super) fn forward<R: Real>(f: Activation, z: &mut [R], h: &mut [R]) {
 /// From dh_t \[H\] writes dz_t over h_t. Nothing of dh_t reaches h_{t−1} past the product: dh becomes 0.
 #[inline(always)]
 pub(super) fn backward<R: Real>(f: Activation, h: &mut [R], dh: &mut [R]) {
+    match f {
+        Activation::Tanh => apply_back(h, dh, |h| Activation::Tanh.derivative(h)),
+        Activation::Relu => apply_back(h, dh, |h| Activation::Relu.derivative(h)),
+        Activation::Sigmoid => apply_back(h, dh, |h| Activation::Sigmoid.derivative(h)),
+        Activation::Identity => apply_back(h, dh, |h| Activation::Identity.derivative(h)),
+    }
+}
+
+#[inline(always)]
+fn apply_back<R: Real>(h: &mut [R], dh: &mut [R], derivative: impl Fn(R) -> R) {
     for (h, dh) in h.iter_mut().zip(dh) {
-        *h = *dh * f.derivative(*h);
+        *h = *dh * derivative(*h);
         *dh = R::zero();
     }
 }
