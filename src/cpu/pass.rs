@@ -1,6 +1,7 @@
 //! A pass over all blocks: forward, head and loss, backward, weight gradients.
 
 use super::block::{Block, Course, ROWS, SPAN, Start};
+use super::clock::{Clock, Phase, of_head};
 use super::head;
 use super::network::{Network, Prepared};
 use super::threads::Threads;
@@ -21,6 +22,7 @@ pub(super) struct Passes<R> {
     /// Whether `prepared` is behind `parameters`.
     stale: bool,
     tiles: Vec<Tile>,
+    pub(super) clock: Clock,
 }
 
 /// What follows the unrolled stack.
@@ -64,6 +66,7 @@ impl<R: Real> Passes<R> {
             stale: true,
             tiles: weight_gradient::tiles(&network, layout),
             network,
+            clock: Clock::default(),
         }
     }
 
@@ -137,7 +140,9 @@ impl<R: Real> Passes<R> {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
                 if chunk + 1 == chunks {
+                    let begun = self.clock.begin();
                     block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                    self.clock.end(begun, Phase::Load, || 0);
                     for early in 0..block.chunks() - 1 {
                         block.hold(early);
                         unroll::forward(&weights, block);
@@ -150,14 +155,18 @@ impl<R: Real> Passes<R> {
                     return;
                 }
                 unroll::forward(&weights, block);
+                let begun = self.clock.begin();
                 if every || block.is_last() {
                     head::follow(&weights, block);
                     head::loss(head, block, goal.batch);
                 }
+                self.clock.end(begun, Phase::Head, || of_head(&self.network, block));
                 if block.is_last() {
                     block.begin_flow(goal.flow);
                 }
+                let begun = self.clock.begin();
                 head::backward(&weights, block);
+                self.clock.end(begun, Phase::HeadBackward, || of_head(&self.network, block));
                 unroll::backward(&weights, block, head.at != At::Last, course.dx);
             });
             self.weight_gradients(blocks, gradients, true);
@@ -208,7 +217,12 @@ impl<R: Real> Passes<R> {
     /// Adds the weight gradients of all blocks.
     fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
         self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
+            let (begun, tiles) = (self.clock.begin(), tile.tiles);
             weight_gradient::accumulate(&self.network, blocks, with_head, tile);
+            self.clock.end(begun, Phase::WeightGradients, || {
+                let rows = blocks.iter().map(Block::held_rows).sum();
+                tiles.iter().map(|tile| tile.operations(rows)).sum()
+            });
         });
     }
 
@@ -219,6 +233,6 @@ impl<R: Real> Passes<R> {
     }
 
     fn weights(&self) -> Weights<'_, R> {
-        Weights { network: &self.network, parameters: &self.parameters, prepared: &self.prepared }
+        Weights { network: &self.network, parameters: &self.parameters, prepared: &self.prepared, clock: &self.clock }
     }
 }
