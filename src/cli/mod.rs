@@ -3,6 +3,10 @@
 mod apply;
 mod args;
 mod bench;
+mod bench_basics;
+mod bench_compare;
+mod bench_profile;
+mod bench_sweep;
 mod bench_work;
 mod checkpoints;
 mod class_weights;
@@ -105,7 +109,8 @@ enum Command {
     /// List the devices that `--device` can name
     Devices(devices::DevicesArgs),
     /// Time the training step of a fixed network and print one line of JSON
-    Bench(bench::BenchArgs),
+    #[command(after_long_help = examples::BENCH)]
+    Bench(Box<bench::BenchArgs>),
     /// Write a configuration file with every setting, its meaning and its default
     Init(init::InitArgs),
     /// Print a script that completes commands and flags in a shell
@@ -128,7 +133,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
         Command::Export(args) => export::export(&args),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
-        Command::Bench(args) => bench::bench(&args).map_err(Failure::from),
+        Command::Bench(args) => bench::bench(&args),
         Command::Init(args) => init::init(&args, &Program::command()).map_err(Failure::from),
         Command::Completions(args) => {
             init::completions(&args, &mut Program::command());
