@@ -1,6 +1,5 @@
 //! `bptt bench`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,7 +15,7 @@ use super::bench_sweep::{Doublings, sweep};
 use super::bench_work::{MOST, Size, Sizes, Work};
 use super::device::{self, Opened};
 use super::network::Network;
-use super::{Failure, memory, new_file};
+use super::{Failure, memory, new_file, note};
 
 /// The most steps or samples of a kind: hours of the smallest network.
 const REPEATS: usize = 1 << 20;
@@ -249,11 +248,6 @@ impl BenchArgs {
 fn print(fields: &Fields) {
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
     super::say(format!("{{{}}}", fields.join(", ")));
-}
-
-/// Tells people what stands beside the line of JSON, which goes to programs.
-pub(super) fn note(words: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 /// Of sorted numbers, of which there is at least one.

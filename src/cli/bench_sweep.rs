@@ -3,11 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use super::bench::note;
 use super::bench_compare::{Direction, Earlier, Line, batch, beyond, number, spread};
 use super::bench_work::MOST;
 use super::progress::grouped;
-use super::{Failure, new_file, pictures};
+use super::{Failure, new_file, note, pictures};
 
 /// Batches from one size on, each twice the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

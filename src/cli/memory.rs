@@ -204,7 +204,7 @@ pub(crate) fn settle(
         let rows = match &at_once {
             // The whole batch.
             Some(Ok(largest)) if *largest >= batch => batch,
-            _ => fitting(network, budget, Some(batch)).map_err(Failure::usage)?,
+            _ => evenly(batch, fitting(network, budget, Some(batch)).map_err(Failure::usage)?),
         };
         settings.set_batch(settings.batch, rows);
     }
@@ -255,7 +255,13 @@ pub(crate) fn rows_at_once(network: &mut dyn Network, opened: &Opened, batch: &B
         return Ok(rows);
     }
     let found = network.largest_rows(extent, left, rows, row_bytes, false);
-    found.map_err(|error| too_small(error, &budget))
+    found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget))
+}
+
+/// The rows of each part where a batch is cut into as few as `most` rows at once allow: as alike as they can be, since each
+/// size is planned for itself.
+fn evenly(batch: usize, most: usize) -> usize {
+    batch.div_ceil(batch.div_ceil(most)).next_multiple_of(EVEN).min(most)
 }
 
 /// What a budget leaves beside so many bytes. What threads and products take for a while is in no plan: on the CPU path a
@@ -290,4 +296,18 @@ fn batch_bytes(batch: &Batch) -> u64 {
     };
     let weights = batch.weights.as_ref().map_or(0, |weights| weights.len());
     4 * (numbers + targets + weights) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::evenly;
+
+    #[test]
+    fn a_batch_is_cut_into_as_few_parts_as_fit_and_these_are_alike() {
+        assert_eq!(evenly(4096, 2370), 2048);
+        assert_eq!(evenly(100, 40), 40);
+        assert_eq!(evenly(100, 60), 56);
+        assert_eq!(evenly(10, 3), 3);
+        assert_eq!(evenly(64, 64), 64);
+    }
 }

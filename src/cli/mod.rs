@@ -42,6 +42,7 @@ mod over;
 mod pictures;
 mod plan;
 mod predict;
+mod profile_table;
 mod progress;
 mod quantiles;
 mod report;
@@ -165,6 +166,11 @@ fn say(line: impl Display) {
     {
         let _ = UNSAID.set(error);
     }
+}
+
+/// Tells people what is beside the results, which programs may read.
+fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// An error with its exit code.

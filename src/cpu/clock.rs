@@ -13,6 +13,8 @@ use crate::real::Real;
 /// What a thread is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The weights as the forward pass reads them.
+    Transposes,
     /// A batch into its blocks.
     Load,
     /// x · W_ihᵀ of all steps.
@@ -30,7 +32,8 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
+        (Self::Transposes, "transposes"),
         (Self::Load, "load"),
         (Self::Projection, "input projection"),
         (Self::Forward, "steps forward"),

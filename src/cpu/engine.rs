@@ -325,10 +325,8 @@ impl<R: Real> Engine for CpuEngine<R> {
             return Ok(());
         }
         let loss = self.loss / update.divisor;
-        let clock = &self.passes.clock;
-        let begun = clock.begin();
-        let norm = norm(&self.passes.threads, &self.gradients, &mut self.squares) / update.divisor;
-        clock.end(begun, Phase::Norm, || 2 * self.gradients.len());
+        let Passes { threads, clock, .. } = &self.passes;
+        let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
             self.bad_in_row += 1;
@@ -345,9 +343,12 @@ impl<R: Real> Engine for CpuEngine<R> {
         let [a, b, c] = &mut self.slots.0;
         let weights =
             update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
-        let begun = self.passes.clock.begin();
-        self.passes.threads.each(weights, |part| update::apply(update, scale, part));
-        self.passes.clock.end(begun, Phase::Update, || 0);
+        let clock = &self.passes.clock;
+        self.passes.threads.each(weights, |part| {
+            let begun = clock.begin();
+            update::apply(update, scale, part);
+            clock.end(begun, Phase::Update, || 0);
+        });
         self.passes.parameters_changed();
         self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
         Ok(())

@@ -77,10 +77,12 @@ impl<R: Real> Passes<R> {
 
     fn prepare(&mut self) {
         if self.stale {
+            let begun = self.clock.begin();
             for (prepared, stack) in self.prepared.iter_mut().zip(&self.network.stacks) {
                 prepared.refresh(&self.network, stack, &self.parameters);
             }
             self.stale = false;
+            self.clock.end(begun, Phase::Transposes, || 0);
         }
     }
 

@@ -1,6 +1,10 @@
 //! The time that each kernel takes on the device, by timestamps around its compute passes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::device::Gpu;
 use super::kernel::Kernel;
@@ -11,7 +15,14 @@ use crate::profile::{Profile, ProfilePart};
 
 /// What was submitted since the profile was last asked for.
 #[derive(Debug, Default)]
-pub(super) struct Profiler(Mutex<Vec<Submitted>>);
+pub(super) struct Profiler(Mutex<Taken>);
+
+/// What is known so far, and what has not come back, the oldest first.
+#[derive(Debug, Default)]
+struct Taken {
+    profile: Profile,
+    pending: VecDeque<Submitted>,
+}
 
 /// The kernels of a submission, and where their timestamps come back.
 #[derive(Debug)]
@@ -43,28 +54,59 @@ const MOST_RUNS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 impl Profiler {
     /// Waits for all that was submitted, and tells what it took.
     pub(super) async fn take(&self, gpu: &Gpu) -> Result<Profile> {
-        let submitted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let seconds_a_tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
-        let mut profile = Profile::default();
-        for Submitted { runs, times } in submitted {
-            let ticks: Vec<u64> = match times {
+        let Taken { mut profile, pending } = std::mem::take(&mut *self.lock());
+        for Submitted { runs, times } in pending {
+            let ticks = match times {
                 Some((buffer, submission, mapped)) => {
                     gpu.wait(submission, mapped).await?;
-                    let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
-                    bytemuck::pod_collect_to_vec(&view)
+                    ticks(&buffer)?
                 }
                 None => Vec::new(),
             };
-            for (index, Run { kernel, calls, cost }) in runs.into_iter().enumerate() {
-                let seconds = ticks.get(2 * index..2 * index + 2).map(|pair| {
-                    let ticks = pair[1].saturating_sub(pair[0]);
-                    ticks as f64 * seconds_a_tick
-                });
-                let (operations, bytes) = (cost.operations, cost.bytes);
-                profile.add(ProfilePart { name: kernel.name.clone(), calls, seconds, operations, bytes });
-            }
+            add(&mut profile, runs, &ticks, gpu);
         }
         Ok(profile)
+    }
+
+    /// Takes in a submission, and adds up those that came back, so that a long run keeps few of them.
+    fn push(&self, submitted: Submitted, gpu: &Gpu) {
+        let mut taken = self.lock();
+        taken.pending.push_back(submitted);
+        while let Some(Submitted { runs, times }) = taken.pending.front_mut() {
+            let mut context = Context::from_waker(Waker::noop());
+            let ticks = match times {
+                Some((buffer, _, mapped)) => match Pin::new(mapped).poll(&mut context) {
+                    Poll::Ready(Ok(())) => ticks(buffer).unwrap_or_default(),
+                    // Whoever waits for the submission is told why.
+                    Poll::Ready(Err(_)) => Vec::new(),
+                    Poll::Pending => break,
+                },
+                None => Vec::new(),
+            };
+            let runs = std::mem::take(runs);
+            add(&mut taken.profile, runs, &ticks, gpu);
+            taken.pending.pop_front();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The timestamps that came back.
+fn ticks(buffer: &wgpu::Buffer) -> Result<Vec<u64>> {
+    let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+    Ok(bytemuck::pod_collect_to_vec(&view))
+}
+
+fn add(profile: &mut Profile, runs: Vec<Run>, ticks: &[u64], gpu: &Gpu) {
+    let seconds_a_tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+    for (index, Run { kernel, calls, cost }) in runs.into_iter().enumerate() {
+        let pair = ticks.get(2 * index..2 * index + 2);
+        let seconds = pair.map(|pair| pair[1].saturating_sub(pair[0]) as f64 * seconds_a_tick);
+        let (operations, bytes) = (cost.operations, cost.bytes);
+        profile.add(ProfilePart { name: kernel.name.clone(), calls, seconds, operations, bytes });
     }
 }
 
@@ -127,7 +169,7 @@ impl<'a> Runs<'a> {
             let mapped = gpu.map(&read);
             (read, submission.clone(), mapped)
         });
-        self.profiler.0.lock().unwrap_or_else(PoisonError::into_inner).push(Submitted { runs, times });
+        self.profiler.push(Submitted { runs, times }, gpu);
         submission
     }
 }
