@@ -125,8 +125,11 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
         let fields = args.measure(&opened, (cell, size), Sizes { rows, ..sizes }, machine)?;
         print(&fields);
         let line: Map<String, Value> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if let Some(words) = earlier.as_ref().and_then(|earlier| earlier.compare(&line)) {
-            note(words);
+        match earlier.as_ref().map(|earlier| earlier.compare(&line)) {
+            Some(Some(words)) => note(words),
+            // A sweep may be drawn beside other devices, of which there is nothing to tell.
+            Some(None) if args.sweep.is_none() => note("--compare has no line of this work on this device"),
+            _ => {}
         }
         let losses = line["losses"].as_array().map(Vec::as_slice).unwrap_or_default();
         match losses.iter().find(|loss| !loss.as_f64().is_some_and(f64::is_finite)) {

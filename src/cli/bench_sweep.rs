@@ -89,27 +89,32 @@ fn picture<'l>(
     before: impl Iterator<Item = &'l Line>,
 ) -> pictures::Throughput {
     let text = |line: &Line, key: &str| line.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-    let point = |line: &Line| Some((batch(line)? as usize, number(line, "sequences_per_s")));
+    let rate = |line: &Line| {
+        let rows = batch(line)? as usize;
+        let [least, most] = spread([line]).map(|ms| rows as f64 * 1e3 / ms);
+        Some(pictures::Rate { rows, rate: rows as f64 * 1e3 / number(line, "ms_median"), spread: [most, least] })
+    };
     let name = |line: &Line| match text(line, "device").as_str() {
-        "cpu" => format!("cpu, {} threads", number(line, "threads")),
+        "cpu" => match number(line, "threads") {
+            1.0 => "cpu, 1 thread".to_owned(),
+            threads => format!("cpu, {threads} threads"),
+        },
         device => device.to_owned(),
     };
     let now = lines.first();
-    let mut series = vec![pictures::Rates {
-        name: now.map(name).unwrap_or_default(),
-        points: lines.iter().filter_map(point).collect(),
-    }];
+    let first = now.map(name).unwrap_or_default();
+    let mut series = vec![pictures::Rates { name: first.clone(), rates: lines.iter().filter_map(rate).collect() }];
     for line in before.filter(|line| batch(line).is_some_and(|rows| doublings.batches().any(|of| of as u64 == rows))) {
         let name = match name(line) {
-            name if name == series[0].name => format!("{name}, before"),
+            name if name == first => format!("{name}, before"),
             name => name,
         };
         match series.iter_mut().find(|series| series.name == name) {
-            Some(series) => series.points.extend(point(line)),
-            None => series.push(pictures::Rates { name, points: point(line).into_iter().collect() }),
+            Some(series) => series.rates.extend(rate(line)),
+            None => series.push(pictures::Rates { name, rates: rate(line).into_iter().collect() }),
         }
     }
-    series.iter_mut().for_each(|series| series.points.sort_by_key(|(rows, _)| *rows));
+    series.iter_mut().for_each(|series| series.rates.sort_by_key(|rate| rate.rows));
     let number = |key| now.map_or(0, |line| number(line, key) as u64);
     pictures::Throughput {
         title: format!(

@@ -28,4 +28,4 @@ pub(crate) use loss::{Baseline, loss};
 pub(crate) use numbers::share;
 pub(crate) use piano_roll::PianoRoll;
 pub(crate) use text_sample::TextSample;
-pub(crate) use throughput::{Rates, Throughput};
+pub(crate) use throughput::{Rate, Rates, Throughput};

@@ -1,34 +1,52 @@
 //! Sequences a second over the rows of a batch.
 
 use super::super::progress::grouped;
-use super::chart::{Chart, Line, Panel, TALL};
+use super::chart::{Area, Chart, Line, Panel, TALL};
 use super::drawing::Drawing;
 
-/// What a device comes to.
-pub(crate) struct Rates {
-    pub(crate) name: String,
-    /// A batch, one of the picture's, and its sequences a second.
-    pub(crate) points: Vec<(usize, f64)>,
+/// What a batch comes to.
+pub(crate) struct Rate {
+    /// One of the picture's batches.
+    pub(crate) rows: usize,
+    /// Sequences a second.
+    pub(crate) rate: f64,
+    /// What most samples lie between.
+    pub(crate) spread: [f64; 2],
 }
 
-/// Batches that double stand at equal distances; y goes by its logarithm too.
+/// What a device comes to, batch by batch.
+pub(crate) struct Rates {
+    pub(crate) name: String,
+    pub(crate) rates: Vec<Rate>,
+}
+
+/// Batches that double stand at equal distances.
 pub(crate) struct Throughput {
     pub(crate) title: String,
     pub(crate) batches: Vec<usize>,
-    /// The first is what was measured now.
+    /// The first is what was measured now, and drawn with its spread.
     pub(crate) series: Vec<Rates>,
 }
 
 impl Throughput {
     pub(crate) fn draw(&self) -> Drawing {
         let classes = ["blue", "orange", "ink", "thin"].into_iter().chain(std::iter::repeat("faint"));
-        let place = |rows: usize| self.batches.iter().position(|batch| *batch == rows);
-        let lines = self.series.iter().zip(classes).map(|(rates, class)| {
-            let points = rates.points.iter().filter_map(|(rows, rate)| Some((place(*rows)? as f64, *rate)));
-            Line::new(&rates.name, class, points.collect())
+        let place = |rate: &Rate| self.batches.iter().position(|batch| *batch == rate.rows).map(|place| place as f64);
+        let lines = self.series.iter().zip(classes).map(|(series, class)| {
+            let points = series.rates.iter().filter_map(|rate| Some((place(rate)?, rate.rate)));
+            Line::new(&series.name, class, points.collect())
         });
         let mut panel = Panel::new("sequences a second", TALL, lines.collect());
-        panel.logarithmic = true;
+        panel.areas.extend(self.series.first().map(|series| {
+            let points = series.rates.iter().filter_map(|rate| Some((place(rate)?, rate.spread))).collect();
+            Area { name: String::new(), class: "blue", points }
+        }));
+        // Devices that lie far apart are compared by what they multiply a rate with.
+        let drawn =
+            || panel.lines.iter().flat_map(|line| &line.points).map(|(_, rate)| *rate).filter(|rate| *rate > 0.0);
+        let (least, most) = (drawn().fold(f64::INFINITY, f64::min), drawn().fold(0.0, f64::max));
+        panel.logarithmic = most > 8.0 * least;
+        panel.y_from_0 = true;
         let description = "A line that goes up in proportion has rows for free; where it is level, the device is full. \
                            It should never fall.";
         Chart {
@@ -48,21 +66,25 @@ impl Throughput {
 mod tests {
     use super::*;
 
+    fn svg(rates: &[(usize, f64)]) -> String {
+        let rate = |(rows, rate): &(usize, f64)| Rate { rows: *rows, rate: *rate, spread: [0.9 * rate, 1.1 * rate] };
+        let series = vec![Rates { name: "cpu".into(), rates: rates.iter().map(rate).collect() }];
+        Throughput { title: "t".into(), batches: vec![16, 32, 64], series }.draw().file()
+    }
+
     #[test]
-    fn batches_that_double_stand_at_equal_distances() {
-        let points = vec![(16, 100.0), (32, 200.0), (64, 400.0)];
-        let series = vec![Rates { name: "cpu".into(), points }];
-        let svg = Throughput { title: "t".into(), batches: vec![16, 32, 64], series }.draw().file();
-        for label in [">16<", ">32<", ">64<"] {
-            assert!(svg.contains(label), "{svg}");
+    fn batches_that_double_stand_at_equal_distances_over_rates_from_0() {
+        let svg = svg(&[(16, 100.0), (32, 110.0), (64, 120.0)]);
+        for label in [">16<", ">32<", ">64<", ">0<", ">sequences a second<", ">cpu<"] {
+            assert!(svg.contains(label), "{label} is not in {svg}");
         }
-        assert!(svg.contains(">sequences a second<") && svg.contains(">cpu<"), "{svg}");
     }
 
     #[test]
     fn a_batch_that_is_not_of_the_picture_and_a_rate_of_nothing_are_left_out() {
-        let series = vec![Rates { name: "cpu".into(), points: vec![(16, f64::NAN), (24, 1.0), (32, 0.0)] }];
-        let svg = Throughput { title: "t".into(), batches: vec![16, 32], series }.draw().file();
-        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        for rates in [&[][..], &[(24, 1.0)], &[(16, f64::NAN), (32, 0.0), (64, 1.0)], &[(16, 1.0), (32, 1e9)]] {
+            let svg = svg(rates);
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
     }
 }
