@@ -9,6 +9,7 @@ use crate::flow::Flow;
 use crate::memory::{Extent, Memory};
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
+use crate::profile::Profile;
 use crate::real::Real;
 
 pub(crate) mod sealed {
@@ -202,6 +203,22 @@ pub trait Engine: sealed::Sealed {
     /// # Errors
     /// [`Error::Unsupported`] where the last pass was no backward one, or [`set_flow`](Self::set_flow) was off.
     async fn flow(&mut self) -> Result<Flow>;
+
+    /// Whether the passes and updates to come are timed. As an engine begins, none is, which costs nothing. All that they
+    /// compute is the same, to the last bit.
+    ///
+    /// The GPU path times kernels where its device has `TIMESTAMP_QUERY` (see `GpuOptions::profile`), and otherwise counts
+    /// them. Each kernel's dispatches then have compute passes of their own; copies between buffers are in none of them.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the platform has no clock: on the CPU path in a browser.
+    fn set_profile(&mut self, on: bool) -> Result<()>;
+
+    /// What the passes and updates took since the last call, or since [`set_profile`](Self::set_profile). Waits for them.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where they were not timed.
+    async fn profile(&mut self) -> Result<Profile>;
 
     /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
     /// continue from the carried state, unless the sequence brings its own, and leave theirs there.

@@ -98,6 +98,7 @@ pub mod interchange;
 mod memory;
 pub mod model;
 mod optim;
+mod profile;
 mod real;
 pub mod train;
 
@@ -114,6 +115,7 @@ pub use model::{
     RecurrentKernel, Reduction, StateDict,
 };
 pub use optim::{Optimizer, Rule, Update};
+pub use profile::{Profile, ProfilePart};
 pub use real::Real;
 pub use train::{Prediction, Trainer, TrainerOptions};
 pub use {ndarray, wgpu};

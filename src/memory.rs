@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign};
 /// What bytes are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MemoryPart {
-    /// The parameters, and on the CPU their transposes, which the forward pass reads.
+    /// The parameters, and on the CPU their packed forms, which the products read.
     Weights,
     /// The gradient sums.
     Gradients,

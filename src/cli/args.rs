@@ -494,6 +494,9 @@ pub(crate) struct TrainArgs {
     /// Print nothing but a summary, as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Tell in the end which kernels or phases the time went to, on standard error
+    #[arg(long)]
+    pub(crate) profile: bool,
     #[command(flatten)]
     pub(crate) given: Given,
 }

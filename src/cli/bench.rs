@@ -1,14 +1,21 @@
 //! `bptt bench`.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bptt::{Error, Optimizer, Result, TrainerOptions};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::args::{CellName, THREADS, at_least_0, whole};
-use super::bench_work::{Size, Work};
-use super::device;
+use super::args::{Bytes, CellName, THREADS, at_least_0, whole};
+use super::bench_basics::basics;
+use super::bench_compare::Earlier;
+use super::bench_profile::profile;
+use super::bench_sweep::{Doublings, sweep};
+use super::bench_work::{MOST, Size, Sizes, Work};
+use super::device::{self, Opened};
+use super::network::Network;
+use super::{Failure, memory, new_file, note};
 
 /// The most steps or samples of a kind: hours of the smallest network.
 const REPEATS: usize = 1 << 20;
@@ -16,17 +23,50 @@ const REPEATS: usize = 1 << 20;
 #[derive(Args)]
 pub(crate) struct BenchArgs {
     /// The recurrent cell
-    #[arg(long, value_enum)]
-    cell: CellName,
+    #[arg(long, value_enum, required_unless_present = "basics")]
+    cell: Option<CellName>,
     /// The sizes of batch and network
-    #[arg(long, value_enum, ignore_case = true)]
-    size: Size,
+    #[arg(long, value_enum, ignore_case = true, required_unless_present = "basics")]
+    size: Option<Size>,
+    /// B in place of the size's
+    #[arg(long, value_name = "ROWS", value_parser = whole::<1, MOST>)]
+    batch: Option<usize>,
+    /// T in place of the size's
+    #[arg(long, value_name = "STEPS", value_parser = whole::<1, MOST>)]
+    steps: Option<usize>,
+    /// I in place of the size's: numbers a step, or different tokens
+    #[arg(long, value_name = "N", value_parser = whole::<1, MOST>)]
+    input: Option<usize>,
+    /// H in place of the size's
+    #[arg(long, value_name = "UNITS", value_parser = whole::<1, MOST>)]
+    hidden: Option<usize>,
+    /// O in place of the size's
+    #[arg(long, value_name = "N", value_parser = whole::<1, MOST>)]
+    outputs: Option<usize>,
+    /// Batches from one size to another, each twice the one before, and a line of JSON for each
+    #[arg(long, value_name = "B..B", value_parser = Doublings::parse, conflicts_with = "batch")]
+    pub(super) sweep: Option<Doublings>,
+    /// Draw how many sequences a second each batch of --sweep comes to, beside those of the same network in --compare
+    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
+    pub(super) svg: Option<PathBuf>,
+    /// The most memory that training takes, as in 2GiB: larger batches go in parts, as with bptt train --memory
+    #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
+    memory: Option<Bytes>,
     /// Where it runs: auto, gpu, cpu, an index of `bptt devices`, or a part of a GPU's name
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
     /// Threads of the CPU path; 0: all cores
     #[arg(long, value_name = "N", value_parser = whole::<0, THREADS>, default_value = "0")]
     threads: usize,
+    /// Tell which kernels or phases the time goes to, in further steps that are not timed otherwise
+    #[arg(long)]
+    profile: bool,
+    /// Earlier lines of this command: tell what got slower or faster
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// Measure the device itself: matrix products, and what a dispatch costs
+    #[arg(long, conflicts_with_all = ["cell", "size", "sweep", "compare", "profile", "memory"])]
+    basics: bool,
     /// Seconds to time, once there are --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]
     seconds: f64,
@@ -53,92 +93,172 @@ pub(crate) struct BenchArgs {
     check_steps: usize,
 }
 
-/// What the machine was doing, before and after.
-struct Machine {
+/// What the machine was doing before there was anything of the work.
+#[derive(Clone, Copy)]
+pub(super) struct Machine {
     load: f64,
     resident: f64,
 }
 
-pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
-    let machine = Machine { load: load(), resident: status("VmRSS:") };
-    let opened = device::open(&args.device, (args.threads > 0).then_some(args.threads))?;
-    let work = Work::new(args.cell, args.size);
-    let mut network = opened.network(&work.model, Optimizer::sgd(args.lr), 0, TrainerOptions::default())?;
-    network.load_state_dict(&work.weights)?;
-    let mut losses = Vec::new();
-    let checking = Instant::now();
-    for _ in 0..args.check_steps {
-        network.step(&work.batch)?;
-        losses.extend(network.wait()?.map(|loss| (loss * 1e6).round() / 1e6));
-    }
-    let check_s = checking.elapsed().as_secs_f64();
-    network.load_state_dict(&work.weights)?;
+/// The fields of a line of JSON. Their order is that of the programs that this is compared with, whence a list.
+pub(super) type Fields = Vec<(&'static str, Value)>;
 
-    let (warming, mut warmup) = (Instant::now(), 0);
-    while warmup < args.warmup || warming.elapsed().as_secs_f64() < args.warmup_s {
-        network.step(&work.batch)?;
-        network.wait()?;
-        warmup += 1;
-    }
-    let mut samples = Vec::new();
-    let (timing, cpu) = (Instant::now(), cpu_seconds());
-    while samples.len() < args.min_reps
-        || (timing.elapsed().as_secs_f64() < args.seconds && samples.len() < args.max_reps)
-    {
-        let sample = Instant::now();
-        for _ in 0..args.sync_every {
-            network.step(&work.batch)?;
-        }
-        network.wait()?;
-        samples.push(sample.elapsed().as_secs_f64() * 1e3 / args.sync_every as f64);
-    }
-    let cpu_ms = (cpu_seconds() - cpu) * 1e3 / (samples.len() * args.sync_every) as f64;
-    samples.sort_by(f64::total_cmp);
-    let count = samples.len();
-    let median = (samples[(count - 1) / 2] + samples[count / 2]) / 2.0;
-    let sizes = args.size.sizes();
-    let elements = (sizes.steps * sizes.rows) as f64;
-    let threads = match args.threads {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        threads => threads,
+pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
+    new_file::check("--svg", args.svg.as_deref()).map_err(Failure::usage)?;
+    let machine = Machine { load: load(), resident: status("VmRSS:") };
+    let opened = device::open_for(&args.device, (args.threads > 0).then_some(args.threads), args.profile)?;
+    let (Some(cell), Some(size)) = (args.cell, args.size) else {
+        print(&basics(&opened, args.seconds)?);
+        return Ok(());
     };
-    // The order is that of the programs that this is compared with, whence a list.
-    let fields = [
-        ("peer", json!("bptt")),
-        ("version", json!(env!("CARGO_PKG_VERSION"))),
-        ("cell", json!(args.cell)),
-        ("size", json!(args.size)),
-        ("steps_per_s", round(1e3 / median, 3)),
-        ("elems_per_s", round(elements * 1e3 / median, 1)),
-        ("ms_median", round(median, 4)),
-        ("ms_min", round(samples[0], 4)),
-        ("ms_p90", round(samples[(0.9 * (count - 1) as f64) as usize], 4)),
-        ("cpu_ms", round(cpu_ms, 4)),
-        ("reps", json!(count)),
-        ("sync_every", json!(args.sync_every)),
-        ("gflops", round(work.operations / median / 1e6, 2)),
-        ("peak_rss_mb", round(status("VmHWM:"), 1)),
-        ("base_rss_mb", round(machine.resident, 1)),
-        ("losses", json!(losses)),
-        ("load_before", json!(machine.load)),
-        ("load_after", json!(load())),
-        ("impl", json!("bptt")),
-        ("device", json!(opened.name)),
-        ("adapter", json!(opened.describe())),
-        ("threads", json!(threads)),
-        ("warmup", json!(warmup)),
-        ("check_s", round(check_s, 2)),
-        ("device_bytes", json!(network.bytes())),
-    ];
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-    super::say(format!("{{{}}}", fields.join(", ")));
-    match losses.iter().find(|loss| !loss.is_finite()) {
-        Some(loss) => Err(Error::Unsupported(format!("a loss of the first steps is {loss}"))),
-        None => Ok(()),
+    let Sizes { rows, steps, inputs, hidden, outputs, tokens } = size.sizes();
+    let sizes = Sizes {
+        rows: args.batch.unwrap_or(rows),
+        steps: args.steps.unwrap_or(steps),
+        inputs: args.input.unwrap_or(inputs),
+        hidden: args.hidden.unwrap_or(hidden),
+        outputs: args.outputs.unwrap_or(outputs),
+        tokens,
+    };
+    let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
+    let run = |rows: usize| {
+        let fields = args.measure(&opened, (cell, size), Sizes { rows, ..sizes }, machine)?;
+        print(&fields);
+        let line: Map<String, Value> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        match earlier.as_ref().map(|earlier| earlier.compare(&line)) {
+            Some(Some(words)) => note(words),
+            // A sweep may be drawn beside other devices, of which there is nothing to tell.
+            Some(None) if args.sweep.is_none() => note("--compare has no line of this work on this device"),
+            _ => {}
+        }
+        let losses = line["losses"].as_array().map(Vec::as_slice).unwrap_or_default();
+        match losses.iter().find(|loss| !loss.as_f64().is_some_and(f64::is_finite)) {
+            Some(loss) => Err(Failure::from(Error::Unsupported(format!("a loss of the first steps is {loss}")))),
+            None => Ok(line),
+        }
+    };
+    match &args.sweep {
+        Some(doublings) => sweep(*doublings, args.svg.as_deref(), earlier.as_ref(), run),
+        None => run(sizes.rows).map(|_| ()),
     }
 }
 
-fn round(value: f64, digits: i32) -> Value {
+impl BenchArgs {
+    fn measure(
+        &self,
+        opened: &Opened,
+        (cell, size): (CellName, Size),
+        sizes: Sizes,
+        machine: Machine,
+    ) -> Result<Fields, Failure> {
+        sizes.check().map_err(Failure::usage)?;
+        // The peak is of this batch, not of one before.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+        let work = Work::new(cell, sizes);
+        let mut network = opened.network(&work.model, Optimizer::sgd(self.lr), 0, TrainerOptions::default())?;
+        let network = network.as_mut();
+        let rows = match self.memory {
+            Some(Bytes(most)) => memory::rows_at_once(network, opened, &work.batch, most).map_err(Failure::usage)?,
+            None => sizes.rows,
+        };
+        network.set_micro_batch((rows < sizes.rows).then_some(rows))?;
+        network.load_state_dict(&work.weights)?;
+        let mut losses = Vec::new();
+        let checking = Instant::now();
+        for _ in 0..self.check_steps {
+            network.step(&work.batch)?;
+            losses.extend(network.wait()?.map(|loss| (loss * 1e6).round() / 1e6));
+        }
+        let check_s = checking.elapsed().as_secs_f64();
+        network.load_state_dict(&work.weights)?;
+
+        let (warming, mut warmup) = (Instant::now(), 0);
+        while warmup < self.warmup || warming.elapsed().as_secs_f64() < self.warmup_s {
+            network.step(&work.batch)?;
+            network.wait()?;
+            warmup += 1;
+        }
+        let (samples, cpu_ms) = self.time(network, &work)?;
+        let count = samples.len();
+        let median = median(&samples);
+        let elements = (sizes.steps * sizes.rows) as f64;
+        let threads = match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let peak = status("VmHWM:");
+        let mut fields = vec![
+            ("peer", json!("bptt")),
+            ("version", json!(env!("CARGO_PKG_VERSION"))),
+            ("cell", json!(cell)),
+            ("size", json!(size)),
+            ("batch", json!(sizes.rows)),
+            ("steps", json!(sizes.steps)),
+            ("input", json!(sizes.inputs)),
+            ("hidden", json!(sizes.hidden)),
+            ("outputs", json!(sizes.outputs)),
+            ("micro_batch", json!(rows)),
+            ("steps_per_s", round(1e3 / median, 3)),
+            ("sequences_per_s", round(sizes.rows as f64 * 1e3 / median, 2)),
+            ("elems_per_s", round(elements * 1e3 / median, 1)),
+            ("ms_median", round(median, 4)),
+            ("ms_min", round(samples[0], 4)),
+            ("ms_p90", round(samples[(0.9 * (count - 1) as f64) as usize], 4)),
+            ("cpu_ms", round(cpu_ms, 4)),
+            ("reps", json!(count)),
+            ("sync_every", json!(self.sync_every)),
+            ("gflops", round(work.operations / median / 1e6, 2)),
+            ("peak_rss_mb", round(peak, 1)),
+            ("base_rss_mb", round(machine.resident, 1)),
+            ("losses", json!(losses)),
+            ("load_before", json!(machine.load)),
+            ("load_after", json!(load())),
+            ("impl", json!("bptt")),
+            ("device", json!(opened.name)),
+            ("adapter", json!(opened.describe())),
+            ("threads", json!(threads)),
+            ("warmup", json!(warmup)),
+            ("check_s", round(check_s, 2)),
+            ("device_bytes", json!(network.bytes())),
+        ];
+        if self.profile {
+            fields.push(("profile", profile(network, &work.batch, self.min_reps, median, opened.is_cpu())?));
+        }
+        Ok(fields)
+    }
+
+    /// Milliseconds a step of each sample, sorted, and what all threads ran for one.
+    fn time(&self, network: &mut dyn Network, work: &Work) -> Result<(Vec<f64>, f64)> {
+        let mut samples = Vec::new();
+        let (timing, cpu) = (Instant::now(), cpu_seconds());
+        while samples.len() < self.min_reps
+            || (timing.elapsed().as_secs_f64() < self.seconds && samples.len() < self.max_reps)
+        {
+            let sample = Instant::now();
+            for _ in 0..self.sync_every {
+                network.step(&work.batch)?;
+            }
+            network.wait()?;
+            samples.push(sample.elapsed().as_secs_f64() * 1e3 / self.sync_every as f64);
+        }
+        let cpu_ms = (cpu_seconds() - cpu) * 1e3 / (samples.len() * self.sync_every) as f64;
+        samples.sort_by(f64::total_cmp);
+        Ok((samples, cpu_ms))
+    }
+}
+
+/// Prints a line of JSON.
+fn print(fields: &Fields) {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+    super::say(format!("{{{}}}", fields.join(", ")));
+}
+
+/// Of sorted numbers, of which there is at least one.
+pub(super) fn median(sorted: &[f64]) -> f64 {
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
+}
+
+pub(super) fn round(value: f64, digits: i32) -> Value {
     let power = 10f64.powi(digits);
     json!((value * power).round() / power)
 }

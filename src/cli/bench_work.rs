@@ -2,7 +2,10 @@
 //! in any language can start from the same bits.
 
 use bptt::ndarray::{Array2, Array3, ArrayD};
-use bptt::{Activation, At, Batch, Cell, Head, Input, Layout, Loss, Model, Recurrent, Sequence, StateDict, Targets};
+use bptt::{
+    Activation, At, Batch, Cell, Error, Head, Input, Layout, Loss, Model, Recurrent, Result, Sequence, StateDict,
+    Targets,
+};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -22,6 +25,12 @@ pub(crate) enum Size {
     C,
 }
 
+/// The most numbers of a tensor: 4 GiB of them.
+const NUMBERS: usize = 1 << 30;
+
+/// The most of each of them.
+pub(crate) const MOST: usize = 1 << 20;
+
 /// B, T, I, H, O.
 #[derive(Clone, Copy)]
 pub(crate) struct Sizes {
@@ -30,6 +39,8 @@ pub(crate) struct Sizes {
     pub(crate) inputs: usize,
     pub(crate) hidden: usize,
     pub(crate) outputs: usize,
+    /// Whether the input is one of I tokens.
+    pub(crate) tokens: bool,
 }
 
 pub(crate) struct Work {
@@ -48,14 +59,33 @@ impl Size {
             Size::L => [128, 128, 256, 1024, 256],
             Size::C => [32, 64, 96, 512, 96],
         };
-        Sizes { rows, steps, inputs, hidden, outputs }
+        Sizes { rows, steps, inputs, hidden, outputs, tokens: self == Self::C }
+    }
+}
+
+impl Sizes {
+    /// Refuses what no machine has room for, before it is made.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self { rows, steps, inputs, hidden, outputs, tokens } = *self;
+        let input = rows * steps * if tokens { 1 } else { inputs };
+        let weights = 4 * hidden * (inputs + hidden) + hidden * outputs;
+        for (what, numbers, remedy) in
+            [("x", input, "--batch, --steps or --input"), ("the weights", weights, "--hidden")]
+        {
+            if numbers > NUMBERS {
+                let reason =
+                    format!("{what} would be {numbers} numbers, and at most {NUMBERS} are taken: fewer {remedy}");
+                return Err(Error::Unsupported(reason));
+            }
+        }
+        Ok(())
     }
 }
 
 impl Work {
     /// One layer, a head at every step, softmax cross-entropy; the weights uniform in ±1/√H.
-    pub(crate) fn new(cell: CellName, size: Size) -> Self {
-        let Sizes { rows, steps, inputs, hidden, outputs } = size.sizes();
+    pub(crate) fn new(cell: CellName, sizes: Sizes) -> Self {
+        let Sizes { rows, steps, inputs, hidden, outputs, tokens } = sizes;
         let cell = match cell {
             CellName::Rnn => Cell::Rnn(Activation::Tanh),
             CellName::Lstm => Cell::Lstm,
@@ -75,12 +105,12 @@ impl Work {
         });
         let weights = weights.collect();
         let mut input = hash(7);
-        let input = match size {
-            Size::C => {
+        let input = match tokens {
+            true => {
                 let mut token = || input.next().unwrap_or(0) % inputs as u32;
                 Input::Tokens(Array2::from_shape_simple_fn((steps, rows), &mut token))
             }
-            _ => {
+            false => {
                 let mut values = uniform(7, 1.0);
                 Input::Dense(Array3::from_shape_simple_fn((steps, rows, inputs), || values.next().unwrap_or(0.0)))
             }
@@ -120,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_weights_begin_with_known_bits() {
-        let work = Work::new(CellName::Rnn, Size::S);
+        let work = Work::new(CellName::Rnn, Size::S.sizes());
         let first = work.weights.get("rnn.weight_ih_l0").map(|array| array.iter().take(2).copied().collect::<Vec<_>>());
         let expected = uniform(1, 0.125).take(2).collect::<Vec<_>>();
         assert_eq!(first, Some(expected));

@@ -42,6 +42,14 @@ impl Opened {
         }
     }
 
+    /// The GPU, where it is one.
+    pub(crate) fn gpu(&self) -> Option<&Gpu> {
+        match &self.device {
+            Device::Cpu(_) => None,
+            Device::Gpu(gpu) => Some(gpu),
+        }
+    }
+
     /// Whether it is the CPU path.
     pub(crate) fn is_cpu(&self) -> bool {
         matches!(self.device, Device::Cpu(_))
@@ -75,11 +83,16 @@ impl Opened {
 /// # Errors
 /// [`Error::NoDevice`] where nothing answers to it, with what there is.
 pub(crate) fn open(asked: &str, threads: Option<usize>) -> Result<Opened> {
+    open_for(asked, threads, false)
+}
+
+/// The same, with `profile` with the timestamps that a profile needs, where the device has them.
+pub(crate) fn open_for(asked: &str, threads: Option<usize>, profile: bool) -> Result<Opened> {
     let adapters = if asked.eq_ignore_ascii_case("cpu") { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
     let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
     match pick(asked, &infos.iter().collect::<Vec<_>>())? {
         Pick::Gpu(index) => {
-            let options = GpuOptions { adapter: AdapterChoice::Index(index), ..GpuOptions::default() };
+            let options = GpuOptions { adapter: AdapterChoice::Index(index), profile, ..GpuOptions::default() };
             let gpu = pollster::block_on(Gpu::new(options))?;
             Ok(Opened { name: gpu.info().name.clone(), device: Device::Gpu(gpu), note: None })
         }

@@ -88,3 +88,13 @@ Examples:
 
 With a prediction at every step, the gradient is that of each row's last one alone, unless --whole-loss says otherwise: a loss
 at step t would hide what comes back to it.";
+
+pub(crate) const BENCH: &str = "\
+Examples:
+  bptt bench --cell lstm --size M >> before.jsonl
+  bptt bench --cell lstm --size M --compare before.jsonl
+  bptt bench --cell lstm --size M --profile     where the time goes, kernel by kernel
+  bptt bench --cell lstm --size M --sweep 16..8192 --memory 4GiB --svg throughput.svg
+  bptt bench --basics --device gpu              matrix products, and what a dispatch costs
+
+The lines of JSON go to standard output and all other words to standard error. scripts/gpu-table measures a GPU as a whole.";

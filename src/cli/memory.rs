@@ -186,9 +186,7 @@ pub(crate) fn settle(
     // A batch is there once; of one that is done in parts each part too.
     let fitting = |network: &mut dyn Network, budget: &Budget, batch: Option<usize>| {
         let whole = batch.map_or(0, |batch| batch as u64 * row_bytes);
-        // What threads and products take for a while is in no plan: on the CPU path a sixteenth is left for it.
-        let margin = if opened.is_cpu() { budget.bytes / 16 } else { 0 };
-        let left = budget.bytes.saturating_sub(margin + beside + whole);
+        let left = left(budget, opened, beside + whole);
         let most = batch.unwrap_or(examples);
         let found = network.largest_rows(extent(most, most), left, most, row_bytes, flow);
         found.map_err(|error| too_small(error, budget))
@@ -206,7 +204,7 @@ pub(crate) fn settle(
         let rows = match &at_once {
             // The whole batch.
             Some(Ok(largest)) if *largest >= batch => batch,
-            _ => fitting(network, budget, Some(batch)).map_err(Failure::usage)?,
+            _ => evenly(batch, fitting(network, budget, Some(batch)).map_err(Failure::usage)?),
         };
         settings.set_batch(settings.batch, rows);
     }
@@ -239,6 +237,40 @@ pub(crate) fn settle(
     }
 }
 
+/// The most rows at once of a batch that is there already, with which training stays within a budget.
+///
+/// # Errors
+/// Where not even one row fits.
+pub(crate) fn rows_at_once(network: &mut dyn Network, opened: &Opened, batch: &Batch, told: u64) -> Result<usize> {
+    let budget = Budget::new(Some(told), opened);
+    let (rows, bytes) = (batch.sequence.shape().1, batch_bytes(batch));
+    // A whole batch goes as it is; of one that is done in parts each part is there beside it.
+    let (beside, row_bytes) = match opened.is_cpu() {
+        true => (resident().saturating_sub(network.bytes()), bytes.div_ceil(rows as u64)),
+        false => (0, 0),
+    };
+    let (left, extent) = (left(&budget, opened, beside), batch.sequence.extent());
+    let whole = network.plan(extent, false).is_ok_and(|planned| planned.total() <= left);
+    if whole {
+        return Ok(rows);
+    }
+    let found = network.largest_rows(extent, left, rows, row_bytes, false);
+    found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget))
+}
+
+/// The rows of each part where a batch is cut into as few as `most` rows at once allow: as alike as they can be, since each
+/// size is planned for itself.
+fn evenly(batch: usize, most: usize) -> usize {
+    batch.div_ceil(batch.div_ceil(most)).next_multiple_of(EVEN).min(most)
+}
+
+/// What a budget leaves beside so many bytes. What threads and products take for a while is in no plan: on the CPU path a
+/// sixteenth is left for it.
+fn left(budget: &Budget, opened: &Opened, beside: u64) -> u64 {
+    let margin = if opened.is_cpu() { budget.bytes / 16 } else { 0 };
+    budget.bytes.saturating_sub(margin + beside)
+}
+
 /// That not even one row fits, in words of the program.
 fn too_small(error: Error, budget: &Budget) -> Error {
     match error {
@@ -264,4 +296,18 @@ fn batch_bytes(batch: &Batch) -> u64 {
     };
     let weights = batch.weights.as_ref().map_or(0, |weights| weights.len());
     4 * (numbers + targets + weights) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::evenly;
+
+    #[test]
+    fn a_batch_is_cut_into_as_few_parts_as_fit_and_these_are_alike() {
+        assert_eq!(evenly(4096, 2370), 2048);
+        assert_eq!(evenly(100, 40), 40);
+        assert_eq!(evenly(100, 60), 56);
+        assert_eq!(evenly(10, 3), 3);
+        assert_eq!(evenly(64, 64), 64);
+    }
 }

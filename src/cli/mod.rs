@@ -3,6 +3,10 @@
 mod apply;
 mod args;
 mod bench;
+mod bench_basics;
+mod bench_compare;
+mod bench_profile;
+mod bench_sweep;
 mod bench_work;
 mod checkpoints;
 mod class_weights;
@@ -38,6 +42,7 @@ mod over;
 mod pictures;
 mod plan;
 mod predict;
+mod profile_table;
 mod progress;
 mod quantiles;
 mod report;
@@ -105,7 +110,8 @@ enum Command {
     /// List the devices that `--device` can name
     Devices(devices::DevicesArgs),
     /// Time the training step of a fixed network and print one line of JSON
-    Bench(bench::BenchArgs),
+    #[command(after_long_help = examples::BENCH)]
+    Bench(Box<bench::BenchArgs>),
     /// Write a configuration file with every setting, its meaning and its default
     Init(init::InitArgs),
     /// Print a script that completes commands and flags in a shell
@@ -128,7 +134,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
         Command::Export(args) => export::export(&args),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
-        Command::Bench(args) => bench::bench(&args).map_err(Failure::from),
+        Command::Bench(args) => bench::bench(&args),
         Command::Init(args) => init::init(&args, &Program::command()).map_err(Failure::from),
         Command::Completions(args) => {
             init::completions(&args, &mut Program::command());
@@ -160,6 +166,11 @@ fn say(line: impl Display) {
     {
         let _ = UNSAID.set(error);
     }
+}
+
+/// Tells people what is beside the results, which programs may read.
+fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// An error with its exit code.

@@ -3,7 +3,9 @@
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
-use bptt::{Batch, Engine, Error, Extent, Flow, Memory, Model, Report, Result, Sequence, StateDict, States, Trainer};
+use bptt::{
+    Batch, Engine, Error, Extent, Flow, Memory, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer,
+};
 use pollster::block_on;
 
 pub(crate) trait Network {
@@ -44,6 +46,10 @@ pub(crate) trait Network {
     fn largest_rows(&mut self, extent: Extent, budget: u64, most: usize, beside: u64, flow: bool) -> Result<usize>;
     /// Sets the most rows that are on the device at once.
     fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()>;
+    /// Whether the steps to come are timed, kernel by kernel.
+    fn set_profile(&mut self, on: bool) -> Result<()>;
+    /// What they took since then.
+    fn profile(&mut self) -> Result<Profile>;
     /// Bytes that it holds on its device.
     fn bytes(&mut self) -> u64;
 }
@@ -130,6 +136,14 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()> {
         Trainer::set_micro_batch(self, rows)
+    }
+
+    fn set_profile(&mut self, on: bool) -> Result<()> {
+        self.engine().set_profile(on)
+    }
+
+    fn profile(&mut self) -> Result<Profile> {
+        block_on(self.engine().profile())
     }
 
     fn bytes(&mut self) -> u64 {

@@ -19,6 +19,7 @@ use super::model_file::{self, ModelFile};
 use super::network::Network;
 use super::objective;
 use super::pictures::{self, Baseline, Drawing};
+use super::profile_table;
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::report::Report;
 use super::settings::Settings;
@@ -55,7 +56,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         super::say(settings.to_toml()?.trim_end());
         return Ok(());
     }
-    let opened = device::open(&settings.device, settings.threads)?;
+    let opened = device::open_for(&settings.device, settings.threads, args.profile)?;
     settings.set_device(&opened.name);
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
     let memory = memory::settle(&mut settings, &opened, network.as_mut(), task, false)?;
@@ -82,7 +83,13 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
     run.say("");
+    network.set_profile(args.profile)?;
     let learned = run.learn(network.as_mut(), training, validation.as_deref())?;
+    if args.profile {
+        let rows = profile_table::rows(&network.profile()?, 1.0);
+        profile_table::table(&rows, opened.is_cpu()).into_iter().chain([String::new()]).for_each(super::note);
+        network.set_profile(false)?;
+    }
     if objective::measured(&model) != model {
         network = measured(&opened, &model, &network.state_dict()?)?;
     }

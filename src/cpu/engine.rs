@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ndarray::{Array2, Array3};
 
 use super::block::{Block, Course, Start};
+use super::clock::Phase;
 use super::network::Network;
 use super::norm::{CHUNK, norm};
 use super::pass::{Goal, Passes, Rows, Then};
@@ -19,6 +20,7 @@ use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
 use crate::model::{At, Layout, Model};
 use crate::optim::Update;
+use crate::profile::Profile;
 use crate::real::Real;
 
 /// What the blocks hold from the last pass.
@@ -260,6 +262,14 @@ impl<R: Real> Engine for CpuEngine<R> {
         Ok(self.input_gradient_of(steps, rows, dense))
     }
 
+    fn set_profile(&mut self, on: bool) -> Result<()> {
+        self.passes.clock.set(on)
+    }
+
+    async fn profile(&mut self) -> Result<Profile> {
+        self.passes.clock.take()
+    }
+
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
         batch.validate(&self.model)?;
         let (steps, rows) = batch.sequence.shape();
@@ -316,7 +326,8 @@ impl<R: Real> Engine for CpuEngine<R> {
             return Ok(());
         }
         let loss = self.loss / update.divisor;
-        let norm = norm(&self.passes.threads, &self.gradients, &mut self.squares) / update.divisor;
+        let Passes { threads, clock, .. } = &self.passes;
+        let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
             self.bad_in_row += 1;
@@ -333,7 +344,12 @@ impl<R: Real> Engine for CpuEngine<R> {
         let [a, b, c] = &mut self.slots.0;
         let weights =
             update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
-        self.passes.threads.each(weights, |part| update::apply(update, scale, part));
+        let clock = &self.passes.clock;
+        self.passes.threads.each(weights, |part| {
+            let begun = clock.begin();
+            update::apply(update, scale, part);
+            clock.end(begun, Phase::Update, || 0);
+        });
         self.passes.parameters_changed();
         self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
         Ok(())

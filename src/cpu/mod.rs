@@ -6,6 +6,7 @@
 
 mod activation;
 mod block;
+mod clock;
 mod column_sum;
 mod dropout;
 mod embedding;

@@ -1,5 +1,6 @@
 //! The global norm of the gradient.
 
+use super::clock::{Clock, Phase};
 use super::threads::{Divide, Threads};
 use crate::real::Real;
 
@@ -25,8 +26,12 @@ impl<R: Real> Divide for Squares<'_, R> {
 }
 
 /// The Euclidean norm; `sums` is scratch of a number a chunk.
-pub(super) fn norm<R: Real>(threads: &Threads, gradients: &[R], sums: &mut [f64]) -> f64 {
-    threads.each(Squares { gradients, sums }, |part| part.sums[0] = sum_of_squares(part.gradients));
+pub(super) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], sums: &mut [f64]) -> f64 {
+    threads.each(Squares { gradients, sums }, |part| {
+        let begun = clock.begin();
+        part.sums[0] = sum_of_squares(part.gradients);
+        clock.end(begun, Phase::Norm, || 2 * part.gradients.len());
+    });
     sums.iter().sum::<f64>().sqrt()
 }
 

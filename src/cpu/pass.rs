@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::block::{Block, Course, SPAN, Start};
+use super::clock::{Clock, Phase, of_head};
 use super::head;
 use super::matmul::Room;
 use super::network::Network;
@@ -25,6 +26,7 @@ pub(super) struct Passes<R> {
     tiles: Vec<Tile>,
     /// One for each thread. A thread holds its own alone.
     rooms: Vec<Mutex<Room<R>>>,
+    pub(super) clock: Clock,
 }
 
 /// What follows the unrolled stack.
@@ -64,6 +66,7 @@ impl<R: Real> Passes<R> {
             parameters: vec![R::zero(); layout.len()],
             prepared: Prepared::new(&network),
             network,
+            clock: Clock::default(),
         }
     }
 
@@ -128,7 +131,9 @@ impl<R: Real> Passes<R> {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
                 if chunk + 1 == chunks {
+                    let begun = self.clock.begin();
                     block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                    self.clock.end(begun, Phase::Load, || 0);
                     for early in 0..block.chunks() - 1 {
                         block.hold(early);
                         unroll::forward(&weights, block);
@@ -141,14 +146,18 @@ impl<R: Real> Passes<R> {
                     return;
                 }
                 unroll::forward(&weights, block);
+                let begun = self.clock.begin();
                 if every || block.is_last() {
                     head::follow(&weights, block);
                     head::loss(head, block, goal.batch);
                 }
+                self.clock.end(begun, Phase::Head, || of_head(&self.network, block));
                 if block.is_last() {
                     block.begin_flow(goal.flow);
                 }
+                let begun = self.clock.begin();
                 head::backward(&weights, block);
+                self.clock.end(begun, Phase::HeadBackward, || of_head(&self.network, block));
                 unroll::backward(&weights, block, head.at != At::Last, course.dx);
             });
             self.weight_gradients(blocks, gradients, true);
@@ -189,7 +198,9 @@ impl<R: Real> Passes<R> {
         if blocks.len() < count {
             blocks.resize_with(count, Block::default);
         }
+        let begun = self.clock.begin();
         self.prepared.refresh(&self.threads, &self.network, &self.parameters, course.backward);
+        self.clock.end(begun, Phase::Packing, || 0);
         let blocks = &mut blocks[..count];
         let block_rows = self.network.block_rows(batch);
         blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * block_rows);
@@ -207,7 +218,12 @@ impl<R: Real> Passes<R> {
     fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
         self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
             let mut room = self.rooms[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
+            let (begun, tiles) = (self.clock.begin(), tile.tiles);
             weight_gradient::accumulate(&self.network, blocks, with_head, tile, &mut room);
+            self.clock.end(begun, Phase::WeightGradients, || {
+                let rows = blocks.iter().map(Block::held_rows).sum();
+                tiles.iter().map(|tile| tile.operations(rows)).sum()
+            });
         });
     }
 
@@ -223,6 +239,6 @@ impl<R: Real> Passes<R> {
     }
 
     fn weights(&self) -> Weights<'_, R> {
-        Weights { network: &self.network, parameters: &self.parameters, prepared: &self.prepared }
+        Weights { network: &self.network, parameters: &self.parameters, prepared: &self.prepared, clock: &self.clock }
     }
 }

@@ -1,6 +1,7 @@
 //! The time loops of a block over the chunk that it holds: all layers and directions forward, and back.
 
 use super::block::{Block, Mask, StackState, slots};
+use super::clock::{Clock, Phase, product};
 use super::matmul::{Rows, RowsMut, add, assign};
 use super::network::{Network, Stack, hidden_span};
 use super::panels::Panels;
@@ -14,6 +15,7 @@ pub(super) struct Weights<'a, R> {
     pub(super) network: &'a Network,
     pub(super) parameters: &'a [R],
     pub(super) prepared: &'a Prepared<R>,
+    pub(super) clock: &'a Clock,
 }
 
 /// From x and the entering states to the outputs and leaving states of all layers.
@@ -36,6 +38,7 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         let output = &mut here[0][..held_rows * width];
         let state = &mut block.stacks[index];
         let (weight_ih, weight_hh) = (weights.prepared.input(index), weights.prepared.hidden(index));
+        let begun = weights.clock.begin();
         let gates = &mut state.gates[..held_rows * network.kept()];
         gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(weights.prepared.bias(index)));
         if below.is_empty() && block.one_hot {
@@ -47,10 +50,14 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
                 add(RowsMut { data: &mut gates[span.start * network.kept()..], stride: network.kept() }, x, weight_ih);
             }
         }
+        let projected = if below.is_empty() && block.one_hot { 0 } else { stack.weight_ih.len() };
+        weights.clock.end(begun, Phase::Projection, || product(held_rows, projected));
+        let begun = weights.clock.begin();
         for step in 0..steps {
             let t = if stack.direction == 0 { step } else { steps - 1 - step };
             forward_step(network, stack, weight_hh, state, (&block.mask, block.held.start), t, output);
         }
+        weights.clock.end(begun, Phase::Forward, || product(held_rows, stack.weight_hh.len()));
         if let Some(draw) = draw {
             dropout::between(&draw, &block.mask, &block.held, index, output, stack.direction * hidden, hidden);
         }
@@ -122,25 +129,28 @@ pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
             if block.is_last() {
                 block.stacks[index].bias_sum.fill(R::zero());
             }
+            let begun = weights.clock.begin();
             for step in 0..steps {
                 let t = if direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
+            weights.clock.end(begun, Phase::Backward, || product(block.held_rows(), stack.weight_hh.len()));
             let spans = block.spans();
             let to = match layer {
                 0 if network.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
                 0 => continue,
                 _ => &mut block.d_below[..],
             };
-            let kept = network.kept();
+            let (kept, begun) = (network.kept(), weights.clock.begin());
             for span in spans {
                 let gates = &block.stacks[index].gates[span.start * kept..];
                 let dz = Rows { data: gates, stride: kept, count: span.len() };
                 let dx = RowsMut { data: &mut to[span.start * stack.input..], stride: stack.input };
                 // The second direction adds to the first.
-                let product = if direction == 0 { assign } else { add };
-                product(dx, dz, weights.prepared.input_back(index));
+                let multiply = if direction == 0 { assign } else { add };
+                multiply(dx, dz, weights.prepared.input_back(index));
             }
+            weights.clock.end(begun, Phase::InputGradient, || product(block.held_rows(), stack.weight_ih.len()));
         }
         if layer > 0 {
             std::mem::swap(&mut block.d_output, &mut block.d_below);

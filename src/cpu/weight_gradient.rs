@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::block::{Block, SPAN};
+use super::clock;
 use super::matmul::{Room, Rows, Transposed};
 use super::network::{Network, Span, hidden_span, input_spans};
 use super::threads::Divide;
@@ -27,6 +28,16 @@ pub(super) struct Tile {
     /// The first of the gradients, among the kept numbers or the logits, that belong to these rows.
     column: usize,
     rows: usize,
+}
+
+impl Tile {
+    /// Operations of its products over so many rows, as if x were no tokens.
+    pub(super) fn operations(&self, rows: usize) -> usize {
+        match self.role {
+            Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadWeight => clock::product(rows, self.range.len()),
+            Role::Embedding | Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => 0,
+        }
+    }
 }
 
 /// Cuts all parameters into tiles, in the order of the flat block.

@@ -9,7 +9,7 @@ use super::forward::{Unroll, keep};
 use super::kernel::{FLOW, MASK, SCATTER};
 use super::uniforms::{Copy, Flow, Step, Tokens};
 use crate::model::Role;
-use crate::model::plan::Chunk;
+use crate::model::plan::{Chunk, Cost};
 
 impl Unroll<'_, '_> {
     /// All layers of a sweep, from dy in the last layer's y and the carries to every gradient sum, dx, and the gradient of
@@ -79,15 +79,10 @@ impl Unroll<'_, '_> {
         let draw = Binding::whole(&self.net.draw);
         let bindings: Vec<&Binding> =
             [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
-        let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
-        self.b.dispatch(
-            self.net.backward_step(self.flow.is_some()),
-            &constants,
-            &bindings,
-            &step,
-            self.b.plan.step.grid,
-            work,
-        );
+        let (constants, plan) = (self.step_constants(), &self.b.plan.step);
+        let (gates4, has_c) = (self.net.gates4(), carry_c.is_some());
+        let cost = Cost::backward_steps(plan, self.rows(), &self.net.sizes, gates4, has_c).times(step.count as usize);
+        self.b.dispatch(self.net.backward_step(self.flow.is_some()), &constants, &bindings, &step, plan.grid, cost);
     }
 
     /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
@@ -105,7 +100,7 @@ impl Unroll<'_, '_> {
         };
         let bindings = [&self.b.span(chunk.flags), &self.b.tensor(chunk.h[stack])];
         let grid = self.b.limits.rows_and_columns(rows, width);
-        self.b.dispatch(MASK, &[], &bindings, &uniform, grid, (rows * width) as u64);
+        self.b.dispatch(MASK, &[], &bindings, &uniform, grid, Cost::each(rows * width, 1, 1));
     }
 
     /// dW_hh += dzᵀ · h_{t−1}, dW_ih += dzᵀ · x, db += Σ dz, over all steps of the chunk.
@@ -127,7 +122,7 @@ impl Unroll<'_, '_> {
                     Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
                 let bindings = [&self.b.span(starts), &self.b.span(order), &dz_input.binding, &dw_ih.binding];
                 let grid = self.b.limits.rows_and_columns(tokens, n4);
-                self.b.dispatch(SCATTER, &[], &bindings, &uniform, grid, (4 * k * n4) as u64);
+                self.b.dispatch(SCATTER, &[], &bindings, &uniform, grid, Cost::sums(k * n4, tokens * n4));
             }
             (None, None) => unreachable!("a chunk has x or tokens"),
         }
@@ -153,7 +148,7 @@ impl Unroll<'_, '_> {
         };
         let bindings = [&self.b.tensor(chunk.y[layer]), norms];
         let grid = [chunk.steps.len() as u32, parts as u32, 1];
-        self.b.dispatch(FLOW, &[], &bindings, &uniform, grid, (16 * chunk.steps.len() * count) as u64);
+        self.b.dispatch(FLOW, &[], &bindings, &uniform, grid, Cost::each(4 * chunk.steps.len() * count, 4, 1));
     }
 
     /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih. It takes the place

@@ -9,7 +9,7 @@ use super::kernel::{COLUMN_SUM, Constants, Kernel, MATMUL, REDUCE, Stem, matmul_
 use super::program::{Command, Place};
 use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
-use crate::model::plan::{ALIGNMENT, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
+use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
 
 /// A range of a buffer, as a kernel binds it.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ struct Draft {
     bindings: Vec<Binding>,
     offset: u32,
     grid: Grid,
-    work: u64,
+    cost: Cost,
 }
 
 enum Item {
@@ -150,14 +150,14 @@ impl<'a> Builder<'a> {
         bindings: &[&Binding],
         uniform: &U,
         grid: Grid,
-        work: u64,
+        cost: Cost,
     ) {
         debug_assert_eq!(stem.uniform, U::NAME);
         debug_assert_eq!(stem.bindings.len(), bindings.len());
         let kernel = self.gpu.kernel(stem, constants);
         let offset = self.uniforms.place(uniform);
         let bindings = bindings.iter().copied().cloned().collect();
-        self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, work }));
+        self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }));
     }
 
     pub(super) fn copy(&mut self, from: Place, to: Place, bytes: u64) {
@@ -228,9 +228,8 @@ impl<'a> Builder<'a> {
         let constants = matmul_constants(&self.limits, sides);
         // Something must be bound for the bias; b is read in any case.
         let bias = bias.unwrap_or(&b.binding);
-        let work = 8 * (m * n4 * (plan.part * (plan.parts - 1) + plan.last)) as u64;
         let bindings = [&a.binding, &b.binding, bias, &c.binding];
-        self.dispatch(MATMUL, &constants, &bindings, &uniform, plan.grid, work);
+        self.dispatch(MATMUL, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
     }
 
     /// out += the sum of `parts` results of `rows` × `n4` vec4 in scratch.
@@ -244,9 +243,8 @@ impl<'a> Builder<'a> {
             c_first: out.first as u32,
         };
         let scratch = self.tensor(self.plan.scratch);
-        let work = 4 * (rows * n4 * parts) as u64;
         let grid = self.limits.rows_and_columns(rows, n4);
-        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, work);
+        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, Cost::sums(parts * rows * n4, rows * n4));
     }
 
     /// out += the sums over `rows` rows of `n4` vec4 columns from `values.first`: a bias gradient.
@@ -263,8 +261,7 @@ impl<'a> Builder<'a> {
             accumulate: u32::from(scratch == 0),
         };
         let to = if scratch == 0 { out.clone() } else { self.tensor(self.plan.scratch) };
-        let work = 4 * (rows * n4) as u64;
-        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &uniform, grid, work);
+        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &uniform, grid, Cost::sums(rows * n4, parts * n4));
         if scratch > 0 {
             self.reduce(1, n4, parts, &Matrix { binding: out.clone(), first: 0, ld: n4 });
         }
@@ -281,9 +278,9 @@ impl<'a> Builder<'a> {
         let commands = |items: Vec<Item>| {
             let ready = items.into_iter().map(|item| match item {
                 Item::Ready(command) => command,
-                Item::Dispatch(Draft { kernel, bindings, offset, grid, work }) => {
+                Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }) => {
                     let bindings = groups.get(device, &kernel, &uniforms, &bindings);
-                    Command::Dispatch { kernel, bindings, offset, grid, work }
+                    Command::Dispatch { kernel, bindings, offset, grid, cost }
                 }
             });
             ready.collect()

@@ -36,6 +36,8 @@ pub struct GpuOptions {
     pub checked: bool,
     /// Whose tiles and workgroups the plan takes.
     pub tiles: Tiles,
+    /// Whether the device is opened with timestamps, where the adapter has them: see [`Engine::profile`](crate::Engine::profile).
+    pub profile: bool,
 }
 
 /// Tiles and workgroups are those of a kind of device. The results differ by rounding alone.
@@ -149,9 +151,10 @@ impl Gpu {
             }));
         }
         let adapter = adapters.swap_remove(place);
+        let timestamps = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("bptt"),
-            required_features: required_features(),
+            required_features: required_features() | (timestamps & adapter.features()),
             required_limits: required_limits(&adapter.limits()),
             ..Default::default()
         };

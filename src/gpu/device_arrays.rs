@@ -4,13 +4,13 @@ use super::builder::{Binding, Builder};
 use super::engine::GpuEngine;
 use super::forward::ALIVE;
 use super::pass::Aim;
-use super::program::{Command, Place, Recorder};
+use super::program::{Command, Place};
 use super::uniforms::Copy;
 use crate::batch::{Input, Sequence};
 use crate::error::{Error, Result};
 use crate::memory::Extent;
 use crate::model::Recurrent;
-use crate::model::plan::{ALIGNMENT, Keeps, TensorId};
+use crate::model::plan::{ALIGNMENT, Cost, Keeps, TensorId};
 
 /// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
 /// nothing where it is written.
@@ -146,7 +146,7 @@ impl GpuEngine {
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         let forward = self.pass().forward(Aim::Output).into_iter().flatten();
         recorder.record(clear.iter().chain(&load).chain(forward).chain(&store));
         recorder.submit();
@@ -199,7 +199,7 @@ impl GpuEngine {
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         recorder.record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
         recorder.submit();
         self.went_back();
@@ -247,7 +247,14 @@ impl GpuEngine {
                 };
                 let (from, to) = if way == Way::In { (&theirs, &ours) } else { (&ours, &theirs) };
                 let grid = builder.limits.rows_and_columns(rows, width);
-                builder.dispatch(super::kernel::COPY, &[], &[&flags, from, to], &uniform, grid, (rows * width) as u64);
+                builder.dispatch(
+                    super::kernel::COPY,
+                    &[],
+                    &[&flags, from, to],
+                    &uniform,
+                    grid,
+                    Cost::each(rows * width, 1, 2),
+                );
             }
         }
         let list = builder.end_list();

@@ -5,7 +5,7 @@ use super::forward::{ALIVE, Unroll, keep};
 use super::kernel::{DROP_IN, DROP_TO};
 use super::uniforms::{self, Dropout};
 use crate::dropout::Draw;
-use crate::model::plan::Chunk;
+use crate::model::plan::{Chunk, Cost};
 
 impl Unroll<'_, '_> {
     /// Whether the network has recurrent dropout.
@@ -94,20 +94,20 @@ impl Unroll<'_, '_> {
         let (flags, draw) = (self.b.span(chunk.flags), Binding::whole(&self.net.draw));
         let (rows, width) = (uniform.rows as usize, uniform.width as usize);
         let grid = self.b.limits.rows_and_columns(rows, width);
-        self.b.dispatch(DROP_TO, &[], &[&flags, from, to, &draw], &uniform, grid, work(rows, width));
+        self.b.dispatch(DROP_TO, &[], &[&flags, from, to, &draw], &uniform, grid, cost(rows, width));
     }
 
     fn drop_in(&mut self, chunk: &Chunk, to: &Binding, uniform: Dropout) {
         let (flags, draw) = (self.b.span(chunk.flags), Binding::whole(&self.net.draw));
         let (rows, width) = (uniform.rows as usize, uniform.width as usize);
         let grid = self.b.limits.rows_and_columns(rows, width);
-        self.b.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, work(rows, width));
+        self.b.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, cost(rows, width));
     }
 }
 
-/// Planned operations: ten rounds of some thirty for each vec4.
-fn work(rows: usize, width: usize) -> u64 {
-    300 * (rows * width) as u64
+/// Ten rounds of some thirty operations for each vec4.
+fn cost(rows: usize, width: usize) -> Cost {
+    Cost::each(4 * rows * width, 75, 2)
 }
 
 /// What the kernels read of a draw; `None` drops nothing.

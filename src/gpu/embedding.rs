@@ -6,6 +6,7 @@ use super::forward::Unroll;
 use super::kernel::{EMBED, EMBED_BACKWARD};
 use super::uniforms::Embedding;
 use crate::model::Role;
+use crate::model::plan::Cost;
 
 impl Unroll<'_, '_> {
     /// x of some chunks, where the tokens have vectors.
@@ -20,7 +21,7 @@ impl Unroll<'_, '_> {
             let bindings = [&self.b.span(chunk.flags), &self.b.span(tokens), &vectors.binding, &self.b.tensor(x)];
             let uniform = Embedding { rows: rows as u32, n4: n4 as u32 };
             let grid = self.b.limits.rows_and_columns(rows, n4);
-            self.b.dispatch(EMBED, &[], &bindings, &uniform, grid, (4 * rows * n4) as u64);
+            self.b.dispatch(EMBED, &[], &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
         }
     }
 
@@ -34,8 +35,8 @@ impl Unroll<'_, '_> {
             let bindings = [&self.b.span(starts), &self.b.span(order), &self.b.tensor(dx), &gradient.binding];
             let uniform = Embedding { rows: embedding.vocabulary as u32, n4: n4 as u32 };
             let grid = self.b.limits.rows_and_columns(embedding.vocabulary, n4);
-            let work = (4 * chunk.steps.len() * self.rows() * n4) as u64;
-            self.b.dispatch(EMBED_BACKWARD, &[], &bindings, &uniform, grid, work);
+            let cost = Cost::sums(chunk.steps.len() * self.rows() * n4, embedding.vocabulary * n4);
+            self.b.dispatch(EMBED_BACKWARD, &[], &bindings, &uniform, grid, cost);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::carried::Carried;
 use super::device::Gpu;
 use super::network::Network;
 use super::pass::{Aim, Lists, Pass};
+use super::profiler::Profiler;
 use super::program::{Command, Place, Recorder};
 use super::uniforms::Status;
 use super::updater::Updater;
@@ -20,6 +21,7 @@ use crate::memory::{Extent, Memory, MemoryPart};
 use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carried_states};
 use crate::model::{Layout, Model};
 use crate::optim::Update;
+use crate::profile::Profile;
 
 /// Passes kept at a time; the one unused for longest goes first.
 const PASSES: usize = 6;
@@ -48,6 +50,7 @@ pub struct GpuEngine {
     /// Whether the last pass left them.
     has_flow: bool,
     masks: Option<Masks>,
+    profiler: Option<Profiler>,
     words: Vec<u32>,
     numbers: Vec<f32>,
 }
@@ -79,6 +82,7 @@ impl Backend for Gpu {
             flow: false,
             has_flow: false,
             masks: None,
+            profiler: None,
             words: Vec::new(),
             numbers: Vec::new(),
         })
@@ -161,6 +165,11 @@ impl GpuEngine {
         let Extent { steps, rows, tokens, resets, .. } = extent;
         let keeps = if self.options.recompute { keeps } else { Keeps::Everything };
         Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
+    }
+
+    /// Of the engine's commands, which are timed while it has a profiler.
+    pub(super) fn recorder(&self) -> Recorder<'_> {
+        Recorder::profiled(&self.gpu, self.profiler.as_ref())
     }
 
     fn write(&self, place: &Place, numbers: &[f32]) {
@@ -327,7 +336,7 @@ impl Engine for GpuEngine {
     }
 
     async fn parameters(&mut self) -> Result<Vec<f32>> {
-        let block = self.read(Recorder::new(&self.gpu), &[self.whole(&self.network.parameters)]).await?;
+        let block = self.read(self.recorder(), &[self.whole(&self.network.parameters)]).await?;
         Ok(self.network.plan.unpack(&self.layout, &block))
     }
 
@@ -343,7 +352,7 @@ impl Engine for GpuEngine {
     async fn slots(&mut self) -> Result<Vec<Vec<f32>>> {
         let mut slots = Vec::new();
         for slot in &self.network.slots {
-            let block = self.read(Recorder::new(&self.gpu), &[self.whole(slot)]).await?;
+            let block = self.read(self.recorder(), &[self.whole(slot)]).await?;
             slots.push(self.network.plan.unpack(&self.layout, &block));
         }
         Ok(slots)
@@ -359,7 +368,7 @@ impl Engine for GpuEngine {
     }
 
     async fn gradients(&mut self) -> Result<Vec<f32>> {
-        let block = self.read(Recorder::new(&self.gpu), &[self.whole(&self.network.gradients)]).await?;
+        let block = self.read(self.recorder(), &[self.whole(&self.network.gradients)]).await?;
         Ok(self.network.plan.unpack(&self.layout, &block))
     }
 
@@ -378,7 +387,7 @@ impl Engine for GpuEngine {
         self.stage_draw(draw);
         self.stage(sequence, None);
         let enter = self.enter(sequence);
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         let pass = self.pass();
         recorder.record(enter.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
         let recurrent = &self.network.model.recurrent;
@@ -427,11 +436,23 @@ impl Engine for GpuEngine {
             }
         }
         self.numbers = numbers;
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
         let gradient = self.read_input_gradient(recorder).await?;
         self.went_back();
         Ok(gradient)
+    }
+
+    fn set_profile(&mut self, on: bool) -> Result<()> {
+        self.profiler = on.then(Profiler::default);
+        Ok(())
+    }
+
+    async fn profile(&mut self) -> Result<Profile> {
+        match &self.profiler {
+            Some(profiler) => profiler.take(&self.gpu).await,
+            None => Err(Profile::none()),
+        }
     }
 
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
@@ -458,7 +479,7 @@ impl Engine for GpuEngine {
         });
         let leave =
             carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         let pass = self.pass();
         let mut lists = vec![&begin[..]];
         lists.extend(pass.forward(Aim::Gradient));
@@ -476,7 +497,7 @@ impl Engine for GpuEngine {
             let reason = "dx, dh_0 and dc_0 follow an accumulate of an engine with the option input_gradient";
             return Err(Error::Unsupported(reason.into()));
         }
-        self.read_input_gradient(Recorder::new(&self.gpu)).await
+        self.read_input_gradient(self.recorder()).await
     }
 
     fn set_flow(&mut self, on: bool) {
@@ -485,7 +506,7 @@ impl Engine for GpuEngine {
 
     async fn flow(&mut self) -> Result<Flow> {
         let Some(norms) = self.pass_norms() else { return Err(Flow::none()) };
-        let pairs = self.read(Recorder::new(&self.gpu), &[self.whole(norms)]).await?;
+        let pairs = self.read(self.recorder(), &[self.whole(norms)]).await?;
         let plan = &self.pass().plan;
         let shape = (self.network.model.recurrent.stacks(), plan.steps);
         let parts = plan.flow_parts();
@@ -500,7 +521,7 @@ impl Engine for GpuEngine {
         let Some(updater) = &mut self.updater else {
             return Err(Error::Unsupported("an update needs an engine that was made with a rule".into()));
         };
-        updater.update(&self.gpu, update)?;
+        updater.update(&self.gpu, Recorder::profiled(&self.gpu, self.profiler.as_ref()), update)?;
         self.stale = true;
         Ok(())
     }
@@ -514,7 +535,7 @@ impl Engine for GpuEngine {
 
     async fn skipped(&mut self) -> Result<u32> {
         let Some(updater) = &self.updater else { return Ok(0) };
-        let status = self.read(Recorder::new(&self.gpu), &[self.whole(updater.status())]).await?;
+        let status = self.read(self.recorder(), &[self.whole(updater.status())]).await?;
         let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
         Ok(status.bad_in_row)
     }
@@ -537,7 +558,7 @@ impl Engine for GpuEngine {
         self.stage_draw(None);
         self.stage(sequence, None);
         let enter = self.enter(sequence);
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         let pass = self.pass();
         recorder.record(enter.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
         let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
@@ -557,7 +578,7 @@ impl Engine for GpuEngine {
         self.stage_draw(None);
         self.stage(&batch.sequence, Some(batch));
         let enter = self.enter(&batch.sequence);
-        let mut recorder = Recorder::new(&self.gpu);
+        let mut recorder = self.recorder();
         let pass = self.pass();
         // The loss of a step under way is put aside, and brought back before the host waits.
         let (loss, losses) = (Binding::whole(&self.network.loss), Binding::whole(&self.losses));
@@ -573,7 +594,7 @@ impl Engine for GpuEngine {
     async fn states(&mut self) -> Result<Option<States>> {
         let Some(carried) = &self.carried else { return Ok(None) };
         let rows = carried.rows;
-        let numbers = self.read(Recorder::new(&self.gpu), &[self.whole(&carried.states)]).await?;
+        let numbers = self.read(self.recorder(), &[self.whole(&carried.states)]).await?;
         self.states_from(&numbers, rows).map(Some)
     }
 

@@ -9,7 +9,7 @@ use super::network::Network;
 use super::program::Place;
 use super::uniforms::{Copy, Step, Tokens};
 use crate::model::Role;
-use crate::model::plan::{Chunk, StepPlan, TensorId};
+use crate::model::plan::{Chunk, Cost, StepPlan, TensorId};
 
 /// The flag of a step of a row: it lies below the row's length.
 pub(super) const ALIVE: u32 = 1;
@@ -114,11 +114,6 @@ impl<'b, 'a> Unroll<'b, 'a> {
             // Without masks of their own all layers share their uniforms.
             stack: if self.drops_recurrent() { stack as u32 } else { 0 },
         }
-    }
-
-    /// Operations of a recurrent product over all rows.
-    pub(super) fn step_work(&self) -> u64 {
-        32 * (self.rows() * self.net.gates4() * self.net.sizes.h4) as u64
     }
 
     /// The runs of chunks that go through all layers together: each by itself, but in two directions all of them, since a
@@ -227,7 +222,7 @@ impl<'b, 'a> Unroll<'b, 'a> {
                 let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: z.ld as u32, ldw: 4 * weight.ld as u32 };
                 let bindings = [&self.b.span(tokens), &weight.binding, &bias.binding, &z.binding];
                 let grid = self.b.limits.rows_and_columns(rows, n4);
-                self.b.dispatch(GATHER, &[], &bindings, &uniform, grid, (4 * rows * n4) as u64);
+                self.b.dispatch(GATHER, &[], &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
             }
             (None, None) => unreachable!("a chunk has x or tokens"),
         }
@@ -269,8 +264,10 @@ impl<'b, 'a> Unroll<'b, 'a> {
         let draw = Binding::whole(&self.net.draw);
         let bindings: Vec<&Binding> =
             [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&entering, &draw]).collect();
-        let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
-        self.b.dispatch(self.net.forward_step(), &constants, &bindings, &step, self.b.plan.step.grid, work);
+        let (constants, plan) = (self.step_constants(), &self.b.plan.step);
+        let (gates4, has_c) = (self.net.gates4(), chunk.c.get(stack).is_some());
+        let cost = Cost::forward_steps(plan, self.rows(), &self.net.sizes, gates4, has_c).times(step.count as usize);
+        self.b.dispatch(self.net.forward_step(), &constants, &bindings, &step, plan.grid, cost);
     }
 
     /// The direction's half of y: the history's leaving slots, 0 at padding; through its masks where a layer follows.
@@ -301,6 +298,6 @@ impl<'b, 'a> Unroll<'b, 'a> {
     pub(super) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {
         let (rows, width) = (uniform.rows as usize, uniform.width as usize);
         let grid = self.b.limits.rows_and_columns(rows, width);
-        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, (rows * width) as u64);
+        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, Cost::each(rows * width, 1, 2));
     }
 }

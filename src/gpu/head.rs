@@ -7,7 +7,7 @@ use super::forward::Unroll;
 use super::kernel::{LOSS, MEAN, SPREAD, SUM, Stem};
 use super::program::{Command, Place};
 use super::uniforms::{Copy, Loss, Mean, Sum};
-use crate::model::plan::{Span, TensorId};
+use crate::model::plan::{Cost, Span, TensorId};
 use crate::model::{self, At, Head, Role};
 
 impl Unroll<'_, '_> {
@@ -67,8 +67,8 @@ impl Unroll<'_, '_> {
             let accumulate = u32::from(chunk.steps.start > 0);
             let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
             let y = self.b.tensor(chunk.y[self.net.model.recurrent.layers - 1]);
-            let (grid, work) = (self.b.limits.elements(rows * n4), (4 * steps * rows * n4) as u64);
-            self.b.dispatch(stem, &[], &[&shares, &features, &y], &uniform, grid, work);
+            let (grid, cost) = (self.b.limits.elements(rows * n4), Cost::sums(steps * rows * n4, rows * n4));
+            self.b.dispatch(stem, &[], &[&shares, &features, &y], &uniform, grid, cost);
         }
     }
 
@@ -109,8 +109,8 @@ impl Unroll<'_, '_> {
             let (logits, losses) = (self.b.tensor(run.logits), self.b.tensor(run.losses));
             let grid = self.b.limits.predictions(run.rows, lanes);
             let constants = [("LOSS", self.net.loss_kind())];
-            let work = (8 * run.rows * head.outputs) as u64;
-            self.b.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, work);
+            let cost = Cost::each(run.rows * head.outputs, 8, 2);
+            self.b.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, cost);
         }
     }
 
@@ -119,7 +119,7 @@ impl Unroll<'_, '_> {
         for run in &self.b.plan.predictions {
             let (losses, total) = (self.b.tensor(run.losses), Binding::whole(&self.net.loss));
             let uniform = Sum { count: run.rows as u32 };
-            self.b.dispatch(SUM, &[], &[&losses, &total], &uniform, [1, 1, 1], run.rows as u64);
+            self.b.dispatch(SUM, &[], &[&losses, &total], &uniform, [1, 1, 1], Cost::each(run.rows, 1, 1));
         }
     }
 

@@ -105,6 +105,8 @@ stems! {
 /// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Kernel {
+    /// The stem's, of a matrix product with its transposed sides: what a profile calls it.
+    pub(crate) name: String,
     pub(crate) stem: Stem,
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
@@ -181,6 +183,17 @@ impl Kernel {
             },
             cache: None,
         });
-        Self { stem, pipeline, layout }
+        Self { name: name(stem, constants), stem, pipeline, layout }
+    }
+}
+
+/// `matmul nt` for A · Bᵀ and so on, as BLAS writes it; of other kernels the stem's.
+fn name(stem: Stem, constants: Constants<'_>) -> String {
+    let side = |name| {
+        constants.iter().find(|(constant, _)| *constant == name).map(|(_, on)| if *on == 0.0 { 'n' } else { 't' })
+    };
+    match side("TRANSPOSE_A").zip(side("TRANSPOSE_B")) {
+        Some((a, b)) => format!("{} {a}{b}", stem.name),
+        None => stem.name.into(),
     }
 }

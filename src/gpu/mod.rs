@@ -17,6 +17,7 @@ mod kernel;
 mod network;
 mod pass;
 mod product;
+mod profiler;
 mod program;
 mod signal;
 mod staging;

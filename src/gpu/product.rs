@@ -6,7 +6,7 @@ use super::kernel::{MATMUL, matmul_constants};
 use super::program::{Command, Recorder};
 use super::uniforms::Matmul;
 use crate::error::{Error, Result};
-use crate::model::plan::{ALIGNMENT, vec4s};
+use crate::model::plan::{ALIGNMENT, Cost, vec4s};
 
 /// C \[m, n\] = A · B on the device, with A \[m, k\] stored by rows and B stored \[k, n\], or \[n, k\] as weights are. Both
 /// are zeros.
@@ -46,7 +46,13 @@ impl Product {
         let kernel = gpu.kernel(MATMUL, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;
-        let command = Command::Dispatch { kernel, bindings, offset: 0, grid: plan.grid, work: 0 };
+        let command = Command::Dispatch {
+            kernel,
+            bindings,
+            offset: 0,
+            grid: plan.grid,
+            cost: Cost::product(m, vec4s(n), &plan, false),
+        };
         Ok(Self { gpu: gpu.clone(), command })
     }
 

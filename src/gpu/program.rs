@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::device::Gpu;
 use super::kernel::Kernel;
+use super::profiler::{Profiler, Runs};
+use crate::model::plan::Cost;
 
 /// One command. Buffers and bind groups are handles: a command is made once and recorded every step.
 #[derive(Clone, Debug)]
 pub(super) enum Command {
-    /// One kernel over a grid, its uniform at an offset; `work` is the planned number of operations.
-    Dispatch { kernel: Arc<Kernel>, bindings: wgpu::BindGroup, offset: u32, grid: [u32; 3], work: u64 },
+    /// One kernel over a grid, its uniform at an offset.
+    Dispatch { kernel: Arc<Kernel>, bindings: wgpu::BindGroup, offset: u32, grid: [u32; 3], cost: Cost },
     /// Bytes from one place to another.
     Copy { from: Place, to: Place, bytes: u64 },
     /// Zeros.
@@ -30,15 +32,23 @@ pub(super) struct Recorder<'a> {
     work: u64,
     /// Planned operations of a submission.
     pub(super) limit: u64,
+    /// Where there is a profiler.
+    runs: Option<Runs<'a>>,
 }
 
 impl<'a> Recorder<'a> {
     pub(super) fn new(gpu: &'a Gpu) -> Self {
-        let encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        Self { gpu, encoder, work: 0, limit: gpu.limits().submission() }
+        Self::profiled(gpu, None)
     }
 
-    /// Records a list; consecutive dispatches share a compute pass.
+    /// One whose kernels are timed, where there is a profiler.
+    pub(super) fn profiled(gpu: &'a Gpu, profiler: Option<&'a Profiler>) -> Self {
+        let encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let runs = profiler.map(|profiler| Runs::new(gpu, profiler));
+        Self { gpu, encoder, work: 0, limit: gpu.limits().submission(), runs }
+    }
+
+    /// Records a list; consecutive dispatches share a compute pass, with a profiler those of one kernel.
     pub(super) fn record<'c>(&mut self, commands: impl IntoIterator<Item = &'c Command>) {
         let mut commands = commands.into_iter().peekable();
         while let Some(command) = commands.next() {
@@ -47,24 +57,32 @@ impl<'a> Recorder<'a> {
                     self.encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, Some(*bytes));
                 }
                 Command::Clear { to, bytes } => self.encoder.clear_buffer(&to.buffer, to.offset, Some(*bytes)),
-                Command::Dispatch { .. } => {
-                    let mut pass = self.encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                Command::Dispatch { kernel: first, .. } => {
+                    let timestamp_writes = self.runs.as_mut().and_then(|runs| runs.begin(first));
+                    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                    let mut pass = self.encoder.begin_compute_pass(&descriptor);
                     let mut pipeline = None;
                     let mut next = Some(command);
-                    while let Some(Command::Dispatch { kernel, bindings, offset, grid, work }) = next {
+                    while let Some(Command::Dispatch { kernel, bindings, offset, grid, cost }) = next {
                         if pipeline.replace(Arc::as_ptr(kernel)) != Some(Arc::as_ptr(kernel)) {
                             pass.set_pipeline(&kernel.pipeline);
                         }
                         pass.set_bind_group(0, bindings, &[*offset]);
                         pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
-                        self.work += work;
+                        self.work += cost.operations;
+                        if let Some(runs) = &mut self.runs {
+                            runs.count(*cost);
+                        }
                         next = match self.work < self.limit {
-                            true => commands.next_if(|command| matches!(command, Command::Dispatch { .. })),
+                            true => commands.next_if(|command| match command {
+                                Command::Dispatch { kernel, .. } => self.runs.is_none() || Arc::ptr_eq(kernel, first),
+                                _ => false,
+                            }),
                             false => None,
                         };
                     }
                     drop(pass);
-                    if self.work >= self.limit {
+                    if self.work >= self.limit || self.runs.as_ref().is_some_and(Runs::is_full) {
                         self.submit();
                     }
                 }
@@ -76,6 +94,10 @@ impl<'a> Recorder<'a> {
     pub(super) fn submit(&mut self) -> wgpu::SubmissionIndex {
         let fresh = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         self.work = 0;
-        self.gpu.submit(std::mem::replace(&mut self.encoder, fresh).finish())
+        let encoder = std::mem::replace(&mut self.encoder, fresh);
+        match &mut self.runs {
+            Some(runs) => runs.submit(encoder),
+            None => self.gpu.submit(encoder.finish()),
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::uniforms::{
     ColumnSum, Copy, Embedding, Flow, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update,
 };
 use crate::model::DeviceLimits;
-use crate::model::plan::{ALIGNMENT, Grid, vec4s};
+use crate::model::plan::{ALIGNMENT, Cost, Grid, vec4s};
 use common::gpu;
 
 /// The device that the tests outside of the crate take.
@@ -57,7 +57,7 @@ fn run<U: Uniform>(
     let kernel = gpu.kernel(stem, constants);
     let group = bind(gpu.device(), &kernel, &uniforms, &bindings);
     let mut recorder = Recorder::new(gpu);
-    recorder.record([&Command::Dispatch { kernel, bindings: group, offset: 0, grid, work: 0 }]);
+    recorder.record([&Command::Dispatch { kernel, bindings: group, offset: 0, grid, cost: Cost::default() }]);
     recorder.submit();
     let written = stem.bindings.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
     let numbers = written.map(|(_, binding)| {
@@ -522,7 +522,8 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
     gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&Sum { count: 1 }));
     let kernel = gpu.kernel(SUM, &[]);
     let bindings = bind(gpu.device(), &kernel, &uniforms, &[Binding::whole(&value), Binding::whole(&total)]);
-    let add = Command::Dispatch { kernel, bindings, offset: 0, grid: [1, 1, 1], work: 10 };
+    let add =
+        Command::Dispatch { kernel, bindings, offset: 0, grid: [1, 1, 1], cost: Cost { operations: 10, bytes: 0 } };
     let staging = buffer(16, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
     let before = gpu.counters().submits;
     let mut recorder = Recorder::new(&gpu);

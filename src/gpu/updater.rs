@@ -11,7 +11,7 @@ use super::signal::Signal;
 use super::uniforms::{Status, Update as Uniform};
 use crate::backend::Report;
 use crate::error::{Error, Result};
-use crate::model::plan::{ALIGNMENT, TensorSpec};
+use crate::model::plan::{ALIGNMENT, Cost, TensorSpec};
 use crate::optim::{Rule, Update};
 
 /// The commands of an update and the reports under way.
@@ -64,25 +64,29 @@ impl Updater {
         let constants =
             [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
         let (gradients, parameters) = (whole(&network.gradients), whole(&network.parameters));
+        let norm = Cost::each(limits.norm_groups(count), 2, 1);
         let dispatches = [
             (
                 NORM_PARTIAL,
                 &[][..],
                 vec![gradients.clone(), whole(&partials)],
                 [limits.norm_groups(count) as u32, 1, 1],
+                Cost::each(4 * count, 2, 1),
             ),
-            (NORM, &[], vec![whole(&partials), whole(&network.loss), whole(&status)], [1, 1, 1]),
+            (NORM, &[], vec![whole(&partials), whole(&network.loss), whole(&status)], [1, 1, 1], norm),
             (
                 UPDATE,
                 &constants,
                 vec![gradients, whole(&status), parameters, slot(0), slot(1), slot(2)],
                 limits.elements(count),
+                // The gradient is read, the parameter and the rule's numbers are read and written.
+                Cost::each(4 * count, 2, 3 + 2 * network.slots.len()),
             ),
         ];
-        let commands = dispatches.into_iter().map(|(stem, constants, bindings, grid)| {
+        let commands = dispatches.into_iter().map(|(stem, constants, bindings, grid, cost)| {
             let kernel = gpu.kernel(stem, constants);
             let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
-            Command::Dispatch { kernel, bindings, offset: 0, grid, work: 8 * count as u64 }
+            Command::Dispatch { kernel, bindings, offset: 0, grid, cost }
         });
         Ok(Self {
             rule,
@@ -104,14 +108,13 @@ impl Updater {
     }
 
     /// Enqueues an update; its report follows in [`Updater::report`].
-    pub(super) fn update(&mut self, gpu: &Gpu, update: &Update) -> Result<()> {
+    pub(super) fn update(&mut self, gpu: &Gpu, mut recorder: Recorder<'_>, update: &Update) -> Result<()> {
         update.validate(Some(self.rule))?;
         let partials = gpu.limits().norm_groups(self.count);
         let uniform = uniform(update, self.count, partials, self.skips);
         gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform));
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
-        let mut recorder = Recorder::new(gpu);
         recorder.record(&self.commands);
         let place = |buffer: &wgpu::Buffer| Place { buffer: buffer.clone(), offset: 0 };
         let copy = Command::Copy { from: place(&self.status), to: place(&buffer), bytes: STATUS_BYTES };

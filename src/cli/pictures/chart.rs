@@ -67,6 +67,8 @@ pub(super) struct Panel {
     pub(super) height: f64,
     /// Whether y is drawn by its logarithm.
     pub(super) logarithmic: bool,
+    /// Whether y begins at 0 where it is not, however far off that is.
+    pub(super) y_from_0: bool,
     pub(super) bands: Vec<Band>,
     pub(super) bars: Vec<Bar>,
     /// Below the lines.
@@ -79,7 +81,7 @@ impl Panel {
     /// A linear panel with lines alone.
     pub(super) fn new(y_name: impl Into<String>, height: f64, lines: Vec<Line>) -> Self {
         let (bands, bars, areas, dots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { y_name: y_name.into(), height, logarithmic: false, bands, bars, areas, lines, dots }
+        Self { y_name: y_name.into(), height, logarithmic: false, y_from_0: false, bands, bars, areas, lines, dots }
     }
 }
 
@@ -169,7 +171,7 @@ impl Panel {
         let (from, until) = extent(points.chain(bars), |value| if value == 0.0 { 0.5 } else { 0.1 * value.abs() });
         let span = until - from;
         // Where 0 is not far off, the axis shows it.
-        let from = if (0.0..0.5 * span).contains(&from) { 0.0 } else { from - 0.05 * span };
+        let from = if (0.0..0.5 * span).contains(&from) || self.y_from_0 { 0.0 } else { from - 0.05 * span };
         let until = until + above * span;
         Axis { from, until, ticks: round_ticks(from, until, count, !self.bars.is_empty()) }
     }

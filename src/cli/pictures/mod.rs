@@ -16,6 +16,7 @@ mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text_sample;
+mod throughput;
 
 pub(crate) use confusion::Confusion;
 pub(crate) use drawing::{Drawing, STYLE, escape};
@@ -27,3 +28,4 @@ pub(crate) use loss::{Baseline, loss};
 pub(crate) use numbers::share;
 pub(crate) use piano_roll::PianoRoll;
 pub(crate) use text_sample::TextSample;
+pub(crate) use throughput::{Rate, Rates, Throughput};

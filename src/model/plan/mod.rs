@@ -3,10 +3,12 @@
 //!
 //! On the device every row is rounded up to whole vec4: I, H and O become multiples of 4, and what is added is zero.
 
+mod cost;
 mod dispatch;
 mod parameters;
 mod sequence;
 
+pub(crate) use cost::Cost;
 pub(crate) use dispatch::{Grid, MatmulPlan, StepPlan};
 pub(crate) use parameters::ParameterPlan;
 pub(crate) use sequence::{Chunk, Keeps, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};

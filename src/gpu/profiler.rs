@@ -1,0 +1,175 @@
+//! The time that each kernel takes on the device, by timestamps around its compute passes.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::device::Gpu;
+use super::kernel::Kernel;
+use super::signal::Signal;
+use crate::error::{Error, Result};
+use crate::model::plan::Cost;
+use crate::profile::{Profile, ProfilePart};
+
+/// What was submitted since the profile was last asked for.
+#[derive(Debug, Default)]
+pub(super) struct Profiler(Mutex<Taken>);
+
+/// What is known so far, and what has not come back, the oldest first.
+#[derive(Debug, Default)]
+struct Taken {
+    profile: Profile,
+    pending: VecDeque<Submitted>,
+}
+
+/// The kernels of a submission, and where their timestamps come back.
+#[derive(Debug)]
+struct Submitted {
+    runs: Vec<Run>,
+    times: Option<(wgpu::Buffer, wgpu::SubmissionIndex, Signal)>,
+}
+
+/// Dispatches of one kernel behind each other: a compute pass.
+#[derive(Debug)]
+struct Run {
+    kernel: Arc<Kernel>,
+    calls: u64,
+    cost: Cost,
+}
+
+/// The runs of the submission that is being recorded.
+pub(super) struct Runs<'a> {
+    gpu: &'a Gpu,
+    profiler: &'a Profiler,
+    /// From the first run on, where the device was opened for timestamps.
+    queries: Option<wgpu::QuerySet>,
+    runs: Vec<Run>,
+}
+
+/// Each run has a timestamp before it and one behind it.
+const MOST_RUNS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+
+impl Profiler {
+    /// Waits for all that was submitted, and tells what it took.
+    pub(super) async fn take(&self, gpu: &Gpu) -> Result<Profile> {
+        let Taken { mut profile, pending } = std::mem::take(&mut *self.lock());
+        for Submitted { runs, times } in pending {
+            let ticks = match times {
+                Some((buffer, submission, mapped)) => {
+                    gpu.wait(submission, mapped).await?;
+                    ticks(&buffer)?
+                }
+                None => Vec::new(),
+            };
+            add(&mut profile, runs, &ticks, gpu);
+        }
+        Ok(profile)
+    }
+
+    /// Takes in a submission, and adds up those that came back, so that a long run keeps few of them.
+    fn push(&self, submitted: Submitted, gpu: &Gpu) {
+        let mut taken = self.lock();
+        taken.pending.push_back(submitted);
+        while let Some(Submitted { runs, times }) = taken.pending.front_mut() {
+            let mut context = Context::from_waker(Waker::noop());
+            let ticks = match times {
+                Some((buffer, _, mapped)) => match Pin::new(mapped).poll(&mut context) {
+                    Poll::Ready(Ok(())) => ticks(buffer).unwrap_or_default(),
+                    // Whoever waits for the submission is told why.
+                    Poll::Ready(Err(_)) => Vec::new(),
+                    Poll::Pending => break,
+                },
+                None => Vec::new(),
+            };
+            let runs = std::mem::take(runs);
+            add(&mut taken.profile, runs, &ticks, gpu);
+            taken.pending.pop_front();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The timestamps that came back.
+fn ticks(buffer: &wgpu::Buffer) -> Result<Vec<u64>> {
+    let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+    Ok(bytemuck::pod_collect_to_vec(&view))
+}
+
+fn add(profile: &mut Profile, runs: Vec<Run>, ticks: &[u64], gpu: &Gpu) {
+    let seconds_a_tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+    for (index, Run { kernel, calls, cost }) in runs.into_iter().enumerate() {
+        let pair = ticks.get(2 * index..2 * index + 2);
+        let seconds = pair.map(|pair| pair[1].saturating_sub(pair[0]) as f64 * seconds_a_tick);
+        let (operations, bytes) = (cost.operations, cost.bytes);
+        profile.add(ProfilePart { name: kernel.name.clone(), calls, seconds, operations, bytes });
+    }
+}
+
+impl<'a> Runs<'a> {
+    pub(super) fn new(gpu: &'a Gpu, profiler: &'a Profiler) -> Self {
+        Self { gpu, profiler, queries: None, runs: Vec::new() }
+    }
+
+    /// Begins the run of a kernel.
+    pub(super) fn begin(&mut self, kernel: &Arc<Kernel>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let device = self.gpu.device();
+        if self.runs.is_empty() && device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            let count = 2 * MOST_RUNS as u32;
+            let descriptor = wgpu::QuerySetDescriptor { label: Some("profile"), ty: wgpu::QueryType::Timestamp, count };
+            self.queries = Some(device.create_query_set(&descriptor));
+        }
+        let first = 2 * self.runs.len() as u32;
+        self.runs.push(Run { kernel: kernel.clone(), calls: 0, cost: Cost::default() });
+        self.queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: Some(first),
+            end_of_pass_write_index: Some(first + 1),
+        })
+    }
+
+    /// Adds a dispatch to the run.
+    pub(super) fn count(&mut self, cost: Cost) {
+        if let Some(run) = self.runs.last_mut() {
+            run.calls += 1;
+            run.cost += cost;
+        }
+    }
+
+    /// Whether no further run finds room.
+    pub(super) fn is_full(&self) -> bool {
+        self.runs.len() == MOST_RUNS
+    }
+
+    /// Submits what was recorded, and begins anew.
+    pub(super) fn submit(&mut self, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        let (gpu, runs) = (self.gpu, std::mem::take(&mut self.runs));
+        let buffer = |name, usage| {
+            let size = 16 * runs.len() as u64;
+            gpu.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some(name),
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        let times = self.queries.take().map(|queries| {
+            let resolved = buffer("timestamps", wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
+            let read = buffer("timestamps read back", wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+            encoder.resolve_query_set(&queries, 0..2 * runs.len() as u32, &resolved, 0);
+            encoder.copy_buffer_to_buffer(&resolved, 0, &read, 0, None);
+            read
+        });
+        let submission = gpu.submit(encoder.finish());
+        let times = times.map(|read| {
+            let mapped = gpu.map(&read);
+            (read, submission.clone(), mapped)
+        });
+        self.profiler.push(Submitted { runs, times }, gpu);
+        submission
+    }
+}

@@ -1,0 +1,83 @@
+//! What a dispatch comes to: its operations, by which submissions are cut, and the bytes that it moves. Profiles divide both
+//! by the time it took.
+
+use super::{MatmulPlan, Sizes, StepPlan};
+
+/// Planned operations, and bytes that workgroups read and write: an operand that several of them read, as the weights of a
+/// recurrent step, counts once for each, whichever cache it comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) operations: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Cost {
+    fn new(operations: usize, vec4s: usize) -> Self {
+        Self { operations: operations as u64, bytes: 16 * vec4s as u64 }
+    }
+
+    /// So many operations for each of `numbers`, of which each reads or writes `touched`.
+    pub(crate) fn each(numbers: usize, operations: usize, touched: usize) -> Self {
+        Self { operations: (operations * numbers) as u64, bytes: 4 * (touched * numbers) as u64 }
+    }
+
+    /// Sums of `vec4s` vec4 that are added to `results` of them.
+    pub(crate) fn sums(vec4s: usize, results: usize) -> Self {
+        Self::new(4 * vec4s, vec4s + 2 * results)
+    }
+
+    /// C \[m, 4·n4\] (+)= op(A) · op(B) with the inner size k: a column of workgroups reads B, a row of them A.
+    pub(crate) fn product(m: usize, n4: usize, plan: &MatmulPlan, accumulate: bool) -> Self {
+        let k = plan.part * (plan.parts - 1) + plan.last;
+        let [columns, rows, _] = plan.grid.map(|groups| groups as usize);
+        let results = m * n4 * plan.parts * (1 + usize::from(accumulate));
+        Self::new(8 * m * n4 * k, (columns * m * k).div_ceil(4) + rows * k * n4 + results)
+    }
+
+    /// `count` recurrent steps forward: W_hh, what entered, the gates in place, and the states that leave.
+    pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Sizes, gates4: usize, has_c: bool) -> Self {
+        let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
+        let weights = 4 * groups * gates4 * sizes.h4;
+        let states = columns * sizes.h4 + sizes.h4 * (1 + 2 * usize::from(has_c));
+        Self::new(32 * rows * gates4 * sizes.h4, weights + rows * (gates4 + sizes.z4 + states))
+    }
+
+    /// And back: W_hh, dz of the step before, dy, the gates in place, the history, and the carries.
+    pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Sizes, gates4: usize, has_c: bool) -> Self {
+        let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
+        let weights = 4 * groups * gates4 * sizes.h4;
+        let states = sizes.h4 * (4 + 2 * usize::from(has_c));
+        Self::new(32 * rows * gates4 * sizes.h4, weights + rows * (columns * gates4 + 2 * sizes.z4 + states))
+    }
+
+    /// The same so many times.
+    pub(crate) fn times(self, count: usize) -> Self {
+        Self { operations: self.operations * count as u64, bytes: self.bytes * count as u64 }
+    }
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.bytes += other.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_of_one_workgroup_reads_each_operand_once() {
+        // 8 × 8 outputs with k = 8: 2·8·8·8 operations, and three matrices of 64 numbers.
+        let plan = MatmulPlan { grid: [1, 1, 1], parts: 1, part: 8, last: 8, scratch: 0 };
+        assert_eq!(Cost::product(8, 2, &plan, false), Cost { operations: 1024, bytes: 3 * 256 });
+        assert_eq!(Cost::product(8, 2, &plan, true).bytes, 4 * 256);
+        // Of two columns of workgroups each reads A.
+        let plan = MatmulPlan { grid: [2, 1, 1], ..plan };
+        assert_eq!(Cost::product(8, 2, &plan, false).bytes, 4 * 256);
+        // Cut along k, each part has a result.
+        let plan = MatmulPlan { grid: [1, 1, 2], parts: 2, part: 4, last: 4, scratch: 0 };
+        assert_eq!(Cost::product(8, 2, &plan, false), Cost { operations: 1024, bytes: 4 * 256 });
+    }
+}
