@@ -166,6 +166,41 @@ impl<R: Real> CpuEngine<R> {
         Flow { norms: squares.mapv_into(f64::sqrt) }
     }
 
+    fn apply(&mut self, update: &Update) {
+        self.used = true;
+        if self.refused.is_some() {
+            self.refusals += 1;
+            return;
+        }
+        let loss = self.loss / update.divisor;
+        let Passes { threads, clock, .. } = &self.passes;
+        let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
+        let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
+        if let Some((what, _)) = bad {
+            self.bad_in_row += 1;
+            if self.bad_in_row > self.options.skips {
+                self.refused = Some((update.step, what));
+                self.refusals += 1;
+            } else {
+                self.reports.push_back(Report { step: update.step, loss, norm, skipped: true });
+            }
+            return;
+        }
+        self.bad_in_row = 0;
+        let scale = Scale::new(update, norm);
+        let [a, b, c] = &mut self.slots.0;
+        let weights =
+            update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
+        let clock = &self.passes.clock;
+        self.passes.threads.each(weights, |part| {
+            let begun = clock.begin();
+            update::apply(update, scale, part);
+            clock.end(begun, Phase::Update, || 0);
+        });
+        self.passes.parameters_changed();
+        self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
+    }
+
     /// Makes the carried states ready for `carry`: zero where none were.
     fn open_carried(&mut self, carry: Carry, rows: usize) -> Result<()> {
         let held = self.carried.as_ref().map(|states| states.h.shape()[1]);
@@ -320,38 +355,8 @@ impl<R: Real> Engine for CpuEngine<R> {
 
     async fn update(&mut self, update: &Update) -> Result<()> {
         update.validate(self.options.rule)?;
-        self.used = true;
-        if self.refused.is_some() {
-            self.refusals += 1;
-            return Ok(());
-        }
-        let loss = self.loss / update.divisor;
-        let Passes { threads, clock, .. } = &self.passes;
-        let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
-        let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
-        if let Some((what, _)) = bad {
-            self.bad_in_row += 1;
-            if self.bad_in_row > self.options.skips {
-                self.refused = Some((update.step, what));
-                self.refusals += 1;
-            } else {
-                self.reports.push_back(Report { step: update.step, loss, norm, skipped: true });
-            }
-            return Ok(());
-        }
-        self.bad_in_row = 0;
-        let scale = Scale::new(update, norm);
-        let [a, b, c] = &mut self.slots.0;
-        let weights =
-            update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
-        let clock = &self.passes.clock;
-        self.passes.threads.each(weights, |part| {
-            let begun = clock.begin();
-            update::apply(update, scale, part);
-            clock.end(begun, Phase::Update, || 0);
-        });
-        self.passes.parameters_changed();
-        self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
+        let threads = self.passes.threads.clone();
+        threads.within(self.squares.len(), || self.apply(update));
         Ok(())
     }
 

@@ -73,6 +73,16 @@ impl Threads {
         }
     }
 
+    /// Calls `f` on one of the threads where it is to share out work of so many parts again and again: to come from outside
+    /// each time would take a sleep and a waking more.
+    pub(super) fn within<T: Send>(&self, parts: usize, f: impl FnOnce() -> T + Send) -> T {
+        match self {
+            Self::Own(pool) if parts > 1 => pool.install(f),
+            Self::Global if parts > 1 => rayon::scope(|_| f()),
+            Self::One | Self::Global | Self::Own(_) => f(),
+        }
+    }
+
     /// Calls `f` once for each part. A single part stays on the calling thread: to wake another one takes longer than
     /// many a part, such as a time step of one row.
     pub(super) fn each<D: Divide>(&self, work: D, f: impl Fn(D) + Sync) {
