@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView1, s};
 
 use super::block::Block;
-use super::matmul::{Rows, RowsMut, add, assign};
+use super::matmul::{Rows, RowsMut, assign};
 use super::network::Network;
 use super::unroll::Weights;
 use super::{column_sum, loss};
@@ -42,15 +42,13 @@ pub(super) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 /// a = features · W_hyᵀ + b_y, for some rows.
 fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, rows: Range<usize>) {
     let network = weights.network;
-    let (Some((_, bias)), Some((weight, _))) = (&network.head_weights, weights.prepared.head()) else { return };
+    let Some((weight, _)) = weights.prepared.head() else { return };
     let width = network.recurrent.output_size();
     let mut logits = std::mem::take(&mut block.head.logits);
     let features = &features(head, block)[rows.start * width..];
-    let bias = &weights.parameters[bias.clone()];
-    let to = &mut logits[rows.start * head.outputs..rows.end * head.outputs];
-    to.chunks_exact_mut(head.outputs).for_each(|logits| logits.copy_from_slice(bias));
+    let to = &mut logits[rows.start * head.outputs..];
     let features = Rows { data: features, stride: width, count: rows.len() };
-    add(RowsMut { data: to, stride: head.outputs }, features, weight);
+    assign(RowsMut { data: to, stride: head.outputs }, features, weight);
     block.head.logits = logits;
 }
 

@@ -33,7 +33,7 @@ pub(super) struct RowsMut<'a, R> {
     pub(super) stride: usize,
 }
 
-/// to ← a·b.
+/// to ← bias + a·b.
 #[inline]
 pub(super) fn assign<R: Real>(to: RowsMut<'_, R>, a: Rows<'_, R>, b: &Panels<R>) {
     Arch::new().dispatch(Product { to, a, b, onto: Onto::Nothing });
@@ -58,7 +58,11 @@ impl<R: Real> WithSimd for Product<'_, R> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { to, a, b, onto } = self;
-        for (columns, panel) in b.iter() {
+        for (columns, panel, bias) in b.iter() {
+            let start = match onto {
+                Onto::Nothing => start_at::<S, R>(bias),
+                Onto::Before => [R::zero().splat(simd); VECTORS],
+            };
             let mut row = 0;
             while row < a.count {
                 let data = &mut to.data[row * to.stride + columns.start..];
@@ -66,10 +70,10 @@ impl<R: Real> WithSimd for Product<'_, R> {
                 let to = Tile { data, stride: to.stride, rows, columns: columns.len(), onto };
                 let a = Rows { data: &a.data[row * a.stride..], ..a };
                 match rows {
-                    8 => to.of_rows::<S, 8>(simd, a, panel),
-                    4 => to.of_rows::<S, 4>(simd, a, panel),
-                    2 => to.of_rows::<S, 2>(simd, a, panel),
-                    _ => to.of_rows::<S, 1>(simd, a, panel),
+                    8 => to.of_rows::<S, 8>(simd, start, a, panel),
+                    4 => to.of_rows::<S, 4>(simd, start, a, panel),
+                    2 => to.of_rows::<S, 2>(simd, start, a, panel),
+                    _ => to.of_rows::<S, 1>(simd, start, a, panel),
                 }
                 row += rows;
             }
@@ -197,26 +201,33 @@ struct Tile<'a, R> {
 impl<R: Real> Tile<'_, R> {
     /// Of `M` rows of a and a panel of b.
     #[inline(always)]
-    fn of_rows<S: Simd, const M: usize>(mut self, simd: S, a: Rows<'_, R>, panel: &[R]) {
+    fn of_rows<S: Simd, const M: usize>(
+        mut self,
+        simd: S,
+        start: [R::Vector<S>; VECTORS],
+        a: Rows<'_, R>,
+        panel: &[R],
+    ) {
         let k = panel.len() / panels::width_of::<S, R>();
         let rows: [&[R]; M] = from_fn(|row| &a.data[row * a.stride..][..k]);
-        self.store(simd, sums(simd, (0..k).map(|k| from_fn::<_, M, _>(|row| rows[row][k])), panel));
+        self.store(simd, sums(simd, start, (0..k).map(|k| from_fn::<_, M, _>(|row| rows[row][k])), panel));
     }
 
     /// Of a tile of columns of a and a panel of b.
     #[inline(always)]
     fn of_columns<S: Simd>(mut self, simd: S, a: &[[R; TALL]], panel: &[R]) {
+        let zero = [R::zero().splat(simd); VECTORS];
         if S::REGISTER_COUNT >= 32 {
-            return self.store(simd, sums(simd, a.iter().copied(), panel));
+            return self.store(simd, sums(simd, zero, a.iter().copied(), panel));
         }
         const HALF: usize = TALL / 2;
         let rows = self.rows;
         self.rows = rows.min(HALF);
-        self.store(simd, sums(simd, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[row])), panel));
+        self.store(simd, sums(simd, zero, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[row])), panel));
         if rows > HALF {
             let data = &mut self.data[HALF * self.stride..];
             let mut low = Tile { data, rows: rows - HALF, ..self };
-            low.store(simd, sums(simd, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[HALF + row])), panel));
+            low.store(simd, sums(simd, zero, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[HALF + row])), panel));
         }
     }
 
@@ -237,14 +248,22 @@ impl<R: Real> Tile<'_, R> {
     }
 }
 
-/// Σ over k of a column of a times a row of b.
+/// A row's vectors of a panel.
+#[inline(always)]
+fn start_at<S: Simd, R: Real>(row: &[R]) -> [R::Vector<S>; VECTORS] {
+    let vectors = R::vectors::<S>(row);
+    from_fn(|column| vectors[column])
+}
+
+/// `start` + Σ over k of a column of a and a row of b.
 #[inline(always)]
 fn sums<S: Simd, R: Real, const M: usize>(
     simd: S,
+    start: [R::Vector<S>; VECTORS],
     a: impl Iterator<Item = [R; M]>,
     panel: &[R],
 ) -> [[R::Vector<S>; VECTORS]; M] {
-    let mut sums = [[R::zero().splat(simd); VECTORS]; M];
+    let mut sums = [start; M];
     for (a, b) in a.zip(R::vectors::<S>(panel).as_chunks::<VECTORS>().0) {
         for row in 0..M {
             let a = a[row].splat(simd);
@@ -316,12 +335,16 @@ mod tests {
             let mut plain = Panels::new(k, columns);
             plain.set_rows(0, &by_rows[..k / 2 * columns]);
             plain.set_rows(k / 2, &by_rows[k / 2 * columns..]);
+            let bias = numbers::<R>(columns, 4);
+            plain.set_bias(&bias);
             let stride = columns + 3;
             let before = numbers::<R>(rows * stride, 3);
-            for panels in [&transposed, &plain] {
+            let zeros = vec![R::zero(); columns];
+            for (panels, bias) in [(&transposed, &zeros), (&plain, &bias)] {
                 let (mut to, a) = (before.clone(), Rows { data: &a, stride: k + 2, count: rows });
                 assign(RowsMut { data: &mut to, stride }, a, panels);
-                assert!(worst(&to, [rows, columns, k], stride, dot) < 1.0, "assign {rows} × {columns}, k {k}");
+                let want = |row: usize, column: usize| bias[column].to_wide() + dot(row, column);
+                assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "assign {rows} × {columns}, k {k}");
                 let mut to = before.clone();
                 add(RowsMut { data: &mut to, stride }, a, panels);
                 let want = |row: usize, column: usize| before[row * stride + column].to_wide() + dot(row, column);

@@ -92,17 +92,13 @@ impl Network {
         self.recurrent.hidden_size
     }
 
-    /// Rows in a block of a batch of `rows`: few, so that there is a block for many a thread, but more where a time step would
-    /// else spend itself on fetching W_hh. Never a matter of threads: so the order of every sum is the same everywhere.
+    /// Rows in a block of a batch of `rows`: few, so that there is a block for many a thread, but more where W_hh does not stay
+    /// in a core's own cache from step to step, and is fetched for all rows of a block at once. Never a matter of threads: so the
+    /// order of every sum is the same everywhere.
     pub(super) fn block_rows(&self, rows: usize) -> usize {
-        // One that fits in a core's own cache is there for 4 rows as soon as for more; one of tens of megabytes comes from
-        // memory.
-        let fewest = match self.recurrent.cell.gates() * self.hidden() * self.hidden() {
-            0..=0x4_0000 => 4,
-            0x4_0001..=0x10_0000 => 8,
-            _ => 16,
-        };
-        rows.div_ceil(8).next_multiple_of(4).clamp(fewest, 32)
+        let weights = self.recurrent.cell.gates() * self.hidden() * self.hidden();
+        let blocks = if weights <= 0x4_0000 { 8 } else { 4 };
+        rows.div_ceil(blocks).next_multiple_of(4).min(32)
     }
 
     /// How many blocks that makes.

@@ -19,10 +19,11 @@ pub(super) const fn width_of<S: Simd, R: Real>() -> usize {
     VECTORS * size_of::<R::Vector<S>>() / size_of::<R>()
 }
 
-/// A matrix \[k, columns\], packed. What fills the last panel up is 0.
+/// A matrix \[k, columns\], packed, and what a product with it may start from. What fills the last panel up is 0.
 #[derive(Clone, Debug)]
 pub(super) struct Panels<R> {
     data: Vec<R>,
+    bias: Vec<R>,
     k: usize,
     columns: usize,
     width: usize,
@@ -32,7 +33,8 @@ impl<R: Real> Panels<R> {
     /// Zeros.
     pub(super) fn new(k: usize, columns: usize) -> Self {
         let width = width::<R>();
-        Self { data: vec![R::zero(); k * columns.next_multiple_of(width)], k, columns, width }
+        let wide = columns.next_multiple_of(width);
+        Self { data: vec![R::zero(); k * wide], bias: vec![R::zero(); wide], k, columns, width }
     }
 
     /// k and columns.
@@ -42,19 +44,25 @@ impl<R: Real> Panels<R> {
 
     /// The numbers that it takes.
     pub(super) fn len(&self) -> usize {
-        self.data.len()
+        self.data.len() + self.bias.len()
     }
 
-    /// Each panel and its columns.
+    /// Each panel, its columns and its part of the bias.
     #[inline(always)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Range<usize>, &[R])> {
-        let panels = self.data.chunks_exact(self.k * self.width);
-        (0..self.columns).step_by(self.width).map(|first| first..self.columns.min(first + self.width)).zip(panels)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
+        let firsts = (0..self.columns).step_by(self.width);
+        let parts = self.data.chunks_exact(self.k * self.width).zip(self.bias.chunks_exact(self.width));
+        firsts.zip(parts).map(|(first, (panel, bias))| (first..self.columns.min(first + self.width), panel, bias))
     }
 
     /// Row `k`, in the pieces that it lies in.
     pub(super) fn row(&self, k: usize) -> impl Iterator<Item = &[R]> {
-        self.iter().map(move |(columns, panel)| &panel[k * self.width..][..columns.len()])
+        self.iter().map(move |(columns, panel, _)| &panel[k * self.width..][..columns.len()])
+    }
+
+    /// Sets what products start from.
+    pub(super) fn set_bias(&mut self, bias: &[R]) {
+        self.bias[..self.columns].copy_from_slice(&bias[..self.columns]);
     }
 
     /// Sets the rows from `first` on.

@@ -17,7 +17,7 @@ pub(super) struct Prepared<R> {
     /// Those of each (layer, direction), as [`new`](Self::new) orders them, then the head's.
     forms: Vec<Form<R>>,
     /// \[kept\] of each (layer, direction): what the kept numbers start from, b_ih + b_hh, but apart where the reset stands
-    /// between them.
+    /// between them. Then b_y of a head.
     biases: Vec<Vec<R>>,
     stale_biases: bool,
 }
@@ -32,6 +32,8 @@ struct Form<R> {
     transposed: bool,
     /// For each run of the weight's rows its first row there, its first row or column here, and how many.
     runs: Vec<[usize; 3]>,
+    /// Which of the biases its products start from.
+    bias: Option<usize>,
     /// Whether only the way back reads it.
     backward: bool,
     stale: bool,
@@ -42,32 +44,27 @@ impl<R: Real> Prepared<R> {
     pub(super) fn new(network: &Network) -> Self {
         let (cell, hidden) = (network.recurrent.cell, network.hidden());
         let mut forms = Vec::new();
-        let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]]| {
+        let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
             for backward in [false, true] {
                 let rows = weight.len() / columns;
                 let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
-                let (weight, runs) = (weight.clone(), runs.to_vec());
-                forms.push(Form {
-                    panels: Panels::new(k, n),
-                    weight,
-                    transposed: !backward,
-                    runs,
-                    backward,
-                    stale: true,
-                });
+                let (weight, runs, bias) = (weight.clone(), runs.to_vec(), bias.filter(|_| !backward));
+                let (panels, transposed) = (Panels::new(k, n), !backward);
+                forms.push(Form { panels, weight, transposed, runs, bias, backward, stale: true });
             }
         };
         let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
-        for stack in &network.stacks {
+        for (index, stack) in network.stacks.iter().enumerate() {
             let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
             let recurrent = hidden_span(cell);
-            add(&stack.weight_ih, stack.input, &input);
-            add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)]);
+            add(&stack.weight_ih, stack.input, &input, Some(index));
+            add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
         }
+        let mut biases = vec![vec![R::zero(); network.kept()]; network.stacks.len()];
         if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
-            add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]]);
+            add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
+            biases.push(vec![R::zero(); head.outputs]);
         }
-        let biases = vec![vec![R::zero(); network.kept()]; network.stacks.len()];
         Self { forms, biases, stale_biases: true }
     }
 
@@ -79,22 +76,26 @@ impl<R: Real> Prepared<R> {
 
     /// Follows the parameters, in what a pass reads that goes `backward` or does not.
     pub(super) fn refresh(&mut self, threads: &Threads, network: &Network, parameters: &[R], backward: bool) {
-        if self.forms.iter().any(|form| form.is_due(backward)) {
-            threads.each(&mut self.forms[..], |form: &mut [Form<R>]| {
-                if form[0].is_due(backward) {
-                    form[0].refresh(parameters);
-                }
-            });
-        }
         if std::mem::take(&mut self.stale_biases) {
             for (bias, stack) in self.biases.iter_mut().zip(&network.stacks) {
                 let Some((bias_ih, bias_hh)) = &stack.bias else { continue };
                 sum_biases(network, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
             }
+            if let (Some((_, place)), Some(bias)) = (&network.head_weights, self.biases.last_mut()) {
+                bias.copy_from_slice(&parameters[place.clone()]);
+            }
+        }
+        let biases = &self.biases;
+        if self.forms.iter().any(|form| form.is_due(backward)) {
+            threads.each(&mut self.forms[..], |form: &mut [Form<R>]| {
+                if form[0].is_due(backward) {
+                    form[0].refresh(parameters, biases);
+                }
+            });
         }
     }
 
-    /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates: a row is what a token stands for.
+    /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates, with their bias: a row is what a token stands for.
     pub(super) fn input(&self, stack: usize) -> &Panels<R> {
         &self.forms[OF_STACK * stack].panels
     }
@@ -114,9 +115,9 @@ impl<R: Real> Prepared<R> {
         &self.forms[OF_STACK * stack + 3].panels
     }
 
-    /// W_hyᵀ, \[D·H, O\], and W_hy, \[O, D·H\], of a network with a head.
+    /// W_hyᵀ, \[D·H, O\], with b_y, and W_hy, \[O, D·H\], of a network with a head.
     pub(super) fn head(&self) -> Option<(&Panels<R>, &Panels<R>)> {
-        match &self.forms[OF_STACK * self.biases.len()..] {
+        match self.forms.chunks_exact(OF_STACK).remainder() {
             [forward, back] => Some((&forward.panels, &back.panels)),
             _ => None,
         }
@@ -138,7 +139,7 @@ impl<R: Real> Form<R> {
         self.stale && (backward || !self.backward)
     }
 
-    fn refresh(&mut self, parameters: &[R]) {
+    fn refresh(&mut self, parameters: &[R], biases: &[Vec<R>]) {
         let weight = &parameters[self.weight.clone()];
         let (k, n) = self.panels.shape();
         let columns = if self.transposed { k } else { n };
@@ -148,6 +149,9 @@ impl<R: Real> Form<R> {
                 true => self.panels.set_columns(*to, rows),
                 false => self.panels.set_rows(*to, rows),
             }
+        }
+        if let Some(bias) = self.bias {
+            self.panels.set_bias(&biases[bias]);
         }
         self.stale = false;
     }

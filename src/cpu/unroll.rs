@@ -1,10 +1,11 @@
 //! The time loops of a block over the chunk that it holds: all layers and directions forward, and back.
 
+use std::ops::Range;
+
 use super::block::{Block, Mask, StackState, slots};
 use super::clock::{Clock, Phase, product};
 use super::matmul::{Rows, RowsMut, add, assign};
-use super::network::{Network, Stack, hidden_span};
-use super::panels::Panels;
+use super::network::{Network, hidden_span};
 use super::prepared::Prepared;
 use super::step::{Backward, Forward, Step};
 use super::{dropout, embedding, tokens};
@@ -33,31 +34,30 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     for (index, stack) in network.stacks.iter().enumerate() {
         let draw = block.draw_above(network, index / directions);
         block.enter(network, index);
-        let spans = block.spans();
         let (below, here) = block.outputs.split_at_mut(index / directions);
         let output = &mut here[0][..held_rows * width];
         let state = &mut block.stacks[index];
-        let (weight_ih, weight_hh) = (weights.prepared.input(index), weights.prepared.hidden(index));
-        let begun = weights.clock.begin();
-        let gates = &mut state.gates[..held_rows * network.kept()];
-        gates.chunks_exact_mut(network.kept()).for_each(|gates| gates.copy_from_slice(weights.prepared.bias(index)));
-        if below.is_empty() && block.one_hot {
-            tokens::gather(gates, network.kept(), &block.tokens[held_tokens.clone()], weight_ih);
-        } else {
-            let x = below.last().map_or_else(|| &block.x[input.clone()], Vec::as_slice);
-            for span in spans {
-                let x = Rows { data: &x[span.start * stack.input..], stride: stack.input, count: span.len() };
-                add(RowsMut { data: &mut gates[span.start * network.kept()..], stride: network.kept() }, x, weight_ih);
+        let rows = block.mask.rows;
+        let source = match below.last() {
+            None if block.one_hot => Source::Tokens(&block.tokens[held_tokens.clone()]),
+            None => Source::Numbers(&block.x[input.clone()]),
+            Some(below) => Source::Numbers(below),
+        };
+        // The steps read what the projection made while it is in the cache.
+        let few = (TOGETHER / rows).max(1);
+        for first in (0..steps).step_by(few) {
+            let count = few.min(steps - first);
+            let first = if stack.direction == 0 { first } else { steps - first - count };
+            let begun = weights.clock.begin();
+            let operations = project(weights, index, state, source, first * rows..(first + count) * rows);
+            weights.clock.end(begun, Phase::Projection, || operations);
+            let begun = weights.clock.begin();
+            for step in 0..count {
+                let t = first + if stack.direction == 0 { step } else { count - 1 - step };
+                forward_step(weights, index, state, (&block.mask, block.held.start), t, output);
             }
+            weights.clock.end(begun, Phase::Forward, || product(count * rows, stack.weight_hh.len()));
         }
-        let projected = if below.is_empty() && block.one_hot { 0 } else { stack.weight_ih.len() };
-        weights.clock.end(begun, Phase::Projection, || product(held_rows, projected));
-        let begun = weights.clock.begin();
-        for step in 0..steps {
-            let t = if stack.direction == 0 { step } else { steps - 1 - step };
-            forward_step(network, stack, weight_hh, state, (&block.mask, block.held.start), t, output);
-        }
-        weights.clock.end(begun, Phase::Forward, || product(held_rows, stack.weight_hh.len()));
         if let Some(draw) = draw {
             dropout::between(&draw, &block.mask, &block.held, index, output, stack.direction * hidden, hidden);
         }
@@ -65,16 +65,55 @@ pub(super) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     }
 }
 
+/// What a layer reads, of all steps of the chunk.
+#[derive(Clone, Copy)]
+enum Source<'a, R> {
+    Numbers(&'a [R]),
+    /// Which stand for one-hot vectors.
+    Tokens(&'a [u32]),
+}
+
+/// Rows of a block, of some steps, that are projected before they are stepped through.
+const TOGETHER: usize = 64;
+
+/// z of some rows of the chunk without its recurrent part: x_t · W_ihᵀ and the biases. Gives the operations of the product.
+fn project<R: Real>(
+    weights: &Weights<'_, R>,
+    index: usize,
+    state: &mut StackState<R>,
+    source: Source<'_, R>,
+    rows: Range<usize>,
+) -> usize {
+    let (stack, kept) = (&weights.network.stacks[index], weights.network.kept());
+    let (weight_ih, bias) = (weights.prepared.input(index), weights.prepared.bias(index));
+    let gates = &mut state.gates[rows.start * kept..rows.end * kept];
+    match source {
+        Source::Tokens(tokens) => {
+            gates.chunks_exact_mut(kept).for_each(|gates| gates.copy_from_slice(bias));
+            tokens::gather(gates, kept, &tokens[rows], weight_ih);
+            0
+        }
+        Source::Numbers(x) => {
+            // What the input does not reach.
+            let (_, columns) = weight_ih.shape();
+            gates.chunks_exact_mut(kept).for_each(|gates| gates[columns..].copy_from_slice(&bias[columns..]));
+            let x = Rows { data: &x[rows.start * stack.input..], stride: stack.input, count: rows.len() };
+            assign(RowsMut { data: gates, stride: kept }, x, weight_ih);
+            product(rows.len(), stack.weight_ih.len())
+        }
+    }
+}
+
 /// Step `t` of the chunk that begins at step `at`.
 fn forward_step<R: Real>(
-    network: &Network,
-    stack: &Stack,
-    weight_hh: &Panels<R>,
+    weights: &Weights<'_, R>,
+    index: usize,
     state: &mut StackState<R>,
     (mask, at): (&Mask, usize),
     t: usize,
     output: &mut [R],
 ) {
+    let (network, stack) = (weights.network, &weights.network.stacks[index]);
     let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
     let (h_before, h) = around(&mut state.h, rows * hidden, stack.direction, t);
     let (c_before, c) = around(&mut state.c, rows * cell_state, stack.direction, t);
@@ -92,7 +131,7 @@ fn forward_step<R: Real>(
     };
     let first = hidden_span(network.recurrent.cell).kept * hidden;
     let to = RowsMut { data: &mut gates[first..], stride: kept };
-    add(to, Rows { data: entering, stride: hidden, count: rows }, weight_hh);
+    add(to, Rows { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
     let width = rows * network.recurrent.output_size();
     let output = &mut output[t * width..][..width];
     let step = Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: stack.direction * hidden };

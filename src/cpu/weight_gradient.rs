@@ -15,7 +15,7 @@ use crate::model::{At, Head, Layout, Role};
 use crate::real::Real;
 
 /// The most rows of a weight in a tile.
-const ROWS: usize = 128;
+const ROWS: usize = 256;
 
 /// Tiles that a weight is to be cut into at least, so that all threads have one.
 const TILES: usize = 8;
