@@ -17,7 +17,7 @@ use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
-use crate::model::{At, Layout, Model};
+use crate::model::{At, Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::real::Real;
 
@@ -409,6 +409,10 @@ impl<R: Real> Engine for CpuEngine<R> {
         }
         self.carried = states.cloned();
         Ok(())
+    }
+
+    fn kernel(&self, _rows: usize) -> Option<RecurrentKernel> {
+        None
     }
 
     fn memory(&self) -> Memory {

@@ -79,7 +79,8 @@ impl Unroll<'_, '_> {
         let draw = Binding::whole(&self.net.draw);
         let bindings: Vec<&Binding> =
             [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
-        let (constants, work) = (self.step_constants(), u64::from(step.count) * self.step_work());
+        let (constants, work) =
+            (self.step_constants(self.b.plan.step.held[1]), u64::from(step.count) * self.step_work());
         self.b.dispatch(
             self.net.backward_step(self.flow.is_some()),
             &constants,

@@ -7,7 +7,7 @@ mod dispatch;
 mod parameters;
 mod sequence;
 
-pub(crate) use dispatch::{Grid, MatmulPlan, StepPlan};
+pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::ParameterPlan;
 pub(crate) use sequence::{Chunk, Keeps, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
 
