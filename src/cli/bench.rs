@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use bptt::{Error, Optimizer, Result, TrainerOptions};
+use bptt::{Error, Optimizer, RecurrentKernel, Result, TrainerOptions};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::{CellName, THREADS, at_least_0, whole};
+use super::args::{CellName, THREADS, at_least_0, kernel, whole};
 use super::bench_work::{Size, Work};
 use super::device;
 
@@ -27,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// Threads of the CPU path; 0: all cores
     #[arg(long, value_name = "N", value_parser = whole::<0, THREADS>, default_value = "0")]
     threads: usize,
+    /// How a GPU takes the recurrent steps
+    #[arg(long, value_parser = kernel(), default_value = "auto")]
+    kernel: RecurrentKernel,
     /// Seconds to time, once there are --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]
     seconds: f64,
@@ -61,7 +64,7 @@ struct Machine {
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let machine = Machine { load: load(), resident: status("VmRSS:") };
-    let opened = device::open(&args.device, (args.threads > 0).then_some(args.threads))?;
+    let opened = device::open(&args.device, (args.threads > 0).then_some(args.threads), args.kernel)?;
     let work = Work::new(args.cell, args.size);
     let mut network = opened.network(&work.model, Optimizer::sgd(args.lr), 0, TrainerOptions::default())?;
     network.load_state_dict(&work.weights)?;

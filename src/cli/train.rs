@@ -55,7 +55,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         super::say(settings.to_toml()?.trim_end());
         return Ok(());
     }
-    let opened = device::open(&settings.device, settings.threads)?;
+    let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
     settings.set_device(&opened.name);
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
     let memory = memory::settle(&mut settings, &opened, network.as_mut(), task, false)?;
@@ -74,6 +74,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         model: &model,
         memory,
         opened: &opened,
+        kernel: opened.describe_kernel(network.as_mut(), rows),
         folder: &folder,
         from: from.as_ref(),
         batches: training.per_epoch(),
@@ -189,6 +190,8 @@ struct Run<'a> {
     model: &'a Model,
     memory: Planned,
     opened: &'a Opened,
+    /// How a GPU takes the recurrent steps, in words.
+    kernel: Option<String>,
     folder: &'a Folder,
     /// Where the run goes on, if it has begun before.
     from: Option<&'a Interrupted>,
@@ -363,6 +366,7 @@ impl Run<'_> {
             }
         };
         more("", self.opened.note.iter().flat_map(|note| note.lines().map(str::to_owned)).collect());
+        more("kernel", self.kernel.iter().cloned().collect());
         more("data", self.task.describe());
         more("model", vec![model_file::describe(self.model)]);
         more("", start.iter().map(|start| format!("begins with the weights of {}", start.path.display())).collect());
