@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+#[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/gpu.rs"]
 mod gpu;
 #[path = "common/program.rs"]
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use program::{bptt, refused};
 use serde_json::Value;
 
-const ADDING: &str = "--task adding --length 12 --hidden 8 --steps 5 --val-every 5";
+const ADDING: &str = "--task adding --length 12 --steps 5 --val-every 5";
 
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -42,7 +43,7 @@ fn the_kernel_is_told_kept_and_changes_no_bit() {
         ("step", "kernel    a dispatch a step, by --kernel step\n"),
         ("auto", ", by --kernel auto\n"),
     ] {
-        let text = told(&folder, &format!("train --device gpu --out {kernel} {ADDING} --kernel {kernel}"));
+        let text = told(&folder, &format!("train --device gpu --out {kernel} {ADDING} --hidden 8 --kernel {kernel}"));
         assert!(text.contains(line), "{text}");
         let config: toml::Table = fs::read_to_string(folder.join(kernel).join("config.toml")).unwrap().parse().unwrap();
         assert_eq!(config["run"]["kernel"].as_str(), Some(kernel));
@@ -76,9 +77,9 @@ fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one
     refused(&folder, &format!("train --device cpu {ADDING} --kernel fast"), 2, &["--kernel", "sequence", "step"]);
     fs::write(folder.join("fast.toml"), "[run]\nkernel = \"fast\"\n").unwrap();
     refused(&folder, "train --config fast.toml", 1, &["fast.toml", "kernel"]);
-    told(&folder, &format!("train --device cpu --out run {ADDING}"));
+    told(&folder, &format!("train --device cpu --out run {ADDING} --hidden 8"));
     fs::remove_file(folder.join("run/checkpoints/finished")).unwrap();
-    refused(&folder, "train --resume run --kernel step", 1, &["--resume", "no other flag"]);
+    refused(&folder, "train --resume run --kernel step", 2, &["--resume", "no other flag"]);
     // The CPU path has no use for it.
     told(&folder, &format!("plan --device cpu {ADDING} --hidden 1025 --kernel sequence"));
     if gpu::gpu().is_none() {

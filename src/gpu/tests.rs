@@ -153,7 +153,9 @@ fn products_are_exact_in_every_tile_at_every_size_with_either_side_transposed_wi
         for (j, n) in SIZES.into_iter().enumerate() {
             let k = SIZES[(i + 2 * j) % SIZES.len()];
             for sides in [(false, true), (false, false), (true, false)] {
-                TILES.map(|tile| product(&gpu, tile, sides, (m, n, k), (i + j) % 2 == 0, j % 2 == 0));
+                for tile in TILES {
+                    product(&gpu, tile, sides, (m, n, k), (i + j) % 2 == 0, j % 2 == 0);
+                }
             }
         }
     }

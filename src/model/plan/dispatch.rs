@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_gpu_gives_a_thread_more_rows_the_more_workgroups_there_are() {
-        let of = |rows, hidden, kernel| GPU.steps(rows, hidden / 4, 4, kernel);
+        let of = |rows, hidden: usize, kernel| GPU.steps(rows, hidden / 4, 4, kernel);
         // One after the other a thread's rows take time that other multiprocessors have.
         assert_eq!(of(16, 64, RecurrentKernel::Auto).grid, [1, 4, 1]);
         assert_eq!(of(16, 64, RecurrentKernel::Auto).tile, 1);
