@@ -41,24 +41,28 @@ fn gru_forward_step(first: u32, unit: u32) {
     for (var k = 0u; k < step.h4; k++) {
         let low_h = h_tile(low_rows, k);
         var high_h = mat4x4f();
-        if EIGHT_ROWS {
+        if ROWS == 8u {
             high_h = h_tile(high_rows, k);
         }
-        let w_r = w_tile(0u, unit, k);
+        let w_r = w_tile(3u, 0u, unit, k);
         low_r += w_r * low_h;
         high_r += w_r * high_h;
-        let w_z = w_tile(1u, unit, k);
+        let w_z = w_tile(3u, 1u, unit, k);
         low_z += w_z * low_h;
         high_z += w_z * high_h;
-        let w_n = w_tile(2u, unit, k);
+        let w_n = w_tile(3u, 2u, unit, k);
         low_n += w_n * low_h;
         high_n += w_n * high_h;
     }
     gru_row(first, unit, low_r[0], low_z[0], low_n[0]);
-    gru_row(first + 1u, unit, low_r[1], low_z[1], low_n[1]);
-    gru_row(first + 2u, unit, low_r[2], low_z[2], low_n[2]);
-    gru_row(first + 3u, unit, low_r[3], low_z[3], low_n[3]);
-    if EIGHT_ROWS {
+    if ROWS > 1u {
+        gru_row(first + 1u, unit, low_r[1], low_z[1], low_n[1]);
+    }
+    if ROWS > 2u {
+        gru_row(first + 2u, unit, low_r[2], low_z[2], low_n[2]);
+        gru_row(first + 3u, unit, low_r[3], low_z[3], low_n[3]);
+    }
+    if ROWS == 8u {
         gru_row(first + 4u, unit, high_r[0], high_z[0], high_n[0]);
         gru_row(first + 5u, unit, high_r[1], high_z[1], high_n[1]);
         gru_row(first + 6u, unit, high_r[2], high_z[2], high_n[2]);
@@ -67,14 +71,15 @@ fn gru_forward_step(first: u32, unit: u32) {
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
-fn gru_forward(@builtin(global_invocation_id) id: vec3u) {
+fn gru_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
+    bring_h(id, group);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             gru_forward_step(first_row(id), id.x);
         }
-        storageBarrier();
+        end();
     }
 }
 
@@ -112,6 +117,9 @@ fn d_gru_row(row: u32, unit: u32, product: vec4f) {
         z[at + step.h4] = dr;
         z[at + 2u * step.h4] = du;
         z[at + 3u * step.h4] = dhn;
+        hold(row, 3u, 0u, unit, dr);
+        hold(row, 3u, 1u, unit, du);
+        hold(row, 3u, 2u, unit, dhn);
     }
     carry_h[row * step.h4 + unit] = dh;
 }
@@ -119,10 +127,14 @@ fn d_gru_row(row: u32, unit: u32, product: vec4f) {
 fn gru_backward_step(first: u32, unit: u32) {
     let product = dh_tile(first, unit, step.h4, 3u);
     d_gru_row(first, unit, product.low[0]);
-    d_gru_row(first + 1u, unit, product.low[1]);
-    d_gru_row(first + 2u, unit, product.low[2]);
-    d_gru_row(first + 3u, unit, product.low[3]);
-    if EIGHT_ROWS {
+    if ROWS > 1u {
+        d_gru_row(first + 1u, unit, product.low[1]);
+    }
+    if ROWS > 2u {
+        d_gru_row(first + 2u, unit, product.low[2]);
+        d_gru_row(first + 3u, unit, product.low[3]);
+    }
+    if ROWS == 8u {
         d_gru_row(first + 4u, unit, product.high[0]);
         d_gru_row(first + 5u, unit, product.high[1]);
         d_gru_row(first + 6u, unit, product.high[2]);
@@ -131,13 +143,14 @@ fn gru_backward_step(first: u32, unit: u32) {
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
-fn gru_backward(@builtin(global_invocation_id) id: vec3u) {
+fn gru_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
+    bring_dz(id, group, step.h4, 3u);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             gru_backward_step(first_row(id), id.x);
         }
-        storageBarrier();
+        end();
     }
 }

@@ -43,27 +43,31 @@ fn lstm_forward_step(first: u32, unit: u32) {
     for (var k = 0u; k < step.h4; k++) {
         let low_h = h_tile(low_rows, k);
         var high_h = mat4x4f();
-        if EIGHT_ROWS {
+        if ROWS == 8u {
             high_h = h_tile(high_rows, k);
         }
-        let w_i = w_tile(0u, unit, k);
+        let w_i = w_tile(4u, 0u, unit, k);
         low_i += w_i * low_h;
         high_i += w_i * high_h;
-        let w_f = w_tile(1u, unit, k);
+        let w_f = w_tile(4u, 1u, unit, k);
         low_f += w_f * low_h;
         high_f += w_f * high_h;
-        let w_g = w_tile(2u, unit, k);
+        let w_g = w_tile(4u, 2u, unit, k);
         low_g += w_g * low_h;
         high_g += w_g * high_h;
-        let w_o = w_tile(3u, unit, k);
+        let w_o = w_tile(4u, 3u, unit, k);
         low_o += w_o * low_h;
         high_o += w_o * high_h;
     }
     lstm_row(first, unit, low_i[0], low_f[0], low_g[0], low_o[0]);
-    lstm_row(first + 1u, unit, low_i[1], low_f[1], low_g[1], low_o[1]);
-    lstm_row(first + 2u, unit, low_i[2], low_f[2], low_g[2], low_o[2]);
-    lstm_row(first + 3u, unit, low_i[3], low_f[3], low_g[3], low_o[3]);
-    if EIGHT_ROWS {
+    if ROWS > 1u {
+        lstm_row(first + 1u, unit, low_i[1], low_f[1], low_g[1], low_o[1]);
+    }
+    if ROWS > 2u {
+        lstm_row(first + 2u, unit, low_i[2], low_f[2], low_g[2], low_o[2]);
+        lstm_row(first + 3u, unit, low_i[3], low_f[3], low_g[3], low_o[3]);
+    }
+    if ROWS == 8u {
         lstm_row(first + 4u, unit, high_i[0], high_f[0], high_g[0], high_o[0]);
         lstm_row(first + 5u, unit, high_i[1], high_f[1], high_g[1], high_o[1]);
         lstm_row(first + 6u, unit, high_i[2], high_f[2], high_g[2], high_o[2]);
@@ -72,14 +76,15 @@ fn lstm_forward_step(first: u32, unit: u32) {
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
-fn lstm_forward(@builtin(global_invocation_id) id: vec3u) {
+fn lstm_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
+    bring_h(id, group);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             lstm_forward_step(first_row(id), id.x);
         }
-        storageBarrier();
+        end();
     }
 }
 
@@ -121,6 +126,10 @@ fn d_lstm_row(row: u32, unit: u32, product: vec4f) {
         z[at + step.h4] = df;
         z[at + 2u * step.h4] = dg;
         z[at + 3u * step.h4] = d_o;
+        hold(row, 4u, 0u, unit, di);
+        hold(row, 4u, 1u, unit, df);
+        hold(row, 4u, 2u, unit, dg);
+        hold(row, 4u, 3u, unit, d_o);
     }
     carry_h[carry] = dh;
 }
@@ -128,10 +137,14 @@ fn d_lstm_row(row: u32, unit: u32, product: vec4f) {
 fn lstm_backward_step(first: u32, unit: u32) {
     let product = dh_tile(first, unit, 0u, 4u);
     d_lstm_row(first, unit, product.low[0]);
-    d_lstm_row(first + 1u, unit, product.low[1]);
-    d_lstm_row(first + 2u, unit, product.low[2]);
-    d_lstm_row(first + 3u, unit, product.low[3]);
-    if EIGHT_ROWS {
+    if ROWS > 1u {
+        d_lstm_row(first + 1u, unit, product.low[1]);
+    }
+    if ROWS > 2u {
+        d_lstm_row(first + 2u, unit, product.low[2]);
+        d_lstm_row(first + 3u, unit, product.low[3]);
+    }
+    if ROWS == 8u {
         d_lstm_row(first + 4u, unit, product.high[0]);
         d_lstm_row(first + 5u, unit, product.high[1]);
         d_lstm_row(first + 6u, unit, product.high[2]);
@@ -140,13 +153,14 @@ fn lstm_backward_step(first: u32, unit: u32) {
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
-fn lstm_backward(@builtin(global_invocation_id) id: vec3u) {
+fn lstm_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
+    bring_dz(id, group, 0u, 4u);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             lstm_backward_step(first_row(id), id.x);
         }
-        storageBarrier();
+        end();
     }
 }

@@ -23,17 +23,21 @@ fn rnn_forward_step(first: u32, unit: u32) {
     var low = mat4x4f();
     var high = mat4x4f();
     for (var k = 0u; k < step.h4; k++) {
-        let w = w_tile(0u, unit, k);
+        let w = w_tile(1u, 0u, unit, k);
         low += w * h_tile(low_rows, k);
-        if EIGHT_ROWS {
+        if ROWS == 8u {
             high += w * h_tile(high_rows, k);
         }
     }
     rnn_row(first, unit, low[0]);
-    rnn_row(first + 1u, unit, low[1]);
-    rnn_row(first + 2u, unit, low[2]);
-    rnn_row(first + 3u, unit, low[3]);
-    if EIGHT_ROWS {
+    if ROWS > 1u {
+        rnn_row(first + 1u, unit, low[1]);
+    }
+    if ROWS > 2u {
+        rnn_row(first + 2u, unit, low[2]);
+        rnn_row(first + 3u, unit, low[3]);
+    }
+    if ROWS == 8u {
         rnn_row(first + 4u, unit, high[0]);
         rnn_row(first + 5u, unit, high[1]);
         rnn_row(first + 6u, unit, high[2]);
@@ -42,14 +46,15 @@ fn rnn_forward_step(first: u32, unit: u32) {
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
-fn rnn_forward(@builtin(global_invocation_id) id: vec3u) {
+fn rnn_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
+    bring_h(id, group);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             rnn_forward_step(first_row(id), id.x);
         }
-        storageBarrier();
+        end();
     }
 }
 
@@ -70,6 +75,7 @@ fn d_rnn_row(row: u32, unit: u32, product: vec4f) {
             store_dh(row, unit, vec4f(0.0));
         }
         z[z_at(row, unit)] = dz;
+        hold(row, 1u, 0u, unit, dz);
     }
     carry_h[row * step.h4 + unit] = dh;
 }
@@ -77,10 +83,14 @@ fn d_rnn_row(row: u32, unit: u32, product: vec4f) {
 fn rnn_backward_step(first: u32, unit: u32) {
     let product = dh_tile(first, unit, 0u, 1u);
     d_rnn_row(first, unit, product.low[0]);
-    d_rnn_row(first + 1u, unit, product.low[1]);
-    d_rnn_row(first + 2u, unit, product.low[2]);
-    d_rnn_row(first + 3u, unit, product.low[3]);
-    if EIGHT_ROWS {
+    if ROWS > 1u {
+        d_rnn_row(first + 1u, unit, product.low[1]);
+    }
+    if ROWS > 2u {
+        d_rnn_row(first + 2u, unit, product.low[2]);
+        d_rnn_row(first + 3u, unit, product.low[3]);
+    }
+    if ROWS == 8u {
         d_rnn_row(first + 4u, unit, product.high[0]);
         d_rnn_row(first + 5u, unit, product.high[1]);
         d_rnn_row(first + 6u, unit, product.high[2]);
@@ -89,13 +99,14 @@ fn rnn_backward_step(first: u32, unit: u32) {
 }
 
 @compute @workgroup_size(GROUP_X, GROUP_Y)
-fn rnn_backward(@builtin(global_invocation_id) id: vec3u) {
+fn rnn_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
+    bring_dz(id, group, 0u, 1u);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
             rnn_backward_step(first_row(id), id.x);
         }
-        storageBarrier();
+        end();
     }
 }

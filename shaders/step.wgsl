@@ -1,12 +1,14 @@
 // What the steps of all cells share: the bindings, the rows' flags, and the two recurrent products.
 //
-// A thread owns 4 or 8 batch rows × 4 hidden units and all their gates. Hidden sizes are rounded up to whole vec4, `h4`;
-// the units beyond H have weights, biases and states of zero.
-
+// A thread owns some batch rows × 4 hidden units and all their gates. Hidden sizes are rounded up to whole vec4, `h4`; the
+// units beyond H have weights, biases and states of zero.
 //
 // A dispatch runs `count` steps. One workgroup must then hold all hidden units of its rows, so that a barrier within the
 // workgroup parts the steps: rows do not know of each other. With a count of 1 the units are spread over workgroups, and
 // the next dispatch is the barrier.
+//
+// On a GPU the steps of such a workgroup hand each other what their products read, h_{t-1} or dz_{t+1}, through its memory,
+// in two halves: a step reads one and writes the other.
 
 struct Step {
     t: u32,         // the first step's index in the chunk
@@ -29,14 +31,17 @@ struct Step {
 
 const ALIVE = 1u; // t lies below the row's length
 
-override EIGHT_ROWS: bool = false; // 8 batch rows a thread rather than 4: see matmul.wgsl
-override DROPOUT: bool = false;    // recurrent dropout
+override ROWS: u32 = 4u;         // batch rows a thread: 1, 2, 4 or 8
+override DROPOUT: bool = false;  // recurrent dropout
+override PACKED: bool = false;   // forward: w_hh is W_hh transposed, by transpose.wgsl
+override STAGED: bool = false;   // what the products read lies in the workgroup's memory
+override HELD: u32 = 1024u;      // its vec4, both halves
 override GROUP_X: u32 = 8u;
 override GROUP_Y: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> flags: array<u32>;               // [n, B]
-@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;              // [G·4·h4, h4]
+@group(0) @binding(2) var<storage, read> w_hh: array<vec4f>;              // [G·4·h4, h4], or [4·h4, G·h4]
 @group(0) @binding(3) var<storage, read> b_hh: array<vec4f>;              // [G·h4]
 @group(0) @binding(4) var<storage, read_write> z: array<vec4f>;           // [n, B, z4]: gates forward, dz backward
 @group(0) @binding(5) var<storage, read_write> h: array<vec4f>;           // [n + 1, B, h4]
@@ -54,9 +59,14 @@ struct Now {
     slot_out: u32,
     product: bool,
     epilogue: bool,
+    held_in: u32,    // the half that the product reads
+    held_out: u32,
 }
 
 var<private> now: Now;
+
+var<private> group_first: u32; // the workgroup's first row
+var<workgroup> held: array<vec4f, HELD>;
 
 // With recurrent dropout: which of the thread's units are kept, 4 bits for each of its rows, whose place is the row mod 8.
 var<private> kept: u32;
@@ -64,7 +74,7 @@ var<private> kept: u32;
 fn draw_masks(id: vec3u) {
     if DROPOUT && within(id) {
         let first = first_row(id);
-        for (var row = first; row < first + select(4u, 8u, EIGHT_ROWS); row++) {
+        for (var row = first; row < first + ROWS; row++) {
             let bits = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), recurrent(id.x, row, step.stack));
             kept |= (bits.x | bits.y | bits.z | bits.w) << (4u * (row & 7u));
         }
@@ -86,6 +96,64 @@ fn begin(place: u32) {
     now.slot_out = step.slot_out + passed;
     now.product = place > 0u || step.product != 0u;
     now.epilogue = place + 1u < step.count || step.epilogue != 0u;
+    now.held_in = (place & 1u) * (HELD / 2u);
+    now.held_out = HELD / 2u - now.held_in;
+}
+
+// Parts one step of a dispatch from the next.
+fn end() {
+    if STAGED {
+        workgroupBarrier();
+    } else {
+        storageBarrier();
+    }
+}
+
+// Where a row's vec4 `unit` of one of `gates` gates lies in a half of the workgroup's memory.
+fn held_at(row: u32, gates: u32, gate: u32, unit: u32) -> u32 {
+    return ((row - group_first) * gates + gate) * step.h4 + unit;
+}
+
+// Keeps what the next step's product reads.
+fn hold(row: u32, gates: u32, gate: u32, unit: u32, value: vec4f) {
+    if STAGED {
+        held[now.held_out + held_at(row, gates, gate, unit)] = value;
+    }
+}
+
+// Brings what the first step's product reads, each thread its own rows and units: h, forward.
+fn bring_h(id: vec3u, group: vec3u) {
+    if STAGED {
+        group_first = group.y * GROUP_Y * ROWS;
+        if within(id) {
+            for (var row = first_row(id); row < first_row(id) + ROWS; row++) {
+                let source = min(row, step.batch - 1u);
+                let at = held_at(row, 1u, 0u, id.x);
+                if DROPOUT {
+                    held[at] = entering[((step.t & 1u) * step.batch + source) * step.h4 + id.x];
+                } else {
+                    held[at] = h[slot_at(step.slot_in, source, id.x)];
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+}
+
+// The same backward: the gates of dz that begin at vec4 `column` of a row of z, unless no step flows into the first one.
+fn bring_dz(id: vec3u, group: vec3u, column: u32, gates: u32) {
+    if STAGED {
+        group_first = group.y * GROUP_Y * ROWS;
+        if within(id) && step.product != 0u {
+            for (var row = first_row(id); row < first_row(id) + ROWS; row++) {
+                let first = ((step.t - step.onward) * step.batch + min(row, step.batch - 1u)) * step.z4 + column + id.x;
+                for (var gate = 0u; gate < gates; gate++) {
+                    held[held_at(row, gates, gate, id.x)] = z[first + gate * step.h4];
+                }
+            }
+        }
+        workgroupBarrier();
+    }
 }
 
 fn flags_at(t: u32, row: u32) -> u32 {
@@ -98,16 +166,25 @@ fn within(id: vec3u) -> bool {
 }
 
 fn first_row(id: vec3u) -> u32 {
-    return id.y * select(4u, 8u, EIGHT_ROWS);
+    return id.y * ROWS;
 }
 
-// The last tile may reach beyond B: its surplus rows repeat the last one and are not stored.
+// 4 rows, as the products count them: in the batch, or in the workgroup's memory. The last tile may reach beyond B: its
+// surplus rows repeat the last one and are not stored. Nor are those of a tile of fewer than 4.
 fn tile_rows(first: u32) -> vec4u {
-    return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(step.batch - 1u));
+    let rows = vec4u(first, first + 1u, first + 2u, first + 3u);
+    if STAGED {
+        return min(rows - group_first, vec4u(GROUP_Y * ROWS - 1u));
+    }
+    return min(rows, vec4u(step.batch - 1u));
 }
 
 // Rows of h_{t-1}, as it enters the product, at one vec4 of k, as the columns of a matrix.
 fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
+    if STAGED {
+        let at = now.held_in + rows * step.h4 + k;
+        return mat4x4f(held[at.x], held[at.y], held[at.z], held[at.w]);
+    }
     if DROPOUT {
         let at = ((now.t & 1u) * step.batch + rows) * step.h4 + k;
         return mat4x4f(entering[at.x], entering[at.y], entering[at.z], entering[at.w]);
@@ -119,18 +196,31 @@ fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
 fn store_h(row: u32, unit: u32, h_t: vec4f) {
     h[slot_at(now.slot_out, row, unit)] = h_t;
     if DROPOUT {
-        entering[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = h_t * factors(row);
+        let masked = h_t * factors(row);
+        entering[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = masked;
+        hold(row, 1u, 0u, unit, masked);
+    } else {
+        hold(row, 1u, 0u, unit, h_t);
     }
 }
 
-// W_hhᵀ for the 4 units of `unit` in a gate, at one vec4 of k.
-fn w_tile(gate: u32, unit: u32, k: u32) -> mat4x4f {
+// W_hhᵀ for the 4 units of `unit` in one of `gates` gates, at one vec4 of k.
+fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
+    if PACKED {
+        let row = gates * step.h4;
+        let at = 4u * k * row + gate * step.h4 + unit;
+        return mat4x4f(w_hh[at], w_hh[at + row], w_hh[at + 2u * row], w_hh[at + 3u * row]);
+    }
     let at = ((gate * step.h4 + unit) * 4u) * step.h4 + k;
     return transpose(mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]));
 }
 
-// The rows of dz_{t+1} at one vec4 of k, which counts from a row's vec4 `column`.
-fn dz_tile(rows: vec4u, column: u32, k: u32) -> mat4x4f {
+// The rows of dz_{t+1} at one vec4 of k, which counts from a row's vec4 `column`, over `gates` gates.
+fn dz_tile(rows: vec4u, column: u32, gates: u32, k: u32) -> mat4x4f {
+    if STAGED {
+        let at = now.held_in + rows * (gates * step.h4) + k;
+        return mat4x4f(held[at.x], held[at.y], held[at.z], held[at.w]);
+    }
     let at = (now.from_t * step.batch + rows) * step.z4 + column + k;
     return mat4x4f(z[at.x], z[at.y], z[at.z], z[at.w]);
 }
@@ -152,9 +242,9 @@ fn dh_tile(first: u32, unit: u32, column: u32, gates: u32) -> DhTile {
     for (var k = 0u; k < gates * step.h4; k++) {
         let at = 4u * k * step.h4 + unit;
         let w = mat4x4f(w_hh[at], w_hh[at + step.h4], w_hh[at + 2u * step.h4], w_hh[at + 3u * step.h4]);
-        low += w * dz_tile(low_rows, column, k);
-        if EIGHT_ROWS {
-            high += w * dz_tile(high_rows, column, k);
+        low += w * dz_tile(low_rows, column, gates, k);
+        if ROWS == 8u {
+            high += w * dz_tile(high_rows, column, gates, k);
         }
     }
     return DhTile(low, high);

@@ -264,6 +264,10 @@ pub trait Engine: sealed::Sealed {
     /// Replaces the carried states; `None`: the next batch starts from zero.
     fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
 
+    /// How the recurrent steps over `rows` rows are dispatched, never [`RecurrentKernel::Auto`]; `None` on the CPU path,
+    /// which dispatches none.
+    fn kernel(&self, rows: usize) -> Option<RecurrentKernel>;
+
     /// What the engine holds on its device.
     fn memory(&self) -> Memory;
 

@@ -50,15 +50,15 @@ impl Applied {
         model.check_fits(task.as_ref())?;
         settings.set_form(&model.model)?;
         settings.check_batch(&model.model).map_err(Failure::usage)?;
-        let network = on_device(&model, &settings.device, settings.threads)?;
+        let network = on_device(&model, &settings)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
         Ok(Self { settings, task, network, rows })
     }
 }
 
 /// The model on a device, to be measured and to predict.
-pub(crate) fn on_device(model: &ModelFile, device: &str, threads: Option<usize>) -> Result<Box<dyn Network>> {
-    let opened = device::open(device, threads)?;
+pub(crate) fn on_device(model: &ModelFile, settings: &Settings) -> Result<Box<dyn Network>> {
+    let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
     measured(&opened, &model.model, &model.weights)
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bptt::data::{Missing, ScalingKind};
 use bptt::train::Keep;
-use bptt::{Activation, At, RecurrentInit};
+use bptt::{Activation, At, RecurrentInit, RecurrentKernel};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
@@ -196,6 +196,10 @@ pub(crate) struct RunArgs {
     /// Threads of the CPU path; they do not change the result [default: all cores]
     #[arg(long, value_parser = whole::<1, THREADS>, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// How a GPU takes the recurrent steps: a dispatch a sequence, a dispatch a step, or whichever its sizes are faster with;
+    /// it does not change the result [default: auto]
+    #[arg(long, value_parser = kernel())]
+    pub(crate) kernel: Option<RecurrentKernel>,
     /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
     #[arg(long, value_parser = signed, value_name = "N")]
     pub(crate) seed: Option<u64>,
@@ -669,6 +673,11 @@ pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("expected a finite number of at least 0".into()),
     }
+}
+
+/// The recurrent kernels by their names.
+pub(crate) fn kernel() -> impl TypedValueParser<Value = RecurrentKernel> {
+    one_of(&["auto", "sequence", "step"])
 }
 
 /// One of the names that `T` has in a configuration file.

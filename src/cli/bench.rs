@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bptt::{Error, Optimizer, Result, TrainerOptions};
+use bptt::{Error, Optimizer, RecurrentKernel, Result, TrainerOptions};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::args::{Bytes, CellName, THREADS, at_least_0, whole};
+use super::args::{Bytes, CellName, THREADS, at_least_0, kernel, whole};
 use super::bench_basics::basics;
 use super::bench_compare::Earlier;
 use super::bench_profile::profile;
@@ -67,6 +67,9 @@ pub(crate) struct BenchArgs {
     /// Measure the device itself: matrix products, and what a dispatch costs
     #[arg(long, conflicts_with_all = ["cell", "size", "sweep", "compare", "profile", "memory"])]
     basics: bool,
+    /// How a GPU takes the recurrent steps
+    #[arg(long, value_parser = kernel(), default_value = "auto")]
+    kernel: RecurrentKernel,
     /// Seconds to time, once there are --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]
     seconds: f64,
@@ -106,7 +109,7 @@ pub(super) type Fields = Vec<(&'static str, Value)>;
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     new_file::check("--svg", args.svg.as_deref()).map_err(Failure::usage)?;
     let machine = Machine { load: load(), resident: status("VmRSS:") };
-    let opened = device::open_for(&args.device, (args.threads > 0).then_some(args.threads), args.profile)?;
+    let opened = device::open_for(&args.device, (args.threads > 0).then_some(args.threads), args.kernel, args.profile)?;
     let (Some(cell), Some(size)) = (args.cell, args.size) else {
         print(&basics(&opened, args.seconds)?);
         return Ok(());

@@ -2,10 +2,11 @@
 
 use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
-use bptt::{Backend, Cpu, Error, Gpu, Model, Optimizer, Result, Trainer, TrainerOptions};
+use bptt::{Backend, Cpu, Error, Gpu, Model, Optimizer, RecurrentKernel, Result, Trainer, TrainerOptions};
 
 use super::gradients::{Gradients, Subject};
 use super::network::Network;
+use super::settings::{unsupported, words};
 
 /// How to come by a driver.
 pub(crate) const DRIVER: &str =
@@ -14,6 +15,8 @@ pub(crate) const DRIVER: &str =
 /// A device that is ready to work, and how it came to be this one.
 pub(crate) struct Opened {
     device: Device,
+    /// How it takes the recurrent steps, where it is a GPU.
+    kernel: RecurrentKernel,
     /// What `--device` may say to get it again.
     pub(crate) name: String,
     /// Why not another, where that may surprise.
@@ -36,9 +39,10 @@ impl Opened {
 
     /// All gradients as it computes them.
     pub(crate) fn gradients(&self, subject: &Subject<'_>) -> Result<Gradients> {
+        self.check_kernel(subject.model)?;
         match &self.device {
-            Device::Cpu(backend) => subject.analytic(backend),
-            Device::Gpu(backend) => subject.analytic(backend),
+            Device::Cpu(backend) => subject.analytic(backend, self.kernel),
+            Device::Gpu(backend) => subject.analytic(backend, self.kernel),
         }
     }
 
@@ -48,6 +52,15 @@ impl Opened {
             Device::Cpu(_) => None,
             Device::Gpu(gpu) => Some(gpu),
         }
+    }
+
+    /// In words how a network on it takes the recurrent steps of so many rows, where it is a GPU.
+    pub(crate) fn describe_kernel(&self, network: &mut dyn Network, rows: usize) -> Option<String> {
+        let taken = match network.kernel(rows)? {
+            RecurrentKernel::Sequence => "a dispatch a sequence",
+            _ => "a dispatch a step",
+        };
+        Some(format!("{taken}, by --kernel {}", words(&self.kernel)))
     }
 
     /// Whether it is the CPU path.
@@ -63,14 +76,28 @@ impl Opened {
         }
     }
 
+    /// Refuses a kernel that cannot hold the model.
+    fn check_kernel(&self, model: &Model) -> Result<()> {
+        let (hidden, most) = (model.recurrent.hidden_size, RecurrentKernel::SEQUENCE_UNITS);
+        match !self.is_cpu() && self.kernel == RecurrentKernel::Sequence && hidden > most {
+            true => Err(unsupported(format!(
+                "--kernel sequence (run.kernel) takes networks of at most {most} hidden units, which a workgroup holds, and \
+                 this one has {hidden}: take --kernel step, or auto"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// A network on it, with weights drawn from `seed`.
     pub(crate) fn network(
         &self,
         model: &Model,
         optimizer: Optimizer,
         seed: u64,
-        options: TrainerOptions,
+        mut options: TrainerOptions,
     ) -> Result<Box<dyn Network>> {
+        self.check_kernel(model)?;
+        options.engine.kernel = self.kernel;
         Ok(match &self.device {
             Device::Cpu(backend) => Box::new(Trainer::with_options(backend, model, optimizer, seed, options)?),
             Device::Gpu(backend) => Box::new(Trainer::with_options(backend, model, optimizer, seed, options)?),
@@ -78,30 +105,31 @@ impl Opened {
     }
 }
 
-/// Opens what `asked` names: `auto`, `gpu`, `cpu`, an index, or a part of a GPU's name.
+/// Opens what `asked` names: `auto`, `gpu`, `cpu`, an index, or a part of a GPU's name. Threads are the CPU path's, the kernel
+/// is a GPU's.
 ///
 /// # Errors
 /// [`Error::NoDevice`] where nothing answers to it, with what there is.
-pub(crate) fn open(asked: &str, threads: Option<usize>) -> Result<Opened> {
-    open_for(asked, threads, false)
+pub(crate) fn open(asked: &str, threads: Option<usize>, kernel: RecurrentKernel) -> Result<Opened> {
+    open_for(asked, threads, kernel, false)
 }
 
 /// The same, with `profile` with the timestamps that a profile needs, where the device has them.
-pub(crate) fn open_for(asked: &str, threads: Option<usize>, profile: bool) -> Result<Opened> {
+pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKernel, profile: bool) -> Result<Opened> {
     let adapters = if asked.eq_ignore_ascii_case("cpu") { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
     let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
     match pick(asked, &infos.iter().collect::<Vec<_>>())? {
         Pick::Gpu(index) => {
             let options = GpuOptions { adapter: AdapterChoice::Index(index), profile, ..GpuOptions::default() };
             let gpu = pollster::block_on(Gpu::new(options))?;
-            Ok(Opened { name: gpu.info().name.clone(), device: Device::Gpu(gpu), note: None })
+            Ok(Opened { name: gpu.info().name.clone(), device: Device::Gpu(gpu), kernel, note: None })
         }
         Pick::Cpu(note) => {
             let cpu = match threads {
                 Some(threads) => Cpu::with_threads(threads)?,
                 None => Cpu::new(),
             };
-            Ok(Opened { device: Device::Cpu(cpu), name: "cpu".into(), note })
+            Ok(Opened { device: Device::Cpu(cpu), kernel, name: "cpu".into(), note })
         }
     }
 }

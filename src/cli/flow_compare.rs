@@ -58,7 +58,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let training = task.training(order)?;
         let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
         settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
-        let opened = device::open(&settings.device, settings.threads)?;
+        let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
         let (batch, words) = flow::batch(task, rows, args.whole_loss)?;
         if facts.is_empty() {
@@ -115,7 +115,7 @@ pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
     for run in &args.runs[1..] {
         let model = ModelFile::open(run)?;
         model.check_fits(task.as_ref())?;
-        let mut network = on_device(&model, &settings.device, settings.threads)?;
+        let mut network = on_device(&model, &settings)?;
         let cell = model.model.recurrent.cell.name();
         measured.push(measure(network.as_mut(), name(run, cell), &batch, clip)?);
     }

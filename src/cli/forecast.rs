@@ -94,7 +94,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let encoded = codec.encode(series).map_err(refused)?;
     let steps = args.rows.unwrap_or(codec.frame.horizon);
     let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
-    let mut network = on_device(&model, &settings.device, settings.threads)?;
+    let mut network = on_device(&model, &settings)?;
     let forecast = roll(network.as_mut(), vec![rolling])?.remove(0);
     if let Some(path) = &args.out {
         new_file::write(path, &csv(&encoded, &forecast)?)?;

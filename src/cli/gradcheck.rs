@@ -79,10 +79,10 @@ struct Tolerances {
 pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
     let (model, parameters, settings) = subject(args)?;
     let batch = batch(&model, args, settings.seed)?;
-    let opened = device::open(&settings.device, settings.threads)?;
+    let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
     let masks = Masks { seed: settings.seed, step: 1, first_row: 0 };
     let subject = Subject { model: &model, parameters: &parameters, batch: &batch, masks };
-    let want = subject.analytic(&Cpu::<f64>::with_threads(1)?)?;
+    let want = subject.analytic(&Cpu::<f64>::with_threads(1)?, settings.kernel)?;
     let got = opened.gradients(&subject)?;
     let differences = subject.differences(args.elements, &want.arrays)?;
     let checked = compare(&model, &got, &want, &differences);

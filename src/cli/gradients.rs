@@ -1,7 +1,10 @@
 //! All gradients of a batch, on any path; and in f64 by central differences of the loss.
 
 use bptt::ndarray::{Array2, ArrayD, IxDyn};
-use bptt::{Backend, Batch, Cpu, Engine, EngineOptions, Error, Input, Masks, Model, Optimizer, Real, Result, Update};
+use bptt::{
+    Backend, Batch, Cpu, Engine, EngineOptions, Error, Input, Masks, Model, Optimizer, Real, RecurrentKernel, Result,
+    Update,
+};
 use pollster::block_on;
 
 /// The gradients of Σ w·loss.
@@ -23,9 +26,9 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn engine<B: Backend>(&self, backend: &B) -> Result<B::Engine> {
+    fn engine<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<B::Engine> {
         let rule = Some(Optimizer::sgd(0.0).rule);
-        let options = EngineOptions { rule, input_gradient: true, ..EngineOptions::default() };
+        let options = EngineOptions { rule, kernel, input_gradient: true, ..EngineOptions::default() };
         let mut engine = backend.engine(self.model, &options)?;
         set_parameters(&mut engine, &self.wide_parameters())?;
         Ok(engine)
@@ -35,9 +38,9 @@ impl Subject<'_> {
         self.parameters.iter().copied().map(f64::from).collect()
     }
 
-    /// The gradients as a path computes them.
-    pub(crate) fn analytic<B: Backend>(&self, backend: &B) -> Result<Gradients> {
-        let mut engine = self.engine(backend)?;
+    /// The gradients as a path computes them; the kernel is the GPU path's.
+    pub(crate) fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
+        let mut engine = self.engine(backend, kernel)?;
         engine.set_flow(true);
         engine.set_masks(Some(self.masks));
         block_on(engine.accumulate(self.batch, None))?;
@@ -60,7 +63,7 @@ impl Subject<'_> {
     /// evenly spread; the others are NaN. What they leave out is of the order of s² = 6e-11, their rounding of the order of
     /// 1e-16·L / s = 1e-11·L. The flow is not among them.
     pub(crate) fn differences(&self, most: usize, names: &[(String, ArrayD<f64>)]) -> Result<Vec<ArrayD<f64>>> {
-        let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?)?;
+        let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?, RecurrentKernel::Auto)?;
         let mut block = self.wide_parameters();
         let ranges: Vec<_> = engine.layout().tensors().iter().map(|tensor| tensor.range()).collect();
         let mut differences = Vec::new();

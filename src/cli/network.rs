@@ -4,7 +4,8 @@ use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
 use bptt::{
-    Batch, Engine, Error, Extent, Flow, Memory, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer,
+    Batch, Engine, Error, Extent, Flow, Memory, Model, Profile, RecurrentKernel, Report, Result, Sequence, StateDict,
+    States, Trainer,
 };
 use pollster::block_on;
 
@@ -40,6 +41,8 @@ pub(crate) trait Network {
     fn wait(&mut self) -> Result<Option<f64>>;
     fn state_dict(&mut self) -> Result<StateDict>;
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()>;
+    /// How the recurrent steps of so many rows are dispatched, on a GPU.
+    fn kernel(&mut self, rows: usize) -> Option<RecurrentKernel>;
     /// What training takes of memory, by the plan; with `flow` also for the norms of ∂L/∂h_t.
     fn plan(&mut self, extent: Extent, flow: bool) -> Result<Memory>;
     /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget`.
@@ -118,6 +121,10 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {
         Trainer::load_state_dict(self, weights)
+    }
+
+    fn kernel(&mut self, rows: usize) -> Option<RecurrentKernel> {
+        self.engine().kernel(rows)
     }
 
     fn plan(&mut self, extent: Extent, flow: bool) -> Result<Memory> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::args::Given;
@@ -37,16 +37,19 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let start = settings.open_start()?;
     let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let model = form(&mut settings, task.as_ref(), start.as_ref())?;
-    let opened = device::open(&settings.device, settings.threads)?;
+    let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
     let mut network = begin(&opened, &settings, &model, task.as_ref(), start.as_ref())?;
     let planned = memory::settle(&mut settings, &opened, network.as_mut(), task.as_ref(), true)?;
     if args.json {
         let mut summary = planned.json();
         summary.insert("device".into(), Value::String(opened.describe()));
+        summary.insert("kernel".into(), json!(network.kernel(planned.rows)));
         super::say(Value::Object(summary));
         return Ok(());
     }
     super::say(heading("device", &opened.describe()));
+    let kernel = opened.describe_kernel(network.as_mut(), planned.rows);
+    kernel.iter().for_each(|words| super::say(heading("kernel", words)));
     super::say(heading("model", &model_file::describe(&model)));
     super::say(heading("batch", &planned.shape()));
     for (index, line) in planned.describe_cuts().iter().enumerate() {

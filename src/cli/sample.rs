@@ -12,8 +12,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::Failure;
-use super::apply::on_device;
+use super::apply::measured;
 use super::args::{COUNT, RunArgs, SIZE, at_least_0, whole};
+use super::device;
 use super::folder::io_error;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -66,7 +67,8 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
     }
     // Small as its steps are, a software driver would only be slower: `auto` takes a GPU where there is one.
     let device = args.on.device.as_deref().unwrap_or("auto");
-    let mut network = on_device(&model, device, args.on.threads)?;
+    let opened = device::open(device, args.on.threads, args.on.kernel.unwrap_or_default())?;
+    let mut network = measured(&opened, &model.model, &model.weights)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.on.seed.unwrap_or(1));
     let mut out = io::stdout().lock();
     let mut put = |bytes: &[u8]| match out.write_all(bytes).and_then(|()| out.flush()) {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use bptt::data::Copying;
 use bptt::train::{Decay, Duration, Keep, RunOptions, Schedule};
 use bptt::{
-    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit, Result, Rule,
+    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit,
+    RecurrentKernel, Result, Rule,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) device: String,
     pub(crate) threads: Option<usize>,
+    pub(crate) kernel: RecurrentKernel,
     pub(crate) cell: CellName,
     pub(crate) hidden: usize,
     pub(crate) layers: usize,
@@ -85,9 +87,10 @@ impl Settings {
     pub(crate) fn new(mut given: Given) -> Result<Self> {
         let kind = kind(&mut given.data)?;
         check_keys(kind, &given)?;
-        let RunArgs { device, threads, seed } = &mut given.run;
+        let RunArgs { device, threads, kernel, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
+        let kernel = *kernel.get_or_insert_default();
         if let Some(path) = &mut given.model.init_from {
             *path = whole_path(path)?;
         }
@@ -137,6 +140,7 @@ impl Settings {
             seed,
             device,
             threads,
+            kernel,
             cell: model.cell.unwrap_or(CellName::Lstm),
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),

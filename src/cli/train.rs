@@ -56,7 +56,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         super::say(settings.to_toml()?.trim_end());
         return Ok(());
     }
-    let opened = device::open_for(&settings.device, settings.threads, args.profile)?;
+    let opened = device::open_for(&settings.device, settings.threads, settings.kernel, args.profile)?;
     settings.set_device(&opened.name);
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
     let memory = memory::settle(&mut settings, &opened, network.as_mut(), task, false)?;
@@ -75,6 +75,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         model: &model,
         memory,
         opened: &opened,
+        kernel: opened.describe_kernel(network.as_mut(), rows),
         folder: &folder,
         from: from.as_ref(),
         batches: training.per_epoch(),
@@ -196,6 +197,8 @@ struct Run<'a> {
     model: &'a Model,
     memory: Planned,
     opened: &'a Opened,
+    /// How a GPU takes the recurrent steps, in words.
+    kernel: Option<String>,
     folder: &'a Folder,
     /// Where the run goes on, if it has begun before.
     from: Option<&'a Interrupted>,
@@ -370,6 +373,7 @@ impl Run<'_> {
             }
         };
         more("", self.opened.note.iter().flat_map(|note| note.lines().map(str::to_owned)).collect());
+        more("kernel", self.kernel.iter().cloned().collect());
         more("data", self.task.describe());
         more("model", vec![model_file::describe(self.model)]);
         more("", start.iter().map(|start| format!("begins with the weights of {}", start.path.display())).collect());

@@ -18,7 +18,7 @@ use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
-use crate::model::{At, Layout, Model};
+use crate::model::{At, Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
 use crate::real::Real;
@@ -431,6 +431,10 @@ impl<R: Real> Engine for CpuEngine<R> {
         }
         self.carried = states.cloned();
         Ok(())
+    }
+
+    fn kernel(&self, _rows: usize) -> Option<RecurrentKernel> {
+        None
     }
 
     fn memory(&self) -> Memory {

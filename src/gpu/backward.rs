@@ -79,7 +79,7 @@ impl Unroll<'_, '_> {
         let draw = Binding::whole(&self.net.draw);
         let bindings: Vec<&Binding> =
             [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
-        let (constants, plan) = (self.step_constants(), &self.b.plan.step);
+        let (constants, plan) = (self.step_constants(self.b.plan.step.held[1]), &self.b.plan.step);
         let (gates4, has_c) = (self.net.gates4(), carry_c.is_some());
         let cost = Cost::backward_steps(plan, self.rows(), &self.net.sizes, gates4, has_c).times(step.count as usize);
         self.b.dispatch(self.net.backward_step(self.flow.is_some()), &constants, &bindings, &step, plan.grid, cost);

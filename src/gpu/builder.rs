@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::device::Gpu;
-use super::kernel::{COLUMN_SUM, Constants, Kernel, MATMUL, REDUCE, Stem, matmul_constants};
+use super::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, Stem, matmul};
 use super::program::{Command, Place};
 use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
@@ -225,11 +225,11 @@ impl<'a> Builder<'a> {
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
         };
-        let constants = matmul_constants(&self.limits, sides);
+        let (stem, constants) = matmul(plan.tile, sides);
         // Something must be bound for the bias; b is read in any case.
         let bias = bias.unwrap_or(&b.binding);
         let bindings = [&a.binding, &b.binding, bias, &c.binding];
-        self.dispatch(MATMUL, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
+        self.dispatch(stem, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
     }
 
     /// out += the sum of `parts` results of `rows` × `n4` vec4 in scratch.

@@ -101,6 +101,7 @@ pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
         max_buffer_size: adapter.max_buffer_size,
         max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
         max_storage_buffers_per_shader_stage: wgpu::Limits::defaults().max_storage_buffers_per_shader_stage,
+        max_compute_workgroup_storage_size: wgpu::Limits::defaults().max_compute_workgroup_storage_size,
         ..wgpu::Limits::downlevel_defaults()
     }
 }

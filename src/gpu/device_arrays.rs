@@ -146,9 +146,10 @@ impl GpuEngine {
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
+        let pack = self.pack();
         let mut recorder = self.recorder();
         let forward = self.pass().forward(Aim::Output).into_iter().flatten();
-        recorder.record(clear.iter().chain(&load).chain(forward).chain(&store));
+        recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
         recorder.submit();
         self.forwarded = true;
         Ok(())

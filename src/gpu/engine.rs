@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
 use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carried_states};
-use crate::model::{Layout, Model};
+use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
 
@@ -39,6 +39,8 @@ pub struct GpuEngine {
     carried: Option<Carried>,
     /// Two places of 16 bytes: for the loss of a step under way while a batch is evaluated, and for that batch's.
     losses: wgpu::Buffer,
+    /// Whether the parameters changed since W_hh was last packed.
+    unpacked: bool,
     /// Whether the gradient sums belong to an update that is done, or were never started.
     stale: bool,
     /// Whether the last pass was a raw forward one whose backward pass may follow.
@@ -64,6 +66,7 @@ impl Backend for Gpu {
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<GpuEngine> {
         model.validate()?;
         options.validate(model)?;
+        options.kernel.check(model.recurrent.hidden_size)?;
         let network = Network::new(self, model, options.rule)?;
         let updater = options.rule.map(|rule| Updater::new(self, &network, rule, options.skips)).transpose()?;
         self.check()?;
@@ -76,6 +79,7 @@ impl Backend for Gpu {
             passes: Vec::new(),
             carried: None,
             losses: allocate(self, &TensorSpec { name: "losses".into(), bytes: 32 })?,
+            unpacked: true,
             stale: true,
             forwarded: false,
             has_input_gradient: false,
@@ -234,11 +238,26 @@ impl GpuEngine {
         }
     }
 
+    /// What comes before a forward pass that continues from no carried state.
+    fn begin(&mut self, sequence: &Sequence) -> Vec<Command> {
+        let mut begin = self.pack();
+        begin.extend(self.enter(sequence));
+        begin
+    }
+
     /// Commands that start the gradient sums anew, where they are stale.
     pub(super) fn fresh_sums(&mut self) -> Vec<Command> {
         match std::mem::replace(&mut self.stale, false) {
             true => [&self.network.gradients, &self.network.loss].map(clear).into(),
             false => Vec::new(),
+        }
+    }
+
+    /// Commands that pack W_hh for the forward pass to come, where the parameters have changed and the device reads it so.
+    pub(super) fn pack(&mut self) -> Vec<Command> {
+        match (std::mem::take(&mut self.unpacked), &self.network.packed) {
+            (true, Some(packed)) => packed.commands().to_vec(),
+            _ => Vec::new(),
         }
     }
 
@@ -346,6 +365,7 @@ impl Engine for GpuEngine {
         }
         let packed = self.network.plan.pack(&self.layout, block);
         self.write(&Place { buffer: self.network.parameters.clone(), offset: 0 }, &packed);
+        self.unpacked = true;
         self.gpu.check()
     }
 
@@ -386,10 +406,10 @@ impl Engine for GpuEngine {
         self.prepare(self.shape(sequence.extent(), true, Keeps::Output))?;
         self.stage_draw(draw);
         self.stage(sequence, None);
-        let enter = self.enter(sequence);
+        let begin = self.begin(sequence);
         let mut recorder = self.recorder();
         let pass = self.pass();
-        recorder.record(enter.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
+        recorder.record(begin.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
         let recurrent = &self.network.model.recurrent;
         let (plan, last) = (&pass.plan, recurrent.layers - 1);
         let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
@@ -472,6 +492,7 @@ impl Engine for GpuEngine {
         self.stage_draw(draw);
         self.stage(sequence, Some(batch));
         let mut begin = self.fresh_sums();
+        begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);
         begin.extend(match carried.filter(|_| sequence.initial.is_none()) {
             Some((carried, carry)) => carried.enter(&self.network, self.pass(), carry),
@@ -521,6 +542,7 @@ impl Engine for GpuEngine {
         let Some(updater) = &mut self.updater else {
             return Err(Error::Unsupported("an update needs an engine that was made with a rule".into()));
         };
+        self.unpacked = true;
         updater.update(&self.gpu, Recorder::profiled(&self.gpu, self.profiler.as_ref()), update)?;
         self.stale = true;
         Ok(())
@@ -557,10 +579,10 @@ impl Engine for GpuEngine {
         self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Logits))?;
         self.stage_draw(None);
         self.stage(sequence, None);
-        let enter = self.enter(sequence);
+        let begin = self.begin(sequence);
         let mut recorder = self.recorder();
         let pass = self.pass();
-        recorder.record(enter.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
+        recorder.record(begin.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
         let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
         let (logits, states) = self.read_with_states(recorder, logits).await?;
         let (steps, rows) = sequence.shape();
@@ -577,7 +599,7 @@ impl Engine for GpuEngine {
         self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
         self.stage_draw(None);
         self.stage(&batch.sequence, Some(batch));
-        let enter = self.enter(&batch.sequence);
+        let enter = self.begin(&batch.sequence);
         let mut recorder = self.recorder();
         let pass = self.pass();
         // The loss of a step under way is put aside, and brought back before the host waits.
@@ -615,6 +637,11 @@ impl Engine for GpuEngine {
         self.write(&Place { buffer: carried.states.clone(), offset: 0 }, &all);
         self.carried = Some(carried);
         self.gpu.check()
+    }
+
+    fn kernel(&self, rows: usize) -> Option<RecurrentKernel> {
+        let (h4, gates) = (self.network.sizes.h4, self.network.model.recurrent.cell.gates());
+        Some(self.gpu.limits().steps(rows, h4, gates, self.options.kernel).kernel)
     }
 
     fn memory(&self) -> Memory {

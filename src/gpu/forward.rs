@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::builder::{Binding, Builder, Matrix, Product};
-use super::kernel::{COPY, GATHER};
+use super::kernel::{COPY, GATHER, flag};
 use super::network::Network;
 use super::program::Place;
 use super::uniforms::{Copy, Step, Tokens};
@@ -79,13 +79,16 @@ impl<'b, 'a> Unroll<'b, 'a> {
         }
     }
 
-    pub(super) fn step_constants(&self) -> [(&'static str, f64); 5] {
+    /// What the steps of both ways are made with; `held` is of one of them.
+    pub(super) fn step_constants(&self, held: usize) -> [(&'static str, f64); 8] {
         let StepPlan { tile, group: (x, y), .. } = self.b.plan.step;
-        let flag = |on: bool| f64::from(u8::from(on));
         [
             ("ACTIVATION", self.net.activation()),
-            ("EIGHT_ROWS", flag(tile == 8)),
+            ("ROWS", tile as f64),
             ("DROPOUT", flag(self.drops_recurrent())),
+            ("PACKED", flag(self.net.packed.is_some())),
+            ("STAGED", flag(held > 0)),
+            ("HELD", held.max(1) as f64),
             ("GROUP_X", x as f64),
             ("GROUP_Y", y as f64),
         ]
@@ -255,7 +258,10 @@ impl<'b, 'a> Unroll<'b, 'a> {
     }
 
     fn forward_steps(&mut self, stack: usize, chunk: &Chunk, step: Step) {
-        let weight = self.net.parameter(Role::WeightHh { stack }).binding;
+        let weight = match &self.net.packed {
+            Some(packed) => packed.weight(stack),
+            None => self.net.parameter(Role::WeightHh { stack }).binding,
+        };
         let bias = self.net.parameter(Role::BiasHh { stack }).binding;
         let (flags, z, h) = (self.b.span(chunk.flags), self.b.tensor(chunk.z[stack]), self.b.tensor(chunk.h[stack]));
         let c = chunk.c.get(stack).map(|c| self.b.tensor(*c));
@@ -264,7 +270,7 @@ impl<'b, 'a> Unroll<'b, 'a> {
         let draw = Binding::whole(&self.net.draw);
         let bindings: Vec<&Binding> =
             [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&entering, &draw]).collect();
-        let (constants, plan) = (self.step_constants(), &self.b.plan.step);
+        let (constants, plan) = (self.step_constants(self.b.plan.step.held[0]), &self.b.plan.step);
         let (gates4, has_c) = (self.net.gates4(), chunk.c.get(stack).is_some());
         let cost = Cost::forward_steps(plan, self.rows(), &self.net.sizes, gates4, has_c).times(step.count as usize);
         self.b.dispatch(self.net.forward_step(), &constants, &bindings, &step, plan.grid, cost);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::DeviceLimits;
+use crate::model::plan::ProductTile;
 
 /// How a kernel binds a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,10 @@ stems! {
     GRU_BACKWARD_FLOW = "gru_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
     FLOW = "flow" ["flow.wgsl"] "Flow" { 1 Read, 2 ReadWrite } false;
-    MATMUL = "matmul" ["matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    MATMUL = "matmul" ["product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    MATMUL_TILED = "matmul_tiled" ["product.wgsl", "matmul_tiled.wgsl"] "Matmul"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    TRANSPOSE = "transpose_weights" ["grid.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
     REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
     COLUMN_SUM = "column_sum" ["column_sum.wgsl"] "ColumnSum" { 1 Read, 2 ReadWrite } false;
     COPY = "copy" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 2 Read, 3 ReadWrite } false;
@@ -115,17 +118,24 @@ pub(crate) struct Kernel {
 /// The value of each `override` that is set.
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
 
-/// The constants of `matmul`: which of A and B are stored transposed, and the device's tile.
-pub(crate) fn matmul_constants(limits: &DeviceLimits, sides: (bool, bool)) -> [(&'static str, f64); 5] {
-    let flag = |on: bool| f64::from(u8::from(on));
-    let (x, y) = limits.matmul_group();
-    [
-        ("TRANSPOSE_A", flag(sides.0)),
-        ("TRANSPOSE_B", flag(sides.1)),
-        ("WIDE", flag(limits.matmul_tile() == 16)),
-        ("GROUP_X", x as f64),
-        ("GROUP_Y", y as f64),
-    ]
+/// The kernel of a product with such tiles, and its constants; `sides` says which of A and B are stored transposed.
+pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (Stem, Vec<(&'static str, f64)>) {
+    let mut constants = vec![("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))];
+    match tile {
+        ProductTile::Registers => {
+            constants.extend(["GROUP_X", "GROUP_Y"].map(|name| (name, ProductTile::REGISTERS_GROUP as f64)));
+            (MATMUL, constants)
+        }
+        ProductTile::Block(side) => {
+            constants.push(("BLOCK", side as f64));
+            (MATMUL_TILED, constants)
+        }
+    }
+}
+
+/// A constant that is on or off.
+pub(crate) fn flag(on: bool) -> f64 {
+    f64::from(u8::from(on))
 }
 
 impl Kernel {

@@ -15,6 +15,7 @@ mod forward;
 mod head;
 mod kernel;
 mod network;
+mod packed;
 mod pass;
 mod product;
 mod profiler;

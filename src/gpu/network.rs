@@ -6,6 +6,7 @@ use super::kernel::{
     GRU_BACKWARD, GRU_BACKWARD_FLOW, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_FLOW, LSTM_FORWARD, RNN_BACKWARD,
     RNN_BACKWARD_FLOW, RNN_FORWARD, Stem,
 };
+use super::packed::Packed;
 use crate::error::Result;
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
@@ -25,6 +26,8 @@ pub(super) struct Network {
     pub(super) loss: wgpu::Buffer,
     /// What dropout draws in the pass under way.
     pub(super) draw: wgpu::Buffer,
+    /// Where the device reads W_hh so.
+    pub(super) packed: Option<Packed>,
 }
 
 impl Network {
@@ -32,21 +35,27 @@ impl Network {
         let plan = ParameterPlan::new(model);
         let block = |name: String| allocate(gpu, &TensorSpec { name, bytes: plan.bytes() });
         let slots = rule.map_or(0, |rule| rule.slots());
+        let parameters = block("parameters".into())?;
+        let packed = match gpu.limits().packs_weights() {
+            true => Some(Packed::new(gpu, model, &plan, &parameters)?),
+            false => None,
+        };
         Ok(Self {
             model: model.clone(),
             sizes: Sizes::new(model),
-            parameters: block("parameters".into())?,
+            parameters,
             gradients: block("gradients".into())?,
             slots: (0..slots).map(|slot| block(format!("optimizer slot {slot}"))).collect::<Result<_>>()?,
             loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: 16 })?,
             draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: 32 })?,
+            packed,
             plan,
         })
     }
 
     pub(super) fn memory(&self) -> Memory {
         let mut memory = Memory::default();
-        memory.add(MemoryPart::Weights, self.parameters.size());
+        memory.add(MemoryPart::Weights, self.parameters.size() + self.packed.as_ref().map_or(0, Packed::bytes));
         memory.add(MemoryPart::Gradients, self.gradients.size());
         memory.add(MemoryPart::Optimizer, self.slots.iter().map(wgpu::Buffer::size).sum());
         memory.add(MemoryPart::Workspace, self.loss.size() + self.draw.size());

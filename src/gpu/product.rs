@@ -2,7 +2,7 @@
 
 use super::builder::{Binding, bind};
 use super::device::Gpu;
-use super::kernel::{MATMUL, matmul_constants};
+use super::kernel::matmul;
 use super::program::{Command, Recorder};
 use super::uniforms::Matmul;
 use crate::error::{Error, Result};
@@ -28,8 +28,7 @@ impl Product {
             gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
         };
         let bindings = [m * k, k * n, n, m * n].map(|numbers| Binding::whole(&make(numbers, usage)));
-        let limits = gpu.limits();
-        let plan = limits.matmul(m, n, k);
+        let plan = gpu.limits().matmul(m, n, k);
         let uniform = Matmul {
             m: m as u32,
             n4: vec4s(n) as u32,
@@ -42,8 +41,8 @@ impl Product {
         };
         let uniforms = make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
         gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-        let constants = matmul_constants(&limits, (false, b_transposed));
-        let kernel = gpu.kernel(MATMUL, &constants);
+        let (stem, constants) = matmul(plan.tile, (false, b_transposed));
+        let kernel = gpu.kernel(stem, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;
         let command = Command::Dispatch {

@@ -4,17 +4,17 @@ use pollster::block_on;
 
 use super::builder::{Binding, bind};
 use super::device::Gpu;
-use super::kernel::{Access, Stem, matmul_constants};
+use super::kernel::{Access, Stem, matmul};
 use super::kernel::{
-    COLUMN_SUM, COPY, Constants, EMBED, EMBED_BACKWARD, FLOW, GATHER, LOSS, MASK, MATMUL, MEAN, NORM, NORM_PARTIAL,
-    REDUCE, SCATTER, SPREAD, SUM, UPDATE,
+    COLUMN_SUM, COPY, Constants, EMBED, EMBED_BACKWARD, FLOW, GATHER, LOSS, MASK, MEAN, NORM, NORM_PARTIAL, REDUCE,
+    SCATTER, SPREAD, SUM, UPDATE,
 };
 use super::program::{Command, Place, Recorder};
 use super::uniforms::{
     ColumnSum, Copy, Embedding, Flow, Loss, Matmul, Mean, Reduce, Status, Sum, Tokens, Uniform, Update,
 };
 use crate::model::DeviceLimits;
-use crate::model::plan::{ALIGNMENT, Cost, Grid, vec4s};
+use crate::model::plan::{ALIGNMENT, Cost, Grid, ProductTile, vec4s};
 use common::gpu;
 
 /// The device that the tests outside of the crate take.
@@ -99,10 +99,19 @@ fn floats(words: &[u32]) -> Vec<f32> {
     words.iter().map(|word| f32::from_bits(*word)).collect()
 }
 
-/// The product of a plan, sides stored as told; with several parts the parts come back one behind the other.
-fn product(gpu: &Gpu, (ta, tb): (bool, bool), (m, n, k): (usize, usize, usize), bias: bool, accumulate: bool) {
+const TILES: [ProductTile; 3] = [ProductTile::Registers, ProductTile::Block(64), ProductTile::Block(32)];
+
+/// A whole product in such tiles, sides stored as told.
+fn product(
+    gpu: &Gpu,
+    tile: ProductTile,
+    (ta, tb): (bool, bool),
+    (m, n, k): (usize, usize, usize),
+    bias: bool,
+    accumulate: bool,
+) {
     let limits = gpu.limits();
-    let plan = limits.matmul(m, n, k);
+    let plan = limits.matmul_parts(tile, m, n, k, 1);
     let (a, a_at) = if ta { matrix(1, k, m) } else { matrix(1, m, k) };
     let (b, b_at) = if tb { matrix(2, n.next_multiple_of(4), k) } else { matrix(2, k, n) };
     let (bias_row, bias_at) = matrix(3, 1, n);
@@ -122,8 +131,9 @@ fn product(gpu: &Gpu, (ta, tb): (bool, bool), (m, n, k): (usize, usize, usize), 
         accumulate: accumulate.into(),
         ..Matmul::default()
     };
-    let constants = matmul_constants(&limits, (ta, tb));
-    let c = &run(gpu, MATMUL, &constants, &uniform, &[&a, &b, &bias_row, &c], limits.matmul(rows, 4 * n4, k).grid)[0];
+    let (stem, constants) = matmul(tile, (ta, tb));
+    let grid = limits.matmul_parts(tile, rows, 4 * n4, k, 1).grid;
+    let c = &run(gpu, stem, &constants, &uniform, &[&a, &b, &bias_row, &c], grid)[0];
     for row in 0..m {
         for column in 0..n {
             let sum: f32 = (0..k)
@@ -131,19 +141,21 @@ fn product(gpu: &Gpu, (ta, tb): (bool, bool), (m, n, k): (usize, usize, usize), 
                 .sum();
             let start = if bias { bias_at(0, column) } else { 0.0 } + if accumulate { 0.5 } else { 0.0 };
             let got = c[row * 4 * n4 + column];
-            assert_eq!(got, start + sum, "A {ta} B {tb} [{m}, {n}, {k}] at [{row}, {column}]");
+            assert_eq!(got, start + sum, "{tile:?} A {ta} B {tb} [{m}, {n}, {k}] at [{row}, {column}]");
         }
     }
 }
 
 #[test]
-fn matmul_is_exact_at_every_size_with_either_side_transposed_with_bias_and_accumulating() {
+fn products_are_exact_in_every_tile_at_every_size_with_either_side_transposed_with_bias_and_accumulating() {
     let Some(gpu) = gpu() else { return };
     for (i, m) in SIZES.into_iter().enumerate() {
         for (j, n) in SIZES.into_iter().enumerate() {
             let k = SIZES[(i + 2 * j) % SIZES.len()];
             for sides in [(false, true), (false, false), (true, false)] {
-                product(&gpu, sides, (m, n, k), (i + j) % 2 == 0, j % 2 == 0);
+                for tile in TILES {
+                    product(&gpu, tile, sides, (m, n, k), (i + j) % 2 == 0, j % 2 == 0);
+                }
             }
         }
     }
@@ -153,7 +165,9 @@ fn matmul_is_exact_at_every_size_with_either_side_transposed_with_bias_and_accum
 fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
     let Some(gpu) = gpu() else { return };
     let limits = gpu.limits();
-    for (m, n, k) in [(4, 3, 130), (64, 33, 2050), (12, 130, 1027)] {
+    for (tile, (m, n, k)) in
+        TILES.into_iter().flat_map(|tile| [(4, 3, 130), (64, 33, 2050), (12, 130, 1027)].map(|size| (tile, size)))
+    {
         let (a, a_at) = matrix(1, k, m);
         let (b, b_at) = matrix(2, k, n);
         let n4 = vec4s(n);
@@ -171,10 +185,10 @@ fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
             c_stride: (m * n4) as u32,
             ..Matmul::default()
         };
-        let constants = matmul_constants(&limits, (true, false));
-        let [gx, gy, _] = limits.matmul(m, 4 * n4, k).grid;
+        let (stem, constants) = matmul(tile, (true, false));
+        let [gx, gy, _] = limits.matmul_parts(tile, m, 4 * n4, k, 1).grid;
         let scratch = nan(parts * m * 4 * n4);
-        let scratch = &run(&gpu, MATMUL, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
+        let scratch = &run(&gpu, stem, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
         let uniform = Reduce {
             rows: m as u32,
             n4: n4 as u32,
@@ -188,7 +202,7 @@ fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
         for row in 0..m {
             for column in 0..n {
                 let sum: f32 = (0..k).map(|l| a_at(l, row) * b_at(l, column)).sum();
-                assert_eq!(c[row * 4 * n4 + column], 0.25 + sum, "[{m}, {n}, {k}] at [{row}, {column}]");
+                assert_eq!(c[row * 4 * n4 + column], 0.25 + sum, "{tile:?} [{m}, {n}, {k}] at [{row}, {column}]");
             }
         }
     }

@@ -35,11 +35,13 @@ uniforms! {
         t: u32, onward: u32, count: u32, slot_in: u32, slot_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
         y_column: u32, keep: u32, product: u32, epilogue: u32, stack: u32,
     }
-    /// `matmul.wgsl`.
+    /// `product.wgsl`.
     Matmul {
         m: u32, n4: u32, k: u32, k_last: u32, lda: u32, ldb: u32, ldc: u32, a_first: u32, b_first: u32, c_first: u32,
         a_stride: u32, b_stride: u32, c_stride: u32, bias: u32, accumulate: u32,
     }
+    /// `transpose.wgsl`.
+    Transpose { rows4: u32, columns4: u32 }
     /// `reduce.wgsl`.
     Reduce { rows: u32, n4: u32, parts: u32, stride: u32, ldc: u32, c_first: u32 }
     /// `column_sum.wgsl`.

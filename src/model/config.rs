@@ -159,15 +159,34 @@ impl Recurrent {
 }
 
 /// How the GPU path dispatches the recurrent steps. The results are the same bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RecurrentKernel {
     /// By sizes and device: a whole chunk where W_hh is small.
     #[default]
     Auto,
     /// A dispatch a time step.
     Step,
-    /// A dispatch a chunk: a workgroup takes its rows through all its steps. H is at most 1024.
+    /// A dispatch a chunk: a workgroup takes its rows through all its steps. H is at most
+    /// [`SEQUENCE_UNITS`](Self::SEQUENCE_UNITS).
     Sequence,
+}
+
+impl RecurrentKernel {
+    /// The most hidden units of [`Sequence`](Self::Sequence): a workgroup of 256 threads holds them, 4 a thread.
+    pub const SEQUENCE_UNITS: usize = 1024;
+
+    /// Refuses what a workgroup cannot hold.
+    pub(crate) fn check(self, hidden_size: usize) -> Result<()> {
+        match self == Self::Sequence && hidden_size > Self::SEQUENCE_UNITS {
+            true => Err(Error::Unsupported(format!(
+                "the kernel sequence holds at most {} hidden units in a workgroup, and the network has {hidden_size}: \
+                 step and auto take any number",
+                Self::SEQUENCE_UNITS
+            ))),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A trainable vector for each token id, which the first layer reads: `torch.nn.Embedding`. The vectors have I numbers.

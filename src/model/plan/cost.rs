@@ -66,18 +66,20 @@ impl std::ops::AddAssign for Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::plan::ProductTile;
 
     #[test]
     fn a_product_of_one_workgroup_reads_each_operand_once() {
         // 8 × 8 outputs with k = 8: 2·8·8·8 operations, and three matrices of 64 numbers.
-        let plan = MatmulPlan { grid: [1, 1, 1], parts: 1, part: 8, last: 8, scratch: 0 };
+        let tile = ProductTile::Registers;
+        let plan = MatmulPlan { tile, grid: [1, 1, 1], parts: 1, part: 8, last: 8, scratch: 0 };
         assert_eq!(Cost::product(8, 2, &plan, false), Cost { operations: 1024, bytes: 3 * 256 });
         assert_eq!(Cost::product(8, 2, &plan, true).bytes, 4 * 256);
         // Of two columns of workgroups each reads A.
         let plan = MatmulPlan { grid: [2, 1, 1], ..plan };
         assert_eq!(Cost::product(8, 2, &plan, false).bytes, 4 * 256);
         // Cut along k, each part has a result.
-        let plan = MatmulPlan { grid: [1, 1, 2], parts: 2, part: 4, last: 4, scratch: 0 };
+        let plan = MatmulPlan { tile, grid: [1, 1, 2], parts: 2, part: 4, last: 4, scratch: 0 };
         assert_eq!(Cost::product(8, 2, &plan, false), Cost { operations: 1024, bytes: 4 * 256 });
     }
 }

@@ -1,7 +1,6 @@
 //! Workgroups: how many, how large, and how a long sum is cut.
 
 use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
-use crate::error::{Error, Result};
 use crate::model::RecurrentKernel;
 
 /// Threads of the kernels that go over elements one by one.
@@ -22,9 +21,44 @@ const MAX_GROUP: usize = 256;
 /// Workgroups in x, y, z.
 pub(crate) type Grid = [u32; 3];
 
+/// Workgroups that keep a large GPU busy: some two for each of its multiprocessors.
+const BUSY: usize = 256;
+
+/// The most vec4 of a workgroup's memory: every device has 16 KiB.
+const MAX_HELD: usize = 1024;
+
+/// How a matrix product is cut into tiles. The order of its sums is the same in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProductTile {
+    /// 16 × 16 outputs a thread, in registers alone: what a software driver is fastest with.
+    Registers,
+    /// So many rows and columns a workgroup, through its memory.
+    Block(usize),
+}
+
+impl ProductTile {
+    /// Threads of each side of a workgroup. A software driver runs a workgroup on one core, so there small ones spread the
+    /// work.
+    pub(crate) const REGISTERS_GROUP: usize = 4;
+
+    /// Rows, and columns, of a workgroup.
+    fn side(self) -> usize {
+        match self {
+            Self::Registers => 16 * Self::REGISTERS_GROUP,
+            Self::Block(side) => side,
+        }
+    }
+
+    /// Workgroups over C \[m, n\].
+    fn groups(self, m: usize, n: usize) -> usize {
+        m.div_ceil(self.side()) * n.div_ceil(self.side())
+    }
+}
+
 /// A matrix product on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MatmulPlan {
+    pub(crate) tile: ProductTile,
     pub(crate) grid: Grid,
     /// Products that the inner size is cut into.
     pub(crate) parts: usize,
@@ -39,23 +73,25 @@ pub(crate) struct MatmulPlan {
 /// How the recurrent steps of a chunk are dispatched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StepPlan {
-    /// Batch rows that a thread owns: 4 or 8.
+    /// Never [`RecurrentKernel::Auto`].
+    pub(crate) kernel: RecurrentKernel,
+    /// Batch rows that a thread owns: 1, 2, 4 or 8.
     pub(crate) tile: usize,
     /// Threads of a workgroup: vec4 of hidden units, and row tiles.
     pub(crate) group: (usize, usize),
     /// The most steps of a dispatch.
     pub(crate) count: usize,
     pub(crate) grid: Grid,
+    /// vec4 of a workgroup's memory that two steps' operands of the product take, forward and backward; 0: they stay in
+    /// storage.
+    pub(crate) held: [usize; 2],
 }
 
 impl DeviceLimits {
-    /// How the recurrent steps over `rows` rows, h4 vec4 of hidden units and G gates are dispatched.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where a whole sequence is asked for and H is beyond a workgroup.
-    pub(crate) fn steps(&self, rows: usize, h4: usize, gates: usize, kernel: RecurrentKernel) -> Result<StepPlan> {
+    /// How the recurrent steps over `rows` rows, h4 vec4 of hidden units and G gates are dispatched. `Sequence` is for what
+    /// [`RecurrentKernel::check`] lets through.
+    pub(crate) fn steps(&self, rows: usize, h4: usize, gates: usize, kernel: RecurrentKernel) -> StepPlan {
         let products = rows * gates * 16 * h4 * h4;
-        let fits = h4 <= MAX_GROUP;
         let worth_it = match self.software {
             // A software driver runs a workgroup on one core and takes tens of microseconds for a dispatch: a workgroup
             // for the whole sequence pays where there are enough of them, or little to compute.
@@ -63,58 +99,81 @@ impl DeviceLimits {
             // W_hh streams through every workgroup at each step, which pays while it is small.
             false => 64 * gates * h4 * h4 <= 400_000,
         };
-        let sequence = match kernel {
-            RecurrentKernel::Auto => fits && worth_it,
-            RecurrentKernel::Sequence if !fits => {
-                let most = 4 * MAX_GROUP;
-                return Err(Error::Unsupported(format!("a dispatch a sequence holds at most {most} hidden units")));
-            }
-            other => other == RecurrentKernel::Sequence,
+        let kernel = match kernel {
+            RecurrentKernel::Auto if 4 * h4 <= RecurrentKernel::SEQUENCE_UNITS && worth_it => RecurrentKernel::Sequence,
+            RecurrentKernel::Auto => RecurrentKernel::Step,
+            told => told,
         };
-        // A software driver reads memory lane by lane, so there the larger tile is the faster one, if all cores get one.
-        let tile = if self.software && (rows >= 32 || !sequence) { 8 } else { 4 };
-        let group = match (sequence, self.software) {
-            (true, true) => (h4, 1),
-            (true, false) => (h4, (64 / h4).clamp(1, rows.div_ceil(tile))),
-            (false, true) => (8, 1),
-            (false, false) => (16, 4),
+        let sequence = kernel == RecurrentKernel::Sequence;
+        let groups = |tile: usize, (x, y): (usize, usize)| (h4.div_ceil(x), rows.div_ceil(tile * y));
+        let (tile, group) = if self.software {
+            // It reads memory lane by lane, so that the larger tile is the faster one, if all cores get one.
+            (if rows >= 32 || !sequence { 8 } else { 4 }, if sequence { (h4, 1) } else { (8, 1) })
+        } else {
+            // A larger tile reads W_hh less often, but it takes a thread as much longer as there are rows in it, which is
+            // better spent on more workgroups while the device has room for them.
+            let group = match sequence {
+                true => (h4, (64 / h4).max(4).min(MAX_GROUP / h4)),
+                false => (16, 4),
+            };
+            let busy = |tile: &usize| {
+                let (x, y) = groups(*tile, group);
+                x * y >= BUSY
+            };
+            ([4, 2].into_iter().find(busy).unwrap_or(1), group)
+        };
+        let (x, y) = groups(tile, group);
+        let held = |numbers: usize| {
+            let both = 2 * numbers * tile * group.1 * h4;
+            if sequence && !self.software && both <= MAX_HELD { both } else { 0 }
         };
         let count = if sequence { (MAX_ITERATIONS / (gates * h4 + 16)).max(1) } else { 1 };
-        let grid = [h4.div_ceil(group.0) as u32, rows.div_ceil(tile * group.1) as u32, 1];
-        Ok(StepPlan { tile, group, count, grid })
+        StepPlan { kernel, tile, group, count, grid: [x as u32, y as u32, 1], held: [held(1), held(gates)] }
     }
 
-    /// Rows and columns that a thread of a matrix product owns; see [`steps`](Self::steps).
-    pub(crate) fn matmul_tile(&self) -> usize {
-        if self.software { 16 } else { 8 }
+    /// Whether the forward steps read W_hh from a copy of its transpose, in which neighbouring threads find what they need
+    /// side by side. A software driver reads lane by lane either way.
+    pub(crate) fn packs_weights(&self) -> bool {
+        !self.software
     }
 
-    /// Threads of a workgroup of the matrix product. A software driver runs a workgroup on one core, so there small ones
-    /// spread the work.
-    pub(crate) fn matmul_group(&self) -> (usize, usize) {
-        if self.software { (4, 4) } else { (8, 8) }
+    /// The tile of a product over C \[m, n\] in `parts` parts.
+    fn product_tile(&self, m: usize, n: usize, parts: usize) -> ProductTile {
+        let large = ProductTile::Block(64);
+        match self.software {
+            true => ProductTile::Registers,
+            // The larger one reads memory half as often.
+            false if large.groups(m, n) * parts >= BUSY => large,
+            false => ProductTile::Block(32),
+        }
     }
 
     /// C \[m, n\] = op(A) · op(B) with the inner size k, not cut.
     pub(crate) fn matmul(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        self.matmul_parts(m, n, k, 1)
+        self.matmul_parts(self.product_tile(m, n, 1), m, n, k, 1)
     }
 
-    /// The same with k = T·B, a weight gradient: cut into parts until the device has enough threads.
+    /// The same with k = T·B, a weight gradient: cut into parts until the device has enough workgroups.
     pub(crate) fn weight_gradient(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        let threads = m.div_ceil(self.matmul_tile()) * n.div_ceil(self.matmul_tile());
         // A part costs a write and a read of the result, so it gets at least this many rows.
-        let (wanted, least) = if self.software { (64, 256) } else { (16_384, 64) };
-        let parts = (wanted / threads).clamp(1, k.div_ceil(least));
-        self.matmul_parts(m, n, k, parts.max(k.div_ceil(4 * MAX_ITERATIONS)))
+        let (wanted, least) = if self.software { (64, 256) } else { (BUSY, 64) };
+        let most = k.div_ceil(least);
+        let tile = self.product_tile(m, n, most);
+        let running = match tile {
+            // Threads, which a software driver divides among the cores.
+            ProductTile::Registers => m.div_ceil(16) * n.div_ceil(16),
+            ProductTile::Block(_) => tile.groups(m, n),
+        };
+        let parts = (wanted / running).clamp(1, most);
+        self.matmul_parts(tile, m, n, k, parts.max(k.div_ceil(4 * MAX_ITERATIONS)))
     }
 
-    fn matmul_parts(&self, m: usize, n: usize, k: usize, parts: usize) -> MatmulPlan {
-        let (x, y) = self.matmul_group();
+    pub(crate) fn matmul_parts(&self, tile: ProductTile, m: usize, n: usize, k: usize, parts: usize) -> MatmulPlan {
         let part = k.div_ceil(parts).next_multiple_of(4);
         let parts = k.div_ceil(part);
         MatmulPlan {
-            grid: [n.div_ceil(self.matmul_tile() * x) as u32, m.div_ceil(self.matmul_tile() * y) as u32, parts as u32],
+            tile,
+            grid: [n.div_ceil(tile.side()) as u32, m.div_ceil(tile.side()) as u32, parts as u32],
             parts,
             part,
             last: k - (parts - 1) * part,
@@ -165,5 +224,71 @@ impl DeviceLimits {
     /// Planned operations of a submission, so that no watchdog and no other program waits long for it.
     pub(crate) fn submission(&self) -> u64 {
         if self.software { 20_000_000_000 } else { 200_000_000_000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GPU: DeviceLimits =
+        DeviceLimits { max_binding: 1 << 31, max_buffer: 1 << 32, max_groups: 65_535, software: false };
+    const KERNELS: [RecurrentKernel; 3] = [RecurrentKernel::Auto, RecurrentKernel::Sequence, RecurrentKernel::Step];
+
+    #[test]
+    fn the_workgroups_of_the_steps_cover_all_rows_and_units_within_what_every_device_has() {
+        for software in [true, false] {
+            let limits = DeviceLimits { software, ..GPU };
+            for h4 in [1, 2, 5, 16, 17, 32, 39, 64, 100, 129, 255, 256] {
+                for rows in [1, 3, 4, 16, 33, 130, 512, 5000, 200_000] {
+                    for (gates, kernel) in [1, 3, 4].into_iter().flat_map(|gates| KERNELS.map(|kernel| (gates, kernel)))
+                    {
+                        let plan = limits.steps(rows, h4, gates, kernel);
+                        let what = format!("{rows} rows, {h4} vec4, {gates} gates, {software}: {plan:?}");
+                        let ((x, y), [wide, high, _]) = (plan.group, plan.grid);
+                        assert!(plan.kernel != RecurrentKernel::Auto && (1..=256).contains(&(x * y)), "{what}");
+                        assert!(wide as usize * x >= h4 && (wide as usize - 1) * x < h4, "{what}");
+                        let tall = plan.tile * y;
+                        assert!(high as usize * tall >= rows && (high as usize - 1) * tall < rows, "{what}");
+                        assert!(high <= 65_535, "{what}");
+                        // A workgroup alone can part the steps of a dispatch.
+                        assert!(plan.count == 1 || wide == 1, "{what}");
+                        assert!(plan.held.iter().all(|held| 16 * held <= 16 * 1024), "{what}");
+                        assert!(plan.count > 1 || plan.held == [0, 0], "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_gpu_gives_a_thread_more_rows_the_more_workgroups_there_are() {
+        let of = |rows, hidden: usize, kernel| GPU.steps(rows, hidden / 4, 4, kernel);
+        // One after the other a thread's rows take time that other multiprocessors have.
+        assert_eq!(of(16, 64, RecurrentKernel::Auto).grid, [1, 4, 1]);
+        assert_eq!(of(16, 64, RecurrentKernel::Auto).tile, 1);
+        assert_eq!(of(4096, 64, RecurrentKernel::Auto).tile, 4);
+        assert_eq!([64, 128, 512].map(|rows| of(rows, 1024, RecurrentKernel::Step).tile), [1, 2, 4]);
+        // Where W_hh is small enough for a dispatch a sequence, what the steps hand on finds room in a workgroup.
+        for (gates, widest) in [(1, 79), (3, 45), (4, 39)] {
+            for h4 in 1..=widest {
+                let plan = GPU.steps(16, h4, gates, RecurrentKernel::Auto);
+                assert_eq!(plan.kernel, RecurrentKernel::Sequence, "{gates} gates, {h4} vec4");
+                assert!(plan.held[0] > 0, "{plan:?}");
+            }
+            assert_eq!(GPU.steps(16, widest + 1, gates, RecurrentKernel::Auto).kernel, RecurrentKernel::Step);
+        }
+    }
+
+    #[test]
+    fn a_products_tile_is_the_devices_and_on_a_gpu_the_large_one_where_it_has_enough_of_them() {
+        let software = DeviceLimits { software: true, ..GPU };
+        assert_eq!(software.matmul(8192, 1024, 128).tile, ProductTile::Registers);
+        assert_eq!(GPU.matmul(8192, 1024, 128).tile, ProductTile::Block(64));
+        assert_eq!(GPU.matmul(512, 256, 32).tile, ProductTile::Block(32));
+        // Parts along k count too, and there are no more of them than the device needs.
+        let plan = GPU.weight_gradient(1024, 256, 8192);
+        assert_eq!((plan.tile, plan.parts), (ProductTile::Block(64), 4));
+        assert_eq!(GPU.weight_gradient(4096, 1024, 16_384).parts, 1);
     }
 }

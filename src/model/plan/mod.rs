@@ -9,7 +9,7 @@ mod parameters;
 mod sequence;
 
 pub(crate) use cost::Cost;
-pub(crate) use dispatch::{Grid, MatmulPlan, StepPlan};
+pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::ParameterPlan;
 pub(crate) use sequence::{Chunk, Keeps, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
 

@@ -148,7 +148,7 @@ impl SequencePlan {
         let mut plan = Self {
             steps,
             rows,
-            step: limits.steps(rows, sizes.h4, r.cell.gates(), kernel)?,
+            step: limits.steps(rows, sizes.h4, r.cell.gates(), kernel),
             chunks: Vec::new(),
             predictions: Vec::new(),
             carry_h: Vec::new(),

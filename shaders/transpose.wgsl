@@ -1,0 +1,32 @@
+// W_hhᵀ, [H, G·H], for the forward steps of a GPU: their threads own neighbouring units, whose weights of one k then lie side
+// by side. A thread moves a 4 × 4 block.
+
+struct Transpose {
+    rows4: u32,    // vec4 of rows, G·h4
+    columns4: u32, // and of columns, h4
+}
+
+@group(0) @binding(0) var<uniform> args: Transpose;
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> transposed: array<vec4f>;
+
+@compute @workgroup_size(SIDE, SIDE)
+fn transpose_weights(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    if id.x >= args.rows4 {
+        return;
+    }
+    for (var column = id.y; column < args.columns4; column += groups.y * SIDE) {
+        let first = 4u * id.x * args.columns4 + column;
+        let block = transpose(mat4x4f(
+            weights[first],
+            weights[first + args.columns4],
+            weights[first + 2u * args.columns4],
+            weights[first + 3u * args.columns4],
+        ));
+        let place = 4u * column * args.rows4 + id.x;
+        transposed[place] = block[0];
+        transposed[place + args.rows4] = block[1];
+        transposed[place + 2u * args.rows4] = block[2];
+        transposed[place + 3u * args.rows4] = block[3];
+    }
+}
