@@ -384,7 +384,7 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
     /// Keep only the states between chunks of time, and go forward through each again before going backward: long sequences
-    /// take little memory, for one more forward pass
+    /// take little memory, for one more forward pass; in one direction only
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) recompute: Option<bool>,
     /// Batches a step, whose gradients are summed [default: 1]
