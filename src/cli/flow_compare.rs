@@ -140,7 +140,7 @@ fn panel(name: &str, networks: &[Measured]) -> FlowPanel {
         FlowLine {
             name: labelled(&network.name, stack.factor),
             hue,
-            second: false,
+            reverse: false,
             norms: stack.norms.clone(),
             clipped: network.clipped,
         }
