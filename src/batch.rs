@@ -281,13 +281,7 @@ impl Batch {
         let Targets::Classes(classes) = &self.targets else {
             return Err(Error::Unsupported("only classes as targets have class weights".into()));
         };
-        let outputs = model.need_head()?.outputs;
-        if of_class.len() != outputs {
-            return Err(Error::shape("class_weights", &[outputs], &[of_class.len()]));
-        }
-        if let Some(class) = of_class.iter().position(|weight| !is_weight(*weight)) {
-            return Err(Error::value(format!("class_weights[{class}]"), WEIGHT, of_class[class]));
-        }
+        check_class_weights(of_class, model.need_head()?.outputs)?;
         let weights = Array2::from_shape_fn(classes.dim(), |(p, row)| match self.weight(p, row) {
             // The class of a prediction that does not count may be any number.
             0.0 => 0.0,
@@ -385,6 +379,17 @@ impl Batch {
 }
 
 /// What a weight is to be.
+/// Refuses other than a weight for each of `classes`, or one that is not a finite number of at least 0.
+pub(crate) fn check_class_weights(of_class: &[f32], classes: usize) -> Result<()> {
+    if of_class.len() != classes {
+        return Err(Error::shape("class_weights", &[classes], &[of_class.len()]));
+    }
+    match of_class.iter().position(|weight| !is_weight(*weight)) {
+        Some(class) => Err(Error::value(format!("class_weights[{class}]"), WEIGHT, of_class[class])),
+        None => Ok(()),
+    }
+}
+
 const WEIGHT: &str = "a finite number of at least 0";
 
 fn is_weight(weight: f32) -> bool {

@@ -8,12 +8,8 @@ mod program;
 
 use std::path::Path;
 
-use program::{bptt, entries, refused, train};
+use program::{bptt, entries, read, refused, train};
 use serde_json::Value;
-
-fn read(folder: &Path, file: &str) -> String {
-    std::fs::read_to_string(folder.join(file)).unwrap()
-}
 
 fn metrics(folder: &Path, run: &str) -> Vec<Value> {
     let text = read(folder, &format!("{run}/metrics.jsonl"));

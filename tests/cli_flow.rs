@@ -6,18 +6,8 @@
 #[path = "common/program.rs"]
 mod program;
 
-use program::{bptt, command, entries, refused, train};
+use program::{command, entries, json, refused, succeeds, train};
 use serde_json::Value;
-
-fn succeeds(folder: &std::path::Path, arguments: &str) -> String {
-    let output = bptt(folder, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn json(folder: &std::path::Path, arguments: &str) -> Value {
-    serde_json::from_str(&succeeds(folder, arguments)).unwrap()
-}
 
 fn norms(stack: &Value) -> Vec<f64> {
     stack["norms"].as_array().unwrap().iter().map(|norm| norm.as_f64().unwrap()).collect()

@@ -9,23 +9,8 @@ mod program;
 use std::fmt::Write;
 use std::path::Path;
 
-use program::{bptt, refused, train};
+use program::{json, read, refused, succeeds, train};
 use serde_json::Value;
-
-#[track_caller]
-fn run(folder: &Path, arguments: &str) -> String {
-    let output = bptt(folder, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn json(folder: &Path, arguments: &str) -> Value {
-    serde_json::from_str(&run(folder, arguments)).unwrap()
-}
-
-fn read(folder: &Path, file: &str) -> String {
-    std::fs::read_to_string(folder.join(file)).unwrap()
-}
 
 fn weights(folder: &Path, run: &str) -> Vec<u8> {
     let bytes = std::fs::read(folder.join(run).join("model.safetensors")).unwrap();
@@ -120,7 +105,7 @@ fn quantiles_of_the_sunspots_are_in_order_and_hold_about_their_share() {
     };
     let expected = (pinball(&low, 0.1) + pinball(&middle, 0.5) + pinball(&high, 0.9)) / 3.0;
     assert!((of("pinball") - expected).abs() < 1e-9);
-    assert!(numbers(&run(path, "predict q --device cpu"), "SUNACTIVITY_q0.9").ends_with(&high));
+    assert!(numbers(&succeeds(path, "predict q --device cpu"), "SUNACTIVITY_q0.9").ends_with(&high));
     for picture in ["q/forecast.svg", "q/rolled.svg"] {
         let svg = read(path, picture);
         assert!(svg.contains("class=\"area blue\"") && svg.contains(">quantiles 0.1 to 0.9<"), "{picture}");
@@ -142,9 +127,9 @@ fn a_forecast_in_quantiles_goes_on_from_the_middle_one() {
     assert_eq!(numbers(&written, "level_q0.2"), rows("0.2"));
     assert!(rows("0.2").iter().zip(rows("0.6")).all(|(low, high)| *low <= high));
     assert!(read(path, "next.svg").contains("class=\"area blue\""));
-    let table = run(path, "forecast q --device cpu --rows 4");
+    let table = succeeds(path, "forecast q --device cpu --rows 4");
     assert!(table.contains("level q0.2") && table.contains("in truth it widens"), "{table}");
-    assert!(!run(path, "forecast q --device cpu").contains("widens"));
+    assert!(!succeeds(path, "forecast q --device cpu").contains("widens"));
     // With what the middle one told as data, the next row is told the same.
     let middle = rows("0.6")[0];
     std::fs::write(path.join("more.csv"), format!("{}90,{middle}\n", read(path, "s.csv"))).unwrap();
@@ -216,7 +201,7 @@ fn dropout_changes_what_is_learned_and_nothing_that_is_measured() {
         ["dropout", "recurrent_dropout"].map(|name| model[name].as_f64().unwrap())
     };
     assert_eq!((rates("plain"), rates("between"), rates("recurrent")), ([0.0, 0.0], [0.3, 0.0], [0.0, 0.3]));
-    assert!(run(path, "inspect recurrent").contains("2 layers, recurrent dropout 0.3"));
+    assert!(succeeds(path, "inspect recurrent").contains("2 layers, recurrent dropout 0.3"));
     // It goes on with its model, unless another rate is told.
     let on = "--csv s.csv --target level --epochs 1 --init-from between";
     train(path, "on", on);
@@ -245,7 +230,7 @@ fn a_head_over_the_mean_of_all_steps_is_asked_for_by_predict() {
         train(path, &mean, &format!("{data} --predict mean"));
         assert_eq!((&description(path, name)["at"], &description(path, &mean)["at"]), (&"last".into(), &"mean".into()));
         assert_ne!(weights(path, name), weights(path, &mean));
-        run(path, &format!("eval {mean} --device cpu"));
+        succeeds(path, &format!("eval {mean} --device cpu"));
         train(path, &format!("{mean}-2"), &format!("--config {mean}/config.toml"));
         assert_eq!(weights(path, &mean), weights(path, &format!("{mean}-2")));
         refused(path, &format!("train {data} --predict every"), 2, &["--predict", "last or mean", "got every"]);
@@ -254,7 +239,7 @@ fn a_head_over_the_mean_of_all_steps_is_asked_for_by_predict() {
     train(path, "on", on);
     assert_eq!(description(path, "on")["at"], "mean");
     refused(path, &format!("train {on} --predict last"), 2, &["--init-from", "--predict"]);
-    run(path, "predict two-mean --device cpu --sequences two.csv");
+    succeeds(path, "predict two-mean --device cpu --sequences two.csv");
     for data in ["--text t.txt", "--task copy"] {
         refused(path, &format!("train {data} --predict mean"), 2, &["--predict", "expected every", "got mean"]);
         train(
@@ -278,7 +263,7 @@ fn weights_of_classes_move_the_network_towards_the_rare_one() {
     let folder = folder();
     let path = folder.path();
     let recall = |of: &str| {
-        let predictions = run(path, &format!("predict {of} --device cpu"));
+        let predictions = succeeds(path, &format!("predict {of} --device cpu"));
         let pairs: Vec<(String, String)> =
             column(&predictions, "label").into_iter().zip(column(&predictions, "predicted")).collect();
         let few = pairs.iter().filter(|(label, _)| label == "few");
@@ -292,7 +277,7 @@ fn weights_of_classes_move_the_network_towards_the_rare_one() {
     assert!(balanced > plain + 0.3, "{plain} {balanced}");
     let measured = json(path, "eval balanced --device cpu --json");
     // What is told is the cross-entropy of all sequences alike.
-    let predictions = run(path, "predict balanced --device cpu");
+    let predictions = succeeds(path, "predict balanced --device cpu");
     let loss = measured["test"]["loss"].as_f64().unwrap();
     assert!((loss - cross_entropy(&predictions, "test")).abs() < 1e-5, "{loss}");
     train(path, "balanced-2", "--config balanced/config.toml");
@@ -303,7 +288,8 @@ fn weights_of_classes_move_the_network_towards_the_rare_one() {
     train(path, "ones", &format!("{two} --class-weights no=1,yes=1"));
     train(path, "yes", &format!("{two} --class-weights yes=20"));
     assert_eq!(weights(path, "two"), weights(path, "ones"));
-    let said = |run_: &str| mean(numbers(&run(path, &format!("predict {run_} --device cpu")), "p_yes").into_iter());
+    let said =
+        |run_: &str| mean(numbers(&succeeds(path, &format!("predict {run_} --device cpu")), "p_yes").into_iter());
     assert!(said("yes") > said("two") + 0.2, "{} {}", said("yes"), said("two"));
 }
 
@@ -320,7 +306,7 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
         let measured = json(path, &format!("eval {smoothed} --device cpu --json"));
         let loss = measured["validation"]["loss"].as_f64().unwrap();
         assert_eq!(measured["validation"], told["validation"]);
-        let predictions = run(path, &format!("predict {smoothed} --device cpu"));
+        let predictions = succeeds(path, &format!("predict {smoothed} --device cpu"));
         assert!((loss - cross_entropy(&predictions, "validation")).abs() < 1e-5, "{name}: {loss}");
         assert!((loss - told["val_loss"].as_f64().unwrap()).abs() > 0.01, "{name}: {told}");
         train(path, &format!("{smoothed}-2"), &format!("--config {smoothed}/config.toml"));
@@ -339,8 +325,8 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
     assert_eq!(measured["validation"]["loss"], told["validation"]["loss"]);
     assert!(told["val_loss"].as_f64().unwrap() > told["validation"]["loss"].as_f64().unwrap() + 0.1, "{told}");
     assert_eq!(description(path, "text")["loss"]["smoothed-cross-entropy"]["smoothing"], 0.2);
-    assert!(run(path, "eval text --device cpu").contains("without the label smoothing of training"));
-    run(path, "sample text --device cpu --length 20");
+    assert!(succeeds(path, "eval text --device cpu").contains("without the label smoothing of training"));
+    succeeds(path, "sample text --device cpu --length 20");
 }
 
 #[test]
@@ -410,7 +396,7 @@ fn another_loss_or_other_data_over_a_configuration_take_the_place_of_what_it_had
     let folder = folder();
     let path = folder.path();
     let dump = |name: &str, arguments: &str| {
-        let text = run(path, &format!("train --dump-config {arguments}"));
+        let text = succeeds(path, &format!("train --dump-config {arguments}"));
         std::fs::write(path.join(name), &text).unwrap();
         text
     };

@@ -17,7 +17,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bptt::train::Checkpoint;
-use program::{bptt, command, entries, refused};
+use program::{bptt, command, entries, refused, succeeds};
 
 /// A text in which something can be learned, and whose every part differs.
 fn text(folder: &Path) {
@@ -34,12 +34,6 @@ const RUN: &str = "train --text text.txt --carry-state --window 12 --batch 4 --h
 
 fn run(device: &str, steps: u64, out: &str) -> String {
     format!("{RUN} --device {device} --steps {steps} --out {out}")
-}
-
-fn succeeds(folder: &Path, arguments: &str) -> String {
-    let output = bptt(folder, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The run's checkpoints, the latest last.

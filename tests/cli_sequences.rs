@@ -9,7 +9,7 @@ mod program;
 use std::fmt::Write;
 use std::path::Path;
 
-use program::{bptt, entries, refused, train};
+use program::{bptt, entries, read, refused, train};
 use serde_json::Value;
 
 const TINY: &str = "--hidden 6 --batch 8 --lr 0.02 --epochs 3";
@@ -52,10 +52,6 @@ fn run(folder: &Path, arguments: &str) -> String {
     let output = bptt(folder, &format!("{arguments} --device cpu"));
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
-}
-
-fn read(folder: &Path, file: &str) -> String {
-    std::fs::read_to_string(folder.join(file)).unwrap()
 }
 
 fn json(text: &str) -> Value {

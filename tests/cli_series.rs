@@ -6,9 +6,7 @@
 #[path = "common/program.rs"]
 mod program;
 
-use std::path::Path;
-
-use program::{bptt, refused, train};
+use program::{bptt, json, read, refused, succeeds, train};
 use serde_json::Value;
 
 /// Days from 2024-01-01 on.
@@ -44,20 +42,6 @@ fn folder() -> tempfile::TempDir {
 }
 
 const TINY: &str = "--window 6 --hidden 4 --epochs 2 --batch 16";
-
-fn read(folder: &Path, file: &str) -> String {
-    std::fs::read_to_string(folder.join(file)).unwrap()
-}
-
-fn run(folder: &Path, arguments: &str) -> String {
-    let output = bptt(folder, arguments);
-    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn json(folder: &Path, arguments: &str) -> Value {
-    serde_json::from_str(&run(folder, arguments)).unwrap()
-}
 
 /// Fields by line.
 fn fields(text: &str) -> Vec<Vec<String>> {
@@ -154,7 +138,7 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
     // A row without a truth is still predicted.
-    let predictions = fields(&run(path, "predict m"));
+    let predictions = fields(&succeeds(path, "predict m"));
     let gaps: Vec<&Vec<String>> = predictions.iter().filter(|line| line[3].is_empty()).collect();
     assert_eq!(gaps.iter().map(|line| line[0].clone()).collect::<Vec<_>>(), [day(30), day(31), day(90)]);
     assert!(gaps.iter().all(|line| line[4].parse::<f64>().unwrap().is_finite()));
@@ -175,7 +159,7 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
         (next["after"].as_str(), next["labels"].clone()),
         (Some("2024-04-09"), [day(100), day(101)].to_vec().into())
     );
-    let stdout = run(path, "forecast r --rows 9 --out next.csv --svg next.svg");
+    let stdout = succeeds(path, "forecast r --rows 9 --out next.csv --svg next.svg");
     let lines: Vec<Vec<&str>> = stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!((lines[0].clone(), lines.len(), lines[9][0]), (vec!["day", "a", "b"], 10, day(108).as_str()));
     let table = fields(&read(path, "next.csv"));
@@ -209,7 +193,7 @@ fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
     let shorter: Vec<String> = rows.into_iter().chain(future).collect();
     std::fs::write(path.join("shorter.csv"), shorter.join("\n")).unwrap();
     let next = json(path, "forecast r --csv shorter.csv --json");
-    let predictions = fields(&run(path, "predict r"));
+    let predictions = fields(&succeeds(path, "predict r"));
     let line = predictions.iter().find(|line| line[0] == day(90)).unwrap();
     assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[4].parse().unwrap()));
 }
@@ -219,7 +203,7 @@ fn what_cannot_be_rolled_is_refused_with_the_reason() {
     let folder = folder();
     let path = folder.path();
     train(path, "f", &format!("--csv s.csv --target a --features b,extra --known known --horizon 2 {TINY}"));
-    run(path, "forecast f");
+    succeeds(path, "forecast f");
     refused(path, "forecast f --rows 3", 2, &["the future of the features \"b\", \"extra\"", "at most 2 steps"]);
     train(path, "both", &format!("--csv s.csv --target a --known known --bidirectional {TINY}"));
     refused(path, "forecast both", 2, &["reverse direction", "without --bidirectional"]);
@@ -248,7 +232,7 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
     assert!(measured["validation"].is_null());
     // The same forecasts, all of them of a file to test on.
     let told = |arguments: &str| {
-        let lines = fields(&run(path, arguments)).into_iter().skip(1);
+        let lines = fields(&succeeds(path, arguments)).into_iter().skip(1);
         lines.map(|mut line| (line.remove(1), line)).unzip::<_, _, Vec<String>, Vec<Vec<String>>>()
     };
     let (turned, own) = (told("predict r --csv turned.csv"), told("predict r"));
@@ -263,11 +247,11 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
     // What would be refused is not advised.
     assert!(!String::from_utf8(output.stderr).unwrap().contains("--missing mask"));
     refused(path, "eval r --csv gaps.csv --missing mask", 2, &["--missing mask: the model was trained with error"]);
-    let filled = run(path, "eval r --csv gaps.csv --missing ffill");
+    let filled = succeeds(path, "eval r --csv gaps.csv --missing ffill");
     assert!(filled.contains("test"), "{filled}");
     assert_eq!(
-        fields(&run(path, "predict r --csv gaps.csv --missing ffill")).len(),
-        fields(&run(path, "predict r")).len()
+        fields(&succeeds(path, "predict r --csv gaps.csv --missing ffill")).len(),
+        fields(&succeeds(path, "predict r")).len()
     );
     std::fs::write(path.join("less.csv"), "day,a\n2024-01-01,1\n").unwrap();
     refused(path, "eval r --csv less.csv", 1, &["less.csv", "\"known\"", "day, a"]);

@@ -9,7 +9,7 @@ use bptt::{
     At, Backend, Cell, Cpu, Engine, EngineOptions, Extent, Loss, MemoryPart, Optimizer, Trainer, TrainerOptions,
 };
 use common::gpu::gpu;
-use common::{CELLS, Case, Named, PLACES, gradients, masks, wide};
+use common::{CELLS, Case, Named, PLACES, assert_all_close, assert_same_bits, gradients, masks, wide};
 use pollster::block_on;
 
 /// Everything that an engine computes: raw, for training, and aside.
@@ -20,12 +20,14 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine.set_masks(masks(1));
+    engine.set_flow(true);
     let output = block_on(engine.forward(&case.sequence())).unwrap();
     named.push(("output".into(), wide(&output.output)));
     named.push(("h_n".into(), wide(&output.states.h)));
     let raw = block_on(engine.backward(&case.output_gradient())).unwrap();
     named.extend(raw.x.iter().map(|x| ("raw dx".into(), wide(x))));
     named.push(("raw dh_0".into(), wide(&raw.initial.h)));
+    named.push(("raw flow".into(), wide(&block_on(engine.flow()).unwrap().norms)));
     named.extend(gradients(&mut engine));
 
     let (model, batch) = (case.model(), case.batch());
@@ -38,8 +40,12 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     named.push(("loss".into(), ArrayD::from_elem(vec![], evaluation.loss)));
     named.push(("its h_n".into(), wide(&evaluation.states.h)));
     let carry = Some(bptt::Carry { first_row: 1, rows: case.rows + 2 });
-    for _ in 0..2 {
+    for flow in [true, false] {
+        engine.set_flow(flow);
         block_on(engine.accumulate(&batch, carry)).unwrap();
+        if flow {
+            named.push(("flow".into(), wide(&block_on(engine.flow()).unwrap().norms)));
+        }
         let input = block_on(engine.input_gradient()).unwrap();
         named.extend(input.x.iter().map(|x| ("dx".into(), wide(x))));
         named.push(("dh_0".into(), wide(&input.initial.h)));
@@ -52,14 +58,6 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     named.push(("loss of the step".into(), ArrayD::from_elem(vec![], report.loss)));
     named.extend(gradients(&mut engine));
     named
-}
-
-fn assert_same_bits(case: &Case, got: &Named, want: &Named) {
-    assert_eq!(got.len(), want.len());
-    for ((name, got), (_, want)) in got.iter().zip(want) {
-        let bits = |array: &ArrayD<f64>| array.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        assert!(bits(got) == bits(want), "{case}: {name}\n{got}\n{want}");
-    }
 }
 
 /// Every cell with every place of the head and what else there is, over several chunks and a rest.
@@ -101,6 +99,15 @@ fn a_pass_made_again_chunk_by_chunk_has_the_bits_of_one_that_is_kept_on_the_cpu(
 fn a_pass_made_again_chunk_by_chunk_has_the_bits_of_one_that_is_kept_on_the_gpu() {
     let Some(gpu) = gpu() else { return };
     same_bits(&gpu, 11, 4);
+}
+
+#[test]
+fn a_pass_made_again_chunk_by_chunk_on_the_gpu_equals_the_cpu_in_f64() {
+    let Some(gpu) = gpu() else { return };
+    let cpu = Cpu::<f64>::with_threads(2).unwrap();
+    for case in cases(11) {
+        assert_all_close(&case, &all(&gpu, &case, true, 4), &all(&cpu, &case, false, 64), 5e-5, 0.2 * case.scale);
+    }
 }
 
 #[test]

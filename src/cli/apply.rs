@@ -9,7 +9,7 @@ use super::Failure;
 use super::args::{BatchSize, DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::config_file;
 use super::device::{self, Opened};
-use super::kind::Kind;
+use super::kind::{Kind, named};
 use super::model_file::{CONFIG, ModelFile};
 use super::network::Network;
 use super::objective;
@@ -73,7 +73,7 @@ pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> R
 /// The settings of the run, whose data are of `kind`, with what the flags say of data and device.
 pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Result<Given> {
     let mut flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
-    if data.names_data() {
+    if !named(data).is_empty() {
         if data.task.is_none() && data.train_until.is_none() && data.test_file.is_none() {
             flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
         }

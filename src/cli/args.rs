@@ -313,11 +313,21 @@ pub(crate) struct DataArgs {
     pub(crate) sha256: Option<String>,
 }
 
-impl DataArgs {
-    /// Whether a source of data is among them.
-    pub(crate) fn names_data(&self) -> bool {
-        let files = [&self.text, &self.csv, &self.sequences, &self.classes, &self.rolls];
-        self.task.is_some() || files.iter().any(|file| file.is_some())
+impl Given {
+    /// The files and folders that are read, by their keys.
+    pub(crate) fn files(&mut self) -> [(&'static str, &mut Option<PathBuf>); 9] {
+        let data = &mut self.data;
+        [
+            ("text", &mut data.text),
+            ("csv", &mut data.csv),
+            ("sequences", &mut data.sequences),
+            ("classes", &mut data.classes),
+            ("rolls", &mut data.rolls),
+            ("test-file", &mut data.test_file),
+            ("labels", &mut data.labels),
+            ("test-labels", &mut data.test_labels),
+            ("init-from", &mut self.model.init_from),
+        ]
     }
 }
 
@@ -388,7 +398,7 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
     /// Keep only the states between chunks of time, and go forward through each again before going backward: long sequences
-    /// take little memory, for one more forward pass
+    /// take little memory, for one more forward pass; in one direction only
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) recompute: Option<bool>,
     /// Batches a step, whose gradients are summed [default: 1]

@@ -204,20 +204,9 @@ fn elsewhere(mut given: Given, flags: &Given) -> Result<Given> {
     let mut rest = flags.clone();
     lay(&mut given.run.device, rest.run.device.take());
     lay(&mut given.run.threads, rest.run.threads.take());
-    let (to, from) = (&mut given.data, &mut rest.data);
-    let pairs = [
-        (&mut to.text, &mut from.text),
-        (&mut to.csv, &mut from.csv),
-        (&mut to.sequences, &mut from.sequences),
-        (&mut to.classes, &mut from.classes),
-        (&mut to.rolls, &mut from.rolls),
-        (&mut to.test_file, &mut from.test_file),
-        (&mut to.labels, &mut from.labels),
-        (&mut to.test_labels, &mut from.test_labels),
-        (&mut given.model.init_from, &mut rest.model.init_from),
-    ];
     // What the run does not have stays a flag too many.
-    pairs.into_iter().filter(|(to, _)| to.is_some()).for_each(|(to, from)| lay(to, from.take()));
+    let pairs = given.files().into_iter().zip(rest.files());
+    pairs.filter(|((_, to), _)| to.is_some()).for_each(|((_, to), (_, from))| lay(to, from.take()));
     match rest == Given::default() {
         true => Ok(given),
         false => Err(Error::Unsupported(

@@ -80,22 +80,10 @@ fn words(value: &DeValue<'_>) -> String {
 /// # Errors
 /// [`Error::Data`] names the file and its key.
 pub(crate) fn check_files(path: &Path, given: &Given, flags: &Given) -> Result<()> {
-    let files = |given: &Given| {
-        let (data, model) = (given.data.clone(), given.model.clone());
-        [
-            ("text", data.text),
-            ("csv", data.csv),
-            ("sequences", data.sequences),
-            ("classes", data.classes),
-            ("rolls", data.rolls),
-            ("test-file", data.test_file),
-            ("labels", data.labels),
-            ("test-labels", data.test_labels),
-            ("init-from", model.init_from),
-        ]
-    };
-    for ((key, file), (_, told)) in files(given).into_iter().zip(files(flags)) {
-        let Some(file) = file.filter(|file| told.is_none() && file.as_os_str() != BUNDLED) else { continue };
+    let (mut given, mut flags) = (given.clone(), flags.clone());
+    for ((key, file), (_, told)) in given.files().into_iter().zip(flags.files()) {
+        let file = file.take().filter(|file| told.is_none() && file.as_os_str() != BUNDLED);
+        let Some(file) = file else { continue };
         if let Err(error) = file.metadata() {
             let message =
                 format!("expected a file that is there, got {}: {error}; name it with --{key}", file.display());

@@ -36,7 +36,8 @@ Examples:
   bptt train --config runs/sunspots-1/config.toml --seed 2
   bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
 
-Ctrl-C ends a run after its step and keeps what was learned; a second one ends it at once.";
+Ctrl-C, or SIGTERM, ends a run after the steps under way and a validation that is due, and keeps what was learned; a second
+one ends it at once, and --resume then goes on from the last checkpoint.";
 
 pub(crate) const EVAL: &str = "\
 Examples:

@@ -108,7 +108,7 @@ fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
     let lines = lines.map(|(stack, of)| FlowLine {
         name: labelled(&of.name, of.factor),
         hue: stack / directions,
-        second: stack % directions > 0,
+        reverse: stack % directions > 0,
         norms: of.norms.clone(),
         clipped: measured.clipped,
     });
@@ -121,7 +121,7 @@ fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
 
 /// What to look for in the picture.
 pub(crate) const DESCRIPTION: &str = "\
-    The gradient enters on the left and goes back through time. A straight line that falls loses the same factor at every \
+    The gradient goes back through time as the arrow shows. A straight line that falls loses the same factor at every \
     step: what lies beyond it can hardly be learned. Where a line stays level, the network can learn from its first steps.";
 
 /// The batch that is measured, and which it is.

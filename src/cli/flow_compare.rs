@@ -79,7 +79,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let validation = task.validation(rows)?;
         let validation =
             validation.as_deref().filter(|_| settings.run.keep == Keep::Best || settings.run.patience.is_some());
-        let outcome = network.run(training.as_ref(), validation, &settings.run, &mut ());
+        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut ());
         if let Err(error) = &outcome {
             // The weights are those before the step that failed, and a picture of them says why.
             super::say(heading(name, &format!("stopped: {error}")));
@@ -140,7 +140,7 @@ fn panel(name: &str, networks: &[Measured]) -> FlowPanel {
         FlowLine {
             name: labelled(&network.name, stack.factor),
             hue,
-            second: false,
+            reverse: false,
             norms: stack.norms.clone(),
             clipped: network.clipped,
         }

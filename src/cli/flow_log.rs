@@ -19,6 +19,7 @@ const LINES: usize = 4;
 pub(crate) struct FlowLog {
     every: u64,
     stacks: Vec<String>,
+    directions: usize,
     file: Log,
     /// Those whose number among all is a power of two, and the last.
     kept: Vec<(u64, Flow)>,
@@ -33,7 +34,8 @@ impl FlowLog {
             Some(bytes) => folder.log_from(NAME, bytes)?,
         };
         let stacks = (0..recurrent.stacks()).map(|stack| stack_name(recurrent, stack)).collect();
-        let mut log = Self { every, stacks, file, kept: Vec::new(), taken: 0 };
+        let directions = recurrent.directions();
+        let mut log = Self { every, stacks, directions, file, kept: Vec::new(), taken: 0 };
         for line in before.split_inclusive(|byte| *byte == b'\n') {
             let (step, flow) = log.read(line).ok_or_else(|| Error::Data {
                 path: folder.path().join(NAME),
@@ -94,12 +96,12 @@ impl FlowLog {
         let panel = |(stack, of): (usize, &String)| {
             let line = |(hue, (step, flow)): (usize, &&(u64, Flow))| {
                 let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
-                FlowLine { name, hue, second: false, norms, clipped: 1.0 }
+                FlowLine { name, hue, reverse: stack % self.directions > 0, norms, clipped: 1.0 }
             };
             FlowPanel { name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect() }
         };
         let panels = self.stacks.iter().enumerate().map(panel).collect();
-        let description = "The gradient of the training loss, before clipping, goes back through time from left to right. \
+        let description = "The gradient of the training loss, before clipping, goes back through time as the arrow shows. \
                            Where a line falls straight, each step costs the same factor, and what lies far back is hardly \
                            learned from; with a loss at every step, each adds its own.";
         let (title, description) = (format!("{name}: gradient flow in training"), description.into());

@@ -5,7 +5,7 @@ use std::fmt;
 use bptt::Result;
 use toml::Table;
 
-use super::args::Given;
+use super::args::{DataArgs, Given};
 use super::settings::unsupported;
 
 /// What the data are.
@@ -85,15 +85,23 @@ pub(crate) const KEYS: [(&str, &str, &[Kind]); 31] = {
     ]
 };
 
+/// A key that names data, their kind, and whether it is given.
+type Source = (&'static str, Kind, fn(&DataArgs) -> bool);
+
 /// The keys of `[data]` that name data.
-pub(crate) const SOURCES: [(&str, Kind); 6] = [
-    ("text", Kind::Text),
-    ("csv", Kind::Series),
-    ("sequences", Kind::Sequences),
-    ("classes", Kind::Classes),
-    ("rolls", Kind::Rolls),
-    ("task", Kind::Task),
+pub(crate) const SOURCES: [Source; 6] = [
+    ("text", Kind::Text, |data| data.text.is_some()),
+    ("csv", Kind::Series, |data| data.csv.is_some()),
+    ("sequences", Kind::Sequences, |data| data.sequences.is_some()),
+    ("classes", Kind::Classes, |data| data.classes.is_some()),
+    ("rolls", Kind::Rolls, |data| data.rolls.is_some()),
+    ("task", Kind::Task, |data| data.task.is_some()),
 ];
+
+/// The kinds of the data that are named.
+pub(crate) fn named(data: &DataArgs) -> Vec<Kind> {
+    SOURCES.iter().filter(|(.., is_given)| is_given(data)).map(|(_, kind, _)| *kind).collect()
+}
 
 /// Refuses keys that mean nothing for this kind of data.
 pub(crate) fn check_keys(kind: Kind, given: &Given) -> Result<()> {

@@ -11,17 +11,10 @@ use pollster::block_on;
 
 pub(crate) trait Network {
     fn model(&mut self) -> &Model;
+    /// A run, or what is left of it after a checkpoint.
     fn run(
         &mut self,
-        training: &dyn Batches,
-        validation: Option<&dyn Batches>,
-        options: &RunOptions,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome>;
-    /// The rest of a run that began elsewhere.
-    fn resume(
-        &mut self,
-        checkpoint: &Checkpoint,
+        from: Option<&Checkpoint>,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
         options: &RunOptions,
@@ -64,23 +57,16 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn run(
         &mut self,
+        from: Option<&Checkpoint>,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
         options: &RunOptions,
         observer: &mut dyn Observer,
     ) -> Result<Outcome> {
-        block_on(run(self, training, validation, options, observer))
-    }
-
-    fn resume(
-        &mut self,
-        checkpoint: &Checkpoint,
-        training: &dyn Batches,
-        validation: Option<&dyn Batches>,
-        options: &RunOptions,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome> {
-        block_on(resume(self, checkpoint, training, validation, options, observer))
+        match from {
+            None => block_on(run(self, training, validation, options, observer)),
+            Some(checkpoint) => block_on(resume(self, checkpoint, training, validation, options, observer)),
+        }
     }
 
     fn evaluate(&mut self, batches: &dyn Batches) -> Result<f64> {

@@ -53,8 +53,8 @@ pub(crate) fn over(file: Given, flags: &Given) -> Result<Given> {
     ];
     let kind_of = |given: &Table| {
         let data = given.get("data").and_then(|data| data.as_table());
-        let named = SOURCES.iter().find(|(source, _)| data.is_some_and(|data| data.contains_key(*source)));
-        named.map(|(_, kind)| *kind)
+        let named = SOURCES.iter().find(|(source, ..)| data.is_some_and(|data| data.contains_key(*source)));
+        named.map(|(_, kind, _)| *kind)
     };
     if let Some(kind) = kind_of(&flags) {
         // Every step of some data is told, of others none but one; of either are tasks.

@@ -23,9 +23,11 @@ figure{margin:0 0 2rem}\
 figure div,section div{overflow-x:auto}figure div{border:1px solid var(--edge);border-radius:8px}\
 figure svg{display:block;max-width:100%;height:auto;margin:0 auto}\
 figcaption{margin:.6rem .1rem 0;font-size:.95rem}\
-table{min-width:min(100%,32rem);border-collapse:collapse;font-variant-numeric:tabular-nums}\
-caption{padding:0 0 .5rem;text-align:left;font-size:.95rem}\
-th,td{padding:.4rem 1.5rem .4rem 0;border-bottom:1px solid var(--edge);text-align:left;vertical-align:baseline}\
+section div+div{margin-top:1.75rem}\
+table{min-width:min(100%,32rem);border-collapse:collapse;font-size:.95rem;font-variant-numeric:tabular-nums}\
+caption{padding:0 0 .5rem;text-align:left}\
+th,td{padding:.4rem 1rem .4rem 0;border-bottom:1px solid var(--edge);text-align:left;vertical-align:baseline}\
+th:last-child,td:last-child{padding-right:0}\
 th{color:var(--faint);font-weight:400}[align]{text-align:right;white-space:nowrap}\
 pre{margin:0;padding:.9rem 1rem;background:var(--panel);border:1px solid var(--edge);border-radius:8px;white-space:pre-wrap;\
 overflow-wrap:anywhere;font:.9rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\

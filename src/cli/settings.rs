@@ -16,7 +16,7 @@ use super::args::{
     TrainingArgs,
 };
 use super::config_file;
-use super::kind::{Kind, check_keys};
+use super::kind::{Kind, check_keys, named};
 use super::model_file::ModelFile;
 use super::over::over;
 
@@ -91,8 +91,11 @@ impl Settings {
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         let kernel = *kernel.get_or_insert_default();
-        if let Some(path) = &mut given.model.init_from {
-            *path = whole_path(path)?;
+        // A configuration works from any folder.
+        for path in given.files().into_iter().filter_map(|(_, file)| file.as_mut()) {
+            if path.as_os_str() != BUNDLED {
+                *path = whole_path(path)?;
+            }
         }
         let ModelArgs { init_from, init_sha256, dropout, recurrent_dropout, .. } = given.model.clone();
         // Dropout is of training alone: the network is the same with another.
@@ -325,21 +328,12 @@ impl Settings {
     }
 }
 
-/// What the data are; paths become whole, so that a configuration works from any folder.
+/// What the data are.
 fn kind(data: &mut DataArgs) -> Result<Kind> {
-    let DataArgs { text, csv, sequences, classes, rolls, task, test_file, labels, test_labels, .. } = data;
-    let named = [
-        (text.is_some(), Kind::Text),
-        (csv.is_some(), Kind::Series),
-        (sequences.is_some(), Kind::Sequences),
-        (classes.is_some(), Kind::Classes),
-        (rolls.is_some(), Kind::Rolls),
-        (task.is_some(), Kind::Task),
-    ];
-    let named: Vec<Kind> = named.iter().filter(|(given, _)| *given).map(|(_, kind)| *kind).collect();
+    let named = named(data);
     let kind = match named[..] {
         [] => {
-            *csv = Some(BUNDLED.into());
+            data.csv = Some(BUNDLED.into());
             Kind::Series
         }
         [kind] => kind,
@@ -348,11 +342,6 @@ fn kind(data: &mut DataArgs) -> Result<Kind> {
             return Err(unsupported(format!("expected one source of data, got {}", words.join(" and "))));
         }
     };
-    for path in [text, csv, sequences, classes, rolls, test_file, labels, test_labels].into_iter().flatten() {
-        if path.as_os_str() != BUNDLED {
-            *path = whole_path(path)?;
-        }
-    }
     if kind == Kind::Series {
         let bundled = data.csv.as_deref() == Some(Path::new(BUNDLED));
         series_split(data, bundled)?;

@@ -235,10 +235,8 @@ impl Run<'_> {
         let after = saved.map(|(checkpoint, _)| checkpoint.step());
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
         let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.quiet)?;
-        let outcome = match saved {
-            None => network.run(training, validation, run, &mut progress),
-            Some((checkpoint, _)) => network.resume(checkpoint, training, validation, run, &mut progress),
-        };
+        let checkpoint = saved.map(|(checkpoint, _)| checkpoint);
+        let outcome = network.run(checkpoint, training, validation, run, &mut progress);
         let pace = progress.pace();
         let (mut history, flow) = progress.finish()?;
         let all = history.len();

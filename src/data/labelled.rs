@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, Axis, s};
 
 use super::Examples;
-use crate::batch::{Batch, Sequence, Targets};
+use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss};
 
@@ -298,13 +298,7 @@ impl Subset {
         let Labels::Classes { names, .. } = &self.labelled.labels else {
             return Err(Error::Unsupported("only classes as labels have class weights".into()));
         };
-        if of_class.len() != names.len() {
-            return Err(Error::shape("class_weights", &[names.len()], &[of_class.len()]));
-        }
-        if let Some(class) = of_class.iter().position(|weight| !(*weight >= 0.0 && weight.is_finite())) {
-            let expected = "a finite number of at least 0";
-            return Err(Error::value(format!("class_weights[{class}]"), expected, of_class[class]));
-        }
+        check_class_weights(&of_class, names.len())?;
         self.class_weights = of_class;
         Ok(self)
     }

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// `bptt` in `folder`, with arguments that have no spaces in them.
 pub fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bptt"));
@@ -18,11 +20,30 @@ pub fn bptt(folder: &Path, arguments: &str) -> Output {
     command(folder, arguments).output().unwrap()
 }
 
-/// A run of a few steps that must succeed, in the folder `out`.
-pub fn train(folder: &Path, out: &str, arguments: &str) -> String {
-    let output = bptt(folder, &format!("train --device cpu --out {out} {arguments}"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+/// Runs what must succeed; returns what it says.
+#[track_caller]
+pub fn succeeds(folder: &Path, arguments: &str) -> String {
+    let output = bptt(folder, arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same of what says it in JSON.
+#[track_caller]
+pub fn json(folder: &Path, arguments: &str) -> Value {
+    serde_json::from_str(&succeeds(folder, arguments)).unwrap()
+}
+
+/// A run of a few steps that must succeed, in the folder `out`.
+#[track_caller]
+pub fn train(folder: &Path, out: &str, arguments: &str) -> String {
+    succeeds(folder, &format!("train --device cpu --out {out} {arguments}"))
+}
+
+/// A text file.
+#[track_caller]
+pub fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap()
 }
 
 /// Runs what must be refused with `code`, and every one of `parts` in the message; nothing may come to exist.

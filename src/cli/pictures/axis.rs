@@ -63,16 +63,20 @@ pub(super) fn logarithmic_ticks(from: f64, until: f64, count: usize) -> Vec<Tick
     let every = ((until - from) / count as f64).ceil().max(1.0) as i32;
     let powers = (from.floor() as i32..=until.ceil() as i32).filter(|power| power % every == 0);
     let values = powers.flat_map(|power| factors.iter().map(move |factor| (*factor, power)));
+    let inside = |(factor, power): &(f64, i32)| (from..=until).contains(&(factor * 10f64.powi(*power)).log10());
+    let values: Vec<(f64, i32)> = values.filter(inside).collect();
+    // All in the notation that the farthest from 1 needs.
+    let plain = if values.iter().all(|(_, power)| (-4..=5).contains(power)) { -4..=5 } else { 0..=1 };
     let tick = |(factor, power): (f64, i32)| {
         let value = factor * 10f64.powi(power);
         let text = match power {
-            -4..=5 => decimal(value, power.min(0).unsigned_abs() as usize),
+            _ if plain.contains(&power) => decimal(value, power.min(0).unsigned_abs() as usize),
             _ if factor == 1.0 => scientific(1.0, 0, power).replace("1×", ""),
             _ => scientific(factor, 0, power),
         };
-        (from..=until).contains(&value.log10()).then_some(Tick { value, text })
+        Tick { value, text }
     };
-    values.filter_map(tick).collect()
+    values.into_iter().map(tick).collect()
 }
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
         assert_eq!(texts(round_ticks(0.0, 30_000.0, 4, false)), ["0", "10,000", "20,000", "30,000"]);
         assert_eq!(texts(logarithmic_ticks(-1.5, 0.1, 6)), ["0.05", "0.1", "0.2", "0.5", "1"]);
         assert_eq!(texts(logarithmic_ticks(-0.02, 0.1, 6)), ["1.0", "1.1", "1.2"]);
-        assert_eq!(texts(logarithmic_ticks(-12.5, 6.0, 6)), ["10⁻¹²", "10⁻⁸", "0.0001", "1", "10,000"]);
+        assert_eq!(texts(logarithmic_ticks(-12.5, 6.0, 6)), ["10⁻¹²", "10⁻⁸", "10⁻⁴", "1", "10⁴"]);
     }
 
     #[test]

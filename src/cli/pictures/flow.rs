@@ -27,8 +27,8 @@ pub(crate) struct FlowLine {
     pub(crate) name: String,
     /// Its colour, counted through them all: lines of one are a layer's directions, or one network.
     pub(crate) hue: usize,
-    /// Whether it is drawn thinner than another of its colour.
-    pub(crate) second: bool,
+    /// Whether it is of a reverse direction, through which the gradient goes the other way: it is drawn thinner.
+    pub(crate) reverse: bool,
     /// By t.
     pub(crate) norms: Vec<f64>,
     /// What clipping multiplies it by; 1: nothing was clipped.
@@ -78,7 +78,11 @@ impl FlowPicture {
         for tick in &x.ticks {
             drawing.text(frame.x(tick.value), frame.bottom + 20.0, "", Anchor::Middle, &tick.text);
         }
-        drawing.text(right, frame.bottom + 42.0, "", Anchor::End, "step t, against time: the gradient goes this way →");
+        let way = match lines().any(|line| line.reverse) {
+            true => "step t: the gradient goes this way →, in the reverse direction ←",
+            false => "step t, against time: the gradient goes this way →",
+        };
+        drawing.text(right, frame.bottom + 42.0, "", Anchor::End, way);
         drawing
     }
 }
@@ -135,7 +139,7 @@ impl Frame<'_> {
             if line.clipped < 1.0 {
                 drawing.path(&format!("{hue} dotted"), points(line, line.clipped).into_iter());
             }
-            let class = if line.second { format!("{hue} fine") } else { hue.to_owned() };
+            let class = if line.reverse { format!("{hue} fine") } else { hue.to_owned() };
             drawing.path(&class, points(line, 1.0).into_iter());
         }
         self.label(drawing, panel, points);
@@ -193,7 +197,7 @@ mod tests {
     use super::*;
 
     fn line(name: &str, norms: Vec<f64>) -> FlowLine {
-        FlowLine { name: name.into(), hue: 0, second: false, norms, clipped: 1.0 }
+        FlowLine { name: name.into(), hue: 0, reverse: false, norms, clipped: 1.0 }
     }
 
     fn svg(lines: Vec<FlowLine>) -> String {

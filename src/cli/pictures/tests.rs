@@ -27,7 +27,7 @@ fn flow(name: &str) -> FlowPanel {
     let norms = vec![0.0, f64::NAN, 1e-30, 1.0];
     FlowPanel {
         name: name.into(),
-        lines: vec![FlowLine { name: name.into(), hue: 1, second: true, norms, clipped: 0.5 }],
+        lines: vec![FlowLine { name: name.into(), hue: 1, reverse: true, norms, clipped: 0.5 }],
     }
 }
 

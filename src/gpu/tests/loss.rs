@@ -1,0 +1,103 @@
+//! Losses and da.
+
+use super::super::kernel::LOSS;
+use super::super::uniforms::Loss;
+use super::common::gpu;
+use super::{SIZES, floats, matrix, nan, number, run};
+use crate::model::plan::vec4s;
+
+/// (loss, da) of one prediction in f64, from the definitions; the quantile that an output is for comes with it.
+fn loss_by_definition(loss: &Loss, kind: usize, a: &[f32], class: usize, values: &[(f32, f32)]) -> (f64, Vec<f64>) {
+    let a: Vec<f64> = a.iter().map(|a| f64::from(*a)).collect();
+    let (delta, smoothing) = (f64::from(loss.delta), f64::from(loss.smoothing));
+    if kind == 2 {
+        let sum: f64 = a.iter().map(|a| a.exp()).sum();
+        let y = |o| smoothing / a.len() as f64 + if o == class { 1.0 - smoothing } else { 0.0 };
+        let da = a.iter().enumerate().map(|(o, a)| a.exp() / sum - y(o)).collect();
+        return (a.iter().enumerate().map(|(o, a)| -y(o) * (a.exp() / sum).ln()).sum(), da);
+    }
+    let terms = a.iter().zip(values).map(|(a, (y, q))| {
+        let (a, y, q) = (*a, f64::from(*y), f64::from(*q));
+        let (p, error) = (1.0 / (1.0 + (-a).exp()), a - y);
+        match kind {
+            0 => (error.powi(2), 2.0 * error),
+            1 => (-y * p.ln() - (1.0 - y) * (1.0 - p).ln(), p - y),
+            3 if error == 0.0 => (0.0, 0.0),
+            3 => (error.abs(), error.signum()),
+            4 if error.abs() <= delta => (0.5 * error.powi(2), error),
+            4 => (delta * (error.abs() - 0.5 * delta), delta * error.signum()),
+            5 if error > 0.0 => ((1.0 - q) * error, 1.0 - q),
+            5 if error < 0.0 => (-q * error, -q),
+            _ => (0.0, 0.5 - q),
+        }
+    });
+    let (losses, da): (Vec<f64>, Vec<f64>) = terms.unzip();
+    (losses.iter().sum(), da)
+}
+
+#[test]
+fn loss_and_its_gradient_are_right_at_every_size_and_for_any_number_of_lanes() {
+    let Some(gpu) = gpu() else { return };
+    for outputs in SIZES {
+        for predictions in SIZES {
+            let ld = 4 * vec4s(outputs);
+            let (logits, at) = matrix(1, predictions, outputs);
+            let logits: Vec<f32> = logits.iter().map(|a| 4.0 * a).collect();
+            let weights: Vec<f32> = (0..predictions).map(|p| [1.0, 0.0, 0.5][p % 3]).collect();
+            let lanes = gpu.limits().loss_lanes(outputs);
+            // Cross-entropy with label smoothing and without.
+            for (kind, smoothing) in [(0, 0.0), (1, 0.0), (2, 0.0), (2, 0.25), (3, 0.0), (4, 0.0), (5, 0.0)] {
+                let levels: Vec<f32> =
+                    (1..=if outputs % 3 == 0 { 3 } else { outputs }).map(|i| i as f32 / 256.0).collect();
+                let share = if kind == 5 { levels.len() } else { 1 };
+                let mut values: Vec<f32> =
+                    (0..predictions * outputs / share).map(|i| 0.5 + 0.5 * number(2, i)).collect();
+                // One logit that is its target, and one at delta from it, where the slopes change.
+                values[0] = logits[0];
+                values[predictions * outputs / share - 1] = logits[(predictions - 1) * ld + outputs - 1] + 0.75;
+                let classes: Vec<u32> = (0..predictions).map(|p| (p * 5 % outputs) as u32).collect();
+                let targets = if kind == 2 { floats(&classes) } else { [&values[..], &levels].concat() };
+                let uniform = Loss {
+                    predictions: predictions as u32,
+                    outputs: outputs as u32,
+                    ld: ld as u32,
+                    lanes: lanes as u32,
+                    factor: if kind == 2 { 1.0 } else { 0.25 },
+                    delta: 0.75,
+                    smoothing,
+                    quantiles: levels.len() as u32,
+                };
+                let grid = gpu.limits().predictions(predictions, lanes);
+                let buffers: [&[f32]; 4] = [&targets, &weights, &logits, &nan(predictions)];
+                let written = run(&gpu, LOSS, &[("LOSS", kind as f64)], &uniform, &buffers, grid);
+                for p in 0..predictions {
+                    let a: Vec<f32> = (0..outputs).map(|o| 4.0 * at(p, o)).collect();
+                    let y: Vec<(f32, f32)> =
+                        (0..outputs).map(|o| (values[(p * outputs + o) / share], levels[o % levels.len()])).collect();
+                    let (loss, da) = loss_by_definition(&uniform, kind, &a, classes[p] as usize, &y);
+                    let factor = f64::from(weights[p] * uniform.factor);
+                    let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1.0);
+                    assert!(close(written[1][p], factor * loss), "loss {kind} [{predictions}, {outputs}] at {p}");
+                    let right = (0..outputs).all(|o| close(written[0][p * ld + o], factor * da[o]));
+                    assert!(right, "da {kind} [{predictions}, {outputs}] at {p}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn losses_of_enormous_logits_stay_finite() {
+    let Some(gpu) = gpu() else { return };
+    let logits = [1e4, -1e4, 0.0, 0.0];
+    for (kind, smoothing, targets, want, da) in [
+        (1, 0.0, vec![0.0, 1.0], 2e4, [1.0, -1.0]),
+        (2, 0.0, floats(&[1]), 2e4, [1.0, -1.0]),
+        (2, 0.5, floats(&[1]), 1.5e4, [0.75, -0.75]),
+    ] {
+        let uniform = Loss { predictions: 1, outputs: 2, ld: 4, lanes: 1, factor: 1.0, smoothing, ..Loss::default() };
+        let buffers: [&[f32]; 4] = [&targets, &[1.0], &logits, &[0.0]];
+        let written = run(&gpu, LOSS, &[("LOSS", f64::from(kind))], &uniform, &buffers, [1, 1, 1]);
+        assert_eq!((written[1][0], &written[0][..2]), (want, &da[..]));
+    }
+}

@@ -1,0 +1,109 @@
+//! Sums over rows, steps and predictions.
+
+use super::super::kernel::{COLUMN_SUM, FLOW, MEAN, SPREAD, SUM};
+use super::super::uniforms::{ColumnSum, Flow, Mean, Sum};
+use super::common::gpu;
+use super::{SIZES, matrix, nan, number, run};
+use crate::model::plan::vec4s;
+
+#[test]
+fn column_sum_is_exact_at_every_size_and_in_parts() {
+    let Some(gpu) = gpu() else { return };
+    for rows in SIZES {
+        for n in SIZES {
+            let (values, at) = matrix(1, rows, n);
+            let n4 = vec4s(n);
+            for parts in [1, 3] {
+                let part_rows = rows.div_ceil(parts);
+                let parts = rows.div_ceil(part_rows);
+                let uniform = ColumnSum {
+                    rows: rows as u32,
+                    part_rows: part_rows as u32,
+                    n4: n4 as u32,
+                    ld: n4 as u32,
+                    out_stride: n4 as u32,
+                    ..ColumnSum::default()
+                };
+                let grid = [gpu.limits().column_sum(rows, n4).0[0], parts as u32, 1];
+                let out = &run(&gpu, COLUMN_SUM, &[], &uniform, &[&values, &nan(parts * 4 * n4)], grid)[0];
+                for column in 0..n {
+                    let got: f32 = (0..parts).map(|part| out[part * 4 * n4 + column]).sum();
+                    assert_eq!(got, (0..rows).map(|row| at(row, column)).sum::<f32>(), "[{rows}, {n}] column {column}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sum_adds_every_value_once() {
+    let Some(gpu) = gpu() else { return };
+    for count in SIZES.into_iter().chain([256, 257, 10_000]) {
+        let values: Vec<f32> = (0..count).map(|i| number(1, i)).collect();
+        let total = &run(&gpu, SUM, &[], &Sum { count: count as u32 }, &[&values, &[0.5, 0.0, 0.0, 0.0]], [1, 1, 1])[0];
+        assert_eq!(total[0], 0.5 + values.iter().sum::<f32>(), "{count} values");
+    }
+}
+
+#[test]
+fn flow_takes_the_norm_of_every_step_of_a_direction_in_parts_however_small_it_is() {
+    let Some(gpu) = gpu() else { return };
+    // Rows, vec4 of a direction, steps; the last one takes two parts.
+    for (rows, h4, steps) in [(1, 1, 1), (3, 2, 5), (17, 9, 2), (130, 33, 3)] {
+        let (y4, count) = (2 * h4, rows * h4);
+        let parts = usize::div_ceil(count, 4096);
+        for scale in [1.0, 1e-30, 1e30] {
+            let at = |t: usize, i: usize| scale * number(4, t * 4 * count + i);
+            let dh: Vec<f32> = (0..steps * rows * 4 * y4)
+                .map(|i| {
+                    let (row, column) = (i / (4 * y4), i % (4 * y4));
+                    // The other direction's half is not to be read.
+                    let own = column.checked_sub(4 * h4);
+                    own.map_or(f32::NAN, |unit| at(row / rows, row % rows * 4 * h4 + unit))
+                })
+                .collect();
+            let first = 3;
+            let uniform =
+                Flow { count: count as u32, h4: h4 as u32, y4: y4 as u32, y_column: h4 as u32, first: first as u32 };
+            let grid = [steps as u32, parts as u32, 1];
+            let got = &run(&gpu, FLOW, &[], &uniform, &[&dh, &nan(2 * (first + steps * parts))], grid)[0];
+            assert!(got[..2 * first].iter().all(|value| value.is_nan()), "what stood before is as it was");
+            for t in 0..steps {
+                let own = &got[2 * (first + t * parts)..2 * (first + (t + 1) * parts)];
+                let square = own.chunks(2).map(|pair| f64::from(pair[0]).powi(2) * f64::from(pair[1])).sum::<f64>();
+                let want = (0..4 * count).map(|i| f64::from(at(t, i)).powi(2)).sum::<f64>();
+                assert!((square / want - 1.0).abs() < 1e-5, "{rows} {h4} {scale} step {t}: {square} {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn mean_and_spread_take_every_step_once_and_leave_the_other_buffer_as_it_is() {
+    let Some(gpu) = gpu() else { return };
+    for rows in SIZES {
+        for (steps, n4) in SIZES.into_iter().zip([1, 2, 9, 3]) {
+            let width = 4 * n4;
+            let count = rows * width;
+            let shares: Vec<f32> = (0..rows).map(|row| 1.0 / (1 << (row % 4)) as f32).collect();
+            let before: Vec<f32> = (0..count).map(|i| number(1, i)).collect();
+            let y: Vec<f32> = (0..steps * count).map(|i| number(2, i)).collect();
+            for accumulate in [0, 1] {
+                let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
+                let grid = gpu.limits().elements(rows * n4);
+                let features = if accumulate == 0 { nan(count) } else { before.clone() };
+                let written = run(&gpu, MEAN, &[], &uniform, &[&shares, &features, &y], grid);
+                for i in 0..count {
+                    let sum: f32 = (0..steps).map(|t| y[t * count + i]).sum();
+                    let want = sum * shares[i / width] + if accumulate == 0 { 0.0 } else { before[i] };
+                    assert_eq!(written[0][i], want, "mean [{steps}, {rows}, {width}] at {i}");
+                }
+                assert_eq!(written[1][..y.len()], y);
+                let written = run(&gpu, SPREAD, &[], &uniform, &[&shares, &before, &nan(steps * count)], grid);
+                let right = (0..steps * count).all(|i| written[1][i] == before[i % count] * shares[i % count / width]);
+                assert!(right, "spread [{steps}, {rows}, {width}]");
+                assert_eq!(written[0][..count], before);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The norm of the gradient, and the update.
+
+use super::super::kernel::{NORM, NORM_PARTIAL, UPDATE};
+use super::super::uniforms::{Status, Update};
+use super::common::gpu;
+use super::{SIZES, nan, number, run};
+
+#[test]
+fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_first_step() {
+    let Some(gpu) = gpu() else { return };
+    let norm = |gradients: &[f32], loss: f32, (skips, bad_step, bad_in_row): (u32, u32, u32)| -> Status {
+        let before = Status { bad_step, bad_in_row, ..Status::default() };
+        let before = [bytemuck::cast_slice(bytemuck::bytes_of(&before)), &[0.0f32; 2][..]].concat();
+        let count = gradients.len() / 4;
+        let groups = gpu.limits().norm_groups(count);
+        let uniform = Update {
+            count: count as u32,
+            partials: groups as u32,
+            step: 7,
+            inverse_divisor: 0.5,
+            clip_norm: 1.0,
+            skips,
+            ..Update::default()
+        };
+        let partials = nan(groups.next_multiple_of(4));
+        let grid = [groups as u32, 1, 1];
+        let partials = &run(&gpu, NORM_PARTIAL, &[], &uniform, &[gradients, &partials], grid)[0];
+        let written = run(&gpu, NORM, &[], &uniform, &[partials, &[loss, 0.0, 0.0, 0.0], &before], [1, 1, 1]);
+        bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&written[1])[..size_of::<Status>()])
+    };
+    for size in SIZES.into_iter().chain([20_000]) {
+        let gradients: Vec<f32> = (0..4 * size).map(|i| 0.01 * number(1, i)).collect();
+        let want = 0.5 * gradients.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let got = norm(&gradients, 3.0, (0, 0, 0));
+        assert!((f64::from(got.norm) - want).abs() < 1e-6 * want, "{} {want}", got.norm);
+        assert_eq!((got.loss, got.bad_step), (1.5, 0));
+        let scale = 0.5 * (1.0 / (want + 1e-6)).min(1.0);
+        assert!((f64::from(got.scale) - scale).abs() < 1e-6, "{} {scale}", got.scale);
+    }
+    for bad in [f32::NAN, f32::INFINITY] {
+        let got = norm(&[1.0, bad, 0.0, 0.0], 3.0, (0, 0, 0));
+        assert_eq!((got.bad_step, got.bad_norm, got.bad_in_row), (7, 1, 1));
+        let got = norm(&[1.0; 4], bad, (0, 0, 0));
+        assert_eq!((got.bad_step, got.bad_norm, got.bad_in_row), (7, 0, 1));
+        let last = |gradient: f32, before| {
+            let got = norm(&[gradient; 4], 3.0, before);
+            (got.bad_step, got.bad_in_row)
+        };
+        assert_eq!(last(bad, (0, 5, 1)), (5, 1));
+        assert_eq!(last(1.0, (0, 5, 1)), (5, 1));
+        // Two in a row are passed over, and the third is not.
+        assert_eq!(last(bad, (2, 6, 1)), (7, 2));
+        assert_eq!(last(bad, (2, 6, 2)), (7, 3));
+        assert_eq!(last(bad, (2, 6, 3)), (6, 3));
+        assert_eq!(last(1.0, (2, 6, 2)), (6, 0));
+        assert_eq!(last(1.0, (2, 6, 3)), (6, 3));
+    }
+}
+
+#[test]
+fn update_takes_adams_second_step_at_every_size_and_none_once_a_step_was_bad() {
+    let Some(gpu) = gpu() else { return };
+    let (beta1, beta2, eps, rate, root_bias2) = (0.9, 0.999, 1e-3, 0.02, 0.04);
+    let uniform = Update {
+        step: 2,
+        rate: rate as f32,
+        root_bias2: root_bias2 as f32,
+        shrink: 1.0,
+        momentum: beta1 as f32,
+        alpha: beta2 as f32,
+        eps: eps as f32,
+        one_minus_momentum: (1.0 - beta1) as f32,
+        one_minus_alpha: (1.0 - beta2) as f32,
+        ..Update::default()
+    };
+    for size in SIZES {
+        let numbers = |seed, factor: f32| -> Vec<f32> { (0..4 * size).map(|i| factor * number(seed, i)).collect() };
+        let (g, w, m) = (numbers(1, 1.0), numbers(2, 1.0), numbers(3, 0.1));
+        let v: Vec<f32> = numbers(4, 0.1).iter().map(|v| v.abs()).collect();
+        for bad_in_row in [0, 1] {
+            let status = Status { scale: 0.5, bad_in_row, ..Status::default() };
+            let status = [bytemuck::cast_slice(bytemuck::bytes_of(&status)), &[0.0f32; 2][..]].concat();
+            let buffers: [&[f32]; 6] = [&g, &status, &w, &m, &v, &[0.0; 4]];
+            let uniform = Update { count: size as u32, ..uniform };
+            let written = run(&gpu, UPDATE, &[("RULE", 2.0)], &uniform, &buffers, gpu.limits().elements(size));
+            if bad_in_row != 0 {
+                assert_eq!(written[..3], [w.clone(), m.clone(), v.clone()], "{size} vec4");
+                continue;
+            }
+            for i in 0..4 * size {
+                let g = 0.5 * f64::from(g[i]);
+                let m = beta1 * f64::from(m[i]) + (1.0 - beta1) * g;
+                let v = beta2 * f64::from(v[i]) + (1.0 - beta2) * g * g;
+                let w = f64::from(w[i]) - rate * m / (v.sqrt() / root_bias2 + eps);
+                let close = |got: f32, want: f64| (f64::from(got) - want).abs() < 1e-6;
+                let right = close(written[0][i], w) && close(written[1][i], m) && close(written[2][i], v);
+                assert!(right, "{size} vec4 at {i}");
+            }
+        }
+    }
+}
