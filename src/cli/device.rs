@@ -127,7 +127,12 @@ pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKer
         Pick::Cpu(note) => {
             let cpu = match threads {
                 Some(threads) => Cpu::with_threads(threads)?,
-                None => Cpu::new(),
+                None => {
+                    // This thread takes its share: to hand each step over and be woken at its end takes longer than a small
+                    // one. Where the pool is there already, it stays as it is.
+                    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+                    Cpu::new()
+                }
             };
             Ok(Opened { device: Device::Cpu(cpu), kernel, name: "cpu".into(), note })
         }
