@@ -28,13 +28,11 @@ struct Form<R> {
     panels: Panels<R>,
     /// The place of the weight among the parameters.
     weight: Range<usize>,
-    /// Whether the weight's rows are columns of the product's right side.
-    transposed: bool,
     /// For each run of the weight's rows its first row there, its first row or column here, and how many.
     runs: Vec<[usize; 3]>,
     /// Which of the biases its products start from.
     bias: Option<usize>,
-    /// Whether only the way back reads it.
+    /// Whether it is for the way back, where the weight's rows are rows of the product's right side, and not columns.
     backward: bool,
     stale: bool,
 }
@@ -49,8 +47,7 @@ impl<R: Real> Prepared<R> {
                 let rows = weight.len() / columns;
                 let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
                 let (weight, runs, bias) = (weight.clone(), runs.to_vec(), bias.filter(|_| !backward));
-                let (panels, transposed) = (Panels::new(k, n), !backward);
-                forms.push(Form { panels, weight, transposed, runs, bias, backward, stale: true });
+                forms.push(Form { panels: Panels::new(k, n), weight, runs, bias, backward, stale: true });
             }
         };
         let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
@@ -142,12 +139,12 @@ impl<R: Real> Form<R> {
     fn refresh(&mut self, parameters: &[R], biases: &[Vec<R>]) {
         let weight = &parameters[self.weight.clone()];
         let (k, n) = self.panels.shape();
-        let columns = if self.transposed { k } else { n };
+        let columns = if self.backward { n } else { k };
         for [from, to, rows] in &self.runs {
             let rows = &weight[from * columns..][..rows * columns];
-            match self.transposed {
-                true => self.panels.set_columns(*to, rows),
-                false => self.panels.set_rows(*to, rows),
+            match self.backward {
+                true => self.panels.set_rows(*to, rows),
+                false => self.panels.set_columns(*to, rows),
             }
         }
         if let Some(bias) = self.bias {
