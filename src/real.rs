@@ -93,7 +93,7 @@ impl Real for f32 {
     }
     #[inline(always)]
     fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-        simd.mul_add_f32s(a, b, c)
+        simd.mul_add_e_f32s(a, b, c)
     }
     #[inline(always)]
     fn vector_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
@@ -144,7 +144,7 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn multiply_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
-        simd.mul_add_f64s(a, b, c)
+        simd.mul_add_e_f64s(a, b, c)
     }
     #[inline(always)]
     fn vector_add<S: Simd>(simd: S, a: S::f64s, b: S::f64s) -> S::f64s {

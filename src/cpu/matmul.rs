@@ -287,8 +287,10 @@ fn put<S: Simd, R: Real>(simd: S, to: &mut [R], sums: &[R::Vector<S>; VECTORS], 
 
 #[cfg(test)]
 mod tests {
-    use super::{Room, Rows, RowsMut, Transposed, add, assign};
-    use crate::cpu::panels::Panels;
+    use pulp::{Scalar, Simd};
+
+    use super::{InRoom, Onto, Product, Room, Rows, RowsMut, Transposed, assign};
+    use crate::cpu::panels::{Panels, width_of};
     use crate::real::Real;
 
     const SIZES: [usize; 8] = [1, 3, 8, 17, 33, 64, 65, 130];
@@ -321,18 +323,43 @@ mod tests {
             .fold(0.0, f64::max)
     }
 
-    fn products_are_right<R: Real>() {
+    /// Runs a check in both types without vectors, and on every instruction set of the machine for which there are some.
+    macro_rules! on_every_set {
+        ($check:ident) => {
+            $check::<f32, _>(Scalar);
+            $check::<f64, _>(Scalar);
+            #[cfg(target_arch = "x86_64")]
+            {
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    $check::<f32, _>(simd);
+                    $check::<f64, _>(simd);
+                }
+                if let Some(simd) = pulp::x86::V4::try_new() {
+                    $check::<f32, _>(simd);
+                    $check::<f64, _>(simd);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            if let Some(simd) = pulp::aarch64::Neon::try_new() {
+                $check::<f32, _>(simd);
+                $check::<f64, _>(simd);
+            }
+        };
+    }
+
+    fn products_are_right<R: Real, S: Simd>(simd: S) {
+        let width = width_of::<S, R>();
         for [rows, columns, k] in shapes() {
             let (a, b) = (numbers::<R>(rows * (k + 2), 1), numbers::<R>(columns * k, 2));
             let dot = |row: usize, column: usize| {
                 let of = |at: usize| a[row * (k + 2) + at].to_wide() * b[column * k + at].to_wide();
                 (0..k).map(of).sum::<f64>()
             };
-            let mut transposed = Panels::new(k, columns);
+            let mut transposed = Panels::of_width(k, columns, width);
             transposed.set_columns(0, &b);
             // The same matrix, set by rows and in two parts.
             let by_rows: Vec<R> = (0..k * columns).map(|at| b[at % columns * k + at / columns]).collect();
-            let mut plain = Panels::new(k, columns);
+            let mut plain = Panels::of_width(k, columns, width);
             plain.set_rows(0, &by_rows[..k / 2 * columns]);
             plain.set_rows(k / 2, &by_rows[k / 2 * columns..]);
             let bias = numbers::<R>(columns, 4);
@@ -341,12 +368,16 @@ mod tests {
             let before = numbers::<R>(rows * stride, 3);
             let zeros = vec![R::zero(); columns];
             for (panels, bias) in [(&transposed, &zeros), (&plain, &bias)] {
-                let (mut to, a) = (before.clone(), Rows { data: &a, stride: k + 2, count: rows });
-                assign(RowsMut { data: &mut to, stride }, a, panels);
+                let a = Rows { data: &a, stride: k + 2, count: rows };
+                let product = |onto| {
+                    let mut to = before.clone();
+                    simd.vectorize(Product { to: RowsMut { data: &mut to, stride }, a, b: panels, onto });
+                    to
+                };
+                let to = product(Onto::Nothing);
                 let want = |row: usize, column: usize| bias[column].to_wide() + dot(row, column);
                 assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "assign {rows} × {columns}, k {k}");
-                let mut to = before.clone();
-                add(RowsMut { data: &mut to, stride }, a, panels);
+                let to = product(Onto::Before);
                 let want = |row: usize, column: usize| before[row * stride + column].to_wide() + dot(row, column);
                 assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "add {rows} × {columns}, k {k}");
                 let outside = (0..to.len()).filter(|at| at % stride >= columns);
@@ -357,11 +388,10 @@ mod tests {
 
     #[test]
     fn products_of_every_size_are_those_of_a_plain_sum_and_write_nothing_else() {
-        products_are_right::<f32>();
-        products_are_right::<f64>();
+        on_every_set!(products_are_right);
     }
 
-    fn transposed_products_are_right<R: Real>() {
+    fn transposed_products_are_right<R: Real, S: Simd>(simd: S) {
         let mut room = Room::new(130, 600);
         for [rows, columns, k] in shapes().chain([[24, 600, 40], [16, 48, 700]]) {
             let (a, b) = (numbers::<R>(k * (rows + 2), 1), numbers::<R>(k * (columns + 1), 2));
@@ -369,7 +399,7 @@ mod tests {
             let before = to.clone();
             let (a, b) =
                 (Rows { data: &a, stride: rows + 2, count: k }, Rows { data: &b, stride: columns + 1, count: k });
-            Transposed { to: &mut to, columns, a, b }.add(&mut room);
+            simd.vectorize(InRoom(Transposed { to: &mut to, columns, a, b }, &mut room));
             let want = |row: usize, column: usize| {
                 let of = |k: usize| a.data[k * a.stride + row].to_wide() * b.data[k * b.stride + column].to_wide();
                 before[row * columns + column].to_wide() + (0..k).map(of).sum::<f64>()
@@ -380,8 +410,7 @@ mod tests {
 
     #[test]
     fn products_over_a_transposed_left_side_of_every_size_are_those_of_a_plain_sum() {
-        transposed_products_are_right::<f32>();
-        transposed_products_are_right::<f64>();
+        on_every_set!(transposed_products_are_right);
     }
 
     #[test]

@@ -32,7 +32,11 @@ pub(super) struct Panels<R> {
 impl<R: Real> Panels<R> {
     /// Zeros.
     pub(super) fn new(k: usize, columns: usize) -> Self {
-        let width = width::<R>();
+        Self::of_width(k, columns, width::<R>())
+    }
+
+    /// The same for the instruction set whose panels have that width.
+    pub(super) fn of_width(k: usize, columns: usize, width: usize) -> Self {
         let wide = columns.next_multiple_of(width);
         Self { data: vec![R::zero(); k * wide], bias: vec![R::zero(); wide], k, columns, width }
     }
