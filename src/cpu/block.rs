@@ -16,8 +16,8 @@ use crate::dropout::Draw;
 use crate::memory::{Memory, MemoryPart};
 use crate::real::Real;
 
-/// Steps whose products are made as one: those of x, of the head, and of the weights' gradients, whose spans are added from
-/// the last to the first. A constant too, so that no sum depends on how many steps a pass holds at once.
+/// Steps whose products are made as one: those of the head and of the weights' gradients, whose spans are added from the last
+/// to the first. A constant, so that no sum depends on how many steps a pass holds at once.
 pub(super) const SPAN: usize = 64;
 
 /// Which steps of the rows count.
