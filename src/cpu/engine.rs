@@ -322,7 +322,10 @@ impl<R: Real> Engine for CpuEngine<R> {
         let (course, flow) = (self.course(steps, self.options.input_gradient), self.takes_flow);
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
         let goal = Goal { batch, flow };
-        self.passes.train(&mut self.blocks, of_batch, course, goal, &mut self.gradients);
+        let (passes, blocks, gradients) = (&mut self.passes, &mut self.blocks, &mut self.gradients);
+        let threads = passes.threads.clone();
+        let parts = passes.network.blocks(rows);
+        threads.within(parts, || passes.train(blocks, of_batch, course, goal, gradients));
         let blocks = &self.blocks[..self.passes.network.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {

@@ -122,19 +122,6 @@ impl<R: Real> Passes<R> {
         goal: Goal<'_>,
         gradients: &mut [R],
     ) {
-        let threads = self.threads.clone();
-        let parts = self.network.blocks(rows.sequence.shape().1);
-        threads.within(parts, || self.train_within(blocks, rows, course, goal, gradients));
-    }
-
-    fn train_within<S: Real>(
-        &mut self,
-        blocks: &mut Vec<Block<R>>,
-        rows: Rows<'_, S, R>,
-        course: Course,
-        goal: Goal<'_>,
-        gradients: &mut [R],
-    ) {
         let blocks = self.begin(blocks, &rows, course);
         let weights = self.weights();
         let Some(head) = &self.network.head else { return };
