@@ -305,7 +305,11 @@ impl<R: Real> Block<R> {
                     for (row, to) in to.by_ref().take(mask.rows).enumerate() {
                         if mask.active(t, row) {
                             let from = x.slice(s![t, first_row + row, ..]);
-                            to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_wide(from.to_wide()));
+                            let convert = |to: &mut R, from: &S| *to = R::from_wide(from.to_wide());
+                            match from.as_slice() {
+                                Some(from) => to.iter_mut().zip(from).for_each(|(to, from)| convert(to, from)),
+                                None => to.iter_mut().zip(from).for_each(|(to, from)| convert(to, from)),
+                            }
                         } else {
                             to.fill(R::zero());
                         }

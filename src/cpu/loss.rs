@@ -1,7 +1,9 @@
 //! The loss of one prediction from its logits a, in a stable form, and da over them.
 
 use ndarray::ArrayView1;
+use pulp::{Arch, Simd, WithSimd};
 
+use super::lanes::LANES;
 use crate::real::Real;
 
 /// Σ (a − y)²; da = 2(a − y), both times `factor`.
@@ -86,13 +88,13 @@ pub(super) fn binary_cross_entropy<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>,
 
 /// Σ y·(ln Σ e^a − a) with y = (1 − smoothing)·one-hot(class) + smoothing / O; da = softmax(a) − y, both times `factor`.
 pub(super) fn cross_entropy<R: Real>(a: &mut [R], class: usize, smoothing: f64, factor: f64) -> f64 {
-    let max = a.iter().fold(R::neg_infinity(), |max, a| if *a > max { *a } else { max });
+    let max = largest(a);
     let below = |a: &R| max.to_wide() - a.to_wide();
     let spread = smoothing / a.len() as f64;
     // Without smoothing the other classes' logits are not summed: there may be many.
     let of_all = if spread > 0.0 { spread * a.iter().map(below).sum::<f64>() } else { 0.0 };
     let of_class = (1.0 - smoothing) * below(&a[class]);
-    let sum = exponentials(a, max);
+    let sum = Arch::new().dispatch(Exponentials { a: &mut *a, max });
     let over_sum = R::from_wide(factor) / sum;
     let share = R::from_wide(factor * spread);
     a.iter_mut().for_each(|e| *e = *e * over_sum - share);
@@ -100,10 +102,37 @@ pub(super) fn cross_entropy<R: Real>(a: &mut [R], class: usize, smoothing: f64, 
     factor * (sum.to_wide().ln() + of_class + of_all)
 }
 
-/// a ← e^(a − max), and their sum.
-fn exponentials<R: Real>(a: &mut [R], max: R) -> R {
-    pulp::Arch::new().dispatch(|| a.iter_mut().for_each(|a| *a = (*a - max).vector_exp()));
-    a.iter().copied().sum()
+/// The largest of the numbers; NaN is passed over.
+fn largest<R: Real>(a: &[R]) -> R {
+    let larger = |max: R, a: R| if a > max { a } else { max };
+    let (runs, rest) = a.as_chunks::<LANES>();
+    let mut lanes = [R::neg_infinity(); LANES];
+    for run in runs {
+        lanes.iter_mut().zip(run).for_each(|(max, a)| *max = larger(*max, *a));
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(R::neg_infinity(), larger)
+}
+
+/// a ← e^(a − max), and their sum, in as many running sums as there are lanes.
+struct Exponentials<'a, R> {
+    a: &'a mut [R],
+    max: R,
+}
+
+impl<R: Real> WithSimd for Exponentials<'_, R> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> R {
+        let (runs, rest) = self.a.as_chunks_mut::<LANES>();
+        let mut sums = [R::zero(); LANES];
+        for run in runs {
+            run.iter_mut().for_each(|a| *a = (*a - self.max).vector_exp());
+            sums.iter_mut().zip(&*run).for_each(|(sum, e)| *sum += *e);
+        }
+        rest.iter_mut().for_each(|a| *a = (*a - self.max).vector_exp());
+        sums.into_iter().chain(rest.iter().copied()).sum()
+    }
 }
 
 #[cfg(test)]

@@ -59,9 +59,9 @@ impl<R: Real> Panels<R> {
         firsts.zip(parts).map(|(first, (panel, bias))| (first..self.columns.min(first + self.width), panel, bias))
     }
 
-    /// Row `k`, in the pieces that it lies in.
-    pub(super) fn row(&self, k: usize) -> impl Iterator<Item = &[R]> {
-        self.iter().map(move |(columns, panel, _)| &panel[k * self.width..][..columns.len()])
+    /// Row `k`, in the pieces that it lies in: the columns of each, their part of the bias, and the numbers.
+    pub(super) fn row(&self, k: usize) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
+        self.iter().map(move |(columns, panel, bias)| (columns, bias, &panel[k * self.width..][..self.width]))
     }
 
     /// Sets what products start from.

@@ -58,7 +58,7 @@ pub(super) struct Goal<'a> {
 impl<R: Real> Passes<R> {
     /// With parameters of zero.
     pub(super) fn new(threads: Threads, network: Network, layout: &Layout) -> Self {
-        let tiles = weight_gradient::tiles(&network, layout);
+        let tiles = weight_gradient::tiles(&network, layout, threads.count());
         Self {
             rooms: (0..threads.count()).map(|_| Mutex::new(weight_gradient::room(&tiles))).collect(),
             tiles,

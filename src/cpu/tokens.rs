@@ -3,13 +3,18 @@
 use super::panels::Panels;
 use crate::real::Real;
 
-/// Adds to each row of `gates`, \[·, kept·H\], its token's row of W_ihᵀ.
+/// Sets each row of `gates`, \[·, kept·H\], to the bias and its token's row of W_ihᵀ, as far as that goes.
 pub(super) fn gather<R: Real>(gates: &mut [R], kept: usize, tokens: &[u32], weight_ih: &Panels<R>) {
     for (gates, token) in gates.chunks_exact_mut(kept).zip(tokens) {
-        let row = weight_ih.row(*token as usize).flatten();
-        gates.iter_mut().zip(row).for_each(|(to, from)| *to += *from);
+        for (columns, bias, row) in weight_ih.row(*token as usize) {
+            let pairs = bias.iter().zip(row);
+            gates[columns].iter_mut().zip(pairs).for_each(|(to, (bias, weight))| *to = *bias + *weight);
+        }
     }
 }
+
+/// Rows of dW_ih that see all tokens before the next ones: few enough to stay in the cache.
+const TOGETHER: usize = 16;
 
 /// Adds to some rows of dW_ih, \[·, I\], the gates' gradients that belong to them: those from `column` on of each row of
 /// `gates`, \[·, kept·H\], into the column of its token. At padding the gradients are 0.
@@ -21,8 +26,10 @@ pub(super) fn scatter<R: Real>(
     column: usize,
     tokens: &[u32],
 ) {
-    for (gates, token) in gates.chunks_exact(kept).zip(tokens) {
-        let rows = d_weight.chunks_exact_mut(inputs).zip(&gates[column..]);
-        rows.for_each(|(row, gradient)| row[*token as usize] += *gradient);
+    for (columns, rows) in (column..).step_by(TOGETHER).zip(d_weight.chunks_mut(TOGETHER * inputs)) {
+        for (gates, token) in gates.chunks_exact(kept).zip(tokens) {
+            let rows = rows.chunks_exact_mut(inputs).zip(&gates[columns..]);
+            rows.for_each(|(row, gradient)| row[*token as usize] += *gradient);
+        }
     }
 }

@@ -87,16 +87,15 @@ fn project<R: Real>(
     let (stack, kept) = (&weights.network.stacks[index], weights.network.kept());
     let (weight_ih, bias) = (weights.prepared.input(index), weights.prepared.bias(index));
     let gates = &mut state.gates[rows.start * kept..rows.end * kept];
+    // What the input does not reach.
+    let (_, columns) = weight_ih.shape();
+    gates.chunks_exact_mut(kept).for_each(|gates| gates[columns..].copy_from_slice(&bias[columns..]));
     match source {
         Source::Tokens(tokens) => {
-            gates.chunks_exact_mut(kept).for_each(|gates| gates.copy_from_slice(bias));
             tokens::gather(gates, kept, &tokens[rows], weight_ih);
             0
         }
         Source::Numbers(x) => {
-            // What the input does not reach.
-            let (_, columns) = weight_ih.shape();
-            gates.chunks_exact_mut(kept).for_each(|gates| gates[columns..].copy_from_slice(&bias[columns..]));
             let x = Rows { data: &x[rows.start * stack.input..], stride: stack.input, count: rows.len() };
             assign(RowsMut { data: gates, stride: kept }, x, weight_ih);
             product(rows.len(), stack.weight_ih.len())

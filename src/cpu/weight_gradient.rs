@@ -17,8 +17,8 @@ use crate::real::Real;
 /// The most rows of a weight in a tile.
 const ROWS: usize = 256;
 
-/// Tiles that a weight is to be cut into at least, so that all threads have one.
-const TILES: usize = 8;
+/// Tiles of all weights that a thread is to have at least. Each packs all of its right side: the larger, the better.
+const TILES: usize = 2;
 
 /// Some rows of one parameter: a contiguous range of the flat block.
 #[derive(Clone, Debug)]
@@ -40,15 +40,19 @@ impl Tile {
     }
 }
 
-/// Cuts all parameters into tiles, in the order of the flat block.
-pub(super) fn tiles(network: &Network, layout: &Layout) -> Vec<Tile> {
+/// Cuts all parameters into tiles for so many threads, in the order of the flat block. Where the cuts are changes no bit:
+/// every element is summed in the same order.
+pub(super) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<Tile> {
     let (cell, hidden) = (network.recurrent.cell, network.hidden());
     let mut tiles = Vec::new();
+    let share = layout.len().div_ceil(TILES * threads);
     for tensor in layout.tensors() {
         let columns = tensor.len() / tensor.shape[0];
-        let even = tensor.shape[0].div_ceil(TILES).next_multiple_of(16);
-        // Each tile of an embedding goes through all tokens: there are to be few.
-        let most = if tensor.role == Role::Embedding { even } else { even.min(ROWS) };
+        let most = match tensor.role {
+            // Each tile goes through all tokens: there are to be few.
+            Role::Embedding => tensor.shape[0].div_ceil(TILES * threads),
+            _ => share.div_ceil(columns).next_multiple_of(16).min(ROWS),
+        };
         let mut cut = |rows: Range<usize>, column: usize| {
             for first in rows.clone().step_by(most) {
                 let count = most.min(rows.end - first);
