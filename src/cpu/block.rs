@@ -72,6 +72,8 @@ pub(super) struct StackState<R> {
     pub(super) factors: Vec<R>,
     /// \[rows, H\]: what the recurrent product reads through that mask, and backward the gradient of that.
     pub(super) masked: Vec<R>,
+    /// \[rows, G·H\]: what the threads of a team make of the recurrent product.
+    pub(super) shares: Vec<R>,
 }
 
 /// The head's buffers.
@@ -351,6 +353,7 @@ impl<R: Real> Block<R> {
             fit(&mut state.bias_sum, room.bias_sum);
             fit(&mut state.factors, room.masked);
             fit(&mut state.masked, room.masked);
+            fit(&mut state.shares, room.shares);
         }
         self.outputs.resize_with(network.recurrent.layers, Vec::new);
         self.outputs.iter_mut().for_each(|output| fit(output, room.output));
@@ -468,10 +471,10 @@ impl<R: Real> Block<R> {
             memory.add(part, (numbers * size_of::<R>()) as u64);
         };
         for state in &self.stacks {
-            let StackState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, .. } = state;
+            let StackState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, shares, .. } = state;
             add(MemoryPart::Gates, &[gates]);
             add(MemoryPart::States, &[h, c, border_h, border_c]);
-            add(MemoryPart::Workspace, &[dh, dc, bias_sum, factors, masked]);
+            add(MemoryPart::Workspace, &[dh, dc, bias_sum, factors, masked, shares]);
         }
         self.outputs.iter().for_each(|output| add(MemoryPart::Outputs, &[output]));
         add(MemoryPart::Outputs, &[&self.d_output, &self.d_below, &self.d_input]);

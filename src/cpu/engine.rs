@@ -276,7 +276,8 @@ impl<R: Real> Engine for CpuEngine<R> {
             }
         };
         let course = self.course(steps, true);
-        self.passes.forward(&mut self.blocks, Rows { sequence, start, draw }, course, Then::Stop, store);
+        let (blocks, of_sequence) = (&mut self.blocks, Rows { sequence, start, draw });
+        self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, course, Then::Stop, store));
         self.held = Held::Forward(steps, rows);
         self.flow = None;
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
@@ -291,7 +292,8 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.open_sums();
         self.held = Held::Nothing;
         let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];
-        self.passes.back(blocks, gradient, self.takes_flow, &mut self.gradients);
+        let (gradients, flow) = (&mut self.gradients, self.takes_flow);
+        self.passes.within(rows, |passes| passes.back(blocks, gradient, flow, gradients));
         self.flow = self.takes_flow.then(|| self.flow_of(steps, rows));
         let dense = self.blocks[0].tokens.is_empty();
         Ok(self.input_gradient_of(steps, rows, dense))
@@ -322,10 +324,8 @@ impl<R: Real> Engine for CpuEngine<R> {
         let (course, flow) = (self.course(steps, self.options.input_gradient), self.takes_flow);
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
         let goal = Goal { batch, flow };
-        let (passes, blocks, gradients) = (&mut self.passes, &mut self.blocks, &mut self.gradients);
-        let threads = passes.threads.clone();
-        let parts = passes.network.blocks(rows);
-        threads.within(parts, || passes.train(blocks, of_batch, course, goal, gradients));
+        let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
+        self.passes.within(rows, |passes| passes.train(blocks, of_batch, course, goal, gradients));
         let blocks = &self.blocks[..self.passes.network.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
@@ -406,7 +406,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let course = self.aside(steps);
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = if is_free { &mut self.blocks } else { &mut self.aside };
-        self.passes.forward(blocks, rows_of, course, Then::Logits, store);
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Logits, store));
         Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
@@ -418,7 +418,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let course = self.aside(steps);
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = if self.free_blocks() { &mut self.blocks } else { &mut self.aside };
-        self.passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {});
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {}));
         let blocks = &blocks[..self.passes.network.blocks(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView1, s};
 
 use super::block::Block;
-use super::matmul::{Rows, RowsMut, assign};
+use super::matmul::{Product, Rows, RowsMut};
 use super::network::Network;
 use super::unroll::Weights;
 use super::{column_sum, loss};
@@ -48,7 +48,7 @@ fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, 
     let features = &features(head, block)[rows.start * width..];
     let to = &mut logits[rows.start * head.outputs..];
     let features = Rows { data: features, stride: width, count: rows.len() };
-    assign(RowsMut { data: to, stride: head.outputs }, features, weight);
+    weights.team.by_rows(Product::assign(RowsMut { data: to, stride: head.outputs }, features, weight));
     block.head.logits = logits;
 }
 
@@ -189,7 +189,8 @@ fn features_backward<R: Real>(
     let da = &block.head.logits[rows.start * head.outputs..rows.end * head.outputs];
     column_sum::add(&mut block.head.bias_sum, da);
     let da = Rows { data: da, stride: head.outputs, count: rows.len() };
-    assign(RowsMut { data: &mut to[rows.start * width..], stride: width }, da, weight);
+    let to = RowsMut { data: &mut to[rows.start * width..], stride: width };
+    weights.team.by_rows(Product::assign(to, da, weight));
 }
 
 /// The gradient of the features as that of the last layer's final states.

@@ -6,6 +6,7 @@
 //! time steps, which read the same weights over and over, that is what decides the speed.
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -33,23 +34,79 @@ pub(super) struct RowsMut<'a, R> {
     pub(super) stride: usize,
 }
 
-/// to ← bias + a·b.
-#[inline]
-pub(super) fn assign<R: Real>(to: RowsMut<'_, R>, a: Rows<'_, R>, b: &Panels<R>) {
-    Arch::new().dispatch(Product { to, a, b, onto: Onto::Nothing });
-}
-
-/// to ← to + a·b.
-#[inline]
-pub(super) fn add<R: Real>(to: RowsMut<'_, R>, a: Rows<'_, R>, b: &Panels<R>) {
-    Arch::new().dispatch(Product { to, a, b, onto: Onto::Before });
-}
-
-struct Product<'a, R> {
+/// to ← bias + a·b, or to ← to + a·b.
+pub(super) struct Product<'a, R> {
     to: RowsMut<'a, R>,
     a: Rows<'a, R>,
     b: &'a Panels<R>,
+    /// Those of b that it takes: `to` has the columns of these alone.
+    panels: Range<usize>,
     onto: Onto,
+}
+
+impl<'a, R: Real> Product<'a, R> {
+    /// to ← bias + a·b.
+    pub(super) fn assign(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a Panels<R>) -> Self {
+        Self { to, a, b, panels: 0..b.count(), onto: Onto::Nothing }
+    }
+
+    /// to ← to + a·b.
+    pub(super) fn add(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a Panels<R>) -> Self {
+        Self { onto: Onto::Before, ..Self::assign(to, a, b) }
+    }
+
+    #[inline]
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.a.count
+    }
+
+    pub(super) fn multiplications(&self) -> usize {
+        let (k, columns) = self.b.shape();
+        self.a.count * k * columns
+    }
+
+    /// The first `rows` rows, and the others.
+    pub(super) fn split(self, rows: usize) -> (Self, Self) {
+        let Self { to, a, b, panels, onto } = self;
+        let (data, other_data) = to.data.split_at_mut(rows * to.stride);
+        let other_a = Rows { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
+        let first = Self { to: RowsMut { data, ..to }, a: Rows { count: rows, ..a }, b, panels: panels.clone(), onto };
+        (first, Self { to: RowsMut { data: other_data, ..to }, a: other_a, b, panels, onto })
+    }
+
+    /// Those of all columns that some panels make.
+    pub(super) fn columns(&self, panels: Range<usize>) -> Range<usize> {
+        self.b.first_column(panels.start)..self.b.first_column(panels.end)
+    }
+
+    pub(super) fn panels(&self) -> usize {
+        self.b.count()
+    }
+
+    /// What [`take`](Self::take) is to find for some panels: the product with them alone, in \[rows, columns\].
+    pub(super) fn of_panels<'s>(&'s self, panels: Range<usize>, to: &'s mut [R]) -> Product<'s, R> {
+        let stride = self.columns(panels.clone()).len();
+        if self.onto == Onto::Before {
+            to.fill(R::zero());
+        }
+        Product { to: RowsMut { data: to, stride }, a: self.a, b: self.b, panels, onto: self.onto }
+    }
+
+    /// Takes the product with some panels from where it was made.
+    pub(super) fn take(&mut self, panels: Range<usize>, from: &[R]) {
+        let columns = self.columns(panels);
+        for (row, from) in from.chunks_exact(columns.len()).enumerate() {
+            let to = &mut self.to.data[row * self.to.stride..][columns.clone()];
+            match self.onto {
+                Onto::Nothing => to.copy_from_slice(from),
+                Onto::Before => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+            }
+        }
+    }
 }
 
 impl<R: Real> WithSimd for Product<'_, R> {
@@ -57,15 +114,16 @@ impl<R: Real> WithSimd for Product<'_, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { to, a, b, onto } = self;
-        for (columns, panel, bias) in b.iter() {
+        let Self { to, a, b, panels, onto } = self;
+        let first = b.first_column(panels.start);
+        for (columns, panel, bias) in b.iter(panels) {
             let start = match onto {
                 Onto::Nothing => start_at::<S, R>(bias),
                 Onto::Before => [R::zero().splat(simd); VECTORS],
             };
             let mut row = 0;
             while row < a.count {
-                let data = &mut to.data[row * to.stride + columns.start..];
+                let data = &mut to.data[row * to.stride + columns.start - first..];
                 let rows = tile_rows::<S>(a.count - row);
                 let to = Tile { data, stride: to.stride, rows, columns: columns.len(), onto };
                 let a = Rows { data: &a.data[row * a.stride..], ..a };
@@ -289,7 +347,7 @@ fn put<S: Simd, R: Real>(simd: S, to: &mut [R], sums: &[R::Vector<S>; VECTORS], 
 mod tests {
     use pulp::{Scalar, Simd};
 
-    use super::{InRoom, Onto, Product, Room, Rows, RowsMut, Transposed, assign};
+    use super::{InRoom, Product, Room, Rows, RowsMut, Transposed};
     use crate::cpu::panels::{Panels, width_of};
     use crate::real::Real;
 
@@ -356,12 +414,12 @@ mod tests {
                 (0..k).map(of).sum::<f64>()
             };
             let mut transposed = Panels::of_width(k, columns, width);
-            transposed.set_columns(0, &b);
+            transposed.all_mut().set_columns(0, &b);
             // The same matrix, set by rows and in two parts.
             let by_rows: Vec<R> = (0..k * columns).map(|at| b[at % columns * k + at / columns]).collect();
             let mut plain = Panels::of_width(k, columns, width);
-            plain.set_rows(0, &by_rows[..k / 2 * columns]);
-            plain.set_rows(k / 2, &by_rows[k / 2 * columns..]);
+            plain.all_mut().set_rows(0, &by_rows[..k / 2 * columns]);
+            plain.all_mut().set_rows(k / 2, &by_rows[k / 2 * columns..]);
             let bias = numbers::<R>(columns, 4);
             plain.set_bias(&bias);
             let stride = columns + 3;
@@ -369,15 +427,17 @@ mod tests {
             let zeros = vec![R::zero(); columns];
             for (panels, bias) in [(&transposed, &zeros), (&plain, &bias)] {
                 let a = Rows { data: &a, stride: k + 2, count: rows };
-                let product = |onto| {
+                let run = |adds: bool| {
                     let mut to = before.clone();
-                    simd.vectorize(Product { to: RowsMut { data: &mut to, stride }, a, b: panels, onto });
+                    let rows = RowsMut { data: &mut to, stride };
+                    let product = if adds { Product::add(rows, a, panels) } else { Product::assign(rows, a, panels) };
+                    simd.vectorize(product);
                     to
                 };
-                let to = product(Onto::Nothing);
+                let to = run(false);
                 let want = |row: usize, column: usize| bias[column].to_wide() + dot(row, column);
                 assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "assign {rows} × {columns}, k {k}");
-                let to = product(Onto::Before);
+                let to = run(true);
                 let want = |row: usize, column: usize| before[row * stride + column].to_wide() + dot(row, column);
                 assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "add {rows} × {columns}, k {k}");
                 let outside = (0..to.len()).filter(|at| at % stride >= columns);
@@ -418,11 +478,11 @@ mod tests {
         let (k, columns) = (65, 70);
         let (a, b) = (numbers::<f32>(15 * k, 1), numbers::<f32>(columns * k, 2));
         let mut panels = Panels::new(k, columns);
-        panels.set_columns(0, &b);
+        panels.all_mut().set_columns(0, &b);
         let product = |first: usize, count: usize| {
             let mut to = vec![0.0; count * columns];
             let a = Rows { data: &a[first * k..], stride: k, count };
-            assign(RowsMut { data: &mut to, stride: columns }, a, &panels);
+            Product::assign(RowsMut { data: &mut to, stride: columns }, a, &panels).run();
             to
         };
         let together = product(0, 15);

@@ -25,6 +25,7 @@ mod prepared;
 mod rnn_step;
 mod room;
 mod step;
+mod team;
 mod threads;
 mod tokens;
 mod unroll;
@@ -43,7 +44,7 @@ pub use self::engine::CpuEngine;
 
 /// The path's kernels by themselves, for benches.
 pub mod kernels {
-    use super::matmul::{Rows, RowsMut, assign};
+    use super::matmul::{Product, Rows, RowsMut};
     use super::panels::Panels;
     use crate::real::Real;
 
@@ -58,7 +59,7 @@ pub mod kernels {
         /// Where B is shorter than that.
         pub fn new(b: &[R], [n, k]: [usize; 2]) -> Self {
             let mut panels = Panels::new(k, n);
-            panels.set_columns(0, &b[..n * k]);
+            panels.all_mut().set_columns(0, &b[..n * k]);
             Self(panels)
         }
 
@@ -68,7 +69,8 @@ pub mod kernels {
         /// Where a slice is shorter than its shape says.
         pub fn product(&self, a: &[R], rows: usize, c: &mut [R]) {
             let (k, n) = self.0.shape();
-            assign(RowsMut { data: c, stride: n }, Rows { data: a, stride: k, count: rows }, &self.0);
+            let a = Rows { data: a, stride: k, count: rows };
+            Product::assign(RowsMut { data: c, stride: n }, a, &self.0).run();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::threads::Divide;
 use crate::real::Real;
 
 /// Vectors in a row of a panel.
@@ -51,17 +52,31 @@ impl<R: Real> Panels<R> {
         self.data.len() + self.bias.len()
     }
 
-    /// Each panel, its columns and its part of the bias.
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.bias.len() / self.width
+    }
+
+    /// The first column of a panel; of the one past the last, their number.
+    pub(super) fn first_column(&self, panel: usize) -> usize {
+        self.columns.min(panel * self.width)
+    }
+
+    /// Each of some panels, its columns and its part of the bias.
     #[inline(always)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
-        let firsts = (0..self.columns).step_by(self.width);
-        let parts = self.data.chunks_exact(self.k * self.width).zip(self.bias.chunks_exact(self.width));
-        firsts.zip(parts).map(|(first, (panel, bias))| (first..self.columns.min(first + self.width), panel, bias))
+    pub(super) fn iter(&self, panels: Range<usize>) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
+        let (size, width) = (self.k * self.width, self.width);
+        let parts = self.data[panels.start * size..panels.end * size].chunks_exact(size);
+        let parts = parts.zip(self.bias[panels.start * width..panels.end * width].chunks_exact(width));
+        panels
+            .zip(parts)
+            .map(|(index, (panel, bias))| (self.first_column(index)..self.first_column(index + 1), panel, bias))
     }
 
     /// Row `k`, in the pieces that it lies in: the columns of each, their part of the bias, and the numbers.
     pub(super) fn row(&self, k: usize) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
-        self.iter().map(move |(columns, panel, bias)| (columns, bias, &panel[k * self.width..][..self.width]))
+        self.iter(0..self.count())
+            .map(move |(columns, panel, bias)| (columns, bias, &panel[k * self.width..][..self.width]))
     }
 
     /// Sets what products start from.
@@ -69,13 +84,53 @@ impl<R: Real> Panels<R> {
         self.bias[..self.columns].copy_from_slice(&bias[..self.columns]);
     }
 
+    /// All of them, to be set.
+    pub(super) fn all_mut(&mut self) -> PanelsMut<'_, R> {
+        PanelsMut { data: &mut self.data, first: 0, k: self.k, columns: self.columns, width: self.width }
+    }
+}
+
+/// Some panels, to be set by one thread or several.
+pub(super) struct PanelsMut<'a, R> {
+    data: &'a mut [R],
+    /// The index of the first.
+    first: usize,
+    k: usize,
+    columns: usize,
+    width: usize,
+}
+
+impl<R: Real> Divide for PanelsMut<'_, R> {
+    fn parts(&self) -> usize {
+        (self.data.len() / (self.k * self.width)).div_ceil(self.of_part())
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let panels = parts * self.of_part();
+        let (data, others) = self.data.split_at_mut(panels * self.k * self.width);
+        (Self { data, ..self }, Self { data: others, first: self.first + panels, ..self })
+    }
+}
+
+impl<R: Real> PanelsMut<'_, R> {
+    /// Panels that one thread sets: fewer numbers are not worth another.
+    fn of_part(&self) -> usize {
+        (0x4000 / (self.k * self.width)).max(1)
+    }
+
+    /// Each panel and its columns.
+    fn iter(&mut self) -> impl Iterator<Item = (Range<usize>, &mut [R])> {
+        let (first, columns, width) = (self.first, self.columns, self.width);
+        let panels = self.data.chunks_exact_mut(self.k * width).enumerate();
+        panels.map(move |(index, panel)| ((first + index) * width..columns.min((first + index + 1) * width), panel))
+    }
+
     /// Sets the rows from `first` on.
     pub(super) fn set_rows(&mut self, first: usize, rows: &[R]) {
         let (columns, width) = (self.columns, self.width);
-        for (panel, column) in self.data.chunks_exact_mut(self.k * width).zip((0..columns).step_by(width)) {
-            let count = width.min(columns - column);
+        for (here, panel) in self.iter() {
             for (to, row) in panel.chunks_exact_mut(width).skip(first).zip(rows.chunks_exact(columns)) {
-                to[..count].copy_from_slice(&row[column..][..count]);
+                to[..here.len()].copy_from_slice(&row[here.clone()]);
             }
         }
     }
@@ -87,13 +142,13 @@ impl<R: Real> Panels<R> {
         const STRIP: usize = 16;
         let (k, width) = (self.k, self.width);
         let last = first + rows.len() / k;
-        for (index, panel) in self.data.chunks_exact_mut(k * width).enumerate() {
-            let columns = (index * width).max(first)..((index + 1) * width).min(last);
+        for (here, panel) in self.iter() {
+            let columns = here.start.max(first)..here.end.min(last);
             for (at, strip) in panel.chunks_mut(STRIP * width).enumerate() {
                 for column in columns.clone() {
                     let row = &rows[(column - first) * k..][..k][at * STRIP..];
                     for (to, value) in strip.chunks_exact_mut(width).zip(row) {
-                        to[column - index * width] = *value;
+                        to[column - here.start] = *value;
                     }
                 }
             }

@@ -8,6 +8,7 @@ use super::head;
 use super::matmul::Room;
 use super::network::Network;
 use super::prepared::Prepared;
+use super::team::Team;
 use super::threads::Threads;
 use super::unroll::{self, Weights};
 use super::weight_gradient::{self, Tile, Tiles};
@@ -75,6 +76,14 @@ impl<R: Real> Passes<R> {
         self.prepared.parameters_changed();
     }
 
+    /// Calls `f`, which goes over so many rows, on one of the threads where others are to share its work.
+    pub(super) fn within<T: Send>(&mut self, rows: usize, f: impl FnOnce(&mut Self) -> T + Send) -> T {
+        let (blocks, block_rows) = (self.network.blocks(rows), self.network.block_rows(rows).min(rows));
+        let weights = self.network.stacks.iter().map(|stack| stack.weight_hh.len()).max().unwrap_or_default();
+        let shares = Team::new(&self.threads, blocks).shares(block_rows * weights);
+        self.threads.clone().within(blocks * shares, || f(self))
+    }
+
     /// Where forward passes that none goes back through are cut: into spans, so that they take little memory. In two
     /// directions a layer reads what both made of the whole sequence.
     pub(super) fn shortest_chunk(&self, steps: usize) -> usize {
@@ -91,7 +100,7 @@ impl<R: Real> Passes<R> {
         mut after: impl FnMut(&[Block<R>]),
     ) {
         let blocks = self.begin(blocks, &rows, course);
-        let weights = self.weights();
+        let weights = self.weights(blocks.len());
         for chunk in 0..rows.sequence.shape().0.div_ceil(course.chunk) {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
@@ -123,7 +132,7 @@ impl<R: Real> Passes<R> {
         gradients: &mut [R],
     ) {
         let blocks = self.begin(blocks, &rows, course);
-        let weights = self.weights();
+        let weights = self.weights(blocks.len());
         let Some(head) = &self.network.head else { return };
         let every = head.at == At::Every;
         let chunks = rows.sequence.shape().0.div_ceil(course.chunk);
@@ -166,7 +175,7 @@ impl<R: Real> Passes<R> {
 
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
     pub(super) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool, gradients: &mut [R]) {
-        let weights = self.weights();
+        let weights = self.weights(blocks.len());
         let chunks = blocks.iter().map(Block::chunks).max().unwrap_or_default();
         for chunk in (0..chunks).rev() {
             self.threads.each(&mut *blocks, |block| {
@@ -238,7 +247,13 @@ impl<R: Real> Passes<R> {
         (self.prepared.len() + self.parameters.len()) * size_of::<R>()
     }
 
-    fn weights(&self) -> Weights<'_, R> {
-        Weights { network: &self.network, parameters: &self.parameters, prepared: &self.prepared, clock: &self.clock }
+    fn weights(&self, blocks: usize) -> Weights<'_, R> {
+        Weights {
+            network: &self.network,
+            parameters: &self.parameters,
+            prepared: &self.prepared,
+            team: Team::new(&self.threads, blocks),
+            clock: &self.clock,
+        }
     }
 }

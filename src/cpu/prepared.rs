@@ -86,7 +86,7 @@ impl<R: Real> Prepared<R> {
         if self.forms.iter().any(|form| form.is_due(backward)) {
             threads.each(&mut self.forms[..], |form: &mut [Form<R>]| {
                 if form[0].is_due(backward) {
-                    form[0].refresh(parameters, biases);
+                    form[0].refresh(threads, parameters, biases);
                 }
             });
         }
@@ -136,17 +136,19 @@ impl<R: Real> Form<R> {
         self.stale && (backward || !self.backward)
     }
 
-    fn refresh(&mut self, parameters: &[R], biases: &[Vec<R>]) {
-        let weight = &parameters[self.weight.clone()];
+    fn refresh(&mut self, threads: &Threads, parameters: &[R], biases: &[Vec<R>]) {
+        let (weight, runs, backward) = (&parameters[self.weight.clone()], &self.runs, self.backward);
         let (k, n) = self.panels.shape();
-        let columns = if self.backward { n } else { k };
-        for [from, to, rows] in &self.runs {
-            let rows = &weight[from * columns..][..rows * columns];
-            match self.backward {
-                true => self.panels.set_rows(*to, rows),
-                false => self.panels.set_columns(*to, rows),
+        let columns = if backward { n } else { k };
+        threads.each(self.panels.all_mut(), |mut panels| {
+            for [from, to, rows] in runs {
+                let rows = &weight[from * columns..][..rows * columns];
+                match backward {
+                    true => panels.set_rows(*to, rows),
+                    false => panels.set_columns(*to, rows),
+                }
             }
-        }
+        });
         if let Some(bias) = self.bias {
             self.panels.set_bias(&biases[bias]);
         }

@@ -36,6 +36,7 @@ pub(super) struct Room {
     pub(super) dc: usize,
     pub(super) bias_sum: usize,
     pub(super) masked: usize,
+    pub(super) shares: usize,
     pub(super) output: usize,
     pub(super) x: usize,
     pub(super) tokens: usize,
@@ -68,6 +69,7 @@ impl Room {
             dc: back(rows * cell_state),
             bias_sum: back(network.kept()),
             masked: rows * network.masked(),
+            shares: rows * network.recurrent.cell.gates() * hidden,
             output: held * width,
             x: match (dense, embedding) {
                 (true, _) => steps * rows * input,
@@ -98,7 +100,7 @@ impl Room {
             (MemoryPart::States, stacks * (self.h + self.c + self.border_h + self.border_c)),
             (MemoryPart::Outputs, layers * self.output + self.d_output + self.d_below + self.d_input),
             (MemoryPart::Head, self.features + self.d_features + self.logits + self.head_bias_sum),
-            (MemoryPart::Workspace, stacks * (self.dh + self.dc + self.bias_sum + 2 * self.masked)),
+            (MemoryPart::Workspace, stacks * (self.dh + self.dc + self.bias_sum + 2 * self.masked + self.shares)),
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
         memory.add(MemoryPart::Input, (self.tokens * size_of::<u32>()) as u64);

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use super::block::{Block, Mask, StackState, slots};
 use super::clock::{Clock, Phase, product};
-use super::matmul::{Rows, RowsMut, add, assign};
+use super::matmul::{Product, Rows, RowsMut};
 use super::network::{Network, hidden_span};
 use super::prepared::Prepared;
 use super::step::{Backward, Forward, Step};
+use super::team::Team;
 use super::{dropout, embedding, tokens};
 use crate::real::Real;
 
@@ -16,6 +17,7 @@ pub(super) struct Weights<'a, R> {
     pub(super) network: &'a Network,
     pub(super) parameters: &'a [R],
     pub(super) prepared: &'a Prepared<R>,
+    pub(super) team: Team<'a>,
     pub(super) clock: &'a Clock,
 }
 
@@ -97,7 +99,7 @@ fn project<R: Real>(
         }
         Source::Numbers(x) => {
             let x = Rows { data: &x[rows.start * stack.input..], stride: stack.input, count: rows.len() };
-            assign(RowsMut { data: gates, stride: kept }, x, weight_ih);
+            weights.team.by_rows(Product::assign(RowsMut { data: gates, stride: kept }, x, weight_ih));
             product(rows.len(), stack.weight_ih.len())
         }
     }
@@ -130,7 +132,9 @@ fn forward_step<R: Real>(
     };
     let first = hidden_span(network.recurrent.cell).kept * hidden;
     let to = RowsMut { data: &mut gates[first..], stride: kept };
-    add(to, Rows { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
+    let product =
+        Product::add(to, Rows { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
+    weights.team.by_columns(product, &mut state.shares);
     let width = rows * network.recurrent.output_size();
     let output = &mut output[t * width..][..width];
     let step = Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: stack.direction * hidden };
@@ -185,8 +189,8 @@ pub(super) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
                 let dz = Rows { data: gates, stride: kept, count: span.len() };
                 let dx = RowsMut { data: &mut to[span.start * stack.input..], stride: stack.input };
                 // The second direction adds to the first.
-                let multiply = if direction == 0 { assign } else { add };
-                multiply(dx, dz, weights.prepared.input_back(index));
+                let onto = if direction == 0 { Product::assign } else { Product::add };
+                weights.team.by_rows(onto(dx, dz, weights.prepared.input_back(index)));
             }
             weights.clock.end(begun, Phase::InputGradient, || product(block.held_rows(), stack.weight_ih.len()));
         }
@@ -223,13 +227,15 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     let dz = Rows { data: &gates[hidden_span(network.recurrent.cell).kept * hidden..], stride: kept, count: rows };
     let weight_hh = weights.prepared.hidden_back(index);
     if state.drops {
-        assign(RowsMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
+        let product = Product::assign(RowsMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
+        weights.team.by_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
         // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
-        add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
+        let product = Product::add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
+        weights.team.by_columns(product, &mut state.shares);
     }
     for row in mask.starts(stack.direction, first + t) {
         dh[row * hidden..][..hidden].fill(R::zero());

@@ -18,7 +18,7 @@ use crate::real::Real;
 const ROWS: usize = 256;
 
 /// Tiles of all weights that a thread is to have at least. Each packs all of its right side: the larger, the better.
-const TILES: usize = 2;
+const TILES: usize = 3;
 
 /// Some rows of one parameter: a contiguous range of the flat block.
 #[derive(Clone, Debug)]
@@ -51,7 +51,10 @@ pub(super) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<T
         let most = match tensor.role {
             // Each tile goes through all tokens: there are to be few.
             Role::Embedding => tensor.shape[0].div_ceil(TILES * threads),
-            _ => share.div_ceil(columns).next_multiple_of(16).min(ROWS),
+            _ => {
+                let tiles = tensor.len().div_ceil(share);
+                tensor.shape[0].div_ceil(tiles).next_multiple_of(16).min(ROWS)
+            }
         };
         let mut cut = |rows: Range<usize>, column: usize| {
             for first in rows.clone().step_by(most) {
