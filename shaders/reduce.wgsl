@@ -2,7 +2,9 @@
 
 struct Reduce {
     rows: u32,
-    n4: u32,      // vec4 a row of a part
+    n4: u32,      // vec4 columns to sum
+    ld: u32,      // vec4 a row of a part
+    column: u32,  // the first vec4 column
     parts: u32,
     stride: u32,  // vec4 from one part to the next
     ldc: u32,     // vec4 a row of out
@@ -21,7 +23,7 @@ fn reduce(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
     for (var row = id.y; row < args.rows; row += groups.y * SIDE) {
         var sum = vec4f(0.0);
         for (var part = 0u; part < args.parts; part++) {
-            sum += parts[part * args.stride + row * args.n4 + id.x];
+            sum += parts[part * args.stride + row * args.ld + args.column + id.x];
         }
         out[args.c_first + row * args.ldc + id.x] += sum;
     }

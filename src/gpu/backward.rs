@@ -128,8 +128,7 @@ impl Unroll<'_, '_> {
         }
         if self.net.model.recurrent.bias {
             let (db_ih, db_hh) = (self.net.gradient(Role::BiasIh { stack }), self.net.gradient(Role::BiasHh { stack }));
-            self.b.column_sum(&dz_input, k, n4, &db_ih.binding);
-            self.b.column_sum(&dz_recurrent, k, n4, &db_hh.binding);
+            self.b.bias_gradients(&dz_input, k, &[(0, &db_ih), (self.net.recurrent_column(), &db_hh)]);
         }
     }
 

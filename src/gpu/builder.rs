@@ -191,7 +191,8 @@ impl<'a> Builder<'a> {
         }
         let scratch = self.matrix(self.plan.scratch, 0, n4);
         self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
-        self.reduce(m, n4, plan.parts, c);
+        let parts = Parts { count: plan.parts, stride: m * n4, ld: n4, column: 0 };
+        self.reduce(parts, m, n4, c);
     }
 
     #[allow(clippy::too_many_arguments, reason = "the one place where all of a product's numbers meet")]
@@ -232,39 +233,61 @@ impl<'a> Builder<'a> {
         self.dispatch(stem, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
     }
 
-    /// out += the sum of `parts` results of `rows` × `n4` vec4 in scratch.
-    fn reduce(&mut self, rows: usize, n4: usize, parts: usize, out: &Matrix) {
+    /// out += the sum of the `rows` × `n4` vec4 of all parts in scratch.
+    fn reduce(&mut self, parts: Parts, rows: usize, n4: usize, out: &Matrix) {
         let uniform = Reduce {
             rows: rows as u32,
             n4: n4 as u32,
-            parts: parts as u32,
-            stride: (rows * n4) as u32,
+            ld: parts.ld as u32,
+            column: parts.column as u32,
+            parts: parts.count as u32,
+            stride: parts.stride as u32,
             ldc: out.ld as u32,
             c_first: out.first as u32,
         };
         let scratch = self.tensor(self.plan.scratch);
         let grid = self.limits.rows_and_columns(rows, n4);
-        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, Cost::sums(parts * rows * n4, rows * n4));
+        let cost = Cost::sums(parts.count * rows * n4, rows * n4);
+        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, cost);
     }
 
-    /// out += the sums over `rows` rows of `n4` vec4 columns from `values.first`: a bias gradient.
-    pub(super) fn column_sum(&mut self, values: &Matrix, rows: usize, n4: usize, out: &Binding) {
+    /// Adds the sums over `rows` rows of columns of `values` to the gradients of one bias or of two, each of which begins with
+    /// its column. What the two have in common is summed once.
+    pub(super) fn bias_gradients(&mut self, values: &Matrix, rows: usize, biases: &[(usize, &Matrix)]) {
+        let n4 = biases.iter().map(|(column, bias)| column + bias.ld).max().unwrap_or(0);
         let (grid, part, scratch) = self.limits.column_sum(rows, n4);
         let parts = grid[1] as usize;
-        let uniform = ColumnSum {
+        let sums = ColumnSum {
             rows: rows as u32,
             part_rows: part as u32,
             n4: n4 as u32,
             ld: values.ld as u32,
             column: values.first as u32,
             out_stride: n4 as u32,
-            accumulate: u32::from(scratch == 0),
+            accumulate: 0,
+            first4: n4 as u32,
+            other: u32::MAX,
+            other_at: 0,
         };
-        let to = if scratch == 0 { out.clone() } else { self.tensor(self.plan.scratch) };
-        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &uniform, grid, Cost::sums(rows * n4, parts * n4));
+        let cost = Cost::sums(rows * n4, parts * n4);
         if scratch > 0 {
-            self.reduce(1, n4, parts, &Matrix { binding: out.clone(), first: 0, ld: n4 });
+            let to = self.tensor(self.plan.scratch);
+            self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &sums, grid, cost);
+            for (column, bias) in biases {
+                self.reduce(Parts { count: parts, stride: n4, ld: n4, column: *column }, 1, bias.ld, bias);
+            }
+            return;
         }
+        let [(_, first), others @ ..] = biases else { return };
+        let mut out = first.binding.clone();
+        let mut uniform = ColumnSum { accumulate: 1, first4: first.ld as u32, ..sums };
+        for (column, other) in others {
+            // The gradients of a layer's two biases stand one behind the other.
+            let at = other.binding.offset - out.offset;
+            out.bytes = at + other.binding.bytes;
+            uniform = ColumnSum { other: *column as u32, other_at: (at / 16) as u32, ..uniform };
+        }
+        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &out], &uniform, grid, cost);
     }
 
     /// Uploads the uniforms and makes the bind groups.
@@ -288,6 +311,16 @@ impl<'a> Builder<'a> {
         let lists = self.lists.into_iter().map(commands).collect();
         Ok(Built { buffers: self.buffers, lists, uniform_bytes: size })
     }
+}
+
+/// Results in scratch that are to be added up.
+#[derive(Clone, Copy)]
+struct Parts {
+    count: usize,
+    /// vec4 from one part to the next, in a row, and before the first column.
+    stride: usize,
+    ld: usize,
+    column: usize,
 }
 
 /// A product as [`Builder::matmul`] takes it: C \[m, 4·n4\], inner size k.

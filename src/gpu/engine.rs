@@ -1,5 +1,7 @@
 //! A network on a GPU: stages a batch, records the commands of its shape, submits them.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use ndarray::{Array2, Array3};
 
 use super::builder::{Binding, allocate};
@@ -8,7 +10,7 @@ use super::device::Gpu;
 use super::network::Network;
 use super::pass::{Aim, Lists, Pass};
 use super::profiler::Profiler;
-use super::program::{Command, Place, Recorder};
+use super::program::{Command, Open, Place, Recorder};
 use super::uniforms::Status;
 use super::updater::Updater;
 use super::{dropout, staging};
@@ -53,6 +55,8 @@ pub struct GpuEngine {
     has_flow: bool,
     masks: Option<Masks>,
     profiler: Option<Profiler>,
+    /// The last pass, until the update or whatever else comes goes with it: a step is a single submission.
+    open: Mutex<Option<Open>>,
     words: Vec<u32>,
     numbers: Vec<f32>,
 }
@@ -87,6 +91,7 @@ impl Backend for Gpu {
             has_flow: false,
             masks: None,
             profiler: None,
+            open: Mutex::new(None),
             words: Vec::new(),
             numbers: Vec::new(),
         })
@@ -173,11 +178,25 @@ impl GpuEngine {
 
     /// Of the engine's commands, which are timed while it has a profiler.
     pub(super) fn recorder(&self) -> Recorder<'_> {
-        Recorder::profiled(&self.gpu, self.profiler.as_ref())
+        Recorder::onward(&self.gpu, self.profiler.as_ref(), self.lock_open().take())
     }
 
-    fn write(&self, place: &Place, numbers: &[f32]) {
-        self.gpu.queue().write_buffer(&place.buffer, place.offset, bytemuck::cast_slice(numbers));
+    fn lock_open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Submits what is recorded.
+    fn submit(&self) {
+        if self.lock_open().is_some() {
+            self.recorder().submit();
+        }
+    }
+
+    /// Writes for the commands to come. What the queue writes comes before whatever is submitted after it: so those that are
+    /// recorded go first.
+    fn write<T: bytemuck::NoUninit>(&self, place: &Place, values: &[T]) {
+        self.submit();
+        self.gpu.queue().write_buffer(&place.buffer, place.offset, bytemuck::cast_slice(values));
     }
 
     /// What dropout draws for a training pass over `rows` rows.
@@ -190,7 +209,7 @@ impl GpuEngine {
         let recurrent = &self.network.model.recurrent;
         if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
             let uniform = dropout::uniform(draw);
-            self.gpu.queue().write_buffer(&self.network.draw, 0, bytemuck::bytes_of(&uniform));
+            self.write(&start_of(&self.network.draw), &[uniform]);
         }
     }
 
@@ -204,7 +223,7 @@ impl GpuEngine {
                 let alive = |t, row| t < sequence.length(row);
                 staging::pack(x, chunk.steps.clone(), 1, alive, &mut numbers);
                 let x = chunk.x.expect("dense input has x");
-                self.write(&Place { buffer: pass.buffers[x.0].clone(), offset: 0 }, &numbers);
+                self.write(&start_of(&pass.buffers[x.0]), &numbers);
             }
         }
         if let Some(states) = &sequence.initial {
@@ -225,7 +244,7 @@ impl GpuEngine {
         for index in 0..pass.plan.chunks.len() {
             staging::labels(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
             let buffer = &pass.buffers[pass.plan.chunks[index].labels.0];
-            self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&words));
+            self.write(&start_of(buffer), &words);
         }
         self.words = words;
     }
@@ -302,7 +321,7 @@ impl GpuEngine {
     }
 
     fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
-        (Place { buffer: buffer.clone(), offset: 0 }, buffer.size())
+        (start_of(buffer), buffer.size())
     }
 
     fn tensor(&self, id: TensorId) -> (Place, u64) {
@@ -339,6 +358,10 @@ fn clear(buffer: &wgpu::Buffer) -> Command {
     Command::Clear { to: Place { buffer: buffer.clone(), offset: 0 }, bytes: buffer.size() }
 }
 
+fn start_of(buffer: &wgpu::Buffer) -> Place {
+    Place { buffer: buffer.clone(), offset: 0 }
+}
+
 fn array(shape: (usize, usize, usize), numbers: Vec<f32>) -> Result<Array3<f32>> {
     Array3::from_shape_vec(shape, numbers).map_err(|error| Error::Device(format!("a readback is misshaped: {error}")))
 }
@@ -364,7 +387,7 @@ impl Engine for GpuEngine {
             return Err(Error::shape("parameters", &[self.layout.len()], &[block.len()]));
         }
         let packed = self.network.plan.pack(&self.layout, block);
-        self.write(&Place { buffer: self.network.parameters.clone(), offset: 0 }, &packed);
+        self.write(&start_of(&self.network.parameters), &packed);
         self.unpacked = true;
         self.gpu.check()
     }
@@ -382,7 +405,7 @@ impl Engine for GpuEngine {
         self.options.check_slots(slots, self.layout.len())?;
         for (buffer, slot) in self.network.slots.iter().zip(slots) {
             let packed = self.network.plan.pack(&self.layout, slot);
-            self.write(&Place { buffer: buffer.clone(), offset: 0 }, &packed);
+            self.write(&start_of(buffer), &packed);
         }
         self.gpu.check()
     }
@@ -464,11 +487,13 @@ impl Engine for GpuEngine {
     }
 
     fn set_profile(&mut self, on: bool) -> Result<()> {
+        self.submit();
         self.profiler = on.then(Profiler::default);
         Ok(())
     }
 
     async fn profile(&mut self) -> Result<Profile> {
+        self.submit();
         match &self.profiler {
             Some(profiler) => profiler.take(&self.gpu).await,
             None => Err(Profile::none()),
@@ -507,7 +532,8 @@ impl Engine for GpuEngine {
         lists.push(&leave);
         lists.extend(pass.gradient(self.flow));
         recorder.record(lists.into_iter().flatten());
-        recorder.submit();
+        let open = recorder.leave();
+        self.lock_open().replace(open);
         self.has_input_gradient = dx;
         self.went_back();
         self.gpu.check()
@@ -542,8 +568,10 @@ impl Engine for GpuEngine {
         let Some(updater) = &mut self.updater else {
             return Err(Error::Unsupported("an update needs an engine that was made with a rule".into()));
         };
+        update.validate(self.options.rule)?;
         self.unpacked = true;
-        updater.update(&self.gpu, Recorder::profiled(&self.gpu, self.profiler.as_ref()), update)?;
+        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        updater.update(&self.gpu, Recorder::onward(&self.gpu, self.profiler.as_ref(), open), update)?;
         self.stale = true;
         Ok(())
     }
@@ -634,7 +662,7 @@ impl Engine for GpuEngine {
             staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
             all.extend_from_slice(&packed);
         }
-        self.write(&Place { buffer: carried.states.clone(), offset: 0 }, &all);
+        self.write(&start_of(&carried.states), &all);
         self.carried = Some(carried);
         self.gpu.check()
     }

@@ -154,7 +154,7 @@ impl Unroll<'_, '_> {
             let weight = self.net.parameter(Role::HeadWeight);
             let (dw, db) = (self.net.gradient(Role::HeadWeight), self.net.gradient(Role::HeadBias));
             self.b.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
-            self.b.column_sum(&da, run.rows, sizes.o4, &db.binding);
+            self.b.bias_gradients(&da, run.rows, &[(0, &db)]);
             self.b.matmul(Product {
                 sides: (false, false),
                 a: &da,

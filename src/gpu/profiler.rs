@@ -43,6 +43,12 @@ struct Run {
 pub(super) struct Runs<'a> {
     gpu: &'a Gpu,
     profiler: &'a Profiler,
+    begun: Begun,
+}
+
+/// Runs that are not yet submitted.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
     /// From the first run on, where the device was opened for timestamps.
     queries: Option<wgpu::QuerySet>,
     runs: Vec<Run>,
@@ -111,21 +117,27 @@ fn add(profile: &mut Profile, runs: Vec<Run>, ticks: &[u64], gpu: &Gpu) {
 }
 
 impl<'a> Runs<'a> {
-    pub(super) fn new(gpu: &'a Gpu, profiler: &'a Profiler) -> Self {
-        Self { gpu, profiler, queries: None, runs: Vec::new() }
+    pub(super) fn new(gpu: &'a Gpu, profiler: &'a Profiler, begun: Begun) -> Self {
+        Self { gpu, profiler, begun }
+    }
+
+    /// What was begun, for others to come.
+    pub(super) fn leave(self) -> Begun {
+        self.begun
     }
 
     /// Begins the run of a kernel.
     pub(super) fn begin(&mut self, kernel: &Arc<Kernel>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         let device = self.gpu.device();
-        if self.runs.is_empty() && device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+        let Begun { queries, runs } = &mut self.begun;
+        if runs.is_empty() && device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let count = 2 * MOST_RUNS as u32;
             let descriptor = wgpu::QuerySetDescriptor { label: Some("profile"), ty: wgpu::QueryType::Timestamp, count };
-            self.queries = Some(device.create_query_set(&descriptor));
+            *queries = Some(device.create_query_set(&descriptor));
         }
-        let first = 2 * self.runs.len() as u32;
-        self.runs.push(Run { kernel: kernel.clone(), calls: 0, cost: Cost::default() });
-        self.queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
+        let first = 2 * runs.len() as u32;
+        runs.push(Run { kernel: kernel.clone(), calls: 0, cost: Cost::default() });
+        queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
             query_set,
             beginning_of_pass_write_index: Some(first),
             end_of_pass_write_index: Some(first + 1),
@@ -134,7 +146,7 @@ impl<'a> Runs<'a> {
 
     /// Adds a dispatch to the run.
     pub(super) fn count(&mut self, cost: Cost) {
-        if let Some(run) = self.runs.last_mut() {
+        if let Some(run) = self.begun.runs.last_mut() {
             run.calls += 1;
             run.cost += cost;
         }
@@ -142,12 +154,12 @@ impl<'a> Runs<'a> {
 
     /// Whether no further run finds room.
     pub(super) fn is_full(&self) -> bool {
-        self.runs.len() == MOST_RUNS
+        self.begun.runs.len() == MOST_RUNS
     }
 
     /// Submits what was recorded, and begins anew.
     pub(super) fn submit(&mut self, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        let (gpu, runs) = (self.gpu, std::mem::take(&mut self.runs));
+        let (gpu, Begun { queries, runs }) = (self.gpu, std::mem::take(&mut self.begun));
         let buffer = |name, usage| {
             let size = 16 * runs.len() as u64;
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -157,7 +169,7 @@ impl<'a> Runs<'a> {
                 mapped_at_creation: false,
             })
         };
-        let times = self.queries.take().map(|queries| {
+        let times = queries.map(|queries| {
             let resolved = buffer("timestamps", wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
             let read = buffer("timestamps read back", wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
             encoder.resolve_query_set(&queries, 0..2 * runs.len() as u32, &resolved, 0);

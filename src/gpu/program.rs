@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::device::Gpu;
 use super::kernel::Kernel;
-use super::profiler::{Profiler, Runs};
+use super::profiler::{Begun, Profiler, Runs};
 use crate::model::plan::Cost;
 
 /// One command. Buffers and bind groups are handles: a command is made once and recorded every step.
@@ -36,16 +36,31 @@ pub(super) struct Recorder<'a> {
     runs: Option<Runs<'a>>,
 }
 
+/// What a recorder left to be gone on with: recorded, and not yet submitted.
+#[derive(Debug)]
+pub(super) struct Open {
+    encoder: wgpu::CommandEncoder,
+    work: u64,
+    begun: Begun,
+}
+
 impl<'a> Recorder<'a> {
     pub(super) fn new(gpu: &'a Gpu) -> Self {
-        Self::profiled(gpu, None)
+        Self::onward(gpu, None, None)
     }
 
-    /// One whose kernels are timed, where there is a profiler.
-    pub(super) fn profiled(gpu: &'a Gpu, profiler: Option<&'a Profiler>) -> Self {
-        let encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let runs = profiler.map(|profiler| Runs::new(gpu, profiler));
-        Self { gpu, encoder, work: 0, limit: gpu.limits().submission(), runs }
+    /// One that goes on with what another left. Where there is a profiler, its kernels are timed.
+    pub(super) fn onward(gpu: &'a Gpu, profiler: Option<&'a Profiler>, open: Option<Open>) -> Self {
+        let encoder = || gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let Open { encoder, work, begun } =
+            open.unwrap_or_else(|| Open { encoder: encoder(), work: 0, begun: Begun::default() });
+        let runs = profiler.map(|profiler| Runs::new(gpu, profiler, begun));
+        Self { gpu, encoder, work, limit: gpu.limits().submission(), runs }
+    }
+
+    /// Leaves what was recorded to a recorder to come.
+    pub(super) fn leave(self) -> Open {
+        Open { encoder: self.encoder, work: self.work, begun: self.runs.map(Runs::leave).unwrap_or_default() }
     }
 
     /// Records a list; consecutive dispatches share a compute pass, with a profiler those of one kernel.

@@ -43,10 +43,11 @@ uniforms! {
     /// `transpose.wgsl`.
     Transpose { rows4: u32, columns4: u32 }
     /// `reduce.wgsl`.
-    Reduce { rows: u32, n4: u32, parts: u32, stride: u32, ldc: u32, c_first: u32 }
+    Reduce { rows: u32, n4: u32, ld: u32, column: u32, parts: u32, stride: u32, ldc: u32, c_first: u32 }
     /// `column_sum.wgsl`.
     ColumnSum {
-        rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_stride: u32, accumulate: u32,
+        rows: u32, part_rows: u32, n4: u32, ld: u32, column: u32, out_stride: u32, accumulate: u32, first4: u32,
+        other: u32, other_at: u32,
     }
     /// `copy.wgsl`.
     Copy {

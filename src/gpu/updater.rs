@@ -17,7 +17,6 @@ use crate::optim::{Rule, Update};
 /// The commands of an update and the reports under way.
 #[derive(Debug)]
 pub(super) struct Updater {
-    rule: Rule,
     /// Bad steps in a row that are passed over.
     skips: u32,
     commands: Vec<Command>,
@@ -89,7 +88,6 @@ impl Updater {
             Command::Dispatch { kernel, bindings, offset: 0, grid, cost }
         });
         Ok(Self {
-            rule,
             skips,
             commands: commands.collect(),
             uniforms,
@@ -107,9 +105,8 @@ impl Updater {
         buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
     }
 
-    /// Enqueues an update; its report follows in [`Updater::report`].
+    /// Submits a valid update; its report follows in [`Updater::report`].
     pub(super) fn update(&mut self, gpu: &Gpu, mut recorder: Recorder<'_>, update: &Update) -> Result<()> {
-        update.validate(Some(self.rule))?;
         let partials = gpu.limits().norm_groups(self.count);
         let uniform = uniform(update, self.count, partials, self.skips);
         gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform));

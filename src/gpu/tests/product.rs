@@ -101,10 +101,11 @@ fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
         let uniform = Reduce {
             rows: m as u32,
             n4: n4 as u32,
+            ld: n4 as u32,
             parts: parts as u32,
             stride: (m * n4) as u32,
             ldc: n4 as u32,
-            c_first: 0,
+            ..Reduce::default()
         };
         let c = vec![0.25; m * 4 * n4];
         let c = &run(&gpu, REDUCE, &[], &uniform, &[scratch, &c], limits.rows_and_columns(m, n4))[0];

@@ -7,29 +7,52 @@ use super::{SIZES, matrix, nan, number, run};
 use crate::model::plan::vec4s;
 
 #[test]
-fn column_sum_is_exact_at_every_size_and_in_parts() {
+fn column_sum_is_exact_at_every_size_in_parts_and_for_two_biases() {
     let Some(gpu) = gpu() else { return };
     for rows in SIZES {
         for n in SIZES {
             let (values, at) = matrix(1, rows, n);
             let n4 = vec4s(n);
+            let column_sum = |column: usize| (0..rows).map(|row| at(row, column)).sum::<f32>();
+            let uniform = ColumnSum { rows: rows as u32, n4: n4 as u32, ld: n4 as u32, ..ColumnSum::default() };
             for parts in [1, 3] {
                 let part_rows = rows.div_ceil(parts);
                 let parts = rows.div_ceil(part_rows);
                 let uniform = ColumnSum {
-                    rows: rows as u32,
                     part_rows: part_rows as u32,
-                    n4: n4 as u32,
-                    ld: n4 as u32,
                     out_stride: n4 as u32,
-                    ..ColumnSum::default()
+                    first4: n4 as u32,
+                    other: u32::MAX,
+                    ..uniform
                 };
                 let grid = [gpu.limits().column_sum(rows, n4).0[0], parts as u32, 1];
                 let out = &run(&gpu, COLUMN_SUM, &[], &uniform, &[&values, &nan(parts * 4 * n4)], grid)[0];
                 for column in 0..n {
                     let got: f32 = (0..parts).map(|part| out[part * 4 * n4 + column]).sum();
-                    assert_eq!(got, (0..rows).map(|row| at(row, column)).sum::<f32>(), "[{rows}, {n}] column {column}");
+                    assert_eq!(got, column_sum(column), "[{rows}, {n}] column {column}");
                 }
+            }
+            // The first takes all columns but the last vec4, the other all but the first; a vec4 lies between the two.
+            let (count, other_at) = (n4 - 1, n4);
+            let uniform = ColumnSum {
+                part_rows: rows as u32,
+                accumulate: 1,
+                first4: count as u32,
+                other: 1,
+                other_at: other_at as u32,
+                ..uniform
+            };
+            let grid = [gpu.limits().column_sum(rows, n4).0[0], 1, 1];
+            let before = vec![0.5; 4 * (other_at + count).max(1)];
+            let out = &run(&gpu, COLUMN_SUM, &[], &uniform, &[&values, &before], grid)[0];
+            for (place, got) in out.iter().enumerate() {
+                let column = match place {
+                    _ if place < 4 * count => Some(place),
+                    _ if place >= 4 * other_at => Some(place - 4 * other_at + 4),
+                    _ => None,
+                };
+                let sum = column.filter(|column| *column < n).map_or(0.0, column_sum);
+                assert_eq!(*got, 0.5 + sum, "[{rows}, {n}] place {place}");
             }
         }
     }

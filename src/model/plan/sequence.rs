@@ -272,7 +272,8 @@ impl SequencePlan {
             let weight = parameters.get(role);
             let columns = match role {
                 HeadWeight => sizes.o4,
-                _ => model.recurrent.cell.gates() * sizes.h4,
+                // Those of both biases.
+                _ => sizes.z4,
             };
             let product = limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch;
             product.max(limits.column_sum(k, columns).2)
