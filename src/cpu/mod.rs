@@ -1,8 +1,9 @@
 //! The CPU path: the reference that the GPU is proven against, and what runs where there is no GPU.
 //!
-//! Threads take blocks of batch rows, each for the whole sequence, so that the small products of the time steps are
-//! never shared between threads. The blocks, the tiles of the weight gradients and the chunks of the update are fixed by
-//! shapes alone: the results are the same bits for every number of threads.
+//! Threads take blocks of batch rows, each for the whole sequence, so that the small products of the time steps stay on one
+//! thread. Where there are fewer blocks than threads, those without one share each product of the others that is worth it.
+//! The blocks and the chunks of the update are fixed by shapes alone, and every other sum is of one thread wherever its work
+//! is cut: the results are the same bits for every number of threads.
 
 mod activation;
 mod block;
