@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, ArrayViewMut1, s};
 
 use super::dropout;
 use super::network::Network;
@@ -307,11 +307,8 @@ impl<R: Real> Block<R> {
                     for (row, to) in to.by_ref().take(mask.rows).enumerate() {
                         if mask.active(t, row) {
                             let from = x.slice(s![t, first_row + row, ..]);
-                            let convert = |to: &mut R, from: &S| *to = R::from_wide(from.to_wide());
-                            match from.as_slice() {
-                                Some(from) => to.iter_mut().zip(from).for_each(|(to, from)| convert(to, from)),
-                                None => to.iter_mut().zip(from).for_each(|(to, from)| convert(to, from)),
-                            }
+                            let mut to = ArrayViewMut1::from(to);
+                            to.zip_mut_with(&from, |to, from| *to = R::from_wide(from.to_wide()));
                         } else {
                             to.fill(R::zero());
                         }

@@ -48,14 +48,9 @@ pub(super) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<T
     let share = layout.len().div_ceil(TILES * threads);
     for tensor in layout.tensors() {
         let columns = tensor.len() / tensor.shape[0];
-        let most = match tensor.role {
-            // Each tile goes through all tokens: there are to be few.
-            Role::Embedding => tensor.shape[0].div_ceil(TILES * threads),
-            _ => {
-                let tiles = tensor.len().div_ceil(share);
-                tensor.shape[0].div_ceil(tiles).next_multiple_of(16).min(ROWS)
-            }
-        };
+        let even = tensor.shape[0].div_ceil(tensor.len().div_ceil(share)).next_multiple_of(16);
+        // Each tile of an embedding goes through all tokens: there are to be few.
+        let most = if tensor.role == Role::Embedding { even } else { even.min(ROWS) };
         let mut cut = |rows: Range<usize>, column: usize| {
             for first in rows.clone().step_by(most) {
                 let count = most.min(rows.end - first);
