@@ -222,7 +222,7 @@ pub trait Engine: sealed::Sealed {
 
     /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
     /// continue from the carried state, unless the sequence brings its own, and leave theirs there.
-    /// Enqueues. Who calls it bounds the steps in flight, by [`report`](Self::report).
+    /// Enqueues. Who calls it bounds the steps [in flight](Self::in_flight), by [`report`](Self::report).
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()>;
 
     /// dx, dh_0 and dc_0 of the last [`accumulate`](Self::accumulate), as sums; needs `options.input_gradient`.
@@ -249,6 +249,9 @@ pub trait Engine: sealed::Sealed {
 
     /// How many updates were enqueued and not yet reported.
     fn unreported(&self) -> usize;
+
+    /// How many submissions these are in: on a GPU a few short updates share one.
+    fn in_flight(&self) -> usize;
 
     /// The head's logits for every prediction, and the final states. Starts from the sequence's own initial states or
     /// from zero: a long sequence can be taken in pieces, down to one step at a time, by handing the final states of a

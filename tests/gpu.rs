@@ -228,24 +228,47 @@ fn shaders_with_their_checks_on_give_the_same_bits_for_every_cell_embedding_and_
     }
 }
 
+/// Submissions and mappings of ten steps behind a first one, each with a batch of its own.
+fn counted(gpu: &bptt::Gpu, case: &Case, in_flight: usize) -> (u64, u64) {
+    let options = TrainerOptions { in_flight, ..TrainerOptions::default() };
+    let mut trainer = Trainer::with_options(gpu, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
+    let batch = case.batch();
+    block_on(trainer.step(&batch)).unwrap();
+    let mut reports = block_on(trainer.finish()).unwrap().len();
+    let before = gpu.counters();
+    for _ in 0..10 {
+        reports += usize::from(block_on(trainer.step(&batch)).unwrap().is_some());
+    }
+    reports += block_on(trainer.finish()).unwrap().len();
+    assert!(reports == 11 || in_flight == 1);
+    let after = gpu.counters();
+    (after.submits - before.submits, after.maps - before.maps)
+}
+
 #[test]
 fn a_step_takes_one_submission_and_maps_nothing_but_its_report() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
-    let case = Case { ragged: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
+    let long = Case { ragged: true, ..Case::new(Cell::Lstm) }.sizes([32, 64, 64, 64, 4]);
+    assert_eq!(counted(&gpu, &long, 3), (10, 10));
+    let short = Case { ragged: true, layers: 2, ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
+    assert_eq!(counted(&gpu, &short, 1), (10, 10));
+}
+
+#[test]
+fn four_short_steps_share_a_submission_and_their_reports_come_once_three_are_under_way() {
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let case = Case { ragged: true, layers: 2, dropout: (0.2, 0.0), ..Case::new(Cell::Lstm) }.sizes([20, 4, 3, 8, 2]);
+    assert_eq!(counted(&gpu, &case, 3), (3, 10));
     let options = TrainerOptions { in_flight: 3, ..TrainerOptions::default() };
     let mut trainer = Trainer::with_options(&gpu, &case.model(), Optimizer::adam(1e-3), 1, options).unwrap();
-    let batch = case.batch();
-    block_on(trainer.step(&batch)).unwrap();
     let before = gpu.counters();
-    for step in 2..=10u64 {
-        let report = block_on(trainer.step(&batch)).unwrap();
-        // The report of a step comes once three are under way.
-        assert_eq!(report.map(|report| report.step), (step >= 3).then(|| step - 2));
+    for step in 1..=12u64 {
+        let report = block_on(trainer.step(&case.batch())).unwrap();
+        assert_eq!(report.map(|report| report.step), (step > 8).then(|| step - 8));
     }
-    let after = gpu.counters();
-    assert_eq!((after.submits - before.submits, after.maps - before.maps), (9, 9));
-    assert_eq!(block_on(trainer.finish()).unwrap().len(), 2);
-    assert_eq!(gpu.counters().submits, after.submits);
+    assert_eq!(gpu.counters().submits - before.submits, 3);
+    assert_eq!(block_on(trainer.finish()).unwrap().len(), 8);
+    assert_eq!(gpu.counters().submits - before.submits, 3);
 }
 
 #[test]

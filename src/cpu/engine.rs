@@ -384,6 +384,10 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.reports.len() + self.refusals
     }
 
+    fn in_flight(&self) -> usize {
+        self.unreported()
+    }
+
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<R>> {
         sequence.validate(&self.model)?;
         self.model.need_head()?;

@@ -300,10 +300,10 @@ impl Gpu {
     }
 
     /// Waits until the submission is through and the mapping was answered.
-    pub(super) async fn wait(&self, submission: wgpu::SubmissionIndex, mapped: Signal) -> Result<()> {
+    pub(super) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>, mapped: Signal) -> Result<()> {
         // In a browser the event loop calls back; elsewhere callbacks fire only inside a poll.
         #[cfg(not(target_arch = "wasm32"))]
-        let polled = self.0.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+        let polled = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
         #[cfg(target_arch = "wasm32")]
         let polled = Ok::<_, wgpu::PollError>(submission);
         // That a submission is not known is but what the device's loss comes to.

@@ -115,8 +115,8 @@ impl GpuEngine {
         let draw = self.draw(rows)?;
         let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0 };
         self.prepare(self.shape(extent, true, Keeps::Output))?;
-        self.stage_draw(draw);
         self.stage_labels(&sequence, None);
+        self.stage_draw(draw);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
         let mut load = Vec::new();
         let mut store = Vec::new();
@@ -147,10 +147,9 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let pack = self.pack();
-        let mut recorder = self.recorder();
         let forward = self.pass().forward(Aim::Output).into_iter().flatten();
-        recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
-        recorder.submit();
+        self.recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
+        self.recorder.submit();
         self.forwarded = true;
         Ok(())
     }
@@ -200,15 +199,15 @@ impl GpuEngine {
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
-        let mut recorder = self.recorder();
-        recorder.record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
-        recorder.submit();
+        self.recorder
+            .record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
+        self.recorder.submit();
         self.went_back();
         Ok(())
     }
 
     fn place(&self, tensor: TensorId) -> Place {
-        Place { buffer: self.pass().buffers[tensor.0].clone(), offset: 0 }
+        Place::of(&self.pass().buffers[tensor.0])
     }
 
     fn clear_tensor(&self, tensor: TensorId) -> Command {

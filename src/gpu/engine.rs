@@ -1,7 +1,5 @@
 //! A network on a GPU: stages a batch, records the commands of its shape, submits them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use ndarray::{Array2, Array3};
 
 use super::builder::{Binding, allocate};
@@ -9,8 +7,8 @@ use super::carried::Carried;
 use super::device::Gpu;
 use super::network::Network;
 use super::pass::{Aim, Lists, Pass};
-use super::profiler::Profiler;
-use super::program::{Command, Open, Place, Recorder};
+use super::program::{Command, Place};
+use super::recorder::Recorder;
 use super::uniforms::Status;
 use super::updater::Updater;
 use super::{dropout, staging};
@@ -54,9 +52,7 @@ pub struct GpuEngine {
     /// Whether the last pass left them.
     has_flow: bool,
     masks: Option<Masks>,
-    profiler: Option<Profiler>,
-    /// The last pass, until the update or whatever else comes goes with it: a step is a single submission.
-    open: Mutex<Option<Open>>,
+    pub(super) recorder: Recorder,
     words: Vec<u32>,
     numbers: Vec<f32>,
 }
@@ -90,8 +86,7 @@ impl Backend for Gpu {
             flow: false,
             has_flow: false,
             masks: None,
-            profiler: None,
-            open: Mutex::new(None),
+            recorder: Recorder::with_uploads(self)?,
             words: Vec::new(),
             numbers: Vec::new(),
         })
@@ -106,6 +101,7 @@ impl Backend for Gpu {
 impl GpuEngine {
     /// The pass for a shape: the one at hand, or a new one.
     pub(super) fn prepare(&mut self, shape: Shape) -> Result<()> {
+        self.recorder.begin_pass();
         self.forwarded = false;
         self.has_input_gradient = false;
         self.has_flow = false;
@@ -113,7 +109,7 @@ impl GpuEngine {
             Some(place) => place,
             None => {
                 if self.passes.len() == PASSES {
-                    self.passes.remove(0);
+                    self.drop_pass();
                 }
                 let plan = self.plan_of(shape)?;
                 self.make_room(plan.planned(&self.network.model).total())?;
@@ -136,9 +132,15 @@ impl GpuEngine {
     fn make_room(&mut self, wanted: u64) -> Result<()> {
         let Some(budget) = self.options.memory else { return Ok(()) };
         while !self.passes.is_empty() && self.bytes() + wanted > budget {
-            self.passes.remove(0);
+            self.drop_pass();
         }
         self.options.check_memory(self.bytes() + wanted)
+    }
+
+    /// Lets go of the pass that was unused for longest. What is recorded of it would hold on to its buffers.
+    fn drop_pass(&mut self) {
+        self.recorder.submit();
+        self.passes.remove(0);
     }
 
     /// Makes the backward pass of the pass at hand ready, where it is to take the norms of dh_t.
@@ -148,7 +150,7 @@ impl GpuEngine {
         }
         let wanted = self.pass().flow_bytes();
         while self.passes.len() > 1 && self.options.check_memory(self.bytes() + wanted).is_err() {
-            self.passes.remove(0);
+            self.drop_pass();
         }
         self.options.check_memory(self.bytes() + wanted)?;
         let (gpu, network) = (&self.gpu, &self.network);
@@ -176,29 +178,6 @@ impl GpuEngine {
         Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
     }
 
-    /// Of the engine's commands, which are timed while it has a profiler.
-    pub(super) fn recorder(&self) -> Recorder<'_> {
-        Recorder::onward(&self.gpu, self.profiler.as_ref(), self.lock_open().take())
-    }
-
-    fn lock_open(&self) -> MutexGuard<'_, Option<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Submits what is recorded.
-    fn submit(&self) {
-        if self.lock_open().is_some() {
-            self.recorder().submit();
-        }
-    }
-
-    /// Writes for the commands to come. What the queue writes comes before whatever is submitted after it: so those that are
-    /// recorded go first.
-    fn write<T: bytemuck::NoUninit>(&self, place: &Place, values: &[T]) {
-        self.submit();
-        self.gpu.queue().write_buffer(&place.buffer, place.offset, bytemuck::cast_slice(values));
-    }
-
     /// What dropout draws for a training pass over `rows` rows.
     pub(super) fn draw(&self, rows: usize) -> Result<Option<Draw>> {
         self.masks.map(|masks| Draw::new(masks, &self.network.model.recurrent, rows)).transpose()
@@ -208,14 +187,13 @@ impl GpuEngine {
     pub(super) fn stage_draw(&self, draw: Option<Draw>) {
         let recurrent = &self.network.model.recurrent;
         if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
-            let uniform = dropout::uniform(draw);
-            self.write(&start_of(&self.network.draw), &[uniform]);
+            self.recorder.write(&Place::of(&self.network.draw), &[dropout::uniform(draw)]);
         }
     }
 
-    /// Writes x, labels, and initial states where the sequence brings some.
-    fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
-        self.stage_labels(sequence, batch);
+    /// Writes x, labels, initial states where the sequence brings some, and what dropout draws. What is large first: the
+    /// other writes then stay in one submission with what reads them.
+    fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, draw: Option<Draw>) {
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
         if let Input::Dense(x) = &sequence.input {
@@ -223,7 +201,7 @@ impl GpuEngine {
                 let alive = |t, row| t < sequence.length(row);
                 staging::pack(x, chunk.steps.clone(), 1, alive, &mut numbers);
                 let x = chunk.x.expect("dense input has x");
-                self.write(&start_of(&pass.buffers[x.0]), &numbers);
+                self.recorder.write(&Place::of(&pass.buffers[x.0]), &numbers);
             }
         }
         if let Some(states) = &sequence.initial {
@@ -231,11 +209,13 @@ impl GpuEngine {
             for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
                 for stack in 0..stacks {
                     staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
-                    self.write(&pass.ends[kind * stacks + stack].0, &numbers);
+                    self.recorder.write(&pass.ends[kind * stacks + stack].0, &numbers);
                 }
             }
         }
         self.numbers = numbers;
+        self.stage_labels(sequence, batch);
+        self.stage_draw(draw);
     }
 
     pub(super) fn stage_labels(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
@@ -244,7 +224,7 @@ impl GpuEngine {
         for index in 0..pass.plan.chunks.len() {
             staging::labels(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
             let buffer = &pass.buffers[pass.plan.chunks[index].labels.0];
-            self.write(&start_of(buffer), &words);
+            self.recorder.write(&Place::of(buffer), &words);
         }
         self.words = words;
     }
@@ -281,7 +261,7 @@ impl GpuEngine {
     }
 
     /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
-    async fn read(&self, mut recorder: Recorder<'_>, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
+    async fn read(&self, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -289,27 +269,21 @@ impl GpuEngine {
         let mut offset = 0;
         for (from, bytes) in ranges {
             let to = Place { buffer: staging.clone(), offset };
-            recorder.record([&Command::Copy { from: from.clone(), to, bytes: *bytes }]);
+            self.recorder.record([&Command::Copy { from: from.clone(), to, bytes: *bytes }]);
             offset += bytes;
         }
-        let submission = recorder.submit();
-        let mapped = self.gpu.map(&staging);
-        self.gpu.wait(submission, mapped).await?;
+        self.recorder.arrival(&self.recorder.submit(), &staging).await?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
 
     /// As [`read`](Self::read), and with the numbers each row's own final states.
-    async fn read_with_states(
-        &self,
-        recorder: Recorder<'_>,
-        mut ranges: Vec<(Place, u64)>,
-    ) -> Result<(Vec<f32>, States)> {
+    async fn read_with_states(&self, mut ranges: Vec<(Place, u64)>) -> Result<(Vec<f32>, States)> {
         let pass = self.pass();
         let slot_bytes = pass.slot_bytes(&self.network);
         let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
         ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
-        let mut numbers = self.read(recorder, &ranges).await?;
+        let mut numbers = self.read(&ranges).await?;
         let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
         numbers.truncate(own as usize / 4);
         Ok((numbers, states))
@@ -321,7 +295,7 @@ impl GpuEngine {
     }
 
     fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
-        (start_of(buffer), buffer.size())
+        (Place::of(buffer), buffer.size())
     }
 
     fn tensor(&self, id: TensorId) -> (Place, u64) {
@@ -339,14 +313,14 @@ impl GpuEngine {
     }
 
     /// Ranges and shapes of dx (where planned) and the gradients of the entering states.
-    async fn read_input_gradient(&self, recorder: Recorder<'_>) -> Result<InputGradient> {
+    async fn read_input_gradient(&self) -> Result<InputGradient> {
         let pass = self.pass();
         let (plan, input_size) = (&pass.plan, self.network.model.recurrent.input_size);
         let asked = plan.chunks.iter().filter(|_| pass.shape.dx).filter_map(|chunk| chunk.dx);
         let mut ranges: Vec<_> = asked.map(|dx| self.tensor(dx)).collect();
         let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
         ranges.extend(plan.carry_h.iter().chain(&plan.carry_c).map(|carry| self.tensor(*carry)));
-        let numbers = self.read(recorder, &ranges).await?;
+        let numbers = self.read(&ranges).await?;
         let (x, states) = numbers.split_at(x_bytes / 4);
         let shape = (plan.steps, plan.rows, input_size);
         let x = (!x.is_empty()).then(|| array(shape, staging::unpack(x, input_size, 1).collect())).transpose()?;
@@ -355,11 +329,7 @@ impl GpuEngine {
 }
 
 fn clear(buffer: &wgpu::Buffer) -> Command {
-    Command::Clear { to: Place { buffer: buffer.clone(), offset: 0 }, bytes: buffer.size() }
-}
-
-fn start_of(buffer: &wgpu::Buffer) -> Place {
-    Place { buffer: buffer.clone(), offset: 0 }
+    Command::Clear { to: Place::of(buffer), bytes: buffer.size() }
 }
 
 fn array(shape: (usize, usize, usize), numbers: Vec<f32>) -> Result<Array3<f32>> {
@@ -378,7 +348,7 @@ impl Engine for GpuEngine {
     }
 
     async fn parameters(&mut self) -> Result<Vec<f32>> {
-        let block = self.read(self.recorder(), &[self.whole(&self.network.parameters)]).await?;
+        let block = self.read(&[self.whole(&self.network.parameters)]).await?;
         Ok(self.network.plan.unpack(&self.layout, &block))
     }
 
@@ -387,7 +357,7 @@ impl Engine for GpuEngine {
             return Err(Error::shape("parameters", &[self.layout.len()], &[block.len()]));
         }
         let packed = self.network.plan.pack(&self.layout, block);
-        self.write(&start_of(&self.network.parameters), &packed);
+        self.recorder.write(&Place::of(&self.network.parameters), &packed);
         self.unpacked = true;
         self.gpu.check()
     }
@@ -395,7 +365,7 @@ impl Engine for GpuEngine {
     async fn slots(&mut self) -> Result<Vec<Vec<f32>>> {
         let mut slots = Vec::new();
         for slot in &self.network.slots {
-            let block = self.read(self.recorder(), &[self.whole(slot)]).await?;
+            let block = self.read(&[self.whole(slot)]).await?;
             slots.push(self.network.plan.unpack(&self.layout, &block));
         }
         Ok(slots)
@@ -405,13 +375,13 @@ impl Engine for GpuEngine {
         self.options.check_slots(slots, self.layout.len())?;
         for (buffer, slot) in self.network.slots.iter().zip(slots) {
             let packed = self.network.plan.pack(&self.layout, slot);
-            self.write(&start_of(buffer), &packed);
+            self.recorder.write(&Place::of(buffer), &packed);
         }
         self.gpu.check()
     }
 
     async fn gradients(&mut self) -> Result<Vec<f32>> {
-        let block = self.read(self.recorder(), &[self.whole(&self.network.gradients)]).await?;
+        let block = self.read(&[self.whole(&self.network.gradients)]).await?;
         Ok(self.network.plan.unpack(&self.layout, &block))
     }
 
@@ -427,16 +397,14 @@ impl Engine for GpuEngine {
         sequence.validate(&self.network.model)?;
         let draw = self.draw(sequence.shape().1)?;
         self.prepare(self.shape(sequence.extent(), true, Keeps::Output))?;
-        self.stage_draw(draw);
-        self.stage(sequence, None);
+        self.stage(sequence, None, draw);
         let begin = self.begin(sequence);
-        let mut recorder = self.recorder();
         let pass = self.pass();
-        recorder.record(begin.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
+        self.recorder.record(begin.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
         let recurrent = &self.network.model.recurrent;
         let (plan, last) = (&pass.plan, recurrent.layers - 1);
         let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
-        let (y, states) = self.read_with_states(recorder, outputs).await?;
+        let (y, states) = self.read_with_states(outputs).await?;
         let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
         self.forwarded = true;
@@ -461,7 +429,7 @@ impl Engine for GpuEngine {
                     // The kernels read dy only where a row is alive: what lies at padding needs no mask here.
                     let alive = |_, _| true;
                     staging::pack(output, chunk.steps.clone(), recurrent.directions(), alive, &mut numbers);
-                    self.write(&place, &numbers);
+                    self.recorder.write(&place, &numbers);
                 }
                 None => begin.push(Command::Clear { to: place, bytes }),
             }
@@ -472,32 +440,26 @@ impl Engine for GpuEngine {
                 match array {
                     Some(array) => {
                         staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
-                        self.write(&place, &numbers);
+                        self.recorder.write(&place, &numbers);
                     }
                     None => begin.push(Command::Clear { to: place, bytes }),
                 }
             }
         }
         self.numbers = numbers;
-        let mut recorder = self.recorder();
-        recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
-        let gradient = self.read_input_gradient(recorder).await?;
+        self.recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
+        let gradient = self.read_input_gradient().await?;
         self.went_back();
         Ok(gradient)
     }
 
     fn set_profile(&mut self, on: bool) -> Result<()> {
-        self.submit();
-        self.profiler = on.then(Profiler::default);
+        self.recorder.set_profile(on);
         Ok(())
     }
 
     async fn profile(&mut self) -> Result<Profile> {
-        self.submit();
-        match &self.profiler {
-            Some(profiler) => profiler.take(&self.gpu).await,
-            None => Err(Profile::none()),
-        }
+        self.recorder.profile().await
     }
 
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
@@ -514,8 +476,7 @@ impl Engine for GpuEngine {
                 self.carried = Some(Carried::new(&self.gpu, &self.network, carry.rows)?);
             }
         }
-        self.stage_draw(draw);
-        self.stage(sequence, Some(batch));
+        self.stage(sequence, Some(batch), draw);
         let mut begin = self.fresh_sums();
         begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);
@@ -525,15 +486,12 @@ impl Engine for GpuEngine {
         });
         let leave =
             carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
-        let mut recorder = self.recorder();
         let pass = self.pass();
         let mut lists = vec![&begin[..]];
         lists.extend(pass.forward(Aim::Gradient));
         lists.push(&leave);
         lists.extend(pass.gradient(self.flow));
-        recorder.record(lists.into_iter().flatten());
-        let open = recorder.leave();
-        self.lock_open().replace(open);
+        self.recorder.record(lists.into_iter().flatten());
         self.has_input_gradient = dx;
         self.went_back();
         self.gpu.check()
@@ -544,7 +502,7 @@ impl Engine for GpuEngine {
             let reason = "dx, dh_0 and dc_0 follow an accumulate of an engine with the option input_gradient";
             return Err(Error::Unsupported(reason.into()));
         }
-        self.read_input_gradient(self.recorder()).await
+        self.read_input_gradient().await
     }
 
     fn set_flow(&mut self, on: bool) {
@@ -553,7 +511,7 @@ impl Engine for GpuEngine {
 
     async fn flow(&mut self) -> Result<Flow> {
         let Some(norms) = self.pass_norms() else { return Err(Flow::none()) };
-        let pairs = self.read(self.recorder(), &[self.whole(norms)]).await?;
+        let pairs = self.read(&[self.whole(norms)]).await?;
         let plan = &self.pass().plan;
         let shape = (self.network.model.recurrent.stacks(), plan.steps);
         let parts = plan.flow_parts();
@@ -570,29 +528,28 @@ impl Engine for GpuEngine {
         };
         update.validate(self.options.rule)?;
         self.unpacked = true;
-        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        updater.update(&self.gpu, Recorder::onward(&self.gpu, self.profiler.as_ref(), open), update)?;
+        updater.update(&self.gpu, &self.recorder, update)?;
         self.stale = true;
         Ok(())
     }
 
     async fn report(&mut self) -> Result<Option<Report>> {
         match &mut self.updater {
-            Some(updater) => updater.report(&self.gpu).await,
+            Some(updater) => updater.report(&self.recorder).await,
             None => Ok(None),
         }
     }
 
     async fn skipped(&mut self) -> Result<u32> {
         let Some(updater) = &self.updater else { return Ok(0) };
-        let status = self.read(self.recorder(), &[self.whole(updater.status())]).await?;
+        let status = self.read(&[self.whole(updater.status())]).await?;
         let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
         Ok(status.bad_in_row)
     }
 
     fn restart(&mut self, skipped: u32) -> Result<()> {
         if let Some(updater) = &mut self.updater {
-            updater.restart(&self.gpu, skipped);
+            updater.restart(&self.recorder, skipped);
         }
         self.gpu.check()
     }
@@ -601,18 +558,20 @@ impl Engine for GpuEngine {
         self.updater.as_ref().map_or(0, Updater::unreported)
     }
 
+    fn in_flight(&self) -> usize {
+        self.updater.as_ref().map_or(0, Updater::in_flight)
+    }
+
     async fn logits(&mut self, sequence: &Sequence) -> Result<Logits> {
         sequence.validate(&self.network.model)?;
         let head = self.network.model.need_head()?.clone();
         self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Logits))?;
-        self.stage_draw(None);
-        self.stage(sequence, None);
+        self.stage(sequence, None, None);
         let begin = self.begin(sequence);
-        let mut recorder = self.recorder();
         let pass = self.pass();
-        recorder.record(begin.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
+        self.recorder.record(begin.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
         let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
-        let (logits, states) = self.read_with_states(recorder, logits).await?;
+        let (logits, states) = self.read_with_states(logits).await?;
         let (steps, rows) = sequence.shape();
         let predictions = head.predictions(steps);
         let mut logits = array((predictions, rows, head.outputs), staging::unpack(&logits, head.outputs, 1).collect())?;
@@ -625,10 +584,8 @@ impl Engine for GpuEngine {
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation> {
         batch.validate(&self.network.model)?;
         self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
-        self.stage_draw(None);
-        self.stage(&batch.sequence, Some(batch));
+        self.stage(&batch.sequence, Some(batch), None);
         let enter = self.begin(&batch.sequence);
-        let mut recorder = self.recorder();
         let pass = self.pass();
         // The loss of a step under way is put aside, and brought back before the host waits.
         let (loss, losses) = (Binding::whole(&self.network.loss), Binding::whole(&self.losses));
@@ -636,15 +593,15 @@ impl Engine for GpuEngine {
         let begin = [copy(loss.place(0), losses.place(0)), clear(&self.network.loss)];
         let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
         let forward = pass.forward(Aim::Loss).into_iter().flatten();
-        recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
-        let (loss, states) = self.read_with_states(recorder, vec![(losses.place(16), 16)]).await?;
+        self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
+        let (loss, states) = self.read_with_states(vec![(losses.place(16), 16)]).await?;
         Ok(Evaluation { loss: loss[0].into(), states })
     }
 
     async fn states(&mut self) -> Result<Option<States>> {
         let Some(carried) = &self.carried else { return Ok(None) };
         let rows = carried.rows;
-        let numbers = self.read(self.recorder(), &[self.whole(&carried.states)]).await?;
+        let numbers = self.read(&[self.whole(&carried.states)]).await?;
         self.states_from(&numbers, rows).map(Some)
     }
 
@@ -662,7 +619,7 @@ impl Engine for GpuEngine {
             staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
             all.extend_from_slice(&packed);
         }
-        self.write(&start_of(&carried.states), &all);
+        self.recorder.write(&Place::of(&carried.states), &all);
         self.carried = Some(carried);
         self.gpu.check()
     }
@@ -676,7 +633,7 @@ impl Engine for GpuEngine {
         let mut memory = self.network.memory() + self.passes.iter().map(Pass::memory).sum();
         memory.add(MemoryPart::Optimizer, self.updater.as_ref().map_or(0, Updater::bytes));
         memory.add(MemoryPart::Carried, self.carried.as_ref().map_or(0, |carried| carried.states.size()));
-        memory.add(MemoryPart::Workspace, self.losses.size());
+        memory.add(MemoryPart::Workspace, self.losses.size() + self.recorder.bytes());
         memory
     }
 

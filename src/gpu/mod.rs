@@ -20,6 +20,7 @@ mod pass;
 mod product;
 mod profiler;
 mod program;
+mod recorder;
 mod signal;
 mod staging;
 mod uniforms;

@@ -3,7 +3,8 @@
 use super::builder::{Binding, bind};
 use super::device::Gpu;
 use super::kernel::matmul;
-use super::program::{Command, Recorder};
+use super::program::Command;
+use super::recorder::Recorder;
 use super::uniforms::Matmul;
 use crate::error::{Error, Result};
 use crate::model::plan::{ALIGNMENT, Cost, vec4s};
@@ -57,10 +58,10 @@ impl Product {
 
     /// Computes C `times` times in one submission and waits.
     pub fn run(&self, times: usize) -> Result<()> {
-        let mut recorder = Recorder::new(&self.gpu);
+        let recorder = Recorder::new(&self.gpu);
         recorder.record(std::iter::repeat_n(&self.command, times));
         let submission = recorder.submit();
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let wait = wgpu::PollType::Wait { submission_index: submission.index(), timeout: None };
         self.gpu.device().poll(wait).map_err(|error| Error::Device(error.to_string()))?;
         self.gpu.check()
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::device::Gpu;
@@ -13,13 +13,19 @@ use crate::error::{Error, Result};
 use crate::model::plan::Cost;
 use crate::profile::{Profile, ProfilePart};
 
-/// What was submitted since the profile was last asked for.
+/// Times the kernels of what is being recorded, and what was submitted since the profile was last asked for.
 #[derive(Debug, Default)]
-pub(super) struct Profiler(Mutex<Taken>);
+pub(super) struct Profiler {
+    /// From the first run of a submission on, where the device was opened for timestamps.
+    queries: Option<wgpu::QuerySet>,
+    /// Of the submission that is being recorded.
+    runs: Vec<Run>,
+    taken: Taken,
+}
 
 /// What is known so far, and what has not come back, the oldest first.
 #[derive(Debug, Default)]
-struct Taken {
+pub(super) struct Taken {
     profile: Profile,
     pending: VecDeque<Submitted>,
 }
@@ -39,32 +45,17 @@ struct Run {
     cost: Cost,
 }
 
-/// The runs of the submission that is being recorded.
-pub(super) struct Runs<'a> {
-    gpu: &'a Gpu,
-    profiler: &'a Profiler,
-    begun: Begun,
-}
-
-/// Runs that are not yet submitted.
-#[derive(Debug, Default)]
-pub(super) struct Begun {
-    /// From the first run on, where the device was opened for timestamps.
-    queries: Option<wgpu::QuerySet>,
-    runs: Vec<Run>,
-}
-
 /// Each run has a timestamp before it and one behind it.
 const MOST_RUNS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 
-impl Profiler {
-    /// Waits for all that was submitted, and tells what it took.
-    pub(super) async fn take(&self, gpu: &Gpu) -> Result<Profile> {
-        let Taken { mut profile, pending } = std::mem::take(&mut *self.lock());
+impl Taken {
+    /// Waits for all of it.
+    pub(super) async fn profile(self, gpu: &Gpu) -> Result<Profile> {
+        let Self { mut profile, pending } = self;
         for Submitted { runs, times } in pending {
             let ticks = match times {
                 Some((buffer, submission, mapped)) => {
-                    gpu.wait(submission, mapped).await?;
+                    gpu.wait(Some(submission), mapped).await?;
                     ticks(&buffer)?
                 }
                 None => Vec::new(),
@@ -75,10 +66,9 @@ impl Profiler {
     }
 
     /// Takes in a submission, and adds up those that came back, so that a long run keeps few of them.
-    fn push(&self, submitted: Submitted, gpu: &Gpu) {
-        let mut taken = self.lock();
-        taken.pending.push_back(submitted);
-        while let Some(Submitted { runs, times }) = taken.pending.front_mut() {
+    fn push(&mut self, submitted: Submitted, gpu: &Gpu) {
+        self.pending.push_back(submitted);
+        while let Some(Submitted { runs, times }) = self.pending.front_mut() {
             let mut context = Context::from_waker(Waker::noop());
             let ticks = match times {
                 Some((buffer, _, mapped)) => match Pin::new(mapped).poll(&mut context) {
@@ -90,13 +80,9 @@ impl Profiler {
                 None => Vec::new(),
             };
             let runs = std::mem::take(runs);
-            add(&mut taken.profile, runs, &ticks, gpu);
-            taken.pending.pop_front();
+            add(&mut self.profile, runs, &ticks, gpu);
+            self.pending.pop_front();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,20 +102,16 @@ fn add(profile: &mut Profile, runs: Vec<Run>, ticks: &[u64], gpu: &Gpu) {
     }
 }
 
-impl<'a> Runs<'a> {
-    pub(super) fn new(gpu: &'a Gpu, profiler: &'a Profiler, begun: Begun) -> Self {
-        Self { gpu, profiler, begun }
-    }
-
-    /// What was begun, for others to come.
-    pub(super) fn leave(self) -> Begun {
-        self.begun
+impl Profiler {
+    /// Hands over what was submitted.
+    pub(super) fn take(&mut self) -> Taken {
+        std::mem::take(&mut self.taken)
     }
 
     /// Begins the run of a kernel.
-    pub(super) fn begin(&mut self, kernel: &Arc<Kernel>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
-        let device = self.gpu.device();
-        let Begun { queries, runs } = &mut self.begun;
+    pub(super) fn begin(&mut self, gpu: &Gpu, kernel: &Arc<Kernel>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let device = gpu.device();
+        let Self { queries, runs, .. } = self;
         if runs.is_empty() && device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             let count = 2 * MOST_RUNS as u32;
             let descriptor = wgpu::QuerySetDescriptor { label: Some("profile"), ty: wgpu::QueryType::Timestamp, count };
@@ -146,7 +128,7 @@ impl<'a> Runs<'a> {
 
     /// Adds a dispatch to the run.
     pub(super) fn count(&mut self, cost: Cost) {
-        if let Some(run) = self.begun.runs.last_mut() {
+        if let Some(run) = self.runs.last_mut() {
             run.calls += 1;
             run.cost += cost;
         }
@@ -154,12 +136,12 @@ impl<'a> Runs<'a> {
 
     /// Whether no further run finds room.
     pub(super) fn is_full(&self) -> bool {
-        self.begun.runs.len() == MOST_RUNS
+        self.runs.len() == MOST_RUNS
     }
 
     /// Submits what was recorded, and begins anew.
-    pub(super) fn submit(&mut self, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        let (gpu, Begun { queries, runs }) = (self.gpu, std::mem::take(&mut self.begun));
+    pub(super) fn submit(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        let (queries, runs) = (self.queries.take(), std::mem::take(&mut self.runs));
         let buffer = |name, usage| {
             let size = 16 * runs.len() as u64;
             gpu.device().create_buffer(&wgpu::BufferDescriptor {
@@ -181,7 +163,7 @@ impl<'a> Runs<'a> {
             let mapped = gpu.map(&read);
             (read, submission.clone(), mapped)
         });
-        self.profiler.push(Submitted { runs, times }, gpu);
+        self.taken.push(Submitted { runs, times }, gpu);
         submission
     }
 }

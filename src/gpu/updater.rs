@@ -6,8 +6,8 @@ use super::builder::{Binding, allocate, bind};
 use super::device::Gpu;
 use super::kernel::{NORM, NORM_PARTIAL, UPDATE};
 use super::network::Network;
-use super::program::{Command, Place, Recorder};
-use super::signal::Signal;
+use super::program::{Command, Place};
+use super::recorder::{Recorder, Submission};
 use super::uniforms::{Status, Update as Uniform};
 use crate::backend::Report;
 use crate::error::{Error, Result};
@@ -36,8 +36,7 @@ pub(super) struct Updater {
 struct Pending {
     step: u64,
     buffer: wgpu::Buffer,
-    submission: wgpu::SubmissionIndex,
-    mapped: Signal,
+    submission: Submission,
 }
 
 const STATUS_BYTES: u64 = 32;
@@ -105,20 +104,19 @@ impl Updater {
         buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
     }
 
-    /// Submits a valid update; its report follows in [`Updater::report`].
-    pub(super) fn update(&mut self, gpu: &Gpu, mut recorder: Recorder<'_>, update: &Update) -> Result<()> {
+    /// Records a valid update; its report follows in [`Updater::report`].
+    pub(super) fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &Update) -> Result<()> {
         let partials = gpu.limits().norm_groups(self.count);
-        let uniform = uniform(update, self.count, partials, self.skips);
-        gpu.queue().write_buffer(&self.uniforms, 0, bytemuck::bytes_of(&uniform));
+        recorder.write(&Place::of(&self.uniforms), &[uniform(update, self.count, partials, self.skips)]);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         recorder.record(&self.commands);
-        let place = |buffer: &wgpu::Buffer| Place { buffer: buffer.clone(), offset: 0 };
-        let copy = Command::Copy { from: place(&self.status), to: place(&buffer), bytes: STATUS_BYTES };
-        recorder.record([&copy]);
-        let submission = recorder.submit();
-        let mapped = gpu.map(&buffer);
-        self.pending.push_back(Pending { step: update.step, buffer, submission, mapped });
+        recorder.record([&Command::Copy {
+            from: Place::of(&self.status),
+            to: Place::of(&buffer),
+            bytes: STATUS_BYTES,
+        }]);
+        self.pending.push_back(Pending { step: update.step, buffer, submission: recorder.end_step() });
         gpu.check()
     }
 
@@ -131,10 +129,18 @@ impl Updater {
         self.pending.len()
     }
 
+    /// Submissions that hold updates not yet reported.
+    pub(super) fn in_flight(&self) -> usize {
+        let begins = |(index, pending): (usize, &Pending)| {
+            index == 0 || !pending.submission.is(&self.pending[index - 1].submission)
+        };
+        self.pending.iter().enumerate().filter(|pending| begins(*pending)).count()
+    }
+
     /// The oldest report, waited for.
-    pub(super) async fn report(&mut self, gpu: &Gpu) -> Result<Option<Report>> {
-        let Some(Pending { step, buffer, submission, mapped }) = self.pending.pop_front() else { return Ok(None) };
-        gpu.wait(submission, mapped).await?;
+    pub(super) async fn report(&mut self, recorder: &Recorder) -> Result<Option<Report>> {
+        let Some(Pending { step, buffer, submission }) = self.pending.pop_front() else { return Ok(None) };
+        recorder.arrival(&submission, &buffer).await?;
         let status: Status = {
             let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
             bytemuck::pod_read_unaligned(&view[..size_of::<Status>()])
@@ -150,10 +156,9 @@ impl Updater {
     }
 
     /// Lets go of the reports under way; from now on it is as after `skipped` skipped steps in a row.
-    pub(super) fn restart(&mut self, gpu: &Gpu, skipped: u32) {
+    pub(super) fn restart(&mut self, recorder: &Recorder, skipped: u32) {
         self.pending.clear();
-        let status = Status { bad_in_row: skipped, ..Status::default() };
-        gpu.queue().write_buffer(&self.status, 0, bytemuck::bytes_of(&status));
+        recorder.write(&Place::of(&self.status), &[Status { bad_in_row: skipped, ..Status::default() }]);
     }
 }
 

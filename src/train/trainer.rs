@@ -20,7 +20,7 @@ pub struct TrainerOptions {
     /// Truncated BPTT: each batch continues from the final states of the one before, whether or not an update came
     /// between them.
     pub carry_state: bool,
-    /// The most steps enqueued and not yet reported, at least 1.
+    /// The most submissions with steps not yet reported, at least 1. A step is one, or on a GPU a few short ones are.
     pub in_flight: usize,
     /// What the engine is told: chunk, memory, dx.
     pub engine: EngineOptions,
@@ -170,8 +170,8 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Enqueues an update by what was accumulated since the last one: divides the sums by the Σ w of these batches (by 1
-    /// for the reduction `Sum`), clips, and takes the optimizer's step. Where as many updates as `in_flight` are
-    /// unreported it waits for the oldest and returns its report.
+    /// for the reduction `Sum`), clips, and takes the optimizer's step. Where those not yet reported are in as many
+    /// submissions as `in_flight` it waits for the oldest and returns its report.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where nothing was accumulated; [`Error::Value`] where the weights of a mean add up to 0,
@@ -185,7 +185,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.update(&Update { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
         self.sums = Sums::Used(weight);
         self.step += 1;
-        match self.engine.unreported() >= self.options.in_flight {
+        match self.engine.in_flight() >= self.options.in_flight {
             true => self.engine.report().await,
             false => Ok(None),
         }

@@ -12,7 +12,8 @@ use pollster::block_on;
 use super::builder::{Binding, bind};
 use super::device::Gpu;
 use super::kernel::{Access, Constants, Stem};
-use super::program::{Command, Place, Recorder};
+use super::program::{Command, Place};
+use super::recorder::Recorder;
 use super::uniforms::Uniform;
 use crate::model::plan::{ALIGNMENT, Cost, Grid, vec4s};
 
@@ -55,19 +56,16 @@ fn run<U: Uniform>(
     gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(uniform));
     let kernel = gpu.kernel(stem, constants);
     let group = bind(gpu.device(), &kernel, &uniforms, &bindings);
-    let mut recorder = Recorder::new(gpu);
+    let recorder = Recorder::new(gpu);
     recorder.record([&Command::Dispatch { kernel, bindings: group, offset: 0, grid, cost: Cost::default() }]);
     recorder.submit();
     let written = stem.bindings.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
     let numbers = written.map(|(_, binding)| {
         let size = binding.buffer.size();
         let staging = make(size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-        let mut recorder = Recorder::new(gpu);
-        let to = Place { buffer: staging.clone(), offset: 0 };
-        recorder.record([&Command::Copy { from: binding.place(0), to, bytes: size }]);
-        let submission = recorder.submit();
-        let mapped = gpu.map(&staging);
-        block_on(gpu.wait(submission, mapped)).unwrap();
+        let recorder = Recorder::new(gpu);
+        recorder.record([&Command::Copy { from: binding.place(0), to: Place::of(&staging), bytes: size }]);
+        block_on(recorder.arrival(&recorder.submit(), &staging)).unwrap();
         let mut numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
         let guard = numbers.split_off(numbers.len() - GUARD.len());
         assert_eq!(guard, GUARD, "{} wrote behind a buffer", stem.name);

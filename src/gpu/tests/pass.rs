@@ -4,7 +4,8 @@ use pollster::block_on;
 
 use super::super::builder::{Binding, bind};
 use super::super::kernel::SUM;
-use super::super::program::{Command, Place, Recorder};
+use super::super::program::{Command, Place};
+use super::super::recorder::Recorder;
 use super::super::uniforms::Sum;
 use super::common::gpu;
 use super::{nan, number};
@@ -36,13 +37,12 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
     let mut recorder = Recorder::new(&gpu);
     recorder.limit = 25;
     recorder.record(std::iter::repeat_n(&add, 8));
-    let to = Place { buffer: staging.clone(), offset: 0 };
+    let to = Place::of(&staging);
     recorder.record([&Command::Copy { from: Binding::whole(&total).place(0), to, bytes: 16 }]);
     let submission = recorder.submit();
     // Other tests submit to the same device, so there may be more.
     assert!(gpu.counters().submits - before >= 3);
-    let mapped = gpu.map(&staging);
-    block_on(gpu.wait(submission, mapped)).unwrap();
+    block_on(recorder.arrival(&submission, &staging)).unwrap();
     let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
     assert_eq!(numbers[0], 8.0);
 }
