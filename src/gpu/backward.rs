@@ -150,13 +150,12 @@ impl Unroll<'_, '_> {
         self.b.dispatch(FLOW, &[], &bindings, &uniform, grid, Cost::each(4 * chunk.steps.len() * count, 4, 1));
     }
 
-    /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih. It takes the place
-    /// of what the layer read.
+    /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih.
     fn input_gradient(&mut self, layer: usize, chunk: &Chunk) {
         let directions = self.net.model.recurrent.directions();
         let target = match layer {
             0 => chunk.dx.map(|dx| self.b.matrix(dx, 0, self.net.sizes.x4)),
-            _ => self.input(layer, chunk),
+            _ => Some(self.y(layer - 1, chunk)),
         };
         let Some(target) = target else { return };
         for direction in 0..directions {

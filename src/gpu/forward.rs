@@ -75,8 +75,29 @@ impl<'b, 'a> Unroll<'b, 'a> {
     pub(super) fn input(&self, layer: usize, chunk: &Chunk) -> Option<Matrix> {
         match layer {
             0 => chunk.x.map(|x| self.b.matrix(x, 0, self.net.sizes.x4)),
-            _ => Some(self.b.matrix(chunk.y[layer - 1], 0, self.net.sizes.y4)),
+            _ => Some(self.handed_on(layer - 1, chunk)),
         }
+    }
+
+    /// Whether what a layer hands on is read where its steps leave it, in the history: in one direction, and without masks
+    /// in between. Padding is not 0 there, but the state that the row has ended with, whose gradient is 0.
+    pub(super) fn hands_on_history(&self, layer: usize) -> bool {
+        self.net.model.recurrent.directions() == 1 && !self.drops_above(layer)
+    }
+
+    /// What a layer hands on in a chunk, as the next one or the head reads it.
+    pub(super) fn handed_on(&self, layer: usize, chunk: &Chunk) -> Matrix {
+        let sizes = self.net.sizes;
+        if self.hands_on_history(layer) {
+            let (_, leaves) = Self::slots(0, 0);
+            return self.b.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
+        }
+        self.y(layer, chunk)
+    }
+
+    /// The y of a layer in a chunk; on the way back its gradient.
+    pub(super) fn y(&self, layer: usize, chunk: &Chunk) -> Matrix {
+        self.b.matrix(chunk.y[layer], 0, self.net.sizes.y4)
     }
 
     /// What the steps of both ways are made with; `held` is of one of them.
@@ -130,14 +151,14 @@ impl<'b, 'a> Unroll<'b, 'a> {
     }
 
     /// All layers of a sweep, from x and the entering states to the leaving states, and to the y of every layer but the
-    /// last.
+    /// last whose history is not what it hands on.
     pub(super) fn forward(&mut self, places: Range<usize>) {
         self.embed(places.clone());
         for layer in 0..self.net.model.recurrent.layers {
             for place in places.clone() {
                 self.forward_chunks(layer, place);
             }
-            if layer + 1 < self.net.model.recurrent.layers {
+            if layer + 1 < self.net.model.recurrent.layers && !self.hands_on_history(layer) {
                 self.outputs(layer, places.clone());
             }
         }

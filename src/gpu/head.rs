@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::builder::{Binding, Product};
+use super::builder::{Binding, Matrix, Product};
 use super::forward::Unroll;
 use super::kernel::{LOSS, MEAN, SPREAD, SUM, Stem};
 use super::program::{Command, Place};
 use super::uniforms::{Copy, Loss, Mean, Sum};
-use crate::model::plan::{Cost, Span, TensorId};
+use crate::model::plan::{Cost, Predictions, Span, TensorId};
 use crate::model::{self, At, Head, Role};
 
 impl Unroll<'_, '_> {
@@ -20,6 +20,14 @@ impl Unroll<'_, '_> {
         }
     }
 
+    /// What the head reads of a run of predictions.
+    fn head_input(&self, head: &Head, run: &Predictions) -> Matrix {
+        match head.at {
+            At::Every => self.handed_on(self.net.model.recurrent.layers - 1, &self.b.plan.chunks[run.chunk]),
+            At::Last | At::Mean => self.b.matrix(run.features, 0, self.net.sizes.y4),
+        }
+    }
+
     /// The logits of some runs of predictions.
     pub(super) fn logits(&mut self, head: &Head, runs: Range<usize>) {
         let sizes = self.net.sizes;
@@ -27,7 +35,7 @@ impl Unroll<'_, '_> {
             if head.at == At::Last {
                 self.final_states(run.features);
             }
-            let features = self.b.matrix(run.features, 0, sizes.y4);
+            let features = self.head_input(head, run);
             let (weight, bias) = (self.net.parameter(Role::HeadWeight), self.net.parameter(Role::HeadBias));
             let logits = self.b.matrix(run.logits, 0, sizes.o4);
             self.b.matmul(Product {
@@ -150,7 +158,7 @@ impl Unroll<'_, '_> {
         let recurrent = &self.net.model.recurrent;
         for run in &self.b.plan.predictions[runs] {
             let da = self.b.matrix(run.logits, 0, sizes.o4);
-            let features = self.b.matrix(run.features, 0, sizes.y4);
+            let (features, d_features) = (self.head_input(head, run), self.b.matrix(run.features, 0, sizes.y4));
             let weight = self.net.parameter(Role::HeadWeight);
             let (dw, db) = (self.net.gradient(Role::HeadWeight), self.net.gradient(Role::HeadBias));
             self.b.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
@@ -160,7 +168,7 @@ impl Unroll<'_, '_> {
                 a: &da,
                 b: &weight,
                 bias: None,
-                c: &features,
+                c: &d_features,
                 m: run.rows,
                 n4: sizes.y4,
                 k: 4 * sizes.o4,
@@ -172,7 +180,7 @@ impl Unroll<'_, '_> {
                     let uniform = self.beside(direction, 0, true);
                     let flags = self.b.span(self.b.plan.chunks[0].flags);
                     let carry = self.b.tensor(self.b.plan.carry_h[stack]);
-                    self.copy(&flags, &features.binding, &carry, uniform);
+                    self.copy(&flags, &d_features.binding, &carry, uniform);
                 }
             }
         }

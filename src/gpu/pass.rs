@@ -19,6 +19,8 @@ pub(super) struct Pass {
     pub(super) plan: SequencePlan,
     pub(super) buffers: Vec<wgpu::Buffer>,
     sweeps: Vec<Sweep>,
+    /// Whether the head reads the last layer's y.
+    head_reads_y: bool,
     /// A head with one prediction a row, after all sweeps.
     head: HeadCommands,
     clear_carries: Vec<Command>,
@@ -103,10 +105,16 @@ impl Pass {
         let clear_carries = unroll.b.end_list();
         unroll.sum_losses();
         let sum_losses = unroll.b.end_list();
+        let head_reads_y = head.is_some_and(|head| match head.at {
+            At::Every => !unroll.hands_on_history(recurrent.layers - 1),
+            At::Last => false,
+            At::Mean => true,
+        });
         let mut built = builder.finish()?;
         gpu.check()?;
         Ok(Self {
             shape,
+            head_reads_y,
             sweeps: sweeps.into_iter().map(|ids| Sweep::take(&mut built, ids)).collect(),
             head: HeadCommands::take(&mut built, single),
             clear_carries: built.take(clear_carries),
@@ -153,7 +161,10 @@ impl Pass {
     pub(super) fn forward(&self, aim: Aim) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for Sweep { keep, forward, output, features, head, .. } in &self.sweeps {
-            lists.extend([&keep[..], forward, output]);
+            lists.extend([&keep[..], forward]);
+            if aim == Aim::Output || self.head_reads_y {
+                lists.push(output);
+            }
             if aim != Aim::Output {
                 lists.push(features);
             }
@@ -183,7 +194,10 @@ impl Pass {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
         for (index, sweep) in self.sweeps.iter().enumerate().rev() {
             if self.makes_again(index) {
-                lists.extend([&sweep.forward[..], &sweep.output]);
+                lists.push(&sweep.forward);
+                if self.head_reads_y {
+                    lists.push(&sweep.output);
+                }
             }
             let HeadCommands { logits, loss, backward } = &sweep.head;
             lists.extend([&logits[..], loss, backward, &sweep.output_gradient, self.sweep_backward(index, flow)]);

@@ -11,7 +11,7 @@ mod sequence;
 pub(crate) use cost::Cost;
 pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::ParameterPlan;
-pub(crate) use sequence::{Chunk, Keeps, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
+pub(crate) use sequence::{Chunk, Keeps, Predictions, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
 
 use crate::error::{Error, Result};
 

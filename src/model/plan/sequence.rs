@@ -60,7 +60,7 @@ pub(crate) struct Predictions {
     pub(crate) first: usize,
     /// The chunk whose labels hold targets and weights.
     pub(crate) chunk: usize,
-    /// What the head reads, \[rows, D·H\]; backward it takes the gradient.
+    /// \[rows, D·H\]: what the head reads, unless that is the history as it lies; backward its gradient.
     pub(crate) features: TensorId,
     /// \[rows, O\]: logits, then da.
     pub(crate) logits: TensorId,
