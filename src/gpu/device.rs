@@ -299,7 +299,7 @@ impl Gpu {
         signal
     }
 
-    /// Waits until the submission is through and the mapping was answered.
+    /// Waits until the submission (all of them, where none is named) is through and the mapping was answered.
     pub(super) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>, mapped: Signal) -> Result<()> {
         // In a browser the event loop calls back; elsewhere callbacks fire only inside a poll.
         #[cfg(not(target_arch = "wasm32"))]
