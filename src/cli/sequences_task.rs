@@ -156,12 +156,14 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let head = objective::of_classes(natural, asked, learning, model)?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
+    words.extend(first.notes.iter().cloned());
     let advice = if known.is_none() { codec.advise(&first) } else { None };
     let first = codec.encode(first, &path)?;
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
         Some((path, test)) => {
             words.push(format!("tested on {}", path.display()));
+            words.extend(test.notes.iter().map(|note| format!("test file: {note}")));
             codec.encode(test, &path)?.whole()?
         }
         None => first.part(rest)?,

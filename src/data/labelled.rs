@@ -21,6 +21,8 @@ pub struct Labelled {
     pub ids: Vec<String>,
     /// What each dimension is called; empty where they have no names.
     pub dimensions: Vec<String>,
+    /// How the file was read where it could have been read otherwise, in words, a line each.
+    pub notes: Vec<String>,
 }
 
 /// Sequences, each with a length of its own.
@@ -51,7 +53,7 @@ pub enum Labels {
 impl Labelled {
     /// Sequences and dimensions without names.
     pub fn new(input: Steps, labels: Labels) -> Self {
-        Self { input, labels, ids: Vec::new(), dimensions: Vec::new() }
+        Self { input, labels, ids: Vec::new(), dimensions: Vec::new(), notes: Vec::new() }
     }
 
     /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.

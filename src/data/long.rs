@@ -218,7 +218,7 @@ impl<'a> Table<'a> {
             (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
         };
         let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
-        Ok(Labelled { input: Steps::Dense(sequences), labels, ids, dimensions })
+        Ok(Labelled { ids, dimensions, ..Labelled::new(Steps::Dense(sequences), labels) })
     }
 }
 
