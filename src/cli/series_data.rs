@@ -24,6 +24,8 @@ pub(crate) struct SeriesData {
     pub(crate) scale: ScaleName,
     /// Columns with missing values, and how many each has.
     pub(crate) gaps: Vec<(String, usize)>,
+    /// How the file was read where it could be read otherwise.
+    notes: Vec<String>,
 }
 
 impl SeriesData {
@@ -56,6 +58,7 @@ impl SeriesData {
         let of_missing = of_model.map(|codec| name_of(codec.missing));
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         let table = Table::from_csv(&text, &path, &roles.columns())?;
+        let notes = table.notes.clone();
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
@@ -65,6 +68,7 @@ impl SeriesData {
             frame,
             scale,
             gaps,
+            notes,
         })
     }
 
@@ -78,6 +82,7 @@ impl SeriesData {
         let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
         let rows = grouped(series.len() as u64);
         let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
+        lines.extend(self.notes.iter().cloned());
         if !lone {
             let targets = if series.targets().len() == 1 { "target" } else { "targets" };
             let roles =

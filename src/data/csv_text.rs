@@ -60,6 +60,7 @@ impl Table {
             labels: Vec::new(),
             columns: names.iter().map(column).collect(),
             lines: Vec::new(),
+            notes: Vec::new(),
         };
         while reader.read()? {
             for (column, index) in table.columns.iter_mut().zip(&indices) {
@@ -370,7 +371,7 @@ mod tests {
         let mut column =
             |index| Column { name: format!("{}{index}", word(rng)), values: (0..rows).map(|_| value(rng)).collect() };
         let columns = (0..4).map(&mut column).collect();
-        Table { label_name: word(rng), labels: (0..rows).map(|_| word(rng)).collect(), columns, lines: Vec::new() }
+        Table { label_name: word(rng), labels: (0..rows).map(|_| word(rng)).collect(), columns, ..Table::default() }
     }
 
     /// As RFC 4180 has it, with any separator; fields that need no quotation marks have them at random.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 ///
 /// let values = (0..200).map(|row| (f64::from(row) * 0.3).sin()).collect();
 /// let labels = (0..200).map(|row| row.to_string()).collect();
-/// let table = Table { label_name: "t".into(), labels, columns: vec![Column { name: "v".into(), values }], lines: vec![] };
+/// let table = Table { label_name: "t".into(), labels, columns: vec![Column { name: "v".into(), values }], ..Table::default() };
 /// let series = Series::new(table, &Roles::one("v"), Missing::Refuse)?;
 /// let frame = Frame { window: 20, horizon: 4 };
 /// let split = Split::shares(series.len(), frame, [0.7, 0.15, 0.15])?;
@@ -162,8 +162,11 @@ mod tests {
         };
         let columns = vec![column("v", 0.0, rows), column("f", 100.0, rows), column("k", 200.0, rows + future)];
         let labels = (0..rows + future).map(|row| format!("2024-02-{:02}", 17 + row)).collect();
-        let series =
-            Series::new(Table { label_name: "day".into(), labels, columns, lines: vec![] }, roles, Missing::Refuse)?;
+        let series = Series::new(
+            Table { label_name: "day".into(), labels, columns, ..Table::default() },
+            roles,
+            Missing::Refuse,
+        )?;
         let codec = SeriesCodec::fit(&series, frame, rows, |name| match name {
             "v" => ScalingKind::MinMax,
             _ => ScalingKind::None,
@@ -264,7 +267,7 @@ mod tests {
     fn a_prediction_is_read_as_a_value_that_is_there() {
         let columns = vec![Column { name: "v".into(), values: vec![0.0, f64::NAN, 2.0, f64::NAN] }];
         let labels = (0..4).map(|row| row.to_string()).collect();
-        let table = Table { label_name: "t".into(), labels, columns, lines: vec![] };
+        let table = Table { label_name: "t".into(), labels, columns, ..Table::default() };
         let series = Series::new(table, &Roles::one("v"), Missing::Mask).unwrap();
         let frame = Frame { window: 3, horizon: 1 };
         let encoded = SeriesCodec::fit(&series, frame, 4, |_| ScalingKind::None).unwrap().encode(series).unwrap();

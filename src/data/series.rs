@@ -74,7 +74,7 @@ impl Series {
         roles.check()?;
         roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
         labels::check_order(&table.labels, &table.lines, &table.label_name)?;
-        let Table { label_name, labels, mut columns, lines } = table;
+        let Table { label_name, labels, mut columns, lines, notes: _ } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
             names.iter().filter_map(|name| index(name, &columns).map(|index| columns.swap_remove(index))).collect()
@@ -247,7 +247,7 @@ mod tests {
                 .iter()
                 .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
                 .collect(),
-            lines: vec![],
+            ..Table::default()
         }
     }
 

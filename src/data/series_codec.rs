@@ -234,7 +234,7 @@ mod tests {
                 .iter()
                 .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
                 .collect(),
-            lines: vec![],
+            ..Table::default()
         };
         Series::new(table, &roles, Missing::Mask).unwrap()
     }

@@ -11,6 +11,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The line of its file that each row begins in, counted from 1, for messages; empty where there is no file.
     pub lines: Vec<usize>,
+    /// How the file was read where it could be read otherwise, a sentence each: to be shown with the data.
+    pub notes: Vec<String>,
 }
 
 /// One column of numbers.

@@ -134,7 +134,7 @@ mod tests {
             known: names(targets + features..columns.len()),
         };
         let labels = (0..rows).map(|row| row.to_string()).collect();
-        let table = Table { label_name: "row".into(), labels, columns, lines: vec![] };
+        let table = Table { label_name: "row".into(), labels, columns, ..Table::default() };
         let series = Series::new(table, &roles, Missing::Mask).unwrap();
         let codec = SeriesCodec::fit(&series, frame, rows, |_| ScalingKind::None).unwrap();
         codec.encode(series).unwrap()
