@@ -112,7 +112,7 @@ pub use gpu::Gpu;
 pub use memory::{Extent, Memory, MemoryPart};
 pub use model::{
     Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit,
-    RecurrentKernel, Reduction, StateDict,
+    RecurrentKernel, Reduction, StateDict, StoredTensor,
 };
 pub use optim::{Optimizer, Rule, Update};
 pub use profile::{Profile, ProfilePart};

@@ -96,12 +96,9 @@ fn a_file_that_is_no_safetensors_file_is_refused_by_what_is_wrong_with_it() {
     std::fs::write(folder.join("empty.safetensors"), "").unwrap();
     refused_by_all(folder, "overlap.safetensors", &["invalid offset for tensor `v`"]);
     refused_by_all(folder, "twice.safetensors", &["names w twice"]);
-    refused(
-        folder,
-        "inspect integers.safetensors",
-        1,
-        &["integers.safetensors: w: expected element type F32", "got I32"],
-    );
+    let shown = bptt(folder, "inspect integers.safetensors");
+    assert!(shown.status.success(), "{shown:?}");
+    assert!(String::from_utf8(shown.stdout).unwrap().contains("I32"));
     refused_by_all(folder, "cut.safetensors", &["the file was cut"]);
     refused_by_all(folder, "huge.safetensors", &["a header of 4294967296 bytes", "a file of 10"]);
     refused_by_all(folder, "empty.safetensors", &["got 0 bytes"]);

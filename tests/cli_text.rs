@@ -326,7 +326,7 @@ fn inspect_tells_shapes_and_norms_of_any_safetensors_file() {
     assert_eq!(
         value["tensors"][0],
         serde_json::json!({
-            "name": "x", "shape": [2], "norm": 5.0, "min": -4.0, "max": 3.0, "non_finite": 0
+            "name": "x", "dtype": "F32", "shape": [2], "norm": 5.0, "min": -4.0, "max": 3.0, "non_finite": 0
         })
     );
     refused(folder.path(), "inspect t.txt", 1, &["t.txt", "safetensors"]);

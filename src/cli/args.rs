@@ -190,7 +190,7 @@ pub(crate) struct Given {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct RunArgs {
-    /// Where it runs: auto, gpu, cpu, an index of `bptt devices`, or a part of a GPU's name [default: auto]
+    /// Where it runs: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices` [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Threads of the CPU path; they do not change the result [default: all cores]

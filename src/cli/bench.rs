@@ -52,7 +52,7 @@ pub(crate) struct BenchArgs {
     /// The most memory that training takes, as in 2GiB: larger batches go in parts, as with bptt train --memory
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     memory: Option<Bytes>,
-    /// Where it runs: auto, gpu, cpu, an index of `bptt devices`, or a part of a GPU's name
+    /// Where it runs: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
     /// Threads of the CPU path; 0: all cores

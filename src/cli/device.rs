@@ -17,7 +17,7 @@ pub(crate) struct Opened {
     device: Device,
     /// How it takes the recurrent steps, where it is a GPU.
     kernel: RecurrentKernel,
-    /// What `--device` may say to get it again.
+    /// What `--device` may say to get this very one again: `cpu`, or a GPU's [`identities`].
     pub(crate) name: String,
     /// Why not another, where that may surprise.
     pub(crate) note: Option<String>,
@@ -105,11 +105,11 @@ impl Opened {
     }
 }
 
-/// Opens what `asked` names: `auto`, `gpu`, `cpu`, an index, or a part of a GPU's name. Threads are the CPU path's, the kernel
-/// is a GPU's.
+/// Opens what `asked` names: `auto`, `gpu`, `cpu`, an index, a GPU's identity or a part of its name. Threads are the CPU
+/// path's, the kernel is a GPU's.
 ///
 /// # Errors
-/// [`Error::NoDevice`] where nothing answers to it, with what there is.
+/// [`Error::NoDevice`] where nothing answers to it, or GPUs of several names do, with what there is.
 pub(crate) fn open(asked: &str, threads: Option<usize>, kernel: RecurrentKernel) -> Result<Opened> {
     open_for(asked, threads, kernel, false)
 }
@@ -118,11 +118,11 @@ pub(crate) fn open(asked: &str, threads: Option<usize>, kernel: RecurrentKernel)
 pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKernel, profile: bool) -> Result<Opened> {
     let adapters = if asked.eq_ignore_ascii_case("cpu") { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
     let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
-    match pick(asked, &infos.iter().collect::<Vec<_>>())? {
-        Pick::Gpu(index) => {
+    match pick(asked, &infos)? {
+        Pick::Gpu(index, note) => {
             let options = GpuOptions { adapter: AdapterChoice::Index(index), profile, ..GpuOptions::default() };
             let gpu = pollster::block_on(Gpu::new(options))?;
-            Ok(Opened { name: gpu.info().name.clone(), device: Device::Gpu(gpu), kernel, note: None })
+            Ok(Opened { name: identities(&infos).swap_remove(index), device: Device::Gpu(gpu), kernel, note })
         }
         Pick::Cpu(note) => {
             let cpu = match threads {
@@ -141,19 +141,40 @@ pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKer
 
 #[derive(Debug, PartialEq)]
 enum Pick {
-    /// The GPU of this index.
-    Gpu(usize),
-    /// The CPU path, with what there is to say about it.
+    /// The GPU of this index, with what there is to say about it.
+    Gpu(usize, Option<String>),
+    /// The CPU path, likewise.
     Cpu(Option<String>),
 }
 
+/// What tells each adapter from all others: `NVIDIA GeForce RTX 3080, vulkan, 0000:01:00.0`, its name, the API that reaches it,
+/// and its place on the bus where the driver says so. Equal ones are numbered.
+pub(crate) fn identities(adapters: &[AdapterInfo]) -> Vec<String> {
+    let plain = |info: &AdapterInfo| {
+        let address = &info.device_pci_bus_id;
+        let place = if address.is_empty() { String::new() } else { format!(", {address}") };
+        format!("{}{place}", without_address(info))
+    };
+    let all: Vec<String> = adapters.iter().map(plain).collect();
+    let numbered = |(index, identity): (usize, &String)| match all.iter().filter(|other| *other == identity).count() {
+        1 => identity.clone(),
+        _ => format!("{identity}, #{}", all[..=index].iter().filter(|other| *other == identity).count()),
+    };
+    all.iter().enumerate().map(numbered).collect()
+}
+
+/// What a card keeps when it moves to another slot.
+fn without_address(info: &AdapterInfo) -> String {
+    format!("{}, {}", info.name, info.backend)
+}
+
 /// The choice itself, over the adapters in the order of [`Gpu::adapters`]: real GPUs before software drivers.
-fn pick(asked: &str, adapters: &[&AdapterInfo]) -> Result<Pick> {
+fn pick(asked: &str, adapters: &[AdapterInfo]) -> Result<Pick> {
     let lower = asked.to_lowercase();
     match lower.as_str() {
         "cpu" => Ok(Pick::Cpu(None)),
         "auto" => Ok(match adapters.first() {
-            Some(info) if info.device_type != DeviceType::Cpu => Pick::Gpu(0),
+            Some(info) if info.device_type != DeviceType::Cpu => Pick::Gpu(0, None),
             Some(info) => {
                 let name = &info.name;
                 Pick::Cpu(Some(format!(
@@ -164,22 +185,58 @@ fn pick(asked: &str, adapters: &[&AdapterInfo]) -> Result<Pick> {
             None => Pick::Cpu(Some(format!("no GPU driver answers\n{DRIVER}"))),
         }),
         "gpu" if adapters.is_empty() => Err(Error::NoDevice(format!("--device gpu: no GPU driver answers; {DRIVER}"))),
-        "gpu" => Ok(Pick::Gpu(0)),
+        "gpu" => Ok(Pick::Gpu(0, None)),
         "" => Err(unknown(asked, adapters)),
-        _ => {
-            let index = match lower.parse::<usize>() {
-                Ok(index) => Some(index).filter(|index| *index < adapters.len()),
-                Err(_) => adapters.iter().position(|info| info.name.to_lowercase().contains(&lower)),
-            };
-            index.map(Pick::Gpu).ok_or_else(|| unknown(asked, adapters))
-        }
+        // `3080` is a part of a name.
+        _ => match lower.parse::<usize>() {
+            Ok(index) if index < adapters.len() => Ok(Pick::Gpu(index, None)),
+            Ok(index) if index < 100 => Err(unknown(asked, adapters)),
+            _ => by_name(asked, adapters),
+        },
     }
 }
 
-fn unknown(asked: &str, adapters: &[&AdapterInfo]) -> Error {
-    let list: String = adapters.iter().enumerate().map(|(index, info)| format!("\n  {index}  {}", info.name)).collect();
-    let found = if list.is_empty() { " no GPU".into() } else { list };
+/// The adapter of an identity, else of a name, else the one whose name has this part.
+fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Pick> {
+    let lower = asked.to_lowercase();
+    let identities = identities(adapters);
+    if let Some(index) = identities.iter().position(|identity| identity.to_lowercase() == lower) {
+        return Ok(Pick::Gpu(index, None));
+    }
+    if let Some(index) =
+        adapters.iter().position(|info| lower.starts_with(&(without_address(info) + ", ").to_lowercase()))
+    {
+        let note = format!("{asked} is not there; {} takes its place", identities[index]);
+        return Ok(Pick::Gpu(index, Some(note)));
+    }
+    let such = |matches: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..adapters.len()).filter(|index| matches(&adapters[*index].name.to_lowercase())).collect()
+    };
+    let exact = such(&|name| name == lower);
+    let found = if exact.is_empty() { such(&|name| name.contains(&lower)) } else { exact };
+    match found[..] {
+        [] => Err(unknown(asked, adapters)),
+        [index] => Ok(Pick::Gpu(index, None)),
+        [first, ..] if found.iter().all(|index| adapters[*index].name == adapters[first].name) => {
+            let note = format!("{} GPUs are called so; this is {}", found.len(), identities[first]);
+            Ok(Pick::Gpu(first, Some(note)))
+        }
+        _ => Err(Error::NoDevice(format!(
+            "--device {asked}: expected one GPU, got several; name one by its index or by more of its name{}",
+            listed(&identities, &found)
+        ))),
+    }
+}
+
+fn unknown(asked: &str, adapters: &[AdapterInfo]) -> Error {
+    let all: Vec<usize> = (0..adapters.len()).collect();
+    let found = if all.is_empty() { " no GPU".into() } else { listed(&identities(adapters), &all) };
     Error::NoDevice(format!("--device {asked}: expected auto, gpu, cpu, an index or a part of a name; found{found}"))
+}
+
+/// A line each.
+fn listed(identities: &[String], indices: &[usize]) -> String {
+    indices.iter().map(|index| format!("\n  {index}  {}", identities[*index])).collect()
 }
 
 #[cfg(test)]
@@ -191,25 +248,68 @@ mod tests {
         AdapterInfo { name: name.into(), ..AdapterInfo::new(kind, wgpu::Backend::Vulkan) }
     }
 
+    fn at(name: &str, address: &str) -> AdapterInfo {
+        AdapterInfo { device_pci_bus_id: address.into(), ..adapter(name, DeviceType::DiscreteGpu) }
+    }
+
     #[test]
     fn auto_takes_the_first_gpu_and_never_a_software_driver() {
         let soft = adapter("llvmpipe", DeviceType::Cpu);
         let integrated = adapter("Intel Iris", DeviceType::IntegratedGpu);
-        assert_eq!(pick("auto", &[&integrated, &soft]).unwrap(), Pick::Gpu(0));
-        assert!(matches!(pick("auto", &[&soft]).unwrap(), Pick::Cpu(Some(note)) if note.contains("llvmpipe")));
+        assert_eq!(pick("auto", &[integrated.clone(), soft.clone()]).unwrap(), Pick::Gpu(0, None));
+        let only = [soft];
+        assert!(matches!(pick("auto", &only).unwrap(), Pick::Cpu(Some(note)) if note.contains("llvmpipe")));
         assert!(matches!(pick("auto", &[]).unwrap(), Pick::Cpu(Some(note)) if note.contains("mesa-vulkan-drivers")));
-        assert_eq!(pick("gpu", &[&soft]).unwrap(), Pick::Gpu(0));
-        assert_eq!(pick("cpu", &[&integrated]).unwrap(), Pick::Cpu(None));
+        assert_eq!(pick("gpu", &only).unwrap(), Pick::Gpu(0, None));
+        assert_eq!(pick("cpu", &[integrated]).unwrap(), Pick::Cpu(None));
     }
 
     #[test]
     fn a_device_is_found_by_index_and_by_a_part_of_its_name() {
         let soft = adapter("llvmpipe (LLVM 15)", DeviceType::Cpu);
-        let discrete = adapter("NVIDIA H100", DeviceType::DiscreteGpu);
-        assert_eq!(pick("h100", &[&soft, &discrete]).unwrap(), Pick::Gpu(1));
-        assert_eq!(pick("0", &[&soft, &discrete]).unwrap(), Pick::Gpu(0));
-        let error = pick("2", &[&soft, &discrete]).unwrap_err().to_string();
+        let both = [soft, adapter("NVIDIA H100", DeviceType::DiscreteGpu)];
+        assert_eq!(pick("h100", &both).unwrap(), Pick::Gpu(1, None));
+        assert_eq!(pick("0", &both).unwrap(), Pick::Gpu(0, None));
+        let error = pick("2", &both).unwrap_err().to_string();
         assert!(error.contains("--device 2") && error.contains("1  NVIDIA H100"), "{error}");
         assert!(pick("gpu", &[]).unwrap_err().to_string().contains("vendor's Vulkan driver"));
+    }
+
+    #[test]
+    fn a_name_that_is_part_of_another_is_still_its_own() {
+        let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
+        assert_eq!(pick("rtx 3080", &cards).unwrap(), Pick::Gpu(1, None));
+        assert_eq!(pick("3080 ti", &cards).unwrap(), Pick::Gpu(0, None));
+        let error = pick("3080", &cards).unwrap_err().to_string();
+        let list = "\n  0  RTX 3080 Ti, vulkan, 0000:01:00.0\n  1  RTX 3080, vulkan, 0000:02:00.0";
+        assert!(error.contains("--device 3080: expected one GPU, got several") && error.ends_with(list), "{error}");
+    }
+
+    #[test]
+    fn every_adapter_is_found_again_by_its_identity_also_among_equals() {
+        let cards = [
+            at("RTX 3080 Ti", "0000:01:00.0"),
+            at("RTX 3080", "0000:02:00.0"),
+            at("RTX 3080", "0000:03:00.0"),
+            AdapterInfo { backend: wgpu::Backend::Dx12, ..at("RTX 3080", "") },
+            at("Twin", ""),
+            at("Twin", ""),
+        ];
+        for (index, identity) in identities(&cards).iter().enumerate() {
+            assert_eq!(pick(identity, &cards).unwrap(), Pick::Gpu(index, None), "{identity}");
+        }
+        let first = "3 GPUs are called so; this is RTX 3080, vulkan, 0000:02:00.0";
+        assert_eq!(pick("RTX 3080", &cards).unwrap(), Pick::Gpu(1, Some(first.into())));
+    }
+
+    #[test]
+    fn a_card_that_moved_to_another_slot_is_taken_with_a_word_and_another_card_never() {
+        let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
+        let note = "RTX 3080, vulkan, 0000:09:00.0 is not there; RTX 3080, vulkan, 0000:02:00.0 takes its place";
+        let moved = pick("RTX 3080, vulkan, 0000:09:00.0", &cards).unwrap();
+        assert_eq!(moved, Pick::Gpu(1, Some(note.into())));
+        for other in ["RTX 3080, dx12, 0000:02:00.0", "RTX 3090, vulkan, 0000:02:00.0"] {
+            assert!(pick(other, &cards).unwrap_err().to_string().contains("1  RTX 3080, vulkan"), "{other}");
+        }
     }
 }

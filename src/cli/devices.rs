@@ -1,10 +1,11 @@
 //! `bptt devices`.
 
+use bptt::wgpu::AdapterInfo;
 use bptt::{Backend, Cpu, Gpu, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::device::DRIVER;
+use super::device::{DRIVER, identities};
 use super::say;
 
 #[derive(Args)]
@@ -17,10 +18,12 @@ pub(crate) struct DevicesArgs {
 /// Lists the GPUs with what limits a network on them, and the CPU path.
 pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
     let found = pollster::block_on(Gpu::adapters());
+    let infos: Vec<AdapterInfo> = found.iter().map(|adapter| adapter.get_info()).collect();
     if args.json {
-        let gpus = found.iter().map(|adapter| (adapter.get_info(), adapter.limits())).map(|(info, limits)| {
+        let limits = found.iter().map(|adapter| adapter.limits());
+        let gpus = infos.iter().zip(identities(&infos)).zip(limits).map(|((info, identity), limits)| {
             json!({
-                "name": info.name, "backend": info.backend.to_string(), "kind": kind(info.device_type),
+                "name": info.name, "identity": identity, "backend": info.backend.to_string(), "kind": kind(info.device_type),
                 "driver": format!("{} {}", info.driver, info.driver_info),
                 "max_buffer_bytes": limits.max_buffer_size,
                 "max_storage_binding_bytes": limits.max_storage_buffer_binding_size,
@@ -29,10 +32,10 @@ pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
         say(json!({"gpus": gpus.collect::<Vec<_>>(), "cpu": Cpu::new().describe()}));
         return Ok(());
     }
-    for (index, adapter) in found.iter().enumerate() {
-        let (info, limits) = (adapter.get_info(), adapter.limits());
-        say(format!("{index:<5}{}", info.name));
-        say(format!("     {}, {}, {} {}", info.backend, kind(info.device_type), info.driver, info.driver_info));
+    for (index, (adapter, identity)) in found.iter().zip(identities(&infos)).enumerate() {
+        let (info, limits) = (&infos[index], adapter.limits());
+        say(format!("{index:<5}{identity}"));
+        say(format!("     {}, {} {}", kind(info.device_type), info.driver, info.driver_info));
         say(format!(
             "     a buffer {}, a storage binding {}, a workgroup {} invocations and {}",
             bytes(limits.max_buffer_size),

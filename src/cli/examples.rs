@@ -70,8 +70,9 @@ Examples:
   bptt export runs/sunspots-1 sunspots.onnx
   bptt export runs/sunspots-1 weights.safetensors --names lstm,fc
 
-The ONNX file reads what the network does, numbers scaled and characters as ids: how is told in its metadata under `bptt`, as
-in model.safetensors. All of its inputs are needed; h_0 and c_0 are zeros where a sequence begins.";
+The ONNX file reads what the network does, numbers scaled and characters as ids. Its metadata hold, as JSON, under
+`bptt_interface` what each input and output is in order (column, scaling, lead, class, step, quantile), and under `bptt` the
+description of model.safetensors. All inputs are needed; h_0 and c_0 are zeros where a sequence begins.";
 
 pub(crate) const GRADCHECK: &str = "\
 Examples:

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::devices::bytes;
 use super::folder::io_error;
+use super::interface::interface;
 use super::model_file::{Codec, KEY, ModelFile};
 use super::train::heading;
 use super::{Failure, new_file};
@@ -66,11 +67,15 @@ fn names(attributes: &[String]) -> Result<Names> {
     }
 }
 
-/// The model as ONNX, with the description that its own file has.
+/// Of the metadata of an ONNX file: see [`interface`].
+const INTERFACE: &str = "bptt_interface";
+
+/// The model as ONNX, with the description that its own file has, and what its inputs and outputs are.
 fn onnx(file: &ModelFile, reads: Reads) -> Result<Vec<u8>> {
     let own = std::fs::read(&file.path).map_err(io_error(&file.path))?;
     let description = StateDict::safetensors_note(&own, KEY)?.unwrap_or_default();
-    to_onnx(&file.model, &file.weights, reads, &[(KEY, &description)])
+    let interface = interface(&file.codec, &file.model).to_string();
+    to_onnx(&file.model, &file.weights, reads, &[(KEY, &description), (INTERFACE, &interface)])
 }
 
 /// What the data of a codec become.

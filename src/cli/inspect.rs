@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bptt::{Error, Result, StateDict};
+use bptt::{Error, Result, StateDict, StoredTensor};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -21,9 +21,15 @@ pub(crate) struct InspectArgs {
 }
 
 /// A tensor in figures.
-struct Summary<'a> {
-    name: &'a str,
-    shape: &'a [usize],
+struct Summary {
+    name: String,
+    element_type: String,
+    shape: Vec<usize>,
+    /// `None` where its elements are no real numbers, or there are none.
+    figures: Option<Figures>,
+}
+
+struct Figures {
     norm: f64,
     least: f64,
     most: f64,
@@ -36,10 +42,9 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     let refused = |error: Error| Error::Data { path: path.clone(), place: String::new(), message: error.to_string() };
     let description = StateDict::safetensors_note(&bytes_of_file, model_file::KEY);
     let description = description.map_err(|error| model_file::no_model(&path, &error))?;
-    let weights = StateDict::from_safetensors(&bytes_of_file).map_err(refused)?;
+    let tensors: Vec<Summary> = StateDict::stored(&bytes_of_file).map_err(refused)?.iter().map(summary).collect();
     // A description that is there has to be right, or is told to be wrong.
     let model = description.as_ref().map(|_| ModelFile::open(&args.file)).transpose()?;
-    let tensors: Vec<Summary<'_>> = weights.iter().map(summary).collect();
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     if args.json {
         let tensors: Vec<Value> = tensors.iter().map(to_json).collect();
@@ -54,33 +59,49 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     }
     super::say(heading("total", &format!("{} parameters in {} tensors\n", grouped(count), tensors.len())));
     let width = tensors.iter().map(|tensor| tensor.name.chars().count()).max().unwrap_or_default();
-    super::say(format!("{:width$}  {:>14}  {:>10}  {:>10}  {:>10}", "tensor", "shape", "norm", "least", "greatest"));
-    for tensor in &tensors {
-        let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
-        let shape = format!("[{}]", shape.join(", "));
-        let [norm, least, most] = [tensor.norm, tensor.least, tensor.most].map(short);
-        let bad = match tensor.non_finite {
+    let line = |[name, element_type, shape, norm, least, most]: [&str; 6]| {
+        format!("{name:width$}  {element_type:<7}  {shape:>14}  {norm:>10}  {least:>10}  {most:>10}")
+    };
+    super::say(line(["tensor", "type", "shape", "norm", "least", "greatest"]));
+    for Summary { name, element_type, shape, figures } in &tensors {
+        let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+        let shape = format!("[{}]", sizes.join(", "));
+        let [norm, least, most] = match figures {
+            Some(figures) => [figures.norm, figures.least, figures.most].map(short),
+            None => ["–"; 3].map(str::to_owned),
+        };
+        let bad = match figures.as_ref().map_or(0, |figures| figures.non_finite) {
             0 => String::new(),
             count => format!("  {} not finite", grouped(count as u64)),
         };
-        super::say(format!("{:width$}  {shape:>14}  {norm:>10}  {least:>10}  {most:>10}{bad}", tensor.name));
+        super::say(line([name, element_type, &shape, &norm, &least, &most]) + &bad);
     }
     Ok(())
 }
 
-fn summary<'a>((name, array): (&'a str, &'a bptt::ndarray::ArrayD<f32>)) -> Summary<'a> {
-    let wide = || array.iter().map(|value| f64::from(*value));
+fn summary(tensor: &StoredTensor<'_>) -> Summary {
+    let (mut squares, mut least, mut most, mut non_finite) = (0.0, f64::INFINITY, f64::NEG_INFINITY, 0);
+    let mut empty = true;
+    let real = tensor.for_each(|value| {
+        squares += value * value;
+        (least, most) = (least.min(value), most.max(value));
+        non_finite += usize::from(!value.is_finite());
+        empty = false;
+    });
     Summary {
-        name,
-        shape: array.shape(),
-        norm: wide().map(|value| value * value).sum::<f64>().sqrt(),
-        least: wide().fold(f64::INFINITY, f64::min),
-        most: wide().fold(f64::NEG_INFINITY, f64::max),
-        non_finite: wide().filter(|value| !value.is_finite()).count(),
+        name: tensor.name().into(),
+        element_type: tensor.element_type(),
+        shape: tensor.shape().into(),
+        figures: (real && !empty).then(|| Figures { norm: f64::sqrt(squares), least, most, non_finite }),
     }
 }
 
-fn to_json(tensor: &Summary<'_>) -> Value {
-    let Summary { name, shape, norm, least, most, non_finite } = tensor;
-    json!({"name": name, "shape": shape, "norm": norm, "min": least, "max": most, "non_finite": non_finite})
+fn to_json(tensor: &Summary) -> Value {
+    let Summary { name, element_type, shape, figures } = tensor;
+    let figure = |of: fn(&Figures) -> f64| figures.as_ref().map(of);
+    json!({
+        "name": name, "dtype": element_type, "shape": shape,
+        "norm": figure(|it| it.norm), "min": figure(|it| it.least), "max": figure(|it| it.most),
+        "non_finite": figures.as_ref().map(|it| it.non_finite),
+    })
 }

@@ -7,6 +7,7 @@ use super::Failure;
 use super::args::Bytes;
 use super::device::Opened;
 use super::devices::bytes;
+use super::free_memory::{FreeMemory, resident};
 use super::network::Network;
 use super::progress::grouped;
 use super::settings::{Settings, unsupported};
@@ -27,7 +28,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// What was told, or else what the device has room for. wgpu does not tell what a GPU has; one that shares the
-    /// machine's memory may take half of what is free there, as the CPU may.
+    /// machine's memory may take half of what this program may still take there, as the CPU may.
     fn new(told: Option<u64>, opened: &Opened) -> Self {
         if let Some(told) = told {
             return Self { bytes: told, words: format!("{} (--memory)", bytes(told)) };
@@ -39,28 +40,11 @@ impl Budget {
         if !opened.shares_memory() {
             return assumed("the driver does not tell what the GPU has");
         }
-        match available() {
-            Some(free) => Self { bytes: free / 2, words: format!("half of the {} that are free", bytes(free)) },
+        match FreeMemory::now() {
+            Some(free) => Self { bytes: free.bytes / 2, words: format!("half of {}", free.words()) },
             None => assumed("the system does not tell what is free"),
         }
     }
-}
-
-/// What the system could give to programs, where it tells: on Linux.
-fn available() -> Option<u64> {
-    of_proc("/proc/meminfo", "MemAvailable:")
-}
-
-/// What this program has of it.
-fn resident() -> u64 {
-    of_proc("/proc/self/status", "VmRSS:").unwrap_or_default()
-}
-
-/// The bytes on a line of such a file, which has them in kB.
-fn of_proc(path: &str, name: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|count| 1024 * count)
 }
 
 /// What training takes, and in which parts.

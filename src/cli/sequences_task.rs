@@ -23,13 +23,13 @@ use super::settings::{Settings, as_the_model, shares, unsupported};
 pub(crate) struct SequencesCodec {
     /// How an image becomes a sequence.
     read: ReadName,
-    missing: MissingName,
+    pub(crate) missing: MissingName,
     scale: ScaleName,
     /// What each dimension is called; empty where they have no names.
-    dimensions: Vec<String>,
+    pub(crate) dimensions: Vec<String>,
     /// How each dimension comes to the network's units.
-    scaling: Vec<Scaling>,
-    labels: LabelCodec,
+    pub(crate) scaling: Vec<Scaling>,
+    pub(crate) labels: LabelCodec,
 }
 
 impl SequencesCodec {

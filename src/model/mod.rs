@@ -16,4 +16,5 @@ pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};
 pub use names::Names;
 pub use plan::DeviceLimits;
+pub use safetensors::StoredTensor;
 pub use state_dict::StateDict;

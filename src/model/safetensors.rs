@@ -44,15 +44,77 @@ impl StateDict {
     /// [`Error::Unsupported`] where the bytes are no safetensors file; one of `torch.save` is told how to become one.
     /// [`Error::Value`] names a tensor of integers or of another element type, and one whose f64 is beyond f32's range.
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
+        let tensors = Self::stored(bytes)?.into_iter().map(|StoredTensor { name, view }| {
+            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values(&name, &view)?);
+            let array = array.map_err(|error| Error::Unsupported(format!("{name}: {error}")))?;
+            Ok((name, array))
+        });
+        tensors.collect()
+    }
+
+    /// The tensors of the bytes of a safetensors file as they are stored, by name, whatever their element types.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] as of [`from_safetensors`](Self::from_safetensors).
+    pub fn stored(bytes: &[u8]) -> Result<Vec<StoredTensor<'_>>> {
         check_header(bytes)?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(bytes, &error))?;
         // By name, so that of several wrong ones it is always the same that is told.
-        let views: BTreeMap<&str, TensorView<'_>> = file.iter().collect();
-        let tensors = views.into_iter().map(|(name, view)| {
-            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values(name, &view)?);
-            Ok((name.to_owned(), array.map_err(|error| Error::Unsupported(format!("{name}: {error}")))?))
-        });
-        tensors.collect()
+        let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+        Ok(views.into_iter().map(|(name, view)| StoredTensor { name, view }).collect())
+    }
+}
+
+/// A tensor of a safetensors file as it is stored, of any element type: see [`StateDict::stored`].
+#[derive(Debug)]
+pub struct StoredTensor<'a> {
+    name: String,
+    view: TensorView<'a>,
+}
+
+impl StoredTensor<'_> {
+    /// The tensor's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The element type by the format's name, such as `F32` or `I64`.
+    pub fn element_type(&self) -> String {
+        self.view.dtype().to_string()
+    }
+
+    /// The size of each axis.
+    pub fn shape(&self) -> &[usize] {
+        self.view.shape()
+    }
+
+    /// Calls `take` with every element in row-major order: a boolean as 0 or 1, an integer beyond 2^53 as the nearest f64.
+    /// Returns false, without a call, for an element type that is not one real number a byte or more (complex numbers, and
+    /// numbers of 4 or 6 bits).
+    pub fn for_each(&self, mut take: impl FnMut(f64)) -> bool {
+        fn words<const N: usize>(data: &[u8], take: impl FnMut([u8; N])) {
+            data.as_chunks().0.iter().copied().for_each(take);
+        }
+        let data = self.view.data();
+        match self.view.dtype() {
+            Dtype::F64 => words(data, |word| take(f64::from_le_bytes(word))),
+            Dtype::F32 => words(data, |word| take(f32::from_le_bytes(word).into())),
+            Dtype::F16 => words(data, |word| take(from_f16(u16::from_le_bytes(word)).into())),
+            Dtype::BF16 => words(data, |word| take(from_bf16(u16::from_le_bytes(word)).into())),
+            Dtype::F8_E5M2 => words(data, |[byte]| take(from_f16(u16::from(byte) << 8).into())),
+            Dtype::F8_E4M3 => words(data, |[byte]| take(from_e4m3(byte))),
+            Dtype::F8_E8M0 => words(data, |[byte]| take(from_e8m0(byte))),
+            Dtype::I64 => words(data, |word| take(i64::from_le_bytes(word) as f64)),
+            Dtype::U64 => words(data, |word| take(u64::from_le_bytes(word) as f64)),
+            Dtype::I32 => words(data, |word| take(i32::from_le_bytes(word).into())),
+            Dtype::U32 => words(data, |word| take(u32::from_le_bytes(word).into())),
+            Dtype::I16 => words(data, |word| take(i16::from_le_bytes(word).into())),
+            Dtype::U16 => words(data, |word| take(u16::from_le_bytes(word).into())),
+            Dtype::I8 => words(data, |word| take(i8::from_le_bytes(word).into())),
+            Dtype::U8 | Dtype::BOOL => words(data, |[byte]| take(byte.into())),
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -64,8 +126,7 @@ fn values(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
     match view.dtype() {
         Dtype::F32 => Ok(words(view).map(f32::from_le_bytes).collect()),
         Dtype::F16 => Ok(words(view).map(|word| from_f16(u16::from_le_bytes(word))).collect()),
-        // The upper half of an f32.
-        Dtype::BF16 => Ok(words(view).map(|word| f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16)).collect()),
+        Dtype::BF16 => Ok(words(view).map(|word| from_bf16(u16::from_le_bytes(word))).collect()),
         Dtype::F64 => words(view).map(|word| narrowed(name, f64::from_le_bytes(word))).collect(),
         other => Err(Error::value(name, "element type F32, F64, F16 or BF16", format!("{other:?}"))),
     }
@@ -81,6 +142,27 @@ fn from_f16(bits: u16) -> f32 {
         _ => (exponent + 127 - 15) << 23 | fraction << 13,
     };
     f32::from_bits(sign << 31 | magnitude)
+}
+
+/// The upper half of an f32.
+fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// A sign, 4 bits of exponent with bias 7, 3 of fraction; all ones are NaN, and there is no infinity (Micikevicius et al. 2022).
+fn from_e4m3(byte: u8) -> f64 {
+    let (exponent, fraction) = (i32::from(byte >> 3 & 15), f64::from(byte & 7));
+    let magnitude = match (exponent, byte & 127) {
+        (_, 127) => f64::NAN,
+        (0, _) => fraction * 2f64.powi(-9),
+        _ => (8.0 + fraction) * 2f64.powi(exponent - 10),
+    };
+    if byte >> 7 == 1 { -magnitude } else { magnitude }
+}
+
+/// A power of two with bias 127, the scale of a block of smaller numbers; all ones are NaN.
+fn from_e8m0(byte: u8) -> f64 {
+    if byte == u8::MAX { f64::NAN } else { 2f64.powi(i32::from(byte) - 127) }
 }
 
 fn narrowed(name: &str, wide: f64) -> Result<f32> {
@@ -229,6 +311,54 @@ mod tests {
         assert_eq!(read(f64::INFINITY), f32::INFINITY);
         assert!(read(f64::NAN).is_nan());
         refused(&bytes(1e39), &["an element of w", "a number that f32 can hold", "1000000"]);
+    }
+
+    #[test]
+    fn every_element_type_of_a_byte_or_more_is_read_as_it_is_stored() {
+        let stored = |kind: &str, data: &[u8]| {
+            let bytes = one(kind, "[1]", data);
+            let tensors = StateDict::stored(&bytes).unwrap();
+            let mut elements = Vec::new();
+            let readable = tensors[0].for_each(|element| elements.push(element));
+            assert_eq!(
+                (tensors[0].name(), tensors[0].shape(), tensors[0].element_type()),
+                ("w", &[1][..], kind.into())
+            );
+            readable.then_some(elements)
+        };
+        let is =
+            |kind, data: &[u8], element: f64| assert_eq!(stored(kind, data), Some(vec![element]), "{kind} {data:?}");
+        is("F64", &0.1_f64.to_le_bytes(), 0.1);
+        is("F32", &0.1_f32.to_le_bytes(), f64::from(0.1_f32));
+        is("F16", &0x3555_u16.to_le_bytes(), 1365.0 / 4096.0);
+        is("BF16", &0xc049_u16.to_le_bytes(), -3.140625);
+        is("I64", &(-5_i64).to_le_bytes(), -5.0);
+        is("U64", &u64::MAX.to_le_bytes(), 18446744073709551615.0);
+        is("I32", &i32::MIN.to_le_bytes(), -2147483648.0);
+        is("U32", &u32::MAX.to_le_bytes(), 4294967295.0);
+        is("I16", &(-300_i16).to_le_bytes(), -300.0);
+        is("U16", &65535_u16.to_le_bytes(), 65535.0);
+        is("I8", &[0x80], -128.0);
+        is("U8", &[0x80], 128.0);
+        is("BOOL", &[1], 1.0);
+        // The tables of the formats: one, the greatest, the least above 0, and a negative number.
+        for (byte, number) in [(0x38, 1.0), (0x7e, 448.0), (0x01, 2f64.powi(-9)), (0x08, 2f64.powi(-6)), (0xb8, -1.0)] {
+            is("F8_E4M3", &[byte], number);
+        }
+        for (byte, number) in
+            [(0x3c, 1.0), (0x7b, 57344.0), (0x01, 2f64.powi(-16)), (0xbc, -1.0), (0x7c, f64::INFINITY)]
+        {
+            is("F8_E5M2", &[byte], number);
+        }
+        for (byte, number) in [(127, 1.0), (0, 2f64.powi(-127)), (254, 2f64.powi(127))] {
+            is("F8_E8M0", &[byte], number);
+        }
+        for (kind, byte) in [("F8_E4M3", 0xff), ("F8_E5M2", 0x7e), ("F8_E8M0", 0xff)] {
+            assert!(stored(kind, &[byte]).unwrap()[0].is_nan(), "{kind}");
+        }
+        assert_eq!(stored("C64", &[0; 8]), None);
+        let packed = one("F4", "[2]", &[0]);
+        assert!(!StateDict::stored(&packed).unwrap()[0].for_each(|_| {}));
     }
 
     #[test]
