@@ -130,6 +130,85 @@ fn values_are_told_in_their_units_beside_their_mean() {
     assert!(output.contains("mean's RMSE") && !output.contains("accuracy"), "{output}");
 }
 
+/// As `cases`, with `offset` added to every number.
+fn far(classes: &[&str], each: usize, offset: f64) -> Vec<(Vec<[f64; 2]>, String)> {
+    let mut cases = cases(classes, each);
+    cases.iter_mut().flat_map(|(steps, _)| steps).flatten().for_each(|number| *number += offset);
+    cases
+}
+
+#[test]
+fn what_tells_classes_apart_is_learned_at_any_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let cases = far(&["low", "mid", "high"], 8, 1e8);
+    write(path, "far.ts", &ts("@classLabel true low mid high", &cases));
+    let mut long = "id,time,label,x,y\n".to_owned();
+    let mut series = String::new();
+    for (id, (steps, class)) in cases.iter().enumerate() {
+        steps.iter().enumerate().for_each(|(t, [x, y])| writeln!(long, "{id},{t},{class},{x},{y}").unwrap());
+        writeln!(series, "{class}\t{}\t{}\t{}", steps[0][0], steps[1][0], steps[2][0]).unwrap();
+    }
+    write(path, "far.csv", &long);
+    write(path, "far.tsv", &series);
+    for file in ["far.ts", "far.csv", "far.tsv"] {
+        for scale in ["standard", "min-max"] {
+            let arguments =
+                format!("--sequences {file} --scale {scale} --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json");
+            let summary = json(&train(path, &format!("{file}-{scale}"), &arguments));
+            assert_eq!(summary["test"]["accuracy"].as_f64(), Some(1.0), "{file}, {scale}: {summary}");
+        }
+        let stdout = train(path, &format!("{file}-none"), &format!("--sequences {file} {TINY}"));
+        for part in ["dimension ", " varies by ", "f32 has steps of 11.92", "--scale standard scales it first"] {
+            assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+        }
+    }
+}
+
+#[test]
+fn values_far_from_0_are_told_with_the_digits_that_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let cases = cases(&["100000000.25", "100000001.25", "100000002.25"], 12);
+    write(path, "v.ts", &ts("@targetLabel true", &cases));
+    let arguments = "--sequences v.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json";
+    let summary = json(&train(path, "a", arguments));
+    let error = |name: &str| summary["test"]["values"][0][name].as_f64().unwrap();
+    assert!(error("rmse") < 0.25 && error("mean_rmse") > 0.5, "{summary}");
+    let csv = run(path, "predict a");
+    assert!(column(&csv, "label").iter().all(|label| label.starts_with("10000000") && label.ends_with(".25")));
+    for (truth, told) in column(&csv, "label").iter().zip(column(&csv, "predicted")) {
+        let [truth, told] = [truth, &told].map(|value| value.parse::<f64>().unwrap());
+        assert!((truth - told).abs() < 0.75, "{truth} and {told}");
+    }
+}
+
+#[test]
+fn a_dimension_that_differs_by_rounding_alone_counts_as_constant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let with = |third: fn(usize) -> f64| {
+        let mut text = "id,time,label,x,third\n".to_owned();
+        for (id, (steps, class)) in cases(&["low", "mid", "high"], 8).iter().enumerate() {
+            steps
+                .iter()
+                .enumerate()
+                .for_each(|(t, [x, _])| writeln!(text, "{id},{t},{class},{x},{}", third(id)).unwrap());
+        }
+        text
+    };
+    write(path, "a.csv", &with(|id| if id % 2 == 0 { 0.1 + 0.2 } else { 0.3 }));
+    write(path, "later.csv", &with(|_| 1.3));
+    for scale in ["standard", "min-max"] {
+        train(path, scale, &format!("--sequences a.csv --scale {scale} {TINY}"));
+        // A test on which the dimension is another number is measured, not blown up.
+        let later = json(&run(path, &format!("eval {scale} --sequences later.csv --json")));
+        assert!(later["test"]["loss"].as_f64().unwrap() < 3.0, "{scale}: {later}");
+        let config = read(path, &format!("{scale}/config.toml"));
+        assert!(config.contains(&format!("scale = \"{scale}\"")), "{config}");
+    }
+}
+
 #[test]
 fn a_test_file_tests_and_a_share_of_the_first_validates() {
     let folder = folder();

@@ -25,7 +25,7 @@ impl LabelCodec {
             Labels::None => Err(no_labels()),
             Labels::Classes { names, .. } => Ok(Self::Classes(names.clone())),
             Labels::Values(values) => {
-                let column = |output: usize| training.iter().map(move |row| f64::from(values[[*row, output]]));
+                let column = |output: usize| training.iter().map(move |row| values[[*row, output]]);
                 let fit = |output| Scaling::fit(ScalingKind::Standard, &column(output).collect::<Vec<_>>());
                 Ok(Self::Values((0..values.ncols()).map(fit).collect()))
             }
@@ -42,7 +42,15 @@ impl LabelCodec {
             (Self::Classes(known), labels) => labels.renumber(known),
             (Self::Values(scalings), Labels::Values(values)) if values.ncols() == scalings.len() => {
                 for (mut column, scaling) in values.columns_mut().into_iter().zip(scalings) {
-                    column.mapv_inplace(|value| scaling.scale(f64::from(value)) as f32);
+                    for (sequence, value) in column.iter_mut().enumerate() {
+                        let scaled = scaling.scale(*value);
+                        if !(scaled as f32).is_finite() {
+                            let what = format!("the label of sequence {}", sequence + 1);
+                            let expected = format!("a number within f32 in units of {}", scaling.unit);
+                            return Err(Error::Value { what, expected, got: value.to_string() });
+                        }
+                        *value = scaled;
+                    }
                 }
                 Ok(())
             }

@@ -175,7 +175,7 @@ impl Part {
         match &*self.labels {
             Labels::None => vec![String::new(); outputs],
             Labels::Classes { names, of } => vec![names[of[sequence] as usize].clone()],
-            Labels::Values(values) => values.row(sequence).iter().map(f32::to_string).collect(),
+            Labels::Values(values) => values.row(sequence).iter().copied().map(as_written).collect(),
         }
     }
 }
@@ -208,7 +208,7 @@ impl LabelledTask {
             }
             Labels::Values(values) => {
                 let squares = part.sequences().iter().flat_map(|row| values.row(*row).to_vec());
-                let sum: f64 = squares.map(|value| f64::from(value).powi(2)).sum();
+                let sum: f64 = squares.map(|value: f64| value.powi(2)).sum();
                 Some(sum / (part.len() * values.ncols()) as f64)
             }
         }
@@ -283,7 +283,7 @@ impl LabelledTask {
             let Labels::Values(values) = &*part.labels else { continue };
             let mut errors = Vec::new();
             for (output, scaling) in scalings.iter().enumerate() {
-                let truths = part.examples.sequences().iter().map(|sequence| f64::from(values[[*sequence, output]]));
+                let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
                 let pairs: Vec<(f64, f64)> =
                     truths.zip(predictions).map(|(truth, told)| (truth, told[output])).collect();
                 let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
@@ -462,13 +462,36 @@ impl Task for LabelledTask {
                 if let LabelCodec::Classes(classes) = &self.labels {
                     record.extend(classes.get(most_probable(&told)).cloned());
                 }
-                // As exact as the network computes.
-                record.extend(told.iter().map(|number| (*number as f32).to_string()));
+                match &self.labels {
+                    // As exact as the network computes.
+                    LabelCodec::Classes(_) => record.extend(told.iter().map(|share| (*share as f32).to_string())),
+                    LabelCodec::Values(scalings) => {
+                        record.extend(told.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)));
+                    }
+                }
                 csv.write_record(&record).map_err(unwritten)?;
             }
         }
         csv.flush().map_err(unwritten)
     }
+}
+
+/// A label as its file has it: what f32 holds exactly has few digits there, though f64 would show many.
+fn as_written(value: f64) -> String {
+    let single = value as f32;
+    match f64::from(single) == value && value.fract() != 0.0 {
+        true => single.to_string(),
+        false => value.to_string(),
+    }
+}
+
+/// A value that was computed as f32 in these units, with the digits that f32 has of it there.
+fn computed(value: f64, unit: f64) -> String {
+    let last = (unit * f64::from(f32::EPSILON)).log10();
+    let digits = if last.is_finite() { (1.0 - last.floor()).clamp(0.0, 340.0) as usize } else { 17 };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".into() } else { text.into() }
 }
 
 /// The index of the greatest, the first of several.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling};
+use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, ScalingKind};
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +37,8 @@ impl SequencesCodec {
     fn fit(labelled: &Labelled, training: &[usize], data: &DataArgs) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
         let fit = |dimension| {
-            let values: Vec<f64> = labelled.input.values(training, dimension).map(f64::from).collect();
-            Scaling::fit(scale.into(), &values)
+            let values: Vec<f64> = labelled.input.values(training, dimension).collect();
+            Scaling::fit_rounded(scale.into(), &values, labelled.input.precision())
         };
         Ok(Self {
             read: data.read.unwrap_or(ReadName::Rows),
@@ -58,9 +58,7 @@ impl SequencesCodec {
             let message = format!("expected {} a step, as the model reads, got {got}", dimensions(expected));
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }
-        if self.scale != ScaleName::None {
-            labelled.input.map(|dimension, number| self.scaling[dimension].scale(f64::from(number)) as f32);
-        }
+        let mut labelled = labelled.scaled(&self.scaling).map_err(|error| error.in_file(path))?;
         if self.missing == MissingName::Mask {
             labelled.mask();
         }
@@ -108,16 +106,37 @@ impl SequencesCodec {
         [scale, missing].into_iter().flatten().map(str::to_owned).collect()
     }
 
-    /// What to change where the numbers are left as they are and too large for a network.
-    fn advise(&self, labelled: &Labelled) -> Option<String> {
+    /// What to change where the numbers are left as they are and f32 rounds what distinguishes them, or they are too large
+    /// for a network.
+    fn advise(&self, labelled: &Labelled) -> Vec<String> {
+        if self.scale != ScaleName::None {
+            return Vec::new();
+        }
         let all: Vec<usize> = (0..labelled.input.len()).collect();
-        let numbers = (0..self.scaling.len()).flat_map(|dimension| labelled.input.values(&all, dimension));
-        let greatest = numbers.fold(0.0, |greatest: f32, number| greatest.max(number.abs()));
+        let mut lines = Vec::new();
+        let mut largest: f64 = 0.0;
+        for dimension in 0..self.scaling.len() {
+            let values: Vec<f64> = labelled.input.values(&all, dimension).collect();
+            let size = values.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
+            largest = largest.max(size);
+            let [step, varies] = [size * f64::from(f32::EPSILON), Scaling::fit(ScalingKind::Standard, &values).unit];
+            let constant = values.iter().all(|value| *value == values[0]);
+            // What a file of f32 lost before is not here to be scaled.
+            if !constant && varies < 100.0 * step && labelled.input.precision() < f32::EPSILON.into() {
+                let name = self.dimensions.get(dimension).map_or_else(|| (dimension + 1).to_string(), quoted);
+                let [step, varies] = [step, varies].map(short);
+                lines.push(format!(
+                    "dimension {name} varies by {varies}, and f32 has steps of {step} there: --scale standard scales it first"
+                ));
+            }
+        }
+        lines.truncate(3);
         // Beyond, gates are open or closed whatever else a step tells.
-        (self.scale == ScaleName::None && greatest > 10.0).then(|| {
-            let greatest = short(f64::from(greatest));
-            format!("numbers as they are, up to {greatest}: --scale standard suits a network better")
-        })
+        if largest > 10.0 {
+            let largest = short(largest);
+            lines.push(format!("numbers as they are, up to {largest}: --scale standard suits a network better"));
+        }
+        lines
     }
 }
 
@@ -157,7 +176,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
     words.extend(first.notes.iter().cloned());
-    let advice = if known.is_none() { codec.advise(&first) } else { None };
+    let advice = if known.is_none() { codec.advise(&first) } else { Vec::new() };
     let first = codec.encode(first, &path)?;
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
@@ -239,6 +258,10 @@ fn name(path: &Path) -> String {
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     stem.strip_suffix("_TRAIN").unwrap_or(stem).to_owned()
+}
+
+fn quoted(name: &String) -> String {
+    format!("{name:?}")
 }
 
 fn dimensions(count: usize) -> String {

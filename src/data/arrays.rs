@@ -7,6 +7,7 @@ use ndarray::Array2;
 use super::npy::{Element, Npy};
 use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
+use crate::real::Real;
 
 impl Labelled {
     /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
@@ -15,7 +16,7 @@ impl Labelled {
     ///
     /// # Errors
     /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
-    /// not finite as f32, named by sequence, step and dimension, counted from 1.
+    /// not finite or that f64 does not hold, named by sequence, step and dimension, counted from 1.
     pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: Missing) -> Result<Self> {
         let array = |(bytes, path)| Array::parse(bytes, path, "");
         read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing)
@@ -62,32 +63,40 @@ pub(super) fn read(
         Some(lengths) => read_lengths(lengths, n, steps)?,
         None => vec![steps; n],
     };
+    let input = match x.npy.is_single() {
+        true => Steps::Dense(numbers(x, &lengths, dimensions, missing)?),
+        false => Steps::Wide(numbers(x, &lengths, dimensions, missing)?),
+    };
+    let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
+    Ok(Labelled::new(input, labels))
+}
+
+/// The numbers of each sequence, \[T, I\].
+fn numbers<R: Real>(x: &Array<'_>, lengths: &[usize], dimensions: usize, missing: Missing) -> Result<Vec<Array2<R>>> {
     let rank = x.npy.shape.len();
-    let mut sequences = Vec::with_capacity(n);
-    for (sequence, length) in lengths.into_iter().enumerate() {
-        let mut numbers = Array2::zeros((length, dimensions));
-        for t in 0..length {
+    let mut sequences = Vec::with_capacity(lengths.len());
+    for (sequence, length) in lengths.iter().enumerate() {
+        let mut numbers = Array2::<R>::zeros((*length, dimensions));
+        for t in 0..*length {
             for i in 0..dimensions {
-                let number = x.npy.at(&[sequence, t, i][..rank]).number();
-                let last = t.checked_sub(1).map(|before| numbers[[before, i]]);
-                let expected = match number {
-                    number if number.is_finite() => Ok(number),
-                    number if number.is_nan() => missing.stand_in(last),
-                    _ => Err("a finite number"),
+                let element = x.npy.at(&[sequence, t, i][..rank]);
+                let last = t.checked_sub(1).map(|before| numbers[[before, i]].to_wide());
+                let number = match element.number() {
+                    Ok(number) if number.is_nan() => missing.stand_in(last),
+                    number => number,
                 };
-                numbers[[t, i]] = match expected {
-                    Ok(number) => number,
+                numbers[[t, i]] = match number {
+                    Ok(number) => R::from_wide(number),
                     Err(expected) => {
                         let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
-                        return x.refuse(place, format!("expected {expected}, got {number}"));
+                        return x.refuse(place, format!("expected {expected}, got {}", shown(&element)));
                     }
                 };
             }
         }
         sequences.push(numbers);
     }
-    let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
-    Ok(Labelled::new(Steps::Dense(sequences), labels))
+    Ok(sequences)
 }
 
 fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
@@ -118,13 +127,21 @@ fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
             [rows, outputs] if *rows == n => (*outputs, 2),
             _ => return y.refuse_shape(&format!("[{n}] or [{n}, O], one row for each sequence of x")),
         };
-        let values = Array2::from_shape_fn((n, outputs), |(n, o)| y.npy.at(&[n, o][..rank]).number());
-        return match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            Some(((sequence, _), value)) => {
-                y.refuse(format!(", sequence {}", sequence + 1), format!("expected a finite number, got {value}"))
-            }
-            None => Ok(Labels::Values(values)),
-        };
+        let mut values = Array2::zeros((n, outputs));
+        for ((sequence, output), value) in values.indexed_iter_mut() {
+            let element = y.npy.at(&[sequence, output][..rank]);
+            *value = match element.number() {
+                Ok(number) if !number.is_nan() => number,
+                _ => {
+                    let got = shown(&element);
+                    return y.refuse(
+                        format!(", sequence {}", sequence + 1),
+                        format!("expected a finite number, got {got}"),
+                    );
+                }
+            };
+        }
+        return Ok(Labels::Values(values));
     }
     if y.npy.shape != [n] {
         return y.refuse_shape(&format!("[{n}], one class for each sequence of x"));
@@ -196,7 +213,7 @@ pub(super) mod tests {
         let filled = Steps::Dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
         assert_eq!(read(&x, Missing::Forward).unwrap().input, filled);
         let masked = read(&x, Missing::Mask).unwrap().input;
-        assert_eq!(masked.values(&[0], 0).map(f32::is_nan).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(masked.values(&[0], 0).map(f64::is_nan).collect::<Vec<_>>(), [false, true, true]);
         assert!(read(&floats(&[1, 1], &[f32::INFINITY]), Missing::Mask).is_err());
     }
 
@@ -222,7 +239,7 @@ pub(super) mod tests {
         assert_eq!(error(&npy("<U1", false, &[1, 1], &[65, 0, 0, 0]), None), "x.npy: expected numbers, got text");
         let place = "x.npy, sequence 2, step 1, dimension 1: expected a finite number, got";
         assert_eq!(error(&floats(&[2, 2], &[1.0, 1.0, f32::NAN, 1.0]), None), format!("{place} NaN"));
-        let wide = npy("<f8", false, &[2, 1], &[1.0, -1e39].map(f64::to_le_bytes).concat());
+        let wide = npy("<f8", false, &[2, 1], &[1.0, f64::NEG_INFINITY].map(f64::to_le_bytes).concat());
         assert_eq!(error(&wide, None), format!("{place} -inf"));
         let message = "y.npy: expected shape [2] or [2, O], one row for each sequence of x, got";
         assert_eq!(error(&x, Some(&floats(&[3], &[1.0; 3]))), format!("{message} [3]"));
@@ -238,14 +255,14 @@ pub(super) mod tests {
     fn no_damage_panics() {
         let x = |rng: &mut ChaCha8Rng| {
             let shape: Vec<usize> = (0..2 + below(2, rng)).map(|_| 1 + below(3, rng)).collect();
-            floats(&shape, &(0..shape.iter().product()).map(|_| number(rng)).collect::<Vec<_>>())
+            floats(&shape, &(0..shape.iter().product()).map(|_| number(rng) as f32).collect::<Vec<_>>())
         };
         survives(x, |bytes| Labelled::from_npy((bytes, Path::new("x.npy")), None, Missing::Forward));
         let fixed = floats(&[3, 1], &[0.0; 3]);
         let y = |rng: &mut ChaCha8Rng| match below(3, rng) {
             0 => npy("|u1", false, &[3], &[0, 1, 1]),
             1 => npy("<U1", false, &[3], &[65, 0, 0, 0, 66, 0, 0, 0, 65, 0, 0, 0]),
-            _ => floats(&[3, 1], &[1.0, 2.0, number(rng)]),
+            _ => floats(&[3, 1], &[1.0, 2.0, number(rng) as f32]),
         };
         let x = (fixed.as_slice(), Path::new("x.npy"));
         let parse = |y: &[u8]| Labelled::from_npy(x, Some((y, Path::new("y.npy"))), Missing::Refuse);

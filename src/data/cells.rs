@@ -18,17 +18,16 @@ pub(super) struct Cells<'a> {
 
 impl Cells<'_> {
     /// The numbers of `cells`, a step each.
-    pub(super) fn read<'t>(&self, cells: impl Iterator<Item = &'t str>) -> Result<Vec<f32>> {
-        let mut numbers: Vec<f32> = Vec::new();
+    pub(super) fn read<'t>(&self, cells: impl Iterator<Item = &'t str>) -> Result<Vec<f64>> {
+        let mut numbers: Vec<f64> = Vec::new();
         for cell in cells.map(str::trim) {
             let refuse = |expected: &str| {
                 let place = format!(", line {}, dimension {}, step {}", self.line, self.dimension, numbers.len() + 1);
                 Err(Error::data(self.path, place, format!("expected {expected}, got {}", quoted(cell))))
             };
             let number = match number(cell) {
-                Some(number) => Ok(number),
-                None if is_missing(cell) => self.missing.stand_in(numbers.last().copied()),
-                None => Err("a finite number"),
+                Err(_) if is_missing(cell) => self.missing.stand_in(numbers.last().copied()),
+                number => number,
             };
             match number {
                 Ok(number) => numbers.push(number),
@@ -44,9 +43,22 @@ pub(super) fn is_missing(cell: &str) -> bool {
     cell == "?" || cell.eq_ignore_ascii_case("nan")
 }
 
-/// A number that is finite as f32.
-pub(super) fn number(cell: &str) -> Option<f32> {
-    cell.parse().ok().filter(|number: &f32| number.is_finite())
+/// A finite number; otherwise what was expected.
+pub(super) fn number(cell: &str) -> Result<f64, &'static str> {
+    let number = cell.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("a finite number")?;
+    let digits = cell.strip_prefix(['-', '+']).unwrap_or(cell);
+    match digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        true if cell.parse().ok().is_none_or(|whole| !is_exact(whole)) => Err(INEXACT),
+        _ => Ok(number),
+    }
+}
+
+/// What is expected of a whole number whose last digits would be lost without a word.
+pub(super) const INEXACT: &str = "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are; leave digits that do not matter to an exponent";
+
+/// Whether f64 holds a whole number.
+pub(super) fn is_exact(whole: i128) -> bool {
+    (whole as f64) as i128 == whole
 }
 
 #[cfg(test)]
@@ -69,11 +81,24 @@ mod tests {
             read("?,1", Missing::Forward),
             Err(format!("{place} 1: expected a first number to fill forward from, got \"?\""))
         );
-        for cell in ["inf", "-Infinity", "1e39", "x", "", "1 2", "0x1"] {
+        for cell in ["inf", "-Infinity", "1e309", "x", "", "1 2", "0x1"] {
             for missing in [Missing::Refuse, Missing::Forward, Missing::Mask] {
                 let error = read(&format!("1,{cell}"), missing).unwrap_err();
                 assert_eq!(error, format!("{place} 2: expected a finite number, got {cell:?}"));
             }
         }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_to_the_last_digit_or_not_at_all() {
+        for exact in ["9007199254740992", "-9007199254740992", "9007199254740994", "0000000000000000000001", "1e300"] {
+            assert_eq!(number(exact), Ok(exact.parse().unwrap()));
+        }
+        for lost in ["9007199254740993", "+9007199254740993", "-1700000000000000001", &"9".repeat(40)] {
+            assert_eq!(number(lost), Err(INEXACT), "{lost}");
+        }
+        // Who writes a fraction or an exponent means a size.
+        assert_eq!(number("9007199254740993.0"), Ok(9_007_199_254_740_992.0));
+        assert_eq!(number("9.007199254740993e15"), Ok(9_007_199_254_740_992.0));
     }
 }

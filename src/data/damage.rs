@@ -16,10 +16,10 @@ pub(super) fn below(n: usize, rng: &mut ChaCha8Rng) -> usize {
     (uniform(rng) * n as f64) as usize
 }
 
-/// Numbers of any size and sign that f32 holds exactly as text.
-pub(super) fn number(rng: &mut ChaCha8Rng) -> f32 {
-    let exponent = 60.0 * uniform(rng) - 30.0;
-    (2.0 * uniform(rng) - 1.0) as f32 * 10f32.powf(exponent as f32)
+/// Numbers of any size and sign that text and f64 hold exactly, and f32 nearly.
+pub(super) fn number(rng: &mut ChaCha8Rng) -> f64 {
+    let exponent = 45.0 * uniform(rng) - 30.0;
+    (2.0 * uniform(rng) - 1.0) * 10f64.powf(exponent)
 }
 
 /// Holds `parse` to an error or a valid value for damaged files and for bytes that never were one.

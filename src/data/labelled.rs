@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, s};
 
-use super::Examples;
+use super::{Examples, Scaling, Steps};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss};
@@ -25,15 +25,6 @@ pub struct Labelled {
     pub notes: Vec<String>,
 }
 
-/// Sequences, each with a length of its own.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Steps {
-    /// Numbers, \[T, I\] each, with one I.
-    Dense(Vec<Array2<f32>>),
-    /// Token ids, T each.
-    Tokens(Vec<Vec<u32>>),
-}
-
 /// What is to be told of each sequence after its last step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
@@ -47,7 +38,7 @@ pub enum Labels {
         of: Vec<u32>,
     },
     /// Numbers, \[N, O\].
-    Values(Array2<f32>),
+    Values(Array2<f64>),
 }
 
 impl Labelled {
@@ -69,9 +60,7 @@ impl Labelled {
         let Some(order) = order.filter(|order| order.len() == self.dimensions.len()) else {
             return Err(Error::value("the dimensions", known.join(", "), self.dimensions.join(", ")));
         };
-        if let Steps::Dense(sequences) = &mut self.input {
-            sequences.iter_mut().for_each(|steps| *steps = steps.select(Axis(1), &order));
-        }
+        self.input.arrange(&order);
         self.dimensions = known.to_vec();
         Ok(())
     }
@@ -79,15 +68,36 @@ impl Labelled {
     /// Puts 0 in the place of every number that is NaN, and behind the dimensions as many again, which are 1 where a
     /// number was NaN and 0 elsewhere. Tokens stay as they are.
     pub fn mask(&mut self) {
-        if let Steps::Dense(sequences) = &mut self.input {
-            for steps in sequences {
-                let missing = steps.mapv(|number| f32::from(number.is_nan()));
-                let known = steps.mapv(|number| if number.is_nan() { 0.0 } else { number });
-                *steps = ndarray::concatenate![Axis(1), known, missing];
-            }
+        self.input.mask();
+        if !matches!(self.input, Steps::Tokens(_)) {
             let masks: Vec<String> = self.dimensions.iter().map(|name| format!("{name}, missing")).collect();
             self.dimensions.extend(masks);
         }
+    }
+
+    /// With the numbers of each dimension in the units of its scaling, computed in f64 and kept as f32. NaN, which is
+    /// missing, stays; so do tokens.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for other than one scaling a dimension; [`Error::Value`] names sequence, step and dimension,
+    /// counted from 1, of a number that f32 does not hold in these units.
+    pub fn scaled(mut self, of_dimensions: &[Scaling]) -> Result<Self> {
+        let dimensions = self.input.dimensions().unwrap_or(of_dimensions.len());
+        if of_dimensions.len() != dimensions {
+            return Err(Error::shape("the scalings", &[dimensions], &[of_dimensions.len()]));
+        }
+        self.input = self.input.map(|place @ [.., dimension], number| {
+            let scaling = of_dimensions.get(dimension).copied().unwrap_or(Scaling { offset: 0.0, unit: 1.0 });
+            let scaled = scaling.scale(number) as f32;
+            match scaled.is_finite() || number.is_nan() {
+                true => Ok(scaled),
+                false => {
+                    let expected = format!("a number within f32 in units of {}", scaling.unit);
+                    Err(Error::value(place_of(place), expected, number))
+                }
+            }
+        })?;
+        Ok(self)
     }
 
     /// Refuses what does not fit together: every sequence has a step, the same I, finite numbers and a label among the
@@ -100,19 +110,18 @@ impl Labelled {
         if let Some(empty) = (0..n).find(|sequence| self.input.length(*sequence) == 0) {
             return Err(Error::value(format!("sequence {}", empty + 1), "at least 1 step", 0));
         }
-        if let (Steps::Dense(sequences), Some(dimensions)) = (&self.input, self.input.dimensions()) {
+        if let Some(dimensions) = self.input.dimensions() {
             if dimensions == 0 {
                 return Err(Error::value("the dimensions of the sequences", "at least 1", 0));
             }
-            for (sequence, steps) in sequences.iter().enumerate() {
-                let name = format!("sequence {}", sequence + 1);
-                if steps.ncols() != dimensions {
-                    return Err(Error::shape(name, &[steps.nrows(), dimensions], steps.shape()));
-                }
-                if let Some(((t, i), value)) = steps.indexed_iter().find(|(_, value)| !value.is_finite()) {
-                    let place = format!("{name}, step {}, dimension {}", t + 1, i + 1);
-                    return Err(Error::value(place, "a finite number", value));
-                }
+            let odd = (0..n)
+                .find_map(|sequence| Some((sequence, self.input.width(sequence)?)).filter(|(_, i)| *i != dimensions));
+            if let Some((sequence, width)) = odd {
+                let steps = self.input.length(sequence);
+                return Err(Error::shape(format!("sequence {}", sequence + 1), &[steps, dimensions], &[steps, width]));
+            }
+            if let Some((place, number)) = self.input.find(|number| !number.is_finite()) {
+                return Err(Error::value(place_of(place), "a finite number", number));
             }
         }
         let dimensions = self.input.dimensions().unwrap_or_default();
@@ -142,56 +151,6 @@ impl Labelled {
                 None => Ok(()),
             },
             Labels::None => Ok(()),
-        }
-    }
-}
-
-impl Steps {
-    /// N, how many sequences there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Steps::Dense(sequences) => sequences.len(),
-            Steps::Tokens(sequences) => sequences.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// T of a sequence below [`len`](Self::len).
-    pub fn length(&self, sequence: usize) -> usize {
-        match self {
-            Steps::Dense(sequences) => sequences[sequence].nrows(),
-            Steps::Tokens(sequences) => sequences[sequence].len(),
-        }
-    }
-
-    /// I, where the sequences are of numbers: the first one's. That of tokens is the size of their vocabulary.
-    pub fn dimensions(&self) -> Option<usize> {
-        match self {
-            Steps::Dense(sequences) => sequences.first().map(Array2::ncols),
-            Steps::Tokens(_) => None,
-        }
-    }
-
-    /// The numbers of one dimension at every step of the named sequences, which a scaling is fitted to; none where the
-    /// sequences are of tokens.
-    pub fn values(&self, sequences: &[usize], dimension: usize) -> impl Iterator<Item = f32> {
-        let all: &[Array2<f32>] = match self {
-            Steps::Dense(all) => all,
-            Steps::Tokens(_) => &[],
-        };
-        let columns = sequences.iter().filter_map(|sequence| all.get(*sequence));
-        columns.flat_map(move |steps| steps.rows().into_iter().filter_map(move |row| row.get(dimension).copied()))
-    }
-
-    /// Puts `f(dimension, number)` in the place of every number; tokens stay as they are.
-    pub fn map(&mut self, f: impl Fn(usize, f32) -> f32) {
-        if let Steps::Dense(sequences) = self {
-            let numbers = sequences.iter_mut().flat_map(|steps| steps.indexed_iter_mut());
-            numbers.for_each(|((_, dimension), number)| *number = f(dimension, *number));
         }
     }
 }
@@ -260,6 +219,11 @@ impl Labels {
     }
 }
 
+/// `sequence 3, step 2, dimension 1`.
+fn place_of([sequence, step, dimension]: [usize; 3]) -> String {
+    format!("sequence {}, step {}, dimension {}", sequence + 1, step + 1, dimension + 1)
+}
+
 fn label_of(sequence: usize) -> String {
     format!("the label of sequence {}", sequence + 1)
 }
@@ -280,9 +244,20 @@ impl Subset {
     /// The named sequences, in this order.
     ///
     /// # Errors
-    /// [`Error::Value`] for a sequence that there is not; what [`Labelled::validate`] refuses.
+    /// [`Error::Value`] for a sequence that there is not, or for a number that f32 does not hold, as the network's are;
+    /// what [`Labelled::validate`] refuses.
     pub fn new(labelled: Arc<Labelled>, sequences: Vec<usize>) -> Result<Self> {
         labelled.validate()?;
+        let beyond = |number: f64| !(number as f32).is_finite();
+        let label = match &labelled.labels {
+            Labels::Values(values) => values.indexed_iter().find(|(_, value)| beyond(**value)),
+            _ => None,
+        };
+        let label = label.map(|((sequence, _), value)| (label_of(sequence), *value));
+        let number = labelled.input.find(beyond).map(|(place, number)| (place_of(place), number));
+        if let Some((place, number)) = number.or(label) {
+            return Err(Error::value(place, "a number within f32, to which a scaling brings it", number));
+        }
         let n = labelled.input.len();
         match sequences.iter().find(|sequence| **sequence >= n) {
             Some(sequence) => Err(Error::value("a sequence of the subset", format!("an index below {n}"), sequence)),
@@ -360,13 +335,6 @@ impl Examples for Subset {
         let rows: Vec<usize> = examples.iter().map(|example| self.sequences[*example]).collect();
         let lengths: Vec<usize> = rows.iter().map(|row| self.labelled.input.length(*row)).collect();
         let sequence = match &self.labelled.input {
-            Steps::Dense(sequences) => {
-                let mut x = Array3::zeros((steps, rows.len(), self.labelled.input.dimensions().unwrap_or_default()));
-                for (b, row) in rows.iter().enumerate() {
-                    x.slice_mut(s![..lengths[b], b, ..]).assign(&sequences[*row]);
-                }
-                Sequence::dense(x)
-            }
             Steps::Tokens(sequences) => {
                 let mut tokens = Array2::zeros((steps, rows.len()));
                 for (b, row) in rows.iter().enumerate() {
@@ -374,6 +342,7 @@ impl Examples for Subset {
                 }
                 Sequence::tokens(tokens)
             }
+            numbers => Sequence::dense(numbers.padded(&rows, steps).unwrap_or_default()),
         };
         let sequence = match lengths.iter().all(|length| *length == steps) {
             true => sequence,
@@ -393,7 +362,7 @@ impl Examples for Subset {
             Labels::Classes { of, .. } => Batch::new(sequence, Targets::Classes(one(&|row| of[row]))),
             Labels::Values(values) => {
                 let size = (1, rows.len(), values.ncols());
-                let values = Array3::from_shape_fn(size, |(_, b, o)| values[[rows[b], o]]);
+                let values = Array3::from_shape_fn(size, |(_, b, o)| values[[rows[b], o]] as f32);
                 Batch::new(sequence, Targets::Values(values))
             }
         };
@@ -547,13 +516,45 @@ mod tests {
     }
 
     #[test]
-    fn a_dimension_is_read_and_mapped_by_itself() {
-        let mut steps = three(Labels::None).input.clone();
-        assert_eq!(steps.values(&[1, 2], 1).collect::<Vec<_>>(), [20.0, 30.0, 40.0]);
-        steps.map(|dimension, number| number - dimension as f32);
-        assert_eq!(steps.values(&[0, 1], 0).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
-        assert_eq!(steps.values(&[0, 1], 1).collect::<Vec<_>>(), [9.0, 19.0, 29.0]);
+    fn a_dimension_is_read_and_scaled_by_itself() {
+        let labelled = three(Labels::None);
+        assert_eq!(labelled.input.values(&[1, 2], 1).collect::<Vec<_>>(), [20.0, 30.0, 40.0]);
+        let [one, two] = [(1.0, 1.0), (10.0, 5.0)].map(|(offset, unit)| Scaling { offset, unit });
+        let steps = Labelled::clone(&labelled).scaled(&[one, two]).unwrap().input;
+        assert_eq!(steps.values(&[0, 1], 0).collect::<Vec<_>>(), [0.0, 1.0, 2.0]);
+        assert_eq!(steps.values(&[0, 1], 1).collect::<Vec<_>>(), [0.0, 2.0, 4.0]);
         assert_eq!(steps.values(&[0, 9], 2).count(), 0);
+        assert!(Labelled::clone(&labelled).scaled(&[one]).unwrap_err().to_string().contains("the scalings"));
+    }
+
+    #[test]
+    fn what_distinguishes_large_numbers_is_there_after_scaling() {
+        let numbers = array![[1e8, 1e300], [1e8 + 1.0, f64::NAN], [1e8 + 2.0, -1e300]];
+        let labelled = Labelled::new(Steps::Wide(vec![numbers]), Labels::None);
+        let [one, two] = [(1e8, 2.0), (0.0, 1e300)].map(|(offset, unit)| Scaling { offset, unit });
+        let mut scaled = labelled.clone().scaled(&[one, two]).unwrap();
+        scaled.mask();
+        let expected = array![[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 1.0], [1.0, -1.0, 0.0, 0.0]];
+        assert_eq!(scaled.input, Steps::Dense(vec![expected]));
+        let error = labelled.scaled(&[one, one]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("sequence 1, step 1, dimension 2: expected a number within f32 in units of 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn numbers_as_they_were_read_make_batches_as_f32() {
+        let steps = Steps::Wide(vec![array![[0.1], [0.2]], array![[0.3]]]);
+        let subset = Subset::new(Arc::new(Labelled::new(steps, Labels::None)), vec![0, 1]).unwrap();
+        let x = array![[[0.1], [0.3]], [[0.2], [0.0]]];
+        assert_eq!(subset.batch(&[0, 1], 2).unwrap().sequence, Sequence::dense(x).lengths(vec![2, 1]));
+        let refused =
+            |input, labels| Subset::new(Arc::new(Labelled::new(input, labels)), vec![0]).unwrap_err().to_string();
+        let beyond = refused(Steps::Wide(vec![array![[1.0], [1e39]]]), Labels::None);
+        assert!(beyond.starts_with("sequence 1, step 2, dimension 1: expected a number within f32"), "{beyond}");
+        let beyond = refused(Steps::Wide(vec![array![[1.0]]]), Labels::Values(array![[-1e39]]));
+        assert!(beyond.starts_with("the label of sequence 1: expected a number within f32"), "{beyond}");
     }
 
     #[test]
@@ -599,7 +600,7 @@ mod tests {
         let outside = refused(one(), Labels::Classes { names: names(&["a", "b"]), of: vec![2] });
         assert_eq!(outside, "the label of sequence 1: expected a class below 2, got 2");
         assert!(refused(one(), Labels::Values(array![[1.0], [2.0]])).contains("[2, 1]"));
-        assert!(refused(one(), Labels::Values(array![[f32::NAN]])).contains("NaN"));
+        assert!(refused(one(), Labels::Values(array![[f64::NAN]])).contains("NaN"));
         let named = Labelled { ids: names(&["a", "b"]), ..Labelled::new(Steps::Dense(one()), Labels::None) };
         assert_eq!(named.validate().unwrap_err().to_string(), "the ids: expected none or 1, got 2");
     }

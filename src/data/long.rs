@@ -58,7 +58,7 @@ struct Step {
     /// The time as a number; NaN where it is none.
     position: f64,
     place: Place,
-    numbers: Vec<f32>,
+    numbers: Vec<f64>,
 }
 
 impl Labelled {
@@ -155,10 +155,10 @@ impl<'a> Table<'a> {
         let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
         let class = self.label.map_or(Ok(String::new()), |label| word(label, "a class"))?;
         let number = |column: &usize| match number(cell(*column)) {
-            Some(number) => Ok(number),
+            Ok(number) => Ok(number),
             // What stands in its place is known once the rows are in order.
-            None if self.is_missing(cell(*column)) => Ok(f32::NAN),
-            None => Err(refuse(*column, "a finite number")),
+            Err(_) if self.is_missing(cell(*column)) => Ok(f64::NAN),
+            Err(expected) => Err(refuse(*column, expected)),
         };
         let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
         let position = time.parse().unwrap_or(f64::NAN);
@@ -218,7 +218,7 @@ impl<'a> Table<'a> {
             (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
         };
         let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
-        Ok(Labelled { ids, dimensions, ..Labelled::new(Steps::Dense(sequences), labels) })
+        Ok(Labelled { ids, dimensions, ..Labelled::new(Steps::Wide(sequences), labels) })
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
         let text = format!("time,id,label{names}\n{first}{}", rest.concat());
         let ids = (0..n).map(|id| format!("s{id}")).collect();
         let dimensions = (0..dimensions).map(|i| format!("x{i}")).collect();
-        let labelled = Labelled::new(Steps::Dense(sequences), Labels::from_names(&classes));
+        let labelled = Labelled::new(Steps::Wide(sequences), Labels::from_names(&classes));
         (Labelled { ids, dimensions, ..labelled }, text)
     }
 
@@ -294,7 +294,7 @@ mod tests {
             |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);
         let sequences = vec![array![[7.0, 1.0], [8.0, 2.0]]];
         let (ids, dimensions) = (vec!["a".into()], vec!["w".into(), "v".into()]);
-        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::Dense(sequences), Labels::None) };
+        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::Wide(sequences), Labels::None) };
         assert_eq!(read(&columns).unwrap(), labelled);
         let columns = LongColumns { label: Some("kind".into()), ..columns };
         assert!(read(&columns).unwrap_err().to_string().contains("expected a column \"kind\" of labels"));
@@ -313,7 +313,7 @@ mod tests {
             "a.csv, row 4 (line 5), column \"v\": expected a first number to fill forward from, got a missing value"
         );
         let masked = read(Missing::Mask).unwrap().input;
-        assert_eq!(masked.values(&[0, 1], 0).map(f32::is_nan).collect::<Vec<_>>(), [false, true, true, true]);
+        assert_eq!(masked.values(&[0, 1], 0).map(f64::is_nan).collect::<Vec<_>>(), [false, true, true, true]);
         let text = text.replace('?', "1");
         let columns = LongColumns::default();
         let filled = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns, Missing::Forward).unwrap();

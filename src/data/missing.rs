@@ -19,12 +19,12 @@ pub enum Missing {
 
 impl Missing {
     /// What stands in the place of a missing number after `last`, NaN for a mask; otherwise what was expected.
-    pub(super) fn stand_in(self, last: Option<f32>) -> Result<f32, &'static str> {
+    pub(super) fn stand_in(self, last: Option<f64>) -> Result<f64, &'static str> {
         match (self, last) {
             (Self::Refuse, _) => Err("a finite number"),
             (Self::Forward, Some(last)) => Ok(last),
             (Self::Forward, None) => Err("a first number to fill forward from"),
-            (Self::Mask, _) => Ok(f32::NAN),
+            (Self::Mask, _) => Ok(f64::NAN),
         }
     }
 }

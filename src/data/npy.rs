@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::cells::{INEXACT, is_exact};
 use super::encoding::quoted;
 use crate::error::{Error, Result};
 
@@ -91,6 +92,16 @@ impl<'a> Npy<'a> {
         self.kind == Kind::Float
     }
 
+    /// Whether f32 holds every number of the type.
+    pub(super) fn is_single(&self) -> bool {
+        match self.kind {
+            Kind::Float => self.size == 4,
+            Kind::Signed | Kind::Unsigned => self.size <= 2,
+            Kind::Bool => true,
+            Kind::Text => false,
+        }
+    }
+
     pub(super) fn is_text(&self) -> bool {
         self.kind == Kind::Text
     }
@@ -121,13 +132,15 @@ impl<'a> Npy<'a> {
 }
 
 impl Element {
-    /// As a number of a sequence; NaN for text.
-    pub(super) fn number(&self) -> f32 {
+    /// As a number, NaN where a float is none; otherwise what was expected.
+    pub(super) fn number(&self) -> Result<f64, &'static str> {
         match self {
-            Element::Float(number) => *number as f32,
-            Element::Integer(number) => *number as f32,
-            Element::Bool(bool) => f32::from(u8::from(*bool)),
-            Element::Text(_) => f32::NAN,
+            Element::Float(number) if number.is_infinite() => Err("a finite number"),
+            Element::Float(number) => Ok(*number),
+            Element::Integer(number) if !is_exact(*number) => Err(INEXACT),
+            Element::Integer(number) => Ok(*number as f64),
+            Element::Bool(bool) => Ok(f64::from(u8::from(*bool))),
+            Element::Text(_) => Err("a number"),
         }
     }
 }

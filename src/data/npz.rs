@@ -49,7 +49,7 @@ mod tests {
         let mut rng = rng(0);
         for _ in 0..500 {
             let [n, steps, dimensions] = [(); 3].map(|()| 1 + below(4, &mut rng));
-            let numbers: Vec<f32> = (0..n * steps * dimensions).map(|_| number(&mut rng)).collect();
+            let numbers: Vec<f32> = (0..n * steps * dimensions).map(|_| number(&mut rng) as f32).collect();
             let lengths: Vec<usize> = (0..n).map(|_| 1 + below(steps, &mut rng)).collect();
             let of: Vec<u8> = (0..n).map(|_| below(3, &mut rng) as u8).collect();
             let sequence = |n: usize| {
@@ -75,10 +75,11 @@ mod tests {
     #[test]
     fn what_numpy_wrote_is_read() {
         let read = |bytes: &[u8]| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse).unwrap();
-        let input = Steps::Dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        let input = Steps::Wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["läuft", "walk"], &[1, 0]);
         let stored = read(include_bytes!("../../tests/fixtures/stored.npz"));
-        assert_eq!(stored, Labelled::new(input.clone(), labels));
+        assert_eq!(stored, Labelled::new(input, labels));
+        let input = Steps::Dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["false", "true"], &[1, 0]);
         let deflated = read(include_bytes!("../../tests/fixtures/deflated.npz"));
         assert_eq!(deflated, Labelled::new(input, labels));
@@ -112,7 +113,7 @@ mod tests {
     fn no_damage_panics() {
         let write = |rng: &mut ChaCha8Rng| {
             let [n, steps] = [(); 2].map(|()| 1 + below(3, rng));
-            let x = floats(&[n, steps], &(0..n * steps).map(|_| number(rng)).collect::<Vec<_>>());
+            let x = floats(&[n, steps], &(0..n * steps).map(|_| number(rng) as f32).collect::<Vec<_>>());
             let y = npy("|u1", false, &[n], &vec![1; n]);
             archive(&[("x.npy", &x, below(2, rng) == 0), ("y.npy", &y, below(2, rng) == 0)])
         };

@@ -184,4 +184,61 @@ mod tests {
         let missing = Labelled::read(Path::new("no such file.ts"), None, &ReadOptions::default()).unwrap_err();
         assert!(matches!(missing, Error::Io { .. }));
     }
+
+    /// The same sequences, of two steps, and values as labels, in every format that holds them.
+    #[cfg(feature = "cli")]
+    fn in_every_format(numbers: &[f64], labels: &[f64]) -> Vec<(&'static str, Labelled)> {
+        use super::super::npy::tests::npy;
+        use super::super::zip::tests::archive;
+        let pairs = || numbers.chunks(2).zip(labels);
+        let mut files: Vec<(&str, String)> = Vec::new();
+        let cases: String = pairs().map(|(x, y)| format!("{},{}:{y}\n", x[0], x[1])).collect();
+        files.push(("a.ts", format!("@targetLabel true\n@data\n{cases}")));
+        files.push(("a.tsv", pairs().map(|(x, y)| format!("{y:?}\t{}\t{}\n", x[0], x[1])).collect()));
+        let row = |(n, (x, y)): (usize, (&[f64], &f64))| format!("{n},0,{y},{}\n{n},1,{y},{}\n", x[0], x[1]);
+        files.push(("a.csv", format!("id,time,label,v\n{}", pairs().enumerate().map(row).collect::<String>())));
+        let mut all: Vec<(&str, Labelled)> =
+            files.into_iter().map(|(path, text)| (path, read(text.as_bytes(), path, None).unwrap())).collect();
+        let n = labels.len();
+        let little = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+        let big = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
+        // In Fortran's order the first steps of all sequences come before the second.
+        let by_step: Vec<f64> = [0, 1].iter().flat_map(|t| numbers.iter().skip(*t).step_by(2).copied()).collect();
+        let x = npy("<f8", false, &[n, 2], &little(numbers));
+        let y = npy("<f8", false, &[n], &little(labels));
+        for (name, file) in [
+            ("f8", x.clone()),
+            ("f8, big endian", npy(">f8", false, &[n, 2, 1], &big(numbers))),
+            ("f8, Fortran", npy("<f8", true, &[n, 2], &little(&by_step))),
+        ] {
+            all.push((name, read(&file, "a.npy", Some(&y)).unwrap()));
+        }
+        let whole: Vec<u8> = numbers.iter().flat_map(|number| (*number as i64).to_be_bytes()).collect();
+        all.push(("i8", read(&npy(">i8", false, &[n, 2], &whole), "a.npy", Some(&y)).unwrap()));
+        let zip = archive(&[("x.npy", &x, true), ("y.npy", &y, false)]);
+        all.push(("npz", read(&zip, "a.npz", None).unwrap()));
+        all
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_distinguishes_large_numbers_reaches_the_network_from_every_format() {
+        use super::super::{Labels, Scaling, ScalingKind, Steps};
+        for offset in [0.0, 1e8, -3e9, 1e15] {
+            let numbers: Vec<f64> = (0..12).map(|n| offset + f64::from(n * n % 7)).collect();
+            let labels: Vec<f64> = (0..6).map(|n| offset + f64::from(n) + 0.5).collect();
+            let expected = Scaling::fit(ScalingKind::Standard, &numbers);
+            let expected: Vec<f32> = numbers.iter().map(|number| expected.scale(*number) as f32).collect();
+            for (format, labelled) in in_every_format(&numbers, &labels) {
+                let values: Vec<f64> = labelled.input.values(&[0, 1, 2, 3, 4, 5], 0).collect();
+                let scaling = Scaling::fit_rounded(ScalingKind::Standard, &values, labelled.input.precision());
+                if !["a.tsv", "a.csv"].contains(&format) {
+                    let Labels::Values(read) = &labelled.labels else { panic!("{format}: {:?}", labelled.labels) };
+                    assert!(read.iter().eq(&labels), "{format}, {offset}: {read:?}");
+                }
+                let Steps::Dense(scaled) = labelled.scaled(&[scaling]).unwrap().input else { panic!() };
+                assert!(scaled.iter().flatten().eq(&expected), "{format}, {offset}: {scaled:?}");
+            }
+        }
+    }
 }

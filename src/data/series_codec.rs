@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, s};
 use serde::{Deserialize, Serialize};
 
+use super::scaling::is_constant;
 use super::{Column, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series};
 use crate::error::{Error, Result};
 use crate::real::Real;
@@ -76,9 +77,9 @@ impl SeriesCodec {
             known: fit_all(series.known())?,
         };
         for column in series.targets() {
-            let mut values = column.values[..train_end].iter().filter(|value| !value.is_nan());
-            let first = values.next();
-            if values.all(|value| Some(value) == first) {
+            let values = &column.values[..train_end];
+            if is_constant(values) {
+                let first = values.iter().find(|value| !value.is_nan());
                 let what = format!("the training part of column {:?}", column.name);
                 let got = first.map(|first| format!("{first} alone in {train_end} rows")).unwrap_or_default();
                 return Err(Error::value(what, "values that differ", got));
@@ -241,6 +242,21 @@ mod tests {
 
     fn fit(series: &Series, train_end: usize) -> Result<SeriesCodec> {
         SeriesCodec::fit(series, FRAME, train_end, |_| ScalingKind::MinMax)
+    }
+
+    #[test]
+    fn a_column_that_differs_by_rounding_alone_counts_as_constant() {
+        let values = [0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2, 1.3, 0.3];
+        let series = |name: &str| series(&[("v", &[0.0, 4.0, 2.0, 4.0, 4.0, 2.0]), (name, &values)], 0);
+        for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
+            let codec = SeriesCodec::fit(&series("x"), FRAME, 4, |_| kind).unwrap();
+            let encoded = codec.encode(series("x")).unwrap();
+            let scaled: Vec<f32> = encoded.past.column(1).to_vec();
+            assert_eq!(scaled.iter().map(|value| value.round()).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        }
+        let target = self::series(&[("v", &values)], 0);
+        let error = SeriesCodec::fit(&target, FRAME, 4, |_| ScalingKind::Standard).unwrap_err().to_string();
+        assert!(error.contains("values that differ"), "{error}");
     }
 
     #[test]

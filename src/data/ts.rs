@@ -59,7 +59,7 @@ impl Labelled {
                 let label = if label.is_some() { " before the label" } else { "" };
                 return refuse(format!("expected {expected} dimensions{label}, got {}", fields.len()));
             }
-            let mut columns: Vec<Vec<f32>> = Vec::with_capacity(fields.len());
+            let mut columns: Vec<Vec<f64>> = Vec::with_capacity(fields.len());
             for (field, dimension) in fields.into_iter().zip(1..) {
                 let column = Cells { path, line, dimension, missing }.read(field.split(','))?;
                 let steps = columns.first().map_or(column.len(), Vec::len);
@@ -85,8 +85,8 @@ impl Labelled {
                     }
                 },
                 (Some(Label::Value), Some(label)) => match number(label) {
-                    Some(value) => values.push(value),
-                    None => return refuse(format!("expected a finite number as label, got {}", quoted(label))),
+                    Ok(value) => values.push(value),
+                    Err(expected) => return refuse(format!("expected {expected} as label, got {}", quoted(label))),
                 },
                 _ => {}
             }
@@ -99,7 +99,7 @@ impl Labelled {
             Some(Label::Value) => Labels::Values(Array2::from_shape_fn((values.len(), 1), |(n, _)| values[n])),
             _ => Labels::None,
         };
-        Ok(Self::new(Steps::Dense(sequences), labels))
+        Ok(Self::new(Steps::Wide(sequences), labels))
     }
 }
 
@@ -229,11 +229,11 @@ mod tests {
                 Labels::Classes { names, of: (0..n).map(|_| below(3, rng) as u32).collect() }
             }
         };
-        Labelled::new(Steps::Dense(sequences), labels)
+        Labelled::new(Steps::Wide(sequences), labels)
     }
 
     fn write(labelled: &Labelled, rng: &mut ChaCha8Rng) -> String {
-        let Steps::Dense(sequences) = &labelled.input else { panic!() };
+        let Steps::Wide(sequences) = &labelled.input else { panic!() };
         let dimensions = sequences[0].ncols();
         let mut text = format!("# any words\n@problemName Drawn\n@TIMESTAMPS false\n@univariate {}\n", dimensions == 1);
         let equal = sequences.iter().all(|steps| steps.nrows() == sequences[0].nrows());
@@ -250,7 +250,7 @@ mod tests {
         }
         text += "@data\n";
         for (n, steps) in sequences.iter().enumerate() {
-            let column = |i| steps.column(i).iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+            let column = |i| steps.column(i).iter().map(f64::to_string).collect::<Vec<_>>().join(",");
             let mut fields: Vec<String> = (0..dimensions).map(column).collect();
             match &labelled.labels {
                 Labels::None => {}
@@ -283,7 +283,7 @@ mod tests {
         let text = "#c\n@Dimensions 2\n@ClassLabel TRUE up down\n@DATA\n1,2:3,4:down\n5:6:up\n";
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
-        assert_eq!(read(text), Ok(Labelled::new(Steps::Dense(sequences), labels)));
+        assert_eq!(read(text), Ok(Labelled::new(Steps::Wide(sequences), labels)));
     }
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
         let place = "a.ts, line 3, dimension 2, step 2";
         assert_eq!(read(text), Err(format!("{place}: expected a finite number, got \"?\"")));
         let filled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Forward).unwrap();
-        assert_eq!(filled.input, Steps::Dense(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
+        assert_eq!(filled.input, Steps::Wide(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Labelled {
         if sequences.is_empty() {
             return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));
         }
-        Ok(Self::new(Steps::Dense(sequences), Labels::from_names(&labels)))
+        Ok(Self::new(Steps::Wide(sequences), Labels::from_names(&labels)))
     }
 }
 
@@ -76,13 +76,13 @@ mod tests {
             let values = Array2::from_shape_simple_fn((steps, 1), || number(rng));
             let name = ["-1", "1", "7"][below(3, rng)];
             let mut fields = vec![name.to_owned()];
-            fields.extend(values.iter().map(f32::to_string));
+            fields.extend(values.iter().map(f64::to_string));
             fields.resize(1 + longest, "NaN".into());
             text += &(fields.join(separator) + "\n");
             names.push(name);
             sequences.push(values);
         }
-        (Labelled::new(Steps::Dense(sequences), Labels::from_names(&names)), text)
+        (Labelled::new(Steps::Wide(sequences), Labels::from_names(&names)), text)
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
     fn the_older_files_write_labels_with_an_exponent() {
         let labelled = read("   2.0000000e+00   1.5e0  -1\n  -1.0000000e+00 2 3\n").unwrap();
         assert_eq!(labelled.labels, Labels::Classes { names: vec!["-1".into(), "2".into()], of: vec![1, 0] });
-        assert_eq!(labelled.input, Steps::Dense(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(labelled.input, Steps::Wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
     }
 
     #[test]
