@@ -85,7 +85,7 @@ fn quantiles_of_the_sunspots_are_in_order_and_hold_about_their_share() {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
     let measured = json(path, "eval q --device cpu --json");
-    let all = &measured["after_training"];
+    let all = &measured["both"];
     let of = |key: &str| all[key].as_f64().unwrap();
     assert!((0.6..0.95).contains(&of("coverage")), "{all}");
     assert!(of("pinball") < 0.6 * of("naive_pinball") && of("mae") < of("naive_mae"), "{all}");

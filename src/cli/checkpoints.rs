@@ -13,6 +13,7 @@ use super::digest::Digest;
 use super::folder::{Folder, io_error};
 use super::model_file::CONFIG;
 use super::progress::grouped;
+use super::provenance::VERSION;
 use super::{Failure, config_file};
 
 /// The folder of a run's checkpoints within its own.
@@ -191,7 +192,7 @@ impl Interrupted {
 
 /// What computes, in words: on another the same steps may have other bits.
 fn program(device: &str) -> String {
-    format!("bptt {}, {device}", env!("CARGO_PKG_VERSION"))
+    format!("bptt {VERSION}, {device}")
 }
 
 /// A run's settings, with another device, or other places of the same data, that flags name.

@@ -46,6 +46,7 @@ mod plan;
 mod predict;
 mod profile_table;
 mod progress;
+mod provenance;
 mod quantiles;
 mod report;
 mod rolls_task;
@@ -71,7 +72,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
-#[command(name = "bptt", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "bptt", version = provenance::VERSION, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_long_help = examples::PROGRAM)]
 struct Program {
     #[command(subcommand)]

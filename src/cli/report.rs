@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::pictures::{Drawing, STYLE, escape};
+use super::provenance::VERSION;
 
 /// Names of elements alone: the classes belong to the pictures.
 const PAGE_STYLE: &str = "\
@@ -78,7 +79,7 @@ impl Report {
         put(&mut html, "Results", ["", ""], self.tables.iter().map(Table::html));
         let command = Some(format!("<pre><code>{}</code></pre>", escape(&self.command)));
         put(&mut html, "Repeat the run", ["", ""], command.into_iter());
-        let _ = write!(html, "<footer>bptt {}</footer>\n</main>\n</body>\n</html>\n", env!("CARGO_PKG_VERSION"));
+        let _ = write!(html, "<footer>bptt {VERSION}</footer>\n</main>\n</body>\n</html>\n");
         html
     }
 }

@@ -37,7 +37,6 @@ pub(crate) struct Forecaster {
 /// A stretch of rows.
 pub(crate) struct Part {
     pub(crate) name: &'static str,
-    pub(crate) key: &'static str,
     /// The labels of its first row and its last.
     pub(crate) ends: [String; 2],
     /// Forecasts that lie in it.
@@ -78,7 +77,7 @@ const MAE: Measure = ("MAE", |accuracy| accuracy.mae);
 impl Errors {
     /// The part that counts most: the test's, or else validation's.
     pub(crate) fn main(&self) -> Option<&Part> {
-        self.parts.iter().find(|part| part.key == "test").or(self.parts.first())
+        self.parts.iter().find(|part| part.name == "test").or(self.parts.first())
     }
 
     /// In words, a line each.
@@ -328,7 +327,7 @@ impl Errors {
                 });
                 value.insert("standardized".into(), Value::Object(scaled.collect()));
             }
-            (part.key.to_owned(), Value::Object(value))
+            (part.name.to_owned(), Value::Object(value))
         };
         self.parts.iter().map(part).collect()
     }
@@ -413,7 +412,7 @@ mod tests {
                 Forecaster { name: "last value", prefix: "naive_" },
             ],
             quantiles: Quantiles::of(&bptt::Loss::SquaredError),
-            parts: vec![Part { name: "test", key: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
+            parts: vec![Part { name: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
             standard: true,
         }
     }

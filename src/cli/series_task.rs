@@ -158,7 +158,7 @@ impl SeriesTask {
 
     fn errors(&self, forecasts: &Forecasts) -> Result<Errors> {
         let labels = self.series().labels();
-        let part = |name, key, rows: Range<usize>, examples: Vec<usize>| {
+        let part = |name, rows: Range<usize>, examples: Vec<usize>| {
             let truth = forecasts.truth.select(Axis(0), &examples);
             let of = |(_, forecast): &(Forecaster, Array3<f64>)| {
                 accuracy(truth.view(), forecast.select(Axis(0), &examples).view())
@@ -166,16 +166,16 @@ impl SeriesTask {
             let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
             let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
             let spreads = self.spreads(forecasts, &examples);
-            Ok::<_, Error>(Part { name, key, ends, count: examples.len(), accuracies, spreads })
+            Ok::<_, Error>(Part { name, ends, count: examples.len(), accuracies, spreads })
         };
         let (validation, test) = (&self.split.validation, &self.split.test);
         let mut parts = Vec::new();
         for (name, rows) in self.parts().skip_while(|(name, _)| *name == "training") {
-            parts.push(part(name, name, rows.clone(), self.within(rows))?);
+            parts.push(part(name, rows.clone(), self.within(rows))?);
         }
         if parts.len() == 2 {
             let both = self.within(validation).into_iter().chain(self.within(test)).collect();
-            parts.push(part("both", "after_training", validation.start..test.end, both)?);
+            parts.push(part("both", validation.start..test.end, both)?);
         }
         let codec = self.encoded.codec();
         let target = |column: &bptt::data::ColumnCodec| Target { name: column.name.clone(), unit: column.scaling.unit };

@@ -318,6 +318,13 @@ impl Settings {
         self.initialisation
     }
 
+    /// What `config.toml` holds, as JSON.
+    pub(crate) fn to_json(&self) -> Result<serde_json::Value> {
+        // Through TOML, which has no keys without a value.
+        let table = toml::Table::try_from(&self.given).map_err(|error| unsupported(error.to_string()))?;
+        serde_json::to_value(table).map_err(|error| unsupported(error.to_string()))
+    }
+
     /// The text of `config.toml`.
     pub(crate) fn to_toml(&self) -> Result<String> {
         let body = toml::to_string(&self.given).map_err(|error| unsupported(format!("config.toml: {error}")))?;

@@ -21,6 +21,7 @@ use super::objective;
 use super::pictures::{self, Baseline, Drawing};
 use super::profile_table;
 use super::progress::{Pace, Plan, Progress, grouped, short};
+use super::provenance;
 use super::report::Report;
 use super::settings::Settings;
 use super::task::{self, Measure, Order, Results, Task};
@@ -184,6 +185,7 @@ fn validation<'a>(
 /// What came of the steps.
 struct Learned {
     outcome: Outcome,
+    loss: RecentLoss,
     pace: Pace,
     /// Steps that changed nothing.
     skipped: usize,
@@ -253,12 +255,13 @@ impl Run<'_> {
         // What ended the steps may well keep the weights from being stored, and says more.
         let outcome = outcome.map_err(|error| self.stopped(error, &history, kept.is_ok()))?;
         kept?;
-        self.say(&describe_outcome(&outcome, &history, timed_every, &pace, run.keep));
+        let loss = RecentLoss::of(&history, timed_every);
+        self.say(&describe_outcome(&outcome, loss, &pace, run.keep));
         if skipped > 0 {
             let text = format!("{} steps, whose loss or gradient norm was not finite\n", grouped(skipped as u64));
             self.say(&heading("skipped", &text));
         }
-        Ok(Learned { outcome, pace, skipped, figures })
+        Ok(Learned { outcome, loss, pace, skipped, figures })
     }
 
     /// Stores the weights.
@@ -332,7 +335,7 @@ impl Run<'_> {
 
     /// Stores and prints what the network does with what it did not learn from.
     fn tell(&self, facts: Vec<(String, String)>, learned: Learned, results: Results) -> Result<()> {
-        let Learned { outcome, pace, skipped, mut figures } = learned;
+        let Learned { outcome, loss, pace, skipped, mut figures } = learned;
         results.lines.iter().for_each(|line| self.say(line));
         self.say("");
         self.write_figures(&results.figures)?;
@@ -340,10 +343,11 @@ impl Run<'_> {
         for (name, contents) in &results.files {
             self.folder.write(name, contents.as_bytes())?;
         }
+        let provenance = provenance::provenance().map(|(name, text)| (name.to_owned(), text));
         let report = Report {
             title: self.name(),
             key_figures: key_figures(&outcome, &pace, results.key_figures),
-            facts: joined(facts),
+            facts: joined(facts.into_iter().chain(provenance).collect()),
             tables: results.tables,
             figures: figures.into_iter().map(|(_, picture)| picture).collect(),
             command: format!("bptt train --config {}", quoted(&self.folder.path().join(model_file::CONFIG))),
@@ -351,7 +355,7 @@ impl Run<'_> {
         self.folder.write("report.html", report.html().as_bytes())?;
         self.say(&heading("files", &files(self.folder)?));
         if self.quiet {
-            let mut summary = self.summary(&outcome, &pace, skipped);
+            let mut summary = self.summary(&outcome, loss, &pace, skipped)?;
             summary.extend(results.summary);
             super::say(Value::Object(summary));
         }
@@ -411,17 +415,16 @@ impl Run<'_> {
         lines
     }
 
-    fn summary(&self, outcome: &Outcome, pace: &Pace, skipped: usize) -> Map<String, Value> {
+    /// What the lines of text say, for other programs. The settings are those of `config.toml`.
+    fn summary(&self, outcome: &Outcome, loss: RecentLoss, pace: &Pace, skipped: usize) -> Result<Map<String, Value>> {
         let value = json!({
             "run": self.folder.path(),
             "device": self.opened.describe(),
-            "cell": self.settings.cell,
-            "hidden": self.settings.hidden,
-            "seed": self.settings.seed,
+            "data": self.task.describe(),
+            "model": model_file::describe(self.model),
             "parameters": self.parameters(),
-            "memory_bytes": self.memory.memory.total(),
-            "batch": self.memory.batch,
-            "micro_batch": self.memory.rows,
+            "settings": self.settings.to_json()?,
+            "memory": self.memory.json(),
             "epochs": outcome.last.epoch,
             "steps": outcome.last.step,
             "skipped": skipped,
@@ -429,14 +432,16 @@ impl Run<'_> {
             "seconds": pace.seconds,
             "sequences_per_second": pace.sequences,
             "time_steps_per_second": pace.time_steps,
-            "loss": outcome.last.loss,
+            "loss": loss.mean,
+            "loss_over_steps": loss.steps,
             "val_loss": outcome.last.val_loss,
             "best": outcome.best,
         });
-        match value {
-            Value::Object(map) => map,
-            _ => Map::new(),
+        let mut summary = provenance::to_json();
+        if let Value::Object(map) = value {
+            summary.extend(map);
         }
+        Ok(summary)
     }
 }
 
@@ -474,7 +479,7 @@ fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
     match text.chars().all(plain) {
@@ -495,12 +500,25 @@ fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
     facts
 }
 
-fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &Pace, keep: Keep) -> String {
+/// The training loss as a run reports it in the end. One batch says little: it is the mean over the last steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct RecentLoss {
+    mean: f64,
+    steps: usize,
+}
+
+impl RecentLoss {
+    /// Over those since the validation before the last one, `every` steps ago.
+    fn of(history: &[Metrics], every: u64) -> Self {
+        let recent = &history[history.len().saturating_sub(every as usize)..];
+        let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
+        Self { mean, steps: recent.len() }
+    }
+}
+
+fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep) -> String {
     let last = &outcome.last;
-    // One batch says little: the mean since the validation before.
-    let recent = &history[history.len().saturating_sub(every as usize)..];
-    let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
-    let over = if recent.len() > 1 { format!(" over the last {} steps", recent.len()) } else { String::new() };
+    let over = if loss.steps > 1 { format!(" over the last {} steps", loss.steps) } else { String::new() };
     let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
     let best = outcome.best.filter(|best| best.step < last.step || last.val_loss.is_none());
     let best = best.map(|best| {
@@ -517,7 +535,7 @@ fn describe_outcome(outcome: &Outcome, history: &[Metrics], every: u64, pace: &P
         None => String::new(),
     };
     let done = heading("done", &format!("{} steps in {pace}{why}\n", grouped(last.step)));
-    done + &heading("loss", &format!("{}{over}{validation}{}\n", short(mean), best.unwrap_or_default())) + &kept
+    done + &heading("loss", &format!("{}{over}{validation}{}\n", short(loss.mean), best.unwrap_or_default())) + &kept
 }
 
 fn loss_name(loss: &Loss) -> &'static str {

@@ -1,0 +1,41 @@
+//! When, where and by what a result was computed: the same in a report and in a line of JSON.
+
+use std::path::Path;
+use std::process::Command;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::train::quoted;
+
+/// The program's version, with the commit that it was built of where it was built in a repository.
+pub(crate) const VERSION: &str = env!("BPTT_VERSION");
+
+/// What is known when a command ends, by name.
+pub(crate) fn provenance() -> [(&'static str, String); 4] {
+    [("date", date()), ("host", host()), ("version", VERSION.into()), ("command", command())]
+}
+
+/// The same for a summary in JSON.
+pub(crate) fn to_json() -> Map<String, Value> {
+    provenance().into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect()
+}
+
+/// In UTC, to the second.
+fn date() -> String {
+    Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// What the machine is called.
+fn host() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let asked = || Some(String::from_utf8_lossy(&Command::new("hostname").output().ok()?.stdout).into_owned());
+    let name = text.or_else(asked).map(|name| name.trim().to_owned());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
+}
+
+/// As it was typed, with the quotes that a shell needs.
+fn command() -> String {
+    let words = std::env::args_os().skip(1).map(|word| quoted(Path::new(&word)));
+    std::iter::once("bptt".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
