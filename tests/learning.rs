@@ -16,7 +16,7 @@ use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Rec
 
 /// The root mean squared errors after 1920: of 50 epochs of a network with 16 hidden units, and of the last value.
 async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) {
-    let table = Table::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), &["SUNACTIVITY"]).unwrap();
+    let table = Table::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), &["SUNACTIVITY"], None).unwrap();
     let series = Series::new(table, &Roles::one("SUNACTIVITY"), Missing::Refuse).unwrap();
     let frame = Frame { window: 22, horizon: 1 };
     let split = Split::at(series.len(), frame, series.rows_until("1920").unwrap(), 0.0).unwrap();

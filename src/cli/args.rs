@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use bptt::data::{Missing, ScalingKind};
+use bptt::data::{DecimalMark, Missing, ScalingKind};
 use bptt::train::Keep;
 use bptt::{Activation, At, RecurrentInit, RecurrentKernel};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -248,6 +248,9 @@ pub(crate) struct DataArgs {
     /// What stands for missing values [default: error]
     #[arg(long, value_enum)]
     pub(crate) missing: Option<MissingName>,
+    /// Series and sequences in .csv: the mark before the decimals, a point or a comma [default: what the numbers show]
+    #[arg(long, value_parser = one_of::<DecimalMark>(&[".", ","]), value_name = "MARK")]
+    pub(crate) decimal: Option<DecimalMark>,
 
     /// Text: its bytes rather than its characters
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-pub(crate) const KEYS: [(&str, &str, &[Kind]); 31] = {
+pub(crate) const KEYS: [(&str, &str, &[Kind]); 32] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -57,6 +57,7 @@ pub(crate) const KEYS: [(&str, &str, &[Kind]); 31] = {
         ("data", "window", &[Text, Series]),
         ("data", "scale", &[Series, Sequences]),
         ("data", "missing", &[Series, Sequences]),
+        ("data", "decimal", &[Series, Sequences]),
         ("data", "bytes", &[Text]),
         ("data", "min-count", &[Text, Classes]),
         ("data", "carry-state", &[Text]),

@@ -234,6 +234,7 @@ fn options(data: &mut DataArgs) -> ReadOptions {
             id: column(&mut data.id, "id"),
             time: column(&mut data.time, "time"),
             label: data.label.clone(),
+            decimal: data.decimal,
         },
     }
 }

@@ -57,7 +57,7 @@ impl SeriesData {
         let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
         let of_missing = of_model.map(|codec| name_of(codec.missing));
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
-        let table = Table::from_csv(&text, &path, &roles.columns())?;
+        let table = Table::from_csv(&text, &path, &roles.columns(), data.decimal)?;
         let notes = table.notes.clone();
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {

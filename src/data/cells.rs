@@ -38,9 +38,16 @@ impl Cells<'_> {
     }
 }
 
-/// Whether a cell stands for a number that is not there.
+/// What stands for a number that is not there, in any case of letters: what pandas takes for one, and what the archives of
+/// sequences, SAS and statistical offices write. A hyphen is none, for a zero is written so too.
+const MISSING: [&str; 16] = [
+    "", "?", ".", "nan", "-nan", "na", "n/a", "<na>", "null", "none", "#n/a", "#na", "#n/a n/a", "-1.#ind", "1.#ind",
+    "1.#qnan",
+];
+
+/// Whether a cell, without the blanks around it, stands for a number that is not there.
 pub(super) fn is_missing(cell: &str) -> bool {
-    cell == "?" || cell.eq_ignore_ascii_case("nan")
+    cell.len() <= 8 && MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word))
 }
 
 /// A finite number; otherwise what was expected.
@@ -81,7 +88,10 @@ mod tests {
             read("?,1", Missing::Forward),
             Err(format!("{place} 1: expected a first number to fill forward from, got \"?\""))
         );
-        for cell in ["inf", "-Infinity", "1e309", "x", "", "1 2", "0x1"] {
+        for word in ["", "NA", "n/a", "null", "None", "#N/A", "-nan", "<NA>"] {
+            assert_eq!(read(&format!("1,{word},3"), Missing::Forward), Ok(vec![1.0, 1.0, 3.0]), "{word:?}");
+        }
+        for cell in ["inf", "-Infinity", "1e309", "x", "-", "1 2", "0x1"] {
             for missing in [Missing::Refuse, Missing::Forward, Missing::Mask] {
                 let error = read(&format!("1,{cell}"), missing).unwrap_err();
                 assert_eq!(error, format!("{place} 2: expected a finite number, got {cell:?}"));

@@ -1,230 +1,55 @@
-//! Tables from comma-separated text.
+//! Tables from separated text.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use super::encoding::{quoted, utf8};
-use super::{Column, Table};
+use super::records::Records;
+use super::{Column, DecimalMark, Table};
 use crate::error::{Error, Result};
 
 /// The bundled series: the yearly mean sunspot number, 1700–2008, columns `YEAR` and `SUNACTIVITY`.
 pub const SUNSPOTS: &str = include_str!("../../data/sunspots.csv");
 
-/// What can stand between fields. The first line tells: the one that occurs most, of equals the first here.
-const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
-
-/// As much of a field or of a list of names as a message shows.
-const SHOWN: usize = 40;
-
-/// The names in the first line of comma-separated text. `path` is what errors name.
+/// The names in the first line of separated text, and `1`, `2` and so on where it holds values. `path` is what errors
+/// name.
 ///
 /// # Errors
-/// [`Error::Data`] where the text is empty or not UTF-8, or has two columns of one name.
+/// [`Error::Data`] where the text is empty or not UTF-8, has two columns of one name, or can be read in two ways.
 pub fn columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
-    Ok(Reader::new(text, path)?.names)
-}
-
-/// The names of the columns, which the first record of a file holds.
-///
-/// # Errors
-/// [`Error::Data`] where there are none, or two are alike: nobody could say which of them is meant.
-pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
-    let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
-    if names.iter().all(String::is_empty) {
-        return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
-    }
-    let mut seen = HashMap::new();
-    // Fields without a name, as behind a last comma, are not alike: they are no columns that anything could ask for.
-    for (name, field) in names.iter().zip(1..).filter(|(name, _)| !name.is_empty()) {
-        if let Some(first) = seen.insert(name, field) {
-            let message = format!("expected one column {}, got two, the fields {first} and {field}", quoted(name));
-            return Err(Error::data(path, "", message));
-        }
-    }
-    Ok(names)
+    Ok(Records::open(text, path)?.names().to_vec())
 }
 
 impl Table {
     /// Reads the columns `names`, in this order, of comma-separated text (RFC 4180) whose first line names the columns;
-    /// the first column gives the labels, and may be asked for too. A semicolon or a tab may stand in place of the comma.
-    /// An empty field and `nan` are missing values. `path` is what errors name.
+    /// the first column gives the labels, and may be asked for too. A semicolon, a tab or a vertical bar may stand in
+    /// place of the comma: the lines tell, or a first line `sep=;`. An empty field, `?`, and NaN, NA, N/A, null and their
+    /// like are missing values. Numbers have the decimal mark `decimal`; without it, that which they show. `path` is what
+    /// errors name, and [`notes`](Self::notes) say what could have been read otherwise.
     ///
     /// # Errors
-    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
-    pub fn from_csv(text: &[u8], path: &Path, names: &[&str]) -> Result<Self> {
-        let mut reader = Reader::new(text, path)?;
-        let indices: Vec<usize> = names.iter().map(|name| reader.index(name)).collect::<Result<_>>()?;
+    /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column. What can be read in two
+    /// ways is refused.
+    pub fn from_csv(text: &[u8], path: &Path, names: &[&str], decimal: Option<DecimalMark>) -> Result<Self> {
+        let mut records = Records::open(text, path)?;
+        let indices: Vec<usize> = names.iter().map(|name| records.index(name)).collect::<Result<_>>()?;
+        records.decide(&indices, decimal)?;
         let column = |name: &&str| Column { name: (*name).into(), values: Vec::new() };
         let mut table = Self {
-            label_name: reader.names[0].clone(),
-            labels: Vec::new(),
+            label_name: records.names()[0].clone(),
             columns: names.iter().map(column).collect(),
-            lines: Vec::new(),
-            notes: Vec::new(),
+            ..Self::default()
         };
-        while reader.read()? {
+        while records.read()? {
             for (column, index) in table.columns.iter_mut().zip(&indices) {
-                column.values.push(reader.number(*index)?);
+                column.values.push(records.number(*index)?);
             }
-            table.labels.push(reader.record[0].trim().to_owned());
-            table.lines.push(reader.line);
+            table.labels.push(records.field(0).to_owned());
+            table.lines.push(records.position().1);
         }
+        table.notes = records.into_notes();
         match table.labels.is_empty() {
-            true => Err(refused(path, String::new(), "expected rows below the column names, got none".into())),
+            true => Err(Error::data(path, "", "expected rows below the column names, got none")),
             false => Ok(table),
         }
-    }
-}
-
-/// The records of a text, and where each stands.
-struct Reader<'a> {
-    path: &'a Path,
-    /// Without a byte-order mark.
-    text: &'a [u8],
-    separator: u8,
-    names: Vec<String>,
-    csv: csv::Reader<&'a [u8]>,
-    record: csv::StringRecord,
-    /// The number of the record below the names, counted from 1.
-    row: usize,
-    /// The line that the record begins in, counted from 1, and its first byte.
-    line: usize,
-    begin: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(text: &'a [u8], path: &'a Path) -> Result<Self> {
-        let text = utf8(text, path)?.as_bytes();
-        let separator = separator(text);
-        let csv = csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(text);
-        let record = csv::StringRecord::new();
-        let mut reader = Self { path, text, separator, names: Vec::new(), csv, record, row: 0, line: 1, begin: 0 };
-        reader.read()?;
-        reader.row = 0;
-        reader.names = header(&reader.record, path)?;
-        Ok(reader)
-    }
-
-    /// The place of a column among the fields.
-    fn index(&self, name: &str) -> Result<usize> {
-        self.names.iter().position(|other| other == name).ok_or_else(|| {
-            let message = format!("expected a column {name:?}, got the columns {}", listed(&self.names));
-            refused(self.path, String::new(), message)
-        })
-    }
-
-    /// Whether there is another record; it is then the current one.
-    fn read(&mut self) -> Result<bool> {
-        let start = self.csv.position().byte() as usize;
-        // What is left of the line before, and lines with nothing on them, do not belong to a record.
-        let begin = start + self.text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        self.line += self.text[self.begin..begin].iter().filter(|byte| **byte == b'\n').count();
-        self.begin = begin;
-        self.row += 1;
-        let read = self.csv.read_record(&mut self.record);
-        let end = self.csv.position().byte() as usize;
-        // Only the last record can be open; where it is, the count of its fields says nothing.
-        if end >= self.text.len() && ends_in_quotes(&self.text[start.min(end)..], self.separator) {
-            let message = "expected a closing quotation mark, got the end of the file".into();
-            return Err(refused(self.path, self.place(), message));
-        }
-        read.map_err(|error| {
-            let message = match error.kind() {
-                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                    format!("expected {expected_len} fields, got {len}")
-                }
-                _ => error.to_string(),
-            };
-            refused(self.path, self.place(), message)
-        })
-    }
-
-    /// The number in a field of the current record; NaN where it is missing.
-    fn number(&self, index: usize) -> Result<f64> {
-        let field = self.record[index].trim();
-        match field.parse::<f64>() {
-            _ if field.is_empty() => Ok(f64::NAN),
-            Ok(value) if value.is_nan() || (value as f32).is_finite() => Ok(value),
-            _ => {
-                let place = format!("{}, column {:?}", self.place(), self.names[index]);
-                let message = format!("expected a finite number, got {:?}", shortened(field));
-                Err(refused(self.path, place, message))
-            }
-        }
-    }
-
-    /// `, row 7 (line 8)`, of the current record.
-    fn place(&self) -> String {
-        match self.names.is_empty() {
-            true => format!(", line {}", self.line),
-            false => format!(", row {} (line {})", self.row, self.line),
-        }
-    }
-}
-
-/// What separates the fields of the first line that is not empty.
-fn separator(text: &[u8]) -> u8 {
-    let mut counts = [0usize; SEPARATORS.len()];
-    let mut place = Place::FieldStart;
-    let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    for byte in &text[blank..] {
-        if place != Place::Quoted {
-            if matches!(byte, b'\r' | b'\n') {
-                break;
-            }
-            SEPARATORS.iter().zip(&mut counts).filter(|(of, _)| *of == byte).for_each(|(_, count)| *count += 1);
-        }
-        place = place.after(*byte, |byte| SEPARATORS.contains(&byte));
-    }
-    let most = counts.iter().max();
-    SEPARATORS.into_iter().zip(&counts).find(|(_, count)| Some(*count) == most).map_or(b',', |(of, _)| of)
-}
-
-/// Whether a quotation mark that opened is still open at the end of `text`, which begins with a record.
-fn ends_in_quotes(text: &[u8], separator: u8) -> bool {
-    text.iter().fold(Place::FieldStart, |place, byte| place.after(*byte, |byte| byte == separator)) == Place::Quoted
-}
-
-/// Where a byte stands, as far as quotation marks go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    FieldStart,
-    Field,
-    Quoted,
-    /// After a quotation mark within quotes: the closing one, unless a second follows.
-    Closing,
-}
-
-impl Place {
-    fn after(self, byte: u8, separates: impl Fn(u8) -> bool) -> Self {
-        match (self, byte) {
-            (Self::FieldStart | Self::Closing, b'"') => Self::Quoted,
-            (Self::Quoted, b'"') => Self::Closing,
-            (Self::Quoted, _) => Self::Quoted,
-            (_, b'\r' | b'\n') => Self::FieldStart,
-            (_, byte) if separates(byte) => Self::FieldStart,
-            _ => Self::Field,
-        }
-    }
-}
-
-fn refused(path: &Path, place: String, message: String) -> Error {
-    Error::Data { path: path.into(), place, message }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// The names, as far as a message can hold them.
-fn listed(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| shortened(name)).collect();
-    match names.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -236,7 +61,7 @@ mod tests {
     use super::*;
 
     fn read(text: impl AsRef<[u8]>, names: &[&str]) -> Result<Table> {
-        Table::from_csv(text.as_ref(), Path::new("a.csv"), names)
+        Table::from_csv(text.as_ref(), Path::new("a.csv"), names, None)
     }
 
     #[track_caller]
@@ -262,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_tells_what_separates_the_fields() {
+    fn the_lines_tell_what_separates_the_fields() {
         for text in ["t;v\n1;2\n", "t\tv\n1\t2\n", "\u{feff}t,v\r\n1,2\r\n", "\n\nt, v \n 1 , 2", "\"t\";\"v\"\n1;2\n"]
         {
             let table = read(text, &["v"]).unwrap();
@@ -290,9 +115,126 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_length_is_refused() {
-        refused("t,v\n1,2\n2\n3,4\n", ", row 2 (line 3): expected 2 fields, got 1");
-        refused("t,v\n1,2\n2,3,4\n", ", row 2 (line 3): expected 2 fields, got 3");
+    fn a_row_of_another_length_is_refused_with_the_separator_and_why_it_is_thought_to_be() {
+        let why = "the separator is the comma, with which 2 of 3 lines have 2 fields as the first";
+        refused("t,v\n1,2\n2\n3,4\n", &format!(", row 2 (line 3): expected 2 fields, got 1; {why}"));
+        let comma = "a number with a decimal comma stands in quotation marks";
+        refused("t,v\n1,2\n2,3,4\n5,6\n", &format!(", row 2 (line 3): expected 2 fields, got 3; {why}; {comma}"));
+        let why = "the separator is the semicolon, with which 1 of 2 lines have 2 fields as the first";
+        refused("t;v\n1;2,5\n2;3;4\n", &format!(", row 2 (line 3): expected 2 fields, got 3; {why}"));
+        let why = "the separator is the semicolon, as the line \"sep=;\" tells";
+        refused("sep=;\nt;v\n1;2\n2\n", &format!(", row 2 (line 4): expected 2 fields, got 1; {why}"));
+        let why = "the separator is the semicolon, which the first line does not have: expected names with semicolons between";
+        let error = read("readings\n1;2\n", &["readings"]).unwrap_err().to_string();
+        assert_eq!(error, format!("a.csv, row 1 (line 2): expected 1 field, got 2; {why}"));
+    }
+
+    fn values(text: &str) -> Result<Vec<f64>, String> {
+        let name = columns(text.as_bytes(), Path::new("a.csv")).map_err(|error| error.to_string())?.remove(1);
+        let table = read(text, &[&name]).map_err(|error| error.to_string())?;
+        Ok(table.columns[0].values.clone())
+    }
+
+    fn notes(text: &str, names: &[&str]) -> Vec<String> {
+        read(text, names).unwrap().notes
+    }
+
+    #[test]
+    fn the_separator_is_what_the_lines_fit_and_not_what_the_names_have_most_of() {
+        for text in [
+            "Datum;Preis, EUR\n2020-01-01;20,00\n2020-01-02;21,50\n",
+            "sep=;\nDatum;Preis, EUR\n2020-01-01;20,00\n2020-01-02;21,50\n",
+            "\"sep=;\"\r\nDatum;Preis\r\n2020-01-01;20,00\r\n2020-01-02;21,50\r\n",
+            "Datum\tPreis, EUR\n2020-01-01\t20,00\n2020-01-02\t21,50\n",
+            "Datum|Preis|a, b, c, d\n2020-01-01|20,00|x\n2020-01-02|21,50|y\n",
+            "Datum;Preis, netto, EUR\n2020-01-01;20,00\n2020-01-02;21,50\n",
+            "Datum;Preis;Ort, Land\n1.1.2020;20,00;Berlin, DE\n2.1.2020;21,50;Rom, IT\n",
+            "Datum,\"Preis; EUR\"\n2020-01-01,\"20,00\"\n2020-01-02,\"21,50\"\n",
+        ] {
+            assert_eq!(values(text), Ok(vec![20.0, 21.5]), "{text}");
+        }
+        let said = "fields separated by semicolons, not by commas, which as many lines fit";
+        let decimals = "numbers have a decimal comma: \"20,00\" is 20";
+        assert_eq!(notes("Datum;Preis, EUR\n2020-01-01;20,00\n", &["Preis, EUR"]), [said, decimals]);
+        assert_eq!(notes("t;v\n1;2\n", &["v"]), ["fields separated by semicolons"]);
+        assert!(notes("t,v\n1,2.5\n", &["v"]).is_empty());
+        let message = values("a;b, c\nx;y, z\n").unwrap_err();
+        assert!(message.contains("2 fields with commas between, and 2 fields with semicolons between"), "{message}");
+        assert!(message.ends_with("tell it with a line sep=, or sep=; above the names"), "{message}");
+        assert!(values("sep=;\na;b, c\nx;5, 5\n").unwrap_err().contains("column \"b, c\": expected a finite number"));
+    }
+
+    #[test]
+    fn the_mark_that_is_told_settles_how_numbers_are_read() {
+        let text = "t;v\n1;1.234\n2;17\n";
+        let told = |mark| {
+            Table::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], mark).map_err(|error| error.to_string())
+        };
+        assert_eq!(told(Some(DecimalMark::Point)).unwrap().columns[0].values, [1.234, 17.0]);
+        assert_eq!(told(Some(DecimalMark::Comma)).unwrap().columns[0].values, [1234.0, 17.0]);
+        assert!(told(None).unwrap_err().contains("1.234 with --decimal . and 1234 with --decimal ,"));
+        // Columns that nobody asks for say nothing.
+        assert_eq!(notes("t,v,w\n1,2.5,\"3,5\"\n", &["v"]), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn every_word_for_a_missing_value_is_one() {
+        for word in
+            ["", "?", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "null", "NULL", "None", "#N/A", "<NA>", ".", " "]
+        {
+            let values = values(&format!("t,v\n1,2\n2,{word}\n3,4\n")).unwrap();
+            assert!(values[1].is_nan() && values[2] == 4.0, "{word:?}");
+        }
+        refused(
+            "t,v\n1,2\n2,-\n",
+            ", row 2 (line 3), column \"v\": expected a finite number, got \"-\", which may be 0 or \
+                 missing: write 0, or leave the field empty",
+        );
+    }
+
+    #[test]
+    fn lines_of_separators_are_no_rows_at_the_end_and_gaps_before_it() {
+        for (text, note) in [
+            ("t;v\n1;2\n;\n3;4\n;\n;\n", "the last 2 lines, from line 5 on, hold nothing but ';' and are no rows"),
+            ("t,v\r\n1,2\r\n , \r\n3,4\r\n,\r\n\r\n", "the last line holds nothing but ',' and is no row"),
+        ] {
+            let table = read(text, &["v"]).unwrap();
+            assert_eq!((&table.labels[..], &table.lines[..]), (&["1", "", "3"].map(String::from)[..], &[2, 3, 4][..]));
+            assert!(table.columns[0].values[1].is_nan());
+            assert_eq!(table.notes.last().map(String::as_str), Some(note));
+        }
+        // A label alone is a row: the future may be known of it.
+        assert_eq!(read("t,v\n1,2\n3,\n", &["v"]).unwrap().labels, ["1", "3"]);
+    }
+
+    #[test]
+    fn a_first_line_of_values_is_a_row_and_not_lost() {
+        let table = read("2020-01-01,5.5\n2020-01-02,6.5\n", &["2"]).unwrap();
+        assert_eq!((table.label_name.as_str(), &table.lines[..]), ("1", &[1, 2][..]));
+        assert_eq!(table.columns[0].values, [5.5, 6.5]);
+        let said = "no names: the first line, \"2020-01-01\" \"5.5\", is a row, and the columns are named 1 to 2";
+        assert_eq!(table.notes, [said]);
+        let place = ", row 2 (line 3), column \"2\": expected a finite number, got \"x\"";
+        let error = read("2020-01-01,5.5\n\n2020-01-02,x\n", &["2"]).unwrap_err().to_string();
+        assert_eq!(error, format!("a.csv{place}"));
+        let years = "columns named by numbers: the first line, \"shop\" \"1990\" \"1991\", is taken as names";
+        assert_eq!(notes("shop,1990,1991\na,1,2\n", &["1990"]), [years]);
+        refused(
+            "0,1\n1,2\n",
+            ", line 1: expected a line of names, got \"0\" \"1\", which may be names or values: put a \
+                 line of names above it",
+        );
+        refused(
+            "1,5.5\n2,6.5\n",
+            ": expected a column \"v\", got the columns 1, 2, for the first line holds values and no names",
+        );
+    }
+
+    #[test]
+    fn a_column_without_a_name_is_none_and_its_values_are_missed_aloud() {
+        assert!(notes("t,v,\n1,2,\n", &["v"]).is_empty());
+        assert_eq!(notes("t,v,\n1,2,3\n", &["v"]), ["field 3 has values and no name, and is not read"]);
+        refused("t,w,\n1,2,\n", ": expected a column \"v\", got the columns t, w");
     }
 
     #[test]
@@ -301,7 +243,9 @@ mod tests {
         refused("t,v\n1,2\n2,\"3", &format!(", row 2 (line 3): {open}"));
         refused("t,v\n1,2\n\"2,3\n4,5\n6,7\n", &format!(", row 2 (line 3): {open}"));
         refused("t,\"v\n1,2\n", &format!(", line 1: {open}"));
-        refused("t,v\n1,2\n2", ", row 2 (line 3): expected 2 fields, got 1");
+        assert!(
+            read("t,v\n1,2\n2", &["v"]).unwrap_err().to_string().contains("row 2 (line 3): expected 2 fields, got 1")
+        );
         assert!(read("t,v\n1,\"2\"", &["v"]).is_ok());
         assert!(read("t,v,w\n1,2,a\"", &["v"]).is_ok());
     }
@@ -398,6 +342,7 @@ mod tests {
     /// compared.
     fn comparable(mut table: Table) -> Table {
         table.lines.clear();
+        table.notes.clear();
         let values = table.columns.iter_mut().flat_map(|column| &mut column.values);
         values.filter(|value| value.is_nan()).for_each(|value| *value = f64::INFINITY);
         table

@@ -7,9 +7,9 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::cells::{is_missing, number};
-use super::csv_text::header;
-use super::encoding::{quoted, utf8};
-use super::{Labelled, Labels, Missing, Steps};
+use super::encoding::quoted;
+use super::records::Records;
+use super::{DecimalMark, Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
 /// What the columns of a file in long form are; all others are dimensions.
@@ -22,12 +22,14 @@ pub struct LongColumns {
     /// Its class, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
     /// labels.
     pub label: Option<String>,
+    /// How its numbers are written; `None`: as they show, see [`Table::from_csv`](super::Table::from_csv).
+    pub decimal: Option<DecimalMark>,
 }
 
 impl Default for LongColumns {
     /// `id`, `time`, and `label` where there is one.
     fn default() -> Self {
-        Self { id: "id".into(), time: "time".into(), label: None }
+        Self { id: "id".into(), time: "time".into(), label: None, decimal: None }
     }
 }
 
@@ -71,29 +73,17 @@ impl Labelled {
     /// or there twice, a row of more or fewer fields, a cell that is no finite number, two rows of one id with the same
     /// time or with different labels. A field that is empty, `?` or NaN is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
-        let text = utf8(bytes, path)?;
-        // Rows of other lengths are refused by their place.
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-        let mut records = reader.records();
-        let unreadable = |error: csv::Error| Error::data(path, "", error.to_string());
-        let names = header(&records.next().transpose().map_err(unreadable)?.unwrap_or_default(), path)?;
-        let mut table = Table::new(names, columns, path, missing)?;
-        let (mut start, mut place) = (0, Place { row: 0, line: 1 });
-        for record in records {
-            let record = record.map_err(unreadable)?;
-            // csv tells where it was before it skipped blank lines.
-            let next = record.position().map_or(start, |position| position.byte() as usize);
-            let next = text.len() - text[next..].trim_start_matches(['\r', '\n']).len();
-            place.line += text[start..next].matches('\n').count();
-            place.row += 1;
-            start = next;
-            table.take(&record, place)?;
+        let mut records = Records::open(bytes, path)?;
+        let mut table = Table::new(&records, columns, path, missing)?;
+        records.decide(&table.dimensions, columns.decimal)?;
+        table.mark = records.mark();
+        while records.read()? {
+            let (row, line) = records.position();
+            table.take(records.record(), Place { row, line })?;
         }
-        // A quote that is not closed takes all that follows into its field.
-        match text[start..].matches('"').count() % 2 {
-            0 => table.finish(),
-            _ => Err(Error::data(path, format!(", {place}"), "expected a quote to be closed, got the end of the file")),
-        }
+        let mut labelled = table.finish()?;
+        labelled.notes.extend(records.into_notes());
+        Ok(labelled)
     }
 }
 
@@ -101,6 +91,7 @@ impl Labelled {
 struct Table<'a> {
     path: &'a Path,
     missing: Missing,
+    mark: DecimalMark,
     names: Vec<String>,
     id: usize,
     time: usize,
@@ -112,10 +103,11 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(names: Vec<String>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
+    fn new(records: &Records<'_>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
+        let names = records.names().to_vec();
         let find = |name: &String, what: &str| {
             names.iter().position(|column| column == name).ok_or_else(|| {
-                let got = quoted(&names.join(", "));
+                let got = records.listed();
                 Error::data(path, "", format!("expected a column {} of {what}, got the columns {got}", quoted(name)))
             })
         };
@@ -125,23 +117,21 @@ impl<'a> Table<'a> {
             None => names.iter().position(|column| column == "label"),
         };
         let roles = [Some(id), Some(time), label];
-        let dimensions: Vec<usize> = (0..names.len()).filter(|column| !roles.contains(&Some(*column))).collect();
+        let is_dimension = |column: &usize| !roles.contains(&Some(*column)) && !names[*column].is_empty();
+        let dimensions: Vec<usize> = (0..names.len()).filter(is_dimension).collect();
         if dimensions.is_empty() {
             let message = "expected at least one column of numbers beside ids, times and labels";
             return Err(Error::data(path, "", message));
         }
-        Ok(Self { path, missing, names, id, time, label, dimensions, groups: Vec::new(), index: HashMap::new() })
+        let (groups, index) = (Vec::new(), HashMap::new());
+        Ok(Self { path, missing, mark: DecimalMark::Point, names, id, time, label, dimensions, groups, index })
     }
 
     fn is_missing(&self, cell: &str) -> bool {
-        self.missing != Missing::Refuse && (cell.is_empty() || is_missing(cell))
+        self.missing != Missing::Refuse && is_missing(cell)
     }
 
     fn take(&mut self, record: &csv::StringRecord, place: Place) -> Result<()> {
-        if record.len() != self.names.len() {
-            let message = format!("expected {} fields, got {}", self.names.len(), record.len());
-            return Err(Error::data(self.path, format!(", {place}"), message));
-        }
         let cell = |column: usize| record[column].trim();
         let refuse = |column: usize, expected: &str| {
             let got = if cell(column).is_empty() { "a missing value".into() } else { quoted(cell(column)) };
@@ -154,11 +144,15 @@ impl<'a> Table<'a> {
         };
         let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
         let class = self.label.map_or(Ok(String::new()), |label| word(label, "a class"))?;
-        let number = |column: &usize| match number(cell(*column)) {
-            Ok(number) => Ok(number),
+        let number = |column: &usize| match self.mark.plain(cell(*column)) {
+            Some(plain) => number(&plain.text).map_err(|expected| refuse(*column, expected)),
             // What stands in its place is known once the rows are in order.
-            Err(_) if self.is_missing(cell(*column)) => Ok(f64::NAN),
-            Err(expected) => Err(refuse(*column, expected)),
+            None if self.is_missing(cell(*column)) => Ok(f64::NAN),
+            None if is_missing(cell(*column)) => Err(refuse(*column, "a finite number")),
+            None => {
+                let place = format!(", {place}, column {}", quoted(&self.names[*column]));
+                Err(Error::data(self.path, place, self.mark.refusal(cell(*column))))
+            }
         };
         let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
         let position = time.parse().unwrap_or(f64::NAN);
@@ -288,7 +282,7 @@ mod tests {
 
     #[test]
     fn columns_go_by_the_names_that_are_told() {
-        let columns = LongColumns { id: "who".into(), time: "t".into(), label: None };
+        let columns = LongColumns { id: "who".into(), time: "t".into(), label: None, decimal: None };
         let text = "\u{feff}w, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
         let read =
             |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);
@@ -325,10 +319,7 @@ mod tests {
         let error = |text: &str| read(text).unwrap_err();
         assert!(error("").contains("got an empty file"));
         assert_eq!(error("id,time,label,v\n"), "a.csv: expected rows below the column names, got none");
-        assert_eq!(
-            error("time,label,v\n"),
-            "a.csv: expected a column \"id\" of ids, got the columns \"time, label, v\""
-        );
+        assert_eq!(error("time,label,v\n"), "a.csv: expected a column \"id\" of ids, got the columns time, label, v");
         assert!(error("id,label,v\n").contains("expected a column \"time\" of times"));
         assert!(error("id,time,label\n").contains("at least one column of numbers"));
         let twice = error("id,v,time,label,v\n");
@@ -338,8 +329,8 @@ mod tests {
     #[test]
     fn bad_rows_are_named() {
         let error = |rows: &str| read(&format!("id,time,label,v\na,0,k,1\n{rows}")).unwrap_err();
-        assert_eq!(error("a,1,k,2,3\n"), "a.csv, row 2 (line 3): expected 4 fields, got 5");
-        assert_eq!(error("a,1,k\n"), "a.csv, row 2 (line 3): expected 4 fields, got 3");
+        assert!(error("a,1,k,2,3\n").starts_with("a.csv, row 2 (line 3): expected 4 fields, got 5; the separator is"));
+        assert!(error("a,1,k\n").starts_with("a.csv, row 2 (line 3): expected 4 fields, got 3; the separator is"));
         let cell = "a.csv, row 2 (line 4), column \"v\": expected a finite number, got";
         assert_eq!(error("\na,1,k,x\n"), format!("{cell} \"x\""));
         assert_eq!(error("\r\na,1,k,x\r\n"), format!("{cell} \"x\""));
@@ -349,7 +340,7 @@ mod tests {
         assert!(error(",1,k,1\n").contains("column \"id\": expected the id of a sequence, got a missing value"));
         assert!(error("a,,k,1\n").contains("column \"time\": expected a time, got a missing value"));
         assert!(error("a,1,,1\n").contains("column \"label\": expected a class, got a missing value"));
-        let open = "a.csv, row 2 (line 3): expected a quote to be closed, got the end of the file";
+        let open = "a.csv, row 2 (line 3): expected a closing quotation mark, got the end of the file";
         assert_eq!(error("a,1,k,\"1\n"), open);
         let long = "x".repeat(10_000_000);
         assert!(error(&format!("a,1,k,{long}\n")).len() < 300);

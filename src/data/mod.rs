@@ -20,6 +20,8 @@ mod classes;
 mod csv_text;
 #[cfg(test)]
 mod damage;
+#[cfg(feature = "cli")]
+mod decimal;
 mod encoded;
 mod encoding;
 mod gzip;
@@ -39,11 +41,15 @@ mod order;
 mod parts;
 mod random_windows;
 mod read;
+#[cfg(feature = "cli")]
+mod records;
 mod roll;
 #[cfg(feature = "cli")]
 mod roll_files;
 mod rolls;
 mod scaling;
+#[cfg(feature = "cli")]
+mod separator;
 mod series;
 mod series_codec;
 mod source;
@@ -64,6 +70,8 @@ pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
 #[cfg(feature = "cli")]
 pub use csv_text::{SUNSPOTS, columns};
+#[cfg(feature = "cli")]
+pub use decimal::DecimalMark;
 pub use encoded::Encoded;
 pub use encoding::utf8;
 pub use histogram::Histogram;

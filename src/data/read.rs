@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// What a file does not tell of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// What becomes of missing values: `?` and NaN, in `.csv` an empty field too.
+    /// What becomes of missing values: an empty field, `?`, and NaN, NA, N/A, null and their like.
     pub missing: Missing,
     /// How an image becomes a sequence (idx).
     pub image: Image,

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::csv_text;
 use super::encoding::{quoted, utf8};
+use super::records::header as names_of;
 use super::rolls::{Keys, Piece, Rolls, name};
 use crate::error::{Error, Result};
 
@@ -74,7 +74,7 @@ impl Rolls {
         let mut records = reader.records();
         let header =
             records.next().transpose().map_err(|error| unreadable(&error, path, text, ""))?.unwrap_or_default();
-        let mut names = csv_text::header(&header, path)?;
+        let mut names = names_of(&header, path)?;
         let grouped = names[0] == "piece";
         if grouped {
             names.remove(0);

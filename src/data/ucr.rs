@@ -34,7 +34,8 @@ impl Labelled {
                 return refuse(format!("expected {expected} fields as in the first line, got {}", fields.len()));
             }
             let [label, values @ ..] = fields.as_slice() else { continue };
-            if label.is_empty() || is_missing(label) {
+            // A class may have the name of what is no number.
+            if matches!(*label, "" | "?") || label.eq_ignore_ascii_case("nan") {
                 return refuse(format!("expected a label first, got {}", quoted(label)));
             }
             let Some(last) = values.iter().rposition(|value| !is_missing(value)) else {

@@ -29,7 +29,7 @@ pub(crate) fn csv(bytes: &[u8]) {
     }
     let Ok(names) = columns(bytes, path) else { return };
     let names: Vec<&str> = names.iter().skip(1).map(String::as_str).filter(|name| !name.is_empty()).collect();
-    let Ok(table) = Table::from_csv(bytes, path, &names) else { return };
+    let Ok(table) = Table::from_csv(bytes, path, &names, None) else { return };
     let rows = table.labels.len();
     assert!(table.columns.iter().all(|column| column.values.len() == rows) && table.lines.len() == rows);
     let Some((target, features)) = names.split_first() else { return };

@@ -1,0 +1,338 @@
+//! Numbers as people write them: which mark stands before the decimals, and what stands between the thousands.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Formatter};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::encoding::quoted;
+use crate::error::{Error, Result};
+
+/// What stands before the decimals of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DecimalMark {
+    /// `1.5`; a comma can stand between thousands.
+    #[serde(rename = ".")]
+    Point,
+    /// `1,5`; a point can stand between thousands.
+    #[serde(rename = ",")]
+    Comma,
+}
+
+impl Display for DecimalMark {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Point => "decimal point",
+            Self::Comma => "decimal comma",
+        })
+    }
+}
+
+/// What can stand between thousands beside the mark that is not the decimals': spaces, narrow ones, apostrophes.
+const BETWEEN: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
+
+/// What stands before or behind a number and is no part of it.
+const UNITS: [char; 9] = ['€', '$', '£', '¥', '₹', '%', '‰', '°', '₽'];
+
+/// A number as Rust writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plain<'c> {
+    pub(super) text: Cow<'c, str>,
+    /// Whether its thousands stood in groups.
+    grouped: bool,
+}
+
+impl Plain<'_> {
+    /// NaN where it is beyond f64.
+    pub(super) fn value(&self) -> f64 {
+        self.text.parse().unwrap_or(f64::NAN)
+    }
+}
+
+impl DecimalMark {
+    /// A number as Rust writes it, or nothing: groups of thousands have three digits each and one and the same character
+    /// between.
+    pub(super) fn plain(self, cell: &str) -> Option<Plain<'_>> {
+        let (mark, other) = match self {
+            Self::Point => ('.', ','),
+            Self::Comma => (',', '.'),
+        };
+        let number = |text: Cow<'_, str>| text.parse::<f64>().is_ok();
+        let needs_no_change =
+            |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | 'e' | 'E') || (c == '.' && mark == '.');
+        if cell.chars().all(needs_no_change) {
+            return number(cell.into()).then(|| Plain { text: cell.into(), grouped: false });
+        }
+        let (sign, rest) = cell.strip_prefix(['-', '+']).map_or(("", cell), |rest| (&cell[..1], rest));
+        let (body, exponent) = rest.find(['e', 'E']).map_or((rest, ""), |at| rest.split_at(at));
+        let (whole, fraction) = body.split_once(mark).map_or((body, None), |(whole, fraction)| (whole, Some(fraction)));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(fraction.unwrap_or_default()) {
+            return None;
+        }
+        let is_group = |(at, group): (usize, &str)| {
+            let length = match at {
+                0 => (1..=3).contains(&group.len()) && !group.starts_with('0'),
+                _ => group.len() == 3,
+            };
+            length && digits(group)
+        };
+        let between = whole.chars().find(|c| !c.is_ascii_digit());
+        let whole: Cow<'_, str> = match between {
+            None => whole.into(),
+            Some(c) if (c == other || BETWEEN.contains(&c)) && whole.split(c).enumerate().all(is_group) => {
+                whole.split(c).collect::<String>().into()
+            }
+            Some(_) => return None,
+        };
+        let fraction = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
+        let text: Cow<'_, str> = format!("{sign}{whole}{fraction}{exponent}").into();
+        number(text.clone()).then_some(Plain { text, grouped: between.is_some() })
+    }
+
+    /// The other one.
+    fn other(self) -> Self {
+        match self {
+            Self::Point => Self::Comma,
+            Self::Comma => Self::Point,
+        }
+    }
+
+    /// The value of the flag.
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Point => "--decimal .",
+            Self::Comma => "--decimal ,",
+        }
+    }
+
+    /// What was expected of a cell that is no number, and what it is.
+    pub(super) fn refusal(self, cell: &str) -> String {
+        let got = quoted(cell);
+        let bare = cell.trim_matches(|c: char| UNITS.contains(&c) || c.is_whitespace());
+        match self.other().plain(cell).filter(|_| self.plain(cell).is_none()) {
+            Some(_) => {
+                let flag = self.other().flag();
+                format!("expected a number with a {self}, got {got}; {flag} reads numbers with a {}", self.other())
+            }
+            None if matches!(cell, "-" | "–" | "—") => {
+                format!(
+                    "expected a finite number, got {got}, which may be 0 or missing: write 0, or leave the field empty"
+                )
+            }
+            None if bare.len() < cell.len() && (self.plain(bare).is_some() || self.other().plain(bare).is_some()) => {
+                format!("expected a number without a unit, got {got}")
+            }
+            None => format!("expected a finite number, got {got}"),
+        }
+    }
+}
+
+/// A cell and the line it stands in.
+#[derive(Clone, Debug)]
+struct Example {
+    cell: String,
+    line: usize,
+}
+
+impl Display for Example {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (line {})", quoted(&self.cell), self.line)
+    }
+}
+
+/// What the numbers of a file tell of its decimal mark: the first number of each kind.
+#[derive(Default)]
+pub(super) struct Evidence {
+    /// Numbers with a decimal point alone.
+    point: Option<Example>,
+    /// Numbers with a decimal comma alone.
+    comma: Option<Example>,
+    /// Numbers with either, of two values, whose only mark is a point: `1.234`.
+    either_point: Option<Example>,
+    /// Likewise a comma: `1,234`.
+    either_comma: Option<Example>,
+    /// Numbers whose thousands stand in groups, with a decimal point, and with a decimal comma.
+    groups: [Option<Example>; 2],
+}
+
+impl Evidence {
+    /// Takes a cell that is not missing.
+    pub(super) fn take(&mut self, cell: &str, line: usize) {
+        if cell.bytes().all(|byte| byte.is_ascii_digit()) {
+            return;
+        }
+        let example = |of: &mut Option<Example>| {
+            of.get_or_insert_with(|| Example { cell: cell.into(), line });
+        };
+        let [point, comma] = [DecimalMark::Point, DecimalMark::Comma].map(|mark| mark.plain(cell));
+        for (number, groups) in [&point, &comma].into_iter().zip(&mut self.groups) {
+            if number.as_ref().is_some_and(|number| number.grouped) {
+                example(groups);
+            }
+        }
+        match (point, comma) {
+            (Some(_), None) => example(&mut self.point),
+            (None, Some(_)) => example(&mut self.comma),
+            (Some(point), Some(comma)) if point.value() != comma.value() => {
+                example(if point.grouped { &mut self.either_comma } else { &mut self.either_point });
+            }
+            _ => {}
+        }
+    }
+
+    /// The mark, and what is to be said of it. `told` settles it; otherwise it is decided where it is beyond doubt.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where numbers have either mark, and where all that have a mark could be read both ways.
+    pub(super) fn decide(
+        &self,
+        told: Option<DecimalMark>,
+        separator: u8,
+        path: &Path,
+    ) -> Result<(DecimalMark, Option<String>)> {
+        let either = self.either_comma.as_ref().or(self.either_point.as_ref().filter(|_| separator == b';'));
+        let mark = match (told, &self.point, &self.comma, either) {
+            (Some(mark), ..) => mark,
+            (None, Some(point), Some(comma), _) => {
+                let message = format!(
+                    "expected numbers with one decimal mark, got {point} and {comma}; --decimal . or --decimal , refuses \
+                     those of the other one by their place"
+                );
+                return Err(Error::data(path, "", message));
+            }
+            (None, Some(_), None, _) => DecimalMark::Point,
+            (None, None, Some(_), _) => DecimalMark::Comma,
+            (None, None, None, Some(either)) => {
+                let value = |mark: DecimalMark| mark.plain(&either.cell).map_or(f64::NAN, |number| number.value());
+                let message = format!(
+                    "expected numbers that tell their decimal mark, got {either}: {} with --decimal . and {} with \
+                     --decimal ,",
+                    value(DecimalMark::Point),
+                    value(DecimalMark::Comma)
+                );
+                return Err(Error::data(path, "", message));
+            }
+            (None, None, None, None) => DecimalMark::Point,
+        };
+        Ok((mark, self.note(mark, separator)))
+    }
+
+    fn note(&self, mark: DecimalMark, separator: u8) -> Option<String> {
+        let is = |Example { cell, .. }: &Example| {
+            mark.plain(cell).map(|number| format!("{} is {}", quoted(cell), number.value())).unwrap_or_default()
+        };
+        let decimals = match mark {
+            DecimalMark::Comma => self.comma.as_ref().or(self.either_comma.as_ref()),
+            // Elsewhere nobody writes thousands so.
+            DecimalMark::Point if separator != b',' && self.point.is_none() => self.either_point.as_ref(),
+            DecimalMark::Point => None,
+        };
+        let groups = match mark {
+            DecimalMark::Point => &self.groups[0],
+            DecimalMark::Comma => &self.groups[1],
+        };
+        let groups = groups.as_ref().map(|example| format!("thousands in groups: {}", is(example)));
+        // An example of both is one of the decimals too.
+        let alike = |a: &Example, b: &Option<Example>| b.as_ref().is_some_and(|b| a.cell == b.cell);
+        let decimals = decimals.map(|example| match alike(example, &self.groups[1]) && groups.is_some() {
+            true => format!("numbers have a {mark}"),
+            false => format!("numbers have a {mark}: {}", is(example)),
+        });
+        match (decimals, groups) {
+            (Some(decimals), Some(groups)) => Some(format!("{decimals}; {groups}")),
+            (decimals, groups) => decimals.or(groups),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(separator: u8, cells: &[&str]) -> Result<(DecimalMark, String), String> {
+        let mut evidence = Evidence::default();
+        cells.iter().zip(2..).for_each(|(cell, line)| evidence.take(cell, line));
+        let decided = evidence.decide(None, separator, Path::new("a.csv"));
+        decided.map(|(mark, note)| (mark, note.unwrap_or_default())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn thousands_stand_in_groups_of_three_or_the_number_is_refused() {
+        use DecimalMark::{Comma, Point};
+        let value = |mark: DecimalMark, cell: &str| mark.plain(cell).map(|number| number.value());
+        for (cell, point, comma) in [
+            ("1.234.567,89", None, Some(1_234_567.89)),
+            ("1,234.56", Some(1234.56), None),
+            ("1 234,5", None, Some(1234.5)),
+            ("1'234.5", Some(1234.5), None),
+            ("1\u{202f}234\u{202f}567", Some(1_234_567.0), Some(1_234_567.0)),
+            ("-1.234", Some(-1.234), Some(-1234.0)),
+            ("+1,5e-3", None, Some(0.0015)),
+            (",5", None, Some(0.5)),
+            ("5,", None, Some(5.0)),
+            ("1.5E3", Some(1500.0), None),
+            ("0,123", None, Some(0.123)),
+            ("12,34,567", None, None),
+            ("1.234,567.8", None, None),
+            ("1 23", None, None),
+            ("1 234'567", None, None),
+            ("1234,567.8", None, None),
+            ("31.03.2022", None, None),
+            (",", None, None),
+            ("-", None, None),
+            ("", None, None),
+            ("inf", None, None),
+            ("1e", None, None),
+            ("--1", None, None),
+        ] {
+            assert_eq!([value(Point, cell), value(Comma, cell)], [point, comma], "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_decided_where_it_is_beyond_doubt_and_said_where_it_is_a_comma() {
+        use DecimalMark::{Comma, Point};
+        let comma = |note: &str| Ok((Comma, format!("numbers have a decimal comma{note}")));
+        assert_eq!(decide(b';', &["1", "20,00", "3"]), comma(": \"20,00\" is 20"));
+        assert_eq!(
+            decide(b',', &["1.234", "20,5"]),
+            comma(": \"20,5\" is 20.5; thousands in groups: \"1.234\" is 1234")
+        );
+        assert_eq!(decide(b';', &["1.234,5"]), comma("; thousands in groups: \"1.234,5\" is 1234.5"));
+        assert_eq!(decide(b';', &["1.5", "1.234"]), Ok((Point, String::new())));
+        assert_eq!(decide(b',', &["1.234", "17"]), Ok((Point, String::new())));
+        assert_eq!(decide(b'\t', &["1.234"]), Ok((Point, "numbers have a decimal point: \"1.234\" is 1.234".into())));
+        assert_eq!(decide(b',', &["1,234", "2.5"]), Ok((Point, "thousands in groups: \"1,234\" is 1234".into())));
+        assert_eq!(decide(b';', &["1", "x", "-5", "1e5"]), Ok((Point, String::new())));
+    }
+
+    #[test]
+    fn what_could_be_read_either_way_is_asked_about() {
+        let asked = "a.csv: expected numbers that tell their decimal mark, got";
+        let ways = |point: &str, comma: &str| format!("{point} with --decimal . and {comma} with --decimal ,");
+        assert_eq!(
+            decide(b';', &["7", "1.234"]),
+            Err(format!("{asked} \"1.234\" (line 3): {}", ways("1.234", "1234")))
+        );
+        assert_eq!(decide(b',', &["1,234"]), Err(format!("{asked} \"1,234\" (line 2): {}", ways("1234", "1.234"))));
+        let both = decide(b';', &["1.5", "2,5"]).unwrap_err();
+        assert!(
+            both.starts_with(
+                "a.csv: expected numbers with one decimal mark, got \"1.5\" (line 2) and \"2,5\" (line 3)"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_what_to_do() {
+        let refusal = |cell: &str| DecimalMark::Comma.refusal(cell);
+        assert!(refusal("2.5").ends_with("got \"2.5\"; --decimal . reads numbers with a decimal point"));
+        assert!(refusal("-").contains("may be 0 or missing"));
+        for cell in ["5 %", "€ 5", "5,30€"] {
+            assert_eq!(refusal(cell), format!("expected a number without a unit, got {cell:?}"));
+        }
+        assert_eq!(refusal("x"), "expected a finite number, got \"x\"");
+    }
+}

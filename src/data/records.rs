@@ -1,0 +1,411 @@
+//! The records of separated text: what stands between fields, whether the first line names them, and where each stands.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::cells::is_missing;
+use super::decimal::{DecimalMark, Evidence};
+use super::encoding::{quoted, utf8};
+use super::separator::{Place, Separator, is_time, is_value};
+use crate::error::{Error, Result};
+
+/// As much of a field or of a list of names as a message shows.
+const SHOWN: usize = 40;
+
+/// The records of a text, one after the other.
+pub(super) struct Records<'a> {
+    path: &'a Path,
+    /// From the first record to the last that holds something.
+    text: &'a [u8],
+    separator: Separator,
+    mark: DecimalMark,
+    names: Vec<String>,
+    /// Whether the first line holds values.
+    nameless: bool,
+    csv: csv::Reader<&'a [u8]>,
+    record: csv::StringRecord,
+    /// The number of the record below the names, counted from 1.
+    row: usize,
+    /// The line that the record begins in, counted from 1, and its first byte.
+    line: usize,
+    begin: usize,
+    /// How the text is read where it could be read otherwise.
+    notes: Vec<String>,
+}
+
+impl<'a> Records<'a> {
+    /// Reads the names of the columns. Where the first line holds values, these are `1`, `2` and so on.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the text is empty or not UTF-8, where two columns have one name, where two separators fit
+    /// it, and where the first line is as good as names as it is as values.
+    pub(super) fn open(text: &'a [u8], path: &'a Path) -> Result<Self> {
+        let text = utf8(text, path)?;
+        let separator = Separator::find(text, path)?;
+        let mut notes: Vec<String> = separator.note().into_iter().collect();
+        let end = separator.start + end_of_rows(&text[separator.start..], separator.byte);
+        let line = 1 + line_breaks(&text.as_bytes()[..separator.start]);
+        let empty = text[end..].lines().filter(|line| !line.is_empty()).count();
+        if empty > 0 {
+            let (last, byte) = (1 + line_breaks(&text.as_bytes()[..end]), char::from(separator.byte));
+            notes.push(match empty {
+                1 => format!("the last line holds nothing but {byte:?} and is no row"),
+                _ => format!(
+                    "the last {empty} lines, from line {} on, hold nothing but {byte:?} and are no rows",
+                    last + 1
+                ),
+            });
+        }
+        let text = &text.as_bytes()[separator.start..end];
+        let mut records = Self {
+            path,
+            text,
+            mark: DecimalMark::Point,
+            names: Vec::new(),
+            nameless: false,
+            csv: reader(text, separator.byte),
+            separator,
+            record: csv::StringRecord::new(),
+            row: 0,
+            line,
+            begin: 0,
+            notes,
+        };
+        records.read()?;
+        records.row = 0;
+        records.name_columns()?;
+        Ok(records)
+    }
+
+    fn name_columns(&mut self) -> Result<()> {
+        let fields: Vec<&str> = self.record.iter().map(str::trim).collect();
+        match first_line(&fields) {
+            FirstLine::Names => self.names = header(&self.record, self.path)?,
+            FirstLine::Numbers => {
+                self.names = header(&self.record, self.path)?;
+                self.notes
+                    .push(format!("columns named by numbers: the first line, {}, is taken as names", shown(&fields)));
+            }
+            FirstLine::Values => {
+                self.notes.push(format!(
+                    "no names: the first line, {}, is a row, and the columns are named 1 to {}",
+                    shown(&fields),
+                    fields.len()
+                ));
+                self.names = (1..=fields.len()).map(|number| number.to_string()).collect();
+                self.nameless = true;
+                self.restart();
+            }
+            FirstLine::Either => {
+                let message = format!(
+                    "expected a line of names, got {}, which may be names or values: put a line of names above it",
+                    shown(&fields)
+                );
+                return Err(Error::data(self.path, format!(", line {}", self.line), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Back to the first record.
+    fn restart(&mut self) {
+        self.line -= line_breaks(&self.text[..self.begin]);
+        self.begin = 0;
+        self.row = 0;
+        self.csv = reader(self.text, self.separator.byte);
+    }
+
+    /// What the columns are called; one without a name is the empty text.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The columns behind the first that have no name: nothing can ask for them.
+    pub(super) fn unnamed(&self) -> Vec<usize> {
+        (1..self.names.len()).filter(|index| self.names[*index].is_empty()).collect()
+    }
+
+    /// The place of a column among the fields.
+    pub(super) fn index(&self, name: &str) -> Result<usize> {
+        self.names.iter().position(|other| other == name).ok_or_else(|| {
+            let message = format!("expected a column {name:?}, got the columns {}", self.listed());
+            Error::data(self.path, "", message)
+        })
+    }
+
+    /// The names, as far as a message can hold them.
+    pub(super) fn listed(&self) -> String {
+        let names: Vec<&String> = self.names.iter().filter(|name| !name.is_empty()).collect();
+        let shown: Vec<String> = names.iter().take(SHOWN).map(|name| shortened(name)).collect();
+        let nameless = if self.nameless { ", for the first line holds values and no names" } else { "" };
+        match names.len() - shown.len() {
+            0 => format!("{}{nameless}", shown.join(", ")),
+            more => format!("{} and {more} more{nameless}", shown.join(", ")),
+        }
+    }
+
+    /// Decides by all their numbers, or by `told`, how those of `columns` are read, and looks for what will not be read.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where that is not beyond doubt.
+    pub(super) fn decide(&mut self, columns: &[usize], told: Option<DecimalMark>) -> Result<()> {
+        let unnamed = self.unnamed();
+        let (mut evidence, mut unread) = (Evidence::default(), vec![false; unnamed.len()]);
+        let mut csv = reader(self.text, self.separator.byte);
+        let (mut record, mut line, mut begin) = (csv::StringRecord::new(), self.line, self.begin);
+        let mut first = !self.nameless;
+        line -= line_breaks(&self.text[..begin]);
+        begin = 0;
+        loop {
+            let next = begin_of_record(self.text, csv.position().byte() as usize);
+            line += line_breaks(&self.text[begin..next]);
+            begin = next;
+            match csv.read_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // It is refused once it is read.
+                Err(_) => continue,
+            }
+            if std::mem::take(&mut first) {
+                continue;
+            }
+            for column in columns {
+                if let Some(cell) = record.get(*column).map(str::trim).filter(|cell| !is_missing(cell)) {
+                    evidence.take(cell, line);
+                }
+            }
+            for (column, unread) in unnamed.iter().zip(&mut unread) {
+                *unread |= record.get(*column).is_some_and(|cell| !cell.trim().is_empty());
+            }
+        }
+        let (mark, note) = evidence.decide(told, self.separator.byte, self.path)?;
+        self.mark = mark;
+        self.notes.extend(note);
+        let unread = unnamed.iter().zip(unread).filter(|(_, unread)| *unread).map(|(column, _)| column + 1);
+        let unread: Vec<String> = unread.take(SHOWN).map(|field| field.to_string()).collect();
+        match &unread[..] {
+            [] => {}
+            [field] => self.notes.push(format!("field {field} has values and no name, and is not read")),
+            fields => {
+                self.notes.push(format!("fields {} have values and no names, and are not read", fields.join(", ")))
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is another record; it is then the current one.
+    pub(super) fn read(&mut self) -> Result<bool> {
+        let start = self.csv.position().byte() as usize;
+        let begin = begin_of_record(self.text, start);
+        self.line += line_breaks(&self.text[self.begin..begin]);
+        self.begin = begin;
+        self.row += 1;
+        let read = self.csv.read_record(&mut self.record);
+        let end = self.csv.position().byte() as usize;
+        // Only the last record can be open; where it is, the count of its fields says nothing.
+        if end >= self.text.len() && ends_in_quotes(&self.text[start.min(end)..], self.separator.byte) {
+            let message = "expected a closing quotation mark, got the end of the file";
+            return Err(Error::data(self.path, self.place(), message));
+        }
+        read.map_err(|error| {
+            let message = match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    let comma = match len > expected_len && self.separator.byte == b',' {
+                        true => "; a number with a decimal comma stands in quotation marks",
+                        false => "",
+                    };
+                    let fields = if *expected_len == 1 { "1 field".into() } else { format!("{expected_len} fields") };
+                    format!("expected {fields}, got {len}; {}{comma}", self.separator.reason())
+                }
+                _ => error.to_string(),
+            };
+            Error::data(self.path, self.place(), message)
+        })
+    }
+
+    /// A field of the current record without the blanks around it.
+    pub(super) fn field(&self, index: usize) -> &str {
+        self.record[index].trim()
+    }
+
+    /// The number in a field of the current record; NaN where it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names row, line and column.
+    pub(super) fn number(&self, index: usize) -> Result<f64> {
+        let field = self.field(index);
+        if is_missing(field) {
+            return Ok(f64::NAN);
+        }
+        let number = self.mark.plain(field).map(|plain| plain.value());
+        number.filter(|number| (*number as f32).is_finite()).ok_or_else(|| {
+            let place = format!("{}, column {:?}", self.place(), shortened(&self.names[index]));
+            Error::data(self.path, place, self.mark.refusal(field))
+        })
+    }
+
+    /// The current record.
+    pub(super) fn record(&self) -> &csv::StringRecord {
+        &self.record
+    }
+
+    /// How numbers are read.
+    pub(super) fn mark(&self) -> DecimalMark {
+        self.mark
+    }
+
+    /// The number of the current record, counted from 1 below the names, and the line that it begins in.
+    pub(super) fn position(&self) -> (usize, usize) {
+        (self.row, self.line)
+    }
+
+    /// `, row 7 (line 8)`, of the current record.
+    fn place(&self) -> String {
+        match self.names.is_empty() {
+            true => format!(", line {}", self.line),
+            false => format!(", row {} (line {})", self.row, self.line),
+        }
+    }
+
+    /// How the text was read where it could be read otherwise.
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes
+    }
+}
+
+fn reader(text: &[u8], separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(text)
+}
+
+/// What is left of the line before, and lines with nothing on them, do not belong to a record.
+fn begin_of_record(text: &[u8], start: usize) -> usize {
+    start + text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+fn line_breaks(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The end of the last line that holds something beside separators and blanks.
+fn end_of_rows(text: &str, separator: u8) -> usize {
+    let holds = |byte: &u8| *byte != separator && !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    match text.as_bytes().iter().rposition(holds) {
+        Some(last) => last + text.as_bytes()[last..].iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).count(),
+        None => text.len(),
+    }
+}
+
+/// Whether a quotation mark that opened is still open at the end of `text`, which begins with a record.
+fn ends_in_quotes(text: &[u8], separator: u8) -> bool {
+    text.iter().fold(Place::FieldStart, |place, byte| place.after(*byte, separator)) == Place::Quoted
+}
+
+/// The names of the columns, which the first record of a file holds.
+///
+/// # Errors
+/// [`Error::Data`] where there are none, or two are alike: nobody could say which of them is meant.
+pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
+    let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(String::is_empty) {
+        return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
+    }
+    let mut seen = HashMap::new();
+    // Fields without a name, as behind a last comma, are not alike: they are no columns that anything could ask for.
+    for (name, field) in names.iter().zip(1..).filter(|(name, _)| !name.is_empty()) {
+        if let Some(first) = seen.insert(name, field) {
+            let message = format!("expected one column {}, got two, the fields {first} and {field}", quoted(name));
+            return Err(Error::data(path, "", message));
+        }
+    }
+    Ok(names)
+}
+
+/// What the first line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstLine {
+    Names,
+    /// Names that are numbers or dates, such as years.
+    Numbers,
+    /// A row.
+    Values,
+    Either,
+}
+
+/// Names are words. Where all fields behind the first are values, the first line is a row, unless they could be names too:
+/// whole numbers or times behind a word or behind nothing, such as years over the columns of a table.
+fn first_line(fields: &[&str]) -> FirstLine {
+    let [first, rest @ ..] = fields else { return FirstLine::Names };
+    let rest: Vec<&str> = rest.iter().copied().filter(|field| !field.is_empty()).collect();
+    let whole = |field: &str| field.parse::<u64>().ok();
+    let values = rest.iter().all(|field| is_value(field));
+    if !values || !rest.iter().chain([first]).any(|field| !is_missing(field) && is_value(field)) || rest.is_empty() {
+        return FirstLine::Names;
+    }
+    if rest.iter().all(|field| is_missing(field)) && !is_value(first) {
+        return FirstLine::Names;
+    }
+    let mut seen = rest.clone();
+    seen.sort_unstable();
+    seen.dedup();
+    let names = seen.len() == rest.len() && rest.iter().all(|field| whole(field).is_some() || is_time(field));
+    match first.is_empty() || !is_value(first) {
+        true if names || first.is_empty() => FirstLine::Numbers,
+        true => FirstLine::Values,
+        false => {
+            let numbers: Option<Vec<u64>> = [first].into_iter().chain(&rest).map(|field| whole(field)).collect();
+            match numbers.is_some_and(|numbers| numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1))) {
+                true => FirstLine::Either,
+                false => FirstLine::Values,
+            }
+        }
+    }
+}
+
+/// `1, 2, 3`, of the first fields.
+fn shown(fields: &[&str]) -> String {
+    let some: Vec<String> = fields.iter().take(4).map(|field| quoted(field)).collect();
+    let more = if fields.len() > some.len() { " …" } else { "" };
+    format!("{}{more}", some.join(" "))
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_line_of_values_is_a_row_and_one_that_may_be_either_is_asked_about() {
+        for (line, expected) in [
+            ("t,v", FirstLine::Names),
+            ("t", FirstLine::Names),
+            ("5", FirstLine::Names),
+            ("year,1st quarter", FirstLine::Names),
+            ("t,v,,", FirstLine::Names),
+            ("t,NA", FirstLine::Names),
+            ("Q1,Q2", FirstLine::Names),
+            ("May,June", FirstLine::Names),
+            ("country,1990,1991", FirstLine::Numbers),
+            (",0,1,2", FirstLine::Numbers),
+            ("shop,2020-01-01,2020-02-01", FirstLine::Numbers),
+            ("2020-01-01,5.5", FirstLine::Values),
+            ("2020-01-01,", FirstLine::Names),
+            ("2020-01-01,NA", FirstLine::Values),
+            ("3 Jan 2020,17", FirstLine::Values),
+            ("12:30,17,18", FirstLine::Values),
+            ("Monday,5.5,3", FirstLine::Values),
+            ("a,3,3", FirstLine::Values),
+            ("1990,20", FirstLine::Values),
+            ("0.5,1.5", FirstLine::Values),
+            ("0,1", FirstLine::Either),
+            ("1990,1991,1992", FirstLine::Either),
+        ] {
+            assert_eq!(first_line(&line.split(',').collect::<Vec<_>>()), expected, "{line}");
+        }
+    }
+}
