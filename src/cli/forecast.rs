@@ -190,7 +190,7 @@ fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {
     let series = encoded.series();
     let labels = [series.labels(), &rolled.middle().labels].concat();
     let positions = series.positions();
-    let targets = series.targets().iter().enumerate().map(|(target, column)| RolledTarget {
+    let targets = series.truths().iter().enumerate().map(|(target, column)| RolledTarget {
         name: &column.name,
         truth: &column.values,
         forecasts: vec![rolled.picture(series.len(), target)],

@@ -98,7 +98,7 @@ impl SeriesData {
                 self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
             let what = match series.missing() {
                 Missing::Mask => "0 to the network, and a column more tells where",
-                _ => "the value before stands for each",
+                _ => "the value before is read for each, and no forecast is held against it",
             };
             lines.push(format!("missing: {}; {what}", gaps.join(", ")));
         }

@@ -82,7 +82,7 @@ impl SeriesTask {
             false => windows(targets.clone()).map(Some),
         };
         let (training, validation) = (part(&split.train)?, part(&split.validation)?);
-        let after = windows(split.train.end..rows)?;
+        let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
             after.naive(season).map_err(|error| in_flag("--season (data.season)", error))?;
         }
@@ -212,7 +212,7 @@ impl SeriesTask {
         let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
         let middle = self.quantiles().middle();
         let positions = self.series().positions();
-        let targets = self.series().targets().iter().enumerate().map(|(target, column)| pictures::Target {
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| pictures::Target {
             name: &column.name,
             truth: &column.values,
             forecast: &columns[middle][target],
@@ -256,7 +256,7 @@ impl SeriesTask {
         let rolls = firsts.iter().map(|first| self.encoded.roll(*first, steps)).collect::<Result<_>>()?;
         let forecasts = roll(network, rolls)?;
         let positions = self.series().positions();
-        let targets = self.series().targets().iter().enumerate().map(|(target, column)| RolledTarget {
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolledTarget {
             name: &column.name,
             truth: &column.values,
             forecasts: firsts.iter().zip(&forecasts).map(|(first, rolled)| rolled.picture(*first, target)).collect(),
@@ -323,7 +323,9 @@ impl Task for SeriesTask {
         let (training, after) = (self.training.as_ref().map_or(0, left_out), left_out(&self.after));
         if training + after > 0 {
             let (training, after) = (grouped(training), grouped(after));
-            lines.push(format!("left out, for a missing target: {training} windows of training, {after} after it"));
+            lines.push(format!(
+                "left out, for missing targets: {training} windows of training with one, {after} after it with no other"
+            ));
         }
         lines
     }

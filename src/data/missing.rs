@@ -9,11 +9,12 @@ pub enum Missing {
     /// They are refused.
     #[default]
     Refuse,
-    /// The last value before takes their place, and is data from then on: an input, and a target.
+    /// The last value before takes their place as an input. No forecast is held against it: as a target it is missing, as
+    /// under [`Mask`](Self::Mask).
     Forward,
     /// Each is 0 in the network's units, and a dimension of its own tells it from a 0 that was measured: see
     /// [`Labelled::mask`](super::Labelled::mask) and [`SeriesCodec`](super::SeriesCodec). As a target it is not learned from:
-    /// examples that predict one are left out.
+    /// examples that predict one are left out, and where forecasts are measured it does not count.
     Mask,
 }
 

@@ -57,6 +57,8 @@ pub struct Series {
     observed: usize,
     /// Each of as many values as there are observed rows; NaN where masked.
     targets: Vec<Column>,
+    /// The targets before missing values were filled; `None` where none were.
+    truths: Option<Vec<Column>>,
     features: Vec<Column>,
     /// Each as far as it is known, at least through all observed rows.
     known: Vec<Column>,
@@ -83,7 +85,7 @@ impl Series {
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
         // Without a known value after it, a row without a target is a gap like any other.
         let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
-        let mut series = Self { label_name, labels, lines, missing, observed, targets, features, known };
+        let mut series = Self { label_name, labels, lines, missing, observed, targets, truths: None, features, known };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
         if let Some(column) = series.columns().find(|column| end_of(column) == 0) {
@@ -92,7 +94,11 @@ impl Series {
         }
         match missing {
             Missing::Refuse => series.refuse_gaps()?,
-            Missing::Forward => series.fill_gaps()?,
+            Missing::Forward => {
+                let gaps = series.targets.iter().any(|column| column.values.iter().any(|value| value.is_nan()));
+                series.truths = gaps.then(|| series.targets.clone());
+                series.fill_gaps()?;
+            }
             Missing::Mask => {}
         }
         Ok(series)
@@ -123,9 +129,15 @@ impl Series {
         self.missing
     }
 
-    /// What is forecast: a value a row, NaN where it is missing and masked.
+    /// What is forecast, as it is read: a value a row, NaN where it is missing and masked.
     pub fn targets(&self) -> &[Column] {
         &self.targets
+    }
+
+    /// The targets as they were measured, which forecasts are held against: NaN where a value is missing, whatever is read
+    /// in its place.
+    pub fn truths(&self) -> &[Column] {
+        self.truths.as_deref().unwrap_or(&self.targets)
     }
 
     /// What is read of the past alone: likewise.
@@ -274,7 +286,10 @@ mod tests {
             (&filled.targets()[0].values[..], &filled.features()[0].values[..]),
             (&[1.0, 1.0, 1.0, 4.0][..], &[1.0, 2.0, 3.0, 3.0][..])
         );
+        let truth = |series: &Series| series.truths()[0].values.iter().map(|value| value.is_nan()).collect::<Vec<_>>();
+        assert_eq!(truth(&filled), [false, true, true, false]);
         let masked = Series::new(table(), &roles, Missing::Mask).unwrap();
+        assert_eq!(truth(&masked), truth(&filled));
         assert!(masked.targets()[0].values[1].is_nan() && masked.len() == 4);
     }
 

@@ -29,12 +29,12 @@ impl Windows {
         &self.firsts
     }
 
-    /// How many examples were left out, for a target of theirs is missing.
+    /// How many examples were left out, for targets of theirs are missing.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// What is to be predicted, in the data's units: \[N, K, Q\].
+    /// What is to be predicted, in the data's units: \[N, K, Q\]; NaN where it is missing.
     pub fn truth(&self) -> Array3<f64> {
         self.of_targets(|values, first, step| values[first + step])
     }
@@ -66,12 +66,12 @@ impl Windows {
     fn is_complete(&self, example: usize) -> bool {
         let first = self.firsts[example];
         let rows = first..first + self.encoded.codec.frame.horizon;
-        self.encoded.series.targets().iter().all(|column| column.values[rows.clone()].iter().all(|v| !v.is_nan()))
+        self.encoded.series.truths().iter().all(|column| column.values[rows.clone()].iter().all(|v| !v.is_nan()))
     }
 
     /// `of` the values of each target, the first row that is predicted, and the step from there: \[N, K, Q\].
     fn of_targets(&self, of: impl Fn(&[f64], usize, usize) -> f64) -> Array3<f64> {
-        let targets = self.encoded.series.targets();
+        let targets = self.encoded.series.truths();
         let shape = (self.firsts.len(), self.encoded.codec.frame.horizon, targets.len());
         Array3::from_shape_fn(shape, |(example, step, target)| of(&targets[target].values, self.firsts[example], step))
     }
@@ -174,6 +174,44 @@ mod tests {
         for outside in [2..8, 3..9, Range { start: 5, end: 4 }] {
             assert!(encoded.windows(outside).is_err());
         }
+    }
+
+    #[test]
+    fn what_stands_for_a_missing_value_is_read_and_no_forecast_is_held_against_it() {
+        let columns = vec![
+            Column { name: "v".into(), values: [0.0, 1.0, 2.0, f64::NAN, 4.0, 5.0, 6.0, f64::NAN, f64::NAN].to_vec() },
+            Column { name: "w".into(), values: (0..9).map(f64::from).collect() },
+        ];
+        let labels = (0..9).map(|row| row.to_string()).collect();
+        let roles =
+            |names: &[&str]| Roles { targets: names.iter().map(|name| (*name).into()).collect(), ..Roles::default() };
+        let table = Table { label_name: "row".into(), labels, columns, ..Table::default() };
+        let encoded = |names: &[&str]| {
+            let series = Series::new(table.clone(), &roles(names), Missing::Forward).unwrap();
+            let frame = Frame { window: 2, horizon: 2 };
+            SeriesCodec::fit(&series, frame, 9, |_| ScalingKind::None).unwrap().encode(series).unwrap()
+        };
+        let alone = encoded(&["v"]);
+        // Nothing is learned of rows 3, 7 and 8, and what is read of them is the row before.
+        let training = alone.windows(2..9).unwrap();
+        assert_eq!((training.first_rows(), training.left_out()), (&[4, 5][..], 4));
+        assert_eq!(arrays(&training, &[0]).0.into_raw_vec_and_offset().0, [2.0, 2.0]);
+        // Where one of two steps is there, it alone is measured.
+        let measured = alone.measured_windows(2..9).unwrap();
+        assert_eq!((measured.first_rows(), measured.left_out()), (&[2, 3, 4, 5, 6][..], 1));
+        let truth = measured.truth();
+        assert!(truth[[0, 1, 0]].is_nan() && truth[[1, 0, 0]].is_nan() && truth[[1, 1, 0]] == 4.0);
+        assert_eq!(measured.naive(1).unwrap().slice(s![.., 0, 0]).to_vec(), [1.0, 2.0, 2.0, 4.0, 5.0]);
+        // The season before rows 5 and 6 has row 3: what was measured a season earlier stands for it.
+        assert_eq!(measured.naive(2).unwrap().slice(s![3, .., 0]).to_vec(), [1.0, 4.0]);
+        let weights = alone.all_windows().unwrap().batch(&[0, 1, 2, 3, 4, 5], 2).unwrap().weights.unwrap();
+        assert_eq!(weights.into_raw_vec_and_offset().0, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        // One of two targets is as good as one of two steps.
+        let both = encoded(&["v", "w"]);
+        assert_eq!(both.measured_windows(2..9).unwrap().left_out(), 0);
+        assert_eq!(both.windows(2..9).unwrap().first_rows(), [4, 5]);
+        assert!(alone.windows(6..9).is_err() && alone.measured_windows(7..9).is_err());
+        assert!(alone.measured_windows(8..9).is_err() && alone.measured_windows(9..9).unwrap().is_empty());
     }
 
     #[test]
