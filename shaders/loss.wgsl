@@ -54,6 +54,14 @@ fn lanes_max(local: u32, value: f32) -> f32 {
     return largest;
 }
 
+// log(1 + e) for e from 0 to 1: twice the series of artanh at e / (2 + e), right to two parts in 10⁸. 1 + e would round e away.
+fn log_1p(e: f32) -> f32 {
+    let s = e / (2.0 + e);
+    let t = s * s;
+    let series = 1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0))));
+    return 2.0 * s * (1.0 + t * (1.0 / 3.0 + t * series));
+}
+
 @compute @workgroup_size(GROUP)
 fn loss(
     @builtin(workgroup_id) group: vec3u,
@@ -69,7 +77,7 @@ fn loss(
     let row = p * args.ld;
     var sum = 0.0;
     if LOSS == 2u {
-        var largest = -3.4e38;
+        var largest = -3.4028234e38;
         for (var o = lane; o < args.outputs; o += args.lanes) {
             largest = max(largest, a[row + o]);
         }
@@ -79,21 +87,21 @@ fn loss(
             part += exp(a[row + o] - largest);
         }
         let total = lanes_sum(local, part);
-        let log_sum = largest + log(total);
         let class_ = targets[p];
         let spread = args.smoothing / f32(args.outputs);
         for (var o = lane; o < args.outputs; o += args.lanes) {
             let logit = a[row + o];
             let y = spread + select(0.0, 1.0 - args.smoothing, o == class_);
             if y > 0.0 {
-                sum += y * (log_sum - logit);
+                sum += y * (largest - logit);
             }
             if own {
                 let da = exp(logit - largest) / total - y;
                 a[row + o] = select(0.0, weight * da, weight > 0.0);
             }
         }
-        sum = lanes_sum(local, sum);
+        // The y of a prediction add up to 1. The logarithm comes last: beside a large logit it would be rounded away.
+        sum = lanes_sum(local, sum) + log(total);
     } else {
         for (var o = lane; o < args.outputs; o += args.lanes) {
             let logit = a[row + o];
@@ -122,7 +130,7 @@ fn loss(
             } else {
                 // max(a, 0) − a·y + log(1 + e^−|a|), and σ(a) from the same exponential.
                 let e = exp(-abs(logit));
-                sum += max(logit, 0.0) - logit * target_ + log(1.0 + e);
+                sum += logit * (select(0.0, 1.0, logit >= 0.0) - target_) + log_1p(e);
                 da = select(e, 1.0, logit >= 0.0) / (1.0 + e) - target_;
             }
             if own {

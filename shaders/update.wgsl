@@ -65,7 +65,7 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
             let v = args.alpha * slot1[i] + args.one_minus_alpha * g * g;
             slot0[i] = m;
             slot1[i] = v;
-            w -= args.rate * quotient(m, sqrt(v) / args.root_bias2 + args.eps);
+            w -= quotient(args.rate * m, sqrt(v) / args.root_bias2 + args.eps);
         }
     }
     parameters[i] = w;

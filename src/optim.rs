@@ -1,10 +1,16 @@
 //! The optimizers' settings, to PyTorch's formulas (`torch.optim`, 2.x). The arithmetic itself is each path's own.
+//!
+//! Settings are f64. A path that computes in f32 rounds them, and what is below the normal numbers of its type counts as 0;
+//! settings that would then mean something else are refused: see [`Update`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::real::Real;
 
 /// The rule that turns a gradient into a change of the weights.
+///
+/// With ε = 0 a quotient of 0 / 0, as of a weight that has had no gradient, is 0, where PyTorch's is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Rule {
@@ -108,6 +114,39 @@ impl Optimizer {
         self
     }
 
+    /// Refuses what PyTorch refuses, and beside it what an engine that computes in `R` refuses for its type.
+    pub(crate) fn validate_in<R: Real>(&self) -> Result<()> {
+        self.validate()?;
+        let (least, most) = (R::min_positive_value().to_wide(), R::max_value().to_wide());
+        let bits = 8 * size_of::<R>();
+        for (name, clip) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
+            if let Some(clip) = clip.filter(|clip| *clip < least) {
+                return Err(Error::value(name, format!("at least {least:e}, the least that f{bits} holds"), clip));
+            }
+        }
+        let held = |name: &str, value: f64| match value.abs() <= most {
+            true => Ok(()),
+            false => Err(Error::value(name, format!("at most {most:e}, the most that f{bits} holds"), value)),
+        };
+        held("weight_decay", self.weight_decay)?;
+        match self.rule {
+            Rule::Sgd { momentum, dampening, .. } => {
+                held("momentum", momentum)?;
+                held("dampening", dampening)?;
+            }
+            Rule::RmsProp { alpha, eps, momentum, .. } => {
+                held("alpha", alpha)?;
+                held("eps", eps)?;
+                held("momentum", momentum)?;
+            }
+            Rule::Adam { eps, .. } | Rule::AdamW { eps, .. } => held("eps", eps)?,
+        }
+        // The largest rate of a run is that of Adam's first step; AdamW multiplies weights by 1 − η·λ.
+        let first = self.coefficients(1);
+        held("learning_rate", first.rate)?;
+        held("learning_rate times weight_decay", first.shrink)
+    }
+
     /// Refuses what PyTorch refuses.
     pub fn validate(&self) -> Result<()> {
         let at_least_0 = |name: &str, value: f64| match value >= 0.0 && value.is_finite() {
@@ -150,9 +189,35 @@ impl Optimizer {
             }
         }
     }
+
+    /// What the rule amounts to at its update `t`, counted from 1.
+    fn coefficients(&self, t: u64) -> Coefficients {
+        let Optimizer { rule, learning_rate, weight_decay, .. } = *self;
+        let plain = Coefficients { rate: learning_rate, root_bias2: 1.0, shrink: 1.0, coupled_decay: weight_decay };
+        match rule {
+            Rule::Sgd { .. } | Rule::RmsProp { .. } => plain,
+            Rule::Adam { beta1, beta2, .. } | Rule::AdamW { beta1, beta2, .. } => {
+                let t = t as f64;
+                let adam = Coefficients {
+                    rate: learning_rate / (1.0 - beta1.powf(t)),
+                    root_bias2: (1.0 - beta2.powf(t)).sqrt(),
+                    ..plain
+                };
+                match rule {
+                    Rule::AdamW { .. } => {
+                        Coefficients { shrink: 1.0 - learning_rate * weight_decay, coupled_decay: 0.0, ..adam }
+                    }
+                    _ => adam,
+                }
+            }
+        }
+    }
 }
 
 /// One update: the optimizer as it stands at this step, and what divides the gradient sums.
+///
+/// An engine refuses what the type that it computes in cannot hold: a number beyond its largest one, a clip below its least
+/// normal one (1.2e-38 for f32), and a divisor that is, or whose inverse is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
     /// The optimizer, its rate already that of this step.
@@ -178,13 +243,19 @@ pub(crate) struct Coefficients {
 
 impl Update {
     /// Refuses settings out of range, and a rule other than the one that an engine was made for.
-    pub(crate) fn validate(&self, made_for: Option<Rule>) -> Result<()> {
-        self.optimizer.validate()?;
+    pub(crate) fn validate<R: Real>(&self, made_for: Option<Rule>) -> Result<()> {
+        self.optimizer.validate_in::<R>()?;
         if self.step == 0 {
             return Err(Error::value("update.step", "at least 1", 0));
         }
         if !(self.divisor > 0.0 && self.divisor.is_finite()) {
             return Err(Error::value("update.divisor", "a finite number above 0", self.divisor));
+        }
+        let least = R::min_positive_value().to_wide();
+        if !(least..=1.0 / least).contains(&self.divisor) {
+            let expected =
+                format!("a number from {least:e} to {:e}, which f{} divides by", 1.0 / least, 8 * size_of::<R>());
+            return Err(Error::value("update.divisor", expected, self.divisor));
         }
         let kind = |rule: Rule| match rule {
             Rule::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov),
@@ -202,24 +273,11 @@ impl Update {
     }
 
     pub(crate) fn coefficients(&self) -> Coefficients {
-        let Optimizer { rule, learning_rate, weight_decay, .. } = self.optimizer;
-        let plain = Coefficients { rate: learning_rate, root_bias2: 1.0, shrink: 1.0, coupled_decay: weight_decay };
-        match rule {
-            Rule::Sgd { .. } | Rule::RmsProp { .. } => plain,
-            Rule::Adam { beta1, beta2, .. } | Rule::AdamW { beta1, beta2, .. } => {
-                let t = self.step as f64;
-                let adam = Coefficients {
-                    rate: learning_rate / (1.0 - beta1.powf(t)),
-                    root_bias2: (1.0 - beta2.powf(t)).sqrt(),
-                    ..plain
-                };
-                match rule {
-                    Rule::AdamW { .. } => {
-                        Coefficients { shrink: 1.0 - learning_rate * weight_decay, coupled_decay: 0.0, ..adam }
-                    }
-                    _ => adam,
-                }
-            }
-        }
+        self.optimizer.coefficients(self.step)
     }
+}
+
+/// A setting as `R` takes it: rounded, and 0 where it is below the normal numbers, which not every device holds.
+pub(crate) fn rounded<R: Real>(value: f64) -> R {
+    if value.abs() < R::min_positive_value().to_wide() { R::zero() } else { R::from_wide(value) }
 }

@@ -311,3 +311,22 @@ fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
     refused(block_on(engine.backward(&case.output_gradient())).map(drop), "forward");
     refused(Cpu::<f32>::with_threads(0).map(drop), "threads");
 }
+
+#[test]
+fn a_trainer_made_in_one_pool_of_threads_steps_in_a_larger_and_in_a_smaller_one() {
+    let case = Case { ragged: true, ..Case::new(Cell::Lstm) }.sizes([9, 40, 33, 65, 17]);
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let steps = |trainer: &mut Trainer<CpuEngine<f32>>| {
+        for _ in 0..3 {
+            block_on(trainer.step(&case.batch())).unwrap();
+        }
+        block_on(trainer.engine().parameters()).unwrap()
+    };
+    let make = || Trainer::new(&Cpu::new(), &case.model(), Optimizer::adam(0.01), 1).unwrap();
+    let want =
+        steps(&mut Trainer::new(&Cpu::with_threads(1).unwrap(), &case.model(), Optimizer::adam(0.01), 1).unwrap());
+    for (made_in, stepped_in) in [(2, 16), (4, 3), (3, 4)] {
+        let mut trainer = pool(made_in).install(make);
+        assert!(pool(stepped_in).install(|| steps(&mut trainer)) == want, "{made_in} threads, then {stepped_in}");
+    }
+}

@@ -172,9 +172,11 @@ impl<R: Real> CpuEngine<R> {
             self.refusals += 1;
             return;
         }
-        let loss = self.loss / update.divisor;
         let Passes { threads, clock, .. } = &self.passes;
         let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
+        // What is beyond the path's type is not finite, in whatever type it was added up.
+        let held = |value: f64| if R::from_wide(value).is_finite() { value } else { R::from_wide(value).to_wide() };
+        let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
             self.bad_in_row += 1;
@@ -357,7 +359,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
-        update.validate(self.options.rule)?;
+        update.validate::<R>(self.options.rule)?;
         let threads = self.passes.threads.clone();
         threads.within(self.squares.len(), || self.apply(update));
         Ok(())

@@ -32,7 +32,21 @@ pub(super) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], s
         part.sums[0] = sum_of_squares(part.gradients);
         clock.end(begun, Phase::Norm, || 2 * part.gradients.len());
     });
-    sums.iter().sum::<f64>().sqrt()
+    let sum = sums.iter().sum::<f64>();
+    match sum.is_infinite() || sum < f64::MIN_POSITIVE {
+        true => scaled_norm(gradients),
+        false => sum.sqrt(),
+    }
+}
+
+/// The norm by squares of the numbers over the largest one, where those of the numbers themselves leave f64: of f64, or of
+/// zeros.
+fn scaled_norm<R: Real>(values: &[R]) -> f64 {
+    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.to_wide().abs()));
+    if largest == 0.0 || largest.is_infinite() {
+        return largest;
+    }
+    largest * values.iter().map(|value| (value.to_wide() / largest).powi(2)).sum::<f64>().sqrt()
 }
 
 /// In f64, where no square of an f32 overflows; in eight running sums, so that they are vector code.

@@ -25,7 +25,7 @@ pub(super) struct Passes<R> {
     pub(super) parameters: Vec<R>,
     prepared: Prepared<R>,
     tiles: Vec<Tile>,
-    /// One for each thread. A thread holds its own alone.
+    /// One for each thread. A thread holds its own alone, unless the work runs in a pool of more threads than these.
     rooms: Vec<Mutex<Room<R>>>,
     pub(super) clock: Clock,
 }

@@ -33,8 +33,9 @@ impl<T: Send> Divide for &mut [T] {
 pub(super) enum Threads {
     /// On the calling thread.
     One,
-    /// In rayon's pool for all.
-    Global,
+    /// As many of them, in rayon's pool for all. Called from a thread of another pool, the work is shared out among that
+    /// one's, however many they are.
+    Global(usize),
     /// In a pool of their own.
     Own(Arc<ThreadPool>),
 }
@@ -42,7 +43,10 @@ pub(super) enum Threads {
 impl Threads {
     /// As many as the machine has cores, or one where it has no threads.
     pub(super) fn all() -> Self {
-        if rayon::current_num_threads() == 1 { Self::One } else { Self::Global }
+        match rayon::current_num_threads() {
+            1 => Self::One,
+            count => Self::Global(count),
+        }
     }
 
     pub(super) fn new(count: usize) -> Result<Self> {
@@ -60,16 +64,16 @@ impl Threads {
     pub(super) fn count(&self) -> usize {
         match self {
             Self::One => 1,
-            Self::Global => rayon::current_num_threads(),
+            Self::Global(count) => *count,
             Self::Own(pool) => pool.current_num_threads(),
         }
     }
 
-    /// Which of them is running, below their count.
+    /// Which of them is running, below their count; two threads of a larger pool may be the same one.
     pub(super) fn index(&self) -> usize {
         match self {
             Self::One => 0,
-            Self::Global | Self::Own(_) => rayon::current_thread_index().unwrap_or_default() % self.count(),
+            Self::Global(_) | Self::Own(_) => rayon::current_thread_index().unwrap_or_default() % self.count(),
         }
     }
 
@@ -78,8 +82,8 @@ impl Threads {
     pub(super) fn within<T: Send>(&self, parts: usize, f: impl FnOnce() -> T + Send) -> T {
         match self {
             Self::Own(pool) if parts > 1 => pool.install(f),
-            Self::Global if parts > 1 => rayon::scope(|_| f()),
-            Self::One | Self::Global | Self::Own(_) => f(),
+            Self::Global(_) if parts > 1 => rayon::scope(|_| f()),
+            Self::One | Self::Global(_) | Self::Own(_) => f(),
         }
     }
 
@@ -89,7 +93,7 @@ impl Threads {
         match self {
             Self::One => spread(work, &f, false),
             Self::Own(pool) if work.parts() > 1 => pool.install(|| spread(work, &f, true)),
-            Self::Global | Self::Own(_) => spread(work, &f, true),
+            Self::Global(_) | Self::Own(_) => spread(work, &f, true),
         }
     }
 }
@@ -130,5 +134,16 @@ mod tests {
         threads.each(&mut one[..], on_caller);
         threads.each(&mut two[..], on_caller);
         assert_eq!((one, two), ([true], [false; 2]));
+    }
+
+    #[test]
+    fn every_thread_of_a_pool_larger_or_smaller_than_the_one_counted_has_a_number_below_the_count() {
+        let counted = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(Threads::all);
+        assert_eq!(counted.count(), 3);
+        for others in [2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(others).build().unwrap();
+            let numbers = pool.broadcast(|_| (counted.index(), counted.count()));
+            assert!(numbers.iter().all(|(index, count)| index < count && *count == 3), "{numbers:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::norm::CHUNK;
 use super::threads::Divide;
-use crate::optim::{Coefficients, Rule, Update};
+use crate::optim::{Coefficients, Rule, Update, rounded};
 use crate::real::Real;
 
 /// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
@@ -57,7 +57,7 @@ impl<R: Real> Scale<R> {
         Self {
             factor: R::from_wide(clip / update.divisor),
             limit: R::from_wide(update.optimizer.clip_value.unwrap_or(f64::INFINITY)),
-            decay: R::from_wide(update.coefficients().coupled_decay),
+            decay: rounded(update.coefficients().coupled_decay),
         }
     }
 
@@ -73,16 +73,20 @@ impl<R: Real> Scale<R> {
 /// Changes the weights by one step of the rule.
 pub(super) fn apply<R: Real>(update: &Update, scale: Scale<R>, weights: Weights<'_, R>) {
     let Coefficients { rate, root_bias2, shrink, .. } = update.coefficients();
-    let real = R::from_wide;
+    let real = rounded::<R>;
     let rate = real(rate);
     match update.optimizer.rule {
         Rule::Sgd { momentum, dampening, nesterov } => {
             // At the first step b is g itself, without dampening.
             let fresh = real(if update.step <= 1 { 1.0 } else { 1.0 - dampening });
-            sgd(weights, scale, rate, real(momentum), fresh, nesterov);
+            match momentum == 0.0 {
+                true => plain_sgd(weights, scale, rate),
+                false => sgd(weights, scale, rate, real(momentum), fresh, nesterov),
+            }
         }
         Rule::RmsProp { alpha, eps, momentum, centered } => {
-            rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), centered);
+            let kept = (momentum != 0.0, centered);
+            rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), kept);
         }
         Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
             let betas = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(real);
@@ -91,24 +95,30 @@ pub(super) fn apply<R: Real>(update: &Update, scale: Scale<R>, weights: Weights<
     }
 }
 
-fn sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
-    let Weights { parameters, gradients, slots: [buffer, ..] } = weights;
-    let plain = momentum == R::zero();
-    for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
-        let g = scale.apply(*g, *w);
-        let direction = if plain {
-            g
-        } else {
-            let b = momentum * buffer[index] + fresh * g;
-            buffer[index] = b;
-            if nesterov { g + momentum * b } else { b }
-        };
-        *w -= rate * direction;
+fn plain_sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R) {
+    for (w, g) in weights.parameters.iter_mut().zip(weights.gradients) {
+        *w -= rate * scale.apply(*g, *w);
     }
 }
 
-fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], centered: bool) {
+fn sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
+    let Weights { parameters, gradients, slots: [buffer, ..] } = weights;
+    for ((w, g), b) in parameters.iter_mut().zip(gradients).zip(buffer) {
+        let g = scale.apply(*g, *w);
+        *b = momentum * *b + fresh * g;
+        *w -= rate * if nesterov { g + momentum * *b } else { *b };
+    }
+}
+
+/// a / b, and 0 where that is 0 / 0: of a weight that never had a gradient, where ε is 0.
+#[inline(always)]
+fn quotient<R: Real>(a: R, b: R) -> R {
+    if a == R::zero() { R::zero() } else { a / b }
+}
+
+fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], kept: (bool, bool)) {
     let [alpha, rest, eps, momentum] = settings;
+    let (has_momentum, centered) = kept;
     let Weights { parameters, gradients, slots: [square, second, third] } = weights;
     // The slots that are kept lie in the order square, mean, buffer.
     let (mean, buffer) = if centered { (second, third) } else { (third, second) };
@@ -124,13 +134,13 @@ fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings:
         } else {
             v
         };
-        let scaled = g / (variance.sqrt() + eps);
-        if momentum == R::zero() {
-            *w -= rate * scaled;
-        } else {
+        let scaled = quotient(g, variance.sqrt() + eps);
+        if has_momentum {
             let b = momentum * buffer[index] + scaled;
             buffer[index] = b;
             *w -= rate * b;
+        } else {
+            *w -= rate * scaled;
         }
     }
 }
@@ -144,6 +154,6 @@ fn adam<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4
         let g = scale.apply(*g, *w);
         *m = beta1 * *m + rest1 * g;
         *v = beta2 * *v + rest2 * g * g;
-        *w = shrink * *w - rate * *m / (v.sqrt() / root_bias2 + eps);
+        *w = shrink * *w - quotient(rate * *m, v.sqrt() / root_bias2 + eps);
     }
 }

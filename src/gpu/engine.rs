@@ -526,7 +526,7 @@ impl Engine for GpuEngine {
         let Some(updater) = &mut self.updater else {
             return Err(Error::Unsupported("an update needs an engine that was made with a rule".into()));
         };
-        update.validate(self.options.rule)?;
+        update.validate::<f32>(self.options.rule)?;
         self.unpacked = true;
         updater.update(&self.gpu, &self.recorder, update)?;
         self.stale = true;

@@ -12,7 +12,7 @@ use super::uniforms::{Status, Update as Uniform};
 use crate::backend::Report;
 use crate::error::{Error, Result};
 use crate::model::plan::{ALIGNMENT, Cost, TensorSpec};
-use crate::optim::{Rule, Update};
+use crate::optim::{Rule, Update, rounded};
 
 /// The commands of an update and the reports under way.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Updater {
         let count = network.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
         let status = buffer("status", STATUS_BYTES)?;
-        let partials = buffer("norm partials", 4 * limits.norm_groups(count).next_multiple_of(4) as u64)?;
+        let partials = buffer("norm partials", 8 * limits.norm_groups(count).next_multiple_of(2) as u64)?;
         let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
@@ -62,14 +62,15 @@ impl Updater {
         let constants =
             [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
         let (gradients, parameters) = (whole(&network.gradients), whole(&network.parameters));
-        let norm = Cost::each(limits.norm_groups(count), 2, 1);
+        let norm = Cost::each(2 * limits.norm_groups(count), 2, 1);
         let dispatches = [
             (
                 NORM_PARTIAL,
                 &[][..],
                 vec![gradients.clone(), whole(&partials)],
                 [limits.norm_groups(count) as u32, 1, 1],
-                Cost::each(4 * count, 2, 1),
+                // They are read twice, the second time from a cache.
+                Cost::each(4 * count, 4, 1),
             ),
             (NORM, &[], vec![whole(&partials), whole(&network.loss), whole(&status)], [1, 1, 1], norm),
             (
@@ -149,7 +150,9 @@ impl Updater {
         self.free.push(buffer);
         if status.bad_in_row > self.skips {
             let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
-            return Err(Error::NonFinite { step: status.bad_step.into(), what });
+            // The device counts steps modulo 2³²: the bad one is this one or one before it.
+            let since = (step as u32).wrapping_sub(status.bad_step);
+            return Err(Error::NonFinite { step: step - u64::from(since), what });
         }
         let skipped = status.bad_in_row > 0;
         Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
@@ -170,22 +173,24 @@ fn uniform(update: &Update, count: usize, partials: usize, skips: u32) -> Unifor
         Rule::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
         Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
     };
+    // A clip beyond all finite numbers clips nothing.
+    let clip = |clip: Option<f64>| clip.filter(|clip| *clip <= f32::MAX.into()).map_or(0.0, rounded);
     Uniform {
         count: count as u32,
         partials: partials as u32,
         step: update.step as u32,
-        inverse_divisor: (1.0 / update.divisor) as f32,
-        clip_norm: update.optimizer.clip_norm.unwrap_or(0.0) as f32,
-        clip_value: update.optimizer.clip_value.unwrap_or(0.0) as f32,
-        rate: coefficients.rate as f32,
-        root_bias2: coefficients.root_bias2 as f32,
-        shrink: coefficients.shrink as f32,
-        decay: coefficients.coupled_decay as f32,
-        momentum: momentum as f32,
-        alpha: alpha as f32,
-        eps: eps as f32,
-        one_minus_momentum: (1.0 - momentum) as f32,
-        one_minus_alpha: (1.0 - alpha) as f32,
+        inverse_divisor: rounded(1.0 / update.divisor),
+        clip_norm: clip(update.optimizer.clip_norm),
+        clip_value: clip(update.optimizer.clip_value),
+        rate: rounded(coefficients.rate),
+        root_bias2: rounded(coefficients.root_bias2),
+        shrink: rounded(coefficients.shrink),
+        decay: rounded(coefficients.coupled_decay),
+        momentum: rounded(momentum),
+        alpha: rounded(alpha),
+        eps: rounded(eps),
+        one_minus_momentum: rounded(1.0 - momentum),
+        one_minus_alpha: rounded(1.0 - alpha),
         skips,
     }
 }

@@ -102,7 +102,7 @@ impl<E: Engine> Trainer<E> {
         mut options: TrainerOptions,
     ) -> Result<Self> {
         model.validate()?;
-        optimizer.validate()?;
+        optimizer.validate_in::<E::Real>()?;
         model.need_head()?;
         if options.carry_state && model.recurrent.bidirectional {
             let reason = "state cannot be carried in two directions: the reverse one starts at each row's end";
@@ -351,7 +351,7 @@ impl<E: Engine> Trainer<E> {
     /// Sets η for the steps to come.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         let optimizer = Optimizer { learning_rate, ..self.optimizer };
-        optimizer.validate()?;
+        optimizer.validate_in::<E::Real>()?;
         self.optimizer = optimizer;
         Ok(())
     }

@@ -22,21 +22,29 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
             skips,
             ..Update::default()
         };
-        let partials = nan(groups.next_multiple_of(4));
+        let partials = nan(2 * groups.next_multiple_of(2));
         let grid = [groups as u32, 1, 1];
         let partials = &run(&gpu, NORM_PARTIAL, &[], &uniform, &[gradients, &partials], grid)[0];
         let written = run(&gpu, NORM, &[], &uniform, &[partials, &[loss, 0.0, 0.0, 0.0], &before], [1, 1, 1]);
         bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&written[1])[..size_of::<Status>()])
     };
     for size in SIZES.into_iter().chain([20_000]) {
-        let gradients: Vec<f32> = (0..4 * size).map(|i| 0.01 * number(1, i)).collect();
-        let want = 0.5 * gradients.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-        let got = norm(&gradients, 3.0, (0, 0, 0));
-        assert!((f64::from(got.norm) - want).abs() < 1e-6 * want, "{} {want}", got.norm);
-        assert_eq!((got.loss, got.bad_step), (1.5, 0));
-        let scale = 0.5 * (1.0 / (want + 1e-6)).min(1.0);
-        assert!((f64::from(got.scale) - scale).abs() < 1e-6, "{} {scale}", got.scale);
+        for factor in [0.01, 1e-30, 1e-20, 1e20, 1e35] {
+            // What lies beyond the first part is smaller by far.
+            let of = |i: usize| if i < 16_384 { factor } else { 1e-6 * factor };
+            let gradients: Vec<f32> = (0..4 * size).map(|i| of(i) * number(1, i)).collect();
+            let want = 0.5 * gradients.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let got = norm(&gradients, 3.0, (0, 0, 0));
+            assert!((f64::from(got.norm) - want).abs() < 1e-6 * want, "{} {want}", got.norm);
+            assert_eq!((got.loss, got.bad_step), (1.5, 0));
+            let scale = 0.5 * (1.0 / (want + 1e-6)).min(1.0);
+            assert!((f64::from(got.scale) - scale).abs() < 1e-6 * scale, "{} {scale}", got.scale);
+        }
     }
+    // Of zeros, and beyond f32 although every number of it is finite.
+    assert_eq!(norm(&[0.0; 8], 3.0, (0, 0, 0)).norm, 0.0);
+    let got = norm(&[3e38; 8], 3.0, (0, 0, 0));
+    assert_eq!((got.bad_step, got.bad_norm, got.bad_in_row), (7, 1, 1));
     for bad in [f32::NAN, f32::INFINITY] {
         let got = norm(&[1.0, bad, 0.0, 0.0], 3.0, (0, 0, 0));
         assert_eq!((got.bad_step, got.bad_norm, got.bad_in_row), (7, 1, 1));
