@@ -209,6 +209,103 @@ fn a_dimension_that_differs_by_rounding_alone_counts_as_constant() {
     }
 }
 
+/// Sequences in long form, with these labels: the first number of each goes with its label.
+fn long(labels: &[f64], written: impl Fn(usize, f64) -> String) -> String {
+    let (least, most) = labels.iter().fold((f64::MAX, f64::MIN), |(a, b), label| (a.min(*label), b.max(*label)));
+    let mut text = "id,time,label,x\n".to_owned();
+    for (id, label) in labels.iter().enumerate() {
+        let x = (label - least) / (most - least);
+        (0..3 + id % 3).for_each(|t| writeln!(text, "{id},{t},{},{x}", written(id, *label)).unwrap());
+    }
+    text
+}
+
+#[test]
+fn labels_that_are_numbers_are_classes_or_values_as_they_look_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let plain = |_, label: f64| label.to_string();
+    let halves: Vec<f64> = (0..36).map(|n| f64::from(n * 7 % 36) / 2.0).collect();
+    write(path, "values.csv", &long(&halves, plain));
+    let learn = "--hidden 8 --batch 8 --lr 0.03 --epochs 60";
+    let stdout = train(path, "values", &format!("--sequences values.csv {learn}"));
+    for part in ["labels are values, since not all are whole numbers; --labels-as classes", "a value a sequence"] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    let summary = json(&run(path, "eval values --json"));
+    let error = |name: &str| summary["test"]["values"][0][name].as_f64().unwrap();
+    assert!(error("rmse") < 0.5 * error("mean_rmse"), "{summary}");
+    // Whole numbers in another file are values too to a model of values.
+    write(path, "whole.csv", &long(&[0.0, 17.0, 17.0], plain));
+    assert!(json(&run(path, "eval values --sequences whole.csv --json"))["test"]["values"][0]["rmse"].is_number());
+
+    // One number in several ways of writing it is one class, and a test file lacks one.
+    let three: Vec<f64> = (0..36).map(|n| f64::from(n % 3)).collect();
+    let ways =
+        |n: usize, label: f64| [format!("{label}"), format!("{label:.1}"), format!("{label:+e}")][n / 3 % 3].clone();
+    write(path, "classes.csv", &long(&three, ways));
+    write(path, "test.csv", &long(&[2.0, 0.0], |_, label| format!("{label:.2}")));
+    let stdout = train(path, "classes", &format!("--sequences classes.csv --test-file test.csv {TINY}"));
+    for part in
+        ["labels are classes, since they are few different whole numbers; --labels-as values", "3 classes", "test 2"]
+    {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+    assert!(read(path, "classes/config.toml").contains("labels-as = \"classes\""));
+    assert_eq!(column(&run(path, "predict classes --sequences test.csv"), "label"), ["2", "0"]);
+    let parts = ["--labels-as values", "trained with classes"];
+    refused(path, "eval classes --sequences test.csv --labels-as values", 2, &parts);
+    let stdout = train(path, "numbers", &format!("--sequences classes.csv --labels-as values {TINY}"));
+    assert!(stdout.contains("a value a sequence") && !stdout.contains("labels are"), "{stdout}");
+}
+
+#[test]
+fn labels_that_may_be_either_are_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let ages: Vec<f64> = (0..90).map(|n| f64::from(n * 7 % 45 + 20)).collect();
+    write(path, "ages.csv", &long(&ages, |_, label| label.to_string()));
+    let question = "ages.csv, the labels: expected labels that are classes or values";
+    let got = "got 45 different whole numbers for 90 sequences, which could be either";
+    refused(path, "train --sequences ages.csv", 1, &[question, "--labels-as classes or --labels-as values", got]);
+    let stdout = train(path, "a", &format!("--sequences ages.csv --labels-as values {TINY}"));
+    assert!(stdout.contains("a value a sequence"), "{stdout}");
+    let stdout = train(path, "b", &format!("--sequences ages.csv --labels-as classes --split 0.5,0.5,0 {TINY}"));
+    assert!(stdout.contains("45 classes"), "{stdout}");
+    // The answer is kept: a configuration repeats it.
+    train(path, "c", "--config a/config.toml");
+    write(path, "words.csv", "id,time,label,x\n1,0,up,1\n2,0,down,2\n");
+    let parts = ["words.csv, the label of sequence 1", "--labels-as values", "\"up\""];
+    refused(path, "train --sequences words.csv --labels-as values", 1, &parts);
+    refused(path, "train --task adding --labels-as values", 2, &["--labels-as", "labelled sequences"]);
+}
+
+#[test]
+fn every_line_has_its_row_in_the_predictions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::create_dir(path.join("words")).unwrap();
+    let lines = |word: &str| -> String { (0..20).map(|n| format!("{word}{n}\n\n")).collect() };
+    write(path, "words/left.txt", &lines("ab"));
+    write(path, "words/right.txt", &lines("cd"));
+    train(path, "a", &format!("--classes words {TINY}"));
+    write(path, "new.txt", "\nab\n \n\ncd\n\n");
+    let csv = run(path, "predict a --classes new.txt");
+    assert_eq!(column(&csv, "line_number"), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(column(&csv, "line"), ["", "ab", "", "", "cd", ""]);
+    let told = ["predicted", "p_left", "p_right"].map(|name| column(&csv, name));
+    for row in 0..6 {
+        assert!(told.iter().all(|cells| cells[row].is_empty() == ![1, 4].contains(&row)), "{csv}");
+    }
+    // In a folder the lines of each class are known by their numbers.
+    let csv = run(path, "predict a --classes words");
+    let rows: Vec<_> = column(&csv, "line").into_iter().zip(column(&csv, "line_number")).collect();
+    assert_eq!(rows.len(), 40);
+    for (line, number) in rows {
+        assert_eq!((line[2..].parse::<usize>().unwrap() * 2 + 1).to_string(), number, "{line}");
+    }
+}
+
 #[test]
 fn a_test_file_tests_and_a_share_of_the_first_validates() {
     let folder = folder();

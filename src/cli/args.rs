@@ -171,6 +171,16 @@ pub(crate) enum ReadName {
     Pixels,
 }
 
+/// What labels are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LabelsAsName {
+    /// Each is the name of a class
+    Classes,
+    /// Each is a number
+    Values,
+}
+
 /// Every setting of a run: the sections of a configuration file.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -287,6 +297,10 @@ pub(crate) struct DataArgs {
     /// Sequences: the labels of --test-file
     #[arg(long, value_name = "FILE")]
     pub(crate) test_labels: Option<PathBuf>,
+    /// Sequences: what labels that are numbers are [default: what the file says, or they look like; where that is in doubt it
+    /// is asked about]
+    #[arg(long, value_enum)]
+    pub(crate) labels_as: Option<LabelsAsName>,
     /// Sequences in idx: images by rows or by pixels [default: rows]
     #[arg(long, value_enum)]
     pub(crate) read: Option<ReadName>,

@@ -45,6 +45,11 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         let repeats = grouped(lines.repeats() as u64);
         words.push(format!("{repeats} lines repeat another of their class; those that are equal share a part"));
     }
+    let blank = if labels == Labels::None { lines.blank().to_vec() } else { Vec::new() };
+    if !lines.blank().is_empty() {
+        let count = grouped(lines.blank().len() as u64);
+        words.push(format!("blank lines, which are none of these: {count}"));
+    }
     let unknown = vocabulary.unknown_in(&held_back);
     if unknown > 0 {
         words.push(format!("{} characters of validation and test are unknown to the vocabulary", grouped(unknown)));
@@ -63,5 +68,6 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         codec: Codec::Classes { vocabulary, classes },
         id_name: encoded.id_name("line"),
         parts,
+        blank,
     })
 }

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-pub(crate) const KEYS: [(&str, &str, &[Kind]); 32] = {
+pub(crate) const KEYS: [(&str, &str, &[Kind]); 33] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -69,6 +69,7 @@ pub(crate) const KEYS: [(&str, &str, &[Kind]); 32] = {
         ("data", "train-until", &[Series]),
         ("data", "labels", &[Sequences]),
         ("data", "test-labels", &[Sequences]),
+        ("data", "labels-as", &[Sequences]),
         ("data", "read", &[Sequences]),
         ("data", "id", &[Sequences]),
         ("data", "time", &[Sequences]),

@@ -51,6 +51,8 @@ pub(crate) struct LabelledTask {
     /// Training, validation and test; empty where there is nothing.
     pub(crate) parts: [Part; 3],
     pub(crate) emphasis: Emphasis,
+    /// Lines of the file that hold no sequence, of which predictions tell that there are none.
+    pub(crate) blank: Vec<usize>,
 }
 
 /// What training does to the labels of classes. Validation, which it goes by, does the same; results do not.
@@ -446,18 +448,34 @@ impl Task for LabelledTask {
             let column = move |output| if outputs == 1 { what.to_owned() } else { format!("{what}_{output}") };
             (1..=outputs).map(column)
         };
-        let mut names = vec![self.id_name.to_owned(), "part".into()];
+        let lines = self.parts.iter().any(|part| !part.examples.labelled().lines.is_empty());
+        let mut names = vec![self.id_name.to_owned()];
+        names.extend(lines.then(|| "line_number".to_owned()));
+        names.push("part".into());
         names.extend(columns("label").chain(columns("predicted")));
         if let LabelCodec::Classes(classes) = &self.labels {
             names.extend(classes.iter().map(|class| format!("p_{class}")));
         }
         csv.write_record(&names).map_err(unwritten)?;
+        let nothing = |line: usize, part: &str| {
+            let mut record = vec![String::new(); names.len()];
+            (record[1], record[2]) = (line.to_string(), part.into());
+            record
+        };
+        let mut blank = self.blank.iter().copied().peekable();
+        let mut last = "";
         for (name, part) in PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty()) {
             let predictions = self.predict(network, part, rows)?;
             for (sequence, told) in part.examples.sequences().iter().zip(predictions) {
                 let number = (sequence + 1).to_string();
                 let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
-                let mut record = vec![id.clone(), name.to_owned()];
+                let line = part.examples.labelled().lines.get(*sequence).copied();
+                while let Some(blank) = blank.next_if(|blank| line.is_some_and(|line| *blank < line)) {
+                    csv.write_record(nothing(blank, name)).map_err(unwritten)?;
+                }
+                let mut record = vec![id.clone()];
+                record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
+                record.push(name.to_owned());
                 record.extend(part.truth(*sequence, outputs));
                 if let LabelCodec::Classes(classes) = &self.labels {
                     record.extend(classes.get(most_probable(&told)).cloned());
@@ -471,6 +489,10 @@ impl Task for LabelledTask {
                 }
                 csv.write_record(&record).map_err(unwritten)?;
             }
+            last = name;
+        }
+        for blank in blank {
+            csv.write_record(nothing(blank, last)).map_err(unwritten)?;
         }
         csv.flush().map_err(unwritten)
     }

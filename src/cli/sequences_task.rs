@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bptt::data::{Image, Labelled, Labels, LongColumns, Missing, ReadOptions, Scaling, ScalingKind};
+use bptt::data::{Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind};
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::args::{DataArgs, Given, MissingName, ReadName, ScaleName};
+use super::args::{DataArgs, Given, LabelsAsName, MissingName, ReadName, ScaleName};
 use super::digest::Digest;
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
@@ -152,12 +152,21 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     missing_as_the_model(&mut data.missing, known.map(|known| known.missing))?;
     as_the_model("scale", &mut data.scale, known.map(|known| known.scale), ScaleName::None)?;
     let (path, shares) = (data.sequences.clone().unwrap_or_default(), shares_of_first(data)?);
-    let options = options(data);
+    if let Some(known) = known.map(|known| name_of(&known.labels)) {
+        as_the_model("labels-as", &mut data.labels_as, Some(known), known)?;
+    }
+    let mut options = options(data);
     let mut digest = Digest::new();
-    let mut read = |path: &Path, labels: Option<&Path>| read(path, labels, &options, &mut digest);
-    let first = read(&path, data.labels.as_deref())?;
+    let first = read(&path, data.labels.as_deref(), &options, &mut digest)?;
+    // Few labels of another file may look like something else.
+    data.labels_as = data.labels_as.or(match first.labels {
+        Labels::None => None,
+        Labels::Classes { .. } => Some(LabelsAsName::Classes),
+        Labels::Values(_) => Some(LabelsAsName::Values),
+    });
+    options.labels = data.labels_as.map(labels_as);
     let test = match &data.test_file {
-        Some(path) => Some((path.clone(), read(path, data.test_labels.as_deref())?)),
+        Some(path) => Some((path.clone(), read(path, data.test_labels.as_deref(), &options, &mut digest)?)),
         None => None,
     };
     digest.check(&path, "--sequences", &mut data.sha256)?;
@@ -198,6 +207,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         id_name: first.id_name("id"),
         emphasis: Emphasis::new(learning, &codec.labels, &parts[0])?,
         parts,
+        blank: Vec::new(),
         codec: Codec::Sequences(codec),
     })
 }
@@ -226,6 +236,7 @@ fn options(data: &mut DataArgs) -> ReadOptions {
     let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
     ReadOptions {
         missing: data.missing.map(Missing::from).unwrap_or_default(),
+        labels: data.labels_as.map(labels_as),
         image: match data.read {
             None | Some(ReadName::Rows) => Image::Rows,
             Some(ReadName::Pixels) => Image::Pixels,
@@ -236,6 +247,21 @@ fn options(data: &mut DataArgs) -> ReadOptions {
             label: data.label.clone(),
             decimal: data.decimal,
         },
+    }
+}
+
+fn labels_as(name: LabelsAsName) -> LabelsAs {
+    match name {
+        LabelsAsName::Classes => LabelsAs::Classes,
+        LabelsAsName::Values => LabelsAs::Values,
+    }
+}
+
+/// What a model's labels are.
+fn name_of(labels: &LabelCodec) -> LabelsAsName {
+    match labels {
+        LabelCodec::Classes(_) => LabelsAsName::Classes,
+        LabelCodec::Values(_) => LabelsAsName::Values,
     }
 }
 

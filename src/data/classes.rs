@@ -13,11 +13,15 @@ pub struct Lines {
     classes: Vec<String>,
     of: Vec<u32>,
     lines: Vec<String>,
+    /// The number of each in its file.
+    numbers: Vec<usize>,
+    /// The numbers of blank lines, of all files.
+    blank: Vec<usize>,
 }
 
 impl Lines {
     /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order
-    /// of the names; a line is a sequence, without the white space around it. Blank lines are none. Of a file in place
+    /// of the names; a line is a sequence, without the white space around it. Blank lines are none, and counted. Of a file in place
     /// of a folder the lines are without classes. `each` is handed all bytes that are read, class names before lines.
     ///
     /// # Errors
@@ -56,8 +60,15 @@ impl Lines {
 
     fn add(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
         let before = self.lines.len();
-        let lines = encoding::utf8(bytes, path)?.lines();
-        self.lines.extend(lines.map(str::trim).filter(|line| !line.is_empty()).map(String::from));
+        for (line, number) in encoding::utf8(bytes, path)?.lines().map(str::trim).zip(1..) {
+            match line.is_empty() {
+                true => self.blank.push(number),
+                false => {
+                    self.lines.push(line.into());
+                    self.numbers.push(number);
+                }
+            }
+        }
         match self.lines.len() == before {
             true => Err(Error::data(path, "", "expected lines of text, got none")),
             false => Ok(()),
@@ -67,6 +78,11 @@ impl Lines {
     /// The lines, class by class.
     pub fn lines(&self) -> &[String] {
         &self.lines
+    }
+
+    /// The numbers of blank lines, which are no sequences: counted from 1 in their files, one file after the other.
+    pub fn blank(&self) -> &[usize] {
+        &self.blank
     }
 
     /// The class of each line, where they have classes.
@@ -123,7 +139,7 @@ impl Lines {
     /// The lines as sequences of ids.
     pub fn labelled(&self, vocabulary: &Vocabulary) -> Labelled {
         let tokens = self.lines.iter().map(|line| vocabulary.encode(line)).collect();
-        Labelled::new(Steps::Tokens(tokens), self.labels())
+        Labelled { lines: self.numbers.clone(), ..Labelled::new(Steps::Tokens(tokens), self.labels()) }
     }
 }
 
@@ -176,6 +192,7 @@ mod tests {
         let mut all = Vec::new();
         let lines = Lines::read(folder.path(), &mut |bytes| all.extend_from_slice(bytes)).unwrap();
         assert_eq!(lines.lines(), ["x", "y", "Müller", "Abt", "last"]);
+        assert_eq!(lines.blank(), [2, 3]);
         assert_eq!(all, "ax\nyb.c\u{feff}Müller\r\n\r\n  \t\nAbt \nzlast\n".as_bytes());
         let names = ["a", "b.c", "z"].map(String::from).to_vec();
         let labels = Labels::Classes { names, of: vec![0, 0, 1, 1, 2] };
@@ -184,7 +201,7 @@ mod tests {
         let labelled = lines.labelled(&vocabulary);
         let Steps::Tokens(tokens) = &labelled.input else { panic!() };
         assert_eq!(tokens[..3], [vec![5], vec![6], vec![0, 7, 3, 3, 2, 4]]);
-        assert_eq!(labelled.labels, labels);
+        assert_eq!((labelled.labels, labelled.lines), (labels, vec![1, 2, 1, 4, 1]));
     }
 
     #[test]

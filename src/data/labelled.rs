@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, s};
 
+use super::names::canonical;
 use super::{Examples, Scaling, Steps};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub struct Labelled {
     pub ids: Vec<String>,
     /// What each dimension is called; empty where they have no names.
     pub dimensions: Vec<String>,
+    /// The line of its file that each begins in, counted from 1; empty where they stand in no lines.
+    pub lines: Vec<usize>,
     /// How the file was read where it could have been read otherwise, in words, a line each.
     pub notes: Vec<String>,
 }
@@ -44,7 +47,8 @@ pub enum Labels {
 impl Labelled {
     /// Sequences and dimensions without names.
     pub fn new(input: Steps, labels: Labels) -> Self {
-        Self { input, labels, ids: Vec::new(), dimensions: Vec::new(), notes: Vec::new() }
+        let (ids, dimensions, lines, notes) = Default::default();
+        Self { input, labels, ids, dimensions, lines, notes }
     }
 
     /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.
@@ -125,11 +129,13 @@ impl Labelled {
             }
         }
         let dimensions = self.input.dimensions().unwrap_or_default();
-        for (what, names, count) in
-            [("the ids", &self.ids, n), ("the names of the dimensions", &self.dimensions, dimensions)]
-        {
-            if !names.is_empty() && names.len() != count {
-                return Err(Error::value(what, format!("none or {count}"), names.len()));
+        for (what, names, count) in [
+            ("the ids", self.ids.len(), n),
+            ("the names of the dimensions", self.dimensions.len(), dimensions),
+            ("the lines", self.lines.len(), n),
+        ] {
+            if names > 0 && names != count {
+                return Err(Error::value(what, format!("none or {count}"), names));
             }
         }
         match &self.labels {
@@ -156,8 +162,10 @@ impl Labelled {
 }
 
 impl Labels {
-    /// Classes from each sequence's name: those that occur, as numbers where all of them are, otherwise as text.
+    /// Classes from each sequence's name: those that occur, in the order of numbers where all of them are some, otherwise
+    /// in that of text. A number is one name, however it is written: `1.0` is `1`, while `01` is a code and another name.
     pub fn from_names<S: AsRef<str>>(of: &[S]) -> Self {
+        let of: Vec<_> = of.iter().map(|name| canonical(name.as_ref())).collect();
         let mut names: Vec<&str> = of.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>().into_iter().collect();
         let number = |name: &str| name.parse::<f64>().unwrap_or(f64::NAN);
         if names.iter().all(|name| number(name).is_finite()) {
@@ -201,14 +209,14 @@ impl Labels {
             }
             Labels::Classes { names, of } => (names, of),
         };
-        let index: HashMap<&String, u32> = known.iter().zip(0..).collect();
+        let index: HashMap<_, u32> = known.iter().map(|name| canonical(name)).zip(0..).collect();
         let mut classes = Vec::with_capacity(of.len());
         for (sequence, class) in of.iter().enumerate() {
             let Some(name) = names.get(*class as usize) else {
                 let expected = format!("a class below {}", names.len());
                 return Err(Error::value(label_of(sequence), expected, class));
             };
-            let Some(class) = index.get(name) else {
+            let Some(class) = index.get(&canonical(name)) else {
                 let expected = format!("one of {}", known.join(", "));
                 return Err(Error::value(label_of(sequence), expected, format!("{name:?}")));
             };

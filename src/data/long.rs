@@ -8,6 +8,7 @@ use ndarray::Array2;
 
 use super::cells::{is_missing, number};
 use super::encoding::quoted;
+use super::names::{canonical, value};
 use super::records::Records;
 use super::{DecimalMark, Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ pub struct LongColumns {
     pub id: String,
     /// What its rows are ordered by.
     pub time: String,
-    /// Its class, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
+    /// Its label, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
     /// labels.
     pub label: Option<String>,
     /// How its numbers are written; `None`: as they show, see [`Table::from_csv`](super::Table::from_csv).
@@ -98,7 +99,7 @@ struct Table<'a> {
     label: Option<usize>,
     dimensions: Vec<usize>,
     groups: Vec<Group>,
-    /// The group of an id.
+    /// The group of an id, by its value: `3.0` is `3`.
     index: HashMap<String, usize>,
 }
 
@@ -143,7 +144,8 @@ impl<'a> Table<'a> {
             word => Ok(word.to_owned()),
         };
         let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
-        let class = self.label.map_or(Ok(String::new()), |label| word(label, "a class"))?;
+        let class = self.label.map_or(Ok(String::new()), |label| word(label, "a label"))?;
+        let class = canonical(&self.mark.plain(&class).map_or(class.as_str().into(), |plain| plain.text)).into_owned();
         let number = |column: &usize| match self.mark.plain(cell(*column)) {
             Some(plain) => number(&plain.text).map_err(|expected| refuse(*column, expected)),
             // What stands in its place is known once the rows are in order.
@@ -157,9 +159,13 @@ impl<'a> Table<'a> {
         let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
         let position = time.parse().unwrap_or(f64::NAN);
         let step = Step { time, position, place, numbers };
-        match self.index.get(&id) {
+        match self.index.get(&*value(&id)) {
             Some(group) => {
                 let group = &mut self.groups[*group];
+                if canonical(&group.id) != canonical(&id) {
+                    let expected = format!("one way of writing a number, as {} in {}", quoted(&group.id), group.place);
+                    return Err(refuse(self.id, &expected));
+                }
                 if let (Some(column), true) = (self.label, group.class != class) {
                     let expected = format!("{}, as in {} of the same id", quoted(&group.class), group.place);
                     return Err(refuse(column, &expected));
@@ -167,7 +173,7 @@ impl<'a> Table<'a> {
                 group.steps.push(step);
             }
             None => {
-                self.index.insert(id.clone(), self.groups.len());
+                self.index.insert(value(&id).into_owned(), self.groups.len());
                 self.groups.push(Group { id, class, place, steps: vec![step] });
             }
         }
@@ -339,7 +345,7 @@ mod tests {
         assert_eq!(error("\na,1,k,-inf\n"), format!("{cell} \"-inf\""));
         assert!(error(",1,k,1\n").contains("column \"id\": expected the id of a sequence, got a missing value"));
         assert!(error("a,,k,1\n").contains("column \"time\": expected a time, got a missing value"));
-        assert!(error("a,1,,1\n").contains("column \"label\": expected a class, got a missing value"));
+        assert!(error("a,1,,1\n").contains("column \"label\": expected a label, got a missing value"));
         let open = "a.csv, row 2 (line 3): expected a closing quotation mark, got the end of the file";
         assert_eq!(error("a,1,k,\"1\n"), open);
         let long = "x".repeat(10_000_000);
@@ -350,6 +356,21 @@ mod tests {
         let encoding = Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Refuse).unwrap_err();
         let place = "a.csv, line 2, byte offset 22: expected UTF-8 text, got the byte 0xFF;";
         assert!(encoding.to_string().starts_with(place), "{encoding}");
+    }
+
+    #[test]
+    fn an_id_and_a_label_that_are_numbers_are_the_same_however_they_are_written() {
+        let labelled = read("id,time,label,v\n3,0,1,1\n3.0,1,1.0,2\n4,0,2.0,3\n+3,2,1,4\n").unwrap();
+        assert_eq!(labelled.ids, ["3", "4"]);
+        assert_eq!(labelled.labels, Labels::from_names(&["1", "2"]));
+        assert_eq!(labelled.input.values(&[0], 0).collect::<Vec<_>>(), [1.0, 2.0, 4.0]);
+        let comma = read("id;time;label;v\n3;0;0,5;1,5\n4;0;2,0;2,5\n5;0;2;2,25\n").unwrap();
+        assert_eq!(comma.labels, Labels::from_names(&["0.5", "2", "2"]));
+        // Codes are names; beside the number that they look like they are asked about.
+        assert_eq!(read("id,time,label,v\n03,0,k,1\n04,0,k,2\n").unwrap().ids, ["03", "04"]);
+        let both = read("id,time,label,v\n03,0,k,1\n3,1,k,2\n").unwrap_err();
+        let expected = "expected one way of writing a number, as \"03\" in row 1 (line 2), got \"3\"";
+        assert_eq!(both, format!("a.csv, row 2 (line 3), column \"id\": {expected}"));
     }
 
     #[test]

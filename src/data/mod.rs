@@ -29,10 +29,12 @@ mod histogram;
 mod idx;
 mod labelled;
 mod labels;
+mod labels_as;
 mod lanes;
 #[cfg(feature = "cli")]
 mod long;
 mod missing;
+mod names;
 mod next_character;
 mod npy;
 #[cfg(feature = "cli")]
@@ -77,6 +79,7 @@ pub use encoding::utf8;
 pub use histogram::Histogram;
 pub use idx::Image;
 pub use labelled::{Labelled, Labels, Subset};
+pub use labels_as::LabelsAs;
 pub use lanes::Lanes;
 #[cfg(feature = "cli")]
 pub use long::LongColumns;

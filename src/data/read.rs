@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "cli")]
 use super::LongColumns;
 use super::gzip::decompressed;
-use super::{Image, Labelled, Missing};
+use super::{Image, Labelled, LabelsAs, Missing};
 use crate::error::{Error, Result};
 
 /// What a file does not tell of itself.
@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 pub struct ReadOptions {
     /// What becomes of missing values: an empty field, `?`, and NaN, NA, N/A, null and their like.
     pub missing: Missing,
+    /// What labels are; `None`: what the file says, or they look like, see [`Labelled::labels_as`].
+    pub labels: Option<LabelsAs>,
     /// How an image becomes a sequence (idx).
     pub image: Image,
     /// What the columns are (`.csv`).
@@ -93,7 +95,7 @@ impl Labelled {
             }
         };
         let labels = labels.as_ref().map(|(bytes, path)| (&**bytes, *path));
-        match format {
+        let labelled = match format {
             Format::Ts => Self::from_ts(bytes, path, options.missing),
             Format::Ucr => Self::from_ucr(bytes, path, options.missing),
             Format::Idx => Self::from_idx((bytes, path), labels, options.image),
@@ -107,6 +109,13 @@ impl Labelled {
                 let message = "this format is read with the feature `cli`, which this build is without";
                 Err(Error::data(path, "", message))
             }
+        }?;
+        // These formats say what labels are.
+        let told = matches!(format, Format::Ts | Format::Idx) && options.labels.is_none();
+        let path = labels.map_or(path, |(_, path)| path);
+        match told {
+            true => Ok(labelled),
+            false => labelled.labels_as(options.labels).map_err(|error| error.in_file(path)),
         }
     }
 }
@@ -232,10 +241,8 @@ mod tests {
             for (format, labelled) in in_every_format(&numbers, &labels) {
                 let values: Vec<f64> = labelled.input.values(&[0, 1, 2, 3, 4, 5], 0).collect();
                 let scaling = Scaling::fit_rounded(ScalingKind::Standard, &values, labelled.input.precision());
-                if !["a.tsv", "a.csv"].contains(&format) {
-                    let Labels::Values(read) = &labelled.labels else { panic!("{format}: {:?}", labelled.labels) };
-                    assert!(read.iter().eq(&labels), "{format}, {offset}: {read:?}");
-                }
+                let Labels::Values(read) = &labelled.labels else { panic!("{format}: {:?}", labelled.labels) };
+                assert!(read.iter().eq(&labels), "{format}, {offset}: {read:?}");
                 let Steps::Dense(scaled) = labelled.scaled(&[scaling]).unwrap().input else { panic!() };
                 assert!(scaled.iter().flatten().eq(&expected), "{format}, {offset}: {scaled:?}");
             }

@@ -7,6 +7,7 @@ use ndarray::Array2;
 
 use super::cells::{Cells, number};
 use super::encoding::{quoted, utf8};
+use super::names::{canonical, value};
 use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
@@ -40,11 +41,11 @@ impl Labelled {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
         let header = Header::read(&mut lines, path)?;
-        let classes: HashMap<&str, u32> = match &header.label {
-            Some(Label::Class(names)) => names.iter().zip(0..).map(|(name, class)| (name.as_str(), class)).collect(),
+        let classes: HashMap<_, u32> = match &header.label {
+            Some(Label::Class(names)) => names.iter().map(|name| canonical(name)).zip(0..).collect(),
             _ => HashMap::new(),
         };
-        let (mut sequences, mut of, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sequences, mut of, mut values, mut begins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut dimensions = header.dimensions;
         for (content, line) in lines {
             let place = || format!(", line {line}");
@@ -76,8 +77,9 @@ impl Labelled {
                 return refuse(format!("expected {all} steps, as all cases have, got {steps}"));
             }
             sequences.push(Array2::from_shape_fn((steps, columns.len()), |(t, i)| columns[i][t]));
+            begins.push(line);
             match (&header.label, label) {
-                (Some(Label::Class(names)), Some(label)) => match classes.get(label) {
+                (Some(Label::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
                     Some(class) => of.push(*class),
                     None => {
                         let names = names.join(", ");
@@ -99,7 +101,7 @@ impl Labelled {
             Some(Label::Value) => Labels::Values(Array2::from_shape_fn((values.len(), 1), |(n, _)| values[n])),
             _ => Labels::None,
         };
-        Ok(Self::new(Steps::Wide(sequences), labels))
+        Ok(Self { lines: begins, ..Self::new(Steps::Wide(sequences), labels) })
     }
 }
 
@@ -149,8 +151,12 @@ impl Header {
                 if names.is_empty() {
                     return Err("expected the names of the classes behind true, got none".into());
                 }
-                if let Some(name) = names.iter().zip(0..).find(|(name, at)| names[..*at].contains(name)) {
-                    return Err(format!("expected each class once, got {} twice", quoted(name.0)));
+                let mut seen = HashMap::new();
+                for name in names {
+                    if let Some(other) = seen.insert(value(name), name) {
+                        let other = if other == name { "twice".into() } else { format!("and {}", quoted(other)) };
+                        return Err(format!("expected each class once, got {} {other}", quoted(name)));
+                    }
                 }
                 self.set_label(Label::Class(names.iter().map(|name| (*name).into()).collect()))
             }
@@ -211,7 +217,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Labelled, String> {
-        Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Refuse).map_err(|error| error.to_string())
+        let read = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Refuse);
+        read.map(|read| Labelled { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
     }
 
     fn draw(rng: &mut ChaCha8Rng) -> Labelled {
@@ -284,6 +291,18 @@ mod tests {
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
         assert_eq!(read(text), Ok(Labelled::new(Steps::Wide(sequences), labels)));
+    }
+
+    #[test]
+    fn a_case_knows_its_line_and_a_number_is_one_class() {
+        let text = "#c\n@classLabel true 1.0 2 x\n\n@data\n1,2:1\n\n# of the second kind\n5:2.0\n6:1.00\n";
+        let labelled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Refuse).unwrap();
+        assert_eq!(labelled.lines, [5, 8, 9]);
+        let names = ["1.0", "2", "x"].map(String::from).to_vec();
+        assert_eq!(labelled.labels, Labels::Classes { names, of: vec![0, 1, 0] });
+        let twice = read("@classLabel true 1 1.0\n").unwrap_err();
+        assert_eq!(twice, "a.ts, line 1, @classlabel: expected each class once, got \"1.0\" and \"1\"");
+        assert!(read("@classLabel true 01 1\n").unwrap_err().contains("got \"1\" and \"01\""));
     }
 
     #[test]

@@ -11,14 +11,14 @@ use crate::error::{Error, Result};
 
 impl Labelled {
     /// Reads lines of a label and the values of a series, separated by tabs, commas or spaces. The archive fills the
-    /// lines of shorter series with NaN at the end; a NaN or `?` before is a missing value. Labels that are whole
-    /// numbers are named so however they are written. `path` is what errors name.
+    /// lines of shorter series with NaN at the end; a NaN or `?` before is a missing value. The labels are classes; see
+    /// [`Labelled::labels_as`]. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the line and the step, both counted from 1.
     pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
-        let (mut sequences, mut labels) = (Vec::new(), Vec::new());
+        let (mut sequences, mut labels, mut begins) = (Vec::new(), Vec::new(), Vec::new());
         let mut width = None;
         for (content, line) in lines {
             let fields: Vec<&str> = if content.contains('\t') {
@@ -44,15 +44,13 @@ impl Labelled {
             let cells = Cells { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
             sequences.push(Array2::from_shape_fn((values.len(), 1), |(t, _)| values[t]));
-            labels.push(match label.parse::<f64>() {
-                Ok(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{}", number as i64),
-                _ => (*label).to_owned(),
-            });
+            labels.push((*label).to_owned());
+            begins.push(line);
         }
         if sequences.is_empty() {
             return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));
         }
-        Ok(Self::new(Steps::Wide(sequences), Labels::from_names(&labels)))
+        Ok(Self { lines: begins, ..Self::new(Steps::Wide(sequences), Labels::from_names(&labels)) })
     }
 }
 
@@ -65,7 +63,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Labelled, String> {
-        Labelled::from_ucr(text.as_bytes(), Path::new("a.tsv"), Missing::Refuse).map_err(|error| error.to_string())
+        let read = Labelled::from_ucr(text.as_bytes(), Path::new("a.tsv"), Missing::Refuse);
+        read.map(|read| Labelled { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
     }
 
     fn draw(rng: &mut ChaCha8Rng) -> (Labelled, String) {
@@ -108,6 +107,13 @@ mod tests {
         let labelled = read("   2.0000000e+00   1.5e0  -1\n  -1.0000000e+00 2 3\n").unwrap();
         assert_eq!(labelled.labels, Labels::Classes { names: vec!["-1".into(), "2".into()], of: vec![1, 0] });
         assert_eq!(labelled.input, Steps::Wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
+    }
+
+    #[test]
+    fn a_series_knows_its_line() {
+        let labelled = Labelled::from_ucr(b"\n1\t2\n\n1.0\t3\n", Path::new("a.tsv"), Missing::Refuse).unwrap();
+        assert_eq!(labelled.lines, [2, 4]);
+        assert_eq!(labelled.labels, Labels::from_names(&["1", "1"]));
     }
 
     #[test]
