@@ -132,9 +132,13 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
         &["row 6", "the first of 4", "--missing ffill", "--missing mask"],
     );
     let stdout = train(path, "f", &format!("{known} --missing ffill {TINY}"));
-    assert!(stdout.contains("missing: 4 of a; the value before stands for each"), "{stdout}");
+    assert!(stdout.contains("missing: 4 of a; the value before is read for each"), "{stdout}");
     let stdout = train(path, "m", &format!("{known} --missing mask {TINY}"));
-    for part in ["missing: 4 of a; 0 to the network", "lstm 3 → 4 → 1", "2 windows of training, 1 after it"] {
+    for part in [
+        "missing: 4 of a; 0 to the network",
+        "lstm 3 → 4 → 1",
+        "left out: 2 windows of training with a missing target, 1 after it without a target",
+    ] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
     // A row without a truth is still predicted.

@@ -74,6 +74,11 @@ pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> R
 pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Result<Given> {
     let mut flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
     if !named(data).is_empty() {
+        if named(data) == [kind] {
+            // Another file is written as the run's own, unless told otherwise.
+            let of_run = || config_file::read(&run.join(CONFIG)).ok()?.data.decimal;
+            flags.data.decimal = flags.data.decimal.or_else(of_run);
+        }
         if data.task.is_none() && data.train_until.is_none() && data.test_file.is_none() {
             flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
         }

@@ -223,7 +223,8 @@ pub(crate) struct DataArgs {
     /// A text, UTF-8: its characters are learned one after the other
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) text: Option<PathBuf>,
-    /// A series: comma-separated text whose first line names the columns and whose first column is the time
+    /// A series: text with commas, semicolons, tabs or bars between fields, whose first line names the columns and whose
+    /// first column is the time
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) csv: Option<PathBuf>,
     /// Sequences with a label each: .ts (UEA, UCR), .tsv (UCR), .csv in long form, .npy, .npz, idx (MNIST)
@@ -259,7 +260,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_enum)]
     pub(crate) missing: Option<MissingName>,
     /// Series and sequences in .csv: the mark before the decimals, a point or a comma [default: what the numbers show]
-    #[arg(long, value_parser = one_of::<DecimalMark>(&[".", ","]), value_name = "MARK")]
+    #[arg(long, value_parser = decimal(), value_name = "MARK")]
     pub(crate) decimal: Option<DecimalMark>,
 
     /// Text: its bytes rather than its characters
@@ -705,6 +706,11 @@ pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {
 /// The recurrent kernels by their names.
 pub(crate) fn kernel() -> impl TypedValueParser<Value = RecurrentKernel> {
     one_of(&["auto", "sequence", "step"])
+}
+
+/// The marks before decimals.
+pub(crate) fn decimal() -> impl TypedValueParser<Value = DecimalMark> {
+    one_of(&[".", ","])
 }
 
 /// One of the names that `T` has in a configuration file.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bptt::data::{Encoded, Forecast, Roll};
+use bptt::data::{DecimalMark, Encoded, Forecast, Roll};
 use bptt::ndarray::{Axis, concatenate};
 use bptt::{Error, Loss, Result, Sequence};
 use clap::Args;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::apply::{given, on_device};
-use super::args::{DataArgs, RunArgs, whole};
+use super::args::{DataArgs, RunArgs, decimal, whole};
 use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -56,6 +56,9 @@ pub(crate) struct ForecastArgs {
     /// The series to go on with [default: the run's own]
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// With --csv: the mark before its decimals, a point or a comma [default: the run's; what the numbers show]
+    #[arg(long, requires = "csv", value_parser = decimal(), value_name = "MARK")]
+    decimal: Option<DecimalMark>,
     /// How many rows [default: the model's horizon]
     #[arg(long, value_parser = whole::<1, ROWS>, value_name = "N")]
     rows: Option<usize>,
@@ -86,9 +89,12 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
                       without --bidirectional";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let data = DataArgs { csv: args.csv.clone(), ..DataArgs::default() };
+    let data = DataArgs { csv: args.csv.clone(), decimal: args.decimal, ..DataArgs::default() };
     let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
+    if args.csv.is_some() {
+        read.notes.iter().for_each(super::note);
+    }
     let SeriesData { name, path, series, .. } = read;
     let refused = |error: Error| Failure::usage(error.in_file(&path));
     let encoded = codec.encode(series).map_err(refused)?;

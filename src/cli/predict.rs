@@ -8,7 +8,9 @@ use clap::Args;
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
 use super::folder::io_error;
+use super::kind::named;
 use super::new_file;
+use super::train::heading;
 
 #[derive(Args)]
 pub(crate) struct PredictArgs {
@@ -22,6 +24,12 @@ pub(crate) struct PredictArgs {
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check("--out", args.out.as_deref())?;
     let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
+    // The run tells how its own data were read.
+    if !named(&args.apply.data).is_empty() {
+        for (index, line) in task.describe().iter().enumerate() {
+            super::note(heading(if index == 0 { "data" } else { "" }, line));
+        }
+    }
     // Whole before a byte of it is written, so that no error leaves half a file.
     let mut text = Vec::new();
     task.predictions(network.as_mut(), rows, &mut text)?;

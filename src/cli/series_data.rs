@@ -25,7 +25,7 @@ pub(crate) struct SeriesData {
     /// Columns with missing values, and how many each has.
     pub(crate) gaps: Vec<(String, usize)>,
     /// How the file was read where it could be read otherwise.
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl SeriesData {
@@ -169,12 +169,24 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
     }
     let of_model = model.map(SeriesCodec::roles);
     let of_role = |names: fn(&Roles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
+    // What has no name, as behind a last separator, is no column.
+    let named = || columns.iter().filter(|name| !name.is_empty());
+    let others = || columns.iter().skip(1).filter(|name| !name.is_empty());
     if data.target.is_none() && model.is_none() {
-        let Some(others) = columns.get(1..).filter(|others| others.len() == 1) else {
-            let message = format!("expected --target COLUMN, one or more of {}", columns.join(", "));
+        let target: Vec<String> = others().cloned().collect();
+        if target.len() != 1 {
+            let names: Vec<&str> = named().map(String::as_str).collect();
+            let message = match target.is_empty() {
+                true => format!(
+                    "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
+                     comma, a semicolon, a tab or a vertical bar",
+                    names.join(", ")
+                ),
+                false => format!("expected --target COLUMN, one or more of {}", names.join(", ")),
+            };
             return Err(Error::Data { path: path.into(), place: String::new(), message });
-        };
-        data.target = Some(others.to_vec());
+        }
+        data.target = Some(target);
     }
     if data.target.as_ref().is_some_and(Vec::is_empty) {
         let expected = "at least one column".into();
@@ -183,7 +195,7 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
     let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
     let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
     if data.features.as_deref() == Some(&["all".to_owned()]) {
-        let others = columns.iter().skip(1).filter(|name| !targets.contains(name) && !known.contains(name));
+        let others = others().filter(|name| !targets.contains(name) && !known.contains(name));
         data.features = Some(others.cloned().collect());
     }
     let of_features = of_role(|roles| &roles.features);

@@ -324,7 +324,7 @@ impl Task for SeriesTask {
         if training + after > 0 {
             let (training, after) = (grouped(training), grouped(after));
             lines.push(format!(
-                "left out, for missing targets: {training} windows of training with one, {after} after it with no other"
+                "left out: {training} windows of training with a missing target, {after} after it without a target"
             ));
         }
         lines

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::encoding::{quoted, utf8};
 use super::records::header as names_of;
 use super::rolls::{Keys, Piece, Rolls, name};
+use super::separator::Separator;
 use crate::error::{Error, Result};
 
 /// The highest number of a key: every key between the lowest and the highest takes a column.
@@ -62,7 +63,7 @@ impl Rolls {
         Self::new(Keys::Numbers(keys), rolls, parts).map_err(|error| error.in_file(path))
     }
 
-    /// Reads comma-separated text whose first line names the keys; a row is a step, each field 1 where the key is active
+    /// Reads separated text, as [`Table::from_csv`](super::Table::from_csv) does, whose first line names the keys; a row is a step, each field 1 where the key is active
     /// and 0 where it is not. Where the first column is named `piece`, the rows of a piece have the same text there;
     /// otherwise all are one piece, which [`split`](Self::split) cuts in time. `path` is what errors name.
     ///
@@ -70,10 +71,17 @@ impl Rolls {
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
         let text = utf8(text, path)?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let separator = Separator::find(text, path)?;
+        let mut reader = csv::ReaderBuilder::new();
+        reader.has_headers(false).trim(csv::Trim::All).delimiter(separator.byte);
+        let text = &text[separator.start..];
+        let mut reader = reader.from_reader(text.as_bytes());
         let mut records = reader.records();
-        let header =
-            records.next().transpose().map_err(|error| unreadable(&error, path, text, ""))?.unwrap_or_default();
+        let header = records
+            .next()
+            .transpose()
+            .map_err(|error| unreadable(&error, path, text, &separator, ""))?
+            .unwrap_or_default();
         let mut names = names_of(&header, path)?;
         let grouped = names[0] == "piece";
         if grouped {
@@ -84,7 +92,7 @@ impl Rolls {
         let mut begun = BTreeMap::<String, usize>::new();
         let mut current = None;
         for (row, record) in (1..).zip(records) {
-            let record = record.map_err(|error| unreadable(&error, path, text, &format!(", row {row}")))?;
+            let record = record.map_err(|error| unreadable(&error, path, text, &separator, &format!(", row {row}")))?;
             let place = || format!(", row {row}{}", line(text, record.position()));
             let piece = if grouped { &record[0] } else { "" };
             if current.as_deref() != Some(piece) {
@@ -179,11 +187,12 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn unreadable(error: &csv::Error, path: &Path, text: &str, place: &str) -> Error {
+fn unreadable(error: &csv::Error, path: &Path, text: &str, separator: &Separator, place: &str) -> Error {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, pos } => {
             let place = format!("{place}{}", line(text, pos.as_ref()));
-            Error::data(path, place, format!("expected {expected_len} fields, got {len}"))
+            let why = separator.reason();
+            Error::data(path, place, format!("expected {expected_len} fields, got {len}; {why}"))
         }
         _ => Error::data(path, place, error.to_string()),
     }
@@ -357,6 +366,15 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_separated_as_those_of_a_series_are() {
+        let (comma, line) = (csv("a,b\n0,1\n1,0\n").unwrap(), ", row 2 (line 4), column \"b\": expected 0 or 1");
+        for text in ["a;b\n0;1\n1;0\n", "a\tb\n0\t1\n1\t0\n", "sep=;\na;b\n0;1\n1;0\n"] {
+            assert_eq!(csv(text).unwrap(), comma, "{text:?}");
+        }
+        assert!(refusal(csv("sep=;\na;b\n0;1\n1;x\n")).contains(line));
+    }
+
+    #[test]
     fn a_refused_field_is_named_by_row_line_and_column() {
         let error = |text: &str| refusal(csv(text));
         let place = "a.csv, row 2 (line 4), column \"b\": expected 0 or 1, got ";
@@ -364,8 +382,9 @@ mod tests {
         assert_eq!(error("a,b\n0,1\n\n0,\n"), format!("{place}\"\""));
         let long = format!("a,b\n0,1\n\n0,{}\n", "1".repeat(10_000_000));
         assert!(error(&long).starts_with(place) && error(&long).len() < 200);
-        assert_eq!(error("a,b\n0,1\n1,0,1\n"), "a.csv, row 2 (line 3): expected 2 fields, got 3");
-        assert_eq!(error("a,b\n0,1\n1"), "a.csv, row 2 (line 3): expected 2 fields, got 1");
+        let why = "the separator is the comma, with which 1 of 2 lines have 2 fields as the first";
+        assert_eq!(error("a,b\n0,1\n1,0,1\n"), format!("a.csv, row 2 (line 3): expected 2 fields, got 3; {why}"));
+        assert_eq!(error("a,b\n0,1\n1"), format!("a.csv, row 2 (line 3): expected 2 fields, got 1; {why}"));
         let twice = "a.csv: expected one column \"a\", got two, the fields 2 and 4";
         assert_eq!(error("piece,a,b,a\nx,0,1,0\n"), twice);
         let apart = "a.csv, row 3 (line 4): expected the rows of a piece together, got \"x\" again, as in row 1";
