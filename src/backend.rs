@@ -151,7 +151,32 @@ pub trait Backend: sealed::Sealed + Clone {
 
 /// A network on a device: raw forward and backward, and the parts of a training step.
 ///
-/// Nothing is dispatched before all shapes are checked, and no call panics on its input.
+/// Nothing is dispatched before all shapes are checked, and no call panics on its input. What a call refuses for its input
+/// leaves everything as it is.
+///
+/// # Order of calls
+///
+/// The same on every path, with the same words where a call is refused.
+///
+/// * [`forward`](Self::forward), [`accumulate`](Self::accumulate), [`logits`](Self::logits) and
+///   [`evaluate`](Self::evaluate) are passes, and so is [`backward`](Self::backward). A pass begins over what the one before
+///   it left: what [`backward`](Self::backward) goes back from, what [`input_gradient`](Self::input_gradient) and
+///   [`flow`](Self::flow) answer. Neither the gradient sums nor the carried state is a part of that.
+/// * A forward pass serves one backward pass. [`set_parameters`](Self::set_parameters) and [`update`](Self::update) end that
+///   too, since going back would mix the weights of before and after; what a batch left stays there for
+///   [`input_gradient`](Self::input_gradient) and [`flow`](Self::flow).
+/// * The gradient sums grow with each [`accumulate`](Self::accumulate) and [`backward`](Self::backward). An update leaves them
+///   to be read, and the next of these passes starts them anew; [`clear_gradients`](Self::clear_gradients) makes them 0 at
+///   once, as they are in the beginning.
+///
+/// # Where a step is not finite
+///
+/// An update whose loss or gradient norm is not finite changes nothing. One more of these in a row than
+/// [`EngineOptions::skips`] ends updating: that one and those enqueued behind it change neither the parameters nor the rule's
+/// numbers. Who trains on hears of it when its [`report`](Self::report) comes, which is as late as reports are asked for. From
+/// then on [`report`](Self::report), [`update`](Self::update) and [`may_update`](Self::may_update) answer with the same
+/// [`Error::NonFinite`], and nothing is enqueued; every other call works as before, with the parameters from before the bad
+/// step. [`set_parameters`](Self::set_parameters) and [`restart`](Self::restart) let updates go on.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Engine: sealed::Sealed {
     /// The type that the path computes in.
@@ -166,7 +191,8 @@ pub trait Engine: sealed::Sealed {
     /// The parameters as one flat block in the layout's order.
     async fn parameters(&mut self) -> Result<Vec<Self::Real>>;
 
-    /// Replaces all parameters. The length must be the layout's.
+    /// Replaces all parameters. The length must be the layout's. The bad step that ended updating is forgotten, once its
+    /// report was given.
     fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()>;
 
     /// The numbers that the rule keeps for each parameter, [`Rule::slots`] flat blocks in the layout's order.
@@ -178,7 +204,7 @@ pub trait Engine: sealed::Sealed {
     /// The gradient sums since the last update, as one flat block: not divided by Σ w.
     async fn gradients(&mut self) -> Result<Vec<Self::Real>>;
 
-    /// Starts the gradient sums, and the loss that goes with them, anew.
+    /// Makes the gradient sums, and the loss that goes with them, 0.
     fn clear_gradients(&mut self);
 
     /// Which masks dropout draws in the calls of [`forward`](Self::forward) and [`accumulate`](Self::accumulate) to come;
@@ -190,7 +216,10 @@ pub trait Engine: sealed::Sealed {
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>>;
 
     /// The backward pass of the last [`forward`](Self::forward): adds to the gradient sums and returns dx, dh_0, dc_0.
-    /// A forward pass serves one backward pass, and only until the engine computes something else.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where no forward pass came before it, or another pass or a change of the parameters between the
+    /// two; [`Error::Shape`] for a gradient that does not fit it, which leaves the forward pass as it is.
     async fn backward(&mut self, gradient: &OutputGradient<Self::Real>) -> Result<InputGradient<Self::Real>>;
 
     /// Whether the backward passes to come also take the norm of ∂L/∂h_t for every step, layer and direction. As an engine
@@ -226,25 +255,38 @@ pub trait Engine: sealed::Sealed {
     async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()>;
 
     /// dx, dh_0 and dc_0 of the last [`accumulate`](Self::accumulate), as sums; needs `options.input_gradient`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without that option, and where the last pass was another.
     async fn input_gradient(&mut self) -> Result<InputGradient<Self::Real>>;
 
     /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
     /// [`accumulate`](Self::accumulate) or [`backward`](Self::backward), which starts them anew. Where the loss or the
     /// norm is not finite it changes nothing, and after more than [`EngineOptions::skips`] such updates in a row no later
     /// one does. Enqueues.
+    ///
+    /// # Errors
+    /// Those of other settings than can be taken, or of another rule than the engine was made for;
+    /// [`Error::NonFinite`] once a report said that updating has ended.
     async fn update(&mut self, update: &Update) -> Result<()>;
 
     /// The report of the oldest update that was not yet reported, waiting for it; `None` when all were.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended updating.
+    /// [`Error::NonFinite`] names the bad step that ended updating, and goes on to do so: those behind it have no report.
     async fn report(&mut self) -> Result<Option<Report>>;
 
     /// How many updates in a row, up to the last one, were passed over. Waits for it.
     async fn skipped(&mut self) -> Result<u32>;
 
-    /// Lets go of the reports not yet given, and goes on as after so many skipped updates in a row: at 0 a bad step that
-    /// ended updating is forgotten.
+    /// Whether updates still do anything, as far as was reported.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] names the bad step that ended them, once its report was given.
+    fn may_update(&self) -> Result<()>;
+
+    /// Lets go of the reports not yet given, and goes on as after so many skipped updates in a row, at most
+    /// [`EngineOptions::skips`] of them: a bad step that ended updating is forgotten, and a good one updates.
     fn restart(&mut self, skipped: u32) -> Result<()>;
 
     /// How many updates were enqueued and not yet reported.
@@ -255,7 +297,8 @@ pub trait Engine: sealed::Sealed {
 
     /// The head's logits for every prediction, and the final states. Starts from the sequence's own initial states or
     /// from zero: a long sequence can be taken in pieces, down to one step at a time, by handing the final states of a
-    /// piece ([`States::to_f32`]) to the next. Touches neither the gradient sums nor the carried state.
+    /// piece ([`States::to_f32`]) to the next. Touches neither the gradient sums nor the carried state. Takes all rows at
+    /// once; a [`Trainer`](crate::Trainer) takes them in its micro-batches.
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>>;
 
     /// Σ w·loss of a batch, and the final states, under the same conditions as [`logits`](Self::logits).

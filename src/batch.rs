@@ -336,7 +336,9 @@ impl Batch {
             if weights.dim() != (predictions, rows) {
                 return Err(Error::shape("weights", &[predictions, rows], weights.shape()));
             }
-            if let Some(((p, row), weight)) = weights.indexed_iter().find(|(_, weight)| !is_weight(**weight)) {
+            let padding = |p, row| predictions > 1 && p >= self.sequence.length(row);
+            let bad = weights.indexed_iter().find(|((p, row), weight)| !is_weight(**weight) && !padding(*p, *row));
+            if let Some(((p, row), weight)) = bad {
                 return Err(Error::value(format!("weights[{p}, {row}]"), WEIGHT, weight));
             }
         }
@@ -378,7 +380,6 @@ impl Batch {
     }
 }
 
-/// What a weight is to be.
 /// Refuses other than a weight for each of `classes`, or one that is not a finite number of at least 0.
 pub(crate) fn check_class_weights(of_class: &[f32], classes: usize) -> Result<()> {
     if of_class.len() != classes {
@@ -390,6 +391,7 @@ pub(crate) fn check_class_weights(of_class: &[f32], classes: usize) -> Result<()
     }
 }
 
+/// What a weight is to be.
 const WEIGHT: &str = "a finite number of at least 0";
 
 fn is_weight(weight: f32) -> bool {

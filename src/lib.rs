@@ -53,13 +53,16 @@
 //!
 //! # What holds everywhere
 //!
-//! * Rows have lengths. At padding the output is 0, and whatever lies there, NaN included, changes nothing. Each row's
-//!   final state is its own; the reverse direction starts at each row's end.
+//! * Rows have lengths. At padding the output is 0, and whatever lies there, in the input, the targets or their weights, NaN
+//!   included, changes nothing and is not refused. Each row's final state is its own; the reverse direction starts at each
+//!   row's end.
 //! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch;
 //!   what dropout drops is a function of the step, the row in it and the place in the network ([`Masks`]), so with it too.
 //! * A sequence in pieces, each begun with the final states of the one before, gives the outputs of the whole.
 //! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
 //!   for any number of threads.
+//! * Which calls may follow which, and what they answer after a step that is not finite, is the same on either path:
+//!   see [`Engine`] and [`Trainer`].
 //! * No call panics on its input: shapes and ranges are checked before anything is dispatched, and an [`Error`] names the
 //!   tensor, what was expected and what came. The library does not print and has no global state.
 //!
@@ -87,6 +90,7 @@ extern crate self as bptt;
 
 mod backend;
 mod batch;
+mod calls;
 pub mod cpu;
 pub mod data;
 mod dropout;

@@ -78,7 +78,7 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
     }
 
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {
-        let logits = block_on(self.engine().logits(sequence))?;
+        let logits = block_on(Trainer::logits(self, sequence))?;
         Ok((logits.logits, logits.states))
     }
 

@@ -13,25 +13,16 @@ use super::room::{self, Room, Wanted};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
 use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed::Sealed};
-use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::calls::{Ended, LastPass, check_parameters};
 use crate::dropout::{Draw, Masks};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
 use crate::model::{At, Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
 use crate::real::Real;
-
-/// What the blocks hold from the last pass.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Held {
-    Nothing,
-    /// A forward pass of \[T, B\], ready for its backward pass.
-    Forward(usize, usize),
-    /// The gradients of a batch of \[T, B\] with dense or token input.
-    Gradient(usize, usize, bool),
-}
 
 /// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
 #[derive(Debug)]
@@ -48,14 +39,13 @@ pub struct CpuEngine<R: Real> {
     slots: Slots<R>,
     squares: Vec<f64>,
     blocks: Vec<Block<R>>,
-    held: Held,
+    /// What the blocks hold.
+    last: LastPass,
     masks: Option<Masks>,
     /// Whether backward passes take the norms of dh_t.
     takes_flow: bool,
     /// Those of the last pass.
     flow: Option<Flow>,
-    /// The blocks of logits and evaluation where they must leave `blocks` alone: see [`free_blocks`](Self::free_blocks).
-    aside: Vec<Block<R>>,
     carried: Option<States<R>>,
     reports: VecDeque<Report>,
     /// The update that ended updating, and what was not finite.
@@ -63,6 +53,7 @@ pub struct CpuEngine<R: Real> {
     refusals: usize,
     /// Bad updates in a row.
     bad_in_row: u32,
+    ended: Ended,
 }
 
 impl<R: Real> CpuEngine<R> {
@@ -79,16 +70,16 @@ impl<R: Real> CpuEngine<R> {
             loss: 0.0,
             used: false,
             blocks: Vec::new(),
-            held: Held::Nothing,
+            last: LastPass::default(),
             masks: None,
             takes_flow: false,
             flow: None,
-            aside: Vec::new(),
             carried: None,
             reports: VecDeque::new(),
             refused: None,
             refusals: 0,
             bad_in_row: 0,
+            ended: Ended::default(),
             model: model.clone(),
             options: options.clone(),
             layout,
@@ -108,10 +99,11 @@ impl<R: Real> CpuEngine<R> {
         self.masks.map(|masks| Draw::new(masks, recurrent, rows)).transpose()
     }
 
-    fn input_gradient_of(&self, steps: usize, rows: usize, dense: bool) -> InputGradient<R> {
+    fn input_gradient_of(&self, extent: Extent) -> InputGradient<R> {
+        let Extent { steps, rows, tokens, .. } = extent;
         let mut initial = States::zeros(&self.passes.network.recurrent, rows);
         let mut x =
-            dense.then(|| Array3::from_elem((steps, rows, self.passes.network.recurrent.input_size), R::zero()));
+            (!tokens).then(|| Array3::from_elem((steps, rows, self.passes.network.recurrent.input_size), R::zero()));
         for block in &self.blocks[..self.passes.network.blocks(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
@@ -126,17 +118,10 @@ impl<R: Real> CpuEngine<R> {
         Course { chunk: room::chunk(&self.passes.network, &self.options, steps), backward: true, dx }
     }
 
-    /// Whether `blocks` hold nothing that may still be asked for; they then serve a pass that leaves everything as it is.
-    fn free_blocks(&mut self) -> bool {
-        let is_free = match self.held {
-            Held::Nothing => true,
-            Held::Forward(..) => false,
-            Held::Gradient(..) => !self.options.input_gradient,
-        };
-        if is_free {
-            self.held = Held::Nothing;
-        }
-        is_free
+    /// A pass begins, in the blocks of the one before it.
+    fn begin_pass(&mut self) {
+        self.last.begin();
+        self.flow = None;
     }
 
     /// A forward pass that none goes back through.
@@ -179,7 +164,7 @@ impl<R: Real> CpuEngine<R> {
         let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
-            self.bad_in_row += 1;
+            self.bad_in_row = self.bad_in_row.saturating_add(1);
             if self.bad_in_row > self.options.skips {
                 self.refused = Some((update.step, what));
                 self.refusals += 1;
@@ -203,14 +188,8 @@ impl<R: Real> CpuEngine<R> {
         self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
     }
 
-    /// Makes the carried states ready for `carry`: zero where none were.
-    fn open_carried(&mut self, carry: Carry, rows: usize) -> Result<()> {
-        let held = self.carried.as_ref().map(|states| states.h.shape()[1]);
-        carry.check(&self.model, rows, held)?;
-        if held.is_none() {
-            self.carried = Some(States::zeros(&self.passes.network.recurrent, carry.rows));
-        }
-        Ok(())
+    fn carried_rows(&self) -> Option<usize> {
+        self.carried.as_ref().map(|states| states.h.shape()[1])
     }
 }
 
@@ -232,8 +211,10 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     fn set_parameters(&mut self, block: &[R]) -> Result<()> {
-        if block.len() != self.passes.parameters.len() {
-            return Err(Error::shape("the block of parameters", &[self.passes.parameters.len()], &[block.len()]));
+        check_parameters(&self.layout, block.len())?;
+        self.last.parameters_change();
+        if self.ended.is_told() {
+            self.restart(0)?;
         }
         self.passes.parameters.copy_from_slice(block);
         self.passes.parameters_changed();
@@ -268,6 +249,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         sequence.validate(&self.model)?;
         let (steps, rows) = sequence.shape();
         let draw = self.draw(rows)?;
+        self.begin_pass();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         let mut output = Array3::from_elem((steps, rows, self.model.recurrent.output_size()), R::zero());
         let store = |blocks: &[Block<R>]| {
@@ -280,25 +262,21 @@ impl<R: Real> Engine for CpuEngine<R> {
         let course = self.course(steps, true);
         let (blocks, of_sequence) = (&mut self.blocks, Rows { sequence, start, draw });
         self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, course, Then::Stop, store));
-        self.held = Held::Forward(steps, rows);
-        self.flow = None;
+        self.last.went_forward(sequence.extent());
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
     async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
-        let Held::Forward(steps, rows) = self.held else {
-            let reason = "backward needs a forward pass before it: each forward pass serves one backward pass";
-            return Err(Error::Unsupported(reason.into()));
-        };
-        gradient.validate(&self.model.recurrent, steps, rows)?;
+        let extent = self.last.forward_for(gradient, &self.model.recurrent)?;
+        let Extent { steps, rows, .. } = extent;
+        self.begin_pass();
         self.open_sums();
-        self.held = Held::Nothing;
         let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];
         let (gradients, flow) = (&mut self.gradients, self.takes_flow);
         self.passes.within(rows, |passes| passes.back(blocks, gradient, flow, gradients));
-        self.flow = self.takes_flow.then(|| self.flow_of(steps, rows));
-        let dense = self.blocks[0].tokens.is_empty();
-        Ok(self.input_gradient_of(steps, rows, dense))
+        self.flow = flow.then(|| self.flow_of(steps, rows));
+        self.last.went_back(flow);
+        Ok(self.input_gradient_of(extent))
     }
 
     fn set_profile(&mut self, on: bool) -> Result<()> {
@@ -313,9 +291,13 @@ impl<R: Real> Engine for CpuEngine<R> {
         batch.validate(&self.model)?;
         let (steps, rows) = batch.sequence.shape();
         let draw = self.draw(rows)?;
-        self.options.check_memory(self.planned_bytes(&batch.sequence)?)?;
         if let Some(carry) = carry {
-            self.open_carried(carry, rows)?;
+            carry.check(&self.model, rows, self.carried_rows())?;
+        }
+        self.begin_pass();
+        self.options.check_memory(self.planned_bytes(&batch.sequence)?)?;
+        if let (Some(carry), None) = (carry, &self.carried) {
+            self.carried = Some(States::zeros(&self.passes.network.recurrent, carry.rows));
         }
         self.open_sums();
         let start = match (&batch.sequence.initial, carry, &self.carried) {
@@ -333,21 +315,13 @@ impl<R: Real> Engine for CpuEngine<R> {
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
             blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
         }
-        self.held = Held::Gradient(steps, rows, matches!(batch.sequence.input, Input::Dense(_)));
         self.flow = flow.then(|| self.flow_of(steps, rows));
+        self.last.accumulated(batch.sequence.extent(), flow);
         Ok(())
     }
 
     async fn input_gradient(&mut self) -> Result<InputGradient<R>> {
-        match self.held {
-            Held::Gradient(steps, rows, dense) if self.options.input_gradient => {
-                Ok(self.input_gradient_of(steps, rows, dense))
-            }
-            Held::Gradient(..) => {
-                Err(Error::Unsupported("dx is computed only where EngineOptions::input_gradient asks for it".into()))
-            }
-            _ => Err(Error::Unsupported("dx needs a call of accumulate, and no call of forward after it".into())),
-        }
+        Ok(self.input_gradient_of(self.last.gradient(self.options.input_gradient)?))
     }
 
     fn set_flow(&mut self, on: bool) {
@@ -355,19 +329,26 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn flow(&mut self) -> Result<Flow> {
+        self.last.flow()?;
         self.flow.clone().ok_or_else(Flow::none)
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
         update.validate::<R>(self.options.rule)?;
+        self.ended.check()?;
+        self.last.parameters_change();
         let threads = self.passes.threads.clone();
         threads.within(self.squares.len(), || self.apply(update));
         Ok(())
     }
 
     async fn report(&mut self) -> Result<Option<Report>> {
+        self.ended.check()?;
         match (self.reports.pop_front(), self.refused) {
-            (None, Some((step, what))) => Err(Error::NonFinite { step, what }),
+            (None, Some((step, what))) => {
+                self.refusals = 0;
+                Err(self.ended.tell(step, what))
+            }
             (report, _) => Ok(report),
         }
     }
@@ -378,8 +359,13 @@ impl<R: Real> Engine for CpuEngine<R> {
 
     fn restart(&mut self, skipped: u32) -> Result<()> {
         self.reports.clear();
-        (self.refused, self.refusals, self.bad_in_row) = (None, 0, skipped);
+        (self.refused, self.refusals, self.bad_in_row) = (None, 0, skipped.min(self.options.skips));
+        self.ended.forget();
         Ok(())
+    }
+
+    fn may_update(&self) -> Result<()> {
+        self.ended.check()
     }
 
     fn unreported(&self) -> usize {
@@ -393,7 +379,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<R>> {
         sequence.validate(&self.model)?;
         self.model.need_head()?;
-        let is_free = self.free_blocks();
+        self.begin_pass();
         let head = self.model.need_head()?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
@@ -411,7 +397,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         };
         let course = self.aside(steps);
         let rows_of = Rows { sequence, start, draw: None };
-        let blocks = if is_free { &mut self.blocks } else { &mut self.aside };
+        let blocks = &mut self.blocks;
         self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Logits, store));
         Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
     }
@@ -422,8 +408,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         let course = self.aside(steps);
+        self.begin_pass();
         let rows_of = Rows { sequence, start, draw: None };
-        let blocks = if self.free_blocks() { &mut self.blocks } else { &mut self.aside };
+        let blocks = &mut self.blocks;
         self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {}));
         let blocks = &blocks[..self.passes.network.blocks(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
@@ -447,7 +434,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     fn memory(&self) -> Memory {
-        self.fixed_memory() + self.blocks.iter().chain(&self.aside).map(Block::memory).sum()
+        self.fixed_memory() + self.blocks.iter().map(Block::memory).sum()
     }
 
     /// Rows shorter than T take less.
@@ -469,7 +456,6 @@ impl<R: Real> Engine for CpuEngine<R> {
             planned.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
         }
         let held = self.blocks.iter().map(Block::memory).sum();
-        let aside: Memory = self.aside.iter().map(Block::memory).sum();
-        Ok(self.fixed_memory() + planned.max(held) + aside)
+        Ok(self.fixed_memory() + planned.max(held))
     }
 }

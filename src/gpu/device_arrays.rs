@@ -150,7 +150,7 @@ impl GpuEngine {
         let forward = self.pass().forward(Aim::Output).into_iter().flatten();
         self.recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
         self.recorder.submit();
-        self.forwarded = true;
+        self.last.went_forward(extent);
         Ok(())
     }
 
@@ -160,14 +160,11 @@ impl GpuEngine {
     /// As [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a forward pass before it.
     pub fn backward_on_device(&mut self, from: DeviceArrays<'_>, to: DeviceArrays<'_>) -> Result<()> {
         let recurrent = self.network.model.recurrent.clone();
-        if !self.forwarded {
-            return Err(Error::Unsupported("backward follows a forward pass, once".into()));
-        }
-        let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
+        let Extent { steps, rows, .. } = self.last.forward()?;
         from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
         self.prepare_flow()?;
-        self.forwarded = false;
+        self.last.begin();
         let mut begin = self.fresh_sums();
         let mut load = Vec::new();
         let mut store = Vec::new();
@@ -202,7 +199,7 @@ impl GpuEngine {
         self.recorder
             .record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
         self.recorder.submit();
-        self.went_back();
+        self.last.went_back(self.flow);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use super::updater::Updater;
 use super::{dropout, staging};
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::calls::{Ended, LastPass, check_parameters};
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
@@ -41,16 +42,15 @@ pub struct GpuEngine {
     losses: wgpu::Buffer,
     /// Whether the parameters changed since W_hh was last packed.
     unpacked: bool,
-    /// Whether the gradient sums belong to an update that is done, or were never started.
-    stale: bool,
-    /// Whether the last pass was a raw forward one whose backward pass may follow.
-    pub(super) forwarded: bool,
-    /// Whether the last pass left dx, dh_0 and dc_0.
-    has_input_gradient: bool,
+    /// Whether the gradient sums belong to an update that is done, so that the next pass starts them anew.
+    used: bool,
+    /// Whether they are to be cleared before anything reads them or adds to them: the commands then go with those.
+    cleared: bool,
+    /// What the pass that was used last holds.
+    pub(super) last: LastPass,
     /// Whether backward passes take the norms of dh_t.
-    flow: bool,
-    /// Whether the last pass left them.
-    has_flow: bool,
+    pub(super) flow: bool,
+    ended: Ended,
     masks: Option<Masks>,
     pub(super) recorder: Recorder,
     words: Vec<u32>,
@@ -80,11 +80,11 @@ impl Backend for Gpu {
             carried: None,
             losses: allocate(self, &TensorSpec { name: "losses".into(), bytes: 32 })?,
             unpacked: true,
-            stale: true,
-            forwarded: false,
-            has_input_gradient: false,
+            used: false,
+            cleared: false,
+            last: LastPass::default(),
             flow: false,
-            has_flow: false,
+            ended: Ended::default(),
             masks: None,
             recorder: Recorder::with_uploads(self)?,
             words: Vec::new(),
@@ -102,9 +102,7 @@ impl GpuEngine {
     /// The pass for a shape: the one at hand, or a new one.
     pub(super) fn prepare(&mut self, shape: Shape) -> Result<()> {
         self.recorder.begin_pass();
-        self.forwarded = false;
-        self.has_input_gradient = false;
-        self.has_flow = false;
+        self.last.begin();
         let place = match self.passes.iter().position(|pass| pass.shape == shape) {
             Some(place) => place,
             None => {
@@ -160,11 +158,6 @@ impl GpuEngine {
     /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
     pub(super) fn backward_lists(&self) -> Lists<'_> {
         self.pass().backward(self.flow)
-    }
-
-    /// To be told once a backward pass was submitted.
-    pub(super) fn went_back(&mut self) {
-        self.has_flow = self.flow;
     }
 
     pub(super) fn pass(&self) -> &Pass {
@@ -244,9 +237,15 @@ impl GpuEngine {
         begin
     }
 
-    /// Commands that start the gradient sums anew, where they are stale.
+    /// Commands that start the gradient sums anew, where a pass is to.
     pub(super) fn fresh_sums(&mut self) -> Vec<Command> {
-        match std::mem::replace(&mut self.stale, false) {
+        self.cleared |= std::mem::take(&mut self.used);
+        self.cleared_sums()
+    }
+
+    /// Commands that clear the gradient sums where that was asked for.
+    fn cleared_sums(&mut self) -> Vec<Command> {
+        match std::mem::take(&mut self.cleared) {
             true => [&self.network.gradients, &self.network.loss].map(clear).into(),
             false => Vec::new(),
         }
@@ -287,11 +286,6 @@ impl GpuEngine {
         let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
         numbers.truncate(own as usize / 4);
         Ok((numbers, states))
-    }
-
-    /// The parts of the norms of dh_t that the last pass left.
-    fn pass_norms(&self) -> Option<&wgpu::Buffer> {
-        self.passes.last().filter(|_| self.has_flow).and_then(Pass::norms)
     }
 
     fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
@@ -353,8 +347,10 @@ impl Engine for GpuEngine {
     }
 
     fn set_parameters(&mut self, block: &[f32]) -> Result<()> {
-        if block.len() != self.layout.len() {
-            return Err(Error::shape("parameters", &[self.layout.len()], &[block.len()]));
+        check_parameters(&self.layout, block.len())?;
+        self.last.parameters_change();
+        if self.ended.is_told() {
+            self.restart(0)?;
         }
         let packed = self.network.plan.pack(&self.layout, block);
         self.recorder.write(&Place::of(&self.network.parameters), &packed);
@@ -381,12 +377,14 @@ impl Engine for GpuEngine {
     }
 
     async fn gradients(&mut self) -> Result<Vec<f32>> {
+        let cleared = self.cleared_sums();
+        self.recorder.record(&cleared);
         let block = self.read(&[self.whole(&self.network.gradients)]).await?;
         Ok(self.network.plan.unpack(&self.layout, &block))
     }
 
     fn clear_gradients(&mut self) {
-        self.stale = true;
+        (self.used, self.cleared) = (false, true);
     }
 
     fn set_masks(&mut self, masks: Option<Masks>) {
@@ -407,18 +405,15 @@ impl Engine for GpuEngine {
         let (y, states) = self.read_with_states(outputs).await?;
         let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
-        self.forwarded = true;
+        self.last.went_forward(sequence.extent());
         Ok(Output { output, states })
     }
 
     async fn backward(&mut self, gradient: &OutputGradient) -> Result<InputGradient> {
-        if !std::mem::take(&mut self.forwarded) {
-            return Err(Error::Unsupported("backward follows a forward pass, once".into()));
-        }
-        let (steps, rows) = (self.pass().plan.steps, self.pass().plan.rows);
         let recurrent = self.network.model.recurrent.clone();
-        gradient.validate(&recurrent, steps, rows).inspect_err(|_| self.forwarded = true)?;
+        self.last.forward_for(gradient, &recurrent)?;
         self.prepare_flow()?;
+        self.last.begin();
         let mut begin = self.fresh_sums();
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
@@ -449,7 +444,7 @@ impl Engine for GpuEngine {
         self.numbers = numbers;
         self.recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
         let gradient = self.read_input_gradient().await?;
-        self.went_back();
+        self.last.went_back(self.flow);
         Ok(gradient)
     }
 
@@ -466,15 +461,14 @@ impl Engine for GpuEngine {
         batch.validate(&self.network.model)?;
         let sequence = &batch.sequence;
         let draw = self.draw(sequence.shape().1)?;
-        let dx = self.options.input_gradient;
-        self.prepare(self.shape(sequence.extent(), dx, Keeps::Borders))?;
-        self.prepare_flow()?;
         if let Some(carry) = carry {
             let held = self.carried.as_ref().map(|carried| carried.rows);
             carry.check(&self.network.model, sequence.shape().1, held)?;
-            if held.is_none() {
-                self.carried = Some(Carried::new(&self.gpu, &self.network, carry.rows)?);
-            }
+        }
+        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
+        self.prepare_flow()?;
+        if let (Some(carry), None) = (carry, &self.carried) {
+            self.carried = Some(Carried::new(&self.gpu, &self.network, carry.rows)?);
         }
         self.stage(sequence, Some(batch), draw);
         let mut begin = self.fresh_sums();
@@ -492,16 +486,12 @@ impl Engine for GpuEngine {
         lists.push(&leave);
         lists.extend(pass.gradient(self.flow));
         self.recorder.record(lists.into_iter().flatten());
-        self.has_input_gradient = dx;
-        self.went_back();
+        self.last.accumulated(sequence.extent(), self.flow);
         self.gpu.check()
     }
 
     async fn input_gradient(&mut self) -> Result<InputGradient> {
-        if !self.has_input_gradient {
-            let reason = "dx, dh_0 and dc_0 follow an accumulate of an engine with the option input_gradient";
-            return Err(Error::Unsupported(reason.into()));
-        }
+        self.last.gradient(self.options.input_gradient)?;
         self.read_input_gradient().await
     }
 
@@ -510,7 +500,8 @@ impl Engine for GpuEngine {
     }
 
     async fn flow(&mut self) -> Result<Flow> {
-        let Some(norms) = self.pass_norms() else { return Err(Flow::none()) };
+        self.last.flow()?;
+        let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(Flow::none()) };
         let pairs = self.read(&[self.whole(norms)]).await?;
         let plan = &self.pass().plan;
         let shape = (self.network.model.recurrent.stacks(), plan.steps);
@@ -523,20 +514,26 @@ impl Engine for GpuEngine {
     }
 
     async fn update(&mut self, update: &Update) -> Result<()> {
-        let Some(updater) = &mut self.updater else {
-            return Err(Error::Unsupported("an update needs an engine that was made with a rule".into()));
-        };
         update.validate::<f32>(self.options.rule)?;
+        self.ended.check()?;
+        let cleared = self.cleared_sums();
+        self.recorder.record(&cleared);
+        self.last.parameters_change();
         self.unpacked = true;
-        updater.update(&self.gpu, &self.recorder, update)?;
-        self.stale = true;
+        // Without a rule no update is valid.
+        if let Some(updater) = &mut self.updater {
+            updater.update(&self.gpu, &self.recorder, update)?;
+        }
+        self.used = true;
         Ok(())
     }
 
     async fn report(&mut self) -> Result<Option<Report>> {
-        match &mut self.updater {
-            Some(updater) => updater.report(&self.recorder).await,
-            None => Ok(None),
+        self.ended.check()?;
+        let Some(updater) = &mut self.updater else { return Ok(None) };
+        match updater.report(&self.recorder).await {
+            Err(Error::NonFinite { step, what }) => Err(self.ended.tell(step, what)),
+            report => report,
         }
     }
 
@@ -549,9 +546,14 @@ impl Engine for GpuEngine {
 
     fn restart(&mut self, skipped: u32) -> Result<()> {
         if let Some(updater) = &mut self.updater {
-            updater.restart(&self.recorder, skipped);
+            updater.restart(&self.recorder, skipped.min(self.options.skips));
         }
+        self.ended.forget();
         self.gpu.check()
+    }
+
+    fn may_update(&self) -> Result<()> {
+        self.ended.check()
     }
 
     fn unreported(&self) -> usize {
@@ -611,7 +613,7 @@ impl Engine for GpuEngine {
             return Ok(());
         };
         let rows = states.h.dim().1;
-        states.check(&self.network.model.recurrent, rows, "n")?;
+        states.check(&self.network.model.recurrent, rows, "carried")?;
         let carried = Carried::new(&self.gpu, &self.network, rows)?;
         let mut packed = Vec::new();
         let mut all = Vec::new();

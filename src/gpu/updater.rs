@@ -150,9 +150,9 @@ impl Updater {
         self.free.push(buffer);
         if status.bad_in_row > self.skips {
             let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
-            // The device counts steps modulo 2³²: the bad one is this one or one before it.
-            let since = (step as u32).wrapping_sub(status.bad_step);
-            return Err(Error::NonFinite { step: step - u64::from(since), what });
+            // Reports come in order: this step is the bad one, and those behind it have changed nothing.
+            self.pending.clear();
+            return Err(Error::NonFinite { step, what });
         }
         let skipped = status.bad_in_row > 0;
         Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))

@@ -364,7 +364,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
         let mut batch = batches.batch(number)?;
         batch.sequence.initial = states.take().filter(|_| batches.continues(number));
         weight += batch.total_weight();
-        let evaluation = trainer.engine().evaluate(&batch).await?;
+        let evaluation = trainer.loss_sum(&batch).await?;
         sum += evaluation.loss;
         states = Some(evaluation.states.to_f32());
     }

@@ -1,6 +1,8 @@
 //! One straight walk from a batch to an update.
 
-use ndarray::Array3;
+use std::ops::Range;
+
+use ndarray::{Array3, s};
 
 use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
 use crate::batch::{Batch, InputGradient, Sequence, States};
@@ -15,7 +17,8 @@ use crate::optim::{Optimizer, Update};
 pub struct TrainerOptions {
     /// How the parameters begin.
     pub initialisation: Initialisation,
-    /// The most rows that go through the device at once; a larger batch runs in micro-batches, with the same result.
+    /// The most rows that go through the device at once; a larger batch runs in micro-batches, with the same result, in
+    /// training as in evaluation and prediction.
     pub micro_batch: Option<usize>,
     /// Truncated BPTT: each batch continues from the final states of the one before, whether or not an update came
     /// between them.
@@ -74,6 +77,17 @@ enum Sums {
 }
 
 /// Trains a model with a head: see the example at the crate's root.
+///
+/// # Where a step is not finite
+///
+/// A step whose loss or gradient norm is not finite changes nothing, and beyond
+/// [`EngineOptions::skips`](crate::EngineOptions::skips) of them in a row it ends updating. Its report comes as late as any:
+/// until then the steps enqueued behind it change nothing either. The call that would give that report answers
+/// [`Error::NonFinite`] with the step's number instead: [`step`](Self::step), [`update`](Self::update),
+/// [`finish`](Self::finish) or [`loss`](Self::loss). From then on all four answer so, and enqueue nothing, until
+/// [`load_state_dict`](Self::load_state_dict) brings other parameters or [`restore`](Self::restore) a state from before.
+/// [`state_dict`](Self::state_dict), [`evaluate`](Self::evaluate), [`predict`](Self::predict) and the others go on to answer,
+/// by the parameters from before the bad step; [`gradients`](Self::gradients) are those of the batches accumulated last.
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
     engine: E,
@@ -124,8 +138,9 @@ impl<E: Engine> Trainer<E> {
     /// before it are part of the step.
     ///
     /// # Errors
-    /// Those of either.
+    /// Those of either; [`Error::NonFinite`] before anything is computed, once it was told that updating has ended.
     pub async fn step(&mut self, batch: &Batch) -> Result<Option<Report>> {
+        self.engine.may_update()?;
         self.accumulate(batch).await?;
         self.update().await
     }
@@ -149,21 +164,14 @@ impl<E: Engine> Trainer<E> {
             }
         };
         let rows = batch.sequence.shape().1;
-        let part = self.options.micro_batch.unwrap_or(rows).min(rows);
         let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
-        let carry = |first_row| carries.then_some(Carry { first_row, rows });
-        let masks = |first_row| Some(Masks { seed, step, first_row: rows_before + first_row });
-        if part == rows {
-            self.engine.set_masks(masks(0));
-            self.engine.accumulate(batch, carry(0)).await?;
+        for part in self.parts(rows) {
+            let first_row = part.start;
+            let of_part = (part.len() < rows).then(|| batch.rows(part));
+            self.engine.set_masks(Some(Masks { seed, step, first_row: rows_before + first_row }));
+            let carry = carries.then_some(Carry { first_row, rows });
+            self.engine.accumulate(of_part.as_ref().unwrap_or(batch), carry).await?;
             self.add_flow().await?;
-        } else {
-            for first in (0..rows).step_by(part) {
-                let rows = batch.rows(first..rows.min(first + part));
-                self.engine.set_masks(masks(first));
-                self.engine.accumulate(&rows, carry(first)).await?;
-                self.add_flow().await?;
-            }
         }
         self.sums = Sums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
         Ok(())
@@ -175,7 +183,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where nothing was accumulated; [`Error::Value`] where the weights of a mean add up to 0,
-    /// which a further batch may mend; [`Error::NonFinite`] when an earlier step's report says so.
+    /// which a further batch may mend; [`Error::NonFinite`] when an earlier step's report says so, and ever after.
     pub async fn update(&mut self) -> Result<Option<Report>> {
         let Sums::Open { weight, .. } = self.sums else {
             let reason = "an update needs a batch that was accumulated since the last update";
@@ -192,6 +200,10 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Waits for every enqueued step and returns the reports not yet given, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] where one of the steps ended updating, and ever after. The reports of the good steps before it are
+    /// then lost; [`Engine::report`] gives them one by one.
     pub async fn finish(&mut self) -> Result<Vec<Report>> {
         let mut reports = Vec::new();
         while let Some(report) = self.engine.report().await? {
@@ -201,22 +213,78 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Waits for every enqueued step and returns the last one's loss; `None` where all were reported before.
+    ///
+    /// # Errors
+    /// Those of [`finish`](Self::finish).
     pub async fn loss(&mut self) -> Result<Option<f64>> {
         Ok(self.finish().await?.last().map(|report| report.loss))
     }
 
-    /// The loss of a batch, reduced as in training, and its final states: see [`Engine::evaluate`]. Neither what was
-    /// accumulated nor the carried state changes.
+    /// The loss of a batch, reduced as in training, and its final states: see [`Engine::evaluate`]. In micro-batches where it
+    /// has more rows than those, so that it takes no more memory than a step. Neither what was accumulated nor the carried
+    /// state changes.
+    ///
+    /// # Errors
+    /// What [`Batch::validate`] refuses; [`Error::Value`] where the weights of a mean add up to 0.
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
         batch.validate(self.engine.model())?;
         let divisor = self.engine.model().need_head()?.divisor(batch.total_weight())?;
-        let Evaluation { loss, states } = self.engine.evaluate(batch).await?;
+        let Evaluation { loss, states } = self.loss_sum(batch).await?;
         Ok(Evaluation { loss: loss / divisor, states })
     }
 
-    /// ŷ for every prediction, and the final states, with which a further piece can begin: see [`Engine::logits`].
+    /// Σ w·loss and the final states, in micro-batches.
+    pub(super) async fn loss_sum(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
+        batch.validate(self.engine.model())?;
+        let rows = batch.sequence.shape().1;
+        let (mut loss, mut joined) = (0.0, None);
+        for part in self.parts(rows) {
+            if part.len() == rows {
+                return self.engine.evaluate(batch).await;
+            }
+            let of_part = self.engine.evaluate(&batch.rows(part.clone())).await?;
+            loss += of_part.loss;
+            let recurrent = &self.engine.model().recurrent;
+            put_rows(joined.get_or_insert_with(|| States::zeros(recurrent, rows)), part, &of_part.states);
+        }
+        let states = joined.unwrap_or_else(|| States::zeros(&self.engine.model().recurrent, rows));
+        Ok(Evaluation { loss, states })
+    }
+
+    /// The head's logits for every prediction, and the final states, with which a further piece can begin: see
+    /// [`Engine::logits`]. In micro-batches where the sequence has more rows than those.
+    ///
+    /// # Errors
+    /// What [`Sequence::validate`] refuses.
+    pub async fn logits(&mut self, sequence: &Sequence) -> Result<Logits<E::Real>> {
+        sequence.validate(self.engine.model())?;
+        let (steps, rows) = sequence.shape();
+        let head = self.engine.model().need_head()?;
+        let shape = (head.predictions(steps), rows, head.outputs);
+        let mut joined = None;
+        for part in self.parts(rows) {
+            if part.len() == rows {
+                return self.engine.logits(sequence).await;
+            }
+            let of_part = self.engine.logits(&sequence.rows(part.clone())).await?;
+            let recurrent = &self.engine.model().recurrent;
+            let (logits, states) = joined
+                .get_or_insert_with(|| (Array3::from_elem(shape, E::Real::default()), States::zeros(recurrent, rows)));
+            logits.slice_mut(s![.., part.clone(), ..]).assign(&of_part.logits);
+            put_rows(states, part, &of_part.states);
+        }
+        match joined {
+            Some((logits, states)) => Ok(Logits { logits, states }),
+            None => self.engine.logits(sequence).await,
+        }
+    }
+
+    /// ŷ for every prediction, and the final states: the head's output function over [`logits`](Self::logits).
+    ///
+    /// # Errors
+    /// What [`Sequence::validate`] refuses.
     pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
-        let Logits { logits: mut y, states } = self.engine.logits(sequence).await?;
+        let Logits { logits: mut y, states } = self.logits(sequence).await?;
         self.engine.model().need_head()?.loss.output(&mut y);
         Ok(Prediction { y, states })
     }
@@ -227,7 +295,8 @@ impl<E: Engine> Trainer<E> {
         Ok(self.engine.layout().to_state_dict(&block))
     }
 
-    /// Replaces the parameters.
+    /// Replaces the parameters. A bad step that ended updating is forgotten, once it was told; what the optimizer keeps of
+    /// each parameter stays as it was before that step.
     ///
     /// # Errors
     /// [`Error::StateDict`] lists every difference; the parameters then stay as they are.
@@ -324,6 +393,9 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without that option, and where something was evaluated or predicted since.
     pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
         self.engine.input_gradient().await
     }
@@ -356,6 +428,12 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
+    /// The micro-batches of a batch of so many rows.
+    fn parts(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<E> {
+        let part = self.options.micro_batch.unwrap_or(rows).clamp(1, rows.max(1));
+        (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
+    }
+
     /// The most rows that go through the device at once, where that was told.
     pub fn micro_batch(&self) -> Option<usize> {
         self.options.micro_batch
@@ -378,6 +456,14 @@ impl<E: Engine> Trainer<E> {
     /// The engine underneath.
     pub fn engine(&mut self) -> &mut E {
         &mut self.engine
+    }
+}
+
+/// Puts the states of some rows where they stand among all.
+fn put_rows<R: crate::Real>(all: &mut States<R>, rows: Range<usize>, of_rows: &States<R>) {
+    all.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);
+    if let (Some(all), Some(c)) = (&mut all.c, &of_rows.c) {
+        all.slice_mut(s![.., rows, ..]).assign(c);
     }
 }
 
