@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use bptt::data::{DecimalMark, Missing, ScalingKind};
+use bptt::data::{DateOrder, DecimalMark, Missing, ScalingKind};
 use bptt::train::Keep;
 use bptt::{Activation, At, RecurrentInit, RecurrentKernel};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -262,6 +262,9 @@ pub(crate) struct DataArgs {
     /// Series and sequences in .csv: the mark before the decimals, a point or a comma [default: what the numbers show]
     #[arg(long, value_parser = decimal(), value_name = "MARK")]
     pub(crate) decimal: Option<DecimalMark>,
+    /// Series and sequences in .csv: what comes first in dates such as 5/3/2021 [default: what the rows show]
+    #[arg(long, value_parser = one_of::<DateOrder>(&["day-first", "month-first", "year-first"]), value_name = "ORDER")]
+    pub(crate) dates: Option<DateOrder>,
 
     /// Text: its bytes rather than its characters
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]

@@ -15,11 +15,10 @@ use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
-use super::pictures::{self, Drawing, Onward, RolledTarget, Rows};
+use super::pictures::{self, Digits, Drawing, Onward, RolledTarget, Rows};
 use super::progress::grouped;
 use super::quantiles::Quantiles;
 use super::series_data::{SeriesData, ahead};
-use super::series_errors::four;
 use super::settings::Settings;
 
 /// A forecast that goes on from itself.
@@ -123,14 +122,17 @@ fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
     for (target, column) in series.targets().iter().enumerate() {
         let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
         // A digit place is the same for all, so that the columns are ones of numbers.
-        let largest = values().flatten().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-        let digits = four(largest).split_once('.').map_or(0, |(_, digits)| digits.len());
+        let digits = Digits::of(&column.values, values().flatten().copied());
         let quantiles = rolled.quantiles.values().iter().map(|quantile| format!("{} q{quantile}", column.name));
         let names = if quantiles.len() == 0 { vec![column.name.clone()] } else { quantiles.collect() };
         for (name, values) in names.into_iter().zip(values()) {
-            let values = values.iter().map(|value| format!("{value:.digits$}"));
+            let values = values.iter().map(|value| digits.write(*value));
             append(&mut lines, std::iter::once(name).chain(values).collect());
         }
+    }
+    if let Some(why) = why_counted(encoded, rolled) {
+        lines.push(String::new());
+        lines.push(format!("{why}: rows are counted"));
     }
     if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
         lines.push(String::new());
@@ -140,6 +142,11 @@ fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Why rows have a number and no label.
+fn why_counted(encoded: &Encoded, rolled: &Rolled) -> Option<String> {
+    encoded.series().why_counted(encoded.series().len(), rolled.middle().labels.len())
 }
 
 /// Puts a column to the right of the lines.
@@ -163,6 +170,9 @@ fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
         "labels": rolled.middle().labels,
         "targets": by_target(rolled.middle()),
     });
+    if let Some(why) = why_counted(encoded, rolled) {
+        json["counted"] = why.into();
+    }
     if !rolled.quantiles.values().is_empty() {
         let quantiles = rolled.quantiles.values().iter().zip(&rolled.forecasts);
         let quantiles = quantiles.map(|(quantile, forecast)| (quantile.to_string(), by_target(forecast)));

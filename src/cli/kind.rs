@@ -58,6 +58,7 @@ pub(crate) const KEYS: [(&str, &str, &[Kind]); 33] = {
         ("data", "scale", &[Series, Sequences]),
         ("data", "missing", &[Series, Sequences]),
         ("data", "decimal", &[Series, Sequences]),
+        ("data", "dates", &[Series, Sequences]),
         ("data", "bytes", &[Text]),
         ("data", "min-count", &[Text, Classes]),
         ("data", "carry-state", &[Text]),

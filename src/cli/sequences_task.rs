@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use bptt::data::{Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind};
+use bptt::data::{
+    DateOrder, Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind,
+};
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use super::labelled_task::{Emphasis, Encoded, LabelledTask};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
 use super::progress::{grouped, short};
-use super::series_data::missing_as_the_model;
+use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag};
 use super::settings::{Settings, as_the_model, shares, unsupported};
 
 /// What a model of labelled sequences knows of its data.
@@ -30,6 +32,9 @@ pub(crate) struct SequencesCodec {
     /// How each dimension comes to the network's units.
     pub(crate) scaling: Vec<Scaling>,
     pub(crate) labels: LabelCodec,
+    /// What comes first in the dates that order steps, where that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dates: Option<DateOrder>,
 }
 
 impl SequencesCodec {
@@ -47,6 +52,7 @@ impl SequencesCodec {
             dimensions: labelled.dimensions.clone(),
             scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect(),
             labels: LabelCodec::fit(&labelled.labels, training)?,
+            dates: data.dates,
         })
     }
 
@@ -150,6 +156,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     };
     as_the_model("read", &mut data.read, known.map(|known| known.read), ReadName::Rows)?;
     missing_as_the_model(&mut data.missing, known.map(|known| known.missing))?;
+    dates_as_the_model(&mut data.dates, known.and_then(|known| known.dates))?;
     as_the_model("scale", &mut data.scale, known.map(|known| known.scale), ScaleName::None)?;
     let (path, shares) = (data.sequences.clone().unwrap_or_default(), shares_of_first(data)?);
     if let Some(known) = known.map(|known| name_of(&known.labels)) {
@@ -246,6 +253,7 @@ fn options(data: &mut DataArgs) -> ReadOptions {
             time: column(&mut data.time, "time"),
             label: data.label.clone(),
             decimal: data.decimal,
+            dates: data.dates,
         },
     }
 }
@@ -276,7 +284,8 @@ fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions, digest: &mut 
         Some(path) => Some((bytes(path)?, path)),
         None => None,
     };
-    Labelled::from_bytes(&file, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
+    let labels = labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path));
+    Labelled::from_bytes(&file, path, labels, options).map_err(with_flag)
 }
 
 /// `JapaneseVowels` of `JapaneseVowels_TRAIN.ts.gz`.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::data::{Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns};
+use bptt::data::{DateOrder, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns};
 use bptt::{Error, Result};
 
 use super::args::{BUNDLED, DataArgs, MissingName, ScaleName};
@@ -57,7 +57,9 @@ impl SeriesData {
         let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
         let of_missing = of_model.map(|codec| name_of(codec.missing));
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
+        dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
         let table = Table::from_csv(&text, &path, &roles.columns(), data.decimal)?;
+        let table = Table { dates: data.dates, ..table };
         let notes = table.notes.clone();
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {
@@ -82,7 +84,7 @@ impl SeriesData {
         let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
         let rows = grouped(series.len() as u64);
         let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
-        lines.extend(self.notes.iter().cloned());
+        lines.extend(self.notes.iter().chain(series.notes()).cloned());
         if !lone {
             let targets = if series.targets().len() == 1 { "target" } else { "targets" };
             let roles =
@@ -127,6 +129,28 @@ pub(crate) fn missing_as_the_model(
     as_the_model("missing", given, of_model, MissingName::Error)
 }
 
+/// What comes first in dates.
+///
+/// # Errors
+/// Where there is a model whose dates were read otherwise.
+pub(crate) fn dates_as_the_model(given: &mut Option<DateOrder>, of_model: Option<DateOrder>) -> Result<()> {
+    // Dates that are written year first need no order.
+    if of_model.is_some() {
+        as_the_model("dates", given, of_model, DateOrder::DayFirst)?;
+    }
+    Ok(())
+}
+
+/// Where data ask for the order of day and month, by the flag that tells it.
+pub(crate) fn with_flag(error: Error) -> Error {
+    let flag = |text: String| text.replace("`dates`", "--dates (data.dates)");
+    match error {
+        Error::Data { path, place, message } => Error::Data { path, place, message: flag(message) },
+        Error::Value { what, expected, got } => Error::Value { what, expected: flag(expected), got },
+        other => other,
+    }
+}
+
 fn name_of(missing: Missing) -> MissingName {
     match missing {
         Missing::Refuse => MissingName::Error,
@@ -144,7 +168,7 @@ fn with_gaps(
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
-    let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| error.in_file(path))?;
+    let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| with_flag(error).in_file(path))?;
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();

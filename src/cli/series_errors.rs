@@ -379,7 +379,10 @@ fn widest(texts: impl Iterator<Item = String>) -> usize {
 /// Four digits that matter, or as many as stand before the point.
 pub(crate) fn four(value: f64) -> String {
     let before = if value > 0.0 { value.log10().floor() as i32 } else { 0 };
-    format!("{value:.*}", (3 - before).clamp(0, 8) as usize)
+    match before {
+        -4..=15 => format!("{value:.*}", (3 - before).max(0) as usize),
+        _ => format!("{value:.3e}"),
+    }
 }
 
 #[cfg(test)]
@@ -395,6 +398,12 @@ mod tests {
             let steps = some_steps(horizon, 5);
             assert!(steps.is_sorted_by(|a, b| a < b) && steps[0] == 1 && steps.last() == Some(&horizon), "{steps:?}");
         }
+    }
+
+    #[test]
+    fn four_digits_matter_whatever_the_size() {
+        let sizes = [0.0, 3.2e-9, 0.000_123_4, 0.5, 15.25, 16_372.6, 1.5e20].map(four);
+        assert_eq!(sizes, ["0.000", "3.200e-9", "0.0001234", "0.5000", "15.25", "16373", "1.500e20"]);
     }
 
     fn accuracy(rmse: f64, mae: f64, count: usize) -> TargetAccuracy {

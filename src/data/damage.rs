@@ -43,7 +43,7 @@ pub(super) fn survives(write: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, parse: impl F
 }
 
 /// `bytes` with a few bytes changed, put in, taken out or repeated, or cut off.
-fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub(super) fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
     for _ in 0..=below(4, rng) {
         let at = below(bytes.len(), rng);
         let end = bytes.len().min(at + below(12, rng));

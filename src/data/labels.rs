@@ -1,59 +1,55 @@
 //! The labels of a series' rows: their order, and how they go on beyond the last.
 
-use super::calendar::{civil_from_days, days_from_civil};
+use super::times::{self, DateOrder, GapsInTime, Purpose, Reading, Times, Trouble, Until};
 use crate::error::{Error, Result};
 
-/// The ways of writing a date that are recognised, with zeros for digits.
-const DATES: [&str; 11] = [
-    "0000-00",
-    "00000000",
-    "0000-00-00",
-    "0000-00-00 00:00",
-    "0000-00-00 00:00:00",
-    "0000-00-00T00:00",
-    "0000-00-00T00:00:00",
-    "0000-00-00 00:00Z",
-    "0000-00-00 00:00:00Z",
-    "0000-00-00T00:00Z",
-    "0000-00-00T00:00:00Z",
-];
-
-const DAY: i64 = 24 * 60 * 60;
-
-/// The labels as numbers, where all of them are and each is above the one before. Dates without hyphens are none: between
-/// the last day of a month and the next there would be a gap.
-pub(super) fn positions(labels: &[String]) -> Option<Vec<f64>> {
-    if labels.iter().all(|label| form_of(label) == "00000000" && Moment::read(label).is_some()) {
-        return None;
-    }
-    let numbers = labels.iter().map(|label| label.trim().parse::<f64>().ok().filter(|n| n.is_finite()));
-    let numbers: Vec<f64> = numbers.collect::<Option<_>>()?;
-    numbers.is_sorted_by(|a, b| a < b).then_some(numbers)
+/// What the labels of a series were read as.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Order {
+    /// `None` where they are no times, so that nothing tells whether the rows are in order.
+    times: Option<Times>,
+    /// What could be read otherwise, or not at all, a sentence each.
+    pub(super) notes: Vec<String>,
 }
 
-/// Refuses labels that are all numbers, or all dates of one form, and of which one is not above the one before: rows that
-/// are not in the order of time cannot be split by it.
-pub(super) fn check_order(labels: &[String], lines: &[usize], name: &str) -> Result<()> {
-    let number = |label: &String| label.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    let form = labels.first().map(|label| form_of(label)).filter(|form| DATES.contains(&form.as_str()));
-    let date = |label: &String| {
-        let alike = form.as_ref().is_some_and(|form| *form == form_of(label));
-        alike.then(|| Moment::read(label)?.seconds()).flatten()
-    };
-    let row = if let Some(dates) = labels.iter().map(date).collect::<Option<Vec<_>>>() {
-        dates.windows(2).position(|pair| pair[1] <= pair[0])
-    } else if let Some(numbers) = labels.iter().map(number).collect::<Option<Vec<_>>>() {
-        numbers.windows(2).position(|pair| pair[1] <= pair[0])
-    } else {
-        None
-    };
-    match row {
-        Some(row) => {
-            let got = format!("{:?} after {:?}; sort the rows, one for each {name}", labels[row + 1], labels[row]);
-            Err(Error::value(place(labels, lines, row + 1, name), "the first column in ascending order", got))
+/// Reads the labels as times, which have to ascend.
+pub(super) fn read(labels: &[String], lines: &[usize], name: &str, told: Option<DateOrder>) -> Result<Order> {
+    let label = |row: usize| labels.get(row).map(String::as_str).unwrap_or_default();
+    let times = match times::read(labels, told, Purpose::Ascend) {
+        Ok(times) => times,
+        Err(Trouble::Unknown) => return Ok(Order { times: None, notes: vec![unchecked(labels, name)] }),
+        Err(Trouble::Odd { row, like, date }) => {
+            let what = if date { "date" } else { "number" };
+            let order = told.map(|order| format!(", read {}", order.words())).filter(|_| date).unwrap_or_default();
+            let expected = format!("a {what} like {:?}{order}", label(like));
+            let got = match label(row).trim() {
+                "" => "an empty label".to_owned(),
+                label => format!("{label:?}"),
+            };
+            let got = format!("{got}; take the row out, or label it as the others are");
+            return Err(Error::value(place(labels, lines, row, name), expected, got));
         }
-        None => Ok(()),
+        Err(Trouble::Ask { row, orders }) => {
+            let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
+            let expected = format!("`dates` to tell how dates are written, {}", names.join(" or "));
+            let got = format!("{:?}, which is {}", label(row), times::readings(label(row), &orders));
+            let got = format!("{got}, and the rows ascend either way");
+            return Err(Error::value(place(labels, lines, row, name), expected, got));
+        }
+    };
+    if let Some(row) = times.out_of_order() {
+        let read = times.date_order().map(|order| format!(", read {}", order.words())).unwrap_or_default();
+        let got = format!("{:?} after {:?}{read}; sort the rows, one for each {name}", label(row), label(row - 1));
+        return Err(Error::value(place(labels, lines, row, name), "the first column in ascending order", got));
     }
+    let notes = times.notes(labels, name);
+    Ok(Order { times: Some(times), notes })
+}
+
+/// That nothing tells whether rows are in the order of time.
+fn unchecked(labels: &[String], name: &str) -> String {
+    let such = labels.iter().find(|label| !label.is_empty()).map(String::as_str).unwrap_or_default();
+    format!("order of rows not checked: labels of column {name:?} are no numbers or dates, such as {such:?}")
 }
 
 /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages; `lines` are empty where there is no file.
@@ -62,157 +58,81 @@ pub(super) fn place(labels: &[String], lines: &[usize], row: usize, column: &str
     format!("row {} ({line}{:?}), column {column:?}", row + 1, labels[row])
 }
 
-/// The number of labels up to and with `until`; see [`super::Series::rows_until`].
-pub(super) fn rows_until(labels: &[String], name: &str, until: &str) -> Result<usize> {
-    let refused = |expected: String, got: String| Error::value("the last label of the training part", expected, got);
-    let (Some(first), Some(last)) = (labels.first(), labels.last()) else { return Ok(0) };
-    let (rows, beyond) = match positions(labels) {
-        Some(positions) => {
-            let expected = || format!("a number, as all of column {name:?}");
-            let until = until.trim().parse::<f64>().map_err(|_| refused(expected(), format!("{until:?}")))?;
-            (
-                positions.partition_point(|position| *position <= until),
-                positions.last().is_some_and(|last| until > *last),
-            )
+impl Order {
+    /// The order of day and month in dates, where it says anything.
+    pub(super) fn dates(&self) -> Option<DateOrder> {
+        self.times.as_ref().and_then(Times::date_order)
+    }
+
+    /// The labels as numbers, where they are such.
+    pub(super) fn positions(&self, labels: &[String]) -> Option<Vec<f64>> {
+        match self.times.as_ref()?.reading {
+            Reading::Numbers { .. } => labels.iter().map(|label| label.trim().parse().ok()).collect(),
+            _ => None,
         }
-        None => {
-            if let Some(row) = labels.windows(2).position(|pair| pair[0] > pair[1]) {
-                let got = format!("{:?} after {:?} in row {}", labels[row + 1], labels[row], row + 2);
-                return Err(refused(format!("column {name:?} in ascending order"), got));
+    }
+
+    /// See [`super::Series::gaps_in_time`].
+    pub(super) fn gaps(&self, labels: &[String]) -> Option<GapsInTime> {
+        times::gaps_of(self.times.as_ref()?, labels)
+    }
+
+    /// The number of labels up to and with `until`; see [`super::Series::rows_until`].
+    pub(super) fn rows_until(&self, labels: &[String], name: &str, until: &str) -> Result<usize> {
+        let refused =
+            |expected: String, got: String| Error::value("the last label of the training part", expected, got);
+        let (Some(first), Some(last)) = (labels.first(), labels.last()) else { return Ok(0) };
+        if until.trim().is_empty() {
+            return Err(refused(format!("a label from {first:?} to {last:?}"), "none".into()));
+        }
+        // A label is its row, whatever it could be read as.
+        let mut equal = labels.iter().enumerate().filter(|(_, label)| label.trim() == until.trim());
+        match (equal.next(), equal.next()) {
+            (Some((row, _)), None) => return Ok(row + 1),
+            (Some((row, _)), Some((other, _))) => {
+                let got = format!("{until:?}, which rows {} and {} have", row + 1, other + 1);
+                return Err(refused("the label of one row".into(), got));
             }
-            let within = |label: &String| label.as_str() <= until || label.starts_with(until);
-            (labels.partition_point(within), until > last.as_str())
+            (None, _) => {}
         }
-    };
-    match rows == 0 || beyond {
-        true => Err(refused(format!("a label from {first:?} to {last:?}"), format!("{until:?}"))),
-        false => Ok(rows),
-    }
-}
-
-/// The labels of the `count` rows that follow the first `before`: those that are there, then theirs carried on where they
-/// are numbers or dates of constant step, and otherwise `+n`, n counted from the last of the first `before`.
-pub(super) fn following(labels: &[String], before: usize, count: usize) -> Vec<String> {
-    let given = &labels[before.min(labels.len())..];
-    let missing = count.saturating_sub(given.len());
-    let beyond = dates(labels, missing).or_else(|| numbers(labels, missing));
-    let beyond = beyond.unwrap_or_else(|| (count - missing + 1..=count).map(|step| format!("+{step}")).collect());
-    given.iter().take(count).cloned().chain(beyond).collect()
-}
-
-/// The step from each to the next, where it is the same and upwards.
-fn constant_step<T: Copy + PartialOrd + std::ops::Sub<Output = T>>(numbers: &[T]) -> Option<T> {
-    let step = match numbers {
-        [first, second, ..] if second > first => *second - *first,
-        _ => return None,
-    };
-    numbers.windows(2).all(|pair| pair[1] > pair[0] && pair[1] - pair[0] == step).then_some(step)
-}
-
-/// A label with zeros for digits.
-fn form_of(label: &str) -> String {
-    label.replace(|c: char| c.is_ascii_digit(), "0")
-}
-
-/// A date and a time of day.
-struct Moment {
-    year: i64,
-    month: i64,
-    day: i64,
-    seconds: i64,
-}
-
-impl Moment {
-    /// Reads a label whose digits are in the order of a date, year first; what it does not have begins at 1, or at 0.
-    fn read(label: &str) -> Option<Self> {
-        let digits: Vec<i64> = label.bytes().filter(u8::is_ascii_digit).map(|digit| i64::from(digit - b'0')).collect();
-        let year = digits.get(..4)?.iter().fold(0, |number, digit| 10 * number + digit);
-        let pairs: Vec<i64> =
-            digits[4..].chunks(2).map(|pair| pair.iter().fold(0, |number, digit| 10 * number + digit)).collect();
-        let part = |index: usize, least: i64| pairs.get(index).copied().unwrap_or(least);
-        let (month, day) = (part(0, 1), part(1, 1));
-        let (hour, minute, second) = (part(2, 0), part(3, 0), part(4, 0));
-        days_from_civil(year, month, day)?;
-        let seconds = (hour < 24 && minute < 60 && second < 60).then_some((hour * 60 + minute) * 60 + second)?;
-        Some(Self { year, month, day, seconds })
-    }
-
-    /// In the form of `DATES`.
-    fn write(&self, form: &str) -> Option<String> {
-        let Self { year, month, day, seconds } = self;
-        days_from_civil(*year, *month, *day).filter(|_| (0..=9999).contains(year))?;
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let digits = format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}");
-        let mut digits = digits.chars();
-        Some(form.chars().filter_map(|c| if c == '0' { digits.next() } else { Some(c) }).collect())
-    }
-
-    fn months(&self) -> i64 {
-        self.year * 12 + self.month - 1
-    }
-
-    /// Since 1970.
-    fn seconds(&self) -> Option<i64> {
-        Some(days_from_civil(self.year, self.month, self.day)? * DAY + self.seconds)
-    }
-
-    fn at_month(&self, months: i64) -> Self {
-        Self { year: months.div_euclid(12), month: months.rem_euclid(12) + 1, ..*self }
-    }
-
-    fn at_second(seconds: i64) -> Self {
-        let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
-        Self { year, month, day, seconds: seconds.rem_euclid(DAY) }
-    }
-}
-
-/// `count` more dates, where all labels are such and their step is a number of months or of seconds.
-fn dates(labels: &[String], count: usize) -> Option<Vec<String>> {
-    let first = form_of(labels.first()?);
-    let form = DATES.into_iter().find(|form| *form == first)?;
-    let moments: Vec<Moment> =
-        labels.iter().map(|label| Moment::read(label).filter(|_| form_of(label) == form)).collect::<Option<_>>()?;
-    let last = moments.last()?;
-    let step_of = 1..=i64::try_from(count).ok()?;
-    // The same day of each month: a number of days would not stay constant.
-    if moments.iter().all(|moment| (moment.day, moment.seconds) == (last.day, last.seconds)) {
-        let months: Vec<i64> = moments.iter().map(Moment::months).collect();
-        if let Some(step) = constant_step(&months) {
-            return step_of.map(|n| last.at_month(last.months() + n * step).write(form)).collect();
+        let Some(times) = &self.times else {
+            let expected = format!("one of the labels of column {name:?}, such as {last:?}");
+            return Err(refused(expected, format!("{until:?}")));
+        };
+        match times::rows_until(times, &labels[..labels.len().min(times.keys.len())], until) {
+            Until::Rows(rows) => Ok(rows),
+            Until::Outside => Err(refused(format!("a label from {first:?} to {last:?}"), format!("{until:?}"))),
+            Until::Other(what) => Err(refused(format!("{what}, as all of column {name:?}"), format!("{until:?}"))),
+            Until::Ask(orders) => {
+                let got = format!("{until:?}, which is {}", times::readings(until, &orders));
+                Err(refused("a date that can be read in one way, such as 2021-03-05".into(), got))
+            }
         }
     }
-    let seconds: Vec<i64> = moments.iter().map(Moment::seconds).collect::<Option<_>>()?;
-    let (step, last) = (constant_step(&seconds)?, *seconds.last()?);
-    step_of.map(|n| Moment::at_second(last + n * step).write(form)).collect()
-}
 
-/// `count` more numbers, where all labels are such, written without an exponent, and their step is constant.
-fn numbers(labels: &[String], count: usize) -> Option<Vec<String>> {
-    let fraction = |label: &String| label.split_once('.').map_or(0, |(_, digits)| digits.len());
-    let decimals = labels.iter().map(fraction).max()?;
-    // In units of the last decimal, so that nothing is rounded.
-    let numbers: Vec<i128> = labels.iter().map(|label| fixed_point(label, decimals)).collect::<Option<_>>()?;
-    let (step, mut last) = (constant_step(&numbers)?, *numbers.last()?);
-    let next = |_| {
-        last = last.checked_add(step)?;
-        let digits = format!("{:0width$}", last.unsigned_abs(), width = decimals + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - decimals);
-        let (sign, point) = (if last < 0 { "-" } else { "" }, if decimals > 0 { "." } else { "" });
-        Some(format!("{sign}{whole}{point}{fraction}"))
-    };
-    (0..count).map(next).collect()
-}
-
-/// A decimal number times 10^decimals; `None` also for one with leading zeros, which the next would not have.
-fn fixed_point(label: &str, decimals: usize) -> Option<i128> {
-    let (sign, digits) = label.strip_prefix('-').map_or(("", label), |digits| ("-", digits));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let long = whole.len() + decimals > 30;
-    if whole.is_empty() || (whole.len() > 1 && whole.starts_with('0')) || long || !plain(whole) || !plain(fraction) {
-        return None;
+    /// The labels of the `count` rows that follow the first `before`: those that are there, then theirs carried on where
+    /// they are numbers or dates in equal steps, and otherwise `+n`, n counted from the last of the first `before`.
+    pub(super) fn following(&self, labels: &[String], before: usize, count: usize) -> Vec<String> {
+        let given = &labels[before.min(labels.len())..];
+        let missing = count.saturating_sub(given.len());
+        let beyond = self.beyond(labels, missing);
+        let beyond = beyond.unwrap_or_else(|_| (count - missing + 1..=count).map(|step| format!("+{step}")).collect());
+        given.iter().take(count).cloned().chain(beyond).collect()
     }
-    format!("{sign}{whole}{fraction:0<decimals$}").parse().ok()
+
+    /// Why the rows beyond the last are counted; `None` where their labels are known.
+    pub(super) fn why_counted(&self, labels: &[String], before: usize, count: usize) -> Option<String> {
+        let given = labels.len().saturating_sub(before);
+        self.beyond(labels, count.saturating_sub(given)).err()
+    }
+
+    fn beyond(&self, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+        match &self.times {
+            _ if count == 0 => Ok(Vec::new()),
+            Some(times) => times::beyond(times, labels, count),
+            None => Err("labels are no numbers or dates".into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -223,9 +143,40 @@ mod tests {
         labels.iter().map(|label| (*label).to_owned()).collect()
     }
 
+    /// Of column `t`, which is not in a file.
+    fn order(labels: &[&str]) -> Result<Order, String> {
+        read(&owned(labels), &[], "t", None).map_err(|error| error.to_string())
+    }
+
     #[track_caller]
     fn continues(labels: &[&str], next: &[&str]) {
-        assert_eq!(following(&owned(labels), labels.len(), next.len()), next);
+        let order = order(labels).unwrap();
+        assert_eq!(order.following(&owned(labels), labels.len(), next.len()), next);
+        assert_eq!(order.why_counted(&owned(labels), labels.len(), next.len()), None);
+    }
+
+    #[track_caller]
+    fn is_counted(labels: &[&str], why: &str) {
+        let order = order(labels).unwrap();
+        assert_eq!(order.following(&owned(labels), labels.len(), 2), ["+1", "+2"]);
+        assert_eq!(order.why_counted(&owned(labels), labels.len(), 2).as_deref(), Some(why));
+    }
+
+    #[track_caller]
+    fn refused(labels: &[&str], part: &str) {
+        let error = order(labels).expect_err(part);
+        assert!(error.contains(part), "{error:?} has not {part:?}");
+    }
+
+    #[track_caller]
+    fn noted(labels: &[&str], note: &str) {
+        let notes = order(labels).unwrap().notes;
+        assert!(notes.iter().any(|of| of.contains(note)), "{notes:?} have not {note:?}");
+    }
+
+    fn until(labels: &[&str], until: &str) -> Result<usize, String> {
+        let error = |error: Error| error.to_string();
+        order(labels)?.rows_until(&owned(labels), "t", until).map_err(error)
     }
 
     #[test]
@@ -256,82 +207,277 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_constant_step_is_counted() {
-        for labels in [
-            &["1", "2", "4"][..],
-            &["3", "2", "1"],
-            &["a", "b"],
-            &["7"],
-            &["2024-03-31", "2024-06-30", "2024-09-30"],
-            &["2023-02-28", "2023-02-30"],
-            &["2023-02-28", "2023-03"],
-            &["007", "008"],
-            &["1e3", "2e3"],
-            &["", ""],
-            &["9999-11", "9999-12"],
-        ] {
-            continues(labels, &["+1", "+2"]);
-        }
+    fn what_has_no_constant_step_is_counted_and_says_why() {
+        is_counted(&["1", "2", "4"], "steps between numbers differ (1 before \"2\", 2 before \"4\")");
+        is_counted(&["0.5", "1", "2"], "steps between numbers differ (0.5 before \"1\", 1.0 before \"2\")");
+        is_counted(&["a", "b"], "labels are no numbers or dates");
+        is_counted(&["7"], "one row alone has no step to the next");
+        is_counted(&["1e3", "2e3"], "numbers with an exponent or zeros before them are not carried on");
+        is_counted(&["007", "008"], "numbers with an exponent or zeros before them are not carried on");
+        is_counted(&["9999-11", "9999-12"], "the next cannot be written in their form");
+        let why = "steps between dates differ (1 day before \"2021-01-06\", 2 days before \"2021-01-08\")";
+        is_counted(&["2021-01-05", "2021-01-06", "2021-01-08"], why);
+        // A holiday as well as the weekend.
+        let why = "steps between dates differ (1 day before \"2021-01-08\", 4 days before \"2021-01-12\")";
+        is_counted(&["2021-01-07", "2021-01-08", "2021-01-12"], why);
+        is_counted(
+            &["2021Q1", "2021Q2", "2021Q4"],
+            "steps between dates differ (3 months before \"2021Q2\", 6 months before \"2021Q4\")",
+        );
+        is_counted(&["22:00", "23:00"], "the day ends, and they have no date");
+        is_counted(
+            &["2021-01-30", "2021-02-27", "2021-03-29"],
+            "steps between dates differ (28 days before \"2021-02-27\", 30 days before \"2021-03-29\")",
+        );
+    }
+
+    #[test]
+    fn ends_of_months_and_quarters_business_days_and_weeks_go_on_as_such() {
+        continues(&["2024-03-31", "2024-06-30", "2024-09-30"], &["2024-12-31", "2025-03-31"]);
+        continues(&["31.01.2021", "28.02.2021"], &["31.03.2021", "30.04.2021"]);
+        continues(&["2022-12-31", "2023-12-31"], &["2024-12-31"]);
+        // The last weekday of each month: the 31st of May 2020 was a Sunday.
+        continues(&["2020-05-29", "2020-06-30", "2020-07-31"], &["2020-08-31", "2020-09-30", "2020-10-30"]);
+        continues(
+            &["2021-01-07", "2021-01-08", "2021-01-11"],
+            &["2021-01-12", "2021-01-13", "2021-01-14", "2021-01-15", "2021-01-18"],
+        );
+        continues(&["2020-W52", "2020-W53"], &["2021-W01", "2021-W02"]);
+        continues(&["2021-W01-1", "2021-W01-2"], &["2021-W01-3"]);
+        continues(&["2021Q3", "2021Q4"], &["2022Q1", "2022Q2"]);
+        continues(&["Q3 2021", "Q4 2021"], &["Q1 2022"]);
+        continues(&["4Q20", "1Q21"], &["2Q21"]);
+        continues(&["2021-H2", "2022-H1"], &["2022-H2"]);
+        continues(&["2021M11", "2021M12"], &["2022M01"]);
+        continues(&["2021-363", "2021-364"], &["2021-365", "2022-001"]);
+        continues(&["2019/20", "2020/21"], &["2021/22", "2022/23"]);
+        continues(&["1998-1999", "1999-2000"], &["2000-2001"]);
+        continues(&["2008/09", "2009/10"], &["2010/11", "2011/12", "2012/13"]);
+        continues(&["202011", "202012"], &["202101"]);
+    }
+
+    #[test]
+    fn the_next_labels_have_the_form_of_those_before() {
+        continues(&["30/12/2021", "31/12/2021"], &["01/01/2022"]);
+        continues(&["9/29/2021", "9/30/2021"], &["10/1/2021", "10/2/2021"]);
+        continues(&["30.12.21", "31.12.21"], &["01.01.22"]);
+        continues(&["30 December 2021", "31 December 2021"], &["01 January 2022"]);
+        continues(&["8 Mar 2021", "9 Mar 2021"], &["10 Mar 2021"]);
+        continues(&["Apr 2021", "May 2021"], &["Jun 2021"]);
+        continues(&["MAY-21", "JUN-21"], &["JUL-21"]);
+        continues(&["April 2021", "May 2021"], &["June 2021"]);
+        continues(&["2021-Mar-30", "2021-Mar-31"], &["2021-Apr-01"]);
+        continues(&["Mon, 1 Mar 2021", "Tue, 2 Mar 2021"], &["Wed, 3 Mar 2021"]);
+        continues(&["March 1, 2021", "March 2, 2021"], &["March 3, 2021"]);
+        continues(&["2021-01-01T00:00:00.500Z", "2021-01-01T00:00:01.000Z"], &["2021-01-01T00:00:01.500Z"]);
+        continues(&["2021-01-01T10:00+02:00", "2021-01-01T11:00+02:00"], &["2021-01-01T12:00+02:00"]);
+        // Midnight of each day, though the clocks went forward.
+        continues(
+            &["2021-03-27T00:00+01:00", "2021-03-28T00:00+01:00", "2021-03-29T00:00+02:00"],
+            &["2021-03-30T00:00+02:00"],
+        );
+        // Each hour, likewise.
+        continues(&["2021-03-28 01:00+01:00", "2021-03-28 03:00+02:00"], &["2021-03-28 04:00+02:00"]);
+        continues(&["8:00", "9:00"], &["10:00"]);
+        continues(&["23:00:00", "24:00:00", "25:00:00"], &["26:00:00"]);
+        continues(&["11:00 AM", "12:00 PM"], &["1:00 PM", "2:00 PM"]);
+        continues(&["2021-01-01 11:30 pm", "2021-01-02 12:30 am"], &["2021-01-02 01:30 am"]);
+        continues(&["2021-01-01 23:00", "2021-01-01 24:00"], &["2021-01-02 01:00"]);
+        continues(&["t9", "t10"], &["t11"]);
+        continues(&["s098", "s099"], &["s100", "s101"]);
+        continues(&["20210101T0930", "20210101T0945"], &["20210101T1000"]);
+        continues(&["05/Mar/2021:10:59:59", "05/Mar/2021:11:00:00"], &["05/Mar/2021:11:00:01"]);
+        // A day without its hour is its beginning.
+        continues(&["2021-01-01 12:00", "2021-01-02", "2021-01-02 12:00"], &["2021-01-03 00:00"]);
     }
 
     #[test]
     fn numbers_and_dates_that_do_not_ascend_are_refused_and_other_labels_are_not() {
-        let refused = |labels: &[&str], row: usize| {
-            let error = check_order(&owned(labels), &[], "t").unwrap_err().to_string();
+        let out_of_order = |labels: &[&str], row: usize| {
+            let error = order(labels).unwrap_err();
             let [before, label] = [labels[row - 2], labels[row - 1]];
             let expected = "expected the first column in ascending order";
             let way = "sort the rows, one for each t";
             let place = format!("row {row} ({label:?}), column \"t\"");
             assert_eq!(error, format!("{place}: {expected}, got {label:?} after {before:?}; {way}"));
         };
-        refused(&["1", "3", "2"], 3);
-        refused(&["7", "7"], 2);
-        refused(&["10", "9.5"], 2);
-        refused(&["2024-01-31", "2024-02-01", "2024-01-30"], 3);
-        refused(&["20240102", "20240101"], 2);
-        refused(&["2024-01-01 01:00", "2024-01-01 01:00"], 2);
+        out_of_order(&["1", "3", "2"], 3);
+        out_of_order(&["7", "7"], 2);
+        out_of_order(&["10", "9.5"], 2);
+        out_of_order(&["2024-01-31", "2024-02-01", "2024-01-30"], 3);
+        out_of_order(&["20240102", "20240101"], 2);
+        out_of_order(&["2024-01-01 01:00", "2024-01-01 01:00"], 2);
+        out_of_order(&["t10", "t9"], 2);
+        out_of_order(&["2020/21", "2019/20"], 2);
+        // The same moment by two clocks.
+        out_of_order(&["2024-01-01T01:00Z", "2024-01-01T03:00+02:00"], 2);
+        refused(&["14/3/2021", "13/3/2021"], "got \"13/3/2021\" after \"14/3/2021\", read day first; sort the rows");
         // A number among them is above the one before, whatever its digits.
-        for labels in [&["9", "10"][..], &["b", "a"], &["x", "x"], &["2024-01-01", "then"], &["1"], &[]] {
-            check_order(&owned(labels), &[], "t").unwrap();
+        for labels in [&["9", "10"][..], &["b", "a"], &["x", "x"], &["1"], &[]] {
+            order(labels).unwrap();
         }
+        let unchecked = "order of rows not checked: labels of column \"t\" are no numbers or dates, such as \"b\"";
+        assert_eq!(order(&["b", "a", "7"]).unwrap().notes, [unchecked]);
+        noted(&["t1", "t2"], "numbers with the same words around them, as in \"t1\"");
+    }
+
+    #[test]
+    fn the_first_label_that_is_no_time_among_times_is_named() {
+        refused(
+            &["1", "2", "Total"],
+            "row 3 (\"Total\"), column \"t\": expected a number like \"1\", got \"Total\"; take the row out",
+        );
+        refused(
+            &["2021-01", "", "2021-03"],
+            "row 2 (\"\"), column \"t\": expected a date like \"2021-01\", got an empty label",
+        );
+        refused(&["5 March 2021", "6 March 2021", "30 February 2021"], "row 3 (\"30 February 2021\")");
+        refused(&["2021-01-01T10:00Z", "2021-01-01T11:00Z", "2021-01-01 12:00"], "row 3");
+        refused(&["2021-01", "2021-02", "2021-03-01"], "row 3");
+        refused(
+            &["2023-02-28", "2023-02-30"],
+            "row 2 (\"2023-02-30\"), column \"t\": expected a date like \"2023-02-28\"",
+        );
+    }
+
+    #[test]
+    fn day_and_month_are_told_by_a_part_above_12_or_by_the_order_of_the_rows_or_asked_for() {
+        noted(&["12/3/2021", "13/3/2021"], "are read day first, which \"13/3/2021\" in row 2 can only be");
+        noted(&["3.12.2021", "3.13.2021"], "are read month first, which \"3.13.2021\" in row 2 can only be");
+        noted(&["1/3/2021", "2/3/2021", "1/4/2021"], "are read day first, the only way in which the rows ascend");
+        noted(&["1/3/2021", "1/4/2021", "2/1/2021"], "are read month first, the only way in which the rows ascend");
+        noted(&["21-01-30", "21-01-31", "21-02-01"], "are read year first");
+        refused(
+            &["21-01-30", "21-01-31"],
+            "day-first or year-first, got \"21-01-30\", which is 21 January 2030 day first",
+        );
+        noted(
+            &["30.12.98", "31.12.98"],
+            "years of column \"t\" have two digits, 1969 to 2068: \"30.12.98\" is 30 December 1998",
+        );
+        noted(&["202101", "202102"], "read as dates, not as numbers: \"202101\" is January 2021");
+        let question = "row 1 (\"1/2/2021\"), column \"t\": expected `dates` to tell how dates are written, day-first or month-first, got \"1/2/2021\", which is 1 February 2021 day first, 2 January 2021 month first, and the rows ascend either way";
+        let labels = owned(&["1/2/2021", "2/3/2021", "3/4/2021"]);
+        assert_eq!(read(&labels, &[], "t", None).unwrap_err().to_string(), question);
+        for (told, next) in [(DateOrder::DayFirst, "1 February 2021"), (DateOrder::MonthFirst, "2 January 2021")] {
+            let order = read(&labels, &[], "t", Some(told)).unwrap();
+            assert_eq!(order.dates(), Some(told));
+            assert!(times::readings(&labels[0], &[told]).starts_with(next));
+        }
+        // What was told holds for other forms of dates too, and for numbers, which it says nothing of.
+        for labels in [&["2021-01-05", "2021-01-06"][..], &["1", "2"]] {
+            assert_eq!(read(&owned(labels), &[], "t", Some(DateOrder::MonthFirst)).unwrap().dates(), None);
+        }
+        let error = read(&owned(&["12/3/2021", "13/3/2021"]), &[], "t", Some(DateOrder::MonthFirst)).unwrap_err();
+        assert!(
+            error.to_string().contains("expected a date like \"12/3/2021\", read month first, got \"13/3/2021\""),
+            "{error}"
+        );
     }
 
     #[test]
     fn labels_that_are_there_come_first() {
-        let labels = owned(&["1", "2", "3", "4"]);
-        assert_eq!(following(&labels, 2, 1), ["3"]);
-        assert_eq!(following(&labels, 2, 3), ["3", "4", "5"]);
-        assert_eq!(following(&owned(&["x", "y", "z"]), 2, 3), ["z", "+2", "+3"]);
-        assert!(following(&labels, 4, 0).is_empty());
+        let following =
+            |labels: &[&str], before, count| order(labels).unwrap().following(&owned(labels), before, count);
+        let labels = &["1", "2", "3", "4"];
+        assert_eq!(following(labels, 2, 1), ["3"]);
+        assert_eq!(following(labels, 2, 3), ["3", "4", "5"]);
+        assert_eq!(following(&["x", "y", "z"], 2, 3), ["z", "+2", "+3"]);
+        assert!(following(labels, 4, 0).is_empty());
     }
 
     #[test]
     fn years_are_numbers_and_days_without_hyphens_are_dates() {
-        assert_eq!(positions(&owned(&["1999", "2000"])), Some(vec![1999.0, 2000.0]));
-        assert_eq!(positions(&owned(&["20001231", "20010132"])), Some(vec![20_001_231.0, 20_010_132.0]));
-        let days = owned(&["20001230", "20001231", "20010101"]);
-        assert_eq!(positions(&days), None);
-        assert_eq!(rows_until(&days, "t", "2000").unwrap(), 2);
+        let positions = |labels: &[&str]| order(labels).unwrap().positions(&owned(labels));
+        assert_eq!(positions(&["1999", "2000"]), Some(vec![1999.0, 2000.0]));
+        assert_eq!(positions(&["20001231", "20010132"]), Some(vec![20_001_231.0, 20_010_132.0]));
+        let days = &["20001230", "20001231", "20010101"];
+        assert_eq!(positions(days), None);
+        assert_eq!(until(days, "2000"), Ok(2));
+        // Nanoseconds are not rounded.
+        order(&["1609459200000000001", "1609459200000000002"]).unwrap();
     }
 
     #[test]
     fn a_date_stands_for_all_of_its_hours_and_one_outside_is_refused() {
-        let hours = owned(&["2020-01-01 22:00", "2020-01-01 23:00", "2020-01-02 00:00", "2020-01-03 00:00"]);
-        assert_eq!(rows_until(&hours, "t", "2020-01-01").unwrap(), 2);
-        assert_eq!(rows_until(&hours, "t", "2020-01-02 00:00").unwrap(), 3);
-        assert_eq!(rows_until(&hours, "t", "2020-01-03").unwrap(), 4);
-        let years = owned(&["1999", "2000", "2001"]);
-        assert_eq!(rows_until(&years, "t", "2000.5").unwrap(), 2);
-        assert_eq!(rows_until(&years, "t", "2001").unwrap(), 3);
-        for (labels, until) in [(&years, "1998"), (&years, "2002"), (&hours, "2019"), (&hours, "2020-01-04")] {
-            let error = rows_until(labels, "t", until).unwrap_err().to_string();
+        let hours = &["2020-01-01 22:00", "2020-01-01 23:00", "2020-01-02 00:00", "2020-01-03 00:00"];
+        assert_eq!(until(hours, "2020-01-01"), Ok(2));
+        assert_eq!(until(hours, "1 Jan 2020"), Ok(2));
+        assert_eq!(until(hours, "2020-01-02 00:00"), Ok(3));
+        assert_eq!(until(hours, "2020-01-03"), Ok(4));
+        let years = &["1999", "2000", "2001"];
+        assert_eq!(until(years, "2000.5"), Ok(2));
+        assert_eq!(until(years, "2001"), Ok(3));
+        for (labels, of) in [(&years[..], "1998"), (years, "2002"), (hours, "2019"), (hours, "2020-01-04")] {
             let (first, last) = (&labels[0], &labels[labels.len() - 1]);
-            let expected = format!("expected a label from {first:?} to {last:?}, got {until:?}");
-            assert_eq!(error, format!("the last label of the training part: {expected}"));
+            let expected = format!("expected a label from {first:?} to {last:?}, got {of:?}");
+            assert_eq!(until(labels, of), Err(format!("the last label of the training part: {expected}")));
         }
-        assert!(rows_until(&years, "t", "soon").is_err());
+        assert!(until(years, "soon").unwrap_err().contains("a number, as all of column \"t\""));
+        assert!(until(years, " ").unwrap_err().contains("a label from \"1999\" to \"2001\", got none"));
+    }
+
+    #[test]
+    fn the_end_of_training_is_told_in_any_form_and_a_label_is_its_row() {
+        let days = &["30.03.2022", "31.03.2022", "01.04.2022", "02.04.2022"];
+        for (of, rows) in
+            [("31.03.2022", 2), ("2022-03", 2), ("2022-03-31", 2), ("Mar 2022", 2), ("2022", 4), ("1 Apr 2022", 3)]
+        {
+            assert_eq!(until(days, of), Ok(rows), "{of}");
+        }
+        assert_eq!(until(&["2021Q3", "2021Q4", "2022Q1"], "2021"), Ok(2));
+        assert_eq!(until(&["2021-W01", "2021-W02", "2021-W06"], "2021-01"), Ok(2));
+        assert_eq!(until(&["t8", "t9", "t10", "t11"], "t10"), Ok(3));
+        assert_eq!(until(&["t8", "t9", "t10", "t12"], "11"), Ok(3));
+        assert_eq!(until(&["2019/20", "2020/21", "2021/22"], "2020"), Ok(2));
+        assert_eq!(until(&["9:00", "10:00", "10:30", "11:00"], "10:00"), Ok(2));
+        let zoned = &["2022-01-01T00:00+01:00", "2022-01-01T23:00+01:00", "2022-01-02T00:00+01:00"];
+        assert_eq!(until(zoned, "2022-01-01"), Ok(2));
+        assert_eq!(until(zoned, "2022-01-01T22:00Z"), Ok(2));
+        assert!(until(days, "2022-03-31T00:00Z").unwrap_err().contains("without an offset"));
+        // Where a label is no time it is known by its text alone.
+        assert_eq!(until(&["b", "a"], "a"), Ok(2));
+        assert!(until(&["b", "a"], "c").unwrap_err().contains("one of the labels of column \"t\""));
+        assert!(until(&["b", "a", "b"], "b").unwrap_err().contains("which rows 1 and 3 have"));
+        // Of dates that go by no order.
+        let iso = &["2021-01-02", "2021-02-01", "2021-02-03"];
+        let error = until(iso, "2/1/2021").unwrap_err();
         assert!(
-            rows_until(&owned(&["b", "a"]), "t", "a").unwrap_err().to_string().contains("\"a\" after \"b\" in row 2")
+            error.contains("got \"2/1/2021\", which is 2 January 2021 day first, 1 February 2021 month first"),
+            "{error}"
         );
+        assert_eq!(until(iso, "13/1/2021"), Ok(1));
+    }
+
+    #[test]
+    fn rows_that_are_missing_in_time_are_counted() {
+        let gaps = |labels: &[&str]| order(labels).unwrap().gaps(&owned(labels)).map(|gaps| gaps.to_string());
+        let days = &["2021-01-01", "2021-01-02", "2021-01-03", "2021-01-14", "2021-01-15"];
+        let found =
+            "10 rows are missing in time: none between \"2021-01-03\" and \"2021-01-14\", where most are 1 day apart";
+        assert_eq!(gaps(days).as_deref(), Some(found));
+        // Weekends are not missing, a holiday is.
+        assert_eq!(gaps(&["2021-01-07", "2021-01-08", "2021-01-11", "2021-01-12"]), None);
+        let found =
+            gaps(&["2021-01-07", "2021-01-08", "2021-01-11", "2021-01-13", "2021-01-14", "2021-01-15"]).unwrap();
+        assert!(
+            found.starts_with("1 row is missing in time: none between \"2021-01-11\" and \"2021-01-13\""),
+            "{found}"
+        );
+        let found = gaps(&["2021-01", "2021-02", "2021-03", "2021-06", "2021-07", "2021-09"]).unwrap();
+        assert!(
+            found.contains("3 rows are missing")
+                && found.contains("the first of 2 places, where most are 1 month apart")
+        );
+        assert_eq!(gaps(&["1", "2", "4", "5"]).map(|found| found.contains("1 row is missing")), Some(true));
+        for none in [
+            &["1", "2", "3"][..],
+            &["a", "b"],
+            &["1", "2", "4", "7"],
+            &["1"],
+            &["2021-01-31", "2021-02-28", "2021-03-31"],
+        ] {
+            assert_eq!(gaps(none), None, "{none:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Labelled sequences from comma-separated text in long form: a row for each step of each sequence.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{Display, Formatter};
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use super::cells::{is_missing, number};
 use super::encoding::quoted;
 use super::names::{canonical, value};
 use super::records::Records;
-use super::{DecimalMark, Labelled, Labels, Missing, Steps};
+use super::times::{self, Purpose, Trouble};
+use super::{DateOrder, DecimalMark, Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
 /// What the columns of a file in long form are; all others are dimensions.
@@ -25,12 +26,14 @@ pub struct LongColumns {
     pub label: Option<String>,
     /// How its numbers are written; `None`: as they show, see [`Table::from_csv`](super::Table::from_csv).
     pub decimal: Option<DecimalMark>,
+    /// What comes first in times such as `5/3/2021`; `None`: what they tell.
+    pub dates: Option<DateOrder>,
 }
 
 impl Default for LongColumns {
     /// `id`, `time`, and `label` where there is one.
     fn default() -> Self {
-        Self { id: "id".into(), time: "time".into(), label: None, decimal: None }
+        Self { id: "id".into(), time: "time".into(), label: None, decimal: None, dates: None }
     }
 }
 
@@ -58,24 +61,26 @@ struct Group {
 
 struct Step {
     time: String,
-    /// The time as a number; NaN where it is none.
-    position: f64,
+    /// Higher is later.
+    key: i128,
     place: Place,
     numbers: Vec<f64>,
 }
 
 impl Labelled {
     /// Reads comma-separated text whose first line names the columns. Sequences are in the order in which their ids
-    /// come first; their rows are ordered by time, as numbers where all times of the file are numbers, otherwise as
-    /// text. `path` is what errors name.
+    /// come first; their rows are ordered by time: numbers, also with the same words around them all (`t1`, `t10`), or dates
+    /// and times of day as [`Series::new`](super::Series::new) reads them. Where none of the file's times is such, rows are
+    /// in the order of the file. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column: a column that is missing
-    /// or there twice, a row of more or fewer fields, a cell that is no finite number, two rows of one id with the same
-    /// time or with different labels. A field that is empty, `?` or NaN is a missing value.
+    /// or there twice, a row of more or fewer fields, a cell that is no finite number, a time that is not as the others are
+    /// or that can be read in two ways, two rows of one id with the same time or with different labels. A field that is empty, `?` or NaN is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
         let mut table = Table::new(&records, columns, path, missing)?;
+        table.dates = columns.dates;
         records.decide(&table.dimensions, columns.decimal)?;
         table.mark = records.mark();
         while records.read()? {
@@ -93,6 +98,7 @@ struct Table<'a> {
     path: &'a Path,
     missing: Missing,
     mark: DecimalMark,
+    dates: Option<DateOrder>,
     names: Vec<String>,
     id: usize,
     time: usize,
@@ -125,7 +131,8 @@ impl<'a> Table<'a> {
             return Err(Error::data(path, "", message));
         }
         let (groups, index) = (Vec::new(), HashMap::new());
-        Ok(Self { path, missing, mark: DecimalMark::Point, names, id, time, label, dimensions, groups, index })
+        let (mark, dates) = (DecimalMark::Point, None);
+        Ok(Self { path, missing, mark, dates, names, id, time, label, dimensions, groups, index })
     }
 
     fn is_missing(&self, cell: &str) -> bool {
@@ -157,8 +164,7 @@ impl<'a> Table<'a> {
             }
         };
         let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
-        let position = time.parse().unwrap_or(f64::NAN);
-        let step = Step { time, position, place, numbers };
+        let step = Step { time, key: 0, place, numbers };
         match self.index.get(&*value(&id)) {
             Some(group) => {
                 let group = &mut self.groups[*group];
@@ -180,21 +186,69 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
+    /// Gives every step its key, and tells what was decided.
+    fn read_times(&mut self) -> Result<Vec<String>> {
+        let name = &self.names[self.time];
+        let mut steps: Vec<(usize, &mut Step)> = self
+            .groups
+            .iter_mut()
+            .enumerate()
+            .flat_map(|(group, of)| of.steps.iter_mut().map(move |step| (group, step)))
+            .collect();
+        steps.sort_by_key(|(_, step)| step.place.row);
+        let groups: Vec<usize> = steps.iter().map(|(group, _)| *group).collect();
+        let labels: Vec<&str> = steps.iter().map(|(_, step)| step.time.as_str()).collect();
+        let place = |row: usize| format!(", {}, column {}", steps[row].1.place, quoted(name));
+        match times::read(&labels, self.dates, Purpose::Order { of: &groups }) {
+            Ok(times) => {
+                let notes = times.notes(&labels, name);
+                steps.iter_mut().zip(times.keys).for_each(|((_, step), key)| step.key = key);
+                Ok(notes)
+            }
+            Err(Trouble::Odd { row, like, date }) => {
+                let what = if date { "date" } else { "number" };
+                let message = format!("expected a {what} like {}, got {}", quoted(labels[like]), quoted(labels[row]));
+                Err(Error::data(self.path, place(row), message))
+            }
+            Err(Trouble::Ask { row, orders }) => {
+                let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
+                let read = times::readings(labels[row], &orders);
+                let message = format!(
+                    "expected `dates` to tell how dates are written, {}, got {}, which is {read}",
+                    names.join(" or "),
+                    quoted(labels[row])
+                );
+                Err(Error::data(self.path, place(row), message))
+            }
+            Err(Trouble::Unknown) => {
+                let mut seen = HashSet::new();
+                if let Some(row) = (0..steps.len()).find(|row| !seen.insert((groups[*row], labels[*row]))) {
+                    let first = (0..row).find(|first| (groups[*first], labels[*first]) == (groups[row], labels[row]));
+                    let first = first.map_or(row, |first| first);
+                    return Err(same_time(self.path, name, steps[first].1, steps[row].1));
+                }
+                let such = quoted(labels[0]);
+                let note = format!(
+                    "steps are in the order of the file: times of column {} are no numbers or dates, such as {such}",
+                    quoted(name)
+                );
+                for (row, (_, step)) in steps.iter_mut().enumerate() {
+                    step.key = row as i128;
+                }
+                Ok(vec![note])
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<Labelled> {
         if self.groups.is_empty() {
             return Err(Error::data(self.path, "", "expected rows below the column names, got none"));
         }
-        let numeric = self.groups.iter().flat_map(|group| &group.steps).all(|step| step.position.is_finite());
-        let order = |a: &Step, b: &Step| match numeric {
-            true => a.position.total_cmp(&b.position),
-            false => a.time.cmp(&b.time),
-        };
+        let notes = self.read_times()?;
         for group in &mut self.groups {
-            group.steps.sort_by(order);
-            if let Some([a, b]) = group.steps.windows(2).find(|pair| order(&pair[0], &pair[1]).is_eq()) {
-                let place = format!(", {}, column {}", b.place, quoted(&self.names[self.time]));
-                let got = format!("{} as in {} of the same id", quoted(&b.time), a.place);
-                return Err(Error::data(self.path, place, format!("expected a time of its own, got {got}")));
+            group.steps.sort_by_key(|step| step.key);
+            if let Some([a, b]) = group.steps.windows(2).find(|pair| pair[0].key == pair[1].key) {
+                return Err(same_time(self.path, &self.names[self.time], a, b));
             }
             for (i, column) in self.dimensions.iter().enumerate() {
                 let mut last = None;
@@ -218,8 +272,14 @@ impl<'a> Table<'a> {
             (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
         };
         let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
-        Ok(Labelled { ids, dimensions, ..Labelled::new(Steps::Wide(sequences), labels) })
+        Ok(Labelled { ids, dimensions, notes, ..Labelled::new(Steps::Wide(sequences), labels) })
     }
+}
+
+fn same_time(path: &Path, column: &str, first: &Step, second: &Step) -> Error {
+    let place = format!(", {}, column {}", second.place, quoted(column));
+    let got = format!("{} as in {} of the same id", quoted(&second.time), first.place);
+    Error::data(path, place, format!("expected a time of its own, got {got}"))
 }
 
 #[cfg(test)]
@@ -279,16 +339,66 @@ mod tests {
     }
 
     #[test]
-    fn times_are_numbers_where_all_are_and_text_otherwise() {
-        let column = |text: &str| read(text).unwrap().input.values(&[0], 0).collect::<Vec<_>>();
-        assert_eq!(column("id,time,label,v\na,10,k,1\na,9,k,2\na,1e0,k,3\n"), [3.0, 2.0, 1.0]);
-        assert_eq!(column("id,time,label,v\na,10,k,1\na,9,k,2\nb,x,k,3\n"), [1.0, 2.0]);
-        assert_eq!(column("id,time,label,v\na,2024-02-01,k,1\na,2024-01-31,k,2\n"), [2.0, 1.0]);
+    fn times_are_numbers_or_dates_or_the_order_of_the_file_and_never_text() {
+        let sorted = |times: &[&str]| -> Result<(Vec<f64>, Vec<String>), String> {
+            let rows: String = times.iter().zip(1..).map(|(time, v)| format!("a,\"{time}\",k,{v}\n")).collect();
+            let labelled = read(&format!("id,time,label,v\n{rows}"))?;
+            Ok((labelled.input.values(&[0], 0).collect::<Vec<_>>(), labelled.notes))
+        };
+        let unnoted =
+            |times: &[&str], order: &[f64]| assert_eq!(sorted(times), Ok((order.to_vec(), vec![])), "{times:?}");
+        unnoted(&["10", "9", "1e0"], &[3.0, 2.0, 1.0]);
+        unnoted(&["2024-02-01", "2024-01-31"], &[2.0, 1.0]);
+        unnoted(&["10:00", "9:00", "9:30:00.5"], &[2.0, 3.0, 1.0]);
+        unnoted(&["5 Mar 2021", "28 Feb 2021"], &[2.0, 1.0]);
+        unnoted(&["2021-01-01T01:00:00+02:00", "2021-01-01T00:30:00+01:00", "2020-12-31T23:15:00Z"], &[1.0, 3.0, 2.0]);
+        let noted = |times: &[&str], order: &[f64], note: &str| {
+            let (got, notes) = sorted(times).unwrap();
+            assert!(got == order && notes.len() == 1 && notes[0].contains(note), "{got:?} {notes:?}");
+        };
+        noted(&["t1", "t10", "t11", "t2"], &[1.0, 4.0, 2.0, 3.0], "the same words around them, as in \"t1\"");
+        noted(&["13/1/2021", "1/2/2021"], &[1.0, 2.0], "day first");
+        noted(&["2/1/2021", "1/14/2021"], &[2.0, 1.0], "month first");
+        // The order of the file is that of time in one reading alone.
+        noted(
+            &["1/3/2021", "2/3/2021", "1/4/2021"],
+            &[1.0, 2.0, 3.0],
+            "day first, the only way in which the rows ascend",
+        );
+        noted(&["start", "middle", "end"], &[1.0, 2.0, 3.0], "in the order of the file: times of column \"time\"");
+        let refused = |times: &[&str], part: &str| {
+            let error = sorted(times).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        };
+        refused(
+            &["1", "2", "NaN", "4", "x"],
+            "row 3 (line 4), column \"time\": expected a number like \"1\", got \"NaN\"",
+        );
+        refused(&["2024-02-01", "2024-01-31", "Total"], "row 3 (line 4), column \"time\": expected a date like");
+        noted(&["1/1/2021", "2/2/2021"], &[1.0, 2.0], "day first, and in any other order they would come in the same");
+        refused(
+            &["2/1/2021", "1/2/2021", "1/1/2021"],
+            "day-first or month-first, got \"2/1/2021\", which is 2 January 2021 day first",
+        );
+        refused(&["start", "middle", "start"], "row 3 (line 4), column \"time\": expected a time of its own");
+        refused(&["t1", "t01"], "a time of its own, got \"t01\" as in row 1 (line 2)");
+    }
+
+    #[test]
+    fn the_order_of_day_and_month_can_be_told() {
+        let text = "id,time,label,v\na,2/1/2021,k,1\na,1/2/2021,k,2\n";
+        let values = |dates| {
+            let columns = LongColumns { dates: Some(dates), ..LongColumns::default() };
+            let read = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns, Missing::Refuse).unwrap();
+            read.input.values(&[0], 0).collect::<Vec<_>>()
+        };
+        assert_eq!(values(DateOrder::DayFirst), [1.0, 2.0]);
+        assert_eq!(values(DateOrder::MonthFirst), [2.0, 1.0]);
     }
 
     #[test]
     fn columns_go_by_the_names_that_are_told() {
-        let columns = LongColumns { id: "who".into(), time: "t".into(), label: None, decimal: None };
+        let columns = LongColumns { id: "who".into(), time: "t".into(), label: None, decimal: None, dates: None };
         let text = "\u{feff}w, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
         let read =
             |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);

@@ -13,7 +13,6 @@
 
 mod accuracy;
 mod arrays;
-mod calendar;
 mod cells;
 mod classes;
 #[cfg(feature = "cli")]
@@ -61,6 +60,7 @@ mod stratified;
 mod synthetic;
 mod table;
 mod text;
+mod times;
 mod ts;
 mod ucr;
 mod vocabulary;
@@ -98,6 +98,7 @@ pub use steps::Steps;
 pub use synthetic::{Adding, Copying, Synthetic};
 pub use table::{Column, Table};
 pub use text::Text;
+pub use times::{DateOrder, GapsInTime};
 pub use vocabulary::{Unit, Vocabulary};
 pub use windows::Windows;
 

@@ -161,7 +161,11 @@ mod tests {
             values: (0..rows + future).map(|row| if row < count { from + row as f64 } else { f64::NAN }).collect(),
         };
         let columns = vec![column("v", 0.0, rows), column("f", 100.0, rows), column("k", 200.0, rows + future)];
-        let labels = (0..rows + future).map(|row| format!("2024-02-{:02}", 17 + row)).collect();
+        let label = |row: usize| match 17 + row {
+            day @ ..30 => format!("2024-02-{day:02}"),
+            day => format!("2024-03-{:02}", day - 29),
+        };
+        let labels = (0..rows + future).map(label).collect();
         let series = Series::new(
             Table { label_name: "day".into(), labels, columns, ..Table::default() },
             roles,

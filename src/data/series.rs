@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Missing, Table, labels};
+use super::labels::{self, Order};
+use super::{Column, DateOrder, GapsInTime, Missing, Table};
 use crate::error::{Error, Result};
 
 /// What each column is to a forecast, by name.
@@ -50,6 +51,8 @@ impl Roles {
 pub struct Series {
     label_name: String,
     labels: Vec<String>,
+    /// What the labels are.
+    order: Order,
     /// As the table had them.
     lines: Vec<usize>,
     missing: Missing,
@@ -71,12 +74,15 @@ impl Series {
     /// # Errors
     /// [`Error::Value`] for a column that is not there, is there twice or has two roles, for one without a value, for a
     /// value that is infinite, and for one that is missing where `missing` does not allow it; they name row and column.
-    /// Labels that are all numbers, or all dates, have to ascend.
+    /// Labels that are times have to ascend: numbers, or dates and times of day as people write them, ISO 8601 or not. Where
+    /// half of them or more are times, one that is none is named. Where a date such as `5/3/2021` can be read day first and
+    /// month first, the part above 12 decides, or else the only way in which all ascend; where both stand and
+    /// [`Table::dates`] does not tell, it is asked for. [`notes`](Self::notes) has what was decided.
     pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
         roles.check()?;
         roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
-        labels::check_order(&table.labels, &table.lines, &table.label_name)?;
-        let Table { label_name, labels, mut columns, lines, notes: _ } = table;
+        let order = labels::read(&table.labels, &table.lines, &table.label_name, table.dates)?;
+        let Table { label_name, labels, mut columns, lines, .. } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
             names.iter().filter_map(|name| index(name, &columns).map(|index| columns.swap_remove(index))).collect()
@@ -85,7 +91,8 @@ impl Series {
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
         // Without a known value after it, a row without a target is a gap like any other.
         let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
-        let mut series = Self { label_name, labels, lines, missing, observed, targets, truths: None, features, known };
+        let mut series =
+            Self { label_name, labels, order, lines, missing, observed, targets, truths: None, features, known };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
         if let Some(column) = series.columns().find(|column| end_of(column) == 0) {
@@ -155,27 +162,47 @@ impl Series {
         self.targets.iter().chain(&self.features).chain(&self.known)
     }
 
-    /// The labels as numbers, where all of them are, dates (`YYYYMMDD`) apart, and each is above the one before.
-    pub fn positions(&self) -> Option<Vec<f64>> {
-        labels::positions(self.labels())
+    /// How the labels were read where they could be read otherwise or not at all, a sentence each: to be shown with the data.
+    pub fn notes(&self) -> &[String] {
+        &self.order.notes
     }
 
-    /// The number of rows up to and with the label `until`: as a number where all labels are numbers, otherwise as text
-    /// in the order of characters, which suits dates written year first. A text stands for all labels that begin with
-    /// it, so that a date includes its hours.
+    /// What comes first in dates such as `5/3/2021`, where labels are such.
+    pub fn dates(&self) -> Option<DateOrder> {
+        self.order.dates()
+    }
+
+    /// The labels as numbers, where all of them are and they do not read as dates (`YYYYMMDD`).
+    pub fn positions(&self) -> Option<Vec<f64>> {
+        self.order.positions(self.labels())
+    }
+
+    /// The rows that are missing between others, by the step that most rows are apart. Of days from Monday to Friday,
+    /// weekends are not missing. `None` where no row is, or where the labels tell no such step.
+    pub fn gaps_in_time(&self) -> Option<GapsInTime> {
+        self.order.gaps(&self.labels)
+    }
+
+    /// The number of rows up to and with the time `until`: the row whose label it is, or all rows that begin within it, so
+    /// that a year includes its months and a date its hours. It is written in any form that labels may have.
     ///
     /// # Errors
-    /// [`Error::Value`] where the labels do not ascend, where `until` is no number among numbers, or where it lies
-    /// before the first label or beyond the last.
+    /// [`Error::Value`] where `until` is empty, is no time as the labels are, can be read in two ways that differ, or lies
+    /// before the first label or beyond the last; where labels are no times, it has to be one of them.
     pub fn rows_until(&self, until: &str) -> Result<usize> {
-        labels::rows_until(self.labels(), &self.label_name, until)
+        self.order.rows_until(self.labels(), &self.label_name, until)
     }
 
     /// The labels of `count` rows from row `first` on: those that are there, and beyond them theirs carried on where they
-    /// are numbers or dates (`YYYY-MM-DD`, also with a time of day, `YYYYMMDD`, `YYYY-MM`) of constant step; otherwise
-    /// `+1`, `+2` and so on.
+    /// are numbers or dates in equal steps, of time, of months from one day or one end to the next, or of days from Monday to
+    /// Friday; otherwise `+1`, `+2` and so on, [`why_counted`](Self::why_counted) tells why.
     pub fn labels_from(&self, first: usize, count: usize) -> Vec<String> {
-        labels::following(&self.labels, first, count)
+        self.order.following(&self.labels, first, count)
+    }
+
+    /// Why some of the labels of `count` rows from row `first` on are `+1`, `+2` and so on; `None` where none is.
+    pub fn why_counted(&self, first: usize, count: usize) -> Option<String> {
+        self.order.why_counted(&self.labels, first, count)
     }
 
     /// `row 7 (line 8, "2024-01-07"), column "load"`, for messages.

@@ -6,7 +6,7 @@ use ndarray::{Array2, Array3, s};
 use serde::{Deserialize, Serialize};
 
 use super::scaling::is_constant;
-use super::{Column, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series};
+use super::{Column, DateOrder, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
@@ -25,6 +25,9 @@ use crate::real::Real;
 pub struct SeriesCodec {
     /// What the labels were.
     pub label_name: String,
+    /// What came first in the labels' dates, where they were such as `5/3/2021`: other data are read alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<DateOrder>,
     /// W and K.
     pub frame: Frame,
     /// What becomes of missing values.
@@ -70,6 +73,7 @@ impl SeriesCodec {
         let fit_all = |columns: &[Column]| columns.iter().map(fit).collect::<Result<Vec<_>>>();
         let codec = Self {
             label_name: series.label_name().into(),
+            dates: series.dates(),
             frame,
             missing: series.missing(),
             targets: fit_all(series.targets())?,

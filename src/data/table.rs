@@ -1,5 +1,7 @@
 //! Columns of numbers over one column of labels, as a file or a program hands them over.
 
+use super::DateOrder;
+
 /// Rows in the order of time: a label each, and a number for each column.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
@@ -13,6 +15,8 @@ pub struct Table {
     pub lines: Vec<usize>,
     /// How the file was read where it could be read otherwise, a sentence each: to be shown with the data.
     pub notes: Vec<String>,
+    /// What comes first in dates such as `5/3/2021`; `None`: what the labels tell, see [`Series::new`](super::Series::new).
+    pub dates: Option<DateOrder>,
 }
 
 /// One column of numbers.

@@ -25,7 +25,7 @@ pub(crate) use forecast::{Forecast, Onward, Rolled, RolledTarget, Rows, Target};
 pub(crate) use gradient_norm::gradient_norm;
 pub(crate) use histogram::Lengths;
 pub(crate) use loss::{Baseline, loss};
-pub(crate) use numbers::share;
+pub(crate) use numbers::{Digits, share};
 pub(crate) use piano_roll::PianoRoll;
 pub(crate) use text_sample::TextSample;
 pub(crate) use throughput::{Rate, Rates, Throughput};

@@ -1,0 +1,171 @@
+//! How a column writes its times, to write more of them.
+
+use std::fmt::Write;
+
+use super::label::{DAY, HOUR, MINUTE, MONTHS, PADDED, Part, SECOND, Time, Unit, WEEKDAYS, day_of};
+
+/// The form of the label that has the most parts, and what the others tell of it.
+pub(super) struct Form<'a> {
+    unit: Unit,
+    parts: Vec<Part<'a>>,
+    /// Of the last label: where clocks go from one to another nothing tells that they will.
+    offset: Option<&'a str>,
+    /// Which numbers were seen with one digit, and which with a zero before it.
+    narrow: [bool; 5],
+    padded: [bool; 5],
+    long_months: bool,
+    long_weekdays: bool,
+    /// Digits behind the point of the seconds.
+    places: usize,
+}
+
+/// The place of a part in `narrow`, and its digits.
+fn digits(part: &Part<'_>) -> Option<(usize, usize)> {
+    match *part {
+        Part::Month(digits) => Some((0, digits)),
+        Part::Day(digits) => Some((1, digits)),
+        Part::Week(digits) => Some((2, digits)),
+        Part::Hour(digits) => Some((3, digits)),
+        Part::Hour12(digits) => Some((4, digits)),
+        _ => None,
+    }
+}
+
+impl<'a> Form<'a> {
+    pub(super) fn new(unit: Unit) -> Self {
+        Self {
+            unit,
+            parts: Vec::new(),
+            offset: None,
+            narrow: [false; 5],
+            padded: [false; 5],
+            long_months: false,
+            long_weekdays: false,
+            places: 0,
+        }
+    }
+
+    /// Takes the parts of the next label.
+    pub(super) fn see(&mut self, parts: &[Part<'a>]) {
+        for part in parts {
+            match *part {
+                // May is as long as it is short.
+                Part::MonthName(name) => self.long_months |= name.len() > 3 && !name.eq_ignore_ascii_case("sept"),
+                Part::WeekdayName(name) => self.long_weekdays |= name.len() > 3,
+                Part::Fraction(places) => self.places = self.places.max(places),
+                Part::Offset(text) => self.offset = Some(text),
+                _ => {}
+            }
+            if let Some((index, digits)) = digits(part) {
+                self.narrow[index] |= digits == 1;
+                self.padded[index] |= digits == PADDED;
+            }
+        }
+        if parts.len() >= self.parts.len() {
+            self.parts = parts.to_vec();
+        }
+    }
+
+    /// Whether a number of one digit stands alone. Of days and months one tells of the other.
+    fn is_narrow(&self, index: usize) -> bool {
+        match index {
+            _ if self.narrow[index] || self.padded[index] => self.narrow[index],
+            0 | 1 => self.narrow[1 - index],
+            _ => false,
+        }
+    }
+
+    /// `None` beyond what the form has a place for.
+    pub(super) fn write(&self, wall: i128) -> Option<String> {
+        let ends = self.parts.contains(&Part::Hour24) && wall.rem_euclid(DAY) == 0;
+        let (date, mut time) = day_of(if ends { wall - DAY } else { wall })?;
+        if ends {
+            time = DAY;
+        }
+        let (mut year, week) = (i32::from(date.year()), date.iso_week_date());
+        if self.unit == Unit::Week || self.parts.contains(&Part::WeekdayNumber) {
+            year = i32::from(week.year());
+        }
+        // Of no day, hours go on.
+        if self.unit == Unit::Clock {
+            time = wall;
+        }
+        if !(0..=9999).contains(&year) || time < 0 {
+            return None;
+        }
+        let hour = time / HOUR;
+        let mut text = String::new();
+        let name = |sample: &str, name: &str, long: bool| {
+            let name = if long { name } else { &name[..3] };
+            let upper = |text: &str| text.chars().all(char::is_uppercase);
+            match sample {
+                _ if upper(sample) => name.to_uppercase(),
+                _ if sample.starts_with(char::is_uppercase) => name.to_owned(),
+                _ => name.to_lowercase(),
+            }
+        };
+        for part in &self.parts {
+            let number = |number: i128| match digits(part) {
+                Some((index, _)) if self.is_narrow(index) => number.to_string(),
+                _ => format!("{number:02}"),
+            };
+            let (month, weekday) = (date.month(), date.weekday());
+            let written = match *part {
+                Part::Text(text) => text.to_owned(),
+                Part::Year(2) => format!("{:02}", year % 100),
+                Part::Year(_) => format!("{year:04}"),
+                Part::Month(_) => number(month.into()),
+                Part::MonthName(sample) => name(sample, MONTHS[usize::try_from(month - 1).ok()?], self.long_months),
+                Part::Day(_) => number(date.day().into()),
+                Part::DayOfYear => format!("{:03}", date.day_of_year()),
+                Part::Quarter => ((month - 1) / 3 + 1).to_string(),
+                Part::Half => ((month - 1) / 6 + 1).to_string(),
+                Part::Week(_) => number(week.week().into()),
+                Part::WeekdayNumber => weekday.to_monday_one_offset().to_string(),
+                Part::WeekdayName(sample) => {
+                    let index = usize::try_from(weekday.to_monday_zero_offset()).ok()?;
+                    name(sample, WEEKDAYS[index], self.long_weekdays)
+                }
+                Part::Hour(_) | Part::Hour24 => number(hour),
+                Part::Hour12(_) => number((hour + 11) % 12 + 1),
+                Part::Minute => format!("{:02}", time / MINUTE % 60),
+                Part::Second => format!("{:02}", time / SECOND % 60),
+                Part::Fraction(_) => {
+                    let power = 10_i128.pow(u32::try_from(9 - self.places.min(9)).ok()?);
+                    let fraction = time % SECOND;
+                    // Finer than it is written.
+                    if fraction % power != 0 {
+                        return None;
+                    }
+                    format!("{:0width$}", fraction / power, width = self.places)
+                }
+                Part::Meridiem(sample) => {
+                    let half = if hour % 24 < 12 { 'a' } else { 'p' };
+                    let swapped = |c: char| match c {
+                        'a' | 'p' => half,
+                        'A' | 'P' => half.to_ascii_uppercase(),
+                        c => c,
+                    };
+                    sample.chars().map(swapped).collect()
+                }
+                Part::Offset(text) => self.offset.unwrap_or(text).to_owned(),
+            };
+            text.write_str(&written).ok()?;
+        }
+        Some(text)
+    }
+}
+
+/// A moment in words, for messages: `5 March 2021`, `March 2021`.
+pub(super) fn words(time: &Time) -> Option<String> {
+    let (date, since) = day_of(time.wall)?;
+    let month = MONTHS[usize::try_from(date.month() - 1).ok()?];
+    let year = date.year();
+    Some(match time.unit {
+        Unit::Month => format!("{month} {year}"),
+        Unit::Quarter => format!("quarter {} of {year}", (date.month() - 1) / 3 + 1),
+        Unit::Year => year.to_string(),
+        _ if since == 0 => format!("{} {month} {year}", date.day()),
+        _ => format!("{} {month} {year}, {:02}:{:02}", date.day(), since / HOUR, since / MINUTE % 60),
+    })
+}

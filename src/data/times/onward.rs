@@ -1,0 +1,231 @@
+//! How the labels of rows go on beyond the last.
+
+use jiff::civil::{Date, Weekday};
+
+use super::form::Form;
+use super::label::{self, DAY, HOUR, MINUTE, Part, SECOND, Unit, day_of, month, months, nanoseconds};
+use super::numbers::{Behind, decimals, fixed_point, season, write_fixed};
+use super::{Reading, Times};
+
+/// Dates in steps that are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Steps {
+    /// In months from one beginning, or the same day, to the next.
+    Months,
+    /// From one end of a month to the next; `business`: the last weekday of each.
+    MonthEnds { business: bool },
+    /// By the clock, or by numbers.
+    Even,
+}
+
+/// The step from each to the next, where it is the same and upwards.
+fn constant_step(numbers: &[i128]) -> Option<i128> {
+    let step = match numbers {
+        [first, second, ..] if second > first => second - first,
+        _ => return None,
+    };
+    numbers.windows(2).all(|pair| pair[1] - pair[0] == step).then_some(step)
+}
+
+/// `count` more labels; otherwise why there are none.
+pub(in crate::data) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if labels.len() < 2 {
+        return Err("one row alone has no step to the next".into());
+    }
+    match times.reading {
+        Reading::Numbers { .. } => numbers(labels, count),
+        Reading::Behind { .. } => behind(labels, count),
+        Reading::Seasons => seasons(times, labels, count),
+        Reading::Dates { .. } => dates(times, labels, count),
+    }
+}
+
+/// That steps differ, by the first two that do.
+fn differ(what: &str, labels: &[String], keys: &[i128], words: impl Fn(i128) -> String) -> String {
+    let steps: Vec<i128> = keys.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let other = steps.iter().position(|step| Some(step) != steps.first()).unwrap_or(0);
+    let step = |index: usize| format!("{} before {:?}", words(steps[index]), labels[index + 1]);
+    format!("steps between {what} differ ({}, {})", step(0), step(other))
+}
+
+/// `3 days`, in the largest unit that has no remainder.
+pub(super) fn span(nanoseconds: i128) -> String {
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second")];
+    match units.into_iter().find(|(unit, _)| nanoseconds % unit == 0) {
+        Some((unit, name)) => counted(nanoseconds / unit, name),
+        None => format!("{} seconds", nanoseconds as f64 / SECOND as f64),
+    }
+}
+
+pub(super) fn counted(count: i128, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Numbers that are written without an exponent.
+fn numbers(labels: &[String], count: usize) -> Result<Vec<String>, String> {
+    let places = labels.iter().map(|label| decimals(label.trim())).max().unwrap_or(0);
+    // In units of the last decimal, so that nothing is rounded.
+    let numbers: Option<Vec<i128>> = labels.iter().map(|label| fixed_point(label.trim(), places)).collect();
+    let numbers = numbers.ok_or("numbers with an exponent or zeros before them are not carried on")?;
+    let next = |step: i128| {
+        let last = *numbers.last()?;
+        (1..=count).map(|n| Some(write_fixed(last.checked_add(step.checked_mul(n as i128)?)?, places))).collect()
+    };
+    constant_step(&numbers)
+        .and_then(next)
+        .ok_or_else(|| differ("numbers", labels, &numbers, |step| write_fixed(step, places)))
+}
+
+fn behind(labels: &[String], count: usize) -> Result<Vec<String>, String> {
+    let all: Option<Vec<Behind<'_>>> = labels.iter().map(|label| Behind::split(label)).collect();
+    let all = all.ok_or("they are no numbers")?;
+    let (Some(last), Some(first)) = (all.last(), all.first()) else { return Err("there are none".into()) };
+    let places = all.iter().map(|behind| decimals(behind.digits)).max().unwrap_or(0);
+    let number = |behind: &Behind<'_>| {
+        let digits = behind.digits.trim_start_matches('0');
+        fixed_point(if digits.is_empty() || digits.starts_with('.') { behind.digits } else { digits }, places)
+    };
+    let numbers: Option<Vec<i128>> = all.iter().map(number).collect();
+    let numbers = numbers.ok_or("their numbers are too long")?;
+    let Some(step) = constant_step(&numbers) else {
+        return Err(differ("numbers", labels, &numbers, |step| write_fixed(step, places)));
+    };
+    // As wide as they are where there are zeros before them.
+    let padded = all.iter().any(|behind| behind.digits.len() > 1 && behind.digits.starts_with('0'));
+    let width = if padded { first.digits.len() } else { 0 };
+    let end = numbers.last().copied().unwrap_or(0);
+    let next = |n: usize| {
+        let digits = write_fixed(end + step * n as i128, places);
+        format!("{}{digits:0>width$}{}", last.before, last.after)
+    };
+    Ok((1..=count).map(next).collect())
+}
+
+fn seasons(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+    let Some(step) = constant_step(&times.keys) else {
+        return Err(differ("years", labels, &times.keys, |step| counted(step, "year")));
+    };
+    let next = |n: usize| {
+        let last = labels.last()?.trim();
+        let sign = last.chars().nth(4)?;
+        let year = i128::from(season(last)?) + step * n as i128;
+        let end = last.len() - 4 - sign.len_utf8();
+        let second = if end == 4 { format!("{:04}", year + 1) } else { format!("{:02}", (year + 1) % 100) };
+        (year < 9999).then(|| format!("{year:04}{sign}{second}"))
+    };
+    (1..=count).map(next).collect::<Option<_>>().ok_or("years end with 9999".into())
+}
+
+/// By what dates are counted, and their counts.
+pub(super) fn counts(unit: Unit, walls: &[i128]) -> Option<(Steps, Vec<i128>)> {
+    let days: Vec<(Date, i128)> = walls.iter().map(|wall| day_of(*wall)).collect::<Option<_>>()?;
+    let in_months = || days.iter().map(|(date, _)| i128::from(months(*date))).collect::<Vec<_>>();
+    let last_weekday = |date: Date| {
+        let mut last = date.last_of_month();
+        while matches!(last.weekday(), Weekday::Saturday | Weekday::Sunday) {
+            last = last.yesterday().unwrap_or(last);
+        }
+        last == date
+    };
+    let (_, time) = *days.first()?;
+    let same_time = days.iter().all(|(_, of)| *of == time);
+    let apart = days.windows(2).all(|pair| months(pair[1].0) > months(pair[0].0));
+    Some(match unit {
+        Unit::Month | Unit::Quarter | Unit::Half | Unit::Year => (Steps::Months, in_months()),
+        Unit::Moment if same_time && apart => {
+            let all = |of: &dyn Fn(Date) -> bool| days.iter().all(|(date, _)| of(*date));
+            let day = days.first()?.0.day();
+            match () {
+                () if all(&|date| date == date.last_of_month()) => (Steps::MonthEnds { business: false }, in_months()),
+                () if all(&|date| date.day() == day) => (Steps::Months, in_months()),
+                () if all(&last_weekday) => (Steps::MonthEnds { business: true }, in_months()),
+                () => (Steps::Even, walls.to_vec()),
+            }
+        }
+        _ => (Steps::Even, walls.to_vec()),
+    })
+}
+
+/// Whether rows are on the days from Monday to Friday alone, and leave out at least one weekend.
+pub(super) fn on_weekdays(walls: &[i128]) -> bool {
+    let weekend = |wall: &i128| {
+        day_of(*wall).is_none_or(|(date, _)| matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday))
+    };
+    // Days since 1970, which began on a Thursday, counted in weeks.
+    let week = |wall: i128| (wall.div_euclid(DAY) + 3).div_euclid(7);
+    !walls.iter().any(weekend) && walls.windows(2).any(|pair| week(pair[1]) > week(pair[0]))
+}
+
+/// The labels by their own clocks, and by UTC.
+pub(super) fn walls(times: &Times, labels: &[String]) -> Option<Vec<i128>> {
+    let Reading::Dates { order, .. } = times.reading else { return None };
+    let mut parts = Vec::new();
+    labels.iter().map(|label| Some(label::read(label, order, &mut parts)?.wall)).collect()
+}
+
+fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+    let Reading::Dates { unit, zoned, order } = times.reading else { return Err("they are no dates".into()) };
+    let mut form = Form::new(unit);
+    let (mut parts, mut walls, mut offset): (Vec<Part<'_>>, _, _) = (Vec::new(), Vec::new(), 0);
+    for label in labels {
+        let time = label::read(label, order, &mut parts).ok_or("they are no dates")?;
+        form.see(&parts);
+        walls.push(time.wall);
+        offset = i128::from(time.offset.unwrap_or(0)) * SECOND;
+    }
+    let write = |walls: Option<Vec<i128>>| {
+        let written = walls.and_then(|walls| walls.into_iter().map(|wall| form.write(wall)).collect());
+        written.ok_or_else(|| "the next cannot be written in their form".to_owned())
+    };
+    let n = 1..=count as i128;
+    let last = walls.last().copied().unwrap_or_default();
+    if unit == Unit::Clock {
+        let step = constant_step(&walls).ok_or_else(|| differ("times", labels, &walls, span))?;
+        let next: Vec<i128> = n.map(|n| last + n * step).collect();
+        // Beyond 24 hours they would be durations.
+        let ends = walls.iter().all(|wall| *wall < DAY) && next.iter().any(|wall| *wall >= DAY);
+        return if ends { Err("the day ends, and they have no date".into()) } else { write(Some(next)) };
+    }
+    let Some((steps, counts)) = counts(unit, &walls) else { return Err("they are no dates".into()) };
+    let day_and_time = day_of(last);
+    match (steps, constant_step(&counts)) {
+        (Steps::Months, Some(step)) => write(day_and_time.and_then(|(date, time)| {
+            let at = |n: i128| {
+                let first = month(months(date) + i64::try_from(n * step).ok()?)?;
+                // The same day of each month: a number of days would not stay constant.
+                let day = first.with().day(date.day()).build().ok()?;
+                Some(nanoseconds(day) + time)
+            };
+            n.map(at).collect()
+        })),
+        (Steps::MonthEnds { business }, Some(step)) => write(day_and_time.and_then(|(date, time)| {
+            let at = |n: i128| {
+                let mut day = month(months(date) + i64::try_from(n * step).ok()?)?.last_of_month();
+                while business && matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
+                    day = day.yesterday().ok()?;
+                }
+                Some(nanoseconds(day) + time)
+            };
+            n.map(at).collect()
+        })),
+        (Steps::Even, _) => {
+            let even = constant_step(&times.keys).map(|step| (times.keys.last().copied().unwrap_or(0) + offset, step));
+            // At the same hour of each day, whatever clocks do.
+            let even = even.or_else(|| constant_step(&walls).filter(|_| zoned).map(|step| (last, step)));
+            if let Some((from, step)) = even {
+                return write(Some(n.map(|n| from + n * step).collect()));
+            }
+            let friday = |wall: i128| day_of(wall).is_some_and(|(date, _)| date.weekday() == Weekday::Friday);
+            let next = |wall: i128| wall + if friday(wall) { 3 * DAY } else { DAY };
+            if on_weekdays(&walls) && walls.windows(2).all(|pair| pair[1] == next(pair[0])) {
+                let days = std::iter::successors(Some(last), |wall| Some(next(*wall)));
+                return write(Some(days.skip(1).take(count).collect()));
+            }
+            Err(differ("dates", labels, &walls, span))
+        }
+        (_, None) => Err(differ("dates", labels, &counts, |step| counted(step, "month"))),
+    }
+}

@@ -1,0 +1,128 @@
+//! What a word for a time includes: a year all of its months, a day all of its hours.
+
+use super::label::{self, DAY, DateOrder, HOUR, MINUTE, Part, SECOND, Unit, day_of, month, months, nanoseconds};
+use super::numbers::{Behind, float, season};
+use super::onward::walls;
+use super::{Reading, Times};
+
+/// Rows up to and with a time, or why there are none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::data) enum Until {
+    Rows(usize),
+    /// It is no such time.
+    Other(&'static str),
+    /// It begins after the last row, or ends before the first.
+    Outside,
+    /// Orders of day and month that make a difference.
+    Ask(Vec<DateOrder>),
+}
+
+/// A stretch of time: the first nanosecond, and the first after it.
+struct Period {
+    begin: i128,
+    end: i128,
+    unit: Unit,
+    offset: Option<i64>,
+}
+
+impl Period {
+    fn read(text: &str, order: DateOrder) -> Option<Self> {
+        let mut parts = Vec::new();
+        let text = text.trim();
+        if text.len() == 4
+            && let Ok(year) = text.parse::<i64>()
+        {
+            let first = |year: i64| month(12 * year).map(nanoseconds);
+            let (begin, end) = (first(year)?, first(year + 1)?);
+            return Some(Self { begin, end, unit: Unit::Year, offset: None });
+        }
+        let time = label::read(text, order, &mut parts)?;
+        let length = |part: &Part<'_>| {
+            Some(match *part {
+                Part::Fraction(places) => SECOND / 10_i128.pow(u32::try_from(places).ok()?),
+                Part::Second => SECOND,
+                Part::Minute => MINUTE,
+                Part::Hour(_) | Part::Hour12(_) | Part::Hour24 => HOUR,
+                Part::Day(_) | Part::DayOfYear | Part::WeekdayNumber => DAY,
+                Part::Week(_) => 7 * DAY,
+                _ => return None,
+            })
+        };
+        let (date, _) = day_of(time.wall)?;
+        let after = |count: i64| month(months(date) + count).map(nanoseconds);
+        let end = match time.unit {
+            Unit::Month => after(1)?,
+            Unit::Quarter => after(3)?,
+            Unit::Half => after(6)?,
+            Unit::Year => after(12)?,
+            Unit::Moment | Unit::Week | Unit::Clock => time.wall + parts.iter().filter_map(length).min()?,
+        };
+        Some(Self { begin: time.wall, end, unit: time.unit, offset: time.offset })
+    }
+}
+
+/// The rows that begin by the end of `until`.
+pub(in crate::data) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
+    let of = |keys: &[i128], begin: i128, end: i128| match (keys.first(), keys.last()) {
+        (Some(first), Some(last)) if *first < end && begin <= *last => {
+            Until::Rows(keys.iter().rposition(|key| *key < end).map_or(0, |row| row + 1))
+        }
+        _ => Until::Outside,
+    };
+    match times.reading {
+        Reading::Numbers { .. } => {
+            let Some(until) = float(until) else { return Until::Other("a number") };
+            let numbers: Vec<f64> = labels.iter().filter_map(|label| float(label)).collect();
+            match numbers.first().is_some_and(|first| *first <= until)
+                && numbers.last().is_some_and(|last| until <= *last)
+            {
+                true => Until::Rows(numbers.partition_point(|number| *number <= until)),
+                false => Until::Outside,
+            }
+        }
+        Reading::Behind { decimals } => {
+            let digits = Behind::split(until).map_or(until.trim(), |behind| behind.digits);
+            let Some(number) = float(digits) else { return Until::Other("a number") };
+            let sign = if times.keys.iter().any(|key| *key < 0) { -1.0 } else { 1.0 };
+            let key = (sign * number * 10_f64.powi(i32::try_from(decimals).unwrap_or(0))).round() as i128;
+            of(&times.keys, key, key.saturating_add(1))
+        }
+        Reading::Seasons => {
+            let year = season(until).or_else(|| until.trim().parse().ok()).map(i128::from);
+            year.map_or(Until::Other("a year or a pair of years"), |year| of(&times.keys, year, year + 1))
+        }
+        Reading::Dates { unit, zoned, order } => {
+            let orders: Vec<DateOrder> = match times.date_order() {
+                Some(_) => vec![order],
+                None => DateOrder::ALL.to_vec(),
+            };
+            let clocks = |period: &Period| (period.unit == Unit::Clock) == (unit == Unit::Clock);
+            let mut found: Vec<(DateOrder, Until)> = Vec::new();
+            for order in orders {
+                let Some(period) = Period::read(until, order).filter(clocks) else { continue };
+                let rows = match period.offset {
+                    Some(_) if !zoned => return Until::Other("a time without an offset from UTC"),
+                    Some(offset) => {
+                        let offset = i128::from(offset) * SECOND;
+                        of(&times.keys, period.begin - offset, period.end - offset)
+                    }
+                    // By the clocks of the labels.
+                    None => of(&walls(times, labels).unwrap_or_default(), period.begin, period.end),
+                };
+                if !found.iter().any(|(_, other)| *other == rows) {
+                    found.push((order, rows));
+                }
+            }
+            // A reading within the data stands before one outside.
+            if found.len() > 1 {
+                found.retain(|(_, rows)| *rows != Until::Outside);
+            }
+            match (found.len(), found.first()) {
+                (_, None) if unit == Unit::Clock => Until::Other("a time of day"),
+                (_, None) => Until::Other("a date"),
+                (1, Some((_, rows))) => rows.clone(),
+                _ => Until::Ask(found.iter().map(|(order, _)| *order).collect()),
+            }
+        }
+    }
+}
