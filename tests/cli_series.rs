@@ -300,12 +300,95 @@ fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_i
     };
     file("turned.csv", |row| day(99 - row));
     file("constant.csv", |_| "7".into());
-    file("words.csv", |row| format!("after {}", 99 - row));
+    file("words.csv", |row| char::from(b'z' - (row % 26) as u8).to_string());
+    file("steps.csv", |row| format!("after {}", 99 - row));
+    file("total.csv", |row| if row < 99 { day(row) } else { "Total".into() });
     let order = "expected the first column in ascending order";
     let parts = ["turned.csv, row 2 (line 3, ", order, "2024-04-08", "2024-04-09", "sort the rows"];
     refused(path, &format!("train --csv turned.csv {TINY}"), 1, &parts);
     refused(path, &format!("train --csv constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
-    train(path, "words", &format!("--csv words.csv {TINY}"));
+    refused(path, &format!("train --csv steps.csv {TINY}"), 1, &["row 2", order, "\"after 98\" after \"after 99\""]);
+    let odd = ["total.csv, row 100 (line 101, \"Total\")", "a date like \"2024-01-01\"", "take the row out"];
+    refused(path, &format!("train --csv total.csv {TINY}"), 1, &odd);
+    let stdout = train(path, "words", &format!("--csv words.csv {TINY}"));
+    assert!(
+        stdout.contains("order of rows not checked: labels of column \"t\" are no numbers or dates, such as \"z\"")
+    );
+    let stdout = succeeds(path, "forecast words");
+    assert!(stdout.contains("+1") && stdout.contains("labels are no numbers or dates: rows are counted"), "{stdout}");
+}
+
+/// Rows of a number that goes up and down, below the names `t` and `v`.
+fn rows(labels: impl Iterator<Item = String>) -> String {
+    let rows: String = labels.enumerate().map(|(row, label)| format!("{label},{}\n", row * row % 9)).collect();
+    format!("t,v\n{rows}")
+}
+
+#[test]
+fn day_and_month_that_only_a_flag_can_tell_apart_are_read_alike_by_training_and_by_what_follows() {
+    let folder = folder();
+    let path = folder.path();
+    // The nth of the nth month or its turn: every row could be either.
+    let labels = || (1920..2000).map(|year| format!("{}/{}/{year}", 1 + year % 12, 1 + year % 11));
+    std::fs::write(path.join("d.csv"), rows(labels())).unwrap();
+    let asked = ["d.csv, row 1 (line 2, \"1/7/1920\")", "--dates (data.dates)", "day-first or month-first"];
+    let both = ["1 July 1920 day first", "7 January 1920 month first"];
+    refused(path, &format!("train --csv d.csv {TINY}"), 1, &[&asked[..], &both].concat());
+    let stdout = train(path, "r", &format!("--csv d.csv --dates month-first --train-until 1970 {TINY}"));
+    assert!(stdout.contains("dates of column \"t\" are read month first, as told"), "{stdout}");
+    assert!(read(path, "r/config.toml").contains("dates = \"month-first\""));
+    succeeds(path, "eval r");
+    // What the model was trained with holds for other data.
+    std::fs::write(path.join("e.csv"), rows(labels().map(|label| label + " 10:00"))).unwrap();
+    succeeds(path, "eval r --csv e.csv");
+    refused(path, "eval r --csv e.csv --dates day-first", 2, &["--dates", "the model was trained with month-first"]);
+    refused(path, "train --task adding --dates day-first", 2, &["--dates (data.dates) is for"]);
+}
+
+#[test]
+fn the_last_row_that_trains_is_told_in_any_form_of_date() {
+    let folder = folder();
+    let path = folder.path();
+    let german = |row: usize| day(row).split('-').rev().collect::<Vec<_>>().join(".");
+    std::fs::write(path.join("g.csv"), rows((0..100).map(german))).unwrap();
+    for (run, until) in [("a", "29.02.2024"), ("b", "2024-02"), ("c", "2024-02-29")] {
+        let stdout = train(path, run, &format!("--csv g.csv --train-until {until} {TINY}"));
+        assert!(stdout.contains("–29.02.2024"), "{until}: {stdout}");
+        assert!(stdout.contains("dates of column \"t\" are read day first"), "{stdout}");
+    }
+    let output = program::command(path, "train --csv g.csv --train-until").arg("").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("--train-until") && error.contains("got none"), "{error}");
+    refused(path, "train --csv g.csv --train-until 2025", 2, &["--train-until", "\"01.01.2024\" to \"09.04.2024\""]);
+    let next = json(path, "forecast a --rows 2 --json");
+    assert_eq!(next["labels"], serde_json::json!(["10.04.2024", "11.04.2024"]));
+}
+
+#[test]
+fn forecasts_are_printed_by_what_moves_and_tell_why_their_rows_are_counted() {
+    let folder = folder();
+    let path = folder.path();
+    let file = |name: &str, value: fn(usize) -> f64| {
+        let rows: String = (0..100).map(|row| format!("{},{:e}\n", row * row, value(row))).collect();
+        std::fs::write(path.join(name), format!("n,v\n{rows}")).unwrap();
+    };
+    file("rate.csv", |row| 1.08 + 0.002 * (row as f64).sin());
+    file("tiny.csv", |row| 3e-9 + 1e-10 * (row as f64).sin());
+    for (name, digits) in [("rate", 5), ("tiny", 3)] {
+        let stdout = train(path, name, &format!("--csv {name}.csv --horizon 3 {TINY}"));
+        assert!(!stdout.contains("0.0000 "), "{stdout}");
+        let stdout = succeeds(path, &format!("forecast {name}"));
+        let values: Vec<&str> =
+            stdout.lines().skip(1).take(3).filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let places = |value: &str| value.split(['.', 'e']).nth(1).map(str::len);
+        assert!(values.len() == 3 && values.iter().all(|value| places(value) >= Some(digits)), "{stdout}");
+        assert!(values[0] != values[1] || values[1] != values[2], "{stdout}");
+        let why = "steps between numbers differ (1 before \"1\", 3 before \"4\"): rows are counted";
+        assert!(stdout.contains(why), "{stdout}");
+        let counted = &json(path, &format!("forecast {name} --json"))["counted"];
+        assert!(counted.as_str().unwrap().starts_with("steps between numbers differ"), "{counted}");
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-pub(crate) const KEYS: [(&str, &str, &[Kind]); 33] = {
+pub(crate) const KEYS: [(&str, &str, &[Kind]); 34] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
