@@ -69,13 +69,15 @@ fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
         |target: &str| ["truth", "forecast", "last_value", "seasonal_naive"].map(|name| format!("{target}_{name}"));
     assert_eq!(
         table[0],
-        [["day", "part", "step"].map(String::from).to_vec(), of("a").to_vec(), of("b").to_vec()].concat()
+        [["day", "part", "origin", "step"].map(String::from).to_vec(), of("a").to_vec(), of("b").to_vec()].concat()
     );
     let data = fields(&read(path, "s.csv"));
     let row_of = |label: &str| data.iter().position(|row| row[0] == label).unwrap();
     for line in &table[1..] {
-        let (row, step) = (row_of(&line[0]), line[2].parse::<usize>().unwrap());
-        for (target, column) in [(1, 3), (2, 7)] {
+        let (row, step) = (row_of(&line[0]), line[3].parse::<usize>().unwrap());
+        // A forecast knows the rows up to its origin.
+        assert_eq!(row_of(&line[2]) + step, row, "{line:?}");
+        for (target, column) in [(1, 4), (2, 8)] {
             let value = |row: usize| data[row][target].parse::<f64>().unwrap();
             let told = |offset: usize| line[column + offset].parse::<f64>().unwrap();
             assert_eq!([told(0), told(2), told(3)], [value(row), value(row - step), value(row - 7)], "{line:?}");
@@ -88,20 +90,131 @@ fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
         // The errors are those of the file's numbers, of forecasts that lie in the part as a whole.
         let [from, until] = ["from", "until"].map(|end| row_of(summary[part][end].as_str().unwrap()));
         for line in &table[1..] {
-            assert_eq!(line[1] == part, (from..=until).contains(&row_of(&line[0])), "{line:?}");
+            let (row, step) = (row_of(&line[0]), line[3].parse::<usize>().unwrap());
+            let within = row + 1 - step >= from && row + 3 - step <= until;
+            assert_eq!(line[1] == part, within, "{line:?}");
         }
-        let within = |line: &&Vec<String>| {
-            let (row, step) = (row_of(&line[0]), line[2].parse::<usize>().unwrap());
-            row + 1 - step >= from && row + 3 - step <= until
-        };
-        for (key, column) in [("mae", 8), ("naive_mae", 9), ("seasonal_mae", 10)] {
+        // The file has the rows that the errors are of, and no others.
+        let of_part = || table[1..].iter().filter(|line| line[1] == part);
+        assert_eq!(of_part().count() as u64, 3 * summary[part]["forecasts"].as_u64().unwrap());
+        for (key, column) in [("mae", 9), ("naive_mae", 10), ("seasonal_mae", 11)] {
             let number = |field: &String| field.parse::<f64>().unwrap();
-            let distance = |line: &Vec<String>| (number(&line[7]) - number(&line[column])).abs();
-            let distances: Vec<f64> = table[1..].iter().filter(within).map(distance).collect();
+            let distance = |line: &Vec<String>| (number(&line[8]) - number(&line[column])).abs();
+            let distances: Vec<f64> = of_part().map(distance).collect();
             let mean = distances.iter().sum::<f64>() / distances.len() as f64;
             assert!((errors[key].as_f64().unwrap() - mean).abs() < 1e-9, "{part} {key}: {errors} {mean}");
         }
     }
+    assert!(table[1..].iter().all(|line| ["validation", "test"].contains(&line[1].as_str())));
+    let all = summary["both"]["forecasts"].as_u64().unwrap();
+    assert_eq!(table.len() as u64 - 1, 3 * all);
+    // Every forecast is among the predictions; what reaches from one part into the next is of neither.
+    let predictions = fields(&succeeds(path, "predict r"));
+    assert_eq!(predictions[0], [&table[0][..4], &table[0][4..6], &table[0][8..10]].concat());
+    let key = |line: &Vec<String>| line[..4].to_vec();
+    let told: Vec<Vec<String>> = predictions[1..].iter().map(key).collect();
+    assert!(table[1..].iter().all(|line| told.contains(&key(line))));
+    assert_eq!(told.iter().filter(|line| line[1].is_empty()).count(), 2 * 2 * 3);
+}
+
+/// A folder with `up.csv`, which rises by more and more, and `wave.csv`, which comes again every 8 rows.
+fn easy_and_hard() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |value: &dyn Fn(f64) -> f64| -> String {
+        (0..160).map(|row| format!("{row},{:.4}\n", value(f64::from(row)))).collect()
+    };
+    let wave = |row: f64| 10.0 + 4.0 * (row * std::f64::consts::TAU / 8.0).sin();
+    std::fs::write(folder.path().join("up.csv"), format!("t,v\n{}", rows(&|row| 1.05f64.powf(row)))).unwrap();
+    std::fs::write(folder.path().join("wave.csv"), format!("t,v\n{}", rows(&wave))).unwrap();
+    folder
+}
+
+#[test]
+fn the_last_line_says_of_each_naive_forecast_whether_the_network_beats_it() {
+    let folder = easy_and_hard();
+    let path = folder.path();
+    let told = |run: &str, arguments: &str| -> Vec<String> {
+        let stdout = train(path, run, arguments);
+        stdout.lines().filter(|line| line.starts_with("the network ")).map(str::to_owned).collect()
+    };
+    // Where the level rises beyond all that was trained on, the last value is hard to beat.
+    let lost = told("lost", "--csv up.csv --window 8 --hidden 4 --epochs 2");
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(lost[0].starts_with("the network does not beat the last value on the test part: RMSE "), "{lost:?}");
+    assert!(lost[0].ends_with(" worse)") || lost[0].ends_with(" times as large)"), "{lost:?}");
+    let won = told("won", "--csv wave.csv --window 8 --hidden 8 --epochs 40 --lr 0.02 --season 8");
+    assert!(won[0].starts_with("the network beats the last value on the test part: RMSE "), "{won:?}");
+    assert!(won[0].ends_with("% better)"), "{won:?}");
+    // What comes again exactly has been told by the season before.
+    assert!(won[1].starts_with("the network does not beat the season before on the test part: RMSE "), "{won:?}");
+    // The same of `eval`, in its words, in JSON and in the report.
+    let eval = succeeds(path, "eval won --device cpu");
+    assert!(eval.trim_end().ends_with(&won.join("\n")), "{eval}");
+    let summary = json(path, "eval won --device cpu --json");
+    let beaten = |baseline: &str| summary["baselines"]["test"][baseline]["beaten"].as_bool();
+    assert_eq!((beaten("last_value"), beaten("seasonal_naive")), (Some(true), Some(false)));
+    let of = &summary["baselines"]["test"]["last_value"];
+    let ratio = summary["test"]["rmse"].as_f64().unwrap() / summary["test"]["naive_rmse"].as_f64().unwrap();
+    assert!((of["ratio"].as_f64().unwrap() - ratio).abs() < 1e-12 && ratio < 1.0, "{of}");
+    assert!(read(path, "won/report.html").contains("<p>The network beats the last value on the test part: RMSE "));
+    // The picture names the best of them.
+    assert!(read(path, "lost/forecast.svg").contains(", last value "));
+    let picture = read(path, "won/forecast.svg");
+    assert!(picture.contains(", seasonal naive ") && picture.contains(">value 8 steps before<"), "{picture}");
+}
+
+#[test]
+fn a_picture_or_a_table_is_not_written_under_the_name_of_something_else() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "r", &format!("--csv s.csv --target a --known known {TINY}"));
+    let name = |flag: &str, given: &str, own: &str| {
+        [format!("{flag} {given}"), format!("{flag} {own}")].map(|part| part.to_owned()).to_vec()
+    };
+    for (arguments, flag, given, own) in [
+        ("forecast r --svg next.png", "--svg", "next.png", "next.svg"),
+        ("forecast r --svg next.pdf", "--svg", "next.pdf", "next.svg"),
+        ("forecast r --out next.xlsx", "--out", "next.xlsx", "next.csv"),
+        ("predict r --out all.PNG", "--out", "all.PNG", "all.csv"),
+        ("flow r --out flow.jpeg", "--out", "flow.jpeg", "flow.svg"),
+        ("bench --cell lstm --size S --sweep 1..2 --svg sweep.html", "--svg", "sweep.html", "sweep.svg"),
+    ] {
+        let parts = name(flag, given, own);
+        refused(path, arguments, 2, &parts.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    succeeds(path, "forecast r --device cpu --svg next.SVG --out next.txt");
+    assert!(read(path, "next.SVG").starts_with("<svg") && read(path, "next.txt").starts_with("day,"));
+}
+
+#[test]
+fn a_forecast_goes_as_far_as_what_is_known_whatever_the_horizon() {
+    let folder = folder();
+    let path = folder.path();
+    // 10 rows are known beyond the data.
+    for (horizon, rows) in [(1, 10), (3, 10), (4, 10), (3, 7)] {
+        let run = format!("r{horizon}-{rows}");
+        train(path, &run, &format!("--csv s.csv --target a --known known --horizon {horizon} {TINY}"));
+        let next = json(path, &format!("forecast {run} --device cpu --rows {rows} --json"));
+        assert_eq!(next["labels"].as_array().unwrap().len(), rows);
+        assert_eq!(next["origin"].as_str(), Some(day(99).as_str()));
+        refused(path, &format!("forecast {run} --rows 11"), 1, &["known column \"known\"", "11 rows", "values for 10"]);
+    }
+    // Less than a horizon is known: the forecast begins so many rows earlier, and says so.
+    let rows: Vec<String> = read(path, "s.csv").lines().take(103).map(str::to_owned).collect();
+    std::fs::write(path.join("two.csv"), rows.join("\n")).unwrap();
+    let told = succeeds(path, "forecast r4-10 --device cpu --csv two.csv --rows 2 --out two-next.csv");
+    assert!(told.contains(&format!("from the rows up to {}", day(97))), "{told}");
+    let table = fields(&read(path, "two-next.csv"));
+    assert_eq!(table[1][..3], [day(100), day(97), "3".to_owned()]);
+    // It is the forecast that was made from there, in its last two steps.
+    let predictions = fields(&succeeds(path, "predict r4-10 --device cpu"));
+    let made = predictions.iter().find(|line| line[2] == day(95) && line[3] == "4").unwrap();
+    let fewer: Vec<String> = read(path, "s.csv").lines().take(99).map(str::to_owned).collect();
+    let future = (98..100).map(|row| format!("{},,,,{}", day(row), row % 5));
+    std::fs::write(path.join("fewer.csv"), fewer.into_iter().chain(future).collect::<Vec<_>>().join("\n")).unwrap();
+    let next = json(path, "forecast r4-10 --device cpu --csv fewer.csv --rows 2 --json");
+    assert_eq!((next["origin"].as_str(), next["labels"][1].as_str()), (Some(day(95).as_str()), Some(day(99).as_str())));
+    assert_eq!(next["targets"]["a"][1].as_f64(), Some(made[5].parse().unwrap()));
 }
 
 #[test]
@@ -143,9 +256,9 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
     }
     // A row without a truth is still predicted.
     let predictions = fields(&succeeds(path, "predict m"));
-    let gaps: Vec<&Vec<String>> = predictions.iter().filter(|line| line[3].is_empty()).collect();
+    let gaps: Vec<&Vec<String>> = predictions.iter().filter(|line| line[4].is_empty()).collect();
     assert_eq!(gaps.iter().map(|line| line[0].clone()).collect::<Vec<_>>(), [day(30), day(31), day(90)]);
-    assert!(gaps.iter().all(|line| line[4].parse::<f64>().unwrap().is_finite()));
+    assert!(gaps.iter().all(|line| line[5].parse::<f64>().unwrap().is_finite()));
     assert_eq!(predictions.len(), 1 + 94);
     let parts = ["training", "validation", "test"];
     let of = |line: &Vec<String>| parts.iter().position(|part| *part == line[1]).unwrap();
@@ -167,20 +280,21 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
     let lines: Vec<Vec<&str>> = stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!((lines[0].clone(), lines.len(), lines[9][0]), (vec!["day", "a", "b"], 10, day(108).as_str()));
     let table = fields(&read(path, "next.csv"));
-    assert_eq!(table[0], ["day", "step", "a_forecast", "b_forecast"]);
+    assert_eq!(table[0], ["day", "origin", "step", "a_forecast", "b_forecast"]);
+    assert!(table[1..].iter().zip(1..).all(|(line, step)| line[1..3] == [day(99), step.to_string()]));
     let value = |row: usize, column: usize| table[row][column].parse::<f64>().unwrap();
     // The first horizon reads nothing of the second.
-    assert_eq!(next["targets"]["a"][1].as_f64(), Some(value(2, 2)));
+    assert_eq!(next["targets"]["a"][1].as_f64(), Some(value(2, 3)));
     for (row, line) in lines.iter().enumerate().skip(1) {
         assert!(
-            (line[2].parse::<f64>().unwrap() - value(row, 3)).abs() < 0.06 * value(row, 3).abs().max(1.0),
+            (line[2].parse::<f64>().unwrap() - value(row, 4)).abs() < 0.06 * value(row, 4).abs().max(1.0),
             "{stdout}"
         );
     }
     assert!(read(path, "next.svg").contains("after the data"));
     refused(path, "forecast r --out next.csv", 1, &["--out next.csv", "does not exist yet"]);
     refused(path, "forecast r --svg next.svg", 1, &["--svg next.svg", "does not exist yet"]);
-    refused(path, "forecast r --rows 11", 1, &["known column \"known\"", "12 rows", "values for 10"]);
+    refused(path, "forecast r --rows 11", 1, &["known column \"known\"", "11 rows", "values for 10"]);
     // Fewer rows make another series: what comes after row 50 is known of it.
     let rows: Vec<String> = read(path, "s.csv").lines().take(51).map(str::to_owned).collect();
     std::fs::write(path.join("half.csv"), rows.join("\n")).unwrap();
@@ -199,7 +313,7 @@ fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
     let next = json(path, "forecast r --csv shorter.csv --json");
     let predictions = fields(&succeeds(path, "predict r"));
     let line = predictions.iter().find(|line| line[0] == day(90)).unwrap();
-    assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[4].parse().unwrap()));
+    assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[5].parse().unwrap()));
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(super) struct Machine {
 pub(super) type Fields = Vec<(&'static str, Value)>;
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
-    new_file::check("--svg", args.svg.as_deref()).map_err(Failure::usage)?;
+    new_file::check_picture("--svg", args.svg.as_deref())?;
     let machine = Machine { load: load(), resident: status("VmRSS:") };
     let opened = device::open_for(&args.device, (args.threads > 0).then_some(args.threads), args.kernel, args.profile)?;
     let (Some(cell), Some(size)) = (args.cell, args.size) else {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
-use super::task::Measure;
+use super::task::{self, Measure};
 use super::train::heading;
 
 #[derive(Args)]
@@ -19,7 +19,8 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let Applied { settings, task, mut network, rows } = Applied::open(&args.apply)?;
-    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: true })?;
+    let measure = Measure { rows, seed: settings.seed, whole: true };
+    let results = task::results(task.as_ref(), network.as_mut(), measure)?;
     if args.json {
         super::say(Value::Object(results.summary));
         return Ok(());

@@ -71,7 +71,7 @@ pub(crate) struct Stack {
 }
 
 pub(crate) fn flow(args: &FlowArgs) -> Result<(), Failure> {
-    new_file::check("--out", args.out.as_deref())?;
+    new_file::check_picture("--out", args.out.as_deref())?;
     let usage = |message: &str| Err(Failure::usage(Error::Unsupported(message.into())));
     match (&args.runs[..], args.compare) {
         ([], false) => return usage("expected a run: `bptt flow RUN`, or --compare"),

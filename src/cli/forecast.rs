@@ -75,8 +75,8 @@ pub(crate) struct ForecastArgs {
 }
 
 pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
-    new_file::check("--out", args.out.as_deref())?;
-    new_file::check("--svg", args.svg.as_deref())?;
+    new_file::check_table("--out", args.out.as_deref())?;
+    new_file::check_picture("--svg", args.svg.as_deref())?;
     let model = ModelFile::open(&args.run)?;
     let Codec::Series { series: codec, .. } = &model.codec else {
         let message =
@@ -119,6 +119,7 @@ fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
     let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
     let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
     let mut lines: Vec<String> = labels.map(str::to_owned).collect();
+    let origin = rolled.middle().origin;
     for (target, column) in series.targets().iter().enumerate() {
         let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
         // A digit place is the same for all, so that the columns are ones of numbers.
@@ -133,6 +134,14 @@ fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
     if let Some(why) = why_counted(encoded, rolled) {
         lines.push(String::new());
         lines.push(format!("{why}: rows are counted"));
+    }
+    if origin + 1 < series.len() {
+        lines.push(String::new());
+        lines.push(format!(
+            "from the rows up to {}: the network reads what is known of {} rows after them",
+            series.labels()[origin],
+            grouped(horizon as u64)
+        ));
     }
     if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
         lines.push(String::new());
@@ -167,6 +176,8 @@ fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
     };
     let mut json = json!({
         "after": series.labels().last(),
+        "origin": series.labels().get(rolled.middle().origin),
+        "horizon": encoded.codec().frame.horizon,
         "labels": rolled.middle().labels,
         "targets": by_target(rolled.middle()),
     });
@@ -181,17 +192,19 @@ fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
     json
 }
 
-/// As `bptt predict` writes it, without a part and a truth.
+/// As `bptt predict` writes it, without a part and a truth: every row with the last that is known, and how far behind it.
 fn csv(encoded: &Encoded, rolled: &Rolled) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut csv = csv::Writer::from_writer(&mut text);
-    let mut record = vec![encoded.series().label_name().to_owned(), "step".into()];
+    let mut record = vec![encoded.series().label_name().to_owned(), "origin".into(), "step".into()];
+    let origin = rolled.middle().origin;
+    let (known, passed) = (&encoded.series().labels()[origin], encoded.series().len() - 1 - origin);
     let (targets, names) = (encoded.series().targets(), rolled.quantiles.columns());
     record.extend(targets.iter().flat_map(|target| names.iter().map(move |name| format!("{}_{name}", target.name))));
     csv.write_record(&record).map_err(unwritten)?;
     for (row, label) in rolled.middle().labels.iter().enumerate() {
         record.clear();
-        record.extend([label.clone(), (row + 1).to_string()]);
+        record.extend([label.clone(), known.clone(), (passed + row + 1).to_string()]);
         for target in 0..targets.len() {
             record.extend(rolled.forecasts.iter().map(|forecast| forecast.values[[row, target]].to_string()));
         }
@@ -217,7 +230,7 @@ fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {
     pictures::Rolled {
         title: format!("{name}: {rows} after {} {last}", series.label_name()),
         rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
-        horizon: encoded.codec().frame.horizon,
+        horizon: encoded.codec().frame.horizon.saturating_sub(series.len() - 1 - rolled.middle().origin),
         range: rolled.quantiles.interval(),
         targets: targets.collect(),
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::args::TrainingArgs;
 use super::class_weights::class_weights;
+use super::comparison::{self, BaselineName, Comparison};
 use super::folder::unwritten;
 use super::frequencies;
 use super::label_codec::{LabelCodec, no_labels};
@@ -34,6 +35,11 @@ const MAJORITY: &str = "majority: who always tells the class that is largest in 
 const FREQUENCIES: &str = "frequencies: the cross-entropy of who knows the classes' shares in training alone";
 const PLAIN: &str = "cross-entropy: of all sequences alike, without the weights and the smoothing of training";
 const MEAN: &str = "in the labels' units; mean: who always tells the mean of the training part";
+
+/// What needs no network.
+const LARGEST_CLASS: BaselineName = BaselineName { key: "majority", words: "the largest class of training" };
+const CLASS_FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the classes" };
+const TRAINING_MEAN: BaselineName = BaselineName { key: "mean", words: "the mean of the training part" };
 
 /// The names of the parts.
 const PARTS: [&str; 3] = ["training", "validation", "test"];
@@ -260,6 +266,10 @@ impl LabelledTask {
                 "confusion": matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>(),
             });
             results.summary.insert((*name).into(), value);
+            let (share, error) = (comparison::Measure::Share("accuracy"), comparison::Measure::Error("cross-entropy"));
+            let majority = majority.map(|other| Comparison::new(name, share, accuracy, LARGEST_CLASS, other));
+            let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
+            results.comparisons.extend(majority.into_iter().chain(frequencies));
         }
         let mut notes = vec![BALANCED];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
@@ -293,6 +303,10 @@ impl LabelledTask {
                 let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
                 results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
                 results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
+                let rmse = comparison::Measure::Error("RMSE");
+                let target = (scalings.len() > 1).then(|| format!("value {}", output + 1));
+                let beside = Comparison::new(name, rmse, told.rmse, TRAINING_MEAN, mean.rmse);
+                results.comparisons.push(Comparison { target, ..beside });
                 let mut row = vec![what];
                 row.extend([told.rmse, mean.rmse, told.mae, mean.mae].map(short));
                 rows.push(row);

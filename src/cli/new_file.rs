@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bptt::{Error, Result};
 
+use super::Failure;
 use super::folder::io_error;
 
 /// Refuses a path at which there is something, before any work is done for it.
@@ -15,6 +16,67 @@ pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
             let message =
                 format!("{flag} {}: expected a file that does not exist yet; nothing was written", path.display());
             Err(Error::Unsupported(message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Endings of files that are no comma-separated text.
+const NO_TEXT: [&str; 22] = [
+    "arrow",
+    "feather",
+    "gz",
+    "html",
+    "jpeg",
+    "jpg",
+    "json",
+    "jsonl",
+    "npy",
+    "npz",
+    "ods",
+    "onnx",
+    "parquet",
+    "pdf",
+    "png",
+    "safetensors",
+    "svg",
+    "tsv",
+    "xls",
+    "xlsx",
+    "xml",
+    "zip",
+];
+
+/// As [`check`], and refuses a name whose ending is that of another kind of file than a picture as SVG.
+pub(crate) fn check_picture(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
+    check_ending(flag, path, "svg", "a picture", |ending| ending != "svg")?;
+    Ok(check(flag, path)?)
+}
+
+/// As [`check`], and refuses a name whose ending is that of another kind of file than comma-separated text.
+pub(crate) fn check_table(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
+    check_ending(flag, path, "csv", "comma-separated text", |ending| NO_TEXT.contains(&ending))?;
+    Ok(check(flag, path)?)
+}
+
+/// What is written is of one kind, whatever its name says.
+fn check_ending(
+    flag: &str,
+    path: Option<&Path>,
+    own: &str,
+    what: &str,
+    is_other: fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let ending = path.and_then(Path::extension).map(|ending| ending.to_string_lossy().to_lowercase());
+    match path.zip(ending).filter(|(_, ending)| is_other(ending)) {
+        Some((path, ending)) => {
+            let other = path.with_extension(own);
+            let message = format!(
+                "{flag} {}: expected a name that ends in .{own}, since {what} is written, got .{ending}: {flag} {}",
+                path.display(),
+                other.display()
+            );
+            Err(Failure::usage(Error::Unsupported(message)))
         }
         None => Ok(()),
     }

@@ -22,7 +22,7 @@ pub(crate) struct PredictArgs {
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
-    new_file::check("--out", args.out.as_deref())?;
+    new_file::check_table("--out", args.out.as_deref())?;
     let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
     // The run tells how its own data were read.
     if !named(&args.apply.data).is_empty() {

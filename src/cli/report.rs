@@ -14,6 +14,7 @@ body{margin:0;background:var(--page);color:var(--text);font:16px/1.55 system-ui,
 main{max-width:62rem;margin:0 auto;padding:clamp(1.25rem,4vw,3rem) clamp(1rem,4vw,2rem)}\
 h1{margin:0 0 1.5rem;font-size:clamp(1.4rem,4vw,1.9rem);line-height:1.25;color:var(--ink);overflow-wrap:anywhere}\
 h2{margin:2.75rem 0 .9rem;font-size:1.15rem;color:var(--ink)}\
+p{margin:.35rem 0;font-size:1.05rem;color:var(--ink)}p:last-child{margin-bottom:1.25rem}\
 ul{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin:0;padding:0;list-style:none}\
 li{padding:.75rem 1rem;background:var(--panel);border:1px solid var(--edge);border-radius:8px;overflow-wrap:anywhere}\
 li span{display:block;color:var(--faint);font-size:.85rem}\
@@ -37,11 +38,13 @@ footer{margin-top:3rem;color:var(--faint);font-size:.85rem}\
 @media(max-width:34rem){dl{display:block}dt{margin-top:.6rem}}\
 @page{margin:16mm}\
 @media print{body{font-size:10.5pt}main{max-width:none;padding:0}h2{break-after:avoid}figure,table,ul,pre{break-inside:avoid}\
-figure div,section div{overflow:visible}figure div{border:0}figure svg{min-width:0!important;max-height:220mm}}";
+figure div,section div{overflow:visible}figure div{border:0}figure svg{max-height:220mm}}";
 
 /// What a report says, all of it as plain text.
 pub(crate) struct Report {
     pub(crate) title: String,
+    /// Whether the network beats what needs none, a sentence each.
+    pub(crate) verdict: Vec<String>,
     /// The results in a few names and numbers.
     pub(crate) key_figures: Vec<(String, String)>,
     /// Device, data, model and the like; a text may have several lines.
@@ -73,6 +76,8 @@ impl Report {
             format!("<li><span>{}</span><strong>{}</strong></li>", escape(name), escape(value))
         };
         let fact = |(name, text): &(String, String)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(text));
+        let sentence = |text: &String| format!("<p>{}.</p>", escape(&capitalised(text)));
+        put(&mut html, "", ["", ""], self.verdict.iter().map(sentence));
         put(&mut html, "", ["<ul>", "</ul>"], self.key_figures.iter().map(key_figure));
         put(&mut html, "Run", ["<dl>", "</dl>"], self.facts.iter().map(fact));
         put(&mut html, "Pictures", ["", ""], self.figures.iter().map(figure));
@@ -82,6 +87,12 @@ impl Report {
         let _ = write!(html, "<footer>bptt {VERSION}</footer>\n</main>\n</body>\n</html>\n");
         html
     }
+}
+
+/// As a sentence begins.
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// A part of the page, unless it is empty.
@@ -94,10 +105,10 @@ fn put(html: &mut String, heading: &str, [begin, end]: [&str; 2], parts: impl It
     let _ = writeln!(html, "<section>\n{heading}{begin}\n{}\n{end}\n</section>", parts.join("\n"));
 }
 
-/// A small screen scrolls the picture by itself; the keyboard can too.
+/// A small screen shows the whole picture.
 fn figure(drawing: &Drawing) -> String {
     let (svg, caption) = (drawing.inline(), escape(drawing.description()));
-    format!("<figure>\n<div tabindex=\"0\">\n{svg}</div>\n<figcaption>{caption}</figcaption>\n</figure>")
+    format!("<figure>\n<div>\n{svg}</div>\n<figcaption>{caption}</figcaption>\n</figure>")
 }
 
 impl Table {
@@ -116,7 +127,7 @@ impl Table {
         let rows: Vec<String> = self.rows.iter().map(|row| cells("td", row)).collect();
         let (caption, head) = (escape(&self.caption), cells("th", &self.columns));
         format!(
-            "<div>\n<table>\n<caption>{caption}</caption>\n<thead>{head}</thead>\n<tbody>\n{}\n</tbody>\n</table>\n</div>",
+            "<div tabindex=\"0\">\n<table>\n<caption>{caption}</caption>\n<thead>{head}</thead>\n<tbody>\n{}\n</tbody>\n</table>\n</div>",
             rows.join("\n")
         )
     }
@@ -139,6 +150,7 @@ mod tests {
     fn report(text: &str) -> Report {
         Report {
             title: text.into(),
+            verdict: vec![text.into()],
             key_figures: vec![(text.into(), text.into())],
             facts: vec![(text.into(), format!("{text}\n{text}"))],
             figures: vec![Lengths(&[3, 4, 4]).draw(text), Lengths(&[3]).draw(text)],
@@ -166,7 +178,9 @@ mod tests {
     #[test]
     fn what_is_empty_has_no_heading() {
         let (key_figures, facts, figures, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let html = Report { title: "t".into(), key_figures, facts, figures, tables, command: "c".into() }.html();
+        let html =
+            Report { title: "t".into(), verdict: Vec::new(), key_figures, facts, figures, tables, command: "c".into() }
+                .html();
         check_markup(&html);
         assert!(!html.contains("<ul>") && !html.contains("Pictures") && html.contains("Repeat the run"));
     }

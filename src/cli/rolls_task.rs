@@ -10,6 +10,7 @@ use bptt::{At, Error, Head, Loss, Reduction, Result};
 use serde_json::json;
 
 use super::args::Given;
+use super::comparison::{self, BaselineName, Comparison};
 use super::digest::Digest;
 use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
@@ -19,6 +20,10 @@ use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
 use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
+
+/// What needs no network.
+const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the keys" };
+const REPEATED: BaselineName = BaselineName { key: "repeated", words: "the frame before" };
 
 /// What tells the keys.
 const KEYS: &str = "--keys (data.keys)";
@@ -238,6 +243,11 @@ impl Task for RollsTask {
                 "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
             });
             results.summary.insert(name.into(), value);
+            let (nats, share) = (comparison::Measure::Error("nats a frame"), comparison::Measure::Share("accuracy"));
+            results.comparisons.extend([
+                Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
+                Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),
+            ]);
             table.push([name.to_owned()].into_iter().chain(row).collect());
             let first = &self.rolls.pieces()[self.parts[part].start];
             results.figures.retain(|(file, _)| *file != "roll.svg");

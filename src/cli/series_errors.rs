@@ -3,6 +3,7 @@
 use bptt::data::{Accuracy, TargetAccuracy};
 use serde_json::{Map, Value, json};
 
+use super::comparison::{self, BaselineName, Comparison};
 use super::pictures::share;
 use super::quantiles::Quantiles;
 use super::report::Table;
@@ -16,6 +17,8 @@ pub(crate) struct Errors {
     pub(crate) forecasters: Vec<Forecaster>,
     /// What the network tells of each target.
     pub(crate) quantiles: Quantiles,
+    /// Where the ranges of those without a network come from, in words.
+    pub(crate) ranges: String,
     pub(crate) parts: Vec<Part>,
     /// Whether the targets' units are the standard deviations of training.
     pub(crate) standard: bool,
@@ -32,6 +35,8 @@ pub(crate) struct Forecaster {
     pub(crate) name: &'static str,
     /// What its keys in a summary begin with.
     pub(crate) prefix: &'static str,
+    /// What the network is compared with; `None` for itself.
+    pub(crate) baseline: Option<BaselineName>,
 }
 
 /// A stretch of rows.
@@ -50,10 +55,10 @@ pub(crate) struct Part {
 /// What forecasts of a target are worth as quantiles, over all steps of the horizon.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// The mean of the pinball losses of all quantiles, by forecaster.
+    /// The mean of the pinball losses of all quantiles, by forecaster; NaN for one without a range.
     pub(crate) pinball: Vec<f64>,
-    /// The share of what came between the outermost quantiles; `None` for one quantile.
-    pub(crate) coverage: Option<f64>,
+    /// The share of what came between the outermost quantiles, likewise; none for one quantile.
+    pub(crate) coverage: Vec<f64>,
 }
 
 impl Part {
@@ -80,6 +85,49 @@ impl Errors {
         self.parts.iter().find(|part| part.name == "test").or(self.parts.first())
     }
 
+    /// By what the forecasts of a target are compared, and what each forecaster comes to: as ranges where the network tells
+    /// one.
+    fn compared(&self, part: &Part, target: usize) -> (&'static str, Vec<f64>) {
+        match part.spreads.get(target) {
+            Some(spread) => ("pinball loss", spread.pinball.clone()),
+            None => ("RMSE", part.accuracies.iter().map(|of| of[target].overall.rmse).collect()),
+        }
+    }
+
+    /// The forecaster without a network that comes closest, of a lone target; `None` where none can be compared.
+    pub(crate) fn best_baseline(&self) -> Option<usize> {
+        let (_, errors) = self.compared(self.main()?, 0);
+        let known = (1..errors.len()).filter(|forecaster| !errors[*forecaster].is_nan());
+        known.min_by(|a, b| errors[*a].total_cmp(&errors[*b]))
+    }
+
+    /// `test RMSE 18.67, last value 30.44`: the best of those without a network beside the network, for a lone target.
+    pub(crate) fn headline(&self) -> Option<String> {
+        let part = self.main()?;
+        let (measure, errors) = self.compared(part, 0);
+        let beside = self.best_baseline().map(|of| format!(", {} {}", self.forecasters[of].name, four(errors[of])));
+        Some(format!("{} {measure} {}{}", part.name, four(errors[0]), beside.unwrap_or_default()))
+    }
+
+    /// The network beside each of the others, on each part.
+    pub(crate) fn comparisons(&self) -> Vec<Comparison> {
+        let mut comparisons = Vec::new();
+        for part in &self.parts {
+            for (forecaster, baseline) in
+                self.forecasters.iter().enumerate().filter_map(|(of, forecaster)| Some((of, forecaster.baseline?)))
+            {
+                for (index, target) in self.targets.iter().enumerate() {
+                    let (measure, errors) = self.compared(part, index);
+                    let measure = comparison::Measure::Error(measure);
+                    let of = Comparison::new(part.name, measure, errors[0], baseline, errors[forecaster]);
+                    let target = (self.targets.len() > 1).then(|| target.name.clone());
+                    comparisons.push(Comparison { target, ..of });
+                }
+            }
+        }
+        comparisons
+    }
+
     /// In words, a line each.
     pub(crate) fn lines(&self, notes: &str) -> Vec<String> {
         let mut lines = self.table(RMSE);
@@ -91,7 +139,7 @@ impl Errors {
         }
         if quantiles {
             lines.extend(self.table_of("pinball", &self.names(), |part, index| {
-                part.spreads[index].pinball.iter().map(|loss| four(*loss)).collect()
+                part.spreads[index].pinball.iter().map(|loss| dash(*loss)).collect()
             }));
             lines.push(String::new());
             lines.extend(self.table_of_coverage());
@@ -117,9 +165,17 @@ impl Errors {
     }
 
     /// What quantiles and their errors are.
-    fn quantile_notes(&self) -> Option<String> {
-        let middle = self.quantiles.values().get(self.quantiles.middle())?;
-        Some(format!("RMSE and MAE of the quantile {middle}; pinball: the mean loss of {}", self.quantiles.words()))
+    fn quantile_notes(&self) -> Vec<String> {
+        let Some(middle) = self.quantiles.values().get(self.quantiles.middle()) else { return Vec::new() };
+        let within = self.quantiles.interval().map(|ends| format!("; coverage: the share within {}", range(ends)));
+        let words = self.quantiles.words();
+        vec![
+            format!(
+                "RMSE and MAE of the quantile {middle}; pinball: the mean loss of {words}{}",
+                within.unwrap_or_default()
+            ),
+            self.ranges.clone(),
+        ]
     }
 
     fn names(&self) -> Vec<&str> {
@@ -138,8 +194,9 @@ impl Errors {
     fn table_of_coverage(&self) -> Vec<String> {
         let Some(ends) = self.quantiles.interval() else { return Vec::new() };
         let expected = share(ends[1] - ends[0]);
-        let mut lines = self.table_of("coverage", &[&range(ends), "expected"], |part, index| {
-            vec![part.spreads[index].coverage.map(share).unwrap_or_default(), expected.clone()]
+        let columns = [self.names(), vec!["expected"]].concat();
+        let mut lines = self.table_of("coverage", &columns, |part, index| {
+            part.spreads[index].coverage.iter().copied().map(share).chain([expected.clone()]).collect()
         });
         lines.push(String::new());
         lines
@@ -246,15 +303,19 @@ impl Errors {
 
     /// For the report; `None` where the network tells no quantiles.
     fn quantile_table(&self) -> Option<Table> {
-        let notes = self.quantile_notes()?;
+        self.quantiles.values().first()?;
+        let notes = self.quantile_notes().join("; ");
         let fixed = ["part", "rows", "target"].map(str::to_owned).into_iter();
         let pinball = self.forecasters.iter().map(|forecaster| format!("pinball, {}", forecaster.name));
-        let coverage = self.quantiles.interval().map(|ends| format!("within {}", range(ends)));
+        let coverage = self.quantiles.interval().into_iter().flat_map(|ends| {
+            self.forecasters.iter().map(move |forecaster| format!("within {}, {}", range(ends), forecaster.name))
+        });
         let mut rows = Vec::new();
         for part in &self.parts {
             for (target, spread) in self.targets.iter().zip(&part.spreads) {
                 let mut row = vec![part.name.to_owned(), part.span(), target.name.clone()];
-                row.extend(spread.pinball.iter().map(|loss| four(*loss)).chain(spread.coverage.map(share)));
+                row.extend(spread.pinball.iter().map(|loss| dash(*loss)));
+                row.extend(spread.coverage.iter().copied().map(share));
                 rows.push(row);
             }
         }
@@ -266,10 +327,9 @@ impl Errors {
     pub(crate) fn key_figures(&self) -> Vec<(String, String)> {
         let Some(part) = self.main() else { return Vec::new() };
         let mut figures = self.errors_of(part);
-        if let (Some(ends), [Spread { coverage: Some(coverage), .. }]) = (self.quantiles.interval(), &part.spreads[..])
-        {
+        if let (Some(ends), [Spread { coverage, .. }]) = (self.quantiles.interval(), &part.spreads[..]) {
             let name = format!("{}, within {} (expected {})", part.name, range(ends), share(ends[1] - ends[0]));
-            figures.push((name, share(*coverage)));
+            figures.extend(coverage.first().map(|coverage| (name, share(*coverage))));
         }
         figures
     }
@@ -306,9 +366,10 @@ impl Errors {
             let errors = |target: usize| {
                 let mut errors = self.errors(part, |of| &of[target]);
                 if let Some(Spread { pinball, coverage }) = part.spreads.get(target) {
-                    let pinball = self.forecasters.iter().zip(pinball);
-                    errors.extend(pinball.map(|(of, loss)| (format!("{}pinball", of.prefix), json!(loss))));
-                    errors.extend(coverage.map(|coverage| ("coverage".to_owned(), json!(coverage))));
+                    for (name, values) in [("pinball", pinball), ("coverage", coverage)] {
+                        let values = self.forecasters.iter().zip(values);
+                        errors.extend(values.map(|(of, value)| (format!("{}{name}", of.prefix), json!(value))));
+                    }
                 }
                 errors
             };
@@ -372,6 +433,11 @@ fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
     (0..most).map(|n| (n * horizon + (most - 1) / 2) / (most - 1)).map(|step| step.max(1)).collect()
 }
 
+/// Four digits that matter, or a dash for what there is not.
+fn dash(value: f64) -> String {
+    if value.is_nan() { "–".into() } else { four(value) }
+}
+
 fn widest(texts: impl Iterator<Item = String>) -> usize {
     texts.map(|text| text.chars().count()).max().unwrap_or_default()
 }
@@ -406,6 +472,8 @@ mod tests {
         assert_eq!(sizes, ["0.000", "3.200e-9", "0.0001234", "0.5000", "15.25", "16373", "1.500e20"]);
     }
 
+    const LAST_VALUE: BaselineName = BaselineName { key: "last_value", words: "the last value" };
+
     fn accuracy(rmse: f64, mae: f64, count: usize) -> TargetAccuracy {
         let overall = Accuracy { rmse, mae, count };
         TargetAccuracy { overall, by_step: vec![overall, overall] }
@@ -417,10 +485,11 @@ mod tests {
             targets: targets.iter().map(|(name, unit)| Target { name: (*name).into(), unit: *unit }).collect(),
             horizon: 2,
             forecasters: vec![
-                Forecaster { name: "network", prefix: "" },
-                Forecaster { name: "last value", prefix: "naive_" },
+                Forecaster { name: "network", prefix: "", baseline: None },
+                Forecaster { name: "last value", prefix: "naive_", baseline: Some(LAST_VALUE) },
             ],
             quantiles: Quantiles::of(&bptt::Loss::SquaredError),
+            ranges: String::new(),
             parts: vec![Part { name: "test", ends, count: 3, accuracies, spreads: Vec::new() }],
             standard: true,
         }

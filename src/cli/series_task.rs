@@ -11,25 +11,35 @@ use bptt::{Error, Head, Result};
 use serde_json::{Value, json};
 
 use super::args::{DataArgs, Given, ScaleName};
+use super::comparison::BaselineName;
 use super::folder::unwritten;
 use super::forecast::roll;
 use super::model_file::{Codec, ModelFile};
+use super::naive_range;
 use super::network::Network;
 use super::objective;
 use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use super::progress::grouped;
-use super::quantiles::{Quantiles, coverage, mean, mean_pinball};
+use super::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
 use super::series_data::{SeriesData, ahead};
-use super::series_errors::{Errors, Forecaster, Part, Spread, Target, four};
+use super::series_errors::{Errors, Forecaster, Part, Spread, Target};
 use super::settings::{in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
 const ROLLED: usize = 48;
 
-const NETWORK: Forecaster = Forecaster { name: "network", prefix: "" };
-const LAST_VALUE: Forecaster = Forecaster { name: "last value", prefix: "naive_" };
-const SEASONAL: Forecaster = Forecaster { name: "seasonal naive", prefix: "seasonal_" };
+const NETWORK: Forecaster = Forecaster { name: "network", prefix: "", baseline: None };
+const LAST_VALUE: Forecaster = Forecaster {
+    name: "last value",
+    prefix: "naive_",
+    baseline: Some(BaselineName { key: "last_value", words: "the last value" }),
+};
+const SEASONAL: Forecaster = Forecaster {
+    name: "seasonal naive",
+    prefix: "seasonal_",
+    baseline: Some(BaselineName { key: "seasonal_naive", words: "the season before" }),
+};
 
 pub(crate) struct SeriesTask {
     name: String,
@@ -52,8 +62,16 @@ struct Forecasts {
     truth: Array3<f64>,
     /// By forecaster, the network first.
     all: Vec<(Forecaster, Array3<f64>)>,
-    /// The network's by quantile; one where it tells no quantiles.
-    quantiles: Vec<Array3<f64>>,
+    /// By forecaster, the network first, and by quantile: the network has one where it tells no quantiles, and the others
+    /// none where their range is not known.
+    ranges: Vec<Vec<Array3<f64>>>,
+}
+
+impl Forecasts {
+    /// The network's by quantile.
+    fn quantiles(&self) -> &[Array3<f64>] {
+        &self.ranges[0]
+    }
 }
 
 impl SeriesTask {
@@ -124,14 +142,25 @@ impl SeriesTask {
     fn forecasts(&self, network: &mut dyn Network, rows: usize) -> Result<Forecasts> {
         let quantiles = self.by_quantile(network, &self.after, rows)?;
         let middle = quantiles[self.quantiles().middle()].clone();
-        let mut all = vec![(NETWORK, middle), (LAST_VALUE, self.after.naive(1)?)];
-        if let Some(season) = self.season {
-            all.push((SEASONAL, self.after.naive(season)?));
+        let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
+        let season = self.season.map(|season| (SEASONAL, season));
+        for (forecaster, period) in [(LAST_VALUE, 1)].into_iter().chain(season) {
+            let naive = self.after.naive(period)?;
+            ranges.push(self.naive_range(&naive, period));
+            all.push((forecaster, naive));
         }
-        Ok(Forecasts { truth: self.after.truth(), all, quantiles })
+        Ok(Forecasts { truth: self.after.truth(), all, ranges })
     }
 
-    /// What the forecasts of each target are worth as quantiles, those of one value as any of them.
+    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors in the rows up to the end of
+    /// training. None where the network tells no quantiles, or where these rows are too few.
+    fn naive_range(&self, naive: &Array3<f64>, period: usize) -> Vec<Array3<f64>> {
+        let known: Vec<&[f64]> =
+            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
+        naive_range::ranges(naive, &known, period, &self.quantiles()).unwrap_or_default()
+    }
+
+    /// What the forecasts of each target are worth as quantiles.
     fn spreads(&self, forecasts: &Forecasts, examples: &[usize]) -> Vec<Spread> {
         let quantiles = self.quantiles();
         if quantiles.values().is_empty() {
@@ -139,19 +168,24 @@ impl SeriesTask {
         }
         let part = |array: &Array3<f64>| array.select(Axis(0), examples);
         let truth = part(&forecasts.truth);
-        let network: Vec<Array3<f64>> = forecasts.quantiles.iter().map(part).collect();
-        let others: Vec<Array3<f64>> = forecasts.all[1..].iter().map(|(_, forecast)| part(forecast)).collect();
+        let ranges: Vec<Vec<Array3<f64>>> =
+            forecasts.ranges.iter().map(|range| range.iter().map(part).collect()).collect();
         let of_target = |target: usize| {
             let of = |array: &'_ Array3<f64>| array.index_axis(Axis(2), target).to_owned();
             let truth = of(&truth);
-            let loss = |forecast, quantile| mean_pinball(quantile, truth.view(), of(forecast).view());
-            let of_network = quantiles.mean(|index, quantile| loss(&network[index], quantile));
-            let others = others.iter().map(|other| quantiles.mean(|_, quantile| loss(other, quantile)));
-            let coverage = match &network[..] {
-                [low, .., high] => Some(coverage(truth.view(), of(low).view(), of(high).view())),
-                _ => None,
+            let pinball = |range: &Vec<Array3<f64>>| {
+                let loss = |index: usize, quantile| {
+                    let forecast = range.get(index).map(of);
+                    forecast.map_or(f64::NAN, |forecast| mean_pinball(quantile, truth.view(), forecast.view()))
+                };
+                quantiles.mean(loss)
             };
-            Spread { pinball: std::iter::once(of_network).chain(others).collect(), coverage }
+            let covered = |range: &Vec<Array3<f64>>| match &range[..] {
+                [low, .., high] => coverage(truth.view(), of(low).view(), of(high).view()),
+                _ => f64::NAN,
+            };
+            let covers = if quantiles.interval().is_some() { &ranges[..] } else { &[] };
+            Spread { pinball: ranges.iter().map(pinball).collect(), coverage: covers.iter().map(covered).collect() }
         };
         (0..self.series().targets().len()).map(of_target).collect()
     }
@@ -184,6 +218,7 @@ impl SeriesTask {
             horizon: codec.frame.horizon,
             forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
             quantiles: self.quantiles(),
+            ranges: self.range_notes(forecasts),
             parts,
             standard: self.scale == ScaleName::Standard,
         })
@@ -208,7 +243,7 @@ impl SeriesTask {
         columns
     }
 
-    fn picture(&self, quantiles: &[Array3<f64>], title: String) -> Drawing {
+    fn picture(&self, quantiles: &[Array3<f64>], title: String, period: usize) -> Drawing {
         let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
         let middle = self.quantiles().middle();
         let positions = self.series().positions();
@@ -226,6 +261,7 @@ impl SeriesTask {
             rows: self.rows(positions.as_deref()),
             first: self.split.train.end,
             horizon: self.frame().horizon,
+            period,
             range: self.quantiles().interval(),
             targets: targets.collect(),
             parts: self
@@ -267,24 +303,39 @@ impl SeriesTask {
         Ok(Some(Rolled { title, rows, horizon, range, targets: targets.collect() }.draw()))
     }
 
-    /// Writes a line a forecast: the row that it is of, its part, how many steps ahead, and `columns`, \[N, K, Q\], of each
-    /// target.
-    fn write(&self, windows: &Windows, columns: &[(&str, &Array3<f64>)], out: &mut dyn Write) -> Result<()> {
+    /// The part that a forecast from row `first` on lies in as a whole; empty where it reaches from one into the next, and
+    /// is of neither.
+    fn part_of(&self, first: usize) -> &'static str {
+        let rows = first..first + self.frame().horizon;
+        let mut parts = self.parts().filter(|(_, part)| part.start <= rows.start && rows.end <= part.end);
+        parts.next().map_or("", |(part, _)| part)
+    }
+
+    /// Writes a line for each row of the forecasts with the numbers `examples`: the row that it is of, the forecast's part,
+    /// the last row that it knew and how many steps that is before, and `columns`, \[N, K, Q\], of each target.
+    fn write(
+        &self,
+        windows: &Windows,
+        examples: &[usize],
+        columns: &[(String, &Array3<f64>)],
+        out: &mut dyn Write,
+    ) -> Result<()> {
         let (series, frame) = (self.series(), self.frame());
         let mut csv = csv::Writer::from_writer(out);
-        let mut record = vec![series.label_name().to_owned(), "part".into(), "step".into()];
+        let mut record = vec![series.label_name().to_owned(), "part".into(), "origin".into(), "step".into()];
         for target in series.targets() {
             record.extend(columns.iter().map(|(name, _)| format!("{}_{name}", target.name)));
         }
         csv.write_record(&record).map_err(unwritten)?;
-        for (example, first) in windows.first_rows().iter().enumerate() {
+        for example in examples {
+            let first = windows.first_rows()[*example];
+            let part = self.part_of(first);
             for step in 0..frame.horizon {
                 record.clear();
-                let row = first + step;
-                let part = self.parts().find(|(_, rows)| rows.contains(&row)).map_or("", |(part, _)| part);
-                record.extend([series.labels()[row].clone(), part.into(), (step + 1).to_string()]);
+                let [row, origin] = [first + step, first - 1].map(|row| series.labels()[row].clone());
+                record.extend([row, part.into(), origin, (step + 1).to_string()]);
                 for target in 0..series.targets().len() {
-                    let values = columns.iter().map(|(_, values)| values[[example, step, target]]);
+                    let values = columns.iter().map(|(_, values)| values[[*example, step, target]]);
                     // A missing value is an empty field, as in the data.
                     record.extend(values.map(|value| if value.is_nan() { String::new() } else { value.to_string() }));
                 }
@@ -299,6 +350,30 @@ impl SeriesTask {
         let season =
             self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
         format!("last value: the naive forecast that nothing changes{}", season.unwrap_or_default())
+    }
+
+    /// Where the ranges of the others come from.
+    fn range_notes(&self, forecasts: &Forecasts) -> String {
+        let rows = grouped(self.split.train.end as u64);
+        let last = &self.series().labels()[self.split.train.end - 1];
+        let names = |known: bool| {
+            let others = forecasts.all.iter().zip(&forecasts.ranges).skip(1);
+            let others = others.filter(|(_, range)| range.is_empty() != known);
+            others.map(|((forecaster, _), _)| forecaster.name).collect::<Vec<_>>().join(" and ")
+        };
+        let (known, unknown) = (names(true), names(false));
+        let mut notes = Vec::new();
+        if !known.is_empty() {
+            notes.push(format!(
+                "{known} as a range: shifted by the quantiles of its errors in the {rows} rows up to {last}"
+            ));
+        }
+        if !unknown.is_empty() {
+            notes.push(format!(
+                "{unknown}: no range, since the {rows} rows up to {last} are too few to tell its errors"
+            ));
+        }
+        notes.join("; ")
     }
 }
 
@@ -359,10 +434,20 @@ impl Task for SeriesTask {
     fn baseline(&self) -> Option<Baseline> {
         let windows = self.validation.as_ref()?;
         let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
-        let units = self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
-        let errors = truth.iter().zip(&naive).zip(units).map(|((truth, naive), unit)| (truth - naive) / unit);
-        let losses = errors.filter(|error| !error.is_nan()).map(|error| objective::of_error(&self.head.loss, error));
-        let loss = mean(losses);
+        let units = || self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
+        let mean_of = |forecast: &Array3<f64>, loss: &dyn Fn(f64) -> f64| {
+            let errors = truth.iter().zip(forecast).zip(units()).map(|((truth, naive), unit)| (truth - naive) / unit);
+            mean(errors.filter(|error| !error.is_nan()).map(loss))
+        };
+        let quantiles = self.quantiles();
+        let loss = match quantiles.values().is_empty() {
+            true => mean_of(&naive, &|error| objective::of_error(&self.head.loss, error)),
+            // A range is compared with a range.
+            false => match &self.naive_range(&naive, 1)[..] {
+                [] => return None,
+                range => quantiles.mean(|index, quantile| mean_of(&range[index], &|error| pinball(quantile, error))),
+            },
+        };
         Some(Baseline { name: "last value, validation".into(), loss })
     }
 
@@ -382,25 +467,33 @@ impl Task for SeriesTask {
         results.key_figures = errors.key_figures();
         results.tables = errors.tables();
         let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
-        let title = match (&names[..], errors.main()) {
-            ([unit], Some(part)) => {
+        // The dashed line of the picture is the best of those without a network that its title names.
+        let mut period = 1;
+        let title = match (&names[..], errors.headline()) {
+            ([unit], Some(headline)) => {
                 results.summary.insert("unit".into(), Value::String((*unit).into()));
-                let rmse = |forecaster: usize| four(part.accuracies[forecaster][0].overall.rmse);
-                let (network, naive) = (rmse(0), rmse(1));
-                format!("{unit}, {}: {} RMSE {network}, last value {naive}", ahead(errors.horizon), part.name)
+                period = self.season.filter(|_| errors.best_baseline() == Some(2)).unwrap_or(1);
+                format!("{unit}, {}: {headline}", ahead(errors.horizon))
             }
             _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
         };
-        results.figures.push(("forecast.svg", self.picture(&forecasts.quantiles, title)));
+        results.comparisons = errors.comparisons();
+        results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
         results.figures.extend(self.rolled(network)?.map(|drawing| ("rolled.svg", drawing)));
         let names = self.quantiles().columns();
-        let others = ["last_value", "seasonal_naive"].into_iter().zip(forecasts.all[1..].iter().map(|(_, of)| of));
-        let columns: Vec<(&str, &Array3<f64>)> = std::iter::once(("truth", &forecasts.truth))
-            .chain(names.iter().map(String::as_str).zip(&forecasts.quantiles))
-            .chain(others)
-            .collect();
+        let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
+        columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
+        for ((forecaster, naive), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
+            let Some(BaselineName { key, .. }) = forecaster.baseline else { continue };
+            columns.push((key.to_owned(), naive));
+            columns.extend(names.iter().map(|name| format!("{key}_{name}")).zip(range));
+        }
+        // Those that the errors are of.
+        let whole = |first: &usize| !self.part_of(*first).is_empty();
+        let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
+        let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
         let mut csv = Vec::new();
-        self.write(&self.after, &columns, &mut csv)?;
+        self.write(&self.after, &examples, &columns, &mut csv)?;
         results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
         Ok(results)
     }
@@ -409,9 +502,10 @@ impl Task for SeriesTask {
         let windows = self.encoded.all_windows()?;
         let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows)?);
         let truth = windows.truth();
-        let columns: Vec<(&str, &Array3<f64>)> =
-            std::iter::once(("truth", &truth)).chain(names.iter().map(String::as_str).zip(&forecasts)).collect();
-        self.write(&windows, &columns, out)
+        let columns: Vec<(String, &Array3<f64>)> =
+            std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
+        let examples: Vec<usize> = (0..windows.first_rows().len()).collect();
+        self.write(&windows, &examples, &columns, out)
     }
 }
 

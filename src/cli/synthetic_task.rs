@@ -7,6 +7,7 @@ use bptt::{Error, Head, Result};
 use serde_json::json;
 
 use super::args::{Given, ModelArgs, TaskName};
+use super::comparison::{self, BaselineName, Comparison};
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::objective;
@@ -140,6 +141,12 @@ where
         let mut results = Results::default();
         results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
         results.lines.push(format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline)));
+        let name = match self.task {
+            TaskName::Adding => BaselineName { key: "mean", words: "the constant answer 1 (the mean)" },
+            TaskName::Copy => BaselineName { key: "no_memory", words: "a guess without memory" },
+        };
+        let measure = comparison::Measure::Error("loss");
+        results.comparisons.push(Comparison::new("test", measure, loss, name, baseline));
         Ok(results)
     }
 

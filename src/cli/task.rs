@@ -6,6 +6,7 @@ use bptt::data::Batches;
 use bptt::{Error, Head, Result};
 use serde_json::{Map, Value};
 
+use super::comparison::{self, Comparison};
 use super::kind::Kind;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -46,7 +47,7 @@ pub(crate) trait Task {
     }
     /// What needs no network, on the validation part.
     fn baseline(&self) -> Option<Baseline>;
-    /// Measures the network on what it did not learn from.
+    /// Measures the network on what it did not learn from. The program asks [`results`].
     fn results(&self, network: &mut dyn Network, measure: Measure) -> Result<Results>;
     /// Writes what the network says of every example as comma-separated text.
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()>;
@@ -93,6 +94,20 @@ pub(crate) struct Results {
     pub(crate) tables: Vec<Table>,
     /// Other files for the run's folder.
     pub(crate) files: Vec<(&'static str, String)>,
+    /// The network beside what needs none.
+    pub(crate) comparisons: Vec<Comparison>,
+}
+
+/// Measures the network on what it did not learn from, and ends what is told with whether it beats what needs no network.
+pub(crate) fn results(task: &dyn Task, network: &mut dyn Network, measure: Measure) -> Result<Results> {
+    let mut results = task.results(network, measure)?;
+    let sentences = comparison::sentences(&results.comparisons);
+    if !sentences.is_empty() {
+        results.lines.push(String::new());
+        results.lines.extend(sentences);
+        results.summary.insert("baselines".into(), comparison::summary(&results.comparisons).into());
+    }
+    Ok(results)
 }
 
 impl Results {

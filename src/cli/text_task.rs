@@ -10,6 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
 use super::args::Given;
+use super::comparison::{self, BaselineName, Comparison};
 use super::digest::Digest;
 use super::frequencies;
 use super::model_file::{Codec, ModelFile};
@@ -23,6 +24,9 @@ use super::task::{Measure, Order, Results, Task, Unit};
 
 /// Characters of a part that are measured during a run, at most; `eval` takes all of them.
 const MEASURED: u64 = 1 << 18;
+
+/// What needs no network.
+const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the characters" };
 
 /// How many windows a lane of an evaluation reads before it tells its first character.
 const WARM_UP: usize = 4;
@@ -245,6 +249,10 @@ impl Task for TextTask {
                 "characters": part.end - part.start - 1,
             });
             results.summary.insert(name.into(), value);
+            if let Some(frequencies) = frequencies {
+                let measure = comparison::Measure::Error("nats a character");
+                results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
+            }
         }
         if !told.is_empty() {
             let columns = ["part", "nats", "bits", "perplexity", "frequencies"];

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::apply::measured;
 use super::args::{OnNan, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
+use super::comparison;
 use super::device::{self, Opened};
 use super::flow_log::FlowLog;
 use super::folder::Folder;
@@ -18,7 +19,7 @@ use super::memory::{self, Planned};
 use super::model_file::{self, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::pictures::{self, Baseline, Drawing};
+use super::pictures::{self, Baseline, Drawing, Epochs};
 use super::profile_table;
 use super::progress::{Pace, Plan, Progress, grouped, short};
 use super::provenance;
@@ -95,7 +96,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     if objective::measured(&model) != model {
         network = measured(&opened, &model, &network.state_dict()?)?;
     }
-    let results = task.results(network.as_mut(), Measure { rows, seed: settings.seed, whole: false })?;
+    let measure = Measure { rows, seed: settings.seed, whole: false };
+    let results = task::results(task, network.as_mut(), measure)?;
     let ended = learned.outcome.ended;
     run.tell(facts, learned, results)?;
     match ended {
@@ -245,7 +247,8 @@ impl Run<'_> {
         // What changed nothing tells nothing of learning.
         history.retain(|metrics| !metrics.skipped);
         let skipped = all - history.len();
-        let mut figures = self.figures(&history, outcome.as_ref().ok().and_then(|outcome| outcome.best));
+        let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
+        let mut figures = self.figures(&history, best, self.weight_of_last_step(training));
         // After an error of a step too: the network then holds the last good weights.
         let kept = self.keep(network).and_then(|()| {
             let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
@@ -315,18 +318,35 @@ impl Run<'_> {
     }
 
     /// The pictures that every run has, by their files' names.
-    fn figures(&self, history: &[Metrics], best: Option<Best>) -> Vec<(&'static str, Drawing)> {
+    fn figures(&self, history: &[Metrics], best: Option<Best>, last: f64) -> Vec<(&'static str, Drawing)> {
         if history.is_empty() {
             return Vec::new();
         }
         let Settings { run, epochs, optimizer, .. } = self.settings;
-        let per_epoch = epochs.map(|_| run.steps_per_epoch(self.batches));
+        let steps = run.steps_per_epoch(self.batches);
+        let per_epoch = epochs.map(|_| steps);
+        let epochs = Epochs { steps, counted: epochs.is_some(), last };
         let name = self.name();
         let baseline: Option<Baseline> = self.task.baseline().filter(|_| best.is_some());
         let of = loss_name(&self.task.head().loss);
-        let loss = pictures::loss(format!("{name}: loss"), of, history, per_epoch, baseline.as_ref());
+        let loss = pictures::loss(format!("{name}: loss"), of, history, epochs, baseline.as_ref());
         let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm);
         vec![("loss.svg", loss), ("gradient_norm.svg", norm)]
+    }
+
+    /// How much the last step of an epoch weighs beside the first, for a picture: an epoch's last batch may be smaller.
+    fn weight_of_last_step(&self, training: &dyn Batches) -> f64 {
+        let Settings { run, .. } = self.settings;
+        let steps = run.steps_per_epoch(self.batches);
+        let weight = |step: u64| -> Option<f64> {
+            let first = step * run.accumulate;
+            let batches = first..self.batches.min(first + run.accumulate);
+            batches.map(|number| Some(training.batch(number).ok()?.total_weight())).sum()
+        };
+        // Where a file can no longer be read all weigh alike.
+        let weights = weight(0).zip(weight(steps.saturating_sub(1)));
+        let share = weights.map(|(first, last)| last / first).filter(|share| *share > 0.0 && *share < 1.0);
+        share.unwrap_or(1.0)
     }
 
     fn write_figures(&self, figures: &[(&'static str, Drawing)]) -> Result<()> {
@@ -346,6 +366,7 @@ impl Run<'_> {
         let provenance = provenance::provenance().map(|(name, text)| (name.to_owned(), text));
         let report = Report {
             title: self.name(),
+            verdict: comparison::sentences(&results.comparisons),
             key_figures: key_figures(&outcome, &pace, results.key_figures),
             facts: joined(facts.into_iter().chain(provenance).collect()),
             tables: results.tables,

@@ -118,7 +118,7 @@ impl Encoded {
     ///
     /// # Errors
     /// [`Error::Value`] where there is no whole window before `first`, or no such row, and where a known column ends before
-    /// the last horizon does; [`Error::Unsupported`] where more than one horizon is asked for and a feature's future is
+    /// the last of the `steps`; [`Error::Unsupported`] where more than one horizon is asked for and a feature's future is
     /// needed for it.
     pub fn roll(self: &Arc<Self>, first: usize, steps: usize) -> Result<Roll> {
         Roll::new(self.clone(), first, steps)

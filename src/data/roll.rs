@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array1, Array2, Array3, Axis, s};
 
 use super::{Encoded, Frame};
 use crate::error::{Error, Result};
@@ -39,7 +39,11 @@ pub struct Roll {
     first: usize,
     /// Rows that are asked for.
     steps: usize,
-    /// The W rows before the next that is forecast, without what is known beforehand.
+    /// How many rows before `first` the first horizon begins, and how far from `first` on all known columns are known.
+    back: usize,
+    known: usize,
+    /// What is read of the rows from W + `back` before `first` on, without what is known beforehand; predictions follow
+    /// the data.
     past: Array2<f32>,
     /// Predictions in the data's units, row by row.
     values: Vec<f64>,
@@ -48,6 +52,9 @@ pub struct Roll {
 /// What a series is expected to be after some row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
+    /// The last row of the series that was read, the one before the first that is forecast, or an earlier one where the
+    /// known columns end before a horizon from there does.
+    pub origin: usize,
     /// A label a row.
     pub labels: Vec<String>,
     /// The targets in the data's units: \[rows, Q\].
@@ -76,16 +83,28 @@ impl Roll {
                  forecast at most {horizon} steps, or make them targets or known columns"
             )));
         }
-        // The network always reads what is known of a whole horizon.
-        let needed = steps.div_ceil(horizon).saturating_mul(horizon);
         let shortest = series.known().iter().min_by_key(|column| column.values.len());
-        if let Some(column) = shortest.filter(|column| column.values.len() - first < needed) {
-            let expected = format!("values for {needed} rows from the first of the forecast on");
-            let got = format!("values for {}", column.values.len() - first);
-            return Err(Error::value(format!("known column {:?}", column.name), expected, got));
+        let known = shortest.map_or(usize::MAX, |column| column.values.len().saturating_sub(first));
+        if let Some(column) = shortest.filter(|_| known < steps) {
+            let expected = format!("values for {steps} rows from the first of the forecast on");
+            return Err(Error::value(
+                format!("known column {:?}", column.name),
+                expected,
+                format!("values for {known}"),
+            ));
         }
-        let past = encoded.past.slice(s![first - window..first, ..]).to_owned();
-        Ok(Self { encoded, first, steps, past, values: Vec::new() })
+        // The network always reads what is known of a whole horizon: where that ends earlier, the horizon begins earlier.
+        let back = horizon.saturating_sub(known);
+        if first < window + back {
+            let expected = format!(
+                "at least {} rows before the forecast, a window of {window} and {back} more: the known columns end \
+                 {known} rows after it begins, and so does the horizon of {horizon}",
+                window + back
+            );
+            return Err(Error::value("the series", expected, format!("{first} rows")));
+        }
+        let past = encoded.past.slice(s![first - window - back..first, ..]).to_owned();
+        Ok(Self { encoded, first, steps, back, known, past, values: Vec::new() })
     }
 
     /// x of the next horizon, \[W, 1, I\]; `None` once all rows are forecast.
@@ -94,9 +113,12 @@ impl Roll {
             return None;
         }
         let codec = &self.encoded.codec;
-        let mut x = Array3::zeros((codec.frame.window, 1, codec.input_size()));
-        let first = self.first + self.rows();
-        self.encoded.write_inputs(self.past.view(), first, x.index_axis_mut(Axis(1), 0));
+        let window = codec.frame.window;
+        let mut x = Array3::zeros((window, 1, codec.input_size()));
+        let begin = self.back + self.rows() - self.overlap();
+        let past = self.past.slice(s![begin..begin + window, ..]);
+        let first = self.first + self.rows() - self.overlap();
+        self.encoded.write_inputs(past, first, x.index_axis_mut(Axis(1), 0));
         Some(x)
     }
 
@@ -106,7 +128,7 @@ impl Roll {
     /// [`Error::Value`] where there are more or fewer, where one is not finite, or where nothing was left to forecast.
     pub fn push(&mut self, outputs: &[f32]) -> Result<()> {
         let codec = &self.encoded.codec;
-        let (window, targets) = (codec.frame.window, codec.targets.len());
+        let targets = codec.targets.len();
         if self.rows() >= self.steps {
             let expected = format!("no more than the {} rows asked for", self.steps);
             return Err(Error::value("the forecast", expected, format!("outputs after {} rows", self.rows())));
@@ -117,19 +139,17 @@ impl Roll {
         if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
             return Err(Error::value(format!("output {index} of the network"), "a finite number", outputs[index]));
         }
-        for row in outputs.chunks(targets) {
+        // What is there already, of the data or of an earlier horizon, stays.
+        let new: Vec<&[f32]> = outputs.chunks(targets).skip(self.overlap()).collect();
+        for row in &new {
             self.values.extend(row.iter().enumerate().map(|(target, value)| codec.unscale(target, f64::from(*value))));
         }
         // A prediction is a value that is there: its mask is 1. A feature has no future, and after this is not read.
-        let mut rows = Array2::ones((codec.frame.horizon, self.past.ncols()));
-        for (mut row, outputs) in rows.rows_mut().into_iter().zip(outputs.chunks(targets)) {
-            row.iter_mut().zip(outputs).for_each(|(input, output)| *input = *output);
+        let mut read = Array1::ones(self.past.ncols());
+        for row in new {
+            read.iter_mut().zip(row).for_each(|(input, output)| *input = *output);
+            self.past.push_row(read.view()).map_err(|error| Error::Unsupported(error.to_string()))?;
         }
-        let kept = window.saturating_sub(rows.nrows());
-        let mut past = Array2::zeros(self.past.raw_dim());
-        past.slice_mut(s![..kept, ..]).assign(&self.past.slice(s![window - kept.., ..]));
-        past.slice_mut(s![kept.., ..]).assign(&rows.slice(s![rows.nrows() - (window - kept).., ..]));
-        self.past = past;
         Ok(())
     }
 
@@ -139,12 +159,18 @@ impl Roll {
         let rows = self.rows().min(self.steps);
         self.values.truncate(rows * targets);
         let values = Array2::from_shape_fn((rows, targets), |(row, target)| self.values[row * targets + target]);
-        Forecast { labels: self.encoded.series.labels_from(self.first, rows), values }
+        let labels = self.encoded.series.labels_from(self.first, rows);
+        Forecast { origin: self.first - self.back - 1, labels, values }
     }
 
     /// The rows that are forecast so far.
     fn rows(&self) -> usize {
         self.values.len() / self.encoded.codec.targets.len()
+    }
+
+    /// How many rows of the next horizon are there already: it ends where the known columns do.
+    fn overlap(&self) -> usize {
+        (self.rows() + self.encoded.codec.frame.horizon).saturating_sub(self.known)
     }
 }
 
@@ -238,12 +264,34 @@ mod tests {
     }
 
     #[test]
+    fn a_forecast_goes_as_far_as_the_known_columns_whatever_the_horizon() {
+        for (horizon, future) in [(1, 5), (3, 4), (3, 5), (3, 7), (4, 20), (5, 5), (5, 4), (5, 1)] {
+            let frame = Frame { window: 5, horizon };
+            let mut roll = encoded(frame, &roles(&[], &["k"]), future).unwrap().roll(10, future).unwrap();
+            while let Some(x) = roll.next_input() {
+                // The window ends before the horizon does, by all that is known of it.
+                let last = (x[[4, 0, 0]] * 9.0).round();
+                assert_eq!(x[[4, 0, 1]], 200.0 + last + horizon as f32, "horizon {horizon}, {future} known: {x}");
+                assert!(x[[4, 0, 1]] <= 209.0 + future as f32);
+                roll.push(&count_on(&x, horizon)).unwrap();
+            }
+            let forecast = roll.finish();
+            let values: Vec<f64> = forecast.values.iter().map(|value| value.round()).collect();
+            assert_eq!(values, (10..10 + future).map(|row| row as f64).collect::<Vec<_>>());
+            assert_eq!(forecast.origin, if future < horizon { 9 - (horizon - future) } else { 9 });
+        }
+        let short = encoded(Frame { window: 9, horizon: 3 }, &roles(&[], &["k"]), 1).unwrap();
+        let error = short.roll(10, 1).unwrap_err().to_string();
+        assert!(error.starts_with("the series: expected at least 11 rows before the forecast"), "{error}");
+    }
+
+    #[test]
     fn a_forecast_beyond_what_is_known_is_refused() {
         let frame = Frame { window: 4, horizon: 3 };
         let error = |roles: &Roles, steps| encoded(frame, roles, 5).unwrap().roll(10, steps).unwrap_err().to_string();
         let known = roles(&[], &["k"]);
         let expected = "expected values for 6 rows from the first of the forecast on, got values for 5";
-        assert_eq!(error(&known, 4), format!("known column \"k\": {expected}"));
+        assert_eq!(error(&known, 6), format!("known column \"k\": {expected}"));
         assert_eq!(error(&known, 0), "the steps of the forecast: expected at least 1, got 0");
         let features = error(&roles(&["f"], &["k"]), 4);
         assert!(

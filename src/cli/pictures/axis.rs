@@ -34,9 +34,27 @@ pub(super) fn round_step(span: f64, count: usize) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= least * 0.999).unwrap_or(least)
 }
 
-/// At most about `count` ticks at multiples of a round step, which where the axis counts is at least 1.
+/// The next smaller one of the steps that [`round_step`] knows.
+fn finer(step: f64) -> f64 {
+    let power = 10f64.powf((step.log10() + 1e-9).floor());
+    // 5 goes to 2, not to 2.5.
+    if step / power > 3.0 { 2.0 * power } else { step / 2.0 }
+}
+
+/// Fewer ticks than this tell neither where an axis is nor how it goes on: one alone could be of any scale.
+fn least(count: usize) -> usize {
+    count.clamp(1, 3)
+}
+
+/// At most about `count` ticks at multiples of a round step, which where the axis counts is at least 1; at least three,
+/// or two where `count` is.
 pub(super) fn round_ticks(from: f64, until: f64, count: usize, counts: bool) -> Vec<Tick> {
-    let step = round_step(until - from, count).max(if counts { 1.0 } else { 0.0 });
+    let smallest = if counts { 1.0 } else { 0.0 };
+    let mut step = round_step(until - from, count).max(smallest);
+    let inside = |step: f64| (until / step + 1e-9).floor() - (from / step - 1e-9).ceil() + 1.0;
+    while inside(step) < least(count) as f64 && finer(step) >= smallest && finer(step).is_normal() {
+        step = finer(step);
+    }
     let magnitude = |value: f64| (value.log10() + 1e-9).floor() as i32;
     let (fine, coarse) = (magnitude(step), magnitude(from.abs().max(until.abs())));
     let digits = (coarse - fine).clamp(0, 3) as usize;
@@ -52,19 +70,30 @@ pub(super) fn round_ticks(from: f64, until: f64, count: usize, counts: bool) -> 
     multiples.map(tick).collect()
 }
 
-/// At 1, 2 and 5 times the powers of ten, or at powers alone where that would be many. `from` and `until` are
-/// logarithms.
+/// At 1, 2 and 5 times the powers of ten, or at powers alone where that would be many, and where it would be too few as if
+/// the axis were linear. `from` and `until` are logarithms.
 pub(super) fn logarithmic_ticks(from: f64, until: f64, count: usize) -> Vec<Tick> {
     // Within half a power they are better told as if the axis were linear.
     if until - from < 0.5 {
         return round_ticks(10f64.powf(from), 10f64.powf(until), count, false);
     }
-    let factors: &[f64] = if 3.0 * (until - from) > 1.5 * count as f64 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let inside = |(factor, power): &(f64, i32)| {
+        let place = factor.log10() + f64::from(*power);
+        (from - 1e-9..=until + 1e-9).contains(&place) && (factor * 10f64.powi(*power)).is_normal()
+    };
+    let values = |factors: &'static [f64], every: i32| -> Vec<(f64, i32)> {
+        let powers = (from.floor() as i32..=until.ceil() as i32).filter(|power| power % every == 0);
+        powers.flat_map(|power| factors.iter().map(move |factor| (*factor, power))).filter(inside).collect()
+    };
+    let (powers, all): (&[f64], &[f64]) = (&[1.0], &[1.0, 2.0, 5.0]);
     let every = ((until - from) / count as f64).ceil().max(1.0) as i32;
-    let powers = (from.floor() as i32..=until.ceil() as i32).filter(|power| power % every == 0);
-    let values = powers.flat_map(|power| factors.iter().map(move |factor| (*factor, power)));
-    let inside = |(factor, power): &(f64, i32)| (from..=until).contains(&(factor * 10f64.powi(*power)).log10());
-    let values: Vec<(f64, i32)> = values.filter(inside).collect();
+    let candidates = match 3.0 * (until - from) > 1.5 * count as f64 {
+        true => vec![values(powers, every), values(powers, 1), values(all, 1)],
+        false => vec![values(all, 1)],
+    };
+    let Some(values) = candidates.into_iter().find(|values| values.len() >= least(count)) else {
+        return round_ticks(10f64.powf(from), 10f64.powf(until), count, false);
+    };
     // All in the notation that the farthest from 1 needs.
     let plain = if values.iter().all(|(_, power)| (-4..=5).contains(power)) { -4..=5 } else { 0..=1 };
     let tick = |(factor, power): (f64, i32)| {
@@ -97,6 +126,26 @@ mod tests {
         assert_eq!(texts(logarithmic_ticks(-1.5, 0.1, 6)), ["0.05", "0.1", "0.2", "0.5", "1"]);
         assert_eq!(texts(logarithmic_ticks(-0.02, 0.1, 6)), ["1.0", "1.1", "1.2"]);
         assert_eq!(texts(logarithmic_ticks(-12.5, 6.0, 6)), ["10⁻¹²", "10⁻⁸", "10⁻⁴", "1", "10⁴"]);
+    }
+
+    #[test]
+    fn every_span_has_two_or_three_ticks_and_few_more_than_there_is_room_for() {
+        assert_eq!(texts(logarithmic_ticks(0.11, 0.64, 6)), ["2", "3", "4"]);
+        assert_eq!(texts(round_ticks(2.1, 3.9, 2, false)), ["2.5", "3.0", "3.5"]);
+        let spans = (1..400).map(|n| 0.013 * f64::from(n));
+        for (span, from) in spans.flat_map(|span| [-7.77, -1.02, -0.31, 0.05, 3.3].map(|from| (span, from))) {
+            for count in [2, 4, 6, 9] {
+                let (linear, until) = (round_ticks(from, from + span, count, false), from + span);
+                for ticks in [linear, logarithmic_ticks(from, until, count)] {
+                    let n = ticks.len();
+                    assert!(
+                        (count.min(3)..=2 * count + 2).contains(&n),
+                        "{from} to {until}, {count}: {:?}",
+                        texts(ticks)
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Charts of lines and bars, one panel above another over the same x axis.
 
 use super::axis::{Axis, Tick, extent, logarithmic_ticks, round_step, round_ticks};
-use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, text_width};
+use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, fitted, text_width};
 
 /// Between the title's place and the first panel's names.
 const HEAD: f64 = 44.0;
 /// A row of names above a panel.
 const ROW: f64 = 20.0;
+/// Free between two labels of x.
+const GAP: f64 = 12.0;
 /// Below the last panel: the labels of x and its name.
 const FOOT: f64 = 56.0;
 /// The panel of a chart that has one.
@@ -123,11 +125,11 @@ impl Chart {
     /// The labels and the name below the last panel.
     fn name_x(&self, drawing: &mut Drawing, x: &Axis, left: f64, bottom: f64) {
         for tick in &x.ticks {
-            let half = text_width(&tick.text, TEXT_SIZE) / 2.0;
-            let middle = place(x, tick.value, left).min(WIDTH - 4.0 - half).max(4.0 + half);
-            drawing.text(middle, bottom + 20.0, "", Anchor::Middle, &tick.text);
+            let [from, until] = span(x, tick, left);
+            drawing.text((from + until) / 2.0, bottom + 20.0, "", Anchor::Middle, &tick.text);
         }
-        drawing.text(WIDTH - RIGHT, bottom + 42.0, "", Anchor::End, &self.x_name);
+        let name = fitted(&self.x_name, WIDTH - RIGHT - left, TEXT_SIZE);
+        drawing.text(WIDTH - RIGHT, bottom + 42.0, "", Anchor::End, &name);
     }
 
     fn x_axis(&self, left: f64) -> Axis {
@@ -135,21 +137,31 @@ impl Chart {
         let bars = self.panels.iter().flat_map(|panel| &panel.bars).flat_map(|bar| [bar.from, bar.until]);
         let (from, until) = extent(points.chain(bars).chain(self.x_from_0.then_some(0.0)), |_| 0.5);
         let from = if self.x_from_0 { 0.0 } else { from };
-        let ticks = match &self.x_labels {
-            None => round_ticks(from, until, 9, self.x_counts),
-            Some(labels) => {
-                let widest = labels.iter().map(|label| text_width(label, TEXT_SIZE)).fold(40.0, f64::max);
-                let count = ((WIDTH - left - RIGHT) / (widest + 20.0)).clamp(1.0, 7.0);
-                let step = round_step(until - from, count as usize).max(1.0);
-                let rows = (from / step).ceil() as usize..=(until / step).floor() as usize;
-                let tick = |n: usize| {
-                    let row = (n as f64 * step) as usize;
-                    labels.get(row).map(|text| Tick { value: row as f64, text: text.clone() })
-                };
-                rows.filter_map(tick).collect()
-            }
+        let ticks = |count: usize| match &self.x_labels {
+            None => round_ticks(from, until, count, self.x_counts),
+            Some(labels) => labelled_ticks(labels, from, until, count, WIDTH - RIGHT - left),
         };
-        Axis { from, until, ticks }
+        // As many as leave every label free of its neighbours, which at the edges are moved inwards.
+        let most = if self.x_labels.is_some() { 7 } else { 9 };
+        let mut axis = Axis { from, until, ticks: ticks(most) };
+        for count in (1..most).rev() {
+            let overlap = |pair: &[Tick]| span(&axis, &pair[0], left)[1] + GAP > span(&axis, &pair[1], left)[0];
+            if !axis.ticks.windows(2).any(overlap) {
+                return axis;
+            }
+            axis.ticks = ticks(count);
+        }
+        // Two that have no room beside each other.
+        let mut end = f64::NEG_INFINITY;
+        let mut kept = Vec::new();
+        for tick in std::mem::take(&mut axis.ticks) {
+            let [from, until] = span(&axis, &tick, left);
+            if from >= end + GAP {
+                end = until;
+                kept.push(tick);
+            }
+        }
+        Axis { ticks: kept, ..axis }
     }
 }
 
@@ -219,6 +231,25 @@ impl Entry<'_> {
     }
 }
 
+/// About `count` labels at round numbers of rows, or at both ends where there are none between.
+fn labelled_ticks(labels: &[String], from: f64, until: f64, count: usize, room: f64) -> Vec<Tick> {
+    let step = round_step(until - from, count).max(1.0);
+    let tick = |row: f64| {
+        let text = fitted(labels.get(row as usize)?, room, TEXT_SIZE);
+        Some(Tick { value: row.floor(), text })
+    };
+    let rows = (from / step).ceil() as usize..=(until / step).floor() as usize;
+    let ticks: Vec<Tick> = rows.filter_map(|n| tick(n as f64 * step)).collect();
+    if ticks.len() > 1 { ticks } else { [from.ceil(), until.floor()].into_iter().filter_map(tick).collect() }
+}
+
+/// Where the label of a tick of x begins and ends: about its value, and on the page.
+fn span(x: &Axis, tick: &Tick, left: f64) -> [f64; 2] {
+    let half = text_width(&tick.text, TEXT_SIZE) / 2.0;
+    let middle = place(x, tick.value, left).min(WIDTH - 4.0 - half).max(4.0 + half);
+    [middle - half, middle + half]
+}
+
 /// Where a value of the x axis stands.
 fn place(x: &Axis, value: f64, left: f64) -> f64 {
     left + (value - x.from) / (x.until - x.from) * (WIDTH - RIGHT - left)
@@ -273,7 +304,8 @@ impl Frame<'_> {
         self.name_bands(drawing, panel);
         panel.dots.iter().for_each(|dot| self.dot(drawing, panel, dot));
         let first = self.top - 12.0 - ROW * (rows.len() - 1) as f64;
-        drawing.text(left, first, "", Anchor::Start, &panel.y_name);
+        let name = fitted(&panel.y_name, right - left, TEXT_SIZE);
+        drawing.text(left, first, "", Anchor::Start, &name);
         // Flush with the right edge.
         for (index, row) in rows.iter().enumerate() {
             let mut at = right + 14.0 - row.iter().map(Entry::width).sum::<f64>();
@@ -335,6 +367,74 @@ mod tests {
         let panels = vec![Panel::new("y", TALL, lines)];
         let (title, description) = ("t".into(), "d".into());
         Chart { title, description, x_name: "x".into(), x_labels: None, x_counts: false, x_from_0: true, panels }
+    }
+
+    /// Where each text of a picture is: from, until, top, bottom.
+    fn boxes(svg: &str) -> Vec<(String, [f64; 4])> {
+        let of = |line: &str| {
+            let (tag, text) = line.strip_prefix("<text")?.strip_suffix("</text>")?.split_once('>')?;
+            let number = |name: &str| tag.split(name).nth(1)?.split('"').next()?.parse::<f64>().ok();
+            let size = if tag.contains("title") { 16.0 } else { TEXT_SIZE };
+            let (x, y, width) = (number(" x=\"")?, number(" y=\"")?, text_width(text, size));
+            let from = match tag.split("text-anchor=\"").nth(1) {
+                None => x,
+                Some(anchor) => x - if anchor.starts_with("end") { width } else { width / 2.0 },
+            };
+            Some((text.to_owned(), [from, from + width, y - 0.75 * size, y + 0.2 * size]))
+        };
+        svg.lines().filter_map(of).collect()
+    }
+
+    #[track_caller]
+    fn no_text_lies_over_another(svg: &str) {
+        let boxes = boxes(svg);
+        for (index, (a, [left, right, top, bottom])) in boxes.iter().enumerate() {
+            assert!(*left > -1.0 && *right < WIDTH + 1.0, "{a:?} is cut off at {left} or {right}");
+            for (b, other) in &boxes[index + 1..] {
+                let apart = *right <= other[0] || other[1] <= *left || *bottom <= other[2] || other[3] <= *top;
+                assert!(apart, "{a:?} lies over {b:?}: {:?}", [left, right, top, bottom]);
+            }
+        }
+    }
+
+    #[test]
+    fn no_label_lies_over_another_whatever_the_labels_and_wherever_they_end() {
+        let forms: [fn(usize) -> String; 6] = [
+            |row| format!("2021-01-{:02} {:02}:00:00", 1 + row / 24 % 28, row % 24),
+            |row| (1700 + row).to_string(),
+            |row| format!("2021-01-01T00:{:02}:00.000+02:00 Europe/Berlin", row % 60),
+            |row| "a very long label ".repeat(9) + &row.to_string(),
+            |row| format!("w{row}"),
+            |row| "x".repeat(1 + 7 * (row % 5)),
+        ];
+        for (form, label) in forms.into_iter().enumerate() {
+            for (first, last) in [(0, 1), (0, 30), (199, 260), (397, 399), (101, 400), (7, 7)] {
+                let points = (first..=last).map(|row| (row as f64, (row % 7) as f64)).collect();
+                let mut chart = chart(vec![Line::new("truth", "ink", points)]);
+                chart.x_labels = Some((0..=last).map(label).collect());
+                chart.x_from_0 = false;
+                chart.panels[0].y_name = "a column whose name is long ".repeat(8);
+                let svg = chart.draw().file();
+                no_text_lies_over_another(&svg);
+                let below: Vec<f64> = boxes(&svg).iter().map(|(_, place)| place[3]).filter(|y| *y > 370.0).collect();
+                // The axis' name, and two labels where two have room.
+                let least = if first == last || form == 3 { 2 } else { 3 };
+                assert!(below.len() >= least, "{first} to {last}: {svg}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_numbers_of_an_axis_have_room() {
+        for (from, until) in
+            [(1_622_505_600.0, 1_625_097_600.0), (1e9 + 0.25, 1e9 + 0.75), (20_010_101.0, 20_011_231.0)]
+        {
+            let mut chart = chart(vec![Line::new("a", "blue", vec![(from, 1.1e-7), (until, 1.3e-7)])]);
+            chart.x_from_0 = false;
+            let svg = chart.draw().file();
+            no_text_lies_over_another(&svg);
+            assert!(boxes(&svg).iter().filter(|(_, place)| (380.0..390.0).contains(&place[3])).count() >= 2, "{svg}");
+        }
     }
 
     #[test]

@@ -16,13 +16,15 @@ path{fill:none;stroke-linejoin:round;stroke-linecap:round}\
 .green{stroke:#1a7f37;stroke-width:1.8}.violet{stroke:#8250df;stroke-width:1.8}\
 .fine{stroke-width:1.1}.dotted{stroke-width:1.5;stroke-dasharray:.1 4.5}\
 .thin{stroke:#6e7781;stroke-width:1.2;stroke-dasharray:4 3}.faint{stroke:#9ec5f5;stroke-width:1}\
-.bar{fill:#0969da}path.area{stroke:none;fill:#0969da;fill-opacity:.16}path.area.orange{fill:#c4570d}circle.orange{fill:#c4570d;stroke:#fff}circle.blue{fill:#0969da;stroke:#fff}\
+.bar{fill:#0969da}path.area{stroke:none;fill:#0969da;fill-opacity:.16}path.area.orange{fill:#c4570d}\
+path.area.beyond{fill-opacity:.05;stroke:#0969da;stroke-opacity:.7;stroke-width:1;stroke-dasharray:3 3}circle.orange{fill:#c4570d;stroke:#fff}circle.blue{fill:#0969da;stroke:#fff}\
 .right{fill:#0550ae}.wrong{fill:#953800}.black{fill:#1f2328}.missed{fill:#d0d7de}.low{fill:#000}.high{fill:#fff}\
 @media screen and (prefers-color-scheme:dark){text{fill:#9198a1}.title,.name{fill:#f0f6fc}\
 .given{fill:#79c0ff}.drawn{fill:#f0f6fc}.halo{fill:#f0f6fc;stroke:#0d1117}\
 .page{fill:#0d1117}.band{fill:#171d26}.grid{stroke:#262c36}.axis{stroke:#656c76}\
 .ink{stroke:#f0f6fc}.blue{stroke:#4493f8}.orange{stroke:#f0883e}.green{stroke:#3fb950}.violet{stroke:#ab7df8}.thin{stroke:#8d96a0}.faint{stroke:#1f4a86}\
-.bar{fill:#4493f8}path.area{fill:#4493f8;fill-opacity:.28}path.area.orange{fill:#f0883e}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
+.bar{fill:#4493f8}path.area{fill:#4493f8;fill-opacity:.28}path.area.orange{fill:#f0883e}\
+path.area.beyond{fill-opacity:.08;stroke:#4493f8}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
 .right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
 
 /// The width of a picture that could have any.
@@ -30,9 +32,6 @@ pub(crate) const WIDTH: f64 = 880.0;
 
 /// Free to the right of everything.
 pub(crate) const RIGHT: f64 = 24.0;
-
-/// A page that shows a picture on a small screen scrolls rather than make it narrower than this.
-const LEGIBLE_WIDTH: f64 = 640.0;
 
 /// Which end of a text stands at the given x.
 #[derive(Clone, Copy)]
@@ -127,22 +126,20 @@ impl Drawing {
         }
     }
 
-    /// The picture as a file.
+    /// The picture as a file. A window that is narrower shows all of it.
     pub(crate) fn file(&self) -> String {
         let Self { width, height, .. } = self;
         self.wrapped(&format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" role=\"img\">\n<style>{STYLE}</style>"
+             height=\"{height}\" role=\"img\" style=\"max-width:100%;height:auto\">\n<style>{STYLE}</style>"
         ))
     }
 
     /// The picture as a part of a page that brings [`STYLE`].
     pub(crate) fn inline(&self) -> String {
         let Self { width, height, .. } = self;
-        let least = width.min(LEGIBLE_WIDTH);
         self.wrapped(&format!(
-            "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
-             style=\"min-width:{least}px\">"
+            "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
         ))
     }
 

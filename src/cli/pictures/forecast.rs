@@ -49,6 +49,8 @@ pub(crate) struct Forecast<'a> {
     pub(crate) first: usize,
     /// H: how many rows are forecast at a time.
     pub(crate) horizon: usize,
+    /// The period of the naive forecast beside it: 1 is the last value's, another a season's.
+    pub(crate) period: usize,
     /// The quantiles of the targets' ranges.
     pub(crate) range: Option<[f64; 2]>,
     pub(crate) targets: Vec<Target<'a>>,
@@ -72,6 +74,11 @@ fn range_name(range: Option<[f64; 2]>) -> String {
     range.map(|[low, high]| format!("quantiles {low} to {high}")).unwrap_or_default()
 }
 
+/// `1 step`, `24 steps`.
+fn steps(count: usize) -> String {
+    if count == 1 { "1 step".into() } else { format!("{count} steps") }
+}
+
 impl Forecast<'_> {
     /// A panel a target, the first six of them. Of longer horizons it shows the first step and the last.
     pub(crate) fn draw(&self) -> Drawing {
@@ -85,8 +92,12 @@ impl Forecast<'_> {
         let range =
             self.range.map(|[low, high]| format!(" The shaded range should hold {} of the truth.", share(high - low)));
         let trailing = "a forecast that trails the truth by as much as the dashed line has learned to repeat it";
+        let beside = match self.period {
+            1 => format!("the forecast that nothing changes; {trailing}"),
+            _ => "the forecast that everything is as it was a season before".into(),
+        };
         let description = format!(
-            "The forecast should follow the truth more closely than the dashed line, the forecast that nothing changes; {trailing}.{}",
+            "The forecast should follow the truth more closely than the dashed line, {beside}.{}",
             range.unwrap_or_default()
         );
         Chart {
@@ -120,11 +131,17 @@ impl Forecast<'_> {
                 .filter_map(|row| Some((self.rows.x(row), [of_step(low, row, step)?, of_step(high, row, step)?])));
             Some(Area { name: String::new(), class, points: points.collect() })
         };
-        let naive = points(&|row| truth(row.checked_sub(horizon)?).filter(|_| row + 1 >= self.first + horizon));
+        // As many whole periods before as the longest of the steps needs.
+        let before = horizon.div_ceil(self.period.max(1)) * self.period.max(1);
+        let naive = points(&|row| truth(row.checked_sub(before)?).filter(|_| row + 1 >= self.first + horizon));
+        let naive_name = match before {
+            1 => "last value".to_owned(),
+            _ => format!("value {before} steps before"),
+        };
         let mut lines = match horizon {
-            1 => vec![Line::new("last value", "thin", naive), Line::new("forecast", "blue", ahead(1))],
+            1 => vec![Line::new(naive_name, "thin", naive), Line::new("forecast", "blue", ahead(1))],
             _ => vec![
-                Line::new(format!("value {horizon} steps before"), "thin", naive),
+                Line::new(naive_name, "thin", naive),
                 Line::new(format!("{horizon} steps ahead"), "orange", ahead(horizon)),
                 Line::new("1 step ahead", "blue", ahead(1)),
             ],
@@ -205,9 +222,15 @@ impl Rolled<'_> {
                 if let Some([low, high]) = range {
                     let heights =
                         low.iter().zip(high).enumerate().map(|(n, (low, high))| (x(first + n), [*low, *high]));
-                    let points = from.map(|(x, y)| (x, [y, y])).into_iter().chain(heights).collect();
-                    let name = if number == 0 && index == 0 { range_name(self.range) } else { String::new() };
-                    areas.push(Area { name, class: "blue", points });
+                    let beyond: Vec<_> = heights.clone().skip(self.horizon.saturating_sub(1)).collect();
+                    let within = heights.take(self.horizon);
+                    let points = from.map(|(x, y)| (x, [y, y])).into_iter().chain(within).collect();
+                    let named = |name: String| if number == 0 && index == 0 { name } else { String::new() };
+                    areas.push(Area { name: named(range_name(self.range)), class: "blue", points });
+                    if beyond.len() > 1 {
+                        let name = format!("not widened beyond {}", steps(self.horizon));
+                        areas.push(Area { name: named(name), class: "beyond", points: beyond });
+                    }
                 }
                 let points = from.into_iter().chain(values.iter().enumerate().map(|(n, v)| (x(first + n), *v)));
                 lines.push(Line::new(if number == 0 { name("forecast") } else { "" }, "blue", points.collect()));
@@ -232,8 +255,7 @@ impl Rolled<'_> {
         }
         .to_owned();
         if self.range.is_some() && longest > self.horizon {
-            description +=
-                " The shaded range is of one forecast, as if what was read before it had come: in truth it widens.";
+            description += " Within the dashed outline each range is as if the forecasts before it had come: in truth it is wider.";
         }
         Chart {
             title: self.title.clone(),
@@ -271,10 +293,18 @@ mod tests {
         let labels = labels(30);
         let rows = Rows { name: "t", positions: None, labels: &labels };
         let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast, range: None }];
-        let svg =
-            Forecast { title: "t".into(), rows, first, horizon, range: None, targets, parts: vec![("test", first)] }
-                .draw()
-                .file();
+        let svg = Forecast {
+            title: "t".into(),
+            rows,
+            first,
+            horizon,
+            period: 1,
+            range: None,
+            targets,
+            parts: vec![("test", first)],
+        }
+        .draw()
+        .file();
         let (truth, near, far) = (points(&svg, "ink"), points(&svg, "blue"), points(&svg, "orange"));
         assert_eq!((truth.len(), near.len(), far.len()), (20, 17, 17));
         assert_eq!(near, truth[..17]);
@@ -291,11 +321,51 @@ mod tests {
         let targets = names.iter().map(|name| target(name)).collect();
         let labels = labels(4);
         let rows = Rows { name: "t", positions: None, labels: &labels };
-        let svg = Forecast { title: "t".into(), rows, first: 2, horizon: 1, range: None, targets, parts: Vec::new() }
+        let parts = Vec::new();
+        let svg = Forecast { title: "t".into(), rows, first: 2, horizon: 1, period: 1, range: None, targets, parts }
             .draw()
             .file();
         assert_eq!(svg.matches(">truth<").count(), 1);
         assert!(svg.contains(">column 5<") && !svg.contains(">column 6<"));
+    }
+
+    #[test]
+    fn the_dashed_line_is_the_naive_forecast_of_the_period() {
+        let truth: Vec<f64> = (0..40).map(|row| f64::from(row % 7 * row)).collect();
+        let labels = labels(40);
+        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let draw = |horizon: usize, period: usize| {
+            let forecast = vec![1.0; 10 * horizon];
+            let targets = vec![Target { name: "a", truth: &truth, forecast: &forecast, range: None }];
+            let parts = vec![("test", 20)];
+            Forecast { title: "t".into(), rows, first: 20, horizon, period, range: None, targets, parts }.draw().file()
+        };
+        for (horizon, period, name) in [
+            (1, 1, ">last value<"),
+            (1, 7, ">value 7 steps before<"),
+            (3, 7, ">value 7 steps before<"),
+            (9, 7, ">value 14 steps before<"),
+        ] {
+            assert!(draw(horizon, period).contains(name), "{horizon} {period}");
+        }
+        assert!(draw(3, 7).contains("a season before") && draw(3, 1).contains("nothing changes"));
+    }
+
+    #[test]
+    fn ranges_beyond_the_horizon_are_marked_and_none_within() {
+        let (truth, labels) = ([1.0, 2.0, 3.0], labels(3));
+        let rows = Rows { name: "t", positions: None, labels: &labels };
+        let draw = |horizon: usize| {
+            let range = Some([vec![3.0, 2.0, 3.0], vec![5.0, 6.0, 5.0]]);
+            let forecasts = vec![Onward { first: 3, values: vec![4.0; 3], range }];
+            let targets = vec![RolledTarget { name: "a", truth: &truth, forecasts }];
+            Rolled { title: "t".into(), rows, horizon, range: Some([0.1, 0.9]), targets }.draw().file()
+        };
+        let (near, far) = (draw(3), draw(2));
+        assert!(!near.contains("\"area beyond\"") && !near.contains("not widened"));
+        // In the panel and in the legend.
+        assert_eq!((far.matches("\"area beyond\"").count(), far.matches("\"area blue\"").count()), (2, 2));
+        assert!(far.contains(">not widened beyond 2 steps<") && draw(1).contains(">not widened beyond 1 step<"));
     }
 
     #[test]
@@ -323,7 +393,8 @@ mod tests {
         let empty = || Target { name: "a", truth: &[], forecast: &[], range: Some([&[], &[]]) };
         let range = Some([0.1, 0.9]);
         for targets in [Vec::new(), vec![empty()]] {
-            Forecast { title: "t".into(), rows, first: 0, horizon: 1, range, targets, parts: vec![("test", 0)] }.draw();
+            let parts = vec![("test", 0)];
+            Forecast { title: "t".into(), rows, first: 0, horizon: 1, period: 1, range, targets, parts }.draw();
         }
         Rolled { title: "t".into(), rows, horizon: 1, range, targets: Vec::new() }.draw();
         let onward = |first, values: &[f64]| Onward {

@@ -23,7 +23,8 @@ pub(crate) fn gradient_norm(title: &str, history: &[Metrics], per_epoch: Option<
     };
     let mut lines = vec![Line::new("each step", if steps.group > 1 { "faint" } else { "blue" }, steps.each(norm))];
     if steps.group > 1 {
-        lines.push(Line::new(format!("median of {}", steps.group_name()), "blue", steps.grouped(norm, median)));
+        let medians = steps.grouped(|group| median(group.iter().map(norm).collect()));
+        lines.push(Line::new(format!("median of {}", steps.group_name()), "blue", medians));
     }
     if let (Some(clip), Some(last)) = (clip, history.last()) {
         let ends = vec![(0.0, clip), (steps.x(last.step as f64), clip)];

@@ -5,7 +5,7 @@ use bptt::train::Metrics;
 use super::chart::{Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
 use super::numbers::rounded;
-use super::steps::{Steps, mean};
+use super::steps::{Epochs, Steps};
 
 /// The loss of what needs no network, to be drawn beside the run's.
 pub(crate) struct Baseline {
@@ -14,17 +14,19 @@ pub(crate) struct Baseline {
 }
 
 /// The training loss, the validation loss and the baseline; below them the learning rate, where it changes. `title` is
-/// followed by the last losses; `per_epoch`: x counts epochs of so many steps.
+/// followed by the last losses.
 pub(crate) fn loss(
     title: String,
     y_name: &str,
     history: &[Metrics],
-    per_epoch: Option<u64>,
+    epochs: Epochs,
     baseline: Option<&Baseline>,
 ) -> Drawing {
+    let (per_epoch, drawn) = (epochs.per_epoch(), epochs.without_spikes(history));
     let steps = Steps::new(history, per_epoch);
     let x = |metrics: &Metrics| steps.x(metrics.step as f64);
-    let training = steps.grouped(|metrics| metrics.loss, mean);
+    let each_step = Steps::new(&drawn, per_epoch).each(|metrics| metrics.loss);
+    let training = steps.grouped(|group| epochs.mean(group));
     let measured = || history.iter().filter_map(|metrics| Some((metrics, metrics.val_loss?)));
     let validation: Vec<(f64, f64)> = measured().map(|(metrics, loss)| (x(metrics), loss)).collect();
     let title = match (training.last(), validation.last()) {
@@ -39,10 +41,10 @@ pub(crate) fn loss(
 
     let mut lines = Vec::new();
     if steps.group > 1 {
-        lines.push(Line::new("each step", "faint", steps.each(|metrics| metrics.loss)));
+        lines.push(Line::new("each step", "faint", each_step));
         lines.push(Line::new(format!("training, mean of {}", steps.group_name()), "blue", training));
     } else {
-        lines.push(Line::new("training", "blue", training));
+        lines.push(Line::new("training", "blue", each_step));
     }
     lines.push(Line::new("validation", "orange", validation));
     if let (Some(baseline), Some(last)) = (baseline, history.last()) {
@@ -58,10 +60,13 @@ pub(crate) fn loss(
 
     let below = baseline.map(|baseline| format!(" below the dashed line the network beats “{}”;", baseline.name));
     let overfitting = "validation that rises while training still falls means that examples are learnt by heart";
-    let description = match panel.lines.iter().any(|line| line.name == "validation") {
+    let mut description = match panel.lines.iter().any(|line| line.name == "validation") {
         true => format!("Both losses should fall and level off;{} {overfitting}.", below.unwrap_or_default()),
         false => "The loss should fall and level off.".into(),
     };
+    if let Some(caption) = epochs.caption() {
+        description = format!("{description} {caption}");
+    }
     let rate = Line::new("", "blue", steps.each(|metrics| metrics.lr));
     let changes = history.windows(2).any(|pair| pair[0].lr != pair[1].lr);
     let rate = changes.then(|| Panel::new("learning rate", 72.0, vec![rate]));
@@ -79,7 +84,7 @@ mod tests {
     }
 
     fn svg(history: &[Metrics]) -> String {
-        loss("run: loss".into(), "squared error", history, None, None).file()
+        loss("run: loss".into(), "squared error", history, Epochs { steps: 1, counted: false, last: 1.0 }, None).file()
     }
 
     #[test]
@@ -96,6 +101,20 @@ mod tests {
     fn the_learning_rate_has_a_panel_where_it_changes() {
         assert!(!svg(&[metrics(1, 3.0, None, 0.1), metrics(2, 2.0, None, 0.1)]).contains("learning rate"));
         assert!(svg(&[metrics(1, 3.0, None, 0.1), metrics(2, 2.0, None, 0.05)]).contains(">learning rate<"));
+    }
+
+    #[test]
+    fn a_small_last_batch_of_an_epoch_does_not_set_the_height() {
+        // Epochs of 8 steps, whose last is one example far off.
+        let loss_of = |step: u64| if step.is_multiple_of(8) { 50.0 } else { 1.0 + 1.0 / step as f64 };
+        let history: Vec<Metrics> = (1..=64).map(|step| metrics(step, loss_of(step), None, 0.1)).collect();
+        let draw = |last: f64| {
+            let epochs = Epochs { steps: 8, counted: true, last };
+            loss("run: loss".into(), "squared error", &history, epochs, None).file()
+        };
+        let (weighed, alike) = (draw(1.0 / 64.0), draw(1.0));
+        assert!(alike.contains(">50<") && !weighed.contains(">50<"), "{weighed}");
+        assert!(weighed.contains("last batch is smaller") && !alike.contains("last batch is smaller"));
     }
 
     #[test]

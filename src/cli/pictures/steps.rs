@@ -3,9 +3,62 @@
 use bptt::train::Metrics;
 
 use super::super::progress::grouped;
+use super::numbers::share;
 
 /// More points than this say nothing more on a chart of this width.
 pub(super) const POINTS: usize = 600;
+
+/// How a run's steps make epochs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Epochs {
+    /// Steps in each, at least 1.
+    pub(crate) steps: u64,
+    /// Whether x counts them, and not steps.
+    pub(crate) counted: bool,
+    /// How much the last step of each weighs beside the others, for its last batch may be smaller: above 0, at most 1.
+    pub(crate) last: f64,
+}
+
+/// A step that weighs less than this is drawn as the mean of it and the step before.
+const LIGHT: f64 = 0.5;
+
+impl Epochs {
+    /// Steps in each, where x counts them.
+    pub(super) fn per_epoch(&self) -> Option<u64> {
+        self.counted.then_some(self.steps)
+    }
+
+    fn weight(&self, metrics: &Metrics) -> f64 {
+        if metrics.step.is_multiple_of(self.steps.max(1)) { self.last } else { 1.0 }
+    }
+
+    /// The losses with each light one averaged with the one before: a few examples say little, and would be spikes.
+    pub(super) fn without_spikes(&self, history: &[Metrics]) -> Vec<Metrics> {
+        let mut drawn = history.to_vec();
+        for (pair, drawn) in history.windows(2).zip(drawn.iter_mut().skip(1)) {
+            let weight = self.weight(&pair[1]);
+            if weight < LIGHT && pair[0].step + 1 == pair[1].step && self.weight(&pair[0]) >= LIGHT {
+                drawn.loss = (pair[0].loss + weight * pair[1].loss) / (1.0 + weight);
+            }
+        }
+        drawn
+    }
+
+    /// The mean of groups of steps, each by its weight.
+    pub(super) fn mean(&self, group: &[Metrics]) -> f64 {
+        let weights = || group.iter().map(|metrics| self.weight(metrics));
+        group.iter().zip(weights()).map(|(metrics, weight)| weight * metrics.loss).sum::<f64>() / weights().sum::<f64>()
+    }
+
+    /// What a caption says of it.
+    pub(super) fn caption(&self) -> Option<String> {
+        (self.last < 1.0 && self.steps > 1).then(|| {
+            let light = if self.last < LIGHT { ", and is drawn as the mean of it and the step before" } else { "" };
+            let share = share(self.last);
+            format!("An epoch's last batch is smaller: its loss weighs {share} of another's in means{light}.")
+        })
+    }
+}
 
 /// How steps are placed and grouped.
 pub(super) struct Steps<'a> {
@@ -68,21 +121,13 @@ impl<'a> Steps<'a> {
     }
 
     /// A value for each group, in its middle.
-    pub(super) fn grouped(
-        &self,
-        value: impl Fn(&Metrics) -> f64,
-        of_group: impl Fn(Vec<f64>) -> f64,
-    ) -> Vec<(f64, f64)> {
+    pub(super) fn grouped(&self, of_group: impl Fn(&[Metrics]) -> f64) -> Vec<(f64, f64)> {
         let point = |group: &[Metrics]| {
             let step = group.iter().map(|metrics| metrics.step as f64).sum::<f64>() / group.len() as f64;
-            (self.x(step), of_group(group.iter().map(&value).collect()))
+            (self.x(step), of_group(group))
         };
         self.history.chunks(self.group).map(point).collect()
     }
-}
-
-pub(super) fn mean(values: Vec<f64>) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// The upper one of two in the middle.
@@ -116,6 +161,31 @@ mod tests {
         assert!(points.len() <= 2 * POINTS, "{}", points.len());
         assert!(points.contains(&(77_777.0, 9.0)) && points.contains(&(77_778.0, -9.0)));
         assert!(points.is_sorted_by_key(|(x, _)| *x));
+    }
+
+    #[test]
+    fn a_small_last_batch_weighs_little_and_makes_no_spike() {
+        let metrics = |step: u64, loss: f64| Metrics {
+            step,
+            epoch: 1,
+            loss,
+            val_loss: None,
+            grad_norm: 1.0,
+            lr: 0.1,
+            skipped: false,
+        };
+        // Two epochs of three steps, of which the last holds a fourth of the examples.
+        let losses = [1.0, 1.0, 9.0, 0.5, 0.5, 4.5];
+        let history: Vec<Metrics> = (1..).zip(losses).map(|(step, loss)| metrics(step, loss)).collect();
+        let epochs = Epochs { steps: 3, counted: true, last: 0.25 };
+        let drawn: Vec<f64> = epochs.without_spikes(&history).iter().map(|metrics| metrics.loss).collect();
+        assert_eq!(drawn, [1.0, 1.0, 2.6, 0.5, 0.5, 1.3]);
+        assert_eq!(epochs.mean(&history[..3]), (2.0 + 0.25 * 9.0) / 2.25);
+        assert!(
+            epochs.caption().is_some_and(|caption| caption.contains("25.0%") && caption.contains("the step before"))
+        );
+        let alike = Epochs { last: 1.0, ..epochs };
+        assert_eq!((alike.without_spikes(&history), alike.caption()), (history, None));
     }
 
     #[test]

@@ -51,10 +51,11 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let range = Some([0.1, 0.9]);
     let (title, parts) = (name.to_owned(), vec![(name, 1)]);
     let drawings = [
-        loss(title.clone(), name, &history, None, Some(&baseline)),
+        loss(title.clone(), name, &history, Epochs { steps: 1, counted: false, last: 1.0 }, Some(&baseline)),
         gradient_norm(name, &history, None, Some(1.0)),
         FlowPicture { title: title.clone(), description: name.into(), panels: vec![flow(name)] }.draw(),
-        Forecast { title: title.clone(), rows, first: 1, horizon: 1, range, targets: vec![target], parts }.draw(),
+        Forecast { title: title.clone(), rows, first: 1, horizon: 1, period: 1, range, targets: vec![target], parts }
+            .draw(),
         Rolled { title: title.clone(), rows, horizon: 1, range, targets: vec![rolled] }.draw(),
         Confusion { title: name, classes: &names, counts: &[1; 9], majority: None }.draw(),
         TextSample { title: name, prime: name, sampled: name }.draw(),
