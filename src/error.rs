@@ -29,6 +29,9 @@ pub enum Error {
     /// A combination that has no meaning, or that this crate does not do.
     #[error("{0}")]
     Unsupported(String),
+    /// Work that was begun could not be ended, for a reason that is no setting's.
+    #[error("{0}")]
+    Failed(String),
     /// A state dict does not fit the model. Every difference is listed at once.
     #[error("the state dict does not fit the model:{}", .0.iter().map(|line| format!("\n  {line}")).collect::<String>())]
     StateDict(Vec<String>),
@@ -103,6 +106,14 @@ impl Error {
 
     pub(crate) fn value(what: impl Into<String>, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::Value { what: what.into(), expected: expected.into(), got: got.to_string() }
+    }
+
+    /// The refusal of a value or a combination as a failure: for those who had checked what they asked for.
+    pub fn failed(self) -> Self {
+        match self {
+            Self::Shape { .. } | Self::Value { .. } | Self::Unsupported(_) => Self::Failed(self.to_string()),
+            other => other,
+        }
     }
 
     /// The refusal of a value as that of the file which it came from; any other error as it is.

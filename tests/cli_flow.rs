@@ -89,7 +89,7 @@ fn runs_are_compared_on_the_data_of_the_first() {
     refused(folder.path(), "flow", 2, &["bptt flow RUN"]);
     refused(folder.path(), "flow a --hidden 3", 2, &["--batch", "--clip"]);
     refused(folder.path(), "flow --compare --task adding --cell gru", 2, &["--cell"]);
-    refused(folder.path(), "flow a --out c", 1, &["--out c", "does not exist yet"]);
+    refused(folder.path(), "flow a --out c", 2, &["--out c", "does not exist yet"]);
 }
 
 #[test]

@@ -276,15 +276,16 @@ pub(crate) struct DataArgs {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) carry_state: Option<bool>,
 
-    /// Series: the columns to forecast [default: the second of two]
-    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
-    pub(crate) target: Option<Vec<String>>,
+    /// Series: the columns to forecast, between commas; a name that has a comma in quotes, as in '"a, b",c' [default: the
+    /// second of two]
+    #[arg(long, value_parser = names, value_name = "COLUMNS")]
+    pub(crate) target: Option<Names>,
     /// Series: columns that help, known up to the present; all: every other [default: none]
-    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
-    pub(crate) features: Option<Vec<String>>,
+    #[arg(long, value_parser = names, value_name = "COLUMNS")]
+    pub(crate) features: Option<Names>,
     /// Series: columns whose future is known too
-    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "COLUMNS")]
-    pub(crate) known: Option<Vec<String>>,
+    #[arg(long, value_parser = names, value_name = "COLUMNS")]
+    pub(crate) known: Option<Names>,
     /// Series: rows that are forecast at once [default: 1]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "K")]
     pub(crate) horizon: Option<usize>,
@@ -481,10 +482,9 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = below_1, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) label_smoothing: Option<f64>,
     /// Classes: the weight of each in the loss that is learned by: balanced, n / (k n_class), or CLASS=WEIGHT of some and 1
-    /// of the others (a name that has a comma, in a configuration file); results are told without it [default: every
-    /// sequence alike]
-    #[arg(long, value_delimiter = ',', num_args = 1, value_name = "balanced|CLASS=WEIGHT,…")]
-    pub(crate) class_weights: Option<Vec<String>>,
+    /// of the others (a name that has a comma in quotes); results are told without it [default: every sequence alike]
+    #[arg(long, value_parser = names, value_name = "WEIGHTS")]
+    pub(crate) class_weights: Option<Names>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
     #[arg(long, value_parser = norm, value_name = "NORM", allow_negative_numbers = true)]
     pub(crate) clip: Option<f64>,
@@ -511,6 +511,18 @@ pub(crate) struct TrainingArgs {
     pub(crate) decay_patience: Option<u64>,
 }
 
+/// How the steps of training are shown: no settings of the run, which is the same however it is watched.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct ShowArgs {
+    /// Steps between two lines on standard error that tell how far training is [default: by the clock, one in 10 seconds, and
+    /// some of the validations; on a terminal a bar in their place]
+    #[arg(long, value_parser = count, value_name = "N", conflicts_with = "quiet")]
+    pub(crate) log_every: Option<u64>,
+    /// Print nothing but errors, and with --json its one line
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
 #[derive(Args)]
 pub(crate) struct TrainArgs {
     /// Settings from a file, as `bptt init` writes it and every run keeps one; flags change them
@@ -526,14 +538,45 @@ pub(crate) struct TrainArgs {
     /// The run's folder, which must not exist [default: runs/NAME-N, counting up]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Print nothing but a summary, as one line of JSON
+    /// Print nothing but a summary, as one line of JSON, on standard output
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
     /// Tell in the end which kernels or phases the time went to, on standard error
     #[arg(long)]
     pub(crate) profile: bool,
     #[command(flatten)]
     pub(crate) given: Given,
+}
+
+/// Names between commas. Under a name of its own clap takes the flag as one value, which [`names`] takes apart.
+pub(crate) type Names = Vec<String>;
+
+/// Names between commas, of which one in quotes may have commas: `"a, b",c`. A quote within is doubled.
+pub(crate) fn names(text: &str) -> Result<Names, String> {
+    let (mut all, mut name) = (Vec::new(), String::new());
+    let (mut quoted, mut was_quoted) = (false, false);
+    let mut letters = text.chars().peekable();
+    loop {
+        match letters.next() {
+            None if quoted => return Err("expected a closing quote".into()),
+            Some('"') if quoted && letters.peek() == Some(&'"') => name.extend(letters.next()),
+            Some('"') if quoted => quoted = false,
+            Some('"') if name.is_empty() && !was_quoted => (quoted, was_quoted) = (true, true),
+            letter if letter.is_none() || letter == Some(',') && !quoted => {
+                if name.is_empty() && !was_quoted {
+                    return Err("expected a name before and after each comma, got none".into());
+                }
+                all.push(std::mem::take(&mut name));
+                was_quoted = false;
+                if letter.is_none() {
+                    return Ok(all);
+                }
+            }
+            letter => name.extend(letter),
+        }
+    }
 }
 
 /// How many sequences a batch has.
@@ -727,6 +770,20 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_has_a_comma_stands_in_quotes() {
+        let read = |text| names(text).map(|names| names.join("|"));
+        assert_eq!(read("a"), Ok("a".into()));
+        assert_eq!(read("a,b c"), Ok("a|b c".into()));
+        assert_eq!(read(r#""a, b",c"#), Ok("a, b|c".into()));
+        assert_eq!(read(r#"c,"5"" pipe, new","""#), Ok("c|5\" pipe, new|".into()));
+        assert_eq!(read(r#""Smith, J"=2,b=1"#), Ok("Smith, J=2|b=1".into()));
+        assert_eq!(read(r#"5" pipe,b"#), Ok("5\" pipe|b".into()));
+        for text in ["", ",", "a,", ",a", "a,,b", r#""a"#] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn bytes_are_read_in_either_kind_of_unit_and_written_so_that_they_are_read_again() {

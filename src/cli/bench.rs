@@ -136,7 +136,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
         }
         let losses = line["losses"].as_array().map(Vec::as_slice).unwrap_or_default();
         match losses.iter().find(|loss| !loss.as_f64().is_some_and(f64::is_finite)) {
-            Some(loss) => Err(Failure::from(Error::Unsupported(format!("a loss of the first steps is {loss}")))),
+            Some(loss) => Err(Error::Failed(format!("a loss of the first steps is {loss}")).into()),
             None => Ok(line),
         }
     };

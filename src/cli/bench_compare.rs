@@ -24,8 +24,8 @@ impl Earlier {
         let lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('{'));
         let parsed = lines.map(|(index, line)| {
             serde_json::from_str(line).map_err(|error| {
-                let at = format!("{}, line {}", path.display(), index + 1);
-                Error::Unsupported(format!("--compare {at}: expected a line of `bptt bench`, which is JSON: {error}"))
+                let message = format!("expected a line of `bptt bench`, which is JSON: {error}");
+                Error::Data { path: path.into(), place: format!(", line {}", index + 1), message }
             })
         });
         parsed.collect::<Result<_>>().map(Self)

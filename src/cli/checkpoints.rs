@@ -140,8 +140,9 @@ impl Interrupted {
     pub(crate) fn open(path: &Path, args: &TrainArgs) -> Result<Option<(Folder, Self)>, Failure> {
         let config = path.join(CONFIG);
         if !config.is_file() {
-            let message = format!("--resume {}: expected the folder of a run, with {CONFIG}", path.display());
-            return Err(Failure::usage(Error::Unsupported(message)));
+            let got = if path.is_file() { ", got a file" } else { "" };
+            let message = format!("expected the folder of a run, with {CONFIG}{got}");
+            return Err(Error::Data { path: path.into(), place: String::new(), message }.into());
         }
         let folder = Folder::open(path)?;
         if path.join(FINISHED).exists() {

@@ -1,31 +1,38 @@
 //! A configuration file: its keys are the flags, and its values are held to what these take.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::path::Path;
 
 use bptt::data::utf8;
 use bptt::{Error, Result};
-use clap::{Args, Command};
+use clap::{Arg, Args, Command};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::{BUNDLED, Given};
 use super::folder::io_error;
+use super::nearest::nearest;
 
 /// Reads a configuration file.
 ///
 /// # Errors
-/// [`Error::Data`] names the line and the key that is unknown or has a value which its flag refuses.
+/// [`Error::Unsupported`] names the line and the key that is unknown or has a value which its flag refuses: the same mistake
+/// as in a flag, with the same exit code.
 pub(crate) fn read(path: &Path) -> Result<Given> {
+    if path.is_dir() {
+        let own = path.join("config.toml");
+        let tip = if own.is_file() { format!("; a run's own is {}", own.display()) } else { String::new() };
+        let message = format!("expected a configuration file, got a folder{tip}");
+        return Err(Error::Data { path: path.into(), place: String::new(), message });
+    }
     parse(&std::fs::read(path).map_err(io_error(path))?, path)
 }
 
 /// As [`read`], of the file's bytes; the path is what errors name.
 pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Given> {
-    let text = utf8(bytes, path)?;
-    let refused = |error: toml::de::Error| {
-        let message = error.to_string().trim_end().into();
-        Error::Data { path: path.into(), place: String::new(), message }
-    };
+    let text = utf8(bytes, path).map_err(|error| unsupported(error.to_string()))?;
+    let refused = |error: toml::de::Error| unsupported(format!("{}: {}", path.display(), error.to_string().trim_end()));
     check_values(DeTable::parse(text).map_err(refused)?.get_ref(), text, path)?;
     toml::from_str(text).map_err(refused)
 }
@@ -34,29 +41,89 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Given> {
 fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
     let flags = Given::augment_args(Command::new("bptt").no_binary_name(true));
     for (section, values) in sections {
-        let DeValue::Table(values) = values.get_ref() else { continue };
+        let place = |key: &Spanned<Cow<'_, str>>, name: &str| {
+            let line = 1 + text[..key.span().start].matches('\n').count();
+            format!("{}, line {line}, {name}", path.display())
+        };
+        let DeValue::Table(values) = values.get_ref() else {
+            return Err(unknown(&place(section, section.get_ref()), None, section.get_ref(), &flags));
+        };
+        if !SECTIONS.contains(&section.get_ref().as_ref()) {
+            let message =
+                format!("expected one of the sections {}", SECTIONS.map(|name| format!("[{name}]")).join(", "));
+            return Err(unsupported(format!("{}: {message}", place(section, section.get_ref()))));
+        }
         for (key, value) in values {
-            if !flags.get_arguments().any(|flag| flag.get_long() == Some(key.get_ref())) {
-                continue;
+            let name = format!("{}.{}", section.get_ref(), key.get_ref());
+            let Some(flag) = flag(&flags, key.get_ref()) else {
+                if UNFLAGGED.contains(&name.as_str()) {
+                    continue;
+                }
+                return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref(), &flags));
+            };
+            if section_of(flag).as_deref() != Some(section.get_ref()) {
+                return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref(), &flags));
             }
-            let elements = match value.get_ref() {
-                DeValue::Array(elements) => elements.iter().collect(),
-                _ => vec![value],
+            // One flag has several names between commas, and a list in the file an element for each.
+            let (elements, names) = match value.get_ref() {
+                DeValue::Array(elements) => (elements.iter().collect(), flag.get_value_delimiter().is_none()),
+                _ => (vec![value], false),
             };
             for element in elements {
-                let argument = format!("--{}={}", key.get_ref(), words(element.get_ref()));
+                let words = words(element.get_ref());
+                let words = if names { format!("\"{}\"", words.replace('"', "\"\"")) } else { words };
+                let argument = format!("--{}={words}", key.get_ref());
                 // What a parser of the flag's own says; what has the wrong type, serde tells better.
                 let refused = flags.clone().try_get_matches_from([argument]).err();
                 if let Some(reason) = refused.as_ref().and_then(|error| error.source()) {
                     let line = 1 + text[..element.span().start].matches('\n').count();
-                    let place = format!(", line {line}, {}.{}", section.get_ref(), key.get_ref());
-                    let message = format!("{reason}, got {}", &text[element.span()]);
-                    return Err(Error::Data { path: path.into(), place, message });
+                    let place = format!("line {line}, {}.{}", section.get_ref(), key.get_ref());
+                    let message = format!("{}, {place}: {reason}, got {}", path.display(), &text[element.span()]);
+                    return Err(unsupported(message));
                 }
             }
         }
     }
     Ok(())
+}
+
+fn unsupported(message: String) -> Error {
+    Error::Unsupported(message)
+}
+
+/// The sections of a file, which are the headings of the flags.
+const SECTIONS: [&str; 4] = ["run", "data", "model", "training"];
+
+/// The keys that are no flags: a run writes them, for itself to be repeated.
+const UNFLAGGED: [&str; 3] = ["data.split-seed", "data.sha256", "model.init-sha256"];
+
+fn flag<'a>(flags: &'a Command, key: &str) -> Option<&'a Arg> {
+    flags.get_arguments().find(|flag| flag.get_long() == Some(key))
+}
+
+fn section_of(flag: &Arg) -> Option<String> {
+    flag.get_help_heading().map(str::to_lowercase)
+}
+
+/// The refusal of a key, with the one that was probably meant.
+fn unknown(place: &str, section: Option<&str>, key: &str, flags: &Command) -> Error {
+    let in_its_section = |flag: &Arg| match section_of(flag) {
+        Some(own) if section == Some(own.as_str()) => String::new(),
+        Some(own) => format!(" of [{own}]"),
+        None => String::new(),
+    };
+    let known = flag(flags, key);
+    let of_section = |flag: &&Arg| section.is_none() || section_of(flag).as_deref() == section;
+    let names = || flags.get_arguments().filter(of_section).filter_map(Arg::get_long);
+    let others = flags.get_arguments().filter_map(Arg::get_long);
+    let tip = match known
+        .or_else(|| nearest(key, names()).or_else(|| nearest(key, others)).and_then(|key| flag(flags, key)))
+    {
+        Some(flag) if known.is_some() => format!("it is a key{}", in_its_section(flag)),
+        Some(flag) => format!("a similar one is {}{}", flag.get_long().unwrap_or_default(), in_its_section(flag)),
+        None => "`bptt init` writes a file with every key".into(),
+    };
+    unsupported(format!("{place}: there is no such key here; {tip}"))
 }
 
 /// A value as it stands behind a flag.

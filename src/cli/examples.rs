@@ -36,8 +36,11 @@ Examples:
   bptt train --config runs/sunspots-1/config.toml --seed 2
   bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
 
-Ctrl-C, or SIGTERM, ends a run after the steps under way and a validation that is due, and keeps what was learned; a second
-one ends it at once, and --resume then goes on from the last checkpoint.";
+Ctrl-C, or SIGTERM, ends a run after the steps under way and a validation that is due, and keeps what was learned: its exit
+code is then 130, or 143. A second one ends it at once. Either way --resume goes on with it.
+
+Where standard error is no terminal, lines on it tell how far training is: step, epoch, the mean loss since the line before,
+the last validation loss, the pace, and the time left. --log-every and --quiet change how many.";
 
 pub(crate) const EVAL: &str = "\
 Examples:
@@ -76,7 +79,7 @@ description of model.safetensors. All inputs are needed; h_0 and c_0 are zeros w
 
 pub(crate) const GRADCHECK: &str = "\
 Examples:
-  bptt gradcheck --cell lstm --layers 2 --bidirectional --dropout 0.2 --device gpu
+  bptt gradcheck --layers 2 --bidirectional --dropout 0.2 --device gpu
   bptt gradcheck runs/adding-1 --device gpu     the network and weights of a run
 
 Random rows of different lengths, from random states, go through the network with dropout on. Exit code 1 where a gradient is
@@ -96,7 +99,7 @@ Examples:
   bptt bench --cell lstm --size M >> before.jsonl
   bptt bench --cell lstm --size M --compare before.jsonl
   bptt bench --cell lstm --size M --profile     where the time goes, kernel by kernel
-  bptt bench --cell lstm --size M --sweep 16..8192 --memory 4GiB --svg throughput.svg
+  bptt bench --cell lstm --size M --sweep 16..8192 --memory 4GiB --svg x.svg
   bptt bench --basics --device gpu              matrix products, and what a dispatch costs
 
 The lines of JSON go to standard output and all other words to standard error. scripts/gpu-table measures a GPU as a whole.";

@@ -12,7 +12,7 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use super::apply::{Applied, ApplyArgs};
-use super::args::{BatchSize, Given, ModelArgs, TrainingArgs};
+use super::args::{BatchSize, Given, ModelArgs, ShowArgs, TrainingArgs};
 use super::flow_chart::{chart, columns, mark};
 use super::flow_compare;
 use super::gradcheck::stack_name;
@@ -41,6 +41,8 @@ pub(crate) struct FlowArgs {
     /// Print one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
     #[command(flatten)]
     pub(crate) given: Given,
 }
@@ -78,6 +80,9 @@ pub(crate) fn flow(args: &FlowArgs) -> Result<(), Failure> {
         ([_, _, ..], false) => return usage("several runs go into one picture with --compare"),
         ([], true) => return flow_compare::trained(args),
         _ => {}
+    }
+    if args.show.log_every.is_some() {
+        return usage("--log-every is for training: with --compare and no run");
     }
     let TrainingArgs { batch, clip, .. } = args.given.training;
     if args.given.model != ModelArgs::default()
@@ -301,6 +306,8 @@ pub(crate) fn tell(
     }
     if args.json {
         super::say(json);
+    }
+    if args.json || args.show.quiet {
         return Ok(());
     }
     facts.iter().for_each(|(name, text)| super::say(heading(name, text)));

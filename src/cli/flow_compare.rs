@@ -13,6 +13,7 @@ use super::model_file::ModelFile;
 use super::pictures::{FlowLine, FlowPanel, FlowPicture};
 use super::progress::{grouped, short};
 use super::settings::Settings;
+use super::shown::{Before, Plan, Shown};
 use super::task::{self, Order};
 use super::train::{begin, form, heading};
 
@@ -45,7 +46,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let (mut begun, mut ended) = (Vec::new(), Vec::new());
+    let (mut begun, mut ended, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
     let (mut facts, mut steps) = (Vec::new(), 0);
     let mut title = String::new();
     for (name, model) in networks(&args.given.model) {
@@ -66,7 +67,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
             facts = vec![("device", opened.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
             steps = settings.run.steps(training.per_epoch());
             title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
-            if !args.json {
+            if !args.json && !args.show.quiet {
                 facts.iter().for_each(|(name, text)| super::say(heading(name, text)));
             }
         }
@@ -79,15 +80,26 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let validation = task.validation(rows)?;
         let validation =
             validation.as_deref().filter(|_| settings.run.keep == Keep::Best || settings.run.patience.is_some());
-        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut ());
-        if let Err(error) = &outcome {
+        let timed_every = settings.run.validate_every.unwrap_or(1);
+        let plan = Plan { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
+        let mut shown = Shown::new(name, plan, Before::default(), args.show)?;
+        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut shown);
+        shown.finish();
+        let stopped = match outcome {
+            Ok(_) => None,
             // The weights are those before the step that failed, and a picture of them says why.
-            super::say(heading(name, &format!("stopped: {error}")));
-        }
+            Err(error @ Error::NonFinite { .. }) => Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
         let after = of(&network.state_dict()?)?;
-        if !args.json {
-            super::say(heading(name, &format!("{} steps, loss {}", grouped(steps), short(after.loss))));
+        if !args.json && !args.show.quiet {
+            let words = match &stopped {
+                Some(reason) => format!("stopped: {reason}"),
+                None => format!("{} steps, loss {}", grouped(steps), short(after.loss)),
+            };
+            super::say(heading(name, &words));
         }
+        reasons.push(stopped);
         ended.push(after);
     }
     let after = format!("after {} steps", grouped(steps));
@@ -96,7 +108,14 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
     let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
     let part = |measured: &[Measured]| measured.iter().map(to_json).collect::<Vec<_>>();
-    let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": part(&ended)});
+    let mut after_training = part(&ended);
+    for (network, reason) in after_training.iter_mut().zip(&reasons) {
+        // Of one that was trained to its end there is none.
+        if let Some(reason) = reason {
+            network["stopped"] = json!(reason);
+        }
+    }
+    let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": after_training});
     let parts = [("at initialisation".to_owned(), begun.iter().collect()), (after, ended.iter().collect())];
     flow::tell(args, &[], &parts, &picture, json)
 }

@@ -58,9 +58,8 @@ impl Folder {
         let lock = match file.try_lock() {
             Ok(()) => Some(file),
             Err(TryLockError::WouldBlock) => {
-                let path = path.display();
-                let message = format!("{path}: expected a run that no process is at, but one writes into it");
-                return Err(Error::Unsupported(message));
+                let message = "expected a run that no process is at, but one writes into it".into();
+                return Err(Error::Data { path: path.into(), place: String::new(), message });
             }
             Err(TryLockError::Error(_)) => None,
         };

@@ -112,7 +112,7 @@ pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
         ));
     }
     match failed {
-        Some(message) => Err(Error::Unsupported(message).into()),
+        Some(message) => Err(Error::Failed(message).into()),
         None if args.json => Ok(()),
         None => {
             super::say(heading(

@@ -110,7 +110,7 @@ pub(crate) const STEP: f64 = 1.0 / 131_072.0;
 fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
     block_on(engine.update(&Update { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }))?;
     let report = block_on(engine.report())?;
-    report.map(|report| report.loss).ok_or_else(|| Error::Unsupported("an update without a report".into()))
+    report.map(|report| report.loss).ok_or_else(|| Error::Failed("an update without a report".into()))
 }
 
 fn set_parameters<E: Engine>(engine: &mut E, block: &[f64]) -> Result<()> {

@@ -25,7 +25,8 @@ pub(crate) struct CompletionsArgs {
 
 #[derive(Args)]
 pub(crate) struct ManArgs {
-    /// A folder for a page each command, bptt-train.1 and so on, in place of bptt(1) alone; existing files are left alone
+    /// A folder for a page each command, bptt.1, bptt-train.1 and so on, in place of one page with all of them; existing files
+    /// are left alone
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -72,10 +73,10 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let told = help.rsplit_once("[default: ").map(|(_, rest)| rest.trim_end_matches(']'));
     let told =
         told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
-    let list = flag.get_value_delimiter().is_some();
     let is_named = |all: &[&str]| {
         flag.get_value_names().is_some_and(|names| names.iter().any(|name| all.contains(&name.as_str())))
     };
+    let list = flag.get_value_delimiter().is_some() || is_named(&["COLUMNS"]);
     let (boolean, count) = (is_named(&["BOOL"]), is_named(&["N", "ROWS"]));
     let number = told.parse::<f64>().is_ok();
     match key {
@@ -104,13 +105,13 @@ pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
 }
 
 pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
-    let Some(folder) = &args.out else {
-        super::say(String::from_utf8_lossy(&page(&Man::new(program.clone()))?).trim_end());
-        return Ok(());
-    };
     let mut program = program.clone().disable_help_subcommand(true);
     // Gives the subcommands their whole names, which are those of their pages.
     program.build();
+    let Some(folder) = &args.out else {
+        super::say(String::from_utf8_lossy(&one_page(&program)?).trim_end());
+        return Ok(());
+    };
     let commands = std::iter::once(&program).chain(program.get_subcommands());
     let pages: Vec<Man> = commands.cloned().map(Man::new).collect();
     let paths: Vec<PathBuf> = pages.iter().map(|page| folder.join(page.get_filename())).collect();
@@ -118,6 +119,34 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     paths.iter().try_for_each(|path| new_file::check("--out", Some(path)))?;
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     pages.iter().zip(&paths).try_for_each(|(man, path)| new_file::write(path, &page(man)?))
+}
+
+/// The whole manual, every command with its flags on the one page: it speaks of no other.
+fn one_page(program: &Command) -> Result<Vec<u8>> {
+    let failed = || io_error(Path::new("the manual page"));
+    let mut text = Vec::new();
+    let whole = Man::new(program.clone());
+    whole.render_title(&mut text).map_err(failed())?;
+    whole.render_name_section(&mut text).map_err(failed())?;
+    whole.render_synopsis_section(&mut text).map_err(failed())?;
+    whole.render_description_section(&mut text).map_err(failed())?;
+    whole.render_extra_section(&mut text).map_err(failed())?;
+    for command in program.get_subcommands() {
+        let man = Man::new(command.clone());
+        let mut part = Vec::new();
+        man.render_synopsis_section(&mut part).map_err(failed())?;
+        man.render_description_section(&mut part).map_err(failed())?;
+        man.render_options_section(&mut part).map_err(failed())?;
+        if command.get_after_long_help().is_some() {
+            man.render_extra_section(&mut part).map_err(failed())?;
+        }
+        let name = format!(".SH \"{}\"\n", command.get_bin_name().unwrap_or(command.get_name()).to_uppercase());
+        text.extend(name.bytes());
+        // What are sections of a page of its own are parts of a section here.
+        text.extend(String::from_utf8_lossy(&part).replace(".SH ", ".SS ").bytes());
+    }
+    whole.render_version_section(&mut text).map_err(failed())?;
+    Ok(text)
 }
 
 fn page(man: &Man) -> Result<Vec<u8>> {

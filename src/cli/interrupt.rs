@@ -3,28 +3,42 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bptt::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+/// Whether the end was asked for, and by which signal.
+#[derive(Default)]
+struct Asked {
+    asked: Arc<AtomicBool>,
+    by: Arc<AtomicUsize>,
+}
+
+static ASKED: OnceLock<Asked> = OnceLock::new();
 
 /// From now on the first signal only sets a mark, which [`asked`] tells of.
 pub(crate) fn listen() -> Result<()> {
-    let asked = ASKED.get_or_init(Arc::default);
+    let Asked { asked, by } = ASKED.get_or_init(Asked::default);
     for signal in [SIGINT, SIGTERM] {
         // In this order the first signal does not yet find its own mark. The status is the one that a shell reports.
         let armed = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(asked));
         armed
+            .and_then(|_| flag::register_usize(signal, Arc::clone(by), signal as usize))
             .and_then(|_| flag::register(signal, Arc::clone(asked)))
-            .map_err(|error| Error::Unsupported(format!("signal {signal}: {error}")))?;
+            .map_err(|error| Error::Failed(format!("signal {signal}: {error}")))?;
     }
     Ok(())
 }
 
 /// Whether the end was asked for.
 pub(crate) fn asked() -> bool {
-    ASKED.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+    ASKED.get().is_some_and(|it| it.asked.load(Ordering::Relaxed))
+}
+
+/// The signal that asked for it.
+pub(crate) fn signal() -> i32 {
+    let by = ASKED.get().map_or(0, |it| it.by.load(Ordering::Relaxed));
+    i32::try_from(by).ok().filter(|signal| *signal > 0).unwrap_or(SIGINT)
 }

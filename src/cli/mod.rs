@@ -11,13 +11,16 @@ mod bench_work;
 mod checkpoints;
 mod class_weights;
 mod classes_task;
+mod command_line;
 mod comparison;
 mod config_file;
 mod device;
 mod devices;
 mod digest;
+mod drivers;
 mod eval;
 mod examples;
+mod exit;
 mod export;
 mod flow;
 mod flow_chart;
@@ -29,6 +32,7 @@ mod free_memory;
 mod frequencies;
 mod gradcheck;
 mod gradients;
+mod help;
 mod init;
 mod inspect;
 mod interface;
@@ -39,6 +43,7 @@ mod labelled_task;
 mod memory;
 mod model_file;
 mod naive_range;
+mod nearest;
 mod network;
 mod new_file;
 mod objective;
@@ -58,24 +63,27 @@ mod series_data;
 mod series_errors;
 mod series_task;
 mod settings;
+mod shown;
 mod synthetic_task;
 mod task;
 mod tensorboard;
 mod text_task;
 mod train;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use bptt::Error;
 use clap::{CommandFactory, Parser, Subcommand};
+
+use exit::Failure;
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
-#[command(name = "bptt", version = provenance::VERSION, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_long_help = examples::PROGRAM)]
+#[command(name = "bptt", version = provenance::VERSION, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = format!("{}\n\n{}", examples::PROGRAM, exit::TABLE))]
 struct Program {
     #[command(subcommand)]
     command: Command,
@@ -125,9 +133,27 @@ enum Command {
     Man(init::ManArgs),
 }
 
-/// Exit codes: 0, 1 where the command failed, 2 where it was not understood, 3 where the device was lost.
+impl Command {
+    fn opens_a_device(&self) -> bool {
+        match self {
+            Self::Inspect(_) | Self::Export(_) | Self::Init(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Train(_) | Self::Plan(_) | Self::Eval(_) | Self::Predict(_) | Self::Forecast(_) => true,
+            Self::Sample(_) | Self::Flow(_) | Self::Gradcheck(_) | Self::Devices(_) | Self::Bench(_) => true,
+        }
+    }
+}
+
+/// Runs what the command line asks for. Its exit codes are in `exit.rs`.
 pub(crate) fn main() -> ExitCode {
-    let result = match Program::parse().command {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let program: Program = match command_line::parse(&arguments) {
+        Ok(program) => program,
+        Err(code) => return code,
+    };
+    if program.command.opens_a_device() {
+        drivers::quiet();
+    }
+    let result = match program.command {
         Command::Train(args) => train::train(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Eval(args) => eval::eval(&args),
@@ -150,12 +176,14 @@ pub(crate) fn main() -> ExitCode {
     match (result, UNSAID.get()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {
-            let _ = writeln!(std::io::stderr(), "error: standard output: {error}");
+            note(format_args!("error: standard output: {error}"));
             ExitCode::FAILURE
         }
         (Err(failure), _) => {
-            let _ = writeln!(std::io::stderr(), "error: {}", failure.error);
-            ExitCode::from(failure.code)
+            if let Some(words) = failure.told() {
+                note(format_args!("error: {words}"));
+            }
+            ExitCode::from(failure.code())
         }
     }
 }
@@ -176,36 +204,4 @@ fn say(line: impl Display) {
 /// Tells people what is beside the results, which programs may read.
 fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// An error with its exit code.
-struct Failure {
-    code: u8,
-    error: Error,
-}
-
-impl Failure {
-    /// An error in what was asked for; a file that cannot be read is none.
-    fn usage(error: Error) -> Self {
-        let code = if matches!(error, Error::Io { .. } | Error::Data { .. }) { 1 } else { 2 };
-        Self { code, error }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let code = if matches!(error, Error::DeviceLost(_)) { 3 } else { 1 };
-        Self { code, error }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lost_device_has_an_exit_code_of_its_own() {
-        assert_eq!(Failure::from(Error::DeviceLost("unplugged".into())).code, 3);
-        assert_eq!(Failure::from(Error::Device("refused".into())).code, 1);
-    }
 }

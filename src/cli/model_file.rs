@@ -201,7 +201,10 @@ pub(crate) fn read(run: &Path) -> Result<(PathBuf, Vec<u8>)> {
 
 /// The error in a file that `read` read: what should have been named, where it is no safetensors file.
 pub(crate) fn no_model(path: &Path, error: &Error) -> Error {
-    let message = format!("expected a run's folder or a safetensors file; {error}");
+    let reason = error.to_string();
+    // What it is instead needs no second "not a safetensors file".
+    let reason = reason.strip_prefix("not a safetensors file: ").unwrap_or(&reason);
+    let message = format!("expected a run's folder or a safetensors file; {reason}");
     Error::Data { path: path.into(), place: String::new(), message }
 }
 
@@ -262,11 +265,11 @@ impl ModelFile {
     /// Refuses data of other columns, classes or characters than the model's.
     pub(crate) fn check_fits(&self, task: &dyn Task) -> Result<()> {
         let (inputs, head) = (self.model.vocabulary(), self.model.head.as_ref());
+        let refused = |message| Error::Data { path: self.path.clone(), place: String::new(), message };
         match inputs == task.input_size() && head.map(objective::plain) == Some(objective::plain(&task.head())) {
             true => Ok(()),
-            false => Err(Error::Unsupported(format!(
-                "{}: the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
-                self.path.display(),
+            false => Err(refused(format!(
+                "the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
                 head.map_or(0, |head| head.outputs),
                 task.input_size(),
                 task.head().outputs

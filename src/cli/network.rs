@@ -50,6 +50,11 @@ pub(crate) trait Network {
     fn bytes(&mut self) -> u64;
 }
 
+/// What became of a computation: what it refuses now is in the data or the numbers, since the settings were checked before.
+fn done<T>(result: Result<T>) -> Result<T> {
+    result.map_err(Error::failed)
+}
+
 impl<E: Engine<Real = f32>> Network for Trainer<E> {
     fn model(&mut self) -> &Model {
         self.engine().model()
@@ -64,45 +69,45 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
         observer: &mut dyn Observer,
     ) -> Result<Outcome> {
         match from {
-            None => block_on(run(self, training, validation, options, observer)),
-            Some(checkpoint) => block_on(resume(self, checkpoint, training, validation, options, observer)),
+            None => done(block_on(run(self, training, validation, options, observer))),
+            Some(checkpoint) => done(block_on(resume(self, checkpoint, training, validation, options, observer))),
         }
     }
 
     fn evaluate(&mut self, batches: &dyn Batches) -> Result<f64> {
-        block_on(evaluate(self, batches))
+        done(block_on(evaluate(self, batches)))
     }
 
     fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>> {
-        block_on(predict(self, examples, rows))
+        done(block_on(predict(self, examples, rows)))
     }
 
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {
-        let logits = block_on(Trainer::logits(self, sequence))?;
+        let logits = done(block_on(Trainer::logits(self, sequence)))?;
         Ok((logits.logits, logits.states))
     }
 
     fn flow(&mut self, batch: &Batch) -> Result<(Flow, Report)> {
         self.set_flow(true);
-        block_on(self.accumulate(batch))?;
+        done(block_on(self.accumulate(batch)))?;
         self.set_flow(false);
         let flow = Trainer::flow(self)?;
         let first = block_on(self.update())?;
         let report = block_on(self.finish())?.pop().or(first);
-        let report = report.ok_or_else(|| Error::Unsupported("an update without a report".into()))?;
+        let report = report.ok_or_else(|| Error::Failed("an update without a report".into()))?;
         Ok((flow, report))
     }
 
     fn step(&mut self, batch: &Batch) -> Result<()> {
-        block_on(Trainer::step(self, batch)).map(|_| ())
+        done(block_on(Trainer::step(self, batch))).map(|_| ())
     }
 
     fn wait(&mut self) -> Result<Option<f64>> {
-        block_on(self.loss())
+        done(block_on(self.loss()))
     }
 
     fn state_dict(&mut self) -> Result<StateDict> {
-        block_on(Trainer::state_dict(self))
+        done(block_on(Trainer::state_dict(self)))
     }
 
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::data::{DateOrder, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns};
+use bptt::data::{DateOrder, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed};
 use bptt::{Error, Result};
 
 use super::args::{BUNDLED, DataArgs, MissingName, ScaleName};
@@ -77,9 +77,7 @@ impl SeriesData {
     /// The data in words, a line each.
     pub(crate) fn describe(&self, span: &str) -> Vec<String> {
         let Self { name, file, series, frame, .. } = self;
-        let names = |columns: &[bptt::data::Column]| {
-            columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
-        };
+        let names = |columns: &[bptt::data::Column]| listed(columns.iter().map(|column| column.name.as_str()));
         let lone = series.columns().count() == 1;
         let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
         let rows = grouped(series.len() as u64);
@@ -204,9 +202,9 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
                 true => format!(
                     "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
                      comma, a semicolon, a tab or a vertical bar",
-                    names.join(", ")
+                    listed(names.iter().copied())
                 ),
-                false => format!("expected --target COLUMN, one or more of {}", names.join(", ")),
+                false => format!("expected --target COLUMN, one or more of {}", listed(names)),
             };
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }

@@ -9,7 +9,7 @@ use bptt::{EngineOptions, Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
 use super::apply::measured;
-use super::args::{OnNan, TrainArgs};
+use super::args::{OnNan, ShowArgs, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::comparison;
 use super::device::{self, Opened};
@@ -21,10 +21,11 @@ use super::network::Network;
 use super::objective;
 use super::pictures::{self, Baseline, Drawing, Epochs};
 use super::profile_table;
-use super::progress::{Pace, Plan, Progress, grouped, short};
+use super::progress::{Progress, grouped, short};
 use super::provenance;
 use super::report::Report;
 use super::settings::Settings;
+use super::shown::{Pace, Plan};
 use super::task::{self, Measure, Order, Results, Task};
 use super::tensorboard::Tensorboard;
 use super::{Failure, interrupt};
@@ -34,10 +35,13 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         None => None,
         Some(path) => match Interrupted::open(path, args)? {
             None => {
-                super::say(match args.json {
-                    true => json!({"run": path, "over": true}).to_string(),
-                    false => format!("{}: the run is over; there is nothing to go on with", path.display()),
-                });
+                match (args.json, args.show.quiet) {
+                    (true, _) => super::say(json!({"run": path, "over": true})),
+                    (false, false) => {
+                        super::say(format!("{}: the run is over; there is nothing to go on with", path.display()));
+                    }
+                    (false, true) => {}
+                }
                 return Ok(());
             }
             interrupted => interrupted,
@@ -81,7 +85,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         folder: &folder,
         from: from.as_ref(),
         batches: training.per_epoch(),
-        quiet: args.json,
+        json: args.json,
+        show: args.show,
     };
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
@@ -101,10 +106,12 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let ended = learned.outcome.ended;
     run.tell(facts, learned, results)?;
     match ended {
-        Ended::Stopped => run.say(&heading("go on", &format!("bptt train --resume {}", quoted(folder.path())))),
-        Ended::Finished | Ended::NoImprovement => checkpoints::finish(&folder)?,
+        Ended::Stopped => {
+            run.say(&heading("go on", &format!("bptt train --resume {}", quoted(folder.path()))));
+            Err(Failure::Stopped(interrupt::signal()))
+        }
+        Ended::Finished | Ended::NoImprovement => Ok(checkpoints::finish(&folder)?),
     }
-    Ok(())
 }
 
 /// What the network learns from.
@@ -209,12 +216,14 @@ struct Run<'a> {
     /// Of an epoch.
     batches: u64,
     /// Whether nothing is printed but the summary.
-    quiet: bool,
+    json: bool,
+    /// How the steps are shown.
+    show: ShowArgs,
 }
 
 impl Run<'_> {
     fn say(&self, line: &str) {
-        if !self.quiet {
+        if !self.json && !self.show.quiet {
             super::say(line);
         }
     }
@@ -238,7 +247,7 @@ impl Run<'_> {
         let tensorboard = self.settings.tensorboard;
         let after = saved.map(|(checkpoint, _)| checkpoint.step());
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
-        let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.quiet)?;
+        let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.show)?;
         let checkpoint = saved.map(|(checkpoint, _)| checkpoint);
         let outcome = network.run(checkpoint, training, validation, run, &mut progress);
         let pace = progress.pace();
@@ -304,7 +313,7 @@ impl Run<'_> {
                 };
                 let seen =
                     history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
-                Error::Unsupported(format!(
+                Error::Failed(format!(
                     "step {step}: the {what} is not finite{before}{seen}{kept}; try a smaller --lr or --clip"
                 ))
             }
@@ -375,7 +384,7 @@ impl Run<'_> {
         };
         self.folder.write("report.html", report.html().as_bytes())?;
         self.say(&heading("files", &files(self.folder)?));
-        if self.quiet {
+        if self.json {
             let mut summary = self.summary(&outcome, loss, &pace, skipped)?;
             summary.extend(results.summary);
             super::say(Value::Object(summary));

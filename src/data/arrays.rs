@@ -107,12 +107,16 @@ fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize
         let element = lengths.npy.at(&[sequence]);
         let length = match element {
             Element::Integer(length) => usize::try_from(length).ok().filter(|length| (1..=steps).contains(length)),
+            // NumPy's arithmetic makes floats of counts.
+            Element::Float(length) if length.fract() == 0.0 && (1.0..=steps as f64).contains(&length) => {
+                Some(length as usize)
+            }
             _ => None,
         };
         match length {
             Some(length) => Ok(length),
             None => {
-                let message = format!("expected a whole number from 1 to T = {steps}, got {}", shown(&element));
+                let message = format!("expected a whole number from 1 to T = {steps}, got {}", described(&element));
                 lengths.refuse(format!(", sequence {}", sequence + 1), message)
             }
         }
@@ -156,6 +160,15 @@ fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
         });
     }
     Ok(Labels::from_names(&names))
+}
+
+/// With what it is, where that is what is wrong with it.
+fn described(element: &Element) -> String {
+    match element {
+        Element::Integer(_) | Element::Float(_) => shown(element),
+        Element::Bool(bool) => format!("the boolean {bool}"),
+        Element::Text(text) => format!("the text {:?}", text.as_deref().unwrap_or_default()),
+    }
 }
 
 fn shown(element: &Element) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, s};
 
 use super::names::canonical;
-use super::{Examples, Scaling, Steps};
+use super::{Examples, Scaling, Steps, listed};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss};
@@ -62,7 +62,8 @@ impl Labelled {
         let of = |name: &String| self.dimensions.iter().position(|dimension| dimension == name);
         let order: Option<Vec<usize>> = known.iter().map(of).collect();
         let Some(order) = order.filter(|order| order.len() == self.dimensions.len()) else {
-            return Err(Error::value("the dimensions", known.join(", "), self.dimensions.join(", ")));
+            let names = |names: &[String]| listed(names.iter().map(String::as_str));
+            return Err(Error::value("the dimensions", names(known), names(&self.dimensions)));
         };
         self.input.arrange(&order);
         self.dimensions = known.to_vec();

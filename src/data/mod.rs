@@ -30,6 +30,7 @@ mod labelled;
 mod labels;
 mod labels_as;
 mod lanes;
+mod listed;
 #[cfg(feature = "cli")]
 mod long;
 mod missing;
@@ -81,6 +82,7 @@ pub use idx::Image;
 pub use labelled::{Labelled, Labels, Subset};
 pub use labels_as::LabelsAs;
 pub use lanes::Lanes;
+pub use listed::listed;
 #[cfg(feature = "cli")]
 pub use long::LongColumns;
 pub use missing::Missing;

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::cells::is_missing;
 use super::decimal::{DecimalMark, Evidence};
 use super::encoding::{quoted, utf8};
+use super::listed::listed;
 use super::separator::{Place, Separator, is_time, is_value};
 use crate::error::{Error, Result};
 
@@ -136,11 +137,13 @@ impl<'a> Records<'a> {
     /// The names, as far as a message can hold them.
     pub(super) fn listed(&self) -> String {
         let names: Vec<&String> = self.names.iter().filter(|name| !name.is_empty()).collect();
-        let shown: Vec<String> = names.iter().take(SHOWN).map(|name| shortened(name)).collect();
+        let count = names.len().min(SHOWN);
+        let shown: Vec<String> = names.iter().take(count).map(|name| shortened(name)).collect();
+        let shown = listed(shown.iter().map(String::as_str));
         let nameless = if self.nameless { ", for the first line holds values and no names" } else { "" };
-        match names.len() - shown.len() {
-            0 => format!("{}{nameless}", shown.join(", ")),
-            more => format!("{} and {more} more{nameless}", shown.join(", ")),
+        match names.len() - count {
+            0 => format!("{shown}{nameless}"),
+            more => format!("{shown} and {more} more{nameless}"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::labels::{self, Order};
-use super::{Column, DateOrder, GapsInTime, Missing, Table};
+use super::{Column, DateOrder, GapsInTime, Missing, Table, listed};
 use crate::error::{Error, Result};
 
 /// What each column is to a forecast, by name.
@@ -249,7 +249,7 @@ fn check(table: &Table, name: &str) -> Result<()> {
         (Some(_), Some(_)) => return Err(Error::value(what(), "one of that name", "two")),
         (None, _) => {
             let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(Error::value("the columns", format!("{name:?} among them"), names.join(", ")));
+            return Err(Error::value("the columns", format!("{name:?} among them"), listed(names)));
         }
     };
     if column.values.len() != table.labels.len() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, s};
 use serde::{Deserialize, Serialize};
 
+use super::listed;
 use super::scaling::is_constant;
 use super::{Column, DateOrder, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series};
 use crate::error::{Error, Result};
@@ -120,9 +121,9 @@ impl SeriesCodec {
             [(series.targets(), &self.targets), (series.features(), &self.features), (series.known(), &self.known)];
         for (columns, codecs) in pairs {
             if !columns.iter().map(|column| &column.name).eq(codecs.iter().map(|codec| &codec.name)) {
-                let (expected, got) = (self.roles().columns().join(", "), series.columns().map(|column| &column.name));
-                let got: Vec<&str> = got.map(String::as_str).collect();
-                return Err(Error::value("the columns of the series", expected, got.join(", ")));
+                let expected = listed(self.roles().columns());
+                let got = listed(series.columns().map(|column| column.name.as_str()));
+                return Err(Error::value("the columns of the series", expected, got));
             }
         }
         let past: Vec<_> =

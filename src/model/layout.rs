@@ -149,11 +149,14 @@ impl Layout {
         own.chain(self.again()).map(|(name, tensor)| (name.to_owned(), array(tensor))).collect()
     }
 
-    /// Gathers a state dict into a flat block. Tied vectors may stand there under one of their names or, equal, under both.
+    /// Gathers a state dict into a flat block. What `DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) put before
+    /// PyTorch's names is passed over, unless this layout's names have it too. Tied vectors may stand there under one of their names or, equal, under both.
     ///
     /// # Errors
     /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor, and tied ones that differ.
     pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
+        let wrapped = dict.unwrapped(self.tensors.iter().map(|tensor| tensor.name.as_str()));
+        let dict = wrapped.as_ref().unwrap_or(dict);
         let again = self.again();
         let first = again.and_then(|(_, vectors)| dict.get(&vectors.name));
         let second = again.and_then(|(name, _)| dict.get(name));

@@ -128,6 +128,34 @@ mod tests {
     }
 
     #[test]
+    fn what_wrappers_of_pytorch_put_before_names_is_passed_over() {
+        let (model, own) = (model(), weights(&model()));
+        let names = Names::new("gru.", "fc.");
+        let theirs = names.write(&model, &own).unwrap();
+        let renamed = |rename: &dyn Fn(&str) -> String| -> StateDict {
+            theirs.iter().map(|(name, array)| (rename(name), array.clone())).collect()
+        };
+        for wrapped in [
+            renamed(&|name| format!("module.{name}")),
+            renamed(&|name| format!("_orig_mod.{name}")),
+            renamed(&|name| format!("module._orig_mod.{name}")),
+            renamed(&|name| format!("_orig_mod.module.{name}")),
+            // One module alone was compiled.
+            renamed(&|name| name.replace("gru.", "gru._orig_mod.")),
+        ] {
+            assert_eq!(names.read(&model, &wrapped).unwrap(), own);
+        }
+        // An attribute that is called so is no wrapper.
+        let inner = Names::new("module.gru.", "module.fc.");
+        assert_eq!(inner.read(&model, &inner.write(&model, &own).unwrap()).unwrap(), own);
+        // What is wrong behind a wrapper is told by the names that were asked for.
+        let cut = theirs.iter().filter(|(name, _)| *name != "fc.bias");
+        let cut = cut.map(|(name, array)| (format!("module.{name}"), array.clone())).collect();
+        let error = names.read(&model, &cut).unwrap_err().to_string();
+        assert!(error.contains("missing: fc.bias") && !error.contains("unexpected"), "{error}");
+    }
+
+    #[test]
     fn a_stack_alone_has_no_prefix_unless_told() {
         let model = Model::headless(Recurrent::new(Cell::Lstm, 2, 3));
         let own = weights(&model);

@@ -225,6 +225,9 @@ fn unreadable(bytes: &[u8], error: &SafeTensorError) -> Error {
                 .into(),
         );
     }
+    if let Some(what) = other_kind(bytes) {
+        return Error::Unsupported(format!("not a safetensors file: {what}"));
+    }
     let count = bytes.len();
     match (error, bytes.first_chunk()) {
         (SafeTensorError::HeaderTooSmall, _) | (_, None) => unsupported(format!("expected a file, got {count} bytes")),
@@ -239,6 +242,35 @@ fn unreadable(bytes: &[u8], error: &SafeTensorError) -> Error {
         _ => unsupported(error),
     }
 }
+
+/// What a file is that is of another kind, by how it begins: in words for those that hold networks elsewhere, and for a text
+/// by its first words.
+fn other_kind(bytes: &[u8]) -> Option<String> {
+    let known = [
+        (&b"\x89HDF\r\n"[..], "HDF5 (Keras, .h5)"),
+        (b"\x93NUMPY", "a NumPy array (.npy)"),
+        (b"GGUF", "GGUF (llama.cpp)"),
+        (b"\x1f\x8b", "compressed by gzip"),
+    ];
+    if let Some((_, what)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Some(format!("it is {what}"));
+    }
+    // A header's length, below 100 MB, leaves the last of the first 8 bytes zero.
+    let begin = &bytes[..bytes.len().min(SHOWN)];
+    let text = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        // Cut within a character.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&begin[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let is_text = bytes.len() >= 8 && text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace());
+    let line = text.trim_start().lines().next().unwrap_or_default();
+    let line: String = line.chars().take(24).collect();
+    is_text.then(|| format!("it begins with \"{}…\"", line.trim_end()))
+}
+
+/// Bytes by which a text shows.
+const SHOWN: usize = 64;
 
 /// Whether the bytes are those of `torch.save`: an archive whose first entry is `NAME/data.pkl`, or, before PyTorch 1.6,
 /// a pickle of the number 0x1950a86a20f9469cfc6c.
@@ -436,6 +468,21 @@ mod tests {
         let mut bytes = file("{}", 0);
         bytes[8] = 0xff;
         refused(&bytes, &["UTF-8"]);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_told_by_how_it_begins() {
+        refused(
+            b"First Citizen:\nBefore we proceed any further, hear me speak.",
+            &["not a safetensors file: it begins with \"First Citizen:…\""],
+        );
+        refused("Größe;Preis\n1;2\n".as_bytes(), &["it begins with \"Größe;Preis…\""]);
+        refused("ß".repeat(40).as_bytes(), &["it begins with \"ßßß"]);
+        refused(b"t,x\r\n1,2\r\n", &["it begins with \"t,x…\""]);
+        refused(b"\x89HDF\r\n\x1a\n\0\0\0\0", &["HDF5 (Keras, .h5)"]);
+        refused(b"\x93NUMPY\x01\0v\0", &["a NumPy array"]);
+        // Eight bytes of a length are no text.
+        refused(&[9, 0, 0, 0, 0, 0, 0, 0, b'{'], &["expected a header of 9 bytes"]);
     }
 
     #[test]

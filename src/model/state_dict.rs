@@ -6,6 +6,12 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 
+/// What `torch.nn.DataParallel` and `DistributedDataParallel` put before every name.
+const PARALLEL: &str = "module.";
+
+/// What `torch.compile` puts behind the name of the module that it compiled.
+const COMPILED: &str = "_orig_mod.";
+
 /// Tensors by name, as PyTorch's `state_dict()` names them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateDict(BTreeMap<String, ArrayD<f32>>);
@@ -25,6 +31,23 @@ impl StateDict {
     /// The tensors, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
         self.0.iter().map(|(name, array)| (name.as_str(), array))
+    }
+
+    /// The tensors under the names that they had before PyTorch's wrappers renamed them: `DataParallel` and its like put
+    /// `module.` before every name, and `torch.compile` puts `_orig_mod.` behind the module that it compiled. `None` where
+    /// none of it is there, where the names that are `expected` have it, or where two names would become one.
+    pub(crate) fn unwrapped<'a>(&self, expected: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let is_wrapped = |name: &str| name.starts_with(PARALLEL) || name.contains(COMPILED);
+        let mut expected = expected;
+        if !self.0.keys().any(|name| is_wrapped(name)) || expected.any(is_wrapped) {
+            return None;
+        }
+        let plain = |name: &str| {
+            let name = name.replace(COMPILED, "");
+            name.trim_start_matches(PARALLEL).to_owned()
+        };
+        let tensors: Self = self.0.iter().map(|(name, array)| (plain(name), array.clone())).collect();
+        (tensors.0.len() == self.0.len()).then_some(tensors)
     }
 
     /// Refuses any other tensors than those of these names and shapes.

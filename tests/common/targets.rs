@@ -18,6 +18,8 @@ mod args;
 mod config_file;
 #[path = "../../src/cli/folder.rs"]
 mod folder;
+#[path = "../../src/cli/nearest.rs"]
+mod nearest;
 
 const GAPS: [Missing; 3] = [Missing::Refuse, Missing::Forward, Missing::Mask];
 

@@ -1,0 +1,202 @@
+//! The command line: read, and where it cannot be, answered with what was probably meant.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+
+use super::model_file::CONFIG;
+use super::nearest::nearest;
+
+/// What other programs call a flag of this one, or what is said for it.
+const SYNONYMS: [(&str, &str); 26] = [
+    ("learning-rate", "lr"),
+    ("rate", "lr"),
+    ("batch-size", "batch"),
+    ("num-epochs", "epochs"),
+    ("max-steps", "steps"),
+    ("iterations", "steps"),
+    ("hidden-size", "hidden"),
+    ("units", "hidden"),
+    ("rnn-size", "hidden"),
+    ("num-layers", "layers"),
+    ("model", "cell"),
+    ("rnn-type", "cell"),
+    ("seq-len", "window"),
+    ("seq-length", "window"),
+    ("sequence-length", "window"),
+    ("lookback", "window"),
+    ("grad-clip", "clip"),
+    ("clip-norm", "clip"),
+    ("max-norm", "clip"),
+    ("lr-schedule", "schedule"),
+    ("scheduler", "schedule"),
+    ("random-seed", "seed"),
+    ("early-stopping", "patience"),
+    ("output", "out"),
+    ("output-dir", "out"),
+    ("start", "prime"),
+];
+
+/// Reads the command line. Help, a version or a mistake is printed, and its exit code returned.
+pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) -> Result<P, ExitCode> {
+    let mut command = prepared(P::command());
+    let read = command.try_get_matches_from_mut(arguments).and_then(|matches| P::from_arg_matches(&matches));
+    read.map_err(|error| {
+        let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        let error = if help { error } else { with_tips(error, &command, arguments) };
+        let text = error.render().to_string();
+        let text = if help { super::help::wrapped(&text, super::help::columns()) } else { text };
+        // Whoever closed the other end had enough.
+        let _ = match error.use_stderr() {
+            true => std::io::stderr().write_all(text.as_bytes()),
+            false => std::io::stdout().write_all(text.as_bytes()),
+        };
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+/// A negative number behind a flag is its value: the flag's own parser says what it takes.
+fn prepared(command: Command) -> Command {
+    let negative = |arg: Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command.mut_args(negative).mut_subcommands(prepared)
+}
+
+/// The same mistake with tips of this program's own in the place of those by likeness of letters alone.
+fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) -> clap::Error {
+    let given = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let command = arguments.iter().skip(1).find_map(|name| program.find_subcommand(name)).unwrap_or(program);
+    let tip = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let Some(argument) = given(ContextKind::InvalidArg) else { return error };
+            tip(&argument, command, program, arguments)
+        }
+        ErrorKind::InvalidSubcommand => {
+            let Some(word) = given(ContextKind::InvalidSubcommand) else { return error };
+            let train = program.find_subcommand("train");
+            let names = program.get_subcommands().map(Command::get_name);
+            let file = train.and_then(|train| flag_of(&word, train));
+            match file {
+                Some(flag) => Some(format!("name the file with its flag: bptt train --{flag} {word}")),
+                None => nearest(&word, names).map(|name| format!("a similar command is 'bptt {name}'")),
+            }
+        }
+        _ => return error,
+    };
+    for kind in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::Suggested] {
+        error.remove(kind);
+    }
+    error.remove(ContextKind::TrailingArg);
+    let usage = command.clone().render_usage();
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    if let Some(tip) = tip {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
+/// What an argument that a command does not know was probably meant as.
+fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsString]) -> Option<String> {
+    let Some(flag) = argument.strip_prefix("--") else {
+        // clap tells of `-inf` as `-i`.
+        let raw = arguments.iter().position(|raw| raw.to_str().is_some_and(|raw| raw.starts_with(argument)))?;
+        let (raw, before) = (arguments[raw].to_str()?, arguments[raw - 1].to_str().unwrap_or_default());
+        if let Some(value) = flag_before(before, command) {
+            return Some(match value.get_num_args().is_some_and(|count| count.min_values() == 0) || !takes(value) {
+                true if takes(value) => format!("write the value with an equals sign: {before}={raw}"),
+                true => format!("{before} takes no value"),
+                false => format!("a value that begins with - goes with an equals sign: {before}={raw}"),
+            });
+        }
+        return match raw.strip_prefix('-') {
+            Some(name) => long(command, name).map(|flag| format!("flags have two dashes: --{flag}")),
+            None => flag_of(raw, command).map(|flag| format!("name the file with its flag: --{flag} {raw}")),
+        };
+    };
+    let name = flag.split('=').next().unwrap_or(flag).to_lowercase();
+    let before = arguments.iter().position(|raw| raw.to_str() == Some(argument)).map(|place| &arguments[place - 1]);
+    let before = before.and_then(|before| before.to_str()).unwrap_or_default();
+    let synonym = SYNONYMS.iter().find(|(other, _)| *other == name.replace('_', "-")).map(|(_, flag)| *flag);
+    if let Some(flag) = long(command, &name.replace('_', "-")).or(synonym.filter(|flag| long(command, flag).is_some()))
+    {
+        return Some(format!("this command calls it '--{flag}'"));
+    }
+    if ["gpu", "cpu"].contains(&name.as_str()) && long(command, "device").is_some() {
+        return Some(format!("the device is told with '--device {name}'"));
+    }
+    let others = program.get_subcommands().filter(|other| long(other, &name).is_some());
+    let others: Vec<&str> = others.map(Command::get_name).filter(|other| *other != "help").collect();
+    if !others.is_empty() {
+        let others = match &others[..] {
+            [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+            _ => others.concat(),
+        };
+        return Some(format!("--{name} is a flag of {others}"));
+    }
+    let flags = command.get_arguments().filter_map(Arg::get_long);
+    match (nearest(&name, flags), flag_before(before, command).filter(|flag| takes(flag))) {
+        (Some(flag), _) => Some(format!("a similar flag is '--{flag}'")),
+        (None, Some(_)) => Some(format!("a value that begins with - goes with an equals sign: {before}={argument}")),
+        _ => None,
+    }
+}
+
+fn takes(flag: &Arg) -> bool {
+    flag.get_action().takes_values()
+}
+
+/// The flag that stands before an argument, without a value of its own.
+fn flag_before<'a>(before: &str, command: &'a Command) -> Option<&'a Arg> {
+    let name = before.strip_prefix("--")?;
+    command.get_arguments().find(|flag| flag.get_long() == Some(name))
+}
+
+fn long<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
+    command.get_arguments().filter_map(Arg::get_long).find(|flag| *flag == name)
+}
+
+/// The flag of a command that names such a file or folder: by its ending, and where that leaves it open by how it begins.
+fn flag_of(word: &str, command: &Command) -> Option<&'static str> {
+    let path = Path::new(word);
+    let lower = word.to_lowercase();
+    let lower = lower.strip_suffix(".gz").unwrap_or(&lower);
+    let extension = Path::new(lower).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let flag = match extension {
+        _ if path.is_dir() && path.join(CONFIG).is_file() => "resume",
+        _ if path.is_dir() => "classes",
+        "csv" => csv(path),
+        "ts" | "tsv" | "npy" | "npz" | "idx" => "sequences",
+        _ if lower.ends_with("-ubyte") => "sequences",
+        "json" => "rolls",
+        "toml" => "config",
+        "safetensors" => "init-from",
+        "txt" | "md" | "text" => "text",
+        _ if path.is_file() => "text",
+        _ => return None,
+    };
+    long(command, flag).map(|_| flag)
+}
+
+/// What comma-separated text holds: sequences in long form have their columns, and rolls nothing but 0 and 1.
+fn csv(path: &Path) -> &'static str {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(if read.is_ok() { &bytes } else { &[] }).into_owned();
+    let mut lines = text.lines().map(|line| line.split([',', ';', '\t']).map(str::trim).collect::<Vec<_>>());
+    let Some(header) = lines.next() else { return "csv" };
+    let names: Vec<String> = header.iter().map(|name| name.trim_matches('"').to_lowercase()).collect();
+    if ["id", "label"].iter().all(|column| names.iter().any(|name| name == column)) {
+        return "sequences";
+    }
+    let keys = |fields: &[&str]| fields.len() > 2 && fields.iter().all(|field| ["0", "1"].contains(field));
+    if keys(&header) || header.len() > 2 && lines.next().is_some_and(|fields| keys(&fields)) { "rolls" } else { "csv" }
+}

@@ -1,0 +1,114 @@
+//! What the program ends with: the one place that knows which error has which exit code.
+
+use bptt::Error;
+
+/// The codes, as the long help and the manual page show them.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0    the work was finished
+  1    it failed: a file, the data, the device or the numbers
+  2    it was not begun: a flag, or a key of a configuration file, cannot be meant as it is, or \
+       names something to be written that exists already
+  3    the GPU was lost
+  130  stopped by Ctrl-C (SIGINT)
+  143  stopped by SIGTERM";
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const LOST: u8 = 3;
+
+/// Why a command did not do what it was asked for.
+pub(crate) enum Failure {
+    /// An error, told on standard error.
+    Error(Error),
+    /// A signal asked for the end. What was done until then is kept, and was told.
+    Stopped(i32),
+}
+
+impl Failure {
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Error(error) => code(error),
+            // As a shell counts them.
+            Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(FAILED),
+        }
+    }
+
+    /// What there is to say of it on standard error.
+    pub(crate) fn told(&self) -> Option<String> {
+        use std::io::ErrorKind::{IsADirectory, NotADirectory};
+        match self {
+            Self::Stopped(_) => None,
+            Self::Error(Error::Io { path, source }) if source.kind() == IsADirectory => {
+                Some(format!("{}: expected a file, got a folder", path.display()))
+            }
+            Self::Error(Error::Io { path, source }) if source.kind() == NotADirectory => {
+                Some(format!("{}: expected a folder on the way to it, got a file", path.display()))
+            }
+            Self::Error(error) => Some(error.to_string()),
+        }
+    }
+
+    /// An error in what was asked for.
+    pub(crate) fn usage(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// An error's exit code. What a command is asked for is refused as a value or a combination; whatever a file, a device or
+/// a network's numbers are the cause of comes as another error, and `network.rs` sees to it for what a network computes.
+fn code(error: &Error) -> u8 {
+    match error {
+        Error::Unsupported(_) | Error::Value { .. } => USAGE,
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => USAGE,
+        Error::DeviceLost(_) => LOST,
+        _ => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_one_code() {
+        let io = |kind: std::io::ErrorKind| Error::Io { path: "a".into(), source: kind.into() };
+        let data = Error::Data { path: "a".into(), place: String::new(), message: "b".into() };
+        let value = Error::Value { what: "lr".into(), expected: "a number".into(), got: "b".into() };
+        let cases = [
+            (Error::Unsupported("--epochs and --steps".into()), 2),
+            (value, 2),
+            (io(std::io::ErrorKind::AlreadyExists), 2),
+            (io(std::io::ErrorKind::NotFound), 1),
+            (io(std::io::ErrorKind::StorageFull), 1),
+            (data, 1),
+            (Error::Failed("step 3: the loss is not finite".into()), 1),
+            (Error::StateDict(Vec::new()), 1),
+            (Error::NoDevice("none".into()), 1),
+            (Error::Device("refused".into()), 1),
+            (Error::OutOfMemory { tensor: "x".into(), bytes: 1 }, 1),
+            (Error::DeviceLost("unplugged".into()), 3),
+        ];
+        for (error, code) in cases {
+            assert_eq!(Failure::from(error).code(), code);
+        }
+        assert_eq!([2, 15].map(|signal| Failure::Stopped(signal).code()), [130, 143]);
+    }
+
+    #[test]
+    fn the_readme_has_the_same_codes_as_the_help() {
+        let readme = include_str!("../../README.md");
+        for line in TABLE.lines().skip(1) {
+            let code = line.split_whitespace().next().unwrap_or_default();
+            if code.parse::<u8>().is_ok() {
+                assert!(readme.contains(&format!("\n| {code} | ")), "{code} has no row in README.md");
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Help that fits the terminal: lines are broken between words.
+
+/// The columns of the terminal where it tells them, and otherwise those that every one has.
+pub(crate) fn columns() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse::<usize>().ok());
+    told.unwrap_or(80).clamp(50, 110)
+}
+
+/// Fewest columns for what stands to the right of a name: with less it goes below it.
+const RIGHT: usize = 24;
+
+/// The text with no line longer than `width`, words aside that are longer themselves. A line that goes on stands below the
+/// text that it goes on with, to the right of a flag; paragraphs at the margin are filled anew.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut fills = false;
+    for line in text.lines() {
+        let at_margin = !line.is_empty() && !line.starts_with(' ');
+        match lines.last_mut() {
+            Some(before) if fills && at_margin => *before = format!("{before} {line}"),
+            _ => lines.push(line.to_owned()),
+        }
+        fills = at_margin && !line.ends_with(':') && !line.starts_with("Usage: ");
+    }
+    let mut out = String::new();
+    for line in lines {
+        wrap(line.trim_end(), width, &mut out);
+    }
+    out
+}
+
+fn wrap(line: &str, width: usize, out: &mut String) {
+    let indent = line.chars().take_while(|c| *c == ' ').count();
+    let hang = hang(line, indent).filter(|hang| hang + RIGHT <= width);
+    let mut column = 0;
+    let mut begun = false;
+    let (mut rest, margin) = (line, hang.unwrap_or(indent));
+    while !rest.is_empty() {
+        let gap = rest.chars().take_while(|c| *c == ' ').count();
+        let word: String = rest[gap..].chars().take_while(|c| *c != ' ').collect();
+        let length = word.chars().count();
+        if begun && !word.is_empty() && column + gap + length > width && column > margin {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', margin));
+            column = margin;
+        } else {
+            out.extend(std::iter::repeat_n(' ', gap));
+            column += gap;
+        }
+        out.push_str(&word);
+        column += length;
+        begun = begun || !word.is_empty();
+        rest = &rest[gap + word.len()..];
+    }
+    out.push('\n');
+}
+
+/// Where the text to the right of a name begins: behind the first gap of several spaces.
+fn hang(line: &str, indent: usize) -> Option<usize> {
+    let body = &line[indent..];
+    let gap = body.find("  ")?;
+    let text = body[gap..].find(|c| c != ' ')?;
+    Some(indent + body[..gap].chars().count() + text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_broken_between_words_and_goes_on_to_the_right_of_its_name() {
+        let text = "      --lr <RATE>  The learning rate of every step that is taken, in all\n\nUsage: bptt\n";
+        let expected = "      --lr <RATE>  The learning rate of every step\n                   that is taken, in all\n\nUsage: bptt\n";
+        assert_eq!(wrapped(text, 52), expected);
+    }
+
+    #[test]
+    fn paragraphs_at_the_margin_are_filled_and_examples_stay_lines() {
+        let text = "Examples:\n  bptt a\n  bptt b\n\nOne two\nthree four five.\n";
+        assert_eq!(wrapped(text, 14), "Examples:\n  bptt a\n  bptt b\n\nOne two three\nfour five.\n");
+    }
+
+    #[test]
+    fn a_word_that_is_too_long_stands_alone() {
+        assert_eq!(wrapped("    aaaaaaaaaaaa bb\n", 10), "    aaaaaaaaaaaa\n    bb\n");
+    }
+}

@@ -1,0 +1,68 @@
+//! What a word that is none was probably meant as.
+
+/// The one of some names that a word was most probably meant as: what it begins, what begins it, or the one that differs
+/// in fewest letters, unless that is another word.
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let names: Vec<&str> = names.collect();
+    let begins = |a: &str, b: &str| a.len() >= 3 && b.starts_with(a);
+    let begun = names.iter().filter(|name| begins(word, name) || begins(name, word));
+    if let Some(name) = begun.min_by_key(|name| name.len().abs_diff(word.len())) {
+        return Some(name);
+    }
+    let by_distance = names.iter().map(|name| (distance(word, name), *name)).min()?;
+    let (differ, name) = by_distance;
+    (differ <= (word.chars().count().min(name.len()) / 3).max(1) && name.len() > 2).then_some(name)
+}
+
+/// How many letters are to be put in, taken out, changed or swapped with the next.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => {
+                    let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let least = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                    match i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                        true => least.min(rows[i - 2][j - 2] + 1),
+                        false => least,
+                    }
+                }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tip_is_a_word_that_may_have_been_meant_and_no_other() {
+        let flags = ["epochs", "hidden", "layers", "window", "text", "test-file", "profile", "lr", "batch", "out"];
+        let of = |word: &str| nearest(word, flags.into_iter());
+        for (word, flag) in [
+            ("epoch", "epochs"),
+            ("hiden", "hidden"),
+            ("hidden-units", "hidden"),
+            ("lasers", "layers"),
+            ("widnow", "window"),
+            ("test", "test-file"),
+            ("batchs", "batch"),
+        ] {
+            assert_eq!(of(word), Some(flag), "{word}");
+        }
+        for word in ["prime", "bogus", "temperature", "rl", "x", "momentum", "ou"] {
+            assert_eq!(of(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn letters_that_are_swapped_count_once() {
+        assert_eq!([distance("trian", "train"), distance("", "ab"), distance("abc", "axcd")], [1, 2, 2]);
+    }
+}
