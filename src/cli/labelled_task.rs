@@ -80,7 +80,10 @@ impl Emphasis {
         let LabelCodec::Classes(names) = labels else {
             let flags = [("--class-weights", told.class_weights.is_some()), ("--label-smoothing", smoothing > 0.0)];
             return match flags.iter().find(|(_, given)| *given) {
-                Some((flag, _)) => Err(unsupported(format!("{flag} is for classes; these labels are values"))),
+                Some((flag, _)) => {
+                    let way = "--labels-as classes takes numbers for names";
+                    Err(unsupported(format!("{flag} is for classes; these labels are values ({way})")))
+                }
                 None => Ok(Self { smoothing, weights: None }),
             };
         };

@@ -61,7 +61,8 @@ pub(super) fn number(cell: &str) -> Result<f64, &'static str> {
 }
 
 /// What is expected of a whole number whose last digits would be lost without a word.
-pub(super) const INEXACT: &str = "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are; leave digits that do not matter to an exponent";
+const INEXACT: &str =
+    "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are (with an exponent it may be rounded)";
 
 /// Whether f64 holds a whole number.
 pub(super) fn is_exact(whole: i128) -> bool {

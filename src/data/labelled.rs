@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, s};
 
+use super::encoding::quoted;
 use super::names::canonical;
 use super::{Examples, Scaling, Steps, listed};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
@@ -91,18 +92,34 @@ impl Labelled {
         if of_dimensions.len() != dimensions {
             return Err(Error::shape("the scalings", &[dimensions], &[of_dimensions.len()]));
         }
-        self.input = self.input.map(|place @ [.., dimension], number| {
+        let input = std::mem::replace(&mut self.input, Steps::Tokens(Vec::new()));
+        self.input = input.map(|[sequence, step, dimension], number| {
             let scaling = of_dimensions.get(dimension).copied().unwrap_or(Scaling { offset: 0.0, unit: 1.0 });
             let scaled = scaling.scale(number) as f32;
             match scaled.is_finite() || number.is_nan() {
                 true => Ok(scaled),
                 false => {
                     let expected = format!("a number within f32 in units of {}", scaling.unit);
-                    Err(Error::value(place_of(place), expected, number))
+                    let dimension = match self.dimensions.get(dimension) {
+                        Some(name) => format!("{name:?}"),
+                        None => (dimension + 1).to_string(),
+                    };
+                    let place = format!("{}, step {}, dimension {dimension}", self.name(sequence), step + 1);
+                    Err(Error::value(place, expected, format!("{number:e}")))
                 }
             }
         })?;
         Ok(self)
+    }
+
+    /// `sequence 3`, and what else there is to find it by.
+    pub(super) fn name(&self, sequence: usize) -> String {
+        let by = match (self.ids.get(sequence), self.lines.get(sequence)) {
+            (_, Some(line)) => format!(" (line {line})"),
+            (Some(id), None) => format!(" (id {})", quoted(id)),
+            (None, None) => String::new(),
+        };
+        format!("sequence {}{by}", sequence + 1)
     }
 
     /// Refuses what does not fit together: every sequence has a step, the same I, finite numbers and a label among the
@@ -545,6 +562,9 @@ mod tests {
         scaled.mask();
         let expected = array![[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 1.0], [1.0, -1.0, 0.0, 0.0]];
         assert_eq!(scaled.input, Steps::Dense(vec![expected]));
+        let named = Labelled { ids: names(&["x"]), dimensions: names(&["a", "b"]), ..labelled.clone() };
+        let error = named.scaled(&[one, one]).unwrap_err().to_string();
+        assert!(error.starts_with("sequence 1 (id \"x\"), step 1, dimension \"b\": expected a number"), "{error}");
         let error = labelled.scaled(&[one, one]).unwrap_err().to_string();
         assert!(
             error.starts_with("sequence 1, step 1, dimension 2: expected a number within f32 in units of 2"),

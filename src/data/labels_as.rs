@@ -36,7 +36,7 @@ impl Labelled {
             (_, Labels::None) => return Ok(self),
             (Some(told), _) => told,
             (None, Labels::Values(values)) if values.ncols() > 1 => LabelsAs::Values,
-            (None, _) => match numbers.look()? {
+            (None, _) => match numbers.look(&self)? {
                 None => LabelsAs::Classes,
                 Some((looks, why)) => {
                     self.notes.push(match looks {
@@ -47,7 +47,7 @@ impl Labelled {
                 }
             },
         };
-        self.labels = match (told, self.labels) {
+        self.labels = match (told, &self.labels) {
             (LabelsAs::Classes, Labels::Values(values)) => {
                 if values.ncols() != 1 {
                     let got = format!("{} values each", values.ncols());
@@ -55,8 +55,8 @@ impl Labelled {
                 }
                 Labels::from_names(&values.iter().map(|value| (value + 0.0).to_string()).collect::<Vec<_>>())
             }
-            (LabelsAs::Values, Labels::Classes { .. }) => numbers.values()?,
-            (_, labels) => labels,
+            (LabelsAs::Values, Labels::Classes { .. }) => numbers.values(&self)?,
+            _ => self.labels,
         };
         if told == LabelsAs::Classes {
             self.labels.check_codes()?;
@@ -99,7 +99,7 @@ impl Numbers {
     }
 
     /// What they look like, and why; `None` for names that are no numbers.
-    fn look(&self) -> Result<Option<(LabelsAs, &'static str)>> {
+    fn look(&self, labelled: &Labelled) -> Result<Option<(LabelsAs, &'static str)>> {
         let values: Vec<f64> = self.of.iter().filter_map(|(_, number)| number.ok()).collect();
         let odd = self.of.iter().position(|(_, number)| number.is_err());
         if values.is_empty() || self.of.iter().any(|(name, _)| is_code(name)) {
@@ -117,7 +117,7 @@ impl Numbers {
             };
         };
         let name = &self.of[odd].0;
-        let what = format!("the label of sequence {}", odd + 1);
+        let what = format!("the label of {}", labelled.name(odd));
         if is_missing(name) {
             return Err(Error::value(what, "a number, as others are", format!("a missing value, {name:?}")));
         }
@@ -135,11 +135,11 @@ impl Numbers {
         }
     }
 
-    fn values(&self) -> Result<Labels> {
+    fn values(&self, labelled: &Labelled) -> Result<Labels> {
         let mut values = Array2::zeros((self.of.len(), 1));
         for (sequence, (value, (name, number))) in values.iter_mut().zip(&self.of).enumerate() {
             *value = number.map_err(|expected| {
-                let what = format!("the label of sequence {}", sequence + 1);
+                let what = format!("the label of {}", labelled.name(sequence));
                 Error::value(what, format!("{expected}, as --labels-as values takes it"), format!("{name:?}"))
             })?;
         }

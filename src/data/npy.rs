@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::cells::{INEXACT, is_exact};
+use super::cells::is_exact;
 use super::encoding::quoted;
 use crate::error::{Error, Result};
 
@@ -137,7 +137,9 @@ impl Element {
         match self {
             Element::Float(number) if number.is_infinite() => Err("a finite number"),
             Element::Float(number) => Ok(*number),
-            Element::Integer(number) if !is_exact(*number) => Err(INEXACT),
+            Element::Integer(number) if !is_exact(*number) => Err(
+                "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are (of type f8 it may be rounded)",
+            ),
             Element::Integer(number) => Ok(*number as f64),
             Element::Bool(bool) => Ok(f64::from(u8::from(*bool))),
             Element::Text(_) => Err("a number"),
@@ -364,5 +366,16 @@ pub(super) mod tests {
         for descr in ["<f2", "<c8", "|S3", "|O", "<M8[ns]", "<U0", "f4", "<", "", "<é4", "<U18446744073709551615"] {
             assert!(error(&npy(descr, false, &[1], &[0; 8])).contains("expected elements of type"), "{descr}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_is_read_to_its_last_digit_or_not_at_all() {
+        let numbers = |bytes: &[u8]| elements(bytes).iter().map(Element::number).collect::<Vec<_>>();
+        let exact = [1i64 << 53, -(1 << 53), (1 << 53) + 2];
+        let read = numbers(&npy("<i8", false, &[3], &exact.map(i64::to_le_bytes).concat()));
+        assert_eq!(read, exact.map(|number| Ok(number as f64)));
+        let lost = [(1i64 << 53) + 1, 1_700_000_000_000_000_001];
+        let read = numbers(&npy(">i8", false, &[2], &lost.map(i64::to_be_bytes).concat()));
+        assert!(read.iter().all(|number| number.is_err_and(|expected| expected.contains("2^53"))), "{read:?}");
     }
 }
