@@ -546,7 +546,7 @@ fn answer(result: Result<Named>) -> Answer {
 #[test]
 fn engines_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
     let Some(gpu) = gpu() else { return };
-    rows_of_calls(40, |number| {
+    rows_of_calls(25, |number| {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(number as u64));
         let case = draw_case(&mut dice);
         let model = draw_model(&case, &mut dice);
@@ -745,7 +745,7 @@ impl<E: Engine<Real = f32>> Told<E> {
 #[test]
 fn trainers_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_the_others() {
     let Some(gpu) = gpu() else { return };
-    rows_of_calls(40, |number| {
+    rows_of_calls(25, |number| {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(1 << 32 | number as u64));
         let case = draw_case(&mut dice);
         let model = draw_model(&case, &mut dice);

@@ -359,7 +359,9 @@ impl<R: Real> Engine for CpuEngine<R> {
 
     fn restart(&mut self, skipped: u32) -> Result<()> {
         self.reports.clear();
-        (self.refused, self.refusals, self.bad_in_row) = (None, 0, skipped.min(self.options.skips));
+        // Without a rule no update was ever passed over.
+        let skipped = self.options.rule.map_or(0, |_| skipped.min(self.options.skips));
+        (self.refused, self.refusals, self.bad_in_row) = (None, 0, skipped);
         self.ended.forget();
         Ok(())
     }
