@@ -161,6 +161,76 @@ fn a_run_that_is_over_is_left_as_it_is() {
     assert!((all(&folder.join("a")), all(&folder.join("a/checkpoints"))) == before);
 }
 
+/// Everything that lies in a folder, and in its folder of checkpoints.
+fn contents(run: &Path) -> Vec<(String, Option<Vec<u8>>)> {
+    let of = |path: &Path| {
+        let names = entries(path).into_iter();
+        names.map(|name| (name.clone(), fs::read(path.join(name)).ok())).collect::<Vec<_>>()
+    };
+    [of(run), of(&run.join("checkpoints"))].concat()
+}
+
+#[test]
+fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    let text = run("cpu", 0, "").replace("--schedule cosine", "").replace("--steps 0 --out ", "--flow-every 40");
+    let series = "train --window 8 --hidden 4 --dropout 0.2 --layers 2 --recurrent-dropout 0.1 --warmup 5 --optimizer \
+                  momentum --json --device cpu";
+    for (name, run, short, long) in
+        [("text", text.as_str(), "--steps 60", "--steps 180"), ("series", series, "--epochs 2", "--epochs 5")]
+    {
+        succeeds(folder, &format!("{run} {short} --out {name}-a"));
+        let before = contents(&folder.join(format!("{name}-a")));
+        succeeds(folder, &format!("train --resume {name}-a {long} --out {name}-b --json"));
+        assert!(contents(&folder.join(format!("{name}-a"))) == before, "the run before is another");
+        succeeds(folder, &format!("{run} {long} --out {name}-c"));
+        assert_same(folder, &format!("{name}-b"), &format!("{name}-c"));
+        let config = |run: &str| fs::read_to_string(folder.join(format!("{name}-{run}/config.toml"))).unwrap();
+        let (extended, whole) = (config("b"), config("c"));
+        let (comment, rest) = extended.split_once('\n').unwrap();
+        assert!(comment.starts_with("# It began with the end of ") && rest == whole, "{extended}");
+    }
+    let flow = |run: &str| fs::read(folder.join(run).join("flow.jsonl")).unwrap();
+    assert!(flow("text-b") == flow("text-c"));
+    // The other measure of length does, a folder is found, and a run that was extended is extended again.
+    succeeds(folder, "train --resume text-b --epochs 2 --threads 1 --json");
+    let metrics = fs::read_to_string(folder.join("runs/text-1/metrics.jsonl")).unwrap();
+    assert!(metrics.lines().count() > 180);
+}
+
+#[test]
+fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    let bundled = "train --window 8 --hidden 3 --device cpu --json";
+    succeeds(folder, &format!("{bundled} --epochs 2 --out a"));
+    for (length, part) in [
+        ("--epochs 2", "--epochs 2: expected more than the 2 epochs"),
+        ("--steps 3", "--steps 3: expected more than the 2 epochs"),
+    ] {
+        refused(folder, &format!("train --resume a {length}"), 2, &[part, "the length of all"]);
+    }
+    refused(folder, "train --resume a --epochs 4 --lr 0.1", 2, &["--resume", "no other flag"]);
+    refused(folder, "train --resume a --epochs 4 --out a", 2, &["--out a", "does not exist"]);
+    let said = succeeds(folder, "train --resume a");
+    assert!(said.contains("the run is over") && said.contains("--epochs or --steps"), "{said}");
+    succeeds(folder, &format!("{bundled} --epochs 30 --patience 1 --lr 0 --out early"));
+    refused(folder, "train --resume early --epochs 60", 2, &["ended early", "--patience"]);
+    succeeds(folder, &run("cpu", 5, "cosine"));
+    let said = succeeds(folder, "train --resume cosine --steps 9 --out longer");
+    assert!(
+        said.contains("begins with the end of cosine, after step 5") && said.contains("the cosine is that"),
+        "{said}"
+    );
+    fs::remove_dir_all(folder.join("a/checkpoints")).unwrap();
+    fs::create_dir(folder.join("a/checkpoints")).unwrap();
+    fs::write(folder.join("a/checkpoints/finished"), "").unwrap();
+    refused(folder, "train --resume a --epochs 4", 1, &["a/checkpoints", "the checkpoint of the run's end"]);
+}
+
 /// A run of 6 steps that was stopped after its last one, before anything was made of it.
 fn unfinished(folder: &Path) {
     text(folder);
@@ -190,6 +260,12 @@ fn what_cannot_be_gone_on_with_is_told_and_left_alone() {
     refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --csv b.csv", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --out b", 2, &["--resume", "--out"]);
+    refused(
+        folder,
+        "train --resume a --steps 60",
+        2,
+        &["--resume a", "extend a run that is over, and this one is not"],
+    );
     let config = folder.join("a/config.toml");
     let settings = fs::read_to_string(&config).unwrap();
     fs::write(&config, settings.replace("steps = 6", "steps = 60")).unwrap();

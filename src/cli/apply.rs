@@ -26,7 +26,8 @@ pub(crate) struct ApplyArgs {
     pub(crate) batch: Option<usize>,
     #[command(flatten)]
     pub(crate) on: RunArgs,
-    /// Without data the run's own are taken; other data are not split unless --split says so.
+    /// Without data the run's own are taken. The file that the model was trained on is split as it was then, whatever its
+    /// name; other data are not split unless --split says so.
     #[command(flatten)]
     pub(crate) data: DataArgs,
 }
@@ -79,10 +80,7 @@ pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Re
             let of_run = || config_file::read(&run.join(CONFIG)).ok()?.data.decimal;
             flags.data.decimal = flags.data.decimal.or_else(of_run);
         }
-        if data.task.is_none() && data.train_until.is_none() && data.test_file.is_none() {
-            flags.data.split.get_or_insert_with(|| vec![0.0, 0.0, 1.0]);
-        }
-        return Ok(flags);
+        return Ok(flags.applied());
     }
     let config = run.join(CONFIG);
     if !config.is_file() {
@@ -92,5 +90,5 @@ pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Re
     // The network is in the model's file; what its weights began with need no longer be there.
     let given = Given { model: ModelArgs::default(), ..over(config_file::read(&config)?, &flags)? };
     config_file::check_files(&config, &given, &flags)?;
-    Ok(given)
+    Ok(given.applied())
 }

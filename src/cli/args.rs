@@ -333,9 +333,19 @@ pub(crate) struct DataArgs {
     /// The digest of the data's bytes: a configuration that has it is for these data alone.
     #[arg(skip)]
     pub(crate) sha256: Option<String>,
+    /// Whether a trained model is only to be measured on them or to predict.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) applies: bool,
 }
 
 impl Given {
+    /// For a trained model that is only measured or predicts.
+    pub(crate) fn applied(mut self) -> Self {
+        self.data.applies = true;
+        self
+    }
+
     /// The files and folders that are read, by their keys.
     pub(crate) fn files(&mut self) -> [(&'static str, &mut Option<PathBuf>); 9] {
         let data = &mut self.data;
@@ -529,8 +539,9 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Go on with this run where it was cut off, to the end that it would have had; with it go --device, --threads and the
-    /// new place of a file that it reads, and no other setting
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config", "out"])]
+    /// new place of a file that it reads, and no other setting. With --epochs or --steps, the length of all: a new, longer
+    /// run in a folder of its own that begins with the end of this one, which is over
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "dump_config"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print all settings as a configuration file, and do nothing
     #[arg(long)]

@@ -8,16 +8,19 @@ use bptt::train::Checkpoint;
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::args::{Given, TrainArgs};
+use super::args::{Given, ScheduleName, TrainArgs};
 use super::digest::Digest;
 use super::folder::{Folder, io_error};
-use super::model_file::CONFIG;
+use super::model_file::{self, CONFIG};
 use super::progress::grouped;
 use super::provenance::VERSION;
-use super::{Failure, config_file};
+use super::{Failure, config_file, flow_log, progress};
 
 /// The folder of a run's checkpoints within its own.
 const FOLDER: &str = "checkpoints";
+
+/// What describes the model there, so that its weights can be used before the run is over.
+const MODEL: &str = "checkpoints/model.json";
 
 /// What stands there once the run is over and all its files are written.
 const FINISHED: &str = "checkpoints/finished";
@@ -67,9 +70,16 @@ pub(crate) struct Checkpoints<'a> {
 }
 
 impl<'a> Checkpoints<'a> {
-    /// For a run that has its configuration in its folder, on a device in words. The last `kept` remain.
-    pub(crate) fn new(folder: &'a Folder, device: &str, (every, kept): (Option<u64>, usize)) -> Result<Self> {
+    /// For a run that has its configuration in its folder, on a device in words, of a model by its description. The last
+    /// `kept` remain.
+    pub(crate) fn new(
+        folder: &'a Folder,
+        device: &str,
+        model: &str,
+        (every, kept): (Option<u64>, usize),
+    ) -> Result<Self> {
         folder.make(FOLDER)?;
+        folder.write(MODEL, model.as_bytes())?;
         let config = folder.path().join(CONFIG);
         let config = digest(&fs::read(&config).map_err(io_error(&config))?);
         Ok(Self { folder, config, program: program(device), every, kept, due: Instant::now() + EVERY })
@@ -101,6 +111,41 @@ pub(crate) fn finish(folder: &Folder) -> Result<()> {
     folder.write(FINISHED, b"")
 }
 
+/// A run that is not over.
+pub(crate) struct Unfinished {
+    pub(crate) path: PathBuf,
+    /// Its latest checkpoint that can be read.
+    pub(crate) saved: Option<Saved>,
+}
+
+/// A checkpoint, where it lies, and the description of its model.
+pub(crate) struct Saved {
+    pub(crate) path: PathBuf,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) description: String,
+}
+
+/// The run in a folder, where it is not over; `None` for one that is, and for what is no run.
+///
+/// # Errors
+/// Those of reading the folder.
+pub(crate) fn unfinished(run: &Path) -> Result<Option<Unfinished>> {
+    let begun = run.join(FOLDER).is_dir() || !run.join(model_file::NAME).exists();
+    if !run.join(CONFIG).is_file() || run.join(FINISHED).exists() || !begun {
+        return Ok(None);
+    }
+    // What is missing or damaged is passed over: somebody else may be at the run.
+    let description = fs::read_to_string(run.join(MODEL)).ok();
+    let saved = description.and_then(|description| {
+        let mut files = files(run).ok()?.into_iter();
+        files.find_map(|path| {
+            let (checkpoint, _) = read(&path).ok()?;
+            Some(Saved { path, checkpoint, description: description.clone() })
+        })
+    });
+    Ok(Some(Unfinished { path: run.into(), saved }))
+}
+
 /// The last checkpoint of a run.
 pub(crate) fn latest(folder: &Folder) -> Option<PathBuf> {
     files(folder.path()).ok()?.into_iter().next()
@@ -120,8 +165,12 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Where a run that is not over goes on.
+/// Where a run goes on.
 pub(crate) struct Interrupted {
+    /// Its own folder; `None` for a run that begins with the end of another.
+    pub(crate) folder: Option<Folder>,
+    /// That other.
+    extends: Option<Extended>,
     pub(crate) given: Given,
     /// `None`: it had not come to its first.
     pub(crate) saved: Option<(Checkpoint, Position)>,
@@ -131,23 +180,51 @@ pub(crate) struct Interrupted {
     passed_over: Vec<String>,
 }
 
+/// A run that is over, with whose end a longer one begins.
+struct Extended {
+    path: PathBuf,
+    /// Its length.
+    epochs: Option<u64>,
+    steps: Option<u64>,
+}
+
 impl Interrupted {
-    /// The run in a folder; `None` where it is over. A device, threads and places of the same data may be told anew.
+    /// The run in a folder; `None` where it is over and no other length is told. A device, threads and places of the same data may be told anew.
     ///
     /// # Errors
     /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or
     /// none of its checkpoints can be read, of which the latest one's reason is told.
-    pub(crate) fn open(path: &Path, args: &TrainArgs) -> Result<Option<(Folder, Self)>, Failure> {
+    pub(crate) fn open(path: &Path, args: &TrainArgs) -> Result<Option<Self>, Failure> {
         let config = path.join(CONFIG);
         if !config.is_file() {
             let got = if path.is_file() { ", got a file" } else { "" };
             let message = format!("expected the folder of a run, with {CONFIG}{got}");
             return Err(Error::Data { path: path.into(), place: String::new(), message }.into());
         }
-        let folder = Folder::open(path)?;
-        if path.join(FINISHED).exists() {
-            return Ok(None);
+        let refused =
+            |message: String| Failure::usage(Error::Unsupported(format!("--resume {}: {message}", path.display())));
+        let training = &args.given.training;
+        let longer = training.epochs.is_some() || training.steps.is_some();
+        match (path.join(FINISHED).exists(), longer) {
+            (true, true) => return Self::extend(path, args).map(Some),
+            (true, false) => return Ok(None),
+            (false, true) => {
+                return Err(refused(
+                    "--epochs and --steps extend a run that is over, and this one is not: without them it goes on to its \
+                     own end first"
+                        .into(),
+                ));
+            }
+            (false, false) if args.out.is_some() => {
+                return Err(refused(
+                    "--out is the folder of the new run that --epochs or --steps extend a finished one to; this one goes \
+                     on in its own"
+                        .into(),
+                ));
+            }
+            (false, false) => {}
         }
+        let folder = Folder::open(path)?;
         folder.clear_parts(&["", FOLDER])?;
         let given = elsewhere(config_file::read(&config)?, &args.given).map_err(Failure::usage)?;
         config_file::check_files(&config, &given, &args.given)?;
@@ -165,23 +242,137 @@ impl Interrupted {
                     let told = passed_over.iter().map(|(_, error): &(_, Error)| error.to_string()).collect();
                     // They would count among those that are kept.
                     passed_over.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
-                    return Ok(Some((folder, Self { given, saved, program, passed_over: told })));
+                    let (folder, extends) = (Some(folder), None);
+                    return Ok(Some(Self { folder, extends, given, saved, program, passed_over: told }));
                 }
                 Err(error) => passed_over.push((file, error)),
             }
         }
         match passed_over.into_iter().next() {
             Some((_, error)) => Err(error.into()),
-            None => Ok(Some((folder, Self { given, saved: None, program: None, passed_over: Vec::new() }))),
+            None => Ok(Some(Self {
+                folder: Some(folder),
+                extends: None,
+                given,
+                saved: None,
+                program: None,
+                passed_over: Vec::new(),
+            })),
         }
+    }
+
+    /// A longer run that begins with the end of the one in `path`, of which nothing is changed.
+    fn extend(path: &Path, args: &TrainArgs) -> Result<Self, Failure> {
+        let config = path.join(CONFIG);
+        let mut flags = args.given.clone();
+        let (epochs, steps) = (flags.training.epochs.take(), flags.training.steps.take());
+        let mut given = elsewhere(config_file::read(&config)?, &flags).map_err(Failure::usage)?;
+        config_file::check_files(&config, &given, &flags)?;
+        let before = (given.training.epochs, given.training.steps);
+        (given.training.epochs, given.training.steps) = (epochs, steps);
+        let extends = Some(Extended { path: path.into(), epochs: before.0, steps: before.1 });
+        // The end is the last checkpoint's alone: another would be another run.
+        let Some(file) = files(path)?.into_iter().next() else {
+            let message = "expected the checkpoint of the run's end, which its longer run begins with".into();
+            return Err(Error::Data { path: path.join(FOLDER), place: String::new(), message }.into());
+        };
+        let (checkpoint, note) = read(&file)?;
+        if note.config != digest(&fs::read(&config).map_err(io_error(&config))?) {
+            let message = "expected the configuration that the run had, got a changed one".into();
+            return Err(Error::Data { path: config, place: String::new(), message }.into());
+        }
+        let (saved, program) = (Some((checkpoint, note.position)), Some(note.program));
+        Ok(Self { folder: None, extends, given, saved, program, passed_over: Vec::new() })
+    }
+
+    /// Refuses a longer run that is none. An epoch has `per_epoch` steps, and the run `steps`.
+    ///
+    /// # Errors
+    /// As an error in what was asked for.
+    pub(crate) fn check_length(&self, per_epoch: u64, steps: u64) -> Result<(), Failure> {
+        let (Some(before), Some((checkpoint, _))) = (&self.extends, &self.saved) else { return Ok(()) };
+        let (path, done) = (before.path.display(), checkpoint.step());
+        let length = before.steps.or(before.epochs.map(|epochs| epochs.saturating_mul(per_epoch))).unwrap_or(done);
+        let message = if done < length {
+            format!(
+                "--resume {path}: the run ended early, before its {} steps, since the validation loss no longer improved, \
+                 and so would a longer one: `bptt train --config {path}/config.toml` with another --patience begins anew",
+                grouped(length)
+            )
+        } else if steps <= done {
+            let had = match before.epochs {
+                Some(epochs) => format!("the {} epochs ({} steps)", grouped(epochs), grouped(done)),
+                None => format!("the {} steps", grouped(done)),
+            };
+            let flag = match self.given.training.epochs {
+                Some(epochs) => format!("--epochs {epochs}"),
+                None => format!("--steps {steps}"),
+            };
+            format!("{flag}: expected more than {had} that {path} has: it is the length of all, not of what is added")
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(Error::Unsupported(message)))
+    }
+
+    /// Begins the folder of a longer run with the lines that the run before wrote.
+    ///
+    /// # Errors
+    /// Where these are not as they were at its end.
+    pub(crate) fn copy_logs(&self, folder: &Folder) -> Result<()> {
+        let (Some(before), Some((_, position))) = (&self.extends, &self.saved) else { return Ok(()) };
+        let logs = [
+            (progress::METRICS, Some(position.metrics)),
+            (progress::TIMINGS, Some(position.timings)),
+            (flow_log::NAME, position.flow),
+        ];
+        for (name, bytes) in logs {
+            let Some(bytes) = bytes else { continue };
+            let path = before.path.join(name);
+            let contents = fs::read(&path).map_err(io_error(&path))?;
+            let lines = usize::try_from(bytes).ok().and_then(|bytes| contents.get(..bytes));
+            let lines = lines.ok_or_else(|| {
+                let message = format!("expected the {bytes} bytes that the run had written, got {}", contents.len());
+                Error::Data { path: path.clone(), place: String::new(), message }
+            })?;
+            folder.write(name, lines)?;
+        }
+        Ok(())
+    }
+
+    /// What the configuration of a longer run says of its beginning, and what repeats it.
+    pub(crate) fn beginning(&self) -> Option<(String, String)> {
+        let before = self.extends.as_ref()?;
+        let path = before.path.canonicalize().unwrap_or_else(|_| before.path.clone());
+        let (_, step) = (&path, self.saved.as_ref().map_or(0, |(checkpoint, _)| checkpoint.step()));
+        let length = match (self.given.training.epochs, self.given.training.steps) {
+            (Some(epochs), _) => format!("--epochs {epochs}"),
+            (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
+        };
+        let comment = format!("# It began with the end of {}, after step {step}.\n", path.display());
+        Some((comment, format!("bptt train --resume {} {length}", super::train::quoted(&path))))
+    }
+
+    /// What a schedule that depends on the length of the run makes of a longer one.
+    fn describe_schedule(&self) -> Option<String> {
+        let cosine = self.given.training.schedule == Some(ScheduleName::Cosine);
+        let words = "the cosine is that of the whole length from here on, not the one that the run before fell along: a run \
+                     of this length from the start would come out otherwise";
+        (self.extends.is_some() && cosine).then(|| words.into())
     }
 
     /// What there is to say before the first step, on a device in words.
     pub(crate) fn describe(&self, device: &str) -> Vec<String> {
-        let mut lines = vec![match &self.saved {
-            Some((checkpoint, _)) => format!("goes on after step {}", grouped(checkpoint.step())),
-            None => "begins anew: it had not come to its first step".into(),
+        let mut lines = vec![match (&self.saved, &self.extends) {
+            (Some((checkpoint, _)), Some(before)) => format!(
+                "begins with the end of {}, after step {}: weights, optimizer and all",
+                before.path.display(),
+                grouped(checkpoint.step())
+            ),
+            (Some((checkpoint, _)), None) => format!("goes on after step {}", grouped(checkpoint.step())),
+            (None, _) => "begins anew: it had not come to its first step".into(),
         }];
+        lines.extend(self.describe_schedule());
         lines.extend(self.passed_over.iter().map(|reason| format!("not from {reason}")));
         let now = program(device);
         if let Some(program) = self.program.as_ref().filter(|program| **program != now) {
@@ -213,7 +404,7 @@ fn elsewhere(mut given: Given, flags: &Given) -> Result<Given> {
         true => Ok(given),
         false => Err(Error::Unsupported(
             "--resume goes on with the run's own settings: expected no other flag with it but --device, --threads, the new \
-             place of a file that the run has, and --json"
+             place of a file that the run has, --json, and for a longer run after one that is over --epochs or --steps"
                 .into(),
         )),
     }

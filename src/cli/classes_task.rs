@@ -1,16 +1,19 @@
 //! Lines of text in classes, from a folder with a file a class.
 
+use std::collections::BTreeSet;
+
 use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 use bptt::{Error, Result};
 
 use super::args::Given;
 use super::digest::Digest;
 use super::label_codec::{LabelCodec, no_labels};
-use super::labelled_task::{Emphasis, Encoded, LabelledTask};
+use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
 use super::progress::grouped;
 use super::settings::{Settings, shares};
+use super::trained_on::{self, Relation};
 
 /// Reads the folder that the settings name, or with a model a file of lines without classes too.
 pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<LabelledTask> {
@@ -19,11 +22,15 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let path = data.classes.clone().unwrap_or_default();
     let mut digest = Digest::new();
     let lines = Lines::read(&path, &mut |bytes| digest.update(bytes))?;
-    digest.check(&path, "--classes", &mut data.sha256)?;
-    let shares = shares(&mut data.split, [0.8, 0.1, 0.1])?;
+    let sha256 = digest.check(&path, "--classes", &mut data.sha256)?;
+    let of_training = Relation::new(model, &sha256, data);
+    let shares = shares(&mut data.split, of_training.default_shares([0.8, 0.1, 0.1]))?;
     let (labels, n) = (lines.labels(), lines.lines().len());
-    let split = lines.split(shares, *data.split_seed.get_or_insert(seed));
-    let [training, validation, test] = split.map_err(|error| error.in_file(&path))?;
+    let split_seed = *data.split_seed.get_or_insert(seed);
+    let drawn = || lines.split(shares, split_seed).map_err(|error| error.in_file(&path));
+    let (split, relation) = of_training.sequences(n, drawn)?;
+    let trained = trained_on::of_sequences(sha256, data, shares, &split);
+    let [training, validation, test] = split;
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),
         (_, Labels::Classes { names, .. }) => {
@@ -44,8 +51,13 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let held_back: Histogram = validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
+    let different = lines.lines().iter().flat_map(|line| line.chars()).collect::<BTreeSet<char>>().len();
+    let kinds = match known == different && vocabulary.unknown_in(&held_back) == 0 {
+        true => format!("{known} different characters and the unknown"),
+        false => format!("{different} different characters; the vocabulary has {known} and the unknown"),
+    };
     let (count, place) = (grouped(n as u64), path.display());
-    let mut words = vec![format!("{name} ({place}), {count} lines, {known} different characters and the unknown")];
+    let mut words = vec![format!("{name} ({place}), {count} lines, {kinds}")];
     if lines.repeats() > 0 {
         let repeats = grouped(lines.repeats() as u64);
         words.push(format!("{repeats} lines repeat another of their class; those that are equal share a part"));
@@ -69,6 +81,8 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         input_size: vocabulary.len(),
         head,
         emphasis: Emphasis::new(learning, &codec, &parts[0])?,
+        origin: origin(trained, &codec, &parts[0], model),
+        relation,
         labels: codec,
         codec: Codec::Classes { vocabulary, classes },
         id_name: encoded.id_name("line"),

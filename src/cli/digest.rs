@@ -5,6 +5,7 @@ use std::path::Path;
 use bptt::{Error, Result};
 
 /// SHA-256 of bytes as they come.
+#[derive(Clone)]
 pub(crate) struct Digest(hmac_sha256::Hash);
 
 impl Digest {
@@ -21,11 +22,11 @@ impl Digest {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Puts the digest into the settings; `flag` names another file than theirs.
+    /// Puts the digest into the settings and returns it; `flag` names another file than theirs.
     ///
     /// # Errors
     /// [`Error::Data`] where they have another: the file is not the one that they were made for.
-    pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<()> {
+    pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<String> {
         let digest = self.text();
         match settings.replace(digest.clone()).filter(|expected| *expected != digest) {
             Some(expected) => {
@@ -35,7 +36,7 @@ impl Digest {
                 );
                 Err(Error::Data { path: path.into(), place: String::new(), message })
             }
-            None => Ok(()),
+            None => Ok(digest),
         }
     }
 }

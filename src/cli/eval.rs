@@ -22,7 +22,9 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let measure = Measure { rows, seed: settings.seed, whole: true };
     let results = task::results(task.as_ref(), network.as_mut(), measure)?;
     if args.json {
-        super::say(Value::Object(results.summary));
+        let mut summary = results.summary;
+        summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
+        super::say(Value::Object(summary));
         return Ok(());
     }
     for (index, line) in task.describe().iter().enumerate() {

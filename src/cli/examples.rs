@@ -35,6 +35,8 @@ Examples:
   bptt train --task adding --length 20000 --batch 16 --recompute --memory 512MiB
   bptt train --config runs/sunspots-1/config.toml --seed 2
   bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
+  bptt train --resume runs/input-1              a run that was stopped or killed, to its end
+  bptt train --resume runs/input-1 --steps 4000 one that is over, to 4,000 steps in all, as a new run
 
 Ctrl-C, or SIGTERM, ends a run after the steps under way and a validation that is due, and keeps what was learned: its exit
 code is then 130, or 143. A second one ends it at once. Either way --resume goes on with it.
@@ -45,6 +47,7 @@ the last validation loss, the pace, and the time left. --log-every and --quiet c
 pub(crate) const EVAL: &str = "\
 Examples:
   bptt eval runs/sunspots-1                     its own validation and test parts
+  bptt eval runs/sales-1 --csv newer.csv        what follows the rows that it was trained on
   bptt eval runs/X-1 --sequences other.ts --json";
 
 pub(crate) const PREDICT: &str = "\

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use bptt::interchange::onnx::{Reads, export as to_onnx};
-use bptt::{At, Error, Model, Names, Result, StateDict};
+use bptt::{At, Error, Model, Names, Result};
 use clap::Args;
 
 use super::devices::bytes;
-use super::folder::io_error;
 use super::interface::interface;
 use super::model_file::{Codec, KEY, ModelFile};
 use super::train::heading;
@@ -72,10 +71,8 @@ const INTERFACE: &str = "bptt_interface";
 
 /// The model as ONNX, with the description that its own file has, and what its inputs and outputs are.
 fn onnx(file: &ModelFile, reads: Reads) -> Result<Vec<u8>> {
-    let own = std::fs::read(&file.path).map_err(io_error(&file.path))?;
-    let description = StateDict::safetensors_note(&own, KEY)?.unwrap_or_default();
     let interface = interface(&file.codec, &file.model).to_string();
-    to_onnx(&file.model, &file.weights, reads, &[(KEY, &description), (INTERFACE, &interface)])
+    to_onnx(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)])
 }
 
 /// What the data of a codec become.

@@ -10,7 +10,8 @@ use super::gradcheck::stack_name;
 use super::pictures::{Drawing, FlowLine, FlowPanel, FlowPicture};
 use super::progress::{grouped, line};
 
-const NAME: &str = "flow.jsonl";
+/// A line a step whose norms are written.
+pub(crate) const NAME: &str = "flow.jsonl";
 
 /// Steps that the picture shows.
 const LINES: usize = 4;

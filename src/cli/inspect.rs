@@ -38,13 +38,14 @@ struct Figures {
 }
 
 pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
-    let (path, bytes_of_file) = model_file::read(&args.file)?;
+    let found = model_file::read(&args.file)?;
+    let (path, bytes_of_file) = (found.path.clone(), found.bytes.clone());
     let refused = |error: Error| Error::Data { path: path.clone(), place: String::new(), message: error.to_string() };
     let description = StateDict::safetensors_note(&bytes_of_file, model_file::KEY);
     let description = description.map_err(|error| model_file::no_model(&path, &error))?;
     let tensors: Vec<Summary> = StateDict::stored(&bytes_of_file).map_err(refused)?.iter().map(summary).collect();
     // A description that is there has to be right, or is told to be wrong.
-    let model = description.as_ref().map(|_| ModelFile::open(&args.file)).transpose()?;
+    let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     if args.json {
         let tensors: Vec<Value> = tensors.iter().map(to_json).collect();

@@ -15,13 +15,14 @@ use super::comparison::{self, BaselineName, Comparison};
 use super::folder::unwritten;
 use super::frequencies;
 use super::label_codec::{LabelCodec, no_labels};
-use super::model_file::Codec;
+use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::pictures::{Baseline, Confusion, Lengths, share};
 use super::progress::{grouped, short};
 use super::report::Table;
 use super::settings::unsupported;
 use super::task::{Measure, Order, Results, Task};
+use super::trained_on::{Origin, TrainedOn};
 
 /// The columns of a line of the terminal that describes data.
 const WIDTH: usize = 78;
@@ -59,6 +60,10 @@ pub(crate) struct LabelledTask {
     pub(crate) emphasis: Emphasis,
     /// Lines of the file that hold no sequence, of which predictions tell that there are none.
     pub(crate) blank: Vec<usize>,
+    /// The counts of classes in it are those of the training part, be it here or the model's.
+    pub(crate) origin: Origin,
+    /// How the sequences stand to those that a model was trained on, in words.
+    pub(crate) relation: Option<String>,
 }
 
 /// What training does to the labels of classes. Validation, which it goes by, does the same; results do not.
@@ -180,6 +185,18 @@ impl Encoded {
     }
 }
 
+/// What a model of these parts is trained on, by the counts of its classes; without a training part they are those of the
+/// model that there is.
+pub(crate) fn origin(trained: TrainedOn, labels: &LabelCodec, training: &Part, model: Option<&ModelFile>) -> Origin {
+    if training.examples.is_empty() {
+        let frequencies = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
+        return Origin { frequencies, ..Origin::default() };
+    }
+    let counts = || training.examples.class_counts().into_iter().map(|count| count as f64).collect();
+    let frequencies = matches!(labels, LabelCodec::Classes(_)).then(counts);
+    Origin { data: vec![trained], frequencies, season: None }
+}
+
 impl Part {
     /// The label of a sequence of the file, as it was read; empty where it is not known.
     fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
@@ -209,15 +226,16 @@ impl LabelledTask {
     /// The loss on a part of who tells what the training part has, whatever the sequence: the frequencies of its classes,
     /// or its mean.
     fn baseline_loss(&self, part: &Part, emphasis: &Emphasis) -> Option<f64> {
-        let (training, part) = (&self.not_empty(0)?.examples, &part.examples);
+        let part = &part.examples;
         match &part.labelled().labels {
             Labels::None => None,
             Labels::Classes { .. } => {
-                let [known, part] = [training, part]
-                    .map(|part| part.class_counts().into_iter().map(|count| count as f64).collect::<Vec<_>>());
-                Some(frequencies::cross_entropy(&known, &part, emphasis.weights.as_deref(), emphasis.smoothing))
+                let known = self.origin.frequencies.as_ref()?;
+                let part: Vec<f64> = part.class_counts().into_iter().map(|count| count as f64).collect();
+                Some(frequencies::cross_entropy(known, &part, emphasis.weights.as_deref(), emphasis.smoothing))
             }
             Labels::Values(values) => {
+                self.not_empty(0)?;
                 let squares = part.sequences().iter().flat_map(|row| values.row(*row).to_vec());
                 let sum: f64 = squares.map(|value: f64| value.powi(2)).sum();
                 Some(sum / (part.len() * values.ncols()) as f64)
@@ -244,8 +262,8 @@ impl LabelledTask {
     }
 
     fn class_results(&self, measured: &[Measured<'_>], classes: &[String], results: &mut Results) -> Result<()> {
-        let training = self.not_empty(0).map(|part| part.examples.class_counts());
-        // Without a training part there is nothing to compare with.
+        let training = self.class_counts();
+        // Where they are not known there is nothing to compare with.
         let known = |what| training.as_ref().map(|_| what);
         let mut names = vec!["accuracy"];
         names.extend(known("majority"));
@@ -323,6 +341,13 @@ impl LabelledTask {
         results.lines.push(MEAN.into());
     }
 
+    /// How many sequences of each class the model is trained on, where that is known.
+    fn class_counts(&self) -> Option<Vec<usize>> {
+        let LabelCodec::Classes(names) = &self.labels else { return None };
+        let counts = self.origin.frequencies.as_ref().filter(|counts| counts.len() == names.len())?;
+        Some(counts.iter().map(|count| *count as usize).collect())
+    }
+
     /// How many sequences of each class train, or are measured where nothing does: the largest first, as many as fit.
     fn describe_labels(&self) -> Option<String> {
         let part = self.not_empty(0).or(self.not_empty(2))?;
@@ -377,6 +402,7 @@ impl Task for LabelledTask {
 
     fn describe(&self) -> Vec<String> {
         let mut lines = self.words.clone();
+        lines.extend(self.relation.clone());
         lines.push(Lengths(&self.lengths()).line(WIDTH));
         lines.extend(self.describe_labels());
         lines.extend(self.emphasis.describe(&self.labels));
@@ -414,6 +440,14 @@ impl Task for LabelledTask {
             Some(part) => Some(Box::new(InOrder::new(self.emphasis.of(&part.examples)?, rows)?)),
             None => None,
         })
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn relation(&self) -> Option<&str> {
+        self.relation.as_deref()
     }
 
     fn baseline(&self) -> Option<Baseline> {
@@ -480,32 +514,37 @@ impl Task for LabelledTask {
             record
         };
         let mut blank = self.blank.iter().copied().peekable();
-        let mut last = "";
+        // In the order of the file, whatever part each is in; those of a second file come after it.
+        let mut all = Vec::new();
         for (name, part) in PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty()) {
-            let predictions = self.predict(network, part, rows)?;
-            for (sequence, told) in part.examples.sequences().iter().zip(predictions) {
-                let number = (sequence + 1).to_string();
-                let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
-                let line = part.examples.labelled().lines.get(*sequence).copied();
-                while let Some(blank) = blank.next_if(|blank| line.is_some_and(|line| *blank < line)) {
-                    csv.write_record(nothing(blank, name)).map_err(unwritten)?;
-                }
-                let mut record = vec![id.clone()];
-                record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
-                record.push(name.to_owned());
-                record.extend(part.truth(*sequence, outputs));
-                if let LabelCodec::Classes(classes) = &self.labels {
-                    record.extend(classes.get(most_probable(&told)).cloned());
-                }
-                match &self.labels {
-                    // As exact as the network computes.
-                    LabelCodec::Classes(_) => record.extend(told.iter().map(|share| (*share as f32).to_string())),
-                    LabelCodec::Values(scalings) => {
-                        record.extend(told.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)));
-                    }
-                }
-                csv.write_record(&record).map_err(unwritten)?;
+            let second = !Arc::ptr_eq(&part.labels, &self.parts[0].labels);
+            let predictions = part.examples.sequences().iter().zip(self.predict(network, part, rows)?);
+            all.extend(predictions.map(|(sequence, told)| (second, sequence, name, part, told)));
+        }
+        all.sort_by_key(|(second, sequence, ..)| (*second, **sequence));
+        let mut last = "";
+        for (_, sequence, name, part, told) in all {
+            let number = (sequence + 1).to_string();
+            let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
+            let line = part.examples.labelled().lines.get(*sequence).copied();
+            while let Some(blank) = blank.next_if(|blank| line.is_some_and(|line| *blank < line)) {
+                csv.write_record(nothing(blank, name)).map_err(unwritten)?;
             }
+            let mut record = vec![id.clone()];
+            record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
+            record.push(name.to_owned());
+            record.extend(part.truth(*sequence, outputs));
+            if let LabelCodec::Classes(classes) = &self.labels {
+                record.extend(classes.get(most_probable(&told)).cloned());
+            }
+            match &self.labels {
+                // As exact as the network computes.
+                LabelCodec::Classes(_) => record.extend(told.iter().map(|share| (*share as f32).to_string())),
+                LabelCodec::Values(scalings) => {
+                    record.extend(told.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)));
+                }
+            }
+            csv.write_record(&record).map_err(unwritten)?;
             last = name;
         }
         for blank in blank {

@@ -69,6 +69,7 @@ mod task;
 mod tensorboard;
 mod text_task;
 mod train;
+mod trained_on;
 
 use std::ffi::OsString;
 use std::fmt::Display;

@@ -9,6 +9,7 @@ use bptt::{
 use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
+use super::checkpoints;
 use super::digest::Digest;
 use super::folder::io_error;
 use super::kind::Kind;
@@ -17,6 +18,7 @@ use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
 use super::task::Task;
+use super::trained_on::Origin;
 
 /// The version of the description. A file of another is refused.
 const FORMAT: u32 = 1;
@@ -90,6 +92,10 @@ pub(crate) struct ModelFile {
     pub(crate) model: Model,
     pub(crate) codec: Codec,
     pub(crate) weights: StateDict,
+    /// What it was trained on; `None` where a file is older than what says so.
+    pub(crate) origin: Option<Origin>,
+    /// The description as the file has it.
+    pub(crate) description: String,
     /// Where it was found.
     pub(crate) path: PathBuf,
 }
@@ -116,10 +122,16 @@ struct Description {
     at: At,
     reduction: Reduction,
     data: Codec,
+    /// What was trained on.
+    #[serde(default)]
+    origin: Option<Origin>,
+    /// The step that the weights are of.
+    #[serde(default)]
+    step: Option<u64>,
 }
 
-/// The bytes of a model's file.
-pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Result<Vec<u8>> {
+/// What describes a model, as JSON, but for the step that its weights are of.
+pub(crate) fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     let (recurrent, head) = (&model.recurrent, model.head.as_ref());
     let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
     let (cell, activation) = match recurrent.cell {
@@ -143,9 +155,39 @@ pub(crate) fn to_bytes(model: &Model, codec: &Codec, weights: &StateDict) -> Res
         at: head.at,
         reduction: head.reduction,
         data: codec.clone(),
+        origin: Some(origin.clone()),
+        step: None,
     };
-    let text = serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))?;
-    weights.to_safetensors(Some((KEY, &text)))
+    serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))
+}
+
+/// The bytes of a model's file, whose weights are of `step`.
+pub(crate) fn to_bytes(description: &str, step: u64, weights: &StateDict) -> Result<Vec<u8>> {
+    weights.to_safetensors(Some((KEY, &with_step(description, step)?)))
+}
+
+fn with_step(description: &str, step: u64) -> Result<String> {
+    let unreadable = |error: serde_json::Error| Error::Unsupported(format!("the model's description: {error}"));
+    let mut it: Description = serde_json::from_str(description).map_err(unreadable)?;
+    it.step = Some(step);
+    serde_json::to_string(&it).map_err(unreadable)
+}
+
+impl Description {
+    fn model(&self) -> Model {
+        let cell = match self.cell {
+            CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
+            CellName::Lstm => Cell::Lstm,
+            CellName::Gru => Cell::Gru,
+        };
+        let recurrent = Recurrent::new(cell, self.input_size, self.hidden_size)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .dropout(self.dropout)
+            .recurrent_dropout(self.recurrent_dropout);
+        let head = Head { outputs: self.outputs, loss: self.loss.clone(), at: self.at, reduction: self.reduction };
+        Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) }
+    }
 }
 
 /// The number of a model's parameters.
@@ -180,23 +222,77 @@ pub(crate) fn describe(model: &Model) -> String {
     format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
 }
 
-/// The file that `run` names, itself or the one in a run's folder, and its bytes.
+/// A model's file as it was found.
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    /// What there is to say of it before it is used.
+    pub(crate) note: Option<String>,
+}
+
+/// The file that `run` names, itself or the one in a run's folder. Of a run that is not finished it is made of the latest
+/// checkpoint, where that is further.
 ///
 /// # Errors
-/// [`Error::Data`] where a folder has none, [`Error::Io`] where it cannot be read.
-pub(crate) fn read(run: &Path) -> Result<(PathBuf, Vec<u8>)> {
+/// [`Error::Data`] where a folder has neither, [`Error::Io`] where it cannot be read.
+pub(crate) fn read(run: &Path) -> Result<Found> {
     let path = if run.is_dir() { run.join(NAME) } else { run.into() };
-    if run.is_dir() && !path.exists() {
-        let message = match run.join(CONFIG).exists() {
-            true => format!(
-                "this run has not finished: expected {NAME}, which is written at its end; `bptt train --resume` goes on with it"
-            ),
-            false => format!("expected the folder of a run, with {NAME}"),
-        };
-        return Err(Error::Data { path: run.into(), place: String::new(), message });
-    }
-    let bytes = std::fs::read(&path).map_err(io_error(&path))?;
-    Ok((path, bytes))
+    let (is_there, saved) = (path.exists(), checkpoints::unfinished(run)?);
+    let read = |path: PathBuf, note| {
+        let bytes = std::fs::read(&path).map_err(io_error(&path))?;
+        Ok(Found { path, bytes, note })
+    };
+    let Some(unfinished) = saved else {
+        if run.is_dir() && !is_there {
+            let message = match run.join(CONFIG).exists() {
+                true => format!("expected {NAME}, which a run that is over has"),
+                false => format!("expected the folder of a run, with {NAME}"),
+            };
+            return Err(Error::Data { path: run.into(), place: String::new(), message });
+        }
+        return read(path, None);
+    };
+    let found = if is_there { Some(read(path, None)?) } else { None };
+    let stored = found.as_ref().and_then(|found| StateDict::safetensors_note(&found.bytes, KEY).ok()?);
+    let stored = stored.map(|text| serde_json::from_str::<Description>(&text).ok().and_then(|it| it.step));
+    let run = run.display();
+    let (found, which) = match (found, unfinished.saved) {
+        (Some(found), Some(saved)) if stored.flatten().is_some_and(|step| step < saved.checkpoint.step()) => {
+            drop(found);
+            of_checkpoint(saved)?
+        }
+        (None, Some(saved)) => of_checkpoint(saved)?,
+        (Some(found), _) => {
+            let of = stored.flatten().map_or(String::new(), |step| format!(" after step {}", grouped(step)));
+            (found, format!("the weights{of} that it stored"))
+        }
+        (None, None) => {
+            let message = format!(
+                "this run has not finished, and it has no checkpoint that can be read: expected {NAME}, which is written \
+                 at its end; `bptt train --resume` goes on with it"
+            );
+            return Err(Error::Data { path: unfinished.path, place: String::new(), message });
+        }
+    };
+    Ok(Found { note: Some(format!("note: {run}: {which}; the run is not finished")), ..found })
+}
+
+/// The model's file that a run would have if it had ended with its checkpoint, and which weights these are.
+fn of_checkpoint(saved: checkpoints::Saved) -> Result<(Found, String)> {
+    let checkpoints::Saved { path, checkpoint, description } = saved;
+    let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
+    let it: Description = serde_json::from_str(&description).map_err(|error| refused(error.to_string()))?;
+    let (weights, step) = checkpoint.weights(&it.model()).map_err(|error| refused(error.to_string()))?;
+    let (of, after) = (grouped(step), grouped(checkpoint.step()));
+    let which = match step < checkpoint.step() {
+        true => format!(
+            "the weights of the lowest validation loss so far, after step {of}, by the checkpoint after step {after}"
+        ),
+        false => format!("the weights of the checkpoint after step {after}"),
+    };
+    // As far as the run has come, so that the next checkpoint goes before a file with these.
+    let bytes = to_bytes(&description, checkpoint.step(), &weights)?;
+    Ok((Found { path, bytes, note: None }, which))
 }
 
 /// The error in a file that `read` read: what should have been named, where it is no safetensors file.
@@ -223,13 +319,21 @@ impl ModelFile {
     /// # Errors
     /// As of [`Self::open`], and where the settings have another digest.
     pub(crate) fn open_checked(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
-        let (path, bytes) = read(run)?;
+        let found = read(run)?;
         let mut digest = Digest::new();
-        digest.update(&bytes);
-        digest.check(&path, "--init-from", sha256)?;
+        digest.update(&found.bytes);
+        digest.check(&found.path, "--init-from", sha256)?;
+        Self::from_found(found)
+    }
+
+    /// Of a file as it was found, of which a person is told what there is to say.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub(crate) fn from_found(Found { path, bytes, note }: Found) -> Result<Self> {
         let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
-        let note = StateDict::safetensors_note(&bytes, KEY).map_err(|error| no_model(&path, &error))?;
-        let text = note.ok_or_else(|| {
+        let text = StateDict::safetensors_note(&bytes, KEY).map_err(|error| no_model(&path, &error))?;
+        let text = text.ok_or_else(|| {
             refused("expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into())
         })?;
         #[derive(Deserialize)]
@@ -243,23 +347,13 @@ impl ModelFile {
             return Err(refused(format!("{expected}: it was written by another version of bptt")));
         }
         let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
-        let cell = match it.cell {
-            CellName::Rnn => Cell::Rnn(it.activation.unwrap_or_default()),
-            CellName::Lstm => Cell::Lstm,
-            CellName::Gru => Cell::Gru,
-        };
-        let recurrent = Recurrent::new(cell, it.input_size, it.hidden_size)
-            .layers(it.layers)
-            .bidirectional(it.bidirectional)
-            .dropout(it.dropout)
-            .recurrent_dropout(it.recurrent_dropout);
-        let head = Head { outputs: it.outputs, loss: it.loss, at: it.at, reduction: it.reduction };
-        let model = Model { embedding: it.embedding, ..Model::new(recurrent, head) };
+        let model = it.model();
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
         let weights = StateDict::from_safetensors(&bytes).map_err(|error| refused(error.to_string()))?;
         // Told with the file's name, and by every command, before anything else is.
         Layout::new(&model).to_block(&weights).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { model, codec: it.data, weights, path })
+        note.iter().for_each(super::note);
+        Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path })
     }
 
     /// Refuses data of other columns, classes or characters than the model's.

@@ -12,10 +12,10 @@ use super::shown::{Before, Pace, Plan, Shown};
 use super::tensorboard::Tensorboard;
 
 /// A line a step.
-const METRICS: &str = "metrics.jsonl";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 
 /// A line now and then, of time and pace.
-const TIMINGS: &str = "timings.jsonl";
+pub(crate) const TIMINGS: &str = "timings.jsonl";
 
 /// Shows the steps, writes `metrics.jsonl`, `timings.jsonl` and event files, and stores checkpoints.
 pub(crate) struct Progress<'a> {

@@ -20,6 +20,7 @@ use super::pictures::{Baseline, Lengths, PianoRoll};
 use super::progress::{grouped, short};
 use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
+use super::trained_on::{self, OTHER_FILE, Origin, Relation};
 
 /// What needs no network.
 const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the keys" };
@@ -37,6 +38,8 @@ pub(crate) struct RollsTask {
     head: Head,
     /// How often each key sounds in the training part; without one, in no part.
     frequencies: Option<Vec<f64>>,
+    origin: Origin,
+    relation: Option<String>,
 }
 
 impl RollsTask {
@@ -46,7 +49,8 @@ impl RollsTask {
         let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let mut digest = Digest::new();
         digest.update(&text);
-        digest.check(&path, "--rolls", &mut data.sha256)?;
+        let sha256 = digest.check(&path, "--rolls", &mut data.sha256)?;
+        let of_training = Relation::new(model, &sha256, data);
         let known = match model.map(|model| &model.codec) {
             Some(Codec::Rolls { keys }) => Some(keys),
             _ => None,
@@ -72,15 +76,21 @@ impl RollsTask {
             data.keys = Some(format!("{}-{}", numbers.start(), numbers.end()));
         }
         let rolls = match (rolls.parts(), &data.split) {
-            (Some(_), None) => rolls,
-            _ => rolls.split(shares(&mut data.split, [0.7, 0.15, 0.15])?)?,
+            (Some(_), None) if of_training.splits() => rolls,
+            _ => rolls.split(shares(&mut data.split, of_training.default_shares([0.7, 0.15, 0.15]))?)?,
         };
+        of_training.check_shares(data.split.as_ref())?;
+        let relation = of_training.describe(Some(OTHER_FILE));
         let parts = rolls.parts().cloned().unwrap_or_default();
-        let frequencies = frequencies(&rolls, parts[0].clone());
+        let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
+        let frequencies = frequencies(&rolls, parts[0].clone())
+            .or(of_model.filter(|frequencies| frequencies.len() == rolls.keys().len()));
+        let trained = (!parts[0].is_empty()).then(|| trained_on::of_pieces(sha256, data, &parts));
+        let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
         let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
         let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
-        Ok(Self { name, path, rolls, parts, head, frequencies })
+        Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })
     }
 
     fn examples(&self, part: usize) -> Result<NextFrame<'_>> {
@@ -172,11 +182,13 @@ impl Task for RollsTask {
         let parts = [training, validation, test].into_iter().zip(&self.parts).filter(|(_, part)| !part.is_empty());
         let count = |part: &Range<usize>| if cut { lengths[part.clone()].iter().sum() } else { part.len() };
         let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(count(part) as u64))).collect();
-        vec![
+        let mut lines = vec![
             format!("{} ({}), {pieces}, {} keys, {}", self.name, self.path.display(), keys.len(), words(keys)),
             format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
             format!("{} {}", parts.join(", "), if cut { "frames" } else { "pieces" }),
-        ]
+        ];
+        lines.extend(self.relation.clone());
+        lines
     }
 
     fn input_size(&self) -> usize {
@@ -209,6 +221,14 @@ impl Task for RollsTask {
 
     fn one_direction(&self) -> Option<&'static str> {
         Some("the reverse direction of a piece has already heard the frame that is to be told")
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn relation(&self) -> Option<&str> {
+        self.relation.as_deref()
     }
 
     fn baseline(&self) -> Option<Baseline> {

@@ -27,7 +27,7 @@ pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, t
 pub(crate) struct SampleArgs {
     /// A run's folder, or a model.safetensors alone, of a text
     run: PathBuf,
-    /// The text to go on with [default: the beginning of a line]
+    /// The text to go on with; an empty one is the beginning of a line [default: the beginning of a line]
     #[arg(long, value_name = "TEXT")]
     prime: Option<String>,
     /// How many characters
@@ -58,13 +58,18 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
         let reason = "sampling goes forward, character by character; this network reads in two directions";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let line = "\n".to_owned();
-    let prime = vocabulary.encode(args.prime.as_ref().filter(|prime| !prime.is_empty()).unwrap_or(&line));
-    let unknown = prime.iter().filter(|id| Some(**id) == vocabulary.unknown()).count();
-    if unknown > 0 && args.prime.is_some() {
-        let count = grouped(unknown as u64);
-        let _ = writeln!(io::stderr(), "note: {count} characters of --prime are unknown to the vocabulary");
-    }
+    let prime = match args.prime.as_deref().filter(|prime| !prime.is_empty()) {
+        Some(prime) => {
+            let prime = vocabulary.encode(prime);
+            let unknown = prime.iter().filter(|id| Some(**id) == vocabulary.unknown()).count();
+            if unknown > 0 {
+                let count = grouped(unknown as u64);
+                super::note(format!("note: {count} characters of --prime are unknown to the vocabulary"));
+            }
+            prime
+        }
+        None => beginning(vocabulary, args.prime.is_some()),
+    };
     // Small as its steps are, a software driver would only be slower: `auto` takes a GPU where there is one.
     let device = args.on.device.as_deref().unwrap_or("auto");
     let opened = device::open(device, args.on.threads, args.on.kernel.unwrap_or_default())?;
@@ -91,6 +96,22 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
         put(b"\n")?;
     }
     Ok(())
+}
+
+/// What the network reads before the first character where there is no text to go on with: a line end or, where its text
+/// had none, the character that stands for what it does not know. `asked`: an empty text was given.
+fn beginning(vocabulary: &Vocabulary, asked: bool) -> Vec<u32> {
+    let line = vocabulary.encode("\n");
+    let known = line.iter().all(|id| Some(*id) != vocabulary.unknown());
+    match (known, asked) {
+        (true, true) => super::note("note: --prime is empty: the sample begins as a line does"),
+        (true, false) => {}
+        (false, _) => super::note(
+            "note: nothing to go on with, and the text of the training has no line ends: the sample begins as after a \
+             character that the network does not know",
+        ),
+    }
+    line
 }
 
 fn nucleus(text: &str) -> Result<f64, String> {

@@ -12,12 +12,13 @@ use super::args::{DataArgs, Given, LabelsAsName, MissingName, ReadName, ScaleNam
 use super::digest::Digest;
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
-use super::labelled_task::{Emphasis, Encoded, LabelledTask};
+use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
 use super::progress::{grouped, short};
 use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag};
 use super::settings::{Settings, as_the_model, shares, unsupported};
+use super::trained_on::{self, Relation};
 
 /// What a model of labelled sequences knows of its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,7 +159,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     missing_as_the_model(&mut data.missing, known.map(|known| known.missing))?;
     dates_as_the_model(&mut data.dates, known.and_then(|known| known.dates))?;
     as_the_model("scale", &mut data.scale, known.map(|known| known.scale), ScaleName::None)?;
-    let (path, shares) = (data.sequences.clone().unwrap_or_default(), shares_of_first(data)?);
+    let path = data.sequences.clone().unwrap_or_default();
     if let Some(known) = known.map(|known| name_of(&known.labels)) {
         as_the_model("labels-as", &mut data.labels_as, Some(known), known)?;
     }
@@ -177,12 +178,18 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         None => None,
     };
     digest.check(&path, "--sequences", &mut data.sha256)?;
-
+    // Labels and a second file may be others with the same sequences.
+    let sha256 = sha256_of(&path)?;
+    let of_training = Relation::new(model, &sha256, data);
+    let shares = shares_of_first(data, of_training.default_shares([0.7, 0.15, 0.15]))?;
     if known.is_none() && first.labels == Labels::None {
         return Err(no_labels(&path, "--labels"));
     }
-    let split = first.labels.split(first.input.len(), shares, *data.split_seed.get_or_insert(seed));
-    let [training, validation, rest] = split.map_err(|error| error.in_file(&path))?;
+    let (n, split_seed) = (first.input.len(), *data.split_seed.get_or_insert(seed));
+    let drawn = || first.labels.split(n, shares, split_seed).map_err(|error| error.in_file(&path));
+    let (split, relation) = of_training.sequences(n, drawn)?;
+    let trained = trained_on::of_sequences(sha256, data, shares, &split);
+    let [training, validation, rest] = split;
     let codec = match known {
         Some(known) => known.clone(),
         None => SequencesCodec::fit(&first, &training, data)?,
@@ -213,6 +220,8 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         labels: codec.labels.clone(),
         id_name: first.id_name("id"),
         emphasis: Emphasis::new(learning, &codec.labels, &parts[0])?,
+        origin: origin(trained, &codec.labels, &parts[0], model),
+        relation,
         parts,
         blank: Vec::new(),
         codec: Codec::Sequences(codec),
@@ -220,7 +229,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
 }
 
 /// The shares of the first file that train, validate and test.
-fn shares_of_first(data: &mut DataArgs) -> Result<[f64; 3]> {
+fn shares_of_first(data: &mut DataArgs, default: [f64; 3]) -> Result<[f64; 3]> {
     match (data.test_file.is_some(), data.validation) {
         (true, _) if data.split.is_some() => {
             Err(unsupported("--split excludes --test-file, which is the test part: --validation sets its own share"))
@@ -234,7 +243,7 @@ fn shares_of_first(data: &mut DataArgs) -> Result<[f64; 3]> {
         (false, None) if data.test_labels.is_some() => {
             Err(unsupported("--test-labels are those of --test-file, which is not there"))
         }
-        (false, None) => shares(&mut data.split, [0.7, 0.15, 0.15]),
+        (false, None) => shares(&mut data.split, default),
     }
 }
 
@@ -286,6 +295,12 @@ fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions, digest: &mut 
     };
     let labels = labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path));
     Labelled::from_bytes(&file, path, labels, options).map_err(with_flag)
+}
+
+fn sha256_of(path: &Path) -> Result<String> {
+    let mut digest = Digest::new();
+    digest.update(&std::fs::read(path).map_err(io_error(path))?);
+    Ok(digest.text())
 }
 
 /// `JapaneseVowels` of `JapaneseVowels_TRAIN.ts.gz`.

@@ -26,6 +26,8 @@ pub(crate) struct SeriesData {
     pub(crate) gaps: Vec<(String, usize)>,
     /// How the file was read where it could be read otherwise.
     pub(crate) notes: Vec<String>,
+    /// The file's digest.
+    pub(crate) sha256: String,
 }
 
 impl SeriesData {
@@ -45,7 +47,7 @@ impl SeriesData {
         };
         let mut digest = Digest::new();
         digest.update(&text);
-        digest.check(&path, "--csv", &mut data.sha256)?;
+        let sha256 = digest.check(&path, "--csv", &mut data.sha256)?;
         let of_model = model.map(|(_, codec)| codec);
         let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
         let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
@@ -71,6 +73,7 @@ impl SeriesData {
             scale,
             gaps,
             notes,
+            sha256,
         })
     }
 

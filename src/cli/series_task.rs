@@ -25,6 +25,7 @@ use super::series_data::{SeriesData, ahead};
 use super::series_errors::{Errors, Forecaster, Part, Spread, Target};
 use super::settings::{in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
+use super::trained_on::{self, Origin, Relation};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
 const ROLLED: usize = 48;
@@ -55,6 +56,8 @@ pub(crate) struct SeriesTask {
     validation: Option<Windows>,
     /// Validation and test: all that is forecast in the end.
     after: Windows,
+    origin: Origin,
+    relation: Option<String>,
 }
 
 /// Forecasts of every window after training, \[N, K, Q\], in the data's units.
@@ -80,8 +83,13 @@ impl SeriesTask {
         let Given { data, model: asked, training: learning, .. } = given;
         let codec = model.map(|model| &model.codec);
         let read = SeriesData::read(data, codec)?;
-        let split = split(&read.series, read.frame, data, &read.path)?;
-        let facts = read.describe(&span(&read.series, &(0..read.series.len())));
+        let of_training = Relation::new(model, &read.sha256, data);
+        let split = split(&read.series, read.frame, data, &of_training, &read.path)?;
+        let (split, relation) = of_training.series(&read.series, read.frame, split)?;
+        let trained =
+            (!split.train.is_empty()).then(|| trained_on::of_series(read.sha256.clone(), data, &read.series, &split));
+        let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
+        facts.extend(relation.clone());
         let SeriesData { name, path, series, frame, scale, .. } = read;
         let in_file = |error: Error| error.in_file(&path);
         let codec = match codec {
@@ -99,12 +107,22 @@ impl SeriesTask {
             true => Ok(None),
             false => windows(targets.clone()).map(Some),
         };
-        let (training, validation) = (part(&split.train)?, part(&split.validation)?);
+        // Where nothing is trained, it matters to nobody that no window of a part would do.
+        let training = part(&split.train).or_else(|error| if data.applies { Ok(None) } else { Err(error) })?;
+        let validation = part(&split.validation)?;
         let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
             after.naive(season).map_err(|error| in_flag("--season (data.season)", error))?;
         }
-        Ok(Self { name, facts, scale, season: data.season, encoded, head, split, training, validation, after })
+        // Other data are compared as the run's own were, where they reach back as far.
+        let of_model_said = model.and_then(|model| model.origin.as_ref()?.season).filter(|_| data.applies);
+        let of_model = of_model_said.filter(|season| !after.is_empty() && after.naive(*season).is_ok());
+        let season = data.season.or(of_model);
+        if let (Some(left_out), None, false) = (of_model_said, season, after.is_empty()) {
+            facts.push(format!("no seasonal naive forecast: the season of {left_out} rows reaches back before these"));
+        }
+        let origin = Origin { data: trained.into_iter().collect(), frequencies: None, season };
+        Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
     }
 
     fn series(&self) -> &Series {
@@ -431,6 +449,14 @@ impl Task for SeriesTask {
         })
     }
 
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn relation(&self) -> Option<&str> {
+        self.relation.as_deref()
+    }
+
     fn baseline(&self) -> Option<Baseline> {
         let windows = self.validation.as_ref()?;
         let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
@@ -514,14 +540,17 @@ fn span(series: &Series, rows: &Range<usize>) -> String {
     format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
 }
 
-fn split(series: &Series, frame: Frame, data: &mut DataArgs, path: &Path) -> Result<Split> {
+fn split(series: &Series, frame: Frame, data: &mut DataArgs, of_training: &Relation<'_>, path: &Path) -> Result<Split> {
     let split = match &data.train_until {
         Some(until) => {
             let flag = "--train-until (data.train-until)";
             let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
             Split::at(series.len(), frame, rows, data.validation.unwrap_or_default())
         }
-        None => Split::shares(series.len(), frame, shares(&mut data.split, [0.7, 0.15, 0.15])?),
+        None => {
+            let default = of_training.default_shares([0.7, 0.15, 0.15]);
+            Split::shares(series.len(), frame, shares(&mut data.split, default)?)
+        }
     };
     split.map_err(|error| error.in_file(path))
 }

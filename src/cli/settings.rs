@@ -372,19 +372,20 @@ fn check_file(key: &str, path: &Path) -> Result<()> {
     Err(Error::Data { path: path.into(), place: String::new(), message })
 }
 
-/// Either `train-until` and `validation`, or `split`.
+/// Either `train-until` and `validation`, or `split`, or neither so far.
 fn series_split(data: &mut DataArgs, bundled: bool) -> Result<()> {
     if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
         return Err(unsupported("--split excludes --train-until and --validation: it sets its own shares"));
     }
     if data.split.is_none() {
-        if data.train_until.is_none() && bundled {
+        if data.train_until.is_none() && bundled && !data.applies {
             data.train_until = Some("1920".into());
         }
         match (&data.train_until, data.validation) {
             (Some(_), _) => drop(data.validation.get_or_insert(0.4)),
             (None, Some(_)) => return Err(unsupported("--validation goes with --train-until; --split sets its own")),
-            (None, None) => data.split = Some(vec![0.7, 0.15, 0.15]),
+            // By the run that a model comes from, or by default, once the file is known.
+            (None, None) => {}
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use super::pictures::Baseline;
 use super::progress::{grouped, short};
 use super::settings::{Settings, in_flag};
 use super::task::{Measure, Order, Results, Task};
+use super::trained_on::Origin;
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
 const TRAINING: usize = 100_000;
@@ -30,6 +31,8 @@ pub(crate) struct SyntheticTask<T> {
     test: Synthetic<T>,
     /// Who the baseline is, and its loss.
     baseline: (&'static str, f64),
+    /// No file is trained on.
+    origin: Origin,
 }
 
 /// The task that the settings name.
@@ -68,6 +71,7 @@ fn adding(length: usize, seed: u64) -> Result<SyntheticTask<Adding>> {
         validation,
         test,
         baseline: ("always 1", task.baseline()),
+        origin: Origin::default(),
     })
 }
 
@@ -85,6 +89,7 @@ fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<Copying>> {
         validation,
         test,
         baseline: ("no memory", task.baseline()),
+        origin: Origin::default(),
     })
 }
 
@@ -129,6 +134,10 @@ where
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(Some(Box::new(InOrder::new(&self.validation, rows)?)))
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     fn baseline(&self) -> Option<Baseline> {

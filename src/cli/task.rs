@@ -16,6 +16,7 @@ use super::rolls_task::RollsTask;
 use super::series_task::SeriesTask;
 use super::settings::Settings;
 use super::text_task::TextTask;
+use super::trained_on::Origin;
 use super::{classes_task, sequences_task, synthetic_task};
 
 /// What a network is trained for: where its batches come from, and how well it does.
@@ -44,6 +45,12 @@ pub(crate) trait Task {
     /// What the pace is counted in.
     fn unit(&self) -> Unit {
         Unit::Sequences
+    }
+    /// What it is trained on, for whoever measures the model later.
+    fn origin(&self) -> &Origin;
+    /// How the data stand to those that a model was trained on, in words; `None` where there is nothing to say.
+    fn relation(&self) -> Option<&str> {
+        None
     }
     /// What needs no network, on the validation part.
     fn baseline(&self) -> Option<Baseline>;

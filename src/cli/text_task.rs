@@ -1,9 +1,10 @@
 //! The next character of a text.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::ops::Range;
 
-use bptt::data::{Batches, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
+use bptt::data::{Batches, Histogram, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
 use bptt::{At, Error, Head, Loss, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -21,6 +22,7 @@ use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
 use super::settings::{as_the_model, shares, unsupported};
 use super::task::{Measure, Order, Results, Task, Unit};
+use super::trained_on::{self, Origin, Relation};
 
 /// Characters of a part that are measured during a run, at most; `eval` takes all of them.
 const MEASURED: u64 = 1 << 18;
@@ -45,6 +47,10 @@ pub(crate) struct TextTask {
     baseline: Option<f64>,
     /// Characters of validation and test that the vocabulary does not know.
     unknown: [u64; 2],
+    /// Different characters of the file.
+    different: usize,
+    origin: Origin,
+    relation: Option<String>,
 }
 
 impl TextTask {
@@ -66,10 +72,13 @@ impl TextTask {
         let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
         let mut digest = Digest::new();
         let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
-        digest.check(&path, "--text", &mut data.sha256)?;
+        let sha256 = digest.check(&path, "--text", &mut data.sha256)?;
         let window = *data.window.get_or_insert(64);
-        let shares = shares(&mut data.split, [0.9, 0.1, 0.0])?;
+        let of_training = Relation::new(model, &sha256, data);
+        let shares = shares(&mut data.split, of_training.default_shares([0.9, 0.1, 0.0]))?;
         let parts = Parts::shares(text.len(), window, shares).map_err(|error| error.in_file(&path))?;
+        let seen = of_training.seen_characters(&text)?;
+        let (parts, relation) = of_training.text(parts, text.len(), seen, window)?;
         let training = text.histogram(parts.train.clone())?;
         let vocabulary = match (known, bytes) {
             (Some(vocabulary), _) => vocabulary.clone(),
@@ -84,13 +93,39 @@ impl TextTask {
         let held_back = [validation?, test?];
         let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, At::Every);
         let head = objective::of_classes(natural, asked, learning, model)?;
-        let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &training, part, 0.0));
+        let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
+        let counts = match of_model.filter(|counts| parts.train.is_empty() && counts.len() == vocabulary.len()) {
+            Some(counts) => counts,
+            None => counts(&vocabulary, &training),
+        };
+        let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &counts, part, 0.0));
         let smoothing = learning.label_smoothing.unwrap_or_default();
-        let baseline = cross_entropy(&vocabulary, &training, &held_back[0], smoothing);
+        let baseline = cross_entropy(&vocabulary, &counts, &held_back[0], smoothing);
         let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
+        let all = held_back.iter().chain([&training]).flat_map(|part| part.iter().map(|(character, _)| character));
+        let different = all.collect::<BTreeSet<char>>().len();
+        let trained = match parts.train.is_empty() {
+            true => Vec::new(),
+            false => vec![trained_on::of_text(sha256, data, &text, &parts)?],
+        };
+        let origin = Origin { data: trained, frequencies: Some(counts), season: None };
         let name = path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy().into_owned());
         let carry_state = *data.carry_state.get_or_insert(false);
-        Ok(Self { name, text, vocabulary, parts, window, carry_state, head, frequencies, baseline, unknown })
+        Ok(Self {
+            name,
+            text,
+            vocabulary,
+            parts,
+            window,
+            carry_state,
+            head,
+            frequencies,
+            baseline,
+            unknown,
+            different,
+            origin,
+            relation,
+        })
     }
 
     /// A part in lanes that warm up, so that what is measured is close to one pass with the state carried on; with one
@@ -120,25 +155,22 @@ fn beginning(part: &Range<u64>) -> Range<u64> {
     part.start..part.end.min(part.start + MEASURED)
 }
 
-/// Nats a character that the frequencies of `training` need for `part`, without what is unknown there; `None` where either
-/// is empty.
-fn cross_entropy(
-    vocabulary: &Vocabulary,
-    training: &bptt::data::Histogram,
-    part: &bptt::data::Histogram,
-    smoothing: f64,
-) -> Option<f64> {
-    let counts = |histogram: &bptt::data::Histogram| {
-        let mut counts = vec![0.0; vocabulary.len()];
-        histogram.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
-        counts
-    };
-    let (known, mut part) = (counts(training), counts(part));
+/// How often each character of the vocabulary occurs.
+fn counts(vocabulary: &Vocabulary, histogram: &Histogram) -> Vec<f64> {
+    let mut counts = vec![0.0; vocabulary.len()];
+    histogram.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
+    counts
+}
+
+/// Nats a character that these counts of the training part need for `part`, without what is unknown there; `None` where
+/// either is empty.
+fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &Histogram, smoothing: f64) -> Option<f64> {
+    let mut part = counts(vocabulary, part);
     if let Some(unknown) = vocabulary.unknown() {
         part[unknown as usize] = 0.0;
     }
-    let empty = [&known, &part].iter().any(|counts| counts.iter().all(|count| *count == 0.0));
-    (!empty).then(|| frequencies::cross_entropy(&known, &part, None, smoothing))
+    let empty = [known, &part].iter().any(|counts| counts.iter().all(|count| *count == 0.0));
+    (!empty).then(|| frequencies::cross_entropy(known, &part, None, smoothing))
 }
 
 impl Task for TextTask {
@@ -149,12 +181,18 @@ impl Task for TextTask {
     fn describe(&self) -> Vec<String> {
         let bytes = self.vocabulary.unit() == Tokens::Bytes;
         let unit = if bytes { "bytes" } else { "characters" };
-        let kinds = match self.vocabulary.unknown() {
-            Some(known) => format!("{known} different ones and the unknown"),
-            None => "256 different ones".into(),
+        let different = self.different;
+        let kinds = match self.vocabulary.unknown().map(|known| known as usize) {
+            // What the vocabulary has beyond the file's own comes from another text.
+            Some(known) if known == different && self.unknown == [0; 2] => {
+                format!("{known} different ones and the unknown")
+            }
+            Some(known) => format!("{different} different ones; the vocabulary has {known} and the unknown"),
+            None => format!("{different} of 256 different ones"),
         };
         let all = grouped(self.text.len());
         let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, self.text.path().display())];
+        lines.extend(self.relation.clone());
         if !self.parts.train.is_empty() {
             lines.push(match self.carry_state {
                 true => format!("windows of {} in lanes, the state carried on (truncated BPTT)", self.window),
@@ -225,6 +263,14 @@ impl Task for TextTask {
         Unit::Characters
     }
 
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn relation(&self) -> Option<&str> {
+        self.relation.as_deref()
+    }
+
     fn baseline(&self) -> Option<Baseline> {
         let loss = self.baseline?;
         Some(Baseline { name: "frequencies of characters, validation".into(), loss })
@@ -232,9 +278,14 @@ impl Task for TextTask {
 
     fn results(&self, network: &mut dyn Network, Measure { rows, seed, whole }: Measure) -> Result<Results> {
         let mut results = Results::default();
-        let parts = [("validation", &self.parts.validation), ("test", &self.parts.test)];
+        let held_back = [("validation", &self.parts.validation), ("test", &self.parts.test)];
+        let mut parts: Vec<_> = held_back.into_iter().zip(self.frequencies).collect();
+        if whole && self.parts.validation.is_empty() && self.parts.test.is_empty() {
+            // All that there is to measure, and no test.
+            parts = vec![(("training", &self.parts.train), None)];
+        }
         let mut told = Vec::new();
-        for ((name, part), frequencies) in parts.into_iter().zip(self.frequencies) {
+        for ((name, part), frequencies) in parts {
             if part.is_empty() {
                 continue;
             }

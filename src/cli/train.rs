@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use bptt::data::Batches;
-use bptt::train::{Best, Ended, Keep, Metrics, Outcome};
+use bptt::train::{Best, Decay, Ended, Keep, Metrics, Outcome};
 use bptt::{EngineOptions, Error, Loss, Model, Result, TrainerOptions};
 use serde_json::{Map, Value, json};
 
@@ -28,6 +28,7 @@ use super::settings::Settings;
 use super::shown::{Pace, Plan};
 use super::task::{self, Measure, Order, Results, Task};
 use super::tensorboard::Tensorboard;
+use super::trained_on::Origin;
 use super::{Failure, interrupt};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -38,7 +39,11 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
                 match (args.json, args.show.quiet) {
                     (true, _) => super::say(json!({"run": path, "over": true})),
                     (false, false) => {
-                        super::say(format!("{}: the run is over; there is nothing to go on with", path.display()));
+                        super::say(format!(
+                            "{}: the run is over; there is nothing to go on with. With --epochs or --steps, the length of \
+                             all, a longer run begins with its end, in a folder of its own",
+                            path.display()
+                        ));
                     }
                     (false, true) => {}
                 }
@@ -49,7 +54,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     };
     let settings = match &interrupted {
         None => Settings::resolve(args.config.as_deref(), &args.given),
-        Some((_, run)) => Settings::new(run.given.clone()),
+        Some(run) => Settings::new(run.given.clone()),
     };
     let mut settings = settings.map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
@@ -72,8 +77,17 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let rows = memory.rows;
     let validation = validation(&settings, task, rows)?;
     let (folder, from) = match interrupted {
-        Some((folder, from)) => (folder, Some(from)),
-        None => (begin_folder(args, &settings, task)?, None),
+        Some(mut from) => match from.folder.take() {
+            Some(folder) => (folder, Some(from)),
+            None => {
+                let per_epoch = settings.run.steps_per_epoch(training.per_epoch());
+                from.check_length(per_epoch, settings.run.steps(training.per_epoch()))?;
+                let folder = begin_folder(args, &settings, task, Some(&from))?;
+                from.copy_logs(&folder)?;
+                (folder, Some(from))
+            }
+        },
+        None => (begin_folder(args, &settings, task, None)?, None),
     };
     let run = Run {
         settings: &settings,
@@ -87,6 +101,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         batches: training.per_epoch(),
         json: args.json,
         show: args.show,
+        description: model_file::description(&model, &task.codec(), &origin(task, start.as_ref()))?,
     };
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
@@ -120,10 +135,20 @@ fn batches<'a>(settings: &Settings, task: &'a dyn Task) -> Result<Box<dyn Batche
     task.training(order)?.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))
 }
 
+/// What the weights come from in the end: the task's data, after those that the weights at the beginning come from.
+fn origin(task: &dyn Task, start: Option<&ModelFile>) -> Origin {
+    let mut origin = task.origin().clone();
+    let before = start.and_then(|start| start.origin.as_ref()).map_or(&[][..], |origin| &origin.data);
+    let before: Vec<_> = before.iter().filter(|it| !origin.data.contains(it)).cloned().collect();
+    origin.data.splice(0..0, before);
+    origin
+}
+
 /// The run's folder, with its settings.
-fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task) -> Result<Folder> {
+fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task, from: Option<&Interrupted>) -> Result<Folder> {
     let folder = Folder::create(args.out.as_deref(), &task.name())?;
-    folder.write(model_file::CONFIG, settings.to_toml()?.as_bytes())?;
+    let comment = from.and_then(Interrupted::beginning).map_or(String::new(), |(comment, _)| comment);
+    folder.write(model_file::CONFIG, (comment + &settings.to_toml()?).as_bytes())?;
     Ok(folder)
 }
 
@@ -184,9 +209,17 @@ fn validation<'a>(
     rows: usize,
 ) -> Result<Option<Box<dyn Batches + 'a>>, Failure> {
     let validation = task.validation(rows)?;
-    if validation.is_none() && (settings.run.patience.is_some() || settings.run.keep == Keep::Best) {
-        let reason = "--patience and --keep best go by the validation loss, and the split leaves nothing to validate";
-        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    let plateau = matches!(settings.run.schedule.decay, Decay::Plateau { .. });
+    let by_it = [
+        ("--patience", settings.run.patience.is_some()),
+        ("--keep best", settings.run.keep == Keep::Best),
+        ("--schedule plateau", plateau),
+    ];
+    let by_it: Vec<&str> = by_it.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    if validation.is_none() && !by_it.is_empty() {
+        let (flags, go) = (by_it.join(" and "), if by_it.len() == 1 { "goes" } else { "go" });
+        let reason = format!("{flags} {go} by the validation loss, and the split leaves nothing to validate");
+        return Err(Failure::usage(Error::Unsupported(reason)));
     }
     Ok(validation)
 }
@@ -215,6 +248,8 @@ struct Run<'a> {
     from: Option<&'a Interrupted>,
     /// Of an epoch.
     batches: u64,
+    /// What describes the model in its file.
+    description: String,
     /// Whether nothing is printed but the summary.
     json: bool,
     /// How the steps are shown.
@@ -243,7 +278,8 @@ impl Run<'_> {
         let position = saved.map(|(_, position)| position);
         let flow = self.settings.flow_every;
         let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
-        let checkpoints = Checkpoints::new(self.folder, &self.opened.describe(), self.settings.checkpoints)?;
+        let checkpoints =
+            Checkpoints::new(self.folder, &self.opened.describe(), &self.description, self.settings.checkpoints)?;
         let tensorboard = self.settings.tensorboard;
         let after = saved.map(|(checkpoint, _)| checkpoint.step());
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
@@ -259,7 +295,7 @@ impl Run<'_> {
         let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
         let mut figures = self.figures(&history, best, self.weight_of_last_step(training));
         // After an error of a step too: the network then holds the last good weights.
-        let kept = self.keep(network).and_then(|()| {
+        let kept = self.keep(network, history.last().map_or(0, |last| last.step)).and_then(|()| {
             let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
             figures.extend(flow.flatten().map(|flow| ("flow.svg", flow)));
             self.write_figures(&figures)
@@ -276,10 +312,10 @@ impl Run<'_> {
         Ok(Learned { outcome, loss, pace, skipped, figures })
     }
 
-    /// Stores the weights.
-    fn keep(&self, network: &mut dyn Network) -> Result<()> {
+    /// Stores the weights as they are after `step` steps.
+    fn keep(&self, network: &mut dyn Network, step: u64) -> Result<()> {
         let weights = network.state_dict()?;
-        self.folder.write(model_file::NAME, &model_file::to_bytes(self.model, &self.task.codec(), &weights)?)
+        self.folder.write(model_file::NAME, &model_file::to_bytes(&self.description, step, &weights)?)
     }
 
     /// What ended the steps, with what is left of the run; `kept`: the weights are stored.
@@ -380,7 +416,10 @@ impl Run<'_> {
             facts: joined(facts.into_iter().chain(provenance).collect()),
             tables: results.tables,
             figures: figures.into_iter().map(|(_, picture)| picture).collect(),
-            command: format!("bptt train --config {}", quoted(&self.folder.path().join(model_file::CONFIG))),
+            command: self.from.and_then(Interrupted::beginning).map_or_else(
+                || format!("bptt train --config {}", quoted(&self.folder.path().join(model_file::CONFIG))),
+                |(_, command)| command,
+            ),
         };
         self.folder.write("report.html", report.html().as_bytes())?;
         self.say(&heading("files", &files(self.folder)?));
@@ -480,7 +519,6 @@ pub(crate) fn heading(name: &str, text: &str) -> String {
 }
 
 fn describe_schedule(settings: &Settings) -> String {
-    use bptt::train::Decay;
     let schedule = &settings.run.schedule;
     let mut words = match schedule.warmup {
         0 => String::new(),

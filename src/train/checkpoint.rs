@@ -13,6 +13,7 @@ use super::trainer::{Trainer, TrainerState};
 use crate::backend::Engine;
 use crate::batch::States;
 use crate::error::{Error, Result};
+use crate::model::{Layout, Model, StateDict};
 use crate::real::Real;
 
 /// What the steps so far have brought, beside the trainer's own state.
@@ -127,6 +128,22 @@ impl<R: Real> Checkpoint<R> {
     /// The steps that it has behind it.
     pub fn step(&self) -> u64 {
         self.trainer.step
+    }
+
+    /// The weights that the run would end with if it ended here, and the step that they are of: those of the lowest
+    /// validation loss where the run keeps these and has measured any, else those of [`Self::step`].
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the checkpoint is of a model with another number of parameters.
+    pub fn weights(&self, model: &Model) -> Result<(StateDict, u64)> {
+        let best = self.progress.best_parameters.as_ref().zip(self.progress.best.map(|best| best.step));
+        let (parameters, step) = best.unwrap_or((&self.trainer.parameters, self.trainer.step));
+        let layout = Layout::new(model);
+        let (expected, got) = (layout.len(), parameters.len());
+        match expected == got {
+            true => Ok((layout.to_state_dict(parameters), step)),
+            false => Err(unreadable(format!("expected the {expected} parameters of the model, got {got}"))),
+        }
     }
 
     /// The bytes of a file, with a note of the caller's own: a version, a SHA-256 over everything else, and a

@@ -1,0 +1,491 @@
+//! What a model was trained on, which travels with its weights: enough to know its training rows again in whatever file
+//! they are read from, and to compare with what is told without a network.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bptt::data::{Frame, Series, Split};
+use bptt::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::args::DataArgs;
+use super::digest::Digest;
+use super::model_file::ModelFile;
+use super::progress::grouped;
+use super::settings::words;
+use super::train::quoted;
+
+/// Rows of a series' training part, or beginnings of a text's, by which it is known again, at most.
+const SAMPLES: usize = 64;
+
+/// What is said of a file that is none of the training's, where nothing but whole files can be compared.
+pub(crate) const OTHER_FILE: &str = "another file than the model was trained on";
+
+/// What is said where a model's file is older than this description.
+const UNKNOWN: &str = "the model's file does not say what it was trained on: rows of it may be among these";
+
+/// What is said of the run's own file.
+const OWN: &str = "the file that the model was trained on; its parts are those of the run";
+
+/// What is said of it with other parts.
+const OWN_APART: &str = "the file that the model was trained on; what it was trained on is not measured";
+
+/// What weights come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Origin {
+    /// The data that they were trained on, those of the weights that the run began with first.
+    pub(crate) data: Vec<TrainedOn>,
+    /// What the training part has of each class or character, or the share of its frames in which a key sounds.
+    pub(crate) frequencies: Option<Vec<f64>>,
+    /// The period of the seasonal naive forecast.
+    pub(crate) season: Option<usize>,
+}
+
+/// A file that was split and trained on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct TrainedOn {
+    pub(crate) sha256: String,
+    /// How it was split, as the settings have it.
+    pub(crate) split: Option<Vec<f64>>,
+    pub(crate) split_seed: Option<u64>,
+    pub(crate) train_until: Option<String>,
+    pub(crate) validation: Option<f64>,
+    pub(crate) parts: Parts,
+}
+
+/// Which of its rows are in which part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Parts {
+    /// Training, validation and test follow each other: where each ends, in rows or characters.
+    InOrder { ends: [u64; 3], samples: Vec<String> },
+    /// Two sequences a hexadecimal digit, the first in its lower half: 0 trains, 1 validates, 2 tests.
+    Drawn(String),
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self::InOrder { ends: [0; 3], samples: Vec::new() }
+    }
+}
+
+impl TrainedOn {
+    /// Splits the same data as the run did, unless the settings say otherwise.
+    fn put_split(&self, data: &mut DataArgs) {
+        let told = data.train_until.is_some() || data.test_file.is_some() || data.validation.is_some();
+        if data.split.is_none() && !told {
+            data.split = self.split.clone();
+            data.train_until = self.train_until.clone();
+            data.validation = self.validation;
+        }
+        data.split_seed = data.split_seed.or(self.split_seed);
+    }
+}
+
+/// How data that are read stand to those that a model was trained on.
+pub(crate) struct Relation<'a> {
+    /// The same file among those that were trained on, the last of them first.
+    own: Vec<&'a TrainedOn>,
+    /// All that was trained on.
+    all: &'a [TrainedOn],
+    /// Whether the model's file says so at all; `None`: there is no model.
+    known: Option<bool>,
+    /// Whether the model is only measured or predicts.
+    applies: bool,
+    /// Whether the settings say how the file is split.
+    told: bool,
+    /// Whether the file is split as the run did.
+    as_run: bool,
+}
+
+impl<'a> Relation<'a> {
+    /// Of the file with this digest. The same file is split as it was, unless `data` say otherwise, and other data of a
+    /// model that is only applied are not split.
+    pub(crate) fn new(model: Option<&'a ModelFile>, sha256: &str, data: &mut DataArgs) -> Self {
+        let origin = model.map(|model| model.origin.as_ref());
+        let all = origin.flatten().map_or(&[][..], |origin| &origin.data);
+        let own: Vec<&TrainedOn> = all.iter().rev().filter(|it| it.sha256 == sha256).collect();
+        let told = data.split.is_some() || data.train_until.is_some() || data.test_file.is_some();
+        if let Some(own) = own.first() {
+            own.put_split(data);
+        }
+        let known = origin.map(|origin| origin.is_some());
+        let is_split_so =
+            |own: &&TrainedOn| (data.split.is_none() || data.split == own.split) && data.train_until == own.train_until;
+        let as_run = own.first().is_some_and(is_split_so);
+        Self { own, all, known, applies: data.applies, told, as_run }
+    }
+
+    /// The shares where neither the settings nor the run say any.
+    pub(crate) fn default_shares(&self, of_run: [f64; 3]) -> [f64; 3] {
+        if self.applies { [0.0, 0.0, 1.0] } else { of_run }
+    }
+
+    /// Whether the data are split at all where the settings say nothing: those that are only measured are not, but for the
+    /// file that was trained on.
+    pub(crate) fn splits(&self) -> bool {
+        !self.applies || !self.own.is_empty()
+    }
+
+    /// What there is to say of data that are compared as whole files, or that were found to be `other`.
+    pub(crate) fn describe(&self, other: Option<&str>) -> Option<String> {
+        match (self.known?, self.own.is_empty()) {
+            (false, _) => Some(UNKNOWN.into()),
+            (true, false) => Some(if self.as_run { OWN } else { OWN_APART }.into()),
+            (true, true) => other.map(str::to_owned),
+        }
+    }
+
+    /// The parts of a series apart from the rows that were trained on, and what there is to say of them. `split` is by the
+    /// settings, or by default.
+    ///
+    /// # Errors
+    /// Where training goes on, and `split` would validate or test with such rows.
+    pub(crate) fn series(&self, series: &Series, frame: Frame, split: Split) -> Result<(Split, Option<String>)> {
+        let Some(seen) = self.seen_rows(series) else {
+            return Ok((split, self.describe(Some("no row of it is known from the training of the model"))));
+        };
+        let rows = series.len();
+        let (own, seen_end) = (!self.own.is_empty(), seen.end.max(frame.window).min(rows));
+        // Fewer rows than are forecast at once are none that can be measured.
+        let seen_end = if rows - seen_end < frame.horizon { rows } else { seen_end };
+        if seen_end <= split.train.end && (self.told || own || !self.applies) {
+            return Ok((split, self.describe(Some(&seen.words(series)))));
+        }
+        if !self.applies {
+            let last = &series.labels()[seen.end - 1];
+            let (which, label) = (seen.words(series), quoted(last.as_ref()));
+            return Err(Error::Unsupported(format!(
+                "the split would validate or test with rows that the weights of --init-from were trained on: {which}; \
+                 --train-until {label} keeps them apart"
+            )));
+        }
+        let (validation_end, whole) = match self.told {
+            true => (split.validation.end.max(seen_end), split.test.is_empty()),
+            // The rows that the run chose its weights by follow those of the training.
+            false => (seen.validation_end.clamp(seen_end, rows), false),
+        };
+        let short = |rows: &Range<usize>| (1..frame.horizon).contains(&rows.len());
+        let (mut validation, mut test) = (seen_end..validation_end, validation_end..rows);
+        if whole || short(&validation) || short(&test) {
+            let begins = if self.told && !split.validation.is_empty() { rows } else { seen_end };
+            (validation, test) = (seen_end..begins, begins..rows);
+        }
+        let train_start = if seen_end - frame.window.min(seen_end) < frame.horizon { seen_end } else { frame.window };
+        let words = match self.told {
+            true => format!("{}: no part that is measured has them", seen.words(series)),
+            false => seen.words(series),
+        };
+        Ok((Split { train: train_start..seen_end, validation, test }, Some(words)))
+    }
+
+    /// The rows of the series that were trained on.
+    fn seen_rows(&self, series: &Series) -> Option<Seen> {
+        let files = if self.own.is_empty() { self.all.iter().collect() } else { self.own.clone() };
+        let mut hashes: Option<HashMap<String, usize>> = None;
+        let seen = files.into_iter().filter_map(|it| {
+            let Parts::InOrder { ends, samples } = &it.parts else { return None };
+            let [train, validation, all] = ends.map(|end| end as usize);
+            if !self.own.is_empty() {
+                let end = train.min(series.len());
+                return Some(Seen { begin: 0, end, validation_end: validation, new: 0 });
+            }
+            let hashes =
+                hashes.get_or_insert_with(|| (0..series.len()).map(|row| (hash_of_row(series, row), row)).collect());
+            let found: Vec<(usize, usize)> =
+                samples.iter().enumerate().filter_map(|(at, hash)| Some((at, *hashes.get(hash)?))).collect();
+            let (first, last) = (*found.first()?, *found.last()?);
+            // One row of many may be equal by chance.
+            if 2 * found.len() <= last.0 - first.0 || (found.len() == 1 && samples.len() > 1) {
+                return None;
+            }
+            let is_whole = last.0 + 1 == samples.len();
+            // Up to the next sample, which is not there, the rows are taken for ones of the training.
+            let between = train.div_ceil(samples.len());
+            let behind = if is_whole { 0 } else { between };
+            let end = (last.1 + 1 + behind).min(series.len());
+            let at = |row: usize| if is_whole { (row + end).saturating_sub(train) } else { end };
+            let new = series.len().saturating_sub(at(all));
+            Some(Seen { begin: (first.1 + 1).saturating_sub(between), end, validation_end: at(validation), new })
+        });
+        seen.filter(|seen| seen.end > 0).max_by_key(|seen| seen.end)
+    }
+
+    /// How much of a text's beginning was trained on.
+    ///
+    /// # Errors
+    /// Those of reading the text.
+    pub(crate) fn seen_characters(&self, text: &bptt::data::Text) -> Result<u64> {
+        let mut seen = 0;
+        for it in if self.own.is_empty() { self.all.iter().collect() } else { self.own.clone() } {
+            let Parts::InOrder { ends, samples } = &it.parts else { continue };
+            if !self.own.is_empty() {
+                seen = seen.max(ends[0].min(text.len()));
+                continue;
+            }
+            let places = places(ends[0], samples.len());
+            let within: Vec<u64> = places.iter().copied().filter(|place| *place <= text.len()).collect();
+            let found =
+                beginnings(text, &within)?.into_iter().zip(samples).take_while(|(own, its)| own == *its).count();
+            if found > 0 {
+                // Up to the next place, which has something else, it may be the same.
+                seen = seen.max(places.get(found).copied().unwrap_or(ends[0]).min(text.len()));
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The parts of a text, in characters, apart from the `seen` first that were trained on, and what there is to say.
+    ///
+    /// # Errors
+    /// Where training goes on, and `parts` would validate or test with such characters.
+    pub(crate) fn text(
+        &self,
+        parts: bptt::data::Parts,
+        characters: u64,
+        seen: u64,
+        window: usize,
+    ) -> Result<(bptt::data::Parts, Option<String>)> {
+        let apart = seen <= parts.train.end && (self.told || !self.own.is_empty() || !self.applies);
+        if seen == 0 || apart {
+            let other = if seen == 0 { "the model was trained on another text" } else { "" };
+            return Ok((parts, self.describe(Some(other).filter(|other| !other.is_empty()))));
+        }
+        let count = grouped(seen);
+        if !self.applies {
+            return Err(Error::Unsupported(format!(
+                "the split would validate or test with characters that the weights of --init-from were trained on, the \
+                 first {count}: expected a --split whose first share has at least these"
+            )));
+        }
+        let from = |range: Range<u64>| range.start.max(seen)..range.end.max(seen);
+        let (validation, test) = (from(parts.validation), from(parts.test));
+        // What is too short to be measured is none.
+        let kept =
+            |range: Range<u64>| if range.end - range.start > window as u64 { range } else { range.end..range.end };
+        let parts = bptt::data::Parts { train: 0..seen, validation: kept(validation), test: kept(test) };
+        let all = grouped(characters);
+        Ok((
+            parts,
+            Some(format!("the model was trained on the first {count} of its {all} characters: they are not measured")),
+        ))
+    }
+
+    /// The parts of labelled sequences, of which `drawn` are by the settings, apart from those that were trained on, and
+    /// what there is to say.
+    ///
+    /// # Errors
+    /// Where training goes on, and `drawn` would validate or test with such sequences.
+    pub(crate) fn sequences(
+        &self,
+        count: usize,
+        drawn: impl FnOnce() -> Result<[Vec<usize>; 3]>,
+    ) -> Result<([Vec<usize>; 3], Option<String>)> {
+        let of_run = |it: &TrainedOn| match &it.parts {
+            Parts::Drawn(digits) => unpacked(digits, count),
+            Parts::InOrder { .. } => None,
+        };
+        // Which they are need not be drawn again, whatever the labels are that are read now.
+        if let Some(parts) = self.own.first().filter(|_| self.applies && !self.told).and_then(|it| of_run(it)) {
+            return Ok((parts, Some(OWN.into())));
+        }
+        let mut parts = drawn()?;
+        let mut seen = vec![false; count];
+        let of_runs = self.own.iter().filter_map(|it| of_run(it));
+        of_runs.flat_map(|[training, ..]| training).for_each(|sequence| seen[sequence] = true);
+        let overlap = parts[1..].iter().flatten().filter(|sequence| seen[**sequence]).count();
+        if overlap == 0 {
+            return Ok((parts, self.describe(Some(OTHER_FILE))));
+        }
+        let overlap = grouped(overlap as u64);
+        if !self.applies {
+            return Err(Error::Unsupported(format!(
+                "the split would validate or test with {overlap} sequences that the weights of --init-from were trained \
+                 on: without --split (data.split) and --test-file the data are split as that run did"
+            )));
+        }
+        for part in 1..3 {
+            let (trained, apart) = std::mem::take(&mut parts[part]).into_iter().partition(|sequence| seen[*sequence]);
+            parts[part] = apart;
+            let trained: Vec<usize> = trained;
+            parts[0].extend(trained);
+        }
+        parts[0].sort_unstable();
+        let words =
+            format!("the model was trained on {overlap} of the sequences that --split would measure: they are not");
+        Ok((parts, Some(words)))
+    }
+
+    /// Refuses other shares than the run's, for data whose parts cannot be told apart after another cut.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names both.
+    pub(crate) fn check_shares(&self, shares: Option<&Vec<f64>>) -> Result<()> {
+        let Some(own) = self.own.first() else { return Ok(()) };
+        match shares == own.split.as_ref() {
+            true => Ok(()),
+            false => Err(Error::Unsupported(format!(
+                "--split (data.split): the model was trained on this file with {}, and another split would measure what it \
+                 was trained on",
+                own.split.as_ref().map_or("the file's own parts".into(), words)
+            ))),
+        }
+    }
+}
+
+/// Rows that were trained on.
+struct Seen {
+    begin: usize,
+    end: usize,
+    /// Behind the rows that validated.
+    validation_end: usize,
+    /// Rows behind all that the run had.
+    new: usize,
+}
+
+impl Seen {
+    fn words(&self, series: &Series) -> String {
+        let labels = series.labels();
+        let (first, last) = (&labels[self.begin], &labels[self.end - 1]);
+        let count = grouped((self.end - self.begin) as u64);
+        let new = match self.new {
+            0 => String::new(),
+            new => format!("; {} rows after {} are new", grouped(new as u64), labels[series.len() - 1 - new]),
+        };
+        format!("the model was trained on {count} of these rows, {first}–{last}{new}")
+    }
+}
+
+/// A series' training part and how it was split.
+pub(crate) fn of_series(sha256: String, data: &DataArgs, series: &Series, split: &Split) -> TrainedOn {
+    let end = split.train.end;
+    let samples =
+        places(end as u64, SAMPLES).into_iter().map(|place| hash_of_row(series, place as usize - 1)).collect();
+    let ends = [end, split.validation.end, series.len()].map(|end| end as u64);
+    as_split(sha256, data, Parts::InOrder { ends, samples })
+}
+
+/// A text's training part and how it was split.
+///
+/// # Errors
+/// Those of reading the text.
+pub(crate) fn of_text(
+    sha256: String,
+    data: &DataArgs,
+    text: &bptt::data::Text,
+    parts: &bptt::data::Parts,
+) -> Result<TrainedOn> {
+    let samples = beginnings(text, &places(parts.train.end, SAMPLES))?;
+    let ends = [parts.train.end, parts.validation.end, text.len()];
+    Ok(as_split(sha256, data, Parts::InOrder { ends, samples }))
+}
+
+/// Sequences of which some train, and how they were split: `shares` are those of the file, whatever a second one does.
+pub(crate) fn of_sequences(sha256: String, data: &DataArgs, shares: [f64; 3], parts: &[Vec<usize>; 3]) -> TrainedOn {
+    let it = as_split(sha256, data, Parts::Drawn(packed(parts)));
+    TrainedOn { split: Some(shares.to_vec()), validation: None, ..it }
+}
+
+/// Pieces in the order of a file.
+pub(crate) fn of_pieces(sha256: String, data: &DataArgs, parts: &[Range<usize>; 3]) -> TrainedOn {
+    let ends = parts.each_ref().map(|part| part.end as u64);
+    as_split(sha256, data, Parts::InOrder { ends, samples: Vec::new() })
+}
+
+fn as_split(sha256: String, data: &DataArgs, parts: Parts) -> TrainedOn {
+    let DataArgs { split, split_seed, train_until, validation, .. } = data.clone();
+    TrainedOn { sha256, split, split_seed, train_until, validation, parts }
+}
+
+/// Up to `count` places from 1 to `end`, as far from each other as they can be; the last is `end`.
+fn places(end: u64, count: usize) -> Vec<u64> {
+    let count = (count as u64).min(end);
+    (1..=count).map(|number| (u128::from(end) * u128::from(number)).div_ceil(u128::from(count.max(1))) as u64).collect()
+}
+
+/// A row by its label and the values of its targets.
+fn hash_of_row(series: &Series, row: usize) -> String {
+    let mut digest = Digest::new();
+    digest.update(series.labels()[row].as_bytes());
+    for column in series.truths() {
+        let value = column.values[row];
+        // Not a number is one thing here, and so is 0.
+        let bits = if value.is_nan() { u64::MAX } else { (value + 0.0).to_bits() };
+        digest.update(&bits.to_le_bytes());
+    }
+    short(digest)
+}
+
+/// The digests of a text's beginnings that end at `places`, ascending.
+fn beginnings(text: &bptt::data::Text, places: &[u64]) -> Result<Vec<String>> {
+    let mut digest = Digest::new();
+    let mut begin = 0;
+    let mut digests = Vec::with_capacity(places.len());
+    let mut bytes = Vec::new();
+    for end in places {
+        text.for_each(begin..*end, |character| {
+            bytes.extend((character as u32).to_le_bytes());
+            if bytes.len() >= 1 << 16 {
+                digest.update(&bytes);
+                bytes.clear();
+            }
+        })?;
+        digest.update(&bytes);
+        bytes.clear();
+        digests.push(short(digest.clone()));
+        begin = *end;
+    }
+    Ok(digests)
+}
+
+fn short(digest: Digest) -> String {
+    let mut text = digest.text();
+    text.truncate(16);
+    text
+}
+
+fn packed(parts: &[Vec<usize>; 3]) -> String {
+    let count = parts.iter().flatten().max().map_or(0, |last| last + 1);
+    let mut of = vec![0u32; count];
+    (0u32..).zip(parts).for_each(|(part, sequences)| sequences.iter().for_each(|sequence| of[*sequence] = part));
+    of.chunks(2).filter_map(|two| char::from_digit(two[0] + 4 * two.get(1).unwrap_or(&0), 16)).collect()
+}
+
+/// The parts of `count` sequences; `None` where these are not as many.
+fn unpacked(digits: &str, count: usize) -> Option<[Vec<usize>; 3]> {
+    let mut parts = [const { Vec::new() }; 3];
+    let digits: Vec<u32> = digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
+    if digits.len() != count.div_ceil(2) {
+        return None;
+    }
+    for sequence in 0..count {
+        let part = digits[sequence / 2] >> (2 * (sequence % 2)) & 3;
+        parts.get_mut(part as usize)?.push(sequence);
+    }
+    Some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_survive_their_digits() {
+        for parts in [[vec![0, 3, 4], vec![1], vec![2, 5]], [vec![0], vec![], vec![]], [vec![0, 1], vec![2], vec![]]] {
+            let count = parts.iter().flatten().count();
+            assert_eq!(unpacked(&packed(&parts), count), Some(parts));
+        }
+        assert_eq!(unpacked("00", 5), None);
+        assert_eq!(unpacked("3", 1), None);
+    }
+
+    #[test]
+    fn places_are_spread_and_end_with_the_end() {
+        assert_eq!(places(4, 64), [1, 2, 3, 4]);
+        assert_eq!(places(10, 4), [3, 5, 8, 10]);
+        assert_eq!(places(0, 4), [0; 0]);
+        assert_eq!(places(u64::MAX, 2).last(), Some(&u64::MAX));
+    }
+}
