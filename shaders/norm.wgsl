@@ -11,6 +11,9 @@ const RANGE = 4096u; // vec4 a workgroup sums
 @group(0) @binding(2) var<storage, read_write> partials: array<vec2f>; // power of two, sum of squares over it
 @group(0) @binding(3) var<storage, read> total_loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> status: Status;
+// (rate, root_bias2, fresh) after as many skipped steps beyond args.known as stand before it: the optimizer counts the updates
+// that were made, and the host does not know of the last ones yet.
+@group(0) @binding(5) var<storage, read> choices: array<vec4f>;
 
 var<workgroup> shared_: array<f32, WIDE>;
 
@@ -104,12 +107,18 @@ fn norm(@builtin(local_invocation_index) local: u32) {
     }
     status.scale = scale;
     if status.bad_in_row > args.skips {
+        status.skipped += 1u;
         return;
     }
     if finite(loss) && finite(norm) {
         status.bad_in_row = 0u;
+        let choice = choices[min(status.skipped - args.known, args.choices - 1u)];
+        status.rate = choice.x;
+        status.root_bias2 = choice.y;
+        status.fresh = choice.z;
     } else {
         status.bad_in_row += 1u;
+        status.skipped += 1u;
         status.bad_step = args.step;
         status.bad_norm = u32(finite(loss));
     }

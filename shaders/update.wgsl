@@ -34,11 +34,11 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
     switch RULE {
         case 0u: {
             if MOMENTUM {
-                let b = select(args.momentum * slot0[i] + args.alpha * g, g, args.step == 1u);
+                let b = args.momentum * slot0[i] + status.fresh * g;
                 slot0[i] = b;
                 g = select(b, g + args.momentum * b, NESTEROV);
             }
-            w -= args.rate * g;
+            w -= status.rate * g;
         }
         case 1u: {
             let v = args.alpha * slot0[i] + args.one_minus_alpha * g * g;
@@ -58,14 +58,14 @@ fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gro
                 change += args.momentum * slot1[i];
                 slot1[i] = change;
             }
-            w -= args.rate * change;
+            w -= status.rate * change;
         }
         default: {
             let m = args.momentum * slot0[i] + args.one_minus_momentum * g;
             let v = args.alpha * slot1[i] + args.one_minus_alpha * g * g;
             slot0[i] = m;
             slot1[i] = v;
-            w -= quotient(args.rate * m, sqrt(v) / args.root_bias2 + args.eps);
+            w -= quotient(status.rate * m, sqrt(v) / status.root_bias2 + args.eps);
         }
     }
     parameters[i] = w;

@@ -33,7 +33,10 @@ pub struct EngineOptions {
     pub kernel: RecurrentKernel,
     /// Whether [`Engine::accumulate`] also computes dx, dh_0 and dc_0.
     pub input_gradient: bool,
-    /// Updates in a row that are passed over where the loss or the gradient norm is not finite; one more ends updating.
+    /// Updates in a row that are passed over where the loss or the gradient norm is not finite in the type that the path
+    /// computes in; one more ends updating. One passed over leaves no trace, as with PyTorch's `GradScaler`: weights and the
+    /// optimizer's numbers stay, and what an optimizer counts, Adam's t or SGD's first step, are the updates made. The
+    /// steps' own numbers go on, and with them schedules and the masks of dropout.
     pub skips: u32,
     /// A budget in bytes for everything that the engine holds on the device; on the CPU path for what a training batch
     /// takes.
@@ -116,6 +119,22 @@ pub struct Report {
     pub norm: f64,
     /// Whether the update changed nothing, since one of the two is not finite: see [`EngineOptions::skips`].
     pub skipped: bool,
+}
+
+/// The updates that were passed over: see [`EngineOptions::skips`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// In a row, up to the last update.
+    pub in_row: u32,
+    /// In all, with those behind one that ended updating: a step's number less these is the number of updates made.
+    pub in_all: u64,
+}
+
+impl Skipped {
+    /// As it is where no bad step has ended updating.
+    pub(crate) fn within(self, skips: u32) -> Self {
+        Self { in_row: self.in_row.min(skips), ..self }
+    }
 }
 
 /// What the head says of a sequence, and where the sequence ended.
@@ -276,8 +295,8 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::NonFinite`] names the bad step that ended updating, and goes on to do so: those behind it have no report.
     async fn report(&mut self) -> Result<Option<Report>>;
 
-    /// How many updates in a row, up to the last one, were passed over. Waits for it.
-    async fn skipped(&mut self) -> Result<u32>;
+    /// How many updates were passed over up to the last one. Waits for it.
+    async fn skipped(&mut self) -> Result<Skipped>;
 
     /// Whether updates still do anything, as far as was reported.
     ///
@@ -285,9 +304,9 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::NonFinite`] names the bad step that ended them, once its report was given.
     fn may_update(&self) -> Result<()>;
 
-    /// Lets go of the reports not yet given, and goes on as after so many skipped updates in a row, at most
-    /// [`EngineOptions::skips`] of them: a bad step that ended updating is forgotten, and a good one updates.
-    fn restart(&mut self, skipped: u32) -> Result<()>;
+    /// Lets go of the reports not yet given, and goes on as after so many updates that were passed over. A bad step that
+    /// ended updating is forgotten: in a row there were then as many as [`EngineOptions::skips`] at the most.
+    fn restart(&mut self, skipped: Skipped) -> Result<()>;
 
     /// How many updates were enqueued and not yet reported.
     fn unreported(&self) -> usize;

@@ -106,7 +106,7 @@ mod profile;
 mod real;
 pub mod train;
 
-pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
+pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::Masks;

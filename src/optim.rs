@@ -193,8 +193,10 @@ impl Optimizer {
     /// What the rule amounts to at its update `t`, counted from 1.
     fn coefficients(&self, t: u64) -> Coefficients {
         let Optimizer { rule, learning_rate, weight_decay, .. } = *self;
-        let plain = Coefficients { rate: learning_rate, root_bias2: 1.0, shrink: 1.0, coupled_decay: weight_decay };
+        let plain =
+            Coefficients { rate: learning_rate, root_bias2: 1.0, fresh: 1.0, shrink: 1.0, coupled_decay: weight_decay };
         match rule {
+            Rule::Sgd { dampening, .. } if t > 1 => Coefficients { fresh: 1.0 - dampening, ..plain },
             Rule::Sgd { .. } | Rule::RmsProp { .. } => plain,
             Rule::Adam { beta1, beta2, .. } | Rule::AdamW { beta1, beta2, .. } => {
                 let t = t as f64;
@@ -222,19 +224,23 @@ impl Optimizer {
 pub struct Update {
     /// The optimizer, its rate already that of this step.
     pub optimizer: Optimizer,
-    /// The step, counted from 1: Adam's t.
+    /// The step, counted from 1, by which it is reported. The updates that an optimizer counts, as Adam's t, are the step
+    /// less those passed over: see [`EngineOptions::skips`](crate::EngineOptions::skips).
     pub step: u64,
     /// What the accumulated sums are divided by: Σ w, or 1 for a sum.
     pub divisor: f64,
 }
 
-/// What [`Update`] amounts to as plain numbers, computed in f64 once a step and handed to either path.
+/// What of an [`Update`] depends on how many there were, as plain numbers computed in f64 once a step and handed to either
+/// path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coefficients {
     /// η, for Adam η / (1 − β₁ᵗ).
     pub rate: f64,
     /// √(1 − β₂ᵗ) for Adam, otherwise 1.
     pub root_bias2: f64,
+    /// What of g enters SGD's b: all of it at first, then 1 − dampening. Otherwise 1.
+    pub fresh: f64,
     /// AdamW: 1 − η·λ, the factor of the weight itself; otherwise 1.
     pub shrink: f64,
     /// λ where it enters the gradient, otherwise 0.
@@ -272,8 +278,9 @@ impl Update {
         }
     }
 
-    pub(crate) fn coefficients(&self) -> Coefficients {
-        self.optimizer.coefficients(self.step)
+    /// The coefficients where so many steps up to this one were passed over.
+    pub(crate) fn coefficients(&self, skipped: u64) -> Coefficients {
+        self.optimizer.coefficients(self.step.saturating_sub(skipped).max(1))
     }
 }
 

@@ -15,8 +15,8 @@ use bptt::ndarray::{Array1, Array2, Array3, ArrayD, Axis, IxDyn, s};
 use bptt::train::TrainerState;
 use bptt::{
     Backend, Batch, Carry, Cpu, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Masks, Model,
-    Optimizer, OutputGradient, Real, RecurrentKernel, Reduction, Report, Result, Rule, Sequence, States, Targets,
-    Trainer, TrainerOptions, Update,
+    Optimizer, OutputGradient, Real, RecurrentKernel, Reduction, Report, Result, Rule, Sequence, Skipped, States,
+    Targets, Trainer, TrainerOptions, Update,
 };
 use common::gpu::gpu;
 use common::{CELLS, Case, Named, PLACES, fill, losses, wide};
@@ -486,9 +486,9 @@ impl Call {
             Self::Update(update) => block_on(engine.update(update)).map(done),
             Self::Report => block_on(engine.report()).map(|it| it.map_or_else(|| text("no report"), |it| report(&it))),
             Self::Unreported => Ok(text(format!("unreported {}", engine.unreported()))),
-            Self::Skipped => block_on(engine.skipped()).map(|skipped| text(format!("skipped {skipped}"))),
+            Self::Skipped => block_on(engine.skipped()).map(|skipped| text(format!("{skipped:?}"))),
             Self::MayUpdate => engine.may_update().map(done),
-            Self::Restart(skipped) => engine.restart(*skipped).map(done),
+            Self::Restart(skipped) => engine.restart(Skipped { in_row: *skipped, in_all: 0 }).map(done),
             Self::Logits(data) => block_on(engine.logits(&data.sequence())).map(|logits| {
                 let mut named = states(&logits.states);
                 named.push(("logits".into(), wide(&logits.logits)));
@@ -700,7 +700,7 @@ impl<E: Engine<Real = f32>> Told<E> {
             }
             Turn::State => {
                 let state = block_on(trainer.state())?;
-                let mut named = text(format!("step {}, skipped {}", state.step, state.skipped));
+                let mut named = text(format!("step {}, {:?}", state.step, state.skipped));
                 named.extend(block("parameters", &state.parameters));
                 named.extend(state.slots.iter().flat_map(|slot| block("slot", slot)));
                 named.extend(state.carried.iter().flat_map(states));

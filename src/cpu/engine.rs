@@ -12,7 +12,7 @@ use super::pass::{Goal, Passes, Rows, Then};
 use super::room::{self, Room, Wanted};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
-use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed::Sealed};
+use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, sealed::Sealed};
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::calls::{Ended, LastPass, check_parameters};
 use crate::dropout::{Draw, Masks};
@@ -51,8 +51,8 @@ pub struct CpuEngine<R: Real> {
     /// The update that ended updating, and what was not finite.
     refused: Option<(u64, &'static str)>,
     refusals: usize,
-    /// Bad updates in a row.
-    bad_in_row: u32,
+    /// The bad updates.
+    skipped: Skipped,
     ended: Ended,
 }
 
@@ -78,7 +78,7 @@ impl<R: Real> CpuEngine<R> {
             reports: VecDeque::new(),
             refused: None,
             refusals: 0,
-            bad_in_row: 0,
+            skipped: Skipped::default(),
             ended: Ended::default(),
             model: model.clone(),
             options: options.clone(),
@@ -155,6 +155,7 @@ impl<R: Real> CpuEngine<R> {
         self.used = true;
         if self.refused.is_some() {
             self.refusals += 1;
+            self.skipped.in_all += 1;
             return;
         }
         let Passes { threads, clock, .. } = &self.passes;
@@ -164,8 +165,9 @@ impl<R: Real> CpuEngine<R> {
         let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
-            self.bad_in_row = self.bad_in_row.saturating_add(1);
-            if self.bad_in_row > self.options.skips {
+            self.skipped.in_row = self.skipped.in_row.saturating_add(1);
+            self.skipped.in_all += 1;
+            if self.skipped.in_row > self.options.skips {
                 self.refused = Some((update.step, what));
                 self.refusals += 1;
             } else {
@@ -173,15 +175,16 @@ impl<R: Real> CpuEngine<R> {
             }
             return;
         }
-        self.bad_in_row = 0;
-        let scale = Scale::new(update, norm);
+        self.skipped.in_row = 0;
+        let coefficients = update.coefficients(self.skipped.in_all);
+        let (rule, scale) = (update.optimizer.rule, Scale::new(update, &coefficients, norm));
         let [a, b, c] = &mut self.slots.0;
         let weights =
             update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
         let clock = &self.passes.clock;
         self.passes.threads.each(weights, |part| {
             let begun = clock.begin();
-            update::apply(update, scale, part);
+            update::apply(rule, &coefficients, scale, part);
             clock.end(begun, Phase::Update, || 0);
         });
         self.passes.parameters_changed();
@@ -214,7 +217,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         check_parameters(&self.layout, block.len())?;
         self.last.parameters_change();
         if self.ended.is_told() {
-            self.restart(0)?;
+            self.restart(Skipped { in_row: 0, ..self.skipped })?;
         }
         self.passes.parameters.copy_from_slice(block);
         self.passes.parameters_changed();
@@ -353,15 +356,15 @@ impl<R: Real> Engine for CpuEngine<R> {
         }
     }
 
-    async fn skipped(&mut self) -> Result<u32> {
-        Ok(self.bad_in_row)
+    async fn skipped(&mut self) -> Result<Skipped> {
+        Ok(self.skipped)
     }
 
-    fn restart(&mut self, skipped: u32) -> Result<()> {
+    fn restart(&mut self, skipped: Skipped) -> Result<()> {
         self.reports.clear();
         // Without a rule no update was ever passed over.
-        let skipped = self.options.rule.map_or(0, |_| skipped.min(self.options.skips));
-        (self.refused, self.refusals, self.bad_in_row) = (None, 0, skipped);
+        let skipped = self.options.rule.map_or(Skipped::default(), |_| skipped.within(self.options.skips));
+        (self.refused, self.refusals, self.skipped) = (None, 0, skipped);
         self.ended.forget();
         Ok(())
     }

@@ -52,12 +52,12 @@ pub(super) struct Scale<R> {
 
 impl<R: Real> Scale<R> {
     /// Division, and clipping by the norm and then by the value.
-    pub(super) fn new(update: &Update, norm: f64) -> Self {
+    pub(super) fn new(update: &Update, coefficients: &Coefficients, norm: f64) -> Self {
         let clip = update.optimizer.clip_norm.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
         Self {
             factor: R::from_wide(clip / update.divisor),
             limit: R::from_wide(update.optimizer.clip_value.unwrap_or(f64::INFINITY)),
-            decay: rounded(update.coefficients().coupled_decay),
+            decay: rounded(coefficients.coupled_decay),
         }
     }
 
@@ -71,26 +71,22 @@ impl<R: Real> Scale<R> {
 }
 
 /// Changes the weights by one step of the rule.
-pub(super) fn apply<R: Real>(update: &Update, scale: Scale<R>, weights: Weights<'_, R>) {
-    let Coefficients { rate, root_bias2, shrink, .. } = update.coefficients();
+pub(super) fn apply<R: Real>(rule: Rule, coefficients: &Coefficients, scale: Scale<R>, weights: Weights<'_, R>) {
     let real = rounded::<R>;
-    let rate = real(rate);
-    match update.optimizer.rule {
-        Rule::Sgd { momentum, dampening, nesterov } => {
-            // At the first step b is g itself, without dampening.
-            let fresh = real(if update.step <= 1 { 1.0 } else { 1.0 - dampening });
-            match momentum == 0.0 {
-                true => plain_sgd(weights, scale, rate),
-                false => sgd(weights, scale, rate, real(momentum), fresh, nesterov),
-            }
-        }
+    let [rate, root_bias2, fresh, shrink] =
+        [coefficients.rate, coefficients.root_bias2, coefficients.fresh, coefficients.shrink].map(real);
+    match rule {
+        Rule::Sgd { momentum, nesterov, .. } => match momentum == 0.0 {
+            true => plain_sgd(weights, scale, rate),
+            false => sgd(weights, scale, rate, real(momentum), fresh, nesterov),
+        },
         Rule::RmsProp { alpha, eps, momentum, centered } => {
             let kept = (momentum != 0.0, centered);
             rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), kept);
         }
         Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
             let betas = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(real);
-            adam(weights, scale, rate, betas, [root_bias2, eps, shrink].map(real));
+            adam(weights, scale, rate, betas, [root_bias2, real(eps), shrink]);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::recorder::Recorder;
 use super::uniforms::Status;
 use super::updater::Updater;
 use super::{dropout, staging};
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, sealed};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::calls::{Ended, LastPass, check_parameters};
 use crate::dropout::{Draw, Masks};
@@ -350,7 +350,8 @@ impl Engine for GpuEngine {
         check_parameters(&self.layout, block.len())?;
         self.last.parameters_change();
         if self.ended.is_told() {
-            self.restart(0)?;
+            let in_all = self.updater.as_ref().map_or(0, Updater::skipped_in_all);
+            self.restart(Skipped { in_row: 0, in_all })?;
         }
         let packed = self.network.plan.pack(&self.layout, block);
         self.recorder.write(&Place::of(&self.network.parameters), &packed);
@@ -522,7 +523,7 @@ impl Engine for GpuEngine {
         self.unpacked = true;
         // Without a rule no update is valid.
         if let Some(updater) = &mut self.updater {
-            updater.update(&self.gpu, &self.recorder, update)?;
+            updater.update(&self.gpu, &self.recorder, update).await?;
         }
         self.used = true;
         Ok(())
@@ -537,16 +538,16 @@ impl Engine for GpuEngine {
         }
     }
 
-    async fn skipped(&mut self) -> Result<u32> {
-        let Some(updater) = &self.updater else { return Ok(0) };
+    async fn skipped(&mut self) -> Result<Skipped> {
+        let Some(updater) = &self.updater else { return Ok(Skipped::default()) };
         let status = self.read(&[self.whole(updater.status())]).await?;
         let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
-        Ok(status.bad_in_row)
+        Ok(updater.skipped(&status))
     }
 
-    fn restart(&mut self, skipped: u32) -> Result<()> {
+    fn restart(&mut self, skipped: Skipped) -> Result<()> {
         if let Some(updater) = &mut self.updater {
-            updater.restart(&self.recorder, skipped.min(self.options.skips));
+            updater.restart(&self.recorder, skipped);
         }
         self.ended.forget();
         self.gpu.check()

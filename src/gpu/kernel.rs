@@ -100,7 +100,8 @@ stems! {
     LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
     SUM = "sum" ["sum.wgsl"] "Sum" { 1 Read, 2 ReadWrite } false;
     NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
-    NORM = "norm" ["status.wgsl", "norm.wgsl"] "Update" { 2 ReadWrite, 3 Read, 4 ReadWrite } false;
+    NORM = "norm" ["status.wgsl", "norm.wgsl"] "Update"
+        { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read } false;
     UPDATE = "update" ["grid.wgsl", "status.wgsl", "update.wgsl"] "Update"
         { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite } false;
 }

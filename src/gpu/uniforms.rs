@@ -81,9 +81,12 @@ uniforms! {
     /// `status.wgsl`, for `norm` and `update`.
     Update {
         count: u32, partials: u32, step: u32, inverse_divisor: f32, clip_norm: f32, clip_value: f32,
-        rate: f32, root_bias2: f32, shrink: f32, decay: f32, momentum: f32, alpha: f32, eps: f32,
+        known: u32, choices: u32, shrink: f32, decay: f32, momentum: f32, alpha: f32, eps: f32,
         one_minus_momentum: f32, one_minus_alpha: f32, skips: u32,
     }
     /// `status.wgsl`: what an update reports. A storage buffer rather than a uniform.
-    Status { loss: f32, norm: f32, scale: f32, bad_step: u32, bad_norm: u32, bad_in_row: u32 }
+    Status {
+        loss: f32, norm: f32, scale: f32, bad_step: u32, bad_norm: u32, bad_in_row: u32, skipped: u32, rate: f32,
+        root_bias2: f32, fresh: f32,
+    }
 }

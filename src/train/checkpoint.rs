@@ -10,7 +10,7 @@ use super::metrics::Metrics;
 use super::run::{Best, RunOptions};
 use super::schedule::Decay;
 use super::trainer::{Trainer, TrainerState};
-use crate::backend::Engine;
+use crate::backend::{Engine, Skipped};
 use crate::batch::States;
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model, StateDict};
@@ -38,11 +38,12 @@ pub(super) struct Progress<R> {
     pub(super) back: Option<Weights<R>>,
 }
 
-/// Parameters and the optimizer's slots.
+/// Parameters and the optimizer's slots, and how many updates these have seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Weights<R> {
     pub(super) parameters: Vec<R>,
     pub(super) slots: Vec<Vec<R>>,
+    pub(super) updates: u64,
 }
 
 impl<R> Default for Progress<R> {
@@ -82,8 +83,10 @@ impl<R> Progress<R> {
 impl<R: Real> Weights<R> {
     /// Those of a trainer, between two of its steps.
     pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>) -> Result<Self> {
+        let steps = trainer.steps();
         let engine = trainer.engine();
-        Ok(Self { parameters: engine.parameters().await?, slots: engine.slots().await? })
+        let updates = steps.saturating_sub(engine.skipped().await?.in_all);
+        Ok(Self { parameters: engine.parameters().await?, slots: engine.slots().await?, updates })
     }
 }
 
@@ -99,7 +102,7 @@ pub struct Checkpoint<R = f32> {
 const MAGIC: [u8; 8] = *b"bpttckpt";
 
 /// The version of the file form. A file of another is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes before the tensors: magic, version, 4 of zero, the tensors' length, 8 of zero, the digest.
 const HEADER: usize = 64;
@@ -116,6 +119,9 @@ const NOTE: &str = "run";
 struct Note {
     step: u64,
     skipped: u32,
+    skipped_in_all: u64,
+    /// Of what the run goes back to.
+    back_updates: Option<u64>,
     progress: serde_json::Value,
     note: String,
 }
@@ -153,11 +159,19 @@ impl<R: Real> Checkpoint<R> {
     /// [`Error::Unsupported`] where a number of it cannot be written.
     pub fn to_bytes(&self, note: &str) -> Result<Vec<u8>> {
         let progress = serde_json::to_value(&self.progress).map_err(unwritable)?;
-        let note = Note { step: self.trainer.step, skipped: self.trainer.skipped, progress, note: note.into() };
+        let Skipped { in_row, in_all } = self.trainer.skipped;
+        let note = Note {
+            step: self.trainer.step,
+            skipped: in_row,
+            skipped_in_all: in_all,
+            back_updates: self.progress.back.as_ref().map(|back| back.updates),
+            progress,
+            note: note.into(),
+        };
         let note = serde_json::to_string(&note).map_err(unwritable)?;
         let TrainerState { parameters, slots, carried, .. } = &self.trainer;
         let mut tensors = weights("", parameters, slots);
-        if let Some(Weights { parameters, slots }) = &self.progress.back {
+        if let Some(Weights { parameters, slots, .. }) = &self.progress.back {
             tensors.extend(weights("back ", parameters, slots));
         }
         if let Some(States { h, c }) = carried {
@@ -196,13 +210,14 @@ impl<R: Real> Checkpoint<R> {
         let mut progress: Progress<R> = serde_json::from_value(note.progress).map_err(unreadable)?;
         let file = SafeTensors::deserialize(body).map_err(unreadable)?;
         let block = |name: &str| file.tensor(name).ok().map(|view| numbers::<R>(name, &view)).transpose();
-        let weights = |which: &str| -> Result<Option<Weights<R>>> {
+        let weights = |which: &str, updates: u64| -> Result<Option<Weights<R>>> {
             let Some(parameters) = block(&format!("{which}parameters"))? else { return Ok(None) };
             let slot = |index: u32| block(&format!("{which}slot {index}")).transpose();
-            Ok(Some(Weights { parameters, slots: (0..).map_while(slot).collect::<Result<_>>()? }))
+            Ok(Some(Weights { parameters, slots: (0..).map_while(slot).collect::<Result<_>>()?, updates }))
         };
-        let Weights { parameters, slots } = weights("")?.ok_or_else(|| unreadable("it has no parameters"))?;
-        progress.back = weights("back ")?;
+        let whole = weights("", note.step)?.ok_or_else(|| unreadable("it has no parameters"))?;
+        let Weights { parameters, slots, .. } = whole;
+        progress.back = weights("back ", note.back_updates.unwrap_or_default())?;
         let states = |name: &str| -> Result<Option<Array3<R>>> {
             let Ok(view) = file.tensor(name) else { return Ok(None) };
             let shape: [usize; 3] = view.shape().try_into().map_err(unreadable)?;
@@ -211,7 +226,8 @@ impl<R: Real> Checkpoint<R> {
         let c = states("c")?;
         let carried = states("h")?.map(|h| States { h, c });
         progress.best_parameters = block("best parameters")?;
-        let trainer = TrainerState { step: note.step, parameters, slots, carried, skipped: note.skipped };
+        let skipped = Skipped { in_row: note.skipped, in_all: note.skipped_in_all };
+        let trainer = TrainerState { step: note.step, parameters, slots, carried, skipped };
         Ok((Self { trainer, progress }, note.note))
     }
 }

@@ -9,7 +9,7 @@ use super::checkpoint::{Checkpoint, Progress, Weights};
 use super::metrics::Metrics;
 use super::schedule::Schedule;
 use super::trainer::{Trainer, TrainerState};
-use crate::backend::{Engine, Report};
+use crate::backend::{Engine, Report, Skipped};
 use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
@@ -232,11 +232,13 @@ async fn go_on<E: Engine>(
         let ended = steps(trainer, train, validation, options, observer, &mut progress, &mut pending).await;
         trainer.set_learning_rate(rate)?;
         let back = progress.back.as_ref().filter(|_| progress.backs < options.backs);
-        let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, slots })) = (&ended, back) else {
+        let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, slots, updates })) = (&ended, back) else {
             break ended;
         };
         let (parameters, slots) = (parameters.clone(), slots.clone());
-        trainer.restore(&TrainerState { step: *step, parameters, slots, carried: None, skipped: 0 })?;
+        // The optimizer goes on from the updates that these numbers have seen.
+        let skipped = Skipped { in_row: 0, in_all: step.saturating_sub(*updates) };
+        trainer.restore(&TrainerState { step: *step, parameters, slots, carried: None, skipped })?;
         progress.backs += 1;
         // The steps enqueued behind the bad one have changed nothing, and are taken anew.
         let report = Report { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, s};
 
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped};
 use crate::batch::{Batch, InputGradient, Sequence, States};
 use crate::dropout::Masks;
 use crate::error::{Error, Result};
@@ -61,8 +61,8 @@ pub struct TrainerState<R = f32> {
     pub slots: Vec<Vec<R>>,
     /// The carried states, where any are.
     pub carried: Option<States<R>>,
-    /// The updates in a row, up to the last one, that were passed over: see [`EngineOptions::skips`].
-    pub skipped: u32,
+    /// The updates that were passed over: see [`EngineOptions::skips`].
+    pub skipped: Skipped,
 }
 
 /// Whose gradient sums the engine holds, with their Σ w.

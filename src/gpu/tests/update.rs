@@ -9,8 +9,9 @@ use super::{SIZES, nan, number, run};
 fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_first_step() {
     let Some(gpu) = gpu() else { return };
     let norm = |gradients: &[f32], loss: f32, (skips, bad_step, bad_in_row): (u32, u32, u32)| -> Status {
-        let before = Status { bad_step, bad_in_row, ..Status::default() };
+        let before = Status { bad_step, bad_in_row, skipped: 4 + bad_in_row, ..Status::default() };
         let before = [bytemuck::cast_slice(bytemuck::bytes_of(&before)), &[0.0f32; 2][..]].concat();
+        let choices = [[0.25, 0.5, 0.75, 0.0], [1.0, 2.0, 3.0, 0.0], [5.0, 6.0, 7.0, 0.0]].concat();
         let count = gradients.len() / 4;
         let groups = gpu.limits().norm_groups(count);
         let uniform = Update {
@@ -20,12 +21,14 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
             inverse_divisor: 0.5,
             clip_norm: 1.0,
             skips,
+            known: 4,
+            choices: 3,
             ..Update::default()
         };
         let partials = nan(2 * groups.next_multiple_of(2));
         let grid = [groups as u32, 1, 1];
         let partials = &run(&gpu, NORM_PARTIAL, &[], &uniform, &[gradients, &partials], grid)[0];
-        let written = run(&gpu, NORM, &[], &uniform, &[partials, &[loss, 0.0, 0.0, 0.0], &before], [1, 1, 1]);
+        let written = run(&gpu, NORM, &[], &uniform, &[partials, &[loss, 0.0, 0.0, 0.0], &before, &choices], [1, 1, 1]);
         bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&written[1])[..size_of::<Status>()])
     };
     for size in SIZES.into_iter().chain([20_000]) {
@@ -37,6 +40,7 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
             let got = norm(&gradients, 3.0, (0, 0, 0));
             assert!((f64::from(got.norm) - want).abs() < 1e-6 * want, "{} {want}", got.norm);
             assert_eq!((got.loss, got.bad_step), (1.5, 0));
+            assert_eq!((got.skipped, got.rate, got.root_bias2, got.fresh), (4, 0.25, 0.5, 0.75));
             let scale = 0.5 * (1.0 / (want + 1e-6)).min(1.0);
             assert!((f64::from(got.scale) - scale).abs() < 1e-6 * scale, "{} {scale}", got.scale);
         }
@@ -63,6 +67,12 @@ fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_fi
         assert_eq!(last(1.0, (2, 6, 2)), (6, 0));
         assert_eq!(last(1.0, (2, 6, 3)), (6, 3));
     }
+    // The numbers are those for the steps skipped beyond the four that the host knows of.
+    for (skipped, rate) in [(1, 1.0), (2, 5.0)] {
+        let got = norm(&[1.0; 4], 3.0, (2, 6, skipped));
+        assert_eq!((got.skipped, got.bad_in_row, got.rate), (4 + skipped, 0, rate));
+    }
+    assert_eq!(norm(&[f32::NAN; 4], 3.0, (2, 6, 1)).skipped, 6);
 }
 
 #[test]
@@ -71,8 +81,6 @@ fn update_takes_adams_second_step_at_every_size_and_none_once_a_step_was_bad() {
     let (beta1, beta2, eps, rate, root_bias2) = (0.9, 0.999, 1e-3, 0.02, 0.04);
     let uniform = Update {
         step: 2,
-        rate: rate as f32,
-        root_bias2: root_bias2 as f32,
         shrink: 1.0,
         momentum: beta1 as f32,
         alpha: beta2 as f32,
@@ -86,7 +94,8 @@ fn update_takes_adams_second_step_at_every_size_and_none_once_a_step_was_bad() {
         let (g, w, m) = (numbers(1, 1.0), numbers(2, 1.0), numbers(3, 0.1));
         let v: Vec<f32> = numbers(4, 0.1).iter().map(|v| v.abs()).collect();
         for bad_in_row in [0, 1] {
-            let status = Status { scale: 0.5, bad_in_row, ..Status::default() };
+            let (rate, root_bias2) = (rate as f32, root_bias2 as f32);
+            let status = Status { scale: 0.5, bad_in_row, rate, root_bias2, ..Status::default() };
             let status = [bytemuck::cast_slice(bytemuck::bytes_of(&status)), &[0.0f32; 2][..]].concat();
             let buffers: [&[f32]; 6] = [&g, &status, &w, &m, &v, &[0.0; 4]];
             let uniform = Update { count: size as u32, ..uniform };
