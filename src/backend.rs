@@ -333,11 +333,12 @@ pub trait Engine: sealed::Sealed {
     /// which dispatches none.
     fn kernel(&self, rows: usize) -> Option<RecurrentKernel>;
 
-    /// What the engine holds on its device.
+    /// What the engine holds on its device: of passes over several shapes too, which on the GPU path share their buffers.
     fn memory(&self) -> Memory;
 
     /// What it will hold once a batch of this extent went through [`accumulate`](Self::accumulate), by the plan: nothing is
-    /// allocated. Staging that comes and goes is not counted; on the GPU path a step has passed as many bytes through it
+    /// allocated. Of a new engine that is also what it holds after batches of fewer rows and steps, but for uniforms of the
+    /// kernels of up to five further shapes. Staging that comes and goes is not counted; on the GPU path a step has passed as many bytes through it
     /// as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors

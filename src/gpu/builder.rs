@@ -116,12 +116,7 @@ pub(super) struct Matrix {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(gpu: &'a Gpu, plan: &'a SequencePlan) -> Result<Self> {
-        let buffers = plan.tensors.iter().map(|spec| allocate(gpu, spec)).collect::<Result<_>>()?;
-        Ok(Self::on(gpu, plan, buffers))
-    }
-
-    /// A builder of further commands on a plan's buffers.
+    /// A builder of commands on a plan's buffers, each at least as large as its tensor.
     pub(super) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
         let limits = gpu.limits();
         Self { gpu, limits, plan, buffers, uniforms: Uniforms::default(), items: Vec::new(), lists: Vec::new() }

@@ -208,8 +208,8 @@ impl GpuEngine {
     }
 
     fn clear_tensor(&self, tensor: TensorId) -> Command {
-        let to = self.place(tensor);
-        Command::Clear { bytes: to.buffer.size(), to }
+        let (to, bytes) = self.tensor(tensor);
+        Command::Clear { to, bytes }
     }
 
     /// The commands of copies to and from the caller's buffers, which may be others at every call.

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, Array3};
 
+use super::arena::Arena;
 use super::builder::{Binding, allocate};
 use super::carried::Carried;
 use super::device::Gpu;
@@ -24,7 +25,8 @@ use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
 
-/// Passes kept at a time; the one unused for longest goes first.
+/// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
+/// alone.
 const PASSES: usize = 6;
 
 /// A network on a GPU. Made by [`Backend::engine`].
@@ -33,13 +35,14 @@ pub struct GpuEngine {
     pub(super) gpu: Gpu,
     pub(super) network: Network,
     layout: Layout,
-    options: EngineOptions,
-    updater: Option<Updater>,
+    pub(super) options: EngineOptions,
+    pub(super) updater: Option<Updater>,
     /// The last one used stands last.
-    passes: Vec<Pass>,
-    carried: Option<Carried>,
+    pub(super) passes: Vec<Pass>,
+    pub(super) arena: Arena,
+    pub(super) carried: Option<Carried>,
     /// Two places of 16 bytes: for the loss of a step under way while a batch is evaluated, and for that batch's.
-    losses: wgpu::Buffer,
+    pub(super) losses: wgpu::Buffer,
     /// Whether the parameters changed since W_hh was last packed.
     unpacked: bool,
     /// Whether the gradient sums belong to an update that is done, so that the next pass starts them anew.
@@ -77,6 +80,7 @@ impl Backend for Gpu {
             options: options.clone(),
             updater,
             passes: Vec::new(),
+            arena: Arena::default(),
             carried: None,
             losses: allocate(self, &TensorSpec { name: "losses".into(), bytes: 32 })?,
             unpacked: true,
@@ -110,8 +114,9 @@ impl GpuEngine {
                     self.drop_pass();
                 }
                 let plan = self.plan_of(shape)?;
-                self.make_room(plan.planned(&self.network.model).total())?;
-                self.passes.push(Pass::new(&self.gpu, &self.network, shape, plan)?);
+                self.make_room(&plan)?;
+                let buffers = self.arena.take(&self.gpu, &plan.tensors)?;
+                self.passes.push(Pass::new(&self.gpu, &self.network, shape, plan, buffers)?);
                 self.passes.len() - 1
             }
         };
@@ -126,17 +131,8 @@ impl GpuEngine {
         SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)
     }
 
-    /// Lets passes go until another one fits into the memory budget, before anything of it is allocated.
-    fn make_room(&mut self, wanted: u64) -> Result<()> {
-        let Some(budget) = self.options.memory else { return Ok(()) };
-        while !self.passes.is_empty() && self.bytes() + wanted > budget {
-            self.drop_pass();
-        }
-        self.options.check_memory(self.bytes() + wanted)
-    }
-
     /// Lets go of the pass that was unused for longest. What is recorded of it would hold on to its buffers.
-    fn drop_pass(&mut self) {
+    pub(super) fn drop_pass(&mut self) {
         self.recorder.submit();
         self.passes.remove(0);
     }
@@ -292,8 +288,9 @@ impl GpuEngine {
         (Place::of(buffer), buffer.size())
     }
 
-    fn tensor(&self, id: TensorId) -> (Place, u64) {
-        self.whole(&self.pass().buffers[id.0])
+    pub(super) fn tensor(&self, id: TensorId) -> (Place, u64) {
+        let pass = self.pass();
+        (Place::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
     }
 
     /// \[stacks, rows, H\] from ranges of whole vec4.
@@ -632,34 +629,42 @@ impl Engine for GpuEngine {
         Some(self.gpu.limits().steps(rows, h4, gates, self.options.kernel).kernel)
     }
 
+    /// The buffers that the passes share count as those of the last pass; what others need beyond it, as workspace.
     fn memory(&self) -> Memory {
-        let mut memory = self.network.memory() + self.passes.iter().map(Pass::memory).sum();
-        memory.add(MemoryPart::Optimizer, self.updater.as_ref().map_or(0, Updater::bytes));
-        memory.add(MemoryPart::Carried, self.carried.as_ref().map_or(0, |carried| carried.states.size()));
-        memory.add(MemoryPart::Workspace, self.losses.size() + self.recorder.bytes());
+        let last = self.passes.last().map_or(Memory::default(), |pass| pass.plan.memory);
+        let mut memory = self.fixed_memory() + last;
+        memory.add(MemoryPart::Workspace, self.passes.iter().map(Pass::own_bytes).sum());
+        memory.add(MemoryPart::Workspace, self.arena.bytes().saturating_sub(last.total()));
         memory
     }
 
     fn plan(&self, extent: Extent) -> Result<Memory> {
         let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
-        let mut memory = self.memory();
-        if extent.carried > 0 && self.carried.is_none() {
-            memory.add(MemoryPart::Carried, carried_states(&self.network.model, extent.carried).bytes);
-        }
-        match self.passes.iter().find(|pass| pass.shape == shape) {
-            Some(pass) if self.flow => memory.add(MemoryPart::Workspace, pass.flow_bytes()),
-            Some(_) => {}
+        let carried = match extent.carried > 0 && self.carried.is_none() {
+            true => carried_states(&self.network.model, extent.carried).bytes,
+            false => 0,
+        };
+        let mut memory = match self.passes.iter().find(|pass| pass.shape == shape) {
+            Some(pass) => {
+                let mut memory = self.memory();
+                memory.add(MemoryPart::Workspace, if self.flow { pass.flow_bytes() } else { 0 });
+                memory
+            }
             None => {
                 let plan = self.plan_of(shape)?;
                 let planned = plan.planned(&self.network.model);
-                if self.flow {
-                    // Its commands are about as many as all others.
-                    let uniforms = planned.total() - plan.memory.total();
-                    memory.add(MemoryPart::Workspace, plan.flow().bytes + uniforms);
-                }
-                memory += planned;
+                let uniforms = planned.total() - plan.memory.total();
+                // Its commands are about as many as all others.
+                let flow = if self.flow { plan.flow().bytes + uniforms } else { 0 };
+                let with_others = self.with_pass(&plan);
+                // Beyond the budget the others are let go.
+                let alone = self.options.check_memory(with_others.total() + flow + carried).is_err();
+                let mut memory = if alone { self.fixed_memory() + planned } else { with_others };
+                memory.add(MemoryPart::Workspace, flow);
+                memory
             }
-        }
+        };
+        memory.add(MemoryPart::Carried, carried);
         Ok(memory)
     }
 }

@@ -3,6 +3,7 @@
 //! In three layers: the plan in [`crate::model`] says what there is; a `Pass` is the list of commands over one \[T, B\],
 //! made once; [`GpuEngine`] stages a batch, records the list and submits it.
 
+mod arena;
 mod backward;
 mod builder;
 mod carried;

@@ -8,7 +8,6 @@ use super::forward::Unroll;
 use super::network::Network;
 use super::program::{Command, Place};
 use crate::error::Result;
-use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{SequencePlan, Shape};
 use crate::model::{At, Head};
 
@@ -84,9 +83,15 @@ struct SweepIds {
 }
 
 impl Pass {
-    /// Allocates what `plan` says for `shape`.
-    pub(super) fn new(gpu: &Gpu, network: &Network, shape: Shape, plan: SequencePlan) -> Result<Self> {
-        let mut builder = Builder::new(gpu, &plan)?;
+    /// On buffers for what `plan` says for `shape`.
+    pub(super) fn new(
+        gpu: &Gpu,
+        network: &Network,
+        shape: Shape,
+        plan: SequencePlan,
+        buffers: Vec<wgpu::Buffer>,
+    ) -> Result<Self> {
+        let mut builder = Builder::on(gpu, &plan, buffers);
         let mut unroll = Unroll { b: &mut builder, net: network, flow: None };
         let recurrent = &network.model.recurrent;
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
@@ -230,11 +235,9 @@ impl Pass {
         self.plan.chunks[0].border.is_some() && sweep + 1 < self.sweeps.len()
     }
 
-    pub(super) fn memory(&self) -> Memory {
-        let mut memory = self.plan.memory;
-        let flow = self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes);
-        memory.add(MemoryPart::Workspace, self.uniform_bytes + flow);
-        memory
+    /// Bytes of what it has beside the buffers that it shares: uniforms, and the norms of dh_t.
+    pub(super) fn own_bytes(&self) -> u64 {
+        self.uniform_bytes + self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes)
     }
 
     /// Commands that clear where the sequence begins.

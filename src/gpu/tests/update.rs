@@ -94,8 +94,13 @@ fn update_takes_adams_second_step_at_every_size_and_none_once_a_step_was_bad() {
         let (g, w, m) = (numbers(1, 1.0), numbers(2, 1.0), numbers(3, 0.1));
         let v: Vec<f32> = numbers(4, 0.1).iter().map(|v| v.abs()).collect();
         for bad_in_row in [0, 1] {
-            let (rate, root_bias2) = (rate as f32, root_bias2 as f32);
-            let status = Status { scale: 0.5, bad_in_row, rate, root_bias2, ..Status::default() };
+            let status = Status {
+                scale: 0.5,
+                bad_in_row,
+                rate: rate as f32,
+                root_bias2: root_bias2 as f32,
+                ..Status::default()
+            };
             let status = [bytemuck::cast_slice(bytemuck::bytes_of(&status)), &[0.0f32; 2][..]].concat();
             let buffers: [&[f32]; 6] = [&g, &status, &w, &m, &v, &[0.0; 4]];
             let uniform = Update { count: size as u32, ..uniform };
