@@ -17,7 +17,7 @@ struct Loss {
 override LOSS: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> args: Loss;
-// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q] and the Q quantiles behind them.
+// Classes [P·B], or the bits of values: [P·B, O], or [P·B, O/Q], the Q quantiles q behind them, and behind these 1 − q.
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;         // [P·B]
 @group(0) @binding(3) var<storage, read_write> a: array<f32>;         // [P·B, ld]
@@ -124,8 +124,10 @@ fn loss(
             } else if LOSS == 5u {
                 let first = args.predictions * (args.outputs / args.quantiles);
                 let q = bitcast<f32>(targets[first + o % args.quantiles]);
-                // 1 − q above the target, −q below it, and at it what lies between.
-                da = select(select(0.5, 0.0, error < 0.0), 1.0, error > 0.0) - q;
+                // 1 − q above the target, −q below it, and at it what lies between. The first as the host rounds it: of a q near 1
+                // a difference would keep few digits.
+                let rest = bitcast<f32>(targets[first + args.quantiles + o % args.quantiles]);
+                da = select(select(0.5 - q, -q, error < 0.0), rest, error > 0.0);
                 sum += da * error;
             } else {
                 // max(a, 0) − a·y + log(1 + e^−|a|), and σ(a) from the same exponential.

@@ -157,6 +157,25 @@ fn binary_cross_entropy_keeps_its_digits_beside_large_logits_and_near_0() {
     on_every_path!(binary_cross_entropy_keeps_its_digits);
 }
 
+fn quantiles_near_0_and_1_keep_their_digits<B: Backend>(backend: &B, path: &str) {
+    let quantiles = vec![1e-7, 1e-3, 0.5, 0.999, 1.0 - 1e-7, 1.0 - 1e-12];
+    for (logit, target) in [(2.0, 0.5f32), (-1.0, 0.5)] {
+        let values = Targets::Values(Array3::from_elem((1, 3, 1), target));
+        let loss = Loss::Quantile { quantiles: quantiles.clone() };
+        let (_, gradient) = of_logits(backend, loss, &[logit; 6], values, &[1.0, 0.0, 0.5]);
+        for (q, got) in quantiles.iter().zip(gradient) {
+            // The loss is averaged over the outputs.
+            let want = 1.5 / 6.0 * if logit > 0.5 { 1.0 - q } else { -q };
+            assert!(close(got, want), "{path}, quantile {q}, logit {logit}: {got:e}, expected {want:e}");
+        }
+    }
+}
+
+#[test]
+fn quantiles_near_0_and_1_keep_their_digits_on_every_path() {
+    on_every_path!(quantiles_near_0_and_1_keep_their_digits);
+}
+
 /// The report and the parameters of one clipped step of h_t = `growth`·h_{t−1}, whose one input is at the first step.
 fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer) -> (Report, Vec<f64>) {
     let case = Case {

@@ -79,8 +79,9 @@ pub(super) fn labels(
         });
         let size = run.rows * Sizes::new(model).target;
         let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
-        let levels = model.head.iter().flat_map(|head| head.loss.quantiles());
-        quantiles.iter_mut().zip(levels).for_each(|(word, level)| *word = (*level as f32).to_bits());
+        let levels = model.head.as_ref().map_or(&[][..], |head| head.loss.quantiles());
+        let shares = levels.iter().copied().chain(levels.iter().map(|level| 1.0 - level));
+        quantiles.iter_mut().zip(shares).for_each(|(word, share)| *word = (share as f32).to_bits());
         match &batch.targets {
             Targets::Classes(classes) => targets.iter_mut().enumerate().for_each(|(i, word)| {
                 let (p, row) = p(i);

@@ -49,6 +49,7 @@ fn loss_and_its_gradient_are_right_at_every_size_and_for_any_number_of_lanes() {
             for (kind, smoothing) in [(0, 0.0), (1, 0.0), (2, 0.0), (2, 0.25), (3, 0.0), (4, 0.0), (5, 0.0)] {
                 let levels: Vec<f32> =
                     (1..=if outputs % 3 == 0 { 3 } else { outputs }).map(|i| i as f32 / 256.0).collect();
+                let rests: Vec<f32> = levels.iter().map(|level| 1.0 - level).collect();
                 let share = if kind == 5 { levels.len() } else { 1 };
                 let mut values: Vec<f32> =
                     (0..predictions * outputs / share).map(|i| 0.5 + 0.5 * number(2, i)).collect();
@@ -56,7 +57,7 @@ fn loss_and_its_gradient_are_right_at_every_size_and_for_any_number_of_lanes() {
                 values[0] = logits[0];
                 values[predictions * outputs / share - 1] = logits[(predictions - 1) * ld + outputs - 1] + 0.75;
                 let classes: Vec<u32> = (0..predictions).map(|p| (p * 5 % outputs) as u32).collect();
-                let targets = if kind == 2 { floats(&classes) } else { [&values[..], &levels].concat() };
+                let targets = if kind == 2 { floats(&classes) } else { [&values[..], &levels, &rests].concat() };
                 let uniform = Loss {
                     predictions: predictions as u32,
                     outputs: outputs as u32,

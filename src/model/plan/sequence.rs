@@ -66,7 +66,7 @@ pub(crate) struct Predictions {
     pub(crate) logits: TensorId,
     /// \[rows\].
     pub(crate) losses: TensorId,
-    /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values and the Q quantiles behind them.
+    /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values, and q and 1 − q of the Q quantiles behind them.
     pub(crate) targets: Span,
     /// \[rows\].
     pub(crate) weights: Span,
@@ -340,7 +340,7 @@ pub(crate) struct Sizes {
     pub(crate) outputs: usize,
     /// Numbers a target: 1 for a class.
     pub(crate) target: usize,
-    /// Q, or 0 where the loss is of no quantiles.
+    /// What the host tells of the quantiles, q and 1 − q of each; 0 where the loss is of none.
     quantiles: usize,
     /// Whether the head is over the mean of all steps.
     mean: bool,
@@ -364,7 +364,7 @@ impl Sizes {
                 .head
                 .as_ref()
                 .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
-            quantiles: model.head.as_ref().map_or(0, |head| head.loss.quantiles().len()),
+            quantiles: model.head.as_ref().map_or(0, |head| 2 * head.loss.quantiles().len()),
             mean: model.head.as_ref().is_some_and(|head| head.at == At::Mean),
         }
     }
