@@ -248,4 +248,33 @@ mod tests {
             }
         }
     }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn the_words_for_a_missing_value_are_the_same_in_every_format_of_text() {
+        use super::super::Table;
+        let words = ["?", "NA", "n/a", "NaN", "-nan", "null", "None", "#N/A", "<NA>", "."];
+        let options = ReadOptions { missing: Missing::Forward, ..ReadOptions::default() };
+        for (word, is_one) in
+            words.iter().map(|word| (*word, true)).chain([("-", false), ("x", false), ("#REF!", false)])
+        {
+            let files = [
+                ("a.ts", format!("@classLabel true a b\n@data\n1,{word},3:a\n")),
+                ("a.tsv", format!("b\t1\t{word}\t3\n")),
+                ("a.csv", format!("id,time,label,v\n1,1,a,1\n1,2,a,{word}\n1,3,a,3\n")),
+            ];
+            for (path, text) in &files {
+                let read = Labelled::from_bytes(text.as_bytes(), Path::new(path), None, &options);
+                match is_one {
+                    true => assert!(read.unwrap().input.values(&[0], 0).eq([1.0, 1.0, 3.0]), "{word:?}, {path}"),
+                    false => {
+                        assert!(read.unwrap_err().to_string().contains("expected a finite number"), "{word:?}, {path}")
+                    }
+                }
+            }
+            let text = format!("t,v\n1,1\n2,{word}\n3,3\n");
+            let read = Table::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], None);
+            assert_eq!(read.map(|table| table.columns[0].values[1].is_nan()).ok(), is_one.then_some(true), "{word:?}");
+        }
+    }
 }
