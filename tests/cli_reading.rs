@@ -57,7 +57,7 @@ fn a_price_with_a_decimal_comma_is_read_as_it_is_meant_whatever_the_names_hold()
         let separated = format!("fields separated by {run}s, not by commas, which as many lines fit");
         let separated = separated.replace("bars", "vertical bars");
         says(&stdout, &[&separated, "numbers have a decimal comma; thousands in groups: \"1.020,00\" is 1020"]);
-        says(&stdout, &["column Preis, EUR, Datum 1960–2019, 60 rows"]);
+        says(&stdout, &["column \"Preis, EUR\", Datum 1960–2019, 60 rows"]);
         near(last_value(path, run), 1.5);
         says(&read(path, &format!("{run}/report.html")), &[&separated]);
     }
@@ -234,4 +234,21 @@ fn a_line_of_other_fields_is_refused_with_the_separator_and_why() {
     refused(path, "train --csv s.csv", 1, &["row 10 (line 11): expected 2 fields, got 3", why]);
     write(path, "both.csv", lines("a;b, c", 60, |_| "x;y, z".into()));
     refused(path, "train --csv both.csv", 1, &["both.csv", "60 of 60 lines", "tell it with a line sep=, or sep=;"]);
+}
+
+#[test]
+fn days_that_are_missing_are_told_and_weekends_are_not() {
+    let folder = folder();
+    let path = folder.path();
+    let days = |days: &[usize]| lines("day,v", days.len(), |row| format!("2024-01-{:02},{}", days[row], row % 3));
+    let all = |day: &usize| !(13..=22).contains(day) && *day != 5;
+    write(path, "s.csv", days(&(1..=31).filter(all).collect::<Vec<_>>()));
+    let stdout = train(path, "r", &format!("--csv s.csv {TINY} --split 0.6,0.2,0.2"));
+    let told = "11 rows are missing in time: none between \"2024-01-04\" and \"2024-01-06\", the first of 2 places, where \
+                most are 1 day apart; windows run across";
+    says(&stdout, &[told]);
+    // January 2024 began on a Monday.
+    write(path, "weekdays.csv", days(&(1..=31).filter(|day| (day - 1) % 7 < 5).collect::<Vec<_>>()));
+    let stdout = train(path, "weekdays", &format!("--csv weekdays.csv {TINY} --split 0.6,0.2,0.2"));
+    assert!(!stdout.contains("missing in time"), "{stdout}");
 }

@@ -92,7 +92,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     if args.csv.is_some() {
-        read.notes.iter().for_each(super::note);
+        read.remarks().iter().for_each(super::note);
     }
     let SeriesData { name, path, series, .. } = read;
     let refused = |error: Error| Failure::usage(error.in_file(&path));

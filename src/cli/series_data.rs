@@ -25,7 +25,7 @@ pub(crate) struct SeriesData {
     /// Columns with missing values, and how many each has.
     pub(crate) gaps: Vec<(String, usize)>,
     /// How the file was read where it could be read otherwise.
-    pub(crate) notes: Vec<String>,
+    notes: Vec<String>,
     /// The file's digest.
     pub(crate) sha256: String,
 }
@@ -77,6 +77,13 @@ impl SeriesData {
         })
     }
 
+    /// How the file was read where it could be read otherwise, and the rows that it does not have.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let gaps = self.series.gaps_in_time();
+        let gaps = gaps.map(|gaps| format!("{gaps}; windows run across, as if no time had passed"));
+        self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
+    }
+
     /// The data in words, a line each.
     pub(crate) fn describe(&self, span: &str) -> Vec<String> {
         let Self { name, file, series, frame, .. } = self;
@@ -85,7 +92,7 @@ impl SeriesData {
         let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
         let rows = grouped(series.len() as u64);
         let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
-        lines.extend(self.notes.iter().chain(series.notes()).cloned());
+        lines.extend(self.remarks());
         if !lone {
             let targets = if series.targets().len() == 1 { "target" } else { "targets" };
             let roles =
