@@ -125,17 +125,6 @@ fn networks_that_are_compared_tell_how_far_each_of_them_is() {
     refused(folder.path(), "flow a --device cpu --log-every 2", 2, &["--log-every", "--compare"]);
 }
 
-#[test]
-fn a_network_that_is_compared_and_comes_to_no_number_is_told_within_the_json() {
-    let folder = tempfile::tempdir().unwrap();
-    let run =
-        "flow --compare --device cpu --task adding --length 6 --hidden 3 --batch 4 --steps 9 --optimizer sgd --lr 1e30";
-    let (stdout, _) = told(folder.path(), &format!("{run} --clip 0 --json"));
-    let compared: Value = serde_json::from_str(&stdout).unwrap();
-    let stopped = compared["after_training"][1]["stopped"].as_str().unwrap();
-    assert!(stopped.contains("not finite"), "{stopped}");
-}
-
 /// Mesa's layer for choosing devices asks for a Wayland session, and complains where a service or a container has none.
 #[test]
 fn no_line_of_a_driver_looks_like_an_error_of_the_program() {

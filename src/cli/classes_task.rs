@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bptt::Result;
 use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
-use bptt::{Error, Result};
 
 use super::args::Given;
 use super::digest::Digest;
@@ -37,11 +37,6 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
             let characters: Histogram = training.iter().flat_map(|line| lines.lines()[*line].chars()).collect();
             let vocabulary = Vocabulary::characters(&characters, *data.min_count.get_or_insert(1));
             (vocabulary.map_err(|error| error.in_file(&path))?, names.clone())
-        }
-        _ if path.is_file() => {
-            let message = "--classes: expected a folder with a text file for each class, got a file, whose lines have \
-                           no class to learn; `bptt predict` needs none";
-            return Err(Error::Data { path, place: String::new(), message: message.into() });
         }
         _ => return Err(no_labels()),
     };

@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
     }
     let by_distance = names.iter().map(|name| (distance(word, name), *name)).min()?;
     let (differ, name) = by_distance;
-    (differ <= (word.chars().count().min(name.len()) / 3).max(1) && name.len() > 2).then_some(name)
+    (differ <= (word.chars().count().min(name.len()) / 3).max(1) && word.len().min(name.len()) > 2).then_some(name)
 }
 
 /// How many letters are to be put in, taken out, changed or swapped with the next.

@@ -17,7 +17,7 @@ use super::args::{
 };
 use super::config_file;
 use super::kind::{Kind, check_keys, named};
-use super::model_file::{CONFIG, ModelFile};
+use super::model_file::ModelFile;
 use super::over::over;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
@@ -92,10 +92,9 @@ impl Settings {
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         let kernel = *kernel.get_or_insert_default();
         // A configuration works from any folder.
-        for (key, path) in given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_mut()?))) {
+        for path in given.files().into_iter().filter_map(|(_, file)| file.as_mut()) {
             if path.as_os_str() != BUNDLED {
                 *path = whole_path(path)?;
-                check_file(key, path)?;
             }
         }
         let ModelArgs { init_from, init_sha256, dropout, recurrent_dropout, .. } = given.model.clone();
@@ -355,21 +354,6 @@ fn kind(data: &mut DataArgs) -> Result<Kind> {
         series_split(data, bundled)?;
     }
     Ok(kind)
-}
-
-/// Refuses a folder where a file is read. What is not there is told where it is read.
-fn check_file(key: &str, path: &Path) -> Result<()> {
-    // Either may be a folder.
-    if ["classes", "init-from"].contains(&key) || !path.is_dir() {
-        return Ok(());
-    }
-    let tip = match path.join(CONFIG).is_file() {
-        true => "; it is a run's: `bptt train --config` and `--resume` take runs",
-        false if key == "text" => "; a folder of texts in classes is --classes",
-        false => "",
-    };
-    let message = format!("--{key}: expected a file, got a folder{tip}");
-    Err(Error::Data { path: path.into(), place: String::new(), message })
 }
 
 /// Either `train-until` and `validation`, or `split`, or neither so far.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::comparison::{self, Comparison};
 use super::kind::Kind;
-use super::model_file::{Codec, ModelFile};
+use super::model_file::{CONFIG, Codec, ModelFile};
 use super::network::Network;
 use super::pictures::{Baseline, Drawing};
 use super::report::Table;
@@ -149,12 +149,38 @@ impl Results {
     }
 }
 
+/// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is told where it is
+/// read.
+fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
+    let files = settings.given().files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?.clone())));
+    for (key, path) in files {
+        let reason = match key {
+            // What a network is made of is told where it is opened: a run, or a file.
+            "init-from" => None,
+            // To measure and to predict a file of lines will do.
+            "classes" if has_model || !path.is_file() => None,
+            "classes" => Some("expected a folder with a text file for each class, got a file"),
+            _ if !path.is_dir() => None,
+            _ if path.join(CONFIG).is_file() => {
+                Some("expected a file, got the folder of a run: --config and --resume of `bptt train` take one")
+            }
+            "text" => Some("expected a file, got a folder; a folder of texts in classes is --classes"),
+            _ => Some("expected a file, got a folder"),
+        };
+        if let Some(reason) = reason {
+            return Err(Error::Data { path, place: String::new(), message: format!("--{key}: {reason}") });
+        }
+    }
+    Ok(())
+}
+
 /// Reads the data that the settings name, and fills in what they left open. With `model` the data are read as it reads
 /// them, and told as it tells them; otherwise what there is to know of them is fitted to the training part.
 pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
     if let Some(kind) = model.map(|model| model.codec.kind()).filter(|kind| *kind != settings.kind) {
         return Err(Error::Unsupported(format!("the model is of {kind}, the data are {}", settings.kind)));
     }
+    check_files(settings, model.is_some())?;
     Ok(match settings.kind {
         Kind::Text => Box::new(TextTask::load(settings.given(), model)?),
         Kind::Rolls => Box::new(RollsTask::load(settings.given(), model)?),
