@@ -190,7 +190,7 @@ impl Fit {
         let mut plain = true;
         sample(text, self.byte, |record, cells| {
             let is_odd = |byte: &u8| *byte == b'"' || (rivals.contains(byte) && *byte != self.byte);
-            let holds = |cell: &&str| !cell.starts_with('"') && cell.as_bytes().iter().any(|byte| is_odd(byte));
+            let holds = |cell: &&str| !cell.starts_with('"') && cell.as_bytes().iter().any(is_odd);
             let counts = record > 0 || self.all == 0;
             plain &= !counts || !cells.iter().any(|cell| holds(cell) && !is_value(unquoted(cell)));
         });
