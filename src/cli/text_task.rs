@@ -43,6 +43,8 @@ pub(crate) struct TextTask {
     head: Head,
     /// What the frequencies of the training part's characters make of validation and test, in nats a character.
     frequencies: [Option<f64>; 2],
+    /// The same of as much of each as is measured during a run.
+    begun: [Option<f64>; 2],
     /// The same of validation, with the smoothing that it has during a run.
     baseline: Option<f64>,
     /// Characters of validation and test that the vocabulary does not know.
@@ -91,6 +93,8 @@ impl TextTask {
         let held_back = [&parts.validation, &parts.test].map(|part| text.histogram(part.clone()));
         let [validation, test] = held_back;
         let held_back = [validation?, test?];
+        let [validation, test] = [&parts.validation, &parts.test].map(|part| text.histogram(beginning(part)));
+        let begun = [validation?, test?];
         let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, At::Every);
         let head = objective::of_classes(natural, asked, learning, model)?;
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
@@ -100,7 +104,8 @@ impl TextTask {
         };
         let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &counts, part, 0.0));
         let smoothing = learning.label_smoothing.unwrap_or_default();
-        let baseline = cross_entropy(&vocabulary, &counts, &held_back[0], smoothing);
+        let baseline = cross_entropy(&vocabulary, &counts, &begun[0], smoothing);
+        let begun = begun.each_ref().map(|part| cross_entropy(&vocabulary, &counts, part, 0.0));
         let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
         let all = held_back.iter().chain([&training]).flat_map(|part| part.iter().map(|(character, _)| character));
         let different = all.collect::<BTreeSet<char>>().len();
@@ -120,6 +125,7 @@ impl TextTask {
             carry_state,
             head,
             frequencies,
+            begun,
             baseline,
             unknown,
             different,
@@ -279,7 +285,9 @@ impl Task for TextTask {
     fn results(&self, network: &mut dyn Network, Measure { rows, seed, whole }: Measure) -> Result<Results> {
         let mut results = Results::default();
         let held_back = [("validation", &self.parts.validation), ("test", &self.parts.test)];
-        let mut parts: Vec<_> = held_back.into_iter().zip(self.frequencies).collect();
+        // Of the same characters as the network's.
+        let frequencies = if whole { self.frequencies } else { self.begun };
+        let mut parts: Vec<_> = held_back.into_iter().zip(frequencies).collect();
         if whole && self.parts.validation.is_empty() && self.parts.test.is_empty() {
             // All that there is to measure, and no test.
             parts = vec![(("training", &self.parts.train), None)];
