@@ -299,7 +299,7 @@ fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
     };
     refused(block_on(engine.backward(&case.output_gradient())).map(drop), "forward");
     refused(engine.set_parameters(&[0.0]), "parameters");
-    refused(block_on(engine.input_gradient()).map(drop), "accumulate");
+    refused(block_on(engine.input_gradient()).map(drop), "input_gradient");
     let update = Update { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 1.0 };
     refused(block_on(engine.update(&update)), "rule");
     refused(block_on(engine.accumulate(&case.batch(), Some(Carry { first_row: 1, rows: 3 }))), "carry.first_row");
