@@ -260,7 +260,7 @@ mod tests {
     fn the_next_labels_have_the_form_of_those_before() {
         continues(&["30/12/2021", "31/12/2021"], &["01/01/2022"]);
         continues(&["9/29/2021", "9/30/2021"], &["10/1/2021", "10/2/2021"]);
-        continues(&["30.12.21", "31.12.21"], &["01.01.22"]);
+        continues(&["30.12.21", "31.12.21", "01.01.22"], &["02.01.22"]);
         continues(&["30 December 2021", "31 December 2021"], &["01 January 2022"]);
         continues(&["8 Mar 2021", "9 Mar 2021"], &["10 Mar 2021"]);
         continues(&["Apr 2021", "May 2021"], &["Jun 2021"]);

@@ -105,6 +105,11 @@ fn what_was_read_is_written_as_it_was() {
             let label = |n: i128| form(day_of(first + n * step).unwrap().0);
             let labels: Vec<String> = (0..20).map(label).collect();
             let known = 12;
+            // Without a day of one digit nothing tells whether there is a zero before it.
+            if (0..known).all(|n| day_of(first + n * step).unwrap().0.day() > 9) {
+                continue;
+            }
+            let known = known as usize;
             let Ok(times) = read(&labels[..known], Some(order_of(&labels)), Purpose::Ascend) else {
                 panic!("{labels:?}")
             };
