@@ -71,6 +71,8 @@ impl<'a> Form<'a> {
         match index {
             _ if self.narrow[index] || self.padded[index] => self.narrow[index],
             0 | 1 => self.narrow[1 - index],
+            // As clocks with twelve hours are mostly written.
+            4 => true,
             _ => false,
         }
     }
