@@ -36,7 +36,7 @@ Examples:
   bptt train --config runs/sunspots-1/config.toml --seed 2
   bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
   bptt train --resume runs/input-1              a run that was stopped or killed, to its end
-  bptt train --resume runs/input-1 --steps 4000 one that is over, to 4,000 steps in all, as a new run
+  bptt train --resume runs/input-1 --steps 4000  to 4,000 steps, as a new run
 
 Ctrl-C, or SIGTERM, ends a run after the steps under way and a validation that is due, and keeps what was learned: its exit
 code is then 130, or 143. A second one ends it at once. Either way --resume goes on with it.
