@@ -292,8 +292,8 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
         );
     }
     assert!(read(path, "next.svg").contains("after the data"));
-    refused(path, "forecast r --out next.csv", 1, &["--out next.csv", "does not exist yet"]);
-    refused(path, "forecast r --svg next.svg", 1, &["--svg next.svg", "does not exist yet"]);
+    refused(path, "forecast r --out next.csv", 2, &["--out next.csv", "does not exist yet"]);
+    refused(path, "forecast r --svg next.svg", 2, &["--svg next.svg", "does not exist yet"]);
     refused(path, "forecast r --rows 11", 1, &["known column \"known\"", "11 rows", "values for 10"]);
     // Fewer rows make another series: what comes after row 50 is known of it.
     let rows: Vec<String> = read(path, "s.csv").lines().take(51).map(str::to_owned).collect();
@@ -328,7 +328,7 @@ fn what_cannot_be_rolled_is_refused_with_the_reason() {
     std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
     train(path, "t", "--text t.txt --window 8 --hidden 4 --steps 1");
     refused(path, "forecast t", 2, &["a series", "a text (--text)"]);
-    refused(path, "forecast f/model.safetensors", 1, &["name them with --csv"]);
+    refused(path, "forecast f/model.safetensors", 2, &["name them with --csv"]);
 }
 
 #[test]
