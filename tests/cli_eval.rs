@@ -279,6 +279,12 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
         count <= 18 && measured["trained_on"].as_str().unwrap().contains("that --split would measure"),
         "{measured}"
     );
+    // And in another file, whatever else is in it.
+    fs::write(path.join("grown.ts"), sequences(0..75, ["b", "c"])).unwrap();
+    let grown = json(path, "eval r --sequences grown.ts --json --device cpu");
+    assert_eq!(grown["test"]["sequences"].as_u64(), Some(75 - 42));
+    assert!(grown["trained_on"].as_str().unwrap().contains("trained on 42 of these sequences"), "{grown}");
+    assert_eq!(grown["test"]["majority_share"].as_f64().map(|share| share > 0.5), Some(true));
     // Another seed would have drawn other parts.
     let on = "--sequences copy.ts --init-from r --epochs 1 --batch 8";
     train(path, "on", &format!("{on} --seed 9"));
@@ -306,7 +312,7 @@ fn a_model_knows_the_frequencies_of_its_classes_on_other_data() {
         assert_eq!(measured["test"][key], summary["test"][key], "{key}");
     }
     let said = succeeds(path, "eval r --sequences other.ts --device cpu");
-    assert!(said.contains("majority") && said.contains("another file than the model was trained on"), "{said}");
+    assert!(said.contains("majority") && said.contains("without sequences of that"), "{said}");
     without_origin(&path.join("r/model.safetensors"), &path.join("old.safetensors"));
     let old = json(path, "eval old.safetensors --sequences other.ts --json --device cpu");
     assert!(old["test"]["majority_share"].is_null() && old["test"]["accuracy"].is_f64(), "{old}");

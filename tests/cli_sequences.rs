@@ -361,7 +361,9 @@ fn other_data_are_read_as_the_model_was_fitted_whatever_else_they_hold() {
         assert_eq!(column(&of_two, name), [all[2].clone(), all[5].clone()], "{name}");
     }
     assert_eq!(column(&of_two, "label"), ["", ""]);
-    assert_eq!(column(&of_all, "part"), ["test"; 25]);
+    // Those that trained are known again in another file.
+    let trained = column(&of_all, "part").iter().filter(|part| *part == "training").count();
+    assert_eq!((trained, column(&of_all, "part").len()), (17, 25));
     refused(path, "eval a --device cpu --sequences two.ts", 2, &["without labels", "predict"]);
     refused(path, "predict a --sequences a_TRAIN.ts --scale none", 2, &["--scale none", "min-max"]);
     refused(path, "predict a --task adding", 2, &["labelled sequences", "a synthetic task"]);
@@ -380,12 +382,10 @@ fn a_run_goes_on_from_another_with_what_that_one_was_fitted_to() {
     assert!(stdout.contains("begins with the weights of /") && stdout.contains("/a/model.safetensors"), "{stdout}");
     assert_eq!(shape(path, "b", "head.weight"), [3, 6]);
     // Nothing was learned at a rate of 0, so the two are the same where the scaling and the classes are.
-    // Another file of one is tested as a whole, and keeps its parts for the other.
     let [a, b] = ["a", "b"].map(|model| run(path, &format!("predict {model} --sequences few.ts")));
     ["number", "predicted", "p_low", "p_mid", "p_high"]
         .into_iter()
         .for_each(|name| assert_eq!(column(&a, name), column(&b, name), "{name}"));
-    assert!(column(&a, "part").iter().all(|part| part == "test") && column(&b, "part").contains(&"training".into()));
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let (labels, n) = (lines.labels(), lines.lines().len());
     let split_seed = *data.split_seed.get_or_insert(seed);
     let drawn = || lines.split(shares, split_seed).map_err(|error| error.in_file(&path));
-    let (split, relation) = of_training.sequences(n, drawn)?;
-    let trained = trained_on::of_sequences(sha256, data, shares, &split);
+    let hash = |line: usize| trained_on::hash_of_line(&lines.lines()[line]);
+    let (split, relation) = of_training.sequences(n, hash, drawn)?;
+    let trained = trained_on::of_sequences(sha256, data, shares, &split, hash);
     let [training, validation, test] = split;
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),
@@ -76,7 +77,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         input_size: vocabulary.len(),
         head,
         emphasis: Emphasis::new(learning, &codec, &parts[0])?,
-        origin: origin(trained, &codec, &parts[0], model),
+        origin: origin(trained, &codec, &parts[0], model, data.applies),
         relation,
         labels: codec,
         codec: Codec::Classes { vocabulary, classes },

@@ -185,10 +185,16 @@ impl Encoded {
     }
 }
 
-/// What a model of these parts is trained on, by the counts of its classes; without a training part they are those of the
-/// model that there is.
-pub(crate) fn origin(trained: TrainedOn, labels: &LabelCodec, training: &Part, model: Option<&ModelFile>) -> Origin {
-    if training.examples.is_empty() {
+/// What a model of these parts is trained on, by the counts of its classes. A model that is there and only applied has its
+/// own.
+pub(crate) fn origin(
+    trained: TrainedOn,
+    labels: &LabelCodec,
+    training: &Part,
+    model: Option<&ModelFile>,
+    applies: bool,
+) -> Origin {
+    if training.examples.is_empty() || (applies && model.is_some_and(|model| model.origin.is_some())) {
         let frequencies = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
         return Origin { frequencies, ..Origin::default() };
     }

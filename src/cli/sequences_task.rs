@@ -187,8 +187,9 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     }
     let (n, split_seed) = (first.input.len(), *data.split_seed.get_or_insert(seed));
     let drawn = || first.labels.split(n, shares, split_seed).map_err(|error| error.in_file(&path));
-    let (split, relation) = of_training.sequences(n, drawn)?;
-    let trained = trained_on::of_sequences(sha256, data, shares, &split);
+    let hash = |sequence| trained_on::hash_of_sequence(&first.input, sequence);
+    let (split, relation) = of_training.sequences(n, hash, drawn)?;
+    let trained = trained_on::of_sequences(sha256, data, shares, &split, hash);
     let [training, validation, rest] = split;
     let codec = match known {
         Some(known) => known.clone(),
@@ -220,7 +221,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         labels: codec.labels.clone(),
         id_name: first.id_name("id"),
         emphasis: Emphasis::new(learning, &codec.labels, &parts[0])?,
-        origin: origin(trained, &codec.labels, &parts[0], model),
+        origin: origin(trained, &codec.labels, &parts[0], model, data.applies),
         relation,
         parts,
         blank: Vec::new(),

@@ -1,7 +1,7 @@
 //! What a model was trained on, which travels with its weights: enough to know its training rows again in whatever file
 //! they are read from, and to compare with what is told without a network.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use bptt::data::{Frame, Series, Split};
@@ -17,6 +17,9 @@ use super::train::quoted;
 
 /// Rows of a series' training part, or beginnings of a text's, by which it is known again, at most.
 const SAMPLES: usize = 64;
+
+/// Training sequences by which a file is known again, at most.
+const SEQUENCES: usize = 4096;
 
 /// What is said of a file that is none of the training's, where nothing but whole files can be compared.
 pub(crate) const OTHER_FILE: &str = "another file than the model was trained on";
@@ -61,8 +64,9 @@ pub(crate) struct TrainedOn {
 pub(crate) enum Parts {
     /// Training, validation and test follow each other: where each ends, in rows or characters.
     InOrder { ends: [u64; 3], samples: Vec<String> },
-    /// Two sequences a hexadecimal digit, the first in its lower half: 0 trains, 1 validates, 2 tests.
-    Drawn(String),
+    /// Two sequences a hexadecimal digit, the first in its lower half: 0 trains, 1 validates, 2 tests. And what those that
+    /// train are known by, up to so many.
+    Drawn { parts: String, samples: Vec<String> },
 }
 
 impl Default for Parts {
@@ -281,10 +285,11 @@ impl<'a> Relation<'a> {
     pub(crate) fn sequences(
         &self,
         count: usize,
+        hash: impl Fn(usize) -> String,
         drawn: impl FnOnce() -> Result<[Vec<usize>; 3]>,
     ) -> Result<([Vec<usize>; 3], Option<String>)> {
         let of_run = |it: &TrainedOn| match &it.parts {
-            Parts::Drawn(digits) => unpacked(digits, count),
+            Parts::Drawn { parts, .. } => unpacked(parts, count),
             Parts::InOrder { .. } => None,
         };
         // Which they are need not be drawn again, whatever the labels are that are read now.
@@ -292,6 +297,9 @@ impl<'a> Relation<'a> {
             return Ok((parts, Some(OWN.into())));
         }
         let mut parts = drawn()?;
+        if self.own.is_empty() {
+            return Ok(self.known_again(parts, hash));
+        }
         let mut seen = vec![false; count];
         let of_runs = self.own.iter().filter_map(|it| of_run(it));
         of_runs.flat_map(|[training, ..]| training).for_each(|sequence| seen[sequence] = true);
@@ -306,16 +314,56 @@ impl<'a> Relation<'a> {
                  on: without --split (data.split) and --test-file the data are split as that run did"
             )));
         }
-        for part in 1..3 {
-            let (trained, apart) = std::mem::take(&mut parts[part]).into_iter().partition(|sequence| seen[*sequence]);
-            parts[part] = apart;
-            let trained: Vec<usize> = trained;
-            parts[0].extend(trained);
-        }
-        parts[0].sort_unstable();
+        take_apart(&mut parts, |sequence| seen[sequence]);
         let words =
             format!("the model was trained on {overlap} of the sequences that --split would measure: they are not");
         Ok((parts, Some(words)))
+    }
+
+    /// The parts of another file, apart from what of it is known to have been trained on, and what there is to say.
+    fn known_again(
+        &self,
+        mut parts: [Vec<usize>; 3],
+        hash: impl Fn(usize) -> String,
+    ) -> ([Vec<usize>; 3], Option<String>) {
+        let of_runs = self.all.iter().filter_map(|it| match &it.parts {
+            Parts::Drawn { parts, samples } => Some((samples, parts)),
+            Parts::InOrder { .. } => None,
+        });
+        let mut known = HashSet::new();
+        let mut all = true;
+        for (samples, digits) in of_runs {
+            let trains = digits.chars().filter_map(|digit| digit.to_digit(16));
+            // What pads an odd number counts as one more that trains.
+            let trains: usize = trains.map(|two| usize::from(two & 3 == 0) + usize::from(two >> 2 == 0)).sum();
+            all &= samples.len() + 1 >= trains;
+            known.extend(samples);
+        }
+        if known.is_empty() {
+            return (parts, self.describe(Some(OTHER_FILE)));
+        }
+        let held_back = parts[1..].iter().flatten();
+        let seen: HashSet<usize> = held_back.copied().filter(|sequence| known.contains(&hash(*sequence))).collect();
+        if seen.is_empty() {
+            return (
+                parts,
+                self.describe(Some("another file than the model was trained on, without sequences of that")),
+            );
+        }
+        let (count, of) = (grouped(seen.len() as u64), grouped(known.len() as u64));
+        let words = match (all, self.applies) {
+            (true, true) => {
+                take_apart(&mut parts, |sequence| seen.contains(&sequence));
+                format!("the model was trained on {count} of these sequences: they are not measured")
+            }
+            (false, true) => format!(
+                "of {of} sequences of the training that were looked for {count} are here: what is measured is not apart from it"
+            ),
+            (_, false) => format!(
+                "{count} of the sequences that validate and test are ones that the weights of --init-from were trained on"
+            ),
+        };
+        (parts, Some(words))
     }
 
     /// Refuses other shares than the run's, for data whose parts cannot be told apart after another cut.
@@ -352,7 +400,11 @@ impl Seen {
         let count = grouped((self.end - self.begin) as u64);
         let new = match self.new {
             0 => String::new(),
-            new => format!("; {} rows after {} are new", grouped(new as u64), labels[series.len() - 1 - new]),
+            new => {
+                let before = &labels[series.len() - 1 - new];
+                let (new, until) = (grouped(new as u64), quoted(before.as_ref()));
+                format!("; {new} rows after {before} are new (alone: --train-until {until} --validation 0)")
+            }
         };
         format!("the model was trained on {count} of these rows, {first}–{last}{new}")
     }
@@ -383,8 +435,18 @@ pub(crate) fn of_text(
 }
 
 /// Sequences of which some train, and how they were split: `shares` are those of the file, whatever a second one does.
-pub(crate) fn of_sequences(sha256: String, data: &DataArgs, shares: [f64; 3], parts: &[Vec<usize>; 3]) -> TrainedOn {
-    let it = as_split(sha256, data, Parts::Drawn(packed(parts)));
+pub(crate) fn of_sequences(
+    sha256: String,
+    data: &DataArgs,
+    shares: [f64; 3],
+    parts: &[Vec<usize>; 3],
+    hash: impl Fn(usize) -> String,
+) -> TrainedOn {
+    let places = places(parts[0].len() as u64, SEQUENCES);
+    // A model that is only applied keeps what it has.
+    let places = if data.applies { Vec::new() } else { places };
+    let samples = places.into_iter().map(|place| hash(parts[0][place as usize - 1])).collect();
+    let it = as_split(sha256, data, Parts::Drawn { parts: packed(parts), samples });
     TrainedOn { split: Some(shares.to_vec()), validation: None, ..it }
 }
 
@@ -405,15 +467,49 @@ fn places(end: u64, count: usize) -> Vec<u64> {
     (1..=count).map(|number| (u128::from(end) * u128::from(number)).div_ceil(u128::from(count.max(1))) as u64).collect()
 }
 
+/// Puts sequences of validation and test that were trained on into the training part.
+fn take_apart(parts: &mut [Vec<usize>; 3], trained: impl Fn(usize) -> bool) {
+    for part in 1..3 {
+        let (seen, apart) = std::mem::take(&mut parts[part]).into_iter().partition(|sequence| trained(*sequence));
+        parts[part] = apart;
+        let seen: Vec<usize> = seen;
+        parts[0].extend(seen);
+    }
+    parts[0].sort_unstable();
+}
+
+/// A sequence of numbers, in whatever order its dimensions are.
+pub(crate) fn hash_of_sequence(input: &bptt::data::Steps, sequence: usize) -> String {
+    let of_dimension = |dimension| {
+        let mut digest = Digest::new();
+        input.values(&[sequence], dimension).for_each(|value| digest.update(&bits(value).to_le_bytes()));
+        digest.text()
+    };
+    let mut dimensions: Vec<String> = (0..input.dimensions().unwrap_or_default()).map(of_dimension).collect();
+    dimensions.sort_unstable();
+    let mut digest = Digest::new();
+    dimensions.iter().for_each(|dimension| digest.update(dimension.as_bytes()));
+    short(digest)
+}
+
+/// A line of text.
+pub(crate) fn hash_of_line(line: &str) -> String {
+    let mut digest = Digest::new();
+    digest.update(line.as_bytes());
+    short(digest)
+}
+
+/// A number's bits, of which those that are none are alike, and so is 0.
+fn bits(value: f64) -> u64 {
+    if value.is_nan() { u64::MAX } else { (value + 0.0).to_bits() }
+}
+
 /// A row by its label and the values of its targets.
 fn hash_of_row(series: &Series, row: usize) -> String {
     let mut digest = Digest::new();
     digest.update(series.labels()[row].as_bytes());
     for column in series.truths() {
-        let value = column.values[row];
-        // Not a number is one thing here, and so is 0.
-        let bits = if value.is_nan() { u64::MAX } else { (value + 0.0).to_bits() };
-        digest.update(&bits.to_le_bytes());
+        digest.update(&bits(column.values[row]).to_le_bytes());
     }
     short(digest)
 }
