@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
+use super::provenance;
 use super::task::{self, Measure};
 use super::train::heading;
 
@@ -22,7 +23,10 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let measure = Measure { rows, seed: settings.seed, whole: true };
     let results = task::results(task.as_ref(), network.as_mut(), measure)?;
     if args.json {
-        let mut summary = results.summary;
+        let mut summary = provenance::to_json();
+        summary.extend([("run".to_owned(), Value::from(args.apply.run.display().to_string()))]);
+        summary.extend([("data".to_owned(), Value::from(task.describe()))]);
+        summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
         super::say(Value::Object(summary));
         return Ok(());
