@@ -65,7 +65,9 @@ fn the_json_of_a_run_holds_all_that_repeats_it() {
     assert!(data.iter().all(|line| text.contains(line)) && data[0].contains("SUNACTIVITY"), "{data:?}");
     assert!(text.contains(json["model"].as_str().unwrap()));
     let measured: Value = serde_json::from_str(&succeeds(folder.path(), "eval json --device cpu --json")).unwrap();
-    assert_eq!((&measured["run"], &measured["data"]), (&json["run"], &json["data"]));
+    assert_eq!(measured["run"], json["run"]);
+    // What it says of the same file is a line more.
+    assert!(json["data"].as_array().unwrap().iter().all(|line| measured["data"].as_array().unwrap().contains(line)));
     assert_eq!((&measured["test"], &measured["version"]), (&json["test"], &json["version"]));
     assert_eq!(measured["command"], "bptt eval json --device cpu --json");
 }
