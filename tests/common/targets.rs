@@ -12,7 +12,7 @@ use bptt::{Error, Real, StateDict};
 
 // The program's own reading of a configuration, which the library does not have.
 #[allow(unreachable_pub, reason = "the program's visibilities")]
-#[path = "../../src/cli/args.rs"]
+#[path = "../../src/cli/args/mod.rs"]
 mod args;
 #[path = "../../src/cli/config_file.rs"]
 mod config_file;
