@@ -109,6 +109,13 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_that_f64_would_round_is_refused() {
+        let refusal = read("t,v\n1,9007199254740992\n2,9007199254740993\n", &["v"]).unwrap_err().to_string();
+        let place = "a.csv, row 2 (line 3), column \"v\": expected a whole number that f64 holds";
+        assert!(refusal.starts_with(place) && refusal.ends_with("got \"9007199254740993\""), "{refusal}");
+    }
+
+    #[test]
     fn each_row_has_the_line_that_it_begins_in() {
         let table = read("\n\nt,v\r\n\r\n1,2\n\"a\nb\",3\n\n4,5", &["v"]).unwrap();
         assert_eq!(table.lines, [5, 6, 9]);

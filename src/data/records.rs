@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::cells::is_missing;
+use super::cells::{is_missing, number};
 use super::decimal::{DecimalMark, Evidence};
 use super::encoding::{quoted, utf8};
 use super::listed::listed;
@@ -240,11 +240,13 @@ impl<'a> Records<'a> {
         if is_missing(field) {
             return Ok(f64::NAN);
         }
-        let number = self.mark.plain(field).map(|plain| plain.value());
-        number.filter(|number| (*number as f32).is_finite()).ok_or_else(|| {
+        let refused = |message: String| {
             let place = format!("{}, column {:?}", self.place(), shortened(&self.names[index]));
-            Error::data(self.path, place, self.mark.refusal(field))
-        })
+            Error::data(self.path, place, message)
+        };
+        let plain = self.mark.plain(field).filter(|plain| (plain.value() as f32).is_finite());
+        let plain = plain.ok_or_else(|| refused(self.mark.refusal(field)))?;
+        number(&plain.text).map_err(|expected| refused(format!("expected {expected}, got {}", quoted(field))))
     }
 
     /// The current record.
