@@ -34,7 +34,8 @@ fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("full/checkpoints/step-000000000004.ckpt: "), "{stderr}");
-    let left = entries(&folder.join("full/checkpoints"));
+    let mut left = entries(&folder.join("full/checkpoints"));
+    left.retain(|name| name.ends_with(".ckpt"));
     assert_eq!(left, [0, 1, 2, 3].map(|step| format!("step-{step:012}.ckpt")));
     for name in &left {
         Checkpoint::<f32>::from_bytes(&fs::read(folder.join("full/checkpoints").join(name)).unwrap()).unwrap();
@@ -91,7 +92,7 @@ fn a_value_beyond_f32_ends_a_run_is_passed_over_or_sends_it_back_as_it_was_told(
     assert_eq!(stopped.status.code(), Some(1), "{stderr}");
     let step = lines("stop").len() as u64 + 1;
     assert!(
-        stderr.starts_with(&format!("error: step {step}: the ")) && stderr.contains("stop/model.safetensors"),
+        stderr.contains(&format!("\nerror: step {step}: the ")) && stderr.contains("stop/model.safetensors"),
         "{stderr}"
     );
 

@@ -76,7 +76,7 @@ fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one
     let folder = folder("cli_kernel_refused");
     refused(&folder, &format!("train --device cpu {ADDING} --kernel fast"), 2, &["--kernel", "sequence", "step"]);
     fs::write(folder.join("fast.toml"), "[run]\nkernel = \"fast\"\n").unwrap();
-    refused(&folder, "train --config fast.toml", 1, &["fast.toml", "kernel"]);
+    refused(&folder, "train --config fast.toml", 2, &["fast.toml", "kernel"]);
     told(&folder, &format!("train --device cpu --out run {ADDING} --hidden 8"));
     fs::remove_file(folder.join("run/checkpoints/finished")).unwrap();
     refused(&folder, "train --resume run --kernel step", 2, &["--resume", "no other flag"]);
