@@ -86,11 +86,11 @@ fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one
         return;
     }
     let parts = ["--kernel sequence (run.kernel)", "at most 1024", "has 1025", "--kernel step"];
-    refused(&folder, &format!("train --device gpu {ADDING} --hidden 1025 --kernel sequence"), 1, &parts);
+    refused(&folder, &format!("train --device gpu {ADDING} --hidden 1025 --kernel sequence"), 2, &parts);
     refused(
         &folder,
         "gradcheck --device gpu --hidden 1025 --kernel sequence --batch 1 --length 1 --elements 1",
-        1,
+        2,
         &parts,
     );
 }
