@@ -98,6 +98,7 @@ pub(super) enum Purpose<'a> {
     /// are times, none is taken to be.
     Ascend,
     /// They order the rows of sequences, each row's in `of`. One label that is a time says that all are to be.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
     Order { of: &'a [usize] },
 }
 
