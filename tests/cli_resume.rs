@@ -189,8 +189,14 @@ fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_st
         assert_same(folder, &format!("{name}-b"), &format!("{name}-c"));
         let config = |run: &str| fs::read_to_string(folder.join(format!("{name}-{run}/config.toml"))).unwrap();
         let (extended, whole) = (config("b"), config("c"));
-        let (comment, rest) = extended.split_once('\n').unwrap();
-        assert!(comment.starts_with("# It began with the end of ") && rest == whole, "{extended}");
+        let (settings, whole) = (extended.split_once("\n\n").unwrap().1, whole.split_once("\n\n").unwrap().1);
+        assert!(extended.starts_with("# It began with the end of ") && settings == whole, "{extended}");
+        // Its own file alone does not repeat it.
+        let command = extended.lines().nth(1).unwrap().strip_prefix("# bptt ").unwrap().to_owned();
+        assert!(command.ends_with(long) && !extended.contains("--config"), "{extended}");
+        let report = fs::read_to_string(folder.join(format!("{name}-b/report.html"))).unwrap();
+        assert!(report.contains(&command), "{command}");
+        assert_eq!(checkpoints(&folder.join(format!("{name}-b"))).len(), 1);
     }
     let flow = |run: &str| fs::read(folder.join(run).join("flow.jsonl")).unwrap();
     assert!(flow("text-b") == flow("text-c"));
@@ -198,6 +204,32 @@ fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_st
     succeeds(folder, "train --resume text-b --epochs 2 --threads 1 --json");
     let metrics = fs::read_to_string(folder.join("runs/text-1/metrics.jsonl")).unwrap();
     assert!(metrics.lines().count() > 180);
+}
+
+#[test]
+fn a_longer_run_killed_before_its_first_checkpoint_still_has_the_run_that_it_extends() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    let run = run("cpu", 0, "").replace("--schedule cosine", "").replace("--checkpoint-every 1 ", "");
+    let run = run.replace("--steps 0 --out ", "");
+    succeeds(folder, &format!("{run} --steps 60 --out a"));
+    let longer = "train --resume a --steps 2000 --out b --json";
+    let mut child = command(folder, longer).stdout(Stdio::null()).spawn().unwrap();
+    // With its configuration a folder is a run.
+    while !folder.join("b/config.toml").is_file() {
+        assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+        sleep(Duration::from_micros(200));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(last(&folder.join("b")).step(), 60);
+    succeeds(folder, "eval b --device cpu --json");
+    succeeds(folder, "train --resume b --json");
+    succeeds(folder, &format!("{run} --steps 2000 --out c"));
+    assert_same(folder, "c", "b");
+    let report = fs::read_to_string(folder.join("b/report.html")).unwrap();
+    assert!(report.contains("bptt train --resume ") && report.contains("--steps 2000"));
 }
 
 #[test]
@@ -217,6 +249,8 @@ fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
     refused(folder, "train --resume a --epochs 4 --out a", 2, &["--out a", "does not exist"]);
     let said = succeeds(folder, "train --resume a");
     assert!(said.contains("the run is over") && said.contains("--epochs or --steps"), "{said}");
+    refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
+    refused(folder, "train --resume a --out b", 2, &["--resume a", "--out", "--epochs"]);
     succeeds(folder, &format!("{bundled} --epochs 30 --patience 1 --lr 0 --out early"));
     refused(folder, "train --resume early --epochs 60", 2, &["ended early", "--patience"]);
     succeeds(folder, &run("cpu", 5, "cosine"));

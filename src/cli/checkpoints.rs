@@ -14,6 +14,7 @@ use super::folder::{Folder, io_error};
 use super::model_file::{self, CONFIG};
 use super::progress::grouped;
 use super::provenance::VERSION;
+use super::train::quoted;
 use super::{Failure, config_file, flow_log, progress};
 
 /// The folder of a run's checkpoints within its own.
@@ -95,10 +96,7 @@ impl<'a> Checkpoints<'a> {
     pub(crate) fn save(&mut self, checkpoint: &Checkpoint, position: Position) -> Result<()> {
         let began = Instant::now();
         let note = Note { config: self.config.clone(), program: self.program.clone(), position };
-        let note = serde_json::to_string(&note).map_err(|error| Error::Unsupported(error.to_string()))?;
-        // Digits enough that names are in the order of steps.
-        let name = format!("{FOLDER}/step-{:012}.ckpt", checkpoint.step());
-        self.folder.write(&name, &checkpoint.to_bytes(&note)?)?;
+        store(self.folder, checkpoint, &note)?;
         // One that somebody holds open goes the next time: it is no reason to end a run.
         files(self.folder.path())?.into_iter().skip(self.kept).for_each(|path| drop(fs::remove_file(path)));
         self.due = Instant::now() + EVERY.max(SHARE * began.elapsed());
@@ -106,9 +104,17 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
-/// To be told when a run is over and everything of it is written.
+fn store(folder: &Folder, checkpoint: &Checkpoint, note: &Note) -> Result<()> {
+    let note = serde_json::to_string(note).map_err(|error| Error::Unsupported(error.to_string()))?;
+    // Digits enough that names are in the order of steps.
+    folder.write(&format!("{FOLDER}/step-{:012}.ckpt", checkpoint.step()), &checkpoint.to_bytes(&note)?)
+}
+
+/// To be told when a run is over and everything of it is written: of its checkpoints the last one stays.
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
-    folder.write(FINISHED, b"")
+    folder.write(FINISHED, b"")?;
+    files(folder.path())?.into_iter().skip(1).for_each(|path| drop(fs::remove_file(path)));
+    Ok(())
 }
 
 /// A run that is not over.
@@ -207,7 +213,16 @@ impl Interrupted {
         let longer = training.epochs.is_some() || training.steps.is_some();
         match (path.join(FINISHED).exists(), longer) {
             (true, true) => return Self::extend(path, args).map(Some),
-            (true, false) => return Ok(None),
+            (true, false) if args.out.is_some() => {
+                return Err(refused(
+                    "the run is over; --out is the folder of a longer one, whose length --epochs or --steps tells"
+                        .into(),
+                ));
+            }
+            (true, false) => {
+                elsewhere(config_file::read(&config)?, &args.given).map_err(Failure::usage)?;
+                return Ok(None);
+            }
             (false, true) => {
                 return Err(refused(
                     "--epochs and --steps extend a run that is over, and this one is not: without them it goes on to its \
@@ -291,12 +306,13 @@ impl Interrupted {
     /// As an error in what was asked for.
     pub(crate) fn check_length(&self, per_epoch: u64, steps: u64) -> Result<(), Failure> {
         let (Some(before), Some((checkpoint, _))) = (&self.extends, &self.saved) else { return Ok(()) };
-        let (path, done) = (before.path.display(), checkpoint.step());
+        let (path, done) = (quoted(&before.path), checkpoint.step());
+        let config = quoted(&before.path.join(CONFIG));
         let length = before.steps.or(before.epochs.map(|epochs| epochs.saturating_mul(per_epoch))).unwrap_or(done);
         let message = if done < length {
             format!(
                 "--resume {path}: the run ended early, before its {} steps, since the validation loss no longer improved, \
-                 and so would a longer one: `bptt train --config {path}/config.toml` with another --patience begins anew",
+                 and so would a longer one: `bptt train --config {config}` with another --patience begins anew",
                 grouped(length)
             )
         } else if steps <= done {
@@ -315,12 +331,14 @@ impl Interrupted {
         Err(Failure::usage(Error::Unsupported(message)))
     }
 
-    /// Begins the folder of a longer run with the lines that the run before wrote.
+    /// Begins the folder of a longer run with the lines that the run before wrote and, as the first checkpoint, with its
+    /// end, so that what may stop the longer run later leaves it something to go on from. Its configuration will be
+    /// `config`, the device is in words, and `model` describes the model.
     ///
     /// # Errors
-    /// Where these are not as they were at its end.
-    pub(crate) fn copy_logs(&self, folder: &Folder) -> Result<()> {
-        let (Some(before), Some((_, position))) = (&self.extends, &self.saved) else { return Ok(()) };
+    /// Where the lines are not as they were at the run's end.
+    pub(crate) fn begin_longer(&self, folder: &Folder, config: &str, device: &str, model: &str) -> Result<()> {
+        let (Some(before), Some((checkpoint, position))) = (&self.extends, &self.saved) else { return Ok(()) };
         let logs = [
             (progress::METRICS, Some(position.metrics)),
             (progress::TIMINGS, Some(position.timings)),
@@ -337,11 +355,14 @@ impl Interrupted {
             })?;
             folder.write(name, lines)?;
         }
-        Ok(())
+        folder.make(FOLDER)?;
+        folder.write(MODEL, model.as_bytes())?;
+        let note = Note { config: digest(config.as_bytes()), program: program(device), position: position.clone() };
+        store(folder, checkpoint, &note)
     }
 
-    /// What the configuration of a longer run says of its beginning, and what repeats it.
-    pub(crate) fn beginning(&self) -> Option<(String, String)> {
+    /// What the configuration of a longer run begins with: where the run began, and what repeats it.
+    pub(crate) fn beginning(&self) -> Option<String> {
         let before = self.extends.as_ref()?;
         let path = before.path.canonicalize().unwrap_or_else(|_| before.path.clone());
         let (_, step) = (&path, self.saved.as_ref().map_or(0, |(checkpoint, _)| checkpoint.step()));
@@ -349,8 +370,10 @@ impl Interrupted {
             (Some(epochs), _) => format!("--epochs {epochs}"),
             (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
         };
-        let comment = format!("# It began with the end of {}, after step {step}.\n", path.display());
-        Some((comment, format!("bptt train --resume {} {length}", super::train::quoted(&path))))
+        // A comment has one line, whatever the path has.
+        let (words, command) = (path.display().to_string(), format!("{REPEATED}{} {length}", quoted(&path)));
+        let [words, command] = [words, command].map(|text| text.replace(char::is_control, "?"));
+        Some(format!("# It began with the end of {words}, after step {step}; this repeats it:\n# {command}\n"))
     }
 
     /// What a schedule that depends on the length of the run makes of a longer one.
@@ -380,6 +403,16 @@ impl Interrupted {
         }
         lines
     }
+}
+
+/// What a longer run is begun with.
+const REPEATED: &str = "bptt train --resume ";
+
+/// The command that repeats a run, by the text of its configuration: that of a longer run says how it began, and goes on
+/// saying so when the run is gone on with.
+pub(crate) fn repeated_by(config: &str) -> Option<&str> {
+    let mut comments = config.lines().map_while(|line| line.strip_prefix("# "));
+    comments.find(|comment| comment.starts_with(REPEATED))
 }
 
 /// What computes, in words: on another the same steps may have other bits.

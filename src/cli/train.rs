@@ -76,18 +76,26 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
     let rows = memory.rows;
     let validation = validation(&settings, task, rows)?;
+    let description = model_file::description(&model, &task.codec(), &origin(task, start.as_ref()))?;
     let (folder, from) = match interrupted {
         Some(mut from) => match from.folder.take() {
             Some(folder) => (folder, Some(from)),
             None => {
                 let per_epoch = settings.run.steps_per_epoch(training.per_epoch());
                 from.check_length(per_epoch, settings.run.steps(training.per_epoch()))?;
-                let folder = begin_folder(args, &settings, task, Some(&from))?;
-                from.copy_logs(&folder)?;
+                let folder = Folder::create(args.out.as_deref(), &task.name())?;
+                let config = config(&settings, Some(&from))?;
+                from.begin_longer(&folder, &config, &opened.describe(), &description)?;
+                // The last of all: with it the folder is a run, which has its beginning then.
+                folder.write(model_file::CONFIG, config.as_bytes())?;
                 (folder, Some(from))
             }
         },
-        None => (begin_folder(args, &settings, task, None)?, None),
+        None => {
+            let folder = Folder::create(args.out.as_deref(), &task.name())?;
+            folder.write(model_file::CONFIG, config(&settings, None)?.as_bytes())?;
+            (folder, None)
+        }
     };
     let run = Run {
         settings: &settings,
@@ -101,7 +109,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         batches: training.per_epoch(),
         json: args.json,
         show: args.show,
-        description: model_file::description(&model, &task.codec(), &origin(task, start.as_ref()))?,
+        description,
     };
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
@@ -144,12 +152,14 @@ fn origin(task: &dyn Task, start: Option<&ModelFile>) -> Origin {
     origin
 }
 
-/// The run's folder, with its settings.
-fn begin_folder(args: &TrainArgs, settings: &Settings, task: &dyn Task, from: Option<&Interrupted>) -> Result<Folder> {
-    let folder = Folder::create(args.out.as_deref(), &task.name())?;
-    let comment = from.and_then(Interrupted::beginning).map_or(String::new(), |(comment, _)| comment);
-    folder.write(model_file::CONFIG, (comment + &settings.to_toml()?).as_bytes())?;
-    Ok(folder)
+/// The run's configuration, whose first lines say what repeats the run.
+fn config(settings: &Settings, from: Option<&Interrupted>) -> Result<String> {
+    let text = settings.to_toml()?;
+    Ok(match from.and_then(Interrupted::beginning) {
+        // Its own first line is that of a run that begins with these settings.
+        Some(beginning) => beginning + text.split_once('\n').map_or("", |(_, rest)| rest),
+        None => text,
+    })
 }
 
 /// The network's form, by the settings or as the model has it that the weights begin with.
@@ -416,10 +426,7 @@ impl Run<'_> {
             facts: joined(facts.into_iter().chain(provenance).collect()),
             tables: results.tables,
             figures: figures.into_iter().map(|(_, picture)| picture).collect(),
-            command: self.from.and_then(Interrupted::beginning).map_or_else(
-                || format!("bptt train --config {}", quoted(&self.folder.path().join(model_file::CONFIG))),
-                |(_, command)| command,
-            ),
+            command: self.command(),
         };
         self.folder.write("report.html", report.html().as_bytes())?;
         self.say(&heading("files", &files(self.folder)?));
@@ -429,6 +436,14 @@ impl Run<'_> {
             super::say(Value::Object(summary));
         }
         Ok(())
+    }
+
+    /// What repeats the run.
+    fn command(&self) -> String {
+        let config = self.folder.path().join(model_file::CONFIG);
+        let text = std::fs::read_to_string(&config).unwrap_or_default();
+        let longer = checkpoints::repeated_by(&text).map(str::to_owned);
+        longer.unwrap_or_else(|| format!("bptt train --config {}", quoted(&config)))
     }
 
     fn validate_every(&self) -> u64 {
@@ -550,7 +565,7 @@ fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)
 pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
-    match text.chars().all(plain) {
+    match !text.is_empty() && text.chars().all(plain) {
         true => text,
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
