@@ -44,6 +44,31 @@ fn keys_that_take_turns_are_learned_and_told_for_every_frame() {
 }
 
 #[test]
+fn pieces_that_trained_are_not_measured_in_a_file_that_has_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // Each piece has an end of its own.
+    let piece = |number: usize| -> Vec<Value> {
+        (0..8).map(|step| json!([60 + step % 2, 62 + (number >> (step % 4) & 1) + 2 * (step / 4)])).collect()
+    };
+    let rolls = |pieces: std::ops::Range<usize>| json!(pieces.map(piece).collect::<Vec<_>>()).to_string();
+    std::fs::write(path.join("r.json"), rolls(0..10)).unwrap();
+    train(path, "a", "--rolls r.json --keys 60-66 --hidden 3 --batch 4 --epochs 1 --split 0.7,0.1,0.2");
+    std::fs::write(path.join("grown.json"), rolls(0..12)).unwrap();
+    let eval = |file: &str| -> Value {
+        let output = bptt(path, &format!("eval a --rolls {file} --device cpu --json"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let grown = eval("grown.json");
+    assert_eq!(grown["trained_on"], "the model was trained on 7 of these pieces: only what follows them is measured");
+    assert!(grown["data"].to_string().contains("training 7, test 5 pieces"), "{grown}");
+    std::fs::write(path.join("other.json"), rolls(10..16)).unwrap();
+    let other = eval("other.json");
+    assert!(other["trained_on"].as_str().unwrap().contains("no piece of it that is measured is known"), "{other}");
+}
+
+#[test]
 fn a_single_roll_is_cut_in_time_and_every_frame_of_it_told_where_it_stands() {
     let folder = folder();
     let path = folder.path();

@@ -360,10 +360,13 @@ impl LabelledTask {
         let LabelCodec::Classes(names) = &self.labels else {
             return Some(format!("{} a sequence, learned at mean 0 and standard deviation 1", self.labels.describe()));
         };
-        let mut counts: Vec<(usize, &String)> = part.examples.class_counts().into_iter().zip(names).collect();
-        if counts.is_empty() {
+        let of_part = part.examples.class_counts();
+        if of_part.is_empty() {
             return Some(format!("without labels; the model tells {}", self.labels.describe()));
         }
+        // What is here of a model's training may be a part of it.
+        let of_training = self.not_empty(0).and_then(|_| self.class_counts());
+        let mut counts: Vec<(usize, &String)> = of_training.unwrap_or(of_part).into_iter().zip(names).collect();
         counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         let of = if self.not_empty(0).is_some() { " in training" } else { "" };
         if let [(first, _), .., (last, _)] = counts[..]

@@ -80,12 +80,19 @@ impl RollsTask {
             _ => rolls.split(shares(&mut data.split, of_training.default_shares([0.7, 0.15, 0.15]))?)?,
         };
         of_training.check_shares(data.split.as_ref())?;
-        let relation = of_training.describe(Some(OTHER_FILE));
         let parts = rolls.parts().cloned().unwrap_or_default();
+        let hash = |piece: usize| trained_on::hash_of_piece(&rolls.pieces()[piece]);
+        // The parts of a single piece are frames of it, which are known by the whole file alone.
+        let (parts, relation) = match rolls.is_cut() {
+            true => (parts, of_training.describe(Some(OTHER_FILE))),
+            false => of_training.pieces(parts, hash),
+        };
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
-        let frequencies = frequencies(&rolls, parts[0].clone())
-            .or(of_model.filter(|frequencies| frequencies.len() == rolls.keys().len()));
-        let trained = (!parts[0].is_empty()).then(|| trained_on::of_pieces(sha256, data, &parts));
+        let of_model = of_model.filter(|frequencies| frequencies.len() == rolls.keys().len());
+        // What is here of the training may be a part of it.
+        let frequencies = of_model.filter(|_| data.applies).or_else(|| frequencies(&rolls, parts[0].clone()));
+        let hash = (!rolls.is_cut()).then_some(hash);
+        let trained = (!parts[0].is_empty()).then(|| trained_on::of_pieces(sha256, data, &parts, hash));
         let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
         let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
         let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;

@@ -15,11 +15,18 @@ use super::progress::grouped;
 use super::settings::words;
 use super::train::quoted;
 
-/// Rows of a series' training part, or beginnings of a text's, by which it is known again, at most.
-const SAMPLES: usize = 64;
+/// Rows of a series' training part by which it is known again, at most.
+const ROWS: usize = 4096;
 
-/// Training sequences by which a file is known again, at most.
-const SEQUENCES: usize = 4096;
+/// Beginnings of a text's training part, likewise.
+const BEGINNINGS: usize = 64;
+
+/// Training sequences and pieces, likewise.
+const SEQUENCES: usize = 100_000;
+
+/// Hexadecimal digits by which one is known: so many sequences and as many others are alike by chance in one of a hundred
+/// models.
+const DIGITS: usize = 10;
 
 /// What is said of a file that is none of the training's, where nothing but whole files can be compared.
 pub(crate) const OTHER_FILE: &str = "another file than the model was trained on";
@@ -149,7 +156,13 @@ impl<'a> Relation<'a> {
     /// Where training goes on, and `split` would validate or test with such rows.
     pub(crate) fn series(&self, series: &Series, frame: Frame, split: Split) -> Result<(Split, Option<String>)> {
         let Some(seen) = self.seen_rows(series) else {
-            return Ok((split, self.describe(Some("no row of it is known from the training of the model"))));
+            let words = match self.rows_looked_for() {
+                None => "no row of it is known from the training of the model".into(),
+                Some(count) => {
+                    format!("none of the {} rows of the model's training that were looked for is here", grouped(count))
+                }
+            };
+            return Ok((split, self.describe(Some(&words))));
         };
         let rows = series.len();
         let (own, seen_end) = (!self.own.is_empty(), seen.end.max(frame.window).min(rows));
@@ -185,6 +198,16 @@ impl<'a> Relation<'a> {
         Ok((Split { train: train_start..seen_end, validation, test }, Some(words)))
     }
 
+    /// How many rows are looked for, where these are not all that trained.
+    fn rows_looked_for(&self) -> Option<u64> {
+        let of_runs = self.all.iter().filter_map(|it| match &it.parts {
+            Parts::InOrder { ends, samples } => Some((samples.len() as u64, ends[0])),
+            Parts::Drawn { .. } => None,
+        });
+        let (looked_for, all) = of_runs.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+        (looked_for < all).then_some(looked_for)
+    }
+
     /// The rows of the series that were trained on.
     fn seen_rows(&self, series: &Series) -> Option<Seen> {
         let files = if self.own.is_empty() { self.all.iter().collect() } else { self.own.clone() };
@@ -196,18 +219,19 @@ impl<'a> Relation<'a> {
                 let end = train.min(series.len());
                 return Some(Seen { begin: 0, end, validation_end: validation, new: 0 });
             }
-            let hashes =
-                hashes.get_or_insert_with(|| (0..series.len()).map(|row| (hash_of_row(series, row), row)).collect());
+            let of_row = |row| (known(&hash_of_row(series, row)).to_owned(), row);
+            let hashes = hashes.get_or_insert_with(|| (0..series.len()).map(of_row).collect());
             let found: Vec<(usize, usize)> =
-                samples.iter().enumerate().filter_map(|(at, hash)| Some((at, *hashes.get(hash)?))).collect();
+                samples.iter().enumerate().filter_map(|(at, hash)| Some((at, *hashes.get(known(hash))?))).collect();
             let (first, last) = (*found.first()?, *found.last()?);
-            // One row of many may be equal by chance.
-            if 2 * found.len() <= last.0 - first.0 || (found.len() == 1 && samples.len() > 1) {
+            let between = train.div_ceil(samples.len());
+            // One row of many may be equal by chance; a few rows have no room for another sample.
+            let alone = found.len() == 1 && samples.len() > 1 && series.len() >= 2 * between;
+            if 2 * found.len() <= last.0 - first.0 || alone {
                 return None;
             }
             let is_whole = last.0 + 1 == samples.len();
             // Up to the next sample, which is not there, the rows are taken for ones of the training.
-            let between = train.div_ceil(samples.len());
             let behind = if is_whole { 0 } else { between };
             let end = (last.1 + 1 + behind).min(series.len());
             let at = |row: usize| if is_whole { (row + end).saturating_sub(train) } else { end };
@@ -254,8 +278,8 @@ impl<'a> Relation<'a> {
     ) -> Result<(bptt::data::Parts, Option<String>)> {
         let apart = seen <= parts.train.end && (self.told || !self.own.is_empty() || !self.applies);
         if seen == 0 || apart {
-            let other = if seen == 0 { "the model was trained on another text" } else { "" };
-            return Ok((parts, self.describe(Some(other).filter(|other| !other.is_empty()))));
+            let other = "no beginning of it is that of the text that the model was trained on";
+            return Ok((parts, self.describe(Some(other).filter(|_| seen == 0))));
         }
         let count = grouped(seen);
         if !self.applies {
@@ -330,40 +354,83 @@ impl<'a> Relation<'a> {
             Parts::Drawn { parts, samples } => Some((samples, parts)),
             Parts::InOrder { .. } => None,
         });
-        let mut known = HashSet::new();
+        let mut looked_for = HashSet::new();
         let mut all = true;
         for (samples, digits) in of_runs {
             let trains = digits.chars().filter_map(|digit| digit.to_digit(16));
             // What pads an odd number counts as one more that trains.
             let trains: usize = trains.map(|two| usize::from(two & 3 == 0) + usize::from(two >> 2 == 0)).sum();
             all &= samples.len() + 1 >= trains;
-            known.extend(samples);
+            looked_for.extend(samples.iter().map(|hash| known(hash)));
         }
-        if known.is_empty() {
+        if looked_for.is_empty() {
             return (parts, self.describe(Some(OTHER_FILE)));
         }
         let held_back = parts[1..].iter().flatten();
-        let seen: HashSet<usize> = held_back.copied().filter(|sequence| known.contains(&hash(*sequence))).collect();
+        let is_known = |sequence: &usize| looked_for.contains(known(&hash(*sequence)));
+        let seen: HashSet<usize> = held_back.copied().filter(is_known).collect();
+        let (count, of) = (grouped(seen.len() as u64), grouped(looked_for.len() as u64));
         if seen.is_empty() {
-            return (
-                parts,
-                self.describe(Some("another file than the model was trained on, without sequences of that")),
-            );
+            let words = match all {
+                true => "another file than the model was trained on, without sequences of that".into(),
+                false => format!(
+                    "another file than the model was trained on; of its training {of} sequences were looked for, and none is \
+                     measured here"
+                ),
+            };
+            return (parts, self.describe(Some(&words)));
         }
-        let (count, of) = (grouped(seen.len() as u64), grouped(known.len() as u64));
-        let words = match (all, self.applies) {
-            (true, true) => {
+        let words = match self.applies {
+            true => {
                 take_apart(&mut parts, |sequence| seen.contains(&sequence));
-                format!("the model was trained on {count} of these sequences: they are not measured")
+                let more = match all {
+                    true => String::new(),
+                    false => format!("; {of} of the training were looked for, and others of it may be among the rest"),
+                };
+                format!("the model was trained on {count} of these sequences: they are not measured{more}")
             }
-            (false, true) => format!(
-                "of {of} sequences of the training that were looked for {count} are here: what is measured is not apart from it"
-            ),
-            (_, false) => format!(
+            false => format!(
                 "{count} of the sequences that validate and test are ones that the weights of --init-from were trained on"
             ),
         };
         (parts, Some(words))
+    }
+
+    /// The parts of pieces in the order of a file, apart from those that are known to have been trained on, and what there
+    /// is to say of them.
+    pub(crate) fn pieces(
+        &self,
+        parts: [Range<usize>; 3],
+        hash: impl Fn(usize) -> String,
+    ) -> ([Range<usize>; 3], Option<String>) {
+        let of_runs = self.all.iter().filter_map(|it| match &it.parts {
+            Parts::InOrder { samples, .. } => Some(samples.iter().map(|hash| known(hash))),
+            Parts::Drawn { .. } => None,
+        });
+        let looked_for: HashSet<&str> = of_runs.flatten().collect();
+        if !self.own.is_empty() || looked_for.is_empty() {
+            return (parts, self.describe(Some(OTHER_FILE)));
+        }
+        let [training, validation, test] = &parts;
+        let held_back = training.end..test.end;
+        let seen: Vec<usize> = held_back.filter(|piece| looked_for.contains(known(&hash(*piece)))).collect();
+        let Some(last) = seen.last() else {
+            return (
+                parts,
+                self.describe(Some("no piece of it that is measured is known from the training of the model")),
+            );
+        };
+        let count = grouped(seen.len() as u64);
+        if !self.applies {
+            let words = format!(
+                "{count} of the pieces that validate and test are ones that the weights of --init-from were trained on"
+            );
+            return (parts, Some(words));
+        }
+        let behind = |part: &Range<usize>| part.start.max(last + 1)..part.end.max(last + 1);
+        let apart = [0..last + 1, behind(validation), behind(test)];
+        let words = format!("the model was trained on {count} of these pieces: only what follows them is measured");
+        (apart, Some(words))
     }
 
     /// Refuses other shares than the run's, for data whose parts cannot be told apart after another cut.
@@ -413,8 +480,10 @@ impl Seen {
 /// A series' training part and how it was split.
 pub(crate) fn of_series(sha256: String, data: &DataArgs, series: &Series, split: &Split) -> TrainedOn {
     let end = split.train.end;
-    let samples =
-        places(end as u64, SAMPLES).into_iter().map(|place| hash_of_row(series, place as usize - 1)).collect();
+    let samples = places(end as u64, ROWS)
+        .into_iter()
+        .map(|place| known(&hash_of_row(series, place as usize - 1)).to_owned())
+        .collect();
     let ends = [end, split.validation.end, series.len()].map(|end| end as u64);
     as_split(sha256, data, Parts::InOrder { ends, samples })
 }
@@ -429,7 +498,7 @@ pub(crate) fn of_text(
     text: &bptt::data::Text,
     parts: &bptt::data::Parts,
 ) -> Result<TrainedOn> {
-    let samples = beginnings(text, &places(parts.train.end, SAMPLES))?;
+    let samples = beginnings(text, &places(parts.train.end, BEGINNINGS))?;
     let ends = [parts.train.end, parts.validation.end, text.len()];
     Ok(as_split(sha256, data, Parts::InOrder { ends, samples }))
 }
@@ -445,15 +514,24 @@ pub(crate) fn of_sequences(
     let places = places(parts[0].len() as u64, SEQUENCES);
     // A model that is only applied keeps what it has.
     let places = if data.applies { Vec::new() } else { places };
-    let samples = places.into_iter().map(|place| hash(parts[0][place as usize - 1])).collect();
+    let samples = places.into_iter().map(|place| known(&hash(parts[0][place as usize - 1])).to_owned()).collect();
     let it = as_split(sha256, data, Parts::Drawn { parts: packed(parts), samples });
     TrainedOn { split: Some(shares.to_vec()), validation: None, ..it }
 }
 
-/// Pieces in the order of a file.
-pub(crate) fn of_pieces(sha256: String, data: &DataArgs, parts: &[Range<usize>; 3]) -> TrainedOn {
+/// Pieces in the order of a file; of frames of a single one there is no hash.
+pub(crate) fn of_pieces(
+    sha256: String,
+    data: &DataArgs,
+    parts: &[Range<usize>; 3],
+    hash: Option<impl Fn(usize) -> String>,
+) -> TrainedOn {
     let ends = parts.each_ref().map(|part| part.end as u64);
-    as_split(sha256, data, Parts::InOrder { ends, samples: Vec::new() })
+    let samples = hash.map_or(Vec::new(), |hash| {
+        let places = places(ends[0], SEQUENCES).into_iter();
+        places.map(|place| known(&hash(place as usize - 1)).to_owned()).collect()
+    });
+    as_split(sha256, data, Parts::InOrder { ends, samples })
 }
 
 fn as_split(sha256: String, data: &DataArgs, parts: Parts) -> TrainedOn {
@@ -490,6 +568,21 @@ pub(crate) fn hash_of_sequence(input: &bptt::data::Steps, sequence: usize) -> St
     let mut digest = Digest::new();
     dimensions.iter().for_each(|dimension| digest.update(dimension.as_bytes()));
     short(digest)
+}
+
+/// A piece, by the keys of each frame.
+pub(crate) fn hash_of_piece(piece: &[Vec<u32>]) -> String {
+    let mut digest = Digest::new();
+    for frame in piece {
+        let numbers = [frame.len() as u32].into_iter().chain(frame.iter().copied());
+        numbers.for_each(|number| digest.update(&number.to_le_bytes()));
+    }
+    short(digest)
+}
+
+/// The digits of a hash that are compared: files of before have more.
+fn known(hash: &str) -> &str {
+    hash.get(..DIGITS).unwrap_or(hash)
 }
 
 /// A line of text.
@@ -575,6 +668,22 @@ mod tests {
         }
         assert_eq!(unpacked("00", 5), None);
         assert_eq!(unpacked("3", 1), None);
+    }
+
+    #[test]
+    fn sequences_that_are_known_are_taken_apart_where_more_may_be_there() {
+        let hash = |sequence: usize| format!("{sequence:016}");
+        let samples = vec![known(&hash(20_000_000)).to_owned()];
+        // Of four that trained one is looked for.
+        let all = [TrainedOn { parts: Parts::Drawn { parts: "00".into(), samples }, ..TrainedOn::default() }];
+        let relation =
+            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
+        let (parts, words) = relation.known_again([vec![], vec![], vec![10_000_000, 20_000_000]], hash);
+        assert_eq!(parts, [vec![20_000_000], vec![], vec![10_000_000]]);
+        assert!(words.is_some_and(|words| words.contains("trained on 1 of these") && words.contains("may be among")));
+        let (parts, words) = relation.known_again([vec![], vec![], vec![10_000_000]], hash);
+        assert_eq!(parts[2], [10_000_000]);
+        assert!(words.is_some_and(|words| words.contains("1 sequences were looked for")));
     }
 
     #[test]
