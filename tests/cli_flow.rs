@@ -75,6 +75,20 @@ fn where_every_step_predicts_the_last_one_alone_is_shown_unless_all_are_asked_fo
 }
 
 #[test]
+fn networks_that_end_early_are_told_with_the_steps_that_they_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = "flow --compare --window 8 --hidden 3 --epochs 30 --patience 1 --lr 0 --device cpu";
+    let compared = json(folder.path(), &format!("{run} --json"));
+    let planned = compared["steps"].as_u64().unwrap();
+    for network in compared["after_training"].as_array().unwrap() {
+        // The first validation is the best one, and the second no better.
+        assert_eq!(network["steps"].as_u64(), Some(planned / 15), "{network}");
+    }
+    let said = program::succeeds(folder.path(), run);
+    assert!(said.contains(&format!("GRU       {} steps, loss", planned / 15)), "{said}");
+}
+
+#[test]
 fn runs_are_compared_on_the_data_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     for (name, cell) in [("a", "rnn"), ("b", "gru")] {

@@ -46,7 +46,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let (mut begun, mut ended, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut facts, mut steps) = (Vec::new(), 0);
     let mut title = String::new();
     for (name, model) in networks(&args.given.model) {
@@ -86,30 +86,45 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut shown);
         shown.finish();
         let stopped = match outcome {
-            Ok(_) => None,
+            Ok(outcome) => {
+                done.push(outcome.last.step);
+                None
+            }
             // The weights are those before the step that failed, and a picture of them says why.
-            Err(error @ Error::NonFinite { .. }) => Some(error.to_string()),
+            Err(Error::NonFinite { step, what }) => {
+                done.push(step.saturating_sub(1));
+                Some(Error::NonFinite { step, what }.to_string())
+            }
             Err(error) => return Err(error.into()),
         };
         let after = of(&network.state_dict()?)?;
         if !args.json && !args.show.quiet {
             let words = match &stopped {
                 Some(reason) => format!("stopped: {reason}"),
-                None => format!("{} steps, loss {}", grouped(steps), short(after.loss)),
+                None => {
+                    let steps = done.last().copied().unwrap_or_default();
+                    format!("{} steps, loss {}", grouped(steps), short(after.loss))
+                }
             };
             super::say(heading(name, &words));
         }
         reasons.push(stopped);
         ended.push(after);
     }
-    let after = format!("after {} steps", grouped(steps));
+    // Patience may end some of them early.
+    let (least, most) = (done.iter().min().copied().unwrap_or(steps), done.iter().max().copied().unwrap_or(steps));
+    let after = match least == most {
+        true => format!("after {} steps", grouped(most)),
+        false => format!("after {} to {} steps", grouped(least), grouped(most)),
+    };
     let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();
     let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
     let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
     let picture = FlowPicture { title, description: flow::DESCRIPTION.into(), panels };
     let part = |measured: &[Measured]| measured.iter().map(to_json).collect::<Vec<_>>();
     let mut after_training = part(&ended);
-    for (network, reason) in after_training.iter_mut().zip(&reasons) {
+    for ((network, reason), done) in after_training.iter_mut().zip(&reasons).zip(&done) {
+        network["steps"] = json!(done);
         // Of one that was trained to its end there is none.
         if let Some(reason) = reason {
             network["stopped"] = json!(reason);
@@ -122,7 +137,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
 
 /// The networks of several runs on the data of the first.
 pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows } = flow::open(args, &args.runs[0])?;
+    let Applied { settings, task, mut network, rows, .. } = flow::open(args, &args.runs[0])?;
     let (batch, words) = flow::batch(task.as_ref(), rows, args.whole_loss)?;
     let clip = args.given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = |run: &std::path::Path, cell: &str| {
