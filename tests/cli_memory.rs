@@ -99,7 +99,7 @@ fn what_has_no_room_or_no_meaning_is_refused_by_its_flag() {
         |flags: &str, parts: &[&str]| refused(&folder, &format!("train --device cpu {ADDING} {flags}"), 2, parts);
     refused("--memory 3apples", &["--memory", "2GiB"]);
     refused("--batch none", &["--batch", "or auto"]);
-    refused("--memory 1KiB", &["one sequence at a time", "--memory"]);
+    refused("--memory 1KiB", &["the program itself", "takes", "there is 1 KiB (--memory)"]);
     refused("--batch auto --micro-batch 3", &["--batch auto", "--micro-batch"]);
     refused("--batch 4096 --micro-batch 4096 --memory 20MiB", &["--micro-batch 4096", "over --memory 20MiB"]);
     refused("--recompute --bidirectional", &["--recompute", "one direction"]);

@@ -173,7 +173,7 @@ pub(crate) fn settle(
         let left = left(budget, opened, beside + whole);
         let most = batch.unwrap_or(examples);
         let found = network.largest_rows(extent(most, most), left, most, row_bytes, flow);
-        found.map_err(|error| too_small(error, budget))
+        found.map_err(|error| too_small(error, budget, beside + whole))
     };
     let at_once = budget.as_ref().map(|budget| fitting(network, budget, None));
     if let (true, Some(found)) = (auto, &at_once) {
@@ -239,7 +239,7 @@ pub(crate) fn rows_at_once(network: &mut dyn Network, opened: &Opened, batch: &B
         return Ok(rows);
     }
     let found = network.largest_rows(extent, left, rows, row_bytes, false);
-    found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget))
+    found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget, beside))
 }
 
 /// The rows of each part where a batch is cut into as few as `most` rows at once allow: as alike as they can be, since each
@@ -255,9 +255,15 @@ fn left(budget: &Budget, opened: &Opened, beside: u64) -> u64 {
     budget.bytes.saturating_sub(margin + beside)
 }
 
-/// That not even one row fits, in words of the program.
-fn too_small(error: Error, budget: &Budget) -> Error {
+/// That not even one row fits, in words of the program, which takes so many bytes beside the network.
+fn too_small(error: Error, budget: &Budget, beside: u64) -> Error {
     match error {
+        // No network is small enough then.
+        Error::Limit { .. } if beside >= budget.bytes => unsupported(format!(
+            "the program itself with its data and a batch takes {}, and there is {}: allow more, or take a smaller --batch",
+            bytes(beside),
+            budget.words
+        )),
         Error::Limit { bytes: needed, .. } => unsupported(format!(
             "training one sequence at a time takes {} beside the program and its batch, and there is {}: take fewer \
              hidden units, a shorter window, or --recompute",
