@@ -253,6 +253,15 @@ fn help_fits_80_columns_and_breaks_lines_between_words_alone() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_told_before_any_work_and_printed_commands_are_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    refused(path, "predict nowhere --out nodir/p.csv", 2, &["--out nodir/p.csv", "a folder nodir that is there"]);
+    let said = command(path, "init").arg("my own.toml").output().unwrap().stdout;
+    assert!(String::from_utf8(said).unwrap().contains("bptt train --config 'my own.toml'\n"));
+}
+
+#[test]
 fn the_manual_speaks_of_no_page_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

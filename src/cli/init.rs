@@ -9,6 +9,7 @@ use clap_mangen::Man;
 
 use super::folder::io_error;
 use super::new_file;
+use super::train::quoted;
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -36,9 +37,9 @@ pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
     let path = &args.file;
     new_file::check("FILE", Some(path))?;
     new_file::write(path, template(program).as_bytes())?;
-    let path = path.display();
-    super::say(format!("{path}: every setting with its default; change what you need, then\n"));
-    super::say(format!("    bptt train --config {path}"));
+    let words = path.display();
+    super::say(format!("{words}: every setting with its default; change what you need, then\n"));
+    super::say(format!("    bptt train --config {}", quoted(path)));
     Ok(())
 }
 
@@ -116,7 +117,7 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     let pages: Vec<Man> = commands.cloned().map(Man::new).collect();
     let paths: Vec<PathBuf> = pages.iter().map(|page| folder.join(page.get_filename())).collect();
     // One that is there leaves the others unwritten too.
-    paths.iter().try_for_each(|path| new_file::check("--out", Some(path)))?;
+    paths.iter().try_for_each(|path| new_file::check_free("--out", path))?;
     std::fs::create_dir_all(folder).map_err(io_error(folder))?;
     pages.iter().zip(&paths).try_for_each(|(man, path)| new_file::write(path, &page(man)?))
 }

@@ -9,15 +9,34 @@ use bptt::{Error, Result};
 use super::Failure;
 use super::folder::io_error;
 
-/// Refuses a path at which there is something, before any work is done for it.
+/// Refuses a path at which there is something, or whose folder is not there, before any work is done for it.
 pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
-    match path.filter(|path| path.symlink_metadata().is_ok()) {
-        Some(path) => {
+    let Some(path) = path else { return Ok(()) };
+    check_free(flag, path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match parent.filter(|parent| !parent.is_dir()) {
+        Some(parent) => {
+            let got = if parent.exists() { "a file" } else { "none" };
+            let message = format!(
+                "{flag} {}: expected a folder {} that is there, got {got}; nothing was written",
+                path.display(),
+                parent.display()
+            );
+            Err(Error::Unsupported(message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a path at which there is something.
+pub(crate) fn check_free(flag: &str, path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => {
             let message =
                 format!("{flag} {}: expected a file that does not exist yet; nothing was written", path.display());
             Err(Error::Unsupported(message))
         }
-        None => Ok(()),
+        Err(_) => Ok(()),
     }
 }
 
