@@ -107,6 +107,26 @@ fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised(
 }
 
 #[test]
+fn a_short_slice_of_a_long_training_part_is_known_again_and_what_is_not_found_is_told_by_what_was_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("s.csv"), rows(1..20_011, None)).unwrap();
+    train(path, "r", "--csv s.csv --window 4 --hidden 3 --steps 2 --batch 16");
+    for slice in [9_000..9_200, 9_000..9_006, 1..8] {
+        fs::write(path.join("slice.csv"), rows(slice.clone(), None)).unwrap();
+        let measured = json(path, "eval r --csv slice.csv --json --device cpu");
+        assert!(measured["test"].is_null() && measured["validation"].is_null(), "{slice:?}: {measured}");
+        let told = measured["trained_on"].as_str().unwrap();
+        assert!(told.contains("the model was trained on"), "{slice:?}: {told}");
+    }
+    fs::write(path.join("later.csv"), rows(30_000..30_200, None)).unwrap();
+    let measured = json(path, "eval r --csv later.csv --json --device cpu");
+    let told = measured["trained_on"].as_str().unwrap();
+    assert!(told.contains("none of the 4,096 rows of the model's training that were looked for is here"), "{told}");
+    assert_eq!(measured["device"].as_str().map(|device| device.starts_with("CPU")), Some(true), "{measured}");
+}
+
+#[test]
 fn a_split_within_the_training_part_measures_none_of_it() {
     let folder = series();
     let path = folder.path();
@@ -209,6 +229,8 @@ fn what_a_text_trained_is_not_measured_whatever_follows_it() {
         "{begins}"
     );
     let other = measured(&text(500..600), "");
+    // Whether it is another text is not known: a line before it would do.
+    assert!(other["trained_on"].as_str().unwrap().starts_with("no beginning of it is that of the text"), "{other}");
     assert_eq!(other["test"]["characters"].as_u64(), Some(text(500..600).len() as u64 - 1));
     assert!(other["test"]["baseline_loss"].is_f64(), "the frequencies of the training travel with it: {other}");
     let split = json(path, "eval a --split 0.1,0.4,0.5 --json --device cpu");
@@ -284,6 +306,14 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
     let grown = json(path, "eval r --sequences grown.ts --json --device cpu");
     assert_eq!(grown["test"]["sequences"].as_u64(), Some(75 - 42));
     assert!(grown["trained_on"].as_str().unwrap().contains("trained on 42 of these sequences"), "{grown}");
+    // Counts of classes are those of the model's training, and not of what is here of it.
+    let classes = |data: &Value| {
+        let lines = data["data"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned());
+        lines.filter(|line| line.contains(" in training: ")).collect::<Vec<_>>()
+    };
+    fs::write(path.join("cut.ts"), sequences(20..75, ["b", "c"])).unwrap();
+    let cut = json(path, "eval r --sequences cut.ts --json --device cpu");
+    assert_eq!((classes(&cut), classes(&own).len()), (classes(&own), 1), "{cut}");
     assert_eq!(grown["test"]["majority_share"].as_f64().map(|share| share > 0.5), Some(true));
     // Another seed would have drawn other parts.
     let on = "--sequences copy.ts --init-from r --epochs 1 --batch 8";
@@ -445,7 +475,11 @@ fn the_weights_that_a_run_stored_are_used_until_a_checkpoint_is_further() {
     let said = |arguments: &str| String::from_utf8(bptt(path, arguments).stderr).unwrap();
     assert_eq!(said("inspect t"), "");
     fs::remove_file(path.join("t/checkpoints/finished")).unwrap();
-    assert!(said("inspect t").contains("the weights after step 6 that it stored; the run is not finished"));
+    assert!(said("inspect t").contains("the weights that it stored after step 6; the run is not finished"));
+    // The weights may be of an earlier step, of which nothing is said.
+    train(path, "b", "--text t.txt --window 8 --hidden 3 --steps 6 --val-every 1 --keep best --lr 100 --clip 0");
+    fs::remove_file(path.join("b/checkpoints/finished")).unwrap();
+    assert!(said("inspect b").contains("the weights that it stored after step 6; the run is not finished"));
     // As after a run that was stopped earlier, gone on with and killed.
     let model = path.join("t/model.safetensors");
     let bytes = fs::read(&model).unwrap();

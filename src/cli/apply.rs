@@ -37,6 +37,8 @@ pub(crate) struct Applied {
     pub(crate) settings: Settings,
     pub(crate) task: Box<dyn Task>,
     pub(crate) network: Box<dyn Network>,
+    /// What computes, in words.
+    pub(crate) device: String,
     /// Sequences at once.
     pub(crate) rows: usize,
 }
@@ -51,9 +53,10 @@ impl Applied {
         model.check_fits(task.as_ref())?;
         settings.set_form(&model.model)?;
         settings.check_batch(&model.model).map_err(Failure::usage)?;
-        let network = on_device(&model, &settings)?;
+        let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
+        let network = measured(&opened, &model.model, &model.weights)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
-        Ok(Self { settings, task, network, rows })
+        Ok(Self { settings, task, network, device: opened.describe(), rows })
     }
 }
 

@@ -19,12 +19,13 @@ pub(crate) struct EvalArgs {
 }
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows } = Applied::open(&args.apply)?;
+    let Applied { settings, task, mut network, device, rows } = Applied::open(&args.apply)?;
     let measure = Measure { rows, seed: settings.seed, whole: true };
     let results = task::results(task.as_ref(), network.as_mut(), measure)?;
     if args.json {
         let mut summary = provenance::to_json();
         summary.extend([("run".to_owned(), Value::from(args.apply.run.display().to_string()))]);
+        summary.extend([("device".to_owned(), Value::from(device))]);
         summary.extend([("data".to_owned(), Value::from(task.describe()))]);
         summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));

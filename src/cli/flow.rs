@@ -102,7 +102,7 @@ pub(crate) fn open(args: &FlowArgs, run: &Path) -> Result<Applied, Failure> {
 }
 
 fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows } = open(args, run)?;
+    let Applied { settings, task, mut network, rows, .. } = open(args, run)?;
     let (batch, words) = batch(task.as_ref(), rows, args.whole_loss)?;
     let clip = args.given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = format!("{}, {}", task.name(), settings.cell.name());

@@ -125,12 +125,12 @@ struct Description {
     /// What was trained on.
     #[serde(default)]
     origin: Option<Origin>,
-    /// The step that the weights are of.
+    /// The step that the run had come to. Its weights may be of an earlier one: those of the lowest validation loss.
     #[serde(default)]
     step: Option<u64>,
 }
 
-/// What describes a model, as JSON, but for the step that its weights are of.
+/// What describes a model, as JSON, but for the step that the run has come to.
 pub(crate) fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
     let (recurrent, head) = (&model.recurrent, model.head.as_ref());
     let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
@@ -161,7 +161,7 @@ pub(crate) fn description(model: &Model, codec: &Codec, origin: &Origin) -> Resu
     serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))
 }
 
-/// The bytes of a model's file, whose weights are of `step`.
+/// The bytes of a model's file that is stored after `step`.
 pub(crate) fn to_bytes(description: &str, step: u64, weights: &StateDict) -> Result<Vec<u8>> {
     weights.to_safetensors(Some((KEY, &with_step(description, step)?)))
 }
@@ -264,7 +264,7 @@ pub(crate) fn read(run: &Path) -> Result<Found> {
         (None, Some(saved)) => of_checkpoint(saved)?,
         (Some(found), _) => {
             let of = stored.flatten().map_or(String::new(), |step| format!(" after step {}", grouped(step)));
-            (found, format!("the weights{of} that it stored"))
+            (found, format!("the weights that it stored{of}"))
         }
         (None, None) => {
             let message = format!(
