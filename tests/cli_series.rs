@@ -421,7 +421,7 @@ fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_i
     file("steps.csv", |row| format!("after {}", 99 - row));
     file("total.csv", |row| if row < 99 { day(row) } else { "Total".into() });
     let order = "expected the first column in ascending order";
-    let parts = ["turned.csv, row 2 (line 3, ", order, "2024-04-08", "2024-04-09", "sort the rows"];
+    let parts = ["turned.csv, row 2 (line 3, ", order, "2024-04-08", "2024-04-09", "newest rows come first"];
     refused(path, &format!("train --csv turned.csv {TINY}"), 1, &parts);
     refused(path, &format!("train --csv constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
     refused(path, &format!("train --csv steps.csv {TINY}"), 1, &["row 2", order, "\"after 98\" after \"after 99\""]);

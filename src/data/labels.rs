@@ -12,8 +12,14 @@ pub(super) struct Order {
     pub(super) notes: Vec<String>,
 }
 
-/// Reads the labels as times, which have to ascend.
-pub(super) fn read(labels: &[String], lines: &[usize], name: &str, told: Option<DateOrder>) -> Result<Order> {
+/// Reads the labels as times, which have to ascend. `is_value`: whether the column of labels is read as a value too.
+pub(super) fn read(
+    labels: &[String],
+    lines: &[usize],
+    name: &str,
+    told: Option<DateOrder>,
+    is_value: bool,
+) -> Result<Order> {
     let label = |row: usize| labels.get(row).map(String::as_str).unwrap_or_default();
     let times = match times::read(labels, told, Purpose::Ascend) {
         Ok(times) => times,
@@ -29,6 +35,14 @@ pub(super) fn read(labels: &[String], lines: &[usize], name: &str, told: Option<
             let got = format!("{got}; take the row out, or label it as the others are");
             return Err(Error::value(place(labels, lines, row, name), expected, got));
         }
+        Err(Trouble::Told { row, told, other }) => {
+            let expected = times::as_told(told);
+            let got = format!("{:?}, which is {}", label(row), times::readings(label(row), &[other]));
+            return Err(Error::value(place(labels, lines, row, name), expected, got));
+        }
+        Err(Trouble::SixDigits { row }) => {
+            return Err(Error::value(place(labels, lines, row, name), times::FOUR_DIGITS, format!("{:?}", label(row))));
+        }
         Err(Trouble::Ask { row, orders }) => {
             let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
             let expected = format!("`dates` to tell how dates are written, {}", names.join(" or "));
@@ -39,7 +53,22 @@ pub(super) fn read(labels: &[String], lines: &[usize], name: &str, told: Option<
     };
     if let Some(row) = times.out_of_order() {
         let read = times.date_order().map(|order| format!(", read {}", order.words())).unwrap_or_default();
-        let got = format!("{:?} after {:?}{read}; sort the rows, one for each {name}", label(row), label(row - 1));
+        let twice = times.keys[row] == times.keys[row - 1];
+        let way = match () {
+            () if is_value => {
+                "the first column gives the times, and it is read as a value too: put a column of times, \
+                or a count, before it"
+                    .to_owned()
+            }
+            () if twice => {
+                "twice the same time: one row for each is expected; join a date and a time column into one, \
+                and write offsets from UTC where clocks go back"
+                    .to_owned()
+            }
+            () if times.descends() => "the newest rows come first: turn them round".to_owned(),
+            () => format!("sort the rows, one for each {name}"),
+        };
+        let got = format!("{:?} after {:?}{read}; {way}", label(row), label(row - 1));
         return Err(Error::value(place(labels, lines, row, name), "the first column in ascending order", got));
     }
     let notes = times.notes(labels, name);
@@ -67,7 +96,7 @@ impl Order {
     /// The labels as numbers, where they are such.
     pub(super) fn positions(&self, labels: &[String]) -> Option<Vec<f64>> {
         match self.times.as_ref()?.reading {
-            Reading::Numbers { .. } => labels.iter().map(|label| label.trim().parse().ok()).collect(),
+            Reading::Numbers { comma, .. } => labels.iter().map(|label| times::number(label, comma)).collect(),
             _ => None,
         }
     }
@@ -145,7 +174,7 @@ mod tests {
 
     /// Of column `t`, which is not in a file.
     fn order(labels: &[&str]) -> Result<Order, String> {
-        read(&owned(labels), &[], "t", None).map_err(|error| error.to_string())
+        read(&owned(labels), &[], "t", None, false).map_err(|error| error.to_string())
     }
 
     #[track_caller]
@@ -297,7 +326,15 @@ mod tests {
             let error = order(labels).unwrap_err();
             let [before, label] = [labels[row - 2], labels[row - 1]];
             let expected = "expected the first column in ascending order";
-            let way = "sort the rows, one for each t";
+            let utc = |label: &str| label.replace("03:00+02:00", "01:00Z");
+            let way = match () {
+                () if utc(before) == utc(label) => {
+                    "twice the same time: one row for each is expected; join a date and a time column into one, and \
+                     write offsets from UTC where clocks go back"
+                }
+                () if labels.len() == 2 => "the newest rows come first: turn them round",
+                () => "sort the rows, one for each t",
+            };
             let place = format!("row {row} ({label:?}), column \"t\"");
             assert_eq!(error, format!("{place}: {expected}, got {label:?} after {before:?}; {way}"));
         };
@@ -311,7 +348,12 @@ mod tests {
         out_of_order(&["2020/21", "2019/20"], 2);
         // The same moment by two clocks.
         out_of_order(&["2024-01-01T01:00Z", "2024-01-01T03:00+02:00"], 2);
-        refused(&["14/3/2021", "13/3/2021"], "got \"13/3/2021\" after \"14/3/2021\", read day first; sort the rows");
+        refused(&["14/3/2021", "13/3/2021"], "got \"13/3/2021\" after \"14/3/2021\", read day first; the newest rows");
+        let value = read(&owned(&["7", "5"]), &[], "t", None, true).unwrap_err().to_string();
+        assert!(
+            value.ends_with("and it is read as a value too: put a column of times, or a count, before it"),
+            "{value}"
+        );
         // A number among them is above the one before, whatever its digits.
         for labels in [&["9", "10"][..], &["b", "a"], &["x", "x"], &["1"], &[]] {
             order(labels).unwrap();
@@ -358,21 +400,83 @@ mod tests {
         noted(&["202101", "202102"], "read as dates, not as numbers: \"202101\" is January 2021");
         let question = "row 1 (\"1/2/2021\"), column \"t\": expected `dates` to tell how dates are written, day-first or month-first, got \"1/2/2021\", which is 1 February 2021 day first, 2 January 2021 month first, and the rows ascend either way";
         let labels = owned(&["1/2/2021", "2/3/2021", "3/4/2021"]);
-        assert_eq!(read(&labels, &[], "t", None).unwrap_err().to_string(), question);
+        assert_eq!(read(&labels, &[], "t", None, false).unwrap_err().to_string(), question);
         for (told, next) in [(DateOrder::DayFirst, "1 February 2021"), (DateOrder::MonthFirst, "2 January 2021")] {
-            let order = read(&labels, &[], "t", Some(told)).unwrap();
+            let order = read(&labels, &[], "t", Some(told), false).unwrap();
             assert_eq!(order.dates(), Some(told));
             assert!(times::readings(&labels[0], &[told]).starts_with(next));
         }
         // What was told holds for other forms of dates too, and for numbers, which it says nothing of.
         for labels in [&["2021-01-05", "2021-01-06"][..], &["1", "2"]] {
-            assert_eq!(read(&owned(labels), &[], "t", Some(DateOrder::MonthFirst)).unwrap().dates(), None);
+            assert_eq!(read(&owned(labels), &[], "t", Some(DateOrder::MonthFirst), false).unwrap().dates(), None);
         }
-        let error = read(&owned(&["12/3/2021", "13/3/2021"]), &[], "t", Some(DateOrder::MonthFirst)).unwrap_err();
-        assert!(
-            error.to_string().contains("expected a date like \"12/3/2021\", read month first, got \"13/3/2021\""),
-            "{error}"
-        );
+        // Nothing else is made of what does not fit, in whatever order the rows are, or where others fit neither way.
+        let days = |form: fn(i32) -> String| (1..=28).map(form).collect::<Vec<_>>();
+        let mut odd = days(|day| format!("02/{day:02}/2024"));
+        odd[3] = "Total".into();
+        let reversed = days(|day| format!("02/{:02}/2024", 29 - day));
+        for (labels, row) in [(days(|day| format!("02/{day:02}/2024")), 13), (reversed, 1), (odd, 13)] {
+            let error = read(&labels, &[], "t", Some(DateOrder::DayFirst), false).unwrap_err().to_string();
+            let part = "expected a date that can be read day first, as --dates or the model tells, got \"02/";
+            assert!(error.starts_with(&format!("row {row} (")) && error.contains(part), "{error}");
+            assert!(error.ends_with("February 2024 month first"), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_with_a_decimal_comma_are_numbers_and_go_on_with_it() {
+        continues(&["0,05", "0,1", "0,15"], &["0,20", "0,25"]);
+        continues(&["0,8", "0,9"], &["1,0", "1,1"]);
+        continues(&["1,998", "1,999"], &["2,000"]);
+        assert_eq!(order(&["0,5", "1"]).unwrap().positions(&owned(&["0,5", "1"])), Some(vec![0.5, 1.0]));
+        assert_eq!(until(&["0,05", "0,1", "0,15"], "0,12"), Ok(2));
+        refused(&["0,1", "0,05"], "newest");
+        // What can be part of a larger number is no number with words before it.
+        for labels in [&["998", "999", "1,000"][..], &["1 000", "1 001"], &["v1.2.9", "v1.2.10"], &["0,5 s", "1,0 s"]] {
+            let notes = order(labels).map(|order| order.notes.concat());
+            assert!(notes.as_ref().map_or(true, |notes| notes.contains("order of rows not checked")), "{notes:?}");
+        }
+    }
+
+    #[test]
+    fn a_letter_and_a_hyphen_count_back_to_the_present_and_other_words_do_not() {
+        noted(&["t-3", "t-2", "t-1"], "as in \"t-3\", from \"t-3\" to \"t-1\"");
+        is_counted(&["t-3", "t-2", "t-1"], "they count back, and not beyond their end");
+        noted(&["lag-2", "lag-1", "lag-0"], "from \"lag-2\" to \"lag-0\"");
+        for newest_first in [&["2024-52", "2024-51", "2024-50"][..], &["Week-3", "Week-2", "Week-1"], &["t-9", "t-8"]] {
+            refused(newest_first, "the newest rows come first: turn them round");
+        }
+    }
+
+    #[test]
+    fn a_year_and_a_month_around_a_colon_are_a_month_unless_others_are_hours_and_minutes() {
+        continues(&["1990:11", "1990:12"], &["1991:01", "1991:02"]);
+        noted(&["1990:10", "1990:55", "1991:40"], "read as hours and minutes, as in \"1990:10\"");
+        continues(&["1990:10", "1990:55"], &["1991:40"]);
+        continues(&["1999:50", "2000:00", "2000:10"], &["2000:20"]);
+        assert_eq!(until(&["1990:11", "1990:12", "1991:01"], "1990"), Ok(2));
+    }
+
+    #[test]
+    fn days_in_digits_alone_go_by_the_order_of_day_and_month_and_with_six_digits_by_none() {
+        continues(&["30012024", "31012024"], &["01022024", "02022024"]);
+        noted(&["01312024", "02012024"], "read month first, which \"01312024\" in row 1 can only be");
+        refused(&["01012024", "02022024"], "day-first or month-first");
+        refused(&["02022024", "31012024"], "read day first");
+        refused(&["300124", "310124", "010224"], "a year of four digits");
+        // Numbers all the same.
+        continues(&["100101", "100102"], &["100103"]);
+        order(&["240131", "240201"]).unwrap();
+    }
+
+    #[test]
+    fn what_has_no_next_is_counted_for_its_own_reason() {
+        let why = "days of a month without its year are not carried on";
+        is_counted(&["30-Jan", "31-Jan"], why);
+        is_counted(&["Jan-5", "Jan-6"], why);
+        is_counted(&["Jan-30", "Jan-31"], "nothing tells whether the number in \"Jan-30\" is a year or a day");
+        continues(&["t000", "t001"], &["t002"]);
+        is_counted(&["2023-11-30", "2023-12-30", "2024-01-30"], "February 2024 has no day 30");
     }
 
     #[test]
@@ -469,6 +573,16 @@ mod tests {
             found.contains("3 rows are missing")
                 && found.contains("the first of 2 places, where most are 1 month apart")
         );
+        // Weeks, quarters and such, whose numbers carry.
+        let weeks: Vec<String> =
+            (2020..2023).flat_map(|year| (1..=52).map(move |week| format!("{year}{week:02}"))).collect();
+        let quarters: Vec<String> = (0..20).map(|row| format!("{}{}", 1990 + row / 4, row % 4 + 1)).collect();
+        let pointed: Vec<String> = (0..20).map(|row| format!("{}.{}", 1990 + row / 4, row % 4 + 1)).collect();
+        for labels in [&weeks[..], &weeks[..60], &quarters, &quarters[..6], &pointed] {
+            assert_eq!(gaps(&labels.iter().map(String::as_str).collect::<Vec<_>>()), None, "{labels:?}");
+        }
+        let giant = ["0", "1", "2", "3", "900000000000000000000000000000", "1800000000000000000000000000000"];
+        assert!(gaps(&giant[..5]).unwrap().starts_with(&format!("{} rows are missing", usize::MAX)));
         assert_eq!(gaps(&["1", "2", "4", "5"]).map(|found| found.contains("1 row is missing")), Some(true));
         for none in [
             &["1", "2", "3"][..],

@@ -210,6 +210,16 @@ impl<'a> Table<'a> {
                 let message = format!("expected a {what} like {}, got {}", quoted(labels[like]), quoted(labels[row]));
                 Err(Error::data(self.path, place(row), message))
             }
+            Err(Trouble::Told { row, told, other }) => {
+                let read = times::readings(labels[row], &[other]);
+                let message =
+                    format!("expected {}, got {}, which is {read}", times::as_told(told), quoted(labels[row]));
+                Err(Error::data(self.path, place(row), message))
+            }
+            Err(Trouble::SixDigits { row }) => {
+                let message = format!("expected {}, got {}", times::FOUR_DIGITS, quoted(labels[row]));
+                Err(Error::data(self.path, place(row), message))
+            }
             Err(Trouble::Ask { row, orders }) => {
                 let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
                 let read = times::readings(labels[row], &orders);
@@ -358,6 +368,11 @@ mod tests {
         };
         noted(&["t1", "t10", "t11", "t2"], &[1.0, 4.0, 2.0, 3.0], "the same words around them, as in \"t1\"");
         noted(&["13/1/2021", "1/2/2021"], &[1.0, 2.0], "day first");
+        // A decimal comma is none between words and a number.
+        unnoted(&["0,1", "0,15", "0,05", "1"], &[3.0, 1.0, 2.0, 4.0]);
+        let (days, notes) = sorted(&["31012024", "01022024"]).unwrap();
+        assert!(days == [1.0, 2.0] && notes[0].contains("day first"), "{days:?} {notes:?}");
+        noted(&["t-3", "t-2", "t-1"], &[1.0, 2.0, 3.0], "from \"t-3\" to \"t-1\"");
         noted(&["2/1/2021", "1/14/2021"], &[2.0, 1.0], "month first");
         // The order of the file is that of time in one reading alone.
         noted(
@@ -382,6 +397,12 @@ mod tests {
         );
         refused(&["start", "middle", "start"], "row 3 (line 4), column \"time\": expected a time of its own");
         refused(&["t1", "t01"], "a time of its own, got \"t01\" as in row 1 (line 2)");
+    }
+
+    #[test]
+    fn times_count_back_where_they_do_in_each_sequence() {
+        let text = "id,time,label,v\na,t-2,k,1\na,t-1,k,2\nb,t-2,k,3\nb,t-1,k,4\n";
+        assert_eq!(read(text).unwrap().input.values(&[0, 1], 0).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0]);
     }
 
     #[test]

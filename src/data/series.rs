@@ -81,7 +81,10 @@ impl Series {
     pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
         roles.check()?;
         roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
-        let order = labels::read(&table.labels, &table.lines, &table.label_name, table.dates)?;
+        let order = {
+            let is_value = roles.columns().contains(&table.label_name.as_str());
+            labels::read(&table.labels, &table.lines, &table.label_name, table.dates, is_value)?
+        };
         let Table { label_name, labels, mut columns, lines, .. } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);

@@ -36,10 +36,10 @@ impl fmt::Display for GapsInTime {
 /// `None` where nothing is missing, or no step is that of most rows.
 pub(in crate::data) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
     let (keys, words): (Vec<i128>, Box<dyn Fn(i128) -> String>) = match times.reading {
-        Reading::Numbers { decimals: Some(decimals) } | Reading::Behind { decimals } => {
+        Reading::Numbers { decimals: Some(decimals), .. } | Reading::Behind { decimals } => {
             (times.keys.clone(), Box::new(move |step| write_fixed(step, decimals)))
         }
-        Reading::Numbers { decimals: None } => return None,
+        Reading::Numbers { decimals: None, .. } => return None,
         Reading::Seasons => (times.keys.clone(), Box::new(|step| counted(step, "year"))),
         Reading::Dates { unit, .. } => match counts(unit, &walls(times, labels)?)? {
             (Steps::Even, _) => (times.keys.clone(), Box::new(span)),
@@ -52,6 +52,9 @@ pub(in crate::data) fn find(times: &Times, labels: &[String]) -> Option<GapsInTi
     let usual = steps.chunk_by(|a, b| a == b).max_by_key(|equal| equal.len())?;
     let usual = (2 * usual.len() > steps.len()).then_some(usual[0]).filter(|usual| *usual > 0)?;
     let dates = matches!(times.reading, Reading::Dates { .. });
+    if !dates && carries(&keys, usual) {
+        return None;
+    }
     let weekdays = dates && usual == DAY && walls(times, labels).is_some_and(|walls| on_weekdays(&walls));
     let missing = |from: i128, step: i128| match step % usual {
         0 if weekdays => {
@@ -59,16 +62,44 @@ pub(in crate::data) fn find(times: &Times, labels: &[String]) -> Option<GapsInTi
             // 1970 began on a Thursday.
             (day + 1..day + step / DAY).filter(|day| (day + 3).rem_euclid(7) < 5).count()
         }
-        0 => usize::try_from(step / usual - 1).unwrap_or(0),
+        0 => usize::try_from(step / usual - 1).unwrap_or(usize::MAX),
         _ => 0,
     };
     let places: Vec<(usize, usize)> =
         keys.iter().zip(&all).map(|(from, step)| missing(*from, *step)).enumerate().filter(|(_, n)| *n > 0).collect();
     let (row, _) = *places.first()?;
     Some(GapsInTime {
-        missing: places.iter().map(|(_, missing)| missing).sum(),
+        // Numbers may be as far apart as no count of rows is.
+        missing: places.iter().fold(0, |sum, (_, missing)| sum.saturating_add(*missing)),
         places: places.len(),
         first: [labels.get(row)?.clone(), labels.get(row + 1)?.clone()],
         step: words(usual),
+    })
+}
+
+/// Whether numbers are larger steps apart only where they count in two places, as in `202052`, `202101` for weeks or
+/// `19904`, `19911` for quarters of years: nothing is missing there.
+fn carries(keys: &[i128], usual: i128) -> bool {
+    let larger: Vec<usize> = (1..keys.len()).filter(|row| keys[*row] - keys[row - 1] > usual).collect();
+    let step = |row: &usize| keys[*row] - keys[row - 1];
+    let [first, .., last] = larger[..] else {
+        return larger.iter().all(|row| of_years(keys, *row));
+    };
+    // The same step at distances that are the same, but for years with a week or a day more.
+    let apart = |pair: &[usize]| pair[1] - pair[0];
+    let distances = || larger.windows(2).map(apart);
+    let even = distances().max().unwrap_or(0) - distances().min().unwrap_or(0) <= 1;
+    let ends = distances().max().is_some_and(|most| first <= most + 1 && keys.len() - last <= most + 1);
+    (even && ends && larger.iter().all(|row| step(row) == step(&first)))
+        || larger.iter().all(|row| of_years(keys, *row))
+}
+
+/// Whether the number before `row` is the last quarter, month, week or day of a year, and the one there the first of the next.
+fn of_years(keys: &[i128], row: usize) -> bool {
+    [(10, &[2, 3, 4, 6][..]), (100, &[12, 13, 52, 53]), (1000, &[365, 366])].iter().any(|(base, ends)| {
+        let (before, after) = (keys[row - 1], keys[row]);
+        (1700..2300).contains(&before.div_euclid(*base))
+            && after == (before.div_euclid(*base) + 1) * base + 1
+            && ends.contains(&before.rem_euclid(*base))
     })
 }

@@ -148,7 +148,7 @@ pub(super) const MONTHS: [&str; 12] = [
 pub(super) const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Which of `names` a word is, whole or by its first three letters, counted from 1.
-fn named(word: &str, names: &[&str]) -> Option<i8> {
+pub(super) fn named(word: &str, names: &[&str]) -> Option<i8> {
     let is = |name: &&str| word.eq_ignore_ascii_case(name) || word.eq_ignore_ascii_case(&name[..3]);
     let found =
         names.iter().position(is).or_else(|| (names.len() == 12 && word.eq_ignore_ascii_case("sept")).then_some(8))?;
@@ -157,13 +157,19 @@ fn named(word: &str, names: &[&str]) -> Option<i8> {
 
 /// Reads a label, and puts what it is written in into `parts`. A year alone is none: it is a number.
 pub(super) fn read<'a>(label: &'a str, order: DateOrder, parts: &mut Vec<Part<'a>>) -> Option<Time> {
+    read_of(label, order, true, parts)
+}
+
+/// `months`: whether `1990:01` is a month, and not a duration.
+pub(super) fn read_of<'a>(label: &'a str, order: DateOrder, months: bool, parts: &mut Vec<Part<'a>>) -> Option<Time> {
     parts.clear();
     let label = label.trim();
     // Of all forms, none begins otherwise or is longer.
     if label.len() > 64 || !label.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
-    if let Some(day) = day(label, order, parts) {
+    let colon = |day: &Day| day.unit == Unit::Month && label.contains(':');
+    if let Some(day) = day(label, order, parts).filter(|day| months || !colon(day)) {
         return Some(day.at(None, 0));
     }
     parts.clear();
@@ -399,9 +405,27 @@ fn day<'a>(text: &'a str, order: DateOrder, parts: &mut Vec<Part<'a>>) -> Option
             write(&[Part::Year(4), Part::Month(width(m))]);
             whole(Unit::Month, plausible(gaps[1] != ".", new(year(y)?, number(m)?, 1)?)?)
         }
+        [D(y), D(m)] if y.len() == 4 && m.len() == 2 && gaps[1] == ":" && ("1000".."3000").contains(&y) => {
+            write(&[Part::Year(4), Part::Month(PADDED)]);
+            whole(Unit::Month, new(year(y)?, number(m)?, 1)?)
+        }
         [D(m), D(y)] if small(m) && y.len() == 4 && sign(1) => {
             write(&[Part::Month(width(m)), Part::Year(4)]);
             whole(Unit::Month, plausible(gaps[1] != ".", new(year(y)?, number(m)?, 1)?)?)
+        }
+        // No year of data has the digits of a day and a month before it: the two ways to read eight digits exclude each
+        // other.
+        [D(digits)] if digits.len() == 8 && !is_iso(digits) => {
+            let (first, second) = (Part::Day(PADDED), Part::Month(PADDED));
+            let (month, day) = match order {
+                DateOrder::DayFirst => (&digits[2..4], &digits[..2]),
+                DateOrder::MonthFirst => (&digits[..2], &digits[2..4]),
+                DateOrder::YearFirst => return None,
+            };
+            let date = plausible(false, new(year(&digits[4..])?, number(month)?, number(day)?)?)?;
+            parts.extend(if order == DateOrder::DayFirst { [first, second] } else { [second, first] });
+            parts.push(Part::Year(4));
+            Day { by_order: true, ..whole(Unit::Moment, date) }
         }
         [D(digits)] if matches!(digits.len(), 6 | 8 | 10 | 12 | 14) => {
             let number = |at: usize| digits.get(at..at + 2).and_then(number);
@@ -423,6 +447,13 @@ fn day<'a>(text: &'a str, order: DateOrder, parts: &mut Vec<Part<'a>>) -> Option
         Some(weekday) if read.date.weekday().to_monday_one_offset() != weekday || read.unit != Unit::Moment => None,
         _ => Some(read),
     }
+}
+
+/// Whether eight digits are a year, a month and a day.
+fn is_iso(digits: &str) -> bool {
+    let number = |at: usize| digits.get(at..at + 2).and_then(|digits| digits.parse().ok());
+    let date = || Date::new(year(digits.get(..4)?)?, number(4)?, number(6)?).ok();
+    date().and_then(|date| plausible(false, date)).is_some()
 }
 
 /// What could be a number too is a date of the years that data are of.

@@ -20,8 +20,9 @@ pub(super) use until::{Until, rows as rows_until};
 /// As what the labels of a column are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// `decimals`: as decimal fractions of so many places, exactly; otherwise as floating point.
-    Numbers { decimals: Option<usize> },
+    /// `decimals`: as decimal fractions of so many places, exactly; otherwise as floating point. `comma`: with a comma in
+    /// place of the point.
+    Numbers { decimals: Option<usize>, comma: bool },
     /// Of one kind, in one order of day and month; `zoned`: with an offset from UTC.
     Dates { unit: Unit, zoned: bool, order: DateOrder },
     /// Two years that follow each other, as in `2019/20`.
@@ -62,6 +63,10 @@ enum Reason {
 pub(super) enum Trouble {
     /// This label does not fit, where others do as this one does.
     Odd { row: usize, like: usize, date: bool },
+    /// This label cannot be read in the order that was told, where it can in this other.
+    Told { row: usize, told: DateOrder, other: DateOrder },
+    /// Days of six digits, as in `310124`, from this label on.
+    SixDigits { row: usize },
     /// Orders of day and month that all stand.
     Ask { row: usize, orders: Vec<DateOrder> },
     /// None of the labels is a time, or few are.
@@ -114,6 +119,19 @@ impl Purpose<'_> {
         }
     }
 
+    /// The last time of each sequence.
+    fn lasts(self, keys: &[i128]) -> impl Iterator<Item = i128> {
+        let mut last = std::collections::BTreeMap::new();
+        for (row, key) in keys.iter().enumerate() {
+            let of = match self {
+                Self::Ascend => 0,
+                Self::Order { of } => of.get(row).copied().unwrap_or(0),
+            };
+            last.insert(of, *key);
+        }
+        last.into_values()
+    }
+
     /// The rows in the order of time, where that is all that is asked for.
     fn sorted(self, keys: &[i128]) -> Option<Vec<usize>> {
         let Self::Order { of } = self else { return None };
@@ -130,7 +148,13 @@ pub(super) fn read<S: AsRef<str>>(
     purpose: Purpose<'_>,
 ) -> Result<Times, Trouble> {
     let Some(numbers) = numbers::all(labels) else { return Err(Trouble::Unknown) };
-    let dates = dates(labels, told);
+    let dates = match told {
+        Some(told) => {
+            let fits = dates(labels, Some(told));
+            misfit(labels, told, fits.first(), purpose).map_or(Ok(fits), Err)?
+        }
+        None => dates(labels, None),
+    };
     let numbers_too = numbers.fits == labels.len();
     let times = |candidate: &Candidate, order| {
         let keys = candidate.whole()?;
@@ -156,7 +180,6 @@ pub(super) fn read<S: AsRef<str>>(
     let chosen = match (&whole[..], &ascending[..]) {
         (_, [one]) => Some(*one),
         ([], _) => None,
-        (_, []) if numbers_too && matches!(purpose, Purpose::Ascend) => None,
         ([first, second, ..], several) => {
             let several = if several.is_empty() { &whole } else { several };
             let sorted = |of: &&Candidate| of.whole().and_then(|keys| purpose.sorted(&keys));
@@ -185,6 +208,9 @@ pub(super) fn read<S: AsRef<str>>(
         return times(chosen, reason).ok_or(Trouble::Unknown);
     }
     if numbers_too {
+        if numbers.whole().is_some_and(|keys| numbers::short_days(labels, &keys, purpose)) {
+            return Err(Trouble::SixDigits { row: 0 });
+        }
         return times(&numbers, None).ok_or(Trouble::Unknown);
     }
     // The most labels, of equals dates.
@@ -195,7 +221,26 @@ pub(super) fn read<S: AsRef<str>>(
         let date = matches!(best.reading, Reading::Dates { .. });
         return Err(Trouble::Odd { row: first(false), like: first(true), date });
     }
-    Behind::all(labels).and_then(|behind| times(&behind, None)).ok_or(Trouble::Unknown)
+    Behind::all(labels, purpose).and_then(|behind| times(&behind, None)).ok_or(Trouble::Unknown)
+}
+
+/// That more labels are dates in another order than in the one that was told, whose candidate `found` is.
+fn misfit<S: AsRef<str>>(
+    labels: &[S],
+    told: DateOrder,
+    found: Option<&Candidate>,
+    purpose: Purpose<'_>,
+) -> Option<Trouble> {
+    let fits = found.map_or(0, |of| of.fits);
+    let enough = if matches!(purpose, Purpose::Ascend) { labels.len().div_ceil(2) } else { 1 };
+    let better = |other: &Candidate| {
+        let order = other.order().filter(|order| *order != told)?;
+        (other.fits > fits && other.fits >= enough).then_some(())?;
+        let read = |of: &Candidate, row: usize| of.keys.get(row).is_some_and(Option::is_some);
+        let row = (0..labels.len()).find(|row| read(other, *row) && !found.is_some_and(|found| read(found, *row)))?;
+        Some(Trouble::Told { row, told, other: order })
+    };
+    dates(labels, None).iter().find_map(better)
 }
 
 /// Every way to read the labels as dates that they tell apart: by the kind that most are of.
@@ -203,8 +248,14 @@ fn dates<S: AsRef<str>>(labels: &[S], told: Option<DateOrder>) -> Vec<Candidate>
     let mut candidates: Vec<Candidate> = Vec::new();
     for order in DateOrder::ALL.into_iter().filter(|order| told.is_none_or(|told| told == *order)) {
         let mut parts = Vec::new();
-        let times: Vec<Option<Time>> =
-            labels.iter().map(|label| label::read(label.as_ref(), order, &mut parts)).collect();
+        let mut all = |months| -> Vec<Option<Time>> {
+            labels.iter().map(|label| label::read_of(label.as_ref(), order, months, &mut parts)).collect()
+        };
+        let mut times = all(true);
+        // `1990:13` is no month, and then `1990:12` is none.
+        if times.iter().flatten().any(|time| time.unit == Unit::Clock) {
+            times = all(false);
+        }
         let mut kinds: Vec<((Unit, bool), usize)> = Vec::new();
         for time in times.iter().flatten() {
             let kind = (time.unit, time.offset.is_some());
@@ -276,6 +327,16 @@ impl Times {
         }
     }
 
+    /// The first row with a key.
+    fn row_of(&self, key: Option<&i128>) -> usize {
+        self.keys.iter().position(|of| Some(of) == key).unwrap_or(0)
+    }
+
+    /// Whether rows are the other way round, the newest first.
+    pub(super) fn descends(&self) -> bool {
+        self.keys.len() > 1 && self.keys.is_sorted_by(|a, b| a > b)
+    }
+
     /// The first row whose time is not above the one before.
     pub(super) fn out_of_order(&self) -> Option<usize> {
         self.keys.windows(2).position(|pair| pair[1] <= pair[0]).map(|row| row + 1)
@@ -313,15 +374,43 @@ impl Times {
                 ));
             }
             Reading::Behind { .. } => {
+                // Behind a hyphen it may count back.
+                let hyphen = Behind::split(label(0)).is_some_and(|behind| behind.before.ends_with(['-', '−']));
+                let (first, last) = (self.row_of(self.keys.iter().min()), self.row_of(self.keys.iter().max()));
+                let span = format!(", from {:?} to {:?}", label(first), label(last));
                 notes.push(format!(
-                    "column {name:?} is read as numbers with the same words around them, as in {:?}",
-                    label(0)
+                    "column {name:?} is read as numbers with the same words around them, as in {:?}{}",
+                    label(0),
+                    if hyphen { span.as_str() } else { "" }
                 ));
+            }
+            Reading::Dates { unit: Unit::Clock, .. } => {
+                let year = |row: &usize| {
+                    let (hours, minutes) = label(*row).trim().split_once(':').unwrap_or_default();
+                    hours.len() == 4 && minutes.len() == 2
+                };
+                if let Some(row) = (0..labels.len()).find(year) {
+                    notes.push(format!("column {name:?} is read as hours and minutes, as in {:?}", label(row)));
+                }
             }
             _ => {}
         }
         notes
     }
+}
+
+/// The number that a label is, `comma`: with a comma in place of the point.
+pub(super) fn number(label: &str, comma: bool) -> Option<f64> {
+    numbers::pointed(label, comma).parse().ok()
+}
+
+/// What is expected of days such as `310124`.
+pub(super) const FOUR_DIGITS: &str =
+    "dates with a year of four digits, such as 2024-01-31, since those of six digits are in no order as numbers";
+
+/// What is expected where an order was told.
+pub(super) fn as_told(order: DateOrder) -> String {
+    format!("a date that can be read {}, as --dates or the model tells", order.words())
 }
 
 /// `5 March 2021 day first, 3 May 2021 month first`.

@@ -1,18 +1,22 @@
 //! Labels that are numbers, alone or among the same words, and pairs of years.
 
-use super::{Candidate, Reading};
+use std::borrow::Cow;
+
+use jiff::civil::Date;
+
+use super::{Candidate, Purpose, Reading};
 
 /// The labels as numbers; `None` where there is no label.
 pub(super) fn all<S: AsRef<str>>(labels: &[S]) -> Option<Candidate> {
     if labels.is_empty() {
         return None;
     }
-    let text = |label: &S| label.as_ref().trim().to_owned();
-    let decimals = labels.iter().map(|label| decimals(label.as_ref().trim())).max().unwrap_or(0);
-    let exact: Option<Vec<Option<i128>>> =
-        labels.iter().map(|label| fixed_point(&text(label), decimals).map(Some)).collect();
+    let comma = have_commas(labels);
+    let texts: Vec<Cow<'_, str>> = labels.iter().map(|label| pointed(label.as_ref(), comma)).collect();
+    let decimals = texts.iter().map(|label| decimals(label)).max().unwrap_or(0);
+    let exact: Option<Vec<Option<i128>>> = texts.iter().map(|label| fixed_point(label, decimals).map(Some)).collect();
     let candidate = |decimals, keys: Vec<Option<i128>>| Candidate {
-        reading: Reading::Numbers { decimals },
+        reading: Reading::Numbers { decimals, comma },
         fits: keys.iter().flatten().count(),
         keys,
         by_order: false,
@@ -20,8 +24,57 @@ pub(super) fn all<S: AsRef<str>>(labels: &[S]) -> Option<Candidate> {
     };
     Some(match exact {
         Some(keys) => candidate(Some(decimals), keys),
-        None => candidate(None, labels.iter().map(|label| float(label.as_ref()).map(key)).collect()),
+        None => candidate(None, texts.iter().map(|label| float(label).map(key)).collect()),
     })
+}
+
+/// The digits before and behind the comma of a number that has one.
+fn at_comma(label: &str) -> Option<(&str, &str)> {
+    let label = label.trim();
+    let (whole, fraction) = label.strip_prefix(['-', '+']).unwrap_or(label).split_once(',')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(whole) && digits(fraction)).then_some((whole, fraction))
+}
+
+/// Whether the numbers have decimal commas: some have one, and none a point. Where each comma could stand between thousands
+/// and some labels have none, as in `999`, `1,000`, nothing tells.
+fn have_commas<S: AsRef<str>>(labels: &[S]) -> bool {
+    let thousands =
+        |(whole, fraction): (&str, &str)| fraction.len() == 3 && whole.len() <= 3 && !whole.starts_with('0');
+    let mut found = labels.iter().filter_map(|label| at_comma(label.as_ref())).peekable();
+    found.peek().is_some()
+        && !labels.iter().any(|label| label.as_ref().contains('.') && float(label.as_ref()).is_some())
+        && (!found.all(thousands) || labels.iter().all(|label| at_comma(label.as_ref()).is_some()))
+}
+
+/// A number with a point in place of its comma, where `comma` says that numbers have commas; other text as it is.
+pub(super) fn pointed(label: &str, comma: bool) -> Cow<'_, str> {
+    match comma && at_comma(label).is_some() {
+        true => label.trim().replace(',', ".").into(),
+        false => label.trim().into(),
+    }
+}
+
+/// Whether labels of six digits are days such as `310124`, written day first or month first: as numbers they are in no
+/// order of time.
+pub(super) fn short_days<S: AsRef<str>>(labels: &[S], numbers: &[i128], purpose: Purpose<'_>) -> bool {
+    let six = |label: &S| label.as_ref().trim().len() == 6;
+    if purpose.ascends(numbers) || !labels.iter().all(six) {
+        return false;
+    }
+    let keys = |month_first: bool| -> Option<Vec<i128>> {
+        let of = |label: &S| {
+            let number = |at: usize| label.as_ref().trim().get(at..at + 2)?.parse::<i8>().ok();
+            let (first, second) = (number(0)?, number(2)?);
+            let (month, day) = if month_first { (first, second) } else { (second, first) };
+            let year = 2000 + i16::from(number(4)?);
+            Date::new(year, month, day).ok().map(|_| (i128::from(year) * 12 + i128::from(month)) * 31 + i128::from(day))
+        };
+        labels.iter().map(of).collect()
+    };
+    // A number would not have a zero before it.
+    let zero = labels.iter().any(|label| label.as_ref().trim().starts_with('0'));
+    [false, true].into_iter().filter_map(keys).any(|keys| zero || purpose.ascends(&keys))
 }
 
 /// A finite number.
@@ -84,7 +137,8 @@ pub(super) struct Behind<'a> {
 }
 
 impl<'a> Behind<'a> {
-    /// The last number of a label that has more than it.
+    /// The last number of a label that has more than it; not what is behind another number and a sign that may be of one
+    /// number with it, as in `0,05`, `1 000` or `2.10.1`.
     pub(super) fn split(label: &'a str) -> Option<Self> {
         let label = label.trim();
         let end = label.rfind(|c: char| c.is_ascii_digit())? + 1;
@@ -94,25 +148,39 @@ impl<'a> Behind<'a> {
             begin = run(begin - 1);
         }
         let behind = Self { before: &label[..begin], digits: &label[begin..end], after: &label[end..] };
+        let sign = |c: char| matches!(c, ',' | '.' | '\'' | '\u{2019}' | '_') || c.is_whitespace();
+        if behind.before.strip_suffix(sign).is_some_and(|rest| rest.ends_with(|c: char| c.is_ascii_digit())) {
+            return None;
+        }
         (!behind.before.is_empty() || !behind.after.is_empty()).then_some(behind)
     }
 
     /// The labels where all have the same around their numbers.
-    pub(super) fn all<S: AsRef<str>>(labels: &'a [S]) -> Option<Candidate> {
+    pub(super) fn all<S: AsRef<str>>(labels: &'a [S], purpose: Purpose<'_>) -> Option<Candidate> {
         let all: Vec<Self> = labels.iter().map(|label| Self::split(label.as_ref())).collect::<Option<_>>()?;
         let first = all.first()?;
         let decimals = all.iter().map(|behind| decimals(behind.digits)).max()?;
         let alike = |behind: &Self| behind.before == first.before && behind.after == first.after;
         let number = |behind: &Self| behind.number(decimals).filter(|_| alike(behind)).map(Some);
         let mut keys: Vec<Option<i128>> = all.iter().map(number).collect::<Option<_>>()?;
-        // `t-3`, `t-2`, `t-1` count upwards.
-        if first.before.ends_with(['-', '−']) && keys.len() > 1 && keys.is_sorted_by(|a, b| a > b) {
-            keys.iter_mut().flatten().for_each(|key| *key = -*key);
+        // `t-3`, `t-2`, `t-1` count upwards; `Week-3`, `Week-2`, `Week-1` are the newest first.
+        let letter = first.before.strip_suffix(['-', '−']).is_some_and(|word| {
+            let mut letters = word.chars();
+            word.eq_ignore_ascii_case("lag")
+                || (letters.next().is_some_and(char::is_alphabetic) && letters.next().is_none())
+        });
+        if letter {
+            let back: Vec<i128> = keys.iter().flatten().map(|key| -key).collect();
+            let now = -(10_i128.pow(u32::try_from(decimals).ok()?));
+            if back.len() > 1 && purpose.ascends(&back) && purpose.lasts(&back).all(|last| (now..=0).contains(&last)) {
+                keys = back.into_iter().map(Some).collect();
+            }
         }
         let fits = keys.len();
         Some(Candidate { reading: Reading::Behind { decimals }, keys, fits, by_order: false, short_year: None })
     }
 
+    /// Times 10^decimals.
     fn number(&self, decimals: usize) -> Option<i128> {
         let (whole, fraction) = self.digits.split_once('.').unwrap_or((self.digits, ""));
         (whole.len() + decimals <= 30).then(|| format!("{whole}{fraction:0<decimals$}").parse().ok()).flatten()

@@ -3,8 +3,8 @@
 use jiff::civil::{Date, Weekday};
 
 use super::form::Form;
-use super::label::{self, DAY, HOUR, MINUTE, Part, SECOND, Unit, day_of, month, months, nanoseconds};
-use super::numbers::{Behind, decimals, fixed_point, season, write_fixed};
+use super::label::{self, DAY, HOUR, MINUTE, MONTHS, Part, SECOND, Unit, day_of, month, months, nanoseconds};
+use super::numbers::{Behind, decimals, fixed_point, pointed, season, write_fixed};
 use super::{Reading, Times};
 
 /// Dates in steps that are the same.
@@ -36,8 +36,8 @@ pub(in crate::data) fn beyond(times: &Times, labels: &[String], count: usize) ->
         return Err("one row alone has no step to the next".into());
     }
     match times.reading {
-        Reading::Numbers { .. } => numbers(labels, count),
-        Reading::Behind { .. } => behind(labels, count),
+        Reading::Numbers { comma, .. } => numbers(labels, comma, count),
+        Reading::Behind { decimals } => behind(times, labels, decimals, count),
         Reading::Seasons => seasons(times, labels, count),
         Reading::Dates { .. } => dates(times, labels, count),
     }
@@ -65,33 +65,39 @@ pub(super) fn counted(count: i128, name: &str) -> String {
 }
 
 /// Numbers that are written without an exponent.
-fn numbers(labels: &[String], count: usize) -> Result<Vec<String>, String> {
-    let places = labels.iter().map(|label| decimals(label.trim())).max().unwrap_or(0);
+fn numbers(labels: &[String], comma: bool, count: usize) -> Result<Vec<String>, String> {
+    let places = labels.iter().map(|label| decimals(&pointed(label, comma))).max().unwrap_or(0);
     // In units of the last decimal, so that nothing is rounded.
-    let numbers: Option<Vec<i128>> = labels.iter().map(|label| fixed_point(label.trim(), places)).collect();
+    let numbers: Option<Vec<i128>> = labels.iter().map(|label| fixed_point(&pointed(label, comma), places)).collect();
+    let write = |number: i128| match comma {
+        true => write_fixed(number, places).replace('.', ","),
+        false => write_fixed(number, places),
+    };
     let numbers = numbers.ok_or("numbers with an exponent or zeros before them are not carried on")?;
     let next = |step: i128| {
         let last = *numbers.last()?;
-        (1..=count).map(|n| Some(write_fixed(last.checked_add(step.checked_mul(n as i128)?)?, places))).collect()
+        (1..=count).map(|n| Some(write(last.checked_add(step.checked_mul(n as i128)?)?))).collect()
     };
-    constant_step(&numbers)
-        .and_then(next)
-        .ok_or_else(|| differ("numbers", labels, &numbers, |step| write_fixed(step, places)))
+    constant_step(&numbers).and_then(next).ok_or_else(|| differ("numbers", labels, &numbers, write))
 }
 
-fn behind(labels: &[String], count: usize) -> Result<Vec<String>, String> {
+fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Result<Vec<String>, String> {
     let all: Option<Vec<Behind<'_>>> = labels.iter().map(|label| Behind::split(label)).collect();
     let all = all.ok_or("they are no numbers")?;
     let (Some(last), Some(first)) = (all.last(), all.first()) else { return Err("there are none".into()) };
-    let places = all.iter().map(|behind| decimals(behind.digits)).max().unwrap_or(0);
-    let number = |behind: &Behind<'_>| {
-        let digits = behind.digits.trim_start_matches('0');
-        fixed_point(if digits.is_empty() || digits.starts_with('.') { behind.digits } else { digits }, places)
+    let numbers = &times.keys[..labels.len().min(times.keys.len())];
+    let words = |text: &str| {
+        let mut words = text.split(|c: char| !c.is_alphabetic());
+        words.any(|word| label::named(word, &MONTHS).is_some())
     };
-    let numbers: Option<Vec<i128>> = all.iter().map(number).collect();
-    let numbers = numbers.ok_or("their numbers are too long")?;
-    let Some(step) = constant_step(&numbers) else {
-        return Err(differ("numbers", labels, &numbers, |step| write_fixed(step, places)));
+    if words(last.before) || words(last.after) {
+        return Err("days of a month without its year are not carried on".into());
+    }
+    if numbers.iter().any(|number| *number < 0) {
+        return Err("they count back, and not beyond their end".into());
+    }
+    let Some(step) = constant_step(numbers) else {
+        return Err(differ("numbers", labels, numbers, |step| write_fixed(step, places)));
     };
     // As wide as they are where there are zeros before them.
     let padded = all.iter().any(|behind| behind.digits.len() > 1 && behind.digits.starts_with('0'));
@@ -102,6 +108,17 @@ fn behind(labels: &[String], count: usize) -> Result<Vec<String>, String> {
         format!("{}{digits:0>width$}{}", last.before, last.after)
     };
     Ok((1..=count).map(next).collect())
+}
+
+/// That one of the next months does not have the day that the others have.
+fn lacks_day(last: i128, step: i128, count: usize) -> Option<String> {
+    let (date, _) = day_of(last)?;
+    let next = |n: usize| month(months(date) + i64::try_from(step * n as i128).ok()?);
+    // What is beyond all years is not for want of a day.
+    let mut nexts = (1..=count).map_while(next);
+    let short = nexts.find(|next| next.days_in_month() < date.day())?;
+    let name = MONTHS[usize::try_from(short.month() - 1).ok()?];
+    Some(format!("{name} {} has no day {}", short.year(), date.day()))
 }
 
 fn seasons(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
@@ -161,9 +178,10 @@ pub(super) fn on_weekdays(walls: &[i128]) -> bool {
 
 /// The labels by their own clocks, and by UTC.
 pub(super) fn walls(times: &Times, labels: &[String]) -> Option<Vec<i128>> {
-    let Reading::Dates { order, .. } = times.reading else { return None };
+    let Reading::Dates { order, unit, .. } = times.reading else { return None };
     let mut parts = Vec::new();
-    labels.iter().map(|label| Some(label::read(label, order, &mut parts)?.wall)).collect()
+    let mut read = |label| label::read_of(label, order, unit != Unit::Clock, &mut parts);
+    labels.iter().map(|label| Some(read(label)?.wall)).collect()
 }
 
 fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
@@ -171,7 +189,7 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
     let mut form = Form::new(unit);
     let (mut parts, mut walls, mut offset): (Vec<Part<'_>>, _, _) = (Vec::new(), Vec::new(), 0);
     for label in labels {
-        let time = label::read(label, order, &mut parts).ok_or("they are no dates")?;
+        let time = label::read_of(label, order, unit != Unit::Clock, &mut parts).ok_or("they are no dates")?;
         form.see(&parts);
         walls.push(time.wall);
         offset = i128::from(time.offset.unwrap_or(0)) * SECOND;
@@ -190,17 +208,25 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
         return if ends { Err("the day ends, and they have no date".into()) } else { write(Some(next)) };
     }
     let Some((steps, counts)) = counts(unit, &walls) else { return Err("they are no dates".into()) };
+    // `Jan-30`, `Jan-31`: one month of many years, or days of it.
+    let month_of = |wall: &i128| day_of(*wall).map(|(date, _)| date.month());
+    if unit == Unit::Month && times.short_year == Some(0) && walls.iter().all(|wall| month_of(wall) == month_of(&last))
+    {
+        return Err(format!("nothing tells whether the number in {:?} is a year or a day", labels[0]));
+    }
     let day_and_time = day_of(last);
     match (steps, constant_step(&counts)) {
-        (Steps::Months, Some(step)) => write(day_and_time.and_then(|(date, time)| {
-            let at = |n: i128| {
-                let first = month(months(date) + i64::try_from(n * step).ok()?)?;
-                // The same day of each month: a number of days would not stay constant.
-                let day = first.with().day(date.day()).build().ok()?;
-                Some(nanoseconds(day) + time)
-            };
-            n.map(at).collect()
-        })),
+        (Steps::Months, Some(step)) => lacks_day(last, step, count).map_or(Ok(()), Err).and_then(|()| {
+            write(day_and_time.and_then(|(date, time)| {
+                let at = |n: i128| {
+                    let first = month(months(date) + i64::try_from(n * step).ok()?)?;
+                    // The same day of each month: a number of days would not stay constant.
+                    let day = first.with().day(date.day()).build().ok()?;
+                    Some(nanoseconds(day) + time)
+                };
+                n.map(at).collect()
+            }))
+        }),
         (Steps::MonthEnds { business }, Some(step)) => write(day_and_time.and_then(|(date, time)| {
             let at = |n: i128| {
                 let mut day = month(months(date) + i64::try_from(n * step).ok()?)?.last_of_month();

@@ -1,7 +1,7 @@
 //! What a word for a time includes: a year all of its months, a day all of its hours.
 
 use super::label::{self, DAY, DateOrder, HOUR, MINUTE, Part, SECOND, Unit, day_of, month, months, nanoseconds};
-use super::numbers::{Behind, float, season};
+use super::numbers::{Behind, float, pointed, season};
 use super::onward::walls;
 use super::{Reading, Times};
 
@@ -26,7 +26,8 @@ struct Period {
 }
 
 impl Period {
-    fn read(text: &str, order: DateOrder) -> Option<Self> {
+    /// `colon`: whether `1990:01` is a month.
+    fn read(text: &str, order: DateOrder, colon: bool) -> Option<Self> {
         let mut parts = Vec::new();
         let text = text.trim();
         if text.len() == 4
@@ -36,7 +37,7 @@ impl Period {
             let (begin, end) = (first(year)?, first(year + 1)?);
             return Some(Self { begin, end, unit: Unit::Year, offset: None });
         }
-        let time = label::read(text, order, &mut parts)?;
+        let time = label::read_of(text, order, colon, &mut parts)?;
         let length = |part: &Part<'_>| {
             Some(match *part {
                 Part::Fraction(places) => SECOND / 10_i128.pow(u32::try_from(places).ok()?),
@@ -70,9 +71,9 @@ pub(in crate::data) fn rows(times: &Times, labels: &[String], until: &str) -> Un
         _ => Until::Outside,
     };
     match times.reading {
-        Reading::Numbers { .. } => {
-            let Some(until) = float(until) else { return Until::Other("a number") };
-            let numbers: Vec<f64> = labels.iter().filter_map(|label| float(label)).collect();
+        Reading::Numbers { comma, .. } => {
+            let Some(until) = float(&pointed(until, comma)) else { return Until::Other("a number") };
+            let numbers: Vec<f64> = labels.iter().filter_map(|label| float(&pointed(label, comma))).collect();
             match numbers.first().is_some_and(|first| *first <= until)
                 && numbers.last().is_some_and(|last| until <= *last)
             {
@@ -99,7 +100,7 @@ pub(in crate::data) fn rows(times: &Times, labels: &[String], until: &str) -> Un
             let clocks = |period: &Period| (period.unit == Unit::Clock) == (unit == Unit::Clock);
             let mut found: Vec<(DateOrder, Until)> = Vec::new();
             for order in orders {
-                let Some(period) = Period::read(until, order).filter(clocks) else { continue };
+                let Some(period) = Period::read(until, order, unit != Unit::Clock).filter(clocks) else { continue };
                 let rows = match period.offset {
                     Some(_) if !zoned => return Until::Other("a time without an offset from UTC"),
                     Some(offset) => {
