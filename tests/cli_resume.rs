@@ -233,6 +233,33 @@ fn a_longer_run_killed_before_its_first_checkpoint_still_has_the_run_that_it_ext
 }
 
 #[test]
+fn a_run_goes_on_without_the_file_that_its_weights_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    text(folder);
+    let run = "--window 8 --batch 4 --steps";
+    succeeds(
+        folder,
+        &format!("train --text text.txt --hidden 5 --layers 2 --dropout 0.3 {run} 3 --device cpu --out s"),
+    );
+    for out in ["a", "b"] {
+        succeeds(folder, &format!("train --text text.txt --init-from s {run} 9 --device cpu --out {out}"));
+    }
+    fs::remove_dir_all(folder.join("s")).unwrap();
+    // As one that was killed before its report.
+    let before = fs::read(folder.join("a/model.safetensors")).unwrap();
+    fs::remove_file(folder.join("a/checkpoints/finished")).unwrap();
+    fs::remove_file(folder.join("a/model.safetensors")).unwrap();
+    succeeds(folder, "train --resume a");
+    assert!(fs::read(folder.join("a/model.safetensors")).unwrap() == before);
+    succeeds(folder, "train --resume a --steps 15 --out longer");
+    fs::remove_dir_all(folder.join("b/checkpoints")).unwrap();
+    fs::create_dir(folder.join("b/checkpoints")).unwrap();
+    refused(folder, "train --resume b", 1, &["init-from: expected a file that is there", "--init-from"]);
+    refused(folder, "train --text text.txt --init-from s --steps 1", 1, &["error: s: "]);
+}
+
+#[test]
 fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

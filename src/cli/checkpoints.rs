@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::args::{Given, ScheduleName, TrainArgs};
 use super::digest::Digest;
 use super::folder::{Folder, io_error};
-use super::model_file::{self, CONFIG};
+use super::model_file::{self, CONFIG, ModelFile};
 use super::progress::grouped;
 use super::provenance::VERSION;
 use super::train::quoted;
@@ -242,7 +242,7 @@ impl Interrupted {
         let folder = Folder::open(path)?;
         folder.clear_parts(&["", FOLDER])?;
         let given = elsewhere(config_file::read(&config)?, &args.given).map_err(Failure::usage)?;
-        config_file::check_files(&config, &given, &args.given)?;
+        check_needed(&config, &given, &args.given, !files(path)?.is_empty())?;
         let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
         let mut passed_over = Vec::new();
         for file in files(path)? {
@@ -282,7 +282,7 @@ impl Interrupted {
         let mut flags = args.given.clone();
         let (epochs, steps) = (flags.training.epochs.take(), flags.training.steps.take());
         let mut given = elsewhere(config_file::read(&config)?, &flags).map_err(Failure::usage)?;
-        config_file::check_files(&config, &given, &flags)?;
+        check_needed(&config, &given, &flags, true)?;
         let before = (given.training.epochs, given.training.steps);
         (given.training.epochs, given.training.steps) = (epochs, steps);
         let extends = Some(Extended { path: path.into(), epochs: before.0, steps: before.1 });
@@ -298,6 +298,22 @@ impl Interrupted {
         }
         let (saved, program) = (Some((checkpoint, note.position)), Some(note.program));
         Ok(Self { folder: None, extends, given, saved, program, passed_over: Vec::new() })
+    }
+
+    /// The model as its description and the checkpoint have it, for a run whose first weights' file, `path`, is no longer
+    /// there: the checkpoint goes before these. `None` without a checkpoint.
+    ///
+    /// # Errors
+    /// Where the description is not there or cannot be read.
+    pub(crate) fn model(&self, path: &Path) -> Result<Option<ModelFile>> {
+        let folder =
+            self.folder.as_ref().map(Folder::path).or(self.extends.as_ref().map(|before| before.path.as_path()));
+        let (Some(folder), Some((checkpoint, _))) = (folder, &self.saved) else { return Ok(None) };
+        let file = folder.join(MODEL);
+        let description = fs::read_to_string(&file).map_err(io_error(&file))?;
+        let model = ModelFile::of_checkpoint(description, checkpoint, path);
+        let refused = |message| Error::Data { path: file.clone(), place: String::new(), message };
+        model.map(Some).map_err(refused)
     }
 
     /// Refuses a longer run that is none. An epoch has `per_epoch` steps, and the run `steps`.
@@ -441,6 +457,14 @@ fn elsewhere(mut given: Given, flags: &Given) -> Result<Given> {
                 .into(),
         )),
     }
+}
+
+/// Refuses a run whose files are no longer where they were, but for the one of its first weights where there is a
+/// checkpoint.
+fn check_needed(config: &Path, given: &Given, flags: &Given, saved: bool) -> Result<()> {
+    let mut given = given.clone();
+    given.model.init_from = given.model.init_from.filter(|_| !saved);
+    config_file::check_files(config, &given, flags)
 }
 
 fn read(path: &Path) -> Result<(Checkpoint, Note)> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bptt::data::{Keys, SeriesCodec, Vocabulary};
+use bptt::train::Checkpoint;
 use bptt::{
     Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict,
 };
@@ -354,6 +355,17 @@ impl ModelFile {
         Layout::new(&model).to_block(&weights).map_err(|error| refused(error.to_string()))?;
         note.iter().for_each(super::note);
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path })
+    }
+
+    /// Of its description and a checkpoint; `path` is what it is known by.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn of_checkpoint(description: String, checkpoint: &Checkpoint, path: &Path) -> Result<Self, String> {
+        let it: Description = serde_json::from_str(&description).map_err(|error| error.to_string())?;
+        let model = it.model();
+        let (weights, _) = checkpoint.weights(&model).map_err(|error| error.to_string())?;
+        Ok(Self { model, codec: it.data, weights, origin: it.origin, description, path: path.into() })
     }
 
     /// Refuses data of other columns, classes or characters than the model's.

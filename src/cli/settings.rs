@@ -92,8 +92,10 @@ impl Settings {
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
         let kernel = *kernel.get_or_insert_default();
         // A configuration works from any folder.
-        for path in given.files().into_iter().filter_map(|(_, file)| file.as_mut()) {
-            if path.as_os_str() != BUNDLED {
+        for (key, path) in given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_mut()?))) {
+            // A run that is gone on with does without what its weights began with; who needs it says that it is not there.
+            let absent = key == "init-from" && path.metadata().is_err();
+            if path.as_os_str() != BUNDLED && !absent {
                 *path = whole_path(path)?;
             }
         }

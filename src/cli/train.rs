@@ -58,7 +58,16 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     };
     let mut settings = settings.map_err(Failure::usage)?;
     Folder::check_free(args.out.as_deref())?;
-    let start = settings.open_start()?;
+    // A checkpoint goes before the weights that a run began with, which need no longer be there then.
+    let gone = settings.init_from.clone().filter(|path| path.metadata().is_err());
+    let start = match gone.zip(interrupted.as_ref()) {
+        Some((path, from)) => from.model(&path)?,
+        None => None,
+    };
+    let start = match start {
+        None => settings.open_start()?,
+        start => start,
+    };
     let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let task = task.as_ref();
     let model = form(&mut settings, task, start.as_ref())?;
@@ -642,4 +651,16 @@ fn files(folder: &Folder) -> Result<String> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_path_is_printed_as_a_shell_takes_it() {
+        for (path, words) in [("", "''"), ("runs/a-1", "runs/a-1"), ("my run", "'my run'"), ("it's", "'it'\\''s'")] {
+            assert_eq!(quoted(path.as_ref()), words);
+        }
+    }
 }
