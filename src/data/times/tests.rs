@@ -27,11 +27,12 @@ fn month(date: Date) -> &'static str {
     MONTHS[date.month() as usize - 1]
 }
 
-const FORMS: [Form; 22] = [
+const FORMS: [Form; 23] = [
     |d| d.to_string(),
     |d| format!("{:04}/{:02}/{:02}", d.year(), d.month(), d.day()),
     |d| format!("{:04}.{}.{}", d.year(), d.month(), d.day()),
     |d| format!("{:04}{:02}{:02}", d.year(), d.month(), d.day()),
+    |d| format!("{:02}{:02}{:04}", d.day(), d.month(), d.year()),
     |d| format!("{:02}/{:02}/{:04}", d.day(), d.month(), d.year()),
     |d| format!("{}/{}/{:04}", d.month(), d.day(), d.year()),
     |d| format!("{}.{}.{:04}", d.day(), d.month(), d.year()),
