@@ -474,6 +474,7 @@ mod tests {
         let why = "days of a month without its year are not carried on";
         is_counted(&["30-Jan", "31-Jan"], why);
         is_counted(&["Jan-5", "Jan-6"], why);
+        is_counted(&["Jan-9", "Jan-10", "Jan-11", "Jan-12"], why);
         is_counted(&["Jan-30", "Jan-31"], "nothing tells whether the number in \"Jan-30\" is a year or a day");
         continues(&["t000", "t001"], &["t002"]);
         is_counted(&["2023-11-30", "2023-12-30", "2024-01-30"], "February 2024 has no day 30");

@@ -219,6 +219,10 @@ pub(super) fn read<S: AsRef<str>>(
     if let Some(best) = best.filter(|best| best.fits > 0 && best.fits >= half.unwrap_or(1)) {
         let first = |fits: bool| best.keys.iter().position(|key| key.is_some() == fits).unwrap_or(0);
         let date = matches!(best.reading, Reading::Dates { .. });
+        // `Jan-1` among `Jan-10` and `Jan-31` is no year, and then those are none.
+        if let Some(behind) = Behind::all(labels, purpose).filter(|_| date && best.short_year.is_some()) {
+            return times(&behind, None).ok_or(Trouble::Unknown);
+        }
         return Err(Trouble::Odd { row: first(false), like: first(true), date });
     }
     Behind::all(labels, purpose).and_then(|behind| times(&behind, None)).ok_or(Trouble::Unknown)
