@@ -54,8 +54,11 @@ pub(super) fn is_missing(cell: &str) -> bool {
 pub(super) fn number(cell: &str) -> Result<f64, &'static str> {
     let number = cell.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("a finite number")?;
     let digits = cell.strip_prefix(['-', '+']).unwrap_or(cell);
+    // With all of its digits, or with those that tell it from its neighbours and zeros behind them, as programs write it.
+    let exact =
+        || [format!("{:.0}", number.abs()), number.abs().to_string()].contains(&digits.trim_start_matches('0').into());
     match digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        true if cell.parse().ok().is_none_or(|whole| !is_exact(whole)) => Err(INEXACT),
+        true if number != 0.0 && !exact() => Err(INEXACT),
         _ => Ok(number),
     }
 }
@@ -102,8 +105,11 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_to_the_last_digit_or_not_at_all() {
-        for exact in ["9007199254740992", "-9007199254740992", "9007199254740994", "0000000000000000000001", "1e300"] {
-            assert_eq!(number(exact), Ok(exact.parse().unwrap()));
+        let largest = format!("{:.0}", f32::MAX);
+        for exact in
+            ["9007199254740992", "-9007199254740992", "9007199254740994", "0000000000000000000001", "1e300", &largest]
+        {
+            assert_eq!(number(exact), Ok(exact.parse().unwrap()), "{exact}");
         }
         for lost in ["9007199254740993", "+9007199254740993", "-1700000000000000001", &"9".repeat(40)] {
             assert_eq!(number(lost), Err(INEXACT), "{lost}");
