@@ -259,3 +259,39 @@ fn days_that_are_missing_are_told_and_weekends_are_not() {
     let stdout = train(path, "weekdays", &format!("--csv weekdays.csv {TINY} --split 0.6,0.2,0.2"));
     assert!(!stdout.contains("missing in time"), "{stdout}");
 }
+
+#[test]
+fn a_later_file_is_read_by_the_decimal_mark_of_the_models_own_where_it_shows_none() {
+    let folder = folder();
+    let path = folder.path();
+    let price = |row: usize| if row.is_multiple_of(2) { "1.100,5" } else { "1.200,5" };
+    write(path, "s.txt", lines("t\tv", 60, |row| format!("{}\t{}", 1960 + row, price(row))));
+    train(path, "run", &format!("--csv s.txt {TINY}"));
+    let whole = |row: usize| if row.is_multiple_of(2) { "1.100" } else { "1.200" };
+    let later = lines("t\tv", 60, |row| format!("{}\t{}", 1960 + row, whole(row)));
+    write(path, "later.txt", &later);
+    near(last_value(path, "run --csv later.txt"), 100.0);
+    // A model alone, without its run, knows as much.
+    near(last_value(path, "run/model.safetensors --csv later.txt"), 100.0);
+    // What a file shows and what is told come first.
+    near(last_value(path, "run --csv later.txt --decimal ."), 0.1);
+    write(path, "other.txt", later.replace("1.100", "1.25"));
+    near(last_value(path, "run --csv other.txt"), 0.05);
+}
+
+#[test]
+fn later_sequences_are_read_by_the_decimal_mark_of_the_models_own_where_they_show_none() {
+    let folder = folder();
+    let path = folder.path();
+    let rows = |value: fn(usize) -> String| {
+        lines("id;time;x;label", 60, move |row| {
+            format!("s{};{};{};{}", row / 3, row % 3, value(row), ["a", "b"][row / 3 % 2])
+        })
+    };
+    write(path, "s.csv", rows(|row| format!("1.{:03},5", 100 + row)));
+    write(path, "later.csv", rows(|row| format!("1.{:03}", 100 + row)));
+    train(path, "run", "--sequences s.csv --hidden 4 --epochs 1 --batch 8 --scale standard");
+    let asked = "1.1 with --decimal . and 1100 with --decimal ,";
+    refused(path, "train --device cpu --out other --sequences later.csv --hidden 4 --epochs 1", 1, &[asked]);
+    says(&succeeds(path, "eval run --sequences later.csv"), &["thousands in groups: \"1.100\" is 1100"]);
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bptt::data::{
-    DateOrder, Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind,
+    DateOrder, DecimalMark, Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind,
 };
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
 use super::progress::{grouped, short};
-use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag};
+use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag, written_alike};
 use super::settings::{Settings, as_the_model, shares, unsupported};
 use super::trained_on::{self, Relation};
 
@@ -36,6 +36,9 @@ pub(crate) struct SequencesCodec {
     /// What comes first in the dates that order steps, where that was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dates: Option<DateOrder>,
+    /// How numbers were written, where that was told or one of them showed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decimal: Option<DecimalMark>,
 }
 
 impl SequencesCodec {
@@ -54,6 +57,7 @@ impl SequencesCodec {
             scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect(),
             labels: LabelCodec::fit(&labelled.labels, training)?,
             dates: data.dates,
+            decimal: labelled.decimal,
         })
     }
 
@@ -165,7 +169,10 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     }
     let mut options = options(data);
     let mut digest = Digest::new();
-    let first = read(&path, data.labels.as_deref(), &options, &mut digest)?;
+    let of_decimal = known.and_then(|known| known.decimal);
+    let first = read(&path, data.labels.as_deref(), &options, of_decimal, &mut digest)?;
+    // A later file for the model is read as the first one is, and so is the test file.
+    let of_decimal = of_decimal.or(first.decimal);
     // Few labels of another file may look like something else.
     data.labels_as = data.labels_as.or(match first.labels {
         Labels::None => None,
@@ -174,7 +181,10 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     });
     options.labels = data.labels_as.map(labels_as);
     let test = match &data.test_file {
-        Some(path) => Some((path.clone(), read(path, data.test_labels.as_deref(), &options, &mut digest)?)),
+        Some(path) => {
+            let test = read(path, data.test_labels.as_deref(), &options, of_decimal, &mut digest)?;
+            Some((path.clone(), test))
+        }
         None => None,
     };
     digest.check(&path, "--sequences", &mut data.sha256)?;
@@ -283,7 +293,14 @@ fn name_of(labels: &LabelCodec) -> LabelsAsName {
     }
 }
 
-fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions, digest: &mut Digest) -> Result<Labelled> {
+/// `known`: how numbers are written in the files that are known already.
+fn read(
+    path: &Path,
+    labels: Option<&Path>,
+    options: &ReadOptions,
+    known: Option<DecimalMark>,
+    digest: &mut Digest,
+) -> Result<Labelled> {
     let mut bytes = |path: &Path| {
         let bytes = std::fs::read(path).map_err(io_error(path))?;
         digest.update(&bytes);
@@ -295,7 +312,11 @@ fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions, digest: &mut 
         None => None,
     };
     let labels = labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path));
-    Labelled::from_bytes(&file, path, labels, options).map_err(with_flag)
+    let read = |decimal| {
+        let columns = LongColumns { decimal, ..options.columns.clone() };
+        Labelled::from_bytes(&file, path, labels, &ReadOptions { columns, ..options.clone() })
+    };
+    written_alike(options.columns.decimal, known, |file: &Labelled| file.decimal, read).map_err(with_flag)
 }
 
 fn sha256_of(path: &Path) -> Result<String> {

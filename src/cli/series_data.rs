@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::data::{DateOrder, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed};
+use bptt::data::{
+    DateOrder, DecimalMark, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed,
+};
 use bptt::{Error, Result};
 
 use super::args::{BUNDLED, DataArgs, MissingName, ScaleName};
@@ -60,7 +62,9 @@ impl SeriesData {
         let of_missing = of_model.map(|codec| name_of(codec.missing));
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
-        let table = Table::from_csv(&text, &path, &roles.columns(), data.decimal)?;
+        let of_decimal = of_model.and_then(|codec| codec.decimal);
+        let read = |mark| Table::from_csv(&text, &path, &roles.columns(), mark);
+        let table = written_alike(data.decimal, of_decimal, |table: &Table| table.decimal, read)?;
         let table = Table { dates: data.dates, ..table };
         let notes = table.notes.clone();
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
@@ -149,6 +153,21 @@ pub(crate) fn dates_as_the_model(given: &mut Option<DateOrder>, of_model: Option
     Ok(())
 }
 
+/// Reads a file by the decimal mark that is told, or that its numbers show, or else as the file that is known already.
+pub(crate) fn written_alike<T>(
+    told: Option<DecimalMark>,
+    known: Option<DecimalMark>,
+    shown: impl Fn(&T) -> Option<DecimalMark>,
+    read: impl Fn(Option<DecimalMark>) -> Result<T>,
+) -> Result<T> {
+    let Some(known) = known.filter(|_| told.is_none()) else { return read(told) };
+    match read(None) {
+        Ok(file) if shown(&file).is_some() => Ok(file),
+        // What it asks about is known, and what nothing in it tells is no more left to what is usual.
+        _ => read(Some(known)),
+    }
+}
+
 /// Where data ask for the order of day and month, by the flag that tells it.
 pub(crate) fn with_flag(error: Error) -> Error {
     let flag = |text: String| text.replace("`dates`", "--dates (data.dates)");
@@ -211,8 +230,13 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
             let message = match target.is_empty() {
                 true => format!(
                     "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
-                     comma, a semicolon, a tab or a vertical bar",
-                    listed(names.iter().copied())
+                     comma, a semicolon, a tab or a vertical bar{}",
+                    listed(names.iter().copied()),
+                    // A comment, or a title.
+                    match names.first().is_some_and(|name| name.starts_with('#')) {
+                        true => "; the names are expected in the first line: take the lines above them away",
+                        false => "",
+                    }
                 ),
                 false => format!("expected --target COLUMN, one or more of {}", listed(names)),
             };

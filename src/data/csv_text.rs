@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::encoding::quoted;
 use super::records::Records;
+use super::separator::is_time;
 use super::{Column, DecimalMark, Table};
 use crate::error::{Error, Result};
 
@@ -38,14 +40,27 @@ impl Table {
             columns: names.iter().map(column).collect(),
             ..Self::default()
         };
+        // A first column without a name is a counter, as pandas writes one: times may stand in another.
+        let counter = records.names()[0].is_empty();
+        let is_unused = |index: &usize| *index > 0 && !indices.contains(index) && !records.names()[*index].is_empty();
+        let mut times: Vec<usize> = (0..records.names().len()).filter(|_| counter).filter(is_unused).collect();
         while records.read()? {
+            times.retain(|index| is_time(records.field(*index)));
             for (column, index) in table.columns.iter_mut().zip(&indices) {
                 column.values.push(records.number(*index)?);
             }
             table.labels.push(records.field(0).to_owned());
             table.lines.push(records.position().1);
         }
-        table.notes = records.into_notes();
+        if counter {
+            let what = "the first column has no name and gives the times, as a counter does";
+            let time = times
+                .first()
+                .map(|index| format!("; put {} first to check its order", quoted(&records.names()[*index])));
+            table.notes.push(format!("{what}{}", time.unwrap_or_default()));
+        }
+        table.decimal = records.known_mark();
+        table.notes.extend(records.into_notes());
         match table.labels.is_empty() {
             true => Err(Error::data(path, "", "expected rows below the column names, got none")),
             false => Ok(table),
@@ -133,7 +148,10 @@ mod tests {
         refused("sep=;\nt;v\n1;2\n2\n", &format!(", row 2 (line 4): expected 2 fields, got 1; {why}"));
         let why = "the separator is the semicolon, which the first line does not have: expected names with semicolons between";
         let error = read("readings\n1;2\n", &["readings"]).unwrap_err().to_string();
-        assert_eq!(error, format!("a.csv, row 1 (line 2): expected 1 field, got 2; {why}"));
+        let title = "lines above the names are to be taken away";
+        assert_eq!(error, format!("a.csv, row 1 (line 2): expected 1 field, got 2; {why}; {title}"));
+        let error = read("t,v\nSat, 30 Mar 2024,5\nSun, 31 Mar 2024,6\n", &["v"]).unwrap_err().to_string();
+        assert!(error.ends_with("; a field that has a comma stands in quotation marks"), "{error}");
     }
 
     fn values(text: &str) -> Result<Vec<f64>, String> {
@@ -245,6 +263,63 @@ mod tests {
     }
 
     #[test]
+    fn lines_above_the_names_are_to_be_taken_away() {
+        let error = |text: &str, name: &str| read(text, &[name]).unwrap_err().to_string();
+        let take = "take the lines above them away";
+        for text in ["# source: X\nt,v\n1,2\n", "# source: X, Y\nt,v\n1,2\n"] {
+            let error = error(text, "v");
+            assert!(error.contains("expected a column \"v\"") && error.ends_with(take), "{error}");
+        }
+        let error = error("Sales,2024\nt,v\n1,2\n", "2024");
+        let place = "a.csv, row 1 (line 2), column \"2024\": expected a finite number, got \"v\"";
+        assert_eq!(error, format!("{place}; where the names stand in this line, {take}"));
+    }
+
+    #[test]
+    fn names_with_another_separator_than_the_rows_are_asked_about() {
+        for (text, other) in [
+            ("Datum,Wert\n2024-01-01;20,50\n2024-01-02;21,50\n", "semicolons in the first field of every row"),
+            ("Datum,A,B\n2024-01-01\t20,50\t1,5\n2024-01-02\t21,50\t2,5\n", "tabs in the first field of every row"),
+        ] {
+            let error = read(text, &["Wert"]).unwrap_err().to_string();
+            let expected =
+                format!("a.csv: expected names and rows with one separator, got names with commas and {other}");
+            assert!(error.starts_with(&expected) && error.contains("sep=, or sep="), "{error}");
+        }
+        assert_eq!(values("t,v\n\"a;b\",2\nc,3\n"), Ok(vec![2.0, 3.0]));
+        assert_eq!(values("sep=,\nt,v\na;b,2\nc;d,3\n"), Ok(vec![2.0, 3.0]));
+    }
+
+    #[test]
+    fn a_first_line_with_a_time_of_any_form_is_a_row() {
+        for (first, second) in [
+            ("Jan 2020", "Feb 2020"),
+            ("Q1 2000", "Q2 2000"),
+            ("Mon 01.01.2024", "Tue 02.01.2024"),
+            ("5/1/2021", "5/2/2021"),
+            ("t0", "t1"),
+        ] {
+            assert_eq!(values(&format!("{first},17\n{second},18\n")), Ok(vec![17.0, 18.0]), "{first}");
+        }
+    }
+
+    #[test]
+    fn a_first_column_without_a_name_is_said_to_give_the_times() {
+        let what = "the first column has no name and gives the times, as a counter does";
+        let dated = ",date,w,v\n0,2024-01-02,x,1\n1,2024-01-01,y,2\n";
+        assert_eq!(notes(dated, &["v"]), [format!("{what}; put \"date\" first to check its order")]);
+        assert_eq!(notes(",v\n0,1\n1,2\n", &["v"]), [what]);
+    }
+
+    #[test]
+    fn lines_end_as_on_any_system() {
+        let text = "t,v\r1,2\r2,x\r";
+        refused(text, ", row 2 (line 3), column \"v\": expected a finite number, got \"x\"");
+        let table = read(text.replace('x', "3"), &["v"]).unwrap();
+        assert_eq!((&table.lines[..], &table.notes[..]), (&[2, 3][..], &[][..]));
+    }
+
+    #[test]
     fn a_file_that_ends_in_the_middle_is_refused() {
         let open = "expected a closing quotation mark, got the end of the file";
         refused("t,v\n1,2\n2,\"3", &format!(", row 2 (line 3): {open}"));
@@ -337,7 +412,12 @@ mod tests {
             let fields = [vec![first.clone()], others].concat();
             fields.into_iter().map(|text| field(text, rng)).collect::<Vec<_>>().join(separator) + end
         };
-        let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
+        let number = |value: f64| match value.abs() < 1e15 {
+            _ if value.is_nan() => String::new(),
+            true => value.to_string(),
+            // Its digits are rounded, and so they say.
+            false => format!("{value:e}"),
+        };
         let mut text = line(&table.label_name, table.columns.iter().map(|column| column.name.clone()).collect(), rng);
         for (row, label) in table.labels.iter().enumerate() {
             text += &line(label, table.columns.iter().map(|column| number(column.values[row])).collect(), rng);
@@ -350,6 +430,7 @@ mod tests {
     fn comparable(mut table: Table) -> Table {
         table.lines.clear();
         table.notes.clear();
+        table.decimal = None;
         let values = table.columns.iter_mut().flat_map(|column| &mut column.values);
         values.filter(|value| value.is_nan()).for_each(|value| *value = f64::INFINITY);
         table

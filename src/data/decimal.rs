@@ -110,7 +110,8 @@ impl DecimalMark {
     /// What was expected of a cell that is no number, and what it is.
     pub(super) fn refusal(self, cell: &str) -> String {
         let got = quoted(cell);
-        let bare = cell.trim_matches(|c: char| UNITS.contains(&c) || c.is_whitespace());
+        let bare = without_unit(cell);
+        let is_number = |text: &str| self.plain(text).is_some() || self.other().plain(text).is_some();
         match self.other().plain(cell).filter(|_| self.plain(cell).is_none()) {
             Some(_) => {
                 let flag = self.other().flag();
@@ -121,12 +122,35 @@ impl DecimalMark {
                     "expected a finite number, got {got}, which may be 0 or missing: write 0, or leave the field empty"
                 )
             }
-            None if bare.len() < cell.len() && (self.plain(bare).is_some() || self.other().plain(bare).is_some()) => {
+            None if bare.len() < cell.len() && is_number(bare) => {
                 format!("expected a number without a unit, got {got}")
             }
-            None => format!("expected a finite number, got {got}"),
+            None => match negative(cell).filter(|negative| is_number(negative)) {
+                Some(negative) => {
+                    format!("expected a number with a hyphen as its minus, got {got}: write {}", quoted(&negative))
+                }
+                None => format!("expected a finite number, got {got}"),
+            },
         }
     }
+
+    /// Why a label that is no number may have been meant as one: what a column of numbers would be refused for.
+    pub(super) fn meant(cell: &str) -> Option<(f64, String)> {
+        let value = |text: &str| [Self::Point, Self::Comma].iter().find_map(|mark| Some(mark.plain(text)?.value()));
+        let value = value(without_unit(cell)).or_else(|| value(&negative(cell)?))?;
+        Some((value, Self::Point.refusal(cell)))
+    }
+}
+
+fn without_unit(cell: &str) -> &str {
+    cell.trim_matches(|c: char| UNITS.contains(&c) || c.is_whitespace())
+}
+
+/// A number below 0 as it is read, where it has a minus that is none or brackets, as bookkeepers write.
+fn negative(cell: &str) -> Option<String> {
+    let in_brackets = || cell.strip_prefix('(')?.strip_suffix(')');
+    let number = cell.strip_prefix(['\u{2212}', '\u{2013}', '\u{ff0d}']).or_else(in_brackets)?;
+    (!number.starts_with(['-', '+'])).then(|| format!("-{}", number.trim()))
 }
 
 /// A cell and the line it stands in.
@@ -192,7 +216,7 @@ impl Evidence {
         separator: u8,
         path: &Path,
     ) -> Result<(DecimalMark, Option<String>)> {
-        let either = self.either_comma.as_ref().or(self.either_point.as_ref().filter(|_| separator == b';'));
+        let either = self.either_comma.as_ref().or(self.either_point.as_ref().filter(|_| separator != b','));
         let mark = match (told, &self.point, &self.comma, either) {
             (Some(mark), ..) => mark,
             (None, Some(point), Some(comma), _) => {
@@ -217,6 +241,11 @@ impl Evidence {
             (None, None, None, None) => DecimalMark::Point,
         };
         Ok((mark, self.note(mark, separator)))
+    }
+
+    /// Whether a number told the mark.
+    pub(super) fn shows(&self) -> bool {
+        self.point.is_some() || self.comma.is_some()
     }
 
     fn note(&self, mark: DecimalMark, separator: u8) -> Option<String> {
@@ -303,7 +332,6 @@ mod tests {
         assert_eq!(decide(b';', &["1.234,5"]), comma("; thousands in groups: \"1.234,5\" is 1234.5"));
         assert_eq!(decide(b';', &["1.5", "1.234"]), Ok((Point, String::new())));
         assert_eq!(decide(b',', &["1.234", "17"]), Ok((Point, String::new())));
-        assert_eq!(decide(b'\t', &["1.234"]), Ok((Point, "numbers have a decimal point: \"1.234\" is 1.234".into())));
         assert_eq!(decide(b',', &["1,234", "2.5"]), Ok((Point, "thousands in groups: \"1,234\" is 1234".into())));
         assert_eq!(decide(b';', &["1", "x", "-5", "1e5"]), Ok((Point, String::new())));
     }
@@ -316,6 +344,12 @@ mod tests {
             decide(b';', &["7", "1.234"]),
             Err(format!("{asked} \"1.234\" (line 3): {}", ways("1.234", "1234")))
         );
+        for separator in [b'\t', b'|'] {
+            assert_eq!(
+                decide(separator, &["7", "1.234"]),
+                Err(format!("{asked} \"1.234\" (line 3): {}", ways("1.234", "1234")))
+            );
+        }
         assert_eq!(decide(b',', &["1,234"]), Err(format!("{asked} \"1,234\" (line 2): {}", ways("1234", "1.234"))));
         let both = decide(b';', &["1.5", "2,5"]).unwrap_err();
         assert!(
@@ -333,6 +367,11 @@ mod tests {
         for cell in ["5 %", "€ 5", "5,30€"] {
             assert_eq!(refusal(cell), format!("expected a number without a unit, got {cell:?}"));
         }
+        for (cell, write) in [("(5)", "-5"), ("\u{2212}5,5", "-5,5"), ("(1.200)", "-1.200")] {
+            let expected = "expected a number with a hyphen as its minus";
+            assert_eq!(refusal(cell), format!("{expected}, got {cell:?}: write {write:?}"));
+        }
+        assert_eq!(refusal("(x)"), "expected a finite number, got \"(x)\"");
         assert_eq!(refusal("x"), "expected a finite number, got \"x\"");
     }
 }

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, s};
 
 use super::encoding::quoted;
 use super::names::canonical;
-use super::{Examples, Scaling, Steps, listed};
+use super::{DecimalMark, Examples, Scaling, Steps, listed};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss};
@@ -27,6 +27,8 @@ pub struct Labelled {
     pub lines: Vec<usize>,
     /// How the file was read where it could have been read otherwise, in words, a line each.
     pub notes: Vec<String>,
+    /// How its numbers are written, where that was told or one of them showed it (`.csv`).
+    pub decimal: Option<DecimalMark>,
 }
 
 /// What is to be told of each sequence after its last step.
@@ -49,7 +51,7 @@ impl Labelled {
     /// Sequences and dimensions without names.
     pub fn new(input: Steps, labels: Labels) -> Self {
         let (ids, dimensions, lines, notes) = Default::default();
-        Self { input, labels, ids, dimensions, lines, notes }
+        Self { input, labels, ids, dimensions, lines, notes, decimal: None }
     }
 
     /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.

@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::cells::{is_missing, number};
 use super::names::{is_code, value};
-use super::{Labelled, Labels};
+use super::{DecimalMark, Labelled, Labels};
 use crate::error::{Error, Result};
 
 /// What labels are, where they can be either.
@@ -28,7 +28,7 @@ impl Labelled {
     /// A number with zeros before it is a code, and a name.
     ///
     /// # Errors
-    /// [`Error::Value`] for whole numbers that fit neither rule, for numbers that one label is none of, for a number that is written as
+    /// [`Error::Value`] for a label that is a missing value beside names, for whole numbers that fit neither rule, for numbers that one label is none of, for a number that is written as
     /// two codes, and for labels that cannot be what they are told to be.
     pub fn labels_as(mut self, told: Option<LabelsAs>) -> Result<Self> {
         let numbers = Numbers::of(&self.labels);
@@ -60,6 +60,7 @@ impl Labelled {
         };
         if told == LabelsAs::Classes {
             self.labels.check_codes()?;
+            self.notes.extend(self.labels.alike());
         }
         Ok(self)
     }
@@ -77,6 +78,16 @@ impl Labels {
             }
         }
         Ok(())
+    }
+}
+
+impl Labels {
+    /// Names of classes that small and capital letters alone tell apart.
+    fn alike(&self) -> Option<String> {
+        let Labels::Classes { names, .. } = self else { return None };
+        let mut seen = HashMap::new();
+        let (first, second) = names.iter().find_map(|name| Some((seen.insert(name.to_lowercase(), name)?, name)))?;
+        Some(format!("{first:?} and {second:?} are different classes, by small and capital letters alone"))
     }
 }
 
@@ -102,7 +113,16 @@ impl Numbers {
     fn look(&self, labelled: &Labelled) -> Result<Option<(LabelsAs, &'static str)>> {
         let values: Vec<f64> = self.of.iter().filter_map(|(_, number)| number.ok()).collect();
         let odd = self.of.iter().position(|(_, number)| number.is_err());
+        let missing = self.of.iter().position(|(name, number)| number.is_err() && is_missing(name));
         if values.is_empty() || self.of.iter().any(|(name, _)| is_code(name)) {
+            if let Some(missing) = missing {
+                let what = format!("the label of {}", labelled.name(missing));
+                let expected = "a label; --labels-as classes takes each for the name of a class";
+                return Err(Error::value(what, expected, format!("a missing value, {:?}", self.of[missing].0)));
+            }
+            if values.is_empty() {
+                self.check_meant(labelled)?;
+            }
             return Ok(None);
         }
         let looks = look(&values);
@@ -132,6 +152,33 @@ impl Numbers {
                 );
                 Err(Error::value(what, expected, format!("{name:?}")))
             }
+        }
+    }
+
+    /// Refuses labels that are all numbers but for how they are written, of which hardly two are alike.
+    fn check_meant(&self, labelled: &Labelled) -> Result<()> {
+        let written = self.of.iter().map(|(name, _)| DecimalMark::meant(name)).collect::<Option<Vec<_>>>();
+        let Some((first, values)) = written.and_then(|written| {
+            let values: Vec<f64> = written.iter().map(|(value, _)| *value).collect();
+            Some((written.into_iter().next()?.1, values))
+        }) else {
+            return Ok(());
+        };
+        let mut distinct = values.clone();
+        distinct.sort_by(f64::total_cmp);
+        distinct.dedup();
+        match distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
+            true => {
+                let what = format!("the label of {}", labelled.name(0));
+                let (expected, got) = first.split_once(", got ").unwrap_or((&first, ""));
+                let expected = expected.strip_prefix("expected ").unwrap_or(expected);
+                Err(Error::value(
+                    what,
+                    expected,
+                    format!("{got}; --labels-as classes takes each for the name of a class"),
+                ))
+            }
+            false => Ok(()),
         }
     }
 
@@ -267,6 +314,41 @@ mod tests {
         few[4] = "?".into();
         let error = read(&few, None).unwrap_err();
         assert_eq!(error, "the label of sequence 5: expected a number, as others are, got a missing value, \"?\"");
+    }
+
+    #[test]
+    fn a_label_that_is_missing_beside_names_is_refused_unless_it_is_told_to_be_one() {
+        let names = ["up", "down", "NA", "up"].map(String::from);
+        let error = read(&names, None).unwrap_err();
+        let told = "--labels-as classes takes each for the name of a class";
+        assert_eq!(error, format!("the label of sequence 3: expected a label; {told}, got a missing value, \"NA\""));
+        assert_eq!(read(&names, Some(LabelsAs::Classes)).unwrap().labels, Labels::from_names(&names));
+    }
+
+    #[test]
+    fn classes_that_capital_letters_alone_tell_apart_are_named() {
+        let names = ["True", "no", "TRUE", "True"].map(String::from);
+        let notes = read(&names, None).unwrap().notes.concat();
+        assert!(notes.ends_with("are different classes, by small and capital letters alone"), "{notes}");
+        assert!(notes.contains("\"True\"") && notes.contains("\"TRUE\""), "{notes}");
+    }
+
+    #[test]
+    fn labels_that_are_numbers_but_for_how_they_are_written_are_refused() {
+        for (form, expected) in [
+            ("{} %", "a number without a unit"),
+            ("$ {}", "a number without a unit"),
+            ("({})", "a number with a hyphen as its minus"),
+            ("{},5", "a number with a decimal point"),
+        ] {
+            let names: Vec<String> = (1..41).map(|k| form.replace("{}", &k.to_string())).collect();
+            let error = read(&names, None).unwrap_err();
+            assert!(error.starts_with(&format!("the label of sequence 1: expected {expected}, got ")), "{error}");
+            assert!(read(&names, Some(LabelsAs::Classes)).is_ok());
+            // Of classes there are several each.
+            let few: Vec<String> = (0..40).map(|k| names[k % 4].clone()).collect();
+            assert!(read(&few, None).is_ok());
+        }
     }
 
     #[test]

@@ -81,13 +81,16 @@ impl Labelled {
         let mut records = Records::open(bytes, path)?;
         let mut table = Table::new(&records, columns, path, missing)?;
         table.dates = columns.dates;
-        records.decide(&table.dimensions, columns.decimal)?;
+        // Labels that are numbers are written as the others are.
+        let numbers: Vec<usize> = table.dimensions.iter().copied().chain(table.label).collect();
+        records.decide(&numbers, columns.decimal)?;
         table.mark = records.mark();
         while records.read()? {
             let (row, line) = records.position();
             table.take(records.record(), Place { row, line })?;
         }
         let mut labelled = table.finish()?;
+        labelled.decimal = records.known_mark();
         labelled.notes.extend(records.into_notes());
         Ok(labelled)
     }
@@ -114,7 +117,7 @@ impl<'a> Table<'a> {
         let names = records.names().to_vec();
         let find = |name: &String, what: &str| {
             names.iter().position(|column| column == name).ok_or_else(|| {
-                let got = records.listed();
+                let got = records.listed() + records.advice();
                 Error::data(path, "", format!("expected a column {} of {what}, got the columns {got}", quoted(name)))
             })
         };
@@ -337,7 +340,8 @@ mod tests {
         let mut rng = rng(0);
         for _ in 0..500 {
             let (labelled, text) = draw(&mut rng);
-            assert_eq!(read(&text), Ok(labelled));
+            let read = read(&text).map(|read| Labelled { decimal: None, ..read });
+            assert_eq!(read, Ok(labelled));
         }
     }
 
@@ -502,6 +506,23 @@ mod tests {
         let both = read("id,time,label,v\n03,0,k,1\n3,1,k,2\n").unwrap_err();
         let expected = "expected one way of writing a number, as \"03\" in row 1 (line 2), got \"3\"";
         assert_eq!(both, format!("a.csv, row 2 (line 3), column \"id\": {expected}"));
+    }
+
+    #[test]
+    fn labels_tell_of_the_decimal_mark_as_all_numbers_do() {
+        let way = "expected numbers that tell their decimal mark, got";
+        for (text, part) in [
+            ("id;time;x;label\na;0;1;1,100\nb;0;2;2,137\n", format!("{way} \"1,100\" (line 2)")),
+            ("id,time,x,label\na,0,1,\"1,100\"\n", format!("{way} \"1,100\" (line 2)")),
+            ("id;time;x;label\na;0;1;1.100\n", format!("{way} \"1.100\" (line 2)")),
+            ("id;time;x;label\na;0;1.5;0,5\n", "got \"1.5\" (line 2) and \"0,5\" (line 2)".into()),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(&part) && error.contains("--decimal ,"), "{error}");
+        }
+        let read = read("id;time;x;label\na;0;1;0,5\nb;0;2;1,5\nc;0;3;word, two\n").unwrap();
+        assert_eq!(read.labels, Labels::from_names(&["0.5", "1.5", "word, two"]));
+        assert_eq!(read.decimal, Some(DecimalMark::Comma));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::cells::{is_missing, number};
 use super::decimal::{DecimalMark, Evidence};
 use super::encoding::{quoted, utf8};
 use super::listed::listed;
-use super::separator::{Place, Separator, is_time, is_value};
+use super::separator::{Place, Separator, is_time, is_time_above, is_value};
 use crate::error::{Error, Result};
 
 /// As much of a field or of a list of names as a message shows.
@@ -20,6 +20,8 @@ pub(super) struct Records<'a> {
     text: &'a [u8],
     separator: Separator,
     mark: DecimalMark,
+    /// Whether the mark was told or shown, and is not the usual one for want of either.
+    known_mark: bool,
     names: Vec<String>,
     /// Whether the first line holds values.
     nameless: bool,
@@ -46,7 +48,7 @@ impl<'a> Records<'a> {
         let mut notes: Vec<String> = separator.note().into_iter().collect();
         let end = separator.start + end_of_rows(&text[separator.start..], separator.byte);
         let line = 1 + line_breaks(&text.as_bytes()[..separator.start]);
-        let empty = text[end..].lines().filter(|line| !line.is_empty()).count();
+        let empty = text[end..].split(['\r', '\n']).filter(|line| !line.is_empty()).count();
         if empty > 0 {
             let (last, byte) = (1 + line_breaks(&text.as_bytes()[..end]), char::from(separator.byte));
             notes.push(match empty {
@@ -62,6 +64,7 @@ impl<'a> Records<'a> {
             path,
             text,
             mark: DecimalMark::Point,
+            known_mark: false,
             names: Vec::new(),
             nameless: false,
             csv: reader(text, separator.byte),
@@ -80,7 +83,7 @@ impl<'a> Records<'a> {
 
     fn name_columns(&mut self) -> Result<()> {
         let fields: Vec<&str> = self.record.iter().map(str::trim).collect();
-        match first_line(&fields) {
+        match first_line(&fields, self.below().as_deref()) {
             FirstLine::Names => self.names = header(&self.record, self.path)?,
             FirstLine::Numbers => {
                 self.names = header(&self.record, self.path)?;
@@ -108,6 +111,22 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
+    /// The first field of the record below the names.
+    fn below(&self) -> Option<String> {
+        let mut csv = reader(self.text, self.separator.byte);
+        let mut record = csv::StringRecord::new();
+        (0..2).all(|_| csv.read_record(&mut record).unwrap_or(false)).then(|| record[0].trim().to_owned())
+    }
+
+    /// What to do where the first line looks like none of names.
+    pub(super) fn advice(&self) -> &'static str {
+        let first = self.text.trim_ascii_start();
+        match first.starts_with(b"#") || first.starts_with(b"\"#") {
+            true => "; the names are expected in the first line: take the lines above them away",
+            false => "",
+        }
+    }
+
     /// Back to the first record.
     fn restart(&mut self) {
         self.line -= line_breaks(&self.text[..self.begin]);
@@ -129,7 +148,7 @@ impl<'a> Records<'a> {
     /// The place of a column among the fields.
     pub(super) fn index(&self, name: &str) -> Result<usize> {
         self.names.iter().position(|other| other == name).ok_or_else(|| {
-            let message = format!("expected a column {name:?}, got the columns {}", self.listed());
+            let message = format!("expected a column {name:?}, got the columns {}{}", self.listed(), self.advice());
             Error::data(self.path, "", message)
         })
     }
@@ -183,6 +202,7 @@ impl<'a> Records<'a> {
         }
         let (mark, note) = evidence.decide(told, self.separator.byte, self.path)?;
         self.mark = mark;
+        self.known_mark = told.is_some() || evidence.shows();
         self.notes.extend(note);
         let unread = unnamed.iter().zip(unread).filter(|(_, unread)| *unread).map(|(column, _)| column + 1);
         let unread: Vec<String> = unread.take(SHOWN).map(|field| field.to_string()).collect();
@@ -213,12 +233,17 @@ impl<'a> Records<'a> {
         read.map_err(|error| {
             let message = match error.kind() {
                 csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                    let comma = match len > expected_len && self.separator.byte == b',' {
-                        true => "; a number with a decimal comma stands in quotation marks",
-                        false => "",
+                    let comma = match (len > expected_len && self.separator.byte == b',', self.separator.fits) {
+                        (true, true) => "; a number with a decimal comma stands in quotation marks",
+                        (true, false) if *expected_len > 1 => "; a field that has a comma stands in quotation marks",
+                        _ => "",
+                    };
+                    let title = match self.row <= 1 && *expected_len == 1 && self.advice().is_empty() {
+                        true => "; lines above the names are to be taken away",
+                        false => self.advice(),
                     };
                     let fields = if *expected_len == 1 { "1 field".into() } else { format!("{expected_len} fields") };
-                    format!("expected {fields}, got {len}; {}{comma}", self.separator.reason())
+                    format!("expected {fields}, got {len}; {}{comma}{title}", self.separator.reason())
                 }
                 _ => error.to_string(),
             };
@@ -245,7 +270,12 @@ impl<'a> Records<'a> {
             Error::data(self.path, place, message)
         };
         let plain = self.mark.plain(field).filter(|plain| (plain.value() as f32).is_finite());
-        let plain = plain.ok_or_else(|| refused(self.mark.refusal(field)))?;
+        // Where the first row has a word, the names may stand in it.
+        let title = match self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
+            true => "; where the names stand in this line, take the lines above them away",
+            false => "",
+        };
+        let plain = plain.ok_or_else(|| refused(self.mark.refusal(field) + title))?;
         number(&plain.text).map_err(|expected| refused(format!("expected {expected}, got {}", quoted(field))))
     }
 
@@ -257,6 +287,11 @@ impl<'a> Records<'a> {
     /// How numbers are read.
     pub(super) fn mark(&self) -> DecimalMark {
         self.mark
+    }
+
+    /// How numbers are read, where that was told or one of them showed it: other files are written alike.
+    pub(super) fn known_mark(&self) -> Option<DecimalMark> {
+        self.known_mark.then_some(self.mark)
     }
 
     /// The number of the current record, counted from 1 below the names, and the line that it begins in.
@@ -287,8 +322,10 @@ fn begin_of_record(text: &[u8], start: usize) -> usize {
     start + text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
+/// The ends of lines, of any system: `\r\n`, `\n` and `\r`.
 fn line_breaks(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    let ends = |(at, byte): (usize, &u8)| *byte == b'\n' || (*byte == b'\r' && text.get(at + 1) != Some(&b'\n'));
+    text.iter().enumerate().filter(|line| ends(*line)).count()
 }
 
 /// The end of the last line that holds something beside separators and blanks.
@@ -337,8 +374,9 @@ enum FirstLine {
 }
 
 /// Names are words. Where all fields behind the first are values, the first line is a row, unless they could be names too:
-/// whole numbers or times behind a word or behind nothing, such as years over the columns of a table.
-fn first_line(fields: &[&str]) -> FirstLine {
+/// whole numbers or times behind a word or behind nothing, such as years over the columns of a table. `below`: the first
+/// field of the line below, which tells of `t0` that it is a time.
+fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
     let [first, rest @ ..] = fields else { return FirstLine::Names };
     let rest: Vec<&str> = rest.iter().copied().filter(|field| !field.is_empty()).collect();
     let whole = |field: &str| field.parse::<u64>().ok();
@@ -353,12 +391,14 @@ fn first_line(fields: &[&str]) -> FirstLine {
     seen.sort_unstable();
     seen.dedup();
     let names = seen.len() == rest.len() && rest.iter().all(|field| whole(field).is_some() || is_time(field));
-    match first.is_empty() || !is_value(first) {
+    match first.is_empty() || !(is_value(first) || below.is_some_and(|below| is_time_above(first, below))) {
         true if names || first.is_empty() => FirstLine::Numbers,
         true => FirstLine::Values,
         false => {
             let numbers: Option<Vec<u64>> = [first].into_iter().chain(&rest).map(|field| whole(field)).collect();
-            match numbers.is_some_and(|numbers| numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1))) {
+            let ascend = |numbers: Vec<u64>| numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+            let times = fields.iter().all(|field| whole(field).is_none() && is_time(field));
+            match numbers.map_or(times, ascend) {
                 true => FirstLine::Either,
                 false => FirstLine::Values,
             }
@@ -407,10 +447,20 @@ mod tests {
             ("a,3,3", FirstLine::Values),
             ("1990,20", FirstLine::Values),
             ("0.5,1.5", FirstLine::Values),
+            ("Jan 2020,17", FirstLine::Values),
+            ("Q1 2000,17", FirstLine::Values),
+            ("Mon 01.01.2024,17", FirstLine::Values),
+            ("13/1/2021,17", FirstLine::Values),
+            ("t0,17", FirstLine::Numbers),
+            ("t0,17.5", FirstLine::Values),
+            ("a,0.125,3", FirstLine::Values),
+            ("Jan 2020,Feb 2020,Mar 2020", FirstLine::Either),
             ("0,1", FirstLine::Either),
             ("1990,1991,1992", FirstLine::Either),
         ] {
-            assert_eq!(first_line(&line.split(',').collect::<Vec<_>>()), expected, "{line}");
+            assert_eq!(first_line(&line.split(',').collect::<Vec<_>>(), None), expected, "{line}");
         }
+        assert_eq!(first_line(&["t0", "17"], Some("t1")), FirstLine::Values);
+        assert_eq!(first_line(&["shop", "1990"], Some("a1")), FirstLine::Numbers);
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::cells::is_missing;
 use super::decimal::DecimalMark;
+use super::times::{self, Purpose, Reading, Trouble};
 use crate::error::{Error, Result};
 
 /// What can: the character, its name, and the name of several.
@@ -23,6 +24,8 @@ pub(super) struct Separator {
     pub(super) byte: u8,
     /// `which 98 of 100 lines fit`.
     why: String,
+    /// Whether a line below the first has as many fields with it.
+    pub(super) fits: bool,
     /// Others that would fit, and are said not to be it.
     rivals: Vec<u8>,
     /// Where the first record begins: behind a line that tells the separator alone.
@@ -42,7 +45,7 @@ impl Separator {
         }
         let mut fits: Vec<Fit> = SEPARATORS.iter().map(|(byte, ..)| Fit::of(text, *byte)).collect();
         // Before the first of them goes: where there is one field alone, nothing separates.
-        let with = |byte: u8, rivals: Vec<u8>, why: String| Ok(Self { byte, why, rivals, start: 0 });
+        let with = |byte: u8, rivals: Vec<u8>, why: String, fits| Ok(Self { byte, why, fits, rivals, start: 0 });
         if fits.iter().all(|fit| fit.fields < 2) {
             let split = fits.iter().filter(|fit| fit.split > 0).max_by_key(|fit| fit.split);
             let byte = split.map_or(b',', |fit| fit.byte);
@@ -50,8 +53,11 @@ impl Separator {
                 byte,
                 Vec::new(),
                 format!("which the first line does not have: expected names with {} between", plural(byte)),
+                false,
             );
         }
+        // Names may be separated otherwise than rows, which then have as many fields by their decimal commas.
+        let one: Vec<u8> = fits.iter().filter(|fit| fit.fields < 2 && fit.split > 0).map(|fit| fit.byte).collect();
         fits.retain(|fit| fit.fields >= 2);
         let most = fits.iter().map(Fit::share).fold(0.0, f64::max);
         fits.retain(|fit| fit.share() == most);
@@ -79,20 +85,23 @@ impl Separator {
                     0 => "which the first line has".into(),
                     _ => format!("with which {alike} of {all} lines have {fields} fields as the first"),
                 };
-                with(byte, rivals.into_iter().filter(|rival| *rival != byte).collect(), why)
+                if let Some(other) = one.into_iter().find(|other| fits[index].first_holds(text, *other)) {
+                    let message = format!(
+                        "expected names and rows with one separator, got names with {} and {} in the first field of \
+                         every row; tell it with a line {} or {} above the names, and separate all lines by it",
+                        plural(byte),
+                        plural(other),
+                        line_of(byte),
+                        line_of(other)
+                    );
+                    return Err(Error::data(path, "", message));
+                }
+                with(byte, rivals.into_iter().filter(|rival| *rival != byte).collect(), why, alike > 0)
             }
             None => {
                 let ways: Vec<String> =
                     fits.iter().map(|fit| format!("{} fields with {} between", fit.fields, plural(fit.byte))).collect();
-                let lines: Vec<String> = fits
-                    .iter()
-                    .map(|fit| {
-                        format!(
-                            "sep={}",
-                            if fit.byte == b'\t' { "(a tab)".into() } else { char::from(fit.byte).to_string() }
-                        )
-                    })
-                    .collect();
+                let lines: Vec<String> = fits.iter().map(|fit| line_of(fit.byte)).collect();
                 let message = format!(
                     "expected lines with one way to separate fields, got {} of {} lines that have {}; tell it with a \
                      line {} above the names",
@@ -138,6 +147,11 @@ fn plural(byte: u8) -> String {
     known.map_or_else(|| format!("{:?}", char::from(byte)), |(.., plural)| (*plural).to_owned())
 }
 
+/// The line that tells a separator.
+fn line_of(byte: u8) -> String {
+    format!("sep={}", if byte == b'\t' { "(a tab)".into() } else { char::from(byte).to_string() })
+}
+
 /// What a line `sep=;` tells, as Excel writes and reads it.
 fn told(text: &str) -> Option<Separator> {
     let blank = text.len() - text.trim_start_matches(['\r', '\n']).len();
@@ -149,7 +163,7 @@ fn told(text: &str) -> Option<Separator> {
         }
         _ => return None,
     };
-    Some(Separator { byte, why: format!("as the line {line:?} tells"), rivals: Vec::new(), start: end })
+    Some(Separator { byte, why: format!("as the line {line:?} tells"), fits: true, rivals: Vec::new(), start: end })
 }
 
 /// How a separator fits.
@@ -197,6 +211,17 @@ impl Fit {
         plain
     }
 
+    /// Whether the first field of every row, which is then no time or number, has another separator within it.
+    fn first_holds(&self, text: &str, other: u8) -> bool {
+        let mut holds = self.all > 0;
+        sample(text, self.byte, |record, cells| {
+            let first = cells.first().copied().unwrap_or_default();
+            let within = !first.starts_with('"') && first.as_bytes().contains(&other) && !is_value(first.trim());
+            holds &= record == 0 || within;
+        });
+        holds
+    }
+
     /// The share of the rows' fields that are values.
     fn typed(&self, text: &str) -> f64 {
         let (mut typed, mut all) = (0.0, 0.0);
@@ -220,46 +245,29 @@ pub(super) fn is_value(cell: &str) -> bool {
     is_missing(cell) || number() || is_time(cell)
 }
 
-/// Whether a field looks like a date or a time of day: it begins with a digit, and has nothing but digits, what stands
-/// between them, and the letters and names of times.
+/// Whether a field is a date or a time of day, in any order of day and month, or looks like one: it begins with a digit and
+/// has nothing else but what stands between digits.
 pub(super) fn is_time(cell: &str) -> bool {
-    const WORDS: [&str; 28] = [
-        "t",
-        "z",
-        "w",
-        "q",
-        "am",
-        "pm",
-        "utc",
-        "gmt",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "may",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "oct",
-        "nov",
-        "dec",
-        "january",
-        "february",
-        "march",
-        "april",
-        "june",
-        "july",
-        "august",
-        "september",
-    ];
-    const LONGER: [&str; 3] = ["october", "november", "december"];
     let digits = cell.bytes().filter(u8::is_ascii_digit).count();
-    let plain = cell.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '.' | ':' | '+' | ' '));
-    let mut words = cell.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-    let begins = cell.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
-    let known = |word: &str| WORDS.iter().chain(&LONGER).any(|known| word.eq_ignore_ascii_case(known));
-    digits >= 3 && plain && begins && words.all(known)
+    // No time has fewer, and names are seldom read further.
+    if digits == 0 {
+        return false;
+    }
+    let looks = || {
+        let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.' | b':' | b'+' | b' ');
+        digits >= 3 && cell.starts_with(|c: char| c.is_ascii_digit()) && cell.bytes().all(plain)
+    };
+    match times::read(&[cell], None, Purpose::Ascend) {
+        Ok(times) => matches!(times.reading, Reading::Dates { .. } | Reading::Seasons),
+        Err(Trouble::Ask { .. }) => true,
+        Err(_) => looks(),
+    }
+}
+
+/// Whether a field is one of a column of times: alone, or by the row below it, such as `t1` above `t2`.
+pub(super) fn is_time_above(cell: &str, below: &str) -> bool {
+    let read = times::read(&[cell, below], None, Purpose::Ascend);
+    is_time(cell) || matches!(read, Ok(times) if matches!(times.reading, Reading::Behind { .. }))
 }
 
 /// Calls `take` with the number and the fields, as they are written, of each of the first records.

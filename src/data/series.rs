@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::labels::{self, Order};
-use super::{Column, DateOrder, GapsInTime, Missing, Table, listed};
+use super::{Column, DateOrder, DecimalMark, GapsInTime, Missing, Table, listed};
 use crate::error::{Error, Result};
 
 /// What each column is to a forecast, by name.
@@ -56,6 +56,7 @@ pub struct Series {
     /// As the table had them.
     lines: Vec<usize>,
     missing: Missing,
+    decimal: Option<DecimalMark>,
     /// The rows that are not future.
     observed: usize,
     /// Each of as many values as there are observed rows; NaN where masked.
@@ -85,7 +86,7 @@ impl Series {
             let is_value = roles.columns().contains(&table.label_name.as_str());
             labels::read(&table.labels, &table.lines, &table.label_name, table.dates, is_value)?
         };
-        let Table { label_name, labels, mut columns, lines, .. } = table;
+        let Table { label_name, labels, mut columns, lines, decimal, .. } = table;
         let mut take = |names: &[String]| -> Vec<Column> {
             let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
             names.iter().filter_map(|name| index(name, &columns).map(|index| columns.swap_remove(index))).collect()
@@ -94,8 +95,19 @@ impl Series {
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
         // Without a known value after it, a row without a target is a gap like any other.
         let observed = if end(&known) > end(&targets) { end(&targets) } else { labels.len() };
-        let mut series =
-            Self { label_name, labels, order, lines, missing, observed, targets, truths: None, features, known };
+        let mut series = Self {
+            label_name,
+            labels,
+            order,
+            lines,
+            missing,
+            decimal,
+            observed,
+            targets,
+            truths: None,
+            features,
+            known,
+        };
         series.targets.iter_mut().chain(&mut series.features).for_each(|column| column.values.truncate(observed));
         series.known.iter_mut().for_each(|column| column.values.truncate(end_of(column).max(observed)));
         if let Some(column) = series.columns().find(|column| end_of(column) == 0) {
@@ -173,6 +185,11 @@ impl Series {
     /// What comes first in dates such as `5/3/2021`, where labels are such.
     pub fn dates(&self) -> Option<DateOrder> {
         self.order.dates()
+    }
+
+    /// How the numbers of the file were written, where that was told or one of them showed it.
+    pub fn decimal(&self) -> Option<DecimalMark> {
+        self.decimal
     }
 
     /// The labels as numbers, where all of them are and they do not read as dates (`YYYYMMDD`).

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listed;
 use super::scaling::is_constant;
-use super::{Column, DateOrder, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series};
+use super::{Column, DateOrder, DecimalMark, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
@@ -29,6 +29,9 @@ pub struct SeriesCodec {
     /// What came first in the labels' dates, where they were such as `5/3/2021`: other data are read alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dates: Option<DateOrder>,
+    /// How the numbers of the file were written, where that was told or one of them showed it: other files are read alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<DecimalMark>,
     /// W and K.
     pub frame: Frame,
     /// What becomes of missing values.
@@ -75,6 +78,7 @@ impl SeriesCodec {
         let codec = Self {
             label_name: series.label_name().into(),
             dates: series.dates(),
+            decimal: series.decimal(),
             frame,
             missing: series.missing(),
             targets: fit_all(series.targets())?,

@@ -51,7 +51,11 @@ impl Labels {
         for ((name, share), part) in ["training", "validation", "test"].into_iter().zip(shares).zip(&mut parts) {
             part.sort_unstable();
             if share > 0.0 && part.is_empty() {
-                let got = format!("none of {n}");
+                let got = match (classes.len(), classes.iter().map(Vec::len).max()) {
+                    (0 | 1, _) | (_, None) => format!("none of {n}"),
+                    (all, Some(1)) => format!("none of {n}: {all} classes of one sequence each"),
+                    (all, Some(most)) => format!("none of {n}: {all} classes of {most} sequences each at most"),
+                };
                 return Err(Error::value(format!("the {name} part"), "at least 1 sequence", got));
             }
         }
@@ -151,6 +155,10 @@ mod tests {
         assert!(refused(&[9], [0.5, 0.6, 0.0]).contains("add up to 1"));
         assert!(refused(&[9], [1.5, -0.5, 0.0]).contains("at least 0"));
         assert!(refused(&[9], [f64::NAN, 0.5, 0.5]).contains("at least 0"));
+        assert_eq!(
+            refused(&[1; 40], [0.7, 0.15, 0.15]),
+            "the validation part: expected at least 1 sequence, got none of 40: 40 classes of one sequence each"
+        );
         assert_eq!(refused(&[2], [0.4, 0.3, 0.3]), "the test part: expected at least 1 sequence, got none of 2");
         assert!(refused(&[], [1.0, 0.0, 0.0]).contains("got none of 0"));
     }

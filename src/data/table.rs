@@ -1,6 +1,6 @@
 //! Columns of numbers over one column of labels, as a file or a program hands them over.
 
-use super::DateOrder;
+use super::{DateOrder, DecimalMark};
 
 /// Rows in the order of time: a label each, and a number for each column.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Table {
     pub notes: Vec<String>,
     /// What comes first in dates such as `5/3/2021`; `None`: what the labels tell, see [`Series::new`](super::Series::new).
     pub dates: Option<DateOrder>,
+    /// How the file's numbers are written, where that was told or one of them showed it.
+    pub decimal: Option<DecimalMark>,
 }
 
 /// One column of numbers.
