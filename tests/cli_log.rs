@@ -95,16 +95,8 @@ fn with_json_the_lines_stay_off_standard_output() {
 #[test]
 fn a_run_that_is_gone_on_with_counts_on() {
     let folder = folder();
-    train(
-        folder.path(),
-        "a",
-        "--csv s.csv --window 5 --hidden 3 --batch 16 --epochs 4 --checkpoint-every 6 --checkpoints 9",
-    );
-    let a = folder.path().join("a");
-    for file in ["checkpoints/finished", "checkpoints/step-000000000012.ckpt"] {
-        std::fs::remove_file(a.join(file)).unwrap();
-    }
-    let (_, lines) = told(folder.path(), "train --resume a --log-every 3");
+    train(folder.path(), "a", "--csv s.csv --window 5 --hidden 3 --batch 16 --epochs 2");
+    let (_, lines) = told(folder.path(), "train --resume a --epochs 4 --out b --log-every 3");
     let places: Vec<&str> = lines.iter().map(|line| line.split("  ").next().unwrap()).collect();
     assert_eq!(places, ["step 9/12, epoch 3/4", "step 12/12, epoch 4/4"]);
 }
