@@ -19,7 +19,7 @@ mod classes;
 mod csv_text;
 #[cfg(test)]
 mod damage;
-#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "the readers of rows of text come with the program"))]
 mod decimal;
 mod encoded;
 mod encoding;
@@ -73,7 +73,6 @@ pub use accuracy::{Accuracy, TargetAccuracy, accuracy};
 pub use classes::Lines;
 #[cfg(feature = "cli")]
 pub use csv_text::{SUNSPOTS, columns};
-#[cfg(feature = "cli")]
 pub use decimal::DecimalMark;
 pub use encoded::Encoded;
 pub use encoding::utf8;
