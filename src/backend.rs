@@ -166,6 +166,21 @@ pub trait Backend: sealed::Sealed + Clone {
 
     /// The device in words.
     fn describe(&self) -> String;
+
+    /// What the bits of results depend on beside the model, the data, the settings and the calls, as names and values. Where
+    /// all of them are equal the same calls give the same bits; elsewhere the last bits may differ.
+    fn arithmetic(&self) -> Vec<(&'static str, String)>;
+}
+
+/// Where exp, ln, cos and the like of the standard library come from, on whose last bits losses and schedules depend.
+pub(crate) fn platform() -> String {
+    let abi = match () {
+        () if cfg!(target_env = "gnu") => " gnu",
+        () if cfg!(target_env = "musl") => " musl",
+        () if cfg!(target_env = "msvc") => " msvc",
+        () => "",
+    };
+    format!("{} {}{abi}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
 /// A network on a device: raw forward and backward, and the parts of a training step.

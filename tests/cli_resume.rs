@@ -147,6 +147,50 @@ fn a_run_that_is_asked_to_end_saves_itself_and_goes_on_to_the_end_of_one_that_wa
     }
 }
 
+/// Rewrites the note of the run's last checkpoint.
+fn rewrite_note(run: &Path, change: impl Fn(&mut serde_json::Value)) {
+    let path = checkpoints(run).pop().unwrap();
+    let (checkpoint, note) = Checkpoint::<f32>::from_bytes(&fs::read(&path).unwrap()).unwrap();
+    let mut note = serde_json::from_str(&note).unwrap();
+    change(&mut note);
+    fs::write(&path, checkpoint.to_bytes(&note.to_string()).unwrap()).unwrap();
+}
+
+#[test]
+fn a_run_that_goes_on_elsewhere_says_what_its_last_bits_may_differ_by_and_nothing_where_they_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let resumed = |arguments: &str| {
+        fs::remove_file(folder.join("a/checkpoints/finished")).unwrap();
+        succeeds(folder, &format!("train --resume a {arguments}"))
+    };
+    unfinished(folder);
+    fs::write(folder.join("a/checkpoints/finished"), "").unwrap();
+    for threads in ["", "--threads 1", "--threads 3"] {
+        let said = resumed(threads);
+        assert!(said.contains("goes on after step 6\n") && !said.contains("last bits"), "{threads}: {said}");
+    }
+    // A machine whose instruction set rounds a·b + c otherwise.
+    rewrite_note(&folder.join("a"), |note| {
+        let rounding = &mut note["arithmetic"]["a·b + c"];
+        let other = if rounding == "rounded once" { "rounded twice" } else { "rounded once" };
+        *rounding = other.into();
+    });
+    let said = resumed("");
+    let line = said.lines().find(|line| line.contains("last bits")).unwrap();
+    assert!(line.contains("a·b + c: rounded ") && !line.contains("order of sums"), "{line}");
+    // A file of before this was known.
+    rewrite_note(&folder.join("a"), |note| {
+        let note = note.as_object_mut().unwrap();
+        note.remove("arithmetic");
+        note.insert("program".into(), "bptt 0.1.0, CPU, f32, 8 threads".into());
+    });
+    let said = resumed("");
+    assert!(said.contains("by bptt 0.1.0, CPU, f32, 8 threads, does not say what its bits depended on"), "{said}");
+    let said = succeeds(folder, "train --resume a --steps 8 --out b");
+    assert!(said.contains("does not say what its bits depended on"), "{said}");
+}
+
 #[test]
 fn a_run_that_is_over_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -39,6 +39,29 @@ fn f32_follows_f64_to_its_own_rounding() {
     }
 }
 
+/// A change of these bits is one of `ORDER_OF_SUMS` in `src/cpu/arithmetic.rs` too: a run that is resumed across it is then
+/// told of it.
+#[test]
+fn the_bits_are_those_of_this_order_of_sums() {
+    let cpu = Cpu::<f32>::with_threads(1).unwrap();
+    let value = |name: &str| cpu.arithmetic().into_iter().find(|(known, _)| *known == name).unwrap().1;
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for case in table() {
+        // The platform's logarithm is in losses, and in nothing else here.
+        let named = trained(&cpu, &case, None, Optimizer::sgd(0.01), 2).into_iter();
+        for (_, values) in named.filter(|(name, _)| !name.starts_with("loss")) {
+            for byte in values.iter().flat_map(|value| value.to_bits().to_le_bytes()) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    let expected = match value("a·b + c").as_str() {
+        "rounded once" => 0xc574_0a50_f41c_2ec6,
+        _ => 0x3147_b6fe_59ff_acfa,
+    };
+    assert_eq!((value("order of sums").as_str(), hash), ("1", expected));
+}
+
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     // In the last two the threads share the products of each step.
@@ -51,8 +74,10 @@ fn the_number_of_threads_does_not_change_a_bit() {
                 (raw(&cpu, &case, None), trained(&cpu, &case, None, Optimizer::adam(0.01), 3))
             };
             let one = run(1);
+            let arithmetic = |threads| Cpu::<f32>::with_threads(threads).unwrap().arithmetic();
             for threads in 2..=4 {
                 let many = run(threads);
+                assert_eq!(arithmetic(threads), arithmetic(1));
                 assert_same_bits(&case, &many.0, &one.0);
                 assert_same_bits(&case, &many.1, &one.1);
             }

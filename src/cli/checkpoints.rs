@@ -9,11 +9,11 @@ use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::args::{Given, ScheduleName, TrainArgs};
+use super::arithmetic::{self, Arithmetic};
 use super::digest::Digest;
 use super::folder::{Folder, io_error};
 use super::model_file::{self, CONFIG, ModelFile};
 use super::progress::grouped;
-use super::provenance::VERSION;
 use super::train::quoted;
 use super::{Failure, config_file, flow_log, progress};
 
@@ -54,8 +54,12 @@ pub(crate) struct Position {
 struct Note {
     /// The digest of its configuration.
     config: String,
-    /// What computes, in words, driver and all.
-    program: String,
+    /// What the bits of its steps depended on; files of before do not say so.
+    #[serde(default)]
+    arithmetic: Option<Arithmetic>,
+    /// What computed, in words, as files of before have it.
+    #[serde(default, skip_serializing)]
+    program: Option<String>,
     position: Position,
 }
 
@@ -63,7 +67,7 @@ struct Note {
 pub(crate) struct Checkpoints<'a> {
     folder: &'a Folder,
     config: String,
-    program: String,
+    arithmetic: Arithmetic,
     /// Steps between two; `None`: by the clock.
     every: Option<u64>,
     kept: usize,
@@ -71,11 +75,11 @@ pub(crate) struct Checkpoints<'a> {
 }
 
 impl<'a> Checkpoints<'a> {
-    /// For a run that has its configuration in its folder, on a device in words, of a model by its description. The last
-    /// `kept` remain.
+    /// For a run that has its configuration in its folder, on a device of this arithmetic, of a model by its description. The
+    /// last `kept` remain.
     pub(crate) fn new(
         folder: &'a Folder,
-        device: &str,
+        arithmetic: Arithmetic,
         model: &str,
         (every, kept): (Option<u64>, usize),
     ) -> Result<Self> {
@@ -83,7 +87,7 @@ impl<'a> Checkpoints<'a> {
         folder.write(MODEL, model.as_bytes())?;
         let config = folder.path().join(CONFIG);
         let config = digest(&fs::read(&config).map_err(io_error(&config))?);
-        Ok(Self { folder, config, program: program(device), every, kept, due: Instant::now() + EVERY })
+        Ok(Self { folder, config, arithmetic, every, kept, due: Instant::now() + EVERY })
     }
 
     pub(crate) fn is_due(&self, step: u64) -> bool {
@@ -95,7 +99,8 @@ impl<'a> Checkpoints<'a> {
 
     pub(crate) fn save(&mut self, checkpoint: &Checkpoint, position: Position) -> Result<()> {
         let began = Instant::now();
-        let note = Note { config: self.config.clone(), program: self.program.clone(), position };
+        let arithmetic = Some(self.arithmetic.clone());
+        let note = Note { config: self.config.clone(), arithmetic, program: None, position };
         store(self.folder, checkpoint, &note)?;
         // One that somebody holds open goes the next time: it is no reason to end a run.
         files(self.folder.path())?.into_iter().skip(self.kept).for_each(|path| drop(fs::remove_file(path)));
@@ -180,10 +185,25 @@ pub(crate) struct Interrupted {
     pub(crate) given: Given,
     /// `None`: it had not come to its first.
     pub(crate) saved: Option<(Checkpoint, Position)>,
-    /// What computed its last steps, in words.
-    program: Option<String>,
+    /// What the bits of its last steps depended on.
+    before: Before,
     /// Why later checkpoints cannot be used.
     passed_over: Vec<String>,
+}
+
+/// What is known of the device that took a run's steps so far.
+enum Before {
+    /// There are none.
+    None,
+    /// By a checkpoint of before, at most in words.
+    Unknown(Option<String>),
+    Known(Arithmetic),
+}
+
+impl From<Note> for Before {
+    fn from(note: Note) -> Self {
+        note.arithmetic.map_or(Self::Unknown(note.program), Self::Known)
+    }
 }
 
 /// A run that is over, with whose end a longer one begins.
@@ -252,13 +272,13 @@ impl Interrupted {
                                    --config` begins another run with it";
                     return Err(Error::Data { path: config, place: String::new(), message: message.into() }.into());
                 }
-                Ok((checkpoint, Note { position, program, .. })) => {
-                    let (saved, program) = (Some((checkpoint, position)), Some(program));
+                Ok((checkpoint, note)) => {
+                    let (saved, before) = (Some((checkpoint, note.position.clone())), note.into());
                     let told = passed_over.iter().map(|(_, error): &(_, Error)| error.to_string()).collect();
                     // They would count among those that are kept.
                     passed_over.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
                     let (folder, extends) = (Some(folder), None);
-                    return Ok(Some(Self { folder, extends, given, saved, program, passed_over: told }));
+                    return Ok(Some(Self { folder, extends, given, saved, before, passed_over: told }));
                 }
                 Err(error) => passed_over.push((file, error)),
             }
@@ -270,7 +290,7 @@ impl Interrupted {
                 extends: None,
                 given,
                 saved: None,
-                program: None,
+                before: Before::None,
                 passed_over: Vec::new(),
             })),
         }
@@ -296,8 +316,8 @@ impl Interrupted {
             let message = "expected the configuration that the run had, got a changed one".into();
             return Err(Error::Data { path: config, place: String::new(), message }.into());
         }
-        let (saved, program) = (Some((checkpoint, note.position)), Some(note.program));
-        Ok(Self { folder: None, extends, given, saved, program, passed_over: Vec::new() })
+        let (saved, before) = (Some((checkpoint, note.position.clone())), note.into());
+        Ok(Self { folder: None, extends, given, saved, before, passed_over: Vec::new() })
     }
 
     /// The model as its description and the checkpoint have it, for a run whose first weights' file, `path`, is no longer
@@ -349,11 +369,11 @@ impl Interrupted {
 
     /// Begins the folder of a longer run with the lines that the run before wrote and, as the first checkpoint, with its
     /// end, so that what may stop the longer run later leaves it something to go on from. Its configuration will be
-    /// `config`, the device is in words, and `model` describes the model.
+    /// `config`, and `model` describes the model.
     ///
     /// # Errors
     /// Where the lines are not as they were at the run's end.
-    pub(crate) fn begin_longer(&self, folder: &Folder, config: &str, device: &str, model: &str) -> Result<()> {
+    pub(crate) fn begin_longer(&self, folder: &Folder, config: &str, model: &str) -> Result<()> {
         let (Some(before), Some((checkpoint, position))) = (&self.extends, &self.saved) else { return Ok(()) };
         let logs = [
             (progress::METRICS, Some(position.metrics)),
@@ -373,7 +393,12 @@ impl Interrupted {
         }
         folder.make(FOLDER)?;
         folder.write(MODEL, model.as_bytes())?;
-        let note = Note { config: digest(config.as_bytes()), program: program(device), position: position.clone() };
+        let (arithmetic, program) = match &self.before {
+            Before::Known(arithmetic) => (Some(arithmetic.clone()), None),
+            Before::Unknown(program) => (None, program.clone()),
+            Before::None => (None, None),
+        };
+        let note = Note { config: digest(config.as_bytes()), arithmetic, program, position: position.clone() };
         store(folder, checkpoint, &note)
     }
 
@@ -400,8 +425,8 @@ impl Interrupted {
         (self.extends.is_some() && cosine).then(|| words.into())
     }
 
-    /// What there is to say before the first step, on a device in words.
-    pub(crate) fn describe(&self, device: &str) -> Vec<String> {
+    /// What there is to say before the first step, on a device of this arithmetic.
+    pub(crate) fn describe(&self, now: &Arithmetic) -> Vec<String> {
         let mut lines = vec![match (&self.saved, &self.extends) {
             (Some((checkpoint, _)), Some(before)) => format!(
                 "begins with the end of {}, after step {}: weights, optimizer and all",
@@ -413,10 +438,11 @@ impl Interrupted {
         }];
         lines.extend(self.describe_schedule());
         lines.extend(self.passed_over.iter().map(|reason| format!("not from {reason}")));
-        let now = program(device);
-        if let Some(program) = self.program.as_ref().filter(|program| **program != now) {
-            lines.push(format!("before by {program}: from here on the last bits may come out otherwise"));
-        }
+        lines.extend(match &self.before {
+            Before::None => None,
+            Before::Unknown(program) => Some(arithmetic::unknown(program.as_deref())),
+            Before::Known(before) => before.differs(now),
+        });
         lines
     }
 }
@@ -429,11 +455,6 @@ const REPEATED: &str = "bptt train --resume ";
 pub(crate) fn repeated_by(config: &str) -> Option<&str> {
     let mut comments = config.lines().map_while(|line| line.strip_prefix("# "));
     comments.find(|comment| comment.starts_with(REPEATED))
-}
-
-/// What computes, in words: on another the same steps may have other bits.
-fn program(device: &str) -> String {
-    format!("bptt {VERSION}, {device}")
 }
 
 /// A run's settings, with another device, or other places of the same data, that flags name.

@@ -4,6 +4,7 @@ use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
 use bptt::{Backend, Cpu, Error, Gpu, Model, Optimizer, RecurrentKernel, Result, Trainer, TrainerOptions};
 
+use super::arithmetic::Arithmetic;
 use super::gradients::{Gradients, Subject};
 use super::network::Network;
 use super::settings::{unsupported, words};
@@ -34,6 +35,14 @@ impl Opened {
         match &self.device {
             Device::Cpu(backend) => backend.describe(),
             Device::Gpu(backend) => backend.describe(),
+        }
+    }
+
+    /// What the bits of its results depend on.
+    pub(crate) fn arithmetic(&self) -> Arithmetic {
+        match &self.device {
+            Device::Cpu(backend) => Arithmetic::of(backend),
+            Device::Gpu(backend) => Arithmetic::of(backend),
         }
     }
 

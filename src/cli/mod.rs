@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod arithmetic;
 mod bench;
 mod bench_basics;
 mod bench_compare;

@@ -94,7 +94,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
                 from.check_length(per_epoch, settings.run.steps(training.per_epoch()))?;
                 let folder = Folder::create(args.out.as_deref(), &task.name())?;
                 let config = config(&settings, Some(&from))?;
-                from.begin_longer(&folder, &config, &opened.describe(), &description)?;
+                from.begin_longer(&folder, &config, &description)?;
                 // The last of all: with it the folder is a run, which has its beginning then.
                 folder.write(model_file::CONFIG, config.as_bytes())?;
                 (folder, Some(from))
@@ -298,7 +298,7 @@ impl Run<'_> {
         let flow = self.settings.flow_every;
         let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
         let checkpoints =
-            Checkpoints::new(self.folder, &self.opened.describe(), &self.description, self.settings.checkpoints)?;
+            Checkpoints::new(self.folder, self.opened.arithmetic(), &self.description, self.settings.checkpoints)?;
         let tensorboard = self.settings.tensorboard;
         let after = saved.map(|(checkpoint, _)| checkpoint.step());
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
@@ -475,7 +475,7 @@ impl Run<'_> {
         more("training", self.describe_training());
         more("memory", self.memory.describe());
         more("run", vec![self.folder.path().display().to_string()]);
-        more("", self.from.iter().flat_map(|from| from.describe(&self.opened.describe())).collect());
+        more("", self.from.iter().flat_map(|from| from.describe(&self.opened.arithmetic())).collect());
         more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
         facts
     }

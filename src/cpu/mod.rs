@@ -6,6 +6,7 @@
 //! is cut: the results are the same bits for every number of threads.
 
 mod activation;
+mod arithmetic;
 mod block;
 mod clock;
 mod column_sum;
@@ -132,5 +133,9 @@ impl<R: Real> Backend for Cpu<R> {
             1 => format!("CPU, f{bits}, 1 thread"),
             count => format!("CPU, f{bits}, {count} threads"),
         }
+    }
+
+    fn arithmetic(&self) -> Vec<(&'static str, String)> {
+        arithmetic::arithmetic::<R>()
     }
 }

@@ -13,7 +13,7 @@ use super::recorder::Recorder;
 use super::uniforms::Status;
 use super::updater::Updater;
 use super::{dropout, staging};
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, sealed};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, platform, sealed};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
 use crate::calls::{Ended, LastPass, check_parameters};
 use crate::dropout::{Draw, Masks};
@@ -28,6 +28,10 @@ use crate::profile::Profile;
 /// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
 /// alone.
 const PASSES: usize = 6;
+
+/// Counts the orders in which this path has added its sums up. It grows with every change of a shader, a plan or wgpu after
+/// which the same run has other bits on the same device and driver.
+const ORDER_OF_SUMS: u32 = 1;
 
 /// A network on a GPU. Made by [`Backend::engine`].
 #[derive(Debug)]
@@ -99,6 +103,20 @@ impl Backend for Gpu {
     fn describe(&self) -> String {
         let info = self.info();
         format!("{} ({}, {})", info.name, info.backend, info.driver_info)
+    }
+
+    fn arithmetic(&self) -> Vec<(&'static str, String)> {
+        let info = self.info();
+        // Long sums are cut into other parts there; otherwise tiles and kernels change no order.
+        let cut = if self.limits().software { "for a software driver" } else { "for a GPU" };
+        vec![
+            ("device", info.name.clone()),
+            ("numbers", "f32".into()),
+            ("interface", info.backend.to_string()),
+            ("driver", format!("{} {}", info.driver, info.driver_info)),
+            ("order of sums", format!("{ORDER_OF_SUMS}, {cut}")),
+            ("elementary functions", platform()),
+        ]
     }
 }
 

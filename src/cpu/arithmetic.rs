@@ -1,0 +1,71 @@
+//! What the bits of this path's results depend on beside the model, the data and the settings.
+
+use std::marker::PhantomData;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::backend::platform;
+use crate::real::Real;
+
+/// Counts the orders in which this path has added its sums up. It grows with every change after which the same run has
+/// other bits, so that a run that is resumed across such a change says so; `tests/cpu.rs` notices the change.
+const ORDER_OF_SUMS: u32 = 1;
+
+/// Names and values, as of [`Backend::arithmetic`](crate::Backend::arithmetic). Neither the number of threads nor the width
+/// of vectors is among them: every element of a product is one chain over all of k, and blocks follow from shapes.
+pub(super) fn arithmetic<R: Real>() -> Vec<(&'static str, String)> {
+    let rounding = if Arch::new().dispatch(RoundsOnce::<R>(PhantomData)) { "rounded once" } else { "rounded twice" };
+    vec![
+        ("device", "CPU".into()),
+        ("numbers", format!("f{}", 8 * size_of::<R>())),
+        ("order of sums", ORDER_OF_SUMS.to_string()),
+        ("a·b + c", rounding.into()),
+        ("elementary functions", platform()),
+    ]
+}
+
+/// Whether an instruction set rounds a·b + c once, as AVX2, AVX-512 and NEON do, or after the product too.
+struct RoundsOnce<R>(PhantomData<R>);
+
+impl<R: Real> WithSimd for RoundsOnce<R> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
+        // (1 + ε)(1 − ε) − 1 = −ε², which rounding the product to 1 loses.
+        let [a, b, c] = [R::one() + R::epsilon(), R::one() - R::epsilon(), -R::one()].map(|number| number.splat(simd));
+        let sum = R::multiply_add(simd, a, b, c);
+        let mut lanes = [R::zero(); 64];
+        if let Some(lane) = R::vectors_mut::<S>(&mut lanes).first_mut() {
+            *lane = sum;
+        }
+        lanes[0] != R::zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use pulp::{Scalar, Simd};
+
+    use super::RoundsOnce;
+
+    #[test]
+    fn avx2_and_avx_512_round_alike_and_what_has_neither_is_told_from_them() {
+        assert!(!Scalar.vectorize(RoundsOnce::<f32>(PhantomData)) && !Scalar.vectorize(RoundsOnce::<f64>(PhantomData)));
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                assert!(
+                    simd.vectorize(RoundsOnce::<f32>(PhantomData)) && simd.vectorize(RoundsOnce::<f64>(PhantomData))
+                );
+            }
+            if let Some(simd) = pulp::x86::V4::try_new() {
+                assert!(
+                    simd.vectorize(RoundsOnce::<f32>(PhantomData)) && simd.vectorize(RoundsOnce::<f64>(PhantomData))
+                );
+            }
+        }
+    }
+}
