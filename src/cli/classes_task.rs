@@ -6,7 +6,7 @@ use bptt::Result;
 use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 
 use super::args::Given;
-use super::digest::Digest;
+use super::digest::Files;
 use super::label_codec::{LabelCodec, no_labels};
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
@@ -20,9 +20,10 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let (seed, codec) = (settings.seed, model.map(|model| &model.codec));
     let Given { data, model: asked, training: learning, .. } = settings.given();
     let path = data.classes.clone().unwrap_or_default();
-    let mut digest = Digest::new();
-    let lines = Lines::read(&path, &mut |bytes| digest.update(bytes))?;
-    let sha256 = digest.check(&path, "--classes", &mut data.sha256)?;
+    // A file in place of a folder has no classes.
+    let mut files = if path.is_file() { Files::new() } else { Files::in_folder() };
+    let lines = Lines::read(&path, &mut |file, bytes| files.add("classes", file, bytes))?;
+    let sha256 = files.check(&path, "--classes", &mut data.sha256)?;
     let of_training = Relation::new(model, &sha256, data);
     let shares = shares(&mut data.split, of_training.default_shares([0.8, 0.1, 0.1]))?;
     let (labels, n) = (lines.labels(), lines.lines().len());

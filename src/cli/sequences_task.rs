@@ -9,7 +9,7 @@ use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::args::{DataArgs, Given, LabelsAsName, MissingName, ReadName, ScaleName};
-use super::digest::Digest;
+use super::digest::{Digest, Files};
 use super::folder::io_error;
 use super::label_codec::LabelCodec;
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
@@ -168,9 +168,9 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         as_the_model("labels-as", &mut data.labels_as, Some(known), known)?;
     }
     let mut options = options(data);
-    let mut digest = Digest::new();
+    let mut files = Files::new();
     let of_decimal = known.and_then(|known| known.decimal);
-    let first = read(&path, data.labels.as_deref(), &options, of_decimal, &mut digest)?;
+    let first = read(&path, data.labels.as_deref(), &options, of_decimal, (&mut files, ["sequences", "labels"]))?;
     // A later file for the model is read as the first one is, and so is the test file.
     let of_decimal = of_decimal.or(first.decimal);
     // Few labels of another file may look like something else.
@@ -182,12 +182,18 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     options.labels = data.labels_as.map(labels_as);
     let test = match &data.test_file {
         Some(path) => {
-            let test = read(path, data.test_labels.as_deref(), &options, of_decimal, &mut digest)?;
+            let test = read(
+                path,
+                data.test_labels.as_deref(),
+                &options,
+                of_decimal,
+                (&mut files, ["test-file", "test-labels"]),
+            )?;
             Some((path.clone(), test))
         }
         None => None,
     };
-    digest.check(&path, "--sequences", &mut data.sha256)?;
+    files.check(&path, "--sequences", &mut data.sha256)?;
     // Labels and a second file may be others with the same sequences.
     let sha256 = sha256_of(&path)?;
     let of_training = Relation::new(model, &sha256, data);
@@ -293,22 +299,22 @@ fn name_of(labels: &LabelCodec) -> LabelsAsName {
     }
 }
 
-/// `known`: how numbers are written in the files that are known already.
+/// `known`: how numbers are written in the files that are known already. `flags` name the two files in the digest of all.
 fn read(
     path: &Path,
     labels: Option<&Path>,
     options: &ReadOptions,
     known: Option<DecimalMark>,
-    digest: &mut Digest,
+    (files, flags): (&mut Files, [&str; 2]),
 ) -> Result<Labelled> {
-    let mut bytes = |path: &Path| {
+    let mut bytes = |flag: &str, path: &Path| {
         let bytes = std::fs::read(path).map_err(io_error(path))?;
-        digest.update(&bytes);
+        files.add(flag, path, &bytes);
         Ok::<_, Error>(bytes)
     };
-    let file = bytes(path)?;
+    let file = bytes(flags[0], path)?;
     let labels = match labels {
-        Some(path) => Some((bytes(path)?, path)),
+        Some(path) => Some((bytes(flags[1], path)?, path)),
         None => None,
     };
     let labels = labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path));

@@ -473,6 +473,34 @@ mod tests {
         on_every_set!(transposed_products_are_right);
     }
 
+    /// Both products of a shape, as bits.
+    fn bits<R: Real, S: Simd>(simd: S, [rows, columns, k]: [usize; 3]) -> Vec<u64> {
+        let (a, b) = (numbers::<R>(rows * k, 1), numbers::<R>(k * columns, 2));
+        let mut panels = Panels::of_width(k, columns, width_of::<S, R>());
+        panels.all_mut().set_rows(0, &b);
+        let mut to = numbers::<R>(rows * columns, 3);
+        let a = Rows { data: &a, stride: k, count: rows };
+        simd.vectorize(Product::add(RowsMut { data: &mut to, stride: columns }, a, &panels));
+        let mut transposed = vec![R::zero(); k * columns];
+        let c = Rows { data: &to, stride: columns, count: rows };
+        let product = Transposed { to: &mut transposed, columns, a, b: c };
+        simd.vectorize(InRoom(product, &mut Room::new(k, columns)));
+        to.iter().chain(&transposed).map(|value| value.to_wide().to_bits()).collect()
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn avx2_and_avx_512_have_the_same_bits_and_plain_code_has_others() {
+        let (Some(narrow), Some(wide)) = (pulp::x86::V3::try_new(), pulp::x86::V4::try_new()) else { return };
+        let mut same = true;
+        for shape in shapes() {
+            assert_eq!(bits::<f32, _>(narrow, shape), bits::<f32, _>(wide, shape), "{shape:?}");
+            assert_eq!(bits::<f64, _>(narrow, shape), bits::<f64, _>(wide, shape), "{shape:?}");
+            same &= bits::<f32, _>(narrow, shape) == bits::<f32, _>(Scalar, shape);
+        }
+        assert!(!same);
+    }
+
     #[test]
     fn a_row_has_the_same_bits_however_many_rows_go_with_it() {
         let (k, columns) = (65, 70);

@@ -22,17 +22,17 @@ pub struct Lines {
 impl Lines {
     /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order
     /// of the names; a line is a sequence, without the white space around it. Blank lines are none, and counted. Of a file in place
-    /// of a folder the lines are without classes. `each` is handed all bytes that are read, class names before lines.
+    /// of a folder the lines are without classes. `each` is handed the path and all bytes of every file that is read.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there is no file, where one has no
     /// lines, or is not UTF-8, with the line and the byte offset.
-    pub fn read(path: &Path, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
+    pub fn read(path: &Path, each: &mut dyn FnMut(&Path, &[u8])) -> Result<Self> {
         let content = |path: &Path| std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source });
         let mut read = Self::default();
         if path.is_file() {
             let bytes = content(path)?;
-            each(&bytes);
+            each(path, &bytes);
             read.add(&bytes, path)?;
             return Ok(read);
         }
@@ -43,8 +43,7 @@ impl Lines {
         }
         for (name, path) in files {
             let bytes = content(&path)?;
-            each(name.as_bytes());
-            each(&bytes);
+            each(&path, &bytes);
             read.class(name, &bytes, &path)?;
         }
         Ok(read)
@@ -177,7 +176,7 @@ mod tests {
     }
 
     fn refusal(files: &[(&str, &[u8])]) -> String {
-        Lines::read(folder(files).path(), &mut |_| {}).unwrap_err().to_string()
+        Lines::read(folder(files).path(), &mut |_, _| {}).unwrap_err().to_string()
     }
 
     #[test]
@@ -190,10 +189,15 @@ mod tests {
         ]);
         std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
         let mut all = Vec::new();
-        let lines = Lines::read(folder.path(), &mut |bytes| all.extend_from_slice(bytes)).unwrap();
+        let lines = Lines::read(folder.path(), &mut |path, bytes| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            all.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
+        });
+        let lines = lines.unwrap();
         assert_eq!(lines.lines(), ["x", "y", "Müller", "Abt", "last"]);
         assert_eq!(lines.blank(), [2, 3]);
-        assert_eq!(all, "ax\nyb.c\u{feff}Müller\r\n\r\n  \t\nAbt \nzlast\n".as_bytes());
+        let read = [("a.txt", "x\ny"), ("b.c.txt", "\u{feff}Müller\r\n\r\n  \t\nAbt \n"), ("z.txt", "last\n")];
+        assert_eq!(all, read.map(|(name, bytes)| (name.to_owned(), bytes.to_owned())));
         let names = ["a", "b.c", "z"].map(String::from).to_vec();
         let labels = Labels::Classes { names, of: vec![0, 0, 1, 1, 2] };
         assert_eq!(lines.labels(), labels);
@@ -252,7 +256,7 @@ mod tests {
     #[test]
     fn a_line_of_ten_million_characters_is_a_sequence() {
         let long = vec![b'a'; 10_000_000];
-        let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), &mut |_| {}).unwrap();
+        let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), &mut |_, _| {}).unwrap();
         assert_eq!(lines.lines()[0].len(), 10_000_000);
     }
 
@@ -305,7 +309,7 @@ mod tests {
     #[test]
     fn a_file_alone_has_lines_without_classes() {
         let folder = folder(&[("a.txt", b"x\n\ny\n")]);
-        let lines = Lines::read(&folder.path().join("a.txt"), &mut |_| {}).unwrap();
+        let lines = Lines::read(&folder.path().join("a.txt"), &mut |_, _| {}).unwrap();
         assert_eq!((lines.lines(), lines.labels()), (&["x".to_owned(), "y".to_owned()][..], Labels::None));
     }
 
@@ -314,7 +318,7 @@ mod tests {
         assert!(refusal(&[("b.md", b"x")]).ends_with("expected a file NAME.txt for each class, got none"));
         let empty = refusal(&[("a.txt", b"x"), ("b.txt", b" \r\n\n")]);
         assert!(empty.ends_with("b.txt: expected lines of text, got none"), "{empty}");
-        assert!(matches!(Lines::read(Path::new("/nowhere/at/all"), &mut |_| {}), Err(Error::Io { .. })));
+        assert!(matches!(Lines::read(Path::new("/nowhere/at/all"), &mut |_, _| {}), Err(Error::Io { .. })));
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub(crate) struct DataArgs {
     /// What the split was drawn from, the run's seed at first: another seed later leaves the parts as they were.
     #[arg(skip)]
     pub(crate) split_seed: Option<u64>,
-    /// The digest of the data's bytes: a configuration that has it is for these data alone.
+    /// The digest of the data's files: a configuration that has it is for these data alone.
     #[arg(skip)]
     pub(crate) sha256: Option<String>,
     /// Whether a trained model is only to be measured on them or to predict.
