@@ -11,6 +11,7 @@ use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
 use crate::profile::Profile;
 use crate::real::Real;
+use crate::sizes::{Count, ON_HOST};
 
 pub(crate) mod sealed {
     pub trait Sealed {}
@@ -103,7 +104,10 @@ impl Carry {
                 let expected = format!("{held}, whose states are carried: reset them for another number of rows");
                 Err(Error::value("the rows of the batch", expected, self.rows))
             }
-            None => Ok(()),
+            None => {
+                let extent = Extent { steps: 1, rows, tokens: false, resets: false, carried: self.rows };
+                extent.check(model, ON_HOST)
+            }
         }
     }
 }
@@ -163,6 +167,32 @@ pub trait Backend: sealed::Sealed + Clone {
 
     /// Allocates a network with weights of zero.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
+
+    /// What an engine with these options holds on its device once a batch of this extent went through
+    /// [`Engine::accumulate`], by the plan: neither an engine nor anything of it is made. With `flow` also what
+    /// [`Engine::set_flow`] takes.
+    ///
+    /// # Errors
+    /// Those with which such an engine, or the batch for its sizes, would be refused.
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory>;
+
+    /// [`Engine::largest_rows`] of an engine of such a model, with such options and with or without `flow`.
+    ///
+    /// # Errors
+    /// As there.
+    fn largest_rows(
+        &self,
+        (model, options, flow): (&Model, &EngineOptions, bool),
+        extent: Extent,
+        budget: u64,
+        most: usize,
+        beside: u64,
+    ) -> Result<usize> {
+        largest_rows(|rows| self.plan(model, options, Extent { rows, ..extent }, flow), budget, most, beside)
+    }
+
+    /// [`Engine::kernel`] of such an engine.
+    fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel>;
 
     /// The device in words.
     fn describe(&self) -> String;
@@ -381,21 +411,26 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::Limit`](crate::Error::Limit) where not even one row does, and [`Error::Value`](crate::Error::Value) for
     /// other sizes than can be planned.
     fn largest_rows(&self, extent: Extent, budget: u64, most: usize, beside: u64) -> Result<usize> {
-        let bytes = |rows| Ok(self.plan(Extent { rows, ..extent })?.total() + rows as u64 * beside);
-        // More than can be planned does not fit either.
-        let fits = |rows| bytes(rows).is_ok_and(|bytes: u64| bytes <= budget);
-        let one = bytes(1)?;
-        if one > budget {
-            return Err(over_budget("weights and a pass over one row", one, budget));
-        }
-        // At least `least` rows fit, and `beyond` do not.
-        let (mut least, mut beyond) = (1, most.max(1) + 1);
-        while beyond - least > 1 {
-            let middle = least + (beyond - least) / 2;
-            if fits(middle) { least = middle } else { beyond = middle }
-        }
-        Ok(least)
+        largest_rows(|rows| self.plan(Extent { rows, ..extent }), budget, most, beside)
     }
+}
+
+/// The most rows, up to `most`, for which a plan, and `beside` bytes for each, stay within `budget` bytes.
+fn largest_rows(plan: impl Fn(usize) -> Result<Memory>, budget: u64, most: usize, beside: u64) -> Result<usize> {
+    let bytes = |rows| Ok((Count::from(beside) * rows + plan(rows)?.total()).get());
+    // More than can be planned does not fit either.
+    let fits = |rows| bytes(rows).is_ok_and(|bytes: u64| bytes <= budget);
+    let one = bytes(1)?;
+    if one > budget {
+        return Err(over_budget("weights and a pass over one row", one, budget));
+    }
+    // At least `least` rows fit, and `beyond` do not, or are not asked for.
+    let (mut least, mut beyond) = (1, most.max(1).saturating_add(1));
+    while beyond - least > 1 {
+        let middle = least + (beyond - least) / 2;
+        if fits(middle) { least = middle } else { beyond = middle }
+    }
+    Ok(least)
 }
 
 fn over_budget(tensor: &str, bytes: u64, limit_bytes: u64) -> Error {

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::memory::Extent;
 use crate::model::{Loss, Model, Recurrent};
 use crate::real::Real;
+use crate::room;
+use crate::sizes::no_steps_or_rows;
 
 /// The input of the first layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,15 @@ impl<R: Real> States<R> {
     pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
         let zeros = || Array3::from_elem((recurrent.stacks(), rows, recurrent.hidden_size), R::default());
         Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
+    }
+
+    /// The same, where there is memory for them.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] names `what` they are.
+    pub(crate) fn try_zeros(recurrent: &Recurrent, rows: usize, what: &str) -> Result<Self> {
+        let zeros = || room::array((recurrent.stacks(), rows, recurrent.hidden_size), what);
+        Ok(Self { h: zeros()?, c: recurrent.cell.has_cell_state().then(zeros).transpose()? })
     }
 
     /// The same states as a [`Sequence`] for inference or training takes them, whatever type the path computes in: what
@@ -136,7 +147,7 @@ impl<R: Real> Sequence<R> {
     pub fn validate(&self, model: &Model) -> Result<()> {
         let (recurrent, (steps, rows)) = (&model.recurrent, self.shape());
         if steps == 0 || rows == 0 {
-            return Err(Error::value("the batch's [T, B]", "at least 1 step and 1 row", format!("[{steps}, {rows}]")));
+            return Err(no_steps_or_rows(steps, rows));
         }
         match &self.input {
             Input::Dense(_) if model.embedding.is_some() => {

@@ -59,6 +59,16 @@ pub enum Error {
         /// The bytes that it takes.
         bytes: u64,
     },
+    /// The machine has no room for something whose size comes from sizes or files.
+    #[error("no memory left for {what}, which takes {bytes} bytes; {remedy}")]
+    NoMemory {
+        /// What it is.
+        what: String,
+        /// The bytes that it takes.
+        bytes: u64,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// The device is lacking something, or refused a command.
     #[error("GPU: {0}")]
     Device(String),

@@ -104,6 +104,8 @@ pub mod model;
 mod optim;
 mod profile;
 mod real;
+mod room;
+mod sizes;
 pub mod train;
 
 pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped};

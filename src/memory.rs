@@ -82,11 +82,17 @@ impl Memory {
 
     /// The bytes of all parts.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
     pub(crate) fn add(&mut self, part: MemoryPart, bytes: u64) {
-        self.0[part as usize] += bytes;
+        self.0[part as usize] = self.of(part).saturating_add(bytes);
+    }
+
+    /// The same so many times.
+    pub(crate) fn times(mut self, count: u64) -> Self {
+        self.0.iter_mut().for_each(|bytes| *bytes = bytes.saturating_mul(count));
+        self
     }
 
     /// The larger of both, part by part: what buffers come to that grow and are never given back.
@@ -98,7 +104,7 @@ impl Memory {
 
 impl AddAssign for Memory {
     fn add_assign(&mut self, other: Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(bytes, other)| *bytes += other);
+        self.0.iter_mut().zip(other.0).for_each(|(bytes, other)| *bytes = bytes.saturating_add(other));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use bptt::{Error, Optimizer, RecurrentKernel, Result, TrainerOptions};
+use bptt::{EngineOptions, Error, Optimizer, RecurrentKernel, Result, TrainerOptions};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -158,13 +158,17 @@ impl BenchArgs {
         // The peak is of this batch, not of one before.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         let work = Work::new(cell, sizes);
-        let mut network = opened.network(&work.model, Optimizer::sgd(self.lr), 0, TrainerOptions::default())?;
-        let network = network.as_mut();
+        let optimizer = Optimizer::sgd(self.lr);
+        let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+        let planner = opened.planner(&work.model, options, false)?;
         let rows = match self.memory {
-            Some(Bytes(most)) => memory::rows_at_once(network, opened, &work.batch, most).map_err(Failure::usage)?,
+            Some(Bytes(most)) => memory::rows_at_once(&planner, &work.batch, most).map_err(Failure::usage)?,
             None => sizes.rows,
         };
-        network.set_micro_batch((rows < sizes.rows).then_some(rows))?;
+        let micro_batch = (rows < sizes.rows).then_some(rows);
+        let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
+        let mut network = opened.network(&work.model, optimizer, 0, options)?;
+        let network = network.as_mut();
         network.load_state_dict(&work.weights)?;
         let mut losses = Vec::new();
         let checking = Instant::now();

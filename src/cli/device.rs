@@ -1,8 +1,13 @@
 //! Which device a command runs on.
 
+use std::error::Error as _;
+
 use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
-use bptt::{Backend, Cpu, Error, Gpu, Model, Optimizer, RecurrentKernel, Result, Trainer, TrainerOptions};
+use bptt::{
+    Backend, Cpu, EngineOptions, Error, Extent, Gpu, Memory, Model, Optimizer, RecurrentKernel, Result, Trainer,
+    TrainerOptions,
+};
 
 use super::arithmetic::Arithmetic;
 use super::gradients::{Gradients, Subject};
@@ -63,9 +68,18 @@ impl Opened {
         }
     }
 
-    /// In words how a network on it takes the recurrent steps of so many rows, where it is a GPU.
-    pub(crate) fn describe_kernel(&self, network: &mut dyn Network, rows: usize) -> Option<String> {
-        let taken = match network.kernel(rows)? {
+    /// How a network on it takes the recurrent steps of so many rows, where it is a GPU.
+    pub(crate) fn kernel(&self, model: &Model, rows: usize) -> Option<RecurrentKernel> {
+        let options = EngineOptions { kernel: self.kernel, ..EngineOptions::default() };
+        match &self.device {
+            Device::Cpu(backend) => backend.planned_kernel(model, &options, rows),
+            Device::Gpu(backend) => backend.planned_kernel(model, &options, rows),
+        }
+    }
+
+    /// The same in words.
+    pub(crate) fn describe_kernel(&self, model: &Model, rows: usize) -> Option<String> {
+        let taken = match self.kernel(model, rows)? {
             RecurrentKernel::Sequence => "a dispatch a sequence",
             _ => "a dispatch a step",
         };
@@ -97,6 +111,12 @@ impl Opened {
         }
     }
 
+    /// What networks of a model take on it, made with these options; with `flow` also for the norms of ∂L/∂h_t.
+    pub(crate) fn planner<'a>(&'a self, model: &'a Model, options: EngineOptions, flow: bool) -> Result<Planner<'a>> {
+        self.check_kernel(model)?;
+        Ok(Planner { opened: self, model, options: EngineOptions { kernel: self.kernel, ..options }, flow })
+    }
+
     /// A network on it, with weights drawn from `seed`.
     pub(crate) fn network(
         &self,
@@ -111,6 +131,35 @@ impl Opened {
             Device::Cpu(backend) => Box::new(Trainer::with_options(backend, model, optimizer, seed, options)?),
             Device::Gpu(backend) => Box::new(Trainer::with_options(backend, model, optimizer, seed, options)?),
         })
+    }
+}
+
+/// What training takes on a device, told before anything of it is taken.
+pub(crate) struct Planner<'a> {
+    pub(crate) opened: &'a Opened,
+    pub(crate) model: &'a Model,
+    options: EngineOptions,
+    flow: bool,
+}
+
+impl Planner<'_> {
+    /// What is taken once a batch of this extent was learned from.
+    pub(crate) fn plan(&self, extent: Extent) -> Result<Memory> {
+        let Self { opened, model, options, flow } = self;
+        match &opened.device {
+            Device::Cpu(backend) => backend.plan(model, options, extent, *flow),
+            Device::Gpu(backend) => backend.plan(model, options, extent, *flow),
+        }
+    }
+
+    /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget`.
+    pub(crate) fn largest_rows(&self, extent: Extent, budget: u64, most: usize, beside: u64) -> Result<usize> {
+        let Self { opened, model, options, flow } = self;
+        let network = (*model, options, *flow);
+        match &opened.device {
+            Device::Cpu(backend) => backend.largest_rows(network, extent, budget, most, beside),
+            Device::Gpu(backend) => backend.largest_rows(network, extent, budget, most, beside),
+        }
     }
 }
 
@@ -139,7 +188,13 @@ pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKer
                 None => {
                     // This thread takes its share: to hand each step over and be woken at its end takes longer than a small
                     // one. Where the pool is there already, it stays as it is.
-                    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+                    let pool = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+                    if let Err(error) = pool
+                        && error.source().is_some()
+                    {
+                        let reason = "the threads of the CPU path cannot be started, for lack of memory or of threads";
+                        return Err(Error::Failed(format!("{reason}: {error}; take fewer with --threads")));
+                    }
                     Cpu::new()
                 }
             };

@@ -5,10 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::args::Bytes;
-use super::device::Opened;
+use super::device::{Opened, Planner};
 use super::devices::bytes;
 use super::free_memory::{FreeMemory, resident};
-use super::network::Network;
 use super::progress::grouped;
 use super::settings::{Settings, unsupported};
 use super::task::{Order, Task};
@@ -53,6 +52,10 @@ pub(crate) struct Planned {
     pub(crate) memory: Memory,
     /// Beside what the network takes, where both are of one memory: the program, and the batch as it is handed over.
     pub(crate) host: u64,
+    /// Of that, what the program has already.
+    beside: u64,
+    /// What the machine has left of the memory that the device takes, where that is known.
+    free: Option<FreeMemory>,
     /// T of the longest batch.
     steps: usize,
     /// Rows of a batch, and of them at once.
@@ -67,6 +70,23 @@ pub(crate) struct Planned {
 impl Planned {
     pub(crate) fn total(&self) -> u64 {
         self.memory.total() + self.host
+    }
+
+    /// What is still to be taken, where it is more than there is, in words.
+    pub(crate) fn shortage(&self) -> Option<String> {
+        let (wanted, free) = (self.total() - self.beside, self.free?);
+        (wanted > free.bytes).then(|| format!("takes {} more than now, and there is {}", bytes(wanted), free.words()))
+    }
+
+    /// Refuses what the machine has no room for, before any of it is taken.
+    pub(crate) fn check_free(&self) -> Result<()> {
+        match self.shortage() {
+            Some(words) => Err(Error::Failed(format!(
+                "not enough memory: training {words}: take fewer hidden units, a shorter window, --recompute, a smaller \
+                 --batch, or --memory, which does a batch in parts; `bptt plan` tells what takes how much"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Every part that takes any bytes.
@@ -138,14 +158,13 @@ impl Planned {
 }
 
 /// Plans training, and fills in the batch and the rows at once that `--batch auto` and `--memory` leave open. With
-/// `largest` the largest batch is told even without a budget.
+/// `largest` the largest batch is told even without a budget. Nothing of what is planned is taken.
 ///
 /// # Errors
 /// Where not even one row fits, or not as many at once as was asked for.
 pub(crate) fn settle(
     settings: &mut Settings,
-    opened: &Opened,
-    network: &mut dyn Network,
+    planner: &Planner<'_>,
     task: &dyn Task,
     largest: bool,
 ) -> Result<Planned, Failure> {
@@ -158,24 +177,21 @@ pub(crate) fn settle(
     let one = task.training(Order { rows: 1, buckets: settings.buckets, seed: settings.seed })?;
     let one = one.ok_or_else(|| unsupported("the split leaves nothing to train on"))?;
     let (examples, row) = (one.per_epoch().min(1 << 24) as usize, one.largest()?);
-    let flow = settings.flow_every.is_some();
+    let opened = planner.opened;
     // On the CPU path all is of one memory.
-    let (beside, row_bytes) = match opened.is_cpu() {
-        true => (resident().saturating_sub(network.bytes()), batch_bytes(&row)),
-        false => (0, 0),
-    };
+    let (beside, row_bytes) = if opened.is_cpu() { (resident(), batch_bytes(&row)) } else { (0, 0) };
     let budget = (largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, opened));
     let extent =
         |rows, batch| Extent { rows, carried: if task.carries_state() { batch } else { 0 }, ..row.sequence.extent() };
     // A batch is there once; of one that is done in parts each part too.
-    let fitting = |network: &mut dyn Network, budget: &Budget, batch: Option<usize>| {
+    let fitting = |budget: &Budget, batch: Option<usize>| {
         let whole = batch.map_or(0, |batch| batch as u64 * row_bytes);
         let left = left(budget, opened, beside + whole);
         let most = batch.unwrap_or(examples);
-        let found = network.largest_rows(extent(most, most), left, most, row_bytes, flow);
+        let found = planner.largest_rows(extent(most, most), left, most, row_bytes);
         found.map_err(|error| too_small(error, budget, beside + whole))
     };
-    let at_once = budget.as_ref().map(|budget| fitting(network, budget, None));
+    let at_once = budget.as_ref().map(|budget| fitting(budget, None));
     if let (true, Some(found)) = (auto, &at_once) {
         let rows = match found {
             Ok(rows) if *rows > EVEN => rows - rows % EVEN,
@@ -188,21 +204,23 @@ pub(crate) fn settle(
         let rows = match &at_once {
             // The whole batch.
             Some(Ok(largest)) if *largest >= batch => batch,
-            _ => evenly(batch, fitting(network, budget, Some(batch)).map_err(Failure::usage)?),
+            _ => evenly(batch, fitting(budget, Some(batch)).map_err(Failure::usage)?),
         };
         settings.set_batch(settings.batch, rows);
     }
-    network.set_micro_batch(settings.micro_batch)?;
     let batch = settings.batch.min(examples);
     let rows = settings.micro_batch.unwrap_or(batch).min(batch);
-    let memory = network.plan(extent(rows, batch), flow)?;
+    let memory = planner.plan(extent(rows, batch))?;
     let host = match opened.is_cpu() {
         true => beside + row_bytes * (batch + if rows < batch { rows } else { 0 }) as u64,
         false => 0,
     };
+    let free = if opened.shares_memory() { FreeMemory::now() } else { None };
     let planned = Planned {
         memory,
         host,
+        beside,
+        free,
         steps: row.sequence.shape().0,
         batch,
         rows,
@@ -211,7 +229,7 @@ pub(crate) fn settle(
         budget,
     };
     // What the program takes beside differs by little from run to run, which must not refuse one that is repeated.
-    match (settings.memory, planned.total() - if opened.is_cpu() { beside } else { 0 }) {
+    match (settings.memory, planned.total() - beside) {
         (Some(most), total) if total > most => Err(Failure::usage(unsupported(format!(
             "--micro-batch {rows} takes {}, over --memory {}: take fewer rows, or leave it to --memory",
             bytes(total),
@@ -225,20 +243,18 @@ pub(crate) fn settle(
 ///
 /// # Errors
 /// Where not even one row fits.
-pub(crate) fn rows_at_once(network: &mut dyn Network, opened: &Opened, batch: &Batch, told: u64) -> Result<usize> {
+pub(crate) fn rows_at_once(planner: &Planner<'_>, batch: &Batch, told: u64) -> Result<usize> {
+    let opened = planner.opened;
     let budget = Budget::new(Some(told), opened);
     let (rows, bytes) = (batch.sequence.shape().1, batch_bytes(batch));
     // A whole batch goes as it is; of one that is done in parts each part is there beside it.
-    let (beside, row_bytes) = match opened.is_cpu() {
-        true => (resident().saturating_sub(network.bytes()), bytes.div_ceil(rows as u64)),
-        false => (0, 0),
-    };
+    let (beside, row_bytes) = if opened.is_cpu() { (resident(), bytes.div_ceil(rows as u64)) } else { (0, 0) };
     let (left, extent) = (left(&budget, opened, beside), batch.sequence.extent());
-    let whole = network.plan(extent, false).is_ok_and(|planned| planned.total() <= left);
+    let whole = planner.plan(extent).is_ok_and(|planned| planned.total() <= left);
     if whole {
         return Ok(rows);
     }
-    let found = network.largest_rows(extent, left, rows, row_bytes, false);
+    let found = planner.largest_rows(extent, left, rows, row_bytes);
     found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget, beside))
 }
 

@@ -3,10 +3,7 @@
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
-use bptt::{
-    Batch, Engine, Error, Extent, Flow, Memory, Model, Profile, RecurrentKernel, Report, Result, Sequence, StateDict,
-    States, Trainer,
-};
+use bptt::{Batch, Engine, Error, Flow, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer};
 use pollster::block_on;
 
 pub(crate) trait Network {
@@ -34,14 +31,6 @@ pub(crate) trait Network {
     fn wait(&mut self) -> Result<Option<f64>>;
     fn state_dict(&mut self) -> Result<StateDict>;
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()>;
-    /// How the recurrent steps of so many rows are dispatched, on a GPU.
-    fn kernel(&mut self, rows: usize) -> Option<RecurrentKernel>;
-    /// What training takes of memory, by the plan; with `flow` also for the norms of ∂L/∂h_t.
-    fn plan(&mut self, extent: Extent, flow: bool) -> Result<Memory>;
-    /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget`.
-    fn largest_rows(&mut self, extent: Extent, budget: u64, most: usize, beside: u64, flow: bool) -> Result<usize>;
-    /// Sets the most rows that are on the device at once.
-    fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()>;
     /// Whether the steps to come are timed, kernel by kernel.
     fn set_profile(&mut self, on: bool) -> Result<()>;
     /// What they took since then.
@@ -112,28 +101,6 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {
         Trainer::load_state_dict(self, weights)
-    }
-
-    fn kernel(&mut self, rows: usize) -> Option<RecurrentKernel> {
-        self.engine().kernel(rows)
-    }
-
-    fn plan(&mut self, extent: Extent, flow: bool) -> Result<Memory> {
-        self.engine().set_flow(flow);
-        let memory = self.engine().plan(extent);
-        self.engine().set_flow(false);
-        memory
-    }
-
-    fn largest_rows(&mut self, extent: Extent, budget: u64, most: usize, beside: u64, flow: bool) -> Result<usize> {
-        self.engine().set_flow(flow);
-        let rows = self.engine().largest_rows(extent, budget, most, beside);
-        self.engine().set_flow(false);
-        rows
-    }
-
-    fn set_micro_batch(&mut self, rows: Option<usize>) -> Result<()> {
-        Trainer::set_micro_batch(self, rows)
     }
 
     fn set_profile(&mut self, on: bool) -> Result<()> {

@@ -13,7 +13,7 @@ use super::memory;
 use super::model_file::{self, CONFIG};
 use super::settings::Settings;
 use super::task;
-use super::train::{begin, form, heading};
+use super::train::{form, heading, planner};
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {
@@ -30,7 +30,7 @@ pub(crate) struct PlanArgs {
     given: Given,
 }
 
-/// Tells what `bptt train` would take of memory, and takes no more of it than the weights.
+/// Tells what `bptt train` would take of memory, and takes nothing of it: the data are read, and no network is made.
 pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
     let mut settings = Settings::resolve(config.as_deref(), &args.given).map_err(Failure::usage)?;
@@ -38,22 +38,25 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let model = form(&mut settings, task.as_ref(), start.as_ref())?;
     let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
-    let mut network = begin(&opened, &settings, &model, task.as_ref(), start.as_ref())?;
-    let planned = memory::settle(&mut settings, &opened, network.as_mut(), task.as_ref(), true)?;
+    let planner = planner(&opened, &settings, &model)?;
+    let planned = memory::settle(&mut settings, &planner, task.as_ref(), true)?;
     if args.json {
         let mut summary = planned.json();
         summary.insert("device".into(), Value::String(opened.describe()));
-        summary.insert("kernel".into(), json!(network.kernel(planned.rows)));
+        summary.insert("kernel".into(), json!(opened.kernel(&model, planned.rows)));
         super::say(Value::Object(summary));
         return Ok(());
     }
     super::say(heading("device", &opened.describe()));
-    let kernel = opened.describe_kernel(network.as_mut(), planned.rows);
+    let kernel = opened.describe_kernel(&model, planned.rows);
     kernel.iter().for_each(|words| super::say(heading("kernel", words)));
     super::say(heading("model", &model_file::describe(&model)));
     super::say(heading("batch", &planned.shape()));
     for (index, line) in planned.describe_cuts().iter().enumerate() {
         super::say(heading(if index == 0 { "memory" } else { "" }, line));
+    }
+    if let Some(words) = planned.shortage() {
+        super::say(heading("", &format!("bptt train would be refused: it {words}")));
     }
     super::say("");
     let total = planned.total();

@@ -12,7 +12,7 @@ use super::apply::measured;
 use super::args::{OnNan, ShowArgs, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::comparison;
-use super::device::{self, Opened};
+use super::device::{self, Opened, Planner};
 use super::flow_log::FlowLog;
 use super::folder::Folder;
 use super::memory::{self, Planned};
@@ -78,8 +78,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let opened = device::open_for(&settings.device, settings.threads, settings.kernel, args.profile)?;
     settings.set_device(&opened.name);
+    let planner = planner(&opened, &settings, &model)?;
+    let memory = memory::settle(&mut settings, &planner, task, false)?;
+    memory.check_free()?;
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
-    let memory = memory::settle(&mut settings, &opened, network.as_mut(), task, false)?;
     let training = batches(&settings, task)?;
     let training = training.as_ref();
     settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
@@ -112,7 +114,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         model: &model,
         memory,
         opened: &opened,
-        kernel: opened.describe_kernel(network.as_mut(), rows),
+        kernel: opened.describe_kernel(&model, rows),
         folder: &folder,
         from: from.as_ref(),
         batches: training.per_epoch(),
@@ -131,7 +133,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         network.set_profile(false)?;
     }
     if objective::measured(&model) != model {
-        network = measured(&opened, &model, &network.state_dict()?)?;
+        let weights = network.state_dict()?;
+        // One of the two is enough.
+        drop(network);
+        network = measured(&opened, &model, &weights)?;
     }
     let measure = Measure { rows, seed: settings.seed, whole: false };
     let results = task::results(task, network.as_mut(), measure)?;
@@ -193,6 +198,23 @@ pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
     Ok(model)
 }
 
+/// What the network's engine is told.
+fn engine_options(opened: &Opened, settings: &Settings) -> EngineOptions {
+    EngineOptions {
+        rule: Some(settings.optimizer.rule),
+        skips: settings.skips(),
+        recompute: settings.recompute,
+        // A GPU lets go of the buffers for other shapes; the CPU path's grow and are the same for all.
+        memory: settings.memory.filter(|_| !opened.is_cpu()),
+        ..EngineOptions::default()
+    }
+}
+
+/// What training the network is going to take.
+pub(crate) fn planner<'a>(opened: &'a Opened, settings: &Settings, model: &'a Model) -> Result<Planner<'a>> {
+    opened.planner(model, engine_options(opened, settings), settings.flow_every.is_some())
+}
+
 /// The network on its device, with its first weights.
 pub(crate) fn begin(
     opened: &Opened,
@@ -205,13 +227,7 @@ pub(crate) fn begin(
         initialisation: settings.initialisation(),
         micro_batch: settings.micro_batch,
         carry_state: task.carries_state(),
-        engine: EngineOptions {
-            skips: settings.skips(),
-            recompute: settings.recompute,
-            // A GPU lets go of the buffers for other shapes; the CPU path's grow and are the same for all.
-            memory: settings.memory.filter(|_| !opened.is_cpu()),
-            ..EngineOptions::default()
-        },
+        engine: engine_options(opened, settings),
         ..TrainerOptions::default()
     };
     let mut network = opened.network(model, settings.optimizer, settings.seed, options)?;

@@ -13,8 +13,10 @@ use super::network::Network;
 use super::room::{Room, Wanted};
 use crate::batch::{Input, OutputGradient, Sequence, States};
 use crate::dropout::Draw;
+use crate::error::Result;
 use crate::memory::{Memory, MemoryPart};
 use crate::real::Real;
+use crate::room;
 
 /// Steps whose products are made as one: those of the head and of the weights' gradients, whose spans are added from the last
 /// to the first. A constant, so that no sum depends on how many steps a pass holds at once.
@@ -168,12 +170,9 @@ impl<R: Real> Block<R> {
     ) {
         let first_row = self.first_row;
         self.load_mask(network, sequence);
-        let Course { chunk, backward, dx } = course;
-        let (steps, rows) = (self.mask.steps, self.mask.rows);
-        let dense = matches!(sequence.input, Input::Dense(_));
-        self.make_room(network, &Room::new(network, Wanted { steps, rows, chunk, dense, backward, dx }));
+        self.make_room(&Self::room(network, sequence, (self.mask.steps, self.mask.rows), course));
         self.load_input(network, sequence);
-        self.chunk = chunk;
+        self.chunk = course.chunk;
         self.head.loss = 0.0;
         self.draw = draw.map(|draw| draw.at_row(first_row));
         let draw = self.draw.filter(|draw| draw.recurrent.drops());
@@ -191,6 +190,50 @@ impl<R: Real> Block<R> {
                 Start::Carried(states, offset) => self.start_from(network, stack, states, offset + first_row),
             }
         }
+    }
+
+    /// Asks for the memory of a pass over the rows from the first one on; [`load`](Self::load) then asks for no more of it.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory) names the buffer.
+    pub(super) fn reserve<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>, course: Course) -> Result<()> {
+        let rows = network.block_rows(sequence.shape().1).min(sequence.shape().1 - self.first_row);
+        let steps = (self.first_row..self.first_row + rows).map(|row| sequence.length(row)).max().unwrap_or_default();
+        let wanted = Self::room(network, sequence, (steps, rows), course);
+        let more =
+            |buffer: &mut Vec<R>, len: usize, what| room::reserve(buffer, len.saturating_sub(buffer.len()), what);
+        self.stacks.resize_with(network.stacks.len(), StackState::default);
+        for state in &mut self.stacks {
+            more(&mut state.gates, wanted.gates, "the gates of every step")?;
+            for (buffer, len) in [(&mut state.h, wanted.h), (&mut state.c, wanted.c)] {
+                more(buffer, len, "the states of every step")?;
+            }
+            for (buffer, len) in [(&mut state.border_h, wanted.border_h), (&mut state.border_c, wanted.border_c)] {
+                more(buffer, len, "the states between chunks")?;
+            }
+        }
+        self.outputs.resize_with(network.recurrent.layers, Vec::new);
+        for (buffer, len) in self
+            .outputs
+            .iter_mut()
+            .map(|output| (output, wanted.output))
+            .chain([(&mut self.d_output, wanted.d_output), (&mut self.d_below, wanted.d_below)])
+        {
+            more(buffer, len, "what the layers hand on at every step")?;
+        }
+        more(&mut self.x, wanted.x, "x")?;
+        more(&mut self.d_input, wanted.d_input, "the gradient of x")?;
+        more(&mut self.head.logits, wanted.logits, "the logits")?;
+        self.tokens.clear();
+        room::reserve(&mut self.tokens, wanted.tokens, "the tokens")?;
+        self.mask.keeps.clear();
+        room::reserve(&mut self.mask.keeps, wanted.keeps, "where states are kept")
+    }
+
+    fn room<S: Real>(network: &Network, sequence: &Sequence<S>, shape: (usize, usize), course: Course) -> Room {
+        let ((steps, rows), Course { chunk, backward, dx }) = (shape, course);
+        let (dense, resets) = (matches!(sequence.input, Input::Dense(_)), sequence.resets.is_some());
+        Room::new(network, Wanted { steps, rows, chunk, dense, backward, dx, resets })
     }
 
     /// The draw, where it drops what `layer` hands to the next.
@@ -337,8 +380,7 @@ impl<R: Real> Block<R> {
         }
     }
 
-    fn make_room(&mut self, network: &Network, room: &Room) {
-        self.stacks.resize_with(network.stacks.len(), StackState::default);
+    fn make_room(&mut self, room: &Room) {
         for state in &mut self.stacks {
             fit(&mut state.gates, room.gates);
             fit(&mut state.h, room.h);
@@ -352,10 +394,8 @@ impl<R: Real> Block<R> {
             fit(&mut state.masked, room.masked);
             fit(&mut state.shares, room.shares);
         }
-        self.outputs.resize_with(network.recurrent.layers, Vec::new);
         self.outputs.iter_mut().for_each(|output| fit(output, room.output));
         fit(&mut self.x, room.x);
-        self.tokens.reserve_exact(room.tokens.saturating_sub(self.tokens.len()));
         fit(&mut self.d_output, room.d_output);
         fit(&mut self.d_below, room.d_below);
         fit(&mut self.d_input, room.d_input);
@@ -479,6 +519,7 @@ impl<R: Real> Block<R> {
         add(MemoryPart::Head, &[features, d_features, logits, bias_sum]);
         add(MemoryPart::Input, &[&self.x]);
         memory.add(MemoryPart::Input, (self.tokens.len() * size_of::<u32>()) as u64);
+        memory.add(MemoryPart::Input, (self.mask.lengths.len() * size_of::<usize>() + self.mask.keeps.len()) as u64);
         memory.add(MemoryPart::Workspace, (self.squares.len() * size_of::<f64>()) as u64);
         memory
     }

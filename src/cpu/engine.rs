@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 
 use super::block::{Block, Course, Start};
 use super::clock::Phase;
 use super::network::Network;
-use super::norm::{CHUNK, norm};
+use super::norm::norm;
 use super::pass::{Goal, Passes, Rows, Then};
-use super::room::{self, Room, Wanted};
+use super::room::{carried, chunk, fixed, of_batch, squares};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
 use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, sealed::Sealed};
@@ -23,6 +23,8 @@ use crate::model::{At, Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
 use crate::real::Real;
+use crate::room;
+use crate::sizes::ON_HOST;
 
 /// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
 #[derive(Debug)]
@@ -63,10 +65,10 @@ impl<R: Real> CpuEngine<R> {
         let layout = Layout::new(model);
         let network = Network::new(model, &layout);
         Ok(Self {
-            slots: Slots::new(options.rule, layout.len()),
-            squares: vec![0.0; layout.len().div_ceil(CHUNK)],
-            gradients: vec![R::zero(); layout.len()],
-            passes: Passes::new(threads, network, &layout),
+            slots: Slots::new(options.rule, layout.len())?,
+            squares: room::zeros(squares(&layout), "the norm's sums")?,
+            gradients: room::zeros(layout.len(), "the gradients")?,
+            passes: Passes::new(threads, network, &layout)?,
             loss: 0.0,
             used: false,
             blocks: Vec::new(),
@@ -86,6 +88,23 @@ impl<R: Real> CpuEngine<R> {
         })
     }
 
+    /// What a new engine, made with these, holds after a batch of this extent; with `flow` also for the norms of dh_t.
+    pub(super) fn planned(
+        threads: &Threads,
+        model: &Model,
+        options: &EngineOptions,
+        flow: bool,
+        extent: Extent,
+    ) -> Result<Memory> {
+        model.validate()?;
+        options.validate(model)?;
+        extent.check(model, ON_HOST)?;
+        let layout = Layout::new(model);
+        let network = Network::new(model, &layout);
+        let of_extent = of_batch::<R>(&network, options, flow, extent) + carried::<R>(&network, extent.carried);
+        Ok(fixed::<R>(&network, &layout, options, threads.count()) + of_extent)
+    }
+
     /// Starts the sums anew where an update has used them.
     fn open_sums(&mut self) {
         if self.used {
@@ -99,23 +118,24 @@ impl<R: Real> CpuEngine<R> {
         self.masks.map(|masks| Draw::new(masks, recurrent, rows)).transpose()
     }
 
-    fn input_gradient_of(&self, extent: Extent) -> InputGradient<R> {
+    fn input_gradient_of(&self, extent: Extent) -> Result<InputGradient<R>> {
         let Extent { steps, rows, tokens, .. } = extent;
-        let mut initial = States::zeros(&self.passes.network.recurrent, rows);
-        let mut x =
-            (!tokens).then(|| Array3::from_elem((steps, rows, self.passes.network.recurrent.input_size), R::zero()));
+        let recurrent = &self.passes.network.recurrent;
+        let mut initial = States::try_zeros(recurrent, rows, "dh_0 and dc_0")?;
+        let shape = (steps, rows, recurrent.input_size);
+        let mut x = if tokens { None } else { Some(room::array(shape, "dx")?) };
         for block in &self.blocks[..self.passes.network.blocks(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
                 block.store_sequence(x, 0..block.mask.steps, &block.d_input);
             }
         }
-        InputGradient { x, initial }
+        Ok(InputGradient { x, initial })
     }
 
     /// How a training pass over so many steps goes.
     fn course(&self, steps: usize, dx: bool) -> Course {
-        Course { chunk: room::chunk(&self.passes.network, &self.options, steps), backward: true, dx }
+        Course { chunk: chunk(&self.passes.network, &self.options, steps), backward: true, dx }
     }
 
     /// A pass begins, in the blocks of the one before it.
@@ -254,7 +274,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let draw = self.draw(rows)?;
         self.begin_pass();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let mut output = Array3::from_elem((steps, rows, self.model.recurrent.output_size()), R::zero());
+        let mut output = room::array((steps, rows, self.model.recurrent.output_size()), "the output")?;
         let store = |blocks: &[Block<R>]| {
             for block in blocks {
                 if let Some(top) = block.outputs.last() {
@@ -264,7 +284,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         };
         let course = self.course(steps, true);
         let (blocks, of_sequence) = (&mut self.blocks, Rows { sequence, start, draw });
-        self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, course, Then::Stop, store));
+        self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, course, Then::Stop, store))?;
         self.last.went_forward(sequence.extent());
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
     }
@@ -279,7 +299,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.passes.within(rows, |passes| passes.back(blocks, gradient, flow, gradients));
         self.flow = flow.then(|| self.flow_of(steps, rows));
         self.last.went_back(flow);
-        Ok(self.input_gradient_of(extent))
+        self.input_gradient_of(extent)
     }
 
     fn set_profile(&mut self, on: bool) -> Result<()> {
@@ -300,7 +320,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.begin_pass();
         self.options.check_memory(self.planned_bytes(&batch.sequence)?)?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried = Some(States::zeros(&self.passes.network.recurrent, carry.rows));
+            self.carried = Some(States::try_zeros(&self.passes.network.recurrent, carry.rows, "the carried states")?);
         }
         self.open_sums();
         let start = match (&batch.sequence.initial, carry, &self.carried) {
@@ -312,7 +332,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
         let goal = Goal { batch, flow };
         let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
-        self.passes.within(rows, |passes| passes.train(blocks, of_batch, course, goal, gradients));
+        self.passes.within(rows, |passes| passes.train(blocks, of_batch, course, goal, gradients))?;
         let blocks = &self.blocks[..self.passes.network.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
@@ -324,7 +344,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 
     async fn input_gradient(&mut self) -> Result<InputGradient<R>> {
-        Ok(self.input_gradient_of(self.last.gradient(self.options.input_gradient)?))
+        self.input_gradient_of(self.last.gradient(self.options.input_gradient)?)
     }
 
     fn set_flow(&mut self, on: bool) {
@@ -388,7 +408,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let head = self.model.need_head()?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let mut logits = Array3::from_elem((head.predictions(steps), rows, head.outputs), R::zero());
+        let mut logits = room::array((head.predictions(steps), rows, head.outputs), "the logits")?;
         let store = |blocks: &[Block<R>]| {
             for block in blocks {
                 match head.at {
@@ -403,7 +423,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         let course = self.aside(steps);
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
-        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Logits, store));
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Logits, store))?;
         Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
@@ -416,7 +436,7 @@ impl<R: Real> Engine for CpuEngine<R> {
         self.begin_pass();
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
-        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {}));
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {}))?;
         let blocks = &blocks[..self.passes.network.blocks(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
@@ -444,21 +464,11 @@ impl<R: Real> Engine for CpuEngine<R> {
 
     /// Rows shorter than T take less.
     fn plan(&self, extent: Extent) -> Result<Memory> {
-        let Extent { steps, rows, tokens, carried, .. } = extent;
-        let (network, Course { chunk, backward, dx }) =
-            (&self.passes.network, self.course(steps, self.options.input_gradient));
-        let block =
-            |rows| Room::new(network, Wanted { steps, rows, chunk, dense: !tokens, backward, dx }).memory::<R>(network);
-        let mut planned = Memory::default();
-        let most = network.block_rows(rows);
-        (0..rows).step_by(most).for_each(|first| planned += block(most.min(rows - first)));
-        if self.takes_flow {
-            let squares = network.blocks(rows) * network.stacks.len() * steps * size_of::<f64>();
-            planned.add(MemoryPart::Workspace, squares as u64);
-        }
+        extent.check(&self.model, ON_HOST)?;
+        let network = &self.passes.network;
+        let mut planned = of_batch::<R>(network, &self.options, self.takes_flow, extent);
         if self.carried.is_none() {
-            let numbers = network.stacks.len() * carried * (network.hidden() + network.cell_state());
-            planned.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
+            planned += carried::<R>(network, extent.carried);
         }
         let held = self.blocks.iter().map(Block::memory).sum();
         Ok(self.fixed_memory() + planned.max(held))

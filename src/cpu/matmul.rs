@@ -175,8 +175,18 @@ pub(super) struct Room<R> {
 impl<R: Real> Room<R> {
     /// For products of at most so many rows and columns.
     pub(super) fn new(rows: usize, columns: usize) -> Self {
-        let columns = columns.min(WIDE).next_multiple_of(panels::WIDEST);
-        Self { a: vec![[R::zero(); TALL]; rows.div_ceil(TALL) * DEPTH], b: vec![R::zero(); columns * DEPTH] }
+        let [tiles, numbers] = Self::sizes(rows, columns);
+        Self { a: vec![[R::zero(); TALL]; tiles], b: vec![R::zero(); numbers] }
+    }
+
+    /// The numbers that such a room takes.
+    pub(super) fn numbers(rows: usize, columns: usize) -> usize {
+        let [tiles, numbers] = Self::sizes(rows, columns);
+        tiles * TALL + numbers
+    }
+
+    fn sizes(rows: usize, columns: usize) -> [usize; 2] {
+        [rows.div_ceil(TALL) * DEPTH, columns.min(WIDE).next_multiple_of(panels::WIDEST) * DEPTH]
     }
 
     /// The numbers in it.

@@ -39,7 +39,8 @@ use std::marker::PhantomData;
 use self::threads::Threads;
 use crate::backend::{Backend, EngineOptions, sealed::Sealed};
 use crate::error::Result;
-use crate::model::Model;
+use crate::memory::{Extent, Memory};
+use crate::model::{Model, RecurrentKernel};
 use crate::real::Real;
 
 pub use self::engine::CpuEngine;
@@ -125,6 +126,14 @@ impl<R: Real> Backend for Cpu<R> {
     /// steps that are kept at once.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
         CpuEngine::new(self.threads.clone(), model, options)
+    }
+
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory> {
+        CpuEngine::<R>::planned(&self.threads, model, options, flow, extent)
+    }
+
+    fn planned_kernel(&self, _: &Model, _: &EngineOptions, _: usize) -> Option<RecurrentKernel> {
+        None
     }
 
     fn describe(&self) -> String {

@@ -6,7 +6,12 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::threads::Divide;
+use crate::error::Result;
 use crate::real::Real;
+use crate::room;
+
+/// What there may be no memory for.
+const PACKED: &str = "the packed forms of the weights";
 
 /// Vectors in a row of a panel.
 pub(super) const VECTORS: usize = 2;
@@ -34,6 +39,19 @@ impl<R: Real> Panels<R> {
     /// Zeros.
     pub(super) fn new(k: usize, columns: usize) -> Self {
         Self::of_width(k, columns, width::<R>())
+    }
+
+    /// The same, where there is memory for them.
+    pub(super) fn try_new(k: usize, columns: usize) -> Result<Self> {
+        let width = width::<R>();
+        let wide = columns.next_multiple_of(width);
+        let (data, bias) = (room::zeros(k * wide, PACKED)?, room::zeros(wide, PACKED)?);
+        Ok(Self { data, bias, k, columns, width })
+    }
+
+    /// The numbers that one of this shape takes.
+    pub(super) fn numbers(k: usize, columns: usize) -> usize {
+        (k + 1) * columns.next_multiple_of(width::<R>())
     }
 
     /// The same for the instruction set whose panels have that width.

@@ -14,8 +14,10 @@ use super::unroll::{self, Weights};
 use super::weight_gradient::{self, Tile, Tiles};
 use crate::batch::{Batch, OutputGradient, Sequence, States};
 use crate::dropout::Draw;
+use crate::error::Result;
 use crate::model::{At, Layout};
 use crate::real::Real;
+use crate::room;
 
 /// All that the passes over a batch need beside its blocks.
 #[derive(Debug)]
@@ -58,17 +60,18 @@ pub(super) struct Goal<'a> {
 
 impl<R: Real> Passes<R> {
     /// With parameters of zero.
-    pub(super) fn new(threads: Threads, network: Network, layout: &Layout) -> Self {
+    pub(super) fn new(threads: Threads, network: Network, layout: &Layout) -> Result<Self> {
         let tiles = weight_gradient::tiles(&network, layout, threads.count());
-        Self {
-            rooms: (0..threads.count()).map(|_| Mutex::new(weight_gradient::room(&tiles))).collect(),
+        let (rows, columns) = weight_gradient::room_for(&tiles);
+        Ok(Self {
+            rooms: (0..threads.count()).map(|_| Mutex::new(Room::new(rows, columns))).collect(),
             tiles,
             threads,
-            parameters: vec![R::zero(); layout.len()],
-            prepared: Prepared::new(&network),
+            parameters: room::zeros(layout.len(), "the parameters")?,
+            prepared: Prepared::new(&network)?,
             network,
             clock: Clock::default(),
-        }
+        })
     }
 
     /// To be told after each change of the parameters.
@@ -98,8 +101,8 @@ impl<R: Real> Passes<R> {
         course: Course,
         then: Then<'_>,
         mut after: impl FnMut(&[Block<R>]),
-    ) {
-        let blocks = self.begin(blocks, &rows, course);
+    ) -> Result<()> {
+        let blocks = self.begin(blocks, &rows, course)?;
         let weights = self.weights(blocks.len());
         for chunk in 0..rows.sequence.shape().0.div_ceil(course.chunk) {
             self.threads.each(&mut *blocks, |block| {
@@ -119,6 +122,7 @@ impl<R: Real> Passes<R> {
             });
             after(blocks);
         }
+        Ok(())
     }
 
     /// Forward, loss and backward of a batch: adds the gradients of all weights. Of a pass in several chunks each goes
@@ -130,10 +134,10 @@ impl<R: Real> Passes<R> {
         course: Course,
         goal: Goal<'_>,
         gradients: &mut [R],
-    ) {
-        let blocks = self.begin(blocks, &rows, course);
+    ) -> Result<()> {
+        let blocks = self.begin(blocks, &rows, course)?;
         let weights = self.weights(blocks.len());
-        let Some(head) = &self.network.head else { return };
+        let Some(head) = &self.network.head else { return Ok(()) };
         let every = head.at == At::Every;
         let chunks = rows.sequence.shape().0.div_ceil(course.chunk);
         for chunk in (0..chunks).rev() {
@@ -171,6 +175,7 @@ impl<R: Real> Passes<R> {
             });
             self.weight_gradients(blocks, gradients, true);
         }
+        Ok(())
     }
 
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
@@ -201,19 +206,32 @@ impl<R: Real> Passes<R> {
         blocks: &'b mut Vec<Block<R>>,
         rows: &Rows<'_, S, R>,
         course: Course,
-    ) -> &'b mut [Block<R>] {
+    ) -> Result<&'b mut [Block<R>]> {
         let batch = rows.sequence.shape().1;
         let count = self.network.blocks(batch);
-        if blocks.len() < count {
-            blocks.resize_with(count, Block::default);
+        // Before anything is computed. What was there for another shape may stand in the way.
+        if self.reserve(blocks, rows, course).is_err() {
+            blocks.clear();
+            self.reserve(blocks, rows, course).inspect_err(|_| blocks.clear())?;
         }
         let begun = self.clock.begin();
         self.prepared.refresh(&self.threads, &self.network, &self.parameters, course.backward);
         self.clock.end(begun, Phase::Packing, || 0);
-        let blocks = &mut blocks[..count];
-        let block_rows = self.network.block_rows(batch);
-        blocks.iter_mut().enumerate().for_each(|(index, block)| block.first_row = index * block_rows);
-        blocks
+        Ok(&mut blocks[..count])
+    }
+
+    /// Asks for the memory of the rows' blocks.
+    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &Rows<'_, S, R>, course: Course) -> Result<()> {
+        let batch = rows.sequence.shape().1;
+        let (count, block_rows) = (self.network.blocks(batch), self.network.block_rows(batch));
+        if blocks.len() < count {
+            blocks.resize_with(count, Block::default);
+        }
+        for (index, block) in blocks[..count].iter_mut().enumerate() {
+            block.first_row = index * block_rows;
+            block.reserve(&self.network, rows.sequence, course)?;
+        }
+        Ok(())
     }
 
     /// The states with which the rows of all blocks ended.

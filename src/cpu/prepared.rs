@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::network::{Network, Span, hidden_span, input_spans};
 use super::panels::Panels;
 use super::threads::Threads;
+use crate::error::Result;
 use crate::real::Real;
+use crate::room;
 
 /// Forms of a (layer, direction).
 const OF_STACK: usize = 4;
@@ -14,7 +16,7 @@ const OF_STACK: usize = 4;
 /// All weights of a network, packed.
 #[derive(Debug)]
 pub(super) struct Prepared<R> {
-    /// Those of each (layer, direction), as [`new`](Self::new) orders them, then the head's.
+    /// Those of each (layer, direction), as [`plans`] orders them, then the head's.
     forms: Vec<Form<R>>,
     /// \[kept\] of each (layer, direction): what the kept numbers start from, b_ih + b_hh, but apart where the reset stands
     /// between them. Then b_y of a head.
@@ -37,32 +39,61 @@ struct Form<R> {
     stale: bool,
 }
 
+/// A form as it is before anything of it is made.
+struct Plan {
+    k: usize,
+    n: usize,
+    weight: Range<usize>,
+    runs: Vec<[usize; 3]>,
+    bias: Option<usize>,
+    backward: bool,
+}
+
+/// Every form of a network, and the numbers of each of its biases.
+fn plans(network: &Network) -> (Vec<Plan>, Vec<usize>) {
+    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+    let mut plans = Vec::new();
+    let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
+        for backward in [false, true] {
+            let rows = weight.len() / columns;
+            let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
+            let (weight, runs, bias) = (weight.clone(), runs.to_vec(), bias.filter(|_| !backward));
+            plans.push(Plan { k, n, weight, runs, bias, backward });
+        }
+    };
+    let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
+    for (index, stack) in network.stacks.iter().enumerate() {
+        let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
+        let recurrent = hidden_span(cell);
+        add(&stack.weight_ih, stack.input, &input, Some(index));
+        add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
+    }
+    let mut biases = vec![network.kept(); network.stacks.len()];
+    if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
+        add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
+        biases.push(head.outputs);
+    }
+    (plans, biases)
+}
+
+/// How many numbers all of a network's forms take.
+pub(super) fn numbers<R: Real>(network: &Network) -> usize {
+    let (plans, biases) = plans(network);
+    plans.iter().map(|plan| Panels::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
+}
+
 impl<R: Real> Prepared<R> {
     /// Zeros, to be refreshed.
-    pub(super) fn new(network: &Network) -> Self {
-        let (cell, hidden) = (network.recurrent.cell, network.hidden());
-        let mut forms = Vec::new();
-        let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
-            for backward in [false, true] {
-                let rows = weight.len() / columns;
-                let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
-                let (weight, runs, bias) = (weight.clone(), runs.to_vec(), bias.filter(|_| !backward));
-                forms.push(Form { panels: Panels::new(k, n), weight, runs, bias, backward, stale: true });
-            }
+    pub(super) fn new(network: &Network) -> Result<Self> {
+        let (plans, biases) = plans(network);
+        let form = |Plan { k, n, weight, runs, bias, backward }| {
+            Ok(Form { panels: Panels::try_new(k, n)?, weight, runs, bias, backward, stale: true })
         };
-        let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
-        for (index, stack) in network.stacks.iter().enumerate() {
-            let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
-            let recurrent = hidden_span(cell);
-            add(&stack.weight_ih, stack.input, &input, Some(index));
-            add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
-        }
-        let mut biases = vec![vec![R::zero(); network.kept()]; network.stacks.len()];
-        if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
-            add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
-            biases.push(vec![R::zero(); head.outputs]);
-        }
-        Self { forms, biases, stale_biases: true }
+        Ok(Self {
+            forms: plans.into_iter().map(form).collect::<Result<_>>()?,
+            biases: biases.into_iter().map(|len| room::zeros(len, "the biases")).collect::<Result<_>>()?,
+            stale_biases: true,
+        })
     }
 
     /// To be told after each change of the parameters.

@@ -2,9 +2,11 @@
 
 use super::block::SPAN;
 use super::network::Network;
+use super::norm::CHUNK;
+use super::{matmul, prepared, weight_gradient};
 use crate::backend::EngineOptions;
-use crate::memory::{Memory, MemoryPart};
-use crate::model::At;
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::{At, Layout};
 use crate::real::Real;
 
 /// What a pass needs room for.
@@ -21,6 +23,8 @@ pub(super) struct Wanted {
     pub(super) backward: bool,
     /// Whether it ends in dx.
     pub(super) dx: bool,
+    /// Whether states are reset within the sequence.
+    pub(super) resets: bool,
 }
 
 /// Numbers by buffer; those of a [`StackState`](super::block::StackState) are of one of them, and those of `output` of one
@@ -40,6 +44,10 @@ pub(super) struct Room {
     pub(super) output: usize,
     pub(super) x: usize,
     pub(super) tokens: usize,
+    /// Lengths of rows.
+    pub(super) lengths: usize,
+    /// Flags of steps, in each direction.
+    pub(super) keeps: usize,
     pub(super) d_output: usize,
     pub(super) d_below: usize,
     pub(super) d_input: usize,
@@ -51,7 +59,7 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(network: &Network, wanted: Wanted) -> Self {
-        let Wanted { steps, rows, chunk, dense, backward, dx } = wanted;
+        let Wanted { steps, rows, chunk, dense, backward, dx, resets } = wanted;
         let held = chunk.min(steps) * rows;
         let borders = (steps.div_ceil(chunk) + 1) * rows;
         let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
@@ -77,6 +85,8 @@ impl Room {
                 (false, false) => 0,
             },
             tokens: if dense { 0 } else { steps * rows },
+            lengths: rows,
+            keeps: if resets { network.recurrent.directions() * steps * rows } else { 0 },
             d_output: back(held * width),
             d_below: if network.recurrent.layers > 1 { back(held * width) } else { 0 },
             d_input: match (dense && dx, embedding) {
@@ -103,9 +113,59 @@ impl Room {
             (MemoryPart::Workspace, stacks * (self.dh + self.dc + self.bias_sum + 2 * self.masked + self.shares)),
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
-        memory.add(MemoryPart::Input, (self.tokens * size_of::<u32>()) as u64);
+        let flags = self.lengths * size_of::<usize>() + self.keeps;
+        memory.add(MemoryPart::Input, (self.tokens * size_of::<u32>() + flags) as u64);
         memory
     }
+}
+
+/// What a network takes whatever the batch.
+pub(super) fn fixed<R: Real>(network: &Network, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
+    let (rows, columns) = weight_gradient::room_for(&weight_gradient::tiles(network, layout, threads));
+    let numbers = [
+        (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(network)),
+        (MemoryPart::Gradients, layout.len()),
+        (MemoryPart::Optimizer, options.rule.map_or(0, |rule| rule.slots()) * layout.len()),
+        (MemoryPart::Workspace, threads * matmul::Room::<R>::numbers(rows, columns)),
+    ];
+    let mut memory = Memory::default();
+    numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
+    memory.add(MemoryPart::Optimizer, (squares(layout) * size_of::<f64>()) as u64);
+    memory
+}
+
+/// The sums of which the norm of the gradient is made.
+pub(super) fn squares(layout: &Layout) -> usize {
+    layout.len().div_ceil(CHUNK)
+}
+
+/// What a training pass over a batch takes, in which no row is shorter than T; with `flow` also the norms of dh_t.
+pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow: bool, extent: Extent) -> Memory {
+    let Extent { steps, rows, tokens, resets, .. } = extent;
+    let (chunk, most, dx) = (chunk(network, options, steps), network.block_rows(rows), options.input_gradient);
+    let block = |rows| {
+        let wanted = Wanted { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };
+        Room::new(network, wanted).memory::<R>(network)
+    };
+    // All blocks but the last are alike.
+    let (whole, left) = (rows / most, rows % most);
+    let mut planned = block(most).times(whole as u64);
+    if left > 0 {
+        planned += block(left);
+    }
+    if flow {
+        let squares = network.blocks(rows) * network.stacks.len() * steps * size_of::<f64>();
+        planned.add(MemoryPart::Workspace, squares as u64);
+    }
+    planned
+}
+
+/// The states of so many rows that are carried from batch to batch.
+pub(super) fn carried<R: Real>(network: &Network, rows: usize) -> Memory {
+    let numbers = network.stacks.len() * rows * (network.hidden() + network.cell_state());
+    let mut memory = Memory::default();
+    memory.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
+    memory
 }
 
 /// The steps of a chunk of a training pass: all, unless it is to keep no more than the states between chunks. These are
@@ -116,7 +176,7 @@ pub(super) fn chunk(network: &Network, options: &EngineOptions, steps: usize) ->
     }
     let chunk = options.chunk.unwrap_or_else(|| {
         let room = |steps, chunk| {
-            let wanted = Wanted { steps, rows: 1, chunk, dense: false, backward: true, dx: false };
+            let wanted = Wanted { steps, rows: 1, chunk, dense: false, backward: true, dx: false, resets: false };
             let room = Room::new(network, wanted).memory::<f32>(network);
             room.total() - room.of(MemoryPart::Input)
         };

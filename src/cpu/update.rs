@@ -2,8 +2,10 @@
 
 use super::norm::CHUNK;
 use super::threads::Divide;
+use crate::error::Result;
 use crate::optim::{Coefficients, Rule, Update, rounded};
 use crate::real::Real;
+use crate::room;
 
 /// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
 #[derive(Debug)]
@@ -11,9 +13,10 @@ pub(super) struct Slots<R>(pub(super) [Vec<R>; 3]);
 
 impl<R: Real> Slots<R> {
     /// Zeros for `len` weights.
-    pub(super) fn new(rule: Option<Rule>, len: usize) -> Self {
+    pub(super) fn new(rule: Option<Rule>, len: usize) -> Result<Self> {
         let count = rule.map_or(0, |rule| rule.slots());
-        Self([0, 1, 2].map(|slot| vec![R::zero(); if slot < count { len } else { 0 }]))
+        let slot = |slot| room::zeros(if slot < count { len } else { 0 }, "what the optimizer keeps of each weight");
+        Ok(Self([slot(0)?, slot(1)?, slot(2)?]))
     }
 }
 

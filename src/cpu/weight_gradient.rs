@@ -72,11 +72,11 @@ pub(super) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<T
     tiles
 }
 
-/// Room for the products of one thread.
-pub(super) fn room<R: Real>(tiles: &[Tile]) -> Room<R> {
+/// Rows and columns that the products of one thread need room for.
+pub(super) fn room_for(tiles: &[Tile]) -> (usize, usize) {
     let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);
     let columns = tiles.iter().map(|tile| tile.range.len() / tile.rows).max().unwrap_or_default();
-    Room::new(rows, columns)
+    (rows, columns)
 }
 
 /// Tiles, and the part of the flat block that they cover.

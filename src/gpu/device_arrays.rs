@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::memory::Extent;
 use crate::model::Recurrent;
 use crate::model::plan::{ALIGNMENT, Cost, Keeps, TensorId};
+use crate::room;
+use crate::sizes::{Count, ON_DEVICE};
 
 /// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
 /// nothing where it is written.
@@ -33,16 +35,18 @@ pub struct DeviceArrays<'a> {
 
 impl DeviceArrays<'_> {
     fn check(&self, recurrent: &Recurrent, (steps, rows, size): (usize, usize, usize), names: [&str; 3]) -> Result<()> {
-        let states = recurrent.stacks() * rows * recurrent.hidden_size;
+        let states = Count::from(rows) * recurrent.stacks() * recurrent.hidden_size;
+        let numbers = Count::from(steps) * rows * size;
         for (name, buffer, numbers) in
-            [(names[0], self.sequence, steps * rows * size), (names[1], self.h, states), (names[2], self.c, states)]
+            [(names[0], self.sequence, numbers), (names[1], self.h, states), (names[2], self.c, states)]
         {
             let Some(buffer) = buffer else { continue };
             if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
                 return Err(Error::value(name, "a buffer with the usage STORAGE", format!("{:?}", buffer.usage())));
             }
-            if buffer.size() != 4 * numbers as u64 {
-                let expected = format!("a buffer of {} bytes", 4 * numbers);
+            let bytes = (numbers * 4usize).get();
+            if buffer.size() != bytes {
+                let expected = format!("a buffer of {bytes} bytes");
                 return Err(Error::value(name, expected, format!("{} bytes", buffer.size())));
             }
         }
@@ -102,18 +106,19 @@ impl GpuEngine {
         let Some(x) = from.sequence else {
             return Err(Error::Unsupported("a forward pass needs x".into()));
         };
-        // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
-        let tokens = Input::Tokens(ndarray::Array2::zeros((steps, rows)));
-        let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
         if self.network.model.embedding.is_some() {
             let reason = "a model with an embedding reads token ids, not x from a buffer";
             return Err(Error::Unsupported(reason.into()));
         }
-        sequence.validate(&self.network.model)?;
+        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0 };
+        extent.check(&self.network.model, ON_DEVICE)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
+        // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
+        let tokens = Input::Tokens(room::array((steps, rows), "the flags of every step")?);
+        let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
+        sequence.validate(&self.network.model)?;
         let draw = self.draw(rows)?;
-        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0 };
         self.prepare(self.shape(extent, true, Keeps::Output))?;
         self.stage_labels(&sequence, None);
         self.stage_draw(draw);

@@ -8,6 +8,7 @@ use super::carried::Carried;
 use super::device::Gpu;
 use super::network::Network;
 use super::pass::{Aim, Lists, Pass};
+use super::planned::{LOSSES, planned, shape};
 use super::program::{Command, Place};
 use super::recorder::Recorder;
 use super::uniforms::Status;
@@ -20,10 +21,11 @@ use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::memory::{Extent, Memory, MemoryPart};
-use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carried_states};
+use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carried_states, vec4s};
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
+use crate::sizes::ON_DEVICE;
 
 /// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
 /// alone.
@@ -86,7 +88,7 @@ impl Backend for Gpu {
             passes: Vec::new(),
             arena: Arena::default(),
             carried: None,
-            losses: allocate(self, &TensorSpec { name: "losses".into(), bytes: 32 })?,
+            losses: allocate(self, &TensorSpec { name: "losses".into(), bytes: LOSSES })?,
             unpacked: true,
             used: false,
             cleared: false,
@@ -98,6 +100,16 @@ impl Backend for Gpu {
             words: Vec::new(),
             numbers: Vec::new(),
         })
+    }
+
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory> {
+        planned(&self.limits(), model, options, flow, extent)
+    }
+
+    fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel> {
+        let recurrent = &model.recurrent;
+        let (h4, gates) = (vec4s(recurrent.hidden_size).max(1), recurrent.cell.gates());
+        Some(self.limits().steps(rows, h4, gates, options.kernel).kernel)
     }
 
     fn describe(&self) -> String {
@@ -180,9 +192,7 @@ impl GpuEngine {
 
     /// The shape of a pass that keeps `keeps` of each chunk where the others are made again.
     pub(super) fn shape(&self, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
-        let Extent { steps, rows, tokens, resets, .. } = extent;
-        let keeps = if self.options.recompute { keeps } else { Keeps::Everything };
-        Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
+        shape(&self.options, extent, dx, keeps)
     }
 
     /// What dropout draws for a training pass over `rows` rows.
@@ -643,8 +653,7 @@ impl Engine for GpuEngine {
     }
 
     fn kernel(&self, rows: usize) -> Option<RecurrentKernel> {
-        let (h4, gates) = (self.network.sizes.h4, self.network.model.recurrent.cell.gates());
-        Some(self.gpu.limits().steps(rows, h4, gates, self.options.kernel).kernel)
+        self.gpu.planned_kernel(&self.network.model, &self.options, rows)
     }
 
     /// The buffers that the passes share count as those of the last pass; what others need beyond it, as workspace.
@@ -657,6 +666,7 @@ impl Engine for GpuEngine {
     }
 
     fn plan(&self, extent: Extent) -> Result<Memory> {
+        extent.check(&self.network.model, ON_DEVICE)?;
         let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
         let carried = match extent.carried > 0 && self.carried.is_none() {
             true => carried_states(&self.network.model, extent.carried).bytes,
@@ -671,9 +681,7 @@ impl Engine for GpuEngine {
             None => {
                 let plan = self.plan_of(shape)?;
                 let planned = plan.planned(&self.network.model);
-                let uniforms = planned.total() - plan.memory.total();
-                // Its commands are about as many as all others.
-                let flow = if self.flow { plan.flow().bytes + uniforms } else { 0 };
+                let flow = if self.flow { plan.planned_flow(&self.network.model) } else { 0 };
                 let with_others = self.with_pass(&plan);
                 // Beyond the budget the others are let go.
                 let alone = self.options.check_memory(with_others.total() + flow + carried).is_err();

@@ -18,6 +18,7 @@ mod kernel;
 mod network;
 mod packed;
 mod pass;
+mod planned;
 mod product;
 mod profiler;
 mod program;

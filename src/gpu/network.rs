@@ -7,6 +7,7 @@ use super::kernel::{
     RNN_BACKWARD_FLOW, RNN_FORWARD, Stem,
 };
 use super::packed::Packed;
+use super::planned::{DRAW, LOSS, block};
 use crate::error::Result;
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
@@ -33,7 +34,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(gpu: &Gpu, model: &Model, rule: Option<Rule>) -> Result<Self> {
         let plan = ParameterPlan::new(model);
-        let block = |name: String| allocate(gpu, &TensorSpec { name, bytes: plan.bytes() });
+        let block = |name: String| allocate(gpu, &block(&plan, name));
         let slots = rule.map_or(0, |rule| rule.slots());
         let parameters = block("parameters".into())?;
         let packed = match gpu.limits().packs_weights() {
@@ -46,8 +47,8 @@ impl Network {
             parameters,
             gradients: block("gradients".into())?,
             slots: (0..slots).map(|slot| block(format!("optimizer slot {slot}"))).collect::<Result<_>>()?,
-            loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: 16 })?,
-            draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: 32 })?,
+            loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: LOSS })?,
+            draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: DRAW })?,
             packed,
             plan,
         })

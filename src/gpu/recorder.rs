@@ -17,7 +17,7 @@ const SHORT: u64 = 250_000_000;
 
 /// Bytes of writes that a submission brings along, and of the largest one: a larger one goes by itself. The steps of a
 /// submission leave half of them to the last one.
-const UPLOADS: usize = 512 << 10;
+pub(super) const UPLOADS: usize = 512 << 10;
 const UPLOAD: usize = UPLOADS / 4;
 
 /// Records writes and commands and submits them in their order, without a wait between them.

@@ -11,7 +11,7 @@ use super::recorder::{Recorder, Submission};
 use super::uniforms::{Status, Update as Uniform};
 use crate::backend::{Report, Skipped};
 use crate::error::{Error, Result};
-use crate::model::plan::{ALIGNMENT, Cost, TensorSpec};
+use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
 use crate::optim::{Coefficients, Rule, Update, rounded};
 
 /// The commands of an update and the reports under way.
@@ -51,14 +51,25 @@ const STATUS_BYTES: u64 = 48;
 /// The most updates of which it is not known whether they were skipped, when a further one is recorded.
 const UNKNOWN: usize = 63;
 
+const CHOICES_BYTES: u64 = 16 * (UNKNOWN as u64 + 1);
+
+fn partials_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
+    8 * limits.norm_groups(parameters.len / 4).next_multiple_of(2) as u64
+}
+
+/// The bytes that an updater of such a network takes.
+pub(super) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
+    STATUS_BYTES + partials_bytes(limits, parameters) + ALIGNMENT + CHOICES_BYTES + 3 * 16
+}
+
 impl Updater {
     pub(super) fn new(gpu: &Gpu, network: &Network, rule: Rule, skips: u32) -> Result<Self> {
         let limits = gpu.limits();
         let count = network.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
         let status = buffer("status", STATUS_BYTES)?;
-        let partials = buffer("norm partials", 8 * limits.norm_groups(count).next_multiple_of(2) as u64)?;
-        let choices = buffer("update choices", 16 * (UNKNOWN as u64 + 1))?;
+        let partials = buffer("norm partials", partials_bytes(&limits, &network.plan))?;
+        let choices = buffer("update choices", CHOICES_BYTES)?;
         let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;

@@ -2,6 +2,7 @@
 
 use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
 use crate::model::RecurrentKernel;
+use crate::sizes::Count;
 
 /// Threads of the kernels that go over elements one by one.
 pub(crate) const GROUP: usize = 64;
@@ -91,11 +92,11 @@ impl DeviceLimits {
     /// How the recurrent steps over `rows` rows, h4 vec4 of hidden units and G gates are dispatched. `Sequence` is for what
     /// [`RecurrentKernel::check`] lets through.
     pub(crate) fn steps(&self, rows: usize, h4: usize, gates: usize, kernel: RecurrentKernel) -> StepPlan {
-        let products = rows * gates * 16 * h4 * h4;
+        let products = Count::from(rows) * gates * 16usize * h4 * h4;
         let worth_it = match self.software {
             // A software driver runs a workgroup on one core and takes tens of microseconds for a dispatch: a workgroup
             // for the whole sequence pays where there are enough of them, or little to compute.
-            true => rows >= 16 || products <= 1 << 16,
+            true => rows >= 16 || products.get() <= 1 << 16,
             // W_hh streams through every workgroup at each step, which pays while it is small.
             false => 64 * gates * h4 * h4 <= 400_000,
         };
@@ -118,7 +119,7 @@ impl DeviceLimits {
             };
             let busy = |tile: &usize| {
                 let (x, y) = groups(*tile, group);
-                x * y >= BUSY
+                x.saturating_mul(y) >= BUSY
             };
             ([4, 2].into_iter().find(busy).unwrap_or(1), group)
         };

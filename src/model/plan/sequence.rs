@@ -108,6 +108,9 @@ pub(crate) enum Keeps {
     Logits,
 }
 
+/// The most chunks of all (layer, direction)s: each has buffers and commands of its own, and a host has to hold them.
+const MAX_STACK_CHUNKS: usize = 1 << 18;
+
 /// What [`SequencePlan::new`] plans for beside the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shape {
@@ -145,6 +148,11 @@ impl SequencePlan {
         sizes.check_loops(model)?;
         let chunk = chunk.or_else(|| (keeps != Keeps::Everything).then(|| cheapest_chunk(model, &sizes, steps)));
         let n = chunk_steps(&sizes, limits, shape, chunk);
+        if steps.div_ceil(n).saturating_mul(r.stacks()) > MAX_STACK_CHUNKS {
+            let most = n.saturating_mul((MAX_STACK_CHUNKS / r.stacks()).max(1));
+            let expected = format!("at most {most} on the GPU, in chunks of {n}: take fewer or longer ones");
+            return Err(Error::value("the time steps", expected, steps));
+        }
         let mut plan = Self {
             steps,
             rows,
@@ -165,11 +173,12 @@ impl SequencePlan {
             let shared = plan.chunks.first().filter(|_| keeps != Keeps::Everything).cloned();
             let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
             let n = n.min(steps - first);
-            let mut tensor = |part, name: &str, numbers: usize| plan.tensor(part, format!("{name}[{index}]"), numbers);
+            let mut tensor = |part, name: &str, numbers: u64| plan.tensor(part, format!("{name}[{index}]"), numbers);
             let border = (keeps != Keeps::Everything && n < steps)
                 .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
-            let (inputs, outputs) = (n * rows * 4 * sizes.x4, n * rows * 4 * sizes.y4);
-            let history = (n + 1) * rows * 4 * sizes.h4;
+            let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
+            let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
+            let history = numbers((n + 1) * rows, sizes.h4);
             // What the host writes or asks for is of every chunk; an embedding's vectors are looked up again.
             let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
             let x = embedded.map_or_else(
@@ -180,11 +189,11 @@ impl SequencePlan {
                 || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs)),
                 |chunk| chunk.dx,
             );
-            let mut of_stacks = |part, name: &str, numbers: usize| -> Vec<TensorId> {
+            let mut of_stacks = |part, name: &str, numbers: u64| -> Vec<TensorId> {
                 stacks.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
             };
-            let z =
-                again(|chunk| &chunk.z).unwrap_or_else(|| of_stacks(MemoryPart::Gates, "z", n * rows * 4 * sizes.z4));
+            let gates = numbers(n * rows, sizes.z4);
+            let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_stacks(MemoryPart::Gates, "z", gates));
             let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_stacks(MemoryPart::States, "h", history));
             let c = match r.cell {
                 Cell::Lstm => again(|chunk| &chunk.c).unwrap_or_else(|| of_stacks(MemoryPart::States, "c", history)),
@@ -212,19 +221,19 @@ impl SequencePlan {
                     sizes.mean.then(|| labels.span(rows)),
                 )
             });
-            let labels = plan.tensor(MemoryPart::Input, format!("labels[{index}]"), labels.bytes as usize / 4);
+            let labels = plan.tensor(MemoryPart::Input, format!("labels[{index}]"), labels.bytes / 4);
             let chunk = Chunk { steps: first..first + n, border, x, labels, flags, tokens, z, h, c, y, dx };
             if let (Some(head), Some((run, targets, weights, shares))) = (&model.head, targets) {
                 let features = match head.at {
                     At::Every => chunk.y[r.layers - 1],
-                    At::Last | At::Mean => plan.tensor(MemoryPart::Head, "features".into(), run * 4 * sizes.y4),
+                    At::Last | At::Mean => plan.tensor(MemoryPart::Head, "features".into(), numbers(run, sizes.y4)),
                 };
                 let logits = match plan.predictions.first().filter(|_| shared.is_some() && keeps != Keeps::Logits) {
                     Some(run) => run.logits,
-                    None => plan.tensor(MemoryPart::Head, format!("logits[{index}]"), run * 4 * sizes.o4),
+                    None => plan.tensor(MemoryPart::Head, format!("logits[{index}]"), numbers(run, sizes.o4)),
                 };
                 // Each chunk's own, so that they are added up in the end, in their order.
-                let losses = plan.tensor(MemoryPart::Head, format!("losses[{index}]"), run);
+                let losses = plan.tensor(MemoryPart::Head, format!("losses[{index}]"), run as u64);
                 let first = if head.at == At::Every { first } else { 0 };
                 let run =
                     Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights, shares };
@@ -232,28 +241,28 @@ impl SequencePlan {
             }
             plan.chunks.push(chunk);
         }
+        let states = 4 * rows as u64 * sizes.h4 as u64;
         let carries = |plan: &mut Self, name: &str| {
             let name = |s: &String| format!("carry_{name}_{s}");
-            stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, name(s), rows * 4 * sizes.h4)).collect()
+            stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, name(s), states)).collect()
         };
         plan.carry_h = carries(&mut plan, "h");
         if r.cell.has_cell_state() {
             plan.carry_c = carries(&mut plan, "c");
         }
         if r.recurrent_dropout > 0.0 {
-            let numbers = 2 * rows * 4 * sizes.h4;
             let entering =
-                stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, format!("entering_h_{s}"), numbers));
+                stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, format!("entering_h_{s}"), 2 * states));
             plan.entering = entering.collect();
         }
-        let scratch = plan.scratch_bytes(model, parameters, limits) as usize / 4;
+        let scratch = plan.scratch_bytes(model, parameters, limits) / 4;
         plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
         Ok(plan)
     }
 
-    fn tensor(&mut self, part: MemoryPart, name: String, numbers: usize) -> TensorId {
-        let bytes = (4 * numbers as u64).max(16).next_multiple_of(16);
+    fn tensor(&mut self, part: MemoryPart, name: String, numbers: u64) -> TensorId {
+        let bytes = (4 * numbers).max(16).next_multiple_of(16);
         self.memory.add(part, bytes);
         self.tensors.push(TensorSpec { name, bytes });
         TensorId(self.tensors.len() - 1)
@@ -300,6 +309,11 @@ impl SequencePlan {
         memory
     }
 
+    /// The bytes of the norms of dh_t and of the uniforms of what takes them, whose commands are about as many as all others.
+    pub(crate) fn planned_flow(&self, model: &Model) -> u64 {
+        self.flow().bytes + self.planned(model).total() - self.memory.total()
+    }
+
     /// Parts of the norm of a step's dh_t, each of a range of its rows and units.
     pub(crate) fn flow_parts(&self) -> usize {
         let widest = self.carry_h.iter().map(|carry| self.tensors[carry.0].bytes as usize / 16).max();
@@ -315,12 +329,12 @@ impl SequencePlan {
 
 /// The states of `rows` rows between batches: h of every stack, then c.
 pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
-    TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) as u64 }
+    TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) }
 }
 
-fn carried_numbers(model: &Model, rows: usize) -> usize {
-    let kinds = 1 + usize::from(model.recurrent.cell.has_cell_state());
-    4 * kinds * model.recurrent.stacks() * rows * vec4s(model.recurrent.hidden_size)
+fn carried_numbers(model: &Model, rows: usize) -> u64 {
+    let kinds = 1 + u64::from(model.recurrent.cell.has_cell_state());
+    4 * kinds * model.recurrent.stacks() as u64 * rows as u64 * vec4s(model.recurrent.hidden_size) as u64
 }
 
 /// Rows in vec4.
@@ -413,11 +427,11 @@ fn cheapest_chunk(model: &Model, sizes: &Sizes, steps: usize) -> usize {
 fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: Shape, chunk: Option<usize>) -> usize {
     let Shape { steps, rows, tokens, .. } = shape;
     let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
-    let bytes_per_step = 16 * (rows * widest) as u64;
+    let bytes_per_step = 16 * rows as u64 * widest as u64;
     let by_bytes = limits.max_binding.min(limits.max_buffer) / bytes_per_step.max(1);
     // The history has one slot more than the chunk has steps, and the labels hold several numbers a row.
-    let history = (limits.max_binding / (16 * rows * sizes.h4) as u64).saturating_sub(1);
-    let labels = limits.max_binding / (4 * rows * (4 + sizes.outputs.max(1))) as u64;
+    let history = (limits.max_binding / (16 * rows as u64 * sizes.h4 as u64)).saturating_sub(1);
+    let labels = limits.max_binding / (4 * rows as u64 * (4 + sizes.outputs.max(1)) as u64);
     // The narrowest tiles of any kernel put 32 rows into a workgroup.
     let groups = u64::from(limits.max_groups) * 32 / rows as u64;
     let mut most = by_bytes.min(history).min(labels).min(groups).min(MAX_CHUNK as u64) as usize;

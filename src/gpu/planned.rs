@@ -1,0 +1,73 @@
+//! What a network will take of the device, told before any of it is there.
+
+use super::recorder::UPLOADS;
+use super::updater;
+use crate::backend::EngineOptions;
+use crate::error::Result;
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::plan::{
+    ALIGNMENT, DeviceLimits, Keeps, ParameterPlan, SequencePlan, Shape, TensorSpec, carried_states,
+};
+use crate::model::{Model, Role};
+use crate::sizes::ON_DEVICE;
+
+/// The bytes of Σ w·loss, and of what dropout draws.
+pub(super) const LOSS: u64 = 16;
+pub(super) const DRAW: u64 = 32;
+
+/// Those of the losses of a step under way and of a batch that is evaluated.
+pub(super) const LOSSES: u64 = 32;
+
+/// A block of all parameters, of which there is one for each of what is kept of them.
+pub(super) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> TensorSpec {
+    TensorSpec { name: name.into(), bytes: parameters.bytes() }
+}
+
+/// The shape of a pass over this extent, which keeps `keeps` of each chunk where the others are made again.
+pub(super) fn shape(options: &EngineOptions, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
+    let Extent { steps, rows, tokens, resets, .. } = extent;
+    let keeps = if options.recompute { keeps } else { Keeps::Everything };
+    Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
+}
+
+/// What a network takes whatever the batches.
+fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, options: &EngineOptions) -> Result<Memory> {
+    limits.check(&block(parameters, "parameters"))?;
+    let bytes = parameters.bytes();
+    let transposed = (0..model.recurrent.stacks()).map(|stack| parameters.get(Role::WeightHh { stack }).bytes().1);
+    let packed = if limits.packs_weights() { transposed.sum::<u64>() + ALIGNMENT } else { 0 };
+    let mut memory = Memory::default();
+    memory.add(MemoryPart::Weights, bytes + packed);
+    memory.add(MemoryPart::Gradients, bytes);
+    if let Some(rule) = options.rule {
+        memory.add(MemoryPart::Optimizer, rule.slots() as u64 * bytes + updater::planned_bytes(limits, parameters));
+    }
+    memory.add(MemoryPart::Workspace, LOSS + DRAW + LOSSES + UPLOADS as u64);
+    Ok(memory)
+}
+
+/// What a new engine holds after a batch of this extent; with `flow` also for the norms of dh_t.
+pub(super) fn planned(
+    limits: &DeviceLimits,
+    model: &Model,
+    options: &EngineOptions,
+    flow: bool,
+    extent: Extent,
+) -> Result<Memory> {
+    model.validate()?;
+    options.validate(model)?;
+    options.kernel.check(model.recurrent.hidden_size)?;
+    extent.check(model, ON_DEVICE)?;
+    let parameters = ParameterPlan::new(model);
+    let mut memory = fixed(limits, model, &parameters, options)?;
+    let shape = shape(options, extent, options.input_gradient, Keeps::Borders);
+    let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
+    memory += plan.planned(model);
+    memory.add(MemoryPart::Workspace, if flow { plan.planned_flow(model) } else { 0 });
+    if extent.carried > 0 {
+        let carried = carried_states(model, extent.carried);
+        limits.check(&carried)?;
+        memory.add(MemoryPart::Carried, carried.bytes);
+    }
+    Ok(memory)
+}

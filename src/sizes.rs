@@ -1,0 +1,117 @@
+//! Counts of numbers and bytes that do not wrap around: what a caller tells of sizes is multiplied here, for both paths.
+
+use std::iter::Sum;
+use std::ops::{Add, Mul};
+
+use crate::error::{Error, Result};
+use crate::memory::Extent;
+use crate::model::Model;
+
+/// The most bytes that a device may be asked for.
+pub(crate) const ON_DEVICE: u64 = i64::MAX as u64;
+
+/// The most bytes that the host can address: on a machine of 64 bits as many.
+pub(crate) const ON_HOST: u64 = if (usize::MAX as u64) < ON_DEVICE { usize::MAX as u64 } else { ON_DEVICE };
+
+/// How many numbers or bytes there are. What is beyond 64 bits stays at their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Count(u64);
+
+impl Count {
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Refuses more bytes than these.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] names `what` they are for, and what is to be changed.
+    pub(crate) fn within(self, addressable: u64, what: impl FnOnce() -> String, remedy: &'static str) -> Result<()> {
+        let Self(bytes) = self;
+        match bytes > addressable {
+            true => {
+                let limit = "what can be addressed";
+                Err(Error::Limit { tensor: what(), bytes, limit, limit_bytes: addressable, remedy })
+            }
+            false => Ok(()),
+        }
+    }
+}
+
+impl From<usize> for Count {
+    fn from(count: usize) -> Self {
+        Self(count as u64)
+    }
+}
+
+impl From<u64> for Count {
+    fn from(count: u64) -> Self {
+        Self(count)
+    }
+}
+
+impl<T: Into<Self>> Add<T> for Count {
+    type Output = Self;
+
+    fn add(self, other: T) -> Self {
+        Self(self.0.saturating_add(other.into().0))
+    }
+}
+
+impl<T: Into<Self>> Mul<T> for Count {
+    type Output = Self;
+
+    fn mul(self, other: T) -> Self {
+        Self(self.0.saturating_mul(other.into().0))
+    }
+}
+
+impl Sum for Count {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Add::add)
+    }
+}
+
+/// The refusal of a batch of nothing.
+pub(crate) fn no_steps_or_rows(steps: usize, rows: usize) -> Error {
+    Error::value("the batch's [T, B]", "at least 1 step and 1 row", format!("[{steps}, {rows}]"))
+}
+
+impl Extent {
+    /// Refuses an extent of nothing, and one whose bytes are beyond `addressable`. What either path computes of any other, in
+    /// as many bits, does not wrap around.
+    pub(crate) fn check(&self, model: &Model, addressable: u64) -> Result<()> {
+        let Self { steps, rows, carried, .. } = *self;
+        if steps == 0 || rows == 0 {
+            return Err(no_steps_or_rows(steps, rows));
+        }
+        let (recurrent, count) = (&model.recurrent, |count: usize| Count::from(count));
+        let stacks = count(recurrent.stacks());
+        let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
+        // More numbers than either path keeps of a step of a row: gates, states, carries and outputs of every (layer,
+        // direction), what goes in and what comes out, each with its gradient and rounded up to whole vec4.
+        let of_stack = (count(recurrent.hidden_size) + 3usize) * 24usize;
+        let of_ends = count(recurrent.input_size) + outputs + recurrent.output_size() + 8usize;
+        let width = stacks * of_stack + of_ends * 4usize;
+        let pass = (count(steps) + 2usize) * (count(rows) + 32usize) * width * size_of::<f64>();
+        let remedy = "take fewer rows or time steps at once";
+        pass.within(addressable, || format!("a pass over [T, B] = [{steps}, {rows}]"), remedy)?;
+        let states = stacks * of_stack * carried * size_of::<f64>();
+        states.within(addressable, || format!("the carried states of {carried} rows"), "carry those of fewer rows")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_64_bits_is_refused_with_what_it_is_for() {
+        let all = Count::from(usize::MAX);
+        assert_eq!((all * all + 1usize, [all, all].into_iter().sum::<Count>()), (Count(u64::MAX), Count(u64::MAX)));
+        Count::from(ON_HOST).within(ON_HOST, String::new, "").unwrap();
+        let error = Count::from(1u64 << 63).within(ON_DEVICE, || "x".into(), "take less").unwrap_err().to_string();
+        let limit = "what can be addressed of 9223372036854775807 bytes";
+        assert_eq!(error, format!("x takes 9223372036854775808 bytes, over {limit}; take less"));
+    }
+}
