@@ -288,3 +288,18 @@ impl Update {
 pub(crate) fn rounded<R: Real>(value: f64) -> R {
     if value.abs() < R::min_positive_value().to_wide() { R::zero() } else { R::from_wide(value) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_below_the_normal_numbers_of_a_type_is_0_in_it_and_no_other_is() {
+        for tiny in [1e-46, 1e-40, -1e-40, f64::from(f32::MIN_POSITIVE) / 2.0] {
+            assert_eq!((rounded::<f32>(tiny), rounded::<f64>(tiny)), (0.0, tiny), "{tiny:e}");
+        }
+        for held in [f64::from(f32::MIN_POSITIVE), -2e-38, 0.1, f64::from(f32::MAX)] {
+            assert_eq!((rounded::<f32>(held), rounded::<f64>(held)), (held as f32, held), "{held:e}");
+        }
+    }
+}

@@ -60,6 +60,8 @@ fn cleared_gradients_are_0_for_who_reads_them_and_for_an_update_on_either_path()
 
 const BACKWARD: &str = "backward follows a forward pass, once, with no other pass and no change of the parameters";
 const GRADIENT: &str = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
+const NOT_ASKED: &str =
+    "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
 const FLOW: &str = "the norms of ∂L/∂h_t need a backward pass after set_flow(true), and no other pass after it";
 
 fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
@@ -94,6 +96,10 @@ fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
         refused(block_on(engine.input_gradient()), GRADIENT);
         refused(block_on(engine.flow()), FLOW);
     }
+    // Nor is there a gradient of the input where it was not asked for.
+    let mut plain = self::engine(backend, &case, EngineOptions::default());
+    block_on(plain.accumulate(&batch, None)).unwrap();
+    refused(block_on(plain.input_gradient()), NOT_ASKED);
     // Refused for its input, a call leaves what is there.
     block_on(engine.forward(&case.sequence())).unwrap();
     let wrong = Batch::new(Sequence::dense(Array3::zeros((1, 1, 9))), batch.targets.clone());

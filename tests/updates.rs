@@ -152,9 +152,52 @@ fn a_trainers_state_tells_the_updates_from_the_steps_on_both_paths() {
     }
 }
 
+fn steps_behind_one_that_ended_updating_are_no_updates<B: Backend>(backend: &B) {
+    let case = case();
+    let make = || {
+        // So many that none of them is waited for.
+        let options = TrainerOptions { in_flight: 9, ..TrainerOptions::default() };
+        Trainer::with_options(backend, &case.model(), Optimizer::adam(0.01), 3, options).unwrap()
+    };
+    let (good, bad) = (case.batch(), bad(case.batch()));
+    let go = |trainer: &mut Trainer<B::Engine>, batches: &[&Batch]| {
+        for batch in batches {
+            block_on(trainer.step(batch)).unwrap();
+        }
+        block_on(trainer.finish()).map(drop)
+    };
+    let mut trainer = make();
+    let ended = go(&mut trainer, &[&good, &good, &bad, &good, &good, &good]);
+    assert!(matches!(ended, Err(Error::NonFinite { step: 3, .. })), "{ended:?}");
+    let state = block_on(trainer.state()).unwrap();
+    assert_eq!((state.step, state.skipped.in_all), (6, 4));
+    let weights = block_on(trainer.state_dict()).unwrap();
+    let mut only_good = make();
+    go(&mut only_good, &[&good; 4]).unwrap();
+    let want = block_on(only_good.state()).unwrap();
+    // By weights of the caller's, and from the state.
+    trainer.load_state_dict(&weights).unwrap();
+    let mut restored = make();
+    restored.restore(&state).unwrap();
+    for mut trainer in [trainer, restored] {
+        go(&mut trainer, &[&good; 2]).unwrap();
+        let got = block_on(trainer.state()).unwrap();
+        assert_eq!((got.step, got.skipped.in_all), (8, 4));
+        assert_eq!((got.parameters, got.slots), (want.parameters.clone(), want.slots.clone()));
+    }
+}
+
+#[test]
+fn steps_behind_one_that_ended_updating_are_no_updates_on_either_path() {
+    steps_behind_one_that_ended_updating_are_no_updates(&Cpu::<f32>::with_threads(1).unwrap());
+    if let Some(gpu) = gpu() {
+        steps_behind_one_that_ended_updating_are_no_updates(&gpu);
+    }
+}
+
 /// The parameters after three steps from `first` on, with recurrent dropout; and the step that a bad one is reported by.
-fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64) -> (Vec<f64>, u64) {
-    let case = Case { dropout: (0.0, 0.5), ..case() }.sizes([4, 3, 2, 9, 1]);
+fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout: f64) -> (Vec<f64>, u64) {
+    let case = Case { dropout: (0.0, dropout), ..case() }.sizes([4, 3, 2, 9, 1]);
     let model = case.model();
     let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
@@ -174,18 +217,32 @@ fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64) -> (Vec<
 }
 
 #[test]
-fn steps_beyond_32_bits_are_the_same_on_both_paths_and_no_first_ones_again() {
+fn steps_beyond_32_bits_are_the_same_on_both_paths() {
     let optimizers = [optimizers()[1], Optimizer::adam(0.01)];
     for optimizer in optimizers {
         for first in [1, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, (1 << 40) + 1] {
-            let (want, step) = from_step(&Cpu::<f64>::with_threads(1).unwrap(), optimizer, first);
+            let (want, step) = from_step(&Cpu::<f64>::with_threads(1).unwrap(), optimizer, first, 0.5);
             assert_eq!(step, first + 3);
             if let Some(gpu) = gpu() {
-                let (got, step) = from_step(&gpu, optimizer, first);
+                let (got, step) = from_step(&gpu, optimizer, first, 0.5);
                 assert_eq!(step, first + 3);
                 let close = got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 2e-5);
                 assert!(close, "{:?} from step {first}: {got:?}, expected {want:?}", optimizer.rule);
             }
         }
+    }
+}
+
+#[test]
+fn updates_beyond_32_bits_are_no_first_ones_again() {
+    let cpu = Cpu::<f64>::with_threads(1).unwrap();
+    for optimizer in [optimizers()[1], Optimizer::adam(0.01)] {
+        // Without dropout nothing but what an optimizer counts tells steps apart, and it has no more to correct.
+        let of = |first| from_step(&cpu, optimizer, first, 0.0).0;
+        let late = of((1 << 40) + 500);
+        for first in [1 << 20, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, (1 << 40) + 1] {
+            assert_eq!(of(first), late, "{:?} from step {first}", optimizer.rule);
+        }
+        assert_ne!(of(1), late, "{:?}", optimizer.rule);
     }
 }

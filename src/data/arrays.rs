@@ -187,6 +187,7 @@ pub(super) mod tests {
 
     use super::super::damage::{below, number, survives};
     use super::super::npy::tests::npy;
+    use super::super::{Scaling, ScalingKind};
     use super::*;
 
     pub(in crate::data) fn floats(shape: &[usize], numbers: &[f32]) -> Vec<u8> {
@@ -213,6 +214,19 @@ pub(super) mod tests {
     fn three_axes_are_sequences_steps_and_dimensions() {
         let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
         assert_eq!(labelled.input, Steps::Dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
+    }
+
+    #[test]
+    fn a_spread_that_is_rounding_counts_as_none_in_an_array_of_f4_and_as_one_in_an_array_of_f8() {
+        let numbers = [0.3f32, 0.300_000_07, 0.3, 0.300_000_07];
+        let unit = |x: &[u8]| {
+            let input = from_npy(x, None).unwrap().input;
+            let values: Vec<f64> = input.values(&[0, 1], 0).collect();
+            Scaling::fit_rounded(ScalingKind::Standard, &values, input.precision()).unit
+        };
+        assert_eq!(unit(&floats(&[2, 2], &numbers)), 1.0);
+        let wide = numbers.map(|number| f64::from(number).to_le_bytes()).concat();
+        assert!(unit(&npy("<f8", false, &[2, 2], &wide)) < 1e-7);
     }
 
     #[test]

@@ -104,6 +104,17 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_is_read_where_zeros_stand_behind_the_digits_that_tell_it_as_programs_write_them() {
+        for exact in [f64::from(f32::MAX), -1.2345678901234567e25, 1e23, 7.0e22 / 3.0] {
+            let written = exact.to_string();
+            assert_ne!(written, format!("{exact:.0}"), "all digits are another case");
+            assert_eq!(number(&written), Ok(exact));
+            let other = written.replacen(['1', '2'], "3", 1).replace("00", "01");
+            assert_eq!(number(&other), Err(INEXACT), "{other}");
+        }
+    }
+
+    #[test]
     fn whole_numbers_are_read_to_the_last_digit_or_not_at_all() {
         let largest = format!("{:.0}", f32::MAX);
         for exact in

@@ -94,6 +94,18 @@ mod tests {
     }
 
     #[test]
+    fn lengths_may_be_whole_numbers_in_floats_as_arithmetic_leaves_them() {
+        let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
+        let read = |lengths: &[f32]| from_npz(&[("x.npy", &x, false), ("lengths.npy", &floats(&[2], lengths), false)]);
+        assert_eq!(read(&[1.0, 2.0]).unwrap().input, Steps::Dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+        for (wrong, got) in [(1.5, "1.5"), (0.0, "0"), (3.0, "3"), (f32::NAN, "NaN")] {
+            let error = read(&[1.0, wrong]).unwrap_err();
+            assert!(error.contains("sequence 2: expected a whole number from 1 to T = 2, got "), "{error}");
+            assert!(error.ends_with(got), "{error}");
+        }
+    }
+
+    #[test]
     fn arrays_that_do_not_fit_are_named() {
         let x = floats(&[2, 2], &[1.0; 4]);
         let with = |name: &str, bytes: &[u8]| from_npz(&[("x.npy", &x, true), (name, bytes, true)]).unwrap_err();
