@@ -75,6 +75,20 @@ fn the_file_of_the_run_keeps_its_parts_under_any_name_and_for_a_model_alone() {
 }
 
 #[test]
+fn the_file_of_the_run_keeps_the_share_that_validates_where_its_training_ends_with_a_label() {
+    let folder = series();
+    let path = folder.path();
+    let split = "--train-until 60 --validation 0.25";
+    train(path, "u", &format!("--csv s.csv --window 4 --hidden 3 --epochs 1 --batch 16 {split}"));
+    fs::copy(path.join("s.csv"), path.join("copy.csv")).unwrap();
+    let [own, copy] =
+        ["u", "u/model.safetensors --csv copy.csv"].map(|of| json(path, &format!("eval {of} --json --device cpu")));
+    for measured in [&own, &copy] {
+        assert_eq!((span(measured, "validation"), span(measured, "test")), ((61, 75), (76, 120)), "{measured}");
+    }
+}
+
+#[test]
 fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised() {
     let folder = series();
     let path = folder.path();
@@ -112,7 +126,9 @@ fn a_short_slice_of_a_long_training_part_is_known_again_and_what_is_not_found_is
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..20_011, None)).unwrap();
     train(path, "r", "--csv s.csv --window 4 --hidden 3 --steps 2 --batch 16");
-    for slice in [9_000..9_200, 9_000..9_006, 1..8] {
+    // Of five rows one alone or two are among those that are looked for, wherever they begin.
+    let few = (9_000..9_004).map(|first| first..first + 5);
+    for slice in [9_000..9_200, 9_000..9_006, 1..8].into_iter().chain(few) {
         fs::write(path.join("slice.csv"), rows(slice.clone(), None)).unwrap();
         let measured = json(path, "eval r --csv slice.csv --json --device cpu");
         assert!(measured["test"].is_null() && measured["validation"].is_null(), "{slice:?}: {measured}");

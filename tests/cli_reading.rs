@@ -273,6 +273,9 @@ fn a_later_file_is_read_by_the_decimal_mark_of_the_models_own_where_it_shows_non
     near(last_value(path, "run --csv later.txt"), 100.0);
     // A model alone, without its run, knows as much.
     near(last_value(path, "run/model.safetensors --csv later.txt"), 100.0);
+    // Where commas stand between fields the points might as well be those of decimals, and nothing asks.
+    write(path, "later.csv", later.replace('\t', ","));
+    near(last_value(path, "run --csv later.csv"), 100.0);
     // What a file shows and what is told come first.
     near(last_value(path, "run --csv later.txt --decimal ."), 0.1);
     write(path, "other.txt", later.replace("1.100", "1.25"));
@@ -293,5 +296,9 @@ fn later_sequences_are_read_by_the_decimal_mark_of_the_models_own_where_they_sho
     train(path, "run", "--sequences s.csv --hidden 4 --epochs 1 --batch 8 --scale standard");
     let asked = "1.1 with --decimal . and 1100 with --decimal ,";
     refused(path, "train --device cpu --out other --sequences later.csv --hidden 4 --epochs 1", 1, &[asked]);
-    says(&succeeds(path, "eval run --sequences later.csv"), &["thousands in groups: \"1.100\" is 1100"]);
+    let groups = "thousands in groups: \"1.100\" is 1100";
+    says(&succeeds(path, "eval run --sequences later.csv"), &[groups]);
+    // The file that tests is read as the one that trains.
+    let tested = "--sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8 --scale standard";
+    says(&train(path, "tested", tested), &[groups]);
 }

@@ -318,6 +318,11 @@ fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
     }
     refused(folder, "train --resume a --epochs 4 --lr 0.1", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --epochs 4 --out a", 2, &["--out a", "does not exist"]);
+    // Its end is that of the configuration that it had.
+    let config = fs::read_to_string(folder.join("a/config.toml")).unwrap();
+    fs::write(folder.join("a/config.toml"), format!("{config}# changed\n")).unwrap();
+    refused(folder, "train --resume a --epochs 4", 1, &["a/config.toml", "the run had", "got a changed one"]);
+    fs::write(folder.join("a/config.toml"), config).unwrap();
     let said = succeeds(folder, "train --resume a");
     assert!(said.contains("the run is over") && said.contains("--epochs or --steps"), "{said}");
     refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);

@@ -69,6 +69,8 @@ mod tests {
         assert_eq!(differences(&squares, 3, 3), [36.0]);
         let gaps = [1.0, f64::NAN, 4.0, f64::NAN];
         assert_eq!(differences(&gaps, 0, 1), [3.0]);
+        // Where the season before is missing it is the one before that.
+        assert_eq!(differences(&[1.0, 50.0, f64::NAN, 60.0, 4.0], 0, 2), [3.0, 10.0]);
         assert!(differences(&[], 0, 1).is_empty() && differences(&[1.0], 5, 2).is_empty());
     }
 

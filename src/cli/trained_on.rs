@@ -687,6 +687,59 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_is_known_by_its_numbers_in_whatever_order_its_dimensions_are() {
+        use bptt::data::Steps;
+        use bptt::ndarray::{Array2, array};
+        let hash = |numbers: Array2<f64>| hash_of_sequence(&Steps::Wide(vec![numbers]), 0);
+        let known = hash(array![[1.0, 0.0], [2.0, f64::NAN]]);
+        assert_eq!(hash(array![[0.0, 1.0], [f64::NAN, 2.0]]), known);
+        // Of one value, however its bits are.
+        assert_eq!(hash(array![[1.0, -0.0], [2.0, -f64::NAN]]), known);
+        assert_eq!(hash_of_sequence(&Steps::Dense(vec![array![[1.0, 0.0], [2.0, f32::NAN]]]), 0), known);
+        for other in [array![[2.0, f64::NAN], [1.0, 0.0]], array![[1.0, 2.0], [0.0, f64::NAN]], array![[1.0], [2.0]]] {
+            assert_ne!(hash(other), known);
+        }
+    }
+
+    #[test]
+    fn rows_that_are_alike_by_chance_are_not_those_of_the_training_and_fewer_than_a_horizon_are_not_measured() {
+        use bptt::data::{Column, Missing, Roles, Table};
+        let series = |count: usize, value: &dyn Fn(usize) -> f64| {
+            let column = Column { name: "v".into(), values: (0..count).map(value).collect() };
+            let labels = (0..count).map(|row| row.to_string()).collect();
+            let table = Table { label_name: "t".into(), labels, columns: vec![column], ..Table::default() };
+            Series::new(table, &Roles::one("v"), Missing::Refuse).unwrap()
+        };
+        let own = |row: usize| row as f64;
+        let split =
+            |train: usize, count: usize| Split { train: 0..train, validation: train..train, test: train..count };
+        let all = [of_series(String::new(), &DataArgs::default(), &series(100, &own), &split(100, 100))];
+        let relation =
+            Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
+        let by_chance = |row: usize| if [10, 90].contains(&row) { own(row) } else { own(row) + 0.5 };
+        assert!(relation.seen_rows(&series(100, &by_chance)).is_none());
+        for (new, measured) in [(0, 0), (2, 0), (3, 3), (9, 9)] {
+            let (frame, count) = (Frame { window: 4, horizon: 3 }, 100 + new);
+            let (parts, _) = relation.series(&series(count, &own), frame, split(0, count)).unwrap();
+            assert_eq!((parts.validation.len(), parts.test.len()), (0, measured), "{new} rows are new");
+        }
+    }
+
+    #[test]
+    fn a_row_is_known_by_what_was_measured_and_not_by_what_fills_a_gap() {
+        use bptt::data::{Column, Missing, Roles, Table};
+        let series = |first: f64| {
+            let column = Column { name: "v".into(), values: vec![first, f64::NAN, 3.0] };
+            let labels = (1..4).map(|row| row.to_string()).collect();
+            let table = Table { label_name: "t".into(), labels, columns: vec![column], ..Table::default() };
+            Series::new(table, &Roles::one("v"), Missing::Forward).unwrap()
+        };
+        let [one, other] = [1.0, 2.0].map(series);
+        let alike: Vec<bool> = (0..3).map(|row| hash_of_row(&one, row) == hash_of_row(&other, row)).collect();
+        assert_eq!(alike, [false, true, true]);
+    }
+
+    #[test]
     fn places_are_spread_and_end_with_the_end() {
         assert_eq!(places(4, 64), [1, 2, 3, 4]);
         assert_eq!(places(10, 4), [3, 5, 8, 10]);

@@ -133,6 +133,11 @@ mod tests {
         assert_eq!(write(&[52_001.0, 53_000.0], &[52_345.6]), ["52346"]);
         assert_eq!(write(&[3.0e-9, 3.2e-9], &[3.14e-9, 3.05e-9]), ["3.140e-9", "3.050e-9"]);
         assert_eq!(write(&[1e20, 2e20], &[1.5e20, 0.0]), ["1.500e20", "0"]);
+        // By the steps that were taken, however far apart forecasts are, and where they are all the same.
+        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0, 1.5]), ["1.00000", "1.50000"]);
+        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0852, 1.0852]), ["1.08520", "1.08520"]);
+        // Differences far below the steps are not worth their digits.
+        assert_eq!(write(&[1.0, 1.5], &[1.2, 1.200_000_001]), ["1.2000", "1.2000"]);
         // Hardly apart, and still told apart where that does not take many digits.
         assert_eq!(write(&[1.0, 1.5], &[1.2001, 1.2032]), ["1.2001", "1.2032"]);
         assert_eq!(write(&[5.0, 5.0], &[5.0, 5.0]), ["5.000", "5.000"]);
