@@ -552,6 +552,15 @@ mod tests {
             "{error}"
         );
         assert_eq!(until(iso, "13/1/2021"), Ok(1));
+        // Of two ways the one within the data is meant.
+        assert_eq!(until(&["2021-01-02", "2021-01-05", "2021-02-03"], "5/1/2021"), Ok(2));
+    }
+
+    #[test]
+    fn a_time_of_no_day_has_no_offset_from_utc() {
+        let labels = &["09:00+02:00", "10:00+02:00"];
+        noted(labels, "order of rows not checked");
+        is_counted(labels, "labels are no numbers or dates");
     }
 
     #[test]
@@ -582,6 +591,8 @@ mod tests {
         for labels in [&weeks[..], &weeks[..60], &quarters, &quarters[..6], &pointed] {
             assert_eq!(gaps(&labels.iter().map(String::as_str).collect::<Vec<_>>()), None, "{labels:?}");
         }
+        // Without a step of most rows nothing tells what is missing.
+        assert_eq!(gaps(&["1", "2", "3", "6", "8"]), None);
         let giant = ["0", "1", "2", "3", "900000000000000000000000000000", "1800000000000000000000000000000"];
         assert!(gaps(&giant[..5]).unwrap().starts_with(&format!("{} rows are missing", usize::MAX)));
         assert_eq!(gaps(&["1", "2", "4", "5"]).map(|found| found.contains("1 row is missing")), Some(true));
