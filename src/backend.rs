@@ -1,8 +1,11 @@
 //! The seam between training and the paths that compute: two sealed traits at the height of a training step.
 
+use std::ops::Range;
+
 use ndarray::Array3;
 
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
+use crate::calls::check_slots;
 use crate::dropout::Masks;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
@@ -11,6 +14,7 @@ use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::{Rule, Update};
 use crate::profile::Profile;
 use crate::real::Real;
+use crate::room::reserve;
 use crate::sizes::{Count, ON_HOST};
 
 pub(crate) mod sealed {
@@ -65,18 +69,6 @@ impl EngineOptions {
             return Err(Error::Unsupported(reason.into()));
         }
         Ok(())
-    }
-
-    /// Refuses other than the rule's slots for `parameters` weights.
-    pub(crate) fn check_slots<R>(&self, slots: &[Vec<R>], parameters: usize) -> Result<()> {
-        let count = self.rule.map_or(0, |rule| rule.slots());
-        if slots.len() != count {
-            return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), slots.len()));
-        }
-        match slots.iter().position(|slot| slot.len() != parameters) {
-            Some(slot) => Err(Error::shape(format!("slot {slot}"), &[parameters], &[slots[slot].len()])),
-            None => Ok(()),
-        }
     }
 
     /// Refuses what would take more than the budget.
@@ -157,6 +149,15 @@ pub struct Evaluation<R = f32> {
     pub loss: f64,
     /// Each row's own final states, h_n and c_n.
     pub states: States<R>,
+}
+
+/// A flat block of numbers in the layout's order that an engine keeps between its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlatBlock {
+    /// The parameters.
+    Parameters,
+    /// The rule's number of this index for each of them, of [`Rule::slots`].
+    Slot(usize),
 }
 
 /// A place where networks can be made: [`Gpu`](crate::Gpu) or [`Cpu`](crate::Cpu).
@@ -252,18 +253,101 @@ pub trait Engine: sealed::Sealed {
     /// Where each parameter lies in the flat block.
     fn layout(&self) -> &Layout;
 
+    /// The blocks of the rule's numbers, [`Rule::slots`].
+    fn slot_count(&self) -> usize;
+
+    /// Hands `take` the numbers of some of the layout's [`tensors`](Layout::tensors), by their indices there, in their order
+    /// and in pieces: the CPU path its own, which are not copied, the GPU path some megabytes at a time.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a tensor or a block that is not there; those of `take`, after which it is not called again.
+    async fn read_tensors(
+        &mut self,
+        block: FlatBlock,
+        tensors: Range<usize>,
+        take: &mut dyn FnMut(&[Self::Real]) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Has `fill` bring the numbers of some tensors, likewise in pieces. Of the parameters: the bad step that ended updating
+    /// is forgotten, once its report was given.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a tensor or a block that is not there; those of `fill`, after which the pieces before are other
+    /// numbers and those behind are as they were.
+    fn write_tensors(
+        &mut self,
+        block: FlatBlock,
+        tensors: Range<usize>,
+        fill: &mut dyn FnMut(&mut [Self::Real]) -> Result<()>,
+    ) -> Result<()>;
+
     /// The parameters as one flat block in the layout's order.
-    async fn parameters(&mut self) -> Result<Vec<Self::Real>>;
+    async fn parameters(&mut self) -> Result<Vec<Self::Real>> {
+        let mut numbers = Vec::new();
+        self.read_block(FlatBlock::Parameters, &mut numbers).await?;
+        Ok(numbers)
+    }
+
+    /// A block as a whole, in the place of what `to` held.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for one that is not there; [`Error::NoMemory`] where there is none for it.
+    async fn read_block(&mut self, block: FlatBlock, to: &mut Vec<Self::Real>) -> Result<()> {
+        let (length, all) = (self.layout().len(), 0..self.layout().tensors().len());
+        to.clear();
+        reserve(to, length, "a copy of the parameters")?;
+        let mut take = |piece: &[Self::Real]| {
+            to.extend_from_slice(piece);
+            Ok(())
+        };
+        self.read_tensors(block, all, &mut take).await
+    }
+
+    /// Replaces a block as a whole.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another length than the layout's, [`Error::Value`] for a block that is not there.
+    fn write_block(&mut self, block: FlatBlock, numbers: &[Self::Real]) -> Result<()> {
+        let (expected, all) = (self.layout().len(), 0..self.layout().tensors().len());
+        if numbers.len() != expected {
+            let name = match block {
+                FlatBlock::Parameters => "parameters".into(),
+                FlatBlock::Slot(slot) => format!("slot {slot}"),
+            };
+            return Err(Error::shape(name, &[expected], &[numbers.len()]));
+        }
+        let mut rest = numbers;
+        self.write_tensors(block, all, &mut |piece| {
+            let (now, later) = rest.split_at(piece.len());
+            piece.copy_from_slice(now);
+            rest = later;
+            Ok(())
+        })
+    }
 
     /// Replaces all parameters. The length must be the layout's. The bad step that ended updating is forgotten, once its
     /// report was given.
-    fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()>;
+    fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()> {
+        self.write_block(FlatBlock::Parameters, block)
+    }
 
     /// The numbers that the rule keeps for each parameter, [`Rule::slots`] flat blocks in the layout's order.
-    async fn slots(&mut self) -> Result<Vec<Vec<Self::Real>>>;
+    async fn slots(&mut self) -> Result<Vec<Vec<Self::Real>>> {
+        let mut slots = Vec::new();
+        for slot in 0..self.slot_count() {
+            let mut numbers = Vec::new();
+            self.read_block(FlatBlock::Slot(slot), &mut numbers).await?;
+            slots.push(numbers);
+        }
+        Ok(slots)
+    }
 
     /// Replaces them: as many blocks as there are, each of the layout's length.
-    fn set_slots(&mut self, slots: &[Vec<Self::Real>]) -> Result<()>;
+    fn set_slots(&mut self, slots: &[Vec<Self::Real>]) -> Result<()> {
+        check_slots(slots, self.slot_count(), self.layout().len())?;
+        let mut blocks = slots.iter().enumerate();
+        blocks.try_for_each(|(slot, numbers)| self.write_block(FlatBlock::Slot(slot), numbers))
+    }
 
     /// The gradient sums since the last update, as one flat block: not divided by Σ w.
     async fn gradients(&mut self) -> Result<Vec<Self::Real>>;

@@ -1,5 +1,8 @@
 //! Which calls may follow which. Both paths keep what stands here, so that they refuse the same calls in the same words.
 
+use std::borrow::Borrow;
+use std::ops::Range;
+
 use crate::batch::OutputGradient;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
@@ -120,10 +123,33 @@ impl Ended {
     }
 }
 
-/// Refuses other than all parameters.
-pub(crate) fn check_parameters(layout: &Layout, length: usize) -> Result<()> {
-    match length == layout.len() {
-        true => Ok(()),
-        false => Err(Error::shape("parameters", &[layout.len()], &[length])),
+/// The numbers of a flat block that some tensors of the layout have.
+///
+/// # Errors
+/// [`Error::Value`] for tensors that it does not have.
+pub(crate) fn numbers_of(layout: &Layout, tensors: &Range<usize>) -> Result<Range<usize>> {
+    let all = layout.tensors();
+    match all.get(tensors.clone()) {
+        Some([first, .., last]) => Ok(first.offset..last.range().end),
+        Some([only]) => Ok(only.range()),
+        Some([]) => Ok(0..0),
+        None => Err(Error::value("tensors", format!("some of 0..{}", all.len()), format!("{tensors:?}"))),
     }
+}
+
+/// Refuses other than the `count` blocks that a rule keeps, of a number for each of the `parameters`.
+pub(crate) fn check_slots<R>(slots: &[impl Borrow<Vec<R>>], count: usize, parameters: usize) -> Result<()> {
+    if slots.len() != count {
+        return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), slots.len()));
+    }
+    let mut lengths = slots.iter().map(|slot| slot.borrow().len()).enumerate();
+    match lengths.find(|(_, length)| *length != parameters) {
+        Some((slot, length)) => Err(Error::shape(format!("slot {slot}"), &[parameters], &[length])),
+        None => Ok(()),
+    }
+}
+
+/// That a rule keeps no numbers of this index.
+pub(crate) fn no_slot(slot: usize, count: usize) -> Error {
+    Error::value("the optimizer's slot", format!("one of the {count} of its rule"), slot)
 }

@@ -108,7 +108,7 @@ mod room;
 mod sizes;
 pub mod train;
 
-pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped};
+pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Logits, Report, Skipped};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::Masks;
@@ -118,7 +118,7 @@ pub use gpu::Gpu;
 pub use memory::{Extent, Memory, MemoryPart};
 pub use model::{
     Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit,
-    RecurrentKernel, Reduction, StateDict, StoredTensor,
+    RecurrentKernel, Reduction, SafetensorsFile, StateDict, StoredTensor,
 };
 pub use optim::{Optimizer, Rule, Update};
 pub use profile::{Profile, ProfilePart};

@@ -9,11 +9,12 @@
 #[path = "common/targets.rs"]
 mod targets;
 
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bptt::data::{Adding, Examples, InOrder, SUNSPOTS};
 use bptt::ndarray::{ArrayD, IxDyn};
-use bptt::train::{Checkpoint, Duration, Keep, Metrics, Observer, RunOptions, Work, run};
+use bptt::train::{Duration, Keep, Metrics, Observer, RunOptions, Work, WriteSeek, run};
 use bptt::{Cell, Cpu, Model, Optimizer, Recurrent, StateDict, Trainer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -160,7 +161,7 @@ fn changed_configurations_are_read_or_refused() {
     mutate(targets::toml, &seeds, &words);
 }
 
-struct Kept(Vec<Vec<u8>>);
+struct Kept(Vec<Cursor<Vec<u8>>>);
 
 impl Observer for Kept {
     fn step(&mut self, _: &Metrics, _: Work) -> bptt::Result<()> {
@@ -171,9 +172,9 @@ impl Observer for Kept {
         true
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> bptt::Result<()> {
-        self.0.push(checkpoint.to_bytes("a note")?);
-        Ok(())
+    fn checkpoint(&mut self, _: u64) -> bptt::Result<Option<(&mut dyn WriteSeek, String)>> {
+        self.0.push(Cursor::default());
+        Ok(self.0.last_mut().map(|file| (file as _, "a note".into())))
     }
 }
 
@@ -190,7 +191,7 @@ fn changed_checkpoints_are_read_or_refused() {
     pollster::block_on(run(&mut trainer, &batches, Some(&batches), &options, &mut kept)).unwrap();
     mutate(
         targets::checkpoint,
-        &kept.0,
+        &kept.0.into_iter().map(Cursor::into_inner).collect::<Vec<_>>(),
         &["parameters", "slot 0", "F64", "null", "\"shape\":[", "data_offsets", "{", "}"],
     );
 }

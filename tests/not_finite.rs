@@ -6,8 +6,12 @@
 #[path = "common/gpu.rs"]
 mod gpu;
 
+use std::io::Cursor;
+
 use bptt::data::{Adding, Batches, Examples, Shuffled};
-use bptt::train::{Checkpoint, Duration, Metrics, Observer, Outcome, RunOptions, TrainerState, Work, resume, run};
+use bptt::train::{
+    Checkpoint, Duration, Metrics, Observer, Outcome, RunOptions, TrainerState, Work, WriteSeek, resume, run,
+};
 use bptt::{
     Backend, Batch, Cell, Cpu, EngineOptions, Error, Model, Optimizer, Recurrent, Result, Skipped, Targets, Trainer,
     TrainerOptions,
@@ -51,6 +55,7 @@ fn poisoned(mut batch: Batch) -> Batch {
 struct Kept {
     metrics: Vec<Metrics>,
     files: Vec<Vec<u8>>,
+    file: Cursor<Vec<u8>>,
 }
 
 impl Observer for Kept {
@@ -63,9 +68,13 @@ impl Observer for Kept {
         true
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.files.push(checkpoint.to_bytes("")?);
-        Ok(())
+    fn checkpoint(&mut self, _: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
+        Ok(Some((&mut self.file, String::new())))
+    }
+
+    fn checkpoint_written(&mut self, written: Result<()>) -> Result<()> {
+        self.files.push(std::mem::take(&mut self.file).into_inner());
+        written
     }
 }
 
@@ -101,7 +110,7 @@ impl Go<'_> {
             None => block_on(run(&mut trainer, &batches, None, &options, observer)),
             Some(file) => {
                 let checkpoint = Checkpoint::from_bytes(file).unwrap().0;
-                block_on(resume(&mut trainer, &checkpoint, &batches, None, &options, observer))
+                block_on(resume(&mut trainer, checkpoint, &batches, None, &options, observer))
             }
         };
         (outcome, block_on(trainer.state()).unwrap())
@@ -221,7 +230,7 @@ where
     let train = TASK.examples(1, 0, 36).unwrap();
     let batches = Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap();
     let options = RunOptions { duration: Duration::Steps(6), ..RunOptions::default() };
-    block_on(resume(&mut by_hand, &after_6, &batches, None, &options, &mut ())).unwrap();
+    block_on(resume(&mut by_hand, after_6, &batches, None, &options, &mut ())).unwrap();
     let TrainerState { parameters, slots, .. } = block_on(by_hand.state()).unwrap();
     // What the optimizer counts are the six updates that these weights have seen.
     let skipped = Skipped { in_row: 0, in_all: 3 };

@@ -6,10 +6,12 @@
 #[path = "common/gpu.rs"]
 mod gpu;
 
+use std::io::Cursor;
+
 use bptt::data::{Adding, Batches, Examples, InOrder, Shuffled};
 use bptt::train::{
     Checkpoint, Decay, Duration, Ended, Keep, Metrics, Observer, Outcome, RunOptions, Schedule, TrainerState, Work,
-    resume, run,
+    WriteSeek, resume, run,
 };
 use bptt::{
     Backend, Batch, Cell, Cpu, Engine, Error, Model, Optimizer, Real, Recurrent, Rule, Trainer, TrainerOptions,
@@ -47,15 +49,16 @@ struct Kept {
     told: u64,
     metrics: Vec<Metrics>,
     files: Vec<Vec<u8>>,
+    file: Cursor<Vec<u8>>,
 }
 
 impl Kept {
     fn new(every: u64, stop_after: u64) -> Self {
-        Self { every, stop_after, told: 0, metrics: Vec::new(), files: Vec::new() }
+        Self { every, stop_after, told: 0, metrics: Vec::new(), files: Vec::new(), file: Cursor::default() }
     }
 }
 
-impl<R: Real> Observer<R> for Kept {
+impl Observer for Kept {
     fn step(&mut self, metrics: &Metrics, _: Work) -> bptt::Result<()> {
         self.metrics.push(*metrics);
         Ok(())
@@ -70,10 +73,14 @@ impl<R: Real> Observer<R> for Kept {
         step.is_multiple_of(self.every) || self.told == self.stop_after
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint<R>) -> bptt::Result<()> {
-        assert_eq!(checkpoint.step(), self.metrics.last().map_or(0, |last| last.step), "every step was told before");
-        self.files.push(checkpoint.to_bytes("a note of the caller's")?);
-        Ok(())
+    fn checkpoint(&mut self, step: u64) -> bptt::Result<Option<(&mut dyn WriteSeek, String)>> {
+        assert_eq!(step, self.metrics.last().map_or(0, |last| last.step), "every step was told before");
+        Ok(Some((&mut self.file, "a note of the caller's".into())))
+    }
+
+    fn checkpoint_written(&mut self, written: bptt::Result<()>) -> bptt::Result<()> {
+        self.files.push(std::mem::take(&mut self.file).into_inner());
+        written
     }
 }
 
@@ -115,7 +122,7 @@ fn go<B: Backend>(
     rule: Rule,
     options: &RunOptions,
     from: Option<&[u8]>,
-    observer: &mut dyn Observer<<B::Engine as Engine>::Real>,
+    observer: &mut dyn Observer,
 ) -> End<<B::Engine as Engine>::Real> {
     let (train, validation) = (TASK.examples(1, 0, 36).unwrap(), TASK.examples(1, 36, 12).unwrap());
     let batches = Continued(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap());
@@ -126,7 +133,7 @@ fn go<B: Backend>(
         Some(file) => {
             let (checkpoint, note) = Checkpoint::from_bytes(file).unwrap();
             assert_eq!(note, "a note of the caller's");
-            block_on(resume(&mut trainer, &checkpoint, &batches, Some(&validation), options, observer))
+            block_on(resume(&mut trainer, checkpoint, &batches, Some(&validation), options, observer))
         }
     };
     (outcome.unwrap(), block_on(trainer.state()).unwrap())

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bptt::train::Checkpoint;
-use bptt::{Error, Result};
+use bptt::train::{Checkpoint, SavedWeights};
+use bptt::{Error, Model, Result};
 use serde::{Deserialize, Serialize};
 
 use super::args::{Given, ScheduleName, TrainArgs};
 use super::arithmetic::{self, Arithmetic};
 use super::digest::Digest;
-use super::folder::{Folder, io_error};
+use super::folder::{Folder, Part, in_file, io_error, sized};
 use super::model_file::{self, CONFIG, ModelFile};
 use super::progress::grouped;
 use super::train::quoted;
@@ -72,6 +72,13 @@ pub(crate) struct Checkpoints<'a> {
     every: Option<u64>,
     kept: usize,
     due: Instant,
+    writing: Option<Writing>,
+}
+
+/// A checkpoint that is being written, and since when.
+struct Writing {
+    file: Part,
+    began: Instant,
 }
 
 impl<'a> Checkpoints<'a> {
@@ -87,7 +94,7 @@ impl<'a> Checkpoints<'a> {
         folder.write(MODEL, model.as_bytes())?;
         let config = folder.path().join(CONFIG);
         let config = digest(&fs::read(&config).map_err(io_error(&config))?);
-        Ok(Self { folder, config, arithmetic, every, kept, due: Instant::now() + EVERY })
+        Ok(Self { folder, config, arithmetic, every, kept, due: Instant::now() + EVERY, writing: None })
     }
 
     pub(crate) fn is_due(&self, step: u64) -> bool {
@@ -97,11 +104,19 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    pub(crate) fn save(&mut self, checkpoint: &Checkpoint, position: Position) -> Result<()> {
+    /// Where the checkpoint after `step` steps goes, and its note.
+    pub(crate) fn begin(&mut self, step: u64, position: Position) -> Result<(&mut Part, String)> {
         let began = Instant::now();
         let arithmetic = Some(self.arithmetic.clone());
         let note = Note { config: self.config.clone(), arithmetic, program: None, position };
-        store(self.folder, checkpoint, &note)?;
+        let file = self.folder.begin(&name(step))?;
+        Ok((&mut self.writing.insert(Writing { file, began }).file, note.text()?))
+    }
+
+    /// Whether it could be written.
+    pub(crate) fn written(&mut self, written: Result<()>) -> Result<()> {
+        let Some(Writing { file, began }) = self.writing.take() else { return written };
+        file.end(written)?;
         // One that somebody holds open goes the next time: it is no reason to end a run.
         files(self.folder.path())?.into_iter().skip(self.kept).for_each(|path| drop(fs::remove_file(path)));
         self.due = Instant::now() + EVERY.max(SHARE * began.elapsed());
@@ -109,10 +124,15 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
-fn store(folder: &Folder, checkpoint: &Checkpoint, note: &Note) -> Result<()> {
-    let note = serde_json::to_string(note).map_err(|error| Error::Unsupported(error.to_string()))?;
-    // Digits enough that names are in the order of steps.
-    folder.write(&format!("{FOLDER}/step-{:012}.ckpt", checkpoint.step()), &checkpoint.to_bytes(&note)?)
+/// The file of the checkpoint after so many steps. Digits enough that names are in the order of these.
+fn name(step: u64) -> String {
+    format!("{FOLDER}/step-{step:012}.ckpt")
+}
+
+impl Note {
+    fn text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::Unsupported(error.to_string()))
+    }
 }
 
 /// To be told when a run is over and everything of it is written: of its checkpoints the last one stays.
@@ -125,15 +145,40 @@ pub(crate) fn finish(folder: &Folder) -> Result<()> {
 /// A run that is not over.
 pub(crate) struct Unfinished {
     pub(crate) path: PathBuf,
-    /// Its latest checkpoint that can be read.
-    pub(crate) saved: Option<Saved>,
+    /// Its latest checkpoint that can be read, and the description of its model.
+    pub(crate) saved: Option<(Saved, String)>,
 }
 
-/// A checkpoint, where it lies, and the description of its model.
+/// A checkpoint's file that was found to be whole. What is in it is read when it is needed, and held no longer.
 pub(crate) struct Saved {
     pub(crate) path: PathBuf,
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) description: String,
+    /// The steps behind it.
+    pub(crate) step: u64,
+}
+
+impl Saved {
+    /// The file, with what it says of the run.
+    fn open(path: PathBuf) -> Result<(Self, Note)> {
+        let (file, length) = sized(&path)?;
+        let (step, note) = Checkpoint::<f32>::read_note(file, length).map_err(in_file(&path))?;
+        let note = serde_json::from_str(&note).map_err(|error| {
+            let message = format!("the run's note: {error}");
+            Error::Data { path: path.clone(), place: String::new(), message }
+        })?;
+        Ok((Self { path, step }, note))
+    }
+
+    /// All of it.
+    pub(crate) fn read(&self) -> Result<Checkpoint> {
+        let (file, length) = sized(&self.path)?;
+        Ok(Checkpoint::read_from(file, length).map_err(in_file(&self.path))?.0)
+    }
+
+    /// The weights that the run would end with if it ended there.
+    pub(crate) fn weights(&self, model: &Model) -> Result<SavedWeights> {
+        let (file, length) = sized(&self.path)?;
+        Checkpoint::<f32>::read_weights(file, length, model).map_err(in_file(&self.path))
+    }
 }
 
 /// The run in a folder, where it is not over; `None` for one that is, and for what is no run.
@@ -150,8 +195,8 @@ pub(crate) fn unfinished(run: &Path) -> Result<Option<Unfinished>> {
     let saved = description.and_then(|description| {
         let mut files = files(run).ok()?.into_iter();
         files.find_map(|path| {
-            let (checkpoint, _) = read(&path).ok()?;
-            Some(Saved { path, checkpoint, description: description.clone() })
+            let (saved, _) = Saved::open(path).ok()?;
+            Some((saved, description.clone()))
         })
     });
     Ok(Some(Unfinished { path: run.into(), saved }))
@@ -184,7 +229,7 @@ pub(crate) struct Interrupted {
     extends: Option<Extended>,
     pub(crate) given: Given,
     /// `None`: it had not come to its first.
-    pub(crate) saved: Option<(Checkpoint, Position)>,
+    pub(crate) saved: Option<(Saved, Position)>,
     /// What the bits of its last steps depended on.
     before: Before,
     /// Why later checkpoints cannot be used.
@@ -266,14 +311,14 @@ impl Interrupted {
         let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
         let mut passed_over = Vec::new();
         for file in files(path)? {
-            match read(&file) {
+            match Saved::open(file.clone()) {
                 Ok((_, note)) if note.config != of_config => {
                     let message = "expected the configuration that the run began with, got a changed one; `bptt train \
                                    --config` begins another run with it";
                     return Err(Error::Data { path: config, place: String::new(), message: message.into() }.into());
                 }
-                Ok((checkpoint, note)) => {
-                    let (saved, before) = (Some((checkpoint, note.position.clone())), note.into());
+                Ok((saved, note)) => {
+                    let (saved, before) = (Some((saved, note.position.clone())), note.into());
                     let told = passed_over.iter().map(|(_, error): &(_, Error)| error.to_string()).collect();
                     // They would count among those that are kept.
                     passed_over.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
@@ -311,12 +356,12 @@ impl Interrupted {
             let message = "expected the checkpoint of the run's end, which its longer run begins with".into();
             return Err(Error::Data { path: path.join(FOLDER), place: String::new(), message }.into());
         };
-        let (checkpoint, note) = read(&file)?;
+        let (saved, note) = Saved::open(file)?;
         if note.config != digest(&fs::read(&config).map_err(io_error(&config))?) {
             let message = "expected the configuration that the run had, got a changed one".into();
             return Err(Error::Data { path: config, place: String::new(), message }.into());
         }
-        let (saved, before) = (Some((checkpoint, note.position.clone())), note.into());
+        let (saved, before) = (Some((saved, note.position.clone())), note.into());
         Ok(Self { folder: None, extends, given, saved, before, passed_over: Vec::new() })
     }
 
@@ -328,10 +373,10 @@ impl Interrupted {
     pub(crate) fn model(&self, path: &Path) -> Result<Option<ModelFile>> {
         let folder =
             self.folder.as_ref().map(Folder::path).or(self.extends.as_ref().map(|before| before.path.as_path()));
-        let (Some(folder), Some((checkpoint, _))) = (folder, &self.saved) else { return Ok(None) };
+        let (Some(folder), Some((saved, _))) = (folder, &self.saved) else { return Ok(None) };
         let file = folder.join(MODEL);
         let description = fs::read_to_string(&file).map_err(io_error(&file))?;
-        let model = ModelFile::of_checkpoint(description, checkpoint, path);
+        let model = ModelFile::of_checkpoint(description, saved, path);
         let refused = |message| Error::Data { path: file.clone(), place: String::new(), message };
         model.map(Some).map_err(refused)
     }
@@ -341,8 +386,8 @@ impl Interrupted {
     /// # Errors
     /// As an error in what was asked for.
     pub(crate) fn check_length(&self, per_epoch: u64, steps: u64) -> Result<(), Failure> {
-        let (Some(before), Some((checkpoint, _))) = (&self.extends, &self.saved) else { return Ok(()) };
-        let (path, done) = (quoted(&before.path), checkpoint.step());
+        let (Some(before), Some((saved, _))) = (&self.extends, &self.saved) else { return Ok(()) };
+        let (path, done) = (quoted(&before.path), saved.step);
         let config = quoted(&before.path.join(CONFIG));
         let length = before.steps.or(before.epochs.map(|epochs| epochs.saturating_mul(per_epoch))).unwrap_or(done);
         let message = if done < length {
@@ -374,7 +419,7 @@ impl Interrupted {
     /// # Errors
     /// Where the lines are not as they were at the run's end.
     pub(crate) fn begin_longer(&self, folder: &Folder, config: &str, model: &str) -> Result<()> {
-        let (Some(before), Some((checkpoint, position))) = (&self.extends, &self.saved) else { return Ok(()) };
+        let (Some(before), Some((saved, position))) = (&self.extends, &self.saved) else { return Ok(()) };
         let logs = [
             (progress::METRICS, Some(position.metrics)),
             (progress::TIMINGS, Some(position.timings)),
@@ -382,14 +427,7 @@ impl Interrupted {
         ];
         for (name, bytes) in logs {
             let Some(bytes) = bytes else { continue };
-            let path = before.path.join(name);
-            let contents = fs::read(&path).map_err(io_error(&path))?;
-            let lines = usize::try_from(bytes).ok().and_then(|bytes| contents.get(..bytes));
-            let lines = lines.ok_or_else(|| {
-                let message = format!("expected the {bytes} bytes that the run had written, got {}", contents.len());
-                Error::Data { path: path.clone(), place: String::new(), message }
-            })?;
-            folder.write(name, lines)?;
+            folder.copy(name, &before.path.join(name), bytes)?;
         }
         folder.make(FOLDER)?;
         folder.write(MODEL, model.as_bytes())?;
@@ -399,14 +437,16 @@ impl Interrupted {
             Before::None => (None, None),
         };
         let note = Note { config: digest(config.as_bytes()), arithmetic, program, position: position.clone() };
-        store(folder, checkpoint, &note)
+        let mut file = folder.begin(&self::name(saved.step))?;
+        let written = saved.read().and_then(|checkpoint| checkpoint.write_to(&mut file, &note.text()?));
+        file.end(written)
     }
 
     /// What the configuration of a longer run begins with: where the run began, and what repeats it.
     pub(crate) fn beginning(&self) -> Option<String> {
         let before = self.extends.as_ref()?;
         let path = before.path.canonicalize().unwrap_or_else(|_| before.path.clone());
-        let (_, step) = (&path, self.saved.as_ref().map_or(0, |(checkpoint, _)| checkpoint.step()));
+        let (_, step) = (&path, self.saved.as_ref().map_or(0, |(saved, _)| saved.step));
         let length = match (self.given.training.epochs, self.given.training.steps) {
             (Some(epochs), _) => format!("--epochs {epochs}"),
             (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
@@ -428,12 +468,12 @@ impl Interrupted {
     /// What there is to say before the first step, on a device of this arithmetic.
     pub(crate) fn describe(&self, now: &Arithmetic) -> Vec<String> {
         let mut lines = vec![match (&self.saved, &self.extends) {
-            (Some((checkpoint, _)), Some(before)) => format!(
+            (Some((saved, _)), Some(before)) => format!(
                 "begins with the end of {}, after step {}: weights, optimizer and all",
                 before.path.display(),
-                grouped(checkpoint.step())
+                grouped(saved.step)
             ),
-            (Some((checkpoint, _)), None) => format!("goes on after step {}", grouped(checkpoint.step())),
+            (Some((saved, _)), None) => format!("goes on after step {}", grouped(saved.step)),
             (None, _) => "begins anew: it had not come to its first step".into(),
         }];
         lines.extend(self.describe_schedule());
@@ -486,14 +526,6 @@ fn check_needed(config: &Path, given: &Given, flags: &Given, saved: bool) -> Res
     let mut given = given.clone();
     given.model.init_from = given.model.init_from.filter(|_| !saved);
     config_file::check_files(config, &given, flags)
-}
-
-fn read(path: &Path) -> Result<(Checkpoint, Note)> {
-    let bytes = fs::read(path).map_err(io_error(path))?;
-    let refused = |message: String| Error::Data { path: path.into(), place: String::new(), message };
-    let (checkpoint, note) = Checkpoint::from_bytes(&bytes).map_err(|error| refused(error.to_string()))?;
-    let note = serde_json::from_str(&note).map_err(|error| refused(format!("the run's note: {error}")))?;
-    Ok((checkpoint, note))
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -1,5 +1,6 @@
 //! The digest of files: what a configuration knows its data and its first weights by.
 
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bptt::{Error, Result};
@@ -11,6 +12,43 @@ const SEVERAL: &str = "files:";
 /// SHA-256 of bytes as they come.
 #[derive(Clone)]
 pub(crate) struct Digest(hmac_sha256::Hash);
+
+impl Write for Digest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is read, and the digest of it.
+pub(crate) struct Digested<R> {
+    from: R,
+    digest: Digest,
+}
+
+impl<R: Read> Digested<R> {
+    pub(crate) fn new(from: R) -> Self {
+        Self { from, digest: Digest::new() }
+    }
+
+    /// Of everything, also of what was not yet read.
+    pub(crate) fn digest(mut self) -> io::Result<Digest> {
+        io::copy(&mut self.from, &mut self.digest)?;
+        Ok(self.digest)
+    }
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(bytes)?;
+        self.digest.update(&bytes[..count]);
+        Ok(count)
+    }
+}
 
 impl Digest {
     pub(crate) fn new() -> Self {

@@ -1,7 +1,7 @@
 //! `bptt train --flow-every N`: the norms of ∂L/∂h_t of every Nth step.
 
 use bptt::ndarray::Array2;
-use bptt::{Error, Flow, Recurrent, Result};
+use bptt::{Flow, Recurrent, Result};
 use serde_json::{Map, Value, json};
 
 use super::checkpoints::Position;
@@ -30,44 +30,19 @@ pub(crate) struct FlowLog {
 impl FlowLog {
     /// Of a run that begins, or that goes on from a position.
     pub(crate) fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
-        let (file, before) = match from.and_then(|position| position.flow) {
-            None => (folder.log(NAME)?, Vec::new()),
-            Some(bytes) => folder.log_from(NAME, bytes)?,
-        };
-        let stacks = (0..recurrent.stacks()).map(|stack| stack_name(recurrent, stack)).collect();
+        let stacks: Vec<String> = (0..recurrent.stacks()).map(|stack| stack_name(recurrent, stack)).collect();
         let directions = recurrent.directions();
-        let mut log = Self { every, stacks, directions, file, kept: Vec::new(), taken: 0 };
-        for line in before.split_inclusive(|byte| *byte == b'\n') {
-            let (step, flow) = log.read(line).ok_or_else(|| Error::Data {
-                path: folder.path().join(NAME),
-                place: format!(", line {}", log.taken + 1),
-                message: "expected one of the run's own lines".into(),
-            })?;
-            log.keep(step, flow);
-        }
-        Ok(log)
-    }
-
-    /// A line as it was written.
-    fn read(&self, line: &[u8]) -> Option<(u64, Flow)> {
-        let line: Value = serde_json::from_slice(line).ok()?;
-        // JSON has null for what is not finite.
-        let row = |stack: &String| {
-            let norms = line["norms"][stack].as_array()?;
-            Some(norms.iter().map(|norm| norm.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>())
+        let (mut kept, mut taken) = (Vec::new(), 0);
+        let line = |line: &[u8]| {
+            let flow = read(&stacks, line).ok_or("these are no norms of this network")?;
+            keep(&mut kept, &mut taken, flow);
+            Ok(())
         };
-        let rows = self.stacks.iter().map(row).collect::<Option<Vec<_>>>()?;
-        let shape = (rows.len(), rows.first()?.len());
-        let norms = Array2::from_shape_vec(shape, rows.into_iter().flatten().collect()).ok()?;
-        Some((line["step"].as_u64()?, Flow { norms }))
-    }
-
-    fn keep(&mut self, step: u64, flow: Flow) {
-        if self.taken > 0 && !self.taken.is_power_of_two() {
-            self.kept.pop();
-        }
-        self.taken += 1;
-        self.kept.push((step, flow));
+        let file = match from.and_then(|position| position.flow) {
+            None => folder.log(NAME)?,
+            Some(bytes) => folder.log_from(NAME, bytes, line)?,
+        };
+        Ok(Self { every, stacks, directions, file, kept, taken })
     }
 
     /// Waits until everything is on the disk; returns how many bytes these are.
@@ -84,7 +59,7 @@ impl FlowLog {
         let norms = self.stacks.iter().zip(flow.norms.rows());
         let norms: Map<_, _> = norms.map(|(name, norms)| (name.clone(), json!(norms.to_vec()))).collect();
         self.file.append(&line(&json!({"step": step, "norms": norms}))?)?;
-        self.keep(step, flow.clone());
+        keep(&mut self.kept, &mut self.taken, (step, flow.clone()));
         Ok(())
     }
 
@@ -108,4 +83,26 @@ impl FlowLog {
         let (title, description) = (format!("{name}: gradient flow in training"), description.into());
         Ok(Some(FlowPicture { title, description, panels }.draw()))
     }
+}
+
+/// A line as it was written.
+fn read(stacks: &[String], line: &[u8]) -> Option<(u64, Flow)> {
+    let line: Value = serde_json::from_slice(line).ok()?;
+    // JSON has null for what is not finite.
+    let row = |stack: &String| {
+        let norms = line["norms"][stack].as_array()?;
+        Some(norms.iter().map(|norm| norm.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>())
+    };
+    let rows = stacks.iter().map(row).collect::<Option<Vec<_>>>()?;
+    let shape = (rows.len(), rows.first()?.len());
+    let norms = Array2::from_shape_vec(shape, rows.into_iter().flatten().collect()).ok()?;
+    Some((line["step"].as_u64()?, Flow { norms }))
+}
+
+fn keep(kept: &mut Vec<(u64, Flow)>, taken: &mut u64, flow: (u64, Flow)) {
+    if *taken > 0 && !taken.is_power_of_two() {
+        kept.pop();
+    }
+    *taken += 1;
+    kept.push(flow);
 }

@@ -1,7 +1,7 @@
 //! A run's folder: new for each run, and its files whole or absent, but for those that grow.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -92,20 +92,18 @@ impl Folder {
         sync_names(&self.path)
     }
 
-    /// Writes a file as a whole: what had the name before stays until its bytes are on the disk.
+    /// Writes a file as a whole: see [`begin`](Self::begin).
     pub(crate) fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
+        let mut part = self.begin(name)?;
+        let written = part.write_all(contents).map_err(io_error(&part.path));
+        part.end(written)
+    }
+
+    /// Begins a file that is to be there as a whole: what had the name before stays until its bytes are on the disk.
+    pub(crate) fn begin(&self, name: &str) -> Result<Part> {
         let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}.part")));
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(contents)?;
-            file.sync_all()
-        });
-        if let Err(error) = written {
-            // Half a file helps nobody, least of all on a full disk.
-            let _ = fs::remove_file(&temporary);
-            return Err(io_error(&path)(error));
-        }
-        fs::rename(&temporary, &path).map_err(io_error(&path))?;
-        path.parent().map_or(Ok(()), sync_names)
+        let file = File::create(&temporary).map_err(io_error(&path))?;
+        Ok(Part { file, path, temporary: Some(temporary) })
     }
 
     /// Begins a file that grows line by line, anew where there is one.
@@ -116,27 +114,109 @@ impl Folder {
         Ok(Log { file: BufWriter::new(file), path, bytes: 0, flushed: Instant::now() })
     }
 
-    /// Goes on with such a file behind its first `bytes`; returns these too.
+    /// Goes on with such a file behind its first `bytes`, whose lines `each` is told one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it is shorter, and for the line that `each` refuses.
+    pub(crate) fn log_from(
+        &self,
+        name: &str,
+        bytes: u64,
+        mut each: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Log> {
+        let path = self.path.join(name);
+        let file = File::options().read(true).write(true).open(&path).map_err(io_error(&path))?;
+        check_length(&path, &file, bytes)?;
+        let (mut lines, mut line, mut number) = (BufReader::new((&file).take(bytes)), Vec::new(), 0_u64);
+        while lines.read_until(b'\n', &mut line).map_err(io_error(&path))? > 0 {
+            number += 1;
+            each(&line).map_err(|message| Error::Data {
+                path: path.clone(),
+                place: format!(", line {number}"),
+                message: format!("expected the run's own lines: {message}"),
+            })?;
+            line.clear();
+        }
+        let mut file = &file;
+        file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes))).map_err(io_error(&path))?;
+        let file = file.try_clone().map_err(io_error(&path))?;
+        Ok(Log { file: BufWriter::new(file), path, bytes, flushed: Instant::now() })
+    }
+
+    /// Copies the first `bytes` of a file.
     ///
     /// # Errors
     /// [`Error::Data`] where it is shorter.
-    pub(crate) fn log_from(&self, name: &str, bytes: u64) -> Result<(Log, Vec<u8>)> {
-        let path = self.path.join(name);
-        let open = || {
-            let file = File::options().read(true).write(true).open(&path)?;
-            let mut before = Vec::new();
-            (&file).take(bytes).read_to_end(&mut before)?;
-            if before.len() as u64 == bytes {
-                file.set_len(bytes)?;
-            }
-            Ok((file, before))
-        };
-        let (file, before) = open().map_err(io_error(&path))?;
-        if before.len() as u64 != bytes {
-            let message = format!("expected the {bytes} bytes that the run had written, got {}", before.len());
-            return Err(Error::Data { path, place: String::new(), message });
+    pub(crate) fn copy(&self, name: &str, from: &Path, bytes: u64) -> Result<()> {
+        let (file, _) = sized(from)?;
+        check_length(from, &file, bytes)?;
+        let mut part = self.begin(name)?;
+        let copied = io::copy(&mut file.take(bytes), &mut part).map(|_| ()).map_err(io_error(&part.path));
+        part.end(copied)
+    }
+}
+
+/// Refuses a file with fewer bytes than a run had written into it.
+fn check_length(path: &Path, file: &File, bytes: u64) -> Result<()> {
+    let got = file.metadata().map_err(io_error(path))?.len();
+    if got < bytes {
+        let message = format!("expected the {bytes} bytes that the run had written, got {got}");
+        return Err(Error::Data { path: path.into(), place: String::new(), message });
+    }
+    Ok(())
+}
+
+/// A file to be read, and how many bytes it has.
+pub(crate) fn sized(path: &Path) -> Result<(File, u64)> {
+    let file = File::open(path).map_err(io_error(path))?;
+    let length = file.metadata().map_err(io_error(path))?.len();
+    Ok((file, length))
+}
+
+/// A file that is being written, under another name. One that is let go of before its end is gone: half a file helps
+/// nobody, least of all on a full disk.
+pub(crate) struct Part {
+    file: File,
+    path: PathBuf,
+    /// The other name; `None` once it has its own.
+    temporary: Option<PathBuf>,
+}
+
+impl Part {
+    /// Gives the file its name, once its bytes are on the disk; `written`: whether all of it could be written.
+    pub(crate) fn end(mut self, written: Result<()>) -> Result<()> {
+        written.map_err(|error| match error {
+            Error::Io { source, .. } => io_error(&self.path)(source),
+            other => other,
+        })?;
+        self.file.sync_all().map_err(io_error(&self.path))?;
+        if let Some(temporary) = &self.temporary {
+            fs::rename(temporary, &self.path).map_err(io_error(&self.path))?;
         }
-        Ok((Log { file: BufWriter::new(file), path, bytes, flushed: Instant::now() }, before))
+        self.temporary = None;
+        self.path.parent().map_or(Ok(()), sync_names)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.temporary.iter().for_each(|temporary| drop(fs::remove_file(temporary)));
+    }
+}
+
+impl Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Part {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -209,4 +289,13 @@ pub(crate) fn unwritten(error: impl Into<io::Error>) -> Error {
 pub(crate) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     |source| Error::Io { path, source }
+}
+
+/// An error in what a file holds as one of that file, and one of reading it with the file's name.
+pub(crate) fn in_file(path: &Path) -> impl FnOnce(Error) -> Error {
+    let path = path.to_owned();
+    |error| match error {
+        Error::Io { source, .. } => Error::Io { path, source },
+        other => Error::Data { path, place: String::new(), message: other.to_string() },
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use bptt::{Error, Result, StateDict, StoredTensor};
+use bptt::{Result, SafetensorsFile, StoredTensor};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::devices::bytes;
+use super::folder::in_file;
 use super::model_file::{self, ModelFile};
 use super::progress::{grouped, short};
 use super::train::heading;
@@ -39,11 +40,17 @@ struct Figures {
 
 pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     let found = model_file::read(&args.file)?;
-    let (path, bytes_of_file) = (found.path.clone(), found.bytes.clone());
-    let refused = |error: Error| Error::Data { path: path.clone(), place: String::new(), message: error.to_string() };
-    let description = StateDict::safetensors_note(&bytes_of_file, model_file::KEY);
-    let description = description.map_err(|error| model_file::no_model(&path, &error))?;
-    let tensors: Vec<Summary> = StateDict::stored(&bytes_of_file).map_err(refused)?.iter().map(summary).collect();
+    let path = found.path.clone();
+    let (file, length) = found.open()?;
+    let file = SafetensorsFile::open(file, length).map_err(|error| model_file::no_model(&path, error))?;
+    let description = file.note(model_file::KEY).map(str::to_owned);
+    let mut tensors = Vec::new();
+    let each = file.each(|mut tensor| {
+        tensors.push(summary(&mut tensor)?);
+        Ok(())
+    });
+    each.map_err(in_file(&path))?;
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     // A description that is there has to be right, or is told to be wrong.
     let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
@@ -53,7 +60,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
         super::say(json!({"file": path, "parameters": count, "model": model, "tensors": tensors}));
         return Ok(());
     }
-    super::say(heading("file", &format!("{}, {}", path.display(), bytes(bytes_of_file.len() as u64))));
+    super::say(heading("file", &format!("{}, {}", path.display(), bytes(length))));
     match model {
         Some(model) => model.describe().iter().for_each(|(name, text)| super::say(heading(name, text))),
         None => super::say(heading("model", "tensors without a description: not written by `bptt train`")),
@@ -80,7 +87,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     Ok(())
 }
 
-fn summary(tensor: &StoredTensor<'_>) -> Summary {
+fn summary(tensor: &mut StoredTensor<'_>) -> Result<Summary> {
     let (mut squares, mut least, mut most, mut non_finite) = (0.0, f64::INFINITY, f64::NEG_INFINITY, 0);
     let mut empty = true;
     let real = tensor.for_each(|value| {
@@ -88,13 +95,13 @@ fn summary(tensor: &StoredTensor<'_>) -> Summary {
         (least, most) = (least.min(value), most.max(value));
         non_finite += usize::from(!value.is_finite());
         empty = false;
-    });
-    Summary {
+    })?;
+    Ok(Summary {
         name: tensor.name().into(),
         element_type: tensor.element_type(),
         shape: tensor.shape().into(),
         figures: (real && !empty).then(|| Figures { norm: f64::sqrt(squares), least, most, non_finite }),
-    }
+    })
 }
 
 fn to_json(tensor: &Summary) -> Value {

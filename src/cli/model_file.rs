@@ -1,18 +1,20 @@
 //! A model as a file: the weights, and in the file's metadata all that is needed to use them.
 
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use bptt::data::{Keys, SeriesCodec, Vocabulary};
-use bptt::train::Checkpoint;
+use bptt::train::SavedWeights;
 use bptt::{
-    Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, StateDict,
+    Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, SafetensorsFile,
+    StateDict,
 };
 use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
-use super::checkpoints;
-use super::digest::Digest;
-use super::folder::io_error;
+use super::checkpoints::{self, Saved};
+use super::digest::{Digest, Digested};
+use super::folder::{in_file, io_error, sized};
 use super::kind::Kind;
 use super::objective;
 use super::progress::grouped;
@@ -162,12 +164,8 @@ pub(crate) fn description(model: &Model, codec: &Codec, origin: &Origin) -> Resu
     serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))
 }
 
-/// The bytes of a model's file that is stored after `step`.
-pub(crate) fn to_bytes(description: &str, step: u64, weights: &StateDict) -> Result<Vec<u8>> {
-    weights.to_safetensors(Some((KEY, &with_step(description, step)?)))
-}
-
-fn with_step(description: &str, step: u64) -> Result<String> {
+/// The description of a model's file that is stored after `step`.
+pub(crate) fn with_step(description: &str, step: u64) -> Result<String> {
     let unreadable = |error: serde_json::Error| Error::Unsupported(format!("the model's description: {error}"));
     let mut it: Description = serde_json::from_str(description).map_err(unreadable)?;
     it.step = Some(step);
@@ -226,9 +224,30 @@ pub(crate) fn describe(model: &Model) -> String {
 /// A model's file as it was found.
 pub(crate) struct Found {
     pub(crate) path: PathBuf,
-    pub(crate) bytes: Vec<u8>,
+    /// The weights that a checkpoint stands for; `None`: they are in the file.
+    weights: Option<Weights>,
     /// What there is to say of it before it is used.
-    pub(crate) note: Option<String>,
+    note: Option<String>,
+}
+
+/// What a model's file made of a checkpoint would hold.
+struct Weights {
+    description: String,
+    weights: StateDict,
+}
+
+impl Found {
+    /// The bytes of the model's file, and how many these are.
+    pub(crate) fn open(&self) -> Result<(Box<dyn Read>, u64)> {
+        match &self.weights {
+            None => sized(&self.path).map(|(file, length)| (Box::new(file) as Box<dyn Read>, length)),
+            Some(Weights { description, weights }) => {
+                let bytes = weights.to_safetensors(Some((KEY, description)))?;
+                let length = bytes.len() as u64;
+                Ok((Box::new(Cursor::new(bytes)), length))
+            }
+        }
+    }
 }
 
 /// The file that `run` names, itself or the one in a run's folder. Of a run that is not finished it is made of the latest
@@ -239,10 +258,7 @@ pub(crate) struct Found {
 pub(crate) fn read(run: &Path) -> Result<Found> {
     let path = if run.is_dir() { run.join(NAME) } else { run.into() };
     let (is_there, saved) = (path.exists(), checkpoints::unfinished(run)?);
-    let read = |path: PathBuf, note| {
-        let bytes = std::fs::read(&path).map_err(io_error(&path))?;
-        Ok(Found { path, bytes, note })
-    };
+    let of_file = |path: PathBuf| Found { path, weights: None, note: None };
     let Some(unfinished) = saved else {
         if run.is_dir() && !is_there {
             let message = match run.join(CONFIG).exists() {
@@ -251,17 +267,17 @@ pub(crate) fn read(run: &Path) -> Result<Found> {
             };
             return Err(Error::Data { path: run.into(), place: String::new(), message });
         }
-        return read(path, None);
+        return Ok(of_file(path));
     };
-    let found = if is_there { Some(read(path, None)?) } else { None };
-    let stored = found.as_ref().and_then(|found| StateDict::safetensors_note(&found.bytes, KEY).ok()?);
-    let stored = stored.map(|text| serde_json::from_str::<Description>(&text).ok().and_then(|it| it.step));
+    let found = is_there.then(|| of_file(path));
+    let stored = found.as_ref().and_then(|found| {
+        let (file, length) = sized(&found.path).ok()?;
+        let file = SafetensorsFile::open(file, length).ok()?;
+        Some(serde_json::from_str::<Description>(file.note(KEY)?).ok().and_then(|it| it.step))
+    });
     let run = run.display();
     let (found, which) = match (found, unfinished.saved) {
-        (Some(found), Some(saved)) if stored.flatten().is_some_and(|step| step < saved.checkpoint.step()) => {
-            drop(found);
-            of_checkpoint(saved)?
-        }
+        (Some(_), Some(saved)) if stored.flatten().is_some_and(|step| step < saved.0.step) => of_checkpoint(saved)?,
         (None, Some(saved)) => of_checkpoint(saved)?,
         (Some(found), _) => {
             let of = stored.flatten().map_or(String::new(), |step| format!(" after step {}", grouped(step)));
@@ -279,25 +295,29 @@ pub(crate) fn read(run: &Path) -> Result<Found> {
 }
 
 /// The model's file that a run would have if it had ended with its checkpoint, and which weights these are.
-fn of_checkpoint(saved: checkpoints::Saved) -> Result<(Found, String)> {
-    let checkpoints::Saved { path, checkpoint, description } = saved;
-    let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
-    let it: Description = serde_json::from_str(&description).map_err(|error| refused(error.to_string()))?;
-    let (weights, step) = checkpoint.weights(&it.model()).map_err(|error| refused(error.to_string()))?;
-    let (of, after) = (grouped(step), grouped(checkpoint.step()));
-    let which = match step < checkpoint.step() {
+fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String)> {
+    let it: Description = serde_json::from_str(&description).map_err(|error| {
+        let message = error.to_string();
+        Error::Data { path: saved.path.clone(), place: String::new(), message }
+    })?;
+    let SavedWeights { weights, of_step, step } = saved.weights(&it.model())?;
+    let (of, after) = (grouped(of_step), grouped(step));
+    let which = match of_step < step {
         true => format!(
             "the weights of the lowest validation loss so far, after step {of}, by the checkpoint after step {after}"
         ),
         false => format!("the weights of the checkpoint after step {after}"),
     };
     // As far as the run has come, so that the next checkpoint goes before a file with these.
-    let bytes = to_bytes(&description, checkpoint.step(), &weights)?;
-    Ok((Found { path, bytes, note: None }, which))
+    let weights = Some(Weights { description: with_step(&description, step)?, weights });
+    Ok((Found { path: saved.path, weights, note: None }, which))
 }
 
 /// The error in a file that `read` read: what should have been named, where it is no safetensors file.
-pub(crate) fn no_model(path: &Path, error: &Error) -> Error {
+pub(crate) fn no_model(path: &Path, error: Error) -> Error {
+    if let Error::Io { source, .. } = error {
+        return io_error(path)(source);
+    }
     let reason = error.to_string();
     // What it is instead needs no second "not a safetensors file".
     let reason = reason.strip_prefix("not a safetensors file: ").unwrap_or(&reason);
@@ -321,22 +341,58 @@ impl ModelFile {
     /// As of [`Self::open`], and where the settings have another digest.
     pub(crate) fn open_checked(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
         let found = read(run)?;
-        let mut digest = Digest::new();
-        digest.update(&found.bytes);
-        digest.check(&found.path, "--init-from", sha256)?;
-        Self::from_found(found)
+        let path = found.path.clone();
+        let mut check = |digest: Digest| digest.check(&path, "--init-from", sha256);
+        match &found.weights {
+            // What the file would hold.
+            Some(Weights { description, weights }) => {
+                let mut digest = Digest::new();
+                weights.write_safetensors(&mut digest, Some((KEY, description)))?;
+                check(digest)?;
+                Self::from_found(found)
+            }
+            None => {
+                let (file, length) = sized(&path)?;
+                let mut file = Digested::new(file);
+                let model = Self::from_file(&mut file, length, &path);
+                check(file.digest().map_err(io_error(&path))?)?;
+                let model = model?;
+                found.note.iter().for_each(super::note);
+                Ok(model)
+            }
+        }
     }
 
     /// Of a file as it was found, of which a person is told what there is to say.
     ///
     /// # Errors
     /// As of [`Self::open`].
-    pub(crate) fn from_found(Found { path, bytes, note }: Found) -> Result<Self> {
-        let refused = |message: String| Error::Data { path: path.clone(), place: String::new(), message };
-        let text = StateDict::safetensors_note(&bytes, KEY).map_err(|error| no_model(&path, &error))?;
-        let text = text.ok_or_else(|| {
-            refused("expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into())
+    pub(crate) fn from_found(Found { path, weights, note }: Found) -> Result<Self> {
+        let model = match weights {
+            None => {
+                let (file, length) = sized(&path)?;
+                Self::from_file(file, length, &path)
+            }
+            Some(Weights { description, weights }) => Self::described(description, &path, || Ok(weights)),
+        }?;
+        note.iter().for_each(super::note);
+        Ok(model)
+    }
+
+    fn from_file(file: impl Read, length: u64, path: &Path) -> Result<Self> {
+        let file = SafetensorsFile::open(file, length).map_err(|error| no_model(path, error))?;
+        let text = file.note(KEY).map(str::to_owned);
+        let text = text.ok_or_else(|| Error::Data {
+            path: path.into(),
+            place: String::new(),
+            message: "expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into(),
         })?;
+        Self::described(text, path, || file.state_dict())
+    }
+
+    /// Of its description, whose weights are read once it is known to be right.
+    fn described(text: String, path: &Path, weights: impl FnOnce() -> Result<StateDict>) -> Result<Self> {
+        let refused = |message: String| Error::Data { path: path.into(), place: String::new(), message };
         #[derive(Deserialize)]
         struct Version {
             format: u32,
@@ -350,21 +406,20 @@ impl ModelFile {
         let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
         let model = it.model();
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
-        let weights = StateDict::from_safetensors(&bytes).map_err(|error| refused(error.to_string()))?;
+        let weights = weights().map_err(in_file(path))?;
         // Told with the file's name, and by every command, before anything else is.
-        Layout::new(&model).to_block(&weights).map_err(|error| refused(error.to_string()))?;
-        note.iter().for_each(super::note);
-        Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path })
+        Layout::new(&model).check(&weights).map_err(|error| refused(error.to_string()))?;
+        Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path: path.into() })
     }
 
     /// Of its description and a checkpoint; `path` is what it is known by.
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub(crate) fn of_checkpoint(description: String, checkpoint: &Checkpoint, path: &Path) -> Result<Self, String> {
+    pub(crate) fn of_checkpoint(description: String, saved: &Saved, path: &Path) -> Result<Self, String> {
         let it: Description = serde_json::from_str(&description).map_err(|error| error.to_string())?;
         let model = it.model();
-        let (weights, _) = checkpoint.weights(&model).map_err(|error| error.to_string())?;
+        let SavedWeights { weights, .. } = saved.weights(&model).map_err(|error| error.to_string())?;
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description, path: path.into() })
     }
 

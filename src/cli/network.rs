@@ -1,5 +1,7 @@
 //! A network on whichever device was chosen: what the commands ask of it, without its types.
 
+use std::io::Write;
+
 use bptt::data::{Batches, Examples};
 use bptt::ndarray::{Array2, Array3};
 use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
@@ -11,7 +13,7 @@ pub(crate) trait Network {
     /// A run, or what is left of it after a checkpoint.
     fn run(
         &mut self,
-        from: Option<&Checkpoint>,
+        from: Option<Checkpoint>,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
         options: &RunOptions,
@@ -30,6 +32,8 @@ pub(crate) trait Network {
     /// Waits for every enqueued step, and tells the last one's loss.
     fn wait(&mut self) -> Result<Option<f64>>;
     fn state_dict(&mut self) -> Result<StateDict>;
+    /// Writes the weights as a safetensors file with a note, tensor by tensor.
+    fn write_weights(&mut self, to: &mut dyn Write, note: (&str, &str)) -> Result<()>;
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()>;
     /// Whether the steps to come are timed, kernel by kernel.
     fn set_profile(&mut self, on: bool) -> Result<()>;
@@ -51,7 +55,7 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn run(
         &mut self,
-        from: Option<&Checkpoint>,
+        from: Option<Checkpoint>,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
         options: &RunOptions,
@@ -97,6 +101,10 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn state_dict(&mut self) -> Result<StateDict> {
         done(block_on(Trainer::state_dict(self)))
+    }
+
+    fn write_weights(&mut self, to: &mut dyn Write, note: (&str, &str)) -> Result<()> {
+        done(block_on(self.write_safetensors(to, Some(note))))
     }
 
     fn load_state_dict(&mut self, weights: &StateDict) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What a run shows and writes while it goes on.
 
-use bptt::train::{Checkpoint, Metrics, Observer, Work};
+use bptt::train::{Metrics, Observer, Work, WriteSeek};
 use bptt::{Error, Flow, Result};
 
 use super::args::ShowArgs;
@@ -39,18 +39,18 @@ impl<'a> Progress<'a> {
         from: Option<&Position>,
         show: ShowArgs,
     ) -> Result<Self> {
-        let (metrics, timings, before) = match from {
-            None => (folder.log(METRICS)?, folder.log(TIMINGS)?, Vec::new()),
-            Some(position) => {
-                let (metrics, before) = folder.log_from(METRICS, position.metrics)?;
-                (metrics, folder.log_from(TIMINGS, position.timings)?.0, before)
-            }
+        let mut history: Vec<Metrics> = Vec::new();
+        let mut line = |line: &[u8]| {
+            history.push(serde_json::from_slice(line).map_err(|error| error.to_string())?);
+            Ok(())
         };
-        let history = before.split_inclusive(|byte| *byte == b'\n').map(serde_json::from_slice);
-        let history: Vec<Metrics> = history.collect::<Result<_, _>>().map_err(|error| {
-            let (path, place) = (folder.path().join(METRICS), String::new());
-            Error::Data { path, place, message: format!("expected the run's own lines: {error}") }
-        })?;
+        let (metrics, timings) = match from {
+            None => (folder.log(METRICS)?, folder.log(TIMINGS)?),
+            Some(position) => (
+                folder.log_from(METRICS, position.metrics, &mut line)?,
+                folder.log_from(TIMINGS, position.timings, |_| Ok(()))?,
+            ),
+        };
         let position = from.cloned().unwrap_or_default();
         let before = Before {
             steps: history.len() as u64,
@@ -111,7 +111,7 @@ impl Observer for Progress<'_> {
         step == 0 || step == self.plan.steps || interrupt::asked() || self.checkpoints.is_due(step)
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    fn checkpoint(&mut self, step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
         self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         let position = Position {
             metrics: self.metrics.sync()?,
@@ -121,7 +121,12 @@ impl Observer for Progress<'_> {
             sequences: self.shown.work().sequences,
             time_steps: self.shown.work().time_steps,
         };
-        self.checkpoints.save(checkpoint, position)
+        let (file, note) = self.checkpoints.begin(step, position)?;
+        Ok(Some((file, note)))
+    }
+
+    fn checkpoint_written(&mut self, written: Result<()>) -> Result<()> {
+        self.checkpoints.written(written)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bptt::data::Batches;
 use bptt::train::{Best, Decay, Ended, Keep, Metrics, Outcome};
-use bptt::{EngineOptions, Error, Loss, Model, Result, TrainerOptions};
+use bptt::{EngineOptions, Error, Loss, Model, Result, StateDict, TrainerOptions};
 use serde_json::{Map, Value, json};
 
 use super::apply::measured;
@@ -64,7 +64,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         Some((path, from)) => from.model(&path)?,
         None => None,
     };
-    let start = match start {
+    let mut start = match start {
         None => settings.open_start()?,
         start => start,
     };
@@ -82,6 +82,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let memory = memory::settle(&mut settings, &planner, task, false)?;
     memory.check_free()?;
     let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
+    // The network has them.
+    start.iter_mut().for_each(|start| start.weights = StateDict::default());
     let training = batches(&settings, task)?;
     let training = training.as_ref();
     settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
@@ -316,10 +318,10 @@ impl Run<'_> {
         let checkpoints =
             Checkpoints::new(self.folder, self.opened.arithmetic(), &self.description, self.settings.checkpoints)?;
         let tensorboard = self.settings.tensorboard;
-        let after = saved.map(|(checkpoint, _)| checkpoint.step());
+        let after = saved.map(|(saved, _)| saved.step);
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
         let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.show)?;
-        let checkpoint = saved.map(|(checkpoint, _)| checkpoint);
+        let checkpoint = saved.map(|(saved, _)| saved.read()).transpose()?;
         let outcome = network.run(checkpoint, training, validation, run, &mut progress);
         let pace = progress.pace();
         let (mut history, flow) = progress.finish()?;
@@ -349,8 +351,10 @@ impl Run<'_> {
 
     /// Stores the weights as they are after `step` steps.
     fn keep(&self, network: &mut dyn Network, step: u64) -> Result<()> {
-        let weights = network.state_dict()?;
-        self.folder.write(model_file::NAME, &model_file::to_bytes(&self.description, step, &weights)?)
+        let description = model_file::with_step(&self.description, step)?;
+        let mut file = self.folder.begin(model_file::NAME)?;
+        let written = network.write_weights(&mut file, (model_file::KEY, &description));
+        file.end(written)
     }
 
     /// What ended the steps, with what is left of the run; `kept`: the weights are stored.

@@ -1,6 +1,7 @@
 //! A network on the CPU.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use ndarray::Array2;
 
@@ -12,9 +13,9 @@ use super::pass::{Goal, Passes, Rows, Then};
 use super::room::{carried, chunk, fixed, of_batch, squares};
 use super::threads::Threads;
 use super::update::{self, Scale, Slots};
-use crate::backend::{Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, sealed::Sealed};
+use crate::backend::{Carry, Engine, EngineOptions, Evaluation, FlatBlock, Logits, Report, Skipped, sealed::Sealed};
 use crate::batch::{Batch, InputGradient, Output, OutputGradient, Sequence, States};
-use crate::calls::{Ended, LastPass, check_parameters};
+use crate::calls::{Ended, LastPass, no_slot, numbers_of};
 use crate::dropout::{Draw, Masks};
 use crate::error::Result;
 use crate::flow::Flow;
@@ -103,6 +104,15 @@ impl<R: Real> CpuEngine<R> {
         let network = Network::new(model, &layout);
         let of_extent = of_batch::<R>(&network, options, flow, extent) + carried::<R>(&network, extent.carried);
         Ok(fixed::<R>(&network, &layout, options, threads.count()) + of_extent)
+    }
+
+    fn block(&mut self, block: FlatBlock) -> Result<&mut [R]> {
+        let count = self.slot_count();
+        match block {
+            FlatBlock::Parameters => Ok(&mut self.passes.parameters),
+            FlatBlock::Slot(slot) if slot < count => Ok(&mut self.slots.0[slot]),
+            FlatBlock::Slot(slot) => Err(no_slot(slot, count)),
+        }
     }
 
     /// Starts the sums anew where an update has used them.
@@ -229,29 +239,35 @@ impl<R: Real> Engine for CpuEngine<R> {
         &self.layout
     }
 
-    async fn parameters(&mut self) -> Result<Vec<R>> {
-        Ok(self.passes.parameters.clone())
+    fn slot_count(&self) -> usize {
+        self.options.rule.map_or(0, |rule| rule.slots())
     }
 
-    fn set_parameters(&mut self, block: &[R]) -> Result<()> {
-        check_parameters(&self.layout, block.len())?;
-        self.last.parameters_change();
-        if self.ended.is_told() {
-            self.restart(Skipped { in_row: 0, ..self.skipped })?;
+    async fn read_tensors(
+        &mut self,
+        block: FlatBlock,
+        tensors: Range<usize>,
+        take: &mut dyn FnMut(&[R]) -> Result<()>,
+    ) -> Result<()> {
+        let numbers = numbers_of(&self.layout, &tensors)?;
+        take(&self.block(block)?[numbers])
+    }
+
+    fn write_tensors(
+        &mut self,
+        block: FlatBlock,
+        tensors: Range<usize>,
+        fill: &mut dyn FnMut(&mut [R]) -> Result<()>,
+    ) -> Result<()> {
+        let numbers = numbers_of(&self.layout, &tensors)?;
+        if let FlatBlock::Parameters = block {
+            self.last.parameters_change();
+            if self.ended.is_told() {
+                self.restart(Skipped { in_row: 0, ..self.skipped })?;
+            }
+            self.passes.parameters_changed();
         }
-        self.passes.parameters.copy_from_slice(block);
-        self.passes.parameters_changed();
-        Ok(())
-    }
-
-    async fn slots(&mut self) -> Result<Vec<Vec<R>>> {
-        Ok(self.slots.0.iter().filter(|slot| !slot.is_empty()).cloned().collect())
-    }
-
-    fn set_slots(&mut self, slots: &[Vec<R>]) -> Result<()> {
-        self.options.check_slots(slots, self.layout.len())?;
-        self.slots.0.iter_mut().zip(slots).for_each(|(to, from)| to.copy_from_slice(from));
-        Ok(())
+        fill(&mut self.block(block)?[numbers])
     }
 
     async fn gradients(&mut self) -> Result<Vec<R>> {

@@ -1,5 +1,7 @@
 //! A network on a GPU: stages a batch, records the commands of its shape, submits them.
 
+use std::ops::Range;
+
 use ndarray::{Array2, Array3};
 
 use super::arena::Arena;
@@ -14,9 +16,11 @@ use super::recorder::Recorder;
 use super::uniforms::Status;
 use super::updater::Updater;
 use super::{dropout, staging};
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped, platform, sealed};
+use crate::backend::{
+    Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Logits, Report, Skipped, platform, sealed,
+};
 use crate::batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States};
-use crate::calls::{Ended, LastPass, check_parameters};
+use crate::calls::{Ended, LastPass};
 use crate::dropout::{Draw, Masks};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
@@ -40,7 +44,7 @@ const ORDER_OF_SUMS: u32 = 1;
 pub struct GpuEngine {
     pub(super) gpu: Gpu,
     pub(super) network: Network,
-    layout: Layout,
+    pub(super) layout: Layout,
     pub(super) options: EngineOptions,
     pub(super) updater: Option<Updater>,
     /// The last one used stands last.
@@ -284,7 +288,7 @@ impl GpuEngine {
     }
 
     /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
-    async fn read(&self, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
+    pub(super) async fn read(&self, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -366,47 +370,43 @@ impl Engine for GpuEngine {
         &self.layout
     }
 
-    async fn parameters(&mut self) -> Result<Vec<f32>> {
-        let block = self.read(&[self.whole(&self.network.parameters)]).await?;
-        Ok(self.network.plan.unpack(&self.layout, &block))
+    fn slot_count(&self) -> usize {
+        self.network.slots.len()
     }
 
-    fn set_parameters(&mut self, block: &[f32]) -> Result<()> {
-        check_parameters(&self.layout, block.len())?;
-        self.last.parameters_change();
-        if self.ended.is_told() {
-            let in_all = self.updater.as_ref().map_or(0, Updater::skipped_in_all);
-            self.restart(Skipped { in_row: 0, in_all })?;
-        }
-        let packed = self.network.plan.pack(&self.layout, block);
-        self.recorder.write(&Place::of(&self.network.parameters), &packed);
-        self.unpacked = true;
-        self.gpu.check()
+    async fn read_tensors(
+        &mut self,
+        block: FlatBlock,
+        tensors: Range<usize>,
+        take: &mut dyn FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let buffer = self.block(block)?;
+        self.read_spans(&buffer, tensors, take).await
     }
 
-    async fn slots(&mut self) -> Result<Vec<Vec<f32>>> {
-        let mut slots = Vec::new();
-        for slot in &self.network.slots {
-            let block = self.read(&[self.whole(slot)]).await?;
-            slots.push(self.network.plan.unpack(&self.layout, &block));
+    fn write_tensors(
+        &mut self,
+        block: FlatBlock,
+        tensors: Range<usize>,
+        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (buffer, spans) = (self.block(block)?, self.spans(tensors)?);
+        if let FlatBlock::Parameters = block {
+            self.last.parameters_change();
+            if self.ended.is_told() {
+                let in_all = self.updater.as_ref().map_or(0, Updater::skipped_in_all);
+                self.restart(Skipped { in_row: 0, in_all })?;
+            }
+            self.unpacked = true;
         }
-        Ok(slots)
-    }
-
-    fn set_slots(&mut self, slots: &[Vec<f32>]) -> Result<()> {
-        self.options.check_slots(slots, self.layout.len())?;
-        for (buffer, slot) in self.network.slots.iter().zip(slots) {
-            let packed = self.network.plan.pack(&self.layout, slot);
-            self.recorder.write(&Place::of(buffer), &packed);
-        }
+        self.write_spans(&buffer, &spans, fill)?;
         self.gpu.check()
     }
 
     async fn gradients(&mut self) -> Result<Vec<f32>> {
         let cleared = self.cleared_sums();
         self.recorder.record(&cleared);
-        let block = self.read(&[self.whole(&self.network.gradients)]).await?;
-        Ok(self.network.plan.unpack(&self.layout, &block))
+        self.read_block_of(&self.network.gradients).await
     }
 
     fn clear_gradients(&mut self) {

@@ -5,6 +5,7 @@
 
 mod arena;
 mod backward;
+mod blocks;
 mod builder;
 mod carried;
 mod device;

@@ -155,8 +155,23 @@ impl Layout {
     /// # Errors
     /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor, and tied ones that differ.
     pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
-        let wrapped = dict.unwrapped(self.tensors.iter().map(|tensor| tensor.name.as_str()));
-        let dict = wrapped.as_ref().unwrap_or(dict);
+        let mut block = Vec::with_capacity(self.len);
+        self.arrays(dict)?.into_iter().for_each(|array| block.extend(array));
+        Ok(block)
+    }
+
+    /// Refuses a state dict that [`to_block`](Self::to_block) would, and copies nothing.
+    ///
+    /// # Errors
+    /// Those of [`to_block`](Self::to_block).
+    pub fn check(&self, dict: &StateDict) -> Result<()> {
+        self.arrays(dict).map(|_| ())
+    }
+
+    /// The arrays of a state dict, as [`to_block`](Self::to_block) takes them, one for each of [`tensors`](Self::tensors).
+    pub(crate) fn arrays<'a>(&self, dict: &'a StateDict) -> Result<Vec<&'a ArrayD<f32>>> {
+        let views = dict.views();
+        let dict = views.unwrapped(self.tensors.iter().map(|tensor| tensor.name.as_str())).unwrap_or(views);
         let again = self.again();
         let first = again.and_then(|(_, vectors)| dict.get(&vectors.name));
         let second = again.and_then(|(name, _)| dict.get(name));
@@ -172,11 +187,18 @@ impl Layout {
         {
             return Err(Error::StateDict(vec![format!("different: {} and {name}, which are tied", vectors.name)]));
         }
-        let mut block = vec![0.0; self.len];
-        for tensor in &self.tensors {
-            let array = dict.get(&tensor.name).or(second.filter(|_| tensor.role == Role::Embedding));
-            block[tensor.range()].iter_mut().zip(array.into_iter().flatten()).for_each(|(to, from)| *to = *from);
-        }
-        Ok(block)
+        let array = |tensor: &Tensor| dict.get(&tensor.name).or(second.filter(|_| tensor.role == Role::Embedding));
+        Ok(self.tensors.iter().filter_map(array).collect())
+    }
+
+    /// The names under which [`to_state_dict`](Self::to_state_dict) has the tensors, in their order, each with the index
+    /// of its tensor.
+    pub(crate) fn named(&self) -> Vec<(&str, usize)> {
+        let own = self.tensors.iter().map(|tensor| tensor.name.as_str()).zip(0..);
+        let embedding = || self.tensors.iter().position(|tensor| tensor.role == Role::Embedding);
+        let again = self.tied.as_deref().and_then(|name| Some((name, embedding()?)));
+        let mut named: Vec<(&str, usize)> = own.chain(again).collect();
+        named.sort_unstable();
+        named
     }
 }

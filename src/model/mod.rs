@@ -6,7 +6,7 @@ mod initialise;
 mod layout;
 mod names;
 pub(crate) mod plan;
-mod safetensors;
+pub(crate) mod safetensors;
 mod state_dict;
 
 pub use config::{Activation, Cell, Embedding, Model, Recurrent, RecurrentKernel};
@@ -16,5 +16,5 @@ pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};
 pub use names::Names;
 pub use plan::DeviceLimits;
-pub use safetensors::StoredTensor;
+pub use safetensors::{SafetensorsFile, StoredTensor};
 pub use state_dict::StateDict;

@@ -1,18 +1,20 @@
 //! A run between two of its steps: all that the next ones depend on, and its file form.
 
 use std::collections::HashMap;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use ndarray::Array3;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use ndarray::{Array3, ArrayD, IxDyn};
+use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
 use super::run::{Best, RunOptions};
 use super::schedule::Decay;
 use super::trainer::{Trainer, TrainerState};
-use crate::backend::{Engine, Skipped};
+use crate::backend::{Engine, FlatBlock, Skipped};
 use crate::batch::States;
 use crate::error::{Error, Result};
+use crate::model::safetensors::{Entry, Header, begin, read_numbers, write_numbers};
 use crate::model::{Layout, Model, StateDict};
 use crate::real::Real;
 
@@ -81,22 +83,35 @@ impl<R> Progress<R> {
 }
 
 impl<R: Real> Weights<R> {
-    /// Those of a trainer, between two of its steps.
-    pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>) -> Result<Self> {
+    /// Those of a trainer, between two of its steps, in the place of those `before`.
+    pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>, before: Option<Self>) -> Result<Self> {
         let steps = trainer.steps();
         let engine = trainer.engine();
         let updates = steps.saturating_sub(engine.skipped().await?.in_all);
-        Ok(Self { parameters: engine.parameters().await?, slots: engine.slots().await?, updates })
+        let Self { mut parameters, mut slots, .. } = before.unwrap_or_else(|| {
+            let (parameters, slots) = (Vec::new(), vec![Vec::new(); engine.slot_count()]);
+            Self { parameters, slots, updates }
+        });
+        engine.read_block(FlatBlock::Parameters, &mut parameters).await?;
+        for (slot, numbers) in slots.iter_mut().enumerate() {
+            engine.read_block(FlatBlock::Slot(slot), numbers).await?;
+        }
+        Ok(Self { parameters, slots, updates })
     }
 }
 
 /// A run as it was between two of its steps: [`resume`](super::resume) goes on from it as if nothing had happened. An
-/// [`Observer`](super::Observer) asks for one.
+/// [`Observer`](super::Observer) says where one is written, and it is read from there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<R = f32> {
     pub(super) trainer: TrainerState<R>,
     pub(super) progress: Progress<R>,
 }
+
+/// What a checkpoint can be written to: its checksum stands before what it is of.
+pub trait WriteSeek: Write + Seek {}
+
+impl<W: Write + Seek + ?Sized> WriteSeek for W {}
 
 /// What a file begins with.
 const MAGIC: [u8; 8] = *b"bpttckpt";
@@ -113,6 +128,11 @@ const DIGEST: usize = 32;
 /// The tensors' file's one note.
 const NOTE: &str = "run";
 
+/// The names of the tensors.
+const PARAMETERS: &str = "parameters";
+const BEST: &str = "best parameters";
+const BACK: &str = "back ";
+
 /// The note as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,11 +146,18 @@ struct Note {
     note: String,
 }
 
-impl<R: Real> Checkpoint<R> {
-    pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>, progress: &Progress<R>) -> Result<Self> {
-        Ok(Self { trainer: trainer.state().await?, progress: progress.clone() })
-    }
+/// Weights from a checkpoint's file, and the steps behind them and behind the checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedWeights {
+    /// By PyTorch's names.
+    pub weights: StateDict,
+    /// The step that they are of.
+    pub of_step: u64,
+    /// The step that the run had come to.
+    pub step: u64,
+}
 
+impl<R: Real> Checkpoint<R> {
     /// The steps that it has behind it.
     pub fn step(&self) -> u64 {
         self.trainer.step
@@ -145,143 +172,364 @@ impl<R: Real> Checkpoint<R> {
         let best = self.progress.best_parameters.as_ref().zip(self.progress.best.map(|best| best.step));
         let (parameters, step) = best.unwrap_or((&self.trainer.parameters, self.trainer.step));
         let layout = Layout::new(model);
-        let (expected, got) = (layout.len(), parameters.len());
-        match expected == got {
-            true => Ok((layout.to_state_dict(parameters), step)),
-            false => Err(unreadable(format!("expected the {expected} parameters of the model, got {got}"))),
-        }
+        check_length(&layout, parameters.len() as u64)?;
+        Ok((layout.to_state_dict(parameters), step))
     }
 
-    /// The bytes of a file, with a note of the caller's own: a version, a SHA-256 over everything else, and a
-    /// safetensors file.
+    /// Writes a file from where `to` stands, with a note of the caller's own: a version, a SHA-256 over everything else,
+    /// and a safetensors file. Nothing but a piece of one tensor is held as bytes.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a number of it cannot be written; [`Error::Io`], without a file's name, where `to` fails.
+    pub fn write_to(&self, to: &mut (impl Write + Seek), note: &str) -> Result<()> {
+        let TrainerState { step, parameters, slots, carried, skipped } = &self.trainer;
+        let mut parts = vec![Part::of(PARAMETERS.into(), Numbers::Here(parameters), parameters.len())];
+        let slots = slots.iter().enumerate();
+        parts.extend(slots.map(|(slot, numbers)| Part::of(name_of(slot), Numbers::Here(numbers), numbers.len())));
+        let parts = with_others(parts, &self.progress, carried.as_ref());
+        let mut file = Writer::begin(to, &parts, &self.progress.note(*step, *skipped, note)?)?;
+        parts.iter().try_for_each(|part| file.put(&part.numbers))?;
+        file.end()
+    }
+
+    /// The bytes of a file: see [`write_to`](Self::write_to).
     ///
     /// # Errors
     /// [`Error::Unsupported`] where a number of it cannot be written.
     pub fn to_bytes(&self, note: &str) -> Result<Vec<u8>> {
-        let progress = serde_json::to_value(&self.progress).map_err(unwritable)?;
-        let Skipped { in_row, in_all } = self.trainer.skipped;
-        let note = Note {
-            step: self.trainer.step,
-            skipped: in_row,
-            skipped_in_all: in_all,
-            back_updates: self.progress.back.as_ref().map(|back| back.updates),
-            progress,
-            note: note.into(),
-        };
-        let note = serde_json::to_string(&note).map_err(unwritable)?;
-        let TrainerState { parameters, slots, carried, .. } = &self.trainer;
-        let mut tensors = weights("", parameters, slots);
-        if let Some(Weights { parameters, slots, .. }) = &self.progress.back {
-            tensors.extend(weights("back ", parameters, slots));
-        }
-        if let Some(States { h, c }) = carried {
-            for (name, state) in [("h", Some(h)), ("c", c.as_ref())] {
-                tensors.extend(state.map(|state| tensor(name, state.shape().to_vec(), state)));
-            }
-        }
-        let best = self.progress.best_parameters.iter();
-        tensors.extend(best.map(|best| tensor("best parameters", vec![best.len()], best)));
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            TensorView::new(dtype::<R>(), shape.clone(), bytes).map(|view| (name.as_str(), view))
-        });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(unwritable)?;
-        let body = safetensors::serialize(views, Some(HashMap::from([(NOTE.into(), note)]))).map_err(unwritable)?;
-        let mut file = Vec::with_capacity(HEADER + body.len());
-        file.extend(MAGIC);
-        file.extend(VERSION.to_le_bytes());
-        file.extend([0; 4]);
-        file.extend((body.len() as u64).to_le_bytes());
-        file.extend([0; 8]);
-        file.extend(digest(&file, &body));
-        file.extend(body);
-        Ok(file)
+        let mut file = io::Cursor::new(Vec::new());
+        self.write_to(&mut file, note)?;
+        Ok(file.into_inner())
     }
 
-    /// The checkpoint and the caller's note that a file holds.
+    /// The checkpoint and the caller's note that a file of `length` bytes holds, each tensor read into its place. What the
+    /// file tells of is held to its length before any of it takes memory.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the bytes are no checkpoint, of another version, cut off or changed anywhere, or of a
-    /// path that computes in another type.
+    /// [`Error::Unsupported`] where it is no checkpoint, of another version, cut off or changed anywhere, or of a path that
+    /// computes in another type; [`Error::NoMemory`] where there is none for it; [`Error::Io`], without a file's name,
+    /// where it cannot be read.
+    pub fn read_from(from: impl Read, length: u64) -> Result<(Self, String)> {
+        read(from, length, |contents, body| {
+            let Contents { note, mut progress, header } = contents;
+            let mut blocks: HashMap<String, (Vec<usize>, Vec<R>)> = HashMap::new();
+            for Entry { name, shape, bytes, .. } in header.tensors {
+                let numbers = read_numbers(&name, body, bytes)?;
+                blocks.insert(name, (shape, numbers));
+            }
+            let weights = |blocks: &mut HashMap<_, _>, which: &str, updates: u64| {
+                let mut block = |name: String| blocks.remove(&name).map(|(_, numbers): (Vec<usize>, Vec<R>)| numbers);
+                let parameters = block(format!("{which}{PARAMETERS}"))?;
+                let slots = (0..).map_while(|slot| block(format!("{which}{}", name_of(slot)))).collect();
+                Some(Weights { parameters, slots, updates })
+            };
+            let whole = weights(&mut blocks, "", note.step).ok_or_else(|| unreadable("it has no parameters"))?;
+            progress.back = weights(&mut blocks, BACK, note.back_updates.unwrap_or_default());
+            let mut states = |name: &str| -> Result<Option<Array3<R>>> {
+                let Some((shape, numbers)) = blocks.remove(name) else { return Ok(None) };
+                let shape: [usize; 3] = shape.as_slice().try_into().map_err(unreadable)?;
+                Array3::from_shape_vec(shape, numbers).map(Some).map_err(unreadable)
+            };
+            let c = states("c")?;
+            let carried = states("h")?.map(|h| States { h, c });
+            progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
+            let skipped = Skipped { in_row: note.skipped, in_all: note.skipped_in_all };
+            let Weights { parameters, slots, .. } = whole;
+            let trainer = TrainerState { step: note.step, parameters, slots, carried, skipped };
+            Ok((Self { trainer, progress }, note.note))
+        })
+    }
+
+    /// The checkpoint and the caller's note in the bytes of a file: see [`read_from`](Self::read_from).
+    ///
+    /// # Errors
+    /// Those of [`read_from`](Self::read_from).
     pub fn from_bytes(bytes: &[u8]) -> Result<(Self, String)> {
-        let body = body(bytes)?;
-        let (_, metadata) = SafeTensors::read_metadata(body).map_err(unreadable)?;
-        let note = metadata.metadata().as_ref().and_then(|notes| notes.get(NOTE));
-        let note: Note = serde_json::from_str(note.map_or("", String::as_str)).map_err(unreadable)?;
-        let mut progress: Progress<R> = serde_json::from_value(note.progress).map_err(unreadable)?;
-        let file = SafeTensors::deserialize(body).map_err(unreadable)?;
-        let block = |name: &str| file.tensor(name).ok().map(|view| numbers::<R>(name, &view)).transpose();
-        let weights = |which: &str, updates: u64| -> Result<Option<Weights<R>>> {
-            let Some(parameters) = block(&format!("{which}parameters"))? else { return Ok(None) };
-            let slot = |index: u32| block(&format!("{which}slot {index}")).transpose();
-            Ok(Some(Weights { parameters, slots: (0..).map_while(slot).collect::<Result<_>>()?, updates }))
-        };
-        let whole = weights("", note.step)?.ok_or_else(|| unreadable("it has no parameters"))?;
-        let Weights { parameters, slots, .. } = whole;
-        progress.back = weights("back ", note.back_updates.unwrap_or_default())?;
-        let states = |name: &str| -> Result<Option<Array3<R>>> {
-            let Ok(view) = file.tensor(name) else { return Ok(None) };
-            let shape: [usize; 3] = view.shape().try_into().map_err(unreadable)?;
-            Array3::from_shape_vec(shape, numbers(name, &view)?).map(Some).map_err(unreadable)
-        };
-        let c = states("c")?;
-        let carried = states("h")?.map(|h| States { h, c });
-        progress.best_parameters = block("best parameters")?;
-        let skipped = Skipped { in_row: note.skipped, in_all: note.skipped_in_all };
-        let trainer = TrainerState { step: note.step, parameters, slots, carried, skipped };
-        Ok((Self { trainer, progress }, note.note))
+        Self::read_from(bytes, bytes.len() as u64)
+    }
+
+    /// The steps behind the checkpoint in a file of `length` bytes, and the caller's note. All of it is read, for its
+    /// checksum, and nothing else is kept.
+    ///
+    /// # Errors
+    /// Those of [`read_from`](Self::read_from).
+    pub fn read_note(from: impl Read, length: u64) -> Result<(u64, String)> {
+        read(from, length, |Contents::<R> { note, .. }, _| Ok((note.step, note.note)))
+    }
+
+    /// The [`weights`](Self::weights) of the checkpoint in a file of `length` bytes, and nothing else of it.
+    ///
+    /// # Errors
+    /// Those of [`read_from`](Self::read_from) and [`weights`](Self::weights).
+    pub fn read_weights(from: impl Read, length: u64, model: &Model) -> Result<SavedWeights> {
+        read(from, length, |Contents::<R> { note, progress, header }, body| {
+            let has_best = header.tensors.iter().any(|entry| entry.name == BEST);
+            let best = progress.best.filter(|_| has_best).map(|best| (BEST, best.step));
+            let (name, of_step) = best.unwrap_or((PARAMETERS, note.step));
+            let layout = Layout::new(model);
+            let before = header.tensors.iter().take_while(|entry| entry.name != name);
+            let before = before.map(|entry| entry.bytes).sum();
+            let Some(entry) = header.tensors.iter().find(|entry| entry.name == name) else {
+                return Err(unreadable("it has no parameters"));
+            };
+            check_length(&layout, entry.bytes / size_of::<R>() as u64)?;
+            io::copy(&mut Read::take(&mut *body, before), &mut io::sink()).map_err(unread)?;
+            let (named, mut weights) = (layout.named(), Vec::new());
+            for (index, tensor) in layout.tensors().iter().enumerate() {
+                let numbers: Vec<R> = read_numbers(&tensor.name, body, (tensor.len() * size_of::<R>()) as u64)?;
+                let numbers = numbers.into_iter().map(|number| number.to_wide() as f32).collect();
+                let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), numbers).map_err(unreadable)?;
+                // Tied vectors have two names.
+                let second = named.iter().find(|(name, of)| *of == index && *name != tensor.name);
+                weights.extend(second.map(|(name, _)| ((*name).to_owned(), array.clone())));
+                weights.push((tensor.name.clone(), array));
+            }
+            Ok(SavedWeights { weights: weights.into_iter().collect(), of_step, step: note.step })
+        })
     }
 }
 
-/// A tensor's name, shape and bytes.
-type Tensor = (String, Vec<usize>, Vec<u8>);
-
-/// Parameters and slots, whose names begin with `which`.
-fn weights<R: Real>(which: &str, parameters: &[R], slots: &[Vec<R>]) -> Vec<Tensor> {
-    let slots = slots.iter().enumerate().map(|(index, slot)| (format!("{which}slot {index}"), slot.as_slice()));
-    let all = std::iter::once((format!("{which}parameters"), parameters)).chain(slots);
-    all.map(|(name, numbers)| tensor(&name, vec![numbers.len()], numbers)).collect()
+/// Writes the checkpoint of a run whose trainer is between two of its steps, tensor by tensor out of the engine.
+pub(super) async fn write<E: Engine>(
+    trainer: &mut Trainer<E>,
+    progress: &Progress<E::Real>,
+    mut to: &mut dyn WriteSeek,
+    note: &str,
+) -> Result<()> {
+    trainer.check_between_steps()?;
+    let step = trainer.steps();
+    let engine = trainer.engine();
+    let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
+    let blocks = (0..engine.slot_count()).map(|slot| (name_of(slot), FlatBlock::Slot(slot)));
+    let blocks = blocks.chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
+    let parts = blocks.map(|(name, block)| Part::of(name, Numbers::Engine(block), parameters)).collect();
+    let parts = with_others(parts, progress, carried.as_ref());
+    let mut file = Writer::begin(&mut to, &parts, &progress.note(step, skipped, note)?)?;
+    let tensors = engine.layout().tensors().len();
+    for part in &parts {
+        match part.numbers {
+            Numbers::Engine(block) => engine.read_tensors(block, 0..tensors, &mut |piece| file.numbers(piece)).await?,
+            Numbers::Here(_) | Numbers::States(_) => file.put(&part.numbers)?,
+        }
+    }
+    file.end()
 }
 
-fn tensor<'a, R: Real>(name: &str, shape: Vec<usize>, numbers: impl IntoIterator<Item = &'a R>) -> Tensor {
-    let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() * size_of::<R>());
-    numbers.into_iter().for_each(|number| number.put_le_bytes(&mut bytes));
-    (name.into(), shape, bytes)
+impl<R: Real> Progress<R> {
+    /// The note of a file, as JSON.
+    fn note(&self, step: u64, skipped: Skipped, note: &str) -> Result<String> {
+        let note = Note {
+            step,
+            skipped: skipped.in_row,
+            skipped_in_all: skipped.in_all,
+            back_updates: self.back.as_ref().map(|back| back.updates),
+            progress: serde_json::to_value(self).map_err(unwritable)?,
+            note: note.into(),
+        };
+        serde_json::to_string(&note).map_err(unwritable)
+    }
+}
+
+/// A tensor of a file to be written.
+struct Part<'a, R> {
+    name: String,
+    shape: Vec<usize>,
+    numbers: Numbers<'a, R>,
+}
+
+/// Where the numbers of a tensor are.
+enum Numbers<'a, R> {
+    Here(&'a [R]),
+    States(&'a Array3<R>),
+    Engine(FlatBlock),
+}
+
+impl<'a, R> Part<'a, R> {
+    fn of(name: String, numbers: Numbers<'a, R>, length: usize) -> Self {
+        Self { name, shape: vec![length], numbers }
+    }
+}
+
+fn name_of(slot: usize) -> String {
+    format!("slot {slot}")
+}
+
+/// The tensors of the trainer with those that the run has beside it, in the order in which they stand in a file.
+fn with_others<'a, R>(
+    mut parts: Vec<Part<'a, R>>,
+    progress: &'a Progress<R>,
+    carried: Option<&'a States<R>>,
+) -> Vec<Part<'a, R>> {
+    let mut here = |name: String, numbers: &'a [R]| parts.push(Part::of(name, Numbers::Here(numbers), numbers.len()));
+    if let Some(Weights { parameters, slots, .. }) = &progress.back {
+        here(format!("{BACK}{PARAMETERS}"), parameters);
+        slots.iter().enumerate().for_each(|(slot, numbers)| here(format!("{BACK}{}", name_of(slot)), numbers));
+    }
+    progress.best_parameters.iter().for_each(|best| here(BEST.into(), best));
+    if let Some(States { h, c }) = carried {
+        for (name, states) in [("h", Some(h)), ("c", c.as_ref())] {
+            let part = |states: &'a Array3<R>| {
+                let (name, shape) = (name.into(), states.shape().to_vec());
+                Part { name, shape, numbers: Numbers::States(states) }
+            };
+            parts.extend(states.map(part));
+        }
+    }
+    parts.sort_by(|a, b| a.name.cmp(&b.name));
+    parts
+}
+
+/// A file that is being written.
+struct Writer<'a, W> {
+    to: Hashing<&'a mut W>,
+    /// Where the file begins in it.
+    begin: u64,
+}
+
+impl<'a, W: Write + Seek> Writer<'a, W> {
+    /// Everything before the first number.
+    fn begin<R>(to: &'a mut W, parts: &[Part<'_, R>], note: &str) -> Result<Self> {
+        let shapes = parts.iter().map(|part| (part.name.as_str(), part.shape.as_slice()));
+        let header = self::begin(dtype::<R>(), shapes, Some((NOTE, note)))?;
+        let numbers: usize = parts.iter().map(|part| part.shape.iter().product::<usize>()).sum();
+        let length = (header.len() + numbers * size_of::<R>()) as u64;
+        let begin = to.stream_position().map_err(unwritten)?;
+        let mut to = Hashing::new(to);
+        let head = [&MAGIC[..], &VERSION.to_le_bytes(), &[0; 4], &length.to_le_bytes(), &[0; 8]];
+        head.iter().try_for_each(|bytes| to.write_all(bytes)).map_err(unwritten)?;
+        // In the place of the digest, which is not yet known.
+        to.inner.write_all(&[0; HEADER - DIGEST]).map_err(unwritten)?;
+        to.write_all(&header).map_err(unwritten)?;
+        Ok(Self { to, begin })
+    }
+
+    fn numbers<R: Real>(&mut self, numbers: &[R]) -> Result<()> {
+        write_numbers(&mut self.to, numbers.iter().copied()).map_err(unwritten)
+    }
+
+    /// Numbers that are at hand.
+    fn put<R: Real>(&mut self, numbers: &Numbers<'_, R>) -> Result<()> {
+        match numbers {
+            Numbers::Here(numbers) => self.numbers(numbers),
+            Numbers::States(states) => write_numbers(&mut self.to, states.iter().copied()).map_err(unwritten),
+            Numbers::Engine(_) => Err(unwritable("a block of the engine is not at hand")),
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        let Self { to: Hashing { inner: to, hash }, begin } = self;
+        let mut end = || {
+            let end = to.stream_position()?;
+            to.seek(SeekFrom::Start(begin + DIGEST as u64))?;
+            to.write_all(&hash.finalize())?;
+            to.seek(SeekFrom::Start(end))?;
+            to.flush()
+        };
+        end().map_err(unwritten)
+    }
+}
+
+/// Hashes what goes through it.
+struct Hashing<T> {
+    inner: T,
+    hash: hmac_sha256::Hash,
+}
+
+impl<T> Hashing<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, hash: hmac_sha256::Hash::new() }
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+/// What stands before the numbers of a file.
+struct Contents<R> {
+    note: Note,
+    progress: Progress<R>,
+    /// With the tensors that a checkpoint has.
+    header: Header,
+}
+
+/// What `take` makes of the contents of a file and of the numbers behind them, once the file is known to be whole.
+fn read<R: Real, F: Read, T>(
+    mut from: F,
+    length: u64,
+    take: impl FnOnce(Contents<R>, &mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    let mut head = Vec::new();
+    (&mut from).take(HEADER as u64).read_to_end(&mut head).map_err(unread)?;
+    let Some((head, digest)) = head.split_first_chunk::<DIGEST>().filter(|_| head.len() == HEADER) else {
+        return Err(unreadable(format!("expected {HEADER} bytes or more, got {}", head.len())));
+    };
+    if head[..8] != MAGIC {
+        return Err(unreadable("its first bytes are not those of a checkpoint"));
+    }
+    let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    if version != VERSION {
+        return Err(unreadable(format!("expected version {VERSION}, got {version}: another version of bptt wrote it")));
+    }
+    let body = length.saturating_sub(HEADER as u64);
+    let mut file = Hashing::new(from.take(body));
+    file.hash.update(head);
+    let taken = contents(&mut file, body).and_then(|contents| take(contents, &mut file));
+    if let Err(Error::Io { source, .. }) = &taken
+        && source.kind() != io::ErrorKind::UnexpectedEof
+    {
+        return taken;
+    }
+    // What it holds says nothing of a file that was changed or is cut off.
+    io::copy(&mut file, &mut io::sink()).map_err(unread)?;
+    match file.hash.finalize()[..] == *digest {
+        true => taken,
+        false => Err(unreadable("damaged or cut off, by its checksum")),
+    }
+}
+
+fn contents<R: Real>(file: &mut impl Read, length: u64) -> Result<Contents<R>> {
+    let header = Header::read(file, length).map_err(|error| match error {
+        Error::Unsupported(message) => unreadable(message),
+        other => other,
+    })?;
+    let note = header.notes.get(NOTE).map_or("", String::as_str);
+    let note: Note = serde_json::from_str(note).map_err(unreadable)?;
+    let progress: Progress<R> = serde_json::from_value(note.progress.clone()).map_err(unreadable)?;
+    for Entry { name, kind, .. } in &header.tensors {
+        if *kind != dtype::<R>() {
+            return Err(unreadable(format!("{name}: expected element type {:?}, got {kind:?}", dtype::<R>())));
+        }
+    }
+    Ok(Contents { note, progress, header })
+}
+
+/// Refuses other than all parameters of a model.
+fn check_length(layout: &Layout, got: u64) -> Result<()> {
+    match layout.len() as u64 == got {
+        true => Ok(()),
+        false => Err(unreadable(format!("expected the {} parameters of the model, got {got}", layout.len()))),
+    }
 }
 
 fn dtype<R>() -> Dtype {
     if size_of::<R>() == 8 { Dtype::F64 } else { Dtype::F32 }
-}
-
-fn numbers<R: Real>(name: &str, view: &TensorView<'_>) -> Result<Vec<R>> {
-    match view.dtype() == dtype::<R>() {
-        true => Ok(view.data().chunks_exact(size_of::<R>()).map(R::from_le_bytes).collect()),
-        false => Err(unreadable(format!("{name}: expected element type {:?}, got {:?}", dtype::<R>(), view.dtype()))),
-    }
-}
-
-/// The safetensors file within, once it is known to be whole.
-fn body(bytes: &[u8]) -> Result<&[u8]> {
-    let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
-        return Err(unreadable(format!("expected {HEADER} bytes or more, got {}", bytes.len())));
-    };
-    if header[..8] != MAGIC {
-        return Err(unreadable("its first bytes are not those of a checkpoint"));
-    }
-    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-    if version != VERSION {
-        return Err(unreadable(format!("expected version {VERSION}, got {version}: another version of bptt wrote it")));
-    }
-    if digest(&header[..DIGEST], body) != header[DIGEST..] {
-        return Err(unreadable("damaged or cut off, by its checksum"));
-    }
-    Ok(body)
-}
-
-fn digest(header: &[u8], body: &[u8]) -> [u8; 32] {
-    let mut hash = hmac_sha256::Hash::new();
-    hash.update(header);
-    hash.update(body);
-    hash.finalize()
 }
 
 fn unwritable(error: impl std::fmt::Display) -> Error {
@@ -290,4 +538,12 @@ fn unwritable(error: impl std::fmt::Display) -> Error {
 
 fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::Unsupported(format!("no usable checkpoint: {error}"))
+}
+
+fn unwritten(source: io::Error) -> Error {
+    Error::Io { path: "the checkpoint".into(), source }
+}
+
+fn unread(source: io::Error) -> Error {
+    Error::Io { path: "the checkpoint".into(), source }
 }

@@ -9,7 +9,7 @@ mod sampling;
 mod schedule;
 mod trainer;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, SavedWeights, WriteSeek};
 pub use confusion::ConfusionMatrix;
 pub use flow::{StepFactor, last_alone, mean_derivative, recurrent_radii, spectral_radius};
 pub use metrics::Metrics;

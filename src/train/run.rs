@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, Progress, Weights};
+use super::checkpoint::{self, Checkpoint, Progress, Weights, WriteSeek};
 use super::metrics::Metrics;
 use super::schedule::Schedule;
 use super::trainer::{Trainer, TrainerState};
-use crate::backend::{Engine, Report, Skipped};
+use crate::backend::{Engine, FlatBlock, Report, Skipped};
 use crate::data::{Batches, Examples, InOrder};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
@@ -100,8 +100,8 @@ pub struct Work {
     pub time_steps: u64,
 }
 
-/// Who is told of every step, in order, some steps late. `R` is the type that the path computes in.
-pub trait Observer<R = f32> {
+/// Who is told of every step, in order, some steps late.
+pub trait Observer {
     /// A step was reported. An error ends the run.
     fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()>;
 
@@ -126,14 +126,23 @@ pub trait Observer<R = f32> {
         false
     }
 
-    /// A checkpoint that was wanted. All its steps were told before. An error ends the run.
-    fn checkpoint(&mut self, _checkpoint: &Checkpoint<R>) -> Result<()> {
-        Ok(())
+    /// Where the checkpoint that was wanted of the run as it is after `step` steps is written to, and a note of the caller's
+    /// own that goes with it; `None`: nowhere. All its steps were told before. It is written as
+    /// [`Checkpoint::write_to`] does, but tensor by tensor out of the engine, so that no copy of it is ever held. An error
+    /// ends the run.
+    fn checkpoint(&mut self, _step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
+        Ok(None)
+    }
+
+    /// Whether a checkpoint could be written where [`checkpoint`](Self::checkpoint) said; what was written of one that could
+    /// not is good for nothing. An error ends the run.
+    fn checkpoint_written(&mut self, written: Result<()>) -> Result<()> {
+        written
     }
 }
 
 /// Forgets everything: for runs that nobody watches.
-impl<R> Observer<R> for () {
+impl Observer for () {
     fn step(&mut self, _: &Metrics, _: Work) -> Result<()> {
         Ok(())
     }
@@ -194,7 +203,7 @@ pub async fn run<E: Engine>(
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
-    observer: &mut dyn Observer<E::Real>,
+    observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     let progress = Progress::default();
     go_on(trainer, progress, train, validation, options, observer).await
@@ -207,14 +216,16 @@ pub async fn run<E: Engine>(
 /// As of [`run`]; and where the checkpoint does not fit the trainer, or is of a run without a step.
 pub async fn resume<E: Engine>(
     trainer: &mut Trainer<E>,
-    checkpoint: &Checkpoint<E::Real>,
+    checkpoint: Checkpoint<E::Real>,
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
-    observer: &mut dyn Observer<E::Real>,
+    observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    trainer.restore(&checkpoint.trainer)?;
-    go_on(trainer, checkpoint.progress.clone(), train, validation, options, observer).await
+    let Checkpoint { trainer: TrainerState { step, parameters, slots, carried, skipped }, progress } = checkpoint;
+    trainer.take_over((step, skipped), parameters, slots, carried.as_ref())?;
+    drop(carried);
+    go_on(trainer, progress, train, validation, options, observer).await
 }
 
 async fn go_on<E: Engine>(
@@ -223,7 +234,7 @@ async fn go_on<E: Engine>(
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
-    observer: &mut dyn Observer<E::Real>,
+    observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     options.validate(train.per_epoch())?;
     let rate = trainer.optimizer().learning_rate;
@@ -235,10 +246,9 @@ async fn go_on<E: Engine>(
         let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, slots, updates })) = (&ended, back) else {
             break ended;
         };
-        let (parameters, slots) = (parameters.clone(), slots.clone());
         // The optimizer goes on from the updates that these numbers have seen.
         let skipped = Skipped { in_row: 0, in_all: step.saturating_sub(*updates) };
-        trainer.restore(&TrainerState { step: *step, parameters, slots, carried: None, skipped })?;
+        trainer.take_over((*step, skipped), parameters, slots.iter().collect(), None)?;
         progress.backs += 1;
         // The steps enqueued behind the bad one have changed nothing, and are taken anew.
         let report = Report { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
@@ -261,7 +271,7 @@ async fn steps<E: Engine>(
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
-    observer: &mut dyn Observer<E::Real>,
+    observer: &mut dyn Observer,
     progress: &mut Progress<E::Real>,
     pending: &mut Pending,
 ) -> Result<Ended> {
@@ -270,10 +280,10 @@ async fn steps<E: Engine>(
     let rate = trainer.optimizer().learning_rate;
     let first = progress.last.map_or(1, |last| last.step + 1);
     if first == 1 && options.backs > 0 {
-        progress.back = Some(Weights::of(trainer).await?);
+        progress.back = Some(Weights::of(trainer, None).await?);
     }
     if first == 1 && observer.wants_checkpoint(0) {
-        observer.checkpoint(&Checkpoint::of(trainer, progress).await?)?;
+        save(trainer, progress, observer).await?;
     }
     for step in first..=steps {
         if progress.is_over(options) {
@@ -334,19 +344,33 @@ async fn steps<E: Engine>(
             && progress.measured(options, Best { step, epoch, val_loss })
             && options.keep == Keep::Best
         {
-            progress.best_parameters = Some(trainer.engine().parameters().await?);
+            // In the place of those before: at no time are there two.
+            let mut parameters = progress.best_parameters.take().unwrap_or_default();
+            trainer.engine().read_block(FlatBlock::Parameters, &mut parameters).await?;
+            progress.best_parameters = Some(parameters);
         }
         if back {
-            progress.back = Some(Weights::of(trainer).await?);
+            progress.back = Some(Weights::of(trainer, progress.back.take()).await?);
         }
         if wanted {
-            observer.checkpoint(&Checkpoint::of(trainer, progress).await?)?;
+            save(trainer, progress, observer).await?;
         }
         if stop && step < steps {
             return Ok(Ended::Stopped);
         }
     }
     Ok(Ended::Finished)
+}
+
+/// Writes a checkpoint where the observer wants it.
+async fn save<E: Engine>(
+    trainer: &mut Trainer<E>,
+    progress: &Progress<E::Real>,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let Some((to, note)) = observer.checkpoint(trainer.steps())? else { return Ok(()) };
+    let written = checkpoint::write(trainer, progress, to, &note).await;
+    observer.checkpoint_written(written)
 }
 
 /// The numbers of the batches of a step, counted from 1. No step takes batches of two epochs.
@@ -398,12 +422,7 @@ struct Pending(VecDeque<(Metrics, Work)>);
 
 impl Pending {
     /// Tells the observer of the oldest; returns it.
-    fn told<R>(
-        &mut self,
-        report: Report,
-        val_loss: Option<f64>,
-        observer: &mut dyn Observer<R>,
-    ) -> Result<Option<Metrics>> {
+    fn told(&mut self, report: Report, val_loss: Option<f64>, observer: &mut dyn Observer) -> Result<Option<Metrics>> {
         let Some((step, work)) = self.0.pop_front() else { return Ok(None) };
         let Report { loss, norm, skipped, .. } = report;
         let metrics = Metrics { loss, grad_norm: norm, val_loss, skipped, ..step };

@@ -1,16 +1,22 @@
 //! One straight walk from a batch to an update.
 
+use std::borrow::Borrow;
+use std::io::Write;
 use std::ops::Range;
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, ArrayD, IxDyn, s};
+use safetensors::tensor::Dtype;
 
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, Logits, Report, Skipped};
+use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Logits, Report, Skipped};
 use crate::batch::{Batch, InputGradient, Sequence, States};
+use crate::calls::check_slots;
 use crate::dropout::Masks;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-use crate::model::{Initialisation, Model, StateDict};
+use crate::model::safetensors::{begin, unwritten, write_numbers};
+use crate::model::{Initialisation, Model, StateDict, Tensor};
 use crate::optim::{Optimizer, Update};
+use crate::real::Real;
 
 /// What a [`Trainer`] can be told beside model, optimizer and seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +136,8 @@ impl<E: Engine> Trainer<E> {
         options.engine.rule = Some(optimizer.rule);
         let mut engine = backend.engine(model, &options.engine)?;
         let block = options.initialisation.draw(model, seed);
-        engine.set_parameters(&block.iter().map(|value| from_f32(*value)).collect::<Vec<_>>())?;
+        let (tensors, mut block) = (engine.layout().tensors().len(), block.iter());
+        engine.write_tensors(FlatBlock::Parameters, 0..tensors, &mut |piece| fill(piece, &mut block))?;
         Ok(Self { engine, optimizer, options, seed, step: 0, sums: Sums::Nothing, takes_flow: false, flow: None })
     }
 
@@ -291,8 +298,44 @@ impl<E: Engine> Trainer<E> {
 
     /// The parameters, by PyTorch's names.
     pub async fn state_dict(&mut self) -> Result<StateDict> {
-        let block = self.engine.parameters().await?;
-        Ok(self.engine.layout().to_state_dict(&block))
+        let mut tensors = Vec::new();
+        for (name, tensor) in self.named() {
+            let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
+            let (shape, mut values) = (IxDyn(shape), Vec::with_capacity(shape.iter().product()));
+            let mut take = |piece: &[E::Real]| {
+                values.extend(piece.iter().map(|value| value.to_wide() as f32));
+                Ok(())
+            };
+            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
+            let array = ArrayD::from_shape_vec(shape, values).map_err(|error| Error::Failed(error.to_string()))?;
+            tensors.push((name, array));
+        }
+        Ok(tensors.into_iter().collect())
+    }
+
+    /// Writes the parameters as [`StateDict::write_safetensors`] writes their [`state_dict`](Self::state_dict), tensor by
+    /// tensor: no copy of them is made.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the format refuses the header; [`Error::Io`], without a file's name, where `to` fails.
+    pub async fn write_safetensors(&mut self, to: &mut dyn Write, note: Option<(&str, &str)>) -> Result<()> {
+        let named = self.named();
+        let tensors = self.engine.layout().tensors();
+        let shapes = named.iter().map(|(name, tensor)| (name.as_str(), tensors[*tensor].shape.as_slice()));
+        to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
+        for (_, tensor) in named {
+            let mut take = |piece: &[E::Real]| {
+                let values = piece.iter().map(|value| value.to_wide() as f32);
+                write_numbers(to, values).map_err(unwritten)
+            };
+            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
+        }
+        Ok(())
+    }
+
+    /// The names of the state dict, in their order, and of each the tensor of the layout.
+    fn named(&self) -> Vec<(String, usize)> {
+        self.engine.layout().named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
     }
 
     /// Replaces the parameters. A bad step that ended updating is forgotten, once it was told; what the optimizer keeps of
@@ -301,8 +344,12 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::StateDict`] lists every difference; the parameters then stay as they are.
     pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
-        let block = self.engine.layout().to_block(dict)?;
-        self.engine.set_parameters(&block.into_iter().map(from_f32).collect::<Vec<_>>())
+        for (tensor, array) in self.engine.layout().arrays(dict)?.into_iter().enumerate() {
+            let mut values = array.iter();
+            let fill = &mut |piece: &mut [E::Real]| fill(piece, &mut values);
+            self.engine.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, fill)?;
+        }
+        Ok(())
     }
 
     /// The state between two steps. Waits for every enqueued one; their reports remain to be taken.
@@ -310,10 +357,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Unsupported`] where a batch was accumulated that no update has used: its gradients are not part of it.
     pub async fn state(&mut self) -> Result<TrainerState<E::Real>> {
-        if let Sums::Open { .. } = self.sums {
-            let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
-            return Err(Error::Unsupported(reason.into()));
-        }
+        self.check_between_steps()?;
         Ok(TrainerState {
             step: self.step,
             parameters: self.engine.parameters().await?,
@@ -323,25 +367,48 @@ impl<E: Engine> Trainer<E> {
         })
     }
 
+    pub(super) fn check_between_steps(&self) -> Result<()> {
+        if let Sums::Open { .. } = self.sums {
+            let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        Ok(())
+    }
+
     /// Goes on from the state of a trainer of the same model, optimizer, options and seed: the next steps have the same
     /// bits. What was accumulated is let go of, and so are reports not yet given and a bad step that ended updating.
     ///
     /// # Errors
     /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
-        if let Some(carried) = &state.carried {
+        let TrainerState { step, parameters, slots, carried, skipped } = state;
+        self.take_over((*step, *skipped), parameters, slots.iter().collect(), carried.as_ref())
+    }
+
+    /// The same, of blocks that may be the caller's or not: each that is not is let go of once it is taken over.
+    pub(super) fn take_over<B: Borrow<Vec<E::Real>>>(
+        &mut self,
+        (step, skipped): (u64, Skipped),
+        parameters: B,
+        slots: Vec<B>,
+        carried: Option<&States<E::Real>>,
+    ) -> Result<()> {
+        if let Some(carried) = carried {
             carried.check(&self.engine.model().recurrent, carried.h.shape()[1], "carried")?;
         }
-        if state.parameters.len() != self.engine.layout().len() {
-            let (expected, got) = (self.engine.layout().len(), state.parameters.len());
+        let (expected, got) = (self.engine.layout().len(), parameters.borrow().len());
+        if got != expected {
             return Err(Error::shape("the parameters of the state", &[expected], &[got]));
         }
-        self.engine.set_slots(&state.slots)?;
-        self.engine.set_parameters(&state.parameters)?;
-        self.engine.set_states(state.carried.as_ref())?;
+        check_slots(&slots, self.engine.slot_count(), expected)?;
+        for (slot, numbers) in slots.into_iter().enumerate() {
+            self.engine.write_block(FlatBlock::Slot(slot), numbers.borrow())?;
+        }
+        self.engine.set_parameters(parameters.borrow())?;
+        self.engine.set_states(carried)?;
         self.engine.clear_gradients();
-        self.engine.restart(state.skipped)?;
-        (self.step, self.sums) = (state.step, Sums::Nothing);
+        self.engine.restart(skipped)?;
+        (self.step, self.sums) = (step, Sums::Nothing);
         Ok(())
     }
 
@@ -467,6 +534,8 @@ fn put_rows<R: crate::Real>(all: &mut States<R>, rows: Range<usize>, of_rows: &S
     }
 }
 
-fn from_f32<R: crate::Real>(value: f32) -> R {
-    R::from_wide(f64::from(value))
+/// Fills a piece with the next values.
+fn fill<'a, R: crate::Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a f32>) -> Result<()> {
+    piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_wide(f64::from(*value)));
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The parameters as the device holds them: one block, each tensor at an aligned offset, rows rounded up to whole vec4.
 
 use super::{ALIGNMENT, vec4s};
-use crate::model::{Cell, Layout, Model, Role};
+use crate::model::{Cell, Model, Role, Tensor};
 
 /// An axis of a parameter as blocks of `size` that take `padded` each: gates, or the directions of the layer below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,23 @@ impl Blocks {
         self.count * self.padded
     }
 
+    /// Where a block begins on the device.
+    fn place(&self, block: usize) -> usize {
+        let block = if self.last_first { (block + 1) % self.count } else { block };
+        block * self.padded
+    }
+
     /// Pairs of (index in PyTorch's axis, index on the device).
     fn pairs(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.count)
+            .flat_map(move |block| (0..self.size).map(move |i| (block * self.size + i, self.place(block) + i)))
+    }
+
+    /// In PyTorch's order, at most `most` indices that follow each other on both sides: how many, and the first on the
+    /// device.
+    fn runs(self, most: usize) -> impl Iterator<Item = (usize, usize)> {
         (0..self.count).flat_map(move |block| {
-            let place = if self.last_first { (block + 1) % self.count } else { block };
-            (0..self.size).map(move |i| (block * self.size + i, place * self.padded + i))
+            (0..self.size).step_by(most).map(move |first| (most.min(self.size - first), self.place(block) + first))
         })
     }
 }
@@ -121,29 +133,59 @@ impl ParameterPlan {
         4 * self.len as u64
     }
 
-    /// PyTorch's flat block in the device's layout.
-    pub(crate) fn pack(&self, layout: &Layout, block: &[f32]) -> Vec<f32> {
-        let mut device = vec![0.0; self.len];
-        self.each(layout, |host, there| device[there] = block[host]);
-        device
+    /// Where tensors of the host's layout lie, in their order, in pieces of at most about `most` numbers.
+    pub(crate) fn spans(&self, tensors: &[Tensor], most: usize) -> impl Iterator<Item = RowSpan> {
+        tensors.iter().flat_map(move |tensor| {
+            let DeviceTensor { offset, rows, columns, .. } = *self.get(tensor.role);
+            let padded = columns.padded_len();
+            rows.runs((most / padded).max(1)).map(move |(rows, place)| RowSpan {
+                rows,
+                columns,
+                first: offset + place * padded,
+            })
+        })
+    }
+}
+
+/// Rows of a tensor that lie side by side on the host and on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowSpan {
+    rows: usize,
+    columns: Blocks,
+    /// The first number's index in the device's block.
+    first: usize,
+}
+
+impl RowSpan {
+    /// Numbers on the host.
+    pub(crate) fn len(&self) -> usize {
+        self.rows * self.columns.count * self.columns.size
     }
 
-    /// The device's block in PyTorch's flat layout.
-    pub(crate) fn unpack(&self, layout: &Layout, device: &[f32]) -> Vec<f32> {
-        let mut block = vec![0.0; layout.len()];
-        self.each(layout, |host, there| block[host] = device[there]);
-        block
+    /// Bytes from the device's block's begin, and bytes there.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (4 * self.first as u64, 4 * (self.rows * self.columns.padded_len()) as u64)
     }
 
-    fn each(&self, layout: &Layout, mut pair: impl FnMut(usize, usize)) {
-        for tensor in &self.tensors {
-            let Some(host) = layout.find(tensor.role) else { continue };
-            let columns = tensor.columns.count * tensor.columns.size;
-            for (row, device_row) in tensor.rows.pairs() {
-                for (column, device_column) in tensor.columns.pairs() {
-                    let there = tensor.offset + device_row * tensor.columns.padded_len() + device_column;
-                    pair(host.offset + row * columns + column, there);
-                }
+    /// PyTorch's rows as the device has them.
+    pub(crate) fn pack(&self, host: &[f32], device: &mut Vec<f32>) {
+        device.clear();
+        device.resize(self.rows * self.columns.padded_len(), 0.0);
+        self.each(|here, there| device[there] = host[here]);
+    }
+
+    /// Appends the device's rows as PyTorch has them.
+    pub(crate) fn unpack(&self, device: &[f32], host: &mut Vec<f32>) {
+        let before = host.len();
+        host.resize(before + self.len(), 0.0);
+        self.each(|here, there| host[before + here] = device[there]);
+    }
+
+    fn each(&self, mut pair: impl FnMut(usize, usize)) {
+        let columns = self.columns.count * self.columns.size;
+        for row in 0..self.rows {
+            for (column, device_column) in self.columns.pairs() {
+                pair(row * columns + column, row * self.columns.padded_len() + device_column);
             }
         }
     }
