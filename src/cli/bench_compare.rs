@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use bptt::data::{read_settings, utf8};
 use bptt::{Error, Result};
 use serde_json::{Map, Value};
 
 use super::bench_work::Size;
-use super::folder::io_error;
 
 /// A line of `bptt bench`.
 pub(super) type Line = Map<String, Value>;
@@ -20,7 +20,8 @@ impl Earlier {
     /// # Errors
     /// Where the file cannot be read, or such a line is no JSON.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(io_error(path))?;
+        let text = read_settings(path)?;
+        let text = utf8(&text, path)?;
         let lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('{'));
         let parsed = lines.map(|(index, line)| {
             serde_json::from_str(line).map_err(|error| {

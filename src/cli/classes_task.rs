@@ -22,7 +22,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let path = data.classes.clone().unwrap_or_default();
     // A file in place of a folder has no classes.
     let mut files = if path.is_file() { Files::new() } else { Files::in_folder() };
-    let lines = Lines::read(&path, &mut |file, bytes| files.add("classes", file, bytes))?;
+    let lines = Lines::read(&path, data.limit(), &mut |file, bytes| files.add("classes", file, bytes))?;
     let sha256 = files.check(&path, "--classes", &mut data.sha256)?;
     let of_training = Relation::new(model, &sha256, data);
     let shares = shares(&mut data.split, of_training.default_shares([0.8, 0.1, 0.1]))?;

@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::path::Path;
 
-use bptt::data::utf8;
+use bptt::data::{read_settings, utf8};
 use bptt::{Error, Result};
 use clap::{Arg, Args, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::{BUNDLED, Given};
-use super::folder::io_error;
 use super::nearest::nearest;
 
 /// Reads a configuration file.
@@ -26,7 +25,7 @@ pub(crate) fn read(path: &Path) -> Result<Given> {
         let message = format!("expected a configuration file, got a folder{tip}");
         return Err(Error::Data { path: path.into(), place: String::new(), message });
     }
-    parse(&std::fs::read(path).map_err(io_error(path))?, path)
+    parse(&read_settings(path)?, path)
 }
 
 /// As [`read`], of the file's bytes; the path is what errors name.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::apply::{given, on_device};
-use super::args::{DataArgs, RunArgs, decimal, whole};
+use super::args::{Bytes, DataArgs, RunArgs, decimal, whole};
 use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -58,6 +58,9 @@ pub(crate) struct ForecastArgs {
     /// With --csv: the mark before its decimals, a point or a comma [default: the run's; what the numbers show]
     #[arg(long, requires = "csv", value_parser = decimal(), value_name = "MARK")]
     decimal: Option<DecimalMark>,
+    /// The most that may come of the file, as in 4GiB [default: the run's; 1GiB]
+    #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
+    input_limit: Option<Bytes>,
     /// How many rows [default: the model's horizon]
     #[arg(long, value_parser = whole::<1, ROWS>, value_name = "N")]
     rows: Option<usize>,
@@ -88,7 +91,8 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
                       without --bidirectional";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let data = DataArgs { csv: args.csv.clone(), decimal: args.decimal, ..DataArgs::default() };
+    let data =
+        DataArgs { csv: args.csv.clone(), decimal: args.decimal, input_limit: args.input_limit, ..DataArgs::default() };
     let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     if args.csv.is_some() {

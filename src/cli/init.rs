@@ -82,6 +82,7 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
     let number = told.parse::<f64>().is_ok();
     match key {
         "memory" => "\"2GiB\"".into(),
+        "input-limit" => "\"1GiB\"".into(),
         "class-weights" => "[\"balanced\"]".into(),
         _ if list && told.contains(',') => format!("[{}]", told.replace(',', ", ")),
         _ if boolean => "false".into(),

@@ -48,7 +48,7 @@ impl Kind {
 }
 
 /// For which kinds of data a key has a meaning. Sources are not among them, nor what every kind has.
-pub(crate) const KEYS: [(&str, &str, &[Kind]); 34] = {
+pub(crate) const KEYS: [(&str, &str, &[Kind]); 35] = {
     use Kind::{Classes, Rolls, Sequences, Series, Task, Text};
     [
         ("data", "split", &[Text, Series, Sequences, Classes, Rolls]),
@@ -59,6 +59,7 @@ pub(crate) const KEYS: [(&str, &str, &[Kind]); 34] = {
         ("data", "missing", &[Series, Sequences]),
         ("data", "decimal", &[Series, Sequences]),
         ("data", "dates", &[Series, Sequences]),
+        ("data", "input-limit", &[Series, Sequences, Classes, Rolls]),
         ("data", "bytes", &[Text]),
         ("data", "min-count", &[Text, Classes]),
         ("data", "carry-state", &[Text]),

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
-use bptt::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled};
+use bptt::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled, read_input};
 use bptt::ndarray::Array2;
 use bptt::{At, Error, Head, Loss, Reduction, Result};
 use serde_json::json;
@@ -46,7 +46,7 @@ impl RollsTask {
     pub(crate) fn load(given: &mut Given, model: Option<&ModelFile>) -> Result<Self> {
         let Given { data, model: asked, .. } = given;
         let path = data.rolls.clone().unwrap_or_default();
-        let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let text = read_input(&path, data.limit())?;
         let mut digest = Digest::new();
         digest.update(&text);
         let sha256 = digest.check(&path, "--rolls", &mut data.sha256)?;

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use bptt::data::{
-    DateOrder, DecimalMark, Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind,
+    DateOrder, DecimalMark, Image, InputLimit, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling,
+    ScalingKind, read_input,
 };
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::args::{DataArgs, Given, LabelsAsName, MissingName, ReadName, ScaleName};
 use super::digest::{Digest, Files};
-use super::folder::io_error;
 use super::label_codec::LabelCodec;
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
@@ -195,7 +195,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     };
     files.check(&path, "--sequences", &mut data.sha256)?;
     // Labels and a second file may be others with the same sequences.
-    let sha256 = sha256_of(&path)?;
+    let sha256 = sha256_of(&path, options.limit)?;
     let of_training = Relation::new(model, &sha256, data);
     let shares = shares_of_first(data, of_training.default_shares([0.7, 0.15, 0.15]))?;
     if known.is_none() && first.labels == Labels::None {
@@ -274,6 +274,7 @@ fn options(data: &mut DataArgs) -> ReadOptions {
             None | Some(ReadName::Rows) => Image::Rows,
             Some(ReadName::Pixels) => Image::Pixels,
         },
+        limit: data.limit(),
         columns: LongColumns {
             id: column(&mut data.id, "id"),
             time: column(&mut data.time, "time"),
@@ -308,7 +309,7 @@ fn read(
     (files, flags): (&mut Files, [&str; 2]),
 ) -> Result<Labelled> {
     let mut bytes = |flag: &str, path: &Path| {
-        let bytes = std::fs::read(path).map_err(io_error(path))?;
+        let bytes = read_input(path, options.limit)?;
         files.add(flag, path, &bytes);
         Ok::<_, Error>(bytes)
     };
@@ -325,9 +326,9 @@ fn read(
     written_alike(options.columns.decimal, known, |file: &Labelled| file.decimal, read).map_err(with_flag)
 }
 
-fn sha256_of(path: &Path) -> Result<String> {
+fn sha256_of(path: &Path, limit: InputLimit) -> Result<String> {
     let mut digest = Digest::new();
-    digest.update(&std::fs::read(path).map_err(io_error(path))?);
+    digest.update(&read_input(path, limit)?);
     Ok(digest.text())
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bptt::data::{
-    DateOrder, DecimalMark, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed,
+    DateOrder, DecimalMark, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed, read_input,
 };
 use bptt::{Error, Result};
 
@@ -45,7 +45,7 @@ impl SeriesData {
         let path = if bundled { PathBuf::from("sunspots.csv") } else { csv };
         let text = match bundled {
             true => SUNSPOTS.as_bytes().to_vec(),
-            false => std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?,
+            false => read_input(&path, data.limit())?,
         };
         let mut digest = Digest::new();
         digest.update(&text);

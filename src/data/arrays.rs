@@ -5,9 +5,10 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::npy::{Element, Npy};
-use super::{Labelled, Labels, Missing, Steps};
+use super::{InputLimit, Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 use crate::real::Real;
+use crate::sizes::Count;
 
 impl Labelled {
     /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
@@ -16,10 +17,20 @@ impl Labelled {
     ///
     /// # Errors
     /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
-    /// not finite or that f64 does not hold, named by sequence, step and dimension, counted from 1.
+    /// not finite or that f64 does not hold, named by sequence, step and dimension, counted from 1; for sequences that
+    /// would take more memory than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
     pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: Missing) -> Result<Self> {
+        Self::npy_within(x, y, missing, InputLimit::default())
+    }
+
+    pub(super) fn npy_within(
+        x: (&[u8], &Path),
+        y: Option<(&[u8], &Path)>,
+        missing: Missing,
+        limit: InputLimit,
+    ) -> Result<Self> {
         let array = |(bytes, path)| Array::parse(bytes, path, "");
-        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing)
+        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing, limit)
     }
 }
 
@@ -50,6 +61,7 @@ pub(super) fn read(
     lengths: Option<&Array<'_>>,
     y: Option<&Array<'_>>,
     missing: Missing,
+    limit: InputLimit,
 ) -> Result<Labelled> {
     let (n, steps, dimensions) = match x.npy.shape.as_slice() {
         [n, steps] => (*n, *steps, 1),
@@ -63,7 +75,11 @@ pub(super) fn read(
         Some(lengths) => read_lengths(lengths, n, steps)?,
         None => vec![steps; n],
     };
-    let input = match x.npy.is_single() {
+    let wide = !x.npy.is_single();
+    let numbers_held = lengths.iter().fold(Count::from(0usize), |sum, length| sum + Count::from(*length) * dimensions);
+    let held = super::steps::bytes_of(n, numbers_held, wide);
+    limit.check(held.get(), x.path, x.place, "in memory for its sequences")?;
+    let input = match !wide {
         true => Steps::Dense(numbers(x, &lengths, dimensions, missing)?),
         false => Steps::Wide(numbers(x, &lengths, dimensions, missing)?),
     };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use super::{Labelled, Labels, Steps, Vocabulary, encoding};
+use super::{InputLimit, Labelled, Labels, Steps, Vocabulary, encoding, read_input};
 use crate::error::{Error, Result};
 
 /// Lines of text with a class each.
@@ -26,9 +26,15 @@ impl Lines {
     ///
     /// # Errors
     /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there is no file, where one has no
-    /// lines, or is not UTF-8, with the line and the byte offset.
-    pub fn read(path: &Path, each: &mut dyn FnMut(&Path, &[u8])) -> Result<Self> {
-        let content = |path: &Path| std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source });
+    /// lines, or is not UTF-8, with the line and the byte offset, and where all files together are larger than `limit`.
+    pub fn read(path: &Path, limit: InputLimit, each: &mut dyn FnMut(&Path, &[u8])) -> Result<Self> {
+        // Of all files together.
+        let mut left = limit;
+        let mut content = |path: &Path| {
+            let bytes = read_input(path, left)?;
+            left.0 -= bytes.len() as u64;
+            Ok::<_, Error>(bytes)
+        };
         let mut read = Self::default();
         if path.is_file() {
             let bytes = content(path)?;
@@ -176,7 +182,7 @@ mod tests {
     }
 
     fn refusal(files: &[(&str, &[u8])]) -> String {
-        Lines::read(folder(files).path(), &mut |_, _| {}).unwrap_err().to_string()
+        Lines::read(folder(files).path(), InputLimit::default(), &mut |_, _| {}).unwrap_err().to_string()
     }
 
     #[test]
@@ -189,7 +195,7 @@ mod tests {
         ]);
         std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
         let mut all = Vec::new();
-        let lines = Lines::read(folder.path(), &mut |path, bytes| {
+        let lines = Lines::read(folder.path(), InputLimit::default(), &mut |path, bytes| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             all.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
         });
@@ -256,7 +262,9 @@ mod tests {
     #[test]
     fn a_line_of_ten_million_characters_is_a_sequence() {
         let long = vec![b'a'; 10_000_000];
-        let lines = Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), &mut |_, _| {}).unwrap();
+        let lines =
+            Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), InputLimit::default(), &mut |_, _| {})
+                .unwrap();
         assert_eq!(lines.lines()[0].len(), 10_000_000);
     }
 
@@ -309,7 +317,7 @@ mod tests {
     #[test]
     fn a_file_alone_has_lines_without_classes() {
         let folder = folder(&[("a.txt", b"x\n\ny\n")]);
-        let lines = Lines::read(&folder.path().join("a.txt"), &mut |_, _| {}).unwrap();
+        let lines = Lines::read(&folder.path().join("a.txt"), InputLimit::default(), &mut |_, _| {}).unwrap();
         assert_eq!((lines.lines(), lines.labels()), (&["x".to_owned(), "y".to_owned()][..], Labels::None));
     }
 
@@ -318,7 +326,10 @@ mod tests {
         assert!(refusal(&[("b.md", b"x")]).ends_with("expected a file NAME.txt for each class, got none"));
         let empty = refusal(&[("a.txt", b"x"), ("b.txt", b" \r\n\n")]);
         assert!(empty.ends_with("b.txt: expected lines of text, got none"), "{empty}");
-        assert!(matches!(Lines::read(Path::new("/nowhere/at/all"), &mut |_, _| {}), Err(Error::Io { .. })));
+        assert!(matches!(
+            Lines::read(Path::new("/nowhere/at/all"), InputLimit::default(), &mut |_, _| {}),
+            Err(Error::Io { .. })
+        ));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::arrays::{Array, read};
 use super::encoding::quoted;
 use super::zip::Archive;
-use super::{Labelled, Missing};
+use super::{InputLimit, Labelled, Missing};
 use crate::error::{Error, Result};
 
 impl Labelled {
@@ -13,9 +13,15 @@ impl Labelled {
     /// steps of each sequence; what lies beyond them is not read. `x` and `y` are as in [`from_npy`](Self::from_npy).
     ///
     /// # Errors
-    /// [`Error::Data`] as there, naming the array, and for an archive that is cut off, changed, or of 4 GB.
+    /// [`Error::Data`] as there, naming the array, for an archive that is cut off, changed, or of 4 GB, and for arrays that
+    /// are larger than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
     pub fn from_npz(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+        Self::npz_within(bytes, path, missing, InputLimit::default())
+    }
+
+    pub(super) fn npz_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
         let archive = Archive::open(bytes, path)?;
+        limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"]), path, "", "in its arrays")?;
         let Some(x) = archive.read("x.npy")? else {
             let names: Vec<&str> = archive.names().collect();
             let message = format!("expected a file x.npy within, got {}", quoted(&names.join(", ")));
@@ -24,7 +30,7 @@ impl Labelled {
         let (lengths, y) = (archive.read("lengths.npy")?, archive.read("y.npy")?);
         let lengths = lengths.as_deref().map(|bytes| Array::parse(bytes, path, ", lengths.npy")).transpose()?;
         let y = y.as_deref().map(|bytes| Array::parse(bytes, path, ", y.npy")).transpose()?;
-        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref(), missing)
+        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref(), missing, limit)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "cli")]
 use super::LongColumns;
 use super::gzip::decompressed;
-use super::{Image, Labelled, LabelsAs, Missing};
+use super::{Image, InputLimit, Labelled, LabelsAs, Missing, read_input};
 use crate::error::{Error, Result};
 
 /// What a file does not tell of itself.
@@ -18,6 +18,8 @@ pub struct ReadOptions {
     pub labels: Option<LabelsAs>,
     /// How an image becomes a sequence (idx).
     pub image: Image,
+    /// The most that may come of each file.
+    pub limit: InputLimit,
     /// What the columns are (`.csv`).
     #[cfg(feature = "cli")]
     pub columns: LongColumns,
@@ -63,11 +65,11 @@ impl Labelled {
     /// format is shows in how the file begins and in its extension. Either may be compressed by gzip.
     ///
     /// # Errors
-    /// [`Error::Io`] where a file cannot be read, [`Error::Data`] where it cannot be used.
+    /// [`Error::Io`] where a file cannot be read, [`Error::Data`] where it cannot be used, is no regular file, or where more
+    /// comes of it than [`ReadOptions::limit`].
     pub fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions) -> Result<Self> {
-        let read = |path: &Path| std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source });
-        let bytes = read(path)?;
-        let labels = labels.map(|path| Ok::<_, Error>((read(path)?, path))).transpose()?;
+        let bytes = read_input(path, options.limit)?;
+        let labels = labels.map(|path| Ok::<_, Error>((read_input(path, options.limit)?, path))).transpose()?;
         Self::from_bytes(&bytes, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
     }
 
@@ -81,14 +83,16 @@ impl Labelled {
         labels: Option<(&[u8], &Path)>,
         options: &ReadOptions,
     ) -> Result<Self> {
-        let bytes = &*whole(bytes, path)?;
+        let bytes = &*whole(bytes, path, options.limit)?;
         let Some(format) = Format::recognise(bytes, path) else {
             let message = "expected a file of labelled sequences: .ts, .tsv, .txt, .csv, .npy, .npz or idx";
             return Err(Error::data(path, "", message));
         };
         let labels = match labels {
             None => None,
-            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => Some((whole(bytes, path)?, path)),
+            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => {
+                Some((whole(bytes, path, options.limit)?, path))
+            }
             Some((_, labels)) => {
                 let message = format!("expected no file of labels for {}, which holds its own", path.display());
                 return Err(Error::data(labels, "", message));
@@ -99,9 +103,9 @@ impl Labelled {
             Format::Ts => Self::from_ts(bytes, path, options.missing),
             Format::Ucr => Self::from_ucr(bytes, path, options.missing),
             Format::Idx => Self::from_idx((bytes, path), labels, options.image),
-            Format::Npy => Self::from_npy((bytes, path), labels, options.missing),
+            Format::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
             #[cfg(feature = "cli")]
-            Format::Npz => Self::from_npz(bytes, path, options.missing),
+            Format::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
             #[cfg(feature = "cli")]
             Format::Long => Self::from_long(bytes, path, &options.columns, options.missing),
             #[cfg(not(feature = "cli"))]
@@ -121,8 +125,8 @@ impl Labelled {
 }
 
 /// What a file holds, gzip aside.
-fn whole<'a>(bytes: &'a [u8], path: &Path) -> Result<Cow<'a, [u8]>> {
-    let bytes = decompressed(bytes, path)?;
+fn whole<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
+    let bytes = decompressed(bytes, path, limit)?;
     match bytes.is_empty() {
         true => Err(Error::data(path, "", "expected labelled sequences or their labels, got an empty file")),
         false => Ok(bytes),
@@ -176,6 +180,31 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         std::io::Write::write_all(&mut encoder, ts).unwrap();
         assert_eq!(read(&encoder.finish().unwrap(), "a.ts.gz", None), read(ts, "a.ts", None));
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_comes_of_a_file_is_held_to_one_bound_whether_compressed_stored_or_held() {
+        use super::super::npy::tests::npy;
+        use super::super::zip::tests::archive;
+        let refused = |bytes: &[u8], path: &str, limit| {
+            let options = ReadOptions { limit: InputLimit(limit), ..ReadOptions::default() };
+            Labelled::from_bytes(bytes, Path::new(path), None, &options).err().map(|error| error.to_string())
+        };
+        // Sequences of one byte each take a hundred times as much.
+        let x = npy("|u1", false, &[1000, 1], &[7; 1000]);
+        let expected = "a.npy: expected at most 80000 bytes, got 84000 in memory for its sequences; --input-limit 1MiB";
+        assert!(refused(&x, "a.npy", 80_000).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 80_000));
+        assert_eq!(refused(&x, "a.npy", 100_000), None);
+        let zeros = npy("|u1", false, &[1, 100_000], &[0; 100_000]);
+        let zip = archive(&[("x.npy", &zeros, true)]);
+        assert!(zip.len() < 2000);
+        assert!(refused(&zip, "a.npz", 100_000).unwrap().contains("got 100128 in its arrays"));
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, &zeros).unwrap();
+        let gz = encoder.finish().unwrap();
+        assert!(refused(&gz, "a.npy.gz", 100_000).unwrap().contains("got more in the gzip data"));
+        assert_eq!((refused(&zip, "a.npz", 500_000), refused(&gz, "a.npy.gz", 500_000)), (None, None));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use super::input::open_input;
 use crate::error::{Error, Result};
 
 /// Bytes that stay the same as long as it is read from them.
@@ -30,16 +31,9 @@ impl Source {
     }
 
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let io = |source| Error::Io { path: path.into(), source };
-        // Before it is opened: that of a pipe waits for who writes.
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
-            let message = "expected a file that can be read anywhere, got a folder, a pipe or a device";
-            return Err(Error::data(path, "", message));
-        }
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        let kind = Kind::File { file: Mutex::new(file), modified: metadata.modified().ok() };
-        Ok(Self { path: path.into(), len: metadata.len(), kind })
+        let (file, len) = open_input(path)?;
+        let modified = file.metadata().map_err(|source| Error::Io { path: path.into(), source })?.modified().ok();
+        Ok(Self { path: path.into(), len, kind: Kind::File { file: Mutex::new(file), modified } })
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -4,6 +4,7 @@ use ndarray::{Array2, Array3, Axis, s};
 
 use crate::error::Result;
 use crate::real::Real;
+use crate::sizes::Count;
 
 /// Sequences, each with a length of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,18 @@ pub enum Steps {
     Wide(Vec<Array2<f64>>),
     /// Token ids, T each.
     Tokens(Vec<Vec<u32>>),
+}
+
+/// The bytes that `sequences` arrays of `numbers` numbers in all take: a short one takes more for where its numbers lie than
+/// for these.
+pub(super) fn bytes_of(sequences: usize, numbers: Count, wide: bool) -> Count {
+    // What an allocator adds to each, and rounds up to.
+    const ALLOCATED: usize = 16;
+    let (each, number) = match wide {
+        true => (size_of::<Array2<f64>>(), size_of::<f64>()),
+        false => (size_of::<Array2<f32>>(), size_of::<f32>()),
+    };
+    Count::from(sequences) * (each + ALLOCATED) + numbers * number
 }
 
 impl Steps {

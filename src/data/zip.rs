@@ -1,5 +1,6 @@
 //! The files within a zip archive, as NumPy's `savez` and `savez_compressed` write them.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -43,14 +44,14 @@ impl<'a> Archive<'a> {
         if count == 0xffff || at == 0xffff_ffff {
             return Err(refuse("expected a zip archive below 4 GB and of fewer than 65535 files, got a zip64 one"));
         }
-        let mut entries = Vec::new();
+        let (mut entries, mut seen) = (Vec::new(), HashSet::new());
         for _ in 0..count {
             let (entry, next) = Entry::parse(bytes, at).ok_or_else(cut)?;
             if [entry.compressed, entry.size, entry.offset].contains(&0xffff_ffff) {
                 let message = format!("expected files below 4 GB, got a zip64 entry {}", quoted(&entry.name));
                 return Err(refuse(&message));
             }
-            if entries.iter().any(|other: &Entry| other.name == entry.name) {
+            if !seen.insert(entry.name.clone()) {
                 return Err(refuse(&format!("expected each file once, got {} twice", quoted(&entry.name))));
             }
             entries.push(entry);
@@ -61,6 +62,12 @@ impl<'a> Archive<'a> {
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The bytes that files of these names become together, as the directory tells.
+    pub(super) fn size_of(&self, names: &[&str]) -> u64 {
+        let named = self.entries.iter().filter(|entry| names.contains(&entry.name.as_str()));
+        named.map(|entry| entry.size as u64).sum()
     }
 
     /// The contents of a file, held against their checksum; `None` where there is none of this name.

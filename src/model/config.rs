@@ -101,6 +101,9 @@ pub struct Recurrent {
 }
 
 impl Recurrent {
+    /// The most [`layers`](Self::layers). Each has its own buffers and commands, and nothing learns through nearly as many.
+    pub const LAYERS: usize = 64;
+
     /// One layer, one direction, with bias, without dropout.
     pub fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Self {
         let (layers, bidirectional, bias) = (1, false, true);
@@ -227,6 +230,9 @@ pub struct Model {
 }
 
 impl Model {
+    /// The most of a size: of what a step reads, hidden units, tokens, outputs.
+    pub const SIZE: usize = 1 << 24;
+
     /// A stack with a head.
     pub fn new(recurrent: Recurrent, head: Head) -> Self {
         Self { embedding: None, recurrent, head: Some(head) }
@@ -253,15 +259,18 @@ impl Model {
         self.embedding.as_ref().is_some_and(|embedding| embedding.tied)
     }
 
-    /// Refuses sizes of zero, rates out of range, dropout between the layers of a stack that has one (it would do nothing),
+    /// Refuses sizes of zero or beyond [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`], 2^30 parameters, rates out of range, dropout between the layers of a stack that has one (it would do nothing),
     /// a head that [`Head::validate`] refuses, and tied vectors that do not fit the head.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
-        let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size), ("layers", r.layers)];
+        let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size)];
         sizes.extend(self.embedding.as_ref().map(|embedding| ("vocabulary", embedding.vocabulary)));
         sizes.extend(self.head.as_ref().map(|head| ("outputs", head.outputs)));
-        if let Some((name, size)) = sizes.iter().find(|(_, size)| *size == 0 || *size > 1 << 24) {
-            return Err(Error::value(*name, "1 to 16777216", size));
+        if let Some((name, size)) = sizes.iter().find(|(_, size)| !(1..=Self::SIZE).contains(size)) {
+            return Err(Error::value(*name, format!("1 to {}", Self::SIZE), size));
+        }
+        if !(1..=Recurrent::LAYERS).contains(&r.layers) {
+            return Err(Error::value("layers", format!("1 to {}", Recurrent::LAYERS), r.layers));
         }
         for (name, rate) in [("dropout", r.dropout), ("recurrent_dropout", r.recurrent_dropout)] {
             if !(0.0..1.0).contains(&rate) {
@@ -325,6 +334,18 @@ mod tests {
         assert!(refused(Model { head: None, ..model(6, 7) }).contains("needs a head"));
         let none = Model::headless(Recurrent::new(Cell::Lstm, 6, 3)).embedding(Embedding::new(0));
         assert_eq!(refused(none), "vocabulary: expected 1 to 16777216, got 0");
+    }
+
+    #[test]
+    fn a_stack_beyond_the_bound_of_the_flag_is_refused_before_anything_is_made_of_it() {
+        let refused = |layers| {
+            let recurrent = Recurrent::new(Cell::Lstm, 1, 1).layers(layers);
+            Model::headless(recurrent).validate().map_err(|error| error.to_string())
+        };
+        refused(Recurrent::LAYERS).unwrap();
+        for layers in [0, 65, 1 << 24, usize::MAX] {
+            assert_eq!(refused(layers).unwrap_err(), format!("layers: expected 1 to 64, got {layers}"));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use bptt::data::{DateOrder, DecimalMark};
+use bptt::data::{DateOrder, DecimalMark, InputLimit};
 use bptt::train::Keep;
 use bptt::{Activation, At, RecurrentInit, RecurrentKernel};
 use clap::Args;
@@ -104,6 +104,11 @@ pub(crate) struct DataArgs {
     #[arg(long, value_parser = one_of::<DateOrder>(&["day-first", "month-first", "year-first"]), value_name = "ORDER")]
     pub(crate) dates: Option<DateOrder>,
 
+    /// The most that may come of a file, as in 4GiB: of its bytes, of what is compressed in them, and of the numbers as they
+    /// are held [default: 1GiB]
+    #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
+    pub(crate) input_limit: Option<Bytes>,
+
     /// Text: its bytes rather than its characters
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) bytes: Option<bool>,
@@ -175,6 +180,13 @@ pub(crate) struct DataArgs {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) applies: bool,
+}
+
+impl DataArgs {
+    /// The most that may come of a file.
+    pub(crate) fn limit(&self) -> InputLimit {
+        self.input_limit.map_or(InputLimit::default(), |Bytes(most)| InputLimit(most))
+    }
 }
 
 impl Given {

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use bptt::RecurrentKernel;
 use bptt::data::DecimalMark;
+use bptt::{Model, Recurrent, RecurrentKernel};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The most of a size: it is what a model's check has for each of its own.
-pub(crate) const SIZE: usize = 1 << 24;
+pub(crate) const SIZE: usize = Model::SIZE;
 /// The most of what is only counted.
 pub(crate) const COUNT: usize = 0xffff_ffff;
-/// The most layers. Each has its own buffers and commands, and nothing learns through nearly as many.
-pub(crate) const LAYERS: usize = 64;
+/// The most layers, as a model's check has it.
+pub(crate) const LAYERS: usize = Recurrent::LAYERS;
 /// The most threads: more than the cores of any one machine, fewer than any system starts.
 pub(crate) const THREADS: usize = 1024;
 
