@@ -20,7 +20,7 @@ pub(crate) struct EvalArgs {
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let Applied { settings, task, mut network, device, rows } = Applied::open(&args.apply)?;
-    let measure = Measure { rows, seed: settings.seed, whole: true };
+    let measure = Measure { rows, seed: settings.seed, whole: true, json: args.json };
     let results = task::results(task.as_ref(), network.as_mut(), measure)?;
     if args.json {
         let mut summary = provenance::to_json();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bptt::data::{Accuracy, Batches, Examples, InOrder, Labelled, Labels, Scaling, Shuffled, Subset};
-use bptt::ndarray::Array2;
+use bptt::ndarray::ArrayView2;
 use bptt::train::ConfusionMatrix;
 use bptt::{Head, Result};
 use serde_json::json;
@@ -12,7 +12,6 @@ use serde_json::json;
 use super::args::TrainingArgs;
 use super::class_weights::class_weights;
 use super::comparison::{self, BaselineName, Comparison};
-use super::folder::unwritten;
 use super::frequencies;
 use super::label_codec::{LabelCodec, no_labels};
 use super::model_file::{Codec, ModelFile};
@@ -30,6 +29,12 @@ const WIDTH: usize = 78;
 /// Classes that the terminal has a line each for.
 const FEW: usize = 12;
 
+/// Classes that the report has a row each for.
+const ROWS: usize = 1000;
+
+/// Classes of which the summary has every pair, those that did not occur too.
+const DENSE: usize = 100;
+
 /// What columns of the results are.
 const BALANCED: &str = "balanced: the mean recall of the classes";
 const MAJORITY: &str = "majority: who always tells the class that is largest in training";
@@ -43,7 +48,7 @@ const CLASS_FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words
 const TRAINING_MEAN: BaselineName = BaselineName { key: "mean", words: "the mean of the training part" };
 
 /// The names of the parts.
-const PARTS: [&str; 3] = ["training", "validation", "test"];
+pub(super) const PARTS: [&str; 3] = ["training", "validation", "test"];
 
 pub(crate) struct LabelledTask {
     pub(crate) name: String,
@@ -140,9 +145,9 @@ fn as_many_as_fit(begin: &str, texts: impl Iterator<Item = String>) -> String {
 /// Sequences that train, validate or test.
 pub(crate) struct Part {
     /// In the model's numbers.
-    examples: Subset,
+    pub(super) examples: Subset,
     /// The labels as they were read, of all sequences of the file.
-    labels: Arc<Labels>,
+    pub(super) labels: Arc<Labels>,
 }
 
 /// A file's sequences in the model's numbers.
@@ -203,25 +208,20 @@ pub(crate) fn origin(
     Origin { data: vec![trained], frequencies, season: None }
 }
 
-impl Part {
-    /// The label of a sequence of the file, as it was read; empty where it is not known.
-    fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
-        match &*self.labels {
-            Labels::None => vec![String::new(); outputs],
-            Labels::Classes { names, of } => vec![names[of[sequence] as usize].clone()],
-            Labels::Values(values) => values.row(sequence).iter().copied().map(as_written).collect(),
-        }
-    }
-}
-
 /// A measured part.
 struct Measured<'a> {
     name: &'static str,
     part: &'a Part,
-    /// ŷ of each sequence.
-    predictions: Vec<Vec<f64>>,
+    told: Told,
     /// The loss, as in training.
     loss: f64,
+}
+
+/// What was told of a part.
+enum Told {
+    Classes(ConfusionMatrix),
+    /// ŷ of each sequence, in the data's units.
+    Values(Vec<Vec<f64>>),
 }
 
 impl LabelledTask {
@@ -250,7 +250,7 @@ impl LabelledTask {
     }
 
     /// The probability of each class, or the values in the data's units.
-    fn told(&self, prediction: &Array2<f32>) -> Vec<f64> {
+    fn told(&self, prediction: ArrayView2<'_, f32>) -> Vec<f64> {
         let outputs = prediction.iter().map(|output| f64::from(*output));
         match &self.labels {
             LabelCodec::Classes(names) if names.len() == 2 => {
@@ -263,11 +263,24 @@ impl LabelledTask {
         }
     }
 
-    fn predict(&self, network: &mut dyn Network, part: &Part, rows: usize) -> Result<Vec<Vec<f64>>> {
-        Ok(network.predict(&part.examples, rows)?.iter().map(|prediction| self.told(prediction)).collect())
+    /// What the network tells of each sequence of a part, of which `take` keeps what is needed: the probabilities of many
+    /// sequences in many classes have room nowhere.
+    pub(super) fn predict<T: Clone + Default>(
+        &self,
+        network: &mut dyn Network,
+        examples: &dyn Examples,
+        rows: usize,
+        take: impl Fn(Vec<f64>) -> T,
+    ) -> Result<Vec<T>> {
+        let mut all = vec![T::default(); examples.len()];
+        network.predict_each(examples, rows, &mut |example, prediction| {
+            all[example] = take(self.told(prediction));
+            Ok(())
+        })?;
+        Ok(all)
     }
 
-    fn class_results(&self, measured: &[Measured<'_>], classes: &[String], results: &mut Results) -> Result<()> {
+    fn class_results(&self, measured: &[Measured<'_>], classes: &[String], json: bool, results: &mut Results) {
         let training = self.class_counts();
         // Where they are not known there is nothing to compare with.
         let known = |what| training.as_ref().map(|_| what);
@@ -276,8 +289,8 @@ impl LabelledTask {
         names.extend(["balanced", "cross-entropy"]);
         names.extend(known("frequencies"));
         let mut rows = Vec::new();
-        for Measured { name, part, predictions, loss } in measured {
-            let matrix = confusion(part, predictions, classes)?;
+        for Measured { name, part, told, loss } in measured {
+            let Told::Classes(matrix) = told else { continue };
             let baseline = self.baseline_loss(part, &Emphasis { smoothing: 0.0, weights: None });
             let (accuracy, balanced) = (matrix.accuracy(), matrix.balanced_accuracy());
             let majority = training.as_ref().map(|counts| matrix.majority_share(counts));
@@ -287,12 +300,15 @@ impl LabelledTask {
             row.extend([Some(accuracy), majority, Some(balanced)].into_iter().flatten().map(share));
             row.extend([Some(*loss), baseline].into_iter().flatten().map(short));
             rows.push(row);
-            let value = json!({
-                "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
-                "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
-                "confusion": matrix.counts().rows().into_iter().map(|row| row.to_vec()).collect::<Vec<_>>(),
-            });
-            results.summary.insert((*name).into(), value);
+            if json {
+                let mut value = json!({
+                    "sequences": matrix.total(), "accuracy": accuracy, "majority_share": majority,
+                    "balanced_accuracy": balanced, "loss": loss, "baseline_loss": baseline,
+                });
+                let (key, counts) = confusion_json(matrix);
+                value[key] = counts;
+                results.summary.insert((*name).into(), value);
+            }
             let (share, error) = (comparison::Measure::Share("accuracy"), comparison::Measure::Error("cross-entropy"));
             let majority = majority.map(|other| Comparison::new(name, share, accuracy, LARGEST_CLASS, other));
             let frequencies = baseline.map(|other| Comparison::new(name, error, *loss, CLASS_FREQUENCIES, other));
@@ -304,22 +320,21 @@ impl LabelledTask {
         let caption = format!("Accuracy and cross-entropy in nats a sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
-        results.summary.insert("classes".into(), json!(classes));
-        let Some(Measured { name, part, predictions, .. }) = measured.last() else { return Ok(()) };
-        let matrix = confusion(part, predictions, classes)?;
-        put_classes(results, name, classes, &matrix);
-        let counts: Vec<u64> = matrix.counts().iter().copied().collect();
+        if json {
+            results.summary.insert("classes".into(), json!(classes));
+        }
+        let Some(Measured { name, told: Told::Classes(matrix), .. }) = measured.last() else { return };
+        put_classes(results, name, classes, matrix);
         let title = format!("{}, {name}", self.name);
         let majority = training.map(|counts| matrix.majority_share(&counts));
-        let picture = Confusion { title: &title, classes, counts: &counts, majority };
+        let picture = Confusion { title: &title, classes, matrix, majority };
         results.figures.push(("confusion.svg", picture.draw()));
-        Ok(())
     }
 
     fn value_results(&self, measured: &[Measured<'_>], scalings: &[Scaling], results: &mut Results) {
         let mut rows = Vec::new();
-        for Measured { name, part, predictions, loss } in measured {
-            let Labels::Values(values) = &*part.labels else { continue };
+        for Measured { name, part, told, loss } in measured {
+            let (Labels::Values(values), Told::Values(predictions)) = (&*part.labels, told) else { continue };
             let mut errors = Vec::new();
             for (output, scaling) in scalings.iter().enumerate() {
                 let truths = part.examples.sequences().iter().map(|sequence| values[[*sequence, output]]);
@@ -394,7 +409,11 @@ fn put_classes(results: &mut Results, part: &str, classes: &[String], matrix: &C
         let [precision, recall] = [matrix.precision(class), matrix.recall(class)].map(share);
         vec![name.clone(), precision, recall, grouped(matrix.support(class))]
     };
-    let rows: Vec<Vec<String>> = classes.iter().enumerate().map(row).collect();
+    let mut rows: Vec<Vec<String>> = classes.iter().enumerate().take(ROWS).map(row).collect();
+    if let Some(more) = classes.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        let more = format!("… and {} more", grouped(more as u64));
+        rows.push([more].into_iter().chain([const { String::new() }; 3]).collect());
+    }
     let columns = ["precision", "recall", "sequences"];
     if classes.len() <= FEW {
         results.lines.push(String::new());
@@ -468,7 +487,7 @@ impl Task for LabelledTask {
         Some(Baseline { name: name.into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, json, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.unlabelled() {
             return Err(no_labels());
@@ -477,16 +496,22 @@ impl Task for LabelledTask {
         for part in [1, 2] {
             let name = PARTS[part];
             if let Some(part) = self.not_empty(part) {
-                let predictions = self.predict(network, part, rows)?;
+                let told = match &self.labels {
+                    LabelCodec::Classes(classes) => {
+                        let told = self.predict(network, &part.examples, rows, |told| most_probable(&told))?;
+                        Told::Classes(confusion(part, &told, classes.len())?)
+                    }
+                    LabelCodec::Values(_) => Told::Values(self.predict(network, &part.examples, rows, |told| told)?),
+                };
                 let loss = network.evaluate(&InOrder::new(&part.examples, rows)?)?;
-                measured.push(Measured { name, part, predictions, loss });
+                measured.push(Measured { name, part, told, loss });
             }
         }
         if measured.is_empty() {
             results.lines.push("every sequence was trained on: nothing is left to test".into());
         } else {
             match &self.labels {
-                LabelCodec::Classes(classes) => self.class_results(&measured, classes, &mut results)?,
+                LabelCodec::Classes(classes) => self.class_results(&measured, classes, json, &mut results),
                 LabelCodec::Values(scalings) => self.value_results(&measured, scalings, &mut results),
             }
         }
@@ -499,95 +524,30 @@ impl Task for LabelledTask {
     }
 
     fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        let outputs = match &self.labels {
-            LabelCodec::Classes(_) => 1,
-            LabelCodec::Values(scalings) => scalings.len(),
-        };
-        let columns = |what: &'static str| {
-            let column = move |output| if outputs == 1 { what.to_owned() } else { format!("{what}_{output}") };
-            (1..=outputs).map(column)
-        };
-        let lines = self.parts.iter().any(|part| !part.examples.labelled().lines.is_empty());
-        let mut names = vec![self.id_name.to_owned()];
-        names.extend(lines.then(|| "line_number".to_owned()));
-        names.push("part".into());
-        names.extend(columns("label").chain(columns("predicted")));
-        if let LabelCodec::Classes(classes) = &self.labels {
-            names.extend(classes.iter().map(|class| format!("p_{class}")));
-        }
-        csv.write_record(&names).map_err(unwritten)?;
-        let nothing = |line: usize, part: &str| {
-            let mut record = vec![String::new(); names.len()];
-            (record[1], record[2]) = (line.to_string(), part.into());
-            record
-        };
-        let mut blank = self.blank.iter().copied().peekable();
-        // In the order of the file, whatever part each is in; those of a second file come after it.
-        let mut all = Vec::new();
-        for (name, part) in PARTS.into_iter().zip(&self.parts).filter(|(_, part)| !part.examples.is_empty()) {
-            let second = !Arc::ptr_eq(&part.labels, &self.parts[0].labels);
-            let predictions = part.examples.sequences().iter().zip(self.predict(network, part, rows)?);
-            all.extend(predictions.map(|(sequence, told)| (second, sequence, name, part, told)));
-        }
-        all.sort_by_key(|(second, sequence, ..)| (*second, **sequence));
-        let mut last = "";
-        for (_, sequence, name, part, told) in all {
-            let number = (sequence + 1).to_string();
-            let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
-            let line = part.examples.labelled().lines.get(*sequence).copied();
-            while let Some(blank) = blank.next_if(|blank| line.is_some_and(|line| *blank < line)) {
-                csv.write_record(nothing(blank, name)).map_err(unwritten)?;
-            }
-            let mut record = vec![id.clone()];
-            record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
-            record.push(name.to_owned());
-            record.extend(part.truth(*sequence, outputs));
-            if let LabelCodec::Classes(classes) = &self.labels {
-                record.extend(classes.get(most_probable(&told)).cloned());
-            }
-            match &self.labels {
-                // As exact as the network computes.
-                LabelCodec::Classes(_) => record.extend(told.iter().map(|share| (*share as f32).to_string())),
-                LabelCodec::Values(scalings) => {
-                    record.extend(told.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)));
-                }
-            }
-            csv.write_record(&record).map_err(unwritten)?;
-            last = name;
-        }
-        for blank in blank {
-            csv.write_record(nothing(blank, last)).map_err(unwritten)?;
-        }
-        csv.flush().map_err(unwritten)
+        self.write_predictions(network, rows, out)
     }
-}
-
-/// A label as its file has it: what f32 holds exactly has few digits there, though f64 would show many.
-fn as_written(value: f64) -> String {
-    let single = value as f32;
-    match f64::from(single) == value && value.fract() != 0.0 {
-        true => single.to_string(),
-        false => value.to_string(),
-    }
-}
-
-/// A value that was computed as f32 in these units, with the digits that f32 has of it there.
-fn computed(value: f64, unit: f64) -> String {
-    let last = (unit * f64::from(f32::EPSILON)).log10();
-    let digits = if last.is_finite() { (1.0 - last.floor()).clamp(0.0, 340.0) as usize } else { 17 };
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".into() } else { text.into() }
 }
 
 /// The index of the greatest, the first of several.
-fn most_probable(told: &[f64]) -> usize {
+pub(super) fn most_probable(told: &[f64]) -> usize {
     (0..told.len()).fold(0, |best, class| if told[class] > told[best] { class } else { best })
 }
 
-fn confusion(part: &Part, predictions: &[Vec<f64>], classes: &[String]) -> Result<ConfusionMatrix> {
+/// By the index of the class that was told of each sequence.
+fn confusion(part: &Part, told: &[usize], classes: usize) -> Result<ConfusionMatrix> {
     let Labels::Classes { of, .. } = &part.examples.labelled().labels else { return Err(no_labels()) };
     let truths = part.examples.sequences().iter().map(|sequence| of[*sequence] as usize);
-    ConfusionMatrix::new(classes.len(), truths.zip(predictions.iter().map(|told| most_probable(told))))
+    ConfusionMatrix::new(classes, truths.zip(told.iter().copied()))
+}
+
+/// Of few classes a row of counts for each; of many `[truth, predicted, count]` of the pairs that occurred, of which there are
+/// at most as many as sequences.
+fn confusion_json(matrix: &ConfusionMatrix) -> (&'static str, serde_json::Value) {
+    let classes = matrix.classes();
+    if classes <= DENSE {
+        let row = |truth| (0..classes).map(|predicted| matrix.count(truth, predicted)).collect::<Vec<_>>();
+        return ("confusion", (0..classes).map(row).collect());
+    }
+    let pair = |((truth, predicted), count)| json!([truth, predicted, count]);
+    ("confusion_pairs", matrix.pairs().map(pair).collect())
 }

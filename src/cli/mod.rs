@@ -40,6 +40,7 @@ mod interface;
 mod interrupt;
 mod kind;
 mod label_codec;
+mod labelled_predictions;
 mod labelled_task;
 mod memory;
 mod model_file;

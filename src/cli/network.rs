@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use bptt::data::{Batches, Examples};
-use bptt::ndarray::{Array2, Array3};
-use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, resume, run};
+use bptt::ndarray::{Array2, Array3, ArrayView2};
+use bptt::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, predict_each, resume, run};
 use bptt::{Batch, Engine, Error, Flow, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer};
 use pollster::block_on;
 
@@ -23,6 +23,13 @@ pub(crate) trait Network {
     fn evaluate(&mut self, batches: &dyn Batches) -> Result<f64>;
     /// ŷ for each example, \[P, O\], `rows` at a time.
     fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>>;
+    /// The same, each handed over with its example's number, in no order of theirs.
+    fn predict_each(
+        &mut self,
+        examples: &dyn Examples,
+        rows: usize,
+        each: &mut dyn FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
+    ) -> Result<()>;
     /// The logits of each prediction, \[P, B, O\], and each row's final states.
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)>;
     /// The norms of ∂L/∂h_t of a batch, as of a training step, and what its update reports.
@@ -73,6 +80,15 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn predict(&mut self, examples: &dyn Examples, rows: usize) -> Result<Vec<Array2<f32>>> {
         done(block_on(predict(self, examples, rows)))
+    }
+
+    fn predict_each(
+        &mut self,
+        examples: &dyn Examples,
+        rows: usize,
+        each: &mut dyn FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
+    ) -> Result<()> {
+        done(block_on(predict_each(self, examples, rows, each)))
     }
 
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)> {

@@ -77,6 +77,8 @@ pub(crate) struct Measure {
     pub(crate) seed: u64,
     /// Whether all of a part is measured, however long that takes, or of a huge one only its beginning.
     pub(crate) whole: bool,
+    /// Whether the summary is asked for.
+    pub(crate) json: bool,
 }
 
 /// What the pace is counted in.

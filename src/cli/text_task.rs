@@ -282,7 +282,7 @@ impl Task for TextTask {
         Some(Baseline { name: "frequencies of characters, validation".into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, seed, whole }: Measure) -> Result<Results> {
+    fn results(&self, network: &mut dyn Network, Measure { rows, seed, whole, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         let held_back = [("validation", &self.parts.validation), ("test", &self.parts.test)];
         // Of the same characters as the network's.

@@ -140,7 +140,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         drop(network);
         network = measured(&opened, &model, &weights)?;
     }
-    let measure = Measure { rows, seed: settings.seed, whole: false };
+    let measure = Measure { rows, seed: settings.seed, whole: false, json: args.json };
     let results = task::results(task, network.as_mut(), measure)?;
     let ended = learned.outcome.ended;
     run.tell(facts, learned, results)?;

@@ -1,14 +1,29 @@
 //! What a classifier took for what, and the shares that are told of it.
 
-use ndarray::Array2;
+use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 
-/// Counts of true and predicted classes. A share of nothing is NaN.
+/// Counts of true and predicted classes. A share of nothing is NaN. What did not occur takes no room: there are at most as
+/// many entries as examples were counted, however many classes there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
-    /// \[classes, classes\], a row a true class.
-    counts: Array2<u64>,
+    classes: usize,
+    /// The pairs of a true class and a predicted one that occurred.
+    pairs: BTreeMap<(usize, usize), u64>,
+    /// The classes that occurred in them.
+    of_class: BTreeMap<usize, Counts>,
+}
+
+/// What a class comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Examples that are of it.
+    support: u64,
+    /// Examples that were told to be.
+    predicted: u64,
+    /// Examples that are and were.
+    right: u64,
 }
 
 impl ConfusionMatrix {
@@ -17,37 +32,67 @@ impl ConfusionMatrix {
     /// # Errors
     /// [`Error::Value`] for a class that is not below `classes`.
     pub fn new(classes: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Result<Self> {
-        let mut counts = Array2::zeros((classes, classes));
-        for (truth, predicted) in pairs {
-            match counts.get_mut((truth, predicted)) {
-                Some(count) => *count += 1,
-                None => {
-                    let expected = format!("two classes below {classes}");
-                    return Err(Error::value("truth and prediction", expected, format!("{truth} and {predicted}")));
-                }
-            }
-        }
-        Ok(Self { counts })
+        Self::from_counts(classes, pairs.into_iter().map(|pair| (pair, 1)))
     }
 
-    /// \[classes, classes\], a row a true class.
-    pub fn counts(&self) -> &Array2<u64> {
-        &self.counts
+    /// The same of pairs that each occurred so many times. A sum beyond u64 stays at its end.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a class that is not below `classes`.
+    pub fn from_counts(classes: usize, counts: impl IntoIterator<Item = ((usize, usize), u64)>) -> Result<Self> {
+        let mut matrix = Self { classes, pairs: BTreeMap::new(), of_class: BTreeMap::new() };
+        for ((truth, predicted), count) in counts {
+            if truth >= classes || predicted >= classes {
+                let expected = format!("two classes below {classes}");
+                return Err(Error::value("truth and prediction", expected, format!("{truth} and {predicted}")));
+            }
+            if count == 0 {
+                continue;
+            }
+            let add = |sum: &mut u64| *sum = sum.saturating_add(count);
+            add(matrix.pairs.entry((truth, predicted)).or_default());
+            add(&mut matrix.of_class.entry(truth).or_default().support);
+            add(&mut matrix.of_class.entry(predicted).or_default().predicted);
+            if truth == predicted {
+                add(&mut matrix.of_class.entry(truth).or_default().right);
+            }
+        }
+        Ok(matrix)
+    }
+
+    /// How many classes there are, whether they occurred or not.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The pairs of a true class and a predicted one that occurred, ascending, and how many times each did.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = ((usize, usize), u64)> {
+        self.pairs.iter().map(|(pair, count)| (*pair, *count))
+    }
+
+    /// What those of a class were told to be: each class that was told, ascending, and how many times.
+    pub fn row(&self, truth: usize) -> impl Iterator<Item = (usize, u64)> {
+        self.pairs.range((truth, 0)..=(truth, usize::MAX)).map(|((_, predicted), count)| (*predicted, *count))
+    }
+
+    /// How many of a class were told to be of another, or the same.
+    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
+        self.pairs.get(&(truth, predicted)).copied().unwrap_or_default()
     }
 
     /// How many examples were counted.
     pub fn total(&self) -> u64 {
-        self.counts.sum()
+        self.sum(|class| class.support)
     }
 
     /// The share that was told right.
     pub fn accuracy(&self) -> f64 {
-        share(self.counts.diag().sum(), self.total())
+        share(self.sum(|class| class.right), self.total())
     }
 
     /// The mean recall of the classes that occur: what accuracy would be if they were of equal size.
     pub fn balanced_accuracy(&self) -> f64 {
-        let recalls = (0..self.counts.nrows()).map(|class| self.recall(class)).filter(|recall| !recall.is_nan());
+        let recalls = self.of_class.keys().map(|class| self.recall(*class)).filter(|recall| !recall.is_nan());
         let (sum, count) = recalls.fold((0.0, 0.0), |(sum, count), recall| (sum + recall, count + 1.0));
         sum / count
     }
@@ -55,27 +100,41 @@ impl ConfusionMatrix {
     /// The accuracy of who always tells the class that is largest in training, of which `training` has how many examples
     /// each class has there; of several that are largest the mean.
     pub fn majority_share(&self, training: &[usize]) -> f64 {
+        let training = &training[..self.classes.min(training.len())];
         let largest = training.iter().max().filter(|count| **count > 0);
-        let supports: Vec<u64> = (0..self.counts.nrows().min(training.len()))
-            .filter(|class| Some(&training[*class]) == largest)
-            .map(|class| self.support(class))
-            .collect();
-        share(supports.iter().sum(), self.total()) / supports.len() as f64
+        let all = training.iter().enumerate().filter(|(_, count)| Some(*count) == largest);
+        let supports: Vec<u64> = all.map(|(class, _)| self.support(class)).collect();
+        let support = supports.iter().fold(0, |sum: u64, support| sum.saturating_add(*support));
+        share(support, self.total()) / supports.len() as f64
     }
 
-    /// How many are of a class, below the number of them.
+    /// How many are of a class.
     pub fn support(&self, class: usize) -> u64 {
-        self.counts.row(class).sum()
+        self.of(class).support
+    }
+
+    /// How many were told to be of a class and are not, and how many are of it and were told to be of another.
+    pub fn mistakes(&self, class: usize) -> (u64, u64) {
+        let Counts { support, predicted, right } = self.of(class);
+        (predicted.saturating_sub(right), support.saturating_sub(right))
     }
 
     /// Of those that were told to be of a class, the share that is.
     pub fn precision(&self, class: usize) -> f64 {
-        share(self.counts[[class, class]], self.counts.column(class).sum())
+        share(self.of(class).right, self.of(class).predicted)
     }
 
     /// Of those that are of a class, the share that was told to be.
     pub fn recall(&self, class: usize) -> f64 {
-        share(self.counts[[class, class]], self.support(class))
+        share(self.of(class).right, self.support(class))
+    }
+
+    fn of(&self, class: usize) -> Counts {
+        self.of_class.get(&class).copied().unwrap_or_default()
+    }
+
+    fn sum(&self, part: impl Fn(&Counts) -> u64) -> u64 {
+        self.of_class.values().fold(0, |sum: u64, class| sum.saturating_add(part(class)))
     }
 }
 
@@ -85,15 +144,16 @@ fn share(part: u64, all: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
-
     use super::*;
 
     #[test]
     fn shares_are_of_rows_and_columns() {
         let pairs = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 1), (1, 0)];
         let matrix = ConfusionMatrix::new(3, pairs).unwrap();
-        assert_eq!(*matrix.counts(), array![[3, 1, 0], [1, 1, 0], [0, 0, 0]]);
+        let pairs: Vec<_> = matrix.pairs().collect();
+        assert_eq!(pairs, [((0, 0), 3), ((0, 1), 1), ((1, 0), 1), ((1, 1), 1)]);
+        assert_eq!((matrix.row(1).collect::<Vec<_>>(), matrix.row(2).count()), (vec![(0, 1), (1, 1)], 0));
+        assert_eq!((matrix.count(0, 1), matrix.count(2, 1), matrix.mistakes(0)), (1, 0, (1, 1)));
         assert_eq!((matrix.total(), matrix.support(0), matrix.support(2)), (6, 4, 0));
         assert_eq!(matrix.accuracy(), 4.0 / 6.0);
         assert_eq!((matrix.recall(0), matrix.precision(0)), (0.75, 0.75));
@@ -111,6 +171,8 @@ mod tests {
         assert_eq!(matrix.majority_share(&[0, 0, 2]), 0.0);
         // Who has no reason to tell one of the two is right by the mean of their shares.
         assert_eq!(matrix.majority_share(&[3, 3, 1]), 0.5);
+        // Classes that are none are passed over.
+        assert_eq!(matrix.majority_share(&[5, 3, 1, 9]), 0.25);
         assert!(matrix.majority_share(&[]).is_nan() && matrix.majority_share(&[0, 0, 0]).is_nan());
     }
 
@@ -119,5 +181,15 @@ mod tests {
         let error = ConfusionMatrix::new(2, [(0, 2)]).unwrap_err().to_string();
         assert_eq!(error, "truth and prediction: expected two classes below 2, got 0 and 2");
         assert!(ConfusionMatrix::new(0, []).unwrap().accuracy().is_nan());
+    }
+
+    #[test]
+    fn a_class_that_does_not_occur_takes_no_room() {
+        let last = usize::MAX - 1;
+        let matrix = ConfusionMatrix::new(usize::MAX, [(7, 7), (7, last), (last, 7)]).unwrap();
+        assert_eq!((matrix.classes(), matrix.pairs().len(), matrix.total()), (usize::MAX, 3, 3));
+        assert_eq!((matrix.recall(7), matrix.precision(7), matrix.balanced_accuracy()), (0.5, 0.5, 0.25));
+        let full = ConfusionMatrix::from_counts(1, [((0, 0), u64::MAX), ((0, 0), 1)]).unwrap();
+        assert_eq!((full.total(), full.accuracy()), (u64::MAX, 1.0));
     }
 }

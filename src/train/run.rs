@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, Progress, Weights, WriteSeek};
@@ -403,17 +403,36 @@ pub async fn predict<E: Engine>(
     examples: &dyn Examples,
     rows: usize,
 ) -> Result<Vec<Array2<E::Real>>> {
-    let batches = InOrder::new(examples, rows)?;
     let mut predictions = vec![Array2::default((0, 0)); examples.len()];
+    predict_each(trainer, examples, rows, &mut |example, prediction| {
+        predictions[example] = prediction.to_owned();
+        Ok(())
+    })
+    .await?;
+    Ok(predictions)
+}
+
+/// The same, each handed over with its example's number as soon as it is there, and kept by nobody else: those of many
+/// examples in many classes take far more room than what is made of them. Shorter examples come first.
+///
+/// # Errors
+/// Those of `each`, and of [`Trainer::predict`].
+pub async fn predict_each<E: Engine>(
+    trainer: &mut Trainer<E>,
+    examples: &dyn Examples,
+    rows: usize,
+    each: &mut dyn FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
+) -> Result<()> {
+    let batches = InOrder::new(examples, rows)?;
     for number in 0..batches.per_epoch() {
         let batch = batches.batch(number)?;
         let outputs = trainer.predict(&batch.sequence).await?.y;
         for (row, example) in batches.examples(number).iter().enumerate() {
             let steps = outputs.shape()[0].min(batch.sequence.length(row));
-            predictions[*example] = outputs.slice(s![..steps, row, ..]).to_owned();
+            each(*example, outputs.slice(s![..steps, row, ..]))?;
         }
     }
-    Ok(predictions)
+    Ok(())
 }
 
 /// The steps that were enqueued and not yet reported.

@@ -1,5 +1,7 @@
 //! What a classifier took for what.
 
+use bptt::train::ConfusionMatrix;
+
 use super::super::progress::grouped;
 use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, TITLE_SIZE, escape, fitted, text_width};
 use super::heat;
@@ -13,27 +15,36 @@ const COLUMNS: f64 = 640.0;
 /// Below this height of a row its name is set smaller.
 const LOW_ROW: f64 = 24.0;
 
+/// Beyond so many classes the picture has those alone with which most goes wrong: nobody reads a matrix of thousands.
+pub(crate) const MOST: usize = 100;
+
 /// Counts of truth and prediction.
 pub(crate) struct Confusion<'a> {
     /// Followed by the accuracy and, where it is known, that of the majority.
     pub(crate) title: &'a str,
     pub(crate) classes: &'a [String],
-    /// \[classes, classes\], a row a true class.
-    pub(crate) counts: &'a [u64],
+    pub(crate) matrix: &'a ConfusionMatrix,
     /// The accuracy of who always tells the class that is largest in training.
     pub(crate) majority: Option<f64>,
 }
 
 impl Confusion<'_> {
     pub(crate) fn draw(&self) -> Drawing {
-        let classes = self.classes.len();
-        let totals: Vec<u64> = (0..classes).map(|truth| self.row(truth).iter().sum()).collect();
-        let all: u64 = totals.iter().sum();
-        let right: u64 = (0..classes).filter_map(|class| self.row(class).get(class)).sum();
+        let matrix = self.matrix;
+        let (shown, cut) = self.shown();
+        let names: Vec<&str> = shown.iter().map(|class| self.classes[*class].as_str()).collect();
+        let classes = shown.len();
+        let totals: Vec<u64> = shown.iter().map(|class| matrix.support(*class)).collect();
+        let right = matrix.pairs().filter(|((truth, predicted), _)| truth == predicted).map(|(_, count)| count).sum();
         let majority = self.majority.map(|majority| format!(", largest class of training {}", share(majority)));
-        let title = format!("{}: accuracy {}{}", self.title, percent(right, all), majority.unwrap_or_default());
+        let accuracy = percent(right, matrix.total());
+        let title = format!("{}: accuracy {accuracy}{}{cut}", self.title, majority.unwrap_or_default());
 
-        let grid = Grid::new(self.classes, self.counts);
+        // What did not occur counts 0.
+        let occurred = shown.iter().flat_map(|truth| matrix.row(*truth));
+        let occurred = occurred.filter(|(predicted, _)| shown.binary_search(predicted).is_ok()).map(|(_, count)| count);
+        let largest = occurred.chain((classes > 0).then_some(0)).max();
+        let grid = Grid::new(&names, largest.map(grouped).unwrap_or_default());
         let [width, height] = grid.cell;
         let (end, bottom) = (grid.left + classes as f64 * width, grid.top + classes as f64 * height);
         let last = totals.iter().map(|total| text_width(&grouped(*total), 11.0)).fold(20.0, f64::max);
@@ -44,13 +55,17 @@ impl Confusion<'_> {
         let mut drawing = Drawing::new(&title, description, page, LEFT);
         drawing.text(grid.left - 8.0, grid.top - 24.0, "small", Anchor::End, "predicted →");
         drawing.text(grid.left - 8.0, grid.top - 8.0, "small", Anchor::End, "truth ↓");
-        for (truth, name) in self.classes.iter().enumerate() {
+        for (truth, name) in names.iter().enumerate() {
             let y = grid.top + (truth as f64 + 0.5) * height;
             let (class, size) = name_size(height);
-            let name = fitted(name, LONGEST_NAME, size);
-            drawing.text(grid.left - 8.0, y + 0.35 * size, class, Anchor::End, &name);
-            for predicted in 0..classes {
-                self.cell(&mut drawing, &grid, [truth, predicted], totals[truth]);
+            let label = fitted(name, LONGEST_NAME, size);
+            drawing.text(grid.left - 8.0, y + 0.35 * size, class, Anchor::End, &label);
+            for (predicted, count) in matrix.row(shown[truth]) {
+                if let Ok(column) = shown.binary_search(&predicted) {
+                    let cell =
+                        Cell { place: [truth, column], names: [name, names[column]], count, total: totals[truth] };
+                    cell.draw(&mut drawing, &grid);
+                }
             }
             drawing.text(end + 8.0, y + 4.0, "small", Anchor::Start, &grouped(totals[truth]));
         }
@@ -59,7 +74,7 @@ impl Confusion<'_> {
             drawing.line("grid", [x, grid.top], [x, bottom]);
             drawing.line("grid", [grid.left, y], [end, y]);
         }
-        grid.name_columns(&mut drawing, self.classes);
+        grid.name_columns(&mut drawing, &names);
         let steps =
             [(strength(1, 100), "1%"), (strength(1, 10), "10%"), (strength(1, 2), "50%"), (1.0, "100% of the row")];
         let key = heat::key(&mut drawing, &["right", "wrong"], [LEFT, page[1] - 30.0], &steps);
@@ -71,20 +86,42 @@ impl Confusion<'_> {
         drawing
     }
 
-    fn row(&self, truth: usize) -> &[u64] {
-        self.counts.chunks(self.classes.len().max(1)).nth(truth).unwrap_or_default()
-    }
-
-    /// The count, and below it where there is room its share of the row; all in words where a pointer rests on it.
-    fn cell(&self, drawing: &mut Drawing, grid: &Grid, [truth, predicted]: [usize; 2], total: u64) {
-        let count = self.row(truth).get(predicted).copied().unwrap_or_default();
-        if count == 0 {
-            return;
+    /// The classes that have a row and a column, ascending, and what there is to say where these are not all.
+    fn shown(&self) -> (Vec<usize>, String) {
+        let mut shown: Vec<usize> = (0..self.classes.len()).collect();
+        if shown.len() <= MOST {
+            return (shown, String::new());
         }
+        let mistakes = |class: usize| {
+            let (false_positives, false_negatives) = self.matrix.mistakes(class);
+            false_positives.saturating_add(false_negatives)
+        };
+        shown.sort_by_cached_key(|class| std::cmp::Reverse(mistakes(*class)));
+        shown.truncate(MOST);
+        shown.sort_unstable();
+        (shown, format!("; the {MOST} of {} classes with most mistakes", grouped(self.classes.len() as u64)))
+    }
+}
+
+/// A pair of classes that occurred.
+struct Cell<'a> {
+    /// Its row and column.
+    place: [usize; 2],
+    /// The true class and the predicted one.
+    names: [&'a str; 2],
+    count: u64,
+    /// Of the row.
+    total: u64,
+}
+
+impl Cell<'_> {
+    /// The count, and below it where there is room its share of the row; all in words where a pointer rests on it.
+    fn draw(&self, drawing: &mut Drawing, grid: &Grid) {
+        let Self { place: [truth, predicted], names, count, total } = *self;
         let [width, height] = grid.cell;
         let (x, y) = (grid.left + predicted as f64 * width, grid.top + truth as f64 * height);
         let (number, share) = (grouped(count), percent(count, total));
-        let words = format!("{} taken for {}: {number}, {share}", self.classes[truth], self.classes[predicted]);
+        let words = format!("{} taken for {}: {number}, {share}", names[0], names[1]);
         let (strength, class) = (strength(count, total), if truth == predicted { "right" } else { "wrong" });
         drawing.put(format_args!("<g><title>{}</title>", escape(&words)));
         heat::cell(drawing, class, [x, y], grid.cell, strength);
@@ -135,11 +172,10 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(classes: &[String], counts: &[u64]) -> Self {
-        let name = |name: &String| text_width(name, TEXT_SIZE).min(LONGEST_NAME);
+    /// For classes of these names and counts of which the largest is `number`.
+    fn new(classes: &[&str], number: String) -> Self {
+        let name = |name: &&str| text_width(name, TEXT_SIZE).min(LONGEST_NAME);
         let name = classes.iter().map(name).fold(0.0, f64::max);
-        let number = |count: &u64| grouped(*count);
-        let number = counts.iter().map(number).max_by_key(String::len).unwrap_or_default();
         let width = (COLUMNS / classes.len().max(1) as f64).clamp(21.0, (name + 10.0).max(96.0));
         let shares = width >= 48.0 && text_width(&number, TEXT_SIZE) <= width - 4.0;
         let height = if shares { (0.62 * width).clamp(38.0, 60.0) } else { width.min(30.0) };
@@ -157,7 +193,7 @@ impl Grid {
         }
     }
 
-    fn name_columns(&self, drawing: &mut Drawing, classes: &[String]) {
+    fn name_columns(&self, drawing: &mut Drawing, classes: &[&str]) {
         for (index, name) in classes.iter().enumerate() {
             let (x, y) = (self.left + (index as f64 + 0.5) * self.cell[0], self.top - 8.0);
             if self.aslant {
@@ -178,7 +214,14 @@ mod tests {
 
     fn draw(names: &[&str], counts: &[u64]) -> String {
         let classes: Vec<String> = names.iter().map(|name| (*name).into()).collect();
-        Confusion { title: "test", classes: &classes, counts, majority: None }.draw().file()
+        let matrix = matrix(classes.len(), counts);
+        Confusion { title: "test", classes: &classes, matrix: &matrix, majority: None }.draw().file()
+    }
+
+    /// Of counts row by row.
+    fn matrix(classes: usize, counts: &[u64]) -> ConfusionMatrix {
+        let pair = |(at, count): (usize, &u64)| ((at / classes, at % classes), *count);
+        ConfusionMatrix::from_counts(classes, counts.iter().enumerate().map(pair)).unwrap()
     }
 
     #[test]
@@ -187,7 +230,8 @@ mod tests {
         assert!(svg.contains("<title>test: accuracy 85.0%</title>"), "{svg}");
         assert!(svg.contains("<title>b taken for a: 5, 16.7%</title>"));
         let classes = ["a".to_owned(), "b".to_owned()];
-        let known = Confusion { title: "test", classes: &classes, counts: &[60, 10, 5, 25], majority: Some(0.3) };
+        let matrix = matrix(2, &[60, 10, 5, 25]);
+        let known = Confusion { title: "test", classes: &classes, matrix: &matrix, majority: Some(0.3) };
         let svg = known.draw().file();
         assert!(svg.contains("<title>test: accuracy 85.0%, largest class of training 30.0%</title>"), "{svg}");
         assert!(draw(&[], &[]).contains("accuracy 0%"));
@@ -203,6 +247,21 @@ mod tests {
         assert!(svg(4, 1234).contains(">1,234<") && svg(4, 1234).contains(">25.0%<"));
         assert!(svg(18, 1234).contains(">1,234<") && !svg(18, 1234).contains(">5.6%<"));
         assert!(!svg(40, 123_456).contains(">123,456<") && svg(40, 123_456).contains(">3<"));
+    }
+
+    #[test]
+    fn of_many_classes_the_picture_has_those_with_most_mistakes() {
+        let classes: Vec<String> = (0..100_000).map(|n| format!("class {n}")).collect();
+        // Of each a hundredth class 90 of 900 are told to be the next, and of the others all are right but one.
+        let counts = (0..1000).flat_map(|class| {
+            let wrong = if class % 10 == 0 { 90 } else { 1 };
+            [((class, class), 900 - wrong), ((class, class + 1), wrong)]
+        });
+        let matrix = ConfusionMatrix::from_counts(classes.len(), counts).unwrap();
+        let svg = Confusion { title: "test", classes: &classes, matrix: &matrix, majority: None }.draw().file();
+        assert!(svg.contains("accuracy 98.9%; the 100 of 100,000 classes with most mistakes"), "{svg}");
+        assert!(svg.contains(">class 30<") && !svg.contains(">class 35<") && svg.len() < 1 << 20, "{}", svg.len());
+        assert!(svg.contains("class 30 taken for class 30: 810, 90.0%"));
     }
 
     #[test]

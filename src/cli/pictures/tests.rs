@@ -50,6 +50,8 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let rolled = RolledTarget { name, truth: &[1.0, 2.0, 3.0], forecasts: vec![onward] };
     let range = Some([0.1, 0.9]);
     let (title, parts) = (name.to_owned(), vec![(name, 1)]);
+    let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
+    let matrix = bptt::train::ConfusionMatrix::new(3, pairs).unwrap();
     let drawings = [
         loss(title.clone(), name, &history, Epochs { steps: 1, counted: false, last: 1.0 }, Some(&baseline)),
         gradient_norm(name, &history, None, Some(1.0)),
@@ -57,7 +59,7 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
         Forecast { title: title.clone(), rows, first: 1, horizon: 1, period: 1, range, targets: vec![target], parts }
             .draw(),
         Rolled { title: title.clone(), rows, horizon: 1, range, targets: vec![rolled] }.draw(),
-        Confusion { title: name, classes: &names, counts: &[1; 9], majority: None }.draw(),
+        Confusion { title: name, classes: &names, matrix: &matrix, majority: None }.draw(),
         TextSample { title: name, prime: name, sampled: name }.draw(),
         PianoRoll { title, first_key: 60, keys: 1, truth: &[true], predicted: &[0.5] }.draw(),
         Lengths(&[1, 2, 2]).draw(name),
