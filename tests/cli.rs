@@ -251,7 +251,11 @@ fn an_existing_run_folder_is_never_overwritten() {
     refused(folder.path(), &format!("train --device cpu --out a {TINY} --seed 9"), 2, &["--out a", "does not exist"]);
     assert_eq!(read(folder.path(), "a/metrics.jsonl"), before);
     std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::write(folder.path().join("empty/mine"), "").unwrap();
     refused(folder.path(), &format!("train --device cpu --out empty {TINY}"), 2, &["--out empty"]);
+    std::fs::remove_file(folder.path().join("empty/mine")).unwrap();
+    // There is nothing in it that could be overwritten.
+    train(folder.path(), "empty", TINY);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::model_file::{CONFIG, ModelFile};
 use super::network::Network;
 use super::objective;
 use super::over::over;
+use super::printed::path_text;
 use super::settings::Settings;
 use super::task::{self, Task};
 
@@ -87,7 +88,7 @@ pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Re
     }
     let config = run.join(CONFIG);
     if !config.is_file() {
-        let (run, flag) = (run.display(), kind.flag());
+        let (run, flag) = (path_text(run), kind.flag());
         return Err(Error::Unsupported(format!("{run}: a model alone does not say which data: name them with {flag}")));
     }
     // The network is in the model's file; what its weights began with need no longer be there.

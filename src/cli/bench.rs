@@ -257,7 +257,7 @@ impl BenchArgs {
 /// Prints a line of JSON.
 fn print(fields: &Fields) {
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-    super::say(format!("{{{}}}", fields.join(", ")));
+    super::say_json(format!("{{{}}}", fields.join(", ")));
 }
 
 /// Of sorted numbers, of which there is at least one.

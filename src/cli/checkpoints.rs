@@ -1,5 +1,6 @@
 //! A run's checkpoints: when one is due, where it lies, and how a run is gone on with.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::args::{Given, ScheduleName, TrainArgs};
 use super::arithmetic::{self, Arithmetic};
 use super::digest::Digest;
-use super::folder::{Folder, Part, in_file, io_error, sized};
+use super::folder::{Folder, PART, Part, check_own, in_file, io_error, sized};
 use super::model_file::{self, CONFIG, ModelFile};
+use super::printed::{path_text, quoted};
 use super::progress::grouped;
-use super::train::quoted;
 use super::{Failure, config_file, flow_log, progress};
 
 /// The folder of a run's checkpoints within its own.
@@ -73,11 +74,14 @@ pub(crate) struct Checkpoints<'a> {
     kept: usize,
     due: Instant,
     writing: Option<Writing>,
+    /// Which of the files there are the run's own.
+    own: BTreeMap<PathBuf, bool>,
 }
 
-/// A checkpoint that is being written, and since when.
+/// A checkpoint that is being written, of which step, and since when.
 struct Writing {
     file: Part,
+    step: u64,
     began: Instant,
 }
 
@@ -94,7 +98,8 @@ impl<'a> Checkpoints<'a> {
         folder.write(MODEL, model.as_bytes())?;
         let config = folder.path().join(CONFIG);
         let config = digest(&fs::read(&config).map_err(io_error(&config))?);
-        Ok(Self { folder, config, arithmetic, every, kept, due: Instant::now() + EVERY, writing: None })
+        let (due, own) = (Instant::now() + EVERY, BTreeMap::new());
+        Ok(Self { folder, config, arithmetic, every, kept, due, writing: None, own })
     }
 
     pub(crate) fn is_due(&self, step: u64) -> bool {
@@ -110,23 +115,23 @@ impl<'a> Checkpoints<'a> {
         let arithmetic = Some(self.arithmetic.clone());
         let note = Note { config: self.config.clone(), arithmetic, program: None, position };
         let file = self.folder.begin(&name(step))?;
-        Ok((&mut self.writing.insert(Writing { file, began }).file, note.text()?))
+        Ok((&mut self.writing.insert(Writing { file, step, began }).file, note.text()?))
     }
 
     /// Whether it could be written.
     pub(crate) fn written(&mut self, written: Result<()>) -> Result<()> {
-        let Some(Writing { file, began }) = self.writing.take() else { return written };
+        let Some(Writing { file, step, began }) = self.writing.take() else { return written };
         file.end(written)?;
-        // One that somebody holds open goes the next time: it is no reason to end a run.
-        files(self.folder.path())?.into_iter().skip(self.kept).for_each(|path| drop(fs::remove_file(path)));
+        self.own.insert(self.folder.path().join(FOLDER).join(file_name(step)), true);
+        clear(self.folder.path(), &self.config, self.kept, &mut self.own)?;
         self.due = Instant::now() + EVERY.max(SHARE * began.elapsed());
         Ok(())
     }
 }
 
-/// The file of the checkpoint after so many steps. Digits enough that names are in the order of these.
+/// The file of the checkpoint after so many steps.
 fn name(step: u64) -> String {
-    format!("{FOLDER}/step-{step:012}.ckpt")
+    format!("{FOLDER}/{}", file_name(step))
 }
 
 impl Note {
@@ -135,11 +140,25 @@ impl Note {
     }
 }
 
+/// Takes away all of a run's own checkpoints but the latest `kept`. What else has such a name stays: what another run
+/// wrote, and what cannot be read. `known` tells what was found of a file before.
+fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bool>) -> Result<()> {
+    let is_own = |path: &Path| Saved::open(path.into()).is_ok_and(|(_, note)| note.config == config);
+    let mut files = files(run)?;
+    files.retain(|path| *known.entry(path.clone()).or_insert_with(|| is_own(path)));
+    // One that somebody holds open goes the next time: it is no reason to end a run.
+    for path in files.iter().skip(kept).filter(|path| fs::remove_file(path).is_ok()) {
+        known.remove(path);
+    }
+    Ok(())
+}
+
 /// To be told when a run is over and everything of it is written: of its checkpoints the last one stays.
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
     folder.write(FINISHED, b"")?;
-    files(folder.path())?.into_iter().skip(1).for_each(|path| drop(fs::remove_file(path)));
-    Ok(())
+    let config = folder.path().join(CONFIG);
+    let config = digest(&fs::read(&config).map_err(io_error(&config))?);
+    clear(folder.path(), &config, 1, &mut BTreeMap::new())
 }
 
 /// A run that is not over.
@@ -159,6 +178,7 @@ pub(crate) struct Saved {
 impl Saved {
     /// The file, with what it says of the run.
     fn open(path: PathBuf) -> Result<(Self, Note)> {
+        check_own(&path)?;
         let (file, length) = sized(&path)?;
         let (step, note) = Checkpoint::<f32>::read_note(file, length).map_err(in_file(&path))?;
         let note = serde_json::from_str(&note).map_err(|error| {
@@ -214,11 +234,38 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(io_error(&path))?,
     };
-    let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
-    let mut files = files.map_err(io_error(&path))?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "ckpt"));
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(io_error(&path))?;
+        let step = entry.file_name().to_str().and_then(step_of);
+        files.extend(step.map(|step| (step, entry.path())));
+    }
     files.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(files)
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The name of a checkpoint's file, with digits enough that names are in the order of steps.
+fn file_name(step: u64) -> String {
+    format!("step-{step:012}.ckpt")
+}
+
+/// The step of a checkpoint by its file's name; `None` for every other name.
+fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.strip_suffix(".ckpt")?.parse().ok()?;
+    (file_name(step) == name).then_some(step)
+}
+
+/// Whether a path within a run's folder is one that the run writes, or may write, before its configuration: see
+/// [`Interrupted::begin_longer`].
+pub(crate) fn is_beginning(path: &Path) -> bool {
+    let Some(name) = path.to_str() else { return false };
+    // On Windows a path has another separator.
+    let name = name.replace(std::path::MAIN_SEPARATOR, "/");
+    let whole = name.strip_suffix(PART);
+    let files = [progress::METRICS, progress::TIMINGS, flow_log::NAME, FOLDER, MODEL];
+    let name = whole.unwrap_or(&name);
+    let checkpoint = name.strip_prefix("checkpoints/").and_then(step_of);
+    checkpoint.is_some() || files.contains(&name) || (whole == Some(CONFIG))
 }
 
 /// Where a run goes on.
@@ -273,7 +320,7 @@ impl Interrupted {
             return Err(Error::Data { path: path.into(), place: String::new(), message }.into());
         }
         let refused =
-            |message: String| Failure::usage(Error::Unsupported(format!("--resume {}: {message}", path.display())));
+            |message: String| Failure::usage(Error::Unsupported(format!("--resume {}: {message}", path_text(path))));
         let training = &args.given.training;
         let longer = training.epochs.is_some() || training.steps.is_some();
         match (path.join(FINISHED).exists(), longer) {
@@ -305,31 +352,34 @@ impl Interrupted {
             (false, false) => {}
         }
         let folder = Folder::open(path)?;
-        folder.clear_parts(&["", FOLDER])?;
+        folder.clear_parts(FOLDER, |name| step_of(name).is_some())?;
         let given = elsewhere(config_file::read(&config)?, &args.given).map_err(Failure::usage)?;
         check_needed(&config, &given, &args.given, !files(path)?.is_empty())?;
         let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
-        let mut passed_over = Vec::new();
+        let (mut passed_over, mut changed) = (Vec::new(), false);
         for file in files(path)? {
             match Saved::open(file.clone()) {
                 Ok((_, note)) if note.config != of_config => {
-                    let message = "expected the configuration that the run began with, got a changed one; `bptt train \
-                                   --config` begins another run with it";
-                    return Err(Error::Data { path: config, place: String::new(), message: message.into() }.into());
+                    let message = "expected a checkpoint of the run's configuration, got one of another".into();
+                    passed_over.push(Error::Data { path: file, place: String::new(), message });
+                    changed = true;
                 }
                 Ok((saved, note)) => {
                     let (saved, before) = (Some((saved, note.position.clone())), note.into());
-                    let told = passed_over.iter().map(|(_, error): &(_, Error)| error.to_string()).collect();
-                    // They would count among those that are kept.
-                    passed_over.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
+                    let passed_over = passed_over.iter().map(Error::to_string).collect();
                     let (folder, extends) = (Some(folder), None);
-                    return Ok(Some(Self { folder, extends, given, saved, before, passed_over: told }));
+                    return Ok(Some(Self { folder, extends, given, saved, before, passed_over }));
                 }
-                Err(error) => passed_over.push((file, error)),
+                Err(error) => passed_over.push(error),
             }
         }
+        if changed {
+            let message = "expected the configuration that the run began with, got a changed one; `bptt train --config` \
+                           begins another run with it";
+            return Err(Error::Data { path: config, place: String::new(), message: message.into() }.into());
+        }
         match passed_over.into_iter().next() {
-            Some((_, error)) => Err(error.into()),
+            Some(error) => Err(error.into()),
             None => Ok(Some(Self {
                 folder: Some(folder),
                 extends: None,
@@ -351,16 +401,19 @@ impl Interrupted {
         let before = (given.training.epochs, given.training.steps);
         (given.training.epochs, given.training.steps) = (epochs, steps);
         let extends = Some(Extended { path: path.into(), epochs: before.0, steps: before.1 });
-        // The end is the last checkpoint's alone: another would be another run.
-        let Some(file) = files(path)?.into_iter().next() else {
+        let files = files(path)?;
+        if files.is_empty() {
             let message = "expected the checkpoint of the run's end, which its longer run begins with".into();
             return Err(Error::Data { path: path.join(FOLDER), place: String::new(), message }.into());
-        };
-        let (saved, note) = Saved::open(file)?;
-        if note.config != digest(&fs::read(&config).map_err(io_error(&config))?) {
+        }
+        let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
+        // The end is the run's own last checkpoint alone: with one before that the longer run would be another.
+        let mut files = files.into_iter().map(Saved::open);
+        let end = files.find(|end| end.as_ref().map_or(true, |(_, note)| note.config == of_config)).transpose()?;
+        let Some((saved, note)) = end else {
             let message = "expected the configuration that the run had, got a changed one".into();
             return Err(Error::Data { path: config, place: String::new(), message }.into());
-        }
+        };
         let (saved, before) = (Some((saved, note.position.clone())), note.into());
         Ok(Self { folder: None, extends, given, saved, before, passed_over: Vec::new() })
     }
@@ -452,8 +505,7 @@ impl Interrupted {
             (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
         };
         // A comment has one line, whatever the path has.
-        let (words, command) = (path.display().to_string(), format!("{REPEATED}{} {length}", quoted(&path)));
-        let [words, command] = [words, command].map(|text| text.replace(char::is_control, "?"));
+        let (words, command) = (path_text(&path), format!("{REPEATED}{} {length}", quoted(&path)));
         Some(format!("# It began with the end of {words}, after step {step}; this repeats it:\n# {command}\n"))
     }
 
@@ -470,7 +522,7 @@ impl Interrupted {
         let mut lines = vec![match (&self.saved, &self.extends) {
             (Some((saved, _)), Some(before)) => format!(
                 "begins with the end of {}, after step {}: weights, optimizer and all",
-                before.path.display(),
+                path_text(&before.path),
                 grouped(saved.step)
             ),
             (Some((saved, _)), None) => format!("goes on after step {}", grouped(saved.step)),

@@ -11,6 +11,7 @@ use super::label_codec::{LabelCodec, no_labels};
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
+use super::printed::path_text;
 use super::progress::grouped;
 use super::settings::{Settings, shares};
 use super::trained_on::{self, Relation};
@@ -53,7 +54,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         true => format!("{known} different characters and the unknown"),
         false => format!("{different} different characters; the vocabulary has {known} and the unknown"),
     };
-    let (count, place) = (grouped(n as u64), path.display());
+    let (count, place) = (grouped(n as u64), path_text(&path));
     let mut words = vec![format!("{name} ({place}), {count} lines, {kinds}")];
     if lines.repeats() > 0 {
         let repeats = grouped(lines.repeats() as u64);

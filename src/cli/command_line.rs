@@ -1,7 +1,7 @@
 //! The command line: read, and where it cannot be, answered with what was probably meant.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -50,11 +50,10 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
         let error = if help { error } else { with_tips(error, &command, arguments) };
         let text = error.render().to_string();
         let text = if help { super::help::wrapped(&text, super::help::columns()) } else { text };
-        // Whoever closed the other end had enough.
-        let _ = match error.use_stderr() {
-            true => std::io::stderr().write_all(text.as_bytes()),
-            false => std::io::stdout().write_all(text.as_bytes()),
-        };
+        match error.use_stderr() {
+            true => super::note_lines(text.strip_suffix('\n').unwrap_or(&text)),
+            false => super::say_data(&text),
+        }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     })
 }

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::args::{BUNDLED, Given};
 use super::nearest::nearest;
+use super::printed::path_text;
 
 /// Reads a configuration file.
 ///
@@ -21,7 +22,7 @@ use super::nearest::nearest;
 pub(crate) fn read(path: &Path) -> Result<Given> {
     if path.is_dir() {
         let own = path.join("config.toml");
-        let tip = if own.is_file() { format!("; a run's own is {}", own.display()) } else { String::new() };
+        let tip = if own.is_file() { format!("; a run's own is {}", path_text(&own)) } else { String::new() };
         let message = format!("expected a configuration file, got a folder{tip}");
         return Err(Error::Data { path: path.into(), place: String::new(), message });
     }
@@ -31,7 +32,8 @@ pub(crate) fn read(path: &Path) -> Result<Given> {
 /// As [`read`], of the file's bytes; the path is what errors name.
 pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Given> {
     let text = utf8(bytes, path).map_err(|error| unsupported(error.to_string()))?;
-    let refused = |error: toml::de::Error| unsupported(format!("{}: {}", path.display(), error.to_string().trim_end()));
+    let refused =
+        |error: toml::de::Error| unsupported(format!("{}: {}", path_text(path), error.to_string().trim_end()));
     check_values(DeTable::parse(text).map_err(refused)?.get_ref(), text, path)?;
     toml::from_str(text).map_err(refused)
 }
@@ -42,7 +44,7 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
     for (section, values) in sections {
         let place = |key: &Spanned<Cow<'_, str>>, name: &str| {
             let line = 1 + text[..key.span().start].matches('\n').count();
-            format!("{}, line {line}, {name}", path.display())
+            format!("{}, line {line}, {name}", path_text(path))
         };
         let DeValue::Table(values) = values.get_ref() else {
             return Err(unknown(&place(section, section.get_ref()), None, section.get_ref(), &flags));
@@ -77,7 +79,7 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
                 if let Some(reason) = refused.as_ref().and_then(|error| error.source()) {
                     let line = 1 + text[..element.span().start].matches('\n').count();
                     let place = format!("line {line}, {}.{}", section.get_ref(), key.get_ref());
-                    let message = format!("{}, {place}: {reason}, got {}", path.display(), &text[element.span()]);
+                    let message = format!("{}, {place}: {reason}, got {}", path_text(path), &text[element.span()]);
                     return Err(unsupported(message));
                 }
             }
@@ -152,7 +154,7 @@ pub(crate) fn check_files(path: &Path, given: &Given, flags: &Given) -> Result<(
         let Some(file) = file else { continue };
         if let Err(error) = file.metadata() {
             let message =
-                format!("expected a file that is there, got {}: {error}; name it with --{key}", file.display());
+                format!("expected a file that is there, got {}: {error}; name it with --{key}", path_text(&file));
             return Err(Error::Data { path: path.into(), place: format!(", {key}"), message });
         }
     }

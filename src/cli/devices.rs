@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::device::{DRIVER, identities};
-use super::say;
+use super::{say, say_json};
 
 #[derive(Args)]
 pub(crate) struct DevicesArgs {
@@ -29,7 +29,7 @@ pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
                 "max_storage_binding_bytes": limits.max_storage_buffer_binding_size,
             })
         });
-        say(json!({"gpus": gpus.collect::<Vec<_>>(), "cpu": Cpu::new().describe()}));
+        say_json(json!({"gpus": gpus.collect::<Vec<_>>(), "cpu": Cpu::new().describe()}));
         return Ok(());
     }
     for (index, (adapter, identity)) in found.iter().zip(identities(&infos)).enumerate() {
@@ -46,7 +46,8 @@ pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
     }
     say(format!("{:<5}{}", "cpu", Cpu::new().describe()));
     if found.is_empty() {
-        say(format!("\nno GPU driver answers; {DRIVER}"));
+        say("");
+        say(format!("no GPU driver answers; {DRIVER}"));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
+use super::printed::path_json;
 use super::provenance;
 use super::task::{self, Measure};
 use super::train::heading;
@@ -24,12 +25,12 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let results = task::results(task.as_ref(), network.as_mut(), measure)?;
     if args.json {
         let mut summary = provenance::to_json();
-        summary.extend([("run".to_owned(), Value::from(args.apply.run.display().to_string()))]);
+        summary.extend([("run".to_owned(), Value::from(path_json(&args.apply.run)))]);
         summary.extend([("device".to_owned(), Value::from(device))]);
         summary.extend([("data".to_owned(), Value::from(task.describe()))]);
         summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
-        super::say(Value::Object(summary));
+        super::say_json(Value::Object(summary));
         return Ok(());
     }
     for (index, line) in task.describe().iter().enumerate() {

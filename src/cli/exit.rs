@@ -2,6 +2,8 @@
 
 use bptt::Error;
 
+use super::printed::{indented, one_line, path_text};
+
 /// The codes, as the long help and the manual page show them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
@@ -40,12 +42,12 @@ impl Failure {
         match self {
             Self::Stopped(_) => None,
             Self::Error(Error::Io { path, source }) if source.kind() == IsADirectory => {
-                Some(format!("{}: expected a file, got a folder", path.display()))
+                Some(format!("{}: expected a file, got a folder", path_text(path)))
             }
             Self::Error(Error::Io { path, source }) if source.kind() == NotADirectory => {
-                Some(format!("{}: expected a folder on the way to it, got a file", path.display()))
+                Some(format!("{}: expected a folder on the way to it, got a file", path_text(path)))
             }
-            Self::Error(error) => Some(error.to_string()),
+            Self::Error(error) => Some(shown(error)),
         }
     }
 
@@ -58,6 +60,21 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Error(error)
+    }
+}
+
+/// An error in words. What it has of a file's contents and names is in the lines that are its own.
+fn shown(error: &Error) -> String {
+    match error {
+        Error::Data { path, place, message } => {
+            format!("{}{}: {}", path_text(path), one_line(place), indented(message))
+        }
+        Error::Io { path, source } => format!("{}: {source}", path_text(path)),
+        Error::Shape { .. } | Error::Value { .. } | Error::OutOfMemory { .. } | Error::Limit { .. } => {
+            one_line(&error.to_string())
+        }
+        Error::StateDict(_) => indented(&error.to_string()),
+        other => other.to_string(),
     }
 }
 

@@ -9,6 +9,7 @@ use clap::Args;
 use super::devices::bytes;
 use super::interface::interface;
 use super::model_file::{Codec, KEY, ModelFile};
+use super::printed::path_text;
 use super::train::heading;
 use super::{Failure, new_file};
 
@@ -44,10 +45,10 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
             let names = names.unwrap_or_else(|| Names::of(&file.model));
             (names.write(&file.model, &file.weights)?.to_safetensors(None)?, Vec::new())
         }
-        _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", out.display()))),
+        _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", path_text(out)))),
     };
     new_file::write(out, &written)?;
-    super::say(heading("file", &format!("{}, {}", out.display(), bytes(written.len() as u64))));
+    super::say(heading("file", &format!("{}, {}", path_text(out), bytes(written.len() as u64))));
     lines.iter().for_each(|(name, text)| super::say(heading(name, text)));
     Ok(())
 }

@@ -19,6 +19,7 @@ use super::gradcheck::stack_name;
 use super::model_file;
 use super::network::Network;
 use super::pictures::{FlowLine, FlowPanel, FlowPicture};
+use super::printed::{path_json, path_text};
 use super::progress::short;
 use super::task::Task;
 use super::train::heading;
@@ -120,7 +121,7 @@ fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
     let panels = vec![FlowPanel { name: format!("‖∂L/∂h‖, {words}"), lines: lines.collect() }];
     let picture =
         FlowPicture { title: format!("{}: gradient flow", measured.name), description: DESCRIPTION.into(), panels };
-    let at = |measured: &Measured| json!({"of": run, "networks": [to_json(measured)]});
+    let at = |measured: &Measured| json!({"of": path_json(run), "networks": [to_json(measured)]});
     tell(args, &facts, &[(String::new(), vec![&measured])], &picture, at(&measured))
 }
 
@@ -305,7 +306,7 @@ pub(crate) fn tell(
         new_file::write(path, picture.draw().file().as_bytes())?;
     }
     if args.json {
-        super::say(json);
+        super::say_json(json);
     }
     if args.json || args.show.quiet {
         return Ok(());
@@ -334,7 +335,7 @@ pub(crate) fn tell(
     }
     if let Some(path) = &args.out {
         super::say("");
-        super::say(heading("picture", &path.display().to_string()));
+        super::say(heading("picture", &path_text(path)));
     }
     Ok(())
 }

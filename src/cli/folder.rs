@@ -1,32 +1,44 @@
 //! A run's folder: new for each run, and its files whole or absent, but for those that grow.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bptt::{Error, Result};
 
+use super::printed::path_text;
+
 /// The file that is locked while a run writes into its folder.
 const LOCK: &str = ".lock";
+
+/// What that file has until the run has its configuration: by it a folder is known that a run began and did not come to.
+const BEGUN: &[u8] = b"bptt: a run that does not have its configuration yet\n";
+
+/// What is written beside a file until it is whole.
+pub(crate) const PART: &str = ".part";
 
 /// A folder that this run writes into, and no other.
 pub(crate) struct Folder {
     path: PathBuf,
-    /// Let go of with the file, however the process ends. Some file systems have no locks.
-    lock: Option<File>,
+    /// Let go of with the file, however the process ends.
+    lock: File,
+    /// Some file systems have no locks.
+    locked: bool,
 }
 
 impl Folder {
-    /// Makes `out`, or without it the first free one of `runs/NAME-1`, `runs/NAME-2`, …
+    /// Makes `out`, or without it the first free one of `runs/NAME-1`, `runs/NAME-2`, … An empty `out`, and one that a
+    /// run left before it had its configuration, is taken over: `is_beginning` knows the paths within that such a run may
+    /// have written.
     ///
     /// # Errors
-    /// Where `out` exists, whatever it holds.
-    pub(crate) fn create(out: Option<&Path>, name: &str) -> Result<Self> {
+    /// Where `out` has anything else.
+    pub(crate) fn create(out: Option<&Path>, name: &str, is_beginning: fn(&Path) -> bool) -> Result<Self> {
         if let Some(path) = out {
             return match make(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
-                made => made.map_err(io_error(path)).and_then(|()| Self::open(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::take_over(path, is_beginning),
+                made => made.map_err(io_error(path)).and_then(|()| Self::begun(path)),
             };
         }
         let mut number = 1;
@@ -34,14 +46,52 @@ impl Folder {
             let path = Path::new("runs").join(format!("{name}-{number}"));
             match make(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                made => return made.map_err(io_error(&path)).and_then(|()| Self::open(&path)),
+                made => return made.map_err(io_error(&path)).and_then(|()| Self::begun(&path)),
             }
         }
     }
 
-    /// Refuses an existing `out` before any work is done for it.
-    pub(crate) fn check_free(out: Option<&Path>) -> Result<()> {
-        out.filter(|path| path.symlink_metadata().is_ok()).map_or(Ok(()), |path| Err(exists(path)))
+    /// Refuses an `out` that [`create`](Self::create) would, before any work is done for it.
+    pub(crate) fn check_free(out: Option<&Path>, is_beginning: fn(&Path) -> bool) -> Result<()> {
+        let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) else { return Ok(()) };
+        let lock = File::open(path.join(LOCK)).and_then(|file| read_lock(&file)).unwrap_or_default();
+        match left_behind(path, &lock, is_beginning) {
+            Some(_) => Ok(()),
+            None => Err(exists(path)),
+        }
+    }
+
+    /// One that is there, which nobody else may take over meanwhile.
+    fn take_over(path: &Path, is_beginning: fn(&Path) -> bool) -> Result<Self> {
+        Self::check_free(Some(path), is_beginning)?;
+        let folder = Self::open(path)?;
+        let lock = read_lock(&folder.lock).map_err(io_error(&path.join(LOCK)))?;
+        let left = left_behind(path, &lock, is_beginning).filter(|_| folder.locked).ok_or_else(|| exists(path))?;
+        for file in left.iter().filter(|file| !file.ends_with(LOCK)) {
+            fs::remove_file(file).map_err(io_error(file))?;
+        }
+        folder.mark(BEGUN)?;
+        Ok(folder)
+    }
+
+    /// One that was just made.
+    fn begun(path: &Path) -> Result<Self> {
+        let folder = Self::open(path)?;
+        folder.mark(BEGUN)?;
+        Ok(folder)
+    }
+
+    fn mark(&self, with: &[u8]) -> Result<()> {
+        let mut file = &self.lock;
+        let marked = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(with));
+        marked.and_then(|()| file.sync_all()).map_err(io_error(&self.path.join(LOCK)))?;
+        sync_names(&self.path)
+    }
+
+    /// Writes the configuration, with which the folder is a run.
+    pub(crate) fn write_config(&self, name: &str, contents: &[u8]) -> Result<()> {
+        self.write(name, contents)?;
+        self.mark(b"")
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -51,35 +101,40 @@ impl Folder {
     /// Takes over a folder that is there.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where another process writes into it.
+    /// [`Error::Data`] where another process writes into it, and where its lock is a link.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let lock = path.join(LOCK);
-        let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(io_error(&lock))?;
-        let lock = match file.try_lock() {
-            Ok(()) => Some(file),
+        let lock = open_own(&path.join(LOCK), File::options().read(true).write(true).create(true).truncate(false))?;
+        let locked = match lock.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
                 let message = "expected a run that no process is at, but one writes into it".into();
                 return Err(Error::Data { path: path.into(), place: String::new(), message });
             }
-            Err(TryLockError::Error(_)) => None,
+            Err(TryLockError::Error(_)) => false,
         };
-        Ok(Self { path: path.into(), lock })
+        Ok(Self { path: path.into(), lock, locked })
     }
 
     /// What there is to say of it.
     pub(crate) fn note(&self) -> Option<&'static str> {
         let reason = "this file system has no locks: nothing but care keeps a second process out of the run";
-        self.lock.is_none().then_some(reason)
+        (!self.locked).then_some(reason)
     }
 
-    /// Takes away what was being written when a process ended.
-    pub(crate) fn clear_parts(&self, folders: &[&str]) -> Result<()> {
-        for folder in folders.iter().map(|folder| self.path.join(folder)).filter(|folder| folder.is_dir()) {
-            for entry in fs::read_dir(&folder).map_err(io_error(&folder))? {
-                let path = entry.map_err(io_error(&folder))?.path();
-                if path.extension().is_some_and(|extension| extension == "part") {
-                    fs::remove_file(&path).map_err(io_error(&path))?;
-                }
+    /// Takes away what was being written in a folder within when a process ended: the parts of files whose names are the
+    /// run's own. Parts of files that every run writes are replaced when these are written.
+    pub(crate) fn clear_parts(&self, folder: &str, is_own: fn(&str) -> bool) -> Result<()> {
+        let folder = self.path.join(folder);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        check_no_link(&folder)?;
+        for entry in fs::read_dir(&folder).map_err(io_error(&folder))? {
+            let entry = entry.map_err(io_error(&folder))?;
+            let name = entry.file_name();
+            let whole = name.to_str().and_then(|name| name.strip_suffix(PART));
+            if whole.is_some_and(is_own) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                fs::remove_file(entry.path()).map_err(io_error(&entry.path()))?;
             }
         }
         Ok(())
@@ -88,6 +143,7 @@ impl Folder {
     /// Makes a folder within, and sees to it that its name is on the disk.
     pub(crate) fn make(&self, name: &str) -> Result<()> {
         let path = self.path.join(name);
+        check_no_link(&path)?;
         fs::create_dir_all(&path).map_err(io_error(&path))?;
         sync_names(&self.path)
     }
@@ -101,16 +157,22 @@ impl Folder {
 
     /// Begins a file that is to be there as a whole: what had the name before stays until its bytes are on the disk.
     pub(crate) fn begin(&self, name: &str) -> Result<Part> {
-        let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}.part")));
-        let file = File::create(&temporary).map_err(io_error(&path))?;
+        let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{PART}")));
+        check_no_link(&path)?;
+        // What a process before was at, of the same file.
+        if check_own(&temporary)? {
+            fs::remove_file(&temporary).map_err(io_error(&temporary))?;
+        }
+        let file = File::create_new(&temporary).map_err(io_error(&path))?;
         Ok(Part { file, path, temporary: Some(temporary) })
     }
 
     /// Begins a file that grows line by line, anew where there is one.
     pub(crate) fn log(&self, name: &str) -> Result<Log> {
+        // Another file takes the place of one before, which may have a second name elsewhere.
+        self.write(name, b"")?;
         let path = self.path.join(name);
-        let file = File::create(&path).map_err(io_error(&path))?;
-        sync_names(&self.path)?;
+        let file = open_own(&path, File::options().write(true))?;
         Ok(Log { file: BufWriter::new(file), path, bytes: 0, flushed: Instant::now() })
     }
 
@@ -125,8 +187,14 @@ impl Folder {
         mut each: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Log> {
         let path = self.path.join(name);
-        let file = File::options().read(true).write(true).open(&path).map_err(io_error(&path))?;
+        let open = || open_own(&path, File::options().read(true).write(true));
+        let mut file = open()?;
         check_length(&path, &file, bytes)?;
+        if has_other_names(&file) {
+            // As a backup of hard links has it, which is to stay as it is.
+            self.copy(name, &path, bytes)?;
+            file = open()?;
+        }
         let (mut lines, mut line, mut number) = (BufReader::new((&file).take(bytes)), Vec::new(), 0_u64);
         while lines.read_until(b'\n', &mut line).map_err(io_error(&path))? > 0 {
             number += 1;
@@ -249,6 +317,109 @@ impl Log {
     }
 }
 
+/// Whether there is a file at a path of the run's own.
+///
+/// # Errors
+/// [`Error::Data`] where there is a link, a folder or a device.
+pub(crate) fn check_own(path: &Path) -> Result<bool> {
+    check_no_link(path)?;
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) => {
+            let got = if found.is_dir() { "a folder" } else { "something else" };
+            Err(not_own(path, &format!("expected a file that the run wrote, got {got}")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error(path)(error)),
+    }
+}
+
+/// Refuses a link: a run makes none, and what is written through one lies outside of its folder.
+fn check_no_link(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => Err(not_own(
+            path,
+            "expected what the run wrote itself, got a link: put in its place what it leads to; nothing was written",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn not_own(path: &Path, message: &str) -> Error {
+    Error::Data { path: path.into(), place: String::new(), message: message.into() }
+}
+
+/// Opens a file of the run's own, and no other that a link leads to.
+fn open_own(path: &Path, options: &OpenOptions) -> Result<File> {
+    check_own(path)?;
+    let file = options.open(path).map_err(io_error(path))?;
+    // A link may have come in between.
+    check_own(path)?;
+    match is_at(&file, path).map_err(io_error(path))? {
+        true => Ok(file),
+        false => Err(not_own(path, "expected a file that nobody else moves meanwhile")),
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+}
+
+#[cfg(unix)]
+fn has_other_names(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|opened| opened.nlink() > 1)
+}
+
+/// The standard library does not tell which file an open one is.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Nor how many names it has.
+#[cfg(not(unix))]
+fn has_other_names(_: &File) -> bool {
+    false
+}
+
+/// The files in a folder that a run began and did not give its configuration, or that is empty; `None` where it has
+/// anything else. `lock`: what stands in its lock.
+fn left_behind(path: &Path, lock: &[u8], is_beginning: fn(&Path) -> bool) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        if !folder.symlink_metadata().ok()?.is_dir() {
+            return None;
+        }
+        for entry in fs::read_dir(&folder).ok()? {
+            let entry = entry.ok()?;
+            let (file, kind) = (entry.path(), entry.file_type().ok()?);
+            let within = file.strip_prefix(path).ok()?;
+            match (kind.is_dir(), kind.is_file()) {
+                _ if within == Path::new(LOCK) && kind.is_file() => files.push(file),
+                (true, _) if is_beginning(within) => folders.push(file),
+                (_, true) if is_beginning(within) => files.push(file),
+                _ => return None,
+            }
+        }
+    }
+    // Without the mark there is at most the lock, before anything was written to it.
+    let alone = lock.is_empty() && files.iter().all(|file| file.ends_with(LOCK));
+    (lock == BEGUN || alone).then_some(files)
+}
+
+/// What stands in a lock, as far as it matters.
+fn read_lock(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(BEGUN.len() as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 fn make(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     // A file in its place is no run that is there already.
@@ -266,7 +437,7 @@ fn sync_names(folder: &Path) -> Result<()> {
 }
 
 /// Where folders cannot be opened as files, or their file system does not sync them, there is nothing to wait for.
-fn synced(folder: &Path) -> io::Result<()> {
+pub(crate) fn synced(folder: &Path) -> io::Result<()> {
     let Ok(file) = File::open(folder) else { return Ok(()) };
     match file.sync_all() {
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
@@ -276,8 +447,8 @@ fn synced(folder: &Path) -> io::Result<()> {
 
 fn exists(path: &Path) -> Error {
     Error::Unsupported(format!(
-        "--out {}: expected a folder that does not exist yet; nothing was written",
-        path.display()
+        "--out {}: expected a folder that does not exist yet, or an empty one; nothing was written",
+        path_text(path)
     ))
 }
 

@@ -16,6 +16,7 @@ use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
 use super::pictures::{self, Digits, Drawing, Onward, RolledTarget, Rows};
+use super::printed::{cell, left, path_text, right, widest};
 use super::progress::grouped;
 use super::quantiles::Quantiles;
 use super::series_data::{SeriesData, ahead};
@@ -83,7 +84,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let model = ModelFile::open(&args.run)?;
     let Codec::Series { series: codec, .. } = &model.codec else {
         let message =
-            format!("a forecast goes on with a series; {} is of {}", model.path.display(), model.codec.kind());
+            format!("a forecast goes on with a series; {} is of {}", path_text(&model.path), model.codec.kind());
         return Err(Failure::usage(Error::Unsupported(message)));
     };
     if model.model.recurrent.bidirectional {
@@ -112,7 +113,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         new_file::write(path, picture(&name, &encoded, &forecast).file().as_bytes())?;
     }
     match args.json {
-        true => super::say(json(&encoded, &forecast)),
+        true => super::say_json(json(&encoded, &forecast)),
         false => table(&encoded, &forecast).iter().for_each(super::say),
     }
     Ok(())
@@ -122,7 +123,7 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
 fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
     let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
     let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
-    let mut lines: Vec<String> = labels.map(str::to_owned).collect();
+    let mut lines: Vec<String> = labels.map(cell).collect();
     let origin = rolled.middle().origin;
     for (target, column) in series.targets().iter().enumerate() {
         let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
@@ -164,10 +165,10 @@ fn why_counted(encoded: &Encoded, rolled: &Rolled) -> Option<String> {
 
 /// Puts a column to the right of the lines.
 fn append(lines: &mut [String], column: Vec<String>) {
-    let width = |texts: &mut dyn Iterator<Item = &String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
-    let (left, right) = (width(&mut lines.iter()), width(&mut column.iter()));
+    let column: Vec<String> = column.iter().map(|text| cell(text)).collect();
+    let (before, width) = (widest(lines.iter()), widest(column.iter()));
     for (line, text) in lines.iter_mut().zip(&column) {
-        *line = format!("{line:<left$}  {text:>right$}");
+        *line = format!("{}  {}", left(line, before), right(text, width));
     }
 }
 

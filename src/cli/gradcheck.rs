@@ -16,6 +16,7 @@ use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::device;
 use super::gradients::{Gradients, STEP, Subject};
 use super::model_file::{self, ModelFile};
+use super::printed::{cell, left, path_text, right, widest};
 use super::progress::short;
 use super::settings::Settings;
 use super::train::heading;
@@ -89,7 +90,7 @@ pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
     let tolerances = tolerances(&model, args);
     let failed = failed(&checked, tolerances);
     if args.json {
-        super::say(summary(&opened.describe(), &model, &checked, tolerances, failed.is_none()));
+        super::say_json(summary(&opened.describe(), &model, &checked, tolerances, failed.is_none()));
     } else {
         super::say(heading("device", &opened.describe()));
         super::say(heading("model", &model_file::describe(&model)));
@@ -134,7 +135,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     if let Some(run) = &args.run {
         if model != ModelArgs::default() {
             let reason =
-                format!("{}: the run says what its network is; no flag of the model goes with it", run.display());
+                format!("{}: the run says what its network is; no flag of the model goes with it", path_text(run));
             return Err(Failure::usage(Error::Unsupported(reason)));
         }
         let file = ModelFile::open(run)?;
@@ -317,14 +318,14 @@ fn table(checked: &[Checked], tolerances: Tolerances) -> Vec<String> {
         let [device, device_at] = worst(&of.device, tolerances.device);
         let differences = of.differences.as_ref().map(|of| worst(of, tolerances.differences));
         let [difference, difference_at] = differences.unwrap_or_default();
-        rows.push([of.name.clone(), shape, device, device_at, difference, difference_at]);
+        rows.push([cell(&of.name), shape, device, device_at, difference, difference_at]);
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let width = |column: usize| widest(rows.iter().map(|row| row[column].as_str()));
     let widths: Vec<usize> = (0..6).map(width).collect();
     let line = |row: &[String; 6]| {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
-            0 | 1 | 3 | 5 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
+            0 | 1 | 3 | 5 => left(cell, *width),
+            _ => right(cell, *width),
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };

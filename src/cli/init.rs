@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use super::folder::io_error;
 use super::new_file;
-use super::train::quoted;
+use super::printed::{path_text, quoted};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -37,8 +37,9 @@ pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
     let path = &args.file;
     new_file::check("FILE", Some(path))?;
     new_file::write(path, template(program).as_bytes())?;
-    let words = path.display();
-    super::say(format!("{words}: every setting with its default; change what you need, then\n"));
+    let words = path_text(path);
+    super::say(format!("{words}: every setting with its default; change what you need, then"));
+    super::say("");
     super::say(format!("    bptt train --config {}", quoted(path)));
     Ok(())
 }
@@ -103,7 +104,7 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
 pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, program, "bptt", &mut text);
-    super::say(String::from_utf8_lossy(&text).trim_end());
+    super::say_data(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
 }
 
 pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
@@ -111,7 +112,7 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     // Gives the subcommands their whole names, which are those of their pages.
     program.build();
     let Some(folder) = &args.out else {
-        super::say(String::from_utf8_lossy(&one_page(&program)?).trim_end());
+        super::say_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
         return Ok(());
     };
     let commands = std::iter::once(&program).chain(program.get_subcommands());

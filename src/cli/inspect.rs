@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::devices::bytes;
 use super::folder::in_file;
 use super::model_file::{self, ModelFile};
+use super::printed::{cell, left, path_json, path_text, widest};
 use super::progress::{grouped, short};
 use super::train::heading;
 
@@ -57,18 +58,20 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     if args.json {
         let tensors: Vec<Value> = tensors.iter().map(to_json).collect();
         let model = description.map(|text| serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)));
-        super::say(json!({"file": path, "parameters": count, "model": model, "tensors": tensors}));
+        super::say_json(json!({"file": path_json(&path), "parameters": count, "model": model, "tensors": tensors}));
         return Ok(());
     }
-    super::say(heading("file", &format!("{}, {}", path.display(), bytes(length))));
+    super::say(heading("file", &format!("{}, {}", path_text(&path), bytes(length))));
     match model {
         Some(model) => model.describe().iter().for_each(|(name, text)| super::say(heading(name, text))),
         None => super::say(heading("model", "tensors without a description: not written by `bptt train`")),
     }
-    super::say(heading("total", &format!("{} parameters in {} tensors\n", grouped(count), tensors.len())));
-    let width = tensors.iter().map(|tensor| tensor.name.chars().count()).max().unwrap_or_default();
+    super::say(heading("total", &format!("{} parameters in {} tensors", grouped(count), tensors.len())));
+    super::say("");
+    let width = widest(tensors.iter().map(|tensor| cell(&tensor.name)));
     let line = |[name, element_type, shape, norm, least, most]: [&str; 6]| {
-        format!("{name:width$}  {element_type:<7}  {shape:>14}  {norm:>10}  {least:>10}  {most:>10}")
+        let name = left(&cell(name), width);
+        format!("{name}  {element_type:<7}  {shape:>14}  {norm:>10}  {least:>10}  {most:>10}")
     };
     super::say(line(["tensor", "type", "shape", "norm", "least", "greatest"]));
     for Summary { name, element_type, shape, figures } in &tensors {

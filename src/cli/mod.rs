@@ -53,6 +53,7 @@ mod over;
 mod pictures;
 mod plan;
 mod predict;
+mod printed;
 mod profile_table;
 mod progress;
 mod provenance;
@@ -74,14 +75,12 @@ mod train;
 mod trained_on;
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
-use std::sync::OnceLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::Failure;
+use printed::{note, note_lines, say, say_data, say_json};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
@@ -176,7 +175,7 @@ pub(crate) fn main() -> ExitCode {
         }
         Command::Man(args) => init::man(&args, &Program::command()).map_err(Failure::from),
     };
-    match (result, UNSAID.get()) {
+    match (result, printed::unsaid()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {
             note(format_args!("error: standard output: {error}"));
@@ -184,27 +183,9 @@ pub(crate) fn main() -> ExitCode {
         }
         (Err(failure), _) => {
             if let Some(words) = failure.told() {
-                note(format_args!("error: {words}"));
+                note_lines(&format!("error: {words}"));
             }
             ExitCode::from(failure.code())
         }
     }
-}
-
-/// What standard output could not take, told when the command is done: a full disk is no reason to end a run.
-static UNSAID: OnceLock<std::io::Error> = OnceLock::new();
-
-/// Prints a line. A reader that went away, as in `bptt train | head`, had enough.
-fn say(line: impl Display) {
-    let mut out = std::io::stdout();
-    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush())
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        let _ = UNSAID.set(error);
-    }
-}
-
-/// Tells people what is beside the results, which programs may read.
-fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

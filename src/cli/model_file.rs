@@ -17,6 +17,7 @@ use super::digest::{Digest, Digested};
 use super::folder::{in_file, io_error, sized};
 use super::kind::Kind;
 use super::objective;
+use super::printed::path_text;
 use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
@@ -275,7 +276,7 @@ pub(crate) fn read(run: &Path) -> Result<Found> {
         let file = SafetensorsFile::open(file, length).ok()?;
         Some(serde_json::from_str::<Description>(file.note(KEY)?).ok().and_then(|it| it.step))
     });
-    let run = run.display();
+    let run = path_text(run);
     let (found, which) = match (found, unfinished.saved) {
         (Some(_), Some(saved)) if stored.flatten().is_some_and(|step| step < saved.0.step) => of_checkpoint(saved)?,
         (None, Some(saved)) => of_checkpoint(saved)?,

@@ -1,13 +1,14 @@
 //! A file for results that must not exist yet.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use bptt::{Error, Result};
 
 use super::Failure;
-use super::folder::io_error;
+use super::folder::{io_error, synced};
+use super::printed::path_text;
 
 /// Refuses a path at which there is something, or whose folder is not there, before any work is done for it.
 pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
@@ -19,8 +20,8 @@ pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
             let got = if parent.exists() { "a file" } else { "none" };
             let message = format!(
                 "{flag} {}: expected a folder {} that is there, got {got}; nothing was written",
-                path.display(),
-                parent.display()
+                path_text(path),
+                path_text(parent)
             );
             Err(Error::Unsupported(message))
         }
@@ -33,7 +34,7 @@ pub(crate) fn check_free(flag: &str, path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => {
             let message =
-                format!("{flag} {}: expected a file that does not exist yet; nothing was written", path.display());
+                format!("{flag} {}: expected a file that does not exist yet; nothing was written", path_text(path));
             Err(Error::Unsupported(message))
         }
         Err(_) => Ok(()),
@@ -92,8 +93,8 @@ fn check_ending(
             let other = path.with_extension(own);
             let message = format!(
                 "{flag} {}: expected a name that ends in .{own}, since {what} is written, got .{ending}: {flag} {}",
-                path.display(),
-                other.display()
+                path_text(path),
+                path_text(&other)
             );
             Err(Failure::usage(Error::Unsupported(message)))
         }
@@ -101,7 +102,83 @@ fn check_ending(
     }
 }
 
+/// Writes a file that does not exist yet, whole or not at all.
+///
+/// # Errors
+/// Where there is something by now, or no room for it: then nothing is left of it.
 pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(io_error(path))?;
-    file.write_all(contents).map_err(io_error(path))
+    write_with(path, |file| file.write_all(contents).map_err(io_error(path)))
+}
+
+/// As [`write`], with what `fill` puts into the file.
+pub(crate) fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (mut file, temporary) = temporary(folder).map_err(io_error(path))?;
+    let written = fill(&mut file).and_then(|()| file.sync_all().map_err(io_error(path)));
+    drop(file);
+    let named = written.and_then(|()| give_name(&temporary, path).map_err(io_error(path)));
+    // It has its name by now, or is half a file, which helps nobody.
+    let _ = fs::remove_file(&temporary);
+    named.and_then(|()| synced(folder).map_err(io_error(folder)))
+}
+
+/// A file under a name of its own in a folder, short enough for every file system.
+fn temporary(folder: &Path) -> io::Result<(File, PathBuf)> {
+    let process = std::process::id();
+    let mut number = 0;
+    loop {
+        let path = folder.join(format!(".bptt-{process}-{number}.part"));
+        match File::create_new(&path) {
+            // Of a process that was killed and had the same number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
+            made => return made.map(|file| (file, path)),
+        }
+    }
+}
+
+/// Gives a file its name, which nothing may have.
+fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) => Ok(()),
+        // A file system without second names: an empty file keeps the place until the whole one takes it.
+        Err(_) => {
+            File::create_new(path)?;
+            fs::rename(temporary, path).inspect_err(|_| drop(fs::remove_file(path)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_is_whole_or_absent_and_never_takes_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let full = |file: &mut File| {
+            file.write_all(b"half").unwrap();
+            Err(io_error(Path::new("a.csv"))(io::ErrorKind::StorageFull.into()))
+        };
+        assert!(write_with(&path, full).is_err());
+        assert!(names(folder.path()).is_empty());
+        write(&path, b"whole").unwrap();
+        assert!(write(&path, b"another").is_err());
+        assert_eq!(names(folder.path()), ["a.csv"]);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_name_is_not_given_to_a_second_file_where_there_are_no_hard_links_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let [missing, path] = ["missing", "a.csv"].map(|name| folder.path().join(name));
+        // No link can be made to what is not there, nor can it be renamed.
+        assert!(give_name(&missing, &path).is_err());
+        assert!(names(folder.path()).is_empty());
+    }
 }

@@ -44,7 +44,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
         let mut summary = planned.json();
         summary.insert("device".into(), Value::String(opened.describe()));
         summary.insert("kernel".into(), json!(opened.kernel(&model, planned.rows)));
-        super::say(Value::Object(summary));
+        super::say_json(Value::Object(summary));
         return Ok(());
     }
     super::say(heading("device", &opened.describe()));

@@ -1,13 +1,11 @@
 //! `bptt predict`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
-use super::folder::io_error;
 use super::kind::named;
 use super::new_file;
 use super::train::heading;
@@ -34,13 +32,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let mut text = Vec::new();
     task.predictions(network.as_mut(), rows, &mut text)?;
     let Some(path) = &args.out else {
-        return match io::stdout().write_all(&text) {
-            // A reader that went away, as `head` does, had enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(io_error("standard output".as_ref())(error).into())
-            }
-            _ => Ok(()),
-        };
+        // What it could not take is told in the end.
+        super::say_data(&String::from_utf8_lossy(&text));
+        return Ok(());
     };
     Ok(new_file::write(path, &text)?)
 }

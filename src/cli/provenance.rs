@@ -6,7 +6,7 @@ use std::process::Command;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::train::quoted;
+use super::printed::quoted;
 
 /// The program's version, with the commit that it was built of where it was built in a repository.
 pub(crate) const VERSION: &str = env!("BPTT_VERSION");

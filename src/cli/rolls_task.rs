@@ -17,6 +17,7 @@ use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::objective;
 use super::pictures::{Baseline, Lengths, PianoRoll};
+use super::printed::path_text;
 use super::progress::{grouped, short};
 use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
@@ -190,7 +191,7 @@ impl Task for RollsTask {
         let count = |part: &Range<usize>| if cut { lengths[part.clone()].iter().sum() } else { part.len() };
         let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(count(part) as u64))).collect();
         let mut lines = vec![
-            format!("{} ({}), {pieces}, {} keys, {}", self.name, self.path.display(), keys.len(), words(keys)),
+            format!("{} ({}), {pieces}, {} keys, {}", self.name, path_text(&self.path), keys.len(), words(keys)),
             format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
             format!("{} {}", parts.join(", "), if cut { "frames" } else { "pieces" }),
         ];

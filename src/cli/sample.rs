@@ -1,6 +1,5 @@
 //! `bptt sample`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bptt::data::Vocabulary;
@@ -18,6 +17,7 @@ use super::device;
 use super::folder::io_error;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
+use super::printed::{TextOut, path_text};
 use super::progress::grouped;
 
 /// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
@@ -51,7 +51,7 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
     sampling.validate().map_err(Failure::usage)?;
     let model = ModelFile::open(&args.run)?;
     let Codec::Text { vocabulary } = &model.codec else {
-        let message = format!("sampling goes on with a text; {} is of {}", model.path.display(), model.codec.kind());
+        let message = format!("sampling goes on with a text; {} is of {}", path_text(&model.path), model.codec.kind());
         return Err(Failure::usage(Error::Unsupported(message)));
     };
     if model.model.recurrent.bidirectional {
@@ -75,13 +75,8 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
     let opened = device::open(device, args.on.threads, args.on.kernel.unwrap_or_default())?;
     let mut network = measured(&opened, &model.model, &model.weights)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.on.seed.unwrap_or(1));
-    let mut out = io::stdout().lock();
-    let mut put = |bytes: &[u8]| match out.write_all(bytes).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        // A reader that went away, as `head` does, had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(io_error("standard output".as_ref())(error)),
-    };
+    let mut out = TextOut::new();
+    let mut put = |bytes: &[u8]| out.put(bytes).map_err(io_error("standard output".as_ref()));
     if !put(args.prime.as_deref().unwrap_or_default().as_bytes())? {
         return Ok(());
     }

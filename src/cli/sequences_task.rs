@@ -15,6 +15,7 @@ use super::label_codec::LabelCodec;
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
+use super::printed::path_text;
 use super::progress::{grouped, short};
 use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag, written_alike};
 use super::settings::{Settings, as_the_model, shares, unsupported};
@@ -99,7 +100,7 @@ impl SequencesCodec {
 
     fn describe_file(&self, name: &str, path: &Path, labelled: &Labelled) -> String {
         let count = grouped(labelled.input.len() as u64);
-        format!("{name} ({}), {count} sequences of {}", path.display(), self.describe_dimensions())
+        format!("{name} ({}), {count} sequences of {}", path_text(path), self.describe_dimensions())
     }
 
     /// What becomes of numbers before the network reads them.
@@ -221,7 +222,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
         Some((path, test)) => {
-            words.push(format!("tested on {}", path.display()));
+            words.push(format!("tested on {}", path_text(&path)));
             words.extend(test.notes.iter().map(|note| format!("test file: {note}")));
             codec.encode(test, &path)?.whole()?
         }

@@ -70,7 +70,7 @@ impl SeriesData {
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
-            file: if bundled { "bundled".into() } else { path.display().to_string() },
+            file: if bundled { "bundled".into() } else { super::printed::path_text(&path) },
             path,
             series,
             frame,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::comparison::{self, BaselineName, Comparison};
 use super::pictures::share;
+use super::printed::{cell, left, right, widest};
 use super::quantiles::Quantiles;
 use super::report::Table;
 
@@ -204,19 +205,20 @@ impl Errors {
 
     /// A row a part and target, with these columns.
     fn table_of(&self, name: &str, columns: &[&str], of: impl Fn(&Part, usize) -> Vec<String>) -> Vec<String> {
-        let span_width = widest(self.parts.iter().map(Part::span));
+        let span_width = widest(self.parts.iter().map(|part| cell(&part.span())));
         let target_width = self.target_width();
+        let names: Vec<String> = columns.iter().map(|name| cell(name)).collect();
         let cells = |texts: &[String]| -> String {
             let width = |name: &str| name.chars().count().max(10);
-            columns.iter().zip(texts).map(|(name, text)| format!("  {text:>0$}", width(name))).collect()
+            names.iter().zip(texts).map(|(name, text)| format!("  {}", right(text, width(name)))).collect()
         };
-        let names: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
-        let mut lines = vec![format!("{name:<12}{:span_width$}{:target_width$}{}", "", "", cells(&names))];
+        let mut lines = vec![format!("{name:<12}{}{}{}", left("", span_width), left("", target_width), cells(&names))];
         for part in &self.parts {
             for (index, target) in self.targets.iter().enumerate() {
                 let (name, span) = if index == 0 { (part.name, part.span()) } else { ("", String::new()) };
-                let target = if target_width > 0 { format!("  {}", target.name) } else { String::new() };
-                lines.push(format!("{name:<12}{span:span_width$}{target:target_width$}{}", cells(&of(part, index))));
+                let target = if target_width > 0 { format!("  {}", cell(&target.name)) } else { String::new() };
+                let (span, target) = (left(&cell(&span), span_width), left(&target, target_width));
+                lines.push(format!("{name:<12}{span}{target}{}", cells(&of(part, index))));
             }
         }
         lines
@@ -228,7 +230,7 @@ impl Errors {
         let title = format!("RMSE by step ahead, {}", part.name);
         let names = |target: &Target, forecaster: &Forecaster| match self.targets.len() {
             1 => forecaster.name.to_owned(),
-            _ => format!("{}, {}", target.name, forecaster.name),
+            _ => format!("{}, {}", cell(&target.name), forecaster.name),
         };
         let mut rows = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
@@ -238,15 +240,15 @@ impl Errors {
                 rows.push((names(target, forecaster), values));
             }
         }
-        let width = widest(rows.iter().map(|(name, _)| name.clone()).chain([title.clone()]));
+        let width = widest(rows.iter().map(|(name, _)| name).chain([&title]));
         let header: String = steps.iter().map(|step| format!("{step:>10}")).collect();
-        let rows = rows.into_iter().map(|(name, values)| format!("{name:width$}{values}"));
-        std::iter::once(format!("{title:width$}{header}")).chain(rows).collect()
+        let rows = rows.into_iter().map(|(name, values)| left(&name, width) + &values);
+        std::iter::once(left(&title, width) + &header).chain(rows).collect()
     }
 
     /// Of the column of targets; none where there is one alone.
     fn target_width(&self) -> usize {
-        if self.targets.len() > 1 { 2 + widest(self.targets.iter().map(|target| target.name.clone())) } else { 0 }
+        if self.targets.len() > 1 { 2 + widest(self.targets.iter().map(|target| cell(&target.name))) } else { 0 }
     }
 
     /// For the report.
@@ -436,10 +438,6 @@ fn some_steps(horizon: usize, most: usize) -> Vec<usize> {
 /// Four digits that matter, or a dash for what there is not.
 fn dash(value: f64) -> String {
     if value.is_nan() { "–".into() } else { four(value) }
-}
-
-fn widest(texts: impl Iterator<Item = String>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or_default()
 }
 
 /// Four digits that matter, or as many as stand before the point.

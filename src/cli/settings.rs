@@ -19,6 +19,7 @@ use super::config_file;
 use super::kind::{Kind, check_keys, named};
 use super::model_file::ModelFile;
 use super::over::over;
+use super::printed::path_text;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
@@ -85,6 +86,7 @@ impl Settings {
 
     /// Fills in every default that does not depend on the data.
     pub(crate) fn new(mut given: Given) -> Result<Self> {
+        check_paths(&mut given)?;
         let kind = kind(&mut given.data)?;
         check_keys(kind, &given)?;
         let RunArgs { device, threads, kernel, seed } = &mut given.run;
@@ -523,12 +525,24 @@ pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<
     }
 }
 
+/// A configuration file is UTF-8, and so are the paths that it can name.
+fn check_paths(given: &mut Given) -> Result<()> {
+    let mut files = given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?)));
+    match files.find(|(_, path)| path.to_str().is_none()) {
+        Some((key, path)) => Err(unsupported(format!(
+            "--{key} {}: expected a path in UTF-8, since the run's configuration names it; rename the file",
+            path_text(path)
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn whole_path(path: &Path) -> Result<PathBuf> {
     let whole = path.canonicalize().map_err(|source| Error::Io { path: path.into(), source })?;
     match whole.to_str() {
         Some(_) => Ok(whole),
         None => {
-            Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path.display())))
+            Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path_text(path))))
         }
     }
 }

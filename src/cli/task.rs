@@ -11,6 +11,7 @@ use super::kind::Kind;
 use super::model_file::{CONFIG, Codec, ModelFile};
 use super::network::Network;
 use super::pictures::{Baseline, Drawing};
+use super::printed::{cell, left, right, widest};
 use super::report::Table;
 use super::rolls_task::RollsTask;
 use super::series_task::SeriesTask;
@@ -130,24 +131,26 @@ impl Results {
 
     /// Aligned lines for the terminal alone.
     pub(crate) fn put_lines(&mut self, head: &[&str], rows: &[Vec<String>]) {
-        let length = |cell: &str| cell.chars().count();
+        let cells = |row: &[&str]| row.iter().map(|text| cell(text)).collect::<Vec<_>>();
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| cells(&row.iter().map(String::as_str).collect::<Vec<_>>())).collect();
+        let head = cells(head);
         // Names and numbers have room in most tables, so that these stand below each other alike.
-        let first =
-            rows.iter().filter_map(|row| row.first()).map(|name| length(name)).max().unwrap_or_default().max(10);
+        let first = widest(rows.iter().filter_map(|row| row.first())).max(10);
         let widths: Vec<usize> = head
             .iter()
             .enumerate()
-            .map(|(column, name)| if column == 0 { first } else { length(name).max(9) })
+            .map(|(column, name)| if column == 0 { first } else { name.chars().count().max(9) })
             .collect();
-        let line = |cells: &[&str]| {
-            let cell = |(column, (cell, width)): (usize, (&&str, &usize))| match column {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
+        let line = |cells: &Vec<String>| {
+            let padded = |(column, (cell, width)): (usize, (&String, &usize))| match column {
+                0 => left(cell, *width),
+                _ => right(cell, *width),
             };
-            cells.iter().zip(&widths).enumerate().map(cell).collect::<Vec<_>>().join("  ")
+            cells.iter().zip(&widths).enumerate().map(padded).collect::<Vec<_>>().join("  ")
         };
-        self.lines.push(line(head));
-        self.lines.extend(rows.iter().map(|row| line(&row.iter().map(String::as_str).collect::<Vec<_>>())));
+        self.lines.push(line(&head));
+        self.lines.extend(rows.iter().map(line));
     }
 }
 

@@ -23,7 +23,7 @@ impl Tensorboard {
     /// A file of a run that begins, or that goes on after a step: what an earlier file has of later ones is void then.
     pub(crate) fn new(folder: &Folder, after: Option<u64>) -> Result<Self> {
         let path = folder.path().join(FOLDER);
-        fs::create_dir_all(&path).map_err(io_error(&path))?;
+        folder.make(FOLDER)?;
         // Files are read in the order of their names, also where the clock was set back between two of them.
         let number = latest(&path)?.map_or(0, |latest| latest + 1).max(seconds() as u64);
         let (begins, ends) = NAME;

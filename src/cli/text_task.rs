@@ -18,6 +18,7 @@ use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::objective;
 use super::pictures::{Baseline, TextSample};
+use super::printed::path_text;
 use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
 use super::settings::{as_the_model, shares, unsupported};
@@ -197,7 +198,7 @@ impl Task for TextTask {
             None => format!("{different} of 256 different ones"),
         };
         let all = grouped(self.text.len());
-        let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, self.text.path().display())];
+        let mut lines = vec![format!("{} ({}), {all} {unit}, {kinds}", self.name, path_text(self.text.path()))];
         lines.extend(self.relation.clone());
         if !self.parts.train.is_empty() {
             lines.push(match self.carry_state {

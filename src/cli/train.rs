@@ -1,7 +1,6 @@
 //! `bptt train`.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use bptt::data::Batches;
 use bptt::train::{Best, Decay, Ended, Keep, Metrics, Outcome};
@@ -20,6 +19,7 @@ use super::model_file::{self, ModelFile};
 use super::network::Network;
 use super::objective;
 use super::pictures::{self, Baseline, Drawing, Epochs};
+use super::printed::{path_json, path_text, quoted};
 use super::profile_table;
 use super::progress::{Progress, grouped, short};
 use super::provenance;
@@ -37,12 +37,12 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         Some(path) => match Interrupted::open(path, args)? {
             None => {
                 match (args.json, args.show.quiet) {
-                    (true, _) => super::say(json!({"run": path, "over": true})),
+                    (true, _) => super::say_json(json!({"run": path_json(path), "over": true})),
                     (false, false) => {
                         super::say(format!(
                             "{}: the run is over; there is nothing to go on with. With --epochs or --steps, the length of \
                              all, a longer run begins with its end, in a folder of its own",
-                            path.display()
+                            path_text(path)
                         ));
                     }
                     (false, true) => {}
@@ -57,7 +57,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         Some(run) => Settings::new(run.given.clone()),
     };
     let mut settings = settings.map_err(Failure::usage)?;
-    Folder::check_free(args.out.as_deref())?;
+    Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
     // A checkpoint goes before the weights that a run began with, which need no longer be there then.
     let gone = settings.init_from.clone().filter(|path| path.metadata().is_err());
     let start = match gone.zip(interrupted.as_ref()) {
@@ -73,7 +73,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let model = form(&mut settings, task, start.as_ref())?;
     if args.dump_config {
         batches(&settings, task)?;
-        super::say(settings.to_toml()?.trim_end());
+        super::say_data(&format!("{}\n", settings.to_toml()?.trim_end()));
         return Ok(());
     }
     let opened = device::open_for(&settings.device, settings.threads, settings.kernel, args.profile)?;
@@ -96,17 +96,17 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
             None => {
                 let per_epoch = settings.run.steps_per_epoch(training.per_epoch());
                 from.check_length(per_epoch, settings.run.steps(training.per_epoch()))?;
-                let folder = Folder::create(args.out.as_deref(), &task.name())?;
+                let folder = Folder::create(args.out.as_deref(), &task.name(), checkpoints::is_beginning)?;
                 let config = config(&settings, Some(&from))?;
                 from.begin_longer(&folder, &config, &description)?;
                 // The last of all: with it the folder is a run, which has its beginning then.
-                folder.write(model_file::CONFIG, config.as_bytes())?;
+                folder.write_config(model_file::CONFIG, config.as_bytes())?;
                 (folder, Some(from))
             }
         },
         None => {
-            let folder = Folder::create(args.out.as_deref(), &task.name())?;
-            folder.write(model_file::CONFIG, config(&settings, None)?.as_bytes())?;
+            let folder = Folder::create(args.out.as_deref(), &task.name(), checkpoints::is_beginning)?;
+            folder.write_config(model_file::CONFIG, config(&settings, None)?.as_bytes())?;
             (folder, None)
         }
     };
@@ -341,10 +341,12 @@ impl Run<'_> {
         let outcome = outcome.map_err(|error| self.stopped(error, &history, kept.is_ok()))?;
         kept?;
         let loss = RecentLoss::of(&history, timed_every);
-        self.say(&describe_outcome(&outcome, loss, &pace, run.keep));
+        describe_outcome(&outcome, loss, &pace, run.keep).iter().for_each(|line| self.say(line));
+        self.say("");
         if skipped > 0 {
-            let text = format!("{} steps, whose loss or gradient norm was not finite\n", grouped(skipped as u64));
+            let text = format!("{} steps, whose loss or gradient norm was not finite", grouped(skipped as u64));
             self.say(&heading("skipped", &text));
+            self.say("");
         }
         Ok(Learned { outcome, loss, pace, skipped, figures })
     }
@@ -364,7 +366,7 @@ impl Run<'_> {
             Error::DeviceLost(reason) => match checkpoints::latest(self.folder) {
                 Some(last) => Error::DeviceLost(format!(
                     "{reason}; the last checkpoint is {}, and `bptt train --resume {}` goes on from it",
-                    last.display(),
+                    path_text(&last),
                     quoted(folder)
                 )),
                 None => Error::DeviceLost(reason),
@@ -378,7 +380,7 @@ impl Run<'_> {
                     _ => "before it",
                 };
                 let kept = match kept {
-                    true => format!("; the weights {which} are in {}", folder.join(model_file::NAME).display()),
+                    true => format!("; the weights {which} are in {}", path_text(&folder.join(model_file::NAME))),
                     false => String::new(),
                 };
                 let before = match on_nan {
@@ -462,7 +464,7 @@ impl Run<'_> {
         if self.json {
             let mut summary = self.summary(&outcome, loss, &pace, skipped)?;
             summary.extend(results.summary);
-            super::say(Value::Object(summary));
+            super::say_json(Value::Object(summary));
         }
         Ok(())
     }
@@ -491,10 +493,10 @@ impl Run<'_> {
         more("kernel", self.kernel.iter().cloned().collect());
         more("data", self.task.describe());
         more("model", vec![model_file::describe(self.model)]);
-        more("", start.iter().map(|start| format!("begins with the weights of {}", start.path.display())).collect());
+        more("", start.iter().map(|start| format!("begins with the weights of {}", path_text(&start.path))).collect());
         more("training", self.describe_training());
         more("memory", self.memory.describe());
-        more("run", vec![self.folder.path().display().to_string()]);
+        more("run", vec![path_text(self.folder.path())]);
         more("", self.from.iter().flat_map(|from| from.describe(&self.opened.arithmetic())).collect());
         more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
         facts
@@ -531,7 +533,7 @@ impl Run<'_> {
     /// What the lines of text say, for other programs. The settings are those of `config.toml`.
     fn summary(&self, outcome: &Outcome, loss: RecentLoss, pace: &Pace, skipped: usize) -> Result<Map<String, Value>> {
         let value = json!({
-            "run": self.folder.path(),
+            "run": path_json(self.folder.path()),
             "device": self.opened.describe(),
             "data": self.task.describe(),
             "model": model_file::describe(self.model),
@@ -590,16 +592,6 @@ fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)
     of_task
 }
 
-/// A path as a shell takes it.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
-}
-
 /// Facts whose text has several lines, out of lines whose name may be empty.
 fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut facts: Vec<(String, String)> = Vec::new();
@@ -628,7 +620,7 @@ impl RecentLoss {
     }
 }
 
-fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep) -> String {
+fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep) -> Vec<String> {
     let last = &outcome.last;
     let over = if loss.steps > 1 { format!(" over the last {} steps", loss.steps) } else { String::new() };
     let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
@@ -642,12 +634,14 @@ fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep
         Ended::NoImprovement => ": ended early, since the validation loss no longer improved",
         Ended::Stopped => ": stopped as asked, with what was learned so far",
     };
-    let kept = match outcome.best.filter(|best| keep == Keep::Best && best.step < last.step) {
-        Some(best) => heading("weights", &format!("those after step {}, of the lowest loss\n", grouped(best.step))),
-        None => String::new(),
-    };
-    let done = heading("done", &format!("{} steps in {pace}{why}\n", grouped(last.step)));
-    done + &heading("loss", &format!("{}{over}{validation}{}\n", short(loss.mean), best.unwrap_or_default())) + &kept
+    let kept = outcome.best.filter(|best| keep == Keep::Best && best.step < last.step);
+    let kept = kept.map(|best| format!("those after step {}, of the lowest loss", grouped(best.step)));
+    let mut lines = vec![
+        heading("done", &format!("{} steps in {pace}{why}", grouped(last.step))),
+        heading("loss", &format!("{}{over}{validation}{}", short(loss.mean), best.unwrap_or_default())),
+    ];
+    lines.extend(kept.map(|words| heading("weights", &words)));
+    lines
 }
 
 fn loss_name(loss: &Loss) -> &'static str {
@@ -671,16 +665,4 @@ fn files(folder: &Folder) -> Result<String> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     Ok(names.join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_path_is_printed_as_a_shell_takes_it() {
-        for (path, words) in [("", "''"), ("runs/a-1", "runs/a-1"), ("my run", "'my run'"), ("it's", "'it'\\''s'")] {
-            assert_eq!(quoted(path.as_ref()), words);
-        }
-    }
 }

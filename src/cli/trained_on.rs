@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::args::DataArgs;
 use super::digest::Digest;
 use super::model_file::ModelFile;
+use super::printed::quoted;
 use super::progress::grouped;
 use super::settings::words;
-use super::train::quoted;
 
 /// Rows of a series' training part by which it is known again, at most.
 const ROWS: usize = 4096;

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write};
 
+use super::super::printed::{one_line, visible};
+
 /// Colours by class, the same for every picture, so that many can stand in one page. A viewer that knows no media
 /// queries shows the light ones, and so does paper.
 pub(crate) const STYLE: &str = "\
@@ -26,6 +28,9 @@ path.area.beyond{fill-opacity:.05;stroke:#0969da;stroke-opacity:.7;stroke-width:
 .bar{fill:#4493f8}path.area{fill:#4493f8;fill-opacity:.28}path.area.orange{fill:#f0883e}\
 path.area.beyond{fill-opacity:.08;stroke:#4493f8}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
 .right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
+
+/// More characters than any width shows.
+const MOST: usize = 1000;
 
 /// The width of a picture that could have any.
 pub(crate) const WIDTH: f64 = 880.0;
@@ -165,15 +170,21 @@ pub(crate) fn text_width(text: &str, size: f64) -> f64 {
 /// The text, or as much of both its ends as has room, with an ellipsis between them: names that begin alike often
 /// differ at the end.
 pub(crate) fn fitted(text: &str, width: f64, size: f64) -> String {
-    if text_width(text, size) <= width {
-        return text.to_owned();
+    // As it is drawn.
+    let text = one_line(text);
+    if text_width(&text, size) <= width {
+        return text;
     }
     let chars: Vec<char> = text.chars().collect();
     let shortened = |kept: usize| {
         let end = chars.len() - kept / 2;
         chars[..kept - kept / 2].iter().chain(&['…']).chain(&chars[end..]).collect::<String>()
     };
-    (1..chars.len()).rev().map(shortened).find(|text| text_width(text, size) <= width).unwrap_or_else(|| "…".into())
+    (1..chars.len().min(MOST))
+        .rev()
+        .map(shortened)
+        .find(|text| text_width(text, size) <= width)
+        .unwrap_or_else(|| "…".into())
 }
 
 /// How many columns a character takes in a monospaced font: none where it joins the one before, two for the scripts of
@@ -193,18 +204,15 @@ pub(crate) fn columns(character: char) -> usize {
     }
 }
 
-/// Text as XML and HTML have it; what neither may contain becomes U+FFFD.
+/// Text as XML and HTML have it; what neither may contain, and what turns the order of writing around, is shown as text.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in visible(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            '\t' | '\n' | '\r' => escaped.push(character),
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            _ if character.is_control() => escaped.push('\u{fffd}'),
             _ => escaped.push(character),
         }
     }
@@ -244,6 +252,10 @@ mod tests {
 
     #[test]
     fn what_xml_forbids_does_not_get_into_a_picture() {
-        assert_eq!(escape("<a href=\"x\">&\u{1b}\u{0}\u{ffff}\n"), "&lt;a href=&quot;x&quot;&gt;&amp;���\n");
+        assert_eq!(
+            escape("<a href=\"x\">&\u{1b}\u{0}\u{ffff}\n"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;\\u{1b}\\u{0}\\u{ffff}\n"
+        );
+        assert_eq!(escape("a\u{202e}b\u{2067}\u{9b}"), "a\\u{202e}b\\u{2067}\\u{9b}");
     }
 }

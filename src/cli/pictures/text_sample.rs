@@ -125,7 +125,7 @@ fn push(lines: &mut Vec<Line>, part: Part, character: char) {
 /// be drawn nowhere or turn the line around, as Rust writes them.
 fn visible(character: char, column: usize) -> String {
     match character {
-        '\t' => format!("{:<1$}", '→', TAB - column % TAB),
+        '\t' => format!("→{}", " ".repeat(TAB - column % TAB - 1)),
         '\u{ad}'
         | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'

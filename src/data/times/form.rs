@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::label::{DAY, HOUR, MINUTE, MONTHS, PADDED, Part, SECOND, Time, Unit, WEEKDAYS, day_of};
+use super::numbers::zeros_before;
 
 /// The form of the label that has the most parts, and what the others tell of it.
 pub(super) struct Form<'a> {
@@ -139,7 +140,7 @@ impl<'a> Form<'a> {
                     if fraction % power != 0 {
                         return None;
                     }
-                    format!("{:0width$}", fraction / power, width = self.places)
+                    zeros_before(&(fraction / power).to_string(), self.places)
                 }
                 Part::Meridiem(sample) => {
                     let half = if hour % 24 < 12 { 'a' } else { 'p' };

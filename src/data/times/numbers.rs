@@ -89,6 +89,16 @@ fn key(number: f64) -> i128 {
     if bits >> 63 == 1 { -magnitude } else { magnitude }
 }
 
+/// Digits with zeros before them, up to a width that may come from a file: a format's would panic beyond 65,535.
+pub(super) fn zeros_before(digits: &str, width: usize) -> String {
+    "0".repeat(width.saturating_sub(digits.len())) + digits
+}
+
+/// Likewise behind them.
+fn zeros_behind(digits: &str, width: usize) -> String {
+    format!("{digits}{}", "0".repeat(width.saturating_sub(digits.len())))
+}
+
 /// Digits behind the point.
 pub(super) fn decimals(label: &str) -> usize {
     label.split_once('.').map_or(0, |(_, digits)| digits.len())
@@ -103,12 +113,12 @@ pub(super) fn fixed_point(label: &str, decimals: usize) -> Option<i128> {
     if whole.is_empty() || (whole.len() > 1 && whole.starts_with('0')) || long || !plain(whole) || !plain(fraction) {
         return None;
     }
-    format!("{sign}{whole}{fraction:0<decimals$}").parse().ok()
+    format!("{sign}{whole}{}", zeros_behind(fraction, decimals)).parse().ok()
 }
 
 /// As [`fixed_point`] has it, as text.
 pub(super) fn write_fixed(number: i128, decimals: usize) -> String {
-    let digits = format!("{:0width$}", number.unsigned_abs(), width = decimals + 1);
+    let digits = zeros_before(&number.unsigned_abs().to_string(), decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);
     let (sign, point) = (if number < 0 { "-" } else { "" }, if decimals > 0 { "." } else { "" });
     format!("{sign}{whole}{point}{fraction}")
@@ -183,6 +193,8 @@ impl<'a> Behind<'a> {
     /// Times 10^decimals.
     fn number(&self, decimals: usize) -> Option<i128> {
         let (whole, fraction) = self.digits.split_once('.').unwrap_or((self.digits, ""));
-        (whole.len() + decimals <= 30).then(|| format!("{whole}{fraction:0<decimals$}").parse().ok()).flatten()
+        (whole.len() + decimals <= 30)
+            .then(|| format!("{whole}{}", zeros_behind(fraction, decimals)).parse().ok())
+            .flatten()
     }
 }

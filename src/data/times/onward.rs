@@ -4,7 +4,7 @@ use jiff::civil::{Date, Weekday};
 
 use super::form::Form;
 use super::label::{self, DAY, HOUR, MINUTE, MONTHS, Part, SECOND, Unit, day_of, month, months, nanoseconds};
-use super::numbers::{Behind, decimals, fixed_point, pointed, season, write_fixed};
+use super::numbers::{Behind, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
 use super::{Reading, Times};
 
 /// Dates in steps that are the same.
@@ -104,8 +104,8 @@ fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Resu
     let width = if padded { first.digits.len() } else { 0 };
     let end = numbers.last().copied().unwrap_or(0);
     let next = |n: usize| {
-        let digits = write_fixed(end + step * n as i128, places);
-        format!("{}{digits:0>width$}{}", last.before, last.after)
+        let digits = zeros_before(&write_fixed(end + step * n as i128, places), width);
+        format!("{}{digits}{}", last.before, last.after)
     };
     Ok((1..=count).map(next).collect())
 }

@@ -1,0 +1,305 @@
+//! What goes to the terminal, and how what comes from data stands in it: the one place that writes to standard output and
+//! standard error.
+//!
+//! Names, labels, paths and texts are whatever a file has them to be. In a message their control characters, and those
+//! that turn the order of writing around, are shown as Rust writes them (`\u{1b}`), on a terminal and elsewhere alike. Data
+//! that other programs read (comma-separated text, a sampled text, a configuration) are left as they are unless a terminal
+//! shows them, and JSON writes such characters as JSON does.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// Characters of a cell of a table: a longer name is cut.
+const CELL: usize = 60;
+
+/// What standard output could not take, told when the command is done: a full disk is no reason to end a run.
+static UNSAID: OnceLock<io::Error> = OnceLock::new();
+
+/// The first error of [`say`] and the like, but for a reader that went away.
+pub(crate) fn unsaid() -> Option<&'static io::Error> {
+    UNSAID.get()
+}
+
+/// Prints a line.
+pub(crate) fn say(line: impl Display) {
+    put(&(one_line(&line.to_string()) + "\n"));
+}
+
+/// Prints a line of JSON.
+pub(crate) fn say_json(json: impl Display) {
+    put(&(json_line(&json.to_string()) + "\n"));
+}
+
+/// Prints data, which end with a line of their own.
+pub(crate) fn say_data(text: &str) {
+    match io::stdout().is_terminal() {
+        true => put(&visible(text)),
+        false => put(text),
+    }
+}
+
+/// A reader that went away, as in `bptt train | head`, had enough.
+fn put(text: &str) {
+    let mut out = io::stdout();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = UNSAID.set(error);
+    }
+}
+
+/// Tells people in a line what is beside the results, which programs may read.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{}", one_line(&line.to_string()));
+}
+
+/// The same in as many lines as the text has, which ends without one. Lines within names and the like are not its own:
+/// who puts these in makes each [`one_line`].
+pub(crate) fn note_lines(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", visible(text));
+}
+
+/// A text that is written piece by piece, of which a terminal shows what it would not draw.
+pub(crate) struct TextOut {
+    is_terminal: bool,
+    /// The beginning of a character whose other bytes have not come.
+    begun: Vec<u8>,
+}
+
+impl TextOut {
+    pub(crate) fn new() -> Self {
+        Self { is_terminal: io::stdout().is_terminal(), begun: Vec::new() }
+    }
+
+    /// Writes a piece, which may end within a character. `false` where the reader went away.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let shown = match self.is_terminal {
+            true => self.seen(bytes).into_bytes(),
+            false => bytes.to_vec(),
+        };
+        let mut out = io::stdout();
+        match out.write_all(&shown).and_then(|()| out.flush()) {
+            // As `head` does.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
+        }
+    }
+
+    /// What a terminal is shown of a piece.
+    fn seen(&mut self, bytes: &[u8]) -> String {
+        self.begun.extend_from_slice(bytes);
+        let mut text = String::new();
+        loop {
+            let (valid, rest) = match std::str::from_utf8(&self.begun) {
+                Ok(all) => (all.len(), Some(0)),
+                Err(error) => (error.valid_up_to(), error.error_len()),
+            };
+            text.push_str(&String::from_utf8_lossy(&self.begun[..valid]));
+            self.begun.drain(..valid);
+            match rest {
+                // What is no character, and what its other bytes may still come of.
+                Some(wrong) if wrong > 0 => {
+                    text.push('\u{fffd}');
+                    self.begun.drain(..wrong);
+                }
+                _ => return visible(&text),
+            }
+        }
+    }
+}
+
+/// Whether a terminal or a picture would take a character as an order, or draw what stands around it in another order.
+fn is_hidden(character: char) -> bool {
+    let turns = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    turns || character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}')
+}
+
+/// A text whose line ends and tabs are its own.
+pub(crate) fn visible(text: &str) -> String {
+    escaped(text, |character| is_hidden(character) && !matches!(character, '\n' | '\t'))
+}
+
+/// A text of a single line, as what comes from data is in a message.
+pub(crate) fn one_line(text: &str) -> String {
+    escaped(text, is_hidden)
+}
+
+/// A message whose further lines are indented, as lists in errors are: a line end of a name begins no other line.
+pub(crate) fn indented(text: &str) -> String {
+    text.split("\n  ").map(one_line).collect::<Vec<_>>().join("\n  ")
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_escaped(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// A line of JSON, in which such characters stand in strings alone.
+fn json_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        match is_hidden(character) {
+            // All of them have four digits.
+            true => line.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => line.push(character),
+        }
+    }
+    line
+}
+
+/// A path in a message.
+pub(crate) fn path_text(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(&one_line(chunk.valid()));
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// A path in JSON, whose strings are Unicode: U+FFFD stands for what is not.
+pub(crate) fn path_json(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let Some(text) = path.to_str().filter(|text| !text.chars().any(is_hidden)) else {
+        let mut text = String::from("$'");
+        for chunk in bytes.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\'' | '\\' => text.extend(['\\', character]),
+                    _ if is_hidden(character) => {
+                        let mut bytes = [0; 4];
+                        let bytes = character.encode_utf8(&mut bytes).bytes();
+                        bytes.for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+                    }
+                    _ => text.push(character),
+                }
+            }
+            chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        }
+        return text + "'";
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.into(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// A cell of a table: in one line, and cut where it is long. A column is as wide as the widest of its cells.
+pub(crate) fn cell(text: &str) -> String {
+    let mut shown = one_line(text);
+    if let Some((end, _)) = shown.char_indices().nth(CELL) {
+        let last = shown[..end].char_indices().next_back().map_or(0, |(at, _)| at);
+        shown.truncate(last);
+        shown.push('…');
+    }
+    shown
+}
+
+/// The characters of the widest of some cells.
+pub(crate) fn widest<T: AsRef<str>>(cells: impl Iterator<Item = T>) -> usize {
+    cells.map(|cell| cell.as_ref().chars().count()).max().unwrap_or(0)
+}
+
+/// A cell at the left of its column. A width that came from data is not to be a format's: those end at 65,535.
+pub(crate) fn left(cell: &str, width: usize) -> String {
+    format!("{cell}{}", blank(cell, width))
+}
+
+/// A cell at the right of its column.
+pub(crate) fn right(cell: &str, width: usize) -> String {
+    format!("{}{cell}", blank(cell, width))
+}
+
+fn blank(cell: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(cell.chars().count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_take_as_an_order_is_shown_as_text() {
+        let name = "a\u{1b}]0;x\u{7}\u{9b}2J\r\0\u{202e}b\u{2066}\u{200f}\u{61c}\u{7f}";
+        let shown = "a\\u{1b}]0;x\\u{7}\\u{9b}2J\\r\\u{0}\\u{202e}b\\u{2066}\\u{200f}\\u{61c}\\u{7f}";
+        assert_eq!(one_line(name), shown);
+        assert_eq!(visible(name), shown);
+        assert_eq!([one_line("a\tb\nerror: c"), visible("a\tb\nc")], ["a\\tb\\nerror: c", "a\tb\nc"]);
+        assert_eq!(indented("list:\n  a\nerror: b\n  c"), "list:\n  a\\nerror: b\n  c");
+        // Marks that a language needs within its words are no orders.
+        let words = "می‌خواهم क्‍ष 👩‍🔬 é ‰";
+        assert_eq!(one_line(words), words);
+    }
+
+    #[test]
+    fn a_line_of_json_says_the_same_without_such_characters() {
+        let name = "a\u{1b}\u{9b}\u{202e}\n\u{7f}\u{ffff}é";
+        let json = serde_json::json!({ name: [name] }).to_string();
+        let line = json_line(&json);
+        assert!(!line.chars().any(is_hidden), "{line}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()[name][0], name);
+    }
+
+    #[test]
+    fn a_character_whose_bytes_come_one_by_one_is_looked_at_as_a_whole() {
+        let seen = |bytes: &[u8]| {
+            let mut out = TextOut { is_terminal: true, begun: Vec::new() };
+            bytes.iter().map(|byte| out.seen(&[*byte])).collect::<String>()
+        };
+        assert_eq!(seen("é\u{9b}2J\u{202e}\n\tü".as_bytes()), "é\\u{9b}2J\\u{202e}\n\tü");
+        assert_eq!(seen(b"a\x9b\xff\xc3(\xe2\x80b"), "a\u{fffd}\u{fffd}\u{fffd}(\u{fffd}b");
+    }
+
+    #[test]
+    fn cells_are_padded_and_cut_whatever_their_length() {
+        let long = "x".repeat(70_000);
+        assert_eq!(cell(&long), format!("{}…", "x".repeat(CELL - 1)));
+        assert_eq!(cell(&"é".repeat(CELL)), "é".repeat(CELL));
+        assert_eq!([left("né", 4), right("né", 4), left("né", 1)], ["né  ", "  né", "né"]);
+        assert_eq!(right("", 70_000).len(), 70_000);
+    }
+
+    #[test]
+    fn a_path_is_printed_as_a_shell_takes_it() {
+        let paths = [
+            ("", "''"),
+            ("runs/a-1", "runs/a-1"),
+            ("my run", "'my run'"),
+            ("it's", "'it'\\''s'"),
+            ("it's\n\u{1b}[2J\\", "$'it\\'s\\x0a\\x1b[2J\\\\'"),
+        ];
+        paths.iter().for_each(|(path, words)| assert_eq!(quoted(path.as_ref()), *words));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_text_is_printed_by_its_bytes() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let path = Path::new(OsStr::from_bytes(b"a\xff\xfe/b\nc"));
+        assert_eq!(path_text(path), "a\\xff\\xfe/b\\nc");
+        assert_eq!(quoted(path), "$'a\\xff\\xfe/b\\x0ac'");
+        assert_eq!(path_json(path), "a\u{fffd}\u{fffd}/b\nc");
+    }
+}
