@@ -49,6 +49,93 @@ fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_
 }
 
 #[test]
+fn a_run_whose_report_finds_no_room_is_finished_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let settings = "train --device cpu --steps 6 --hidden 4 --json";
+    let whole = bptt(folder, &format!("{settings} --out whole"));
+    let whole: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();
+    assert!(whole.get("missing").is_none());
+    let size = |name: &str| fs::metadata(folder.join("whole").join(name)).unwrap().len();
+    // The largest file of all.
+    let blocks = size("report.html") / 512 - 1;
+    assert!(size("model.safetensors") < blocks * 512 && size("forecast.svg") < blocks * 512);
+    let output = on_a_small_disk(folder, blocks, &format!("{settings} --out full"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("missing   report.html: File too large"), "{stderr}");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(summary["missing"][0].as_str().unwrap().starts_with("report.html: "), "{summary}");
+    assert_eq!(summary["test"], whole["test"]);
+    let read = |run: &str, file: &str| fs::read(folder.join(run).join(file)).unwrap();
+    assert!(read("full", "model.safetensors") == read("whole", "model.safetensors"));
+    assert!(folder.join("full/checkpoints/finished").is_file() && !folder.join("full/report.html").exists());
+}
+
+#[test]
+fn no_picture_and_no_measurement_costs_a_run_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    train(folder, "run", "--steps 6 --hidden 4");
+    let reopen = || fs::remove_file(folder.join("run/checkpoints/finished")).unwrap();
+    // What stands in the way of these names, and of the run's weights as of nothing else.
+    reopen();
+    let names = ["loss.svg", "forecast.svg", "forecast.csv", "report.html"];
+    for name in names {
+        fs::remove_file(folder.join("run").join(name)).unwrap();
+        fs::create_dir(folder.join("run").join(name)).unwrap();
+    }
+    let output = bptt(folder, "train --resume run");
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    names.iter().for_each(|name| assert!(stderr.contains(&format!("missing   {name}: ")), "{name}: {stderr}"));
+    assert!(stdout.contains("RMSE") && folder.join("run/checkpoints/finished").is_file(), "{stdout}");
+    names.iter().for_each(|name| fs::remove_dir(folder.join("run").join(name)).unwrap());
+    // As processes leave it that were killed while they measured.
+    reopen();
+    fs::write(folder.join("run/checkpoints/measuring"), "2\n").unwrap();
+    let output = bptt(folder, "train --resume run");
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("missing   results: ") && stderr.contains("`bptt eval run`"), "{stderr}");
+    assert!(!stdout.contains("RMSE") && folder.join("run/checkpoints/finished").is_file(), "{stdout}");
+    let report = fs::read_to_string(folder.join("run/report.html")).unwrap();
+    assert!(report.contains("<dt>missing</dt><dd>results: "), "{report}");
+    assert!(!folder.join("run/checkpoints/measuring").exists());
+}
+
+/// Before there was one entry for each pair of classes, 2.9 GB of them.
+#[test]
+#[cfg(target_os = "linux")]
+fn thousands_of_classes_are_measured_told_and_drawn_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (classes, mut rows) = (6000, String::from("id,time,x,label\n"));
+    for id in 0..2 * classes {
+        rows.push_str(&format!("{id},0,{},class {}\n", id % 97, id % classes));
+    }
+    fs::write(folder.join("a.csv"), rows).unwrap();
+    let bounded = |arguments: &str| {
+        let script = format!("ulimit -v 600000; exec \"$0\" {arguments}");
+        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_bptt")]).current_dir(folder).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let settings = "--sequences a.csv --hidden 2 --epochs 1 --batch 1024 --split 0.5,0,0.5";
+    let said = bounded(&format!("train {settings} --device cpu --threads 1 --out a"));
+    assert!(said.len() < 4000 && said.contains("6000 classes in training, 1 of each"), "{said}");
+    let summary: serde_json::Value = serde_json::from_str(&bounded("eval a --device cpu --threads 1 --json")).unwrap();
+    let pairs = summary["test"]["confusion_pairs"].as_array().unwrap();
+    assert!(summary["test"].get("confusion").is_none() && pairs.len() <= 6000, "{} pairs", pairs.len());
+    let counted: u64 = pairs.iter().map(|pair| pair[2].as_u64().unwrap()).sum();
+    assert_eq!(counted, summary["test"]["sequences"].as_u64().unwrap());
+    let read = |name: &str| fs::read_to_string(folder.join("a").join(name)).unwrap();
+    assert!(read("confusion.svg").contains("the 100 of 6,000 classes with most mistakes"));
+    assert!(read("report.html").contains("… and 5,000 more") && read("report.html").len() < 1 << 19);
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_into_is_told_before_any_step() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

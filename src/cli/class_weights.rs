@@ -1,10 +1,17 @@
 //! How much each class counts in training.
 
+use std::collections::HashMap;
+use std::fmt::Write;
+
 use bptt::{Error, Result};
 
 use super::args::{ABOVE_0, is_above_0};
+use super::progress::grouped;
 
 const FLAG: &str = "--class-weights (training.class-weights)";
+
+/// Classes that a message names.
+const NAMED: usize = 20;
 
 /// The weights of `classes`, of which `counts` train. `balanced` is n / (k n_class), for n sequences of the k classes that
 /// train: each class then counts as much as any other (scikit-learn's `class_weight`). Of what is told by name, what is not
@@ -23,13 +30,20 @@ pub(crate) fn class_weights(told: &[String], classes: &[String], counts: &[usize
         return Ok(counts.iter().map(weight).collect());
     }
     let mut weights = vec![None; classes.len()];
+    // The first of equal ones.
+    let known: HashMap<&str, usize> =
+        classes.iter().enumerate().map(|(class, name)| (name.as_str(), class)).rev().collect();
     for entry in told {
         let Some((name, weight)) = entry.rsplit_once('=') else {
             return Err(refused("balanced, or CLASS=WEIGHT,…".into(), entry));
         };
         let name = name.trim();
-        let Some(class) = classes.iter().position(|class| class == name) else {
-            return Err(refused(format!("one of the classes {}", classes.join(", ")), name));
+        let Some(class) = known.get(name).copied() else {
+            let mut names = classes[..classes.len().min(NAMED)].join(", ");
+            if let Some(more) = classes.len().checked_sub(NAMED).filter(|more| *more > 0) {
+                let _ = write!(names, ", … and {} more", grouped(more as u64));
+            }
+            return Err(refused(format!("one of the classes {names}"), name));
         };
         let weight = weight.trim().parse().ok().filter(|weight| is_above_0(*weight));
         let weight = weight.ok_or_else(|| refused(format!("{ABOVE_0} after ="), entry))?;
@@ -70,5 +84,12 @@ mod tests {
             assert!(error(told).contains(expected), "{told:?}");
         }
         assert!(error(&["balanced", "a=1"]).contains("balanced, or CLASS=WEIGHT"));
+    }
+
+    #[test]
+    fn of_many_classes_a_message_names_some() {
+        let classes: Vec<String> = (0..100_000).map(|class| format!("c{class}")).collect();
+        let error = class_weights(&["x=2".into()], &classes, &[]).unwrap_err().to_string();
+        assert!(error.contains("c0, c1, ") && error.contains("c19, … and 99,980 more") && error.len() < 500, "{error}");
     }
 }

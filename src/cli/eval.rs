@@ -1,5 +1,6 @@
 //! `bptt eval`.
 
+use bptt::Error;
 use clap::Args;
 use serde_json::Value;
 
@@ -31,12 +32,20 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
         summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
         super::say_json(Value::Object(summary));
-        return Ok(());
+        return complete(results.missing);
     }
     for (index, line) in task.describe().iter().enumerate() {
         super::say(heading(if index == 0 { "data" } else { "" }, line));
     }
     super::say("");
     results.lines.iter().for_each(super::say);
-    Ok(())
+    complete(results.missing)
+}
+
+/// An error where something of the results is missing.
+fn complete(missing: Vec<(&'static str, Error)>) -> Result<(), Failure> {
+    match missing.into_iter().next() {
+        Some((what, error)) => Err(Error::Failed(format!("missing {what}: {error}")).into()),
+        None => Ok(()),
+    }
 }

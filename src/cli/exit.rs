@@ -7,7 +7,8 @@ use super::printed::{indented, one_line, path_text};
 /// The codes, as the long help and the manual page show them.
 pub(crate) const TABLE: &str = "\
 Exit codes:
-  0    the work was finished
+  0    the work was finished; a run that is trained is, even where a picture, its report or a \
+       measurement failed, which a line \"missing\" names
   1    it failed: a file, the data, the device or the numbers
   2    it was not begun: a flag, or a key of a configuration file, cannot be meant as it is, or \
        names something to be written that exists already

@@ -19,6 +19,7 @@ mod device;
 mod devices;
 mod digest;
 mod drivers;
+mod ending;
 mod eval;
 mod examples;
 mod exit;
@@ -72,6 +73,7 @@ mod task;
 mod tensorboard;
 mod text_task;
 mod train;
+mod train_words;
 mod trained_on;
 
 use std::ffi::OsString;

@@ -505,7 +505,9 @@ impl Task for SeriesTask {
         };
         results.comparisons = errors.comparisons();
         results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
-        results.figures.extend(self.rolled(network)?.map(|drawing| ("rolled.svg", drawing)));
+        let rolled = self.rolled(network);
+        let rolled = results.attempt("rolled.svg", rolled).flatten();
+        results.figures.extend(rolled.map(|drawing| ("rolled.svg", drawing)));
         let names = self.quantiles().columns();
         let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
         columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
@@ -519,8 +521,9 @@ impl Task for SeriesTask {
         let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
         let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
         let mut csv = Vec::new();
-        self.write(&self.after, &examples, &columns, &mut csv)?;
-        results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
+        if results.attempt("forecast.csv", self.write(&self.after, &examples, &columns, &mut csv)).is_some() {
+            results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
+        }
         Ok(results)
     }
 

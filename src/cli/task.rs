@@ -106,6 +106,8 @@ pub(crate) struct Results {
     pub(crate) files: Vec<(&'static str, String)>,
     /// The network beside what needs none.
     pub(crate) comparisons: Vec<Comparison>,
+    /// What there was to be besides, and why it is not.
+    pub(crate) missing: Vec<(&'static str, Error)>,
 }
 
 /// Measures the network on what it did not learn from, and ends what is told with whether it beats what needs no network.
@@ -121,6 +123,11 @@ pub(crate) fn results(task: &dyn Task, network: &mut dyn Network, measure: Measu
 }
 
 impl Results {
+    /// What was made of a part that the others do not need; otherwise it is missing.
+    pub(crate) fn attempt<T>(&mut self, what: &'static str, made: Result<T>) -> Option<T> {
+        made.map_err(|error| self.missing.push((what, error))).ok()
+    }
+
     /// A table for the terminal and the report; the first column of both is words, the others numbers.
     pub(crate) fn put_table(&mut self, caption: &str, columns: &[&str], rows: Vec<Vec<String>>) {
         // In the terminal it shows in its first word what a row is.

@@ -180,6 +180,32 @@ fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &Histogram, smoot
     (!empty).then(|| frequencies::cross_entropy(known, &part, None, smoothing))
 }
 
+impl TextTask {
+    /// What the network writes, which shows more than a loss.
+    fn put_sample(&self, network: &mut dyn Network, seed: u64, results: &mut Results) -> Result<()> {
+        let prime = self.prime()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut sampled = Vec::new();
+        let mut take = |id: u32| {
+            sampled.push(id);
+            Ok(true)
+        };
+        generate(network, &self.vocabulary, &prime, 600, SAMPLED, &mut rng, &mut take)?;
+        let words = |ids: &[u32]| Ok::<_, Error>(String::from_utf8_lossy(&self.vocabulary.decode(ids)?).into_owned());
+        let (prime, sampled) = (words(&prime)?, words(&sampled)?);
+        let temperature = SAMPLED.temperature;
+        results.lines.push(String::new());
+        results.lines.push(format!("a sample at temperature {temperature}, after {prime:?}:"));
+        results.lines.push(String::new());
+        results.lines.extend(sampled.trim().lines().take(12).map(|line| format!("    {line}")));
+        results.summary.insert("sample".into(), json!({"prime": prime, "text": sampled}));
+        let title = format!("{}: a sample at temperature {temperature}", self.name);
+        let picture = TextSample { title: &title, prime: &prime, sampled: &sampled };
+        results.figures.push(("sample.svg", picture.draw()));
+        Ok(())
+    }
+}
+
 impl Task for TextTask {
     fn name(&self) -> String {
         self.name.clone()
@@ -326,25 +352,8 @@ impl Task for TextTask {
                 results.lines.push("nats, bits and perplexity: without the label smoothing of training".into());
             }
         }
-        let prime = self.prime()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut sampled = Vec::new();
-        let mut take = |id: u32| {
-            sampled.push(id);
-            Ok(true)
-        };
-        generate(network, &self.vocabulary, &prime, 600, SAMPLED, &mut rng, &mut take)?;
-        let words = |ids: &[u32]| Ok::<_, Error>(String::from_utf8_lossy(&self.vocabulary.decode(ids)?).into_owned());
-        let (prime, sampled) = (words(&prime)?, words(&sampled)?);
-        let temperature = SAMPLED.temperature;
-        results.lines.push(String::new());
-        results.lines.push(format!("a sample at temperature {temperature}, after {prime:?}:"));
-        results.lines.push(String::new());
-        results.lines.extend(sampled.trim().lines().take(12).map(|line| format!("    {line}")));
-        results.summary.insert("sample".into(), json!({"prime": prime, "text": sampled}));
-        let title = format!("{}: a sample at temperature {temperature}", self.name);
-        let picture = TextSample { title: &title, prime: &prime, sampled: &sampled };
-        results.figures.push(("sample.svg", picture.draw()));
+        let sample = self.put_sample(network, seed, &mut results);
+        results.attempt("sample.svg", sample);
         Ok(results)
     }
 

@@ -1,10 +1,8 @@
 //! `bptt train`.
 
-use std::fmt::Write;
-
 use bptt::data::Batches;
 use bptt::train::{Best, Decay, Ended, Keep, Metrics, Outcome};
-use bptt::{EngineOptions, Error, Loss, Model, Result, StateDict, TrainerOptions};
+use bptt::{EngineOptions, Error, Model, Result, StateDict, TrainerOptions};
 use serde_json::{Map, Value, json};
 
 use super::apply::measured;
@@ -12,6 +10,7 @@ use super::args::{OnNan, ShowArgs, TrainArgs};
 use super::checkpoints::{self, Checkpoints, Interrupted};
 use super::comparison;
 use super::device::{self, Opened, Planner};
+use super::ending::{self, Missing};
 use super::flow_log::FlowLog;
 use super::folder::Folder;
 use super::memory::{self, Planned};
@@ -28,6 +27,7 @@ use super::settings::Settings;
 use super::shown::{Pace, Plan};
 use super::task::{self, Measure, Order, Results, Task};
 use super::tensorboard::Tensorboard;
+use super::train_words::{RecentLoss, describe_outcome, describe_schedule, loss_name};
 use super::trained_on::Origin;
 use super::{Failure, interrupt};
 
@@ -128,22 +128,17 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
     run.say("");
     network.set_profile(args.profile)?;
-    let learned = run.learn(network.as_mut(), training, validation.as_deref())?;
+    let mut missing = Missing::default();
+    let learned = run.learn(network.as_mut(), training, validation.as_deref(), &mut missing)?;
     if args.profile {
-        let rows = profile_table::rows(&network.profile()?, 1.0);
+        let rows = network.profile().map(|profile| profile_table::rows(&profile, 1.0));
+        let rows = missing.keep("profile", rows).unwrap_or_default();
         profile_table::table(&rows, opened.is_cpu()).into_iter().chain([String::new()]).for_each(super::note);
-        network.set_profile(false)?;
-    }
-    if objective::measured(&model) != model {
-        let weights = network.state_dict()?;
-        // One of the two is enough.
-        drop(network);
-        network = measured(&opened, &model, &weights)?;
     }
     let measure = Measure { rows, seed: settings.seed, whole: false, json: args.json };
-    let results = task::results(task, network.as_mut(), measure)?;
+    let results = ending::measure(&folder, &mut missing, || run.results(network, measure));
     let ended = learned.outcome.ended;
-    run.tell(facts, learned, results)?;
+    run.tell(facts, learned, results.unwrap_or_default(), missing)?;
     match ended {
         Ended::Stopped => {
             run.say(&heading("go on", &format!("bptt train --resume {}", quoted(folder.path()))));
@@ -271,6 +266,9 @@ struct Learned {
     figures: Vec<(&'static str, Drawing)>,
 }
 
+/// The file of the report.
+const REPORT: &str = "report.html";
+
 /// What is known before the first step.
 struct Run<'a> {
     settings: &'a Settings,
@@ -306,6 +304,7 @@ impl Run<'_> {
         network: &mut dyn Network,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
+        missing: &mut Missing,
     ) -> Result<Learned> {
         interrupt::listen()?;
         let Settings { run, epochs, .. } = self.settings;
@@ -332,11 +331,10 @@ impl Run<'_> {
         let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
         let mut figures = self.figures(&history, best, self.weight_of_last_step(training));
         // After an error of a step too: the network then holds the last good weights.
-        let kept = self.keep(network, history.last().map_or(0, |last| last.step)).and_then(|()| {
-            let flow = flow.map(|flow| flow.finish(&self.name())).transpose()?;
-            figures.extend(flow.flatten().map(|flow| ("flow.svg", flow)));
-            self.write_figures(&figures)
-        });
+        let kept = self.keep(network, history.last().map_or(0, |last| last.step));
+        let flow = flow.and_then(|flow| missing.keep("flow.svg", flow.finish(&self.name())).flatten());
+        figures.extend(flow.map(|flow| ("flow.svg", flow)));
+        self.write_figures(&figures, missing);
         // What ended the steps may well keep the weights from being stored, and says more.
         let outcome = outcome.map_err(|error| self.stopped(error, &history, kept.is_ok()))?;
         kept?;
@@ -349,6 +347,18 @@ impl Run<'_> {
             self.say("");
         }
         Ok(Learned { outcome, loss, pace, skipped, figures })
+    }
+
+    /// Measures the network on what it did not learn from.
+    fn results(&self, mut network: Box<dyn Network>, measure: Measure) -> Result<Results> {
+        network.set_profile(false)?;
+        if objective::measured(self.model) != *self.model {
+            let weights = network.state_dict()?;
+            // One of the two is enough.
+            drop(network);
+            network = measured(self.opened, self.model, &weights)?;
+        }
+        task::results(self.task, network.as_mut(), measure)
     }
 
     /// Stores the weights as they are after `step` steps.
@@ -435,35 +445,51 @@ impl Run<'_> {
         share.unwrap_or(1.0)
     }
 
-    fn write_figures(&self, figures: &[(&'static str, Drawing)]) -> Result<()> {
-        figures.iter().try_for_each(|(name, picture)| self.folder.write(name, picture.file().as_bytes()))
+    fn write_figures(&self, figures: &[(&'static str, Drawing)], missing: &mut Missing) {
+        for (name, picture) in figures {
+            missing.keep(name, self.folder.write(name, picture.file().as_bytes()));
+        }
     }
 
     /// Stores and prints what the network does with what it did not learn from.
-    fn tell(&self, facts: Vec<(String, String)>, learned: Learned, results: Results) -> Result<()> {
+    fn tell(
+        &self,
+        facts: Vec<(String, String)>,
+        learned: Learned,
+        results: Results,
+        mut missing: Missing,
+    ) -> Result<()> {
         let Learned { outcome, loss, pace, skipped, mut figures } = learned;
         results.lines.iter().for_each(|line| self.say(line));
         self.say("");
-        self.write_figures(&results.figures)?;
+        for (what, error) in results.missing {
+            missing.keep::<()>(what, Err(error));
+        }
+        self.write_figures(&results.figures, &mut missing);
         figures.extend(results.figures);
         for (name, contents) in &results.files {
-            self.folder.write(name, contents.as_bytes())?;
+            missing.keep(name, self.folder.write(name, contents.as_bytes()));
         }
         let provenance = provenance::provenance().map(|(name, text)| (name.to_owned(), text));
         let report = Report {
             title: self.name(),
             verdict: comparison::sentences(&results.comparisons),
             key_figures: key_figures(&outcome, &pace, results.key_figures),
-            facts: joined(facts.into_iter().chain(provenance).collect()),
+            facts: joined(facts.into_iter().chain(provenance).chain(missing.facts()).collect()),
             tables: results.tables,
             figures: figures.into_iter().map(|(_, picture)| picture).collect(),
             command: self.command(),
         };
-        self.folder.write("report.html", report.html().as_bytes())?;
-        self.say(&heading("files", &files(self.folder)?));
+        missing.keep(REPORT, self.folder.write(REPORT, report.html().as_bytes()));
+        if let Some(files) = missing.keep("the names of the run's files", files(self.folder)) {
+            self.say(&heading("files", &files));
+        }
         if self.json {
             let mut summary = self.summary(&outcome, loss, &pace, skipped)?;
             summary.extend(results.summary);
+            if !missing.words().is_empty() {
+                summary.insert("missing".into(), json!(missing.words()));
+            }
             super::say_json(Value::Object(summary));
         }
         Ok(())
@@ -564,25 +590,6 @@ pub(crate) fn heading(name: &str, text: &str) -> String {
     format!("{name:<10}{text}")
 }
 
-fn describe_schedule(settings: &Settings) -> String {
-    let schedule = &settings.run.schedule;
-    let mut words = match schedule.warmup {
-        0 => String::new(),
-        steps => format!("the rate rises over {} steps", grouped(steps)),
-    };
-    let decay = match schedule.decay {
-        Decay::Constant => return words,
-        Decay::Step { every, factor } => format!("falls to {factor} of it after every {} steps", grouped(every)),
-        Decay::Exponential { every, factor } => format!("falls to {factor} of it over every {} steps", grouped(every)),
-        Decay::Cosine { floor } => format!("falls along a cosine to {floor} of it"),
-        Decay::Plateau { patience, factor } => {
-            format!("falls to {factor} of it after {patience} validations without improvement")
-        }
-    };
-    let _ = write!(words, "{}{decay}", if words.is_empty() { "the rate " } else { ", then " });
-    words
-}
-
 /// The report's first row: what every run has, and the task's own before it.
 fn key_figures(outcome: &Outcome, pace: &Pace, mut of_task: Vec<(String, String)>) -> Vec<(String, String)> {
     let best = outcome.best.map(|best| ("lowest validation loss".to_owned(), short(best.val_loss)));
@@ -602,58 +609,6 @@ fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
         }
     }
     facts
-}
-
-/// The training loss as a run reports it in the end. One batch says little: it is the mean over the last steps.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct RecentLoss {
-    mean: f64,
-    steps: usize,
-}
-
-impl RecentLoss {
-    /// Over those since the validation before the last one, `every` steps ago.
-    fn of(history: &[Metrics], every: u64) -> Self {
-        let recent = &history[history.len().saturating_sub(every as usize)..];
-        let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
-        Self { mean, steps: recent.len() }
-    }
-}
-
-fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep) -> Vec<String> {
-    let last = &outcome.last;
-    let over = if loss.steps > 1 { format!(" over the last {} steps", loss.steps) } else { String::new() };
-    let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
-    let best = outcome.best.filter(|best| best.step < last.step || last.val_loss.is_none());
-    let best = best.map(|best| {
-        let epoch = if best.epoch > 1 { format!(" (epoch {})", best.epoch) } else { String::new() };
-        format!(", at its lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
-    });
-    let why = match outcome.ended {
-        Ended::Finished => "",
-        Ended::NoImprovement => ": ended early, since the validation loss no longer improved",
-        Ended::Stopped => ": stopped as asked, with what was learned so far",
-    };
-    let kept = outcome.best.filter(|best| keep == Keep::Best && best.step < last.step);
-    let kept = kept.map(|best| format!("those after step {}, of the lowest loss", grouped(best.step)));
-    let mut lines = vec![
-        heading("done", &format!("{} steps in {pace}{why}", grouped(last.step))),
-        heading("loss", &format!("{}{over}{validation}{}", short(loss.mean), best.unwrap_or_default())),
-    ];
-    lines.extend(kept.map(|words| heading("weights", &words)));
-    lines
-}
-
-fn loss_name(loss: &Loss) -> &'static str {
-    match loss {
-        Loss::SquaredError => "squared error",
-        Loss::AbsoluteError => "absolute error",
-        Loss::Huber { .. } => "Huber's loss",
-        Loss::Quantile { .. } => "quantile loss",
-        Loss::BinaryCrossEntropy => "binary cross-entropy",
-        Loss::CrossEntropy => "cross-entropy",
-        Loss::SmoothedCrossEntropy { .. } => "smoothed cross-entropy",
-    }
 }
 
 /// The run's files by name.

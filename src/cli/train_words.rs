@@ -1,0 +1,82 @@
+//! A run's training in words.
+
+use std::fmt::Write;
+
+use bptt::Loss;
+use bptt::train::{Decay, Ended, Keep, Metrics, Outcome};
+
+use super::progress::{grouped, short};
+use super::settings::Settings;
+use super::shown::Pace;
+use super::train::heading;
+
+pub(super) fn describe_schedule(settings: &Settings) -> String {
+    let schedule = &settings.run.schedule;
+    let mut words = match schedule.warmup {
+        0 => String::new(),
+        steps => format!("the rate rises over {} steps", grouped(steps)),
+    };
+    let decay = match schedule.decay {
+        Decay::Constant => return words,
+        Decay::Step { every, factor } => format!("falls to {factor} of it after every {} steps", grouped(every)),
+        Decay::Exponential { every, factor } => format!("falls to {factor} of it over every {} steps", grouped(every)),
+        Decay::Cosine { floor } => format!("falls along a cosine to {floor} of it"),
+        Decay::Plateau { patience, factor } => {
+            format!("falls to {factor} of it after {patience} validations without improvement")
+        }
+    };
+    let _ = write!(words, "{}{decay}", if words.is_empty() { "the rate " } else { ", then " });
+    words
+}
+
+/// The training loss as a run reports it in the end. One batch says little: it is the mean over the last steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RecentLoss {
+    pub(super) mean: f64,
+    pub(super) steps: usize,
+}
+
+impl RecentLoss {
+    /// Over those since the validation before the last one, `every` steps ago.
+    pub(super) fn of(history: &[Metrics], every: u64) -> Self {
+        let recent = &history[history.len().saturating_sub(every as usize)..];
+        let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
+        Self { mean, steps: recent.len() }
+    }
+}
+
+pub(super) fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep) -> Vec<String> {
+    let last = &outcome.last;
+    let over = if loss.steps > 1 { format!(" over the last {} steps", loss.steps) } else { String::new() };
+    let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
+    let best = outcome.best.filter(|best| best.step < last.step || last.val_loss.is_none());
+    let best = best.map(|best| {
+        let epoch = if best.epoch > 1 { format!(" (epoch {})", best.epoch) } else { String::new() };
+        format!(", at its lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
+    });
+    let why = match outcome.ended {
+        Ended::Finished => "",
+        Ended::NoImprovement => ": ended early, since the validation loss no longer improved",
+        Ended::Stopped => ": stopped as asked, with what was learned so far",
+    };
+    let kept = outcome.best.filter(|best| keep == Keep::Best && best.step < last.step);
+    let kept = kept.map(|best| format!("those after step {}, of the lowest loss", grouped(best.step)));
+    let mut lines = vec![
+        heading("done", &format!("{} steps in {pace}{why}", grouped(last.step))),
+        heading("loss", &format!("{}{over}{validation}{}", short(loss.mean), best.unwrap_or_default())),
+    ];
+    lines.extend(kept.map(|words| heading("weights", &words)));
+    lines
+}
+
+pub(super) fn loss_name(loss: &Loss) -> &'static str {
+    match loss {
+        Loss::SquaredError => "squared error",
+        Loss::AbsoluteError => "absolute error",
+        Loss::Huber { .. } => "Huber's loss",
+        Loss::Quantile { .. } => "quantile loss",
+        Loss::BinaryCrossEntropy => "binary cross-entropy",
+        Loss::CrossEntropy => "cross-entropy",
+        Loss::SmoothedCrossEntropy { .. } => "smoothed cross-entropy",
+    }
+}
