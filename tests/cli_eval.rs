@@ -89,6 +89,24 @@ fn the_file_of_the_run_keeps_the_share_that_validates_where_its_training_ends_wi
 }
 
 #[test]
+fn another_share_that_validates_makes_other_parts_than_those_of_the_run() {
+    let folder = series();
+    let path = folder.path();
+    let known = |flags: &str| {
+        let measured = json(path, &format!("eval u {flags} --json --device cpu"));
+        measured["trained_on"].as_str().unwrap().to_owned()
+    };
+    let of_run = |known: String| known.ends_with("its parts are those of the run");
+    for (own, other) in [("", "--validation 0"), ("--validation 0.4", "--validation 0.2"), ("--validation 0.2", "")] {
+        train(path, "u", &format!("--csv s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --train-until 60 {own}"));
+        assert!(of_run(known("")), "{own}");
+        assert!(of_run(known(&format!("--csv s.csv --train-until 60 {own}"))), "{own}");
+        assert!(!of_run(known(&format!("--csv s.csv --train-until 60 {other}"))), "{own}, then {other}");
+        fs::remove_dir_all(path.join("u")).unwrap();
+    }
+}
+
+#[test]
 fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised() {
     let folder = series();
     let path = folder.path();
@@ -254,6 +272,24 @@ fn what_a_text_trained_is_not_measured_whatever_follows_it() {
     assert_eq!(split["test"]["characters"].as_u64(), Some(length - trained - 1));
     let on = "train --text t.txt --init-from a --window 8 --steps 1 --split 0.5,0.5,0";
     refused(path, on, 2, &["--init-from", "the first", "--split"]);
+}
+
+#[test]
+fn another_text_is_compared_with_the_frequencies_of_the_model_though_it_is_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("t.txt"), "aaab".repeat(200)).unwrap();
+    fs::write(path.join("other.txt"), "bababa".repeat(200)).unwrap();
+    train(path, "a", "--text t.txt --window 8 --hidden 3 --steps 3");
+    let baseline = |flags: &str| {
+        let measured = json(path, &format!("eval a --text other.txt {flags} --json --device cpu"));
+        measured["test"]["baseline_loss"].as_f64().unwrap()
+    };
+    // One of four is b there, and every second one here.
+    let expected = -(0.75_f64.ln() + 0.25_f64.ln()) / 2.0;
+    for flags in ["", "--split 0.5,0.25,0.25", "--split 0,0.5,0.5"] {
+        assert!((baseline(flags) - expected).abs() < 0.01, "{flags}: {}, not {expected}", baseline(flags));
+    }
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn a_file_without_its_flag_is_told_the_flag() {
     fs::write(path.join("data.csv"), "t,level\n1,2\n").unwrap();
     fs::write(path.join("long.csv"), "id,time,label,x\n1,1,a,2\n").unwrap();
     fs::write(path.join("keys.csv"), "60,61,62\n0,1,1\n").unwrap();
+    fs::write(path.join("bars.csv"), "c|d|e\n0|1|1\n").unwrap();
     fs::write(path.join("notes"), "to be").unwrap();
     for run in ["names", "run"] {
         fs::create_dir(path.join(run)).unwrap();
@@ -102,6 +103,7 @@ fn a_file_without_its_flag_is_told_the_flag() {
         ("data.csv", "--csv"),
         ("long.csv", "--sequences"),
         ("keys.csv", "--rolls"),
+        ("bars.csv", "--rolls"),
         ("absent.csv", "--csv"),
         ("x.txt", "--text"),
         ("notes", "--text"),
@@ -119,6 +121,15 @@ fn a_file_without_its_flag_is_told_the_flag() {
     }
     refused(path, "data.csv", 2, &["tip: name the file with its flag: bptt train --csv data.csv"]);
     refused(path, "predict run long.csv", 2, &["--sequences long.csv"]);
+}
+
+#[test]
+fn a_word_that_the_programs_own_path_begins_with_is_a_word_like_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_bptt");
+    for word in [&program[..1], program] {
+        refused(folder.path(), &format!("train {word}"), 2, &[&format!("unexpected argument '{word}'")]);
+    }
 }
 
 #[test]

@@ -302,3 +302,74 @@ fn later_sequences_are_read_by_the_decimal_mark_of_the_models_own_where_they_sho
     let tested = "--sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8 --scale standard";
     says(&train(path, "tested", tested), &[groups]);
 }
+
+#[test]
+fn later_sequences_are_read_by_the_order_of_dates_that_those_of_the_model_showed() {
+    let folder = folder();
+    let path = folder.path();
+    let rows = |above: usize, times: [&'static str; 3]| {
+        lines("id,time,x,label", 60, move |row| {
+            format!("s{},{},{},{}", row / 3, times[row % 3], above + row * 7 % 5, ["a", "b"][row / 3 % 2])
+        })
+    };
+    write(path, "s.csv", rows(0, ["1/11/2021", "1/12/2021", "1/13/2021"]));
+    // Of themselves they ascend day first.
+    write(path, "later.csv", rows(10, ["2/1/2021", "3/1/2021", "1/2/2021"]));
+    let shown = "dates of column \"time\" are read month first, which \"1/13/2021\" in row 3 can only be";
+    says(&train(path, "run", "--sequences s.csv --hidden 4 --epochs 1 --batch 8"), &[shown]);
+    says(&train(path, "own", "--sequences later.csv --hidden 4 --epochs 1 --batch 8"), &["are read day first"]);
+    let told = "dates of column \"time\" are read month first, as told";
+    says(&succeeds(path, "eval run --sequences later.csv"), &[told]);
+    // The file that tests is read as the one that trains.
+    let tested = "--sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8";
+    says(&train(path, "tested", tested), &[shown, told]);
+    // An order that makes no difference is none to hold later files to.
+    write(path, "alike.csv", rows(20, ["1/2/2021", "2/2/2021", "3/2/2021"]));
+    says(
+        &train(path, "alike", "--sequences alike.csv --hidden 4 --epochs 1 --batch 8"),
+        &["they would come in the same"],
+    );
+    says(&succeeds(path, "eval alike --sequences s.csv"), &[shown]);
+}
+
+#[test]
+fn a_forecast_that_asks_for_the_order_of_dates_takes_it() {
+    let folder = folder();
+    let path = folder.path();
+    write(path, "s.csv", lines("t,v", 40, |row| format!("2020-{:02}-{:02},{}", 1 + row / 28, 1 + row % 28, row % 3)));
+    train(path, "run", &format!("--csv s.csv {TINY}"));
+    write(path, "later.csv", lines("t,v", 11, |row| format!("{}/{}/2021,{}", row + 1, row + 2, row % 3)));
+    refused(path, "forecast run --csv later.csv", 1, &["--dates", "day-first or month-first"]);
+    let next =
+        |order: &str| json(path, &format!("forecast run --csv later.csv --dates {order} --json"))["after"].clone();
+    assert_eq!(next("day-first"), "11/12/2021");
+    let told = bptt(path, "forecast run --csv later.csv --dates month-first").stderr;
+    says(&String::from_utf8(told).unwrap(), &["dates of column \"t\" are read month first, as told"]);
+    refused(path, "forecast run --dates month-first", 2, &["--csv"]);
+}
+
+#[test]
+fn a_later_file_that_shows_its_decimal_mark_is_read_by_that_though_the_run_was_told_another() {
+    let folder = folder();
+    let path = folder.path();
+    write(path, "s.csv", lines("t;v", 60, |row| format!("{row};{},5", row % 2)));
+    write(path, "later.csv", lines("t;v", 60, |row| format!("{row};{}.25", row % 2)));
+    train(path, "run", &format!("--csv s.csv --decimal , {TINY}"));
+    near(last_value(path, "run --csv later.csv"), 1.0);
+    near(last_value(path, "run/model.safetensors --csv later.csv"), 1.0);
+    // What the folder's settings are then does not matter.
+    write(&path.join("run"), "config.toml", "[");
+    near(last_value(path, "run --csv later.csv"), 1.0);
+    refused(path, "eval run --csv later.csv --decimal ,", 1, &["expected a number with a decimal comma"]);
+}
+
+#[test]
+fn a_number_beyond_f32_is_refused_where_it_stays_so_once_scaled_and_not_where_it_is_read() {
+    let folder = folder();
+    let path = folder.path();
+    write(path, "s.csv", lines("t,v", 60, |row| format!("{row},{}e39", 1 + row % 3)));
+    let stdout = train(path, "run", &format!("--csv s.csv {TINY}"));
+    says(&stdout, &["60 rows"]);
+    assert!(json(path, "forecast run --json")["targets"]["v"][0].as_f64().unwrap() > 1e38);
+    refused(path, &format!("train --csv s.csv --scale none {TINY}"), 1, &["s.csv", "column \"v\"", "within f32"]);
+}

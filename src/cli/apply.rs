@@ -77,13 +77,8 @@ pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> R
 
 /// The settings of the run, whose data are of `kind`, with what the flags say of data and device.
 pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Result<Given> {
-    let mut flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
+    let flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
     if !named(data).is_empty() {
-        if named(data) == [kind] {
-            // Another file is written as the run's own, unless told otherwise.
-            let of_run = || config_file::read(&run.join(CONFIG)).ok()?.data.decimal;
-            flags.data.decimal = flags.data.decimal.or_else(of_run);
-        }
         return Ok(flags.applied());
     }
     let config = run.join(CONFIG);

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
+use bptt::data::SEPARATORS;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
@@ -107,7 +108,9 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
 fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsString]) -> Option<String> {
     let Some(flag) = argument.strip_prefix("--") else {
         // clap tells of `-inf` as `-i`.
-        let raw = arguments.iter().position(|raw| raw.to_str().is_some_and(|raw| raw.starts_with(argument)))?;
+        let at =
+            |fits: &dyn Fn(&str) -> bool| (1..arguments.len()).find(|at| arguments[*at].to_str().is_some_and(fits));
+        let raw = at(&|raw| raw == argument).or_else(|| at(&|raw| raw.starts_with(argument)))?;
         let (raw, before) = (arguments[raw].to_str()?, arguments[raw - 1].to_str().unwrap_or_default());
         if let Some(value) = flag_before(before, command) {
             return Some(match value.get_num_args().is_some_and(|count| count.min_values() == 0) || !takes(value) {
@@ -122,8 +125,8 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
         };
     };
     let name = flag.split('=').next().unwrap_or(flag).to_lowercase();
-    let before = arguments.iter().position(|raw| raw.to_str() == Some(argument)).map(|place| &arguments[place - 1]);
-    let before = before.and_then(|before| before.to_str()).unwrap_or_default();
+    let before = arguments.windows(2).find(|pair| pair[1].to_str() == Some(argument));
+    let before = before.and_then(|pair| pair[0].to_str()).unwrap_or_default();
     let synonym = SYNONYMS.iter().find(|(other, _)| *other == name.replace('_', "-")).map(|(_, flag)| *flag);
     if let Some(flag) = long(command, &name.replace('_', "-")).or(synonym.filter(|flag| long(command, flag).is_some()))
     {
@@ -190,7 +193,7 @@ fn csv(path: &Path) -> &'static str {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(if read.is_ok() { &bytes } else { &[] }).into_owned();
-    let mut lines = text.lines().map(|line| line.split([',', ';', '\t']).map(str::trim).collect::<Vec<_>>());
+    let mut lines = text.lines().map(|line| line.split(SEPARATORS).map(str::trim).collect::<Vec<_>>());
     let Some(header) = lines.next() else { return "csv" };
     let names: Vec<String> = header.iter().map(|name| name.trim_matches('"').to_lowercase()).collect();
     if ["id", "label"].iter().all(|column| names.iter().any(|name| name == column)) {

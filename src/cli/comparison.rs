@@ -96,6 +96,7 @@ impl Comparison {
                     return None;
                 }
                 Some(match 100.0 * (ratio - 1.0).abs() {
+                    _ if ratio >= 1e6 => format!("{} times as large", short(ratio)),
                     _ if ratio >= 9.95 => format!("{} times as large", grouped(ratio.round() as u64)),
                     percent if percent < 0.1 => format!("less than 0.1 % {word}"),
                     percent if ratio < 0.001 => format!("{:.1} % {word}", percent.min(99.9)),
@@ -199,6 +200,10 @@ mod tests {
         );
         assert!(told(rmse("test", 0.0001, 0.5)).ends_with("(99.9 % better)"));
         assert!(told(rmse("test", 300.0, 1.0)).ends_with("(300 times as large)"));
+        assert!(told(rmse("test", 999_999.0, 1.0)).ends_with("(999,999 times as large)"));
+        for (network, words) in [(1e6, "1.00e6"), (3e30, "3.00e30"), (f64::MAX, "1.80e308")] {
+            assert!(told(rmse("test", network, 1.0)).ends_with(&format!("({words} times as large)")), "{network}");
+        }
         assert!(told(accuracy(0.932, 0.111)).ends_with("accuracy 93.2% against 11.1% (82 percentage points better)"));
         assert!(told(accuracy(0.5, 0.5)).contains("does not beat the largest class"));
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bptt::data::{DecimalMark, Encoded, Forecast, Roll};
+use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast, Roll};
 use bptt::ndarray::{Axis, concatenate};
 use bptt::{Error, Loss, Result, Sequence};
 use clap::Args;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::apply::{given, on_device};
-use super::args::{Bytes, DataArgs, RunArgs, decimal, whole};
+use super::args::{Bytes, DataArgs, RunArgs, dates, decimal, whole};
 use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -56,9 +56,12 @@ pub(crate) struct ForecastArgs {
     /// The series to go on with [default: the run's own]
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// With --csv: the mark before its decimals, a point or a comma [default: the run's; what the numbers show]
+    /// With --csv: the mark before its decimals, a point or a comma [default: what the numbers show, or else as the run's]
     #[arg(long, requires = "csv", value_parser = decimal(), value_name = "MARK")]
     decimal: Option<DecimalMark>,
+    /// With --csv: what comes first in dates such as 5/3/2021 [default: as in the run's; what the rows show]
+    #[arg(long, requires = "csv", value_parser = dates(), value_name = "ORDER")]
+    dates: Option<DateOrder>,
     /// The most that may come of the file, as in 4GiB [default: the run's; 1GiB]
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
     input_limit: Option<Bytes>,
@@ -92,8 +95,8 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
                       without --bidirectional";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
-    let data =
-        DataArgs { csv: args.csv.clone(), decimal: args.decimal, input_limit: args.input_limit, ..DataArgs::default() };
+    let ForecastArgs { decimal, dates, input_limit, .. } = *args;
+    let data = DataArgs { csv: args.csv.clone(), decimal, dates, input_limit, ..DataArgs::default() };
     let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     if args.csv.is_some() {

@@ -98,11 +98,12 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
     fn flow(&mut self, batch: &Batch) -> Result<(Flow, Report)> {
         self.set_flow(true);
-        done(block_on(self.accumulate(batch)))?;
+        let taken = done(block_on(self.accumulate(batch)));
         self.set_flow(false);
-        let flow = Trainer::flow(self)?;
-        let first = block_on(self.update())?;
-        let report = block_on(self.finish())?.pop().or(first);
+        taken?;
+        let flow = done(Trainer::flow(self))?;
+        let first = done(block_on(self.update()))?;
+        let report = done(block_on(self.finish()))?.pop().or(first);
         let report = report.ok_or_else(|| Error::Failed("an update without a report".into()))?;
         Ok((flow, report))
     }

@@ -195,6 +195,7 @@ impl Task for RollsTask {
             format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
             format!("{} {}", parts.join(", "), if cut { "frames" } else { "pieces" }),
         ];
+        lines.extend(self.rolls.notes().iter().cloned());
         lines.extend(self.relation.clone());
         lines
     }

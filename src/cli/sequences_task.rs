@@ -18,7 +18,7 @@ use super::objective;
 use super::printed::path_text;
 use super::progress::{grouped, short};
 use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag, written_alike};
-use super::settings::{Settings, as_the_model, shares, unsupported};
+use super::settings::{Settings, as_the_model, shares, shares_beside_test, unsupported};
 use super::trained_on::{self, Relation};
 
 /// What a model of labelled sequences knows of its data.
@@ -34,7 +34,7 @@ pub(crate) struct SequencesCodec {
     /// How each dimension comes to the network's units.
     pub(crate) scaling: Vec<Scaling>,
     pub(crate) labels: LabelCodec,
-    /// What comes first in the dates that order steps, where that was told.
+    /// What comes first in the dates that order steps, where that was told or they showed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dates: Option<DateOrder>,
     /// How numbers were written, where that was told or one of them showed it.
@@ -57,7 +57,7 @@ impl SequencesCodec {
             dimensions: labelled.dimensions.clone(),
             scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect(),
             labels: LabelCodec::fit(&labelled.labels, training)?,
-            dates: data.dates,
+            dates: labelled.dates,
             decimal: labelled.decimal,
         })
     }
@@ -181,6 +181,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         Labels::Values(_) => Some(LabelsAsName::Values),
     });
     options.labels = data.labels_as.map(labels_as);
+    options.columns.dates = options.columns.dates.or(first.dates);
     let test = match &data.test_file {
         Some(path) => {
             let test = read(
@@ -253,9 +254,9 @@ fn shares_of_first(data: &mut DataArgs, default: [f64; 3]) -> Result<[f64; 3]> {
             Err(unsupported("--split excludes --test-file, which is the test part: --validation sets its own share"))
         }
         (true, share) => {
-            let share = share.unwrap_or(0.2);
-            data.validation = Some(share);
-            Ok([1.0 - share, share, 0.0])
+            let shares = shares_beside_test(share);
+            data.validation = Some(shares[1]);
+            Ok(shares)
         }
         (false, Some(_)) => Err(unsupported("--validation goes with --test-file; --split sets its own")),
         (false, None) if data.test_labels.is_some() => {

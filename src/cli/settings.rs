@@ -506,6 +506,12 @@ pub(crate) fn words(setting: &impl Serialize) -> String {
     }
 }
 
+/// The shares of a file beside another that tests: of it `validation` validates, and the rest trains.
+pub(crate) fn shares_beside_test(validation: Option<f64>) -> [f64; 3] {
+    let validation = validation.unwrap_or(0.2);
+    [1.0 - validation, validation, 0.0]
+}
+
 /// The shares of training, validation and test, by `--split` or by default.
 pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<[f64; 3]> {
     let shares = split.get_or_insert_with(|| default.to_vec());

@@ -99,7 +99,7 @@ impl TextTask {
         let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, At::Every);
         let head = objective::of_classes(natural, asked, learning, model)?;
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
-        let counts = match of_model.filter(|counts| parts.train.is_empty() && counts.len() == vocabulary.len()) {
+        let counts = match of_model.filter(|counts| data.applies && counts.len() == vocabulary.len()) {
             Some(counts) => counts,
             None => counts(&vocabulary, &training),
         };

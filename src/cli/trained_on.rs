@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::model_file::ModelFile;
 use super::printed::quoted;
 use super::progress::grouped;
-use super::settings::words;
+use super::settings::{shares_beside_test, words};
 
 /// Rows of a series' training part by which it is known again, at most.
 const ROWS: usize = 4096;
@@ -83,10 +83,9 @@ impl Default for Parts {
 }
 
 impl TrainedOn {
-    /// Splits the same data as the run did, unless the settings say otherwise.
-    fn put_split(&self, data: &mut DataArgs) {
-        let told = data.train_until.is_some() || data.test_file.is_some() || data.validation.is_some();
-        if data.split.is_none() && !told {
+    /// Splits the same data as the run did, unless it is `told` otherwise.
+    fn put_split(&self, data: &mut DataArgs, told: bool) {
+        if !told {
             data.split = self.split.clone();
             data.train_until = self.train_until.clone();
             data.validation = self.validation;
@@ -118,13 +117,22 @@ impl<'a> Relation<'a> {
         let origin = model.map(|model| model.origin.as_ref());
         let all = origin.flatten().map_or(&[][..], |origin| &origin.data);
         let own: Vec<&TrainedOn> = all.iter().rev().filter(|it| it.sha256 == sha256).collect();
-        let told = data.split.is_some() || data.train_until.is_some() || data.test_file.is_some();
+        // A share that validates belongs to an end of the training or a file that tests, though that were missing.
+        let told =
+            data.split.is_some() || data.train_until.is_some() || data.test_file.is_some() || data.validation.is_some();
         if let Some(own) = own.first() {
-            own.put_split(data);
+            own.put_split(data, told);
         }
         let known = origin.map(|origin| origin.is_some());
-        let is_split_so =
-            |own: &&TrainedOn| (data.split.is_none() || data.split == own.split) && data.train_until == own.train_until;
+        let shares = match data.test_file {
+            Some(_) => Some(shares_beside_test(data.validation).to_vec()),
+            None => data.split.clone(),
+        };
+        let is_split_so = |own: &&TrainedOn| {
+            (shares.is_none() || shares == own.split)
+                && data.train_until == own.train_until
+                && (data.train_until.is_none() || data.validation == own.validation)
+        };
         let as_run = own.first().is_some_and(is_split_so);
         Self { own, all, known, applies: data.applies, told, as_run }
     }

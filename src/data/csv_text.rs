@@ -119,8 +119,13 @@ mod tests {
         let place = ", row 2 (line 3), column \"v\": expected a finite number";
         refused("t,v\n1,2\n2,x\n", &format!("{place}, got \"x\""));
         refused("t,v\r\n1,2\r\n2,inf\r\n", &format!("{place}, got \"inf\""));
-        refused("t,v\n1,2\n2,-1e39\n", &format!("{place}, got \"-1e39\""));
+        refused("t,v\n1,2\n2,-1e309\n", &format!("{place}, got \"-1e309\""));
         refused("t,v,w\n\n1,2,\"a\nb\"\n\n2,x,\n", &format!("{}, got \"x\"", place.replace("line 3", "line 6")));
+    }
+
+    #[test]
+    fn a_number_that_f64_holds_is_read_though_f32_does_not_hold_it() {
+        assert_eq!(read("t,v\n1,1e39\n2,-1e300\n", &["v"]).unwrap().columns[0].values, [1e39, -1e300]);
     }
 
     #[test]

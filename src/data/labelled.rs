@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, s};
 
 use super::encoding::quoted;
 use super::names::canonical;
-use super::{DecimalMark, Examples, Scaling, Steps, listed};
+use super::{DateOrder, DecimalMark, Examples, Scaling, Steps, listed};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss};
@@ -29,6 +29,8 @@ pub struct Labelled {
     pub notes: Vec<String>,
     /// How its numbers are written, where that was told or one of them showed it (`.csv`).
     pub decimal: Option<DecimalMark>,
+    /// What comes first in the dates that order its steps, where that was told or they showed it (`.csv`).
+    pub dates: Option<DateOrder>,
 }
 
 /// What is to be told of each sequence after its last step.
@@ -51,7 +53,7 @@ impl Labelled {
     /// Sequences and dimensions without names.
     pub fn new(input: Steps, labels: Labels) -> Self {
         let (ids, dimensions, lines, notes) = Default::default();
-        Self { input, labels, ids, dimensions, lines, notes, decimal: None }
+        Self { input, labels, ids, dimensions, lines, notes, decimal: None, dates: None }
     }
 
     /// Puts the dimensions into the order of `known`, those of a trained model, where both have names.

@@ -557,10 +557,46 @@ mod tests {
     }
 
     #[test]
+    fn a_time_between_two_rows_with_words_ends_the_training_with_the_one_before() {
+        let words = &["t8", "t9", "t10", "t11"];
+        for (of, rows) in [("t8.5", 1), ("9.5", 2), ("t10.999", 3), ("t10.001", 3)] {
+            assert_eq!(until(words, of), Ok(rows), "{of}");
+        }
+        for outside in ["t7.5", "t11.5"] {
+            assert!(until(words, outside).unwrap_err().contains("a label from \"t8\" to \"t11\""), "{outside}");
+        }
+        assert_eq!(until(&["t-4", "t-3", "t-2", "t-1"], "t-2.5"), Ok(2));
+        // What a product of binary fractions is rounded by is no row between.
+        let tenths: Vec<String> = (0..100).map(|n| format!("{n}.{} s", n % 10)).collect();
+        let tenths: Vec<&str> = tenths.iter().map(String::as_str).collect();
+        (0..100).for_each(|n| assert_eq!(until(&tenths, &format!("{n}.{}", n % 10)), Ok(n + 1), "{n}"));
+    }
+
+    #[test]
     fn a_time_of_no_day_has_no_offset_from_utc() {
         let labels = &["09:00+02:00", "10:00+02:00"];
         noted(labels, "order of rows not checked");
         is_counted(labels, "labels are no numbers or dates");
+    }
+
+    #[test]
+    fn weekends_are_not_missing_whatever_the_clock_is_ahead_of_utc_and_holidays_are() {
+        let monday = jiff::civil::date(2020, 1, 6);
+        for zone in ["+01:00", "+14:00", "-05:00", "Z"] {
+            let days = |left_out: Option<i32>| {
+                let days = (0..60).filter(|day| day % 7 < 5 && Some(*day) != left_out);
+                let label = |day: i32| format!("{} 00:00:00{zone}", monday + jiff::Span::new().days(day));
+                days.map(label).collect::<Vec<_>>()
+            };
+            let gaps = |left_out| {
+                let days = days(left_out);
+                order(&days.iter().map(String::as_str).collect::<Vec<_>>()).unwrap().gaps(&days)
+            };
+            assert_eq!(gaps(None), None, "{zone}");
+            let found = gaps(Some(8)).unwrap();
+            assert_eq!((found.missing, found.places), (1, 1), "{zone}");
+            assert!(found.first[0].starts_with("2020-01-13") && found.first[1].starts_with("2020-01-15"), "{found}");
+        }
     }
 
     #[test]

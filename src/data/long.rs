@@ -80,7 +80,6 @@ impl Labelled {
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
         let mut table = Table::new(&records, columns, path, missing)?;
-        table.dates = columns.dates;
         // Labels that are numbers are written as the others are.
         let numbers: Vec<usize> = table.dimensions.iter().copied().chain(table.label).collect();
         records.decide(&numbers, columns.decimal)?;
@@ -134,7 +133,7 @@ impl<'a> Table<'a> {
             return Err(Error::data(path, "", message));
         }
         let (groups, index) = (Vec::new(), HashMap::new());
-        let (mark, dates) = (DecimalMark::Point, None);
+        let (mark, dates) = (DecimalMark::Point, columns.dates);
         Ok(Self { path, missing, mark, dates, names, id, time, label, dimensions, groups, index })
     }
 
@@ -189,8 +188,8 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// Gives every step its key, and tells what was decided.
-    fn read_times(&mut self) -> Result<Vec<String>> {
+    /// Gives every step its key, and tells what was decided, and the order of day and month where that counts.
+    fn read_times(&mut self) -> Result<(Vec<String>, Option<DateOrder>)> {
         let name = &self.names[self.time];
         let mut steps: Vec<(usize, &mut Step)> = self
             .groups
@@ -204,9 +203,9 @@ impl<'a> Table<'a> {
         let place = |row: usize| format!(", {}, column {}", steps[row].1.place, quoted(name));
         match times::read(&labels, self.dates, Purpose::Order { of: &groups }) {
             Ok(times) => {
-                let notes = times.notes(&labels, name);
+                let read = (times.notes(&labels, name), times.decisive_order());
                 steps.iter_mut().zip(times.keys).for_each(|((_, step), key)| step.key = key);
-                Ok(notes)
+                Ok(read)
             }
             Err(Trouble::Odd { row, like, date }) => {
                 let what = if date { "date" } else { "number" };
@@ -237,7 +236,7 @@ impl<'a> Table<'a> {
                 let mut seen = HashSet::new();
                 if let Some(row) = (0..steps.len()).find(|row| !seen.insert((groups[*row], labels[*row]))) {
                     let first = (0..row).find(|first| (groups[*first], labels[*first]) == (groups[row], labels[row]));
-                    let first = first.map_or(row, |first| first);
+                    let first = first.unwrap_or(row);
                     return Err(same_time(self.path, name, steps[first].1, steps[row].1));
                 }
                 let such = quoted(labels[0]);
@@ -248,7 +247,7 @@ impl<'a> Table<'a> {
                 for (row, (_, step)) in steps.iter_mut().enumerate() {
                     step.key = row as i128;
                 }
-                Ok(vec![note])
+                Ok((vec![note], None))
             }
         }
     }
@@ -257,7 +256,7 @@ impl<'a> Table<'a> {
         if self.groups.is_empty() {
             return Err(Error::data(self.path, "", "expected rows below the column names, got none"));
         }
-        let notes = self.read_times()?;
+        let (notes, dates) = self.read_times()?;
         for group in &mut self.groups {
             group.steps.sort_by_key(|step| step.key);
             if let Some([a, b]) = group.steps.windows(2).find(|pair| pair[0].key == pair[1].key) {
@@ -285,7 +284,7 @@ impl<'a> Table<'a> {
             (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
         };
         let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
-        Ok(Labelled { ids, dimensions, notes, ..Labelled::new(Steps::Wide(sequences), labels) })
+        Ok(Labelled { ids, dimensions, notes, dates, ..Labelled::new(Steps::Wide(sequences), labels) })
     }
 }
 

@@ -94,6 +94,8 @@ pub use read::ReadOptions;
 pub use roll::{Forecast, Roll};
 pub use rolls::{Keys, NextFrame, Piece, Rolls};
 pub use scaling::{Scaling, ScalingKind};
+#[cfg(feature = "cli")]
+pub use separator::SEPARATORS;
 pub use series::{Roles, Series};
 pub use series_codec::{ColumnCodec, SeriesCodec};
 pub use split::{Frame, Split};

@@ -25,6 +25,8 @@ pub(super) struct Records<'a> {
     names: Vec<String>,
     /// Whether the first line holds values.
     nameless: bool,
+    /// Whether the fields below the names are 0 and 1, but for the first.
+    keys: bool,
     csv: csv::Reader<&'a [u8]>,
     record: csv::StringRecord,
     /// The number of the record below the names, counted from 1.
@@ -43,6 +45,18 @@ impl<'a> Records<'a> {
     /// [`Error::Data`] where the text is empty or not UTF-8, where two columns have one name, where two separators fit
     /// it, and where the first line is as good as names as it is as values.
     pub(super) fn open(text: &'a [u8], path: &'a Path) -> Result<Self> {
+        Self::new(text, path, false)
+    }
+
+    /// The same of a text whose columns are keys: numbers other than 0 and 1 are names.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub(super) fn open_keys(text: &'a [u8], path: &'a Path) -> Result<Self> {
+        Self::new(text, path, true)
+    }
+
+    fn new(text: &'a [u8], path: &'a Path, keys: bool) -> Result<Self> {
         let text = utf8(text, path)?;
         let separator = Separator::find(text, path)?;
         let mut notes: Vec<String> = separator.note().into_iter().collect();
@@ -67,6 +81,7 @@ impl<'a> Records<'a> {
             known_mark: false,
             names: Vec::new(),
             nameless: false,
+            keys,
             csv: reader(text, separator.byte),
             separator,
             record: csv::StringRecord::new(),
@@ -83,7 +98,11 @@ impl<'a> Records<'a> {
 
     fn name_columns(&mut self) -> Result<()> {
         let fields: Vec<&str> = self.record.iter().map(str::trim).collect();
-        match first_line(&fields, self.below().as_deref()) {
+        let first = match self.keys {
+            true => first_of_keys(&fields),
+            false => first_line(&fields, self.below().as_deref()),
+        };
+        match first {
             FirstLine::Names => self.names = header(&self.record, self.path)?,
             FirstLine::Numbers => {
                 self.names = header(&self.record, self.path)?;
@@ -234,6 +253,7 @@ impl<'a> Records<'a> {
             let message = match error.kind() {
                 csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                     let comma = match (len > expected_len && self.separator.byte == b',', self.separator.fits) {
+                        _ if self.keys => "",
                         (true, true) => "; a number with a decimal comma stands in quotation marks",
                         (true, false) if *expected_len > 1 => "; a field that has a comma stands in quotation marks",
                         _ => "",
@@ -269,7 +289,7 @@ impl<'a> Records<'a> {
             let place = format!("{}, column {:?}", self.place(), shortened(&self.names[index]));
             Error::data(self.path, place, message)
         };
-        let plain = self.mark.plain(field).filter(|plain| (plain.value() as f32).is_finite());
+        let plain = self.mark.plain(field).filter(|plain| plain.value().is_finite());
         // Where the first row has a word, the names may stand in it.
         let title = match self.row == 1 && !self.nameless && !field.contains(|c: char| c.is_ascii_digit()) {
             true => "; where the names stand in this line, take the lines above them away",
@@ -300,7 +320,7 @@ impl<'a> Records<'a> {
     }
 
     /// `, row 7 (line 8)`, of the current record.
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         match self.names.is_empty() {
             true => format!(", line {}", self.line),
             false => format!(", row {} (line {})", self.row, self.line),
@@ -406,7 +426,16 @@ fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
     }
 }
 
-/// `1, 2, 3`, of the first fields.
+/// The same of columns of keys, which are 0 or 1 in every row.
+fn first_of_keys(fields: &[&str]) -> FirstLine {
+    match fields {
+        ["0", "1"] => FirstLine::Either,
+        _ if fields.iter().all(|field| matches!(*field, "0" | "1")) => FirstLine::Values,
+        _ => FirstLine::Names,
+    }
+}
+
+/// `"1" "2" "3"`, of the first fields.
 fn shown(fields: &[&str]) -> String {
     let some: Vec<String> = fields.iter().take(4).map(|field| quoted(field)).collect();
     let more = if fields.len() > some.len() { " …" } else { "" };

@@ -9,9 +9,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::encoding::{quoted, utf8};
-use super::records::header as names_of;
+use super::records::Records;
 use super::rolls::{Keys, Piece, Rolls, name};
-use super::separator::Separator;
 use crate::error::{Error, Result};
 
 /// The highest number of a key: every key between the lowest and the highest takes a column.
@@ -63,54 +62,42 @@ impl Rolls {
         Self::new(Keys::Numbers(keys), rolls, parts).map_err(|error| error.in_file(path))
     }
 
-    /// Reads separated text, as [`Table::from_csv`](super::Table::from_csv) does, whose first line names the keys; a row is a step, each field 1 where the key is active
-    /// and 0 where it is not. Where the first column is named `piece`, the rows of a piece have the same text there;
-    /// otherwise all are one piece, which [`split`](Self::split) cuts in time. `path` is what errors name.
+    /// Reads separated text, as [`Table::from_csv`](super::Table::from_csv) does, whose first line names the keys; a row
+    /// is a step, each field 1 where the key is active and 0 where it is not. Where the first column is named `piece`, the
+    /// rows of a piece have the same text there; otherwise all are one piece, which [`split`](Self::split) cuts in time.
+    /// A first line of 0 and 1 alone is a step, and the keys are `1`, `2` and so on. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
-        let text = utf8(text, path)?;
-        let separator = Separator::find(text, path)?;
-        let mut reader = csv::ReaderBuilder::new();
-        reader.has_headers(false).trim(csv::Trim::All).delimiter(separator.byte);
-        let text = &text[separator.start..];
-        let mut reader = reader.from_reader(text.as_bytes());
-        let mut records = reader.records();
-        let header = records
-            .next()
-            .transpose()
-            .map_err(|error| unreadable(&error, path, text, &separator, ""))?
-            .unwrap_or_default();
-        let mut names = names_of(&header, path)?;
-        let grouped = names[0] == "piece";
-        if grouped {
-            names.remove(0);
-        }
+        let mut records = Records::open_keys(text, path)?;
+        let mut names = records.names().to_vec();
+        let first = usize::from(names[0] == "piece");
         let mut pieces: Vec<Piece> = Vec::new();
         // Where each piece began.
         let mut begun = BTreeMap::<String, usize>::new();
         let mut current = None;
-        for (row, record) in (1..).zip(records) {
-            let record = record.map_err(|error| unreadable(&error, path, text, &separator, &format!(", row {row}")))?;
-            let place = || format!(", row {row}{}", line(text, record.position()));
-            let piece = if grouped { &record[0] } else { "" };
+        while records.read()? {
+            let (row, _) = records.position();
+            let piece = if first > 0 { records.field(0) } else { "" };
             if current.as_deref() != Some(piece) {
                 if let Some(first) = begun.insert(piece.to_owned(), row) {
-                    let message =
-                        format!("expected the rows of a piece together, got {piece:?} again, as in row {first}");
-                    return Err(Error::data(path, place(), message));
+                    let message = format!(
+                        "expected the rows of a piece together, got {} again, as in row {first}",
+                        quoted(piece)
+                    );
+                    return Err(Error::data(path, records.place(), message));
                 }
                 current = Some(piece.to_owned());
                 pieces.push(Vec::new());
             }
             let mut active = Vec::new();
-            for (column, field) in (0..).zip(record.iter().skip(usize::from(grouped))) {
-                match field {
+            for (key, name) in (0..).zip(&names[first..]) {
+                match records.field(first + key as usize) {
                     "0" => {}
-                    "1" => active.push(column),
-                    _ => {
-                        let place = format!("{}, column {:?}", place(), names[column as usize]);
+                    "1" => active.push(key),
+                    field => {
+                        let place = format!("{}, column {}", records.place(), quoted(name));
                         return Err(Error::data(path, place, format!("expected 0 or 1, got {}", quoted(field))));
                     }
                 }
@@ -119,7 +106,9 @@ impl Rolls {
                 piece.push(active);
             }
         }
-        Self::new(Keys::Names(names), pieces, None).map_err(|error| error.in_file(path))
+        names.drain(..first);
+        let rolls = Self::new(Keys::Names(names), pieces, None).map_err(|error| error.in_file(path))?;
+        Ok(rolls.with_notes(records.into_notes()))
     }
 }
 
@@ -185,26 +174,6 @@ fn shown(value: &Value) -> String {
         Value::String(text) => quoted(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
-}
-
-fn unreadable(error: &csv::Error, path: &Path, text: &str, separator: &Separator, place: &str) -> Error {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, pos } => {
-            let place = format!("{place}{}", line(text, pos.as_ref()));
-            let why = separator.reason();
-            Error::data(path, place, format!("expected {expected_len} fields, got {len}; {why}"))
-        }
-        _ => Error::data(path, place, error.to_string()),
-    }
-}
-
-/// ` (line 8)`, of the record that was read from a position on.
-fn line(text: &str, position: Option<&csv::Position>) -> String {
-    let from = position.map_or(0, |position| position.byte() as usize);
-    let (before, rest) = text.as_bytes().split_at(text.len().min(from));
-    // What is left of the line before, and empty lines, do not belong to the record.
-    let empty = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    format!(" (line {})", 1 + before.iter().chain(empty).filter(|byte| **byte == b'\n').count())
 }
 
 #[cfg(test)]
@@ -372,6 +341,35 @@ mod tests {
             assert_eq!(csv(text).unwrap(), comma, "{text:?}");
         }
         assert!(refusal(csv("sep=;\na;b\n0;1\n1;x\n")).contains(line));
+    }
+
+    #[test]
+    fn lines_are_counted_from_the_first_of_the_file() {
+        let refused = refusal(csv("\n\nsep=;\na;b\n0;1\n\n1;x\n"));
+        assert!(refused.starts_with("a.csv, row 2 (line 7), column \"b\": expected 0 or 1, got \"x\""), "{refused}");
+    }
+
+    #[test]
+    fn a_first_line_of_0_and_1_is_a_step_and_its_keys_have_numbers() {
+        let keys = |text: &str| csv(text).map(|rolls| (rolls.keys().names(), rolls.pieces().to_vec()));
+        let numbered = (vec!["1".into(), "2".into(), "3".into()], vec![vec![vec![1, 2], vec![0]]]);
+        assert_eq!(keys("0,1,1\n1,0,0\n").unwrap(), numbered);
+        assert_eq!(keys("1\n0\n1\n").unwrap().1, [[vec![0], vec![], vec![0]]]);
+        assert!(csv("0,1\n1,0\n").unwrap_err().to_string().contains("may be names or values"));
+        // Other numbers are names.
+        assert_eq!(keys("60,61,62\n0,1,1\n1,0,0\n").unwrap().0, ["60", "61", "62"]);
+        assert_eq!(keys("piece,0,1\nx,1,1\nx,0,0\n").unwrap().0, ["0", "1"]);
+    }
+
+    #[test]
+    fn what_the_text_could_be_read_as_otherwise_is_told() {
+        let notes = |text: &str| csv(text).unwrap().notes().to_vec();
+        assert_eq!(notes("a,b\n0,1\n1,0\n"), [] as [&str; 0]);
+        assert_eq!(notes("a;b\n0;1\n1;0\n"), ["fields separated by semicolons"]);
+        let step = "no names: the first line, \"0\" \"1\" \"1\", is a row, and the columns are named 1 to 3";
+        assert_eq!(notes("0,1,1\n1,0,0\n"), [step]);
+        let cut = csv("a;b\n0;1\n1;0\n1;1\n").unwrap().split([0.5, 0.5, 0.0]).unwrap();
+        assert_eq!(cut.notes(), ["fields separated by semicolons"]);
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub struct Rolls {
     parts: Option<[Range<usize>; 3]>,
     /// Whether the pieces are those that one was cut into.
     cut: bool,
+    notes: Vec<String>,
 }
 
 impl Rolls {
@@ -91,7 +92,7 @@ impl Rolls {
                 active.dedup();
             }
         }
-        Ok(Self { keys, pieces, parts, cut: false })
+        Ok(Self { keys, pieces, parts, cut: false, notes: Vec::new() })
     }
 
     /// The same with parts for training, validation and test by shares of all, which add up to 1: whole pieces in their
@@ -148,6 +149,15 @@ impl Rolls {
             true => (0, self.pieces[..piece].iter().map(|before| before.len() - 1).sum()),
             false => (piece, 0),
         }
+    }
+
+    pub(super) fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// How the file was read where it could have been read otherwise, in words, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Which pieces are for training, validation and test, where that is settled.

@@ -44,7 +44,7 @@ impl Scaling {
         // Divided by a deviation that is rounding alone, whatever else came later would be blown up beyond measure.
         if is_rounding(least, most, precision) {
             let size = least.abs().max(most.abs());
-            return Self { offset: least, unit: if least == most { 1.0 } else { size.max(1.0) } };
+            return Self { offset: least, unit: size.max(1.0) };
         }
         let range = (most - least).min(f64::MAX);
         match kind {
@@ -59,11 +59,10 @@ impl Scaling {
                 // What the sum of large values was rounded by.
                 let mean = rough + present().map(|value| value - rough).sum::<f64>() / n;
                 let mean = if mean.is_finite() { mean } else { rough };
-                let deviation =
-                    |unit: f64| unit * (present().map(|value| ((value - mean) / unit).powi(2)).sum::<f64>() / n).sqrt();
-                // The squares of the least and of the largest numbers are beyond f64.
-                let deviation = [1.0, range].map(deviation).into_iter().find(|deviation| deviation.is_normal());
-                Self { offset: mean, unit: deviation.unwrap_or(range) }
+                let variance = |unit: f64| present().map(|value| ((value - mean) / unit).powi(2)).sum::<f64>() / n;
+                // The squares of the least and of the largest numbers are beyond f64, or have few digits there.
+                let of = |unit: f64| Some(variance(unit)).filter(|of| of.is_normal()).map(|of| unit * of.sqrt());
+                Self { offset: mean, unit: of(1.0).or_else(|| of(range)).unwrap_or(range) }
             }
         }
     }
@@ -153,6 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn another_value_behind_a_constant_is_as_far_off_as_it_differs_by_the_size_of_the_constant() {
+        for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
+            for (values, unit) in [([500.0; 3], 500.0), ([-500.0, -500.0 - 1e-13, -500.0], 500.0), ([0.0; 3], 1.0)] {
+                let scaling = Scaling::fit(kind, &values);
+                assert!((scaling.unit - unit).abs() < 1e-9, "{kind:?} {values:?}: {scaling:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_small_spread_around_a_large_value_is_one() {
         for (offset, step) in [(1e8, 1.0), (-1e8, 1e-3), (1e12, 0.5), (1e-8, 1e-20), (1e15, 4.0)] {
             let values: Vec<f64> = (0..1001).map(|n| offset + step * f64::from(n % 5)).collect();
@@ -168,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_least_and_the_largest_numbers_have_a_spread_too() {
-        for size in [1e-200, 1e-300, 1e200, 1.5e308] {
+        for size in [1e-155, 1e-158, 1e-161, 1e-200, 1e-300, 1e200, 1.5e308] {
             for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
                 let scaling = Scaling::fit(kind, &[0.0, size, 0.0, size]);
                 let [low, high] = [0.0, size].map(|value| scaling.scale(value));

@@ -7,8 +7,14 @@ use super::decimal::DecimalMark;
 use super::times::{self, Purpose, Reading, Trouble};
 use crate::error::{Error, Result};
 
-/// What can: the character, its name, and the name of several.
-const SEPARATORS: [(u8, &str, &str); 4] = [
+/// What may stand between the fields of a text: a comma, a semicolon, a tab or a vertical bar.
+pub const SEPARATORS: [char; 4] = {
+    let [a, b, c, d] = NAMED;
+    [a.0 as char, b.0 as char, c.0 as char, d.0 as char]
+};
+
+/// The character, its name, and the name of several.
+const NAMED: [(u8, &str, &str); 4] = [
     (b',', "comma", "commas"),
     (b';', "semicolon", "semicolons"),
     (b'\t', "tab", "tabs"),
@@ -43,7 +49,7 @@ impl Separator {
         if let Some(told) = told(text) {
             return Ok(told);
         }
-        let mut fits: Vec<Fit> = SEPARATORS.iter().map(|(byte, ..)| Fit::of(text, *byte)).collect();
+        let mut fits: Vec<Fit> = NAMED.iter().map(|(byte, ..)| Fit::of(text, *byte)).collect();
         // Before the first of them goes: where there is one field alone, nothing separates.
         let with = |byte: u8, rivals: Vec<u8>, why: String, fits| Ok(Self { byte, why, fits, rivals, start: 0 });
         if fits.iter().all(|fit| fit.fields < 2) {
@@ -136,14 +142,14 @@ impl Separator {
 
     /// Why a line of other fields is refused.
     pub(super) fn reason(&self) -> String {
-        let name = SEPARATORS.iter().find(|(byte, ..)| *byte == self.byte).map(|(_, name, _)| (*name).to_owned());
+        let name = NAMED.iter().find(|(byte, ..)| *byte == self.byte).map(|(_, name, _)| (*name).to_owned());
         let name = name.unwrap_or_else(|| format!("{:?}", char::from(self.byte)));
         format!("the separator is the {name}, {}", self.why)
     }
 }
 
 fn plural(byte: u8) -> String {
-    let known = SEPARATORS.iter().find(|(of, ..)| *of == byte);
+    let known = NAMED.iter().find(|(of, ..)| *of == byte);
     known.map_or_else(|| format!("{:?}", char::from(byte)), |(.., plural)| (*plural).to_owned())
 }
 

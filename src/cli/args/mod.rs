@@ -101,7 +101,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_parser = decimal(), value_name = "MARK")]
     pub(crate) decimal: Option<DecimalMark>,
     /// Series and sequences in .csv: what comes first in dates such as 5/3/2021 [default: what the rows show]
-    #[arg(long, value_parser = one_of::<DateOrder>(&["day-first", "month-first", "year-first"]), value_name = "ORDER")]
+    #[arg(long, value_parser = dates(), value_name = "ORDER")]
     pub(crate) dates: Option<DateOrder>,
 
     /// The most that may come of a file, as in 4GiB: of its bytes, of what is compressed in them, and of the numbers as they

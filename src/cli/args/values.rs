@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bptt::data::DecimalMark;
+use bptt::data::{DateOrder, DecimalMark};
 use bptt::{Model, Recurrent, RecurrentKernel};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -232,6 +232,11 @@ pub(crate) fn kernel() -> impl TypedValueParser<Value = RecurrentKernel> {
 /// The marks before decimals.
 pub(crate) fn decimal() -> impl TypedValueParser<Value = DecimalMark> {
     one_of(&[".", ","])
+}
+
+/// The orders of day and month.
+pub(crate) fn dates() -> impl TypedValueParser<Value = DateOrder> {
+    one_of(&["day-first", "month-first", "year-first"])
 }
 
 /// One of the names that `T` has in a configuration file.

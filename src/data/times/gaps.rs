@@ -55,18 +55,19 @@ pub(in crate::data) fn find(times: &Times, labels: &[String]) -> Option<GapsInTi
     if !dates && carries(&keys, usual) {
         return None;
     }
-    let weekdays = dates && usual == DAY && walls(times, labels).is_some_and(|walls| on_weekdays(&walls));
-    let missing = |from: i128, step: i128| match step % usual {
-        0 if weekdays => {
-            let day = from.div_euclid(DAY);
+    // Which weekday it is tells the clock of the label, not UTC.
+    let weekdays = dates.then(|| walls(times, labels)).flatten().filter(|walls| usual == DAY && on_weekdays(walls));
+    let missing = |row: usize, step: i128| match (step % usual, &weekdays) {
+        (0, Some(walls)) => {
+            let day = walls[row].div_euclid(DAY);
             // 1970 began on a Thursday.
             (day + 1..day + step / DAY).filter(|day| (day + 3).rem_euclid(7) < 5).count()
         }
-        0 => usize::try_from(step / usual - 1).unwrap_or(usize::MAX),
+        (0, None) => usize::try_from(step / usual - 1).unwrap_or(usize::MAX),
         _ => 0,
     };
     let places: Vec<(usize, usize)> =
-        keys.iter().zip(&all).map(|(from, step)| missing(*from, *step)).enumerate().filter(|(_, n)| *n > 0).collect();
+        all.iter().enumerate().map(|(row, step)| (row, missing(row, *step))).filter(|(_, n)| *n > 0).collect();
     let (row, _) = *places.first()?;
     Some(GapsInTime {
         // Numbers may be as far apart as no count of rows is.

@@ -37,8 +37,7 @@ pub(super) struct Times {
     pub(super) reading: Reading,
     /// One for each label: later is higher.
     pub(super) keys: Vec<i128>,
-    /// What the order of day and month was decided by, where it could be another; then the first label that could be read
-    /// in several ways.
+    /// What the order of day and month was decided by, where it could be another.
     order: Option<Reason>,
     /// The first label whose year has two digits.
     short_year: Option<usize>,
@@ -329,6 +328,11 @@ impl Times {
             (Reading::Dates { order, .. }, Some(_)) => Some(order),
             _ => None,
         }
+    }
+
+    /// The same, but for an order that makes no difference: it tells nothing of other labels.
+    pub(super) fn decisive_order(&self) -> Option<DateOrder> {
+        self.date_order().filter(|_| self.order != Some(Reason::Alike))
     }
 
     /// The first row with a key.

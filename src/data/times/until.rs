@@ -85,8 +85,10 @@ pub(in crate::data) fn rows(times: &Times, labels: &[String], until: &str) -> Un
             let digits = Behind::split(until).map_or(until.trim(), |behind| behind.digits);
             let Some(number) = float(digits) else { return Until::Other("a number") };
             let sign = if times.keys.iter().any(|key| *key < 0) { -1.0 } else { 1.0 };
-            let key = (sign * number * 10_f64.powi(i32::try_from(decimals).unwrap_or(0))).round() as i128;
-            of(&times.keys, key, key.saturating_add(1))
+            let key = sign * number * 10_f64.powi(i32::try_from(decimals).unwrap_or(0));
+            // Between two rows it is neither; the product may be rounded.
+            let [begin, last] = [(key - 1e-6).ceil(), (key + 1e-6).floor()].map(|key| key as i128);
+            of(&times.keys, begin, last.saturating_add(1))
         }
         Reading::Seasons => {
             let year = season(until).or_else(|| until.trim().parse().ok()).map(i128::from);
