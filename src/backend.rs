@@ -97,7 +97,7 @@ impl Carry {
                 Err(Error::value("the rows of the batch", expected, self.rows))
             }
             None => {
-                let extent = Extent { steps: 1, rows, tokens: false, resets: false, carried: self.rows };
+                let extent = Extent { steps: 1, rows, tokens: false, resets: false, carried: self.rows, shapes: 1 };
                 extent.check(model, ON_HOST)
             }
         }
@@ -466,8 +466,8 @@ pub trait Engine: sealed::Sealed {
     fn memory(&self) -> Memory;
 
     /// What it will hold once a batch of this extent went through [`accumulate`](Self::accumulate), by the plan: nothing is
-    /// allocated. Of a new engine that is also what it holds after batches of fewer rows and steps, but for uniforms of the
-    /// kernels of up to five further shapes. Staging that comes and goes is not counted; on the GPU path a step has passed as many bytes through it
+    /// allocated. Of a new engine that is also the most that it holds after any batches of as many
+    /// [`shapes`](Extent::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path a step has passed as many bytes through it
     /// as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors

@@ -34,6 +34,9 @@ pub struct States<R = f32> {
 
 impl<R: Real> States<R> {
     /// States of zero for `rows` rows.
+    ///
+    /// # Panics
+    /// As of an array: where these are more numbers than can be addressed.
     pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
         let zeros = || Array3::from_elem((recurrent.stacks(), rows, recurrent.hidden_size), R::default());
         Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
@@ -121,12 +124,16 @@ impl<R: Real> Sequence<R> {
     pub fn extent(&self) -> Extent {
         let (steps, rows) = self.shape();
         let tokens = matches!(self.input, Input::Tokens(_));
-        Extent { steps, rows, tokens, resets: self.resets.is_some(), carried: 0 }
+        Extent { steps, rows, tokens, resets: self.resets.is_some(), carried: 0, shapes: 1 }
     }
 
-    /// The length of a row.
+    /// The length of a row; 0 of one that is not there.
     pub fn length(&self, row: usize) -> usize {
-        self.lengths.as_ref().map_or(self.shape().0, |lengths| lengths[row])
+        match &self.lengths {
+            Some(lengths) => lengths.get(row).copied().unwrap_or(0),
+            None if row < self.shape().1 => self.shape().0,
+            None => 0,
+        }
     }
 
     /// The time steps of all rows, without padding.
@@ -182,6 +189,10 @@ impl<R: Real> Sequence<R> {
     }
 
     /// The rows of a range, as a sequence of their own.
+    ///
+    /// # Panics
+    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a sequence that [`validate`](Self::validate)
+    /// accepts.
     pub fn rows(&self, range: Range<usize>) -> Self {
         let states = |states: &States<R>| States {
             h: states.h.slice(s![.., range.clone(), ..]).to_owned(),
@@ -309,11 +320,15 @@ impl Batch {
         }
     }
 
-    /// The weight of a prediction: 0 at padding.
+    /// The weight of a prediction: 0 at padding, and of one that is not there.
     pub fn weight(&self, p: usize, row: usize) -> f32 {
         // One prediction a row is made of the row's own steps, and is never padding.
         let padding = self.predictions() > 1 && p >= self.sequence.length(row);
-        if padding { 0.0 } else { self.weights.as_ref().map_or(1.0, |weights| weights[[p, row]]) }
+        match &self.weights {
+            _ if padding || p >= self.predictions() || row >= self.sequence.shape().1 => 0.0,
+            Some(weights) => weights.get([p, row]).copied().unwrap_or(0.0),
+            None => 1.0,
+        }
     }
 
     /// Σ w over all predictions.
@@ -325,6 +340,9 @@ impl Batch {
     }
 
     /// The rows of a range, as a batch of their own.
+    ///
+    /// # Panics
+    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a batch that [`validate`](Self::validate) accepts.
     pub fn rows(&self, range: Range<usize>) -> Self {
         Self {
             sequence: self.sequence.rows(range.clone()),

@@ -63,8 +63,9 @@
 //!   for any number of threads.
 //! * Which calls may follow which, and what they answer after a step that is not finite, is the same on either path:
 //!   see [`Engine`] and [`Trainer`].
-//! * No call panics on its input: shapes and ranges are checked before anything is dispatched, and an [`Error`] names the
-//!   tensor, what was expected and what came. The library does not print and has no global state.
+//! * No call panics on its input but those few that say so, as slices do: shapes and ranges are checked before anything is
+//!   dispatched, and an [`Error`] names the tensor, what was expected and what came. What there is no memory for is an error
+//!   too. The library does not print and has no global state.
 //!
 //! # Features
 //!

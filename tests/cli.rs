@@ -522,7 +522,7 @@ fn the_memory_that_is_told_is_that_of_the_longest_sequences() {
             let summary = serde_json::from_str::<Value>(&stdout).unwrap();
             let parts = summary["memory"]["bytes"].as_object().unwrap();
             // What the program itself takes differs from run to run.
-            let of_network = parts.iter().filter(|(part, _)| *part != "program_and_batch");
+            let of_network = parts.iter().filter(|(part, _)| *part != "program_and_data");
             of_network.map(|(_, bytes)| bytes.as_u64().unwrap()).sum::<u64>()
         };
         let all: Vec<u64> = (1..=4).map(of).collect();

@@ -92,6 +92,82 @@ fn recompute_takes_less_for_the_same_run() {
     assert!(model("kept") == model("again"));
 }
 
+/// A plan and a run of a network that the tests' machine has room for, and of one that none has.
+#[test]
+fn a_plan_takes_nothing_and_a_run_that_has_no_room_is_refused_before_it_takes_any() {
+    let folder = folder("cli_memory_none");
+    let small = planned(&folder, &format!("{ADDING} --threads 1"));
+    let large = planned(&folder, &format!("{} --threads 1", ADDING.replace("--hidden 8", "--hidden 8000")));
+    let program = |plan: &Value| plan["bytes"]["program_and_data"].as_u64().unwrap();
+    assert!(large["total_bytes"].as_u64().unwrap() > 4 << 30);
+    // What the program has resident when it plans, of which the network is no part.
+    assert!(program(&large) < program(&small) + (8 << 20), "{large}");
+    // A few parameters short of the most that a network may have.
+    let huge = "--task adding --length 20 --hidden 10000 --layers 1 --steps 1 --cell lstm --batch 8";
+    let taken = planned(&folder, huge)["total_bytes"].as_u64().unwrap();
+    if cfg!(target_os = "linux") && taken > free() {
+        let parts = ["not enough memory: training takes", "and there is the", "--batch", "--memory"];
+        refused(&folder, &format!("train --device cpu {huge}"), 1, &parts);
+        let told = String::from_utf8(bptt(&folder, &format!("plan --device cpu {huge}")).stdout).unwrap();
+        assert!(told.contains("bptt train would be refused: it takes"), "{told}");
+    }
+}
+
+/// What the machine has free.
+fn free() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap_or_default();
+    1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or_default()
+}
+
+/// Runs the program in an address space of so many MiB; `None` where it cannot even begin in that.
+#[cfg(target_os = "linux")]
+fn within(folder: &Path, mebibytes: u64, arguments: &str) -> Option<std::process::Output> {
+    let limited = |arguments: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let script = "ulimit -v $0 && exec \"$@\"";
+        shell.current_dir(folder).args(["-c", script, &(1024 * mebibytes).to_string(), env!("CARGO_BIN_EXE_bptt")]);
+        shell.args(arguments.split_whitespace()).output().unwrap()
+    };
+    limited("--version").status.success().then(|| limited(arguments))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memory() {
+    let folder = folder("cli_memory_limited");
+    let text: String = (0..8_000_u64).map(|n| format!("{}\n", n * n % 9973)).collect();
+    fs::write(folder.join("text.txt"), &text).unwrap();
+    let rows: String = (0..6_000_u64).map(|n| format!("{},{}\n", n, n * n % 97)).collect();
+    fs::write(folder.join("rows.csv"), format!("time,level\n{rows}")).unwrap();
+    train(&folder, "run", &format!("{ADDING} --hidden 64 --threads 1").replace("--hidden 8 ", ""));
+    let network = "--device cpu --threads 1 --hidden 200";
+    let commands = [
+        format!("train --task adding --length 60 --steps 1 --batch 64 {network}"),
+        format!("train --text text.txt --steps 1 --window 100 --batch 32 {network}"),
+        format!("train --csv rows.csv --target level --steps 2 --window 100 --batch 512 {network}"),
+        "bench --cell gru --size M --batch 16 --device cpu --threads 1 --seconds 0 --min-reps 1 --check-steps 1 --warmup-s 0"
+            .into(),
+        "eval run --device cpu --threads 1 --batch 4096".into(),
+    ];
+    let (mut ended, mut refused) = (0, 0);
+    for mebibytes in [20, 28, 36, 48, 72, 120, 300] {
+        for command in &commands {
+            let Some(output) = within(&folder, mebibytes, command) else { continue };
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => ended += 1,
+                Some(1) => {
+                    refused += 1;
+                    assert!(stderr.contains("memory"), "{command} within {mebibytes} MiB: {stderr}");
+                }
+                code => panic!("{command} within {mebibytes} MiB: {code:?}, {stderr}"),
+            }
+        }
+    }
+    assert!(ended >= 3 && refused >= 8, "{ended} ended, {refused} refused");
+}
+
 #[test]
 fn what_has_no_room_or_no_meaning_is_refused_by_its_flag() {
     let folder = folder("cli_memory_refused");

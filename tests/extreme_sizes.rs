@@ -52,6 +52,7 @@ fn extents() -> impl Iterator<Item = Extent> {
             tokens,
             resets,
             carried,
+            shapes: usize::MAX,
         })
     })
 }
@@ -60,7 +61,7 @@ fn extents() -> impl Iterator<Item = Extent> {
 fn is_the_devices(error: &Error) -> bool {
     match error {
         Error::Limit { limit, .. } => limit.starts_with("the device's largest"),
-        Error::Value { what, .. } => ["T·B", "B", "the time steps"].contains(&what.as_str()),
+        Error::Value { what, .. } => ["T·B", "B", "the time steps", "input_size"].contains(&what.as_str()),
         _ => false,
     }
 }
@@ -96,7 +97,7 @@ fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_w
         }
     }
     assert!(refused > 1000, "{refused}");
-    let none = Extent { steps: 0, rows: usize::MAX, tokens: false, resets: false, carried: 0 };
+    let none = Extent { steps: 0, rows: usize::MAX, tokens: false, resets: false, carried: 0, shapes: 1 };
     let (model, options) = &networks()[0];
     let words = |extent| cpu.plan(model, options, extent, false).unwrap_err().to_string();
     let expected = "the batch's [T, B]: expected at least 1 step and 1 row, got [0, 18446744073709551615]";
@@ -108,11 +109,11 @@ fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_w
 }
 
 fn the_largest_rows_are_found<B: Backend>(backend: &B) {
-    for (model, options) in networks() {
-        for extent in extents().filter(|extent| extent.steps == extent.rows) {
+    for (model, options) in networks().into_iter().step_by(3) {
+        for extent in extents().filter(|extent| [1, 1 << 16, usize::MAX].contains(&extent.steps) && extent.rows == 1) {
             for (budget, most, beside) in [0, 1 << 24, u64::MAX].into_iter().flat_map(|budget| {
-                let of_most = [0, 1, 1 << 20, usize::MAX];
-                of_most.into_iter().flat_map(move |most| [0, 1 << 20, u64::MAX].map(|beside| (budget, most, beside)))
+                let of_most = [0, 1000, usize::MAX];
+                of_most.into_iter().flat_map(move |most| [0, u64::MAX].map(|beside| (budget, most, beside)))
             }) {
                 let found = backend.largest_rows((&model, &options, false), extent, budget, most, beside);
                 let Ok(rows) = found else { continue };

@@ -122,7 +122,7 @@ fn on_the_cpu_no_bit_depends_on_the_chunk() {
 
 fn a_long_sequence_takes_little<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm).sizes([20_000, 16, 2, 256, 1]);
-    let extent = Extent { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0 };
+    let extent = Extent { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
     let planned = |recompute| {
         let options = EngineOptions { recompute, rule: Some(Optimizer::adam(0.1).rule), ..EngineOptions::default() };
         backend.engine(&case.model(), &options).unwrap().plan(extent).unwrap()

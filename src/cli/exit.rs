@@ -16,7 +16,7 @@ Exit codes:
   130  stopped by Ctrl-C (SIGINT)
   143  stopped by SIGTERM";
 
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const LOST: u8 = 3;
 

@@ -17,6 +17,8 @@ enum Limit {
     Machine,
     /// A container, a systemd unit or a scheduler's job, which is killed beyond this.
     ControlGroup,
+    /// What `ulimit -v` leaves of the address space, as of many a scheduler's job.
+    AddressSpace,
 }
 
 impl FreeMemory {
@@ -29,13 +31,15 @@ impl FreeMemory {
         let machine = kilobytes(&root.join("proc/meminfo"), "MemAvailable:");
         let machine = machine.map(|bytes| Self { bytes, limit: Limit::Machine });
         let group = control_group(root).map(|bytes| Self { bytes, limit: Limit::ControlGroup });
-        machine.into_iter().chain(group).min_by_key(|free| free.bytes)
+        let addresses = address_space(root).map(|bytes| Self { bytes, limit: Limit::AddressSpace });
+        machine.into_iter().chain(group).chain(addresses).min_by_key(|free| free.bytes)
     }
 
     /// `the 3.5 GiB that are free`.
     pub(crate) fn words(self) -> String {
         match self.limit {
             Limit::Machine => format!("the {} that are free", bytes(self.bytes)),
+            Limit::AddressSpace => format!("the {} that `ulimit -v` leaves this program", bytes(self.bytes)),
             Limit::ControlGroup => {
                 format!("the {} that this program's control group (its container) has left", bytes(self.bytes))
             }
@@ -43,9 +47,22 @@ impl FreeMemory {
     }
 }
 
+/// What is left of this program's address space, where that is limited.
+fn address_space(root: &Path) -> Option<u64> {
+    let limits = read_to_string(root.join("proc/self/limits")).ok()?;
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit = limit.split_whitespace().next()?.parse::<u64>().ok()?;
+    Some(limit.saturating_sub(kilobytes(&root.join("proc/self/status"), "VmSize:").unwrap_or_default()))
+}
+
 /// What this program has of the machine's memory.
 pub(crate) fn resident() -> u64 {
     kilobytes(Path::new("/proc/self/status"), "VmRSS:").unwrap_or_default()
+}
+
+/// The most that it had at any time so far.
+pub(crate) fn most_resident() -> u64 {
+    kilobytes(Path::new("/proc/self/status"), "VmHWM:").unwrap_or_default()
 }
 
 /// The bytes on a line of such a file, which has them in kB.
@@ -161,6 +178,20 @@ mod tests {
         let stat = ("sys/fs/cgroup/memory/memory.stat", "inactive_file 7\ntotal_inactive_file 0\n");
         has_left(&[group, ("sys/fs/cgroup/memory/memory.limit_in_bytes", "105906176"), usage, stat], 100);
         has_left(&[group, ("sys/fs/cgroup/memory/docker/1a/memory.limit_in_bytes", "104857600")], 100);
+    }
+
+    #[test]
+    fn a_limited_address_space_has_what_the_program_leaves_of_it() {
+        let limits =
+            |soft: &str| format!("Limit  Soft Limit  Hard Limit  Units\nMax address space  {soft}  unlimited  bytes\n");
+        let status = ("proc/self/status", "VmPeak: 300000 kB\nVmSize: 204800 kB\n");
+        let told = limits("314572800");
+        let free = machine(&[("proc/self/limits", &told), status]);
+        assert_eq!(free, FreeMemory { bytes: 100 * MIB, limit: Limit::AddressSpace });
+        assert_eq!(free.words(), "the 100 MiB that `ulimit -v` leaves this program");
+        let told = limits("unlimited");
+        let free = machine(&[("proc/self/limits", &told), status]);
+        assert_eq!(free, FreeMemory { bytes: 8192 * MIB, limit: Limit::Machine });
     }
 
     #[test]

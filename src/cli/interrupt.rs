@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bptt::{Error, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use super::exit;
 
 /// Whether the end was asked for, and by which signal.
 #[derive(Default)]
@@ -30,6 +32,14 @@ pub(crate) fn listen() -> Result<()> {
             .map_err(|error| Error::Failed(format!("signal {signal}: {error}")))?;
     }
     Ok(())
+}
+
+/// From now on what the system aborts for is an error's end. All that takes much is asked for before it is made; where
+/// there is no memory even for what is small, the standard library says so and aborts.
+pub(crate) fn end_without_memory() {
+    let always = Arc::new(AtomicBool::new(true));
+    // Where it cannot be, an abort stays one.
+    let _ = flag::register_conditional_shutdown(SIGABRT, i32::from(exit::FAILED), always);
 }
 
 /// Whether the end was asked for.

@@ -487,6 +487,20 @@ impl Task for LabelledTask {
         Some(Baseline { name: name.into(), loss })
     }
 
+    fn longest_measured(&self) -> usize {
+        let measured = self.parts[1..].iter().map(|part| &part.examples);
+        measured.flat_map(|part| (0..part.len()).map(|example| part.steps(example))).max().unwrap_or_default()
+    }
+
+    fn results_bytes(&self) -> u64 {
+        // Of a class which one, and of each pair a count; of values each, in f64, beside its truth.
+        let of_one = match &self.labels {
+            LabelCodec::Classes(_) => 64,
+            LabelCodec::Values(scalings) => 64 + 16 * scalings.len(),
+        };
+        self.parts[1..].iter().map(|part| (part.examples.len() * of_one) as u64).sum()
+    }
+
     fn results(&self, network: &mut dyn Network, Measure { rows, json, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.unlabelled() {

@@ -1,13 +1,15 @@
 //! What memory training takes and may take, and the batch that fits into it.
 
-use bptt::{Batch, Error, Extent, Input, Memory, MemoryPart, Result, Targets};
+use bptt::train::Keep;
+use bptt::{Batch, Error, Extent, Input, Memory, MemoryPart, Model, Result, Targets};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::args::Bytes;
 use super::device::{Opened, Planner};
 use super::devices::bytes;
-use super::free_memory::{FreeMemory, resident};
+use super::free_memory::{FreeMemory, most_resident, resident};
+use super::model_file;
 use super::progress::grouped;
 use super::settings::{Settings, unsupported};
 use super::task::{Order, Task};
@@ -17,6 +19,9 @@ const ASSUMED: u64 = 2 << 30;
 
 /// Batches of more rows than these have a multiple of them, which blocks of rows and tiles of kernels are whole in.
 const EVEN: usize = 8;
+
+/// Those of batches to learn from, to validate and to test with, and of the smaller ones at the end of each.
+const SHAPES: usize = 6;
 
 /// The most bytes that training may take, and whence that is known.
 #[derive(Clone, Debug)]
@@ -50,10 +55,8 @@ impl Budget {
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub(crate) memory: Memory,
-    /// Beside what the network takes, where both are of one memory: the program, and the batch as it is handed over.
-    pub(crate) host: u64,
-    /// Of that, what the program has already.
-    beside: u64,
+    /// Beside what the network takes, where both are of one memory.
+    host: Host,
     /// What the machine has left of the memory that the device takes, where that is known.
     free: Option<FreeMemory>,
     /// T of the longest batch.
@@ -67,14 +70,39 @@ pub(crate) struct Planned {
     pub(crate) largest: Option<usize>,
 }
 
+/// What the program takes beside the network, on the CPU path.
+#[derive(Clone, Copy, Debug, Default)]
+struct Host {
+    /// What it has when it plans: itself, and its data.
+    program: u64,
+    /// A batch as it is handed over, and the part of it that is done at once.
+    batch: u64,
+    /// Copies of the weights, and of what the optimizer keeps of them: the best ones, those to go back to, and those of a
+    /// checkpoint that a run goes on from.
+    copies: u64,
+    /// What the network says of all that it is measured on.
+    results: u64,
+}
+
+impl Host {
+    fn parts(self) -> [(&'static str, u64); 4] {
+        let Self { program, batch, copies, results } = self;
+        [("program, data", program), ("batch", batch), ("copies", copies), ("results", results)]
+    }
+
+    fn total(self) -> u64 {
+        self.parts().iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
 impl Planned {
     pub(crate) fn total(&self) -> u64 {
-        self.memory.total() + self.host
+        self.memory.total() + self.host.total()
     }
 
     /// What is still to be taken, where it is more than there is, in words.
     pub(crate) fn shortage(&self) -> Option<String> {
-        let (wanted, free) = (self.total() - self.beside, self.free?);
+        let (wanted, free) = (self.total() - self.host.program, self.free?);
         (wanted > free.bytes).then(|| format!("takes {} more than now, and there is {}", bytes(wanted), free.words()))
     }
 
@@ -92,7 +120,7 @@ impl Planned {
     /// Every part that takes any bytes.
     pub(crate) fn parts(&self) -> Vec<(&'static str, u64)> {
         let parts = self.memory.parts().map(|(part, bytes)| (part.name(), bytes));
-        parts.chain([("program, batch", self.host)]).filter(|(_, bytes)| *bytes > 0).collect()
+        parts.chain(self.host.parts()).filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     /// T × B of what is on the device at once.
@@ -107,7 +135,8 @@ impl Planned {
             let words: Vec<String> = parts.map(|(part, count)| format!("{} {}", part.name(), bytes(count))).collect();
             words.join(", ")
         };
-        let beside = if self.host > 0 { format!(", program and batch {}", bytes(self.host)) } else { String::new() };
+        let host = self.host.total();
+        let beside = if host > 0 { format!(", program, data and batch {}", bytes(host)) } else { String::new() };
         let mut lines = vec![format!("{}: {}{beside}", bytes(self.total()), of(false))];
         lines.push(format!("{}: {}", self.shape(), of(true)));
         lines.extend(self.describe_cuts());
@@ -137,7 +166,7 @@ impl Planned {
         let parts: Map<String, Value> = MemoryPart::ALL
             .into_iter()
             .map(|part| (part.name().replace(' ', "_"), json!(self.memory.of(part))))
-            .chain([("program_and_batch".to_owned(), json!(self.host))])
+            .chain(self.host.parts().map(|(name, bytes)| (name.replace(", ", "_and_"), json!(bytes))))
             .collect();
         let value = json!({
             "steps": self.steps,
@@ -179,10 +208,27 @@ pub(crate) fn settle(
     let (examples, row) = (one.per_epoch().min(1 << 24) as usize, one.largest()?);
     let opened = planner.opened;
     // On the CPU path all is of one memory.
-    let (beside, row_bytes) = if opened.is_cpu() { (resident(), batch_bytes(&row)) } else { (0, 0) };
+    let (mut host, row_bytes) = match opened.is_cpu() {
+        true => (
+            Host { program: resident(), copies: copies(settings, planner.model), ..Host::default() },
+            batch_bytes(&row),
+        ),
+        false => (Host::default(), 0),
+    };
+    if opened.is_cpu() {
+        host.results = task.results_bytes();
+        check_program(settings)?;
+    }
+    let beside = host.total();
     let budget = (largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, opened));
-    let extent =
-        |rows, batch| Extent { rows, carried: if task.carries_state() { batch } else { 0 }, ..row.sequence.extent() };
+    let extent = |rows, batch| Extent {
+        rows,
+        carried: if task.carries_state() { batch } else { 0 },
+        shapes: SHAPES,
+        // Who is measured on longer sequences takes as much for them.
+        steps: row.sequence.shape().0.max(task.longest_measured()),
+        ..row.sequence.extent()
+    };
     // A batch is there once; of one that is done in parts each part too.
     let fitting = |budget: &Budget, batch: Option<usize>| {
         let whole = batch.map_or(0, |batch| batch as u64 * row_bytes);
@@ -211,17 +257,13 @@ pub(crate) fn settle(
     let batch = settings.batch.min(examples);
     let rows = settings.micro_batch.unwrap_or(batch).min(batch);
     let memory = planner.plan(extent(rows, batch))?;
-    let host = match opened.is_cpu() {
-        true => beside + row_bytes * (batch + if rows < batch { rows } else { 0 }) as u64,
-        false => 0,
-    };
+    host.batch = row_bytes * (batch + if rows < batch { rows } else { 0 }) as u64;
     let free = if opened.shares_memory() { FreeMemory::now() } else { None };
     let planned = Planned {
         memory,
         host,
-        beside,
         free,
-        steps: row.sequence.shape().0,
+        steps: extent(rows, batch).steps,
         batch,
         rows,
         recompute: settings.recompute,
@@ -229,13 +271,36 @@ pub(crate) fn settle(
         budget,
     };
     // What the program takes beside differs by little from run to run, which must not refuse one that is repeated.
-    match (settings.memory, planned.total() - beside) {
+    match (settings.memory, planned.total() - host.program) {
         (Some(most), total) if total > most => Err(Failure::usage(unsupported(format!(
             "--micro-batch {rows} takes {}, over --memory {}: take fewer rows, or leave it to --memory",
             bytes(total),
             Bytes(most)
         )))),
         _ => Ok(planned),
+    }
+}
+
+/// The copies of the weights that a run holds beside its network's own, in f32.
+fn copies(settings: &Settings, model: &Model) -> u64 {
+    let weights = 4 * model_file::parameters(model);
+    let of_state = 1 + settings.optimizer.rule.slots() as u64;
+    let best = u64::from(settings.run.keep == Keep::Best);
+    let back = if settings.run.backs > 0 { of_state } else { 0 };
+    let resumed = if settings.resumes { of_state } else { 0 };
+    weights * (best + back + resumed)
+}
+
+/// Refuses a budget below what reading the data took.
+fn check_program(settings: &Settings) -> Result<(), Failure> {
+    match (settings.memory, most_resident()) {
+        (Some(told), most) if most > told => Err(Failure::usage(unsupported(format!(
+            "the program itself with its data takes {} before it trains, and there is {} (--memory): allow more, or take \
+             less data",
+            bytes(most),
+            bytes(told)
+        )))),
+        _ => Ok(()),
     }
 }
 
@@ -301,7 +366,9 @@ fn batch_bytes(batch: &Batch) -> u64 {
         Targets::Classes(classes) => classes.len(),
     };
     let weights = batch.weights.as_ref().map_or(0, |weights| weights.len());
-    4 * (numbers + targets + weights) as u64
+    let lengths = batch.sequence.lengths.as_ref().map_or(0, |lengths| size_of_val(&lengths[..]));
+    let resets = batch.sequence.resets.as_ref().map_or(0, |resets| resets.len());
+    (4 * (numbers + targets + weights) + lengths + resets) as u64
 }
 
 #[cfg(test)]

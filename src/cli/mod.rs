@@ -149,6 +149,7 @@ impl Command {
 
 /// Runs what the command line asks for. Its exit codes are in `exit.rs`.
 pub(crate) fn main() -> ExitCode {
+    interrupt::end_without_memory();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let program: Program = match command_line::parse(&arguments) {
         Ok(program) => program,

@@ -364,6 +364,27 @@ impl ModelFile {
         }
     }
 
+    /// The same without its weights, for a plan: nothing of them is kept, of a file whose digest is taken all the same.
+    ///
+    /// # Errors
+    /// As of [`Self::open_checked`], but for what is wrong with the tensors alone.
+    pub(crate) fn open_form(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
+        let path = if run.is_dir() { run.join(NAME) } else { run.into() };
+        // A checkpoint's description is that of the model's file, but for the step.
+        if let Some((saved, description)) = checkpoints::unfinished(run)?.and_then(|unfinished| unfinished.saved) {
+            return Self::form(description, &saved.path);
+        }
+        if !path.exists() {
+            return Self::open_checked(run, sha256);
+        }
+        let (file, length) = sized(&path)?;
+        let mut file = Digested::new(file);
+        let text =
+            Self::text(&SafetensorsFile::open(&mut file, length).map_err(|error| no_model(&path, error))?, &path)?;
+        file.digest().map_err(io_error(&path))?.check(&path, "--init-from", sha256)?;
+        Self::form(text, &path)
+    }
+
     /// Of a file as it was found, of which a person is told what there is to say.
     ///
     /// # Errors
@@ -382,17 +403,32 @@ impl ModelFile {
 
     fn from_file(file: impl Read, length: u64, path: &Path) -> Result<Self> {
         let file = SafetensorsFile::open(file, length).map_err(|error| no_model(path, error))?;
+        Self::described(Self::text(&file, path)?, path, || file.state_dict())
+    }
+
+    /// The description that a file holds.
+    fn text<R: Read>(file: &SafetensorsFile<R>, path: &Path) -> Result<String> {
         let text = file.note(KEY).map(str::to_owned);
-        let text = text.ok_or_else(|| Error::Data {
+        text.ok_or_else(|| Error::Data {
             path: path.into(),
             place: String::new(),
             message: "expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into(),
-        })?;
-        Self::described(text, path, || file.state_dict())
+        })
     }
 
     /// Of its description, whose weights are read once it is known to be right.
     fn described(text: String, path: &Path, weights: impl FnOnce() -> Result<StateDict>) -> Result<Self> {
+        let form = Self::form(text, path)?;
+        let weights = weights().map_err(in_file(path))?;
+        // Told with the file's name, and by every command, before anything else is.
+        let message =
+            |error: Error| Error::Data { path: path.into(), place: String::new(), message: error.to_string() };
+        Layout::new(&form.model).check(&weights).map_err(message)?;
+        Ok(Self { weights, ..form })
+    }
+
+    /// Of its description, without weights.
+    fn form(text: String, path: &Path) -> Result<Self> {
         let refused = |message: String| Error::Data { path: path.into(), place: String::new(), message };
         #[derive(Deserialize)]
         struct Version {
@@ -407,9 +443,7 @@ impl ModelFile {
         let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
         let model = it.model();
         model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
-        let weights = weights().map_err(in_file(path))?;
-        // Told with the file's name, and by every command, before anything else is.
-        Layout::new(&model).check(&weights).map_err(|error| refused(error.to_string()))?;
+        let weights = StateDict::default();
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path: path.into() })
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct PlanArgs {
 pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
     let mut settings = Settings::resolve(config.as_deref(), &args.given).map_err(Failure::usage)?;
-    let start = settings.open_start()?;
+    let start = settings.open_form()?;
     let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let model = form(&mut settings, task.as_ref(), start.as_ref())?;
     let opened = device::open(&settings.device, settings.threads, settings.kernel)?;

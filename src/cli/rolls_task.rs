@@ -245,6 +245,18 @@ impl Task for RollsTask {
         Some(Baseline { name: "frequencies of keys, validation".into(), loss })
     }
 
+    fn longest_measured(&self) -> usize {
+        let pieces = self.parts[1..].iter().flat_map(|part| &self.rolls.pieces()[part.clone()]);
+        pieces.map(|piece| piece.len().saturating_sub(1)).max().unwrap_or_default()
+    }
+
+    fn results_bytes(&self) -> u64 {
+        // A share for each key of every frame of one part at a time.
+        let frames = |part: &Range<usize>| self.rolls.pieces()[part.clone()].iter().map(Vec::len).sum::<usize>();
+        let most = self.parts[1..].iter().map(frames).max().unwrap_or_default();
+        4 * (most * self.rolls.keys().len()) as u64
+    }
+
     fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         let mut table = Vec::new();

@@ -477,6 +477,12 @@ impl Task for SeriesTask {
         Some(Baseline { name: "last value, validation".into(), loss })
     }
 
+    fn results_bytes(&self) -> u64 {
+        // The forecasts of every forecaster and the truth in f64, ranges, and all of them as text.
+        let of_value = 8 * 16 + 2 * 24;
+        (self.after.first_rows().len() * (64 + of_value * self.head().outputs)) as u64
+    }
+
     fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
         let mut results = Results::default();
         if self.after.is_empty() {

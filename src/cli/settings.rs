@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     /// The most bytes that training takes.
     pub(crate) memory: Option<u64>,
     pub(crate) recompute: bool,
+    /// Whether the run goes on from a checkpoint.
+    pub(crate) resumes: bool,
     pub(crate) buckets: usize,
     pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
@@ -169,6 +171,7 @@ impl Settings {
             micro_batch: training.micro_batch,
             memory: training.memory.map(|memory| memory.0),
             recompute: *training.recompute.get_or_insert(false),
+            resumes: false,
             buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,
@@ -206,6 +209,15 @@ impl Settings {
     pub(crate) fn open_start(&mut self) -> Result<Option<ModelFile>> {
         let Some(path) = &self.init_from else { return Ok(None) };
         ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
+    }
+
+    /// The same without the weights.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open_form`], and where the settings are for another file.
+    pub(crate) fn open_form(&mut self) -> Result<Option<ModelFile>> {
+        let Some(path) = &self.init_from else { return Ok(None) };
+        ModelFile::open_form(path, &mut self.given.model.init_sha256).map(Some)
     }
 
     /// Takes the network's form from a model that is already there, and its dropout unless another was told.

@@ -55,6 +55,14 @@ pub(crate) trait Task {
     }
     /// What needs no network, on the validation part.
     fn baseline(&self) -> Option<Baseline>;
+    /// T of the longest sequence that it is measured on; 0: none is longer than those to learn from.
+    fn longest_measured(&self) -> usize {
+        0
+    }
+    /// About the bytes that [`results`](Self::results) holds at once of what the network says; 0: few.
+    fn results_bytes(&self) -> u64 {
+        0
+    }
     /// Measures the network on what it did not learn from. The program asks [`results`].
     fn results(&self, network: &mut dyn Network, measure: Measure) -> Result<Results>;
     /// Writes what the network says of every example as comma-separated text.

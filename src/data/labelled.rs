@@ -11,6 +11,7 @@ use super::{DateOrder, DecimalMark, Examples, Scaling, Steps, listed};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss};
+use crate::room;
 
 /// Sequences with what is to be told of each.
 #[derive(Clone, Debug, PartialEq)]
@@ -366,13 +367,13 @@ impl Examples for Subset {
         let lengths: Vec<usize> = rows.iter().map(|row| self.labelled.input.length(*row)).collect();
         let sequence = match &self.labelled.input {
             Steps::Tokens(sequences) => {
-                let mut tokens = Array2::zeros((steps, rows.len()));
+                let mut tokens = room::array((steps, rows.len()), "the tokens of a batch")?;
                 for (b, row) in rows.iter().enumerate() {
                     tokens.slice_mut(s![..lengths[b], b]).assign(&ndarray::aview1(&sequences[*row]));
                 }
                 Sequence::tokens(tokens)
             }
-            numbers => Sequence::dense(numbers.padded(&rows, steps).unwrap_or_default()),
+            numbers => Sequence::dense(numbers.padded(&rows, steps)?.unwrap_or_default()),
         };
         let sequence = match lengths.iter().all(|length| *length == steps) {
             true => sequence,

@@ -77,7 +77,7 @@ impl Batches for Lanes<'_> {
 
     fn batch(&self, number: u64) -> Result<Batch> {
         let offset = number % self.per_epoch() * self.window as u64;
-        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows);
+        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows)?;
         for row in 0..self.rows {
             let lane = self.lane(row);
             let begin = lane.end.min(lane.start + offset);

@@ -7,6 +7,9 @@ use ndarray::Array2;
 use super::{Text, Vocabulary};
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
+use crate::room;
+
+const TARGETS: &str = "the targets of a batch";
 
 /// A batch in the making: tokens, the classes after them and their weights, \[T, B\] each; 0 where nothing is written.
 pub(super) struct NextCharacter<'a> {
@@ -18,10 +21,11 @@ pub(super) struct NextCharacter<'a> {
 }
 
 impl<'a> NextCharacter<'a> {
-    pub(super) fn new(text: &'a Text, vocabulary: &'a Vocabulary, steps: usize, rows: usize) -> Self {
+    pub(super) fn new(text: &'a Text, vocabulary: &'a Vocabulary, steps: usize, rows: usize) -> Result<Self> {
         let shape = (steps, rows);
-        let (tokens, classes, weights) = (Array2::zeros(shape), Array2::zeros(shape), Array2::zeros(shape));
-        Self { text, vocabulary, tokens, classes, weights }
+        let tokens = room::array(shape, "the tokens of a batch")?;
+        let (classes, weights) = (room::array(shape, TARGETS)?, room::array(shape, TARGETS)?);
+        Ok(Self { text, vocabulary, tokens, classes, weights })
     }
 
     /// Writes a row from its beginning: a step reads each of `characters`, at most T, and is to tell the one after it.

@@ -64,7 +64,7 @@ impl Batches for RandomWindows<'_> {
         rng.set_stream(1 + number);
         let window = self.window as u64;
         let starts = (self.part.end - self.part.start - window) as f64;
-        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows);
+        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows)?;
         for row in 0..self.rows {
             let start = self.part.start + (uniform(&mut rng) * starts) as u64;
             batch.row(row, start..start + window, |_| true)?;

@@ -2,12 +2,12 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use super::{Examples, Split};
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
+use crate::room;
 
 /// What the K columns of a frame stand for. It travels with the weights, which mean nothing without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,7 +207,7 @@ impl Examples for NextFrame<'_> {
 
     fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
         let shape = (steps, examples.len(), self.rolls.keys.len());
-        let (mut x, mut y) = (Array3::zeros(shape), Array3::zeros(shape));
+        let (mut x, mut y) = (room::array(shape, "x of a batch")?, room::array(shape, "the targets of a batch")?);
         for (b, example) in examples.iter().enumerate() {
             for (t, frames) in self.rolls.pieces[self.pieces[*example]].windows(2).enumerate() {
                 frames[0].iter().for_each(|key| x[[t, b, *key as usize]] = 1.0);
@@ -221,7 +221,7 @@ impl Examples for NextFrame<'_> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Axis, s};
+    use ndarray::{Array3, Axis, s};
 
     use super::*;
     use crate::batch::Input;

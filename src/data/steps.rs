@@ -4,6 +4,7 @@ use ndarray::{Array2, Array3, Axis, s};
 
 use crate::error::Result;
 use crate::real::Real;
+use crate::room;
 use crate::sizes::Count;
 
 /// Sequences, each with a length of its own.
@@ -164,7 +165,10 @@ impl Steps {
     }
 
     /// x of a batch of `rows`, \[T, B, I\], with zeros behind the steps of each; `None` for tokens.
-    pub(super) fn padded(&self, rows: &[usize], steps: usize) -> Option<Array3<f32>> {
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is none for it.
+    pub(super) fn padded(&self, rows: &[usize], steps: usize) -> Result<Option<Array3<f32>>> {
         fn fill<R: Real>(x: &mut Array3<f32>, all: &[Array2<R>], rows: &[usize]) {
             for (b, row) in rows.iter().enumerate() {
                 let numbers = &all[*row];
@@ -172,12 +176,13 @@ impl Steps {
                     .zip_mut_with(numbers, |x, number| *x = number.to_wide() as f32);
             }
         }
-        let mut x = Array3::zeros((steps, rows.len(), self.dimensions().unwrap_or_default()));
+        let Some(dimensions) = self.dimensions() else { return Ok(None) };
+        let mut x = room::array((steps, rows.len(), dimensions), "x of a batch")?;
         match self {
             Steps::Dense(all) => fill(&mut x, all, rows),
             Steps::Wide(all) => fill(&mut x, all, rows),
-            Steps::Tokens(_) => return None,
+            Steps::Tokens(_) => return Ok(None),
         }
-        Some(x)
+        Ok(Some(x))
     }
 }

@@ -1,6 +1,6 @@
 //! Tasks that need a memory as long as the sequence, drawn exactly from a seed.
 
-use ndarray::{Array2, Array3};
+use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -8,6 +8,7 @@ use super::Examples;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
 use crate::model::{At, Head, Loss, uniform};
+use crate::room;
 
 /// The adding problem (Hochreiter & Schmidhuber 1997, in the form of Le, Jaitly & Hinton 2015).
 ///
@@ -136,7 +137,7 @@ impl Examples for Synthetic<Adding> {
 
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let (steps, half) = (self.task.length, self.task.length / 2);
-        let mut x = Array3::zeros((steps, examples.len(), Adding::INPUTS));
+        let mut x = room::array((steps, examples.len(), Adding::INPUTS), "x of a batch")?;
         let mut y = Array3::zeros((1, examples.len(), 1));
         for (b, example) in examples.iter().enumerate() {
             let mut rng = self.rng(*example);
@@ -164,8 +165,10 @@ impl Examples for Synthetic<Copying> {
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let Copying { delay, symbols, recall } = self.task;
         let (steps, blank, delimiter) = (self.task.length(), symbols as u32, symbols as u32 + 1);
-        let mut tokens = Array2::from_elem((steps, examples.len()), blank);
-        let mut classes = Array2::from_elem((steps, examples.len()), blank);
+        let mut tokens = room::array((steps, examples.len()), "the tokens of a batch")?;
+        tokens.fill(blank);
+        let mut classes = room::array((steps, examples.len()), "the targets of a batch")?;
+        classes.fill(blank);
         for (b, example) in examples.iter().enumerate() {
             let mut rng = self.rng(*example);
             for i in 0..recall {
@@ -181,6 +184,8 @@ impl Examples for Synthetic<Copying> {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array2;
+
     use super::*;
     use crate::batch::Input;
 

@@ -7,7 +7,7 @@ use super::device::Gpu;
 use super::engine::GpuEngine;
 use super::pass::Pass;
 use super::updater::Updater;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{SequencePlan, TensorSpec};
 
@@ -70,8 +70,11 @@ impl GpuEngine {
     /// Lets passes go whose buffers are too small to share, and others until this one fits into the memory budget, before
     /// anything of it is allocated.
     pub(super) fn make_room(&mut self, plan: &SequencePlan) -> Result<()> {
-        while !self.passes.is_empty() && !self.arena.holds(&plan.tensors) {
-            self.drop_pass();
+        if !self.passes.is_empty() && !self.arena.holds(&plan.tensors) {
+            self.recorder.submit();
+            self.passes.clear();
+            // The device still works on the small buffers, which are to be gone before there are larger ones.
+            self.gpu.settle();
         }
         let fits = |engine: &Self| engine.options.check_memory(engine.with_pass(plan).total());
         while !self.passes.is_empty() && fits(self).is_err() {
@@ -82,6 +85,29 @@ impl GpuEngine {
             self.arena.clear();
         }
         fits(self)
+    }
+
+    /// Lets go of every pass and of the buffers that they work on, and waits until the device has them back.
+    pub(super) fn let_go(&mut self) {
+        self.recorder.submit();
+        self.passes.clear();
+        self.arena.clear();
+        self.gpu.settle();
+    }
+
+    /// What `make` allocates for the pass at hand; where the device has no room for it, once more without the passes over
+    /// other shapes, and without buffers that this one has no use for.
+    pub(super) fn without_others<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        match make(self) {
+            Err(Error::OutOfMemory { .. }) => {
+                self.recorder.submit();
+                self.passes.drain(..self.passes.len().saturating_sub(1));
+                self.arena.0.truncate(self.passes.last().map_or(0, |pass| pass.buffers.len()));
+                self.gpu.settle();
+                make(self)
+            }
+            made => made,
+        }
     }
 
     /// What is there once a pass of this plan works on the shared buffers too, beside the passes that still can.

@@ -76,6 +76,27 @@ struct Inner {
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     submits: AtomicU64,
     maps: AtomicU64,
+    /// The bytes of buffers that a test has the device hold at the most; 0: as many as it can.
+    #[cfg(test)]
+    most: AtomicU64,
+    /// The most bytes that buffers came to when a further one was made.
+    #[cfg(test)]
+    peak: AtomicU64,
+}
+
+#[cfg(test)]
+impl Inner {
+    /// Whether a further buffer of so many bytes is more than a test allows.
+    fn is_full(&self, bytes: u64) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        let held = self.device.get_internal_counters().hal.buffer_memory.read();
+        let held = held as u64 + bytes;
+        let full = most > 0 && held > most;
+        if !full {
+            self.peak.fetch_max(held, Ordering::Relaxed);
+        }
+        full
+    }
 }
 
 /// What the device raised on its own.
@@ -210,6 +231,10 @@ impl Gpu {
             kernels: Mutex::default(),
             submits: AtomicU64::new(0),
             maps: AtomicU64::new(0),
+            #[cfg(test)]
+            most: AtomicU64::new(0),
+            #[cfg(test)]
+            peak: AtomicU64::new(0),
         }))
     }
 
@@ -226,6 +251,20 @@ impl Gpu {
     /// The adapter: name, driver, type.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.0.info
+    }
+
+    /// From now on the device has room for buffers of so many bytes in all; 0: for as many as it can hold.
+    #[cfg(test)]
+    pub(super) fn hold_at_most(&self, bytes: u64) {
+        self.0.most.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The bytes of all buffers that are there, once the device is idle, and the most that they came to since the last call.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (u64, u64) {
+        self.settle();
+        let held = self.0.device.get_internal_counters().hal.buffer_memory.read() as u64;
+        (held, self.0.peak.swap(held, Ordering::Relaxed))
     }
 
     /// What was submitted and mapped so far.
@@ -268,6 +307,12 @@ impl Gpu {
         kernels.entry(key).or_insert_with(make).clone()
     }
 
+    /// Waits until all that was let go of is the device's again. In a browser nobody can wait.
+    pub(super) fn settle(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        let _ = self.0.device.poll(wgpu::PollType::wait_indefinitely());
+    }
+
     /// A buffer of so many bytes.
     ///
     /// # Errors
@@ -277,6 +322,11 @@ impl Gpu {
         // In a browser the answer comes later, and [`Gpu::check`] tells it; elsewhere it is there at once.
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        #[cfg(test)]
+        if self.0.is_full(bytes) {
+            drop(scope);
+            return Err(Error::OutOfMemory { tensor: name.into(), bytes });
+        }
         let buffer = self.0.device.create_buffer(&descriptor);
         #[cfg(not(target_arch = "wasm32"))]
         if let Poll::Ready(Some(_)) = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {

@@ -110,7 +110,7 @@ impl GpuEngine {
             let reason = "a model with an embedding reads token ids, not x from a buffer";
             return Err(Error::Unsupported(reason.into()));
         }
-        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0 };
+        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
         extent.check(&self.network.model, ON_DEVICE)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;

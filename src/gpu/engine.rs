@@ -1,5 +1,6 @@
 //! A network on a GPU: stages a batch, records the commands of its shape, submits them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use ndarray::{Array2, Array3};
@@ -10,7 +11,7 @@ use super::carried::Carried;
 use super::device::Gpu;
 use super::network::Network;
 use super::pass::{Aim, Lists, Pass};
-use super::planned::{LOSSES, planned, shape};
+use super::planned::{LOSSES, further, planned, shape};
 use super::program::{Command, Place};
 use super::recorder::Recorder;
 use super::uniforms::Status;
@@ -29,15 +30,19 @@ use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carri
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
+use crate::room;
 use crate::sizes::ON_DEVICE;
 
 /// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
 /// alone.
-const PASSES: usize = 6;
+pub(super) const PASSES: usize = 6;
 
 /// Counts the orders in which this path has added its sums up. It grows with every change of a shader, a plan or wgpu after
 /// which the same run has other bits on the same device and driver.
 const ORDER_OF_SUMS: u32 = 1;
+
+/// The fewest bytes that are read back at once, where there is no room for all.
+const READ_LEAST: u64 = 64 << 10;
 
 /// A network on a GPU. Made by [`Backend::engine`].
 #[derive(Debug)]
@@ -147,16 +152,32 @@ impl GpuEngine {
                 if self.passes.len() == PASSES {
                     self.drop_pass();
                 }
-                let plan = self.plan_of(shape)?;
-                self.make_room(&plan)?;
-                let buffers = self.arena.take(&self.gpu, &plan.tensors)?;
-                self.passes.push(Pass::new(&self.gpu, &self.network, shape, plan, buffers)?);
+                self.make_room(&self.plan_of(shape)?)?;
+                let pass = match self.make_pass(shape) {
+                    // What other shapes have taken may be what is missing.
+                    Err(Error::OutOfMemory { .. }) => {
+                        self.let_go();
+                        self.make_pass(shape)
+                    }
+                    made => made,
+                };
+                if pass.is_err() {
+                    // A part of what it takes may be there, which no pass is going to work on.
+                    self.let_go();
+                }
+                self.passes.push(pass?);
                 self.passes.len() - 1
             }
         };
         let pass = self.passes.remove(place);
         self.passes.push(pass);
         Ok(())
+    }
+
+    fn make_pass(&mut self, shape: Shape) -> Result<Pass> {
+        let plan = self.plan_of(shape)?;
+        let buffers = self.arena.take(&self.gpu, &plan.tensors)?;
+        Pass::new(&self.gpu, &self.network, shape, plan, buffers)
     }
 
     fn plan_of(&self, shape: Shape) -> Result<SequencePlan> {
@@ -181,8 +202,11 @@ impl GpuEngine {
             self.drop_pass();
         }
         self.options.check_memory(self.bytes() + wanted)?;
-        let (gpu, network) = (&self.gpu, &self.network);
-        self.passes.last_mut().map_or(Ok(()), |pass| pass.make_flow(gpu, network))
+        let make = |engine: &mut Self| match engine.passes.last_mut() {
+            Some(pass) => pass.make_flow(&engine.gpu, &engine.network),
+            None => Ok(()),
+        };
+        self.without_others(make)
     }
 
     /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
@@ -292,16 +316,39 @@ impl GpuEngine {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.gpu.buffer("what is read back", bytes, usage)?;
-        let mut offset = 0;
-        for (from, bytes) in ranges {
-            let to = Place { buffer: staging.clone(), offset };
-            self.recorder.record([&Command::Copy { from: from.clone(), to, bytes: *bytes }]);
-            offset += bytes;
+        let mut size = bytes;
+        let staging = loop {
+            match self.gpu.buffer("what is read back", size, usage) {
+                // In pieces it takes longer, and as many words as there is room for.
+                Err(Error::OutOfMemory { .. }) if size > READ_LEAST => {
+                    self.gpu.settle();
+                    size = (size / 2).next_multiple_of(16).max(READ_LEAST);
+                }
+                made => break made?,
+            }
+        };
+        let mut numbers = Vec::new();
+        room::reserve(&mut numbers, bytes as usize / 4, "what is read back")?;
+        let mut rest = ranges.iter().cloned().collect::<VecDeque<_>>();
+        while !rest.is_empty() {
+            let mut filled = 0;
+            while let Some((from, left)) = rest.front_mut().filter(|_| filled < size) {
+                let bytes = (*left).min(size - filled);
+                let to = Place { buffer: staging.clone(), offset: filled };
+                self.recorder.record([&Command::Copy { from: from.clone(), to, bytes }]);
+                (from.offset, *left, filled) = (from.offset + bytes, *left - bytes, filled + bytes);
+                if *left == 0 {
+                    rest.pop_front();
+                }
+            }
+            self.recorder.arrival(&self.recorder.submit(), &staging).await?;
+            let view = staging.slice(..filled).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+            let words = view.as_chunks().0.iter();
+            numbers.extend(words.map(|word| f32::from_le_bytes(*word)));
+            drop(view);
+            staging.unmap();
         }
-        self.recorder.arrival(&self.recorder.submit(), &staging).await?;
-        let view = staging.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&view))
+        Ok(numbers)
     }
 
     /// As [`read`](Self::read), and with the numbers each row's own final states.
@@ -494,7 +541,7 @@ impl Engine for GpuEngine {
         self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
         self.prepare_flow()?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried = Some(Carried::new(&self.gpu, &self.network, carry.rows)?);
+            self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.network, carry.rows))?);
         }
         self.stage(sequence, Some(batch), draw);
         let mut begin = self.fresh_sums();
@@ -683,10 +730,12 @@ impl Engine for GpuEngine {
                 let planned = plan.planned(&self.network.model);
                 let flow = if self.flow { plan.planned_flow(&self.network.model) } else { 0 };
                 let with_others = self.with_pass(&plan);
+                let further = further(extent.shapes).saturating_sub(self.passes.len() as u64);
+                let further = further * plan.planned_further(&self.network.model, self.flow);
                 // Beyond the budget the others are let go.
                 let alone = self.options.check_memory(with_others.total() + flow + carried).is_err();
                 let mut memory = if alone { self.fixed_memory() + planned } else { with_others };
-                memory.add(MemoryPart::Workspace, flow);
+                memory.add(MemoryPart::Workspace, flow + further);
                 memory
             }
         };

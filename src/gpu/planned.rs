@@ -1,5 +1,6 @@
 //! What a network will take of the device, told before any of it is there.
 
+use super::engine::PASSES;
 use super::recorder::UPLOADS;
 use super::updater;
 use crate::backend::EngineOptions;
@@ -46,6 +47,11 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
     Ok(memory)
 }
 
+/// The passes that are kept beside the one at hand where batches have so many shapes.
+pub(super) fn further(shapes: usize) -> u64 {
+    shapes.clamp(1, PASSES) as u64 - 1
+}
+
 /// What a new engine holds after a batch of this extent; with `flow` also for the norms of dh_t.
 pub(super) fn planned(
     limits: &DeviceLimits,
@@ -64,6 +70,7 @@ pub(super) fn planned(
     let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
     memory += plan.planned(model);
     memory.add(MemoryPart::Workspace, if flow { plan.planned_flow(model) } else { 0 });
+    memory.add(MemoryPart::Workspace, further(extent.shapes) * plan.planned_further(model, flow));
     if extent.carried > 0 {
         let carried = carried_states(model, extent.carried);
         limits.check(&carried)?;

@@ -147,12 +147,12 @@ impl Recurrent {
 
     /// L·D, the number of (layer, direction) pairs: the first axis of h_0 and h_n.
     pub fn stacks(&self) -> usize {
-        self.layers * self.directions()
+        self.layers.saturating_mul(self.directions())
     }
 
     /// D·H, numbers a time step that the stack puts out.
     pub fn output_size(&self) -> usize {
-        self.directions() * self.hidden_size
+        self.hidden_size.saturating_mul(self.directions())
     }
 
     /// What layer `layer` reads a time step: I for the first, D·H above it.

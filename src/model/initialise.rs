@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Cell, Model};
 use super::layout::{Layout, Role};
+use crate::error::Result;
+use crate::room;
 
 /// How W_hh begins; everything else begins as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,10 +35,23 @@ pub struct Initialisation {
 impl Initialisation {
     /// Draws the flat block of `model` from ChaCha8 with `seed`. The same on every machine.
     pub fn draw(&self, model: &Model, seed: u64) -> Vec<f32> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let layout = Layout::new(model);
+        self.fill(vec![0.0; layout.len()], &layout, model, seed)
+    }
+
+    /// The same, where there is memory for it.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory).
+    pub(crate) fn try_draw(&self, model: &Model, seed: u64) -> Result<Vec<f32>> {
+        let layout = Layout::new(model);
+        let block = room::zeros(layout.len(), "the first weights")?;
+        Ok(self.fill(block, &layout, model, seed))
+    }
+
+    fn fill(&self, mut block: Vec<f32>, layout: &Layout, model: &Model, seed: u64) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let h = model.recurrent.hidden_size;
-        let mut block = vec![0.0; layout.len()];
         for tensor in layout.tensors() {
             let values = &mut block[tensor.range()];
             let fan = match tensor.role {

@@ -140,6 +140,9 @@ impl Layout {
     }
 
     /// Names and copies the tensors of a flat block; tied vectors under both names, as in PyTorch's `state_dict()`.
+    ///
+    /// # Panics
+    /// As of a slice: where the block is shorter than [`len`](Self::len).
     pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
         let array = |tensor: &Tensor| {
             let values = block[tensor.range()].iter().map(|value| value.to_wide() as f32).collect();

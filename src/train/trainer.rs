@@ -135,7 +135,7 @@ impl<E: Engine> Trainer<E> {
         }
         options.engine.rule = Some(optimizer.rule);
         let mut engine = backend.engine(model, &options.engine)?;
-        let block = options.initialisation.draw(model, seed);
+        let block = options.initialisation.try_draw(model, seed)?;
         let (tensors, mut block) = (engine.layout().tensors().len(), block.iter());
         engine.write_tensors(FlatBlock::Parameters, 0..tensors, &mut |piece| fill(piece, &mut block))?;
         Ok(Self { engine, optimizer, options, seed, step: 0, sums: Sums::Nothing, takes_flow: false, flow: None })

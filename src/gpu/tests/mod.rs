@@ -3,6 +3,7 @@
 mod loss;
 mod pass;
 mod product;
+mod room;
 mod rows;
 mod sums;
 mod update;

@@ -109,7 +109,7 @@ pub(crate) enum Keeps {
 }
 
 /// The most chunks of all (layer, direction)s: each has buffers and commands of its own, and a host has to hold them.
-const MAX_STACK_CHUNKS: usize = 1 << 18;
+const MAX_STACK_CHUNKS: usize = 1 << 16;
 
 /// What [`SequencePlan::new`] plans for beside the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -311,7 +311,16 @@ impl SequencePlan {
 
     /// The bytes of the norms of dh_t and of the uniforms of what takes them, whose commands are about as many as all others.
     pub(crate) fn planned_flow(&self, model: &Model) -> u64 {
-        self.flow().bytes + self.planned(model).total() - self.memory.total()
+        self.flow().bytes + self.planned_uniforms(model)
+    }
+
+    /// What a pass over a smaller shape, on the same buffers, takes beside them at the most; with `flow` also for the norms.
+    pub(crate) fn planned_further(&self, model: &Model, flow: bool) -> u64 {
+        self.planned_uniforms(model) + if flow { self.planned_flow(model) } else { 0 }
+    }
+
+    fn planned_uniforms(&self, model: &Model) -> u64 {
+        self.planned(model).total() - self.memory.total()
     }
 
     /// Parts of the norm of a step's dh_t, each of a range of its rows and units.
