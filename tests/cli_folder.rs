@@ -107,7 +107,10 @@ fn a_run_writes_through_no_link_out_of_its_folder() {
             symlink(&precious, &path).unwrap();
             let output = program::bptt(folder, "train --resume a");
             let stderr = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(1), "{name}: {stderr}");
+            // What is made of the steps in the end is no reason not to end.
+            let code = i32::from(!["loss.svg", "report.html"].contains(&name));
+            assert_eq!(output.status.code(), Some(code), "{name}: {stderr}");
+            let _ = fs::remove_file(folder.join("a/checkpoints/finished"));
             assert!(stderr.contains(name) && stderr.contains("got a link"), "{name}: {stderr}");
             assert!(path.is_symlink(), "{name}");
             match text {
@@ -122,7 +125,6 @@ fn a_run_writes_through_no_link_out_of_its_folder() {
         if had {
             fs::rename(&aside, &path).unwrap();
         }
-        let _ = fs::remove_file(folder.join("a/checkpoints/finished"));
     }
     // A folder that is a link, too.
     fs::rename(folder.join("a/checkpoints"), folder.join("elsewhere")).unwrap();

@@ -114,6 +114,18 @@ fn no_name_from_a_file_reaches_the_terminal_or_a_picture_as_an_order() {
     prints_plain(folder, "train --csv series.csv --target none --device cpu");
     prints_plain(folder, "train --sequences series.csv --device cpu");
     prints_plain(folder, &format!("train --csv series.csv --features {} --device cpu", "\u{1b}[31m\u{202e}"));
+    for text in [
+        "\"ODD\" = 3",
+        "csv = \"ODD",
+        "csv = \"a.csv\"\n[ODD]",
+        "csv = \"ODD\"",
+        "target = [\"ODD\"]\ncsv = \"series.csv\"",
+    ] {
+        for name in [ODD.to_owned(), serde_json::Value::from(ODD).to_string().trim_matches('"').to_owned()] {
+            fs::write(folder.join("odd.toml"), format!("[data]\n{}\n", text.replace("ODD", &name))).unwrap();
+            prints_plain(folder, "train --config odd.toml --device cpu --out never");
+        }
+    }
 }
 
 #[test]
@@ -291,9 +303,9 @@ fn no_format_takes_its_width_from_a_variable_and_only_one_file_prints() {
             assert!(!printing.iter().any(|word| line.contains(word)), "{place}");
             // serde refuses a path that is no text, of which `json!` makes a panic.
             let value = |name: &str| {
-                let ends =
-                    [format!(": {name},"), format!(": {name}}}"), format!(": &{name},"), format!("json!({name})")];
-                ends.iter().any(|end| line.contains(end.as_str())) && line.contains('"')
+                let values = [name.to_owned(), format!("&{name}")];
+                let ends = |value: &String| [format!(": {value},"), format!(": {value}}}"), format!("json!({value})")];
+                values.iter().flat_map(ends).any(|end| line.contains(&end)) && line.contains('"')
             };
             let paths = [
                 "path",

@@ -32,8 +32,9 @@ pub(crate) fn read(path: &Path) -> Result<Given> {
 /// As [`read`], of the file's bytes; the path is what errors name.
 pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Given> {
     let text = utf8(bytes, path).map_err(|error| unsupported(error.to_string()))?;
-    let refused =
-        |error: toml::de::Error| unsupported(format!("{}: {}", path_text(path), error.to_string().trim_end()));
+    let refused = |error: toml::de::Error| {
+        unsupported(format!("{}: {}", path_text(path), error.to_string().trim_end().replace('\n', "\n  ")))
+    };
     check_values(DeTable::parse(text).map_err(refused)?.get_ref(), text, path)?;
     toml::from_str(text).map_err(refused)
 }

@@ -64,18 +64,16 @@ impl From<Error> for Failure {
     }
 }
 
-/// An error in words. What it has of a file's contents and names is in the lines that are its own.
+/// An error in words. Its own further lines are indented, so that no other begins with what a file has.
 fn shown(error: &Error) -> String {
     match error {
         Error::Data { path, place, message } => {
             format!("{}{}: {}", path_text(path), one_line(place), indented(message))
         }
         Error::Io { path, source } => format!("{}: {source}", path_text(path)),
-        Error::Shape { .. } | Error::Value { .. } | Error::OutOfMemory { .. } | Error::Limit { .. } => {
-            one_line(&error.to_string())
-        }
-        Error::StateDict(_) => indented(&error.to_string()),
-        other => other.to_string(),
+        // Lines of a driver.
+        Error::Device(_) | Error::NoDevice(_) | Error::DeviceLost(_) => error.to_string(),
+        _ => indented(&error.to_string()),
     }
 }
 

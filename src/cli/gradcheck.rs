@@ -299,7 +299,7 @@ fn failed(checked: &[Checked], tolerances: Tolerances) -> Option<String> {
     names.dedup();
     let names = if names.is_empty() { "no tensor as a whole".into() } else { names.join(", ") };
     Some(format!(
-        "gradcheck: {} is off the most{at}: {got} says {:e}, {want} {:e}; relative error {:.1e}, over {tolerance:.1e}\n\
+        "gradcheck: {} is off the most{at}: {got} says {:e}, {want} {:e}; relative error {:.1e}, over {tolerance:.1e}\n  \
          beyond it: {names}",
         of.name, worst.got, worst.want, worst.error
     ))
