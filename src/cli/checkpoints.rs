@@ -16,7 +16,7 @@ use super::folder::{Folder, PART, Part, check_own, in_file, io_error, sized};
 use super::model_file::{self, CONFIG, ModelFile};
 use super::printed::{path_text, quoted};
 use super::progress::grouped;
-use super::{Failure, config_file, flow_log, progress};
+use super::{Failure, config_file, flow_log, history, progress};
 
 /// The folder of a run's checkpoints within its own.
 const FOLDER: &str = "checkpoints";
@@ -262,7 +262,7 @@ pub(crate) fn is_beginning(path: &Path) -> bool {
     // On Windows a path has another separator.
     let name = name.replace(std::path::MAIN_SEPARATOR, "/");
     let whole = name.strip_suffix(PART);
-    let files = [progress::METRICS, progress::TIMINGS, flow_log::NAME, FOLDER, MODEL];
+    let files = [history::METRICS, progress::TIMINGS, flow_log::NAME, FOLDER, MODEL];
     let name = whole.unwrap_or(&name);
     let checkpoint = name.strip_prefix("checkpoints/").and_then(step_of);
     checkpoint.is_some() || files.contains(&name) || (whole == Some(CONFIG))
@@ -474,7 +474,7 @@ impl Interrupted {
     pub(crate) fn begin_longer(&self, folder: &Folder, config: &str, model: &str) -> Result<()> {
         let (Some(before), Some((saved, position))) = (&self.extends, &self.saved) else { return Ok(()) };
         let logs = [
-            (progress::METRICS, Some(position.metrics)),
+            (history::METRICS, Some(position.metrics)),
             (progress::TIMINGS, Some(position.timings)),
             (flow_log::NAME, position.flow),
         ];

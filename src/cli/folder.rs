@@ -172,7 +172,8 @@ impl Folder {
         // Another file takes the place of one before, which may have a second name elsewhere.
         self.write(name, b"")?;
         let path = self.path.join(name);
-        let file = open_own(&path, File::options().write(true))?;
+        // Read too, once it is written.
+        let file = open_own(&path, File::options().read(true).write(true))?;
         Ok(Log { file: BufWriter::new(file), path, bytes: 0, flushed: Instant::now() })
     }
 
@@ -184,7 +185,7 @@ impl Folder {
         &self,
         name: &str,
         bytes: u64,
-        mut each: impl FnMut(&[u8]) -> Result<(), String>,
+        each: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<Log> {
         let path = self.path.join(name);
         let open = || open_own(&path, File::options().read(true).write(true));
@@ -195,19 +196,8 @@ impl Folder {
             self.copy(name, &path, bytes)?;
             file = open()?;
         }
-        let (mut lines, mut line, mut number) = (BufReader::new((&file).take(bytes)), Vec::new(), 0_u64);
-        while lines.read_until(b'\n', &mut line).map_err(io_error(&path))? > 0 {
-            number += 1;
-            each(&line).map_err(|message| Error::Data {
-                path: path.clone(),
-                place: format!(", line {number}"),
-                message: format!("expected the run's own lines: {message}"),
-            })?;
-            line.clear();
-        }
-        let mut file = &file;
+        each_line(&path, &file, bytes, each)?;
         file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes))).map_err(io_error(&path))?;
-        let file = file.try_clone().map_err(io_error(&path))?;
         Ok(Log { file: BufWriter::new(file), path, bytes, flushed: Instant::now() })
     }
 
@@ -222,6 +212,21 @@ impl Folder {
         let copied = io::copy(&mut file.take(bytes), &mut part).map(|_| ()).map_err(io_error(&part.path));
         part.end(copied)
     }
+}
+
+/// The lines of the first `bytes` of a file, one after the other.
+fn each_line(path: &Path, file: &File, bytes: u64, mut each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
+    let (mut lines, mut line, mut number) = (BufReader::new(file.take(bytes)), Vec::new(), 0_u64);
+    while lines.read_until(b'\n', &mut line).map_err(io_error(path))? > 0 {
+        number += 1;
+        each(&line).map_err(|message| Error::Data {
+            path: path.into(),
+            place: format!(", line {number}"),
+            message: format!("expected the run's own lines: {message}"),
+        })?;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// Refuses a file with fewer bytes than a run had written into it.
@@ -300,6 +305,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// The room for what is not yet on the disk.
+    #[cfg(test)]
+    pub(crate) fn buffered(&self) -> usize {
+        self.file.capacity()
+    }
+
     pub(crate) fn append(&mut self, line: &[u8]) -> Result<()> {
         self.file.write_all(line).map_err(io_error(&self.path))?;
         self.bytes += line.len() as u64;
@@ -308,6 +319,16 @@ impl Log {
             self.flushed = Instant::now();
         }
         Ok(())
+    }
+
+    /// The lines so far, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for the line that `each` refuses.
+    pub(crate) fn lines(&mut self, each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
+        self.file.seek(SeekFrom::Start(0)).map_err(io_error(&self.path))?;
+        each_line(&self.path, self.file.get_ref(), self.bytes, each)?;
+        self.file.seek(SeekFrom::Start(self.bytes)).map(|_| ()).map_err(io_error(&self.path))
     }
 
     /// Waits until everything is on the disk; returns how many bytes these are.

@@ -35,6 +35,7 @@ mod frequencies;
 mod gradcheck;
 mod gradients;
 mod help;
+mod history;
 mod init;
 mod inspect;
 mod interface;

@@ -7,12 +7,10 @@ use super::args::ShowArgs;
 use super::checkpoints::{Checkpoints, Position};
 use super::flow_log::FlowLog;
 use super::folder::{Folder, Log};
+use super::history::History;
 use super::interrupt;
 use super::shown::{Before, Pace, Plan, Shown};
 use super::tensorboard::Tensorboard;
-
-/// A line a step.
-pub(crate) const METRICS: &str = "metrics.jsonl";
 
 /// A line now and then, of time and pace.
 pub(crate) const TIMINGS: &str = "timings.jsonl";
@@ -21,9 +19,8 @@ pub(crate) const TIMINGS: &str = "timings.jsonl";
 pub(crate) struct Progress<'a> {
     shown: Shown,
     plan: Plan,
-    metrics: Log,
+    history: History,
     timings: Log,
-    history: Vec<Metrics>,
     flow: Option<FlowLog>,
     checkpoints: Checkpoints<'a>,
     tensorboard: Option<Tensorboard>,
@@ -39,28 +36,21 @@ impl<'a> Progress<'a> {
         from: Option<&Position>,
         show: ShowArgs,
     ) -> Result<Self> {
-        let mut history: Vec<Metrics> = Vec::new();
-        let mut line = |line: &[u8]| {
-            history.push(serde_json::from_slice(line).map_err(|error| error.to_string())?);
-            Ok(())
-        };
-        let (metrics, timings) = match from {
-            None => (folder.log(METRICS)?, folder.log(TIMINGS)?),
-            Some(position) => (
-                folder.log_from(METRICS, position.metrics, &mut line)?,
-                folder.log_from(TIMINGS, position.timings, |_| Ok(()))?,
-            ),
+        let history = History::new(folder, from.map(|position| position.metrics))?;
+        let timings = match from {
+            None => folder.log(TIMINGS)?,
+            Some(position) => folder.log_from(TIMINGS, position.timings, |_| Ok(()))?,
         };
         let position = from.cloned().unwrap_or_default();
         let before = Before {
-            steps: history.len() as u64,
+            steps: history.known().steps,
             seconds: position.seconds,
             work: Work { sequences: position.sequences, time_steps: position.time_steps },
-            val_loss: history.iter().rev().find_map(|metrics| metrics.val_loss),
-            validations: history.iter().filter(|metrics| metrics.val_loss.is_some()).count() as u64,
+            val_loss: history.known().val_loss,
+            validations: history.known().validations,
         };
         let shown = Shown::new("", plan, before, show)?;
-        Ok(Self { shown, plan, metrics, timings, history, flow, checkpoints, tensorboard })
+        Ok(Self { shown, plan, timings, history, flow, checkpoints, tensorboard })
     }
 
     /// How fast the run has been so far.
@@ -69,9 +59,9 @@ impl<'a> Progress<'a> {
     }
 
     /// Clears the bar and leaves the files on the disk.
-    pub(crate) fn finish(mut self) -> Result<(Vec<Metrics>, Option<FlowLog>)> {
+    pub(crate) fn finish(mut self) -> Result<(History, Option<FlowLog>)> {
         self.shown.finish();
-        self.metrics.sync()?;
+        self.history.sync()?;
         self.timings.sync()?;
         self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         Ok((self.history, self.flow))
@@ -80,8 +70,7 @@ impl<'a> Progress<'a> {
 
 impl Observer for Progress<'_> {
     fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()> {
-        self.history.push(*metrics);
-        self.metrics.append(&line(metrics)?)?;
+        self.history.append(metrics)?;
         self.tensorboard.iter_mut().try_for_each(|events| events.append(metrics))?;
         self.shown.show(metrics, work);
         let pace = self.pace();
@@ -114,7 +103,7 @@ impl Observer for Progress<'_> {
     fn checkpoint(&mut self, step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
         self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
         let position = Position {
-            metrics: self.metrics.sync()?,
+            metrics: self.history.sync()?,
             timings: self.timings.sync()?,
             flow: self.flow.as_mut().map(FlowLog::sync).transpose()?,
             seconds: self.pace().seconds,

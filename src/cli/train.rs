@@ -1,7 +1,7 @@
 //! `bptt train`.
 
 use bptt::data::Batches;
-use bptt::train::{Best, Decay, Ended, Keep, Metrics, Outcome};
+use bptt::train::{Best, Decay, Ended, Keep, Outcome};
 use bptt::{EngineOptions, Error, Model, Result, StateDict, TrainerOptions};
 use serde_json::{Map, Value, json};
 
@@ -13,11 +13,12 @@ use super::device::{self, Opened, Planner};
 use super::ending::{self, Missing};
 use super::flow_log::FlowLog;
 use super::folder::Folder;
+use super::history::Known;
 use super::memory::{self, Planned};
 use super::model_file::{self, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::pictures::{self, Baseline, Drawing, Epochs};
+use super::pictures::{self, Baseline, Drawing, Epochs, Steps};
 use super::printed::{path_json, path_text, quoted};
 use super::profile_table;
 use super::progress::{Progress, grouped, short};
@@ -263,7 +264,7 @@ struct Learned {
     loss: RecentLoss,
     pace: Pace,
     /// Steps that changed nothing.
-    skipped: usize,
+    skipped: u64,
     figures: Vec<(&'static str, Drawing)>,
 }
 
@@ -324,26 +325,26 @@ impl Run<'_> {
         let checkpoint = saved.map(|(saved, _)| saved.read()).transpose()?;
         let outcome = network.run(checkpoint, training, validation, run, &mut progress);
         let pace = progress.pace();
-        let (mut history, flow) = progress.finish()?;
-        let all = history.len();
-        // What changed nothing tells nothing of learning.
-        history.retain(|metrics| !metrics.skipped);
-        let skipped = all - history.len();
+        let (history, flow) = progress.finish()?;
+        let Known { skipped, last, .. } = *history.known();
         let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
-        let mut figures = self.figures(&history, best, self.weight_of_last_step(training));
+        let mut figures = Vec::new();
         // After an error of a step too: the network then holds the last good weights.
-        let kept = self.keep(network, history.last().map_or(0, |last| last.step));
+        let kept = self.keep(network, last.map_or(0, |last| last.step));
+        let drawn = self.figures(&history, best, self.weight_of_last_step(training));
+        figures.extend(missing.keep("the pictures of the steps", drawn).unwrap_or_default());
         let flow = flow.and_then(|flow| missing.keep("flow.svg", flow.finish(&self.name())).flatten());
         figures.extend(flow.map(|flow| ("flow.svg", flow)));
         self.write_figures(&figures, missing);
         // What ended the steps may well keep the weights from being stored, and says more.
-        let outcome = outcome.map_err(|error| self.stopped(error, &history, kept.is_ok()))?;
+        let outcome = outcome.map_err(|error| self.stopped(error, history.known(), kept.is_ok()))?;
         kept?;
-        let loss = RecentLoss::of(&history, timed_every);
+        let loss = missing.keep("the mean of the last losses", RecentLoss::of(&history, timed_every));
+        let loss = loss.unwrap_or(RecentLoss { mean: outcome.last.loss, steps: 1 });
         describe_outcome(&outcome, loss, &pace, run.keep).iter().for_each(|line| self.say(line));
         self.say("");
         if skipped > 0 {
-            let text = format!("{} steps, whose loss or gradient norm was not finite", grouped(skipped as u64));
+            let text = format!("{} steps, whose loss or gradient norm was not finite", grouped(skipped));
             self.say(&heading("skipped", &text));
             self.say("");
         }
@@ -371,7 +372,7 @@ impl Run<'_> {
     }
 
     /// What ended the steps, with what is left of the run; `kept`: the weights are stored.
-    fn stopped(&self, error: Error, history: &[Metrics], kept: bool) -> Error {
+    fn stopped(&self, error: Error, history: &Known, kept: bool) -> Error {
         let folder = self.folder.path();
         match error {
             Error::DeviceLost(reason) => match checkpoints::latest(self.folder) {
@@ -385,9 +386,7 @@ impl Run<'_> {
             Error::NonFinite { step, what } => {
                 let Settings { run, on_nan, .. } = self.settings;
                 let which = match run.keep {
-                    Keep::Best if history.iter().any(|metrics| metrics.val_loss.is_some()) => {
-                        "of the lowest validation loss"
-                    }
+                    Keep::Best if history.validations > 0 => "of the lowest validation loss",
                     _ => "before it",
                 };
                 let kept = match kept {
@@ -400,7 +399,7 @@ impl Run<'_> {
                     OnNan::Back => format!(", after the run went back {} times", run.backs),
                 };
                 let seen =
-                    history.last().map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
+                    history.last.map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
                 Error::Failed(format!(
                     "step {step}: the {what} is not finite{before}{seen}{kept}; try a smaller --lr or --clip"
                 ))
@@ -415,9 +414,9 @@ impl Run<'_> {
     }
 
     /// The pictures that every run has, by their files' names.
-    fn figures(&self, history: &[Metrics], best: Option<Best>, last: f64) -> Vec<(&'static str, Drawing)> {
-        if history.is_empty() {
-            return Vec::new();
+    fn figures(&self, history: &dyn Steps, best: Option<Best>, last: f64) -> Result<Vec<(&'static str, Drawing)>> {
+        if history.count() == 0 {
+            return Ok(Vec::new());
         }
         let Settings { run, epochs, optimizer, .. } = self.settings;
         let steps = run.steps_per_epoch(self.batches);
@@ -426,9 +425,9 @@ impl Run<'_> {
         let name = self.name();
         let baseline: Option<Baseline> = self.task.baseline().filter(|_| best.is_some());
         let of = loss_name(&self.task.head().loss);
-        let loss = pictures::loss(format!("{name}: loss"), of, history, epochs, baseline.as_ref());
-        let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm);
-        vec![("loss.svg", loss), ("gradient_norm.svg", norm)]
+        let loss = pictures::loss(format!("{name}: loss"), of, history, epochs, baseline.as_ref())?;
+        let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm)?;
+        Ok(vec![("loss.svg", loss), ("gradient_norm.svg", norm)])
     }
 
     /// How much the last step of an epoch weighs beside the first, for a picture: an epoch's last batch may be smaller.
@@ -558,7 +557,7 @@ impl Run<'_> {
     }
 
     /// What the lines of text say, for other programs. The settings are those of `config.toml`.
-    fn summary(&self, outcome: &Outcome, loss: RecentLoss, pace: &Pace, skipped: usize) -> Result<Map<String, Value>> {
+    fn summary(&self, outcome: &Outcome, loss: RecentLoss, pace: &Pace, skipped: u64) -> Result<Map<String, Value>> {
         let value = json!({
             "run": path_json(self.folder.path()),
             "device": self.opened.describe(),

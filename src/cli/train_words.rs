@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use bptt::Loss;
-use bptt::train::{Decay, Ended, Keep, Metrics, Outcome};
+use bptt::train::{Decay, Ended, Keep, Outcome};
+use bptt::{Loss, Result};
 
+use super::pictures::Steps;
 use super::progress::{grouped, short};
 use super::settings::Settings;
 use super::shown::Pace;
@@ -33,15 +34,19 @@ pub(super) fn describe_schedule(settings: &Settings) -> String {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RecentLoss {
     pub(super) mean: f64,
-    pub(super) steps: usize,
+    pub(super) steps: u64,
 }
 
 impl RecentLoss {
     /// Over those since the validation before the last one, `every` steps ago.
-    pub(super) fn of(history: &[Metrics], every: u64) -> Self {
-        let recent = &history[history.len().saturating_sub(every as usize)..];
-        let mean = recent.iter().map(|metrics| metrics.loss).sum::<f64>() / recent.len() as f64;
-        Self { mean, steps: recent.len() }
+    pub(super) fn of(history: &dyn Steps, every: u64) -> Result<Self> {
+        let (steps, before) = (history.count().min(every), history.count().saturating_sub(every));
+        let (mut seen, mut sum) = (0, 0.0);
+        history.each(&mut |metrics| {
+            sum += if seen < before { 0.0 } else { metrics.loss };
+            seen += 1;
+        })?;
+        Ok(Self { mean: sum / steps as f64, steps })
     }
 }
 

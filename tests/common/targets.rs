@@ -20,6 +20,8 @@ mod config_file;
 mod folder;
 #[path = "../../src/cli/nearest.rs"]
 mod nearest;
+#[path = "../../src/cli/printed.rs"]
+mod printed;
 
 const GAPS: [Missing; 3] = [Missing::Refuse, Missing::Forward, Missing::Mask];
 

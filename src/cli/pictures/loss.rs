@@ -1,11 +1,12 @@
 //! The losses of a run, and its learning rate.
 
+use bptt::Result;
 use bptt::train::Metrics;
 
 use super::chart::{Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
 use super::numbers::rounded;
-use super::steps::{Epochs, Steps};
+use super::steps::{Epochs, Mean, Points, Scale, Steps};
 
 /// The loss of what needs no network, to be drawn beside the run's.
 pub(crate) struct Baseline {
@@ -18,45 +19,69 @@ pub(crate) struct Baseline {
 pub(crate) fn loss(
     title: String,
     y_name: &str,
-    history: &[Metrics],
+    history: &dyn Steps,
     epochs: Epochs,
     baseline: Option<&Baseline>,
-) -> Drawing {
-    let (per_epoch, drawn) = (epochs.per_epoch(), epochs.without_spikes(history));
-    let steps = Steps::new(history, per_epoch);
-    let x = |metrics: &Metrics| steps.x(metrics.step as f64);
-    let each_step = Steps::new(&drawn, per_epoch).each(|metrics| metrics.loss);
-    let training = steps.grouped(|group| epochs.mean(group));
-    let measured = || history.iter().filter_map(|metrics| Some((metrics, metrics.val_loss?)));
-    let validation: Vec<(f64, f64)> = measured().map(|(metrics, loss)| (x(metrics), loss)).collect();
-    let title = match (training.last(), validation.last()) {
+) -> Result<Drawing> {
+    let per_epoch = epochs.per_epoch();
+    let scale = Scale::new(history.count(), per_epoch);
+    let (mut each_step, mut rates) = (scale.points(), scale.points());
+    let (mut groups, mut mean, mut training) = (scale.groups(), Mean::default(), Vec::new());
+    let mut validation = Points::of(history.validations());
+    // The lowest validation loss, and the last one of all.
+    let (mut best, mut measured) = (None::<(u64, f64)>, None);
+    let (mut before, mut changes) = (None::<Metrics>, false);
+    history.each(&mut |metrics| {
+        let x = scale.x(metrics.step as f64);
+        each_step.add((x, epochs.drawn(before.as_ref(), metrics)));
+        rates.add((x, metrics.lr));
+        epochs.add(&mut mean, metrics);
+        training.extend(groups.add(metrics.step).map(|middle| (scale.x(middle), mean.take())));
+        if let Some(loss) = metrics.val_loss {
+            validation.add((x, loss));
+            measured = Some((metrics.step, loss));
+            if loss.is_finite() && best.is_none_or(|(_, best)| loss < best) {
+                best = Some((metrics.step, loss));
+            }
+        }
+        changes |= before.is_some_and(|before| before.lr != metrics.lr);
+        before = Some(*metrics);
+    })?;
+    training.extend(groups.rest().map(|middle| (scale.x(middle), mean.take())));
+    let (each_step, rates, validation) = (each_step.all(), rates.all(), validation.all());
+    let title = match (training.last(), measured) {
         (Some((_, last)), Some((_, validation))) => {
-            format!("{title} {}, validation {}", rounded(*last), rounded(*validation))
+            format!("{title} {}, validation {}", rounded(*last), rounded(validation))
         }
         (Some((_, last)), None) => format!("{title} {}", rounded(*last)),
         _ => title,
     };
-    let best = measured().filter(|(_, loss)| loss.is_finite()).reduce(|a, b| if b.1 < a.1 { b } else { a });
-    let best = best.filter(|(best, _)| measured().next_back().is_some_and(|(last, _)| best.step < last.step));
+    let best = best.filter(|(best, _)| measured.is_some_and(|(last, _)| *best < last));
 
     let mut lines = Vec::new();
-    if steps.group > 1 {
+    if scale.group > 1 {
         lines.push(Line::new("each step", "faint", each_step));
-        lines.push(Line::new(format!("training, mean of {}", steps.group_name()), "blue", training));
+        lines.push(Line::new(format!("training, mean of {}", scale.group_name()), "blue", training));
     } else {
         lines.push(Line::new("training", "blue", each_step));
     }
     lines.push(Line::new("validation", "orange", validation));
-    if let (Some(baseline), Some(last)) = (baseline, history.last()) {
-        lines.push(Line::new(&baseline.name, "thin", vec![(0.0, baseline.loss), (x(last), baseline.loss)]));
+    if let (Some(baseline), Some(last)) = (baseline, before) {
+        lines.push(Line::new(
+            &baseline.name,
+            "thin",
+            vec![(0.0, baseline.loss), (scale.x(last.step as f64), baseline.loss)],
+        ));
     }
     lines.retain(|line| !line.points.is_empty());
     let losses = || lines.iter().flat_map(|line| &line.points).map(|(_, loss)| *loss).filter(|loss| loss.is_finite());
     let (least, most) = losses().fold((f64::INFINITY, 0.0), |(a, b): (f64, f64), v| (a.min(v), b.max(v)));
     let mut panel = Panel::new(y_name, TALL, lines);
     panel.logarithmic = least > 0.0 && most > 3.0 * least;
-    let text = |(metrics, loss)| format!("lowest {} {}", rounded(loss), steps.after(metrics));
-    panel.dots.extend(best.map(|best| Dot { text: text(best), class: "orange", at: (x(best.0), best.1) }));
+    panel.dots.extend(best.map(|(step, loss)| {
+        let text = format!("lowest {} {}", rounded(loss), scale.after(step));
+        Dot { text, class: "orange", at: (scale.x(step as f64), loss) }
+    }));
 
     let below = baseline.map(|baseline| format!(" below the dashed line the network beats “{}”;", baseline.name));
     let overfitting = "validation that rises while training still falls means that examples are learnt by heart";
@@ -67,12 +92,11 @@ pub(crate) fn loss(
     if let Some(caption) = epochs.caption() {
         description = format!("{description} {caption}");
     }
-    let rate = Line::new("", "blue", steps.each(|metrics| metrics.lr));
-    let changes = history.windows(2).any(|pair| pair[0].lr != pair[1].lr);
+    let rate = Line::new("", "blue", rates);
     let rate = changes.then(|| Panel::new("learning rate", 72.0, vec![rate]));
     let panels = [panel].into_iter().chain(rate).collect();
-    let (x_name, x_counts) = (steps.x_name().into(), per_epoch.is_none());
-    Chart { title, description, x_name, x_labels: None, x_counts, x_from_0: true, panels }.draw()
+    let (x_name, x_counts) = (scale.x_name().into(), per_epoch.is_none());
+    Ok(Chart { title, description, x_name, x_labels: None, x_counts, x_from_0: true, panels }.draw())
 }
 
 #[cfg(test)]
@@ -84,7 +108,8 @@ mod tests {
     }
 
     fn svg(history: &[Metrics]) -> String {
-        loss("run: loss".into(), "squared error", history, Epochs { steps: 1, counted: false, last: 1.0 }, None).file()
+        let epochs = Epochs { steps: 1, counted: false, last: 1.0 };
+        loss("run: loss".into(), "squared error", &history, epochs, None).unwrap().file()
     }
 
     #[test]
@@ -110,7 +135,7 @@ mod tests {
         let history: Vec<Metrics> = (1..=64).map(|step| metrics(step, loss_of(step), None, 0.1)).collect();
         let draw = |last: f64| {
             let epochs = Epochs { steps: 8, counted: true, last };
-            loss("run: loss".into(), "squared error", &history, epochs, None).file()
+            loss("run: loss".into(), "squared error", &history.as_slice(), epochs, None).unwrap().file()
         };
         let (weighed, alike) = (draw(1.0 / 64.0), draw(1.0));
         assert!(alike.contains(">50<") && !weighed.contains(">50<"), "{weighed}");

@@ -27,6 +27,6 @@ pub(crate) use histogram::Lengths;
 pub(crate) use loss::{Baseline, loss};
 pub(crate) use numbers::{Digits, share};
 pub(crate) use piano_roll::PianoRoll;
-pub(crate) use steps::Epochs;
+pub(crate) use steps::{Epochs, Steps};
 pub(crate) use text_sample::TextSample;
 pub(crate) use throughput::{Rate, Rates, Throughput};

@@ -1,5 +1,8 @@
 //! The steps of a run as points of a chart: each, and in groups.
 
+use std::cmp::Ordering;
+
+use bptt::Result;
 use bptt::train::Metrics;
 
 use super::super::progress::grouped;
@@ -7,6 +10,9 @@ use super::numbers::share;
 
 /// More points than this say nothing more on a chart of this width.
 pub(super) const POINTS: usize = 600;
+
+/// The most points of a line, where a stretch has its least and its greatest, and the most groups.
+const MOST: u64 = 2 * POINTS as u64;
 
 /// How a run's steps make epochs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,22 +38,22 @@ impl Epochs {
         if metrics.step.is_multiple_of(self.steps.max(1)) { self.last } else { 1.0 }
     }
 
-    /// The losses with each light one averaged with the one before: a few examples say little, and would be spikes.
-    pub(super) fn without_spikes(&self, history: &[Metrics]) -> Vec<Metrics> {
-        let mut drawn = history.to_vec();
-        for (pair, drawn) in history.windows(2).zip(drawn.iter_mut().skip(1)) {
-            let weight = self.weight(&pair[1]);
-            if weight < LIGHT && pair[0].step + 1 == pair[1].step && self.weight(&pair[0]) >= LIGHT {
-                drawn.loss = (pair[0].loss + weight * pair[1].loss) / (1.0 + weight);
+    /// A loss as it is drawn: a light one is averaged with the one before, since a few examples say little and would be
+    /// spikes.
+    pub(super) fn drawn(&self, before: Option<&Metrics>, metrics: &Metrics) -> f64 {
+        let weight = self.weight(metrics);
+        match before.filter(|_| weight < LIGHT) {
+            Some(before) if before.step + 1 == metrics.step && self.weight(before) >= LIGHT => {
+                (before.loss + weight * metrics.loss) / (1.0 + weight)
             }
+            _ => metrics.loss,
         }
-        drawn
     }
 
-    /// The mean of groups of steps, each by its weight.
-    pub(super) fn mean(&self, group: &[Metrics]) -> f64 {
-        let weights = || group.iter().map(|metrics| self.weight(metrics));
-        group.iter().zip(weights()).map(|(metrics, weight)| weight * metrics.loss).sum::<f64>() / weights().sum::<f64>()
+    /// Adds a step to the mean of a group, each by its weight.
+    pub(super) fn add(&self, mean: &mut Mean, metrics: &Metrics) {
+        let weight = self.weight(metrics);
+        (mean.sum, mean.weight) = (mean.sum + weight * metrics.loss, mean.weight + weight);
     }
 
     /// What a caption says of it.
@@ -60,23 +66,46 @@ impl Epochs {
     }
 }
 
+/// The steps of a run that changed something, one after the other and as often as they are asked for: a long run's are
+/// nowhere but in its file.
+pub(crate) trait Steps {
+    fn count(&self) -> u64;
+    /// With a validation, at most.
+    fn validations(&self) -> u64;
+    fn last(&self) -> Option<Metrics>;
+    fn each(&self, take: &mut dyn FnMut(&Metrics)) -> Result<()>;
+}
+
+/// A mean of weighted losses.
+#[derive(Debug, Default)]
+pub(super) struct Mean {
+    sum: f64,
+    weight: f64,
+}
+
+impl Mean {
+    /// The mean of what was added, and none of it from here on.
+    pub(super) fn take(&mut self) -> f64 {
+        let Self { sum, weight } = std::mem::take(self);
+        sum / weight
+    }
+}
+
 /// How steps are placed and grouped.
-pub(super) struct Steps<'a> {
-    history: &'a [Metrics],
+pub(super) struct Scale {
+    count: u64,
     /// x counts epochs of so many steps.
     per_epoch: Option<u64>,
     /// Steps in a group.
-    pub(super) group: usize,
+    pub(super) group: u64,
 }
 
-impl<'a> Steps<'a> {
+impl Scale {
     /// Groups are epochs where there are some of them, and as many steps as leave about 80 groups otherwise.
-    pub(super) fn new(history: &'a [Metrics], per_epoch: Option<u64>) -> Self {
-        let group = match per_epoch.filter(|steps| *steps > 1 && history.len() as u64 >= 4 * steps) {
-            Some(steps) => steps as usize,
-            None => rounded_up(history.len().div_ceil(80)),
-        };
-        Self { history, per_epoch, group }
+    pub(super) fn new(count: u64, per_epoch: Option<u64>) -> Self {
+        let some = |steps: &u64| *steps > 1 && (4..=MOST).contains(&(count / steps));
+        let group = per_epoch.filter(some).unwrap_or_else(|| rounded_up(count.div_ceil(80)));
+        Self { count, per_epoch, group }
     }
 
     pub(super) fn x(&self, step: f64) -> f64 {
@@ -89,113 +118,233 @@ impl<'a> Steps<'a> {
 
     /// `an epoch`, `20 steps`.
     pub(super) fn group_name(&self) -> String {
-        match self.per_epoch.is_some_and(|steps| steps as usize == self.group) {
+        match self.per_epoch == Some(self.group) {
             true => "an epoch".into(),
-            false => format!("{} steps", grouped(self.group as u64)),
+            false => format!("{} steps", grouped(self.group)),
         }
     }
 
     /// `after epoch 3`, `after step 1,200`.
-    pub(super) fn after(&self, metrics: &Metrics) -> String {
-        match self.per_epoch.filter(|steps| metrics.step.is_multiple_of(*steps)) {
-            Some(steps) => format!("after epoch {}", grouped(metrics.step / steps.max(1))),
-            None => format!("after step {}", grouped(metrics.step)),
+    pub(super) fn after(&self, step: u64) -> String {
+        match self.per_epoch.filter(|steps| step.is_multiple_of(*steps)) {
+            Some(steps) => format!("after epoch {}", grouped(step / steps.max(1))),
+            None => format!("after step {}", grouped(step)),
         }
     }
 
-    /// Every step, or where they are many the least and the greatest of each stretch: the line looks the same.
-    pub(super) fn each(&self, value: impl Fn(&Metrics) -> f64) -> Vec<(f64, f64)> {
-        let point = |metrics: &Metrics| (self.x(metrics.step as f64), value(metrics));
-        if self.history.len() <= 2 * POINTS {
-            return self.history.iter().map(point).collect();
-        }
-        let ends = |stretch: &[Metrics]| {
-            let points = stretch.iter().map(point).filter(|(_, y)| y.is_finite());
-            let least = points.clone().reduce(|a, b| if b.1 < a.1 { b } else { a });
-            let greatest = points.reduce(|a, b| if b.1 > a.1 { b } else { a });
-            let mut ends = [least, greatest];
-            ends.sort_by(|a, b| a.map(|(x, _)| x).partial_cmp(&b.map(|(x, _)| x)).unwrap_or(std::cmp::Ordering::Equal));
-            ends.into_iter().flatten()
-        };
-        self.history.chunks(self.history.len().div_ceil(POINTS)).flat_map(ends).collect()
+    /// The points of every step.
+    pub(super) fn points(&self) -> Points {
+        Points::of(self.count)
     }
 
-    /// A value for each group, in its middle.
-    pub(super) fn grouped(&self, of_group: impl Fn(&[Metrics]) -> f64) -> Vec<(f64, f64)> {
-        let point = |group: &[Metrics]| {
-            let step = group.iter().map(|metrics| metrics.step as f64).sum::<f64>() / group.len() as f64;
-            (self.x(step), of_group(group))
-        };
-        self.history.chunks(self.group).map(point).collect()
+    /// Cuts the steps into groups.
+    pub(super) fn groups(&self) -> Groups {
+        Groups { size: self.group, count: 0, steps: 0.0 }
     }
 }
 
-/// The upper one of two in the middle.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// Points one after the other: each, or where they are many the least and the greatest of each stretch: the line looks the
+/// same.
+pub(super) struct Points {
+    /// Points in a stretch; 0: each is kept.
+    stretch: u64,
+    seen: u64,
+    least: Option<(f64, f64)>,
+    greatest: Option<(f64, f64)>,
+    points: Vec<(f64, f64)>,
+}
+
+impl Points {
+    /// Of so many.
+    pub(super) fn of(count: u64) -> Self {
+        let stretch = if count <= MOST { 0 } else { count.div_ceil(MOST / 2) };
+        Self { stretch, seen: 0, least: None, greatest: None, points: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, point: (f64, f64)) {
+        if self.stretch == 0 {
+            self.points.push(point);
+            return;
+        }
+        if point.1.is_finite() {
+            self.least = Some(self.least.filter(|least| least.1 <= point.1).unwrap_or(point));
+            self.greatest = Some(self.greatest.filter(|greatest| greatest.1 >= point.1).unwrap_or(point));
+        }
+        self.seen += 1;
+        if self.seen == self.stretch {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        let mut ends = [self.least.take(), self.greatest.take()];
+        ends.sort_by(|a, b| a.map(|(x, _)| x).partial_cmp(&b.map(|(x, _)| x)).unwrap_or(Ordering::Equal));
+        self.points.extend(ends.into_iter().flatten());
+        self.seen = 0;
+    }
+
+    pub(super) fn all(mut self) -> Vec<(f64, f64)> {
+        self.end();
+        self.points
+    }
+}
+
+/// Steps one after the other, as groups of so many.
+pub(super) struct Groups {
+    size: u64,
+    count: u64,
+    /// The sum of the group's.
+    steps: f64,
+}
+
+impl Groups {
+    /// Counts a step; where it is the last of its group, tells the group's middle.
+    pub(super) fn add(&mut self, step: u64) -> Option<f64> {
+        (self.count, self.steps) = (self.count + 1, self.steps + step as f64);
+        if self.count == self.size { self.rest() } else { None }
+    }
+
+    /// The middle of a last group that is smaller.
+    pub(super) fn rest(&mut self) -> Option<f64> {
+        let (count, steps) = (std::mem::take(&mut self.count), std::mem::take(&mut self.steps));
+        (count > 0).then(|| steps / count as f64)
+    }
+}
+
+/// Values of which a median is taken are as many at the most, which are evenly spread over all.
+const SAMPLE: u64 = 1 << 16;
+
+/// The median of values one after the other: where they are very many, of some of them.
+pub(super) struct Median {
+    every: u64,
+    seen: u64,
+    values: Vec<f64>,
+}
+
+impl Median {
+    /// Of up to so many.
+    pub(super) fn of(count: u64) -> Self {
+        Self { every: count.div_ceil(SAMPLE).max(1), seen: 0, values: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, value: f64) {
+        if self.seen.is_multiple_of(self.every) {
+            self.values.push(value);
+        }
+        self.seen += 1;
+    }
+
+    /// The upper one of two in the middle, and none of the values from here on.
+    pub(super) fn take(&mut self) -> f64 {
+        self.values.sort_by(f64::total_cmp);
+        let median = self.values.get(self.values.len() / 2).copied().unwrap_or(f64::NAN);
+        self.values.clear();
+        self.seen = 0;
+        median
+    }
 }
 
 /// 1, 2 or 5 times a power of ten.
-fn rounded_up(count: usize) -> usize {
-    let power = 10usize.pow(count.max(1).ilog10());
+fn rounded_up(count: u64) -> u64 {
+    let power = 10u64.pow(count.max(1).ilog10());
     [1, 2, 5, 10].map(|factor| factor * power).into_iter().find(|size| *size >= count).unwrap_or(count).max(1)
+}
+
+#[cfg(test)]
+impl Steps for &[Metrics] {
+    fn count(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn validations(&self) -> u64 {
+        self.iter().filter(|metrics| metrics.val_loss.is_some()).count() as u64
+    }
+
+    fn last(&self) -> Option<Metrics> {
+        <[Metrics]>::last(self).copied()
+    }
+
+    fn each(&self, take: &mut dyn FnMut(&Metrics)) -> Result<()> {
+        self.iter().for_each(take);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn metrics(step: u64, loss: f64) -> Metrics {
+        Metrics { step, epoch: 1, loss, val_loss: None, grad_norm: 1.0, lr: 0.1, skipped: false }
+    }
+
     #[test]
     fn a_long_history_keeps_its_extremes() {
-        let metrics =
-            |step: u64| Metrics { step, epoch: 1, loss: 0.0, val_loss: None, grad_norm: 1.0, lr: 0.1, skipped: false };
-        let history: Vec<Metrics> = (1..=100_000).map(metrics).collect();
-        let value = |metrics: &Metrics| match metrics.step {
+        let value = |step: u64| match step {
             77_777 => 9.0,
             77_778 => -9.0,
             5 => f64::NAN,
             step => (step % 2) as f64,
         };
-        let points = Steps::new(&history, None).each(value);
-        assert!(points.len() <= 2 * POINTS, "{}", points.len());
+        let mut points = Scale::new(100_000, None).points();
+        (1..=100_000).for_each(|step| points.add((step as f64, value(step))));
+        let points = points.all();
+        assert!(points.len() as u64 <= MOST, "{}", points.len());
         assert!(points.contains(&(77_777.0, 9.0)) && points.contains(&(77_778.0, -9.0)));
         assert!(points.is_sorted_by_key(|(x, _)| *x));
     }
 
     #[test]
+    fn no_run_has_more_points_or_groups_or_values_at_hand_than_a_chart_shows() {
+        for (count, per_epoch) in
+            [(1, None), (1200, None), (1201, None), (3_000_000, Some(2)), (3_000_000, Some(1_000_000))]
+        {
+            let scale = Scale::new(count, per_epoch);
+            let (mut points, mut groups, mut middles) = (scale.points(), scale.groups(), 0);
+            let (mut all, mut of_group) = (Median::of(count), Median::of(scale.group));
+            for step in 1..=count {
+                points.add((step as f64, 1.0 / step as f64));
+                all.add(step as f64);
+                of_group.add(step as f64);
+                if groups.add(step).is_some() {
+                    middles += 1;
+                    of_group.take();
+                }
+                assert!(points.points.len() as u64 <= MOST && middles <= MOST);
+                assert!(of_group.values.len() as u64 <= SAMPLE);
+            }
+            assert!(all.values.len() as u64 <= SAMPLE);
+            let median = all.take();
+            assert!((median - count as f64 / 2.0).abs() <= 1.0 + count as f64 / 1e4, "{median} of {count}");
+        }
+    }
+
+    #[test]
     fn a_small_last_batch_weighs_little_and_makes_no_spike() {
-        let metrics = |step: u64, loss: f64| Metrics {
-            step,
-            epoch: 1,
-            loss,
-            val_loss: None,
-            grad_norm: 1.0,
-            lr: 0.1,
-            skipped: false,
-        };
         // Two epochs of three steps, of which the last holds a fourth of the examples.
         let losses = [1.0, 1.0, 9.0, 0.5, 0.5, 4.5];
         let history: Vec<Metrics> = (1..).zip(losses).map(|(step, loss)| metrics(step, loss)).collect();
         let epochs = Epochs { steps: 3, counted: true, last: 0.25 };
-        let drawn: Vec<f64> = epochs.without_spikes(&history).iter().map(|metrics| metrics.loss).collect();
-        assert_eq!(drawn, [1.0, 1.0, 2.6, 0.5, 0.5, 1.3]);
-        assert_eq!(epochs.mean(&history[..3]), (2.0 + 0.25 * 9.0) / 2.25);
+        let drawn = |epochs: &Epochs| -> Vec<f64> {
+            let before = [None].into_iter().chain(history.iter().map(Some));
+            before.zip(&history).map(|(before, metrics)| epochs.drawn(before, metrics)).collect()
+        };
+        assert_eq!(drawn(&epochs), [1.0, 1.0, 2.6, 0.5, 0.5, 1.3]);
+        let mut mean = Mean::default();
+        history[..3].iter().for_each(|metrics| epochs.add(&mut mean, metrics));
+        assert_eq!(mean.take(), (2.0 + 0.25 * 9.0) / 2.25);
         assert!(
             epochs.caption().is_some_and(|caption| caption.contains("25.0%") && caption.contains("the step before"))
         );
         let alike = Epochs { last: 1.0, ..epochs };
-        assert_eq!((alike.without_spikes(&history), alike.caption()), (history, None));
+        assert_eq!((drawn(&alike), alike.caption()), (losses.to_vec(), None));
     }
 
     #[test]
     fn groups_are_epochs_or_a_round_number_of_steps() {
-        let metrics =
-            |step: u64| Metrics { step, epoch: 1, loss: 0.0, val_loss: None, grad_norm: 1.0, lr: 0.1, skipped: false };
-        let history: Vec<Metrics> = (1..=3000).map(metrics).collect();
-        let names = [Some(100), Some(1000), None].map(|per_epoch| Steps::new(&history, per_epoch).group_name());
+        let names = [Some(100), Some(1000), None].map(|per_epoch| Scale::new(3000, per_epoch).group_name());
         assert_eq!(names, ["an epoch", "50 steps", "50 steps"]);
-        assert_eq!(Steps::new(&history, Some(100)).after(&history[199]), "after epoch 2");
-        assert_eq!(Steps::new(&history, Some(100)).after(&history[200]), "after step 201");
+        assert_eq!(Scale::new(3000, Some(100)).after(200), "after epoch 2");
+        assert_eq!(Scale::new(3000, Some(100)).after(201), "after step 201");
     }
 }

@@ -53,8 +53,9 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
     let matrix = bptt::train::ConfusionMatrix::new(3, pairs).unwrap();
     let drawings = [
-        loss(title.clone(), name, &history, Epochs { steps: 1, counted: false, last: 1.0 }, Some(&baseline)),
-        gradient_norm(name, &history, None, Some(1.0)),
+        loss(title.clone(), name, &history.as_slice(), Epochs { steps: 1, counted: false, last: 1.0 }, Some(&baseline))
+            .unwrap(),
+        gradient_norm(name, &history.as_slice(), None, Some(1.0)).unwrap(),
         FlowPicture { title: title.clone(), description: name.into(), panels: vec![flow(name)] }.draw(),
         Forecast { title: title.clone(), rows, first: 1, horizon: 1, period: 1, range, targets: vec![target], parts }
             .draw(),
