@@ -47,6 +47,23 @@ fn the_plan_lists_every_part_and_they_add_up() {
 }
 
 #[test]
+fn the_plan_counts_the_copies_of_weights_that_a_run_keeps() {
+    let folder = folder("cli_memory_kept");
+    let kept = |arguments: &str| {
+        let plan = planned(&folder, &format!("{ADDING} --batch 40 {arguments}"));
+        (plan["bytes"]["kept_weights"].as_u64().unwrap(), plan["bytes"]["gradients"].as_u64().unwrap())
+    };
+    assert_eq!(kept("").0, 0);
+    // A copy of the best, and of what the run goes back to with both of Adam's numbers.
+    for (arguments, copies) in [("--keep best", 1), ("--on-nan back", 3), ("--keep best --on-nan back", 4)] {
+        let (kept, weights) = kept(arguments);
+        assert_eq!(kept, copies * weights, "{arguments}");
+    }
+    let told = String::from_utf8(bptt(&folder, &format!("plan --device cpu {ADDING} --keep best")).stdout).unwrap();
+    assert!(told.contains("kept weights"), "{told}");
+}
+
+#[test]
 fn a_budget_cuts_the_batch_and_the_run_keeps_how() {
     let folder = folder("cli_memory_cut");
     let whole = planned(&folder, &format!("{ADDING} --batch 2048"));

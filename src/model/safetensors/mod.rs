@@ -407,6 +407,19 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_more_values_than_tensors_have_is_refused_before_any_is_made() {
+        let zeros = |count: usize| {
+            format!(r#"{{"w":{{"dtype":"F32","shape":[{}0],"data_offsets":[0,0]}}}}"#, "0,".repeat(count))
+        };
+        assert!(
+            StateDict::from_safetensors(&file(&zeros(1000), 0))
+                .is_err_and(|error| !error.to_string().contains("commas"))
+        );
+        refused(&file(&zeros(1 << 20), 0), &["at most 1048576 commas and brackets"]);
+        refused(&file(&"[".repeat((1 << 20) + 1), 0), &["at most 1048576 commas and brackets"]);
+    }
+
+    #[test]
     fn a_header_that_is_no_json_of_tensors_is_refused() {
         let headers = ["", "{", "[]", "null", "{\"a\":1}", "{\"a\":{}}", "{\"a\"", "\"", "\\", "]]", "{\"a\":\"\\"];
         headers.iter().for_each(|header| refused(&file(header, 0), &["safetensors: "]));
