@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bptt::data::open_input;
 use bptt::train::{Checkpoint, SavedWeights};
 use bptt::{Error, Model, Result};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::args::{Given, ScheduleName, TrainArgs};
 use super::arithmetic::{self, Arithmetic};
 use super::digest::Digest;
-use super::folder::{Folder, PART, Part, check_own, in_file, io_error, sized};
+use super::folder::{Folder, PART, Part, check_own, in_file, io_error};
 use super::model_file::{self, CONFIG, ModelFile};
 use super::printed::{path_text, quoted};
 use super::progress::grouped;
@@ -179,7 +180,7 @@ impl Saved {
     /// The file, with what it says of the run.
     fn open(path: PathBuf) -> Result<(Self, Note)> {
         check_own(&path)?;
-        let (file, length) = sized(&path)?;
+        let (file, length) = open_input(&path)?;
         let (step, note) = Checkpoint::<f32>::read_note(file, length).map_err(in_file(&path))?;
         let note = serde_json::from_str(&note).map_err(|error| {
             let message = format!("the run's note: {error}");
@@ -190,13 +191,13 @@ impl Saved {
 
     /// All of it.
     pub(crate) fn read(&self) -> Result<Checkpoint> {
-        let (file, length) = sized(&self.path)?;
+        let (file, length) = open_input(&self.path)?;
         Ok(Checkpoint::read_from(file, length).map_err(in_file(&self.path))?.0)
     }
 
     /// The weights that the run would end with if it ended there.
     pub(crate) fn weights(&self, model: &Model) -> Result<SavedWeights> {
-        let (file, length) = sized(&self.path)?;
+        let (file, length) = open_input(&self.path)?;
         Checkpoint::<f32>::read_weights(file, length, model).map_err(in_file(&self.path))
     }
 }

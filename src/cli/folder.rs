@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bptt::data::open_input;
 use bptt::{Error, Result};
 
 use super::printed::path_text;
@@ -206,7 +207,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Data`] where it is shorter.
     pub(crate) fn copy(&self, name: &str, from: &Path, bytes: u64) -> Result<()> {
-        let (file, _) = sized(from)?;
+        let (file, _) = open_input(from)?;
         check_length(from, &file, bytes)?;
         let mut part = self.begin(name)?;
         let copied = io::copy(&mut file.take(bytes), &mut part).map(|_| ()).map_err(io_error(&part.path));
@@ -237,13 +238,6 @@ fn check_length(path: &Path, file: &File, bytes: u64) -> Result<()> {
         return Err(Error::Data { path: path.into(), place: String::new(), message });
     }
     Ok(())
-}
-
-/// A file to be read, and how many bytes it has.
-pub(crate) fn sized(path: &Path) -> Result<(File, u64)> {
-    let file = File::open(path).map_err(io_error(path))?;
-    let length = file.metadata().map_err(io_error(path))?.len();
-    Ok((file, length))
 }
 
 /// A file that is being written, under another name. One that is let go of before its end is gone: half a file helps

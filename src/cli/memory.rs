@@ -77,8 +77,7 @@ struct Host {
     program: u64,
     /// A batch as it is handed over, and the part of it that is done at once.
     batch: u64,
-    /// Copies of the weights, and of what the optimizer keeps of them: the best ones, those to go back to, and those of a
-    /// checkpoint that a run goes on from.
+    /// Copies of the weights, and of what the optimizer keeps of them: the best ones, and those to go back to.
     copies: u64,
     /// What the network says of all that it is measured on.
     results: u64,
@@ -287,8 +286,8 @@ fn copies(settings: &Settings, model: &Model) -> u64 {
     let of_state = 1 + settings.optimizer.rule.slots() as u64;
     let best = u64::from(settings.run.keep == Keep::Best);
     let back = if settings.run.backs > 0 { of_state } else { 0 };
-    let resumed = if settings.resumes { of_state } else { 0 };
-    weights * (best + back + resumed)
+    // A checkpoint that a run goes on from is taken apart as it goes into the network, before there is anything else of it.
+    weights * (best + back)
 }
 
 /// Refuses a budget below what reading the data took.

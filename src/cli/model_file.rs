@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use bptt::data::{Keys, SeriesCodec, Vocabulary};
+use bptt::data::{Keys, SeriesCodec, Vocabulary, open_input};
 use bptt::train::SavedWeights;
 use bptt::{
     Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, SafetensorsFile,
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::args::{CellName, ScaleName, TaskName};
 use super::checkpoints::{self, Saved};
 use super::digest::{Digest, Digested};
-use super::folder::{in_file, io_error, sized};
+use super::folder::{in_file, io_error};
 use super::kind::Kind;
 use super::objective;
 use super::printed::path_text;
@@ -241,7 +241,7 @@ impl Found {
     /// The bytes of the model's file, and how many these are.
     pub(crate) fn open(&self) -> Result<(Box<dyn Read>, u64)> {
         match &self.weights {
-            None => sized(&self.path).map(|(file, length)| (Box::new(file) as Box<dyn Read>, length)),
+            None => open_input(&self.path).map(|(file, length)| (Box::new(file) as Box<dyn Read>, length)),
             Some(Weights { description, weights }) => {
                 let bytes = weights.to_safetensors(Some((KEY, description)))?;
                 let length = bytes.len() as u64;
@@ -272,7 +272,7 @@ pub(crate) fn read(run: &Path) -> Result<Found> {
     };
     let found = is_there.then(|| of_file(path));
     let stored = found.as_ref().and_then(|found| {
-        let (file, length) = sized(&found.path).ok()?;
+        let (file, length) = open_input(&found.path).ok()?;
         let file = SafetensorsFile::open(file, length).ok()?;
         Some(serde_json::from_str::<Description>(file.note(KEY)?).ok().and_then(|it| it.step))
     });
@@ -353,7 +353,7 @@ impl ModelFile {
                 Self::from_found(found)
             }
             None => {
-                let (file, length) = sized(&path)?;
+                let (file, length) = open_input(&path)?;
                 let mut file = Digested::new(file);
                 let model = Self::from_file(&mut file, length, &path);
                 check(file.digest().map_err(io_error(&path))?)?;
@@ -377,7 +377,7 @@ impl ModelFile {
         if !path.exists() {
             return Self::open_checked(run, sha256);
         }
-        let (file, length) = sized(&path)?;
+        let (file, length) = open_input(&path)?;
         let mut file = Digested::new(file);
         let text =
             Self::text(&SafetensorsFile::open(&mut file, length).map_err(|error| no_model(&path, error))?, &path)?;
@@ -392,7 +392,7 @@ impl ModelFile {
     pub(crate) fn from_found(Found { path, weights, note }: Found) -> Result<Self> {
         let model = match weights {
             None => {
-                let (file, length) = sized(&path)?;
+                let (file, length) = open_input(&path)?;
                 Self::from_file(file, length, &path)
             }
             Some(Weights { description, weights }) => Self::described(description, &path, || Ok(weights)),

@@ -58,8 +58,6 @@ pub(crate) struct Settings {
     /// The most bytes that training takes.
     pub(crate) memory: Option<u64>,
     pub(crate) recompute: bool,
-    /// Whether the run goes on from a checkpoint.
-    pub(crate) resumes: bool,
     pub(crate) buckets: usize,
     pub(crate) optimizer: Optimizer,
     pub(crate) epochs: Option<u64>,
@@ -171,7 +169,6 @@ impl Settings {
             micro_batch: training.micro_batch,
             memory: training.memory.map(|memory| memory.0),
             recompute: *training.recompute.get_or_insert(false),
-            resumes: false,
             buckets,
             optimizer: optimizer(training, kind)?,
             epochs: training.epochs,

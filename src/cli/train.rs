@@ -58,7 +58,6 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         Some(run) => Settings::new(run.given.clone()),
     };
     let mut settings = settings.map_err(Failure::usage)?;
-    settings.resumes = interrupted.as_ref().is_some_and(|run| run.saved.is_some());
     Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
     // A checkpoint goes before the weights that a run began with, which need no longer be there then.
     let gone = settings.init_from.clone().filter(|path| path.metadata().is_err());

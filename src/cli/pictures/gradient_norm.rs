@@ -55,7 +55,11 @@ pub(crate) fn gradient_norm(
         }
         None => "Single peaks far above the rest can throw training off: they are what clipping (--clip) is for.",
     };
-    let (description, x_name, x_counts) = (description.into(), scale.x_name().into(), per_epoch.is_none());
+    // What is cut is said.
+    let every = if clip.is_none() { of_all.every.max(of_group.every) } else { of_group.every };
+    let sampled = if every > 1 { format!(" Medians are of one step in {}.", grouped(every)) } else { String::new() };
+    let (description, x_name, x_counts) =
+        (format!("{description}{sampled}"), scale.x_name().into(), per_epoch.is_none());
     Ok(Chart { title, description, x_name, x_labels: None, x_counts, x_from_0: true, panels: vec![panel] }.draw())
 }
 

@@ -216,7 +216,8 @@ const SAMPLE: u64 = 1 << 16;
 
 /// The median of values one after the other: where they are very many, of some of them.
 pub(super) struct Median {
-    every: u64,
+    /// One of so many is taken.
+    pub(super) every: u64,
     seen: u64,
     values: Vec<f64>,
 }

@@ -411,10 +411,7 @@ mod tests {
         let zeros = |count: usize| {
             format!(r#"{{"w":{{"dtype":"F32","shape":[{}0],"data_offsets":[0,0]}}}}"#, "0,".repeat(count))
         };
-        assert!(
-            StateDict::from_safetensors(&file(&zeros(1000), 0))
-                .is_err_and(|error| !error.to_string().contains("commas"))
-        );
+        assert!(StateDict::from_safetensors(&file(&zeros(1000), 0)).is_ok());
         refused(&file(&zeros(1 << 20), 0), &["at most 1048576 commas and brackets"]);
         refused(&file(&"[".repeat((1 << 20) + 1), 0), &["at most 1048576 commas and brackets"]);
     }
