@@ -134,6 +134,33 @@ fn a_run_writes_through_no_link_out_of_its_folder() {
     assert_eq!(entries(&folder.join("elsewhere")), before);
 }
 
+/// A pipe that nobody writes into would be waited for.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_runs_file_is_refused_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    unfinished(folder);
+    fs::remove_file(folder.join("a/model.safetensors")).unwrap();
+    let names = ["metrics.jsonl", ".lock", "checkpoints/step-000000000006.ckpt", "checkpoints/model.json"];
+    for name in names {
+        let (path, aside) = (folder.join("a").join(name), folder.join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let output = program::bptt(folder, "train --resume a");
+        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!((stdout + &stderr).contains("got something else"), "{name}: {stderr}");
+        if name.starts_with("checkpoints/") {
+            assert!(program::bptt(folder, "eval a --device cpu").status.code().is_some(), "{name}");
+        }
+        assert!(!path.is_file() && path.exists(), "{name}");
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        let _ = fs::remove_file(folder.join("a/checkpoints/finished"));
+        let _ = fs::remove_file(folder.join("a/model.safetensors"));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_second_name_of_a_runs_file_keeps_what_it_had() {

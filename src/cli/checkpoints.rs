@@ -212,7 +212,8 @@ pub(crate) fn unfinished(run: &Path) -> Result<Option<Unfinished>> {
         return Ok(None);
     }
     // What is missing or damaged is passed over: somebody else may be at the run.
-    let description = fs::read_to_string(run.join(MODEL)).ok();
+    let model = run.join(MODEL);
+    let description = check_own(&model).ok().and_then(|_| fs::read_to_string(&model).ok());
     let saved = description.and_then(|description| {
         let mut files = files(run).ok()?.into_iter();
         files.find_map(|path| {
@@ -429,6 +430,7 @@ impl Interrupted {
             self.folder.as_ref().map(Folder::path).or(self.extends.as_ref().map(|before| before.path.as_path()));
         let (Some(folder), Some((saved, _))) = (folder, &self.saved) else { return Ok(None) };
         let file = folder.join(MODEL);
+        check_own(&file)?;
         let description = fs::read_to_string(&file).map_err(io_error(&file))?;
         let model = ModelFile::of_checkpoint(description, saved, path);
         let refused = |message| Error::Data { path: file.clone(), place: String::new(), message };

@@ -159,7 +159,7 @@ impl Folder {
     /// Begins a file that is to be there as a whole: what had the name before stays until its bytes are on the disk.
     pub(crate) fn begin(&self, name: &str) -> Result<Part> {
         let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{PART}")));
-        check_no_link(&path)?;
+        check_own(&path)?;
         // What a process before was at, of the same file.
         if check_own(&temporary)? {
             fs::remove_file(&temporary).map_err(io_error(&temporary))?;
