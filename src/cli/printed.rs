@@ -14,6 +14,9 @@ use std::sync::OnceLock;
 /// Characters of a cell of a table: a longer name is cut.
 const CELL: usize = 60;
 
+/// Characters of a line: of a longer one the middle is left out, which is some name that goes on and on.
+const LINE: usize = 4000;
+
 /// What standard output could not take, told when the command is done: a full disk is no reason to end a run.
 static UNSAID: OnceLock<io::Error> = OnceLock::new();
 
@@ -24,7 +27,7 @@ pub(crate) fn unsaid() -> Option<&'static io::Error> {
 
 /// Prints a line.
 pub(crate) fn say(line: impl Display) {
-    put(&(one_line(&line.to_string()) + "\n"));
+    put(&(shortened(&one_line(&line.to_string())) + "\n"));
 }
 
 /// Prints a line of JSON.
@@ -52,13 +55,14 @@ fn put(text: &str) {
 
 /// Tells people in a line what is beside the results, which programs may read.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{}", one_line(&line.to_string()));
+    let _ = writeln!(io::stderr(), "{}", shortened(&one_line(&line.to_string())));
 }
 
 /// The same in as many lines as the text has, which ends without one. Lines within names and the like are not its own:
 /// who puts these in makes each [`one_line`].
 pub(crate) fn note_lines(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", visible(text));
+    let lines: Vec<String> = visible(text).split('\n').map(shortened).collect();
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
 /// A text that is written piece by piece, of which a terminal shows what it would not draw.
@@ -161,6 +165,19 @@ fn json_line(json: &str) -> String {
     line
 }
 
+/// A line without the middle of it, where it has too much of that.
+fn shortened(line: &str) -> String {
+    let left_out = line.chars().count().saturating_sub(LINE);
+    if left_out == 0 {
+        return line.to_owned();
+    }
+    // What is wrong stands at the end of most messages, and where at the beginning.
+    let (first, last) = (LINE * 3 / 4, LINE - LINE * 3 / 4);
+    let from = line.char_indices().rev().nth(last - 1).map_or(0, |(at, _)| at);
+    let first: String = line.chars().take(first).collect();
+    format!("{first}[… {left_out} more characters …]{}", &line[from..])
+}
+
 /// A path in a message.
 pub(crate) fn path_text(path: &Path) -> String {
     let mut text = String::new();
@@ -249,6 +266,16 @@ mod tests {
         // Marks that a language needs within its words are no orders.
         let words = "می‌خواهم क्‍ष 👩‍🔬 é ‰";
         assert_eq!(one_line(words), words);
+    }
+
+    #[test]
+    fn a_line_that_goes_on_and_on_is_shown_by_its_beginning_and_its_end() {
+        let line = |count: usize| format!("a.csv: column \"{}\": expected a number", "ü".repeat(count));
+        assert_eq!(shortened(&line(1000)), line(1000));
+        let shown = shortened(&line(200_000));
+        assert!(shown.starts_with("a.csv: column \"ü") && shown.ends_with("ü\": expected a number"), "{shown}");
+        let left_out = line(200_000).chars().count() - LINE;
+        assert!(shown.contains(&format!("ü[… {left_out} more characters …]ü")), "{shown}");
     }
 
     #[test]

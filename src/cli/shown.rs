@@ -163,8 +163,9 @@ impl Shown {
 
     /// A step was reported.
     pub(crate) fn show(&mut self, metrics: &Metrics, work: Work) {
-        self.work.sequences += work.sequences;
-        self.work.time_steps += work.time_steps;
+        // What a checkpoint says of the steps before may be any number.
+        self.work.sequences = self.work.sequences.saturating_add(work.sequences);
+        self.work.time_steps = self.work.time_steps.saturating_add(work.time_steps);
         self.val_loss = metrics.val_loss.or(self.val_loss);
         self.validations += u64::from(metrics.val_loss.is_some());
         if metrics.skipped {
