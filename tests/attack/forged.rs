@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::case::{Case, each, folder};
-use super::changes::change_bytes;
+use super::changes::{Tensors, change_bytes, change_value};
 use super::runs::{OUT, Run, Wholes, data, same};
 use super::tree::copy;
 
@@ -59,6 +60,20 @@ pub(crate) fn checkpoints(run: &Path) -> Vec<PathBuf> {
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "ckpt"));
     paths.sort();
     paths
+}
+
+/// Bytes before the tensors of a checkpoint, and where its digest begins in these.
+const HEADER: usize = 64;
+const DIGEST: usize = 32;
+
+/// Gives changed bytes the length and the digest that they should have.
+fn seal(bytes: &mut [u8]) {
+    let Some((header, body)) = bytes.split_at_mut_checked(HEADER) else { return };
+    header[16..24].copy_from_slice(&(body.len() as u64).to_le_bytes());
+    let mut hash = hmac_sha256::Hash::new();
+    hash.update(&header[..DIGEST]);
+    hash.update(&body);
+    header[DIGEST..].copy_from_slice(&hash.finalize());
 }
 
 /// What can be done with a run that is not over.
@@ -112,6 +127,83 @@ fn a_checkpoint_whose_bytes_were_changed_is_passed_over_or_refused() {
             1 => Ok(()),
             _ => resumed.wrong("expected the bytes of a run that nothing happened to, or a refusal of the file"),
         }
+    });
+}
+
+#[test]
+fn a_checkpoint_that_was_changed_and_sealed_again_is_used_or_refused() {
+    let interrupted = Interrupted::default();
+    each("sealed checkpoints", 100, |case| {
+        let run = Run::named(case.pick(&RUNS));
+        copy(&interrupted.of(run), case.folder());
+        let latest = checkpoints(&case.folder().join(OUT)).pop().unwrap();
+        let mut bytes = fs::read(&latest).unwrap();
+        let original = bytes.clone();
+        seal(&mut bytes);
+        assert!(bytes == original, "the file form of checkpoints is another than this test knows");
+        let mut tensors = Tensors::of(&bytes[HEADER..]).ok_or("expected tensors in a checkpoint")?;
+        for _ in 0..1 + case.below(2) {
+            match case.below(3) {
+                0 => tensors.change_tensor(case),
+                // What is said of the run, or of where its files stood.
+                within => {
+                    let text = tensors.header["__metadata__"]["run"].as_str().unwrap_or("{}").to_owned();
+                    let mut note: Value = serde_json::from_str(&text).unwrap_or_default();
+                    let inner = note["note"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+                    match inner.filter(|_| within == 1) {
+                        Some(mut inner) => {
+                            change_value(&mut inner, case);
+                            note["note"] = inner.to_string().into();
+                        }
+                        None => change_value(&mut note, case),
+                    }
+                    tensors.header["__metadata__"] = serde_json::json!({"run": note.to_string()});
+                }
+            }
+        }
+        let mut bytes = [&original[..HEADER], &tensors.to_bytes()].concat();
+        seal(&mut bytes);
+        fs::write(&latest, bytes).unwrap();
+        if case.chance(30) {
+            let command = case.pick(&COMMANDS);
+            case.bptt(command).go()?;
+        } else {
+            // What it says may make a run that does not end.
+            let call = case.bptt("train --resume run --threads 1").changes(OUT);
+            call.signal(Duration::from_secs(5), "INT").go()?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_run_whose_other_files_were_changed_goes_on_or_is_refused() {
+    let interrupted = Interrupted::default();
+    each("forged runs", 80, |case| {
+        let run = Run::named(case.pick(&RUNS));
+        copy(&interrupted.of(run), case.folder());
+        let out = case.folder().join(OUT);
+        let names = ["config.toml", "metrics.jsonl", "timings.jsonl", "checkpoints/model.json", ".lock", "flow.jsonl"];
+        let names: Vec<&str> = names.into_iter().filter(|name| out.join(name).is_file()).collect();
+        let name = case.pick(&names);
+        let path = out.join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        let json = serde_json::from_slice::<Value>(&bytes).ok().filter(|_| case.chance(80));
+        match json {
+            Some(mut value) => {
+                change_value(&mut value, case);
+                bytes = value.to_string().into_bytes();
+            }
+            None => change_bytes(&mut bytes, &fs::read(out.join(case.pick(&names))).unwrap(), case),
+        }
+        fs::write(&path, bytes).unwrap();
+        let ended = if case.chance(30) {
+            case.bptt(case.pick(&COMMANDS)).go()
+        } else {
+            let call = case.bptt("train --resume run --threads 1").changes(OUT);
+            call.signal(Duration::from_secs(5), "INT").go()
+        };
+        ended.map(drop).map_err(|reason| format!("{}, {name}: {reason}", run.0))
     });
 }
 

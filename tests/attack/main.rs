@@ -8,7 +8,6 @@
 //! BPTT_PROGRAM another build of the program that goes through them. `scripts/attack` is the long form.
 
 #![cfg(all(feature = "cli", unix))]
-#![allow(dead_code, reason = "kinds that are to come use the rest")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 mod call;
@@ -18,10 +17,17 @@ mod runs;
 mod tree;
 
 // What goes through the kinds of trouble one after the other.
+mod flags;
 mod forged;
+mod inputs;
+mod kills;
+mod links;
 mod models;
+mod names;
 
 // Faults of a disk are brought in by a library that stands before the C library's calls.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod file_faults;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod power_loss;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

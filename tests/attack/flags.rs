@@ -1,0 +1,180 @@
+//! Flags at random, with values that nobody means.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use super::call::Call;
+use super::case::{Case, each, folder};
+use super::changes::{NUMBERS, word};
+use super::runs::{OUT, RUNS, Run, Wholes, data};
+use super::tree::copy;
+
+/// A flag as a command's help has it.
+#[derive(Clone, Debug)]
+struct Flag {
+    name: String,
+    /// Whether a value follows it, or may with `=`.
+    takes: Option<bool>,
+    /// The values, where they are named.
+    values: Vec<String>,
+    /// Under which heading it stands.
+    section: String,
+}
+
+/// The commands of the program and their flags, from its help. What lists devices opens them all, which is not for here.
+fn commands() -> BTreeMap<String, Vec<Flag>> {
+    let nowhere = folder();
+    let help = |arguments: &str| Call::new(nowhere.path()).words(arguments).go().unwrap().stdout;
+    let all = help("-h");
+    let listed = all.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    // A line that goes on is further in.
+    let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names =
+        names.filter_map(|line| line.split_whitespace().next()).filter(|name| !["help", "devices"].contains(name));
+    names.map(|name| (name.to_owned(), flags(&help(&format!("{name} -h"))))).collect()
+}
+
+fn flags(help: &str) -> Vec<Flag> {
+    let (mut flags, mut section) = (Vec::<(String, String)>::new(), String::new());
+    for line in help.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let line = line.trim_start();
+        if indent == 0 && line.ends_with(':') {
+            section = line.trim_end_matches(':').to_lowercase();
+        } else if indent <= 6 && (line.starts_with("--") || line.starts_with('-') && line.contains(", --")) {
+            flags.push((section.clone(), line[line.find("--").unwrap()..].to_owned()));
+        } else if let Some((_, text)) = flags.last_mut() {
+            text.push(' ');
+            text.push_str(line);
+        }
+    }
+    let flags = flags.into_iter().map(|(section, text)| {
+        let head = text.split("  ").next().unwrap_or_default();
+        let name: String = head.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let takes = head.contains('<').then(|| head.contains("[="));
+        let values = text.split("[possible values: ").nth(1).and_then(|rest| rest.split(']').next());
+        let values = values.map(|values| values.split(", ").map(|value| value.trim().to_owned()).collect());
+        Flag { name, takes, values: values.unwrap_or_default(), section }
+    });
+    flags.filter(|flag| flag.name != "--help").collect()
+}
+
+/// A value for any flag.
+fn value(case: &Case<'_>, flag: &Flag) -> OsString {
+    if !flag.values.is_empty() && case.chance(80) {
+        return flag.values[case.below(flag.values.len())].clone().into();
+    }
+    let files =
+        ["series.csv", "text.txt", "classes.ts", "names", "rolls.json", "x.npy", "y.npy", "run", "nowhere", "."];
+    let lists =
+        ["a,b", "0.1,0.9", "0.5,0.5,0", "0,0,1", "1,0,0", "a=2,b=1e300", ",", "\"a,b\",c", "nan,nan", "0-127", "127-0"];
+    match case.below(12) {
+        0..=3 => case.pick(&NUMBERS).to_string().into(),
+        4 => case.pick(&["-1", "-0", "1e308", "-1e-320", "nan", "inf", "0x10", "1_000", "٣", "+1", " 1", "1.0"]).into(),
+        5 => case.pick(&["0.5", "1", "3", "4", "7"]).into(),
+        6 | 7 => case.pick(&lists).into(),
+        8 => case
+            .pick(&["1GiB", "1B", "0", "16EiB", "99999999999GiB", "-1MiB", "1.5 GB", "16..8192", "64..1", "auto"])
+            .into(),
+        9 => case.pick(&files).into(),
+        10 => OsString::from_vec(b"\xff\xfe\x1b[m".to_vec()),
+        _ => word(case).replace('\0', "").into(),
+    }
+}
+
+/// What a command needs to have something to do, short.
+fn begin(case: &Case<'_>, command: &str) -> String {
+    let short = "--device cpu --threads 1 --hidden 3 --steps 2 --batch 4";
+    match command {
+        "train" | "plan" | "flow" => {
+            let Run(_, arguments) = case.pick(&RUNS);
+            let kind = arguments.split(" --").next().unwrap_or_default();
+            // Which of the data it is; the bundled series needs no flag.
+            let kind = if kind.contains("--text") || arguments.starts_with("--task") || kind.contains(' ') {
+                kind
+            } else {
+                ""
+            };
+            let kind = if kind.starts_with("--window") { "" } else { kind };
+            let more = match (command, case.chance(30)) {
+                ("train", _) => "--out out",
+                ("flow", true) => "run --device cpu --threads 1",
+                _ => "",
+            };
+            if more.starts_with("run") {
+                format!("{command} {more}")
+            } else {
+                format!("{command} {kind} {short} {more}")
+            }
+        }
+        "eval" | "predict" | "forecast" => format!("{command} run --device cpu --threads 1"),
+        "sample" => "sample text --length 5 --device cpu --threads 1".into(),
+        "inspect" => "inspect run".into(),
+        "export" => format!("export run {}", case.pick(&["out.onnx", "out.safetensors"])),
+        "gradcheck" => "gradcheck --device cpu --threads 1 --elements 2".into(),
+        "bench" => "bench --device cpu --threads 1 --seconds 0.05 --warmup-s 0 --hidden 4 --batch 2".into(),
+        "completions" => format!("completions {}", case.pick(&["bash", "zsh", "fish", "none"])),
+        other => other.into(),
+    }
+}
+
+#[test]
+fn flags_at_random_are_meant_as_they_are_or_refused() {
+    let commands = commands();
+    assert!(commands["train"].len() > 60 && commands.len() > 10, "{commands:?}");
+    let names: Vec<&str> = commands.keys().map(String::as_str).collect();
+    let wholes = Wholes::default();
+    each("random flags", 160, |case| {
+        data(case.folder());
+        copy(&wholes.of(Run::named("sunspots"))?.0.join(OUT), &case.folder().join(OUT));
+        copy(&wholes.of(Run::named("lanes of a text"))?.0.join(OUT), &case.folder().join("text"));
+        // `train` has most of the flags.
+        let command = if case.chance(35) { "train" } else { case.pick(&names) };
+        let mut words: Vec<OsString> = begin(case, command).split_whitespace().map(OsString::from).collect();
+        let flags = &commands[command];
+        let (mut config, mut in_config) = (BTreeMap::<&str, String>::new(), Vec::new());
+        for _ in 0..(1 + case.below(4)).min(flags.len()) {
+            let flag = &flags[case.below(flags.len())];
+            if let Some(at) = words.iter().position(|word| *word == *flag.name.as_str()) {
+                // In place of what it had.
+                words.drain(at..(at + if flag.takes == Some(false) { 2 } else { 1 }).min(words.len()));
+            }
+            let value = value(case, flag);
+            let section = ["run", "data", "model", "training"].into_iter().find(|name| *name == flag.section);
+            let key = flag.name.trim_start_matches("--");
+            if let Some(section) = section.filter(|_| ["train", "plan"].contains(&command) && case.chance(25)) {
+                if !in_config.contains(&key) {
+                    in_config.push(key);
+                    let value = value.to_string_lossy();
+                    let plain = ["true", "false", "nan", "inf"].contains(&&*value) || value.parse::<f64>().is_ok();
+                    let value = if plain && case.chance(80) { value.into_owned() } else { format!("{value:?}") };
+                    config.entry(section).or_default().push_str(&format!("{key} = {value}\n"));
+                }
+                continue;
+            }
+            match flag.takes {
+                None => words.push(flag.name.clone().into()),
+                Some(true) if case.chance(50) => words.push(flag.name.clone().into()),
+                // `--flag=value`, so that values that begin with a dash are values.
+                Some(_) => {
+                    let mut word = OsString::from(format!("{}=", flag.name));
+                    word.push(value);
+                    words.push(word);
+                }
+            }
+        }
+        if !config.is_empty() {
+            let text: String = config.iter().map(|(section, keys)| format!("[{section}]\n{keys}\n")).collect();
+            fs::write(case.folder().join("given.toml"), text).unwrap();
+            words.push("--config=given.toml".into());
+        }
+        let call = words.iter().fold(case.bptt(""), |call, word| call.word(word));
+        // As many steps as a value says may be meant.
+        let ended = call.signal(Duration::from_secs(5), "INT").go()?;
+        drop(ended);
+        Ok(())
+    });
+}
