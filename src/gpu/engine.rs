@@ -1,11 +1,11 @@
 //! A network on a GPU: stages a batch, records the commands of its shape, submits them.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 
 use super::arena::Arena;
+use super::blocks::array;
 use super::builder::{Binding, allocate};
 use super::carried::Carried;
 use super::device::Gpu;
@@ -30,7 +30,6 @@ use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId, TensorSpec, carri
 use crate::model::{Layout, Model, RecurrentKernel};
 use crate::optim::Update;
 use crate::profile::Profile;
-use crate::room;
 use crate::sizes::ON_DEVICE;
 
 /// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
@@ -40,9 +39,6 @@ pub(super) const PASSES: usize = 6;
 /// Counts the orders in which this path has added its sums up. It grows with every change of a shader, a plan or wgpu after
 /// which the same run has other bits on the same device and driver.
 const ORDER_OF_SUMS: u32 = 1;
-
-/// The fewest bytes that are read back at once, where there is no room for all.
-const READ_LEAST: u64 = 64 << 10;
 
 /// A network on a GPU. Made by [`Backend::engine`].
 #[derive(Debug)]
@@ -311,58 +307,6 @@ impl GpuEngine {
         }
     }
 
-    /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
-    pub(super) async fn read(&self, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
-        let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
-        self.gpu.limits().check_buffer("what is read back at once", bytes)?;
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let mut size = bytes;
-        let staging = loop {
-            match self.gpu.buffer("what is read back", size, usage) {
-                // In pieces it takes longer, and as many words as there is room for.
-                Err(Error::OutOfMemory { .. }) if size > READ_LEAST => {
-                    self.gpu.settle();
-                    size = (size / 2).next_multiple_of(16).max(READ_LEAST);
-                }
-                made => break made?,
-            }
-        };
-        let mut numbers = Vec::new();
-        room::reserve(&mut numbers, bytes as usize / 4, "what is read back")?;
-        let mut rest = ranges.iter().cloned().collect::<VecDeque<_>>();
-        while !rest.is_empty() {
-            let mut filled = 0;
-            while let Some((from, left)) = rest.front_mut().filter(|_| filled < size) {
-                let bytes = (*left).min(size - filled);
-                let to = Place { buffer: staging.clone(), offset: filled };
-                self.recorder.record([&Command::Copy { from: from.clone(), to, bytes }]);
-                (from.offset, *left, filled) = (from.offset + bytes, *left - bytes, filled + bytes);
-                if *left == 0 {
-                    rest.pop_front();
-                }
-            }
-            self.recorder.arrival(&self.recorder.submit(), &staging).await?;
-            let view = staging.slice(..filled).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
-            let words = view.as_chunks().0.iter();
-            numbers.extend(words.map(|word| f32::from_le_bytes(*word)));
-            drop(view);
-            staging.unmap();
-        }
-        Ok(numbers)
-    }
-
-    /// As [`read`](Self::read), and with the numbers each row's own final states.
-    async fn read_with_states(&self, mut ranges: Vec<(Place, u64)>) -> Result<(Vec<f32>, States)> {
-        let pass = self.pass();
-        let slot_bytes = pass.slot_bytes(&self.network);
-        let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
-        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
-        let mut numbers = self.read(&ranges).await?;
-        let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
-        numbers.truncate(own as usize / 4);
-        Ok((numbers, states))
-    }
-
     fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
         (Place::of(buffer), buffer.size())
     }
@@ -371,39 +315,10 @@ impl GpuEngine {
         let pass = self.pass();
         (Place::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
     }
-
-    /// \[stacks, rows, H\] from ranges of whole vec4.
-    fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
-        let recurrent = &self.network.model.recurrent;
-        let shape = (recurrent.stacks(), rows, recurrent.hidden_size);
-        let plain: Vec<f32> = staging::unpack(numbers, recurrent.hidden_size, 1).collect();
-        let (h, c) = plain.split_at(shape.0 * shape.1 * shape.2);
-        let array = |numbers: &[f32]| array(shape, numbers.to_vec());
-        Ok(States { h: array(h)?, c: (!c.is_empty()).then(|| array(c)).transpose()? })
-    }
-
-    /// Ranges and shapes of dx (where planned) and the gradients of the entering states.
-    async fn read_input_gradient(&self) -> Result<InputGradient> {
-        let pass = self.pass();
-        let (plan, input_size) = (&pass.plan, self.network.model.recurrent.input_size);
-        let asked = plan.chunks.iter().filter(|_| pass.shape.dx).filter_map(|chunk| chunk.dx);
-        let mut ranges: Vec<_> = asked.map(|dx| self.tensor(dx)).collect();
-        let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
-        ranges.extend(plan.carry_h.iter().chain(&plan.carry_c).map(|carry| self.tensor(*carry)));
-        let numbers = self.read(&ranges).await?;
-        let (x, states) = numbers.split_at(x_bytes / 4);
-        let shape = (plan.steps, plan.rows, input_size);
-        let x = (!x.is_empty()).then(|| array(shape, staging::unpack(x, input_size, 1).collect())).transpose()?;
-        Ok(InputGradient { x, initial: self.states_from(states, plan.rows)? })
-    }
 }
 
 fn clear(buffer: &wgpu::Buffer) -> Command {
     Command::Clear { to: Place::of(buffer), bytes: buffer.size() }
-}
-
-fn array(shape: (usize, usize, usize), numbers: Vec<f32>) -> Result<Array3<f32>> {
-    Array3::from_shape_vec(shape, numbers).map_err(|error| Error::Device(format!("a readback is misshaped: {error}")))
 }
 
 impl Engine for GpuEngine {
