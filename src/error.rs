@@ -1,5 +1,6 @@
 //! The one error type. Every message names the tensor, flag, file or line, what was expected and what came.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What can go wrong in this crate.
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// A tensor does not have the shape that the model and the batch ask for.
-    #[error("{tensor}: expected shape {expected}, got {got}")]
+    #[error("{}: expected shape {}, got {}", cut(tensor), cut(expected), cut(got))]
     Shape {
         /// The tensor's name.
         tensor: String,
@@ -17,7 +18,7 @@ pub enum Error {
         got: String,
     },
     /// A value is outside its range: a length of zero, a class beyond the outputs, a negative weight.
-    #[error("{what}: expected {expected}, got {got}")]
+    #[error("{}: expected {}, got {}", cut(what), cut(expected), cut(got))]
     Value {
         /// What holds the value, with its index.
         what: String,
@@ -27,13 +28,13 @@ pub enum Error {
         got: String,
     },
     /// A combination that has no meaning, or that this crate does not do.
-    #[error("{0}")]
+    #[error("{}", cut(.0))]
     Unsupported(String),
     /// Work that was begun could not be ended, for a reason that is no setting's.
-    #[error("{0}")]
+    #[error("{}", cut(.0))]
     Failed(String),
-    /// A state dict does not fit the model. Every difference is listed at once.
-    #[error("the state dict does not fit the model:{}", .0.iter().map(|line| format!("\n  {line}")).collect::<String>())]
+    /// A state dict does not fit the model. The differences are listed at once; a message shows the first 20.
+    #[error("the state dict does not fit the model:{}", differences(.0))]
     StateDict(Vec<String>),
     /// The loss or the gradient norm was not finite. The weights are those before the named step.
     #[error("step {step}: the {what} is not finite; the weights are kept as they were before this step")]
@@ -87,7 +88,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A data file cannot be used.
-    #[error("{}{place}: {message}", path.display())]
+    #[error("{}{}: {}", path.display(), cut(place), cut(message))]
     Data {
         /// The file.
         path: PathBuf,
@@ -104,6 +105,32 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+}
+
+/// As much of a text as a message shows, with what is at its end: a name in a file may have any length.
+fn cut(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 1500;
+    const BEGIN: usize = 800;
+    const END: usize = 400;
+    if text.len() <= MOST {
+        return Cow::Borrowed(text);
+    }
+    let begin = text.char_indices().nth(BEGIN).map_or(text.len(), |(at, _)| at);
+    let end = text.char_indices().rev().nth(END - 1).map_or(0, |(at, _)| at);
+    match end > begin {
+        true => format!("{}… ({} bytes more) …{}", &text[..begin], end - begin, &text[end..]).into(),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// The first of some lines, and how many more there are.
+fn differences(lines: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: String = lines.iter().take(SHOWN).map(|line| format!("\n  {}", cut(line))).collect();
+    if lines.len() > SHOWN {
+        text += &format!("\n  … and {} more", lines.len() - SHOWN);
+    }
+    text
 }
 
 /// `std::result::Result` with this crate's [`Error`].
@@ -139,5 +166,32 @@ impl Error {
     /// `place` is empty or begins with a comma.
     pub(crate) fn data(path: &Path, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Data { path: path.into(), place: place.into(), message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shows_both_ends_of_a_long_text_and_how_much_is_left_out() {
+        let long = "é".repeat(1_000_000);
+        let all = [
+            Error::data(Path::new("a"), format!(", column {long:?}"), format!("expected {long}; sort the rows")),
+            Error::value(long.clone(), "a number", long.clone()),
+            Error::Unsupported(long.clone()),
+            Error::shape(long.clone(), &[1; 100_000], &[2]),
+            Error::StateDict(vec![long.clone(); 30]),
+        ];
+        for error in all {
+            let text = error.to_string();
+            assert!(text.len() < 60_000 && text.contains(" bytes more) …"), "{} bytes", text.len());
+        }
+        let text = Error::Unsupported(format!("a{long}b")).to_string();
+        assert!(text.starts_with("aéé") && text.ends_with("éb") && text.contains("… (1997604 bytes more) …"), "{text}");
+        let whole = "x".repeat(1500);
+        assert_eq!(Error::Unsupported(whole.clone()).to_string(), whole);
+        let many = Error::StateDict((0..1000).map(|n| n.to_string()).collect()).to_string();
+        assert!(many.ends_with("\n  18\n  19\n  … and 980 more"), "{many}");
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bptt::data::open_input;
+use bptt::data::{InputLimit, open_input, read_input, read_settings, utf8};
 use bptt::train::{Checkpoint, SavedWeights};
 use bptt::{Error, Model, Result};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ impl<'a> Checkpoints<'a> {
         folder.make(FOLDER)?;
         folder.write(MODEL, model.as_bytes())?;
         let config = folder.path().join(CONFIG);
-        let config = digest(&fs::read(&config).map_err(io_error(&config))?);
+        let config = digest(&read_settings(&config)?);
         let (due, own) = (Instant::now() + EVERY, BTreeMap::new());
         Ok(Self { folder, config, arithmetic, every, kept, due, writing: None, own })
     }
@@ -158,7 +158,7 @@ fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bo
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
     folder.write(FINISHED, b"")?;
     let config = folder.path().join(CONFIG);
-    let config = digest(&fs::read(&config).map_err(io_error(&config))?);
+    let config = digest(&read_settings(&config)?);
     clear(folder.path(), &config, 1, &mut BTreeMap::new())
 }
 
@@ -213,7 +213,8 @@ pub(crate) fn unfinished(run: &Path) -> Result<Option<Unfinished>> {
     }
     // What is missing or damaged is passed over: somebody else may be at the run.
     let model = run.join(MODEL);
-    let description = check_own(&model).ok().and_then(|_| fs::read_to_string(&model).ok());
+    let read = check_own(&model).and_then(|_| read_input(&model, InputLimit::default()));
+    let description = read.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let saved = description.and_then(|description| {
         let mut files = files(run).ok()?.into_iter();
         files.find_map(|path| {
@@ -357,7 +358,7 @@ impl Interrupted {
         folder.clear_parts(FOLDER, |name| step_of(name).is_some())?;
         let given = elsewhere(config_file::read(&config)?, &args.given).map_err(Failure::usage)?;
         check_needed(&config, &given, &args.given, !files(path)?.is_empty())?;
-        let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
+        let of_config = digest(&read_settings(&config)?);
         let (mut passed_over, mut changed) = (Vec::new(), false);
         for file in files(path)? {
             match Saved::open(file.clone()) {
@@ -408,7 +409,7 @@ impl Interrupted {
             let message = "expected the checkpoint of the run's end, which its longer run begins with".into();
             return Err(Error::Data { path: path.join(FOLDER), place: String::new(), message }.into());
         }
-        let of_config = digest(&fs::read(&config).map_err(io_error(&config))?);
+        let of_config = digest(&read_settings(&config)?);
         // The end is the run's own last checkpoint alone: with one before that the longer run would be another.
         let mut files = files.into_iter().map(Saved::open);
         let end = files.find(|end| end.as_ref().map_or(true, |(_, note)| note.config == of_config)).transpose()?;
@@ -431,7 +432,8 @@ impl Interrupted {
         let (Some(folder), Some((saved, _))) = (folder, &self.saved) else { return Ok(None) };
         let file = folder.join(MODEL);
         check_own(&file)?;
-        let description = fs::read_to_string(&file).map_err(io_error(&file))?;
+        let description = read_input(&file, InputLimit::default())?;
+        let description = utf8(&description, &file)?.to_owned();
         let model = ModelFile::of_checkpoint(description, saved, path);
         let refused = |message| Error::Data { path: file.clone(), place: String::new(), message };
         model.map(Some).map_err(refused)

@@ -67,17 +67,31 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
                 return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref(), &flags));
             }
             // One flag has several names between commas, and a list in the file an element for each.
-            let (elements, names) = match value.get_ref() {
+            let (elements, names): (Vec<_>, bool) = match value.get_ref() {
                 DeValue::Array(elements) => (elements.iter().collect(), flag.get_value_delimiter().is_none()),
                 _ => (vec![value], false),
             };
-            for element in elements {
+            let told = |element: &Spanned<DeValue<'_>>| {
                 let words = words(element.get_ref());
-                let words = if names { format!("\"{}\"", words.replace('"', "\"\"")) } else { words };
-                let argument = format!("--{}={words}", key.get_ref());
-                // What a parser of the flag's own says; what has the wrong type, serde tells better.
-                let refused = flags.clone().try_get_matches_from([argument]).err();
-                if let Some(reason) = refused.as_ref().and_then(|error| error.source()) {
+                if names { format!("\"{}\"", words.replace('"', "\"\"")) } else { words }
+            };
+            // What a parser of the flag's own says; what has the wrong type, serde tells better.
+            let refused = |elements: &[&Spanned<DeValue<'_>>]| {
+                let words: Vec<String> = elements.iter().map(|element| told(element)).collect();
+                let argument = format!("--{}={}", key.get_ref(), words.join(","));
+                flags.clone().try_get_matches_from([argument]).err().filter(|error| error.source().is_some())
+            };
+            // A list may have a million elements: all at once, and where one is refused, ever smaller parts with it.
+            let mut part: &[&Spanned<DeValue<'_>>] = &elements;
+            if part.len() > 1 && refused(part).is_some() {
+                while let (first, second @ [_, ..]) = part.split_at(part.len() / 2)
+                    && !first.is_empty()
+                {
+                    part = if refused(first).is_some() { first } else { second };
+                }
+            }
+            if let [element] = part {
+                if let Some(reason) = refused(part).as_ref().and_then(|error| error.source()) {
                     let line = 1 + text[..element.span().start].matches('\n').count();
                     let place = format!("line {line}, {}.{}", section.get_ref(), key.get_ref());
                     let message = format!("{}, {place}: {reason}, got {}", path_text(path), &text[element.span()]);

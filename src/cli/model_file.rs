@@ -16,6 +16,7 @@ use super::checkpoints::{self, Saved};
 use super::digest::{Digest, Digested};
 use super::folder::{in_file, io_error};
 use super::kind::Kind;
+use super::label_codec::LabelCodec;
 use super::objective;
 use super::printed::path_text;
 use super::progress::grouped;
@@ -67,6 +68,26 @@ impl Codec {
             }
             Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
         }
+    }
+
+    /// The inputs of a network and its outputs, or of quantiles their targets, where the data tell them.
+    ///
+    /// # Errors
+    /// Where they tell what cannot be.
+    fn sizes(&self) -> Result<Option<[usize; 2]>> {
+        Ok(Some(match self {
+            Self::Text { vocabulary } => [vocabulary.len(); 2],
+            Self::Series { series, .. } => {
+                series.validate()?;
+                [series.input_size(), series.outputs()]
+            }
+            Self::Rolls { keys } => [keys.len(); 2],
+            Self::Sequences(codec) => [codec.input_size(), codec.labels.head()?.outputs],
+            Self::Classes { vocabulary, classes } => {
+                [vocabulary.len(), LabelCodec::Classes(classes.clone()).head()?.outputs]
+            }
+            Self::Task { .. } => return Ok(None),
+        }))
     }
 
     /// Whether a step of the data is one of some tokens, and not numbers.
@@ -174,7 +195,11 @@ pub(crate) fn with_step(description: &str, step: u64) -> Result<String> {
 }
 
 impl Description {
-    fn model(&self) -> Model {
+    /// The network that is described, within the bounds that a network has, with as many inputs and outputs as its data.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] tells what is wrong.
+    fn model(&self) -> Result<Model> {
         let cell = match self.cell {
             CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
             CellName::Lstm => Cell::Lstm,
@@ -186,7 +211,19 @@ impl Description {
             .dropout(self.dropout)
             .recurrent_dropout(self.recurrent_dropout);
         let head = Head { outputs: self.outputs, loss: self.loss.clone(), at: self.at, reduction: self.reduction };
-        Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) }
+        let targets = head.target_size();
+        let model = Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) };
+        let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
+        model.validate().map_err(|error| wrong(error.to_string()))?;
+        // What is made for the data is as large as the network, and nothing else bounds it.
+        let sizes = self.data.sizes().map_err(|error| wrong(error.to_string()))?;
+        match sizes.filter(|sizes| *sizes != [model.vocabulary(), targets]) {
+            Some([inputs, outputs]) => Err(wrong(format!(
+                "expected a network of {inputs} inputs and {outputs} outputs, as its data have, got one of {} and {targets}",
+                model.vocabulary()
+            ))),
+            None => Ok(model),
+        }
     }
 }
 
@@ -301,7 +338,7 @@ fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String
         let message = error.to_string();
         Error::Data { path: saved.path.clone(), place: String::new(), message }
     })?;
-    let SavedWeights { weights, of_step, step } = saved.weights(&it.model())?;
+    let SavedWeights { weights, of_step, step } = saved.weights(&it.model().map_err(in_file(&saved.path))?)?;
     let (of, after) = (grouped(of_step), grouped(step));
     let which = match of_step < step {
         true => format!(
@@ -441,8 +478,7 @@ impl ModelFile {
             return Err(refused(format!("{expected}: it was written by another version of bptt")));
         }
         let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
-        let model = it.model();
-        model.validate().map_err(|error| refused(format!("the model's description: {error}")))?;
+        let model = it.model().map_err(|error| refused(error.to_string()))?;
         let weights = StateDict::default();
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path: path.into() })
     }
@@ -453,7 +489,7 @@ impl ModelFile {
     /// What is wrong, in words.
     pub(crate) fn of_checkpoint(description: String, saved: &Saved, path: &Path) -> Result<Self, String> {
         let it: Description = serde_json::from_str(&description).map_err(|error| error.to_string())?;
-        let model = it.model();
+        let model = it.model().map_err(|error| error.to_string())?;
         let SavedWeights { weights, .. } = saved.weights(&model).map_err(|error| error.to_string())?;
         Ok(Self { model, codec: it.data, weights, origin: it.origin, description, path: path.into() })
     }

@@ -1,9 +1,17 @@
 //! What a word that is none was probably meant as.
 
+/// The most bytes of a word or a name.
+const LONGEST: usize = 100;
+
 /// The one of some names that a word was most probably meant as: what it begins, what begins it, or the one that differs
 /// in fewest letters, unless that is another word.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let names: Vec<&str> = names.collect();
+    // Nobody mistypes a longer one, and looking for its letters in another takes the product of their lengths.
+    let may_be = |text: &str| text.len() <= LONGEST;
+    let names: Vec<&str> = names.filter(|name| may_be(name)).collect();
+    if !may_be(word) {
+        return None;
+    }
     let begins = |a: &str, b: &str| a.len() >= 3 && b.starts_with(a);
     let begun = names.iter().filter(|name| begins(word, name) || begins(name, word));
     if let Some(name) = begun.min_by_key(|name| name.len().abs_diff(word.len())) {
@@ -59,6 +67,13 @@ mod tests {
         for word in ["prime", "bogus", "temperature", "rl", "x", "momentum", "ou"] {
             assert_eq!(of(word), None, "{word}");
         }
+    }
+
+    #[test]
+    fn a_word_of_a_million_letters_is_none_that_was_meant() {
+        let long = "epochs".repeat(200_000);
+        assert_eq!(nearest(&long, ["epochs", &long].into_iter()), None);
+        assert_eq!(nearest("epoch", [&*long, "epochs"].into_iter()), Some("epochs"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl SequencesCodec {
     }
 
     /// I.
-    fn input_size(&self) -> usize {
+    pub(crate) fn input_size(&self) -> usize {
         match self.missing {
             MissingName::Mask => 2 * self.scaling.len(),
             MissingName::Error | MissingName::Ffill => self.scaling.len(),

@@ -1,5 +1,6 @@
 //! A series from its file, in the roles that a model reads its columns in.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use bptt::data::{
@@ -251,7 +252,8 @@ fn roles(data: &mut DataArgs, model: Option<&SeriesCodec>, columns: &[String], p
     let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
     let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
     if data.features.as_deref() == Some(&["all".to_owned()]) {
-        let others = others().filter(|name| !targets.contains(name) && !known.contains(name));
+        let taken: HashSet<&String> = targets.iter().chain(&known).collect();
+        let others = others().filter(|name| !taken.contains(name));
         data.features = Some(others.cloned().collect());
     }
     let of_features = of_role(|roles| &roles.features);

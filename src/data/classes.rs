@@ -36,7 +36,8 @@ impl Lines {
             Ok::<_, Error>(bytes)
         };
         let mut read = Self::default();
-        if path.is_file() {
+        // What is neither a folder nor a file is told so.
+        if !path.is_dir() {
             let bytes = content(path)?;
             each(path, &bytes);
             read.add(&bytes, path)?;

@@ -1,5 +1,6 @@
 //! Tables from separated text.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::encoding::quoted;
@@ -32,7 +33,7 @@ impl Table {
     /// ways is refused.
     pub fn from_csv(text: &[u8], path: &Path, names: &[&str], decimal: Option<DecimalMark>) -> Result<Self> {
         let mut records = Records::open(text, path)?;
-        let indices: Vec<usize> = names.iter().map(|name| records.index(name)).collect::<Result<_>>()?;
+        let indices = records.indices(names)?;
         records.decide(&indices, decimal)?;
         let column = |name: &&str| Column { name: (*name).into(), values: Vec::new() };
         let mut table = Self {
@@ -42,7 +43,8 @@ impl Table {
         };
         // A first column without a name is a counter, as pandas writes one: times may stand in another.
         let counter = records.names()[0].is_empty();
-        let is_unused = |index: &usize| *index > 0 && !indices.contains(index) && !records.names()[*index].is_empty();
+        let used: HashSet<&usize> = indices.iter().collect();
+        let is_unused = |index: &usize| *index > 0 && !used.contains(index) && !records.names()[*index].is_empty();
         let mut times: Vec<usize> = (0..records.names().len()).filter(|_| counter).filter(is_unused).collect();
         while records.read()? {
             times.retain(|index| is_time(records.field(*index)));

@@ -65,7 +65,9 @@ impl Labelled {
         if self.dimensions.is_empty() || known.is_empty() {
             return Ok(());
         }
-        let of = |name: &String| self.dimensions.iter().position(|dimension| dimension == name);
+        let places: HashMap<&String, usize> =
+            self.dimensions.iter().enumerate().map(|(place, name)| (name, place)).rev().collect();
+        let of = |name: &String| places.get(name).copied();
         let order: Option<Vec<usize>> = known.iter().map(of).collect();
         let Some(order) = order.filter(|order| order.len() == self.dimensions.len()) else {
             let names = |names: &[String]| listed(names.iter().map(String::as_str));
@@ -240,7 +242,7 @@ impl Labels {
                 return Err(Error::value(label_of(sequence), expected, class));
             };
             let Some(class) = index.get(&canonical(name)) else {
-                let expected = format!("one of {}", known.join(", "));
+                let expected = format!("one of {}", listed(known.iter().map(String::as_str)));
                 return Err(Error::value(label_of(sequence), expected, format!("{name:?}")));
             };
             classes.push(*class);

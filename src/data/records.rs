@@ -6,11 +6,11 @@ use std::path::Path;
 use super::cells::{is_missing, number};
 use super::decimal::{DecimalMark, Evidence};
 use super::encoding::{quoted, utf8};
-use super::listed::listed;
+use super::listed::{listed, shortened};
 use super::separator::{Place, Separator, is_time, is_time_above, is_value};
 use crate::error::{Error, Result};
 
-/// As much of a field or of a list of names as a message shows.
+/// As much of a list of fields as a message shows.
 const SHOWN: usize = 40;
 
 /// The records of a text, one after the other.
@@ -164,25 +164,25 @@ impl<'a> Records<'a> {
         (1..self.names.len()).filter(|index| self.names[*index].is_empty()).collect()
     }
 
-    /// The place of a column among the fields.
-    pub(super) fn index(&self, name: &str) -> Result<usize> {
-        self.names.iter().position(|other| other == name).ok_or_else(|| {
-            let message = format!("expected a column {name:?}, got the columns {}{}", self.listed(), self.advice());
-            Error::data(self.path, "", message)
-        })
+    /// The places of columns among the fields.
+    pub(super) fn indices(&self, names: &[&str]) -> Result<Vec<usize>> {
+        // The first of each name: those without one may be several.
+        let all: HashMap<&str, usize> =
+            self.names.iter().enumerate().rev().map(|(index, name)| (name.as_str(), index)).collect();
+        let index = |name: &&str| {
+            all.get(name).copied().ok_or_else(|| {
+                let message = format!("expected a column {name:?}, got the columns {}{}", self.listed(), self.advice());
+                Error::data(self.path, "", message)
+            })
+        };
+        names.iter().map(index).collect()
     }
 
     /// The names, as far as a message can hold them.
     pub(super) fn listed(&self) -> String {
-        let names: Vec<&String> = self.names.iter().filter(|name| !name.is_empty()).collect();
-        let count = names.len().min(SHOWN);
-        let shown: Vec<String> = names.iter().take(count).map(|name| shortened(name)).collect();
-        let shown = listed(shown.iter().map(String::as_str));
+        let shown = listed(self.names.iter().map(String::as_str).filter(|name| !name.is_empty()));
         let nameless = if self.nameless { ", for the first line holds values and no names" } else { "" };
-        match names.len() - count {
-            0 => format!("{shown}{nameless}"),
-            more => format!("{shown} and {more} more{nameless}"),
-        }
+        format!("{shown}{nameless}")
     }
 
     /// Decides by all their numbers, or by `told`, how those of `columns` are read, and looks for what will not be read.
@@ -440,13 +440,6 @@ fn shown(fields: &[&str]) -> String {
     let some: Vec<String> = fields.iter().take(4).map(|field| quoted(field)).collect();
     let more = if fields.len() > some.len() { " …" } else { "" };
     format!("{}{more}", some.join(" "))
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

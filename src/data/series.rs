@@ -1,6 +1,6 @@
 //! A series of one or more columns: what each is to a forecast, and what becomes of its missing values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,16 +81,16 @@ impl Series {
     /// [`Table::dates`] does not tell, it is asked for. [`notes`](Self::notes) has what was decided.
     pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
         roles.check()?;
-        roles.columns().into_iter().try_for_each(|name| check(&table, name))?;
+        check(&table, &roles.columns())?;
         let order = {
             let is_value = roles.columns().contains(&table.label_name.as_str());
             labels::read(&table.labels, &table.lines, &table.label_name, table.dates, is_value)?
         };
         let Table { label_name, labels, mut columns, lines, decimal, .. } = table;
-        let mut take = |names: &[String]| -> Vec<Column> {
-            let index = |name: &String, columns: &[Column]| columns.iter().position(|column| column.name == *name);
-            names.iter().filter_map(|name| index(name, &columns).map(|index| columns.swap_remove(index))).collect()
-        };
+        let mut columns: HashMap<String, Column> =
+            columns.drain(..).map(|column| (column.name.clone(), column)).collect();
+        let mut take =
+            |names: &[String]| -> Vec<Column> { names.iter().filter_map(|name| columns.remove(name)).collect() };
         let (targets, features, known) = (take(&roles.targets), take(&roles.features), take(&roles.known));
         let end = |columns: &[Column]| columns.iter().map(end_of).max().unwrap_or_default();
         // Without a known value after it, a row without a target is a gap like any other.
@@ -261,20 +261,30 @@ impl Series {
 }
 
 /// Refuses a name that is not one column's, and a column without a value for each label, finite in f32 or missing.
-fn check(table: &Table, name: &str) -> Result<()> {
-    let what = || format!("column {name:?}");
-    let mut found = table.columns.iter().filter(|column| column.name == name);
-    let column = match (found.next(), found.next()) {
-        (Some(column), None) => column,
-        (Some(_), Some(_)) => return Err(Error::value(what(), "one of that name", "two")),
-        (None, _) => {
-            let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(Error::value("the columns", format!("{name:?} among them"), listed(names)));
+fn check(table: &Table, names: &[&str]) -> Result<()> {
+    let mut found = HashMap::<&str, (&Column, usize)>::new();
+    for column in &table.columns {
+        found.entry(&column.name).or_insert((column, 0)).1 += 1;
+    }
+    for name in names {
+        match found.get(name) {
+            Some((column, 1)) => check_values(table, column)?,
+            Some(_) => return Err(Error::value(format!("column {name:?}"), "one of that name", "two")),
+            None => {
+                let names = listed(table.columns.iter().map(|column| column.name.as_str()));
+                return Err(Error::value("the columns", format!("{name:?} among them"), names));
+            }
         }
-    };
+    }
+    Ok(())
+}
+
+fn check_values(table: &Table, column: &Column) -> Result<()> {
+    let name = &column.name;
     if column.values.len() != table.labels.len() {
         let expected = format!("a value for each of {} labels", table.labels.len());
-        return Err(Error::value(what(), expected, format!("{} values", column.values.len())));
+        let what = format!("column {name:?}");
+        return Err(Error::value(what, expected, format!("{} values", column.values.len())));
     }
     match column.values.iter().position(|value| !value.is_nan() && !(*value as f32).is_finite()) {
         Some(row) => {

@@ -94,7 +94,7 @@ impl SeriesCodec {
                 return Err(Error::value(what, "values that differ", got));
             }
         }
-        codec.check()?;
+        codec.validate()?;
         Ok(codec)
     }
 
@@ -120,7 +120,7 @@ impl SeriesCodec {
     /// [`Error::Value`] where its columns are others, where a value is missing of a column without a mask, or where one
     /// is beyond f32 once scaled.
     pub fn encode(&self, series: Series) -> Result<Arc<Encoded>> {
-        self.check()?;
+        self.validate()?;
         let pairs =
             [(series.targets(), &self.targets), (series.features(), &self.features), (series.known(), &self.known)];
         for (columns, codecs) in pairs {
@@ -143,7 +143,7 @@ impl SeriesCodec {
     /// # Errors
     /// [`Error::Shape`] where an example has another shape.
     pub fn decode<R: Real>(&self, predictions: &[Array2<R>]) -> Result<Array3<f64>> {
-        self.check()?;
+        self.validate()?;
         let (horizon, targets) = (self.frame.horizon, self.targets.len());
         let mut decoded = Array3::zeros((predictions.len(), horizon, targets));
         for (example, prediction) in predictions.iter().enumerate() {
@@ -169,8 +169,12 @@ impl SeriesCodec {
         width(&self.targets) + width(&self.features)
     }
 
-    /// What may be wrong with one that was read from a file.
-    fn check(&self) -> Result<()> {
+    /// Refuses what may be wrong with one that was read from a file: a frame of nothing or beyond 2^24, and scalings that
+    /// are no numbers.
+    ///
+    /// # Errors
+    /// [`Error::Value`].
+    pub fn validate(&self) -> Result<()> {
         self.frame.check()?;
         let Frame { window, horizon } = self.frame;
         if !self.known.is_empty() && window < horizon {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::model::Model;
 
 /// How much of the past an example shows, and how far it looks ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ impl Frame {
     pub(super) fn check(self) -> Result<()> {
         let sizes = [("window", self.window), ("horizon", self.horizon)];
         // Far beyond any series, and small enough that the sizes made of it do not overflow.
-        let most = 1 << 24;
+        let most = Model::SIZE;
         match sizes.into_iter().find(|(_, size)| !(1..=most).contains(size)) {
             Some((name, size)) => Err(Error::value(name, format!("1 to {most}"), size)),
             None => Ok(()),

@@ -8,7 +8,7 @@ use ndarray::Array2;
 use super::cells::{Cells, number};
 use super::encoding::{quoted, utf8};
 use super::names::{canonical, value};
-use super::{Labelled, Labels, Missing, Steps};
+use super::{Labelled, Labels, Missing, Steps, listed};
 use crate::error::{Error, Result};
 
 /// What the lines above `@data` tell.
@@ -82,7 +82,7 @@ impl Labelled {
                 (Some(Label::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
                     Some(class) => of.push(*class),
                     None => {
-                        let names = names.join(", ");
+                        let names = listed(names.iter().map(String::as_str));
                         return refuse(format!("expected a label among {names}, got {}", quoted(label)));
                     }
                 },

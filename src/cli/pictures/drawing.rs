@@ -164,7 +164,11 @@ fn attribute(name: &str, value: &str) -> String {
 
 /// No font is at hand to measure with: this is a little more than most take.
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
-    0.555 * size * text.chars().map(columns).sum::<usize>() as f64
+    width_of(text.chars().map(columns).sum(), size)
+}
+
+fn width_of(columns: usize, size: f64) -> f64 {
+    0.555 * size * columns as f64
 }
 
 /// The text, or as much of both its ends as has room, with an ellipsis between them: names that begin alike often
@@ -176,15 +180,18 @@ pub(crate) fn fitted(text: &str, width: f64, size: f64) -> String {
         return text;
     }
     let chars: Vec<char> = text.chars().collect();
-    let shortened = |kept: usize| {
-        let end = chars.len() - kept / 2;
-        chars[..kept - kept / 2].iter().chain(&['…']).chain(&chars[end..]).collect::<String>()
-    };
-    (1..chars.len().min(MOST))
-        .rev()
-        .map(shortened)
-        .find(|text| text_width(text, size) <= width)
-        .unwrap_or_else(|| "…".into())
+    // As many as fit: one at a time from both ends, so that what no picture has room for is not looked at.
+    let (mut kept, mut taken) = (0, columns('…'));
+    while kept + 1 < chars.len() {
+        let next = if kept % 2 == 0 { kept / 2 } else { chars.len() - kept / 2 - 1 };
+        taken += columns(chars[next]);
+        if width_of(taken, size) > width {
+            break;
+        }
+        kept += 1;
+    }
+    let end = chars.len() - kept / 2;
+    chars[..kept - kept / 2].iter().chain(&['…']).chain(&chars[end..]).collect()
 }
 
 /// How many columns a character takes in a monospaced font: none where it joins the one before, two for the scripts of
