@@ -46,7 +46,7 @@ const ADDING: &str = r#"{"kind":"task","task":"adding"}"#;
 #[test]
 fn a_model_file_is_held_to_the_bounds_of_the_flags() {
     let folder = folder("cli_inputs_model");
-    let keys = |end: u32| format!(r#"{{"kind":"rolls","keys":{{"Numbers":{{"start":0,"end":{end}}}}}}}"#);
+    let keys = |end: u32| format!(r#"{{"kind":"rolls","keys":{{"numbers":{{"start":0,"end":{end}}}}}}}"#);
     let cases = [
         (
             r#""input_size":2,"hidden_size":1,"layers":16777216,"outputs":1"#,
@@ -99,7 +99,7 @@ fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
             "eval",
             "sample",
             "gradcheck",
-            "bench --compare",
+            "bench --cell lstm --size S --compare",
             "train --sequences a.csv --labels",
         ] {
             let told = refusal(&folder, &format!("{command} {file}"));

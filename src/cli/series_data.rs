@@ -196,7 +196,7 @@ fn with_gaps(
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
-    let masked = Series::new(table.clone(), roles, Missing::Mask).map_err(|error| with_flag(error).in_file(path))?;
+    let masked = Series::new(table, roles, Missing::Mask).map_err(|error| with_flag(error).in_file(path))?;
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();
@@ -210,7 +210,7 @@ fn with_gaps(
     if !trained {
         advice.push("--missing mask tells the network where they are");
     }
-    let series = Series::new(table, roles, missing.into());
+    let series = masked.with_missing(missing.into());
     Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
 }
 

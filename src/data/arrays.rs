@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::labelled::DistinctNames;
 use super::npy::{Element, Npy};
 use super::{InputLimit, Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
@@ -166,16 +167,16 @@ fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
     if y.npy.shape != [n] {
         return y.refuse_shape(&format!("[{n}], one class for each sequence of x"));
     }
-    let mut names = Vec::with_capacity(n);
+    let mut names = DistinctNames::default();
     for sequence in 0..n {
-        names.push(match y.npy.at(&[sequence]) {
+        match y.npy.at(&[sequence]) {
             Element::Text(None) => {
                 return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got what is none".into());
             }
-            element => shown(&element),
-        });
+            element => names.push(&shown(&element)),
+        }
     }
-    Ok(Labels::from_names(&names))
+    Ok(Labels::from_distinct(names))
 }
 
 /// With what it is, where that is what is wrong with it.

@@ -201,6 +201,19 @@ impl Labels {
         Labels::Classes { names: names.into_iter().map(Into::into).collect(), of: classes }
     }
 
+    /// As [`from_names`](Self::from_names), of names and which of them each sequence has.
+    pub(super) fn from_distinct(DistinctNames { index, of }: DistinctNames) -> Self {
+        let mut distinct: Vec<(String, u32)> = index.into_iter().collect();
+        distinct.sort_unstable_by_key(|(_, number)| *number);
+        let distinct: Vec<String> = distinct.into_iter().map(|(name, _)| name).collect();
+        match Self::from_names(&distinct) {
+            Labels::Classes { names, of: classes } => {
+                Labels::Classes { names, of: of.into_iter().map(|number| classes[number as usize]).collect() }
+            }
+            other => other,
+        }
+    }
+
     /// The head that learns them, one prediction after the last step: a sigmoid for two classes, which tells the
     /// probability of the second, a softmax for more, squared error for values.
     ///
@@ -249,6 +262,24 @@ impl Labels {
         }
         (*names, *of) = (known.to_vec(), classes);
         Ok(())
+    }
+}
+
+/// The name of each sequence's class as it comes, each different one kept once.
+#[derive(Default)]
+pub(super) struct DistinctNames {
+    index: HashMap<String, u32>,
+    of: Vec<u32>,
+}
+
+impl DistinctNames {
+    pub(super) fn push(&mut self, name: &str) {
+        let next = self.index.len() as u32;
+        let number = match self.index.get(name) {
+            Some(number) => *number,
+            None => *self.index.entry(name.to_owned()).or_insert(next),
+        };
+        self.of.push(number);
     }
 }
 

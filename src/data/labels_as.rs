@@ -1,5 +1,6 @@
 //! What labels that are numbers are: names of classes, or values.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ndarray::Array2;
@@ -91,34 +92,82 @@ impl Labels {
     }
 }
 
-/// The labels as they are written, and as numbers where they are some.
-struct Numbers {
-    of: Vec<(String, Result<f64, &'static str>)>,
+/// A label as a number; otherwise what was expected.
+type Number = Result<f64, &'static str>;
+
+/// The labels as they are written, and as numbers where they are some. There may be as many as bytes of the file.
+enum Numbers<'a> {
+    Values(Vec<f64>),
+    /// The different ones, and which each sequence has.
+    Names {
+        names: &'a [String],
+        numbers: Vec<Number>,
+        of: &'a [u32],
+    },
 }
 
-impl Numbers {
-    fn of(labels: &Labels) -> Self {
-        let of = match labels {
-            Labels::None => Vec::new(),
-            Labels::Values(values) => values.iter().map(|value| (value.to_string(), Ok(*value))).collect(),
+impl<'a> Numbers<'a> {
+    fn of(labels: &'a Labels) -> Self {
+        match labels {
+            Labels::None => Self::Values(Vec::new()),
+            Labels::Values(values) => Self::Values(values.iter().copied().collect()),
             Labels::Classes { names, of } => {
-                let numbers: Vec<_> = names.iter().map(|name| (name.clone(), number(name))).collect();
-                of.iter().filter_map(|class| numbers.get(*class as usize).cloned()).collect()
+                Self::Names { names, numbers: names.iter().map(|name| number(name)).collect(), of }
             }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Values(values) => values.len(),
+            Self::Names { of, .. } => of.len(),
+        }
+    }
+
+    /// Of each label. A class that there is not is passed over, as one of its own would be.
+    fn numbers(&self) -> impl Iterator<Item = Number> {
+        let (values, of): (&[f64], &[u32]) = match self {
+            Self::Values(values) => (values, &[]),
+            Self::Names { of, .. } => (&[], of),
         };
-        Self { of }
+        values.iter().map(|value| Ok(*value)).chain(of.iter().map(|class| match self {
+            Self::Names { numbers, .. } => numbers.get(*class as usize).copied().unwrap_or(Err("a class")),
+            Self::Values(_) => Err("a class"),
+        }))
+    }
+
+    /// As it is written.
+    fn name(&self, sequence: usize) -> Cow<'_, str> {
+        match self {
+            Self::Values(values) => values.get(sequence).map(f64::to_string).unwrap_or_default().into(),
+            Self::Names { names, of, .. } => {
+                let name = of.get(sequence).and_then(|class| names.get(*class as usize));
+                name.map_or("", String::as_str).into()
+            }
+        }
+    }
+
+    /// The first label whose name is such.
+    fn position(&self, is_such: impl Fn(&str) -> bool) -> Option<usize> {
+        match self {
+            Self::Values(values) => values.iter().position(|value| is_such(&value.to_string())),
+            Self::Names { names, of, .. } => {
+                let such: Vec<bool> = names.iter().map(|name| is_such(name)).collect();
+                of.iter().position(|class| such.get(*class as usize).copied().unwrap_or_default())
+            }
+        }
     }
 
     /// What they look like, and why; `None` for names that are no numbers.
     fn look(&self, labelled: &Labelled) -> Result<Option<(LabelsAs, &'static str)>> {
-        let values: Vec<f64> = self.of.iter().filter_map(|(_, number)| number.ok()).collect();
-        let odd = self.of.iter().position(|(_, number)| number.is_err());
-        let missing = self.of.iter().position(|(name, number)| number.is_err() && is_missing(name));
-        if values.is_empty() || self.of.iter().any(|(name, _)| is_code(name)) {
+        let values: Vec<f64> = self.numbers().filter_map(Result::ok).collect();
+        let odd = self.numbers().position(|number| number.is_err());
+        let missing = self.position(|name| number(name).is_err() && is_missing(name));
+        if values.is_empty() || self.position(is_code).is_some() {
             if let Some(missing) = missing {
                 let what = format!("the label of {}", labelled.name(missing));
                 let expected = "a label; --labels-as classes takes each for the name of a class";
-                return Err(Error::value(what, expected, format!("a missing value, {:?}", self.of[missing].0)));
+                return Err(Error::value(what, expected, format!("a missing value, {:?}", self.name(missing))));
             }
             if values.is_empty() {
                 self.check_meant(labelled)?;
@@ -136,7 +185,7 @@ impl Numbers {
                 }
             };
         };
-        let name = &self.of[odd].0;
+        let name = &*self.name(odd);
         let what = format!("the label of {}", labelled.name(odd));
         if is_missing(name) {
             return Err(Error::value(what, "a number, as others are", format!("a missing value, {name:?}")));
@@ -145,7 +194,7 @@ impl Numbers {
             Ok((LabelsAs::Classes, _)) => Ok(None),
             // A few words among many numbers are mistakes, and would make of each number a class.
             _ => {
-                let all = self.of.len();
+                let all = self.len();
                 let expected = format!(
                     "a number, as {} of {all} labels are; --labels-as classes takes each for the name of a class",
                     values.len()
@@ -157,20 +206,20 @@ impl Numbers {
 
     /// Refuses labels that are all numbers but for how they are written, of which hardly two are alike.
     fn check_meant(&self, labelled: &Labelled) -> Result<()> {
-        let written = self.of.iter().map(|(name, _)| DecimalMark::meant(name)).collect::<Option<Vec<_>>>();
-        let Some((first, values)) = written.and_then(|written| {
-            let values: Vec<f64> = written.iter().map(|(value, _)| *value).collect();
-            Some((written.into_iter().next()?.1, values))
-        }) else {
-            return Ok(());
-        };
+        let Self::Names { names, of, .. } = self else { return Ok(()) };
+        // One that no sequence has says nothing.
+        let meant: Vec<_> = names.iter().map(|name| DecimalMark::meant(name)).collect();
+        let written = of.iter().map(|class| meant.get(*class as usize)?.as_ref());
+        let Some(values) = written.map(|of| Some(of?.0)).collect::<Option<Vec<f64>>>() else { return Ok(()) };
+        let first = of.first().and_then(|class| meant.get(*class as usize)?.as_ref());
+        let Some((_, first)) = first else { return Ok(()) };
         let mut distinct = values.clone();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup();
         match distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
             true => {
                 let what = format!("the label of {}", labelled.name(0));
-                let (expected, got) = first.split_once(", got ").unwrap_or((&first, ""));
+                let (expected, got) = first.split_once(", got ").unwrap_or((first, ""));
                 let expected = expected.strip_prefix("expected ").unwrap_or(expected);
                 Err(Error::value(
                     what,
@@ -183,11 +232,12 @@ impl Numbers {
     }
 
     fn values(&self, labelled: &Labelled) -> Result<Labels> {
-        let mut values = Array2::zeros((self.of.len(), 1));
-        for (sequence, (value, (name, number))) in values.iter_mut().zip(&self.of).enumerate() {
+        let mut values = Array2::zeros((self.len(), 1));
+        for (sequence, (value, number)) in values.iter_mut().zip(self.numbers()).enumerate() {
             *value = number.map_err(|expected| {
                 let what = format!("the label of {}", labelled.name(sequence));
-                Error::value(what, format!("{expected}, as --labels-as values takes it"), format!("{name:?}"))
+                let got = format!("{:?}", self.name(sequence));
+                Error::value(what, format!("{expected}, as --labels-as values takes it"), got)
             })?;
         }
         Ok(Labels::Values(values))

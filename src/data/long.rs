@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::{Display, Formatter};
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -57,14 +58,19 @@ struct Group {
     /// Where the class was first told.
     place: Place,
     steps: Vec<Step>,
+    /// Of one step after the other, as they stand in the file.
+    numbers: Vec<f64>,
 }
 
+/// A row of a sequence. What it holds lies with that of others, for there may be many of a few bytes each.
 struct Step {
-    time: String,
+    /// Where its time is among all.
+    time: Range<usize>,
     /// Higher is later.
     key: i128,
     place: Place,
-    numbers: Vec<f64>,
+    /// Which of its sequence's rows it is in the file.
+    row: usize,
 }
 
 impl Labelled {
@@ -106,6 +112,8 @@ struct Table<'a> {
     time: usize,
     label: Option<usize>,
     dimensions: Vec<usize>,
+    /// The times of all rows, one after the other.
+    times: String,
     groups: Vec<Group>,
     /// The group of an id, by its value: `3.0` is `3`.
     index: HashMap<String, usize>,
@@ -134,7 +142,7 @@ impl<'a> Table<'a> {
         }
         let (groups, index) = (Vec::new(), HashMap::new());
         let (mark, dates) = (DecimalMark::Point, columns.dates);
-        Ok(Self { path, missing, mark, dates, names, id, time, label, dimensions, groups, index })
+        Ok(Self { path, missing, mark, dates, names, id, time, label, dimensions, times: String::new(), groups, index })
     }
 
     fn is_missing(&self, cell: &str) -> bool {
@@ -150,11 +158,11 @@ impl<'a> Table<'a> {
         };
         let word = |column: usize, what: &str| match cell(column) {
             "" => Err(refuse(column, what)),
-            word => Ok(word.to_owned()),
+            word => Ok(word),
         };
         let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
-        let class = self.label.map_or(Ok(String::new()), |label| word(label, "a label"))?;
-        let class = canonical(&self.mark.plain(&class).map_or(class.as_str().into(), |plain| plain.text)).into_owned();
+        let class = self.label.map_or(Ok(""), |label| word(label, "a label"))?;
+        let class = canonical(&self.mark.plain(class).map_or(class.into(), |plain| plain.text)).into_owned();
         let number = |column: &usize| match self.mark.plain(cell(*column)) {
             Some(plain) => number(&plain.text).map_err(|expected| refuse(*column, expected)),
             // What stands in its place is known once the rows are in order.
@@ -165,12 +173,14 @@ impl<'a> Table<'a> {
                 Err(Error::data(self.path, place, self.mark.refusal(cell(*column))))
             }
         };
-        let numbers = self.dimensions.iter().map(number).collect::<Result<_>>()?;
-        let step = Step { time, key: 0, place, numbers };
-        match self.index.get(&*value(&id)) {
+        let numbers = self.dimensions.iter().map(number).collect::<Result<Vec<f64>>>()?;
+        let begin = self.times.len();
+        self.times.push_str(time);
+        let step = |row| Step { time: begin..begin + time.len(), key: 0, place, row };
+        match self.index.get(&*value(id)) {
             Some(group) => {
                 let group = &mut self.groups[*group];
-                if canonical(&group.id) != canonical(&id) {
+                if canonical(&group.id) != canonical(id) {
                     let expected = format!("one way of writing a number, as {} in {}", quoted(&group.id), group.place);
                     return Err(refuse(self.id, &expected));
                 }
@@ -178,11 +188,12 @@ impl<'a> Table<'a> {
                     let expected = format!("{}, as in {} of the same id", quoted(&group.class), group.place);
                     return Err(refuse(column, &expected));
                 }
-                group.steps.push(step);
+                group.steps.push(step(group.steps.len()));
+                group.numbers.extend(numbers);
             }
             None => {
-                self.index.insert(value(&id).into_owned(), self.groups.len());
-                self.groups.push(Group { id, class, place, steps: vec![step] });
+                self.index.insert(value(id).into_owned(), self.groups.len());
+                self.groups.push(Group { id: id.to_owned(), class, place, steps: vec![step(0)], numbers });
             }
         }
         Ok(())
@@ -199,7 +210,7 @@ impl<'a> Table<'a> {
             .collect();
         steps.sort_by_key(|(_, step)| step.place.row);
         let groups: Vec<usize> = steps.iter().map(|(group, _)| *group).collect();
-        let labels: Vec<&str> = steps.iter().map(|(_, step)| step.time.as_str()).collect();
+        let labels: Vec<&str> = steps.iter().map(|(_, step)| &self.times[step.time.clone()]).collect();
         let place = |row: usize| format!(", {}, column {}", steps[row].1.place, quoted(name));
         match times::read(&labels, self.dates, Purpose::Order { of: &groups }) {
             Ok(times) => {
@@ -237,7 +248,7 @@ impl<'a> Table<'a> {
                 if let Some(row) = (0..steps.len()).find(|row| !seen.insert((groups[*row], labels[*row]))) {
                     let first = (0..row).find(|first| (groups[*first], labels[*first]) == (groups[row], labels[row]));
                     let first = first.unwrap_or(row);
-                    return Err(same_time(self.path, name, steps[first].1, steps[row].1));
+                    return Err(same_time(self.path, name, &self.times, steps[first].1, steps[row].1));
                 }
                 let such = quoted(labels[0]);
                 let note = format!(
@@ -257,21 +268,26 @@ impl<'a> Table<'a> {
             return Err(Error::data(self.path, "", "expected rows below the column names, got none"));
         }
         let (notes, dates) = self.read_times()?;
+        let count = self.dimensions.len();
         for group in &mut self.groups {
             group.steps.sort_by_key(|step| step.key);
-            if let Some([a, b]) = group.steps.windows(2).find(|pair| pair[0].key == pair[1].key) {
-                return Err(same_time(self.path, &self.names[self.time], a, b));
-            }
+        }
+        let twice = self.groups.iter().find_map(|group| group.steps.windows(2).find(|pair| pair[0].key == pair[1].key));
+        if let Some([a, b]) = twice {
+            return Err(same_time(self.path, &self.names[self.time], &self.times, a, b));
+        }
+        for Group { steps, numbers, .. } in &mut self.groups {
             for (i, column) in self.dimensions.iter().enumerate() {
                 let mut last = None;
-                for Step { place, numbers, .. } in &mut group.steps {
-                    if numbers[i].is_nan() {
-                        numbers[i] = self.missing.stand_in(last).map_err(|expected| {
+                for Step { place, row, .. } in &*steps {
+                    let number = &mut numbers[row * count + i];
+                    if number.is_nan() {
+                        *number = self.missing.stand_in(last).map_err(|expected| {
                             let place = format!(", {place}, column {}", quoted(&self.names[*column]));
                             Error::data(self.path, place, format!("expected {expected}, got a missing value"))
                         })?;
                     }
-                    last = Some(numbers[i]);
+                    last = Some(*number);
                 }
             }
         }
@@ -280,17 +296,17 @@ impl<'a> Table<'a> {
             None => Labels::None,
         };
         let dimensions: Vec<String> = self.dimensions.iter().map(|column| self.names[*column].clone()).collect();
-        let sequence = |Group { id, steps, .. }: Group| {
-            (id, Array2::from_shape_fn((steps.len(), dimensions.len()), |(t, i)| steps[t].numbers[i]))
+        let sequence = |Group { id, steps, numbers, .. }: Group| {
+            (id, Array2::from_shape_fn((steps.len(), count), |(t, i)| numbers[steps[t].row * count + i]))
         };
         let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
         Ok(Labelled { ids, dimensions, notes, dates, ..Labelled::new(Steps::Wide(sequences), labels) })
     }
 }
 
-fn same_time(path: &Path, column: &str, first: &Step, second: &Step) -> Error {
+fn same_time(path: &Path, column: &str, times: &str, first: &Step, second: &Step) -> Error {
     let place = format!(", {}, column {}", second.place, quoted(column));
-    let got = format!("{} as in {} of the same id", quoted(&second.time), first.place);
+    let got = format!("{} as in {} of the same id", quoted(&times[second.time.clone()]), first.place);
     Error::data(path, place, format!("expected a time of its own, got {got}"))
 }
 

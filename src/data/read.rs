@@ -193,7 +193,8 @@ mod tests {
         };
         // Sequences of one byte each take a hundred times as much.
         let x = npy("|u1", false, &[1000, 1], &[7; 1000]);
-        let expected = "a.npy: expected at most 80000 bytes, got 84000 in memory for its sequences; --input-limit 1MiB";
+        let expected =
+            "a.npy: expected at most 80000 bytes, got 100000 in memory for its sequences; --input-limit 1MiB";
         assert!(refused(&x, "a.npy", 80_000).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 80_000));
         assert_eq!(refused(&x, "a.npy", 100_000), None);
         let zeros = npy("|u1", false, &[1, 100_000], &[0; 100_000]);

@@ -34,6 +34,9 @@ impl Rolls {
         }
         let text = utf8(text, path)?;
         let refused = |expected: &str, error: serde_json::Error| Error::data(path, "", format!("{expected}; {error}"));
+        if let Some(rolls) = Self::from_pieces(text, path, keys.clone())? {
+            return Ok(rolls);
+        }
         let value = serde_json::from_str(text).map_err(|error| refused("expected JSON", error))?;
         let (pieces, parts) = parts(&value, path)?;
         if parts.is_some() {
@@ -58,8 +61,52 @@ impl Rolls {
             (None, Some(lowest), Some(highest)) => lowest..=highest,
             _ => return Err(Error::data(path, "", "expected active keys, got none in any step")),
         };
-        rolls.iter_mut().flatten().flatten().for_each(|key| *key -= keys.start());
-        Self::new(Keys::Numbers(keys), rolls, parts).map_err(|error| error.in_file(path))
+        Self::of_keys(keys, rolls, parts, path)
+    }
+
+    /// What is wholly as it is expected, without a value of its own for every number: that would be thirty times the file.
+    /// `None` for what is not, where the file is small enough to be gone through for what is wrong.
+    fn from_pieces(text: &str, path: &Path, keys: Option<RangeInclusive<u32>>) -> Result<Option<Self>> {
+        const SMALL: usize = 1 << 22;
+        let read = match text.trim_start().starts_with('[') {
+            true => serde_json::from_str::<Vec<Piece>>(text).map(|pieces| (pieces, None)),
+            false => serde_json::from_str::<Pieces>(text).map(|Pieces { train, valid, test }| {
+                let ends = [train.len(), train.len() + valid.len(), train.len() + valid.len() + test.len()];
+                let parts = [0..ends[0], ends[0]..ends[1], ends[1]..ends[2]];
+                ([train, valid, test].into_iter().flatten().collect(), Some(parts))
+            }),
+        };
+        let (pieces, parts) = match read {
+            Ok(read) => read,
+            Err(_) if text.len() <= SMALL => return Ok(None),
+            Err(error) => {
+                let expected = "expected pieces, a list of steps each, which are lists of active keys";
+                return Err(Error::data(path, "", format!("{expected}; {error}")));
+            }
+        };
+        let active = || pieces.iter().flatten().flatten().copied();
+        let (Some(lowest), Some(highest)) = (active().min(), active().max()) else { return Ok(None) };
+        let keys = keys.unwrap_or(lowest..=highest);
+        match keys.contains(&lowest) && keys.contains(&highest) && highest <= HIGHEST {
+            true => Self::of_keys(keys, pieces, parts, path).map(Some),
+            false if text.len() <= SMALL => Ok(None),
+            false => {
+                let expected = if *keys.end() > HIGHEST { 0..=HIGHEST } else { keys };
+                let message =
+                    format!("expected keys from {} to {}, got {lowest} to {highest}", expected.start(), expected.end());
+                Err(Error::data(path, "", message))
+            }
+        }
+    }
+
+    fn of_keys(
+        keys: RangeInclusive<u32>,
+        mut pieces: Vec<Piece>,
+        parts: Option<[Range<usize>; 3]>,
+        path: &Path,
+    ) -> Result<Self> {
+        pieces.iter_mut().flatten().flatten().for_each(|key| *key -= keys.start());
+        Self::new(Keys::Numbers(keys), pieces, parts).map_err(|error| error.in_file(path))
     }
 
     /// Reads separated text, as [`Table::from_csv`](super::Table::from_csv) does, whose first line names the keys; a row
@@ -72,7 +119,7 @@ impl Rolls {
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
         let mut records = Records::open_keys(text, path)?;
         let mut names = records.names().to_vec();
-        let first = usize::from(names[0] == "piece");
+        let first = usize::from(names.first().is_some_and(|name| name == "piece"));
         let mut pieces: Vec<Piece> = Vec::new();
         // Where each piece began.
         let mut begun = BTreeMap::<String, usize>::new();
@@ -110,6 +157,17 @@ impl Rolls {
         let rolls = Self::new(Keys::Names(names), pieces, None).map_err(|error| error.in_file(path))?;
         Ok(rolls.with_notes(records.into_notes()))
     }
+}
+
+/// The pieces of a file by their parts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pieces {
+    train: Vec<Piece>,
+    #[serde(default)]
+    valid: Vec<Piece>,
+    #[serde(default)]
+    test: Vec<Piece>,
 }
 
 /// The parts of a file, of which none is there twice.

@@ -114,16 +114,26 @@ impl Series {
             let what = format!("column {:?}", column.name);
             return Err(Error::value(what, "values", format!("none in {observed} rows")));
         }
+        series.with_missing(missing)
+    }
+
+    /// The same, of which no value was filled yet, with something else for its missing values: as [`new`](Self::new) with
+    /// this and [`Missing::Mask`] before.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a missing value where `missing` does not allow it.
+    pub fn with_missing(mut self, missing: Missing) -> Result<Self> {
+        self.missing = missing;
         match missing {
-            Missing::Refuse => series.refuse_gaps()?,
+            Missing::Refuse => self.refuse_gaps()?,
             Missing::Forward => {
-                let gaps = series.targets.iter().any(|column| column.values.iter().any(|value| value.is_nan()));
-                series.truths = gaps.then(|| series.targets.clone());
-                series.fill_gaps()?;
+                let gaps = self.targets.iter().any(|column| column.values.iter().any(|value| value.is_nan()));
+                self.truths = gaps.then(|| self.targets.clone());
+                self.fill_gaps()?;
             }
             Missing::Mask => {}
         }
-        Ok(series)
+        Ok(self)
     }
 
     /// The number of rows, without the future.

@@ -22,8 +22,8 @@ pub enum Steps {
 /// The bytes that `sequences` arrays of `numbers` numbers in all take: a short one takes more for where its numbers lie than
 /// for these.
 pub(super) fn bytes_of(sequences: usize, numbers: Count, wide: bool) -> Count {
-    // What an allocator adds to each, and rounds up to.
-    const ALLOCATED: usize = 16;
+    // The least that an allocator hands out, or what it adds.
+    const ALLOCATED: usize = 32;
     let (each, number) = match wide {
         true => (size_of::<Array2<f64>>(), size_of::<f64>()),
         false => (size_of::<Array2<f32>>(), size_of::<f32>()),

@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use super::cells::{Cells, is_missing};
 use super::encoding::{quoted, utf8};
+use super::labelled::DistinctNames;
 use super::{Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
@@ -18,7 +19,7 @@ impl Labelled {
     /// [`Error::Data`] names the line and the step, both counted from 1.
     pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
-        let (mut sequences, mut labels, mut begins) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sequences, mut labels, mut begins) = (Vec::new(), DistinctNames::default(), Vec::new());
         let mut width = None;
         for (content, line) in lines {
             let fields: Vec<&str> = if content.contains('\t') {
@@ -44,13 +45,13 @@ impl Labelled {
             let cells = Cells { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
             sequences.push(Array2::from_shape_fn((values.len(), 1), |(t, _)| values[t]));
-            labels.push((*label).to_owned());
+            labels.push(label);
             begins.push(line);
         }
         if sequences.is_empty() {
             return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));
         }
-        Ok(Self { lines: begins, ..Self::new(Steps::Wide(sequences), Labels::from_names(&labels)) })
+        Ok(Self { lines: begins, ..Self::new(Steps::Wide(sequences), Labels::from_distinct(labels)) })
     }
 }
 

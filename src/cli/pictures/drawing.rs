@@ -29,9 +29,6 @@ path.area.beyond{fill-opacity:.05;stroke:#0969da;stroke-opacity:.7;stroke-width:
 path.area.beyond{fill-opacity:.08;stroke:#4493f8}circle.orange{fill:#f0883e;stroke:#0d1117}circle.blue{fill:#4493f8;stroke:#0d1117}\
 .right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
 
-/// More characters than any width shows.
-const MOST: usize = 1000;
-
 /// The width of a picture that could have any.
 pub(crate) const WIDTH: f64 = 880.0;
 
