@@ -498,7 +498,9 @@ impl Task for LabelledTask {
             LabelCodec::Classes(_) => 64,
             LabelCodec::Values(scalings) => 64 + 16 * scalings.len(),
         };
-        self.parts[1..].iter().map(|part| (part.examples.len() * of_one) as u64).sum()
+        // A row of a table for each class.
+        let classes = if let LabelCodec::Classes(classes) = &self.labels { 512 * classes.len() } else { 0 };
+        self.parts[1..].iter().map(|part| (part.examples.len() * of_one + classes) as u64).sum()
     }
 
     fn results(&self, network: &mut dyn Network, Measure { rows, json, .. }: Measure) -> Result<Results> {

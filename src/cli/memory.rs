@@ -20,6 +20,14 @@ const ASSUMED: u64 = 2 << 30;
 /// Batches of more rows than these have a multiple of them, which blocks of rows and tiles of kernels are whole in.
 const EVEN: usize = 8;
 
+/// What the program takes of itself after it has planned: code that was not yet read, what the allocator holds back, and the
+/// pictures and the report in the end.
+const LATER: u64 = 8 << 20;
+
+/// What a step takes in the pictures, and the most steps that they tell apart.
+const OF_STEP: u64 = 256;
+const STEPS: u64 = 1 << 16;
+
 /// Those of batches to learn from, to validate and to test with, and of the smaller ones at the end of each.
 const SHAPES: usize = 6;
 
@@ -77,7 +85,8 @@ struct Host {
     program: u64,
     /// A batch as it is handed over, and the part of it that is done at once.
     batch: u64,
-    /// Copies of the weights, and of what the optimizer keeps of them: the best ones, and those to go back to.
+    /// Copies of the weights, and of what the optimizer keeps of them: what a checkpoint writes at once, the best ones, and
+    /// those to go back to.
     copies: u64,
     /// What the network says of all that it is measured on.
     results: u64,
@@ -209,13 +218,13 @@ pub(crate) fn settle(
     // On the CPU path all is of one memory.
     let (mut host, row_bytes) = match opened.is_cpu() {
         true => (
-            Host { program: resident(), copies: copies(settings, planner.model), ..Host::default() },
+            Host { program: resident() + LATER, copies: copies(settings, planner.model), ..Host::default() },
             batch_bytes(&row),
         ),
         false => (Host::default(), 0),
     };
     if opened.is_cpu() {
-        host.results = task.results_bytes();
+        host.results = task.results_bytes() + OF_STEP * settings.run.steps(one.per_epoch()).min(STEPS);
         check_program(settings)?;
     }
     let beside = host.total();
@@ -280,14 +289,15 @@ pub(crate) fn settle(
     }
 }
 
-/// The copies of the weights that a run holds beside its network's own, in f32.
+/// The copies of the weights that a run holds beside its network's own, in f32: what a checkpoint writes at once, and those
+/// that its settings ask for.
 fn copies(settings: &Settings, model: &Model) -> u64 {
     let weights = 4 * model_file::parameters(model);
     let of_state = 1 + settings.optimizer.rule.slots() as u64;
     let best = u64::from(settings.run.keep == Keep::Best);
     let back = if settings.run.backs > 0 { of_state } else { 0 };
     // A checkpoint that a run goes on from is taken apart as it goes into the network, before there is anything else of it.
-    weights * (best + back)
+    weights * (1 + best + back)
 }
 
 /// Refuses a budget below what reading the data took.
