@@ -172,8 +172,8 @@ fn a_list_of_a_configuration_is_checked_in_the_time_of_its_elements() {
     let folder = folder("cli_inputs_list");
     let list = |last: &str| {
         let mut text = String::from("[data]\ncsv = \"a.csv\"\nfeatures = [");
-        (0..100_000).for_each(|n| write!(text, "\"column{n}\",\n").unwrap());
-        write!(text, "{last}]\n").unwrap();
+        (0..100_000).for_each(|n| writeln!(text, "\"column{n}\",").unwrap());
+        writeln!(text, "{last}]").unwrap();
         text
     };
     fs::write(folder.join("a.toml"), list("\"b\"")).unwrap();

@@ -90,13 +90,13 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
                     part = if refused(first).is_some() { first } else { second };
                 }
             }
-            if let [element] = part {
-                if let Some(reason) = refused(part).as_ref().and_then(|error| error.source()) {
-                    let line = 1 + text[..element.span().start].matches('\n').count();
-                    let place = format!("line {line}, {}.{}", section.get_ref(), key.get_ref());
-                    let message = format!("{}, {place}: {reason}, got {}", path_text(path), &text[element.span()]);
-                    return Err(unsupported(message));
-                }
+            if let [element] = part
+                && let Some(reason) = refused(part).as_ref().and_then(|error| error.source())
+            {
+                let line = 1 + text[..element.span().start].matches('\n').count();
+                let place = format!("line {line}, {}.{}", section.get_ref(), key.get_ref());
+                let message = format!("{}, {place}: {reason}, got {}", path_text(path), &text[element.span()]);
+                return Err(unsupported(message));
             }
         }
     }
