@@ -43,10 +43,13 @@ pub(super) fn words<const N: usize>(
 /// The numbers that follow in a file which is long enough for them.
 pub(crate) fn read<R: Real>(name: &str, from: &mut (impl Read + ?Sized), bytes: u64) -> Result<Vec<R>> {
     let mut numbers = room(name, bytes / size_of::<R>() as u64)?;
-    let mut word = |bytes: &[u8]| numbers.push(R::from_le_bytes(bytes));
+    let mut word = |bytes: &[u8]| {
+        numbers.push(R::from_le_bytes(bytes));
+        Ok(())
+    };
     match size_of::<R>() {
-        8 => words::<8>(from, bytes, |bytes| Ok(word(&bytes)))?,
-        _ => words::<4>(from, bytes, |bytes| Ok(word(&bytes)))?,
+        8 => words::<8>(from, bytes, |bytes| word(&bytes))?,
+        _ => words::<4>(from, bytes, |bytes| word(&bytes))?,
     }
     Ok(numbers)
 }
