@@ -103,7 +103,7 @@ fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
             "train --sequences a.csv --labels",
         ] {
             let told = refusal(&folder, &format!("{command} {file}"));
-            let expected = format!("{file}: expected a file, whose size is known before it is read, got {what}");
+            let expected = format!(": expected a file, whose size is known before it is read, got {what}");
             assert!(told.contains(&expected), "{command}: {told}");
         }
     }

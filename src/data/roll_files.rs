@@ -119,7 +119,10 @@ impl Rolls {
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
         let mut records = Records::open_keys(text, path)?;
         let mut names = records.names().to_vec();
-        let first = usize::from(names.first().is_some_and(|name| name == "piece"));
+        if names.is_empty() {
+            return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
+        }
+        let first = usize::from(names[0] == "piece");
         let mut pieces: Vec<Piece> = Vec::new();
         // Where each piece began.
         let mut begun = BTreeMap::<String, usize>::new();
