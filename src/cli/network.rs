@@ -140,3 +140,31 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
         self.engine().bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bptt::ndarray::{Array2, Array3};
+    use bptt::{At, Cell, Cpu, Head, Loss, Optimizer, Recurrent, Targets, TrainerOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_flow_that_cannot_be_computed_failed_and_the_steps_after_it_take_none() {
+        let head = Head::new(1, Loss::SquaredError, At::Last);
+        let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
+        let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1, TrainerOptions::default()).unwrap();
+        let batch = |inputs: usize, weight: f32| {
+            let x = Array3::from_elem((4, 1, inputs), 0.5);
+            let batch = Batch::new(Sequence::dense(x), Targets::Values(Array3::zeros((1, 1, 1))));
+            batch.weights(Array2::from_elem((1, 1), weight))
+        };
+        let failed = |flow| matches!(flow, Err(Error::Failed(_)));
+        // It does not fit.
+        assert!(failed(Network::flow(&mut trainer, &batch(5, 1.0))));
+        block_on(Trainer::step(&mut trainer, &batch(2, 1.0))).unwrap();
+        assert!(Trainer::flow(&trainer).is_err());
+        // Its mean would divide by 0.
+        assert!(failed(Network::flow(&mut trainer, &batch(2, 0.0))));
+        assert!(Network::flow(&mut trainer, &batch(2, 1.0)).is_ok());
+    }
+}
