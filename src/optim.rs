@@ -231,8 +231,8 @@ pub struct Update {
     pub divisor: f64,
 }
 
-/// What of an [`Update`] depends on how many there were, as plain numbers computed in f64 once a step and handed to either
-/// path.
+/// An [`Update`] as plain numbers, those that depend on how many there were among them, computed in f64 once a step and
+/// handed to either path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coefficients {
     /// η, for Adam η / (1 − β₁ᵗ).

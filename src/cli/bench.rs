@@ -14,6 +14,7 @@ use super::bench_profile::profile;
 use super::bench_sweep::{Doublings, sweep};
 use super::bench_work::{MOST, Size, Sizes, Work};
 use super::device::{self, Opened};
+use super::free_memory::{most_resident, resident};
 use super::network::Network;
 use super::{Failure, memory, new_file, note};
 
@@ -108,7 +109,7 @@ pub(super) type Fields = Vec<(&'static str, Value)>;
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     new_file::check_picture("--svg", args.svg.as_deref())?;
-    let machine = Machine { load: load(), resident: status("VmRSS:") };
+    let machine = Machine { load: load(), resident: mebibytes(resident()) };
     let opened = device::open_for(&args.device, (args.threads > 0).then_some(args.threads), args.kernel, args.profile)?;
     let (Some(cell), Some(size)) = (args.cell, args.size) else {
         print(&basics(&opened, args.seconds)?);
@@ -193,7 +194,7 @@ impl BenchArgs {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        let peak = status("VmHWM:");
+        let peak = mebibytes(most_resident());
         let mut fields = vec![
             ("peer", json!("bptt")),
             ("version", json!(env!("CARGO_PKG_VERSION"))),
@@ -276,11 +277,8 @@ fn load() -> f64 {
     text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(-1.0)
 }
 
-/// A size in MiB out of the system's own account of this process; 0 where there is none.
-fn status(key: &str) -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(key));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// Seconds that all threads of this process have run; 0 where the system does not tell.

@@ -137,7 +137,7 @@ fn name(step: u64) -> String {
 
 impl Note {
     fn text(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|error| Error::Unsupported(error.to_string()))
+        serde_json::to_string(self).map_err(|error| Error::Failed(error.to_string()))
     }
 }
 
@@ -504,7 +504,7 @@ impl Interrupted {
     pub(crate) fn beginning(&self) -> Option<String> {
         let before = self.extends.as_ref()?;
         let path = before.path.canonicalize().unwrap_or_else(|_| before.path.clone());
-        let (_, step) = (&path, self.saved.as_ref().map_or(0, |(saved, _)| saved.step));
+        let step = self.saved.as_ref().map_or(0, |(saved, _)| saved.step);
         let length = match (self.given.training.epochs, self.given.training.steps) {
             (Some(epochs), _) => format!("--epochs {epochs}"),
             (None, steps) => format!("--steps {}", steps.unwrap_or_default()),

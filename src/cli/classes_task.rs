@@ -23,7 +23,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let path = data.classes.clone().unwrap_or_default();
     // A file in place of a folder has no classes.
     let mut files = if path.is_file() { Files::new() } else { Files::in_folder() };
-    let lines = Lines::read(&path, data.limit(), &mut |file, bytes| files.add("classes", file, bytes))?;
+    let lines = Lines::read(&path, data.limit(), &mut |file, bytes| drop(files.add("classes", file, bytes)))?;
     let sha256 = files.check(&path, "--classes", &mut data.sha256)?;
     let of_training = Relation::new(model, &sha256, data);
     let shares = shares(&mut data.split, of_training.default_shares([0.8, 0.1, 0.1]))?;
@@ -32,7 +32,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let drawn = || lines.split(shares, split_seed).map_err(|error| error.in_file(&path));
     let hash = |line: usize| trained_on::hash_of_line(&lines.lines()[line]);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
-    let trained = trained_on::of_sequences(sha256, data, shares, &split, hash);
+    let trained = (!data.applies).then(|| trained_on::of_sequences(sha256, data, shares, &split, hash));
     let [training, validation, test] = split;
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::{BUNDLED, Given};
+use super::model_file::CONFIG;
 use super::nearest::nearest;
 use super::printed::path_text;
 
@@ -21,7 +22,7 @@ use super::printed::path_text;
 /// as in a flag, with the same exit code.
 pub(crate) fn read(path: &Path) -> Result<Given> {
     if path.is_dir() {
-        let own = path.join("config.toml");
+        let own = path.join(CONFIG);
         let tip = if own.is_file() { format!("; a run's own is {}", path_text(&own)) } else { String::new() };
         let message = format!("expected a configuration file, got a folder{tip}");
         return Err(Error::Data { path: path.into(), place: String::new(), message });

@@ -94,8 +94,8 @@ impl Files {
         Self { in_folder: true, ..Self::new() }
     }
 
-    /// Adds a file that is read for `flag`; always in the same order.
-    pub(crate) fn add(&mut self, flag: &str, path: &Path, bytes: &[u8]) {
+    /// Adds a file that is read for `flag`, always in the same order, and returns its own digest.
+    pub(crate) fn add(&mut self, flag: &str, path: &Path, bytes: &[u8]) -> String {
         let mut digest = Digest::new();
         digest.update(bytes);
         let text = digest.text();
@@ -106,8 +106,9 @@ impl Files {
             self.list.update(field);
         }
         // The first of several is none of its own.
-        self.only = (self.only.is_none() && !self.in_folder).then_some(text);
+        self.only = (self.only.is_none() && !self.in_folder).then(|| text.clone());
         self.in_folder = true;
+        text
     }
 
     /// As of [`Digest::check`], for all of them.
@@ -150,7 +151,7 @@ mod tests {
 
     fn digest(files: &[(&str, &str, &str)]) -> String {
         let mut all = Files::new();
-        files.iter().for_each(|(flag, path, bytes)| all.add(flag, path.as_ref(), bytes.as_bytes()));
+        files.iter().for_each(|(flag, path, bytes)| drop(all.add(flag, path.as_ref(), bytes.as_bytes())));
         all.text()
     }
 
@@ -188,7 +189,7 @@ mod tests {
     fn a_digest_without_borders_is_refused_with_what_to_do() {
         let mut settings = Some("0".repeat(64));
         let mut files = Files::new();
-        ["a", "b"].iter().for_each(|name| files.add("sequences", name.as_ref(), b"1"));
+        ["a", "b"].iter().for_each(|name| drop(files.add("sequences", name.as_ref(), b"1")));
         let error = files.check("a".as_ref(), "--sequences", &mut settings).unwrap_err().to_string();
         assert!(
             error.contains("without the borders") && error.contains("bptt train --config` with --sequences"),

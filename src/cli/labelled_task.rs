@@ -193,7 +193,7 @@ impl Encoded {
 /// What a model of these parts is trained on, by the counts of its classes. A model that is there and only applied has its
 /// own.
 pub(crate) fn origin(
-    trained: TrainedOn,
+    trained: Option<TrainedOn>,
     labels: &LabelCodec,
     training: &Part,
     model: Option<&ModelFile>,
@@ -205,7 +205,7 @@ pub(crate) fn origin(
     }
     let counts = || training.examples.class_counts().into_iter().map(|count| count as f64).collect();
     let frequencies = matches!(labels, LabelCodec::Classes(_)).then(counts);
-    Origin { data: vec![trained], frequencies, season: None }
+    Origin { data: trained.into_iter().collect(), frequencies, season: None }
 }
 
 /// A measured part.

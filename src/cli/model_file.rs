@@ -183,12 +183,12 @@ pub(crate) fn description(model: &Model, codec: &Codec, origin: &Origin) -> Resu
         origin: Some(origin.clone()),
         step: None,
     };
-    serde_json::to_string(&description).map_err(|error| Error::Unsupported(error.to_string()))
+    serde_json::to_string(&description).map_err(|error| Error::Failed(error.to_string()))
 }
 
 /// The description of a model's file that is stored after `step`.
 pub(crate) fn with_step(description: &str, step: u64) -> Result<String> {
-    let unreadable = |error: serde_json::Error| Error::Unsupported(format!("the model's description: {error}"));
+    let unreadable = |error: serde_json::Error| Error::Failed(format!("the model's description: {error}"));
     let mut it: Description = serde_json::from_str(description).map_err(unreadable)?;
     it.step = Some(step);
     serde_json::to_string(&it).map_err(unreadable)

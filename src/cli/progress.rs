@@ -121,7 +121,7 @@ impl Observer for Progress<'_> {
 
 /// A line of JSON.
 pub(crate) fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Unsupported(error.to_string()))?;
+    let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Failed(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -93,7 +93,8 @@ impl RollsTask {
         // What is here of the training may be a part of it.
         let frequencies = of_model.filter(|_| data.applies).or_else(|| frequencies(&rolls, parts[0].clone()));
         let hash = (!rolls.is_cut()).then_some(hash);
-        let trained = (!parts[0].is_empty()).then(|| trained_on::of_pieces(sha256, data, &parts, hash));
+        let trained =
+            (!parts[0].is_empty() && !data.applies).then(|| trained_on::of_pieces(sha256, data, &parts, hash));
         let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
         let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
         let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;

@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use bptt::data::{
-    DateOrder, DecimalMark, Image, InputLimit, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling,
-    ScalingKind, read_input,
+    DateOrder, DecimalMark, Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, Scaling, ScalingKind,
+    read_input,
 };
 use bptt::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::args::{DataArgs, Given, LabelsAsName, MissingName, ReadName, ScaleName};
-use super::digest::{Digest, Files};
+use super::digest::Files;
 use super::label_codec::LabelCodec;
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
 use super::printed::path_text;
 use super::progress::{grouped, short};
-use super::series_data::{dates_as_the_model, missing_as_the_model, with_flag, written_alike};
+use super::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
 use super::settings::{Settings, as_the_model, shares, shares_beside_test, unsupported};
 use super::trained_on::{self, Relation};
 
@@ -135,7 +135,10 @@ impl SequencesCodec {
             let constant = values.iter().all(|value| *value == values[0]);
             // What a file of f32 lost before is not here to be scaled.
             if !constant && varies < 100.0 * step && labelled.input.precision() < f32::EPSILON.into() {
-                let name = self.dimensions.get(dimension).map_or_else(|| (dimension + 1).to_string(), quoted);
+                let name = self
+                    .dimensions
+                    .get(dimension)
+                    .map_or_else(|| (dimension + 1).to_string(), |name| format!("{name:?}"));
                 let [step, varies] = [step, varies].map(short);
                 lines.push(format!(
                     "dimension {name} varies by {varies}, and f32 has steps of {step} there: --scale standard scales it first"
@@ -171,7 +174,9 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let mut options = options(data);
     let mut files = Files::new();
     let of_decimal = known.and_then(|known| known.decimal);
-    let first = read(&path, data.labels.as_deref(), &options, of_decimal, (&mut files, ["sequences", "labels"]))?;
+    // Labels and a second file may be others with the same sequences: these alone are what is known again.
+    let (first, sha256) =
+        read(&path, data.labels.as_deref(), &options, of_decimal, (&mut files, ["sequences", "labels"]))?;
     // A later file for the model is read as the first one is, and so is the test file.
     let of_decimal = of_decimal.or(first.decimal);
     // Few labels of another file may look like something else.
@@ -184,7 +189,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     options.columns.dates = options.columns.dates.or(first.dates);
     let test = match &data.test_file {
         Some(path) => {
-            let test = read(
+            let (test, _) = read(
                 path,
                 data.test_labels.as_deref(),
                 &options,
@@ -196,8 +201,6 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         None => None,
     };
     files.check(&path, "--sequences", &mut data.sha256)?;
-    // Labels and a second file may be others with the same sequences.
-    let sha256 = sha256_of(&path, options.limit)?;
     let of_training = Relation::new(model, &sha256, data);
     let shares = shares_of_first(data, of_training.default_shares([0.7, 0.15, 0.15]))?;
     if known.is_none() && first.labels == Labels::None {
@@ -207,7 +210,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let drawn = || first.labels.split(n, shares, split_seed).map_err(|error| error.in_file(&path));
     let hash = |sequence| trained_on::hash_of_sequence(&first.input, sequence);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
-    let trained = trained_on::of_sequences(sha256, data, shares, &split, hash);
+    let trained = (!data.applies).then(|| trained_on::of_sequences(sha256, data, shares, &split, hash));
     let [training, validation, rest] = split;
     let codec = match known {
         Some(known) => known.clone(),
@@ -302,22 +305,23 @@ fn name_of(labels: &LabelCodec) -> LabelsAsName {
     }
 }
 
-/// `known`: how numbers are written in the files that are known already. `flags` name the two files in the digest of all.
+/// The sequences, and the digest of their file without that of labels. `known`: how numbers are written in the files that
+/// are known already. `flags` name the two files in the digest of all.
 fn read(
     path: &Path,
     labels: Option<&Path>,
     options: &ReadOptions,
     known: Option<DecimalMark>,
     (files, flags): (&mut Files, [&str; 2]),
-) -> Result<Labelled> {
+) -> Result<(Labelled, String)> {
     let mut bytes = |flag: &str, path: &Path| {
         let bytes = read_input(path, options.limit)?;
-        files.add(flag, path, &bytes);
-        Ok::<_, Error>(bytes)
+        let sha256 = files.add(flag, path, &bytes);
+        Ok::<_, Error>((bytes, sha256))
     };
-    let file = bytes(flags[0], path)?;
+    let (file, sha256) = bytes(flags[0], path)?;
     let labels = match labels {
-        Some(path) => Some((bytes(flags[1], path)?, path)),
+        Some(path) => Some((bytes(flags[1], path)?.0, path)),
         None => None,
     };
     let labels = labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path));
@@ -325,13 +329,7 @@ fn read(
         let columns = LongColumns { decimal, ..options.columns.clone() };
         Labelled::from_bytes(&file, path, labels, &ReadOptions { columns, ..options.clone() })
     };
-    written_alike(options.columns.decimal, known, |file: &Labelled| file.decimal, read).map_err(with_flag)
-}
-
-fn sha256_of(path: &Path, limit: InputLimit) -> Result<String> {
-    let mut digest = Digest::new();
-    digest.update(&read_input(path, limit)?);
-    Ok(digest.text())
+    Ok((written_alike(options.columns.decimal, known, |file: &Labelled| file.decimal, read)?, sha256))
 }
 
 /// `JapaneseVowels` of `JapaneseVowels_TRAIN.ts.gz`.
@@ -340,10 +338,6 @@ fn name(path: &Path) -> String {
     let name = name.strip_suffix(".gz").unwrap_or(&name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     stem.strip_suffix("_TRAIN").unwrap_or(stem).to_owned()
-}
-
-fn quoted(name: &String) -> String {
-    format!("{name:?}")
 }
 
 fn dimensions(count: usize) -> String {

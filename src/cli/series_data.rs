@@ -169,16 +169,6 @@ pub(crate) fn written_alike<T>(
     }
 }
 
-/// Where data ask for the order of day and month, by the flag that tells it.
-pub(crate) fn with_flag(error: Error) -> Error {
-    let flag = |text: String| text.replace("`dates`", "--dates (data.dates)");
-    match error {
-        Error::Data { path, place, message } => Error::Data { path, place, message: flag(message) },
-        Error::Value { what, expected, got } => Error::Value { what, expected: flag(expected), got },
-        other => other,
-    }
-}
-
 fn name_of(missing: Missing) -> MissingName {
     match missing {
         Missing::Refuse => MissingName::Error,
@@ -196,7 +186,7 @@ fn with_gaps(
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
-    let masked = Series::new(table, roles, Missing::Mask).map_err(|error| with_flag(error).in_file(path))?;
+    let masked = Series::new(table, roles, Missing::Mask).map_err(|error| error.in_file(path))?;
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();

@@ -86,8 +86,9 @@ impl SeriesTask {
         let of_training = Relation::new(model, &read.sha256, data);
         let split = split(&read.series, read.frame, data, &of_training, &read.path)?;
         let (split, relation) = of_training.series(&read.series, read.frame, split)?;
-        let trained =
-            (!split.train.is_empty()).then(|| trained_on::of_series(read.sha256.clone(), data, &read.series, &split));
+        // A model that is only applied keeps what it has.
+        let trains = !split.train.is_empty() && !data.applies;
+        let trained = trains.then(|| trained_on::of_series(read.sha256.clone(), data, &read.series, &split));
         let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
         facts.extend(relation.clone());
         let SeriesData { name, path, series, frame, scale, .. } = read;
@@ -504,7 +505,8 @@ impl Task for SeriesTask {
         let title = match (&names[..], errors.headline()) {
             ([unit], Some(headline)) => {
                 results.summary.insert("unit".into(), Value::String((*unit).into()));
-                period = self.season.filter(|_| errors.best_baseline() == Some(2)).unwrap_or(1);
+                let best = errors.best_baseline().map(|of| errors.forecasters[of].prefix);
+                period = self.season.filter(|_| best == Some(SEASONAL.prefix)).unwrap_or(1);
                 format!("{unit}, {}: {headline}", ahead(errors.horizon))
             }
             _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),

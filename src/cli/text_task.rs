@@ -110,7 +110,7 @@ impl TextTask {
         let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
         let all = held_back.iter().chain([&training]).flat_map(|part| part.iter().map(|(character, _)| character));
         let different = all.collect::<BTreeSet<char>>().len();
-        let trained = match parts.train.is_empty() {
+        let trained = match parts.train.is_empty() || data.applies {
             true => Vec::new(),
             false => vec![trained_on::of_text(sha256, data, &text, &parts)?],
         };

@@ -519,10 +519,8 @@ pub(crate) fn of_sequences(
     parts: &[Vec<usize>; 3],
     hash: impl Fn(usize) -> String,
 ) -> TrainedOn {
-    let places = places(parts[0].len() as u64, SEQUENCES);
-    // A model that is only applied keeps what it has.
-    let places = if data.applies { Vec::new() } else { places };
-    let samples = places.into_iter().map(|place| known(&hash(parts[0][place as usize - 1])).to_owned()).collect();
+    let places = places(parts[0].len() as u64, SEQUENCES).into_iter();
+    let samples = places.map(|place| known(&hash(parts[0][place as usize - 1])).to_owned()).collect();
     let it = as_split(sha256, data, Parts::Drawn { parts: packed(parts), samples });
     TrainedOn { split: Some(shares.to_vec()), validation: None, ..it }
 }

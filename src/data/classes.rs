@@ -86,7 +86,8 @@ impl Lines {
         &self.lines
     }
 
-    /// The numbers of blank lines, which are no sequences: counted from 1 in their files, one file after the other.
+    /// The numbers of blank lines, which are no sequences: counted from 1 in their files, one file after the other. Of a
+    /// folder, where nothing tells which file each is in, only how many there are means something.
     pub fn blank(&self) -> &[usize] {
         &self.blank
     }

@@ -108,34 +108,32 @@ impl DecimalMark {
     }
 
     /// What was expected of a cell that is no number, and what it is.
-    pub(super) fn refusal(self, cell: &str) -> String {
+    pub(super) fn refusal(self, cell: &str) -> (String, String) {
         let got = quoted(cell);
         let bare = without_unit(cell);
         let is_number = |text: &str| self.plain(text).is_some() || self.other().plain(text).is_some();
+        let finite = || "a finite number".to_owned();
         match self.other().plain(cell).filter(|_| self.plain(cell).is_none()) {
             Some(_) => {
-                let flag = self.other().flag();
-                format!("expected a number with a {self}, got {got}; {flag} reads numbers with a {}", self.other())
+                let (flag, other) = (self.other().flag(), self.other());
+                (format!("a number with a {self}"), format!("{got}; {flag} reads numbers with a {other}"))
             }
             None if matches!(cell, "-" | "–" | "—") => {
-                format!(
-                    "expected a finite number, got {got}, which may be 0 or missing: write 0, or leave the field empty"
-                )
+                (finite(), format!("{got}, which may be 0 or missing: write 0, or leave the field empty"))
             }
-            None if bare.len() < cell.len() && is_number(bare) => {
-                format!("expected a number without a unit, got {got}")
-            }
+            None if bare.len() < cell.len() && is_number(bare) => ("a number without a unit".into(), got),
             None => match negative(cell).filter(|negative| is_number(negative)) {
                 Some(negative) => {
-                    format!("expected a number with a hyphen as its minus, got {got}: write {}", quoted(&negative))
+                    let got = format!("{got}: write {}", quoted(&negative));
+                    ("a number with a hyphen as its minus".into(), got)
                 }
-                None => format!("expected a finite number, got {got}"),
+                None => (finite(), got),
             },
         }
     }
 
     /// Why a label that is no number may have been meant as one: what a column of numbers would be refused for.
-    pub(super) fn meant(cell: &str) -> Option<(f64, String)> {
+    pub(super) fn meant(cell: &str) -> Option<(f64, (String, String))> {
         let value = |text: &str| [Self::Point, Self::Comma].iter().find_map(|mark| Some(mark.plain(text)?.value()));
         let value = value(without_unit(cell)).or_else(|| value(&negative(cell)?))?;
         Some((value, Self::Point.refusal(cell)))
@@ -361,7 +359,10 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused_with_what_to_do() {
-        let refusal = |cell: &str| DecimalMark::Comma.refusal(cell);
+        let refusal = |cell: &str| {
+            let (expected, got) = DecimalMark::Comma.refusal(cell);
+            format!("expected {expected}, got {got}")
+        };
         assert!(refusal("2.5").ends_with("got \"2.5\"; --decimal . reads numbers with a decimal point"));
         assert!(refusal("-").contains("may be 0 or missing"));
         for cell in ["5 %", "€ 5", "5,30€"] {

@@ -101,7 +101,9 @@ impl Labelled {
         }
         let input = std::mem::replace(&mut self.input, Steps::Tokens(Vec::new()));
         self.input = input.map(|[sequence, step, dimension], number| {
-            let scaling = of_dimensions.get(dimension).copied().unwrap_or(Scaling { offset: 0.0, unit: 1.0 });
+            let Some(scaling) = of_dimensions.get(dimension) else {
+                return Err(Error::shape("the scalings", &[dimension + 1], &[of_dimensions.len()]));
+            };
             let scaled = scaling.scale(number) as f32;
             match scaled.is_finite() || number.is_nan() {
                 true => Ok(scaled),

@@ -20,37 +20,21 @@ pub(super) fn read(
     told: Option<DateOrder>,
     is_value: bool,
 ) -> Result<Order> {
-    let label = |row: usize| labels.get(row).map(String::as_str).unwrap_or_default();
     let times = match times::read(labels, told, Purpose::Ascend) {
         Ok(times) => times,
-        Err(Trouble::Unknown) => return Ok(Order { times: None, notes: vec![unchecked(labels, name)] }),
-        Err(Trouble::Odd { row, like, date }) => {
-            let what = if date { "date" } else { "number" };
-            let order = told.map(|order| format!(", read {}", order.words())).filter(|_| date).unwrap_or_default();
-            let expected = format!("a {what} like {:?}{order}", label(like));
-            let got = match label(row).trim() {
-                "" => "an empty label".to_owned(),
-                label => format!("{label:?}"),
+        Err(trouble) => {
+            let Some((row, expected, got)) = trouble.words(labels, told) else {
+                return Ok(Order { times: None, notes: vec![unchecked(labels, name)] });
             };
-            let got = format!("{got}; take the row out, or label it as the others are");
-            return Err(Error::value(place(labels, lines, row, name), expected, got));
-        }
-        Err(Trouble::Told { row, told, other }) => {
-            let expected = times::as_told(told);
-            let got = format!("{:?}, which is {}", label(row), times::readings(label(row), &[other]));
-            return Err(Error::value(place(labels, lines, row, name), expected, got));
-        }
-        Err(Trouble::SixDigits { row }) => {
-            return Err(Error::value(place(labels, lines, row, name), times::FOUR_DIGITS, format!("{:?}", label(row))));
-        }
-        Err(Trouble::Ask { row, orders }) => {
-            let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
-            let expected = format!("`dates` to tell how dates are written, {}", names.join(" or "));
-            let got = format!("{:?}, which is {}", label(row), times::readings(label(row), &orders));
-            let got = format!("{got}, and the rows ascend either way");
-            return Err(Error::value(place(labels, lines, row, name), expected, got));
+            let more = match trouble {
+                Trouble::Odd { .. } => "; take the row out, or label it as the others are",
+                Trouble::Ask { .. } => ", and the rows ascend either way",
+                _ => "",
+            };
+            return Err(Error::value(place(labels, lines, row, name), expected, got + more));
         }
     };
+    let label = |row: usize| labels.get(row).map(String::as_str).unwrap_or_default();
     if let Some(row) = times.out_of_order() {
         let read = times.date_order().map(|order| format!(", read {}", order.words())).unwrap_or_default();
         let twice = times.keys[row] == times.keys[row - 1];
@@ -398,7 +382,7 @@ mod tests {
             "years of column \"t\" have two digits, 1969 to 2068: \"30.12.98\" is 30 December 1998",
         );
         noted(&["202101", "202102"], "read as dates, not as numbers: \"202101\" is January 2021");
-        let question = "row 1 (\"1/2/2021\"), column \"t\": expected `dates` to tell how dates are written, day-first or month-first, got \"1/2/2021\", which is 1 February 2021 day first, 2 January 2021 month first, and the rows ascend either way";
+        let question = "row 1 (\"1/2/2021\"), column \"t\": expected --dates (data.dates) to tell how dates are written, day-first or month-first, got \"1/2/2021\", which is 1 February 2021 day first, 2 January 2021 month first, and the rows ascend either way";
         let labels = owned(&["1/2/2021", "2/3/2021", "3/4/2021"]);
         assert_eq!(read(&labels, &[], "t", None, false).unwrap_err().to_string(), question);
         for (told, next) in [(DateOrder::DayFirst, "1 February 2021"), (DateOrder::MonthFirst, "2 January 2021")] {

@@ -29,8 +29,9 @@ impl Labelled {
     /// A number with zeros before it is a code, and a name.
     ///
     /// # Errors
-    /// [`Error::Value`] for a label that is a missing value beside names, for whole numbers that fit neither rule, for numbers that one label is none of, for a number that is written as
-    /// two codes, and for labels that cannot be what they are told to be.
+    /// [`Error::Value`] for a label that is a missing value beside names, for whole numbers that fit neither rule, for
+    /// numbers that one label is none of, for a number that is written as two codes, and for labels that cannot be what
+    /// they are told to be.
     pub fn labels_as(mut self, told: Option<LabelsAs>) -> Result<Self> {
         let numbers = Numbers::of(&self.labels);
         let told = match (told, &self.labels) {
@@ -80,9 +81,7 @@ impl Labels {
         }
         Ok(())
     }
-}
 
-impl Labels {
     /// Names of classes that small and capital letters alone tell apart.
     fn alike(&self) -> Option<String> {
         let Labels::Classes { names, .. } = self else { return None };
@@ -212,15 +211,13 @@ impl<'a> Numbers<'a> {
         let written = of.iter().map(|class| meant.get(*class as usize)?.as_ref());
         let Some(values) = written.map(|of| Some(of?.0)).collect::<Option<Vec<f64>>>() else { return Ok(()) };
         let first = of.first().and_then(|class| meant.get(*class as usize)?.as_ref());
-        let Some((_, first)) = first else { return Ok(()) };
+        let Some((_, (expected, got))) = first else { return Ok(()) };
         let mut distinct = values.clone();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup();
         match distinct.len() > 2 && 10 * distinct.len() >= 9 * values.len() {
             true => {
                 let what = format!("the label of {}", labelled.name(0));
-                let (expected, got) = first.split_once(", got ").unwrap_or((first, ""));
-                let expected = expected.strip_prefix("expected ").unwrap_or(expected);
                 Err(Error::value(
                     what,
                     expected,

@@ -11,7 +11,7 @@ use super::cells::{is_missing, number};
 use super::encoding::quoted;
 use super::names::{canonical, value};
 use super::records::Records;
-use super::times::{self, Purpose, Trouble};
+use super::times::{self, Purpose};
 use super::{DateOrder, DecimalMark, Labelled, Labels, Missing, Steps};
 use crate::error::{Error, Result};
 
@@ -82,7 +82,8 @@ impl Labelled {
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column: a column that is missing
     /// or there twice, a row of more or fewer fields, a cell that is no finite number, a time that is not as the others are
-    /// or that can be read in two ways, two rows of one id with the same time or with different labels. A field that is empty, `?` or NaN is a missing value.
+    /// or that can be read in two ways, two rows of one id with the same time or with different labels. A field that is
+    /// empty, `?`, `.`, `NaN`, `NA`, `N/A`, `null`, `none` or the like, in any case of letters, is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
         let mut table = Table::new(&records, columns, path, missing)?;
@@ -170,7 +171,8 @@ impl<'a> Table<'a> {
             None if is_missing(cell(*column)) => Err(refuse(*column, "a finite number")),
             None => {
                 let place = format!(", {place}, column {}", quoted(&self.names[*column]));
-                Err(Error::data(self.path, place, self.mark.refusal(cell(*column))))
+                let (expected, got) = self.mark.refusal(cell(*column));
+                Err(Error::data(self.path, place, format!("expected {expected}, got {got}")))
             }
         };
         let numbers = self.dimensions.iter().map(number).collect::<Result<Vec<f64>>>()?;
@@ -218,32 +220,10 @@ impl<'a> Table<'a> {
                 steps.iter_mut().zip(times.keys).for_each(|((_, step), key)| step.key = key);
                 Ok(read)
             }
-            Err(Trouble::Odd { row, like, date }) => {
-                let what = if date { "date" } else { "number" };
-                let message = format!("expected a {what} like {}, got {}", quoted(labels[like]), quoted(labels[row]));
-                Err(Error::data(self.path, place(row), message))
-            }
-            Err(Trouble::Told { row, told, other }) => {
-                let read = times::readings(labels[row], &[other]);
-                let message =
-                    format!("expected {}, got {}, which is {read}", times::as_told(told), quoted(labels[row]));
-                Err(Error::data(self.path, place(row), message))
-            }
-            Err(Trouble::SixDigits { row }) => {
-                let message = format!("expected {}, got {}", times::FOUR_DIGITS, quoted(labels[row]));
-                Err(Error::data(self.path, place(row), message))
-            }
-            Err(Trouble::Ask { row, orders }) => {
-                let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
-                let read = times::readings(labels[row], &orders);
-                let message = format!(
-                    "expected `dates` to tell how dates are written, {}, got {}, which is {read}",
-                    names.join(" or "),
-                    quoted(labels[row])
-                );
-                Err(Error::data(self.path, place(row), message))
-            }
-            Err(Trouble::Unknown) => {
+            Err(trouble) => {
+                if let Some((row, expected, got)) = trouble.words(&labels, self.dates) {
+                    return Err(Error::data(self.path, place(row), format!("expected {expected}, got {got}")));
+                }
                 let mut seen = HashSet::new();
                 if let Some(row) = (0..steps.len()).find(|row| !seen.insert((groups[*row], labels[*row]))) {
                     let first = (0..row).find(|first| (groups[*first], labels[*first]) == (groups[row], labels[row]));

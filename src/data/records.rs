@@ -295,7 +295,10 @@ impl<'a> Records<'a> {
             true => "; where the names stand in this line, take the lines above them away",
             false => "",
         };
-        let plain = plain.ok_or_else(|| refused(self.mark.refusal(field) + title))?;
+        let plain = plain.ok_or_else(|| {
+            let (expected, got) = self.mark.refusal(field);
+            refused(format!("expected {expected}, got {got}{title}"))
+        })?;
         number(&plain.text).map_err(|expected| refused(format!("expected {expected}, got {}", quoted(field))))
     }
 

@@ -39,8 +39,9 @@ pub struct Roll {
     first: usize,
     /// Rows that are asked for.
     steps: usize,
-    /// How many rows before `first` the first horizon begins, and how far from `first` on all known columns are known.
+    /// How many rows before `first` the first horizon begins.
     back: usize,
+    /// How far from `first` on all known columns are known.
     known: usize,
     /// What is read of the rows from W + `back` before `first` on, without what is known beforehand; predictions follow
     /// the data.

@@ -50,7 +50,7 @@ impl Separator {
             return Ok(told);
         }
         let mut fits: Vec<Fit> = NAMED.iter().map(|(byte, ..)| Fit::of(text, *byte)).collect();
-        // Before the first of them goes: where there is one field alone, nothing separates.
+        // Where there is one field alone, nothing separates.
         let with = |byte: u8, rivals: Vec<u8>, why: String, fits| Ok(Self { byte, why, fits, rivals, start: 0 });
         if fits.iter().all(|fit| fit.fields < 2) {
             let split = fits.iter().filter(|fit| fit.split > 0).max_by_key(|fit| fit.split);

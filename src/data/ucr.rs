@@ -35,8 +35,8 @@ impl Labelled {
                 return refuse(format!("expected {expected} fields as in the first line, got {}", fields.len()));
             }
             let [label, values @ ..] = fields.as_slice() else { continue };
-            // A class may have the name of what is no number.
-            if matches!(*label, "" | "?") || label.eq_ignore_ascii_case("nan") {
+            // A class may have the name of what is no number, as `labels_as` has it.
+            if label.is_empty() {
                 return refuse(format!("expected a label first, got {}", quoted(label)));
             }
             let Some(last) = values.iter().rposition(|value| !is_missing(value)) else {
@@ -127,6 +127,13 @@ mod tests {
         assert!(error("1\n").contains("line 1: expected values behind the label"));
         assert!(error("1,NaN,NaN\n").contains("line 1: expected values behind the label"));
         assert!(error(",1,2\n").contains("line 1: expected a label first"));
+        // Whether such a word is the name of a class is known once all labels are.
+        for word in ["?", "NaN", "none"] {
+            let Ok(Labelled { labels: Labels::Classes { names, .. }, .. }) = read(&format!("a,1\n{word},2\n")) else {
+                panic!("{word}")
+            };
+            assert!(names.contains(&word.into()), "{word}");
+        }
         assert!(error("\n\n").contains("got no line"));
         assert!(error(&format!("a {}x", "1 ".repeat(5_000_000))).contains("step 5000001"));
     }

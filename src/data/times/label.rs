@@ -170,7 +170,7 @@ pub(super) fn read_of<'a>(label: &'a str, order: DateOrder, months: bool, parts:
     }
     let colon = |day: &Day| day.unit == Unit::Month && label.contains(':');
     if let Some(day) = day(label, order, parts).filter(|day| months || !colon(day)) {
-        return Some(day.at(None, 0));
+        return Some(day.at());
     }
     parts.clear();
     let (rest, offset) = split_offset(label);
@@ -207,9 +207,9 @@ struct Day {
 }
 
 impl Day {
-    fn at(&self, offset: Option<i64>, time: i128) -> Time {
-        let Self { unit, date, by_order, short_year, .. } = *self;
-        Time { unit, wall: nanoseconds(date) + self.time + time, offset, by_order, short_year }
+    fn at(&self) -> Time {
+        let Self { unit, date, time, by_order, short_year } = *self;
+        Time { unit, wall: nanoseconds(date) + time, offset: None, by_order, short_year }
     }
 }
 

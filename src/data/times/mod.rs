@@ -17,6 +17,8 @@ use numbers::{Behind, season};
 pub(super) use onward::beyond;
 pub(super) use until::{Until, rows as rows_until};
 
+use super::encoding::quoted;
+
 /// As what the labels of a column are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -70,6 +72,39 @@ pub(super) enum Trouble {
     Ask { row: usize, orders: Vec<DateOrder> },
     /// None of the labels is a time, or few are.
     Unknown,
+}
+
+impl Trouble {
+    /// The row, what was expected of its label, and what it is; `None` where no label is a time.
+    pub(super) fn words<S: AsRef<str>>(
+        &self,
+        labels: &[S],
+        told: Option<DateOrder>,
+    ) -> Option<(usize, String, String)> {
+        let label = |row: usize| labels.get(row).map(AsRef::as_ref).unwrap_or_default();
+        let got = |row: usize| match label(row).trim() {
+            "" => "an empty label".to_owned(),
+            label => quoted(label),
+        };
+        Some(match self {
+            Self::Odd { row, like, date } => {
+                let what = if *date { "date" } else { "number" };
+                let order = told.map(|order| format!(", read {}", order.words())).filter(|_| *date).unwrap_or_default();
+                (*row, format!("a {what} like {}{order}", quoted(label(*like))), got(*row))
+            }
+            Self::Told { row, told, other } => {
+                let expected = format!("a date that can be read {}, as --dates or the model tells", told.words());
+                (*row, expected, format!("{}, which is {}", got(*row), readings(label(*row), &[*other])))
+            }
+            Self::SixDigits { row } => (*row, FOUR_DIGITS.into(), got(*row)),
+            Self::Ask { row, orders } => {
+                let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
+                let expected = format!("--dates (data.dates) to tell how dates are written, {}", names.join(" or "));
+                (*row, expected, format!("{}, which is {}", got(*row), readings(label(*row), orders)))
+            }
+            Self::Unknown => return None,
+        })
+    }
 }
 
 /// A way of reading, and what it makes of each label.
@@ -413,13 +448,8 @@ pub(super) fn number(label: &str, comma: bool) -> Option<f64> {
 }
 
 /// What is expected of days such as `310124`.
-pub(super) const FOUR_DIGITS: &str =
+const FOUR_DIGITS: &str =
     "dates with a year of four digits, such as 2024-01-31, since those of six digits are in no order as numbers";
-
-/// What is expected where an order was told.
-pub(super) fn as_told(order: DateOrder) -> String {
-    format!("a date that can be read {}, as --dates or the model tells", order.words())
-}
 
 /// `5 March 2021 day first, 3 May 2021 month first`.
 pub(super) fn readings(label: &str, orders: &[DateOrder]) -> String {

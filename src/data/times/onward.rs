@@ -176,7 +176,7 @@ pub(super) fn on_weekdays(walls: &[i128]) -> bool {
     !walls.iter().any(weekend) && walls.windows(2).any(|pair| week(pair[1]) > week(pair[0]))
 }
 
-/// The labels by their own clocks, and by UTC.
+/// The labels by their own clocks.
 pub(super) fn walls(times: &Times, labels: &[String]) -> Option<Vec<i128>> {
     let Reading::Dates { order, unit, .. } = times.reading else { return None };
     let mut parts = Vec::new();
