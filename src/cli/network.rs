@@ -144,7 +144,7 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 #[cfg(test)]
 mod tests {
     use bptt::ndarray::{Array2, Array3};
-    use bptt::{At, Cell, Cpu, Head, Loss, Optimizer, Recurrent, Targets, TrainerOptions};
+    use bptt::{At, Cell, Cpu, Head, Loss, Optimizer, Recurrent, Targets};
 
     use super::*;
 
@@ -152,7 +152,7 @@ mod tests {
     fn a_flow_that_cannot_be_computed_failed_and_the_steps_after_it_take_none() {
         let head = Head::new(1, Loss::SquaredError, At::Last);
         let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
-        let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1, TrainerOptions::default()).unwrap();
+        let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1).unwrap();
         let batch = |inputs: usize, weight: f32| {
             let x = Array3::from_elem((4, 1, inputs), 0.5);
             let batch = Batch::new(Sequence::dense(x), Targets::Values(Array3::zeros((1, 1, 1))));

@@ -432,6 +432,7 @@ fn first_line(fields: &[&str], below: Option<&str>) -> FirstLine {
 /// The same of columns of keys, which are 0 or 1 in every row.
 fn first_of_keys(fields: &[&str]) -> FirstLine {
     match fields {
+        [] => FirstLine::Names,
         ["0", "1"] => FirstLine::Either,
         _ if fields.iter().all(|field| matches!(*field, "0" | "1")) => FirstLine::Values,
         _ => FirstLine::Names,

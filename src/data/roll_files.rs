@@ -399,7 +399,7 @@ mod tests {
     fn fields_are_separated_as_those_of_a_series_are() {
         let (comma, line) = (csv("a,b\n0,1\n1,0\n").unwrap(), ", row 2 (line 4), column \"b\": expected 0 or 1");
         for text in ["a;b\n0;1\n1;0\n", "a\tb\n0\t1\n1\t0\n", "sep=;\na;b\n0;1\n1;0\n"] {
-            assert_eq!(csv(text).unwrap(), comma, "{text:?}");
+            assert_eq!(csv(text).unwrap().with_notes(Vec::new()), comma, "{text:?}");
         }
         assert!(refusal(csv("sep=;\na;b\n0;1\n1;x\n")).contains(line));
     }

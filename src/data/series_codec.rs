@@ -277,7 +277,7 @@ mod tests {
         let series = series(&[("v", &[0.0, 2.0, 4.0, 1e9]), ("w", &[3.0, 3.0, 3.0, 7.0])], 0);
         let codec = fit(&series, 3).unwrap();
         assert_eq!(codec.targets[0].scaling, Scaling { offset: 0.0, unit: 4.0 });
-        assert_eq!(codec.features[0].scaling, Scaling { offset: 3.0, unit: 1.0 });
+        assert_eq!(codec.features[0].scaling, Scaling { offset: 3.0, unit: 3.0 });
         assert_eq!(codec.encode(series).unwrap().past.row(1), array![0.5, 0.0]);
     }
 
