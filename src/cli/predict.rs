@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use bptt::Error;
 use clap::Args;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
+use super::folder::io_error;
 use super::kind::named;
 use super::new_file;
 use super::train::heading;
@@ -28,13 +30,18 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
             super::note(heading(if index == 0 { "data" } else { "" }, line));
         }
     }
-    // Whole before a byte of it is written, so that no error leaves half a file.
+    // A file is there whole or not at all, and may be larger than memory.
+    if let Some(path) = &args.out {
+        let in_it = |error| match error {
+            Error::Io { source, .. } => io_error(path)(source),
+            other => other,
+        };
+        return Ok(new_file::write_with(path, |file| task.predictions(network.as_mut(), rows, file).map_err(in_it))?);
+    }
+    // Whole before a byte of it is written, so that no error leaves half of it.
     let mut text = Vec::new();
     task.predictions(network.as_mut(), rows, &mut text)?;
-    let Some(path) = &args.out else {
-        // What it could not take is told in the end.
-        super::say_data(&String::from_utf8_lossy(&text));
-        return Ok(());
-    };
-    Ok(new_file::write(path, &text)?)
+    // What it could not take is told in the end.
+    super::say_data(&String::from_utf8_lossy(&text));
+    Ok(())
 }
