@@ -404,7 +404,7 @@ pub async fn predict<E: Engine>(
     rows: usize,
 ) -> Result<Vec<Array2<E::Real>>> {
     let mut predictions = vec![Array2::default((0, 0)); examples.len()];
-    predict_each(trainer, examples, rows, &mut |example, prediction| {
+    predict_each(trainer, examples, rows, |example, prediction| {
         predictions[example] = prediction.to_owned();
         Ok(())
     })
@@ -421,7 +421,7 @@ pub async fn predict_each<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,
     rows: usize,
-    each: &mut dyn FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
+    mut each: impl FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
 ) -> Result<()> {
     let batches = InOrder::new(examples, rows)?;
     for number in 0..batches.per_epoch() {
