@@ -11,9 +11,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args::{BUNDLED, Given};
-use super::model_file::CONFIG;
 use super::nearest::nearest;
 use super::printed::path_text;
+
+/// The name of the settings in a run's folder.
+pub(crate) const CONFIG: &str = "config.toml";
 
 /// Reads a configuration file.
 ///

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{CellName, ScaleName, TaskName};
 use super::checkpoints::{self, Saved};
+pub(crate) use super::config_file::CONFIG;
 use super::digest::{Digest, Digested};
 use super::folder::{in_file, io_error};
 use super::kind::Kind;
@@ -33,9 +34,6 @@ pub(crate) const KEY: &str = "bptt";
 
 /// The name of the model in a run's folder.
 pub(crate) const NAME: &str = "model.safetensors";
-
-/// The name of the settings there.
-pub(crate) const CONFIG: &str = "config.toml";
 
 /// What was fitted to the training data and has to travel with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
