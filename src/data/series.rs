@@ -296,7 +296,7 @@ fn check_values(table: &Table, column: &Column) -> Result<()> {
         let what = format!("column {name:?}");
         return Err(Error::value(what, expected, format!("{} values", column.values.len())));
     }
-    match column.values.iter().position(|value| !value.is_nan() && !(*value as f32).is_finite()) {
+    match column.values.iter().position(|value| value.is_infinite()) {
         Some(row) => {
             let what = labels::place(&table.labels, &table.lines, row, name);
             Err(Error::value(what, "a finite number", column.values[row]))
