@@ -92,7 +92,7 @@ fn the_forget_bias_is_the_sum_of_both_biases_in_that_gate_alone() {
 
 #[test]
 fn a_model_whose_parameters_cannot_be_counted_in_memory_is_refused() {
-    let enormous = Model::headless(Recurrent::new(Cell::Lstm, 1 << 24, 1 << 24).layers(1 << 24));
+    let enormous = Model::headless(Recurrent::new(Cell::Lstm, 1 << 24, 1 << 24).layers(Recurrent::LAYERS));
     assert!(enormous.validate().unwrap_err().to_string().starts_with("the model: expected at most 2^30 parameters"));
     let empty = Model::headless(Recurrent::new(Cell::Lstm, 3, 0));
     assert_eq!(empty.validate().unwrap_err().to_string(), "hidden_size: expected 1 to 16777216, got 0");

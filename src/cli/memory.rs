@@ -375,7 +375,8 @@ fn batch_bytes(batch: &Batch) -> u64 {
         Targets::Classes(classes) => classes.len(),
     };
     let weights = batch.weights.as_ref().map_or(0, |weights| weights.len());
-    let lengths = batch.sequence.lengths.as_ref().map_or(0, |lengths| size_of_val(&lengths[..]));
+    // A row alone comes without, and beside shorter ones with them.
+    let lengths = batch.sequence.shape().1 * size_of::<usize>();
     let resets = batch.sequence.resets.as_ref().map_or(0, |resets| resets.len());
     (4 * (numbers + targets + weights) + lengths + resets) as u64
 }

@@ -112,31 +112,33 @@ fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
     if metadata.is_file() {
         return Ok(());
     }
-    let (what, way) = kind(metadata);
-    Err(Error::data(path, "", format!("expected a file, whose size is known before it is read, got {what}{way}")))
+    let message = match metadata.is_dir() {
+        true => "expected a file, got a folder".to_owned(),
+        false => format!(
+            "expected a file, whose size is known before it is read, got {}: write what comes of it to a file, and name that",
+            kind(metadata)
+        ),
+    };
+    Err(Error::data(path, "", message))
 }
 
-/// What is no file, and what to do about it.
-fn kind(metadata: &std::fs::Metadata) -> (&'static str, &'static str) {
-    const WRITE: &str = ": write what comes of it to a file, and name that";
-    if metadata.is_dir() {
-        return ("a folder", "");
-    }
+/// What is neither a file nor a folder.
+fn kind(metadata: &std::fs::Metadata) -> &'static str {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
         let kind = metadata.file_type();
         if kind.is_fifo() {
-            return ("a pipe", WRITE);
+            return "a pipe";
         }
         if kind.is_socket() {
-            return ("a socket", WRITE);
+            return "a socket";
         }
         if kind.is_char_device() || kind.is_block_device() {
-            return ("a device", WRITE);
+            return "a device";
         }
     }
-    ("something else", WRITE)
+    "something else"
 }
 
 #[cfg(test)]
@@ -183,8 +185,8 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        assert_eq!(refusal(folder.path(), 1 << 30), "expected a file, got a folder");
         for (path, what) in [
-            (folder.path(), "a folder"),
             (Path::new("/dev/zero"), "a device: write"),
             (&link, "a device: write"),
             (&socket, "a socket: write"),
