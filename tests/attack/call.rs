@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(90);
 const RESULTS: usize = 512 << 10;
 
 /// The same of JSON, in which names are not cut.
-const JSON: usize = 8 << 20;
+const JSON: usize = 32 << 20;
 
 /// Bytes of standard error.
 const MESSAGES: usize = 32 << 10;

@@ -71,7 +71,7 @@ impl<'a> Case<'a> {
         Call::new(self.folder()).words(arguments).counted(|code| self.count(code))
     }
 
-    fn count(&self, code: i32) {
+    pub(crate) fn count(&self, code: i32) {
         *self.tally.borrow_mut().codes.entry(code).or_default() += 1;
     }
 

@@ -47,6 +47,15 @@ pub(crate) const NUMBERS: [u64; 14] = [
     u64::MAX,
 ];
 
+/// A word that is an argument of a command: the system takes none of more than 128 KiB, and none with a zero.
+pub(crate) fn argument(case: &Case<'_>) -> String {
+    let mut word = word(case).replace('\0', "");
+    while word.len() > 100_000 {
+        word.pop();
+    }
+    word
+}
+
 /// A value of any kind.
 pub(crate) fn value(case: &Case<'_>) -> Value {
     match case.below(12) {

@@ -82,8 +82,12 @@ fn a_run_whose_disk_fails_at_any_call_ends_with_an_error_and_goes_on_to_the_same
         if [EINTR, PART].contains(&fault.what) && ended.code != 0 && !fault.lasts {
             return ended.wrong("a call that is to be made again was not").map_err(told);
         }
-        let ended = if ended.code == 0 { ended } else { bring_to_its_end(case, run).map_err(told)? };
-        same_but(&whole.join(OUT), &out, &ended.stderr).map_err(told)
+        // What the first process finished the run without, the second one leaves as it is.
+        let mut said = ended.stderr;
+        if ended.code != 0 {
+            said.push_str(&bring_to_its_end(case, run).map_err(told)?.stderr);
+        }
+        same_but(&whole.join(OUT), &out, &said).map_err(told)
     });
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::case::{Case, each, folder};
-use super::changes::{NUMBERS, word};
+use super::changes::{NUMBERS, argument};
 use super::runs::{OUT, RUNS, Run, Wholes, data};
 use super::tree::copy;
 
@@ -81,7 +81,7 @@ fn value(case: &Case<'_>, flag: &Flag) -> OsString {
             .into(),
         9 => case.pick(&files).into(),
         10 => OsString::from_vec(b"\xff\xfe\x1b[m".to_vec()),
-        _ => word(case).replace('\0', "").into(),
+        _ => argument(case).into(),
     }
 }
 

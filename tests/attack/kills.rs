@@ -60,6 +60,7 @@ fn of_two_processes_that_go_on_with_a_run_at_once_one_does() {
         });
         let [one, other] = ended;
         let (one, other) = (one?, other?);
+        [&one, &other].iter().for_each(|ended| case.count(ended.code));
         if one.code != 0 && other.code != 0 {
             return one.wrong("neither of the two went on with the run");
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::call::{cut, is_control};
 use super::case::{Case, each};
-use super::changes::word;
+use super::changes::{argument, word};
 use super::runs::data;
 use super::tree::Tree;
 
@@ -206,7 +206,7 @@ fn what_a_flag_names_is_printed_as_text_when_it_is_not_there() {
         data(case.folder());
         let odd = match case.chance(50) {
             true => name(case),
-            false => OsString::from_vec(word(case).replace('\0', "").into_bytes()),
+            false => OsString::from_vec(argument(case).into_bytes()),
         };
         let (words, flag) = case.pick(&[
             ("train --device cpu", "--csv="),

@@ -211,11 +211,12 @@ pub(crate) fn same(whole: &Path, run: &Path) -> Result<(), String> {
 
 /// The same of a run that may have said that it is finished without some of its files.
 pub(crate) fn same_but(whole: &Path, run: &Path, said: &str) -> Result<(), String> {
-    // Checkpoints before the last one may have stayed where removing them was what failed, and so may the mark of a
-    // measurement.
+    // Checkpoints before the last one may have stayed where removing them was what failed, and so may parts of files and
+    // the mark of a measurement.
     let names = |run: &Path| {
         let others = |path: &PathBuf| {
             let is_kept = path.extension().is_none_or(|ending| ending != "ckpt") && path != "checkpoints/measuring";
+            let is_kept = is_kept && path.extension().is_none_or(|ending| ending != "part");
             is_kept && !path.starts_with("tensorboard")
         };
         files(run).into_iter().filter(others).collect::<Vec<_>>()
@@ -226,7 +227,9 @@ pub(crate) fn same_but(whole: &Path, run: &Path, said: &str) -> Result<(), Strin
     }
     let is_told = |name: &Path| {
         let told = |what: &str| said.contains(&format!("missing   {what}: "));
-        !KEPT.iter().any(|kept| name == *kept) && (told("results") || told(&name.display().to_string()))
+        let of_steps = ["loss.svg", "gradient_norm.svg"].iter().any(|picture| name == *picture);
+        let is_told = told("results") || told(&name.display().to_string());
+        !KEPT.iter().any(|kept| name == *kept) && (is_told || of_steps && told("the pictures of the steps"))
     };
     for name in expected.iter().filter(|name| !is_told(name)) {
         if !got.contains(name) {
