@@ -43,6 +43,7 @@ impl InputLimit {
     }
 
     /// Refuses what came to more, nobody knows how much.
+    #[cfg(feature = "cli")]
     pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
         let message = format!(
             "expected at most {} bytes, got more {what}; --input-limit raises this bound, as in --input-limit {}MiB",
@@ -123,21 +124,24 @@ fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
 }
 
 /// What is neither a file nor a folder.
+#[cfg(unix)]
 fn kind(metadata: &std::fs::Metadata) -> &'static str {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        let kind = metadata.file_type();
-        if kind.is_fifo() {
-            return "a pipe";
-        }
-        if kind.is_socket() {
-            return "a socket";
-        }
-        if kind.is_char_device() || kind.is_block_device() {
-            return "a device";
-        }
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        return "a pipe";
     }
+    if kind.is_socket() {
+        return "a socket";
+    }
+    match kind.is_char_device() || kind.is_block_device() {
+        true => "a device",
+        false => "something else",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_: &std::fs::Metadata) -> &'static str {
     "something else"
 }
 

@@ -58,6 +58,7 @@ impl<'a> Records<'a> {
 
     fn new(text: &'a [u8], path: &'a Path, keys: bool) -> Result<Self> {
         let text = utf8(text, path)?;
+        check_lines(text, path)?;
         let separator = Separator::find(text, path)?;
         let mut notes: Vec<String> = separator.note().into_iter().collect();
         let end = separator.start + end_of_rows(&text[separator.start..], separator.byte);
@@ -446,9 +447,39 @@ fn shown(fields: &[&str]) -> String {
     format!("{}{more}", some.join(" "))
 }
 
+/// The most bytes of a line: room for a name or a number of some hundred thousand columns.
+const LINE: usize = 1 << 24;
+
+/// Refuses a line that no row has. Its fields would be looked at in several ways, each of which takes as much again.
+fn check_lines(text: &str, path: &Path) -> Result<()> {
+    if text.len() <= LINE {
+        return Ok(());
+    }
+    let mut begin = 0;
+    for line in text.split(['\r', '\n']) {
+        if line.len() > LINE {
+            let place = format!(", line {}", 1 + line_breaks(&text.as_bytes()[..begin]));
+            let message = format!("expected lines of at most {LINE} bytes, got one of {}", line.len());
+            return Err(Error::data(path, place, message));
+        }
+        begin += line.len() + 1;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_beyond_all_columns_is_refused_before_it_is_taken_apart() {
+        let refusal = |text: String| check_lines(&text, Path::new("a.csv")).err().map(|error| error.to_string());
+        let long = "7".repeat(LINE + 1);
+        let expected = "a.csv, line 3: expected lines of at most 16777216 bytes, got one of 16777217";
+        assert_eq!(refusal(format!("t,v\r\n1,2\r\n{long}\n")).as_deref(), Some(expected));
+        assert_eq!(refusal(format!("{}\n{}", &long[1..], &long[1..])), None);
+        assert!(Records::open(long.as_bytes(), Path::new("a.csv")).is_err());
+    }
 
     #[test]
     fn a_first_line_of_values_is_a_row_and_one_that_may_be_either_is_asked_about() {

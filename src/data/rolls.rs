@@ -151,6 +151,7 @@ impl Rolls {
         }
     }
 
+    #[cfg(feature = "cli")]
     pub(super) fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
     }

@@ -366,6 +366,7 @@ impl Times {
     }
 
     /// The same, but for an order that makes no difference: it tells nothing of other labels.
+    #[cfg(feature = "cli")]
     pub(super) fn decisive_order(&self) -> Option<DateOrder> {
         self.date_order().filter(|_| self.order != Some(Reason::Alike))
     }
