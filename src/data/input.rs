@@ -43,7 +43,6 @@ impl InputLimit {
     }
 
     /// Refuses what came to more, nobody knows how much.
-    #[cfg(feature = "cli")]
     pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
         let message = format!(
             "expected at most {} bytes, got more {what}; --input-limit raises this bound, as in --input-limit {}MiB",

@@ -100,8 +100,8 @@ impl Labelled {
         };
         let labels = labels.as_ref().map(|(bytes, path)| (&**bytes, *path));
         let labelled = match format {
-            Format::Ts => Self::from_ts(bytes, path, options.missing),
-            Format::Ucr => Self::from_ucr(bytes, path, options.missing),
+            Format::Ts => Self::ts_within(bytes, path, options.missing, options.limit),
+            Format::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
             Format::Idx => Self::from_idx((bytes, path), labels, options.image),
             Format::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
             #[cfg(feature = "cli")]
@@ -197,6 +197,14 @@ mod tests {
             "a.npy: expected at most 80000 bytes, got 100000 in memory for its sequences; --input-limit 1MiB";
         assert!(refused(&x, "a.npy", 80_000).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 80_000));
         assert_eq!(refused(&x, "a.npy", 100_000), None);
+        // And so do those that are a line each.
+        for (line, header, path) in [("7:a\n", "@classLabel true a\n@data\n", "a.ts"), ("a\t7\n", "", "a.tsv")] {
+            let text = format!("{header}{}", line.repeat(1000));
+            let told = refused(text.as_bytes(), path, 100_000).unwrap();
+            let expected = format!("{path}: expected at most 100000 bytes, got more in memory for its sequences; ");
+            assert!(told.starts_with(&expected), "{told}");
+            assert_eq!(refused(text.as_bytes(), path, 200_000), None);
+        }
         let zeros = npy("|u1", false, &[1, 100_000], &[0; 100_000]);
         let zip = archive(&[("x.npy", &zeros, true)]);
         assert!(zip.len() < 2000);

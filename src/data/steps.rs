@@ -1,7 +1,10 @@
 //! Sequences of numbers or of tokens, each with a length of its own.
 
+use std::path::Path;
+
 use ndarray::{Array2, Array3, Axis, s};
 
+use super::InputLimit;
 use crate::error::Result;
 use crate::real::Real;
 use crate::room;
@@ -29,6 +32,48 @@ pub(super) fn bytes_of(sequences: usize, numbers: Count, wide: bool) -> Count {
         false => (size_of::<Array2<f32>>(), size_of::<f32>()),
     };
     Count::from(sequences) * (each + ALLOCATED) + numbers * number
+}
+
+/// Sequences that come one by one, of which nobody knows beforehand how many there will be.
+pub(super) struct Growing<'a> {
+    sequences: Vec<Array2<f64>>,
+    numbers: Count,
+    limit: InputLimit,
+    path: &'a Path,
+}
+
+impl<'a> Growing<'a> {
+    /// Those of the file at `path`, of which no more than `limit` is held.
+    pub(super) fn new(path: &'a Path, limit: InputLimit) -> Self {
+        Self { sequences: Vec::new(), numbers: Count::default(), limit, path }
+    }
+
+    pub(super) fn first(&self) -> Option<&Array2<f64>> {
+        self.sequences.first()
+    }
+
+    /// One more.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) where they come to more than is allowed, and
+    /// [`Error::NoMemory`](crate::Error::NoMemory).
+    pub(super) fn push(&mut self, sequence: Array2<f64>) -> Result<()> {
+        let len = self.sequences.len();
+        self.numbers = self.numbers + sequence.len();
+        if bytes_of(len + 1, self.numbers, true).get() > self.limit.0 {
+            return Err(self.limit.exceeded(self.path, "", "in memory for its sequences"));
+        }
+        if len == self.sequences.capacity() {
+            room::reserve(&mut self.sequences, len.max(16), "the sequences")?;
+        }
+        self.sequences.push(sequence);
+        Ok(())
+    }
+
+    /// All of them; none where the file had none.
+    pub(super) fn into_steps(self) -> Option<Steps> {
+        (!self.sequences.is_empty()).then_some(Steps::Wide(self.sequences))
+    }
 }
 
 impl Steps {

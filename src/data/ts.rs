@@ -8,7 +8,8 @@ use ndarray::Array2;
 use super::cells::{Cells, number};
 use super::encoding::{quoted, utf8};
 use super::names::{canonical, value};
-use super::{Labelled, Labels, Missing, Steps, listed};
+use super::steps::Growing;
+use super::{InputLimit, Labelled, Labels, Missing, listed};
 use crate::error::{Error, Result};
 
 /// What the lines above `@data` tell.
@@ -36,8 +37,14 @@ impl Labelled {
     /// missing. `path` is what errors name.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1.
+    /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1; it also tells of more
+    /// than the default [`InputLimit`].
     pub fn from_ts(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+        Self::ts_within(bytes, path, missing, InputLimit::default())
+    }
+
+    /// As [`from_ts`](Self::from_ts), of which no more than `limit` is held.
+    pub(super) fn ts_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
         let header = Header::read(&mut lines, path)?;
@@ -45,7 +52,8 @@ impl Labelled {
             Some(Label::Class(names)) => names.iter().map(|name| canonical(name)).zip(0..).collect(),
             _ => HashMap::new(),
         };
-        let (mut sequences, mut of, mut values, mut begins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut of, mut values, mut begins) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sequences = Growing::new(path, limit);
         let mut dimensions = header.dimensions;
         for (content, line) in lines {
             let place = || format!(", line {line}");
@@ -76,7 +84,7 @@ impl Labelled {
             if header.equal_length && steps != all {
                 return refuse(format!("expected {all} steps, as all cases have, got {steps}"));
             }
-            sequences.push(Array2::from_shape_fn((steps, columns.len()), |(t, i)| columns[i][t]));
+            sequences.push(Array2::from_shape_fn((steps, columns.len()), |(t, i)| columns[i][t]))?;
             begins.push(line);
             match (&header.label, label) {
                 (Some(Label::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
@@ -93,15 +101,15 @@ impl Labelled {
                 _ => {}
             }
         }
-        if sequences.is_empty() {
+        let Some(sequences) = sequences.into_steps() else {
             return Err(Error::data(path, "", "expected cases below @data, got none"));
-        }
+        };
         let labels = match header.label {
             Some(Label::Class(names)) => Labels::Classes { names, of },
             Some(Label::Value) => Labels::Values(Array2::from_shape_fn((values.len(), 1), |(n, _)| values[n])),
             _ => Labels::None,
         };
-        Ok(Self { lines: begins, ..Self::new(Steps::Wide(sequences), labels) })
+        Ok(Self { lines: begins, ..Self::new(sequences, labels) })
     }
 }
 
@@ -213,6 +221,7 @@ mod tests {
     use ndarray::array;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::Steps;
     use super::super::damage::{below, number, rng, survives};
     use super::*;
 

@@ -7,7 +7,8 @@ use ndarray::Array2;
 use super::cells::{Cells, is_missing};
 use super::encoding::{quoted, utf8};
 use super::labelled::DistinctNames;
-use super::{Labelled, Labels, Missing, Steps};
+use super::steps::Growing;
+use super::{InputLimit, Labelled, Labels, Missing};
 use crate::error::{Error, Result};
 
 impl Labelled {
@@ -16,10 +17,17 @@ impl Labelled {
     /// [`Labelled::labels_as`]. `path` is what errors name.
     ///
     /// # Errors
-    /// [`Error::Data`] names the line and the step, both counted from 1.
+    /// [`Error::Data`] names the line and the step, both counted from 1; it also tells of more than the default
+    /// [`InputLimit`].
     pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+        Self::ucr_within(bytes, path, missing, InputLimit::default())
+    }
+
+    /// As [`from_ucr`](Self::from_ucr), of which no more than `limit` is held.
+    pub(super) fn ucr_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
-        let (mut sequences, mut labels, mut begins) = (Vec::new(), DistinctNames::default(), Vec::new());
+        let (mut labels, mut begins) = (DistinctNames::default(), Vec::new());
+        let mut sequences = Growing::new(path, limit);
         let mut width = None;
         for (content, line) in lines {
             let fields: Vec<&str> = if content.contains('\t') {
@@ -44,14 +52,14 @@ impl Labelled {
             };
             let cells = Cells { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
-            sequences.push(Array2::from_shape_fn((values.len(), 1), |(t, _)| values[t]));
+            sequences.push(Array2::from_shape_fn((values.len(), 1), |(t, _)| values[t]))?;
             labels.push(label);
             begins.push(line);
         }
-        if sequences.is_empty() {
+        let Some(sequences) = sequences.into_steps() else {
             return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));
-        }
-        Ok(Self { lines: begins, ..Self::new(Steps::Wide(sequences), Labels::from_distinct(labels)) })
+        };
+        Ok(Self { lines: begins, ..Self::new(sequences, Labels::from_distinct(labels)) })
     }
 }
 
@@ -60,6 +68,7 @@ mod tests {
     use ndarray::array;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::Steps;
     use super::super::damage::{below, number, rng, survives};
     use super::*;
 

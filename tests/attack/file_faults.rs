@@ -133,7 +133,7 @@ fn a_run_that_is_killed_before_any_call_on_a_file_goes_on_to_the_same_bytes() {
         data(case.folder());
         recorded(case, run)?;
         let record = case.folder().join("record");
-        let mut told = String::new();
+        let (mut told, mut said) = (String::new(), String::new());
         for _ in 0..1 + case.below(2) {
             let mut fault = killed(case, &record);
             if case.chance(30) {
@@ -142,10 +142,11 @@ fn a_run_that_is_killed_before_any_call_on_a_file_goes_on_to_the_same_bytes() {
             }
             told = format!("{}, {}", run.0, fault.in_words());
             if !case.folder().join(OUT).exists() || case.folder().join(OUT).join("config.toml").is_file() {
-                begun(case, run).preloaded(None, Some(&fault)).go()?;
+                said.push_str(&begun(case, run).preloaded(None, Some(&fault)).go()?.stderr);
             }
         }
         let ended = bring_to_its_end(case, run).map_err(|reason| format!("{told}: {reason}"))?;
+        said.push_str(&ended.stderr);
         same_but(&whole.join(OUT), &case.folder().join(OUT), &ended.stderr)
             .map_err(|reason| format!("{told}: {reason}"))
     });

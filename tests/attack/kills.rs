@@ -15,6 +15,7 @@ fn a_run_that_is_killed_or_stopped_at_any_moment_goes_on_to_the_bytes_of_one_tha
         let run = case.pick(&RUNS);
         let (whole, took) = wholes.of(run)?;
         data(case.folder());
+        let mut said = String::new();
         for _ in 0..1 + case.below(3) {
             // Mostly within the run, at times behind its end.
             let after = Duration::from_secs_f64(took.as_secs_f64() * 1.1 * case.share());
@@ -33,11 +34,11 @@ fn a_run_that_is_killed_or_stopped_at_any_moment_goes_on_to_the_bytes_of_one_tha
             if !expected.contains(&ended.code) {
                 return ended.wrong(&format!("{}, {signal}: expected one of {expected:?}", run.0));
             }
+            said.push_str(&ended.stderr);
         }
-        let ended = bring_to_its_end(case, run)?;
+        said.push_str(&bring_to_its_end(case, run)?.stderr);
         // A measurement that was killed twice is not begun again.
-        same_but(&whole.join(OUT), &case.folder().join(OUT), &ended.stderr)
-            .map_err(|reason| format!("{}: {reason}", run.0))
+        same_but(&whole.join(OUT), &case.folder().join(OUT), &said).map_err(|reason| format!("{}: {reason}", run.0))
     });
 }
 
