@@ -366,8 +366,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ten_million_characters_is_read_or_refused_with_a_short_message() {
-        let long = "x".repeat(10_000_000);
+    fn a_line_of_millions_of_characters_is_read_or_refused_with_a_short_message() {
+        let long = "x".repeat(8_000_000);
         let short = |text: String| {
             let message = read(&text, &["v"]).unwrap_err().to_string();
             assert!(message.chars().count() < 4000, "{} characters", message.chars().count());
