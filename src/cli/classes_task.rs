@@ -7,6 +7,7 @@ use bptt::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 
 use super::args::Given;
 use super::digest::Files;
+use super::fingerprints;
 use super::label_codec::{LabelCodec, no_labels};
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
@@ -30,7 +31,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let (labels, n) = (lines.labels(), lines.lines().len());
     let split_seed = *data.split_seed.get_or_insert(seed);
     let drawn = || lines.split(shares, split_seed).map_err(|error| error.in_file(&path));
-    let hash = |line: usize| trained_on::hash_of_line(&lines.lines()[line]);
+    let hash = |line: usize| fingerprints::hash_of_line(&lines.lines()[line]);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
     let trained = (!data.applies).then(|| trained_on::of_sequences(sha256, data, shares, &split, hash));
     let [training, validation, test] = split;

@@ -24,6 +24,7 @@ mod eval;
 mod examples;
 mod exit;
 mod export;
+mod fingerprints;
 mod flow;
 mod flow_chart;
 mod flow_compare;

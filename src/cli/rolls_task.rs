@@ -12,6 +12,7 @@ use serde_json::json;
 use super::args::Given;
 use super::comparison::{self, BaselineName, Comparison};
 use super::digest::Digest;
+use super::fingerprints;
 use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
@@ -82,7 +83,7 @@ impl RollsTask {
         };
         of_training.check_shares(data.split.as_ref())?;
         let parts = rolls.parts().cloned().unwrap_or_default();
-        let hash = |piece: usize| trained_on::hash_of_piece(&rolls.pieces()[piece]);
+        let hash = |piece: usize| fingerprints::hash_of_piece(&rolls.pieces()[piece]);
         // The parts of a single piece are frames of it, which are known by the whole file alone.
         let (parts, relation) = match rolls.is_cut() {
             true => (parts, of_training.describe(Some(OTHER_FILE))),

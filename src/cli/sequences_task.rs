@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{DataArgs, Given, LabelsAsName, MissingName, ReadName, ScaleName};
 use super::digest::Files;
+use super::fingerprints;
 use super::label_codec::LabelCodec;
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
@@ -208,7 +209,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     }
     let (n, split_seed) = (first.input.len(), *data.split_seed.get_or_insert(seed));
     let drawn = || first.labels.split(n, shares, split_seed).map_err(|error| error.in_file(&path));
-    let hash = |sequence| trained_on::hash_of_sequence(&first.input, sequence);
+    let hash = |sequence| fingerprints::hash_of_sequence(&first.input, sequence);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
     let trained = (!data.applies).then(|| trained_on::of_sequences(sha256, data, shares, &split, hash));
     let [training, validation, rest] = split;
