@@ -156,9 +156,9 @@ fn clear(run: &Path, config: &str, kept: usize, known: &mut BTreeMap<PathBuf, bo
 
 /// To be told when a run is over and everything of it is written: of its checkpoints the last one stays.
 pub(crate) fn finish(folder: &Folder) -> Result<()> {
+    // Before the run is said to be over: what cannot be read then is no end.
+    let config = digest(&read_settings(&folder.path().join(CONFIG))?);
     folder.write(FINISHED, b"")?;
-    let config = folder.path().join(CONFIG);
-    let config = digest(&read_settings(&config)?);
     clear(folder.path(), &config, 1, &mut BTreeMap::new())
 }
 
