@@ -4,40 +4,21 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 mod common;
+#[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use bptt::gpu::GpuOptions;
 use bptt::{At, Backend, Cell, Cpu, Engine, Gpu, Loss, Optimizer, Trainer, TrainerOptions, wgpu};
 use common::Case;
 use common::gpu::open;
+use counting::{ALLOCATIONS, HELD};
 use pollster::block_on;
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-/// Bytes allocated and not yet let go of.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// The CPU path never waits, so its futures are ready at once; and this allocates nothing of its own.
 fn ready<T>(future: impl Future<Output = T>) -> T {

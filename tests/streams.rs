@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
+#[path = "common/counting.rs"]
+mod counting;
+#[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/gpu.rs"]
 mod gpu;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bptt::data::{Adding, Examples, InOrder};
 use bptt::train::{Checkpoint, Duration, Keep, Metrics, Observer, RunOptions, Work, WriteSeek, resume, run};
@@ -18,29 +20,9 @@ use bptt::{
     At, Backend, Cell, Cpu, Embedding, Engine, Error, FlatBlock, Head, Loss, Model, Optimizer, Recurrent, Result,
     SafetensorsFile, StateDict, Trainer,
 };
+use counting::{HELD, MOST};
 use pollster::block_on;
 use safetensors::SafeTensors;
-
-struct Counting;
-
-/// Bytes allocated and not yet let go of, and the most that these were.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(held, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Begins to count; what it returns tells how many bytes more than now were held at once since.
 fn counting() -> impl Fn() -> usize {
