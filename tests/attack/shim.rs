@@ -303,60 +303,44 @@ pub unsafe extern "C" fn read(file: c_int, to: *mut c_void, length: usize) -> is
     unsafe { real!("read", Read)(file, to, part(length, what)) }
 }
 
+/// A call that writes to a file, which `call` makes with what befalls it.
+///
 /// # Safety
-/// As of `write`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn write(file: c_int, from: *const c_void, length: usize) -> isize {
+/// That of the call.
+unsafe fn writing(file: c_int, call: impl FnOnce(Option<i64>) -> isize) -> isize {
     if !is_ours(file) {
-        return unsafe { real!("write", Write)(file, from, length) };
+        return call(None);
     }
     let _alone = Alone::now();
     let what = struck(b'w');
     if failed(what) {
         return -1;
     }
-    unsafe {
-        record(b'w', i64::from(file), [std::ptr::null(); 2]);
-        real!("write", Write)(file, from, part(length, what))
-    }
+    unsafe { record(b'w', i64::from(file), [std::ptr::null(); 2]) };
+    call(what)
+}
+
+/// # Safety
+/// As of `write`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn write(file: c_int, from: *const c_void, length: usize) -> isize {
+    unsafe { writing(file, |what| real!("write", Write)(file, from, part(length, what))) }
 }
 
 /// # Safety
 /// As of `pwrite64`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite64(file: c_int, from: *const c_void, length: usize, at: i64) -> isize {
-    if !is_ours(file) {
-        return unsafe { real!("pwrite64", WriteAt)(file, from, length, at) };
-    }
-    let _alone = Alone::now();
-    let what = struck(b'w');
-    if failed(what) {
-        return -1;
-    }
-    unsafe {
-        record(b'w', i64::from(file), [std::ptr::null(); 2]);
-        real!("pwrite64", WriteAt)(file, from, part(length, what), at)
-    }
+    unsafe { writing(file, |what| real!("pwrite64", WriteAt)(file, from, part(length, what), at)) }
 }
 
 /// # Safety
 /// As of `writev`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn writev(file: c_int, parts: *const Part, count: c_int) -> isize {
-    if !is_ours(file) {
-        return unsafe { real!("writev", WriteParts)(file, parts, count) };
-    }
-    let _alone = Alone::now();
-    let what = struck(b'w');
-    if failed(what) {
-        return -1;
-    }
     // A part of the bytes is that of the first part.
-    let count = if what == Some(-2) { 1.min(count) } else { count };
-    unsafe {
-        record(b'w', i64::from(file), [std::ptr::null(); 2]);
-        real!("writev", WriteParts)(file, parts, count)
-    }
+    let taken = |what| if what == Some(-2) { 1.min(count) } else { count };
+    unsafe { writing(file, |what| real!("writev", WriteParts)(file, parts, taken(what))) }
 }
 
 /// # Safety
