@@ -8,7 +8,7 @@ mod common;
 mod onnx;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use bptt::interchange::onnx::{Reads, export, state_dict, weights};
 use bptt::ndarray::{Array1, ArrayD};
@@ -233,15 +233,16 @@ fn weights_that_do_not_fit_are_all_named() {
     assert!(lines.contains(&"unexpected: head.bias [2]".to_owned()), "{lines:?}");
 }
 
-/// For `tests/fixtures/onnx_check.py`: each case as a model, and beside it what goes in and what the crate says in f32.
+/// For `tests/fixtures/onnx_check.py`, which names a folder for them: each case as a model, and beside it what goes in and what
+/// the crate says in f32.
 #[test]
-#[ignore = "writes files, into the folder $ONNX_CASES"]
 fn the_cases_are_written_for_onnx_runtime() {
-    let folder = std::env::var("ONNX_CASES").unwrap();
+    let own = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("ONNX_CASES").map_or(own.path().to_owned(), PathBuf::from);
     for (number, case) in cases().iter().enumerate() {
         let model = case.model();
         let file = export(&model, &parameters(&model, case), reads(case), &[("case", &case.to_string())]).unwrap();
-        let path = Path::new(&folder).join(format!("{number:03}"));
+        let path = folder.join(format!("{number:03}"));
         std::fs::write(path.with_extension("onnx"), file).unwrap();
         let named = inputs(&poisoned::<f32>(case)).into_iter().map(|(name, value)| match value {
             Value::Float(array) => (format!("input/{name}"), array),
@@ -253,5 +254,7 @@ fn the_cases_are_written_for_onnx_runtime() {
             named.chain(said.map(|(name, array)| (format!("output/{name}"), array))).collect();
         let dict: StateDict = all.into_iter().map(|(name, array)| (name, array.mapv(|value| value as f32))).collect();
         std::fs::write(path.with_extension("safetensors"), dict.to_safetensors(None).unwrap()).unwrap();
+        let read = std::fs::read(path.with_extension("safetensors")).unwrap();
+        assert!(StateDict::from_safetensors(&read).unwrap().to_safetensors(None).unwrap() == read, "{case}");
     }
 }
