@@ -72,7 +72,8 @@ impl GpuEngine {
 
     /// All of it.
     pub(super) async fn read_block_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
-        let mut block = Vec::with_capacity(self.layout.len());
+        let mut block = Vec::new();
+        room::reserve(&mut block, self.layout.len(), "what is read back")?;
         let mut take = |piece: &[f32]| {
             block.extend_from_slice(piece);
             Ok(())

@@ -148,12 +148,13 @@ impl GpuEngine {
                 if self.passes.len() == PASSES {
                     self.drop_pass();
                 }
-                self.make_room(&self.plan_of(shape)?)?;
-                let pass = match self.make_pass(shape) {
+                let plan = self.plan_of(shape)?;
+                self.make_room(&plan)?;
+                let pass = match self.make_pass(shape, plan) {
                     // What other shapes have taken may be what is missing.
                     Err(Error::OutOfMemory { .. }) => {
                         self.let_go();
-                        self.make_pass(shape)
+                        self.plan_of(shape).and_then(|plan| self.make_pass(shape, plan))
                     }
                     made => made,
                 };
@@ -170,8 +171,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn make_pass(&mut self, shape: Shape) -> Result<Pass> {
-        let plan = self.plan_of(shape)?;
+    fn make_pass(&mut self, shape: Shape, plan: SequencePlan) -> Result<Pass> {
         let buffers = self.arena.take(&self.gpu, &plan.tensors)?;
         Pass::new(&self.gpu, &self.network, shape, plan, buffers)
     }

@@ -44,7 +44,8 @@ pub(super) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
         .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
 }
 
-/// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its predictions.
+/// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its
+/// predictions.
 pub(super) fn labels(
     model: &Model,
     plan: &SequencePlan,
