@@ -467,8 +467,8 @@ pub trait Engine: sealed::Sealed {
 
     /// What it will hold once a batch of this extent went through [`accumulate`](Self::accumulate), by the plan: nothing is
     /// allocated. Of a new engine that is also the most that it holds after any batches of as many
-    /// [`shapes`](Extent::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path a step has passed as many bytes through it
-    /// as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
+    /// [`shapes`](Extent::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path
+    /// a step has passed as many bytes through it as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors
     /// Those with which the batch would be refused for its sizes.

@@ -310,7 +310,8 @@ struct Extended {
 }
 
 impl Interrupted {
-    /// The run in a folder; `None` where it is over and no other length is told. A device, threads and places of the same data may be told anew.
+    /// The run in a folder; `None` where it is over and no other length is told. A device, threads and places of the same
+    /// data may be told anew.
     ///
     /// # Errors
     /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or

@@ -20,9 +20,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order
-    /// of the names; a line is a sequence, without the white space around it. Blank lines are none, and counted. Of a file in place
-    /// of a folder the lines are without classes. `each` is handed the path and all bytes of every file that is read.
+    /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order of
+    /// the names; a line is a sequence, without the white space around it. Blank lines are none, and counted. Of a file in
+    /// place of a folder the lines are without classes. `each` is handed the path and all bytes of every file that is read.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder or a file cannot be read; [`Error::Data`] where there is no file, where one has no

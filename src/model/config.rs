@@ -259,8 +259,9 @@ impl Model {
         self.embedding.as_ref().is_some_and(|embedding| embedding.tied)
     }
 
-    /// Refuses sizes of zero or beyond [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`], 2^30 parameters, rates out of range, dropout between the layers of a stack that has one (it would do nothing),
-    /// a head that [`Head::validate`] refuses, and tied vectors that do not fit the head.
+    /// Refuses sizes of zero or beyond [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`], 2^30 parameters, rates out of
+    /// range, dropout between the layers of a stack that has one (it would do nothing), a head that [`Head::validate`]
+    /// refuses, and tied vectors that do not fit the head.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size)];

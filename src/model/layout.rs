@@ -152,8 +152,9 @@ impl Layout {
         own.chain(self.again()).map(|(name, tensor)| (name.to_owned(), array(tensor))).collect()
     }
 
-    /// Gathers a state dict into a flat block. What `DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) put before
-    /// PyTorch's names is passed over, unless this layout's names have it too. Tied vectors may stand there under one of their names or, equal, under both.
+    /// Gathers a state dict into a flat block. What `DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) put
+    /// before PyTorch's names is passed over, unless this layout's names have it too. Tied vectors may stand there under
+    /// one of their names or, equal, under both.
     ///
     /// # Errors
     /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor, and tied ones that differ.

@@ -44,8 +44,8 @@ const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number 
 /// has `output`, \[T, B, D·H\], in the place of `y` and `logits`.
 ///
 /// At padding `logits` and `output` are 0, and `y` is g(0), whatever lies there. A token beyond the vocabulary, which this
-/// crate refuses, is read as an x of zeros; with an embedding as the nearest token that there is. Sequences that start anew within a row have no input of their own: cut them into
-/// rows.
+/// crate refuses, is read as an x of zeros; with an embedding as the nearest token that there is. Sequences that start anew
+/// within a row have no input of their own: cut them into rows.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for x as the input of a model with an embedding. [`Error::StateDict`] lists every missing,
