@@ -8,7 +8,7 @@ use crate::backend::platform;
 use crate::real::Real;
 
 /// Counts the orders in which this path has added its sums up. It grows with every change after which the same run has
-/// other bits, so that a run that is resumed across such a change says so; `tests/cpu.rs` notices the change.
+/// other bits, so that a run that is resumed across such a change says so; `tests/engine/cpu.rs` notices the change.
 const ORDER_OF_SUMS: u32 = 1;
 
 /// Names and values, as of [`Backend::arithmetic`](crate::Backend::arithmetic). Neither the number of threads nor the width

@@ -4,7 +4,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+pub mod fixtures;
 pub mod gpu;
+pub mod onnx;
+#[cfg(feature = "cli")]
+pub mod program;
 
 use std::fmt;
 

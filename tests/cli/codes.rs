@@ -1,0 +1,243 @@
+//! Exit codes, from outside: the same mistake has the same one in every command, and 0 is for finished work alone.
+
+use crate::common::program;
+use std::fs;
+use std::path::Path;
+
+use crate::common::program::{bptt, succeeds, train};
+
+/// A folder with runs of a series, `s`, and of a text, `t`, with their data.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let rows: String = (0..60).map(|row| format!("{row},{:.3}\n", (f64::from(row) * 0.7).sin())).collect();
+    fs::write(path.join("s.csv"), format!("t,level\n{rows}")).unwrap();
+    fs::write(path.join("t.txt"), "to be or not to be ".repeat(60)).unwrap();
+    train(path, "s", "--csv s.csv --target level --window 5 --hidden 3 --steps 2");
+    train(path, "t", "--text t.txt --window 8 --batch 4 --hidden 3 --steps 2");
+    folder
+}
+
+#[track_caller]
+fn ends(folder: &Path, arguments: &str, code: i32) {
+    let output = bptt(folder, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+    assert_eq!(stderr.contains("error: "), code != 0, "{arguments}: {stderr}");
+}
+
+#[test]
+fn every_command_ends_with_0_where_it_did_its_work() {
+    let folder = folder();
+    let bench = "bench --device cpu --cell rnn --size S --seconds 0 --warmup 0 --warmup-s 0 --min-reps 1";
+    for arguments in [
+        "train --resume s",
+        "plan --csv s.csv --target level --device cpu",
+        "eval s --device cpu",
+        "predict s --device cpu",
+        "forecast s --device cpu",
+        "sample t --device cpu --length 5",
+        "flow s --device cpu",
+        "gradcheck --device cpu --hidden 2 --length 3 --elements 5",
+        "inspect s",
+        "export s s.onnx",
+        "devices",
+        bench,
+        "init",
+        "completions bash",
+        "man",
+        "--help",
+        "--version",
+        "train --help",
+    ] {
+        ends(folder.path(), arguments, 0);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_or_is_another_is_1_in_every_command() {
+    let folder = folder();
+    fs::write(folder.path().join("wrong.csv"), "t,level\n1,a\n2,b\n").unwrap();
+    for arguments in [
+        "train --csv none.csv",
+        "train --config none.toml",
+        "train --resume none",
+        "train --init-from none --csv s.csv",
+        "train --csv wrong.csv --target level",
+        "plan none",
+        "plan --csv none.csv",
+        "eval none",
+        "eval s --csv none.csv",
+        "predict none",
+        "forecast none",
+        "forecast s --csv wrong.csv",
+        "sample none",
+        "flow none",
+        "flow --compare s t",
+        "gradcheck none",
+        "inspect none",
+        "inspect s.csv",
+        "export none x.onnx",
+        "bench --cell rnn --size S --compare none.jsonl",
+        "train --device abacus",
+    ] {
+        ends(folder.path(), &format!("{arguments}{}", on_cpu(arguments)), 1);
+    }
+}
+
+fn on_cpu(arguments: &str) -> &'static str {
+    let takes = ["train", "plan", "eval", "predict", "forecast", "sample", "flow", "gradcheck", "bench"];
+    let named = arguments.contains("--device") || arguments.contains("--resume");
+    let takes = takes.iter().any(|command| arguments.split(' ').next() == Some(command));
+    if takes && !named { " --device cpu" } else { "" }
+}
+
+#[test]
+fn what_a_flag_or_a_key_cannot_mean_is_2_in_every_command() {
+    let folder = folder();
+    let path = folder.path();
+    let keys = [
+        ("unknown.toml", "[model]\nhiden = 3\n"),
+        ("range.toml", "[model]\nhidden = 0\n"),
+        ("type.toml", "[model]\nhidden = \"many\"\n"),
+        ("syntax.toml", "[model\n"),
+        ("meaning.toml", "[model]\ncell = \"gru\"\nactivation = \"relu\"\n"),
+    ];
+    for (name, text) in keys {
+        fs::write(path.join(name), text).unwrap();
+        ends(path, &format!("train --config {name}"), 2);
+        ends(path, &format!("plan --config {name}"), 2);
+    }
+    assert_eq!(bptt(path, "").status.code(), Some(2), "help alone is not what was asked for");
+    for arguments in [
+        "trian",
+        "train --hiden 3",
+        "train --hidden 0",
+        "train --cell gru --activation relu",
+        "train --split 0.5,0.6,0.1",
+        "train --split 0,0,1",
+        "plan --batch auto --micro-batch 3",
+        "plan --memory 1KiB --device cpu",
+        "eval s --window 0",
+        "eval s --text t.txt",
+        "eval s/model.safetensors",
+        "predict s --season 0",
+        "predict t --device cpu",
+        "forecast t",
+        "forecast s --rows 0",
+        "sample s",
+        "sample t --temperature -1",
+        "flow",
+        "flow s t",
+        "flow s --hidden 3",
+        "gradcheck --cell gru --activation relu",
+        "gradcheck s --cell gru",
+        "inspect",
+        "export s s.txt",
+        "export s s.safetensors --names a",
+        "devices --what",
+        "bench",
+        "bench --cell rnn --size S --batch 0",
+        "bench --cell rnn --size L --batch 1000000 --steps 1000000",
+        "init a b",
+        "completions abacus",
+        "man --what",
+    ] {
+        ends(path, arguments, 2);
+    }
+}
+
+#[test]
+fn what_is_to_be_written_and_exists_already_is_2_in_every_command_and_stays() {
+    let folder = folder();
+    let path = folder.path();
+    for name in ["x.csv", "x.svg", "x.onnx", "x.safetensors", "bptt.toml", "x.toml"] {
+        fs::write(path.join(name), "mine").unwrap();
+    }
+    succeeds(path, "man --out pages");
+    for arguments in [
+        "train --device cpu --out s",
+        "train --device cpu --out x.csv",
+        "predict s --device cpu --out x.csv",
+        "forecast s --device cpu --out x.csv",
+        "forecast s --device cpu --svg x.svg",
+        "flow s --device cpu --out x.svg",
+        "export s x.onnx",
+        "export s x.safetensors",
+        "bench --device cpu --cell rnn --size S --sweep 1..2 --svg x.svg",
+        "init",
+        "init x.toml",
+        "man --out pages",
+    ] {
+        ends(path, arguments, 2);
+        let said = String::from_utf8(bptt(path, arguments).stderr).unwrap();
+        assert!(said.contains("does not exist yet") && said.contains("nothing was written"), "{arguments}: {said}");
+    }
+    for name in ["x.csv", "x.svg", "x.onnx", "x.safetensors", "bptt.toml", "x.toml"] {
+        assert_eq!(fs::read_to_string(path.join(name)).unwrap(), "mine");
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let rows: String = (0..40).map(|row| format!("{row},{}\n", if row == 20 { "3e38" } else { "0.5" })).collect();
+    fs::write(path.join("a.csv"), format!("t,x\n{rows}")).unwrap();
+    ends(path, "train --device cpu --csv a.csv --scale none --window 2 --batch 1 --epochs 1", 1);
+}
+
+/// What a shell reports: a command that does not keep anything ends by the signal itself.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_every_long_command_with_what_a_shell_calls_130_or_143() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // A shell's background job begins with SIGINT ignored, and so would whatever it starts; a signal that is handled here has
+    // its default in there.
+    signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default()).unwrap();
+    let long = [
+        "flow --compare --device cpu --task adding --length 30 --steps 100000000 --out flow.svg",
+        "gradcheck --device cpu --hidden 40 --length 400 --batch 40 --elements 1000000",
+        "bench --device cpu --cell rnn --size S --sweep 1..8192 --seconds 1000 --svg sweep.svg",
+        "sample --device cpu --length 100000000 t",
+    ];
+    fs::write(path.join("t.txt"), "to be or not to be ".repeat(60)).unwrap();
+    train(path, "t", "--text t.txt --window 8 --batch 4 --hidden 3 --steps 2");
+    let before = program::entries(path);
+    for (arguments, (signal, code)) in long.iter().zip([("-INT", 130), ("-TERM", 143)].into_iter().cycle()) {
+        let mut child = program::command(path, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // By then it is a process of its own, wherever it stands in its work.
+        while fs::read_to_string(format!("/proc/{}/comm", child.id())).is_ok_and(|name| name.trim() != "bptt") {}
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.code().or(status.signal().map(|signal| 128 + signal)), Some(code), "{arguments}");
+        assert_eq!(program::entries(path), before, "{arguments}");
+    }
+}
+
+/// A run that is asked to end a second time does so at once: what it had stored is what `--resume` goes on from.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_a_run_at_once_and_it_can_be_gone_on_with() {
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // One step takes long enough for both signals, since the first waits for it.
+    let run = "train --device cpu --task adding --length 400 --hidden 64 --batch 64 --steps 4000 --checkpoint-every 1";
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let out = format!("a{signal}");
+        let mut child = program::command(path, &format!("{run} --out {out}")).stdout(Stdio::null()).spawn().unwrap();
+        while !path.join(&out).join("checkpoints/step-000000000001.ckpt").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "the run had ended before it was asked to");
+        }
+        for _ in 0..2 {
+            // The second may find the process gone, where the first had been obeyed by then.
+            let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(!path.join(&out).join("checkpoints/finished").exists());
+    }
+}

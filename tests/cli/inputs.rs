@@ -1,0 +1,183 @@
+//! What comes from files of any kind is bounded: what is no file is refused by what it is, small files take little memory, and
+//! what files tell is held to the bounds that flags have.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::common::program::{bptt, train};
+
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// What is said of what must be refused.
+#[track_caller]
+fn refusal(folder: &Path, arguments: &str) -> String {
+    let output = bptt(folder, arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 2)) && told.starts_with("error: "), "{arguments}: {told}");
+    told
+}
+
+/// A safetensors file of no tensors with this description.
+fn described(description: &str) -> Vec<u8> {
+    let header = format!(r#"{{"__metadata__":{{"bptt":{}}}}}"#, serde_json::to_string(description).unwrap());
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
+}
+
+fn description(sizes: &str, data: &str) -> String {
+    format!(
+        r#"{{"format":1,"cell":"lstm","activation":null,{sizes},"bidirectional":false,"loss":"squared-error","at":"last","reduction":"mean","data":{data}}}"#
+    )
+}
+
+const ADDING: &str = r#"{"kind":"task","task":"adding"}"#;
+
+#[test]
+fn a_model_file_is_held_to_the_bounds_of_the_flags() {
+    let folder = folder("cli_inputs_model");
+    let keys = |end: u32| format!(r#"{{"kind":"rolls","keys":{{"numbers":{{"start":0,"end":{end}}}}}}}"#);
+    let cases = [
+        (
+            r#""input_size":2,"hidden_size":1,"layers":16777216,"outputs":1"#,
+            ADDING.to_owned(),
+            "layers: expected 1 to 64",
+        ),
+        (
+            r#""input_size":2,"hidden_size":16777217,"layers":1,"outputs":1"#,
+            ADDING.to_owned(),
+            "hidden_size: expected 1",
+        ),
+        (
+            r#""input_size":2,"hidden_size":1,"layers":1,"outputs":1"#,
+            keys(u32::MAX),
+            "expected a network of 4294967296",
+        ),
+        (
+            r#""input_size":2,"hidden_size":1,"layers":1,"outputs":1"#,
+            keys(3),
+            "expected a network of 4 inputs and 4 out",
+        ),
+    ];
+    for (sizes, data, expected) in cases {
+        fs::write(folder.join("a.safetensors"), described(&description(sizes, &data))).unwrap();
+        for command in ["inspect a.safetensors", "eval a.safetensors --csv x.csv", "export a.safetensors a.onnx"] {
+            let told = refusal(&folder, command);
+            assert!(told.contains("a.safetensors: the model's description: ") && told.contains(expected), "{told}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
+    let folder = folder("cli_inputs_kinds");
+    assert!(std::process::Command::new("mkfifo").arg(folder.join("fifo")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", folder.join("zeros")).unwrap();
+    fs::write(folder.join("a.csv"), "t,x\n1,2\n2,3\n").unwrap();
+    for (file, what) in [("fifo", "a pipe"), ("zeros", "a device")] {
+        for command in [
+            "train --text",
+            "train --csv",
+            "train --sequences",
+            "train --classes",
+            "train --rolls",
+            "train --csv a.csv --init-from",
+            "train --config",
+            "plan --config",
+            "inspect",
+            "eval",
+            "sample",
+            "gradcheck",
+            "bench --cell lstm --size S --compare",
+            "train --sequences a.csv --labels",
+        ] {
+            let told = refusal(&folder, &format!("{command} {file}"));
+            let expected = format!(": expected a file, whose size is known before it is read, got {what}");
+            assert!(told.contains(&expected), "{command}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_may_come_of_a_file_is_told_and_can_be_raised() {
+    let folder = folder("cli_inputs_limit");
+    let rows: String = (0..200).fold("t,x\n".into(), |mut text, n| {
+        writeln!(text, "{n},{}", n * n % 17).unwrap();
+        text
+    });
+    fs::write(folder.join("a.csv"), &rows).unwrap();
+    let told = refusal(&folder, "train --csv a.csv --input-limit 1000");
+    let expected =
+        format!("a.csv: expected at most 1000 bytes, got {} in the file; --input-limit 1MiB allows them", rows.len());
+    assert!(told.contains(&expected), "{told}");
+    train(&folder, "raised", "--csv a.csv --window 4 --steps 1 --input-limit 1MiB");
+    // The configuration has it too.
+    fs::write(folder.join("a.toml"), "[data]\ncsv = \"a.csv\"\ninput-limit = 1000\n").unwrap();
+    assert!(refusal(&folder, "train --config a.toml").contains("expected at most 1000 bytes"));
+}
+
+#[test]
+fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_in_part() {
+    let folder = folder("cli_inputs_names");
+    // One name against all others would be some ten thousand million comparisons.
+    let columns = 100_000;
+    let mut text = String::from("t");
+    (0..columns).for_each(|n| write!(text, ",column{n}").unwrap());
+    for row in 0..3 {
+        write!(text, "\n{row}").unwrap();
+        (0..columns).for_each(|n| write!(text, ",{}", (row * n) % 7).unwrap());
+    }
+    fs::write(folder.join("wide.csv"), &text).unwrap();
+    let told = refusal(&folder, "plan --csv wide.csv --target none");
+    assert!(told.len() < 4000 && told.contains("column38 and ") && told.contains(" more"), "{told}");
+    let told = refusal(&folder, "plan --csv wide.csv");
+    assert!(told.len() < 4000 && told.contains(" more"), "{told}");
+    let output =
+        bptt(&folder, "plan --device cpu --csv wide.csv --target column1 --features all --window 1 --hidden 1");
+    // Read whole, and refused for what its three rows are too few for, if at all.
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.len() < 4000, "{told}");
+    let classes: String = (0..60_000).fold("@classLabel true".into(), |mut text, n| {
+        write!(text, " class{n}").unwrap();
+        text
+    });
+    fs::write(folder.join("a.ts"), format!("{classes}\n@data\n1,2:class1\n1,2:other\n")).unwrap();
+    let told = refusal(&folder, "plan --sequences a.ts");
+    assert!(told.len() < 4000 && told.contains("class39 and 59960 more, got \"other\""), "{told}");
+    // A name of a million letters, through the pictures and the report of a run.
+    let name = "ab".repeat(500_000);
+    let rows: String = (0..60).fold(format!("t,{name}\n"), |mut text, n| {
+        writeln!(text, "{n},{}", n * n % 17).unwrap();
+        text
+    });
+    fs::write(folder.join("long.csv"), rows).unwrap();
+    train(&folder, "long", "--csv long.csv --window 4 --steps 1");
+    let told = refusal(&folder, &format!("plan --csv long.csv --target {}", &name[..1000]));
+    assert!(told.len() < 8000, "{} bytes", told.len());
+}
+
+#[test]
+fn a_list_of_a_configuration_is_checked_in_the_time_of_its_elements() {
+    let folder = folder("cli_inputs_list");
+    let list = |last: &str| {
+        let mut text = String::from("[data]\ncsv = \"a.csv\"\nfeatures = [");
+        (0..100_000).for_each(|n| writeln!(text, "\"column{n}\",").unwrap());
+        writeln!(text, "{last}]").unwrap();
+        text
+    };
+    fs::write(folder.join("a.toml"), list("\"b\"")).unwrap();
+    let output = bptt(&folder, "train --config a.toml --dump-config");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("line "), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(
+        folder.join("a.toml"),
+        "[data]\ntask = \"adding\"\nsplit = [0.5, 0.25, 0.25]\n[training]\nquantiles = [0.1, 0.5, 7.0]\n",
+    )
+    .unwrap();
+    let told = refusal(&folder, "train --config a.toml");
+    assert!(told.contains("line 5, training.quantiles: expected numbers above 0 and below 1, got 7.0"), "{told}");
+}

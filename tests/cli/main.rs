@@ -1,0 +1,35 @@
+//! The program from outside: what it prints, what it writes, what it refuses, and its exit codes.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod baselines;
+mod bench;
+mod changed_data;
+mod codes;
+mod eval;
+mod export;
+#[cfg(unix)]
+mod faults;
+mod flow;
+mod folder;
+mod import;
+mod inputs;
+mod kernel;
+mod log;
+mod memory;
+mod messages;
+mod names;
+mod objective;
+mod program;
+mod reading;
+mod resume;
+mod rolls;
+mod sequences;
+mod series;
+mod summary;
+mod tensorboard;
+mod text;

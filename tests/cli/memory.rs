@@ -1,0 +1,191 @@
+//! `bptt plan`, `--memory`, `--batch auto` and `--recompute` from outside.
+
+use crate::common::program;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::common::program::{bptt, refused, train};
+use serde_json::Value;
+
+const ADDING: &str = "--task adding --length 100 --hidden 8 --steps 5 --val-every 5";
+
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn planned(folder: &Path, arguments: &str) -> Value {
+    let output = bptt(folder, &format!("plan --device cpu --json {arguments}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_plan_lists_every_part_and_they_add_up() {
+    let folder = folder("cli_memory_plan");
+    let plan = planned(&folder, &format!("{ADDING} --batch 40"));
+    let parts = plan["bytes"].as_object().unwrap();
+    assert_eq!(parts.values().map(|bytes| bytes.as_u64().unwrap()).sum::<u64>(), plan["total_bytes"].as_u64().unwrap());
+    // An LSTM of 2 inputs and 8 units with one output: its weights, and the gates of 100 steps of 40 rows.
+    let weights = 4 * (8 * (2 + 8) + 2 * 8) + 8 + 1;
+    assert_eq!(parts["gradients"], 4 * weights);
+    assert_eq!(parts["optimizer"], 8 * weights + 8);
+    assert_eq!(parts["gates"], 4 * 40 * 100 * 4 * 8);
+    assert_eq!((&plan["batch"], &plan["micro_batch"], &plan["steps"]), (&40.into(), &40.into(), &100.into()));
+    let told = String::from_utf8(bptt(&folder, &format!("plan --device cpu {ADDING}")).stdout).unwrap();
+    for part in ["weights", "gradients", "optimizer", "gates", "states", "in all", "the largest batch at once is"] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(program::entries(&folder).is_empty(), "a plan leaves nothing behind");
+}
+
+#[test]
+fn the_plan_counts_the_copies_of_weights_that_a_run_keeps() {
+    let folder = folder("cli_memory_kept");
+    let kept = |arguments: &str| {
+        let plan = planned(&folder, &format!("{ADDING} --batch 40 {arguments}"));
+        (plan["bytes"]["copies"].as_u64().unwrap(), plan["bytes"]["gradients"].as_u64().unwrap())
+    };
+    // One that a checkpoint writes, a copy of the best, and of what the run goes back to with both of Adam's numbers.
+    for (arguments, copies) in [("", 1), ("--keep best", 2), ("--on-nan back", 4), ("--keep best --on-nan back", 5)] {
+        let (kept, weights) = kept(arguments);
+        assert_eq!(kept, copies * weights, "{arguments}");
+    }
+}
+
+#[test]
+fn a_budget_cuts_the_batch_and_the_run_keeps_how() {
+    let folder = folder("cli_memory_cut");
+    let whole = planned(&folder, &format!("{ADDING} --batch 2048"));
+    let parts = whole["bytes"].as_object().unwrap();
+    // Room for the program, the whole batch, and some rows at once.
+    let budget = whole["total_bytes"].as_u64().unwrap() - 3 * parts["gates"].as_u64().unwrap() / 2;
+    let told = train(&folder, "cut", &format!("{ADDING} --batch 2048 --memory {budget}"));
+    assert!(told.contains("a batch of 2048 in") && told.contains("with the same result"), "{told}");
+    let config = fs::read_to_string(folder.join("cut/config.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    let rows = config["training"]["micro-batch"].as_integer().unwrap();
+    assert!((1..2048).contains(&rows), "{rows}");
+    assert_eq!(config["training"]["batch"].as_integer(), Some(2048));
+    // Repeated, it is the same run; and the plan of the run tells the same parts.
+    train(&folder, "again", "--config cut/config.toml");
+    let metrics = |run: &str| fs::read(folder.join(run).join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics("cut"), metrics("again"));
+    assert_eq!(planned(&folder, "cut")["micro_batch"], rows);
+}
+
+#[test]
+fn the_largest_batch_stays_within_its_budget_and_is_kept_as_a_number() {
+    let folder = folder("cli_memory_auto");
+    let plan = planned(&folder, &format!("{ADDING} --batch auto --memory 96MiB"));
+    let batch = plan["batch"].as_u64().unwrap();
+    assert!(batch > 100 && batch.is_multiple_of(8) && plan["total_bytes"].as_u64().unwrap() <= 96 << 20, "{plan}");
+    assert!(plan["largest_batch"].as_u64().unwrap() - batch < 8);
+    train(&folder, "auto", &format!("{ADDING} --batch auto --memory 96MiB"));
+    let config = fs::read_to_string(folder.join("auto/config.toml")).unwrap();
+    assert!(config.contains("memory = \"96MiB\"") && !config.contains("batch = \"auto\""), "{config}");
+}
+
+#[test]
+fn recompute_takes_less_for_the_same_run() {
+    let folder = folder("cli_memory_recompute");
+    let long = ADDING.replace("100", "1000");
+    let (kept, again) = (planned(&folder, &long), planned(&folder, &format!("{long} --recompute")));
+    let gates = |plan: &Value| plan["bytes"]["gates"].as_u64().unwrap();
+    assert!(gates(&again) * 5 < gates(&kept), "{again}");
+    train(&folder, "kept", &long);
+    train(&folder, "again", &format!("{long} --recompute"));
+    let model = |run: &str| fs::read(folder.join(run).join("model.safetensors")).unwrap();
+    assert!(model("kept") == model("again"));
+}
+
+/// A plan and a run of a network that the tests' machine has room for, and of one that none has.
+#[test]
+fn a_plan_takes_nothing_and_a_run_that_has_no_room_is_refused_before_it_takes_any() {
+    let folder = folder("cli_memory_none");
+    let small = planned(&folder, &format!("{ADDING} --threads 1"));
+    let large = planned(&folder, &format!("{} --threads 1", ADDING.replace("--hidden 8", "--hidden 8000")));
+    let program = |plan: &Value| plan["bytes"]["program_and_data"].as_u64().unwrap();
+    assert!(large["total_bytes"].as_u64().unwrap() > 4 << 30);
+    // What the program has resident when it plans, of which the network is no part.
+    assert!(program(&large) < program(&small) + (8 << 20), "{large}");
+    // A few parameters short of the most that a network may have.
+    let huge = "--task adding --length 20 --hidden 10000 --layers 1 --steps 1 --cell lstm --batch 8";
+    let taken = planned(&folder, huge)["total_bytes"].as_u64().unwrap();
+    if cfg!(target_os = "linux") && taken > free() {
+        let parts = ["not enough memory: training takes", "and there is the", "--batch", "--memory"];
+        refused(&folder, &format!("train --device cpu {huge}"), 1, &parts);
+        let told = String::from_utf8(bptt(&folder, &format!("plan --device cpu {huge}")).stdout).unwrap();
+        assert!(told.contains("bptt train would be refused: it takes"), "{told}");
+    }
+}
+
+/// What the machine has free.
+fn free() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap_or_default();
+    1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or_default()
+}
+
+/// Runs the program in an address space of so many MiB; `None` where it cannot even begin in that.
+#[cfg(target_os = "linux")]
+fn within(folder: &Path, mebibytes: u64, arguments: &str) -> Option<std::process::Output> {
+    let limited = |arguments: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let script = "ulimit -v $0 && exec \"$@\"";
+        shell.current_dir(folder).args(["-c", script, &(1024 * mebibytes).to_string(), env!("CARGO_BIN_EXE_bptt")]);
+        shell.args(arguments.split_whitespace()).output().unwrap()
+    };
+    limited("--version").status.success().then(|| limited(arguments))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memory() {
+    let folder = folder("cli_memory_limited");
+    let text: String = (0..8_000_u64).map(|n| format!("{}\n", n * n % 9973)).collect();
+    fs::write(folder.join("text.txt"), &text).unwrap();
+    let rows: String = (0..6_000_u64).map(|n| format!("{},{}\n", n, n * n % 97)).collect();
+    fs::write(folder.join("rows.csv"), format!("time,level\n{rows}")).unwrap();
+    train(&folder, "run", &format!("{ADDING} --hidden 64 --threads 1").replace("--hidden 8 ", ""));
+    let network = "--device cpu --threads 1 --hidden 200";
+    let commands = [
+        format!("train --task adding --length 60 --steps 1 --batch 64 {network}"),
+        format!("train --text text.txt --steps 1 --window 100 --batch 32 {network}"),
+        format!("train --csv rows.csv --target level --steps 2 --window 100 --batch 512 {network}"),
+        "bench --cell gru --size M --batch 16 --device cpu --threads 1 --seconds 0 --min-reps 1 --check-steps 1 --warmup-s 0"
+            .into(),
+        "eval run --device cpu --threads 1 --batch 4096".into(),
+    ];
+    let (mut ended, mut refused) = (0, 0);
+    for mebibytes in [20, 28, 36, 48, 72, 120, 300] {
+        for command in &commands {
+            let Some(output) = within(&folder, mebibytes, command) else { continue };
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => ended += 1,
+                Some(1) => {
+                    refused += 1;
+                    assert!(stderr.contains("memory"), "{command} within {mebibytes} MiB: {stderr}");
+                }
+                code => panic!("{command} within {mebibytes} MiB: {code:?}, {stderr}"),
+            }
+        }
+    }
+    assert!(ended >= 3 && refused >= 8, "{ended} ended, {refused} refused");
+}
+
+#[test]
+fn what_has_no_room_or_no_meaning_is_refused_by_its_flag() {
+    let folder = folder("cli_memory_refused");
+    let refused =
+        |flags: &str, parts: &[&str]| refused(&folder, &format!("train --device cpu {ADDING} {flags}"), 2, parts);
+    refused("--memory 3apples", &["--memory", "2GiB"]);
+    refused("--batch none", &["--batch", "or auto"]);
+    refused("--memory 1KiB", &["the program itself", "takes", "there is 1 KiB (--memory)"]);
+    refused("--batch auto --micro-batch 3", &["--batch auto", "--micro-batch"]);
+    refused("--batch 4096 --micro-batch 4096 --memory 20MiB", &["--micro-batch 4096", "over --memory 20MiB"]);
+    refused("--recompute --bidirectional", &["--recompute", "one direction"]);
+}

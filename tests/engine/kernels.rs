@@ -1,0 +1,157 @@
+//! The choices that change nothing but speed: the recurrent kernel, the tiles, the shaders' checks.
+
+use crate::common;
+use crate::common::gpu::open;
+use crate::common::{Case, Named, assert_close, assert_same_bits, by_name, fill, masks, wide};
+use bptt::gpu::{GpuOptions, Tiles};
+use bptt::ndarray::Array2;
+use bptt::{
+    Activation, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Gpu, Loss, Optimizer, RecurrentKernel, Sequence,
+    Targets, Update,
+};
+use pollster::block_on;
+
+const KERNELS: [RecurrentKernel; 2] = [RecurrentKernel::Sequence, RecurrentKernel::Step];
+
+/// As in tests/engine/gpu.rs.
+const RELATIVE: f64 = 5e-5;
+const FLOOR: f64 = 0.2;
+
+/// Every device that the options make of the one there is, in words.
+fn gpus() -> Vec<(String, Gpu)> {
+    let mut gpus = Vec::new();
+    for tiles in [Tiles::Hardware, Tiles::Software] {
+        for checked in [false, true] {
+            let gpu = open(GpuOptions { tiles, checked, ..GpuOptions::default() });
+            gpus.extend(gpu.map(|gpu| (format!("{tiles:?}, checked {checked}"), gpu)));
+        }
+    }
+    gpus
+}
+
+/// Loss, logits, gradients, their norms at every step, and the parameters after two updates.
+fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Option<usize>) -> Named {
+    let model = case.model();
+    let optimizer = Optimizer::sgd(0.1);
+    let options =
+        EngineOptions { rule: Some(optimizer.rule), kernel, chunk, input_gradient: true, ..EngineOptions::default() };
+    let mut engine = backend.engine(&model, &options).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    let batch = case.batch();
+    let mut named = Named::new();
+    for step in 1..=2 {
+        engine.set_flow(step == 1);
+        engine.set_masks(masks(step));
+        block_on(engine.accumulate(&batch, None)).unwrap();
+        named.extend(common::gradients(&mut engine));
+        let gradient = block_on(engine.input_gradient()).unwrap();
+        named.extend(gradient.x.iter().map(|dx| ("dx".into(), wide(dx))));
+        named.push(("dh_0".into(), wide(&gradient.initial.h)));
+        named.extend(gradient.initial.c.iter().map(|dc| ("dc_0".into(), wide(dc))));
+        if step == 1 {
+            named.push(("flow".into(), block_on(engine.flow()).unwrap().norms.into_dyn()));
+        }
+        block_on(engine.update(&Update { optimizer, step, divisor: batch.total_weight() })).unwrap();
+        let report = block_on(engine.report()).unwrap().unwrap();
+        named.push((format!("loss of step {step}"), Array2::from_elem((1, 1), report.loss).into_dyn()));
+    }
+    // What the last update left is what the next forward pass reads.
+    named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
+    let parameters = block_on(engine.parameters()).unwrap();
+    named.extend(by_name(engine.layout(), &parameters, ""));
+    named
+}
+
+/// Every cell at every size, which stand on the other axes in another order.
+fn cases() -> Vec<Case> {
+    const SIZES: [usize; 7] = [1, 3, 17, 33, 64, 65, 130];
+    let mut cases = Vec::new();
+    for (c, cell) in [Cell::Rnn(Activation::Sigmoid), Cell::Lstm, Cell::Gru].into_iter().enumerate() {
+        for (i, hidden) in SIZES.into_iter().enumerate() {
+            let size = |axis: usize| SIZES[(i + c + axis) % SIZES.len()];
+            let case = Case {
+                ragged: i % 2 == 0,
+                bidirectional: i % 3 == 1,
+                layers: 1 + i % 2,
+                tokens: i % 3 == 2,
+                weights: i % 4 == 1,
+                resets: i % 5 == 3,
+                dropout: (if i % 2 == 1 { 0.3 } else { 0.0 }, if (i + c) % 2 == 1 { 0.4 } else { 0.0 }),
+                ..Case::new(cell)
+            };
+            cases.push(case.sizes([[6, 3, 9][i % 3], size(1), size(3), hidden, size(5)]));
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_kernel_with_every_tile_and_with_checks_on_and_off_equals_the_cpu_in_f64() {
+    let gpus = gpus();
+    for (i, case) in cases().into_iter().enumerate() {
+        let chunk = [None, Some(4)][i % 2];
+        let want = all(&Cpu::<f64>::with_threads(2).unwrap(), &case, RecurrentKernel::Auto, chunk);
+        for (d, (device, gpu)) in gpus.iter().enumerate() {
+            for (k, kernel) in KERNELS.into_iter().enumerate() {
+                // With their checks on shaders are compiled once more, which takes longest: every case takes another place.
+                if d % 2 == 1 && (d / 2 + k + i) % 4 != 0 {
+                    continue;
+                }
+                let got = all(gpu, &case, kernel, chunk);
+                for ((name, got), (_, want)) in got.iter().zip(&want) {
+                    // Sums over all rows are as exact as their largest terms.
+                    let largest = want.iter().fold(FLOOR, |largest, value| largest.max(value.abs()));
+                    assert_close(&format!("{device}, {kernel:?}, {case}: {name}"), got, want, RELATIVE, largest);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn neither_the_kernel_nor_checks_change_a_bit_and_20_runs_give_the_same() {
+    for pair in gpus().chunks(2) {
+        for case in cases().into_iter().filter(|case| case.hidden == 33 || case.hidden == 64) {
+            let first = all(&pair[0].1, &case, KERNELS[0], None);
+            for (_, gpu) in pair {
+                for kernel in KERNELS {
+                    assert_same_bits(&case, &all(gpu, &case, kernel, None), &first);
+                }
+            }
+        }
+        let case = Case { ragged: true, dropout: (0.0, 0.3), ..Case::new(Cell::Lstm) }.sizes([9, 17, 5, 33, 3]);
+        for kernel in KERNELS {
+            let first = all(&pair[0].1, &case, kernel, Some(4));
+            (1..20).for_each(|_| assert_same_bits(&case, &all(&pair[0].1, &case, kernel, Some(4)), &first));
+        }
+    }
+}
+
+/// The gradients of a long sequence of one row.
+fn long<B: Backend>(backend: &B, cell: Cell, steps: usize, kernel: RecurrentKernel) -> Named {
+    let case = Case { initial: false, loss: Loss::SquaredError, ..Case::new(cell) }.sizes([steps, 1, 2, 32, 1]);
+    let model = case.model();
+    let options = EngineOptions { kernel, ..EngineOptions::default() };
+    let mut engine = backend.engine(&model, &options).unwrap();
+    engine.set_parameters(&case.parameters(&model)).unwrap();
+    let batch = Batch::new(Sequence::dense(fill((steps, 1, 2), 1)), Targets::Values(fill((steps, 1, 1), 4)));
+    block_on(engine.accumulate(&batch, None)).unwrap();
+    common::gradients(&mut engine)
+}
+
+#[test]
+fn gradients_over_100_000_steps_of_one_row_and_over_one_step_are_the_cpus() {
+    for steps in [1, 100_000] {
+        for cell in [Cell::Rnn(Activation::Tanh), Cell::Lstm, Cell::Gru] {
+            let want = long(&Cpu::<f64>::with_threads(1).unwrap(), cell, steps, RecurrentKernel::Auto);
+            for tiles in [Tiles::Hardware, Tiles::Software] {
+                let Some(gpu) = open(GpuOptions { tiles, ..GpuOptions::default() }) else { return };
+                let got = long(&gpu, cell, steps, RecurrentKernel::Auto);
+                for ((name, got), (_, want)) in got.iter().zip(&want) {
+                    let largest = want.iter().fold(FLOOR, |largest, value| largest.max(value.abs()));
+                    assert_close(&format!("{tiles:?}, {cell:?}, {steps} steps: {name}"), got, want, RELATIVE, largest);
+                }
+            }
+        }
+    }
+}

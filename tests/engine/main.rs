@@ -1,0 +1,38 @@
+//! The library from outside: gradients, updates and runs on either path, against f64, finite differences and other programs.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod accumulate;
+mod call_order;
+mod cpu;
+mod dropout;
+mod embed;
+mod extreme_sizes;
+mod faults;
+mod finite_differences;
+mod flow;
+mod gpu;
+mod head;
+mod initialise;
+mod keras;
+mod kernels;
+#[cfg(feature = "cli")]
+mod learning;
+mod lecture;
+mod magnitudes;
+mod not_finite;
+mod onnx;
+mod pieces;
+mod profile;
+mod pytorch;
+mod random_calls;
+mod recompute;
+mod refused_input;
+mod resume;
+mod run;
+mod shaders;
+mod updates;
+mod vanishing;

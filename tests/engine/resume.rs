@@ -1,0 +1,264 @@
+//! A run that is gone on with from a checkpoint ends as the one that was never stopped, to the last bit.
+
+use crate::common::gpu;
+use std::io::Cursor;
+
+use bptt::data::{Adding, Batches, Examples, InOrder, Shuffled};
+use bptt::train::{
+    Checkpoint, Decay, Duration, Ended, Keep, Metrics, Observer, Outcome, RunOptions, Schedule, TrainerState, Work,
+    WriteSeek, resume, run,
+};
+use bptt::{
+    Backend, Batch, Cell, Cpu, Engine, Error, Model, Optimizer, Real, Recurrent, Rule, Trainer, TrainerOptions,
+};
+use pollster::block_on;
+
+const TASK: Adding = Adding { length: 6 };
+const STEPS: u64 = 23;
+
+/// Batches whose rows continue those of the batch before, within an epoch.
+struct Continued<'a>(Shuffled<&'a dyn Examples>);
+
+impl Batches for Continued<'_> {
+    fn per_epoch(&self) -> u64 {
+        self.0.per_epoch()
+    }
+
+    fn batch(&self, number: u64) -> bptt::Result<Batch> {
+        self.0.batch(number)
+    }
+
+    fn largest(&self) -> bptt::Result<Batch> {
+        self.0.largest()
+    }
+
+    fn continues(&self, number: u64) -> bool {
+        !number.is_multiple_of(self.per_epoch())
+    }
+}
+
+/// Keeps every step and, of those that are asked for, every checkpoint as a file.
+struct Kept {
+    every: u64,
+    stop_after: u64,
+    told: u64,
+    metrics: Vec<Metrics>,
+    files: Vec<Vec<u8>>,
+    file: Cursor<Vec<u8>>,
+}
+
+impl Kept {
+    fn new(every: u64, stop_after: u64) -> Self {
+        Self { every, stop_after, told: 0, metrics: Vec::new(), files: Vec::new(), file: Cursor::default() }
+    }
+}
+
+impl Observer for Kept {
+    fn step(&mut self, metrics: &Metrics, _: Work) -> bptt::Result<()> {
+        self.metrics.push(*metrics);
+        Ok(())
+    }
+
+    fn stop(&mut self) -> bool {
+        self.told += 1;
+        self.told == self.stop_after
+    }
+
+    fn wants_checkpoint(&mut self, step: u64) -> bool {
+        step.is_multiple_of(self.every) || self.told == self.stop_after
+    }
+
+    fn checkpoint(&mut self, step: u64) -> bptt::Result<Option<(&mut dyn WriteSeek, String)>> {
+        assert_eq!(step, self.metrics.last().map_or(0, |last| last.step), "every step was told before");
+        Ok(Some((&mut self.file, "a note of the caller's".into())))
+    }
+
+    fn checkpoint_written(&mut self, written: bptt::Result<()>) -> bptt::Result<()> {
+        self.files.push(std::mem::take(&mut self.file).into_inner());
+        written
+    }
+}
+
+fn options() -> RunOptions {
+    let decay = Decay::Plateau { patience: 2, factor: 0.5 };
+    RunOptions {
+        duration: Duration::Steps(STEPS),
+        accumulate: 2,
+        schedule: Schedule { warmup: 4, decay },
+        validate_every: Some(3),
+        patience: None,
+        keep: Keep::Best,
+        backs: 0,
+    }
+}
+
+fn trainer<B: Backend>(backend: &B, rule: Rule) -> Trainer<B::Engine> {
+    let recurrent = Recurrent::new(Cell::Lstm, Adding::INPUTS, 5).layers(2).dropout(0.2).recurrent_dropout(0.3);
+    let options = TrainerOptions { micro_batch: Some(3), carry_state: true, ..TrainerOptions::default() };
+    let optimizer = Optimizer::new(rule, 0.05).clip_norm(1.0);
+    Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
+}
+
+const ADAM: Rule = Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+
+#[test]
+fn the_run_of_these_tests_has_a_best_step_before_its_last_and_a_rate_that_falls() {
+    let mut kept = Kept::new(1000, u64::MAX);
+    let (outcome, _) = go(&Cpu::<f32>::new(), ADAM, &options(), None, &mut kept);
+    assert!(outcome.best.is_some_and(|best| best.step < STEPS), "{outcome:?}");
+    assert!(kept.metrics.iter().any(|step| step.lr < 0.05 && step.step > 5));
+}
+
+/// What is left of a run: its outcome, and the state that the trainer ends with.
+type End<R> = (Outcome, TrainerState<R>);
+
+fn go<B: Backend>(
+    backend: &B,
+    rule: Rule,
+    options: &RunOptions,
+    from: Option<&[u8]>,
+    observer: &mut dyn Observer,
+) -> End<<B::Engine as Engine>::Real> {
+    let (train, validation) = (TASK.examples(1, 0, 36).unwrap(), TASK.examples(1, 36, 12).unwrap());
+    let batches = Continued(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap());
+    let validation = InOrder::new(&validation as &dyn Examples, 4).unwrap();
+    let mut trainer = trainer(backend, rule);
+    let outcome = match from {
+        None => block_on(run(&mut trainer, &batches, Some(&validation), options, observer)),
+        Some(file) => {
+            let (checkpoint, note) = Checkpoint::from_bytes(file).unwrap();
+            assert_eq!(note, "a note of the caller's");
+            block_on(resume(&mut trainer, checkpoint, &batches, Some(&validation), options, observer))
+        }
+    };
+    (outcome.unwrap(), block_on(trainer.state()).unwrap())
+}
+
+fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: Rule) {
+    let options = options();
+    let alone = go(backend, rule, &options, None, &mut ());
+    let mut kept = Kept::new(1, u64::MAX);
+    let whole = go(backend, rule, &options, None, &mut kept);
+    assert_eq!(whole, alone, "checkpoints change nothing");
+    assert_eq!(kept.files.len() as u64, STEPS + 1);
+    for (step, file) in kept.files.iter().enumerate() {
+        let mut rest = Kept::new(1, u64::MAX);
+        let end = go(backend, rule, &options, Some(file), &mut rest);
+        assert_eq!(end, whole, "from step {step}");
+        assert_eq!(rest.metrics, kept.metrics[step..], "from step {step}");
+        assert_eq!(rest.files, kept.files[step + usize::from(step > 0)..], "from step {step}");
+    }
+}
+
+#[test]
+fn every_checkpoint_leads_to_the_same_end_on_the_cpu_path_for_every_kind_of_rule() {
+    let momentum = Rule::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true };
+    let rmsprop = Rule::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.9, centered: true };
+    for rule in [ADAM, momentum, rmsprop, Rule::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }] {
+        every_checkpoint_leads_to_the_same_end(&Cpu::<f32>::new(), rule);
+    }
+    every_checkpoint_leads_to_the_same_end(&Cpu::<f64>::with_threads(1).unwrap(), ADAM);
+}
+
+#[test]
+fn every_checkpoint_leads_to_the_same_end_on_the_gpu() {
+    let Some(gpu) = gpu::gpu() else { return };
+    every_checkpoint_leads_to_the_same_end(&gpu, ADAM);
+}
+
+#[test]
+fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_end() {
+    let (cpu, options) = (Cpu::<f32>::new(), options());
+    let mut all = Kept::new(1000, u64::MAX);
+    let whole = go(&cpu, ADAM, &options, None, &mut all);
+    for stop_after in 1..STEPS {
+        let mut first = Kept::new(1000, stop_after);
+        let stopped = go(&cpu, ADAM, &options, None, &mut first);
+        assert_eq!((stopped.0.ended, stopped.0.last.step), (Ended::Stopped, stop_after));
+        let mut second = Kept::new(1000, u64::MAX);
+        assert_eq!(go(&cpu, ADAM, &options, first.files.last().map(Vec::as_slice), &mut second), whole);
+        assert_eq!([first.metrics, second.metrics].concat(), all.metrics, "stopped after step {stop_after}");
+    }
+}
+
+#[test]
+fn a_run_whose_patience_was_over_stays_over() {
+    let cpu = Cpu::<f32>::new();
+    let options = RunOptions { patience: Some(2), duration: Duration::Steps(400), ..options() };
+    let mut kept = Kept::new(1, u64::MAX);
+    let whole = go(&cpu, ADAM, &options, None, &mut kept);
+    assert_eq!(whole.0.ended, Ended::NoImprovement);
+    let mut rest = Kept::new(1, u64::MAX);
+    assert_eq!(go(&cpu, ADAM, &options, kept.files.last().map(Vec::as_slice), &mut rest), whole);
+    assert_eq!((rest.metrics.len(), rest.files.len()), (0, 0));
+}
+
+fn a_file() -> Vec<u8> {
+    let mut kept = Kept::new(4, u64::MAX);
+    go(&Cpu::<f32>::new(), ADAM, &RunOptions { duration: Duration::Steps(4), ..options() }, None, &mut kept);
+    kept.files.pop().unwrap()
+}
+
+fn refused<R: Real>(bytes: &[u8]) -> String {
+    let Err(error @ Error::Unsupported(_)) = Checkpoint::<R>::from_bytes(bytes) else { panic!("it was read") };
+    error.to_string()
+}
+
+#[test]
+fn a_file_that_is_cut_off_at_any_length_is_refused() {
+    let file = a_file();
+    for length in 0..file.len() {
+        refused::<f32>(&file[..length]);
+    }
+    refused::<f32>(&[&file[..], &[0]].concat());
+}
+
+#[test]
+fn a_file_with_any_byte_changed_is_refused() {
+    let file = a_file();
+    for at in 0..file.len() {
+        let mut changed = file.clone();
+        changed[at] ^= 1 << (at % 8);
+        refused::<f32>(&changed);
+    }
+}
+
+#[test]
+fn a_file_of_another_version_or_type_is_refused_by_what_it_is() {
+    let mut file = a_file();
+    assert!(refused::<f64>(&file).contains("parameters: expected element type F64, got F32"));
+    file[8] = 3;
+    assert!(refused::<f32>(&file).contains("expected version 2, got 3"));
+    assert!(refused::<f32>(b"{\"a model\"}").contains("expected 64 bytes or more"));
+}
+
+#[test]
+fn a_state_that_does_not_fit_leaves_the_trainer_as_it_was() {
+    let mut trainer = trainer(&Cpu::<f32>::new(), ADAM);
+    let before = block_on(trainer.state()).unwrap();
+    let with = |change: &dyn Fn(&mut TrainerState)| {
+        let mut state = before.clone();
+        state.step = 9;
+        change(&mut state);
+        state
+    };
+    let states = [
+        (with(&|state| state.parameters.truncate(3)), "the parameters of the state"),
+        (with(&|state| state.slots.truncate(1)), "the optimizer's slots: expected 2 for its rule, got 1"),
+        (with(&|state| state.slots[1].truncate(3)), "slot 1"),
+        (with(&|state| state.carried = Some(bptt::States { h: Default::default(), c: None })), "h_carried"),
+    ];
+    for (state, expected) in states {
+        let error = trainer.restore(&state).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(block_on(trainer.state()).unwrap(), before);
+    }
+}
+
+#[test]
+fn there_is_no_state_between_a_batch_and_its_update() {
+    let mut trainer = trainer(&Cpu::<f32>::new(), ADAM);
+    let train = TASK.examples(1, 0, 4).unwrap();
+    block_on(trainer.accumulate(&train.batch(&[0, 1], 6).unwrap())).unwrap();
+    assert!(block_on(trainer.state()).unwrap_err().to_string().contains("between two steps"));
+}
