@@ -98,13 +98,16 @@ mod dropout;
 mod elementary;
 mod error;
 mod flow;
+pub mod format;
 pub mod gpu;
 pub mod interchange;
 mod memory;
 pub mod model;
 mod optim;
+pub mod plot;
 mod profile;
 mod real;
+pub mod report;
 mod room;
 mod sizes;
 pub mod train;
@@ -126,3 +129,6 @@ pub use profile::{Profile, ProfilePart};
 pub use real::Real;
 pub use train::{Prediction, Trainer, TrainerOptions};
 pub use {ndarray, wgpu};
+
+/// The crate's version, with the commit that it was built of where that was in a repository.
+pub const VERSION: &str = env!("BPTT_VERSION");

@@ -14,9 +14,9 @@ use super::model_file::{CONFIG, ModelFile};
 use super::network::Network;
 use super::objective;
 use super::over::over;
-use super::printed::path_text;
 use super::settings::Settings;
 use super::task::{self, Task};
+use bptt::format::path_text;
 
 #[derive(Args)]
 pub(crate) struct ApplyArgs {

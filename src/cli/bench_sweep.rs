@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::bench_compare::{Direction, Earlier, Line, batch, beyond, number, spread};
 use super::bench_work::MOST;
-use super::progress::grouped;
-use super::{Failure, new_file, note, pictures};
+use super::{Failure, new_file, note};
+use bptt::format::grouped;
+use bptt::plot;
 
 /// Batches from one size on, each twice the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,16 +84,12 @@ fn table<'l>(lines: &'l [Line]) -> Vec<String> {
     told
 }
 
-fn picture<'l>(
-    doublings: Doublings,
-    lines: &'l [Line],
-    before: impl Iterator<Item = &'l Line>,
-) -> pictures::Throughput {
+fn picture<'l>(doublings: Doublings, lines: &'l [Line], before: impl Iterator<Item = &'l Line>) -> plot::Throughput {
     let text = |line: &Line, key: &str| line.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     let rate = |line: &Line| {
         let rows = batch(line)? as usize;
         let [least, most] = spread([line]).map(|ms| rows as f64 * 1e3 / ms);
-        Some(pictures::Rate { rows, rate: rows as f64 * 1e3 / number(line, "ms_median"), spread: [most, least] })
+        Some(plot::Rate { rows, rate: rows as f64 * 1e3 / number(line, "ms_median"), spread: [most, least] })
     };
     let name = |line: &Line| match text(line, "device").as_str() {
         "cpu" => match number(line, "threads") {
@@ -103,7 +100,7 @@ fn picture<'l>(
     };
     let now = lines.first();
     let first = now.map(name).unwrap_or_default();
-    let mut series = vec![pictures::Rates { name: first.clone(), rates: lines.iter().filter_map(rate).collect() }];
+    let mut series = vec![plot::Rates { name: first.clone(), rates: lines.iter().filter_map(rate).collect() }];
     for line in before.filter(|line| batch(line).is_some_and(|rows| doublings.batches().any(|of| of as u64 == rows))) {
         let name = match name(line) {
             name if name == first => format!("{name}, before"),
@@ -111,12 +108,12 @@ fn picture<'l>(
         };
         match series.iter_mut().find(|series| series.name == name) {
             Some(series) => series.rates.extend(rate(line)),
-            None => series.push(pictures::Rates { name, rates: rate(line).into_iter().collect() }),
+            None => series.push(plot::Rates { name, rates: rate(line).into_iter().collect() }),
         }
     }
     series.iter_mut().for_each(|series| series.rates.sort_by_key(|rate| rate.rows));
     let number = |key| now.map_or(0, |line| number(line, key) as u64);
-    pictures::Throughput {
+    plot::Throughput {
         title: format!(
             "{} of {} units over {} steps: sequences a second",
             now.map(|line| text(line, "cell").to_uppercase()).unwrap_or_default(),

@@ -15,9 +15,9 @@ use super::arithmetic::{self, Arithmetic};
 use super::digest::Digest;
 use super::folder::{Folder, PART, Part, check_own, in_file, io_error};
 use super::model_file::{self, CONFIG, ModelFile};
-use super::printed::{path_text, quoted};
-use super::progress::grouped;
 use super::{Failure, config_file, flow_log, history, progress};
+use bptt::format::grouped;
+use bptt::format::{path_text, shell_quoted};
 
 /// The folder of a run's checkpoints within its own.
 const FOLDER: &str = "checkpoints";
@@ -446,8 +446,8 @@ impl Interrupted {
     /// As an error in what was asked for.
     pub(crate) fn check_length(&self, per_epoch: u64, steps: u64) -> Result<(), Failure> {
         let (Some(before), Some((saved, _))) = (&self.extends, &self.saved) else { return Ok(()) };
-        let (path, done) = (quoted(&before.path), saved.step);
-        let config = quoted(&before.path.join(CONFIG));
+        let (path, done) = (shell_quoted(&before.path), saved.step);
+        let config = shell_quoted(&before.path.join(CONFIG));
         let length = before.steps.or(before.epochs.map(|epochs| epochs.saturating_mul(per_epoch))).unwrap_or(done);
         let message = if done < length {
             format!(
@@ -511,7 +511,7 @@ impl Interrupted {
             (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
         };
         // A comment has one line, whatever the path has.
-        let (words, command) = (path_text(&path), format!("{REPEATED}{} {length}", quoted(&path)));
+        let (words, command) = (path_text(&path), format!("{REPEATED}{} {length}", shell_quoted(&path)));
         Some(format!("# It began with the end of {words}, after step {step}; this repeats it:\n# {command}\n"))
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use bptt::{Error, Result};
 
 use super::args::{ABOVE_0, is_above_0};
-use super::progress::grouped;
+use bptt::format::grouped;
 
 const FLAG: &str = "--class-weights (training.class-weights)";
 

@@ -12,10 +12,10 @@ use super::label_codec::{LabelCodec, no_labels};
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
-use super::printed::path_text;
-use super::progress::grouped;
 use super::settings::{Settings, shares};
 use super::trained_on::{self, Relation};
+use bptt::format::grouped;
+use bptt::format::path_text;
 
 /// Reads the folder that the settings name, or with a model a file of lines without classes too.
 pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<LabelledTask> {

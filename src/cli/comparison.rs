@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::pictures::share;
-use super::progress::{grouped, short};
+use bptt::format::{grouped, short};
+use bptt::plot::share;
 
 /// More targets than this are counted instead of listed.
 const LISTED: usize = 4;

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::args::{BUNDLED, Given};
 use super::nearest::nearest;
-use super::printed::path_text;
+use bptt::format::path_text;
 
 /// The name of the settings in a run's folder.
 pub(crate) const CONFIG: &str = "config.toml";

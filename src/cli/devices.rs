@@ -1,5 +1,6 @@
 //! `bptt devices`.
 
+use bptt::format::bytes;
 use bptt::wgpu::AdapterInfo;
 use bptt::{Backend, Cpu, Gpu, Result};
 use clap::Args;
@@ -60,16 +61,5 @@ fn kind(kind: bptt::wgpu::DeviceType) -> &'static str {
         DeviceType::VirtualGpu => "virtual GPU",
         DeviceType::Cpu => "software driver on the CPU",
         DeviceType::Other => "other",
-    }
-}
-
-/// Bytes in the largest binary unit that leaves a whole number or at least 10.
-pub(crate) fn bytes(count: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let exponent = (count.max(1).ilog2() / 10) as usize;
-    let value = count as f64 / (1u64 << (10 * exponent)) as f64;
-    match value.fract() == 0.0 || value >= 100.0 {
-        true => format!("{value:.0} {}", units[exponent]),
-        false => format!("{value:.1} {}", units[exponent]),
     }
 }

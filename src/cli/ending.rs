@@ -6,7 +6,7 @@ use std::fs;
 use bptt::{Error, Result};
 
 use super::folder::{Folder, check_own};
-use super::printed::quoted;
+use bptt::format::shell_quoted;
 
 /// The file that is there while the network is measured. In it is how often that was begun.
 const MEASURING: &str = "checkpoints/measuring";
@@ -59,7 +59,7 @@ pub(crate) fn measure<T>(folder: &Folder, missing: &mut Missing, measure: impl F
     let is_own = || check_own(&path).unwrap_or(false);
     let text = is_own().then(|| fs::read_to_string(&path).unwrap_or_default());
     let begun = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    let again = format!("`bptt eval {}` measures the network", quoted(folder.path()));
+    let again = format!("`bptt eval {}` measures the network", shell_quoted(folder.path()));
     let measured = if begun >= TRIES {
         missing.without(format!("results: they were begun {begun} times, and each time the process ended; {again}"));
         None

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::Failure;
 use super::apply::{Applied, ApplyArgs};
-use super::printed::path_json;
 use super::provenance;
 use super::task::{self, Measure};
 use super::train::heading;
+use bptt::format::path_json;
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {

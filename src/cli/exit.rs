@@ -2,7 +2,7 @@
 
 use bptt::Error;
 
-use super::printed::{indented, one_line, path_text};
+use bptt::format::{indented, one_line, path_text};
 
 /// The codes, as the long help and the manual page show them.
 pub(crate) const TABLE: &str = "\

@@ -6,12 +6,12 @@ use bptt::interchange::onnx::{Reads, export as to_onnx};
 use bptt::{At, Error, Model, Names, Result};
 use clap::Args;
 
-use super::devices::bytes;
 use super::interface::interface;
 use super::model_file::{Codec, KEY, ModelFile};
-use super::printed::path_text;
 use super::train::heading;
 use super::{Failure, new_file};
+use bptt::format::bytes;
+use bptt::format::path_text;
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {

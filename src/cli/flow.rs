@@ -18,12 +18,12 @@ use super::flow_compare;
 use super::gradcheck::stack_name;
 use super::model_file;
 use super::network::Network;
-use super::pictures::{FlowLine, FlowPanel, FlowPicture};
-use super::printed::{path_json, path_text};
-use super::progress::short;
 use super::task::Task;
 use super::train::heading;
 use super::{Failure, new_file};
+use bptt::format::short;
+use bptt::format::{path_json, path_text};
+use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
 
 #[derive(Args)]
 pub(crate) struct FlowArgs {
@@ -230,7 +230,7 @@ fn describe(factor: StepFactor) -> String {
 fn short_steps(steps: f64) -> String {
     match steps {
         steps if steps < 10.0 => format!("{steps:.1} steps"),
-        steps => format!("{} steps", super::progress::grouped(steps.round() as u64)),
+        steps => format!("{} steps", bptt::format::grouped(steps.round() as u64)),
     }
 }
 

@@ -10,12 +10,12 @@ use super::args::{CellName, Given, ModelArgs};
 use super::device;
 use super::flow::{self, FlowArgs, Measured, labelled, measure, to_json};
 use super::model_file::ModelFile;
-use super::pictures::{FlowLine, FlowPanel, FlowPicture};
-use super::progress::{grouped, short};
 use super::settings::Settings;
 use super::shown::{Before, Plan, Shown};
 use super::task::{self, Order};
 use super::train::{begin, form, heading};
+use bptt::format::{grouped, short};
+use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
 
 /// What the networks are called, and in what their settings differ.
 ///

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use super::checkpoints::Position;
 use super::folder::{Folder, Log};
 use super::gradcheck::stack_name;
-use super::pictures::{Drawing, FlowLine, FlowPanel, FlowPicture};
-use super::progress::{grouped, line};
+use super::progress::line;
+use bptt::format::grouped;
+use bptt::plot::{Drawing, FlowLine, FlowPanel, FlowPicture};
 
 /// A line a step whose norms are written.
 pub(crate) const NAME: &str = "flow.jsonl";

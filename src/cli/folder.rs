@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bptt::data::open_input;
 use bptt::{Error, Result};
 
-use super::printed::path_text;
+use bptt::format::path_text;
 
 /// The file that is locked while a run writes into its folder.
 const LOCK: &str = ".lock";

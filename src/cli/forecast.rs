@@ -15,12 +15,13 @@ use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::new_file;
-use super::pictures::{self, Digits, Drawing, Onward, RolledTarget, Rows};
-use super::printed::{cell, left, path_text, right, widest};
-use super::progress::grouped;
 use super::quantiles::Quantiles;
 use super::series_data::{SeriesData, ahead};
 use super::settings::Settings;
+use bptt::format::grouped;
+use bptt::format::{cell, left, path_text, right, widest};
+use bptt::plot;
+use bptt::plot::{Digits, Drawing, Onward, RolledTarget, Rows};
 
 /// A forecast that goes on from itself.
 pub(crate) struct Rolled {
@@ -235,7 +236,7 @@ fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {
     let rows = rolled.middle().labels.len();
     let last = series.labels().last().map(String::as_str).unwrap_or_default();
     let rows = if rows == 1 { "the row".to_owned() } else { format!("{} rows", grouped(rows as u64)) };
-    pictures::Rolled {
+    plot::Rolled {
         title: format!("{name}: {rows} after {} {last}", series.label_name()),
         rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
         horizon: encoded.codec().frame.horizon.saturating_sub(series.len() - 1 - rolled.middle().origin),

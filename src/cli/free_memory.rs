@@ -3,7 +3,7 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
-use super::devices::bytes;
+use bptt::format::bytes;
 
 /// What may still be taken, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

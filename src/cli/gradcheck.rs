@@ -16,10 +16,10 @@ use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
 use super::device;
 use super::gradients::{Gradients, STEP, Subject};
 use super::model_file::{self, ModelFile};
-use super::printed::{cell, left, path_text, right, widest};
-use super::progress::short;
 use super::settings::Settings;
 use super::train::heading;
+use bptt::format::short;
+use bptt::format::{cell, left, path_text, right, widest};
 
 #[derive(Args)]
 pub(crate) struct GradcheckArgs {

@@ -6,8 +6,8 @@ use bptt::train::Metrics;
 use bptt::{Error, Result};
 
 use super::folder::{Folder, Log};
-use super::pictures::Steps;
 use super::progress::line;
+use bptt::plot::Steps;
 
 /// A line a step.
 pub(crate) const METRICS: &str = "metrics.jsonl";

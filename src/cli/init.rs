@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use super::folder::io_error;
 use super::new_file;
-use super::printed::{path_text, quoted};
+use bptt::format::{path_text, shell_quoted};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -40,7 +40,7 @@ pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
     let words = path_text(path);
     super::say(format!("{words}: every setting with its default; change what you need, then"));
     super::say("");
-    super::say(format!("    bptt train --config {}", quoted(path)));
+    super::say(format!("    bptt train --config {}", shell_quoted(path)));
     Ok(())
 }
 

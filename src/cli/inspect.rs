@@ -6,12 +6,12 @@ use bptt::{Result, SafetensorsFile, StoredTensor};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::devices::bytes;
 use super::folder::in_file;
 use super::model_file::{self, ModelFile};
-use super::printed::{cell, left, path_json, path_text, widest};
-use super::progress::{grouped, short};
 use super::train::heading;
+use bptt::format::bytes;
+use bptt::format::{cell, left, path_json, path_text, widest};
+use bptt::format::{grouped, short};
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {

@@ -16,12 +16,12 @@ use super::frequencies;
 use super::label_codec::{LabelCodec, no_labels};
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
-use super::pictures::{Baseline, Confusion, Lengths, share};
-use super::progress::{grouped, short};
-use super::report::Table;
 use super::settings::unsupported;
 use super::task::{Measure, Order, Results, Task};
 use super::trained_on::{Origin, TrainedOn};
+use bptt::format::{grouped, short};
+use bptt::plot::{Baseline, Confusion, Lengths, share};
+use bptt::report::Table;
 
 /// The columns of a line of the terminal that describes data.
 const WIDTH: usize = 78;

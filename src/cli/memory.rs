@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 use super::Failure;
 use super::args::Bytes;
 use super::device::{Opened, Planner};
-use super::devices::bytes;
 use super::free_memory::{FreeMemory, most_resident, resident};
 use super::model_file;
-use super::progress::grouped;
 use super::settings::{Settings, unsupported};
 use super::task::{Order, Task};
+use bptt::format::bytes;
+use bptt::format::grouped;
 
 /// What is assumed to be there where nothing tells.
 const ASSUMED: u64 = 2 << 30;

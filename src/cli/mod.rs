@@ -53,7 +53,6 @@ mod network;
 mod new_file;
 mod objective;
 mod over;
-mod pictures;
 mod plan;
 mod predict;
 mod printed;
@@ -61,7 +60,6 @@ mod profile_table;
 mod progress;
 mod provenance;
 mod quantiles;
-mod report;
 mod rolls_task;
 mod sample;
 mod sequences_task;
@@ -88,7 +86,7 @@ use printed::{note, note_lines, say, say_data, say_json};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
-#[command(name = "bptt", version = provenance::VERSION, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "bptt", version = bptt::VERSION, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_long_help = format!("{}\n\n{}", examples::PROGRAM, exit::TABLE))]
 struct Program {
     #[command(subcommand)]

@@ -19,12 +19,12 @@ use super::folder::{in_file, io_error};
 use super::kind::Kind;
 use super::label_codec::LabelCodec;
 use super::objective;
-use super::printed::path_text;
-use super::progress::grouped;
 use super::sequences_task::SequencesCodec;
 use super::series_data::ahead;
 use super::task::Task;
 use super::trained_on::Origin;
+use bptt::format::grouped;
+use bptt::format::path_text;
 
 /// The version of the description. A file of another is refused.
 const FORMAT: u32 = 1;

@@ -8,7 +8,7 @@ use bptt::{Error, Result};
 
 use super::Failure;
 use super::folder::{io_error, synced};
-use super::printed::path_text;
+use bptt::format::path_text;
 
 /// Refuses a path at which there is something, or whose folder is not there, before any work is done for it.
 pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {

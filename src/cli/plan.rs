@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::args::Given;
 use super::device;
-use super::devices::bytes;
 use super::memory;
 use super::model_file::{self, CONFIG};
 use super::settings::Settings;
 use super::task;
 use super::train::{form, heading, planner};
+use bptt::format::bytes;
 
 #[derive(Args)]
 pub(crate) struct PlanArgs {

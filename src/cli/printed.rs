@@ -1,5 +1,4 @@
-//! What goes to the terminal, and how what comes from data stands in it: the one place that writes to standard output and
-//! standard error.
+//! What goes to the terminal: the one place that writes to standard output and standard error.
 //!
 //! Names, labels, paths and texts are whatever a file has them to be. In a message their control characters, and those
 //! that turn the order of writing around, are shown as Rust writes them (`\u{1b}`), on a terminal and elsewhere alike. Data
@@ -8,11 +7,9 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::sync::OnceLock;
 
-/// Characters of a cell of a table: a longer name is cut.
-const CELL: usize = 60;
+use bptt::format::{is_hidden, one_line, visible};
 
 /// Characters of a line: of a longer one the middle is left out, which is some name that goes on and on.
 const LINE: usize = 4000;
@@ -117,41 +114,6 @@ impl TextOut {
     }
 }
 
-/// Whether a terminal or a picture would take a character as an order, or draw what stands around it in another order.
-fn is_hidden(character: char) -> bool {
-    let turns = matches!(
-        character,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    turns || character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}')
-}
-
-/// A text whose line ends and tabs are its own.
-pub(crate) fn visible(text: &str) -> String {
-    escaped(text, |character| is_hidden(character) && !matches!(character, '\n' | '\t'))
-}
-
-/// A text of a single line, as what comes from data is in a message.
-pub(crate) fn one_line(text: &str) -> String {
-    escaped(text, is_hidden)
-}
-
-/// A message whose further lines are indented, as lists in errors are: a line end of a name begins no other line.
-pub(crate) fn indented(text: &str) -> String {
-    text.split("\n  ").map(one_line).collect::<Vec<_>>().join("\n  ")
-}
-
-fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match is_escaped(character) {
-            true => shown.extend(character.escape_default()),
-            false => shown.push(character),
-        }
-    }
-    shown
-}
-
 /// A line of JSON, in which such characters stand in strings alone.
 fn json_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
@@ -178,95 +140,9 @@ fn shortened(line: &str) -> String {
     format!("{first}[… {left_out} more characters …]{}", &line[from..])
 }
 
-/// A path in a message.
-pub(crate) fn path_text(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        text.push_str(&one_line(chunk.valid()));
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-    }
-    text
-}
-
-/// A path in JSON, whose strings are Unicode: U+FFFD stands for what is not.
-pub(crate) fn path_json(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// A path as a shell takes it.
-pub(crate) fn quoted(path: &Path) -> String {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let Some(text) = path.to_str().filter(|text| !text.chars().any(is_hidden)) else {
-        let mut text = String::from("$'");
-        for chunk in bytes.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '\'' | '\\' => text.extend(['\\', character]),
-                    _ if is_hidden(character) => {
-                        let mut bytes = [0; 4];
-                        let bytes = character.encode_utf8(&mut bytes).bytes();
-                        bytes.for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-                    }
-                    _ => text.push(character),
-                }
-            }
-            chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-        }
-        return text + "'";
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
-}
-
-/// A cell of a table: in one line, and cut where it is long. A column is as wide as the widest of its cells.
-pub(crate) fn cell(text: &str) -> String {
-    let mut shown = one_line(text);
-    if let Some((end, _)) = shown.char_indices().nth(CELL) {
-        let last = shown[..end].char_indices().next_back().map_or(0, |(at, _)| at);
-        shown.truncate(last);
-        shown.push('…');
-    }
-    shown
-}
-
-/// The characters of the widest of some cells.
-pub(crate) fn widest<T: AsRef<str>>(cells: impl Iterator<Item = T>) -> usize {
-    cells.map(|cell| cell.as_ref().chars().count()).max().unwrap_or(0)
-}
-
-/// A cell at the left of its column. A width that came from data is not to be a format's: those end at 65,535.
-pub(crate) fn left(cell: &str, width: usize) -> String {
-    format!("{cell}{}", blank(cell, width))
-}
-
-/// A cell at the right of its column.
-pub(crate) fn right(cell: &str, width: usize) -> String {
-    format!("{}{cell}", blank(cell, width))
-}
-
-fn blank(cell: &str, width: usize) -> String {
-    " ".repeat(width.saturating_sub(cell.chars().count()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_terminal_would_take_as_an_order_is_shown_as_text() {
-        let name = "a\u{1b}]0;x\u{7}\u{9b}2J\r\0\u{202e}b\u{2066}\u{200f}\u{61c}\u{7f}";
-        let shown = "a\\u{1b}]0;x\\u{7}\\u{9b}2J\\r\\u{0}\\u{202e}b\\u{2066}\\u{200f}\\u{61c}\\u{7f}";
-        assert_eq!(one_line(name), shown);
-        assert_eq!(visible(name), shown);
-        assert_eq!([one_line("a\tb\nerror: c"), visible("a\tb\nc")], ["a\\tb\\nerror: c", "a\tb\nc"]);
-        assert_eq!(indented("list:\n  a\nerror: b\n  c"), "list:\n  a\\nerror: b\n  c");
-        // Marks that a language needs within its words are no orders.
-        let words = "می‌خواهم क्‍ष 👩‍🔬 é ‰";
-        assert_eq!(one_line(words), words);
-    }
 
     #[test]
     fn a_line_that_goes_on_and_on_is_shown_by_its_beginning_and_its_end() {
@@ -295,38 +171,5 @@ mod tests {
         };
         assert_eq!(seen("é\u{9b}2J\u{202e}\n\tü".as_bytes()), "é\\u{9b}2J\\u{202e}\n\tü");
         assert_eq!(seen(b"a\x9b\xff\xc3(\xe2\x80b"), "a\u{fffd}\u{fffd}\u{fffd}(\u{fffd}b");
-    }
-
-    #[test]
-    fn cells_are_padded_and_cut_whatever_their_length() {
-        let long = "x".repeat(70_000);
-        assert_eq!(cell(&long), format!("{}…", "x".repeat(CELL - 1)));
-        assert_eq!(cell(&"é".repeat(CELL)), "é".repeat(CELL));
-        assert_eq!([left("né", 4), right("né", 4), left("né", 1)], ["né  ", "  né", "né"]);
-        assert_eq!(right("", 70_000).len(), 70_000);
-    }
-
-    #[test]
-    fn a_path_is_printed_as_a_shell_takes_it() {
-        let paths = [
-            ("", "''"),
-            ("runs/a-1", "runs/a-1"),
-            ("my run", "'my run'"),
-            ("it's", "'it'\\''s'"),
-            ("it's\n\u{1b}[2J\\", "$'it\\'s\\x0a\\x1b[2J\\\\'"),
-        ];
-        paths.iter().for_each(|(path, words)| assert_eq!(quoted(path.as_ref()), *words));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_path_that_is_no_text_is_printed_by_its_bytes() {
-        use std::ffi::OsStr;
-        use std::os::unix::ffi::OsStrExt;
-
-        let path = Path::new(OsStr::from_bytes(b"a\xff\xfe/b\nc"));
-        assert_eq!(path_text(path), "a\\xff\\xfe/b\\nc");
-        assert_eq!(quoted(path), "$'a\\xff\\xfe/b\\x0ac'");
-        assert_eq!(path_json(path), "a\u{fffd}\u{fffd}/b\nc");
     }
 }

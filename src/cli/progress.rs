@@ -125,21 +125,3 @@ pub(crate) fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     bytes.push(b'\n');
     Ok(bytes)
 }
-
-/// Four digits that matter; a dash for what could not be measured.
-pub(crate) fn short(value: f64) -> String {
-    match value.abs() {
-        size if size.is_nan() => "–".into(),
-        0.0 => "0".into(),
-        size if !(1e-4..1e5).contains(&size) => format!("{value:.2e}"),
-        size => format!("{value:.*}", (3 - size.log10().floor() as i32).clamp(0, 6) as usize),
-    }
-}
-
-/// 12,345.
-pub(crate) fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(",")
-}

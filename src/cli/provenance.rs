@@ -6,10 +6,8 @@ use std::process::Command;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::printed::quoted;
-
-/// The program's version, with the commit that it was built of where it was built in a repository.
-pub(crate) const VERSION: &str = env!("BPTT_VERSION");
+use bptt::VERSION;
+use bptt::format::shell_quoted;
 
 /// What is known when a command ends, by name.
 pub(crate) fn provenance() -> [(&'static str, String); 4] {
@@ -36,6 +34,6 @@ fn host() -> String {
 
 /// As it was typed, with the quotes that a shell needs.
 fn command() -> String {
-    let words = std::env::args_os().skip(1).map(|word| quoted(Path::new(&word)));
+    let words = std::env::args_os().skip(1).map(|word| shell_quoted(Path::new(&word)));
     std::iter::once("bptt".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

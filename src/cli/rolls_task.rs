@@ -17,12 +17,12 @@ use super::folder::unwritten;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::pictures::{Baseline, Lengths, PianoRoll};
-use super::printed::path_text;
-use super::progress::{grouped, short};
 use super::settings::{as_the_model, in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
 use super::trained_on::{self, OTHER_FILE, Origin, Relation};
+use bptt::format::path_text;
+use bptt::format::{grouped, short};
+use bptt::plot::{Baseline, Lengths, PianoRoll};
 
 /// What needs no network.
 const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the keys" };
@@ -328,7 +328,7 @@ impl Task for RollsTask {
 }
 
 impl RollsTask {
-    fn picture(&self, part: &str, piece: &[Vec<u32>], predicted: &Array2<f32>) -> super::pictures::Drawing {
+    fn picture(&self, part: &str, piece: &[Vec<u32>], predicted: &Array2<f32>) -> bptt::plot::Drawing {
         let keys = self.rolls.keys().len();
         let mut truth = vec![false; (piece.len() - 1) * keys];
         for (step, frame) in piece[1..].iter().enumerate() {

@@ -17,8 +17,9 @@ use super::device;
 use super::folder::io_error;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
-use super::printed::{TextOut, path_text};
-use super::progress::grouped;
+use super::printed::TextOut;
+use bptt::format::grouped;
+use bptt::format::path_text;
 
 /// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
 pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };

@@ -16,11 +16,11 @@ use super::label_codec::LabelCodec;
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use super::model_file::{Codec, ModelFile};
 use super::objective;
-use super::printed::path_text;
-use super::progress::{grouped, short};
 use super::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
 use super::settings::{Settings, as_the_model, shares, shares_beside_test, unsupported};
 use super::trained_on::{self, Relation};
+use bptt::format::path_text;
+use bptt::format::{grouped, short};
 
 /// What a model of labelled sequences knows of its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use bptt::{Error, Result};
 use super::args::{BUNDLED, DataArgs, MissingName, ScaleName};
 use super::digest::Digest;
 use super::model_file::Codec;
-use super::progress::grouped;
 use super::settings::as_the_model;
+use bptt::format::grouped;
 
 /// A series before it is split and scaled.
 pub(crate) struct SeriesData {
@@ -71,7 +71,7 @@ impl SeriesData {
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {
             name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
-            file: if bundled { "bundled".into() } else { super::printed::path_text(&path) },
+            file: if bundled { "bundled".into() } else { bptt::format::path_text(&path) },
             path,
             series,
             frame,

@@ -4,10 +4,10 @@ use bptt::data::{Accuracy, TargetAccuracy};
 use serde_json::{Map, Value, json};
 
 use super::comparison::{self, BaselineName, Comparison};
-use super::pictures::share;
-use super::printed::{cell, left, right, widest};
 use super::quantiles::Quantiles;
-use super::report::Table;
+use bptt::format::{cell, left, right, widest};
+use bptt::plot::share;
+use bptt::report::Table;
 
 /// The errors of every forecaster, on every part that was not trained on.
 pub(crate) struct Errors {

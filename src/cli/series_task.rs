@@ -18,14 +18,15 @@ use super::model_file::{Codec, ModelFile};
 use super::naive_range;
 use super::network::Network;
 use super::objective;
-use super::pictures::{self, Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
-use super::progress::grouped;
 use super::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
 use super::series_data::{SeriesData, ahead};
 use super::series_errors::{Errors, Forecaster, Part, Spread, Target};
 use super::settings::{in_flag, shares};
 use super::task::{Measure, Order, Results, Task};
 use super::trained_on::{self, Origin, Relation};
+use bptt::format::grouped;
+use bptt::plot;
+use bptt::plot::{Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 
 /// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
 const ROLLED: usize = 48;
@@ -266,7 +267,7 @@ impl SeriesTask {
         let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
         let middle = self.quantiles().middle();
         let positions = self.series().positions();
-        let targets = self.series().truths().iter().enumerate().map(|(target, column)| pictures::Target {
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| plot::Target {
             name: &column.name,
             truth: &column.values,
             forecast: &columns[middle][target],

@@ -19,7 +19,7 @@ use super::config_file;
 use super::kind::{Kind, check_keys, named};
 use super::model_file::ModelFile;
 use super::over::over;
-use super::printed::path_text;
+use bptt::format::path_text;
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;

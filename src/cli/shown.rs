@@ -8,8 +8,8 @@ use bptt::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::args::ShowArgs;
-use super::progress::{grouped, short};
 use super::task::Unit;
+use bptt::format::{grouped, short};
 
 /// Lines of validation losses, at most about so many: all of them are in `metrics.jsonl`.
 const LINES: u64 = 12;

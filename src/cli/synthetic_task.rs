@@ -11,11 +11,11 @@ use super::comparison::{self, BaselineName, Comparison};
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::pictures::Baseline;
-use super::progress::{grouped, short};
 use super::settings::{Settings, in_flag};
 use super::task::{Measure, Order, Results, Task};
 use super::trained_on::Origin;
+use bptt::format::{grouped, short};
+use bptt::plot::Baseline;
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
 const TRAINING: usize = 100_000;

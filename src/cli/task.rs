@@ -10,15 +10,15 @@ use super::comparison::{self, Comparison};
 use super::kind::Kind;
 use super::model_file::{CONFIG, Codec, ModelFile};
 use super::network::Network;
-use super::pictures::{Baseline, Drawing};
-use super::printed::{cell, left, right, widest};
-use super::report::Table;
 use super::rolls_task::RollsTask;
 use super::series_task::SeriesTask;
 use super::settings::Settings;
 use super::text_task::TextTask;
 use super::trained_on::Origin;
 use super::{classes_task, sequences_task, synthetic_task};
+use bptt::format::{cell, left, right, widest};
+use bptt::plot::{Baseline, Drawing};
+use bptt::report::Table;
 
 /// What a network is trained for: where its batches come from, and how well it does.
 pub(crate) trait Task {

@@ -17,13 +17,13 @@ use super::frequencies;
 use super::model_file::{Codec, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::pictures::{Baseline, TextSample};
-use super::printed::path_text;
-use super::progress::{grouped, short};
 use super::sample::{SAMPLED, generate};
 use super::settings::{as_the_model, shares, unsupported};
 use super::task::{Measure, Order, Results, Task, Unit};
 use super::trained_on::{self, Origin, Relation};
+use bptt::format::path_text;
+use bptt::format::{grouped, short};
+use bptt::plot::{Baseline, TextSample};
 
 /// Characters of a part that are measured during a run, at most; `eval` takes all of them.
 const MEASURED: u64 = 1 << 18;

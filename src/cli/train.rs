@@ -18,12 +18,9 @@ use super::memory::{self, Planned};
 use super::model_file::{self, ModelFile};
 use super::network::Network;
 use super::objective;
-use super::pictures::{self, Baseline, Drawing, Epochs, Steps};
-use super::printed::{path_json, path_text, quoted};
 use super::profile_table;
-use super::progress::{Progress, grouped, short};
+use super::progress::Progress;
 use super::provenance;
-use super::report::Report;
 use super::settings::Settings;
 use super::shown::{Pace, Plan};
 use super::task::{self, Measure, Order, Results, Task};
@@ -31,6 +28,11 @@ use super::tensorboard::Tensorboard;
 use super::train_words::{RecentLoss, describe_outcome, describe_schedule, loss_name};
 use super::trained_on::Origin;
 use super::{Failure, interrupt};
+use bptt::format::{grouped, short};
+use bptt::format::{path_json, path_text, shell_quoted};
+use bptt::plot;
+use bptt::plot::{Baseline, Drawing, Epochs, Steps};
+use bptt::report::Report;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let interrupted = match &args.resume {
@@ -142,7 +144,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     run.tell(facts, learned, results.unwrap_or_default(), missing)?;
     match ended {
         Ended::Stopped => {
-            run.say(&heading("go on", &format!("bptt train --resume {}", quoted(folder.path()))));
+            run.say(&heading("go on", &format!("bptt train --resume {}", shell_quoted(folder.path()))));
             Err(Failure::Stopped(interrupt::signal()))
         }
         Ended::Finished | Ended::NoImprovement => Ok(checkpoints::finish(&folder)?),
@@ -378,7 +380,7 @@ impl Run<'_> {
                 Some(last) => Error::DeviceLost(format!(
                     "{reason}; the last checkpoint is {}, and `bptt train --resume {}` goes on from it",
                     path_text(&last),
-                    quoted(folder)
+                    shell_quoted(folder)
                 )),
                 None => Error::DeviceLost(reason),
             },
@@ -424,8 +426,8 @@ impl Run<'_> {
         let name = self.name();
         let baseline: Option<Baseline> = self.task.baseline().filter(|_| best.is_some());
         let of = loss_name(&self.task.head().loss);
-        let loss = pictures::loss(format!("{name}: loss"), of, history, epochs, baseline.as_ref())?;
-        let norm = pictures::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm)?;
+        let loss = plot::loss(format!("{name}: loss"), of, history, epochs, baseline.as_ref())?;
+        let norm = plot::gradient_norm(&format!("{name}: gradient norm"), history, per_epoch, optimizer.clip_norm)?;
         Ok(vec![("loss.svg", loss), ("gradient_norm.svg", norm)])
     }
 
@@ -499,7 +501,7 @@ impl Run<'_> {
         let config = self.folder.path().join(model_file::CONFIG);
         let text = std::fs::read_to_string(&config).unwrap_or_default();
         let longer = checkpoints::repeated_by(&text).map(str::to_owned);
-        longer.unwrap_or_else(|| format!("bptt train --config {}", quoted(&config)))
+        longer.unwrap_or_else(|| format!("bptt train --config {}", shell_quoted(&config)))
     }
 
     fn validate_every(&self) -> u64 {

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use bptt::train::{Decay, Ended, Keep, Outcome};
 use bptt::{Loss, Result};
 
-use super::pictures::Steps;
-use super::progress::{grouped, short};
 use super::settings::Settings;
 use super::shown::Pace;
 use super::train::heading;
+use bptt::format::{grouped, short};
+use bptt::plot::Steps;
 
 pub(super) fn describe_schedule(settings: &Settings) -> String {
     let schedule = &settings.run.schedule;

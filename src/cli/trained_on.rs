@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::args::DataArgs;
 use super::fingerprints::{beginnings, hash_of_row, known, packed, places, unpacked};
 use super::model_file::ModelFile;
-use super::printed::quoted;
-use super::progress::grouped;
 use super::settings::{shares_beside_test, words};
+use bptt::format::grouped;
+use bptt::format::shell_quoted;
 
 /// Rows of a series' training part by which it is known again, at most.
 const ROWS: usize = 4096;
@@ -177,7 +177,7 @@ impl<'a> Relation<'a> {
         }
         if !self.applies {
             let last = &series.labels()[seen.end - 1];
-            let (which, label) = (seen.words(series), quoted(last.as_ref()));
+            let (which, label) = (seen.words(series), shell_quoted(last.as_ref()));
             return Err(Error::Unsupported(format!(
                 "the split would validate or test with rows that the weights of --init-from were trained on: {which}; \
                  --train-until {label} keeps them apart"
@@ -473,7 +473,7 @@ impl Seen {
             0 => String::new(),
             new => {
                 let before = &labels[series.len() - 1 - new];
-                let (new, until) = (grouped(new as u64), quoted(before.as_ref()));
+                let (new, until) = (grouped(new as u64), shell_quoted(before.as_ref()));
                 format!("; {new} rows after {before} are new (alone: --train-until {until} --validation 0)")
             }
         };

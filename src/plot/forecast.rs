@@ -10,12 +10,13 @@ const PANELS: usize = 6;
 
 /// The rows of the data, as the x axis has them.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub struct Rows<'a> {
     /// What the labels are called.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// The rows as numbers, where they are such; otherwise x counts rows and shows their labels.
-    pub(crate) positions: Option<&'a [f64]>,
-    pub(crate) labels: &'a [String],
+    pub positions: Option<&'a [f64]>,
+    /// The labels of the rows, by their number.
+    pub labels: &'a [String],
 }
 
 impl Rows<'_> {
@@ -42,31 +43,35 @@ impl Rows<'_> {
 }
 
 /// Truth, forecasts and naive forecasts over the rows after training.
-pub(crate) struct Forecast<'a> {
-    pub(crate) title: String,
-    pub(crate) rows: Rows<'a>,
+pub struct Forecast<'a> {
+    /// The heading of the picture.
+    pub title: String,
+    /// The rows that the picture can show.
+    pub rows: Rows<'a>,
     /// The first row that is forecast.
-    pub(crate) first: usize,
+    pub first: usize,
     /// H: how many rows are forecast at a time.
-    pub(crate) horizon: usize,
+    pub horizon: usize,
     /// The period of the naive forecast beside it: 1 is the last value's, another a season's.
-    pub(crate) period: usize,
+    pub period: usize,
     /// The quantiles of the targets' ranges.
-    pub(crate) range: Option<[f64; 2]>,
-    pub(crate) targets: Vec<Target<'a>>,
+    pub range: Option<[f64; 2]>,
+    /// The targets, one panel each.
+    pub targets: Vec<Target<'a>>,
     /// Names and first rows of the parts, in order.
-    pub(crate) parts: Vec<(&'a str, usize)>,
+    pub parts: Vec<(&'a str, usize)>,
 }
 
 /// A forecast column.
-pub(crate) struct Target<'a> {
-    pub(crate) name: &'a str,
+pub struct Target<'a> {
+    /// The name of the target's column.
+    pub name: &'a str,
     /// The column, all of it.
-    pub(crate) truth: &'a [f64],
+    pub truth: &'a [f64],
     /// \[N, H\]: element n, h is of row `first` + n + h, and was made from the rows before `first` + n.
-    pub(crate) forecast: &'a [f64],
+    pub forecast: &'a [f64],
     /// The outermost quantiles, likewise.
-    pub(crate) range: Option<[&'a [f64]; 2]>,
+    pub range: Option<[&'a [f64]; 2]>,
 }
 
 /// What the legend calls a range of quantiles.
@@ -81,7 +86,7 @@ fn steps(count: usize) -> String {
 
 impl Forecast<'_> {
     /// A panel a target, the first six of them. Of longer horizons it shows the first step and the last.
-    pub(crate) fn draw(&self) -> Drawing {
+    pub fn draw(&self) -> Drawing {
         let horizon = self.horizon.max(1);
         let count = self.targets.iter().map(|target| target.forecast.len() / horizon).max().unwrap_or_default();
         let end = self.first + (count + horizon).saturating_sub(1);
@@ -170,36 +175,42 @@ impl Forecast<'_> {
 }
 
 /// Forecasts that read nothing of what comes after their first row, from one row or several.
-pub(crate) struct Rolled<'a> {
-    pub(crate) title: String,
-    pub(crate) rows: Rows<'a>,
+pub struct Rolled<'a> {
+    /// The heading of the picture.
+    pub title: String,
+    /// The rows that the picture can show.
+    pub rows: Rows<'a>,
     /// H: how many rows a forecast goes on for before the network reads its own.
-    pub(crate) horizon: usize,
+    pub horizon: usize,
     /// The quantiles of the forecasts' ranges.
-    pub(crate) range: Option<[f64; 2]>,
-    pub(crate) targets: Vec<RolledTarget<'a>>,
+    pub range: Option<[f64; 2]>,
+    /// The targets, one panel each.
+    pub targets: Vec<RolledTarget<'a>>,
 }
 
 /// A forecast column.
-pub(crate) struct RolledTarget<'a> {
-    pub(crate) name: &'a str,
+pub struct RolledTarget<'a> {
+    /// The name of the target's column.
+    pub name: &'a str,
     /// What is known of the column.
-    pub(crate) truth: &'a [f64],
-    pub(crate) forecasts: Vec<Onward>,
+    pub truth: &'a [f64],
+    /// The forecasts, each from its own first row on.
+    pub forecasts: Vec<Onward>,
 }
 
 /// A forecast from a row on.
-pub(crate) struct Onward {
+pub struct Onward {
     /// The first row that is forecast.
-    pub(crate) first: usize,
-    pub(crate) values: Vec<f64>,
+    pub first: usize,
+    /// The forecast values, one for each row.
+    pub values: Vec<f64>,
     /// The outermost quantiles.
-    pub(crate) range: Option<[Vec<f64>; 2]>,
+    pub range: Option<[Vec<f64>; 2]>,
 }
 
 impl Rolled<'_> {
     /// A panel a target, the first six of them: what is known, and the forecasts going on from it.
-    pub(crate) fn draw(&self) -> Drawing {
+    pub fn draw(&self) -> Drawing {
         let targets = || self.targets.iter().take(PANELS);
         let forecasts = || targets().flat_map(|target| &target.forecasts);
         let known = targets().map(|target| target.truth.len()).max().unwrap_or_default();

@@ -10,20 +10,22 @@ const STEPS: usize = 360;
 const OCTAVE: usize = 12;
 
 /// The notes of a piece, and the probability that the network gave each before it heard the step.
-pub(crate) struct PianoRoll<'a> {
-    pub(crate) title: String,
+pub struct PianoRoll<'a> {
+    /// The heading of the picture.
+    pub title: String,
     /// The MIDI number of the first key: 21 for a piano's 88.
-    pub(crate) first_key: usize,
-    pub(crate) keys: usize,
+    pub first_key: usize,
+    /// The number of keys K.
+    pub keys: usize,
     /// \[T, keys\]: whether the key sounds.
-    pub(crate) truth: &'a [bool],
+    pub truth: &'a [bool],
     /// \[T, keys\], each between 0 and 1.
-    pub(crate) predicted: &'a [f32],
+    pub predicted: &'a [f32],
 }
 
 impl PianoRoll<'_> {
     /// The truth above, the probabilities below, both over the keys that matter.
-    pub(crate) fn draw(&self) -> Drawing {
+    pub fn draw(&self) -> Drawing {
         let keys = self.keys.max(1);
         let all = self.truth.len() / keys;
         let steps = all.min(STEPS);

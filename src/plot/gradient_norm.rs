@@ -1,21 +1,16 @@
 //! The gradient norm of every step.
 
-use bptt::Result;
+use crate::Result;
 
-use super::super::progress::grouped;
 use super::chart::{Chart, Line, Panel, TALL};
 use super::drawing::Drawing;
 use super::numbers::{percent, rounded};
 use super::steps::{Median, Scale, Steps};
+use crate::format::grouped;
 
 /// The global gradient norm before clipping, and where it is clipped. `title` is followed by the share of clipped steps,
 /// or by the median without clipping; `per_epoch`: x counts epochs of so many steps.
-pub(crate) fn gradient_norm(
-    title: &str,
-    history: &dyn Steps,
-    per_epoch: Option<u64>,
-    clip: Option<f64>,
-) -> Result<Drawing> {
+pub fn gradient_norm(title: &str, history: &dyn Steps, per_epoch: Option<u64>, clip: Option<f64>) -> Result<Drawing> {
     let all = history.count();
     let scale = Scale::new(all, per_epoch);
     let (mut each_step, mut groups, mut medians) = (scale.points(), scale.groups(), Vec::new());
@@ -65,7 +60,7 @@ pub(crate) fn gradient_norm(
 
 #[cfg(test)]
 mod tests {
-    use bptt::train::Metrics;
+    use crate::train::Metrics;
 
     use super::*;
 

@@ -1,11 +1,11 @@
 //! What a classifier took for what.
 
-use bptt::train::ConfusionMatrix;
+use crate::train::ConfusionMatrix;
 
-use super::super::progress::grouped;
 use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, TITLE_SIZE, escape, fitted, text_width};
 use super::heat;
 use super::numbers::{percent, share};
+use crate::format::grouped;
 
 const LEFT: f64 = 24.0;
 /// Names are shortened to this, in pixels.
@@ -16,20 +16,23 @@ const COLUMNS: f64 = 640.0;
 const LOW_ROW: f64 = 24.0;
 
 /// Beyond so many classes the picture has those alone with which most goes wrong: nobody reads a matrix of thousands.
-pub(crate) const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// Counts of truth and prediction.
-pub(crate) struct Confusion<'a> {
+pub struct Confusion<'a> {
     /// Followed by the accuracy and, where it is known, that of the majority.
-    pub(crate) title: &'a str,
-    pub(crate) classes: &'a [String],
-    pub(crate) matrix: &'a ConfusionMatrix,
+    pub title: &'a str,
+    /// The names of the classes, in the order of the matrix.
+    pub classes: &'a [String],
+    /// The counts to draw.
+    pub matrix: &'a ConfusionMatrix,
     /// The accuracy of who always tells the class that is largest in training.
-    pub(crate) majority: Option<f64>,
+    pub majority: Option<f64>,
 }
 
 impl Confusion<'_> {
-    pub(crate) fn draw(&self) -> Drawing {
+    /// Draws the matrix, with its most frequent mistakes below.
+    pub fn draw(&self) -> Drawing {
         let matrix = self.matrix;
         let (shown, cut) = self.shown();
         let names: Vec<&str> = shown.iter().map(|class| self.classes[*class].as_str()).collect();

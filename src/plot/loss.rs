@@ -1,7 +1,7 @@
 //! The losses of a run, and its learning rate.
 
-use bptt::Result;
-use bptt::train::Metrics;
+use crate::Result;
+use crate::train::Metrics;
 
 use super::chart::{Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
@@ -9,14 +9,16 @@ use super::numbers::rounded;
 use super::steps::{Epochs, Mean, Points, Scale, Steps};
 
 /// The loss of what needs no network, to be drawn beside the run's.
-pub(crate) struct Baseline {
-    pub(crate) name: String,
-    pub(crate) loss: f64,
+pub struct Baseline {
+    /// The name of the baseline, as in the legend.
+    pub name: String,
+    /// The loss of the baseline, in the units of the curve.
+    pub loss: f64,
 }
 
 /// The training loss, the validation loss and the baseline; below them the learning rate, where it changes. `title` is
 /// followed by the last losses.
-pub(crate) fn loss(
+pub fn loss(
     title: String,
     y_name: &str,
     history: &dyn Steps,

@@ -16,10 +16,13 @@ const LINES: usize = 30;
 const PRIME_LINES: usize = 6;
 
 /// A given beginning and what was sampled after it.
-pub(crate) struct TextSample<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) prime: &'a str,
-    pub(crate) sampled: &'a str,
+pub struct TextSample<'a> {
+    /// The heading of the picture.
+    pub title: &'a str,
+    /// The text that the sample continues.
+    pub prime: &'a str,
+    /// The sampled text.
+    pub sampled: &'a str,
 }
 
 /// Which part of the text a piece of a line belongs to.
@@ -35,7 +38,7 @@ struct Line(Vec<(Part, String)>);
 
 impl TextSample<'_> {
     /// About 30 lines of at most 88 columns: the end of the prime and the beginning of what was sampled.
-    pub(crate) fn draw(&self) -> Drawing {
+    pub fn draw(&self) -> Drawing {
         let lines = self.lines();
         let description = "After the given beginning each symbol is drawn from the network's own distribution: look how \
                            long words, line breaks and sense hold together.";

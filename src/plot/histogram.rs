@@ -1,9 +1,9 @@
 //! How long sequences are: a line for the terminal and a picture.
 
-use super::super::progress::grouped;
 use super::axis::round_step;
 use super::chart::{Bar, Chart, Panel};
 use super::drawing::Drawing;
+use crate::format::grouped;
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Bins of the picture.
@@ -12,12 +12,12 @@ const BINS: usize = 60;
 const LINE_BINS: usize = 32;
 
 /// Lengths of sequences.
-pub(crate) struct Lengths<'a>(pub(crate) &'a [usize]);
+pub struct Lengths<'a>(pub &'a [usize]);
 
 impl Lengths<'_> {
     /// `7–29 steps  ▂▅█▇▃▁  median 15`, in at most `width` columns, without the blocks where they have no room. An empty
     /// bin is a space, and one that is not empty at least the lowest block.
-    pub(crate) fn line(&self, width: usize) -> String {
+    pub fn line(&self, width: usize) -> String {
         let (Some(least), Some(most)) = (self.0.iter().min(), self.0.iter().max()) else {
             return "no sequences".into();
         };
@@ -39,7 +39,7 @@ impl Lengths<'_> {
     }
 
     /// `title` is followed by the least and the greatest length and the median.
-    pub(crate) fn draw(&self, title: &str) -> Drawing {
+    pub fn draw(&self, title: &str) -> Drawing {
         let bins = self.bins(BINS);
         let width = bins.windows(2).map(|pair| pair[1].0 - pair[0].0).next().unwrap_or(1);
         // A bin of one length stands over it.

@@ -1,35 +1,40 @@
 //! Sequences a second over the rows of a batch.
 
-use super::super::progress::grouped;
 use super::chart::{Area, Chart, Line, Panel, TALL};
 use super::drawing::Drawing;
+use crate::format::grouped;
 
 /// What a batch comes to.
-pub(crate) struct Rate {
+pub struct Rate {
     /// One of the picture's batches.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Sequences a second.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// What most samples lie between.
-    pub(crate) spread: [f64; 2],
+    pub spread: [f64; 2],
 }
 
 /// What a device comes to, batch by batch.
-pub(crate) struct Rates {
-    pub(crate) name: String,
-    pub(crate) rates: Vec<Rate>,
+pub struct Rates {
+    /// The name of the curve.
+    pub name: String,
+    /// The measured rates, one for each batch size that was run.
+    pub rates: Vec<Rate>,
 }
 
 /// Batches that double stand at equal distances.
-pub(crate) struct Throughput {
-    pub(crate) title: String,
-    pub(crate) batches: Vec<usize>,
+pub struct Throughput {
+    /// The heading of the picture.
+    pub title: String,
+    /// The batch sizes on the horizontal axis.
+    pub batches: Vec<usize>,
     /// The first is what was measured now, and drawn with its spread.
-    pub(crate) series: Vec<Rates>,
+    pub series: Vec<Rates>,
 }
 
 impl Throughput {
-    pub(crate) fn draw(&self) -> Drawing {
+    /// Draws one curve for each set of rates.
+    pub fn draw(&self) -> Drawing {
         let classes = ["blue", "orange", "ink", "thin"].into_iter().chain(std::iter::repeat("faint"));
         let place = |rate: &Rate| self.batches.iter().position(|batch| *batch == rate.rows).map(|place| place as f64);
         let lines = self.series.iter().zip(classes).map(|(series, class)| {

@@ -22,33 +22,40 @@ const APART: f64 = 17.0;
 const HUES: [&str; 4] = ["blue", "orange", "green", "violet"];
 
 /// A line of the picture.
-pub(crate) struct FlowLine {
+pub struct FlowLine {
     /// What stands at its end.
-    pub(crate) name: String,
+    pub name: String,
     /// Its colour, counted through them all: lines of one are a layer's directions, or one network.
-    pub(crate) hue: usize,
+    pub hue: usize,
     /// Whether it is of a reverse direction, through which the gradient goes the other way: it is drawn thinner.
-    pub(crate) reverse: bool,
+    pub reverse: bool,
     /// By t.
-    pub(crate) norms: Vec<f64>,
+    pub norms: Vec<f64>,
     /// What clipping multiplies it by; 1: nothing was clipped.
-    pub(crate) clipped: f64,
+    pub clipped: f64,
 }
 
-pub(crate) struct FlowPanel {
-    pub(crate) name: String,
-    pub(crate) lines: Vec<FlowLine>,
+/// The gradient norms of one network: one panel of the picture.
+pub struct FlowPanel {
+    /// The panel's heading.
+    pub name: String,
+    /// One line for each layer and direction.
+    pub lines: Vec<FlowLine>,
 }
 
 /// Panels above each other over the same axes, so that they can be compared.
-pub(crate) struct FlowPicture {
-    pub(crate) title: String,
-    pub(crate) description: String,
-    pub(crate) panels: Vec<FlowPanel>,
+pub struct FlowPicture {
+    /// The heading of the picture.
+    pub title: String,
+    /// The text alternative of the picture.
+    pub description: String,
+    /// One panel for each network, side by side.
+    pub panels: Vec<FlowPanel>,
 }
 
 impl FlowPicture {
-    pub(crate) fn draw(&self) -> Drawing {
+    /// Draws all panels on one scale.
+    pub fn draw(&self) -> Drawing {
         let lines = || self.panels.iter().flat_map(|panel| &panel.lines);
         let steps = lines().map(|line| line.norms.len()).max().unwrap_or(0);
         let drawn = lines().flat_map(|line| {

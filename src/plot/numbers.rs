@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-use super::super::progress::{grouped, short};
+use crate::format::{grouped, short};
 
 /// `value` with so many digits after the point. From five digits on there are commas between the thousands: years have
 /// four.
@@ -45,7 +45,7 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 }
 
 /// A share from 0 to 1 likewise; that of nothing, NaN, is a dash.
-pub(crate) fn share(share: f64) -> String {
+pub fn share(share: f64) -> String {
     let tenths = (1000.0 * share).round();
     match tenths {
         0.0 if share > 0.0 => "<0.1%".into(),
@@ -58,7 +58,7 @@ pub(crate) fn share(share: f64) -> String {
 
 /// How the numbers of a column are written so that what moves can be seen, however large they are beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Digits {
+pub struct Digits {
     /// Behind the point.
     places: usize,
     /// The power of ten before it, where the number would begin with many zeros or end with them.
@@ -68,7 +68,7 @@ pub(crate) struct Digits {
 impl Digits {
     /// For `values`, which go on from `before`: two digits of the steps that those took, and of the distance between the
     /// least value and the greatest.
-    pub(crate) fn of(before: &[f64], values: impl Iterator<Item = f64>) -> Self {
+    pub fn of(before: &[f64], values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut greatest, mut level) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite()) {
             (least, greatest, level) = (least.min(value), greatest.max(value), level.max(value.abs()));
@@ -94,7 +94,8 @@ impl Digits {
         Self { places: usize::try_from(places).unwrap_or(0), power }
     }
 
-    pub(crate) fn write(self, value: f64) -> String {
+    /// The value with the number of digits that all of them have.
+    pub fn write(self, value: f64) -> String {
         let Self { places, power } = self;
         match power {
             Some(power) if value != 0.0 => format!("{:.places$}e{power}", value / 10_f64.powi(power)),

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use bptt::Result;
-use bptt::train::Metrics;
+use crate::Result;
+use crate::train::Metrics;
 
-use super::super::progress::grouped;
 use super::numbers::share;
+use crate::format::grouped;
 
 /// More points than this say nothing more on a chart of this width.
 pub(super) const POINTS: usize = 600;
@@ -16,13 +16,13 @@ const MOST: u64 = 2 * POINTS as u64;
 
 /// How a run's steps make epochs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Epochs {
+pub struct Epochs {
     /// Steps in each, at least 1.
-    pub(crate) steps: u64,
+    pub steps: u64,
     /// Whether x counts them, and not steps.
-    pub(crate) counted: bool,
+    pub counted: bool,
     /// How much the last step of each weighs beside the others, for its last batch may be smaller: above 0, at most 1.
-    pub(crate) last: f64,
+    pub last: f64,
 }
 
 /// A step that weighs less than this is drawn as the mean of it and the step before.
@@ -68,11 +68,14 @@ impl Epochs {
 
 /// The steps of a run that changed something, one after the other and as often as they are asked for: a long run's are
 /// nowhere but in its file.
-pub(crate) trait Steps {
+pub trait Steps {
+    /// The number of steps.
     fn count(&self) -> u64;
     /// With a validation, at most.
     fn validations(&self) -> u64;
+    /// The metrics of the last step.
     fn last(&self) -> Option<Metrics>;
+    /// Calls `take` with the metrics of every step, in order.
     fn each(&self, take: &mut dyn FnMut(&Metrics)) -> Result<()>;
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt::{Display, Write};
 
-use super::super::printed::{one_line, visible};
+use crate::format::{one_line, visible};
 
 /// Colours by class, the same for every picture, so that many can stand in one page. A viewer that knows no media
 /// queries shows the light ones, and so does paper.
-pub(crate) const STYLE: &str = "\
+pub const STYLE: &str = "\
 text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#57606a}\
 .title{font-size:16px;font-weight:600}.title,.name{fill:#1f2328}.small{font-size:11px}.tiny{font-size:9px}\
 .mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\
@@ -30,21 +30,21 @@ path.area.beyond{fill-opacity:.08;stroke:#4493f8}circle.orange{fill:#f0883e;stro
 .right{fill:#4493f8}.wrong{fill:#e2762e}.black{fill:#f0f6fc}.missed{fill:#3d444d}.low{fill:#fff}.high{fill:#000}}";
 
 /// The width of a picture that could have any.
-pub(crate) const WIDTH: f64 = 880.0;
+pub(super) const WIDTH: f64 = 880.0;
 
 /// Free to the right of everything.
-pub(crate) const RIGHT: f64 = 24.0;
+pub(super) const RIGHT: f64 = 24.0;
 
 /// Which end of a text stands at the given x.
 #[derive(Clone, Copy)]
-pub(crate) enum Anchor {
+pub enum Anchor {
     Start,
     Middle,
     End,
 }
 
 /// A picture with a title, and a sentence that tells a newcomer what to look for.
-pub(crate) struct Drawing {
+pub struct Drawing {
     title: String,
     description: String,
     width: f64,
@@ -54,7 +54,7 @@ pub(crate) struct Drawing {
 
 impl Drawing {
     /// An empty page of so many pixels, its title above `left`.
-    pub(crate) fn new(title: &str, description: &str, [width, height]: [f64; 2], left: f64) -> Self {
+    pub fn new(title: &str, description: &str, [width, height]: [f64; 2], left: f64) -> Self {
         let (title, description) = (title.to_owned(), description.to_owned());
         let mut drawing = Self { title, description, width, height, body: String::new() };
         drawing.put("<rect class=\"page\" width=\"100%\" height=\"100%\" rx=\"6\"/>");
@@ -63,17 +63,18 @@ impl Drawing {
         drawing
     }
 
-    pub(crate) fn description(&self) -> &str {
+    /// The text alternative of the picture.
+    pub fn description(&self) -> &str {
         &self.description
     }
 
     /// Adds elements.
-    pub(crate) fn put(&mut self, element: impl Display) {
+    pub fn put(&mut self, element: impl Display) {
         let _ = writeln!(self.body, "{element}");
     }
 
     /// `class` may be several or none.
-    pub(crate) fn text(&mut self, x: f64, y: f64, class: &str, anchor: Anchor, text: &str) {
+    pub fn text(&mut self, x: f64, y: f64, class: &str, anchor: Anchor, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
@@ -83,19 +84,20 @@ impl Drawing {
         self.put(format_args!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\"{anchor}>{text}</text>"));
     }
 
-    pub(crate) fn line(&mut self, class: &str, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
+    /// Adds a line from one point to another, in pixels.
+    pub fn line(&mut self, class: &str, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2]) {
         let ends = format!("x1=\"{x1:.1}\" x2=\"{x2:.1}\" y1=\"{y1:.1}\" y2=\"{y2:.1}\"");
         self.put(format_args!("<line class=\"{class}\" {ends}/>"));
     }
 
     /// A rectangle at `[x, y]` of `[width, height]`.
-    pub(crate) fn rectangle(&mut self, class: &str, [x, y]: [f64; 2], [width, height]: [f64; 2]) {
+    pub fn rectangle(&mut self, class: &str, [x, y]: [f64; 2], [width, height]: [f64; 2]) {
         let place = format!("x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"");
         self.put(format_args!("<rect class=\"{class}\" {place}/>"));
     }
 
     /// A line through the points that leaves out what is not finite; a point alone becomes a dash.
-    pub(crate) fn path(&mut self, class: &str, points: impl Iterator<Item = (f64, f64)>) {
+    pub fn path(&mut self, class: &str, points: impl Iterator<Item = (f64, f64)>) {
         let points: Vec<(f64, f64)> = points.collect();
         let mut path = String::new();
         for run in points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
@@ -113,7 +115,7 @@ impl Drawing {
     }
 
     /// What lies between two heights over each x; what is not finite is left out.
-    pub(crate) fn area(&mut self, class: &str, points: impl Iterator<Item = (f64, [f64; 2])>) {
+    pub fn area(&mut self, class: &str, points: impl Iterator<Item = (f64, [f64; 2])>) {
         let points: Vec<(f64, [f64; 2])> = points.collect();
         let mut path = String::new();
         for run in points.split(|(x, y)| ![*x, y[0], y[1]].iter().all(|number| number.is_finite())) {
@@ -129,7 +131,7 @@ impl Drawing {
     }
 
     /// The picture as a file. A window that is narrower shows all of it.
-    pub(crate) fn file(&self) -> String {
+    pub fn file(&self) -> String {
         let Self { width, height, .. } = self;
         self.wrapped(&format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
@@ -138,7 +140,7 @@ impl Drawing {
     }
 
     /// The picture as a part of a page that brings [`STYLE`].
-    pub(crate) fn inline(&self) -> String {
+    pub fn inline(&self) -> String {
         let Self { width, height, .. } = self;
         self.wrapped(&format!(
             "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">"
@@ -152,15 +154,15 @@ impl Drawing {
 }
 
 /// The size of titles and of what has no class, in pixels.
-pub(crate) const TITLE_SIZE: f64 = 16.0;
-pub(crate) const TEXT_SIZE: f64 = 13.0;
+pub(super) const TITLE_SIZE: f64 = 16.0;
+pub(super) const TEXT_SIZE: f64 = 13.0;
 
 fn attribute(name: &str, value: &str) -> String {
     if value.is_empty() { String::new() } else { format!(" {name}=\"{value}\"") }
 }
 
 /// No font is at hand to measure with: this is a little more than most take.
-pub(crate) fn text_width(text: &str, size: f64) -> f64 {
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
     width_of(text.chars().map(columns).sum(), size)
 }
 
@@ -170,7 +172,7 @@ fn width_of(columns: usize, size: f64) -> f64 {
 
 /// The text, or as much of both its ends as has room, with an ellipsis between them: names that begin alike often
 /// differ at the end.
-pub(crate) fn fitted(text: &str, width: f64, size: f64) -> String {
+pub(super) fn fitted(text: &str, width: f64, size: f64) -> String {
     // As it is drawn.
     let text = one_line(text);
     if text_width(&text, size) <= width {
@@ -193,7 +195,7 @@ pub(crate) fn fitted(text: &str, width: f64, size: f64) -> String {
 
 /// How many columns a character takes in a monospaced font: none where it joins the one before, two for the scripts of
 /// East Asia and for emoji. The ranges are the large ones of Unicode's Annex 11.
-pub(crate) fn columns(character: char) -> usize {
+pub(super) fn columns(character: char) -> usize {
     match character {
         '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' => 0,
         '\u{1100}'..='\u{115f}'
@@ -209,7 +211,7 @@ pub(crate) fn columns(character: char) -> usize {
 }
 
 /// Text as XML and HTML have it; what neither may contain, and what turns the order of writing around, is shown as text.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in visible(text).chars() {
         match character {

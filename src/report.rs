@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::pictures::{Drawing, STYLE, escape};
-use super::provenance::VERSION;
+use crate::VERSION;
+use crate::plot::{Drawing, STYLE, escape};
 
 /// Names of elements alone: the classes belong to the pictures.
 const PAGE_STYLE: &str = "\
@@ -41,30 +41,36 @@ footer{margin-top:3rem;color:var(--faint);font-size:.85rem}\
 figure div,section div{overflow:visible}figure div{border:0}figure svg{max-height:220mm}}";
 
 /// What a report says, all of it as plain text.
-pub(crate) struct Report {
-    pub(crate) title: String,
+pub struct Report {
+    /// The heading of the page.
+    pub title: String,
     /// Whether the network beats what needs none, a sentence each.
-    pub(crate) verdict: Vec<String>,
+    pub verdict: Vec<String>,
     /// The results in a few names and numbers.
-    pub(crate) key_figures: Vec<(String, String)>,
+    pub key_figures: Vec<(String, String)>,
     /// Device, data, model and the like; a text may have several lines.
-    pub(crate) facts: Vec<(String, String)>,
-    pub(crate) figures: Vec<Drawing>,
-    pub(crate) tables: Vec<Table>,
+    pub facts: Vec<(String, String)>,
+    /// The pictures, in the order of the page.
+    pub figures: Vec<Drawing>,
+    /// The tables, in the order of the page.
+    pub tables: Vec<Table>,
     /// What repeats the run.
-    pub(crate) command: String,
+    pub command: String,
 }
 
 /// Results in rows.
-pub(crate) struct Table {
-    pub(crate) caption: String,
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Vec<String>>,
+pub struct Table {
+    /// The caption above the table.
+    pub caption: String,
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// The cells, row by row.
+    pub rows: Vec<Vec<String>>,
 }
 
 impl Report {
     /// The page. It has no script and asks for nothing outside itself, and tells the browser to hold it to that.
-    pub(crate) fn html(&self) -> String {
+    pub fn html(&self) -> String {
         let title = escape(&self.title);
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -143,9 +149,9 @@ fn is_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pictures::Lengths;
-    use super::super::pictures::tests::check_markup;
     use super::*;
+    use crate::plot::Lengths;
+    use crate::plot::tests::check_markup;
 
     fn report(text: &str) -> Report {
         Report {

@@ -1,11 +1,11 @@
 //! What holds for every picture.
 
-use bptt::train::Metrics;
+use crate::train::Metrics;
 
 use super::*;
 
 /// Panics unless every element is closed in its order, every attribute is quoted and nothing is left unescaped.
-pub(crate) fn check_markup(text: &str) {
+pub fn check_markup(text: &str) {
     let mut open = Vec::new();
     for (index, piece) in text.split('<').enumerate() {
         let (tag, words) = if index == 0 { ("", piece) } else { piece.split_once('>').expect(piece) };
@@ -51,7 +51,7 @@ fn every_picture_is_well_formed_and_escapes_every_name() {
     let range = Some([0.1, 0.9]);
     let (title, parts) = (name.to_owned(), vec![(name, 1)]);
     let pairs = (0..9).map(|pair| (pair / 3, pair % 3));
-    let matrix = bptt::train::ConfusionMatrix::new(3, pairs).unwrap();
+    let matrix = crate::train::ConfusionMatrix::new(3, pairs).unwrap();
     let drawings = [
         loss(title.clone(), name, &history.as_slice(), Epochs { steps: 1, counted: false, last: 1.0 }, Some(&baseline))
             .unwrap(),

@@ -1,0 +1,11 @@
+//! Text that messages, tables, pictures and reports share: numbers, sizes, paths, and names from data made safe to print.
+
+mod escape;
+mod numbers;
+mod path;
+mod table;
+
+pub use escape::{indented, is_hidden, one_line, visible};
+pub use numbers::{bytes, grouped, short};
+pub use path::{path_json, path_text, shell_quoted};
+pub use table::{cell, left, right, widest};
