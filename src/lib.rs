@@ -97,6 +97,8 @@ pub mod data;
 mod dropout;
 mod elementary;
 mod error;
+#[cfg(feature = "cli")]
+pub mod experiment;
 mod flow;
 pub mod format;
 pub mod gpu;

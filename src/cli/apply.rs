@@ -2,21 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use bptt::experiment::config::kind::{Kind, named};
+use bptt::experiment::config::merge::over;
+use bptt::experiment::config::{BatchSize, Config, DataConfig, ModelConfig, RunConfig, SIZE};
+use bptt::experiment::files::names::CONFIG;
+use bptt::experiment::measure::loss;
+use bptt::experiment::model::model_file::ModelFile;
+use bptt::experiment::network::Network;
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::load;
+use bptt::experiment::tasks::task::Task;
+use bptt::format::path_text;
 use bptt::{Error, Model, Optimizer, Result, StateDict, TrainerOptions};
 use clap::Args;
 
-use super::Failure;
-use super::args::{BatchSize, DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
+use super::args::{DataArgs, RunArgs, whole};
 use super::config_file;
 use super::device::{self, Opened};
-use super::kind::{Kind, named};
-use super::model_file::{CONFIG, ModelFile};
-use super::network::Network;
-use super::objective;
-use super::over::over;
-use super::settings::Settings;
-use super::task::{self, Task};
-use bptt::format::path_text;
+use super::exit::Failure;
+use super::printed::note;
 
 #[derive(Args)]
 pub(crate) struct ApplyArgs {
@@ -46,12 +50,12 @@ pub(crate) struct Applied {
 
 impl Applied {
     pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
-        let model = ModelFile::open(&args.run)?;
-        let mut given = given(&args.run, model.codec.kind(), &args.on, &args.data)?;
+        let model = open_model(&args.run)?;
+        let mut given = given(&args.run, model.codec.kind(), &args.on.config(), &args.data.config())?;
         given.training.batch = args.batch.map(BatchSize::Rows).or(given.training.batch);
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
-        let task = task::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
-        model.check_fits(task.as_ref())?;
+        let task = load::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
+        load::check_fits(&model, task.as_ref())?;
         settings.set_form(&model.model)?;
         settings.check_batch(&model.model).map_err(Failure::usage)?;
         let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
@@ -59,6 +63,13 @@ impl Applied {
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
         Ok(Self { settings, task, network, device: opened.describe(), rows })
     }
+}
+
+/// The model of a run's folder or of a file; of a run that is not finished, which weights these are is printed.
+pub(crate) fn open_model(run: &Path) -> Result<ModelFile> {
+    let model = ModelFile::open(run)?;
+    model.note.iter().for_each(note);
+    Ok(model)
 }
 
 /// The model on a device, to be measured and to predict.
@@ -69,15 +80,15 @@ pub(crate) fn on_device(model: &ModelFile, settings: &Settings) -> Result<Box<dy
 
 /// A network of these weights that is measured without the smoothing of its training.
 pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> Result<Box<dyn Network>> {
-    let model = objective::measured(model);
+    let model = loss::measured(model);
     let mut network = opened.network(&model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
     network.load_state_dict(weights)?;
     Ok(network)
 }
 
 /// The settings of the run, whose data are of `kind`, with what the flags say of data and device.
-pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Result<Given> {
-    let flags = Given { run: on.clone(), data: data.clone(), ..Given::default() };
+pub(crate) fn given(run: &Path, kind: Kind, on: &RunConfig, data: &DataConfig) -> Result<Config> {
+    let flags = Config { run: on.clone(), data: data.clone(), ..Config::default() };
     if !named(data).is_empty() {
         return Ok(flags.applied());
     }
@@ -87,7 +98,7 @@ pub(crate) fn given(run: &Path, kind: Kind, on: &RunArgs, data: &DataArgs) -> Re
         return Err(Error::Unsupported(format!("{run}: a model alone does not say which data: name them with {flag}")));
     }
     // The network is in the model's file; what its weights began with need no longer be there.
-    let given = Given { model: ModelArgs::default(), ..over(config_file::read(&config)?, &flags)? };
-    config_file::check_files(&config, &given, &flags)?;
+    let given = Config { model: ModelConfig::default(), ..over(config_file::read(&config)?, &flags)? };
+    bptt::experiment::config::check_files(&config, &given, &flags)?;
     Ok(given.applied())
 }

@@ -3,20 +3,23 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use bptt::experiment::config::{Bytes, CellName, THREADS};
+use bptt::experiment::network::Network;
 use bptt::{EngineOptions, Error, Optimizer, RecurrentKernel, Result, TrainerOptions};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::args::{Bytes, CellName, THREADS, at_least_0, kernel, whole};
+use super::args::{at_least_0, cell, kernel, whole};
 use super::bench_basics::basics;
 use super::bench_compare::Earlier;
 use super::bench_profile::profile;
 use super::bench_sweep::{Doublings, sweep};
 use super::bench_work::{MOST, Size, Sizes, Work};
 use super::device::{self, Opened};
+use super::exit::Failure;
 use super::free_memory::{most_resident, resident};
-use super::network::Network;
-use super::{Failure, memory, new_file, note};
+use super::printed::{note, say_json};
+use super::{memory, new_file};
 
 /// The most steps or samples of a kind: hours of the smallest network.
 const REPEATS: usize = 1 << 20;
@@ -24,7 +27,7 @@ const REPEATS: usize = 1 << 20;
 #[derive(Args)]
 pub(crate) struct BenchArgs {
     /// The recurrent cell
-    #[arg(long, value_enum, required_unless_present = "basics")]
+    #[arg(long, value_parser = cell(), value_name = "CELL", required_unless_present = "basics")]
     cell: Option<CellName>,
     /// The sizes of batch and network
     #[arg(long, value_enum, ignore_case = true, required_unless_present = "basics")]
@@ -258,7 +261,7 @@ impl BenchArgs {
 /// Prints a line of JSON.
 fn print(fields: &Fields) {
     let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-    super::say_json(format!("{{{}}}", fields.join(", ")));
+    say_json(format!("{{{}}}", fields.join(", ")));
 }
 
 /// Of sorted numbers, of which there is at least one.

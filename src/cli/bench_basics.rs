@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Fields, median, round};
 use super::device::Opened;
-use super::note;
+use super::printed::note;
 
 /// m, n, k: square, and as a few rows meet wide weights.
 const PRODUCTS: [[usize; 3]; 2] = [[2048; 3], [128, 4096, 1024]];

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use bptt::experiment::network::Network;
 use bptt::{Batch, Result};
 use serde_json::{Value, json};
 
 use super::bench::{median, round};
-use super::network::Network;
-use super::note;
+use super::printed::note;
 use super::profile_table::{self, Row, rows, table};
 
 /// Takes further steps: some to see how long the host is at one before the device has it all, and as many with a profile.

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::path::Path;
 
-use super::bench_compare::{Direction, Earlier, Line, batch, beyond, number, spread};
-use super::bench_work::MOST;
-use super::{Failure, new_file, note};
 use bptt::format::grouped;
 use bptt::plot;
+
+use super::bench_compare::{Direction, Earlier, Line, batch, beyond, number, spread};
+use super::bench_work::MOST;
+use super::exit::Failure;
+use super::new_file;
+use super::printed::note;
 
 /// Batches from one size on, each twice the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The work that `bptt bench` times: a network, its batch and its weights, all from an integer hash, so that any program
 //! in any language can start from the same bits.
 
+use bptt::experiment::config::CellName;
 use bptt::ndarray::{Array2, Array3, ArrayD};
 use bptt::{
     Activation, At, Batch, Cell, Error, Head, Input, Layout, Loss, Model, Recurrent, Result, Sequence, StateDict,
@@ -8,8 +9,6 @@ use bptt::{
 };
 use clap::ValueEnum;
 use serde::Serialize;
-
-use super::args::CellName;
 
 /// The sizes by their names; C is a character model, whose input is one of I tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]

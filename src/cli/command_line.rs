@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bptt::data::SEPARATORS;
+use bptt::experiment::files::names::CONFIG;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
-use super::model_file::CONFIG;
 use super::nearest::nearest;
+use super::printed::{note_lines, say_data};
 
 /// What other programs call a flag of this one, or what is said for it.
 const SYNONYMS: [(&str, &str); 26] = [
@@ -52,8 +53,8 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
         let text = error.render().to_string();
         let text = if help { super::help::wrapped(&text, super::help::columns()) } else { text };
         match error.use_stderr() {
-            true => super::note_lines(text.strip_suffix('\n').unwrap_or(&text)),
-            false => super::say_data(&text),
+            true => note_lines(text.strip_suffix('\n').unwrap_or(&text)),
+            false => say_data(&text),
         }
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     })

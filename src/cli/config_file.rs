@@ -5,24 +5,25 @@ use std::error::Error as _;
 use std::path::Path;
 
 use bptt::data::{read_settings, utf8};
+use bptt::experiment::config::merge::over;
+use bptt::experiment::config::{Config, check_files};
+use bptt::experiment::files::names::CONFIG;
+use bptt::experiment::settings::Settings;
+use bptt::format::path_text;
 use bptt::{Error, Result};
 use clap::{Arg, Args, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::args::{BUNDLED, Given};
+use super::args::Given;
 use super::nearest::nearest;
-use bptt::format::path_text;
-
-/// The name of the settings in a run's folder.
-pub(crate) const CONFIG: &str = "config.toml";
 
 /// Reads a configuration file.
 ///
 /// # Errors
 /// [`Error::Unsupported`] names the line and the key that is unknown or has a value which its flag refuses: the same mistake
 /// as in a flag, with the same exit code.
-pub(crate) fn read(path: &Path) -> Result<Given> {
+pub(crate) fn read(path: &Path) -> Result<Config> {
     if path.is_dir() {
         let own = path.join(CONFIG);
         let tip = if own.is_file() { format!("; a run's own is {}", path_text(&own)) } else { String::new() };
@@ -33,7 +34,7 @@ pub(crate) fn read(path: &Path) -> Result<Given> {
 }
 
 /// As [`read`], of the file's bytes; the path is what errors name.
-pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Given> {
+pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
     let text = utf8(bytes, path).map_err(|error| unsupported(error.to_string()))?;
     let refused = |error: toml::de::Error| {
         unsupported(format!("{}: {}", path_text(path), error.to_string().trim_end().replace('\n', "\n  ")))
@@ -160,21 +161,22 @@ fn words(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Refuses a configuration whose files are no longer where they were, by the flag that tells where they are now; `flags`
-/// are those that stand over it.
-///
-/// # Errors
-/// [`Error::Data`] names the file and its key.
-pub(crate) fn check_files(path: &Path, given: &Given, flags: &Given) -> Result<()> {
-    let (mut given, mut flags) = (given.clone(), flags.clone());
-    for ((key, file), (_, told)) in given.files().into_iter().zip(flags.files()) {
-        let file = file.take().filter(|file| told.is_none() && file.as_os_str() != BUNDLED);
-        let Some(file) = file else { continue };
-        if let Err(error) = file.metadata() {
-            let message =
-                format!("expected a file that is there, got {}: {error}; name it with --{key}", path_text(&file));
-            return Err(Error::Data { path: path.into(), place: format!(", {key}"), message });
+/// The settings of a configuration file, or defaults, with the flags over them.
+pub(crate) fn resolve(file: Option<&Path>, flags: &Config) -> Result<Settings> {
+    let config = match file {
+        Some(path) => {
+            let config = over(read(path)?, flags)?;
+            check_files(path, &config, flags)?;
+            config
         }
-    }
-    Ok(())
+        None => flags.clone(),
+    };
+    Settings::new(config)
+}
+
+/// The text of a run's `config.toml`.
+pub(crate) fn to_toml(config: &Config) -> Result<String> {
+    let body = toml::to_string(config).map_err(|error| unsupported(format!("{CONFIG}: {error}")))?;
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(format!("# bptt {version}: the settings of this run. `bptt train --config config.toml` repeats it.\n\n{body}"))
 }

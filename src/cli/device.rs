@@ -2,6 +2,9 @@
 
 use std::error::Error as _;
 
+use bptt::experiment::config::agree::{unsupported, words};
+use bptt::experiment::files::arithmetic::Arithmetic;
+use bptt::experiment::network::Network;
 use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
 use bptt::{
@@ -9,10 +12,7 @@ use bptt::{
     TrainerOptions,
 };
 
-use super::arithmetic::Arithmetic;
 use super::gradients::{Gradients, Subject};
-use super::network::Network;
-use super::settings::{unsupported, words};
 
 /// How to come by a driver.
 pub(crate) const DRIVER: &str =

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::device::{DRIVER, identities};
-use super::{say, say_json};
+use super::printed::{say, say_json};
 
 #[derive(Args)]
 pub(crate) struct DevicesArgs {

@@ -3,10 +3,11 @@
 
 use std::fs;
 
+use bptt::experiment::files::folder::{Folder, check_own};
+use bptt::format::shell_quoted;
 use bptt::{Error, Result};
 
-use super::folder::{Folder, check_own};
-use bptt::format::shell_quoted;
+use super::printed::note;
 
 /// The file that is there while the network is measured. In it is how often that was begun.
 const MEASURING: &str = "checkpoints/measuring";
@@ -37,7 +38,7 @@ impl Missing {
     }
 
     fn without(&mut self, words: String) {
-        super::note(format_args!("missing   {words}"));
+        note(format_args!("missing   {words}"));
         self.0.push(words);
     }
 
@@ -68,7 +69,7 @@ pub(crate) fn measure<T>(folder: &Folder, missing: &mut Missing, measure: impl F
         let _ = folder.write(MEASURING, format!("{}\n", begun + 1).as_bytes());
         let measured = missing.keep("results", measure());
         if measured.is_none() {
-            super::note(format_args!("          {again}"));
+            note(format_args!("          {again}"));
         }
         measured
     };

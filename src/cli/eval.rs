@@ -1,15 +1,17 @@
 //! `bptt eval`.
 
 use bptt::Error;
+use bptt::experiment::tasks::task;
+use bptt::experiment::tasks::task::Measure;
+use bptt::format::path_json;
 use clap::Args;
 use serde_json::Value;
 
-use super::Failure;
 use super::apply::{Applied, ApplyArgs};
+use super::exit::Failure;
+use super::printed::{say, say_json};
 use super::provenance;
-use super::task::{self, Measure};
 use super::train::heading;
-use bptt::format::path_json;
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {
@@ -31,14 +33,14 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
         summary.extend([("data".to_owned(), Value::from(task.describe()))]);
         summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
-        super::say_json(Value::Object(summary));
+        say_json(Value::Object(summary));
         return complete(results.missing);
     }
     for (index, line) in task.describe().iter().enumerate() {
-        super::say(heading(if index == 0 { "data" } else { "" }, line));
+        say(heading(if index == 0 { "data" } else { "" }, line));
     }
-    super::say("");
-    results.lines.iter().for_each(super::say);
+    say("");
+    results.lines.iter().for_each(say);
     complete(results.missing)
 }
 

@@ -1,7 +1,6 @@
 //! What the program ends with: the one place that knows which error has which exit code.
 
 use bptt::Error;
-
 use bptt::format::{indented, one_line, path_text};
 
 /// The codes, as the long help and the manual page show them.

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
+use bptt::experiment::model::codec::Codec;
+use bptt::experiment::model::interface::interface;
+use bptt::experiment::model::model_file::{KEY, ModelFile};
+use bptt::format::{bytes, path_text};
 use bptt::interchange::onnx::{Reads, export as to_onnx};
 use bptt::{At, Error, Model, Names, Result};
 use clap::Args;
 
-use super::interface::interface;
-use super::model_file::{Codec, KEY, ModelFile};
+use super::apply::open_model;
+use super::exit::Failure;
+use super::new_file;
+use super::printed::say;
 use super::train::heading;
-use super::{Failure, new_file};
-use bptt::format::bytes;
-use bptt::format::path_text;
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
@@ -32,7 +35,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let refused = |message: String| Failure::usage(Error::Unsupported(message));
     let (written, lines) = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
         (Some("onnx"), None) => {
-            let file = ModelFile::open(&args.run)?;
+            let file = open_model(&args.run)?;
             let reads = reads(&file.codec);
             (onnx(&file, reads)?, describe(&file.model, reads))
         }
@@ -41,15 +44,15 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         }
         (Some("safetensors"), attributes) => {
             let names = attributes.as_deref().map(names).transpose().map_err(Failure::usage)?;
-            let file = ModelFile::open(&args.run)?;
+            let file = open_model(&args.run)?;
             let names = names.unwrap_or_else(|| Names::of(&file.model));
             (names.write(&file.model, &file.weights)?.to_safetensors(None)?, Vec::new())
         }
         _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", path_text(out)))),
     };
     new_file::write(out, &written)?;
-    super::say(heading("file", &format!("{}, {}", path_text(out), bytes(written.len() as u64))));
-    lines.iter().for_each(|(name, text)| super::say(heading(name, text)));
+    say(heading("file", &format!("{}, {}", path_text(out), bytes(written.len() as u64))));
+    lines.iter().for_each(|(name, text)| say(heading(name, text)));
     Ok(())
 }
 

@@ -2,7 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use bptt::experiment::config::BatchSize;
+use bptt::experiment::files::flow_log::stack_name;
+use bptt::experiment::model::model_file;
+use bptt::experiment::network::Network;
+use bptt::experiment::tasks::task::Task;
+use bptt::format::{path_json, path_text, short};
 use bptt::ndarray::{Axis, s};
+use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
 use bptt::train::{StepFactor, last_alone, mean_derivative, recurrent_radii};
 use bptt::{
     At, Backend, Batch, Cell, Cpu, Embedding, Engine, EngineOptions, Error, Layout, Model, Result, Sequence, StateDict,
@@ -12,18 +19,12 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use super::apply::{Applied, ApplyArgs};
-use super::args::{BatchSize, Given, ModelArgs, ShowArgs, TrainingArgs};
+use super::args::{Given, ModelArgs, ShowArgs, TrainingArgs};
+use super::exit::Failure;
 use super::flow_chart::{chart, columns, mark};
-use super::flow_compare;
-use super::gradcheck::stack_name;
-use super::model_file;
-use super::network::Network;
-use super::task::Task;
+use super::printed::{say, say_json};
 use super::train::heading;
-use super::{Failure, new_file};
-use bptt::format::short;
-use bptt::format::{path_json, path_text};
-use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
+use super::{flow_compare, new_file};
 
 #[derive(Args)]
 pub(crate) struct FlowArgs {
@@ -132,7 +133,7 @@ pub(crate) const DESCRIPTION: &str = "\
 
 /// The batch that is measured, and which it is.
 pub(crate) fn batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<(Batch, String)> {
-    let order = super::task::Order { rows, buckets: 1, seed: 1 };
+    let order = bptt::experiment::tasks::task::Order { rows, buckets: 1, seed: 1 };
     let (part, batch) = match (task.validation(rows)?, task.training(order)?) {
         (Some(validation), _) => ("validation", validation.batch(0)?),
         (None, Some(training)) => ("training", training.batch(0)?),
@@ -306,36 +307,34 @@ pub(crate) fn tell(
         new_file::write(path, picture.draw().file().as_bytes())?;
     }
     if args.json {
-        super::say_json(json);
+        say_json(json);
     }
     if args.json || args.show.quiet {
         return Ok(());
     }
-    facts.iter().for_each(|(name, text)| super::say(heading(name, text)));
+    facts.iter().for_each(|(name, text)| say(heading(name, text)));
     for (name, networks) in parts {
-        super::say("");
+        say("");
         let name = if name.is_empty() { String::new() } else { format!(", {name}") };
-        super::say(format!("‖∂L/∂h‖ over the steps, against time{name}"));
+        say(format!("‖∂L/∂h‖ over the steps, against time{name}"));
         let lines: Vec<&[f64]> =
             networks.iter().flat_map(|network| &network.stacks).map(|stack| stack.norms.as_slice()).collect();
-        chart(&lines, columns()).iter().for_each(super::say);
-        super::say("");
+        chart(&lines, columns()).iter().for_each(say);
+        say("");
         let mut first = 0;
         for network in networks {
-            network.table(first, networks.len() == 1).iter().for_each(super::say);
+            network.table(first, networks.len() == 1).iter().for_each(say);
             first += network.stacks.len();
         }
         for network in networks.iter().filter(|network| network.clipped < 1.0) {
             let Measured { name, gradient_norm, clipped, .. } = network;
             let (norm, clipped) = (short(*gradient_norm), short(*clipped));
-            super::say(format!(
-                "{name}: the gradient's norm is {norm}; clipping makes it, and every ‖∂L/∂h‖, ×{clipped}"
-            ));
+            say(format!("{name}: the gradient's norm is {norm}; clipping makes it, and every ‖∂L/∂h‖, ×{clipped}"));
         }
     }
     if let Some(path) = &args.out {
-        super::say("");
-        super::say(heading("picture", &path_text(path)));
+        say("");
+        say(heading("picture", &path_text(path)));
     }
     Ok(())
 }

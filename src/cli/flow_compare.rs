@@ -1,29 +1,31 @@
 //! `bptt flow --compare`: several networks in one picture.
 
+use bptt::experiment::config::{CellName, Config, ModelConfig};
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::load;
+use bptt::experiment::tasks::task::Order;
+use bptt::format::{grouped, short};
+use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
 use bptt::train::Keep;
 use bptt::{Activation, Error, RecurrentInit, Result, StateDict};
 use serde_json::json;
 
-use super::Failure;
-use super::apply::{Applied, measured, on_device};
-use super::args::{CellName, Given, ModelArgs};
+use super::apply::{Applied, measured, on_device, open_model};
+use super::args::ModelArgs;
 use super::device;
+use super::exit::Failure;
 use super::flow::{self, FlowArgs, Measured, labelled, measure, to_json};
-use super::model_file::ModelFile;
-use super::settings::Settings;
+use super::printed::say;
 use super::shown::{Before, Plan, Shown};
-use super::task::{self, Order};
 use super::train::{begin, form, heading};
-use bptt::format::{grouped, short};
-use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
 
 /// What the networks are called, and in what their settings differ.
 ///
 /// The LSTM begins with a forget bias of 1 unless told otherwise (Gers et al. 2000; Jozefowicz et al. 2015), as it is taught
 /// and used: with the biases of all other weights its gates begin half closed. Even so σ(1) = 0.73 a step lets little through
 /// at first; that gates can be learned to stay open is what the picture shows.
-fn networks(model: &ModelArgs) -> [(&'static str, ModelArgs); 4] {
-    let of = |cell, activation, init, forget_bias| ModelArgs {
+fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
+    let of = |cell, activation, init, forget_bias| ModelConfig {
         cell: Some(cell),
         activation,
         init,
@@ -49,10 +51,10 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut facts, mut steps) = (Vec::new(), 0);
     let mut title = String::new();
-    for (name, model) in networks(&args.given.model) {
-        let given = Given { model, ..args.given.clone() };
+    for (name, model) in networks(&args.given.model.config()) {
+        let given = Config { model, ..args.given.config() };
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
-        let task = task::load(&mut settings, None).map_err(Failure::usage)?;
+        let task = load::load(&mut settings, None).map_err(Failure::usage)?;
         let task = task.as_ref();
         let model = form(&mut settings, task, None)?;
         let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
@@ -68,7 +70,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
             steps = settings.run.steps(training.per_epoch());
             title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
             if !args.json && !args.show.quiet {
-                facts.iter().for_each(|(name, text)| super::say(heading(name, text)));
+                facts.iter().for_each(|(name, text)| say(heading(name, text)));
             }
         }
         let mut network = begin(&opened, &settings, &model, task, None)?;
@@ -106,7 +108,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
                     format!("{} steps, loss {}", grouped(steps), short(after.loss))
                 }
             };
-            super::say(heading(name, &words));
+            say(heading(name, &words));
         }
         reasons.push(stopped);
         ended.push(after);
@@ -147,8 +149,8 @@ pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
     let cell = network.model().recurrent.cell.name();
     let mut measured = vec![measure(network.as_mut(), name(&args.runs[0], cell), &batch, clip)?];
     for run in &args.runs[1..] {
-        let model = ModelFile::open(run)?;
-        model.check_fits(task.as_ref())?;
+        let model = open_model(run)?;
+        load::check_fits(&model, task.as_ref())?;
         let mut network = on_device(&model, &settings)?;
         let cell = model.model.recurrent.cell.name();
         measured.push(measure(network.as_mut(), name(run, cell), &batch, clip)?);

@@ -2,50 +2,24 @@
 
 use std::path::PathBuf;
 
-use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast, Roll};
-use bptt::ndarray::{Axis, concatenate};
-use bptt::{Error, Loss, Result, Sequence};
+use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast};
+use bptt::experiment::config::{Bytes, DataConfig};
+use bptt::experiment::files::folder::unwritten;
+use bptt::experiment::model::codec::Codec;
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::rolled::{Rolled, roll};
+use bptt::experiment::tasks::series_data::SeriesData;
+use bptt::format::{ahead, cell, grouped, left, path_text, right, widest};
+use bptt::plot::{Digits, Drawing, RolledTarget, Rows};
+use bptt::{Error, Result, plot};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Failure;
-use super::apply::{given, on_device};
-use super::args::{Bytes, DataArgs, RunArgs, dates, decimal, whole};
-use super::folder::unwritten;
-use super::model_file::{Codec, ModelFile};
-use super::network::Network;
+use super::apply::{given, on_device, open_model};
+use super::args::{RunArgs, dates, decimal, whole};
+use super::exit::Failure;
 use super::new_file;
-use super::quantiles::Quantiles;
-use super::series_data::{SeriesData, ahead};
-use super::settings::Settings;
-use bptt::format::grouped;
-use bptt::format::{cell, left, path_text, right, widest};
-use bptt::plot;
-use bptt::plot::{Digits, Drawing, Onward, RolledTarget, Rows};
-
-/// A forecast that goes on from itself.
-pub(crate) struct Rolled {
-    pub(crate) quantiles: Quantiles,
-    /// By quantile; one where the network tells no quantiles.
-    pub(crate) forecasts: Vec<Forecast>,
-}
-
-impl Rolled {
-    /// The one that it goes on from.
-    fn middle(&self) -> &Forecast {
-        &self.forecasts[self.quantiles.middle()]
-    }
-
-    /// What a picture has of a target, from row `first` on.
-    pub(crate) fn picture(&self, first: usize, target: usize) -> Onward {
-        let values = |forecast: &Forecast| forecast.values.column(target).to_vec();
-        let range = match &self.forecasts[..] {
-            [low, .., high] => Some([values(low), values(high)]),
-            _ => None,
-        };
-        Onward { first, values: values(self.middle()), range }
-    }
-}
+use super::printed::{note, say, say_json};
 
 /// The most rows: each is a step of the network on its own outputs, which say nothing long before.
 const ROWS: usize = 100_000;
@@ -85,7 +59,7 @@ pub(crate) struct ForecastArgs {
 pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     new_file::check_picture("--svg", args.svg.as_deref())?;
-    let model = ModelFile::open(&args.run)?;
+    let model = open_model(&args.run)?;
     let Codec::Series { series: codec, .. } = &model.codec else {
         let message =
             format!("a forecast goes on with a series; {} is of {}", path_text(&model.path), model.codec.kind());
@@ -97,11 +71,12 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let ForecastArgs { decimal, dates, input_limit, .. } = *args;
-    let data = DataArgs { csv: args.csv.clone(), decimal, dates, input_limit, ..DataArgs::default() };
-    let mut settings = Settings::new(given(&args.run, model.codec.kind(), &args.on, &data)?).map_err(Failure::usage)?;
+    let data = DataConfig { csv: args.csv.clone(), decimal, dates, input_limit, ..DataConfig::default() };
+    let mut settings =
+        Settings::new(given(&args.run, model.codec.kind(), &args.on.config(), &data)?).map_err(Failure::usage)?;
     let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
     if args.csv.is_some() {
-        read.remarks().iter().for_each(super::note);
+        read.remarks().iter().for_each(note);
     }
     let SeriesData { name, path, series, .. } = read;
     let refused = |error: Error| Failure::usage(error.in_file(&path));
@@ -117,8 +92,8 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         new_file::write(path, picture(&name, &encoded, &forecast).file().as_bytes())?;
     }
     match args.json {
-        true => super::say_json(json(&encoded, &forecast)),
-        false => table(&encoded, &forecast).iter().for_each(super::say),
+        true => say_json(json(&encoded, &forecast)),
+        false => table(&encoded, &forecast).iter().for_each(say),
     }
     Ok(())
 }
@@ -244,33 +219,4 @@ fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {
         targets: targets.collect(),
     }
     .draw()
-}
-
-/// Lets the network forecast until every roll is whole; they go on for the same number of rows. Of several quantiles it
-/// reads the middle one in the place of the data.
-pub(crate) fn roll(network: &mut dyn Network, rolls: Vec<Roll>) -> Result<Vec<Rolled>> {
-    let loss = network.model().head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
-    let quantiles = Quantiles::of(&loss);
-    let middle = quantiles.middle();
-    // What is told of each quantile is kept by a roll of its own.
-    let mut rolls: Vec<Vec<Roll>> = rolls.into_iter().map(|roll| vec![roll; quantiles.count()]).collect();
-    loop {
-        let inputs: Vec<_> = rolls.iter().filter_map(|rolls| rolls[middle].next_input()).collect();
-        if inputs.is_empty() {
-            let finish = |rolls: Vec<Roll>| Rolled {
-                quantiles: quantiles.clone(),
-                forecasts: rolls.into_iter().map(Roll::finish).collect(),
-            };
-            return Ok(rolls.into_iter().map(finish).collect());
-        }
-        let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
-        let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
-        // The outputs of every loss of a series are its logits.
-        let (logits, _) = network.logits(&Sequence::dense(x))?;
-        for (rolls, outputs) in rolls.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
-            for (roll, outputs) in rolls.iter_mut().zip(quantiles.split(&outputs.to_vec())) {
-                roll.push(&outputs)?;
-            }
-        }
-    }
 }

@@ -2,6 +2,11 @@
 
 use std::path::PathBuf;
 
+use bptt::experiment::config::{Config, DataConfig, SIZE};
+use bptt::experiment::files::flow_log::stack_name;
+use bptt::experiment::model::model_file;
+use bptt::experiment::settings::Settings;
+use bptt::format::{cell, left, path_text, right, short, widest};
 use bptt::ndarray::{Array, Array2, ArrayD, Axis, Dimension, ShapeBuilder};
 use bptt::{
     At, Batch, Cpu, Error, Head, Input, Layout, Loss, Masks, Model, Recurrent, Result, Sequence, States, Targets,
@@ -11,15 +16,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use super::Failure;
-use super::args::{DataArgs, Given, ModelArgs, RunArgs, SIZE, whole};
+use super::apply::open_model;
+use super::args::{ModelArgs, RunArgs, whole};
 use super::device;
+use super::exit::Failure;
 use super::gradients::{Gradients, STEP, Subject};
-use super::model_file::{self, ModelFile};
-use super::settings::Settings;
+use super::printed::{say, say_json};
 use super::train::heading;
-use bptt::format::short;
-use bptt::format::{cell, left, path_text, right, widest};
 
 #[derive(Args)]
 pub(crate) struct GradcheckArgs {
@@ -90,20 +93,17 @@ pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
     let tolerances = tolerances(&model, args);
     let failed = failed(&checked, tolerances);
     if args.json {
-        super::say_json(summary(&opened.describe(), &model, &checked, tolerances, failed.is_none()));
+        say_json(summary(&opened.describe(), &model, &checked, tolerances, failed.is_none()));
     } else {
-        super::say(heading("device", &opened.describe()));
-        super::say(heading("model", &model_file::describe(&model)));
+        say(heading("device", &opened.describe()));
+        say(heading("model", &model_file::describe(&model)));
         let (t, b, loss) = (args.length, args.batch, short(want.loss));
-        super::say(heading(
-            "data",
-            &format!("{b} random rows of up to {t} steps, seed {}, loss {loss}", settings.seed),
-        ));
-        super::say(heading("masks", &dropped(&model.recurrent)));
-        super::say("");
-        table(&checked, tolerances).iter().for_each(super::say);
-        super::say("");
-        super::say(heading(
+        say(heading("data", &format!("{b} random rows of up to {t} steps, seed {}, loss {loss}", settings.seed)));
+        say(heading("masks", &dropped(&model.recurrent)));
+        say("");
+        table(&checked, tolerances).iter().for_each(say);
+        say("");
+        say(heading(
             "limits",
             &format!(
                 "device {:.1e}: 32 · 2⁻²³ · √(T · (B + G·H + I)); differences {:.0e}; relative to the greatest of a tensor, or \
@@ -116,10 +116,7 @@ pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
         Some(message) => Err(Error::Failed(message).into()),
         None if args.json => Ok(()),
         None => {
-            super::say(heading(
-                "passed",
-                "the device, f64 and the differences agree in every tensor and at every step",
-            ));
+            say(heading("passed", "the device, f64 and the differences agree in every tensor and at every step"));
             Ok(())
         }
     }
@@ -138,7 +135,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
                 format!("{}: the run says what its network is; no flag of the model goes with it", path_text(run));
             return Err(Failure::usage(Error::Unsupported(reason)));
         }
-        let file = ModelFile::open(run)?;
+        let file = open_model(run)?;
         let layout = Layout::new(&file.model);
         let settings = settings(args, ModelArgs::default())?;
         return Ok((file.model, layout.to_block(&file.weights)?, settings));
@@ -161,8 +158,9 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
 /// Device, seed and model as every command reads them: as of a text, which has every flag of the model. No data of these
 /// settings are ever read.
 fn settings(args: &GradcheckArgs, model: ModelArgs) -> Result<Settings, Failure> {
-    let data = DataArgs { text: Some(".".into()), ..DataArgs::default() };
-    Settings::new(Given { run: args.on.clone(), data, model, ..Given::default() }).map_err(Failure::usage)
+    let data = DataConfig { text: Some(".".into()), ..DataConfig::default() };
+    Settings::new(Config { run: args.on.config(), data, model: model.config(), ..Config::default() })
+        .map_err(Failure::usage)
 }
 
 /// Random rows that begin with states other than zero and end at different steps.
@@ -254,12 +252,6 @@ fn compare(model: &Model, got: &Gradients, want: &Gradients, differences: &[Arra
         }
     }
     checked
-}
-
-/// As PyTorch's names end: `l0`, `l0_reverse`.
-pub(crate) fn stack_name(recurrent: &Recurrent, stack: usize) -> String {
-    let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
-    format!("l{layer}{}", ["", "_reverse"][direction])
 }
 
 /// NaN is the worst there is.

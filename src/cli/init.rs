@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bptt::Result;
+use bptt::experiment::files::folder::io_error;
+use bptt::format::{path_text, shell_quoted};
 use clap::{Args, Command};
 use clap_mangen::Man;
 
-use super::folder::io_error;
 use super::new_file;
-use bptt::format::{path_text, shell_quoted};
+use super::printed::{say, say_data};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -38,9 +39,9 @@ pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
     new_file::check("FILE", Some(path))?;
     new_file::write(path, template(program).as_bytes())?;
     let words = path_text(path);
-    super::say(format!("{words}: every setting with its default; change what you need, then"));
-    super::say("");
-    super::say(format!("    bptt train --config {}", shell_quoted(path)));
+    say(format!("{words}: every setting with its default; change what you need, then"));
+    say("");
+    say(format!("    bptt train --config {}", shell_quoted(path)));
     Ok(())
 }
 
@@ -104,7 +105,7 @@ fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
 pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, program, "bptt", &mut text);
-    super::say_data(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
+    say_data(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
 }
 
 pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
@@ -112,7 +113,7 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
     // Gives the subcommands their whole names, which are those of their pages.
     program.build();
     let Some(folder) = &args.out else {
-        super::say_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
+        say_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
         return Ok(());
     };
     let commands = std::iter::once(&program).chain(program.get_subcommands());

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
+use bptt::experiment::files::folder::in_file;
+use bptt::experiment::model::model_file;
+use bptt::experiment::model::model_file::ModelFile;
+use bptt::format::{bytes, cell, grouped, left, path_json, path_text, short, widest};
 use bptt::{Result, SafetensorsFile, StoredTensor};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::folder::in_file;
-use super::model_file::{self, ModelFile};
+use super::printed::{note, say, say_json};
 use super::train::heading;
-use bptt::format::bytes;
-use bptt::format::{cell, left, path_json, path_text, widest};
-use bptt::format::{grouped, short};
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
@@ -54,26 +54,27 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     // A description that is there has to be right, or is told to be wrong.
     let model = description.as_ref().map(|_| ModelFile::from_found(found)).transpose()?;
+    model.iter().filter_map(|model| model.note.as_ref()).for_each(note);
     let count: u64 = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>() as u64).sum();
     if args.json {
         let tensors: Vec<Value> = tensors.iter().map(to_json).collect();
         let model = description.map(|text| serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text)));
-        super::say_json(json!({"file": path_json(&path), "parameters": count, "model": model, "tensors": tensors}));
+        say_json(json!({"file": path_json(&path), "parameters": count, "model": model, "tensors": tensors}));
         return Ok(());
     }
-    super::say(heading("file", &format!("{}, {}", path_text(&path), bytes(length))));
+    say(heading("file", &format!("{}, {}", path_text(&path), bytes(length))));
     match model {
-        Some(model) => model.describe().iter().for_each(|(name, text)| super::say(heading(name, text))),
-        None => super::say(heading("model", "tensors without a description: not written by `bptt train`")),
+        Some(model) => model.describe().iter().for_each(|(name, text)| say(heading(name, text))),
+        None => say(heading("model", "tensors without a description: not written by `bptt train`")),
     }
-    super::say(heading("total", &format!("{} parameters in {} tensors", grouped(count), tensors.len())));
-    super::say("");
+    say(heading("total", &format!("{} parameters in {} tensors", grouped(count), tensors.len())));
+    say("");
     let width = widest(tensors.iter().map(|tensor| cell(&tensor.name)));
     let line = |[name, element_type, shape, norm, least, most]: [&str; 6]| {
         let name = left(&cell(name), width);
         format!("{name}  {element_type:<7}  {shape:>14}  {norm:>10}  {least:>10}  {most:>10}")
     };
-    super::say(line(["tensor", "type", "shape", "norm", "least", "greatest"]));
+    say(line(["tensor", "type", "shape", "norm", "least", "greatest"]));
     for Summary { name, element_type, shape, figures } in &tensors {
         let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
         let shape = format!("[{}]", sizes.join(", "));
@@ -85,7 +86,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<()> {
             0 => String::new(),
             count => format!("  {} not finite", grouped(count as u64)),
         };
-        super::say(line([name, element_type, &shape, &norm, &least, &most]) + &bad);
+        say(line([name, element_type, &shape, &norm, &least, &most]) + &bad);
     }
     Ok(())
 }

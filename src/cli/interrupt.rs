@@ -1,9 +1,8 @@
 //! Ctrl-C, and being asked to end: the first is a request, the second is obeyed at once. A hangup is left as it is set: a run
 //! under `nohup` outlives its terminal.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bptt::{Error, Result};
 use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM};

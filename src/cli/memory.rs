@@ -1,18 +1,18 @@
 //! What memory training takes and may take, and the batch that fits into it.
 
+use bptt::experiment::config::Bytes;
+use bptt::experiment::config::agree::unsupported;
+use bptt::experiment::model::model_file;
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::task::{Order, Task};
+use bptt::format::{bytes, grouped};
 use bptt::train::Keep;
 use bptt::{Batch, Error, Extent, Input, Memory, MemoryPart, Model, Result, Targets};
 use serde_json::{Map, Value, json};
 
-use super::Failure;
-use super::args::Bytes;
 use super::device::{Opened, Planner};
+use super::exit::Failure;
 use super::free_memory::{FreeMemory, most_resident, resident};
-use super::model_file;
-use super::settings::{Settings, unsupported};
-use super::task::{Order, Task};
-use bptt::format::bytes;
-use bptt::format::grouped;
 
 /// What is assumed to be there where nothing tells.
 const ASSUMED: u64 = 2 << 30;

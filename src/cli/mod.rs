@@ -2,87 +2,53 @@
 
 mod apply;
 mod args;
-mod arithmetic;
 mod bench;
 mod bench_basics;
 mod bench_compare;
 mod bench_profile;
 mod bench_sweep;
 mod bench_work;
-mod checkpoints;
-mod class_weights;
-mod classes_task;
 mod command_line;
-mod comparison;
 mod config_file;
 mod device;
 mod devices;
-mod digest;
 mod drivers;
 mod ending;
 mod eval;
 mod examples;
 mod exit;
 mod export;
-mod fingerprints;
 mod flow;
 mod flow_chart;
 mod flow_compare;
-mod flow_log;
-mod folder;
 mod forecast;
 mod free_memory;
-mod frequencies;
 mod gradcheck;
 mod gradients;
 mod help;
-mod history;
 mod init;
 mod inspect;
-mod interface;
 mod interrupt;
-mod kind;
-mod label_codec;
-mod labelled_predictions;
-mod labelled_task;
 mod memory;
-mod model_file;
-mod naive_range;
 mod nearest;
-mod network;
 mod new_file;
-mod objective;
-mod over;
 mod plan;
 mod predict;
 mod printed;
 mod profile_table;
 mod progress;
 mod provenance;
-mod quantiles;
-mod rolls_task;
 mod sample;
-mod sequences_task;
-mod series_data;
-mod series_errors;
-mod series_task;
-mod settings;
 mod shown;
-mod synthetic_task;
-mod task;
-mod tensorboard;
-mod text_task;
 mod train;
 mod train_words;
-mod trained_on;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-
 use exit::Failure;
-use printed::{note, note_lines, say, say_data, say_json};
+use printed::{note, note_lines};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]

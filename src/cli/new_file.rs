@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use bptt::experiment::files::folder::{io_error, synced};
+use bptt::format::path_text;
 use bptt::{Error, Result};
 
-use super::Failure;
-use super::folder::{io_error, synced};
-use bptt::format::path_text;
+use super::exit::Failure;
 
 /// Refuses a path at which there is something, or whose folder is not there, before any work is done for it.
 pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {

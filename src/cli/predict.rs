@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use bptt::Error;
+use bptt::experiment::config::kind::named;
+use bptt::experiment::files::folder::io_error;
 use clap::Args;
 
-use super::Failure;
 use super::apply::{Applied, ApplyArgs};
-use super::folder::io_error;
-use super::kind::named;
+use super::exit::Failure;
 use super::new_file;
+use super::printed::{note, say_data};
 use super::train::heading;
 
 #[derive(Args)]
@@ -25,9 +26,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
     // The run tells how its own data were read.
-    if !named(&args.apply.data).is_empty() {
+    if !named(&args.apply.data.config()).is_empty() {
         for (index, line) in task.describe().iter().enumerate() {
-            super::note(heading(if index == 0 { "data" } else { "" }, line));
+            note(heading(if index == 0 { "data" } else { "" }, line));
         }
     }
     // A file is there whole or not at all, and may be larger than memory.
@@ -42,6 +43,6 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let mut text = Vec::new();
     task.predictions(network.as_mut(), rows, &mut text)?;
     // What it could not take is told in the end.
-    super::say_data(&String::from_utf8_lossy(&text));
+    say_data(&String::from_utf8_lossy(&text));
     Ok(())
 }

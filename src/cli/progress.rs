@@ -1,19 +1,17 @@
 //! What a run shows and writes while it goes on.
 
+use bptt::experiment::files::checkpoints::{Checkpoints, Position};
+use bptt::experiment::files::flow_log::FlowLog;
+use bptt::experiment::files::folder::{Folder, Log, json_line};
+use bptt::experiment::files::history::History;
+use bptt::experiment::files::names::TIMINGS;
+use bptt::experiment::files::tensorboard::Tensorboard;
 use bptt::train::{Metrics, Observer, Work, WriteSeek};
-use bptt::{Error, Flow, Result};
+use bptt::{Flow, Result};
 
 use super::args::ShowArgs;
-use super::checkpoints::{Checkpoints, Position};
-use super::flow_log::FlowLog;
-use super::folder::{Folder, Log};
-use super::history::History;
 use super::interrupt;
 use super::shown::{Before, Pace, Plan, Shown};
-use super::tensorboard::Tensorboard;
-
-/// A line now and then, of time and pace.
-pub(crate) const TIMINGS: &str = "timings.jsonl";
 
 /// Shows the steps, writes `metrics.jsonl`, `timings.jsonl` and event files, and stores checkpoints.
 pub(crate) struct Progress<'a> {
@@ -79,7 +77,7 @@ impl Observer for Progress<'_> {
                 "step": metrics.step, "epoch": metrics.epoch, "seconds": pace.seconds,
                 "sequences_per_second": pace.sequences, "time_steps_per_second": pace.time_steps,
             });
-            self.timings.append(&line(&timing)?)?;
+            self.timings.append(&json_line(&timing)?)?;
         }
         Ok(())
     }
@@ -117,11 +115,4 @@ impl Observer for Progress<'_> {
     fn checkpoint_written(&mut self, written: Result<()>) -> Result<()> {
         self.checkpoints.written(written)
     }
-}
-
-/// A line of JSON.
-pub(crate) fn line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Failed(error.to_string()))?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }

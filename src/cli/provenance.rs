@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use jiff::Timestamp;
-use serde_json::{Map, Value};
-
 use bptt::VERSION;
 use bptt::format::shell_quoted;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 /// What is known when a command ends, by name.
 pub(crate) fn provenance() -> [(&'static str, String); 4] {

@@ -3,26 +3,22 @@
 use std::path::PathBuf;
 
 use bptt::data::Vocabulary;
-use bptt::ndarray::Array2;
+use bptt::experiment::config::{COUNT, SIZE};
+use bptt::experiment::files::folder::io_error;
+use bptt::experiment::model::codec::Codec;
+use bptt::experiment::tasks::generate::generate;
+use bptt::format::{grouped, path_text};
 use bptt::train::Sampling;
-use bptt::{Error, Result, Sequence, States};
+use bptt::{Error, Result};
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::Failure;
-use super::apply::measured;
-use super::args::{COUNT, RunArgs, SIZE, at_least_0, whole};
+use super::apply::{measured, open_model};
+use super::args::{RunArgs, at_least_0, whole};
 use super::device;
-use super::folder::io_error;
-use super::model_file::{Codec, ModelFile};
-use super::network::Network;
-use super::printed::TextOut;
-use bptt::format::grouped;
-use bptt::format::path_text;
-
-/// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
-pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
+use super::exit::Failure;
+use super::printed::{TextOut, note};
 
 #[derive(Args)]
 pub(crate) struct SampleArgs {
@@ -50,7 +46,7 @@ pub(crate) struct SampleArgs {
 pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
     let sampling = Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p };
     sampling.validate().map_err(Failure::usage)?;
-    let model = ModelFile::open(&args.run)?;
+    let model = open_model(&args.run)?;
     let Codec::Text { vocabulary } = &model.codec else {
         let message = format!("sampling goes on with a text; {} is of {}", path_text(&model.path), model.codec.kind());
         return Err(Failure::usage(Error::Unsupported(message)));
@@ -65,7 +61,7 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
             let unknown = prime.iter().filter(|id| Some(**id) == vocabulary.unknown()).count();
             if unknown > 0 {
                 let count = grouped(unknown as u64);
-                super::note(format!("note: {count} characters of --prime are unknown to the vocabulary"));
+                note(format!("note: {count} characters of --prime are unknown to the vocabulary"));
             }
             prime
         }
@@ -100,9 +96,9 @@ fn beginning(vocabulary: &Vocabulary, asked: bool) -> Vec<u32> {
     let line = vocabulary.encode("\n");
     let known = line.iter().all(|id| Some(*id) != vocabulary.unknown());
     match (known, asked) {
-        (true, true) => super::note("note: --prime is empty: the sample begins as a line does"),
+        (true, true) => note("note: --prime is empty: the sample begins as a line does"),
         (true, false) => {}
-        (false, _) => super::note(
+        (false, _) => note(
             "note: nothing to go on with, and the text of the training has no line ends: the sample begins as after a \
              character that the network does not know",
         ),
@@ -113,31 +109,4 @@ fn beginning(vocabulary: &Vocabulary, asked: bool) -> Vec<u32> {
 fn nucleus(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0);
     number.ok_or_else(|| "expected a number above 0 and at most 1".into())
-}
-
-/// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.
-pub(crate) fn generate(
-    network: &mut dyn Network,
-    vocabulary: &Vocabulary,
-    prime: &[u32],
-    count: usize,
-    sampling: Sampling,
-    rng: &mut ChaCha8Rng,
-    each: &mut dyn FnMut(u32) -> Result<bool>,
-) -> Result<()> {
-    let excluded = vocabulary.unknown().map(|id| id as usize);
-    let (mut input, mut states): (Vec<u32>, Option<States>) = (prime.to_vec(), None);
-    for _ in 0..count {
-        let tokens = Array2::from_shape_vec((input.len(), 1), input);
-        let mut sequence = Sequence::tokens(tokens.map_err(|error| Error::Unsupported(error.to_string()))?);
-        sequence.initial = states.take();
-        let (logits, after) = network.logits(&sequence)?;
-        let last: Vec<f32> = logits.outer_iter().next_back().iter().flat_map(|step| step.iter().copied()).collect();
-        let id = sampling.pick(&last, excluded, rng)? as u32;
-        if !each(id)? {
-            return Ok(());
-        }
-        (input, states) = (vec![id], Some(after));
-    }
-    Ok(())
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use bptt::experiment::tasks::task::Unit;
+use bptt::format::{grouped, short};
 use bptt::train::{Metrics, Observer, Work};
 use bptt::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::args::ShowArgs;
-use super::task::Unit;
-use bptt::format::{grouped, short};
+use super::printed::note;
 
 /// Lines of validation losses, at most about so many: all of them are in `metrics.jsonl`.
 const LINES: u64 = 12;
@@ -229,7 +230,7 @@ impl Shown {
         match &self.bar {
             Some(bar) => bar.println(name + text),
             None if self.args.quiet => {}
-            None => super::note(name + text),
+            None => note(name + text),
         }
     }
 

@@ -1,48 +1,54 @@
 //! `bptt train`.
 
 use bptt::data::Batches;
+use bptt::experiment::config::OnNan;
+use bptt::experiment::files::checkpoints::Checkpoints;
+use bptt::experiment::files::flow_log::FlowLog;
+use bptt::experiment::files::folder::Folder;
+use bptt::experiment::files::history::Known;
+use bptt::experiment::files::tensorboard::Tensorboard;
+use bptt::experiment::files::{checkpoints, names};
+use bptt::experiment::measure::{comparison, loss};
+use bptt::experiment::model::model_file;
+use bptt::experiment::model::model_file::ModelFile;
+use bptt::experiment::model::origin::Origin;
+use bptt::experiment::network::Network;
+use bptt::experiment::resume;
+use bptt::experiment::resume::{Asked, Interrupted};
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::task::{Measure, Order, Results, Task};
+use bptt::experiment::tasks::{load, task};
+use bptt::format::{grouped, path_json, path_text, shell_quoted, short};
+use bptt::plot::{Baseline, Drawing, Epochs, Steps};
+use bptt::report::Report;
 use bptt::train::{Best, Decay, Ended, Keep, Outcome};
-use bptt::{EngineOptions, Error, Model, Result, StateDict, TrainerOptions};
+use bptt::{EngineOptions, Error, Model, Result, StateDict, TrainerOptions, plot};
 use serde_json::{Map, Value, json};
 
 use super::apply::measured;
-use super::args::{OnNan, ShowArgs, TrainArgs};
-use super::checkpoints::{self, Checkpoints, Interrupted};
-use super::comparison;
+use super::args::{ShowArgs, TrainArgs};
 use super::device::{self, Opened, Planner};
 use super::ending::{self, Missing};
-use super::flow_log::FlowLog;
-use super::folder::Folder;
-use super::history::Known;
+use super::exit::Failure;
 use super::memory::{self, Planned};
-use super::model_file::{self, ModelFile};
-use super::network::Network;
-use super::objective;
-use super::profile_table;
+use super::printed::{note, say, say_data, say_json};
 use super::progress::Progress;
-use super::provenance;
-use super::settings::Settings;
 use super::shown::{Pace, Plan};
-use super::task::{self, Measure, Order, Results, Task};
-use super::tensorboard::Tensorboard;
 use super::train_words::{RecentLoss, describe_outcome, describe_schedule, loss_name};
-use super::trained_on::Origin;
-use super::{Failure, interrupt};
-use bptt::format::{grouped, short};
-use bptt::format::{path_json, path_text, shell_quoted};
-use bptt::plot;
-use bptt::plot::{Baseline, Drawing, Epochs, Steps};
-use bptt::report::Report;
+use super::{config_file, interrupt, profile_table, provenance};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let interrupted = match &args.resume {
         None => None,
-        Some(path) => match Interrupted::open(path, args)? {
+        Some(path) => match Interrupted::open(
+            path,
+            &Asked { flags: &args.given.config(), elsewhere: args.out.is_some(), read: &config_file::read },
+        )? {
             None => {
                 match (args.json, args.show.quiet) {
-                    (true, _) => super::say_json(json!({"run": path_json(path), "over": true})),
+                    (true, _) => say_json(json!({"run": path_json(path), "over": true})),
                     (false, false) => {
-                        super::say(format!(
+                        say(format!(
                             "{}: the run is over; there is nothing to go on with. With --epochs or --steps, the length of \
                              all, a longer run begins with its end, in a folder of its own",
                             path_text(path)
@@ -56,7 +62,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         },
     };
     let settings = match &interrupted {
-        None => Settings::resolve(args.config.as_deref(), &args.given),
+        None => config_file::resolve(args.config.as_deref(), &args.given.config()),
         Some(run) => Settings::new(run.given.clone()),
     };
     let mut settings = settings.map_err(Failure::usage)?;
@@ -68,15 +74,15 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         None => None,
     };
     let mut start = match start {
-        None => settings.open_start()?,
+        None => settings.open_start()?.inspect(|model| model.note.iter().for_each(note)),
         start => start,
     };
-    let task = task::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
+    let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let task = task.as_ref();
     let model = form(&mut settings, task, start.as_ref())?;
     if args.dump_config {
         batches(&settings, task)?;
-        super::say_data(&format!("{}\n", settings.to_toml()?.trim_end()));
+        say_data(&format!("{}\n", config_file::to_toml(settings.config())?.trim_end()));
         return Ok(());
     }
     let opened = device::open_for(&settings.device, settings.threads, settings.kernel, args.profile)?;
@@ -103,13 +109,13 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
                 let config = config(&settings, Some(&from))?;
                 from.begin_longer(&folder, &config, &description)?;
                 // The last of all: with it the folder is a run, which has its beginning then.
-                folder.write_config(model_file::CONFIG, config.as_bytes())?;
+                folder.write_config(names::CONFIG, config.as_bytes())?;
                 (folder, Some(from))
             }
         },
         None => {
             let folder = Folder::create(args.out.as_deref(), &task.name(), checkpoints::is_beginning)?;
-            folder.write_config(model_file::CONFIG, config(&settings, None)?.as_bytes())?;
+            folder.write_config(names::CONFIG, config(&settings, None)?.as_bytes())?;
             (folder, None)
         }
     };
@@ -136,7 +142,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     if args.profile {
         let rows = network.profile().map(|profile| profile_table::rows(&profile, 1.0));
         let rows = missing.keep("profile", rows).unwrap_or_default();
-        profile_table::table(&rows, opened.is_cpu()).into_iter().chain([String::new()]).for_each(super::note);
+        profile_table::table(&rows, opened.is_cpu()).into_iter().chain([String::new()]).for_each(note);
     }
     let measure = Measure { rows, seed: settings.seed, whole: false, json: args.json };
     let results = ending::measure(&folder, &mut missing, || run.results(network, measure));
@@ -168,7 +174,7 @@ fn origin(task: &dyn Task, start: Option<&ModelFile>) -> Origin {
 
 /// The run's configuration, whose first lines say what repeats the run.
 fn config(settings: &Settings, from: Option<&Interrupted>) -> Result<String> {
-    let text = settings.to_toml()?;
+    let text = config_file::to_toml(settings.config())?;
     Ok(match from.and_then(Interrupted::beginning) {
         // Its own first line is that of a run that begins with these settings.
         Some(beginning) => beginning + text.split_once('\n').map_or("", |(_, rest)| rest),
@@ -179,7 +185,7 @@ fn config(settings: &Settings, from: Option<&Interrupted>) -> Result<String> {
 /// The network's form, by the settings or as the model has it that the weights begin with.
 pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model, Failure> {
     if let Some(start) = start {
-        start.check_fits(task)?;
+        load::check_fits(start, task)?;
         settings.set_form(&start.model).map_err(Failure::usage)?;
     }
     if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
@@ -297,7 +303,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn say(&self, line: &str) {
         if !self.json && !self.show.quiet {
-            super::say(line);
+            say(line);
         }
     }
 
@@ -355,7 +361,7 @@ impl Run<'_> {
     /// Measures the network on what it did not learn from.
     fn results(&self, mut network: Box<dyn Network>, measure: Measure) -> Result<Results> {
         network.set_profile(false)?;
-        if objective::measured(self.model) != *self.model {
+        if loss::measured(self.model) != *self.model {
             let weights = network.state_dict()?;
             // One of the two is enough.
             drop(network);
@@ -367,7 +373,7 @@ impl Run<'_> {
     /// Stores the weights as they are after `step` steps.
     fn keep(&self, network: &mut dyn Network, step: u64) -> Result<()> {
         let description = model_file::with_step(&self.description, step)?;
-        let mut file = self.folder.begin(model_file::NAME)?;
+        let mut file = self.folder.begin(names::MODEL)?;
         let written = network.write_weights(&mut file, (model_file::KEY, &description));
         file.end(written)
     }
@@ -391,7 +397,7 @@ impl Run<'_> {
                     _ => "before it",
                 };
                 let kept = match kept {
-                    true => format!("; the weights {which} are in {}", path_text(&folder.join(model_file::NAME))),
+                    true => format!("; the weights {which} are in {}", path_text(&folder.join(names::MODEL))),
                     false => String::new(),
                 };
                 let before = match on_nan {
@@ -491,16 +497,16 @@ impl Run<'_> {
             if !missing.words().is_empty() {
                 summary.insert("missing".into(), json!(missing.words()));
             }
-            super::say_json(Value::Object(summary));
+            say_json(Value::Object(summary));
         }
         Ok(())
     }
 
     /// What repeats the run.
     fn command(&self) -> String {
-        let config = self.folder.path().join(model_file::CONFIG);
+        let config = self.folder.path().join(names::CONFIG);
         let text = std::fs::read_to_string(&config).unwrap_or_default();
-        let longer = checkpoints::repeated_by(&text).map(str::to_owned);
+        let longer = resume::repeated_by(&text).map(str::to_owned);
         longer.unwrap_or_else(|| format!("bptt train --config {}", shell_quoted(&config)))
     }
 
@@ -547,7 +553,7 @@ impl Run<'_> {
         let clip = optimizer.clip_norm.map(|norm| format!(", clip {norm}")).unwrap_or_default();
         let (batch, rate, seed) = (self.settings.batch, optimizer.learning_rate, self.settings.seed);
         let mut lines = vec![format!("{length}, batch {batch}{accumulate}, {rule} {rate}{clip}, seed {seed}")];
-        lines.extend(objective::describe(&self.task.head().loss));
+        lines.extend(loss::describe(&self.task.head().loss));
         if !run.schedule.is_constant() {
             lines.push(describe_schedule(self.settings));
         }
@@ -565,7 +571,7 @@ impl Run<'_> {
             "data": self.task.describe(),
             "model": model_file::describe(self.model),
             "parameters": self.parameters(),
-            "settings": self.settings.to_json()?,
+            "settings": self.settings.config().to_map()?,
             "memory": self.memory.json(),
             "epochs": outcome.last.epoch,
             "steps": outcome.last.step,
@@ -615,7 +621,7 @@ fn joined(lines: Vec<(String, String)>) -> Vec<(String, String)> {
 /// The run's files by name.
 fn files(folder: &Folder) -> Result<String> {
     let path = folder.path();
-    let entries = std::fs::read_dir(path).map_err(super::folder::io_error(path))?;
+    let entries = std::fs::read_dir(path).map_err(bptt::experiment::files::folder::io_error(path))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| !name.starts_with('.'));

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
+use bptt::experiment::settings::Settings;
+use bptt::format::{grouped, short};
+use bptt::plot::Steps;
 use bptt::train::{Decay, Ended, Keep, Outcome};
 use bptt::{Loss, Result};
 
-use super::settings::Settings;
 use super::shown::Pace;
 use super::train::heading;
-use bptt::format::{grouped, short};
-use bptt::plot::Steps;
 
 pub(super) fn describe_schedule(settings: &Settings) -> String {
     let schedule = &settings.run.schedule;

@@ -6,6 +6,6 @@ mod path;
 mod table;
 
 pub use escape::{indented, is_hidden, one_line, visible};
-pub use numbers::{bytes, grouped, short};
+pub use numbers::{ahead, bytes, grouped, short};
 pub use path::{path_json, path_text, shell_quoted};
 pub use table::{cell, left, right, widest};

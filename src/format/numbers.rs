@@ -27,3 +27,11 @@ pub fn bytes(count: u64) -> String {
         false => format!("{value:.1} {}", units[exponent]),
     }
 }
+
+/// `24 steps ahead`.
+pub fn ahead(horizon: usize) -> String {
+    match horizon {
+        1 => "one step ahead".into(),
+        _ => format!("{} steps ahead", grouped(horizon as u64)),
+    }
+}

@@ -1,11 +1,10 @@
 //! What a classifier took for what.
 
-use crate::train::ConfusionMatrix;
-
 use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, TITLE_SIZE, escape, fitted, text_width};
 use super::heat;
 use super::numbers::{percent, share};
 use crate::format::grouped;
+use crate::train::ConfusionMatrix;
 
 const LEFT: f64 = 24.0;
 /// Names are shortened to this, in pixels.

@@ -1,11 +1,10 @@
 //! The gradient norm of every step.
 
-use crate::Result;
-
 use super::chart::{Chart, Line, Panel, TALL};
 use super::drawing::Drawing;
 use super::numbers::{percent, rounded};
 use super::steps::{Median, Scale, Steps};
+use crate::Result;
 use crate::format::grouped;
 
 /// The global gradient norm before clipping, and where it is clipped. `title` is followed by the share of clipped steps,

@@ -1,12 +1,11 @@
 //! The losses of a run, and its learning rate.
 
-use crate::Result;
-use crate::train::Metrics;
-
 use super::chart::{Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
 use super::numbers::rounded;
 use super::steps::{Epochs, Mean, Points, Scale, Steps};
+use crate::Result;
+use crate::train::Metrics;
 
 /// The loss of what needs no network, to be drawn beside the run's.
 pub struct Baseline {

@@ -2,11 +2,10 @@
 
 use std::cmp::Ordering;
 
-use crate::Result;
-use crate::train::Metrics;
-
 use super::numbers::share;
+use crate::Result;
 use crate::format::grouped;
+use crate::train::Metrics;
 
 /// More points than this say nothing more on a chart of this width.
 pub(super) const POINTS: usize = 600;

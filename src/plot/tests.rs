@@ -1,8 +1,7 @@
 //! What holds for every picture.
 
-use crate::train::Metrics;
-
 use super::*;
+use crate::train::Metrics;
 
 /// Panics unless every element is closed in its order, every attribute is quoted and nothing is left unescaped.
 pub fn check_markup(text: &str) {

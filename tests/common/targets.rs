@@ -16,12 +16,8 @@ use bptt::{Error, Real, StateDict};
 mod args;
 #[path = "../../src/cli/config_file.rs"]
 mod config_file;
-#[path = "../../src/cli/folder.rs"]
-mod folder;
 #[path = "../../src/cli/nearest.rs"]
 mod nearest;
-#[path = "../../src/cli/printed.rs"]
-mod printed;
 
 const GAPS: [Missing; 3] = [Missing::Refuse, Missing::Forward, Missing::Mask];
 

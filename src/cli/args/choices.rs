@@ -1,153 +1,84 @@
-//! What a flag has a choice of, by the names that it has there and in a configuration file.
+//! What a flag has a choice of, with the words that its help has for each.
 
-use bptt::data::{Missing, ScalingKind};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use bptt::experiment::config::{
+    CellName, LabelsAsName, LossName, MissingName, OnNan, OptimizerName, ReadName, ScaleName, ScheduleName, TaskName,
+};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
 
-/// The cell by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CellName {
-    Rnn,
-    Lstm,
-    Gru,
+/// One of the names that `T` has in a configuration file, each with its help.
+fn choice<T>(names: &'static [(&'static str, &'static str)]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let values = names.iter().map(|(name, help)| match help.is_empty() {
+        true => PossibleValue::new(*name),
+        false => PossibleValue::new(*name).help(*help),
+    });
+    PossibleValuesParser::new(values).try_map(|name| serde_json::from_value(serde_json::Value::String(name)))
 }
 
-impl CellName {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Rnn => "rnn",
-            Self::Lstm => "lstm",
-            Self::Gru => "gru",
-        }
-    }
+pub(crate) fn cell() -> impl TypedValueParser<Value = CellName> {
+    choice(&[("rnn", ""), ("lstm", ""), ("gru", "")])
 }
 
-/// The optimizer by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OptimizerName {
-    Sgd,
-    Momentum,
-    Nesterov,
-    Rmsprop,
-    Adam,
-    Adamw,
+pub(crate) fn optimizer() -> impl TypedValueParser<Value = OptimizerName> {
+    choice(&[("sgd", ""), ("momentum", ""), ("nesterov", ""), ("rmsprop", ""), ("adam", ""), ("adamw", "")])
 }
 
-/// The synthetic task by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum TaskName {
-    /// The adding problem: the sum of two marked numbers in a sequence of LENGTH
-    Adding,
-    /// The copying memory problem: repeat 10 symbols after a delay of LENGTH
-    Copy,
+pub(crate) fn task() -> impl TypedValueParser<Value = TaskName> {
+    choice(&[
+        ("adding", "The adding problem: the sum of two marked numbers in a sequence of LENGTH"),
+        ("copy", "The copying memory problem: repeat 10 symbols after a delay of LENGTH"),
+    ])
 }
 
-/// What a series is learned by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LossName {
-    /// The squared error: forecasts tend to the mean
-    Squared,
-    /// The absolute error: forecasts tend to the median, and outliers count for less
-    Absolute,
-    /// Huber's: squared up to --huber-delta, absolute beyond it
-    Huber,
-    /// The pinball loss of --quantiles: a range with the chance that it holds
-    Quantile,
+pub(crate) fn loss() -> impl TypedValueParser<Value = LossName> {
+    choice(&[
+        ("squared", "The squared error: forecasts tend to the mean"),
+        ("absolute", "The absolute error: forecasts tend to the median, and outliers count for less"),
+        ("huber", "Huber's: squared up to --huber-delta, absolute beyond it"),
+        ("quantile", "The pinball loss of --quantiles: a range with the chance that it holds"),
+    ])
 }
 
-/// How the learning rate falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ScheduleName {
-    /// It does not
-    Constant,
-    /// By --decay-factor after every --decay-every steps
-    Step,
-    /// By --decay-factor over every --decay-every steps, a little with each
-    Exponential,
-    /// Along half a cosine to --decay-floor of it at the end
-    Cosine,
-    /// By --decay-factor after --decay-patience validations without improvement
-    Plateau,
+pub(crate) fn schedule() -> impl TypedValueParser<Value = ScheduleName> {
+    choice(&[
+        ("constant", "It does not"),
+        ("step", "By --decay-factor after every --decay-every steps"),
+        ("exponential", "By --decay-factor over every --decay-every steps, a little with each"),
+        ("cosine", "Along half a cosine to --decay-floor of it at the end"),
+        ("plateau", "By --decay-factor after --decay-patience validations without improvement"),
+    ])
 }
 
-/// What becomes of a run whose loss or gradient norm is not finite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnNan {
-    /// It ends, with the weights before that step
-    #[default]
-    Stop,
-    /// The step changes nothing, and it goes on; at 10 such steps in a row it ends
-    Skip,
-    /// It goes on from the weights of the last --val-every, at half the rate, with the batches behind the bad one; 5 times
-    Back,
+pub(crate) fn on_nan() -> impl TypedValueParser<Value = OnNan> {
+    choice(&[
+        ("stop", "It ends, with the weights before that step"),
+        ("skip", "The step changes nothing, and it goes on; at 10 such steps in a row it ends"),
+        (
+            "back",
+            "It goes on from the weights of the last --val-every, at half the rate, with the batches behind the bad one; 5 times",
+        ),
+    ])
 }
 
-/// How numbers come to the network's units, by what the training part has of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ScaleName {
-    /// Mean 0 and standard deviation 1
-    Standard,
-    /// From 0 to 1
-    MinMax,
-    /// As they are
-    None,
+pub(crate) fn scale() -> impl TypedValueParser<Value = ScaleName> {
+    choice(&[("standard", "Mean 0 and standard deviation 1"), ("min-max", "From 0 to 1"), ("none", "As they are")])
 }
 
-impl From<ScaleName> for ScalingKind {
-    fn from(name: ScaleName) -> Self {
-        match name {
-            ScaleName::Standard => Self::Standard,
-            ScaleName::MinMax => Self::MinMax,
-            ScaleName::None => Self::None,
-        }
-    }
+pub(crate) fn missing() -> impl TypedValueParser<Value = MissingName> {
+    choice(&[
+        ("error", "Nothing: the first is named, and the run does not begin"),
+        ("ffill", "The value before them"),
+        ("mask", "0 in the network's units, and a column more that tells where"),
+    ])
 }
 
-/// What stands for missing values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum MissingName {
-    /// Nothing: the first is named, and the run does not begin
-    Error,
-    /// The value before them
-    Ffill,
-    /// 0 in the network's units, and a column more that tells where
-    Mask,
+pub(crate) fn read() -> impl TypedValueParser<Value = ReadName> {
+    choice(&[("rows", "A row of pixels a step"), ("pixels", "A pixel a step")])
 }
 
-impl From<MissingName> for Missing {
-    fn from(name: MissingName) -> Self {
-        match name {
-            MissingName::Error => Self::Refuse,
-            MissingName::Ffill => Self::Forward,
-            MissingName::Mask => Self::Mask,
-        }
-    }
-}
-
-/// How an image is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ReadName {
-    /// A row of pixels a step
-    Rows,
-    /// A pixel a step
-    Pixels,
-}
-
-/// What labels are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LabelsAsName {
-    /// Each is the name of a class
-    Classes,
-    /// Each is a number
-    Values,
+pub(crate) fn labels_as() -> impl TypedValueParser<Value = LabelsAsName> {
+    choice(&[("classes", "Each is the name of a class"), ("values", "Each is a number")])
 }

@@ -7,7 +7,11 @@ mod values;
 
 use std::path::PathBuf;
 
-use bptt::data::{DateOrder, DecimalMark, InputLimit};
+use bptt::data::{DateOrder, DecimalMark};
+use bptt::experiment::config::{
+    BatchSize, Bytes, COUNT, CellName, Config, DataConfig, LAYERS, LabelsAsName, LossName, MissingName, ModelConfig,
+    Names, OnNan, OptimizerName, ReadName, RunConfig, SIZE, ScaleName, ScheduleName, THREADS, TaskName, TrainingConfig,
+};
 use bptt::train::Keep;
 use bptt::{Activation, At, RecurrentInit, RecurrentKernel};
 use clap::Args;
@@ -15,9 +19,6 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use choices::*;
 pub(crate) use values::*;
-
-/// What stands for the bundled series in place of a path.
-pub(crate) const BUNDLED: &str = "bundled:sunspots";
 
 /// Every setting of a run: the sections of a configuration file.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,7 +76,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "FILE", group = "source")]
     pub(crate) rolls: Option<PathBuf>,
     /// A synthetic task
-    #[arg(long, value_enum, group = "source")]
+    #[arg(long, value_parser = task(), value_name = "TASK", group = "source")]
     pub(crate) task: Option<TaskName>,
 
     /// Shares of the data that train, validate and test [default: 0.7,0.15,0.15; text: 0.9,0.1,0;
@@ -92,10 +93,10 @@ pub(crate) struct DataArgs {
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "T")]
     pub(crate) window: Option<usize>,
     /// How numbers come to the network's units [default: standard; sequences: none]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = scale(), value_name = "SCALE")]
     pub(crate) scale: Option<ScaleName>,
     /// What stands for missing values [default: error]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = missing(), value_name = "MISSING")]
     pub(crate) missing: Option<MissingName>,
     /// Series and sequences in .csv: the mark before the decimals, a point or a comma [default: what the numbers show]
     #[arg(long, value_parser = decimal(), value_name = "MARK")]
@@ -147,10 +148,10 @@ pub(crate) struct DataArgs {
     pub(crate) test_labels: Option<PathBuf>,
     /// Sequences: what labels that are numbers are [default: what the file says, or they look like; where that is in doubt it
     /// is asked about]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = labels_as(), value_name = "LABELS-AS")]
     pub(crate) labels_as: Option<LabelsAsName>,
     /// Sequences in idx: images by rows or by pixels [default: rows]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = read(), value_name = "READ")]
     pub(crate) read: Option<ReadName>,
     /// Sequences in .csv: the column that tells sequences apart [default: id]
     #[arg(long, value_name = "COLUMN")]
@@ -182,44 +183,13 @@ pub(crate) struct DataArgs {
     pub(crate) applies: bool,
 }
 
-impl DataArgs {
-    /// The most that may come of a file.
-    pub(crate) fn limit(&self) -> InputLimit {
-        self.input_limit.map_or(InputLimit::default(), |Bytes(most)| InputLimit(most))
-    }
-}
-
-impl Given {
-    /// For a trained model that is only measured or predicts.
-    pub(crate) fn applied(mut self) -> Self {
-        self.data.applies = true;
-        self
-    }
-
-    /// The files and folders that are read, by their keys.
-    pub(crate) fn files(&mut self) -> [(&'static str, &mut Option<PathBuf>); 9] {
-        let data = &mut self.data;
-        [
-            ("text", &mut data.text),
-            ("csv", &mut data.csv),
-            ("sequences", &mut data.sequences),
-            ("classes", &mut data.classes),
-            ("rolls", &mut data.rolls),
-            ("test-file", &mut data.test_file),
-            ("labels", &mut data.labels),
-            ("test-labels", &mut data.test_labels),
-            ("init-from", &mut self.model.init_from),
-        ]
-    }
-}
-
 /// The network.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// The recurrent cell [default: lstm]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = cell(), value_name = "CELL")]
     pub(crate) cell: Option<CellName>,
     /// The vanilla RNN's activation [default: tanh]
     #[arg(long, value_parser = one_of::<Activation>(&["tanh", "relu", "sigmoid", "identity"]), value_name = "F")]
@@ -315,19 +285,19 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = whole::<1, COUNT>, value_name = "N")]
     pub(crate) checkpoints: Option<usize>,
     /// What becomes of it where the loss or the gradient norm is not finite [default: stop]
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(long, value_parser = on_nan(), value_name = "WHAT")]
     pub(crate) on_nan: Option<OnNan>,
     /// Write the steps' numbers for TensorBoard too, into the run's folder tensorboard
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) tensorboard: Option<bool>,
     /// The rule of the update; momentum and nesterov take a momentum of 0.9 [default: adam]
-    #[arg(long, value_enum, value_name = "RULE")]
+    #[arg(long, value_parser = optimizer(), value_name = "RULE")]
     pub(crate) optimizer: Option<OptimizerName>,
     /// The learning rate [default: 0.005; text, classes: 0.002; sequences, rolls: 0.001]
     #[arg(long, value_parser = at_least_0, value_name = "RATE", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
     /// Series: the loss [default: squared, or that of --huber-delta or --quantiles]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = loss(), value_name = "LOSS")]
     pub(crate) loss: Option<LossName>,
     /// Series: where Huber's loss turns from a square to a line, in units of the scaled target: with --scale standard in
     /// its standard deviations [default: 1]
@@ -355,7 +325,7 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_parser = signed, value_name = "N")]
     pub(crate) warmup: Option<u64>,
     /// How the rate falls after that [default: constant]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = schedule(), value_name = "SCHEDULE")]
     pub(crate) schedule: Option<ScheduleName>,
     /// The schedule's steps [default: an epoch]
     #[arg(long, value_parser = count, value_name = "N")]
@@ -409,4 +379,212 @@ pub(crate) struct TrainArgs {
     pub(crate) profile: bool,
     #[command(flatten)]
     pub(crate) given: Given,
+}
+
+impl Given {
+    /// The settings that the flags make.
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            run: self.run.config(),
+            data: self.data.config(),
+            model: self.model.config(),
+            training: self.training.config(),
+        }
+    }
+}
+
+impl RunArgs {
+    pub(crate) fn config(&self) -> RunConfig {
+        let Self { device, threads, kernel, seed } = self.clone();
+        RunConfig { device, threads, kernel, seed }
+    }
+}
+
+impl DataArgs {
+    pub(crate) fn config(&self) -> DataConfig {
+        let Self {
+            text,
+            csv,
+            sequences,
+            classes,
+            rolls,
+            task,
+            split,
+            test_file,
+            validation,
+            window,
+            scale,
+            missing,
+            decimal,
+            dates,
+            input_limit,
+            bytes,
+            min_count,
+            carry_state,
+            target,
+            features,
+            known,
+            horizon,
+            season,
+            train_until,
+            labels,
+            test_labels,
+            labels_as,
+            read,
+            id,
+            time,
+            label,
+            keys,
+            length,
+            split_seed,
+            sha256,
+            applies,
+        } = self.clone();
+        DataConfig {
+            text,
+            csv,
+            sequences,
+            classes,
+            rolls,
+            task,
+            split,
+            test_file,
+            validation,
+            window,
+            scale,
+            missing,
+            decimal,
+            dates,
+            input_limit,
+            bytes,
+            min_count,
+            carry_state,
+            target,
+            features,
+            known,
+            horizon,
+            season,
+            train_until,
+            labels,
+            test_labels,
+            labels_as,
+            read,
+            id,
+            time,
+            label,
+            keys,
+            length,
+            split_seed,
+            sha256,
+            applies,
+        }
+    }
+}
+
+impl ModelArgs {
+    pub(crate) fn config(&self) -> ModelConfig {
+        let Self {
+            cell,
+            activation,
+            hidden,
+            layers,
+            embedding,
+            tied,
+            dropout,
+            recurrent_dropout,
+            predict,
+            bidirectional,
+            init,
+            forget_bias,
+            init_from,
+            init_sha256,
+        } = self.clone();
+        ModelConfig {
+            cell,
+            activation,
+            hidden,
+            layers,
+            embedding,
+            tied,
+            dropout,
+            recurrent_dropout,
+            predict,
+            bidirectional,
+            init,
+            forget_bias,
+            init_from,
+            init_sha256,
+        }
+    }
+}
+
+impl TrainingArgs {
+    pub(crate) fn config(&self) -> TrainingConfig {
+        let Self {
+            batch,
+            micro_batch,
+            memory,
+            recompute,
+            accumulate,
+            buckets,
+            epochs,
+            steps,
+            val_every,
+            flow_every,
+            patience,
+            keep,
+            checkpoint_every,
+            checkpoints,
+            on_nan,
+            tensorboard,
+            optimizer,
+            lr,
+            loss,
+            huber_delta,
+            quantiles,
+            label_smoothing,
+            class_weights,
+            clip,
+            weight_decay,
+            warmup,
+            schedule,
+            decay_every,
+            decay_factor,
+            decay_floor,
+            decay_patience,
+        } = self.clone();
+        TrainingConfig {
+            batch,
+            micro_batch,
+            memory,
+            recompute,
+            accumulate,
+            buckets,
+            epochs,
+            steps,
+            val_every,
+            flow_every,
+            patience,
+            keep,
+            checkpoint_every,
+            checkpoints,
+            on_nan,
+            tensorboard,
+            optimizer,
+            lr,
+            loss,
+            huber_delta,
+            quantiles,
+            label_smoothing,
+            class_weights,
+            clip,
+            weight_decay,
+            warmup,
+            schedule,
+            decay_every,
+            decay_factor,
+            decay_floor,
+            decay_patience,
+        }
+    }
 }

@@ -1,0 +1,74 @@
+//! Settings beside what a model has already, and how an error names one.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// What is given for `flag`, or else what the model has, or else the default; it becomes what is given.
+///
+/// # Errors
+/// Where there is a model and it has something else.
+pub(crate) fn as_the_model<T: Clone + PartialEq + Serialize>(
+    flag: &str,
+    given: &mut Option<T>,
+    of_model: Option<T>,
+    default: T,
+) -> Result<T> {
+    let value = of_model.or_else(|| given.clone()).unwrap_or(default);
+    match given.replace(value.clone()).filter(|given| *given != value) {
+        Some(given) => {
+            let (given, value) = (words(&given), words(&value));
+            Err(unsupported(format!("--{flag} {given}: the model was trained with {value}")))
+        }
+        None => Ok(value),
+    }
+}
+
+/// A setting as a flag has it.
+pub fn words(setting: &impl Serialize) -> String {
+    match serde_json::to_value(setting).unwrap_or_default() {
+        Value::String(text) => text,
+        Value::Array(texts) if texts.is_empty() => "none".into(),
+        Value::Array(texts) => texts.iter().map(words).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// The shares of a file beside another that tests: of it `validation` validates, and the rest trains.
+pub(crate) fn shares_beside_test(validation: Option<f64>) -> [f64; 3] {
+    let validation = validation.unwrap_or(0.2);
+    [1.0 - validation, validation, 0.0]
+}
+
+/// The shares of training, validation and test, by `--split` or by default.
+pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<[f64; 3]> {
+    let shares = split.get_or_insert_with(|| default.to_vec());
+    let three = <[f64; 3]>::try_from(shares.as_slice()).map_err(|_| Error::Value {
+        what: "--split (data.split)".into(),
+        expected: "three shares, as in 0.7,0.15,0.15".into(),
+        got: format!("{} of them", shares.len()),
+    })?;
+    let sum: f64 = three.iter().sum();
+    match three.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-6 {
+        true => Ok(three),
+        false => Err(Error::Value {
+            what: "--split (data.split)".into(),
+            expected: "three shares of at least 0 that add up to 1".into(),
+            got: format!("{}, {}, {}", three[0], three[1], three[2]),
+        }),
+    }
+}
+
+/// An error in a flag's value.
+pub(crate) fn in_flag(flag: &str, error: Error) -> Error {
+    match error {
+        Error::Value { expected, got, .. } => Error::Value { what: flag.into(), expected, got },
+        other => other,
+    }
+}
+
+/// An [`Error::Unsupported`] with this message.
+pub fn unsupported(message: impl Into<String>) -> Error {
+    Error::Unsupported(message.into())
+}

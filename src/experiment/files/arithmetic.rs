@@ -1,0 +1,68 @@
+//! What the bits of a run's steps depend on, as its checkpoints have it: a run that is resumed elsewhere says what is another.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Backend;
+
+/// What such a note ends with.
+const CONSEQUENCE: &str = "from here on the last bits may come out otherwise";
+
+/// Names and values, of [`Backend::arithmetic`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Arithmetic(BTreeMap<String, String>);
+
+impl Arithmetic {
+    /// What the arithmetic of this backend depends on.
+    pub fn of(backend: &impl Backend) -> Self {
+        Self(backend.arithmetic().into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// What is another `now`, and what follows from it; `None` where the bits are the same.
+    pub(crate) fn differs(&self, now: &Self) -> Option<String> {
+        let value = |of: &Self, name: &str| of.0.get(name).cloned().unwrap_or_else(|| "not known".into());
+        let words = |name: &str| {
+            let (before, now) = (value(self, name), value(now, name));
+            (before != now).then(|| format!("{name}: {before} before, {now} now"))
+        };
+        // Another device says all there is to say.
+        let names: Vec<&String> =
+            self.0.keys().chain(now.0.keys().filter(|name| !self.0.contains_key(*name))).collect();
+        let differing = words("device")
+            .map_or_else(|| names.iter().filter_map(|name| words(name)).collect::<Vec<_>>(), |device| vec![device]);
+        (!differing.is_empty()).then(|| format!("{}; {CONSEQUENCE}", differing.join("; ")))
+    }
+}
+
+/// The note where a checkpoint does not say what its bits depended on, but at most what computed.
+pub(crate) fn unknown(program: Option<&str>) -> String {
+    let by = program.map(|program| format!(", by {program},")).unwrap_or_default();
+    format!("the checkpoint{by} does not say what its bits depended on, as newer ones do: {CONSEQUENCE}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arithmetic(pairs: &[(&str, &str)]) -> Arithmetic {
+        Arithmetic(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn what_is_another_is_named_and_nothing_else() {
+        let cpu = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded once"), ("order of sums", "1")]);
+        let older = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded twice"), ("order of sums", "1")]);
+        assert_eq!(cpu.differs(&cpu), None);
+        let words = older.differs(&cpu).unwrap();
+        assert!(words.starts_with("a·b + c: rounded twice before, rounded once now; from here on"), "{words}");
+        let gpu = arithmetic(&[("device", "H100"), ("driver", "1"), ("order of sums", "1, for a GPU")]);
+        assert!(gpu.differs(&cpu).unwrap().starts_with("device: H100 before, CPU now; from here on"));
+        let updated = arithmetic(&[("device", "H100"), ("driver", "2"), ("order of sums", "1, for a GPU")]);
+        assert!(gpu.differs(&updated).unwrap().starts_with("driver: 1 before, 2 now; from"));
+        // What only one of them has is told too.
+        let more = arithmetic(&[("device", "CPU"), ("a·b + c", "rounded once"), ("order of sums", "1"), ("x", "y")]);
+        assert!(cpu.differs(&more).unwrap().starts_with("x: not known before, y now;"));
+    }
+}

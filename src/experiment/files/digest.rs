@@ -1,0 +1,199 @@
+//! The digest of files: what a configuration knows its data and its first weights by.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// What the digest of several files begins with. Before they had one, their bytes were joined, and what moved from the end of
+/// one to the beginning of the next passed unnoticed.
+const SEVERAL: &str = "files:";
+
+/// SHA-256 of bytes as they come.
+#[derive(Clone, Default)]
+pub(crate) struct Digest(hmac_sha256::Hash);
+
+impl Write for Digest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is read, and the digest of it.
+pub(crate) struct Digested<R> {
+    from: R,
+    digest: Digest,
+}
+
+impl<R: Read> Digested<R> {
+    pub(crate) fn new(from: R) -> Self {
+        Self { from, digest: Digest::new() }
+    }
+
+    /// Of everything, also of what was not yet read.
+    pub(crate) fn digest(mut self) -> io::Result<Digest> {
+        io::copy(&mut self.from, &mut self.digest)?;
+        Ok(self.digest)
+    }
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(bytes)?;
+        self.digest.update(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+impl Digest {
+    pub(crate) fn new() -> Self {
+        Self(hmac_sha256::Hash::new())
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// In hexadecimal digits.
+    pub(crate) fn text(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Puts the digest into the settings and returns it; `flag` names another file than theirs.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where they have another: the file is not the one that they were made for.
+    pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<String> {
+        check(self.text(), path, flag, settings)
+    }
+}
+
+/// The digest of all files that data are read from. Of a single one it is its SHA-256, as `sha256sum` has it, under whatever
+/// name. Of several it is that of a list in which each has the flag that it was read for, its name without its folder, its
+/// length and its own SHA-256: a file may lie elsewhere, and nothing may move from one to another.
+pub(crate) struct Files {
+    list: Digest,
+    /// That of the only file so far, unless it is one of a folder.
+    only: Option<String>,
+    in_folder: bool,
+}
+
+impl Files {
+    /// Of files that are named one by one.
+    pub(crate) fn new() -> Self {
+        Self { list: Digest::new(), only: None, in_folder: false }
+    }
+
+    /// Of a folder's, whose names count even where there is but one.
+    pub(crate) fn in_folder() -> Self {
+        Self { in_folder: true, ..Self::new() }
+    }
+
+    /// Adds a file that is read for `flag`, always in the same order, and returns its own digest.
+    pub(crate) fn add(&mut self, flag: &str, path: &Path, bytes: &[u8]) -> String {
+        let mut digest = Digest::new();
+        digest.update(bytes);
+        let text = digest.text();
+        let length = (bytes.len() as u64).to_le_bytes();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        for field in [flag.as_bytes(), name, &length, text.as_bytes()] {
+            self.list.update(&(field.len() as u64).to_le_bytes());
+            self.list.update(field);
+        }
+        // The first of several is none of its own.
+        self.only = (self.only.is_none() && !self.in_folder).then(|| text.clone());
+        self.in_folder = true;
+        text
+    }
+
+    /// As of [`Digest::check`], for all of them.
+    pub(crate) fn check(self, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<String> {
+        check(self.text(), path, flag, settings)
+    }
+
+    fn text(self) -> String {
+        self.only.unwrap_or_else(|| format!("{SEVERAL}{}", self.list.text()))
+    }
+}
+
+fn check(digest: String, path: &Path, flag: &str, settings: &mut Option<String>) -> Result<String> {
+    let Some(expected) = settings.replace(digest.clone()).filter(|expected| *expected != digest) else {
+        return Ok(digest);
+    };
+    let (found, way) = (
+        digest.strip_prefix(SEVERAL),
+        format!("another run, or a command that names it with {flag}, takes it as it is now"),
+    );
+    let message = match (found, expected.strip_prefix(SEVERAL)) {
+        (Some(_), None) => format!(
+            "the data are several files, and the SHA-256 of the configuration, {expected}, is of one, or of several without \
+             the borders between them, as bptt wrote it before: what had moved from one file to another would pass \
+             unnoticed. Expected one that begins with {SEVERAL:?}; a new run, by `bptt train --config` with {flag} and the \
+             other files named again, writes it"
+        ),
+        (Some(found), Some(expected)) => format!(
+            "expected the files as the run had them, by names, lengths and bytes, SHA-256 {expected} of them all, got one of \
+             {found}; {way}"
+        ),
+        (None, _) => format!("expected the file as the run had it, SHA-256 {expected}, got one of {digest}; {way}"),
+    };
+    Err(Error::Data { path: path.into(), place: String::new(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(files: &[(&str, &str, &str)]) -> String {
+        let mut all = Files::new();
+        files.iter().for_each(|(flag, path, bytes)| drop(all.add(flag, path.as_ref(), bytes.as_bytes())));
+        all.text()
+    }
+
+    #[test]
+    fn of_a_single_file_it_is_what_sha256sum_prints_wherever_it_lies() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest(&[("sequences", "a.ts", "abc")]), abc);
+        assert_eq!(digest(&[("sequences", "elsewhere/b.ts", "abc")]), abc);
+        let mut folder = Files::in_folder();
+        folder.add("classes", "a.txt".as_ref(), b"abc");
+        assert!(folder.text().starts_with(SEVERAL));
+    }
+
+    #[test]
+    fn of_several_files_nothing_can_move_between_them_and_each_may_lie_elsewhere() {
+        let files = [("sequences", "d/a", "1\n2\n"), ("labels", "d/b", "3\n"), ("test-file", "d/c", "4\n5\n")];
+        let whole = digest(&files);
+        let moved = [("sequences", "e/a", "1\n2\n"), ("labels", "b", "3\n"), ("test-file", "/f/c", "4\n5\n")];
+        assert_eq!(digest(&moved), whole);
+        let others = [
+            [("sequences", "a", "1\n2\n3\n"), ("labels", "b", ""), ("test-file", "c", "4\n5\n")],
+            [("sequences", "a", "1\n2\n"), ("labels", "b", "3\n4\n"), ("test-file", "c", "5\n")],
+            [("sequences", "b", "1\n2\n"), ("labels", "a", "3\n"), ("test-file", "c", "4\n5\n")],
+            [("sequences", "a1", "\n2\n"), ("labels", "b", "3\n"), ("test-file", "c", "4\n5\n")],
+            [("sequences", "a", "1\n2\n"), ("test-file", "b", "3\n"), ("test-labels", "c", "4\n5\n")],
+        ];
+        let mut all: Vec<String> = others.iter().map(|files| digest(files)).chain([whole]).collect();
+        all.push(digest(&[("sequences", "a", "1\n2\n"), ("labels", "b", "3\n")]));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), others.len() + 2);
+    }
+
+    #[test]
+    fn a_digest_without_borders_is_refused_with_what_to_do() {
+        let mut settings = Some("0".repeat(64));
+        let mut files = Files::new();
+        ["a", "b"].iter().for_each(|name| drop(files.add("sequences", name.as_ref(), b"1")));
+        let error = files.check("a".as_ref(), "--sequences", &mut settings).unwrap_err().to_string();
+        assert!(
+            error.contains("without the borders") && error.contains("bptt train --config` with --sequences"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! `bptt train --flow-every N`: the norms of ∂L/∂h_t of every Nth step.
+
+use serde_json::{Map, Value, json};
+
+use super::checkpoints::Position;
+use super::folder::{Folder, Log, json_line};
+use super::names::FLOW;
+use crate::format::grouped;
+use crate::ndarray::Array2;
+use crate::plot::{Drawing, FlowLine, FlowPanel, FlowPicture};
+use crate::{Flow, Recurrent, Result};
+
+/// Steps that the picture shows.
+const LINES: usize = 4;
+
+/// Writes `flow.jsonl`, and keeps what a picture needs.
+pub struct FlowLog {
+    every: u64,
+    stacks: Vec<String>,
+    directions: usize,
+    file: Log,
+    /// Those whose number among all is a power of two, and the last.
+    kept: Vec<(u64, Flow)>,
+    taken: u64,
+}
+
+impl FlowLog {
+    /// Of a run that begins, or that goes on from a position.
+    pub fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
+        let stacks: Vec<String> = (0..recurrent.stacks()).map(|stack| stack_name(recurrent, stack)).collect();
+        let directions = recurrent.directions();
+        let (mut kept, mut taken) = (Vec::new(), 0);
+        let line = |line: &[u8]| {
+            let flow = read(&stacks, line).ok_or("these are no norms of this network")?;
+            keep(&mut kept, &mut taken, flow);
+            Ok(())
+        };
+        let file = match from.and_then(|position| position.flow) {
+            None => folder.log(FLOW)?,
+            Some(bytes) => folder.log_from(FLOW, bytes, line)?,
+        };
+        Ok(Self { every, stacks, directions, file, kept, taken })
+    }
+
+    /// Waits until everything is on the disk; returns how many bytes these are.
+    pub fn sync(&mut self) -> Result<u64> {
+        self.file.sync()
+    }
+
+    /// The first step too: there the network is as it began.
+    pub fn wants(&self, step: u64) -> bool {
+        step == 1 || step.is_multiple_of(self.every)
+    }
+
+    /// Writes the norms of a step.
+    pub fn take(&mut self, step: u64, flow: &Flow) -> Result<()> {
+        let norms = self.stacks.iter().zip(flow.norms.rows());
+        let norms: Map<_, _> = norms.map(|(name, norms)| (name.clone(), json!(norms.to_vec()))).collect();
+        self.file.append(&json_line(&json!({"step": step, "norms": norms}))?)?;
+        keep(&mut self.kept, &mut self.taken, (step, flow.clone()));
+        Ok(())
+    }
+
+    /// Leaves the file on the disk; the picture, a panel for each (layer, direction), unless no step was taken.
+    pub fn finish(mut self, name: &str) -> Result<Option<Drawing>> {
+        self.sync()?;
+        let Some(last) = self.kept.len().checked_sub(1) else { return Ok(None) };
+        let lines = LINES.min(last + 1);
+        let chosen: Vec<&(u64, Flow)> = (0..lines).map(|n| &self.kept[n * last / (lines - 1).max(1)]).collect();
+        let panel = |(stack, of): (usize, &String)| {
+            let line = |(hue, (step, flow)): (usize, &&(u64, Flow))| {
+                let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
+                FlowLine { name, hue, reverse: stack % self.directions > 0, norms, clipped: 1.0 }
+            };
+            FlowPanel { name: format!("‖∂L/∂h‖ of {of}"), lines: chosen.iter().enumerate().map(line).collect() }
+        };
+        let panels = self.stacks.iter().enumerate().map(panel).collect();
+        let description = "The gradient of the training loss, before clipping, goes back through time as the arrow shows. \
+                           Where a line falls straight, each step costs the same factor, and what lies far back is hardly \
+                           learned from; with a loss at every step, each adds its own.";
+        let (title, description) = (format!("{name}: gradient flow in training"), description.into());
+        Ok(Some(FlowPicture { title, description, panels }.draw()))
+    }
+}
+
+/// A line as it was written.
+fn read(stacks: &[String], line: &[u8]) -> Option<(u64, Flow)> {
+    let line: Value = serde_json::from_slice(line).ok()?;
+    // JSON has null for what is not finite.
+    let row = |stack: &String| {
+        let norms = line["norms"][stack].as_array()?;
+        Some(norms.iter().map(|norm| norm.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>())
+    };
+    let rows = stacks.iter().map(row).collect::<Option<Vec<_>>>()?;
+    let shape = (rows.len(), rows.first()?.len());
+    let norms = Array2::from_shape_vec(shape, rows.into_iter().flatten().collect()).ok()?;
+    Some((line["step"].as_u64()?, Flow { norms }))
+}
+
+fn keep(kept: &mut Vec<(u64, Flow)>, taken: &mut u64, flow: (u64, Flow)) {
+    if *taken > 0 && !taken.is_power_of_two() {
+        kept.pop();
+    }
+    *taken += 1;
+    kept.push(flow);
+}
+
+/// As PyTorch's names end: `l0`, `l0_reverse`.
+pub fn stack_name(recurrent: &Recurrent, stack: usize) -> String {
+    let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
+    format!("l{layer}{}", ["", "_reverse"][direction])
+}

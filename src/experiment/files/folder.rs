@@ -1,0 +1,491 @@
+//! A run's folder: new for each run, and its files whole or absent, but for those that grow.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::data::open_input;
+use crate::format::path_text;
+use crate::{Error, Result};
+
+/// The file that is locked while a run writes into its folder.
+const LOCK: &str = ".lock";
+
+/// What that file has until the run has its configuration: by it a folder is known that a run began and did not come to.
+const BEGUN: &[u8] = b"bptt: a run that does not have its configuration yet\n";
+
+/// What is written beside a file until it is whole.
+pub(crate) const PART: &str = ".part";
+
+/// A folder that this run writes into, and no other.
+pub struct Folder {
+    path: PathBuf,
+    /// Let go of with the file, however the process ends.
+    lock: File,
+    /// Some file systems have no locks.
+    locked: bool,
+}
+
+impl Folder {
+    /// Makes `out`, or without it the first free one of `runs/NAME-1`, `runs/NAME-2`, … An empty `out`, and one that a
+    /// run left before it had its configuration, is taken over: `is_beginning` knows the paths within that such a run may
+    /// have written.
+    ///
+    /// # Errors
+    /// Where `out` has anything else.
+    pub fn create(out: Option<&Path>, name: &str, is_beginning: fn(&Path) -> bool) -> Result<Self> {
+        if let Some(path) = out {
+            return match make(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::take_over(path, is_beginning),
+                made => made.map_err(io_error(path)).and_then(|()| Self::begun(path)),
+            };
+        }
+        let mut number = 1;
+        loop {
+            let path = Path::new("runs").join(format!("{name}-{number}"));
+            match make(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                made => return made.map_err(io_error(&path)).and_then(|()| Self::begun(&path)),
+            }
+        }
+    }
+
+    /// Refuses an `out` that [`create`](Self::create) would, before any work is done for it.
+    pub fn check_free(out: Option<&Path>, is_beginning: fn(&Path) -> bool) -> Result<()> {
+        let Some(path) = out.filter(|path| path.symlink_metadata().is_ok()) else { return Ok(()) };
+        let lock = File::open(path.join(LOCK)).and_then(|file| read_lock(&file)).unwrap_or_default();
+        match left_behind(path, &lock, is_beginning) {
+            Some(_) => Ok(()),
+            None => Err(exists(path)),
+        }
+    }
+
+    /// One that is there, which nobody else may take over meanwhile.
+    fn take_over(path: &Path, is_beginning: fn(&Path) -> bool) -> Result<Self> {
+        Self::check_free(Some(path), is_beginning)?;
+        let folder = Self::open(path)?;
+        let lock = read_lock(&folder.lock).map_err(io_error(&path.join(LOCK)))?;
+        let left = left_behind(path, &lock, is_beginning).filter(|_| folder.locked).ok_or_else(|| exists(path))?;
+        for file in left.iter().filter(|file| !file.ends_with(LOCK)) {
+            fs::remove_file(file).map_err(io_error(file))?;
+        }
+        folder.mark(BEGUN)?;
+        Ok(folder)
+    }
+
+    /// One that was just made.
+    fn begun(path: &Path) -> Result<Self> {
+        let folder = Self::open(path)?;
+        folder.mark(BEGUN)?;
+        Ok(folder)
+    }
+
+    fn mark(&self, with: &[u8]) -> Result<()> {
+        let mut file = &self.lock;
+        let marked = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(with));
+        marked.and_then(|()| file.sync_all()).map_err(io_error(&self.path.join(LOCK)))?;
+        sync_names(&self.path)
+    }
+
+    /// Writes the configuration, with which the folder is a run.
+    pub fn write_config(&self, name: &str, contents: &[u8]) -> Result<()> {
+        self.write(name, contents)?;
+        self.mark(b"")
+    }
+
+    /// The path of the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes over a folder that is there.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where another process writes into it, and where its lock is a link.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let lock = open_own(&path.join(LOCK), File::options().read(true).write(true).create(true).truncate(false))?;
+        let locked = match lock.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => {
+                let message = "expected a run that no process is at, but one writes into it".into();
+                return Err(Error::Data { path: path.into(), place: String::new(), message });
+            }
+            Err(TryLockError::Error(_)) => false,
+        };
+        Ok(Self { path: path.into(), lock, locked })
+    }
+
+    /// What there is to say of it.
+    pub fn note(&self) -> Option<&'static str> {
+        let reason = "this file system has no locks: nothing but care keeps a second process out of the run";
+        (!self.locked).then_some(reason)
+    }
+
+    /// Takes away what was being written in a folder within when a process ended: the parts of files whose names are the
+    /// run's own. Parts of files that every run writes are replaced when these are written.
+    pub(crate) fn clear_parts(&self, folder: &str, is_own: fn(&str) -> bool) -> Result<()> {
+        let folder = self.path.join(folder);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        check_no_link(&folder)?;
+        for entry in fs::read_dir(&folder).map_err(io_error(&folder))? {
+            let entry = entry.map_err(io_error(&folder))?;
+            let name = entry.file_name();
+            let whole = name.to_str().and_then(|name| name.strip_suffix(PART));
+            if whole.is_some_and(is_own) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                fs::remove_file(entry.path()).map_err(io_error(&entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a folder within, and sees to it that its name is on the disk.
+    pub fn make(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        check_no_link(&path)?;
+        fs::create_dir_all(&path).map_err(io_error(&path))?;
+        sync_names(&self.path)
+    }
+
+    /// Writes a file as a whole: see [`begin`](Self::begin).
+    pub fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
+        let mut part = self.begin(name)?;
+        let written = part.write_all(contents).map_err(io_error(&part.path));
+        part.end(written)
+    }
+
+    /// Begins a file that is to be there as a whole: what had the name before stays until its bytes are on the disk.
+    pub fn begin(&self, name: &str) -> Result<Part> {
+        let (path, temporary) = (self.path.join(name), self.path.join(format!("{name}{PART}")));
+        check_own(&path)?;
+        // What a process before was at, of the same file.
+        if check_own(&temporary)? {
+            fs::remove_file(&temporary).map_err(io_error(&temporary))?;
+        }
+        let file = File::create_new(&temporary).map_err(io_error(&path))?;
+        Ok(Part { file, path, temporary: Some(temporary) })
+    }
+
+    /// Begins a file that grows line by line, anew where there is one.
+    pub fn log(&self, name: &str) -> Result<Log> {
+        // Another file takes the place of one before, which may have a second name elsewhere.
+        self.write(name, b"")?;
+        let path = self.path.join(name);
+        // Read too, once it is written.
+        let file = open_own(&path, File::options().read(true).write(true))?;
+        Ok(Log { file: BufWriter::new(file), path, bytes: 0, flushed: Instant::now() })
+    }
+
+    /// Goes on with such a file behind its first `bytes`, whose lines `each` is told one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it is shorter, and for the line that `each` refuses.
+    pub fn log_from(&self, name: &str, bytes: u64, each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Log> {
+        let path = self.path.join(name);
+        let open = || open_own(&path, File::options().read(true).write(true));
+        let mut file = open()?;
+        check_length(&path, &file, bytes)?;
+        if has_other_names(&file) {
+            // As a backup of hard links has it, which is to stay as it is.
+            self.copy(name, &path, bytes)?;
+            file = open()?;
+        }
+        each_line(&path, &file, bytes, each)?;
+        file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes))).map_err(io_error(&path))?;
+        Ok(Log { file: BufWriter::new(file), path, bytes, flushed: Instant::now() })
+    }
+
+    /// Copies the first `bytes` of a file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it is shorter.
+    pub(crate) fn copy(&self, name: &str, from: &Path, bytes: u64) -> Result<()> {
+        let (file, _) = open_input(from)?;
+        check_length(from, &file, bytes)?;
+        let mut part = self.begin(name)?;
+        let copied = io::copy(&mut file.take(bytes), &mut part).map(|_| ()).map_err(io_error(&part.path));
+        part.end(copied)
+    }
+}
+
+/// The lines of the first `bytes` of a file, one after the other.
+fn each_line(path: &Path, file: &File, bytes: u64, mut each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
+    let (mut lines, mut line, mut number) = (BufReader::new(file.take(bytes)), Vec::new(), 0_u64);
+    while lines.read_until(b'\n', &mut line).map_err(io_error(path))? > 0 {
+        number += 1;
+        each(&line).map_err(|message| Error::Data {
+            path: path.into(),
+            place: format!(", line {number}"),
+            message: format!("expected the run's own lines: {message}"),
+        })?;
+        line.clear();
+    }
+    Ok(())
+}
+
+/// Refuses a file with fewer bytes than a run had written into it.
+fn check_length(path: &Path, file: &File, bytes: u64) -> Result<()> {
+    let got = file.metadata().map_err(io_error(path))?.len();
+    if got < bytes {
+        let message = format!("expected the {bytes} bytes that the run had written, got {got}");
+        return Err(Error::Data { path: path.into(), place: String::new(), message });
+    }
+    Ok(())
+}
+
+/// A file that is being written, under another name. One that is let go of before its end is gone: half a file helps
+/// nobody, least of all on a full disk.
+pub struct Part {
+    file: File,
+    path: PathBuf,
+    /// The other name; `None` once it has its own.
+    temporary: Option<PathBuf>,
+}
+
+impl Part {
+    /// Gives the file its name, once its bytes are on the disk; `written`: whether all of it could be written.
+    pub fn end(mut self, written: Result<()>) -> Result<()> {
+        written.map_err(|error| match error {
+            Error::Io { source, .. } => io_error(&self.path)(source),
+            other => other,
+        })?;
+        self.file.sync_all().map_err(io_error(&self.path))?;
+        if let Some(temporary) = &self.temporary {
+            fs::rename(temporary, &self.path).map_err(io_error(&self.path))?;
+        }
+        self.temporary = None;
+        self.path.parent().map_or(Ok(()), sync_names)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.temporary.iter().for_each(|temporary| drop(fs::remove_file(temporary)));
+    }
+}
+
+impl Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Part {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// How old the end of a log may be for who reads it meanwhile.
+const FLUSHED_EVERY: Duration = Duration::from_secs(1);
+
+/// A file that grows line by line.
+pub struct Log {
+    file: BufWriter<File>,
+    path: PathBuf,
+    bytes: u64,
+    flushed: Instant,
+}
+
+impl Log {
+    /// The room for what is not yet on the disk.
+    #[cfg(test)]
+    pub(crate) fn buffered(&self) -> usize {
+        self.file.capacity()
+    }
+
+    /// Appends a line, which ends with a line break.
+    pub fn append(&mut self, line: &[u8]) -> Result<()> {
+        self.file.write_all(line).map_err(io_error(&self.path))?;
+        self.bytes += line.len() as u64;
+        if self.flushed.elapsed() > FLUSHED_EVERY {
+            self.file.flush().map_err(io_error(&self.path))?;
+            self.flushed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The lines so far, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for the line that `each` refuses.
+    pub(crate) fn lines(&mut self, each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
+        self.file.seek(SeekFrom::Start(0)).map_err(io_error(&self.path))?;
+        each_line(&self.path, self.file.get_ref(), self.bytes, each)?;
+        self.file.seek(SeekFrom::Start(self.bytes)).map(|_| ()).map_err(io_error(&self.path))
+    }
+
+    /// Waits until everything is on the disk; returns how many bytes these are.
+    pub fn sync(&mut self) -> Result<u64> {
+        self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(io_error(&self.path))?;
+        Ok(self.bytes)
+    }
+}
+
+/// Whether there is a file at a path of the run's own.
+///
+/// # Errors
+/// [`Error::Data`] where there is a link, a folder or a device.
+pub fn check_own(path: &Path) -> Result<bool> {
+    check_no_link(path)?;
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) => {
+            let got = if found.is_dir() { "a folder" } else { "something else" };
+            Err(not_own(path, &format!("expected a file that the run wrote, got {got}")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io_error(path)(error)),
+    }
+}
+
+/// Refuses a link: a run makes none, and what is written through one lies outside of its folder.
+fn check_no_link(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_symlink() => Err(not_own(
+            path,
+            "expected what the run wrote itself, got a link: put in its place what it leads to; nothing was written",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn not_own(path: &Path, message: &str) -> Error {
+    Error::Data { path: path.into(), place: String::new(), message: message.into() }
+}
+
+/// Opens a file of the run's own, and no other that a link leads to.
+fn open_own(path: &Path, options: &OpenOptions) -> Result<File> {
+    check_own(path)?;
+    let file = options.open(path).map_err(io_error(path))?;
+    // A link may have come in between.
+    check_own(path)?;
+    match is_at(&file, path).map_err(io_error(path))? {
+        true => Ok(file),
+        false => Err(not_own(path, "expected a file that nobody else moves meanwhile")),
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+}
+
+#[cfg(unix)]
+fn has_other_names(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|opened| opened.nlink() > 1)
+}
+
+/// The standard library does not tell which file an open one is.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Nor how many names it has.
+#[cfg(not(unix))]
+fn has_other_names(_: &File) -> bool {
+    false
+}
+
+/// The files in a folder that a run began and did not give its configuration, or that is empty; `None` where it has
+/// anything else. `lock`: what stands in its lock.
+fn left_behind(path: &Path, lock: &[u8], is_beginning: fn(&Path) -> bool) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        if !folder.symlink_metadata().ok()?.is_dir() {
+            return None;
+        }
+        for entry in fs::read_dir(&folder).ok()? {
+            let entry = entry.ok()?;
+            let (file, kind) = (entry.path(), entry.file_type().ok()?);
+            let within = file.strip_prefix(path).ok()?;
+            match (kind.is_dir(), kind.is_file()) {
+                _ if within == Path::new(LOCK) && kind.is_file() => files.push(file),
+                (true, _) if is_beginning(within) => folders.push(file),
+                (_, true) if is_beginning(within) => files.push(file),
+                _ => return None,
+            }
+        }
+    }
+    // Without the mark there is at most the lock, before anything was written to it.
+    let alone = lock.is_empty() && files.iter().all(|file| file.ends_with(LOCK));
+    (lock == BEGUN || alone).then_some(files)
+}
+
+/// What stands in a lock, as far as it matters.
+fn read_lock(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(BEGUN.len() as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    // A file in its place is no run that is there already.
+    parent.map_or(Ok(()), fs::create_dir_all).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => error,
+    })?;
+    fs::create_dir(path)?;
+    synced(parent.unwrap_or(Path::new(".")))
+}
+
+/// Waits until the names of a folder are on the disk: a file's name is an entry of its folder, and not of the file.
+fn sync_names(folder: &Path) -> Result<()> {
+    synced(folder).map_err(io_error(folder))
+}
+
+/// Where folders cannot be opened as files, or their file system does not sync them, there is nothing to wait for.
+pub fn synced(folder: &Path) -> io::Result<()> {
+    let Ok(file) = File::open(folder) else { return Ok(()) };
+    match file.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::Unsupported(format!(
+        "--out {}: expected a folder that does not exist yet, or an empty one; nothing was written",
+        path_text(path)
+    ))
+}
+
+/// The error of results as comma-separated text that could not be written.
+pub fn unwritten(error: impl Into<io::Error>) -> Error {
+    io_error(Path::new("the comma-separated text"))(error.into())
+}
+
+/// A line of JSON.
+pub fn json_line(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(value).map_err(|error| Error::Failed(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Names the file in an error of reading or writing it.
+pub fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    |source| Error::Io { path, source }
+}
+
+/// An error in what a file holds as one of that file, and one of reading it with the file's name.
+pub fn in_file(path: &Path) -> impl FnOnce(Error) -> Error {
+    let path = path.to_owned();
+    |error| match error {
+        Error::Io { source, .. } => Error::Io { path, source },
+        other => Error::Data { path, place: String::new(), message: other.to_string() },
+    }
+}

@@ -1,0 +1,10 @@
+//! The files of a run.
+
+pub mod arithmetic;
+pub mod checkpoints;
+pub mod digest;
+pub mod flow_log;
+pub mod folder;
+pub mod history;
+pub mod names;
+pub mod tensorboard;

@@ -1,0 +1,250 @@
+//! Whether a network does better than what needs none, in words and for other programs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::format::{grouped, short};
+use crate::plot::share;
+
+/// More targets than this are counted instead of listed.
+const LISTED: usize = 4;
+
+/// What needs no network, by its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BaselineName {
+    /// Its key in the summary: `last_value`.
+    pub(crate) key: &'static str,
+    /// In a sentence: `the last value`.
+    pub(crate) words: &'static str,
+}
+
+/// What is compared, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Less is better.
+    Error(&'static str),
+    /// From 0 to 1; more is better.
+    Share(&'static str),
+}
+
+/// The network beside a baseline, on a part that it did not learn from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The part's key in the summary.
+    pub(crate) part: &'static str,
+    /// Which of several targets; `None` where there is one alone.
+    pub(crate) target: Option<String>,
+    pub(crate) measure: Measure,
+    pub(crate) baseline: BaselineName,
+    pub(crate) network: f64,
+    /// What the baseline comes to.
+    pub(crate) other: f64,
+}
+
+impl Comparison {
+    pub(crate) fn new(part: &'static str, measure: Measure, network: f64, baseline: BaselineName, other: f64) -> Self {
+        Self { part, target: None, measure, baseline, network, other }
+    }
+
+    /// Whether there is something to be compared with; of an empty part or without a baseline there is not.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.other.is_nan()
+    }
+
+    /// A network whose result is no number beats nothing, and neither does an equal one.
+    pub(crate) fn is_beaten(&self) -> bool {
+        match self.measure {
+            Measure::Error(_) => self.network < self.other,
+            Measure::Share(_) => self.network > self.other,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.measure {
+            Measure::Error(name) | Measure::Share(name) => name,
+        }
+    }
+
+    /// `18.67 against 30.44 (39 % better)`.
+    fn numbers(&self) -> String {
+        let text = |value: f64| match self.measure {
+            _ if value.is_nan() => "not a number".to_owned(),
+            Measure::Error(_) => short(value),
+            Measure::Share(_) => share(value),
+        };
+        let difference = self.difference().map(|words| format!(" ({words})")).unwrap_or_default();
+        format!("{} against {}{difference}", text(self.network), text(self.other))
+    }
+
+    /// How much better or worse; `None` where that is no number.
+    pub(crate) fn difference(&self) -> Option<String> {
+        let Self { network, other, .. } = *self;
+        if network == other {
+            return Some("equal".into());
+        }
+        let word = if self.is_beaten() { "better" } else { "worse" };
+        match self.measure {
+            Measure::Share(_) => {
+                let points = 100.0 * (network - other).abs();
+                let digits = if points < 0.95 { 2 } else { usize::from(points < 9.95) };
+                points.is_finite().then(|| format!("{points:.digits$} percentage points {word}"))
+            }
+            Measure::Error(_) => {
+                let ratio = network / other;
+                if !ratio.is_finite() || ratio < 0.0 {
+                    return None;
+                }
+                Some(match 100.0 * (ratio - 1.0).abs() {
+                    _ if ratio >= 1e6 => format!("{} times as large", short(ratio)),
+                    _ if ratio >= 9.95 => format!("{} times as large", grouped(ratio.round() as u64)),
+                    percent if percent < 0.1 => format!("less than 0.1 % {word}"),
+                    percent if ratio < 0.001 => format!("{:.1} % {word}", percent.min(99.9)),
+                    percent if percent < 9.95 || ratio < 0.01 => format!("{percent:.1} % {word}"),
+                    percent => format!("{percent:.0} % {word}"),
+                })
+            }
+        }
+    }
+
+    fn json(&self) -> Value {
+        let Self { network, other, .. } = *self;
+        json!({
+            "measure": self.name(), "network": network, "baseline": other, "ratio": network / other,
+            "higher_is_better": matches!(self.measure, Measure::Share(_)), "beaten": self.is_beaten(),
+        })
+    }
+}
+
+/// By part, then by baseline, and where there are several targets by these.
+pub(crate) fn summary(comparisons: &[Comparison]) -> Map<String, Value> {
+    let mut parts = Map::new();
+    for comparison in comparisons.iter().filter(|comparison| comparison.is_known()) {
+        let part = parts.entry(comparison.part).or_insert_with(|| json!({}));
+        match &comparison.target {
+            None => part[comparison.baseline.key] = comparison.json(),
+            Some(target) => part[comparison.baseline.key]["targets"][target] = comparison.json(),
+        }
+    }
+    parts
+}
+
+/// A sentence a baseline, of the part that counts most: the test's, or else the last that there is.
+pub fn sentences(comparisons: &[Comparison]) -> Vec<String> {
+    let known = || comparisons.iter().filter(|comparison| comparison.is_known());
+    let of = |wanted: &str| known().any(|comparison| comparison.part == wanted).then(|| wanted.to_owned());
+    let Some(part) = of("test").or_else(|| of("validation")) else { return Vec::new() };
+    // In the order in which they came.
+    let mut groups: Vec<Vec<&Comparison>> = Vec::new();
+    let mut index = BTreeMap::new();
+    for comparison in known().filter(|comparison| comparison.part == part) {
+        let at = *index.entry((comparison.baseline.key, comparison.name())).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[at].push(comparison);
+    }
+    groups.iter().map(|group| sentence(group, &part)).collect()
+}
+
+/// Of one baseline and one measure.
+fn sentence(group: &[&Comparison], part: &str) -> String {
+    let first = group[0];
+    let (who, measure, all) = (first.baseline.words, first.name(), group.len());
+    let beaten = group.iter().filter(|comparison| comparison.is_beaten()).count();
+    if let [alone] = group {
+        let verb = if beaten == 1 { "beats" } else { "does not beat" };
+        return format!("the network {verb} {who} on the {part} part: {measure} {}", alone.numbers());
+    }
+    let begin = match beaten {
+        0 => format!("the network beats {who} on the {part} part for none of {all} targets"),
+        _ if beaten == all => format!("the network beats {who} on the {part} part for all {all} targets"),
+        _ => format!("the network beats {who} on the {part} part for {beaten} of {all} targets"),
+    };
+    if all > LISTED {
+        return format!("{begin}, by their {measure}");
+    }
+    let of = |comparison: &&Comparison| {
+        format!("{} {}", comparison.target.as_deref().unwrap_or_default(), comparison.numbers())
+    };
+    format!("{begin}: {measure} of {}", group.iter().map(of).collect::<Vec<_>>().join(", of "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAST: BaselineName = BaselineName { key: "last_value", words: "the last value" };
+    const MAJORITY: BaselineName = BaselineName { key: "majority", words: "the largest class" };
+
+    fn rmse(part: &'static str, network: f64, other: f64) -> Comparison {
+        Comparison::new(part, Measure::Error("RMSE"), network, LAST, other)
+    }
+
+    fn accuracy(network: f64, other: f64) -> Comparison {
+        Comparison::new("test", Measure::Share("accuracy"), network, MAJORITY, other)
+    }
+
+    #[test]
+    fn a_network_that_wins_or_loses_is_told_so_by_how_much() {
+        let told = |comparison: Comparison| sentences(&[comparison]).remove(0);
+        let on = "the last value on the test part: RMSE";
+        assert_eq!(
+            told(rmse("test", 74.4, 55.8)),
+            format!("the network does not beat {on} 74.40 against 55.80 (33 % worse)")
+        );
+        assert_eq!(told(rmse("test", 18.7, 30.4)), format!("the network beats {on} 18.70 against 30.40 (38 % better)"));
+        assert!(told(rmse("test", 1.0, 1.0004)).ends_with("(less than 0.1 % better)"));
+        assert!(
+            told(rmse("test", 1.0, 1.0)).contains("does not beat") && told(rmse("test", 1.0, 1.0)).ends_with("(equal)")
+        );
+        assert!(told(rmse("test", 0.0001, 0.5)).ends_with("(99.9 % better)"));
+        assert!(told(rmse("test", 300.0, 1.0)).ends_with("(300 times as large)"));
+        assert!(told(rmse("test", 999_999.0, 1.0)).ends_with("(999,999 times as large)"));
+        for (network, words) in [(1e6, "1.00e6"), (3e30, "3.00e30"), (f64::MAX, "1.80e308")] {
+            assert!(told(rmse("test", network, 1.0)).ends_with(&format!("({words} times as large)")), "{network}");
+        }
+        assert!(told(accuracy(0.932, 0.111)).ends_with("accuracy 93.2% against 11.1% (82 percentage points better)"));
+        assert!(told(accuracy(0.5, 0.5)).contains("does not beat the largest class"));
+    }
+
+    #[test]
+    fn what_is_no_number_beats_nothing_and_is_beaten_by_none() {
+        for network in [f64::NAN, f64::INFINITY] {
+            let comparison = rmse("test", network, 2.0);
+            assert!(!comparison.is_beaten() && sentences(&[comparison])[0].contains("does not beat"));
+        }
+        assert!(sentences(&[rmse("test", f64::NAN, 2.0)])[0].ends_with("RMSE not a number against 2.000"));
+        assert!(sentences(&[rmse("test", 1.0, 0.0)])[0].ends_with("RMSE 1.000 against 0"));
+        // Nothing was measured.
+        let nothing = [rmse("test", f64::NAN, f64::NAN)];
+        assert!(sentences(&nothing).is_empty() && summary(&nothing).is_empty());
+    }
+
+    #[test]
+    fn the_test_part_counts_and_validation_where_there_is_none() {
+        let both = [rmse("validation", 1.0, 2.0), rmse("test", 3.0, 2.0)];
+        assert!(sentences(&both)[0].starts_with("the network does not beat the last value on the test part"));
+        assert!(sentences(&both[..1])[0].starts_with("the network beats the last value on the validation part"));
+        let json = Value::Object(summary(&both));
+        assert_eq!(json["validation"]["last_value"]["beaten"], true);
+        assert_eq!(
+            (&json["test"]["last_value"]["beaten"], &json["test"]["last_value"]["ratio"]),
+            (&json!(false), &json!(1.5))
+        );
+    }
+
+    #[test]
+    fn several_targets_share_a_sentence_and_many_are_counted() {
+        let of = |name: &str, network: f64| Comparison { target: Some(name.into()), ..rmse("test", network, 2.0) };
+        let two = [of("a", 1.0), of("b", 4.0), accuracy(0.5, 0.4)];
+        assert_eq!(sentences(&two).len(), 2);
+        let expected =
+            "for 1 of 2 targets: RMSE of a 1.000 against 2.000 (50 % better), of b 4.000 against 2.000 (100 % worse)";
+        assert!(sentences(&two)[0].ends_with(expected), "{}", sentences(&two)[0]);
+        assert_eq!(Value::Object(summary(&two))["test"]["last_value"]["targets"]["b"]["beaten"], false);
+        let many: Vec<Comparison> = (0..9).map(|n| of(&n.to_string(), f64::from(n))).collect();
+        assert!(sentences(&many)[0].ends_with("for 2 of 9 targets, by their RMSE"));
+        assert!(sentences(&two[..1])[0].ends_with("(50 % better)"));
+    }
+}

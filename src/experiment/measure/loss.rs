@@ -1,0 +1,90 @@
+//! The loss by which a network is measured, and in words.
+
+use super::quantiles::{Quantiles, pinball};
+use crate::{Head, Loss, Model};
+
+/// A head as it is measured, without the smoothing of its training.
+pub(crate) fn plain(head: &Head) -> Head {
+    match head.loss {
+        Loss::SmoothedCrossEntropy { .. } => Head { loss: Loss::CrossEntropy, ..head.clone() },
+        _ => head.clone(),
+    }
+}
+
+/// A model as it is measured.
+pub fn measured(model: &Model) -> Model {
+    Model { head: model.head.as_ref().map(plain), ..model.clone() }
+}
+
+/// The loss of a forecast of one value, in place of every quantile where there are several, that is `error` below the truth.
+pub(crate) fn of_error(loss: &Loss, error: f64) -> f64 {
+    match loss {
+        Loss::AbsoluteError => error.abs(),
+        Loss::Huber { delta } if error.abs() <= *delta => error * error / 2.0,
+        Loss::Huber { delta } => delta * (error.abs() - delta / 2.0),
+        Loss::Quantile { .. } => Quantiles::of(loss).mean(|_, quantile| pinball(quantile, error)),
+        _ => error * error,
+    }
+}
+
+/// The loss in words, where it was chosen.
+pub fn describe(loss: &Loss) -> Option<String> {
+    match loss {
+        Loss::AbsoluteError => Some("the absolute error".into()),
+        Loss::Huber { delta } => Some(format!("Huber's loss, a line beyond {delta} of the scaled target")),
+        Loss::Quantile { .. } => Some(format!("the quantile loss of {}", Quantiles::of(loss).words())),
+        Loss::SmoothedCrossEntropy { smoothing } => Some(format!("cross-entropy with label smoothing {smoothing}")),
+        Loss::SquaredError | Loss::BinaryCrossEntropy | Loss::CrossEntropy => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ndarray::Array3;
+    use crate::{At, Batch, Cell, Cpu, Optimizer, Recurrent, Sequence, StateDict, Targets, Trainer};
+
+    use super::*;
+
+    /// The loss of a network whose outputs are all 0.
+    fn of_network(loss: &Loss, target: f64) -> f64 {
+        let head = Head::new(Quantiles::of(loss).count(), loss.clone(), At::Last);
+        let model = Model::new(Recurrent::new(Cell::Gru, 1, 1), head);
+        let batch = Batch::new(
+            Sequence::dense(Array3::zeros((1, 1, 1))),
+            Targets::Values(Array3::from_elem((1, 1, 1), target as f32)),
+        );
+        pollster::block_on(async {
+            let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1).unwrap();
+            let zeros = trainer.state_dict().await.unwrap();
+            let zeros: StateDict = zeros.iter().map(|(name, array)| (name.to_owned(), array.mapv(|_| 0.0))).collect();
+            trainer.load_state_dict(&zeros).unwrap();
+            trainer.evaluate(&batch).await.unwrap().loss
+        })
+    }
+
+    #[test]
+    fn the_loss_of_a_naive_forecast_is_the_one_that_the_network_is_trained_by() {
+        let losses = [
+            Loss::SquaredError,
+            Loss::AbsoluteError,
+            Loss::Huber { delta: 0.5 },
+            Loss::Quantile { quantiles: vec![0.1, 0.6, 0.9] },
+        ];
+        for loss in losses {
+            for error in [-2.0, -0.25, 0.0, 0.25, 2.0] {
+                let (expected, got) = (of_network(&loss, error), of_error(&loss, error));
+                assert!((expected - got).abs() < 1e-6, "{loss:?} {error}: {expected} {got}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_measured_has_no_smoothing_and_everything_else_of_the_model() {
+        let recurrent = Recurrent::new(Cell::Lstm, 2, 3).layers(2).dropout(0.5);
+        let model = |loss| Model::new(recurrent.clone(), Head::new(4, loss, At::Mean));
+        let smoothed = model(Loss::SmoothedCrossEntropy { smoothing: 0.1 });
+        assert_eq!(measured(&smoothed), model(Loss::CrossEntropy));
+        let quantiles = model(Loss::Quantile { quantiles: vec![0.1, 0.9] });
+        assert_eq!(measured(&quantiles), quantiles);
+    }
+}

@@ -1,0 +1,155 @@
+//! The quantiles of each target that a network with the quantile loss tells.
+
+use crate::Loss;
+use crate::ndarray::{Array2, ArrayView2};
+
+/// Quantiles, ascending; none where a network tells one value of each target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantiles(Vec<f64>);
+
+impl Quantiles {
+    pub(crate) fn of(loss: &Loss) -> Self {
+        match loss {
+            Loss::Quantile { quantiles } => Self(quantiles.clone()),
+            _ => Self(Vec::new()),
+        }
+    }
+
+    /// The quantiles, in ascending order.
+    pub fn values(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// How many values are told of each target.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len().max(1)
+    }
+
+    /// Which of them stands for the target where one has to: the quantile nearest to the median, the lower of two.
+    pub(crate) fn middle(&self) -> usize {
+        let distance = |index: &usize| (self.0[*index] - 0.5).abs();
+        (0..self.0.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or_default()
+    }
+
+    /// The outermost two; `None` where there are not two.
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        match self.0[..] {
+            [lowest, .., highest] => Some([lowest, highest]),
+            _ => None,
+        }
+    }
+
+    /// What the columns are called.
+    pub fn columns(&self) -> Vec<String> {
+        match self.0.is_empty() {
+            true => vec!["forecast".into()],
+            false => self.0.iter().map(|quantile| format!("q{quantile}")).collect(),
+        }
+    }
+
+    /// `0.1, 0.5, 0.9`.
+    pub(crate) fn words(&self) -> String {
+        self.0.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The mean over all quantiles of what `of` tells of each and its index.
+    pub(crate) fn mean(&self, of: impl Fn(usize, f64) -> f64) -> f64 {
+        self.0.iter().enumerate().map(|(index, quantile)| of(index, *quantile)).sum::<f64>() / self.0.len() as f64
+    }
+
+    /// The outputs of one prediction by quantile, each as a network with one value a target has them. Nothing keeps a
+    /// network's quantiles from crossing: those of a target are put in order, which brings them no farther from the true
+    /// ones (Chernozhukov, Fernández-Val and Galichon 2010).
+    pub(crate) fn split(&self, outputs: &[f32]) -> Vec<Vec<f32>> {
+        let mut split = vec![Vec::with_capacity(outputs.len() / self.count()); self.count()];
+        for target in outputs.chunks(self.count()) {
+            let mut target = target.to_vec();
+            target.sort_by(f32::total_cmp);
+            split.iter_mut().zip(target).for_each(|(of_quantile, value)| of_quantile.push(value));
+        }
+        split
+    }
+
+    /// The same of many predictions, \[1, O\] each.
+    pub(crate) fn split_all(&self, predictions: &[Array2<f32>]) -> Vec<Vec<Array2<f32>>> {
+        let mut split = vec![Vec::with_capacity(predictions.len()); self.count()];
+        for prediction in predictions {
+            let outputs: Vec<f32> = prediction.iter().copied().collect();
+            for (all, of_quantile) in split.iter_mut().zip(self.split(&outputs)) {
+                all.push(Array2::from_shape_fn((1, of_quantile.len()), |(_, output)| of_quantile[output]));
+            }
+        }
+        split
+    }
+}
+
+/// The loss of a quantile that is `error` below the truth (Koenker and Bassett 1978).
+pub(crate) fn pinball(quantile: f64, error: f64) -> f64 {
+    if error > 0.0 { quantile * error } else { (quantile - 1.0) * error }
+}
+
+/// The mean pinball loss of `forecast` as this quantile of a target, \[N, K\] as `truth`. Missing values do not count, and of
+/// none it is NaN.
+pub(crate) fn mean_pinball(quantile: f64, truth: ArrayView2<'_, f64>, forecast: ArrayView2<'_, f64>) -> f64 {
+    let losses = truth.iter().zip(forecast).map(|(truth, forecast)| pinball(quantile, truth - forecast));
+    mean(losses.filter(|loss| !loss.is_nan()))
+}
+
+/// The share of `truth`, \[N, K\], that lies from `low` to `high`; likewise.
+pub(crate) fn coverage(truth: ArrayView2<'_, f64>, low: ArrayView2<'_, f64>, high: ArrayView2<'_, f64>) -> f64 {
+    let ranges = truth.iter().zip(low.iter().zip(high)).filter(|(truth, _)| !truth.is_nan());
+    mean(ranges.map(|(truth, (low, high))| if (low..=high).contains(&truth) { 1.0 } else { 0.0 }))
+}
+
+/// NaN of none.
+pub(crate) fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = numbers.fold((0.0, 0.0), |(sum, count), number| (sum + number, count + 1.0));
+    sum / count
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ndarray::array;
+
+    use super::*;
+
+    fn quantiles(quantiles: &[f64]) -> Quantiles {
+        Quantiles::of(&Loss::Quantile { quantiles: quantiles.to_vec() })
+    }
+
+    #[test]
+    fn quantiles_that_cross_are_put_in_order_within_their_target_alone() {
+        let three = quantiles(&[0.1, 0.5, 0.9]);
+        assert_eq!(three.split(&[2.0, 1.0, 3.0, 7.0, 9.0, 8.0]), [[1.0, 7.0], [2.0, 8.0], [3.0, 9.0]]);
+        assert_eq!(Quantiles::of(&Loss::SquaredError).split(&[2.0, 1.0]), [[2.0, 1.0]]);
+    }
+
+    #[test]
+    fn the_middle_is_the_quantile_nearest_to_the_median() {
+        assert_eq!(quantiles(&[0.1, 0.5, 0.9]).middle(), 1);
+        assert_eq!(quantiles(&[0.05, 0.1, 0.4]).middle(), 2);
+        assert_eq!(quantiles(&[0.4, 0.6]).middle(), 0);
+        assert_eq!(Quantiles::of(&Loss::AbsoluteError).middle(), 0);
+        assert_eq!(quantiles(&[0.9]).interval(), None);
+    }
+
+    #[test]
+    fn the_pinball_loss_is_least_where_the_quantiles_share_lies_below() {
+        let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0];
+        let loss = |quantile: f64, at: f64| values.iter().map(|value| pinball(quantile, value - at)).sum::<f64>();
+        for (quantile, best) in [(0.15, 2.0), (0.55, 6.0), (0.95, 10.0)] {
+            assert!(values.iter().all(|at| loss(quantile, *at) >= loss(quantile, best)), "{quantile}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_neither_covers_nor_costs_and_borders_belong_to_the_range() {
+        let truth = array![[1.0, 2.0], [f64::NAN, 5.0]];
+        let (low, high) = (truth.mapv(|_| 1.0), truth.mapv(|_| 3.0));
+        assert!((coverage(truth.view(), low.view(), high.view()) - 2.0 / 3.0).abs() < 1e-12);
+        let expected = (0.25 * 0.0 + 0.25 * 1.0 + 0.25 * 4.0) / 3.0;
+        assert!((mean_pinball(0.25, truth.view(), low.view()) - expected).abs() < 1e-12);
+        let nothing = truth.slice(crate::ndarray::s![..0, ..]);
+        assert!(coverage(nothing, nothing, nothing).is_nan());
+    }
+}

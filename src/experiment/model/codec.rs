@@ -1,0 +1,112 @@
+//! What was fitted to the training data and has to travel with the weights.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::config::kind::Kind;
+use super::super::config::{ScaleName, TaskName};
+use super::label_codec::LabelCodec;
+use super::sequences_codec::SequencesCodec;
+use crate::Result;
+use crate::data::{Keys, SeriesCodec, Vocabulary};
+use crate::format::ahead;
+
+/// What was fitted to the training data and has to travel with the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Codec {
+    /// A text, token by token.
+    Text {
+        /// The tokens by their numbers.
+        vocabulary: Vocabulary,
+    },
+    /// A series from a table.
+    Series {
+        /// How the columns were scaled.
+        scale: ScaleName,
+        /// The columns with their scalings, the window and the horizon.
+        series: SeriesCodec,
+    },
+    /// Piano rolls.
+    Rolls {
+        /// The keys that the network reads and predicts.
+        keys: Keys,
+    },
+    /// Labelled sequences of numbers.
+    Sequences(SequencesCodec),
+    /// Lines of text, each of a class.
+    Classes {
+        /// The characters by their numbers.
+        vocabulary: Vocabulary,
+        /// The names of the classes, in the order of the outputs.
+        classes: Vec<String>,
+    },
+    /// A synthetic task.
+    Task {
+        /// Which one.
+        task: TaskName,
+    },
+}
+
+impl Codec {
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Text { vocabulary } => format!("a text, a vocabulary of {}", vocabulary.len()),
+            Self::Series { series, .. } => {
+                let names = series.targets.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                let others = series.features.len() + series.known.len();
+                let others = if others > 0 { format!(" with {others} more columns") } else { String::new() };
+                let window = series.frame.window;
+                format!("a series, {names}{others}, {} from windows of {window}", ahead(series.frame.horizon))
+            }
+            Self::Rolls { keys } => format!("piano rolls, {} keys", keys.len()),
+            Self::Sequences(codec) => codec.describe(),
+            Self::Classes { vocabulary, classes } => {
+                format!("lines of text, {} classes, a vocabulary of {}", classes.len(), vocabulary.len())
+            }
+            Self::Task { task } => format!("the synthetic task {task:?}").to_lowercase(),
+        }
+    }
+
+    /// The inputs of a network and its outputs, or of quantiles their targets, where the data tell them.
+    ///
+    /// # Errors
+    /// Where they tell what cannot be.
+    pub(crate) fn sizes(&self) -> Result<Option<[usize; 2]>> {
+        Ok(Some(match self {
+            Self::Text { vocabulary } => [vocabulary.len(); 2],
+            Self::Series { series, .. } => {
+                series.validate()?;
+                [series.input_size(), series.outputs()]
+            }
+            Self::Rolls { keys } => [keys.len(); 2],
+            Self::Sequences(codec) => [codec.input_size(), codec.labels.head()?.outputs],
+            Self::Classes { vocabulary, classes } => {
+                [vocabulary.len(), LabelCodec::Classes(classes.clone()).head()?.outputs]
+            }
+            Self::Task { .. } => return Ok(None),
+        }))
+    }
+
+    /// Whether a step of the data is one of some tokens, and not numbers.
+    pub fn has_tokens(&self) -> bool {
+        match self {
+            Self::Text { .. } | Self::Classes { .. } | Self::Task { task: TaskName::Copy } => true,
+            Self::Series { .. } | Self::Rolls { .. } | Self::Sequences(_) | Self::Task { task: TaskName::Adding } => {
+                false
+            }
+        }
+    }
+
+    /// The kind of data.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Text { .. } => Kind::Text,
+            Self::Series { .. } => Kind::Series,
+            Self::Rolls { .. } => Kind::Rolls,
+            Self::Sequences(_) => Kind::Sequences,
+            Self::Classes { .. } => Kind::Classes,
+            Self::Task { .. } => Kind::Task,
+        }
+    }
+}

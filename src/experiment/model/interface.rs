@@ -1,0 +1,129 @@
+//! What each input and output of a model is, in the terms of its data, for programs that run it without this one.
+
+use serde_json::{Value, json};
+
+use super::super::config::{MissingName, TaskName};
+use super::super::measure::quantiles::Quantiles;
+use super::codec::Codec;
+use super::label_codec::LabelCodec;
+use super::sequences_codec::SequencesCodec;
+use crate::data::{ColumnCodec, Scaling, SeriesCodec, Unit, Vocabulary};
+use crate::{Loss, Model};
+
+/// `input`: what stands at each place of a step, in order, or what each token is. `outputs`: what each number of a prediction
+/// is, in order. A scaling is x ↦ (x − offset) / unit on the way in and its inverse on the way out.
+pub fn interface(codec: &Codec, model: &Model) -> Value {
+    let loss = model.head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
+    let (input, outputs) = match codec {
+        Codec::Text { vocabulary } => {
+            (tokens(vocabulary), next("the probability that this token is the next", tokens(vocabulary)))
+        }
+        Codec::Classes { vocabulary, classes } => (tokens(vocabulary), of_classes(classes)),
+        Codec::Rolls { keys } => (
+            json!({"keys": keys.names()}),
+            next("the probability that this key sounds in the next frame", json!(keys.names())),
+        ),
+        Codec::Sequences(codec) => (dimensions(codec), labels(&codec.labels)),
+        Codec::Series { series, .. } => (columns(series), forecasts(series, &Quantiles::of(&loss))),
+        Codec::Task { task: TaskName::Adding } => {
+            (json!({"columns": ["number", "mark"]}), json!({"is": "the sum of the two marked numbers"}))
+        }
+        Codec::Task { task: TaskName::Copy } => {
+            (json!({"is": "symbols"}), json!({"is": "the probability of each symbol"}))
+        }
+    };
+    json!({"scaling": "(value - offset) / unit", "input": input, "outputs": outputs})
+}
+
+fn next(is: &str, each: Value) -> Value {
+    json!({"is": is, "each": each})
+}
+
+fn tokens(vocabulary: &Vocabulary) -> Value {
+    match vocabulary.unit() {
+        Unit::Bytes => json!({"tokens": "bytes"}),
+        Unit::Characters => {
+            let known: Vec<u32> = (0..vocabulary.len() as u32 - 1).collect();
+            let characters = vocabulary.decode(&known).unwrap_or_default();
+            let characters: Vec<String> = String::from_utf8_lossy(&characters).chars().map(String::from).collect();
+            json!({"tokens": characters, "unknown": vocabulary.unknown()})
+        }
+    }
+}
+
+fn column(name: &str, scaling: &Scaling) -> Value {
+    json!({"column": name, "offset": scaling.offset, "unit": scaling.unit})
+}
+
+fn dimensions(codec: &SequencesCodec) -> Value {
+    let name = |index: usize| codec.dimensions.get(index).cloned().unwrap_or_else(|| (index + 1).to_string());
+    let of = |index: usize, scaling: &Scaling| column(&name(index), scaling);
+    let mut columns: Vec<Value> = codec.scaling.iter().enumerate().map(|(index, scaling)| of(index, scaling)).collect();
+    if codec.missing == MissingName::Mask {
+        let mask = |index| json!({"mask": name(index), "present": 0, "missing": 1});
+        columns.extend((0..codec.scaling.len()).map(mask));
+    }
+    json!({"columns": columns})
+}
+
+fn labels(labels: &LabelCodec) -> Value {
+    match labels {
+        LabelCodec::Classes(classes) => of_classes(classes),
+        LabelCodec::Values(scalings) => {
+            let value = |(index, scaling): (usize, &Scaling)| json!({"value": index + 1, "offset": scaling.offset, "unit": scaling.unit});
+            json!({"is": "scaled values", "each": scalings.iter().enumerate().map(value).collect::<Vec<_>>()})
+        }
+    }
+}
+
+fn of_classes(classes: &[String]) -> Value {
+    match classes {
+        // One logit tells two apart.
+        [other, one] => json!({"is": "the probability of the class", "each": [one], "otherwise": other}),
+        _ => json!({"is": "the probability of this class", "each": classes}),
+    }
+}
+
+/// Targets, features and their masks; then the known columns and theirs, which stand as many rows ahead as are forecast.
+fn columns(codec: &SeriesCodec) -> Value {
+    let mut columns = Vec::new();
+    let mut put = |group: &[&ColumnCodec], ahead: usize| {
+        let with_lead = |mut value: Value| {
+            value["rows_ahead"] = json!(ahead);
+            value
+        };
+        columns.extend(group.iter().map(|codec| with_lead(column(&codec.name, &codec.scaling))));
+        let masked = group.iter().filter(|codec| codec.masked);
+        columns.extend(masked.map(|codec| with_lead(json!({"mask": codec.name, "present": 1, "missing": 0}))));
+    };
+    put(&codec.targets.iter().chain(&codec.features).collect::<Vec<_>>(), 0);
+    put(&codec.known.iter().collect::<Vec<_>>(), codec.frame.horizon);
+    json!({"columns": columns, "window": codec.frame.window})
+}
+
+/// Steps, within them targets, within them quantiles.
+fn forecasts(codec: &SeriesCodec, quantiles: &Quantiles) -> Value {
+    let mut each = Vec::new();
+    for step in 1..=codec.frame.horizon {
+        for target in &codec.targets {
+            let mut of = |quantile: Option<&f64>| {
+                let mut value = column(&target.name, &target.scaling);
+                value["step"] = json!(step);
+                if let Some(quantile) = quantile {
+                    value["quantile"] = json!(quantile);
+                }
+                each.push(value);
+            };
+            match quantiles.values() {
+                [] => of(None),
+                several => several.iter().for_each(|quantile| of(Some(quantile))),
+            }
+        }
+    }
+    let mut forecasts = json!({"is": "scaled forecasts, step rows after the last that was read", "each": each});
+    if quantiles.values().len() > 1 {
+        forecasts["sort"] =
+            json!("quantiles of one column and step may come out crossed: put the values in ascending order");
+    }
+    forecasts
+}

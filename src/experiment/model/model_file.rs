@@ -1,0 +1,423 @@
+//! A model as a file: the weights, and in the file's metadata all that is needed to use them.
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::config::CellName;
+use super::super::files::checkpoints;
+use super::super::files::checkpoints::Saved;
+use super::super::files::digest::{Digest, Digested};
+use super::super::files::folder::{in_file, io_error};
+use super::super::files::names::{CONFIG, MODEL};
+use super::super::measure::loss;
+use super::codec::Codec;
+use super::origin::Origin;
+use crate::data::open_input;
+use crate::format::{grouped, path_text};
+use crate::train::SavedWeights;
+use crate::{
+    Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, SafetensorsFile,
+    StateDict,
+};
+
+/// The version of the description. A file of another is refused.
+const FORMAT: u32 = 1;
+
+/// The name of the description in the file's metadata.
+pub const KEY: &str = "bptt";
+
+/// A model with the description that its file holds.
+pub struct ModelFile {
+    /// The form of the network.
+    pub model: Model,
+    /// What was fitted to the training data.
+    pub codec: Codec,
+    /// The weights by name.
+    pub weights: StateDict,
+    /// What it was trained on; `None` where a file is older than what says so.
+    pub origin: Option<Origin>,
+    /// The description as the file has it.
+    pub description: String,
+    /// Where it was found.
+    pub path: PathBuf,
+    /// Which weights these are, where the run is not finished.
+    pub note: Option<String>,
+}
+
+/// The description as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    format: u32,
+    cell: CellName,
+    activation: Option<Activation>,
+    #[serde(default)]
+    embedding: Option<Embedding>,
+    input_size: usize,
+    hidden_size: usize,
+    layers: usize,
+    bidirectional: bool,
+    #[serde(default)]
+    dropout: f64,
+    #[serde(default)]
+    recurrent_dropout: f64,
+    outputs: usize,
+    loss: Loss,
+    at: At,
+    reduction: Reduction,
+    data: Codec,
+    /// What was trained on.
+    #[serde(default)]
+    origin: Option<Origin>,
+    /// The step that the run had come to. Its weights may be of an earlier one: those of the lowest validation loss.
+    #[serde(default)]
+    step: Option<u64>,
+}
+
+/// What describes a model, as JSON, but for the step that the run has come to.
+pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<String> {
+    let (recurrent, head) = (&model.recurrent, model.head.as_ref());
+    let head = head.ok_or_else(|| Error::Unsupported("a model's file is of a model with a head".into()))?;
+    let (cell, activation) = match recurrent.cell {
+        Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
+        Cell::Lstm => (CellName::Lstm, None),
+        Cell::Gru => (CellName::Gru, None),
+    };
+    let description = Description {
+        format: FORMAT,
+        cell,
+        activation,
+        embedding: model.embedding.clone(),
+        input_size: recurrent.input_size,
+        hidden_size: recurrent.hidden_size,
+        layers: recurrent.layers,
+        bidirectional: recurrent.bidirectional,
+        dropout: recurrent.dropout,
+        recurrent_dropout: recurrent.recurrent_dropout,
+        outputs: head.outputs,
+        loss: head.loss.clone(),
+        at: head.at,
+        reduction: head.reduction,
+        data: codec.clone(),
+        origin: Some(origin.clone()),
+        step: None,
+    };
+    serde_json::to_string(&description).map_err(|error| Error::Failed(error.to_string()))
+}
+
+/// The description of a model's file that is stored after `step`.
+pub fn with_step(description: &str, step: u64) -> Result<String> {
+    let unreadable = |error: serde_json::Error| Error::Failed(format!("the model's description: {error}"));
+    let mut it: Description = serde_json::from_str(description).map_err(unreadable)?;
+    it.step = Some(step);
+    serde_json::to_string(&it).map_err(unreadable)
+}
+
+impl Description {
+    /// The network that is described, within the bounds that a network has, with as many inputs and outputs as its data.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] tells what is wrong.
+    fn model(&self) -> Result<Model> {
+        let cell = match self.cell {
+            CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
+            CellName::Lstm => Cell::Lstm,
+            CellName::Gru => Cell::Gru,
+        };
+        let recurrent = Recurrent::new(cell, self.input_size, self.hidden_size)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .dropout(self.dropout)
+            .recurrent_dropout(self.recurrent_dropout);
+        let head = Head { outputs: self.outputs, loss: self.loss.clone(), at: self.at, reduction: self.reduction };
+        let targets = head.target_size();
+        let model = Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) };
+        let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
+        model.validate().map_err(|error| wrong(error.to_string()))?;
+        // What is made for the data is as large as the network, and nothing else bounds it.
+        let sizes = self.data.sizes().map_err(|error| wrong(error.to_string()))?;
+        match sizes.filter(|sizes| *sizes != [model.vocabulary(), targets]) {
+            Some([inputs, outputs]) => Err(wrong(format!(
+                "expected a network of {inputs} inputs and {outputs} outputs, as its data have, got one of {} and {targets}",
+                model.vocabulary()
+            ))),
+            None => Ok(model),
+        }
+    }
+}
+
+/// The number of a model's parameters.
+pub fn parameters(model: &Model) -> u64 {
+    Layout::new(model).len() as u64
+}
+
+/// A model in words.
+pub fn describe(model: &Model) -> String {
+    let recurrent = &model.recurrent;
+    let activation = match recurrent.cell {
+        Cell::Rnn(activation) => format!(" ({activation:?})").to_lowercase(),
+        _ => String::new(),
+    };
+    let layers = if recurrent.layers > 1 { format!(", {} layers", recurrent.layers) } else { String::new() };
+    let directions = if recurrent.bidirectional { ", both directions" } else { "" };
+    let rates = [("dropout", recurrent.dropout), ("recurrent dropout", recurrent.recurrent_dropout)];
+    let rates = rates.iter().filter(|(_, rate)| *rate > 0.0).map(|(name, rate)| format!(", {name} {rate}"));
+    let dropout: String = rates.collect();
+    let head = model.head.as_ref();
+    let mean = if head.is_some_and(|head| head.at == At::Mean) { " from the mean of all steps" } else { "" };
+    let (cell, hidden) = (recurrent.cell.name(), recurrent.hidden_size);
+    let inputs = match &model.embedding {
+        None => recurrent.input_size.to_string(),
+        Some(Embedding { vocabulary, tied }) => {
+            let tied = if *tied { ", tied" } else { "" };
+            format!("{vocabulary} (vectors of {}{tied})", recurrent.input_size)
+        }
+    };
+    let outputs = head.map(|head| format!(" → {}{mean}", head.outputs)).unwrap_or_default();
+    let parameters = grouped(parameters(model));
+    format!("{cell}{activation} {inputs} → {hidden}{outputs}{layers}{directions}{dropout}, {parameters} parameters")
+}
+
+/// A model's file as it was found.
+pub struct Found {
+    /// The path of the file.
+    pub path: PathBuf,
+    /// The weights that a checkpoint stands for; `None`: they are in the file.
+    weights: Option<Weights>,
+    /// What there is to say of it before it is used.
+    note: Option<String>,
+}
+
+/// What a model's file made of a checkpoint would hold.
+struct Weights {
+    description: String,
+    weights: StateDict,
+}
+
+impl Found {
+    /// The bytes of the model's file, and how many these are.
+    pub fn open(&self) -> Result<(Box<dyn Read>, u64)> {
+        match &self.weights {
+            None => open_input(&self.path).map(|(file, length)| (Box::new(file) as Box<dyn Read>, length)),
+            Some(Weights { description, weights }) => {
+                let bytes = weights.to_safetensors(Some((KEY, description)))?;
+                let length = bytes.len() as u64;
+                Ok((Box::new(Cursor::new(bytes)), length))
+            }
+        }
+    }
+}
+
+/// The file that `run` names, itself or the one in a run's folder. Of a run that is not finished it is made of the latest
+/// checkpoint, where that is further.
+///
+/// # Errors
+/// [`Error::Data`] where a folder has neither, [`Error::Io`] where it cannot be read.
+pub fn read(run: &Path) -> Result<Found> {
+    let path = if run.is_dir() { run.join(MODEL) } else { run.into() };
+    let (is_there, saved) = (path.exists(), checkpoints::unfinished(run)?);
+    let of_file = |path: PathBuf| Found { path, weights: None, note: None };
+    let Some(unfinished) = saved else {
+        if run.is_dir() && !is_there {
+            let message = match run.join(CONFIG).exists() {
+                true => format!("expected {MODEL}, which a run that is over has"),
+                false => format!("expected the folder of a run, with {MODEL}"),
+            };
+            return Err(Error::Data { path: run.into(), place: String::new(), message });
+        }
+        return Ok(of_file(path));
+    };
+    let found = is_there.then(|| of_file(path));
+    let stored = found.as_ref().and_then(|found| {
+        let (file, length) = open_input(&found.path).ok()?;
+        let file = SafetensorsFile::open(file, length).ok()?;
+        Some(serde_json::from_str::<Description>(file.note(KEY)?).ok().and_then(|it| it.step))
+    });
+    let run = path_text(run);
+    let (found, which) = match (found, unfinished.saved) {
+        (Some(_), Some(saved)) if stored.flatten().is_some_and(|step| step < saved.0.step) => of_checkpoint(saved)?,
+        (None, Some(saved)) => of_checkpoint(saved)?,
+        (Some(found), _) => {
+            let of = stored.flatten().map_or(String::new(), |step| format!(" after step {}", grouped(step)));
+            (found, format!("the weights that it stored{of}"))
+        }
+        (None, None) => {
+            let message = format!(
+                "this run has not finished, and it has no checkpoint that can be read: expected {MODEL}, which is written \
+                 at its end; `bptt train --resume` goes on with it"
+            );
+            return Err(Error::Data { path: unfinished.path, place: String::new(), message });
+        }
+    };
+    Ok(Found { note: Some(format!("note: {run}: {which}; the run is not finished")), ..found })
+}
+
+/// The model's file that a run would have if it had ended with its checkpoint, and which weights these are.
+fn of_checkpoint((saved, description): (Saved, String)) -> Result<(Found, String)> {
+    let it: Description = serde_json::from_str(&description).map_err(|error| {
+        let message = error.to_string();
+        Error::Data { path: saved.path.clone(), place: String::new(), message }
+    })?;
+    let SavedWeights { weights, of_step, step } = saved.weights(&it.model().map_err(in_file(&saved.path))?)?;
+    let (of, after) = (grouped(of_step), grouped(step));
+    let which = match of_step < step {
+        true => format!(
+            "the weights of the lowest validation loss so far, after step {of}, by the checkpoint after step {after}"
+        ),
+        false => format!("the weights of the checkpoint after step {after}"),
+    };
+    // As far as the run has come, so that the next checkpoint goes before a file with these.
+    let weights = Some(Weights { description: with_step(&description, step)?, weights });
+    Ok((Found { path: saved.path, weights, note: None }, which))
+}
+
+/// The error in a file that `read` read: what should have been named, where it is no safetensors file.
+pub fn no_model(path: &Path, error: Error) -> Error {
+    if let Error::Io { source, .. } = error {
+        return io_error(path)(source);
+    }
+    let reason = error.to_string();
+    // What it is instead needs no second "not a safetensors file".
+    let reason = reason.strip_prefix("not a safetensors file: ").unwrap_or(&reason);
+    let message = format!("expected a run's folder or a safetensors file; {reason}");
+    Error::Data { path: path.into(), place: String::new(), message }
+}
+
+impl ModelFile {
+    /// Reads a run's folder, or a model's file alone.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it is of another version, was not written by this program, or holds other tensors than those
+    /// of the model that it describes.
+    pub fn open(run: &Path) -> Result<Self> {
+        Self::open_checked(run, &mut None)
+    }
+
+    /// The same, and puts the digest of the file into the settings.
+    ///
+    /// # Errors
+    /// As of [`Self::open`], and where the settings have another digest.
+    pub(crate) fn open_checked(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
+        let found = read(run)?;
+        let path = found.path.clone();
+        let mut check = |digest: Digest| digest.check(&path, "--init-from", sha256);
+        match &found.weights {
+            // What the file would hold.
+            Some(Weights { description, weights }) => {
+                let mut digest = Digest::new();
+                weights.write_safetensors(&mut digest, Some((KEY, description)))?;
+                check(digest)?;
+                Self::from_found(found)
+            }
+            None => {
+                let (file, length) = open_input(&path)?;
+                let mut file = Digested::new(file);
+                let model = Self::from_file(&mut file, length, &path);
+                check(file.digest().map_err(io_error(&path))?)?;
+                Ok(Self { note: found.note, ..model? })
+            }
+        }
+    }
+
+    /// The same without its weights, for a plan: nothing of them is kept, of a file whose digest is taken all the same.
+    ///
+    /// # Errors
+    /// As of [`Self::open_checked`], but for what is wrong with the tensors alone.
+    pub(crate) fn open_form(run: &Path, sha256: &mut Option<String>) -> Result<Self> {
+        let path = if run.is_dir() { run.join(MODEL) } else { run.into() };
+        // A checkpoint's description is that of the model's file, but for the step.
+        if let Some((saved, description)) = checkpoints::unfinished(run)?.and_then(|unfinished| unfinished.saved) {
+            return Self::form(description, &saved.path);
+        }
+        if !path.exists() {
+            return Self::open_checked(run, sha256);
+        }
+        let (file, length) = open_input(&path)?;
+        let mut file = Digested::new(file);
+        let text =
+            Self::text(&SafetensorsFile::open(&mut file, length).map_err(|error| no_model(&path, error))?, &path)?;
+        file.digest().map_err(io_error(&path))?.check(&path, "--init-from", sha256)?;
+        Self::form(text, &path)
+    }
+
+    /// Of a file as it was found, with what there is to say of it.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn from_found(Found { path, weights, note }: Found) -> Result<Self> {
+        let model = match weights {
+            None => {
+                let (file, length) = open_input(&path)?;
+                Self::from_file(file, length, &path)
+            }
+            Some(Weights { description, weights }) => Self::described(description, &path, || Ok(weights)),
+        }?;
+        Ok(Self { note, ..model })
+    }
+
+    fn from_file(file: impl Read, length: u64, path: &Path) -> Result<Self> {
+        let file = SafetensorsFile::open(file, length).map_err(|error| no_model(path, error))?;
+        Self::described(Self::text(&file, path)?, path, || file.state_dict())
+    }
+
+    /// The description that a file holds.
+    fn text<R: Read>(file: &SafetensorsFile<R>, path: &Path) -> Result<String> {
+        let text = file.note(KEY).map(str::to_owned);
+        text.ok_or_else(|| Error::Data {
+            path: path.into(),
+            place: String::new(),
+            message: "expected a model of `bptt train`, got tensors without its description; see `bptt inspect`".into(),
+        })
+    }
+
+    /// Of its description, whose weights are read once it is known to be right.
+    fn described(text: String, path: &Path, weights: impl FnOnce() -> Result<StateDict>) -> Result<Self> {
+        let form = Self::form(text, path)?;
+        let weights = weights().map_err(in_file(path))?;
+        // Told with the file's name, and by every command, before anything else is.
+        let message =
+            |error: Error| Error::Data { path: path.into(), place: String::new(), message: error.to_string() };
+        Layout::new(&form.model).check(&weights).map_err(message)?;
+        Ok(Self { weights, ..form })
+    }
+
+    /// Of its description, without weights.
+    fn form(text: String, path: &Path) -> Result<Self> {
+        let refused = |message: String| Error::Data { path: path.into(), place: String::new(), message };
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let unreadable = |error: serde_json::Error| refused(format!("the model's description: {error}"));
+        let Version { format } = serde_json::from_str(&text).map_err(unreadable)?;
+        if format != FORMAT {
+            let expected = format!("expected a model of format {FORMAT}, got format {format}");
+            return Err(refused(format!("{expected}: it was written by another version of bptt")));
+        }
+        let it: Description = serde_json::from_str(&text).map_err(unreadable)?;
+        let model = it.model().map_err(|error| refused(error.to_string()))?;
+        let weights = StateDict::default();
+        Ok(Self { model, codec: it.data, weights, origin: it.origin, description: text, path: path.into(), note: None })
+    }
+
+    /// Of its description and a checkpoint; `path` is what it is known by.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn of_checkpoint(description: String, saved: &Saved, path: &Path) -> Result<Self, String> {
+        let it: Description = serde_json::from_str(&description).map_err(|error| error.to_string())?;
+        let model = it.model().map_err(|error| error.to_string())?;
+        let SavedWeights { weights, .. } = saved.weights(&model).map_err(|error| error.to_string())?;
+        Ok(Self { model, codec: it.data, weights, origin: it.origin, description, path: path.into(), note: None })
+    }
+
+    /// The model and what it knows of its data: names and texts.
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        let loss = self.model.head.as_ref().and_then(|head| loss::describe(&head.loss));
+        let mut lines = vec![("model", describe(&self.model)), ("data", self.codec.describe())];
+        lines.extend(loss.map(|loss| ("loss", loss)));
+        lines
+    }
+}

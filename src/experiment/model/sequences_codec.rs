@@ -1,0 +1,134 @@
+//! What a model of labelled sequences knows of its data.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::config::{DataConfig, MissingName, ReadName, ScaleName};
+use super::label_codec::LabelCodec;
+use crate::Result;
+use crate::data::{DateOrder, DecimalMark, Labelled, Scaling, ScalingKind};
+use crate::format::{grouped, path_text, short};
+
+/// What a model of labelled sequences knows of its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SequencesCodec {
+    /// How an image becomes a sequence.
+    pub(crate) read: ReadName,
+    pub(crate) missing: MissingName,
+    pub(crate) scale: ScaleName,
+    /// What each dimension is called; empty where they have no names.
+    pub(crate) dimensions: Vec<String>,
+    /// How each dimension comes to the network's units.
+    pub(crate) scaling: Vec<Scaling>,
+    pub(crate) labels: LabelCodec,
+    /// What comes first in the dates that order steps, where that was told or they showed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dates: Option<DateOrder>,
+    /// How numbers were written, where that was told or one of them showed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) decimal: Option<DecimalMark>,
+}
+
+impl SequencesCodec {
+    /// Fits to the sequences of `labelled` that train.
+    pub(crate) fn fit(labelled: &Labelled, training: &[usize], data: &DataConfig) -> Result<Self> {
+        let scale = data.scale.unwrap_or(ScaleName::None);
+        let fit = |dimension| {
+            let values: Vec<f64> = labelled.input.values(training, dimension).collect();
+            Scaling::fit_rounded(scale.into(), &values, labelled.input.precision())
+        };
+        Ok(Self {
+            read: data.read.unwrap_or(ReadName::Rows),
+            missing: data.missing.unwrap_or(MissingName::Error),
+            scale,
+            dimensions: labelled.dimensions.clone(),
+            scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect(),
+            labels: LabelCodec::fit(&labelled.labels, training)?,
+            dates: labelled.dates,
+            decimal: labelled.decimal,
+        })
+    }
+
+    /// I.
+    pub(crate) fn input_size(&self) -> usize {
+        match self.missing {
+            MissingName::Mask => 2 * self.scaling.len(),
+            MissingName::Error | MissingName::Ffill => self.scaling.len(),
+        }
+    }
+
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        format!("sequences of {}, {}", self.describe_dimensions(), self.labels.describe())
+    }
+
+    pub(crate) fn describe_dimensions(&self) -> String {
+        let names = self.dimensions.join(", ");
+        match self.dimensions.is_empty() || names.len() > 60 {
+            true => dimensions(self.scaling.len()),
+            false => format!("{} ({names})", dimensions(self.scaling.len())),
+        }
+    }
+
+    pub(crate) fn describe_file(&self, name: &str, path: &Path, labelled: &Labelled) -> String {
+        let count = grouped(labelled.input.len() as u64);
+        format!("{name} ({}), {count} sequences of {}", path_text(path), self.describe_dimensions())
+    }
+
+    /// What becomes of numbers before the network reads them.
+    pub(crate) fn describe_units(&self) -> Vec<String> {
+        let scale = match self.scale {
+            ScaleName::None => None,
+            ScaleName::Standard => Some("each dimension scaled to mean 0 and standard deviation 1"),
+            ScaleName::MinMax => Some("each dimension scaled to 0 to 1"),
+        };
+        let missing = match self.missing {
+            MissingName::Error => None,
+            MissingName::Ffill => Some("missing values: the last one before"),
+            MissingName::Mask => Some("missing values: 0, and as many dimensions again that tell where"),
+        };
+        [scale, missing].into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// What to change where the numbers are left as they are and f32 rounds what distinguishes them, or they are too large
+    /// for a network.
+    pub(crate) fn advise(&self, labelled: &Labelled) -> Vec<String> {
+        if self.scale != ScaleName::None {
+            return Vec::new();
+        }
+        let all: Vec<usize> = (0..labelled.input.len()).collect();
+        let mut lines = Vec::new();
+        let mut largest: f64 = 0.0;
+        for dimension in 0..self.scaling.len() {
+            let values: Vec<f64> = labelled.input.values(&all, dimension).collect();
+            let size = values.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
+            largest = largest.max(size);
+            let [step, varies] = [size * f64::from(f32::EPSILON), Scaling::fit(ScalingKind::Standard, &values).unit];
+            let constant = values.iter().all(|value| *value == values[0]);
+            // What a file of f32 lost before is not here to be scaled.
+            if !constant && varies < 100.0 * step && labelled.input.precision() < f32::EPSILON.into() {
+                let name = self
+                    .dimensions
+                    .get(dimension)
+                    .map_or_else(|| (dimension + 1).to_string(), |name| format!("{name:?}"));
+                let [step, varies] = [step, varies].map(short);
+                lines.push(format!(
+                    "dimension {name} varies by {varies}, and f32 has steps of {step} there: --scale standard scales it first"
+                ));
+            }
+        }
+        lines.truncate(3);
+        // Beyond, gates are open or closed whatever else a step tells.
+        if largest > 10.0 {
+            let largest = short(largest);
+            lines.push(format!("numbers as they are, up to {largest}: --scale standard suits a network better"));
+        }
+        lines
+    }
+}
+
+pub(crate) fn dimensions(count: usize) -> String {
+    if count == 1 { "1 dimension".into() } else { format!("{} dimensions", grouped(count as u64)) }
+}

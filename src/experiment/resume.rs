@@ -1,0 +1,341 @@
+//! A run that is gone on with: where it was cut off, or with a longer one after its end.
+
+use std::path::{Path, PathBuf};
+
+use super::config::{Config, ScheduleName};
+use super::files::arithmetic::Arithmetic;
+use super::files::checkpoints::{
+    DESCRIPTION, FINISHED, FOLDER, Note, Position, Saved, digest, file_path, files, step_of,
+};
+use super::files::folder::{Folder, check_own};
+use super::files::names::CONFIG;
+use super::files::{arithmetic, names};
+use super::model::model_file::ModelFile;
+use crate::data::{InputLimit, read_input, read_settings, utf8};
+use crate::format::{grouped, path_text, shell_quoted};
+use crate::{Error, Result};
+
+/// What is asked for beside the folder of the run.
+pub struct Asked<'a> {
+    /// The settings that are told anew.
+    pub flags: &'a Config,
+    /// Whether another folder is named for what is to come.
+    pub elsewhere: bool,
+    /// Reads a configuration file.
+    pub read: &'a dyn Fn(&Path) -> Result<Config>,
+}
+
+/// Where a run goes on.
+pub struct Interrupted {
+    /// Its own folder; `None` for a run that begins with the end of another.
+    pub folder: Option<Folder>,
+    /// That other.
+    extends: Option<Extended>,
+    /// The settings of the run.
+    pub given: Config,
+    /// `None`: it had not come to its first.
+    pub saved: Option<(Saved, Position)>,
+    /// What the bits of its last steps depended on.
+    before: Before,
+    /// Why later checkpoints cannot be used.
+    passed_over: Vec<String>,
+}
+
+/// What is known of the device that took a run's steps so far.
+enum Before {
+    /// There are none.
+    None,
+    /// By a checkpoint of before, at most in words.
+    Unknown(Option<String>),
+    Known(Arithmetic),
+}
+
+impl From<Note> for Before {
+    fn from(note: Note) -> Self {
+        note.arithmetic.map_or(Self::Unknown(note.program), Self::Known)
+    }
+}
+
+/// A run that is over, with whose end a longer one begins.
+struct Extended {
+    path: PathBuf,
+    /// Its length.
+    epochs: Option<u64>,
+    steps: Option<u64>,
+}
+
+impl Interrupted {
+    /// The run in a folder; `None` where it is over and no other length is told. A device, threads and places of the same
+    /// data may be told anew.
+    ///
+    /// # Errors
+    /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or
+    /// none of its checkpoints can be read, of which the latest one's reason is told.
+    pub fn open(path: &Path, asked: &Asked<'_>) -> Result<Option<Self>> {
+        let config = path.join(CONFIG);
+        if !config.is_file() {
+            let got = if path.is_file() { ", got a file" } else { "" };
+            let message = format!("expected the folder of a run, with {CONFIG}{got}");
+            return Err(Error::Data { path: path.into(), place: String::new(), message });
+        }
+        let refused = |message: String| Error::Unsupported(format!("--resume {}: {message}", path_text(path)));
+        let training = &asked.flags.training;
+        let longer = training.epochs.is_some() || training.steps.is_some();
+        match (path.join(FINISHED).exists(), longer) {
+            (true, true) => return Self::extend(path, asked).map(Some),
+            (true, false) if asked.elsewhere => {
+                return Err(refused(
+                    "the run is over; --out is the folder of a longer one, whose length --epochs or --steps tells"
+                        .into(),
+                ));
+            }
+            (true, false) => {
+                elsewhere((asked.read)(&config)?, asked.flags)?;
+                return Ok(None);
+            }
+            (false, true) => {
+                return Err(refused(
+                    "--epochs and --steps extend a run that is over, and this one is not: without them it goes on to its \
+                     own end first"
+                        .into(),
+                ));
+            }
+            (false, false) if asked.elsewhere => {
+                return Err(refused(
+                    "--out is the folder of the new run that --epochs or --steps extend a finished one to; this one goes \
+                     on in its own"
+                        .into(),
+                ));
+            }
+            (false, false) => {}
+        }
+        let folder = Folder::open(path)?;
+        folder.clear_parts(FOLDER, |name| step_of(name).is_some())?;
+        let given = elsewhere((asked.read)(&config)?, asked.flags)?;
+        check_needed(&config, &given, asked.flags, !files(path)?.is_empty())?;
+        let of_config = digest(&read_settings(&config)?);
+        let (mut passed_over, mut changed) = (Vec::new(), false);
+        for file in files(path)? {
+            match Saved::open(file.clone()) {
+                Ok((_, note)) if note.config != of_config => {
+                    let message = "expected a checkpoint of the run's configuration, got one of another".into();
+                    passed_over.push(Error::Data { path: file, place: String::new(), message });
+                    changed = true;
+                }
+                Ok((saved, note)) => {
+                    let (saved, before) = (Some((saved, note.position.clone())), note.into());
+                    let passed_over = passed_over.iter().map(Error::to_string).collect();
+                    let (folder, extends) = (Some(folder), None);
+                    return Ok(Some(Self { folder, extends, given, saved, before, passed_over }));
+                }
+                Err(error) => passed_over.push(error),
+            }
+        }
+        if changed {
+            let message = "expected the configuration that the run began with, got a changed one; `bptt train --config` \
+                           begins another run with it";
+            return Err(Error::Data { path: config, place: String::new(), message: message.into() });
+        }
+        match passed_over.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(Some(Self {
+                folder: Some(folder),
+                extends: None,
+                given,
+                saved: None,
+                before: Before::None,
+                passed_over: Vec::new(),
+            })),
+        }
+    }
+
+    /// A longer run that begins with the end of the one in `path`, of which nothing is changed.
+    fn extend(path: &Path, asked: &Asked<'_>) -> Result<Self> {
+        let config = path.join(CONFIG);
+        let mut flags = asked.flags.clone();
+        let (epochs, steps) = (flags.training.epochs.take(), flags.training.steps.take());
+        let mut given = elsewhere((asked.read)(&config)?, &flags)?;
+        check_needed(&config, &given, &flags, true)?;
+        let before = (given.training.epochs, given.training.steps);
+        (given.training.epochs, given.training.steps) = (epochs, steps);
+        let extends = Some(Extended { path: path.into(), epochs: before.0, steps: before.1 });
+        let files = files(path)?;
+        if files.is_empty() {
+            let message = "expected the checkpoint of the run's end, which its longer run begins with".into();
+            return Err(Error::Data { path: path.join(FOLDER), place: String::new(), message });
+        }
+        let of_config = digest(&read_settings(&config)?);
+        // The end is the run's own last checkpoint alone: with one before that the longer run would be another.
+        let mut files = files.into_iter().map(Saved::open);
+        let end = files.find(|end| end.as_ref().map_or(true, |(_, note)| note.config == of_config)).transpose()?;
+        let Some((saved, note)) = end else {
+            let message = "expected the configuration that the run had, got a changed one".into();
+            return Err(Error::Data { path: config, place: String::new(), message });
+        };
+        let (saved, before) = (Some((saved, note.position.clone())), note.into());
+        Ok(Self { folder: None, extends, given, saved, before, passed_over: Vec::new() })
+    }
+
+    /// The model as its description and the checkpoint have it, for a run whose first weights' file, `path`, is no longer
+    /// there: the checkpoint goes before these. `None` without a checkpoint.
+    ///
+    /// # Errors
+    /// Where the description is not there or cannot be read.
+    pub fn model(&self, path: &Path) -> Result<Option<ModelFile>> {
+        let folder =
+            self.folder.as_ref().map(Folder::path).or(self.extends.as_ref().map(|before| before.path.as_path()));
+        let (Some(folder), Some((saved, _))) = (folder, &self.saved) else { return Ok(None) };
+        let file = folder.join(DESCRIPTION);
+        check_own(&file)?;
+        let description = read_input(&file, InputLimit::default())?;
+        let description = utf8(&description, &file)?.to_owned();
+        let model = ModelFile::of_checkpoint(description, saved, path);
+        let refused = |message| Error::Data { path: file.clone(), place: String::new(), message };
+        model.map(Some).map_err(refused)
+    }
+
+    /// Refuses a longer run that is none. An epoch has `per_epoch` steps, and the run `steps`.
+    ///
+    /// # Errors
+    /// As an error in what was asked for.
+    pub fn check_length(&self, per_epoch: u64, steps: u64) -> Result<()> {
+        let (Some(before), Some((saved, _))) = (&self.extends, &self.saved) else { return Ok(()) };
+        let (path, done) = (shell_quoted(&before.path), saved.step);
+        let config = shell_quoted(&before.path.join(CONFIG));
+        let length = before.steps.or(before.epochs.map(|epochs| epochs.saturating_mul(per_epoch))).unwrap_or(done);
+        let message = if done < length {
+            format!(
+                "--resume {path}: the run ended early, before its {} steps, since the validation loss no longer improved, \
+                 and so would a longer one: `bptt train --config {config}` with another --patience begins anew",
+                grouped(length)
+            )
+        } else if steps <= done {
+            let had = match before.epochs {
+                Some(epochs) => format!("the {} epochs ({} steps)", grouped(epochs), grouped(done)),
+                None => format!("the {} steps", grouped(done)),
+            };
+            let flag = match self.given.training.epochs {
+                Some(epochs) => format!("--epochs {epochs}"),
+                None => format!("--steps {steps}"),
+            };
+            format!("{flag}: expected more than {had} that {path} has: it is the length of all, not of what is added")
+        } else {
+            return Ok(());
+        };
+        Err(Error::Unsupported(message))
+    }
+
+    /// Begins the folder of a longer run with the lines that the run before wrote and, as the first checkpoint, with its
+    /// end, so that what may stop the longer run later leaves it something to go on from. Its configuration will be
+    /// `config`, and `model` describes the model.
+    ///
+    /// # Errors
+    /// Where the lines are not as they were at the run's end.
+    pub fn begin_longer(&self, folder: &Folder, config: &str, model: &str) -> Result<()> {
+        let (Some(before), Some((saved, position))) = (&self.extends, &self.saved) else { return Ok(()) };
+        let logs = [
+            (names::METRICS, Some(position.metrics)),
+            (names::TIMINGS, Some(position.timings)),
+            (names::FLOW, position.flow),
+        ];
+        for (name, bytes) in logs {
+            let Some(bytes) = bytes else { continue };
+            folder.copy(name, &before.path.join(name), bytes)?;
+        }
+        folder.make(FOLDER)?;
+        folder.write(DESCRIPTION, model.as_bytes())?;
+        let (arithmetic, program) = match &self.before {
+            Before::Known(arithmetic) => (Some(arithmetic.clone()), None),
+            Before::Unknown(program) => (None, program.clone()),
+            Before::None => (None, None),
+        };
+        let note = Note { config: digest(config.as_bytes()), arithmetic, program, position: position.clone() };
+        let mut file = folder.begin(&file_path(saved.step))?;
+        let written = saved.read().and_then(|checkpoint| checkpoint.write_to(&mut file, &note.text()?));
+        file.end(written)
+    }
+
+    /// What the configuration of a longer run begins with: where the run began, and what repeats it.
+    pub fn beginning(&self) -> Option<String> {
+        let before = self.extends.as_ref()?;
+        let path = before.path.canonicalize().unwrap_or_else(|_| before.path.clone());
+        let step = self.saved.as_ref().map_or(0, |(saved, _)| saved.step);
+        let length = match (self.given.training.epochs, self.given.training.steps) {
+            (Some(epochs), _) => format!("--epochs {epochs}"),
+            (None, steps) => format!("--steps {}", steps.unwrap_or_default()),
+        };
+        // A comment has one line, whatever the path has.
+        let (words, command) = (path_text(&path), format!("{REPEATED}{} {length}", shell_quoted(&path)));
+        Some(format!("# It began with the end of {words}, after step {step}; this repeats it:\n# {command}\n"))
+    }
+
+    /// What a schedule that depends on the length of the run makes of a longer one.
+    fn describe_schedule(&self) -> Option<String> {
+        let cosine = self.given.training.schedule == Some(ScheduleName::Cosine);
+        let words = "the cosine is that of the whole length from here on, not the one that the run before fell along: a run \
+                     of this length from the start would come out otherwise";
+        (self.extends.is_some() && cosine).then(|| words.into())
+    }
+
+    /// What there is to say before the first step, on a device of this arithmetic.
+    pub fn describe(&self, now: &Arithmetic) -> Vec<String> {
+        let mut lines = vec![match (&self.saved, &self.extends) {
+            (Some((saved, _)), Some(before)) => format!(
+                "begins with the end of {}, after step {}: weights, optimizer and all",
+                path_text(&before.path),
+                grouped(saved.step)
+            ),
+            (Some((saved, _)), None) => format!("goes on after step {}", grouped(saved.step)),
+            (None, _) => "begins anew: it had not come to its first step".into(),
+        }];
+        lines.extend(self.describe_schedule());
+        lines.extend(self.passed_over.iter().map(|reason| format!("not from {reason}")));
+        lines.extend(match &self.before {
+            Before::None => None,
+            Before::Unknown(program) => Some(arithmetic::unknown(program.as_deref())),
+            Before::Known(before) => before.differs(now),
+        });
+        lines
+    }
+}
+
+/// What a longer run is begun with.
+const REPEATED: &str = "bptt train --resume ";
+
+/// The command that repeats a run, by the text of its configuration: that of a longer run says how it began, and goes on
+/// saying so when the run is gone on with.
+pub fn repeated_by(config: &str) -> Option<&str> {
+    let mut comments = config.lines().map_while(|line| line.strip_prefix("# "));
+    comments.find(|comment| comment.starts_with(REPEATED))
+}
+
+/// A run's settings, with another device, or other places of the same data, that flags name.
+fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
+    fn lay<T>(to: &mut Option<T>, from: Option<T>) {
+        if from.is_some() {
+            *to = from;
+        }
+    }
+    let mut rest = flags.clone();
+    lay(&mut given.run.device, rest.run.device.take());
+    lay(&mut given.run.threads, rest.run.threads.take());
+    // What the run does not have stays a flag too many.
+    let pairs = given.files().into_iter().zip(rest.files());
+    pairs.filter(|((_, to), _)| to.is_some()).for_each(|((_, to), (_, from))| lay(to, from.take()));
+    match rest == Config::default() {
+        true => Ok(given),
+        false => Err(Error::Unsupported(
+            "--resume goes on with the run's own settings: expected no other flag with it but --device, --threads, the new \
+             place of a file that the run has, --json, and for a longer run after one that is over --epochs or --steps"
+                .into(),
+        )),
+    }
+}
+
+/// Refuses a run whose files are no longer where they were, but for the one of its first weights where there is a
+/// checkpoint.
+fn check_needed(config: &Path, given: &Config, flags: &Config, saved: bool) -> Result<()> {
+    let mut given = given.clone();
+    given.model.init_from = given.model.init_from.filter(|_| !saved);
+    super::config::check_files(config, &given, flags)
+}

@@ -1,0 +1,503 @@
+//! The settings of a run: flags over a configuration file over defaults, and what they mean together.
+
+use std::path::{Path, PathBuf};
+
+use super::config::agree::unsupported;
+use super::config::kind::{Kind, check_keys, named};
+use super::config::{
+    BUNDLED, BatchSize, CellName, Config, DataConfig, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleName,
+    TaskName, TrainingConfig,
+};
+use super::model::model_file::ModelFile;
+use crate::data::Copying;
+use crate::format::path_text;
+use crate::train::{Decay, Duration, Keep, RunOptions, Schedule};
+use crate::{
+    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit,
+    RecurrentKernel, Result, Rule,
+};
+
+/// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
+const BATCH: f64 = (1u64 << 32) as f64;
+
+/// `--on-nan skip`: the steps in a row that are passed over.
+const SKIPS: u32 = 9;
+
+/// `--on-nan back`: how often. The rate is then a thirty-second of what it was.
+const BACKS: u32 = 5;
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// With every default filled in that does not follow from others: the text of `config.toml`.
+    given: Config,
+    pub(crate) kind: Kind,
+    /// The random seed.
+    pub seed: u64,
+    /// The device by name.
+    pub device: String,
+    /// Threads of the CPU path; `None`: all cores.
+    pub threads: Option<usize>,
+    /// How a GPU runs the recurrent steps.
+    pub kernel: RecurrentKernel,
+    /// The recurrent cell.
+    pub cell: CellName,
+    /// Hidden units H.
+    pub hidden: usize,
+    pub(crate) layers: usize,
+    /// Whether each layer reads in both directions.
+    pub bidirectional: bool,
+    /// Numbers of a token's vector.
+    embedding: Option<usize>,
+    tied: bool,
+    dropout: f64,
+    recurrent_dropout: f64,
+    activation: Option<Activation>,
+    initialisation: Initialisation,
+    /// The run or the file whose weights training starts from.
+    pub init_from: Option<PathBuf>,
+    /// 1 while it is not known: see [`fits_batch`](Self::fits_batch).
+    pub batch: usize,
+    /// Sequences on the device at once; `None`: the whole batch.
+    pub micro_batch: Option<usize>,
+    /// The most bytes that training takes.
+    pub memory: Option<u64>,
+    /// Whether activations are recomputed in the backward pass.
+    pub recompute: bool,
+    /// Groups of sequences of similar length.
+    pub buckets: usize,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The number of epochs, where the run is measured in epochs.
+    pub epochs: Option<u64>,
+    /// Steps between checkpoints, and how many are kept.
+    pub checkpoints: (Option<u64>, usize),
+    /// Whether event files for TensorBoard are written.
+    pub tensorboard: bool,
+    /// What happens after a step that is not finite.
+    pub on_nan: OnNan,
+    /// The length of the run, its schedule and its validations.
+    pub run: RunOptions,
+    /// Steps between those whose norms of ∂L/∂h_t are written.
+    pub flow_every: Option<u64>,
+}
+
+impl Settings {
+    /// Fills in every default that does not depend on the data.
+    pub fn new(mut given: Config) -> Result<Self> {
+        check_paths(&mut given)?;
+        let kind = kind(&mut given.data)?;
+        check_keys(kind, &given)?;
+        let RunConfig { device, threads, kernel, seed } = &mut given.run;
+        let (seed, device, threads) =
+            (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
+        let kernel = *kernel.get_or_insert_default();
+        // A configuration works from any folder.
+        for (key, path) in given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_mut()?))) {
+            // A run that is gone on with does without what its weights began with; who needs it says that it is not there.
+            let absent = key == "init-from" && path.metadata().is_err();
+            if path.as_os_str() != BUNDLED && !absent {
+                *path = whole_path(path)?;
+            }
+        }
+        let ModelConfig { init_from, init_sha256, dropout, recurrent_dropout, .. } = given.model.clone();
+        // Dropout is of training alone: the network is the same with another.
+        let alone = ModelConfig {
+            init_from: init_from.clone(),
+            init_sha256,
+            dropout,
+            recurrent_dropout,
+            ..ModelConfig::default()
+        };
+        if init_from.is_some() && given.model != alone {
+            let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
+                          --cell, --activation, --hidden, --layers, --embedding, --tied, --predict, --bidirectional, --init or --forget-bias, \
+                          goes with it";
+            return Err(unsupported(reason));
+        }
+        let (activation, initialisation) = match init_from {
+            Some(_) => (None, Initialisation::default()),
+            None => cell_settings(&mut given.model, kind)?,
+        };
+        let model = &mut given.model;
+        let training = &mut given.training;
+        if training.epochs.is_none() && training.steps.is_none() {
+            match kind {
+                Kind::Series | Kind::Rolls => training.epochs = Some(50),
+                Kind::Classes => training.epochs = Some(15),
+                Kind::Sequences => training.epochs = Some(100),
+                Kind::Text => training.epochs = Some(10),
+                Kind::Task => training.steps = Some(2000),
+            }
+        }
+        let duration = match (training.epochs, training.steps) {
+            (Some(epochs), None) => Duration::Epochs(epochs),
+            (None, Some(steps)) => Duration::Steps(steps),
+            _ => return Err(unsupported("--epochs and --steps (training): expected one of them")),
+        };
+        if kind == Kind::Task {
+            training.val_every.get_or_insert(100);
+        }
+        let buckets = match kind {
+            Kind::Sequences | Kind::Classes | Kind::Rolls => *training.buckets.get_or_insert(4),
+            // Of one length all.
+            Kind::Text | Kind::Series | Kind::Task => 1,
+        };
+        let on_nan = *training.on_nan.get_or_insert_default();
+        let patience = training.patience;
+        let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
+        Ok(Self {
+            kind,
+            seed,
+            device,
+            threads,
+            kernel,
+            cell: model.cell.unwrap_or(CellName::Lstm),
+            hidden: model.hidden.unwrap_or_default(),
+            layers: model.layers.unwrap_or(1),
+            bidirectional: model.bidirectional.unwrap_or(false),
+            embedding: model.embedding.or(model.hidden.filter(|_| model.tied == Some(true))),
+            tied: model.tied.unwrap_or(false),
+            dropout: model.dropout.unwrap_or_default(),
+            recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
+            activation,
+            initialisation,
+            init_from,
+            batch: match *training.batch.get_or_insert(BatchSize::Rows(32)) {
+                BatchSize::Rows(rows) => rows,
+                BatchSize::Fitting(_) if training.micro_batch.is_some() => {
+                    return Err(unsupported("--batch auto takes what fits at once: no --micro-batch goes with it"));
+                }
+                BatchSize::Fitting(_) => 1,
+            },
+            micro_batch: training.micro_batch,
+            memory: training.memory.map(|memory| memory.0),
+            recompute: *training.recompute.get_or_insert(false),
+            buckets,
+            optimizer: optimizer(training, kind)?,
+            epochs: training.epochs,
+            checkpoints: (training.checkpoint_every, *training.checkpoints.get_or_insert(2)),
+            tensorboard: training.tensorboard.unwrap_or(false),
+            on_nan,
+            flow_every: training.flow_every,
+            run: RunOptions {
+                duration,
+                accumulate: *training.accumulate.get_or_insert(1),
+                schedule: schedule(training)?,
+                validate_every: training.val_every,
+                patience,
+                keep: training.keep.unwrap_or(default_keep),
+                backs: if on_nan == OnNan::Back { BACKS } else { 0 },
+            },
+            given,
+        })
+    }
+
+    /// All that was told, for the tasks to fill in.
+    pub(crate) fn given(&mut self) -> &mut Config {
+        &mut self.given
+    }
+
+    /// What was told of the data.
+    pub fn data(&mut self) -> &mut DataConfig {
+        &mut self.given.data
+    }
+
+    /// The model that the weights begin with; its digest becomes a setting.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open`], and where the settings are for another file.
+    pub fn open_start(&mut self) -> Result<Option<ModelFile>> {
+        let Some(path) = &self.init_from else { return Ok(None) };
+        ModelFile::open_checked(path, &mut self.given.model.init_sha256).map(Some)
+    }
+
+    /// The same without the weights.
+    ///
+    /// # Errors
+    /// As of [`ModelFile::open_form`], and where the settings are for another file.
+    pub fn open_form(&mut self) -> Result<Option<ModelFile>> {
+        let Some(path) = &self.init_from else { return Ok(None) };
+        ModelFile::open_form(path, &mut self.given.model.init_sha256).map(Some)
+    }
+
+    /// Takes the network's form from a model that is already there, and its dropout unless another was told.
+    ///
+    /// # Errors
+    /// Where that other has no meaning for the model.
+    pub fn set_form(&mut self, model: &Model) -> Result<()> {
+        let recurrent = &model.recurrent;
+        self.embedding = model.embedding.as_ref().map(|_| recurrent.input_size);
+        self.tied = model.embedding.as_ref().is_some_and(|embedding| embedding.tied);
+        (self.cell, self.activation) = match recurrent.cell {
+            Cell::Rnn(activation) => (CellName::Rnn, Some(activation)),
+            Cell::Lstm => (CellName::Lstm, None),
+            Cell::Gru => (CellName::Gru, None),
+        };
+        (self.hidden, self.layers, self.bidirectional) =
+            (recurrent.hidden_size, recurrent.layers, recurrent.bidirectional);
+        let ModelConfig { dropout, recurrent_dropout, .. } = self.given.model;
+        self.dropout = dropout.unwrap_or(recurrent.dropout);
+        self.recurrent_dropout = recurrent_dropout.unwrap_or(recurrent.recurrent_dropout);
+        check_dropout(self.dropout, self.layers)
+    }
+
+    /// Fills in what depends on the length of an epoch, in steps. It is not among what was told: over this run's
+    /// configuration another batch makes for another epoch.
+    pub fn set_epoch(&mut self, steps: u64) {
+        // A validation now and then shows where a long epoch is going.
+        let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
+        self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
+        if let Decay::Step { every, .. } | Decay::Exponential { every, .. } = &mut self.run.schedule.decay {
+            *every = self.given.training.decay_every.unwrap_or(steps);
+        }
+    }
+
+    /// Whether the batch is to be the largest that fits.
+    pub fn fits_batch(&self) -> bool {
+        matches!(self.given.training.batch, Some(BatchSize::Fitting(_)))
+    }
+
+    /// Fills in how many sequences a batch has and how many are on the device at once, so that a repeated run does the same.
+    pub fn set_batch(&mut self, batch: usize, micro_batch: usize) {
+        (self.batch, self.micro_batch) = (batch, Some(micro_batch));
+        let training = &mut self.given.training;
+        (training.batch, training.micro_batch) = (Some(BatchSize::Rows(batch)), Some(micro_batch));
+    }
+
+    /// The device by the name that finds it again.
+    pub fn set_device(&mut self, name: &str) {
+        name.clone_into(&mut self.device);
+        self.given.run.device = Some(name.into());
+    }
+
+    /// Whether tokens are read as trained vectors.
+    pub fn has_embedding(&self) -> bool {
+        self.embedding.is_some()
+    }
+
+    /// A network for data of so many numbers a step, or kinds of tokens.
+    pub fn network(&self, inputs: usize, head: Head) -> Model {
+        let cell = match self.cell {
+            CellName::Rnn => Cell::Rnn(self.activation.unwrap_or_default()),
+            CellName::Lstm => Cell::Lstm,
+            CellName::Gru => Cell::Gru,
+        };
+        let recurrent = Recurrent::new(cell, self.embedding.unwrap_or(inputs), self.hidden)
+            .layers(self.layers)
+            .bidirectional(self.bidirectional)
+            .dropout(self.dropout)
+            .recurrent_dropout(self.recurrent_dropout);
+        let embedding = self.embedding.map(|_| Embedding { vocabulary: inputs, tied: self.tied });
+        Model { embedding, ..Model::new(recurrent, head) }
+    }
+
+    /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
+    /// elsewhere the data bound it.
+    pub fn check_batch(&self, model: &Model) -> Result<()> {
+        let DataConfig { window, length, task, .. } = &self.given.data;
+        let (steps, flag) = match self.kind {
+            Kind::Text => (window.unwrap_or_default(), "window"),
+            Kind::Task if *task == Some(TaskName::Copy) => {
+                (Copying::new(length.unwrap_or_default()).length(), "length")
+            }
+            Kind::Task => (length.unwrap_or_default(), "length"),
+            Kind::Series | Kind::Sequences | Kind::Classes | Kind::Rolls => return Ok(()),
+        };
+        // Counted in floating point, which does not overflow.
+        let r = &model.recurrent;
+        let units = (r.layers * r.directions()) as f64 * r.hidden_size as f64;
+        let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
+        // Of a step of a row: x on the host, and on the device gates, states, logits, and a token's vector with its gradient.
+        let rows = self.micro_batch.unwrap_or(self.batch).min(self.batch) as f64;
+        let vector = model.embedding.as_ref().map_or(0, |_| r.input_size);
+        // What is bounded, or made again, is planned once the device is there.
+        let device = match self.recompute || self.memory.is_some() {
+            true => 0.0,
+            false => units * (r.cell.gates() + 1) as f64 + (outputs + 2 * vector) as f64,
+        };
+        let numbers = steps as f64 * (self.batch as f64 * 2.0 + rows * device);
+        match numbers > BATCH {
+            true => Err(unsupported(format!(
+                "--batch {} of --{flag} {steps} takes {numbers:.1e} numbers, over {BATCH:.1e}: make either smaller, or \
+                 do it in parts with --memory or --micro-batch",
+                self.batch
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Steps in a row that may be passed over, where one more ends the run.
+    pub fn skips(&self) -> u32 {
+        if self.on_nan == OnNan::Skip { SKIPS } else { 0 }
+    }
+
+    /// How the weights are initialised.
+    pub fn initialisation(&self) -> Initialisation {
+        self.initialisation
+    }
+
+    /// All that is known of the settings so far.
+    pub fn config(&self) -> &Config {
+        &self.given
+    }
+}
+
+/// What the data are.
+fn kind(data: &mut DataConfig) -> Result<Kind> {
+    let named = named(data);
+    let kind = match named[..] {
+        [] => {
+            data.csv = Some(BUNDLED.into());
+            Kind::Series
+        }
+        [kind] => kind,
+        _ => {
+            let words: Vec<String> = named.iter().map(Kind::to_string).collect();
+            return Err(unsupported(format!("expected one source of data, got {}", words.join(" and "))));
+        }
+    };
+    if kind == Kind::Series {
+        let bundled = data.csv.as_deref() == Some(Path::new(BUNDLED));
+        series_split(data, bundled)?;
+    }
+    Ok(kind)
+}
+
+/// Either `train-until` and `validation`, or `split`, or neither so far.
+fn series_split(data: &mut DataConfig, bundled: bool) -> Result<()> {
+    if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
+        return Err(unsupported("--split excludes --train-until and --validation: it sets its own shares"));
+    }
+    if data.split.is_none() {
+        if data.train_until.is_none() && bundled && !data.applies {
+            data.train_until = Some("1920".into());
+        }
+        match (&data.train_until, data.validation) {
+            (Some(_), _) => drop(data.validation.get_or_insert(0.4)),
+            (None, Some(_)) => return Err(unsupported("--validation goes with --train-until; --split sets its own")),
+            // By the run that a model comes from, or by default, once the file is known.
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses dropout where there is no layer above to drop for.
+fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
+    match dropout > 0.0 && layers == 1 {
+        true => Err(unsupported(format!(
+            "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
+             --recurrent-dropout"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Fills in the network's form.
+fn cell_settings(model: &mut ModelConfig, kind: Kind) -> Result<(Option<Activation>, Initialisation)> {
+    let cell = *model.cell.get_or_insert(CellName::Lstm);
+    model.hidden.get_or_insert(match kind {
+        Kind::Series => 16,
+        Kind::Text | Kind::Rolls | Kind::Classes => 128,
+        Kind::Sequences | Kind::Task => 64,
+    });
+    let layers = *model.layers.get_or_insert(1);
+    if let (Some(true), Some(size), Some(hidden)) = (model.tied, model.embedding, model.hidden)
+        && size != hidden
+    {
+        return Err(unsupported(format!(
+            "--embedding {size} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
+             --embedding"
+        )));
+    }
+    check_dropout(*model.dropout.get_or_insert(0.0), layers)?;
+    model.recurrent_dropout.get_or_insert(0.0);
+    model.bidirectional.get_or_insert(false);
+    let recurrent = *model.init.get_or_insert(RecurrentInit::Uniform);
+    if cell == CellName::Rnn {
+        model.activation.get_or_insert(Activation::Tanh);
+    } else if model.activation.is_some() {
+        return Err(unsupported("--activation (model.activation) is the rnn's; lstm and gru have their own"));
+    }
+    if model.forget_bias.is_some() && cell != CellName::Lstm {
+        return Err(unsupported("--forget-bias (model.forget-bias) is the lstm's"));
+    }
+    Ok((model.activation, Initialisation { recurrent, forget_bias: model.forget_bias }))
+}
+
+fn optimizer(training: &mut TrainingConfig, kind: Kind) -> Result<Optimizer> {
+    let rate = *training.lr.get_or_insert(match kind {
+        Kind::Series | Kind::Task => 5e-3,
+        Kind::Text | Kind::Classes => 2e-3,
+        Kind::Sequences | Kind::Rolls => 1e-3,
+    });
+    let sgd = |momentum, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening: 0.0, nesterov }, rate);
+    let mut optimizer = match training.optimizer.get_or_insert(OptimizerName::Adam) {
+        OptimizerName::Sgd => sgd(0.0, false),
+        OptimizerName::Momentum => sgd(0.9, false),
+        OptimizerName::Nesterov => sgd(0.9, true),
+        OptimizerName::Rmsprop => Optimizer::rmsprop(rate),
+        OptimizerName::Adam => Optimizer::adam(rate),
+        OptimizerName::Adamw => Optimizer::adamw(rate),
+    };
+    optimizer.weight_decay = *training.weight_decay.get_or_insert(optimizer.weight_decay);
+    optimizer.clip_norm = Some(*training.clip.get_or_insert(1.0)).filter(|clip| *clip != 0.0);
+    optimizer.validate()?;
+    Ok(optimizer)
+}
+
+fn schedule(training: &mut TrainingConfig) -> Result<Schedule> {
+    let name = *training.schedule.get_or_insert(ScheduleName::Constant);
+    let uses = [
+        ("--decay-every", training.decay_every.is_some(), &[ScheduleName::Step, ScheduleName::Exponential][..]),
+        (
+            "--decay-factor",
+            training.decay_factor.is_some(),
+            &[ScheduleName::Step, ScheduleName::Exponential, ScheduleName::Plateau],
+        ),
+        ("--decay-floor", training.decay_floor.is_some(), &[ScheduleName::Cosine]),
+        ("--decay-patience", training.decay_patience.is_some(), &[ScheduleName::Plateau]),
+    ];
+    if let Some((flag, ..)) = uses.iter().find(|(_, given, names)| *given && !names.contains(&name)) {
+        return Err(unsupported(format!("{flag} has no meaning for the schedule {name:?}").to_lowercase()));
+    }
+    let factor = training.decay_factor.unwrap_or(0.5);
+    // Of an epoch, once its length is known.
+    let every = training.decay_every.unwrap_or(1);
+    let decay = match name {
+        ScheduleName::Constant => Decay::Constant,
+        ScheduleName::Step => Decay::Step { every, factor },
+        ScheduleName::Exponential => Decay::Exponential { every, factor },
+        ScheduleName::Cosine => Decay::Cosine { floor: *training.decay_floor.get_or_insert(0.0) },
+        ScheduleName::Plateau => Decay::Plateau { patience: *training.decay_patience.get_or_insert(5), factor },
+    };
+    if !matches!(name, ScheduleName::Constant | ScheduleName::Cosine) {
+        training.decay_factor = Some(factor);
+    }
+    let schedule = Schedule { warmup: *training.warmup.get_or_insert(0), decay };
+    schedule.validate()?;
+    Ok(schedule)
+}
+
+/// A configuration file is UTF-8, and so are the paths that it can name.
+fn check_paths(given: &mut Config) -> Result<()> {
+    let mut files = given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?)));
+    match files.find(|(_, path)| path.to_str().is_none()) {
+        Some((key, path)) => Err(unsupported(format!(
+            "--{key} {}: expected a path in UTF-8, since the run's configuration names it; rename the file",
+            path_text(path)
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn whole_path(path: &Path) -> Result<PathBuf> {
+    let whole = path.canonicalize().map_err(|source| Error::Io { path: path.into(), source })?;
+    match whole.to_str() {
+        Some(_) => Ok(whole),
+        None => {
+            Err(unsupported(format!("{}: the path is not UTF-8, which a configuration file needs", path_text(path))))
+        }
+    }
+}

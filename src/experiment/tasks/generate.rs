@@ -1,0 +1,39 @@
+//! Text that a network goes on with, token by token.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::super::network::Network;
+use crate::data::Vocabulary;
+use crate::ndarray::Array2;
+use crate::train::Sampling;
+use crate::{Error, Result, Sequence, States};
+
+/// How the sample in a report is drawn: a little bolder than the network is sure of makes for readable text.
+pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
+
+/// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.
+pub fn generate(
+    network: &mut dyn Network,
+    vocabulary: &Vocabulary,
+    prime: &[u32],
+    count: usize,
+    sampling: Sampling,
+    rng: &mut ChaCha8Rng,
+    each: &mut dyn FnMut(u32) -> Result<bool>,
+) -> Result<()> {
+    let excluded = vocabulary.unknown().map(|id| id as usize);
+    let (mut input, mut states): (Vec<u32>, Option<States>) = (prime.to_vec(), None);
+    for _ in 0..count {
+        let tokens = Array2::from_shape_vec((input.len(), 1), input);
+        let mut sequence = Sequence::tokens(tokens.map_err(|error| Error::Unsupported(error.to_string()))?);
+        sequence.initial = states.take();
+        let (logits, after) = network.logits(&sequence)?;
+        let last: Vec<f32> = logits.outer_iter().next_back().iter().flat_map(|step| step.iter().copied()).collect();
+        let id = sampling.pick(&last, excluded, rng)? as u32;
+        if !each(id)? {
+            return Ok(());
+        }
+        (input, states) = (vec![id], Some(after));
+    }
+    Ok(())
+}

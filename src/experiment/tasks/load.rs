@@ -1,0 +1,70 @@
+//! The task of any kind of data.
+
+use super::super::config::kind::Kind;
+use super::super::files::names::CONFIG;
+use super::super::measure::loss;
+use super::super::model::model_file::ModelFile;
+use super::super::settings::Settings;
+use super::rolls::RollsTask;
+use super::series::SeriesTask;
+use super::task::Task;
+use super::text::TextTask;
+use super::{classes, sequences, synthetic};
+use crate::{Error, Result};
+
+/// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is told where it is
+/// read.
+fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
+    let files = settings.given().files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?.clone())));
+    for (key, path) in files {
+        let reason = match key {
+            // What a network is made of is told where it is opened: a run, or a file.
+            "init-from" => None,
+            // To measure and to predict a file of lines will do.
+            "classes" if has_model || !path.is_file() => None,
+            "classes" => Some("expected a folder with a text file for each class, got a file"),
+            _ if !path.is_dir() => None,
+            _ if path.join(CONFIG).is_file() => {
+                Some("expected a file, got the folder of a run: --config and --resume of `bptt train` take one")
+            }
+            "text" => Some("expected a file, got a folder; a folder of texts in classes is --classes"),
+            _ => Some("expected a file, got a folder"),
+        };
+        if let Some(reason) = reason {
+            return Err(Error::Data { path, place: String::new(), message: format!("--{key}: {reason}") });
+        }
+    }
+    Ok(())
+}
+
+/// Reads the data that the settings name, and fills in what they left open. With `model` the data are read as it reads
+/// them, and told as it tells them; otherwise what there is to know of them is fitted to the training part.
+pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
+    if let Some(kind) = model.map(|model| model.codec.kind()).filter(|kind| *kind != settings.kind) {
+        return Err(Error::Unsupported(format!("the model is of {kind}, the data are {}", settings.kind)));
+    }
+    check_files(settings, model.is_some())?;
+    Ok(match settings.kind {
+        Kind::Text => Box::new(TextTask::load(settings.given(), model)?),
+        Kind::Rolls => Box::new(RollsTask::load(settings.given(), model)?),
+        Kind::Series => Box::new(SeriesTask::load(settings.given(), model)?),
+        Kind::Task => synthetic::load(settings, model)?,
+        Kind::Sequences => Box::new(sequences::load(settings, model)?),
+        Kind::Classes => Box::new(classes::load(settings, model)?),
+    })
+}
+
+/// Refuses data of other columns, classes or characters than the model's.
+pub fn check_fits(file: &ModelFile, task: &dyn Task) -> Result<()> {
+    let (inputs, head) = (file.model.vocabulary(), file.model.head.as_ref());
+    let refused = |message| Error::Data { path: file.path.clone(), place: String::new(), message };
+    match inputs == task.input_size() && head.map(loss::plain) == Some(loss::plain(&task.head())) {
+        true => Ok(()),
+        false => Err(refused(format!(
+            "the model reads {inputs} numbers a step and tells {}; the data have {} and ask for {}",
+            head.map_or(0, |head| head.outputs),
+            task.input_size(),
+            task.head().outputs
+        ))),
+    }
+}

@@ -1,0 +1,345 @@
+//! The next frame of a piece, of which any of many keys may sound.
+
+use std::io::Write;
+use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::super::config::Config;
+use super::super::config::agree::{as_the_model, in_flag, shares};
+use super::super::files::digest::Digest;
+use super::super::files::folder::unwritten;
+use super::super::measure::comparison;
+use super::super::measure::comparison::{BaselineName, Comparison};
+use super::super::model::codec::Codec;
+use super::super::model::model_file::ModelFile;
+use super::super::model::origin::Origin;
+use super::super::network::Network;
+use super::relation::{OTHER_FILE, Relation};
+use super::task::{Measure, Order, Results, Task};
+use super::{fingerprints, objective, relation};
+use crate::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled, read_input};
+use crate::format::{grouped, path_text, short};
+use crate::ndarray::Array2;
+use crate::plot::{Baseline, Lengths, PianoRoll};
+use crate::{At, Error, Head, Loss, Reduction, Result};
+
+/// What needs no network.
+const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the keys" };
+const REPEATED: BaselineName = BaselineName { key: "repeated", words: "the frame before" };
+
+/// What tells the keys.
+const KEYS: &str = "--keys (data.keys)";
+
+pub(crate) struct RollsTask {
+    name: String,
+    path: PathBuf,
+    rolls: Rolls,
+    /// The pieces of training, validation and test.
+    parts: [Range<usize>; 3],
+    head: Head,
+    /// How often each key sounds in the training part; without one, in no part.
+    frequencies: Option<Vec<f64>>,
+    origin: Origin,
+    relation: Option<String>,
+}
+
+impl RollsTask {
+    pub(crate) fn load(given: &mut Config, model: Option<&ModelFile>) -> Result<Self> {
+        let Config { data, model: asked, .. } = given;
+        let path = data.rolls.clone().unwrap_or_default();
+        let text = read_input(&path, data.limit())?;
+        let mut digest = Digest::new();
+        digest.update(&text);
+        let sha256 = digest.check(&path, "--rolls", &mut data.sha256)?;
+        let of_training = Relation::new(model, &sha256, data);
+        let known = match model.map(|model| &model.codec) {
+            Some(Codec::Rolls { keys }) => Some(keys),
+            _ => None,
+        };
+        let told = match known {
+            Some(Keys::Numbers(numbers)) => {
+                let of_model = format!("{}-{}", numbers.start(), numbers.end());
+                as_the_model("keys", &mut data.keys, Some(of_model), String::new())?;
+                Some(numbers.clone())
+            }
+            _ => data.keys.as_deref().map(range).transpose()?,
+        };
+        let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let rolls = match csv {
+            true => Rolls::from_csv(&text, &path)?,
+            false => Rolls::from_json(&text, &path, told).map_err(|error| in_flag(KEYS, error))?,
+        };
+        if let Some(known) = known.filter(|known| *known != rolls.keys()) {
+            let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
+            return Err(Error::Data { path, place: String::new(), message });
+        }
+        if let (Keys::Numbers(numbers), None) = (rolls.keys(), &data.keys) {
+            data.keys = Some(format!("{}-{}", numbers.start(), numbers.end()));
+        }
+        let rolls = match (rolls.parts(), &data.split) {
+            (Some(_), None) if of_training.splits() => rolls,
+            _ => rolls.split(shares(&mut data.split, of_training.default_shares([0.7, 0.15, 0.15]))?)?,
+        };
+        of_training.check_shares(data.split.as_ref())?;
+        let parts = rolls.parts().cloned().unwrap_or_default();
+        let hash = |piece: usize| fingerprints::hash_of_piece(&rolls.pieces()[piece]);
+        // The parts of a single piece are frames of it, which are known by the whole file alone.
+        let (parts, relation) = match rolls.is_cut() {
+            true => (parts, of_training.describe(Some(OTHER_FILE))),
+            false => of_training.pieces(parts, hash),
+        };
+        let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
+        let of_model = of_model.filter(|frequencies| frequencies.len() == rolls.keys().len());
+        // What is here of the training may be a part of it.
+        let frequencies = of_model.filter(|_| data.applies).or_else(|| frequencies(&rolls, parts[0].clone()));
+        let hash = (!rolls.is_cut()).then_some(hash);
+        let trained = (!parts[0].is_empty() && !data.applies).then(|| relation::of_pieces(sha256, data, &parts, hash));
+        let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
+        let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
+        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;
+        let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
+        Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })
+    }
+
+    fn examples(&self, part: usize) -> Result<NextFrame<'_>> {
+        NextFrame::new(&self.rolls, self.parts[part].clone())
+    }
+
+    /// Nats a frame of who knows how often each key sounds.
+    fn by_frequencies(&self, part: usize) -> Option<f64> {
+        let frequencies = self.frequencies.as_ref()?;
+        // All keys silent, and what each that sounds changes.
+        let silent: f64 = frequencies.iter().map(|p| -(1.0 - p).ln()).sum();
+        let frames = self.frames(part).collect::<Vec<_>>();
+        let sounding = |key: &u32| (1.0 - frequencies[*key as usize]).ln() - frequencies[*key as usize].ln();
+        let sum: f64 = frames.iter().map(|(_, frame)| silent + frame.iter().map(sounding).sum::<f64>()).sum();
+        (!frames.is_empty()).then(|| sum / frames.len() as f64)
+    }
+
+    /// Every frame that is told, after the one before it.
+    fn frames(&self, part: usize) -> impl Iterator<Item = (&Vec<u32>, &Vec<u32>)> {
+        self.rolls.pieces()[self.parts[part].clone()].iter().flat_map(|piece| piece.iter().zip(&piece[1..]))
+    }
+}
+
+/// `21-108`.
+fn range(text: &str) -> Result<RangeInclusive<u32>> {
+    let ends = text.split_once('-').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    ends.filter(|(low, high)| low <= high).map(|(low, high)| low..=high).ok_or_else(|| Error::Value {
+        what: KEYS.into(),
+        expected: "the lowest and the highest key, as in 21-108".into(),
+        got: format!("{text:?}"),
+    })
+}
+
+fn words(keys: &Keys) -> String {
+    match keys {
+        Keys::Numbers(numbers) => format!("{} to {}", numbers.start(), numbers.end()),
+        Keys::Names(names) => match &names[..] {
+            [first, .., last] => format!("{} by name, {first} to {last}", names.len()),
+            _ => names.join(", "),
+        },
+    }
+}
+
+/// How often each key sounds in the frames that are told, each count taken as one more of two more, so that none is 0 or 1.
+fn frequencies(rolls: &Rolls, pieces: Range<usize>) -> Option<Vec<f64>> {
+    let (mut counts, mut frames) = (vec![1.0; rolls.keys().len()], 2.0);
+    for frame in rolls.pieces()[pieces.clone()].iter().flat_map(|piece| &piece[1..]) {
+        frames += 1.0;
+        frame.iter().for_each(|key| counts[*key as usize] += 1.0);
+    }
+    counts.iter_mut().for_each(|count| *count /= frames);
+    (!pieces.is_empty()).then_some(counts)
+}
+
+/// True positives by all that sounds or was expected to (Bay, Ehmann & Downie 2009), a key being expected from ½ on.
+struct FrameAccuracy {
+    hits: u64,
+    all: u64,
+}
+
+impl FrameAccuracy {
+    fn value(&self) -> f64 {
+        if self.all == 0 { f64::NAN } else { self.hits as f64 / self.all as f64 }
+    }
+
+    fn add(&mut self, truth: &[u32], expected: impl Fn(u32) -> bool, keys: u32) {
+        for key in 0..keys {
+            let (sounds, expected) = (truth.binary_search(&key).is_ok(), expected(key));
+            self.hits += u64::from(sounds && expected);
+            self.all += u64::from(sounds || expected);
+        }
+    }
+}
+
+impl Task for RollsTask {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let keys = self.rolls.keys();
+        let lengths: Vec<usize> = self.rolls.pieces().iter().map(|piece| piece.len() - 1).collect();
+        let cut = self.rolls.is_cut();
+        let pieces = match lengths.len() {
+            count if cut || count == 1 => "1 piece".into(),
+            count => format!("{} pieces", grouped(count as u64)),
+        };
+        let [training, validation, test] = ["training", "validation", "test"];
+        let parts = [training, validation, test].into_iter().zip(&self.parts).filter(|(_, part)| !part.is_empty());
+        let count = |part: &Range<usize>| if cut { lengths[part.clone()].iter().sum() } else { part.len() };
+        let parts: Vec<String> = parts.map(|(name, part)| format!("{name} {}", grouped(count(part) as u64))).collect();
+        let mut lines = vec![
+            format!("{} ({}), {pieces}, {} keys, {}", self.name, path_text(&self.path), keys.len(), words(keys)),
+            format!("the next frame at every step; {}", Lengths(&lengths).line(60)),
+            format!("{} {}", parts.join(", "), if cut { "frames" } else { "pieces" }),
+        ];
+        lines.extend(self.rolls.notes().iter().cloned());
+        lines.extend(self.relation.clone());
+        lines
+    }
+
+    fn input_size(&self) -> usize {
+        self.rolls.keys().len()
+    }
+
+    fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::Rolls { keys: self.rolls.keys().clone() }
+    }
+
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        let examples = self.examples(0)?;
+        Ok(match examples.is_empty() {
+            true => None,
+            false => Some(Box::new(Shuffled::new(examples, order.rows, order.buckets, order.seed)?)),
+        })
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        let examples = self.examples(1)?;
+        Ok(match examples.is_empty() {
+            true => None,
+            false => Some(Box::new(InOrder::new(examples, rows)?)),
+        })
+    }
+
+    fn one_direction(&self) -> Option<&'static str> {
+        Some("the reverse direction of a piece has already heard the frame that is to be told")
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn relation(&self) -> Option<&str> {
+        self.relation.as_deref()
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        let loss = self.by_frequencies(1)?;
+        Some(Baseline { name: "frequencies of keys, validation".into(), loss })
+    }
+
+    fn longest_measured(&self) -> usize {
+        let pieces = self.parts[1..].iter().flat_map(|part| &self.rolls.pieces()[part.clone()]);
+        pieces.map(|piece| piece.len().saturating_sub(1)).max().unwrap_or_default()
+    }
+
+    fn results_bytes(&self) -> u64 {
+        // A share for each key of every frame of one part at a time.
+        let frames = |part: &Range<usize>| self.rolls.pieces()[part.clone()].iter().map(Vec::len).sum::<usize>();
+        let most = self.parts[1..].iter().map(frames).max().unwrap_or_default();
+        4 * (most * self.rolls.keys().len()) as u64
+    }
+
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
+        let mut results = Results::default();
+        let mut table = Vec::new();
+        let keys = self.rolls.keys().len() as u32;
+        for (part, name) in [(1, "validation"), (2, "test")] {
+            let examples = self.examples(part)?;
+            if examples.is_empty() {
+                continue;
+            }
+            let loss = network.evaluate(&InOrder::new(&examples, rows)?)?;
+            let predictions = network.predict(&examples, rows)?;
+            let mut accuracy = FrameAccuracy { hits: 0, all: 0 };
+            let mut repeated = FrameAccuracy { hits: 0, all: 0 };
+            let predicted = predictions.iter().flat_map(|piece| piece.outer_iter());
+            for ((before, frame), p) in self.frames(part).zip(predicted) {
+                accuracy.add(frame, |key| p[key as usize] >= 0.5, keys);
+                repeated.add(frame, |key| before.binary_search(&key).is_ok(), keys);
+            }
+            let frequencies = self.by_frequencies(part).unwrap_or(f64::NAN);
+            let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+            let row = [short(loss), short(frequencies), percent(accuracy.value()), percent(repeated.value())];
+            results.key_figures.push((format!("nats a frame, {name}"), short(loss)));
+            let value = json!({
+                "loss": loss, "baseline_loss": self.by_frequencies(part),
+                "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
+            });
+            results.summary.insert(name.into(), value);
+            let (nats, share) = (comparison::Measure::Error("nats a frame"), comparison::Measure::Share("accuracy"));
+            results.comparisons.extend([
+                Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
+                Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),
+            ]);
+            table.push([name.to_owned()].into_iter().chain(row).collect());
+            let first = &self.rolls.pieces()[self.parts[part].start];
+            results.figures.retain(|(file, _)| *file != "roll.svg");
+            results.figures.push(("roll.svg", self.picture(name, first, &predictions[0])));
+        }
+        if table.is_empty() {
+            results.lines.push("every piece was trained on: nothing is left to test".into());
+            return Ok(results);
+        }
+        let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected";
+        results.put_table(caption, &["part", "nats", "frequencies", "accuracy", "repeated"], table);
+        results.lines.push(
+            "a frame; frequencies: nats of who knows how often each key sounds; accuracy: hits by all that".into(),
+        );
+        results.lines.push("sounds or was expected; repeated: that of who expects the frame before".into());
+        Ok(results)
+    }
+
+    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
+        let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
+        let pieces = first..self.rolls.pieces().len();
+        let predictions = network.predict(&NextFrame::new(&self.rolls, pieces.clone())?, rows)?;
+        let mut csv = csv::Writer::from_writer(out);
+        let names = self.rolls.keys().names();
+        csv.write_record(["piece", "step"].into_iter().map(str::to_owned).chain(names)).map_err(unwritten)?;
+        for (piece, prediction) in pieces.zip(&predictions) {
+            let (number, begin) = self.rolls.origin(piece);
+            for (step, p) in prediction.outer_iter().enumerate() {
+                let place = [(number + 1).to_string(), (begin + step + 2).to_string()];
+                csv.write_record(place.into_iter().chain(p.iter().map(f32::to_string))).map_err(unwritten)?;
+            }
+        }
+        csv.flush().map_err(unwritten)
+    }
+}
+
+impl RollsTask {
+    fn picture(&self, part: &str, piece: &[Vec<u32>], predicted: &Array2<f32>) -> crate::plot::Drawing {
+        let keys = self.rolls.keys().len();
+        let mut truth = vec![false; (piece.len() - 1) * keys];
+        for (step, frame) in piece[1..].iter().enumerate() {
+            frame.iter().for_each(|key| truth[step * keys + *key as usize] = true);
+        }
+        let first_key = match self.rolls.keys() {
+            Keys::Numbers(numbers) => *numbers.start() as usize,
+            Keys::Names(_) => 0,
+        };
+        let predicted: Vec<f32> = predicted.iter().copied().collect();
+        let title = format!("{}, the first piece of the {part} part", self.name);
+        PianoRoll { title, first_key, keys, truth: &truth, predicted: &predicted }.draw()
+    }
+}

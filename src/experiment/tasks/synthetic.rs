@@ -1,0 +1,168 @@
+//! A synthetic task, whose baseline is known exactly.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::super::config::agree::in_flag;
+use super::super::config::{Config, ModelConfig, TaskName};
+use super::super::measure::comparison;
+use super::super::measure::comparison::{BaselineName, Comparison};
+use super::super::model::codec::Codec;
+use super::super::model::model_file::ModelFile;
+use super::super::model::origin::Origin;
+use super::super::network::Network;
+use super::super::settings::Settings;
+use super::objective;
+use super::task::{Measure, Order, Results, Task};
+use crate::data::{Adding, Batches, Copying, Examples, InOrder, Shuffled, Synthetic};
+use crate::format::{grouped, short};
+use crate::plot::Baseline;
+use crate::{Error, Head, Result};
+
+/// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
+const TRAINING: usize = 100_000;
+const OTHERS: usize = 1000;
+
+pub(crate) struct SyntheticTask<T> {
+    task: TaskName,
+    words: String,
+    inputs: usize,
+    head: Head,
+    training: Synthetic<T>,
+    validation: Synthetic<T>,
+    test: Synthetic<T>,
+    /// Who the baseline is, and its loss.
+    baseline: (&'static str, f64),
+    /// No file is trained on.
+    origin: Origin,
+}
+
+/// The task that the settings name.
+pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
+    let seed = settings.seed;
+    let Config { data, model: asked, .. } = settings.given();
+    let refused = |error| in_flag("--length (data.length)", error);
+    Ok(match data.task {
+        Some(TaskName::Copy) => {
+            let task = copying(*data.length.get_or_insert(10), seed).map_err(refused)?;
+            Box::new(task.predicting(asked, model)?)
+        }
+        _ => {
+            let task = adding(*data.length.get_or_insert(50), seed).map_err(refused)?;
+            Box::new(task.predicting(asked, model)?)
+        }
+    })
+}
+
+impl<T> SyntheticTask<T> {
+    /// With a head that predicts where the settings or the model say.
+    fn predicting(self, asked: &mut ModelConfig, model: Option<&ModelFile>) -> Result<Self> {
+        Ok(Self { head: objective::head(self.head, asked, model)?, ..self })
+    }
+}
+
+fn adding(length: usize, seed: u64) -> Result<SyntheticTask<Adding>> {
+    let task = Adding { length };
+    let [training, validation, test] = parts(|first, count| task.examples(seed, first, count))?;
+    Ok(SyntheticTask {
+        task: TaskName::Adding,
+        words: format!("the adding problem, length {length}"),
+        inputs: Adding::INPUTS,
+        head: task.head(),
+        training,
+        validation,
+        test,
+        baseline: ("always 1", task.baseline()),
+        origin: Origin::default(),
+    })
+}
+
+fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<Copying>> {
+    let task = Copying::new(delay);
+    let [training, validation, test] = parts(|first, count| task.examples(seed, first, count))?;
+    let Copying { symbols, recall, .. } = task;
+    let length = task.length();
+    Ok(SyntheticTask {
+        task: TaskName::Copy,
+        words: format!("the copying problem, {recall} of {symbols} symbols, delay {delay}, length {length}"),
+        inputs: task.inputs(),
+        head: task.head(),
+        training,
+        validation,
+        test,
+        baseline: ("no memory", task.baseline()),
+        origin: Origin::default(),
+    })
+}
+
+/// Training, validation and test: examples that follow each other, so that none is in two of them.
+fn parts<T>(examples: impl Fn(u64, usize) -> Result<Synthetic<T>>) -> Result<[Synthetic<T>; 3]> {
+    let validation = TRAINING as u64;
+    Ok([examples(0, TRAINING)?, examples(validation, OTHERS)?, examples(validation + OTHERS as u64, OTHERS)?])
+}
+
+impl<T> Task for SyntheticTask<T>
+where
+    Synthetic<T>: Examples,
+{
+    fn name(&self) -> String {
+        match self.task {
+            TaskName::Adding => "adding".into(),
+            TaskName::Copy => "copy".into(),
+        }
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let count = |examples: &Synthetic<T>| grouped(examples.len() as u64);
+        let (training, validation, test) = (count(&self.training), count(&self.validation), count(&self.test));
+        vec![self.words.clone(), format!("training {training} sequences, validation {validation}, test {test}")]
+    }
+
+    fn input_size(&self) -> usize {
+        self.inputs
+    }
+
+    fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::Task { task: self.task }
+    }
+
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, order.buckets, order.seed)?)))
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(Some(Box::new(InOrder::new(&self.validation, rows)?)))
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        Some(Baseline { name: self.baseline.0.into(), loss: self.baseline.1 })
+    }
+
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
+        let loss = network.evaluate(&InOrder::new(&self.test, rows)?)?;
+        let (who, baseline) = self.baseline;
+        let mut results = Results::default();
+        results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
+        results.lines.push(format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline)));
+        let name = match self.task {
+            TaskName::Adding => BaselineName { key: "mean", words: "the constant answer 1 (the mean)" },
+            TaskName::Copy => BaselineName { key: "no_memory", words: "a guess without memory" },
+        };
+        let measure = comparison::Measure::Error("loss");
+        results.comparisons.push(Comparison::new("test", measure, loss, name, baseline));
+        Ok(results)
+    }
+
+    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
+        Err(Error::Unsupported("a synthetic task has no file to predict from; `bptt eval` measures it".into()))
+    }
+}
