@@ -3,16 +3,16 @@
 //! `cargo bench` runs all of it on the CPU path and, where there is one, on the best GPU (a software driver counts);
 //! `cargo bench -- training_step/lstm` a part.
 
+use bptt::{
+    Activation, At, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Loss, Model, Optimizer, Recurrent,
+    Sequence, Targets, Trainer,
+};
 use std::hint::black_box;
 use std::time::Duration;
 
 use bptt::gpu::kernels::Product;
 use bptt::gpu::{Gpu, GpuOptions};
 use bptt::ndarray::{Array2, Array3};
-use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Head, Loss, Model, Optimizer, Recurrent,
-    Sequence, Targets, Trainer,
-};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pollster::block_on;
 

@@ -5,7 +5,7 @@
 
 use bptt::gpu::{DeviceArrays, required_features, required_limits};
 use bptt::wgpu::{self, BufferUsages};
-use bptt::{Backend, Cell, Engine, EngineOptions, Gpu, Initialisation, Model, Recurrent};
+use bptt::{Backend, Cell, EngineOptions, Gpu, Initialisation, Layers, Model, Parameters, Recurrent};
 
 const STEPS: usize = 20;
 const ROWS: usize = 16;

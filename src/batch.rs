@@ -3,7 +3,8 @@
 //! Sequences are time major. T is the number of time steps, B of rows; a row's steps at or beyond its length are
 //! padding, and whatever lies there changes nothing.
 
-use std::ops::Range;
+use std::borrow::Cow;
+use std::ops::{Deref, Range};
 
 use ndarray::{Array2, Array3, s};
 
@@ -406,6 +407,53 @@ impl Batch {
             }
         }
         Ok(())
+    }
+}
+
+/// A batch or a sequence that fits a model: who has one has checked it, and nobody checks it again.
+#[derive(Clone, Debug)]
+pub struct Checked<'a, T: Clone>(Cow<'a, T>);
+
+impl<T: Clone> Checked<'_, T> {
+    /// The same, borrowed once more.
+    pub(crate) fn by_ref(&self) -> Checked<'_, T> {
+        Checked(Cow::Borrowed(&self.0))
+    }
+}
+
+impl<'a, R: Real> Checked<'a, Sequence<R>> {
+    /// # Errors
+    /// What [`Sequence::validate`] refuses.
+    pub(crate) fn sequence(sequence: &'a Sequence<R>, model: &Model) -> Result<Self> {
+        sequence.validate(model)?;
+        Ok(Self(Cow::Borrowed(sequence)))
+    }
+
+    /// Some of the rows, at least one, which fit the model as all do.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Checked<'static, Sequence<R>> {
+        Checked(Cow::Owned(self.0.rows(range)))
+    }
+}
+
+impl<'a> Checked<'a, Batch> {
+    /// # Errors
+    /// What [`Batch::validate`] refuses.
+    pub(crate) fn batch(batch: &'a Batch, model: &Model) -> Result<Self> {
+        batch.validate(model)?;
+        Ok(Self(Cow::Borrowed(batch)))
+    }
+
+    /// Some of the rows, at least one, which fit the model as all do.
+    pub(crate) fn rows(&self, range: Range<usize>) -> Checked<'static, Batch> {
+        Checked(Cow::Owned(self.0.rows(range)))
+    }
+}
+
+impl<T: Clone> Deref for Checked<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
     }
 }
 

@@ -9,7 +9,7 @@
 use crate::error::{Error, Result};
 use crate::model::Recurrent;
 
-/// Which masks dropout draws in the training passes to come: see [`Engine::set_masks`](crate::Engine::set_masks).
+/// Which masks dropout draws in the training passes to come: see [`Layers::set_masks`](crate::Layers::set_masks).
 ///
 /// A unit's draw is word `unit mod 4` of Philox-4x32-10 with the counter (`unit / 4`, t, row, 2·(layer·D + direction) + k):
 /// for dropout between layers k is 0, for recurrent dropout k is 1 and t is 0. The key is the first two words for the

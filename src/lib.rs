@@ -3,7 +3,7 @@
 //! Kernels are WGSL compute shaders; the host unrolls the forward pass, then runs the reverse time loop with gradient
 //! sums that stay on the device. The CPU path in Rust is both the reference that the GPU path is tested against and what
 //! runs where there is no GPU. Either can be embedded: whole, with [`Trainer`], or as layers without head, loss and
-//! optimizer, with [`Engine::forward`] and [`Engine::backward`].
+//! optimizer, with [`Layers::forward`] and [`Layers::backward`].
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};
@@ -89,13 +89,12 @@ struct ComingFromPytorch;
 #[cfg(test)]
 extern crate self as bptt;
 
-mod backend;
 mod batch;
-mod calls;
 pub mod cpu;
 pub mod data;
 mod dropout;
 mod elementary;
+mod engine;
 mod error;
 #[cfg(feature = "cli")]
 pub mod experiment;
@@ -114,10 +113,13 @@ mod room;
 mod sizes;
 pub mod train;
 
-pub use backend::{Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Logits, Report, Skipped};
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::Masks;
+pub use engine::{
+    Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters,
+    Report, Skipped, Training,
+};
 pub use error::{Error, Result};
 pub use flow::Flow;
 pub use gpu::Gpu;

@@ -64,8 +64,8 @@ impl MemoryPart {
     }
 }
 
-/// Bytes by part: what an engine holds ([`Engine::memory`](crate::Engine::memory)) or is going to hold
-/// ([`Engine::plan`](crate::Engine::plan)).
+/// Bytes by part: what an engine holds ([`Inspection::memory`](crate::Inspection::memory)) or is going to hold
+/// ([`Inspection::plan`](crate::Inspection::plan)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory([u64; MemoryPart::ALL.len()]);
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// What an engine's passes and updates took, by kernel on the GPU path and by phase on the CPU path: see
-/// [`Engine::profile`](crate::Engine::profile).
+/// [`Inspection::profile`](crate::Inspection::profile).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// In the order in which they first ran.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+use bptt::{At, Backend, Cell, Cpu, Gpu, Inspection, Loss, Optimizer, Trainer, TrainerOptions, wgpu};
 mod common;
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/counting.rs"]
@@ -14,7 +15,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use bptt::gpu::GpuOptions;
-use bptt::{At, Backend, Cell, Cpu, Engine, Gpu, Loss, Optimizer, Trainer, TrainerOptions, wgpu};
 use common::Case;
 use common::gpu::open;
 use counting::{ALLOCATIONS, HELD};

@@ -4,6 +4,10 @@
 #![allow(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+use bptt::{
+    At, Backend, Cell, Cpu, Embedding, Engine, Error, FlatBlock, Head, Loss, Model, Optimizer, Parameters, Recurrent,
+    Result, SafetensorsFile, StateDict, Trainer,
+};
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/counting.rs"]
 mod counting;
@@ -16,10 +20,6 @@ use std::sync::atomic::Ordering;
 
 use bptt::data::{Adding, Examples, InOrder};
 use bptt::train::{Checkpoint, Duration, Keep, Metrics, Observer, RunOptions, Work, WriteSeek, resume, run};
-use bptt::{
-    At, Backend, Cell, Cpu, Embedding, Engine, Error, FlatBlock, Head, Loss, Model, Optimizer, Recurrent, Result,
-    SafetensorsFile, StateDict, Trainer,
-};
 use counting::{HELD, MOST};
 use pollster::block_on;
 use safetensors::SafeTensors;
@@ -283,7 +283,7 @@ fn tensors_go_to_and_fro_one_by_one<B: Backend>(backend: &B) {
         let (layout, parameters) = (engine.layout().clone(), block_on(engine.parameters()).unwrap());
         let (count, mut one) = (layout.tensors().len(), Vec::new());
         for index in 0..count {
-            let mut take = |piece: &[<B::Engine as Engine>::Real]| {
+            let mut take = |piece: &[<B::Engine as Parameters>::Real]| {
                 one.extend_from_slice(piece);
                 Ok(())
             };

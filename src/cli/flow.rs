@@ -1,5 +1,9 @@
 //! `bptt flow`: how much of the gradient reaches each step.
 
+use bptt::{
+    At, Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Result,
+    Sequence, StateDict,
+};
 use std::path::{Path, PathBuf};
 
 use bptt::experiment::config::BatchSize;
@@ -11,9 +15,6 @@ use bptt::format::{path_json, path_text, short};
 use bptt::ndarray::{Axis, s};
 use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
 use bptt::train::{StepFactor, last_alone, mean_derivative, recurrent_radii};
-use bptt::{
-    At, Backend, Batch, Cell, Cpu, Embedding, Engine, EngineOptions, Error, Layout, Model, Result, Sequence, StateDict,
-};
 use clap::Args;
 use pollster::block_on;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use bptt::ndarray::{Array2, ArrayD, IxDyn};
 use bptt::{
-    Backend, Batch, Cpu, Engine, EngineOptions, Error, Input, Masks, Model, Optimizer, Real, RecurrentKernel, Result,
-    Update,
+    Backend, Batch, Cpu, Engine, EngineOptions, Error, Input, Inspection, Layers, Masks, Model, Optimizer, Parameters,
+    Real, RecurrentKernel, Result, Training, Update,
 };
 use pollster::block_on;
 
@@ -46,7 +46,7 @@ impl Subject<'_> {
         block_on(engine.accumulate(self.batch, None))?;
         let flow = block_on(engine.flow())?.norms;
         let block = block_on(engine.gradients())?;
-        let wide = |values: &[<B::Engine as Engine>::Real]| values.iter().map(|value| value.to_wide()).collect();
+        let wide = |values: &[<B::Engine as Parameters>::Real]| values.iter().map(|value| value.to_wide()).collect();
         let mut arrays = Vec::new();
         for tensor in engine.layout().tensors() {
             arrays.push((tensor.name.clone(), array(&tensor.shape, wide(&block[tensor.range()]))?));

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::backend::platform;
+use crate::engine::platform;
 use crate::real::Real;
 
 /// Counts the orders in which this path has added its sums up. It grows with every change after which the same run has

@@ -5,78 +5,23 @@
 //! The blocks and the chunks of the update are fixed by shapes alone, and every other sum is of one thread wherever its work
 //! is cut: the results are the same bits for every number of threads.
 
-mod activation;
 mod arithmetic;
-mod block;
-mod clock;
-mod column_sum;
-mod dropout;
-mod embedding;
 mod engine;
-mod gru_step;
-mod head;
-mod lanes;
-mod loss;
-mod lstm_step;
-mod matmul;
-mod network;
-mod norm;
-mod panels;
+mod gemm;
+pub mod kernels;
+mod parallel;
 mod pass;
-mod prepared;
-mod rnn_step;
-mod room;
-mod step;
-mod team;
-mod threads;
-mod tokens;
-mod unroll;
-mod update;
-mod weight_gradient;
 
 use std::marker::PhantomData;
 
-use self::threads::Threads;
-use crate::backend::{Backend, EngineOptions, sealed::Sealed};
+use self::parallel::threads::Threads;
+use crate::engine::{Backend, EngineOptions, sealed::Sealed};
 use crate::error::Result;
 use crate::memory::{Extent, Memory};
 use crate::model::{Model, RecurrentKernel};
 use crate::real::Real;
 
 pub use self::engine::CpuEngine;
-
-/// The path's kernels by themselves, for benches.
-pub mod kernels {
-    use super::matmul::{Product, Rows, RowsMut};
-    use super::panels::Panels;
-    use crate::real::Real;
-
-    /// A weight B \[n, k\], packed once for all products with it.
-    #[derive(Debug)]
-    pub struct Weight<R>(Panels<R>);
-
-    impl<R: Real> Weight<R> {
-        /// Packs B, whose `n` rows lie one behind the other.
-        ///
-        /// # Panics
-        /// Where B is shorter than that.
-        pub fn new(b: &[R], [n, k]: [usize; 2]) -> Self {
-            let mut panels = Panels::new(k, n);
-            panels.all_mut().set_columns(0, &b[..n * k]);
-            Self(panels)
-        }
-
-        /// C \[rows, n\] = A · Bᵀ on one thread, with A \[rows, k\].
-        ///
-        /// # Panics
-        /// Where a slice is shorter than its shape says.
-        pub fn product(&self, a: &[R], rows: usize, c: &mut [R]) {
-            let (k, n) = self.0.shape();
-            let a = Rows { data: a, stride: k, count: rows };
-            Product::assign(RowsMut { data: c, stride: n }, a, &self.0).run();
-        }
-    }
-}
 
 /// The CPU, computing in `f32` or in `f64`.
 ///

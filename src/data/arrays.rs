@@ -207,7 +207,7 @@ pub(super) mod tests {
     use super::super::{Scaling, ScalingKind};
     use super::*;
 
-    pub(in crate::data) fn floats(shape: &[usize], numbers: &[f32]) -> Vec<u8> {
+    pub(crate) fn floats(shape: &[usize], numbers: &[f32]) -> Vec<u8> {
         npy("<f4", false, shape, &numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
     }
 
@@ -216,7 +216,7 @@ pub(super) mod tests {
         Labelled::from_npy((x, Path::new("x.npy")), y, Missing::Refuse).map_err(|error| error.to_string())
     }
 
-    pub(in crate::data) fn classes(names: &[&str], of: &[u32]) -> Labels {
+    pub(crate) fn classes(names: &[&str], of: &[u32]) -> Labels {
         Labels::Classes { names: names.iter().map(|name| (*name).into()).collect(), of: of.to_vec() }
     }
 

@@ -255,7 +255,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The bytes of an array of version 1.
-    pub(in crate::data) fn npy(descr: &str, fortran_order: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    pub(crate) fn npy(descr: &str, fortran_order: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
         let order = if fortran_order { "True" } else { "False" };
         let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
         let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({sizes}), }}\n");

@@ -150,7 +150,7 @@ pub(super) mod tests {
     use super::*;
 
     /// An archive of files, each stored or deflated.
-    pub(in crate::data) fn archive(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
+    pub(crate) fn archive(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
         let (mut bytes, mut directory) = (Vec::new(), Vec::new());
         for (name, contents, deflated) in files {
             let mut crc = flate2::Crc::new();

@@ -218,7 +218,7 @@ impl Embedding {
 }
 
 /// A stack of recurrent layers, with an embedding before and a head behind it where there are any. Without a head the stack
-/// serves as a backend: see [`Engine::forward`](crate::Engine::forward) and [`Engine::backward`](crate::Engine::backward).
+/// serves as a backend: see [`Layers::forward`](crate::Layers::forward) and [`Layers::backward`](crate::Layers::backward).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// What tokens stand for.

@@ -6,6 +6,7 @@ mod initialise;
 mod layout;
 mod names;
 pub(crate) mod plan;
+mod renaming;
 pub(crate) mod safetensors;
 mod state_dict;
 

@@ -2,20 +2,28 @@
 
 mod checkpoint;
 mod confusion;
+mod evaluate;
 mod flow;
+mod inference;
 mod metrics;
+mod options;
+mod progress;
 mod run;
 mod sampling;
 mod schedule;
+mod state;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, SavedWeights, WriteSeek};
 pub use confusion::ConfusionMatrix;
+pub use evaluate::{evaluate, predict, predict_each};
 pub use flow::{StepFactor, last_alone, mean_derivative, recurrent_radii, spectral_radius};
+pub use inference::Prediction;
 pub use metrics::Metrics;
-pub use run::{
-    Best, Duration, Ended, Keep, Observer, Outcome, RunOptions, Work, evaluate, predict, predict_each, resume, run,
-};
+pub use options::{Duration, Keep, RunOptions};
+pub use progress::Best;
+pub use run::{Ended, Observer, Outcome, Work, resume, run};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
-pub use trainer::{Prediction, Trainer, TrainerOptions, TrainerState};
+pub use state::TrainerState;
+pub use trainer::{Trainer, TrainerOptions};

@@ -1,72 +1,21 @@
 //! A run: step after step over numbered batches, validation between them, and the weights that are kept.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, s};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::checkpoint::{self, Checkpoint, Progress, Weights, WriteSeek};
+use super::checkpoint::{self, Checkpoint, WriteSeek};
+use super::evaluate::evaluate;
 use super::metrics::Metrics;
-use super::schedule::Schedule;
-use super::trainer::{Trainer, TrainerState};
-use crate::backend::{Engine, FlatBlock, Report, Skipped};
-use crate::data::{Batches, Examples, InOrder};
+use super::options::{Keep, RunOptions};
+use super::progress::{Best, Progress, Weights};
+use super::state::TrainerState;
+use super::trainer::Trainer;
+use crate::data::Batches;
+use crate::engine::{Engine, FlatBlock, Report, Skipped};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-
-/// How long a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duration {
-    /// So many epochs.
-    Epochs(u64),
-    /// So many steps; the last epoch may end early.
-    Steps(u64),
-}
-
-/// Whose weights the trainer holds after the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Keep {
-    /// The last step's.
-    #[default]
-    Last,
-    /// Those of the lowest validation loss.
-    Best,
-}
-
-/// What a run is told beside its trainer and batches.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RunOptions {
-    /// How long.
-    pub duration: Duration,
-    /// Batches a step, at least 1: their gradients are summed as if they were one. An epoch's last step may have fewer.
-    pub accumulate: u64,
-    /// The rate over the run, as a factor of the trainer's.
-    pub schedule: Schedule,
-    /// Steps between validations beside the one after the last step; `None`: an epoch.
-    pub validate_every: Option<u64>,
-    /// The run ends after so many validations in a row that were no better than the best before them; `None`: never.
-    pub patience: Option<u64>,
-    /// Whose weights remain.
-    pub keep: Keep,
-    /// How often the run may go back, where a loss or a gradient norm that is not finite would end it; 0: it stops.
-    ///
-    /// It goes back to the weights and the optimizer's numbers that it had at the last multiple of
-    /// [`validate_every`](Self::validate_every), or in the beginning, halves the rate for good, and goes on with the batches
-    /// behind the bad one, from states of zero. Passing the bad batches over is what Chowdhery et al. 2022, PaLM, 5.1 do.
-    pub backs: u32,
-}
-
-/// The lowest validation loss of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// The step after which it was measured.
-    pub step: u64,
-    /// The epoch of that step.
-    pub epoch: u64,
-    /// The loss.
-    pub val_loss: f64,
-}
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -145,50 +94,6 @@ pub trait Observer {
 impl Observer for () {
     fn step(&mut self, _: &Metrics, _: Work) -> Result<()> {
         Ok(())
-    }
-}
-
-impl Default for RunOptions {
-    /// One epoch of single batches at a constant rate, and the last weights.
-    fn default() -> Self {
-        Self {
-            duration: Duration::Epochs(1),
-            accumulate: 1,
-            schedule: Schedule::default(),
-            validate_every: None,
-            patience: None,
-            keep: Keep::Last,
-            backs: 0,
-        }
-    }
-}
-
-impl RunOptions {
-    /// Steps an epoch of `batches` batches.
-    pub fn steps_per_epoch(&self, batches: u64) -> u64 {
-        batches.div_ceil(self.accumulate.max(1))
-    }
-
-    /// The steps of the run, where an epoch has `batches` batches.
-    pub fn steps(&self, batches: u64) -> u64 {
-        match self.duration {
-            Duration::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch(batches)),
-            Duration::Steps(steps) => steps,
-        }
-    }
-
-    fn validate(&self, batches: u64) -> Result<()> {
-        let counts = [
-            ("the batches of an epoch", batches),
-            ("accumulate", self.accumulate),
-            ("the steps of the run", self.steps(batches)),
-            ("validate_every", self.validate_every.unwrap_or(1)),
-            ("patience", self.patience.unwrap_or(1)),
-        ];
-        match counts.iter().find(|(_, count)| *count == 0) {
-            Some((name, _)) => Err(Error::value(*name, "at least 1", 0)),
-            None => self.schedule.validate(),
-        }
     }
 }
 
@@ -293,22 +198,13 @@ async fn steps<E: Engine>(
         let halved = 0.5f64.powi(progress.backs.try_into().unwrap_or(i32::MAX));
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
-        let mut work = Work::default();
         let wants_flow = observer.wants_flow(step);
         // A step behind a bad one is taken anew where the run goes back: only a good step's successor is looked into.
         while let Some(report) = if wants_flow { trainer.engine().report().await? } else { None } {
             progress.last = pending.told(report, None, observer)?;
         }
         trainer.set_flow(wants_flow);
-        for number in batches(step, options.accumulate, train.per_epoch()) {
-            if !train.continues(number) {
-                trainer.reset_state()?;
-            }
-            let batch = train.batch(number)?;
-            work.sequences += batch.sequence.shape().1 as u64;
-            work.time_steps += batch.sequence.time_steps();
-            trainer.accumulate(&batch).await?;
-        }
+        let work = accumulate(trainer, train, batches(step, options.accumulate, train.per_epoch())).await?;
         if wants_flow {
             trainer.set_flow(false);
             observer.flow(step, &trainer.flow()?)?;
@@ -326,12 +222,7 @@ async fn steps<E: Engine>(
         if measured.is_none() && !wanted && !back && !stop && step < steps {
             continue;
         }
-        // One by one, so that an error does not swallow the good steps before it.
-        while trainer.engine().unreported() > 1 {
-            if let Some(report) = trainer.engine().report().await? {
-                progress.last = pending.told(report, None, observer)?;
-            }
-        }
+        tell_all_but_last(trainer, progress, pending, observer).await?;
         let report = trainer.engine().report().await?;
         let val_loss = match measured {
             Some(batches) => Some(evaluate(trainer, batches).await?),
@@ -344,10 +235,7 @@ async fn steps<E: Engine>(
             && progress.measured(options, Best { step, epoch, val_loss })
             && options.keep == Keep::Best
         {
-            // In the place of those before: at no time are there two.
-            let mut parameters = progress.best_parameters.take().unwrap_or_default();
-            trainer.engine().read_block(FlatBlock::Parameters, &mut parameters).await?;
-            progress.best_parameters = Some(parameters);
+            keep_best(trainer, progress).await?;
         }
         if back {
             progress.back = Some(Weights::of(trainer, progress.back.take()).await?);
@@ -362,6 +250,45 @@ async fn steps<E: Engine>(
     Ok(Ended::Finished)
 }
 
+/// Takes the reports of all steps but the last, one by one, so that an error does not swallow the good steps before it.
+async fn tell_all_but_last<E: Engine>(
+    trainer: &mut Trainer<E>,
+    progress: &mut Progress<E::Real>,
+    pending: &mut Pending,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    while trainer.engine().unreported() > 1 {
+        if let Some(report) = trainer.engine().report().await? {
+            progress.last = pending.told(report, None, observer)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the gradients of some batches up, and tells how much they read.
+async fn accumulate<E: Engine>(trainer: &mut Trainer<E>, train: &dyn Batches, numbers: Range<u64>) -> Result<Work> {
+    let mut work = Work::default();
+    for number in numbers {
+        if !train.continues(number) {
+            trainer.reset_state()?;
+        }
+        let batch = train.batch(number)?;
+        work.sequences += batch.sequence.shape().1 as u64;
+        work.time_steps += batch.sequence.time_steps();
+        trainer.accumulate(&batch).await?;
+    }
+    Ok(work)
+}
+
+/// Keeps the parameters as those of the lowest validation loss.
+async fn keep_best<E: Engine>(trainer: &mut Trainer<E>, progress: &mut Progress<E::Real>) -> Result<()> {
+    // In the place of those before: at no time are there two.
+    let mut parameters = progress.best_parameters.take().unwrap_or_default();
+    trainer.engine().read_block(FlatBlock::Parameters, &mut parameters).await?;
+    progress.best_parameters = Some(parameters);
+    Ok(())
+}
+
 /// Writes a checkpoint where the observer wants it.
 async fn save<E: Engine>(
     trainer: &mut Trainer<E>,
@@ -374,65 +301,11 @@ async fn save<E: Engine>(
 }
 
 /// The numbers of the batches of a step, counted from 1. No step takes batches of two epochs.
-fn batches(step: u64, accumulate: u64, per_epoch: u64) -> std::ops::Range<u64> {
+fn batches(step: u64, accumulate: u64, per_epoch: u64) -> Range<u64> {
     let steps = per_epoch.div_ceil(accumulate);
     let (epoch, position) = ((step - 1) / steps, (step - 1) % steps);
     let first = position * accumulate;
     epoch * per_epoch + first..epoch * per_epoch + per_epoch.min(first + accumulate)
-}
-
-/// The loss over an epoch of batches, reduced as in training. Rows that continue those of the batch before start from
-/// their final states.
-pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let mut states = None;
-    for number in 0..batches.per_epoch() {
-        let mut batch = batches.batch(number)?;
-        batch.sequence.initial = states.take().filter(|_| batches.continues(number));
-        weight += batch.total_weight();
-        let evaluation = trainer.loss_sum(&batch).await?;
-        sum += evaluation.loss;
-        states = Some(evaluation.states.to_f32());
-    }
-    Ok(sum / trainer.engine().model().need_head()?.divisor(weight)?)
-}
-
-/// ŷ for all `examples`, `rows` at a time, in their order: \[P, O\] each.
-pub async fn predict<E: Engine>(
-    trainer: &mut Trainer<E>,
-    examples: &dyn Examples,
-    rows: usize,
-) -> Result<Vec<Array2<E::Real>>> {
-    let mut predictions = vec![Array2::default((0, 0)); examples.len()];
-    predict_each(trainer, examples, rows, |example, prediction| {
-        predictions[example] = prediction.to_owned();
-        Ok(())
-    })
-    .await?;
-    Ok(predictions)
-}
-
-/// The same, each handed over with its example's number as soon as it is there, and kept by nobody else: those of many
-/// examples in many classes take far more room than what is made of them. Shorter examples come first.
-///
-/// # Errors
-/// Those of `each`, and of [`Trainer::predict`].
-pub async fn predict_each<E: Engine>(
-    trainer: &mut Trainer<E>,
-    examples: &dyn Examples,
-    rows: usize,
-    mut each: impl FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
-) -> Result<()> {
-    let batches = InOrder::new(examples, rows)?;
-    for number in 0..batches.per_epoch() {
-        let batch = batches.batch(number)?;
-        let outputs = trainer.predict(&batch.sequence).await?.y;
-        for (row, example) in batches.examples(number).iter().enumerate() {
-            let steps = outputs.shape()[0].min(batch.sequence.length(row));
-            each(*example, outputs.slice(s![..steps, row, ..]))?;
-        }
-    }
-    Ok(())
 }
 
 /// The steps that were enqueued and not yet reported.
@@ -454,6 +327,7 @@ impl Pending {
 mod tests {
     use super::*;
     use crate::train::Decay;
+    use crate::train::Schedule;
 
     #[test]
     fn an_epochs_batches_are_shared_out_among_its_steps() {

@@ -1,20 +1,13 @@
 //! One straight walk from a batch to an update.
 
-use std::borrow::Borrow;
-use std::io::Write;
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayD, IxDyn, s};
-use safetensors::tensor::Dtype;
-
-use crate::backend::{Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Logits, Report, Skipped};
-use crate::batch::{Batch, InputGradient, Sequence, States};
-use crate::calls::check_slots;
+use crate::batch::{Batch, Checked, InputGradient, States};
 use crate::dropout::Masks;
+use crate::engine::{Backend, Carry, Engine, EngineOptions, FlatBlock, Report};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-use crate::model::safetensors::{begin, unwritten, write_numbers};
-use crate::model::{Initialisation, Model, StateDict, Tensor};
+use crate::model::{Initialisation, Model, StateDict};
 use crate::optim::{Optimizer, Update};
 use crate::real::Real;
 
@@ -47,33 +40,9 @@ impl Default for TrainerOptions {
     }
 }
 
-/// What the network predicts for a sequence, and where the sequence ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction<R = f32> {
-    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits, which are 0 at padding.
-    pub y: Array3<R>,
-    /// Each row's own final states, h_n and c_n.
-    pub states: States<R>,
-}
-
-/// What a trainer's next steps depend on beside its model, optimizer, options and seed, to the bit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainerState<R = f32> {
-    /// The updates so far.
-    pub step: u64,
-    /// The parameters in the layout's order.
-    pub parameters: Vec<R>,
-    /// What the optimizer keeps of each of them: see [`Engine::slots`].
-    pub slots: Vec<Vec<R>>,
-    /// The carried states, where any are.
-    pub carried: Option<States<R>>,
-    /// The updates that were passed over: see [`EngineOptions::skips`].
-    pub skipped: Skipped,
-}
-
 /// Whose gradient sums the engine holds, with their Σ w.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Sums {
+pub(super) enum Sums {
     /// Nobody's, or those of a batch that an error left half done.
     Nothing,
     /// Those of batches that no update has used yet, of so many rows in all.
@@ -96,12 +65,12 @@ enum Sums {
 /// by the parameters from before the bad step; [`gradients`](Self::gradients) are those of the batches accumulated last.
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
-    engine: E,
-    optimizer: Optimizer,
-    options: TrainerOptions,
-    seed: u64,
-    step: u64,
-    sums: Sums,
+    pub(super) engine: E,
+    pub(super) optimizer: Optimizer,
+    pub(super) options: TrainerOptions,
+    pub(super) seed: u64,
+    pub(super) step: u64,
+    pub(super) sums: Sums,
     takes_flow: bool,
     /// The norms of ∂L/∂h_t that go with the sums, not divided.
     flow: Option<Flow>,
@@ -161,7 +130,7 @@ impl<E: Engine> Trainer<E> {
     /// What [`Batch::validate`] refuses, which leaves everything as it is. An error of the engine lets go of what was
     /// accumulated, since a part of the batch may be in it.
     pub async fn accumulate(&mut self, batch: &Batch) -> Result<()> {
-        batch.validate(self.engine.model())?;
+        let batch = Checked::batch(batch, self.engine.model())?;
         let (weight, rows_before) = match std::mem::replace(&mut self.sums, Sums::Nothing) {
             Sums::Open { weight, rows } => (weight, rows),
             Sums::Nothing | Sums::Used(_) => {
@@ -174,10 +143,10 @@ impl<E: Engine> Trainer<E> {
         let (seed, step, carries) = (self.seed, self.step + 1, self.options.carry_state);
         for part in self.parts(rows) {
             let first_row = part.start;
-            let of_part = (part.len() < rows).then(|| batch.rows(part));
+            let of_part = if part.len() < rows { batch.rows(part) } else { batch.by_ref() };
             self.engine.set_masks(Some(Masks { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(Carry { first_row, rows });
-            self.engine.accumulate(of_part.as_ref().unwrap_or(batch), carry).await?;
+            self.engine.accumulate_checked(of_part, carry).await?;
             self.add_flow().await?;
         }
         self.sums = Sums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
@@ -210,7 +179,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::NonFinite`] where one of the steps ended updating, and ever after. The reports of the good steps before it are
-    /// then lost; [`Engine::report`] gives them one by one.
+    /// then lost; [`Training::report`](crate::Training::report) gives them one by one.
     pub async fn finish(&mut self) -> Result<Vec<Report>> {
         let mut reports = Vec::new();
         while let Some(report) = self.engine.report().await? {
@@ -227,191 +196,6 @@ impl<E: Engine> Trainer<E> {
         Ok(self.finish().await?.last().map(|report| report.loss))
     }
 
-    /// The loss of a batch, reduced as in training, and its final states: see [`Engine::evaluate`]. In micro-batches where it
-    /// has more rows than those, so that it takes no more memory than a step. Neither what was accumulated nor the carried
-    /// state changes.
-    ///
-    /// # Errors
-    /// What [`Batch::validate`] refuses; [`Error::Value`] where the weights of a mean add up to 0.
-    pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
-        batch.validate(self.engine.model())?;
-        let divisor = self.engine.model().need_head()?.divisor(batch.total_weight())?;
-        let Evaluation { loss, states } = self.loss_sum(batch).await?;
-        Ok(Evaluation { loss: loss / divisor, states })
-    }
-
-    /// Σ w·loss and the final states, in micro-batches.
-    pub(super) async fn loss_sum(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
-        batch.validate(self.engine.model())?;
-        let rows = batch.sequence.shape().1;
-        let (mut loss, mut joined) = (0.0, None);
-        for part in self.parts(rows) {
-            if part.len() == rows {
-                return self.engine.evaluate(batch).await;
-            }
-            let of_part = self.engine.evaluate(&batch.rows(part.clone())).await?;
-            loss += of_part.loss;
-            let recurrent = &self.engine.model().recurrent;
-            put_rows(joined.get_or_insert_with(|| States::zeros(recurrent, rows)), part, &of_part.states);
-        }
-        let states = joined.unwrap_or_else(|| States::zeros(&self.engine.model().recurrent, rows));
-        Ok(Evaluation { loss, states })
-    }
-
-    /// The head's logits for every prediction, and the final states, with which a further piece can begin: see
-    /// [`Engine::logits`]. In micro-batches where the sequence has more rows than those.
-    ///
-    /// # Errors
-    /// What [`Sequence::validate`] refuses.
-    pub async fn logits(&mut self, sequence: &Sequence) -> Result<Logits<E::Real>> {
-        sequence.validate(self.engine.model())?;
-        let (steps, rows) = sequence.shape();
-        let head = self.engine.model().need_head()?;
-        let shape = (head.predictions(steps), rows, head.outputs);
-        let mut joined = None;
-        for part in self.parts(rows) {
-            if part.len() == rows {
-                return self.engine.logits(sequence).await;
-            }
-            let of_part = self.engine.logits(&sequence.rows(part.clone())).await?;
-            let recurrent = &self.engine.model().recurrent;
-            let (logits, states) = joined
-                .get_or_insert_with(|| (Array3::from_elem(shape, E::Real::default()), States::zeros(recurrent, rows)));
-            logits.slice_mut(s![.., part.clone(), ..]).assign(&of_part.logits);
-            put_rows(states, part, &of_part.states);
-        }
-        match joined {
-            Some((logits, states)) => Ok(Logits { logits, states }),
-            None => self.engine.logits(sequence).await,
-        }
-    }
-
-    /// ŷ for every prediction, and the final states: the head's output function over [`logits`](Self::logits).
-    ///
-    /// # Errors
-    /// What [`Sequence::validate`] refuses.
-    pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
-        let Logits { logits: mut y, states } = self.logits(sequence).await?;
-        self.engine.model().need_head()?.loss.output(&mut y);
-        Ok(Prediction { y, states })
-    }
-
-    /// The parameters, by PyTorch's names.
-    pub async fn state_dict(&mut self) -> Result<StateDict> {
-        let mut tensors = Vec::new();
-        for (name, tensor) in self.named() {
-            let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
-            let (shape, mut values) = (IxDyn(shape), Vec::with_capacity(shape.iter().product()));
-            let mut take = |piece: &[E::Real]| {
-                values.extend(piece.iter().map(|value| value.to_wide() as f32));
-                Ok(())
-            };
-            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
-            let array = ArrayD::from_shape_vec(shape, values).map_err(|error| Error::Failed(error.to_string()))?;
-            tensors.push((name, array));
-        }
-        Ok(tensors.into_iter().collect())
-    }
-
-    /// Writes the parameters as [`StateDict::write_safetensors`] writes their [`state_dict`](Self::state_dict), tensor by
-    /// tensor: no copy of them is made.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where the format refuses the header; [`Error::Io`], without a file's name, where `to` fails.
-    pub async fn write_safetensors(&mut self, to: &mut dyn Write, note: Option<(&str, &str)>) -> Result<()> {
-        let named = self.named();
-        let tensors = self.engine.layout().tensors();
-        let shapes = named.iter().map(|(name, tensor)| (name.as_str(), tensors[*tensor].shape.as_slice()));
-        to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
-        for (_, tensor) in named {
-            let mut take = |piece: &[E::Real]| {
-                let values = piece.iter().map(|value| value.to_wide() as f32);
-                write_numbers(to, values).map_err(unwritten)
-            };
-            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
-        }
-        Ok(())
-    }
-
-    /// The names of the state dict, in their order, and of each the tensor of the layout.
-    fn named(&self) -> Vec<(String, usize)> {
-        self.engine.layout().named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
-    }
-
-    /// Replaces the parameters. A bad step that ended updating is forgotten, once it was told; what the optimizer keeps of
-    /// each parameter stays as it was before that step.
-    ///
-    /// # Errors
-    /// [`Error::StateDict`] lists every difference; the parameters then stay as they are.
-    pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
-        for (tensor, array) in self.engine.layout().arrays(dict)?.into_iter().enumerate() {
-            let mut values = array.iter();
-            let fill = &mut |piece: &mut [E::Real]| fill(piece, &mut values);
-            self.engine.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, fill)?;
-        }
-        Ok(())
-    }
-
-    /// The state between two steps. Waits for every enqueued one; their reports remain to be taken.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where a batch was accumulated that no update has used: its gradients are not part of it.
-    pub async fn state(&mut self) -> Result<TrainerState<E::Real>> {
-        self.check_between_steps()?;
-        Ok(TrainerState {
-            step: self.step,
-            parameters: self.engine.parameters().await?,
-            slots: self.engine.slots().await?,
-            carried: self.engine.states().await?,
-            skipped: self.engine.skipped().await?,
-        })
-    }
-
-    pub(super) fn check_between_steps(&self) -> Result<()> {
-        if let Sums::Open { .. } = self.sums {
-            let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
-            return Err(Error::Unsupported(reason.into()));
-        }
-        Ok(())
-    }
-
-    /// Goes on from the state of a trainer of the same model, optimizer, options and seed: the next steps have the same
-    /// bits. What was accumulated is let go of, and so are reports not yet given and a bad step that ended updating.
-    ///
-    /// # Errors
-    /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
-    pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
-        let TrainerState { step, parameters, slots, carried, skipped } = state;
-        self.take_over((*step, *skipped), parameters, slots.iter().collect(), carried.as_ref())
-    }
-
-    /// The same, of blocks that may be the caller's or not: each that is not is let go of once it is taken over.
-    pub(super) fn take_over<B: Borrow<Vec<E::Real>>>(
-        &mut self,
-        (step, skipped): (u64, Skipped),
-        parameters: B,
-        slots: Vec<B>,
-        carried: Option<&States<E::Real>>,
-    ) -> Result<()> {
-        if let Some(carried) = carried {
-            carried.check(&self.engine.model().recurrent, carried.h.shape()[1], "carried")?;
-        }
-        let (expected, got) = (self.engine.layout().len(), parameters.borrow().len());
-        if got != expected {
-            return Err(Error::shape("the parameters of the state", &[expected], &[got]));
-        }
-        check_slots(&slots, self.engine.slot_count(), expected)?;
-        for (slot, numbers) in slots.into_iter().enumerate() {
-            self.engine.write_block(FlatBlock::Slot(slot), numbers.borrow())?;
-        }
-        self.engine.set_parameters(parameters.borrow())?;
-        self.engine.set_states(carried)?;
-        self.engine.clear_gradients();
-        self.engine.restart(skipped)?;
-        (self.step, self.sums) = (step, Sums::Nothing);
-        Ok(())
-    }
-
     /// The gradients of the batches accumulated since the last update, or else of those that it used, divided as for an
     /// update and before clipping, by the parameters' names.
     ///
@@ -423,7 +207,7 @@ impl<E: Engine> Trainer<E> {
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
         let mut block = self.engine.gradients().await?;
-        let factor = <E::Real as crate::Real>::from_wide(1.0 / divisor);
+        let factor = E::Real::from_wide(1.0 / divisor);
         block.iter_mut().for_each(|value| *value *= factor);
         Ok(self.engine.layout().to_state_dict(&block))
     }
@@ -496,7 +280,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// The micro-batches of a batch of so many rows.
-    fn parts(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<E> {
+    pub(super) fn parts(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<E> {
         let part = self.options.micro_batch.unwrap_or(rows).clamp(1, rows.max(1));
         (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
     }
@@ -526,16 +310,8 @@ impl<E: Engine> Trainer<E> {
     }
 }
 
-/// Puts the states of some rows where they stand among all.
-fn put_rows<R: crate::Real>(all: &mut States<R>, rows: Range<usize>, of_rows: &States<R>) {
-    all.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);
-    if let (Some(all), Some(c)) = (&mut all.c, &of_rows.c) {
-        all.slice_mut(s![.., rows, ..]).assign(c);
-    }
-}
-
 /// Fills a piece with the next values.
-fn fill<'a, R: crate::Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a f32>) -> Result<()> {
+pub(super) fn fill<'a, R: Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a f32>) -> Result<()> {
     piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_wide(f64::from(*value)));
     Ok(())
 }

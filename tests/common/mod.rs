@@ -4,6 +4,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
+use bptt::{
+    Activation, At, Backend, Batch, Cell, Embedding, Engine, EngineOptions, Head, Inference, Initialisation, Input,
+    InputGradient, Layers, Layout, Loss, Masks, Model, Optimizer, OutputGradient, Parameters, Real, Recurrent,
+    Reduction, Sequence, States, Targets, Training, Update,
+};
 pub mod fixtures;
 pub mod gpu;
 pub mod onnx;
@@ -13,11 +18,6 @@ pub mod program;
 use std::fmt;
 
 use bptt::ndarray::{Array, Array2, ArrayD, Dimension, IxDyn};
-use bptt::{
-    Activation, At, Backend, Batch, Cell, Embedding, Engine, EngineOptions, Head, Initialisation, Input, InputGradient,
-    Layout, Loss, Masks, Model, Optimizer, OutputGradient, Real, Recurrent, Reduction, Sequence, States, Targets,
-    Update,
-};
 use pollster::block_on;
 
 /// Arrays by name, in the order in which they were made.

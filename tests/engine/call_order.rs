@@ -5,8 +5,8 @@ use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, assert_close, wide};
 use bptt::ndarray::{Array3, ArrayD, IxDyn, s};
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Optimizer, Sequence, Targets, Trainer,
-    TrainerOptions, Update,
+    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Inference, Input, Inspection, Layers, Optimizer,
+    Parameters, Sequence, Targets, Trainer, TrainerOptions, Training, Update,
 };
 use pollster::block_on;
 
@@ -41,7 +41,7 @@ fn cleared_gradients_are_0_for_who_reads_them_and_for_an_update<B: Backend>(back
             assert_eq!((report.loss, report.norm), (0.0, 0.0));
             assert!(block_on(engine.parameters()).unwrap() == before, "an update by nothing");
         }
-        let zero = |sums: Vec<<B::Engine as Engine>::Real>| sums.into_iter().all(|sum| sum == Default::default());
+        let zero = |sums: Vec<<B::Engine as Parameters>::Real>| sums.into_iter().all(|sum| sum == Default::default());
         assert!(zero(block_on(engine.gradients()).unwrap()), "{case}");
         block_on(engine.accumulate(&case.batch(), None)).unwrap();
         assert!(block_on(engine.gradients()).unwrap() == grown, "{case}");

@@ -4,8 +4,8 @@ use crate::common;
 use crate::common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, raw, table, trained, wide};
 use bptt::ndarray::{Array2, Array3, ArrayD, Axis, concatenate, s};
 use bptt::{
-    At, Backend, Batch, Carry, Cell, Cpu, CpuEngine, Engine, EngineOptions, Error, Input, Optimizer, OutputGradient,
-    Sequence, Targets, Trainer, TrainerOptions, Update,
+    At, Backend, Batch, Carry, Cell, Cpu, CpuEngine, EngineOptions, Error, Inference, Input, Inspection, Layers,
+    Optimizer, OutputGradient, Parameters, Sequence, Targets, Trainer, TrainerOptions, Training, Update,
 };
 use pollster::block_on;
 

@@ -7,8 +7,8 @@ use crate::common::{CELLS, Case, Named, assert_all_close, assert_close, assert_s
 use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::{Array2, Array3, ArrayD, Axis, Zip, s};
 use bptt::{
-    Activation, Backend, Batch, Carry, Cell, Cpu, Engine, EngineOptions, Layout, Masks, Model, Optimizer, Real,
-    Recurrent, RecurrentKernel, Sequence, States, Trainer, TrainerOptions,
+    Activation, Backend, Batch, Carry, Cell, Cpu, EngineOptions, Inference, Layers, Layout, Masks, Model, Optimizer,
+    Parameters, Real, Recurrent, RecurrentKernel, Sequence, States, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -40,7 +40,7 @@ fn kept_between<B: Backend>(
     let (below, above) = (format!("l{layer}"), format!("l{}", layer + 1));
     engine
         .set_parameters(&block(&model, |name, values| {
-            let one = <B::Engine as Engine>::Real::from_wide(1.0);
+            let one = <B::Engine as Parameters>::Real::from_wide(1.0);
             if name.starts_with("bias_ih") && name.contains(&below) {
                 values.fill(one);
             } else if name.starts_with("weight_ih") && name.contains(&above) {
@@ -50,7 +50,7 @@ fn kept_between<B: Backend>(
         }))
         .unwrap();
     engine.set_masks(Some(masks));
-    let x = Array3::from_elem((steps, rows, 1), <B::Engine as Engine>::Real::from_wide(0.0));
+    let x = Array3::from_elem((steps, rows, 1), <B::Engine as Parameters>::Real::from_wide(0.0));
     let output = block_on(engine.forward(&Sequence::dense(x))).unwrap().output;
     output.mapv(|value| {
         // 0, or 1 / (1 − ½).
@@ -68,7 +68,7 @@ fn kept_recurrent<B: Backend>(
     options: &EngineOptions,
     masks: Masks,
 ) -> Array3<bool> {
-    let real = <B::Engine as Engine>::Real::from_wide;
+    let real = <B::Engine as Parameters>::Real::from_wide;
     let recurrent = Recurrent::new(cell, 1, hidden).bidirectional(true).recurrent_dropout(0.5);
     let model = Model::headless(recurrent.clone());
     let mut engine = backend.engine(&model, options).unwrap();
@@ -399,7 +399,7 @@ fn what_is_carried_to_the_next_window_went_through_no_mask<B: Backend>(backend: 
             block_on(engine.accumulate(&batch, Some(Carry { first_row: 0, rows: 9 }))).unwrap();
         }
         let carried = block_on(engine.states()).unwrap().unwrap();
-        let mut sequence: Sequence<<B::Engine as Engine>::Real> = case.sequence();
+        let mut sequence: Sequence<<B::Engine as Parameters>::Real> = case.sequence();
         for masks in [first, second] {
             engine.set_masks(Some(masks));
             sequence.initial = Some(block_on(engine.forward(&sequence)).unwrap().states);

@@ -5,7 +5,7 @@ use crate::common::{CELLS, Case, masks};
 use bptt::gpu::{DeviceArrays, required_features, required_limits};
 use bptt::ndarray::ArrayD;
 use bptt::wgpu::{self, BufferUsages};
-use bptt::{Backend, Cell, Engine, EngineOptions, Error, Gpu};
+use bptt::{Backend, Cell, EngineOptions, Error, Gpu, Layers, Parameters};
 use pollster::block_on;
 
 fn upload(gpu: &Gpu, numbers: impl IntoIterator<Item = f32>) -> wgpu::Buffer {

@@ -6,8 +6,8 @@ use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::gpu::DeviceArrays;
 use bptt::{
-    At, Backend, Carry, Cell, Cpu, Embedding, Engine, EngineOptions, Error, Extent, Head, Loss, Model, Recurrent,
-    RecurrentKernel, Result, Rule, Sequence,
+    At, Backend, Carry, Cell, Cpu, Embedding, EngineOptions, Error, Extent, Head, Inspection, Loss, Model, Recurrent,
+    RecurrentKernel, Result, Rule, Sequence, Training,
 };
 use pollster::block_on;
 

@@ -4,7 +4,10 @@ use crate::common::Case;
 use crate::common::gpu::{gpu, open};
 use bptt::gpu::{GpuOptions, required_features, required_limits};
 use bptt::wgpu;
-use bptt::{Backend, Cell, Engine, EngineOptions, Error, Gpu, Optimizer, Trainer, TrainerOptions, Update};
+use bptt::{
+    Backend, Cell, EngineOptions, Error, Gpu, Inference, Layers, Optimizer, Parameters, Trainer, TrainerOptions,
+    Training, Update,
+};
 use pollster::block_on;
 
 #[track_caller]

@@ -2,7 +2,9 @@
 
 use crate::common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, pairwise, trained};
 use bptt::ndarray::ArrayD;
-use bptt::{Backend, Batch, Cell, Cpu, CpuEngine, Engine, EngineOptions, Input, Optimizer, States, Update};
+use bptt::{
+    Backend, Batch, Cell, Cpu, CpuEngine, EngineOptions, Input, Layers, Optimizer, Parameters, States, Training, Update,
+};
 use pollster::block_on;
 
 /// The step, exact beside the f32 inputs. What a central difference leaves out is of the order of its square, 6e-11; its

@@ -5,12 +5,12 @@ use crate::common::{CELLS, Case, PLACES, assert_close, assert_same_bits, by_name
 use bptt::model::Role;
 use bptt::ndarray::{Array2, Array3, Axis, s};
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Flow, Input, Model, Optimizer,
-    OutputGradient, Real, Recurrent, Reduction, Sequence, States, Trainer, TrainerOptions,
+    Activation, At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Flow, Input, Inspection, Layers, Model, Optimizer,
+    OutputGradient, Parameters, Real, Recurrent, Reduction, Sequence, States, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
-type RealOf<B> = <<B as Backend>::Engine as Engine>::Real;
+type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 
 /// As in tests/engine/gpu.rs.
 const RELATIVE: f64 = 5e-5;

@@ -8,8 +8,8 @@ use crate::common::{
 use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::ArrayD;
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Loss, Optimizer, RecurrentKernel, Reduction,
-    Rule, Sequence, Trainer, TrainerOptions,
+    At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Loss, Optimizer,
+    Parameters, RecurrentKernel, Reduction, Rule, Sequence, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 

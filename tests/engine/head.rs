@@ -3,7 +3,10 @@
 use crate::common;
 use crate::common::{Case, losses};
 use bptt::ndarray::{Array2, Array3};
-use bptt::{At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Head, Loss, Model, Recurrent, Sequence, Targets};
+use bptt::{
+    At, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Layers, Loss, Model, Parameters, Recurrent,
+    Sequence, Targets,
+};
 use pollster::block_on;
 
 fn model(outputs: usize, loss: Loss) -> Model {

@@ -3,8 +3,10 @@
 use crate::common::fixtures::{Case, Fixtures};
 use crate::common::{CELLS, assert_close, wide};
 use bptt::interchange::keras::{names, state_dict, weights};
-use bptt::{At, Backend, Cell, Cpu, Engine, EngineOptions, Error, Head, Layout, Loss, Model, Recurrent, Sequence};
-use bptt::{Initialisation, StateDict};
+use bptt::{
+    At, Backend, Cell, Cpu, EngineOptions, Error, Head, Inference, Initialisation, Layout, Loss, Model, Parameters,
+    Recurrent, Sequence, StateDict,
+};
 use pollster::block_on;
 
 /// The model of a case: T 5, B 3, I 3, H 4, O 2.

@@ -6,8 +6,8 @@ use crate::common::{Case, Named, assert_close, assert_same_bits, by_name, fill, 
 use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::Array2;
 use bptt::{
-    Activation, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Gpu, Loss, Optimizer, RecurrentKernel, Sequence,
-    Targets, Update,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Gpu, Inference, Inspection, Layers, Loss, Optimizer,
+    Parameters, RecurrentKernel, Sequence, Targets, Training, Update,
 };
 use pollster::block_on;
 

@@ -10,16 +10,16 @@
 //! row vectors, so ∂L/∂h_{t−1} = dz_t · W_hh, and ∂L/∂W_hh gets dz_kᵀ h_{k−1} from step k.
 
 use crate::common;
+use bptt::{
+    Activation, At, Backend, Batch, Carry, Cell, Cpu, EngineOptions, Head, Inference, InputGradient, Layers, Layout,
+    Loss, Model, Optimizer, OutputGradient, Parameters, Real, Recurrent, Sequence, States, Targets, Trainer, Training,
+};
 use std::ops::Range;
 
 use bptt::ndarray::{Array1, Array2, Array3, s};
-use bptt::{
-    Activation, At, Backend, Batch, Carry, Cell, Cpu, Engine, EngineOptions, Head, InputGradient, Layout, Loss, Model,
-    Optimizer, OutputGradient, Real, Recurrent, Sequence, States, Targets, Trainer,
-};
 use pollster::block_on;
 
-type RealOf<B> = <<B as Backend>::Engine as Engine>::Real;
+type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 /// Two inputs and two hidden units: enough that W_hh has an order of its indices to get wrong.
 type V = [f64; 2];
 type M = [V; 2];

@@ -6,15 +6,15 @@ use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Loss, Model, Optimizer, OutputGradient,
-    Real, Report, Rule, Sequence, Targets, Trainer, Update,
+    Activation, At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Layers, Loss, Model, Optimizer,
+    OutputGradient, Parameters, Real, Report, Rule, Sequence, Targets, Trainer, Training, Update,
 };
 use pollster::block_on;
 
 /// An engine whose parameters are 0 but for those of these names.
 fn engine<B: Backend>(backend: &B, model: &Model, rule: Option<Rule>, set: &[(&str, Vec<f64>)]) -> B::Engine {
     let mut engine = backend.engine(model, &EngineOptions { rule, ..EngineOptions::default() }).unwrap();
-    let mut block = vec![<B::Engine as Engine>::Real::from_wide(0.0); engine.layout().len()];
+    let mut block = vec![<B::Engine as Parameters>::Real::from_wide(0.0); engine.layout().len()];
     for (name, values) in set {
         let tensor = engine.layout().tensors().iter().find(|tensor| tensor.name.ends_with(name)).unwrap().clone();
         assert_eq!(tensor.len(), values.len(), "{name}");
@@ -44,7 +44,7 @@ fn one_step<B: Backend>(backend: &B, cell: Cell, x: &[f32]) -> Vec<(f64, f64)> {
         Cell::Rnn(_) => vec![1.0],
     };
     let mut engine = engine(backend, &case.headless(), None, &[("weight_ih_l0", weights)]);
-    let real = |value: f32| <B::Engine as Engine>::Real::from_wide(value.into());
+    let real = |value: f32| <B::Engine as Parameters>::Real::from_wide(value.into());
     let dense = Array3::from_shape_fn((1, x.len(), 1), |(_, row, _)| real(x[row]));
     let h = block_on(engine.forward(&Sequence::dense(dense))).unwrap().output;
     let output = Some(Array3::from_elem((1, x.len(), 1), real(1.0)));

@@ -2,6 +2,10 @@
 //! the same files is checked by hand with `tests/fixtures/onnx_check.py`.
 
 use crate::common::onnx;
+use bptt::{
+    At, Backend, Cell, Cpu, EngineOptions, Error, Head, Inference, Input, Layers, Layout, Loss, Model, Parameters,
+    Real, Recurrent, Sequence, StateDict, States,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,10 +13,6 @@ use crate::common::onnx::{Attribute, Value};
 use crate::common::{CELLS, Case, Named, PLACES, assert_close, losses, wide};
 use bptt::interchange::onnx::{Reads, export, state_dict, weights};
 use bptt::ndarray::{Array1, ArrayD};
-use bptt::{
-    At, Backend, Cell, Cpu, Engine, EngineOptions, Error, Head, Input, Layout, Loss, Model, Real, Recurrent, Sequence,
-    StateDict, States,
-};
 use pollster::block_on;
 
 /// Every cell, one and two directions and layers, rows of one and of several lengths, every head;

@@ -1,15 +1,15 @@
 //! A sequence in pieces, each from the final states of the one before, is the whole sequence; and none of it is seen by
 //! the training that goes on beside it.
 
+use bptt::{
+    At, Backend, Batch, Carry, Cell, Cpu, EngineOptions, Inference, Input, Layers, Optimizer, Parameters, Real,
+    Sequence, States, Targets, Trainer, Training, Update,
+};
 use std::ops::Range;
 
 use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, assert_close, losses, wide};
 use bptt::ndarray::{ArrayD, Axis, IxDyn, concatenate, s};
-use bptt::{
-    At, Backend, Batch, Carry, Cell, Cpu, Engine, EngineOptions, Input, Optimizer, Real, Sequence, States, Targets,
-    Trainer, Update,
-};
 use pollster::block_on;
 
 fn engine<B: Backend>(backend: &B, case: &Case, options: &EngineOptions) -> B::Engine {

@@ -4,8 +4,8 @@ use crate::common::gpu::open;
 use bptt::gpu::GpuOptions;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Head, Loss, Model, Optimizer, Profile, ProfilePart,
-    Recurrent, Sequence, Targets, Update,
+    At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Head, Inspection, Loss, Model, Optimizer, Parameters, Profile,
+    ProfilePart, Recurrent, Sequence, Targets, Training, Update,
 };
 use pollster::block_on;
 
@@ -26,7 +26,7 @@ fn train<B: Backend>(backend: &B, profiled: bool) -> (Vec<f64>, Option<Profile>)
     let optimizer = Optimizer::adam(0.01);
     let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
-    let real = |value: f64| <B::Engine as Engine>::Real::from_wide(value);
+    let real = |value: f64| <B::Engine as Parameters>::Real::from_wide(value);
     let count = engine.layout().len();
     engine.set_parameters(&(0..count).map(|i| real(((i * 7) % 13) as f64 / 40.0 - 0.15)).collect::<Vec<_>>()).unwrap();
     assert!(matches!(block_on(engine.profile()), Err(Error::Unsupported(_))));

@@ -8,12 +8,12 @@ use crate::common::fixtures::{Case, Fixtures};
 use crate::common::{Named, assert_close, by_name, wide};
 use bptt::ndarray::{Array1, ArrayD};
 use bptt::{
-    Backend, Cpu, Engine, EngineOptions, Layout, Model, Optimizer, OutputGradient, Real, Reduction, Rule, States,
-    Trainer, TrainerOptions, Update,
+    Backend, Cpu, EngineOptions, Inference, Layers, Layout, Model, Optimizer, OutputGradient, Parameters, Real,
+    Reduction, Rule, States, Trainer, TrainerOptions, Training, Update,
 };
 use pollster::block_on;
 
-type RealOf<B> = <<B as Backend>::Engine as Engine>::Real;
+type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 
 /// How near to PyTorch's float64 a path comes.
 #[derive(Clone, Copy)]

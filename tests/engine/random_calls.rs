@@ -4,6 +4,11 @@
 //! BPTT_CALLS tells how many rows of calls of either kind, in place of the few of every run, or which of them:
 //! `BPTT_CALLS=3000 cargo test --release --test engine random_calls`, `BPTT_CALLS=41..42`.
 
+use bptt::{
+    Backend, Batch, Carry, Cpu, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Masks, Model,
+    Optimizer, OutputGradient, Parameters, Real, RecurrentKernel, Reduction, Report, Result, Rule, Sequence, Skipped,
+    States, Targets, Trainer, TrainerOptions, Update,
+};
 use std::fmt::Debug;
 use std::ops::Range;
 
@@ -11,11 +16,6 @@ use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, Named, PLACES, fill, losses, wide};
 use bptt::ndarray::{Array1, Array2, Array3, ArrayD, Axis, IxDyn, s};
 use bptt::train::TrainerState;
-use bptt::{
-    Backend, Batch, Carry, Cpu, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Masks, Model,
-    Optimizer, OutputGradient, Real, RecurrentKernel, Reduction, Report, Result, Rule, Sequence, Skipped, States,
-    Targets, Trainer, TrainerOptions, Update,
-};
 use pollster::block_on;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -4,7 +4,8 @@ use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, Named, PLACES, assert_all_close, assert_same_bits, gradients, masks, wide};
 use bptt::ndarray::ArrayD;
 use bptt::{
-    At, Backend, Cell, Cpu, Engine, EngineOptions, Extent, Loss, MemoryPart, Optimizer, Trainer, TrainerOptions,
+    At, Backend, Cell, Cpu, EngineOptions, Extent, Inference, Inspection, Layers, Loss, MemoryPart, Optimizer,
+    Parameters, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 

@@ -4,8 +4,8 @@ use crate::common;
 use crate::common::Case;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Backend, Batch, Carry, Cell, Cpu, Engine, EngineOptions, Error, Input, Model, Optimizer, OutputGradient, Real,
-    Recurrent, Sequence, StateDict, States, Trainer,
+    Backend, Batch, Carry, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Model, Optimizer,
+    OutputGradient, Parameters, Real, Recurrent, Sequence, StateDict, States, Trainer, Training,
 };
 use pollster::block_on;
 

@@ -9,7 +9,7 @@ use bptt::train::{
     WriteSeek, resume, run,
 };
 use bptt::{
-    Backend, Batch, Cell, Cpu, Engine, Error, Model, Optimizer, Real, Recurrent, Rule, Trainer, TrainerOptions,
+    Backend, Batch, Cell, Cpu, Error, Model, Optimizer, Parameters, Real, Recurrent, Rule, Trainer, TrainerOptions,
 };
 use pollster::block_on;
 
@@ -118,7 +118,7 @@ fn go<B: Backend>(
     options: &RunOptions,
     from: Option<&[u8]>,
     observer: &mut dyn Observer,
-) -> End<<B::Engine as Engine>::Real> {
+) -> End<<B::Engine as Parameters>::Real> {
     let (train, validation) = (TASK.examples(1, 0, 36).unwrap(), TASK.examples(1, 36, 12).unwrap());
     let batches = Continued(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap());
     let validation = InOrder::new(&validation as &dyn Examples, 4).unwrap();

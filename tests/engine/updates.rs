@@ -3,8 +3,8 @@
 use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::{
-    Activation, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Masks, Optimizer, Real, Rule, Skipped,
-    Trainer, TrainerOptions, Update,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, Input, Layers, Masks, Optimizer, Parameters, Real,
+    Rule, Skipped, Trainer, TrainerOptions, Training, Update,
 };
 use pollster::block_on;
 
@@ -66,7 +66,8 @@ fn numbers<B: Backend>(
     assert_eq!(engine.unreported(), 0);
     let counted = block_on(engine.skipped()).unwrap();
     assert_eq!(skipped, counted.in_all);
-    let wide = |numbers: Vec<<B::Engine as Engine>::Real>| numbers.into_iter().map(|value| value.to_wide()).collect();
+    let wide =
+        |numbers: Vec<<B::Engine as Parameters>::Real>| numbers.into_iter().map(|value| value.to_wide()).collect();
     let mut all = vec![wide(block_on(engine.parameters()).unwrap())];
     all.extend(block_on(engine.slots()).unwrap().into_iter().map(wide));
     all

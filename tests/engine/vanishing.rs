@@ -2,10 +2,12 @@
 
 use crate::common;
 use bptt::ndarray::Array3;
-use bptt::{Activation, Backend, Cell, Cpu, Engine, EngineOptions, Model, OutputGradient, Real, Recurrent, Sequence};
+use bptt::{
+    Activation, Backend, Cell, Cpu, EngineOptions, Layers, Model, OutputGradient, Parameters, Real, Recurrent, Sequence,
+};
 use pollster::block_on;
 
-type RealOf<B> = <<B as Backend>::Engine as Engine>::Real;
+type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 
 fn reals<R: Real>(values: impl IntoIterator<Item = f64>) -> Vec<R> {
     values.into_iter().map(R::from_wide).collect()

@@ -34,7 +34,7 @@ impl fmt::Display for GapsInTime {
 }
 
 /// `None` where nothing is missing, or no step is that of most rows.
-pub(in crate::data) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
+pub(crate) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
     let (keys, words): (Vec<i128>, Box<dyn Fn(i128) -> String>) = match times.reading {
         Reading::Numbers { decimals: Some(decimals), .. } | Reading::Behind { decimals } => {
             (times.keys.clone(), Box::new(move |step| write_fixed(step, decimals)))

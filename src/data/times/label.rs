@@ -22,7 +22,7 @@ impl DateOrder {
     pub(super) const ALL: [Self; 3] = [Self::DayFirst, Self::MonthFirst, Self::YearFirst];
 
     /// As it is asked for.
-    pub(in crate::data) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::DayFirst => "day-first",
             Self::MonthFirst => "month-first",
@@ -30,7 +30,7 @@ impl DateOrder {
         }
     }
 
-    pub(in crate::data) fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::DayFirst => "day first",
             Self::MonthFirst => "month first",
@@ -41,7 +41,7 @@ impl DateOrder {
 
 /// What a label is the time of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::data) enum Unit {
+pub(crate) enum Unit {
     /// A day, or a moment of it.
     Moment,
     Month,

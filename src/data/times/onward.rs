@@ -28,7 +28,7 @@ fn constant_step(numbers: &[i128]) -> Option<i128> {
 }
 
 /// `count` more labels; otherwise why there are none.
-pub(in crate::data) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+pub(crate) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     if count == 0 {
         return Ok(Vec::new());
     }

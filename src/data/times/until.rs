@@ -7,7 +7,7 @@ use super::{Reading, Times};
 
 /// Rows up to and with a time, or why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::data) enum Until {
+pub(crate) enum Until {
     Rows(usize),
     /// It is no such time.
     Other(&'static str),
@@ -63,7 +63,7 @@ impl Period {
 }
 
 /// The rows that begin by the end of `until`.
-pub(in crate::data) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
+pub(crate) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
     let of = |keys: &[i128], begin: i128, end: i128| match (keys.first(), keys.last()) {
         (Some(first), Some(last)) if *first < end && begin <= *last => {
             Until::Rows(keys.iter().rposition(|key| *key < end).map_or(0, |row| row + 1))

@@ -1,9 +1,9 @@
 //! Losses and da.
 
-use super::super::kernel::LOSS;
-use super::super::uniforms::Loss;
 use super::common::gpu;
 use super::{SIZES, floats, matrix, nan, number, run};
+use crate::gpu::commands::uniforms::Loss;
+use crate::gpu::device::kernel::LOSS;
 use crate::model::plan::vec4s;
 
 /// (loss, da) of one prediction in f64, from the definitions; the quantile that an output is for comes with it.

@@ -10,12 +10,12 @@ mod update;
 
 use pollster::block_on;
 
-use super::builder::{Binding, bind};
-use super::device::Gpu;
-use super::kernel::{Access, Constants, Stem};
-use super::program::{Command, Place};
-use super::recorder::Recorder;
-use super::uniforms::Uniform;
+use crate::gpu::commands::builder::{Binding, bind};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::recorder::Recorder;
+use crate::gpu::commands::uniforms::Uniform;
+use crate::gpu::device::Gpu;
+use crate::gpu::device::kernel::{Access, Constants, Stem};
 use crate::model::plan::{ALIGNMENT, Cost, Grid, vec4s};
 
 /// The device that the tests outside of the crate take.

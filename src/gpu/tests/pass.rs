@@ -1,14 +1,15 @@
 //! Whole passes: what they are cut into, and what an earlier one left.
 
+use crate::engine::{Layers, Parameters, Training};
 use pollster::block_on;
 
-use super::super::builder::{Binding, bind};
-use super::super::kernel::SUM;
-use super::super::program::{Command, Place};
-use super::super::recorder::Recorder;
-use super::super::uniforms::Sum;
 use super::common::gpu;
 use super::{nan, number};
+use crate::gpu::commands::builder::{Binding, bind};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::recorder::Recorder;
+use crate::gpu::commands::uniforms::Sum;
+use crate::gpu::device::kernel::SUM;
 use crate::model::DeviceLimits;
 use crate::model::plan::{ALIGNMENT, Cost};
 
@@ -80,7 +81,7 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
 
 #[test]
 fn nothing_that_an_earlier_pass_left_in_a_buffer_reaches_the_next_one() {
-    use crate::{Activation, At, Backend, Batch, Cell, Engine, EngineOptions, Head, Loss, Model, Recurrent, Sequence};
+    use crate::{Activation, At, Backend, Batch, Cell, EngineOptions, Head, Loss, Model, Recurrent, Sequence};
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(Activation::Sigmoid), Cell::Lstm, Cell::Gru] {
         for at in [At::Every, At::Last, At::Mean] {

@@ -1,10 +1,10 @@
 //! Products: whole, and cut along k.
 
-use super::super::device::Gpu;
-use super::super::kernel::{REDUCE, matmul};
-use super::super::uniforms::{Matmul, Reduce};
 use super::common::gpu;
 use super::{SIZES, matrix, nan, run};
+use crate::gpu::commands::uniforms::{Matmul, Reduce};
+use crate::gpu::device::Gpu;
+use crate::gpu::device::kernel::{REDUCE, matmul};
 use crate::model::DeviceLimits;
 use crate::model::plan::{ProductTile, vec4s};
 

@@ -1,12 +1,12 @@
 //! Passes over many shapes in a device's memory.
 
+use crate::engine::{Inspection, Layers, Parameters, Training};
 use pollster::block_on;
 
 use super::common::open;
 use crate::gpu::{Gpu, GpuEngine, GpuOptions};
 use crate::{
-    At, Backend, Batch, Cell, Engine, EngineOptions, Error, Extent, Head, Loss, Model, Optimizer, Recurrent, Sequence,
-    Targets,
+    At, Backend, Batch, Cell, EngineOptions, Error, Extent, Head, Loss, Model, Optimizer, Recurrent, Sequence, Targets,
 };
 
 /// What writes to the device have under way while a buffer is made, and what every buffer is rounded up by.

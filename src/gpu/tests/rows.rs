@@ -1,9 +1,9 @@
 //! What copies rows, or looks them up by tokens.
 
-use super::super::kernel::{COPY, EMBED, EMBED_BACKWARD, GATHER, MASK, SCATTER};
-use super::super::uniforms::{Copy, Embedding, Tokens};
 use super::common::gpu;
 use super::{SIZES, floats, matrix, nan, number, run};
+use crate::gpu::commands::uniforms::{Copy, Embedding, Tokens};
+use crate::gpu::device::kernel::{COPY, EMBED, EMBED_BACKWARD, GATHER, MASK, SCATTER};
 use crate::model::plan::vec4s;
 
 #[test]

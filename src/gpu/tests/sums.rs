@@ -1,9 +1,9 @@
 //! Sums over rows, steps and predictions.
 
-use super::super::kernel::{COLUMN_SUM, FLOW, MEAN, SPREAD, SUM};
-use super::super::uniforms::{ColumnSum, Flow, Mean, Sum};
 use super::common::gpu;
 use super::{SIZES, matrix, nan, number, run};
+use crate::gpu::commands::uniforms::{ColumnSum, Flow, Mean, Sum};
+use crate::gpu::device::kernel::{COLUMN_SUM, FLOW, MEAN, SPREAD, SUM};
 use crate::model::plan::vec4s;
 
 #[test]

@@ -1,9 +1,9 @@
 //! The norm of the gradient, and the update.
 
-use super::super::kernel::{NORM, NORM_PARTIAL, UPDATE};
-use super::super::uniforms::{Status, Update};
 use super::common::gpu;
 use super::{SIZES, nan, number, run};
+use crate::gpu::commands::uniforms::{Status, Update};
+use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
 
 #[test]
 fn the_norm_is_right_at_every_size_and_a_value_that_is_not_finite_latches_the_first_step() {

@@ -35,7 +35,7 @@ const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number 
                    h_0, c_0: the states that the rows start from, zeros or the final states of the piece before.";
 
 /// The bytes of an ONNX file (operator set 17) of the whole model, head and output function included. It computes what
-/// [`Trainer::predict`](crate::Trainer::predict) and [`Engine::logits`](crate::Engine::logits) do. `notes` become the
+/// [`Trainer::predict`](crate::Trainer::predict) and [`Inference::logits`](crate::Inference::logits) do. `notes` become the
 /// file's `metadata_props`.
 ///
 /// Inputs, of which none may be left out: what `reads` says; `lengths`, int32 \[B\], from 1 to T; `h_0` and for an LSTM

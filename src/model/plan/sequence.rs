@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
-use crate::model::{At, Cell, Model, RecurrentKernel};
+use crate::model::{At, Cell, Head, Model, RecurrentKernel};
 
 /// A buffer of the plan, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +136,7 @@ impl SequencePlan {
     ) -> Result<Self> {
         let r = &model.recurrent;
         let sizes = Sizes::new(model);
-        let Shape { steps, rows, tokens, dx, keeps, .. } = shape;
+        let Shape { steps, rows, tokens, keeps, .. } = shape;
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
@@ -166,99 +166,117 @@ impl SequencePlan {
             tensors: Vec::new(),
             memory: Memory::default(),
         };
-        let stacks: Vec<String> = (0..r.stacks())
-            .map(|stack| format!("l{}{}", stack / r.directions(), ["", "_reverse"][stack % r.directions()]))
-            .collect();
-        for (index, first) in (0..steps).step_by(n).enumerate() {
-            let shared = plan.chunks.first().filter(|_| keeps != Keeps::Everything).cloned();
-            let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
-            let n = n.min(steps - first);
-            let mut tensor = |part, name: &str, numbers: u64| plan.tensor(part, format!("{name}[{index}]"), numbers);
-            let border = (keeps != Keeps::Everything && n < steps)
-                .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
-            let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
-            let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
-            let history = numbers((n + 1) * rows, sizes.h4);
-            // What the host writes or asks for is of every chunk; an embedding's vectors are looked up again.
-            let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
-            let x = embedded.map_or_else(
-                || (!tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Input, "x", inputs)),
-                |chunk| chunk.x,
-            );
-            let dx = embedded.map_or_else(
-                || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs)),
-                |chunk| chunk.dx,
-            );
-            let mut of_stacks = |part, name: &str, numbers: u64| -> Vec<TensorId> {
-                stacks.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
-            };
-            let gates = numbers(n * rows, sizes.z4);
-            let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_stacks(MemoryPart::Gates, "z", gates));
-            let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_stacks(MemoryPart::States, "h", history));
-            let c = match r.cell {
-                Cell::Lstm => again(|chunk| &chunk.c).unwrap_or_else(|| of_stacks(MemoryPart::States, "c", history)),
-                _ => Vec::new(),
-            };
-            let y = (0..r.layers)
-                .map(|l| match &shared {
-                    Some(chunk) if keeps != Keeps::Output || l + 1 < r.layers => chunk.y[l],
-                    _ => tensor(MemoryPart::Outputs, &format!("y_l{l}"), outputs),
-                })
-                .collect();
-            let mut labels = Labels { id: TensorId(plan.tensors.len()), bytes: 0 };
-            let flags = labels.span(n * rows);
-            let tokens =
-                tokens.then(|| [labels.span(n * rows), labels.span(model.vocabulary() + 1), labels.span(n * rows)]);
-            let run = model.head.as_ref().and_then(|head| match head.at {
-                At::Every => Some(n * rows),
-                At::Last | At::Mean => (index == 0).then_some(rows),
-            });
-            let targets = run.map(|run| {
-                (
-                    run,
-                    labels.span(run * sizes.target + sizes.quantiles),
-                    labels.span(run),
-                    sizes.mean.then(|| labels.span(rows)),
-                )
-            });
-            let labels = plan.tensor(MemoryPart::Input, format!("labels[{index}]"), labels.bytes / 4);
-            let chunk = Chunk { steps: first..first + n, border, x, labels, flags, tokens, z, h, c, y, dx };
-            if let (Some(head), Some((run, targets, weights, shares))) = (&model.head, targets) {
-                let features = match head.at {
-                    At::Every => chunk.y[r.layers - 1],
-                    At::Last | At::Mean => plan.tensor(MemoryPart::Head, "features".into(), numbers(run, sizes.y4)),
-                };
-                let logits = match plan.predictions.first().filter(|_| shared.is_some() && keeps != Keeps::Logits) {
-                    Some(run) => run.logits,
-                    None => plan.tensor(MemoryPart::Head, format!("logits[{index}]"), numbers(run, sizes.o4)),
-                };
-                // Each chunk's own, so that they are added up in the end, in their order.
-                let losses = plan.tensor(MemoryPart::Head, format!("losses[{index}]"), run as u64);
-                let first = if head.at == At::Every { first } else { 0 };
-                let run =
-                    Predictions { rows: run, first, chunk: index, features, logits, losses, targets, weights, shares };
-                plan.predictions.push(run);
-            }
-            plan.chunks.push(chunk);
+        for first in (0..steps).step_by(n) {
+            plan.add_chunk(model, &sizes, shape, first..steps.min(first + n));
         }
-        let states = 4 * rows as u64 * sizes.h4 as u64;
-        let carries = |plan: &mut Self, name: &str| {
-            let name = |s: &String| format!("carry_{name}_{s}");
-            stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, name(s), states)).collect()
-        };
-        plan.carry_h = carries(&mut plan, "h");
-        if r.cell.has_cell_state() {
-            plan.carry_c = carries(&mut plan, "c");
-        }
-        if r.recurrent_dropout > 0.0 {
-            let entering =
-                stacks.iter().map(|s| plan.tensor(MemoryPart::Workspace, format!("entering_h_{s}"), 2 * states));
-            plan.entering = entering.collect();
-        }
+        plan.add_carries(model, &sizes);
         let scratch = plan.scratch_bytes(model, parameters, limits) / 4;
         plan.scratch = plan.tensor(MemoryPart::Workspace, "scratch".into(), scratch);
         plan.tensors.iter().try_for_each(|spec| limits.check(spec))?;
         Ok(plan)
+    }
+
+    /// The buffers of the next chunk, which has these steps.
+    fn add_chunk(&mut self, model: &Model, sizes: &Sizes, shape: Shape, chunk: Range<usize>) {
+        let (r, stacks) = (&model.recurrent, stack_names(model));
+        let Shape { steps, rows, tokens, dx, keeps, .. } = shape;
+        let (index, n) = (self.chunks.len(), chunk.len());
+        let shared = self.chunks.first().filter(|_| keeps != Keeps::Everything).cloned();
+        let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
+        let mut tensor = |part, name: &str, numbers: u64| self.tensor(part, format!("{name}[{index}]"), numbers);
+        let border = (keeps != Keeps::Everything && n < steps)
+            .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
+        let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
+        let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
+        let history = numbers((n + 1) * rows, sizes.h4);
+        // What the host writes or asks for is of every chunk; an embedding's vectors are looked up again.
+        let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
+        let x = embedded.map_or_else(
+            || (!tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Input, "x", inputs)),
+            |chunk| chunk.x,
+        );
+        let dx = embedded.map_or_else(
+            || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs)),
+            |chunk| chunk.dx,
+        );
+        let mut of_stacks = |part, name: &str, numbers: u64| -> Vec<TensorId> {
+            stacks.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
+        };
+        let gates = numbers(n * rows, sizes.z4);
+        let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_stacks(MemoryPart::Gates, "z", gates));
+        let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_stacks(MemoryPart::States, "h", history));
+        let c = match r.cell {
+            Cell::Lstm => again(|chunk| &chunk.c).unwrap_or_else(|| of_stacks(MemoryPart::States, "c", history)),
+            _ => Vec::new(),
+        };
+        let y = (0..r.layers)
+            .map(|l| match &shared {
+                Some(chunk) if keeps != Keeps::Output || l + 1 < r.layers => chunk.y[l],
+                _ => tensor(MemoryPart::Outputs, &format!("y_l{l}"), outputs),
+            })
+            .collect();
+        let mut labels = Labels { id: TensorId(self.tensors.len()), bytes: 0 };
+        let flags = labels.span(n * rows);
+        let tokens =
+            tokens.then(|| [labels.span(n * rows), labels.span(model.vocabulary() + 1), labels.span(n * rows)]);
+        let run = model.head.as_ref().and_then(|head| match head.at {
+            At::Every => Some(n * rows),
+            At::Last | At::Mean => (index == 0).then_some(rows),
+        });
+        let spans = run.map(|run| {
+            (
+                run,
+                labels.span(run * sizes.target + sizes.quantiles),
+                labels.span(run),
+                sizes.mean.then(|| labels.span(rows)),
+            )
+        });
+        let labels = self.tensor(MemoryPart::Input, format!("labels[{index}]"), labels.bytes / 4);
+        let chunk = Chunk { steps: chunk, border, x, labels, flags, tokens, z, h, c, y, dx };
+        if let (Some(head), Some(spans)) = (&model.head, spans) {
+            self.add_predictions(head, sizes, keeps, &chunk, spans);
+        }
+        self.chunks.push(chunk);
+    }
+
+    /// The predictions of a chunk that is not yet added: their number, and the spans of targets, weights and shares.
+    fn add_predictions(
+        &mut self,
+        head: &Head,
+        sizes: &Sizes,
+        keeps: Keeps,
+        chunk: &Chunk,
+        (rows, targets, weights, shares): (usize, Span, Span, Option<Span>),
+    ) {
+        let index = self.chunks.len();
+        let numbers = |vec4s: usize| 4 * rows as u64 * vec4s as u64;
+        let features = match head.at {
+            At::Every => chunk.y[chunk.y.len() - 1],
+            At::Last | At::Mean => self.tensor(MemoryPart::Head, "features".into(), numbers(sizes.y4)),
+        };
+        let shares_logits = index > 0 && !matches!(keeps, Keeps::Everything | Keeps::Logits);
+        let logits = match self.predictions.first().filter(|_| shares_logits) {
+            Some(run) => run.logits,
+            None => self.tensor(MemoryPart::Head, format!("logits[{index}]"), numbers(sizes.o4)),
+        };
+        // Each chunk's own, so that they are added up in the end, in their order.
+        let losses = self.tensor(MemoryPart::Head, format!("losses[{index}]"), rows as u64);
+        let first = if head.at == At::Every { chunk.steps.start } else { 0 };
+        let run = Predictions { rows, first, chunk: index, features, logits, losses, targets, weights, shares };
+        self.predictions.push(run);
+    }
+
+    /// What goes from chunk to chunk.
+    fn add_carries(&mut self, model: &Model, sizes: &Sizes) {
+        let (r, stacks) = (&model.recurrent, stack_names(model));
+        let states = 4 * self.rows as u64 * sizes.h4 as u64;
+        let mut carries = |name: &str, numbers: u64| -> Vec<TensorId> {
+            stacks.iter().map(|s| self.tensor(MemoryPart::Workspace, format!("{name}_{s}"), numbers)).collect()
+        };
+        let carry_h = carries("carry_h", states);
+        let carry_c = if r.cell.has_cell_state() { carries("carry_c", states) } else { Vec::new() };
+        let entering = if r.recurrent_dropout > 0.0 { carries("entering_h", 2 * states) } else { Vec::new() };
+        (self.carry_h, self.carry_c, self.entering) = (carry_h, carry_c, entering);
     }
 
     fn tensor(&mut self, part: MemoryPart, name: String, numbers: u64) -> TensorId {
@@ -334,6 +352,14 @@ impl SequencePlan {
         let bytes = 8 * (self.carry_h.len() * self.steps * self.flow_parts()) as u64;
         TensorSpec { name: "flow".into(), bytes: bytes.next_multiple_of(16) }
     }
+}
+
+/// What the buffers of each (layer, direction) are called by.
+fn stack_names(model: &Model) -> Vec<String> {
+    let directions = model.recurrent.directions();
+    (0..model.recurrent.stacks())
+        .map(|stack| format!("l{}{}", stack / directions, ["", "_reverse"][stack % directions]))
+        .collect()
 }
 
 /// The states of `rows` rows between batches: h of every stack, then c.

@@ -1,0 +1,78 @@
+//! What can be seen of a network on the CPU.
+
+use ndarray::Array2;
+
+use super::CpuEngine;
+use super::plan::{carried, of_batch};
+use crate::cpu::pass::block::Block;
+use crate::engine::Inspection;
+use crate::error::Result;
+use crate::flow::Flow;
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::RecurrentKernel;
+use crate::profile::Profile;
+use crate::real::Real;
+use crate::sizes::ON_HOST;
+
+impl<R: Real> CpuEngine<R> {
+    /// What is there whatever the batch.
+    fn fixed_memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
+        let numbers = [
+            (MemoryPart::Gradients, self.gradients.len()),
+            (MemoryPart::Optimizer, self.slots.0.iter().map(Vec::len).sum()),
+            (MemoryPart::Carried, carried),
+        ];
+        numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
+        memory.add(MemoryPart::Weights, self.passes.weight_bytes() as u64);
+        memory.add(MemoryPart::Workspace, self.passes.room_bytes() as u64);
+        memory.add(MemoryPart::Optimizer, (self.squares.len() * size_of::<f64>()) as u64);
+        memory
+    }
+
+    pub(super) fn flow_of(&self, steps: usize, rows: usize) -> Flow {
+        let mut squares = Array2::zeros((self.passes.network.recurrent.stacks(), steps));
+        self.blocks[..self.passes.network.blocks(rows)].iter().for_each(|block| block.add_flow(&mut squares));
+        Flow { norms: squares.mapv_into(f64::sqrt) }
+    }
+}
+
+impl<R: Real> Inspection for CpuEngine<R> {
+    fn set_profile(&mut self, on: bool) -> Result<()> {
+        self.passes.clock.set(on)
+    }
+
+    async fn profile(&mut self) -> Result<Profile> {
+        self.passes.clock.take()
+    }
+
+    fn set_flow(&mut self, on: bool) {
+        self.takes_flow = on;
+    }
+
+    async fn flow(&mut self) -> Result<Flow> {
+        self.last.flow()?;
+        self.flow.clone().ok_or_else(Flow::none)
+    }
+
+    fn kernel(&self, _rows: usize) -> Option<RecurrentKernel> {
+        None
+    }
+
+    fn memory(&self) -> Memory {
+        self.fixed_memory() + self.blocks.iter().map(Block::memory).sum()
+    }
+
+    /// Rows shorter than T take less.
+    fn plan(&self, extent: Extent) -> Result<Memory> {
+        extent.check(&self.model, ON_HOST)?;
+        let network = &self.passes.network;
+        let mut planned = of_batch::<R>(network, &self.options, self.takes_flow, extent);
+        if self.carried.is_none() {
+            planned += carried::<R>(network, extent.carried);
+        }
+        let held = self.blocks.iter().map(Block::memory).sum();
+        Ok(self.fixed_memory() + planned.max(held))
+    }
+}

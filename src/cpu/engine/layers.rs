@@ -1,0 +1,60 @@
+//! The recurrent layers of a network on the CPU by themselves.
+
+use super::CpuEngine;
+use crate::batch::{InputGradient, OutputGradient, States};
+use crate::dropout::Masks;
+use crate::engine::Layers;
+use crate::error::Result;
+use crate::memory::Extent;
+use crate::real::Real;
+use crate::room;
+
+impl<R: Real> CpuEngine<R> {
+    fn input_gradient_of(&self, extent: Extent) -> Result<InputGradient<R>> {
+        let Extent { steps, rows, tokens, .. } = extent;
+        let recurrent = &self.passes.network.recurrent;
+        let mut initial = States::try_zeros(recurrent, rows, "dh_0 and dc_0")?;
+        let shape = (steps, rows, recurrent.input_size);
+        let mut x = if tokens { None } else { Some(room::array(shape, "dx")?) };
+        for block in &self.blocks[..self.passes.network.blocks(rows)] {
+            block.store_initial_gradient(&mut initial);
+            if let Some(x) = &mut x {
+                block.store_sequence(x, 0..block.mask.steps, &block.d_input);
+            }
+        }
+        Ok(InputGradient { x, initial })
+    }
+}
+
+impl<R: Real> Layers for CpuEngine<R> {
+    async fn gradients(&mut self) -> Result<Vec<R>> {
+        Ok(self.gradients.clone())
+    }
+
+    fn clear_gradients(&mut self) {
+        self.gradients.fill(R::zero());
+        self.loss = 0.0;
+        self.used = false;
+    }
+
+    fn set_masks(&mut self, masks: Option<Masks>) {
+        self.masks = masks;
+    }
+
+    async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
+        let extent = self.last.forward_for(gradient, &self.model.recurrent)?;
+        let Extent { steps, rows, .. } = extent;
+        self.begin_pass();
+        self.open_sums();
+        let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];
+        let (gradients, flow) = (&mut self.gradients, self.takes_flow);
+        self.passes.within(rows, |passes| passes.back(blocks, gradient, flow, gradients));
+        self.flow = flow.then(|| self.flow_of(steps, rows));
+        self.last.went_back(flow);
+        self.input_gradient_of(extent)
+    }
+
+    async fn input_gradient(&mut self) -> Result<InputGradient<R>> {
+        self.input_gradient_of(self.last.gradient(self.options.input_gradient)?)
+    }
+}

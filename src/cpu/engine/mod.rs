@@ -1,0 +1,122 @@
+//! A network on the CPU.
+
+use crate::engine::{EngineOptions, Layers, Report, Skipped};
+mod inspection;
+mod layers;
+mod parameters;
+mod passes;
+mod plan;
+mod training;
+
+use std::collections::VecDeque;
+
+use self::plan::{carried, fixed, of_batch, squares};
+use crate::batch::States;
+use crate::cpu::kernels::update::Slots;
+use crate::cpu::parallel::threads::Threads;
+use crate::cpu::pass::Passes;
+use crate::cpu::pass::block::Block;
+use crate::cpu::pass::network::Network;
+use crate::dropout::Masks;
+use crate::engine::calls::{Ended, LastPass};
+use crate::engine::sealed::Sealed;
+use crate::error::Result;
+use crate::flow::Flow;
+use crate::memory::{Extent, Memory};
+use crate::model::{Layout, Model};
+use crate::real::Real;
+use crate::room;
+use crate::sizes::ON_HOST;
+
+/// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
+#[derive(Debug)]
+pub struct CpuEngine<R: Real> {
+    model: Model,
+    layout: Layout,
+    options: EngineOptions,
+    passes: Passes<R>,
+    gradients: Vec<R>,
+    /// Σ w·loss that goes with the gradients.
+    loss: f64,
+    /// Whether the sums were used by an update, so that the next pass starts them anew.
+    used: bool,
+    slots: Slots<R>,
+    squares: Vec<f64>,
+    blocks: Vec<Block<R>>,
+    /// What the blocks hold.
+    last: LastPass,
+    masks: Option<Masks>,
+    /// Whether backward passes take the norms of dh_t.
+    takes_flow: bool,
+    /// Those of the last pass.
+    flow: Option<Flow>,
+    carried: Option<States<R>>,
+    reports: VecDeque<Report>,
+    /// The update that ended updating, and what was not finite.
+    refused: Option<(u64, &'static str)>,
+    refusals: usize,
+    /// The bad updates.
+    skipped: Skipped,
+    ended: Ended,
+}
+
+impl<R: Real> CpuEngine<R> {
+    pub(super) fn new(threads: Threads, model: &Model, options: &EngineOptions) -> Result<Self> {
+        model.validate()?;
+        options.validate(model)?;
+        let layout = Layout::new(model);
+        let network = Network::new(model, &layout);
+        Ok(Self {
+            slots: Slots::new(options.rule, layout.len())?,
+            squares: room::zeros(squares(&layout), "the norm's sums")?,
+            gradients: room::zeros(layout.len(), "the gradients")?,
+            passes: Passes::new(threads, network, &layout)?,
+            loss: 0.0,
+            used: false,
+            blocks: Vec::new(),
+            last: LastPass::default(),
+            masks: None,
+            takes_flow: false,
+            flow: None,
+            carried: None,
+            reports: VecDeque::new(),
+            refused: None,
+            refusals: 0,
+            skipped: Skipped::default(),
+            ended: Ended::default(),
+            model: model.clone(),
+            options: options.clone(),
+            layout,
+        })
+    }
+
+    /// What a new engine, made with these, holds after a batch of this extent; with `flow` also for the norms of dh_t.
+    pub(super) fn planned(
+        threads: &Threads,
+        model: &Model,
+        options: &EngineOptions,
+        flow: bool,
+        extent: Extent,
+    ) -> Result<Memory> {
+        model.validate()?;
+        options.validate(model)?;
+        extent.check(model, ON_HOST)?;
+        let layout = Layout::new(model);
+        let network = Network::new(model, &layout);
+        let of_extent = of_batch::<R>(&network, options, flow, extent) + carried::<R>(&network, extent.carried);
+        Ok(fixed::<R>(&network, &layout, options, threads.count()) + of_extent)
+    }
+
+    /// Starts the sums anew where an update has used them.
+    pub(super) fn open_sums(&mut self) {
+        if self.used {
+            self.clear_gradients();
+        }
+    }
+
+    pub(super) fn carried_rows(&self) -> Option<usize> {
+        self.carried.as_ref().map(|states| states.h.shape()[1])
+    }
+}
+
+impl<R: Real> Sealed for CpuEngine<R> {}

@@ -1,0 +1,138 @@
+//! The passes of a network on the CPU.
+
+use super::CpuEngine;
+use super::plan::chunk;
+use crate::batch::{Batch, Checked, Output, Sequence, States};
+use crate::cpu::pass::block::{Block, Course};
+use crate::cpu::pass::load::Start;
+use crate::cpu::pass::{Goal, Rows, Then};
+use crate::dropout::Draw;
+use crate::engine::passes::Passes;
+use crate::engine::{Carry, Evaluation, Inference, Inspection, Logits};
+use crate::error::Result;
+use crate::model::At;
+use crate::real::Real;
+use crate::room;
+
+impl<R: Real> CpuEngine<R> {
+    /// What dropout draws for a training pass over `rows` rows.
+    fn draw(&self, rows: usize) -> Result<Option<Draw>> {
+        let recurrent = &self.passes.network.recurrent;
+        self.masks.map(|masks| Draw::new(masks, recurrent, rows)).transpose()
+    }
+
+    /// How a training pass over so many steps goes.
+    fn course(&self, steps: usize, dx: bool) -> Course {
+        Course { chunk: chunk(&self.passes.network, &self.options, steps), backward: true, dx }
+    }
+
+    /// A forward pass that none goes back through.
+    fn aside(&self, steps: usize) -> Course {
+        Course { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
+    }
+
+    /// A pass begins, in the blocks of the one before it.
+    pub(super) fn begin_pass(&mut self) {
+        self.last.begin();
+        self.flow = None;
+    }
+}
+
+impl<R: Real> Passes for CpuEngine<R> {
+    async fn forward_checked(&mut self, sequence: Checked<'_, Sequence<R>>) -> Result<Output<R>> {
+        let sequence = &*sequence;
+        let (steps, rows) = sequence.shape();
+        let draw = self.draw(rows)?;
+        self.begin_pass();
+        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let mut output = room::array((steps, rows, self.model.recurrent.output_size()), "the output")?;
+        let store = |blocks: &[Block<R>]| {
+            for block in blocks {
+                if let Some(top) = block.outputs.last() {
+                    block.store_sequence(&mut output, block.held.clone(), top);
+                }
+            }
+        };
+        let course = self.course(steps, true);
+        let (blocks, of_sequence) = (&mut self.blocks, Rows { sequence, start, draw });
+        self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, course, Then::Stop, store))?;
+        self.last.went_forward(sequence.extent());
+        Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
+    }
+
+    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<Carry>) -> Result<()> {
+        let batch = &*batch;
+        let (steps, rows) = batch.sequence.shape();
+        let draw = self.draw(rows)?;
+        if let Some(carry) = carry {
+            carry.check(&self.model, rows, self.carried_rows())?;
+        }
+        self.begin_pass();
+        self.options.check_memory(self.plan(batch.sequence.extent())?.total())?;
+        if let (Some(carry), None) = (carry, &self.carried) {
+            self.carried = Some(States::try_zeros(&self.passes.network.recurrent, carry.rows, "the carried states")?);
+        }
+        self.open_sums();
+        let start = match (&batch.sequence.initial, carry, &self.carried) {
+            (Some(initial), ..) => Start::Given(initial),
+            (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
+            _ => Start::Zero,
+        };
+        let (course, flow) = (self.course(steps, self.options.input_gradient), self.takes_flow);
+        let of_batch = Rows { sequence: &batch.sequence, start, draw };
+        let goal = Goal { batch, flow };
+        let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
+        self.passes.within(rows, |passes| passes.train(blocks, of_batch, course, goal, gradients))?;
+        let blocks = &self.blocks[..self.passes.network.blocks(rows)];
+        self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
+        if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
+            blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
+        }
+        self.flow = flow.then(|| self.flow_of(steps, rows));
+        self.last.accumulated(batch.sequence.extent(), flow);
+        Ok(())
+    }
+
+    async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits<R>> {
+        let sequence = &*sequence;
+        self.model.need_head()?;
+        self.begin_pass();
+        let head = self.model.need_head()?;
+        let (steps, rows) = sequence.shape();
+        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let mut logits = room::array((head.predictions(steps), rows, head.outputs), "the logits")?;
+        let store = |blocks: &[Block<R>]| {
+            for block in blocks {
+                match head.at {
+                    At::Every => block.store_sequence(&mut logits, block.held.clone(), &block.head.logits),
+                    At::Last | At::Mean if block.is_last() => {
+                        block.store_sequence(&mut logits, 0..1, &block.head.logits)
+                    }
+                    At::Last | At::Mean => {}
+                }
+            }
+        };
+        let course = self.aside(steps);
+        let rows_of = Rows { sequence, start, draw: None };
+        let blocks = &mut self.blocks;
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Logits, store))?;
+        Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
+    }
+
+    async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation<R>> {
+        let batch = &*batch;
+        let sequence = &batch.sequence;
+        let (steps, rows) = sequence.shape();
+        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let course = self.aside(steps);
+        self.begin_pass();
+        let rows_of = Rows { sequence, start, draw: None };
+        let blocks = &mut self.blocks;
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {}))?;
+        let blocks = &blocks[..self.passes.network.blocks(rows)];
+        let loss = blocks.iter().map(|block| block.head.loss).sum();
+        Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
+    }
+}
+
+impl<R: Real> Inference for CpuEngine<R> {}

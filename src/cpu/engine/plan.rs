@@ -1,0 +1,79 @@
+//! The memory that a network and a pass over a batch take, before any of it is there.
+
+use crate::cpu::gemm::transposed;
+use crate::cpu::kernels::norm::CHUNK;
+use crate::cpu::pass::buffer_sizes::{Room, SPAN, Wanted};
+use crate::cpu::pass::network::Network;
+use crate::cpu::pass::{prepared, weight_gradient};
+use crate::engine::EngineOptions;
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::Layout;
+use crate::real::Real;
+
+/// What a network takes whatever the batch.
+pub(super) fn fixed<R: Real>(network: &Network, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
+    let (rows, columns) = weight_gradient::room_for(&weight_gradient::tiles(network, layout, threads));
+    let numbers = [
+        (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(network)),
+        (MemoryPart::Gradients, layout.len()),
+        (MemoryPart::Optimizer, options.rule.map_or(0, |rule| rule.slots()) * layout.len()),
+        (MemoryPart::Workspace, threads * transposed::Room::<R>::numbers(rows, columns)),
+    ];
+    let mut memory = Memory::default();
+    numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
+    memory.add(MemoryPart::Optimizer, (squares(layout) * size_of::<f64>()) as u64);
+    memory
+}
+
+/// The sums of which the norm of the gradient is made.
+pub(super) fn squares(layout: &Layout) -> usize {
+    layout.len().div_ceil(CHUNK)
+}
+
+/// What a training pass over a batch takes, in which no row is shorter than T; with `flow` also the norms of dh_t.
+pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow: bool, extent: Extent) -> Memory {
+    let Extent { steps, rows, tokens, resets, .. } = extent;
+    let (chunk, most, dx) = (chunk(network, options, steps), network.block_rows(rows), options.input_gradient);
+    let block = |rows| {
+        let wanted = Wanted { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };
+        Room::new(network, wanted).memory::<R>(network)
+    };
+    // All blocks but the last are alike.
+    let (whole, left) = (rows / most, rows % most);
+    let mut planned = block(most).times(whole as u64);
+    if left > 0 {
+        planned += block(left);
+    }
+    if flow {
+        let squares = network.blocks(rows) * network.stacks.len() * steps * size_of::<f64>();
+        planned.add(MemoryPart::Workspace, squares as u64);
+    }
+    planned
+}
+
+/// The states of so many rows that are carried from batch to batch.
+pub(super) fn carried<R: Real>(network: &Network, rows: usize) -> Memory {
+    let numbers = network.stacks.len() * rows * (network.hidden() + network.cell_state());
+    let mut memory = Memory::default();
+    memory.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
+    memory
+}
+
+/// The steps of a chunk of a training pass: all, unless it is to keep no more than the states between chunks. These are
+/// as long as asked for or else as takes the least memory, in whole spans, so that no sum depends on it.
+pub(super) fn chunk(network: &Network, options: &EngineOptions, steps: usize) -> usize {
+    if !options.recompute {
+        return steps;
+    }
+    let chunk = options.chunk.unwrap_or_else(|| {
+        let room = |steps, chunk| {
+            let wanted = Wanted { steps, rows: 1, chunk, dense: false, backward: true, dx: false, resets: false };
+            let room = Room::new(network, wanted).memory::<f32>(network);
+            room.total() - room.of(MemoryPart::Input)
+        };
+        // A step more in a chunk costs its buffers, a chunk more its border: the sum is least where they are alike.
+        let (step, border) = (room(2, 2) - room(1, 1), room(2, 1) - room(1, 1));
+        (steps as f64 * border as f64 / step as f64).sqrt() as usize
+    });
+    chunk.clamp(1, steps).next_multiple_of(SPAN)
+}

@@ -1,0 +1,113 @@
+//! Updates of a network on the CPU, and the states that are carried between batches.
+
+use super::CpuEngine;
+use crate::batch::States;
+use crate::cpu::kernels::norm::norm;
+use crate::cpu::kernels::update::{self, Scale};
+use crate::cpu::parallel::clock::Phase;
+use crate::cpu::pass::Passes;
+use crate::engine::{Report, Skipped, Training};
+use crate::error::Result;
+use crate::optim::Update;
+use crate::real::Real;
+
+impl<R: Real> CpuEngine<R> {
+    fn apply(&mut self, update: &Update) {
+        self.used = true;
+        if self.refused.is_some() {
+            self.refusals += 1;
+            self.skipped.in_all += 1;
+            return;
+        }
+        let Passes { threads, clock, .. } = &self.passes;
+        let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
+        // What is beyond the path's type is not finite, in whatever type it was added up.
+        let held = |value: f64| if R::from_wide(value).is_finite() { value } else { R::from_wide(value).to_wide() };
+        let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
+        let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
+        if let Some((what, _)) = bad {
+            self.skipped.in_row = self.skipped.in_row.saturating_add(1);
+            self.skipped.in_all += 1;
+            if self.skipped.in_row > self.options.skips {
+                self.refused = Some((update.step, what));
+                self.refusals += 1;
+            } else {
+                self.reports.push_back(Report { step: update.step, loss, norm, skipped: true });
+            }
+            return;
+        }
+        self.skipped.in_row = 0;
+        let coefficients = update.coefficients(self.skipped.in_all);
+        let (rule, scale) = (update.optimizer.rule, Scale::new(update, &coefficients, norm));
+        let [a, b, c] = &mut self.slots.0;
+        let weights =
+            update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
+        let clock = &self.passes.clock;
+        self.passes.threads.each(weights, |part| {
+            let begun = clock.begin();
+            update::apply(rule, &coefficients, scale, part);
+            clock.end(begun, Phase::Update, || 0);
+        });
+        self.passes.parameters_changed();
+        self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
+    }
+}
+
+impl<R: Real> Training for CpuEngine<R> {
+    async fn update(&mut self, update: &Update) -> Result<()> {
+        update.validate::<R>(self.options.rule)?;
+        self.ended.check()?;
+        self.last.parameters_change();
+        let threads = self.passes.threads.clone();
+        threads.within(self.squares.len(), || self.apply(update));
+        Ok(())
+    }
+
+    async fn report(&mut self) -> Result<Option<Report>> {
+        self.ended.check()?;
+        match (self.reports.pop_front(), self.refused) {
+            (None, Some((step, what))) => {
+                self.refusals = 0;
+                Err(self.ended.tell(step, what))
+            }
+            (report, _) => Ok(report),
+        }
+    }
+
+    async fn skipped(&mut self) -> Result<Skipped> {
+        Ok(self.skipped)
+    }
+
+    fn restart(&mut self, skipped: Skipped) -> Result<()> {
+        self.reports.clear();
+        // Without a rule no update was ever passed over.
+        let skipped = self.options.rule.map_or(Skipped::default(), |_| skipped.within(self.options.skips));
+        (self.refused, self.refusals, self.skipped) = (None, 0, skipped);
+        self.ended.forget();
+        Ok(())
+    }
+
+    fn may_update(&self) -> Result<()> {
+        self.ended.check()
+    }
+
+    fn unreported(&self) -> usize {
+        self.reports.len() + self.refusals
+    }
+
+    fn in_flight(&self) -> usize {
+        self.unreported()
+    }
+
+    async fn states(&mut self) -> Result<Option<States<R>>> {
+        Ok(self.carried.clone())
+    }
+
+    fn set_states(&mut self, states: Option<&States<R>>) -> Result<()> {
+        if let Some(states) = states {
+            states.check(&self.model.recurrent, states.h.shape()[1], "carried")?;
+        }
+        self.carried = states.cloned();
+        Ok(())
+    }
+}

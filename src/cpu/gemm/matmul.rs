@@ -1,0 +1,312 @@
+//! Products on one thread: the threads are shared out above, by blocks of rows and tiles.
+//!
+//! A tile of the result, some rows by two vectors, is summed in registers over the whole inner size: each element one chain
+//! in the order of k, whatever tile it falls into. So a row's product is the same bits however many rows go with it. The
+//! right side lies packed ([`Panels`]), so that the innermost loop reads nothing but what stands next; for the products of the
+//! time steps, which read the same weights over and over, that is what decides the speed.
+
+use std::array::from_fn;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::packed::{Panels, VECTORS};
+use super::tile::{Onto, Rows, RowsMut, Tile};
+use crate::real::Real;
+
+/// to ← bias + a·b, or to ← to + a·b.
+pub(crate) struct Product<'a, R> {
+    to: RowsMut<'a, R>,
+    a: Rows<'a, R>,
+    b: &'a Panels<R>,
+    /// Those of b that it takes: `to` has the columns of these alone.
+    panels: Range<usize>,
+    onto: Onto,
+}
+
+impl<'a, R: Real> Product<'a, R> {
+    /// to ← bias + a·b.
+    pub(crate) fn assign(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a Panels<R>) -> Self {
+        Self { to, a, b, panels: 0..b.count(), onto: Onto::Nothing }
+    }
+
+    /// to ← to + a·b.
+    pub(crate) fn add(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a Panels<R>) -> Self {
+        Self { onto: Onto::Before, ..Self::assign(to, a, b) }
+    }
+
+    #[inline]
+    pub(crate) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.a.count
+    }
+
+    pub(crate) fn multiplications(&self) -> usize {
+        let (k, columns) = self.b.shape();
+        self.a.count * k * columns
+    }
+
+    /// The first `rows` rows, and the others.
+    pub(crate) fn split(self, rows: usize) -> (Self, Self) {
+        let Self { to, a, b, panels, onto } = self;
+        let (data, other_data) = to.data.split_at_mut(rows * to.stride);
+        let other_a = Rows { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
+        let first = Self { to: RowsMut { data, ..to }, a: Rows { count: rows, ..a }, b, panels: panels.clone(), onto };
+        (first, Self { to: RowsMut { data: other_data, ..to }, a: other_a, b, panels, onto })
+    }
+
+    /// Those of all columns that some panels make.
+    pub(crate) fn columns(&self, panels: Range<usize>) -> Range<usize> {
+        self.b.first_column(panels.start)..self.b.first_column(panels.end)
+    }
+
+    pub(crate) fn panels(&self) -> usize {
+        self.b.count()
+    }
+
+    /// What [`take`](Self::take) is to find for some panels: the product with them alone, in \[rows, columns\].
+    pub(crate) fn of_panels<'s>(&'s self, panels: Range<usize>, to: &'s mut [R]) -> Product<'s, R> {
+        let stride = self.columns(panels.clone()).len();
+        if self.onto == Onto::Before {
+            to.fill(R::zero());
+        }
+        Product { to: RowsMut { data: to, stride }, a: self.a, b: self.b, panels, onto: self.onto }
+    }
+
+    /// Takes the product with some panels from where it was made.
+    pub(crate) fn take(&mut self, panels: Range<usize>, from: &[R]) {
+        let columns = self.columns(panels);
+        for (row, from) in from.chunks_exact(columns.len()).enumerate() {
+            let to = &mut self.to.data[row * self.to.stride..][columns.clone()];
+            match self.onto {
+                Onto::Nothing => to.copy_from_slice(from),
+                Onto::Before => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+            }
+        }
+    }
+}
+
+impl<R: Real> WithSimd for Product<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { to, a, b, panels, onto } = self;
+        let first = b.first_column(panels.start);
+        for (columns, panel, bias) in b.iter(panels) {
+            let start = match onto {
+                Onto::Nothing => start_at::<S, R>(bias),
+                Onto::Before => [R::zero().splat(simd); VECTORS],
+            };
+            let mut row = 0;
+            while row < a.count {
+                let data = &mut to.data[row * to.stride + columns.start - first..];
+                let rows = tile_rows::<S>(a.count - row);
+                let to = Tile { data, stride: to.stride, rows, columns: columns.len(), onto };
+                let a = Rows { data: &a.data[row * a.stride..], ..a };
+                match rows {
+                    8 => to.of_rows::<S, 8>(simd, start, a, panel),
+                    4 => to.of_rows::<S, 4>(simd, start, a, panel),
+                    2 => to.of_rows::<S, 2>(simd, start, a, panel),
+                    _ => to.of_rows::<S, 1>(simd, start, a, panel),
+                }
+                row += rows;
+            }
+        }
+    }
+}
+
+/// The rows of a tile where `left` are left: as many as the registers have room for their sums.
+#[inline(always)]
+fn tile_rows<S: Simd>(left: usize) -> usize {
+    let most = if S::REGISTER_COUNT < 32 { 4 } else { 8 };
+    if left < most { 1 << left.ilog2() } else { most }
+}
+
+/// A row's vectors of a panel.
+#[inline(always)]
+fn start_at<S: Simd, R: Real>(row: &[R]) -> [R::Vector<S>; VECTORS] {
+    let vectors = R::vectors::<S>(row);
+    from_fn(|column| vectors[column])
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::{Scalar, Simd};
+
+    use super::{Product, Rows, RowsMut};
+    use crate::cpu::gemm::packed::{Panels, width_of};
+    use crate::cpu::gemm::transposed::{InRoom, Room, Transposed};
+    use crate::real::Real;
+
+    const SIZES: [usize; 8] = [1, 3, 8, 17, 33, 64, 65, 130];
+
+    fn number(index: usize) -> f64 {
+        (index * 7919 % 1000) as f64 / 500.0 - 1.0
+    }
+
+    fn numbers<R: Real>(count: usize, first: usize) -> Vec<R> {
+        (0..count).map(|index| R::from_wide(number(first + index))).collect()
+    }
+
+    /// Every size of rows, columns and k with two of others, in \[rows, columns, k\].
+    fn shapes() -> impl Iterator<Item = [usize; 3]> {
+        let shape = |index: usize, by: usize| SIZES[(index * by + index / SIZES.len()) % SIZES.len()];
+        (0..3 * SIZES.len()).map(move |index| [shape(index, 1), shape(index, 3), shape(index, 5)])
+    }
+
+    /// The largest difference from `want(row, column)`, in parts of what k roundings of sums up to k + 1 may come to.
+    fn worst<R: Real>(
+        got: &[R],
+        [rows, columns, k]: [usize; 3],
+        stride: usize,
+        want: impl Fn(usize, usize) -> f64,
+    ) -> f64 {
+        let bound = R::epsilon().to_wide() * ((k + 1) * (k + 1)) as f64;
+        let pairs = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        pairs
+            .map(|(row, column)| (got[row * stride + column].to_wide() - want(row, column)).abs() / bound)
+            .fold(0.0, f64::max)
+    }
+
+    /// Runs a check in both types without vectors, and on every instruction set of the machine for which there are some.
+    macro_rules! on_every_set {
+        ($check:ident) => {
+            $check::<f32, _>(Scalar);
+            $check::<f64, _>(Scalar);
+            #[cfg(target_arch = "x86_64")]
+            {
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    $check::<f32, _>(simd);
+                    $check::<f64, _>(simd);
+                }
+                if let Some(simd) = pulp::x86::V4::try_new() {
+                    $check::<f32, _>(simd);
+                    $check::<f64, _>(simd);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            if let Some(simd) = pulp::aarch64::Neon::try_new() {
+                $check::<f32, _>(simd);
+                $check::<f64, _>(simd);
+            }
+        };
+    }
+
+    fn products_are_right<R: Real, S: Simd>(simd: S) {
+        let width = width_of::<S, R>();
+        for [rows, columns, k] in shapes() {
+            let (a, b) = (numbers::<R>(rows * (k + 2), 1), numbers::<R>(columns * k, 2));
+            let dot = |row: usize, column: usize| {
+                let of = |at: usize| a[row * (k + 2) + at].to_wide() * b[column * k + at].to_wide();
+                (0..k).map(of).sum::<f64>()
+            };
+            let mut transposed = Panels::of_width(k, columns, width);
+            transposed.all_mut().set_columns(0, &b);
+            // The same matrix, set by rows and in two parts.
+            let by_rows: Vec<R> = (0..k * columns).map(|at| b[at % columns * k + at / columns]).collect();
+            let mut plain = Panels::of_width(k, columns, width);
+            plain.all_mut().set_rows(0, &by_rows[..k / 2 * columns]);
+            plain.all_mut().set_rows(k / 2, &by_rows[k / 2 * columns..]);
+            let bias = numbers::<R>(columns, 4);
+            plain.set_bias(&bias);
+            let stride = columns + 3;
+            let before = numbers::<R>(rows * stride, 3);
+            let zeros = vec![R::zero(); columns];
+            for (panels, bias) in [(&transposed, &zeros), (&plain, &bias)] {
+                let a = Rows { data: &a, stride: k + 2, count: rows };
+                let run = |adds: bool| {
+                    let mut to = before.clone();
+                    let rows = RowsMut { data: &mut to, stride };
+                    let product = if adds { Product::add(rows, a, panels) } else { Product::assign(rows, a, panels) };
+                    simd.vectorize(product);
+                    to
+                };
+                let to = run(false);
+                let want = |row: usize, column: usize| bias[column].to_wide() + dot(row, column);
+                assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "assign {rows} × {columns}, k {k}");
+                let to = run(true);
+                let want = |row: usize, column: usize| before[row * stride + column].to_wide() + dot(row, column);
+                assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "add {rows} × {columns}, k {k}");
+                let outside = (0..to.len()).filter(|at| at % stride >= columns);
+                outside.for_each(|at| assert_eq!(to[at], before[at], "{rows} × {columns} writes beyond its columns"));
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_every_size_are_those_of_a_plain_sum_and_write_nothing_else() {
+        on_every_set!(products_are_right);
+    }
+
+    fn transposed_products_are_right<R: Real, S: Simd>(simd: S) {
+        let mut room = Room::new(130, 600);
+        for [rows, columns, k] in shapes().chain([[24, 600, 40], [16, 48, 700]]) {
+            let (a, b) = (numbers::<R>(k * (rows + 2), 1), numbers::<R>(k * (columns + 1), 2));
+            let mut to = numbers::<R>(rows * columns, 3);
+            let before = to.clone();
+            let (a, b) =
+                (Rows { data: &a, stride: rows + 2, count: k }, Rows { data: &b, stride: columns + 1, count: k });
+            simd.vectorize(InRoom(Transposed { to: &mut to, columns, a, b }, &mut room));
+            let want = |row: usize, column: usize| {
+                let of = |k: usize| a.data[k * a.stride + row].to_wide() * b.data[k * b.stride + column].to_wide();
+                before[row * columns + column].to_wide() + (0..k).map(of).sum::<f64>()
+            };
+            assert!(worst(&to, [rows, columns, k], columns, want) < 1.0, "{rows} × {columns}, k {k}");
+        }
+    }
+
+    #[test]
+    fn products_over_a_transposed_left_side_of_every_size_are_those_of_a_plain_sum() {
+        on_every_set!(transposed_products_are_right);
+    }
+
+    /// Both products of a shape, as bits.
+    fn bits<R: Real, S: Simd>(simd: S, [rows, columns, k]: [usize; 3]) -> Vec<u64> {
+        let (a, b) = (numbers::<R>(rows * k, 1), numbers::<R>(k * columns, 2));
+        let mut panels = Panels::of_width(k, columns, width_of::<S, R>());
+        panels.all_mut().set_rows(0, &b);
+        let mut to = numbers::<R>(rows * columns, 3);
+        let a = Rows { data: &a, stride: k, count: rows };
+        simd.vectorize(Product::add(RowsMut { data: &mut to, stride: columns }, a, &panels));
+        let mut transposed = vec![R::zero(); k * columns];
+        let c = Rows { data: &to, stride: columns, count: rows };
+        let product = Transposed { to: &mut transposed, columns, a, b: c };
+        simd.vectorize(InRoom(product, &mut Room::new(k, columns)));
+        to.iter().chain(&transposed).map(|value| value.to_wide().to_bits()).collect()
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn avx2_and_avx_512_have_the_same_bits_and_plain_code_has_others() {
+        let (Some(narrow), Some(wide)) = (pulp::x86::V3::try_new(), pulp::x86::V4::try_new()) else { return };
+        let mut same = true;
+        for shape in shapes() {
+            assert_eq!(bits::<f32, _>(narrow, shape), bits::<f32, _>(wide, shape), "{shape:?}");
+            assert_eq!(bits::<f64, _>(narrow, shape), bits::<f64, _>(wide, shape), "{shape:?}");
+            same &= bits::<f32, _>(narrow, shape) == bits::<f32, _>(Scalar, shape);
+        }
+        assert!(!same);
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_however_many_rows_go_with_it() {
+        let (k, columns) = (65, 70);
+        let (a, b) = (numbers::<f32>(15 * k, 1), numbers::<f32>(columns * k, 2));
+        let mut panels = Panels::new(k, columns);
+        panels.all_mut().set_columns(0, &b);
+        let product = |first: usize, count: usize| {
+            let mut to = vec![0.0; count * columns];
+            let a = Rows { data: &a[first * k..], stride: k, count };
+            Product::assign(RowsMut { data: &mut to, stride: columns }, a, &panels).run();
+            to
+        };
+        let together = product(0, 15);
+        for (first, count) in [(0, 1), (3, 2), (5, 4), (6, 9)] {
+            assert_eq!(product(first, count), together[first * columns..][..count * columns]);
+        }
+    }
+}

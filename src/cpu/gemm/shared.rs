@@ -1,0 +1,175 @@
+//! The products of a block shared out among the threads that have no block of their own: where a batch has few rows, or the
+//! machine many cores. How a product is cut changes no bit of it.
+
+use std::ops::Range;
+
+use super::matmul::Product;
+use crate::cpu::parallel::threads::{Divide, Threads};
+use crate::real::Real;
+
+/// Multiplications that are worth handing to another thread.
+const WORTH: usize = 1 << 17;
+
+/// Rows of which a share of many takes whole groups.
+const GROUP: usize = 8;
+
+/// The threads that work on a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Team<'a> {
+    threads: &'a Threads,
+    size: usize,
+}
+
+impl<'a> Team<'a> {
+    /// Of each of so many blocks.
+    pub(crate) fn new(threads: &'a Threads, blocks: usize) -> Self {
+        Self { threads, size: threads.count().div_ceil(blocks.max(1)) }
+    }
+
+    /// Runs a product of many rows, each thread some of them.
+    pub(crate) fn by_rows<R: Real>(self, product: Product<'_, R>) {
+        let groups = product.rows().div_ceil(GROUP);
+        match self.shares(product.multiplications()).min(groups) {
+            0 | 1 => product.run(),
+            shares => {
+                self.threads.each(ByRows { product, cuts: Cuts::new(groups, shares) }, |share| share.product.run())
+            }
+        }
+    }
+
+    /// Runs a product of few rows, each thread some of the columns, which it makes in `room`: numbers for all of them.
+    pub(crate) fn by_columns<R: Real>(self, mut product: Product<'_, R>, room: &mut [R]) {
+        let panels = product.panels();
+        let shares = self.shares(product.multiplications()).min(panels);
+        if shares < 2 {
+            return product.run();
+        }
+        let cuts = Cuts::new(panels, shares);
+        let work = ByColumns { product: &product, cuts: cuts.clone(), room: &mut *room };
+        self.threads.each(work, |share| share.product.of_panels(share.cuts.all(), share.room).run());
+        let mut rest = &*room;
+        for panels in cuts.each() {
+            let (made, others) = rest.split_at(product.columns(panels.clone()).len() * product.rows());
+            product.take(panels, made);
+            rest = others;
+        }
+    }
+
+    /// The shares of a product of so many multiplications.
+    pub(crate) fn shares(self, multiplications: usize) -> usize {
+        self.size.min(multiplications / WORTH).max(1)
+    }
+}
+
+/// Where something is cut into even shares, of which `shares` are at hand.
+#[derive(Clone)]
+struct Cuts {
+    len: usize,
+    of: usize,
+    shares: Range<usize>,
+}
+
+impl Cuts {
+    fn new(len: usize, of: usize) -> Self {
+        Self { len, of, shares: 0..of }
+    }
+
+    fn at(&self, share: usize) -> usize {
+        self.len * share / self.of
+    }
+
+    /// All that is at hand.
+    fn all(&self) -> Range<usize> {
+        self.at(self.shares.start)..self.at(self.shares.end)
+    }
+
+    fn each(&self) -> impl Iterator<Item = Range<usize>> {
+        self.shares.clone().map(|share| self.at(share)..self.at(share + 1))
+    }
+
+    /// The first `shares` shares, and the others.
+    fn divide(self, shares: usize) -> (Self, Self) {
+        let cut = self.shares.start + shares;
+        (Self { shares: self.shares.start..cut, ..self }, Self { shares: cut..self.shares.end, ..self })
+    }
+}
+
+/// Shares of a product's rows.
+struct ByRows<'a, R> {
+    product: Product<'a, R>,
+    /// In groups of rows.
+    cuts: Cuts,
+}
+
+impl<R: Real> Divide for ByRows<'_, R> {
+    fn parts(&self) -> usize {
+        self.cuts.shares.len()
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let (cuts, others) = self.cuts.divide(parts);
+        let (product, rest) = self.product.split(GROUP * cuts.all().len());
+        (Self { product, cuts }, Self { product: rest, cuts: others })
+    }
+}
+
+/// Shares of a product's columns.
+struct ByColumns<'a, 'p, R> {
+    product: &'a Product<'p, R>,
+    /// In panels.
+    cuts: Cuts,
+    /// \[rows, columns\] of each share, one behind the other.
+    room: &'a mut [R],
+}
+
+impl<R: Real> Divide for ByColumns<'_, '_, R> {
+    fn parts(&self) -> usize {
+        self.cuts.shares.len()
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let (cuts, others) = self.cuts.divide(parts);
+        let (room, other_room) = self.room.split_at_mut(self.product.columns(cuts.all()).len() * self.product.rows());
+        (Self { room, cuts, ..self }, Self { product: self.product, cuts: others, room: other_room })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Team;
+    use crate::cpu::gemm::matmul::Product;
+    use crate::cpu::gemm::packed::Panels;
+    use crate::cpu::gemm::tile::{Rows, RowsMut};
+    use crate::cpu::parallel::threads::Threads;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|at| (at * 7919 % 1000 + seed) as f32 / 500.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn a_shared_product_is_the_same_bits_and_writes_nothing_else() {
+        let threads = Threads::new(3).unwrap();
+        for [rows, k, columns] in [[1, 600, 900], [3, 400, 330], [17, 300, 70], [23, 200, 90]] {
+            let (a, before) = (numbers(rows * k, 1), numbers(rows * (columns + 3), 2));
+            let mut b = Panels::new(k, columns);
+            b.all_mut().set_rows(0, &numbers(k * columns, 3));
+            b.set_bias(&numbers(columns, 4));
+            for adds in [false, true] {
+                let run = |how: &dyn Fn(Product<'_, f32>)| {
+                    let mut to = before.clone();
+                    let a = Rows { data: &a, stride: k, count: rows };
+                    let rows = RowsMut { data: &mut to, stride: columns + 3 };
+                    how(if adds { Product::add(rows, a, &b) } else { Product::assign(rows, a, &b) });
+                    to.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                let team = Team::new(&threads, 1);
+                assert!(team.shares(rows * k * columns) > 1, "{rows} × {k} × {columns} is not shared");
+                let alone = run(&|product| product.run());
+                let shape = format!("{rows} × {columns}, k {k}");
+                assert_eq!(run(&|product| team.by_rows(product)), alone, "by rows: {shape}");
+                let by_columns = |product: Product<'_, f32>| team.by_columns(product, &mut vec![7.0; rows * columns]);
+                assert_eq!(run(&by_columns), alone, "by columns: {shape}");
+            }
+        }
+    }
+}

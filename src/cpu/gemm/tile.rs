@@ -1,0 +1,123 @@
+//! A tile of a result: some rows by the two vectors of a panel, summed in registers over the whole inner size, each element
+//! one chain in the order of k.
+
+use std::array::from_fn;
+
+use pulp::Simd;
+
+use super::packed::{self, VECTORS};
+use crate::real::Real;
+
+/// What becomes of what stood in the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Onto {
+    Nothing,
+    Before,
+}
+
+/// A row-major matrix within a slice; `stride` numbers lie between the beginnings of two rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, R> {
+    pub(crate) data: &'a [R],
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+/// A mutable row-major matrix, of as many rows as the product has.
+pub(crate) struct RowsMut<'a, R> {
+    pub(crate) data: &'a mut [R],
+    pub(crate) stride: usize,
+}
+
+/// Rows of a tile of a transposed product, or of two.
+pub(crate) const TALL: usize = 8;
+/// Where a tile of the result goes.
+pub(crate) struct Tile<'a, R> {
+    pub(crate) data: &'a mut [R],
+    pub(crate) stride: usize,
+    /// Fewer than are summed at the lower edge.
+    pub(crate) rows: usize,
+    /// Fewer at the right edge.
+    pub(crate) columns: usize,
+    pub(crate) onto: Onto,
+}
+
+impl<R: Real> Tile<'_, R> {
+    /// Of `M` rows of a and a panel of b.
+    #[inline(always)]
+    pub(crate) fn of_rows<S: Simd, const M: usize>(
+        mut self,
+        simd: S,
+        start: [R::Vector<S>; VECTORS],
+        a: Rows<'_, R>,
+        panel: &[R],
+    ) {
+        let k = panel.len() / packed::width_of::<S, R>();
+        let rows: [&[R]; M] = from_fn(|row| &a.data[row * a.stride..][..k]);
+        self.store(simd, sums(simd, start, (0..k).map(|k| from_fn::<_, M, _>(|row| rows[row][k])), panel));
+    }
+
+    /// Of a tile of columns of a and a panel of b.
+    #[inline(always)]
+    pub(crate) fn of_columns<S: Simd>(mut self, simd: S, a: &[[R; TALL]], panel: &[R]) {
+        let zero = [R::zero().splat(simd); VECTORS];
+        if S::REGISTER_COUNT >= 32 {
+            return self.store(simd, sums(simd, zero, a.iter().copied(), panel));
+        }
+        const HALF: usize = TALL / 2;
+        let rows = self.rows;
+        self.rows = rows.min(HALF);
+        self.store(simd, sums(simd, zero, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[row])), panel));
+        if rows > HALF {
+            let data = &mut self.data[HALF * self.stride..];
+            let mut low = Tile { data, rows: rows - HALF, ..self };
+            low.store(simd, sums(simd, zero, a.iter().map(|a| from_fn::<_, HALF, _>(|row| a[HALF + row])), panel));
+        }
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const M: usize>(&mut self, simd: S, sums: [[R::Vector<S>; VECTORS]; M]) {
+        let width = packed::width_of::<S, R>();
+        for (row, sums) in sums.iter().enumerate().take(self.rows) {
+            let to = &mut self.data[row * self.stride..][..self.columns];
+            if to.len() == width {
+                put(simd, to, sums, self.onto);
+            } else {
+                let mut whole = [R::zero(); packed::WIDEST];
+                whole[..to.len()].copy_from_slice(to);
+                put(simd, &mut whole[..width], sums, self.onto);
+                to.copy_from_slice(&whole[..to.len()]);
+            }
+        }
+    }
+}
+
+/// `start` + Σ over k of a column of a and a row of b.
+#[inline(always)]
+fn sums<S: Simd, R: Real, const M: usize>(
+    simd: S,
+    start: [R::Vector<S>; VECTORS],
+    a: impl Iterator<Item = [R; M]>,
+    panel: &[R],
+) -> [[R::Vector<S>; VECTORS]; M] {
+    let mut sums = [start; M];
+    for (a, b) in a.zip(R::vectors::<S>(panel).as_chunks::<VECTORS>().0) {
+        for row in 0..M {
+            let a = a[row].splat(simd);
+            for column in 0..VECTORS {
+                sums[row][column] = R::multiply_add(simd, a, b[column], sums[row][column]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn put<S: Simd, R: Real>(simd: S, to: &mut [R], sums: &[R::Vector<S>; VECTORS], onto: Onto) {
+    for (to, sum) in R::vectors_mut::<S>(to).iter_mut().zip(sums) {
+        *to = match onto {
+            Onto::Nothing => *sum,
+            Onto::Before => R::vector_add(simd, *to, *sum),
+        };
+    }
+}

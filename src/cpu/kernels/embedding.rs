@@ -1,0 +1,24 @@
+//! The vectors of token ids, looked up before the first layer, and their gradients added up.
+
+use std::ops::Range;
+
+use super::mask::Mask;
+use crate::real::Real;
+
+/// x, \[held, rows, I\], from `vectors`, \[V, I\], and the tokens from step `first` on: 0 at padding.
+pub(crate) fn look_up<R: Real>(vectors: &[R], size: usize, mask: &Mask, first: usize, tokens: &[u32], x: &mut [R]) {
+    for (index, (x, token)) in x.chunks_exact_mut(size).zip(tokens).enumerate() {
+        match mask.active(first + index / mask.rows, index % mask.rows) {
+            true => x.copy_from_slice(&vectors[*token as usize * size..][..size]),
+            false => x.fill(R::zero()),
+        }
+    }
+}
+
+/// Adds dx, \[·, I\], to the gradients of the vectors of `ids`, in the order of the rows. At padding dx is 0.
+pub(crate) fn scatter<R: Real>(d_vectors: &mut [R], size: usize, ids: Range<u32>, tokens: &[u32], dx: &[R]) {
+    for (dx, token) in dx.chunks_exact(size).zip(tokens).filter(|(_, token)| ids.contains(token)) {
+        let vector = &mut d_vectors[(token - ids.start) as usize * size..][..size];
+        vector.iter_mut().zip(dx).for_each(|(sum, dx)| *sum += *dx);
+    }
+}

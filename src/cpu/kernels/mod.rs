@@ -1,0 +1,47 @@
+//! What is computed of slices of numbers: cells, losses, norms, updates. [`Weight`] is a kernel by itself, for benches.
+
+pub(crate) mod activation;
+pub(crate) mod column_sum;
+pub(crate) mod dropout;
+pub(crate) mod embedding;
+pub(crate) mod gru_step;
+pub(crate) mod loss;
+pub(crate) mod lstm_step;
+pub(crate) mod mask;
+pub(crate) mod norm;
+pub(crate) mod rnn_step;
+pub(crate) mod simd;
+pub(crate) mod step;
+pub(crate) mod tokens;
+pub(crate) mod update;
+
+use crate::cpu::gemm::matmul::Product;
+use crate::cpu::gemm::packed::Panels;
+use crate::cpu::gemm::tile::{Rows, RowsMut};
+use crate::real::Real;
+
+/// A weight B \[n, k\], packed once for all products with it.
+#[derive(Debug)]
+pub struct Weight<R>(Panels<R>);
+
+impl<R: Real> Weight<R> {
+    /// Packs B, whose `n` rows lie one behind the other.
+    ///
+    /// # Panics
+    /// Where B is shorter than that.
+    pub fn new(b: &[R], [n, k]: [usize; 2]) -> Self {
+        let mut panels = Panels::new(k, n);
+        panels.all_mut().set_columns(0, &b[..n * k]);
+        Self(panels)
+    }
+
+    /// C \[rows, n\] = A · Bᵀ on one thread, with A \[rows, k\].
+    ///
+    /// # Panics
+    /// Where a slice is shorter than its shape says.
+    pub fn product(&self, a: &[R], rows: usize, c: &mut [R]) {
+        let (k, n) = self.0.shape();
+        let a = Rows { data: a, stride: k, count: rows };
+        Product::assign(RowsMut { data: c, stride: n }, a, &self.0).run();
+    }
+}

@@ -1,0 +1,61 @@
+//! The global norm of the gradient.
+
+use crate::cpu::parallel::clock::{Clock, Phase};
+use crate::cpu::parallel::threads::{Divide, Threads};
+use crate::real::Real;
+
+/// Numbers in a part: of the norm, and of the update.
+pub(crate) const CHUNK: usize = 4096;
+
+/// Gradients, and the sum of squares of each chunk of them.
+struct Squares<'a, R> {
+    gradients: &'a [R],
+    sums: &'a mut [f64],
+}
+
+impl<R: Real> Divide for Squares<'_, R> {
+    fn parts(&self) -> usize {
+        self.sums.len()
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let (gradients, other_gradients) = self.gradients.split_at(parts * CHUNK);
+        let (sums, other_sums) = self.sums.split_at_mut(parts);
+        (Self { gradients, sums }, Self { gradients: other_gradients, sums: other_sums })
+    }
+}
+
+/// The Euclidean norm; `sums` is scratch of a number a chunk.
+pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], sums: &mut [f64]) -> f64 {
+    threads.each(Squares { gradients, sums }, |part| {
+        let begun = clock.begin();
+        part.sums[0] = sum_of_squares(part.gradients);
+        clock.end(begun, Phase::Norm, || 2 * part.gradients.len());
+    });
+    let sum = sums.iter().sum::<f64>();
+    match sum.is_infinite() || sum < f64::MIN_POSITIVE {
+        true => scaled_norm(gradients),
+        false => sum.sqrt(),
+    }
+}
+
+/// The norm by squares of the numbers over the largest one, where those of the numbers themselves leave f64: of f64, or of
+/// zeros.
+fn scaled_norm<R: Real>(values: &[R]) -> f64 {
+    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.to_wide().abs()));
+    if largest == 0.0 || largest.is_infinite() {
+        return largest;
+    }
+    largest * values.iter().map(|value| (value.to_wide() / largest).powi(2)).sum::<f64>().sqrt()
+}
+
+/// In f64, where no square of an f32 overflows; in eight running sums, so that they are vector code.
+fn sum_of_squares<R: Real>(values: &[R]) -> f64 {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value.to_wide() * value.to_wide());
+    }
+    let rest: f64 = rest.iter().map(|value| value.to_wide() * value.to_wide()).sum();
+    sums.iter().sum::<f64>() + rest
+}

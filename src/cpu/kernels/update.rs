@@ -1,0 +1,158 @@
+//! The optimizers, to PyTorch's formulas.
+
+use super::norm::CHUNK;
+use crate::cpu::parallel::threads::Divide;
+use crate::error::Result;
+use crate::optim::{Coefficients, Rule, Update, rounded};
+use crate::real::Real;
+use crate::room;
+
+/// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
+#[derive(Debug)]
+pub(crate) struct Slots<R>(pub(crate) [Vec<R>; 3]);
+
+impl<R: Real> Slots<R> {
+    /// Zeros for `len` weights.
+    pub(crate) fn new(rule: Option<Rule>, len: usize) -> Result<Self> {
+        let count = rule.map_or(0, |rule| rule.slots());
+        let slot = |slot| room::zeros(if slot < count { len } else { 0 }, "what the optimizer keeps of each weight");
+        Ok(Self([slot(0)?, slot(1)?, slot(2)?]))
+    }
+}
+
+/// Some of the weights, with all that belongs to them.
+pub(crate) struct Weights<'a, R> {
+    pub(crate) parameters: &'a mut [R],
+    pub(crate) gradients: &'a [R],
+    pub(crate) slots: [&'a mut [R]; 3],
+}
+
+impl<R: Real> Divide for Weights<'_, R> {
+    fn parts(&self) -> usize {
+        self.parameters.len().div_ceil(CHUNK)
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let at = parts * CHUNK;
+        let (parameters, other_parameters) = self.parameters.split_at_mut(at);
+        let (gradients, other_gradients) = self.gradients.split_at(at);
+        let [a, b, c] = self.slots.map(|slot| {
+            let at = at.min(slot.len());
+            slot.split_at_mut(at)
+        });
+        let first = Self { parameters, gradients, slots: [a.0, b.0, c.0] };
+        (first, Self { parameters: other_parameters, gradients: other_gradients, slots: [a.1, b.1, c.1] })
+    }
+}
+
+/// How a sum of gradients becomes the gradient that a rule sees.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale<R> {
+    factor: R,
+    limit: R,
+    decay: R,
+}
+
+impl<R: Real> Scale<R> {
+    /// Division, and clipping by the norm and then by the value.
+    pub(crate) fn new(update: &Update, coefficients: &Coefficients, norm: f64) -> Self {
+        let clip = update.optimizer.clip_norm.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
+        Self {
+            factor: R::from_wide(clip / update.divisor),
+            limit: R::from_wide(update.optimizer.clip_value.unwrap_or(f64::INFINITY)),
+            decay: rounded(coefficients.coupled_decay),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(self, sum: R, weight: R) -> R {
+        let g = sum * self.factor;
+        let g = if g > self.limit { self.limit } else { g };
+        let g = if g < -self.limit { -self.limit } else { g };
+        g + self.decay * weight
+    }
+}
+
+/// Changes the weights by one step of the rule.
+pub(crate) fn apply<R: Real>(rule: Rule, coefficients: &Coefficients, scale: Scale<R>, weights: Weights<'_, R>) {
+    let real = rounded::<R>;
+    let [rate, root_bias2, fresh, shrink] =
+        [coefficients.rate, coefficients.root_bias2, coefficients.fresh, coefficients.shrink].map(real);
+    match rule {
+        Rule::Sgd { momentum, nesterov, .. } => match momentum == 0.0 {
+            true => plain_sgd(weights, scale, rate),
+            false => sgd(weights, scale, rate, real(momentum), fresh, nesterov),
+        },
+        Rule::RmsProp { alpha, eps, momentum, centered } => {
+            let kept = (momentum != 0.0, centered);
+            rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), kept);
+        }
+        Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
+            let betas = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(real);
+            adam(weights, scale, rate, betas, [root_bias2, real(eps), shrink]);
+        }
+    }
+}
+
+fn plain_sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R) {
+    for (w, g) in weights.parameters.iter_mut().zip(weights.gradients) {
+        *w -= rate * scale.apply(*g, *w);
+    }
+}
+
+fn sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
+    let Weights { parameters, gradients, slots: [buffer, ..] } = weights;
+    for ((w, g), b) in parameters.iter_mut().zip(gradients).zip(buffer) {
+        let g = scale.apply(*g, *w);
+        *b = momentum * *b + fresh * g;
+        *w -= rate * if nesterov { g + momentum * *b } else { *b };
+    }
+}
+
+/// a / b, and 0 where that is 0 / 0: of a weight that never had a gradient, where ε is 0.
+#[inline(always)]
+fn quotient<R: Real>(a: R, b: R) -> R {
+    if a == R::zero() { R::zero() } else { a / b }
+}
+
+fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], kept: (bool, bool)) {
+    let [alpha, rest, eps, momentum] = settings;
+    let (has_momentum, centered) = kept;
+    let Weights { parameters, gradients, slots: [square, second, third] } = weights;
+    // The slots that are kept lie in the order square, mean, buffer.
+    let (mean, buffer) = if centered { (second, third) } else { (third, second) };
+    for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
+        let g = scale.apply(*g, *w);
+        let v = alpha * square[index] + rest * g * g;
+        square[index] = v;
+        let variance = if centered {
+            let m = alpha * mean[index] + rest * g;
+            mean[index] = m;
+            // Rounding can leave less than nothing.
+            (v - m * m).max(R::zero())
+        } else {
+            v
+        };
+        let scaled = quotient(g, variance.sqrt() + eps);
+        if has_momentum {
+            let b = momentum * buffer[index] + scaled;
+            buffer[index] = b;
+            *w -= rate * b;
+        } else {
+            *w -= rate * scaled;
+        }
+    }
+}
+
+fn adam<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
+    let [beta1, rest1, beta2, rest2] = betas;
+    let [root_bias2, eps, shrink] = settings;
+    let Weights { parameters, gradients, slots: [mean, square, _] } = weights;
+    let moments = mean.iter_mut().zip(square.iter_mut());
+    for ((w, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
+        let g = scale.apply(*g, *w);
+        *m = beta1 * *m + rest1 * g;
+        *v = beta2 * *v + rest2 * g * g;
+        *w = shrink * *w - quotient(rate * *m, v.sqrt() / root_bias2 + eps);
+    }
+}

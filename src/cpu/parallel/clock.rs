@@ -1,0 +1,101 @@
+//! Where the time of the threads goes, by phase.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::profile::{Profile, ProfilePart};
+
+/// What a thread is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The weights into panels.
+    Packing,
+    /// A batch into its blocks.
+    Load,
+    /// x · W_ihᵀ of all steps.
+    Projection,
+    Forward,
+    /// Logits, loss and da.
+    Head,
+    HeadBackward,
+    Backward,
+    /// dz · W_ih of all steps.
+    InputGradient,
+    WeightGradients,
+    Norm,
+    Update,
+}
+
+impl Phase {
+    const ALL: [(Self, &'static str); 11] = [
+        (Self::Packing, "weights packed"),
+        (Self::Load, "load"),
+        (Self::Projection, "input projection"),
+        (Self::Forward, "steps forward"),
+        (Self::Head, "head and loss"),
+        (Self::HeadBackward, "head backward"),
+        (Self::Backward, "steps backward"),
+        (Self::InputGradient, "input gradient"),
+        (Self::WeightGradients, "weight gradients"),
+        (Self::Norm, "norm"),
+        (Self::Update, "update"),
+    ];
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    nanoseconds: AtomicU64,
+    calls: AtomicU64,
+    operations: AtomicU64,
+}
+
+/// Counts nothing until it is started.
+#[derive(Debug, Default)]
+pub(crate) struct Clock(Option<Box<[Counter; Phase::ALL.len()]>>);
+
+/// When a phase began; nothing where no clock runs.
+#[must_use]
+pub(crate) struct Begun(Option<Instant>);
+
+impl Clock {
+    pub(crate) fn set(&mut self, on: bool) -> Result<()> {
+        if on && cfg!(target_family = "wasm") {
+            return Err(Error::Unsupported("a profile needs a clock, which this platform does not have".into()));
+        }
+        self.0 = on.then(Box::default);
+        Ok(())
+    }
+
+    pub(crate) fn begin(&self) -> Begun {
+        Begun(self.0.as_ref().map(|_| Instant::now()))
+    }
+
+    /// Ends a phase that came to so many operations of products.
+    pub(crate) fn end(&self, begun: Begun, phase: Phase, operations: impl FnOnce() -> usize) {
+        let Some((counters, begun)) = self.0.as_ref().zip(begun.0) else { return };
+        let Counter { nanoseconds, calls, operations: all } = &counters[phase as usize];
+        nanoseconds.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        calls.fetch_add(1, Ordering::Relaxed);
+        all.fetch_add(operations() as u64, Ordering::Relaxed);
+    }
+
+    /// What was counted since the last time.
+    pub(crate) fn take(&self) -> Result<Profile> {
+        let counters = self.0.as_ref().ok_or_else(Profile::none)?;
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        let parts = Phase::ALL.iter().zip(counters.iter()).map(|((_, name), counter)| ProfilePart {
+            name: (*name).into(),
+            calls: take(&counter.calls),
+            seconds: Some(take(&counter.nanoseconds) as f64 * 1e-9),
+            operations: take(&counter.operations),
+            bytes: 0,
+        });
+        Ok(Profile { parts: parts.filter(|part| part.calls > 0).collect() })
+    }
+}
+
+/// Operations of a product of `rows` rows with a weight of so many numbers.
+pub(crate) fn product(rows: usize, weight: usize) -> usize {
+    2 * rows * weight
+}

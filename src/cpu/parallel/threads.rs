@@ -1,0 +1,149 @@
+//! Work shared out among threads in parts that do not depend on how many there are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use crate::error::{Error, Result};
+
+/// Work that can be cut between its parts. The parts are fixed by shapes alone, so which thread takes one never shows
+/// in the result.
+pub(crate) trait Divide: Send + Sized {
+    /// How many parts are left.
+    fn parts(&self) -> usize;
+
+    /// The first `parts` parts, and the others.
+    fn divide(self, parts: usize) -> (Self, Self);
+}
+
+/// A slice is cut between its elements.
+impl<T: Send> Divide for &mut [T] {
+    fn parts(&self) -> usize {
+        self.len()
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        self.split_at_mut(parts)
+    }
+}
+
+/// Where the parts run.
+#[derive(Clone)]
+pub(crate) enum Threads {
+    /// On the calling thread.
+    One,
+    /// As many of them, in rayon's pool for all. Called from a thread of another pool, the work is shared out among that
+    /// one's, however many they are.
+    Global(usize),
+    /// In a pool of their own.
+    Own(Arc<ThreadPool>),
+}
+
+impl Threads {
+    /// As many as the machine has cores, or one where it has no threads.
+    pub(crate) fn all() -> Self {
+        match rayon::current_num_threads() {
+            1 => Self::One,
+            count => Self::Global(count),
+        }
+    }
+
+    pub(crate) fn new(count: usize) -> Result<Self> {
+        match count {
+            0 => Err(Error::value("threads", "at least 1", count)),
+            1 => Ok(Self::One),
+            _ => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+                let refused = |error| Error::Unsupported(format!("{count} threads cannot be started: {error}"));
+                Ok(Self::Own(Arc::new(pool.map_err(refused)?)))
+            }
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Global(count) => *count,
+            Self::Own(pool) => pool.current_num_threads(),
+        }
+    }
+
+    /// Which of them is running, below their count; two threads of a larger pool may be the same one.
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Self::One => 0,
+            Self::Global(_) | Self::Own(_) => rayon::current_thread_index().unwrap_or_default() % self.count(),
+        }
+    }
+
+    /// Calls `f` on one of the threads where it is to share out work of so many parts again and again: to come from outside
+    /// each time would take a sleep and a waking more.
+    pub(crate) fn within<T: Send>(&self, parts: usize, f: impl FnOnce() -> T + Send) -> T {
+        match self {
+            Self::Own(pool) if parts > 1 => pool.install(f),
+            Self::Global(_) if parts > 1 => rayon::scope(|_| f()),
+            Self::One | Self::Global(_) | Self::Own(_) => f(),
+        }
+    }
+
+    /// Calls `f` once for each part. A single part stays on the calling thread: to wake another one takes longer than
+    /// many a part, such as a time step of one row.
+    pub(crate) fn each<D: Divide>(&self, work: D, f: impl Fn(D) + Sync) {
+        match self {
+            Self::One => spread(work, &f, false),
+            Self::Own(pool) if work.parts() > 1 => pool.install(|| spread(work, &f, true)),
+            Self::Global(_) | Self::Own(_) => spread(work, &f, true),
+        }
+    }
+}
+
+/// Halves the work down to single parts.
+fn spread<D: Divide>(work: D, f: &(impl Fn(D) + Sync), join: bool) {
+    match work.parts() {
+        0 => {}
+        1 => f(work),
+        parts => {
+            let (a, b) = work.divide(parts / 2);
+            if join {
+                rayon::join(|| spread(a, f, true), || spread(b, f, true));
+            } else {
+                spread(a, f, false);
+                spread(b, f, false);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Threads({})", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Threads;
+
+    #[test]
+    fn one_part_stays_on_the_calling_thread_and_several_go_to_the_pool() {
+        let threads = Threads::new(2).unwrap();
+        let caller = std::thread::current().id();
+        let on_caller = |part: &mut [bool]| part[0] = std::thread::current().id() == caller;
+        let (mut one, mut two) = ([false], [true; 2]);
+        threads.each(&mut one[..], on_caller);
+        threads.each(&mut two[..], on_caller);
+        assert_eq!((one, two), ([true], [false; 2]));
+    }
+
+    #[test]
+    fn every_thread_of_a_pool_larger_or_smaller_than_the_one_counted_has_a_number_below_the_count() {
+        let counted = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(Threads::all);
+        assert_eq!(counted.count(), 3);
+        for others in [2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(others).build().unwrap();
+            let numbers = pool.broadcast(|_| (counted.index(), counted.count()));
+            assert!(numbers.iter().all(|(index, count)| index < count && *count == 3), "{numbers:?}");
+        }
+    }
+}

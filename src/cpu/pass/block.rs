@@ -1,0 +1,238 @@
+//! The buffers of a block of batch rows: all that one thread needs to take these rows through a chunk of the sequence,
+//! which is the whole of it unless the pass keeps no more than the states between chunks.
+//!
+//! Everything is laid out `[t, row in block, ·]`, so that a time step of a block, and a block's whole chunk, are each
+//! contiguous. Buffers grow and are kept, so a step of a shape that was seen before allocates nothing.
+
+use super::buffer_sizes::SPAN;
+use crate::cpu::kernels::mask::Mask;
+use std::ops::Range;
+
+use ndarray::Array2;
+
+use super::network::Network;
+use crate::dropout::Draw;
+use crate::memory::{Memory, MemoryPart};
+use crate::real::Real;
+
+/// The buffers of one (layer, direction).
+#[derive(Debug, Default)]
+pub(crate) struct StackState<R> {
+    /// \[held, rows, kept\]: z, then the gates, then their gradients.
+    pub(crate) gates: Vec<R>,
+    /// \[held + 1, rows, H\]: the state that enters each step, 0 where a sequence starts anew, and the one that leaves the
+    /// last.
+    pub(crate) h: Vec<R>,
+    /// The same of the cell state; empty where there is none.
+    pub(crate) c: Vec<R>,
+    /// \[chunks + 1, rows, H\]: the state that enters each chunk, and the final one.
+    pub(super) border_h: Vec<R>,
+    /// The same of the cell state.
+    pub(super) border_c: Vec<R>,
+    /// \[rows, H\]: dh on its way back; at the end dh_0.
+    pub(crate) dh: Vec<R>,
+    /// The same of the cell state.
+    pub(crate) dc: Vec<R>,
+    /// \[kept\]: the gates' gradients summed over steps and rows.
+    pub(crate) bias_sum: Vec<R>,
+    /// Whether recurrent dropout drops anything in this pass.
+    pub(crate) drops: bool,
+    /// \[rows, H\]: its mask as factors. Empty, as the next, where the network has none.
+    pub(crate) factors: Vec<R>,
+    /// \[rows, H\]: what the recurrent product reads through that mask, and backward the gradient of that.
+    pub(crate) masked: Vec<R>,
+    /// \[rows, G·H\]: what the threads of a team make of the recurrent product.
+    pub(crate) shares: Vec<R>,
+}
+
+/// The head's buffers.
+#[derive(Debug, Default)]
+pub(crate) struct HeadState<R> {
+    /// \[rows, D·H\]: what a head with one prediction a row reads. At every step it reads the output itself.
+    pub(crate) features: Vec<R>,
+    /// The gradient of that.
+    pub(crate) d_features: Vec<R>,
+    /// \[held, rows, O\], or \[rows, O\] of one prediction a row: the logits a, then da.
+    pub(crate) logits: Vec<R>,
+    /// \[O\]: da summed over predictions and rows.
+    pub(crate) bias_sum: Vec<R>,
+    /// Σ w·loss.
+    pub(crate) loss: f64,
+}
+
+/// A block of rows.
+#[derive(Debug, Default)]
+pub(crate) struct Block<R> {
+    /// The index of the first row in the batch.
+    pub(crate) first_row: usize,
+    pub(crate) mask: Mask,
+    /// Steps of a chunk, and those of the chunk that is held: none, where all rows have ended before it.
+    pub(super) chunk: usize,
+    pub(crate) held: Range<usize>,
+    /// What dropout draws for the block's rows; `None`: it drops nothing.
+    pub(super) draw: Option<Draw>,
+    /// 0 at padding: x as it was given, \[steps, rows, I\], or the tokens' vectors, \[held, rows, I\].
+    pub(crate) x: Vec<R>,
+    /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is given.
+    pub(crate) tokens: Vec<u32>,
+    /// Whether the tokens stand for one-hot vectors, of which W_ih takes its columns.
+    pub(crate) one_hot: bool,
+    pub(crate) stacks: Vec<StackState<R>>,
+    /// \[held, rows, D·H\] for each layer, 0 at padding.
+    pub(crate) outputs: Vec<Vec<R>>,
+    /// The gradient of the output of the layer at hand.
+    pub(crate) d_output: Vec<R>,
+    /// The same of the layer below.
+    pub(crate) d_below: Vec<R>,
+    /// dx, as x lies.
+    pub(crate) d_input: Vec<R>,
+    pub(crate) head: HeadState<R>,
+    /// \[L·D, steps\]: the squares of dh_t summed over rows and units; empty where they are not asked for.
+    pub(crate) squares: Vec<f64>,
+}
+
+/// What a pass is to do with the rows it takes over.
+#[derive(Clone, Copy)]
+pub(crate) struct Course {
+    /// Steps that are held at once.
+    pub(crate) chunk: usize,
+    /// Whether a backward pass follows.
+    pub(crate) backward: bool,
+    /// Whether that is to end in dx, where x is given.
+    pub(crate) dx: bool,
+}
+
+/// The slots in a history of the state that enters step `t` and of the one that leaves it.
+pub(crate) fn slots(direction: usize, t: usize) -> (usize, usize) {
+    if direction == 0 { (t, t + 1) } else { (t + 1, t) }
+}
+
+impl<R: Real> Block<R> {
+    /// The draw, where it drops what `layer` hands to the next.
+    pub(crate) fn draw_above(&self, network: &Network, layer: usize) -> Option<Draw> {
+        self.draw.filter(|draw| draw.between.drops() && layer + 1 < network.recurrent.layers)
+    }
+
+    /// How many chunks the block's own steps are cut into.
+    pub(crate) fn chunks(&self) -> usize {
+        self.mask.steps.div_ceil(self.chunk)
+    }
+
+    /// Turns to a chunk, and tells whether any row reaches into it.
+    pub(crate) fn hold(&mut self, chunk: usize) -> bool {
+        let border = |chunk: usize| (chunk * self.chunk).min(self.mask.steps);
+        self.held = border(chunk)..border(chunk + 1);
+        !self.held.is_empty()
+    }
+
+    /// Whether the chunk at hand is the first to go forward.
+    pub(crate) fn is_first(&self) -> bool {
+        self.held.start == 0
+    }
+
+    /// Whether it is the first to go backward.
+    pub(crate) fn is_last(&self) -> bool {
+        self.held.end == self.mask.steps
+    }
+
+    /// The rows of the chunk at hand, one behind the other.
+    pub(crate) fn held_rows(&self) -> usize {
+        self.held.len() * self.mask.rows
+    }
+
+    /// The same of each span of it.
+    pub(crate) fn spans(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + use<R> {
+        let (held, rows) = (self.held.len(), self.mask.rows);
+        (0..held).step_by(SPAN).map(move |first| first * rows..held.min(first + SPAN) * rows)
+    }
+
+    /// The chunk's part of a buffer that has all steps, of `size` numbers a row.
+    pub(crate) fn held_part(&self, size: usize) -> Range<usize> {
+        self.held.start * self.mask.rows * size..self.held.end * self.mask.rows * size
+    }
+
+    /// The place of the chunk's x, and of its dx.
+    pub(crate) fn input_part(&self, network: &Network) -> Range<usize> {
+        let size = network.recurrent.input_size;
+        if network.embedding.is_some() { 0..self.held_rows() * size } else { self.held_part(size) }
+    }
+
+    /// The state that leaves the chunk before enters the one at hand.
+    pub(crate) fn enter(&mut self, network: &Network, stack: usize) {
+        let slot = if network.stacks[stack].direction == 0 { 0 } else { self.held.len() };
+        self.each_border(network, stack, self.held.start / self.chunk, slot, |border, slot| {
+            slot.copy_from_slice(border)
+        });
+    }
+
+    /// Keeps the state that leaves it.
+    pub(crate) fn leave(&mut self, network: &Network, stack: usize) {
+        let slot = if network.stacks[stack].direction == 0 { self.held.len() } else { 0 };
+        let border = self.held.start / self.chunk + 1;
+        self.each_border(network, stack, border, slot, |border, slot| border.copy_from_slice(slot));
+    }
+
+    fn each_border(
+        &mut self,
+        network: &Network,
+        stack: usize,
+        border: usize,
+        slot: usize,
+        copy: impl Fn(&mut [R], &mut [R]),
+    ) {
+        let (rows, state) = (self.mask.rows, &mut self.stacks[stack]);
+        for (borders, history, size) in [
+            (&mut state.border_h, &mut state.h, rows * network.hidden()),
+            (&mut state.border_c, &mut state.c, rows * network.cell_state()),
+        ] {
+            copy(&mut borders[border * size..][..size], &mut history[slot * size..][..size]);
+        }
+    }
+
+    /// Begins the squares of dh_t at 0, or has none.
+    pub(crate) fn begin_flow(&mut self, on: bool) {
+        self.squares.clear();
+        self.squares.resize(if on { self.stacks.len() * self.mask.steps } else { 0 }, 0.0);
+    }
+
+    /// Adds the squares of dh_t to \[L·D, T\].
+    pub(crate) fn add_flow(&self, squares: &mut Array2<f64>) {
+        for (mut to, from) in squares.rows_mut().into_iter().zip(self.squares.chunks_exact(self.mask.steps)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+        }
+    }
+
+    /// \[rows, H\]: the final h of a (layer, direction).
+    pub(crate) fn final_h(&self, network: &Network, stack: usize) -> &[R] {
+        self.final_of(network, &self.stacks[stack].border_h)
+    }
+
+    pub(super) fn final_of<'a>(&self, network: &Network, borders: &'a [R]) -> &'a [R] {
+        let size = self.mask.rows * network.hidden();
+        &borders[self.chunks() * size..][..size]
+    }
+
+    /// The bytes of all buffers.
+    pub(crate) fn memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        let mut add = |part, buffers: &[&Vec<R>]| {
+            let numbers = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
+            memory.add(part, (numbers * size_of::<R>()) as u64);
+        };
+        for state in &self.stacks {
+            let StackState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, shares, .. } = state;
+            add(MemoryPart::Gates, &[gates]);
+            add(MemoryPart::States, &[h, c, border_h, border_c]);
+            add(MemoryPart::Workspace, &[dh, dc, bias_sum, factors, masked, shares]);
+        }
+        self.outputs.iter().for_each(|output| add(MemoryPart::Outputs, &[output]));
+        add(MemoryPart::Outputs, &[&self.d_output, &self.d_below, &self.d_input]);
+        let HeadState { features, d_features, logits, bias_sum, .. } = &self.head;
+        add(MemoryPart::Head, &[features, d_features, logits, bias_sum]);
+        add(MemoryPart::Input, &[&self.x]);
+        memory.add(MemoryPart::Input, (self.tokens.len() * size_of::<u32>()) as u64);
+        memory.add(MemoryPart::Input, (self.mask.lengths.len() * size_of::<usize>() + self.mask.keeps.len()) as u64);
+        memory.add(MemoryPart::Workspace, (self.squares.len() * size_of::<f64>()) as u64);
+        memory
+    }
+}

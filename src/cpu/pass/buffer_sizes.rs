@@ -1,0 +1,120 @@
+//! The numbers in each buffer of a block: what a block makes room for, and a plan counts before it does.
+
+use super::network::Network;
+use crate::memory::{Memory, MemoryPart};
+use crate::model::At;
+use crate::real::Real;
+
+/// Steps whose products are made as one: those of the head and of the weights' gradients, whose spans are added from the last
+/// to the first. A constant, so that no sum depends on how many steps a pass holds at once.
+pub(crate) const SPAN: usize = 64;
+
+/// What a pass needs room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Of the longest row.
+    pub(crate) steps: usize,
+    pub(crate) rows: usize,
+    /// The steps that are held at once.
+    pub(crate) chunk: usize,
+    /// Whether x is given.
+    pub(crate) dense: bool,
+    /// Whether a backward pass follows.
+    pub(crate) backward: bool,
+    /// Whether it ends in dx.
+    pub(crate) dx: bool,
+    /// Whether states are reset within the sequence.
+    pub(crate) resets: bool,
+}
+
+/// Numbers by buffer; those of a [`StackState`](crate::cpu::pass::block::StackState) are of one of them, and those of `output` of one
+/// layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    pub(crate) gates: usize,
+    pub(crate) h: usize,
+    pub(crate) c: usize,
+    pub(crate) border_h: usize,
+    pub(crate) border_c: usize,
+    pub(crate) dh: usize,
+    pub(crate) dc: usize,
+    pub(crate) bias_sum: usize,
+    pub(crate) masked: usize,
+    pub(crate) shares: usize,
+    pub(crate) output: usize,
+    pub(crate) x: usize,
+    pub(crate) tokens: usize,
+    /// Lengths of rows.
+    pub(crate) lengths: usize,
+    /// Flags of steps, in each direction.
+    pub(crate) keeps: usize,
+    pub(crate) d_output: usize,
+    pub(crate) d_below: usize,
+    pub(crate) d_input: usize,
+    pub(crate) features: usize,
+    pub(crate) d_features: usize,
+    pub(crate) logits: usize,
+    pub(crate) head_bias_sum: usize,
+}
+
+impl Room {
+    pub(crate) fn new(network: &Network, wanted: Wanted) -> Self {
+        let Wanted { steps, rows, chunk, dense, backward, dx, resets } = wanted;
+        let held = chunk.min(steps) * rows;
+        let borders = (steps.div_ceil(chunk) + 1) * rows;
+        let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
+        let (input, embedding) = (network.recurrent.input_size, network.embedding.is_some());
+        let back = |numbers: usize| if backward { numbers } else { 0 };
+        let head = network.head.as_ref();
+        let single = head.map_or(0, |head| if head.at == At::Every { 0 } else { rows * width });
+        Self {
+            gates: held * network.kept(),
+            h: (held + rows) * hidden,
+            c: (held + rows) * cell_state,
+            border_h: borders * hidden,
+            border_c: borders * cell_state,
+            dh: back(rows * hidden),
+            dc: back(rows * cell_state),
+            bias_sum: back(network.kept()),
+            masked: rows * network.masked(),
+            shares: rows * network.recurrent.cell.gates() * hidden,
+            output: held * width,
+            x: match (dense, embedding) {
+                (true, _) => steps * rows * input,
+                (false, true) => held * input,
+                (false, false) => 0,
+            },
+            tokens: if dense { 0 } else { steps * rows },
+            lengths: rows,
+            keeps: if resets { network.recurrent.directions() * steps * rows } else { 0 },
+            d_output: back(held * width),
+            d_below: if network.recurrent.layers > 1 { back(held * width) } else { 0 },
+            d_input: match (dense && dx, embedding) {
+                (true, _) => back(steps * rows * input),
+                (false, true) => back(held * input),
+                (false, false) => 0,
+            },
+            features: single,
+            d_features: back(single),
+            logits: head.map_or(0, |head| if head.at == At::Every { held } else { rows } * head.outputs),
+            head_bias_sum: head.map_or(0, |head| back(head.outputs)),
+        }
+    }
+
+    pub(crate) fn memory<R: Real>(&self, network: &Network) -> Memory {
+        let mut memory = Memory::default();
+        let (stacks, layers) = (network.stacks.len(), network.recurrent.layers);
+        let numbers = [
+            (MemoryPart::Input, self.x),
+            (MemoryPart::Gates, stacks * self.gates),
+            (MemoryPart::States, stacks * (self.h + self.c + self.border_h + self.border_c)),
+            (MemoryPart::Outputs, layers * self.output + self.d_output + self.d_below + self.d_input),
+            (MemoryPart::Head, self.features + self.d_features + self.logits + self.head_bias_sum),
+            (MemoryPart::Workspace, stacks * (self.dh + self.dc + self.bias_sum + 2 * self.masked + self.shares)),
+        ];
+        numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
+        let flags = self.lengths * size_of::<usize>() + self.keeps;
+        memory.add(MemoryPart::Input, (self.tokens * size_of::<u32>() + flags) as u64);
+        memory
+    }
+}

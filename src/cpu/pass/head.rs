@@ -1,0 +1,222 @@
+//! The head of a block: logits, loss and da, and their way back into the stack.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView1, s};
+
+use super::block::Block;
+use super::network::Network;
+use super::weights::Weights;
+use crate::batch::{Batch, Targets};
+use crate::cpu::gemm::matmul::Product;
+use crate::cpu::gemm::tile::{Rows, RowsMut};
+use crate::cpu::kernels::column_sum;
+use crate::cpu::kernels::loss;
+use crate::cpu::parallel::clock::product;
+use crate::model::{At, Head, Loss};
+use crate::real::Real;
+
+/// What the head's products read: the output of the chunk at hand, or the one prediction a row.
+pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R] {
+    match head.at {
+        At::Every => block.outputs.last().map_or(&[], Vec::as_slice),
+        At::Last | At::Mean => &block.head.features,
+    }
+}
+
+/// Takes in what a head with one prediction a row needs of a chunk, and once it has all of the sequence makes its logits.
+/// To be called once for each chunk, upwards. A head at every step makes the logits of the chunk.
+pub(crate) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+    let network = weights.network;
+    let Some(head) = &network.head else { return };
+    match head.at {
+        At::Every => return block.spans().for_each(|span| logits(weights, head, block, span)),
+        At::Last => {}
+        At::Mean => average(network, block),
+    }
+    if block.is_last() {
+        if head.at == At::Last {
+            gather_final(weights, block);
+        }
+        logits(weights, head, block, 0..block.mask.rows);
+    }
+}
+
+/// a = features · W_hyᵀ + b_y, for some rows.
+fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, rows: Range<usize>) {
+    let network = weights.network;
+    let Some((weight, _)) = weights.prepared.head() else { return };
+    let width = network.recurrent.output_size();
+    let mut logits = std::mem::take(&mut block.head.logits);
+    let features = &features(head, block)[rows.start * width..];
+    let to = &mut logits[rows.start * head.outputs..];
+    let features = Rows { data: features, stride: width, count: rows.len() };
+    weights.team.by_rows(Product::assign(RowsMut { data: to, stride: head.outputs }, features, weight));
+    block.head.logits = logits;
+}
+
+/// The last layer's final states, both directions side by side.
+fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+    let network = weights.network;
+    let (hidden, directions) = (network.hidden(), network.recurrent.directions());
+    let mut features = std::mem::take(&mut block.head.features);
+    for direction in 0..directions {
+        let stack = network.stacks.len() - directions + direction;
+        let rows = features.chunks_exact_mut(directions * hidden);
+        for (to, from) in rows.zip(block.final_h(network, stack).chunks_exact(hidden)) {
+            to[direction * hidden..][..hidden].copy_from_slice(from);
+        }
+    }
+    block.head.features = features;
+}
+
+/// The mean of the last layer's output over each row's own steps, chunk by chunk.
+fn average<R: Real>(network: &Network, block: &mut Block<R>) {
+    let Some(output) = block.outputs.last() else { return };
+    let (rows, width) = (block.mask.rows, network.recurrent.output_size());
+    let (held_rows, is_first, is_last) = (block.held.len() * rows, block.held.start == 0, block.is_last());
+    let features = &mut block.head.features[..rows * width];
+    if is_first {
+        features.fill(R::zero());
+    }
+    // At padding the output is 0.
+    for step in output[..held_rows * width].chunks_exact(rows * width) {
+        features.iter_mut().zip(step).for_each(|(sum, h)| *sum += *h);
+    }
+    if is_last {
+        share(features, width, &block.mask.lengths);
+    }
+}
+
+/// Divides each row by its length.
+fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
+    for (row, length) in rows.chunks_exact_mut(width).zip(lengths) {
+        let share = R::from_wide(1.0 / *length as f64);
+        row.iter_mut().for_each(|value| *value *= share);
+    }
+}
+
+/// Adds Σ w·loss of the chunk at hand, or of the one prediction a row, span by span downwards as the gradients are; da
+/// over the logits: 0 where the weight is.
+pub(crate) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
+    match head.at {
+        At::Every => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
+        At::Last | At::Mean if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
+        At::Last | At::Mean => {}
+    }
+}
+
+fn loss_of<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch, span: Range<usize>) {
+    let (rows, outputs) = (block.mask.rows, head.outputs);
+    let first = if head.at == At::Every { block.held.start } else { 0 };
+    let mut sum = 0.0;
+    for (index, a) in span.clone().zip(block.head.logits[span.start * outputs..].chunks_exact_mut(outputs)) {
+        let (p, row) = (first + index / rows, block.first_row + index % rows);
+        let weight = f64::from(batch.weight(p, row));
+        if weight == 0.0 {
+            // Neither the logit nor the target is read: 0 · NaN would be NaN.
+            a.fill(R::zero());
+            continue;
+        }
+        let factor = weight * head.output_factor();
+        sum += match &batch.targets {
+            Targets::Values(y) => values_loss(&head.loss, a, y.slice(s![p, row, ..]), factor),
+            Targets::Classes(classes) => {
+                loss::cross_entropy(a, classes[[p, row]] as usize, head.loss.smoothing(), factor)
+            }
+        };
+    }
+    block.head.loss += sum;
+}
+
+/// The loss of one prediction whose targets are values.
+fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
+    match of {
+        Loss::SquaredError => loss::squared_error(a, y, factor),
+        Loss::AbsoluteError => loss::absolute_error(a, y, factor),
+        Loss::Huber { delta } => loss::huber(a, y, *delta, factor),
+        Loss::Quantile { quantiles } => loss::quantile(a, y, quantiles, factor),
+        Loss::BinaryCrossEntropy => loss::binary_cross_entropy(a, y, factor),
+        Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => unreachable!("a validated batch has classes for it"),
+    }
+}
+
+/// From da: db_y, and the gradient of the output of the chunk at hand or of the final states. The chunks come downwards.
+pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+    let network = weights.network;
+    let Some(head) = &network.head else { return };
+    let rows = block.mask.rows;
+    if block.is_last() {
+        block.head.bias_sum.fill(R::zero());
+        for state in &mut block.stacks {
+            state.dh.fill(R::zero());
+            state.dc.fill(R::zero());
+        }
+        if head.at != At::Every {
+            let mut d_features = std::mem::take(&mut block.head.d_features);
+            features_backward(weights, head, block, 0..rows, &mut d_features);
+            block.head.d_features = d_features;
+        }
+    }
+    match head.at {
+        At::Every => {
+            let mut d_output = std::mem::take(&mut block.d_output);
+            block.spans().rev().for_each(|span| features_backward(weights, head, block, span, &mut d_output));
+            block.d_output = d_output;
+        }
+        At::Last if block.is_last() => scatter_final(network, block),
+        At::Last => {}
+        At::Mean => {
+            let width = network.recurrent.output_size();
+            if block.is_last() {
+                share(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
+            }
+            // The same for every step; what then lies at padding is not read.
+            let d_features = &block.head.d_features[..rows * width];
+            let steps = block.d_output.chunks_exact_mut(rows * width).take(block.held.len());
+            steps.for_each(|step| step.copy_from_slice(d_features));
+        }
+    }
+}
+
+/// Adds da of some rows to db_y, and writes the gradient of what these rows' predictions were made from.
+fn features_backward<R: Real>(
+    weights: &Weights<'_, R>,
+    head: &Head,
+    block: &mut Block<R>,
+    rows: Range<usize>,
+    to: &mut [R],
+) {
+    let Some((_, weight)) = weights.prepared.head() else { return };
+    let width = weights.network.recurrent.output_size();
+    let da = &block.head.logits[rows.start * head.outputs..rows.end * head.outputs];
+    column_sum::add(&mut block.head.bias_sum, da);
+    let da = Rows { data: da, stride: head.outputs, count: rows.len() };
+    let to = RowsMut { data: &mut to[rows.start * width..], stride: width };
+    weights.team.by_rows(Product::assign(to, da, weight));
+}
+
+/// The gradient of the features as that of the last layer's final states.
+fn scatter_final<R: Real>(network: &Network, block: &mut Block<R>) {
+    let (hidden, width, rows) = (network.hidden(), network.recurrent.output_size(), block.mask.rows);
+    let top = network.stacks.len() - network.recurrent.directions();
+    for (direction, state) in block.stacks[top..].iter_mut().enumerate() {
+        let rows = block.head.d_features[..rows * width].chunks_exact(width);
+        for (to, from) in state.dh.chunks_exact_mut(hidden).zip(rows) {
+            to.copy_from_slice(&from[direction * hidden..][..hidden]);
+        }
+    }
+}
+
+/// Operations of the head's product over what a block holds; forward and backward are alike.
+pub(crate) fn operations<R: Real>(network: &Network, block: &Block<R>) -> usize {
+    let every = network.head.as_ref().is_some_and(|head| head.at == At::Every);
+    let rows = if every {
+        block.held_rows()
+    } else if block.is_last() {
+        block.mask.rows
+    } else {
+        0
+    };
+    network.head_weights.as_ref().map_or(0, |(weight, _)| product(rows, weight.len()))
+}

@@ -1,0 +1,272 @@
+//! What goes into a block and comes out of it: rows of a batch, states, gradients.
+
+use std::ops::Range;
+
+use ndarray::{Array3, ArrayViewMut1, s};
+
+use super::block::{Block, Course, StackState};
+use super::buffer_sizes::{Room, Wanted};
+use super::network::Network;
+use crate::batch::{Input, OutputGradient, Sequence, States};
+use crate::cpu::kernels::dropout;
+use crate::dropout::Draw;
+use crate::error::Result;
+use crate::real::Real;
+use crate::room;
+
+/// What h and c begin with.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a, S, R> {
+    /// Zero.
+    Zero,
+    /// The sequence's own.
+    Given(&'a States<S>),
+    /// The rows of the carried states from this one on.
+    Carried(&'a States<R>, usize),
+}
+
+/// Makes room without giving any back.
+pub(crate) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, T::default());
+    }
+}
+
+impl<R: Real> Block<R> {
+    /// Takes over the rows from `first_row` on, a block of them, and makes room for their pass.
+    pub(crate) fn load<S: Real>(
+        &mut self,
+        network: &Network,
+        sequence: &Sequence<S>,
+        start: Start<'_, S, R>,
+        draw: Option<Draw>,
+        course: Course,
+    ) {
+        let first_row = self.first_row;
+        self.load_mask(network, sequence);
+        self.make_room(&Self::room(network, sequence, (self.mask.steps, self.mask.rows), course));
+        self.load_input(network, sequence);
+        self.chunk = course.chunk;
+        self.head.loss = 0.0;
+        self.draw = draw.map(|draw| draw.at_row(first_row));
+        let draw = self.draw.filter(|draw| draw.recurrent.drops());
+        for (stack, state) in self.stacks.iter_mut().enumerate() {
+            state.drops = draw.is_some();
+            if let Some(draw) = &draw {
+                let factors = &mut state.factors[..self.mask.rows * network.hidden()];
+                dropout::recurrent(draw, stack, factors, network.hidden());
+            }
+        }
+        for stack in 0..network.stacks.len() {
+            match start {
+                Start::Zero => self.start_at_zero(network, stack),
+                Start::Given(states) => self.start_from(network, stack, states, first_row),
+                Start::Carried(states, offset) => self.start_from(network, stack, states, offset + first_row),
+            }
+        }
+    }
+
+    /// Asks for the memory of a pass over the rows from the first one on; [`load`](Self::load) then asks for no more of it.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory) names the buffer.
+    pub(crate) fn reserve<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>, course: Course) -> Result<()> {
+        let rows = network.block_rows(sequence.shape().1).min(sequence.shape().1 - self.first_row);
+        let steps = (self.first_row..self.first_row + rows).map(|row| sequence.length(row)).max().unwrap_or_default();
+        let wanted = Self::room(network, sequence, (steps, rows), course);
+        let more =
+            |buffer: &mut Vec<R>, len: usize, what| room::reserve(buffer, len.saturating_sub(buffer.len()), what);
+        self.stacks.resize_with(network.stacks.len(), StackState::default);
+        for state in &mut self.stacks {
+            more(&mut state.gates, wanted.gates, "the gates of every step")?;
+            for (buffer, len) in [(&mut state.h, wanted.h), (&mut state.c, wanted.c)] {
+                more(buffer, len, "the states of every step")?;
+            }
+            for (buffer, len) in [(&mut state.border_h, wanted.border_h), (&mut state.border_c, wanted.border_c)] {
+                more(buffer, len, "the states between chunks")?;
+            }
+        }
+        self.outputs.resize_with(network.recurrent.layers, Vec::new);
+        for (buffer, len) in self
+            .outputs
+            .iter_mut()
+            .map(|output| (output, wanted.output))
+            .chain([(&mut self.d_output, wanted.d_output), (&mut self.d_below, wanted.d_below)])
+        {
+            more(buffer, len, "what the layers hand on at every step")?;
+        }
+        more(&mut self.x, wanted.x, "x")?;
+        more(&mut self.d_input, wanted.d_input, "the gradient of x")?;
+        more(&mut self.head.logits, wanted.logits, "the logits")?;
+        self.tokens.clear();
+        room::reserve(&mut self.tokens, wanted.tokens, "the tokens")?;
+        self.mask.keeps.clear();
+        room::reserve(&mut self.mask.keeps, wanted.keeps, "where states are kept")
+    }
+
+    fn room<S: Real>(network: &Network, sequence: &Sequence<S>, shape: (usize, usize), course: Course) -> Room {
+        let ((steps, rows), Course { chunk, backward, dx }) = (shape, course);
+        let (dense, resets) = (matches!(sequence.input, Input::Dense(_)), sequence.resets.is_some());
+        Room::new(network, Wanted { steps, rows, chunk, dense, backward, dx, resets })
+    }
+
+    fn load_mask<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
+        let first_row = self.first_row;
+        let mask = &mut self.mask;
+        let rows = sequence.shape().1;
+        mask.rows = network.block_rows(rows).min(rows - first_row);
+        mask.lengths.clear();
+        mask.lengths.extend((0..mask.rows).map(|row| sequence.length(first_row + row)));
+        mask.steps = mask.lengths.iter().copied().max().unwrap_or(0);
+        mask.keeps.clear();
+        if sequence.resets.is_some() {
+            for direction in 0..network.recurrent.directions() {
+                for t in 0..mask.steps {
+                    // Through the padding a state is carried whatever stands there.
+                    let lengths = &mask.lengths;
+                    let keeps = |row| t >= lengths[row] || sequence.keeps(direction, t, first_row + row);
+                    mask.keeps.extend((0..mask.rows).map(keeps));
+                }
+            }
+        }
+    }
+
+    fn load_input<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
+        let (mask, first_row) = (&self.mask, self.first_row);
+        self.tokens.clear();
+        self.one_hot = matches!(sequence.input, Input::Tokens(_)) && network.embedding.is_none();
+        match &sequence.input {
+            Input::Dense(x) => {
+                let size = network.recurrent.input_size;
+                let mut to = self.x.chunks_exact_mut(size);
+                for t in 0..mask.steps {
+                    for (row, to) in to.by_ref().take(mask.rows).enumerate() {
+                        if mask.active(t, row) {
+                            let from = x.slice(s![t, first_row + row, ..]);
+                            let mut to = ArrayViewMut1::from(to);
+                            to.zip_mut_with(&from, |to, from| *to = R::from_wide(from.to_wide()));
+                        } else {
+                            to.fill(R::zero());
+                        }
+                    }
+                }
+            }
+            Input::Tokens(tokens) => {
+                for t in 0..mask.steps {
+                    let token = |row| if mask.active(t, row) { tokens[[t, first_row + row]] } else { 0 };
+                    self.tokens.extend((0..mask.rows).map(token));
+                }
+            }
+        }
+    }
+
+    fn make_room(&mut self, room: &Room) {
+        for state in &mut self.stacks {
+            fit(&mut state.gates, room.gates);
+            fit(&mut state.h, room.h);
+            fit(&mut state.c, room.c);
+            fit(&mut state.border_h, room.border_h);
+            fit(&mut state.border_c, room.border_c);
+            fit(&mut state.dh, room.dh);
+            fit(&mut state.dc, room.dc);
+            fit(&mut state.bias_sum, room.bias_sum);
+            fit(&mut state.factors, room.masked);
+            fit(&mut state.masked, room.masked);
+            fit(&mut state.shares, room.shares);
+        }
+        self.outputs.iter_mut().for_each(|output| fit(output, room.output));
+        fit(&mut self.x, room.x);
+        fit(&mut self.d_output, room.d_output);
+        fit(&mut self.d_below, room.d_below);
+        fit(&mut self.d_input, room.d_input);
+        fit(&mut self.head.features, room.features);
+        fit(&mut self.head.d_features, room.d_features);
+        fit(&mut self.head.logits, room.logits);
+        fit(&mut self.head.bias_sum, room.head_bias_sum);
+    }
+
+    /// Takes over the gradient of what the stack put out in the chunk at hand; what lies at padding is never read.
+    pub(crate) fn load_gradient(&mut self, network: &Network, gradient: &OutputGradient<R>) {
+        let (rows, first_row) = (self.mask.rows, self.first_row);
+        if let Some(d_output) = &gradient.output {
+            let mut to = self.d_output.chunks_exact_mut(network.recurrent.output_size());
+            for t in self.held.clone() {
+                for (row, to) in to.by_ref().take(rows).enumerate() {
+                    let from = d_output.slice(s![t, first_row + row, ..]);
+                    to.iter_mut().zip(&from).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+        if !self.is_last() {
+            return;
+        }
+        for (stack, state) in self.stacks.iter_mut().enumerate() {
+            for (to, from) in [(&mut state.dh, &gradient.h_n), (&mut state.dc, &gradient.c_n)] {
+                to.fill(R::zero());
+                if let Some(from) = from {
+                    let from = from.slice(s![stack, first_row..first_row + rows, ..]);
+                    to.iter_mut().zip(&from).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+    }
+
+    fn start_at_zero(&mut self, network: &Network, stack: usize) {
+        let (rows, state) = (self.mask.rows, &mut self.stacks[stack]);
+        for (borders, size) in [(&mut state.border_h, network.hidden()), (&mut state.border_c, network.cell_state())] {
+            borders[..rows * size].fill(R::zero());
+        }
+    }
+
+    fn start_from<S: Real>(&mut self, network: &Network, stack: usize, states: &States<S>, first_row: usize) {
+        let (rows, hidden) = (self.mask.rows, network.hidden());
+        let state = &mut self.stacks[stack];
+        for (borders, from) in [(&mut state.border_h, Some(&states.h)), (&mut state.border_c, states.c.as_ref())] {
+            let Some(from) = from else { continue };
+            let from = from.slice(s![stack, first_row..first_row + rows, ..]);
+            let to = &mut borders[..rows * hidden];
+            to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_wide(from.to_wide()));
+        }
+    }
+
+    /// Writes the final states into the rows from `offset` + the block's first on.
+    pub(crate) fn store_states(&self, network: &Network, states: &mut States<R>, offset: usize) {
+        for stack in 0..self.stacks.len() {
+            self.store_rows(&mut states.h, stack, offset, self.final_h(network, stack));
+            if let Some(c) = &mut states.c {
+                self.store_rows(c, stack, offset, self.final_of(network, &self.stacks[stack].border_c));
+            }
+        }
+    }
+
+    /// Writes dh_0 and dc_0.
+    pub(crate) fn store_initial_gradient(&self, states: &mut States<R>) {
+        for (stack, state) in self.stacks.iter().enumerate() {
+            self.store_rows(&mut states.h, stack, 0, &state.dh);
+            if let Some(c) = &mut states.c {
+                self.store_rows(c, stack, 0, &state.dc);
+            }
+        }
+    }
+
+    fn store_rows(&self, to: &mut Array3<R>, stack: usize, offset: usize, from: &[R]) {
+        let first = offset + self.first_row;
+        let mut to = to.slice_mut(s![stack, first..first + self.mask.rows, ..]);
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+
+    /// Writes `from`, \[steps, rows, ·\], into the block's place in \[T, B, ·\], padding left as it is.
+    pub(crate) fn store_sequence(&self, to: &mut Array3<R>, steps: Range<usize>, from: &[R]) {
+        let size = to.shape()[2];
+        let mut from = from.chunks_exact(size);
+        for t in steps {
+            for (row, from) in from.by_ref().take(self.mask.rows).enumerate() {
+                // One prediction a row is never padding.
+                if self.mask.active(t, row) {
+                    let mut to = to.slice_mut(s![t, self.first_row + row, ..]);
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A pass over all blocks: forward, head and loss, backward, weight gradients.
+
+pub(crate) mod block;
+pub(crate) mod buffer_sizes;
+pub(crate) mod head;
+pub(crate) mod load;
+pub(crate) mod network;
+pub(crate) mod prepared;
+pub(crate) mod unroll;
+pub(crate) mod weight_gradient;
+pub(crate) mod weights;
+
+use std::sync::{Mutex, PoisonError};
+
+use self::block::{Block, Course};
+use self::buffer_sizes::SPAN;
+use self::load::Start;
+use self::network::Network;
+use self::prepared::Prepared;
+use self::weight_gradient::{Tile, Tiles};
+use self::weights::Weights;
+use crate::batch::{Batch, OutputGradient, Sequence, States};
+use crate::cpu::gemm::shared::Team;
+use crate::cpu::gemm::transposed::Room;
+use crate::cpu::parallel::clock::{Clock, Phase};
+use crate::cpu::parallel::threads::Threads;
+use crate::dropout::Draw;
+use crate::error::Result;
+use crate::model::{At, Layout};
+use crate::real::Real;
+use crate::room;
+
+/// All that the passes over a batch need beside its blocks.
+#[derive(Debug)]
+pub(crate) struct Passes<R> {
+    pub(crate) threads: Threads,
+    pub(crate) network: Network,
+    pub(crate) parameters: Vec<R>,
+    prepared: Prepared<R>,
+    tiles: Vec<Tile>,
+    /// One for each thread. A thread holds its own alone, unless the work runs in a pool of more threads than these.
+    rooms: Vec<Mutex<Room<R>>>,
+    pub(crate) clock: Clock,
+}
+
+/// What follows the unrolled stack.
+#[derive(Clone, Copy)]
+pub(crate) enum Then<'a> {
+    /// Nothing.
+    Stop,
+    /// The head's logits.
+    Logits,
+    /// The loss.
+    Loss(&'a Batch),
+}
+
+/// The rows that a pass goes over, and how each begins.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, S, R> {
+    pub(crate) sequence: &'a Sequence<S>,
+    pub(crate) start: Start<'a, S, R>,
+    pub(crate) draw: Option<Draw>,
+}
+
+/// What a training pass goes back from, and whether it takes the squares of dh_t.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal<'a> {
+    pub(crate) batch: &'a Batch,
+    pub(crate) flow: bool,
+}
+
+impl<R: Real> Passes<R> {
+    /// With parameters of zero.
+    pub(crate) fn new(threads: Threads, network: Network, layout: &Layout) -> Result<Self> {
+        let tiles = weight_gradient::tiles(&network, layout, threads.count());
+        let (rows, columns) = weight_gradient::room_for(&tiles);
+        Ok(Self {
+            rooms: (0..threads.count()).map(|_| Mutex::new(Room::new(rows, columns))).collect(),
+            tiles,
+            threads,
+            parameters: room::zeros(layout.len(), "the parameters")?,
+            prepared: Prepared::new(&network)?,
+            network,
+            clock: Clock::default(),
+        })
+    }
+
+    /// To be told after each change of the parameters.
+    pub(crate) fn parameters_changed(&mut self) {
+        self.prepared.parameters_changed();
+    }
+
+    /// Calls `f`, which goes over so many rows, on one of the threads where others are to share its work.
+    pub(crate) fn within<T: Send>(&mut self, rows: usize, f: impl FnOnce(&mut Self) -> T + Send) -> T {
+        let (blocks, block_rows) = (self.network.blocks(rows), self.network.block_rows(rows).min(rows));
+        let weights = self.network.stacks.iter().map(|stack| stack.weight_hh.len()).max().unwrap_or_default();
+        let shares = Team::new(&self.threads, blocks).shares(block_rows * weights);
+        self.threads.clone().within(blocks * shares, || f(self))
+    }
+
+    /// Where forward passes that none goes back through are cut: into spans, so that they take little memory. In two
+    /// directions a layer reads what both made of the whole sequence.
+    pub(crate) fn shortest_chunk(&self, steps: usize) -> usize {
+        if self.network.recurrent.bidirectional { steps } else { SPAN }
+    }
+
+    /// Takes all rows forward through the sequence; `after` sees the blocks with each chunk.
+    pub(crate) fn forward<S: Real>(
+        &mut self,
+        blocks: &mut Vec<Block<R>>,
+        rows: Rows<'_, S, R>,
+        course: Course,
+        then: Then<'_>,
+        mut after: impl FnMut(&[Block<R>]),
+    ) -> Result<()> {
+        let blocks = self.begin(blocks, &rows, course)?;
+        let weights = self.weights(blocks.len());
+        for chunk in 0..rows.sequence.shape().0.div_ceil(course.chunk) {
+            self.threads.each(&mut *blocks, |block| {
+                let block = &mut block[0];
+                if chunk == 0 {
+                    block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                }
+                if block.hold(chunk) {
+                    unroll::forward(&weights, block);
+                    if !matches!(then, Then::Stop) {
+                        head::follow(&weights, block);
+                    }
+                    if let (Some(head), Then::Loss(batch)) = (&self.network.head, then) {
+                        head::loss(head, block, batch);
+                    }
+                }
+            });
+            after(blocks);
+        }
+        Ok(())
+    }
+
+    /// Forward, loss and backward of a batch: adds the gradients of all weights. Of a pass in several chunks each goes
+    /// forward again before it goes backward, but for a block's last one, which it still holds.
+    pub(crate) fn train<S: Real>(
+        &mut self,
+        blocks: &mut Vec<Block<R>>,
+        rows: Rows<'_, S, R>,
+        course: Course,
+        goal: Goal<'_>,
+        gradients: &mut [R],
+    ) -> Result<()> {
+        let blocks = self.begin(blocks, &rows, course)?;
+        let weights = self.weights(blocks.len());
+        let Some(head) = &self.network.head else { return Ok(()) };
+        let every = head.at == At::Every;
+        let chunks = rows.sequence.shape().0.div_ceil(course.chunk);
+        for chunk in (0..chunks).rev() {
+            self.threads.each(&mut *blocks, |block| {
+                let block = &mut block[0];
+                if chunk + 1 == chunks {
+                    let begun = self.clock.begin();
+                    block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                    self.clock.end(begun, Phase::Load, || 0);
+                    for early in 0..block.chunks() - 1 {
+                        block.hold(early);
+                        unroll::forward(&weights, block);
+                        if !every {
+                            head::follow(&weights, block);
+                        }
+                    }
+                }
+                if !block.hold(chunk) {
+                    return;
+                }
+                unroll::forward(&weights, block);
+                let begun = self.clock.begin();
+                if every || block.is_last() {
+                    head::follow(&weights, block);
+                    head::loss(head, block, goal.batch);
+                }
+                self.clock.end(begun, Phase::Head, || head::operations(&self.network, block));
+                if block.is_last() {
+                    block.begin_flow(goal.flow);
+                }
+                let begun = self.clock.begin();
+                head::backward(&weights, block);
+                self.clock.end(begun, Phase::HeadBackward, || head::operations(&self.network, block));
+                unroll::backward(&weights, block, head.at != At::Last, course.dx);
+            });
+            self.weight_gradients(blocks, gradients, true);
+        }
+        Ok(())
+    }
+
+    /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
+    pub(crate) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool, gradients: &mut [R]) {
+        let weights = self.weights(blocks.len());
+        let chunks = blocks.iter().map(Block::chunks).max().unwrap_or_default();
+        for chunk in (0..chunks).rev() {
+            self.threads.each(&mut *blocks, |block| {
+                let block = &mut block[0];
+                if !block.hold(chunk) {
+                    return;
+                }
+                if block.is_last() {
+                    block.begin_flow(flow);
+                } else {
+                    unroll::forward(&weights, block);
+                }
+                block.load_gradient(&self.network, gradient);
+                unroll::backward(&weights, block, gradient.output.is_some(), true);
+            });
+            self.weight_gradients(blocks, gradients, false);
+        }
+    }
+
+    /// The blocks of the rows, and the weights as the forward pass reads them.
+    fn begin<'b, S: Real>(
+        &mut self,
+        blocks: &'b mut Vec<Block<R>>,
+        rows: &Rows<'_, S, R>,
+        course: Course,
+    ) -> Result<&'b mut [Block<R>]> {
+        let batch = rows.sequence.shape().1;
+        let count = self.network.blocks(batch);
+        // Before anything is computed. What was there for another shape may stand in the way.
+        if self.reserve(blocks, rows, course).is_err() {
+            blocks.clear();
+            self.reserve(blocks, rows, course).inspect_err(|_| blocks.clear())?;
+        }
+        let begun = self.clock.begin();
+        self.prepared.refresh(&self.threads, &self.network, &self.parameters, course.backward);
+        self.clock.end(begun, Phase::Packing, || 0);
+        Ok(&mut blocks[..count])
+    }
+
+    /// Asks for the memory of the rows' blocks.
+    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &Rows<'_, S, R>, course: Course) -> Result<()> {
+        let batch = rows.sequence.shape().1;
+        let (count, block_rows) = (self.network.blocks(batch), self.network.block_rows(batch));
+        if blocks.len() < count {
+            blocks.resize_with(count, Block::default);
+        }
+        for (index, block) in blocks[..count].iter_mut().enumerate() {
+            block.first_row = index * block_rows;
+            block.reserve(&self.network, rows.sequence, course)?;
+        }
+        Ok(())
+    }
+
+    /// The states with which the rows of all blocks ended.
+    pub(crate) fn final_states(&self, blocks: &[Block<R>], rows: usize) -> States<R> {
+        let mut states = States::zeros(&self.network.recurrent, rows);
+        blocks.iter().for_each(|block| block.store_states(&self.network, &mut states, 0));
+        states
+    }
+
+    /// Adds the weight gradients of all blocks.
+    fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
+        self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
+            let mut room = self.rooms[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
+            let (begun, tiles) = (self.clock.begin(), tile.tiles);
+            weight_gradient::accumulate(&self.network, blocks, with_head, tile, &mut room);
+            self.clock.end(begun, Phase::WeightGradients, || {
+                let rows = blocks.iter().map(Block::held_rows).sum();
+                tiles.iter().map(|tile| tile.operations(rows)).sum()
+            });
+        });
+    }
+
+    /// The bytes of what the threads work in.
+    pub(crate) fn room_bytes(&self) -> usize {
+        let rooms = self.rooms.iter().map(|room| room.lock().unwrap_or_else(PoisonError::into_inner).len());
+        rooms.sum::<usize>() * size_of::<R>()
+    }
+
+    /// The bytes of the parameters and of their other forms.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        (self.prepared.len() + self.parameters.len()) * size_of::<R>()
+    }
+
+    fn weights(&self, blocks: usize) -> Weights<'_, R> {
+        Weights {
+            network: &self.network,
+            parameters: &self.parameters,
+            prepared: &self.prepared,
+            team: Team::new(&self.threads, blocks),
+            clock: &self.clock,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The parameters in the forms that the passes read: weights packed for their products, biases summed up. They are made
+//! anew once after each change of the parameters.
+
+use std::ops::Range;
+
+use super::network::{Network, Span, hidden_span, input_spans};
+use crate::cpu::gemm::packed::Panels;
+use crate::cpu::parallel::threads::Threads;
+use crate::error::Result;
+use crate::real::Real;
+use crate::room;
+
+/// Forms of a (layer, direction).
+const OF_STACK: usize = 4;
+
+/// All weights of a network, packed.
+#[derive(Debug)]
+pub(crate) struct Prepared<R> {
+    /// Those of each (layer, direction), as [`plans`] orders them, then the head's.
+    forms: Vec<Form<R>>,
+    /// \[kept\] of each (layer, direction): what the kept numbers start from, b_ih + b_hh, but apart where the reset stands
+    /// between them. Then b_y of a head.
+    biases: Vec<Vec<R>>,
+    stale_biases: bool,
+}
+
+/// A weight packed for one of its products.
+#[derive(Debug)]
+struct Form<R> {
+    panels: Panels<R>,
+    /// The place of the weight among the parameters.
+    weight: Range<usize>,
+    /// For each run of the weight's rows its first row there, its first row or column here, and how many.
+    runs: Vec<[usize; 3]>,
+    /// Which of the biases its products start from.
+    bias: Option<usize>,
+    /// Whether it is for the way back, where the weight's rows are rows of the product's right side, and not columns.
+    backward: bool,
+    stale: bool,
+}
+
+/// A form as it is before anything of it is made.
+struct Plan {
+    k: usize,
+    n: usize,
+    weight: Range<usize>,
+    runs: Vec<[usize; 3]>,
+    bias: Option<usize>,
+    backward: bool,
+}
+
+/// Every form of a network, and the numbers of each of its biases.
+fn plans(network: &Network) -> (Vec<Plan>, Vec<usize>) {
+    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+    let mut plans = Vec::new();
+    let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
+        for backward in [false, true] {
+            let rows = weight.len() / columns;
+            let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
+            let (weight, runs, bias) = (weight.clone(), runs.to_vec(), bias.filter(|_| !backward));
+            plans.push(Plan { k, n, weight, runs, bias, backward });
+        }
+    };
+    let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
+    for (index, stack) in network.stacks.iter().enumerate() {
+        let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
+        let recurrent = hidden_span(cell);
+        add(&stack.weight_ih, stack.input, &input, Some(index));
+        add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
+    }
+    let mut biases = vec![network.kept(); network.stacks.len()];
+    if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
+        add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
+        biases.push(head.outputs);
+    }
+    (plans, biases)
+}
+
+/// How many numbers all of a network's forms take.
+pub(crate) fn numbers<R: Real>(network: &Network) -> usize {
+    let (plans, biases) = plans(network);
+    plans.iter().map(|plan| Panels::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
+}
+
+impl<R: Real> Prepared<R> {
+    /// Zeros, to be refreshed.
+    pub(crate) fn new(network: &Network) -> Result<Self> {
+        let (plans, biases) = plans(network);
+        let form = |Plan { k, n, weight, runs, bias, backward }| {
+            Ok(Form { panels: Panels::try_new(k, n)?, weight, runs, bias, backward, stale: true })
+        };
+        Ok(Self {
+            forms: plans.into_iter().map(form).collect::<Result<_>>()?,
+            biases: biases.into_iter().map(|len| room::zeros(len, "the biases")).collect::<Result<_>>()?,
+            stale_biases: true,
+        })
+    }
+
+    /// To be told after each change of the parameters.
+    pub(crate) fn parameters_changed(&mut self) {
+        self.forms.iter_mut().for_each(|form| form.stale = true);
+        self.stale_biases = true;
+    }
+
+    /// Follows the parameters, in what a pass reads that goes `backward` or does not.
+    pub(crate) fn refresh(&mut self, threads: &Threads, network: &Network, parameters: &[R], backward: bool) {
+        if std::mem::take(&mut self.stale_biases) {
+            for (bias, stack) in self.biases.iter_mut().zip(&network.stacks) {
+                let Some((bias_ih, bias_hh)) = &stack.bias else { continue };
+                sum_biases(network, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
+            }
+            if let (Some((_, place)), Some(bias)) = (&network.head_weights, self.biases.last_mut()) {
+                bias.copy_from_slice(&parameters[place.clone()]);
+            }
+        }
+        let biases = &self.biases;
+        if self.forms.iter().any(|form| form.is_due(backward)) {
+            threads.each(&mut self.forms[..], |form: &mut [Form<R>]| {
+                if form[0].is_due(backward) {
+                    form[0].refresh(threads, parameters, biases);
+                }
+            });
+        }
+    }
+
+    /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates, with their bias: a row is what a token stands for.
+    pub(crate) fn input(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack].panels
+    }
+
+    /// W_ih, \[·, input\], its rows in that order.
+    pub(crate) fn input_back(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack + 1].panels
+    }
+
+    /// W_hhᵀ, \[H, G·H\].
+    pub(crate) fn hidden(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack + 2].panels
+    }
+
+    /// W_hh, \[G·H, H\].
+    pub(crate) fn hidden_back(&self, stack: usize) -> &Panels<R> {
+        &self.forms[OF_STACK * stack + 3].panels
+    }
+
+    /// W_hyᵀ, \[D·H, O\], with b_y, and W_hy, \[O, D·H\], of a network with a head.
+    pub(crate) fn head(&self) -> Option<(&Panels<R>, &Panels<R>)> {
+        match self.forms.chunks_exact(OF_STACK).remainder() {
+            [forward, back] => Some((&forward.panels, &back.panels)),
+            _ => None,
+        }
+    }
+
+    /// What the kept numbers of a row start from.
+    pub(crate) fn bias(&self, stack: usize) -> &[R] {
+        &self.biases[stack]
+    }
+
+    /// How many numbers all of it takes.
+    pub(crate) fn len(&self) -> usize {
+        self.forms.iter().map(|form| form.panels.len()).sum::<usize>() + self.biases.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+impl<R: Real> Form<R> {
+    fn is_due(&self, backward: bool) -> bool {
+        self.stale && (backward || !self.backward)
+    }
+
+    fn refresh(&mut self, threads: &Threads, parameters: &[R], biases: &[Vec<R>]) {
+        let (weight, runs, backward) = (&parameters[self.weight.clone()], &self.runs, self.backward);
+        let (k, n) = self.panels.shape();
+        let columns = if backward { n } else { k };
+        threads.each(self.panels.all_mut(), |mut panels| {
+            for [from, to, rows] in runs {
+                let rows = &weight[from * columns..][..rows * columns];
+                match backward {
+                    true => panels.set_rows(*to, rows),
+                    false => panels.set_columns(*to, rows),
+                }
+            }
+        });
+        if let Some(bias) = self.bias {
+            self.panels.set_bias(&biases[bias]);
+        }
+        self.stale = false;
+    }
+}
+
+fn sum_biases<R: Real>(network: &Network, sum: &mut [R], bias_ih: &[R], bias_hh: &[R]) {
+    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+    sum.fill(R::zero());
+    let mut add = |span: &Span, bias: &[R]| {
+        let to = &mut sum[span.kept * hidden..][..span.gates * hidden];
+        to.iter_mut().zip(&bias[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
+    };
+    input_spans(cell).iter().for_each(|span| add(span, bias_ih));
+    add(&hidden_span(cell), bias_hh);
+}

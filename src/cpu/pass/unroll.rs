@@ -1,0 +1,238 @@
+//! The time loops of a block over the chunk that it holds: all layers and directions forward, and back.
+
+use std::ops::Range;
+
+use super::block::{Block, StackState, slots};
+use super::network::hidden_span;
+use super::weights::Weights;
+use crate::cpu::gemm::matmul::Product;
+use crate::cpu::gemm::tile::{Rows, RowsMut};
+use crate::cpu::kernels::dropout;
+use crate::cpu::kernels::embedding;
+use crate::cpu::kernels::mask::Mask;
+use crate::cpu::kernels::step::{Backward, Forward, Step};
+use crate::cpu::kernels::tokens;
+use crate::cpu::parallel::clock::{Phase, product};
+use crate::real::Real;
+
+/// From x and the entering states to the outputs and leaving states of all layers.
+pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+    let network = weights.network;
+    let directions = network.recurrent.directions();
+    let width = network.recurrent.output_size();
+    let (steps, held_rows, hidden) = (block.held.len(), block.held_rows(), network.hidden());
+    let (input, held_tokens) = (block.input_part(network), block.held_part(1));
+    if let Some(vectors) = &network.embedding {
+        let vectors = &weights.parameters[vectors.clone()];
+        let (size, first) = (network.recurrent.input_size, block.held.start);
+        embedding::look_up(vectors, size, &block.mask, first, &block.tokens[held_tokens.clone()], &mut block.x);
+    }
+    for (index, stack) in network.stacks.iter().enumerate() {
+        let draw = block.draw_above(network, index / directions);
+        block.enter(network, index);
+        let (below, here) = block.outputs.split_at_mut(index / directions);
+        let output = &mut here[0][..held_rows * width];
+        let state = &mut block.stacks[index];
+        let rows = block.mask.rows;
+        let source = match below.last() {
+            None if block.one_hot => Source::Tokens(&block.tokens[held_tokens.clone()]),
+            None => Source::Numbers(&block.x[input.clone()]),
+            Some(below) => Source::Numbers(below),
+        };
+        // The steps read what the projection made while it is in the cache.
+        let few = (TOGETHER / rows).max(1);
+        for first in (0..steps).step_by(few) {
+            let count = few.min(steps - first);
+            let first = if stack.direction == 0 { first } else { steps - first - count };
+            let begun = weights.clock.begin();
+            let operations = project(weights, index, state, source, first * rows..(first + count) * rows);
+            weights.clock.end(begun, Phase::Projection, || operations);
+            let begun = weights.clock.begin();
+            for step in 0..count {
+                let t = first + if stack.direction == 0 { step } else { count - 1 - step };
+                forward_step(weights, index, state, (&block.mask, block.held.start), t, output);
+            }
+            weights.clock.end(begun, Phase::Forward, || product(count * rows, stack.weight_hh.len()));
+        }
+        if let Some(draw) = draw {
+            dropout::between(&draw, &block.mask, &block.held, index, output, stack.direction * hidden, hidden);
+        }
+        block.leave(network, index);
+    }
+}
+
+/// What a layer reads, of all steps of the chunk.
+#[derive(Clone, Copy)]
+enum Source<'a, R> {
+    Numbers(&'a [R]),
+    /// Which stand for one-hot vectors.
+    Tokens(&'a [u32]),
+}
+
+/// Rows of a block, of some steps, that are projected before they are stepped through.
+const TOGETHER: usize = 64;
+
+/// z of some rows of the chunk without its recurrent part: x_t · W_ihᵀ and the biases. Gives the operations of the product.
+fn project<R: Real>(
+    weights: &Weights<'_, R>,
+    index: usize,
+    state: &mut StackState<R>,
+    source: Source<'_, R>,
+    rows: Range<usize>,
+) -> usize {
+    let (stack, kept) = (&weights.network.stacks[index], weights.network.kept());
+    let (weight_ih, bias) = (weights.prepared.input(index), weights.prepared.bias(index));
+    let gates = &mut state.gates[rows.start * kept..rows.end * kept];
+    // What the input does not reach.
+    let (_, columns) = weight_ih.shape();
+    gates.chunks_exact_mut(kept).for_each(|gates| gates[columns..].copy_from_slice(&bias[columns..]));
+    match source {
+        Source::Tokens(tokens) => {
+            tokens::gather(gates, kept, &tokens[rows], weight_ih);
+            0
+        }
+        Source::Numbers(x) => {
+            let x = Rows { data: &x[rows.start * stack.input..], stride: stack.input, count: rows.len() };
+            weights.team.by_rows(Product::assign(RowsMut { data: gates, stride: kept }, x, weight_ih));
+            product(rows.len(), stack.weight_ih.len())
+        }
+    }
+}
+
+/// Step `t` of the chunk that begins at step `at`.
+fn forward_step<R: Real>(
+    weights: &Weights<'_, R>,
+    index: usize,
+    state: &mut StackState<R>,
+    (mask, at): (&Mask, usize),
+    t: usize,
+    output: &mut [R],
+) {
+    let (network, stack) = (weights.network, &weights.network.stacks[index]);
+    let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
+    let (h_before, h) = around(&mut state.h, rows * hidden, stack.direction, t);
+    let (c_before, c) = around(&mut state.c, rows * cell_state, stack.direction, t);
+    for row in mask.starts(stack.direction, at + t) {
+        h_before[row * hidden..][..hidden].fill(R::zero());
+        c_before[row * cell_state..][..cell_state].fill(R::zero());
+    }
+    let gates = &mut state.gates[t * rows * kept..][..rows * kept];
+    let entering = if state.drops {
+        let products = h_before.iter().zip(&state.factors).map(|(h, factor)| *h * *factor);
+        state.masked.iter_mut().zip(products).for_each(|(to, product)| *to = product);
+        &state.masked
+    } else {
+        &*h_before
+    };
+    let first = hidden_span(network.recurrent.cell).kept * hidden;
+    let to = RowsMut { data: &mut gates[first..], stride: kept };
+    let product =
+        Product::add(to, Rows { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
+    weights.team.by_columns(product, &mut state.shares);
+    let width = rows * network.recurrent.output_size();
+    let output = &mut output[t * width..][..width];
+    let step = Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: stack.direction * hidden };
+    Forward { step, gates, h_before, c_before, h, c, output }.run();
+}
+
+/// The states that enter and leave step `t`, each of `size` numbers.
+fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mut [R], &mut [R]) {
+    let (early, late) = history[t * size..].split_at_mut(size);
+    let late = &mut late[..size];
+    if direction == 0 { (early, late) } else { (late, early) }
+}
+
+/// From `d_output`, where there is one, and the stacks' dh and dc (those of the leaving states) back to those of the
+/// entering ones, with the gates' gradients left in place of the gates, and in the histories of h what entered each step's
+/// product. dx is made where it is wanted, or the embedding needs it.
+pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
+    let network = weights.network;
+    let directions = network.recurrent.directions();
+    let steps = block.held.len();
+    let input_part = block.input_part(network);
+    for layer in (0..network.recurrent.layers).rev() {
+        // Only the topmost layer can be without a gradient from above.
+        let above = with_output || layer + 1 < network.recurrent.layers;
+        let draw = block.draw_above(network, layer);
+        for direction in 0..directions {
+            let index = layer * directions + direction;
+            let stack = &network.stacks[index];
+            if let Some(draw) = draw {
+                let numbers = block.held_rows() * network.recurrent.output_size();
+                let (d_output, hidden) = (&mut block.d_output[..numbers], network.hidden());
+                dropout::between(&draw, &block.mask, &block.held, index, d_output, direction * hidden, hidden);
+            }
+            if block.is_last() {
+                block.stacks[index].bias_sum.fill(R::zero());
+            }
+            let begun = weights.clock.begin();
+            for step in 0..steps {
+                let t = if direction == 0 { steps - 1 - step } else { step };
+                backward_step(weights, block, index, t, above);
+            }
+            weights.clock.end(begun, Phase::Backward, || product(block.held_rows(), stack.weight_hh.len()));
+            let spans = block.spans();
+            let to = match layer {
+                0 if network.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
+                0 => continue,
+                _ => &mut block.d_below[..],
+            };
+            let (kept, begun) = (network.kept(), weights.clock.begin());
+            for span in spans {
+                let gates = &block.stacks[index].gates[span.start * kept..];
+                let dz = Rows { data: gates, stride: kept, count: span.len() };
+                let dx = RowsMut { data: &mut to[span.start * stack.input..], stride: stack.input };
+                // The second direction adds to the first.
+                let onto = if direction == 0 { Product::assign } else { Product::add };
+                weights.team.by_rows(onto(dx, dz, weights.prepared.input_back(index)));
+            }
+            weights.clock.end(begun, Phase::InputGradient, || product(block.held_rows(), stack.weight_ih.len()));
+        }
+        if layer > 0 {
+            std::mem::swap(&mut block.d_output, &mut block.d_below);
+        }
+    }
+}
+
+/// Step `t` of the chunk that is held.
+fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index: usize, t: usize, above: bool) {
+    let network = weights.network;
+    let stack = &network.stacks[index];
+    let (mask, first, state) = (&block.mask, block.held.start, &mut block.stacks[index]);
+    let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
+    let (before, _) = slots(stack.direction, t);
+    let width = rows * network.recurrent.output_size();
+    let gates = &mut state.gates[t * rows * kept..][..rows * kept];
+    let dh = &mut state.dh[..rows * hidden];
+    let dc = &mut state.dc[..rows * cell_state];
+    let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
+    Backward {
+        step: Step { cell: network.recurrent.cell, mask, t: first + t, hidden, column: stack.direction * hidden },
+        gates,
+        h_before,
+        c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
+        d_output: above.then(|| &block.d_output[t * width..][..width]),
+        dh,
+        dc,
+        bias_sum: &mut state.bias_sum,
+        square: block.squares.get_mut(index * mask.steps + first + t),
+    }
+    .run();
+    let dz = Rows { data: &gates[hidden_span(network.recurrent.cell).kept * hidden..], stride: kept, count: rows };
+    let weight_hh = weights.prepared.hidden_back(index);
+    if state.drops {
+        let product = Product::assign(RowsMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
+        weights.team.by_columns(product, &mut state.shares);
+        let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
+        dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
+        // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
+        h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
+    } else {
+        let product = Product::add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
+        weights.team.by_columns(product, &mut state.shares);
+    }
+    for row in mask.starts(stack.direction, first + t) {
+        dh[row * hidden..][..hidden].fill(R::zero());
+        dc[row * cell_state..][..cell_state].fill(R::zero());
+    }
+}

@@ -1,0 +1,220 @@
+//! The gradients of all weights: one product each over K = span · rows, added span by span from the last to the first,
+//! and within each block by block.
+//!
+//! The work is cut by tiles of the *result*, so every element is summed by one thread, in the order of the blocks.
+
+use std::ops::Range;
+
+use super::block::Block;
+use super::buffer_sizes::SPAN;
+use super::head;
+use super::network::{Network, Span, hidden_span, input_spans};
+use crate::cpu::gemm::tile::Rows;
+use crate::cpu::gemm::transposed::{Room, Transposed};
+use crate::cpu::kernels::embedding;
+use crate::cpu::kernels::tokens;
+use crate::cpu::parallel::clock;
+use crate::cpu::parallel::threads::Divide;
+use crate::model::{At, Head, Layout, Role};
+use crate::real::Real;
+
+/// The most rows of a weight in a tile.
+const ROWS: usize = 256;
+
+/// Tiles of all weights that a thread is to have at least. Each packs all of its right side: the larger, the better.
+const TILES: usize = 3;
+
+/// Some rows of one parameter: a contiguous range of the flat block.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    role: Role,
+    range: Range<usize>,
+    /// The first of the gradients, among the kept numbers or the logits, that belong to these rows.
+    column: usize,
+    rows: usize,
+}
+
+impl Tile {
+    /// Operations of its products over so many rows, as if x were no tokens.
+    pub(crate) fn operations(&self, rows: usize) -> usize {
+        match self.role {
+            Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadWeight => clock::product(rows, self.range.len()),
+            Role::Embedding | Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => 0,
+        }
+    }
+}
+
+/// Cuts all parameters into tiles for so many threads, in the order of the flat block. Where the cuts are changes no bit:
+/// every element is summed in the same order.
+pub(crate) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<Tile> {
+    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+    let mut tiles = Vec::new();
+    let share = layout.len().div_ceil(TILES * threads);
+    for tensor in layout.tensors() {
+        let columns = tensor.len() / tensor.shape[0];
+        let even = tensor.shape[0].div_ceil(tensor.len().div_ceil(share)).next_multiple_of(16);
+        // Each tile of an embedding goes through all tokens: there are to be few.
+        let most = if tensor.role == Role::Embedding { even } else { even.min(ROWS) };
+        let mut cut = |rows: Range<usize>, column: usize| {
+            for first in rows.clone().step_by(most) {
+                let count = most.min(rows.end - first);
+                let start = tensor.offset + first * columns;
+                let range = start..start + count * columns;
+                tiles.push(Tile { role: tensor.role, range, column: column + first - rows.start, rows: count });
+            }
+        };
+        let mut cut_gates = |span: Span| {
+            let rows = span.weight * hidden..(span.weight + span.gates) * hidden;
+            cut(rows, span.kept * hidden);
+        };
+        match tensor.role {
+            Role::WeightIh { .. } | Role::BiasIh { .. } => input_spans(cell).iter().for_each(|span| cut_gates(*span)),
+            Role::WeightHh { .. } | Role::BiasHh { .. } => cut_gates(hidden_span(cell)),
+            Role::Embedding | Role::HeadWeight | Role::HeadBias => cut(0..tensor.shape[0], 0),
+        }
+    }
+    tiles
+}
+
+/// Rows and columns that the products of one thread need room for.
+pub(crate) fn room_for(tiles: &[Tile]) -> (usize, usize) {
+    let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);
+    let columns = tiles.iter().map(|tile| tile.range.len() / tile.rows).max().unwrap_or_default();
+    (rows, columns)
+}
+
+/// Tiles, and the part of the flat block that they cover.
+pub(crate) struct Tiles<'a, R> {
+    pub(crate) tiles: &'a [Tile],
+    pub(crate) gradients: &'a mut [R],
+}
+
+impl<R: Real> Divide for Tiles<'_, R> {
+    fn parts(&self) -> usize {
+        self.tiles.len()
+    }
+
+    fn divide(self, parts: usize) -> (Self, Self) {
+        let (tiles, other_tiles) = self.tiles.split_at(parts);
+        let (gradients, others) = self.gradients.split_at_mut(other_tiles[0].range.start - tiles[0].range.start);
+        (Self { tiles, gradients }, Self { tiles: other_tiles, gradients: others })
+    }
+}
+
+/// Adds to the gradients of some tiles what all blocks have to say of the chunk that they hold, the last span first. With
+/// `with_head` false there was no head in the pass.
+pub(crate) fn accumulate<R: Real>(
+    network: &Network,
+    blocks: &[Block<R>],
+    with_head: bool,
+    work: Tiles<'_, R>,
+    room: &mut Room<R>,
+) {
+    let mut rest = work.gradients;
+    for tile in work.tiles {
+        let gradients = rest.split_off_mut(..tile.range.len()).unwrap_or_default();
+        match tile.role {
+            Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {
+                let whole = blocks.iter().filter(|block| block.is_first());
+                whole.for_each(|block| add_bias(block, with_head, tile, gradients));
+            }
+            _ => add_products(network, blocks, with_head, Sum { tile, gradients, room }),
+        }
+    }
+}
+
+/// A tile and its gradients.
+struct Sum<'a, R> {
+    tile: &'a Tile,
+    gradients: &'a mut [R],
+    room: &'a mut Room<R>,
+}
+
+impl<R: Real> Sum<'_, R> {
+    /// The tile += dzᵀ · x.
+    fn add(&mut self, dz: Rows<'_, R>, x: Rows<'_, R>) {
+        let columns = x.stride;
+        for (first, to) in (0..).step_by(ROWS).zip(self.gradients.chunks_mut(ROWS * columns)) {
+            let a = Rows { data: &dz.data[self.tile.column + first..], ..dz };
+            Transposed { to, columns, a, b: x }.add(self.room);
+        }
+    }
+}
+
+fn add_products<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool, mut sum: Sum<'_, R>) {
+    let longest = blocks.iter().map(|block| block.held.len()).max().unwrap_or_default();
+    for span in (0..longest.div_ceil(SPAN)).rev() {
+        // A block whose rows have ended has fewer spans.
+        for (block, rows) in blocks.iter().filter_map(|block| Some((block, block.spans().nth(span)?))) {
+            add_span(network, block, with_head, rows, &mut sum);
+        }
+    }
+    let single = network.head.as_ref().filter(|head| with_head && head.at != At::Every);
+    let has_head = sum.tile.role == Role::HeadWeight || (sum.tile.role == Role::Embedding && network.is_tied());
+    if let Some(head) = single.filter(|_| has_head) {
+        for block in blocks.iter().filter(|block| block.is_first()) {
+            add_head(network, head, block, 0..block.mask.rows, &mut sum);
+        }
+    }
+}
+
+/// What a span adds: some rows of the chunk at hand.
+fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+    let (hidden, kept) = (network.hidden(), network.kept());
+    let every = network.head.as_ref().filter(|head| with_head && head.at == At::Every);
+    let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
+    match sum.tile.role {
+        Role::Embedding => {
+            if let Some(head) = every.filter(|_| network.is_tied()) {
+                add_head(network, head, block, rows.clone(), sum);
+            }
+            let (size, first) = (network.recurrent.input_size, sum.tile.column as u32);
+            let ids = first..first + sum.tile.rows as u32;
+            embedding::scatter(sum.gradients, size, ids, tokens(), part(&block.d_input, size, rows).data);
+        }
+        Role::WeightIh { stack } => {
+            let (dz, inputs) = (part(&block.stacks[stack].gates, kept, rows.clone()), network.stacks[stack].input);
+            let x = match stack / network.recurrent.directions() {
+                0 if block.one_hot => {
+                    return tokens::scatter(sum.gradients, inputs, dz.data, kept, sum.tile.column, tokens());
+                }
+                0 => &block.x[block.input_part(network)],
+                layer => &block.outputs[layer - 1],
+            };
+            sum.add(dz, part(x, inputs, rows));
+        }
+        Role::WeightHh { stack } => {
+            // The states that entered the steps: in the reverse direction they lie one slot later.
+            let state = &block.stacks[stack];
+            let entering = &state.h[network.stacks[stack].direction * block.mask.rows * hidden..];
+            sum.add(part(&state.gates, kept, rows.clone()), part(entering, hidden, rows));
+        }
+        Role::HeadWeight => {
+            if let Some(head) = every {
+                add_head(network, head, block, rows, sum);
+            }
+        }
+        Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {}
+    }
+}
+
+/// What some rows of predictions add to W_hy.
+fn add_head<R: Real>(network: &Network, head: &Head, block: &Block<R>, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+    let features = part(head::features(head, block), network.recurrent.output_size(), rows.clone());
+    sum.add(part(&block.head.logits, head.outputs, rows), features);
+}
+
+/// Some rows, of `size` numbers each.
+fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> Rows<'_, R> {
+    Rows { data: &data[rows.start * size..rows.end * size], stride: size, count: rows.len() }
+}
+
+/// Sums over all steps, made along the way.
+fn add_bias<R: Real>(block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
+    let sums = match tile.role {
+        Role::BiasIh { stack } | Role::BiasHh { stack } => &block.stacks[stack].bias_sum,
+        _ if with_head => &block.head.bias_sum,
+        _ => return,
+    };
+    gradients.iter_mut().zip(&sums[tile.column..]).for_each(|(gradient, sum)| *gradient += *sum);
+}

@@ -1,0 +1,15 @@
+//! What every block of a pass reads.
+
+use super::network::Network;
+use super::prepared::Prepared;
+use crate::cpu::gemm::shared::Team;
+use crate::cpu::parallel::clock::Clock;
+
+/// What every block of a pass reads.
+pub(crate) struct Weights<'a, R> {
+    pub(crate) network: &'a Network,
+    pub(crate) parameters: &'a [R],
+    pub(crate) prepared: &'a Prepared<R>,
+    pub(crate) team: Team<'a>,
+    pub(crate) clock: &'a Clock,
+}

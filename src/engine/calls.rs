@@ -1,0 +1,121 @@
+//! Which calls may follow which. Both paths keep what stands here, so that they refuse the same calls in the same words.
+
+use crate::batch::OutputGradient;
+use crate::error::{Error, Result};
+use crate::flow::Flow;
+use crate::memory::Extent;
+use crate::model::Recurrent;
+use crate::real::Real;
+
+/// What the last pass left for the calls after it: see [`Engine`](crate::Engine).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct LastPass {
+    left: Left,
+    /// The norms of dh_t.
+    flow: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Left {
+    #[default]
+    Nothing,
+    /// All that a backward pass needs.
+    Forward(Extent),
+    /// dx, dh_0 and dc_0 of a batch.
+    Gradient(Extent),
+}
+
+impl LastPass {
+    /// A pass begins, over what the one before it left.
+    pub(crate) fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The pass went forward through the stack.
+    pub(crate) fn went_forward(&mut self, extent: Extent) {
+        self.left = Left::Forward(extent);
+    }
+
+    /// The pass went back from the caller's gradient, whose dx, dh_0 and dc_0 were handed out.
+    pub(crate) fn went_back(&mut self, flow: bool) {
+        *self = Self { left: Left::Nothing, flow };
+    }
+
+    /// The pass went forward through a batch, and back.
+    pub(crate) fn accumulated(&mut self, extent: Extent, flow: bool) {
+        *self = Self { left: Left::Gradient(extent), flow };
+    }
+
+    /// The parameters change: a backward pass would mix those of its forward pass with others.
+    pub(crate) fn parameters_change(&mut self) {
+        if let Left::Forward(_) = self.left {
+            self.left = Left::Nothing;
+        }
+    }
+
+    /// The extent of the forward pass that a backward one may follow.
+    pub(crate) fn forward(&self) -> Result<Extent> {
+        match self.left {
+            Left::Forward(extent) => Ok(extent),
+            _ => {
+                let reason = "backward follows a forward pass, once, with no other pass and no change of the parameters \
+                              between the two";
+                Err(Error::Unsupported(reason.into()))
+            }
+        }
+    }
+
+    /// The same, for a gradient that fits it.
+    pub(crate) fn forward_for<R: Real>(&self, gradient: &OutputGradient<R>, recurrent: &Recurrent) -> Result<Extent> {
+        let extent = self.forward()?;
+        gradient.validate(recurrent, extent.steps, extent.rows)?;
+        Ok(extent)
+    }
+
+    /// The extent of the batch whose dx, dh_0 and dc_0 are there; `asked`: whether the engine computes them.
+    pub(crate) fn gradient(&self, asked: bool) -> Result<Extent> {
+        match self.left {
+            _ if !asked => {
+                let reason =
+                    "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
+                Err(Error::Unsupported(reason.into()))
+            }
+            Left::Gradient(extent) => Ok(extent),
+            _ => {
+                let reason = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
+                Err(Error::Unsupported(reason.into()))
+            }
+        }
+    }
+
+    /// Refuses where the last pass took no norms of dh_t.
+    pub(crate) fn flow(&self) -> Result<()> {
+        if self.flow { Ok(()) } else { Err(Flow::none()) }
+    }
+}
+
+/// The bad step that ended updating, from when its report was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Ended(Option<(u64, &'static str)>);
+
+impl Ended {
+    /// The report of the step, which is also the answer from now on.
+    pub(crate) fn tell(&mut self, step: u64, what: &'static str) -> Error {
+        self.0 = Some((step, what));
+        Error::NonFinite { step, what }
+    }
+
+    /// Refuses once it was told.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.map_or(Ok(()), |(step, what)| Err(Error::NonFinite { step, what }))
+    }
+
+    /// Whether it was told.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
+    }
+}

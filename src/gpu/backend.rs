@@ -1,0 +1,53 @@
+//! A GPU as a place where networks can be made.
+
+use super::device::Gpu;
+use super::engine::GpuEngine;
+use super::engine::planned::planned;
+use crate::engine::{Backend, EngineOptions, platform, sealed};
+use crate::error::Result;
+use crate::memory::{Extent, Memory};
+use crate::model::plan::vec4s;
+use crate::model::{Model, RecurrentKernel};
+
+/// Counts the orders in which this path has added its sums up. It grows with every change of a shader, a plan or wgpu after
+/// which the same run has other bits on the same device and driver.
+const ORDER_OF_SUMS: u32 = 1;
+
+impl sealed::Sealed for Gpu {}
+
+impl Backend for Gpu {
+    type Engine = GpuEngine;
+
+    fn engine(&self, model: &Model, options: &EngineOptions) -> Result<GpuEngine> {
+        GpuEngine::new(self, model, options)
+    }
+
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory> {
+        planned(&self.limits(), model, options, flow, extent)
+    }
+
+    fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel> {
+        let recurrent = &model.recurrent;
+        let (h4, gates) = (vec4s(recurrent.hidden_size).max(1), recurrent.cell.gates());
+        Some(self.limits().steps(rows, h4, gates, options.kernel).kernel)
+    }
+
+    fn describe(&self) -> String {
+        let info = self.info();
+        format!("{} ({}, {})", info.name, info.backend, info.driver_info)
+    }
+
+    fn arithmetic(&self) -> Vec<(&'static str, String)> {
+        let info = self.info();
+        // Long sums are cut into other parts there; otherwise tiles and kernels change no order.
+        let cut = if self.limits().software { "for a software driver" } else { "for a GPU" };
+        vec![
+            ("device", info.name.clone()),
+            ("numbers", "f32".into()),
+            ("interface", info.backend.to_string()),
+            ("driver", format!("{} {}", info.driver, info.driver_info)),
+            ("order of sums", format!("{ORDER_OF_SUMS}, {cut}")),
+            ("elementary functions", platform()),
+        ]
+    }
+}

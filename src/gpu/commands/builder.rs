@@ -1,0 +1,377 @@
+//! Makes the commands of a pass: buffers for the plan's tensors, uniforms side by side in one buffer, and bind groups,
+//! each made once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::program::{Command, Place};
+use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
+use crate::error::Result;
+use crate::gpu::device::Gpu;
+use crate::gpu::device::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, Stem, matmul};
+use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
+
+/// A range of a buffer, as a kernel binds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Binding {
+    pub(crate) buffer: wgpu::Buffer,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Binding {
+    pub(crate) fn whole(buffer: &wgpu::Buffer) -> Self {
+        Self { buffer: buffer.clone(), offset: 0, bytes: buffer.size() }
+    }
+
+    pub(crate) fn place(&self, offset: u64) -> Place {
+        Place { buffer: self.buffer.clone(), offset: self.offset + offset }
+    }
+
+    fn resource(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.bytes),
+        })
+    }
+}
+
+/// Allocates a buffer of the plan.
+pub(crate) fn allocate(gpu: &Gpu, spec: &TensorSpec) -> Result<wgpu::Buffer> {
+    gpu.limits().check(spec)?;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    gpu.buffer(&spec.name, spec.bytes, usage)
+}
+
+/// The uniforms of many dispatches in one buffer; equal ones share a place, so that T steps of every chunk need one each.
+#[derive(Debug, Default)]
+struct Uniforms {
+    bytes: Vec<u8>,
+    places: HashMap<Vec<u8>, u32>,
+}
+
+impl Uniforms {
+    fn place<U: Uniform>(&mut self, uniform: &U) -> u32 {
+        let bytes = bytemuck::bytes_of(uniform);
+        let next = self.bytes.len().next_multiple_of(ALIGNMENT as usize);
+        *self.places.entry(bytes.to_vec()).or_insert_with(|| {
+            self.bytes.resize(next, 0);
+            self.bytes.extend_from_slice(bytes);
+            // Every dispatch binds a whole slot, whatever the size of its struct.
+            self.bytes.resize(next + ALIGNMENT as usize, 0);
+            next as u32
+        })
+    }
+}
+
+/// A dispatch whose bind group waits for the uniform buffer.
+struct Draft {
+    kernel: Arc<Kernel>,
+    bindings: Vec<Binding>,
+    offset: u32,
+    grid: Grid,
+    cost: Cost,
+}
+
+enum Item {
+    Dispatch(Draft),
+    Ready(Command),
+}
+
+/// Collects commands into named lists.
+pub(crate) struct Builder<'a> {
+    pub(crate) gpu: &'a Gpu,
+    pub(crate) limits: DeviceLimits,
+    pub(crate) plan: &'a SequencePlan,
+    buffers: Vec<wgpu::Buffer>,
+    uniforms: Uniforms,
+    items: Vec<Item>,
+    lists: Vec<Vec<Item>>,
+}
+
+/// A list of commands that [`Builder::finish`] will hand over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListId(usize);
+
+/// What [`Builder::finish`] hands over.
+pub(crate) struct Built {
+    pub(crate) buffers: Vec<wgpu::Buffer>,
+    lists: Vec<Vec<Command>>,
+    pub(crate) uniform_bytes: u64,
+}
+
+impl Built {
+    pub(crate) fn take(&mut self, list: ListId) -> Vec<Command> {
+        std::mem::take(&mut self.lists[list.0])
+    }
+}
+
+/// One side of a matrix product: where it begins and its leading dimension, in vec4.
+#[derive(Clone, Debug)]
+pub(crate) struct Matrix {
+    pub(crate) binding: Binding,
+    pub(crate) first: usize,
+    pub(crate) ld: usize,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder of commands on a plan's buffers, each at least as large as its tensor.
+    pub(crate) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
+        let limits = gpu.limits();
+        Self { gpu, limits, plan, buffers, uniforms: Uniforms::default(), items: Vec::new(), lists: Vec::new() }
+    }
+
+    /// A whole tensor of the plan.
+    pub(crate) fn tensor(&self, id: TensorId) -> Binding {
+        self.span(self.plan.whole(id))
+    }
+
+    /// A range of one.
+    pub(crate) fn span(&self, span: Span) -> Binding {
+        Binding { buffer: self.buffers[span.tensor.0].clone(), offset: span.offset, bytes: span.bytes }
+    }
+
+    /// A matrix that begins at a tensor's vec4 `first`.
+    pub(crate) fn matrix(&self, id: TensorId, first: usize, ld: usize) -> Matrix {
+        Matrix { binding: self.tensor(id), first, ld }
+    }
+
+    /// Adds a dispatch. Bindings stand in the order of the stem's.
+    pub(crate) fn dispatch<U: Uniform>(
+        &mut self,
+        stem: Stem,
+        constants: Constants<'_>,
+        bindings: &[&Binding],
+        uniform: &U,
+        grid: Grid,
+        cost: Cost,
+    ) {
+        debug_assert_eq!(stem.uniform, U::NAME);
+        debug_assert_eq!(stem.bindings.len(), bindings.len());
+        let kernel = self.gpu.kernel(stem, constants);
+        let offset = self.uniforms.place(uniform);
+        let bindings = bindings.iter().copied().cloned().collect();
+        self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }));
+    }
+
+    pub(crate) fn copy(&mut self, from: Place, to: Place, bytes: u64) {
+        self.push(Command::Copy { from, to, bytes });
+    }
+
+    /// Adds a command that needs no bind group.
+    pub(crate) fn push(&mut self, command: Command) {
+        self.items.push(Item::Ready(command));
+    }
+
+    /// Ends a list.
+    pub(crate) fn end_list(&mut self) -> ListId {
+        self.lists.push(std::mem::take(&mut self.items));
+        ListId(self.lists.len() - 1)
+    }
+
+    /// C (+)= op(A) · op(B) (+ bias), not cut. `sides` says which of A and B are stored transposed.
+    pub(crate) fn matmul(&mut self, product: Product<'_>) {
+        let Product { sides, a, b, bias, c, m, n4, k, accumulate } = product;
+        let plan = self.limits.matmul(m, 4 * n4, k);
+        self.matmul_parts(sides, a, b, bias, c, (m, n4), plan, accumulate, 0);
+    }
+
+    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\]: a weight gradient, k = T·B cut into parts whose results are added in
+    /// their order.
+    pub(crate) fn weight_gradient(&mut self, a: &Matrix, b: &Matrix, c: &Matrix, m: usize, n4: usize, k: usize) {
+        let plan = self.limits.weight_gradient(m, 4 * n4, k);
+        if plan.parts == 1 {
+            return self.matmul_parts((true, false), a, b, None, c, (m, n4), plan, true, 0);
+        }
+        let scratch = self.matrix(self.plan.scratch, 0, n4);
+        self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
+        let parts = Parts { count: plan.parts, stride: m * n4, ld: n4, column: 0 };
+        self.reduce(parts, m, n4, c);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the one place where all of a product's numbers meet")]
+    fn matmul_parts(
+        &mut self,
+        sides: (bool, bool),
+        a: &Matrix,
+        b: &Matrix,
+        bias: Option<&Binding>,
+        c: &Matrix,
+        (m, n4): (usize, usize),
+        plan: MatmulPlan,
+        accumulate: bool,
+        c_stride: usize,
+    ) {
+        let uniform = Matmul {
+            m: m as u32,
+            n4: n4 as u32,
+            k: plan.part as u32,
+            k_last: plan.last as u32,
+            lda: a.ld as u32,
+            ldb: b.ld as u32,
+            ldc: c.ld as u32,
+            a_first: a.first as u32,
+            b_first: b.first as u32,
+            c_first: c.first as u32,
+            // A part begins `part` values of k further on: rows of a transposed A, vec4 of a plain one.
+            a_stride: (if sides.0 { plan.part * a.ld } else { plan.part / 4 }) as u32,
+            b_stride: (if sides.1 { plan.part / 4 } else { plan.part * b.ld }) as u32,
+            c_stride: c_stride as u32,
+            bias: u32::from(bias.is_some()),
+            accumulate: u32::from(accumulate),
+        };
+        let (stem, constants) = matmul(plan.tile, sides);
+        // Something must be bound for the bias; b is read in any case.
+        let bias = bias.unwrap_or(&b.binding);
+        let bindings = [&a.binding, &b.binding, bias, &c.binding];
+        self.dispatch(stem, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
+    }
+
+    /// out += the sum of the `rows` × `n4` vec4 of all parts in scratch.
+    fn reduce(&mut self, parts: Parts, rows: usize, n4: usize, out: &Matrix) {
+        let uniform = Reduce {
+            rows: rows as u32,
+            n4: n4 as u32,
+            ld: parts.ld as u32,
+            column: parts.column as u32,
+            parts: parts.count as u32,
+            stride: parts.stride as u32,
+            ldc: out.ld as u32,
+            c_first: out.first as u32,
+        };
+        let scratch = self.tensor(self.plan.scratch);
+        let grid = self.limits.rows_and_columns(rows, n4);
+        let cost = Cost::sums(parts.count * rows * n4, rows * n4);
+        self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, cost);
+    }
+
+    /// Adds the sums over `rows` rows of columns of `values` to the gradients of one bias or of two, each of which begins with
+    /// its column. What the two have in common is summed once.
+    pub(crate) fn bias_gradients(&mut self, values: &Matrix, rows: usize, biases: &[(usize, &Matrix)]) {
+        let n4 = biases.iter().map(|(column, bias)| column + bias.ld).max().unwrap_or(0);
+        let (grid, part, scratch) = self.limits.column_sum(rows, n4);
+        let parts = grid[1] as usize;
+        let sums = ColumnSum {
+            rows: rows as u32,
+            part_rows: part as u32,
+            n4: n4 as u32,
+            ld: values.ld as u32,
+            column: values.first as u32,
+            out_stride: n4 as u32,
+            accumulate: 0,
+            first4: n4 as u32,
+            other: u32::MAX,
+            other_at: 0,
+        };
+        let cost = Cost::sums(rows * n4, parts * n4);
+        if scratch > 0 {
+            let to = self.tensor(self.plan.scratch);
+            self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &sums, grid, cost);
+            for (column, bias) in biases {
+                self.reduce(Parts { count: parts, stride: n4, ld: n4, column: *column }, 1, bias.ld, bias);
+            }
+            return;
+        }
+        let [(_, first), others @ ..] = biases else { return };
+        let mut out = first.binding.clone();
+        let mut uniform = ColumnSum { accumulate: 1, first4: first.ld as u32, ..sums };
+        for (column, other) in others {
+            // The gradients of a layer's two biases stand one behind the other.
+            let at = other.binding.offset - out.offset;
+            out.bytes = at + other.binding.bytes;
+            uniform = ColumnSum { other: *column as u32, other_at: (at / 16) as u32, ..uniform };
+        }
+        self.dispatch(COLUMN_SUM, &[], &[&values.binding, &out], &uniform, grid, cost);
+    }
+
+    /// Uploads the uniforms and makes the bind groups.
+    pub(crate) fn finish(self) -> Result<Built> {
+        let device = self.gpu.device();
+        let size = (self.uniforms.bytes.len() as u64).max(ALIGNMENT);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = self.gpu.buffer("uniforms", size, usage)?;
+        self.gpu.queue().write_buffer(&uniforms, 0, &self.uniforms.bytes);
+        let mut groups = Groups::default();
+        let commands = |items: Vec<Item>| {
+            let ready = items.into_iter().map(|item| match item {
+                Item::Ready(command) => command,
+                Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }) => {
+                    let bindings = groups.get(device, &kernel, &uniforms, &bindings);
+                    Command::Dispatch { kernel, bindings, offset, grid, cost }
+                }
+            });
+            ready.collect()
+        };
+        let lists = self.lists.into_iter().map(commands).collect();
+        Ok(Built { buffers: self.buffers, lists, uniform_bytes: size })
+    }
+}
+
+/// Results in scratch that are to be added up.
+#[derive(Clone, Copy)]
+struct Parts {
+    count: usize,
+    /// vec4 from one part to the next, in a row, and before the first column.
+    stride: usize,
+    ld: usize,
+    column: usize,
+}
+
+/// A product as [`Builder::matmul`] takes it: C \[m, 4·n4\], inner size k.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'p> {
+    pub(crate) sides: (bool, bool),
+    pub(crate) a: &'p Matrix,
+    pub(crate) b: &'p Matrix,
+    pub(crate) bias: Option<&'p Binding>,
+    pub(crate) c: &'p Matrix,
+    pub(crate) m: usize,
+    pub(crate) n4: usize,
+    pub(crate) k: usize,
+    pub(crate) accumulate: bool,
+}
+
+/// A kernel's address, and its bindings as (buffer, offset, bytes).
+type GroupKey = (usize, Vec<(wgpu::Buffer, u64, u64)>);
+
+/// Bind groups by kernel and buffers.
+#[derive(Default)]
+struct Groups(HashMap<GroupKey, wgpu::BindGroup>);
+
+impl Groups {
+    fn get(
+        &mut self,
+        device: &wgpu::Device,
+        kernel: &Arc<Kernel>,
+        uniforms: &wgpu::Buffer,
+        bindings: &[Binding],
+    ) -> wgpu::BindGroup {
+        let ranges = bindings.iter().map(|binding| (binding.buffer.clone(), binding.offset, binding.bytes)).collect();
+        let make = || bind(device, kernel, uniforms, bindings);
+        self.0.entry((Arc::as_ptr(kernel) as usize, ranges)).or_insert_with(make).clone()
+    }
+}
+
+/// A bind group: the uniform's slot, then the stem's bindings in order.
+pub(crate) fn bind(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    uniforms: &wgpu::Buffer,
+    bindings: &[Binding],
+) -> wgpu::BindGroup {
+    let slot = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer: uniforms,
+        offset: 0,
+        size: wgpu::BufferSize::new(ALIGNMENT),
+    });
+    let entries: Vec<_> = std::iter::once((0, slot))
+        .chain(kernel.stem.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
+        .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
+        .collect();
+    device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(kernel.stem.name),
+        layout: &kernel.layout,
+        entries: &entries,
+    })
+}

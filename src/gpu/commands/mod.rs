@@ -1,0 +1,8 @@
+//! Commands: what they are, how they are made, submitted and timed.
+
+pub(crate) mod builder;
+pub(crate) mod product;
+pub(crate) mod profiler;
+pub(crate) mod program;
+pub(crate) mod recorder;
+pub(crate) mod uniforms;

@@ -1,0 +1,210 @@
+//! A kernel: its sources, its bindings, and the pipeline made from them.
+
+use std::borrow::Cow;
+
+use crate::model::plan::ProductTile;
+
+/// How a kernel binds a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The uniform at binding 0, with a dynamic offset.
+    Uniform,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+/// One entry point of the shaders.
+#[derive(Clone, Copy, Debug)]
+pub struct Stem {
+    /// The entry point; also the label and the name in tests and benches.
+    pub name: &'static str,
+    /// The files it is joined from, in order.
+    pub sources: &'static [(&'static str, &'static str)],
+    /// The uniform struct at binding 0.
+    pub uniform: &'static str,
+    /// The storage bindings that this entry point uses, with their numbers.
+    pub bindings: &'static [(u32, Access)],
+    /// Whether an index comes from data, so that the shader keeps its runtime checks.
+    pub data_indices: bool,
+}
+
+impl Stem {
+    /// The whole WGSL text.
+    pub fn source(&self) -> String {
+        self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
+    }
+}
+
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../../shaders/", $name)))
+    };
+}
+
+use Access::{Read, ReadWrite};
+
+macro_rules! stems {
+    ($($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
+        $(pub(crate) const $constant: Stem = Stem {
+            name: $name,
+            sources: &[$(file!($file)),*],
+            uniform: $uniform,
+            bindings: &[$(($number, $access)),*],
+            data_indices: $data,
+        };)*
+
+        /// Every kernel of the crate.
+        pub const STEMS: &[Stem] = &[$($constant),*];
+    };
+}
+
+stems! {
+    RNN_FORWARD = "rnn_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
+    RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
+    RNN_BACKWARD_FLOW = "rnn_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+    LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
+    LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
+    LSTM_BACKWARD_FLOW = "lstm_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
+    GRU_FORWARD = "gru_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
+    GRU_BACKWARD = "gru_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
+    GRU_BACKWARD_FLOW = "gru_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+        { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
+    FLOW = "flow" ["flow.wgsl"] "Flow" { 1 Read, 2 ReadWrite } false;
+    MATMUL = "matmul" ["product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    MATMUL_TILED = "matmul_tiled" ["product.wgsl", "matmul_tiled.wgsl"] "Matmul"
+        { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
+    TRANSPOSE = "transpose_weights" ["grid.wgsl", "transpose.wgsl"] "Transpose" { 1 Read, 2 ReadWrite } false;
+    REDUCE = "reduce" ["grid.wgsl", "reduce.wgsl"] "Reduce" { 1 Read, 2 ReadWrite } false;
+    COLUMN_SUM = "column_sum" ["column_sum.wgsl"] "ColumnSum" { 1 Read, 2 ReadWrite } false;
+    COPY = "copy" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 2 Read, 3 ReadWrite } false;
+    MASK = "mask" ["grid.wgsl", "copy.wgsl"] "Copy" { 1 Read, 3 ReadWrite } false;
+    DROP_TO = "drop_to" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 2 Read, 3 ReadWrite, 11 Read } false;
+    DROP_IN = "drop_in" ["grid.wgsl", "masks.wgsl", "dropout.wgsl"] "Dropout" { 1 Read, 3 ReadWrite, 11 Read } false;
+    GATHER = "gather" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
+    SCATTER = "scatter" ["grid.wgsl", "tokens.wgsl"] "Tokens" { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
+    EMBED = "embed" ["grid.wgsl", "embedding.wgsl"] "Embedding" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } true;
+    EMBED_BACKWARD = "embed_backward" ["grid.wgsl", "embedding.wgsl"] "Embedding"
+        { 5 Read, 6 Read, 7 Read, 8 ReadWrite } true;
+    MEAN = "mean" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
+    SPREAD = "spread" ["grid.wgsl", "mean.wgsl"] "Mean" { 1 Read, 2 ReadWrite, 3 ReadWrite } false;
+    LOSS = "loss" ["grid.wgsl", "loss.wgsl"] "Loss" { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite } true;
+    SUM = "sum" ["sum.wgsl"] "Sum" { 1 Read, 2 ReadWrite } false;
+    NORM_PARTIAL = "norm_partial" ["status.wgsl", "norm.wgsl"] "Update" { 1 Read, 2 ReadWrite } false;
+    NORM = "norm" ["status.wgsl", "norm.wgsl"] "Update"
+        { 2 ReadWrite, 3 Read, 4 ReadWrite, 5 Read } false;
+    UPDATE = "update" ["grid.wgsl", "status.wgsl", "update.wgsl"] "Update"
+        { 1 Read, 2 Read, 3 ReadWrite, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite } false;
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// The stem's, of a matrix product with its transposed sides: what a profile calls it.
+    pub(crate) name: String,
+    pub(crate) stem: Stem,
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+/// The value of each `override` that is set.
+pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
+
+/// The kernel of a product with such tiles, and its constants; `sides` says which of A and B are stored transposed.
+pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (Stem, Vec<(&'static str, f64)>) {
+    let mut constants = vec![("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))];
+    match tile {
+        ProductTile::Registers => {
+            constants.extend(["GROUP_X", "GROUP_Y"].map(|name| (name, ProductTile::REGISTERS_GROUP as f64)));
+            (MATMUL, constants)
+        }
+        ProductTile::Block(side) => {
+            constants.push(("BLOCK", side as f64));
+            (MATMUL_TILED, constants)
+        }
+    }
+}
+
+/// A constant that is on or off.
+pub(crate) fn flag(on: bool) -> f64 {
+    f64::from(u8::from(on))
+}
+
+impl Kernel {
+    pub(crate) fn new(device: &wgpu::Device, stem: Stem, constants: Constants<'_>, trusted: bool) -> Self {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(stem.name),
+            source: wgpu::ShaderSource::Wgsl(Cow::Owned(stem.source())),
+        };
+        let module = if trusted && !stem.data_indices {
+            #[allow(
+                unsafe_code,
+                reason = "every index of these shaders follows from the plan's sizes, every loop ends at one of them, and \
+                          the suite also runs with the checks on"
+            )]
+            // SAFETY: as the reason says; shaders whose indices come from data are never made here.
+            unsafe {
+                device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            }
+        } else {
+            device.create_shader_module(descriptor)
+        };
+        let entry = |binding, access| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: access == Access::Uniform,
+                min_binding_size: None,
+            },
+            count: None,
+        };
+        let entries: Vec<_> = std::iter::once(entry(0, Access::Uniform))
+            .chain(stem.bindings.iter().map(|(binding, access)| entry(*binding, *access)))
+            .collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(stem.name), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(stem.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(stem.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(stem.name),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                // Every kernel writes what it reads of its workgroup's memory.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Self { name: name(stem, constants), stem, pipeline, layout }
+    }
+}
+
+/// `matmul nt` for A · Bᵀ and so on, as BLAS writes it; of other kernels the stem's.
+fn name(stem: Stem, constants: Constants<'_>) -> String {
+    let side = |name| {
+        constants.iter().find(|(constant, _)| *constant == name).map(|(_, on)| if *on == 0.0 { 'n' } else { 't' })
+    };
+    match side("TRANSPOSE_A").zip(side("TRANSPOSE_B")) {
+        Some((a, b)) => format!("{} {a}{b}", stem.name),
+        None => stem.name.into(),
+    }
+}

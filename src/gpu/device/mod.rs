@@ -1,0 +1,371 @@
+//! The device: choosing one, taking the host program's, and what is asked of either.
+
+pub(crate) mod kernel;
+pub(crate) mod signal;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use self::kernel::{Constants, Kernel, Stem};
+use self::signal::Signal;
+use crate::error::{Error, Result};
+use crate::model::DeviceLimits;
+
+/// Which adapter to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// A discrete GPU, else an integrated or virtual one, else a software driver.
+    #[default]
+    Best,
+    /// The first in the order of `Best` whose name contains this, whatever the case.
+    Name(String),
+    /// The one at this place of [`Gpu::adapters`].
+    Index(usize),
+}
+
+/// How [`Gpu::new`] opens a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// Whether every shader keeps its runtime checks, not only those whose indices come from data.
+    pub checked: bool,
+    /// Whose tiles and workgroups the plan takes.
+    pub tiles: Tiles,
+    /// Whether the device is opened with timestamps, where the adapter has them: see [`Inspection::profile`](crate::Inspection::profile).
+    pub profile: bool,
+}
+
+/// Tiles and workgroups are those of a kind of device. The results differ by rounding alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tiles {
+    /// By the adapter's type.
+    #[default]
+    Auto,
+    /// Those of a GPU.
+    Hardware,
+    /// Those of a driver that computes on the CPU.
+    Software,
+}
+
+/// What was handed to the queue so far, for tests and profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Submissions.
+    pub submits: u64,
+    /// Buffers mapped for reading.
+    pub maps: u64,
+}
+
+/// A GPU that networks can be made on. Cloning it clones a handle.
+#[derive(Clone, Debug)]
+pub struct Gpu(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    software: bool,
+    trusted: bool,
+    failure: Arc<Mutex<Failure>>,
+    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    submits: AtomicU64,
+    maps: AtomicU64,
+    /// The bytes of buffers that a test has the device hold at the most; 0: as many as it can.
+    #[cfg(test)]
+    most: AtomicU64,
+    /// The most bytes that buffers came to when a further one was made.
+    #[cfg(test)]
+    peak: AtomicU64,
+}
+
+#[cfg(test)]
+impl Inner {
+    /// Whether a further buffer of so many bytes is more than a test allows.
+    fn is_full(&self, bytes: u64) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        let held = self.device.get_internal_counters().hal.buffer_memory.read();
+        let held = held as u64 + bytes;
+        let full = most > 0 && held > most;
+        if !full {
+            self.peak.fetch_max(held, Ordering::Relaxed);
+        }
+        full
+    }
+}
+
+/// What the device raised on its own.
+#[derive(Debug, Default)]
+struct Failure {
+    /// It is gone, for good.
+    lost: Option<String>,
+    /// An error of the calls since the last check.
+    error: Option<String>,
+}
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // Debug builds would otherwise turn on validation layers, which software drivers run very slowly with.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    wgpu::Instance::new(descriptor)
+}
+
+/// The limits that a device must have been opened with for [`Gpu::from_device`]: WebGPU's defaults for compute shaders,
+/// and the largest buffers and bindings that the adapter has, since a time chunk is as long as they allow.
+pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
+    wgpu::Limits {
+        max_buffer_size: adapter.max_buffer_size,
+        max_storage_buffer_binding_size: adapter.max_storage_buffer_binding_size,
+        max_storage_buffers_per_shader_stage: wgpu::Limits::defaults().max_storage_buffers_per_shader_stage,
+        max_compute_workgroup_storage_size: wgpu::Limits::defaults().max_compute_workgroup_storage_size,
+        ..wgpu::Limits::downlevel_defaults()
+    }
+}
+
+/// The features that [`Gpu::from_device`] needs: none beyond WebGPU's base.
+pub fn required_features() -> wgpu::Features {
+    wgpu::Features::empty()
+}
+
+impl Gpu {
+    /// The adapters that can train, in the order of [`AdapterChoice::Best`]. Empty where there is no driver.
+    pub async fn adapters() -> Vec<wgpu::Adapter> {
+        let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
+        adapters.retain(|adapter| {
+            let limits = adapter.limits();
+            required_limits(&limits).check_limits(&limits)
+                && adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+        });
+        adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu => 1,
+            wgpu::DeviceType::Other => 2,
+            wgpu::DeviceType::Cpu => 3,
+        });
+        adapters
+    }
+
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where no adapter fits, naming those there are.
+    pub async fn new(options: GpuOptions) -> Result<Self> {
+        let mut adapters = Self::adapters().await;
+        let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+        let place = match &options.adapter {
+            AdapterChoice::Best => 0,
+            AdapterChoice::Index(index) => *index,
+            AdapterChoice::Name(part) => {
+                let part = part.to_lowercase();
+                names.iter().position(|name| name.to_lowercase().contains(&part)).unwrap_or(usize::MAX)
+            }
+        };
+        if place >= adapters.len() {
+            return Err(Error::NoDevice(match (adapters.is_empty(), &options.adapter) {
+                (true, _) => "no driver answered that can run compute shaders".into(),
+                (_, AdapterChoice::Name(part)) => format!("no adapter's name contains {part:?}; there are {names:?}"),
+                (_, _) => format!("no adapter at index {place}; there are {names:?}"),
+            }));
+        }
+        let adapter = adapters.swap_remove(place);
+        let timestamps = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("bptt"),
+            required_features: required_features() | (timestamps & adapter.features()),
+            required_limits: required_limits(&adapter.limits()),
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) = opened.map_err(|error| Error::NoDevice(format!("{}: {error}", names[place])))?;
+        let gpu = Self::wrap(device, queue, !options.checked, options.tiles);
+        let failure = gpu.0.failure.clone();
+        gpu.0.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let error = error.to_string();
+            log::error!("{error}");
+            lock(&failure).error.get_or_insert(error);
+        }));
+        let failure = gpu.0.failure.clone();
+        gpu.0.device.set_device_lost_callback(move |_, reason| {
+            log::error!("the device was lost: {reason}");
+            lock(&failure).lost.get_or_insert(reason);
+        });
+        Ok(gpu)
+    }
+
+    /// Takes a device that the host program has opened, with at least [`required_limits`] and [`required_features`].
+    /// Errors that the device raises on its own go to the host program's handlers.
+    ///
+    /// # Errors
+    /// [`Error::Device`] names a limit that is too low.
+    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let limits = device.limits();
+        let mut short = Vec::new();
+        let needed = required_limits(&limits);
+        needed.check_limits_with_fail_fn(&limits, false, |name, wanted, allowed| {
+            short.push(format!("{name} is {allowed} where {wanted} is needed"));
+        });
+        match short.is_empty() {
+            true => Ok(Self::wrap(device, queue, true, Tiles::Auto)),
+            false => Err(Error::Device(short.join("; "))),
+        }
+    }
+
+    fn wrap(device: wgpu::Device, queue: wgpu::Queue, trusted: bool, tiles: Tiles) -> Self {
+        let info = device.adapter_info();
+        Self(Arc::new(Inner {
+            device,
+            queue,
+            software: match tiles {
+                Tiles::Auto => info.device_type == wgpu::DeviceType::Cpu,
+                Tiles::Hardware => false,
+                Tiles::Software => true,
+            },
+            info,
+            trusted,
+            failure: Arc::default(),
+            kernels: Mutex::default(),
+            submits: AtomicU64::new(0),
+            maps: AtomicU64::new(0),
+            #[cfg(test)]
+            most: AtomicU64::new(0),
+            #[cfg(test)]
+            peak: AtomicU64::new(0),
+        }))
+    }
+
+    /// The wgpu device.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    /// The wgpu queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// The adapter: name, driver, type.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.0.info
+    }
+
+    /// From now on the device has room for buffers of so many bytes in all; 0: for as many as it can hold.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&self, bytes: u64) {
+        self.0.most.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The bytes of all buffers that are there, once the device is idle, and the most that they came to since the last call.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (u64, u64) {
+        self.settle();
+        let held = self.0.device.get_internal_counters().hal.buffer_memory.read() as u64;
+        (held, self.0.peak.swap(held, Ordering::Relaxed))
+    }
+
+    /// What was submitted and mapped so far.
+    pub fn counters(&self) -> Counters {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters { submits: load(&self.0.submits), maps: load(&self.0.maps) }
+    }
+
+    /// What the plan needs to know of the device.
+    pub fn limits(&self) -> DeviceLimits {
+        let limits = self.0.device.limits();
+        DeviceLimits {
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            max_groups: limits.max_compute_workgroups_per_dimension,
+            software: self.0.software,
+        }
+    }
+
+    /// An error that the device has raised on its own since the last check, or its loss.
+    pub(crate) fn check(&self) -> Result<()> {
+        // A loss is told by a callback, and those are called within a poll; what is asked of a lost device raises nothing.
+        let _ = self.0.device.poll(wgpu::PollType::Poll);
+        let mut failure = lock(&self.0.failure);
+        let error = failure.error.take();
+        match (&failure.lost, error) {
+            (Some(reason), _) => Err(Error::DeviceLost(reason.clone())),
+            (None, Some(error)) => Err(Error::Device(error)),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The kernel of a stem with these constants; compiled once a device.
+    pub(crate) fn kernel(&self, stem: Stem, constants: Constants<'_>) -> Arc<Kernel> {
+        // One entry point may be joined from other files.
+        let files: Vec<&str> = stem.sources.iter().map(|(file, _)| *file).collect();
+        let key = format!("{} {files:?} {constants:?}", stem.name);
+        let mut kernels = lock(&self.0.kernels);
+        let make = || Arc::new(Kernel::new(&self.0.device, stem, constants, self.0.trusted));
+        kernels.entry(key).or_insert_with(make).clone()
+    }
+
+    /// Waits until all that was let go of is the device's again. In a browser nobody can wait.
+    pub(crate) fn settle(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        let _ = self.0.device.poll(wgpu::PollType::wait_indefinitely());
+    }
+
+    /// A buffer of so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the device has no room for it.
+    pub(crate) fn buffer(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
+        // In a browser the answer comes later, and [`Gpu::check`] tells it; elsewhere it is there at once.
+        #[cfg(not(target_arch = "wasm32"))]
+        let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        #[cfg(test)]
+        if self.0.is_full(bytes) {
+            drop(scope);
+            return Err(Error::OutOfMemory { tensor: name.into(), bytes });
+        }
+        let buffer = self.0.device.create_buffer(&descriptor);
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Poll::Ready(Some(_)) = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop())) {
+            return Err(Error::OutOfMemory { tensor: name.into(), bytes });
+        }
+        Ok(buffer)
+    }
+
+    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.0.submits.fetch_add(1, Ordering::Relaxed);
+        self.0.queue.submit([commands])
+    }
+
+    /// Asks for a buffer's bytes; [`Gpu::wait`] waits for them.
+    pub(crate) fn map(&self, buffer: &wgpu::Buffer) -> Signal {
+        self.0.maps.fetch_add(1, Ordering::Relaxed);
+        let signal = Signal::default();
+        let done = signal.clone();
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| done.set(result.map_err(|error| error.to_string())));
+        signal
+    }
+
+    /// Waits until the submission (all of them, where none is named) is through and the mapping was answered.
+    pub(crate) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>, mapped: Signal) -> Result<()> {
+        // In a browser the event loop calls back; elsewhere callbacks fire only inside a poll.
+        #[cfg(not(target_arch = "wasm32"))]
+        let polled = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
+        #[cfg(target_arch = "wasm32")]
+        let polled = Ok::<_, wgpu::PollError>(submission);
+        // That a submission is not known is but what the device's loss comes to.
+        self.check()?;
+        polled.map_err(|error| Error::Device(error.to_string()))?;
+        mapped.await.map_err(Error::Device)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,265 @@
+//! Raw forward and backward on the caller's own device buffers: nothing comes back to the host.
+
+use super::GpuEngine;
+use crate::batch::{Input, Sequence};
+use crate::error::{Error, Result};
+use crate::gpu::commands::builder::{Binding, Builder};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::uniforms::Copy;
+use crate::gpu::pass::Aim;
+use crate::gpu::record::ALIVE;
+use crate::memory::Extent;
+use crate::model::Recurrent;
+use crate::model::plan::{ALIGNMENT, Cost, Keeps, TensorId};
+use crate::room;
+use crate::sizes::{Count, ON_DEVICE};
+
+/// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
+/// nothing where it is written.
+///
+/// | | `sequence` | `h`, `c` |
+/// |---|---|---|
+/// | forward reads | x, \[T, B, I\] | h_0, c_0, \[L·D, B, H\] |
+/// | forward writes | output, \[T, B, D·H\] | h_n, c_n |
+/// | backward reads | d_output, \[T, B, D·H\] | d_h_n, d_c_n |
+/// | backward writes | dx, \[T, B, I\] | dh_0, dc_0 |
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeviceArrays<'a> {
+    /// The sequence.
+    pub sequence: Option<&'a wgpu::Buffer>,
+    /// The state h of each (layer, direction).
+    pub h: Option<&'a wgpu::Buffer>,
+    /// The state c, the LSTM's alone.
+    pub c: Option<&'a wgpu::Buffer>,
+}
+
+impl DeviceArrays<'_> {
+    fn check(&self, recurrent: &Recurrent, (steps, rows, size): (usize, usize, usize), names: [&str; 3]) -> Result<()> {
+        let states = Count::from(rows) * recurrent.stacks() * recurrent.hidden_size;
+        let numbers = Count::from(steps) * rows * size;
+        for (name, buffer, numbers) in
+            [(names[0], self.sequence, numbers), (names[1], self.h, states), (names[2], self.c, states)]
+        {
+            let Some(buffer) = buffer else { continue };
+            if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+                return Err(Error::value(name, "a buffer with the usage STORAGE", format!("{:?}", buffer.usage())));
+            }
+            let bytes = (numbers * 4usize).get();
+            if buffer.size() != bytes {
+                let expected = format!("a buffer of {bytes} bytes");
+                return Err(Error::value(name, expected, format!("{} bytes", buffer.size())));
+            }
+        }
+        match self.c {
+            Some(_) if !recurrent.cell.has_cell_state() => {
+                Err(Error::Unsupported(format!("only an LSTM has a {}", names[2])))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which way numbers go between the caller's layout and the one of whole vec4.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    In,
+    Out,
+}
+
+/// A copy between the caller's buffer and a tensor of the pass.
+struct Transfer<'a> {
+    way: Way,
+    /// The caller's buffer, and the number in it at which the rows begin.
+    buffer: &'a wgpu::Buffer,
+    first: usize,
+    /// Where they begin in a buffer of the pass.
+    place: Place,
+    rows: usize,
+    /// Parts side by side in a row, each rounded up to whole vec4 in the tensor.
+    parts: usize,
+    part: usize,
+    /// The chunk whose flags mask the rows.
+    masked: Option<usize>,
+}
+
+impl<'a> Transfer<'a> {
+    /// `rows` rows, from number `first` of the caller's buffer and from a place of the pass.
+    fn new(way: Way, buffer: &'a wgpu::Buffer, first: usize, place: Place, [rows, parts, part]: [usize; 3]) -> Self {
+        Self { way, buffer, first, place, rows, parts, part, masked: None }
+    }
+}
+
+impl GpuEngine {
+    /// The forward pass of the stack on the caller's buffers, for `steps` × `rows` with `lengths` as in [`Sequence`].
+    /// Enqueues. What lies in x at padding is never read.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names a buffer whose size or usage does not fit, and a length out of range.
+    pub fn forward_on_device(
+        &mut self,
+        (steps, rows): (usize, usize),
+        lengths: Option<&[usize]>,
+        from: DeviceArrays<'_>,
+        to: DeviceArrays<'_>,
+    ) -> Result<()> {
+        let recurrent = self.network.model.recurrent.clone();
+        let Some(x) = from.sequence else {
+            return Err(Error::Unsupported("a forward pass needs x".into()));
+        };
+        if self.network.model.embedding.is_some() {
+            let reason = "a model with an embedding reads token ids, not x from a buffer";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
+        extent.check(&self.network.model, ON_DEVICE)?;
+        from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
+        to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
+        // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
+        let tokens = Input::Tokens(room::array((steps, rows), "the flags of every step")?);
+        let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
+        sequence.validate(&self.network.model)?;
+        let draw = self.draw(rows)?;
+        self.prepare(self.shape(extent, true, Keeps::Output))?;
+        self.stage_labels(&sequence, None);
+        self.stage_draw(draw);
+        let (i, h) = (recurrent.input_size, recurrent.hidden_size);
+        let mut load = Vec::new();
+        let mut store = Vec::new();
+        for (index, chunk) in self.pass().plan.chunks.iter().enumerate() {
+            let n = chunk.steps.len() * rows;
+            let first = chunk.steps.start * rows;
+            let place = self.place(chunk.x.expect("a dense pass has x"));
+            load.push(Transfer { masked: Some(index), ..Transfer::new(Way::In, x, first * i, place, [n, 1, i]) });
+            let (y, shape) = (self.place(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), h]);
+            let first = first * recurrent.output_size();
+            store.extend(to.sequence.map(|buffer| Transfer::new(Way::Out, buffer, first, y, shape)));
+        }
+        let mut clear = Vec::new();
+        let bytes = self.pass().slot_bytes(&self.network);
+        // Only an LSTM's ends go on behind those of h.
+        let kinds = self.pass().ends.chunks(recurrent.stacks()).zip([(from.h, to.h), (from.c, to.c)]);
+        for (ends, (from, to)) in kinds {
+            for (stack, (enters, leaves)) in ends.iter().enumerate() {
+                let transfer = |way, buffer, place: &Place| {
+                    Transfer::new(way, buffer, stack * rows * h, place.clone(), [rows, 1, h])
+                };
+                match from {
+                    Some(buffer) => load.push(transfer(Way::In, buffer, enters)),
+                    None => clear.push(Command::Clear { to: enters.clone(), bytes }),
+                }
+                store.extend(to.map(|buffer| transfer(Way::Out, buffer, leaves)));
+            }
+        }
+        let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
+        let pack = self.pack();
+        let forward = self.pass().forward(Aim::Output).into_iter().flatten();
+        self.recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
+        self.recorder.submit();
+        self.last.went_forward(extent);
+        Ok(())
+    }
+
+    /// The backward pass of the last forward one on the caller's buffers: adds to the gradient sums. Enqueues.
+    ///
+    /// # Errors
+    /// As [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a forward pass before it.
+    pub fn backward_on_device(&mut self, from: DeviceArrays<'_>, to: DeviceArrays<'_>) -> Result<()> {
+        let recurrent = self.network.model.recurrent.clone();
+        let Extent { steps, rows, .. } = self.last.forward()?;
+        from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
+        to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
+        self.prepare_flow()?;
+        self.last.begin();
+        let mut begin = self.fresh_sums();
+        let mut load = Vec::new();
+        let mut store = Vec::new();
+        let (i, h) = (recurrent.input_size, recurrent.hidden_size);
+        let plan = &self.pass().plan;
+        for chunk in &plan.chunks {
+            let (first, n) = (chunk.steps.start * rows, chunk.steps.len() * rows);
+            let y = chunk.y[recurrent.layers - 1];
+            let transfer = |way, buffer, tensor, parts: usize, part: usize| {
+                Transfer::new(way, buffer, first * parts * part, self.place(tensor), [n, parts, part])
+            };
+            match from.sequence {
+                Some(buffer) => load.push(transfer(Way::In, buffer, y, recurrent.directions(), h)),
+                None => begin.push(self.clear_tensor(y)),
+            }
+            if let (Some(buffer), Some(dx)) = (to.sequence, chunk.dx) {
+                store.push(transfer(Way::Out, buffer, dx, 1, i));
+            }
+        }
+        for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
+            for (stack, carry) in carries.iter().enumerate() {
+                let transfer =
+                    |way, buffer| Transfer::new(way, buffer, stack * rows * h, self.place(*carry), [rows, 1, h]);
+                match from {
+                    Some(buffer) => load.push(transfer(Way::In, buffer)),
+                    None => begin.push(self.clear_tensor(*carry)),
+                }
+                store.extend(to.map(|buffer| transfer(Way::Out, buffer)));
+            }
+        }
+        let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
+        self.recorder
+            .record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
+        self.recorder.submit();
+        self.last.went_back(self.flow);
+        Ok(())
+    }
+
+    fn place(&self, tensor: TensorId) -> Place {
+        Place::of(&self.pass().buffers[tensor.0])
+    }
+
+    fn clear_tensor(&self, tensor: TensorId) -> Command {
+        let (to, bytes) = self.tensor(tensor);
+        Command::Clear { to, bytes }
+    }
+
+    /// The commands of copies to and from the caller's buffers, which may be others at every call.
+    fn transfers(&self, transfers: &[Transfer<'_>]) -> Result<Vec<Command>> {
+        let pass = self.pass();
+        let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
+        for transfer in transfers {
+            let Transfer { way, buffer, first, ref place, rows, parts, part, masked } = *transfer;
+            // A binding begins at an aligned byte; the rest of the way is the kernel's.
+            let begin = (4 * first as u64) / ALIGNMENT * ALIGNMENT;
+            let bytes = (4 * (first + rows * parts * part) as u64) - begin;
+            let theirs = Binding { buffer: buffer.clone(), offset: begin, bytes };
+            let (ours, ours_first) = (Binding::whole(&place.buffer), place.offset as usize / 4);
+            let flags = builder.span(pass.plan.chunks[masked.unwrap_or(0)].flags);
+            let padded = part.next_multiple_of(4);
+            for p in 0..parts {
+                let plain = (parts * part, first - begin as usize / 4 + p * part);
+                let packed = (parts * padded, ours_first + p * padded);
+                let ((ld_from, from_first), (ld_to, to_first)) =
+                    if way == Way::In { (plain, packed) } else { (packed, plain) };
+                let width = if way == Way::In { padded } else { part };
+                let uniform = Copy {
+                    rows: rows as u32,
+                    width: width as u32,
+                    columns: part as u32,
+                    ld_from: ld_from as u32,
+                    from_first: from_first as u32,
+                    ld_to: ld_to as u32,
+                    to_first: to_first as u32,
+                    masked: u32::from(masked.is_some()),
+                    bit: ALIVE,
+                };
+                let (from, to) = if way == Way::In { (&theirs, &ours) } else { (&ours, &theirs) };
+                let grid = builder.limits.rows_and_columns(rows, width);
+                builder.dispatch(
+                    crate::gpu::device::kernel::COPY,
+                    &[],
+                    &[&flags, from, to],
+                    &uniform,
+                    grid,
+                    Cost::each(rows * width, 1, 2),
+                );
+            }
+        }
+        let list = builder.end_list();
+        Ok(builder.finish()?.take(list))
+    }
+}

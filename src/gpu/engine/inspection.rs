@@ -1,0 +1,88 @@
+//! What can be seen of a network on a GPU.
+
+use ndarray::Array2;
+
+use super::GpuEngine;
+use super::planned::further;
+use crate::engine::{Backend, Inspection};
+use crate::error::Result;
+use crate::flow::Flow;
+use crate::gpu::pass::Pass;
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::RecurrentKernel;
+use crate::model::plan::{Keeps, carried_states};
+use crate::profile::Profile;
+use crate::sizes::ON_DEVICE;
+
+impl Inspection for GpuEngine {
+    fn set_profile(&mut self, on: bool) -> Result<()> {
+        self.recorder.set_profile(on);
+        Ok(())
+    }
+
+    async fn profile(&mut self) -> Result<Profile> {
+        self.recorder.profile().await
+    }
+
+    fn set_flow(&mut self, on: bool) {
+        self.flow = on;
+    }
+
+    async fn flow(&mut self) -> Result<Flow> {
+        self.last.flow()?;
+        let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(Flow::none()) };
+        let pairs = self.read(&[self.whole(norms)]).await?;
+        let plan = &self.pass().plan;
+        let shape = (self.network.model.recurrent.stacks(), plan.steps);
+        let parts = plan.flow_parts();
+        let square = |pair: &[f32]| f64::from(pair[0]).powi(2) * f64::from(pair[1]);
+        let norm = |step: &[f32]| step.chunks_exact(2).map(square).sum::<f64>().sqrt();
+        let mut steps = pairs.chunks_exact(2 * parts);
+        let norms = Array2::from_shape_simple_fn(shape, || steps.next().map_or(f64::NAN, norm));
+        Ok(Flow { norms })
+    }
+
+    fn kernel(&self, rows: usize) -> Option<RecurrentKernel> {
+        self.gpu.planned_kernel(&self.network.model, &self.options, rows)
+    }
+
+    /// The buffers that the passes share count as those of the last pass; what others need beyond it, as workspace.
+    fn memory(&self) -> Memory {
+        let last = self.passes.last().map_or(Memory::default(), |pass| pass.plan.memory);
+        let mut memory = self.fixed_memory() + last;
+        memory.add(MemoryPart::Workspace, self.passes.iter().map(Pass::own_bytes).sum());
+        memory.add(MemoryPart::Workspace, self.arena.bytes().saturating_sub(last.total()));
+        memory
+    }
+
+    fn plan(&self, extent: Extent) -> Result<Memory> {
+        extent.check(&self.network.model, ON_DEVICE)?;
+        let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
+        let carried = match extent.carried > 0 && self.carried.is_none() {
+            true => carried_states(&self.network.model, extent.carried).bytes,
+            false => 0,
+        };
+        let mut memory = match self.passes.iter().find(|pass| pass.shape == shape) {
+            Some(pass) => {
+                let mut memory = self.memory();
+                memory.add(MemoryPart::Workspace, if self.flow { pass.flow_bytes() } else { 0 });
+                memory
+            }
+            None => {
+                let plan = self.plan_of(shape)?;
+                let planned = plan.planned(&self.network.model);
+                let flow = if self.flow { plan.planned_flow(&self.network.model) } else { 0 };
+                let with_others = self.with_pass(&plan);
+                let further = further(extent.shapes).saturating_sub(self.passes.len() as u64);
+                let further = further * plan.planned_further(&self.network.model, self.flow);
+                // Beyond the budget the others are let go.
+                let alone = self.options.check_memory(with_others.total() + flow + carried).is_err();
+                let mut memory = if alone { self.fixed_memory() + planned } else { with_others };
+                memory.add(MemoryPart::Workspace, flow + further);
+                memory
+            }
+        };
+        memory.add(MemoryPart::Carried, carried);
+        Ok(memory)
+    }
+}

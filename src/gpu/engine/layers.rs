@@ -1,0 +1,69 @@
+//! The recurrent layers of a network on a GPU by themselves.
+
+use super::GpuEngine;
+use crate::batch::{InputGradient, OutputGradient};
+use crate::dropout::Masks;
+use crate::engine::Layers;
+use crate::error::Result;
+use crate::gpu::commands::program::Command;
+use crate::gpu::pass::staging;
+
+impl Layers for GpuEngine {
+    async fn gradients(&mut self) -> Result<Vec<f32>> {
+        let cleared = self.cleared_sums();
+        self.recorder.record(&cleared);
+        self.read_block_of(&self.network.gradients).await
+    }
+
+    fn clear_gradients(&mut self) {
+        (self.used, self.cleared) = (false, true);
+    }
+
+    fn set_masks(&mut self, masks: Option<Masks>) {
+        self.masks = masks;
+    }
+
+    async fn backward(&mut self, gradient: &OutputGradient) -> Result<InputGradient> {
+        let recurrent = self.network.model.recurrent.clone();
+        self.last.forward_for(gradient, &recurrent)?;
+        self.prepare_flow()?;
+        self.last.begin();
+        let mut begin = self.fresh_sums();
+        let mut numbers = std::mem::take(&mut self.numbers);
+        let pass = self.pass();
+        for chunk in &pass.plan.chunks {
+            let (place, bytes) = self.tensor(chunk.y[recurrent.layers - 1]);
+            match &gradient.output {
+                Some(output) => {
+                    // The kernels read dy only where a row is alive: what lies at padding needs no mask here.
+                    let alive = |_, _| true;
+                    staging::pack(output, chunk.steps.clone(), recurrent.directions(), alive, &mut numbers);
+                    self.recorder.write(&place, &numbers);
+                }
+                None => begin.push(Command::Clear { to: place, bytes }),
+            }
+        }
+        for (carries, array) in [(&pass.plan.carry_h, &gradient.h_n), (&pass.plan.carry_c, &gradient.c_n)] {
+            for (stack, carry) in carries.iter().enumerate() {
+                let (place, bytes) = self.tensor(*carry);
+                match array {
+                    Some(array) => {
+                        staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
+                        self.recorder.write(&place, &numbers);
+                    }
+                    None => begin.push(Command::Clear { to: place, bytes }),
+                }
+            }
+        }
+        self.numbers = numbers;
+        self.recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
+        let gradient = self.read_input_gradient().await?;
+        self.last.went_back(self.flow);
+        Ok(gradient)
+    }
+
+    async fn input_gradient(&mut self) -> Result<InputGradient> {
+        self.last.gradient(self.options.input_gradient)?;
+        self.read_input_gradient().await
+    }
+}

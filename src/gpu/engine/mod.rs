@@ -1,0 +1,96 @@
+//! A network on a GPU.
+
+mod device_arrays;
+mod inspection;
+mod layers;
+mod parameters;
+mod pass_cache;
+mod passes;
+pub(super) mod planned;
+mod stage;
+mod training;
+mod transfer;
+mod updater;
+
+use self::planned::LOSSES;
+use self::updater::Updater;
+use crate::dropout::Masks;
+use crate::engine::calls::{Ended, LastPass};
+use crate::engine::{EngineOptions, sealed};
+use crate::error::Result;
+use crate::gpu::commands::builder::allocate;
+use crate::gpu::commands::recorder::Recorder;
+use crate::gpu::device::Gpu;
+use crate::gpu::network::Network;
+use crate::gpu::pass::Pass;
+use crate::gpu::pass::arena::Arena;
+use crate::gpu::pass::carried::Carried;
+use crate::model::plan::TensorSpec;
+use crate::model::{Layout, Model};
+
+pub use self::device_arrays::DeviceArrays;
+
+/// A network on a GPU. Made by [`Backend::engine`](crate::Backend::engine).
+#[derive(Debug)]
+pub struct GpuEngine {
+    gpu: Gpu,
+    pub(crate) network: Network,
+    layout: Layout,
+    options: EngineOptions,
+    updater: Option<Updater>,
+    /// The last one used stands last.
+    pub(crate) passes: Vec<Pass>,
+    arena: Arena,
+    carried: Option<Carried>,
+    /// Two places of 16 bytes: for the loss of a step under way while a batch is evaluated, and for that batch's.
+    losses: wgpu::Buffer,
+    /// Whether the parameters changed since W_hh was last packed.
+    unpacked: bool,
+    /// Whether the gradient sums belong to an update that is done, so that the next pass starts them anew.
+    used: bool,
+    /// Whether they are to be cleared before anything reads them or adds to them: the commands then go with those.
+    cleared: bool,
+    /// What the pass that was used last holds.
+    last: LastPass,
+    /// Whether backward passes take the norms of dh_t.
+    flow: bool,
+    ended: Ended,
+    masks: Option<Masks>,
+    recorder: Recorder,
+    words: Vec<u32>,
+    numbers: Vec<f32>,
+}
+
+impl sealed::Sealed for GpuEngine {}
+
+impl GpuEngine {
+    pub(super) fn new(gpu: &Gpu, model: &Model, options: &EngineOptions) -> Result<Self> {
+        model.validate()?;
+        options.validate(model)?;
+        options.kernel.check(model.recurrent.hidden_size)?;
+        let network = Network::new(gpu, model, options.rule)?;
+        let updater = options.rule.map(|rule| Updater::new(gpu, &network, rule, options.skips)).transpose()?;
+        gpu.check()?;
+        Ok(Self {
+            gpu: gpu.clone(),
+            layout: Layout::new(model),
+            network,
+            options: options.clone(),
+            updater,
+            passes: Vec::new(),
+            arena: Arena::default(),
+            carried: None,
+            losses: allocate(gpu, &TensorSpec { name: "losses".into(), bytes: LOSSES })?,
+            unpacked: true,
+            used: false,
+            cleared: false,
+            last: LastPass::default(),
+            flow: false,
+            ended: Ended::default(),
+            masks: None,
+            recorder: Recorder::with_uploads(gpu)?,
+            words: Vec::new(),
+            numbers: Vec::new(),
+        })
+    }
+}

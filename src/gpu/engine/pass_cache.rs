@@ -1,0 +1,161 @@
+//! The passes over the shapes that an engine has met, and the memory budget that they are held to.
+
+use super::GpuEngine;
+use super::planned::shape;
+use super::updater::Updater;
+use crate::engine::Inspection;
+use crate::error::{Error, Result};
+use crate::gpu::commands::program::Place;
+use crate::gpu::pass::{Lists, PASSES, Pass};
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId};
+
+impl GpuEngine {
+    /// The pass for a shape: the one at hand, or a new one.
+    pub(crate) fn prepare(&mut self, shape: Shape) -> Result<()> {
+        self.recorder.begin_pass();
+        self.last.begin();
+        let place = match self.passes.iter().position(|pass| pass.shape == shape) {
+            Some(place) => place,
+            None => {
+                if self.passes.len() == PASSES {
+                    self.drop_pass();
+                }
+                let plan = self.plan_of(shape)?;
+                self.make_room(&plan)?;
+                let pass = match self.make_pass(shape, plan) {
+                    // What other shapes have taken may be what is missing.
+                    Err(Error::OutOfMemory { .. }) => {
+                        self.let_go();
+                        self.plan_of(shape).and_then(|plan| self.make_pass(shape, plan))
+                    }
+                    made => made,
+                };
+                if pass.is_err() {
+                    // A part of what it takes may be there, which no pass is going to work on.
+                    self.let_go();
+                }
+                self.passes.push(pass?);
+                self.passes.len() - 1
+            }
+        };
+        let pass = self.passes.remove(place);
+        self.passes.push(pass);
+        Ok(())
+    }
+
+    fn make_pass(&mut self, shape: Shape, plan: SequencePlan) -> Result<Pass> {
+        let buffers = self.arena.take(&self.gpu, &plan.tensors)?;
+        Pass::new(&self.gpu, &self.network, shape, plan, buffers)
+    }
+
+    pub(super) fn plan_of(&self, shape: Shape) -> Result<SequencePlan> {
+        let (limits, options) = (self.gpu.limits(), &self.options);
+        let (model, parameters) = (&self.network.model, &self.network.plan);
+        SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)
+    }
+
+    /// Lets go of the pass that was unused for longest. What is recorded of it would hold on to its buffers.
+    pub(crate) fn drop_pass(&mut self) {
+        self.recorder.submit();
+        self.passes.remove(0);
+    }
+
+    /// Makes the backward pass of the pass at hand ready, where it is to take the norms of dh_t.
+    pub(crate) fn prepare_flow(&mut self) -> Result<()> {
+        if !self.flow {
+            return Ok(());
+        }
+        let wanted = self.pass().flow_bytes();
+        while self.passes.len() > 1 && self.options.check_memory(self.bytes() + wanted).is_err() {
+            self.drop_pass();
+        }
+        self.options.check_memory(self.bytes() + wanted)?;
+        let make = |engine: &mut Self| match engine.passes.last_mut() {
+            Some(pass) => pass.make_flow(&engine.gpu, &engine.network),
+            None => Ok(()),
+        };
+        self.without_others(make)
+    }
+
+    /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
+    pub(crate) fn backward_lists(&self) -> Lists<'_> {
+        self.pass().backward(self.flow)
+    }
+
+    pub(crate) fn pass(&self) -> &Pass {
+        self.passes.last().expect("a pass was prepared")
+    }
+
+    /// The shape of a pass that keeps `keeps` of each chunk where the others are made again.
+    pub(crate) fn shape(&self, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
+        shape(&self.options, extent, dx, keeps)
+    }
+
+    pub(crate) fn tensor(&self, id: TensorId) -> (Place, u64) {
+        let pass = self.pass();
+        (Place::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
+    }
+
+    /// Lets passes go whose buffers are too small to share, and others until this one fits into the memory budget, before
+    /// anything of it is allocated.
+    pub(crate) fn make_room(&mut self, plan: &SequencePlan) -> Result<()> {
+        if !self.passes.is_empty() && !self.arena.holds(&plan.tensors) {
+            self.recorder.submit();
+            self.passes.clear();
+            // The device still works on the small buffers, which are to be gone before there are larger ones.
+            self.gpu.settle();
+        }
+        let fits = |engine: &Self| engine.options.check_memory(engine.with_pass(plan).total());
+        while !self.passes.is_empty() && fits(self).is_err() {
+            self.drop_pass();
+        }
+        if fits(self).is_err() {
+            // As large as earlier passes made them they are larger than what this one needs.
+            self.arena.clear();
+        }
+        fits(self)
+    }
+
+    /// Lets go of every pass and of the buffers that they work on, and waits until the device has them back.
+    pub(crate) fn let_go(&mut self) {
+        self.recorder.submit();
+        self.passes.clear();
+        self.arena.clear();
+        self.gpu.settle();
+    }
+
+    /// What `make` allocates for the pass at hand; where the device has no room for it, once more without the passes over
+    /// other shapes, and without buffers that this one has no use for.
+    pub(crate) fn without_others<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        match make(self) {
+            Err(Error::OutOfMemory { .. }) => {
+                self.recorder.submit();
+                self.passes.drain(..self.passes.len().saturating_sub(1));
+                self.arena.truncate(self.passes.last().map_or(0, |pass| pass.buffers.len()));
+                self.gpu.settle();
+                make(self)
+            }
+            made => made,
+        }
+    }
+
+    /// What is there once a pass of this plan works on the shared buffers too, beside the passes that still can.
+    pub(crate) fn with_pass(&self, plan: &SequencePlan) -> Memory {
+        let planned = plan.planned(&self.network.model);
+        let mut memory = self.fixed_memory() + planned;
+        let passes = self.passes.iter().filter(|_| self.arena.holds(&plan.tensors));
+        memory.add(MemoryPart::Workspace, passes.map(Pass::own_bytes).sum());
+        memory.add(MemoryPart::Workspace, self.arena.planned(&plan.tensors) - plan.memory.total());
+        memory
+    }
+
+    /// What is there whatever the batches.
+    pub(crate) fn fixed_memory(&self) -> Memory {
+        let mut memory = self.network.memory();
+        memory.add(MemoryPart::Optimizer, self.updater.as_ref().map_or(0, Updater::bytes));
+        memory.add(MemoryPart::Carried, self.carried.as_ref().map_or(0, |carried| carried.states.size()));
+        memory.add(MemoryPart::Workspace, self.losses.size() + self.recorder.bytes());
+        memory
+    }
+}

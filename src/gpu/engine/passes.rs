@@ -1,0 +1,105 @@
+//! The passes of a network on a GPU: a batch is staged, the commands of its shape are recorded and submitted.
+
+use super::GpuEngine;
+use super::stage::clear;
+use super::transfer::array;
+use crate::batch::{Batch, Checked, Output, Sequence};
+use crate::engine::passes::Passes;
+use crate::engine::{Carry, Evaluation, Inference, Logits};
+use crate::error::Result;
+use crate::gpu::commands::builder::Binding;
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::pass::carried::Carried;
+use crate::gpu::pass::{Aim, staging};
+use crate::model::plan::Keeps;
+
+impl Passes for GpuEngine {
+    async fn forward_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Output> {
+        let sequence = &*sequence;
+        let draw = self.draw(sequence.shape().1)?;
+        self.prepare(self.shape(sequence.extent(), true, Keeps::Output))?;
+        self.stage(sequence, None, draw);
+        let begin = self.begin(sequence);
+        let pass = self.pass();
+        self.recorder.record(begin.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
+        let recurrent = &self.network.model.recurrent;
+        let (plan, last) = (&pass.plan, recurrent.layers - 1);
+        let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
+        let (y, states) = self.read_with_states(outputs).await?;
+        let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
+        let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
+        self.last.went_forward(sequence.extent());
+        Ok(Output { output, states })
+    }
+
+    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<Carry>) -> Result<()> {
+        let batch = &*batch;
+        let sequence = &batch.sequence;
+        let draw = self.draw(sequence.shape().1)?;
+        if let Some(carry) = carry {
+            let held = self.carried.as_ref().map(|carried| carried.rows);
+            carry.check(&self.network.model, sequence.shape().1, held)?;
+        }
+        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
+        self.prepare_flow()?;
+        if let (Some(carry), None) = (carry, &self.carried) {
+            self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.network, carry.rows))?);
+        }
+        self.stage(sequence, Some(batch), draw);
+        let mut begin = self.fresh_sums();
+        begin.extend(self.pack());
+        let carried = self.carried.as_ref().zip(carry);
+        begin.extend(match carried.filter(|_| sequence.initial.is_none()) {
+            Some((carried, carry)) => carried.enter(&self.network, self.pass(), carry),
+            None => self.enter(sequence),
+        });
+        let leave =
+            carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
+        let pass = self.pass();
+        let mut lists = vec![&begin[..]];
+        lists.extend(pass.forward(Aim::Gradient));
+        lists.push(&leave);
+        lists.extend(pass.gradient(self.flow));
+        self.recorder.record(lists.into_iter().flatten());
+        self.last.accumulated(sequence.extent(), self.flow);
+        self.gpu.check()
+    }
+
+    async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits> {
+        let sequence = &*sequence;
+        let head = self.network.model.need_head()?.clone();
+        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Logits))?;
+        self.stage(sequence, None, None);
+        let begin = self.begin(sequence);
+        let pass = self.pass();
+        self.recorder.record(begin.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
+        let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
+        let (logits, states) = self.read_with_states(logits).await?;
+        let (steps, rows) = sequence.shape();
+        let predictions = head.predictions(steps);
+        let mut logits = array((predictions, rows, head.outputs), staging::unpack(&logits, head.outputs, 1).collect())?;
+        for row in (0..rows).filter(|_| predictions > 1) {
+            logits.slice_mut(ndarray::s![sequence.length(row).., row, ..]).fill(0.0);
+        }
+        Ok(Logits { logits, states })
+    }
+
+    async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation> {
+        let batch = &*batch;
+        self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
+        self.stage(&batch.sequence, Some(batch), None);
+        let enter = self.begin(&batch.sequence);
+        let pass = self.pass();
+        // The loss of a step under way is put aside, and brought back before the host waits.
+        let (loss, losses) = (Binding::whole(&self.network.loss), Binding::whole(&self.losses));
+        let copy = |from: Place, to: Place| Command::Copy { from, to, bytes: 16 };
+        let begin = [copy(loss.place(0), losses.place(0)), clear(&self.network.loss)];
+        let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
+        let forward = pass.forward(Aim::Loss).into_iter().flatten();
+        self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
+        let (loss, states) = self.read_with_states(vec![(losses.place(16), 16)]).await?;
+        Ok(Evaluation { loss: loss[0].into(), states })
+    }
+}
+
+impl Inference for GpuEngine {}

@@ -1,0 +1,70 @@
+//! What a network will take of the device, told before any of it is there.
+
+use super::updater;
+use crate::engine::EngineOptions;
+use crate::error::Result;
+use crate::gpu::commands::recorder::UPLOADS;
+use crate::gpu::network::{DRAW, LOSS, block};
+use crate::gpu::pass::PASSES;
+use crate::memory::{Extent, Memory, MemoryPart};
+use crate::model::plan::{ALIGNMENT, DeviceLimits, Keeps, ParameterPlan, SequencePlan, Shape, carried_states};
+use crate::model::{Model, Role};
+use crate::sizes::ON_DEVICE;
+
+/// The bytes of the losses of a step under way and of a batch that is evaluated.
+pub(crate) const LOSSES: u64 = 32;
+
+/// The shape of a pass over this extent, which keeps `keeps` of each chunk where the others are made again.
+pub(crate) fn shape(options: &EngineOptions, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
+    let Extent { steps, rows, tokens, resets, .. } = extent;
+    let keeps = if options.recompute { keeps } else { Keeps::Everything };
+    Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
+}
+
+/// What a network takes whatever the batches.
+fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, options: &EngineOptions) -> Result<Memory> {
+    limits.check(&block(parameters, "parameters"))?;
+    let bytes = parameters.bytes();
+    let transposed = (0..model.recurrent.stacks()).map(|stack| parameters.get(Role::WeightHh { stack }).bytes().1);
+    let packed = if limits.packs_weights() { transposed.sum::<u64>() + ALIGNMENT } else { 0 };
+    let mut memory = Memory::default();
+    memory.add(MemoryPart::Weights, bytes + packed);
+    memory.add(MemoryPart::Gradients, bytes);
+    if let Some(rule) = options.rule {
+        memory.add(MemoryPart::Optimizer, rule.slots() as u64 * bytes + updater::planned_bytes(limits, parameters));
+    }
+    memory.add(MemoryPart::Workspace, LOSS + DRAW + LOSSES + UPLOADS as u64);
+    Ok(memory)
+}
+
+/// The passes that are kept beside the one at hand where batches have so many shapes.
+pub(crate) fn further(shapes: usize) -> u64 {
+    shapes.clamp(1, PASSES) as u64 - 1
+}
+
+/// What a new engine holds after a batch of this extent; with `flow` also for the norms of dh_t.
+pub(crate) fn planned(
+    limits: &DeviceLimits,
+    model: &Model,
+    options: &EngineOptions,
+    flow: bool,
+    extent: Extent,
+) -> Result<Memory> {
+    model.validate()?;
+    options.validate(model)?;
+    options.kernel.check(model.recurrent.hidden_size)?;
+    extent.check(model, ON_DEVICE)?;
+    let parameters = ParameterPlan::new(model);
+    let mut memory = fixed(limits, model, &parameters, options)?;
+    let shape = shape(options, extent, options.input_gradient, Keeps::Borders);
+    let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
+    memory += plan.planned(model);
+    memory.add(MemoryPart::Workspace, if flow { plan.planned_flow(model) } else { 0 });
+    memory.add(MemoryPart::Workspace, further(extent.shapes) * plan.planned_further(model, flow));
+    if extent.carried > 0 {
+        let carried = carried_states(model, extent.carried);
+        limits.check(&carried)?;
+        memory.add(MemoryPart::Carried, carried.bytes);
+    }
+    Ok(memory)
+}

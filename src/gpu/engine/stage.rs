@@ -1,0 +1,104 @@
+//! What is written and recorded before a pass.
+
+use super::GpuEngine;
+use crate::batch::{Batch, Input, Sequence};
+use crate::dropout::Draw;
+use crate::error::Result;
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::pass::staging;
+use crate::gpu::record::dropout;
+
+impl GpuEngine {
+    /// What dropout draws for a training pass over `rows` rows.
+    pub(crate) fn draw(&self, rows: usize) -> Result<Option<Draw>> {
+        self.masks.map(|masks| Draw::new(masks, &self.network.model.recurrent, rows)).transpose()
+    }
+
+    /// Writes what dropout draws in the pass, where the network has any.
+    pub(crate) fn stage_draw(&self, draw: Option<Draw>) {
+        let recurrent = &self.network.model.recurrent;
+        if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
+            self.recorder.write(&Place::of(&self.network.draw), &[dropout::uniform(draw)]);
+        }
+    }
+
+    /// Writes x, labels, initial states where the sequence brings some, and what dropout draws. What is large first: the
+    /// other writes then stay in one submission with what reads them.
+    pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, draw: Option<Draw>) {
+        let mut numbers = std::mem::take(&mut self.numbers);
+        let pass = self.pass();
+        if let Input::Dense(x) = &sequence.input {
+            for chunk in &pass.plan.chunks {
+                let alive = |t, row| t < sequence.length(row);
+                staging::pack(x, chunk.steps.clone(), 1, alive, &mut numbers);
+                let x = chunk.x.expect("dense input has x");
+                self.recorder.write(&Place::of(&pass.buffers[x.0]), &numbers);
+            }
+        }
+        if let Some(states) = &sequence.initial {
+            let stacks = self.network.model.recurrent.stacks();
+            for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
+                for stack in 0..stacks {
+                    staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
+                    self.recorder.write(&pass.ends[kind * stacks + stack].0, &numbers);
+                }
+            }
+        }
+        self.numbers = numbers;
+        self.stage_labels(sequence, batch);
+        self.stage_draw(draw);
+    }
+
+    pub(crate) fn stage_labels(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
+        let mut words = std::mem::take(&mut self.words);
+        let pass = self.pass();
+        for index in 0..pass.plan.chunks.len() {
+            staging::labels(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
+            let buffer = &pass.buffers[pass.plan.chunks[index].labels.0];
+            self.recorder.write(&Place::of(buffer), &words);
+        }
+        self.words = words;
+    }
+
+    /// Commands that bring states of zero, unless the sequence brought its own.
+    pub(super) fn enter(&self, sequence: &Sequence) -> Vec<Command> {
+        match sequence.initial {
+            Some(_) => Vec::new(),
+            None => self.pass().enter_zero(&self.network),
+        }
+    }
+
+    /// What comes before a forward pass that continues from no carried state.
+    pub(super) fn begin(&mut self, sequence: &Sequence) -> Vec<Command> {
+        let mut begin = self.pack();
+        begin.extend(self.enter(sequence));
+        begin
+    }
+
+    /// Commands that start the gradient sums anew, where a pass is to.
+    pub(crate) fn fresh_sums(&mut self) -> Vec<Command> {
+        self.cleared |= std::mem::take(&mut self.used);
+        self.cleared_sums()
+    }
+
+    /// Commands that clear the gradient sums where that was asked for.
+    pub(super) fn cleared_sums(&mut self) -> Vec<Command> {
+        match std::mem::take(&mut self.cleared) {
+            true => [&self.network.gradients, &self.network.loss].map(clear).into(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Commands that pack W_hh for the forward pass to come, where the parameters have changed and the device reads it so.
+    pub(crate) fn pack(&mut self) -> Vec<Command> {
+        match (std::mem::take(&mut self.unpacked), &self.network.packed) {
+            (true, Some(packed)) => packed.commands().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The command that fills a buffer with zeros.
+pub(super) fn clear(buffer: &wgpu::Buffer) -> Command {
+    Command::Clear { to: Place::of(buffer), bytes: buffer.size() }
+}

@@ -1,0 +1,185 @@
+//! What an engine reads back, and its flat blocks of numbers, which come and go in pieces.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use ndarray::Array3;
+
+use super::GpuEngine;
+use crate::batch::{InputGradient, States};
+use crate::engine::{FlatBlock, no_slot, numbers_of};
+use crate::error::{Error, Result};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::pass::staging;
+use crate::model::plan::RowSpan;
+use crate::room;
+
+/// Numbers of parameters that go from the host to the device and back at once: 8 MiB of them.
+const PIECE: usize = 2 << 20;
+
+/// The fewest bytes that are read back at once, where there is no room for all.
+const READ_LEAST: u64 = 64 << 10;
+
+impl GpuEngine {
+    pub(super) fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
+        (Place::of(buffer), buffer.size())
+    }
+
+    pub(crate) fn block(&self, block: FlatBlock) -> Result<wgpu::Buffer> {
+        match block {
+            FlatBlock::Parameters => Ok(self.network.parameters.clone()),
+            FlatBlock::Slot(slot) => {
+                let slots = &self.network.slots;
+                slots.get(slot).cloned().ok_or_else(|| no_slot(slot, slots.len()))
+            }
+        }
+    }
+
+    /// Where some of the layout's tensors lie, in pieces.
+    pub(crate) fn spans(&self, tensors: Range<usize>) -> Result<Vec<RowSpan>> {
+        numbers_of(&self.layout, &tensors)?;
+        Ok(self.network.plan.spans(&self.layout.tensors()[tensors], PIECE).collect())
+    }
+
+    /// Hands `take` the numbers of some tensors from a buffer that has them as the parameters are, a piece at a time.
+    pub(crate) async fn read_spans(
+        &self,
+        buffer: &wgpu::Buffer,
+        tensors: Range<usize>,
+        take: &mut dyn FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let spans = self.spans(tensors)?;
+        let (mut rest, mut numbers) = (&spans[..], Vec::new());
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |span: &&RowSpan| {
+                bytes += span.bytes().1;
+                bytes <= 4 * PIECE as u64
+            };
+            // Small ones come together: each wait takes its time.
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let place = |span: &RowSpan| (Place { buffer: buffer.clone(), offset: span.bytes().0 }, span.bytes().1);
+            let read = self.read(&now.iter().map(place).collect::<Vec<_>>()).await?;
+            let mut read = &read[..];
+            numbers.clear();
+            for span in now {
+                let (of_span, behind) = read.split_at(span.bytes().1 as usize / 4);
+                span.unpack(of_span, &mut numbers);
+                read = behind;
+            }
+            take(&numbers)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// All of it.
+    pub(crate) async fn read_block_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
+        let mut block = Vec::new();
+        room::reserve(&mut block, self.layout.len(), "what is read back")?;
+        let mut take = |piece: &[f32]| {
+            block.extend_from_slice(piece);
+            Ok(())
+        };
+        self.read_spans(buffer, 0..self.layout.tensors().len(), &mut take).await?;
+        Ok(block)
+    }
+
+    /// Has `fill` bring the numbers of such tensors, likewise.
+    pub(crate) fn write_spans(
+        &self,
+        buffer: &wgpu::Buffer,
+        spans: &[RowSpan],
+        fill: &mut dyn FnMut(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (mut numbers, mut packed) = (Vec::new(), Vec::new());
+        for span in spans {
+            numbers.resize(span.len(), 0.0);
+            fill(&mut numbers)?;
+            span.pack(&numbers, &mut packed);
+            self.recorder.write(&Place { buffer: buffer.clone(), offset: span.bytes().0 }, &packed);
+        }
+        Ok(())
+    }
+
+    /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
+    pub(crate) async fn read(&self, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
+        let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
+        self.gpu.limits().check_buffer("what is read back at once", bytes)?;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let mut size = bytes;
+        let staging = loop {
+            match self.gpu.buffer("what is read back", size, usage) {
+                // In pieces it takes longer, and as many words as there is room for.
+                Err(Error::OutOfMemory { .. }) if size > READ_LEAST => {
+                    self.gpu.settle();
+                    size = (size / 2).next_multiple_of(16).max(READ_LEAST);
+                }
+                made => break made?,
+            }
+        };
+        let mut numbers = Vec::new();
+        room::reserve(&mut numbers, bytes as usize / 4, "what is read back")?;
+        let mut rest = ranges.iter().cloned().collect::<VecDeque<_>>();
+        while !rest.is_empty() {
+            let mut filled = 0;
+            while let Some((from, left)) = rest.front_mut().filter(|_| filled < size) {
+                let bytes = (*left).min(size - filled);
+                let to = Place { buffer: staging.clone(), offset: filled };
+                self.recorder.record([&Command::Copy { from: from.clone(), to, bytes }]);
+                (from.offset, *left, filled) = (from.offset + bytes, *left - bytes, filled + bytes);
+                if *left == 0 {
+                    rest.pop_front();
+                }
+            }
+            self.recorder.arrival(&self.recorder.submit(), &staging).await?;
+            let view = staging.slice(..filled).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+            let words = view.as_chunks().0.iter();
+            numbers.extend(words.map(|word| f32::from_le_bytes(*word)));
+            drop(view);
+            staging.unmap();
+        }
+        Ok(numbers)
+    }
+
+    /// As [`read`](Self::read), and with the numbers each row's own final states.
+    pub(crate) async fn read_with_states(&self, mut ranges: Vec<(Place, u64)>) -> Result<(Vec<f32>, States)> {
+        let pass = self.pass();
+        let slot_bytes = pass.slot_bytes(&self.network);
+        let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
+        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
+        let mut numbers = self.read(&ranges).await?;
+        let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
+        numbers.truncate(own as usize / 4);
+        Ok((numbers, states))
+    }
+
+    /// \[stacks, rows, H\] from ranges of whole vec4.
+    pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
+        let recurrent = &self.network.model.recurrent;
+        let shape = (recurrent.stacks(), rows, recurrent.hidden_size);
+        let plain: Vec<f32> = staging::unpack(numbers, recurrent.hidden_size, 1).collect();
+        let (h, c) = plain.split_at(shape.0 * shape.1 * shape.2);
+        let array = |numbers: &[f32]| array(shape, numbers.to_vec());
+        Ok(States { h: array(h)?, c: (!c.is_empty()).then(|| array(c)).transpose()? })
+    }
+
+    /// Ranges and shapes of dx (where planned) and the gradients of the entering states.
+    pub(crate) async fn read_input_gradient(&self) -> Result<InputGradient> {
+        let pass = self.pass();
+        let (plan, input_size) = (&pass.plan, self.network.model.recurrent.input_size);
+        let asked = plan.chunks.iter().filter(|_| pass.shape.dx).filter_map(|chunk| chunk.dx);
+        let mut ranges: Vec<_> = asked.map(|dx| self.tensor(dx)).collect();
+        let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
+        ranges.extend(plan.carry_h.iter().chain(&plan.carry_c).map(|carry| self.tensor(*carry)));
+        let numbers = self.read(&ranges).await?;
+        let (x, states) = numbers.split_at(x_bytes / 4);
+        let shape = (plan.steps, plan.rows, input_size);
+        let x = (!x.is_empty()).then(|| array(shape, staging::unpack(x, input_size, 1).collect())).transpose()?;
+        Ok(InputGradient { x, initial: self.states_from(states, plan.rows)? })
+    }
+}
+
+pub(crate) fn array(shape: (usize, usize, usize), numbers: Vec<f32>) -> Result<Array3<f32>> {
+    Array3::from_shape_vec(shape, numbers).map_err(|error| Error::Device(format!("a readback is misshaped: {error}")))
+}

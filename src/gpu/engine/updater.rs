@@ -1,0 +1,269 @@
+//! Division, norm, clipping and the update, on the device; and the reports that come back some steps later.
+
+use std::collections::VecDeque;
+
+use crate::engine::{Report, Skipped};
+use crate::error::{Error, Result};
+use crate::gpu::commands::builder::{Binding, allocate, bind};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::recorder::{Recorder, Submission};
+use crate::gpu::commands::uniforms::{Status, Update as Uniform};
+use crate::gpu::device::Gpu;
+use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
+use crate::gpu::network::Network;
+use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
+use crate::optim::{Coefficients, Rule, Update, rounded};
+
+/// The commands of an update and the reports under way.
+#[derive(Debug)]
+pub(crate) struct Updater {
+    /// Bad steps in a row that are passed over.
+    skips: u32,
+    commands: Vec<Command>,
+    /// Written anew each step.
+    uniforms: wgpu::Buffer,
+    /// vec4 of parameters.
+    count: usize,
+    status: wgpu::Buffer,
+    partials: wgpu::Buffer,
+    /// A kernel binds three slots whatever its rule keeps, and no buffer twice.
+    unused: [wgpu::Buffer; 3],
+    /// What depends on how many updates were skipped, for each number of them that is possible.
+    choices: wgpu::Buffer,
+    pending: VecDeque<Pending>,
+    /// Steps that were waited for before their report was asked for.
+    arrived: VecDeque<(u64, Status)>,
+    /// The skipped updates up to the last one that arrived: by the host's count, and by the device's.
+    in_all: u64,
+    known: u32,
+    free: Vec<wgpu::Buffer>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    step: u64,
+    buffer: wgpu::Buffer,
+    submission: Submission,
+}
+
+const STATUS_BYTES: u64 = 48;
+
+/// The most updates of which it is not known whether they were skipped, when a further one is recorded.
+const UNKNOWN: usize = 63;
+
+const CHOICES_BYTES: u64 = 16 * (UNKNOWN as u64 + 1);
+
+fn partials_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
+    8 * limits.norm_groups(parameters.len / 4).next_multiple_of(2) as u64
+}
+
+/// The bytes that an updater of such a network takes.
+pub(crate) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
+    STATUS_BYTES + partials_bytes(limits, parameters) + ALIGNMENT + CHOICES_BYTES + 3 * 16
+}
+
+impl Updater {
+    pub(crate) fn new(gpu: &Gpu, network: &Network, rule: Rule, skips: u32) -> Result<Self> {
+        let limits = gpu.limits();
+        let count = network.plan.len / 4;
+        let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
+        let status = buffer("status", STATUS_BYTES)?;
+        let partials = buffer("norm partials", partials_bytes(&limits, &network.plan))?;
+        let choices = buffer("update choices", CHOICES_BYTES)?;
+        let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
+        let whole = Binding::whole;
+        let slot = |index: usize| whole(network.slots.get(index).unwrap_or(&unused[index]));
+        let flag = |on: bool| f64::from(u8::from(on));
+        let (kind, momentum, nesterov, centered) = match rule {
+            Rule::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
+            Rule::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
+            Rule::Adam { .. } | Rule::AdamW { .. } => (2.0, false, false, false),
+        };
+        let constants =
+            [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
+        let (gradients, parameters) = (whole(&network.gradients), whole(&network.parameters));
+        let norm = Cost::each(2 * limits.norm_groups(count), 2, 1);
+        let dispatches = [
+            (
+                NORM_PARTIAL,
+                &[][..],
+                vec![gradients.clone(), whole(&partials)],
+                [limits.norm_groups(count) as u32, 1, 1],
+                // They are read twice, the second time from a cache.
+                Cost::each(4 * count, 4, 1),
+            ),
+            (NORM, &[], vec![whole(&partials), whole(&network.loss), whole(&status), whole(&choices)], [1, 1, 1], norm),
+            (
+                UPDATE,
+                &constants,
+                vec![gradients, whole(&status), parameters, slot(0), slot(1), slot(2)],
+                limits.elements(count),
+                // The gradient is read, the parameter and the rule's numbers are read and written.
+                Cost::each(4 * count, 2, 3 + 2 * network.slots.len()),
+            ),
+        ];
+        let commands = dispatches.into_iter().map(|(stem, constants, bindings, grid, cost)| {
+            let kernel = gpu.kernel(stem, constants);
+            let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
+            Command::Dispatch { kernel, bindings, offset: 0, grid, cost }
+        });
+        Ok(Self {
+            skips,
+            commands: commands.collect(),
+            uniforms,
+            count,
+            status,
+            partials,
+            unused,
+            choices,
+            pending: VecDeque::new(),
+            arrived: VecDeque::new(),
+            in_all: 0,
+            known: 0,
+            free: Vec::new(),
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        let buffers = [&self.status, &self.partials, &self.uniforms, &self.choices];
+        buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
+    }
+
+    /// Records a valid update; its report follows in [`Updater::report`]. Where steps may be skipped it waits, so that no more
+    /// than [`UNKNOWN`] of them are under way.
+    pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &Update) -> Result<()> {
+        while self.skips > 0 && self.pending.len() > UNKNOWN {
+            let arrived = self.arrival(recorder).await?;
+            self.arrived.extend(arrived);
+        }
+        // Without skips no update follows on a bad one.
+        let unknown = if self.skips > 0 { self.pending.len() as u64 } else { 0 };
+        let choices: Vec<[f32; 4]> = (0..=unknown)
+            .map(|unknown| {
+                let Coefficients { rate, root_bias2, fresh, .. } = update.coefficients(self.in_all + unknown);
+                [rounded(rate), rounded(root_bias2), rounded(fresh), 0.0]
+            })
+            .collect();
+        recorder.write(&Place::of(&self.choices), &choices);
+        let uniform = Uniform {
+            count: self.count as u32,
+            partials: gpu.limits().norm_groups(self.count) as u32,
+            known: self.known,
+            choices: choices.len() as u32,
+            skips: self.skips,
+            ..uniform(update)
+        };
+        recorder.write(&Place::of(&self.uniforms), &[uniform]);
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
+        recorder.record(&self.commands);
+        recorder.record([&Command::Copy {
+            from: Place::of(&self.status),
+            to: Place::of(&buffer),
+            bytes: STATUS_BYTES,
+        }]);
+        self.pending.push_back(Pending { step: update.step, buffer, submission: recorder.end_step() });
+        gpu.check()
+    }
+
+    /// What the last step reports.
+    pub(crate) fn status(&self) -> &wgpu::Buffer {
+        &self.status
+    }
+
+    pub(crate) fn unreported(&self) -> usize {
+        self.arrived.len() + self.pending.len()
+    }
+
+    /// Submissions that hold updates not yet reported; one that arrived counts as one.
+    pub(crate) fn in_flight(&self) -> usize {
+        let begins = |(index, pending): (usize, &Pending)| {
+            index == 0 || !pending.submission.is(&self.pending[index - 1].submission)
+        };
+        self.arrived.len() + self.pending.iter().enumerate().filter(|pending| begins(*pending)).count()
+    }
+
+    /// The oldest step under way and what became of it, waited for.
+    async fn arrival(&mut self, recorder: &Recorder) -> Result<Option<(u64, Status)>> {
+        let Some(Pending { step, buffer, submission }) = self.pending.pop_front() else { return Ok(None) };
+        recorder.arrival(&submission, &buffer).await?;
+        let status: Status = {
+            let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
+            bytemuck::pod_read_unaligned(&view[..size_of::<Status>()])
+        };
+        buffer.unmap();
+        self.free.push(buffer);
+        self.in_all = self.skipped(&status).in_all;
+        self.known = status.skipped;
+        Ok(Some((step, status)))
+    }
+
+    /// The oldest report, waited for.
+    pub(crate) async fn report(&mut self, recorder: &Recorder) -> Result<Option<Report>> {
+        let oldest = match self.arrived.pop_front() {
+            None => self.arrival(recorder).await?,
+            arrived => arrived,
+        };
+        let Some((step, status)) = oldest else { return Ok(None) };
+        if status.bad_in_row > self.skips {
+            let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
+            // Reports come in order: this step is the bad one, and those behind it have changed nothing.
+            // The device counts those behind as skipped too.
+            self.in_all += self.pending.len() as u64;
+            self.known = self.known.wrapping_add(self.pending.len() as u32);
+            self.pending.clear();
+            self.arrived.clear();
+            return Err(Error::NonFinite { step, what });
+        }
+        let skipped = status.bad_in_row > 0;
+        Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
+    }
+
+    /// The updates skipped up to one that left this status, none before the last one that arrived.
+    pub(crate) fn skipped(&self, status: &Status) -> Skipped {
+        let since = status.skipped.wrapping_sub(self.known);
+        Skipped { in_row: status.bad_in_row, in_all: self.in_all + u64::from(since) }
+    }
+
+    /// The updates skipped up to the last one that arrived, and where a bad one ended updating, those behind it.
+    pub(crate) fn skipped_in_all(&self) -> u64 {
+        self.in_all
+    }
+
+    /// Lets go of the reports under way; from now on it is as after so many skipped steps.
+    pub(crate) fn restart(&mut self, recorder: &Recorder, skipped: Skipped) {
+        self.pending.clear();
+        self.arrived.clear();
+        let Skipped { in_row, in_all } = skipped.within(self.skips);
+        (self.in_all, self.known) = (in_all, 0);
+        recorder.write(&Place::of(&self.status), &[Status { bad_in_row: in_row, ..Status::default() }]);
+    }
+}
+
+/// What does not depend on the updates so far; 1 − β and the like from f64.
+fn uniform(update: &Update) -> Uniform {
+    let Coefficients { shrink, coupled_decay, .. } = update.coefficients(0);
+    let (momentum, alpha, eps) = match update.optimizer.rule {
+        Rule::Sgd { momentum, .. } => (momentum, 0.0, 0.0),
+        Rule::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
+        Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
+    };
+    // A clip beyond all finite numbers clips nothing.
+    let clip = |clip: Option<f64>| clip.filter(|clip| *clip <= f32::MAX.into()).map_or(0.0, rounded);
+    Uniform {
+        step: update.step as u32,
+        inverse_divisor: rounded(1.0 / update.divisor),
+        clip_norm: clip(update.optimizer.clip_norm),
+        clip_value: clip(update.optimizer.clip_value),
+        shrink: rounded(shrink),
+        decay: rounded(coupled_decay),
+        momentum: rounded(momentum),
+        alpha: rounded(alpha),
+        eps: rounded(eps),
+        one_minus_momentum: rounded(1.0 - momentum),
+        one_minus_alpha: rounded(1.0 - alpha),
+        ..Uniform::default()
+    }
+}

@@ -1,0 +1,144 @@
+//! A network's weights on the device, and the constants that its kernels are made with.
+
+pub(crate) mod packed;
+
+use self::packed::Packed;
+use crate::error::Result;
+use crate::gpu::commands::builder::{Binding, Matrix, allocate};
+use crate::gpu::device::Gpu;
+use crate::gpu::device::kernel::{
+    GRU_BACKWARD, GRU_BACKWARD_FLOW, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_FLOW, LSTM_FORWARD, RNN_BACKWARD,
+    RNN_BACKWARD_FLOW, RNN_FORWARD, Stem,
+};
+use crate::memory::{Memory, MemoryPart};
+use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
+use crate::model::{Activation, Cell, Loss, Model, Role};
+use crate::optim::Rule;
+
+/// The bytes of Σ w·loss, and of what dropout draws.
+pub(crate) const LOSS: u64 = 16;
+pub(crate) const DRAW: u64 = 32;
+
+/// A block of all parameters, of which there is one for each of what is kept of them.
+pub(crate) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> TensorSpec {
+    TensorSpec { name: name.into(), bytes: parameters.bytes() }
+}
+
+/// Parameters, gradient sums and the optimizer's slots, each one block in the plan's layout.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) model: Model,
+    pub(crate) plan: ParameterPlan,
+    pub(crate) sizes: Sizes,
+    pub(crate) parameters: wgpu::Buffer,
+    pub(crate) gradients: wgpu::Buffer,
+    pub(crate) slots: Vec<wgpu::Buffer>,
+    /// Σ w·loss, one number.
+    pub(crate) loss: wgpu::Buffer,
+    /// What dropout draws in the pass under way.
+    pub(crate) draw: wgpu::Buffer,
+    /// Where the device reads W_hh so.
+    pub(crate) packed: Option<Packed>,
+}
+
+impl Network {
+    pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<Rule>) -> Result<Self> {
+        let plan = ParameterPlan::new(model);
+        let block = |name: String| allocate(gpu, &block(&plan, name));
+        let slots = rule.map_or(0, |rule| rule.slots());
+        let parameters = block("parameters".into())?;
+        let packed = match gpu.limits().packs_weights() {
+            true => Some(Packed::new(gpu, model, &plan, &parameters)?),
+            false => None,
+        };
+        Ok(Self {
+            model: model.clone(),
+            sizes: Sizes::new(model),
+            parameters,
+            gradients: block("gradients".into())?,
+            slots: (0..slots).map(|slot| block(format!("optimizer slot {slot}"))).collect::<Result<_>>()?,
+            loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: LOSS })?,
+            draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: DRAW })?,
+            packed,
+            plan,
+        })
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.add(MemoryPart::Weights, self.parameters.size() + self.packed.as_ref().map_or(0, Packed::bytes));
+        memory.add(MemoryPart::Gradients, self.gradients.size());
+        memory.add(MemoryPart::Optimizer, self.slots.iter().map(wgpu::Buffer::size).sum());
+        memory.add(MemoryPart::Workspace, self.loss.size() + self.draw.size());
+        memory
+    }
+
+    /// A parameter as a matrix, or a bias as one row.
+    pub(crate) fn parameter(&self, role: Role) -> Matrix {
+        self.view(&self.parameters, role)
+    }
+
+    /// Its gradient.
+    pub(crate) fn gradient(&self, role: Role) -> Matrix {
+        self.view(&self.gradients, role)
+    }
+
+    fn view(&self, block: &wgpu::Buffer, role: Role) -> Matrix {
+        let tensor = self.plan.get(role);
+        let (offset, bytes) = tensor.bytes();
+        Matrix { binding: Binding { buffer: block.clone(), offset, bytes }, first: 0, ld: tensor.ld() }
+    }
+
+    /// The cell's step forward.
+    pub(crate) fn forward_step(&self) -> Stem {
+        match self.model.recurrent.cell {
+            Cell::Rnn(_) => RNN_FORWARD,
+            Cell::Lstm => LSTM_FORWARD,
+            Cell::Gru => GRU_FORWARD,
+        }
+    }
+
+    /// The cell's step backward; with `flow` the one that leaves dh_t in the place of dy_t.
+    pub(crate) fn backward_step(&self, flow: bool) -> Stem {
+        match (self.model.recurrent.cell, flow) {
+            (Cell::Rnn(_), false) => RNN_BACKWARD,
+            (Cell::Rnn(_), true) => RNN_BACKWARD_FLOW,
+            (Cell::Lstm, false) => LSTM_BACKWARD,
+            (Cell::Lstm, true) => LSTM_BACKWARD_FLOW,
+            (Cell::Gru, false) => GRU_BACKWARD,
+            (Cell::Gru, true) => GRU_BACKWARD_FLOW,
+        }
+    }
+
+    /// The vanilla RNN's activation as the shaders count them.
+    pub(crate) fn activation(&self) -> f64 {
+        match self.model.recurrent.cell {
+            Cell::Rnn(Activation::Relu) => 1.0,
+            Cell::Rnn(Activation::Sigmoid) => 2.0,
+            Cell::Rnn(Activation::Identity) => 3.0,
+            _ => 0.0,
+        }
+    }
+
+    /// The loss as the shader counts them.
+    pub(crate) fn loss_kind(&self) -> f64 {
+        match self.model.head.as_ref().map(|head| &head.loss) {
+            None | Some(Loss::SquaredError) => 0.0,
+            Some(Loss::BinaryCrossEntropy) => 1.0,
+            Some(Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. }) => 2.0,
+            Some(Loss::AbsoluteError) => 3.0,
+            Some(Loss::Huber { .. }) => 4.0,
+            Some(Loss::Quantile { .. }) => 5.0,
+        }
+    }
+
+    /// Where the gradient of the recurrent product begins in a row of z: the GRU keeps dn before it.
+    pub(crate) fn recurrent_column(&self) -> usize {
+        if self.model.recurrent.cell == Cell::Gru { self.sizes.h4 } else { 0 }
+    }
+
+    /// G·H in vec4.
+    pub(crate) fn gates4(&self) -> usize {
+        self.model.recurrent.cell.gates() * self.sizes.h4
+    }
+}

@@ -1,0 +1,57 @@
+//! W_hh of every (layer, direction) transposed, as the forward steps of a GPU read it: see `transpose.wgsl`.
+
+use crate::error::Result;
+use crate::gpu::commands::builder::{Binding, allocate, bind};
+use crate::gpu::commands::program::Command;
+use crate::gpu::commands::uniforms::Transpose;
+use crate::gpu::device::Gpu;
+use crate::gpu::device::kernel::TRANSPOSE;
+use crate::model::plan::{ALIGNMENT, Cost, ParameterPlan, TensorSpec};
+use crate::model::{Model, Role};
+
+/// The copies, and the commands that make them from the parameters.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    weights: Vec<wgpu::Buffer>,
+    commands: Vec<Command>,
+    uniforms: wgpu::Buffer,
+}
+
+impl Packed {
+    pub(crate) fn new(gpu: &Gpu, model: &Model, plan: &ParameterPlan, parameters: &wgpu::Buffer) -> Result<Self> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniforms = gpu.buffer("transpose uniforms", ALIGNMENT, usage)?;
+        let kernel = gpu.kernel(TRANSPOSE, &[]);
+        let (mut weights, mut commands) = (Vec::new(), Vec::new());
+        for stack in 0..model.recurrent.stacks() {
+            let tensor = plan.get(Role::WeightHh { stack });
+            let (offset, bytes) = tensor.bytes();
+            // All stacks have this form.
+            let (rows4, columns4) = (tensor.rows() / 4, tensor.ld());
+            let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
+            gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
+            let weight = allocate(gpu, &TensorSpec { name: format!("transposed weight_hh of stack {stack}"), bytes })?;
+            let from = Binding { buffer: parameters.clone(), offset, bytes };
+            let bindings = bind(gpu.device(), &kernel, &uniforms, &[from, Binding::whole(&weight)]);
+            let grid = gpu.limits().rows_and_columns(columns4, rows4);
+            let cost = Cost::each(16 * rows4 * columns4, 1, 2);
+            commands.push(Command::Dispatch { kernel: kernel.clone(), bindings, offset: 0, grid, cost });
+            weights.push(weight);
+        }
+        Ok(Self { weights, commands, uniforms })
+    }
+
+    /// The copy of a stack's.
+    pub(crate) fn weight(&self, stack: usize) -> Binding {
+        Binding::whole(&self.weights[stack])
+    }
+
+    /// What makes the copies; to be recorded between a change of the parameters and the next forward pass.
+    pub(crate) fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.weights.iter().chain([&self.uniforms]).map(wgpu::Buffer::size).sum()
+    }
+}

@@ -1,0 +1,51 @@
+//! The states of all rows between batches, for truncated BPTT: they never leave the device.
+
+use super::Pass;
+use crate::engine::Carry;
+use crate::error::Result;
+use crate::gpu::commands::builder::allocate;
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::device::Gpu;
+use crate::gpu::network::Network;
+use crate::model::plan::carried_states;
+
+/// h of every stack, then c: \[·, rows, H\] in whole vec4.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) rows: usize,
+    pub(crate) states: wgpu::Buffer,
+}
+
+impl Carried {
+    /// States of zero: wgpu hands out zeros.
+    pub(crate) fn new(gpu: &Gpu, network: &Network, rows: usize) -> Result<Self> {
+        Ok(Self { rows, states: allocate(gpu, &carried_states(&network.model, rows))? })
+    }
+
+    fn place(&self, network: &Network, stack: usize, carry: Carry) -> Place {
+        let row = 16 * network.sizes.h4 as u64;
+        Place { buffer: self.states.clone(), offset: row * (stack * self.rows + carry.first_row) as u64 }
+    }
+
+    /// Commands that copy the rows' states to where the pass's sequence begins.
+    pub(crate) fn enter(&self, network: &Network, pass: &Pass, carry: Carry) -> Vec<Command> {
+        let bytes = pass.slot_bytes(network);
+        let enters = pass.ends.iter().enumerate().map(|(stack, (enters, _))| Command::Copy {
+            from: self.place(network, stack, carry),
+            to: enters.clone(),
+            bytes,
+        });
+        enters.collect()
+    }
+
+    /// Commands that copy the states with which the sequence ended back to the rows.
+    pub(crate) fn leave(&self, network: &Network, pass: &Pass, carry: Carry) -> Vec<Command> {
+        let bytes = pass.slot_bytes(network);
+        let leaves = pass.ends.iter().enumerate().map(|(stack, (_, leaves))| Command::Copy {
+            from: leaves.clone(),
+            to: self.place(network, stack, carry),
+            bytes,
+        });
+        leaves.collect()
+    }
+}

@@ -1,0 +1,306 @@
+//! The commands of a pass over one \[T, B\], made once.
+
+pub(crate) mod arena;
+pub(crate) mod carried;
+pub(crate) mod staging;
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::gpu::commands::builder::{Binding, Builder, Built, ListId, allocate};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::device::Gpu;
+use crate::gpu::network::Network;
+use crate::gpu::record::{Recording, backward, forward, head, loss};
+use crate::model::plan::{SequencePlan, Shape};
+use crate::model::{At, Head};
+
+/// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
+/// alone.
+pub(crate) const PASSES: usize = 6;
+
+/// The commands of a pass over one \[T, B\], with the buffers that they work on.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) shape: Shape,
+    pub(crate) plan: SequencePlan,
+    pub(crate) buffers: Vec<wgpu::Buffer>,
+    sweeps: Vec<Sweep>,
+    /// Whether the head reads the last layer's y.
+    head_reads_y: bool,
+    /// A head with one prediction a row, after all sweeps.
+    head: HeadCommands,
+    clear_carries: Vec<Command>,
+    sum_losses: Vec<Command>,
+    /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
+    pub(crate) ends: Vec<(Place, Place)>,
+    uniform_bytes: u64,
+    flow: Option<FlowPass>,
+}
+
+/// The backward pass of every sweep that also takes the norms of dh_t, on the buffers of the other.
+#[derive(Debug)]
+struct FlowPass {
+    sweeps: Vec<Vec<Command>>,
+    norms: wgpu::Buffer,
+    uniform_bytes: u64,
+}
+
+/// The commands over chunks that go through all layers together: see [`Recording::sweeps`].
+#[derive(Debug)]
+struct Sweep {
+    /// Before the first forward pass alone.
+    keep: Vec<Command>,
+    forward: Vec<Command>,
+    /// The last layer's y.
+    output: Vec<Command>,
+    features: Vec<Command>,
+    /// A head at every step.
+    head: HeadCommands,
+    output_gradient: Vec<Command>,
+    backward: Vec<Command>,
+}
+
+#[derive(Debug)]
+struct HeadCommands {
+    logits: Vec<Command>,
+    loss: Vec<Command>,
+    backward: Vec<Command>,
+}
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// The stack's output.
+    Output,
+    /// The logits.
+    Logits,
+    /// The loss.
+    Loss,
+    /// The loss, and a backward pass.
+    Gradient,
+}
+
+/// Lists of commands, one after the other.
+pub(crate) type Lists<'p> = Vec<&'p [Command]>;
+
+/// The lists of a [`Sweep`], not yet finished.
+struct SweepIds {
+    stack: [ListId; 6],
+    head: [ListId; 3],
+}
+
+impl Pass {
+    /// On buffers for what `plan` says for `shape`.
+    pub(crate) fn new(
+        gpu: &Gpu,
+        network: &Network,
+        shape: Shape,
+        plan: SequencePlan,
+        buffers: Vec<wgpu::Buffer>,
+    ) -> Result<Self> {
+        let mut builder = Builder::on(gpu, &plan, buffers);
+        let mut recording = Recording { b: &mut builder, net: network, flow: None };
+        let recurrent = &network.model.recurrent;
+        let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
+        let ends = cell_states
+            .iter()
+            .flat_map(|cell_state| (0..recurrent.stacks()).map(|stack| (stack, *cell_state)))
+            .map(|(stack, cell_state)| recording.ends(stack, cell_state))
+            .collect();
+        let head = network.model.head.as_ref();
+        let every = head.is_some_and(|head| head.at == At::Every);
+        let sweeps: Vec<SweepIds> =
+            recording.sweeps().into_iter().map(|places| sweep(&mut recording, head, places, shape)).collect();
+        // Of a head at every step each sweep has its runs.
+        let single = head_commands(&mut recording, head, if every { 0..0 } else { 0..plan.predictions.len() });
+        head::clear_carries(&mut recording);
+        let clear_carries = recording.b.end_list();
+        loss::add_up(&mut recording);
+        let sum_losses = recording.b.end_list();
+        let head_reads_y = head.is_some_and(|head| match head.at {
+            At::Every => !recording.hands_on_history(recurrent.layers - 1),
+            At::Last => false,
+            At::Mean => true,
+        });
+        let mut built = builder.finish()?;
+        gpu.check()?;
+        Ok(Self {
+            shape,
+            head_reads_y,
+            sweeps: sweeps.into_iter().map(|ids| Sweep::take(&mut built, ids)).collect(),
+            head: HeadCommands::take(&mut built, single),
+            clear_carries: built.take(clear_carries),
+            sum_losses: built.take(sum_losses),
+            buffers: built.buffers,
+            uniform_bytes: built.uniform_bytes,
+            ends,
+            plan,
+            flow: None,
+        })
+    }
+
+    /// Bytes that [`make_flow`](Self::make_flow) will take; its commands are about as many as all others. 0 once it did.
+    pub(crate) fn flow_bytes(&self) -> u64 {
+        if self.flow.is_some() { 0 } else { self.plan.flow().bytes + self.uniform_bytes }
+    }
+
+    /// Makes the backward pass that also takes the norms of dh_t, unless it is there.
+    pub(crate) fn make_flow(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
+        if self.flow.is_some() {
+            return Ok(());
+        }
+        let norms = allocate(gpu, &self.plan.flow())?;
+        let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
+        let mut recording = Recording { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
+        let mut lists = Vec::new();
+        for places in recording.sweeps() {
+            backward::backward(&mut recording, places, self.shape.resets);
+            lists.push(recording.b.end_list());
+        }
+        let mut built = builder.finish()?;
+        gpu.check()?;
+        let sweeps = lists.into_iter().map(|list| built.take(list)).collect();
+        self.flow = Some(FlowPass { sweeps, uniform_bytes: built.uniform_bytes, norms });
+        Ok(())
+    }
+
+    /// The norms of dh_t in parts.
+    pub(crate) fn norms(&self) -> Option<&wgpu::Buffer> {
+        self.flow.as_ref().map(|flow| &flow.norms)
+    }
+
+    /// From x and the entering states to the leaving ones, and to what it is for.
+    pub(crate) fn forward(&self, aim: Aim) -> Lists<'_> {
+        let mut lists: Lists<'_> = Vec::new();
+        for Sweep { keep, forward, output, features, head, .. } in &self.sweeps {
+            lists.extend([&keep[..], forward]);
+            if aim == Aim::Output || self.head_reads_y {
+                lists.push(output);
+            }
+            if aim != Aim::Output {
+                lists.push(features);
+            }
+            // On the way back it is made of each chunk once that is there again.
+            if let Aim::Logits | Aim::Loss = aim {
+                lists.push(&head.logits);
+            }
+            if aim == Aim::Loss {
+                lists.push(&head.loss);
+            }
+        }
+        if aim != Aim::Output {
+            lists.push(&self.head.logits);
+        }
+        if let Aim::Loss | Aim::Gradient = aim {
+            lists.push(&self.head.loss);
+        }
+        if aim == Aim::Loss {
+            lists.push(&self.sum_losses);
+        }
+        lists
+    }
+
+    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With `flow`
+    /// it also takes the norms of dh_t, once [`make_flow`](Self::make_flow) was called.
+    pub(crate) fn gradient(&self, flow: bool) -> Lists<'_> {
+        let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
+        for (index, sweep) in self.sweeps.iter().enumerate().rev() {
+            if self.makes_again(index) {
+                lists.push(&sweep.forward);
+                if self.head_reads_y {
+                    lists.push(&sweep.output);
+                }
+            }
+            let HeadCommands { logits, loss, backward } = &sweep.head;
+            lists.extend([&logits[..], loss, backward, &sweep.output_gradient, self.sweep_backward(index, flow)]);
+        }
+        lists.push(&self.sum_losses);
+        lists
+    }
+
+    /// The way back of a pass whose aim was the output, from dy in the last layer's y; `flow` as above.
+    pub(crate) fn backward(&self, flow: bool) -> Lists<'_> {
+        let mut lists: Lists<'_> = Vec::new();
+        for (index, sweep) in self.sweeps.iter().enumerate().rev() {
+            if self.makes_again(index) {
+                lists.push(&sweep.forward);
+            }
+            lists.push(self.sweep_backward(index, flow));
+        }
+        lists
+    }
+
+    fn sweep_backward(&self, sweep: usize, flow: bool) -> &[Command] {
+        match self.flow.as_ref().filter(|_| flow) {
+            Some(flow) => &flow.sweeps[sweep],
+            None => &self.sweeps[sweep].backward,
+        }
+    }
+
+    /// Whether a sweep's buffers were taken by a later one.
+    fn makes_again(&self, sweep: usize) -> bool {
+        self.plan.chunks[0].border.is_some() && sweep + 1 < self.sweeps.len()
+    }
+
+    /// Bytes of what it has beside the buffers that it shares: uniforms, and the norms of dh_t.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.uniform_bytes + self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes)
+    }
+
+    /// Commands that clear where the sequence begins.
+    pub(crate) fn enter_zero(&self, network: &Network) -> Vec<Command> {
+        let bytes = self.slot_bytes(network);
+        self.ends.iter().map(|(enters, _)| Command::Clear { to: enters.clone(), bytes }).collect()
+    }
+
+    /// Bytes of a stack's states.
+    pub(crate) fn slot_bytes(&self, network: &Network) -> u64 {
+        16 * (self.plan.rows * network.sizes.h4) as u64
+    }
+}
+
+fn sweep(recording: &mut Recording<'_, '_>, head: Option<&Head>, places: Range<usize>, shape: Shape) -> SweepIds {
+    let recurrent = &recording.net.model.recurrent;
+    forward::keep(recording, places.start);
+    let keep = recording.b.end_list();
+    forward::forward(recording, places.clone());
+    let forward = recording.b.end_list();
+    forward::outputs(recording, recurrent.layers - 1, places.clone());
+    let output = recording.b.end_list();
+    head::features(recording, places.clone());
+    let features = recording.b.end_list();
+    let every = head.filter(|head| head.at == At::Every);
+    let commands = head_commands(recording, every, places.clone());
+    if let Some(head) = head {
+        head::output_gradient(recording, head, places.clone());
+    }
+    let output_gradient = recording.b.end_list();
+    backward::backward(recording, places, shape.resets);
+    let backward = recording.b.end_list();
+    SweepIds { stack: [keep, forward, output, features, output_gradient, backward], head: commands }
+}
+
+fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: Range<usize>) -> [ListId; 3] {
+    head.into_iter().for_each(|head| head::logits(recording, head, runs.clone()));
+    let logits = recording.b.end_list();
+    head.into_iter().for_each(|head| loss::loss_and_gradient(recording, head, runs.clone()));
+    let loss = recording.b.end_list();
+    head.into_iter().for_each(|head| head::backward(recording, head, runs.clone()));
+    [logits, loss, recording.b.end_list()]
+}
+
+impl Sweep {
+    fn take(built: &mut Built, ids: SweepIds) -> Self {
+        let [keep, forward, output, features, output_gradient, backward] = ids.stack.map(|list| built.take(list));
+        let head = HeadCommands::take(built, ids.head);
+        Self { keep, forward, output, features, head, output_gradient, backward }
+    }
+}
+
+impl HeadCommands {
+    fn take(built: &mut Built, ids: [ListId; 3]) -> Self {
+        let [logits, loss, backward] = ids.map(|list| built.take(list));
+        Self { logits, loss, backward }
+    }
+}

@@ -1,0 +1,139 @@
+//! What the host writes before a pass, in the device's layout: x, flags, tokens, targets, weights, states.
+
+use ndarray::{Array3, Axis};
+
+use crate::batch::{Batch, Input, Sequence, Targets};
+use crate::gpu::record::{ALIVE, keep};
+use crate::model::Model;
+use crate::model::plan::{Chunk, SequencePlan, Sizes, Span, vec4s};
+
+/// Rows of `array`'s last two axes at a range of its first, each row rounded up to whole vec4; zero where `alive` is not.
+pub(crate) fn pack(
+    array: &Array3<f32>,
+    range: std::ops::Range<usize>,
+    parts: usize,
+    alive: impl Fn(usize, usize) -> bool,
+    packed: &mut Vec<f32>,
+) {
+    let (_, rows, columns) = array.dim();
+    let part = columns / parts;
+    let width = 4 * vec4s(part);
+    packed.clear();
+    packed.resize(range.len() * rows * parts * width, 0.0);
+    for (n, i) in range.enumerate() {
+        for row in (0..rows).filter(|row| alive(i, *row)) {
+            let from = array.index_axis(Axis(0), i);
+            let from = from.row(row);
+            for p in 0..parts {
+                let at = ((n * rows + row) * parts + p) * width;
+                let target = &mut packed[at..at + part];
+                match from.as_slice() {
+                    Some(from) => target.copy_from_slice(&from[p * part..(p + 1) * part]),
+                    None => target.iter_mut().zip(from.iter().skip(p * part)).for_each(|(to, from)| *to = *from),
+                }
+            }
+        }
+    }
+}
+
+/// The opposite: `rows` rows of `parts` parts of `part` numbers each, from whole vec4.
+pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator<Item = f32> {
+    let width = 4 * vec4s(part);
+    packed
+        .chunks_exact(parts * width)
+        .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
+}
+
+/// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its
+/// predictions.
+pub(crate) fn labels(
+    model: &Model,
+    plan: &SequencePlan,
+    index: usize,
+    sequence: &Sequence,
+    batch: Option<&Batch>,
+    words: &mut Vec<u32>,
+) {
+    let chunk = &plan.chunks[index];
+    words.clear();
+    words.resize(plan.tensors[chunk.labels.0].bytes as usize / 4, 0);
+    let flags = window(words, chunk.flags);
+    for (i, flag) in flags.iter_mut().enumerate() {
+        let (t, row) = (chunk.steps.start + i / plan.rows, i % plan.rows);
+        let kept = |direction| if sequence.keeps(direction, t, row) { keep(direction) } else { 0 };
+        *flag = if t < sequence.length(row) { ALIVE } else { 0 } | kept(0) | kept(1);
+    }
+    if let (Some(spans), Input::Tokens(_)) = (chunk.tokens, &sequence.input) {
+        tokens(chunk, spans, plan.rows, model.vocabulary(), sequence, words);
+    }
+    for shares in plan.predictions.iter().filter(|run| run.chunk == index).filter_map(|run| run.shares) {
+        let of = |row| 1.0 / sequence.length(row) as f32;
+        window(words, shares).iter_mut().enumerate().for_each(|(row, word)| *word = of(row).to_bits());
+    }
+    let Some(batch) = batch else { return };
+    for run in plan.predictions.iter().filter(|run| run.chunk == index) {
+        let p = |i: usize| (run.first + i / plan.rows, i % plan.rows);
+        let weights = window(words, run.weights);
+        weights.iter_mut().enumerate().for_each(|(i, word)| {
+            let (p, row) = p(i);
+            *word = batch.weight(p, row).to_bits();
+        });
+        let size = run.rows * Sizes::new(model).target;
+        let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
+        let levels = model.head.as_ref().map_or(&[][..], |head| head.loss.quantiles());
+        let shares = levels.iter().copied().chain(levels.iter().map(|level| 1.0 - level));
+        quantiles.iter_mut().zip(shares).for_each(|(word, share)| *word = (share as f32).to_bits());
+        match &batch.targets {
+            Targets::Classes(classes) => targets.iter_mut().enumerate().for_each(|(i, word)| {
+                let (p, row) = p(i);
+                // A class that does not count may be any number; it is not to reach the device.
+                *word = if batch.weight(p, row) > 0.0 { classes[[p, row]] } else { 0 };
+            }),
+            Targets::Values(values) => {
+                let size = values.dim().2;
+                targets.iter_mut().enumerate().for_each(|(i, word)| {
+                    let (p, row) = p(i / size);
+                    let value = if batch.weight(p, row) > 0.0 { values[[p, row, i % size]] } else { 0.0 };
+                    *word = value.to_bits();
+                });
+            }
+        }
+    }
+}
+
+/// Token ids, and the chunk's living rows sorted by token: a counting sort, stable, so that sums have one order.
+fn tokens(
+    chunk: &Chunk,
+    [ids, starts, order]: [Span; 3],
+    rows: usize,
+    vocabulary: usize,
+    sequence: &Sequence,
+    words: &mut [u32],
+) {
+    let Input::Tokens(tokens) = &sequence.input else { return };
+    let living: Vec<(usize, u32)> = (0..chunk.steps.len() * rows)
+        .map(|i| (i, chunk.steps.start + i / rows, i % rows))
+        .filter(|(_, t, row)| *t < sequence.length(*row))
+        .map(|(i, t, row)| (i, tokens[[t, row]]))
+        .collect();
+    let mut counts = vec![0u32; vocabulary + 1];
+    for (i, token) in &living {
+        window(words, ids)[*i] = *token;
+        counts[*token as usize + 1] += 1;
+    }
+    for token in 0..vocabulary {
+        counts[token + 1] += counts[token];
+    }
+    window(words, starts).copy_from_slice(&counts);
+    let order = window(words, order);
+    for (i, token) in living {
+        let place = &mut counts[token as usize];
+        order[*place as usize] = i as u32;
+        *place += 1;
+    }
+}
+
+fn window(words: &mut [u32], span: Span) -> &mut [u32] {
+    let first = span.offset as usize / 4;
+    &mut words[first..first + span.bytes as usize / 4]
+}

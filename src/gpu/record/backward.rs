@@ -1,0 +1,178 @@
+//! The reverse time loop: chunks against their direction, in each layers downwards (in two directions layers downwards, in
+//! each all chunks), a dispatch a step or a chunk, and then the weight gradients of the layer as one product each over all
+//! steps of a chunk. That sum over T·B is the chain rule's sum over time; `+=` adds chunks and micro-batches.
+
+use std::ops::Range;
+
+use super::{Recording, dropout, embedding, keep};
+use crate::gpu::commands::builder::{Binding, Product};
+use crate::gpu::commands::uniforms::{Copy, Flow, Step, Tokens};
+use crate::gpu::device::kernel::{FLOW, MASK, SCATTER};
+use crate::model::Role;
+use crate::model::plan::{Chunk, Cost};
+
+/// All layers of a sweep, from dy in the last layer's y and the carries to every gradient sum, dx, and the gradient of
+/// the entering states, at last dh_0, in the carries.
+pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets: bool) {
+    let recurrent = &rec.net.model.recurrent;
+    for layer in (0..recurrent.layers).rev() {
+        for place in places.clone().rev() {
+            backward_chunks(rec, layer, place);
+        }
+        for chunk in &rec.b.plan.chunks[places.clone()] {
+            for direction in 0..recurrent.directions() {
+                let stack = layer * recurrent.directions() + direction;
+                match (rec.drops_recurrent(), resets) {
+                    (true, _) => dropout::history(rec, stack, direction, chunk),
+                    (false, true) => mask_history(rec, stack, direction, chunk),
+                    (false, false) => {}
+                }
+                weight_gradients(rec, layer, stack, direction, chunk);
+                gradient_norms(rec, layer, stack, direction, chunk);
+            }
+            input_gradient(rec, layer, chunk);
+        }
+    }
+    embedding::scatter_gradients(rec, places);
+}
+
+/// The chunks at `place` of every direction's forward order, against time; the directions take turns.
+fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
+    let directions = rec.net.model.recurrent.directions();
+    let longest = (0..directions).map(|direction| rec.chunk(direction, place).steps.len()).max().unwrap_or(0);
+    // One step more than there are: the last product alone gives the gradient of the entering state.
+    let most = rec.b.plan.step.count;
+    for s in (0..=longest).step_by(most) {
+        for direction in 0..directions {
+            let (stack, chunk) = (layer * directions + direction, rec.chunk(direction, place));
+            let n = chunk.steps.len();
+            if s > n {
+                continue;
+            }
+            let count = most.min(n + 1 - s);
+            // Step n lies beyond the chunk: it has no slots, and only the step before it flows into it.
+            let at = |s: usize| if direction == 0 { (n as u32).wrapping_sub(1 + s as u32) } else { s as u32 };
+            let (slot_in, slot_out) = Recording::slots(direction, 0);
+            let step = Step {
+                t: at(s),
+                onward: if direction == 0 { u32::MAX } else { 1 },
+                slot_in: at(s).wrapping_add(slot_in as u32),
+                slot_out: at(s).wrapping_add(slot_out as u32),
+                product: u32::from(s > 0),
+                epilogue: u32::from(s + count <= n),
+                ..rec.step(stack, 0, count)
+            };
+            backward_steps(rec, layer, stack, chunk, step);
+        }
+    }
+}
+
+fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, chunk: &Chunk, step: Step) {
+    let flags = rec.b.span(chunk.flags);
+    let weight = rec.net.parameter(Role::WeightHh { stack }).binding;
+    let (z, dy) = (rec.b.tensor(chunk.z[stack]), rec.b.tensor(chunk.y[layer]));
+    // The LSTM's derivatives come from its gates and c, those of the other cells from h.
+    let history = rec.b.tensor(*chunk.c.get(stack).unwrap_or(&chunk.h[stack]));
+    let carry_h = rec.b.tensor(rec.b.plan.carry_h[stack]);
+    let carry_c = rec.b.plan.carry_c.get(stack).map(|carry| rec.b.tensor(*carry));
+    let draw = Binding::whole(&rec.net.draw);
+    let bindings: Vec<&Binding> =
+        [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
+    let (constants, plan) = (rec.step_constants(rec.b.plan.step.held[1]), &rec.b.plan.step);
+    let (gates4, has_c) = (rec.net.gates4(), carry_c.is_some());
+    let cost = Cost::backward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
+    rec.b.dispatch(rec.net.backward_step(rec.flow.is_some()), &constants, &bindings, &step, plan.grid, cost);
+}
+
+/// Zero history where a state was reset, so that dW_hh sees the state that really entered.
+fn mask_history(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chunk: &Chunk) {
+    let width = 4 * rec.net.sizes.h4;
+    let rows = chunk.steps.len() * rec.rows();
+    let (enters, _) = Recording::slots(direction, 0);
+    let uniform = Copy {
+        rows: rows as u32,
+        width: width as u32,
+        ld_to: width as u32,
+        to_first: (enters * rec.rows() * width) as u32,
+        bit: keep(direction),
+        ..Copy::default()
+    };
+    let bindings = [&rec.b.span(chunk.flags), &rec.b.tensor(chunk.h[stack])];
+    let grid = rec.b.limits.rows_and_columns(rows, width);
+    rec.b.dispatch(MASK, &[], &bindings, &uniform, grid, Cost::each(rows * width, 1, 1));
+}
+
+/// dW_hh += dzᵀ · h_{t−1}, dW_ih += dzᵀ · x, db += Σ dz, over all steps of the chunk.
+fn weight_gradients(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, direction: usize, chunk: &Chunk) {
+    let sizes = rec.net.sizes;
+    let k = chunk.steps.len() * rec.rows();
+    let (m, n4) = (4 * rec.net.gates4(), rec.net.gates4());
+    let dz_input = rec.b.matrix(chunk.z[stack], 0, sizes.z4);
+    let dz_recurrent = rec.b.matrix(chunk.z[stack], rec.net.recurrent_column(), sizes.z4);
+    let (enters, _) = Recording::slots(direction, 0);
+    let h = rec.b.matrix(chunk.h[stack], enters * rec.rows() * sizes.h4, sizes.h4);
+    let (dw_ih, dw_hh) = (rec.net.gradient(Role::WeightIh { stack }), rec.net.gradient(Role::WeightHh { stack }));
+    rec.b.weight_gradient(&dz_recurrent, &h, &dw_hh, m, sizes.h4, k);
+    match (rec.input(layer, chunk), chunk.tokens) {
+        (Some(x), _) => rec.b.weight_gradient(&dz_input, &x, &dw_ih, m, x.ld, k),
+        (None, Some([_, starts, order])) => {
+            let tokens = rec.net.model.recurrent.input_size;
+            let uniform = Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
+            let bindings = [&rec.b.span(starts), &rec.b.span(order), &dz_input.binding, &dw_ih.binding];
+            let grid = rec.b.limits.rows_and_columns(tokens, n4);
+            rec.b.dispatch(SCATTER, &[], &bindings, &uniform, grid, Cost::sums(k * n4, tokens * n4));
+        }
+        (None, None) => unreachable!("a chunk has x or tokens"),
+    }
+    if rec.net.model.recurrent.bias {
+        let (db_ih, db_hh) = (rec.net.gradient(Role::BiasIh { stack }), rec.net.gradient(Role::BiasHh { stack }));
+        rec.b.bias_gradients(&dz_input, k, &[(0, &db_ih), (rec.net.recurrent_column(), &db_hh)]);
+    }
+}
+
+/// The norms of dh_t, which the steps have left in the place of dy, where they are asked for.
+fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, direction: usize, chunk: &Chunk) {
+    let Some(norms) = &rec.flow else { return };
+    let (sizes, rows) = (rec.net.sizes, rec.rows());
+    let count = rows * sizes.h4;
+    let parts = rec.b.plan.flow_parts();
+    let uniform = Flow {
+        count: count as u32,
+        h4: sizes.h4 as u32,
+        y4: sizes.y4 as u32,
+        y_column: (direction * sizes.h4) as u32,
+        first: ((stack * rec.b.plan.steps + chunk.steps.start) * parts) as u32,
+    };
+    let bindings = [&rec.b.tensor(chunk.y[layer]), norms];
+    let grid = [chunk.steps.len() as u32, parts as u32, 1];
+    rec.b.dispatch(FLOW, &[], &bindings, &uniform, grid, Cost::each(4 * chunk.steps.len() * count, 4, 1));
+}
+
+/// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih.
+fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
+    let directions = rec.net.model.recurrent.directions();
+    let target = match layer {
+        0 => chunk.dx.map(|dx| rec.b.matrix(dx, 0, rec.net.sizes.x4)),
+        _ => Some(rec.y(layer - 1, chunk)),
+    };
+    let Some(target) = target else { return };
+    for direction in 0..directions {
+        let stack = layer * directions + direction;
+        let dz = rec.b.matrix(chunk.z[stack], 0, rec.net.sizes.z4);
+        let weight = rec.net.parameter(Role::WeightIh { stack });
+        rec.b.matmul(Product {
+            sides: (false, false),
+            a: &dz,
+            b: &weight,
+            bias: None,
+            c: &target,
+            m: chunk.steps.len() * rec.rows(),
+            n4: target.ld,
+            k: 4 * rec.net.gates4(),
+            accumulate: direction > 0,
+        });
+    }
+    if layer > 0 && rec.drops_above(layer - 1) {
+        dropout::output_gradient(rec, layer - 1, chunk);
+    }
+}

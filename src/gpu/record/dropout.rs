@@ -1,0 +1,114 @@
+//! Where the masks of dropout lie on the way forward and back. The recurrent ones within a chunk are the step kernels' own.
+
+use super::{ALIVE, Recording, keep};
+use crate::dropout::Draw;
+use crate::gpu::commands::builder::Binding;
+use crate::gpu::commands::uniforms::{self, Dropout};
+use crate::gpu::device::kernel::{DROP_IN, DROP_TO};
+use crate::model::plan::{Chunk, Cost};
+
+/// The state that enters a chunk, as its first step's product reads it.
+pub(crate) fn enter(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chunk: &Chunk) {
+    let n = chunk.steps.len();
+    let (enters, _) = Recording::border_slots(direction, n);
+    let first = if direction == 0 { 0 } else { n - 1 };
+    let slot = rec.rows() * rec.net.sizes.h4;
+    let uniform = Dropout {
+        rows: rec.rows() as u32,
+        from_first: (enters * slot) as u32,
+        to_first: (first % 2 * slot) as u32,
+        recurrent: 1,
+        ..masks_of(rec, stack)
+    };
+    let (h, entering) = (rec.b.tensor(chunk.h[stack]), rec.b.tensor(rec.b.plan.entering[stack]));
+    drop_to(rec, chunk, &h, &entering, uniform);
+}
+
+/// The direction's half of y through its masks.
+pub(crate) fn output(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk) {
+    let (directions, sizes) = (rec.net.model.recurrent.directions(), rec.net.sizes);
+    let (layer, direction) = (stack / directions, stack % directions);
+    let (_, leaves) = Recording::slots(direction, 0);
+    let uniform = Dropout {
+        rows: (chunk.steps.len() * rec.rows()) as u32,
+        from_first: (leaves * rec.rows() * sizes.h4) as u32,
+        ld_to: sizes.y4 as u32,
+        to_first: (direction * sizes.h4) as u32,
+        bit: ALIVE,
+        t: chunk.steps.start as u32,
+        ..masks_of(rec, stack)
+    };
+    let (h, y) = (rec.b.tensor(chunk.h[stack]), rec.b.tensor(chunk.y[layer]));
+    drop_to(rec, chunk, &h, &y, uniform);
+}
+
+/// The gradient of what `layer` handed on, in its y, through the masks of all directions.
+pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
+    let sizes = rec.net.sizes;
+    let uniform = Dropout {
+        rows: (chunk.steps.len() * rec.rows()) as u32,
+        width: sizes.y4 as u32,
+        ld_to: sizes.y4 as u32,
+        bit: ALIVE,
+        t: chunk.steps.start as u32,
+        ..masks_of(rec, layer * rec.net.model.recurrent.directions())
+    };
+    let y = rec.b.tensor(chunk.y[layer]);
+    drop_in(rec, chunk, &y, uniform);
+}
+
+/// The history as it entered the products, so that dW_hh sees that; zero where a state was reset.
+pub(crate) fn history(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chunk: &Chunk) {
+    let (enters, _) = Recording::slots(direction, 0);
+    let uniform = Dropout {
+        rows: (chunk.steps.len() * rec.rows()) as u32,
+        to_first: (enters * rec.rows() * rec.net.sizes.h4) as u32,
+        bit: keep(direction),
+        recurrent: 1,
+        ..masks_of(rec, stack)
+    };
+    let h = rec.b.tensor(chunk.h[stack]);
+    drop_in(rec, chunk, &h, uniform);
+}
+
+/// Rows of a (layer, direction) alone, one behind the other.
+fn masks_of(rec: &Recording<'_, '_>, stack: usize) -> Dropout {
+    let h4 = rec.net.sizes.h4 as u32;
+    let (batch, stack) = (rec.rows() as u32, stack as u32);
+    Dropout { width: h4, ld_from: h4, ld_to: h4, batch, h4, stack, ..Dropout::default() }
+}
+
+fn drop_to(rec: &mut Recording<'_, '_>, chunk: &Chunk, from: &Binding, to: &Binding, uniform: Dropout) {
+    let (flags, draw) = (rec.b.span(chunk.flags), Binding::whole(&rec.net.draw));
+    let (rows, width) = (uniform.rows as usize, uniform.width as usize);
+    let grid = rec.b.limits.rows_and_columns(rows, width);
+    rec.b.dispatch(DROP_TO, &[], &[&flags, from, to, &draw], &uniform, grid, cost(rows, width));
+}
+
+fn drop_in(rec: &mut Recording<'_, '_>, chunk: &Chunk, to: &Binding, uniform: Dropout) {
+    let (flags, draw) = (rec.b.span(chunk.flags), Binding::whole(&rec.net.draw));
+    let (rows, width) = (uniform.rows as usize, uniform.width as usize);
+    let grid = rec.b.limits.rows_and_columns(rows, width);
+    rec.b.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, cost(rows, width));
+}
+
+/// Ten rounds of some thirty operations for each vec4.
+fn cost(rows: usize, width: usize) -> Cost {
+    Cost::each(4 * rows * width, 75, 2)
+}
+
+/// What the kernels read of a draw; `None` drops nothing.
+pub(crate) fn uniform(draw: Option<Draw>) -> uniforms::Draw {
+    let Some(Draw { key: [key_low, key_high], first_row, between, recurrent }) = draw else {
+        return uniforms::Draw { scale: 1.0, recurrent_scale: 1.0, ..uniforms::Draw::default() };
+    };
+    uniforms::Draw {
+        key_low,
+        key_high,
+        first_row,
+        threshold: between.threshold,
+        scale: between.scale as f32,
+        recurrent_threshold: recurrent.threshold,
+        recurrent_scale: recurrent.scale as f32,
+    }
+}

@@ -1,0 +1,177 @@
+//! The forward unroll: chunk by chunk upwards through all layers (in two directions layer by layer, chunk by chunk, the
+//! reverse direction downwards), a dispatch a step or, where W_hh is small, a chunk.
+
+use std::ops::Range;
+
+use super::{ALIVE, Recording, dropout, embedding};
+use crate::gpu::commands::builder::{Binding, Product};
+use crate::gpu::commands::uniforms::{Copy, Step, Tokens};
+use crate::gpu::device::kernel::GATHER;
+use crate::model::Role;
+use crate::model::plan::{Chunk, Cost};
+
+/// All layers of a sweep, from x and the entering states to the leaving states, and to the y of every layer but the
+/// last whose history is not what it hands on.
+pub(crate) fn forward(rec: &mut Recording<'_, '_>, places: Range<usize>) {
+    embedding::look_up(rec, places.clone());
+    for layer in 0..rec.net.model.recurrent.layers {
+        for place in places.clone() {
+            forward_chunks(rec, layer, place);
+        }
+        if layer + 1 < rec.net.model.recurrent.layers && !rec.hands_on_history(layer) {
+            outputs(rec, layer, places.clone());
+        }
+    }
+}
+
+/// The y of a layer.
+pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, places: Range<usize>) {
+    for chunk in &rec.b.plan.chunks[places] {
+        for direction in 0..rec.net.model.recurrent.directions() {
+            output(rec, layer, direction, chunk);
+        }
+    }
+}
+
+/// The states that have left the chunk before are kept as those that enter this one, where all others are made again.
+pub(crate) fn keep(rec: &mut Recording<'_, '_>, place: usize) {
+    let chunk = rec.chunk(0, place);
+    if place > 0 && chunk.border.is_some() {
+        let before = rec.chunk(0, place - 1);
+        for (index, history) in before.h.iter().chain(&before.c).enumerate() {
+            let from = rec.slot_place(*history, before.steps.len());
+            rec.b.copy(from, rec.border_place(chunk, index), rec.slot_bytes());
+        }
+    }
+}
+
+/// The chunks at `place` of every direction's order. The directions take turns, so that a device may overlap them.
+fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
+    let directions = rec.net.model.recurrent.directions();
+    let mut longest = 0;
+    for direction in 0..directions {
+        let (stack, chunk) = (layer * directions + direction, rec.chunk(direction, place));
+        longest = longest.max(chunk.steps.len());
+        project(rec, layer, stack, chunk);
+        if chunk.border.is_some() {
+            enter(rec, stack, chunk);
+        } else if place > 0 {
+            carry_on(rec, stack, direction, place);
+        }
+        if rec.drops_recurrent() {
+            dropout::enter(rec, stack, direction, chunk);
+        }
+    }
+    let most = rec.b.plan.step.count;
+    for s in (0..longest).step_by(most) {
+        for direction in 0..directions {
+            let chunk = rec.chunk(direction, place);
+            let n = chunk.steps.len();
+            if s < n {
+                let t = if direction == 0 { s } else { n - 1 - s };
+                let stack = layer * directions + direction;
+                let step = rec.step(stack, t, most.min(n - s));
+                forward_steps(rec, stack, chunk, step);
+            }
+        }
+    }
+}
+
+/// z = x · W_ihᵀ + b_ih for all steps of the chunk at once; the token's column of W_ih where x is a token.
+fn project(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, chunk: &Chunk) {
+    let rows = chunk.steps.len() * rec.rows();
+    let weight = rec.net.parameter(Role::WeightIh { stack });
+    let bias = rec.net.parameter(Role::BiasIh { stack });
+    let z = rec.b.matrix(chunk.z[stack], 0, rec.net.sizes.z4);
+    let n4 = rec.net.gates4();
+    match (rec.input(layer, chunk), chunk.tokens) {
+        (Some(x), _) => rec.b.matmul(Product {
+            sides: (false, true),
+            a: &x,
+            b: &weight,
+            bias: Some(&bias.binding),
+            c: &z,
+            m: rows,
+            n4,
+            k: 4 * weight.ld,
+            accumulate: false,
+        }),
+        (None, Some([tokens, ..])) => {
+            let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: z.ld as u32, ldw: 4 * weight.ld as u32 };
+            let bindings = [&rec.b.span(tokens), &weight.binding, &bias.binding, &z.binding];
+            let grid = rec.b.limits.rows_and_columns(rows, n4);
+            rec.b.dispatch(GATHER, &[], &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
+        }
+        (None, None) => unreachable!("a chunk has x or tokens"),
+    }
+}
+
+/// The kept states of a stack enter the chunk.
+fn enter(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk) {
+    let stacks = rec.net.model.recurrent.stacks();
+    let histories = [chunk.h.get(stack), chunk.c.get(stack)];
+    for (kind, history) in histories.into_iter().enumerate() {
+        let Some(history) = history else { continue };
+        let (from, to) = (rec.border_place(chunk, kind * stacks + stack), rec.slot_place(*history, 0));
+        rec.b.copy(from, to, rec.slot_bytes());
+    }
+}
+
+/// The state that left the chunk before, in the direction's order, enters this one.
+fn carry_on(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, place: usize) {
+    let (before, chunk) = (rec.chunk(direction, place - 1), rec.chunk(direction, place));
+    let (_, leaves) = Recording::border_slots(direction, before.steps.len());
+    let (enters, _) = Recording::border_slots(direction, chunk.steps.len());
+    let mut histories = vec![(before.h[stack], chunk.h[stack])];
+    if rec.net.model.recurrent.cell.has_cell_state() {
+        histories.push((before.c[stack], chunk.c[stack]));
+    }
+    for (from, to) in histories {
+        let (from, to) = (rec.slot_place(from, leaves), rec.slot_place(to, enters));
+        rec.b.copy(from, to, rec.slot_bytes());
+    }
+}
+
+fn forward_steps(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk, step: Step) {
+    let weight = match &rec.net.packed {
+        Some(packed) => packed.weight(stack),
+        None => rec.net.parameter(Role::WeightHh { stack }).binding,
+    };
+    let bias = rec.net.parameter(Role::BiasHh { stack }).binding;
+    let (flags, z, h) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.z[stack]), rec.b.tensor(chunk.h[stack]));
+    let c = chunk.c.get(stack).map(|c| rec.b.tensor(*c));
+    // Something must be bound without recurrent dropout; the carry is the stack's own, and rests until backward.
+    let entering = rec.b.tensor(*rec.b.plan.entering.get(stack).unwrap_or(&rec.b.plan.carry_h[stack]));
+    let draw = Binding::whole(&rec.net.draw);
+    let bindings: Vec<&Binding> =
+        [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&entering, &draw]).collect();
+    let (constants, plan) = (rec.step_constants(rec.b.plan.step.held[0]), &rec.b.plan.step);
+    let (gates4, has_c) = (rec.net.gates4(), chunk.c.get(stack).is_some());
+    let cost = Cost::forward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
+    rec.b.dispatch(rec.net.forward_step(), &constants, &bindings, &step, plan.grid, cost);
+}
+
+/// The direction's half of y: the history's leaving slots, 0 at padding; through its masks where a layer follows.
+fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &Chunk) {
+    let directions = rec.net.model.recurrent.directions();
+    if rec.drops_above(layer) {
+        return dropout::output(rec, layer * directions + direction, chunk);
+    }
+    let (_, leaves) = Recording::slots(direction, 0);
+    let width = 4 * rec.net.sizes.h4;
+    let rows = chunk.steps.len() * rec.rows();
+    let uniform = Copy {
+        rows: rows as u32,
+        width: width as u32,
+        columns: width as u32,
+        ld_from: width as u32,
+        from_first: (leaves * rec.rows() * width) as u32,
+        ld_to: 4 * rec.net.sizes.y4 as u32,
+        to_first: (direction * width) as u32,
+        masked: 1,
+        bit: ALIVE,
+    };
+    let h = rec.b.tensor(chunk.h[layer * directions + direction]);
+    let (flags, y) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.y[layer]));
+    rec.copy(&flags, &h, &y, uniform);
+}

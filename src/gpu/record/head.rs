@@ -1,0 +1,153 @@
+//! The head: logits in one product, loss with its gradient in one kernel, and back.
+
+use std::ops::Range;
+
+use super::Recording;
+use crate::gpu::commands::builder::{Matrix, Product};
+use crate::gpu::commands::uniforms::{Copy, Mean};
+use crate::gpu::device::kernel::{MEAN, SPREAD, Stem};
+use crate::model::plan::{Cost, Predictions, Span, TensorId};
+use crate::model::{At, Head, Role};
+
+/// What a head over the mean of all steps needs of some chunks.
+pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
+    for run in &rec.b.plan.predictions {
+        if let Some(shares) = run.shares {
+            over_steps(rec, MEAN, shares, run.features, places.clone());
+        }
+    }
+}
+
+/// What the head reads of a run of predictions.
+fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix {
+    match head.at {
+        At::Every => rec.handed_on(rec.net.model.recurrent.layers - 1, &rec.b.plan.chunks[run.chunk]),
+        At::Last | At::Mean => rec.b.matrix(run.features, 0, rec.net.sizes.y4),
+    }
+}
+
+/// The logits of some runs of predictions.
+pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
+    let sizes = rec.net.sizes;
+    for run in &rec.b.plan.predictions[runs] {
+        if head.at == At::Last {
+            final_states(rec, run.features);
+        }
+        let features = head_input(rec, head, run);
+        let (weight, bias) = (rec.net.parameter(Role::HeadWeight), rec.net.parameter(Role::HeadBias));
+        let logits = rec.b.matrix(run.logits, 0, sizes.o4);
+        rec.b.matmul(Product {
+            sides: (false, true),
+            a: &features,
+            b: &weight,
+            bias: Some(&bias.binding),
+            c: &logits,
+            m: run.rows,
+            n4: sizes.o4,
+            k: 4 * sizes.y4,
+            accumulate: false,
+        });
+    }
+}
+
+/// Each direction's own final state side by side, as the features of a head at the last step.
+fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
+    let recurrent = &rec.net.model.recurrent;
+    for direction in 0..recurrent.directions() {
+        let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
+        let chunk = rec.chunk(direction, rec.b.plan.chunks.len() - 1);
+        let (_, leaves) = Recording::border_slots(direction, chunk.steps.len());
+        let uniform = beside(rec, direction, leaves * rec.rows() * 4 * rec.net.sizes.h4, false);
+        let (flags, h) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.h[stack]));
+        let features = rec.b.tensor(features);
+        rec.copy(&flags, &h, &features, uniform);
+    }
+}
+
+/// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: from their gradient that of y.
+fn over_steps(rec: &mut Recording<'_, '_>, stem: Stem, shares: Span, features: TensorId, places: Range<usize>) {
+    let (rows, n4) = (rec.rows(), rec.net.sizes.y4);
+    let (shares, features) = (rec.b.span(shares), rec.b.tensor(features));
+    for chunk in &rec.b.plan.chunks[places] {
+        let steps = chunk.steps.len();
+        let accumulate = u32::from(chunk.steps.start > 0);
+        let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
+        let y = rec.b.tensor(chunk.y[rec.net.model.recurrent.layers - 1]);
+        let (grid, cost) = (rec.b.limits.elements(rows * n4), Cost::sums(steps * rows * n4, rows * n4));
+        rec.b.dispatch(stem, &[], &[&shares, &features, &y], &uniform, grid, cost);
+    }
+}
+
+/// B rows of a direction's states into its columns of the features, or back.
+fn beside(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -> Copy {
+    let (narrow, wide) = (4 * rec.net.sizes.h4, 4 * rec.net.sizes.y4);
+    let column = (direction * narrow) as u32;
+    let (ld_from, ld_to) = if back { (wide, narrow) } else { (narrow, wide) };
+    let (from_first, to_first) = if back { (column, first as u32) } else { (first as u32, column) };
+    Copy {
+        rows: rec.rows() as u32,
+        width: narrow as u32,
+        columns: narrow as u32,
+        ld_from: ld_from as u32,
+        from_first,
+        ld_to: ld_to as u32,
+        to_first,
+        masked: 0,
+        bit: 0,
+    }
+}
+
+/// The carries start from zero.
+pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
+    let carries: Vec<TensorId> = rec.b.plan.carry_h.iter().chain(&rec.b.plan.carry_c).copied().collect();
+    carries.into_iter().for_each(|carry| rec.clear(carry));
+}
+
+/// dy of some chunks, in the last layer's y, from a head with one prediction a row: nothing from one at the last step,
+/// whose gradient is in the carries.
+pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: Range<usize>) {
+    let last = rec.net.model.recurrent.layers - 1;
+    if head.at == At::Last {
+        rec.b.plan.chunks[places.clone()].iter().for_each(|chunk| rec.clear(chunk.y[last]));
+    }
+    for run in &rec.b.plan.predictions {
+        if let Some(shares) = run.shares {
+            over_steps(rec, SPREAD, shares, run.features, places.clone());
+        }
+    }
+}
+
+/// dW_hy, db_y, and the gradient of the features of some runs: in the last layer's y for a head at every step, in the
+/// carries for one at the last.
+pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
+    let sizes = rec.net.sizes;
+    let recurrent = &rec.net.model.recurrent;
+    for run in &rec.b.plan.predictions[runs] {
+        let da = rec.b.matrix(run.logits, 0, sizes.o4);
+        let (features, d_features) = (head_input(rec, head, run), rec.b.matrix(run.features, 0, sizes.y4));
+        let weight = rec.net.parameter(Role::HeadWeight);
+        let (dw, db) = (rec.net.gradient(Role::HeadWeight), rec.net.gradient(Role::HeadBias));
+        rec.b.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
+        rec.b.bias_gradients(&da, run.rows, &[(0, &db)]);
+        rec.b.matmul(Product {
+            sides: (false, false),
+            a: &da,
+            b: &weight,
+            bias: None,
+            c: &d_features,
+            m: run.rows,
+            n4: sizes.y4,
+            k: 4 * sizes.o4,
+            accumulate: false,
+        });
+        if head.at == At::Last {
+            for direction in 0..recurrent.directions() {
+                let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
+                let uniform = beside(rec, direction, 0, true);
+                let flags = rec.b.span(rec.b.plan.chunks[0].flags);
+                let carry = rec.b.tensor(rec.b.plan.carry_h[stack]);
+                rec.copy(&flags, &d_features.binding, &carry, uniform);
+            }
+        }
+    }
+}

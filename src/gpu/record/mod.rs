@@ -1,0 +1,187 @@
+//! The commands of a pass are recorded here, part by part, each into the list at hand: nothing is computed before they are
+//! submitted.
+
+pub(crate) mod backward;
+pub(crate) mod dropout;
+pub(crate) mod embedding;
+pub(crate) mod forward;
+pub(crate) mod head;
+pub(crate) mod loss;
+
+use std::ops::Range;
+
+use crate::gpu::commands::builder::{Binding, Builder, Matrix};
+use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::uniforms::{Copy, Step};
+use crate::gpu::device::kernel::{COPY, flag};
+use crate::gpu::network::Network;
+use crate::model::plan::{Chunk, Cost, StepPlan, TensorId};
+
+/// The flag of a step of a row: it lies below the row's length.
+pub(crate) const ALIVE: u32 = 1;
+
+/// The flag of a direction: the state that enters the step is kept.
+pub(crate) fn keep(direction: usize) -> u32 {
+    2 << direction
+}
+
+/// A pass that is being recorded: what the parts of it share.
+pub(crate) struct Recording<'b, 'a> {
+    pub(crate) b: &'b mut Builder<'a>,
+    pub(crate) net: &'b Network,
+    /// Where the parts of the norms of dh_t go, where they are asked for.
+    pub(crate) flow: Option<Binding>,
+}
+
+impl<'a> Recording<'_, 'a> {
+    pub(crate) fn rows(&self) -> usize {
+        self.b.plan.rows
+    }
+
+    /// The chunk at a place of a direction's order.
+    pub(crate) fn chunk(&self, direction: usize, place: usize) -> &'a Chunk {
+        let chunks = &self.b.plan.chunks;
+        if direction == 0 { &chunks[place] } else { &chunks[chunks.len() - 1 - place] }
+    }
+
+    /// The history slot that step `t` of a chunk reads (forward in time of the direction), and the one it writes.
+    pub(crate) fn slots(direction: usize, t: usize) -> (usize, usize) {
+        if direction == 0 { (t, t + 1) } else { (t + 1, t) }
+    }
+
+    /// The slot that enters a chunk of n steps in the direction's order, and the one that leaves it.
+    pub(crate) fn border_slots(direction: usize, n: usize) -> (usize, usize) {
+        if direction == 0 { (0, n) } else { (n, 0) }
+    }
+
+    pub(crate) fn slot_place(&self, history: TensorId, slot: usize) -> Place {
+        self.b.tensor(history).place(self.slot_bytes() * slot as u64)
+    }
+
+    pub(crate) fn slot_bytes(&self) -> u64 {
+        16 * (self.rows() * self.net.sizes.h4) as u64
+    }
+
+    /// The place of a stack's h (then, after all stacks, c) among the kept states that enter a chunk.
+    pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> Place {
+        let border = chunk.border.expect("the states between chunks are kept");
+        self.slot_place(border, index)
+    }
+
+    /// Where a stack's state enters the whole sequence, and where it leaves it.
+    pub(crate) fn ends(&self, stack: usize, cell_state: bool) -> (Place, Place) {
+        let direction = stack % self.net.model.recurrent.directions();
+        let history = |chunk: &'a Chunk| if cell_state { chunk.c[stack] } else { chunk.h[stack] };
+        let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.b.plan.chunks.len() - 1));
+        let (enters, _) = Self::border_slots(direction, first.steps.len());
+        let (_, leaves) = Self::border_slots(direction, last.steps.len());
+        let index = usize::from(cell_state) * self.net.model.recurrent.stacks() + stack;
+        let enters = match first.border {
+            Some(_) => self.border_place(first, index),
+            None => self.slot_place(history(first), enters),
+        };
+        (enters, self.slot_place(history(last), leaves))
+    }
+
+    /// The runs of chunks that go through all layers together: each by itself, but in two directions all of them, since a
+    /// layer reads what both directions of the one below have made, and these come to a chunk at different times.
+    pub(crate) fn sweeps(&self) -> Vec<Range<usize>> {
+        let chunks = self.b.plan.chunks.len();
+        match self.net.model.recurrent.bidirectional {
+            true => std::iter::once(0..chunks).collect(),
+            false => (0..chunks).map(|place| place..place + 1).collect(),
+        }
+    }
+
+    /// What layer `layer` reads in a chunk.
+    pub(crate) fn input(&self, layer: usize, chunk: &Chunk) -> Option<Matrix> {
+        match layer {
+            0 => chunk.x.map(|x| self.b.matrix(x, 0, self.net.sizes.x4)),
+            _ => Some(self.handed_on(layer - 1, chunk)),
+        }
+    }
+
+    /// Whether what a layer hands on is read where its steps leave it, in the history: in one direction, and without masks
+    /// in between. Padding is not 0 there, but the state that the row has ended with, whose gradient is 0.
+    pub(crate) fn hands_on_history(&self, layer: usize) -> bool {
+        self.net.model.recurrent.directions() == 1 && !self.drops_above(layer)
+    }
+
+    /// What a layer hands on in a chunk, as the next one or the head reads it.
+    pub(crate) fn handed_on(&self, layer: usize, chunk: &Chunk) -> Matrix {
+        let sizes = self.net.sizes;
+        if self.hands_on_history(layer) {
+            let (_, leaves) = Self::slots(0, 0);
+            return self.b.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
+        }
+        self.y(layer, chunk)
+    }
+
+    /// The y of a layer in a chunk; on the way back its gradient.
+    pub(crate) fn y(&self, layer: usize, chunk: &Chunk) -> Matrix {
+        self.b.matrix(chunk.y[layer], 0, self.net.sizes.y4)
+    }
+
+    /// Whether the network has recurrent dropout.
+    pub(crate) fn drops_recurrent(&self) -> bool {
+        self.net.model.recurrent.recurrent_dropout > 0.0
+    }
+
+    /// Whether there is dropout between `layer` and the one above.
+    pub(crate) fn drops_above(&self, layer: usize) -> bool {
+        let recurrent = &self.net.model.recurrent;
+        recurrent.dropout > 0.0 && layer + 1 < recurrent.layers
+    }
+
+    /// What the steps of both ways are made with; `held` is of one of them.
+    pub(crate) fn step_constants(&self, held: usize) -> [(&'static str, f64); 8] {
+        let StepPlan { tile, group: (x, y), .. } = self.b.plan.step;
+        [
+            ("ACTIVATION", self.net.activation()),
+            ("ROWS", tile as f64),
+            ("DROPOUT", flag(self.drops_recurrent())),
+            ("PACKED", flag(self.net.packed.is_some())),
+            ("STAGED", flag(held > 0)),
+            ("HELD", held.max(1) as f64),
+            ("GROUP_X", x as f64),
+            ("GROUP_Y", y as f64),
+        ]
+    }
+
+    /// The uniform of `count` forward steps from step `t` on; backward changes what differs.
+    pub(crate) fn step(&self, stack: usize, t: usize, count: usize) -> Step {
+        let sizes = self.net.sizes;
+        let direction = stack % self.net.model.recurrent.directions();
+        let (slot_in, slot_out) = Self::slots(direction, t);
+        Step {
+            t: t as u32,
+            onward: if direction == 0 { 1 } else { u32::MAX },
+            count: count as u32,
+            slot_in: slot_in as u32,
+            slot_out: slot_out as u32,
+            batch: self.rows() as u32,
+            hidden: self.net.model.recurrent.hidden_size as u32,
+            h4: sizes.h4 as u32,
+            z4: sizes.z4 as u32,
+            y4: sizes.y4 as u32,
+            y_column: (direction * sizes.h4) as u32,
+            keep: keep(direction),
+            product: 0,
+            epilogue: 1,
+            // Without masks of their own all layers share their uniforms.
+            stack: if self.drops_recurrent() { stack as u32 } else { 0 },
+        }
+    }
+
+    pub(crate) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {
+        let (rows, width) = (uniform.rows as usize, uniform.width as usize);
+        let grid = self.b.limits.rows_and_columns(rows, width);
+        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, Cost::each(rows * width, 1, 2));
+    }
+
+    pub(crate) fn clear(&mut self, tensor: TensorId) {
+        let binding = self.b.tensor(tensor);
+        let to = Place { buffer: binding.buffer, offset: binding.offset };
+        self.b.push(Command::Clear { to, bytes: binding.bytes });
+    }
+}

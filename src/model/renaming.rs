@@ -1,0 +1,146 @@
+//! State dicts under the names that another module of PyTorch gives its parts.
+
+use super::config::Model;
+use super::layout::Layout;
+use super::names::Names;
+use super::state_dict::StateDict;
+use crate::error::Result;
+
+impl Names {
+    /// A state dict of these names under this crate's own.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor, by these names.
+    pub fn read(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+        Ok(Layout::new(model).to_state_dict(&Layout::with_names(model, self).to_block(dict)?))
+    }
+
+    /// A state dict of this crate's names under these.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+    pub fn write(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
+        Ok(Layout::with_names(model, self).to_state_dict(&Layout::new(model).to_block(dict)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{At, Cell, Embedding, Head, Initialisation, Loss, Recurrent};
+    use ndarray::ArrayD;
+
+    fn model() -> Model {
+        let recurrent = Recurrent::new(Cell::Gru, 2, 3).layers(2).bidirectional(true);
+        Model::new(recurrent, Head::new(4, Loss::CrossEntropy, At::Last))
+    }
+
+    fn weights(model: &Model) -> StateDict {
+        Layout::new(model).to_state_dict(&Initialisation::default().draw(model, 3))
+    }
+
+    #[test]
+    fn any_attributes_of_a_module_are_written_and_read() {
+        let (model, own) = (model(), weights(&model()));
+        for (names, inner, outer) in [
+            (Names::new("encoder.lstm.", "fc."), "encoder.lstm.weight_hh_l1_reverse", "fc.bias"),
+            (Names::new("", "classifier.0."), "weight_hh_l1_reverse", "classifier.0.bias"),
+            (Names::new("0.", ""), "0.weight_hh_l1_reverse", "bias"),
+        ] {
+            let theirs = names.write(&model, &own).unwrap();
+            assert_eq!(theirs.get(inner), own.get("rnn.weight_hh_l1_reverse"));
+            assert_eq!(theirs.get(outer), own.get("head.bias"));
+            assert_eq!(theirs.iter().count(), own.iter().count());
+            assert_eq!(names.read(&model, &theirs).unwrap(), own);
+        }
+        assert_eq!(Names::of(&model).write(&model, &own).unwrap(), own);
+    }
+
+    #[test]
+    fn tied_vectors_have_two_names_and_are_read_under_either() {
+        let recurrent = Recurrent::new(Cell::Gru, 6, 3).bidirectional(true);
+        let head = Head::new(5, Loss::CrossEntropy, At::Every);
+        let model = Model::new(recurrent, head).embedding(Embedding::tied(5));
+        let (own, names) = (weights(&model), Names::new("gru.", "fc.").embedding("emb."));
+        let theirs = names.write(&model, &own).unwrap();
+        assert_eq!(theirs.get("emb.weight"), own.get("embedding.weight"));
+        assert_eq!(theirs.get("fc.weight"), own.get("head.weight"));
+        assert_eq!(theirs.get("fc.weight"), theirs.get("emb.weight"));
+        for left_out in ["", "fc.weight", "emb.weight"] {
+            let some = theirs.iter().filter(|(name, _)| *name != left_out);
+            let some: StateDict = some.map(|(name, array)| (name.to_owned(), array.clone())).collect();
+            assert_eq!(names.read(&model, &some).unwrap(), own);
+        }
+        let refused = |tensors: Vec<(&str, ArrayD<f32>)>| {
+            let rest = theirs.iter().filter(|(name, _)| name.starts_with("gru.") || *name == "fc.bias");
+            let rest = rest.map(|(name, array)| (name, array.clone()));
+            let dict = rest.chain(tensors).map(|(name, array)| (name.to_owned(), array));
+            let error = names.read(&model, &dict.collect()).unwrap_err();
+            let crate::Error::StateDict(lines) = error else { panic!("{error}") };
+            lines
+        };
+        let vectors = theirs.get("emb.weight").unwrap().clone();
+        let doubled = refused(vec![("emb.weight", vectors.clone()), ("fc.weight", 2.0 * vectors.clone())]);
+        assert_eq!(doubled, ["different: emb.weight and fc.weight, which are tied"]);
+        assert_eq!(refused(vec![]), ["missing: emb.weight [5, 6]"]);
+        let turned = refused(vec![("fc.weight", vectors.reversed_axes())]);
+        assert_eq!(turned, ["misshaped: fc.weight: expected [5, 6], got [6, 5]"]);
+    }
+
+    #[test]
+    fn what_wrappers_of_pytorch_put_before_names_is_passed_over() {
+        let (model, own) = (model(), weights(&model()));
+        let names = Names::new("gru.", "fc.");
+        let theirs = names.write(&model, &own).unwrap();
+        let renamed = |rename: &dyn Fn(&str) -> String| -> StateDict {
+            theirs.iter().map(|(name, array)| (rename(name), array.clone())).collect()
+        };
+        for wrapped in [
+            renamed(&|name| format!("module.{name}")),
+            renamed(&|name| format!("_orig_mod.{name}")),
+            renamed(&|name| format!("module._orig_mod.{name}")),
+            renamed(&|name| format!("_orig_mod.module.{name}")),
+            // One module alone was compiled.
+            renamed(&|name| name.replace("gru.", "gru._orig_mod.")),
+        ] {
+            assert_eq!(names.read(&model, &wrapped).unwrap(), own);
+        }
+        // An attribute that is called so is no wrapper.
+        let inner = Names::new("module.gru.", "module.fc.");
+        assert_eq!(inner.read(&model, &inner.write(&model, &own).unwrap()).unwrap(), own);
+        // What is wrong behind a wrapper is told by the names that were asked for.
+        let cut = theirs.iter().filter(|(name, _)| *name != "fc.bias");
+        let cut = cut.map(|(name, array)| (format!("module.{name}"), array.clone())).collect();
+        let error = names.read(&model, &cut).unwrap_err().to_string();
+        assert!(error.contains("missing: fc.bias") && !error.contains("unexpected"), "{error}");
+    }
+
+    #[test]
+    fn a_stack_alone_has_no_prefix_unless_told() {
+        let model = Model::headless(Recurrent::new(Cell::Lstm, 2, 3));
+        let own = weights(&model);
+        assert!(own.get("weight_ih_l0").is_some());
+        let theirs = Names::new("rnn.", "").write(&model, &own).unwrap();
+        assert!(theirs.get("rnn.weight_ih_l0").is_some());
+        assert_eq!(Names::new("rnn.", "").read(&model, &theirs).unwrap(), own);
+    }
+
+    #[test]
+    fn every_missing_unexpected_and_misshaped_tensor_is_told_at_once_by_the_files_names() {
+        let (model, names) = (model(), Names::new("gru.", "fc."));
+        let theirs = names.write(&model, &weights(&model)).unwrap();
+        let changed = theirs.iter().filter(|(name, _)| *name != "gru.bias_hh_l1").map(|(name, array)| match name {
+            "fc.weight" => (name.to_owned(), array.t().to_owned()),
+            _ => (name.to_owned(), array.clone()),
+        });
+        let other = ("embedding.weight".to_owned(), ndarray::ArrayD::zeros(vec![5, 2]));
+        let error = names.read(&model, &changed.chain([other]).collect()).unwrap_err();
+        let crate::Error::StateDict(lines) = error else { panic!("{error}") };
+        let expected = [
+            "missing: gru.bias_hh_l1 [9]",
+            "misshaped: fc.weight: expected [4, 6], got [6, 4]",
+            "unexpected: embedding.weight [5, 2]",
+        ];
+        assert_eq!(lines, expected);
+    }
+}

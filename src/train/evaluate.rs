@@ -1,0 +1,62 @@
+//! Losses and predictions over many batches.
+
+use ndarray::{Array2, ArrayView2, s};
+
+use super::trainer::Trainer;
+use crate::data::{Batches, Examples, InOrder};
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// The loss over an epoch of batches, reduced as in training. Rows that continue those of the batch before start from
+/// their final states.
+pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let mut states = None;
+    for number in 0..batches.per_epoch() {
+        let mut batch = batches.batch(number)?;
+        batch.sequence.initial = states.take().filter(|_| batches.continues(number));
+        weight += batch.total_weight();
+        let evaluation = trainer.loss_sum(&batch).await?;
+        sum += evaluation.loss;
+        states = Some(evaluation.states.to_f32());
+    }
+    Ok(sum / trainer.engine().model().need_head()?.divisor(weight)?)
+}
+
+/// ŷ for all `examples`, `rows` at a time, in their order: \[P, O\] each.
+pub async fn predict<E: Engine>(
+    trainer: &mut Trainer<E>,
+    examples: &dyn Examples,
+    rows: usize,
+) -> Result<Vec<Array2<E::Real>>> {
+    let mut predictions = vec![Array2::default((0, 0)); examples.len()];
+    predict_each(trainer, examples, rows, |example, prediction| {
+        predictions[example] = prediction.to_owned();
+        Ok(())
+    })
+    .await?;
+    Ok(predictions)
+}
+
+/// The same, each handed over with its example's number as soon as it is there, and kept by nobody else: those of many
+/// examples in many classes take far more room than what is made of them. Shorter examples come first.
+///
+/// # Errors
+/// Those of `each`, and of [`Trainer::predict`].
+pub async fn predict_each<E: Engine>(
+    trainer: &mut Trainer<E>,
+    examples: &dyn Examples,
+    rows: usize,
+    mut each: impl FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
+) -> Result<()> {
+    let batches = InOrder::new(examples, rows)?;
+    for number in 0..batches.per_epoch() {
+        let batch = batches.batch(number)?;
+        let outputs = trainer.predict(&batch.sequence).await?.y;
+        for (row, example) in batches.examples(number).iter().enumerate() {
+            let steps = outputs.shape()[0].min(batch.sequence.length(row));
+            each(*example, outputs.slice(s![..steps, row, ..]))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What the steps of a run so far have brought.
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::Metrics;
+use super::options::RunOptions;
+use super::schedule::Decay;
+use super::trainer::Trainer;
+use crate::engine::{Engine, FlatBlock};
+use crate::error::Result;
+use crate::real::Real;
+
+/// The lowest validation loss of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The step after which it was measured.
+    pub step: u64,
+    /// The epoch of that step.
+    pub epoch: u64,
+    /// The loss.
+    pub val_loss: f64,
+}
+
+/// What the steps so far have brought, beside the trainer's own state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Progress<R> {
+    /// The last step as it was reported.
+    pub(super) last: Option<Metrics>,
+    /// The lowest validation loss, and the parameters that had it where these are kept.
+    pub(super) best: Option<Best>,
+    #[serde(skip)]
+    pub(super) best_parameters: Option<Vec<R>>,
+    /// Validations since the best.
+    without_improvement: u64,
+    /// The same since the rate last fell on a plateau.
+    since_fall: u64,
+    /// Falls so far.
+    pub(super) plateaus: u32,
+    /// How often the run went back, and what it goes back to.
+    pub(super) backs: u32,
+    #[serde(skip)]
+    pub(super) back: Option<Weights<R>>,
+}
+
+/// Parameters and the optimizer's slots, and how many updates these have seen.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Weights<R> {
+    pub(super) parameters: Vec<R>,
+    pub(super) slots: Vec<Vec<R>>,
+    pub(super) updates: u64,
+}
+
+impl<R> Default for Progress<R> {
+    fn default() -> Self {
+        let (last, best, best_parameters, back) = (None, None, None, None);
+        let (without_improvement, since_fall, plateaus, backs) = (0, 0, 0, 0);
+        Self { last, best, best_parameters, without_improvement, since_fall, plateaus, backs, back }
+    }
+}
+
+impl<R> Progress<R> {
+    /// Takes a validation in, and tells whether it is the best so far.
+    pub(super) fn measured(&mut self, options: &RunOptions, now: Best) -> bool {
+        // A loss that is no number is no improvement, not even over nothing.
+        if now.val_loss.is_finite() && self.best.is_none_or(|best| now.val_loss < best.val_loss) {
+            self.best = Some(now);
+            (self.without_improvement, self.since_fall) = (0, 0);
+            return true;
+        }
+        self.without_improvement += 1;
+        self.since_fall += 1;
+        if let Decay::Plateau { patience, .. } = options.schedule.decay
+            && patience == self.since_fall
+        {
+            self.plateaus += 1;
+            self.since_fall = 0;
+        }
+        false
+    }
+
+    /// Whether the patience is over.
+    pub(super) fn is_over(&self, options: &RunOptions) -> bool {
+        options.patience.is_some_and(|patience| self.without_improvement >= patience)
+    }
+}
+
+impl<R: Real> Weights<R> {
+    /// Those of a trainer, between two of its steps, in the place of those `before`.
+    pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>, before: Option<Self>) -> Result<Self> {
+        let steps = trainer.steps();
+        let engine = trainer.engine();
+        let updates = steps.saturating_sub(engine.skipped().await?.in_all);
+        let Self { mut parameters, mut slots, .. } = before.unwrap_or_else(|| {
+            let (parameters, slots) = (Vec::new(), vec![Vec::new(); engine.slot_count()]);
+            Self { parameters, slots, updates }
+        });
+        engine.read_block(FlatBlock::Parameters, &mut parameters).await?;
+        for (slot, numbers) in slots.iter_mut().enumerate() {
+            engine.read_block(FlatBlock::Slot(slot), numbers).await?;
+        }
+        Ok(Self { parameters, slots, updates })
+    }
+}

@@ -1,0 +1,148 @@
+//! A trainer's parameters by their names, and its state between two steps.
+
+use std::borrow::Borrow;
+use std::io::Write;
+
+use ndarray::{ArrayD, IxDyn};
+use safetensors::tensor::Dtype;
+
+use super::trainer::{Sums, Trainer, fill};
+use crate::batch::States;
+use crate::engine::{Engine, FlatBlock, Skipped, check_slots};
+use crate::error::{Error, Result};
+use crate::model::safetensors::{begin, unwritten, write_numbers};
+use crate::model::{StateDict, Tensor};
+use crate::real::Real;
+
+/// What a trainer's next steps depend on beside its model, optimizer, options and seed, to the bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainerState<R = f32> {
+    /// The updates so far.
+    pub step: u64,
+    /// The parameters in the layout's order.
+    pub parameters: Vec<R>,
+    /// What the optimizer keeps of each of them: see [`Parameters::slots`](crate::Parameters::slots).
+    pub slots: Vec<Vec<R>>,
+    /// The carried states, where any are.
+    pub carried: Option<States<R>>,
+    /// The updates that were passed over: see [`EngineOptions::skips`](crate::EngineOptions::skips).
+    pub skipped: Skipped,
+}
+
+impl<E: Engine> Trainer<E> {
+    /// The parameters, by PyTorch's names.
+    pub async fn state_dict(&mut self) -> Result<StateDict> {
+        let mut tensors = Vec::new();
+        for (name, tensor) in self.named() {
+            let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
+            let (shape, mut values) = (IxDyn(shape), Vec::with_capacity(shape.iter().product()));
+            let mut take = |piece: &[E::Real]| {
+                values.extend(piece.iter().map(|value| value.to_wide() as f32));
+                Ok(())
+            };
+            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
+            let array = ArrayD::from_shape_vec(shape, values).map_err(|error| Error::Failed(error.to_string()))?;
+            tensors.push((name, array));
+        }
+        Ok(tensors.into_iter().collect())
+    }
+
+    /// Writes the parameters as [`StateDict::write_safetensors`] writes their [`state_dict`](Self::state_dict), tensor by
+    /// tensor: no copy of them is made.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the format refuses the header; [`Error::Io`], without a file's name, where `to` fails.
+    pub async fn write_safetensors(&mut self, to: &mut dyn Write, note: Option<(&str, &str)>) -> Result<()> {
+        let named = self.named();
+        let tensors = self.engine.layout().tensors();
+        let shapes = named.iter().map(|(name, tensor)| (name.as_str(), tensors[*tensor].shape.as_slice()));
+        to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
+        for (_, tensor) in named {
+            let mut take = |piece: &[E::Real]| {
+                let values = piece.iter().map(|value| value.to_wide() as f32);
+                write_numbers(to, values).map_err(unwritten)
+            };
+            self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
+        }
+        Ok(())
+    }
+
+    /// The names of the state dict, in their order, and of each the tensor of the layout.
+    fn named(&self) -> Vec<(String, usize)> {
+        self.engine.layout().named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
+    }
+
+    /// Replaces the parameters. A bad step that ended updating is forgotten, once it was told; what the optimizer keeps of
+    /// each parameter stays as it was before that step.
+    ///
+    /// # Errors
+    /// [`Error::StateDict`] lists every difference; the parameters then stay as they are.
+    pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
+        for (tensor, array) in self.engine.layout().arrays(dict)?.into_iter().enumerate() {
+            let mut values = array.iter();
+            let fill = &mut |piece: &mut [E::Real]| fill(piece, &mut values);
+            self.engine.write_tensors(FlatBlock::Parameters, tensor..tensor + 1, fill)?;
+        }
+        Ok(())
+    }
+
+    /// The state between two steps. Waits for every enqueued one; their reports remain to be taken.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a batch was accumulated that no update has used: its gradients are not part of it.
+    pub async fn state(&mut self) -> Result<TrainerState<E::Real>> {
+        self.check_between_steps()?;
+        Ok(TrainerState {
+            step: self.step,
+            parameters: self.engine.parameters().await?,
+            slots: self.engine.slots().await?,
+            carried: self.engine.states().await?,
+            skipped: self.engine.skipped().await?,
+        })
+    }
+
+    pub(super) fn check_between_steps(&self) -> Result<()> {
+        if let Sums::Open { .. } = self.sums {
+            let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
+            return Err(Error::Unsupported(reason.into()));
+        }
+        Ok(())
+    }
+
+    /// Goes on from the state of a trainer of the same model, optimizer, options and seed: the next steps have the same
+    /// bits. What was accumulated is let go of, and so are reports not yet given and a bad step that ended updating.
+    ///
+    /// # Errors
+    /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
+    pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
+        let TrainerState { step, parameters, slots, carried, skipped } = state;
+        self.take_over((*step, *skipped), parameters, slots.iter().collect(), carried.as_ref())
+    }
+
+    /// The same, of blocks that may be the caller's or not: each that is not is let go of once it is taken over.
+    pub(super) fn take_over<B: Borrow<Vec<E::Real>>>(
+        &mut self,
+        (step, skipped): (u64, Skipped),
+        parameters: B,
+        slots: Vec<B>,
+        carried: Option<&States<E::Real>>,
+    ) -> Result<()> {
+        if let Some(carried) = carried {
+            carried.check(&self.engine.model().recurrent, carried.h.shape()[1], "carried")?;
+        }
+        let (expected, got) = (self.engine.layout().len(), parameters.borrow().len());
+        if got != expected {
+            return Err(Error::shape("the parameters of the state", &[expected], &[got]));
+        }
+        check_slots(&slots, self.engine.slot_count(), expected)?;
+        for (slot, numbers) in slots.into_iter().enumerate() {
+            self.engine.write_block(FlatBlock::Slot(slot), numbers.borrow())?;
+        }
+        self.engine.set_parameters(parameters.borrow())?;
+        self.engine.set_states(carried)?;
+        self.engine.clear_gradients();
+        self.engine.restart(skipped)?;
+        (self.step, self.sums) = (step, Sums::Nothing);
+        Ok(())
+    }
+}
