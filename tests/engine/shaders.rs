@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bptt::gpu::kernels::{Access, STEMS, Stem, UNIFORMS};
+use bptt::gpu::kernels::{Access, SHADER_ENTRIES, ShaderEntry, UNIFORMS};
 use naga::back::{hlsl, msl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
-fn parse(stem: &Stem) -> (naga::Module, ModuleInfo) {
+fn parse(stem: &ShaderEntry) -> (naga::Module, ModuleInfo) {
     let source = stem.source();
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}: {}", stem.name, error.emit_to_string(&source)));
@@ -15,14 +15,15 @@ fn parse(stem: &Stem) -> (naga::Module, ModuleInfo) {
     (module, info)
 }
 
-fn entry_point(stem: &Stem, module: &naga::Module) -> usize {
+fn entry_point(stem: &ShaderEntry, module: &naga::Module) -> usize {
     let place = module.entry_points.iter().position(|entry| entry.name == stem.name);
     place.unwrap_or_else(|| panic!("{}: the shader has no entry point of that name", stem.name))
 }
 
 #[test]
 fn every_shader_file_belongs_to_a_kernel() {
-    let used: BTreeSet<&str> = STEMS.iter().flat_map(|stem| stem.sources.iter().map(|(file, _)| *file)).collect();
+    let used: BTreeSet<&str> =
+        SHADER_ENTRIES.iter().flat_map(|stem| stem.sources.iter().map(|(file, _)| *file)).collect();
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap();
     for file in folder.map(|file| file.unwrap().file_name().into_string().unwrap()) {
         assert!(used.contains(file.as_str()), "shaders/{file} belongs to no kernel");
@@ -32,7 +33,7 @@ fn every_shader_file_belongs_to_a_kernel() {
 #[test]
 fn host_structs_have_the_fields_and_offsets_of_the_wgsl_structs() {
     let mut seen = BTreeSet::new();
-    for stem in STEMS {
+    for stem in SHADER_ENTRIES {
         let (module, _) = parse(stem);
         for (_, variable) in module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()) {
             let kind = &module.types[variable.ty];
@@ -52,7 +53,7 @@ fn host_structs_have_the_fields_and_offsets_of_the_wgsl_structs() {
 
 #[test]
 fn host_bindings_are_those_that_each_entry_point_uses() {
-    for stem in STEMS {
+    for stem in SHADER_ENTRIES {
         let (module, info) = parse(stem);
         let uses = info.get_entry_point(entry_point(stem, &module));
         let mut wgsl: Vec<(u32, Access)> = Vec::new();
@@ -80,7 +81,7 @@ fn host_bindings_are_those_that_each_entry_point_uses() {
 
 #[test]
 fn workgroups_stay_within_what_every_device_has() {
-    for stem in STEMS {
+    for stem in SHADER_ENTRIES {
         let (module, info) = parse(stem);
         // What the host sets is no larger than what stands there.
         let entry = Some((naga::ShaderStage::Compute, stem.name));
@@ -100,7 +101,7 @@ fn workgroups_stay_within_what_every_device_has() {
 
 #[test]
 fn every_shader_translates_to_metal_and_direct3d() {
-    for stem in STEMS {
+    for stem in SHADER_ENTRIES {
         let (module, info) = parse(stem);
         let constants = Default::default();
         let entry = Some((naga::ShaderStage::Compute, stem.name));
@@ -120,6 +121,6 @@ fn every_shader_translates_to_metal_and_direct3d() {
 
 #[test]
 fn kernels_whose_indices_come_from_data_keep_their_checks() {
-    let checked: Vec<&str> = STEMS.iter().filter(|stem| stem.data_indices).map(|stem| stem.name).collect();
+    let checked: Vec<&str> = SHADER_ENTRIES.iter().filter(|stem| stem.data_indices).map(|stem| stem.name).collect();
     assert_eq!(checked, ["gather", "scatter", "embed", "embed_backward", "loss"]);
 }

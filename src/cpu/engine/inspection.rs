@@ -26,7 +26,7 @@ impl<R: Real> CpuEngine<R> {
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
         memory.add(MemoryPart::Weights, self.passes.weight_bytes() as u64);
-        memory.add(MemoryPart::Workspace, self.passes.room_bytes() as u64);
+        memory.add(MemoryPart::Workspace, self.passes.scratch_bytes() as u64);
         memory.add(MemoryPart::Optimizer, (self.squares.len() * size_of::<f64>()) as u64);
         memory
     }

@@ -3,9 +3,9 @@
 use super::CpuEngine;
 use super::plan::chunk;
 use crate::batch::{Batch, Checked, Output, Sequence, States};
-use crate::cpu::pass::block::{Block, Course};
+use crate::cpu::pass::block::{Block, ChunkPlan};
 use crate::cpu::pass::load::Start;
-use crate::cpu::pass::{Goal, Rows, Then};
+use crate::cpu::pass::{PassKind, Rows};
 use crate::dropout::Draw;
 use crate::engine::passes::Passes;
 use crate::engine::{Carry, Evaluation, Inference, Inspection, Logits};
@@ -22,13 +22,13 @@ impl<R: Real> CpuEngine<R> {
     }
 
     /// How a training pass over so many steps goes.
-    fn course(&self, steps: usize, dx: bool) -> Course {
-        Course { chunk: chunk(&self.passes.network, &self.options, steps), backward: true, dx }
+    fn training_plan(&self, steps: usize, dx: bool) -> ChunkPlan {
+        ChunkPlan { chunk: chunk(&self.passes.network, &self.options, steps), backward: true, dx }
     }
 
     /// A forward pass that none goes back through.
-    fn aside(&self, steps: usize) -> Course {
-        Course { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
+    fn inference_plan(&self, steps: usize) -> ChunkPlan {
+        ChunkPlan { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
     }
 
     /// A pass begins, in the blocks of the one before it.
@@ -53,9 +53,9 @@ impl<R: Real> Passes for CpuEngine<R> {
                 }
             }
         };
-        let course = self.course(steps, true);
+        let plan = self.training_plan(steps, true);
         let (blocks, of_sequence) = (&mut self.blocks, Rows { sequence, start, draw });
-        self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, course, Then::Stop, store))?;
+        self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, plan, PassKind::Output, store))?;
         self.last.went_forward(sequence.extent());
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
     }
@@ -78,11 +78,10 @@ impl<R: Real> Passes for CpuEngine<R> {
             (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
             _ => Start::Zero,
         };
-        let (course, flow) = (self.course(steps, self.options.input_gradient), self.takes_flow);
+        let (plan, flow) = (self.training_plan(steps, self.options.input_gradient), self.takes_flow);
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
-        let goal = Goal { batch, flow };
         let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
-        self.passes.within(rows, |passes| passes.train(blocks, of_batch, course, goal, gradients))?;
+        self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (batch, flow), gradients))?;
         let blocks = &self.blocks[..self.passes.network.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
@@ -112,10 +111,10 @@ impl<R: Real> Passes for CpuEngine<R> {
                 }
             }
         };
-        let course = self.aside(steps);
+        let plan = self.inference_plan(steps);
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
-        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Logits, store))?;
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Logits, store))?;
         Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
@@ -124,11 +123,11 @@ impl<R: Real> Passes for CpuEngine<R> {
         let sequence = &batch.sequence;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let course = self.aside(steps);
+        let plan = self.inference_plan(steps);
         self.begin_pass();
         let rows_of = Rows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
-        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, course, Then::Loss(batch), |_| {}))?;
+        self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(batch), |_| {}))?;
         let blocks = &blocks[..self.passes.network.blocks(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })

@@ -2,7 +2,7 @@
 
 use crate::cpu::gemm::transposed;
 use crate::cpu::kernels::norm::CHUNK;
-use crate::cpu::pass::buffer_sizes::{Room, SPAN, Wanted};
+use crate::cpu::pass::buffer_sizes::{BlockShape, BufferSizes, SPAN};
 use crate::cpu::pass::network::Network;
 use crate::cpu::pass::{prepared, weight_gradient};
 use crate::engine::EngineOptions;
@@ -12,12 +12,12 @@ use crate::real::Real;
 
 /// What a network takes whatever the batch.
 pub(super) fn fixed<R: Real>(network: &Network, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
-    let (rows, columns) = weight_gradient::room_for(&weight_gradient::tiles(network, layout, threads));
+    let (rows, columns) = weight_gradient::scratch_shape(&weight_gradient::tiles(network, layout, threads));
     let numbers = [
         (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(network)),
         (MemoryPart::Gradients, layout.len()),
         (MemoryPart::Optimizer, options.rule.map_or(0, |rule| rule.slots()) * layout.len()),
-        (MemoryPart::Workspace, threads * transposed::Room::<R>::numbers(rows, columns)),
+        (MemoryPart::Workspace, threads * transposed::PackScratch::<R>::numbers(rows, columns)),
     ];
     let mut memory = Memory::default();
     numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
@@ -35,8 +35,8 @@ pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow
     let Extent { steps, rows, tokens, resets, .. } = extent;
     let (chunk, most, dx) = (chunk(network, options, steps), network.block_rows(rows), options.input_gradient);
     let block = |rows| {
-        let wanted = Wanted { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };
-        Room::new(network, wanted).memory::<R>(network)
+        let shape = BlockShape { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };
+        BufferSizes::new(network, shape).memory::<R>(network)
     };
     // All blocks but the last are alike.
     let (whole, left) = (rows / most, rows % most);
@@ -66,13 +66,13 @@ pub(super) fn chunk(network: &Network, options: &EngineOptions, steps: usize) ->
         return steps;
     }
     let chunk = options.chunk.unwrap_or_else(|| {
-        let room = |steps, chunk| {
-            let wanted = Wanted { steps, rows: 1, chunk, dense: false, backward: true, dx: false, resets: false };
-            let room = Room::new(network, wanted).memory::<f32>(network);
-            room.total() - room.of(MemoryPart::Input)
+        let bytes = |steps, chunk| {
+            let shape = BlockShape { steps, rows: 1, chunk, dense: false, backward: true, dx: false, resets: false };
+            let memory = BufferSizes::new(network, shape).memory::<f32>(network);
+            memory.total() - memory.of(MemoryPart::Input)
         };
         // A step more in a chunk costs its buffers, a chunk more its border: the sum is least where they are alike.
-        let (step, border) = (room(2, 2) - room(1, 1), room(2, 1) - room(1, 1));
+        let (step, border) = (bytes(2, 2) - bytes(1, 1), bytes(2, 1) - bytes(1, 1));
         (steps as f64 * border as f64 / step as f64).sqrt() as usize
     });
     chunk.clamp(1, steps).next_multiple_of(SPAN)

@@ -2,7 +2,7 @@
 //!
 //! A tile of the result, some rows by two vectors, is summed in registers over the whole inner size: each element one chain
 //! in the order of k, whatever tile it falls into. So a row's product is the same bits however many rows go with it. The
-//! right side lies packed ([`Panels`]), so that the innermost loop reads nothing but what stands next; for the products of the
+//! right side lies packed ([`PackedB`]), so that the innermost loop reads nothing but what stands next; for the products of the
 //! time steps, which read the same weights over and over, that is what decides the speed.
 
 use std::array::from_fn;
@@ -10,29 +10,29 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::packed::{Panels, VECTORS};
-use super::tile::{Onto, Rows, RowsMut, Tile};
+use super::packed::{PackedB, VECTORS};
+use super::tile::{Beta, Rows, RowsMut, Tile};
 use crate::real::Real;
 
 /// to ← bias + a·b, or to ← to + a·b.
 pub(crate) struct Product<'a, R> {
     to: RowsMut<'a, R>,
     a: Rows<'a, R>,
-    b: &'a Panels<R>,
+    b: &'a PackedB<R>,
     /// Those of b that it takes: `to` has the columns of these alone.
     panels: Range<usize>,
-    onto: Onto,
+    beta: Beta,
 }
 
 impl<'a, R: Real> Product<'a, R> {
     /// to ← bias + a·b.
-    pub(crate) fn assign(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a Panels<R>) -> Self {
-        Self { to, a, b, panels: 0..b.count(), onto: Onto::Nothing }
+    pub(crate) fn assign(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a PackedB<R>) -> Self {
+        Self { to, a, b, panels: 0..b.count(), beta: Beta::Zero }
     }
 
     /// to ← to + a·b.
-    pub(crate) fn add(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a Panels<R>) -> Self {
-        Self { onto: Onto::Before, ..Self::assign(to, a, b) }
+    pub(crate) fn add(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a PackedB<R>) -> Self {
+        Self { beta: Beta::One, ..Self::assign(to, a, b) }
     }
 
     #[inline]
@@ -51,11 +51,11 @@ impl<'a, R: Real> Product<'a, R> {
 
     /// The first `rows` rows, and the others.
     pub(crate) fn split(self, rows: usize) -> (Self, Self) {
-        let Self { to, a, b, panels, onto } = self;
+        let Self { to, a, b, panels, beta } = self;
         let (data, other_data) = to.data.split_at_mut(rows * to.stride);
         let other_a = Rows { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
-        let first = Self { to: RowsMut { data, ..to }, a: Rows { count: rows, ..a }, b, panels: panels.clone(), onto };
-        (first, Self { to: RowsMut { data: other_data, ..to }, a: other_a, b, panels, onto })
+        let first = Self { to: RowsMut { data, ..to }, a: Rows { count: rows, ..a }, b, panels: panels.clone(), beta };
+        (first, Self { to: RowsMut { data: other_data, ..to }, a: other_a, b, panels, beta })
     }
 
     /// Those of all columns that some panels make.
@@ -70,10 +70,10 @@ impl<'a, R: Real> Product<'a, R> {
     /// What [`take`](Self::take) is to find for some panels: the product with them alone, in \[rows, columns\].
     pub(crate) fn of_panels<'s>(&'s self, panels: Range<usize>, to: &'s mut [R]) -> Product<'s, R> {
         let stride = self.columns(panels.clone()).len();
-        if self.onto == Onto::Before {
+        if self.beta == Beta::One {
             to.fill(R::zero());
         }
-        Product { to: RowsMut { data: to, stride }, a: self.a, b: self.b, panels, onto: self.onto }
+        Product { to: RowsMut { data: to, stride }, a: self.a, b: self.b, panels, beta: self.beta }
     }
 
     /// Takes the product with some panels from where it was made.
@@ -81,9 +81,9 @@ impl<'a, R: Real> Product<'a, R> {
         let columns = self.columns(panels);
         for (row, from) in from.chunks_exact(columns.len()).enumerate() {
             let to = &mut self.to.data[row * self.to.stride..][columns.clone()];
-            match self.onto {
-                Onto::Nothing => to.copy_from_slice(from),
-                Onto::Before => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
+            match self.beta {
+                Beta::Zero => to.copy_from_slice(from),
+                Beta::One => to.iter_mut().zip(from).for_each(|(to, from)| *to += *from),
             }
         }
     }
@@ -94,18 +94,18 @@ impl<R: Real> WithSimd for Product<'_, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { to, a, b, panels, onto } = self;
+        let Self { to, a, b, panels, beta } = self;
         let first = b.first_column(panels.start);
         for (columns, panel, bias) in b.iter(panels) {
-            let start = match onto {
-                Onto::Nothing => start_at::<S, R>(bias),
-                Onto::Before => [R::zero().splat(simd); VECTORS],
+            let start = match beta {
+                Beta::Zero => start_at::<S, R>(bias),
+                Beta::One => [R::zero().splat(simd); VECTORS],
             };
             let mut row = 0;
             while row < a.count {
                 let data = &mut to.data[row * to.stride + columns.start - first..];
                 let rows = tile_rows::<S>(a.count - row);
-                let to = Tile { data, stride: to.stride, rows, columns: columns.len(), onto };
+                let to = Tile { data, stride: to.stride, rows, columns: columns.len(), beta };
                 let a = Rows { data: &a.data[row * a.stride..], ..a };
                 match rows {
                     8 => to.of_rows::<S, 8>(simd, start, a, panel),
@@ -138,8 +138,8 @@ mod tests {
     use pulp::{Scalar, Simd};
 
     use super::{Product, Rows, RowsMut};
-    use crate::cpu::gemm::packed::{Panels, width_of};
-    use crate::cpu::gemm::transposed::{InRoom, Room, Transposed};
+    use crate::cpu::gemm::packed::{PackedB, width_of};
+    use crate::cpu::gemm::transposed::{PackScratch, Transposed, WithScratch};
     use crate::real::Real;
 
     const SIZES: [usize; 8] = [1, 3, 8, 17, 33, 64, 65, 130];
@@ -204,13 +204,13 @@ mod tests {
                 let of = |at: usize| a[row * (k + 2) + at].to_wide() * b[column * k + at].to_wide();
                 (0..k).map(of).sum::<f64>()
             };
-            let mut transposed = Panels::of_width(k, columns, width);
+            let mut transposed = PackedB::of_width(k, columns, width);
             transposed.all_mut().set_columns(0, &b);
             // The same matrix, set by rows and in two parts.
-            let by_rows: Vec<R> = (0..k * columns).map(|at| b[at % columns * k + at / columns]).collect();
-            let mut plain = Panels::of_width(k, columns, width);
-            plain.all_mut().set_rows(0, &by_rows[..k / 2 * columns]);
-            plain.all_mut().set_rows(k / 2, &by_rows[k / 2 * columns..]);
+            let split_rows: Vec<R> = (0..k * columns).map(|at| b[at % columns * k + at / columns]).collect();
+            let mut plain = PackedB::of_width(k, columns, width);
+            plain.all_mut().set_rows(0, &split_rows[..k / 2 * columns]);
+            plain.all_mut().set_rows(k / 2, &split_rows[k / 2 * columns..]);
             let bias = numbers::<R>(columns, 4);
             plain.set_bias(&bias);
             let stride = columns + 3;
@@ -243,14 +243,14 @@ mod tests {
     }
 
     fn transposed_products_are_right<R: Real, S: Simd>(simd: S) {
-        let mut room = Room::new(130, 600);
+        let mut scratch = PackScratch::new(130, 600);
         for [rows, columns, k] in shapes().chain([[24, 600, 40], [16, 48, 700]]) {
             let (a, b) = (numbers::<R>(k * (rows + 2), 1), numbers::<R>(k * (columns + 1), 2));
             let mut to = numbers::<R>(rows * columns, 3);
             let before = to.clone();
             let (a, b) =
                 (Rows { data: &a, stride: rows + 2, count: k }, Rows { data: &b, stride: columns + 1, count: k });
-            simd.vectorize(InRoom(Transposed { to: &mut to, columns, a, b }, &mut room));
+            simd.vectorize(WithScratch(Transposed { to: &mut to, columns, a, b }, &mut scratch));
             let want = |row: usize, column: usize| {
                 let of = |k: usize| a.data[k * a.stride + row].to_wide() * b.data[k * b.stride + column].to_wide();
                 before[row * columns + column].to_wide() + (0..k).map(of).sum::<f64>()
@@ -267,7 +267,7 @@ mod tests {
     /// Both products of a shape, as bits.
     fn bits<R: Real, S: Simd>(simd: S, [rows, columns, k]: [usize; 3]) -> Vec<u64> {
         let (a, b) = (numbers::<R>(rows * k, 1), numbers::<R>(k * columns, 2));
-        let mut panels = Panels::of_width(k, columns, width_of::<S, R>());
+        let mut panels = PackedB::of_width(k, columns, width_of::<S, R>());
         panels.all_mut().set_rows(0, &b);
         let mut to = numbers::<R>(rows * columns, 3);
         let a = Rows { data: &a, stride: k, count: rows };
@@ -275,7 +275,7 @@ mod tests {
         let mut transposed = vec![R::zero(); k * columns];
         let c = Rows { data: &to, stride: columns, count: rows };
         let product = Transposed { to: &mut transposed, columns, a, b: c };
-        simd.vectorize(InRoom(product, &mut Room::new(k, columns)));
+        simd.vectorize(WithScratch(product, &mut PackScratch::new(k, columns)));
         to.iter().chain(&transposed).map(|value| value.to_wide().to_bits()).collect()
     }
 
@@ -296,7 +296,7 @@ mod tests {
     fn a_row_has_the_same_bits_however_many_rows_go_with_it() {
         let (k, columns) = (65, 70);
         let (a, b) = (numbers::<f32>(15 * k, 1), numbers::<f32>(columns * k, 2));
-        let mut panels = Panels::new(k, columns);
+        let mut panels = PackedB::new(k, columns);
         panels.all_mut().set_columns(0, &b);
         let product = |first: usize, count: usize| {
             let mut to = vec![0.0; count * columns];

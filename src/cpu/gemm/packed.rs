@@ -27,7 +27,7 @@ pub(crate) const fn width_of<S: Simd, R: Real>() -> usize {
 
 /// A matrix \[k, columns\], packed, and what a product with it may start from. What fills the last panel up is 0.
 #[derive(Clone, Debug)]
-pub(crate) struct Panels<R> {
+pub(crate) struct PackedB<R> {
     data: Vec<R>,
     bias: Vec<R>,
     k: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Panels<R> {
     width: usize,
 }
 
-impl<R: Real> Panels<R> {
+impl<R: Real> PackedB<R> {
     /// Zeros.
     pub(crate) fn new(k: usize, columns: usize) -> Self {
         Self::of_width(k, columns, width::<R>())
@@ -103,13 +103,13 @@ impl<R: Real> Panels<R> {
     }
 
     /// All of them, to be set.
-    pub(crate) fn all_mut(&mut self) -> PanelsMut<'_, R> {
-        PanelsMut { data: &mut self.data, first: 0, k: self.k, columns: self.columns, width: self.width }
+    pub(crate) fn all_mut(&mut self) -> PackedBMut<'_, R> {
+        PackedBMut { data: &mut self.data, first: 0, k: self.k, columns: self.columns, width: self.width }
     }
 }
 
 /// Some panels, to be set by one thread or several.
-pub(crate) struct PanelsMut<'a, R> {
+pub(crate) struct PackedBMut<'a, R> {
     data: &'a mut [R],
     /// The index of the first.
     first: usize,
@@ -118,7 +118,7 @@ pub(crate) struct PanelsMut<'a, R> {
     width: usize,
 }
 
-impl<R: Real> Divide for PanelsMut<'_, R> {
+impl<R: Real> Divide for PackedBMut<'_, R> {
     fn parts(&self) -> usize {
         (self.data.len() / (self.k * self.width)).div_ceil(self.of_part())
     }
@@ -130,8 +130,8 @@ impl<R: Real> Divide for PanelsMut<'_, R> {
     }
 }
 
-impl<R: Real> PanelsMut<'_, R> {
-    /// Panels that one thread sets: fewer numbers are not worth another.
+impl<R: Real> PackedBMut<'_, R> {
+    /// PackedB that one thread sets: fewer numbers are not worth another.
     fn of_part(&self) -> usize {
         (0x4000 / (self.k * self.width)).max(1)
     }

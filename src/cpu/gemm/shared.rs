@@ -8,46 +8,46 @@ use crate::cpu::parallel::threads::{Divide, Threads};
 use crate::real::Real;
 
 /// Multiplications that are worth handing to another thread.
-const WORTH: usize = 1 << 17;
+const MIN_PARALLEL_FLOPS: usize = 1 << 17;
 
 /// Rows of which a share of many takes whole groups.
 const GROUP: usize = 8;
 
 /// The threads that work on a block.
 #[derive(Clone, Copy)]
-pub(crate) struct Team<'a> {
+pub(crate) struct SharedGemm<'a> {
     threads: &'a Threads,
     size: usize,
 }
 
-impl<'a> Team<'a> {
+impl<'a> SharedGemm<'a> {
     /// Of each of so many blocks.
     pub(crate) fn new(threads: &'a Threads, blocks: usize) -> Self {
         Self { threads, size: threads.count().div_ceil(blocks.max(1)) }
     }
 
     /// Runs a product of many rows, each thread some of them.
-    pub(crate) fn by_rows<R: Real>(self, product: Product<'_, R>) {
+    pub(crate) fn split_rows<R: Real>(self, product: Product<'_, R>) {
         let groups = product.rows().div_ceil(GROUP);
         match self.shares(product.multiplications()).min(groups) {
             0 | 1 => product.run(),
             shares => {
-                self.threads.each(ByRows { product, cuts: Cuts::new(groups, shares) }, |share| share.product.run())
+                self.threads.each(SplitRows { product, cuts: Cuts::new(groups, shares) }, |share| share.product.run())
             }
         }
     }
 
-    /// Runs a product of few rows, each thread some of the columns, which it makes in `room`: numbers for all of them.
-    pub(crate) fn by_columns<R: Real>(self, mut product: Product<'_, R>, room: &mut [R]) {
+    /// Runs a product of few rows, each thread some of the columns, which it makes in `scratch`: numbers for all of them.
+    pub(crate) fn split_columns<R: Real>(self, mut product: Product<'_, R>, scratch: &mut [R]) {
         let panels = product.panels();
         let shares = self.shares(product.multiplications()).min(panels);
         if shares < 2 {
             return product.run();
         }
         let cuts = Cuts::new(panels, shares);
-        let work = ByColumns { product: &product, cuts: cuts.clone(), room: &mut *room };
-        self.threads.each(work, |share| share.product.of_panels(share.cuts.all(), share.room).run());
-        let mut rest = &*room;
+        let work = SplitColumns { product: &product, cuts: cuts.clone(), scratch: &mut *scratch };
+        self.threads.each(work, |share| share.product.of_panels(share.cuts.all(), share.scratch).run());
+        let mut rest = &*scratch;
         for panels in cuts.each() {
             let (made, others) = rest.split_at(product.columns(panels.clone()).len() * product.rows());
             product.take(panels, made);
@@ -57,7 +57,7 @@ impl<'a> Team<'a> {
 
     /// The shares of a product of so many multiplications.
     pub(crate) fn shares(self, multiplications: usize) -> usize {
-        self.size.min(multiplications / WORTH).max(1)
+        self.size.min(multiplications / MIN_PARALLEL_FLOPS).max(1)
     }
 }
 
@@ -95,13 +95,13 @@ impl Cuts {
 }
 
 /// Shares of a product's rows.
-struct ByRows<'a, R> {
+struct SplitRows<'a, R> {
     product: Product<'a, R>,
     /// In groups of rows.
     cuts: Cuts,
 }
 
-impl<R: Real> Divide for ByRows<'_, R> {
+impl<R: Real> Divide for SplitRows<'_, R> {
     fn parts(&self) -> usize {
         self.cuts.shares.len()
     }
@@ -114,31 +114,32 @@ impl<R: Real> Divide for ByRows<'_, R> {
 }
 
 /// Shares of a product's columns.
-struct ByColumns<'a, 'p, R> {
+struct SplitColumns<'a, 'p, R> {
     product: &'a Product<'p, R>,
     /// In panels.
     cuts: Cuts,
     /// \[rows, columns\] of each share, one behind the other.
-    room: &'a mut [R],
+    scratch: &'a mut [R],
 }
 
-impl<R: Real> Divide for ByColumns<'_, '_, R> {
+impl<R: Real> Divide for SplitColumns<'_, '_, R> {
     fn parts(&self) -> usize {
         self.cuts.shares.len()
     }
 
     fn divide(self, parts: usize) -> (Self, Self) {
         let (cuts, others) = self.cuts.divide(parts);
-        let (room, other_room) = self.room.split_at_mut(self.product.columns(cuts.all()).len() * self.product.rows());
-        (Self { room, cuts, ..self }, Self { product: self.product, cuts: others, room: other_room })
+        let (scratch, other_room) =
+            self.scratch.split_at_mut(self.product.columns(cuts.all()).len() * self.product.rows());
+        (Self { scratch, cuts, ..self }, Self { product: self.product, cuts: others, scratch: other_room })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Team;
+    use super::SharedGemm;
     use crate::cpu::gemm::matmul::Product;
-    use crate::cpu::gemm::packed::Panels;
+    use crate::cpu::gemm::packed::PackedB;
     use crate::cpu::gemm::tile::{Rows, RowsMut};
     use crate::cpu::parallel::threads::Threads;
 
@@ -151,7 +152,7 @@ mod tests {
         let threads = Threads::new(3).unwrap();
         for [rows, k, columns] in [[1, 600, 900], [3, 400, 330], [17, 300, 70], [23, 200, 90]] {
             let (a, before) = (numbers(rows * k, 1), numbers(rows * (columns + 3), 2));
-            let mut b = Panels::new(k, columns);
+            let mut b = PackedB::new(k, columns);
             b.all_mut().set_rows(0, &numbers(k * columns, 3));
             b.set_bias(&numbers(columns, 4));
             for adds in [false, true] {
@@ -162,13 +163,14 @@ mod tests {
                     how(if adds { Product::add(rows, a, &b) } else { Product::assign(rows, a, &b) });
                     to.into_iter().map(f32::to_bits).collect::<Vec<_>>()
                 };
-                let team = Team::new(&threads, 1);
-                assert!(team.shares(rows * k * columns) > 1, "{rows} × {k} × {columns} is not shared");
+                let gemm = SharedGemm::new(&threads, 1);
+                assert!(gemm.shares(rows * k * columns) > 1, "{rows} × {k} × {columns} is not shared");
                 let alone = run(&|product| product.run());
                 let shape = format!("{rows} × {columns}, k {k}");
-                assert_eq!(run(&|product| team.by_rows(product)), alone, "by rows: {shape}");
-                let by_columns = |product: Product<'_, f32>| team.by_columns(product, &mut vec![7.0; rows * columns]);
-                assert_eq!(run(&by_columns), alone, "by columns: {shape}");
+                assert_eq!(run(&|product| gemm.split_rows(product)), alone, "by rows: {shape}");
+                let split_columns =
+                    |product: Product<'_, f32>| gemm.split_columns(product, &mut vec![7.0; rows * columns]);
+                assert_eq!(run(&split_columns), alone, "by columns: {shape}");
             }
         }
     }

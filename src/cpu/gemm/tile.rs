@@ -8,11 +8,13 @@ use pulp::Simd;
 use super::packed::{self, VECTORS};
 use crate::real::Real;
 
-/// What becomes of what stood in the result.
+/// The factor of what stood in the result, β of C ← A·B + β·C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Onto {
-    Nothing,
-    Before,
+pub(crate) enum Beta {
+    /// It is overwritten.
+    Zero,
+    /// It is added to.
+    One,
 }
 
 /// A row-major matrix within a slice; `stride` numbers lie between the beginnings of two rows.
@@ -39,7 +41,7 @@ pub(crate) struct Tile<'a, R> {
     pub(crate) rows: usize,
     /// Fewer at the right edge.
     pub(crate) columns: usize,
-    pub(crate) onto: Onto,
+    pub(crate) beta: Beta,
 }
 
 impl<R: Real> Tile<'_, R> {
@@ -81,11 +83,11 @@ impl<R: Real> Tile<'_, R> {
         for (row, sums) in sums.iter().enumerate().take(self.rows) {
             let to = &mut self.data[row * self.stride..][..self.columns];
             if to.len() == width {
-                put(simd, to, sums, self.onto);
+                put(simd, to, sums, self.beta);
             } else {
                 let mut whole = [R::zero(); packed::WIDEST];
                 whole[..to.len()].copy_from_slice(to);
-                put(simd, &mut whole[..width], sums, self.onto);
+                put(simd, &mut whole[..width], sums, self.beta);
                 to.copy_from_slice(&whole[..to.len()]);
             }
         }
@@ -113,11 +115,11 @@ fn sums<S: Simd, R: Real, const M: usize>(
 }
 
 #[inline(always)]
-fn put<S: Simd, R: Real>(simd: S, to: &mut [R], sums: &[R::Vector<S>; VECTORS], onto: Onto) {
+fn put<S: Simd, R: Real>(simd: S, to: &mut [R], sums: &[R::Vector<S>; VECTORS], beta: Beta) {
     for (to, sum) in R::vectors_mut::<S>(to).iter_mut().zip(sums) {
-        *to = match onto {
-            Onto::Nothing => *sum,
-            Onto::Before => R::vector_add(simd, *to, *sum),
+        *to = match beta {
+            Beta::Zero => *sum,
+            Beta::One => R::vector_add(simd, *to, *sum),
         };
     }
 }

@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::packed;
-use super::tile::{Onto, Rows, TALL, Tile};
+use super::tile::{Beta, Rows, TALL, Tile};
 use crate::real::Real;
 
 /// to ← to + aᵀ·b, of which both sides have the numbers of one k side by side.
@@ -21,23 +21,23 @@ const DEPTH: usize = 256;
 /// And of b's columns: with that and some rows of a a core's own cache is filled.
 const WIDE: usize = 256;
 
-/// Room for so much of both sides, packed.
+/// So much of both sides, packed.
 #[derive(Debug)]
-pub(crate) struct Room<R> {
+pub(crate) struct PackScratch<R> {
     /// Tiles of \[DEPTH\] columns.
     a: Vec<[R; TALL]>,
-    /// Panels of \[DEPTH\] rows.
+    /// PackedB of \[DEPTH\] rows.
     b: Vec<R>,
 }
 
-impl<R: Real> Room<R> {
+impl<R: Real> PackScratch<R> {
     /// For products of at most so many rows and columns.
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
         let [tiles, numbers] = Self::sizes(rows, columns);
         Self { a: vec![[R::zero(); TALL]; tiles], b: vec![R::zero(); numbers] }
     }
 
-    /// The numbers that such a room takes.
+    /// The numbers that it takes.
     pub(crate) fn numbers(rows: usize, columns: usize) -> usize {
         let [tiles, numbers] = Self::sizes(rows, columns);
         tiles * TALL + numbers
@@ -55,42 +55,42 @@ impl<R: Real> Room<R> {
 
 impl<R: Real> Transposed<'_, R> {
     #[inline]
-    pub(crate) fn add(self, room: &mut Room<R>) {
-        Arch::new().dispatch(InRoom(self, room));
+    pub(crate) fn add(self, scratch: &mut PackScratch<R>) {
+        Arch::new().dispatch(WithScratch(self, scratch));
     }
 }
 
-pub(super) struct InRoom<'a, 'r, R>(pub(super) Transposed<'a, R>, pub(super) &'r mut Room<R>);
+pub(super) struct WithScratch<'a, 'r, R>(pub(super) Transposed<'a, R>, pub(super) &'r mut PackScratch<R>);
 
-impl<R: Real> WithSimd for InRoom<'_, '_, R> {
+impl<R: Real> WithSimd for WithScratch<'_, '_, R> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self(Transposed { to, columns, a, b }, room) = self;
+        let Self(Transposed { to, columns, a, b }, scratch) = self;
         let width = packed::width_of::<S, R>();
         let rows = to.len() / columns;
         for first in (0..a.count).step_by(DEPTH) {
             let depth = DEPTH.min(a.count - first);
             for k in 0..depth {
                 let (whole, left) = a.data[(first + k) * a.stride..][..rows].as_chunks();
-                room.a.iter_mut().skip(k).step_by(DEPTH).zip(whole).for_each(|(to, tile)| *to = *tile);
+                scratch.a.iter_mut().skip(k).step_by(DEPTH).zip(whole).for_each(|(to, tile)| *to = *tile);
                 if !left.is_empty() {
-                    room.a[whole.len() * DEPTH + k][..left.len()].copy_from_slice(left);
+                    scratch.a[whole.len() * DEPTH + k][..left.len()].copy_from_slice(left);
                 }
             }
             for left in (0..columns).step_by(WIDE) {
                 let wide = WIDE.min(columns - left);
                 for k in 0..depth {
                     let row = &b.data[(first + k) * b.stride + left..][..wide];
-                    pack_row::<S, R>(row, room.b.chunks_exact_mut(width).skip(k).step_by(DEPTH));
+                    pack_row::<S, R>(row, scratch.b.chunks_exact_mut(width).skip(k).step_by(DEPTH));
                 }
-                for (panel, column) in room.b.chunks(DEPTH * width).zip((0..wide).step_by(width)) {
+                for (panel, column) in scratch.b.chunks(DEPTH * width).zip((0..wide).step_by(width)) {
                     let panel = &panel[..depth * width];
-                    for (a, row) in room.a.chunks_exact(DEPTH).zip((0..rows).step_by(TALL)) {
+                    for (a, row) in scratch.a.chunks_exact(DEPTH).zip((0..rows).step_by(TALL)) {
                         let data = &mut to[row * columns + left + column..];
                         let (rows, columns_here) = (TALL.min(rows - row), width.min(wide - column));
-                        let to = Tile { data, stride: columns, rows, columns: columns_here, onto: Onto::Before };
+                        let to = Tile { data, stride: columns, rows, columns: columns_here, beta: Beta::One };
                         to.of_columns(simd, &a[..depth], panel);
                     }
                 }

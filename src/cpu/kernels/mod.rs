@@ -16,13 +16,13 @@ pub(crate) mod tokens;
 pub(crate) mod update;
 
 use crate::cpu::gemm::matmul::Product;
-use crate::cpu::gemm::packed::Panels;
+use crate::cpu::gemm::packed::PackedB;
 use crate::cpu::gemm::tile::{Rows, RowsMut};
 use crate::real::Real;
 
 /// A weight B \[n, k\], packed once for all products with it.
 #[derive(Debug)]
-pub struct Weight<R>(Panels<R>);
+pub struct Weight<R>(PackedB<R>);
 
 impl<R: Real> Weight<R> {
     /// Packs B, whose `n` rows lie one behind the other.
@@ -30,7 +30,7 @@ impl<R: Real> Weight<R> {
     /// # Panics
     /// Where B is shorter than that.
     pub fn new(b: &[R], [n, k]: [usize; 2]) -> Self {
-        let mut panels = Panels::new(k, n);
+        let mut panels = PackedB::new(k, n);
         panels.all_mut().set_columns(0, &b[..n * k]);
         Self(panels)
     }

@@ -1,10 +1,10 @@
 //! Token ids as input: what a one-hot x would pick from W_ih is gathered, and its gradient scattered.
 
-use crate::cpu::gemm::packed::Panels;
+use crate::cpu::gemm::packed::PackedB;
 use crate::real::Real;
 
 /// Sets each row of `gates`, \[·, kept·H\], to the bias and its token's row of W_ihᵀ, as far as that goes.
-pub(crate) fn gather<R: Real>(gates: &mut [R], kept: usize, tokens: &[u32], weight_ih: &Panels<R>) {
+pub(crate) fn gather<R: Real>(gates: &mut [R], kept: usize, tokens: &[u32], weight_ih: &PackedB<R>) {
     for (gates, token) in gates.chunks_exact_mut(kept).zip(tokens) {
         for (columns, bias, row) in weight_ih.row(*token as usize) {
             let pairs = bias.iter().zip(row);

@@ -41,7 +41,7 @@ pub(crate) struct StackState<R> {
     pub(crate) factors: Vec<R>,
     /// \[rows, H\]: what the recurrent product reads through that mask, and backward the gradient of that.
     pub(crate) masked: Vec<R>,
-    /// \[rows, G·H\]: what the threads of a team make of the recurrent product.
+    /// \[rows, G·H\]: what the threads that share it make of the recurrent product.
     pub(crate) shares: Vec<R>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Block<R> {
 
 /// What a pass is to do with the rows it takes over.
 #[derive(Clone, Copy)]
-pub(crate) struct Course {
+pub(crate) struct ChunkPlan {
     /// Steps that are held at once.
     pub(crate) chunk: usize,
     /// Whether a backward pass follows.

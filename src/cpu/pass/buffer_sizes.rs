@@ -9,9 +9,9 @@ use crate::real::Real;
 /// to the first. A constant, so that no sum depends on how many steps a pass holds at once.
 pub(crate) const SPAN: usize = 64;
 
-/// What a pass needs room for.
+/// The shape of a block of a pass: what its buffers depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct BlockShape {
     /// Of the longest row.
     pub(crate) steps: usize,
     pub(crate) rows: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Wanted {
 /// Numbers by buffer; those of a [`StackState`](crate::cpu::pass::block::StackState) are of one of them, and those of `output` of one
 /// layer.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct BufferSizes {
     pub(crate) gates: usize,
     pub(crate) h: usize,
     pub(crate) c: usize,
@@ -57,9 +57,9 @@ pub(crate) struct Room {
     pub(crate) head_bias_sum: usize,
 }
 
-impl Room {
-    pub(crate) fn new(network: &Network, wanted: Wanted) -> Self {
-        let Wanted { steps, rows, chunk, dense, backward, dx, resets } = wanted;
+impl BufferSizes {
+    pub(crate) fn new(network: &Network, shape: BlockShape) -> Self {
+        let BlockShape { steps, rows, chunk, dense, backward, dx, resets } = shape;
         let held = chunk.min(steps) * rows;
         let borders = (steps.div_ceil(chunk) + 1) * rows;
         let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());

@@ -51,7 +51,7 @@ fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, 
     let features = &features(head, block)[rows.start * width..];
     let to = &mut logits[rows.start * head.outputs..];
     let features = Rows { data: features, stride: width, count: rows.len() };
-    weights.team.by_rows(Product::assign(RowsMut { data: to, stride: head.outputs }, features, weight));
+    weights.gemm.split_rows(Product::assign(RowsMut { data: to, stride: head.outputs }, features, weight));
     block.head.logits = logits;
 }
 
@@ -193,7 +193,7 @@ fn features_backward<R: Real>(
     column_sum::add(&mut block.head.bias_sum, da);
     let da = Rows { data: da, stride: head.outputs, count: rows.len() };
     let to = RowsMut { data: &mut to[rows.start * width..], stride: width };
-    weights.team.by_rows(Product::assign(to, da, weight));
+    weights.gemm.split_rows(Product::assign(to, da, weight));
 }
 
 /// The gradient of the features as that of the last layer's final states.

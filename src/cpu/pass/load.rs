@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use ndarray::{Array3, ArrayViewMut1, s};
 
-use super::block::{Block, Course, StackState};
-use super::buffer_sizes::{Room, Wanted};
+use super::block::{Block, ChunkPlan, StackState};
+use super::buffer_sizes::{BlockShape, BufferSizes};
 use super::network::Network;
 use crate::batch::{Input, OutputGradient, Sequence, States};
 use crate::cpu::kernels::dropout;
@@ -40,13 +40,13 @@ impl<R: Real> Block<R> {
         sequence: &Sequence<S>,
         start: Start<'_, S, R>,
         draw: Option<Draw>,
-        course: Course,
+        plan: ChunkPlan,
     ) {
         let first_row = self.first_row;
         self.load_mask(network, sequence);
-        self.make_room(&Self::room(network, sequence, (self.mask.steps, self.mask.rows), course));
+        self.make_room(&Self::sizes(network, sequence, (self.mask.steps, self.mask.rows), plan));
         self.load_input(network, sequence);
-        self.chunk = course.chunk;
+        self.chunk = plan.chunk;
         self.head.loss = 0.0;
         self.draw = draw.map(|draw| draw.at_row(first_row));
         let draw = self.draw.filter(|draw| draw.recurrent.drops());
@@ -70,19 +70,24 @@ impl<R: Real> Block<R> {
     ///
     /// # Errors
     /// [`Error::NoMemory`](crate::Error::NoMemory) names the buffer.
-    pub(crate) fn reserve<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>, course: Course) -> Result<()> {
+    pub(crate) fn reserve<S: Real>(
+        &mut self,
+        network: &Network,
+        sequence: &Sequence<S>,
+        plan: ChunkPlan,
+    ) -> Result<()> {
         let rows = network.block_rows(sequence.shape().1).min(sequence.shape().1 - self.first_row);
         let steps = (self.first_row..self.first_row + rows).map(|row| sequence.length(row)).max().unwrap_or_default();
-        let wanted = Self::room(network, sequence, (steps, rows), course);
+        let sizes = Self::sizes(network, sequence, (steps, rows), plan);
         let more =
             |buffer: &mut Vec<R>, len: usize, what| room::reserve(buffer, len.saturating_sub(buffer.len()), what);
         self.stacks.resize_with(network.stacks.len(), StackState::default);
         for state in &mut self.stacks {
-            more(&mut state.gates, wanted.gates, "the gates of every step")?;
-            for (buffer, len) in [(&mut state.h, wanted.h), (&mut state.c, wanted.c)] {
+            more(&mut state.gates, sizes.gates, "the gates of every step")?;
+            for (buffer, len) in [(&mut state.h, sizes.h), (&mut state.c, sizes.c)] {
                 more(buffer, len, "the states of every step")?;
             }
-            for (buffer, len) in [(&mut state.border_h, wanted.border_h), (&mut state.border_c, wanted.border_c)] {
+            for (buffer, len) in [(&mut state.border_h, sizes.border_h), (&mut state.border_c, sizes.border_c)] {
                 more(buffer, len, "the states between chunks")?;
             }
         }
@@ -90,24 +95,29 @@ impl<R: Real> Block<R> {
         for (buffer, len) in self
             .outputs
             .iter_mut()
-            .map(|output| (output, wanted.output))
-            .chain([(&mut self.d_output, wanted.d_output), (&mut self.d_below, wanted.d_below)])
+            .map(|output| (output, sizes.output))
+            .chain([(&mut self.d_output, sizes.d_output), (&mut self.d_below, sizes.d_below)])
         {
             more(buffer, len, "what the layers hand on at every step")?;
         }
-        more(&mut self.x, wanted.x, "x")?;
-        more(&mut self.d_input, wanted.d_input, "the gradient of x")?;
-        more(&mut self.head.logits, wanted.logits, "the logits")?;
+        more(&mut self.x, sizes.x, "x")?;
+        more(&mut self.d_input, sizes.d_input, "the gradient of x")?;
+        more(&mut self.head.logits, sizes.logits, "the logits")?;
         self.tokens.clear();
-        room::reserve(&mut self.tokens, wanted.tokens, "the tokens")?;
+        room::reserve(&mut self.tokens, sizes.tokens, "the tokens")?;
         self.mask.keeps.clear();
-        room::reserve(&mut self.mask.keeps, wanted.keeps, "where states are kept")
+        room::reserve(&mut self.mask.keeps, sizes.keeps, "where states are kept")
     }
 
-    fn room<S: Real>(network: &Network, sequence: &Sequence<S>, shape: (usize, usize), course: Course) -> Room {
-        let ((steps, rows), Course { chunk, backward, dx }) = (shape, course);
+    fn sizes<S: Real>(
+        network: &Network,
+        sequence: &Sequence<S>,
+        shape: (usize, usize),
+        plan: ChunkPlan,
+    ) -> BufferSizes {
+        let ((steps, rows), ChunkPlan { chunk, backward, dx }) = (shape, plan);
         let (dense, resets) = (matches!(sequence.input, Input::Dense(_)), sequence.resets.is_some());
-        Room::new(network, Wanted { steps, rows, chunk, dense, backward, dx, resets })
+        BufferSizes::new(network, BlockShape { steps, rows, chunk, dense, backward, dx, resets })
     }
 
     fn load_mask<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
@@ -160,29 +170,29 @@ impl<R: Real> Block<R> {
         }
     }
 
-    fn make_room(&mut self, room: &Room) {
+    fn make_room(&mut self, sizes: &BufferSizes) {
         for state in &mut self.stacks {
-            fit(&mut state.gates, room.gates);
-            fit(&mut state.h, room.h);
-            fit(&mut state.c, room.c);
-            fit(&mut state.border_h, room.border_h);
-            fit(&mut state.border_c, room.border_c);
-            fit(&mut state.dh, room.dh);
-            fit(&mut state.dc, room.dc);
-            fit(&mut state.bias_sum, room.bias_sum);
-            fit(&mut state.factors, room.masked);
-            fit(&mut state.masked, room.masked);
-            fit(&mut state.shares, room.shares);
+            fit(&mut state.gates, sizes.gates);
+            fit(&mut state.h, sizes.h);
+            fit(&mut state.c, sizes.c);
+            fit(&mut state.border_h, sizes.border_h);
+            fit(&mut state.border_c, sizes.border_c);
+            fit(&mut state.dh, sizes.dh);
+            fit(&mut state.dc, sizes.dc);
+            fit(&mut state.bias_sum, sizes.bias_sum);
+            fit(&mut state.factors, sizes.masked);
+            fit(&mut state.masked, sizes.masked);
+            fit(&mut state.shares, sizes.shares);
         }
-        self.outputs.iter_mut().for_each(|output| fit(output, room.output));
-        fit(&mut self.x, room.x);
-        fit(&mut self.d_output, room.d_output);
-        fit(&mut self.d_below, room.d_below);
-        fit(&mut self.d_input, room.d_input);
-        fit(&mut self.head.features, room.features);
-        fit(&mut self.head.d_features, room.d_features);
-        fit(&mut self.head.logits, room.logits);
-        fit(&mut self.head.bias_sum, room.head_bias_sum);
+        self.outputs.iter_mut().for_each(|output| fit(output, sizes.output));
+        fit(&mut self.x, sizes.x);
+        fit(&mut self.d_output, sizes.d_output);
+        fit(&mut self.d_below, sizes.d_below);
+        fit(&mut self.d_input, sizes.d_input);
+        fit(&mut self.head.features, sizes.features);
+        fit(&mut self.head.d_features, sizes.d_features);
+        fit(&mut self.head.logits, sizes.logits);
+        fit(&mut self.head.bias_sum, sizes.head_bias_sum);
     }
 
     /// Takes over the gradient of what the stack put out in the chunk at hand; what lies at padding is never read.

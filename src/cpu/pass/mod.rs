@@ -12,7 +12,7 @@ pub(crate) mod weights;
 
 use std::sync::{Mutex, PoisonError};
 
-use self::block::{Block, Course};
+use self::block::{Block, ChunkPlan};
 use self::buffer_sizes::SPAN;
 use self::load::Start;
 use self::network::Network;
@@ -20,8 +20,8 @@ use self::prepared::Prepared;
 use self::weight_gradient::{Tile, Tiles};
 use self::weights::Weights;
 use crate::batch::{Batch, OutputGradient, Sequence, States};
-use crate::cpu::gemm::shared::Team;
-use crate::cpu::gemm::transposed::Room;
+use crate::cpu::gemm::shared::SharedGemm;
+use crate::cpu::gemm::transposed::PackScratch;
 use crate::cpu::parallel::clock::{Clock, Phase};
 use crate::cpu::parallel::threads::Threads;
 use crate::dropout::Draw;
@@ -39,15 +39,15 @@ pub(crate) struct Passes<R> {
     prepared: Prepared<R>,
     tiles: Vec<Tile>,
     /// One for each thread. A thread holds its own alone, unless the work runs in a pool of more threads than these.
-    rooms: Vec<Mutex<Room<R>>>,
+    scratches: Vec<Mutex<PackScratch<R>>>,
     pub(crate) clock: Clock,
 }
 
-/// What follows the unrolled stack.
+/// What a forward pass ends in.
 #[derive(Clone, Copy)]
-pub(crate) enum Then<'a> {
-    /// Nothing.
-    Stop,
+pub(crate) enum PassKind<'a> {
+    /// The stack's output.
+    Output,
     /// The head's logits.
     Logits,
     /// The loss.
@@ -62,20 +62,13 @@ pub(crate) struct Rows<'a, S, R> {
     pub(crate) draw: Option<Draw>,
 }
 
-/// What a training pass goes back from, and whether it takes the squares of dh_t.
-#[derive(Clone, Copy)]
-pub(crate) struct Goal<'a> {
-    pub(crate) batch: &'a Batch,
-    pub(crate) flow: bool,
-}
-
 impl<R: Real> Passes<R> {
     /// With parameters of zero.
     pub(crate) fn new(threads: Threads, network: Network, layout: &Layout) -> Result<Self> {
         let tiles = weight_gradient::tiles(&network, layout, threads.count());
-        let (rows, columns) = weight_gradient::room_for(&tiles);
+        let (rows, columns) = weight_gradient::scratch_shape(&tiles);
         Ok(Self {
-            rooms: (0..threads.count()).map(|_| Mutex::new(Room::new(rows, columns))).collect(),
+            scratches: (0..threads.count()).map(|_| Mutex::new(PackScratch::new(rows, columns))).collect(),
             tiles,
             threads,
             parameters: room::zeros(layout.len(), "the parameters")?,
@@ -94,7 +87,7 @@ impl<R: Real> Passes<R> {
     pub(crate) fn within<T: Send>(&mut self, rows: usize, f: impl FnOnce(&mut Self) -> T + Send) -> T {
         let (blocks, block_rows) = (self.network.blocks(rows), self.network.block_rows(rows).min(rows));
         let weights = self.network.stacks.iter().map(|stack| stack.weight_hh.len()).max().unwrap_or_default();
-        let shares = Team::new(&self.threads, blocks).shares(block_rows * weights);
+        let shares = SharedGemm::new(&self.threads, blocks).shares(block_rows * weights);
         self.threads.clone().within(blocks * shares, || f(self))
     }
 
@@ -109,24 +102,24 @@ impl<R: Real> Passes<R> {
         &mut self,
         blocks: &mut Vec<Block<R>>,
         rows: Rows<'_, S, R>,
-        course: Course,
-        then: Then<'_>,
+        plan: ChunkPlan,
+        kind: PassKind<'_>,
         mut after: impl FnMut(&[Block<R>]),
     ) -> Result<()> {
-        let blocks = self.begin(blocks, &rows, course)?;
+        let blocks = self.begin(blocks, &rows, plan)?;
         let weights = self.weights(blocks.len());
-        for chunk in 0..rows.sequence.shape().0.div_ceil(course.chunk) {
+        for chunk in 0..rows.sequence.shape().0.div_ceil(plan.chunk) {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
                 if chunk == 0 {
-                    block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                    block.load(&self.network, rows.sequence, rows.start, rows.draw, plan);
                 }
                 if block.hold(chunk) {
                     unroll::forward(&weights, block);
-                    if !matches!(then, Then::Stop) {
+                    if !matches!(kind, PassKind::Output) {
                         head::follow(&weights, block);
                     }
-                    if let (Some(head), Then::Loss(batch)) = (&self.network.head, then) {
+                    if let (Some(head), PassKind::Loss(batch)) = (&self.network.head, kind) {
                         head::loss(head, block, batch);
                     }
                 }
@@ -136,27 +129,27 @@ impl<R: Real> Passes<R> {
         Ok(())
     }
 
-    /// Forward, loss and backward of a batch: adds the gradients of all weights. Of a pass in several chunks each goes
+    /// Forward, loss and backward of a batch, with the squares of dh_t where `norms` says so: adds the gradients of all weights. Of a pass in several chunks each goes
     /// forward again before it goes backward, but for a block's last one, which it still holds.
     pub(crate) fn train<S: Real>(
         &mut self,
         blocks: &mut Vec<Block<R>>,
         rows: Rows<'_, S, R>,
-        course: Course,
-        goal: Goal<'_>,
+        plan: ChunkPlan,
+        (batch, norms): (&Batch, bool),
         gradients: &mut [R],
     ) -> Result<()> {
-        let blocks = self.begin(blocks, &rows, course)?;
+        let blocks = self.begin(blocks, &rows, plan)?;
         let weights = self.weights(blocks.len());
         let Some(head) = &self.network.head else { return Ok(()) };
         let every = head.at == At::Every;
-        let chunks = rows.sequence.shape().0.div_ceil(course.chunk);
+        let chunks = rows.sequence.shape().0.div_ceil(plan.chunk);
         for chunk in (0..chunks).rev() {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
                 if chunk + 1 == chunks {
                     let begun = self.clock.begin();
-                    block.load(&self.network, rows.sequence, rows.start, rows.draw, course);
+                    block.load(&self.network, rows.sequence, rows.start, rows.draw, plan);
                     self.clock.end(begun, Phase::Load, || 0);
                     for early in 0..block.chunks() - 1 {
                         block.hold(early);
@@ -173,16 +166,16 @@ impl<R: Real> Passes<R> {
                 let begun = self.clock.begin();
                 if every || block.is_last() {
                     head::follow(&weights, block);
-                    head::loss(head, block, goal.batch);
+                    head::loss(head, block, batch);
                 }
                 self.clock.end(begun, Phase::Head, || head::operations(&self.network, block));
                 if block.is_last() {
-                    block.begin_flow(goal.flow);
+                    block.begin_flow(norms);
                 }
                 let begun = self.clock.begin();
                 head::backward(&weights, block);
                 self.clock.end(begun, Phase::HeadBackward, || head::operations(&self.network, block));
-                unroll::backward(&weights, block, head.at != At::Last, course.dx);
+                unroll::backward(&weights, block, head.at != At::Last, plan.dx);
             });
             self.weight_gradients(blocks, gradients, true);
         }
@@ -216,23 +209,23 @@ impl<R: Real> Passes<R> {
         &mut self,
         blocks: &'b mut Vec<Block<R>>,
         rows: &Rows<'_, S, R>,
-        course: Course,
+        plan: ChunkPlan,
     ) -> Result<&'b mut [Block<R>]> {
         let batch = rows.sequence.shape().1;
         let count = self.network.blocks(batch);
         // Before anything is computed. What was there for another shape may stand in the way.
-        if self.reserve(blocks, rows, course).is_err() {
+        if self.reserve(blocks, rows, plan).is_err() {
             blocks.clear();
-            self.reserve(blocks, rows, course).inspect_err(|_| blocks.clear())?;
+            self.reserve(blocks, rows, plan).inspect_err(|_| blocks.clear())?;
         }
         let begun = self.clock.begin();
-        self.prepared.refresh(&self.threads, &self.network, &self.parameters, course.backward);
+        self.prepared.refresh(&self.threads, &self.network, &self.parameters, plan.backward);
         self.clock.end(begun, Phase::Packing, || 0);
         Ok(&mut blocks[..count])
     }
 
     /// Asks for the memory of the rows' blocks.
-    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &Rows<'_, S, R>, course: Course) -> Result<()> {
+    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &Rows<'_, S, R>, plan: ChunkPlan) -> Result<()> {
         let batch = rows.sequence.shape().1;
         let (count, block_rows) = (self.network.blocks(batch), self.network.block_rows(batch));
         if blocks.len() < count {
@@ -240,7 +233,7 @@ impl<R: Real> Passes<R> {
         }
         for (index, block) in blocks[..count].iter_mut().enumerate() {
             block.first_row = index * block_rows;
-            block.reserve(&self.network, rows.sequence, course)?;
+            block.reserve(&self.network, rows.sequence, plan)?;
         }
         Ok(())
     }
@@ -255,9 +248,9 @@ impl<R: Real> Passes<R> {
     /// Adds the weight gradients of all blocks.
     fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
         self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
-            let mut room = self.rooms[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scratch = self.scratches[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
             let (begun, tiles) = (self.clock.begin(), tile.tiles);
-            weight_gradient::accumulate(&self.network, blocks, with_head, tile, &mut room);
+            weight_gradient::accumulate(&self.network, blocks, with_head, tile, &mut scratch);
             self.clock.end(begun, Phase::WeightGradients, || {
                 let rows = blocks.iter().map(Block::held_rows).sum();
                 tiles.iter().map(|tile| tile.operations(rows)).sum()
@@ -266,9 +259,10 @@ impl<R: Real> Passes<R> {
     }
 
     /// The bytes of what the threads work in.
-    pub(crate) fn room_bytes(&self) -> usize {
-        let rooms = self.rooms.iter().map(|room| room.lock().unwrap_or_else(PoisonError::into_inner).len());
-        rooms.sum::<usize>() * size_of::<R>()
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        let scratches =
+            self.scratches.iter().map(|scratch| scratch.lock().unwrap_or_else(PoisonError::into_inner).len());
+        scratches.sum::<usize>() * size_of::<R>()
     }
 
     /// The bytes of the parameters and of their other forms.
@@ -281,7 +275,7 @@ impl<R: Real> Passes<R> {
             network: &self.network,
             parameters: &self.parameters,
             prepared: &self.prepared,
-            team: Team::new(&self.threads, blocks),
+            gemm: SharedGemm::new(&self.threads, blocks),
             clock: &self.clock,
         }
     }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::network::{Network, Span, hidden_span, input_spans};
-use crate::cpu::gemm::packed::Panels;
+use crate::cpu::gemm::packed::PackedB;
 use crate::cpu::parallel::threads::Threads;
 use crate::error::Result;
 use crate::real::Real;
@@ -27,7 +27,7 @@ pub(crate) struct Prepared<R> {
 /// A weight packed for one of its products.
 #[derive(Debug)]
 struct Form<R> {
-    panels: Panels<R>,
+    panels: PackedB<R>,
     /// The place of the weight among the parameters.
     weight: Range<usize>,
     /// For each run of the weight's rows its first row there, its first row or column here, and how many.
@@ -79,7 +79,7 @@ fn plans(network: &Network) -> (Vec<Plan>, Vec<usize>) {
 /// How many numbers all of a network's forms take.
 pub(crate) fn numbers<R: Real>(network: &Network) -> usize {
     let (plans, biases) = plans(network);
-    plans.iter().map(|plan| Panels::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
+    plans.iter().map(|plan| PackedB::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
 }
 
 impl<R: Real> Prepared<R> {
@@ -87,7 +87,7 @@ impl<R: Real> Prepared<R> {
     pub(crate) fn new(network: &Network) -> Result<Self> {
         let (plans, biases) = plans(network);
         let form = |Plan { k, n, weight, runs, bias, backward }| {
-            Ok(Form { panels: Panels::try_new(k, n)?, weight, runs, bias, backward, stale: true })
+            Ok(Form { panels: PackedB::try_new(k, n)?, weight, runs, bias, backward, stale: true })
         };
         Ok(Self {
             forms: plans.into_iter().map(form).collect::<Result<_>>()?,
@@ -124,27 +124,27 @@ impl<R: Real> Prepared<R> {
     }
 
     /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates, with their bias: a row is what a token stands for.
-    pub(crate) fn input(&self, stack: usize) -> &Panels<R> {
+    pub(crate) fn input(&self, stack: usize) -> &PackedB<R> {
         &self.forms[OF_STACK * stack].panels
     }
 
     /// W_ih, \[·, input\], its rows in that order.
-    pub(crate) fn input_back(&self, stack: usize) -> &Panels<R> {
+    pub(crate) fn input_back(&self, stack: usize) -> &PackedB<R> {
         &self.forms[OF_STACK * stack + 1].panels
     }
 
     /// W_hhᵀ, \[H, G·H\].
-    pub(crate) fn hidden(&self, stack: usize) -> &Panels<R> {
+    pub(crate) fn hidden(&self, stack: usize) -> &PackedB<R> {
         &self.forms[OF_STACK * stack + 2].panels
     }
 
     /// W_hh, \[G·H, H\].
-    pub(crate) fn hidden_back(&self, stack: usize) -> &Panels<R> {
+    pub(crate) fn hidden_back(&self, stack: usize) -> &PackedB<R> {
         &self.forms[OF_STACK * stack + 3].panels
     }
 
     /// W_hyᵀ, \[D·H, O\], with b_y, and W_hy, \[O, D·H\], of a network with a head.
-    pub(crate) fn head(&self) -> Option<(&Panels<R>, &Panels<R>)> {
+    pub(crate) fn head(&self) -> Option<(&PackedB<R>, &PackedB<R>)> {
         match self.forms.chunks_exact(OF_STACK).remainder() {
             [forward, back] => Some((&forward.panels, &back.panels)),
             _ => None,

@@ -93,7 +93,7 @@ fn project<R: Real>(
         }
         Source::Numbers(x) => {
             let x = Rows { data: &x[rows.start * stack.input..], stride: stack.input, count: rows.len() };
-            weights.team.by_rows(Product::assign(RowsMut { data: gates, stride: kept }, x, weight_ih));
+            weights.gemm.split_rows(Product::assign(RowsMut { data: gates, stride: kept }, x, weight_ih));
             product(rows.len(), stack.weight_ih.len())
         }
     }
@@ -128,7 +128,7 @@ fn forward_step<R: Real>(
     let to = RowsMut { data: &mut gates[first..], stride: kept };
     let product =
         Product::add(to, Rows { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
-    weights.team.by_columns(product, &mut state.shares);
+    weights.gemm.split_columns(product, &mut state.shares);
     let width = rows * network.recurrent.output_size();
     let output = &mut output[t * width..][..width];
     let step = Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: stack.direction * hidden };
@@ -183,8 +183,8 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
                 let dz = Rows { data: gates, stride: kept, count: span.len() };
                 let dx = RowsMut { data: &mut to[span.start * stack.input..], stride: stack.input };
                 // The second direction adds to the first.
-                let onto = if direction == 0 { Product::assign } else { Product::add };
-                weights.team.by_rows(onto(dx, dz, weights.prepared.input_back(index)));
+                let beta = if direction == 0 { Product::assign } else { Product::add };
+                weights.gemm.split_rows(beta(dx, dz, weights.prepared.input_back(index)));
             }
             weights.clock.end(begun, Phase::InputGradient, || product(block.held_rows(), stack.weight_ih.len()));
         }
@@ -222,14 +222,14 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     let weight_hh = weights.prepared.hidden_back(index);
     if state.drops {
         let product = Product::assign(RowsMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
-        weights.team.by_columns(product, &mut state.shares);
+        weights.gemm.split_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
         // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
         let product = Product::add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
-        weights.team.by_columns(product, &mut state.shares);
+        weights.gemm.split_columns(product, &mut state.shares);
     }
     for row in mask.starts(stack.direction, first + t) {
         dh[row * hidden..][..hidden].fill(R::zero());

@@ -10,7 +10,7 @@ use super::buffer_sizes::SPAN;
 use super::head;
 use super::network::{Network, Span, hidden_span, input_spans};
 use crate::cpu::gemm::tile::Rows;
-use crate::cpu::gemm::transposed::{Room, Transposed};
+use crate::cpu::gemm::transposed::{PackScratch, Transposed};
 use crate::cpu::kernels::embedding;
 use crate::cpu::kernels::tokens;
 use crate::cpu::parallel::clock;
@@ -77,7 +77,7 @@ pub(crate) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<T
 }
 
 /// Rows and columns that the products of one thread need room for.
-pub(crate) fn room_for(tiles: &[Tile]) -> (usize, usize) {
+pub(crate) fn scratch_shape(tiles: &[Tile]) -> (usize, usize) {
     let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);
     let columns = tiles.iter().map(|tile| tile.range.len() / tile.rows).max().unwrap_or_default();
     (rows, columns)
@@ -108,7 +108,7 @@ pub(crate) fn accumulate<R: Real>(
     blocks: &[Block<R>],
     with_head: bool,
     work: Tiles<'_, R>,
-    room: &mut Room<R>,
+    scratch: &mut PackScratch<R>,
 ) {
     let mut rest = work.gradients;
     for tile in work.tiles {
@@ -118,7 +118,7 @@ pub(crate) fn accumulate<R: Real>(
                 let whole = blocks.iter().filter(|block| block.is_first());
                 whole.for_each(|block| add_bias(block, with_head, tile, gradients));
             }
-            _ => add_products(network, blocks, with_head, Sum { tile, gradients, room }),
+            _ => add_products(network, blocks, with_head, Sum { tile, gradients, scratch }),
         }
     }
 }
@@ -127,7 +127,7 @@ pub(crate) fn accumulate<R: Real>(
 struct Sum<'a, R> {
     tile: &'a Tile,
     gradients: &'a mut [R],
-    room: &'a mut Room<R>,
+    scratch: &'a mut PackScratch<R>,
 }
 
 impl<R: Real> Sum<'_, R> {
@@ -136,7 +136,7 @@ impl<R: Real> Sum<'_, R> {
         let columns = x.stride;
         for (first, to) in (0..).step_by(ROWS).zip(self.gradients.chunks_mut(ROWS * columns)) {
             let a = Rows { data: &dz.data[self.tile.column + first..], ..dz };
-            Transposed { to, columns, a, b: x }.add(self.room);
+            Transposed { to, columns, a, b: x }.add(self.scratch);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use super::prepared::Prepared;
-use crate::cpu::gemm::shared::Team;
+use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::parallel::clock::Clock;
 
 /// What every block of a pass reads.
@@ -10,6 +10,6 @@ pub(crate) struct Weights<'a, R> {
     pub(crate) network: &'a Network,
     pub(crate) parameters: &'a [R],
     pub(crate) prepared: &'a Prepared<R>,
-    pub(crate) team: Team<'a>,
+    pub(crate) gemm: SharedGemm<'a>,
     pub(crate) clock: &'a Clock,
 }

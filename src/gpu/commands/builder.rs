@@ -8,7 +8,7 @@ use super::program::{Command, Place};
 use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
 use crate::gpu::device::Gpu;
-use crate::gpu::device::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, Stem, matmul};
+use crate::gpu::device::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, ShaderEntry, matmul};
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
 
 /// A range of a buffer, as a kernel binds it.
@@ -137,19 +137,19 @@ impl<'a> Builder<'a> {
         Matrix { binding: self.tensor(id), first, ld }
     }
 
-    /// Adds a dispatch. Bindings stand in the order of the stem's.
+    /// Adds a dispatch. Bindings stand in the order of the entry point's.
     pub(crate) fn dispatch<U: Uniform>(
         &mut self,
-        stem: Stem,
+        entry: ShaderEntry,
         constants: Constants<'_>,
         bindings: &[&Binding],
         uniform: &U,
         grid: Grid,
         cost: Cost,
     ) {
-        debug_assert_eq!(stem.uniform, U::NAME);
-        debug_assert_eq!(stem.bindings.len(), bindings.len());
-        let kernel = self.gpu.kernel(stem, constants);
+        debug_assert_eq!(entry.uniform, U::NAME);
+        debug_assert_eq!(entry.bindings.len(), bindings.len());
+        let kernel = self.gpu.kernel(entry, constants);
         let offset = self.uniforms.place(uniform);
         let bindings = bindings.iter().copied().cloned().collect();
         self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }));
@@ -221,11 +221,11 @@ impl<'a> Builder<'a> {
             bias: u32::from(bias.is_some()),
             accumulate: u32::from(accumulate),
         };
-        let (stem, constants) = matmul(plan.tile, sides);
+        let (entry, constants) = matmul(plan.tile, sides);
         // Something must be bound for the bias; b is read in any case.
         let bias = bias.unwrap_or(&b.binding);
         let bindings = [&a.binding, &b.binding, bias, &c.binding];
-        self.dispatch(stem, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
+        self.dispatch(entry, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
     }
 
     /// out += the sum of the `rows` × `n4` vec4 of all parts in scratch.
@@ -353,7 +353,7 @@ impl Groups {
     }
 }
 
-/// A bind group: the uniform's slot, then the stem's bindings in order.
+/// A bind group: the uniform, then the entry point's bindings in order.
 pub(crate) fn bind(
     device: &wgpu::Device,
     kernel: &Kernel,
@@ -366,11 +366,11 @@ pub(crate) fn bind(
         size: wgpu::BufferSize::new(ALIGNMENT),
     });
     let entries: Vec<_> = std::iter::once((0, slot))
-        .chain(kernel.stem.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
+        .chain(kernel.entry.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
         .collect();
     device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(kernel.stem.name),
+        label: Some(kernel.entry.name),
         layout: &kernel.layout,
         entries: &entries,
     })

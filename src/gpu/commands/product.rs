@@ -42,8 +42,8 @@ impl Product {
         };
         let uniforms = make(ALIGNMENT as usize / 4, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
         gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-        let (stem, constants) = matmul(plan.tile, (false, b_transposed));
-        let kernel = gpu.kernel(stem, &constants);
+        let (entry, constants) = matmul(plan.tile, (false, b_transposed));
+        let kernel = gpu.kernel(entry, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;
         let command = Command::Dispatch {

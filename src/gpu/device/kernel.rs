@@ -17,7 +17,7 @@ pub enum Access {
 
 /// One entry point of the shaders.
 #[derive(Clone, Copy, Debug)]
-pub struct Stem {
+pub struct ShaderEntry {
     /// The entry point; also the label and the name in tests and benches.
     pub name: &'static str,
     /// The files it is joined from, in order.
@@ -30,7 +30,7 @@ pub struct Stem {
     pub data_indices: bool,
 }
 
-impl Stem {
+impl ShaderEntry {
     /// The whole WGSL text.
     pub fn source(&self) -> String {
         self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
@@ -47,7 +47,7 @@ use Access::{Read, ReadWrite};
 
 macro_rules! stems {
     ($($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
-        $(pub(crate) const $constant: Stem = Stem {
+        $(pub(crate) const $constant: ShaderEntry = ShaderEntry {
             name: $name,
             sources: &[$(file!($file)),*],
             uniform: $uniform,
@@ -56,7 +56,7 @@ macro_rules! stems {
         };)*
 
         /// Every kernel of the crate.
-        pub const STEMS: &[Stem] = &[$($constant),*];
+        pub const SHADER_ENTRIES: &[ShaderEntry] = &[$($constant),*];
     };
 }
 
@@ -109,9 +109,9 @@ stems! {
 /// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// The stem's, of a matrix product with its transposed sides: what a profile calls it.
+    /// The entry point's, of a matrix product with its transposed sides: what a profile calls it.
     pub(crate) name: String,
-    pub(crate) stem: Stem,
+    pub(crate) entry: ShaderEntry,
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
 }
@@ -120,7 +120,7 @@ pub(crate) struct Kernel {
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
 
 /// The kernel of a product with such tiles, and its constants; `sides` says which of A and B are stored transposed.
-pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (Stem, Vec<(&'static str, f64)>) {
+pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (ShaderEntry, Vec<(&'static str, f64)>) {
     let mut constants = vec![("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))];
     match tile {
         ProductTile::Registers => {
@@ -140,12 +140,12 @@ pub(crate) fn flag(on: bool) -> f64 {
 }
 
 impl Kernel {
-    pub(crate) fn new(device: &wgpu::Device, stem: Stem, constants: Constants<'_>, trusted: bool) -> Self {
+    pub(crate) fn new(device: &wgpu::Device, entry: ShaderEntry, constants: Constants<'_>, trusted: bool) -> Self {
         let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(stem.name),
-            source: wgpu::ShaderSource::Wgsl(Cow::Owned(stem.source())),
+            label: Some(entry.name),
+            source: wgpu::ShaderSource::Wgsl(Cow::Owned(entry.source())),
         };
-        let module = if trusted && !stem.data_indices {
+        let module = if trusted && !entry.data_indices {
             #[allow(
                 unsafe_code,
                 reason = "every index of these shaders follows from the plan's sizes, every loop ends at one of them, and \
@@ -158,7 +158,7 @@ impl Kernel {
         } else {
             device.create_shader_module(descriptor)
         };
-        let entry = |binding, access| wgpu::BindGroupLayoutEntry {
+        let layout_entry = |binding, access| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
@@ -172,21 +172,21 @@ impl Kernel {
             },
             count: None,
         };
-        let entries: Vec<_> = std::iter::once(entry(0, Access::Uniform))
-            .chain(stem.bindings.iter().map(|(binding, access)| entry(*binding, *access)))
+        let entries: Vec<_> = std::iter::once(layout_entry(0, Access::Uniform))
+            .chain(entry.bindings.iter().map(|(binding, access)| layout_entry(*binding, *access)))
             .collect();
         let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(stem.name), entries: &entries });
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(entry.name), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(stem.name),
+            label: Some(entry.name),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(stem.name),
+            label: Some(entry.name),
             layout: Some(&pipeline_layout),
             module: &module,
-            entry_point: Some(stem.name),
+            entry_point: Some(entry.name),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants,
                 // Every kernel writes what it reads of its workgroup's memory.
@@ -194,17 +194,17 @@ impl Kernel {
             },
             cache: None,
         });
-        Self { name: name(stem, constants), stem, pipeline, layout }
+        Self { name: name(entry, constants), entry, pipeline, layout }
     }
 }
 
-/// `matmul nt` for A · Bᵀ and so on, as BLAS writes it; of other kernels the stem's.
-fn name(stem: Stem, constants: Constants<'_>) -> String {
+/// `matmul nt` for A · Bᵀ and so on, as BLAS writes it; of other kernels the entry point's.
+fn name(entry: ShaderEntry, constants: Constants<'_>) -> String {
     let side = |name| {
         constants.iter().find(|(constant, _)| *constant == name).map(|(_, on)| if *on == 0.0 { 'n' } else { 't' })
     };
     match side("TRANSPOSE_A").zip(side("TRANSPOSE_B")) {
-        Some((a, b)) => format!("{} {a}{b}", stem.name),
-        None => stem.name.into(),
+        Some((a, b)) => format!("{} {a}{b}", entry.name),
+        None => entry.name.into(),
     }
 }

@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use self::kernel::{Constants, Kernel, Stem};
+use self::kernel::{Constants, Kernel, ShaderEntry};
 use self::signal::Signal;
 use crate::error::{Error, Result};
 use crate::model::DeviceLimits;
@@ -300,13 +300,13 @@ impl Gpu {
         }
     }
 
-    /// The kernel of a stem with these constants; compiled once a device.
-    pub(crate) fn kernel(&self, stem: Stem, constants: Constants<'_>) -> Arc<Kernel> {
+    /// The kernel of an entry point with these constants; compiled once a device.
+    pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
         // One entry point may be joined from other files.
-        let files: Vec<&str> = stem.sources.iter().map(|(file, _)| *file).collect();
-        let key = format!("{} {files:?} {constants:?}", stem.name);
+        let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
+        let key = format!("{} {files:?} {constants:?}", entry.name);
         let mut kernels = lock(&self.0.kernels);
-        let make = || Arc::new(Kernel::new(&self.0.device, stem, constants, self.0.trusted));
+        let make = || Arc::new(Kernel::new(&self.0.device, entry, constants, self.0.trusted));
         kernels.entry(key).or_insert_with(make).clone()
     }
 

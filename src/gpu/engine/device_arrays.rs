@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, Builder};
 use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::commands::uniforms::Copy;
-use crate::gpu::pass::Aim;
+use crate::gpu::pass::PassKind;
 use crate::gpu::record::ALIVE;
 use crate::memory::Extent;
 use crate::model::Recurrent;
@@ -152,7 +152,7 @@ impl GpuEngine {
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
         let pack = self.pack();
-        let forward = self.pass().forward(Aim::Output).into_iter().flatten();
+        let forward = self.pass().forward(PassKind::Output).into_iter().flatten();
         self.recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
         self.recorder.submit();
         self.last.went_forward(extent);

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::pass::carried::Carried;
-use crate::gpu::pass::{Aim, staging};
+use crate::gpu::pass::{PassKind, staging};
 use crate::model::plan::Keeps;
 
 impl Passes for GpuEngine {
@@ -21,7 +21,7 @@ impl Passes for GpuEngine {
         self.stage(sequence, None, draw);
         let begin = self.begin(sequence);
         let pass = self.pass();
-        self.recorder.record(begin.iter().chain(pass.forward(Aim::Output).into_iter().flatten()));
+        self.recorder.record(begin.iter().chain(pass.forward(PassKind::Output).into_iter().flatten()));
         let recurrent = &self.network.model.recurrent;
         let (plan, last) = (&pass.plan, recurrent.layers - 1);
         let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
@@ -57,7 +57,7 @@ impl Passes for GpuEngine {
             carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
         let pass = self.pass();
         let mut lists = vec![&begin[..]];
-        lists.extend(pass.forward(Aim::Gradient));
+        lists.extend(pass.forward(PassKind::Gradient));
         lists.push(&leave);
         lists.extend(pass.gradient(self.flow));
         self.recorder.record(lists.into_iter().flatten());
@@ -72,7 +72,7 @@ impl Passes for GpuEngine {
         self.stage(sequence, None, None);
         let begin = self.begin(sequence);
         let pass = self.pass();
-        self.recorder.record(begin.iter().chain(pass.forward(Aim::Logits).into_iter().flatten()));
+        self.recorder.record(begin.iter().chain(pass.forward(PassKind::Logits).into_iter().flatten()));
         let logits = pass.plan.predictions.iter().map(|run| self.tensor(run.logits)).collect();
         let (logits, states) = self.read_with_states(logits).await?;
         let (steps, rows) = sequence.shape();
@@ -95,7 +95,7 @@ impl Passes for GpuEngine {
         let copy = |from: Place, to: Place| Command::Copy { from, to, bytes: 16 };
         let begin = [copy(loss.place(0), losses.place(0)), clear(&self.network.loss)];
         let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
-        let forward = pass.forward(Aim::Loss).into_iter().flatten();
+        let forward = pass.forward(PassKind::Loss).into_iter().flatten();
         self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));
         let (loss, states) = self.read_with_states(vec![(losses.place(16), 16)]).await?;
         Ok(Evaluation { loss: loss[0].into(), states })

@@ -104,8 +104,8 @@ impl Updater {
                 Cost::each(4 * count, 2, 3 + 2 * network.slots.len()),
             ),
         ];
-        let commands = dispatches.into_iter().map(|(stem, constants, bindings, grid, cost)| {
-            let kernel = gpu.kernel(stem, constants);
+        let commands = dispatches.into_iter().map(|(entry, constants, bindings, grid, cost)| {
+            let kernel = gpu.kernel(entry, constants);
             let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
             Command::Dispatch { kernel, bindings, offset: 0, grid, cost }
         });

@@ -8,7 +8,7 @@ use crate::gpu::commands::builder::{Binding, Matrix, allocate};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{
     GRU_BACKWARD, GRU_BACKWARD_FLOW, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_FLOW, LSTM_FORWARD, RNN_BACKWARD,
-    RNN_BACKWARD_FLOW, RNN_FORWARD, Stem,
+    RNN_BACKWARD_FLOW, RNN_FORWARD, ShaderEntry,
 };
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
@@ -90,7 +90,7 @@ impl Network {
     }
 
     /// The cell's step forward.
-    pub(crate) fn forward_step(&self) -> Stem {
+    pub(crate) fn forward_step(&self) -> ShaderEntry {
         match self.model.recurrent.cell {
             Cell::Rnn(_) => RNN_FORWARD,
             Cell::Lstm => LSTM_FORWARD,
@@ -99,7 +99,7 @@ impl Network {
     }
 
     /// The cell's step backward; with `flow` the one that leaves dh_t in the place of dy_t.
-    pub(crate) fn backward_step(&self, flow: bool) -> Stem {
+    pub(crate) fn backward_step(&self, flow: bool) -> ShaderEntry {
         match (self.model.recurrent.cell, flow) {
             (Cell::Rnn(_), false) => RNN_BACKWARD,
             (Cell::Rnn(_), true) => RNN_BACKWARD_FLOW,

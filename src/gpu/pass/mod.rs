@@ -70,7 +70,7 @@ struct HeadCommands {
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Aim {
+pub(crate) enum PassKind {
     /// The stack's output.
     Output,
     /// The logits.
@@ -171,31 +171,31 @@ impl Pass {
     }
 
     /// From x and the entering states to the leaving ones, and to what it is for.
-    pub(crate) fn forward(&self, aim: Aim) -> Lists<'_> {
+    pub(crate) fn forward(&self, kind: PassKind) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for Sweep { keep, forward, output, features, head, .. } in &self.sweeps {
             lists.extend([&keep[..], forward]);
-            if aim == Aim::Output || self.head_reads_y {
+            if kind == PassKind::Output || self.head_reads_y {
                 lists.push(output);
             }
-            if aim != Aim::Output {
+            if kind != PassKind::Output {
                 lists.push(features);
             }
             // On the way back it is made of each chunk once that is there again.
-            if let Aim::Logits | Aim::Loss = aim {
+            if let PassKind::Logits | PassKind::Loss = kind {
                 lists.push(&head.logits);
             }
-            if aim == Aim::Loss {
+            if kind == PassKind::Loss {
                 lists.push(&head.loss);
             }
         }
-        if aim != Aim::Output {
+        if kind != PassKind::Output {
             lists.push(&self.head.logits);
         }
-        if let Aim::Loss | Aim::Gradient = aim {
+        if let PassKind::Loss | PassKind::Gradient = kind {
             lists.push(&self.head.loss);
         }
-        if aim == Aim::Loss {
+        if kind == PassKind::Loss {
             lists.push(&self.sum_losses);
         }
         lists

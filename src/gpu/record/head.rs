@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Recording;
 use crate::gpu::commands::builder::{Matrix, Product};
 use crate::gpu::commands::uniforms::{Copy, Mean};
-use crate::gpu::device::kernel::{MEAN, SPREAD, Stem};
+use crate::gpu::device::kernel::{MEAN, SPREAD, ShaderEntry};
 use crate::model::plan::{Cost, Predictions, Span, TensorId};
 use crate::model::{At, Head, Role};
 
@@ -65,7 +65,7 @@ fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
 }
 
 /// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: from their gradient that of y.
-fn over_steps(rec: &mut Recording<'_, '_>, stem: Stem, shares: Span, features: TensorId, places: Range<usize>) {
+fn over_steps(rec: &mut Recording<'_, '_>, entry: ShaderEntry, shares: Span, features: TensorId, places: Range<usize>) {
     let (rows, n4) = (rec.rows(), rec.net.sizes.y4);
     let (shares, features) = (rec.b.span(shares), rec.b.tensor(features));
     for chunk in &rec.b.plan.chunks[places] {
@@ -74,7 +74,7 @@ fn over_steps(rec: &mut Recording<'_, '_>, stem: Stem, shares: Span, features: T
         let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
         let y = rec.b.tensor(chunk.y[rec.net.model.recurrent.layers - 1]);
         let (grid, cost) = (rec.b.limits.elements(rows * n4), Cost::sums(steps * rows * n4, rows * n4));
-        rec.b.dispatch(stem, &[], &[&shares, &features, &y], &uniform, grid, cost);
+        rec.b.dispatch(entry, &[], &[&shares, &features, &y], &uniform, grid, cost);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::commands::recorder::Recorder;
 use crate::gpu::commands::uniforms::Uniform;
 use crate::gpu::device::Gpu;
-use crate::gpu::device::kernel::{Access, Constants, Stem};
+use crate::gpu::device::kernel::{Access, Constants, ShaderEntry};
 use crate::model::plan::{ALIGNMENT, Cost, Grid, vec4s};
 
 /// The device that the tests outside of the crate take.
@@ -31,13 +31,13 @@ const GUARD: [f32; 64] = [12345.0; 64];
 /// Runs a kernel over buffers in the order of its bindings, and returns those that it may write.
 fn run<U: Uniform>(
     gpu: &Gpu,
-    stem: Stem,
+    entry: ShaderEntry,
     constants: Constants<'_>,
     uniform: &U,
     buffers: &[&[f32]],
     grid: Grid,
 ) -> Vec<Vec<f32>> {
-    assert_eq!((stem.uniform, stem.bindings.len()), (U::NAME, buffers.len()), "{}", stem.name);
+    assert_eq!((entry.uniform, entry.bindings.len()), (U::NAME, buffers.len()), "{}", entry.name);
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let make = |size, usage| {
         gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
@@ -55,12 +55,12 @@ fn run<U: Uniform>(
         .collect();
     let uniforms = make(ALIGNMENT, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST);
     gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(uniform));
-    let kernel = gpu.kernel(stem, constants);
+    let kernel = gpu.kernel(entry, constants);
     let group = bind(gpu.device(), &kernel, &uniforms, &bindings);
     let recorder = Recorder::new(gpu);
     recorder.record([&Command::Dispatch { kernel, bindings: group, offset: 0, grid, cost: Cost::default() }]);
     recorder.submit();
-    let written = stem.bindings.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
+    let written = entry.bindings.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
     let numbers = written.map(|(_, binding)| {
         let size = binding.buffer.size();
         let staging = make(size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
@@ -69,7 +69,7 @@ fn run<U: Uniform>(
         block_on(recorder.arrival(&recorder.submit(), &staging)).unwrap();
         let mut numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
         let guard = numbers.split_off(numbers.len() - GUARD.len());
-        assert_eq!(guard, GUARD, "{} wrote behind a buffer", stem.name);
+        assert_eq!(guard, GUARD, "{} wrote behind a buffer", entry.name);
         numbers
     });
     numbers.collect()

@@ -40,9 +40,9 @@ fn product(
         accumulate: accumulate.into(),
         ..Matmul::default()
     };
-    let (stem, constants) = matmul(tile, (ta, tb));
+    let (entry, constants) = matmul(tile, (ta, tb));
     let grid = limits.matmul_parts(tile, rows, 4 * n4, k, 1).grid;
-    let c = &run(gpu, stem, &constants, &uniform, &[&a, &b, &bias_row, &c], grid)[0];
+    let c = &run(gpu, entry, &constants, &uniform, &[&a, &b, &bias_row, &c], grid)[0];
     for row in 0..m {
         for column in 0..n {
             let sum: f32 = (0..k)
@@ -94,10 +94,10 @@ fn a_product_cut_along_k_and_reduced_equals_the_whole_one() {
             c_stride: (m * n4) as u32,
             ..Matmul::default()
         };
-        let (stem, constants) = matmul(tile, (true, false));
+        let (entry, constants) = matmul(tile, (true, false));
         let [gx, gy, _] = limits.matmul_parts(tile, m, 4 * n4, k, 1).grid;
         let scratch = nan(parts * m * 4 * n4);
-        let scratch = &run(&gpu, stem, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
+        let scratch = &run(&gpu, entry, &constants, &uniform, &[&a, &b, &a, &scratch], [gx, gy, 3])[0];
         let uniform = Reduce {
             rows: m as u32,
             n4: n4 as u32,
