@@ -4,7 +4,7 @@
 //! `cargo bench -- training_step/lstm` a part.
 
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Loss, Model, Optimizer, Recurrent,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Loss, Model, Optimizer, Readout, Recurrent,
     Sequence, Targets, Trainer,
 };
 use std::hint::black_box;
@@ -27,7 +27,7 @@ fn gpu() -> Option<Gpu> {
 }
 
 fn work(cell: Cell, [b, t, i, h, o]: [usize; 5]) -> (Model, Batch) {
-    let model = Model::new(Recurrent::new(cell, i, h), Head::new(o, Loss::CrossEntropy, At::Every));
+    let model = Model::new(Recurrent::new(cell, i, h), Head::new(o, Loss::CrossEntropy, Readout::PerStep));
     let x = Array3::from_shape_fn((t, b, i), |(t, b, i)| ((t * 31 + b * 17 + i * 7) % 23) as f32 / 11.0 - 1.0);
     let classes = Array2::from_shape_fn((t, b), |(t, b)| ((t + b) % o) as u32);
     (model, Batch::new(Sequence::dense(x), Targets::Classes(classes)))

@@ -9,7 +9,7 @@ use std::ops::{Deref, Range};
 use ndarray::{Array2, Array3, s};
 
 use crate::error::{Error, Result};
-use crate::memory::Extent;
+use crate::memory::BatchShape;
 use crate::model::{Loss, Model, Recurrent};
 use crate::real::Real;
 use crate::room;
@@ -55,7 +55,7 @@ impl<R: Real> States<R> {
     /// The same states as a [`Sequence`] for inference or training takes them, whatever type the path computes in: what
     /// was f64 is rounded.
     pub fn to_f32(&self) -> States {
-        let narrow = |array: &Array3<R>| array.mapv(|value| f32::from_wide(value.to_wide()));
+        let narrow = |array: &Array3<R>| array.mapv(|value| f32::from_f64(value.as_f64()));
         States { h: narrow(&self.h), c: self.c.as_ref().map(narrow) }
     }
 
@@ -122,10 +122,10 @@ impl<R: Real> Sequence<R> {
     }
 
     /// T and B, and what else its memory depends on; no states are carried.
-    pub fn extent(&self) -> Extent {
+    pub fn extent(&self) -> BatchShape {
         let (steps, rows) = self.shape();
         let tokens = matches!(self.input, Input::Tokens(_));
-        Extent { steps, rows, tokens, resets: self.resets.is_some(), carried: 0, shapes: 1 }
+        BatchShape { steps, rows, tokens, resets: self.resets.is_some(), carried: 0, shapes: 1 }
     }
 
     /// The length of a row; 0 of one that is not there.

@@ -9,14 +9,14 @@
 use crate::error::{Error, Result};
 use crate::model::Recurrent;
 
-/// Which masks dropout draws in the training passes to come: see [`Layers::set_masks`](crate::Layers::set_masks).
+/// Which masks dropout draws in the training passes to come: see [`Layers::set_dropout`](crate::Layers::set_dropout).
 ///
 /// A unit's draw is word `unit mod 4` of Philox-4x32-10 with the counter (`unit / 4`, t, row, 2·(layer·D + direction) + k):
 /// for dropout between layers k is 0, for recurrent dropout k is 1 and t is 0. The key is the first two words for the
 /// counter (`step`, `step` / 2³², 0, 0) with the key (`seed`, `seed` / 2³²), all modulo 2³². The unit is dropped where its
 /// draw lies below rate · 2³².
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Masks {
+pub struct DropoutKey {
     /// The same for a whole run.
     pub seed: u64,
     /// Another one for each training step; the same one draws the same masks again.
@@ -55,22 +55,22 @@ impl Rate {
     }
 }
 
-/// [`Masks`] over a model's rates, computed once a pass.
+/// [`DropoutKey`] over a model's rates, computed once a pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Draw {
+pub(crate) struct DropoutParams {
     pub(crate) key: [u32; 2],
     pub(crate) first_row: u32,
     pub(crate) between: Rate,
     pub(crate) recurrent: Rate,
 }
 
-impl Draw {
+impl DropoutParams {
     /// The draw of a pass over `rows` rows.
     ///
     /// # Errors
     /// [`Error::Value`] where a row's number is beyond the counter.
-    pub(crate) fn new(masks: Masks, recurrent: &Recurrent, rows: usize) -> Result<Self> {
-        let Masks { seed, step, first_row } = masks;
+    pub(crate) fn new(masks: DropoutKey, recurrent: &Recurrent, rows: usize) -> Result<Self> {
+        let DropoutKey { seed, step, first_row } = masks;
         let most = (1u64 << 32).saturating_sub(rows as u64);
         if first_row as u64 > most {
             return Err(Error::value("masks.first_row", format!("at most {most}"), first_row));
@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn rows_beyond_the_counter_are_refused() {
         let recurrent = Recurrent::new(Cell::Gru, 1, 1).recurrent_dropout(0.5);
-        let draw = |first_row, rows| Draw::new(Masks { first_row, ..Masks::default() }, &recurrent, rows);
+        let draw =
+            |first_row, rows| DropoutParams::new(DropoutKey { first_row, ..DropoutKey::default() }, &recurrent, rows);
         let last = u32::MAX as usize - 2;
         assert_eq!(draw(last, 3).unwrap().first_row, u32::MAX - 2);
         let error = draw(last, 4).unwrap_err().to_string();

@@ -7,10 +7,10 @@
 //!
 //! ```
 //! use bptt::ndarray::{Array2, Array3};
-//! use bptt::{At, Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Recurrent, Sequence, Targets, Trainer};
+//! use bptt::{Batch, Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Sequence, Targets, Trainer};
 //!
 //! # pollster::block_on(async {
-//! let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(3, Loss::CrossEntropy, At::Last));
+//! let model = Model::new(Recurrent::new(Cell::Gru, 2, 8), Head::new(3, Loss::CrossEntropy, Readout::Final));
 //! let backend = Cpu::new(); // or Gpu::new(GpuOptions::default()).await?, or Gpu::from_device(device, queue)?
 //! let mut trainer = Trainer::new(&backend, &model, Optimizer::adam(1e-2).clip_norm(1.0), 1)?;
 //! let x = Array3::from_shape_fn((5, 4, 2), |(t, b, i)| (t * b + i) as f32 * 0.1); // [T, B, I]
@@ -49,7 +49,7 @@
 //!        above; each m is 0 with the rate p as its probability, otherwise 1 / (1 − p)
 //! ```
 //!
-//! The update divides the gradient sums once, clips, and follows PyTorch's formulas: see [`Rule`].
+//! The update divides the gradient sums once, clips, and follows PyTorch's formulas: see [`OptimizerKind`].
 //!
 //! # What holds everywhere
 //!
@@ -57,7 +57,7 @@
 //!   included, changes nothing and is not refused. Each row's final state is its own; the reverse direction starts at each
 //!   row's end.
 //! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch;
-//!   what dropout drops is a function of the step, the row in it and the place in the network ([`Masks`]), so with it too.
+//!   what dropout drops is a function of the step, the row in it and the place in the network ([`DropoutKey`]), so with it too.
 //! * A sequence in pieces, each begun with the final states of the one before, gives the outputs of the whole.
 //! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
 //!   for any number of threads.
@@ -115,20 +115,20 @@ pub mod train;
 
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
-pub use dropout::Masks;
+pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, Carry, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters,
-    Report, Skipped, Training,
+    Backend, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters, Report,
+    Skipped, StatefulRows, Training,
 };
 pub use error::{Error, Result};
 pub use flow::Flow;
 pub use gpu::Gpu;
-pub use memory::{Extent, Memory, MemoryPart};
+pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
-    Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Names, Recurrent, RecurrentInit,
-    RecurrentKernel, Reduction, SafetensorsFile, StateDict, StoredTensor,
+    Activation, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent, RecurrentInit,
+    RecurrentKernel, Reduction, SafetensorsFile, StateDict, StateDictPrefixes, StoredTensor,
 };
-pub use optim::{Optimizer, Rule, Update};
+pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};
 pub use real::Real;
 pub use train::{Prediction, Trainer, TrainerOptions};

@@ -125,7 +125,7 @@ impl std::iter::Sum for Memory {
 
 /// A batch as far as its memory goes: nothing of it has to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Extent {
+pub struct BatchShape {
     /// T.
     pub steps: usize,
     /// B.

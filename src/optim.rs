@@ -1,7 +1,7 @@
 //! The optimizers' settings, to PyTorch's formulas (`torch.optim`, 2.x). The arithmetic itself is each path's own.
 //!
 //! Settings are f64. A path that computes in f32 rounds them, and what is below the normal numbers of its type counts as 0;
-//! settings that would then mean something else are refused: see [`Update`].
+//! settings that would then mean something else are refused: see [`OptimizerStep`].
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::real::Real;
 /// With ε = 0 a quotient of 0 / 0, as of a weight that has had no gradient, is 0, where PyTorch's is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Rule {
+pub enum OptimizerKind {
     /// w ← w − η·b, b = μ·b + (1 − dampening)·g, or g + μ·b with Nesterov; b starts as the first g.
     Sgd {
         /// μ.
@@ -54,13 +54,15 @@ pub enum Rule {
     },
 }
 
-impl Rule {
+impl OptimizerKind {
     /// How many numbers beside the weight the rule keeps for each weight.
     pub fn slots(&self) -> usize {
         match *self {
-            Rule::Sgd { momentum, .. } => usize::from(momentum != 0.0),
-            Rule::RmsProp { momentum, centered, .. } => 1 + usize::from(centered) + usize::from(momentum != 0.0),
-            Rule::Adam { .. } | Rule::AdamW { .. } => 2,
+            OptimizerKind::Sgd { momentum, .. } => usize::from(momentum != 0.0),
+            OptimizerKind::RmsProp { momentum, centered, .. } => {
+                1 + usize::from(centered) + usize::from(momentum != 0.0)
+            }
+            OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } => 2,
         }
     }
 }
@@ -70,7 +72,7 @@ impl Rule {
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
     /// The rule.
-    pub rule: Rule,
+    pub rule: OptimizerKind,
     /// η.
     pub learning_rate: f64,
     /// λ: g + λ·w for every rule but AdamW, which takes η·λ·w off the weight.
@@ -83,28 +85,28 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// `rule` at the rate η, without weight decay and clipping.
-    pub fn new(rule: Rule, learning_rate: f64) -> Self {
+    pub fn new(rule: OptimizerKind, learning_rate: f64) -> Self {
         Self { rule, learning_rate, weight_decay: 0.0, clip_norm: None, clip_value: None }
     }
 
     /// Plain gradient descent.
     pub fn sgd(learning_rate: f64) -> Self {
-        Self::new(Rule::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }, learning_rate)
+        Self::new(OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }, learning_rate)
     }
 
     /// RMSprop with PyTorch's defaults: α 0.99, ε 1e-8.
     pub fn rmsprop(learning_rate: f64) -> Self {
-        Self::new(Rule::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false }, learning_rate)
+        Self::new(OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false }, learning_rate)
     }
 
     /// Adam with PyTorch's defaults: β 0.9 and 0.999, ε 1e-8.
     pub fn adam(learning_rate: f64) -> Self {
-        Self::new(Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, learning_rate)
+        Self::new(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }, learning_rate)
     }
 
     /// AdamW with PyTorch's defaults: Adam's, and weight decay 0.01.
     pub fn adamw(learning_rate: f64) -> Self {
-        let rule = Rule::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let rule = OptimizerKind::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         Self { weight_decay: 0.01, ..Self::new(rule, learning_rate) }
     }
 
@@ -117,7 +119,7 @@ impl Optimizer {
     /// Refuses what PyTorch refuses, and beside it what an engine that computes in `R` refuses for its type.
     pub(crate) fn validate_in<R: Real>(&self) -> Result<()> {
         self.validate()?;
-        let (least, most) = (R::min_positive_value().to_wide(), R::max_value().to_wide());
+        let (least, most) = (R::min_positive_value().as_f64(), R::max_value().as_f64());
         let bits = 8 * size_of::<R>();
         for (name, clip) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(clip) = clip.filter(|clip| *clip < least) {
@@ -130,16 +132,16 @@ impl Optimizer {
         };
         held("weight_decay", self.weight_decay)?;
         match self.rule {
-            Rule::Sgd { momentum, dampening, .. } => {
+            OptimizerKind::Sgd { momentum, dampening, .. } => {
                 held("momentum", momentum)?;
                 held("dampening", dampening)?;
             }
-            Rule::RmsProp { alpha, eps, momentum, .. } => {
+            OptimizerKind::RmsProp { alpha, eps, momentum, .. } => {
                 held("alpha", alpha)?;
                 held("eps", eps)?;
                 held("momentum", momentum)?;
             }
-            Rule::Adam { eps, .. } | Rule::AdamW { eps, .. } => held("eps", eps)?,
+            OptimizerKind::Adam { eps, .. } | OptimizerKind::AdamW { eps, .. } => held("eps", eps)?,
         }
         // The largest rate of a run is that of Adam's first step; AdamW multiplies weights by 1 − η·λ.
         let first = self.coefficients(1);
@@ -165,7 +167,7 @@ impl Optimizer {
             }
         }
         match self.rule {
-            Rule::Sgd { momentum, dampening, nesterov } => {
+            OptimizerKind::Sgd { momentum, dampening, nesterov } => {
                 at_least_0("momentum", momentum)?;
                 if !dampening.is_finite() {
                     return Err(Error::value("dampening", "a finite number", dampening));
@@ -177,12 +179,12 @@ impl Optimizer {
                 }
                 Ok(())
             }
-            Rule::RmsProp { alpha, eps, momentum, .. } => {
+            OptimizerKind::RmsProp { alpha, eps, momentum, .. } => {
                 at_least_0("alpha", alpha)?;
                 at_least_0("eps", eps)?;
                 at_least_0("momentum", momentum)
             }
-            Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
+            OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => {
                 below_1("beta1", beta1)?;
                 below_1("beta2", beta2)?;
                 at_least_0("eps", eps)
@@ -196,9 +198,9 @@ impl Optimizer {
         let plain =
             Coefficients { rate: learning_rate, root_bias2: 1.0, fresh: 1.0, shrink: 1.0, coupled_decay: weight_decay };
         match rule {
-            Rule::Sgd { dampening, .. } if t > 1 => Coefficients { fresh: 1.0 - dampening, ..plain },
-            Rule::Sgd { .. } | Rule::RmsProp { .. } => plain,
-            Rule::Adam { beta1, beta2, .. } | Rule::AdamW { beta1, beta2, .. } => {
+            OptimizerKind::Sgd { dampening, .. } if t > 1 => Coefficients { fresh: 1.0 - dampening, ..plain },
+            OptimizerKind::Sgd { .. } | OptimizerKind::RmsProp { .. } => plain,
+            OptimizerKind::Adam { beta1, beta2, .. } | OptimizerKind::AdamW { beta1, beta2, .. } => {
                 let t = t as f64;
                 let adam = Coefficients {
                     rate: learning_rate / (1.0 - beta1.powf(t)),
@@ -206,7 +208,7 @@ impl Optimizer {
                     ..plain
                 };
                 match rule {
-                    Rule::AdamW { .. } => {
+                    OptimizerKind::AdamW { .. } => {
                         Coefficients { shrink: 1.0 - learning_rate * weight_decay, coupled_decay: 0.0, ..adam }
                     }
                     _ => adam,
@@ -221,7 +223,7 @@ impl Optimizer {
 /// An engine refuses what the type that it computes in cannot hold: a number beyond its largest one, a clip below its least
 /// normal one (1.2e-38 for f32), and a divisor that is, or whose inverse is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Update {
+pub struct OptimizerStep {
     /// The optimizer, its rate already that of this step.
     pub optimizer: Optimizer,
     /// The step, counted from 1, by which it is reported. The updates that an optimizer counts, as Adam's t, are the step
@@ -231,7 +233,7 @@ pub struct Update {
     pub divisor: f64,
 }
 
-/// An [`Update`] as plain numbers, those that depend on how many there were among them, computed in f64 once a step and
+/// An [`OptimizerStep`] as plain numbers, those that depend on how many there were among them, computed in f64 once a step and
 /// handed to either path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coefficients {
@@ -247,9 +249,9 @@ pub(crate) struct Coefficients {
     pub coupled_decay: f64,
 }
 
-impl Update {
+impl OptimizerStep {
     /// Refuses settings out of range, and a rule other than the one that an engine was made for.
-    pub(crate) fn validate<R: Real>(&self, made_for: Option<Rule>) -> Result<()> {
+    pub(crate) fn validate<R: Real>(&self, made_for: Option<OptimizerKind>) -> Result<()> {
         self.optimizer.validate_in::<R>()?;
         if self.step == 0 {
             return Err(Error::value("update.step", "at least 1", 0));
@@ -257,17 +259,17 @@ impl Update {
         if !(self.divisor > 0.0 && self.divisor.is_finite()) {
             return Err(Error::value("update.divisor", "a finite number above 0", self.divisor));
         }
-        let least = R::min_positive_value().to_wide();
+        let least = R::min_positive_value().as_f64();
         if !(least..=1.0 / least).contains(&self.divisor) {
             let expected =
                 format!("a number from {least:e} to {:e}, which f{} divides by", 1.0 / least, 8 * size_of::<R>());
             return Err(Error::value("update.divisor", expected, self.divisor));
         }
-        let kind = |rule: Rule| match rule {
-            Rule::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov),
-            Rule::RmsProp { momentum, centered, .. } => (1, momentum != 0.0, centered),
-            Rule::Adam { .. } => (2, false, false),
-            Rule::AdamW { .. } => (3, false, false),
+        let kind = |rule: OptimizerKind| match rule {
+            OptimizerKind::Sgd { momentum, nesterov, .. } => (0, momentum != 0.0, nesterov),
+            OptimizerKind::RmsProp { momentum, centered, .. } => (1, momentum != 0.0, centered),
+            OptimizerKind::Adam { .. } => (2, false, false),
+            OptimizerKind::AdamW { .. } => (3, false, false),
         };
         match made_for.map(kind) == Some(kind(self.optimizer.rule)) {
             true => Ok(()),
@@ -286,7 +288,7 @@ impl Update {
 
 /// A setting as `R` takes it: rounded, and 0 where it is below the normal numbers, which not every device holds.
 pub(crate) fn rounded<R: Real>(value: f64) -> R {
-    if value.abs() < R::min_positive_value().to_wide() { R::zero() } else { R::from_wide(value) }
+    if value.abs() < R::min_positive_value().as_f64() { R::zero() } else { R::from_f64(value) }
 }
 
 #[cfg(test)]

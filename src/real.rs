@@ -11,9 +11,9 @@ use crate::elementary;
 /// `f32`, or `f64` on the CPU path.
 pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::Sealed {
     /// The nearest value.
-    fn from_wide(value: f64) -> Self;
+    fn from_f64(value: f64) -> Self;
     /// The same value, or for f32 a wider one.
-    fn to_wide(self) -> f64;
+    fn as_f64(self) -> f64;
 
     /// The bytes of the value, the least significant first.
     #[doc(hidden)]
@@ -66,11 +66,11 @@ impl Real for f32 {
         bytes.first_chunk().map_or(Self::NAN, |word| Self::from_le_bytes(*word))
     }
     #[inline(always)]
-    fn from_wide(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         value as f32
     }
     #[inline(always)]
-    fn to_wide(self) -> f64 {
+    fn as_f64(self) -> f64 {
         f64::from(self)
     }
     #[inline(always)]
@@ -117,11 +117,11 @@ impl Real for f64 {
         bytes.first_chunk().map_or(Self::NAN, |word| Self::from_le_bytes(*word))
     }
     #[inline(always)]
-    fn from_wide(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         value
     }
     #[inline(always)]
-    fn to_wide(self) -> f64 {
+    fn as_f64(self) -> f64 {
         self
     }
     #[inline(always)]

@@ -4,7 +4,7 @@ use std::iter::Sum;
 use std::ops::{Add, Mul};
 
 use crate::error::{Error, Result};
-use crate::memory::Extent;
+use crate::memory::BatchShape;
 use crate::model::Model;
 
 /// The most bytes that a device may be asked for.
@@ -77,7 +77,7 @@ pub(crate) fn no_steps_or_rows(steps: usize, rows: usize) -> Error {
     Error::value("the batch's [T, B]", "at least 1 step and 1 row", format!("[{steps}, {rows}]"))
 }
 
-impl Extent {
+impl BatchShape {
     /// Refuses an extent of nothing, and one whose bytes are beyond `addressable`. What either path computes of any other, in
     /// as many bits, does not wrap around.
     pub(crate) fn check(&self, model: &Model, addressable: u64) -> Result<()> {

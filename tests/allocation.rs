@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
-use bptt::{At, Backend, Cell, Cpu, Gpu, Inspection, Loss, Optimizer, Trainer, TrainerOptions, wgpu};
+use bptt::{Backend, Cell, Cpu, Gpu, Inspection, Loss, Optimizer, Readout, Trainer, TrainerOptions, wgpu};
 mod common;
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/counting.rs"]
@@ -32,7 +32,8 @@ fn a_second_step_on_one_thread_allocates_nothing() {
     for cell in [common::CELLS[0], Cell::Lstm, Cell::Gru] {
         for tokens in [false, true] {
             let case = Case { ragged: true, bidirectional: true, layers: 2, tokens, weights: true, ..Case::new(cell) };
-            let case = Case { at: if tokens { At::Last } else { At::Every }, loss: Loss::CrossEntropy, ..case };
+            let case =
+                Case { at: if tokens { Readout::Final } else { Readout::PerStep }, loss: Loss::CrossEntropy, ..case };
             let case = Case { dropout: (0.2, 0.3), ..case }.sizes([9, 19, 5, 33, 4]);
             let cpu = Cpu::<f32>::with_threads(1).unwrap();
             let optimizer = Optimizer::adam(0.01).clip_norm(1.0);

@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use bptt::{
-    At, Backend, Cell, Cpu, Embedding, Engine, Error, FlatBlock, Head, Loss, Model, Optimizer, Parameters, Recurrent,
-    Result, SafetensorsFile, StateDict, Trainer,
+    Backend, Cell, Cpu, Embedding, Engine, Error, FlatBlock, Head, Loss, Model, Optimizer, Parameters, Readout,
+    Recurrent, Result, SafetensorsFile, StateDict, Trainer,
 };
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/counting.rs"]
@@ -195,7 +195,7 @@ fn the_bytes_are_those_of_a_file_that_was_written_whole() {
 
     let tied = Model {
         embedding: Some(Embedding { vocabulary: 7, tied: true }),
-        ..Model::new(Recurrent::new(Cell::Gru, 5, 5).layers(2), Head::new(7, Loss::CrossEntropy, At::Every))
+        ..Model::new(Recurrent::new(Cell::Gru, 5, 5).layers(2), Head::new(7, Loss::CrossEntropy, Readout::PerStep))
     };
     let mut trainer = Trainer::new(&Cpu::<f64>::with_threads(1).unwrap(), &tied, Optimizer::sgd(0.1), 1).unwrap();
     let weights = block_on(trainer.state_dict()).unwrap();
@@ -277,7 +277,7 @@ fn tensors_go_to_and_fro_one_by_one<B: Backend>(backend: &B) {
     for cell in [Cell::Lstm, Cell::Gru] {
         let recurrent = Recurrent::new(cell, 5, 7).layers(2).bidirectional(true);
         let embedding = Some(Embedding { vocabulary: 11, tied: false });
-        let model = Model { embedding, ..Model::new(recurrent, Head::new(11, Loss::CrossEntropy, At::Last)) };
+        let model = Model { embedding, ..Model::new(recurrent, Head::new(11, Loss::CrossEntropy, Readout::Final)) };
         let mut trainer = Trainer::new(backend, &model, Optimizer::adam(0.1), 1).unwrap();
         let engine = trainer.engine();
         let (layout, parameters) = (engine.layout().clone(), block_on(engine.parameters()).unwrap());

@@ -4,7 +4,7 @@
 use bptt::experiment::config::CellName;
 use bptt::ndarray::{Array2, Array3, ArrayD};
 use bptt::{
-    Activation, At, Batch, Cell, Error, Head, Input, Layout, Loss, Model, Recurrent, Result, Sequence, StateDict,
+    Activation, Batch, Cell, Error, Head, Input, Layout, Loss, Model, Readout, Recurrent, Result, Sequence, StateDict,
     Targets,
 };
 use clap::ValueEnum;
@@ -90,7 +90,7 @@ impl Work {
             CellName::Lstm => Cell::Lstm,
             CellName::Gru => Cell::Gru,
         };
-        let head = Head::new(outputs, Loss::CrossEntropy, At::Every);
+        let head = Head::new(outputs, Loss::CrossEntropy, Readout::PerStep);
         let model = Model::new(Recurrent::new(cell, inputs, hidden), head);
         let bound = 1.0 / (hidden as f64).sqrt();
         // The layout's order is the hash's: W_ih, W_hh, b_ih, b_hh, W_hy, b_y take the seeds 1 to 6.

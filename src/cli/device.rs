@@ -8,7 +8,7 @@ use bptt::experiment::network::Network;
 use bptt::gpu::{AdapterChoice, GpuOptions};
 use bptt::wgpu::{AdapterInfo, DeviceType};
 use bptt::{
-    Backend, Cpu, EngineOptions, Error, Extent, Gpu, Memory, Model, Optimizer, RecurrentKernel, Result, Trainer,
+    Backend, BatchShape, Cpu, EngineOptions, Error, Gpu, Memory, Model, Optimizer, RecurrentKernel, Result, Trainer,
     TrainerOptions,
 };
 
@@ -144,7 +144,7 @@ pub(crate) struct Planner<'a> {
 
 impl Planner<'_> {
     /// What is taken once a batch of this extent was learned from.
-    pub(crate) fn plan(&self, extent: Extent) -> Result<Memory> {
+    pub(crate) fn plan(&self, extent: BatchShape) -> Result<Memory> {
         let Self { opened, model, options, flow } = self;
         match &opened.device {
             Device::Cpu(backend) => backend.plan(model, options, extent, *flow),
@@ -153,7 +153,7 @@ impl Planner<'_> {
     }
 
     /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget`.
-    pub(crate) fn largest_rows(&self, extent: Extent, budget: u64, most: usize, beside: u64) -> Result<usize> {
+    pub(crate) fn largest_rows(&self, extent: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
         let Self { opened, model, options, flow } = self;
         let network = (*model, options, *flow);
         match &opened.device {

@@ -7,7 +7,7 @@ use bptt::experiment::model::interface::interface;
 use bptt::experiment::model::model_file::{KEY, ModelFile};
 use bptt::format::{bytes, path_text};
 use bptt::interchange::onnx::{Reads, export as to_onnx};
-use bptt::{At, Error, Model, Names, Result};
+use bptt::{Error, Model, Readout, Result, StateDictPrefixes};
 use clap::Args;
 
 use super::apply::open_model;
@@ -45,7 +45,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         (Some("safetensors"), attributes) => {
             let names = attributes.as_deref().map(names).transpose().map_err(Failure::usage)?;
             let file = open_model(&args.run)?;
-            let names = names.unwrap_or_else(|| Names::of(&file.model));
+            let names = names.unwrap_or_else(|| StateDictPrefixes::of(&file.model));
             (names.write(&file.model, &file.weights)?.to_safetensors(None)?, Vec::new())
         }
         _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", path_text(out)))),
@@ -57,11 +57,13 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
 }
 
 /// The attributes, each with its dot; an empty one is the module itself.
-fn names(attributes: &[String]) -> Result<Names> {
+fn names(attributes: &[String]) -> Result<StateDictPrefixes> {
     let dotted = |attribute: &String| if attribute.is_empty() { String::new() } else { format!("{attribute}.") };
     match attributes {
-        [recurrent, head] => Ok(Names::new(dotted(recurrent), dotted(head))),
-        [recurrent, head, embedding] => Ok(Names::new(dotted(recurrent), dotted(head)).embedding(dotted(embedding))),
+        [recurrent, head] => Ok(StateDictPrefixes::new(dotted(recurrent), dotted(head))),
+        [recurrent, head, embedding] => {
+            Ok(StateDictPrefixes::new(dotted(recurrent), dotted(head)).embedding(dotted(embedding)))
+        }
         _ => Err(Error::Value {
             what: "--names".into(),
             expected: "two or three attributes of a module, as in lstm,fc".into(),
@@ -96,7 +98,7 @@ fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
         format!("{names} [{}, B, {}]", recurrent.stacks(), recurrent.hidden_size)
     };
     let predictions = model.head.as_ref().map(|head| {
-        let p = if head.at == At::Every { "T" } else { "1" };
+        let p = if head.readout == Readout::PerStep { "T" } else { "1" };
         format!("y, logits [{p}, B, {}], ", head.outputs)
     });
     vec![

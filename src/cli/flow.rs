@@ -1,7 +1,7 @@
 //! `bptt flow`: how much of the gradient reaches each step.
 
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Result,
+    Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Readout, Result,
     Sequence, StateDict,
 };
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ pub(crate) fn batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<(B
         (None, None) => return Err(Error::Unsupported("neither validation nor training part has an example".into())),
     };
     let (steps, rows) = batch.sequence.shape();
-    let every = task.head().at == At::Every;
+    let every = task.head().readout == Readout::PerStep;
     let (batch, of) = match (every, whole_loss) {
         (true, false) => (last_alone(batch), ", the loss of each row's last step"),
         (true, true) => (batch, ", the loss of every step"),

@@ -9,7 +9,8 @@ use bptt::experiment::settings::Settings;
 use bptt::format::{cell, left, path_text, right, short, widest};
 use bptt::ndarray::{Array, Array2, ArrayD, Axis, Dimension, ShapeBuilder};
 use bptt::{
-    At, Batch, Cpu, Error, Head, Input, Layout, Loss, Masks, Model, Recurrent, Result, Sequence, States, Targets,
+    Batch, Cpu, DropoutKey, Error, Head, Input, Layout, Loss, Model, Readout, Recurrent, Result, Sequence, States,
+    Targets,
 };
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
@@ -84,7 +85,7 @@ pub(crate) fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
     let (model, parameters, settings) = subject(args)?;
     let batch = batch(&model, args, settings.seed)?;
     let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
-    let masks = Masks { seed: settings.seed, step: 1, first_row: 0 };
+    let masks = DropoutKey { seed: settings.seed, step: 1, first_row: 0 };
     let subject = Subject { model: &model, parameters: &parameters, batch: &batch, masks };
     let want = subject.analytic(&Cpu::<f64>::with_threads(1)?, settings.kernel)?;
     let got = opened.gradients(&subject)?;
@@ -143,7 +144,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     model.hidden.get_or_insert(6);
     let settings = settings(args, model)?;
     let (inputs, outputs) = (args.inputs.unwrap_or(3), args.outputs.unwrap_or(3));
-    let at = args.model.predict.unwrap_or(At::Every);
+    let at = args.model.predict.unwrap_or(Readout::PerStep);
     let head = match args.model.tied {
         // The vectors of what is read are the weights of what is told.
         Some(true) => Head::new(inputs, Loss::CrossEntropy, at),

@@ -2,8 +2,8 @@
 
 use bptt::ndarray::{Array2, ArrayD, IxDyn};
 use bptt::{
-    Backend, Batch, Cpu, Engine, EngineOptions, Error, Input, Inspection, Layers, Masks, Model, Optimizer, Parameters,
-    Real, RecurrentKernel, Result, Training, Update,
+    Backend, Batch, Cpu, DropoutKey, Engine, EngineOptions, Error, Input, Inspection, Layers, Model, Optimizer,
+    OptimizerStep, Parameters, Real, RecurrentKernel, Result, Training,
 };
 use pollster::block_on;
 
@@ -22,7 +22,7 @@ pub(crate) struct Subject<'a> {
     /// In the layout's order.
     pub(crate) parameters: &'a [f32],
     pub(crate) batch: &'a Batch,
-    pub(crate) masks: Masks,
+    pub(crate) masks: DropoutKey,
 }
 
 impl Subject<'_> {
@@ -42,11 +42,11 @@ impl Subject<'_> {
     pub(crate) fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
         let mut engine = self.engine(backend, kernel)?;
         engine.set_flow(true);
-        engine.set_masks(Some(self.masks));
+        engine.set_dropout(Some(self.masks));
         block_on(engine.accumulate(self.batch, None))?;
         let flow = block_on(engine.flow())?.norms;
         let block = block_on(engine.gradients())?;
-        let wide = |values: &[<B::Engine as Parameters>::Real]| values.iter().map(|value| value.to_wide()).collect();
+        let wide = |values: &[<B::Engine as Parameters>::Real]| values.iter().map(|value| value.as_f64()).collect();
         let mut arrays = Vec::new();
         for tensor in engine.layout().tensors() {
             arrays.push((tensor.name.clone(), array(&tensor.shape, wide(&block[tensor.range()]))?));
@@ -54,7 +54,7 @@ impl Subject<'_> {
         let input = block_on(engine.input_gradient())?;
         let states = [Some(("dh_0", &input.initial.h)), input.initial.c.as_ref().map(|c| ("dc_0", c))];
         for (name, values) in input.x.as_ref().map(|x| ("dx", x)).into_iter().chain(states.into_iter().flatten()) {
-            arrays.push((name.into(), values.mapv(|value| value.to_wide()).into_dyn()));
+            arrays.push((name.into(), values.mapv(|value| value.as_f64()).into_dyn()));
         }
         Ok(Gradients { loss: loss(&mut engine)?, arrays, flow })
     }
@@ -97,7 +97,7 @@ impl Subject<'_> {
 
     /// Σ w·loss through the masks: an evaluation drops nothing.
     fn loss<E: Engine>(&self, engine: &mut E, batch: &Batch) -> Result<f64> {
-        engine.set_masks(Some(self.masks));
+        engine.set_dropout(Some(self.masks));
         block_on(engine.accumulate(batch, None))?;
         loss(engine)
     }
@@ -108,13 +108,13 @@ pub(crate) const STEP: f64 = 1.0 / 131_072.0;
 
 /// What was accumulated, by an update that changes nothing.
 fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
-    block_on(engine.update(&Update { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }))?;
+    block_on(engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }))?;
     let report = block_on(engine.report())?;
     report.map(|report| report.loss).ok_or_else(|| Error::Failed("an update without a report".into()))
 }
 
 fn set_parameters<E: Engine>(engine: &mut E, block: &[f64]) -> Result<()> {
-    engine.set_parameters(&block.iter().map(|value| E::Real::from_wide(*value)).collect::<Vec<_>>())
+    engine.set_parameters(&block.iter().map(|value| E::Real::from_f64(*value)).collect::<Vec<_>>())
 }
 
 /// The batch with one number of x, h_0 or c_0 changed.

@@ -7,7 +7,7 @@ use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::task::{Order, Task};
 use bptt::format::{bytes, grouped};
 use bptt::train::Keep;
-use bptt::{Batch, Error, Extent, Input, Memory, MemoryPart, Model, Result, Targets};
+use bptt::{Batch, BatchShape, Error, Input, Memory, MemoryPart, Model, Result, Targets};
 use serde_json::{Map, Value, json};
 
 use super::device::{Opened, Planner};
@@ -229,7 +229,7 @@ pub(crate) fn settle(
     }
     let beside = host.total();
     let budget = (largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, opened));
-    let extent = |rows, batch| Extent {
+    let extent = |rows, batch| BatchShape {
         rows,
         carried: if task.carries_state() { batch } else { 0 },
         shapes: SHAPES,

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use self::parallel::threads::Threads;
 use crate::engine::{Backend, EngineOptions, sealed::Sealed};
 use crate::error::Result;
-use crate::memory::{Extent, Memory};
+use crate::memory::{BatchShape, Memory};
 use crate::model::{Model, RecurrentKernel};
 use crate::real::Real;
 
@@ -73,7 +73,7 @@ impl<R: Real> Backend for Cpu<R> {
         CpuEngine::new(self.threads.clone(), model, options)
     }
 
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory> {
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, flow: bool) -> Result<Memory> {
         CpuEngine::<R>::planned(&self.threads, model, options, flow, extent)
     }
 

@@ -97,13 +97,13 @@ fn numbers<R: Real>(x: &Array<'_>, lengths: &[usize], dimensions: usize, missing
         for t in 0..*length {
             for i in 0..dimensions {
                 let element = x.npy.at(&[sequence, t, i][..rank]);
-                let last = t.checked_sub(1).map(|before| numbers[[before, i]].to_wide());
+                let last = t.checked_sub(1).map(|before| numbers[[before, i]].as_f64());
                 let number = match element.number() {
                     Ok(number) if number.is_nan() => missing.stand_in(last),
                     number => number,
                 };
                 numbers[[t, i]] = match number {
-                    Ok(number) => R::from_wide(number),
+                    Ok(number) => R::from_f64(number),
                     Err(expected) => {
                         let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
                         return x.refuse(place, format!("expected {expected}, got {}", shown(&element)));

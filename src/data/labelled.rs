@@ -10,7 +10,7 @@ use super::names::canonical;
 use super::{DateOrder, DecimalMark, Examples, Scaling, Steps, listed};
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
-use crate::model::{At, Head, Loss};
+use crate::model::{Head, Loss, Readout};
 use crate::room;
 
 /// Sequences with what is to be told of each.
@@ -226,12 +226,12 @@ impl Labels {
             Labels::None => Err(Error::Unsupported("a head needs labels; these sequences have none".into())),
             Labels::Classes { names, .. } => match names.len() {
                 0 | 1 => Err(Error::value("the classes", "at least 2", format!("{names:?}"))),
-                2 => Ok(Head::new(1, Loss::BinaryCrossEntropy, At::Last)),
-                classes => Ok(Head::new(classes, Loss::CrossEntropy, At::Last)),
+                2 => Ok(Head::new(1, Loss::BinaryCrossEntropy, Readout::Final)),
+                classes => Ok(Head::new(classes, Loss::CrossEntropy, Readout::Final)),
             },
             Labels::Values(values) => match values.ncols() {
                 0 => Err(Error::value("the values of a label", "at least 1", 0)),
-                outputs => Ok(Head::new(outputs, Loss::SquaredError, At::Last)),
+                outputs => Ok(Head::new(outputs, Loss::SquaredError, Readout::Final)),
             },
         }
     }
@@ -526,7 +526,7 @@ mod tests {
         ];
         for (labels, loss, outputs) in kinds {
             let head = labels.head().unwrap();
-            assert_eq!(head, Head::new(outputs, loss, At::Last));
+            assert_eq!(head, Head::new(outputs, loss, Readout::Final));
             let subset = Subset::new(three(labels), vec![0, 1, 2]).unwrap();
             let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
             subset.batch(&[2, 0, 1], 2).unwrap().validate(&model).unwrap();

@@ -153,7 +153,7 @@ impl SeriesCodec {
             }
             for (output, value) in prediction.iter().enumerate() {
                 let (step, target) = (output / targets, output % targets);
-                decoded[[example, step, target]] = self.unscale(target, value.to_wide());
+                decoded[[example, step, target]] = self.unscale(target, value.as_f64());
             }
         }
         Ok(decoded)

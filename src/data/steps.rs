@@ -123,7 +123,7 @@ impl Steps {
         fn column<R: Real>(all: &[Array2<R>], sequences: &[usize], dimension: usize) -> impl Iterator<Item = f64> {
             let all = sequences.iter().filter_map(|sequence| all.get(*sequence));
             all.flat_map(move |steps| (0..steps.nrows()).filter_map(move |t| steps.get([t, dimension])))
-                .map(|number| number.to_wide())
+                .map(|number| number.as_f64())
         }
         let (single, wide): (&[Array2<f32>], &[Array2<f64>]) = match self {
             Steps::Dense(all) => (all, &[]),
@@ -146,8 +146,8 @@ impl Steps {
     pub(super) fn find(&self, refused: impl Fn(f64) -> bool) -> Option<([usize; 3], f64)> {
         fn find<R: Real>(all: &[Array2<R>], refused: impl Fn(f64) -> bool) -> Option<([usize; 3], f64)> {
             all.iter().enumerate().find_map(|(sequence, steps)| {
-                let found = steps.indexed_iter().find(|(_, number)| refused(number.to_wide()));
-                found.map(|((t, i), number)| ([sequence, t, i], number.to_wide()))
+                let found = steps.indexed_iter().find(|(_, number)| refused(number.as_f64()));
+                found.map(|((t, i), number)| ([sequence, t, i], number.as_f64()))
             })
         }
         match self {
@@ -164,7 +164,7 @@ impl Steps {
             Steps::Dense(mut sequences) => {
                 for (n, steps) in sequences.iter_mut().enumerate() {
                     for ((t, i), number) in steps.indexed_iter_mut() {
-                        *number = f([n, t, i], number.to_wide())?;
+                        *number = f([n, t, i], number.as_f64())?;
                     }
                 }
                 Steps::Dense(sequences)
@@ -218,7 +218,7 @@ impl Steps {
             for (b, row) in rows.iter().enumerate() {
                 let numbers = &all[*row];
                 x.slice_mut(s![..numbers.nrows(), b, ..])
-                    .zip_mut_with(numbers, |x, number| *x = number.to_wide() as f32);
+                    .zip_mut_with(numbers, |x, number| *x = number.as_f64() as f32);
             }
         }
         let Some(dimensions) = self.dimensions() else { return Ok(None) };

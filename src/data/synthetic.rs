@@ -7,7 +7,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::Examples;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
-use crate::model::{At, Head, Loss, uniform};
+use crate::model::{Head, Loss, Readout, uniform};
 use crate::room;
 
 /// The adding problem (Hochreiter & Schmidhuber 1997, in the form of Le, Jaitly & Hinton 2015).
@@ -43,7 +43,7 @@ impl Adding {
 
     /// One output after the last step, squared error.
     pub fn head(&self) -> Head {
-        Head::new(1, Loss::SquaredError, At::Last)
+        Head::new(1, Loss::SquaredError, Readout::Final)
     }
 
     /// The loss of who always answers 1.
@@ -81,7 +81,7 @@ impl Copying {
 
     /// An output a symbol and one for the blank at every step, cross-entropy.
     pub fn head(&self) -> Head {
-        Head::new(self.symbols + 1, Loss::CrossEntropy, At::Every)
+        Head::new(self.symbols + 1, Loss::CrossEntropy, Readout::PerStep)
     }
 
     /// The loss of who knows where the symbols come but not which.

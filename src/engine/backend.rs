@@ -4,7 +4,7 @@ use super::options::largest_rows;
 use super::sealed::Sealed;
 use super::{Engine, EngineOptions};
 use crate::error::Result;
-use crate::memory::{Extent, Memory};
+use crate::memory::{BatchShape, Memory};
 use crate::model::{Model, RecurrentKernel};
 
 /// A place where networks can be made: [`Gpu`](crate::Gpu) or [`Cpu`](crate::Cpu).
@@ -22,7 +22,7 @@ pub trait Backend: Sealed + Clone {
     ///
     /// # Errors
     /// Those with which such an engine, or the batch for its sizes, would be refused.
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory>;
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, flow: bool) -> Result<Memory>;
 
     /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options and with or without `flow`.
     ///
@@ -31,12 +31,12 @@ pub trait Backend: Sealed + Clone {
     fn largest_rows(
         &self,
         (model, options, flow): (&Model, &EngineOptions, bool),
-        extent: Extent,
+        extent: BatchShape,
         budget: u64,
         most: usize,
         beside: u64,
     ) -> Result<usize> {
-        largest_rows(|rows| self.plan(model, options, Extent { rows, ..extent }, flow), budget, most, beside)
+        largest_rows(|rows| self.plan(model, options, BatchShape { rows, ..extent }, flow), budget, most, beside)
     }
 
     /// [`Inspection::kernel`](crate::Inspection::kernel) of such an engine.

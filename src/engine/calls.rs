@@ -3,7 +3,7 @@
 use crate::batch::OutputGradient;
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-use crate::memory::Extent;
+use crate::memory::BatchShape;
 use crate::model::Recurrent;
 use crate::real::Real;
 
@@ -20,9 +20,9 @@ enum Left {
     #[default]
     Nothing,
     /// All that a backward pass needs.
-    Forward(Extent),
+    Forward(BatchShape),
     /// dx, dh_0 and dc_0 of a batch.
-    Gradient(Extent),
+    Gradient(BatchShape),
 }
 
 impl LastPass {
@@ -32,7 +32,7 @@ impl LastPass {
     }
 
     /// The pass went forward through the stack.
-    pub(crate) fn went_forward(&mut self, extent: Extent) {
+    pub(crate) fn went_forward(&mut self, extent: BatchShape) {
         self.left = Left::Forward(extent);
     }
 
@@ -42,7 +42,7 @@ impl LastPass {
     }
 
     /// The pass went forward through a batch, and back.
-    pub(crate) fn accumulated(&mut self, extent: Extent, flow: bool) {
+    pub(crate) fn accumulated(&mut self, extent: BatchShape, flow: bool) {
         *self = Self { left: Left::Gradient(extent), flow };
     }
 
@@ -54,7 +54,7 @@ impl LastPass {
     }
 
     /// The extent of the forward pass that a backward one may follow.
-    pub(crate) fn forward(&self) -> Result<Extent> {
+    pub(crate) fn forward(&self) -> Result<BatchShape> {
         match self.left {
             Left::Forward(extent) => Ok(extent),
             _ => {
@@ -66,14 +66,18 @@ impl LastPass {
     }
 
     /// The same, for a gradient that fits it.
-    pub(crate) fn forward_for<R: Real>(&self, gradient: &OutputGradient<R>, recurrent: &Recurrent) -> Result<Extent> {
+    pub(crate) fn forward_for<R: Real>(
+        &self,
+        gradient: &OutputGradient<R>,
+        recurrent: &Recurrent,
+    ) -> Result<BatchShape> {
         let extent = self.forward()?;
         gradient.validate(recurrent, extent.steps, extent.rows)?;
         Ok(extent)
     }
 
     /// The extent of the batch whose dx, dh_0 and dc_0 are there; `asked`: whether the engine computes them.
-    pub(crate) fn gradient(&self, asked: bool) -> Result<Extent> {
+    pub(crate) fn gradient(&self, asked: bool) -> Result<BatchShape> {
         match self.left {
             _ if !asked => {
                 let reason =

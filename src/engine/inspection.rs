@@ -5,7 +5,7 @@ use super::parameters::Parameters;
 use crate::batch::Sequence;
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::memory::{Extent, Memory};
+use crate::memory::{BatchShape, Memory};
 use crate::model::RecurrentKernel;
 use crate::profile::Profile;
 
@@ -48,12 +48,12 @@ pub trait Inspection: Parameters {
 
     /// What it will hold once a batch of this extent went through [`accumulate`](super::Training::accumulate), by the plan: nothing is
     /// allocated. Of a new engine that is also the most that it holds after any batches of as many
-    /// [`shapes`](Extent::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path
+    /// [`shapes`](BatchShape::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path
     /// a step has passed as many bytes through it as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors
     /// Those with which the batch would be refused for its sizes.
-    fn plan(&self, extent: Extent) -> Result<Memory>;
+    fn plan(&self, extent: BatchShape) -> Result<Memory>;
 
     /// Bytes that the engine holds on its device.
     fn bytes(&self) -> u64 {
@@ -75,7 +75,7 @@ pub trait Inspection: Parameters {
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) where not even one row does, and [`Error::Value`](crate::Error::Value) for
     /// other sizes than can be planned.
-    fn largest_rows(&self, extent: Extent, budget: u64, most: usize, beside: u64) -> Result<usize> {
-        largest_rows(|rows| self.plan(Extent { rows, ..extent }), budget, most, beside)
+    fn largest_rows(&self, extent: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
+        largest_rows(|rows| self.plan(BatchShape { rows, ..extent }), budget, most, beside)
     }
 }

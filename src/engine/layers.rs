@@ -2,7 +2,7 @@
 
 use super::passes::Passes;
 use crate::batch::{Checked, InputGradient, Output, OutputGradient, Sequence};
-use crate::dropout::Masks;
+use crate::dropout::DropoutKey;
 use crate::error::Result;
 
 /// Forward and backward passes of the recurrent layers, and the gradient sums.
@@ -10,8 +10,8 @@ use crate::error::Result;
 pub trait Layers: Passes {
     /// Which masks dropout draws in the calls of [`forward`](Self::forward) and [`accumulate`](super::Training::accumulate) to come;
     /// `None`, as an engine begins: nothing is dropped. A backward pass goes through the masks of its forward pass. Each
-    /// training step has another [`Masks::step`]; [`logits`](super::Inference::logits) and [`evaluate`](super::Inference::evaluate) drop nothing.
-    fn set_masks(&mut self, masks: Option<Masks>);
+    /// training step has another [`DropoutKey::step`]; [`logits`](super::Inference::logits) and [`evaluate`](super::Inference::evaluate) drop nothing.
+    fn set_dropout(&mut self, masks: Option<DropoutKey>);
 
     /// The forward pass of the stack alone. What backward needs is kept until the next call.
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>> {

@@ -21,7 +21,7 @@ pub(crate) use backend::platform;
 pub use inference::Inference;
 pub use inspection::Inspection;
 pub use layers::Layers;
-pub use options::{Carry, EngineOptions};
+pub use options::{EngineOptions, StatefulRows};
 pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{check_slots, no_slot, numbers_of};
 pub use results::{Evaluation, Logits, Report, Skipped};

@@ -1,16 +1,16 @@
 //! What an engine is made for beside its model.
 
 use crate::error::{Error, Result};
-use crate::memory::{Extent, Memory};
+use crate::memory::{BatchShape, Memory};
 use crate::model::{Model, RecurrentKernel};
-use crate::optim::Rule;
+use crate::optim::OptimizerKind;
 use crate::sizes::{Count, ON_HOST};
 
 /// What an engine is made for beside its model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineOptions {
     /// The rule whose per-weight numbers are kept; `None`: this engine never updates.
-    pub rule: Option<Rule>,
+    pub rule: Option<OptimizerKind>,
     /// The time steps of a chunk; `None`: as many as the limits allow, with [`recompute`](Self::recompute) as takes the
     /// least memory. The results do not depend on it beyond rounding; on the CPU path, which takes whole multiples of 64,
     /// to the last bit.
@@ -58,14 +58,14 @@ impl EngineOptions {
 
 /// Which rows of the carried state a batch continues, for truncated BPTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Carry {
+pub struct StatefulRows {
     /// The batch's first row among all.
     pub first_row: usize,
     /// All rows: B of the whole batch, of which this one may be a part.
     pub rows: usize,
 }
 
-impl Carry {
+impl StatefulRows {
     /// Refuses rows beyond all rows, and what cannot be carried; `held` rows are those carried so far.
     pub(crate) fn check(&self, model: &Model, rows: usize, held: Option<usize>) -> Result<()> {
         if model.recurrent.bidirectional {
@@ -82,7 +82,7 @@ impl Carry {
                 Err(Error::value("the rows of the batch", expected, self.rows))
             }
             None => {
-                let extent = Extent { steps: 1, rows, tokens: false, resets: false, carried: self.rows, shapes: 1 };
+                let extent = BatchShape { steps: 1, rows, tokens: false, resets: false, carried: self.rows, shapes: 1 };
                 extent.check(model, ON_HOST)
             }
         }

@@ -14,7 +14,7 @@ use crate::room::reserve;
 pub enum FlatBlock {
     /// The parameters.
     Parameters,
-    /// The rule's number of this index for each of them, of [`Rule::slots`](crate::Rule::slots).
+    /// The rule's number of this index for each of them, of [`OptimizerKind::slots`](crate::OptimizerKind::slots).
     Slot(usize),
 }
 
@@ -30,7 +30,7 @@ pub trait Parameters: Sealed {
     /// Where each parameter lies in the flat block.
     fn layout(&self) -> &Layout;
 
-    /// The blocks of the rule's numbers, [`Rule::slots`](crate::Rule::slots).
+    /// The blocks of the rule's numbers, [`OptimizerKind::slots`](crate::OptimizerKind::slots).
     fn slot_count(&self) -> usize;
 
     /// Hands `take` the numbers of some of the layout's [`tensors`](Layout::tensors), by their indices there, in their order
@@ -108,7 +108,7 @@ pub trait Parameters: Sealed {
         self.write_block(FlatBlock::Parameters, block)
     }
 
-    /// The numbers that the rule keeps for each parameter, [`Rule::slots`](crate::Rule::slots) flat blocks in the layout's order.
+    /// The numbers that the rule keeps for each parameter, [`OptimizerKind::slots`](crate::OptimizerKind::slots) flat blocks in the layout's order.
     async fn slots(&mut self) -> Result<Vec<Vec<Self::Real>>> {
         let mut slots = Vec::new();
         for slot in 0..self.slot_count() {

@@ -1,6 +1,6 @@
 //! The passes over input that is known to fit.
 
-use super::options::Carry;
+use super::options::StatefulRows;
 use super::parameters::Parameters;
 use super::results::{Evaluation, Logits};
 use crate::batch::{Batch, Checked, Output, Sequence};
@@ -13,7 +13,7 @@ pub trait Passes: Parameters {
     async fn forward_checked(&mut self, sequence: Checked<'_, Sequence<Self::Real>>) -> Result<Output<Self::Real>>;
 
     /// [`Training::accumulate`](super::Training::accumulate).
-    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<Carry>) -> Result<()>;
+    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<StatefulRows>) -> Result<()>;
 
     /// [`Inference::logits`](super::Inference::logits).
     async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits<Self::Real>>;

@@ -1,11 +1,11 @@
 //! The parts of a training step.
 
 use super::layers::Layers;
-use super::options::Carry;
+use super::options::StatefulRows;
 use super::results::{Report, Skipped};
 use crate::batch::{Batch, Checked, States};
 use crate::error::Result;
-use crate::optim::Update;
+use crate::optim::OptimizerStep;
 
 /// The parts of a training step: gradients of batches, updates and their reports, and the states that truncated BPTT carries
 /// from batch to batch.
@@ -14,7 +14,7 @@ pub trait Training: Layers {
     /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
     /// continue from the carried state, unless the sequence brings its own, and leave theirs there.
     /// Enqueues. Who calls it bounds the steps [in flight](Self::in_flight), by [`report`](Self::report).
-    async fn accumulate(&mut self, batch: &Batch, carry: Option<Carry>) -> Result<()> {
+    async fn accumulate(&mut self, batch: &Batch, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Checked::batch(batch, self.model())?;
         self.accumulate_checked(batch, carry).await
     }
@@ -33,7 +33,7 @@ pub trait Training: Layers {
     /// # Errors
     /// Those of other settings than can be taken, or of another rule than the engine was made for;
     /// [`Error::NonFinite`](crate::Error::NonFinite) once a report said that updating has ended.
-    async fn update(&mut self, update: &Update) -> Result<()>;
+    async fn update(&mut self, update: &OptimizerStep) -> Result<()>;
 
     /// The report of the oldest update that was not yet reported, waiting for it; `None` when all were.
     ///

@@ -149,13 +149,13 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 #[cfg(test)]
 mod tests {
     use crate::ndarray::{Array2, Array3};
-    use crate::{At, Cell, Cpu, Head, Loss, Optimizer, Recurrent, Targets};
+    use crate::{Cell, Cpu, Head, Loss, Optimizer, Readout, Recurrent, Targets};
 
     use super::*;
 
     #[test]
     fn a_flow_that_cannot_be_computed_failed_and_the_steps_after_it_take_none() {
-        let head = Head::new(1, Loss::SquaredError, At::Last);
+        let head = Head::new(1, Loss::SquaredError, Readout::Final);
         let model = Model::new(Recurrent::new(Cell::Gru, 2, 3), head);
         let mut trainer = Trainer::new(&Cpu::new(), &model, Optimizer::sgd(0.0), 1).unwrap();
         let batch = |inputs: usize, weight: f32| {

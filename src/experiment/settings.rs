@@ -13,8 +13,8 @@ use crate::data::Copying;
 use crate::format::path_text;
 use crate::train::{Decay, Duration, Keep, RunOptions, Schedule};
 use crate::{
-    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, Recurrent, RecurrentInit,
-    RecurrentKernel, Result, Rule,
+    Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, OptimizerKind, Recurrent,
+    RecurrentInit, RecurrentKernel, Result,
 };
 
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
@@ -432,7 +432,7 @@ fn optimizer(training: &mut TrainingConfig, kind: Kind) -> Result<Optimizer> {
         Kind::Text | Kind::Classes => 2e-3,
         Kind::Sequences | Kind::Rolls => 1e-3,
     });
-    let sgd = |momentum, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening: 0.0, nesterov }, rate);
+    let sgd = |momentum, nesterov| Optimizer::new(OptimizerKind::Sgd { momentum, dampening: 0.0, nesterov }, rate);
     let mut optimizer = match training.optimizer.get_or_insert(OptimizerName::Adam) {
         OptimizerName::Sgd => sgd(0.0, false),
         OptimizerName::Momentum => sgd(0.9, false),

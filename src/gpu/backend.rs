@@ -5,7 +5,7 @@ use super::engine::GpuEngine;
 use super::engine::planned::planned;
 use crate::engine::{Backend, EngineOptions, platform, sealed};
 use crate::error::Result;
-use crate::memory::{Extent, Memory};
+use crate::memory::{BatchShape, Memory};
 use crate::model::plan::vec4s;
 use crate::model::{Model, RecurrentKernel};
 
@@ -22,7 +22,7 @@ impl Backend for Gpu {
         GpuEngine::new(self, model, options)
     }
 
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: Extent, flow: bool) -> Result<Memory> {
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, flow: bool) -> Result<Memory> {
         planned(&self.limits(), model, options, flow, extent)
     }
 

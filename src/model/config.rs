@@ -318,13 +318,14 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{At, Loss};
+    use crate::model::{Loss, Readout};
 
     #[test]
     fn tied_vectors_that_do_not_fit_the_head_are_refused() {
         let model = |input, outputs| {
             let recurrent = Recurrent::new(Cell::Lstm, input, 3).bidirectional(true);
-            Model::new(recurrent, Head::new(outputs, Loss::CrossEntropy, At::Every)).embedding(Embedding::tied(7))
+            Model::new(recurrent, Head::new(outputs, Loss::CrossEntropy, Readout::PerStep))
+                .embedding(Embedding::tied(7))
         };
         model(6, 7).validate().unwrap();
         let refused = |model: Model| model.validate().unwrap_err().to_string();

@@ -43,14 +43,13 @@ pub enum Loss {
 impl Loss {
     /// The output function g over logits, in place: identity, sigmoid, or softmax over the last axis.
     pub fn output<R: Real>(&self, logits: &mut Array3<R>) {
-        let one = R::from_wide(1.0);
+        let one = R::from_f64(1.0);
         match self {
             Loss::SquaredError | Loss::AbsoluteError | Loss::Huber { .. } | Loss::Quantile { .. } => {}
             Loss::BinaryCrossEntropy => logits.mapv_inplace(|a| one / (one + exp(-a))),
             Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. } => {
                 for mut row in logits.lanes_mut(Axis(2)) {
-                    let max =
-                        row.iter().fold(R::from_wide(f64::NEG_INFINITY), |max, a| if *a > max { *a } else { max });
+                    let max = row.iter().fold(R::from_f64(f64::NEG_INFINITY), |max, a| if *a > max { *a } else { max });
                     row.mapv_inplace(|a| exp(a - max));
                     let sum: R = row.iter().copied().sum();
                     row.mapv_inplace(|e| e / sum);
@@ -109,19 +108,21 @@ impl Loss {
 }
 
 fn exp<R: Real>(value: R) -> R {
-    R::from_wide(value.to_wide().exp())
+    R::from_f64(value.as_f64().exp())
 }
 
-/// At which steps the head predicts.
+/// What the head reads: at which steps it predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum At {
+pub enum Readout {
     /// A prediction from the output at every time step.
-    Every,
+    #[serde(rename = "every")]
+    PerStep,
     /// One prediction a row, from the last layer's final state of each direction.
-    Last,
+    #[serde(rename = "last")]
+    Final,
     /// One prediction a row, from the mean of the last layer's output over the row's own steps, padding left out.
-    Mean,
+    #[serde(rename = "mean")]
+    MeanPool,
 }
 
 /// How the losses of all predictions become one number.
@@ -147,15 +148,15 @@ pub struct Head {
     /// Output function and loss.
     pub loss: Loss,
     /// Every step, the last, or the mean over all.
-    pub at: At,
+    pub readout: Readout,
     /// Mean or sum.
     pub reduction: Reduction,
 }
 
 impl Head {
     /// A head with the reduction `Mean`.
-    pub fn new(outputs: usize, loss: Loss, at: At) -> Self {
-        Self { outputs, loss, at, reduction: Reduction::Mean }
+    pub fn new(outputs: usize, loss: Loss, readout: Readout) -> Self {
+        Self { outputs, loss, readout, reduction: Reduction::Mean }
     }
 
     /// The factor of each output's loss within a prediction's.
@@ -196,9 +197,9 @@ impl Head {
 
     /// The axis P of predictions for a batch of `steps` time steps: T or 1.
     pub fn predictions(&self, steps: usize) -> usize {
-        match self.at {
-            At::Every => steps,
-            At::Last | At::Mean => 1,
+        match self.readout {
+            Readout::PerStep => steps,
+            Readout::Final | Readout::MeanPool => 1,
         }
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::config::Model;
-use super::names::Names;
+use super::names::StateDictPrefixes;
 use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 use crate::real::Real;
@@ -42,7 +42,7 @@ pub enum Role {
 /// A named view of the flat block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// PyTorch's name; before it stands what [`Names`] tells.
+    /// PyTorch's name; before it stands what [`StateDictPrefixes`] tells.
     pub name: String,
     /// One or two sizes, row major.
     pub shape: Vec<usize>,
@@ -75,13 +75,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's names: [`Names::of`].
+    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's names: [`StateDictPrefixes::of`].
     pub fn new(model: &Model) -> Self {
-        Self::with_names(model, &Names::of(model))
+        Self::with_names(model, &StateDictPrefixes::of(model))
     }
 
     /// The same layout with other names.
-    pub fn with_names(model: &Model, names: &Names) -> Self {
+    pub fn with_names(model: &Model, names: &StateDictPrefixes) -> Self {
         let tied = model.is_tied().then(|| format!("{}weight", names.head));
         let mut layout = Self { tensors: Vec::new(), len: 0, tied };
         let r = &model.recurrent;
@@ -145,7 +145,7 @@ impl Layout {
     /// As of a slice: where the block is shorter than [`len`](Self::len).
     pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
         let array = |tensor: &Tensor| {
-            let values = block[tensor.range()].iter().map(|value| value.to_wide() as f32).collect();
+            let values = block[tensor.range()].iter().map(|value| value.as_f64() as f32).collect();
             ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).expect("the layout's own shape")
         };
         let own = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));

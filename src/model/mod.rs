@@ -11,11 +11,11 @@ pub(crate) mod safetensors;
 mod state_dict;
 
 pub use config::{Activation, Cell, Embedding, Model, Recurrent, RecurrentKernel};
-pub use head::{At, Head, Loss, Reduction};
+pub use head::{Head, Loss, Readout, Reduction};
 pub(crate) use initialise::uniform;
 pub use initialise::{Initialisation, RecurrentInit};
 pub use layout::{Layout, Role, Tensor};
-pub use names::Names;
+pub use names::StateDictPrefixes;
 pub use plan::DeviceLimits;
 pub use safetensors::{SafetensorsFile, StoredTensor};
 pub use state_dict::StateDict;

@@ -6,17 +6,17 @@ use super::config::Model;
 /// layers, its linear layer and its embedding, each with its dot.
 ///
 /// ```
-/// # use bptt::{At, Cell, Head, Loss, Model, Names, Recurrent, StateDict};
-/// # let model = Model::new(Recurrent::new(Cell::Lstm, 2, 3), Head::new(1, Loss::SquaredError, At::Last));
+/// # use bptt::{Cell, Head, Loss, Model, StateDictPrefixes, Readout, Recurrent, StateDict};
+/// # let model = Model::new(Recurrent::new(Cell::Lstm, 2, 3), Head::new(1, Loss::SquaredError, Readout::Final));
 /// # let block = vec![0.0_f32; bptt::Layout::new(&model).len()];
-/// # let from_pytorch = bptt::Layout::with_names(&model, &Names::new("lstm.", "fc.")).to_state_dict(&block);
+/// # let from_pytorch = bptt::Layout::with_names(&model, &StateDictPrefixes::new("lstm.", "fc.")).to_state_dict(&block);
 /// // self.lstm = nn.LSTM(...); self.fc = nn.Linear(...)
-/// let weights = Names::new("lstm.", "fc.").read(&model, &from_pytorch)?;
+/// let weights = StateDictPrefixes::new("lstm.", "fc.").read(&model, &from_pytorch)?;
 /// assert!(weights.get("rnn.weight_ih_l0").is_some());
 /// # Ok::<(), bptt::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub struct StateDictPrefixes {
     /// Before the stack's `weight_ih_l0` and so on: `lstm.`, `encoder.rnn.`, or nothing.
     pub recurrent: String,
     /// Before the head's `weight` and `bias`: `fc.`. A model without a head does not use it.
@@ -25,7 +25,7 @@ pub struct Names {
     pub embedding: String,
 }
 
-impl Names {
+impl StateDictPrefixes {
     /// Those of the stack and the head, and `embedding.`.
     pub fn new(recurrent: impl Into<String>, head: impl Into<String>) -> Self {
         Self { recurrent: recurrent.into(), head: head.into(), embedding: "embedding.".into() }

@@ -2,11 +2,11 @@
 
 use super::config::Model;
 use super::layout::Layout;
-use super::names::Names;
+use super::names::StateDictPrefixes;
 use super::state_dict::StateDict;
 use crate::error::Result;
 
-impl Names {
+impl StateDictPrefixes {
     /// A state dict of these names under this crate's own.
     ///
     /// # Errors
@@ -27,12 +27,12 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{At, Cell, Embedding, Head, Initialisation, Loss, Recurrent};
+    use crate::model::{Cell, Embedding, Head, Initialisation, Loss, Readout, Recurrent};
     use ndarray::ArrayD;
 
     fn model() -> Model {
         let recurrent = Recurrent::new(Cell::Gru, 2, 3).layers(2).bidirectional(true);
-        Model::new(recurrent, Head::new(4, Loss::CrossEntropy, At::Last))
+        Model::new(recurrent, Head::new(4, Loss::CrossEntropy, Readout::Final))
     }
 
     fn weights(model: &Model) -> StateDict {
@@ -43,9 +43,9 @@ mod tests {
     fn any_attributes_of_a_module_are_written_and_read() {
         let (model, own) = (model(), weights(&model()));
         for (names, inner, outer) in [
-            (Names::new("encoder.lstm.", "fc."), "encoder.lstm.weight_hh_l1_reverse", "fc.bias"),
-            (Names::new("", "classifier.0."), "weight_hh_l1_reverse", "classifier.0.bias"),
-            (Names::new("0.", ""), "0.weight_hh_l1_reverse", "bias"),
+            (StateDictPrefixes::new("encoder.lstm.", "fc."), "encoder.lstm.weight_hh_l1_reverse", "fc.bias"),
+            (StateDictPrefixes::new("", "classifier.0."), "weight_hh_l1_reverse", "classifier.0.bias"),
+            (StateDictPrefixes::new("0.", ""), "0.weight_hh_l1_reverse", "bias"),
         ] {
             let theirs = names.write(&model, &own).unwrap();
             assert_eq!(theirs.get(inner), own.get("rnn.weight_hh_l1_reverse"));
@@ -53,15 +53,15 @@ mod tests {
             assert_eq!(theirs.iter().count(), own.iter().count());
             assert_eq!(names.read(&model, &theirs).unwrap(), own);
         }
-        assert_eq!(Names::of(&model).write(&model, &own).unwrap(), own);
+        assert_eq!(StateDictPrefixes::of(&model).write(&model, &own).unwrap(), own);
     }
 
     #[test]
     fn tied_vectors_have_two_names_and_are_read_under_either() {
         let recurrent = Recurrent::new(Cell::Gru, 6, 3).bidirectional(true);
-        let head = Head::new(5, Loss::CrossEntropy, At::Every);
+        let head = Head::new(5, Loss::CrossEntropy, Readout::PerStep);
         let model = Model::new(recurrent, head).embedding(Embedding::tied(5));
-        let (own, names) = (weights(&model), Names::new("gru.", "fc.").embedding("emb."));
+        let (own, names) = (weights(&model), StateDictPrefixes::new("gru.", "fc.").embedding("emb."));
         let theirs = names.write(&model, &own).unwrap();
         assert_eq!(theirs.get("emb.weight"), own.get("embedding.weight"));
         assert_eq!(theirs.get("fc.weight"), own.get("head.weight"));
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn what_wrappers_of_pytorch_put_before_names_is_passed_over() {
         let (model, own) = (model(), weights(&model()));
-        let names = Names::new("gru.", "fc.");
+        let names = StateDictPrefixes::new("gru.", "fc.");
         let theirs = names.write(&model, &own).unwrap();
         let renamed = |rename: &dyn Fn(&str) -> String| -> StateDict {
             theirs.iter().map(|(name, array)| (rename(name), array.clone())).collect()
@@ -106,7 +106,7 @@ mod tests {
             assert_eq!(names.read(&model, &wrapped).unwrap(), own);
         }
         // An attribute that is called so is no wrapper.
-        let inner = Names::new("module.gru.", "module.fc.");
+        let inner = StateDictPrefixes::new("module.gru.", "module.fc.");
         assert_eq!(inner.read(&model, &inner.write(&model, &own).unwrap()).unwrap(), own);
         // What is wrong behind a wrapper is told by the names that were asked for.
         let cut = theirs.iter().filter(|(name, _)| *name != "fc.bias");
@@ -120,14 +120,14 @@ mod tests {
         let model = Model::headless(Recurrent::new(Cell::Lstm, 2, 3));
         let own = weights(&model);
         assert!(own.get("weight_ih_l0").is_some());
-        let theirs = Names::new("rnn.", "").write(&model, &own).unwrap();
+        let theirs = StateDictPrefixes::new("rnn.", "").write(&model, &own).unwrap();
         assert!(theirs.get("rnn.weight_ih_l0").is_some());
-        assert_eq!(Names::new("rnn.", "").read(&model, &theirs).unwrap(), own);
+        assert_eq!(StateDictPrefixes::new("rnn.", "").read(&model, &theirs).unwrap(), own);
     }
 
     #[test]
     fn every_missing_unexpected_and_misshaped_tensor_is_told_at_once_by_the_files_names() {
-        let (model, names) = (model(), Names::new("gru.", "fc."));
+        let (model, names) = (model(), StateDictPrefixes::new("gru.", "fc."));
         let theirs = names.write(&model, &weights(&model)).unwrap();
         let changed = theirs.iter().filter(|(name, _)| *name != "gru.bias_hh_l1").map(|(name, array)| match name {
             "fc.weight" => (name.to_owned(), array.t().to_owned()),

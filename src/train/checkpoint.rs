@@ -194,7 +194,7 @@ impl<R: Real> Checkpoint<R> {
             let (named, mut weights) = (layout.named(), Vec::new());
             for (index, tensor) in layout.tensors().iter().enumerate() {
                 let numbers: Vec<R> = read_numbers(&tensor.name, body, (tensor.len() * size_of::<R>()) as u64)?;
-                let numbers = numbers.into_iter().map(|number| number.to_wide() as f32).collect();
+                let numbers = numbers.into_iter().map(|number| number.as_f64() as f32).collect();
                 let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), numbers).map_err(unreadable)?;
                 // Tied vectors have two names.
                 let second = named.iter().find(|(name, of)| *of == index && *name != tensor.name);

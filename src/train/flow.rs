@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, ArrayView3, s};
 use crate::batch::{Batch, Sequence};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
-use crate::model::{Activation, At, Cell, Layout, Model, Role, StateDict};
+use crate::model::{Activation, Cell, Layout, Model, Readout, Role, StateDict};
 use crate::real::Real;
 
 /// By what factor ‖∂L/∂h_t‖ changes with each step that the gradient takes against the direction's time.
@@ -49,15 +49,15 @@ impl StepFactor {
         let shortest = (0..rows).filter(counted).map(|row| batch.sequence.length(row)).min().unwrap_or(0);
         let losses = |t: &usize| (0..rows).any(|row| batch.weight(*t, row) > 0.0);
         // The steps that the gradient passes, from where the loss enters.
-        let forward = match head.at {
-            At::Every => 0..(0..steps).find(losses).map_or(0, |first| first + 1),
-            At::Last => 0..shortest,
-            At::Mean => 0..0,
+        let forward = match head.readout {
+            Readout::PerStep => 0..(0..steps).find(losses).map_or(0, |first| first + 1),
+            Readout::Final => 0..shortest,
+            Readout::MeanPool => 0..0,
         };
-        let reverse = match head.at {
-            At::Every => (0..steps).rfind(losses).unwrap_or(0)..shortest,
-            At::Last => 0..shortest,
-            At::Mean => 0..0,
+        let reverse = match head.readout {
+            Readout::PerStep => (0..steps).rfind(losses).unwrap_or(0)..shortest,
+            Readout::Final => 0..shortest,
+            Readout::MeanPool => 0..0,
         };
         let factor = |stack: usize| {
             let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
@@ -148,7 +148,7 @@ pub fn mean_derivative<R: Real, S: Real>(
     let (mut sum, mut count) = (0.0, 0usize);
     for (row, of_row) in output.axis_iter(ndarray::Axis(1)).enumerate() {
         let own = of_row.slice(s![..sequence.length(row), ..]);
-        sum += own.iter().map(|h| activation.derivative(h.to_wide())).sum::<f64>();
+        sum += own.iter().map(|h| activation.derivative(h.as_f64())).sum::<f64>();
         count += own.len();
     }
     sum / count as f64
@@ -179,14 +179,14 @@ mod tests {
         assert!(spectral_radius(arr2(&[[f64::NAN]]).view()).is_nan());
     }
 
-    fn model(at: At, bidirectional: bool, layers: usize) -> Model {
+    fn model(at: Readout, bidirectional: bool, layers: usize) -> Model {
         let recurrent = Recurrent::new(Cell::Gru, 1, 2).bidirectional(bidirectional).layers(layers);
         Model::new(recurrent, Head::new(1, Loss::SquaredError, at))
     }
 
-    fn batch(at: At, lengths: Vec<usize>) -> Batch {
+    fn batch(at: Readout, lengths: Vec<usize>) -> Batch {
         let (steps, rows) = (*lengths.iter().max().unwrap(), lengths.len());
-        let predictions = if at == At::Every { steps } else { 1 };
+        let predictions = if at == Readout::PerStep { steps } else { 1 };
         let targets = Targets::Values(Array3::zeros((predictions, rows, 1)));
         Batch::new(Sequence::dense(Array3::zeros((steps, rows, 1))).lengths(lengths), targets)
     }
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_factor_is_that_of_the_steps_before_any_rows_end() {
-        for at in [At::Last, At::Every] {
+        for at in [Readout::Final, Readout::PerStep] {
             let (model, batch) = (model(at, false, 2), last_alone(batch(at, vec![7, 5, 6])));
             for factor in StepFactor::of(&halving(&model, 7, 5), &model, &batch).unwrap() {
                 let factor = factor.unwrap();
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_reverse_direction_is_measured_in_its_own_time_and_only_in_the_last_layer() {
-        let (model, batch) = (model(At::Last, true, 2), batch(At::Last, vec![7, 5]));
+        let (model, batch) = (model(Readout::Final, true, 2), batch(Readout::Final, vec![7, 5]));
         let factors = StepFactor::of(&halving(&model, 7, 5), &model, &batch).unwrap();
         assert_eq!(factors[..2], [None, None]);
         for factor in &factors[2..] {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn where_every_step_has_a_loss_of_its_own_there_is_no_factor() {
-        for at in [At::Every, At::Mean] {
+        for at in [Readout::PerStep, Readout::MeanPool] {
             let (model, batch) = (model(at, false, 1), batch(at, vec![4, 4]));
             assert_eq!(StepFactor::of(&halving(&model, 4, 4), &model, &batch).unwrap(), [None], "{at:?}");
         }
@@ -249,14 +249,14 @@ mod tests {
 
     #[test]
     fn a_flow_of_another_model_or_batch_is_refused() {
-        let (model, batch) = (model(At::Last, false, 1), batch(At::Last, vec![4]));
+        let (model, batch) = (model(Readout::Final, false, 1), batch(Readout::Final, vec![4]));
         let error = StepFactor::of(&Flow { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
         assert!(error.to_string().contains("[1, 4], got [1, 5]"), "{error}");
     }
 
     #[test]
     fn the_last_prediction_alone_is_each_rows_own_and_one_that_counts() {
-        let mut batch = batch(At::Every, vec![4, 2]);
+        let mut batch = batch(Readout::PerStep, vec![4, 2]);
         batch.weights = Some(arr2(&[[1.0, 3.0], [2.0, 1.0], [0.5, 9.0], [0.0, 9.0]]));
         let weights = last_alone(batch).weights.unwrap();
         assert_eq!(weights, arr2(&[[0.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.0, 0.0]]));

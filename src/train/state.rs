@@ -37,7 +37,7 @@ impl<E: Engine> Trainer<E> {
             let Tensor { shape, .. } = &self.engine.layout().tensors()[tensor];
             let (shape, mut values) = (IxDyn(shape), Vec::with_capacity(shape.iter().product()));
             let mut take = |piece: &[E::Real]| {
-                values.extend(piece.iter().map(|value| value.to_wide() as f32));
+                values.extend(piece.iter().map(|value| value.as_f64() as f32));
                 Ok(())
             };
             self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;
@@ -59,7 +59,7 @@ impl<E: Engine> Trainer<E> {
         to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
         for (_, tensor) in named {
             let mut take = |piece: &[E::Real]| {
-                let values = piece.iter().map(|value| value.to_wide() as f32);
+                let values = piece.iter().map(|value| value.as_f64() as f32);
                 write_numbers(to, values).map_err(unwritten)
             };
             self.engine.read_tensors(FlatBlock::Parameters, tensor..tensor + 1, &mut take).await?;

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use crate::batch::{Batch, Checked, InputGradient, States};
-use crate::dropout::Masks;
-use crate::engine::{Backend, Carry, Engine, EngineOptions, FlatBlock, Report};
+use crate::dropout::DropoutKey;
+use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, Report, StatefulRows};
 use crate::error::{Error, Result};
 use crate::flow::Flow;
 use crate::model::{Initialisation, Model, StateDict};
-use crate::optim::{Optimizer, Update};
+use crate::optim::{Optimizer, OptimizerStep};
 use crate::real::Real;
 
 /// What a [`Trainer`] can be told beside model, optimizer and seed.
@@ -123,7 +123,7 @@ impl<E: Engine> Trainer<E> {
 
     /// Enqueues forward and backward of a batch, in micro-batches where it has more rows than those: adds its weighted
     /// gradients to those of the batches since the last update. Several batches before an update make the step of one
-    /// batch that has all their rows; for dropout too, whose [`Masks`] count the updates, from 1, and the rows since the
+    /// batch that has all their rows; for dropout too, whose [`DropoutKey`] count the updates, from 1, and the rows since the
     /// last one.
     ///
     /// # Errors
@@ -144,8 +144,8 @@ impl<E: Engine> Trainer<E> {
         for part in self.parts(rows) {
             let first_row = part.start;
             let of_part = if part.len() < rows { batch.rows(part) } else { batch.by_ref() };
-            self.engine.set_masks(Some(Masks { seed, step, first_row: rows_before + first_row }));
-            let carry = carries.then_some(Carry { first_row, rows });
+            self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
+            let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_checked(of_part, carry).await?;
             self.add_flow().await?;
         }
@@ -166,7 +166,7 @@ impl<E: Engine> Trainer<E> {
             return Err(Error::Unsupported(reason.into()));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
-        self.engine.update(&Update { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
+        self.engine.update(&OptimizerStep { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
         self.sums = Sums::Used(weight);
         self.step += 1;
         match self.engine.in_flight() >= self.options.in_flight {
@@ -207,7 +207,7 @@ impl<E: Engine> Trainer<E> {
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
         let mut block = self.engine.gradients().await?;
-        let factor = E::Real::from_wide(1.0 / divisor);
+        let factor = E::Real::from_f64(1.0 / divisor);
         block.iter_mut().for_each(|value| *value *= factor);
         Ok(self.engine.layout().to_state_dict(&block))
     }
@@ -312,6 +312,6 @@ impl<E: Engine> Trainer<E> {
 
 /// Fills a piece with the next values.
 pub(super) fn fill<'a, R: Real>(piece: &mut [R], values: &mut impl Iterator<Item = &'a f32>) -> Result<()> {
-    piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_wide(f64::from(*value)));
+    piece.iter_mut().zip(values).for_each(|(to, value)| *to = R::from_f64(f64::from(*value)));
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::common::program::{bptt, refused, train};
 use bptt::StateDict;
 use bptt::interchange::onnx::state_dict;
 use bptt::ndarray::ArrayD;
-use bptt::{At, Cell, Head, Loss, Model, Recurrent};
+use bptt::{Cell, Head, Loss, Model, Readout, Recurrent};
 
 /// A run of a few steps, in the folder `a`.
 fn run(arguments: &str) -> tempfile::TempDir {
@@ -40,7 +40,7 @@ fn a_run_becomes_an_onnx_file_of_its_weights_with_its_description() {
         Value::Float(array) if name.starts_with(['W', 'R', 'B']) => Some((name.clone(), array.mapv(|x| x as f32))),
         _ => None,
     });
-    let model = Model::new(Recurrent::new(Cell::Gru, 2, 4).layers(2), Head::new(1, Loss::SquaredError, At::Last));
+    let model = Model::new(Recurrent::new(Cell::Gru, 2, 4).layers(2), Head::new(1, Loss::SquaredError, Readout::Final));
     let weights = state_dict(&model, &arrays.collect::<StateDict>()).unwrap();
     assert_eq!(weights, read(&folder, "a/model.safetensors"));
 }

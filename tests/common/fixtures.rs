@@ -7,8 +7,8 @@ use std::path::Path;
 
 use bptt::ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix3, IxDyn, s};
 use bptt::{
-    Activation, Batch, Cell, Embedding, Head, Input, Layout, Loss, Masks, Model, Real, Recurrent, Sequence, States,
-    Targets,
+    Activation, Batch, Cell, DropoutKey, Embedding, Head, Input, Layout, Loss, Model, Real, Recurrent, Sequence,
+    States, Targets,
 };
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -86,7 +86,7 @@ impl Case<'_> {
 
     /// A tensor of three axes in the type of a path.
     pub(crate) fn array3<R: Real>(&self, key: &str) -> Array3<R> {
-        self.get(key).mapv(R::from_wide).into_dimensionality::<Ix3>().unwrap()
+        self.get(key).mapv(R::from_f64).into_dimensionality::<Ix3>().unwrap()
     }
 
     /// What `make_large.py` computes as well: see there for the seeds.
@@ -209,10 +209,10 @@ impl Case<'_> {
     }
 
     /// What dropout draws, where the case has any.
-    pub(crate) fn masks(&self) -> Option<Masks> {
+    pub(crate) fn masks(&self) -> Option<DropoutKey> {
         let masks = self.description.get("masks")?;
         let number = |name: &str| masks[name].as_u64().unwrap();
-        Some(Masks { seed: number("seed"), step: number("step"), first_row: number("first_row") as usize })
+        Some(DropoutKey { seed: number("seed"), step: number("step"), first_row: number("first_row") as usize })
     }
 
     /// The stack with its head, and its embedding where it has one.
@@ -233,7 +233,7 @@ impl Case<'_> {
             assert_eq!(array.shape(), tensor.shape, "{}: {}", self.name, tensor.name);
             array
         });
-        tensors.flatten().map(|value| R::from_wide(*value)).collect()
+        tensors.flatten().map(|value| R::from_f64(*value)).collect()
     }
 
     /// x or tokens, lengths, and resets, h_0 and c_0 where the case has them.

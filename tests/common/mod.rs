@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it stands, as it should")]
 
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Embedding, Engine, EngineOptions, Head, Inference, Initialisation, Input,
-    InputGradient, Layers, Layout, Loss, Masks, Model, Optimizer, OutputGradient, Parameters, Real, Recurrent,
-    Reduction, Sequence, States, Targets, Training, Update,
+    Activation, Backend, Batch, Cell, DropoutKey, Embedding, Engine, EngineOptions, Head, Inference, Initialisation,
+    Input, InputGradient, Layers, Layout, Loss, Model, Optimizer, OptimizerStep, OutputGradient, Parameters, Readout,
+    Real, Recurrent, Reduction, Sequence, States, Targets, Training,
 };
 pub mod fixtures;
 pub mod gpu;
@@ -32,7 +32,7 @@ pub const CELLS: [Cell; 6] = [
     Cell::Gru,
 ];
 
-pub const PLACES: [At; 3] = [At::Every, At::Last, At::Mean];
+pub const PLACES: [Readout; 3] = [Readout::PerStep, Readout::Final, Readout::MeanPool];
 
 pub fn losses() -> [Loss; 7] {
     [
@@ -67,7 +67,7 @@ pub struct Case {
     /// h_0 and c_0 other than zero.
     pub initial: bool,
     pub loss: Loss,
-    pub at: At,
+    pub at: Readout,
     pub reduction: Reduction,
     /// T.
     pub steps: usize,
@@ -130,7 +130,7 @@ impl Case {
             weights: false,
             initial: true,
             loss: Loss::SquaredError,
-            at: At::Every,
+            at: Readout::PerStep,
             reduction: Reduction::Mean,
             steps: 4,
             rows: 3,
@@ -186,7 +186,7 @@ impl Case {
 
     /// P.
     pub fn predictions(&self) -> usize {
-        if self.at == At::Every { self.steps } else { 1 }
+        if self.at == Readout::PerStep { self.steps } else { 1 }
     }
 
     /// From T down to 1 over the rows, over and over.
@@ -206,7 +206,7 @@ impl Case {
                 choice(7, t * b + row, self.headless().vocabulary())
             }))
         } else {
-            let factor = R::from_wide(self.scale);
+            let factor = R::from_f64(self.scale);
             Input::Dense(fill((t, b, self.inputs), 1).mapv_into(|x: R| x * factor))
         };
         Sequence {
@@ -236,7 +236,7 @@ impl Case {
 
     /// The parameters of `model` as they begin, in the type of a path.
     pub fn parameters<R: Real>(&self, model: &Model) -> Vec<R> {
-        Initialisation::default().draw(model, 5).into_iter().map(|w| R::from_wide(f64::from(w))).collect()
+        Initialisation::default().draw(model, 5).into_iter().map(|w| R::from_f64(f64::from(w))).collect()
     }
 
     /// A random gradient of what the stack puts out.
@@ -265,19 +265,19 @@ pub fn fill<R: Real, D: Dimension>(shape: impl bptt::ndarray::ShapeBuilder<Dim =
     let mut index = 0;
     Array::from_shape_simple_fn(shape, || {
         index += 1;
-        R::from_wide(((random(seed, index) >> 46) as f64 - 131_072.0) / 131_072.0)
+        R::from_f64(((random(seed, index) >> 46) as f64 - 131_072.0) / 131_072.0)
     })
 }
 
 /// Any array in f64.
 pub fn wide<R: Real, D: Dimension>(array: &Array<R, D>) -> ArrayD<f64> {
-    array.mapv(|value| value.to_wide()).into_dyn()
+    array.mapv(|value| value.as_f64()).into_dyn()
 }
 
 /// A flat block by the names of the layout.
 pub fn by_name<R: Real>(layout: &Layout, block: &[R], prefix: &str) -> Named {
     let named = layout.tensors().iter().map(|tensor| {
-        let values = block[tensor.range()].iter().map(|value| value.to_wide()).collect();
+        let values = block[tensor.range()].iter().map(|value| value.as_f64()).collect();
         (format!("{prefix}{}", tensor.name), ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).unwrap())
     });
     named.collect()
@@ -300,8 +300,8 @@ fn push_input_gradient<R: Real>(named: &mut Named, gradient: &InputGradient<R>) 
 }
 
 /// The masks of a training step: those of some row on, as of a part of a larger batch.
-pub fn masks(step: u64) -> Option<Masks> {
-    Some(Masks { seed: 13, step, first_row: 2 })
+pub fn masks(step: u64) -> Option<DropoutKey> {
+    Some(DropoutKey { seed: 13, step, first_row: 2 })
 }
 
 /// The stack alone: output, h_n, c_n, and for a random gradient of these every named gradient, dx, dh_0, dc_0.
@@ -310,7 +310,7 @@ pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named 
     let options = EngineOptions { chunk, input_gradient: true, ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
-    engine.set_masks(masks(1));
+    engine.set_dropout(masks(1));
     let output = block_on(engine.forward(&case.sequence())).unwrap();
     let mut named = vec![("output".into(), wide(&output.output))];
     push_states(&mut named, &output.states, "", "n");
@@ -333,7 +333,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
     ];
     for step in 1..=steps.max(1) {
         engine.clear_gradients();
-        engine.set_masks(masks(step));
+        engine.set_dropout(masks(step));
         block_on(engine.accumulate(&batch, None)).unwrap();
         if step == 1 {
             named.extend(gradients(&mut engine));
@@ -341,7 +341,7 @@ pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optim
         }
         if step <= steps {
             let divisor = if case.reduction == Reduction::Sum { 1.0 } else { batch.total_weight() };
-            block_on(engine.update(&Update { optimizer, step, divisor })).unwrap();
+            block_on(engine.update(&OptimizerStep { optimizer, step, divisor })).unwrap();
             let report = block_on(engine.report()).unwrap().unwrap();
             named.push((format!("loss of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.loss)));
             named.push((format!("norm of step {step}"), ArrayD::from_elem(IxDyn(&[]), report.norm)));
@@ -428,11 +428,11 @@ pub fn table() -> Vec<Case> {
         cases.push(dropped.clone().sizes([7, 13, 3, 17, 3]));
         cases.push(Case { resets: true, bidirectional: false, ..dropped.clone() }.sizes([9, 33, 4, 6, 2]));
         cases.push(Case { layers: 2, dropout: (0.5, 0.0), tokens: true, ..dropped.clone() }.sizes([4, 5, 3, 5, 2]));
-        cases.push(Case { layers: 1, dropout: (0.0, 0.5), at: At::Last, ..dropped }.sizes([4, 5, 3, 5, 2]));
+        cases.push(Case { layers: 1, dropout: (0.0, 0.5), at: Readout::Final, ..dropped }.sizes([4, 5, 3, 5, 2]));
         cases.push(Case { ragged: true, ..case.clone() }.sizes([20, 33, 17, 65, 5]));
         if index != 1 && index != 3 {
             // relu and the identity have no bound, and would only grow.
-            cases.push(Case { scale: 100.0, at: At::Last, ..case.clone() }.sizes([5, 4, 3, 8, 2]));
+            cases.push(Case { scale: 100.0, at: Readout::Final, ..case.clone() }.sizes([5, 4, 3, 8, 2]));
             cases.push(case.sizes([3, 8, 130, 130, 3]));
         }
     }

@@ -28,7 +28,7 @@ fn trained<B: Backend>(backend: &B, case: &Case, batches: &[Batch]) -> (ArrayD<f
 
 fn parameters<E: Engine>(trainer: &mut Trainer<E>) -> ArrayD<f64> {
     let block = block_on(trainer.engine().parameters()).unwrap();
-    ArrayD::from_shape_vec(vec![block.len()], block.iter().map(|value| value.to_wide()).collect()).unwrap()
+    ArrayD::from_shape_vec(vec![block.len()], block.iter().map(|value| value.as_f64()).collect()).unwrap()
 }
 
 fn batches_before_an_update_are_one_large_batch<B: Backend>(backend: &B, relative: f64) {

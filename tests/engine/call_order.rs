@@ -5,8 +5,8 @@ use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, assert_close, wide};
 use bptt::ndarray::{Array3, ArrayD, IxDyn, s};
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Inference, Input, Inspection, Layers, Optimizer,
-    Parameters, Sequence, Targets, Trainer, TrainerOptions, Training, Update,
+    Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Inference, Input, Inspection, Layers, Optimizer,
+    OptimizerStep, Parameters, Readout, Sequence, Targets, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -18,8 +18,8 @@ fn engine<B: Backend>(backend: &B, case: &Case, options: EngineOptions) -> B::En
     engine
 }
 
-fn update() -> Update {
-    Update { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 2.0 }
+fn update() -> OptimizerStep {
+    OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 2.0 }
 }
 
 #[track_caller]
@@ -178,7 +178,7 @@ fn who_trains_on_after_a_step_that_is_not_finite_hears_of_it_at_every_call_on_ei
 }
 
 fn evaluation_and_prediction_go_in_micro_batches_with_the_same_result<B: Backend>(backend: &B, relative: f64) {
-    for (cell, at) in CELLS.into_iter().zip([At::Every, At::Last, At::Mean].into_iter().cycle()) {
+    for (cell, at) in CELLS.into_iter().zip([Readout::PerStep, Readout::Final, Readout::MeanPool].into_iter().cycle()) {
         let case = Case { at, ragged: true, weights: true, layers: 2, resets: true, ..Case::new(cell) };
         let case = case.sizes([6, 11, 3, 5, 2]);
         let batch = case.batch();

@@ -4,8 +4,9 @@ use crate::common;
 use crate::common::{CELLS, Case, assert_all_close, assert_close, assert_same_bits, raw, table, trained, wide};
 use bptt::ndarray::{Array2, Array3, ArrayD, Axis, concatenate, s};
 use bptt::{
-    At, Backend, Batch, Carry, Cell, Cpu, CpuEngine, EngineOptions, Error, Inference, Input, Inspection, Layers,
-    Optimizer, OutputGradient, Parameters, Sequence, Targets, Trainer, TrainerOptions, Training, Update,
+    Backend, Batch, Cell, Cpu, CpuEngine, EngineOptions, Error, Inference, Input, Inspection, Layers, Optimizer,
+    OptimizerStep, OutputGradient, Parameters, Readout, Sequence, StatefulRows, Targets, Trainer, TrainerOptions,
+    Training,
 };
 use pollster::block_on;
 
@@ -93,7 +94,7 @@ fn poison(case: &Case, batch: &mut Batch) {
             if let Some(resets) = &mut batch.sequence.resets {
                 resets[[t, row]] ^= true;
             }
-            if case.at == At::Every {
+            if case.at == Readout::PerStep {
                 match &mut batch.targets {
                     Targets::Values(values) => values.slice_mut(s![t, row, ..]).fill(f32::NAN),
                     Targets::Classes(classes) => classes[[t, row]] = u32::MAX,
@@ -189,7 +190,7 @@ fn micro_batches_add_up_to_the_large_batch() {
 #[test]
 fn a_reset_begins_a_sequence_of_its_own() {
     for cell in CELLS {
-        let case = Case { initial: false, at: At::Every, ..Case::new(cell) }.sizes([7, 3, 2, 5, 2]);
+        let case = Case { initial: false, at: Readout::PerStep, ..Case::new(cell) }.sizes([7, 3, 2, 5, 2]);
         let mut batch = case.batch();
         batch.sequence.resets = Some(Array2::from_shape_fn((7, 3), |(t, _)| t == 3));
         let Input::Dense(x) = &batch.sequence.input else { unreachable!() };
@@ -227,7 +228,7 @@ fn a_state_carried_over_two_windows_is_one_long_pass() {
                 let x = x.slice(s![window.clone(), rows.clone(), ..]).to_owned();
                 let y = y.slice(s![window.clone(), rows, ..]).to_owned();
                 let part = Batch::new(Sequence::dense(x), Targets::Values(y));
-                block_on(engine.accumulate(&part, Some(Carry { first_row: first, rows: 11 }))).unwrap();
+                block_on(engine.accumulate(&part, Some(StatefulRows { first_row: first, rows: 11 }))).unwrap();
             }
         }
         let carried = block_on(engine.states()).unwrap().unwrap();
@@ -253,7 +254,7 @@ fn a_loss_that_is_not_finite_latches_and_keeps_the_last_good_weights() {
     let mut run = |engine: &mut CpuEngine<f64>, batch: &Batch| {
         step += 1;
         block_on(engine.accumulate(batch, None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step, divisor: 1.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: 1.0 })).unwrap();
     };
     run(&mut engine, &good);
     let kept = block_on(engine.parameters()).unwrap();
@@ -275,7 +276,7 @@ fn gradients_stay_readable_after_an_update_until_the_next_batch() {
     let mut engine = engine(&case, &EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() });
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
     let sums = block_on(engine.gradients()).unwrap();
-    block_on(engine.update(&Update { optimizer, step: 1, divisor: 3.0 })).unwrap();
+    block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 3.0 })).unwrap();
     assert_eq!(block_on(engine.gradients()).unwrap(), sums);
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
     assert_eq!(block_on(engine.gradients()).unwrap(), sums);
@@ -322,9 +323,12 @@ fn calls_out_of_order_and_of_the_wrong_shape_are_refused() {
     refused(block_on(engine.backward(&case.output_gradient())).map(drop), "forward");
     refused(engine.set_parameters(&[0.0]), "parameters");
     refused(block_on(engine.input_gradient()).map(drop), "input_gradient");
-    let update = Update { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 1.0 };
+    let update = OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 1.0 };
     refused(block_on(engine.update(&update)), "rule");
-    refused(block_on(engine.accumulate(&case.batch(), Some(Carry { first_row: 1, rows: 3 }))), "carry.first_row");
+    refused(
+        block_on(engine.accumulate(&case.batch(), Some(StatefulRows { first_row: 1, rows: 3 }))),
+        "carry.first_row",
+    );
     block_on(engine.forward(&case.sequence())).unwrap();
     let wrong = OutputGradient { output: Some(Array3::zeros((1, 1, 1))), ..OutputGradient::default() };
     refused(block_on(engine.backward(&wrong)).map(drop), "d_output");

@@ -7,12 +7,12 @@ use crate::common::{CELLS, Case, Named, assert_all_close, assert_close, assert_s
 use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::{Array2, Array3, ArrayD, Axis, Zip, s};
 use bptt::{
-    Activation, Backend, Batch, Carry, Cell, Cpu, EngineOptions, Inference, Layers, Layout, Masks, Model, Optimizer,
-    Parameters, Real, Recurrent, RecurrentKernel, Sequence, States, Trainer, TrainerOptions, Training,
+    Activation, Backend, Batch, Cell, Cpu, DropoutKey, EngineOptions, Inference, Layers, Layout, Model, Optimizer,
+    Parameters, Real, Recurrent, RecurrentKernel, Sequence, StatefulRows, States, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
-const MASKS: Masks = Masks { seed: 0xfeed_beef_0123_4567, step: 3, first_row: 5 };
+const MASKS: DropoutKey = DropoutKey { seed: 0xfeed_beef_0123_4567, step: 3, first_row: 5 };
 
 /// A flat block, 0 but for what `set` writes into the tensor of each name, \[rows, columns\] or \[1, ·\].
 fn block<R: Real>(model: &Model, set: impl Fn(&str, &mut Array2<R>)) -> Vec<R> {
@@ -32,7 +32,7 @@ fn kept_between<B: Backend>(
     backend: &B,
     [layer, steps, rows, hidden]: [usize; 4],
     options: &EngineOptions,
-    masks: Masks,
+    masks: DropoutKey,
 ) -> Array3<bool> {
     let recurrent = Recurrent::new(Cell::Rnn(Activation::Identity), 1, hidden).layers(layer + 2).bidirectional(true);
     let model = Model::headless(recurrent.dropout(0.5));
@@ -40,7 +40,7 @@ fn kept_between<B: Backend>(
     let (below, above) = (format!("l{layer}"), format!("l{}", layer + 1));
     engine
         .set_parameters(&block(&model, |name, values| {
-            let one = <B::Engine as Parameters>::Real::from_wide(1.0);
+            let one = <B::Engine as Parameters>::Real::from_f64(1.0);
             if name.starts_with("bias_ih") && name.contains(&below) {
                 values.fill(one);
             } else if name.starts_with("weight_ih") && name.contains(&above) {
@@ -49,13 +49,13 @@ fn kept_between<B: Backend>(
             }
         }))
         .unwrap();
-    engine.set_masks(Some(masks));
-    let x = Array3::from_elem((steps, rows, 1), <B::Engine as Parameters>::Real::from_wide(0.0));
+    engine.set_dropout(Some(masks));
+    let x = Array3::from_elem((steps, rows, 1), <B::Engine as Parameters>::Real::from_f64(0.0));
     let output = block_on(engine.forward(&Sequence::dense(x))).unwrap().output;
     output.mapv(|value| {
         // 0, or 1 / (1 − ½).
-        assert!(value.to_wide() == 0.0 || value.to_wide() == 2.0, "{value:?}");
-        value.to_wide() != 0.0
+        assert!(value.as_f64() == 0.0 || value.as_f64() == 2.0, "{value:?}");
+        value.as_f64() != 0.0
     })
 }
 
@@ -66,9 +66,9 @@ fn kept_recurrent<B: Backend>(
     cell: Cell,
     [steps, rows, hidden]: [usize; 3],
     options: &EngineOptions,
-    masks: Masks,
+    masks: DropoutKey,
 ) -> Array3<bool> {
-    let real = <B::Engine as Parameters>::Real::from_wide;
+    let real = <B::Engine as Parameters>::Real::from_f64;
     let recurrent = Recurrent::new(cell, 1, hidden).bidirectional(true).recurrent_dropout(0.5);
     let model = Model::headless(recurrent.clone());
     let mut engine = backend.engine(&model, options).unwrap();
@@ -91,13 +91,13 @@ fn kept_recurrent<B: Backend>(
         .unwrap();
     let ones = || Array3::from_elem((recurrent.stacks(), rows, hidden), real(1.0));
     let initial = States { h: ones(), c: recurrent.cell.has_cell_state().then(ones) };
-    engine.set_masks(Some(masks));
+    engine.set_dropout(Some(masks));
     let x = Array3::from_elem((steps, rows, 1), real(0.0));
     let output = block_on(engine.forward(&Sequence::dense(x).initial(initial))).unwrap().output;
     output.mapv(|value| {
         // A driver's tanh(0) need not be 0, but it is nowhere near what a kept unit comes to.
-        assert!(value.to_wide().abs() < 1e-6 || value.to_wide() > 0.1, "{value:?}");
-        value.to_wide() > 0.1
+        assert!(value.as_f64().abs() < 1e-6 || value.as_f64() > 0.1, "{value:?}");
+        value.as_f64() > 0.1
     })
 }
 
@@ -182,9 +182,9 @@ fn half_of_the_units_are_kept_and_draws_of_any_two_places_agree_half_of_the_time
     let [forward, reverse] = [0..32, 32..64].map(|units| kept.slice(s![.., .., units]));
     agree("directions", forward, reverse);
     agree("layers", kept.view(), between(1, MASKS).view());
-    agree("steps of training", kept.view(), between(0, Masks { step: 4, ..MASKS }).view());
-    agree("steps of training far apart", kept.view(), between(0, Masks { step: 3 + (1 << 32), ..MASKS }).view());
-    agree("seeds", kept.view(), between(0, Masks { seed: MASKS.seed ^ (1 << 63), ..MASKS }).view());
+    agree("steps of training", kept.view(), between(0, DropoutKey { step: 4, ..MASKS }).view());
+    agree("steps of training far apart", kept.view(), between(0, DropoutKey { step: 3 + (1 << 32), ..MASKS }).view());
+    agree("seeds", kept.view(), between(0, DropoutKey { seed: MASKS.seed ^ (1 << 63), ..MASKS }).view());
     let kept = recurrent(MASKS);
     assert_half("recurrent", kept.clone().into_iter());
     let both = kept_between(&cpu, [0, 1, 200, 64], &EngineOptions::default(), MASKS);
@@ -206,7 +206,7 @@ fn the_share_of_units_that_are_dropped_is_the_rate() {
                 }
             }))
             .unwrap();
-        engine.set_masks(Some(MASKS));
+        engine.set_dropout(Some(MASKS));
         let initial = States { h: Array3::ones((1, 1000, hidden)), c: None };
         let output = block_on(engine.forward(&Sequence::dense(Array3::zeros((1, 1000, 1))).initial(initial))).unwrap();
         let dropped = output.output.iter().filter(|value| **value == 0.0).count() as f64 / 64_000.0;
@@ -273,7 +273,7 @@ fn logits_and_evaluation_drop_nothing_amid_training<B: Backend>(backend: &B) {
             let model = case.model();
             let mut engine = backend.engine(&model, &EngineOptions::default()).unwrap();
             engine.set_parameters(&case.parameters(&model)).unwrap();
-            engine.set_masks(masks(1));
+            engine.set_dropout(masks(1));
             let batch = case.batch();
             block_on(engine.accumulate(&batch, None)).unwrap();
             let logits = block_on(engine.logits(&batch.sequence)).unwrap();
@@ -304,14 +304,14 @@ fn a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not<B: Bac
         let mut engine = backend.engine(&model, &EngineOptions::default()).unwrap();
         engine.set_parameters(&case.parameters(&model)).unwrap();
         let mut forward = |masks| {
-            engine.set_masks(Some(masks));
+            engine.set_dropout(Some(masks));
             wide(&block_on(engine.forward(&case.sequence())).unwrap().output)
         };
         let first = forward(MASKS);
         let others = [
-            Masks { seed: 1, ..MASKS },
-            Masks { step: MASKS.step + 1, ..MASKS },
-            Masks { first_row: MASKS.first_row + 1, ..MASKS },
+            DropoutKey { seed: 1, ..MASKS },
+            DropoutKey { step: MASKS.step + 1, ..MASKS },
+            DropoutKey { first_row: MASKS.first_row + 1, ..MASKS },
         ];
         assert!(others.into_iter().all(|masks| forward(masks) != first), "{case}");
         assert_eq!(forward(MASKS), first, "{case}");
@@ -328,12 +328,12 @@ fn a_repeated_step_repeats_its_bits_and_another_step_seed_or_row_does_not_on_eit
 fn backward_goes_through_the_masks_of_its_forward_pass<B: Backend>(backend: &B) {
     for (case, _) in with_and_without() {
         let model = case.headless();
-        let run = |between: Option<Masks>| {
+        let run = |between: Option<DropoutKey>| {
             let mut engine = backend.engine(&model, &EngineOptions::default()).unwrap();
             engine.set_parameters(&case.parameters(&model)).unwrap();
-            engine.set_masks(Some(MASKS));
+            engine.set_dropout(Some(MASKS));
             block_on(engine.forward(&case.sequence())).unwrap();
-            engine.set_masks(between);
+            engine.set_dropout(between);
             block_on(engine.backward(&case.output_gradient())).unwrap();
             common::gradients(&mut engine)
         };
@@ -393,15 +393,15 @@ fn what_is_carried_to_the_next_window_went_through_no_mask<B: Backend>(backend: 
         let batch = case.batch();
         let mut engine = backend.engine(&model, &EngineOptions::default()).unwrap();
         engine.set_parameters(&case.parameters(&model)).unwrap();
-        let (first, second) = (MASKS, Masks { step: MASKS.step + 1, ..MASKS });
+        let (first, second) = (MASKS, DropoutKey { step: MASKS.step + 1, ..MASKS });
         for masks in [first, second] {
-            engine.set_masks(Some(masks));
-            block_on(engine.accumulate(&batch, Some(Carry { first_row: 0, rows: 9 }))).unwrap();
+            engine.set_dropout(Some(masks));
+            block_on(engine.accumulate(&batch, Some(StatefulRows { first_row: 0, rows: 9 }))).unwrap();
         }
         let carried = block_on(engine.states()).unwrap().unwrap();
         let mut sequence: Sequence<<B::Engine as Parameters>::Real> = case.sequence();
         for masks in [first, second] {
-            engine.set_masks(Some(masks));
+            engine.set_dropout(Some(masks));
             sequence.initial = Some(block_on(engine.forward(&sequence)).unwrap().states);
         }
         let want = sequence.initial.unwrap();
@@ -423,7 +423,7 @@ fn rows_that_no_counter_can_tell_apart_are_refused() {
     fn refused<B: Backend>(backend: &B) {
         let case = Case { dropout: (0.0, 0.5), ..Case::new(Cell::Gru) };
         let mut engine = backend.engine(&case.model(), &EngineOptions::default()).unwrap();
-        engine.set_masks(Some(Masks { first_row: u32::MAX as usize - 1, ..MASKS }));
+        engine.set_dropout(Some(DropoutKey { first_row: u32::MAX as usize - 1, ..MASKS }));
         let error = block_on(engine.accumulate(&case.batch(), None)).unwrap_err().to_string();
         assert_eq!(error, "masks.first_row: expected at most 4294967293, got 4294967294");
     }

@@ -66,7 +66,7 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays_whatever_lies_in_the
             let options = EngineOptions { chunk, ..EngineOptions::default() };
             let mut engine = gpu.engine(&model, &options).unwrap();
             engine.set_parameters(&case.parameters(&model)).unwrap();
-            engine.set_masks(masks(1));
+            engine.set_dropout(masks(1));
             let sequence = case.sequence::<f32>();
             let gradient = case.output_gradient::<f32>();
             let arrays = block_on(engine.forward(&sequence)).unwrap();

@@ -6,8 +6,8 @@ use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::gpu::DeviceArrays;
 use bptt::{
-    At, Backend, Carry, Cell, Cpu, Embedding, EngineOptions, Error, Extent, Head, Inspection, Loss, Model, Recurrent,
-    RecurrentKernel, Result, Rule, Sequence, Training,
+    Backend, BatchShape, Cell, Cpu, Embedding, EngineOptions, Error, Head, Inspection, Loss, Model, OptimizerKind,
+    Readout, Recurrent, RecurrentKernel, Result, Sequence, StatefulRows, Training,
 };
 use pollster::block_on;
 
@@ -15,14 +15,14 @@ const SIZES: [usize; 10] = [0, 1, 3, 1 << 16, (1 << 31) - 1, 1 << 32, 1 << 40, 1
 
 /// Networks of every kind that a plan makes a difference of, with what their engines are told.
 fn networks() -> Vec<(Model, EngineOptions)> {
-    let plain = Model::new(Recurrent::new(Cell::Lstm, 3, 5), Head::new(2, Loss::SquaredError, At::Every));
+    let plain = Model::new(Recurrent::new(Cell::Lstm, 3, 5), Head::new(2, Loss::SquaredError, Readout::PerStep));
     let cell = common::CELLS[0];
     let deep = Recurrent::new(cell, 2, 300).layers(3).dropout(0.1).recurrent_dropout(0.2);
     let both = Recurrent::new(Cell::Gru, 7, 33).layers(2).bidirectional(true);
-    let tied = Model::new(Recurrent::new(Cell::Gru, 8, 8), Head::new(50, Loss::CrossEntropy, At::Every));
-    let wide = Model::new(Recurrent::new(cell, 1 << 20, 1), Head::new(1 << 20, Loss::CrossEntropy, At::Last));
+    let tied = Model::new(Recurrent::new(Cell::Gru, 8, 8), Head::new(50, Loss::CrossEntropy, Readout::PerStep));
+    let wide = Model::new(Recurrent::new(cell, 1 << 20, 1), Head::new(1 << 20, Loss::CrossEntropy, Readout::Final));
     let options = |chunk, recompute| EngineOptions {
-        rule: Some(Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }),
+        rule: Some(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }),
         input_gradient: true,
         chunk,
         recompute,
@@ -33,17 +33,17 @@ fn networks() -> Vec<(Model, EngineOptions)> {
         (plain.clone(), options(Some(1), false)),
         (plain.clone(), options(None, true)),
         (plain, options(Some(usize::MAX), true)),
-        (Model::new(deep, Head::new(1, Loss::SquaredError, At::Mean)), options(Some(7), true)),
-        (Model::new(both, Head::new(4, Loss::CrossEntropy, At::Last)), options(None, false)),
+        (Model::new(deep, Head::new(1, Loss::SquaredError, Readout::MeanPool)), options(Some(7), true)),
+        (Model::new(both, Head::new(4, Loss::CrossEntropy, Readout::Final)), options(None, false)),
         (tied.embedding(Embedding::tied(50)), options(None, true)),
         (wide, options(None, false)),
     ]
 }
 
-fn extents() -> impl Iterator<Item = Extent> {
+fn extents() -> impl Iterator<Item = BatchShape> {
     let pairs = SIZES.into_iter().flat_map(|steps| SIZES.map(|rows| (steps, rows)));
     pairs.flat_map(|(steps, rows)| {
-        [(0, false, false), (rows, true, true), (usize::MAX, false, true)].map(|(carried, tokens, resets)| Extent {
+        [(0, false, false), (rows, true, true), (usize::MAX, false, true)].map(|(carried, tokens, resets)| BatchShape {
             steps,
             rows,
             tokens,
@@ -94,14 +94,14 @@ fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_w
         }
     }
     assert!(refused > 1000, "{refused}");
-    let none = Extent { steps: 0, rows: usize::MAX, tokens: false, resets: false, carried: 0, shapes: 1 };
+    let none = BatchShape { steps: 0, rows: usize::MAX, tokens: false, resets: false, carried: 0, shapes: 1 };
     let (model, options) = &networks()[0];
     let words = |extent| cpu.plan(model, options, extent, false).unwrap_err().to_string();
     let expected = "the batch's [T, B]: expected at least 1 step and 1 row, got [0, 18446744073709551615]";
     assert_eq!(words(none), expected);
-    let most = words(Extent { steps: 1 << 32, rows: 1 << 32, ..none });
+    let most = words(BatchShape { steps: 1 << 32, rows: 1 << 32, ..none });
     assert!(most.starts_with("a pass over [T, B] = [4294967296, 4294967296] takes "), "{most}");
-    let carried = words(Extent { steps: 1, rows: 1, carried: usize::MAX, ..none });
+    let carried = words(BatchShape { steps: 1, rows: 1, carried: usize::MAX, ..none });
     assert!(carried.starts_with("the carried states of 18446744073709551615 rows takes "), "{carried}");
 }
 
@@ -116,7 +116,7 @@ fn the_largest_rows_are_found<B: Backend>(backend: &B) {
                 let Ok(rows) = found else { continue };
                 assert!((1..=most.max(1)).contains(&rows), "{rows} of {most} for {extent:?}");
                 let bytes =
-                    |rows| backend.plan(&model, &options, Extent { rows, ..extent }, false).map(|it| it.total());
+                    |rows| backend.plan(&model, &options, BatchShape { rows, ..extent }, false).map(|it| it.total());
                 assert!(bytes(rows).unwrap() <= budget, "{rows} rows for {extent:?} in {budget}");
             }
         }
@@ -148,7 +148,7 @@ fn rows_that_cannot_be_carried_are_refused_by_either_path_and_leave_it_usable() 
     let mut gpu = gpu().map(|gpu| gpu.engine(&case.model(), &options).unwrap());
     for first_row in SIZES {
         for rows in SIZES.into_iter().filter(|rows| *rows > 1 << 16 || *rows < case.rows) {
-            let carry = Some(Carry { first_row, rows });
+            let carry = Some(StatefulRows { first_row, rows });
             let refused = block_on(cpu.accumulate(&batch, carry));
             // A machine may have the memory for some of them.
             cpu.set_states(None).unwrap();
@@ -161,9 +161,9 @@ fn rows_that_cannot_be_carried_are_refused_by_either_path_and_leave_it_usable() 
             }
         }
     }
-    block_on(cpu.accumulate(&batch, Some(Carry { first_row: 0, rows: case.rows }))).unwrap();
+    block_on(cpu.accumulate(&batch, Some(StatefulRows { first_row: 0, rows: case.rows }))).unwrap();
     gpu.iter_mut().for_each(|gpu| {
-        block_on(gpu.accumulate(&batch, Some(Carry { first_row: 0, rows: case.rows }))).unwrap();
+        block_on(gpu.accumulate(&batch, Some(StatefulRows { first_row: 0, rows: case.rows }))).unwrap();
     });
 }
 

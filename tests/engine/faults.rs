@@ -5,8 +5,8 @@ use crate::common::gpu::{gpu, open};
 use bptt::gpu::{GpuOptions, required_features, required_limits};
 use bptt::wgpu;
 use bptt::{
-    Backend, Cell, EngineOptions, Error, Gpu, Inference, Layers, Optimizer, Parameters, Trainer, TrainerOptions,
-    Training, Update,
+    Backend, Cell, EngineOptions, Error, Gpu, Inference, Layers, Optimizer, OptimizerStep, Parameters, Trainer,
+    TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -47,7 +47,7 @@ fn every_call_on_a_lost_device_says_that_it_is_lost() {
     lost(block_on(engine.gradients()));
     lost(block_on(engine.evaluate(&batch)));
     lost(block_on(engine.forward(&batch.sequence)));
-    lost(block_on(engine.update(&Update { optimizer, step: 2, divisor: 1.0 })));
+    lost(block_on(engine.update(&OptimizerStep { optimizer, step: 2, divisor: 1.0 })));
     lost(gpu.engine(&case.model(), &EngineOptions::default()));
 }
 

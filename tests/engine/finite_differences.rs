@@ -3,7 +3,8 @@
 use crate::common::{CELLS, Case, Named, PLACES, assert_close, by_name, losses, masks, pairwise, trained};
 use bptt::ndarray::ArrayD;
 use bptt::{
-    Backend, Batch, Cell, Cpu, CpuEngine, EngineOptions, Input, Layers, Optimizer, Parameters, States, Training, Update,
+    Backend, Batch, Cell, Cpu, CpuEngine, EngineOptions, Input, Layers, Optimizer, OptimizerStep, Parameters, States,
+    Training,
 };
 use pollster::block_on;
 
@@ -35,9 +36,9 @@ fn differences<T>(
 
 /// Σ w·loss through the masks of the first step, where training reads it: an evaluation drops nothing.
 fn evaluate(engine: &mut CpuEngine<f64>, batch: &Batch) -> f64 {
-    engine.set_masks(masks(1));
+    engine.set_dropout(masks(1));
     block_on(engine.accumulate(batch, None)).unwrap();
-    block_on(engine.update(&Update { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 })).unwrap();
+    block_on(engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 })).unwrap();
     block_on(engine.report()).unwrap().unwrap().loss
 }
 

@@ -5,8 +5,9 @@ use crate::common::{CELLS, Case, PLACES, assert_close, assert_same_bits, by_name
 use bptt::model::Role;
 use bptt::ndarray::{Array2, Array3, Axis, s};
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Flow, Input, Inspection, Layers, Model, Optimizer,
-    OutputGradient, Parameters, Real, Recurrent, Reduction, Sequence, States, Trainer, TrainerOptions, Training,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, Flow, Input, Inspection, Layers, Model, Optimizer,
+    OutputGradient, Parameters, Readout, Real, Recurrent, Reduction, Sequence, States, Trainer, TrainerOptions,
+    Training,
 };
 use pollster::block_on;
 
@@ -23,8 +24,8 @@ fn reference() -> Cpu<f64> {
 fn engine<B: Backend>(backend: &B, model: &Model, block: &[f64], chunk: Option<usize>) -> B::Engine {
     let options = EngineOptions { chunk, input_gradient: true, ..EngineOptions::default() };
     let mut engine = backend.engine(model, &options).unwrap();
-    engine.set_parameters(&block.iter().map(|w| RealOf::<B>::from_wide(*w)).collect::<Vec<_>>()).unwrap();
-    engine.set_masks(masks(1));
+    engine.set_parameters(&block.iter().map(|w| RealOf::<B>::from_f64(*w)).collect::<Vec<_>>()).unwrap();
+    engine.set_dropout(masks(1));
     engine.set_flow(true);
     engine
 }
@@ -51,7 +52,7 @@ fn the_norm_at_a_step_is_that_of_dh_0_of_the_rest_of_the_sequence() {
             let case = Case { ragged, resets, ..Case::new(cell) }.sizes([6, 4, 2, 3, 2]);
             let model = case.headless();
             let mut engine = engine(&reference(), &model, &case.parameters(&model), None);
-            engine.set_masks(None);
+            engine.set_dropout(None);
             let (sequence, gradient): (Sequence<f64>, OutputGradient<f64>) = (case.sequence(), case.output_gradient());
             block_on(engine.forward(&sequence)).unwrap();
             block_on(engine.backward(&gradient)).unwrap();
@@ -104,10 +105,10 @@ fn cut(sequence: &Sequence<f64>, from: usize, until: usize) -> Sequence<f64> {
 fn the_norm_at_a_step_is_that_of_finite_differences_in_the_state() {
     const STEP: f64 = 1.0 / 131_072.0;
     for cell in CELLS {
-        let case = Case { rows: 1, at: At::Last, ..Case::new(cell) }.sizes([6, 1, 2, 3, 2]);
+        let case = Case { rows: 1, at: Readout::Final, ..Case::new(cell) }.sizes([6, 1, 2, 3, 2]);
         let model = case.model();
         let mut engine = engine(&reference(), &model, &case.parameters(&model), None);
-        engine.set_masks(None);
+        engine.set_dropout(None);
         let batch = case.batch();
         block_on(engine.accumulate(&batch, None)).unwrap();
         let norms = block_on(engine.flow()).unwrap().norms;
@@ -188,7 +189,7 @@ fn a_layers_norms_are_those_of_the_same_layer_fed_by_the_ones_below() {
             let model = two.headless();
             let block: Vec<f64> = two.parameters(&model);
             let mut whole = engine(&reference(), &model, &block, None);
-            whole.set_masks(None);
+            whole.set_dropout(None);
             block_on(whole.forward(&two.sequence())).unwrap();
             let gradient: OutputGradient<f64> = OutputGradient { h_n: None, c_n: None, ..two.output_gradient() };
             block_on(whole.backward(&gradient)).unwrap();
@@ -327,7 +328,7 @@ fn a_vanished_gradient_has_its_norm<B: Backend>(backend: &B) {
         let w_hh = (0..25).map(|index| if index % 6 == 0 { factor } else { 0.0 });
         let block: Vec<f64> = [0.0; 5].into_iter().chain(w_hh).collect();
         let mut engine = engine(backend, &Model::headless(recurrent), &block, Some(32));
-        engine.set_masks(None);
+        engine.set_dropout(None);
         block_on(engine.forward(&Sequence::dense(Array3::zeros((steps, 3, 1))))).unwrap();
         let d_h_n: Array3<RealOf<B>> = fill((1, 3, 5), 4);
         let want = wide(&d_h_n).iter().map(|d| d * d).sum::<f64>().sqrt();

@@ -8,8 +8,8 @@ use crate::common::{
 use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::ArrayD;
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Loss, Optimizer,
-    Parameters, RecurrentKernel, Reduction, Rule, Sequence, Trainer, TrainerOptions, Training,
+    Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Loss, Optimizer,
+    OptimizerKind, Parameters, Readout, RecurrentKernel, Reduction, Sequence, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -84,9 +84,11 @@ fn every_head_and_reduction_equals_the_cpu_in_f64_in_one_and_two_directions() {
 }
 
 fn optimizers() -> Vec<Optimizer> {
-    let sgd = |momentum, dampening, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening, nesterov }, 0.05);
-    let rmsprop =
-        |momentum, centered| Optimizer::new(Rule::RmsProp { alpha: 0.99, eps: 1e-4, momentum, centered }, 0.01);
+    let sgd =
+        |momentum, dampening, nesterov| Optimizer::new(OptimizerKind::Sgd { momentum, dampening, nesterov }, 0.05);
+    let rmsprop = |momentum, centered| {
+        Optimizer::new(OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-4, momentum, centered }, 0.01)
+    };
     vec![
         sgd(0.0, 0.0, false),
         Optimizer { weight_decay: 0.1, ..sgd(0.9, 0.0, false) },
@@ -177,7 +179,7 @@ fn whatever_lies_in_the_padding_changes_no_bit() {
         for case in [
             case.clone(),
             Case { tokens: true, ..case.clone() },
-            Case { at: At::Mean, ..case.clone() },
+            Case { at: Readout::MeanPool, ..case.clone() },
             case.clone().embedded(7),
             case.tied(7),
         ] {
@@ -430,7 +432,7 @@ fn a_dispatch_a_step_and_a_dispatch_a_sequence_give_the_same_bits() {
             let options = EngineOptions { kernel, chunk, input_gradient: true, ..EngineOptions::default() };
             let mut engine = gpu.engine(&case.model(), &options).unwrap();
             engine.set_parameters(&case.parameters(&case.model())).unwrap();
-            engine.set_masks(masks(1));
+            engine.set_dropout(masks(1));
             block_on(engine.accumulate(&case.batch(), None)).unwrap();
             let gradients = block_on(engine.gradients()).unwrap();
             let initial = block_on(engine.input_gradient()).unwrap().initial;
@@ -527,16 +529,16 @@ fn settings_that_would_ruin_the_weights_are_refused() {
     let rule = Some(Optimizer::adam(0.1).rule);
     let mut engine = gpu.engine(&case.model(), &EngineOptions { rule, ..EngineOptions::default() }).unwrap();
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
-    let good = bptt::Update { optimizer: Optimizer::adam(0.1), step: 1, divisor: 1.0 };
+    let good = bptt::OptimizerStep { optimizer: Optimizer::adam(0.1), step: 1, divisor: 1.0 };
     for bad in [
-        bptt::Update { optimizer: Optimizer::adam(f64::NAN), ..good },
-        bptt::Update { optimizer: Optimizer::sgd(0.1), ..good },
-        bptt::Update { step: 0, ..good },
-        bptt::Update { divisor: 0.0, ..good },
+        bptt::OptimizerStep { optimizer: Optimizer::adam(f64::NAN), ..good },
+        bptt::OptimizerStep { optimizer: Optimizer::sgd(0.1), ..good },
+        bptt::OptimizerStep { step: 0, ..good },
+        bptt::OptimizerStep { divisor: 0.0, ..good },
     ] {
         assert!(block_on(engine.update(&bad)).is_err(), "{bad:?}");
     }
-    let carry = bptt::Carry { first_row: usize::MAX, rows: 4 };
+    let carry = bptt::StatefulRows { first_row: usize::MAX, rows: 4 };
     assert!(block_on(engine.accumulate(&case.batch(), Some(carry))).is_err());
     block_on(engine.update(&good)).unwrap();
 }

@@ -4,13 +4,13 @@ use crate::common;
 use crate::common::{Case, losses};
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Layers, Loss, Model, Parameters, Recurrent,
+    Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Layers, Loss, Model, Parameters, Readout, Recurrent,
     Sequence, Targets,
 };
 use pollster::block_on;
 
 fn model(outputs: usize, loss: Loss) -> Model {
-    Model::new(Recurrent::new(Cell::Gru, 2, 3), Head::new(outputs, loss, At::Last))
+    Model::new(Recurrent::new(Cell::Gru, 2, 3), Head::new(outputs, loss, Readout::Final))
 }
 
 #[test]
@@ -122,7 +122,8 @@ fn a_mean_with_class_weights_divides_by_the_weights_of_the_classes_that_occur() 
 #[test]
 fn a_head_over_the_mean_reads_the_mean_of_the_outputs_of_each_rows_own_steps() {
     for bidirectional in [false, true] {
-        let case = Case { at: At::Mean, ragged: true, bidirectional, ..Case::new(Cell::Lstm) }.sizes([5, 9, 2, 3, 2]);
+        let case =
+            Case { at: Readout::MeanPool, ragged: true, bidirectional, ..Case::new(Cell::Lstm) }.sizes([5, 9, 2, 3, 2]);
         let model = case.model();
         let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &EngineOptions::default()).unwrap();
         let parameters: Vec<f64> = case.parameters(&model);

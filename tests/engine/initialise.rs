@@ -1,10 +1,13 @@
 //! How parameters begin, and how large a model may be.
 
 use bptt::model::Role;
-use bptt::{Activation, At, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Recurrent, RecurrentInit};
+use bptt::{Activation, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent, RecurrentInit};
 
 fn model(cell: Cell) -> Model {
-    Model::new(Recurrent::new(cell, 3, 16).layers(2).bidirectional(true), Head::new(2, Loss::SquaredError, At::Every))
+    Model::new(
+        Recurrent::new(cell, 3, 16).layers(2).bidirectional(true),
+        Head::new(2, Loss::SquaredError, Readout::PerStep),
+    )
 }
 
 /// The gates of every W_hh.
@@ -34,7 +37,7 @@ fn uniform_weights_fill_their_bounds_as_pytorchs_do() {
 fn an_embedding_begins_normal_of_variance_1_and_as_the_head_where_it_is_tied() {
     let drawn = |tied| {
         let embedding = if tied { Embedding::tied(200) } else { Embedding::new(200) };
-        let head = Head::new(200, Loss::CrossEntropy, At::Every);
+        let head = Head::new(200, Loss::CrossEntropy, Readout::PerStep);
         let model = Model::new(Recurrent::new(Cell::Gru, 16, 16), head).embedding(embedding);
         let vectors = Layout::new(&model).find(Role::Embedding).unwrap().range();
         Initialisation::default().draw(&model, 7)[vectors].to_vec()

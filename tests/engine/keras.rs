@@ -4,8 +4,8 @@ use crate::common::fixtures::{Case, Fixtures};
 use crate::common::{CELLS, assert_close, wide};
 use bptt::interchange::keras::{names, state_dict, weights};
 use bptt::{
-    At, Backend, Cell, Cpu, EngineOptions, Error, Head, Inference, Initialisation, Layout, Loss, Model, Parameters,
-    Recurrent, Sequence, StateDict,
+    Backend, Cell, Cpu, EngineOptions, Error, Head, Inference, Initialisation, Layout, Loss, Model, Parameters,
+    Readout, Recurrent, Sequence, StateDict,
 };
 use pollster::block_on;
 
@@ -55,7 +55,7 @@ fn a_state_dict_comes_back_but_for_biases_that_keras_has_as_one() {
     for cell in CELLS {
         for bias in [true, false] {
             let recurrent = Recurrent::new(cell, 2, 3).layers(2).bidirectional(true).bias(bias);
-            let model = Model::new(recurrent, Head::new(4, Loss::CrossEntropy, At::Every));
+            let model = Model::new(recurrent, Head::new(4, Loss::CrossEntropy, Readout::PerStep));
             let dict = Layout::new(&model).to_state_dict(&Initialisation::default().draw(&model, 1));
             let back = state_dict(&model, &weights(&model, &dict).unwrap()).unwrap();
             for (name, array) in dict.iter() {

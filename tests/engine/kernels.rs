@@ -7,7 +7,7 @@ use bptt::gpu::{GpuOptions, Tiles};
 use bptt::ndarray::Array2;
 use bptt::{
     Activation, Backend, Batch, Cell, Cpu, EngineOptions, Gpu, Inference, Inspection, Layers, Loss, Optimizer,
-    Parameters, RecurrentKernel, Sequence, Targets, Training, Update,
+    OptimizerStep, Parameters, RecurrentKernel, Sequence, Targets, Training,
 };
 use pollster::block_on;
 
@@ -41,7 +41,7 @@ fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Opt
     let mut named = Named::new();
     for step in 1..=2 {
         engine.set_flow(step == 1);
-        engine.set_masks(masks(step));
+        engine.set_dropout(masks(step));
         block_on(engine.accumulate(&batch, None)).unwrap();
         named.extend(common::gradients(&mut engine));
         let gradient = block_on(engine.input_gradient()).unwrap();
@@ -51,7 +51,7 @@ fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Opt
         if step == 1 {
             named.push(("flow".into(), block_on(engine.flow()).unwrap().norms.into_dyn()));
         }
-        block_on(engine.update(&Update { optimizer, step, divisor: batch.total_weight() })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: batch.total_weight() })).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();
         named.push((format!("loss of step {step}"), Array2::from_elem((1, 1), report.loss).into_dyn()));
     }

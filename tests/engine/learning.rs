@@ -8,7 +8,7 @@ use bptt::data::{
     Table,
 };
 use bptt::train::{Duration, RunOptions, evaluate, predict, run};
-use bptt::{Activation, At, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Recurrent, Trainer};
+use bptt::{Activation, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Trainer};
 
 /// The root mean squared errors after 1920: of 50 epochs of a network with 16 hidden units, and of the last value.
 async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) {
@@ -19,7 +19,7 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let codec = SeriesCodec::fit(&series, frame, split.train.end, |_| ScalingKind::Standard).unwrap();
     let encoded = codec.encode(series).unwrap();
     let [training, test] = [split.train, split.test].map(|rows| encoded.windows(rows).unwrap());
-    let model = Model::new(Recurrent::new(cell, 1, 16), Head::new(1, Loss::SquaredError, At::Last));
+    let model = Model::new(Recurrent::new(cell, 1, 16), Head::new(1, Loss::SquaredError, Readout::Final));
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), seed).unwrap();
     let duration = Duration::Epochs(50);
     let options = RunOptions { duration, ..RunOptions::default() };

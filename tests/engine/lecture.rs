@@ -11,8 +11,9 @@
 
 use crate::common;
 use bptt::{
-    Activation, At, Backend, Batch, Carry, Cell, Cpu, EngineOptions, Head, Inference, InputGradient, Layers, Layout,
-    Loss, Model, Optimizer, OutputGradient, Parameters, Real, Recurrent, Sequence, States, Targets, Trainer, Training,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, InputGradient, Layers, Layout, Loss, Model,
+    Optimizer, OutputGradient, Parameters, Readout, Real, Recurrent, Sequence, StatefulRows, States, Targets, Trainer,
+    Training,
 };
 use std::ops::Range;
 
@@ -200,7 +201,7 @@ fn assert_close<'a, R: Real>(
     relative: f64,
     floor: f64,
 ) {
-    let got = got.into_iter().map(|value| value.to_wide());
+    let got = got.into_iter().map(|value| value.as_f64());
     let expected = Array1::from_iter(expected.iter().copied());
     common::assert_close(what, &Array1::from_iter(got).into_dyn(), &expected.into_dyn(), relative, floor);
 }
@@ -214,11 +215,11 @@ fn recurrent(activation: Activation) -> Recurrent {
 }
 
 fn model(activation: Activation, output: &Output) -> Model {
-    Model::new(recurrent(activation), Head::new(output.y.len(), output.loss.clone(), At::Last))
+    Model::new(recurrent(activation), Head::new(output.y.len(), output.loss.clone(), Readout::Final))
 }
 
 fn reals<R: Real>(values: impl IntoIterator<Item = f64>) -> Vec<R> {
-    values.into_iter().map(R::from_wide).collect()
+    values.into_iter().map(R::from_f64).collect()
 }
 
 /// \[1, 1, 2\]: a step of x, or a state.
@@ -229,7 +230,7 @@ fn one<R: Real>(v: V) -> Array3<R> {
 /// Some of the steps, counted from 0.
 fn steps<R: Real>(range: Range<usize>) -> Sequence<R> {
     let first = range.start;
-    Sequence::dense(Array3::from_shape_fn((range.len(), 1, 2), |(t, _, i)| R::from_wide(X[first + t][i])))
+    Sequence::dense(Array3::from_shape_fn((range.len(), 1, 2), |(t, _, i)| R::from_f64(X[first + t][i])))
 }
 
 /// All three steps from h_0.
@@ -334,7 +335,7 @@ fn each_contribution_is_a_run_of_one_step<B: Backend>(backend: &B, relative: f64
 
 /// Truncated BPTT: the state is carried into the window, and no gradient is carried out of it.
 fn a_window_of_n_steps_keeps_the_last_n_contributions<B: Backend>(backend: &B, relative: f64, floor: f64) {
-    let carry = Some(Carry { first_row: 0, rows: 1 });
+    let carry = Some(StatefulRows { first_row: 0, rows: 1 });
     for (activation, output) in cases() {
         let hand = by_hand(activation, output);
         for n in [1, 2] {
@@ -367,7 +368,7 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs<B: Backend>(backend:
                 block_on(engine.forward(&sequence)).unwrap();
                 let gradient = OutputGradient { h_n: Some(one(e_i)), ..OutputGradient::default() };
                 let dh_0 = block_on(engine.backward(&gradient)).unwrap().initial.h;
-                [dh_0[[0, 0, 0]].to_wide(), dh_0[[0, 0, 1]].to_wide()]
+                [dh_0[[0, 0, 0]].as_f64(), dh_0[[0, 0, 1]].as_f64()]
             })
         };
         let mut product = [[1.0, 0.0], [0.0, 1.0]];
@@ -385,7 +386,7 @@ fn the_jacobian_across_three_steps_is_the_product_of_theirs<B: Backend>(backend:
 
 /// Where the notes begin: with T = 1 and f(z) = z the network is linear regression, y = 3·x − 0.5, whose minimum is known.
 fn gradient_descent_finds_a_lines_slope_and_intercept<B: Backend>(backend: &B, tolerance: f64) {
-    let head = Head::new(1, Loss::SquaredError, At::Every);
+    let head = Head::new(1, Loss::SquaredError, Readout::PerStep);
     let model = Model::new(Recurrent::new(Cell::Rnn(Activation::Identity), 1, 1), head);
     let mut trainer = Trainer::new(backend, &model, Optimizer::sgd(0.05), 3).unwrap();
     let x = Array3::from_shape_fn((1, 21, 1), |(_, row, _)| row as f32 / 10.0 - 1.0);
@@ -395,7 +396,7 @@ fn gradient_descent_finds_a_lines_slope_and_intercept<B: Backend>(backend: &B, t
     }
     let mut at = |value: f32| {
         let x = Sequence::dense(Array3::from_elem((1, 1, 1), value));
-        block_on(trainer.predict(&x)).unwrap().y[[0, 0, 0]].to_wide()
+        block_on(trainer.predict(&x)).unwrap().y[[0, 0, 0]].as_f64()
     };
     let (intercept, slope) = (at(0.0), at(1.0) - at(0.0));
     let close = (slope - 3.0).abs() < tolerance && (intercept + 0.5).abs() < tolerance;

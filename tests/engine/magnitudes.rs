@@ -6,19 +6,20 @@ use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Activation, At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Layers, Loss, Model, Optimizer,
-    OutputGradient, Parameters, Real, Report, Rule, Sequence, Targets, Trainer, Training, Update,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Layers, Loss, Model, Optimizer,
+    OptimizerKind, OptimizerStep, OutputGradient, Parameters, Readout, Real, Report, Sequence, Targets, Trainer,
+    Training,
 };
 use pollster::block_on;
 
 /// An engine whose parameters are 0 but for those of these names.
-fn engine<B: Backend>(backend: &B, model: &Model, rule: Option<Rule>, set: &[(&str, Vec<f64>)]) -> B::Engine {
+fn engine<B: Backend>(backend: &B, model: &Model, rule: Option<OptimizerKind>, set: &[(&str, Vec<f64>)]) -> B::Engine {
     let mut engine = backend.engine(model, &EngineOptions { rule, ..EngineOptions::default() }).unwrap();
-    let mut block = vec![<B::Engine as Parameters>::Real::from_wide(0.0); engine.layout().len()];
+    let mut block = vec![<B::Engine as Parameters>::Real::from_f64(0.0); engine.layout().len()];
     for (name, values) in set {
         let tensor = engine.layout().tensors().iter().find(|tensor| tensor.name.ends_with(name)).unwrap().clone();
         assert_eq!(tensor.len(), values.len(), "{name}");
-        block[tensor.range()].iter_mut().zip(values).for_each(|(to, value)| *to = Real::from_wide(*value));
+        block[tensor.range()].iter_mut().zip(values).for_each(|(to, value)| *to = Real::from_f64(*value));
     }
     engine.set_parameters(&block).unwrap();
     engine
@@ -44,12 +45,12 @@ fn one_step<B: Backend>(backend: &B, cell: Cell, x: &[f32]) -> Vec<(f64, f64)> {
         Cell::Rnn(_) => vec![1.0],
     };
     let mut engine = engine(backend, &case.headless(), None, &[("weight_ih_l0", weights)]);
-    let real = |value: f32| <B::Engine as Parameters>::Real::from_wide(value.into());
+    let real = |value: f32| <B::Engine as Parameters>::Real::from_f64(value.into());
     let dense = Array3::from_shape_fn((1, x.len(), 1), |(_, row, _)| real(x[row]));
     let h = block_on(engine.forward(&Sequence::dense(dense))).unwrap().output;
     let output = Some(Array3::from_elem((1, x.len(), 1), real(1.0)));
     let dx = block_on(engine.backward(&OutputGradient { output, ..OutputGradient::default() })).unwrap().x.unwrap();
-    h.iter().zip(&dx).map(|(h, dx)| (h.to_wide(), dx.to_wide())).collect()
+    h.iter().zip(&dx).map(|(h, dx)| (h.as_f64(), dx.as_f64())).collect()
 }
 
 fn small_inputs_keep_their_digits_through_every_activation<B: Backend>(backend: &B, path: &str) {
@@ -91,7 +92,8 @@ fn of_logits<B: Backend>(
     targets: Targets,
     weights: &[f32],
 ) -> (f64, Vec<f64>) {
-    let case = Case { initial: false, loss, at: At::Last, ..Case::new(Cell::Gru) }.sizes([2, 3, 1, 2, logits.len()]);
+    let case =
+        Case { initial: false, loss, at: Readout::Final, ..Case::new(Cell::Gru) }.sizes([2, 3, 1, 2, logits.len()]);
     let mut engine = engine(backend, &case.model(), None, &[("head.bias", logits.to_vec())]);
     let mut batch = Batch::new(Sequence::dense(Array3::zeros((2, 3, 1))), targets);
     batch.weights = Some(Array2::from_shape_fn((1, 3), |(_, row)| weights[row]));
@@ -181,7 +183,7 @@ fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer
         initial: false,
         bias: false,
         loss: Loss::AbsoluteError,
-        at: At::Last,
+        at: Readout::Final,
         ..Case::new(Cell::Rnn(Activation::Identity))
     };
     let case = case.sizes([steps, 2, 1, 3, 1]);
@@ -192,9 +194,9 @@ fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer
     let x = Array3::from_shape_fn((steps, 2, 1), |(t, row, _)| if t == 0 { 1.0 + row as f32 } else { 0.0 });
     let batch = Batch::new(Sequence::dense(x), Targets::Values(Array3::zeros((1, 2, 1))));
     block_on(engine.accumulate(&batch, None)).unwrap();
-    block_on(engine.update(&Update { optimizer: rule, step: 1, divisor: 2.0 })).unwrap();
+    block_on(engine.update(&OptimizerStep { optimizer: rule, step: 1, divisor: 2.0 })).unwrap();
     let report = block_on(engine.report()).unwrap().unwrap();
-    (report, block_on(engine.parameters()).unwrap().into_iter().map(|w| w.to_wide()).collect())
+    (report, block_on(engine.parameters()).unwrap().into_iter().map(|w| w.as_f64()).collect())
 }
 
 #[test]
@@ -222,13 +224,13 @@ fn a_gradient_whose_squares_are_beyond_f32_is_clipped_and_one_whose_squares_are_
 #[test]
 fn a_loss_or_a_norm_beyond_f32_is_passed_over_on_both_paths_and_not_in_f64() {
     fn skipped<B: Backend>(backend: &B, target: f32, loss: Loss) -> (bool, Vec<f64>) {
-        let case = Case { initial: false, loss, at: At::Last, ..Case::new(Cell::Gru) }.sizes([1, 1, 1, 1, 1]);
+        let case = Case { initial: false, loss, at: Readout::Final, ..Case::new(Cell::Gru) }.sizes([1, 1, 1, 1, 1]);
         let optimizer = Optimizer::sgd(1e-30).clip_norm(1.0);
         let options = EngineOptions { rule: Some(optimizer.rule), skips: 1, ..EngineOptions::default() };
         let mut engine = backend.engine(&case.model(), &options).unwrap();
         let values = Targets::Values(Array3::from_elem((1, 1, 1), target));
         block_on(engine.accumulate(&Batch::new(Sequence::dense(Array3::zeros((1, 1, 1))), values), None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step: 1, divisor: 1.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 1.0 })).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();
         assert_eq!(report.skipped, !(report.loss.is_finite() && report.norm.is_finite()), "{report:?}");
         (report.skipped, vec![report.loss, report.norm])
@@ -266,10 +268,10 @@ fn after_steps<B: Backend>(backend: &B, optimizer: Optimizer) -> Vec<f64> {
         ));
     for step in 1..=4 {
         block_on(engine.accumulate(&batch, None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step, divisor: batch.total_weight() })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: batch.total_weight() })).unwrap();
     }
     while block_on(engine.report()).unwrap().is_some() {}
-    block_on(engine.parameters()).unwrap().into_iter().map(|w| w.to_wide()).collect()
+    block_on(engine.parameters()).unwrap().into_iter().map(|w| w.as_f64()).collect()
 }
 
 /// Both paths in f32 as the one in f64.
@@ -287,10 +289,13 @@ fn assert_one_meaning(optimizer: Optimizer, tolerance: f64) {
 }
 
 /// Every rule that divides by a root.
-fn rules(eps: f64) -> Vec<Rule> {
-    let mut rules = vec![Rule::Adam { beta1: 0.9, beta2: 0.99, eps }, Rule::AdamW { beta1: 0.5, beta2: 0.9, eps }];
+fn rules(eps: f64) -> Vec<OptimizerKind> {
+    let mut rules = vec![
+        OptimizerKind::Adam { beta1: 0.9, beta2: 0.99, eps },
+        OptimizerKind::AdamW { beta1: 0.5, beta2: 0.9, eps },
+    ];
     for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
-        rules.push(Rule::RmsProp { alpha: 0.9, eps, momentum, centered });
+        rules.push(OptimizerKind::RmsProp { alpha: 0.9, eps, momentum, centered });
     }
     rules
 }
@@ -307,15 +312,15 @@ fn with_an_epsilon_of_0_or_one_that_f32_does_not_hold_a_weight_without_a_gradien
 #[test]
 fn settings_that_round_to_0_or_1_in_f32_mean_what_they_round_to_on_every_path() {
     for momentum in [1e-46, 1e-40, 1.0 - 1e-12] {
-        let rule = |nesterov, dampening| Rule::Sgd { momentum, dampening, nesterov };
+        let rule = |nesterov, dampening| OptimizerKind::Sgd { momentum, dampening, nesterov };
         assert_one_meaning(Optimizer::new(rule(false, 0.5), 0.1), 1e-6);
         assert_one_meaning(Optimizer::new(rule(true, 0.0), 0.1), 1e-6);
     }
     for (beta1, beta2) in [(1e-46, 0.99), (1.0 - 1e-12, 0.99), (0.9, 1e-46), (0.9, 1.0 - 1e-12)] {
-        assert_one_meaning(Optimizer::new(Rule::Adam { beta1, beta2, eps: 1e-4 }, 1e-3), 2e-5);
+        assert_one_meaning(Optimizer::new(OptimizerKind::Adam { beta1, beta2, eps: 1e-4 }, 1e-3), 2e-5);
     }
     for alpha in [1e-46, 1.0 - 1e-12] {
-        let rule = Rule::RmsProp { alpha, eps: 1e-4, momentum: 0.0, centered: false };
+        let rule = OptimizerKind::RmsProp { alpha, eps: 1e-4, momentum: 0.0, centered: false };
         assert_one_meaning(Optimizer::new(rule, 1e-7), 2e-5);
     }
     for tiny in [1e-46, 1e-40] {
@@ -341,16 +346,16 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
         ("learning_rate", Optimizer::adam(1e38)),
         ("learning_rate times weight_decay", Optimizer { weight_decay: 1e30, ..Optimizer::adamw(1e10) }),
         ("weight_decay", Optimizer { weight_decay: 1e39, ..sgd }),
-        ("momentum", with_rule(Rule::Sgd { momentum: 1e39, dampening: 0.0, nesterov: false })),
-        ("dampening", with_rule(Rule::Sgd { momentum: 0.9, dampening: -1e39, nesterov: false })),
-        ("eps", with_rule(Rule::Adam { beta1: 0.9, beta2: 0.99, eps: 1e39 })),
-        ("eps", with_rule(Rule::RmsProp { alpha: 0.9, eps: 1e39, momentum: 0.0, centered: false })),
-        ("alpha", with_rule(Rule::RmsProp { alpha: 1e39, eps: 1e-8, momentum: 0.0, centered: false })),
+        ("momentum", with_rule(OptimizerKind::Sgd { momentum: 1e39, dampening: 0.0, nesterov: false })),
+        ("dampening", with_rule(OptimizerKind::Sgd { momentum: 0.9, dampening: -1e39, nesterov: false })),
+        ("eps", with_rule(OptimizerKind::Adam { beta1: 0.9, beta2: 0.99, eps: 1e39 })),
+        ("eps", with_rule(OptimizerKind::RmsProp { alpha: 0.9, eps: 1e39, momentum: 0.0, centered: false })),
+        ("alpha", with_rule(OptimizerKind::RmsProp { alpha: 1e39, eps: 1e-8, momentum: 0.0, centered: false })),
     ] {
         let made = Trainer::new(backend, &model, optimizer, 1).map(drop);
         let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
         let mut engine = backend.engine(&model, &options).unwrap();
-        let updated = block_on(engine.update(&Update { optimizer, step: 1, divisor: 1.0 }));
+        let updated = block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 1.0 }));
         for result in [made, updated] {
             let named = matches!(&result, Err(Error::Value { what, .. }) if what == name);
             assert!(if narrow { named } else { result.is_ok() }, "{path}, {name}: {result:?}");
@@ -361,7 +366,7 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
     let mut engine =
         backend.engine(&model, &EngineOptions { rule: Some(sgd.rule), ..EngineOptions::default() }).unwrap();
     for divisor in [1e-45, 1e38] {
-        let result = block_on(engine.update(&Update { optimizer: sgd, step: 1, divisor }));
+        let result = block_on(engine.update(&OptimizerStep { optimizer: sgd, step: 1, divisor }));
         assert_eq!(result.is_err(), narrow, "{path}, divisor {divisor:e}: {result:?}");
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::common::onnx;
 use bptt::{
-    At, Backend, Cell, Cpu, EngineOptions, Error, Head, Inference, Input, Layers, Layout, Loss, Model, Parameters,
+    Backend, Cell, Cpu, EngineOptions, Error, Head, Inference, Input, Layers, Layout, Loss, Model, Parameters, Readout,
     Real, Recurrent, Sequence, StateDict, States,
 };
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
         let case = Case { ragged: true, loss: Loss::CrossEntropy, ..Case::new(cell) };
         cases.push(Case { bias: false, layers: 3, bidirectional: true, ..case.clone() });
         cases.push(Case { tokens: true, ..case.clone() }.sizes([9, 4, 13, 5, 13]));
-        cases.push(Case { tokens: true, at: At::Last, layers: 2, ..case.clone() }.sizes([6, 3, 7, 5, 2]));
+        cases.push(Case { tokens: true, at: Readout::Final, layers: 2, ..case.clone() }.sizes([6, 3, 7, 5, 2]));
         let embedded = Case { layers: 2, bidirectional: true, ..case.clone() }.sizes([6, 5, 3, 4, 3]);
         cases.push(embedded.clone().embedded(9));
         cases.push(embedded.tied(9));
@@ -57,7 +57,7 @@ fn poisoned<R: Real>(case: &Case) -> Sequence<R> {
         Input::Dense(x) => x
             .indexed_iter_mut()
             .filter(|((t, row, _), _)| *t >= lengths[*row])
-            .for_each(|(_, value)| *value = R::from_wide(f64::NAN)),
+            .for_each(|(_, value)| *value = R::from_f64(f64::NAN)),
         Input::Tokens(tokens) => tokens
             .indexed_iter_mut()
             .filter(|((t, row), _)| *t >= lengths[*row])
@@ -134,7 +134,7 @@ fn a_stack_without_a_head_gives_its_output() {
 fn the_file_tells_its_versions_inputs_outputs_and_notes() {
     let model = Model::new(
         Recurrent::new(Cell::Lstm, 3, 4).layers(2).bidirectional(true),
-        Head::new(5, Loss::CrossEntropy, At::Last),
+        Head::new(5, Loss::CrossEntropy, Readout::Final),
     );
     let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
     let notes = [("bptt", "{\"format\":1}"), ("licence", "none — at all")];
@@ -146,7 +146,7 @@ fn the_file_tells_its_versions_inputs_outputs_and_notes() {
     assert_eq!(file.inputs, ["x: 1 [T, B, 3]", "lengths: 6 [B]", "h_0: 1 [4, B, 4]", "c_0: 1 [4, B, 4]"]);
     assert_eq!(file.outputs, ["y: 1 [1, B, 5]", "logits: 1 [1, B, 5]", "h_n: 1 [4, B, 4]", "c_n: 1 [4, B, 4]"]);
 
-    let model = Model::new(Recurrent::new(Cell::Gru, 3, 4), Head::new(3, Loss::CrossEntropy, At::Every));
+    let model = Model::new(Recurrent::new(Cell::Gru, 3, 4), Head::new(3, Loss::CrossEntropy, Readout::PerStep));
     let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
     let file = onnx::Model::read(&export(&model, &weights, Reads::Tokens, &[]).unwrap());
     assert_eq!(file.inputs, ["tokens: 7 [T, B]", "lengths: 6 [B]", "h_0: 1 [1, B, 4]"]);
@@ -157,7 +157,7 @@ fn the_file_tells_its_versions_inputs_outputs_and_notes() {
 fn layers_are_joined_node_by_node() {
     let model = Model::new(
         Recurrent::new(Cell::Gru, 3, 4).layers(2).bidirectional(true),
-        Head::new(5, Loss::BinaryCrossEntropy, At::Last),
+        Head::new(5, Loss::BinaryCrossEntropy, Readout::Final),
     );
     let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
     let file = onnx::Model::read(&export(&model, &weights, Reads::Dense, &[]).unwrap());

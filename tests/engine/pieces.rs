@@ -2,8 +2,8 @@
 //! the training that goes on beside it.
 
 use bptt::{
-    At, Backend, Batch, Carry, Cell, Cpu, EngineOptions, Inference, Input, Layers, Optimizer, Parameters, Real,
-    Sequence, States, Targets, Trainer, Training, Update,
+    Backend, Batch, Cell, Cpu, EngineOptions, Inference, Input, Layers, Optimizer, OptimizerStep, Parameters, Readout,
+    Real, Sequence, StatefulRows, States, Targets, Trainer, Training,
 };
 use std::ops::Range;
 
@@ -99,7 +99,7 @@ fn pieces_have_the_logits_the_loss_and_the_final_states_of_the_whole_on_the_gpu(
 /// Over rows of differing lengths and in both directions too.
 fn final_states_are_those_of_forward<B: Backend>(backend: &B) {
     for cell in CELLS {
-        for (at, chunk) in [(At::Every, None), (At::Last, Some(3))] {
+        for (at, chunk) in [(Readout::PerStep, None), (Readout::Final, Some(3))] {
             let case = Case { at, ragged: true, resets: true, bidirectional: true, layers: 2, ..Case::new(cell) };
             let case = case.sizes([7, 11, 3, 5, 2]);
             let mut engine = engine(backend, &case, &EngineOptions { chunk, ..EngineOptions::default() });
@@ -130,7 +130,7 @@ fn inference_between_two_batches_changes_no_bit_of_the_training<B: Backend>(back
             let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
             let mut engine = engine(backend, &case, &options);
             for _ in 0..2 {
-                block_on(engine.accumulate(&batch, Some(Carry { first_row: 0, rows: 11 }))).unwrap();
+                block_on(engine.accumulate(&batch, Some(StatefulRows { first_row: 0, rows: 11 }))).unwrap();
                 if infers {
                     block_on(engine.logits(&batch.sequence)).unwrap();
                     block_on(engine.evaluate(&batch)).unwrap();
@@ -138,7 +138,7 @@ fn inference_between_two_batches_changes_no_bit_of_the_training<B: Backend>(back
             }
             let gradients = block_on(engine.gradients()).unwrap();
             let states = block_on(engine.states()).unwrap();
-            block_on(engine.update(&Update { optimizer, step: 1, divisor: 3.0 })).unwrap();
+            block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 3.0 })).unwrap();
             (gradients, states, block_on(engine.report()).unwrap(), block_on(engine.parameters()).unwrap())
         };
         assert_eq!(run(true), run(false), "{case}");

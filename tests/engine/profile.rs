@@ -4,8 +4,8 @@ use crate::common::gpu::open;
 use bptt::gpu::GpuOptions;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    At, Backend, Batch, Cell, Cpu, EngineOptions, Error, Head, Inspection, Loss, Model, Optimizer, Parameters, Profile,
-    ProfilePart, Recurrent, Sequence, Targets, Training, Update,
+    Backend, Batch, Cell, Cpu, EngineOptions, Error, Head, Inspection, Loss, Model, Optimizer, OptimizerStep,
+    Parameters, Profile, ProfilePart, Readout, Recurrent, Sequence, Targets, Training,
 };
 use pollster::block_on;
 
@@ -13,7 +13,8 @@ const ROWS: usize = 20;
 const STEPS: usize = 7;
 
 fn work() -> (Model, Batch) {
-    let model = Model::new(Recurrent::new(Cell::Lstm, 8, 12).layers(2), Head::new(4, Loss::CrossEntropy, At::Every));
+    let model =
+        Model::new(Recurrent::new(Cell::Lstm, 8, 12).layers(2), Head::new(4, Loss::CrossEntropy, Readout::PerStep));
     let x = Array3::from_shape_fn((STEPS, ROWS, 8), |(t, b, i)| ((t * 31 + b * 17 + i * 7) % 23) as f32 / 11.0 - 1.0);
     let classes = Array2::from_shape_fn((STEPS, ROWS), |(t, b)| ((t + b) % 4) as u32);
     (model, Batch::new(Sequence::dense(x), Targets::Classes(classes)))
@@ -26,14 +27,14 @@ fn train<B: Backend>(backend: &B, profiled: bool) -> (Vec<f64>, Option<Profile>)
     let optimizer = Optimizer::adam(0.01);
     let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
-    let real = |value: f64| <B::Engine as Parameters>::Real::from_wide(value);
+    let real = |value: f64| <B::Engine as Parameters>::Real::from_f64(value);
     let count = engine.layout().len();
     engine.set_parameters(&(0..count).map(|i| real(((i * 7) % 13) as f64 / 40.0 - 0.15)).collect::<Vec<_>>()).unwrap();
     assert!(matches!(block_on(engine.profile()), Err(Error::Unsupported(_))));
     engine.set_profile(profiled).unwrap();
     for step in 1..=2 {
         block_on(engine.accumulate(&batch, None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step, divisor: (STEPS * ROWS) as f64 })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: (STEPS * ROWS) as f64 })).unwrap();
         block_on(engine.report()).unwrap();
     }
     let profile = profiled.then(|| block_on(engine.profile()).unwrap());
@@ -41,7 +42,7 @@ fn train<B: Backend>(backend: &B, profiled: bool) -> (Vec<f64>, Option<Profile>)
         assert!(block_on(engine.profile()).unwrap().parts.is_empty(), "what was told is not told again");
     }
     let parameters = block_on(engine.parameters()).unwrap();
-    (parameters.into_iter().map(Real::to_wide).collect(), profile)
+    (parameters.into_iter().map(Real::as_f64).collect(), profile)
 }
 
 fn part<'p>(profile: &'p Profile, name: &str) -> &'p ProfilePart {

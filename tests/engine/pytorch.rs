@@ -8,8 +8,8 @@ use crate::common::fixtures::{Case, Fixtures};
 use crate::common::{Named, assert_close, by_name, wide};
 use bptt::ndarray::{Array1, ArrayD};
 use bptt::{
-    Backend, Cpu, EngineOptions, Inference, Layers, Layout, Model, Optimizer, OutputGradient, Parameters, Real,
-    Reduction, Rule, States, Trainer, TrainerOptions, Training, Update,
+    Backend, Cpu, EngineOptions, Inference, Layers, Layout, Model, Optimizer, OptimizerKind, OptimizerStep,
+    OutputGradient, Parameters, Real, Reduction, States, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -65,7 +65,7 @@ fn outputs_states_and_gradients_equal_pytorchs<B: Backend>(
         let options = EngineOptions { chunk, ..EngineOptions::default() };
         let mut engine = backend.engine(&model, &options).unwrap();
         engine.set_parameters(&case.block(&Layout::new(&model), "weight")).unwrap();
-        engine.set_masks(case.masks());
+        engine.set_dropout(case.masks());
         let result = block_on(engine.forward(&case.sequence())).unwrap();
         let mut named = named_states("", &result.states, "_n");
         named.push(("output".into(), wide(&result.output)));
@@ -104,7 +104,7 @@ fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, stem: &str, chun
         assert_all(case, vec![list("loss", [evaluated])], within);
 
         block_on(engine.accumulate(&batch, None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step: 1, divisor })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor })).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();
         assert_eq!(block_on(engine.parameters()).unwrap(), weights, "{}: a rate of 0 changes no weight", case.name);
 
@@ -247,18 +247,18 @@ fn every_rule_has_ten_steps_to_be_held_against() {
     let all = settings("optimizer");
     all.iter().for_each(|optimizer| optimizer.validate().unwrap());
     let has = |holds: fn(&Optimizer) -> bool| all.iter().any(holds);
-    assert!(has(|o| matches!(o.rule, Rule::Sgd { momentum: 0.0, .. })));
-    assert!(has(|o| matches!(o.rule, Rule::Sgd { dampening, .. } if dampening > 0.0)));
-    assert!(has(|o| matches!(o.rule, Rule::Sgd { nesterov: true, .. })));
-    assert!(has(|o| matches!(o.rule, Rule::RmsProp { momentum: 0.0, centered: false, .. })));
-    assert!(has(|o| matches!(o.rule, Rule::RmsProp { centered: true, .. })));
-    assert!(has(|o| matches!(o.rule, Rule::Adam { .. }) && o.weight_decay > 0.0));
-    assert!(has(|o| matches!(o.rule, Rule::AdamW { .. }) && o.weight_decay > 0.0));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::Sgd { momentum: 0.0, .. })));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::Sgd { dampening, .. } if dampening > 0.0)));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::Sgd { nesterov: true, .. })));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::RmsProp { momentum: 0.0, centered: false, .. })));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::RmsProp { centered: true, .. })));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::Adam { .. }) && o.weight_decay > 0.0));
+    assert!(has(|o| matches!(o.rule, OptimizerKind::AdamW { .. }) && o.weight_decay > 0.0));
     assert!(has(|o| o.clip_norm.is_some() && o.clip_value.is_some()));
     // At the large size all but RMSprop: see make_large.py.
     let rules = |all: &[Optimizer]| all.iter().map(|optimizer| optimizer.rule).collect::<Vec<_>>();
     let mut others = rules(&all);
-    others.retain(|rule| !matches!(rule, Rule::RmsProp { .. }));
+    others.retain(|rule| !matches!(rule, OptimizerKind::RmsProp { .. }));
     assert_eq!(rules(&settings("large_optimizer")), others);
 }
 

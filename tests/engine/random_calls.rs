@@ -5,9 +5,9 @@
 //! `BPTT_CALLS=3000 cargo test --release --test engine random_calls`, `BPTT_CALLS=41..42`.
 
 use bptt::{
-    Backend, Batch, Carry, Cpu, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Masks, Model,
-    Optimizer, OutputGradient, Parameters, Real, RecurrentKernel, Reduction, Report, Result, Rule, Sequence, Skipped,
-    States, Targets, Trainer, TrainerOptions, Update,
+    Backend, Batch, Cpu, DropoutKey, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Model,
+    Optimizer, OptimizerKind, OptimizerStep, OutputGradient, Parameters, Real, RecurrentKernel, Reduction, Report,
+    Result, Sequence, Skipped, StatefulRows, States, Targets, Trainer, TrainerOptions,
 };
 use std::fmt::Debug;
 use std::ops::Range;
@@ -113,7 +113,7 @@ impl Data {
     fn sequence<R: Real>(&self) -> Sequence<R> {
         let mut sequence: Sequence<R> = self.case.sequence();
         let (steps, rows) = sequence.shape();
-        let number = |value: f64| R::from_wide(value);
+        let number = |value: f64| R::from_f64(value);
         let recurrent = self.case.recurrent();
         match self.fault {
             Some(Fault::Width) => sequence.input = Input::Dense(fill((steps, rows, self.case.inputs + 1), 1)),
@@ -215,7 +215,7 @@ impl Data {
         if let (Some(output), Some(Fault::Padding)) = (&mut gradient.output, self.fault) {
             let sequence: Sequence<R> = self.case.sequence();
             for row in 0..self.case.rows {
-                output.slice_mut(s![sequence.length(row).., row, ..]).fill(R::from_wide(f64::NAN));
+                output.slice_mut(s![sequence.length(row).., row, ..]).fill(R::from_f64(f64::NAN));
             }
         }
         gradient
@@ -263,11 +263,11 @@ fn draw_optimizer(dice: &mut Dice) -> Optimizer {
     // An ε from which on no rounding error becomes a whole step.
     let eps = 0.1;
     let rules = [
-        Rule::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false },
-        Rule::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true },
-        Rule::RmsProp { alpha: 0.9, eps, momentum: 0.5, centered: false },
-        Rule::Adam { beta1: 0.9, beta2: 0.99, eps },
-        Rule::AdamW { beta1: 0.9, beta2: 0.99, eps },
+        OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false },
+        OptimizerKind::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true },
+        OptimizerKind::RmsProp { alpha: 0.9, eps, momentum: 0.5, centered: false },
+        OptimizerKind::Adam { beta1: 0.9, beta2: 0.99, eps },
+        OptimizerKind::AdamW { beta1: 0.9, beta2: 0.99, eps },
     ];
     let mut optimizer = Optimizer::new(dice.of(&rules), 0.02);
     optimizer.clip_norm = dice.one_in(3).then_some(0.5);
@@ -299,7 +299,7 @@ fn text(name: impl Into<String>) -> Named {
 }
 
 fn block<R: Real>(name: &str, values: &[R]) -> Named {
-    numbers(name, values.iter().map(|value| value.to_wide()))
+    numbers(name, values.iter().map(|value| value.as_f64()))
 }
 
 fn states<R: Real>(states: &States<R>) -> Named {
@@ -377,11 +377,11 @@ fn assert_same(number: usize, made: &dyn Debug, trail: &[String], got: &Answer, 
 enum Call {
     Forward(Data),
     Backward(Data, usize),
-    Accumulate(Data, Option<Carry>),
+    Accumulate(Data, Option<StatefulRows>),
     InputGradient,
     Gradients,
     ClearGradients,
-    Update(Update),
+    OptimizerStep(OptimizerStep),
     Report,
     Unreported,
     Skipped,
@@ -396,7 +396,7 @@ enum Call {
     SetParameters(usize, f64),
     Slots,
     SetSlots(usize, usize, f64),
-    SetMasks(Option<Masks>),
+    SetMasks(Option<DropoutKey>),
     SetFlow(bool),
     Flow,
 }
@@ -411,8 +411,8 @@ impl Call {
             }
             8..14 => {
                 let data = Data::draw(case, dice);
-                let carry = Carry { first_row: dice.below(3), rows: dice.below(8) };
-                let fits = Carry { first_row: 0, rows: data.case.rows };
+                let carry = StatefulRows { first_row: dice.below(3), rows: dice.below(8) };
+                let fits = StatefulRows { first_row: 0, rows: data.case.rows };
                 let carry = dice.of(&[None, None, Some(fits), Some(carry)]);
                 Self::Accumulate(data, carry)
             }
@@ -425,7 +425,7 @@ impl Call {
                 if dice.one_in(12) {
                     optimizer.learning_rate = -1.0;
                 }
-                Self::Update(Update { optimizer, step, divisor: dice.of(&[1.0, 3.0, 3.0, 8.5, 0.0]) })
+                Self::OptimizerStep(OptimizerStep { optimizer, step, divisor: dice.of(&[1.0, 3.0, 3.0, 8.5, 0.0]) })
             }
             22 | 23 => Self::Report,
             24 => dice.of(&[Self::Unreported, Self::Skipped, Self::MayUpdate]),
@@ -448,7 +448,8 @@ impl Call {
                 dice.of(&[Self::Slots, Self::SetSlots(slots, length, 0.01)])
             }
             34 => {
-                let masks = Masks { seed: 13, step: 1 + dice.below(3) as u64, first_row: dice.of(&[0, 2, 1 << 40]) };
+                let masks =
+                    DropoutKey { seed: 13, step: 1 + dice.below(3) as u64, first_row: dice.of(&[0, 2, 1 << 40]) };
                 Self::SetMasks((!dice.one_in(3)).then_some(masks))
             }
             _ => {
@@ -461,7 +462,7 @@ impl Call {
     fn apply<E: Engine>(&self, engine: &mut E) -> Result<Named> {
         let done = |()| text("done");
         let some = |count: usize, factor: f64| -> Vec<E::Real> {
-            fill::<E::Real, _>(count, 3).iter().map(|value| E::Real::from_wide(value.to_wide() * factor)).collect()
+            fill::<E::Real, _>(count, 3).iter().map(|value| E::Real::from_f64(value.as_f64() * factor)).collect()
         };
         match self {
             Self::Forward(data) => block_on(engine.forward(&data.sequence())).map(|output| {
@@ -479,7 +480,7 @@ impl Call {
                 engine.clear_gradients();
                 Ok(text("cleared"))
             }
-            Self::Update(update) => block_on(engine.update(update)).map(done),
+            Self::OptimizerStep(update) => block_on(engine.update(update)).map(done),
             Self::Report => block_on(engine.report()).map(|it| it.map_or_else(|| text("no report"), |it| report(&it))),
             Self::Unreported => Ok(text(format!("unreported {}", engine.unreported()))),
             Self::Skipped => block_on(engine.skipped()).map(|skipped| text(format!("{skipped:?}"))),
@@ -519,11 +520,11 @@ impl Call {
             Self::SetSlots(count, length, factor) => {
                 // A mean of squares is at least 0.
                 let slot: Vec<E::Real> =
-                    some(*length, *factor).iter().map(|value| E::Real::from_wide(value.to_wide().abs())).collect();
+                    some(*length, *factor).iter().map(|value| E::Real::from_f64(value.as_f64().abs())).collect();
                 engine.set_slots(&vec![slot; *count]).map(done)
             }
             Self::SetMasks(masks) => {
-                engine.set_masks(*masks);
+                engine.set_dropout(*masks);
                 Ok(text("set"))
             }
             Self::SetFlow(on) => {
@@ -585,7 +586,7 @@ fn engines_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_th
 enum Turn {
     Step(Data),
     Accumulate(Data),
-    Update,
+    OptimizerStep,
     Finish,
     Loss,
     Evaluate(Data),
@@ -613,7 +614,7 @@ impl Turn {
         match dice.below(30) {
             0..7 => Self::Step(data),
             7..10 => Self::Accumulate(data),
-            10 | 11 => Self::Update,
+            10 | 11 => Self::OptimizerStep,
             12 => Self::Finish,
             13 => Self::Loss,
             14 | 15 => Self::Evaluate(data),
@@ -659,7 +660,7 @@ impl<E: Engine<Real = f32>> Told<E> {
         match turn {
             Turn::Step(data) => block_on(trainer.step(&data.batch())).map(|report| self.hear(report)),
             Turn::Accumulate(data) => block_on(trainer.accumulate(&data.batch())).map(done),
-            Turn::Update => block_on(trainer.update()).map(|report| self.hear(report)),
+            Turn::OptimizerStep => block_on(trainer.update()).map(|report| self.hear(report)),
             Turn::Finish => {
                 let rest = block_on(trainer.finish())?;
                 self.hear(rest);

@@ -4,8 +4,8 @@ use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, Named, PLACES, assert_all_close, assert_same_bits, gradients, masks, wide};
 use bptt::ndarray::ArrayD;
 use bptt::{
-    At, Backend, Cell, Cpu, EngineOptions, Extent, Inference, Inspection, Layers, Loss, MemoryPart, Optimizer,
-    Parameters, Trainer, TrainerOptions, Training,
+    Backend, BatchShape, Cell, Cpu, EngineOptions, Inference, Inspection, Layers, Loss, MemoryPart, Optimizer,
+    Parameters, Readout, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -16,7 +16,7 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     let model = case.headless();
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
-    engine.set_masks(masks(1));
+    engine.set_dropout(masks(1));
     engine.set_flow(true);
     let output = block_on(engine.forward(&case.sequence())).unwrap();
     named.push(("output".into(), wide(&output.output)));
@@ -31,12 +31,12 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     let rule = Some(Optimizer::sgd(0.1).rule);
     let mut engine = backend.engine(&model, &EngineOptions { rule, ..options }).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
-    engine.set_masks(masks(1));
+    engine.set_dropout(masks(1));
     named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
     let evaluation = block_on(engine.evaluate(&batch)).unwrap();
     named.push(("loss".into(), ArrayD::from_elem(vec![], evaluation.loss)));
     named.push(("its h_n".into(), wide(&evaluation.states.h)));
-    let carry = Some(bptt::Carry { first_row: 1, rows: case.rows + 2 });
+    let carry = Some(bptt::StatefulRows { first_row: 1, rows: case.rows + 2 });
     for flow in [true, false] {
         engine.set_flow(flow);
         block_on(engine.accumulate(&batch, carry)).unwrap();
@@ -49,7 +49,7 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
         named.extend(input.initial.c.iter().map(|c| ("dc_0".into(), wide(c))));
     }
     named.push(("carried h".into(), wide(&block_on(engine.states()).unwrap().unwrap().h)));
-    let update = bptt::Update { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 3.0 };
+    let update = bptt::OptimizerStep { optimizer: Optimizer::sgd(0.1), step: 1, divisor: 3.0 };
     block_on(engine.update(&update)).unwrap();
     let report = block_on(engine.report()).unwrap().unwrap();
     named.push(("loss of the step".into(), ArrayD::from_elem(vec![], report.loss)));
@@ -72,7 +72,7 @@ fn cases(steps: usize) -> Vec<Case> {
             cases.push(match (i + 2 * j) % 4 {
                 0 => Case { tokens: true, ..case },
                 1 => case.embedded(7),
-                2 if at == At::Every => case.tied(7),
+                2 if at == Readout::PerStep => case.tied(7),
                 _ => case.with_loss(Loss::CrossEntropy),
             });
         }
@@ -119,7 +119,7 @@ fn on_the_cpu_no_bit_depends_on_the_chunk() {
 
 fn a_long_sequence_takes_little<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm).sizes([20_000, 16, 2, 256, 1]);
-    let extent = Extent { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
+    let extent = BatchShape { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
     let planned = |recompute| {
         let options = EngineOptions { recompute, rule: Some(Optimizer::adam(0.1).rule), ..EngineOptions::default() };
         backend.engine(&case.model(), &options).unwrap().plan(extent).unwrap()
@@ -170,7 +170,7 @@ fn the_largest_rows_fit_and_one_more_does_not<B: Backend>(backend: &B) {
     let extent = case.sequence::<f32>().extent();
     let budget = 1 << 20;
     let rows = engine.largest_rows(extent, budget, 1000, 0).unwrap();
-    let bytes = |rows| engine.plan(Extent { rows, ..extent }).unwrap().total();
+    let bytes = |rows| engine.plan(BatchShape { rows, ..extent }).unwrap().total();
     assert!(bytes(rows) <= budget && bytes(rows + 1) > budget, "{rows} rows");
     assert_eq!(engine.largest_rows(extent, budget, 3, 0).unwrap(), 3);
     let error = engine.largest_rows(extent, 1000, 3, 0).unwrap_err().to_string();
@@ -215,7 +215,7 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
     };
     let engine = cpu
         .engine(&case.model(), &EngineOptions { rule: Some(Optimizer::adam(5e-3).rule), ..EngineOptions::default() });
-    let budget = engine.unwrap().plan(Extent { rows: 8, ..batch.sequence.extent() }).unwrap().total();
+    let budget = engine.unwrap().plan(BatchShape { rows: 8, ..batch.sequence.extent() }).unwrap().total();
     let (parts, whole) = (losses(Some(budget)), losses(None));
     assert_eq!(parts.len(), 50);
     for (step, (parts, whole)) in parts.iter().zip(&whole).enumerate() {

@@ -4,8 +4,8 @@ use crate::common;
 use crate::common::Case;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
-    Backend, Batch, Carry, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Model, Optimizer,
-    OutputGradient, Parameters, Real, Recurrent, Sequence, StateDict, States, Trainer, Training,
+    Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Input, Inspection, Layers, Model, Optimizer,
+    OutputGradient, Parameters, Real, Recurrent, Sequence, StateDict, StatefulRows, States, Trainer, Training,
 };
 use pollster::block_on;
 
@@ -41,7 +41,7 @@ fn a_sequence_is_refused<B: Backend>(backend: &B, case: &Case, change: impl Fn(&
 
 /// The sequence in the type of a path.
 fn widened<R: Real>(sequence: &Sequence) -> Sequence<R> {
-    let wide = |array: &Array3<f32>| array.mapv(|value| R::from_wide(f64::from(value)));
+    let wide = |array: &Array3<f32>| array.mapv(|value| R::from_f64(f64::from(value)));
     Sequence {
         input: match &sequence.input {
             Input::Dense(x) => Input::Dense(wide(x)),
@@ -113,7 +113,7 @@ fn gradients_and_states_are_refused<B: Backend>(backend: &B) {
     assert!(message(engine.set_states(Some(&carried))).contains("expected shape [1, 3, 3], got [1, 3, 5]"));
     assert!(block_on(engine.states()).unwrap().is_none());
     let batch: Batch = case.batch();
-    assert!(block_on(engine.accumulate(&batch, Some(Carry { first_row: 2, rows: 4 }))).is_err());
+    assert!(block_on(engine.accumulate(&batch, Some(StatefulRows { first_row: 2, rows: 4 }))).is_err());
 }
 
 #[test]

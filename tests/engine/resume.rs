@@ -9,7 +9,8 @@ use bptt::train::{
     WriteSeek, resume, run,
 };
 use bptt::{
-    Backend, Batch, Cell, Cpu, Error, Model, Optimizer, Parameters, Real, Recurrent, Rule, Trainer, TrainerOptions,
+    Backend, Batch, Cell, Cpu, Error, Model, Optimizer, OptimizerKind, Parameters, Real, Recurrent, Trainer,
+    TrainerOptions,
 };
 use pollster::block_on;
 
@@ -92,14 +93,14 @@ fn options() -> RunOptions {
     }
 }
 
-fn trainer<B: Backend>(backend: &B, rule: Rule) -> Trainer<B::Engine> {
+fn trainer<B: Backend>(backend: &B, rule: OptimizerKind) -> Trainer<B::Engine> {
     let recurrent = Recurrent::new(Cell::Lstm, Adding::INPUTS, 5).layers(2).dropout(0.2).recurrent_dropout(0.3);
     let options = TrainerOptions { micro_batch: Some(3), carry_state: true, ..TrainerOptions::default() };
     let optimizer = Optimizer::new(rule, 0.05).clip_norm(1.0);
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
 }
 
-const ADAM: Rule = Rule::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+const ADAM: OptimizerKind = OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 
 #[test]
 fn the_run_of_these_tests_has_a_best_step_before_its_last_and_a_rate_that_falls() {
@@ -114,7 +115,7 @@ type End<R> = (Outcome, TrainerState<R>);
 
 fn go<B: Backend>(
     backend: &B,
-    rule: Rule,
+    rule: OptimizerKind,
     options: &RunOptions,
     from: Option<&[u8]>,
     observer: &mut dyn Observer,
@@ -134,7 +135,7 @@ fn go<B: Backend>(
     (outcome.unwrap(), block_on(trainer.state()).unwrap())
 }
 
-fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: Rule) {
+fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: OptimizerKind) {
     let options = options();
     let alone = go(backend, rule, &options, None, &mut ());
     let mut kept = Kept::new(1, u64::MAX);
@@ -152,9 +153,9 @@ fn every_checkpoint_leads_to_the_same_end<B: Backend>(backend: &B, rule: Rule) {
 
 #[test]
 fn every_checkpoint_leads_to_the_same_end_on_the_cpu_path_for_every_kind_of_rule() {
-    let momentum = Rule::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true };
-    let rmsprop = Rule::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.9, centered: true };
-    for rule in [ADAM, momentum, rmsprop, Rule::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }] {
+    let momentum = OptimizerKind::Sgd { momentum: 0.9, dampening: 0.0, nesterov: true };
+    let rmsprop = OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.9, centered: true };
+    for rule in [ADAM, momentum, rmsprop, OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }] {
         every_checkpoint_leads_to_the_same_end(&Cpu::<f32>::new(), rule);
     }
     every_checkpoint_leads_to_the_same_end(&Cpu::<f64>::with_threads(1).unwrap(), ADAM);

@@ -3,15 +3,17 @@
 use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::{
-    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, Input, Layers, Masks, Optimizer, Parameters, Real,
-    Rule, Skipped, Trainer, TrainerOptions, Training, Update,
+    Activation, Backend, Batch, Cell, Cpu, DropoutKey, EngineOptions, Error, Input, Layers, Optimizer, OptimizerKind,
+    OptimizerStep, Parameters, Real, Skipped, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
 /// Every rule that begins other than it goes on, or keeps something.
 fn optimizers() -> Vec<Optimizer> {
-    let sgd = |momentum, dampening, nesterov| Optimizer::new(Rule::Sgd { momentum, dampening, nesterov }, 0.05);
-    let rmsprop = |centered| Optimizer::new(Rule::RmsProp { alpha: 0.9, eps: 1e-4, momentum: 0.5, centered }, 0.01);
+    let sgd =
+        |momentum, dampening, nesterov| Optimizer::new(OptimizerKind::Sgd { momentum, dampening, nesterov }, 0.05);
+    let rmsprop =
+        |centered| Optimizer::new(OptimizerKind::RmsProp { alpha: 0.9, eps: 1e-4, momentum: 0.5, centered }, 0.01);
     vec![
         Optimizer::sgd(0.05),
         sgd(0.9, 0.5, false),
@@ -57,7 +59,7 @@ fn numbers<B: Backend>(
         }
         step += 1;
         block_on(engine.accumulate(if is_bad(number) { &bad } else { &good }, None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step, divisor: 6.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: 6.0 })).unwrap();
         let all = number == steps || (report_every > 0 && number % report_every == 0);
         while let Some(report) = if all { block_on(engine.report()).unwrap() } else { None } {
             skipped += u64::from(report.skipped);
@@ -67,7 +69,7 @@ fn numbers<B: Backend>(
     let counted = block_on(engine.skipped()).unwrap();
     assert_eq!(skipped, counted.in_all);
     let wide =
-        |numbers: Vec<<B::Engine as Parameters>::Real>| numbers.into_iter().map(|value| value.to_wide()).collect();
+        |numbers: Vec<<B::Engine as Parameters>::Real>| numbers.into_iter().map(|value| value.as_f64()).collect();
     let mut all = vec![wide(block_on(engine.parameters()).unwrap())];
     all.extend(block_on(engine.slots()).unwrap().into_iter().map(wide));
     all
@@ -202,9 +204,9 @@ fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout:
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let mut go = |step, batch: &Batch| {
-        engine.set_masks(Some(Masks { seed: 5, step, first_row: 0 }));
+        engine.set_dropout(Some(DropoutKey { seed: 5, step, first_row: 0 }));
         block_on(engine.accumulate(batch, None)).unwrap();
-        block_on(engine.update(&Update { optimizer, step, divisor: 12.0 })).unwrap();
+        block_on(engine.update(&OptimizerStep { optimizer, step, divisor: 12.0 })).unwrap();
         block_on(engine.report())
     };
     for step in first..first + 3 {
@@ -212,7 +214,7 @@ fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout:
     }
     let error = go(first + 3, &bad(case.batch())).unwrap_err();
     let Error::NonFinite { step, .. } = error else { panic!("{error}") };
-    (block_on(engine.parameters()).unwrap().into_iter().map(|w| w.to_wide()).collect(), step)
+    (block_on(engine.parameters()).unwrap().into_iter().map(|w| w.as_f64()).collect(), step)
 }
 
 #[test]

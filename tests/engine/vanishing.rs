@@ -10,14 +10,14 @@ use pollster::block_on;
 type RealOf<B> = <<B as Backend>::Engine as Parameters>::Real;
 
 fn reals<R: Real>(values: impl IntoIterator<Item = f64>) -> Vec<R> {
-    values.into_iter().map(R::from_wide).collect()
+    values.into_iter().map(R::from_f64).collect()
 }
 
 /// W_hh = ρ Q with an orthogonal Q, so all its singular values are ρ, and with the identity as activation ‖dh‖ changes
 /// by that factor a step. Q is half a Hadamard matrix: every number here is a short binary fraction, and so exact.
 fn the_gradient_vanishes_or_explodes_by_the_spectral_radius_a_step<B: Backend>(backend: &B) {
     let q = [[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]];
-    let square = |v: &Array3<RealOf<B>>| v.iter().map(|d| d.to_wide() * d.to_wide()).sum::<f64>();
+    let square = |v: &Array3<RealOf<B>>| v.iter().map(|d| d.as_f64() * d.as_f64()).sum::<f64>();
     for radius in [0.5, 1.0, 2.0] {
         let recurrent = Recurrent::new(Cell::Rnn(Activation::Identity), 1, 4).bias(false);
         let mut engine = backend.engine(&Model::headless(recurrent), &EngineOptions::default()).unwrap();

@@ -13,7 +13,7 @@ use bptt::experiment::config::{
     Names, OnNan, OptimizerName, ReadName, RunConfig, SIZE, ScaleName, ScheduleName, THREADS, TaskName, TrainingConfig,
 };
 use bptt::train::Keep;
-use bptt::{Activation, At, RecurrentInit, RecurrentKernel};
+use bptt::{Activation, Readout, RecurrentInit, RecurrentKernel};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -215,8 +215,8 @@ pub(crate) struct ModelArgs {
     pub(crate) recurrent_dropout: Option<f64>,
     /// What a prediction is made from: every step's output, the last, or the mean of all; sequences, series and the adding
     /// problem take last or mean, the others every [default: last; text, rolls, the copying problem: every]
-    #[arg(long, value_parser = one_of::<At>(&["every", "last", "mean"]), value_name = "AT")]
-    pub(crate) predict: Option<At>,
+    #[arg(long, value_parser = one_of::<Readout>(&["every", "last", "mean"]), value_name = "AT")]
+    pub(crate) predict: Option<Readout>,
     /// Read each sequence from both ends
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub(crate) bidirectional: Option<bool>,

@@ -8,7 +8,7 @@ use crate::cpu::pass::block::Block;
 use crate::engine::Inspection;
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::memory::{Extent, Memory, MemoryPart};
+use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::RecurrentKernel;
 use crate::profile::Profile;
 use crate::real::Real;
@@ -65,7 +65,7 @@ impl<R: Real> Inspection for CpuEngine<R> {
     }
 
     /// Rows shorter than T take less.
-    fn plan(&self, extent: Extent) -> Result<Memory> {
+    fn plan(&self, extent: BatchShape) -> Result<Memory> {
         extent.check(&self.model, ON_HOST)?;
         let network = &self.passes.network;
         let mut planned = of_batch::<R>(network, &self.options, self.takes_flow, extent);

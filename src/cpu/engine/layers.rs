@@ -2,16 +2,16 @@
 
 use super::CpuEngine;
 use crate::batch::{InputGradient, OutputGradient, States};
-use crate::dropout::Masks;
+use crate::dropout::DropoutKey;
 use crate::engine::Layers;
 use crate::error::Result;
-use crate::memory::Extent;
+use crate::memory::BatchShape;
 use crate::real::Real;
 use crate::room;
 
 impl<R: Real> CpuEngine<R> {
-    fn input_gradient_of(&self, extent: Extent) -> Result<InputGradient<R>> {
-        let Extent { steps, rows, tokens, .. } = extent;
+    fn input_gradient_of(&self, extent: BatchShape) -> Result<InputGradient<R>> {
+        let BatchShape { steps, rows, tokens, .. } = extent;
         let recurrent = &self.passes.network.recurrent;
         let mut initial = States::try_zeros(recurrent, rows, "dh_0 and dc_0")?;
         let shape = (steps, rows, recurrent.input_size);
@@ -37,13 +37,13 @@ impl<R: Real> Layers for CpuEngine<R> {
         self.used = false;
     }
 
-    fn set_masks(&mut self, masks: Option<Masks>) {
+    fn set_dropout(&mut self, masks: Option<DropoutKey>) {
         self.masks = masks;
     }
 
     async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
         let extent = self.last.forward_for(gradient, &self.model.recurrent)?;
-        let Extent { steps, rows, .. } = extent;
+        let BatchShape { steps, rows, .. } = extent;
         self.begin_pass();
         self.open_sums();
         let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];

@@ -17,12 +17,12 @@ use crate::cpu::parallel::threads::Threads;
 use crate::cpu::pass::Passes;
 use crate::cpu::pass::block::Block;
 use crate::cpu::pass::network::Network;
-use crate::dropout::Masks;
+use crate::dropout::DropoutKey;
 use crate::engine::calls::{Ended, LastPass};
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::flow::Flow;
-use crate::memory::{Extent, Memory};
+use crate::memory::{BatchShape, Memory};
 use crate::model::{Layout, Model};
 use crate::real::Real;
 use crate::room;
@@ -45,7 +45,7 @@ pub struct CpuEngine<R: Real> {
     blocks: Vec<Block<R>>,
     /// What the blocks hold.
     last: LastPass,
-    masks: Option<Masks>,
+    masks: Option<DropoutKey>,
     /// Whether backward passes take the norms of dh_t.
     takes_flow: bool,
     /// Those of the last pass.
@@ -96,7 +96,7 @@ impl<R: Real> CpuEngine<R> {
         model: &Model,
         options: &EngineOptions,
         flow: bool,
-        extent: Extent,
+        extent: BatchShape,
     ) -> Result<Memory> {
         model.validate()?;
         options.validate(model)?;

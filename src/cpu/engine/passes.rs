@@ -6,19 +6,19 @@ use crate::batch::{Batch, Checked, Output, Sequence, States};
 use crate::cpu::pass::block::{Block, ChunkPlan};
 use crate::cpu::pass::load::Start;
 use crate::cpu::pass::{PassKind, Rows};
-use crate::dropout::Draw;
+use crate::dropout::DropoutParams;
 use crate::engine::passes::Passes;
-use crate::engine::{Carry, Evaluation, Inference, Inspection, Logits};
+use crate::engine::{Evaluation, Inference, Inspection, Logits, StatefulRows};
 use crate::error::Result;
-use crate::model::At;
+use crate::model::Readout;
 use crate::real::Real;
 use crate::room;
 
 impl<R: Real> CpuEngine<R> {
     /// What dropout draws for a training pass over `rows` rows.
-    fn draw(&self, rows: usize) -> Result<Option<Draw>> {
+    fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
         let recurrent = &self.passes.network.recurrent;
-        self.masks.map(|masks| Draw::new(masks, recurrent, rows)).transpose()
+        self.masks.map(|masks| DropoutParams::new(masks, recurrent, rows)).transpose()
     }
 
     /// How a training pass over so many steps goes.
@@ -60,7 +60,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
     }
 
-    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<Carry>) -> Result<()> {
+    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = &*batch;
         let (steps, rows) = batch.sequence.shape();
         let draw = self.draw(rows)?;
@@ -102,12 +102,12 @@ impl<R: Real> Passes for CpuEngine<R> {
         let mut logits = room::array((head.predictions(steps), rows, head.outputs), "the logits")?;
         let store = |blocks: &[Block<R>]| {
             for block in blocks {
-                match head.at {
-                    At::Every => block.store_sequence(&mut logits, block.held.clone(), &block.head.logits),
-                    At::Last | At::Mean if block.is_last() => {
+                match head.readout {
+                    Readout::PerStep => block.store_sequence(&mut logits, block.held.clone(), &block.head.logits),
+                    Readout::Final | Readout::MeanPool if block.is_last() => {
                         block.store_sequence(&mut logits, 0..1, &block.head.logits)
                     }
-                    At::Last | At::Mean => {}
+                    Readout::Final | Readout::MeanPool => {}
                 }
             }
         };

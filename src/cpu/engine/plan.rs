@@ -6,7 +6,7 @@ use crate::cpu::pass::buffer_sizes::{BlockShape, BufferSizes, SPAN};
 use crate::cpu::pass::network::Network;
 use crate::cpu::pass::{prepared, weight_gradient};
 use crate::engine::EngineOptions;
-use crate::memory::{Extent, Memory, MemoryPart};
+use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::Layout;
 use crate::real::Real;
 
@@ -31,8 +31,8 @@ pub(super) fn squares(layout: &Layout) -> usize {
 }
 
 /// What a training pass over a batch takes, in which no row is shorter than T; with `flow` also the norms of dh_t.
-pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow: bool, extent: Extent) -> Memory {
-    let Extent { steps, rows, tokens, resets, .. } = extent;
+pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow: bool, extent: BatchShape) -> Memory {
+    let BatchShape { steps, rows, tokens, resets, .. } = extent;
     let (chunk, most, dx) = (chunk(network, options, steps), network.block_rows(rows), options.input_gradient);
     let block = |rows| {
         let shape = BlockShape { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };

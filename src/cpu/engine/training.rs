@@ -8,11 +8,11 @@ use crate::cpu::parallel::clock::Phase;
 use crate::cpu::pass::Passes;
 use crate::engine::{Report, Skipped, Training};
 use crate::error::Result;
-use crate::optim::Update;
+use crate::optim::OptimizerStep;
 use crate::real::Real;
 
 impl<R: Real> CpuEngine<R> {
-    fn apply(&mut self, update: &Update) {
+    fn apply(&mut self, update: &OptimizerStep) {
         self.used = true;
         if self.refused.is_some() {
             self.refusals += 1;
@@ -22,7 +22,7 @@ impl<R: Real> CpuEngine<R> {
         let Passes { threads, clock, .. } = &self.passes;
         let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
         // What is beyond the path's type is not finite, in whatever type it was added up.
-        let held = |value: f64| if R::from_wide(value).is_finite() { value } else { R::from_wide(value).to_wide() };
+        let held = |value: f64| if R::from_f64(value).is_finite() { value } else { R::from_f64(value).as_f64() };
         let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
         if let Some((what, _)) = bad {
@@ -54,7 +54,7 @@ impl<R: Real> CpuEngine<R> {
 }
 
 impl<R: Real> Training for CpuEngine<R> {
-    async fn update(&mut self, update: &Update) -> Result<()> {
+    async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<R>(self.options.rule)?;
         self.ended.check()?;
         self.last.parameters_change();

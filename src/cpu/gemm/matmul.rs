@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn numbers<R: Real>(count: usize, first: usize) -> Vec<R> {
-        (0..count).map(|index| R::from_wide(number(first + index))).collect()
+        (0..count).map(|index| R::from_f64(number(first + index))).collect()
     }
 
     /// Every size of rows, columns and k with two of others, in \[rows, columns, k\].
@@ -165,10 +165,10 @@ mod tests {
         stride: usize,
         want: impl Fn(usize, usize) -> f64,
     ) -> f64 {
-        let bound = R::epsilon().to_wide() * ((k + 1) * (k + 1)) as f64;
+        let bound = R::epsilon().as_f64() * ((k + 1) * (k + 1)) as f64;
         let pairs = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
         pairs
-            .map(|(row, column)| (got[row * stride + column].to_wide() - want(row, column)).abs() / bound)
+            .map(|(row, column)| (got[row * stride + column].as_f64() - want(row, column)).abs() / bound)
             .fold(0.0, f64::max)
     }
 
@@ -201,7 +201,7 @@ mod tests {
         for [rows, columns, k] in shapes() {
             let (a, b) = (numbers::<R>(rows * (k + 2), 1), numbers::<R>(columns * k, 2));
             let dot = |row: usize, column: usize| {
-                let of = |at: usize| a[row * (k + 2) + at].to_wide() * b[column * k + at].to_wide();
+                let of = |at: usize| a[row * (k + 2) + at].as_f64() * b[column * k + at].as_f64();
                 (0..k).map(of).sum::<f64>()
             };
             let mut transposed = PackedB::of_width(k, columns, width);
@@ -226,10 +226,10 @@ mod tests {
                     to
                 };
                 let to = run(false);
-                let want = |row: usize, column: usize| bias[column].to_wide() + dot(row, column);
+                let want = |row: usize, column: usize| bias[column].as_f64() + dot(row, column);
                 assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "assign {rows} × {columns}, k {k}");
                 let to = run(true);
-                let want = |row: usize, column: usize| before[row * stride + column].to_wide() + dot(row, column);
+                let want = |row: usize, column: usize| before[row * stride + column].as_f64() + dot(row, column);
                 assert!(worst(&to, [rows, columns, k], stride, want) < 1.0, "add {rows} × {columns}, k {k}");
                 let outside = (0..to.len()).filter(|at| at % stride >= columns);
                 outside.for_each(|at| assert_eq!(to[at], before[at], "{rows} × {columns} writes beyond its columns"));
@@ -252,8 +252,8 @@ mod tests {
                 (Rows { data: &a, stride: rows + 2, count: k }, Rows { data: &b, stride: columns + 1, count: k });
             simd.vectorize(WithScratch(Transposed { to: &mut to, columns, a, b }, &mut scratch));
             let want = |row: usize, column: usize| {
-                let of = |k: usize| a.data[k * a.stride + row].to_wide() * b.data[k * b.stride + column].to_wide();
-                before[row * columns + column].to_wide() + (0..k).map(of).sum::<f64>()
+                let of = |k: usize| a.data[k * a.stride + row].as_f64() * b.data[k * b.stride + column].as_f64();
+                before[row * columns + column].as_f64() + (0..k).map(of).sum::<f64>()
             };
             assert!(worst(&to, [rows, columns, k], columns, want) < 1.0, "{rows} × {columns}, k {k}");
         }
@@ -276,7 +276,7 @@ mod tests {
         let c = Rows { data: &to, stride: columns, count: rows };
         let product = Transposed { to: &mut transposed, columns, a, b: c };
         simd.vectorize(WithScratch(product, &mut PackScratch::new(k, columns)));
-        to.iter().chain(&transposed).map(|value| value.to_wide().to_bits()).collect()
+        to.iter().chain(&transposed).map(|value| value.as_f64().to_bits()).collect()
     }
 
     #[test]

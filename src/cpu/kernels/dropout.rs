@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::mask::Mask;
-use crate::dropout::{Draw, Rate, Stream};
+use crate::dropout::{DropoutParams, Rate, Stream};
 use crate::real::Real;
 
 /// Multiplies the columns of a (layer, direction), \[held, rows, D·H\] from `column` on, by the masks between layers: its
 /// output forward, the gradient of that backward. Padding stays as it is.
 pub(crate) fn between<R: Real>(
-    draw: &Draw,
+    draw: &DropoutParams,
     mask: &Mask,
     held: &Range<usize>,
     stack: usize,
@@ -28,7 +28,7 @@ pub(crate) fn between<R: Real>(
 }
 
 /// The mask of each row's h_{t−1}, \[rows, H\], as factors.
-pub(crate) fn recurrent<R: Real>(draw: &Draw, stack: usize, factors: &mut [R], hidden: usize) {
+pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, stack: usize, factors: &mut [R], hidden: usize) {
     factors.fill(R::one());
     for (row, factors) in factors.chunks_exact_mut(hidden).enumerate() {
         multiply(factors, draw.recurrent, |group| draw.words(Stream::Recurrent, stack, 0, row, group));
@@ -37,7 +37,7 @@ pub(crate) fn recurrent<R: Real>(draw: &Draw, stack: usize, factors: &mut [R], h
 
 /// A dropped unit is multiplied by 0 rather than set to it, so that NaN stays NaN.
 fn multiply<R: Real>(units: &mut [R], rate: Rate, words: impl Fn(usize) -> [u32; 4]) {
-    let scale = R::from_wide(rate.scale);
+    let scale = R::from_f64(rate.scale);
     for (group, units) in units.chunks_mut(4).enumerate() {
         for (unit, word) in units.iter_mut().zip(words(group)) {
             *unit *= if word < rate.threshold { R::zero() } else { scale };

@@ -8,11 +8,11 @@ use crate::real::Real;
 
 /// Σ (a − y)²; da = 2(a − y), both times `factor`.
 pub(crate) fn squared_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
-    let twice = R::from_wide(2.0 * factor);
+    let twice = R::from_f64(2.0 * factor);
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
-        let error = *a - R::from_wide(f64::from(*y));
-        sum += error.to_wide() * error.to_wide();
+        let error = *a - R::from_f64(f64::from(*y));
+        sum += error.as_f64() * error.as_f64();
         *a = twice * error;
     }
     factor * sum
@@ -24,7 +24,7 @@ pub(crate) fn absolute_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, facto
     for (a, y) in a.iter_mut().zip(y) {
         let error = distance(*a, *y);
         sum += error.abs();
-        *a = R::from_wide(factor * by_side(error, -1.0, 0.0, 1.0));
+        *a = R::from_f64(factor * by_side(error, -1.0, 0.0, 1.0));
     }
     factor * sum
 }
@@ -36,7 +36,7 @@ pub(crate) fn huber<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, delta: f64, fa
         let error = distance(*a, *y);
         let near = error.clamp(-delta, delta);
         sum += near * (error - 0.5 * near);
-        *a = R::from_wide(factor * near);
+        *a = R::from_f64(factor * near);
     }
     factor * sum
 }
@@ -50,7 +50,7 @@ pub(crate) fn quantile<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, quantiles: 
             let error = distance(*a, *y);
             let slope = by_side(error, -q, 0.5 - q, 1.0 - q);
             sum += slope * error;
-            *a = R::from_wide(factor * slope);
+            *a = R::from_f64(factor * slope);
         }
     }
     factor * sum
@@ -58,7 +58,7 @@ pub(crate) fn quantile<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, quantiles: 
 
 /// a − y, rounded as the path rounds.
 fn distance<R: Real>(a: R, y: f32) -> f64 {
-    (a - R::from_wide(f64::from(y))).to_wide()
+    (a - R::from_f64(f64::from(y))).as_f64()
 }
 
 /// What belongs to the side of 0 on which `error` lies.
@@ -74,14 +74,14 @@ fn by_side(error: f64, below: f64, at: f64, above: f64) -> f64 {
 
 /// Σ max(a, 0) − a·y + ln(1 + e^−|a|); da = σ(a) − y, both times `factor`.
 pub(crate) fn binary_cross_entropy<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
-    let scale = R::from_wide(factor);
+    let scale = R::from_f64(factor);
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
-        let (wide, y) = (a.to_wide(), f64::from(*y));
+        let (wide, y) = (a.as_f64(), f64::from(*y));
         // f64::max would drop a NaN.
         let positive = if wide < 0.0 { 0.0 } else { wide };
         sum += positive - wide * y + (-wide.abs()).exp().ln_1p();
-        *a = scale * (a.vector_sigmoid() - R::from_wide(y));
+        *a = scale * (a.vector_sigmoid() - R::from_f64(y));
     }
     factor * sum
 }
@@ -89,17 +89,17 @@ pub(crate) fn binary_cross_entropy<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>,
 /// Σ y·(ln Σ e^a − a) with y = (1 − smoothing)·one-hot(class) + smoothing / O; da = softmax(a) − y, both times `factor`.
 pub(crate) fn cross_entropy<R: Real>(a: &mut [R], class: usize, smoothing: f64, factor: f64) -> f64 {
     let max = largest(a);
-    let below = |a: &R| max.to_wide() - a.to_wide();
+    let below = |a: &R| max.as_f64() - a.as_f64();
     let spread = smoothing / a.len() as f64;
     // Without smoothing the other classes' logits are not summed: there may be many.
     let of_all = if spread > 0.0 { spread * a.iter().map(below).sum::<f64>() } else { 0.0 };
     let of_class = (1.0 - smoothing) * below(&a[class]);
     let sum = Arch::new().dispatch(Exponentials { a: &mut *a, max });
-    let over_sum = R::from_wide(factor) / sum;
-    let share = R::from_wide(factor * spread);
+    let over_sum = R::from_f64(factor) / sum;
+    let share = R::from_f64(factor * spread);
     a.iter_mut().for_each(|e| *e = *e * over_sum - share);
-    a[class] -= R::from_wide(factor * (1.0 - smoothing));
-    factor * (sum.to_wide().ln() + of_class + of_all)
+    a[class] -= R::from_f64(factor * (1.0 - smoothing));
+    factor * (sum.as_f64().ln() + of_class + of_all)
 }
 
 /// The largest of the numbers; NaN is passed over.

@@ -42,11 +42,11 @@ pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], s
 /// The norm by squares of the numbers over the largest one, where those of the numbers themselves leave f64: of f64, or of
 /// zeros.
 fn scaled_norm<R: Real>(values: &[R]) -> f64 {
-    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.to_wide().abs()));
+    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.as_f64().abs()));
     if largest == 0.0 || largest.is_infinite() {
         return largest;
     }
-    largest * values.iter().map(|value| (value.to_wide() / largest).powi(2)).sum::<f64>().sqrt()
+    largest * values.iter().map(|value| (value.as_f64() / largest).powi(2)).sum::<f64>().sqrt()
 }
 
 /// In f64, where no square of an f32 overflows; in eight running sums, so that they are vector code.
@@ -54,8 +54,8 @@ fn sum_of_squares<R: Real>(values: &[R]) -> f64 {
     let (eights, rest) = values.as_chunks::<8>();
     let mut sums = [0.0; 8];
     for eight in eights {
-        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value.to_wide() * value.to_wide());
+        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value.as_f64() * value.as_f64());
     }
-    let rest: f64 = rest.iter().map(|value| value.to_wide() * value.to_wide()).sum();
+    let rest: f64 = rest.iter().map(|value| value.as_f64() * value.as_f64()).sum();
     sums.iter().sum::<f64>() + rest
 }

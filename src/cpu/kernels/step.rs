@@ -120,7 +120,7 @@ impl<R: Real> WithSimd for Backward<'_, R> {
                 dh.iter_mut().zip(d_output).for_each(|(dh, d_output)| *dh += *d_output);
             }
             if let Some(square) = &mut self.square {
-                **square += dh.iter().map(|dh| dh.to_wide() * dh.to_wide()).sum::<f64>();
+                **square += dh.iter().map(|dh| dh.as_f64() * dh.as_f64()).sum::<f64>();
             }
             match cell {
                 Cell::Rnn(activation) => rnn_step::backward(activation, gates, dh),

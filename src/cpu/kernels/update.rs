@@ -3,7 +3,7 @@
 use super::norm::CHUNK;
 use crate::cpu::parallel::threads::Divide;
 use crate::error::Result;
-use crate::optim::{Coefficients, Rule, Update, rounded};
+use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 use crate::real::Real;
 use crate::room;
 
@@ -13,7 +13,7 @@ pub(crate) struct Slots<R>(pub(crate) [Vec<R>; 3]);
 
 impl<R: Real> Slots<R> {
     /// Zeros for `len` weights.
-    pub(crate) fn new(rule: Option<Rule>, len: usize) -> Result<Self> {
+    pub(crate) fn new(rule: Option<OptimizerKind>, len: usize) -> Result<Self> {
         let count = rule.map_or(0, |rule| rule.slots());
         let slot = |slot| room::zeros(if slot < count { len } else { 0 }, "what the optimizer keeps of each weight");
         Ok(Self([slot(0)?, slot(1)?, slot(2)?]))
@@ -55,11 +55,11 @@ pub(crate) struct Scale<R> {
 
 impl<R: Real> Scale<R> {
     /// Division, and clipping by the norm and then by the value.
-    pub(crate) fn new(update: &Update, coefficients: &Coefficients, norm: f64) -> Self {
+    pub(crate) fn new(update: &OptimizerStep, coefficients: &Coefficients, norm: f64) -> Self {
         let clip = update.optimizer.clip_norm.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
         Self {
-            factor: R::from_wide(clip / update.divisor),
-            limit: R::from_wide(update.optimizer.clip_value.unwrap_or(f64::INFINITY)),
+            factor: R::from_f64(clip / update.divisor),
+            limit: R::from_f64(update.optimizer.clip_value.unwrap_or(f64::INFINITY)),
             decay: rounded(coefficients.coupled_decay),
         }
     }
@@ -74,20 +74,25 @@ impl<R: Real> Scale<R> {
 }
 
 /// Changes the weights by one step of the rule.
-pub(crate) fn apply<R: Real>(rule: Rule, coefficients: &Coefficients, scale: Scale<R>, weights: Weights<'_, R>) {
+pub(crate) fn apply<R: Real>(
+    rule: OptimizerKind,
+    coefficients: &Coefficients,
+    scale: Scale<R>,
+    weights: Weights<'_, R>,
+) {
     let real = rounded::<R>;
     let [rate, root_bias2, fresh, shrink] =
         [coefficients.rate, coefficients.root_bias2, coefficients.fresh, coefficients.shrink].map(real);
     match rule {
-        Rule::Sgd { momentum, nesterov, .. } => match momentum == 0.0 {
+        OptimizerKind::Sgd { momentum, nesterov, .. } => match momentum == 0.0 {
             true => plain_sgd(weights, scale, rate),
             false => sgd(weights, scale, rate, real(momentum), fresh, nesterov),
         },
-        Rule::RmsProp { alpha, eps, momentum, centered } => {
+        OptimizerKind::RmsProp { alpha, eps, momentum, centered } => {
             let kept = (momentum != 0.0, centered);
             rmsprop(weights, scale, rate, [alpha, 1.0 - alpha, eps, momentum].map(real), kept);
         }
-        Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
+        OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => {
             let betas = [beta1, 1.0 - beta1, beta2, 1.0 - beta2].map(real);
             adam(weights, scale, rate, betas, [root_bias2, real(eps), shrink]);
         }

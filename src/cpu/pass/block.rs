@@ -11,7 +11,7 @@ use std::ops::Range;
 use ndarray::Array2;
 
 use super::network::Network;
-use crate::dropout::Draw;
+use crate::dropout::DropoutParams;
 use crate::memory::{Memory, MemoryPart};
 use crate::real::Real;
 
@@ -70,7 +70,7 @@ pub(crate) struct Block<R> {
     pub(super) chunk: usize,
     pub(crate) held: Range<usize>,
     /// What dropout draws for the block's rows; `None`: it drops nothing.
-    pub(super) draw: Option<Draw>,
+    pub(super) draw: Option<DropoutParams>,
     /// 0 at padding: x as it was given, \[steps, rows, I\], or the tokens' vectors, \[held, rows, I\].
     pub(crate) x: Vec<R>,
     /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is given.
@@ -109,7 +109,7 @@ pub(crate) fn slots(direction: usize, t: usize) -> (usize, usize) {
 
 impl<R: Real> Block<R> {
     /// The draw, where it drops what `layer` hands to the next.
-    pub(crate) fn draw_above(&self, network: &Network, layer: usize) -> Option<Draw> {
+    pub(crate) fn draw_above(&self, network: &Network, layer: usize) -> Option<DropoutParams> {
         self.draw.filter(|draw| draw.between.drops() && layer + 1 < network.recurrent.layers)
     }
 

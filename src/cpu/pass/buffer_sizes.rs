@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use crate::memory::{Memory, MemoryPart};
-use crate::model::At;
+use crate::model::Readout;
 use crate::real::Real;
 
 /// Steps whose products are made as one: those of the head and of the weights' gradients, whose spans are added from the last
@@ -66,7 +66,7 @@ impl BufferSizes {
         let (input, embedding) = (network.recurrent.input_size, network.embedding.is_some());
         let back = |numbers: usize| if backward { numbers } else { 0 };
         let head = network.head.as_ref();
-        let single = head.map_or(0, |head| if head.at == At::Every { 0 } else { rows * width });
+        let single = head.map_or(0, |head| if head.readout == Readout::PerStep { 0 } else { rows * width });
         Self {
             gates: held * network.kept(),
             h: (held + rows) * hidden,
@@ -96,7 +96,7 @@ impl BufferSizes {
             },
             features: single,
             d_features: back(single),
-            logits: head.map_or(0, |head| if head.at == At::Every { held } else { rows } * head.outputs),
+            logits: head.map_or(0, |head| if head.readout == Readout::PerStep { held } else { rows } * head.outputs),
             head_bias_sum: head.map_or(0, |head| back(head.outputs)),
         }
     }

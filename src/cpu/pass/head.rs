@@ -13,14 +13,14 @@ use crate::cpu::gemm::tile::{Rows, RowsMut};
 use crate::cpu::kernels::column_sum;
 use crate::cpu::kernels::loss;
 use crate::cpu::parallel::clock::product;
-use crate::model::{At, Head, Loss};
+use crate::model::{Head, Loss, Readout};
 use crate::real::Real;
 
 /// What the head's products read: the output of the chunk at hand, or the one prediction a row.
 pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R] {
-    match head.at {
-        At::Every => block.outputs.last().map_or(&[], Vec::as_slice),
-        At::Last | At::Mean => &block.head.features,
+    match head.readout {
+        Readout::PerStep => block.outputs.last().map_or(&[], Vec::as_slice),
+        Readout::Final | Readout::MeanPool => &block.head.features,
     }
 }
 
@@ -29,13 +29,13 @@ pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R]
 pub(crate) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let network = weights.network;
     let Some(head) = &network.head else { return };
-    match head.at {
-        At::Every => return block.spans().for_each(|span| logits(weights, head, block, span)),
-        At::Last => {}
-        At::Mean => average(network, block),
+    match head.readout {
+        Readout::PerStep => return block.spans().for_each(|span| logits(weights, head, block, span)),
+        Readout::Final => {}
+        Readout::MeanPool => average(network, block),
     }
     if block.is_last() {
-        if head.at == At::Last {
+        if head.readout == Readout::Final {
             gather_final(weights, block);
         }
         logits(weights, head, block, 0..block.mask.rows);
@@ -91,7 +91,7 @@ fn average<R: Real>(network: &Network, block: &mut Block<R>) {
 /// Divides each row by its length.
 fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
     for (row, length) in rows.chunks_exact_mut(width).zip(lengths) {
-        let share = R::from_wide(1.0 / *length as f64);
+        let share = R::from_f64(1.0 / *length as f64);
         row.iter_mut().for_each(|value| *value *= share);
     }
 }
@@ -99,16 +99,16 @@ fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
 /// Adds Σ w·loss of the chunk at hand, or of the one prediction a row, span by span downwards as the gradients are; da
 /// over the logits: 0 where the weight is.
 pub(crate) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
-    match head.at {
-        At::Every => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
-        At::Last | At::Mean if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
-        At::Last | At::Mean => {}
+    match head.readout {
+        Readout::PerStep => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
+        Readout::Final | Readout::MeanPool if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
+        Readout::Final | Readout::MeanPool => {}
     }
 }
 
 fn loss_of<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch, span: Range<usize>) {
     let (rows, outputs) = (block.mask.rows, head.outputs);
-    let first = if head.at == At::Every { block.held.start } else { 0 };
+    let first = if head.readout == Readout::PerStep { block.held.start } else { 0 };
     let mut sum = 0.0;
     for (index, a) in span.clone().zip(block.head.logits[span.start * outputs..].chunks_exact_mut(outputs)) {
         let (p, row) = (first + index / rows, block.first_row + index % rows);
@@ -152,21 +152,21 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) 
             state.dh.fill(R::zero());
             state.dc.fill(R::zero());
         }
-        if head.at != At::Every {
+        if head.readout != Readout::PerStep {
             let mut d_features = std::mem::take(&mut block.head.d_features);
             features_backward(weights, head, block, 0..rows, &mut d_features);
             block.head.d_features = d_features;
         }
     }
-    match head.at {
-        At::Every => {
+    match head.readout {
+        Readout::PerStep => {
             let mut d_output = std::mem::take(&mut block.d_output);
             block.spans().rev().for_each(|span| features_backward(weights, head, block, span, &mut d_output));
             block.d_output = d_output;
         }
-        At::Last if block.is_last() => scatter_final(network, block),
-        At::Last => {}
-        At::Mean => {
+        Readout::Final if block.is_last() => scatter_final(network, block),
+        Readout::Final => {}
+        Readout::MeanPool => {
             let width = network.recurrent.output_size();
             if block.is_last() {
                 share(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
@@ -210,7 +210,7 @@ fn scatter_final<R: Real>(network: &Network, block: &mut Block<R>) {
 
 /// Operations of the head's product over what a block holds; forward and backward are alike.
 pub(crate) fn operations<R: Real>(network: &Network, block: &Block<R>) -> usize {
-    let every = network.head.as_ref().is_some_and(|head| head.at == At::Every);
+    let every = network.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep);
     let rows = if every {
         block.held_rows()
     } else if block.is_last() {

@@ -9,7 +9,7 @@ use super::buffer_sizes::{BlockShape, BufferSizes};
 use super::network::Network;
 use crate::batch::{Input, OutputGradient, Sequence, States};
 use crate::cpu::kernels::dropout;
-use crate::dropout::Draw;
+use crate::dropout::DropoutParams;
 use crate::error::Result;
 use crate::real::Real;
 use crate::room;
@@ -39,7 +39,7 @@ impl<R: Real> Block<R> {
         network: &Network,
         sequence: &Sequence<S>,
         start: Start<'_, S, R>,
-        draw: Option<Draw>,
+        draw: Option<DropoutParams>,
         plan: ChunkPlan,
     ) {
         let first_row = self.first_row;
@@ -154,7 +154,7 @@ impl<R: Real> Block<R> {
                         if mask.active(t, row) {
                             let from = x.slice(s![t, first_row + row, ..]);
                             let mut to = ArrayViewMut1::from(to);
-                            to.zip_mut_with(&from, |to, from| *to = R::from_wide(from.to_wide()));
+                            to.zip_mut_with(&from, |to, from| *to = R::from_f64(from.as_f64()));
                         } else {
                             to.fill(R::zero());
                         }
@@ -235,7 +235,7 @@ impl<R: Real> Block<R> {
             let Some(from) = from else { continue };
             let from = from.slice(s![stack, first_row..first_row + rows, ..]);
             let to = &mut borders[..rows * hidden];
-            to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_wide(from.to_wide()));
+            to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_f64(from.as_f64()));
         }
     }
 

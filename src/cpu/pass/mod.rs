@@ -24,9 +24,9 @@ use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::gemm::transposed::PackScratch;
 use crate::cpu::parallel::clock::{Clock, Phase};
 use crate::cpu::parallel::threads::Threads;
-use crate::dropout::Draw;
+use crate::dropout::DropoutParams;
 use crate::error::Result;
-use crate::model::{At, Layout};
+use crate::model::{Layout, Readout};
 use crate::real::Real;
 use crate::room;
 
@@ -59,7 +59,7 @@ pub(crate) enum PassKind<'a> {
 pub(crate) struct Rows<'a, S, R> {
     pub(crate) sequence: &'a Sequence<S>,
     pub(crate) start: Start<'a, S, R>,
-    pub(crate) draw: Option<Draw>,
+    pub(crate) draw: Option<DropoutParams>,
 }
 
 impl<R: Real> Passes<R> {
@@ -142,7 +142,7 @@ impl<R: Real> Passes<R> {
         let blocks = self.begin(blocks, &rows, plan)?;
         let weights = self.weights(blocks.len());
         let Some(head) = &self.network.head else { return Ok(()) };
-        let every = head.at == At::Every;
+        let every = head.readout == Readout::PerStep;
         let chunks = rows.sequence.shape().0.div_ceil(plan.chunk);
         for chunk in (0..chunks).rev() {
             self.threads.each(&mut *blocks, |block| {
@@ -175,7 +175,7 @@ impl<R: Real> Passes<R> {
                 let begun = self.clock.begin();
                 head::backward(&weights, block);
                 self.clock.end(begun, Phase::HeadBackward, || head::operations(&self.network, block));
-                unroll::backward(&weights, block, head.at != At::Last, plan.dx);
+                unroll::backward(&weights, block, head.readout != Readout::Final, plan.dx);
             });
             self.weight_gradients(blocks, gradients, true);
         }

@@ -15,7 +15,7 @@ use crate::cpu::kernels::embedding;
 use crate::cpu::kernels::tokens;
 use crate::cpu::parallel::clock;
 use crate::cpu::parallel::threads::Divide;
-use crate::model::{At, Head, Layout, Role};
+use crate::model::{Head, Layout, Readout, Role};
 use crate::real::Real;
 
 /// The most rows of a weight in a tile.
@@ -149,7 +149,7 @@ fn add_products<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool
             add_span(network, block, with_head, rows, &mut sum);
         }
     }
-    let single = network.head.as_ref().filter(|head| with_head && head.at != At::Every);
+    let single = network.head.as_ref().filter(|head| with_head && head.readout != Readout::PerStep);
     let has_head = sum.tile.role == Role::HeadWeight || (sum.tile.role == Role::Embedding && network.is_tied());
     if let Some(head) = single.filter(|_| has_head) {
         for block in blocks.iter().filter(|block| block.is_first()) {
@@ -161,7 +161,7 @@ fn add_products<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool
 /// What a span adds: some rows of the chunk at hand.
 fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows: Range<usize>, sum: &mut Sum<'_, R>) {
     let (hidden, kept) = (network.hidden(), network.kept());
-    let every = network.head.as_ref().filter(|head| with_head && head.at == At::Every);
+    let every = network.head.as_ref().filter(|head| with_head && head.readout == Readout::PerStep);
     let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
     match sum.tile.role {
         Role::Embedding => {

@@ -20,7 +20,7 @@ use crate::data::{DateOrder, DecimalMark, InputLimit};
 use crate::error::{Error, Result};
 use crate::format::path_text;
 use crate::train::Keep;
-use crate::{Activation, At, RecurrentInit, RecurrentKernel};
+use crate::{Activation, Readout, RecurrentInit, RecurrentKernel};
 
 /// What stands for the bundled series in place of a path.
 pub(crate) const BUNDLED: &str = "bundled:sunspots";
@@ -169,7 +169,7 @@ pub struct ModelConfig {
     pub recurrent_dropout: Option<f64>,
     /// What a prediction is made from: every step's output, the last, or the mean of all; sequences, series and the adding
     /// problem take last or mean, the others every [default: last; text, rolls, the copying problem: every]
-    pub predict: Option<At>,
+    pub predict: Option<Readout>,
     /// Read each sequence from both ends
     pub bidirectional: Option<bool>,
     /// How the recurrent weights begin [default: uniform]

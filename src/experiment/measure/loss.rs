@@ -41,13 +41,13 @@ pub fn describe(loss: &Loss) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::ndarray::Array3;
-    use crate::{At, Batch, Cell, Cpu, Optimizer, Recurrent, Sequence, StateDict, Targets, Trainer};
+    use crate::{Batch, Cell, Cpu, Optimizer, Readout, Recurrent, Sequence, StateDict, Targets, Trainer};
 
     use super::*;
 
     /// The loss of a network whose outputs are all 0.
     fn of_network(loss: &Loss, target: f64) -> f64 {
-        let head = Head::new(Quantiles::of(loss).count(), loss.clone(), At::Last);
+        let head = Head::new(Quantiles::of(loss).count(), loss.clone(), Readout::Final);
         let model = Model::new(Recurrent::new(Cell::Gru, 1, 1), head);
         let batch = Batch::new(
             Sequence::dense(Array3::zeros((1, 1, 1))),
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn what_is_measured_has_no_smoothing_and_everything_else_of_the_model() {
         let recurrent = Recurrent::new(Cell::Lstm, 2, 3).layers(2).dropout(0.5);
-        let model = |loss| Model::new(recurrent.clone(), Head::new(4, loss, At::Mean));
+        let model = |loss| Model::new(recurrent.clone(), Head::new(4, loss, Readout::MeanPool));
         let smoothed = model(Loss::SmoothedCrossEntropy { smoothing: 0.1 });
         assert_eq!(measured(&smoothed), model(Loss::CrossEntropy));
         let quantiles = model(Loss::Quantile { quantiles: vec![0.1, 0.9] });

@@ -18,8 +18,8 @@ use crate::data::open_input;
 use crate::format::{grouped, path_text};
 use crate::train::SavedWeights;
 use crate::{
-    Activation, At, Cell, Embedding, Error, Head, Layout, Loss, Model, Recurrent, Reduction, Result, SafetensorsFile,
-    StateDict,
+    Activation, Cell, Embedding, Error, Head, Layout, Loss, Model, Readout, Recurrent, Reduction, Result,
+    SafetensorsFile, StateDict,
 };
 
 /// The version of the description. A file of another is refused.
@@ -65,7 +65,7 @@ struct Description {
     recurrent_dropout: f64,
     outputs: usize,
     loss: Loss,
-    at: At,
+    at: Readout,
     reduction: Reduction,
     data: Codec,
     /// What was trained on.
@@ -98,7 +98,7 @@ pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<Stri
         recurrent_dropout: recurrent.recurrent_dropout,
         outputs: head.outputs,
         loss: head.loss.clone(),
-        at: head.at,
+        at: head.readout,
         reduction: head.reduction,
         data: codec.clone(),
         origin: Some(origin.clone()),
@@ -131,7 +131,7 @@ impl Description {
             .bidirectional(self.bidirectional)
             .dropout(self.dropout)
             .recurrent_dropout(self.recurrent_dropout);
-        let head = Head { outputs: self.outputs, loss: self.loss.clone(), at: self.at, reduction: self.reduction };
+        let head = Head { outputs: self.outputs, loss: self.loss.clone(), readout: self.at, reduction: self.reduction };
         let targets = head.target_size();
         let model = Model { embedding: self.embedding.clone(), ..Model::new(recurrent, head) };
         let wrong = |message: String| Error::Unsupported(format!("the model's description: {message}"));
@@ -166,7 +166,8 @@ pub fn describe(model: &Model) -> String {
     let rates = rates.iter().filter(|(_, rate)| *rate > 0.0).map(|(name, rate)| format!(", {name} {rate}"));
     let dropout: String = rates.collect();
     let head = model.head.as_ref();
-    let mean = if head.is_some_and(|head| head.at == At::Mean) { " from the mean of all steps" } else { "" };
+    let mean =
+        if head.is_some_and(|head| head.readout == Readout::MeanPool) { " from the mean of all steps" } else { "" };
     let (cell, hidden) = (recurrent.cell.name(), recurrent.hidden_size);
     let inputs = match &model.embedding {
         None => recurrent.input_size.to_string(),

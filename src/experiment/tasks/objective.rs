@@ -4,7 +4,7 @@ use super::super::config::agree::{as_the_model, unsupported, words};
 use super::super::config::{LossName, ModelConfig, TrainingConfig};
 use super::super::measure::quantiles::Quantiles;
 use super::super::model::model_file::ModelFile;
-use crate::{At, Error, Head, Loss, Result};
+use crate::{Error, Head, Loss, Readout, Result};
 
 /// The quantiles that are forecast where none are named.
 const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
@@ -15,18 +15,21 @@ const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 /// # Errors
 /// Where that is no choice, or the model has another.
 pub(crate) fn head(natural: Head, asked: &mut ModelConfig, model: Option<&ModelFile>) -> Result<Head> {
-    if let Some(at) = asked.predict.filter(|at| (*at == At::Every) != (natural.at == At::Every)) {
-        let expected =
-            if natural.at == At::Every { "every: each step is told" } else { "last or mean: a row is told once" };
+    if let Some(at) = asked.predict.filter(|at| (*at == Readout::PerStep) != (natural.readout == Readout::PerStep)) {
+        let expected = if natural.readout == Readout::PerStep {
+            "every: each step is told"
+        } else {
+            "last or mean: a row is told once"
+        };
         let got = format!("{at:?}").to_lowercase();
         return Err(Error::Value { what: "--predict (model.predict)".into(), expected: expected.into(), got });
     }
     let at = match head_of(model) {
         // The settings of a network that is there are in its file alone.
-        Some(head) => as_the_model("predict", &mut asked.predict.take(), Some(head.at), natural.at)?,
-        None => *asked.predict.get_or_insert(natural.at),
+        Some(head) => as_the_model("predict", &mut asked.predict.take(), Some(head.readout), natural.readout)?,
+        None => *asked.predict.get_or_insert(natural.readout),
     };
-    Ok(Head { at, ..natural })
+    Ok(Head { readout: at, ..natural })
 }
 
 /// The head of classes, two of which have one output, whose targets are smoothed instead of the loss. Smoothing is of
@@ -59,7 +62,7 @@ pub(crate) fn of_series(
     model: Option<&ModelFile>,
 ) -> Result<Head> {
     let loss = series_loss(learning, head_of(model).map(|head| &head.loss))?;
-    head(Head::new(targets * Quantiles::of(&loss).count(), loss, At::Last), asked, model)
+    head(Head::new(targets * Quantiles::of(&loss).count(), loss, Readout::Final), asked, model)
 }
 
 fn head_of(model: Option<&ModelFile>) -> Option<&Head> {

@@ -23,7 +23,7 @@ use crate::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled, 
 use crate::format::{grouped, path_text, short};
 use crate::ndarray::Array2;
 use crate::plot::{Baseline, Lengths, PianoRoll};
-use crate::{At, Error, Head, Loss, Reduction, Result};
+use crate::{Error, Head, Loss, Readout, Reduction, Result};
 
 /// What needs no network.
 const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the frequencies of the keys" };
@@ -97,7 +97,7 @@ impl RollsTask {
         let hash = (!rolls.is_cut()).then_some(hash);
         let trained = (!parts[0].is_empty() && !data.applies).then(|| relation::of_pieces(sha256, data, &parts, hash));
         let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
-        let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, At::Every);
+        let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, Readout::PerStep);
         let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
         Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })

@@ -24,7 +24,7 @@ use super::{objective, relation};
 use crate::data::{Batches, Histogram, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
 use crate::format::{grouped, path_text, short};
 use crate::plot::{Baseline, TextSample};
-use crate::{At, Error, Head, Loss, Result};
+use crate::{Error, Head, Loss, Readout, Result};
 
 /// Characters of a part that are measured during a run, at most; `eval` takes all of them.
 const MEASURED: u64 = 1 << 18;
@@ -97,7 +97,7 @@ impl TextTask {
         let held_back = [validation?, test?];
         let [validation, test] = [&parts.validation, &parts.test].map(|part| text.histogram(beginning(part)));
         let begun = [validation?, test?];
-        let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, At::Every);
+        let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, Readout::PerStep);
         let head = objective::of_classes(natural, asked, learning, model)?;
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
         let counts = match of_model.filter(|counts| data.applies && counts.len() == vocabulary.len()) {

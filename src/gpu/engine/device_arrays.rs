@@ -8,7 +8,7 @@ use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::commands::uniforms::Copy;
 use crate::gpu::pass::PassKind;
 use crate::gpu::record::ALIVE;
-use crate::memory::Extent;
+use crate::memory::BatchShape;
 use crate::model::Recurrent;
 use crate::model::plan::{ALIGNMENT, Cost, Keeps, TensorId};
 use crate::room;
@@ -110,7 +110,7 @@ impl GpuEngine {
             let reason = "a model with an embedding reads token ids, not x from a buffer";
             return Err(Error::Unsupported(reason.into()));
         }
-        let extent = Extent { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
+        let extent = BatchShape { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
         extent.check(&self.network.model, ON_DEVICE)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
@@ -165,7 +165,7 @@ impl GpuEngine {
     /// As [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a forward pass before it.
     pub fn backward_on_device(&mut self, from: DeviceArrays<'_>, to: DeviceArrays<'_>) -> Result<()> {
         let recurrent = self.network.model.recurrent.clone();
-        let Extent { steps, rows, .. } = self.last.forward()?;
+        let BatchShape { steps, rows, .. } = self.last.forward()?;
         from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
         self.prepare_flow()?;

@@ -8,7 +8,7 @@ use crate::engine::{Backend, Inspection};
 use crate::error::Result;
 use crate::flow::Flow;
 use crate::gpu::pass::Pass;
-use crate::memory::{Extent, Memory, MemoryPart};
+use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::RecurrentKernel;
 use crate::model::plan::{Keeps, carried_states};
 use crate::profile::Profile;
@@ -55,7 +55,7 @@ impl Inspection for GpuEngine {
         memory
     }
 
-    fn plan(&self, extent: Extent) -> Result<Memory> {
+    fn plan(&self, extent: BatchShape) -> Result<Memory> {
         extent.check(&self.network.model, ON_DEVICE)?;
         let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
         let carried = match extent.carried > 0 && self.carried.is_none() {

@@ -2,7 +2,7 @@
 
 use super::GpuEngine;
 use crate::batch::{InputGradient, OutputGradient};
-use crate::dropout::Masks;
+use crate::dropout::DropoutKey;
 use crate::engine::Layers;
 use crate::error::Result;
 use crate::gpu::commands::program::Command;
@@ -19,7 +19,7 @@ impl Layers for GpuEngine {
         (self.used, self.cleared) = (false, true);
     }
 
-    fn set_masks(&mut self, masks: Option<Masks>) {
+    fn set_dropout(&mut self, masks: Option<DropoutKey>) {
         self.masks = masks;
     }
 

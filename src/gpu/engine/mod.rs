@@ -14,7 +14,7 @@ mod updater;
 
 use self::planned::LOSSES;
 use self::updater::Updater;
-use crate::dropout::Masks;
+use crate::dropout::DropoutKey;
 use crate::engine::calls::{Ended, LastPass};
 use crate::engine::{EngineOptions, sealed};
 use crate::error::Result;
@@ -55,7 +55,7 @@ pub struct GpuEngine {
     /// Whether backward passes take the norms of dh_t.
     flow: bool,
     ended: Ended,
-    masks: Option<Masks>,
+    masks: Option<DropoutKey>,
     recorder: Recorder,
     words: Vec<u32>,
     numbers: Vec<f32>,

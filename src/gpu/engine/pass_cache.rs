@@ -7,7 +7,7 @@ use crate::engine::Inspection;
 use crate::error::{Error, Result};
 use crate::gpu::commands::program::Place;
 use crate::gpu::pass::{Lists, PASSES, Pass};
-use crate::memory::{Extent, Memory, MemoryPart};
+use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId};
 
 impl GpuEngine {
@@ -88,7 +88,7 @@ impl GpuEngine {
     }
 
     /// The shape of a pass that keeps `keeps` of each chunk where the others are made again.
-    pub(crate) fn shape(&self, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
+    pub(crate) fn shape(&self, extent: BatchShape, dx: bool, keeps: Keeps) -> Shape {
         shape(&self.options, extent, dx, keeps)
     }
 

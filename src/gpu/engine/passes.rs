@@ -5,7 +5,7 @@ use super::stage::clear;
 use super::transfer::array;
 use crate::batch::{Batch, Checked, Output, Sequence};
 use crate::engine::passes::Passes;
-use crate::engine::{Carry, Evaluation, Inference, Logits};
+use crate::engine::{Evaluation, Inference, Logits, StatefulRows};
 use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{Command, Place};
@@ -32,7 +32,7 @@ impl Passes for GpuEngine {
         Ok(Output { output, states })
     }
 
-    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<Carry>) -> Result<()> {
+    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = &*batch;
         let sequence = &batch.sequence;
         let draw = self.draw(sequence.shape().1)?;

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::gpu::commands::recorder::UPLOADS;
 use crate::gpu::network::{DRAW, LOSS, block};
 use crate::gpu::pass::PASSES;
-use crate::memory::{Extent, Memory, MemoryPart};
+use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{ALIGNMENT, DeviceLimits, Keeps, ParameterPlan, SequencePlan, Shape, carried_states};
 use crate::model::{Model, Role};
 use crate::sizes::ON_DEVICE;
@@ -15,8 +15,8 @@ use crate::sizes::ON_DEVICE;
 pub(crate) const LOSSES: u64 = 32;
 
 /// The shape of a pass over this extent, which keeps `keeps` of each chunk where the others are made again.
-pub(crate) fn shape(options: &EngineOptions, extent: Extent, dx: bool, keeps: Keeps) -> Shape {
-    let Extent { steps, rows, tokens, resets, .. } = extent;
+pub(crate) fn shape(options: &EngineOptions, extent: BatchShape, dx: bool, keeps: Keeps) -> Shape {
+    let BatchShape { steps, rows, tokens, resets, .. } = extent;
     let keeps = if options.recompute { keeps } else { Keeps::Everything };
     Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
 }
@@ -48,7 +48,7 @@ pub(crate) fn planned(
     model: &Model,
     options: &EngineOptions,
     flow: bool,
-    extent: Extent,
+    extent: BatchShape,
 ) -> Result<Memory> {
     model.validate()?;
     options.validate(model)?;

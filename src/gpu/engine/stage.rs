@@ -2,7 +2,7 @@
 
 use super::GpuEngine;
 use crate::batch::{Batch, Input, Sequence};
-use crate::dropout::Draw;
+use crate::dropout::DropoutParams;
 use crate::error::Result;
 use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::pass::staging;
@@ -10,12 +10,12 @@ use crate::gpu::record::dropout;
 
 impl GpuEngine {
     /// What dropout draws for a training pass over `rows` rows.
-    pub(crate) fn draw(&self, rows: usize) -> Result<Option<Draw>> {
-        self.masks.map(|masks| Draw::new(masks, &self.network.model.recurrent, rows)).transpose()
+    pub(crate) fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
+        self.masks.map(|masks| DropoutParams::new(masks, &self.network.model.recurrent, rows)).transpose()
     }
 
     /// Writes what dropout draws in the pass, where the network has any.
-    pub(crate) fn stage_draw(&self, draw: Option<Draw>) {
+    pub(crate) fn stage_draw(&self, draw: Option<DropoutParams>) {
         let recurrent = &self.network.model.recurrent;
         if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
             self.recorder.write(&Place::of(&self.network.draw), &[dropout::uniform(draw)]);
@@ -24,7 +24,7 @@ impl GpuEngine {
 
     /// Writes x, labels, initial states where the sequence brings some, and what dropout draws. What is large first: the
     /// other writes then stay in one submission with what reads them.
-    pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, draw: Option<Draw>) {
+    pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, draw: Option<DropoutParams>) {
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
         if let Input::Dense(x) = &sequence.input {

@@ -9,10 +9,10 @@ use crate::gpu::commands::program::Place;
 use crate::gpu::commands::uniforms::Status;
 use crate::gpu::pass::carried::Carried;
 use crate::gpu::pass::staging;
-use crate::optim::Update;
+use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
-    async fn update(&mut self, update: &Update) -> Result<()> {
+    async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<f32>(self.options.rule)?;
         self.ended.check()?;
         let cleared = self.cleared_sums();

@@ -12,7 +12,7 @@ use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
 use crate::gpu::network::Network;
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
-use crate::optim::{Coefficients, Rule, Update, rounded};
+use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 
 /// The commands of an update and the reports under way.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -
 }
 
 impl Updater {
-    pub(crate) fn new(gpu: &Gpu, network: &Network, rule: Rule, skips: u32) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, network: &Network, rule: OptimizerKind, skips: u32) -> Result<Self> {
         let limits = gpu.limits();
         let count = network.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
@@ -77,9 +77,9 @@ impl Updater {
         let slot = |index: usize| whole(network.slots.get(index).unwrap_or(&unused[index]));
         let flag = |on: bool| f64::from(u8::from(on));
         let (kind, momentum, nesterov, centered) = match rule {
-            Rule::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
-            Rule::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
-            Rule::Adam { .. } | Rule::AdamW { .. } => (2.0, false, false, false),
+            OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
+            OptimizerKind::RmsProp { momentum, centered, .. } => (1.0, momentum != 0.0, false, centered),
+            OptimizerKind::Adam { .. } | OptimizerKind::AdamW { .. } => (2.0, false, false, false),
         };
         let constants =
             [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
@@ -133,7 +133,7 @@ impl Updater {
 
     /// Records a valid update; its report follows in [`Updater::report`]. Where steps may be skipped it waits, so that no more
     /// than [`UNKNOWN`] of them are under way.
-    pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &Update) -> Result<()> {
+    pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &OptimizerStep) -> Result<()> {
         while self.skips > 0 && self.pending.len() > UNKNOWN {
             let arrived = self.arrival(recorder).await?;
             self.arrived.extend(arrived);
@@ -243,12 +243,12 @@ impl Updater {
 }
 
 /// What does not depend on the updates so far; 1 − β and the like from f64.
-fn uniform(update: &Update) -> Uniform {
+fn uniform(update: &OptimizerStep) -> Uniform {
     let Coefficients { shrink, coupled_decay, .. } = update.coefficients(0);
     let (momentum, alpha, eps) = match update.optimizer.rule {
-        Rule::Sgd { momentum, .. } => (momentum, 0.0, 0.0),
-        Rule::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
-        Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
+        OptimizerKind::Sgd { momentum, .. } => (momentum, 0.0, 0.0),
+        OptimizerKind::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
+        OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
     };
     // A clip beyond all finite numbers clips nothing.
     let clip = |clip: Option<f64>| clip.filter(|clip| *clip <= f32::MAX.into()).map_or(0.0, rounded);

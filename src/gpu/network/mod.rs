@@ -13,7 +13,7 @@ use crate::gpu::device::kernel::{
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
 use crate::model::{Activation, Cell, Loss, Model, Role};
-use crate::optim::Rule;
+use crate::optim::OptimizerKind;
 
 /// The bytes of Σ w·loss, and of what dropout draws.
 pub(crate) const LOSS: u64 = 16;
@@ -42,7 +42,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<Rule>) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<OptimizerKind>) -> Result<Self> {
         let plan = ParameterPlan::new(model);
         let block = |name: String| allocate(gpu, &block(&plan, name));
         let slots = rule.map_or(0, |rule| rule.slots());

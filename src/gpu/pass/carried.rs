@@ -1,7 +1,7 @@
 //! The states of all rows between batches, for truncated BPTT: they never leave the device.
 
 use super::Pass;
-use crate::engine::Carry;
+use crate::engine::StatefulRows;
 use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
 use crate::gpu::commands::program::{Command, Place};
@@ -22,13 +22,13 @@ impl Carried {
         Ok(Self { rows, states: allocate(gpu, &carried_states(&network.model, rows))? })
     }
 
-    fn place(&self, network: &Network, stack: usize, carry: Carry) -> Place {
+    fn place(&self, network: &Network, stack: usize, carry: StatefulRows) -> Place {
         let row = 16 * network.sizes.h4 as u64;
         Place { buffer: self.states.clone(), offset: row * (stack * self.rows + carry.first_row) as u64 }
     }
 
     /// Commands that copy the rows' states to where the pass's sequence begins.
-    pub(crate) fn enter(&self, network: &Network, pass: &Pass, carry: Carry) -> Vec<Command> {
+    pub(crate) fn enter(&self, network: &Network, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
         let bytes = pass.slot_bytes(network);
         let enters = pass.ends.iter().enumerate().map(|(stack, (enters, _))| Command::Copy {
             from: self.place(network, stack, carry),
@@ -39,7 +39,7 @@ impl Carried {
     }
 
     /// Commands that copy the states with which the sequence ended back to the rows.
-    pub(crate) fn leave(&self, network: &Network, pass: &Pass, carry: Carry) -> Vec<Command> {
+    pub(crate) fn leave(&self, network: &Network, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
         let bytes = pass.slot_bytes(network);
         let leaves = pass.ends.iter().enumerate().map(|(stack, (_, leaves))| Command::Copy {
             from: leaves.clone(),

@@ -13,7 +13,7 @@ use crate::gpu::device::Gpu;
 use crate::gpu::network::Network;
 use crate::gpu::record::{Recording, backward, forward, head, loss};
 use crate::model::plan::{SequencePlan, Shape};
-use crate::model::{At, Head};
+use crate::model::{Head, Readout};
 
 /// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
 /// alone.
@@ -109,7 +109,7 @@ impl Pass {
             .map(|(stack, cell_state)| recording.ends(stack, cell_state))
             .collect();
         let head = network.model.head.as_ref();
-        let every = head.is_some_and(|head| head.at == At::Every);
+        let every = head.is_some_and(|head| head.readout == Readout::PerStep);
         let sweeps: Vec<SweepIds> =
             recording.sweeps().into_iter().map(|places| sweep(&mut recording, head, places, shape)).collect();
         // Of a head at every step each sweep has its runs.
@@ -118,10 +118,10 @@ impl Pass {
         let clear_carries = recording.b.end_list();
         loss::add_up(&mut recording);
         let sum_losses = recording.b.end_list();
-        let head_reads_y = head.is_some_and(|head| match head.at {
-            At::Every => !recording.hands_on_history(recurrent.layers - 1),
-            At::Last => false,
-            At::Mean => true,
+        let head_reads_y = head.is_some_and(|head| match head.readout {
+            Readout::PerStep => !recording.hands_on_history(recurrent.layers - 1),
+            Readout::Final => false,
+            Readout::MeanPool => true,
         });
         let mut built = builder.finish()?;
         gpu.check()?;
@@ -270,7 +270,7 @@ fn sweep(recording: &mut Recording<'_, '_>, head: Option<&Head>, places: Range<u
     let output = recording.b.end_list();
     head::features(recording, places.clone());
     let features = recording.b.end_list();
-    let every = head.filter(|head| head.at == At::Every);
+    let every = head.filter(|head| head.readout == Readout::PerStep);
     let commands = head_commands(recording, every, places.clone());
     if let Some(head) = head {
         head::output_gradient(recording, head, places.clone());

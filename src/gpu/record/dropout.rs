@@ -1,7 +1,7 @@
 //! Where the masks of dropout lie on the way forward and back. The recurrent ones within a chunk are the step kernels' own.
 
 use super::{ALIVE, Recording, keep};
-use crate::dropout::Draw;
+use crate::dropout::DropoutParams;
 use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::uniforms::{self, Dropout};
 use crate::gpu::device::kernel::{DROP_IN, DROP_TO};
@@ -98,8 +98,8 @@ fn cost(rows: usize, width: usize) -> Cost {
 }
 
 /// What the kernels read of a draw; `None` drops nothing.
-pub(crate) fn uniform(draw: Option<Draw>) -> uniforms::Draw {
-    let Some(Draw { key: [key_low, key_high], first_row, between, recurrent }) = draw else {
+pub(crate) fn uniform(draw: Option<DropoutParams>) -> uniforms::Draw {
+    let Some(DropoutParams { key: [key_low, key_high], first_row, between, recurrent }) = draw else {
         return uniforms::Draw { scale: 1.0, recurrent_scale: 1.0, ..uniforms::Draw::default() };
     };
     uniforms::Draw {

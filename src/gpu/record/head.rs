@@ -7,7 +7,7 @@ use crate::gpu::commands::builder::{Matrix, Product};
 use crate::gpu::commands::uniforms::{Copy, Mean};
 use crate::gpu::device::kernel::{MEAN, SPREAD, ShaderEntry};
 use crate::model::plan::{Cost, Predictions, Span, TensorId};
-use crate::model::{At, Head, Role};
+use crate::model::{Head, Readout, Role};
 
 /// What a head over the mean of all steps needs of some chunks.
 pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
@@ -20,9 +20,9 @@ pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
 
 /// What the head reads of a run of predictions.
 fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix {
-    match head.at {
-        At::Every => rec.handed_on(rec.net.model.recurrent.layers - 1, &rec.b.plan.chunks[run.chunk]),
-        At::Last | At::Mean => rec.b.matrix(run.features, 0, rec.net.sizes.y4),
+    match head.readout {
+        Readout::PerStep => rec.handed_on(rec.net.model.recurrent.layers - 1, &rec.b.plan.chunks[run.chunk]),
+        Readout::Final | Readout::MeanPool => rec.b.matrix(run.features, 0, rec.net.sizes.y4),
     }
 }
 
@@ -30,7 +30,7 @@ fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix
 pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
     let sizes = rec.net.sizes;
     for run in &rec.b.plan.predictions[runs] {
-        if head.at == At::Last {
+        if head.readout == Readout::Final {
             final_states(rec, run.features);
         }
         let features = head_input(rec, head, run);
@@ -107,7 +107,7 @@ pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
 /// whose gradient is in the carries.
 pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: Range<usize>) {
     let last = rec.net.model.recurrent.layers - 1;
-    if head.at == At::Last {
+    if head.readout == Readout::Final {
         rec.b.plan.chunks[places.clone()].iter().for_each(|chunk| rec.clear(chunk.y[last]));
     }
     for run in &rec.b.plan.predictions {
@@ -140,7 +140,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
             k: 4 * sizes.o4,
             accumulate: false,
         });
-        if head.at == At::Last {
+        if head.readout == Readout::Final {
             for direction in 0..recurrent.directions() {
                 let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
                 let uniform = beside(rec, direction, 0, true);

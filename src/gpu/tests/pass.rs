@@ -81,17 +81,17 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
 
 #[test]
 fn nothing_that_an_earlier_pass_left_in_a_buffer_reaches_the_next_one() {
-    use crate::{Activation, At, Backend, Batch, Cell, EngineOptions, Head, Loss, Model, Recurrent, Sequence};
+    use crate::{Activation, Backend, Batch, Cell, EngineOptions, Head, Loss, Model, Readout, Recurrent, Sequence};
     let Some(gpu) = gpu() else { return };
     for cell in [Cell::Rnn(Activation::Sigmoid), Cell::Lstm, Cell::Gru] {
-        for at in [At::Every, At::Last, At::Mean] {
+        for at in [Readout::PerStep, Readout::Final, Readout::MeanPool] {
             let recurrent = Recurrent::new(cell, 3, 5).layers(2).bidirectional(true);
             let model = Model::new(recurrent, Head::new(3, Loss::SquaredError, at));
             let options = EngineOptions { chunk: Some(3), input_gradient: true, ..EngineOptions::default() };
             let mut engine = gpu.engine(&model, &options).unwrap();
             engine.set_parameters(&crate::Initialisation::default().draw(&model, 1)).unwrap();
             let x = ndarray::Array3::from_shape_fn((7, 4, 3), |(t, b, i)| number(1, 12 * t + 3 * b + i));
-            let predictions = if at == At::Every { 7 } else { 1 };
+            let predictions = if at == Readout::PerStep { 7 } else { 1 };
             let y = ndarray::Array3::from_shape_fn((predictions, 4, 3), |(p, b, o)| number(2, 12 * p + 3 * b + o));
             let sequence = Sequence::dense(x).lengths(vec![7, 1, 5, 3]);
             let batch = Batch::new(sequence, crate::Targets::Values(y));

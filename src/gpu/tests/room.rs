@@ -6,7 +6,8 @@ use pollster::block_on;
 use super::common::open;
 use crate::gpu::{Gpu, GpuEngine, GpuOptions};
 use crate::{
-    At, Backend, Batch, Cell, EngineOptions, Error, Extent, Head, Loss, Model, Optimizer, Recurrent, Sequence, Targets,
+    Backend, Batch, BatchShape, Cell, EngineOptions, Error, Head, Loss, Model, Optimizer, Readout, Recurrent, Sequence,
+    Targets,
 };
 
 /// What writes to the device have under way while a buffer is made, and what every buffer is rounded up by.
@@ -14,7 +15,7 @@ const SLACK: u64 = 64 << 10;
 
 fn model() -> Model {
     let recurrent = Recurrent::new(Cell::Lstm, 5, 64).layers(2).dropout(0.1);
-    Model::new(recurrent, Head::new(3, Loss::SquaredError, At::Every))
+    Model::new(recurrent, Head::new(3, Loss::SquaredError, Readout::PerStep))
 }
 
 fn options() -> EngineOptions {
@@ -45,9 +46,9 @@ fn what_is_planned_for_many_shapes_is_the_most_that_their_passes_ever_hold() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let (before, _) = gpu.held();
     for flow in [false, true] {
-        let extent = Extent { steps: 40, rows: 24, shapes: 8, ..batch(1, 1).sequence.extent() };
+        let extent = BatchShape { steps: 40, rows: 24, shapes: 8, ..batch(1, 1).sequence.extent() };
         let planned = gpu.plan(&model(), &options(), extent, flow).unwrap().total();
-        let one = gpu.plan(&model(), &options(), Extent { shapes: 1, ..extent }, flow).unwrap().total();
+        let one = gpu.plan(&model(), &options(), BatchShape { shapes: 1, ..extent }, flow).unwrap().total();
         let mut engine = engine(&gpu);
         engine.set_flow(flow);
         assert_eq!(engine.plan(extent).unwrap().total(), planned);
@@ -117,7 +118,7 @@ fn the_norms_of_the_flow_and_carried_states_take_the_place_of_other_shapes_too()
     assert!(passes > 4, "{passes}");
     let held = gpu.held().0;
     gpu.hold_at_most(held);
-    let carry = Some(bptt::Carry { first_row: 0, rows: 8 });
+    let carry = Some(bptt::StatefulRows { first_row: 0, rows: 8 });
     block_on(engine.accumulate(&batch(6, 4), carry)).unwrap();
     assert!(engine.passes.len() < passes, "{}", engine.passes.len());
 }

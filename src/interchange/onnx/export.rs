@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 use super::graph::{Attribute, Element, Graph, Size};
 use super::weights::weights;
 use crate::error::{Error, Result};
-use crate::model::{Activation, At, Cell, Head, Layout, Loss, Model, Recurrent, StateDict};
+use crate::model::{Activation, Cell, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
 
 /// What an exported model reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +68,18 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
     graph.input("lengths", Element::Int32, &[B]);
     letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), Element::Float, &sizes));
     match head {
-        Some(Head { at: At::Every, outputs, loss, .. }) => {
+        Some(Head { readout: Readout::PerStep, outputs, loss, .. }) => {
             let features = stack(&mut graph, model, reads, true);
             predict(&mut graph, model, &features, loss, Some(reads));
             predictions(&mut graph, T, *outputs);
         }
-        Some(Head { at: At::Last, outputs, loss, .. }) => {
+        Some(Head { readout: Readout::Final, outputs, loss, .. }) => {
             stack(&mut graph, model, reads, false);
             let features = final_features(&mut graph, recurrent);
             predict(&mut graph, model, features, loss, None);
             predictions(&mut graph, Size::Known(1), *outputs);
         }
-        Some(Head { at: At::Mean, outputs, loss, .. }) => {
+        Some(Head { readout: Readout::MeanPool, outputs, loss, .. }) => {
             let output = stack(&mut graph, model, reads, true);
             let features = mean_features(&mut graph, reads, &output);
             predict(&mut graph, model, features, loss, None);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
-use crate::model::{At, Cell, Head, Model, RecurrentKernel};
+use crate::model::{Cell, Head, Model, Readout, RecurrentKernel};
 
 /// A buffer of the plan, by its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,9 +219,9 @@ impl SequencePlan {
         let flags = labels.span(n * rows);
         let tokens =
             tokens.then(|| [labels.span(n * rows), labels.span(model.vocabulary() + 1), labels.span(n * rows)]);
-        let run = model.head.as_ref().and_then(|head| match head.at {
-            At::Every => Some(n * rows),
-            At::Last | At::Mean => (index == 0).then_some(rows),
+        let run = model.head.as_ref().and_then(|head| match head.readout {
+            Readout::PerStep => Some(n * rows),
+            Readout::Final | Readout::MeanPool => (index == 0).then_some(rows),
         });
         let spans = run.map(|run| {
             (
@@ -250,9 +250,9 @@ impl SequencePlan {
     ) {
         let index = self.chunks.len();
         let numbers = |vec4s: usize| 4 * rows as u64 * vec4s as u64;
-        let features = match head.at {
-            At::Every => chunk.y[chunk.y.len() - 1],
-            At::Last | At::Mean => self.tensor(MemoryPart::Head, "features".into(), numbers(sizes.y4)),
+        let features = match head.readout {
+            Readout::PerStep => chunk.y[chunk.y.len() - 1],
+            Readout::Final | Readout::MeanPool => self.tensor(MemoryPart::Head, "features".into(), numbers(sizes.y4)),
         };
         let shares_logits = index > 0 && !matches!(keeps, Keeps::Everything | Keeps::Logits);
         let logits = match self.predictions.first().filter(|_| shares_logits) {
@@ -261,7 +261,7 @@ impl SequencePlan {
         };
         // Each chunk's own, so that they are added up in the end, in their order.
         let losses = self.tensor(MemoryPart::Head, format!("losses[{index}]"), rows as u64);
-        let first = if head.at == At::Every { chunk.steps.start } else { 0 };
+        let first = if head.readout == Readout::PerStep { chunk.steps.start } else { 0 };
         let run = Predictions { rows, first, chunk: index, features, logits, losses, targets, weights, shares };
         self.predictions.push(run);
     }
@@ -414,7 +414,7 @@ impl Sizes {
                 .as_ref()
                 .map_or(0, |head| if head.loss.takes_classes() { 1 } else { head.target_size() }),
             quantiles: model.head.as_ref().map_or(0, |head| 2 * head.loss.quantiles().len()),
-            mean: model.head.as_ref().is_some_and(|head| head.at == At::Mean),
+            mean: model.head.as_ref().is_some_and(|head| head.readout == Readout::MeanPool),
         }
     }
 }
@@ -452,7 +452,7 @@ impl Labels {
 /// more its border, and the sum is least where they are alike.
 fn cheapest_chunk(model: &Model, sizes: &Sizes, steps: usize) -> usize {
     let states = sizes.h4 * (1 + usize::from(model.recurrent.cell.has_cell_state()));
-    let logits = model.head.as_ref().map_or(0, |head| if head.at == At::Every { sizes.o4 } else { 0 });
+    let logits = model.head.as_ref().map_or(0, |head| if head.readout == Readout::PerStep { sizes.o4 } else { 0 });
     let step = model.recurrent.layers * (sizes.z4 + states + sizes.y4) + logits;
     let border = model.recurrent.layers * states;
     ((steps as f64 * border as f64 / step as f64).sqrt() as usize).max(MIN_CHUNK)
