@@ -11,7 +11,7 @@ struct Dropout {
     bit: u32,        // the flag without which a row becomes 0; 0: none does
     batch: u32,      // B
     h4: u32,         // vec4 of a (layer, direction)
-    stack: u32,      // the (layer, direction) of the first vec4; others follow side by side
+    layer_direction: u32,      // the (layer, direction) of the first vec4; others follow side by side
     t: u32,          // the first row's step in the whole sequence
     recurrent: u32,  // 1: the masks of recurrent dropout, the same at every step
 }
@@ -27,11 +27,11 @@ fn stands(row: u32) -> bool {
 
 fn factors(row: u32, column: u32) -> vec4f {
     let group = column % args.h4;
-    let stack = args.stack + column / args.h4;
+    let layer_direction = args.layer_direction + column / args.h4;
     if args.recurrent != 0u {
-        return select(vec4f(0.0), vec4f(draw.recurrent_scale), recurrent(group, row % args.batch, stack));
+        return select(vec4f(0.0), vec4f(draw.recurrent_scale), recurrent(group, row % args.batch, layer_direction));
     }
-    return between(group, args.t + row / args.batch, row % args.batch, stack);
+    return between(group, args.t + row / args.batch, row % args.batch, layer_direction);
 }
 
 @compute @workgroup_size(SIDE, SIDE)

@@ -11,7 +11,7 @@ fn gru_row(row: u32, unit: u32, product_r: vec4f, product_z: vec4f, product_n: v
         return;
     }
     let flags_t = flags_at(now.t, row);
-    var h_t = h[slot_at(now.slot_in, row, unit)];
+    var h_t = h[history_at(now.index_in, row, unit)];
     if (flags_t & ALIVE) != 0u {
         let keep = (flags_t & step.keep) != 0u;
         let zero = vec4f(0.0);
@@ -73,7 +73,7 @@ fn gru_forward_step(first: u32, unit: u32) {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn gru_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
-    bring_h(id, group);
+    load_h(id, group);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -104,7 +104,7 @@ fn d_gru_row(row: u32, unit: u32, product: vec4f) {
             let r = z[at + step.h4];
             let u = z[at + 2u * step.h4];
             let hn = z[at + 3u * step.h4];
-            let h_in = select(vec4f(0.0), h[slot_at(now.slot_in, row, unit)], keep);
+            let h_in = select(vec4f(0.0), h[history_at(now.index_in, row, unit)], keep);
             dn = dh * (1.0 - u) * d_tanh(n);
             dr = dn * hn * d_sigmoid(r);
             du = dh * (h_in - n) * d_sigmoid(u);
@@ -117,9 +117,9 @@ fn d_gru_row(row: u32, unit: u32, product: vec4f) {
         z[at + step.h4] = dr;
         z[at + 2u * step.h4] = du;
         z[at + 3u * step.h4] = dhn;
-        hold(row, 3u, 0u, unit, dr);
-        hold(row, 3u, 1u, unit, du);
-        hold(row, 3u, 2u, unit, dhn);
+        store_shared(row, 3u, 0u, unit, dr);
+        store_shared(row, 3u, 1u, unit, du);
+        store_shared(row, 3u, 2u, unit, dhn);
     }
     carry_h[row * step.h4 + unit] = dh;
 }
@@ -145,7 +145,7 @@ fn gru_backward_step(first: u32, unit: u32) {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn gru_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
-    bring_dz(id, group, step.h4, 3u);
+    load_dz(id, group, step.h4, 3u);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {

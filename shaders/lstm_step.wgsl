@@ -6,7 +6,7 @@ fn lstm_row(row: u32, unit: u32, product_i: vec4f, product_f: vec4f, product_g: 
         return;
     }
     let flags_t = flags_at(now.t, row);
-    var c_t = c[slot_at(now.slot_in, row, unit)];
+    var c_t = c[history_at(now.index_in, row, unit)];
     var h_t: vec4f;
     if (flags_t & ALIVE) != 0u {
         let keep = (flags_t & step.keep) != 0u;
@@ -23,10 +23,10 @@ fn lstm_row(row: u32, unit: u32, product_i: vec4f, product_f: vec4f, product_g: 
         z[at + 2u * step.h4] = g;
         z[at + 3u * step.h4] = o;
     } else {
-        h_t = h[slot_at(now.slot_in, row, unit)];
+        h_t = h[history_at(now.index_in, row, unit)];
     }
     store_h(row, unit, h_t);
-    c[slot_at(now.slot_out, row, unit)] = c_t;
+    c[history_at(now.index_out, row, unit)] = c_t;
 }
 
 fn lstm_forward_step(first: u32, unit: u32) {
@@ -78,7 +78,7 @@ fn lstm_forward_step(first: u32, unit: u32) {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn lstm_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
-    bring_h(id, group);
+    load_h(id, group);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -110,8 +110,8 @@ fn d_lstm_row(row: u32, unit: u32, product: vec4f) {
             let f = z[at + step.h4];
             let g = z[at + 2u * step.h4];
             let o = z[at + 3u * step.h4];
-            let c_in = select(vec4f(0.0), c[slot_at(now.slot_in, row, unit)], keep);
-            let tanh_c = tanh_(c[slot_at(now.slot_out, row, unit)]);
+            let c_in = select(vec4f(0.0), c[history_at(now.index_in, row, unit)], keep);
+            let tanh_c = tanh_(c[history_at(now.index_out, row, unit)]);
             let dc = carry_c[carry] + dh * o * d_tanh(tanh_c);
             di = dc * g * d_sigmoid(i);
             df = dc * c_in * d_sigmoid(f);
@@ -126,10 +126,10 @@ fn d_lstm_row(row: u32, unit: u32, product: vec4f) {
         z[at + step.h4] = df;
         z[at + 2u * step.h4] = dg;
         z[at + 3u * step.h4] = d_o;
-        hold(row, 4u, 0u, unit, di);
-        hold(row, 4u, 1u, unit, df);
-        hold(row, 4u, 2u, unit, dg);
-        hold(row, 4u, 3u, unit, d_o);
+        store_shared(row, 4u, 0u, unit, di);
+        store_shared(row, 4u, 1u, unit, df);
+        store_shared(row, 4u, 2u, unit, dg);
+        store_shared(row, 4u, 3u, unit, d_o);
     }
     carry_h[carry] = dh;
 }
@@ -155,7 +155,7 @@ fn lstm_backward_step(first: u32, unit: u32) {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn lstm_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
-    bring_dz(id, group, 0u, 4u);
+    load_dz(id, group, 0u, 4u);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {

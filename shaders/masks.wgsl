@@ -45,11 +45,11 @@ fn words(group: u32, t: u32, row: u32, stream: u32) -> vec4u {
 }
 
 // Between layers, 4 units of a (layer, direction) at step t of the sequence: what they are multiplied by.
-fn between(group: u32, t: u32, row: u32, stack: u32) -> vec4f {
-    return select(vec4f(draw.scale), vec4f(0.0), words(group, t, row, 2u * stack) < vec4u(draw.threshold));
+fn between(group: u32, t: u32, row: u32, layer_direction: u32) -> vec4f {
+    return select(vec4f(draw.scale), vec4f(0.0), words(group, t, row, 2u * layer_direction) < vec4u(draw.threshold));
 }
 
 // Recurrent: whether they are kept, at every step.
-fn recurrent(group: u32, row: u32, stack: u32) -> vec4<bool> {
-    return words(group, 0u, row, 2u * stack + 1u) >= vec4u(draw.recurrent_threshold);
+fn recurrent(group: u32, row: u32, layer_direction: u32) -> vec4<bool> {
+    return words(group, 0u, row, 2u * layer_direction + 1u) >= vec4u(draw.recurrent_threshold);
 }

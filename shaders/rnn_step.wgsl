@@ -12,7 +12,7 @@ fn rnn_row(row: u32, unit: u32, product: vec4f) {
         let real = 4u * unit + vec4u(0u, 1u, 2u, 3u) < vec4u(step.hidden);
         h_t = select(vec4f(0.0), activate(z[z_at(row, unit)] + recurrent + b_hh[unit]), real);
     } else {
-        h_t = h[slot_at(now.slot_in, row, unit)];
+        h_t = h[history_at(now.index_in, row, unit)];
     }
     store_h(row, unit, h_t);
 }
@@ -48,7 +48,7 @@ fn rnn_forward_step(first: u32, unit: u32) {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn rnn_forward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
-    bring_h(id, group);
+    load_h(id, group);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {
@@ -69,13 +69,13 @@ fn d_rnn_row(row: u32, unit: u32, product: vec4f) {
         if (flags_at(now.t, row) & ALIVE) != 0u {
             dh += dy_at(row, unit);
             store_dh(row, unit, dh);
-            dz = dh * d_activate(h[slot_at(now.slot_out, row, unit)]);
+            dz = dh * d_activate(h[history_at(now.index_out, row, unit)]);
             dh = vec4f(0.0);
         } else {
             store_dh(row, unit, vec4f(0.0));
         }
         z[z_at(row, unit)] = dz;
-        hold(row, 1u, 0u, unit, dz);
+        store_shared(row, 1u, 0u, unit, dz);
     }
     carry_h[row * step.h4 + unit] = dh;
 }
@@ -101,7 +101,7 @@ fn rnn_backward_step(first: u32, unit: u32) {
 @compute @workgroup_size(GROUP_X, GROUP_Y)
 fn rnn_backward(@builtin(global_invocation_id) id: vec3u, @builtin(workgroup_id) group: vec3u) {
     draw_masks(id);
-    bring_dz(id, group, 0u, 1u);
+    load_dz(id, group, 0u, 1u);
     for (var place = 0u; place < step.count; place++) {
         begin(place);
         if within(id) {

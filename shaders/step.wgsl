@@ -12,10 +12,10 @@
 
 struct Step {
     t: u32,         // the first step's index in the chunk
-    onward: u32,    // added from step to step: 1, or −1 as u32
+    t_step: u32,    // added from step to step: 1, or −1 as u32
     count: u32,     // steps of this dispatch
-    slot_in: u32,   // the history slot of the state that enters the first step
-    slot_out: u32,  // and of the one that leaves it
+    index_in: u32,   // the history index of the state that enters the first step
+    index_out: u32,  // and of the one that leaves it
     batch: u32,     // B
     hidden: u32,    // H
     h4: u32,        // vec4 a row of h
@@ -26,7 +26,7 @@ struct Step {
     product: u32,   // backward: 0 where no later step of the chunk flows into the first one
     epilogue: u32,  // backward: 0 where the last one is the product alone, which leaves the gradient of the entering
                     // state in carry
-    stack: u32,     // the (layer, direction), for its masks
+    layer_direction: u32,     // the (layer, direction), for its masks
 }
 
 const ALIVE = 1u; // t lies below the row's length
@@ -35,7 +35,7 @@ override ROWS: u32 = 4u;         // batch rows a thread: 1, 2, 4 or 8
 override DROPOUT: bool = false;  // recurrent dropout
 override PACKED: bool = false;   // forward: w_hh is W_hh transposed, by transpose.wgsl
 override STAGED: bool = false;   // what the products read lies in the workgroup's memory
-override HELD: u32 = 1024u;      // its vec4, both halves
+override SHARED_VEC4S: u32 = 1024u;      // its vec4, both halves
 override GROUP_X: u32 = 8u;
 override GROUP_Y: u32 = 2u;
 
@@ -49,24 +49,24 @@ override GROUP_Y: u32 = 2u;
 @group(0) @binding(8) var<storage, read_write> carry_h: array<vec4f>;     // [B, h4]
 @group(0) @binding(9) var<storage, read_write> carry_c: array<vec4f>;     // [B, h4]
 // [2, B, h4]: h_{t-1} through its mask, in place t mod 2. With recurrent dropout alone.
-@group(0) @binding(10) var<storage, read_write> entering: array<vec4f>;
+@group(0) @binding(10) var<storage, read_write> h_masked: array<vec4f>;
 
 // The step under way.
 struct Now {
     t: u32,
     from_t: u32,     // backward: the step whose dz flows into this one
-    slot_in: u32,
-    slot_out: u32,
+    index_in: u32,
+    index_out: u32,
     product: bool,
     epilogue: bool,
-    held_in: u32,    // the half that the product reads
-    held_out: u32,
+    shared_in: u32,    // the half that the product reads
+    shared_out: u32,
 }
 
 var<private> now: Now;
 
 var<private> group_first: u32; // the workgroup's first row
-var<workgroup> held: array<vec4f, HELD>;
+var<workgroup> shared_tile: array<vec4f, SHARED_VEC4S>;
 
 // With recurrent dropout: which of the thread's units are kept, 4 bits for each of its rows, whose place is the row mod 8.
 var<private> kept: u32;
@@ -75,7 +75,7 @@ fn draw_masks(id: vec3u) {
     if DROPOUT && within(id) {
         let first = first_row(id);
         for (var row = first; row < first + ROWS; row++) {
-            let bits = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), recurrent(id.x, row, step.stack));
+            let bits = select(vec4u(0u), vec4u(1u, 2u, 4u, 8u), recurrent(id.x, row, step.layer_direction));
             kept |= (bits.x | bits.y | bits.z | bits.w) << (4u * (row & 7u));
         }
     }
@@ -89,15 +89,15 @@ fn factors(row: u32) -> vec4f {
 
 // Makes the step at a place of the dispatch the one under way.
 fn begin(place: u32) {
-    let passed = place * step.onward;
+    let passed = place * step.t_step;
     now.t = step.t + passed;
-    now.from_t = now.t - step.onward;
-    now.slot_in = step.slot_in + passed;
-    now.slot_out = step.slot_out + passed;
+    now.from_t = now.t - step.t_step;
+    now.index_in = step.index_in + passed;
+    now.index_out = step.index_out + passed;
     now.product = place > 0u || step.product != 0u;
     now.epilogue = place + 1u < step.count || step.epilogue != 0u;
-    now.held_in = (place & 1u) * (HELD / 2u);
-    now.held_out = HELD / 2u - now.held_in;
+    now.shared_in = (place & 1u) * (SHARED_VEC4S / 2u);
+    now.shared_out = SHARED_VEC4S / 2u - now.shared_in;
 }
 
 // Parts one step of a dispatch from the next.
@@ -110,29 +110,29 @@ fn end() {
 }
 
 // Where a row's vec4 `unit` of one of `gates` gates lies in a half of the workgroup's memory.
-fn held_at(row: u32, gates: u32, gate: u32, unit: u32) -> u32 {
+fn shared_at(row: u32, gates: u32, gate: u32, unit: u32) -> u32 {
     return ((row - group_first) * gates + gate) * step.h4 + unit;
 }
 
 // Keeps what the next step's product reads.
-fn hold(row: u32, gates: u32, gate: u32, unit: u32, value: vec4f) {
+fn store_shared(row: u32, gates: u32, gate: u32, unit: u32, value: vec4f) {
     if STAGED {
-        held[now.held_out + held_at(row, gates, gate, unit)] = value;
+        shared_tile[now.shared_out + shared_at(row, gates, gate, unit)] = value;
     }
 }
 
 // Brings what the first step's product reads, each thread its own rows and units: h, forward.
-fn bring_h(id: vec3u, group: vec3u) {
+fn load_h(id: vec3u, group: vec3u) {
     if STAGED {
         group_first = group.y * GROUP_Y * ROWS;
         if within(id) {
             for (var row = first_row(id); row < first_row(id) + ROWS; row++) {
                 let source = min(row, step.batch - 1u);
-                let at = held_at(row, 1u, 0u, id.x);
+                let at = shared_at(row, 1u, 0u, id.x);
                 if DROPOUT {
-                    held[at] = entering[((step.t & 1u) * step.batch + source) * step.h4 + id.x];
+                    shared_tile[at] = h_masked[((step.t & 1u) * step.batch + source) * step.h4 + id.x];
                 } else {
-                    held[at] = h[slot_at(step.slot_in, source, id.x)];
+                    shared_tile[at] = h[history_at(step.index_in, source, id.x)];
                 }
             }
         }
@@ -141,14 +141,14 @@ fn bring_h(id: vec3u, group: vec3u) {
 }
 
 // The same backward: the gates of dz that begin at vec4 `column` of a row of z, unless no step flows into the first one.
-fn bring_dz(id: vec3u, group: vec3u, column: u32, gates: u32) {
+fn load_dz(id: vec3u, group: vec3u, column: u32, gates: u32) {
     if STAGED {
         group_first = group.y * GROUP_Y * ROWS;
         if within(id) && step.product != 0u {
             for (var row = first_row(id); row < first_row(id) + ROWS; row++) {
-                let first = ((step.t - step.onward) * step.batch + min(row, step.batch - 1u)) * step.z4 + column + id.x;
+                let first = ((step.t - step.t_step) * step.batch + min(row, step.batch - 1u)) * step.z4 + column + id.x;
                 for (var gate = 0u; gate < gates; gate++) {
-                    held[held_at(row, gates, gate, id.x)] = z[first + gate * step.h4];
+                    shared_tile[shared_at(row, gates, gate, id.x)] = z[first + gate * step.h4];
                 }
             }
         }
@@ -182,25 +182,25 @@ fn tile_rows(first: u32) -> vec4u {
 // Rows of h_{t-1}, as it enters the product, at one vec4 of k, as the columns of a matrix.
 fn h_tile(rows: vec4u, k: u32) -> mat4x4f {
     if STAGED {
-        let at = now.held_in + rows * step.h4 + k;
-        return mat4x4f(held[at.x], held[at.y], held[at.z], held[at.w]);
+        let at = now.shared_in + rows * step.h4 + k;
+        return mat4x4f(shared_tile[at.x], shared_tile[at.y], shared_tile[at.z], shared_tile[at.w]);
     }
     if DROPOUT {
         let at = ((now.t & 1u) * step.batch + rows) * step.h4 + k;
-        return mat4x4f(entering[at.x], entering[at.y], entering[at.z], entering[at.w]);
+        return mat4x4f(h_masked[at.x], h_masked[at.y], h_masked[at.z], h_masked[at.w]);
     }
-    let at = (now.slot_in * step.batch + rows) * step.h4 + k;
+    let at = (now.index_in * step.batch + rows) * step.h4 + k;
     return mat4x4f(h[at.x], h[at.y], h[at.z], h[at.w]);
 }
 
 fn store_h(row: u32, unit: u32, h_t: vec4f) {
-    h[slot_at(now.slot_out, row, unit)] = h_t;
+    h[history_at(now.index_out, row, unit)] = h_t;
     if DROPOUT {
         let masked = h_t * factors(row);
-        entering[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = masked;
-        hold(row, 1u, 0u, unit, masked);
+        h_masked[((~now.t & 1u) * step.batch + row) * step.h4 + unit] = masked;
+        store_shared(row, 1u, 0u, unit, masked);
     } else {
-        hold(row, 1u, 0u, unit, h_t);
+        store_shared(row, 1u, 0u, unit, h_t);
     }
 }
 
@@ -218,8 +218,8 @@ fn w_tile(gates: u32, gate: u32, unit: u32, k: u32) -> mat4x4f {
 // The rows of dz_{t+1} at one vec4 of k, which counts from a row's vec4 `column`, over `gates` gates.
 fn dz_tile(rows: vec4u, column: u32, gates: u32, k: u32) -> mat4x4f {
     if STAGED {
-        let at = now.held_in + rows * (gates * step.h4) + k;
-        return mat4x4f(held[at.x], held[at.y], held[at.z], held[at.w]);
+        let at = now.shared_in + rows * (gates * step.h4) + k;
+        return mat4x4f(shared_tile[at.x], shared_tile[at.y], shared_tile[at.z], shared_tile[at.w]);
     }
     let at = (now.from_t * step.batch + rows) * step.z4 + column + k;
     return mat4x4f(z[at.x], z[at.y], z[at.z], z[at.w]);
@@ -267,8 +267,8 @@ fn z_at(row: u32, unit: u32) -> u32 {
     return (now.t * step.batch + row) * step.z4 + unit;
 }
 
-fn slot_at(slot: u32, row: u32, unit: u32) -> u32 {
-    return (slot * step.batch + row) * step.h4 + unit;
+fn history_at(index: u32, row: u32, unit: u32) -> u32 {
+    return (index * step.batch + row) * step.h4 + unit;
 }
 
 // The gradient of h_t from the layer above; whatever stands at padding is not read.

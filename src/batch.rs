@@ -39,7 +39,7 @@ impl<R: Real> States<R> {
     /// # Panics
     /// As of an array: where these are more numbers than can be addressed.
     pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
-        let zeros = || Array3::from_elem((recurrent.stacks(), rows, recurrent.hidden_size), R::default());
+        let zeros = || Array3::from_elem((recurrent.num_layer_directions(), rows, recurrent.hidden_size), R::default());
         Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
     }
 
@@ -48,7 +48,7 @@ impl<R: Real> States<R> {
     /// # Errors
     /// [`Error::NoMemory`] names `what` they are.
     pub(crate) fn try_zeros(recurrent: &Recurrent, rows: usize, what: &str) -> Result<Self> {
-        let zeros = || room::array((recurrent.stacks(), rows, recurrent.hidden_size), what);
+        let zeros = || room::array((recurrent.num_layer_directions(), rows, recurrent.hidden_size), what);
         Ok(Self { h: zeros()?, c: recurrent.cell.has_cell_state().then(zeros).transpose()? })
     }
 
@@ -60,7 +60,7 @@ impl<R: Real> States<R> {
     }
 
     pub(crate) fn check(&self, recurrent: &Recurrent, rows: usize, name: &str) -> Result<()> {
-        let expected = [recurrent.stacks(), rows, recurrent.hidden_size];
+        let expected = [recurrent.num_layer_directions(), rows, recurrent.hidden_size];
         if rows == 0 {
             return Err(Error::value(format!("the rows of h_{name}"), "at least 1", 0));
         }
@@ -233,7 +233,7 @@ pub struct OutputGradient<R = f32> {
 
 impl<R: Real> OutputGradient<R> {
     pub(crate) fn validate(&self, recurrent: &Recurrent, steps: usize, rows: usize) -> Result<()> {
-        let states = [recurrent.stacks(), rows, recurrent.hidden_size];
+        let states = [recurrent.num_layer_directions(), rows, recurrent.hidden_size];
         let cases = [
             ("d_output", &self.output, [steps, rows, recurrent.output_size()]),
             ("d_h_n", &self.h_n, states),

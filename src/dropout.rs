@@ -92,12 +92,12 @@ impl DropoutParams {
     }
 
     /// The draws of the units from 4·`group` on, of a (layer, direction) at step `t` of the pass's row `row`.
-    pub(crate) fn words(&self, stream: Stream, stack: usize, t: usize, row: usize, group: usize) -> [u32; 4] {
+    pub(crate) fn words(&self, stream: Stream, layer_direction: usize, t: usize, row: usize, group: usize) -> [u32; 4] {
         let stream = match stream {
             Stream::Between => 0,
             Stream::Recurrent => 1,
         };
-        philox([group as u32, t as u32, self.first_row + row as u32, 2 * stack as u32 + stream], self.key)
+        philox([group as u32, t as u32, self.first_row + row as u32, 2 * layer_direction as u32 + stream], self.key)
     }
 }
 

@@ -21,12 +21,12 @@ impl Flow {
     /// # Errors
     /// [`Error::Shape`] where the other is of another number of layers and directions.
     pub fn add_rows(&mut self, other: &Flow) -> Result<()> {
-        let ((stacks, steps), (others, more)) = (self.norms.dim(), other.norms.dim());
-        if stacks != others {
-            return Err(Error::shape("the other flow's norms", &[stacks, more], other.norms.shape()));
+        let ((layer_directions, steps), (others, more)) = (self.norms.dim(), other.norms.dim());
+        if layer_directions != others {
+            return Err(Error::shape("the other flow's norms", &[layer_directions, more], other.norms.shape()));
         }
         if more > steps {
-            let mut longer = Array2::zeros((stacks, more));
+            let mut longer = Array2::zeros((layer_directions, more));
             longer.slice_mut(s![.., ..steps]).assign(&self.norms);
             self.norms = longer;
         }

@@ -56,7 +56,7 @@ pub enum OptimizerKind {
 
 impl OptimizerKind {
     /// How many numbers beside the weight the rule keeps for each weight.
-    pub fn slots(&self) -> usize {
+    pub fn state_blocks(&self) -> usize {
         match *self {
             OptimizerKind::Sgd { momentum, .. } => usize::from(momentum != 0.0),
             OptimizerKind::RmsProp { momentum, centered, .. } => {
@@ -72,7 +72,8 @@ impl OptimizerKind {
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
     /// The rule.
-    pub rule: OptimizerKind,
+    #[serde(rename = "rule")]
+    pub kind: OptimizerKind,
     /// η.
     pub learning_rate: f64,
     /// λ: g + λ·w for every rule but AdamW, which takes η·λ·w off the weight.
@@ -84,9 +85,9 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// `rule` at the rate η, without weight decay and clipping.
-    pub fn new(rule: OptimizerKind, learning_rate: f64) -> Self {
-        Self { rule, learning_rate, weight_decay: 0.0, clip_norm: None, clip_value: None }
+    /// `kind` at the rate η, without weight decay and clipping.
+    pub fn new(kind: OptimizerKind, learning_rate: f64) -> Self {
+        Self { kind, learning_rate, weight_decay: 0.0, clip_norm: None, clip_value: None }
     }
 
     /// Plain gradient descent.
@@ -131,7 +132,7 @@ impl Optimizer {
             false => Err(Error::value(name, format!("at most {most:e}, the most that f{bits} holds"), value)),
         };
         held("weight_decay", self.weight_decay)?;
-        match self.rule {
+        match self.kind {
             OptimizerKind::Sgd { momentum, dampening, .. } => {
                 held("momentum", momentum)?;
                 held("dampening", dampening)?;
@@ -166,7 +167,7 @@ impl Optimizer {
                 return Err(Error::value(name, "a number above 0", clip));
             }
         }
-        match self.rule {
+        match self.kind {
             OptimizerKind::Sgd { momentum, dampening, nesterov } => {
                 at_least_0("momentum", momentum)?;
                 if !dampening.is_finite() {
@@ -194,10 +195,10 @@ impl Optimizer {
 
     /// What the rule amounts to at its update `t`, counted from 1.
     fn coefficients(&self, t: u64) -> Coefficients {
-        let Optimizer { rule, learning_rate, weight_decay, .. } = *self;
+        let Optimizer { kind, learning_rate, weight_decay, .. } = *self;
         let plain =
             Coefficients { rate: learning_rate, root_bias2: 1.0, fresh: 1.0, shrink: 1.0, coupled_decay: weight_decay };
-        match rule {
+        match kind {
             OptimizerKind::Sgd { dampening, .. } if t > 1 => Coefficients { fresh: 1.0 - dampening, ..plain },
             OptimizerKind::Sgd { .. } | OptimizerKind::RmsProp { .. } => plain,
             OptimizerKind::Adam { beta1, beta2, .. } | OptimizerKind::AdamW { beta1, beta2, .. } => {
@@ -207,7 +208,7 @@ impl Optimizer {
                     root_bias2: (1.0 - beta2.powf(t)).sqrt(),
                     ..plain
                 };
-                match rule {
+                match kind {
                     OptimizerKind::AdamW { .. } => {
                         Coefficients { shrink: 1.0 - learning_rate * weight_decay, coupled_decay: 0.0, ..adam }
                     }
@@ -227,7 +228,7 @@ pub struct OptimizerStep {
     /// The optimizer, its rate already that of this step.
     pub optimizer: Optimizer,
     /// The step, counted from 1, by which it is reported. The updates that an optimizer counts, as Adam's t, are the step
-    /// less those passed over: see [`EngineOptions::skips`](crate::EngineOptions::skips).
+    /// less those passed over: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub step: u64,
     /// What the accumulated sums are divided by: Σ w, or 1 for a sum.
     pub divisor: f64,
@@ -271,10 +272,11 @@ impl OptimizerStep {
             OptimizerKind::Adam { .. } => (2, false, false),
             OptimizerKind::AdamW { .. } => (3, false, false),
         };
-        match made_for.map(kind) == Some(kind(self.optimizer.rule)) {
+        match made_for.map(kind) == Some(kind(self.optimizer.kind)) {
             true => Ok(()),
             false => {
-                let reason = "the update's rule is not the one of EngineOptions::rule, whose numbers the engine keeps";
+                let reason =
+                    "the update's rule is not the one of EngineOptions::optimizer, whose numbers the engine keeps";
                 Err(Error::Unsupported(reason.into()))
             }
         }

@@ -86,17 +86,17 @@ impl BatchShape {
             return Err(no_steps_or_rows(steps, rows));
         }
         let (recurrent, count) = (&model.recurrent, |count: usize| Count::from(count));
-        let stacks = count(recurrent.stacks());
+        let layer_directions = count(recurrent.num_layer_directions());
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         // More numbers than either path keeps of a step of a row: gates, states, carries and outputs of every (layer,
         // direction), what goes in and what comes out, each with its gradient and rounded up to whole vec4.
         let of_stack = (count(recurrent.hidden_size) + 3usize) * 24usize;
         let of_ends = count(recurrent.input_size) + outputs + recurrent.output_size() + 8usize;
-        let width = stacks * of_stack + of_ends * 4usize;
+        let width = layer_directions * of_stack + of_ends * 4usize;
         let pass = (count(steps) + 2usize) * (count(rows) + 32usize) * width * size_of::<f64>();
         let remedy = "take fewer rows or time steps at once";
         pass.within(addressable, || format!("a pass over [T, B] = [{steps}, {rows}]"), remedy)?;
-        let states = stacks * of_stack * carried * size_of::<f64>();
+        let states = layer_directions * of_stack * carried * size_of::<f64>();
         states.within(addressable, || format!("the carried states of {carried} rows"), "carry those of fewer rows")
     }
 }

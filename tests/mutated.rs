@@ -186,7 +186,8 @@ fn changed_checkpoints_are_read_or_refused() {
     let model = Model::new(Recurrent::new(Cell::Lstm, Adding::INPUTS, 2), task.head());
     let mut trainer = Trainer::new(&Cpu::<f32>::new(), &model, Optimizer::adam(0.1), 1).unwrap();
     let duration = Duration::Steps(2);
-    let options = RunOptions { duration, validate_every: Some(1), keep: Keep::Best, backs: 1, ..RunOptions::default() };
+    let options =
+        RunOptions { duration, validate_every: Some(1), keep: Keep::Best, max_rollbacks: 1, ..RunOptions::default() };
     let mut kept = Kept(Vec::new());
     pollster::block_on(run(&mut trainer, &batches, Some(&batches), &options, &mut kept)).unwrap();
     mutate(

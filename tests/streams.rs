@@ -112,7 +112,7 @@ fn one_step<E: Engine>(trainer: &mut Trainer<E>, observer: &mut dyn Observer) ->
     let examples = TASK.examples(1, 0, 1).unwrap();
     let batches = InOrder::new(&examples as &dyn Examples, 1).unwrap();
     let (duration, keep) = (Duration::Steps(1), Keep::Best);
-    let options = RunOptions { duration, keep, validate_every: Some(1), backs: 1, ..RunOptions::default() };
+    let options = RunOptions { duration, keep, validate_every: Some(1), max_rollbacks: 1, ..RunOptions::default() };
     block_on(run(trainer, &batches, Some(&batches), &options, observer))
 }
 
@@ -295,12 +295,12 @@ fn tensors_go_to_and_fro_one_by_one<B: Backend>(backend: &B) {
             piece.iter_mut().zip(&mut rest).for_each(|(to, from)| *to = *from);
             Ok(())
         };
-        engine.write_tensors(FlatBlock::Slot(1), count - 2..count, &mut fill).unwrap();
-        let slots = block_on(engine.slots()).unwrap();
+        engine.write_tensors(FlatBlock::OptimizerState(1), count - 2..count, &mut fill).unwrap();
+        let optimizer_state = block_on(engine.optimizer_state()).unwrap();
         let from = last[0].offset;
-        assert!(slots[1][from..].iter().eq(parameters.iter().rev().take(layout.len() - from)));
-        assert!(slots.concat()[..layout.len() + from].iter().all(|value| *value == Default::default()));
-        for (block, tensors) in [(FlatBlock::Slot(2), 0..1), (FlatBlock::Parameters, 0..count + 1)] {
+        assert!(optimizer_state[1][from..].iter().eq(parameters.iter().rev().take(layout.len() - from)));
+        assert!(optimizer_state.concat()[..layout.len() + from].iter().all(|value| *value == Default::default()));
+        for (block, tensors) in [(FlatBlock::OptimizerState(2), 0..1), (FlatBlock::Parameters, 0..count + 1)] {
             let read = block_on(engine.read_tensors(block, tensors.clone(), &mut |_| Ok(())));
             let written = engine.write_tensors(block, tensors, &mut |_| Ok(()));
             assert!(matches!((read, written), (Err(Error::Value { .. }), Err(Error::Value { .. }))));

@@ -163,7 +163,7 @@ impl BenchArgs {
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         let work = Work::new(cell, sizes);
         let optimizer = Optimizer::sgd(self.lr);
-        let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+        let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
         let planner = opened.planner(&work.model, options, false)?;
         let rows = match self.memory {
             Some(Bytes(most)) => memory::rows_at_once(&planner, &work.batch, most).map_err(Failure::usage)?,

@@ -95,7 +95,7 @@ fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
     };
     let states = |end: &str| {
         let names = if recurrent.cell.has_cell_state() { format!("h_{end}, c_{end}") } else { format!("h_{end}") };
-        format!("{names} [{}, B, {}]", recurrent.stacks(), recurrent.hidden_size)
+        format!("{names} [{}, B, {}]", recurrent.num_layer_directions(), recurrent.hidden_size)
     };
     let predictions = model.head.as_ref().map(|head| {
         let p = if head.readout == Readout::PerStep { "T" } else { "1" };

@@ -27,8 +27,8 @@ pub(crate) struct Subject<'a> {
 
 impl Subject<'_> {
     fn engine<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<B::Engine> {
-        let rule = Some(Optimizer::sgd(0.0).rule);
-        let options = EngineOptions { rule, kernel, input_gradient: true, ..EngineOptions::default() };
+        let rule = Some(Optimizer::sgd(0.0).kind);
+        let options = EngineOptions { optimizer: rule, kernel, input_gradient: true, ..EngineOptions::default() };
         let mut engine = backend.engine(self.model, &options)?;
         set_parameters(&mut engine, &self.wide_parameters())?;
         Ok(engine)

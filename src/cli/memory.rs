@@ -293,9 +293,9 @@ pub(crate) fn settle(
 /// that its settings ask for.
 fn copies(settings: &Settings, model: &Model) -> u64 {
     let weights = 4 * model_file::parameters(model);
-    let of_state = 1 + settings.optimizer.rule.slots() as u64;
+    let of_state = 1 + settings.optimizer.kind.state_blocks() as u64;
     let best = u64::from(settings.run.keep == Keep::Best);
-    let back = if settings.run.backs > 0 { of_state } else { 0 };
+    let back = if settings.run.max_rollbacks > 0 { of_state } else { 0 };
     // A checkpoint that a run goes on from is taken apart as it goes into the network, before there is anything else of it.
     weights * (1 + best + back)
 }

@@ -207,8 +207,8 @@ pub(crate) fn form(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
 /// What the network's engine is told.
 fn engine_options(opened: &Opened, settings: &Settings) -> EngineOptions {
     EngineOptions {
-        rule: Some(settings.optimizer.rule),
-        skips: settings.skips(),
+        optimizer: Some(settings.optimizer.kind),
+        max_skipped_updates: settings.skips(),
         recompute: settings.recompute,
         // A GPU lets go of the buffers for other shapes; the CPU path's grow and are the same for all.
         memory: settings.memory.filter(|_| !opened.is_cpu()),
@@ -403,7 +403,7 @@ impl Run<'_> {
                 let before = match on_nan {
                     OnNan::Stop => String::new(),
                     OnNan::Skip => format!(", nor was it in the {} steps before", self.settings.skips()),
-                    OnNan::Back => format!(", after the run went back {} times", run.backs),
+                    OnNan::Back => format!(", after the run went back {} times", run.max_rollbacks),
                 };
                 let seen =
                     history.last.map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
@@ -541,7 +541,7 @@ impl Run<'_> {
 
     fn describe_training(&self) -> Vec<String> {
         let Settings { run, optimizer, .. } = self.settings;
-        let rule = serde_json::to_value(optimizer.rule).ok();
+        let rule = serde_json::to_value(optimizer.kind).ok();
         let rule = rule.as_ref().and_then(|rule| rule["rule"].as_str()).unwrap_or("?").to_owned();
         let per_epoch = grouped(run.steps_per_epoch(self.batches));
         let length = match self.settings.epochs {

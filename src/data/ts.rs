@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn cases_have_dimensions_steps_and_words_as_labels() {
-        let text = "#c\nDrawimensions 2\n@ClassLabel TRUE up down\nDrawATA\n1,2:3,4:down\n5:6:up\n";
+        let text = "#c\n@Dimensions 2\n@ClassLabel TRUE up down\n@DATA\n1,2:3,4:down\n5:6:up\n";
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
         assert_eq!(read(text), Ok(Labelled::new(Steps::Wide(sequences), labels)));

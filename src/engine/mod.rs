@@ -23,7 +23,7 @@ pub use inspection::Inspection;
 pub use layers::Layers;
 pub use options::{EngineOptions, StatefulRows};
 pub use parameters::{FlatBlock, Parameters};
-pub(crate) use parameters::{check_slots, no_slot, numbers_of};
+pub(crate) use parameters::{check_optimizer_state, no_optimizer_block, numbers_of};
 pub use results::{Evaluation, Logits, Report, Skipped};
 pub use training::Training;
 
@@ -50,7 +50,7 @@ pub use training::Training;
 /// # Where a step is not finite
 ///
 /// An update whose loss or gradient norm is not finite changes nothing. One more of these in a row than
-/// [`EngineOptions::skips`] ends updating: that one and those enqueued behind it change neither the parameters nor the rule's
+/// [`EngineOptions::max_skipped_updates`] ends updating: that one and those enqueued behind it change neither the parameters nor the rule's
 /// numbers. Who trains on hears of it when its [`report`](Training::report) comes, which is as late as reports are asked for. From
 /// then on [`report`](Training::report), [`update`](Training::update) and [`may_update`](Training::may_update) answer with the same
 /// [`Error::NonFinite`](crate::Error::NonFinite), and nothing is enqueued; every other call works as before, with the parameters from before the bad

@@ -10,7 +10,7 @@ use crate::sizes::{Count, ON_HOST};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineOptions {
     /// The rule whose per-weight numbers are kept; `None`: this engine never updates.
-    pub rule: Option<OptimizerKind>,
+    pub optimizer: Option<OptimizerKind>,
     /// The time steps of a chunk; `None`: as many as the limits allow, with [`recompute`](Self::recompute) as takes the
     /// least memory. The results do not depend on it beyond rounding; on the CPU path, which takes whole multiples of 64,
     /// to the last bit.
@@ -27,7 +27,7 @@ pub struct EngineOptions {
     /// computes in; one more ends updating. One passed over leaves no trace, as with PyTorch's `GradScaler`: weights and the
     /// optimizer's numbers stay, and what an optimizer counts, Adam's t or SGD's first step, are the updates made. The
     /// steps' own numbers go on, and with them schedules and the masks of dropout.
-    pub skips: u32,
+    pub max_skipped_updates: u32,
     /// A budget in bytes for everything that the engine holds on the device; on the CPU path for what a training batch
     /// takes.
     pub memory: Option<u64>,

@@ -14,8 +14,8 @@ use crate::room::reserve;
 pub enum FlatBlock {
     /// The parameters.
     Parameters,
-    /// The rule's number of this index for each of them, of [`OptimizerKind::slots`](crate::OptimizerKind::slots).
-    Slot(usize),
+    /// The rule's number of this index for each of them, of [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
+    OptimizerState(usize),
 }
 
 /// The parameters of a network on a device, and the optimizer's numbers, each block in the [`Layout`]'s order.
@@ -30,8 +30,8 @@ pub trait Parameters: Sealed {
     /// Where each parameter lies in the flat block.
     fn layout(&self) -> &Layout;
 
-    /// The blocks of the rule's numbers, [`OptimizerKind::slots`](crate::OptimizerKind::slots).
-    fn slot_count(&self) -> usize;
+    /// The blocks of the rule's numbers, [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
+    fn optimizer_blocks(&self) -> usize;
 
     /// Hands `take` the numbers of some of the layout's [`tensors`](Layout::tensors), by their indices there, in their order
     /// and in pieces: the CPU path its own, which are not copied, the GPU path some megabytes at a time.
@@ -89,7 +89,7 @@ pub trait Parameters: Sealed {
         if numbers.len() != expected {
             let name = match block {
                 FlatBlock::Parameters => "parameters".into(),
-                FlatBlock::Slot(slot) => format!("slot {slot}"),
+                FlatBlock::OptimizerState(index) => format!("slot {index}"),
             };
             return Err(Error::shape(name, &[expected], &[numbers.len()]));
         }
@@ -108,22 +108,22 @@ pub trait Parameters: Sealed {
         self.write_block(FlatBlock::Parameters, block)
     }
 
-    /// The numbers that the rule keeps for each parameter, [`OptimizerKind::slots`](crate::OptimizerKind::slots) flat blocks in the layout's order.
-    async fn slots(&mut self) -> Result<Vec<Vec<Self::Real>>> {
-        let mut slots = Vec::new();
-        for slot in 0..self.slot_count() {
+    /// The numbers that the rule keeps for each parameter, [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the layout's order.
+    async fn optimizer_state(&mut self) -> Result<Vec<Vec<Self::Real>>> {
+        let mut optimizer_state = Vec::new();
+        for index in 0..self.optimizer_blocks() {
             let mut numbers = Vec::new();
-            self.read_block(FlatBlock::Slot(slot), &mut numbers).await?;
-            slots.push(numbers);
+            self.read_block(FlatBlock::OptimizerState(index), &mut numbers).await?;
+            optimizer_state.push(numbers);
         }
-        Ok(slots)
+        Ok(optimizer_state)
     }
 
     /// Replaces them: as many blocks as there are, each of the layout's length.
-    fn set_slots(&mut self, slots: &[Vec<Self::Real>]) -> Result<()> {
-        check_slots(slots, self.slot_count(), self.layout().len())?;
-        let mut blocks = slots.iter().enumerate();
-        blocks.try_for_each(|(slot, numbers)| self.write_block(FlatBlock::Slot(slot), numbers))
+    fn set_optimizer_state(&mut self, optimizer_state: &[Vec<Self::Real>]) -> Result<()> {
+        check_optimizer_state(optimizer_state, self.optimizer_blocks(), self.layout().len())?;
+        let mut blocks = optimizer_state.iter().enumerate();
+        blocks.try_for_each(|(index, numbers)| self.write_block(FlatBlock::OptimizerState(index), numbers))
     }
 }
 
@@ -142,18 +142,22 @@ pub(crate) fn numbers_of(layout: &Layout, tensors: &Range<usize>) -> Result<Rang
 }
 
 /// Refuses other than the `count` blocks that a rule keeps, of a number for each of the `parameters`.
-pub(crate) fn check_slots<R>(slots: &[impl Borrow<Vec<R>>], count: usize, parameters: usize) -> Result<()> {
-    if slots.len() != count {
-        return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), slots.len()));
+pub(crate) fn check_optimizer_state<R>(
+    optimizer_state: &[impl Borrow<Vec<R>>],
+    count: usize,
+    parameters: usize,
+) -> Result<()> {
+    if optimizer_state.len() != count {
+        return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), optimizer_state.len()));
     }
-    let mut lengths = slots.iter().map(|slot| slot.borrow().len()).enumerate();
+    let mut lengths = optimizer_state.iter().map(|index| index.borrow().len()).enumerate();
     match lengths.find(|(_, length)| *length != parameters) {
-        Some((slot, length)) => Err(Error::shape(format!("slot {slot}"), &[parameters], &[length])),
+        Some((index, length)) => Err(Error::shape(format!("slot {index}"), &[parameters], &[length])),
         None => Ok(()),
     }
 }
 
 /// That a rule keeps no numbers of this index.
-pub(crate) fn no_slot(slot: usize, count: usize) -> Error {
-    Error::value("the optimizer's slot", format!("one of the {count} of its rule"), slot)
+pub(crate) fn no_optimizer_block(index: usize, count: usize) -> Error {
+    Error::value("the optimizer's slot", format!("one of the {count} of its rule"), index)
 }

@@ -31,11 +31,11 @@ pub struct Report {
     pub loss: f64,
     /// The global norm of the gradient before clipping.
     pub norm: f64,
-    /// Whether the update changed nothing, since one of the two is not finite: see [`EngineOptions::skips`](crate::EngineOptions::skips).
+    /// Whether the update changed nothing, since one of the two is not finite: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub skipped: bool,
 }
 
-/// The updates that were passed over: see [`EngineOptions::skips`](crate::EngineOptions::skips).
+/// The updates that were passed over: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// In a row, up to the last update.

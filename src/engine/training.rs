@@ -27,7 +27,7 @@ pub trait Training: Layers {
 
     /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
     /// [`accumulate`](Self::accumulate) or [`backward`](super::Layers::backward), which starts them anew. Where the loss or the
-    /// norm is not finite it changes nothing, and after more than [`EngineOptions::skips`](crate::EngineOptions::skips) such updates in a row no later
+    /// norm is not finite it changes nothing, and after more than [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) such updates in a row no later
     /// one does. Enqueues.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ pub trait Training: Layers {
     fn may_update(&self) -> Result<()>;
 
     /// Lets go of the reports not yet given, and goes on as after so many updates that were passed over. A bad step that
-    /// ended updating is forgotten: in a row there were then as many as [`EngineOptions::skips`](crate::EngineOptions::skips) at the most.
+    /// ended updating is forgotten: in a row there were then as many as [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) at the most.
     fn restart(&mut self, skipped: Skipped) -> Result<()>;
 
     /// How many updates were enqueued and not yet reported.

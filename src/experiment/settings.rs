@@ -187,7 +187,7 @@ impl Settings {
                 validate_every: training.val_every,
                 patience,
                 keep: training.keep.unwrap_or(default_keep),
-                backs: if on_nan == OnNan::Back { BACKS } else { 0 },
+                max_rollbacks: if on_nan == OnNan::Back { BACKS } else { 0 },
             },
             given,
         })

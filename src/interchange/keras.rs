@@ -45,12 +45,12 @@ pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
 
 fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
     let two_biases = recurrent.cell == Cell::Gru;
-    let layer = |stack: usize, what: &str| {
-        let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
+    let layer = |layer_direction: usize, what: &str| {
+        let (layer, direction) = (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
         format!("l{layer}{}/{what}", ["", "_reverse"][direction])
     };
-    let bias = |stack, is_recurrent: bool| {
-        let place = Place::whole(layer(stack, "bias"), tensor);
+    let bias = |layer_direction, is_recurrent: bool| {
+        let place = Place::whole(layer(layer_direction, "bias"), tensor);
         match two_biases {
             true => {
                 Place { shape: vec![2, tensor.len()], offset: if is_recurrent { tensor.len() } else { 0 }, ..place }
@@ -59,10 +59,10 @@ fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
         }
     };
     match tensor.role {
-        Role::WeightIh { stack } => Place::transposed(layer(stack, "kernel"), tensor),
-        Role::WeightHh { stack } => Place::transposed(layer(stack, "recurrent_kernel"), tensor),
-        Role::BiasIh { stack } => bias(stack, false),
-        Role::BiasHh { stack } => bias(stack, true),
+        Role::WeightIh { layer_direction } => Place::transposed(layer(layer_direction, "kernel"), tensor),
+        Role::WeightHh { layer_direction } => Place::transposed(layer(layer_direction, "recurrent_kernel"), tensor),
+        Role::BiasIh { layer_direction } => bias(layer_direction, false),
+        Role::BiasHh { layer_direction } => bias(layer_direction, true),
         Role::Embedding => Place::whole("embedding/embeddings".into(), tensor),
         Role::HeadWeight => Place::transposed("dense/kernel".into(), tensor),
         Role::HeadBias => Place::whole("dense/bias".into(), tensor),

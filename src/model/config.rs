@@ -146,7 +146,7 @@ impl Recurrent {
     }
 
     /// L·D, the number of (layer, direction) pairs: the first axis of h_0 and h_n.
-    pub fn stacks(&self) -> usize {
+    pub fn num_layer_directions(&self) -> usize {
         self.layers.saturating_mul(self.directions())
     }
 

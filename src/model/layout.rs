@@ -8,7 +8,7 @@ use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// What a parameter is for. `stack` counts (layer, direction) pairs: layer · D + direction.
+/// What a parameter is for. `layer_direction` counts (layer, direction) pairs: layer · D + direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The embedding's vectors, \[V, I\]; W_hy as well where they are tied.
@@ -16,22 +16,22 @@ pub enum Role {
     /// W_xh, \[G·H, I\] or above the first layer \[G·H, D·H\].
     WeightIh {
         /// (layer, direction).
-        stack: usize,
+        layer_direction: usize,
     },
     /// W_hh, \[G·H, H\].
     WeightHh {
         /// (layer, direction).
-        stack: usize,
+        layer_direction: usize,
     },
     /// The bias beside W_xh, \[G·H\].
     BiasIh {
         /// (layer, direction).
-        stack: usize,
+        layer_direction: usize,
     },
     /// The bias beside W_hh, \[G·H\].
     BiasHh {
         /// (layer, direction).
-        stack: usize,
+        layer_direction: usize,
     },
     /// W_hy, \[O, D·H\].
     HeadWeight,
@@ -90,15 +90,15 @@ impl Layout {
             layout.push(format!("{}weight", names.embedding), shape, Role::Embedding);
         }
         let (h, gh) = (r.hidden_size, r.cell.gates() * r.hidden_size);
-        for stack in 0..r.stacks() {
-            let (layer, direction) = (stack / r.directions(), stack % r.directions());
+        for layer_direction in 0..r.num_layer_directions() {
+            let (layer, direction) = (layer_direction / r.directions(), layer_direction % r.directions());
             let suffix = format!("l{layer}{}", ["", "_reverse"][direction]);
             let mut push = |stem, shape, role| layout.push(format!("{}{stem}_{suffix}", names.recurrent), shape, role);
-            push("weight_ih", vec![gh, r.layer_input_size(layer)], Role::WeightIh { stack });
-            push("weight_hh", vec![gh, h], Role::WeightHh { stack });
+            push("weight_ih", vec![gh, r.layer_input_size(layer)], Role::WeightIh { layer_direction });
+            push("weight_hh", vec![gh, h], Role::WeightHh { layer_direction });
             if r.bias {
-                push("bias_ih", vec![gh], Role::BiasIh { stack });
-                push("bias_hh", vec![gh], Role::BiasHh { stack });
+                push("bias_ih", vec![gh], Role::BiasIh { layer_direction });
+                push("bias_hh", vec![gh], Role::BiasHh { layer_direction });
             }
         }
         if let Some(head) = &model.head {

@@ -99,10 +99,12 @@ impl<R: Real> Checkpoint<R> {
     /// # Errors
     /// [`Error::Unsupported`] where a number of it cannot be written; [`Error::Io`], without a file's name, where `to` fails.
     pub fn write_to(&self, to: &mut (impl Write + Seek), note: &str) -> Result<()> {
-        let TrainerState { step, parameters, slots, carried, skipped } = &self.trainer;
+        let TrainerState { step, parameters, optimizer_state, carried, skipped } = &self.trainer;
         let mut parts = vec![Part::of(PARAMETERS.into(), Numbers::Here(parameters), parameters.len())];
-        let slots = slots.iter().enumerate();
-        parts.extend(slots.map(|(slot, numbers)| Part::of(name_of(slot), Numbers::Here(numbers), numbers.len())));
+        let optimizer_state = optimizer_state.iter().enumerate();
+        parts.extend(
+            optimizer_state.map(|(index, numbers)| Part::of(name_of(index), Numbers::Here(numbers), numbers.len())),
+        );
         let parts = with_others(parts, &self.progress, carried.as_ref());
         let mut file = Writer::begin(to, &parts, &self.progress.note(*step, *skipped, note)?)?;
         parts.iter().try_for_each(|part| file.put(&part.numbers))?;
@@ -137,8 +139,8 @@ impl<R: Real> Checkpoint<R> {
             let weights = |blocks: &mut HashMap<_, _>, which: &str, updates: u64| {
                 let mut block = |name: String| blocks.remove(&name).map(|(_, numbers): (Vec<usize>, Vec<R>)| numbers);
                 let parameters = block(format!("{which}{PARAMETERS}"))?;
-                let slots = (0..).map_while(|slot| block(format!("{which}{}", name_of(slot)))).collect();
-                Some(Weights { parameters, slots, updates })
+                let optimizer_state = (0..).map_while(|index| block(format!("{which}{}", name_of(index)))).collect();
+                Some(Weights { parameters, optimizer_state, updates })
             };
             let whole = weights(&mut blocks, "", note.step).ok_or_else(|| unreadable("it has no parameters"))?;
             progress.back = weights(&mut blocks, BACK, note.back_updates.unwrap_or_default());
@@ -151,8 +153,8 @@ impl<R: Real> Checkpoint<R> {
             let carried = states("h")?.map(|h| States { h, c });
             progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
             let skipped = Skipped { in_row: note.skipped, in_all: note.skipped_in_all };
-            let Weights { parameters, slots, .. } = whole;
-            let trainer = TrainerState { step: note.step, parameters, slots, carried, skipped };
+            let Weights { parameters, optimizer_state, .. } = whole;
+            let trainer = TrainerState { step: note.step, parameters, optimizer_state, carried, skipped };
             Ok((Self { trainer, progress }, note.note))
         })
     }
@@ -217,7 +219,7 @@ pub(super) async fn write<E: Engine>(
     let step = trainer.steps();
     let engine = trainer.engine();
     let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
-    let blocks = (0..engine.slot_count()).map(|slot| (name_of(slot), FlatBlock::Slot(slot)));
+    let blocks = (0..engine.optimizer_blocks()).map(|index| (name_of(index), FlatBlock::OptimizerState(index)));
     let blocks = blocks.chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
     let parts = blocks.map(|(name, block)| Part::of(name, Numbers::Engine(block), parameters)).collect();
     let parts = with_others(parts, progress, carried.as_ref());
@@ -267,8 +269,8 @@ impl<'a, R> Part<'a, R> {
     }
 }
 
-fn name_of(slot: usize) -> String {
-    format!("slot {slot}")
+fn name_of(index: usize) -> String {
+    format!("slot {index}")
 }
 
 /// The tensors of the trainer with those that the run has beside it, in the order in which they stand in a file.
@@ -278,9 +280,12 @@ fn with_others<'a, R>(
     carried: Option<&'a States<R>>,
 ) -> Vec<Part<'a, R>> {
     let mut here = |name: String, numbers: &'a [R]| parts.push(Part::of(name, Numbers::Here(numbers), numbers.len()));
-    if let Some(Weights { parameters, slots, .. }) = &progress.back {
+    if let Some(Weights { parameters, optimizer_state, .. }) = &progress.back {
         here(format!("{BACK}{PARAMETERS}"), parameters);
-        slots.iter().enumerate().for_each(|(slot, numbers)| here(format!("{BACK}{}", name_of(slot)), numbers));
+        optimizer_state
+            .iter()
+            .enumerate()
+            .for_each(|(index, numbers)| here(format!("{BACK}{}", name_of(index)), numbers));
     }
     progress.best_parameters.iter().for_each(|best| here(BEST.into(), best));
     if let Some(States { h, c }) = carried {

@@ -42,8 +42,12 @@ impl StepFactor {
         batch.validate(model)?;
         let (recurrent, head) = (&model.recurrent, model.need_head()?);
         let (steps, rows) = batch.sequence.shape();
-        if flow.norms.dim() != (recurrent.stacks(), steps) {
-            return Err(Error::shape("the flow's norms", &[recurrent.stacks(), steps], flow.norms.shape()));
+        if flow.norms.dim() != (recurrent.num_layer_directions(), steps) {
+            return Err(Error::shape(
+                "the flow's norms",
+                &[recurrent.num_layer_directions(), steps],
+                flow.norms.shape(),
+            ));
         }
         let counted = |row: &usize| (0..batch.predictions()).any(|p| batch.weight(p, *row) > 0.0);
         let shortest = (0..rows).filter(counted).map(|row| batch.sequence.length(row)).min().unwrap_or(0);
@@ -59,18 +63,19 @@ impl StepFactor {
             Readout::Final => 0..shortest,
             Readout::MeanPool => 0..0,
         };
-        let factor = |stack: usize| {
-            let (layer, direction) = (stack / recurrent.directions(), stack % recurrent.directions());
+        let factor = |layer_direction: usize| {
+            let (layer, direction) =
+                (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
             if recurrent.bidirectional && layer + 1 < recurrent.layers {
                 return None;
             }
-            let norms = flow.norms.row(stack);
+            let norms = flow.norms.row(layer_direction);
             match direction {
                 0 => Self::along(forward.clone().rev().map(|t| norms[t])),
                 _ => Self::along(reverse.clone().map(|t| norms[t])),
             }
         };
-        Ok((0..recurrent.stacks()).map(factor).collect())
+        Ok((0..recurrent.num_layer_directions()).map(factor).collect())
     }
 
     /// After how many steps the norm is `share` times what it was; `None` where it does not go that way.
@@ -194,10 +199,12 @@ mod tests {
     /// Norms that halve with each step back in time, and in the reverse direction with each step on, up to step `until`.
     fn halving(model: &Model, steps: usize, until: usize) -> Flow {
         let directions = model.recurrent.directions();
-        let norms = Array2::from_shape_fn((model.recurrent.stacks(), steps), |(stack, t)| match stack % directions {
-            _ if t >= until => 1e6,
-            0 => 0.5f64.powi(-(t as i32)),
-            _ => 0.5f64.powi(t as i32),
+        let norms = Array2::from_shape_fn((model.recurrent.num_layer_directions(), steps), |(layer_direction, t)| {
+            match layer_direction % directions {
+                _ if t >= until => 1e6,
+                0 => 0.5f64.powi(-(t as i32)),
+                _ => 0.5f64.powi(t as i32),
+            }
         });
         Flow { norms }
     }
@@ -267,7 +274,8 @@ mod tests {
         let model = Model::headless(Recurrent::new(Cell::Lstm, 1, 2).bias(false));
         let layout = Layout::new(&model);
         let mut block = vec![0.0f32; layout.len()];
-        let tensor = layout.tensors().iter().find(|tensor| tensor.role == Role::WeightHh { stack: 0 }).unwrap();
+        let tensor =
+            layout.tensors().iter().find(|tensor| tensor.role == Role::WeightHh { layer_direction: 0 }).unwrap();
         for gate in 0..4 {
             let at = tensor.offset + 4 * gate;
             block[at..at + 4].copy_from_slice(&[0.0, gate as f32, gate as f32, 0.0]);

@@ -45,7 +45,7 @@ pub struct RunOptions {
     /// It goes back to the weights and the optimizer's numbers that it had at the last multiple of
     /// [`validate_every`](Self::validate_every), or in the beginning, halves the rate for good, and goes on with the batches
     /// behind the bad one, from states of zero. Passing the bad batches over is what Chowdhery et al. 2022, PaLM, 5.1 do.
-    pub backs: u32,
+    pub max_rollbacks: u32,
 }
 
 impl Default for RunOptions {
@@ -58,7 +58,7 @@ impl Default for RunOptions {
             validate_every: None,
             patience: None,
             keep: Keep::Last,
-            backs: 0,
+            max_rollbacks: 0,
         }
     }
 }

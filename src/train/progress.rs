@@ -38,24 +38,25 @@ pub(super) struct Progress<R> {
     /// Falls so far.
     pub(super) plateaus: u32,
     /// How often the run went back, and what it goes back to.
-    pub(super) backs: u32,
+    #[serde(rename = "backs")]
+    pub(super) rollbacks: u32,
     #[serde(skip)]
     pub(super) back: Option<Weights<R>>,
 }
 
-/// Parameters and the optimizer's slots, and how many updates these have seen.
+/// Parameters and the optimizer's state, and how many updates these have seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Weights<R> {
     pub(super) parameters: Vec<R>,
-    pub(super) slots: Vec<Vec<R>>,
+    pub(super) optimizer_state: Vec<Vec<R>>,
     pub(super) updates: u64,
 }
 
 impl<R> Default for Progress<R> {
     fn default() -> Self {
         let (last, best, best_parameters, back) = (None, None, None, None);
-        let (without_improvement, since_fall, plateaus, backs) = (0, 0, 0, 0);
-        Self { last, best, best_parameters, without_improvement, since_fall, plateaus, backs, back }
+        let (without_improvement, since_fall, plateaus, rollbacks) = (0, 0, 0, 0);
+        Self { last, best, best_parameters, without_improvement, since_fall, plateaus, rollbacks, back }
     }
 }
 
@@ -91,14 +92,14 @@ impl<R: Real> Weights<R> {
         let steps = trainer.steps();
         let engine = trainer.engine();
         let updates = steps.saturating_sub(engine.skipped().await?.in_all);
-        let Self { mut parameters, mut slots, .. } = before.unwrap_or_else(|| {
-            let (parameters, slots) = (Vec::new(), vec![Vec::new(); engine.slot_count()]);
-            Self { parameters, slots, updates }
+        let Self { mut parameters, mut optimizer_state, .. } = before.unwrap_or_else(|| {
+            let (parameters, optimizer_state) = (Vec::new(), vec![Vec::new(); engine.optimizer_blocks()]);
+            Self { parameters, optimizer_state, updates }
         });
         engine.read_block(FlatBlock::Parameters, &mut parameters).await?;
-        for (slot, numbers) in slots.iter_mut().enumerate() {
-            engine.read_block(FlatBlock::Slot(slot), numbers).await?;
+        for (index, numbers) in optimizer_state.iter_mut().enumerate() {
+            engine.read_block(FlatBlock::OptimizerState(index), numbers).await?;
         }
-        Ok(Self { parameters, slots, updates })
+        Ok(Self { parameters, optimizer_state, updates })
     }
 }

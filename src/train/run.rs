@@ -127,8 +127,9 @@ pub async fn resume<E: Engine>(
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let Checkpoint { trainer: TrainerState { step, parameters, slots, carried, skipped }, progress } = checkpoint;
-    trainer.take_over((step, skipped), parameters, slots, carried.as_ref())?;
+    let Checkpoint { trainer: TrainerState { step, parameters, optimizer_state, carried, skipped }, progress } =
+        checkpoint;
+    trainer.take_over((step, skipped), parameters, optimizer_state, carried.as_ref())?;
     drop(carried);
     go_on(trainer, progress, train, validation, options, observer).await
 }
@@ -147,14 +148,16 @@ async fn go_on<E: Engine>(
         let mut pending = Pending::default();
         let ended = steps(trainer, train, validation, options, observer, &mut progress, &mut pending).await;
         trainer.set_learning_rate(rate)?;
-        let back = progress.back.as_ref().filter(|_| progress.backs < options.backs);
-        let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, slots, updates })) = (&ended, back) else {
+        let back = progress.back.as_ref().filter(|_| progress.rollbacks < options.max_rollbacks);
+        let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, optimizer_state, updates })) =
+            (&ended, back)
+        else {
             break ended;
         };
         // The optimizer goes on from the updates that these numbers have seen.
         let skipped = Skipped { in_row: 0, in_all: step.saturating_sub(*updates) };
-        trainer.take_over((*step, skipped), parameters, slots.iter().collect(), None)?;
-        progress.backs += 1;
+        trainer.take_over((*step, skipped), parameters, optimizer_state.iter().collect(), None)?;
+        progress.rollbacks += 1;
         // The steps enqueued behind the bad one have changed nothing, and are taken anew.
         let report = Report { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
         progress.last = pending.told(report, None, observer)?;
@@ -184,7 +187,7 @@ async fn steps<E: Engine>(
     let validate_every = options.validate_every.unwrap_or(per_epoch);
     let rate = trainer.optimizer().learning_rate;
     let first = progress.last.map_or(1, |last| last.step + 1);
-    if first == 1 && options.backs > 0 {
+    if first == 1 && options.max_rollbacks > 0 {
         progress.back = Some(Weights::of(trainer, None).await?);
     }
     if first == 1 && observer.wants_checkpoint(0) {
@@ -195,7 +198,7 @@ async fn steps<E: Engine>(
             return Ok(Ended::NoImprovement);
         }
         let epoch = (step - 1) / per_epoch + 1;
-        let halved = 0.5f64.powi(progress.backs.try_into().unwrap_or(i32::MAX));
+        let halved = 0.5f64.powi(progress.rollbacks.try_into().unwrap_or(i32::MAX));
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
         let wants_flow = observer.wants_flow(step);
@@ -218,7 +221,7 @@ async fn steps<E: Engine>(
         // Who asks for the end waits for no other validation than the run would have had here.
         let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
         let (wanted, back) =
-            (observer.wants_checkpoint(step), options.backs > 0 && step.is_multiple_of(validate_every));
+            (observer.wants_checkpoint(step), options.max_rollbacks > 0 && step.is_multiple_of(validate_every));
         if measured.is_none() && !wanted && !back && !stop && step < steps {
             continue;
         }

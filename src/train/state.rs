@@ -8,7 +8,7 @@ use safetensors::tensor::Dtype;
 
 use super::trainer::{Sums, Trainer, fill};
 use crate::batch::States;
-use crate::engine::{Engine, FlatBlock, Skipped, check_slots};
+use crate::engine::{Engine, FlatBlock, Skipped, check_optimizer_state};
 use crate::error::{Error, Result};
 use crate::model::safetensors::{begin, unwritten, write_numbers};
 use crate::model::{StateDict, Tensor};
@@ -21,11 +21,11 @@ pub struct TrainerState<R = f32> {
     pub step: u64,
     /// The parameters in the layout's order.
     pub parameters: Vec<R>,
-    /// What the optimizer keeps of each of them: see [`Parameters::slots`](crate::Parameters::slots).
-    pub slots: Vec<Vec<R>>,
+    /// What the optimizer keeps of each of them: see [`Parameters::optimizer_state`](crate::Parameters::optimizer_state).
+    pub optimizer_state: Vec<Vec<R>>,
     /// The carried states, where any are.
     pub carried: Option<States<R>>,
-    /// The updates that were passed over: see [`EngineOptions::skips`](crate::EngineOptions::skips).
+    /// The updates that were passed over: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub skipped: Skipped,
 }
 
@@ -95,7 +95,7 @@ impl<E: Engine> Trainer<E> {
         Ok(TrainerState {
             step: self.step,
             parameters: self.engine.parameters().await?,
-            slots: self.engine.slots().await?,
+            optimizer_state: self.engine.optimizer_state().await?,
             carried: self.engine.states().await?,
             skipped: self.engine.skipped().await?,
         })
@@ -115,8 +115,8 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
-        let TrainerState { step, parameters, slots, carried, skipped } = state;
-        self.take_over((*step, *skipped), parameters, slots.iter().collect(), carried.as_ref())
+        let TrainerState { step, parameters, optimizer_state, carried, skipped } = state;
+        self.take_over((*step, *skipped), parameters, optimizer_state.iter().collect(), carried.as_ref())
     }
 
     /// The same, of blocks that may be the caller's or not: each that is not is let go of once it is taken over.
@@ -124,7 +124,7 @@ impl<E: Engine> Trainer<E> {
         &mut self,
         (step, skipped): (u64, Skipped),
         parameters: B,
-        slots: Vec<B>,
+        optimizer_state: Vec<B>,
         carried: Option<&States<E::Real>>,
     ) -> Result<()> {
         if let Some(carried) = carried {
@@ -134,9 +134,9 @@ impl<E: Engine> Trainer<E> {
         if got != expected {
             return Err(Error::shape("the parameters of the state", &[expected], &[got]));
         }
-        check_slots(&slots, self.engine.slot_count(), expected)?;
-        for (slot, numbers) in slots.into_iter().enumerate() {
-            self.engine.write_block(FlatBlock::Slot(slot), numbers.borrow())?;
+        check_optimizer_state(&optimizer_state, self.engine.optimizer_blocks(), expected)?;
+        for (index, numbers) in optimizer_state.into_iter().enumerate() {
+            self.engine.write_block(FlatBlock::OptimizerState(index), numbers.borrow())?;
         }
         self.engine.set_parameters(parameters.borrow())?;
         self.engine.set_states(carried)?;

@@ -56,7 +56,7 @@ pub(super) enum Sums {
 /// # Where a step is not finite
 ///
 /// A step whose loss or gradient norm is not finite changes nothing, and beyond
-/// [`EngineOptions::skips`](crate::EngineOptions::skips) of them in a row it ends updating. Its report comes as late as any:
+/// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) of them in a row it ends updating. Its report comes as late as any:
 /// until then the steps enqueued behind it change nothing either. The call that would give that report answers
 /// [`Error::NonFinite`] with the step's number instead: [`step`](Self::step), [`update`](Self::update),
 /// [`finish`](Self::finish) or [`loss`](Self::loss). From then on all four answer so, and enqueue nothing, until
@@ -102,7 +102,7 @@ impl<E: Engine> Trainer<E> {
                 return Err(Error::value(name, "at least 1", 0));
             }
         }
-        options.engine.rule = Some(optimizer.rule);
+        options.engine.optimizer = Some(optimizer.kind);
         let mut engine = backend.engine(model, &options.engine)?;
         let block = options.initialisation.try_draw(model, seed)?;
         let (tensors, mut block) = (engine.layout().tensors().len(), block.iter());

@@ -94,7 +94,7 @@ impl Case<'_> {
         let Some(sizes) = self.description.get("sizes") else { return Named::new() };
         let [t, b, i, _, o]: [usize; 5] = serde_json::from_value(sizes.clone()).unwrap();
         let recurrent = self.recurrent();
-        let states = [recurrent.stacks(), b, recurrent.hidden_size];
+        let states = [recurrent.num_layer_directions(), b, recurrent.hidden_size];
         let array = |shape: [usize; 3], seed| fill::<f64, _>(IxDyn(&shape), seed);
         let mut named = Named::new();
         for name in self.setting::<Vec<String>>("generated") {

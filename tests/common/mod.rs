@@ -195,7 +195,7 @@ impl Case {
     }
 
     pub fn states<R: Real>(&self, seed: u64) -> States<R> {
-        let shape = (self.recurrent().stacks(), self.rows, self.hidden);
+        let shape = (self.recurrent().num_layer_directions(), self.rows, self.hidden);
         States { h: fill(shape, seed), c: self.cell.has_cell_state().then(|| fill(shape, seed + 1)) }
     }
 
@@ -323,7 +323,8 @@ pub fn raw<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Named 
 /// Through the head: loss, logits, every named gradient, dx, dh_0, dc_0, and the parameters after `steps` updates.
 pub fn trained<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>, optimizer: Optimizer, steps: u64) -> Named {
     let model = case.model();
-    let options = EngineOptions { rule: Some(optimizer.rule), chunk, input_gradient: true, ..EngineOptions::default() };
+    let options =
+        EngineOptions { optimizer: Some(optimizer.kind), chunk, input_gradient: true, ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = case.batch();

@@ -12,7 +12,7 @@ use pollster::block_on;
 
 fn engine<B: Backend>(backend: &B, case: &Case, options: EngineOptions) -> B::Engine {
     let model = case.model();
-    let options = EngineOptions { rule: Some(Optimizer::sgd(0.1).rule), ..options };
+    let options = EngineOptions { optimizer: Some(Optimizer::sgd(0.1).kind), ..options };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine

@@ -246,7 +246,7 @@ fn a_state_carried_over_two_windows_is_one_long_pass() {
 fn a_loss_that_is_not_finite_latches_and_keeps_the_last_good_weights() {
     let case = Case::new(Cell::Lstm);
     let optimizer = Optimizer::adam(0.01);
-    let mut engine = engine(&case, &EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() });
+    let mut engine = engine(&case, &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
     let good = case.batch();
     let mut bad = good.clone();
     bad.sequence.input = Input::Dense(Array3::from_elem((4, 3, 2), f32::NAN));
@@ -273,7 +273,7 @@ fn a_loss_that_is_not_finite_latches_and_keeps_the_last_good_weights() {
 fn gradients_stay_readable_after_an_update_until_the_next_batch() {
     let case = Case::new(Cell::Gru);
     let optimizer = Optimizer::sgd(0.0);
-    let mut engine = engine(&case, &EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() });
+    let mut engine = engine(&case, &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
     let sums = block_on(engine.gradients()).unwrap();
     block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 3.0 })).unwrap();

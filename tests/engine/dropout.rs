@@ -89,7 +89,7 @@ fn kept_recurrent<B: Backend>(
             }
         }))
         .unwrap();
-    let ones = || Array3::from_elem((recurrent.stacks(), rows, hidden), real(1.0));
+    let ones = || Array3::from_elem((recurrent.num_layer_directions(), rows, hidden), real(1.0));
     let initial = States { h: ones(), c: recurrent.cell.has_cell_state().then(ones) };
     engine.set_dropout(Some(masks));
     let x = Array3::from_elem((steps, rows, 1), real(0.0));

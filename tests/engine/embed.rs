@@ -79,7 +79,7 @@ fn device_buffers_of_a_host_program_give_the_bits_of_arrays_whatever_lies_in_the
                 x.slice_mut(bptt::ndarray::s![sequence.length(row).., row, ..]).fill(f32::NAN);
                 d_output.slice_mut(bptt::ndarray::s![sequence.length(row).., row, ..]).fill(f32::NAN);
             }
-            let (stacks, width) = (case.recurrent().stacks(), case.recurrent().output_size());
+            let (stacks, width) = (case.recurrent().num_layer_directions(), case.recurrent().output_size());
             let states = stacks * case.rows * case.hidden;
             let initial = sequence.initial.clone().unwrap();
             let lstm = cell == Cell::Lstm;

@@ -22,7 +22,7 @@ fn networks() -> Vec<(Model, EngineOptions)> {
     let tied = Model::new(Recurrent::new(Cell::Gru, 8, 8), Head::new(50, Loss::CrossEntropy, Readout::PerStep));
     let wide = Model::new(Recurrent::new(cell, 1 << 20, 1), Head::new(1 << 20, Loss::CrossEntropy, Readout::Final));
     let options = |chunk, recompute| EngineOptions {
-        rule: Some(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }),
+        optimizer: Some(OptimizerKind::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 }),
         input_gradient: true,
         chunk,
         recompute,

@@ -42,8 +42,8 @@ fn every_call_on_a_lost_device_says_that_it_is_lost() {
     let engine = trainer.engine();
     lost(block_on(engine.parameters()));
     lost(engine.set_parameters(&state.parameters));
-    lost(block_on(engine.slots()));
-    lost(engine.set_slots(&state.slots));
+    lost(block_on(engine.optimizer_state()));
+    lost(engine.set_optimizer_state(&state.optimizer_state));
     lost(block_on(engine.gradients()));
     lost(block_on(engine.evaluate(&batch)));
     lost(block_on(engine.forward(&batch.sequence)));

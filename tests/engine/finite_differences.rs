@@ -45,7 +45,7 @@ fn evaluate(engine: &mut CpuEngine<f64>, batch: &Batch) -> f64 {
 /// Every named gradient, dx, dh_0 and dc_0, under the names that [`trained`] gives them.
 fn by_differences(case: &Case) -> Named {
     let model = case.model();
-    let options = EngineOptions { rule: Some(Optimizer::sgd(0.0).rule), ..EngineOptions::default() };
+    let options = EngineOptions { optimizer: Some(Optimizer::sgd(0.0).kind), ..EngineOptions::default() };
     let mut engine = Cpu::<f64>::with_threads(1).unwrap().engine(&model, &options).unwrap();
     let (mut block, mut batch): (Vec<f64>, _) = (case.parameters(&model), case.batch());
     engine.set_parameters(&block).unwrap();

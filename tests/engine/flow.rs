@@ -156,7 +156,7 @@ fn the_lowest_layers_norms_are_those_of_dx_where_x_enters_as_it_is() {
                     let mut block: Vec<f64> = case.parameters(&model);
                     let layout = bptt::Layout::new(&model);
                     for direction in 0..1 + usize::from(bidirectional) {
-                        let role = Role::WeightIh { stack: direction };
+                        let role = Role::WeightIh { layer_direction: direction };
                         let tensor = layout.tensors().iter().find(|tensor| tensor.role == role).unwrap();
                         for (index, value) in block[tensor.range()].iter_mut().enumerate() {
                             let (unit, input) = (index / inputs, index % inputs);

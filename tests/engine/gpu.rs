@@ -526,8 +526,8 @@ fn passes_over_many_shapes_hold_what_the_largest_was_planned_to_take_within_the_
 fn settings_that_would_ruin_the_weights_are_refused() {
     let Some(gpu) = gpu() else { return };
     let case = Case::new(Cell::Gru);
-    let rule = Some(Optimizer::adam(0.1).rule);
-    let mut engine = gpu.engine(&case.model(), &EngineOptions { rule, ..EngineOptions::default() }).unwrap();
+    let rule = Some(Optimizer::adam(0.1).kind);
+    let mut engine = gpu.engine(&case.model(), &EngineOptions { optimizer: rule, ..EngineOptions::default() }).unwrap();
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
     let good = bptt::OptimizerStep { optimizer: Optimizer::adam(0.1), step: 1, divisor: 1.0 };
     for bad in [

@@ -13,7 +13,7 @@ fn model(cell: Cell) -> Model {
 /// The gates of every W_hh.
 fn recurrent_gates(model: &Model, initialisation: Initialisation) -> Vec<Vec<f32>> {
     let (layout, block) = (Layout::new(model), initialisation.draw(model, 7));
-    let weights = (0..4).map(|stack| layout.find(Role::WeightHh { stack }).unwrap().range());
+    let weights = (0..4).map(|stack| layout.find(Role::WeightHh { layer_direction: stack }).unwrap().range());
     weights.flat_map(|range| block[range].chunks(16 * 16).map(<[f32]>::to_vec).collect::<Vec<_>>()).collect()
 }
 
@@ -80,8 +80,8 @@ fn the_forget_bias_is_the_sum_of_both_biases_in_that_gate_alone() {
     let plain = Initialisation::default().draw(&model, 7);
     let biased = Initialisation { forget_bias: Some(1.0), ..Initialisation::default() }.draw(&model, 7);
     for stack in 0..4 {
-        let ih = layout.find(Role::BiasIh { stack }).unwrap().offset;
-        let hh = layout.find(Role::BiasHh { stack }).unwrap().offset;
+        let ih = layout.find(Role::BiasIh { layer_direction: stack }).unwrap().offset;
+        let hh = layout.find(Role::BiasHh { layer_direction: stack }).unwrap().offset;
         for unit in 0..64 {
             match unit / 16 {
                 1 => assert_eq!(biased[ih + unit] + biased[hh + unit], 1.0),

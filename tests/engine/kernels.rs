@@ -33,8 +33,13 @@ fn gpus() -> Vec<(String, Gpu)> {
 fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Option<usize>) -> Named {
     let model = case.model();
     let optimizer = Optimizer::sgd(0.1);
-    let options =
-        EngineOptions { rule: Some(optimizer.rule), kernel, chunk, input_gradient: true, ..EngineOptions::default() };
+    let options = EngineOptions {
+        optimizer: Some(optimizer.kind),
+        kernel,
+        chunk,
+        input_gradient: true,
+        ..EngineOptions::default()
+    };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let batch = case.batch();

@@ -263,8 +263,8 @@ fn stack<B: Backend>(backend: &B, activation: Activation) -> B::Engine {
 
 /// An engine for the stack with its head.
 fn network<B: Backend>(backend: &B, activation: Activation, output: &Output) -> B::Engine {
-    let rule = Some(Optimizer::sgd(0.0).rule);
-    let options = EngineOptions { rule, input_gradient: true, ..EngineOptions::default() };
+    let rule = Some(Optimizer::sgd(0.0).kind);
+    let options = EngineOptions { optimizer: rule, input_gradient: true, ..EngineOptions::default() };
     let mut engine = backend.engine(&model(activation, output), &options).unwrap();
     let head = output.w_hy.iter().flatten().chain(output.b_y).copied();
     engine.set_parameters(&reals(stack_weights().chain(head))).unwrap();

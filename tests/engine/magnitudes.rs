@@ -14,7 +14,7 @@ use pollster::block_on;
 
 /// An engine whose parameters are 0 but for those of these names.
 fn engine<B: Backend>(backend: &B, model: &Model, rule: Option<OptimizerKind>, set: &[(&str, Vec<f64>)]) -> B::Engine {
-    let mut engine = backend.engine(model, &EngineOptions { rule, ..EngineOptions::default() }).unwrap();
+    let mut engine = backend.engine(model, &EngineOptions { optimizer: rule, ..EngineOptions::default() }).unwrap();
     let mut block = vec![<B::Engine as Parameters>::Real::from_f64(0.0); engine.layout().len()];
     for (name, values) in set {
         let tensor = engine.layout().tensors().iter().find(|tensor| tensor.name.ends_with(name)).unwrap().clone();
@@ -190,7 +190,7 @@ fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer
     let identity: Vec<f64> = (0..9).map(|i| if i % 4 == 0 { growth } else { 0.0 }).collect();
     let set =
         [("weight_ih_l0", vec![1.0, -0.5, 0.25]), ("weight_hh_l0", identity), ("head.weight", vec![0.5, 1.0, 2.0])];
-    let mut engine = engine(backend, &case.model(), Some(rule.rule), &set);
+    let mut engine = engine(backend, &case.model(), Some(rule.kind), &set);
     let x = Array3::from_shape_fn((steps, 2, 1), |(t, row, _)| if t == 0 { 1.0 + row as f32 } else { 0.0 });
     let batch = Batch::new(Sequence::dense(x), Targets::Values(Array3::zeros((1, 2, 1))));
     block_on(engine.accumulate(&batch, None)).unwrap();
@@ -226,7 +226,8 @@ fn a_loss_or_a_norm_beyond_f32_is_passed_over_on_both_paths_and_not_in_f64() {
     fn skipped<B: Backend>(backend: &B, target: f32, loss: Loss) -> (bool, Vec<f64>) {
         let case = Case { initial: false, loss, at: Readout::Final, ..Case::new(Cell::Gru) }.sizes([1, 1, 1, 1, 1]);
         let optimizer = Optimizer::sgd(1e-30).clip_norm(1.0);
-        let options = EngineOptions { rule: Some(optimizer.rule), skips: 1, ..EngineOptions::default() };
+        let options =
+            EngineOptions { optimizer: Some(optimizer.kind), max_skipped_updates: 1, ..EngineOptions::default() };
         let mut engine = backend.engine(&case.model(), &options).unwrap();
         let values = Targets::Values(Array3::from_elem((1, 1, 1), target));
         block_on(engine.accumulate(&Batch::new(Sequence::dense(Array3::zeros((1, 1, 1))), values), None)).unwrap();
@@ -255,7 +256,7 @@ fn a_loss_or_a_norm_beyond_f32_is_passed_over_on_both_paths_and_not_in_f64() {
 fn after_steps<B: Backend>(backend: &B, optimizer: Optimizer) -> Vec<f64> {
     let case = Case { initial: false, ..Case::new(Cell::Lstm) }.sizes([3, 2, 2, 3, 1]);
     let model = case.model();
-    let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+    let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let mut batch = case.batch();
@@ -353,7 +354,7 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
         ("alpha", with_rule(OptimizerKind::RmsProp { alpha: 1e39, eps: 1e-8, momentum: 0.0, centered: false })),
     ] {
         let made = Trainer::new(backend, &model, optimizer, 1).map(drop);
-        let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+        let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
         let mut engine = backend.engine(&model, &options).unwrap();
         let updated = block_on(engine.update(&OptimizerStep { optimizer, step: 1, divisor: 1.0 }));
         for result in [made, updated] {
@@ -364,7 +365,7 @@ fn what_a_type_cannot_hold<B: Backend>(backend: &B, path: &str) {
     let mut trainer = Trainer::new(backend, &model, sgd, 1).unwrap();
     assert_eq!(trainer.set_learning_rate(1e39).is_err(), narrow);
     let mut engine =
-        backend.engine(&model, &EngineOptions { rule: Some(sgd.rule), ..EngineOptions::default() }).unwrap();
+        backend.engine(&model, &EngineOptions { optimizer: Some(sgd.kind), ..EngineOptions::default() }).unwrap();
     for divisor in [1e-45, 1e38] {
         let result = block_on(engine.update(&OptimizerStep { optimizer: sgd, step: 1, divisor }));
         assert_eq!(result.is_err(), narrow, "{path}, divisor {divisor:e}: {result:?}");

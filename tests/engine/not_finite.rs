@@ -75,7 +75,7 @@ impl Observer for Kept {
 
 fn trainer<B: Backend>(backend: &B, optimizer: Optimizer, skips: u32) -> Trainer<B::Engine> {
     let recurrent = Recurrent::new(Cell::Lstm, Adding::INPUTS, 5).recurrent_dropout(0.3);
-    let engine = EngineOptions { skips, ..EngineOptions::default() };
+    let engine = EngineOptions { max_skipped_updates: skips, ..EngineOptions::default() };
     let options = TrainerOptions { carry_state: true, engine, ..TrainerOptions::default() };
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
 }
@@ -100,7 +100,8 @@ impl Go<'_> {
         let batches = Poisoned(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap(), &bad);
         let mut trainer = trainer(backend, Optimizer::adam(RATE), self.skips);
         let duration = Duration::Steps(STEPS);
-        let options = RunOptions { duration, validate_every: Some(3), backs: self.backs, ..RunOptions::default() };
+        let options =
+            RunOptions { duration, validate_every: Some(3), max_rollbacks: self.backs, ..RunOptions::default() };
         let outcome = match self.from {
             None => block_on(run(&mut trainer, &batches, None, &options, observer)),
             Some(file) => {
@@ -226,10 +227,10 @@ where
     let batches = Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap();
     let options = RunOptions { duration: Duration::Steps(6), ..RunOptions::default() };
     block_on(resume(&mut by_hand, after_6, &batches, None, &options, &mut ())).unwrap();
-    let TrainerState { parameters, slots, .. } = block_on(by_hand.state()).unwrap();
+    let TrainerState { parameters, optimizer_state, .. } = block_on(by_hand.state()).unwrap();
     // What the optimizer counts are the six updates that these weights have seen.
     let skipped = Skipped { in_row: 0, in_all: 3 };
-    by_hand.restore(&TrainerState { step: 9, parameters, slots, carried: None, skipped }).unwrap();
+    by_hand.restore(&TrainerState { step: 9, parameters, optimizer_state, carried: None, skipped }).unwrap();
     for number in 9..STEPS {
         block_on(by_hand.step(&batches.batch(number).unwrap())).unwrap();
     }

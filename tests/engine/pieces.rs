@@ -127,7 +127,7 @@ fn inference_between_two_batches_changes_no_bit_of_the_training<B: Backend>(back
         let optimizer = Optimizer::adam(0.01);
         let batch = case.batch();
         let run = |infers: bool| {
-            let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+            let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
             let mut engine = engine(backend, &case, &options);
             for _ in 0..2 {
                 block_on(engine.accumulate(&batch, Some(StatefulRows { first_row: 0, rows: 11 }))).unwrap();

@@ -25,7 +25,7 @@ fn train<B: Backend>(backend: &B, profiled: bool) -> (Vec<f64>, Option<Profile>)
     use bptt::Real;
     let (model, batch) = work();
     let optimizer = Optimizer::adam(0.01);
-    let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+    let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     let real = |value: f64| <B::Engine as Parameters>::Real::from_f64(value);
     let count = engine.layout().len();

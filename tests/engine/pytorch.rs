@@ -91,8 +91,8 @@ fn losses_and_gradients_equal_pytorchs<B: Backend>(backend: &B, stem: &str, chun
         batch.validate(&model).unwrap();
         // Learns at a rate of 0, to read the loss and the norm where training reads them.
         let optimizer = Optimizer::sgd(0.0);
-        let rule = Some(optimizer.rule);
-        let options = EngineOptions { chunk, rule, input_gradient: true, ..EngineOptions::default() };
+        let rule = Some(optimizer.kind);
+        let options = EngineOptions { chunk, optimizer: rule, input_gradient: true, ..EngineOptions::default() };
         let mut engine = backend.engine(&model, &options).unwrap();
         let weights = case.block(&Layout::new(&model), "weight");
         engine.set_parameters(&weights).unwrap();
@@ -247,16 +247,16 @@ fn every_rule_has_ten_steps_to_be_held_against() {
     let all = settings("optimizer");
     all.iter().for_each(|optimizer| optimizer.validate().unwrap());
     let has = |holds: fn(&Optimizer) -> bool| all.iter().any(holds);
-    assert!(has(|o| matches!(o.rule, OptimizerKind::Sgd { momentum: 0.0, .. })));
-    assert!(has(|o| matches!(o.rule, OptimizerKind::Sgd { dampening, .. } if dampening > 0.0)));
-    assert!(has(|o| matches!(o.rule, OptimizerKind::Sgd { nesterov: true, .. })));
-    assert!(has(|o| matches!(o.rule, OptimizerKind::RmsProp { momentum: 0.0, centered: false, .. })));
-    assert!(has(|o| matches!(o.rule, OptimizerKind::RmsProp { centered: true, .. })));
-    assert!(has(|o| matches!(o.rule, OptimizerKind::Adam { .. }) && o.weight_decay > 0.0));
-    assert!(has(|o| matches!(o.rule, OptimizerKind::AdamW { .. }) && o.weight_decay > 0.0));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::Sgd { momentum: 0.0, .. })));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::Sgd { dampening, .. } if dampening > 0.0)));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::Sgd { nesterov: true, .. })));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::RmsProp { momentum: 0.0, centered: false, .. })));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::RmsProp { centered: true, .. })));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::Adam { .. }) && o.weight_decay > 0.0));
+    assert!(has(|o| matches!(o.kind, OptimizerKind::AdamW { .. }) && o.weight_decay > 0.0));
     assert!(has(|o| o.clip_norm.is_some() && o.clip_value.is_some()));
     // At the large size all but RMSprop: see make_large.py.
-    let rules = |all: &[Optimizer]| all.iter().map(|optimizer| optimizer.rule).collect::<Vec<_>>();
+    let rules = |all: &[Optimizer]| all.iter().map(|optimizer| optimizer.kind).collect::<Vec<_>>();
     let mut others = rules(&all);
     others.retain(|rule| !matches!(rule, OptimizerKind::RmsProp { .. }));
     assert_eq!(rules(&settings("large_optimizer")), others);

@@ -277,12 +277,12 @@ fn draw_optimizer(dice: &mut Dice) -> Optimizer {
 
 fn draw_options(dice: &mut Dice) -> EngineOptions {
     EngineOptions {
-        rule: None,
+        optimizer: None,
         chunk: if dice.one_in(3) { Some(dice.below(4)) } else { None },
         recompute: dice.one_in(4),
         kernel: dice.of(&[RecurrentKernel::Auto, RecurrentKernel::Step, RecurrentKernel::Sequence]),
         input_gradient: dice.one_in(2),
-        skips: dice.below(3) as u32,
+        max_skipped_updates: dice.below(3) as u32,
         memory: None,
     }
 }
@@ -443,9 +443,9 @@ impl Call {
                 Self::SetParameters(length, dice.of(&[0.5, 1.0]))
             }
             33 => {
-                let slots = made_for.rule.slots() + usize::from(dice.one_in(4));
+                let optimizer_state = made_for.kind.state_blocks() + usize::from(dice.one_in(4));
                 let length = if dice.one_in(4) { layout + 1 } else { layout };
-                dice.of(&[Self::Slots, Self::SetSlots(slots, length, 0.01)])
+                dice.of(&[Self::Slots, Self::SetSlots(optimizer_state, length, 0.01)])
             }
             34 => {
                 let masks =
@@ -514,14 +514,13 @@ impl Call {
             }
             Self::Parameters => block_on(engine.parameters()).map(|values| block("parameters", &values)),
             Self::SetParameters(count, factor) => engine.set_parameters(&some(*count, *factor)).map(done),
-            Self::Slots => {
-                block_on(engine.slots()).map(|slots| slots.iter().flat_map(|it| block("slot", it)).collect())
-            }
+            Self::Slots => block_on(engine.optimizer_state())
+                .map(|optimizer_state| optimizer_state.iter().flat_map(|it| block("slot", it)).collect()),
             Self::SetSlots(count, length, factor) => {
                 // A mean of squares is at least 0.
                 let slot: Vec<E::Real> =
                     some(*length, *factor).iter().map(|value| E::Real::from_f64(value.as_f64().abs())).collect();
-                engine.set_slots(&vec![slot; *count]).map(done)
+                engine.set_optimizer_state(&vec![slot; *count]).map(done)
             }
             Self::SetMasks(masks) => {
                 engine.set_dropout(*masks);
@@ -549,7 +548,7 @@ fn engines_of_both_paths_refuse_the_same_calls_in_the_same_words_and_agree_on_th
         let model = draw_model(&case, &mut dice);
         let optimizer = draw_optimizer(&mut dice);
         let mut options = draw_options(&mut dice);
-        options.rule = (!dice.one_in(8)).then_some(optimizer.rule);
+        options.optimizer = (!dice.one_in(8)).then_some(optimizer.kind);
         let made = (case.to_string(), &model, &options);
         let (cpu, gpu) = (Cpu::<f32>::default().engine(&model, &options), gpu.engine(&model, &options));
         let (mut cpu, mut gpu) = match (cpu, gpu) {
@@ -699,7 +698,7 @@ impl<E: Engine<Real = f32>> Told<E> {
                 let state = block_on(trainer.state())?;
                 let mut named = text(format!("step {}, {:?}", state.step, state.skipped));
                 named.extend(block("parameters", &state.parameters));
-                named.extend(state.slots.iter().flat_map(|slot| block("slot", slot)));
+                named.extend(state.optimizer_state.iter().flat_map(|slot| block("slot", slot)));
                 named.extend(state.carried.iter().flat_map(states));
                 self.kept = Some(state);
                 Ok(named)

@@ -28,8 +28,8 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     named.extend(gradients(&mut engine));
 
     let (model, batch) = (case.model(), case.batch());
-    let rule = Some(Optimizer::sgd(0.1).rule);
-    let mut engine = backend.engine(&model, &EngineOptions { rule, ..options }).unwrap();
+    let rule = Some(Optimizer::sgd(0.1).kind);
+    let mut engine = backend.engine(&model, &EngineOptions { optimizer: rule, ..options }).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine.set_dropout(masks(1));
     named.push(("logits".into(), wide(&block_on(engine.logits(&batch.sequence)).unwrap().logits)));
@@ -121,7 +121,8 @@ fn a_long_sequence_takes_little<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm).sizes([20_000, 16, 2, 256, 1]);
     let extent = BatchShape { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
     let planned = |recompute| {
-        let options = EngineOptions { recompute, rule: Some(Optimizer::adam(0.1).rule), ..EngineOptions::default() };
+        let options =
+            EngineOptions { recompute, optimizer: Some(Optimizer::adam(0.1).kind), ..EngineOptions::default() };
         backend.engine(&case.model(), &options).unwrap().plan(extent).unwrap()
     };
     let (all, borders) = (planned(false), planned(true));
@@ -141,8 +142,8 @@ fn twenty_thousand_steps_of_256_units_are_planned_in_64_mib() {
 fn the_plan_is_what_is_held<B: Backend>(backend: &B, exactly: bool) {
     for case in cases(150).into_iter().filter(|case| !case.ragged) {
         for recompute in [false, true] {
-            let rule = Some(Optimizer::adam(0.1).rule);
-            let options = EngineOptions { recompute, rule, ..EngineOptions::default() };
+            let rule = Some(Optimizer::adam(0.1).kind);
+            let options = EngineOptions { recompute, optimizer: rule, ..EngineOptions::default() };
             let mut engine = backend.engine(&case.model(), &options).unwrap();
             let planned = engine.plan(case.batch().sequence.extent()).unwrap();
             block_on(engine.accumulate(&case.batch(), None)).unwrap();
@@ -202,8 +203,8 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
         options.engine.memory = memory;
         if let Some(budget) = memory {
             let optimizer = Optimizer::adam(5e-3);
-            let planner =
-                cpu.engine(&case.model(), &EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() });
+            let planner = cpu
+                .engine(&case.model(), &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
             options.micro_batch = Some(planner.unwrap().largest_rows(batch.sequence.extent(), budget, 64, 0).unwrap());
             assert_eq!(options.micro_batch, Some(8));
         }
@@ -213,8 +214,10 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
         reports.extend(block_on(trainer.finish()).unwrap());
         reports.iter().map(|report| report.loss).collect::<Vec<_>>()
     };
-    let engine = cpu
-        .engine(&case.model(), &EngineOptions { rule: Some(Optimizer::adam(5e-3).rule), ..EngineOptions::default() });
+    let engine = cpu.engine(
+        &case.model(),
+        &EngineOptions { optimizer: Some(Optimizer::adam(5e-3).kind), ..EngineOptions::default() },
+    );
     let budget = engine.unwrap().plan(BatchShape { rows: 8, ..batch.sequence.extent() }).unwrap().total();
     let (parts, whole) = (losses(Some(budget)), losses(None));
     assert_eq!(parts.len(), 50);

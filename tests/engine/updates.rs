@@ -48,7 +48,7 @@ fn numbers<B: Backend>(
     report_every: u64,
 ) -> Vec<Vec<f64>> {
     let (case, model) = (case(), case().model());
-    let options = EngineOptions { rule: Some(optimizer.rule), skips: 3, ..EngineOptions::default() };
+    let options = EngineOptions { optimizer: Some(optimizer.kind), max_skipped_updates: 3, ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let (good, bad) = (case.batch(), bad(case.batch()));
@@ -71,7 +71,7 @@ fn numbers<B: Backend>(
     let wide =
         |numbers: Vec<<B::Engine as Parameters>::Real>| numbers.into_iter().map(|value| value.as_f64()).collect();
     let mut all = vec![wide(block_on(engine.parameters()).unwrap())];
-    all.extend(block_on(engine.slots()).unwrap().into_iter().map(wide));
+    all.extend(block_on(engine.optimizer_state()).unwrap().into_iter().map(wide));
     all
 }
 
@@ -85,7 +85,7 @@ fn a_step_that_was_passed_over_leaves_no_trace<B: Backend>(backend: &B) {
             let want = numbers(backend, optimizer, 9, is_bad, true, 0);
             for report_every in [0, 1, 4] {
                 let got = numbers(backend, optimizer, 9, is_bad, false, report_every);
-                assert_eq!(got, want, "{name}, {:?}, reports every {report_every} steps", optimizer.rule);
+                assert_eq!(got, want, "{name}, {:?}, reports every {report_every} steps", optimizer.kind);
             }
         }
     }
@@ -112,7 +112,7 @@ fn more_steps_under_way_than_the_device_has_choices_for_are_counted_all_the_same
             numbers(&gpu, optimizer, 200, is_bad, false, 0),
             numbers(&gpu, optimizer, 200, is_bad, true, 0),
             "{:?}",
-            optimizer.rule
+            optimizer.kind
         );
     }
 }
@@ -120,7 +120,7 @@ fn more_steps_under_way_than_the_device_has_choices_for_are_counted_all_the_same
 fn a_trainers_state_tells_the_updates_from_the_steps<B: Backend>(backend: &B) {
     let (case, optimizer) = (case(), Optimizer::adam(0.01));
     let make = || {
-        let engine = EngineOptions { skips: 2, ..EngineOptions::default() };
+        let engine = EngineOptions { max_skipped_updates: 2, ..EngineOptions::default() };
         let options = TrainerOptions { engine, ..TrainerOptions::default() };
         Trainer::with_options(backend, &case.model(), optimizer, 3, options).unwrap()
     };
@@ -141,7 +141,7 @@ fn a_trainers_state_tells_the_updates_from_the_steps<B: Backend>(backend: &B) {
     assert_eq!(go(&mut restored, &[true, false, true]), want);
     // And as if there had been three steps.
     let only_good = go(&mut make(), &[true, true, true]);
-    assert_eq!((only_good.parameters, only_good.slots), (want.parameters, want.slots));
+    assert_eq!((only_good.parameters, only_good.optimizer_state), (want.parameters, want.optimizer_state));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn steps_behind_one_that_ended_updating_are_no_updates<B: Backend>(backend: &B) 
         go(&mut trainer, &[&good; 2]).unwrap();
         let got = block_on(trainer.state()).unwrap();
         assert_eq!((got.step, got.skipped.in_all), (8, 4));
-        assert_eq!((got.parameters, got.slots), (want.parameters.clone(), want.slots.clone()));
+        assert_eq!((got.parameters, got.optimizer_state), (want.parameters.clone(), want.optimizer_state.clone()));
     }
 }
 
@@ -200,7 +200,7 @@ fn steps_behind_one_that_ended_updating_are_no_updates_on_either_path() {
 fn from_step<B: Backend>(backend: &B, optimizer: Optimizer, first: u64, dropout: f64) -> (Vec<f64>, u64) {
     let case = Case { dropout: (0.0, dropout), ..case() }.sizes([4, 3, 2, 9, 1]);
     let model = case.model();
-    let options = EngineOptions { rule: Some(optimizer.rule), ..EngineOptions::default() };
+    let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     let mut go = |step, batch: &Batch| {
@@ -228,7 +228,7 @@ fn steps_beyond_32_bits_are_the_same_on_both_paths() {
                 let (got, step) = from_step(&gpu, optimizer, first, 0.5);
                 assert_eq!(step, first + 3);
                 let close = got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 2e-5);
-                assert!(close, "{:?} from step {first}: {got:?}, expected {want:?}", optimizer.rule);
+                assert!(close, "{:?} from step {first}: {got:?}, expected {want:?}", optimizer.kind);
             }
         }
     }
@@ -242,8 +242,8 @@ fn updates_beyond_32_bits_are_no_first_ones_again() {
         let of = |first| from_step(&cpu, optimizer, first, 0.0).0;
         let late = of((1 << 40) + 500);
         for first in [1 << 20, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, (1 << 40) + 1] {
-            assert_eq!(of(first), late, "{:?} from step {first}", optimizer.rule);
+            assert_eq!(of(first), late, "{:?} from step {first}", optimizer.kind);
         }
-        assert_ne!(of(1), late, "{:?}", optimizer.rule);
+        assert_ne!(of(1), late, "{:?}", optimizer.kind);
     }
 }

@@ -21,7 +21,7 @@ impl<R: Real> CpuEngine<R> {
         let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
         let numbers = [
             (MemoryPart::Gradients, self.gradients.len()),
-            (MemoryPart::Optimizer, self.slots.0.iter().map(Vec::len).sum()),
+            (MemoryPart::Optimizer, self.optimizer_state.0.iter().map(Vec::len).sum()),
             (MemoryPart::Carried, carried),
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
@@ -32,7 +32,7 @@ impl<R: Real> CpuEngine<R> {
     }
 
     pub(super) fn flow_of(&self, steps: usize, rows: usize) -> Flow {
-        let mut squares = Array2::zeros((self.passes.network.recurrent.stacks(), steps));
+        let mut squares = Array2::zeros((self.passes.network.recurrent.num_layer_directions(), steps));
         self.blocks[..self.passes.network.blocks(rows)].iter().for_each(|block| block.add_flow(&mut squares));
         Flow { norms: squares.mapv_into(f64::sqrt) }
     }

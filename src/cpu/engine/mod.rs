@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use self::plan::{carried, fixed, of_batch, squares};
 use crate::batch::States;
-use crate::cpu::kernels::update::Slots;
+use crate::cpu::kernels::update::OptimizerState;
 use crate::cpu::parallel::threads::Threads;
 use crate::cpu::pass::Passes;
 use crate::cpu::pass::block::Block;
@@ -40,7 +40,7 @@ pub struct CpuEngine<R: Real> {
     loss: f64,
     /// Whether the sums were used by an update, so that the next pass starts them anew.
     used: bool,
-    slots: Slots<R>,
+    optimizer_state: OptimizerState<R>,
     squares: Vec<f64>,
     blocks: Vec<Block<R>>,
     /// What the blocks hold.
@@ -67,7 +67,7 @@ impl<R: Real> CpuEngine<R> {
         let layout = Layout::new(model);
         let network = Network::new(model, &layout);
         Ok(Self {
-            slots: Slots::new(options.rule, layout.len())?,
+            optimizer_state: OptimizerState::new(options.optimizer, layout.len())?,
             squares: room::zeros(squares(&layout), "the norm's sums")?,
             gradients: room::zeros(layout.len(), "the gradients")?,
             passes: Passes::new(threads, network, &layout)?,

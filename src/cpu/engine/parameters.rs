@@ -3,18 +3,18 @@
 use std::ops::Range;
 
 use super::CpuEngine;
-use crate::engine::{FlatBlock, Parameters, Skipped, Training, no_slot, numbers_of};
+use crate::engine::{FlatBlock, Parameters, Skipped, Training, no_optimizer_block, numbers_of};
 use crate::error::Result;
 use crate::model::{Layout, Model};
 use crate::real::Real;
 
 impl<R: Real> CpuEngine<R> {
     fn block(&mut self, block: FlatBlock) -> Result<&mut [R]> {
-        let count = self.slot_count();
+        let count = self.optimizer_blocks();
         match block {
             FlatBlock::Parameters => Ok(&mut self.passes.parameters),
-            FlatBlock::Slot(slot) if slot < count => Ok(&mut self.slots.0[slot]),
-            FlatBlock::Slot(slot) => Err(no_slot(slot, count)),
+            FlatBlock::OptimizerState(index) if index < count => Ok(&mut self.optimizer_state.0[index]),
+            FlatBlock::OptimizerState(index) => Err(no_optimizer_block(index, count)),
         }
     }
 }
@@ -30,8 +30,8 @@ impl<R: Real> Parameters for CpuEngine<R> {
         &self.layout
     }
 
-    fn slot_count(&self) -> usize {
-        self.options.rule.map_or(0, |rule| rule.slots())
+    fn optimizer_blocks(&self) -> usize {
+        self.options.optimizer.map_or(0, |rule| rule.state_blocks())
     }
 
     async fn read_tensors(

@@ -16,7 +16,7 @@ pub(super) fn fixed<R: Real>(network: &Network, layout: &Layout, options: &Engin
     let numbers = [
         (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(network)),
         (MemoryPart::Gradients, layout.len()),
-        (MemoryPart::Optimizer, options.rule.map_or(0, |rule| rule.slots()) * layout.len()),
+        (MemoryPart::Optimizer, options.optimizer.map_or(0, |rule| rule.state_blocks()) * layout.len()),
         (MemoryPart::Workspace, threads * transposed::PackScratch::<R>::numbers(rows, columns)),
     ];
     let mut memory = Memory::default();
@@ -45,7 +45,7 @@ pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow
         planned += block(left);
     }
     if flow {
-        let squares = network.blocks(rows) * network.stacks.len() * steps * size_of::<f64>();
+        let squares = network.blocks(rows) * network.layer_directions.len() * steps * size_of::<f64>();
         planned.add(MemoryPart::Workspace, squares as u64);
     }
     planned
@@ -53,7 +53,7 @@ pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow
 
 /// The states of so many rows that are carried from batch to batch.
 pub(super) fn carried<R: Real>(network: &Network, rows: usize) -> Memory {
-    let numbers = network.stacks.len() * rows * (network.hidden() + network.cell_state());
+    let numbers = network.layer_directions.len() * rows * (network.hidden() + network.cell_state());
     let mut memory = Memory::default();
     memory.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
     memory

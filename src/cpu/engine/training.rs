@@ -28,7 +28,7 @@ impl<R: Real> CpuEngine<R> {
         if let Some((what, _)) = bad {
             self.skipped.in_row = self.skipped.in_row.saturating_add(1);
             self.skipped.in_all += 1;
-            if self.skipped.in_row > self.options.skips {
+            if self.skipped.in_row > self.options.max_skipped_updates {
                 self.refused = Some((update.step, what));
                 self.refusals += 1;
             } else {
@@ -38,10 +38,13 @@ impl<R: Real> CpuEngine<R> {
         }
         self.skipped.in_row = 0;
         let coefficients = update.coefficients(self.skipped.in_all);
-        let (rule, scale) = (update.optimizer.rule, Scale::new(update, &coefficients, norm));
-        let [a, b, c] = &mut self.slots.0;
-        let weights =
-            update::Weights { parameters: &mut self.passes.parameters, gradients: &self.gradients, slots: [a, b, c] };
+        let (rule, scale) = (update.optimizer.kind, Scale::new(update, &coefficients, norm));
+        let [a, b, c] = &mut self.optimizer_state.0;
+        let weights = update::Weights {
+            parameters: &mut self.passes.parameters,
+            gradients: &self.gradients,
+            optimizer_state: [a, b, c],
+        };
         let clock = &self.passes.clock;
         self.passes.threads.each(weights, |part| {
             let begun = clock.begin();
@@ -55,7 +58,7 @@ impl<R: Real> CpuEngine<R> {
 
 impl<R: Real> Training for CpuEngine<R> {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
-        update.validate::<R>(self.options.rule)?;
+        update.validate::<R>(self.options.optimizer)?;
         self.ended.check()?;
         self.last.parameters_change();
         let threads = self.passes.threads.clone();
@@ -81,7 +84,8 @@ impl<R: Real> Training for CpuEngine<R> {
     fn restart(&mut self, skipped: Skipped) -> Result<()> {
         self.reports.clear();
         // Without a rule no update was ever passed over.
-        let skipped = self.options.rule.map_or(Skipped::default(), |_| skipped.within(self.options.skips));
+        let skipped =
+            self.options.optimizer.map_or(Skipped::default(), |_| skipped.within(self.options.max_skipped_updates));
         (self.refused, self.refusals, self.skipped) = (None, 0, skipped);
         self.ended.forget();
         Ok(())

@@ -12,7 +12,7 @@ pub(crate) fn between<R: Real>(
     draw: &DropoutParams,
     mask: &Mask,
     held: &Range<usize>,
-    stack: usize,
+    layer_direction: usize,
     values: &mut [R],
     column: usize,
     hidden: usize,
@@ -22,16 +22,16 @@ pub(crate) fn between<R: Real>(
         let (t, row) = (held.start + index / mask.rows, index % mask.rows);
         if mask.active(t, row) {
             let values = &mut values[column..column + hidden];
-            multiply(values, draw.between, |group| draw.words(Stream::Between, stack, t, row, group));
+            multiply(values, draw.between, |group| draw.words(Stream::Between, layer_direction, t, row, group));
         }
     }
 }
 
 /// The mask of each row's h_{t−1}, \[rows, H\], as factors.
-pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, stack: usize, factors: &mut [R], hidden: usize) {
+pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, layer_direction: usize, factors: &mut [R], hidden: usize) {
     factors.fill(R::one());
     for (row, factors) in factors.chunks_exact_mut(hidden).enumerate() {
-        multiply(factors, draw.recurrent, |group| draw.words(Stream::Recurrent, stack, 0, row, group));
+        multiply(factors, draw.recurrent, |group| draw.words(Stream::Recurrent, layer_direction, 0, row, group));
     }
 }
 

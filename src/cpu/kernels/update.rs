@@ -9,14 +9,14 @@ use crate::room;
 
 /// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
 #[derive(Debug)]
-pub(crate) struct Slots<R>(pub(crate) [Vec<R>; 3]);
+pub(crate) struct OptimizerState<R>(pub(crate) [Vec<R>; 3]);
 
-impl<R: Real> Slots<R> {
+impl<R: Real> OptimizerState<R> {
     /// Zeros for `len` weights.
     pub(crate) fn new(rule: Option<OptimizerKind>, len: usize) -> Result<Self> {
-        let count = rule.map_or(0, |rule| rule.slots());
-        let slot = |slot| room::zeros(if slot < count { len } else { 0 }, "what the optimizer keeps of each weight");
-        Ok(Self([slot(0)?, slot(1)?, slot(2)?]))
+        let count = rule.map_or(0, |rule| rule.state_blocks());
+        let block = |block| room::zeros(if block < count { len } else { 0 }, "what the optimizer keeps of each weight");
+        Ok(Self([block(0)?, block(1)?, block(2)?]))
     }
 }
 
@@ -24,7 +24,7 @@ impl<R: Real> Slots<R> {
 pub(crate) struct Weights<'a, R> {
     pub(crate) parameters: &'a mut [R],
     pub(crate) gradients: &'a [R],
-    pub(crate) slots: [&'a mut [R]; 3],
+    pub(crate) optimizer_state: [&'a mut [R]; 3],
 }
 
 impl<R: Real> Divide for Weights<'_, R> {
@@ -36,12 +36,12 @@ impl<R: Real> Divide for Weights<'_, R> {
         let at = parts * CHUNK;
         let (parameters, other_parameters) = self.parameters.split_at_mut(at);
         let (gradients, other_gradients) = self.gradients.split_at(at);
-        let [a, b, c] = self.slots.map(|slot| {
-            let at = at.min(slot.len());
-            slot.split_at_mut(at)
+        let [a, b, c] = self.optimizer_state.map(|block| {
+            let at = at.min(block.len());
+            block.split_at_mut(at)
         });
-        let first = Self { parameters, gradients, slots: [a.0, b.0, c.0] };
-        (first, Self { parameters: other_parameters, gradients: other_gradients, slots: [a.1, b.1, c.1] })
+        let first = Self { parameters, gradients, optimizer_state: [a.0, b.0, c.0] };
+        (first, Self { parameters: other_parameters, gradients: other_gradients, optimizer_state: [a.1, b.1, c.1] })
     }
 }
 
@@ -106,7 +106,7 @@ fn plain_sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R) {
 }
 
 fn sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
-    let Weights { parameters, gradients, slots: [buffer, ..] } = weights;
+    let Weights { parameters, gradients, optimizer_state: [buffer, ..] } = weights;
     for ((w, g), b) in parameters.iter_mut().zip(gradients).zip(buffer) {
         let g = scale.apply(*g, *w);
         *b = momentum * *b + fresh * g;
@@ -123,8 +123,8 @@ fn quotient<R: Real>(a: R, b: R) -> R {
 fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], kept: (bool, bool)) {
     let [alpha, rest, eps, momentum] = settings;
     let (has_momentum, centered) = kept;
-    let Weights { parameters, gradients, slots: [square, second, third] } = weights;
-    // The slots that are kept lie in the order square, mean, buffer.
+    let Weights { parameters, gradients, optimizer_state: [square, second, third] } = weights;
+    // The blocks that are kept lie in the order square, mean, buffer.
     let (mean, buffer) = if centered { (second, third) } else { (third, second) };
     for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
         let g = scale.apply(*g, *w);
@@ -152,7 +152,7 @@ fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings:
 fn adam<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
     let [beta1, rest1, beta2, rest2] = betas;
     let [root_bias2, eps, shrink] = settings;
-    let Weights { parameters, gradients, slots: [mean, square, _] } = weights;
+    let Weights { parameters, gradients, optimizer_state: [mean, square, _] } = weights;
     let moments = mean.iter_mut().zip(square.iter_mut());
     for ((w, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
         let g = scale.apply(*g, *w);

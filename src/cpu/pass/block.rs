@@ -17,7 +17,7 @@ use crate::real::Real;
 
 /// The buffers of one (layer, direction).
 #[derive(Debug, Default)]
-pub(crate) struct StackState<R> {
+pub(crate) struct LayerState<R> {
     /// \[held, rows, kept\]: z, then the gates, then their gradients.
     pub(crate) gates: Vec<R>,
     /// \[held + 1, rows, H\]: the state that enters each step, 0 where a sequence starts anew, and the one that leaves the
@@ -77,7 +77,7 @@ pub(crate) struct Block<R> {
     pub(crate) tokens: Vec<u32>,
     /// Whether the tokens stand for one-hot vectors, of which W_ih takes its columns.
     pub(crate) one_hot: bool,
-    pub(crate) stacks: Vec<StackState<R>>,
+    pub(crate) layer_directions: Vec<LayerState<R>>,
     /// \[held, rows, D·H\] for each layer, 0 at padding.
     pub(crate) outputs: Vec<Vec<R>>,
     /// The gradient of the output of the layer at hand.
@@ -102,8 +102,8 @@ pub(crate) struct ChunkPlan {
     pub(crate) dx: bool,
 }
 
-/// The slots in a history of the state that enters step `t` and of the one that leaves it.
-pub(crate) fn slots(direction: usize, t: usize) -> (usize, usize) {
+/// The indices in a history of the state that enters step `t` and of the one that leaves it.
+pub(crate) fn history_indices(direction: usize, t: usize) -> (usize, usize) {
     if direction == 0 { (t, t + 1) } else { (t + 1, t) }
 }
 
@@ -158,41 +158,41 @@ impl<R: Real> Block<R> {
     }
 
     /// The state that leaves the chunk before enters the one at hand.
-    pub(crate) fn enter(&mut self, network: &Network, stack: usize) {
-        let slot = if network.stacks[stack].direction == 0 { 0 } else { self.held.len() };
-        self.each_border(network, stack, self.held.start / self.chunk, slot, |border, slot| {
-            slot.copy_from_slice(border)
+    pub(crate) fn enter(&mut self, network: &Network, layer_direction: usize) {
+        let index = if network.layer_directions[layer_direction].direction == 0 { 0 } else { self.held.len() };
+        self.each_border(network, layer_direction, self.held.start / self.chunk, index, |border, index| {
+            index.copy_from_slice(border)
         });
     }
 
     /// Keeps the state that leaves it.
-    pub(crate) fn leave(&mut self, network: &Network, stack: usize) {
-        let slot = if network.stacks[stack].direction == 0 { self.held.len() } else { 0 };
+    pub(crate) fn leave(&mut self, network: &Network, layer_direction: usize) {
+        let index = if network.layer_directions[layer_direction].direction == 0 { self.held.len() } else { 0 };
         let border = self.held.start / self.chunk + 1;
-        self.each_border(network, stack, border, slot, |border, slot| border.copy_from_slice(slot));
+        self.each_border(network, layer_direction, border, index, |border, index| border.copy_from_slice(index));
     }
 
     fn each_border(
         &mut self,
         network: &Network,
-        stack: usize,
+        layer_direction: usize,
         border: usize,
-        slot: usize,
+        index: usize,
         copy: impl Fn(&mut [R], &mut [R]),
     ) {
-        let (rows, state) = (self.mask.rows, &mut self.stacks[stack]);
+        let (rows, state) = (self.mask.rows, &mut self.layer_directions[layer_direction]);
         for (borders, history, size) in [
             (&mut state.border_h, &mut state.h, rows * network.hidden()),
             (&mut state.border_c, &mut state.c, rows * network.cell_state()),
         ] {
-            copy(&mut borders[border * size..][..size], &mut history[slot * size..][..size]);
+            copy(&mut borders[border * size..][..size], &mut history[index * size..][..size]);
         }
     }
 
     /// Begins the squares of dh_t at 0, or has none.
     pub(crate) fn begin_flow(&mut self, on: bool) {
         self.squares.clear();
-        self.squares.resize(if on { self.stacks.len() * self.mask.steps } else { 0 }, 0.0);
+        self.squares.resize(if on { self.layer_directions.len() * self.mask.steps } else { 0 }, 0.0);
     }
 
     /// Adds the squares of dh_t to \[L·D, T\].
@@ -203,8 +203,8 @@ impl<R: Real> Block<R> {
     }
 
     /// \[rows, H\]: the final h of a (layer, direction).
-    pub(crate) fn final_h(&self, network: &Network, stack: usize) -> &[R] {
-        self.final_of(network, &self.stacks[stack].border_h)
+    pub(crate) fn final_h(&self, network: &Network, layer_direction: usize) -> &[R] {
+        self.final_of(network, &self.layer_directions[layer_direction].border_h)
     }
 
     pub(super) fn final_of<'a>(&self, network: &Network, borders: &'a [R]) -> &'a [R] {
@@ -219,8 +219,8 @@ impl<R: Real> Block<R> {
             let numbers = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
             memory.add(part, (numbers * size_of::<R>()) as u64);
         };
-        for state in &self.stacks {
-            let StackState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, shares, .. } = state;
+        for state in &self.layer_directions {
+            let LayerState { gates, h, c, border_h, border_c, dh, dc, bias_sum, factors, masked, shares, .. } = state;
             add(MemoryPart::Gates, &[gates]);
             add(MemoryPart::States, &[h, c, border_h, border_c]);
             add(MemoryPart::Workspace, &[dh, dc, bias_sum, factors, masked, shares]);

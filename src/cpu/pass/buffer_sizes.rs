@@ -27,7 +27,7 @@ pub(crate) struct BlockShape {
     pub(crate) resets: bool,
 }
 
-/// Numbers by buffer; those of a [`StackState`](crate::cpu::pass::block::StackState) are of one of them, and those of `output` of one
+/// Numbers by buffer; those of a [`LayerState`](crate::cpu::pass::block::StackState) are of one of them, and those of `output` of one
 /// layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BufferSizes {
@@ -103,14 +103,17 @@ impl BufferSizes {
 
     pub(crate) fn memory<R: Real>(&self, network: &Network) -> Memory {
         let mut memory = Memory::default();
-        let (stacks, layers) = (network.stacks.len(), network.recurrent.layers);
+        let (layer_directions, layers) = (network.layer_directions.len(), network.recurrent.layers);
         let numbers = [
             (MemoryPart::Input, self.x),
-            (MemoryPart::Gates, stacks * self.gates),
-            (MemoryPart::States, stacks * (self.h + self.c + self.border_h + self.border_c)),
+            (MemoryPart::Gates, layer_directions * self.gates),
+            (MemoryPart::States, layer_directions * (self.h + self.c + self.border_h + self.border_c)),
             (MemoryPart::Outputs, layers * self.output + self.d_output + self.d_below + self.d_input),
             (MemoryPart::Head, self.features + self.d_features + self.logits + self.head_bias_sum),
-            (MemoryPart::Workspace, stacks * (self.dh + self.dc + self.bias_sum + 2 * self.masked + self.shares)),
+            (
+                MemoryPart::Workspace,
+                layer_directions * (self.dh + self.dc + self.bias_sum + 2 * self.masked + self.shares),
+            ),
         ];
         numbers.iter().for_each(|(part, numbers)| memory.add(*part, (numbers * size_of::<R>()) as u64));
         let flags = self.lengths * size_of::<usize>() + self.keeps;

@@ -61,9 +61,9 @@ fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
     let (hidden, directions) = (network.hidden(), network.recurrent.directions());
     let mut features = std::mem::take(&mut block.head.features);
     for direction in 0..directions {
-        let stack = network.stacks.len() - directions + direction;
+        let layer_direction = network.layer_directions.len() - directions + direction;
         let rows = features.chunks_exact_mut(directions * hidden);
-        for (to, from) in rows.zip(block.final_h(network, stack).chunks_exact(hidden)) {
+        for (to, from) in rows.zip(block.final_h(network, layer_direction).chunks_exact(hidden)) {
             to[direction * hidden..][..hidden].copy_from_slice(from);
         }
     }
@@ -148,7 +148,7 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) 
     let rows = block.mask.rows;
     if block.is_last() {
         block.head.bias_sum.fill(R::zero());
-        for state in &mut block.stacks {
+        for state in &mut block.layer_directions {
             state.dh.fill(R::zero());
             state.dc.fill(R::zero());
         }
@@ -199,8 +199,8 @@ fn features_backward<R: Real>(
 /// The gradient of the features as that of the last layer's final states.
 fn scatter_final<R: Real>(network: &Network, block: &mut Block<R>) {
     let (hidden, width, rows) = (network.hidden(), network.recurrent.output_size(), block.mask.rows);
-    let top = network.stacks.len() - network.recurrent.directions();
-    for (direction, state) in block.stacks[top..].iter_mut().enumerate() {
+    let top = network.layer_directions.len() - network.recurrent.directions();
+    for (direction, state) in block.layer_directions[top..].iter_mut().enumerate() {
         let rows = block.head.d_features[..rows * width].chunks_exact(width);
         for (to, from) in state.dh.chunks_exact_mut(hidden).zip(rows) {
             to.copy_from_slice(&from[direction * hidden..][..hidden]);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, ArrayViewMut1, s};
 
-use super::block::{Block, ChunkPlan, StackState};
+use super::block::{Block, ChunkPlan, LayerState};
 use super::buffer_sizes::{BlockShape, BufferSizes};
 use super::network::Network;
 use crate::batch::{Input, OutputGradient, Sequence, States};
@@ -50,18 +50,18 @@ impl<R: Real> Block<R> {
         self.head.loss = 0.0;
         self.draw = draw.map(|draw| draw.at_row(first_row));
         let draw = self.draw.filter(|draw| draw.recurrent.drops());
-        for (stack, state) in self.stacks.iter_mut().enumerate() {
+        for (layer_direction, state) in self.layer_directions.iter_mut().enumerate() {
             state.drops = draw.is_some();
             if let Some(draw) = &draw {
                 let factors = &mut state.factors[..self.mask.rows * network.hidden()];
-                dropout::recurrent(draw, stack, factors, network.hidden());
+                dropout::recurrent(draw, layer_direction, factors, network.hidden());
             }
         }
-        for stack in 0..network.stacks.len() {
+        for layer_direction in 0..network.layer_directions.len() {
             match start {
-                Start::Zero => self.start_at_zero(network, stack),
-                Start::Given(states) => self.start_from(network, stack, states, first_row),
-                Start::Carried(states, offset) => self.start_from(network, stack, states, offset + first_row),
+                Start::Zero => self.start_at_zero(network, layer_direction),
+                Start::Given(states) => self.start_from(network, layer_direction, states, first_row),
+                Start::Carried(states, offset) => self.start_from(network, layer_direction, states, offset + first_row),
             }
         }
     }
@@ -81,8 +81,8 @@ impl<R: Real> Block<R> {
         let sizes = Self::sizes(network, sequence, (steps, rows), plan);
         let more =
             |buffer: &mut Vec<R>, len: usize, what| room::reserve(buffer, len.saturating_sub(buffer.len()), what);
-        self.stacks.resize_with(network.stacks.len(), StackState::default);
-        for state in &mut self.stacks {
+        self.layer_directions.resize_with(network.layer_directions.len(), LayerState::default);
+        for state in &mut self.layer_directions {
             more(&mut state.gates, sizes.gates, "the gates of every step")?;
             for (buffer, len) in [(&mut state.h, sizes.h), (&mut state.c, sizes.c)] {
                 more(buffer, len, "the states of every step")?;
@@ -171,7 +171,7 @@ impl<R: Real> Block<R> {
     }
 
     fn make_room(&mut self, sizes: &BufferSizes) {
-        for state in &mut self.stacks {
+        for state in &mut self.layer_directions {
             fit(&mut state.gates, sizes.gates);
             fit(&mut state.h, sizes.h);
             fit(&mut state.c, sizes.c);
@@ -210,30 +210,30 @@ impl<R: Real> Block<R> {
         if !self.is_last() {
             return;
         }
-        for (stack, state) in self.stacks.iter_mut().enumerate() {
+        for (layer_direction, state) in self.layer_directions.iter_mut().enumerate() {
             for (to, from) in [(&mut state.dh, &gradient.h_n), (&mut state.dc, &gradient.c_n)] {
                 to.fill(R::zero());
                 if let Some(from) = from {
-                    let from = from.slice(s![stack, first_row..first_row + rows, ..]);
+                    let from = from.slice(s![layer_direction, first_row..first_row + rows, ..]);
                     to.iter_mut().zip(&from).for_each(|(to, from)| *to = *from);
                 }
             }
         }
     }
 
-    fn start_at_zero(&mut self, network: &Network, stack: usize) {
-        let (rows, state) = (self.mask.rows, &mut self.stacks[stack]);
+    fn start_at_zero(&mut self, network: &Network, layer_direction: usize) {
+        let (rows, state) = (self.mask.rows, &mut self.layer_directions[layer_direction]);
         for (borders, size) in [(&mut state.border_h, network.hidden()), (&mut state.border_c, network.cell_state())] {
             borders[..rows * size].fill(R::zero());
         }
     }
 
-    fn start_from<S: Real>(&mut self, network: &Network, stack: usize, states: &States<S>, first_row: usize) {
+    fn start_from<S: Real>(&mut self, network: &Network, layer_direction: usize, states: &States<S>, first_row: usize) {
         let (rows, hidden) = (self.mask.rows, network.hidden());
-        let state = &mut self.stacks[stack];
+        let state = &mut self.layer_directions[layer_direction];
         for (borders, from) in [(&mut state.border_h, Some(&states.h)), (&mut state.border_c, states.c.as_ref())] {
             let Some(from) = from else { continue };
-            let from = from.slice(s![stack, first_row..first_row + rows, ..]);
+            let from = from.slice(s![layer_direction, first_row..first_row + rows, ..]);
             let to = &mut borders[..rows * hidden];
             to.iter_mut().zip(&from).for_each(|(to, from)| *to = R::from_f64(from.as_f64()));
         }
@@ -241,27 +241,32 @@ impl<R: Real> Block<R> {
 
     /// Writes the final states into the rows from `offset` + the block's first on.
     pub(crate) fn store_states(&self, network: &Network, states: &mut States<R>, offset: usize) {
-        for stack in 0..self.stacks.len() {
-            self.store_rows(&mut states.h, stack, offset, self.final_h(network, stack));
+        for layer_direction in 0..self.layer_directions.len() {
+            self.store_rows(&mut states.h, layer_direction, offset, self.final_h(network, layer_direction));
             if let Some(c) = &mut states.c {
-                self.store_rows(c, stack, offset, self.final_of(network, &self.stacks[stack].border_c));
+                self.store_rows(
+                    c,
+                    layer_direction,
+                    offset,
+                    self.final_of(network, &self.layer_directions[layer_direction].border_c),
+                );
             }
         }
     }
 
     /// Writes dh_0 and dc_0.
     pub(crate) fn store_initial_gradient(&self, states: &mut States<R>) {
-        for (stack, state) in self.stacks.iter().enumerate() {
-            self.store_rows(&mut states.h, stack, 0, &state.dh);
+        for (layer_direction, state) in self.layer_directions.iter().enumerate() {
+            self.store_rows(&mut states.h, layer_direction, 0, &state.dh);
             if let Some(c) = &mut states.c {
-                self.store_rows(c, stack, 0, &state.dc);
+                self.store_rows(c, layer_direction, 0, &state.dc);
             }
         }
     }
 
-    fn store_rows(&self, to: &mut Array3<R>, stack: usize, offset: usize, from: &[R]) {
+    fn store_rows(&self, to: &mut Array3<R>, layer_direction: usize, offset: usize, from: &[R]) {
         let first = offset + self.first_row;
-        let mut to = to.slice_mut(s![stack, first..first + self.mask.rows, ..]);
+        let mut to = to.slice_mut(s![layer_direction, first..first + self.mask.rows, ..]);
         to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 

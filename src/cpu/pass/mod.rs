@@ -86,7 +86,13 @@ impl<R: Real> Passes<R> {
     /// Calls `f`, which goes over so many rows, on one of the threads where others are to share its work.
     pub(crate) fn within<T: Send>(&mut self, rows: usize, f: impl FnOnce(&mut Self) -> T + Send) -> T {
         let (blocks, block_rows) = (self.network.blocks(rows), self.network.block_rows(rows).min(rows));
-        let weights = self.network.stacks.iter().map(|stack| stack.weight_hh.len()).max().unwrap_or_default();
+        let weights = self
+            .network
+            .layer_directions
+            .iter()
+            .map(|layer_direction| layer_direction.weight_hh.len())
+            .max()
+            .unwrap_or_default();
         let shares = SharedGemm::new(&self.threads, blocks).shares(block_rows * weights);
         self.threads.clone().within(blocks * shares, || f(self))
     }

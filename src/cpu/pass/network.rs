@@ -43,7 +43,7 @@ pub(crate) fn hidden_span(cell: Cell) -> Span {
 
 /// One (layer, direction).
 #[derive(Debug)]
-pub(crate) struct Stack {
+pub(crate) struct LayerDirection {
     pub(crate) direction: usize,
     /// What the layer reads a time step.
     pub(crate) input: usize,
@@ -62,7 +62,7 @@ pub(crate) struct Network {
     pub(crate) embedding: Option<Range<usize>>,
     pub(crate) recurrent: Recurrent,
     pub(crate) head: Option<Head>,
-    pub(crate) stacks: Vec<Stack>,
+    pub(crate) layer_directions: Vec<LayerDirection>,
     /// The places of W_hy and b_y.
     pub(crate) head_weights: Option<(Range<usize>, Range<usize>)>,
 }
@@ -71,16 +71,16 @@ impl Network {
     pub(crate) fn new(model: &Model, layout: &Layout) -> Self {
         let recurrent = model.recurrent.clone();
         let place = |role| layout.find(role).map(|tensor| tensor.range());
-        let stack = |stack| Stack {
-            direction: stack % recurrent.directions(),
-            input: recurrent.layer_input_size(stack / recurrent.directions()),
-            weight_ih: place(Role::WeightIh { stack }).unwrap_or_default(),
-            weight_hh: place(Role::WeightHh { stack }).unwrap_or_default(),
-            bias: place(Role::BiasIh { stack }).zip(place(Role::BiasHh { stack })),
+        let layer_direction = |layer_direction| LayerDirection {
+            direction: layer_direction % recurrent.directions(),
+            input: recurrent.layer_input_size(layer_direction / recurrent.directions()),
+            weight_ih: place(Role::WeightIh { layer_direction }).unwrap_or_default(),
+            weight_hh: place(Role::WeightHh { layer_direction }).unwrap_or_default(),
+            bias: place(Role::BiasIh { layer_direction }).zip(place(Role::BiasHh { layer_direction })),
         };
-        let stacks = (0..recurrent.stacks()).map(stack).collect();
+        let layer_directions = (0..recurrent.num_layer_directions()).map(layer_direction).collect();
         let head_weights = place(Role::HeadWeight).zip(place(Role::HeadBias));
-        Self { embedding: place(Role::Embedding), recurrent, head: model.head.clone(), stacks, head_weights }
+        Self { embedding: place(Role::Embedding), recurrent, head: model.head.clone(), layer_directions, head_weights }
     }
 
     /// Whether the embedding's vectors are W_hy.

@@ -11,7 +11,7 @@ use crate::real::Real;
 use crate::room;
 
 /// Forms of a (layer, direction).
-const OF_STACK: usize = 4;
+const OF_LAYER: usize = 4;
 
 /// All weights of a network, packed.
 #[derive(Debug)]
@@ -62,13 +62,13 @@ fn plans(network: &Network) -> (Vec<Plan>, Vec<usize>) {
         }
     };
     let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
-    for (index, stack) in network.stacks.iter().enumerate() {
+    for (index, layer_direction) in network.layer_directions.iter().enumerate() {
         let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
         let recurrent = hidden_span(cell);
-        add(&stack.weight_ih, stack.input, &input, Some(index));
-        add(&stack.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
+        add(&layer_direction.weight_ih, layer_direction.input, &input, Some(index));
+        add(&layer_direction.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
     }
-    let mut biases = vec![network.kept(); network.stacks.len()];
+    let mut biases = vec![network.kept(); network.layer_directions.len()];
     if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
         add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
         biases.push(head.outputs);
@@ -105,8 +105,8 @@ impl<R: Real> Prepared<R> {
     /// Follows the parameters, in what a pass reads that goes `backward` or does not.
     pub(crate) fn refresh(&mut self, threads: &Threads, network: &Network, parameters: &[R], backward: bool) {
         if std::mem::take(&mut self.stale_biases) {
-            for (bias, stack) in self.biases.iter_mut().zip(&network.stacks) {
-                let Some((bias_ih, bias_hh)) = &stack.bias else { continue };
+            for (bias, layer_direction) in self.biases.iter_mut().zip(&network.layer_directions) {
+                let Some((bias_ih, bias_hh)) = &layer_direction.bias else { continue };
                 sum_biases(network, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
             }
             if let (Some((_, place)), Some(bias)) = (&network.head_weights, self.biases.last_mut()) {
@@ -124,36 +124,36 @@ impl<R: Real> Prepared<R> {
     }
 
     /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates, with their bias: a row is what a token stands for.
-    pub(crate) fn input(&self, stack: usize) -> &PackedB<R> {
-        &self.forms[OF_STACK * stack].panels
+    pub(crate) fn input(&self, layer_direction: usize) -> &PackedB<R> {
+        &self.forms[OF_LAYER * layer_direction].panels
     }
 
     /// W_ih, \[·, input\], its rows in that order.
-    pub(crate) fn input_back(&self, stack: usize) -> &PackedB<R> {
-        &self.forms[OF_STACK * stack + 1].panels
+    pub(crate) fn input_back(&self, layer_direction: usize) -> &PackedB<R> {
+        &self.forms[OF_LAYER * layer_direction + 1].panels
     }
 
     /// W_hhᵀ, \[H, G·H\].
-    pub(crate) fn hidden(&self, stack: usize) -> &PackedB<R> {
-        &self.forms[OF_STACK * stack + 2].panels
+    pub(crate) fn hidden(&self, layer_direction: usize) -> &PackedB<R> {
+        &self.forms[OF_LAYER * layer_direction + 2].panels
     }
 
     /// W_hh, \[G·H, H\].
-    pub(crate) fn hidden_back(&self, stack: usize) -> &PackedB<R> {
-        &self.forms[OF_STACK * stack + 3].panels
+    pub(crate) fn hidden_back(&self, layer_direction: usize) -> &PackedB<R> {
+        &self.forms[OF_LAYER * layer_direction + 3].panels
     }
 
     /// W_hyᵀ, \[D·H, O\], with b_y, and W_hy, \[O, D·H\], of a network with a head.
     pub(crate) fn head(&self) -> Option<(&PackedB<R>, &PackedB<R>)> {
-        match self.forms.chunks_exact(OF_STACK).remainder() {
+        match self.forms.chunks_exact(OF_LAYER).remainder() {
             [forward, back] => Some((&forward.panels, &back.panels)),
             _ => None,
         }
     }
 
     /// What the kept numbers of a row start from.
-    pub(crate) fn bias(&self, stack: usize) -> &[R] {
-        &self.biases[stack]
+    pub(crate) fn bias(&self, layer_direction: usize) -> &[R] {
+        &self.biases[layer_direction]
     }
 
     /// How many numbers all of it takes.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::block::{Block, StackState, slots};
+use super::block::{Block, LayerState, history_indices};
 use super::network::hidden_span;
 use super::weights::Weights;
 use crate::cpu::gemm::matmul::Product;
@@ -27,12 +27,12 @@ pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         let (size, first) = (network.recurrent.input_size, block.held.start);
         embedding::look_up(vectors, size, &block.mask, first, &block.tokens[held_tokens.clone()], &mut block.x);
     }
-    for (index, stack) in network.stacks.iter().enumerate() {
+    for (index, layer_direction) in network.layer_directions.iter().enumerate() {
         let draw = block.draw_above(network, index / directions);
         block.enter(network, index);
         let (below, here) = block.outputs.split_at_mut(index / directions);
         let output = &mut here[0][..held_rows * width];
-        let state = &mut block.stacks[index];
+        let state = &mut block.layer_directions[index];
         let rows = block.mask.rows;
         let source = match below.last() {
             None if block.one_hot => Source::Tokens(&block.tokens[held_tokens.clone()]),
@@ -43,19 +43,27 @@ pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         let few = (TOGETHER / rows).max(1);
         for first in (0..steps).step_by(few) {
             let count = few.min(steps - first);
-            let first = if stack.direction == 0 { first } else { steps - first - count };
+            let first = if layer_direction.direction == 0 { first } else { steps - first - count };
             let begun = weights.clock.begin();
             let operations = project(weights, index, state, source, first * rows..(first + count) * rows);
             weights.clock.end(begun, Phase::Projection, || operations);
             let begun = weights.clock.begin();
             for step in 0..count {
-                let t = first + if stack.direction == 0 { step } else { count - 1 - step };
+                let t = first + if layer_direction.direction == 0 { step } else { count - 1 - step };
                 forward_step(weights, index, state, (&block.mask, block.held.start), t, output);
             }
-            weights.clock.end(begun, Phase::Forward, || product(count * rows, stack.weight_hh.len()));
+            weights.clock.end(begun, Phase::Forward, || product(count * rows, layer_direction.weight_hh.len()));
         }
         if let Some(draw) = draw {
-            dropout::between(&draw, &block.mask, &block.held, index, output, stack.direction * hidden, hidden);
+            dropout::between(
+                &draw,
+                &block.mask,
+                &block.held,
+                index,
+                output,
+                layer_direction.direction * hidden,
+                hidden,
+            );
         }
         block.leave(network, index);
     }
@@ -76,11 +84,11 @@ const TOGETHER: usize = 64;
 fn project<R: Real>(
     weights: &Weights<'_, R>,
     index: usize,
-    state: &mut StackState<R>,
+    state: &mut LayerState<R>,
     source: Source<'_, R>,
     rows: Range<usize>,
 ) -> usize {
-    let (stack, kept) = (&weights.network.stacks[index], weights.network.kept());
+    let (layer_direction, kept) = (&weights.network.layer_directions[index], weights.network.kept());
     let (weight_ih, bias) = (weights.prepared.input(index), weights.prepared.bias(index));
     let gates = &mut state.gates[rows.start * kept..rows.end * kept];
     // What the input does not reach.
@@ -92,9 +100,13 @@ fn project<R: Real>(
             0
         }
         Source::Numbers(x) => {
-            let x = Rows { data: &x[rows.start * stack.input..], stride: stack.input, count: rows.len() };
+            let x = Rows {
+                data: &x[rows.start * layer_direction.input..],
+                stride: layer_direction.input,
+                count: rows.len(),
+            };
             weights.gemm.split_rows(Product::assign(RowsMut { data: gates, stride: kept }, x, weight_ih));
-            product(rows.len(), stack.weight_ih.len())
+            product(rows.len(), layer_direction.weight_ih.len())
         }
     }
 }
@@ -103,16 +115,16 @@ fn project<R: Real>(
 fn forward_step<R: Real>(
     weights: &Weights<'_, R>,
     index: usize,
-    state: &mut StackState<R>,
+    state: &mut LayerState<R>,
     (mask, at): (&Mask, usize),
     t: usize,
     output: &mut [R],
 ) {
-    let (network, stack) = (weights.network, &weights.network.stacks[index]);
+    let (network, layer_direction) = (weights.network, &weights.network.layer_directions[index]);
     let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
-    let (h_before, h) = around(&mut state.h, rows * hidden, stack.direction, t);
-    let (c_before, c) = around(&mut state.c, rows * cell_state, stack.direction, t);
-    for row in mask.starts(stack.direction, at + t) {
+    let (h_before, h) = around(&mut state.h, rows * hidden, layer_direction.direction, t);
+    let (c_before, c) = around(&mut state.c, rows * cell_state, layer_direction.direction, t);
+    for row in mask.starts(layer_direction.direction, at + t) {
         h_before[row * hidden..][..hidden].fill(R::zero());
         c_before[row * cell_state..][..cell_state].fill(R::zero());
     }
@@ -131,7 +143,8 @@ fn forward_step<R: Real>(
     weights.gemm.split_columns(product, &mut state.shares);
     let width = rows * network.recurrent.output_size();
     let output = &mut output[t * width..][..width];
-    let step = Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: stack.direction * hidden };
+    let step =
+        Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: layer_direction.direction * hidden };
     Forward { step, gates, h_before, c_before, h, c, output }.run();
 }
 
@@ -156,21 +169,21 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
         let draw = block.draw_above(network, layer);
         for direction in 0..directions {
             let index = layer * directions + direction;
-            let stack = &network.stacks[index];
+            let layer_direction = &network.layer_directions[index];
             if let Some(draw) = draw {
                 let numbers = block.held_rows() * network.recurrent.output_size();
                 let (d_output, hidden) = (&mut block.d_output[..numbers], network.hidden());
                 dropout::between(&draw, &block.mask, &block.held, index, d_output, direction * hidden, hidden);
             }
             if block.is_last() {
-                block.stacks[index].bias_sum.fill(R::zero());
+                block.layer_directions[index].bias_sum.fill(R::zero());
             }
             let begun = weights.clock.begin();
             for step in 0..steps {
                 let t = if direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
-            weights.clock.end(begun, Phase::Backward, || product(block.held_rows(), stack.weight_hh.len()));
+            weights.clock.end(begun, Phase::Backward, || product(block.held_rows(), layer_direction.weight_hh.len()));
             let spans = block.spans();
             let to = match layer {
                 0 if network.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
@@ -179,14 +192,16 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
             };
             let (kept, begun) = (network.kept(), weights.clock.begin());
             for span in spans {
-                let gates = &block.stacks[index].gates[span.start * kept..];
+                let gates = &block.layer_directions[index].gates[span.start * kept..];
                 let dz = Rows { data: gates, stride: kept, count: span.len() };
-                let dx = RowsMut { data: &mut to[span.start * stack.input..], stride: stack.input };
+                let dx = RowsMut { data: &mut to[span.start * layer_direction.input..], stride: layer_direction.input };
                 // The second direction adds to the first.
                 let beta = if direction == 0 { Product::assign } else { Product::add };
                 weights.gemm.split_rows(beta(dx, dz, weights.prepared.input_back(index)));
             }
-            weights.clock.end(begun, Phase::InputGradient, || product(block.held_rows(), stack.weight_ih.len()));
+            weights
+                .clock
+                .end(begun, Phase::InputGradient, || product(block.held_rows(), layer_direction.weight_ih.len()));
         }
         if layer > 0 {
             std::mem::swap(&mut block.d_output, &mut block.d_below);
@@ -197,17 +212,23 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
 /// Step `t` of the chunk that is held.
 fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index: usize, t: usize, above: bool) {
     let network = weights.network;
-    let stack = &network.stacks[index];
-    let (mask, first, state) = (&block.mask, block.held.start, &mut block.stacks[index]);
+    let layer_direction = &network.layer_directions[index];
+    let (mask, first, state) = (&block.mask, block.held.start, &mut block.layer_directions[index]);
     let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
-    let (before, _) = slots(stack.direction, t);
+    let (before, _) = history_indices(layer_direction.direction, t);
     let width = rows * network.recurrent.output_size();
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
     let dh = &mut state.dh[..rows * hidden];
     let dc = &mut state.dc[..rows * cell_state];
     let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
     Backward {
-        step: Step { cell: network.recurrent.cell, mask, t: first + t, hidden, column: stack.direction * hidden },
+        step: Step {
+            cell: network.recurrent.cell,
+            mask,
+            t: first + t,
+            hidden,
+            column: layer_direction.direction * hidden,
+        },
         gates,
         h_before,
         c_before: &state.c[before * rows * cell_state..][..rows * cell_state],
@@ -231,7 +252,7 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
         let product = Product::add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
     }
-    for row in mask.starts(stack.direction, first + t) {
+    for row in mask.starts(layer_direction.direction, first + t) {
         dh[row * hidden..][..hidden].fill(R::zero());
         dc[row * cell_state..][..cell_state].fill(R::zero());
     }

@@ -172,9 +172,12 @@ fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows:
             let ids = first..first + sum.tile.rows as u32;
             embedding::scatter(sum.gradients, size, ids, tokens(), part(&block.d_input, size, rows).data);
         }
-        Role::WeightIh { stack } => {
-            let (dz, inputs) = (part(&block.stacks[stack].gates, kept, rows.clone()), network.stacks[stack].input);
-            let x = match stack / network.recurrent.directions() {
+        Role::WeightIh { layer_direction } => {
+            let (dz, inputs) = (
+                part(&block.layer_directions[layer_direction].gates, kept, rows.clone()),
+                network.layer_directions[layer_direction].input,
+            );
+            let x = match layer_direction / network.recurrent.directions() {
                 0 if block.one_hot => {
                     return tokens::scatter(sum.gradients, inputs, dz.data, kept, sum.tile.column, tokens());
                 }
@@ -183,10 +186,10 @@ fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows:
             };
             sum.add(dz, part(x, inputs, rows));
         }
-        Role::WeightHh { stack } => {
-            // The states that entered the steps: in the reverse direction they lie one slot later.
-            let state = &block.stacks[stack];
-            let entering = &state.h[network.stacks[stack].direction * block.mask.rows * hidden..];
+        Role::WeightHh { layer_direction } => {
+            // The states that entered the steps: in the reverse direction they lie one state later.
+            let state = &block.layer_directions[layer_direction];
+            let entering = &state.h[network.layer_directions[layer_direction].direction * block.mask.rows * hidden..];
             sum.add(part(&state.gates, kept, rows.clone()), part(entering, hidden, rows));
         }
         Role::HeadWeight => {
@@ -212,7 +215,9 @@ fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> Rows<'_, R> {
 /// Sums over all steps, made along the way.
 fn add_bias<R: Real>(block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
     let sums = match tile.role {
-        Role::BiasIh { stack } | Role::BiasHh { stack } => &block.stacks[stack].bias_sum,
+        Role::BiasIh { layer_direction } | Role::BiasHh { layer_direction } => {
+            &block.layer_directions[layer_direction].bias_sum
+        }
         _ if with_head => &block.head.bias_sum,
         _ => return,
     };

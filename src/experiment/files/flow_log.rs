@@ -27,7 +27,8 @@ pub struct FlowLog {
 impl FlowLog {
     /// Of a run that begins, or that goes on from a position.
     pub fn new(folder: &Folder, every: u64, recurrent: &Recurrent, from: Option<&Position>) -> Result<Self> {
-        let stacks: Vec<String> = (0..recurrent.stacks()).map(|stack| stack_name(recurrent, stack)).collect();
+        let stacks: Vec<String> =
+            (0..recurrent.num_layer_directions()).map(|stack| stack_name(recurrent, stack)).collect();
         let directions = recurrent.directions();
         let (mut kept, mut taken) = (Vec::new(), 0);
         let line = |line: &[u8]| {

@@ -58,7 +58,7 @@ impl Uniforms {
         *self.places.entry(bytes.to_vec()).or_insert_with(|| {
             self.bytes.resize(next, 0);
             self.bytes.extend_from_slice(bytes);
-            // Every dispatch binds a whole slot, whatever the size of its struct.
+            // Every dispatch binds as many bytes, whatever the size of its struct.
             self.bytes.resize(next + ALIGNMENT as usize, 0);
             next as u32
         })
@@ -360,12 +360,12 @@ pub(crate) fn bind(
     uniforms: &wgpu::Buffer,
     bindings: &[Binding],
 ) -> wgpu::BindGroup {
-    let slot = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+    let uniform = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
         buffer: uniforms,
         offset: 0,
         size: wgpu::BufferSize::new(ALIGNMENT),
     });
-    let entries: Vec<_> = std::iter::once((0, slot))
+    let entries: Vec<_> = std::iter::once((0, uniform))
         .chain(kernel.entry.bindings.iter().zip(bindings).map(|((number, _), binding)| (*number, binding.resource())))
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource })
         .collect();

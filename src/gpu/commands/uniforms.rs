@@ -32,8 +32,8 @@ macro_rules! uniforms {
 uniforms! {
     /// `step.wgsl`.
     Step {
-        t: u32, onward: u32, count: u32, slot_in: u32, slot_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
-        y_column: u32, keep: u32, product: u32, epilogue: u32, stack: u32,
+        t: u32, t_step: u32, count: u32, index_in: u32, index_out: u32, batch: u32, hidden: u32, h4: u32, z4: u32, y4: u32,
+        y_column: u32, keep: u32, product: u32, epilogue: u32, layer_direction: u32,
     }
     /// `product.wgsl`.
     Matmul {
@@ -57,7 +57,7 @@ uniforms! {
     /// `dropout.wgsl`.
     Dropout {
         rows: u32, width: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, bit: u32, batch: u32, h4: u32,
-        stack: u32, t: u32, recurrent: u32,
+        layer_direction: u32, t: u32, recurrent: u32,
     }
     /// `masks.wgsl`: what dropout draws, written anew each pass. A storage buffer rather than a uniform.
     Draw {

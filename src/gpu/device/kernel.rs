@@ -45,7 +45,7 @@ macro_rules! file {
 
 use Access::{Read, ReadWrite};
 
-macro_rules! stems {
+macro_rules! entries {
     ($($constant:ident = $name:literal [$($file:literal),*] $uniform:literal { $($number:literal $access:ident),* } $data:literal;)*) => {
         $(pub(crate) const $constant: ShaderEntry = ShaderEntry {
             name: $name,
@@ -60,7 +60,7 @@ macro_rules! stems {
     };
 }
 
-stems! {
+entries! {
     RNN_FORWARD = "rnn_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
     RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"

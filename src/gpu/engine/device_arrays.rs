@@ -10,7 +10,7 @@ use crate::gpu::pass::PassKind;
 use crate::gpu::record::ALIVE;
 use crate::memory::BatchShape;
 use crate::model::Recurrent;
-use crate::model::plan::{ALIGNMENT, Cost, Keeps, TensorId};
+use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, TensorId};
 use crate::room;
 use crate::sizes::{Count, ON_DEVICE};
 
@@ -35,7 +35,7 @@ pub struct DeviceArrays<'a> {
 
 impl DeviceArrays<'_> {
     fn check(&self, recurrent: &Recurrent, (steps, rows, size): (usize, usize, usize), names: [&str; 3]) -> Result<()> {
-        let states = Count::from(rows) * recurrent.stacks() * recurrent.hidden_size;
+        let states = Count::from(rows) * recurrent.num_layer_directions() * recurrent.hidden_size;
         let numbers = Count::from(steps) * rows * size;
         for (name, buffer, numbers) in
             [(names[0], self.sequence, numbers), (names[1], self.h, states), (names[2], self.c, states)]
@@ -119,8 +119,8 @@ impl GpuEngine {
         let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
         sequence.validate(&self.network.model)?;
         let draw = self.draw(rows)?;
-        self.prepare(self.shape(extent, true, Keeps::Output))?;
-        self.stage_labels(&sequence, None);
+        self.prepare(self.shape(extent, true, Checkpointing::Output))?;
+        self.stage_host_inputs(&sequence, None);
         self.stage_draw(draw);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
         let mut load = Vec::new();
@@ -135,13 +135,13 @@ impl GpuEngine {
             store.extend(to.sequence.map(|buffer| Transfer::new(Way::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
-        let bytes = self.pass().slot_bytes(&self.network);
+        let bytes = self.pass().state_bytes(&self.network);
         // Only an LSTM's ends go on behind those of h.
-        let kinds = self.pass().ends.chunks(recurrent.stacks()).zip([(from.h, to.h), (from.c, to.c)]);
+        let kinds = self.pass().ends.chunks(recurrent.num_layer_directions()).zip([(from.h, to.h), (from.c, to.c)]);
         for (ends, (from, to)) in kinds {
-            for (stack, (enters, leaves)) in ends.iter().enumerate() {
+            for (layer_direction, (enters, leaves)) in ends.iter().enumerate() {
                 let transfer = |way, buffer, place: &Place| {
-                    Transfer::new(way, buffer, stack * rows * h, place.clone(), [rows, 1, h])
+                    Transfer::new(way, buffer, layer_direction * rows * h, place.clone(), [rows, 1, h])
                 };
                 match from {
                     Some(buffer) => load.push(transfer(Way::In, buffer, enters)),
@@ -190,9 +190,10 @@ impl GpuEngine {
             }
         }
         for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
-            for (stack, carry) in carries.iter().enumerate() {
-                let transfer =
-                    |way, buffer| Transfer::new(way, buffer, stack * rows * h, self.place(*carry), [rows, 1, h]);
+            for (layer_direction, carry) in carries.iter().enumerate() {
+                let transfer = |way, buffer| {
+                    Transfer::new(way, buffer, layer_direction * rows * h, self.place(*carry), [rows, 1, h])
+                };
                 match from {
                     Some(buffer) => load.push(transfer(Way::In, buffer)),
                     None => begin.push(self.clear_tensor(*carry)),

@@ -10,7 +10,7 @@ use crate::flow::Flow;
 use crate::gpu::pass::Pass;
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::RecurrentKernel;
-use crate::model::plan::{Keeps, carried_states};
+use crate::model::plan::{Checkpointing, carried_states};
 use crate::profile::Profile;
 use crate::sizes::ON_DEVICE;
 
@@ -33,7 +33,7 @@ impl Inspection for GpuEngine {
         let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(Flow::none()) };
         let pairs = self.read(&[self.whole(norms)]).await?;
         let plan = &self.pass().plan;
-        let shape = (self.network.model.recurrent.stacks(), plan.steps);
+        let shape = (self.network.model.recurrent.num_layer_directions(), plan.steps);
         let parts = plan.flow_parts();
         let square = |pair: &[f32]| f64::from(pair[0]).powi(2) * f64::from(pair[1]);
         let norm = |step: &[f32]| step.chunks_exact(2).map(square).sum::<f64>().sqrt();
@@ -57,7 +57,7 @@ impl Inspection for GpuEngine {
 
     fn plan(&self, extent: BatchShape) -> Result<Memory> {
         extent.check(&self.network.model, ON_DEVICE)?;
-        let shape = self.shape(extent, self.options.input_gradient, Keeps::Borders);
+        let shape = self.shape(extent, self.options.input_gradient, Checkpointing::Borders);
         let carried = match extent.carried > 0 && self.carried.is_none() {
             true => carried_states(&self.network.model, extent.carried).bytes,
             false => 0,

@@ -44,11 +44,11 @@ impl Layers for GpuEngine {
             }
         }
         for (carries, array) in [(&pass.plan.carry_h, &gradient.h_n), (&pass.plan.carry_c, &gradient.c_n)] {
-            for (stack, carry) in carries.iter().enumerate() {
+            for (layer_direction, carry) in carries.iter().enumerate() {
                 let (place, bytes) = self.tensor(*carry);
                 match array {
                     Some(array) => {
-                        staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
+                        staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
                         self.recorder.write(&place, &numbers);
                     }
                     None => begin.push(Command::Clear { to: place, bytes }),

@@ -68,8 +68,9 @@ impl GpuEngine {
         model.validate()?;
         options.validate(model)?;
         options.kernel.check(model.recurrent.hidden_size)?;
-        let network = Network::new(gpu, model, options.rule)?;
-        let updater = options.rule.map(|rule| Updater::new(gpu, &network, rule, options.skips)).transpose()?;
+        let network = Network::new(gpu, model, options.optimizer)?;
+        let updater =
+            options.optimizer.map(|rule| Updater::new(gpu, &network, rule, options.max_skipped_updates)).transpose()?;
         gpu.check()?;
         Ok(Self {
             gpu: gpu.clone(),

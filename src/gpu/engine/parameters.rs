@@ -19,8 +19,8 @@ impl Parameters for GpuEngine {
         &self.layout
     }
 
-    fn slot_count(&self) -> usize {
-        self.network.slots.len()
+    fn optimizer_blocks(&self) -> usize {
+        self.network.optimizer_state.len()
     }
 
     async fn read_tensors(

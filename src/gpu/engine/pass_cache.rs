@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::commands::program::Place;
 use crate::gpu::pass::{Lists, PASSES, Pass};
 use crate::memory::{BatchShape, Memory, MemoryPart};
-use crate::model::plan::{Keeps, SequencePlan, Shape, TensorId};
+use crate::model::plan::{Checkpointing, SequencePlan, Shape, TensorId};
 
 impl GpuEngine {
     /// The pass for a shape: the one at hand, or a new one.
@@ -87,9 +87,9 @@ impl GpuEngine {
         self.passes.last().expect("a pass was prepared")
     }
 
-    /// The shape of a pass that keeps `keeps` of each chunk where the others are made again.
-    pub(crate) fn shape(&self, extent: BatchShape, dx: bool, keeps: Keeps) -> Shape {
-        shape(&self.options, extent, dx, keeps)
+    /// The shape of a pass that keeps `checkpointing` of each chunk where the others are made again.
+    pub(crate) fn shape(&self, extent: BatchShape, dx: bool, checkpointing: Checkpointing) -> Shape {
+        shape(&self.options, extent, dx, checkpointing)
     }
 
     pub(crate) fn tensor(&self, id: TensorId) -> (Place, u64) {

@@ -11,13 +11,13 @@ use crate::gpu::commands::builder::Binding;
 use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::pass::carried::Carried;
 use crate::gpu::pass::{PassKind, staging};
-use crate::model::plan::Keeps;
+use crate::model::plan::Checkpointing;
 
 impl Passes for GpuEngine {
     async fn forward_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Output> {
         let sequence = &*sequence;
         let draw = self.draw(sequence.shape().1)?;
-        self.prepare(self.shape(sequence.extent(), true, Keeps::Output))?;
+        self.prepare(self.shape(sequence.extent(), true, Checkpointing::Output))?;
         self.stage(sequence, None, draw);
         let begin = self.begin(sequence);
         let pass = self.pass();
@@ -40,7 +40,7 @@ impl Passes for GpuEngine {
             let held = self.carried.as_ref().map(|carried| carried.rows);
             carry.check(&self.network.model, sequence.shape().1, held)?;
         }
-        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
+        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Checkpointing::Borders))?;
         self.prepare_flow()?;
         if let (Some(carry), None) = (carry, &self.carried) {
             self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.network, carry.rows))?);
@@ -68,7 +68,7 @@ impl Passes for GpuEngine {
     async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits> {
         let sequence = &*sequence;
         let head = self.network.model.need_head()?.clone();
-        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Keeps::Logits))?;
+        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Checkpointing::Logits))?;
         self.stage(sequence, None, None);
         let begin = self.begin(sequence);
         let pass = self.pass();
@@ -86,7 +86,7 @@ impl Passes for GpuEngine {
 
     async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation> {
         let batch = &*batch;
-        self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Keeps::Borders))?;
+        self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Checkpointing::Borders))?;
         self.stage(&batch.sequence, Some(batch), None);
         let enter = self.begin(&batch.sequence);
         let pass = self.pass();

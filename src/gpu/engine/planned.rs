@@ -7,31 +7,35 @@ use crate::gpu::commands::recorder::UPLOADS;
 use crate::gpu::network::{DRAW, LOSS, block};
 use crate::gpu::pass::PASSES;
 use crate::memory::{BatchShape, Memory, MemoryPart};
-use crate::model::plan::{ALIGNMENT, DeviceLimits, Keeps, ParameterPlan, SequencePlan, Shape, carried_states};
+use crate::model::plan::{ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, SequencePlan, Shape, carried_states};
 use crate::model::{Model, Role};
 use crate::sizes::ON_DEVICE;
 
 /// The bytes of the losses of a step under way and of a batch that is evaluated.
 pub(crate) const LOSSES: u64 = 32;
 
-/// The shape of a pass over this extent, which keeps `keeps` of each chunk where the others are made again.
-pub(crate) fn shape(options: &EngineOptions, extent: BatchShape, dx: bool, keeps: Keeps) -> Shape {
+/// The shape of a pass over this extent, which keeps `checkpointing` of each chunk where the others are made again.
+pub(crate) fn shape(options: &EngineOptions, extent: BatchShape, dx: bool, checkpointing: Checkpointing) -> Shape {
     let BatchShape { steps, rows, tokens, resets, .. } = extent;
-    let keeps = if options.recompute { keeps } else { Keeps::Everything };
-    Shape { steps, rows, tokens, dx: dx && !tokens, resets, keeps }
+    let checkpointing = if options.recompute { checkpointing } else { Checkpointing::Everything };
+    Shape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing }
 }
 
 /// What a network takes whatever the batches.
 fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, options: &EngineOptions) -> Result<Memory> {
     limits.check(&block(parameters, "parameters"))?;
     let bytes = parameters.bytes();
-    let transposed = (0..model.recurrent.stacks()).map(|stack| parameters.get(Role::WeightHh { stack }).bytes().1);
+    let transposed = (0..model.recurrent.num_layer_directions())
+        .map(|layer_direction| parameters.get(Role::WeightHh { layer_direction }).bytes().1);
     let packed = if limits.packs_weights() { transposed.sum::<u64>() + ALIGNMENT } else { 0 };
     let mut memory = Memory::default();
     memory.add(MemoryPart::Weights, bytes + packed);
     memory.add(MemoryPart::Gradients, bytes);
-    if let Some(rule) = options.rule {
-        memory.add(MemoryPart::Optimizer, rule.slots() as u64 * bytes + updater::planned_bytes(limits, parameters));
+    if let Some(rule) = options.optimizer {
+        memory.add(
+            MemoryPart::Optimizer,
+            rule.state_blocks() as u64 * bytes + updater::planned_bytes(limits, parameters),
+        );
     }
     memory.add(MemoryPart::Workspace, LOSS + DRAW + LOSSES + UPLOADS as u64);
     Ok(memory)
@@ -56,7 +60,7 @@ pub(crate) fn planned(
     extent.check(model, ON_DEVICE)?;
     let parameters = ParameterPlan::new(model);
     let mut memory = fixed(limits, model, &parameters, options)?;
-    let shape = shape(options, extent, options.input_gradient, Keeps::Borders);
+    let shape = shape(options, extent, options.input_gradient, Checkpointing::Borders);
     let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
     memory += plan.planned(model);
     memory.add(MemoryPart::Workspace, if flow { plan.planned_flow(model) } else { 0 });

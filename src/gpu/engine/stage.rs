@@ -36,25 +36,25 @@ impl GpuEngine {
             }
         }
         if let Some(states) = &sequence.initial {
-            let stacks = self.network.model.recurrent.stacks();
+            let layer_directions = self.network.model.recurrent.num_layer_directions();
             for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
-                for stack in 0..stacks {
-                    staging::pack(array, stack..stack + 1, 1, |_, _| true, &mut numbers);
-                    self.recorder.write(&pass.ends[kind * stacks + stack].0, &numbers);
+                for layer_direction in 0..layer_directions {
+                    staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
+                    self.recorder.write(&pass.ends[kind * layer_directions + layer_direction].0, &numbers);
                 }
             }
         }
         self.numbers = numbers;
-        self.stage_labels(sequence, batch);
+        self.stage_host_inputs(sequence, batch);
         self.stage_draw(draw);
     }
 
-    pub(crate) fn stage_labels(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
+    pub(crate) fn stage_host_inputs(&mut self, sequence: &Sequence, batch: Option<&Batch>) {
         let mut words = std::mem::take(&mut self.words);
         let pass = self.pass();
         for index in 0..pass.plan.chunks.len() {
-            staging::labels(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
-            let buffer = &pass.buffers[pass.plan.chunks[index].labels.0];
+            staging::host_inputs(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
+            let buffer = &pass.buffers[pass.plan.chunks[index].host_inputs.0];
             self.recorder.write(&Place::of(buffer), &words);
         }
         self.words = words;

@@ -13,7 +13,7 @@ use crate::optim::OptimizerStep;
 
 impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
-        update.validate::<f32>(self.options.rule)?;
+        update.validate::<f32>(self.options.optimizer)?;
         self.ended.check()?;
         let cleared = self.cleared_sums();
         self.recorder.record(&cleared);

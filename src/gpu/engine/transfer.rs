@@ -7,7 +7,7 @@ use ndarray::Array3;
 
 use super::GpuEngine;
 use crate::batch::{InputGradient, States};
-use crate::engine::{FlatBlock, no_slot, numbers_of};
+use crate::engine::{FlatBlock, no_optimizer_block, numbers_of};
 use crate::error::{Error, Result};
 use crate::gpu::commands::program::{Command, Place};
 use crate::gpu::pass::staging;
@@ -28,9 +28,9 @@ impl GpuEngine {
     pub(crate) fn block(&self, block: FlatBlock) -> Result<wgpu::Buffer> {
         match block {
             FlatBlock::Parameters => Ok(self.network.parameters.clone()),
-            FlatBlock::Slot(slot) => {
-                let slots = &self.network.slots;
-                slots.get(slot).cloned().ok_or_else(|| no_slot(slot, slots.len()))
+            FlatBlock::OptimizerState(index) => {
+                let optimizer_state = &self.network.optimizer_state;
+                optimizer_state.get(index).cloned().ok_or_else(|| no_optimizer_block(index, optimizer_state.len()))
             }
         }
     }
@@ -145,9 +145,9 @@ impl GpuEngine {
     /// As [`read`](Self::read), and with the numbers each row's own final states.
     pub(crate) async fn read_with_states(&self, mut ranges: Vec<(Place, u64)>) -> Result<(Vec<f32>, States)> {
         let pass = self.pass();
-        let slot_bytes = pass.slot_bytes(&self.network);
+        let state_bytes = pass.state_bytes(&self.network);
         let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
-        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), slot_bytes)));
+        ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), state_bytes)));
         let mut numbers = self.read(&ranges).await?;
         let states = self.states_from(&numbers[own as usize / 4..], pass.plan.rows)?;
         numbers.truncate(own as usize / 4);
@@ -157,7 +157,7 @@ impl GpuEngine {
     /// \[stacks, rows, H\] from ranges of whole vec4.
     pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
         let recurrent = &self.network.model.recurrent;
-        let shape = (recurrent.stacks(), rows, recurrent.hidden_size);
+        let shape = (recurrent.num_layer_directions(), rows, recurrent.hidden_size);
         let plain: Vec<f32> = staging::unpack(numbers, recurrent.hidden_size, 1).collect();
         let (h, c) = plain.split_at(shape.0 * shape.1 * shape.2);
         let array = |numbers: &[f32]| array(shape, numbers.to_vec());

@@ -26,7 +26,7 @@ pub(crate) struct Updater {
     count: usize,
     status: wgpu::Buffer,
     partials: wgpu::Buffer,
-    /// A kernel binds three slots whatever its rule keeps, and no buffer twice.
+    /// A kernel binds three blocks of optimizer state, however many there are, and no buffer twice.
     unused: [wgpu::Buffer; 3],
     /// What depends on how many updates were skipped, for each number of them that is possible.
     choices: wgpu::Buffer,
@@ -70,11 +70,15 @@ impl Updater {
         let status = buffer("status", STATUS_BYTES)?;
         let partials = buffer("norm partials", partials_bytes(&limits, &network.plan))?;
         let choices = buffer("update choices", CHOICES_BYTES)?;
-        let unused = [buffer("unused slot 0", 16)?, buffer("unused slot 1", 16)?, buffer("unused slot 2", 16)?];
+        let unused = [
+            buffer("unused optimizer state 0", 16)?,
+            buffer("unused optimizer state 1", 16)?,
+            buffer("unused optimizer state 2", 16)?,
+        ];
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
         let whole = Binding::whole;
-        let slot = |index: usize| whole(network.slots.get(index).unwrap_or(&unused[index]));
+        let state = |index: usize| whole(network.optimizer_state.get(index).unwrap_or(&unused[index]));
         let flag = |on: bool| f64::from(u8::from(on));
         let (kind, momentum, nesterov, centered) = match rule {
             OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
@@ -98,10 +102,10 @@ impl Updater {
             (
                 UPDATE,
                 &constants,
-                vec![gradients, whole(&status), parameters, slot(0), slot(1), slot(2)],
+                vec![gradients, whole(&status), parameters, state(0), state(1), state(2)],
                 limits.elements(count),
                 // The gradient is read, the parameter and the rule's numbers are read and written.
-                Cost::each(4 * count, 2, 3 + 2 * network.slots.len()),
+                Cost::each(4 * count, 2, 3 + 2 * network.optimizer_state.len()),
             ),
         ];
         let commands = dispatches.into_iter().map(|(entry, constants, bindings, grid, cost)| {
@@ -245,7 +249,7 @@ impl Updater {
 /// What does not depend on the updates so far; 1 − β and the like from f64.
 fn uniform(update: &OptimizerStep) -> Uniform {
     let Coefficients { shrink, coupled_decay, .. } = update.coefficients(0);
-    let (momentum, alpha, eps) = match update.optimizer.rule {
+    let (momentum, alpha, eps) = match update.optimizer.kind {
         OptimizerKind::Sgd { momentum, .. } => (momentum, 0.0, 0.0),
         OptimizerKind::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
         OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),

@@ -24,7 +24,7 @@ pub(crate) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> Tens
     TensorSpec { name: name.into(), bytes: parameters.bytes() }
 }
 
-/// Parameters, gradient sums and the optimizer's slots, each one block in the plan's layout.
+/// Parameters, gradient sums and the optimizer's state, each one block in the plan's layout.
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) model: Model,
@@ -32,7 +32,7 @@ pub(crate) struct Network {
     pub(crate) sizes: Sizes,
     pub(crate) parameters: wgpu::Buffer,
     pub(crate) gradients: wgpu::Buffer,
-    pub(crate) slots: Vec<wgpu::Buffer>,
+    pub(crate) optimizer_state: Vec<wgpu::Buffer>,
     /// Σ w·loss, one number.
     pub(crate) loss: wgpu::Buffer,
     /// What dropout draws in the pass under way.
@@ -45,7 +45,7 @@ impl Network {
     pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<OptimizerKind>) -> Result<Self> {
         let plan = ParameterPlan::new(model);
         let block = |name: String| allocate(gpu, &block(&plan, name));
-        let slots = rule.map_or(0, |rule| rule.slots());
+        let optimizer_state = rule.map_or(0, |rule| rule.state_blocks());
         let parameters = block("parameters".into())?;
         let packed = match gpu.limits().packs_weights() {
             true => Some(Packed::new(gpu, model, &plan, &parameters)?),
@@ -56,7 +56,9 @@ impl Network {
             sizes: Sizes::new(model),
             parameters,
             gradients: block("gradients".into())?,
-            slots: (0..slots).map(|slot| block(format!("optimizer slot {slot}"))).collect::<Result<_>>()?,
+            optimizer_state: (0..optimizer_state)
+                .map(|index| block(format!("optimizer state {index}")))
+                .collect::<Result<_>>()?,
             loss: allocate(gpu, &TensorSpec { name: "loss".into(), bytes: LOSS })?,
             draw: allocate(gpu, &TensorSpec { name: "draw".into(), bytes: DRAW })?,
             packed,
@@ -68,7 +70,7 @@ impl Network {
         let mut memory = Memory::default();
         memory.add(MemoryPart::Weights, self.parameters.size() + self.packed.as_ref().map_or(0, Packed::bytes));
         memory.add(MemoryPart::Gradients, self.gradients.size());
-        memory.add(MemoryPart::Optimizer, self.slots.iter().map(wgpu::Buffer::size).sum());
+        memory.add(MemoryPart::Optimizer, self.optimizer_state.iter().map(wgpu::Buffer::size).sum());
         memory.add(MemoryPart::Workspace, self.loss.size() + self.draw.size());
         memory
     }

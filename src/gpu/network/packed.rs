@@ -23,14 +23,15 @@ impl Packed {
         let uniforms = gpu.buffer("transpose uniforms", ALIGNMENT, usage)?;
         let kernel = gpu.kernel(TRANSPOSE, &[]);
         let (mut weights, mut commands) = (Vec::new(), Vec::new());
-        for stack in 0..model.recurrent.stacks() {
-            let tensor = plan.get(Role::WeightHh { stack });
+        for layer_direction in 0..model.recurrent.num_layer_directions() {
+            let tensor = plan.get(Role::WeightHh { layer_direction });
             let (offset, bytes) = tensor.bytes();
             // All stacks have this form.
             let (rows4, columns4) = (tensor.rows() / 4, tensor.ld());
             let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
             gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
-            let weight = allocate(gpu, &TensorSpec { name: format!("transposed weight_hh of stack {stack}"), bytes })?;
+            let weight =
+                allocate(gpu, &TensorSpec { name: format!("transposed weight_hh of stack {layer_direction}"), bytes })?;
             let from = Binding { buffer: parameters.clone(), offset, bytes };
             let bindings = bind(gpu.device(), &kernel, &uniforms, &[from, Binding::whole(&weight)]);
             let grid = gpu.limits().rows_and_columns(columns4, rows4);
@@ -42,8 +43,8 @@ impl Packed {
     }
 
     /// The copy of a stack's.
-    pub(crate) fn weight(&self, stack: usize) -> Binding {
-        Binding::whole(&self.weights[stack])
+    pub(crate) fn weight(&self, layer_direction: usize) -> Binding {
+        Binding::whole(&self.weights[layer_direction])
     }
 
     /// What makes the copies; to be recorded between a change of the parameters and the next forward pass.

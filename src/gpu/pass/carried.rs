@@ -22,16 +22,16 @@ impl Carried {
         Ok(Self { rows, states: allocate(gpu, &carried_states(&network.model, rows))? })
     }
 
-    fn place(&self, network: &Network, stack: usize, carry: StatefulRows) -> Place {
+    fn place(&self, network: &Network, layer_direction: usize, carry: StatefulRows) -> Place {
         let row = 16 * network.sizes.h4 as u64;
-        Place { buffer: self.states.clone(), offset: row * (stack * self.rows + carry.first_row) as u64 }
+        Place { buffer: self.states.clone(), offset: row * (layer_direction * self.rows + carry.first_row) as u64 }
     }
 
     /// Commands that copy the rows' states to where the pass's sequence begins.
     pub(crate) fn enter(&self, network: &Network, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
-        let bytes = pass.slot_bytes(network);
-        let enters = pass.ends.iter().enumerate().map(|(stack, (enters, _))| Command::Copy {
-            from: self.place(network, stack, carry),
+        let bytes = pass.state_bytes(network);
+        let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| Command::Copy {
+            from: self.place(network, layer_direction, carry),
             to: enters.clone(),
             bytes,
         });
@@ -40,10 +40,10 @@ impl Carried {
 
     /// Commands that copy the states with which the sequence ended back to the rows.
     pub(crate) fn leave(&self, network: &Network, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
-        let bytes = pass.slot_bytes(network);
-        let leaves = pass.ends.iter().enumerate().map(|(stack, (_, leaves))| Command::Copy {
+        let bytes = pass.state_bytes(network);
+        let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| Command::Copy {
             from: leaves.clone(),
-            to: self.place(network, stack, carry),
+            to: self.place(network, layer_direction, carry),
             bytes,
         });
         leaves.collect()

@@ -25,10 +25,10 @@ pub(crate) struct Pass {
     pub(crate) shape: Shape,
     pub(crate) plan: SequencePlan,
     pub(crate) buffers: Vec<wgpu::Buffer>,
-    sweeps: Vec<Sweep>,
+    chunk_sequences: Vec<ChunkSequence>,
     /// Whether the head reads the last layer's y.
     head_reads_y: bool,
-    /// A head with one prediction a row, after all sweeps.
+    /// A head with one prediction a row, after all chunks.
     head: HeadCommands,
     clear_carries: Vec<Command>,
     sum_losses: Vec<Command>,
@@ -38,17 +38,17 @@ pub(crate) struct Pass {
     flow: Option<FlowPass>,
 }
 
-/// The backward pass of every sweep that also takes the norms of dh_t, on the buffers of the other.
+/// The backward pass of every chunk sequence that also takes the norms of dh_t, on the buffers of the other.
 #[derive(Debug)]
 struct FlowPass {
-    sweeps: Vec<Vec<Command>>,
+    chunk_sequences: Vec<Vec<Command>>,
     norms: wgpu::Buffer,
     uniform_bytes: u64,
 }
 
-/// The commands over chunks that go through all layers together: see [`Recording::sweeps`].
+/// The commands over chunks that go through all layers together: see [`Recording::chunk_sequences`].
 #[derive(Debug)]
-struct Sweep {
+struct ChunkSequence {
     /// Before the first forward pass alone.
     keep: Vec<Command>,
     forward: Vec<Command>,
@@ -84,9 +84,9 @@ pub(crate) enum PassKind {
 /// Lists of commands, one after the other.
 pub(crate) type Lists<'p> = Vec<&'p [Command]>;
 
-/// The lists of a [`Sweep`], not yet finished.
-struct SweepIds {
-    stack: [ListId; 6],
+/// The lists of a [`ChunkSequence`], not yet finished.
+struct ChunkSequenceIds {
+    layer_direction: [ListId; 6],
     head: [ListId; 3],
 }
 
@@ -105,14 +105,19 @@ impl Pass {
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
         let ends = cell_states
             .iter()
-            .flat_map(|cell_state| (0..recurrent.stacks()).map(|stack| (stack, *cell_state)))
-            .map(|(stack, cell_state)| recording.ends(stack, cell_state))
+            .flat_map(|cell_state| {
+                (0..recurrent.num_layer_directions()).map(|layer_direction| (layer_direction, *cell_state))
+            })
+            .map(|(layer_direction, cell_state)| recording.ends(layer_direction, cell_state))
             .collect();
         let head = network.model.head.as_ref();
         let every = head.is_some_and(|head| head.readout == Readout::PerStep);
-        let sweeps: Vec<SweepIds> =
-            recording.sweeps().into_iter().map(|places| sweep(&mut recording, head, places, shape)).collect();
-        // Of a head at every step each sweep has its runs.
+        let chunk_sequences: Vec<ChunkSequenceIds> = recording
+            .chunk_sequences()
+            .into_iter()
+            .map(|places| chunk_sequence(&mut recording, head, places, shape))
+            .collect();
+        // Of a head at every step each chunk sequence has its runs.
         let single = head_commands(&mut recording, head, if every { 0..0 } else { 0..plan.predictions.len() });
         head::clear_carries(&mut recording);
         let clear_carries = recording.b.end_list();
@@ -128,7 +133,7 @@ impl Pass {
         Ok(Self {
             shape,
             head_reads_y,
-            sweeps: sweeps.into_iter().map(|ids| Sweep::take(&mut built, ids)).collect(),
+            chunk_sequences: chunk_sequences.into_iter().map(|ids| ChunkSequence::take(&mut built, ids)).collect(),
             head: HeadCommands::take(&mut built, single),
             clear_carries: built.take(clear_carries),
             sum_losses: built.take(sum_losses),
@@ -154,14 +159,14 @@ impl Pass {
         let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
         let mut recording = Recording { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
         let mut lists = Vec::new();
-        for places in recording.sweeps() {
+        for places in recording.chunk_sequences() {
             backward::backward(&mut recording, places, self.shape.resets);
             lists.push(recording.b.end_list());
         }
         let mut built = builder.finish()?;
         gpu.check()?;
-        let sweeps = lists.into_iter().map(|list| built.take(list)).collect();
-        self.flow = Some(FlowPass { sweeps, uniform_bytes: built.uniform_bytes, norms });
+        let chunk_sequences = lists.into_iter().map(|list| built.take(list)).collect();
+        self.flow = Some(FlowPass { chunk_sequences, uniform_bytes: built.uniform_bytes, norms });
         Ok(())
     }
 
@@ -173,7 +178,7 @@ impl Pass {
     /// From x and the entering states to the leaving ones, and to what it is for.
     pub(crate) fn forward(&self, kind: PassKind) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
-        for Sweep { keep, forward, output, features, head, .. } in &self.sweeps {
+        for ChunkSequence { keep, forward, output, features, head, .. } in &self.chunk_sequences {
             lists.extend([&keep[..], forward]);
             if kind == PassKind::Output || self.head_reads_y {
                 lists.push(output);
@@ -205,15 +210,21 @@ impl Pass {
     /// it also takes the norms of dh_t, once [`make_flow`](Self::make_flow) was called.
     pub(crate) fn gradient(&self, flow: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
-        for (index, sweep) in self.sweeps.iter().enumerate().rev() {
+        for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
             if self.makes_again(index) {
-                lists.push(&sweep.forward);
+                lists.push(&chunk_sequence.forward);
                 if self.head_reads_y {
-                    lists.push(&sweep.output);
+                    lists.push(&chunk_sequence.output);
                 }
             }
-            let HeadCommands { logits, loss, backward } = &sweep.head;
-            lists.extend([&logits[..], loss, backward, &sweep.output_gradient, self.sweep_backward(index, flow)]);
+            let HeadCommands { logits, loss, backward } = &chunk_sequence.head;
+            lists.extend([
+                &logits[..],
+                loss,
+                backward,
+                &chunk_sequence.output_gradient,
+                self.chunk_sequence_backward(index, flow),
+            ]);
         }
         lists.push(&self.sum_losses);
         lists
@@ -222,25 +233,25 @@ impl Pass {
     /// The way back of a pass whose aim was the output, from dy in the last layer's y; `flow` as above.
     pub(crate) fn backward(&self, flow: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
-        for (index, sweep) in self.sweeps.iter().enumerate().rev() {
+        for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
             if self.makes_again(index) {
-                lists.push(&sweep.forward);
+                lists.push(&chunk_sequence.forward);
             }
-            lists.push(self.sweep_backward(index, flow));
+            lists.push(self.chunk_sequence_backward(index, flow));
         }
         lists
     }
 
-    fn sweep_backward(&self, sweep: usize, flow: bool) -> &[Command] {
+    fn chunk_sequence_backward(&self, chunk_sequence: usize, flow: bool) -> &[Command] {
         match self.flow.as_ref().filter(|_| flow) {
-            Some(flow) => &flow.sweeps[sweep],
-            None => &self.sweeps[sweep].backward,
+            Some(flow) => &flow.chunk_sequences[chunk_sequence],
+            None => &self.chunk_sequences[chunk_sequence].backward,
         }
     }
 
-    /// Whether a sweep's buffers were taken by a later one.
-    fn makes_again(&self, sweep: usize) -> bool {
-        self.plan.chunks[0].border.is_some() && sweep + 1 < self.sweeps.len()
+    /// Whether a chunk sequence's buffers were taken by a later one.
+    fn makes_again(&self, chunk_sequence: usize) -> bool {
+        self.plan.chunks[0].border.is_some() && chunk_sequence + 1 < self.chunk_sequences.len()
     }
 
     /// Bytes of what it has beside the buffers that it shares: uniforms, and the norms of dh_t.
@@ -250,17 +261,22 @@ impl Pass {
 
     /// Commands that clear where the sequence begins.
     pub(crate) fn enter_zero(&self, network: &Network) -> Vec<Command> {
-        let bytes = self.slot_bytes(network);
+        let bytes = self.state_bytes(network);
         self.ends.iter().map(|(enters, _)| Command::Clear { to: enters.clone(), bytes }).collect()
     }
 
     /// Bytes of a stack's states.
-    pub(crate) fn slot_bytes(&self, network: &Network) -> u64 {
+    pub(crate) fn state_bytes(&self, network: &Network) -> u64 {
         16 * (self.plan.rows * network.sizes.h4) as u64
     }
 }
 
-fn sweep(recording: &mut Recording<'_, '_>, head: Option<&Head>, places: Range<usize>, shape: Shape) -> SweepIds {
+fn chunk_sequence(
+    recording: &mut Recording<'_, '_>,
+    head: Option<&Head>,
+    places: Range<usize>,
+    shape: Shape,
+) -> ChunkSequenceIds {
     let recurrent = &recording.net.model.recurrent;
     forward::keep(recording, places.start);
     let keep = recording.b.end_list();
@@ -278,7 +294,7 @@ fn sweep(recording: &mut Recording<'_, '_>, head: Option<&Head>, places: Range<u
     let output_gradient = recording.b.end_list();
     backward::backward(recording, places, shape.resets);
     let backward = recording.b.end_list();
-    SweepIds { stack: [keep, forward, output, features, output_gradient, backward], head: commands }
+    ChunkSequenceIds { layer_direction: [keep, forward, output, features, output_gradient, backward], head: commands }
 }
 
 fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: Range<usize>) -> [ListId; 3] {
@@ -290,9 +306,10 @@ fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: R
     [logits, loss, recording.b.end_list()]
 }
 
-impl Sweep {
-    fn take(built: &mut Built, ids: SweepIds) -> Self {
-        let [keep, forward, output, features, output_gradient, backward] = ids.stack.map(|list| built.take(list));
+impl ChunkSequence {
+    fn take(built: &mut Built, ids: ChunkSequenceIds) -> Self {
+        let [keep, forward, output, features, output_gradient, backward] =
+            ids.layer_direction.map(|list| built.take(list));
         let head = HeadCommands::take(built, ids.head);
         Self { keep, forward, output, features, head, output_gradient, backward }
     }

@@ -46,7 +46,7 @@ pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
 
 /// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its
 /// predictions.
-pub(crate) fn labels(
+pub(crate) fn host_inputs(
     model: &Model,
     plan: &SequencePlan,
     index: usize,
@@ -56,7 +56,7 @@ pub(crate) fn labels(
 ) {
     let chunk = &plan.chunks[index];
     words.clear();
-    words.resize(plan.tensors[chunk.labels.0].bytes as usize / 4, 0);
+    words.resize(plan.tensors[chunk.host_inputs.0].bytes as usize / 4, 0);
     let flags = window(words, chunk.flags);
     for (i, flag) in flags.iter_mut().enumerate() {
         let (t, row) = (chunk.steps.start + i / plan.rows, i % plan.rows);

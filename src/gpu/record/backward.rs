@@ -11,7 +11,7 @@ use crate::gpu::device::kernel::{FLOW, MASK, SCATTER};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
-/// All layers of a sweep, from dy in the last layer's y and the carries to every gradient sum, dx, and the gradient of
+/// All layers over a sequence of chunks, from dy in the last layer's y and the carries to every gradient sum, dx, and the gradient of
 /// the entering states, at last dh_0, in the carries.
 pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets: bool) {
     let recurrent = &rec.net.model.recurrent;
@@ -21,14 +21,14 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets
         }
         for chunk in &rec.b.plan.chunks[places.clone()] {
             for direction in 0..recurrent.directions() {
-                let stack = layer * recurrent.directions() + direction;
+                let layer_direction = layer * recurrent.directions() + direction;
                 match (rec.drops_recurrent(), resets) {
-                    (true, _) => dropout::history(rec, stack, direction, chunk),
-                    (false, true) => mask_history(rec, stack, direction, chunk),
+                    (true, _) => dropout::history(rec, layer_direction, direction, chunk),
+                    (false, true) => mask_history(rec, layer_direction, direction, chunk),
                     (false, false) => {}
                 }
-                weight_gradients(rec, layer, stack, direction, chunk);
-                gradient_norms(rec, layer, stack, direction, chunk);
+                weight_gradients(rec, layer, layer_direction, direction, chunk);
+                gradient_norms(rec, layer, layer_direction, direction, chunk);
             }
             input_gradient(rec, layer, chunk);
         }
@@ -44,51 +44,51 @@ fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
     let most = rec.b.plan.step.count;
     for s in (0..=longest).step_by(most) {
         for direction in 0..directions {
-            let (stack, chunk) = (layer * directions + direction, rec.chunk(direction, place));
+            let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, place));
             let n = chunk.steps.len();
             if s > n {
                 continue;
             }
             let count = most.min(n + 1 - s);
-            // Step n lies beyond the chunk: it has no slots, and only the step before it flows into it.
+            // Step n lies beyond the chunk: it has no states, and only the step before it flows into it.
             let at = |s: usize| if direction == 0 { (n as u32).wrapping_sub(1 + s as u32) } else { s as u32 };
-            let (slot_in, slot_out) = Recording::slots(direction, 0);
+            let (index_in, index_out) = Recording::history_indices(direction, 0);
             let step = Step {
                 t: at(s),
-                onward: if direction == 0 { u32::MAX } else { 1 },
-                slot_in: at(s).wrapping_add(slot_in as u32),
-                slot_out: at(s).wrapping_add(slot_out as u32),
+                t_step: if direction == 0 { u32::MAX } else { 1 },
+                index_in: at(s).wrapping_add(index_in as u32),
+                index_out: at(s).wrapping_add(index_out as u32),
                 product: u32::from(s > 0),
                 epilogue: u32::from(s + count <= n),
-                ..rec.step(stack, 0, count)
+                ..rec.step(layer_direction, 0, count)
             };
-            backward_steps(rec, layer, stack, chunk, step);
+            backward_steps(rec, layer, layer_direction, chunk, step);
         }
     }
 }
 
-fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, chunk: &Chunk, step: Step) {
+fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk, step: Step) {
     let flags = rec.b.span(chunk.flags);
-    let weight = rec.net.parameter(Role::WeightHh { stack }).binding;
-    let (z, dy) = (rec.b.tensor(chunk.z[stack]), rec.b.tensor(chunk.y[layer]));
+    let weight = rec.net.parameter(Role::WeightHh { layer_direction }).binding;
+    let (z, dy) = (rec.b.tensor(chunk.z[layer_direction]), rec.b.tensor(chunk.y[layer]));
     // The LSTM's derivatives come from its gates and c, those of the other cells from h.
-    let history = rec.b.tensor(*chunk.c.get(stack).unwrap_or(&chunk.h[stack]));
-    let carry_h = rec.b.tensor(rec.b.plan.carry_h[stack]);
-    let carry_c = rec.b.plan.carry_c.get(stack).map(|carry| rec.b.tensor(*carry));
+    let history = rec.b.tensor(*chunk.c.get(layer_direction).unwrap_or(&chunk.h[layer_direction]));
+    let carry_h = rec.b.tensor(rec.b.plan.carry_h[layer_direction]);
+    let carry_c = rec.b.plan.carry_c.get(layer_direction).map(|carry| rec.b.tensor(*carry));
     let draw = Binding::whole(&rec.net.draw);
     let bindings: Vec<&Binding> =
         [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
-    let (constants, plan) = (rec.step_constants(rec.b.plan.step.held[1]), &rec.b.plan.step);
+    let (constants, plan) = (rec.step_constants(rec.b.plan.step.shared_vec4s[1]), &rec.b.plan.step);
     let (gates4, has_c) = (rec.net.gates4(), carry_c.is_some());
     let cost = Cost::backward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
     rec.b.dispatch(rec.net.backward_step(rec.flow.is_some()), &constants, &bindings, &step, plan.grid, cost);
 }
 
 /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
-fn mask_history(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chunk: &Chunk) {
+fn mask_history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let width = 4 * rec.net.sizes.h4;
     let rows = chunk.steps.len() * rec.rows();
-    let (enters, _) = Recording::slots(direction, 0);
+    let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Copy {
         rows: rows as u32,
         width: width as u32,
@@ -97,21 +97,28 @@ fn mask_history(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chu
         bit: keep(direction),
         ..Copy::default()
     };
-    let bindings = [&rec.b.span(chunk.flags), &rec.b.tensor(chunk.h[stack])];
+    let bindings = [&rec.b.span(chunk.flags), &rec.b.tensor(chunk.h[layer_direction])];
     let grid = rec.b.limits.rows_and_columns(rows, width);
     rec.b.dispatch(MASK, &[], &bindings, &uniform, grid, Cost::each(rows * width, 1, 1));
 }
 
 /// dW_hh += dzᵀ · h_{t−1}, dW_ih += dzᵀ · x, db += Σ dz, over all steps of the chunk.
-fn weight_gradients(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, direction: usize, chunk: &Chunk) {
+fn weight_gradients(
+    rec: &mut Recording<'_, '_>,
+    layer: usize,
+    layer_direction: usize,
+    direction: usize,
+    chunk: &Chunk,
+) {
     let sizes = rec.net.sizes;
     let k = chunk.steps.len() * rec.rows();
     let (m, n4) = (4 * rec.net.gates4(), rec.net.gates4());
-    let dz_input = rec.b.matrix(chunk.z[stack], 0, sizes.z4);
-    let dz_recurrent = rec.b.matrix(chunk.z[stack], rec.net.recurrent_column(), sizes.z4);
-    let (enters, _) = Recording::slots(direction, 0);
-    let h = rec.b.matrix(chunk.h[stack], enters * rec.rows() * sizes.h4, sizes.h4);
-    let (dw_ih, dw_hh) = (rec.net.gradient(Role::WeightIh { stack }), rec.net.gradient(Role::WeightHh { stack }));
+    let dz_input = rec.b.matrix(chunk.z[layer_direction], 0, sizes.z4);
+    let dz_recurrent = rec.b.matrix(chunk.z[layer_direction], rec.net.recurrent_column(), sizes.z4);
+    let (enters, _) = Recording::history_indices(direction, 0);
+    let h = rec.b.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.h4, sizes.h4);
+    let (dw_ih, dw_hh) =
+        (rec.net.gradient(Role::WeightIh { layer_direction }), rec.net.gradient(Role::WeightHh { layer_direction }));
     rec.b.weight_gradient(&dz_recurrent, &h, &dw_hh, m, sizes.h4, k);
     match (rec.input(layer, chunk), chunk.tokens) {
         (Some(x), _) => rec.b.weight_gradient(&dz_input, &x, &dw_ih, m, x.ld, k),
@@ -125,13 +132,14 @@ fn weight_gradients(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, dir
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
     if rec.net.model.recurrent.bias {
-        let (db_ih, db_hh) = (rec.net.gradient(Role::BiasIh { stack }), rec.net.gradient(Role::BiasHh { stack }));
+        let (db_ih, db_hh) =
+            (rec.net.gradient(Role::BiasIh { layer_direction }), rec.net.gradient(Role::BiasHh { layer_direction }));
         rec.b.bias_gradients(&dz_input, k, &[(0, &db_ih), (rec.net.recurrent_column(), &db_hh)]);
     }
 }
 
 /// The norms of dh_t, which the steps have left in the place of dy, where they are asked for.
-fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, direction: usize, chunk: &Chunk) {
+fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let Some(norms) = &rec.flow else { return };
     let (sizes, rows) = (rec.net.sizes, rec.rows());
     let count = rows * sizes.h4;
@@ -141,7 +149,7 @@ fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, direc
         h4: sizes.h4 as u32,
         y4: sizes.y4 as u32,
         y_column: (direction * sizes.h4) as u32,
-        first: ((stack * rec.b.plan.steps + chunk.steps.start) * parts) as u32,
+        first: ((layer_direction * rec.b.plan.steps + chunk.steps.start) * parts) as u32,
     };
     let bindings = [&rec.b.tensor(chunk.y[layer]), norms];
     let grid = [chunk.steps.len() as u32, parts as u32, 1];
@@ -157,9 +165,9 @@ fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
     };
     let Some(target) = target else { return };
     for direction in 0..directions {
-        let stack = layer * directions + direction;
-        let dz = rec.b.matrix(chunk.z[stack], 0, rec.net.sizes.z4);
-        let weight = rec.net.parameter(Role::WeightIh { stack });
+        let layer_direction = layer * directions + direction;
+        let dz = rec.b.matrix(chunk.z[layer_direction], 0, rec.net.sizes.z4);
+        let weight = rec.net.parameter(Role::WeightIh { layer_direction });
         rec.b.matmul(Product {
             sides: (false, false),
             a: &dz,

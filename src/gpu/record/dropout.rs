@@ -8,27 +8,27 @@ use crate::gpu::device::kernel::{DROP_IN, DROP_TO};
 use crate::model::plan::{Chunk, Cost};
 
 /// The state that enters a chunk, as its first step's product reads it.
-pub(crate) fn enter(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chunk: &Chunk) {
+pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let n = chunk.steps.len();
-    let (enters, _) = Recording::border_slots(direction, n);
+    let (enters, _) = Recording::border_indices(direction, n);
     let first = if direction == 0 { 0 } else { n - 1 };
-    let slot = rec.rows() * rec.net.sizes.h4;
+    let state = rec.rows() * rec.net.sizes.h4;
     let uniform = Dropout {
         rows: rec.rows() as u32,
-        from_first: (enters * slot) as u32,
-        to_first: (first % 2 * slot) as u32,
+        from_first: (enters * state) as u32,
+        to_first: (first % 2 * state) as u32,
         recurrent: 1,
-        ..masks_of(rec, stack)
+        ..masks_of(rec, layer_direction)
     };
-    let (h, entering) = (rec.b.tensor(chunk.h[stack]), rec.b.tensor(rec.b.plan.entering[stack]));
-    drop_to(rec, chunk, &h, &entering, uniform);
+    let (h, h_masked) = (rec.b.tensor(chunk.h[layer_direction]), rec.b.tensor(rec.b.plan.h_masked[layer_direction]));
+    drop_to(rec, chunk, &h, &h_masked, uniform);
 }
 
 /// The direction's half of y through its masks.
-pub(crate) fn output(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk) {
+pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
     let (directions, sizes) = (rec.net.model.recurrent.directions(), rec.net.sizes);
-    let (layer, direction) = (stack / directions, stack % directions);
-    let (_, leaves) = Recording::slots(direction, 0);
+    let (layer, direction) = (layer_direction / directions, layer_direction % directions);
+    let (_, leaves) = Recording::history_indices(direction, 0);
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
         from_first: (leaves * rec.rows() * sizes.h4) as u32,
@@ -36,9 +36,9 @@ pub(crate) fn output(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk) {
         to_first: (direction * sizes.h4) as u32,
         bit: ALIVE,
         t: chunk.steps.start as u32,
-        ..masks_of(rec, stack)
+        ..masks_of(rec, layer_direction)
     };
-    let (h, y) = (rec.b.tensor(chunk.h[stack]), rec.b.tensor(chunk.y[layer]));
+    let (h, y) = (rec.b.tensor(chunk.h[layer_direction]), rec.b.tensor(chunk.y[layer]));
     drop_to(rec, chunk, &h, &y, uniform);
 }
 
@@ -58,24 +58,24 @@ pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: 
 }
 
 /// The history as it entered the products, so that dW_hh sees that; zero where a state was reset.
-pub(crate) fn history(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, chunk: &Chunk) {
-    let (enters, _) = Recording::slots(direction, 0);
+pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
+    let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
         to_first: (enters * rec.rows() * rec.net.sizes.h4) as u32,
         bit: keep(direction),
         recurrent: 1,
-        ..masks_of(rec, stack)
+        ..masks_of(rec, layer_direction)
     };
-    let h = rec.b.tensor(chunk.h[stack]);
+    let h = rec.b.tensor(chunk.h[layer_direction]);
     drop_in(rec, chunk, &h, uniform);
 }
 
 /// Rows of a (layer, direction) alone, one behind the other.
-fn masks_of(rec: &Recording<'_, '_>, stack: usize) -> Dropout {
+fn masks_of(rec: &Recording<'_, '_>, layer_direction: usize) -> Dropout {
     let h4 = rec.net.sizes.h4 as u32;
-    let (batch, stack) = (rec.rows() as u32, stack as u32);
-    Dropout { width: h4, ld_from: h4, ld_to: h4, batch, h4, stack, ..Dropout::default() }
+    let (batch, layer_direction) = (rec.rows() as u32, layer_direction as u32);
+    Dropout { width: h4, ld_from: h4, ld_to: h4, batch, h4, layer_direction, ..Dropout::default() }
 }
 
 fn drop_to(rec: &mut Recording<'_, '_>, chunk: &Chunk, from: &Binding, to: &Binding, uniform: Dropout) {

@@ -10,7 +10,7 @@ use crate::gpu::device::kernel::GATHER;
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
-/// All layers of a sweep, from x and the entering states to the leaving states, and to the y of every layer but the
+/// All layers over a sequence of chunks, from x and the entering states to the leaving states, and to the y of every layer but the
 /// last whose history is not what it hands on.
 pub(crate) fn forward(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     embedding::look_up(rec, places.clone());
@@ -39,8 +39,8 @@ pub(crate) fn keep(rec: &mut Recording<'_, '_>, place: usize) {
     if place > 0 && chunk.border.is_some() {
         let before = rec.chunk(0, place - 1);
         for (index, history) in before.h.iter().chain(&before.c).enumerate() {
-            let from = rec.slot_place(*history, before.steps.len());
-            rec.b.copy(from, rec.border_place(chunk, index), rec.slot_bytes());
+            let from = rec.history_place(*history, before.steps.len());
+            rec.b.copy(from, rec.border_place(chunk, index), rec.state_bytes());
         }
     }
 }
@@ -50,16 +50,16 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
     let directions = rec.net.model.recurrent.directions();
     let mut longest = 0;
     for direction in 0..directions {
-        let (stack, chunk) = (layer * directions + direction, rec.chunk(direction, place));
+        let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, place));
         longest = longest.max(chunk.steps.len());
-        project(rec, layer, stack, chunk);
+        project(rec, layer, layer_direction, chunk);
         if chunk.border.is_some() {
-            enter(rec, stack, chunk);
+            enter(rec, layer_direction, chunk);
         } else if place > 0 {
-            carry_on(rec, stack, direction, place);
+            carry_on(rec, layer_direction, direction, place);
         }
         if rec.drops_recurrent() {
-            dropout::enter(rec, stack, direction, chunk);
+            dropout::enter(rec, layer_direction, direction, chunk);
         }
     }
     let most = rec.b.plan.step.count;
@@ -69,20 +69,20 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
             let n = chunk.steps.len();
             if s < n {
                 let t = if direction == 0 { s } else { n - 1 - s };
-                let stack = layer * directions + direction;
-                let step = rec.step(stack, t, most.min(n - s));
-                forward_steps(rec, stack, chunk, step);
+                let layer_direction = layer * directions + direction;
+                let step = rec.step(layer_direction, t, most.min(n - s));
+                forward_steps(rec, layer_direction, chunk, step);
             }
         }
     }
 }
 
 /// z = x · W_ihᵀ + b_ih for all steps of the chunk at once; the token's column of W_ih where x is a token.
-fn project(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, chunk: &Chunk) {
+fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk) {
     let rows = chunk.steps.len() * rec.rows();
-    let weight = rec.net.parameter(Role::WeightIh { stack });
-    let bias = rec.net.parameter(Role::BiasIh { stack });
-    let z = rec.b.matrix(chunk.z[stack], 0, rec.net.sizes.z4);
+    let weight = rec.net.parameter(Role::WeightIh { layer_direction });
+    let bias = rec.net.parameter(Role::BiasIh { layer_direction });
+    let z = rec.b.matrix(chunk.z[layer_direction], 0, rec.net.sizes.z4);
     let n4 = rec.net.gates4();
     match (rec.input(layer, chunk), chunk.tokens) {
         (Some(x), _) => rec.b.matmul(Product {
@@ -107,57 +107,60 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, stack: usize, chunk: &Chun
 }
 
 /// The kept states of a stack enter the chunk.
-fn enter(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk) {
-    let stacks = rec.net.model.recurrent.stacks();
-    let histories = [chunk.h.get(stack), chunk.c.get(stack)];
+fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
+    let layer_directions = rec.net.model.recurrent.num_layer_directions();
+    let histories = [chunk.h.get(layer_direction), chunk.c.get(layer_direction)];
     for (kind, history) in histories.into_iter().enumerate() {
         let Some(history) = history else { continue };
-        let (from, to) = (rec.border_place(chunk, kind * stacks + stack), rec.slot_place(*history, 0));
-        rec.b.copy(from, to, rec.slot_bytes());
+        let (from, to) =
+            (rec.border_place(chunk, kind * layer_directions + layer_direction), rec.history_place(*history, 0));
+        rec.b.copy(from, to, rec.state_bytes());
     }
 }
 
 /// The state that left the chunk before, in the direction's order, enters this one.
-fn carry_on(rec: &mut Recording<'_, '_>, stack: usize, direction: usize, place: usize) {
+fn carry_on(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, place: usize) {
     let (before, chunk) = (rec.chunk(direction, place - 1), rec.chunk(direction, place));
-    let (_, leaves) = Recording::border_slots(direction, before.steps.len());
-    let (enters, _) = Recording::border_slots(direction, chunk.steps.len());
-    let mut histories = vec![(before.h[stack], chunk.h[stack])];
+    let (_, leaves) = Recording::border_indices(direction, before.steps.len());
+    let (enters, _) = Recording::border_indices(direction, chunk.steps.len());
+    let mut histories = vec![(before.h[layer_direction], chunk.h[layer_direction])];
     if rec.net.model.recurrent.cell.has_cell_state() {
-        histories.push((before.c[stack], chunk.c[stack]));
+        histories.push((before.c[layer_direction], chunk.c[layer_direction]));
     }
     for (from, to) in histories {
-        let (from, to) = (rec.slot_place(from, leaves), rec.slot_place(to, enters));
-        rec.b.copy(from, to, rec.slot_bytes());
+        let (from, to) = (rec.history_place(from, leaves), rec.history_place(to, enters));
+        rec.b.copy(from, to, rec.state_bytes());
     }
 }
 
-fn forward_steps(rec: &mut Recording<'_, '_>, stack: usize, chunk: &Chunk, step: Step) {
+fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, step: Step) {
     let weight = match &rec.net.packed {
-        Some(packed) => packed.weight(stack),
-        None => rec.net.parameter(Role::WeightHh { stack }).binding,
+        Some(packed) => packed.weight(layer_direction),
+        None => rec.net.parameter(Role::WeightHh { layer_direction }).binding,
     };
-    let bias = rec.net.parameter(Role::BiasHh { stack }).binding;
-    let (flags, z, h) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.z[stack]), rec.b.tensor(chunk.h[stack]));
-    let c = chunk.c.get(stack).map(|c| rec.b.tensor(*c));
+    let bias = rec.net.parameter(Role::BiasHh { layer_direction }).binding;
+    let (flags, z, h) =
+        (rec.b.span(chunk.flags), rec.b.tensor(chunk.z[layer_direction]), rec.b.tensor(chunk.h[layer_direction]));
+    let c = chunk.c.get(layer_direction).map(|c| rec.b.tensor(*c));
     // Something must be bound without recurrent dropout; the carry is the stack's own, and rests until backward.
-    let entering = rec.b.tensor(*rec.b.plan.entering.get(stack).unwrap_or(&rec.b.plan.carry_h[stack]));
+    let h_masked =
+        rec.b.tensor(*rec.b.plan.h_masked.get(layer_direction).unwrap_or(&rec.b.plan.carry_h[layer_direction]));
     let draw = Binding::whole(&rec.net.draw);
     let bindings: Vec<&Binding> =
-        [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&entering, &draw]).collect();
-    let (constants, plan) = (rec.step_constants(rec.b.plan.step.held[0]), &rec.b.plan.step);
-    let (gates4, has_c) = (rec.net.gates4(), chunk.c.get(stack).is_some());
+        [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&h_masked, &draw]).collect();
+    let (constants, plan) = (rec.step_constants(rec.b.plan.step.shared_vec4s[0]), &rec.b.plan.step);
+    let (gates4, has_c) = (rec.net.gates4(), chunk.c.get(layer_direction).is_some());
     let cost = Cost::forward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
     rec.b.dispatch(rec.net.forward_step(), &constants, &bindings, &step, plan.grid, cost);
 }
 
-/// The direction's half of y: the history's leaving slots, 0 at padding; through its masks where a layer follows.
+/// The direction's half of y: the history's leaving states, 0 at padding; through its masks where a layer follows.
 fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &Chunk) {
     let directions = rec.net.model.recurrent.directions();
     if rec.drops_above(layer) {
         return dropout::output(rec, layer * directions + direction, chunk);
     }
-    let (_, leaves) = Recording::slots(direction, 0);
+    let (_, leaves) = Recording::history_indices(direction, 0);
     let width = 4 * rec.net.sizes.h4;
     let rows = chunk.steps.len() * rec.rows();
     let uniform = Copy {

@@ -54,11 +54,11 @@ pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize
 fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
     let recurrent = &rec.net.model.recurrent;
     for direction in 0..recurrent.directions() {
-        let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
+        let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
         let chunk = rec.chunk(direction, rec.b.plan.chunks.len() - 1);
-        let (_, leaves) = Recording::border_slots(direction, chunk.steps.len());
+        let (_, leaves) = Recording::border_indices(direction, chunk.steps.len());
         let uniform = beside(rec, direction, leaves * rec.rows() * 4 * rec.net.sizes.h4, false);
-        let (flags, h) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.h[stack]));
+        let (flags, h) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.h[layer_direction]));
         let features = rec.b.tensor(features);
         rec.copy(&flags, &h, &features, uniform);
     }
@@ -142,10 +142,10 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
         });
         if head.readout == Readout::Final {
             for direction in 0..recurrent.directions() {
-                let stack = (recurrent.layers - 1) * recurrent.directions() + direction;
+                let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
                 let uniform = beside(rec, direction, 0, true);
                 let flags = rec.b.span(rec.b.plan.chunks[0].flags);
-                let carry = rec.b.tensor(rec.b.plan.carry_h[stack]);
+                let carry = rec.b.tensor(rec.b.plan.carry_h[layer_direction]);
                 rec.copy(&flags, &d_features.binding, &carry, uniform);
             }
         }

@@ -44,48 +44,48 @@ impl<'a> Recording<'_, 'a> {
         if direction == 0 { &chunks[place] } else { &chunks[chunks.len() - 1 - place] }
     }
 
-    /// The history slot that step `t` of a chunk reads (forward in time of the direction), and the one it writes.
-    pub(crate) fn slots(direction: usize, t: usize) -> (usize, usize) {
+    /// The index in the history that step `t` of a chunk reads (forward in time of the direction), and the one it writes.
+    pub(crate) fn history_indices(direction: usize, t: usize) -> (usize, usize) {
         if direction == 0 { (t, t + 1) } else { (t + 1, t) }
     }
 
-    /// The slot that enters a chunk of n steps in the direction's order, and the one that leaves it.
-    pub(crate) fn border_slots(direction: usize, n: usize) -> (usize, usize) {
+    /// The index that enters a chunk of n steps in the direction's order, and the one that leaves it.
+    pub(crate) fn border_indices(direction: usize, n: usize) -> (usize, usize) {
         if direction == 0 { (0, n) } else { (n, 0) }
     }
 
-    pub(crate) fn slot_place(&self, history: TensorId, slot: usize) -> Place {
-        self.b.tensor(history).place(self.slot_bytes() * slot as u64)
+    pub(crate) fn history_place(&self, history: TensorId, index: usize) -> Place {
+        self.b.tensor(history).place(self.state_bytes() * index as u64)
     }
 
-    pub(crate) fn slot_bytes(&self) -> u64 {
+    pub(crate) fn state_bytes(&self) -> u64 {
         16 * (self.rows() * self.net.sizes.h4) as u64
     }
 
     /// The place of a stack's h (then, after all stacks, c) among the kept states that enter a chunk.
     pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> Place {
         let border = chunk.border.expect("the states between chunks are kept");
-        self.slot_place(border, index)
+        self.history_place(border, index)
     }
 
     /// Where a stack's state enters the whole sequence, and where it leaves it.
-    pub(crate) fn ends(&self, stack: usize, cell_state: bool) -> (Place, Place) {
-        let direction = stack % self.net.model.recurrent.directions();
-        let history = |chunk: &'a Chunk| if cell_state { chunk.c[stack] } else { chunk.h[stack] };
+    pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (Place, Place) {
+        let direction = layer_direction % self.net.model.recurrent.directions();
+        let history = |chunk: &'a Chunk| if cell_state { chunk.c[layer_direction] } else { chunk.h[layer_direction] };
         let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.b.plan.chunks.len() - 1));
-        let (enters, _) = Self::border_slots(direction, first.steps.len());
-        let (_, leaves) = Self::border_slots(direction, last.steps.len());
-        let index = usize::from(cell_state) * self.net.model.recurrent.stacks() + stack;
+        let (enters, _) = Self::border_indices(direction, first.steps.len());
+        let (_, leaves) = Self::border_indices(direction, last.steps.len());
+        let index = usize::from(cell_state) * self.net.model.recurrent.num_layer_directions() + layer_direction;
         let enters = match first.border {
             Some(_) => self.border_place(first, index),
-            None => self.slot_place(history(first), enters),
+            None => self.history_place(history(first), enters),
         };
-        (enters, self.slot_place(history(last), leaves))
+        (enters, self.history_place(history(last), leaves))
     }
 
     /// The runs of chunks that go through all layers together: each by itself, but in two directions all of them, since a
     /// layer reads what both directions of the one below have made, and these come to a chunk at different times.
-    pub(crate) fn sweeps(&self) -> Vec<Range<usize>> {
+    pub(crate) fn chunk_sequences(&self) -> Vec<Range<usize>> {
         let chunks = self.b.plan.chunks.len();
         match self.net.model.recurrent.bidirectional {
             true => std::iter::once(0..chunks).collect(),
@@ -111,7 +111,7 @@ impl<'a> Recording<'_, 'a> {
     pub(crate) fn handed_on(&self, layer: usize, chunk: &Chunk) -> Matrix {
         let sizes = self.net.sizes;
         if self.hands_on_history(layer) {
-            let (_, leaves) = Self::slots(0, 0);
+            let (_, leaves) = Self::history_indices(0, 0);
             return self.b.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
         }
         self.y(layer, chunk)
@@ -133,32 +133,32 @@ impl<'a> Recording<'_, 'a> {
         recurrent.dropout > 0.0 && layer + 1 < recurrent.layers
     }
 
-    /// What the steps of both ways are made with; `held` is of one of them.
-    pub(crate) fn step_constants(&self, held: usize) -> [(&'static str, f64); 8] {
+    /// What the steps of both ways are made with; `shared_vec4s` is of one of them.
+    pub(crate) fn step_constants(&self, shared_vec4s: usize) -> [(&'static str, f64); 8] {
         let StepPlan { tile, group: (x, y), .. } = self.b.plan.step;
         [
             ("ACTIVATION", self.net.activation()),
             ("ROWS", tile as f64),
             ("DROPOUT", flag(self.drops_recurrent())),
             ("PACKED", flag(self.net.packed.is_some())),
-            ("STAGED", flag(held > 0)),
-            ("HELD", held.max(1) as f64),
+            ("STAGED", flag(shared_vec4s > 0)),
+            ("SHARED_VEC4S", shared_vec4s.max(1) as f64),
             ("GROUP_X", x as f64),
             ("GROUP_Y", y as f64),
         ]
     }
 
     /// The uniform of `count` forward steps from step `t` on; backward changes what differs.
-    pub(crate) fn step(&self, stack: usize, t: usize, count: usize) -> Step {
+    pub(crate) fn step(&self, layer_direction: usize, t: usize, count: usize) -> Step {
         let sizes = self.net.sizes;
-        let direction = stack % self.net.model.recurrent.directions();
-        let (slot_in, slot_out) = Self::slots(direction, t);
+        let direction = layer_direction % self.net.model.recurrent.directions();
+        let (index_in, index_out) = Self::history_indices(direction, t);
         Step {
             t: t as u32,
-            onward: if direction == 0 { 1 } else { u32::MAX },
+            t_step: if direction == 0 { 1 } else { u32::MAX },
             count: count as u32,
-            slot_in: slot_in as u32,
-            slot_out: slot_out as u32,
+            index_in: index_in as u32,
+            index_out: index_out as u32,
             batch: self.rows() as u32,
             hidden: self.net.model.recurrent.hidden_size as u32,
             h4: sizes.h4 as u32,
@@ -169,7 +169,7 @@ impl<'a> Recording<'_, 'a> {
             product: 0,
             epilogue: 1,
             // Without masks of their own all layers share their uniforms.
-            stack: if self.drops_recurrent() { stack as u32 } else { 0 },
+            layer_direction: if self.drops_recurrent() { layer_direction as u32 } else { 0 },
         }
     }
 

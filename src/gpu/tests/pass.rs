@@ -50,13 +50,20 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
 
 #[test]
 fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_refused_by_name() {
-    use crate::model::plan::{Keeps, ParameterPlan, SequencePlan, Shape};
+    use crate::model::plan::{Checkpointing, ParameterPlan, SequencePlan, Shape};
     use crate::{Cell, Model, Recurrent, RecurrentKernel};
     let model = Model::headless(Recurrent::new(Cell::Lstm, 8, 64));
     let parameters = ParameterPlan::new(&model);
     let limits = DeviceLimits { max_binding: 1 << 20, max_buffer: 1 << 28, max_groups: 65_535, software: true };
     let plan = |rows| {
-        let shape = Shape { steps: 1000, rows, tokens: false, dx: true, resets: false, keeps: Keeps::Everything };
+        let shape = Shape {
+            steps: 1000,
+            rows,
+            tokens: false,
+            dx: true,
+            resets: false,
+            checkpointing: Checkpointing::Everything,
+        };
         SequencePlan::new(&model, &parameters, &limits, shape, None, RecurrentKernel::Auto)
     };
     let cut = plan(16).unwrap();
@@ -68,7 +75,14 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
     for software in [true, false] {
         let limits = DeviceLimits { software, ..limits };
         for steps in 60..130 {
-            let shape = Shape { steps, rows: 5, tokens: false, dx: true, resets: false, keeps: Keeps::Everything };
+            let shape = Shape {
+                steps,
+                rows: 5,
+                tokens: false,
+                dx: true,
+                resets: false,
+                checkpointing: Checkpointing::Everything,
+            };
             let plan = SequencePlan::new(&model, &parameters, &limits, shape, Some(60), RecurrentKernel::Auto).unwrap();
             let room = plan.tensors[plan.scratch.0].bytes;
             let k = plan.chunks.iter().map(|chunk| 5 * chunk.steps.len());

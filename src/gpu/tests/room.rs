@@ -19,7 +19,7 @@ fn model() -> Model {
 }
 
 fn options() -> EngineOptions {
-    EngineOptions { rule: Some(Optimizer::adam(0.1).rule), ..EngineOptions::default() }
+    EngineOptions { optimizer: Some(Optimizer::adam(0.1).kind), ..EngineOptions::default() }
 }
 
 fn engine(gpu: &Gpu) -> GpuEngine {

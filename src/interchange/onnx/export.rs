@@ -60,7 +60,7 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
     }
     let mut graph = Graph::default();
     weights(model, dict)?.iter().for_each(|(name, array)| graph.floats(name, array));
-    let sizes = [Size::Known(recurrent.stacks()), B, Size::Known(recurrent.hidden_size)];
+    let sizes = [Size::Known(recurrent.num_layer_directions()), B, Size::Known(recurrent.hidden_size)];
     match reads {
         Reads::Dense => graph.input(reads.name(), Element::Float, &[T, B, Size::Known(recurrent.input_size)]),
         Reads::Tokens => graph.input(reads.name(), Element::Int64, &[T, B]),

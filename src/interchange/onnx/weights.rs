@@ -29,16 +29,16 @@ pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
 fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
     let directions = recurrent.directions();
     // The part of a layer's array that a direction has, and where in it the tensor begins.
-    let part = |name: &str, stack: usize, rest: &[usize], begin: usize| Place {
+    let part = |name: &str, layer_direction: usize, rest: &[usize], begin: usize| Place {
         shape: [&[directions], rest].concat(),
-        offset: stack % directions * rest.iter().product::<usize>() + begin,
-        ..Place::whole(format!("{name}_l{}", stack / directions), tensor)
+        offset: layer_direction % directions * rest.iter().product::<usize>() + begin,
+        ..Place::whole(format!("{name}_l{}", layer_direction / directions), tensor)
     };
     match tensor.role {
-        Role::WeightIh { stack } => part("W", stack, &tensor.shape, 0),
-        Role::WeightHh { stack } => part("R", stack, &tensor.shape, 0),
-        Role::BiasIh { stack } => part("B", stack, &[2 * tensor.len()], 0),
-        Role::BiasHh { stack } => part("B", stack, &[2 * tensor.len()], tensor.len()),
+        Role::WeightIh { layer_direction } => part("W", layer_direction, &tensor.shape, 0),
+        Role::WeightHh { layer_direction } => part("R", layer_direction, &tensor.shape, 0),
+        Role::BiasIh { layer_direction } => part("B", layer_direction, &[2 * tensor.len()], 0),
+        Role::BiasHh { layer_direction } => part("B", layer_direction, &[2 * tensor.len()], tensor.len()),
         Role::Embedding => Place::whole("vectors".into(), tensor),
         Role::HeadWeight => Place::transposed("W_head".into(), tensor),
         Role::HeadBias => Place::whole("B_head".into(), tensor),

@@ -26,7 +26,7 @@ pub(crate) type Grid = [u32; 3];
 const BUSY: usize = 256;
 
 /// The most vec4 of a workgroup's memory: every device has 16 KiB.
-const MAX_HELD: usize = 1024;
+const MAX_SHARED: usize = 1024;
 
 /// How a matrix product is cut into tiles. The order of its sums is the same in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(crate) struct StepPlan {
     pub(crate) grid: Grid,
     /// vec4 of a workgroup's memory that two steps' operands of the product take, forward and backward; 0: they stay in
     /// storage.
-    pub(crate) held: [usize; 2],
+    pub(crate) shared_vec4s: [usize; 2],
 }
 
 impl DeviceLimits {
@@ -124,12 +124,19 @@ impl DeviceLimits {
             ([4, 2].into_iter().find(busy).unwrap_or(1), group)
         };
         let (x, y) = groups(tile, group);
-        let held = |numbers: usize| {
+        let shared_vec4s = |numbers: usize| {
             let both = 2 * numbers * tile * group.1 * h4;
-            if sequence && !self.software && both <= MAX_HELD { both } else { 0 }
+            if sequence && !self.software && both <= MAX_SHARED { both } else { 0 }
         };
         let count = if sequence { (MAX_ITERATIONS / (gates * h4 + 16)).max(1) } else { 1 };
-        StepPlan { kernel, tile, group, count, grid: [x as u32, y as u32, 1], held: [held(1), held(gates)] }
+        StepPlan {
+            kernel,
+            tile,
+            group,
+            count,
+            grid: [x as u32, y as u32, 1],
+            shared_vec4s: [shared_vec4s(1), shared_vec4s(gates)],
+        }
     }
 
     /// Whether the forward steps read W_hh from a copy of its transpose, in which neighbouring threads find what they need
@@ -254,8 +261,8 @@ mod tests {
                         assert!(high <= 65_535, "{what}");
                         // A workgroup alone can part the steps of a dispatch.
                         assert!(plan.count == 1 || wide == 1, "{what}");
-                        assert!(plan.held.iter().all(|held| 16 * held <= 16 * 1024), "{what}");
-                        assert!(plan.count > 1 || plan.held == [0, 0], "{what}");
+                        assert!(plan.shared_vec4s.iter().all(|shared_vec4s| 16 * shared_vec4s <= 16 * 1024), "{what}");
+                        assert!(plan.count > 1 || plan.shared_vec4s == [0, 0], "{what}");
                     }
                 }
             }
@@ -275,7 +282,7 @@ mod tests {
             for h4 in 1..=widest {
                 let plan = GPU.steps(16, h4, gates, RecurrentKernel::Auto);
                 assert_eq!(plan.kernel, RecurrentKernel::Sequence, "{gates} gates, {h4} vec4");
-                assert!(plan.held[0] > 0, "{plan:?}");
+                assert!(plan.shared_vec4s[0] > 0, "{plan:?}");
             }
             assert_eq!(GPU.steps(16, widest + 1, gates, RecurrentKernel::Auto).kernel, RecurrentKernel::Step);
         }

@@ -11,7 +11,9 @@ mod sequence;
 pub(crate) use cost::Cost;
 pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
-pub(crate) use sequence::{Chunk, Keeps, Predictions, SequencePlan, Shape, Sizes, Span, TensorId, carried_states};
+pub(crate) use sequence::{
+    Checkpointing, Chunk, Predictions, SequencePlan, Shape, Sizes, Span, TensorId, carried_states,
+};
 
 use crate::error::{Error, Result};
 

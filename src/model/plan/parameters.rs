@@ -101,12 +101,12 @@ impl ParameterPlan {
         if let Some(embedding) = &model.embedding {
             plan.push(Role::Embedding, Blocks::new(1, embedding.vocabulary), input);
         }
-        for stack in 0..r.stacks() {
-            let input = if stack < r.directions() { input } else { output };
-            plan.push(Role::WeightIh { stack }, input_gates, input);
-            plan.push(Role::WeightHh { stack }, gates, Blocks::new(1, r.hidden_size));
-            plan.push(Role::BiasIh { stack }, Blocks::one(), input_gates);
-            plan.push(Role::BiasHh { stack }, Blocks::one(), gates);
+        for layer_direction in 0..r.num_layer_directions() {
+            let input = if layer_direction < r.directions() { input } else { output };
+            plan.push(Role::WeightIh { layer_direction }, input_gates, input);
+            plan.push(Role::WeightHh { layer_direction }, gates, Blocks::new(1, r.hidden_size));
+            plan.push(Role::BiasIh { layer_direction }, Blocks::one(), input_gates);
+            plan.push(Role::BiasHh { layer_direction }, Blocks::one(), gates);
         }
         if let Some(head) = &model.head {
             if !plan.tied {

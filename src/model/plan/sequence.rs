@@ -23,7 +23,7 @@ pub(crate) struct Span {
     pub(crate) bytes: u64,
 }
 
-/// The buffers of a time chunk of n steps, which are those of the first chunk where they are made again: see [`Keeps`]. A
+/// The buffers of a time chunk of n steps, which are those of the first chunk where they are made again: see [`Checkpointing`]. A
 /// stack is a (layer, direction) pair.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
@@ -34,7 +34,7 @@ pub(crate) struct Chunk {
     /// W_ih reads tokens itself.
     pub(crate) x: Option<TensorId>,
     /// What the host writes beside x, in one buffer: the spans below.
-    pub(crate) labels: TensorId,
+    pub(crate) host_inputs: TensorId,
     /// \[n, B\] flags of each step of each row.
     pub(crate) flags: Span,
     /// \[n, B\] token ids; \[V + 1\] and \[n·B\]: the rows sorted by token.
@@ -86,7 +86,7 @@ pub(crate) struct SequencePlan {
     pub(crate) carry_h: Vec<TensorId>,
     pub(crate) carry_c: Vec<TensorId>,
     /// A stack, with recurrent dropout alone: \[2, B, H\], h through its mask as it enters this step and the next.
-    pub(crate) entering: Vec<TensorId>,
+    pub(crate) h_masked: Vec<TensorId>,
     /// The results of products that are cut along k.
     pub(crate) scratch: TensorId,
     pub(crate) tensors: Vec<TensorSpec>,
@@ -97,7 +97,7 @@ pub(crate) struct SequencePlan {
 /// What a pass keeps of each chunk; the others go through buffers that all chunks share, and are made again where they are
 /// needed a second time. Of networks of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Keeps {
+pub(crate) enum Checkpointing {
     /// Everything.
     Everything,
     /// The states that enter it, all that training and a loss need; as the next two do.
@@ -109,7 +109,7 @@ pub(crate) enum Keeps {
 }
 
 /// The most chunks of all (layer, direction)s: each has buffers and commands of its own, and a host has to hold them.
-const MAX_STACK_CHUNKS: usize = 1 << 16;
+const MAX_LAYER_CHUNKS: usize = 1 << 16;
 
 /// What [`SequencePlan::new`] plans for beside the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,7 +122,7 @@ pub(crate) struct Shape {
     pub(crate) dx: bool,
     /// Whether a state is reset within the sequence.
     pub(crate) resets: bool,
-    pub(crate) keeps: Keeps,
+    pub(crate) checkpointing: Checkpointing,
 }
 
 impl SequencePlan {
@@ -136,7 +136,7 @@ impl SequencePlan {
     ) -> Result<Self> {
         let r = &model.recurrent;
         let sizes = Sizes::new(model);
-        let Shape { steps, rows, tokens, keeps, .. } = shape;
+        let Shape { steps, rows, tokens, checkpointing, .. } = shape;
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
@@ -146,10 +146,11 @@ impl SequencePlan {
             return Err(Error::value("B", format!("at most {most} rows at once on the GPU: take micro-batches"), rows));
         }
         sizes.check_loops(model)?;
-        let chunk = chunk.or_else(|| (keeps != Keeps::Everything).then(|| cheapest_chunk(model, &sizes, steps)));
+        let chunk = chunk
+            .or_else(|| (checkpointing != Checkpointing::Everything).then(|| cheapest_chunk(model, &sizes, steps)));
         let n = chunk_steps(&sizes, limits, shape, chunk);
-        if steps.div_ceil(n).saturating_mul(r.stacks()) > MAX_STACK_CHUNKS {
-            let most = n.saturating_mul((MAX_STACK_CHUNKS / r.stacks()).max(1));
+        if steps.div_ceil(n).saturating_mul(r.num_layer_directions()) > MAX_LAYER_CHUNKS {
+            let most = n.saturating_mul((MAX_LAYER_CHUNKS / r.num_layer_directions()).max(1));
             let expected = format!("at most {most} on the GPU, in chunks of {n}: take fewer or longer ones");
             return Err(Error::value("the time steps", expected, steps));
         }
@@ -161,7 +162,7 @@ impl SequencePlan {
             predictions: Vec::new(),
             carry_h: Vec::new(),
             carry_c: Vec::new(),
-            entering: Vec::new(),
+            h_masked: Vec::new(),
             scratch: TensorId(0),
             tensors: Vec::new(),
             memory: Memory::default(),
@@ -178,13 +179,13 @@ impl SequencePlan {
 
     /// The buffers of the next chunk, which has these steps.
     fn add_chunk(&mut self, model: &Model, sizes: &Sizes, shape: Shape, chunk: Range<usize>) {
-        let (r, stacks) = (&model.recurrent, stack_names(model));
-        let Shape { steps, rows, tokens, dx, keeps, .. } = shape;
+        let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
+        let Shape { steps, rows, tokens, dx, checkpointing, .. } = shape;
         let (index, n) = (self.chunks.len(), chunk.len());
-        let shared = self.chunks.first().filter(|_| keeps != Keeps::Everything).cloned();
+        let shared = self.chunks.first().filter(|_| checkpointing != Checkpointing::Everything).cloned();
         let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
         let mut tensor = |part, name: &str, numbers: u64| self.tensor(part, format!("{name}[{index}]"), numbers);
-        let border = (keeps != Keeps::Everything && n < steps)
+        let border = (checkpointing != Checkpointing::Everything && n < steps)
             .then(|| tensor(MemoryPart::States, "border", carried_numbers(model, rows)));
         let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
         let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
@@ -199,26 +200,29 @@ impl SequencePlan {
             || (dx && !tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Outputs, "dx", inputs)),
             |chunk| chunk.dx,
         );
-        let mut of_stacks = |part, name: &str, numbers: u64| -> Vec<TensorId> {
-            stacks.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
+        let mut of_layer_directions = |part, name: &str, numbers: u64| -> Vec<TensorId> {
+            layer_directions.iter().map(|s| tensor(part, &format!("{name}_{s}"), numbers)).collect()
         };
         let gates = numbers(n * rows, sizes.z4);
-        let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_stacks(MemoryPart::Gates, "z", gates));
-        let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_stacks(MemoryPart::States, "h", history));
+        let z = again(|chunk| &chunk.z).unwrap_or_else(|| of_layer_directions(MemoryPart::Gates, "z", gates));
+        let h = again(|chunk| &chunk.h).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "h", history));
         let c = match r.cell {
-            Cell::Lstm => again(|chunk| &chunk.c).unwrap_or_else(|| of_stacks(MemoryPart::States, "c", history)),
+            Cell::Lstm => {
+                again(|chunk| &chunk.c).unwrap_or_else(|| of_layer_directions(MemoryPart::States, "c", history))
+            }
             _ => Vec::new(),
         };
         let y = (0..r.layers)
             .map(|l| match &shared {
-                Some(chunk) if keeps != Keeps::Output || l + 1 < r.layers => chunk.y[l],
+                Some(chunk) if checkpointing != Checkpointing::Output || l + 1 < r.layers => chunk.y[l],
                 _ => tensor(MemoryPart::Outputs, &format!("y_l{l}"), outputs),
             })
             .collect();
-        let mut labels = Labels { id: TensorId(self.tensors.len()), bytes: 0 };
-        let flags = labels.span(n * rows);
-        let tokens =
-            tokens.then(|| [labels.span(n * rows), labels.span(model.vocabulary() + 1), labels.span(n * rows)]);
+        let mut host_inputs = HostInputs { id: TensorId(self.tensors.len()), bytes: 0 };
+        let flags = host_inputs.span(n * rows);
+        let tokens = tokens.then(|| {
+            [host_inputs.span(n * rows), host_inputs.span(model.vocabulary() + 1), host_inputs.span(n * rows)]
+        });
         let run = model.head.as_ref().and_then(|head| match head.readout {
             Readout::PerStep => Some(n * rows),
             Readout::Final | Readout::MeanPool => (index == 0).then_some(rows),
@@ -226,15 +230,15 @@ impl SequencePlan {
         let spans = run.map(|run| {
             (
                 run,
-                labels.span(run * sizes.target + sizes.quantiles),
-                labels.span(run),
-                sizes.mean.then(|| labels.span(rows)),
+                host_inputs.span(run * sizes.target + sizes.quantiles),
+                host_inputs.span(run),
+                sizes.mean.then(|| host_inputs.span(rows)),
             )
         });
-        let labels = self.tensor(MemoryPart::Input, format!("labels[{index}]"), labels.bytes / 4);
-        let chunk = Chunk { steps: chunk, border, x, labels, flags, tokens, z, h, c, y, dx };
+        let host_inputs = self.tensor(MemoryPart::Input, format!("labels[{index}]"), host_inputs.bytes / 4);
+        let chunk = Chunk { steps: chunk, border, x, host_inputs, flags, tokens, z, h, c, y, dx };
         if let (Some(head), Some(spans)) = (&model.head, spans) {
-            self.add_predictions(head, sizes, keeps, &chunk, spans);
+            self.add_predictions(head, sizes, checkpointing, &chunk, spans);
         }
         self.chunks.push(chunk);
     }
@@ -244,7 +248,7 @@ impl SequencePlan {
         &mut self,
         head: &Head,
         sizes: &Sizes,
-        keeps: Keeps,
+        checkpointing: Checkpointing,
         chunk: &Chunk,
         (rows, targets, weights, shares): (usize, Span, Span, Option<Span>),
     ) {
@@ -254,7 +258,7 @@ impl SequencePlan {
             Readout::PerStep => chunk.y[chunk.y.len() - 1],
             Readout::Final | Readout::MeanPool => self.tensor(MemoryPart::Head, "features".into(), numbers(sizes.y4)),
         };
-        let shares_logits = index > 0 && !matches!(keeps, Keeps::Everything | Keeps::Logits);
+        let shares_logits = index > 0 && !matches!(checkpointing, Checkpointing::Everything | Checkpointing::Logits);
         let logits = match self.predictions.first().filter(|_| shares_logits) {
             Some(run) => run.logits,
             None => self.tensor(MemoryPart::Head, format!("logits[{index}]"), numbers(sizes.o4)),
@@ -268,15 +272,18 @@ impl SequencePlan {
 
     /// What goes from chunk to chunk.
     fn add_carries(&mut self, model: &Model, sizes: &Sizes) {
-        let (r, stacks) = (&model.recurrent, stack_names(model));
+        let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
         let states = 4 * self.rows as u64 * sizes.h4 as u64;
         let mut carries = |name: &str, numbers: u64| -> Vec<TensorId> {
-            stacks.iter().map(|s| self.tensor(MemoryPart::Workspace, format!("{name}_{s}"), numbers)).collect()
+            layer_directions
+                .iter()
+                .map(|s| self.tensor(MemoryPart::Workspace, format!("{name}_{s}"), numbers))
+                .collect()
         };
         let carry_h = carries("carry_h", states);
         let carry_c = if r.cell.has_cell_state() { carries("carry_c", states) } else { Vec::new() };
-        let entering = if r.recurrent_dropout > 0.0 { carries("entering_h", 2 * states) } else { Vec::new() };
-        (self.carry_h, self.carry_c, self.entering) = (carry_h, carry_c, entering);
+        let h_masked = if r.recurrent_dropout > 0.0 { carries("entering_h", 2 * states) } else { Vec::new() };
+        (self.carry_h, self.carry_c, self.h_masked) = (carry_h, carry_c, h_masked);
     }
 
     fn tensor(&mut self, part: MemoryPart, name: String, numbers: u64) -> TensorId {
@@ -291,8 +298,8 @@ impl SequencePlan {
         let sizes = Sizes::new(model);
         // The last chunk may be shorter, and yet be cut into more parts: a part's size is rounded.
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
-        let weights = (0..model.recurrent.stacks())
-            .flat_map(|stack| [WeightIh { stack }, WeightHh { stack }])
+        let weights = (0..model.recurrent.num_layer_directions())
+            .flat_map(|layer_direction| [WeightIh { layer_direction }, WeightHh { layer_direction }])
             .flat_map(|role| lengths.iter().map(move |k| (role, *k)));
         let head = self.predictions.iter().map(|run| (HeadWeight, run.rows));
         let bytes = weights.chain(head).map(|(role, k)| {
@@ -323,7 +330,10 @@ impl SequencePlan {
         let of_layers = if recurrent.recurrent_dropout > 0.0 { (steps + 4) * recurrent.layers } else { steps };
         let between = if recurrent.dropout > 0.0 { 3 * (recurrent.layers - 1) * self.chunks.len() } else { 0 };
         let mut memory = self.memory;
-        memory.add(MemoryPart::Workspace, ALIGNMENT * (of_layers + between + 12 * recurrent.stacks() + 8) as u64);
+        memory.add(
+            MemoryPart::Workspace,
+            ALIGNMENT * (of_layers + between + 12 * recurrent.num_layer_directions() + 8) as u64,
+        );
         memory
     }
 
@@ -355,10 +365,12 @@ impl SequencePlan {
 }
 
 /// What the buffers of each (layer, direction) are called by.
-fn stack_names(model: &Model) -> Vec<String> {
+fn layer_direction_names(model: &Model) -> Vec<String> {
     let directions = model.recurrent.directions();
-    (0..model.recurrent.stacks())
-        .map(|stack| format!("l{}{}", stack / directions, ["", "_reverse"][stack % directions]))
+    (0..model.recurrent.num_layer_directions())
+        .map(|layer_direction| {
+            format!("l{}{}", layer_direction / directions, ["", "_reverse"][layer_direction % directions])
+        })
         .collect()
 }
 
@@ -369,7 +381,7 @@ pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
 
 fn carried_numbers(model: &Model, rows: usize) -> u64 {
     let kinds = 1 + u64::from(model.recurrent.cell.has_cell_state());
-    4 * kinds * model.recurrent.stacks() as u64 * rows as u64 * vec4s(model.recurrent.hidden_size) as u64
+    4 * kinds * model.recurrent.num_layer_directions() as u64 * rows as u64 * vec4s(model.recurrent.hidden_size) as u64
 }
 
 /// Rows in vec4.
@@ -435,12 +447,12 @@ impl Sizes {
 }
 
 /// The spans of the buffer that the host writes beside x, each at an aligned offset.
-struct Labels {
+struct HostInputs {
     id: TensorId,
     bytes: u64,
 }
 
-impl Labels {
+impl HostInputs {
     fn span(&mut self, words: usize) -> Span {
         let span = Span { tensor: self.id, offset: self.bytes, bytes: 4 * words as u64 };
         self.bytes += span.bytes.next_multiple_of(ALIGNMENT);
@@ -464,12 +476,12 @@ fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: Shape, chunk: Option
     let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
     let bytes_per_step = 16 * rows as u64 * widest as u64;
     let by_bytes = limits.max_binding.min(limits.max_buffer) / bytes_per_step.max(1);
-    // The history has one slot more than the chunk has steps, and the labels hold several numbers a row.
+    // The history has one state more than the chunk has steps, and the labels hold several numbers a row.
     let history = (limits.max_binding / (16 * rows as u64 * sizes.h4 as u64)).saturating_sub(1);
-    let labels = limits.max_binding / (4 * rows as u64 * (4 + sizes.outputs.max(1)) as u64);
+    let host_inputs = limits.max_binding / (4 * rows as u64 * (4 + sizes.outputs.max(1)) as u64);
     // The narrowest tiles of any kernel put 32 rows into a workgroup.
     let groups = u64::from(limits.max_groups) * 32 / rows as u64;
-    let mut most = by_bytes.min(history).min(labels).min(groups).min(MAX_CHUNK as u64) as usize;
+    let mut most = by_bytes.min(history).min(host_inputs).min(groups).min(MAX_CHUNK as u64) as usize;
     if tokens {
         // In the worst case one token takes every row of the chunk.
         most = most.min(MAX_ITERATIONS / rows);
