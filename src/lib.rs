@@ -98,9 +98,9 @@ mod engine;
 mod error;
 #[cfg(feature = "cli")]
 pub mod experiment;
-mod flow;
 pub mod format;
 pub mod gpu;
+mod gradient_norms;
 pub mod interchange;
 mod memory;
 pub mod model;
@@ -121,8 +121,8 @@ pub use engine::{
     Skipped, StatefulRows, Training,
 };
 pub use error::{Error, Result};
-pub use flow::Flow;
 pub use gpu::Gpu;
+pub use gradient_norms::HiddenGradientNorms;
 pub use memory::{BatchShape, Memory, MemoryPart};
 pub use model::{
     Activation, Cell, Embedding, Head, Initialisation, Layout, Loss, Model, Readout, Recurrent, RecurrentInit,

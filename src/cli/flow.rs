@@ -152,7 +152,7 @@ pub(crate) fn batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<(B
 
 /// One pass of a batch through a network whose optimizer changes nothing.
 pub(crate) fn measure(network: &mut dyn Network, name: String, batch: &Batch, clip: Option<f64>) -> Result<Measured> {
-    let (flow, report) = network.flow(batch)?;
+    let (flow, report) = network.hidden_gradient_norms(batch)?;
     let (model, weights) = (network.model().clone(), network.state_dict()?);
     let factors = StepFactor::of(&flow, &model, batch)?;
     let radii = recurrent_radii(&model, &weights)?;

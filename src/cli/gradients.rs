@@ -41,10 +41,10 @@ impl Subject<'_> {
     /// The gradients as a path computes them; the kernel is the GPU path's.
     pub(crate) fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
         let mut engine = self.engine(backend, kernel)?;
-        engine.set_flow(true);
+        engine.set_hidden_gradient_norms(true);
         engine.set_dropout(Some(self.masks));
         block_on(engine.accumulate(self.batch, None))?;
-        let flow = block_on(engine.flow())?.norms;
+        let flow = block_on(engine.hidden_gradient_norms())?.norms;
         let block = block_on(engine.gradients())?;
         let wide = |values: &[<B::Engine as Parameters>::Real]| values.iter().map(|value| value.as_f64()).collect();
         let mut arrays = Vec::new();

@@ -7,7 +7,7 @@ use bptt::experiment::files::history::History;
 use bptt::experiment::files::names::TIMINGS;
 use bptt::experiment::files::tensorboard::Tensorboard;
 use bptt::train::{Metrics, Observer, Work, WriteSeek};
-use bptt::{Flow, Result};
+use bptt::{HiddenGradientNorms, Result};
 
 use super::args::ShowArgs;
 use super::interrupt;
@@ -82,11 +82,11 @@ impl Observer for Progress<'_> {
         Ok(())
     }
 
-    fn wants_flow(&mut self, step: u64) -> bool {
+    fn wants_hidden_gradient_norms(&mut self, step: u64) -> bool {
         self.flow.as_ref().is_some_and(|flow| flow.wants(step))
     }
 
-    fn flow(&mut self, step: u64, flow: &Flow) -> Result<()> {
+    fn hidden_gradient_norms(&mut self, step: u64, flow: &HiddenGradientNorms) -> Result<()> {
         self.flow.as_mut().map_or(Ok(()), |log| log.take(step, flow))
     }
 

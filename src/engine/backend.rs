@@ -17,26 +17,31 @@ pub trait Backend: Sealed + Clone {
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
 
     /// What an engine with these options holds on its device once a batch of this extent went through
-    /// [`Training::accumulate`](crate::Training::accumulate), by the plan: neither an engine nor anything of it is made. With `flow` also what
-    /// [`Inspection::set_flow`](crate::Inspection::set_flow) takes.
+    /// [`Training::accumulate`](crate::Training::accumulate), by the plan: neither an engine nor anything of it is made. With `gradient_norms` also what
+    /// [`Inspection::set_hidden_gradient_norms`](crate::Inspection::set_hidden_gradient_norms) takes.
     ///
     /// # Errors
     /// Those with which such an engine, or the batch for its sizes, would be refused.
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, flow: bool) -> Result<Memory>;
+    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, gradient_norms: bool) -> Result<Memory>;
 
-    /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options and with or without `flow`.
+    /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options and with or without `gradient_norms`.
     ///
     /// # Errors
     /// As there.
     fn largest_rows(
         &self,
-        (model, options, flow): (&Model, &EngineOptions, bool),
+        (model, options, gradient_norms): (&Model, &EngineOptions, bool),
         extent: BatchShape,
         budget: u64,
         most: usize,
         beside: u64,
     ) -> Result<usize> {
-        largest_rows(|rows| self.plan(model, options, BatchShape { rows, ..extent }, flow), budget, most, beside)
+        largest_rows(
+            |rows| self.plan(model, options, BatchShape { rows, ..extent }, gradient_norms),
+            budget,
+            most,
+            beside,
+        )
     }
 
     /// [`Inspection::kernel`](crate::Inspection::kernel) of such an engine.

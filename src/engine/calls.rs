@@ -2,7 +2,7 @@
 
 use crate::batch::OutputGradient;
 use crate::error::{Error, Result};
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::BatchShape;
 use crate::model::Recurrent;
 use crate::real::Real;
@@ -12,7 +12,7 @@ use crate::real::Real;
 pub(crate) struct LastPass {
     left: Left,
     /// The norms of dh_t.
-    flow: bool,
+    gradient_norms: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,13 +37,13 @@ impl LastPass {
     }
 
     /// The pass went back from the caller's gradient, whose dx, dh_0 and dc_0 were handed out.
-    pub(crate) fn went_back(&mut self, flow: bool) {
-        *self = Self { left: Left::Nothing, flow };
+    pub(crate) fn went_back(&mut self, gradient_norms: bool) {
+        *self = Self { left: Left::Nothing, gradient_norms };
     }
 
     /// The pass went forward through a batch, and back.
-    pub(crate) fn accumulated(&mut self, extent: BatchShape, flow: bool) {
-        *self = Self { left: Left::Gradient(extent), flow };
+    pub(crate) fn accumulated(&mut self, extent: BatchShape, gradient_norms: bool) {
+        *self = Self { left: Left::Gradient(extent), gradient_norms };
     }
 
     /// The parameters change: a backward pass would mix those of its forward pass with others.
@@ -93,8 +93,8 @@ impl LastPass {
     }
 
     /// Refuses where the last pass took no norms of dh_t.
-    pub(crate) fn flow(&self) -> Result<()> {
-        if self.flow { Ok(()) } else { Err(Flow::none()) }
+    pub(crate) fn gradient_norms(&self) -> Result<()> {
+        if self.gradient_norms { Ok(()) } else { Err(HiddenGradientNorms::none()) }
     }
 }
 

@@ -4,7 +4,7 @@ use super::options::largest_rows;
 use super::parameters::Parameters;
 use crate::batch::Sequence;
 use crate::error::Result;
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory};
 use crate::model::RecurrentKernel;
 use crate::profile::Profile;
@@ -14,14 +14,14 @@ use crate::profile::Profile;
 pub trait Inspection: Parameters {
     /// Whether the backward passes to come also take the norm of ∂L/∂h_t for every step, layer and direction. As an engine
     /// begins, none does. All else that they compute is the same, to the last bit.
-    fn set_flow(&mut self, on: bool);
+    fn set_hidden_gradient_norms(&mut self, on: bool);
 
     /// The norms of ∂L/∂h_t of the last [`accumulate`](super::Training::accumulate) or [`backward`](super::Layers::backward), and of no other
     /// before it: of the weighted sum, as the gradients are, not divided by Σ w. Waits for it.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where the last pass was no backward one, or [`set_flow`](Self::set_flow) was off.
-    async fn flow(&mut self) -> Result<Flow>;
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where the last pass was no backward one, or [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) was off.
+    async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms>;
 
     /// Whether the passes and updates to come are timed. As an engine begins, none is, which costs nothing. All that they
     /// compute is the same, to the last bit.

@@ -39,10 +39,10 @@ pub use training::Training;
 /// * [`forward`](Layers::forward), [`accumulate`](Training::accumulate), [`logits`](Inference::logits) and
 ///   [`evaluate`](Inference::evaluate) are passes, and so is [`backward`](Layers::backward). A pass begins over what the one before
 ///   it left: what [`backward`](Layers::backward) goes back from, what [`input_gradient`](Layers::input_gradient) and
-///   [`flow`](Inspection::flow) answer. Neither the gradient sums nor the carried state is a part of that.
+///   [`hidden_gradient_norms`](Inspection::hidden_gradient_norms) answer. Neither the gradient sums nor the carried state is a part of that.
 /// * A forward pass serves one backward pass. [`set_parameters`](Parameters::set_parameters) and [`update`](Training::update) end that
 ///   too, since going back would mix the weights of before and after; what a batch left stays there for
-///   [`input_gradient`](Layers::input_gradient) and [`flow`](Inspection::flow).
+///   [`input_gradient`](Layers::input_gradient) and [`hidden_gradient_norms`](Inspection::hidden_gradient_norms).
 /// * The gradient sums grow with each [`accumulate`](Training::accumulate) and [`backward`](Layers::backward). An update leaves them
 ///   to be read, and the next of these passes starts them anew; [`clear_gradients`](Layers::clear_gradients) makes them 0 at
 ///   once, as they are in the beginning.

@@ -7,7 +7,9 @@ use pollster::block_on;
 use crate::data::{Batches, Examples};
 use crate::ndarray::{Array2, Array3, ArrayView2};
 use crate::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, predict_each, resume, run};
-use crate::{Batch, Engine, Error, Flow, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer};
+use crate::{
+    Batch, Engine, Error, HiddenGradientNorms, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer,
+};
 
 /// A trainer whose backend is not known at compile time.
 pub trait Network {
@@ -36,7 +38,7 @@ pub trait Network {
     /// The logits of each prediction, \[P, B, O\], and each row's final states.
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)>;
     /// The norms of ∂L/∂h_t of a batch, as of a training step, and what its update reports.
-    fn flow(&mut self, batch: &Batch) -> Result<(Flow, Report)>;
+    fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, Report)>;
     /// Enqueues a training step.
     fn step(&mut self, batch: &Batch) -> Result<()>;
     /// Waits for every enqueued step, and tells the last one's loss.
@@ -101,12 +103,12 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
         Ok((logits.logits, logits.states))
     }
 
-    fn flow(&mut self, batch: &Batch) -> Result<(Flow, Report)> {
-        self.set_flow(true);
+    fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, Report)> {
+        self.set_hidden_gradient_norms(true);
         let taken = done(block_on(self.accumulate(batch)));
-        self.set_flow(false);
+        self.set_hidden_gradient_norms(false);
         taken?;
-        let flow = done(Trainer::flow(self))?;
+        let flow = done(Trainer::hidden_gradient_norms(self))?;
         let first = done(block_on(self.update()))?;
         let report = done(block_on(self.finish()))?.pop().or(first);
         let report = report.ok_or_else(|| Error::Failed("an update without a report".into()))?;
@@ -165,11 +167,11 @@ mod tests {
         };
         let failed = |flow| matches!(flow, Err(Error::Failed(_)));
         // It does not fit.
-        assert!(failed(Network::flow(&mut trainer, &batch(5, 1.0))));
+        assert!(failed(Network::hidden_gradient_norms(&mut trainer, &batch(5, 1.0))));
         block_on(Trainer::step(&mut trainer, &batch(2, 1.0))).unwrap();
-        assert!(Trainer::flow(&trainer).is_err());
+        assert!(Trainer::hidden_gradient_norms(&trainer).is_err());
         // Its mean would divide by 0.
-        assert!(failed(Network::flow(&mut trainer, &batch(2, 0.0))));
-        assert!(Network::flow(&mut trainer, &batch(2, 1.0)).is_ok());
+        assert!(failed(Network::hidden_gradient_norms(&mut trainer, &batch(2, 0.0))));
+        assert!(Network::hidden_gradient_norms(&mut trainer, &batch(2, 1.0)).is_ok());
     }
 }

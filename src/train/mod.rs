@@ -3,7 +3,7 @@
 mod checkpoint;
 mod confusion;
 mod evaluate;
-mod flow;
+mod gradient_decay;
 mod inference;
 mod metrics;
 mod options;
@@ -17,7 +17,7 @@ mod trainer;
 pub use checkpoint::{Checkpoint, SavedWeights, WriteSeek};
 pub use confusion::ConfusionMatrix;
 pub use evaluate::{evaluate, predict, predict_each};
-pub use flow::{StepFactor, last_alone, mean_derivative, recurrent_radii, spectral_radius};
+pub use gradient_decay::{StepFactor, last_alone, mean_derivative, recurrent_radii, spectral_radius};
 pub use inference::Prediction;
 pub use metrics::Metrics;
 pub use options::{Duration, Keep, RunOptions};

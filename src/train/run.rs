@@ -15,7 +15,7 @@ use super::trainer::Trainer;
 use crate::data::Batches;
 use crate::engine::{Engine, FlatBlock, Report, Skipped};
 use crate::error::{Error, Result};
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,12 +55,12 @@ pub trait Observer {
     fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()>;
 
     /// Whether the norms of ∂L/∂h_t are wanted of a step, counted from 1. They cost a wait for each of its batches.
-    fn wants_flow(&mut self, _step: u64) -> bool {
+    fn wants_hidden_gradient_norms(&mut self, _step: u64) -> bool {
         false
     }
 
     /// The norms that were wanted of a step, once it is enqueued and before it is reported. An error ends the run.
-    fn flow(&mut self, _step: u64, _flow: &Flow) -> Result<()> {
+    fn hidden_gradient_norms(&mut self, _step: u64, _flow: &HiddenGradientNorms) -> Result<()> {
         Ok(())
     }
 
@@ -201,16 +201,16 @@ async fn steps<E: Engine>(
         let halved = 0.5f64.powi(progress.rollbacks.try_into().unwrap_or(i32::MAX));
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
-        let wants_flow = observer.wants_flow(step);
+        let wants_hidden_gradient_norms = observer.wants_hidden_gradient_norms(step);
         // A step behind a bad one is taken anew where the run goes back: only a good step's successor is looked into.
-        while let Some(report) = if wants_flow { trainer.engine().report().await? } else { None } {
+        while let Some(report) = if wants_hidden_gradient_norms { trainer.engine().report().await? } else { None } {
             progress.last = pending.told(report, None, observer)?;
         }
-        trainer.set_flow(wants_flow);
+        trainer.set_hidden_gradient_norms(wants_hidden_gradient_norms);
         let work = accumulate(trainer, train, batches(step, options.accumulate, train.per_epoch())).await?;
-        if wants_flow {
-            trainer.set_flow(false);
-            observer.flow(step, &trainer.flow()?)?;
+        if wants_hidden_gradient_norms {
+            trainer.set_hidden_gradient_norms(false);
+            observer.hidden_gradient_norms(step, &trainer.hidden_gradient_norms()?)?;
         }
         let metrics = Metrics { step, epoch, loss: f64::NAN, val_loss: None, grad_norm: f64::NAN, lr, skipped: false };
         pending.0.push_back((metrics, work));

@@ -6,7 +6,7 @@ use crate::batch::{Batch, Checked, InputGradient, States};
 use crate::dropout::DropoutKey;
 use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, Report, StatefulRows};
 use crate::error::{Error, Result};
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Initialisation, Model, StateDict};
 use crate::optim::{Optimizer, OptimizerStep};
 use crate::real::Real;
@@ -71,9 +71,9 @@ pub struct Trainer<E: Engine> {
     pub(super) seed: u64,
     pub(super) step: u64,
     pub(super) sums: Sums,
-    takes_flow: bool,
+    takes_gradient_norms: bool,
     /// The norms of ∂L/∂h_t that go with the sums, not divided.
-    flow: Option<Flow>,
+    gradient_norms: Option<HiddenGradientNorms>,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -107,7 +107,16 @@ impl<E: Engine> Trainer<E> {
         let block = options.initialisation.try_draw(model, seed)?;
         let (tensors, mut block) = (engine.layout().tensors().len(), block.iter());
         engine.write_tensors(FlatBlock::Parameters, 0..tensors, &mut |piece| fill(piece, &mut block))?;
-        Ok(Self { engine, optimizer, options, seed, step: 0, sums: Sums::Nothing, takes_flow: false, flow: None })
+        Ok(Self {
+            engine,
+            optimizer,
+            options,
+            seed,
+            step: 0,
+            sums: Sums::Nothing,
+            takes_gradient_norms: false,
+            gradient_norms: None,
+        })
     }
 
     /// Enqueues one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
@@ -135,7 +144,7 @@ impl<E: Engine> Trainer<E> {
             Sums::Open { weight, rows } => (weight, rows),
             Sums::Nothing | Sums::Used(_) => {
                 self.engine.clear_gradients();
-                self.flow = None;
+                self.gradient_norms = None;
                 (0.0, 0)
             }
         };
@@ -147,7 +156,7 @@ impl<E: Engine> Trainer<E> {
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
             self.engine.accumulate_checked(of_part, carry).await?;
-            self.add_flow().await?;
+            self.add_squares().await?;
         }
         self.sums = Sums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
         Ok(())
@@ -212,19 +221,19 @@ impl<E: Engine> Trainer<E> {
         Ok(self.engine.layout().to_state_dict(&block))
     }
 
-    /// Whether the batches to come also give the norms of ∂L/∂h_t, for [`flow`](Self::flow). Each is then waited for; all
+    /// Whether the batches to come also give the norms of ∂L/∂h_t, for [`hidden_gradient_norms`](Self::hidden_gradient_norms). Each is then waited for; all
     /// else is the same, to the last bit.
-    pub fn set_flow(&mut self, on: bool) {
-        self.takes_flow = on;
-        self.engine.set_flow(on);
+    pub fn set_hidden_gradient_norms(&mut self, on: bool) {
+        self.takes_gradient_norms = on;
+        self.engine.set_hidden_gradient_norms(on);
     }
 
-    async fn add_flow(&mut self) -> Result<()> {
-        if self.takes_flow {
-            let of_rows = self.engine.flow().await?;
-            match &mut self.flow {
-                Some(flow) => flow.add_rows(&of_rows)?,
-                None => self.flow = Some(of_rows),
+    async fn add_squares(&mut self) -> Result<()> {
+        if self.takes_gradient_norms {
+            let of_rows = self.engine.hidden_gradient_norms().await?;
+            match &mut self.gradient_norms {
+                Some(gradient_norms) => gradient_norms.add_rows(&of_rows)?,
+                None => self.gradient_norms = Some(of_rows),
             }
         }
         Ok(())
@@ -234,13 +243,16 @@ impl<E: Engine> Trainer<E> {
     /// the gradients are, before clipping: squares add up over (micro-)batches.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where no batch was accumulated under [`set_flow`](Self::set_flow).
-    pub fn flow(&self) -> Result<Flow> {
-        let (Some(flow), Sums::Open { weight, .. } | Sums::Used(weight)) = (&self.flow, self.sums) else {
-            return Err(Error::Unsupported("a flow needs a batch that was accumulated after set_flow(true)".into()));
+    /// [`Error::Unsupported`] where no batch was accumulated under [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms).
+    pub fn hidden_gradient_norms(&self) -> Result<HiddenGradientNorms> {
+        let (Some(gradient_norms), Sums::Open { weight, .. } | Sums::Used(weight)) = (&self.gradient_norms, self.sums)
+        else {
+            return Err(Error::Unsupported(
+                "gradient norms need a batch that was accumulated after set_hidden_gradient_norms(true)".into(),
+            ));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
-        Ok(Flow { norms: &flow.norms / divisor })
+        Ok(HiddenGradientNorms { norms: &gradient_norms.norms / divisor })
     }
 
     /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.

@@ -58,14 +58,15 @@ const BACKWARD: &str = "backward follows a forward pass, once, with no other pas
 const GRADIENT: &str = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
 const NOT_ASKED: &str =
     "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
-const FLOW: &str = "the norms of ∂L/∂h_t need a backward pass after set_flow(true), and no other pass after it";
+const FLOW: &str =
+    "the norms of ∂L/∂h_t need a backward pass after set_hidden_gradient_norms(true), and no other pass after it";
 
 fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
     let case = Case { ragged: true, ..Case::new(Cell::Lstm) };
     let batch = case.batch();
     let options = EngineOptions { input_gradient: true, ..EngineOptions::default() };
     let mut engine = engine(backend, &case, options);
-    engine.set_flow(true);
+    engine.set_hidden_gradient_norms(true);
     let passes: [fn(&mut B::Engine, &Batch); 4] = [
         |engine, batch| drop(block_on(engine.evaluate(batch)).unwrap()),
         |engine, batch| drop(block_on(engine.logits(&batch.sequence)).unwrap()),
@@ -87,10 +88,10 @@ fn a_pass_begins_over_what_the_one_before_it_left<B: Backend>(backend: &B) {
         block_on(engine.report()).unwrap();
         engine.clear_gradients();
         block_on(engine.input_gradient()).unwrap();
-        block_on(engine.flow()).unwrap();
+        block_on(engine.hidden_gradient_norms()).unwrap();
         pass(&mut engine, &batch);
         refused(block_on(engine.input_gradient()), GRADIENT);
-        refused(block_on(engine.flow()), FLOW);
+        refused(block_on(engine.hidden_gradient_norms()), FLOW);
     }
     // Nor is there a gradient of the input where it was not asked for.
     let mut plain = self::engine(backend, &case, EngineOptions::default());

@@ -45,7 +45,7 @@ fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Opt
     let batch = case.batch();
     let mut named = Named::new();
     for step in 1..=2 {
-        engine.set_flow(step == 1);
+        engine.set_hidden_gradient_norms(step == 1);
         engine.set_dropout(masks(step));
         block_on(engine.accumulate(&batch, None)).unwrap();
         named.extend(common::gradients(&mut engine));
@@ -54,7 +54,7 @@ fn all<B: Backend>(backend: &B, case: &Case, kernel: RecurrentKernel, chunk: Opt
         named.push(("dh_0".into(), wide(&gradient.initial.h)));
         named.extend(gradient.initial.c.iter().map(|dc| ("dc_0".into(), wide(dc))));
         if step == 1 {
-            named.push(("flow".into(), block_on(engine.flow()).unwrap().norms.into_dyn()));
+            named.push(("flow".into(), block_on(engine.hidden_gradient_norms()).unwrap().norms.into_dyn()));
         }
         block_on(engine.update(&OptimizerStep { optimizer, step, divisor: batch.total_weight() })).unwrap();
         let report = block_on(engine.report()).unwrap().unwrap();

@@ -13,7 +13,7 @@ mod embed;
 mod extreme_sizes;
 mod faults;
 mod finite_differences;
-mod flow;
+mod gradient_norms;
 mod gpu;
 mod head;
 mod initialise;

@@ -527,10 +527,12 @@ impl Call {
                 Ok(text("set"))
             }
             Self::SetFlow(on) => {
-                engine.set_flow(*on);
+                engine.set_hidden_gradient_norms(*on);
                 Ok(text("set"))
             }
-            Self::Flow => block_on(engine.flow()).map(|flow| vec![("norms".into(), flow.norms.into_dyn())]),
+            Self::Flow => {
+                block_on(engine.hidden_gradient_norms()).map(|flow| vec![("norms".into(), flow.norms.into_dyn())])
+            }
         }
     }
 }
@@ -714,10 +716,10 @@ impl<E: Engine<Real = f32>> Told<E> {
             Turn::Gradients => block_on(trainer.gradients()).map(dict),
             Turn::InputGradient => block_on(trainer.input_gradient()).map(|gradient| input_gradient(&gradient)),
             Turn::SetFlow(on) => {
-                trainer.set_flow(*on);
+                trainer.set_hidden_gradient_norms(*on);
                 Ok(text("set"))
             }
-            Turn::Flow => trainer.flow().map(|flow| vec![("norms".into(), flow.norms.into_dyn())]),
+            Turn::Flow => trainer.hidden_gradient_norms().map(|flow| vec![("norms".into(), flow.norms.into_dyn())]),
             Turn::States => {
                 block_on(trainer.states()).map(|all| all.map_or_else(|| text("no states"), |all| states(&all)))
             }

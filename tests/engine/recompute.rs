@@ -17,14 +17,14 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     let mut engine = backend.engine(&model, &options).unwrap();
     engine.set_parameters(&case.parameters(&model)).unwrap();
     engine.set_dropout(masks(1));
-    engine.set_flow(true);
+    engine.set_hidden_gradient_norms(true);
     let output = block_on(engine.forward(&case.sequence())).unwrap();
     named.push(("output".into(), wide(&output.output)));
     named.push(("h_n".into(), wide(&output.states.h)));
     let raw = block_on(engine.backward(&case.output_gradient())).unwrap();
     named.extend(raw.x.iter().map(|x| ("raw dx".into(), wide(x))));
     named.push(("raw dh_0".into(), wide(&raw.initial.h)));
-    named.push(("raw flow".into(), wide(&block_on(engine.flow()).unwrap().norms)));
+    named.push(("raw flow".into(), wide(&block_on(engine.hidden_gradient_norms()).unwrap().norms)));
     named.extend(gradients(&mut engine));
 
     let (model, batch) = (case.model(), case.batch());
@@ -38,10 +38,10 @@ fn all<B: Backend>(backend: &B, case: &Case, recompute: bool, chunk: usize) -> N
     named.push(("its h_n".into(), wide(&evaluation.states.h)));
     let carry = Some(bptt::StatefulRows { first_row: 1, rows: case.rows + 2 });
     for flow in [true, false] {
-        engine.set_flow(flow);
+        engine.set_hidden_gradient_norms(flow);
         block_on(engine.accumulate(&batch, carry)).unwrap();
         if flow {
-            named.push(("flow".into(), wide(&block_on(engine.flow()).unwrap().norms)));
+            named.push(("flow".into(), wide(&block_on(engine.hidden_gradient_norms()).unwrap().norms)));
         }
         let input = block_on(engine.input_gradient()).unwrap();
         named.extend(input.x.iter().map(|x| ("dx".into(), wide(x))));

@@ -7,7 +7,7 @@ use super::plan::{carried, of_batch};
 use crate::cpu::pass::block::Block;
 use crate::engine::Inspection;
 use crate::error::Result;
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::RecurrentKernel;
 use crate::profile::Profile;
@@ -31,10 +31,10 @@ impl<R: Real> CpuEngine<R> {
         memory
     }
 
-    pub(super) fn flow_of(&self, steps: usize, rows: usize) -> Flow {
+    pub(super) fn gradient_norms_of(&self, steps: usize, rows: usize) -> HiddenGradientNorms {
         let mut squares = Array2::zeros((self.passes.network.recurrent.num_layer_directions(), steps));
-        self.blocks[..self.passes.network.blocks(rows)].iter().for_each(|block| block.add_flow(&mut squares));
-        Flow { norms: squares.mapv_into(f64::sqrt) }
+        self.blocks[..self.passes.network.blocks(rows)].iter().for_each(|block| block.add_squares(&mut squares));
+        HiddenGradientNorms { norms: squares.mapv_into(f64::sqrt) }
     }
 }
 
@@ -47,13 +47,13 @@ impl<R: Real> Inspection for CpuEngine<R> {
         self.passes.clock.take()
     }
 
-    fn set_flow(&mut self, on: bool) {
-        self.takes_flow = on;
+    fn set_hidden_gradient_norms(&mut self, on: bool) {
+        self.takes_gradient_norms = on;
     }
 
-    async fn flow(&mut self) -> Result<Flow> {
-        self.last.flow()?;
-        self.flow.clone().ok_or_else(Flow::none)
+    async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms> {
+        self.last.gradient_norms()?;
+        self.gradient_norms.clone().ok_or_else(HiddenGradientNorms::none)
     }
 
     fn kernel(&self, _rows: usize) -> Option<RecurrentKernel> {
@@ -68,7 +68,7 @@ impl<R: Real> Inspection for CpuEngine<R> {
     fn plan(&self, extent: BatchShape) -> Result<Memory> {
         extent.check(&self.model, ON_HOST)?;
         let network = &self.passes.network;
-        let mut planned = of_batch::<R>(network, &self.options, self.takes_flow, extent);
+        let mut planned = of_batch::<R>(network, &self.options, self.takes_gradient_norms, extent);
         if self.carried.is_none() {
             planned += carried::<R>(network, extent.carried);
         }

@@ -47,10 +47,10 @@ impl<R: Real> Layers for CpuEngine<R> {
         self.begin_pass();
         self.open_sums();
         let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];
-        let (gradients, flow) = (&mut self.gradients, self.takes_flow);
-        self.passes.within(rows, |passes| passes.back(blocks, gradient, flow, gradients));
-        self.flow = flow.then(|| self.flow_of(steps, rows));
-        self.last.went_back(flow);
+        let (gradients, gradient_norms) = (&mut self.gradients, self.takes_gradient_norms);
+        self.passes.within(rows, |passes| passes.back(blocks, gradient, gradient_norms, gradients));
+        self.gradient_norms = gradient_norms.then(|| self.gradient_norms_of(steps, rows));
+        self.last.went_back(gradient_norms);
         self.input_gradient_of(extent)
     }
 

@@ -21,7 +21,7 @@ use crate::dropout::DropoutKey;
 use crate::engine::calls::{Ended, LastPass};
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory};
 use crate::model::{Layout, Model};
 use crate::real::Real;
@@ -47,9 +47,9 @@ pub struct CpuEngine<R: Real> {
     last: LastPass,
     masks: Option<DropoutKey>,
     /// Whether backward passes take the norms of dh_t.
-    takes_flow: bool,
+    takes_gradient_norms: bool,
     /// Those of the last pass.
-    flow: Option<Flow>,
+    gradient_norms: Option<HiddenGradientNorms>,
     carried: Option<States<R>>,
     reports: VecDeque<Report>,
     /// The update that ended updating, and what was not finite.
@@ -76,8 +76,8 @@ impl<R: Real> CpuEngine<R> {
             blocks: Vec::new(),
             last: LastPass::default(),
             masks: None,
-            takes_flow: false,
-            flow: None,
+            takes_gradient_norms: false,
+            gradient_norms: None,
             carried: None,
             reports: VecDeque::new(),
             refused: None,
@@ -90,12 +90,12 @@ impl<R: Real> CpuEngine<R> {
         })
     }
 
-    /// What a new engine, made with these, holds after a batch of this extent; with `flow` also for the norms of dh_t.
+    /// What a new engine, made with these, holds after a batch of this extent; with `gradient_norms` also for the norms of dh_t.
     pub(super) fn planned(
         threads: &Threads,
         model: &Model,
         options: &EngineOptions,
-        flow: bool,
+        gradient_norms: bool,
         extent: BatchShape,
     ) -> Result<Memory> {
         model.validate()?;
@@ -103,7 +103,8 @@ impl<R: Real> CpuEngine<R> {
         extent.check(model, ON_HOST)?;
         let layout = Layout::new(model);
         let network = Network::new(model, &layout);
-        let of_extent = of_batch::<R>(&network, options, flow, extent) + carried::<R>(&network, extent.carried);
+        let of_extent =
+            of_batch::<R>(&network, options, gradient_norms, extent) + carried::<R>(&network, extent.carried);
         Ok(fixed::<R>(&network, &layout, options, threads.count()) + of_extent)
     }
 

@@ -34,7 +34,7 @@ impl<R: Real> CpuEngine<R> {
     /// A pass begins, in the blocks of the one before it.
     pub(super) fn begin_pass(&mut self) {
         self.last.begin();
-        self.flow = None;
+        self.gradient_norms = None;
     }
 }
 
@@ -78,17 +78,18 @@ impl<R: Real> Passes for CpuEngine<R> {
             (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
             _ => Start::Zero,
         };
-        let (plan, flow) = (self.training_plan(steps, self.options.input_gradient), self.takes_flow);
+        let (plan, gradient_norms) =
+            (self.training_plan(steps, self.options.input_gradient), self.takes_gradient_norms);
         let of_batch = Rows { sequence: &batch.sequence, start, draw };
         let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
-        self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (batch, flow), gradients))?;
+        self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (batch, gradient_norms), gradients))?;
         let blocks = &self.blocks[..self.passes.network.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
             blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
         }
-        self.flow = flow.then(|| self.flow_of(steps, rows));
-        self.last.accumulated(batch.sequence.extent(), flow);
+        self.gradient_norms = gradient_norms.then(|| self.gradient_norms_of(steps, rows));
+        self.last.accumulated(batch.sequence.extent(), gradient_norms);
         Ok(())
     }
 

@@ -30,8 +30,13 @@ pub(super) fn squares(layout: &Layout) -> usize {
     layout.len().div_ceil(CHUNK)
 }
 
-/// What a training pass over a batch takes, in which no row is shorter than T; with `flow` also the norms of dh_t.
-pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow: bool, extent: BatchShape) -> Memory {
+/// What a training pass over a batch takes, in which no row is shorter than T; with `gradient_norms` also the norms of dh_t.
+pub(super) fn of_batch<R: Real>(
+    network: &Network,
+    options: &EngineOptions,
+    gradient_norms: bool,
+    extent: BatchShape,
+) -> Memory {
     let BatchShape { steps, rows, tokens, resets, .. } = extent;
     let (chunk, most, dx) = (chunk(network, options, steps), network.block_rows(rows), options.input_gradient);
     let block = |rows| {
@@ -44,7 +49,7 @@ pub(super) fn of_batch<R: Real>(network: &Network, options: &EngineOptions, flow
     if left > 0 {
         planned += block(left);
     }
-    if flow {
+    if gradient_norms {
         let squares = network.blocks(rows) * network.layer_directions.len() * steps * size_of::<f64>();
         planned.add(MemoryPart::Workspace, squares as u64);
     }

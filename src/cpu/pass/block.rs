@@ -190,13 +190,13 @@ impl<R: Real> Block<R> {
     }
 
     /// Begins the squares of dh_t at 0, or has none.
-    pub(crate) fn begin_flow(&mut self, on: bool) {
+    pub(crate) fn begin_squares(&mut self, on: bool) {
         self.squares.clear();
         self.squares.resize(if on { self.layer_directions.len() * self.mask.steps } else { 0 }, 0.0);
     }
 
     /// Adds the squares of dh_t to \[L·D, T\].
-    pub(crate) fn add_flow(&self, squares: &mut Array2<f64>) {
+    pub(crate) fn add_squares(&self, squares: &mut Array2<f64>) {
         for (mut to, from) in squares.rows_mut().into_iter().zip(self.squares.chunks_exact(self.mask.steps)) {
             to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
         }

@@ -176,7 +176,7 @@ impl<R: Real> Passes<R> {
                 }
                 self.clock.end(begun, Phase::Head, || head::operations(&self.network, block));
                 if block.is_last() {
-                    block.begin_flow(norms);
+                    block.begin_squares(norms);
                 }
                 let begun = self.clock.begin();
                 head::backward(&weights, block);
@@ -189,7 +189,13 @@ impl<R: Real> Passes<R> {
     }
 
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
-    pub(crate) fn back(&self, blocks: &mut [Block<R>], gradient: &OutputGradient<R>, flow: bool, gradients: &mut [R]) {
+    pub(crate) fn back(
+        &self,
+        blocks: &mut [Block<R>],
+        gradient: &OutputGradient<R>,
+        gradient_norms: bool,
+        gradients: &mut [R],
+    ) {
         let weights = self.weights(blocks.len());
         let chunks = blocks.iter().map(Block::chunks).max().unwrap_or_default();
         for chunk in (0..chunks).rev() {
@@ -199,7 +205,7 @@ impl<R: Real> Passes<R> {
                     return;
                 }
                 if block.is_last() {
-                    block.begin_flow(flow);
+                    block.begin_squares(gradient_norms);
                 } else {
                     unroll::forward(&weights, block);
                 }

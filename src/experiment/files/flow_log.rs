@@ -8,7 +8,7 @@ use super::names::FLOW;
 use crate::format::grouped;
 use crate::ndarray::Array2;
 use crate::plot::{Drawing, FlowLine, FlowPanel, FlowPicture};
-use crate::{Flow, Recurrent, Result};
+use crate::{HiddenGradientNorms, Recurrent, Result};
 
 /// Steps that the picture shows.
 const LINES: usize = 4;
@@ -20,7 +20,7 @@ pub struct FlowLog {
     directions: usize,
     file: Log,
     /// Those whose number among all is a power of two, and the last.
-    kept: Vec<(u64, Flow)>,
+    kept: Vec<(u64, HiddenGradientNorms)>,
     taken: u64,
 }
 
@@ -54,7 +54,7 @@ impl FlowLog {
     }
 
     /// Writes the norms of a step.
-    pub fn take(&mut self, step: u64, flow: &Flow) -> Result<()> {
+    pub fn take(&mut self, step: u64, flow: &HiddenGradientNorms) -> Result<()> {
         let norms = self.stacks.iter().zip(flow.norms.rows());
         let norms: Map<_, _> = norms.map(|(name, norms)| (name.clone(), json!(norms.to_vec()))).collect();
         self.file.append(&json_line(&json!({"step": step, "norms": norms}))?)?;
@@ -67,9 +67,10 @@ impl FlowLog {
         self.sync()?;
         let Some(last) = self.kept.len().checked_sub(1) else { return Ok(None) };
         let lines = LINES.min(last + 1);
-        let chosen: Vec<&(u64, Flow)> = (0..lines).map(|n| &self.kept[n * last / (lines - 1).max(1)]).collect();
+        let chosen: Vec<&(u64, HiddenGradientNorms)> =
+            (0..lines).map(|n| &self.kept[n * last / (lines - 1).max(1)]).collect();
         let panel = |(stack, of): (usize, &String)| {
-            let line = |(hue, (step, flow)): (usize, &&(u64, Flow))| {
+            let line = |(hue, (step, flow)): (usize, &&(u64, HiddenGradientNorms))| {
                 let (name, norms) = (format!("step {}", grouped(*step)), flow.norms.row(stack).to_vec());
                 FlowLine { name, hue, reverse: stack % self.directions > 0, norms, clipped: 1.0 }
             };
@@ -85,7 +86,7 @@ impl FlowLog {
 }
 
 /// A line as it was written.
-fn read(stacks: &[String], line: &[u8]) -> Option<(u64, Flow)> {
+fn read(stacks: &[String], line: &[u8]) -> Option<(u64, HiddenGradientNorms)> {
     let line: Value = serde_json::from_slice(line).ok()?;
     // JSON has null for what is not finite.
     let row = |stack: &String| {
@@ -95,10 +96,10 @@ fn read(stacks: &[String], line: &[u8]) -> Option<(u64, Flow)> {
     let rows = stacks.iter().map(row).collect::<Option<Vec<_>>>()?;
     let shape = (rows.len(), rows.first()?.len());
     let norms = Array2::from_shape_vec(shape, rows.into_iter().flatten().collect()).ok()?;
-    Some((line["step"].as_u64()?, Flow { norms }))
+    Some((line["step"].as_u64()?, HiddenGradientNorms { norms }))
 }
 
-fn keep(kept: &mut Vec<(u64, Flow)>, taken: &mut u64, flow: (u64, Flow)) {
+fn keep(kept: &mut Vec<(u64, HiddenGradientNorms)>, taken: &mut u64, flow: (u64, HiddenGradientNorms)) {
     if *taken > 0 && !taken.is_power_of_two() {
         kept.pop();
     }

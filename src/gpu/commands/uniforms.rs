@@ -74,8 +74,8 @@ uniforms! {
     }
     /// `mean.wgsl`.
     Mean { steps: u32, rows: u32, n4: u32, accumulate: u32 }
-    /// `flow.wgsl`.
-    Flow { count: u32, h4: u32, y4: u32, y_column: u32, first: u32 }
+    /// `gradient_norms.wgsl`.
+    GradientNorms { count: u32, h4: u32, y4: u32, y_column: u32, first: u32 }
     /// `sum.wgsl`.
     Sum { count: u32 }
     /// `status.wgsl`, for `norm` and `update`.

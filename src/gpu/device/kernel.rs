@@ -65,21 +65,21 @@ entries! {
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
     RNN_BACKWARD = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
-    RNN_BACKWARD_FLOW = "rnn_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
+    RNN_BACKWARD_NORMS = "rnn_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "rnn_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
     LSTM_FORWARD = "lstm_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 6 ReadWrite, 10 ReadWrite, 11 Read } false;
     LSTM_BACKWARD = "lstm_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 Read, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
-    LSTM_BACKWARD_FLOW = "lstm_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
+    LSTM_BACKWARD_NORMS = "lstm_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "lstm_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 6 ReadWrite, 7 ReadWrite, 8 ReadWrite, 9 ReadWrite, 11 Read } false;
     GRU_FORWARD = "gru_forward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite, 5 ReadWrite, 10 ReadWrite, 11 Read } false;
     GRU_BACKWARD = "gru_backward" ["activation.wgsl", "masks.wgsl", "dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 Read, 8 ReadWrite, 11 Read } false;
-    GRU_BACKWARD_FLOW = "gru_backward" ["activation.wgsl", "masks.wgsl", "flow_dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
+    GRU_BACKWARD_NORMS = "gru_backward" ["activation.wgsl", "masks.wgsl", "dh_over_dy.wgsl", "step.wgsl", "gru_step.wgsl"] "Step"
         { 1 Read, 2 Read, 4 ReadWrite, 5 ReadWrite, 7 ReadWrite, 8 ReadWrite, 11 Read } false;
-    FLOW = "flow" ["flow.wgsl"] "Flow" { 1 Read, 2 ReadWrite } false;
+    GRADIENT_NORMS = "gradient_norms" ["gradient_norms.wgsl"] "GradientNorms" { 1 Read, 2 ReadWrite } false;
     MATMUL = "matmul" ["product.wgsl", "matmul.wgsl"] "Matmul" { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;
     MATMUL_TILED = "matmul_tiled" ["product.wgsl", "matmul_tiled.wgsl"] "Matmul"
         { 1 Read, 2 Read, 3 Read, 4 ReadWrite } false;

@@ -168,7 +168,7 @@ impl GpuEngine {
         let BatchShape { steps, rows, .. } = self.last.forward()?;
         from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
-        self.prepare_flow()?;
+        self.prepare_gradient_norms()?;
         self.last.begin();
         let mut begin = self.fresh_sums();
         let mut load = Vec::new();
@@ -205,7 +205,7 @@ impl GpuEngine {
         self.recorder
             .record(begin.iter().chain(&load).chain(self.backward_lists().into_iter().flatten()).chain(&store));
         self.recorder.submit();
-        self.last.went_back(self.flow);
+        self.last.went_back(self.gradient_norms);
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use super::GpuEngine;
 use super::planned::further;
 use crate::engine::{Backend, Inspection};
 use crate::error::Result;
-use crate::flow::Flow;
 use crate::gpu::pass::Pass;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::RecurrentKernel;
 use crate::model::plan::{Checkpointing, carried_states};
@@ -24,22 +24,22 @@ impl Inspection for GpuEngine {
         self.recorder.profile().await
     }
 
-    fn set_flow(&mut self, on: bool) {
-        self.flow = on;
+    fn set_hidden_gradient_norms(&mut self, on: bool) {
+        self.gradient_norms = on;
     }
 
-    async fn flow(&mut self) -> Result<Flow> {
-        self.last.flow()?;
-        let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(Flow::none()) };
+    async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms> {
+        self.last.gradient_norms()?;
+        let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(HiddenGradientNorms::none()) };
         let pairs = self.read(&[self.whole(norms)]).await?;
         let plan = &self.pass().plan;
         let shape = (self.network.model.recurrent.num_layer_directions(), plan.steps);
-        let parts = plan.flow_parts();
+        let parts = plan.gradient_norm_parts();
         let square = |pair: &[f32]| f64::from(pair[0]).powi(2) * f64::from(pair[1]);
         let norm = |step: &[f32]| step.chunks_exact(2).map(square).sum::<f64>().sqrt();
         let mut steps = pairs.chunks_exact(2 * parts);
         let norms = Array2::from_shape_simple_fn(shape, || steps.next().map_or(f64::NAN, norm));
-        Ok(Flow { norms })
+        Ok(HiddenGradientNorms { norms })
     }
 
     fn kernel(&self, rows: usize) -> Option<RecurrentKernel> {
@@ -65,20 +65,21 @@ impl Inspection for GpuEngine {
         let mut memory = match self.passes.iter().find(|pass| pass.shape == shape) {
             Some(pass) => {
                 let mut memory = self.memory();
-                memory.add(MemoryPart::Workspace, if self.flow { pass.flow_bytes() } else { 0 });
+                memory.add(MemoryPart::Workspace, if self.gradient_norms { pass.gradient_norm_bytes() } else { 0 });
                 memory
             }
             None => {
                 let plan = self.plan_of(shape)?;
                 let planned = plan.planned(&self.network.model);
-                let flow = if self.flow { plan.planned_flow(&self.network.model) } else { 0 };
+                let gradient_norms =
+                    if self.gradient_norms { plan.planned_gradient_norms(&self.network.model) } else { 0 };
                 let with_others = self.with_pass(&plan);
                 let further = further(extent.shapes).saturating_sub(self.passes.len() as u64);
-                let further = further * plan.planned_further(&self.network.model, self.flow);
+                let further = further * plan.planned_further(&self.network.model, self.gradient_norms);
                 // Beyond the budget the others are let go.
-                let alone = self.options.check_memory(with_others.total() + flow + carried).is_err();
+                let alone = self.options.check_memory(with_others.total() + gradient_norms + carried).is_err();
                 let mut memory = if alone { self.fixed_memory() + planned } else { with_others };
-                memory.add(MemoryPart::Workspace, flow + further);
+                memory.add(MemoryPart::Workspace, gradient_norms + further);
                 memory
             }
         };

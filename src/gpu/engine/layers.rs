@@ -26,7 +26,7 @@ impl Layers for GpuEngine {
     async fn backward(&mut self, gradient: &OutputGradient) -> Result<InputGradient> {
         let recurrent = self.network.model.recurrent.clone();
         self.last.forward_for(gradient, &recurrent)?;
-        self.prepare_flow()?;
+        self.prepare_gradient_norms()?;
         self.last.begin();
         let mut begin = self.fresh_sums();
         let mut numbers = std::mem::take(&mut self.numbers);
@@ -58,7 +58,7 @@ impl Layers for GpuEngine {
         self.numbers = numbers;
         self.recorder.record(begin.iter().chain(self.backward_lists().into_iter().flatten()));
         let gradient = self.read_input_gradient().await?;
-        self.last.went_back(self.flow);
+        self.last.went_back(self.gradient_norms);
         Ok(gradient)
     }
 

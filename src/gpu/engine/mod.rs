@@ -53,7 +53,7 @@ pub struct GpuEngine {
     /// What the pass that was used last holds.
     last: LastPass,
     /// Whether backward passes take the norms of dh_t.
-    flow: bool,
+    gradient_norms: bool,
     ended: Ended,
     masks: Option<DropoutKey>,
     recorder: Recorder,
@@ -86,7 +86,7 @@ impl GpuEngine {
             used: false,
             cleared: false,
             last: LastPass::default(),
-            flow: false,
+            gradient_norms: false,
             ended: Ended::default(),
             masks: None,
             recorder: Recorder::with_uploads(gpu)?,

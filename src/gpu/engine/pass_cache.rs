@@ -62,17 +62,17 @@ impl GpuEngine {
     }
 
     /// Makes the backward pass of the pass at hand ready, where it is to take the norms of dh_t.
-    pub(crate) fn prepare_flow(&mut self) -> Result<()> {
-        if !self.flow {
+    pub(crate) fn prepare_gradient_norms(&mut self) -> Result<()> {
+        if !self.gradient_norms {
             return Ok(());
         }
-        let wanted = self.pass().flow_bytes();
+        let wanted = self.pass().gradient_norm_bytes();
         while self.passes.len() > 1 && self.options.check_memory(self.bytes() + wanted).is_err() {
             self.drop_pass();
         }
         self.options.check_memory(self.bytes() + wanted)?;
         let make = |engine: &mut Self| match engine.passes.last_mut() {
-            Some(pass) => pass.make_flow(&engine.gpu, &engine.network),
+            Some(pass) => pass.make_gradient_norms(&engine.gpu, &engine.network),
             None => Ok(()),
         };
         self.without_others(make)
@@ -80,7 +80,7 @@ impl GpuEngine {
 
     /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
     pub(crate) fn backward_lists(&self) -> Lists<'_> {
-        self.pass().backward(self.flow)
+        self.pass().backward(self.gradient_norms)
     }
 
     pub(crate) fn pass(&self) -> &Pass {

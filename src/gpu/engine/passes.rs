@@ -41,7 +41,7 @@ impl Passes for GpuEngine {
             carry.check(&self.network.model, sequence.shape().1, held)?;
         }
         self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Checkpointing::Borders))?;
-        self.prepare_flow()?;
+        self.prepare_gradient_norms()?;
         if let (Some(carry), None) = (carry, &self.carried) {
             self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.network, carry.rows))?);
         }
@@ -59,9 +59,9 @@ impl Passes for GpuEngine {
         let mut lists = vec![&begin[..]];
         lists.extend(pass.forward(PassKind::Gradient));
         lists.push(&leave);
-        lists.extend(pass.gradient(self.flow));
+        lists.extend(pass.gradient(self.gradient_norms));
         self.recorder.record(lists.into_iter().flatten());
-        self.last.accumulated(sequence.extent(), self.flow);
+        self.last.accumulated(sequence.extent(), self.gradient_norms);
         self.gpu.check()
     }
 

@@ -46,12 +46,12 @@ pub(crate) fn further(shapes: usize) -> u64 {
     shapes.clamp(1, PASSES) as u64 - 1
 }
 
-/// What a new engine holds after a batch of this extent; with `flow` also for the norms of dh_t.
+/// What a new engine holds after a batch of this extent; with `gradient_norms` also for the norms of dh_t.
 pub(crate) fn planned(
     limits: &DeviceLimits,
     model: &Model,
     options: &EngineOptions,
-    flow: bool,
+    gradient_norms: bool,
     extent: BatchShape,
 ) -> Result<Memory> {
     model.validate()?;
@@ -63,8 +63,8 @@ pub(crate) fn planned(
     let shape = shape(options, extent, options.input_gradient, Checkpointing::Borders);
     let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
     memory += plan.planned(model);
-    memory.add(MemoryPart::Workspace, if flow { plan.planned_flow(model) } else { 0 });
-    memory.add(MemoryPart::Workspace, further(extent.shapes) * plan.planned_further(model, flow));
+    memory.add(MemoryPart::Workspace, if gradient_norms { plan.planned_gradient_norms(model) } else { 0 });
+    memory.add(MemoryPart::Workspace, further(extent.shapes) * plan.planned_further(model, gradient_norms));
     if extent.carried > 0 {
         let carried = carried_states(model, extent.carried);
         limits.check(&carried)?;

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{
-    GRU_BACKWARD, GRU_BACKWARD_FLOW, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_FLOW, LSTM_FORWARD, RNN_BACKWARD,
-    RNN_BACKWARD_FLOW, RNN_FORWARD, ShaderEntry,
+    GRU_BACKWARD, GRU_BACKWARD_NORMS, GRU_FORWARD, LSTM_BACKWARD, LSTM_BACKWARD_NORMS, LSTM_FORWARD, RNN_BACKWARD,
+    RNN_BACKWARD_NORMS, RNN_FORWARD, ShaderEntry,
 };
 use crate::memory::{Memory, MemoryPart};
 use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
@@ -100,15 +100,15 @@ impl Network {
         }
     }
 
-    /// The cell's step backward; with `flow` the one that leaves dh_t in the place of dy_t.
-    pub(crate) fn backward_step(&self, flow: bool) -> ShaderEntry {
-        match (self.model.recurrent.cell, flow) {
+    /// The cell's step backward; with `gradient_norms` the one that leaves dh_t in the place of dy_t.
+    pub(crate) fn backward_step(&self, gradient_norms: bool) -> ShaderEntry {
+        match (self.model.recurrent.cell, gradient_norms) {
             (Cell::Rnn(_), false) => RNN_BACKWARD,
-            (Cell::Rnn(_), true) => RNN_BACKWARD_FLOW,
+            (Cell::Rnn(_), true) => RNN_BACKWARD_NORMS,
             (Cell::Lstm, false) => LSTM_BACKWARD,
-            (Cell::Lstm, true) => LSTM_BACKWARD_FLOW,
+            (Cell::Lstm, true) => LSTM_BACKWARD_NORMS,
             (Cell::Gru, false) => GRU_BACKWARD,
-            (Cell::Gru, true) => GRU_BACKWARD_FLOW,
+            (Cell::Gru, true) => GRU_BACKWARD_NORMS,
         }
     }
 

@@ -35,12 +35,12 @@ pub(crate) struct Pass {
     /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
     pub(crate) ends: Vec<(Place, Place)>,
     uniform_bytes: u64,
-    flow: Option<FlowPass>,
+    gradient_norms: Option<NormsPass>,
 }
 
 /// The backward pass of every chunk sequence that also takes the norms of dh_t, on the buffers of the other.
 #[derive(Debug)]
-struct FlowPass {
+struct NormsPass {
     chunk_sequences: Vec<Vec<Command>>,
     norms: wgpu::Buffer,
     uniform_bytes: u64,
@@ -100,7 +100,7 @@ impl Pass {
         buffers: Vec<wgpu::Buffer>,
     ) -> Result<Self> {
         let mut builder = Builder::on(gpu, &plan, buffers);
-        let mut recording = Recording { b: &mut builder, net: network, flow: None };
+        let mut recording = Recording { b: &mut builder, net: network, gradient_norms: None };
         let recurrent = &network.model.recurrent;
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
         let ends = cell_states
@@ -141,23 +141,23 @@ impl Pass {
             uniform_bytes: built.uniform_bytes,
             ends,
             plan,
-            flow: None,
+            gradient_norms: None,
         })
     }
 
-    /// Bytes that [`make_flow`](Self::make_flow) will take; its commands are about as many as all others. 0 once it did.
-    pub(crate) fn flow_bytes(&self) -> u64 {
-        if self.flow.is_some() { 0 } else { self.plan.flow().bytes + self.uniform_bytes }
+    /// Bytes that [`make_gradient_norms`](Self::make_gradient_norms) will take; its commands are about as many as all others. 0 once it did.
+    pub(crate) fn gradient_norm_bytes(&self) -> u64 {
+        if self.gradient_norms.is_some() { 0 } else { self.plan.gradient_norms().bytes + self.uniform_bytes }
     }
 
     /// Makes the backward pass that also takes the norms of dh_t, unless it is there.
-    pub(crate) fn make_flow(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
-        if self.flow.is_some() {
+    pub(crate) fn make_gradient_norms(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
+        if self.gradient_norms.is_some() {
             return Ok(());
         }
-        let norms = allocate(gpu, &self.plan.flow())?;
+        let norms = allocate(gpu, &self.plan.gradient_norms())?;
         let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
-        let mut recording = Recording { b: &mut builder, net: network, flow: Some(Binding::whole(&norms)) };
+        let mut recording = Recording { b: &mut builder, net: network, gradient_norms: Some(Binding::whole(&norms)) };
         let mut lists = Vec::new();
         for places in recording.chunk_sequences() {
             backward::backward(&mut recording, places, self.shape.resets);
@@ -166,13 +166,13 @@ impl Pass {
         let mut built = builder.finish()?;
         gpu.check()?;
         let chunk_sequences = lists.into_iter().map(|list| built.take(list)).collect();
-        self.flow = Some(FlowPass { chunk_sequences, uniform_bytes: built.uniform_bytes, norms });
+        self.gradient_norms = Some(NormsPass { chunk_sequences, uniform_bytes: built.uniform_bytes, norms });
         Ok(())
     }
 
     /// The norms of dh_t in parts.
     pub(crate) fn norms(&self) -> Option<&wgpu::Buffer> {
-        self.flow.as_ref().map(|flow| &flow.norms)
+        self.gradient_norms.as_ref().map(|gradient_norms| &gradient_norms.norms)
     }
 
     /// From x and the entering states to the leaving ones, and to what it is for.
@@ -206,9 +206,9 @@ impl Pass {
         lists
     }
 
-    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With `flow`
-    /// it also takes the norms of dh_t, once [`make_flow`](Self::make_flow) was called.
-    pub(crate) fn gradient(&self, flow: bool) -> Lists<'_> {
+    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With `gradient_norms`
+    /// it also takes the norms of dh_t, once [`make_gradient_norms`](Self::make_gradient_norms) was called.
+    pub(crate) fn gradient(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
             if self.makes_again(index) {
@@ -223,28 +223,28 @@ impl Pass {
                 loss,
                 backward,
                 &chunk_sequence.output_gradient,
-                self.chunk_sequence_backward(index, flow),
+                self.chunk_sequence_backward(index, gradient_norms),
             ]);
         }
         lists.push(&self.sum_losses);
         lists
     }
 
-    /// The way back of a pass whose aim was the output, from dy in the last layer's y; `flow` as above.
-    pub(crate) fn backward(&self, flow: bool) -> Lists<'_> {
+    /// The way back of a pass whose aim was the output, from dy in the last layer's y; `gradient_norms` as above.
+    pub(crate) fn backward(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
             if self.makes_again(index) {
                 lists.push(&chunk_sequence.forward);
             }
-            lists.push(self.chunk_sequence_backward(index, flow));
+            lists.push(self.chunk_sequence_backward(index, gradient_norms));
         }
         lists
     }
 
-    fn chunk_sequence_backward(&self, chunk_sequence: usize, flow: bool) -> &[Command] {
-        match self.flow.as_ref().filter(|_| flow) {
-            Some(flow) => &flow.chunk_sequences[chunk_sequence],
+    fn chunk_sequence_backward(&self, chunk_sequence: usize, gradient_norms: bool) -> &[Command] {
+        match self.gradient_norms.as_ref().filter(|_| gradient_norms) {
+            Some(gradient_norms) => &gradient_norms.chunk_sequences[chunk_sequence],
             None => &self.chunk_sequences[chunk_sequence].backward,
         }
     }
@@ -256,7 +256,11 @@ impl Pass {
 
     /// Bytes of what it has beside the buffers that it shares: uniforms, and the norms of dh_t.
     pub(crate) fn own_bytes(&self) -> u64 {
-        self.uniform_bytes + self.flow.as_ref().map_or(0, |flow| flow.norms.size() + flow.uniform_bytes)
+        self.uniform_bytes
+            + self
+                .gradient_norms
+                .as_ref()
+                .map_or(0, |gradient_norms| gradient_norms.norms.size() + gradient_norms.uniform_bytes)
     }
 
     /// Commands that clear where the sequence begins.

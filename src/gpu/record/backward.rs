@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::{Recording, dropout, embedding, keep};
 use crate::gpu::commands::builder::{Binding, Product};
-use crate::gpu::commands::uniforms::{Copy, Flow, Step, Tokens};
-use crate::gpu::device::kernel::{FLOW, MASK, SCATTER};
+use crate::gpu::commands::uniforms::{Copy, GradientNorms, Step, Tokens};
+use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
@@ -81,7 +81,7 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     let (constants, plan) = (rec.step_constants(rec.b.plan.step.shared_vec4s[1]), &rec.b.plan.step);
     let (gates4, has_c) = (rec.net.gates4(), carry_c.is_some());
     let cost = Cost::backward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
-    rec.b.dispatch(rec.net.backward_step(rec.flow.is_some()), &constants, &bindings, &step, plan.grid, cost);
+    rec.b.dispatch(rec.net.backward_step(rec.gradient_norms.is_some()), &constants, &bindings, &step, plan.grid, cost);
 }
 
 /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
@@ -140,11 +140,11 @@ fn weight_gradients(
 
 /// The norms of dh_t, which the steps have left in the place of dy, where they are asked for.
 fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, direction: usize, chunk: &Chunk) {
-    let Some(norms) = &rec.flow else { return };
+    let Some(norms) = &rec.gradient_norms else { return };
     let (sizes, rows) = (rec.net.sizes, rec.rows());
     let count = rows * sizes.h4;
-    let parts = rec.b.plan.flow_parts();
-    let uniform = Flow {
+    let parts = rec.b.plan.gradient_norm_parts();
+    let uniform = GradientNorms {
         count: count as u32,
         h4: sizes.h4 as u32,
         y4: sizes.y4 as u32,
@@ -153,7 +153,7 @@ fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     };
     let bindings = [&rec.b.tensor(chunk.y[layer]), norms];
     let grid = [chunk.steps.len() as u32, parts as u32, 1];
-    rec.b.dispatch(FLOW, &[], &bindings, &uniform, grid, Cost::each(4 * chunk.steps.len() * count, 4, 1));
+    rec.b.dispatch(GRADIENT_NORMS, &[], &bindings, &uniform, grid, Cost::each(4 * chunk.steps.len() * count, 4, 1));
 }
 
 /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih.

@@ -30,7 +30,7 @@ pub(crate) struct Recording<'b, 'a> {
     pub(crate) b: &'b mut Builder<'a>,
     pub(crate) net: &'b Network,
     /// Where the parts of the norms of dh_t go, where they are asked for.
-    pub(crate) flow: Option<Binding>,
+    pub(crate) gradient_norms: Option<Binding>,
 }
 
 impl<'a> Recording<'_, 'a> {

@@ -45,12 +45,12 @@ fn gradients(engine: &mut GpuEngine, batch: &Batch) -> bptt::Result<Vec<f32>> {
 fn what_is_planned_for_many_shapes_is_the_most_that_their_passes_ever_hold() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let (before, _) = gpu.held();
-    for flow in [false, true] {
+    for gradient_norms in [false, true] {
         let extent = BatchShape { steps: 40, rows: 24, shapes: 8, ..batch(1, 1).sequence.extent() };
-        let planned = gpu.plan(&model(), &options(), extent, flow).unwrap().total();
-        let one = gpu.plan(&model(), &options(), BatchShape { shapes: 1, ..extent }, flow).unwrap().total();
+        let planned = gpu.plan(&model(), &options(), extent, gradient_norms).unwrap().total();
+        let one = gpu.plan(&model(), &options(), BatchShape { shapes: 1, ..extent }, gradient_norms).unwrap().total();
         let mut engine = engine(&gpu);
-        engine.set_flow(flow);
+        engine.set_hidden_gradient_norms(gradient_norms);
         assert_eq!(engine.plan(extent).unwrap().total(), planned);
         // In any order: the largest early, late and between others that are smaller in either direction.
         let shapes = [(3, 24), (40, 2), (17, 9), (40, 24), (40, 23), (39, 24), (1, 1), (8, 24), (40, 11), (40, 24)];
@@ -112,7 +112,7 @@ fn the_norms_of_the_flow_and_carried_states_take_the_place_of_other_shapes_too()
     for steps in (1..=6).rev() {
         gradients(&mut engine, &batch(steps, 4)).unwrap();
     }
-    engine.set_flow(true);
+    engine.set_hidden_gradient_norms(true);
     gradients(&mut engine, &batch(6, 4)).unwrap();
     let passes = engine.passes.len();
     assert!(passes > 4, "{passes}");

@@ -2,8 +2,8 @@
 
 use super::common::gpu;
 use super::{SIZES, matrix, nan, number, run};
-use crate::gpu::commands::uniforms::{ColumnSum, Flow, Mean, Sum};
-use crate::gpu::device::kernel::{COLUMN_SUM, FLOW, MEAN, SPREAD, SUM};
+use crate::gpu::commands::uniforms::{ColumnSum, GradientNorms, Mean, Sum};
+use crate::gpu::device::kernel::{COLUMN_SUM, GRADIENT_NORMS, MEAN, SPREAD, SUM};
 use crate::model::plan::vec4s;
 
 #[test]
@@ -86,10 +86,15 @@ fn flow_takes_the_norm_of_every_step_of_a_direction_in_parts_however_small_it_is
                 })
                 .collect();
             let first = 3;
-            let uniform =
-                Flow { count: count as u32, h4: h4 as u32, y4: y4 as u32, y_column: h4 as u32, first: first as u32 };
+            let uniform = GradientNorms {
+                count: count as u32,
+                h4: h4 as u32,
+                y4: y4 as u32,
+                y_column: h4 as u32,
+                first: first as u32,
+            };
             let grid = [steps as u32, parts as u32, 1];
-            let got = &run(&gpu, FLOW, &[], &uniform, &[&dh, &nan(2 * (first + steps * parts))], grid)[0];
+            let got = &run(&gpu, GRADIENT_NORMS, &[], &uniform, &[&dh, &nan(2 * (first + steps * parts))], grid)[0];
             assert!(got[..2 * first].iter().all(|value| value.is_nan()), "what stood before is as it was");
             for t in 0..steps {
                 let own = &got[2 * (first + t * parts)..2 * (first + (t + 1) * parts)];

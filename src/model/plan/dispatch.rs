@@ -13,7 +13,7 @@ const SIDE: usize = 8;
 /// Columns of a workgroup of `column_sum`.
 const COLUMN_GROUP: usize = 16;
 
-/// vec4 that a workgroup of `norm_partial`, and of `flow`, sums.
+/// vec4 that a workgroup of `norm_partial`, and of `gradient_norms`, sums.
 pub(super) const NORM_RANGE: usize = 4096;
 
 /// Threads of the largest workgroup that every device has.

@@ -338,13 +338,13 @@ impl SequencePlan {
     }
 
     /// The bytes of the norms of dh_t and of the uniforms of what takes them, whose commands are about as many as all others.
-    pub(crate) fn planned_flow(&self, model: &Model) -> u64 {
-        self.flow().bytes + self.planned_uniforms(model)
+    pub(crate) fn planned_gradient_norms(&self, model: &Model) -> u64 {
+        self.gradient_norms().bytes + self.planned_uniforms(model)
     }
 
-    /// What a pass over a smaller shape, on the same buffers, takes beside them at the most; with `flow` also for the norms.
-    pub(crate) fn planned_further(&self, model: &Model, flow: bool) -> u64 {
-        self.planned_uniforms(model) + if flow { self.planned_flow(model) } else { 0 }
+    /// What a pass over a smaller shape, on the same buffers, takes beside them at the most; with `gradient_norms` also for the norms.
+    pub(crate) fn planned_further(&self, model: &Model, gradient_norms: bool) -> u64 {
+        self.planned_uniforms(model) + if gradient_norms { self.planned_gradient_norms(model) } else { 0 }
     }
 
     fn planned_uniforms(&self, model: &Model) -> u64 {
@@ -352,14 +352,14 @@ impl SequencePlan {
     }
 
     /// Parts of the norm of a step's dh_t, each of a range of its rows and units.
-    pub(crate) fn flow_parts(&self) -> usize {
+    pub(crate) fn gradient_norm_parts(&self) -> usize {
         let widest = self.carry_h.iter().map(|carry| self.tensors[carry.0].bytes as usize / 16).max();
         widest.unwrap_or(0).div_ceil(NORM_RANGE).max(1)
     }
 
     /// The norms of dh_t of every (layer, direction) and step, each part two numbers. No pass has them unless asked.
-    pub(crate) fn flow(&self) -> TensorSpec {
-        let bytes = 8 * (self.carry_h.len() * self.steps * self.flow_parts()) as u64;
+    pub(crate) fn gradient_norms(&self) -> TensorSpec {
+        let bytes = 8 * (self.carry_h.len() * self.steps * self.gradient_norm_parts()) as u64;
         TensorSpec { name: "flow".into(), bytes: bytes.next_multiple_of(16) }
     }
 }

@@ -1,4 +1,4 @@
-// As dy.wgsl, and where dy_t was read stands dh_t, the whole gradient of h_t, for flow.wgsl: 0 at padding. What both
+// As dy.wgsl, and where dy_t was read stands dh_t, the whole gradient of h_t, for gradient_norms.wgsl: 0 at padding. What both
 // directions write keeps a device from overlapping them, so this form is only for passes that are asked for it.
 
 @group(0) @binding(7) var<storage, read_write> dy: array<vec4f>; // [n, B, y4]

@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 /// the layer above (or the head) at step t together with what flows back from the step after it. The norm is taken over
 /// all rows and units; a row beyond its length has no part in it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Flow {
+pub struct HiddenGradientNorms {
     /// ‖∂L/∂h_t‖, \[L·D, T\].
     pub norms: Array2<f64>,
 }
 
-impl Flow {
+impl HiddenGradientNorms {
     /// Adds the rows of another batch, aligned at step 0: squares add up, and a step that only one of them has is its own.
     ///
     /// # Errors
     /// [`Error::Shape`] where the other is of another number of layers and directions.
-    pub fn add_rows(&mut self, other: &Flow) -> Result<()> {
+    pub fn add_rows(&mut self, other: &HiddenGradientNorms) -> Result<()> {
         let ((layer_directions, steps), (others, more)) = (self.norms.dim(), other.norms.dim());
         if layer_directions != others {
             return Err(Error::shape("the other flow's norms", &[layer_directions, more], other.norms.shape()));
@@ -36,7 +36,7 @@ impl Flow {
     }
 
     pub(crate) fn none() -> Error {
-        let reason = "the norms of ∂L/∂h_t need a backward pass after set_flow(true), and no other pass after it";
+        let reason = "the norms of ∂L/∂h_t need a backward pass after set_hidden_gradient_norms(true), and no other pass after it";
         Error::Unsupported(reason.into())
     }
 }

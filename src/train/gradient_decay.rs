@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayView3, s};
 
 use crate::batch::{Batch, Sequence};
 use crate::error::{Error, Result};
-use crate::flow::Flow;
+use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Activation, Cell, Layout, Model, Readout, Role, StateDict};
 use crate::real::Real;
 
@@ -38,15 +38,15 @@ impl StepFactor {
     ///
     /// # Errors
     /// [`Error::Shape`] where the flow is not of this model and batch; what [`Batch::validate`] refuses.
-    pub fn of(flow: &Flow, model: &Model, batch: &Batch) -> Result<Vec<Option<Self>>> {
+    pub fn of(gradient_norms: &HiddenGradientNorms, model: &Model, batch: &Batch) -> Result<Vec<Option<Self>>> {
         batch.validate(model)?;
         let (recurrent, head) = (&model.recurrent, model.need_head()?);
         let (steps, rows) = batch.sequence.shape();
-        if flow.norms.dim() != (recurrent.num_layer_directions(), steps) {
+        if gradient_norms.norms.dim() != (recurrent.num_layer_directions(), steps) {
             return Err(Error::shape(
                 "the flow's norms",
                 &[recurrent.num_layer_directions(), steps],
-                flow.norms.shape(),
+                gradient_norms.norms.shape(),
             ));
         }
         let counted = |row: &usize| (0..batch.predictions()).any(|p| batch.weight(p, *row) > 0.0);
@@ -69,7 +69,7 @@ impl StepFactor {
             if recurrent.bidirectional && layer + 1 < recurrent.layers {
                 return None;
             }
-            let norms = flow.norms.row(layer_direction);
+            let norms = gradient_norms.norms.row(layer_direction);
             match direction {
                 0 => Self::along(forward.clone().rev().map(|t| norms[t])),
                 _ => Self::along(reverse.clone().map(|t| norms[t])),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     /// Norms that halve with each step back in time, and in the reverse direction with each step on, up to step `until`.
-    fn halving(model: &Model, steps: usize, until: usize) -> Flow {
+    fn halving(model: &Model, steps: usize, until: usize) -> HiddenGradientNorms {
         let directions = model.recurrent.directions();
         let norms = Array2::from_shape_fn((model.recurrent.num_layer_directions(), steps), |(layer_direction, t)| {
             match layer_direction % directions {
@@ -206,7 +206,7 @@ mod tests {
                 _ => 0.5f64.powi(t as i32),
             }
         });
-        Flow { norms }
+        HiddenGradientNorms { norms }
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_flow_of_another_model_or_batch_is_refused() {
         let (model, batch) = (model(Readout::Final, false, 1), batch(Readout::Final, vec![4]));
-        let error = StepFactor::of(&Flow { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
+        let error = StepFactor::of(&HiddenGradientNorms { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
         assert!(error.to_string().contains("[1, 4], got [1, 5]"), "{error}");
     }
 

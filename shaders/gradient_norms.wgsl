@@ -2,7 +2,7 @@
 // what has vanished is below all that an f32 holds, so a part is its greatest magnitude and the sum of the squares over
 // that, as in Blue (1978), "A portable Fortran program to find the Euclidean norm of a vector".
 
-struct Flow {
+struct GradientNorms {
     count: u32,    // vec4 of a step: B·h4
     h4: u32,       // vec4 a row
     y4: u32,       // vec4 a row of what dh_t lies in
@@ -14,7 +14,7 @@ const WIDE = 256u;
 const RANGE = 4096u;            // vec4 a workgroup takes
 const LEAST = 1.17549435e-38;   // the smallest f32 that is not subnormal
 
-@group(0) @binding(0) var<uniform> args: Flow;
+@group(0) @binding(0) var<uniform> args: GradientNorms;
 @group(0) @binding(1) var<storage, read> dh: array<vec4f>;          // [n, B, y4]
 @group(0) @binding(2) var<storage, read_write> parts: array<vec2f>; // [L·D, T, parts]: magnitude, sum
 
@@ -26,7 +26,7 @@ fn dh_at(t: u32, i: u32) -> vec4f {
 }
 
 @compute @workgroup_size(WIDE)
-fn flow(
+fn gradient_norms(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,

@@ -5,9 +5,9 @@ use crate::common::{CELLS, Case, PLACES, assert_close, assert_same_bits, by_name
 use bptt::model::Role;
 use bptt::ndarray::{Array2, Array3, Axis, s};
 use bptt::{
-    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, Flow, Input, Inspection, Layers, Model, Optimizer,
-    OutputGradient, Parameters, Readout, Real, Recurrent, Reduction, Sequence, States, Trainer, TrainerOptions,
-    Training,
+    Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, HiddenGradientNorms, Input, Inspection, Layers, Model,
+    Optimizer, OutputGradient, Parameters, Readout, Real, Recurrent, Reduction, Sequence, States, Trainer,
+    TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -26,7 +26,7 @@ fn engine<B: Backend>(backend: &B, model: &Model, block: &[f64], chunk: Option<u
     let mut engine = backend.engine(model, &options).unwrap();
     engine.set_parameters(&block.iter().map(|w| RealOf::<B>::from_f64(*w)).collect::<Vec<_>>()).unwrap();
     engine.set_dropout(masks(1));
-    engine.set_flow(true);
+    engine.set_hidden_gradient_norms(true);
     engine
 }
 
@@ -35,7 +35,7 @@ fn flow<B: Backend>(backend: &B, case: &Case, chunk: Option<usize>) -> Array2<f6
     let model = case.model();
     let mut engine = engine(backend, &model, &case.parameters(&model), chunk);
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
-    block_on(engine.flow()).unwrap().norms
+    block_on(engine.hidden_gradient_norms()).unwrap().norms
 }
 
 #[track_caller]
@@ -56,7 +56,7 @@ fn the_norm_at_a_step_is_that_of_dh_0_of_the_rest_of_the_sequence() {
             let (sequence, gradient): (Sequence<f64>, OutputGradient<f64>) = (case.sequence(), case.output_gradient());
             block_on(engine.forward(&sequence)).unwrap();
             block_on(engine.backward(&gradient)).unwrap();
-            let norms = block_on(engine.flow()).unwrap().norms;
+            let norms = block_on(engine.hidden_gradient_norms()).unwrap().norms;
             let lengths = case.lengths().unwrap_or(vec![case.steps; case.rows]);
             for t in 0..case.steps {
                 let mut square = 0.0f64;
@@ -111,7 +111,7 @@ fn the_norm_at_a_step_is_that_of_finite_differences_in_the_state() {
         engine.set_dropout(None);
         let batch = case.batch();
         block_on(engine.accumulate(&batch, None)).unwrap();
-        let norms = block_on(engine.flow()).unwrap().norms;
+        let norms = block_on(engine.hidden_gradient_norms()).unwrap().norms;
         let wide: Sequence<f64> = case.sequence();
         for t in 0..case.steps - 1 {
             let states = block_on(engine.forward(&cut(&wide, 0, t + 1))).unwrap().states;
@@ -166,7 +166,7 @@ fn the_lowest_layers_norms_are_those_of_dx_where_x_enters_as_it_is() {
                     let mut engine = engine(&reference(), &model, &block, None);
                     block_on(engine.accumulate(&case.batch(), None)).unwrap();
                     let dx = block_on(engine.input_gradient()).unwrap().x.unwrap();
-                    let norms = block_on(engine.flow()).unwrap().norms;
+                    let norms = block_on(engine.hidden_gradient_norms()).unwrap().norms;
                     for direction in 0..1 + usize::from(bidirectional) {
                         for (t, dx) in dx.axis_iter(Axis(0)).enumerate() {
                             let of = dx.slice(s![.., direction * hidden..(direction + 1) * hidden]);
@@ -193,7 +193,7 @@ fn a_layers_norms_are_those_of_the_same_layer_fed_by_the_ones_below() {
             block_on(whole.forward(&two.sequence())).unwrap();
             let gradient: OutputGradient<f64> = OutputGradient { h_n: None, c_n: None, ..two.output_gradient() };
             block_on(whole.backward(&gradient)).unwrap();
-            let norms = block_on(whole.flow()).unwrap().norms;
+            let norms = block_on(whole.hidden_gradient_norms()).unwrap().norms;
 
             let lower = Case { layers: 1, ..two.clone() };
             let upper = Case { inputs: lower.recurrent().output_size(), ..lower.clone() };
@@ -204,7 +204,7 @@ fn a_layers_norms_are_those_of_the_same_layer_fed_by_the_ones_below() {
             let sequence = Sequence { input: Input::Dense(x), ..two.sequence() };
             block_on(above.forward(&sequence)).unwrap();
             block_on(above.backward(&gradient)).unwrap();
-            let want = block_on(above.flow()).unwrap().norms;
+            let want = block_on(above.hidden_gradient_norms()).unwrap().norms;
             let directions = 1 + usize::from(bidirectional);
             let got = norms.slice(s![directions.., ..]).to_owned();
             assert_norms(&format!("{two}"), &got, &want, 1e-12, 1.0);
@@ -247,7 +247,7 @@ fn nothing_else_changes<B: Backend>(backend: &B) {
                 ..TrainerOptions::default()
             };
             let mut trainer = Trainer::with_options(backend, &model, optimizer, 3, options).unwrap();
-            trainer.set_flow(on);
+            trainer.set_hidden_gradient_norms(on);
             for _ in 0..2 {
                 block_on(trainer.step(&case.batch())).unwrap();
             }
@@ -283,13 +283,13 @@ fn squares_add_up_over_rows<B: Backend>(backend: &B, relative: f64) {
         let of = |batches: &[Batch], micro_batch| {
             let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
             let mut trainer = Trainer::with_options(backend, &case.model(), Optimizer::sgd(0.0), 1, options).unwrap();
-            trainer.set_flow(true);
+            trainer.set_hidden_gradient_norms(true);
             for batch in batches {
                 block_on(trainer.accumulate(batch)).unwrap();
             }
-            let open = trainer.flow().unwrap();
+            let open = trainer.hidden_gradient_norms().unwrap();
             block_on(trainer.update()).unwrap();
-            assert_eq!(trainer.flow().unwrap(), open, "an update leaves them");
+            assert_eq!(trainer.hidden_gradient_norms().unwrap(), open, "an update leaves them");
             open.norms
         };
         let batch = case.batch();
@@ -312,12 +312,12 @@ fn the_squares_of_micro_batches_add_up_on_the_gpu() {
 
 #[test]
 fn rows_of_a_longer_batch_are_added_step_by_step() {
-    let mut flow = Flow { norms: Array2::from_elem((2, 2), 3.0) };
-    flow.add_rows(&Flow { norms: Array2::from_elem((2, 3), 4.0) }).unwrap();
+    let mut flow = HiddenGradientNorms { norms: Array2::from_elem((2, 2), 3.0) };
+    flow.add_rows(&HiddenGradientNorms { norms: Array2::from_elem((2, 3), 4.0) }).unwrap();
     assert_eq!(flow.norms, bptt::ndarray::arr2(&[[5.0, 5.0, 4.0], [5.0, 5.0, 4.0]]));
-    flow.add_rows(&Flow { norms: Array2::from_elem((2, 1), 12.0) }).unwrap();
+    flow.add_rows(&HiddenGradientNorms { norms: Array2::from_elem((2, 1), 12.0) }).unwrap();
     assert_eq!(flow.norms.column(0).to_vec(), [13.0, 13.0]);
-    let error = flow.add_rows(&Flow { norms: Array2::zeros((1, 3)) }).unwrap_err();
+    let error = flow.add_rows(&HiddenGradientNorms { norms: Array2::zeros((1, 3)) }).unwrap_err();
     assert!(error.to_string().contains("[2, 3], got [1, 3]"), "{error}");
 }
 
@@ -333,7 +333,7 @@ fn a_vanished_gradient_has_its_norm<B: Backend>(backend: &B) {
         let d_h_n: Array3<RealOf<B>> = fill((1, 3, 5), 4);
         let want = wide(&d_h_n).iter().map(|d| d * d).sum::<f64>().sqrt();
         block_on(engine.backward(&OutputGradient { h_n: Some(d_h_n), ..OutputGradient::default() })).unwrap();
-        let norms = block_on(engine.flow()).unwrap().norms;
+        let norms = block_on(engine.hidden_gradient_norms()).unwrap().norms;
         for t in 0..steps {
             let (got, want) = (norms[[0, t]], want * f64::powi(factor, (steps - 1 - t) as i32));
             assert!((got - want).abs() <= 1e-6 * want, "{factor} a step: step {t}: {got} {want}");
@@ -356,23 +356,23 @@ fn only_a_backward_pass_has_norms<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm);
     let model = case.model();
     let mut engine = engine(backend, &model, &case.parameters(&model), None);
-    let refused = |error: Error| assert!(error.to_string().contains("set_flow"), "{error}");
-    refused(block_on(engine.flow()).unwrap_err());
+    let refused = |error: Error| assert!(error.to_string().contains("set_hidden_gradient_norms"), "{error}");
+    refused(block_on(engine.hidden_gradient_norms()).unwrap_err());
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
-    block_on(engine.flow()).unwrap();
+    block_on(engine.hidden_gradient_norms()).unwrap();
     block_on(engine.forward(&case.sequence())).unwrap();
-    refused(block_on(engine.flow()).unwrap_err());
-    engine.set_flow(false);
+    refused(block_on(engine.hidden_gradient_norms()).unwrap_err());
+    engine.set_hidden_gradient_norms(false);
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
-    refused(block_on(engine.flow()).unwrap_err());
+    refused(block_on(engine.hidden_gradient_norms()).unwrap_err());
     // A backward pass that was made without them is made again with them.
-    engine.set_flow(true);
+    engine.set_hidden_gradient_norms(true);
     block_on(engine.accumulate(&case.batch(), None)).unwrap();
-    assert_eq!(block_on(engine.flow()).unwrap().norms.dim(), (1, case.steps));
+    assert_eq!(block_on(engine.hidden_gradient_norms()).unwrap().norms.dim(), (1, case.steps));
 
     let mut trainer = Trainer::new(backend, &model, Optimizer::sgd(0.1), 1).unwrap();
     block_on(trainer.accumulate(&case.batch())).unwrap();
-    refused(trainer.flow().unwrap_err());
+    refused(trainer.hidden_gradient_norms().unwrap_err());
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn the_norms_are_planned_and_keep_the_budget<B: Backend>(backend: &B) {
     let (model, batch) = (case.model(), case.batch());
     let planned = |flow: bool, options: &EngineOptions| {
         let mut engine = backend.engine(&model, options).unwrap();
-        engine.set_flow(flow);
+        engine.set_hidden_gradient_norms(flow);
         let planned = engine.planned_bytes(&batch.sequence).unwrap();
         (planned, block_on(engine.accumulate(&batch, None)).map(|()| engine.bytes()))
     };
