@@ -8,11 +8,11 @@ use std::ops::{Deref, Range};
 
 use ndarray::{Array2, Array3, s};
 
+use crate::allocate;
 use crate::error::{Error, Result};
 use crate::memory::BatchShape;
 use crate::model::{Loss, Model, Recurrent};
 use crate::real::Real;
-use crate::room;
 use crate::sizes::no_steps_or_rows;
 
 /// The input of the first layer.
@@ -48,7 +48,7 @@ impl<R: Real> States<R> {
     /// # Errors
     /// [`Error::NoMemory`] names `what` they are.
     pub(crate) fn try_zeros(recurrent: &Recurrent, rows: usize, what: &str) -> Result<Self> {
-        let zeros = || room::array((recurrent.num_layer_directions(), rows, recurrent.hidden_size), what);
+        let zeros = || allocate::array((recurrent.num_layer_directions(), rows, recurrent.hidden_size), what);
         Ok(Self { h: zeros()?, c: recurrent.cell.has_cell_state().then(zeros).transpose()? })
     }
 
@@ -122,7 +122,7 @@ impl<R: Real> Sequence<R> {
     }
 
     /// T and B, and what else its memory depends on; no states are carried.
-    pub fn extent(&self) -> BatchShape {
+    pub fn batch_shape(&self) -> BatchShape {
         let (steps, rows) = self.shape();
         let tokens = matches!(self.input, Input::Tokens(_));
         BatchShape { steps, rows, tokens, resets: self.resets.is_some(), carried: 0, shapes: 1 }

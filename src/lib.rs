@@ -89,6 +89,7 @@ struct ComingFromPytorch;
 #[cfg(test)]
 extern crate self as bptt;
 
+mod allocate;
 mod batch;
 pub mod cpu;
 pub mod data;
@@ -109,7 +110,6 @@ pub mod plot;
 mod profile;
 mod real;
 pub mod report;
-mod room;
 mod sizes;
 pub mod train;
 

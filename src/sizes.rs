@@ -78,7 +78,7 @@ pub(crate) fn no_steps_or_rows(steps: usize, rows: usize) -> Error {
 }
 
 impl BatchShape {
-    /// Refuses an extent of nothing, and one whose bytes are beyond `addressable`. What either path computes of any other, in
+    /// Refuses an shape of nothing, and one whose bytes are beyond `addressable`. What either path computes of any other, in
     /// as many bits, does not wrap around.
     pub(crate) fn check(&self, model: &Model, addressable: u64) -> Result<()> {
         let Self { steps, rows, carried, .. } = *self;

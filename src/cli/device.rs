@@ -143,22 +143,22 @@ pub(crate) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// What is taken once a batch of this extent was learned from.
-    pub(crate) fn plan(&self, extent: BatchShape) -> Result<Memory> {
+    /// What is taken once a batch of this shape was learned from.
+    pub(crate) fn plan(&self, batch_shape: BatchShape) -> Result<Memory> {
         let Self { opened, model, options, flow } = self;
         match &opened.device {
-            Device::Cpu(backend) => backend.plan(model, options, extent, *flow),
-            Device::Gpu(backend) => backend.plan(model, options, extent, *flow),
+            Device::Cpu(backend) => backend.plan(model, options, batch_shape, *flow),
+            Device::Gpu(backend) => backend.plan(model, options, batch_shape, *flow),
         }
     }
 
     /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget`.
-    pub(crate) fn largest_rows(&self, extent: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
+    pub(crate) fn largest_rows(&self, batch_shape: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
         let Self { opened, model, options, flow } = self;
         let network = (*model, options, *flow);
         match &opened.device {
-            Device::Cpu(backend) => backend.largest_rows(network, extent, budget, most, beside),
-            Device::Gpu(backend) => backend.largest_rows(network, extent, budget, most, beside),
+            Device::Cpu(backend) => backend.largest_rows(network, batch_shape, budget, most, beside),
+            Device::Gpu(backend) => backend.largest_rows(network, batch_shape, budget, most, beside),
         }
     }
 }

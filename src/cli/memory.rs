@@ -229,20 +229,20 @@ pub(crate) fn settle(
     }
     let beside = host.total();
     let budget = (largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, opened));
-    let extent = |rows, batch| BatchShape {
+    let batch_shape = |rows, batch| BatchShape {
         rows,
         carried: if task.carries_state() { batch } else { 0 },
         shapes: SHAPES,
         // Who is measured on longer sequences takes as much for them.
         steps: row.sequence.shape().0.max(task.longest_measured()),
-        ..row.sequence.extent()
+        ..row.sequence.batch_shape()
     };
     // A batch is there once; of one that is done in parts each part too.
     let fitting = |budget: &Budget, batch: Option<usize>| {
         let whole = batch.map_or(0, |batch| batch as u64 * row_bytes);
         let left = left(budget, opened, beside + whole);
         let most = batch.unwrap_or(examples);
-        let found = planner.largest_rows(extent(most, most), left, most, row_bytes);
+        let found = planner.largest_rows(batch_shape(most, most), left, most, row_bytes);
         found.map_err(|error| too_small(error, budget, beside + whole))
     };
     let at_once = budget.as_ref().map(|budget| fitting(budget, None));
@@ -264,14 +264,14 @@ pub(crate) fn settle(
     }
     let batch = settings.batch.min(examples);
     let rows = settings.micro_batch.unwrap_or(batch).min(batch);
-    let memory = planner.plan(extent(rows, batch))?;
+    let memory = planner.plan(batch_shape(rows, batch))?;
     host.batch = row_bytes * (batch + if rows < batch { rows } else { 0 }) as u64;
     let free = if opened.shares_memory() { FreeMemory::now() } else { None };
     let planned = Planned {
         memory,
         host,
         free,
-        steps: extent(rows, batch).steps,
+        steps: batch_shape(rows, batch).steps,
         batch,
         rows,
         recompute: settings.recompute,
@@ -323,12 +323,12 @@ pub(crate) fn rows_at_once(planner: &Planner<'_>, batch: &Batch, told: u64) -> R
     let (rows, bytes) = (batch.sequence.shape().1, batch_bytes(batch));
     // A whole batch goes as it is; of one that is done in parts each part is there beside it.
     let (beside, row_bytes) = if opened.is_cpu() { (resident(), bytes.div_ceil(rows as u64)) } else { (0, 0) };
-    let (left, extent) = (left(&budget, opened, beside), batch.sequence.extent());
-    let whole = planner.plan(extent).is_ok_and(|planned| planned.total() <= left);
+    let (left, batch_shape) = (left(&budget, opened, beside), batch.sequence.batch_shape());
+    let whole = planner.plan(batch_shape).is_ok_and(|planned| planned.total() <= left);
     if whole {
         return Ok(rows);
     }
-    let found = planner.largest_rows(extent, left, rows, row_bytes);
+    let found = planner.largest_rows(batch_shape, left, rows, row_bytes);
     found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget, beside))
 }
 

@@ -73,8 +73,14 @@ impl<R: Real> Backend for Cpu<R> {
         CpuEngine::new(self.threads.clone(), model, options)
     }
 
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, gradient_norms: bool) -> Result<Memory> {
-        CpuEngine::<R>::planned(&self.threads, model, options, gradient_norms, extent)
+    fn plan(
+        &self,
+        model: &Model,
+        options: &EngineOptions,
+        batch_shape: BatchShape,
+        gradient_norms: bool,
+    ) -> Result<Memory> {
+        CpuEngine::<R>::planned(&self.threads, model, options, gradient_norms, batch_shape)
     }
 
     fn planned_kernel(&self, _: &Model, _: &EngineOptions, _: usize) -> Option<RecurrentKernel> {

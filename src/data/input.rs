@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::allocate;
 use crate::error::{Error, Result};
-use crate::room;
 
 /// The most bytes that may come of a file which is read whole: of the file as it lies there, of what was compressed in it, and
 /// of the numbers as they are held, each counted by itself.
@@ -97,7 +97,7 @@ pub fn read_settings(path: &Path) -> Result<Vec<u8>> {
 fn whole(file: File, len: u64, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let fits = usize::try_from(len).unwrap_or(usize::MAX);
-    room::reserve(&mut bytes, fits, &path.display().to_string())?;
+    allocate::reserve(&mut bytes, fits, &path.display().to_string())?;
     file.take(len).read_to_end(&mut bytes).map_err(|source| Error::Io { path: path.into(), source })?;
     match bytes.len() as u64 == len {
         true => Ok(bytes),

@@ -8,10 +8,10 @@ use ndarray::{Array2, Array3, s};
 use super::encoding::quoted;
 use super::names::canonical;
 use super::{DateOrder, DecimalMark, Examples, Scaling, Steps, listed};
+use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets, check_class_weights};
 use crate::error::{Error, Result};
 use crate::model::{Head, Loss, Readout};
-use crate::room;
 
 /// Sequences with what is to be told of each.
 #[derive(Clone, Debug, PartialEq)]
@@ -402,7 +402,7 @@ impl Examples for Subset {
         let lengths: Vec<usize> = rows.iter().map(|row| self.labelled.input.length(*row)).collect();
         let sequence = match &self.labelled.input {
             Steps::Tokens(sequences) => {
-                let mut tokens = room::array((steps, rows.len()), "the tokens of a batch")?;
+                let mut tokens = allocate::array((steps, rows.len()), "the tokens of a batch")?;
                 for (b, row) in rows.iter().enumerate() {
                     tokens.slice_mut(s![..lengths[b], b]).assign(&ndarray::aview1(&sequences[*row]));
                 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use ndarray::Array2;
 
 use super::{Text, Vocabulary};
+use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
-use crate::room;
 
 const TARGETS: &str = "the targets of a batch";
 
@@ -23,8 +23,8 @@ pub(super) struct NextCharacter<'a> {
 impl<'a> NextCharacter<'a> {
     pub(super) fn new(text: &'a Text, vocabulary: &'a Vocabulary, steps: usize, rows: usize) -> Result<Self> {
         let shape = (steps, rows);
-        let tokens = room::array(shape, "the tokens of a batch")?;
-        let (classes, weights) = (room::array(shape, TARGETS)?, room::array(shape, TARGETS)?);
+        let tokens = allocate::array(shape, "the tokens of a batch")?;
+        let (classes, weights) = (allocate::array(shape, TARGETS)?, allocate::array(shape, TARGETS)?);
         Ok(Self { text, vocabulary, tokens, classes, weights })
     }
 

@@ -5,9 +5,9 @@ use std::ops::{Range, RangeInclusive};
 use serde::{Deserialize, Serialize};
 
 use super::{Examples, Split};
+use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
-use crate::room;
 
 /// What the K columns of a frame stand for. It travels with the weights, which mean nothing without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,7 +208,8 @@ impl Examples for NextFrame<'_> {
 
     fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
         let shape = (steps, examples.len(), self.rolls.keys.len());
-        let (mut x, mut y) = (room::array(shape, "x of a batch")?, room::array(shape, "the targets of a batch")?);
+        let (mut x, mut y) =
+            (allocate::array(shape, "x of a batch")?, allocate::array(shape, "the targets of a batch")?);
         for (b, example) in examples.iter().enumerate() {
             for (t, frames) in self.rolls.pieces[self.pieces[*example]].windows(2).enumerate() {
                 frames[0].iter().for_each(|key| x[[t, b, *key as usize]] = 1.0);

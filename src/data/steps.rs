@@ -5,9 +5,9 @@ use std::path::Path;
 use ndarray::{Array2, Array3, Axis, s};
 
 use super::InputLimit;
+use crate::allocate;
 use crate::error::Result;
 use crate::real::Real;
-use crate::room;
 use crate::sizes::Count;
 
 /// Sequences, each with a length of its own.
@@ -64,7 +64,7 @@ impl<'a> Growing<'a> {
             return Err(self.limit.exceeded(self.path, "", "in memory for its sequences"));
         }
         if len == self.sequences.capacity() {
-            room::reserve(&mut self.sequences, len.max(16), "the sequences")?;
+            allocate::reserve(&mut self.sequences, len.max(16), "the sequences")?;
         }
         self.sequences.push(sequence);
         Ok(())
@@ -222,7 +222,7 @@ impl Steps {
             }
         }
         let Some(dimensions) = self.dimensions() else { return Ok(None) };
-        let mut x = room::array((steps, rows.len(), dimensions), "x of a batch")?;
+        let mut x = allocate::array((steps, rows.len(), dimensions), "x of a batch")?;
         match self {
             Steps::Dense(all) => fill(&mut x, all, rows),
             Steps::Wide(all) => fill(&mut x, all, rows),

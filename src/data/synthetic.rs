@@ -5,10 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::Examples;
+use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
 use crate::model::{Head, Loss, Readout, uniform};
-use crate::room;
 
 /// The adding problem (Hochreiter & Schmidhuber 1997, in the form of Le, Jaitly & Hinton 2015).
 ///
@@ -137,7 +137,7 @@ impl Examples for Synthetic<Adding> {
 
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let (steps, half) = (self.task.length, self.task.length / 2);
-        let mut x = room::array((steps, examples.len(), Adding::INPUTS), "x of a batch")?;
+        let mut x = allocate::array((steps, examples.len(), Adding::INPUTS), "x of a batch")?;
         let mut y = Array3::zeros((1, examples.len(), 1));
         for (b, example) in examples.iter().enumerate() {
             let mut rng = self.rng(*example);
@@ -165,9 +165,9 @@ impl Examples for Synthetic<Copying> {
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let Copying { delay, symbols, recall } = self.task;
         let (steps, blank, delimiter) = (self.task.length(), symbols as u32, symbols as u32 + 1);
-        let mut tokens = room::array((steps, examples.len()), "the tokens of a batch")?;
+        let mut tokens = allocate::array((steps, examples.len()), "the tokens of a batch")?;
         tokens.fill(blank);
-        let mut classes = room::array((steps, examples.len()), "the targets of a batch")?;
+        let mut classes = allocate::array((steps, examples.len()), "the targets of a batch")?;
         classes.fill(blank);
         for (b, example) in examples.iter().enumerate() {
             let mut rng = self.rng(*example);

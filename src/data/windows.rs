@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ndarray::{Array2, Array3, s};
 
 use super::{Encoded, Examples, Frame};
+use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
 use crate::error::{Error, Result};
-use crate::room;
 
 /// Windows over a series, each with the K rows after it as its targets: x is \[W, B, I\], the targets \[1, B, Q·K\], in the
 /// order that [`SeriesCodec`](super::SeriesCodec) tells. [`Encoded::windows`] and [`Encoded::all_windows`] make them.
@@ -91,8 +91,8 @@ impl Examples for Windows {
         let (codec, past) = (&self.encoded.codec, &self.encoded.past);
         let Frame { window, horizon } = codec.frame;
         let targets = codec.targets.len();
-        let mut x = room::array((window, examples.len(), codec.input_size()), "x of a batch")?;
-        let mut y = room::array((1, examples.len(), codec.outputs()), "the targets of a batch")?;
+        let mut x = allocate::array((window, examples.len(), codec.input_size()), "x of a batch")?;
+        let mut y = allocate::array((1, examples.len(), codec.outputs()), "the targets of a batch")?;
         for (b, example) in examples.iter().enumerate() {
             let first = self.firsts[*example];
             self.encoded.write_inputs(past.slice(s![first - window..first, ..]), first, x.slice_mut(s![.., b, ..]));

@@ -16,13 +16,19 @@ pub trait Backend: Sealed + Clone {
     /// Allocates a network with weights of zero.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
 
-    /// What an engine with these options holds on its device once a batch of this extent went through
+    /// What an engine with these options holds on its device once a batch of this shape went through
     /// [`Training::accumulate`](crate::Training::accumulate), by the plan: neither an engine nor anything of it is made. With `gradient_norms` also what
     /// [`Inspection::set_hidden_gradient_norms`](crate::Inspection::set_hidden_gradient_norms) takes.
     ///
     /// # Errors
     /// Those with which such an engine, or the batch for its sizes, would be refused.
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, gradient_norms: bool) -> Result<Memory>;
+    fn plan(
+        &self,
+        model: &Model,
+        options: &EngineOptions,
+        batch_shape: BatchShape,
+        gradient_norms: bool,
+    ) -> Result<Memory>;
 
     /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options and with or without `gradient_norms`.
     ///
@@ -31,13 +37,13 @@ pub trait Backend: Sealed + Clone {
     fn largest_rows(
         &self,
         (model, options, gradient_norms): (&Model, &EngineOptions, bool),
-        extent: BatchShape,
+        batch_shape: BatchShape,
         budget: u64,
         most: usize,
         beside: u64,
     ) -> Result<usize> {
         largest_rows(
-            |rows| self.plan(model, options, BatchShape { rows, ..extent }, gradient_norms),
+            |rows| self.plan(model, options, BatchShape { rows, ..batch_shape }, gradient_norms),
             budget,
             most,
             beside,

@@ -32,8 +32,8 @@ impl LastPass {
     }
 
     /// The pass went forward through the stack.
-    pub(crate) fn went_forward(&mut self, extent: BatchShape) {
-        self.left = Left::Forward(extent);
+    pub(crate) fn went_forward(&mut self, batch_shape: BatchShape) {
+        self.left = Left::Forward(batch_shape);
     }
 
     /// The pass went back from the caller's gradient, whose dx, dh_0 and dc_0 were handed out.
@@ -42,8 +42,8 @@ impl LastPass {
     }
 
     /// The pass went forward through a batch, and back.
-    pub(crate) fn accumulated(&mut self, extent: BatchShape, gradient_norms: bool) {
-        *self = Self { left: Left::Gradient(extent), gradient_norms };
+    pub(crate) fn accumulated(&mut self, batch_shape: BatchShape, gradient_norms: bool) {
+        *self = Self { left: Left::Gradient(batch_shape), gradient_norms };
     }
 
     /// The parameters change: a backward pass would mix those of its forward pass with others.
@@ -53,10 +53,10 @@ impl LastPass {
         }
     }
 
-    /// The extent of the forward pass that a backward one may follow.
+    /// The shape of the forward pass that a backward one may follow.
     pub(crate) fn forward(&self) -> Result<BatchShape> {
         match self.left {
-            Left::Forward(extent) => Ok(extent),
+            Left::Forward(batch_shape) => Ok(batch_shape),
             _ => {
                 let reason = "backward follows a forward pass, once, with no other pass and no change of the parameters \
                               between the two";
@@ -71,12 +71,12 @@ impl LastPass {
         gradient: &OutputGradient<R>,
         recurrent: &Recurrent,
     ) -> Result<BatchShape> {
-        let extent = self.forward()?;
-        gradient.validate(recurrent, extent.steps, extent.rows)?;
-        Ok(extent)
+        let batch_shape = self.forward()?;
+        gradient.validate(recurrent, batch_shape.steps, batch_shape.rows)?;
+        Ok(batch_shape)
     }
 
-    /// The extent of the batch whose dx, dh_0 and dc_0 are there; `asked`: whether the engine computes them.
+    /// The shape of the batch whose dx, dh_0 and dc_0 are there; `asked`: whether the engine computes them.
     pub(crate) fn gradient(&self, asked: bool) -> Result<BatchShape> {
         match self.left {
             _ if !asked => {
@@ -84,7 +84,7 @@ impl LastPass {
                     "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
                 Err(Error::Unsupported(reason.into()))
             }
-            Left::Gradient(extent) => Ok(extent),
+            Left::Gradient(batch_shape) => Ok(batch_shape),
             _ => {
                 let reason = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
                 Err(Error::Unsupported(reason.into()))
@@ -100,22 +100,22 @@ impl LastPass {
 
 /// The bad step that ended updating, from when its report was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Ended(Option<(u64, &'static str)>);
+pub(crate) struct BadStep(Option<(u64, &'static str)>);
 
-impl Ended {
+impl BadStep {
     /// The report of the step, which is also the answer from now on.
-    pub(crate) fn tell(&mut self, step: u64, what: &'static str) -> Error {
+    pub(crate) fn report(&mut self, step: u64, what: &'static str) -> Error {
         self.0 = Some((step, what));
         Error::NonFinite { step, what }
     }
 
-    /// Refuses once it was told.
+    /// Refuses once it was reported.
     pub(crate) fn check(&self) -> Result<()> {
         self.0.map_or(Ok(()), |(step, what)| Err(Error::NonFinite { step, what }))
     }
 
-    /// Whether it was told.
-    pub(crate) fn is_told(&self) -> bool {
+    /// Whether it was reported.
+    pub(crate) fn is_reported(&self) -> bool {
         self.0.is_some()
     }
 

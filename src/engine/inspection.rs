@@ -46,14 +46,14 @@ pub trait Inspection: Parameters {
     /// What the engine holds on its device: of passes over several shapes too, which on the GPU path share their buffers.
     fn memory(&self) -> Memory;
 
-    /// What it will hold once a batch of this extent went through [`accumulate`](super::Training::accumulate), by the plan: nothing is
+    /// What it will hold once a batch of this shape went through [`accumulate`](super::Training::accumulate), by the plan: nothing is
     /// allocated. Of a new engine that is also the most that it holds after any batches of as many
     /// [`shapes`](BatchShape::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path
     /// a step has passed as many bytes through it as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors
     /// Those with which the batch would be refused for its sizes.
-    fn plan(&self, extent: BatchShape) -> Result<Memory>;
+    fn plan(&self, batch_shape: BatchShape) -> Result<Memory>;
 
     /// Bytes that the engine holds on its device.
     fn bytes(&self) -> u64 {
@@ -66,16 +66,16 @@ pub trait Inspection: Parameters {
     /// Those with which a batch of this sequence would be refused.
     fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
         sequence.validate(self.model())?;
-        Ok(self.plan(sequence.extent())?.total())
+        Ok(self.plan(sequence.batch_shape())?.total())
     }
 
     /// The most rows, up to `most`, for which the plan, and `beside` bytes for each row that the caller has, stay within
-    /// `budget` bytes in all; the rows of `extent` do not count.
+    /// `budget` bytes in all; the rows of `batch_shape` do not count.
     ///
     /// # Errors
     /// [`Error::Limit`](crate::Error::Limit) where not even one row does, and [`Error::Value`](crate::Error::Value) for
     /// other sizes than can be planned.
-    fn largest_rows(&self, extent: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
-        largest_rows(|rows| self.plan(BatchShape { rows, ..extent }), budget, most, beside)
+    fn largest_rows(&self, batch_shape: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
+        largest_rows(|rows| self.plan(BatchShape { rows, ..batch_shape }), budget, most, beside)
     }
 }

@@ -82,8 +82,9 @@ impl StatefulRows {
                 Err(Error::value("the rows of the batch", expected, self.rows))
             }
             None => {
-                let extent = BatchShape { steps: 1, rows, tokens: false, resets: false, carried: self.rows, shapes: 1 };
-                extent.check(model, ON_HOST)
+                let batch_shape =
+                    BatchShape { steps: 1, rows, tokens: false, resets: false, carried: self.rows, shapes: 1 };
+                batch_shape.check(model, ON_HOST)
             }
         }
     }

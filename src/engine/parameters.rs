@@ -4,10 +4,10 @@ use std::borrow::Borrow;
 use std::ops::Range;
 
 use super::sealed::Sealed;
+use crate::allocate::reserve;
 use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
 use crate::real::Real;
-use crate::room::reserve;
 
 /// A flat block of numbers in the layout's order that an engine keeps between its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,8 +22,14 @@ impl Backend for Gpu {
         GpuEngine::new(self, model, options)
     }
 
-    fn plan(&self, model: &Model, options: &EngineOptions, extent: BatchShape, gradient_norms: bool) -> Result<Memory> {
-        planned(&self.limits(), model, options, gradient_norms, extent)
+    fn plan(
+        &self,
+        model: &Model,
+        options: &EngineOptions,
+        batch_shape: BatchShape,
+        gradient_norms: bool,
+    ) -> Result<Memory> {
+        planned(&self.limits(), model, options, gradient_norms, batch_shape)
     }
 
     fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel> {

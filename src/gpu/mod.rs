@@ -7,9 +7,9 @@ mod backend;
 mod commands;
 mod device;
 mod engine;
-mod network;
 mod pass;
 mod record;
+mod weights;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Cell, Model};
 use super::layout::{Layout, Role};
+use crate::allocate;
 use crate::error::Result;
-use crate::room;
 
 /// How W_hh begins; everything else begins as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl Initialisation {
     /// [`Error::NoMemory`](crate::Error::NoMemory).
     pub(crate) fn try_draw(&self, model: &Model, seed: u64) -> Result<Vec<f32>> {
         let layout = Layout::new(model);
-        let block = room::zeros(layout.len(), "the first weights")?;
+        let block = allocate::zeros(layout.len(), "the first weights")?;
         Ok(self.fill(block, &layout, model, seed))
     }
 

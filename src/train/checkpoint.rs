@@ -7,7 +7,7 @@ use ndarray::{Array3, ArrayD, IxDyn};
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::progress::{Progress, Weights};
+use super::progress::{Progress, Snapshot};
 use super::state::TrainerState;
 use super::trainer::Trainer;
 use crate::batch::States;
@@ -63,7 +63,7 @@ struct Note {
     note: String,
 }
 
-/// Weights from a checkpoint's file, and the steps behind them and behind the checkpoint.
+/// Snapshot from a checkpoint's file, and the steps behind them and behind the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedWeights {
     /// By PyTorch's names.
@@ -140,7 +140,7 @@ impl<R: Real> Checkpoint<R> {
                 let mut block = |name: String| blocks.remove(&name).map(|(_, numbers): (Vec<usize>, Vec<R>)| numbers);
                 let parameters = block(format!("{which}{PARAMETERS}"))?;
                 let optimizer_state = (0..).map_while(|index| block(format!("{which}{}", name_of(index)))).collect();
-                Some(Weights { parameters, optimizer_state, updates })
+                Some(Snapshot { parameters, optimizer_state, updates })
             };
             let whole = weights(&mut blocks, "", note.step).ok_or_else(|| unreadable("it has no parameters"))?;
             progress.back = weights(&mut blocks, BACK, note.back_updates.unwrap_or_default());
@@ -153,7 +153,7 @@ impl<R: Real> Checkpoint<R> {
             let carried = states("h")?.map(|h| States { h, c });
             progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
             let skipped = Skipped { in_row: note.skipped, in_all: note.skipped_in_all };
-            let Weights { parameters, optimizer_state, .. } = whole;
+            let Snapshot { parameters, optimizer_state, .. } = whole;
             let trainer = TrainerState { step: note.step, parameters, optimizer_state, carried, skipped };
             Ok((Self { trainer, progress }, note.note))
         })
@@ -280,7 +280,7 @@ fn with_others<'a, R>(
     carried: Option<&'a States<R>>,
 ) -> Vec<Part<'a, R>> {
     let mut here = |name: String, numbers: &'a [R]| parts.push(Part::of(name, Numbers::Here(numbers), numbers.len()));
-    if let Some(Weights { parameters, optimizer_state, .. }) = &progress.back {
+    if let Some(Snapshot { parameters, optimizer_state, .. }) = &progress.back {
         here(format!("{BACK}{PARAMETERS}"), parameters);
         optimizer_state
             .iter()

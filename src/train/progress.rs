@@ -41,12 +41,12 @@ pub(super) struct Progress<R> {
     #[serde(rename = "backs")]
     pub(super) rollbacks: u32,
     #[serde(skip)]
-    pub(super) back: Option<Weights<R>>,
+    pub(super) back: Option<Snapshot<R>>,
 }
 
 /// Parameters and the optimizer's state, and how many updates these have seen.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Weights<R> {
+pub(super) struct Snapshot<R> {
     pub(super) parameters: Vec<R>,
     pub(super) optimizer_state: Vec<Vec<R>>,
     pub(super) updates: u64,
@@ -86,7 +86,7 @@ impl<R> Progress<R> {
     }
 }
 
-impl<R: Real> Weights<R> {
+impl<R: Real> Snapshot<R> {
     /// Those of a trainer, between two of its steps, in the place of those `before`.
     pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>, before: Option<Self>) -> Result<Self> {
         let steps = trainer.steps();

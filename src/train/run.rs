@@ -9,7 +9,7 @@ use super::checkpoint::{self, Checkpoint, WriteSeek};
 use super::evaluate::evaluate;
 use super::metrics::Metrics;
 use super::options::{Keep, RunOptions};
-use super::progress::{Best, Progress, Weights};
+use super::progress::{Best, Progress, Snapshot};
 use super::state::TrainerState;
 use super::trainer::Trainer;
 use crate::data::Batches;
@@ -149,7 +149,7 @@ async fn go_on<E: Engine>(
         let ended = steps(trainer, train, validation, options, observer, &mut progress, &mut pending).await;
         trainer.set_learning_rate(rate)?;
         let back = progress.back.as_ref().filter(|_| progress.rollbacks < options.max_rollbacks);
-        let (Err(Error::NonFinite { step, .. }), Some(Weights { parameters, optimizer_state, updates })) =
+        let (Err(Error::NonFinite { step, .. }), Some(Snapshot { parameters, optimizer_state, updates })) =
             (&ended, back)
         else {
             break ended;
@@ -188,7 +188,7 @@ async fn steps<E: Engine>(
     let rate = trainer.optimizer().learning_rate;
     let first = progress.last.map_or(1, |last| last.step + 1);
     if first == 1 && options.max_rollbacks > 0 {
-        progress.back = Some(Weights::of(trainer, None).await?);
+        progress.back = Some(Snapshot::of(trainer, None).await?);
     }
     if first == 1 && observer.wants_checkpoint(0) {
         save(trainer, progress, observer).await?;
@@ -241,7 +241,7 @@ async fn steps<E: Engine>(
             keep_best(trainer, progress).await?;
         }
         if back {
-            progress.back = Some(Weights::of(trainer, progress.back.take()).await?);
+            progress.back = Some(Snapshot::of(trainer, progress.back.take()).await?);
         }
         if wanted {
             save(trainer, progress, observer).await?;

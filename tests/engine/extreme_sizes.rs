@@ -79,24 +79,24 @@ fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_w
     let mut refused = 0;
     for (model, options) in networks() {
         let engine = cpu.engine(&model, &options).unwrap();
-        for extent in extents() {
-            let on_cpu = cpu.plan(&model, &options, extent, true);
+        for batch_shape in extents() {
+            let on_cpu = cpu.plan(&model, &options, batch_shape, true);
             refused += usize::from(on_cpu.is_err());
-            let of_engine = engine.plan(extent).map(|memory| memory.total());
+            let of_engine = engine.plan(batch_shape).map(|memory| memory.total());
             match (&on_cpu, of_engine) {
                 (Err(error), Err(other)) => assert_eq!(error.to_string(), other.to_string()),
                 // The norms of the gradient flow are in one of them.
-                (Ok(memory), Ok(total)) => assert!(memory.total() >= total && total > 0, "{extent:?}"),
-                (planned, of_engine) => panic!("{extent:?}: {planned:?}, {of_engine:?}"),
+                (Ok(memory), Ok(total)) => assert!(memory.total() >= total && total > 0, "{batch_shape:?}"),
+                (planned, of_engine) => panic!("{batch_shape:?}: {planned:?}, {of_engine:?}"),
             }
             let Some(gpu) = &gpu else { continue };
-            refused_alike(&on_cpu, &gpu.plan(&model, &options, extent, true), &(extent, &options));
+            refused_alike(&on_cpu, &gpu.plan(&model, &options, batch_shape, true), &(batch_shape, &options));
         }
     }
     assert!(refused > 1000, "{refused}");
     let none = BatchShape { steps: 0, rows: usize::MAX, tokens: false, resets: false, carried: 0, shapes: 1 };
     let (model, options) = &networks()[0];
-    let words = |extent| cpu.plan(model, options, extent, false).unwrap_err().to_string();
+    let words = |batch_shape| cpu.plan(model, options, batch_shape, false).unwrap_err().to_string();
     let expected = "the batch's [T, B]: expected at least 1 step and 1 row, got [0, 18446744073709551615]";
     assert_eq!(words(none), expected);
     let most = words(BatchShape { steps: 1 << 32, rows: 1 << 32, ..none });
@@ -107,17 +107,20 @@ fn a_plan_of_any_extent_ends_and_either_path_refuses_the_same_ones_in_the_same_w
 
 fn the_largest_rows_are_found<B: Backend>(backend: &B) {
     for (model, options) in networks().into_iter().step_by(3) {
-        for extent in extents().filter(|extent| [1, 1 << 16, usize::MAX].contains(&extent.steps) && extent.rows == 1) {
+        for batch_shape in extents()
+            .filter(|batch_shape| [1, 1 << 16, usize::MAX].contains(&batch_shape.steps) && batch_shape.rows == 1)
+        {
             for (budget, most, beside) in [0, 1 << 24, u64::MAX].into_iter().flat_map(|budget| {
                 let of_most = [0, 1000, usize::MAX];
                 of_most.into_iter().flat_map(move |most| [0, u64::MAX].map(|beside| (budget, most, beside)))
             }) {
-                let found = backend.largest_rows((&model, &options, false), extent, budget, most, beside);
+                let found = backend.largest_rows((&model, &options, false), batch_shape, budget, most, beside);
                 let Ok(rows) = found else { continue };
-                assert!((1..=most.max(1)).contains(&rows), "{rows} of {most} for {extent:?}");
-                let bytes =
-                    |rows| backend.plan(&model, &options, BatchShape { rows, ..extent }, false).map(|it| it.total());
-                assert!(bytes(rows).unwrap() <= budget, "{rows} rows for {extent:?} in {budget}");
+                assert!((1..=most.max(1)).contains(&rows), "{rows} of {most} for {batch_shape:?}");
+                let bytes = |rows| {
+                    backend.plan(&model, &options, BatchShape { rows, ..batch_shape }, false).map(|it| it.total())
+                };
+                assert!(bytes(rows).unwrap() <= budget, "{rows} rows for {batch_shape:?} in {budget}");
             }
         }
     }

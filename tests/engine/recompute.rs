@@ -119,11 +119,11 @@ fn on_the_cpu_no_bit_depends_on_the_chunk() {
 
 fn a_long_sequence_takes_little<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Lstm).sizes([20_000, 16, 2, 256, 1]);
-    let extent = BatchShape { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
+    let batch_shape = BatchShape { steps: 20_000, rows: 16, tokens: false, resets: false, carried: 0, shapes: 1 };
     let planned = |recompute| {
         let options =
             EngineOptions { recompute, optimizer: Some(Optimizer::adam(0.1).kind), ..EngineOptions::default() };
-        backend.engine(&case.model(), &options).unwrap().plan(extent).unwrap()
+        backend.engine(&case.model(), &options).unwrap().plan(batch_shape).unwrap()
     };
     let (all, borders) = (planned(false), planned(true));
     assert!(all.total() > 2 << 30, "{all:?}");
@@ -145,7 +145,7 @@ fn the_plan_is_what_is_held<B: Backend>(backend: &B, exactly: bool) {
             let rule = Some(Optimizer::adam(0.1).kind);
             let options = EngineOptions { recompute, optimizer: rule, ..EngineOptions::default() };
             let mut engine = backend.engine(&case.model(), &options).unwrap();
-            let planned = engine.plan(case.batch().sequence.extent()).unwrap();
+            let planned = engine.plan(case.batch().sequence.batch_shape()).unwrap();
             block_on(engine.accumulate(&case.batch(), None)).unwrap();
             let held = engine.memory();
             for ((part, planned), (_, held)) in planned.parts().zip(held.parts()) {
@@ -168,13 +168,13 @@ fn every_part_is_planned_as_it_is_then_held() {
 fn the_largest_rows_fit_and_one_more_does_not<B: Backend>(backend: &B) {
     let case = Case::new(Cell::Gru).sizes([64, 64, 8, 32, 2]);
     let engine = backend.engine(&case.model(), &EngineOptions::default()).unwrap();
-    let extent = case.sequence::<f32>().extent();
+    let batch_shape = case.sequence::<f32>().batch_shape();
     let budget = 1 << 20;
-    let rows = engine.largest_rows(extent, budget, 1000, 0).unwrap();
-    let bytes = |rows| engine.plan(BatchShape { rows, ..extent }).unwrap().total();
+    let rows = engine.largest_rows(batch_shape, budget, 1000, 0).unwrap();
+    let bytes = |rows| engine.plan(BatchShape { rows, ..batch_shape }).unwrap().total();
     assert!(bytes(rows) <= budget && bytes(rows + 1) > budget, "{rows} rows");
-    assert_eq!(engine.largest_rows(extent, budget, 3, 0).unwrap(), 3);
-    let error = engine.largest_rows(extent, 1000, 3, 0).unwrap_err().to_string();
+    assert_eq!(engine.largest_rows(batch_shape, budget, 3, 0).unwrap(), 3);
+    let error = engine.largest_rows(batch_shape, 1000, 3, 0).unwrap_err().to_string();
     assert!(error.contains("one row") && error.contains("1000 bytes"), "{error}");
 }
 
@@ -205,7 +205,8 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
             let optimizer = Optimizer::adam(5e-3);
             let planner = cpu
                 .engine(&case.model(), &EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() });
-            options.micro_batch = Some(planner.unwrap().largest_rows(batch.sequence.extent(), budget, 64, 0).unwrap());
+            options.micro_batch =
+                Some(planner.unwrap().largest_rows(batch.sequence.batch_shape(), budget, 64, 0).unwrap());
             assert_eq!(options.micro_batch, Some(8));
         }
         let optimizer = Optimizer::adam(5e-3).clip_norm(1.0);
@@ -218,7 +219,7 @@ fn micro_batches_within_a_budget_give_the_losses_of_the_large_batch_over_50_step
         &case.model(),
         &EngineOptions { optimizer: Some(Optimizer::adam(5e-3).kind), ..EngineOptions::default() },
     );
-    let budget = engine.unwrap().plan(BatchShape { rows: 8, ..batch.sequence.extent() }).unwrap().total();
+    let budget = engine.unwrap().plan(BatchShape { rows: 8, ..batch.sequence.batch_shape() }).unwrap().total();
     let (parts, whole) = (losses(Some(budget)), losses(None));
     assert_eq!(parts.len(), 50);
     for (step, (parts, whole)) in parts.iter().zip(&whole).enumerate() {

@@ -32,8 +32,8 @@ impl<R: Real> CpuEngine<R> {
     }
 
     pub(super) fn gradient_norms_of(&self, steps: usize, rows: usize) -> HiddenGradientNorms {
-        let mut squares = Array2::zeros((self.passes.network.recurrent.num_layer_directions(), steps));
-        self.blocks[..self.passes.network.blocks(rows)].iter().for_each(|block| block.add_squares(&mut squares));
+        let mut squares = Array2::zeros((self.passes.model.recurrent.num_layer_directions(), steps));
+        self.blocks[..self.passes.model.blocks(rows)].iter().for_each(|block| block.add_squares(&mut squares));
         HiddenGradientNorms { norms: squares.mapv_into(f64::sqrt) }
     }
 }
@@ -65,12 +65,12 @@ impl<R: Real> Inspection for CpuEngine<R> {
     }
 
     /// Rows shorter than T take less.
-    fn plan(&self, extent: BatchShape) -> Result<Memory> {
-        extent.check(&self.model, ON_HOST)?;
-        let network = &self.passes.network;
-        let mut planned = of_batch::<R>(network, &self.options, self.takes_gradient_norms, extent);
+    fn plan(&self, batch_shape: BatchShape) -> Result<Memory> {
+        batch_shape.check(&self.model, ON_HOST)?;
+        let mapped = &self.passes.model;
+        let mut planned = of_batch::<R>(mapped, &self.options, self.takes_gradient_norms, batch_shape);
         if self.carried.is_none() {
-            planned += carried::<R>(network, extent.carried);
+            planned += carried::<R>(mapped, batch_shape.carried);
         }
         let held = self.blocks.iter().map(Block::memory).sum();
         Ok(self.fixed_memory() + planned.max(held))

@@ -1,22 +1,22 @@
 //! The recurrent layers of a network on the CPU by themselves.
 
 use super::CpuEngine;
+use crate::allocate;
 use crate::batch::{InputGradient, OutputGradient, States};
 use crate::dropout::DropoutKey;
 use crate::engine::Layers;
 use crate::error::Result;
 use crate::memory::BatchShape;
 use crate::real::Real;
-use crate::room;
 
 impl<R: Real> CpuEngine<R> {
-    fn input_gradient_of(&self, extent: BatchShape) -> Result<InputGradient<R>> {
-        let BatchShape { steps, rows, tokens, .. } = extent;
-        let recurrent = &self.passes.network.recurrent;
+    fn input_gradient_of(&self, batch_shape: BatchShape) -> Result<InputGradient<R>> {
+        let BatchShape { steps, rows, tokens, .. } = batch_shape;
+        let recurrent = &self.passes.model.recurrent;
         let mut initial = States::try_zeros(recurrent, rows, "dh_0 and dc_0")?;
         let shape = (steps, rows, recurrent.input_size);
-        let mut x = if tokens { None } else { Some(room::array(shape, "dx")?) };
-        for block in &self.blocks[..self.passes.network.blocks(rows)] {
+        let mut x = if tokens { None } else { Some(allocate::array(shape, "dx")?) };
+        for block in &self.blocks[..self.passes.model.blocks(rows)] {
             block.store_initial_gradient(&mut initial);
             if let Some(x) = &mut x {
                 block.store_sequence(x, 0..block.mask.steps, &block.d_input);
@@ -42,16 +42,16 @@ impl<R: Real> Layers for CpuEngine<R> {
     }
 
     async fn backward(&mut self, gradient: &OutputGradient<R>) -> Result<InputGradient<R>> {
-        let extent = self.last.forward_for(gradient, &self.model.recurrent)?;
-        let BatchShape { steps, rows, .. } = extent;
+        let batch_shape = self.last.forward_for(gradient, &self.model.recurrent)?;
+        let BatchShape { steps, rows, .. } = batch_shape;
         self.begin_pass();
         self.open_sums();
-        let blocks = &mut self.blocks[..self.passes.network.blocks(rows)];
+        let blocks = &mut self.blocks[..self.passes.model.blocks(rows)];
         let (gradients, gradient_norms) = (&mut self.gradients, self.takes_gradient_norms);
         self.passes.within(rows, |passes| passes.back(blocks, gradient, gradient_norms, gradients));
         self.gradient_norms = gradient_norms.then(|| self.gradient_norms_of(steps, rows));
         self.last.went_back(gradient_norms);
-        self.input_gradient_of(extent)
+        self.input_gradient_of(batch_shape)
     }
 
     async fn input_gradient(&mut self) -> Result<InputGradient<R>> {

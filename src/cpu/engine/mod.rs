@@ -11,21 +11,21 @@ mod training;
 use std::collections::VecDeque;
 
 use self::plan::{carried, fixed, of_batch, squares};
+use crate::allocate;
 use crate::batch::States;
 use crate::cpu::kernels::update::OptimizerState;
 use crate::cpu::parallel::threads::Threads;
 use crate::cpu::pass::Passes;
 use crate::cpu::pass::block::Block;
-use crate::cpu::pass::network::Network;
+use crate::cpu::pass::mapped_model::MappedModel;
 use crate::dropout::DropoutKey;
-use crate::engine::calls::{Ended, LastPass};
+use crate::engine::calls::{BadStep, LastPass};
 use crate::engine::sealed::Sealed;
 use crate::error::Result;
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::memory::{BatchShape, Memory};
 use crate::model::{Layout, Model};
 use crate::real::Real;
-use crate::room;
 use crate::sizes::ON_HOST;
 
 /// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
@@ -57,7 +57,7 @@ pub struct CpuEngine<R: Real> {
     refusals: usize,
     /// The bad updates.
     skipped: Skipped,
-    ended: Ended,
+    bad_step: BadStep,
 }
 
 impl<R: Real> CpuEngine<R> {
@@ -65,12 +65,12 @@ impl<R: Real> CpuEngine<R> {
         model.validate()?;
         options.validate(model)?;
         let layout = Layout::new(model);
-        let network = Network::new(model, &layout);
+        let mapped = MappedModel::new(model, &layout);
         Ok(Self {
             optimizer_state: OptimizerState::new(options.optimizer, layout.len())?,
-            squares: room::zeros(squares(&layout), "the norm's sums")?,
-            gradients: room::zeros(layout.len(), "the gradients")?,
-            passes: Passes::new(threads, network, &layout)?,
+            squares: allocate::zeros(squares(&layout), "the norm's sums")?,
+            gradients: allocate::zeros(layout.len(), "the gradients")?,
+            passes: Passes::new(threads, mapped, &layout)?,
             loss: 0.0,
             used: false,
             blocks: Vec::new(),
@@ -83,29 +83,29 @@ impl<R: Real> CpuEngine<R> {
             refused: None,
             refusals: 0,
             skipped: Skipped::default(),
-            ended: Ended::default(),
+            bad_step: BadStep::default(),
             model: model.clone(),
             options: options.clone(),
             layout,
         })
     }
 
-    /// What a new engine, made with these, holds after a batch of this extent; with `gradient_norms` also for the norms of dh_t.
+    /// What a new engine, made with these, holds after a batch of this shape; with `gradient_norms` also for the norms of dh_t.
     pub(super) fn planned(
         threads: &Threads,
         model: &Model,
         options: &EngineOptions,
         gradient_norms: bool,
-        extent: BatchShape,
+        batch_shape: BatchShape,
     ) -> Result<Memory> {
         model.validate()?;
         options.validate(model)?;
-        extent.check(model, ON_HOST)?;
+        batch_shape.check(model, ON_HOST)?;
         let layout = Layout::new(model);
-        let network = Network::new(model, &layout);
+        let mapped = MappedModel::new(model, &layout);
         let of_extent =
-            of_batch::<R>(&network, options, gradient_norms, extent) + carried::<R>(&network, extent.carried);
-        Ok(fixed::<R>(&network, &layout, options, threads.count()) + of_extent)
+            of_batch::<R>(&mapped, options, gradient_norms, batch_shape) + carried::<R>(&mapped, batch_shape.carried);
+        Ok(fixed::<R>(&mapped, &layout, options, threads.count()) + of_extent)
     }
 
     /// Starts the sums anew where an update has used them.

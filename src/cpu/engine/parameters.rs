@@ -53,7 +53,7 @@ impl<R: Real> Parameters for CpuEngine<R> {
         let numbers = numbers_of(&self.layout, &tensors)?;
         if let FlatBlock::Parameters = block {
             self.last.parameters_change();
-            if self.ended.is_told() {
+            if self.bad_step.is_reported() {
                 self.restart(Skipped { in_row: 0, ..self.skipped })?;
             }
             self.passes.parameters_changed();

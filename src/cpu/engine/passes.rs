@@ -2,28 +2,28 @@
 
 use super::CpuEngine;
 use super::plan::chunk;
+use crate::allocate;
 use crate::batch::{Batch, Checked, Output, Sequence, States};
 use crate::cpu::pass::block::{Block, ChunkPlan};
 use crate::cpu::pass::load::Start;
-use crate::cpu::pass::{PassKind, Rows};
+use crate::cpu::pass::{PassKind, PassRows};
 use crate::dropout::DropoutParams;
 use crate::engine::passes::Passes;
 use crate::engine::{Evaluation, Inference, Inspection, Logits, StatefulRows};
 use crate::error::Result;
 use crate::model::Readout;
 use crate::real::Real;
-use crate::room;
 
 impl<R: Real> CpuEngine<R> {
     /// What dropout draws for a training pass over `rows` rows.
     fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
-        let recurrent = &self.passes.network.recurrent;
+        let recurrent = &self.passes.model.recurrent;
         self.masks.map(|masks| DropoutParams::new(masks, recurrent, rows)).transpose()
     }
 
     /// How a training pass over so many steps goes.
     fn training_plan(&self, steps: usize, dx: bool) -> ChunkPlan {
-        ChunkPlan { chunk: chunk(&self.passes.network, &self.options, steps), backward: true, dx }
+        ChunkPlan { chunk: chunk(&self.passes.model, &self.options, steps), backward: true, dx }
     }
 
     /// A forward pass that none goes back through.
@@ -45,7 +45,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         let draw = self.draw(rows)?;
         self.begin_pass();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let mut output = room::array((steps, rows, self.model.recurrent.output_size()), "the output")?;
+        let mut output = allocate::array((steps, rows, self.model.recurrent.output_size()), "the output")?;
         let store = |blocks: &[Block<R>]| {
             for block in blocks {
                 if let Some(top) = block.outputs.last() {
@@ -54,10 +54,10 @@ impl<R: Real> Passes for CpuEngine<R> {
             }
         };
         let plan = self.training_plan(steps, true);
-        let (blocks, of_sequence) = (&mut self.blocks, Rows { sequence, start, draw });
+        let (blocks, of_sequence) = (&mut self.blocks, PassRows { sequence, start, draw });
         self.passes.within(rows, |passes| passes.forward(blocks, of_sequence, plan, PassKind::Output, store))?;
-        self.last.went_forward(sequence.extent());
-        Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.network.blocks(rows)], rows) })
+        self.last.went_forward(sequence.batch_shape());
+        Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.model.blocks(rows)], rows) })
     }
 
     async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
@@ -68,9 +68,9 @@ impl<R: Real> Passes for CpuEngine<R> {
             carry.check(&self.model, rows, self.carried_rows())?;
         }
         self.begin_pass();
-        self.options.check_memory(self.plan(batch.sequence.extent())?.total())?;
+        self.options.check_memory(self.plan(batch.sequence.batch_shape())?.total())?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried = Some(States::try_zeros(&self.passes.network.recurrent, carry.rows, "the carried states")?);
+            self.carried = Some(States::try_zeros(&self.passes.model.recurrent, carry.rows, "the carried states")?);
         }
         self.open_sums();
         let start = match (&batch.sequence.initial, carry, &self.carried) {
@@ -80,16 +80,16 @@ impl<R: Real> Passes for CpuEngine<R> {
         };
         let (plan, gradient_norms) =
             (self.training_plan(steps, self.options.input_gradient), self.takes_gradient_norms);
-        let of_batch = Rows { sequence: &batch.sequence, start, draw };
+        let of_batch = PassRows { sequence: &batch.sequence, start, draw };
         let (blocks, gradients) = (&mut self.blocks, &mut self.gradients);
         self.passes.within(rows, |passes| passes.train(blocks, of_batch, plan, (batch, gradient_norms), gradients))?;
-        let blocks = &self.blocks[..self.passes.network.blocks(rows)];
+        let blocks = &self.blocks[..self.passes.model.blocks(rows)];
         self.loss += blocks.iter().map(|block| block.head.loss).sum::<f64>();
         if let (Some(carry), Some(carried)) = (carry, &mut self.carried) {
-            blocks.iter().for_each(|block| block.store_states(&self.passes.network, carried, carry.first_row));
+            blocks.iter().for_each(|block| block.store_states(&self.passes.model, carried, carry.first_row));
         }
         self.gradient_norms = gradient_norms.then(|| self.gradient_norms_of(steps, rows));
-        self.last.accumulated(batch.sequence.extent(), gradient_norms);
+        self.last.accumulated(batch.sequence.batch_shape(), gradient_norms);
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         let head = self.model.need_head()?;
         let (steps, rows) = sequence.shape();
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
-        let mut logits = room::array((head.predictions(steps), rows, head.outputs), "the logits")?;
+        let mut logits = allocate::array((head.predictions(steps), rows, head.outputs), "the logits")?;
         let store = |blocks: &[Block<R>]| {
             for block in blocks {
                 match head.readout {
@@ -113,10 +113,10 @@ impl<R: Real> Passes for CpuEngine<R> {
             }
         };
         let plan = self.inference_plan(steps);
-        let rows_of = Rows { sequence, start, draw: None };
+        let rows_of = PassRows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
         self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Logits, store))?;
-        Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.network.blocks(rows)], rows) })
+        Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.model.blocks(rows)], rows) })
     }
 
     async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation<R>> {
@@ -126,10 +126,10 @@ impl<R: Real> Passes for CpuEngine<R> {
         let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
         let plan = self.inference_plan(steps);
         self.begin_pass();
-        let rows_of = Rows { sequence, start, draw: None };
+        let rows_of = PassRows { sequence, start, draw: None };
         let blocks = &mut self.blocks;
         self.passes.within(rows, |passes| passes.forward(blocks, rows_of, plan, PassKind::Loss(batch), |_| {}))?;
-        let blocks = &blocks[..self.passes.network.blocks(rows)];
+        let blocks = &blocks[..self.passes.model.blocks(rows)];
         let loss = blocks.iter().map(|block| block.head.loss).sum();
         Ok(Evaluation { loss, states: self.passes.final_states(blocks, rows) })
     }

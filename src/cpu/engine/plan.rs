@@ -3,7 +3,7 @@
 use crate::cpu::gemm::transposed;
 use crate::cpu::kernels::norm::CHUNK;
 use crate::cpu::pass::buffer_sizes::{BlockShape, BufferSizes, SPAN};
-use crate::cpu::pass::network::Network;
+use crate::cpu::pass::mapped_model::MappedModel;
 use crate::cpu::pass::{prepared, weight_gradient};
 use crate::engine::EngineOptions;
 use crate::memory::{BatchShape, Memory, MemoryPart};
@@ -11,10 +11,10 @@ use crate::model::Layout;
 use crate::real::Real;
 
 /// What a network takes whatever the batch.
-pub(super) fn fixed<R: Real>(network: &Network, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
-    let (rows, columns) = weight_gradient::scratch_shape(&weight_gradient::tiles(network, layout, threads));
+pub(super) fn fixed<R: Real>(mapped: &MappedModel, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
+    let (rows, columns) = weight_gradient::scratch_shape(&weight_gradient::tiles(mapped, layout, threads));
     let numbers = [
-        (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(network)),
+        (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(mapped)),
         (MemoryPart::Gradients, layout.len()),
         (MemoryPart::Optimizer, options.optimizer.map_or(0, |rule| rule.state_blocks()) * layout.len()),
         (MemoryPart::Workspace, threads * transposed::PackScratch::<R>::numbers(rows, columns)),
@@ -32,16 +32,16 @@ pub(super) fn squares(layout: &Layout) -> usize {
 
 /// What a training pass over a batch takes, in which no row is shorter than T; with `gradient_norms` also the norms of dh_t.
 pub(super) fn of_batch<R: Real>(
-    network: &Network,
+    mapped: &MappedModel,
     options: &EngineOptions,
     gradient_norms: bool,
-    extent: BatchShape,
+    batch_shape: BatchShape,
 ) -> Memory {
-    let BatchShape { steps, rows, tokens, resets, .. } = extent;
-    let (chunk, most, dx) = (chunk(network, options, steps), network.block_rows(rows), options.input_gradient);
+    let BatchShape { steps, rows, tokens, resets, .. } = batch_shape;
+    let (chunk, most, dx) = (chunk(mapped, options, steps), mapped.block_rows(rows), options.input_gradient);
     let block = |rows| {
         let shape = BlockShape { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };
-        BufferSizes::new(network, shape).memory::<R>(network)
+        BufferSizes::new(mapped, shape).memory::<R>(mapped)
     };
     // All blocks but the last are alike.
     let (whole, left) = (rows / most, rows % most);
@@ -50,15 +50,15 @@ pub(super) fn of_batch<R: Real>(
         planned += block(left);
     }
     if gradient_norms {
-        let squares = network.blocks(rows) * network.layer_directions.len() * steps * size_of::<f64>();
+        let squares = mapped.blocks(rows) * mapped.layer_directions.len() * steps * size_of::<f64>();
         planned.add(MemoryPart::Workspace, squares as u64);
     }
     planned
 }
 
 /// The states of so many rows that are carried from batch to batch.
-pub(super) fn carried<R: Real>(network: &Network, rows: usize) -> Memory {
-    let numbers = network.layer_directions.len() * rows * (network.hidden() + network.cell_state());
+pub(super) fn carried<R: Real>(mapped: &MappedModel, rows: usize) -> Memory {
+    let numbers = mapped.layer_directions.len() * rows * (mapped.hidden() + mapped.cell_state());
     let mut memory = Memory::default();
     memory.add(MemoryPart::Carried, (numbers * size_of::<R>()) as u64);
     memory
@@ -66,14 +66,14 @@ pub(super) fn carried<R: Real>(network: &Network, rows: usize) -> Memory {
 
 /// The steps of a chunk of a training pass: all, unless it is to keep no more than the states between chunks. These are
 /// as long as asked for or else as takes the least memory, in whole spans, so that no sum depends on it.
-pub(super) fn chunk(network: &Network, options: &EngineOptions, steps: usize) -> usize {
+pub(super) fn chunk(mapped: &MappedModel, options: &EngineOptions, steps: usize) -> usize {
     if !options.recompute {
         return steps;
     }
     let chunk = options.chunk.unwrap_or_else(|| {
         let bytes = |steps, chunk| {
             let shape = BlockShape { steps, rows: 1, chunk, dense: false, backward: true, dx: false, resets: false };
-            let memory = BufferSizes::new(network, shape).memory::<f32>(network);
+            let memory = BufferSizes::new(mapped, shape).memory::<f32>(mapped);
             memory.total() - memory.of(MemoryPart::Input)
         };
         // A step more in a chunk costs its buffers, a chunk more its border: the sum is least where they are alike.

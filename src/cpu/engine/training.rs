@@ -40,16 +40,16 @@ impl<R: Real> CpuEngine<R> {
         let coefficients = update.coefficients(self.skipped.in_all);
         let (rule, scale) = (update.optimizer.kind, Scale::new(update, &coefficients, norm));
         let [a, b, c] = &mut self.optimizer_state.0;
-        let weights = update::Weights {
+        let weights = update::UpdatePart {
             parameters: &mut self.passes.parameters,
             gradients: &self.gradients,
             optimizer_state: [a, b, c],
         };
         let clock = &self.passes.clock;
         self.passes.threads.each(weights, |part| {
-            let begun = clock.begin();
+            let timer = clock.begin();
             update::apply(rule, &coefficients, scale, part);
-            clock.end(begun, Phase::Update, || 0);
+            clock.end(timer, Phase::Update, || 0);
         });
         self.passes.parameters_changed();
         self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
@@ -59,7 +59,7 @@ impl<R: Real> CpuEngine<R> {
 impl<R: Real> Training for CpuEngine<R> {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<R>(self.options.optimizer)?;
-        self.ended.check()?;
+        self.bad_step.check()?;
         self.last.parameters_change();
         let threads = self.passes.threads.clone();
         threads.within(self.squares.len(), || self.apply(update));
@@ -67,11 +67,11 @@ impl<R: Real> Training for CpuEngine<R> {
     }
 
     async fn report(&mut self) -> Result<Option<Report>> {
-        self.ended.check()?;
+        self.bad_step.check()?;
         match (self.reports.pop_front(), self.refused) {
             (None, Some((step, what))) => {
                 self.refusals = 0;
-                Err(self.ended.tell(step, what))
+                Err(self.bad_step.report(step, what))
             }
             (report, _) => Ok(report),
         }
@@ -87,12 +87,12 @@ impl<R: Real> Training for CpuEngine<R> {
         let skipped =
             self.options.optimizer.map_or(Skipped::default(), |_| skipped.within(self.options.max_skipped_updates));
         (self.refused, self.refusals, self.skipped) = (None, 0, skipped);
-        self.ended.forget();
+        self.bad_step.forget();
         Ok(())
     }
 
     fn may_update(&self) -> Result<()> {
-        self.ended.check()
+        self.bad_step.check()
     }
 
     fn unreported(&self) -> usize {

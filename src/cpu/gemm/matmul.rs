@@ -11,13 +11,13 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::packed::{PackedB, VECTORS};
-use super::tile::{Beta, Rows, RowsMut, Tile};
+use super::tile::{Beta, MatrixMut, MatrixRef, Tile};
 use crate::real::Real;
 
 /// to ← bias + a·b, or to ← to + a·b.
 pub(crate) struct Product<'a, R> {
-    to: RowsMut<'a, R>,
-    a: Rows<'a, R>,
+    to: MatrixMut<'a, R>,
+    a: MatrixRef<'a, R>,
     b: &'a PackedB<R>,
     /// Those of b that it takes: `to` has the columns of these alone.
     panels: Range<usize>,
@@ -26,12 +26,12 @@ pub(crate) struct Product<'a, R> {
 
 impl<'a, R: Real> Product<'a, R> {
     /// to ← bias + a·b.
-    pub(crate) fn assign(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a PackedB<R>) -> Self {
+    pub(crate) fn assign(to: MatrixMut<'a, R>, a: MatrixRef<'a, R>, b: &'a PackedB<R>) -> Self {
         Self { to, a, b, panels: 0..b.count(), beta: Beta::Zero }
     }
 
     /// to ← to + a·b.
-    pub(crate) fn add(to: RowsMut<'a, R>, a: Rows<'a, R>, b: &'a PackedB<R>) -> Self {
+    pub(crate) fn add(to: MatrixMut<'a, R>, a: MatrixRef<'a, R>, b: &'a PackedB<R>) -> Self {
         Self { beta: Beta::One, ..Self::assign(to, a, b) }
     }
 
@@ -53,9 +53,10 @@ impl<'a, R: Real> Product<'a, R> {
     pub(crate) fn split(self, rows: usize) -> (Self, Self) {
         let Self { to, a, b, panels, beta } = self;
         let (data, other_data) = to.data.split_at_mut(rows * to.stride);
-        let other_a = Rows { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
-        let first = Self { to: RowsMut { data, ..to }, a: Rows { count: rows, ..a }, b, panels: panels.clone(), beta };
-        (first, Self { to: RowsMut { data: other_data, ..to }, a: other_a, b, panels, beta })
+        let other_a = MatrixRef { data: &a.data[rows * a.stride..], count: a.count - rows, ..a };
+        let first =
+            Self { to: MatrixMut { data, ..to }, a: MatrixRef { count: rows, ..a }, b, panels: panels.clone(), beta };
+        (first, Self { to: MatrixMut { data: other_data, ..to }, a: other_a, b, panels, beta })
     }
 
     /// Those of all columns that some panels make.
@@ -73,7 +74,7 @@ impl<'a, R: Real> Product<'a, R> {
         if self.beta == Beta::One {
             to.fill(R::zero());
         }
-        Product { to: RowsMut { data: to, stride }, a: self.a, b: self.b, panels, beta: self.beta }
+        Product { to: MatrixMut { data: to, stride }, a: self.a, b: self.b, panels, beta: self.beta }
     }
 
     /// Takes the product with some panels from where it was made.
@@ -106,7 +107,7 @@ impl<R: Real> WithSimd for Product<'_, R> {
                 let data = &mut to.data[row * to.stride + columns.start - first..];
                 let rows = tile_rows::<S>(a.count - row);
                 let to = Tile { data, stride: to.stride, rows, columns: columns.len(), beta };
-                let a = Rows { data: &a.data[row * a.stride..], ..a };
+                let a = MatrixRef { data: &a.data[row * a.stride..], ..a };
                 match rows {
                     8 => to.of_rows::<S, 8>(simd, start, a, panel),
                     4 => to.of_rows::<S, 4>(simd, start, a, panel),
@@ -137,7 +138,7 @@ fn start_at<S: Simd, R: Real>(row: &[R]) -> [R::Vector<S>; VECTORS] {
 mod tests {
     use pulp::{Scalar, Simd};
 
-    use super::{Product, Rows, RowsMut};
+    use super::{MatrixMut, MatrixRef, Product};
     use crate::cpu::gemm::packed::{PackedB, width_of};
     use crate::cpu::gemm::transposed::{PackScratch, Transposed, WithScratch};
     use crate::real::Real;
@@ -217,10 +218,10 @@ mod tests {
             let before = numbers::<R>(rows * stride, 3);
             let zeros = vec![R::zero(); columns];
             for (panels, bias) in [(&transposed, &zeros), (&plain, &bias)] {
-                let a = Rows { data: &a, stride: k + 2, count: rows };
+                let a = MatrixRef { data: &a, stride: k + 2, count: rows };
                 let run = |adds: bool| {
                     let mut to = before.clone();
-                    let rows = RowsMut { data: &mut to, stride };
+                    let rows = MatrixMut { data: &mut to, stride };
                     let product = if adds { Product::add(rows, a, panels) } else { Product::assign(rows, a, panels) };
                     simd.vectorize(product);
                     to
@@ -248,8 +249,10 @@ mod tests {
             let (a, b) = (numbers::<R>(k * (rows + 2), 1), numbers::<R>(k * (columns + 1), 2));
             let mut to = numbers::<R>(rows * columns, 3);
             let before = to.clone();
-            let (a, b) =
-                (Rows { data: &a, stride: rows + 2, count: k }, Rows { data: &b, stride: columns + 1, count: k });
+            let (a, b) = (
+                MatrixRef { data: &a, stride: rows + 2, count: k },
+                MatrixRef { data: &b, stride: columns + 1, count: k },
+            );
             simd.vectorize(WithScratch(Transposed { to: &mut to, columns, a, b }, &mut scratch));
             let want = |row: usize, column: usize| {
                 let of = |k: usize| a.data[k * a.stride + row].as_f64() * b.data[k * b.stride + column].as_f64();
@@ -270,10 +273,10 @@ mod tests {
         let mut panels = PackedB::of_width(k, columns, width_of::<S, R>());
         panels.all_mut().set_rows(0, &b);
         let mut to = numbers::<R>(rows * columns, 3);
-        let a = Rows { data: &a, stride: k, count: rows };
-        simd.vectorize(Product::add(RowsMut { data: &mut to, stride: columns }, a, &panels));
+        let a = MatrixRef { data: &a, stride: k, count: rows };
+        simd.vectorize(Product::add(MatrixMut { data: &mut to, stride: columns }, a, &panels));
         let mut transposed = vec![R::zero(); k * columns];
-        let c = Rows { data: &to, stride: columns, count: rows };
+        let c = MatrixRef { data: &to, stride: columns, count: rows };
         let product = Transposed { to: &mut transposed, columns, a, b: c };
         simd.vectorize(WithScratch(product, &mut PackScratch::new(k, columns)));
         to.iter().chain(&transposed).map(|value| value.as_f64().to_bits()).collect()
@@ -300,8 +303,8 @@ mod tests {
         panels.all_mut().set_columns(0, &b);
         let product = |first: usize, count: usize| {
             let mut to = vec![0.0; count * columns];
-            let a = Rows { data: &a[first * k..], stride: k, count };
-            Product::assign(RowsMut { data: &mut to, stride: columns }, a, &panels).run();
+            let a = MatrixRef { data: &a[first * k..], stride: k, count };
+            Product::assign(MatrixMut { data: &mut to, stride: columns }, a, &panels).run();
             to
         };
         let together = product(0, 15);

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::allocate;
 use crate::cpu::parallel::threads::Divide;
 use crate::error::Result;
 use crate::real::Real;
-use crate::room;
 
 /// What there may be no memory for.
 const PACKED: &str = "the packed forms of the weights";
@@ -45,7 +45,7 @@ impl<R: Real> PackedB<R> {
     pub(crate) fn try_new(k: usize, columns: usize) -> Result<Self> {
         let width = width::<R>();
         let wide = columns.next_multiple_of(width);
-        let (data, bias) = (room::zeros(k * wide, PACKED)?, room::zeros(wide, PACKED)?);
+        let (data, bias) = (allocate::zeros(k * wide, PACKED)?, allocate::zeros(wide, PACKED)?);
         Ok(Self { data, bias, k, columns, width })
     }
 

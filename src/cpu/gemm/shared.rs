@@ -140,7 +140,7 @@ mod tests {
     use super::SharedGemm;
     use crate::cpu::gemm::matmul::Product;
     use crate::cpu::gemm::packed::PackedB;
-    use crate::cpu::gemm::tile::{Rows, RowsMut};
+    use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
     use crate::cpu::parallel::threads::Threads;
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -158,8 +158,8 @@ mod tests {
             for adds in [false, true] {
                 let run = |how: &dyn Fn(Product<'_, f32>)| {
                     let mut to = before.clone();
-                    let a = Rows { data: &a, stride: k, count: rows };
-                    let rows = RowsMut { data: &mut to, stride: columns + 3 };
+                    let a = MatrixRef { data: &a, stride: k, count: rows };
+                    let rows = MatrixMut { data: &mut to, stride: columns + 3 };
                     how(if adds { Product::add(rows, a, &b) } else { Product::assign(rows, a, &b) });
                     to.into_iter().map(f32::to_bits).collect::<Vec<_>>()
                 };

@@ -19,14 +19,14 @@ pub(crate) enum Beta {
 
 /// A row-major matrix within a slice; `stride` numbers lie between the beginnings of two rows.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a, R> {
+pub(crate) struct MatrixRef<'a, R> {
     pub(crate) data: &'a [R],
     pub(crate) stride: usize,
     pub(crate) count: usize,
 }
 
 /// A mutable row-major matrix, of as many rows as the product has.
-pub(crate) struct RowsMut<'a, R> {
+pub(crate) struct MatrixMut<'a, R> {
     pub(crate) data: &'a mut [R],
     pub(crate) stride: usize,
 }
@@ -51,7 +51,7 @@ impl<R: Real> Tile<'_, R> {
         mut self,
         simd: S,
         start: [R::Vector<S>; VECTORS],
-        a: Rows<'_, R>,
+        a: MatrixRef<'_, R>,
         panel: &[R],
     ) {
         let k = panel.len() / packed::width_of::<S, R>();

@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::packed;
-use super::tile::{Beta, Rows, TALL, Tile};
+use super::tile::{Beta, MatrixRef, TALL, Tile};
 use crate::real::Real;
 
 /// to ← to + aᵀ·b, of which both sides have the numbers of one k side by side.
@@ -12,8 +12,8 @@ pub(crate) struct Transposed<'a, R> {
     pub(crate) to: &'a mut [R],
     pub(crate) columns: usize,
     /// Its rows are those of the inner size, as b's are.
-    pub(crate) a: Rows<'a, R>,
-    pub(crate) b: Rows<'a, R>,
+    pub(crate) a: MatrixRef<'a, R>,
+    pub(crate) b: MatrixRef<'a, R>,
 }
 
 /// What it takes of the inner size at a time.

@@ -17,7 +17,7 @@ pub(crate) mod update;
 
 use crate::cpu::gemm::matmul::Product;
 use crate::cpu::gemm::packed::PackedB;
-use crate::cpu::gemm::tile::{Rows, RowsMut};
+use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
 use crate::real::Real;
 
 /// A weight B \[n, k\], packed once for all products with it.
@@ -41,7 +41,7 @@ impl<R: Real> Weight<R> {
     /// Where a slice is shorter than its shape says.
     pub fn product(&self, a: &[R], rows: usize, c: &mut [R]) {
         let (k, n) = self.0.shape();
-        let a = Rows { data: a, stride: k, count: rows };
-        Product::assign(RowsMut { data: c, stride: n }, a, &self.0).run();
+        let a = MatrixRef { data: a, stride: k, count: rows };
+        Product::assign(MatrixMut { data: c, stride: n }, a, &self.0).run();
     }
 }

@@ -28,9 +28,9 @@ impl<R: Real> Divide for Squares<'_, R> {
 /// The Euclidean norm; `sums` is scratch of a number a chunk.
 pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], sums: &mut [f64]) -> f64 {
     threads.each(Squares { gradients, sums }, |part| {
-        let begun = clock.begin();
+        let timer = clock.begin();
         part.sums[0] = sum_of_squares(part.gradients);
-        clock.end(begun, Phase::Norm, || 2 * part.gradients.len());
+        clock.end(timer, Phase::Norm, || 2 * part.gradients.len());
     });
     let sum = sums.iter().sum::<f64>();
     match sum.is_infinite() || sum < f64::MIN_POSITIVE {

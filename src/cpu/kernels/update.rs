@@ -1,11 +1,11 @@
 //! The optimizers, to PyTorch's formulas.
 
 use super::norm::CHUNK;
+use crate::allocate;
 use crate::cpu::parallel::threads::Divide;
 use crate::error::Result;
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 use crate::real::Real;
-use crate::room;
 
 /// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
 #[derive(Debug)]
@@ -15,19 +15,20 @@ impl<R: Real> OptimizerState<R> {
     /// Zeros for `len` weights.
     pub(crate) fn new(rule: Option<OptimizerKind>, len: usize) -> Result<Self> {
         let count = rule.map_or(0, |rule| rule.state_blocks());
-        let block = |block| room::zeros(if block < count { len } else { 0 }, "what the optimizer keeps of each weight");
+        let block =
+            |block| allocate::zeros(if block < count { len } else { 0 }, "what the optimizer keeps of each weight");
         Ok(Self([block(0)?, block(1)?, block(2)?]))
     }
 }
 
 /// Some of the weights, with all that belongs to them.
-pub(crate) struct Weights<'a, R> {
+pub(crate) struct UpdatePart<'a, R> {
     pub(crate) parameters: &'a mut [R],
     pub(crate) gradients: &'a [R],
     pub(crate) optimizer_state: [&'a mut [R]; 3],
 }
 
-impl<R: Real> Divide for Weights<'_, R> {
+impl<R: Real> Divide for UpdatePart<'_, R> {
     fn parts(&self) -> usize {
         self.parameters.len().div_ceil(CHUNK)
     }
@@ -78,7 +79,7 @@ pub(crate) fn apply<R: Real>(
     rule: OptimizerKind,
     coefficients: &Coefficients,
     scale: Scale<R>,
-    weights: Weights<'_, R>,
+    weights: UpdatePart<'_, R>,
 ) {
     let real = rounded::<R>;
     let [rate, root_bias2, fresh, shrink] =
@@ -99,14 +100,14 @@ pub(crate) fn apply<R: Real>(
     }
 }
 
-fn plain_sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R) {
+fn plain_sgd<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R) {
     for (w, g) in weights.parameters.iter_mut().zip(weights.gradients) {
         *w -= rate * scale.apply(*g, *w);
     }
 }
 
-fn sgd<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
-    let Weights { parameters, gradients, optimizer_state: [buffer, ..] } = weights;
+fn sgd<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
+    let UpdatePart { parameters, gradients, optimizer_state: [buffer, ..] } = weights;
     for ((w, g), b) in parameters.iter_mut().zip(gradients).zip(buffer) {
         let g = scale.apply(*g, *w);
         *b = momentum * *b + fresh * g;
@@ -120,10 +121,10 @@ fn quotient<R: Real>(a: R, b: R) -> R {
     if a == R::zero() { R::zero() } else { a / b }
 }
 
-fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], kept: (bool, bool)) {
+fn rmsprop<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], kept: (bool, bool)) {
     let [alpha, rest, eps, momentum] = settings;
     let (has_momentum, centered) = kept;
-    let Weights { parameters, gradients, optimizer_state: [square, second, third] } = weights;
+    let UpdatePart { parameters, gradients, optimizer_state: [square, second, third] } = weights;
     // The blocks that are kept lie in the order square, mean, buffer.
     let (mean, buffer) = if centered { (second, third) } else { (third, second) };
     for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
@@ -149,10 +150,10 @@ fn rmsprop<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, settings:
     }
 }
 
-fn adam<R: Real>(weights: Weights<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
+fn adam<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
     let [beta1, rest1, beta2, rest2] = betas;
     let [root_bias2, eps, shrink] = settings;
-    let Weights { parameters, gradients, optimizer_state: [mean, square, _] } = weights;
+    let UpdatePart { parameters, gradients, optimizer_state: [mean, square, _] } = weights;
     let moments = mean.iter_mut().zip(square.iter_mut());
     for ((w, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
         let g = scale.apply(*g, *w);

@@ -56,7 +56,7 @@ pub(crate) struct Clock(Option<Box<[Counter; Phase::ALL.len()]>>);
 
 /// When a phase began; nothing where no clock runs.
 #[must_use]
-pub(crate) struct Begun(Option<Instant>);
+pub(crate) struct Timer(Option<Instant>);
 
 impl Clock {
     pub(crate) fn set(&mut self, on: bool) -> Result<()> {
@@ -67,15 +67,15 @@ impl Clock {
         Ok(())
     }
 
-    pub(crate) fn begin(&self) -> Begun {
-        Begun(self.0.as_ref().map(|_| Instant::now()))
+    pub(crate) fn begin(&self) -> Timer {
+        Timer(self.0.as_ref().map(|_| Instant::now()))
     }
 
     /// Ends a phase that came to so many operations of products.
-    pub(crate) fn end(&self, begun: Begun, phase: Phase, operations: impl FnOnce() -> usize) {
-        let Some((counters, begun)) = self.0.as_ref().zip(begun.0) else { return };
+    pub(crate) fn end(&self, timer: Timer, phase: Phase, operations: impl FnOnce() -> usize) {
+        let Some((counters, timer)) = self.0.as_ref().zip(timer.0) else { return };
         let Counter { nanoseconds, calls, operations: all } = &counters[phase as usize];
-        nanoseconds.fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        nanoseconds.fetch_add(timer.elapsed().as_nanos() as u64, Ordering::Relaxed);
         calls.fetch_add(1, Ordering::Relaxed);
         all.fetch_add(operations() as u64, Ordering::Relaxed);
     }

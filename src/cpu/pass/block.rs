@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use ndarray::Array2;
 
-use super::network::Network;
+use super::mapped_model::MappedModel;
 use crate::dropout::DropoutParams;
 use crate::memory::{Memory, MemoryPart};
 use crate::real::Real;
@@ -109,8 +109,8 @@ pub(crate) fn history_indices(direction: usize, t: usize) -> (usize, usize) {
 
 impl<R: Real> Block<R> {
     /// The draw, where it drops what `layer` hands to the next.
-    pub(crate) fn draw_above(&self, network: &Network, layer: usize) -> Option<DropoutParams> {
-        self.draw.filter(|draw| draw.between.drops() && layer + 1 < network.recurrent.layers)
+    pub(crate) fn draw_above(&self, model: &MappedModel, layer: usize) -> Option<DropoutParams> {
+        self.draw.filter(|draw| draw.between.drops() && layer + 1 < model.recurrent.layers)
     }
 
     /// How many chunks the block's own steps are cut into.
@@ -152,29 +152,29 @@ impl<R: Real> Block<R> {
     }
 
     /// The place of the chunk's x, and of its dx.
-    pub(crate) fn input_part(&self, network: &Network) -> Range<usize> {
-        let size = network.recurrent.input_size;
-        if network.embedding.is_some() { 0..self.held_rows() * size } else { self.held_part(size) }
+    pub(crate) fn input_part(&self, model: &MappedModel) -> Range<usize> {
+        let size = model.recurrent.input_size;
+        if model.embedding.is_some() { 0..self.held_rows() * size } else { self.held_part(size) }
     }
 
     /// The state that leaves the chunk before enters the one at hand.
-    pub(crate) fn enter(&mut self, network: &Network, layer_direction: usize) {
-        let index = if network.layer_directions[layer_direction].direction == 0 { 0 } else { self.held.len() };
-        self.each_border(network, layer_direction, self.held.start / self.chunk, index, |border, index| {
+    pub(crate) fn enter(&mut self, model: &MappedModel, layer_direction: usize) {
+        let index = if model.layer_directions[layer_direction].direction == 0 { 0 } else { self.held.len() };
+        self.each_border(model, layer_direction, self.held.start / self.chunk, index, |border, index| {
             index.copy_from_slice(border)
         });
     }
 
     /// Keeps the state that leaves it.
-    pub(crate) fn leave(&mut self, network: &Network, layer_direction: usize) {
-        let index = if network.layer_directions[layer_direction].direction == 0 { self.held.len() } else { 0 };
+    pub(crate) fn leave(&mut self, model: &MappedModel, layer_direction: usize) {
+        let index = if model.layer_directions[layer_direction].direction == 0 { self.held.len() } else { 0 };
         let border = self.held.start / self.chunk + 1;
-        self.each_border(network, layer_direction, border, index, |border, index| border.copy_from_slice(index));
+        self.each_border(model, layer_direction, border, index, |border, index| border.copy_from_slice(index));
     }
 
     fn each_border(
         &mut self,
-        network: &Network,
+        model: &MappedModel,
         layer_direction: usize,
         border: usize,
         index: usize,
@@ -182,8 +182,8 @@ impl<R: Real> Block<R> {
     ) {
         let (rows, state) = (self.mask.rows, &mut self.layer_directions[layer_direction]);
         for (borders, history, size) in [
-            (&mut state.border_h, &mut state.h, rows * network.hidden()),
-            (&mut state.border_c, &mut state.c, rows * network.cell_state()),
+            (&mut state.border_h, &mut state.h, rows * model.hidden()),
+            (&mut state.border_c, &mut state.c, rows * model.cell_state()),
         ] {
             copy(&mut borders[border * size..][..size], &mut history[index * size..][..size]);
         }
@@ -203,12 +203,12 @@ impl<R: Real> Block<R> {
     }
 
     /// \[rows, H\]: the final h of a (layer, direction).
-    pub(crate) fn final_h(&self, network: &Network, layer_direction: usize) -> &[R] {
-        self.final_of(network, &self.layer_directions[layer_direction].border_h)
+    pub(crate) fn final_h(&self, model: &MappedModel, layer_direction: usize) -> &[R] {
+        self.final_of(model, &self.layer_directions[layer_direction].border_h)
     }
 
-    pub(super) fn final_of<'a>(&self, network: &Network, borders: &'a [R]) -> &'a [R] {
-        let size = self.mask.rows * network.hidden();
+    pub(super) fn final_of<'a>(&self, model: &MappedModel, borders: &'a [R]) -> &'a [R] {
+        let size = self.mask.rows * model.hidden();
         &borders[self.chunks() * size..][..size]
     }
 

@@ -1,6 +1,6 @@
 //! The numbers in each buffer of a block: what a block makes room for, and a plan counts before it does.
 
-use super::network::Network;
+use super::mapped_model::MappedModel;
 use crate::memory::{Memory, MemoryPart};
 use crate::model::Readout;
 use crate::real::Real;
@@ -58,26 +58,26 @@ pub(crate) struct BufferSizes {
 }
 
 impl BufferSizes {
-    pub(crate) fn new(network: &Network, shape: BlockShape) -> Self {
+    pub(crate) fn new(model: &MappedModel, shape: BlockShape) -> Self {
         let BlockShape { steps, rows, chunk, dense, backward, dx, resets } = shape;
         let held = chunk.min(steps) * rows;
         let borders = (steps.div_ceil(chunk) + 1) * rows;
-        let (hidden, cell_state, width) = (network.hidden(), network.cell_state(), network.recurrent.output_size());
-        let (input, embedding) = (network.recurrent.input_size, network.embedding.is_some());
+        let (hidden, cell_state, width) = (model.hidden(), model.cell_state(), model.recurrent.output_size());
+        let (input, embedding) = (model.recurrent.input_size, model.embedding.is_some());
         let back = |numbers: usize| if backward { numbers } else { 0 };
-        let head = network.head.as_ref();
+        let head = model.head.as_ref();
         let single = head.map_or(0, |head| if head.readout == Readout::PerStep { 0 } else { rows * width });
         Self {
-            gates: held * network.kept(),
+            gates: held * model.kept(),
             h: (held + rows) * hidden,
             c: (held + rows) * cell_state,
             border_h: borders * hidden,
             border_c: borders * cell_state,
             dh: back(rows * hidden),
             dc: back(rows * cell_state),
-            bias_sum: back(network.kept()),
-            masked: rows * network.masked(),
-            shares: rows * network.recurrent.cell.gates() * hidden,
+            bias_sum: back(model.kept()),
+            masked: rows * model.masked(),
+            shares: rows * model.recurrent.cell.gates() * hidden,
             output: held * width,
             x: match (dense, embedding) {
                 (true, _) => steps * rows * input,
@@ -86,9 +86,9 @@ impl BufferSizes {
             },
             tokens: if dense { 0 } else { steps * rows },
             lengths: rows,
-            keeps: if resets { network.recurrent.directions() * steps * rows } else { 0 },
+            keeps: if resets { model.recurrent.directions() * steps * rows } else { 0 },
             d_output: back(held * width),
-            d_below: if network.recurrent.layers > 1 { back(held * width) } else { 0 },
+            d_below: if model.recurrent.layers > 1 { back(held * width) } else { 0 },
             d_input: match (dense && dx, embedding) {
                 (true, _) => back(steps * rows * input),
                 (false, true) => back(held * input),
@@ -101,9 +101,9 @@ impl BufferSizes {
         }
     }
 
-    pub(crate) fn memory<R: Real>(&self, network: &Network) -> Memory {
+    pub(crate) fn memory<R: Real>(&self, model: &MappedModel) -> Memory {
         let mut memory = Memory::default();
-        let (layer_directions, layers) = (network.layer_directions.len(), network.recurrent.layers);
+        let (layer_directions, layers) = (model.layer_directions.len(), model.recurrent.layers);
         let numbers = [
             (MemoryPart::Input, self.x),
             (MemoryPart::Gates, layer_directions * self.gates),

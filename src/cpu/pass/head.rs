@@ -5,11 +5,11 @@ use std::ops::Range;
 use ndarray::{ArrayView1, s};
 
 use super::block::Block;
-use super::network::Network;
+use super::mapped_model::MappedModel;
 use super::weights::Weights;
 use crate::batch::{Batch, Targets};
 use crate::cpu::gemm::matmul::Product;
-use crate::cpu::gemm::tile::{Rows, RowsMut};
+use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
 use crate::cpu::kernels::column_sum;
 use crate::cpu::kernels::loss;
 use crate::cpu::parallel::clock::product;
@@ -27,12 +27,12 @@ pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R]
 /// Takes in what a head with one prediction a row needs of a chunk, and once it has all of the sequence makes its logits.
 /// To be called once for each chunk, upwards. A head at every step makes the logits of the chunk.
 pub(crate) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
-    let network = weights.network;
-    let Some(head) = &network.head else { return };
+    let model = weights.model;
+    let Some(head) = &model.head else { return };
     match head.readout {
         Readout::PerStep => return block.spans().for_each(|span| logits(weights, head, block, span)),
         Readout::Final => {}
-        Readout::MeanPool => average(network, block),
+        Readout::MeanPool => average(model, block),
     }
     if block.is_last() {
         if head.readout == Readout::Final {
@@ -44,26 +44,26 @@ pub(crate) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 
 /// a = features · W_hyᵀ + b_y, for some rows.
 fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, rows: Range<usize>) {
-    let network = weights.network;
+    let model = weights.model;
     let Some((weight, _)) = weights.prepared.head() else { return };
-    let width = network.recurrent.output_size();
+    let width = model.recurrent.output_size();
     let mut logits = std::mem::take(&mut block.head.logits);
     let features = &features(head, block)[rows.start * width..];
     let to = &mut logits[rows.start * head.outputs..];
-    let features = Rows { data: features, stride: width, count: rows.len() };
-    weights.gemm.split_rows(Product::assign(RowsMut { data: to, stride: head.outputs }, features, weight));
+    let features = MatrixRef { data: features, stride: width, count: rows.len() };
+    weights.gemm.split_rows(Product::assign(MatrixMut { data: to, stride: head.outputs }, features, weight));
     block.head.logits = logits;
 }
 
 /// The last layer's final states, both directions side by side.
 fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
-    let network = weights.network;
-    let (hidden, directions) = (network.hidden(), network.recurrent.directions());
+    let model = weights.model;
+    let (hidden, directions) = (model.hidden(), model.recurrent.directions());
     let mut features = std::mem::take(&mut block.head.features);
     for direction in 0..directions {
-        let layer_direction = network.layer_directions.len() - directions + direction;
+        let layer_direction = model.layer_directions.len() - directions + direction;
         let rows = features.chunks_exact_mut(directions * hidden);
-        for (to, from) in rows.zip(block.final_h(network, layer_direction).chunks_exact(hidden)) {
+        for (to, from) in rows.zip(block.final_h(model, layer_direction).chunks_exact(hidden)) {
             to[direction * hidden..][..hidden].copy_from_slice(from);
         }
     }
@@ -71,9 +71,9 @@ fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 }
 
 /// The mean of the last layer's output over each row's own steps, chunk by chunk.
-fn average<R: Real>(network: &Network, block: &mut Block<R>) {
+fn average<R: Real>(model: &MappedModel, block: &mut Block<R>) {
     let Some(output) = block.outputs.last() else { return };
-    let (rows, width) = (block.mask.rows, network.recurrent.output_size());
+    let (rows, width) = (block.mask.rows, model.recurrent.output_size());
     let (held_rows, is_first, is_last) = (block.held.len() * rows, block.held.start == 0, block.is_last());
     let features = &mut block.head.features[..rows * width];
     if is_first {
@@ -143,8 +143,8 @@ fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: 
 
 /// From da: db_y, and the gradient of the output of the chunk at hand or of the final states. The chunks come downwards.
 pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
-    let network = weights.network;
-    let Some(head) = &network.head else { return };
+    let model = weights.model;
+    let Some(head) = &model.head else { return };
     let rows = block.mask.rows;
     if block.is_last() {
         block.head.bias_sum.fill(R::zero());
@@ -164,10 +164,10 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) 
             block.spans().rev().for_each(|span| features_backward(weights, head, block, span, &mut d_output));
             block.d_output = d_output;
         }
-        Readout::Final if block.is_last() => scatter_final(network, block),
+        Readout::Final if block.is_last() => scatter_final(model, block),
         Readout::Final => {}
         Readout::MeanPool => {
-            let width = network.recurrent.output_size();
+            let width = model.recurrent.output_size();
             if block.is_last() {
                 share(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
             }
@@ -188,18 +188,18 @@ fn features_backward<R: Real>(
     to: &mut [R],
 ) {
     let Some((_, weight)) = weights.prepared.head() else { return };
-    let width = weights.network.recurrent.output_size();
+    let width = weights.model.recurrent.output_size();
     let da = &block.head.logits[rows.start * head.outputs..rows.end * head.outputs];
     column_sum::add(&mut block.head.bias_sum, da);
-    let da = Rows { data: da, stride: head.outputs, count: rows.len() };
-    let to = RowsMut { data: &mut to[rows.start * width..], stride: width };
+    let da = MatrixRef { data: da, stride: head.outputs, count: rows.len() };
+    let to = MatrixMut { data: &mut to[rows.start * width..], stride: width };
     weights.gemm.split_rows(Product::assign(to, da, weight));
 }
 
 /// The gradient of the features as that of the last layer's final states.
-fn scatter_final<R: Real>(network: &Network, block: &mut Block<R>) {
-    let (hidden, width, rows) = (network.hidden(), network.recurrent.output_size(), block.mask.rows);
-    let top = network.layer_directions.len() - network.recurrent.directions();
+fn scatter_final<R: Real>(model: &MappedModel, block: &mut Block<R>) {
+    let (hidden, width, rows) = (model.hidden(), model.recurrent.output_size(), block.mask.rows);
+    let top = model.layer_directions.len() - model.recurrent.directions();
     for (direction, state) in block.layer_directions[top..].iter_mut().enumerate() {
         let rows = block.head.d_features[..rows * width].chunks_exact(width);
         for (to, from) in state.dh.chunks_exact_mut(hidden).zip(rows) {
@@ -209,8 +209,8 @@ fn scatter_final<R: Real>(network: &Network, block: &mut Block<R>) {
 }
 
 /// Operations of the head's product over what a block holds; forward and backward are alike.
-pub(crate) fn operations<R: Real>(network: &Network, block: &Block<R>) -> usize {
-    let every = network.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep);
+pub(crate) fn operations<R: Real>(model: &MappedModel, block: &Block<R>) -> usize {
+    let every = model.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep);
     let rows = if every {
         block.held_rows()
     } else if block.is_last() {
@@ -218,5 +218,5 @@ pub(crate) fn operations<R: Real>(network: &Network, block: &Block<R>) -> usize 
     } else {
         0
     };
-    network.head_weights.as_ref().map_or(0, |(weight, _)| product(rows, weight.len()))
+    model.head_weights.as_ref().map_or(0, |(weight, _)| product(rows, weight.len()))
 }

@@ -6,13 +6,13 @@ use ndarray::{Array3, ArrayViewMut1, s};
 
 use super::block::{Block, ChunkPlan, LayerState};
 use super::buffer_sizes::{BlockShape, BufferSizes};
-use super::network::Network;
+use super::mapped_model::MappedModel;
+use crate::allocate;
 use crate::batch::{Input, OutputGradient, Sequence, States};
 use crate::cpu::kernels::dropout;
 use crate::dropout::DropoutParams;
 use crate::error::Result;
 use crate::real::Real;
-use crate::room;
 
 /// What h and c begin with.
 #[derive(Clone, Copy)]
@@ -36,16 +36,16 @@ impl<R: Real> Block<R> {
     /// Takes over the rows from `first_row` on, a block of them, and makes room for their pass.
     pub(crate) fn load<S: Real>(
         &mut self,
-        network: &Network,
+        model: &MappedModel,
         sequence: &Sequence<S>,
         start: Start<'_, S, R>,
         draw: Option<DropoutParams>,
         plan: ChunkPlan,
     ) {
         let first_row = self.first_row;
-        self.load_mask(network, sequence);
-        self.make_room(&Self::sizes(network, sequence, (self.mask.steps, self.mask.rows), plan));
-        self.load_input(network, sequence);
+        self.load_mask(model, sequence);
+        self.make_room(&Self::sizes(model, sequence, (self.mask.steps, self.mask.rows), plan));
+        self.load_input(model, sequence);
         self.chunk = plan.chunk;
         self.head.loss = 0.0;
         self.draw = draw.map(|draw| draw.at_row(first_row));
@@ -53,15 +53,15 @@ impl<R: Real> Block<R> {
         for (layer_direction, state) in self.layer_directions.iter_mut().enumerate() {
             state.drops = draw.is_some();
             if let Some(draw) = &draw {
-                let factors = &mut state.factors[..self.mask.rows * network.hidden()];
-                dropout::recurrent(draw, layer_direction, factors, network.hidden());
+                let factors = &mut state.factors[..self.mask.rows * model.hidden()];
+                dropout::recurrent(draw, layer_direction, factors, model.hidden());
             }
         }
-        for layer_direction in 0..network.layer_directions.len() {
+        for layer_direction in 0..model.layer_directions.len() {
             match start {
-                Start::Zero => self.start_at_zero(network, layer_direction),
-                Start::Given(states) => self.start_from(network, layer_direction, states, first_row),
-                Start::Carried(states, offset) => self.start_from(network, layer_direction, states, offset + first_row),
+                Start::Zero => self.start_at_zero(model, layer_direction),
+                Start::Given(states) => self.start_from(model, layer_direction, states, first_row),
+                Start::Carried(states, offset) => self.start_from(model, layer_direction, states, offset + first_row),
             }
         }
     }
@@ -72,16 +72,16 @@ impl<R: Real> Block<R> {
     /// [`Error::NoMemory`](crate::Error::NoMemory) names the buffer.
     pub(crate) fn reserve<S: Real>(
         &mut self,
-        network: &Network,
+        model: &MappedModel,
         sequence: &Sequence<S>,
         plan: ChunkPlan,
     ) -> Result<()> {
-        let rows = network.block_rows(sequence.shape().1).min(sequence.shape().1 - self.first_row);
+        let rows = model.block_rows(sequence.shape().1).min(sequence.shape().1 - self.first_row);
         let steps = (self.first_row..self.first_row + rows).map(|row| sequence.length(row)).max().unwrap_or_default();
-        let sizes = Self::sizes(network, sequence, (steps, rows), plan);
+        let sizes = Self::sizes(model, sequence, (steps, rows), plan);
         let more =
-            |buffer: &mut Vec<R>, len: usize, what| room::reserve(buffer, len.saturating_sub(buffer.len()), what);
-        self.layer_directions.resize_with(network.layer_directions.len(), LayerState::default);
+            |buffer: &mut Vec<R>, len: usize, what| allocate::reserve(buffer, len.saturating_sub(buffer.len()), what);
+        self.layer_directions.resize_with(model.layer_directions.len(), LayerState::default);
         for state in &mut self.layer_directions {
             more(&mut state.gates, sizes.gates, "the gates of every step")?;
             for (buffer, len) in [(&mut state.h, sizes.h), (&mut state.c, sizes.c)] {
@@ -91,7 +91,7 @@ impl<R: Real> Block<R> {
                 more(buffer, len, "the states between chunks")?;
             }
         }
-        self.outputs.resize_with(network.recurrent.layers, Vec::new);
+        self.outputs.resize_with(model.recurrent.layers, Vec::new);
         for (buffer, len) in self
             .outputs
             .iter_mut()
@@ -104,33 +104,33 @@ impl<R: Real> Block<R> {
         more(&mut self.d_input, sizes.d_input, "the gradient of x")?;
         more(&mut self.head.logits, sizes.logits, "the logits")?;
         self.tokens.clear();
-        room::reserve(&mut self.tokens, sizes.tokens, "the tokens")?;
+        allocate::reserve(&mut self.tokens, sizes.tokens, "the tokens")?;
         self.mask.keeps.clear();
-        room::reserve(&mut self.mask.keeps, sizes.keeps, "where states are kept")
+        allocate::reserve(&mut self.mask.keeps, sizes.keeps, "where states are kept")
     }
 
     fn sizes<S: Real>(
-        network: &Network,
+        model: &MappedModel,
         sequence: &Sequence<S>,
         shape: (usize, usize),
         plan: ChunkPlan,
     ) -> BufferSizes {
         let ((steps, rows), ChunkPlan { chunk, backward, dx }) = (shape, plan);
         let (dense, resets) = (matches!(sequence.input, Input::Dense(_)), sequence.resets.is_some());
-        BufferSizes::new(network, BlockShape { steps, rows, chunk, dense, backward, dx, resets })
+        BufferSizes::new(model, BlockShape { steps, rows, chunk, dense, backward, dx, resets })
     }
 
-    fn load_mask<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
+    fn load_mask<S: Real>(&mut self, model: &MappedModel, sequence: &Sequence<S>) {
         let first_row = self.first_row;
         let mask = &mut self.mask;
         let rows = sequence.shape().1;
-        mask.rows = network.block_rows(rows).min(rows - first_row);
+        mask.rows = model.block_rows(rows).min(rows - first_row);
         mask.lengths.clear();
         mask.lengths.extend((0..mask.rows).map(|row| sequence.length(first_row + row)));
         mask.steps = mask.lengths.iter().copied().max().unwrap_or(0);
         mask.keeps.clear();
         if sequence.resets.is_some() {
-            for direction in 0..network.recurrent.directions() {
+            for direction in 0..model.recurrent.directions() {
                 for t in 0..mask.steps {
                     // Through the padding a state is carried whatever stands there.
                     let lengths = &mask.lengths;
@@ -141,13 +141,13 @@ impl<R: Real> Block<R> {
         }
     }
 
-    fn load_input<S: Real>(&mut self, network: &Network, sequence: &Sequence<S>) {
+    fn load_input<S: Real>(&mut self, model: &MappedModel, sequence: &Sequence<S>) {
         let (mask, first_row) = (&self.mask, self.first_row);
         self.tokens.clear();
-        self.one_hot = matches!(sequence.input, Input::Tokens(_)) && network.embedding.is_none();
+        self.one_hot = matches!(sequence.input, Input::Tokens(_)) && model.embedding.is_none();
         match &sequence.input {
             Input::Dense(x) => {
-                let size = network.recurrent.input_size;
+                let size = model.recurrent.input_size;
                 let mut to = self.x.chunks_exact_mut(size);
                 for t in 0..mask.steps {
                     for (row, to) in to.by_ref().take(mask.rows).enumerate() {
@@ -196,10 +196,10 @@ impl<R: Real> Block<R> {
     }
 
     /// Takes over the gradient of what the stack put out in the chunk at hand; what lies at padding is never read.
-    pub(crate) fn load_gradient(&mut self, network: &Network, gradient: &OutputGradient<R>) {
+    pub(crate) fn load_gradient(&mut self, model: &MappedModel, gradient: &OutputGradient<R>) {
         let (rows, first_row) = (self.mask.rows, self.first_row);
         if let Some(d_output) = &gradient.output {
-            let mut to = self.d_output.chunks_exact_mut(network.recurrent.output_size());
+            let mut to = self.d_output.chunks_exact_mut(model.recurrent.output_size());
             for t in self.held.clone() {
                 for (row, to) in to.by_ref().take(rows).enumerate() {
                     let from = d_output.slice(s![t, first_row + row, ..]);
@@ -221,15 +221,21 @@ impl<R: Real> Block<R> {
         }
     }
 
-    fn start_at_zero(&mut self, network: &Network, layer_direction: usize) {
+    fn start_at_zero(&mut self, model: &MappedModel, layer_direction: usize) {
         let (rows, state) = (self.mask.rows, &mut self.layer_directions[layer_direction]);
-        for (borders, size) in [(&mut state.border_h, network.hidden()), (&mut state.border_c, network.cell_state())] {
+        for (borders, size) in [(&mut state.border_h, model.hidden()), (&mut state.border_c, model.cell_state())] {
             borders[..rows * size].fill(R::zero());
         }
     }
 
-    fn start_from<S: Real>(&mut self, network: &Network, layer_direction: usize, states: &States<S>, first_row: usize) {
-        let (rows, hidden) = (self.mask.rows, network.hidden());
+    fn start_from<S: Real>(
+        &mut self,
+        model: &MappedModel,
+        layer_direction: usize,
+        states: &States<S>,
+        first_row: usize,
+    ) {
+        let (rows, hidden) = (self.mask.rows, model.hidden());
         let state = &mut self.layer_directions[layer_direction];
         for (borders, from) in [(&mut state.border_h, Some(&states.h)), (&mut state.border_c, states.c.as_ref())] {
             let Some(from) = from else { continue };
@@ -240,15 +246,15 @@ impl<R: Real> Block<R> {
     }
 
     /// Writes the final states into the rows from `offset` + the block's first on.
-    pub(crate) fn store_states(&self, network: &Network, states: &mut States<R>, offset: usize) {
+    pub(crate) fn store_states(&self, model: &MappedModel, states: &mut States<R>, offset: usize) {
         for layer_direction in 0..self.layer_directions.len() {
-            self.store_rows(&mut states.h, layer_direction, offset, self.final_h(network, layer_direction));
+            self.store_rows(&mut states.h, layer_direction, offset, self.final_h(model, layer_direction));
             if let Some(c) = &mut states.c {
                 self.store_rows(
                     c,
                     layer_direction,
                     offset,
-                    self.final_of(network, &self.layer_directions[layer_direction].border_c),
+                    self.final_of(model, &self.layer_directions[layer_direction].border_c),
                 );
             }
         }

@@ -4,7 +4,7 @@ pub(crate) mod block;
 pub(crate) mod buffer_sizes;
 pub(crate) mod head;
 pub(crate) mod load;
-pub(crate) mod network;
+pub(crate) mod mapped_model;
 pub(crate) mod prepared;
 pub(crate) mod unroll;
 pub(crate) mod weight_gradient;
@@ -15,10 +15,11 @@ use std::sync::{Mutex, PoisonError};
 use self::block::{Block, ChunkPlan};
 use self::buffer_sizes::SPAN;
 use self::load::Start;
-use self::network::Network;
+use self::mapped_model::MappedModel;
 use self::prepared::Prepared;
-use self::weight_gradient::{Tile, Tiles};
+use self::weight_gradient::{WeightTile, WeightTiles};
 use self::weights::Weights;
+use crate::allocate;
 use crate::batch::{Batch, OutputGradient, Sequence, States};
 use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::gemm::transposed::PackScratch;
@@ -28,16 +29,15 @@ use crate::dropout::DropoutParams;
 use crate::error::Result;
 use crate::model::{Layout, Readout};
 use crate::real::Real;
-use crate::room;
 
 /// All that the passes over a batch need beside its blocks.
 #[derive(Debug)]
 pub(crate) struct Passes<R> {
     pub(crate) threads: Threads,
-    pub(crate) network: Network,
+    pub(crate) model: MappedModel,
     pub(crate) parameters: Vec<R>,
     prepared: Prepared<R>,
-    tiles: Vec<Tile>,
+    tiles: Vec<WeightTile>,
     /// One for each thread. A thread holds its own alone, unless the work runs in a pool of more threads than these.
     scratches: Vec<Mutex<PackScratch<R>>>,
     pub(crate) clock: Clock,
@@ -56,7 +56,7 @@ pub(crate) enum PassKind<'a> {
 
 /// The rows that a pass goes over, and how each begins.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a, S, R> {
+pub(crate) struct PassRows<'a, S, R> {
     pub(crate) sequence: &'a Sequence<S>,
     pub(crate) start: Start<'a, S, R>,
     pub(crate) draw: Option<DropoutParams>,
@@ -64,16 +64,16 @@ pub(crate) struct Rows<'a, S, R> {
 
 impl<R: Real> Passes<R> {
     /// With parameters of zero.
-    pub(crate) fn new(threads: Threads, network: Network, layout: &Layout) -> Result<Self> {
-        let tiles = weight_gradient::tiles(&network, layout, threads.count());
+    pub(crate) fn new(threads: Threads, model: MappedModel, layout: &Layout) -> Result<Self> {
+        let tiles = weight_gradient::tiles(&model, layout, threads.count());
         let (rows, columns) = weight_gradient::scratch_shape(&tiles);
         Ok(Self {
             scratches: (0..threads.count()).map(|_| Mutex::new(PackScratch::new(rows, columns))).collect(),
             tiles,
             threads,
-            parameters: room::zeros(layout.len(), "the parameters")?,
-            prepared: Prepared::new(&network)?,
-            network,
+            parameters: allocate::zeros(layout.len(), "the parameters")?,
+            prepared: Prepared::new(&model)?,
+            model,
             clock: Clock::default(),
         })
     }
@@ -85,9 +85,9 @@ impl<R: Real> Passes<R> {
 
     /// Calls `f`, which goes over so many rows, on one of the threads where others are to share its work.
     pub(crate) fn within<T: Send>(&mut self, rows: usize, f: impl FnOnce(&mut Self) -> T + Send) -> T {
-        let (blocks, block_rows) = (self.network.blocks(rows), self.network.block_rows(rows).min(rows));
+        let (blocks, block_rows) = (self.model.blocks(rows), self.model.block_rows(rows).min(rows));
         let weights = self
-            .network
+            .model
             .layer_directions
             .iter()
             .map(|layer_direction| layer_direction.weight_hh.len())
@@ -100,14 +100,14 @@ impl<R: Real> Passes<R> {
     /// Where forward passes that none goes back through are cut: into spans, so that they take little memory. In two
     /// directions a layer reads what both made of the whole sequence.
     pub(crate) fn shortest_chunk(&self, steps: usize) -> usize {
-        if self.network.recurrent.bidirectional { steps } else { SPAN }
+        if self.model.recurrent.bidirectional { steps } else { SPAN }
     }
 
     /// Takes all rows forward through the sequence; `after` sees the blocks with each chunk.
     pub(crate) fn forward<S: Real>(
         &mut self,
         blocks: &mut Vec<Block<R>>,
-        rows: Rows<'_, S, R>,
+        rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
         kind: PassKind<'_>,
         mut after: impl FnMut(&[Block<R>]),
@@ -118,14 +118,14 @@ impl<R: Real> Passes<R> {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
                 if chunk == 0 {
-                    block.load(&self.network, rows.sequence, rows.start, rows.draw, plan);
+                    block.load(&self.model, rows.sequence, rows.start, rows.draw, plan);
                 }
                 if block.hold(chunk) {
                     unroll::forward(&weights, block);
                     if !matches!(kind, PassKind::Output) {
                         head::follow(&weights, block);
                     }
-                    if let (Some(head), PassKind::Loss(batch)) = (&self.network.head, kind) {
+                    if let (Some(head), PassKind::Loss(batch)) = (&self.model.head, kind) {
                         head::loss(head, block, batch);
                     }
                 }
@@ -140,23 +140,23 @@ impl<R: Real> Passes<R> {
     pub(crate) fn train<S: Real>(
         &mut self,
         blocks: &mut Vec<Block<R>>,
-        rows: Rows<'_, S, R>,
+        rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
         (batch, norms): (&Batch, bool),
         gradients: &mut [R],
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;
         let weights = self.weights(blocks.len());
-        let Some(head) = &self.network.head else { return Ok(()) };
+        let Some(head) = &self.model.head else { return Ok(()) };
         let every = head.readout == Readout::PerStep;
         let chunks = rows.sequence.shape().0.div_ceil(plan.chunk);
         for chunk in (0..chunks).rev() {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
                 if chunk + 1 == chunks {
-                    let begun = self.clock.begin();
-                    block.load(&self.network, rows.sequence, rows.start, rows.draw, plan);
-                    self.clock.end(begun, Phase::Load, || 0);
+                    let timer = self.clock.begin();
+                    block.load(&self.model, rows.sequence, rows.start, rows.draw, plan);
+                    self.clock.end(timer, Phase::Load, || 0);
                     for early in 0..block.chunks() - 1 {
                         block.hold(early);
                         unroll::forward(&weights, block);
@@ -169,18 +169,18 @@ impl<R: Real> Passes<R> {
                     return;
                 }
                 unroll::forward(&weights, block);
-                let begun = self.clock.begin();
+                let timer = self.clock.begin();
                 if every || block.is_last() {
                     head::follow(&weights, block);
                     head::loss(head, block, batch);
                 }
-                self.clock.end(begun, Phase::Head, || head::operations(&self.network, block));
+                self.clock.end(timer, Phase::Head, || head::operations(&self.model, block));
                 if block.is_last() {
                     block.begin_squares(norms);
                 }
-                let begun = self.clock.begin();
+                let timer = self.clock.begin();
                 head::backward(&weights, block);
-                self.clock.end(begun, Phase::HeadBackward, || head::operations(&self.network, block));
+                self.clock.end(timer, Phase::HeadBackward, || head::operations(&self.model, block));
                 unroll::backward(&weights, block, head.readout != Readout::Final, plan.dx);
             });
             self.weight_gradients(blocks, gradients, true);
@@ -209,7 +209,7 @@ impl<R: Real> Passes<R> {
                 } else {
                     unroll::forward(&weights, block);
                 }
-                block.load_gradient(&self.network, gradient);
+                block.load_gradient(&self.model, gradient);
                 unroll::backward(&weights, block, gradient.output.is_some(), true);
             });
             self.weight_gradients(blocks, gradients, false);
@@ -220,50 +220,50 @@ impl<R: Real> Passes<R> {
     fn begin<'b, S: Real>(
         &mut self,
         blocks: &'b mut Vec<Block<R>>,
-        rows: &Rows<'_, S, R>,
+        rows: &PassRows<'_, S, R>,
         plan: ChunkPlan,
     ) -> Result<&'b mut [Block<R>]> {
         let batch = rows.sequence.shape().1;
-        let count = self.network.blocks(batch);
+        let count = self.model.blocks(batch);
         // Before anything is computed. What was there for another shape may stand in the way.
         if self.reserve(blocks, rows, plan).is_err() {
             blocks.clear();
             self.reserve(blocks, rows, plan).inspect_err(|_| blocks.clear())?;
         }
-        let begun = self.clock.begin();
-        self.prepared.refresh(&self.threads, &self.network, &self.parameters, plan.backward);
-        self.clock.end(begun, Phase::Packing, || 0);
+        let timer = self.clock.begin();
+        self.prepared.refresh(&self.threads, &self.model, &self.parameters, plan.backward);
+        self.clock.end(timer, Phase::Packing, || 0);
         Ok(&mut blocks[..count])
     }
 
     /// Asks for the memory of the rows' blocks.
-    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &Rows<'_, S, R>, plan: ChunkPlan) -> Result<()> {
+    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &PassRows<'_, S, R>, plan: ChunkPlan) -> Result<()> {
         let batch = rows.sequence.shape().1;
-        let (count, block_rows) = (self.network.blocks(batch), self.network.block_rows(batch));
+        let (count, block_rows) = (self.model.blocks(batch), self.model.block_rows(batch));
         if blocks.len() < count {
             blocks.resize_with(count, Block::default);
         }
         for (index, block) in blocks[..count].iter_mut().enumerate() {
             block.first_row = index * block_rows;
-            block.reserve(&self.network, rows.sequence, plan)?;
+            block.reserve(&self.model, rows.sequence, plan)?;
         }
         Ok(())
     }
 
     /// The states with which the rows of all blocks ended.
     pub(crate) fn final_states(&self, blocks: &[Block<R>], rows: usize) -> States<R> {
-        let mut states = States::zeros(&self.network.recurrent, rows);
-        blocks.iter().for_each(|block| block.store_states(&self.network, &mut states, 0));
+        let mut states = States::zeros(&self.model.recurrent, rows);
+        blocks.iter().for_each(|block| block.store_states(&self.model, &mut states, 0));
         states
     }
 
     /// Adds the weight gradients of all blocks.
     fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
-        self.threads.each(Tiles { tiles: &self.tiles, gradients }, |tile| {
+        self.threads.each(WeightTiles { tiles: &self.tiles, gradients }, |tile| {
             let mut scratch = self.scratches[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
-            let (begun, tiles) = (self.clock.begin(), tile.tiles);
-            weight_gradient::accumulate(&self.network, blocks, with_head, tile, &mut scratch);
-            self.clock.end(begun, Phase::WeightGradients, || {
+            let (timer, tiles) = (self.clock.begin(), tile.tiles);
+            weight_gradient::accumulate(&self.model, blocks, with_head, tile, &mut scratch);
+            self.clock.end(timer, Phase::WeightGradients, || {
                 let rows = blocks.iter().map(Block::held_rows).sum();
                 tiles.iter().map(|tile| tile.operations(rows)).sum()
             });
@@ -284,7 +284,7 @@ impl<R: Real> Passes<R> {
 
     fn weights(&self, blocks: usize) -> Weights<'_, R> {
         Weights {
-            network: &self.network,
+            model: &self.model,
             parameters: &self.parameters,
             prepared: &self.prepared,
             gemm: SharedGemm::new(&self.threads, blocks),

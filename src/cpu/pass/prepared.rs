@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::network::{Network, Span, hidden_span, input_spans};
+use super::mapped_model::{GateSpan, MappedModel, hidden_span, input_spans};
+use crate::allocate;
 use crate::cpu::gemm::packed::PackedB;
 use crate::cpu::parallel::threads::Threads;
 use crate::error::Result;
 use crate::real::Real;
-use crate::room;
 
 /// Forms of a (layer, direction).
 const OF_LAYER: usize = 4;
@@ -50,8 +50,8 @@ struct Plan {
 }
 
 /// Every form of a network, and the numbers of each of its biases.
-fn plans(network: &Network) -> (Vec<Plan>, Vec<usize>) {
-    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+fn plans(model: &MappedModel) -> (Vec<Plan>, Vec<usize>) {
+    let (cell, hidden) = (model.recurrent.cell, model.hidden());
     let mut plans = Vec::new();
     let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
         for backward in [false, true] {
@@ -61,37 +61,37 @@ fn plans(network: &Network) -> (Vec<Plan>, Vec<usize>) {
             plans.push(Plan { k, n, weight, runs, bias, backward });
         }
     };
-    let run = |span: &Span, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
-    for (index, layer_direction) in network.layer_directions.iter().enumerate() {
+    let run = |span: &GateSpan, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
+    for (index, layer_direction) in model.layer_directions.iter().enumerate() {
         let input: Vec<_> = input_spans(cell).iter().map(|span| run(span, 0)).collect();
         let recurrent = hidden_span(cell);
         add(&layer_direction.weight_ih, layer_direction.input, &input, Some(index));
         add(&layer_direction.weight_hh, hidden, &[run(&recurrent, recurrent.kept)], None);
     }
-    let mut biases = vec![network.kept(); network.layer_directions.len()];
-    if let (Some(head), Some((weight, _))) = (&network.head, &network.head_weights) {
-        add(weight, network.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
+    let mut biases = vec![model.kept(); model.layer_directions.len()];
+    if let (Some(head), Some((weight, _))) = (&model.head, &model.head_weights) {
+        add(weight, model.recurrent.output_size(), &[[0, 0, head.outputs]], Some(biases.len()));
         biases.push(head.outputs);
     }
     (plans, biases)
 }
 
 /// How many numbers all of a network's forms take.
-pub(crate) fn numbers<R: Real>(network: &Network) -> usize {
-    let (plans, biases) = plans(network);
+pub(crate) fn numbers<R: Real>(model: &MappedModel) -> usize {
+    let (plans, biases) = plans(model);
     plans.iter().map(|plan| PackedB::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
 }
 
 impl<R: Real> Prepared<R> {
     /// Zeros, to be refreshed.
-    pub(crate) fn new(network: &Network) -> Result<Self> {
-        let (plans, biases) = plans(network);
+    pub(crate) fn new(model: &MappedModel) -> Result<Self> {
+        let (plans, biases) = plans(model);
         let form = |Plan { k, n, weight, runs, bias, backward }| {
             Ok(Form { panels: PackedB::try_new(k, n)?, weight, runs, bias, backward, stale: true })
         };
         Ok(Self {
             forms: plans.into_iter().map(form).collect::<Result<_>>()?,
-            biases: biases.into_iter().map(|len| room::zeros(len, "the biases")).collect::<Result<_>>()?,
+            biases: biases.into_iter().map(|len| allocate::zeros(len, "the biases")).collect::<Result<_>>()?,
             stale_biases: true,
         })
     }
@@ -103,13 +103,13 @@ impl<R: Real> Prepared<R> {
     }
 
     /// Follows the parameters, in what a pass reads that goes `backward` or does not.
-    pub(crate) fn refresh(&mut self, threads: &Threads, network: &Network, parameters: &[R], backward: bool) {
+    pub(crate) fn refresh(&mut self, threads: &Threads, model: &MappedModel, parameters: &[R], backward: bool) {
         if std::mem::take(&mut self.stale_biases) {
-            for (bias, layer_direction) in self.biases.iter_mut().zip(&network.layer_directions) {
+            for (bias, layer_direction) in self.biases.iter_mut().zip(&model.layer_directions) {
                 let Some((bias_ih, bias_hh)) = &layer_direction.bias else { continue };
-                sum_biases(network, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
+                sum_biases(model, bias, &parameters[bias_ih.clone()], &parameters[bias_hh.clone()]);
             }
-            if let (Some((_, place)), Some(bias)) = (&network.head_weights, self.biases.last_mut()) {
+            if let (Some((_, place)), Some(bias)) = (&model.head_weights, self.biases.last_mut()) {
                 bias.copy_from_slice(&parameters[place.clone()]);
             }
         }
@@ -187,10 +187,10 @@ impl<R: Real> Form<R> {
     }
 }
 
-fn sum_biases<R: Real>(network: &Network, sum: &mut [R], bias_ih: &[R], bias_hh: &[R]) {
-    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+fn sum_biases<R: Real>(model: &MappedModel, sum: &mut [R], bias_ih: &[R], bias_hh: &[R]) {
+    let (cell, hidden) = (model.recurrent.cell, model.hidden());
     sum.fill(R::zero());
-    let mut add = |span: &Span, bias: &[R]| {
+    let mut add = |span: &GateSpan, bias: &[R]| {
         let to = &mut sum[span.kept * hidden..][..span.gates * hidden];
         to.iter_mut().zip(&bias[span.weight * hidden..]).for_each(|(to, from)| *to += *from);
     };

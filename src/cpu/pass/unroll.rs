@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::block::{Block, LayerState, history_indices};
-use super::network::hidden_span;
+use super::mapped_model::hidden_span;
 use super::weights::Weights;
 use crate::cpu::gemm::matmul::Product;
-use crate::cpu::gemm::tile::{Rows, RowsMut};
+use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
 use crate::cpu::kernels::dropout;
 use crate::cpu::kernels::embedding;
 use crate::cpu::kernels::mask::Mask;
@@ -17,19 +17,19 @@ use crate::real::Real;
 
 /// From x and the entering states to the outputs and leaving states of all layers.
 pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
-    let network = weights.network;
-    let directions = network.recurrent.directions();
-    let width = network.recurrent.output_size();
-    let (steps, held_rows, hidden) = (block.held.len(), block.held_rows(), network.hidden());
-    let (input, held_tokens) = (block.input_part(network), block.held_part(1));
-    if let Some(vectors) = &network.embedding {
+    let model = weights.model;
+    let directions = model.recurrent.directions();
+    let width = model.recurrent.output_size();
+    let (steps, held_rows, hidden) = (block.held.len(), block.held_rows(), model.hidden());
+    let (input, held_tokens) = (block.input_part(model), block.held_part(1));
+    if let Some(vectors) = &model.embedding {
         let vectors = &weights.parameters[vectors.clone()];
-        let (size, first) = (network.recurrent.input_size, block.held.start);
+        let (size, first) = (model.recurrent.input_size, block.held.start);
         embedding::look_up(vectors, size, &block.mask, first, &block.tokens[held_tokens.clone()], &mut block.x);
     }
-    for (index, layer_direction) in network.layer_directions.iter().enumerate() {
-        let draw = block.draw_above(network, index / directions);
-        block.enter(network, index);
+    for (index, layer_direction) in model.layer_directions.iter().enumerate() {
+        let draw = block.draw_above(model, index / directions);
+        block.enter(model, index);
         let (below, here) = block.outputs.split_at_mut(index / directions);
         let output = &mut here[0][..held_rows * width];
         let state = &mut block.layer_directions[index];
@@ -44,15 +44,15 @@ pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         for first in (0..steps).step_by(few) {
             let count = few.min(steps - first);
             let first = if layer_direction.direction == 0 { first } else { steps - first - count };
-            let begun = weights.clock.begin();
+            let timer = weights.clock.begin();
             let operations = project(weights, index, state, source, first * rows..(first + count) * rows);
-            weights.clock.end(begun, Phase::Projection, || operations);
-            let begun = weights.clock.begin();
+            weights.clock.end(timer, Phase::Projection, || operations);
+            let timer = weights.clock.begin();
             for step in 0..count {
                 let t = first + if layer_direction.direction == 0 { step } else { count - 1 - step };
                 forward_step(weights, index, state, (&block.mask, block.held.start), t, output);
             }
-            weights.clock.end(begun, Phase::Forward, || product(count * rows, layer_direction.weight_hh.len()));
+            weights.clock.end(timer, Phase::Forward, || product(count * rows, layer_direction.weight_hh.len()));
         }
         if let Some(draw) = draw {
             dropout::between(
@@ -65,7 +65,7 @@ pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
                 hidden,
             );
         }
-        block.leave(network, index);
+        block.leave(model, index);
     }
 }
 
@@ -88,7 +88,7 @@ fn project<R: Real>(
     source: Source<'_, R>,
     rows: Range<usize>,
 ) -> usize {
-    let (layer_direction, kept) = (&weights.network.layer_directions[index], weights.network.kept());
+    let (layer_direction, kept) = (&weights.model.layer_directions[index], weights.model.kept());
     let (weight_ih, bias) = (weights.prepared.input(index), weights.prepared.bias(index));
     let gates = &mut state.gates[rows.start * kept..rows.end * kept];
     // What the input does not reach.
@@ -100,12 +100,12 @@ fn project<R: Real>(
             0
         }
         Source::Numbers(x) => {
-            let x = Rows {
+            let x = MatrixRef {
                 data: &x[rows.start * layer_direction.input..],
                 stride: layer_direction.input,
                 count: rows.len(),
             };
-            weights.gemm.split_rows(Product::assign(RowsMut { data: gates, stride: kept }, x, weight_ih));
+            weights.gemm.split_rows(Product::assign(MatrixMut { data: gates, stride: kept }, x, weight_ih));
             product(rows.len(), layer_direction.weight_ih.len())
         }
     }
@@ -120,8 +120,8 @@ fn forward_step<R: Real>(
     t: usize,
     output: &mut [R],
 ) {
-    let (network, layer_direction) = (weights.network, &weights.network.layer_directions[index]);
-    let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
+    let (model, layer_direction) = (weights.model, &weights.model.layer_directions[index]);
+    let (hidden, kept, cell_state, rows) = (model.hidden(), model.kept(), model.cell_state(), mask.rows);
     let (h_before, h) = around(&mut state.h, rows * hidden, layer_direction.direction, t);
     let (c_before, c) = around(&mut state.c, rows * cell_state, layer_direction.direction, t);
     for row in mask.starts(layer_direction.direction, at + t) {
@@ -136,15 +136,14 @@ fn forward_step<R: Real>(
     } else {
         &*h_before
     };
-    let first = hidden_span(network.recurrent.cell).kept * hidden;
-    let to = RowsMut { data: &mut gates[first..], stride: kept };
+    let first = hidden_span(model.recurrent.cell).kept * hidden;
+    let to = MatrixMut { data: &mut gates[first..], stride: kept };
     let product =
-        Product::add(to, Rows { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
+        Product::add(to, MatrixRef { data: entering, stride: hidden, count: rows }, weights.prepared.hidden(index));
     weights.gemm.split_columns(product, &mut state.shares);
-    let width = rows * network.recurrent.output_size();
+    let width = rows * model.recurrent.output_size();
     let output = &mut output[t * width..][..width];
-    let step =
-        Step { cell: network.recurrent.cell, mask, t: at + t, hidden, column: layer_direction.direction * hidden };
+    let step = Step { cell: model.recurrent.cell, mask, t: at + t, hidden, column: layer_direction.direction * hidden };
     Forward { step, gates, h_before, c_before, h, c, output }.run();
 }
 
@@ -159,49 +158,50 @@ fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mu
 /// entering ones, with the gates' gradients left in place of the gates, and in the histories of h what entered each step's
 /// product. dx is made where it is wanted, or the embedding needs it.
 pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
-    let network = weights.network;
-    let directions = network.recurrent.directions();
+    let model = weights.model;
+    let directions = model.recurrent.directions();
     let steps = block.held.len();
-    let input_part = block.input_part(network);
-    for layer in (0..network.recurrent.layers).rev() {
+    let input_part = block.input_part(model);
+    for layer in (0..model.recurrent.layers).rev() {
         // Only the topmost layer can be without a gradient from above.
-        let above = with_output || layer + 1 < network.recurrent.layers;
-        let draw = block.draw_above(network, layer);
+        let above = with_output || layer + 1 < model.recurrent.layers;
+        let draw = block.draw_above(model, layer);
         for direction in 0..directions {
             let index = layer * directions + direction;
-            let layer_direction = &network.layer_directions[index];
+            let layer_direction = &model.layer_directions[index];
             if let Some(draw) = draw {
-                let numbers = block.held_rows() * network.recurrent.output_size();
-                let (d_output, hidden) = (&mut block.d_output[..numbers], network.hidden());
+                let numbers = block.held_rows() * model.recurrent.output_size();
+                let (d_output, hidden) = (&mut block.d_output[..numbers], model.hidden());
                 dropout::between(&draw, &block.mask, &block.held, index, d_output, direction * hidden, hidden);
             }
             if block.is_last() {
                 block.layer_directions[index].bias_sum.fill(R::zero());
             }
-            let begun = weights.clock.begin();
+            let timer = weights.clock.begin();
             for step in 0..steps {
                 let t = if direction == 0 { steps - 1 - step } else { step };
                 backward_step(weights, block, index, t, above);
             }
-            weights.clock.end(begun, Phase::Backward, || product(block.held_rows(), layer_direction.weight_hh.len()));
+            weights.clock.end(timer, Phase::Backward, || product(block.held_rows(), layer_direction.weight_hh.len()));
             let spans = block.spans();
             let to = match layer {
-                0 if network.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
+                0 if model.embedding.is_some() || (input && !block.one_hot) => &mut block.d_input[input_part.clone()],
                 0 => continue,
                 _ => &mut block.d_below[..],
             };
-            let (kept, begun) = (network.kept(), weights.clock.begin());
+            let (kept, timer) = (model.kept(), weights.clock.begin());
             for span in spans {
                 let gates = &block.layer_directions[index].gates[span.start * kept..];
-                let dz = Rows { data: gates, stride: kept, count: span.len() };
-                let dx = RowsMut { data: &mut to[span.start * layer_direction.input..], stride: layer_direction.input };
+                let dz = MatrixRef { data: gates, stride: kept, count: span.len() };
+                let dx =
+                    MatrixMut { data: &mut to[span.start * layer_direction.input..], stride: layer_direction.input };
                 // The second direction adds to the first.
                 let beta = if direction == 0 { Product::assign } else { Product::add };
                 weights.gemm.split_rows(beta(dx, dz, weights.prepared.input_back(index)));
             }
             weights
                 .clock
-                .end(begun, Phase::InputGradient, || product(block.held_rows(), layer_direction.weight_ih.len()));
+                .end(timer, Phase::InputGradient, || product(block.held_rows(), layer_direction.weight_ih.len()));
         }
         if layer > 0 {
             std::mem::swap(&mut block.d_output, &mut block.d_below);
@@ -211,19 +211,19 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
 
 /// Step `t` of the chunk that is held.
 fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index: usize, t: usize, above: bool) {
-    let network = weights.network;
-    let layer_direction = &network.layer_directions[index];
+    let model = weights.model;
+    let layer_direction = &model.layer_directions[index];
     let (mask, first, state) = (&block.mask, block.held.start, &mut block.layer_directions[index]);
-    let (hidden, kept, cell_state, rows) = (network.hidden(), network.kept(), network.cell_state(), mask.rows);
+    let (hidden, kept, cell_state, rows) = (model.hidden(), model.kept(), model.cell_state(), mask.rows);
     let (before, _) = history_indices(layer_direction.direction, t);
-    let width = rows * network.recurrent.output_size();
+    let width = rows * model.recurrent.output_size();
     let gates = &mut state.gates[t * rows * kept..][..rows * kept];
     let dh = &mut state.dh[..rows * hidden];
     let dc = &mut state.dc[..rows * cell_state];
     let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
     Backward {
         step: Step {
-            cell: network.recurrent.cell,
+            cell: model.recurrent.cell,
             mask,
             t: first + t,
             hidden,
@@ -239,17 +239,17 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
         square: block.squares.get_mut(index * mask.steps + first + t),
     }
     .run();
-    let dz = Rows { data: &gates[hidden_span(network.recurrent.cell).kept * hidden..], stride: kept, count: rows };
+    let dz = MatrixRef { data: &gates[hidden_span(model.recurrent.cell).kept * hidden..], stride: kept, count: rows };
     let weight_hh = weights.prepared.hidden_back(index);
     if state.drops {
-        let product = Product::assign(RowsMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
+        let product = Product::assign(MatrixMut { data: &mut state.masked, stride: hidden }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
         // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
-        let product = Product::add(RowsMut { data: dh, stride: hidden }, dz, weight_hh);
+        let product = Product::add(MatrixMut { data: dh, stride: hidden }, dz, weight_hh);
         weights.gemm.split_columns(product, &mut state.shares);
     }
     for row in mask.starts(layer_direction.direction, first + t) {

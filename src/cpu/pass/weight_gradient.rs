@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::block::Block;
 use super::buffer_sizes::SPAN;
 use super::head;
-use super::network::{Network, Span, hidden_span, input_spans};
-use crate::cpu::gemm::tile::Rows;
+use super::mapped_model::{GateSpan, MappedModel, hidden_span, input_spans};
+use crate::cpu::gemm::tile::MatrixRef;
 use crate::cpu::gemm::transposed::{PackScratch, Transposed};
 use crate::cpu::kernels::embedding;
 use crate::cpu::kernels::tokens;
@@ -26,7 +26,7 @@ const TILES: usize = 3;
 
 /// Some rows of one parameter: a contiguous range of the flat block.
 #[derive(Clone, Debug)]
-pub(crate) struct Tile {
+pub(crate) struct WeightTile {
     role: Role,
     range: Range<usize>,
     /// The first of the gradients, among the kept numbers or the logits, that belong to these rows.
@@ -34,7 +34,7 @@ pub(crate) struct Tile {
     rows: usize,
 }
 
-impl Tile {
+impl WeightTile {
     /// Operations of its products over so many rows, as if x were no tokens.
     pub(crate) fn operations(&self, rows: usize) -> usize {
         match self.role {
@@ -46,8 +46,8 @@ impl Tile {
 
 /// Cuts all parameters into tiles for so many threads, in the order of the flat block. Where the cuts are changes no bit:
 /// every element is summed in the same order.
-pub(crate) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<Tile> {
-    let (cell, hidden) = (network.recurrent.cell, network.hidden());
+pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec<WeightTile> {
+    let (cell, hidden) = (model.recurrent.cell, model.hidden());
     let mut tiles = Vec::new();
     let share = layout.len().div_ceil(TILES * threads);
     for tensor in layout.tensors() {
@@ -60,10 +60,10 @@ pub(crate) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<T
                 let count = most.min(rows.end - first);
                 let start = tensor.offset + first * columns;
                 let range = start..start + count * columns;
-                tiles.push(Tile { role: tensor.role, range, column: column + first - rows.start, rows: count });
+                tiles.push(WeightTile { role: tensor.role, range, column: column + first - rows.start, rows: count });
             }
         };
-        let mut cut_gates = |span: Span| {
+        let mut cut_gates = |span: GateSpan| {
             let rows = span.weight * hidden..(span.weight + span.gates) * hidden;
             cut(rows, span.kept * hidden);
         };
@@ -77,19 +77,19 @@ pub(crate) fn tiles(network: &Network, layout: &Layout, threads: usize) -> Vec<T
 }
 
 /// Rows and columns that the products of one thread need room for.
-pub(crate) fn scratch_shape(tiles: &[Tile]) -> (usize, usize) {
+pub(crate) fn scratch_shape(tiles: &[WeightTile]) -> (usize, usize) {
     let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);
     let columns = tiles.iter().map(|tile| tile.range.len() / tile.rows).max().unwrap_or_default();
     (rows, columns)
 }
 
 /// Tiles, and the part of the flat block that they cover.
-pub(crate) struct Tiles<'a, R> {
-    pub(crate) tiles: &'a [Tile],
+pub(crate) struct WeightTiles<'a, R> {
+    pub(crate) tiles: &'a [WeightTile],
     pub(crate) gradients: &'a mut [R],
 }
 
-impl<R: Real> Divide for Tiles<'_, R> {
+impl<R: Real> Divide for WeightTiles<'_, R> {
     fn parts(&self) -> usize {
         self.tiles.len()
     }
@@ -104,10 +104,10 @@ impl<R: Real> Divide for Tiles<'_, R> {
 /// Adds to the gradients of some tiles what all blocks have to say of the chunk that they hold, the last span first. With
 /// `with_head` false there was no head in the pass.
 pub(crate) fn accumulate<R: Real>(
-    network: &Network,
+    model: &MappedModel,
     blocks: &[Block<R>],
     with_head: bool,
-    work: Tiles<'_, R>,
+    work: WeightTiles<'_, R>,
     scratch: &mut PackScratch<R>,
 ) {
     let mut rest = work.gradients;
@@ -118,70 +118,70 @@ pub(crate) fn accumulate<R: Real>(
                 let whole = blocks.iter().filter(|block| block.is_first());
                 whole.for_each(|block| add_bias(block, with_head, tile, gradients));
             }
-            _ => add_products(network, blocks, with_head, Sum { tile, gradients, scratch }),
+            _ => add_products(model, blocks, with_head, Sum { tile, gradients, scratch }),
         }
     }
 }
 
 /// A tile and its gradients.
 struct Sum<'a, R> {
-    tile: &'a Tile,
+    tile: &'a WeightTile,
     gradients: &'a mut [R],
     scratch: &'a mut PackScratch<R>,
 }
 
 impl<R: Real> Sum<'_, R> {
     /// The tile += dzᵀ · x.
-    fn add(&mut self, dz: Rows<'_, R>, x: Rows<'_, R>) {
+    fn add(&mut self, dz: MatrixRef<'_, R>, x: MatrixRef<'_, R>) {
         let columns = x.stride;
         for (first, to) in (0..).step_by(ROWS).zip(self.gradients.chunks_mut(ROWS * columns)) {
-            let a = Rows { data: &dz.data[self.tile.column + first..], ..dz };
+            let a = MatrixRef { data: &dz.data[self.tile.column + first..], ..dz };
             Transposed { to, columns, a, b: x }.add(self.scratch);
         }
     }
 }
 
-fn add_products<R: Real>(network: &Network, blocks: &[Block<R>], with_head: bool, mut sum: Sum<'_, R>) {
+fn add_products<R: Real>(model: &MappedModel, blocks: &[Block<R>], with_head: bool, mut sum: Sum<'_, R>) {
     let longest = blocks.iter().map(|block| block.held.len()).max().unwrap_or_default();
     for span in (0..longest.div_ceil(SPAN)).rev() {
         // A block whose rows have ended has fewer spans.
         for (block, rows) in blocks.iter().filter_map(|block| Some((block, block.spans().nth(span)?))) {
-            add_span(network, block, with_head, rows, &mut sum);
+            add_span(model, block, with_head, rows, &mut sum);
         }
     }
-    let single = network.head.as_ref().filter(|head| with_head && head.readout != Readout::PerStep);
-    let has_head = sum.tile.role == Role::HeadWeight || (sum.tile.role == Role::Embedding && network.is_tied());
+    let single = model.head.as_ref().filter(|head| with_head && head.readout != Readout::PerStep);
+    let has_head = sum.tile.role == Role::HeadWeight || (sum.tile.role == Role::Embedding && model.is_tied());
     if let Some(head) = single.filter(|_| has_head) {
         for block in blocks.iter().filter(|block| block.is_first()) {
-            add_head(network, head, block, 0..block.mask.rows, &mut sum);
+            add_head(model, head, block, 0..block.mask.rows, &mut sum);
         }
     }
 }
 
 /// What a span adds: some rows of the chunk at hand.
-fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows: Range<usize>, sum: &mut Sum<'_, R>) {
-    let (hidden, kept) = (network.hidden(), network.kept());
-    let every = network.head.as_ref().filter(|head| with_head && head.readout == Readout::PerStep);
+fn add_span<R: Real>(model: &MappedModel, block: &Block<R>, with_head: bool, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+    let (hidden, kept) = (model.hidden(), model.kept());
+    let every = model.head.as_ref().filter(|head| with_head && head.readout == Readout::PerStep);
     let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
     match sum.tile.role {
         Role::Embedding => {
-            if let Some(head) = every.filter(|_| network.is_tied()) {
-                add_head(network, head, block, rows.clone(), sum);
+            if let Some(head) = every.filter(|_| model.is_tied()) {
+                add_head(model, head, block, rows.clone(), sum);
             }
-            let (size, first) = (network.recurrent.input_size, sum.tile.column as u32);
+            let (size, first) = (model.recurrent.input_size, sum.tile.column as u32);
             let ids = first..first + sum.tile.rows as u32;
             embedding::scatter(sum.gradients, size, ids, tokens(), part(&block.d_input, size, rows).data);
         }
         Role::WeightIh { layer_direction } => {
             let (dz, inputs) = (
                 part(&block.layer_directions[layer_direction].gates, kept, rows.clone()),
-                network.layer_directions[layer_direction].input,
+                model.layer_directions[layer_direction].input,
             );
-            let x = match layer_direction / network.recurrent.directions() {
+            let x = match layer_direction / model.recurrent.directions() {
                 0 if block.one_hot => {
                     return tokens::scatter(sum.gradients, inputs, dz.data, kept, sum.tile.column, tokens());
                 }
-                0 => &block.x[block.input_part(network)],
+                0 => &block.x[block.input_part(model)],
                 layer => &block.outputs[layer - 1],
             };
             sum.add(dz, part(x, inputs, rows));
@@ -189,12 +189,12 @@ fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows:
         Role::WeightHh { layer_direction } => {
             // The states that entered the steps: in the reverse direction they lie one state later.
             let state = &block.layer_directions[layer_direction];
-            let entering = &state.h[network.layer_directions[layer_direction].direction * block.mask.rows * hidden..];
+            let entering = &state.h[model.layer_directions[layer_direction].direction * block.mask.rows * hidden..];
             sum.add(part(&state.gates, kept, rows.clone()), part(entering, hidden, rows));
         }
         Role::HeadWeight => {
             if let Some(head) = every {
-                add_head(network, head, block, rows, sum);
+                add_head(model, head, block, rows, sum);
             }
         }
         Role::BiasIh { .. } | Role::BiasHh { .. } | Role::HeadBias => {}
@@ -202,18 +202,18 @@ fn add_span<R: Real>(network: &Network, block: &Block<R>, with_head: bool, rows:
 }
 
 /// What some rows of predictions add to W_hy.
-fn add_head<R: Real>(network: &Network, head: &Head, block: &Block<R>, rows: Range<usize>, sum: &mut Sum<'_, R>) {
-    let features = part(head::features(head, block), network.recurrent.output_size(), rows.clone());
+fn add_head<R: Real>(model: &MappedModel, head: &Head, block: &Block<R>, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+    let features = part(head::features(head, block), model.recurrent.output_size(), rows.clone());
     sum.add(part(&block.head.logits, head.outputs, rows), features);
 }
 
 /// Some rows, of `size` numbers each.
-fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> Rows<'_, R> {
-    Rows { data: &data[rows.start * size..rows.end * size], stride: size, count: rows.len() }
+fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> MatrixRef<'_, R> {
+    MatrixRef { data: &data[rows.start * size..rows.end * size], stride: size, count: rows.len() }
 }
 
 /// Sums over all steps, made along the way.
-fn add_bias<R: Real>(block: &Block<R>, with_head: bool, tile: &Tile, gradients: &mut [R]) {
+fn add_bias<R: Real>(block: &Block<R>, with_head: bool, tile: &WeightTile, gradients: &mut [R]) {
     let sums = match tile.role {
         Role::BiasIh { layer_direction } | Role::BiasHh { layer_direction } => {
             &block.layer_directions[layer_direction].bias_sum

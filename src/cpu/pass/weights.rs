@@ -1,13 +1,13 @@
 //! What every block of a pass reads.
 
-use super::network::Network;
+use super::mapped_model::MappedModel;
 use super::prepared::Prepared;
 use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::parallel::clock::Clock;
 
 /// What every block of a pass reads.
 pub(crate) struct Weights<'a, R> {
-    pub(crate) network: &'a Network,
+    pub(crate) model: &'a MappedModel,
     pub(crate) parameters: &'a [R],
     pub(crate) prepared: &'a Prepared<R>,
     pub(crate) gemm: SharedGemm<'a>,

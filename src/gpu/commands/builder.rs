@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::program::{Command, Place};
+use super::program::{BufferOffset, Command};
 use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
 use crate::gpu::device::Gpu;
@@ -24,8 +24,8 @@ impl Binding {
         Self { buffer: buffer.clone(), offset: 0, bytes: buffer.size() }
     }
 
-    pub(crate) fn place(&self, offset: u64) -> Place {
-        Place { buffer: self.buffer.clone(), offset: self.offset + offset }
+    pub(crate) fn place(&self, offset: u64) -> BufferOffset {
+        BufferOffset { buffer: self.buffer.clone(), offset: self.offset + offset }
     }
 
     fn resource(&self) -> wgpu::BindingResource<'_> {
@@ -155,7 +155,7 @@ impl<'a> Builder<'a> {
         self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }));
     }
 
-    pub(crate) fn copy(&mut self, from: Place, to: Place, bytes: u64) {
+    pub(crate) fn copy(&mut self, from: BufferOffset, to: BufferOffset, bytes: u64) {
         self.push(Command::Copy { from, to, bytes });
     }
 
@@ -171,8 +171,8 @@ impl<'a> Builder<'a> {
     }
 
     /// C (+)= op(A) · op(B) (+ bias), not cut. `sides` says which of A and B are stored transposed.
-    pub(crate) fn matmul(&mut self, product: Product<'_>) {
-        let Product { sides, a, b, bias, c, m, n4, k, accumulate } = product;
+    pub(crate) fn matmul(&mut self, product: MatrixProduct<'_>) {
+        let MatrixProduct { sides, a, b, bias, c, m, n4, k, accumulate } = product;
         let plan = self.limits.matmul(m, 4 * n4, k);
         self.matmul_parts(sides, a, b, bias, c, (m, n4), plan, accumulate, 0);
     }
@@ -320,7 +320,7 @@ struct Parts {
 
 /// A product as [`Builder::matmul`] takes it: C \[m, 4·n4\], inner size k.
 #[derive(Clone, Copy)]
-pub(crate) struct Product<'p> {
+pub(crate) struct MatrixProduct<'p> {
     pub(crate) sides: (bool, bool),
     pub(crate) a: &'p Matrix,
     pub(crate) b: &'p Matrix,

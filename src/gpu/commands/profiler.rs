@@ -20,12 +20,12 @@ pub(crate) struct Profiler {
     queries: Option<wgpu::QuerySet>,
     /// Of the submission that is being recorded.
     runs: Vec<Run>,
-    taken: Taken,
+    taken: PendingProfile,
 }
 
 /// What is known so far, and what has not come back, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct PendingProfile {
     profile: Profile,
     pending: VecDeque<Submitted>,
 }
@@ -48,7 +48,7 @@ struct Run {
 /// Each run has a timestamp before it and one behind it.
 const MOST_RUNS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 
-impl Taken {
+impl PendingProfile {
     /// Waits for all of it.
     pub(crate) async fn profile(self, gpu: &Gpu) -> Result<Profile> {
         let Self { mut profile, pending } = self;
@@ -104,7 +104,7 @@ fn add(profile: &mut Profile, runs: Vec<Run>, ticks: &[u64], gpu: &Gpu) {
 
 impl Profiler {
     /// Hands over what was submitted.
-    pub(crate) fn take(&mut self) -> Taken {
+    pub(crate) fn take(&mut self) -> PendingProfile {
         std::mem::take(&mut self.taken)
     }
 

@@ -11,19 +11,19 @@ pub(crate) enum Command {
     /// One kernel over a grid, its uniform at an offset.
     Dispatch { kernel: Arc<Kernel>, bindings: wgpu::BindGroup, offset: u32, grid: [u32; 3], cost: Cost },
     /// Bytes from one place to another.
-    Copy { from: Place, to: Place, bytes: u64 },
+    Copy { from: BufferOffset, to: BufferOffset, bytes: u64 },
     /// Zeros.
-    Clear { to: Place, bytes: u64 },
+    Clear { to: BufferOffset, bytes: u64 },
 }
 
 /// A byte of a buffer.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct BufferOffset {
     pub(crate) buffer: wgpu::Buffer,
     pub(crate) offset: u64,
 }
 
-impl Place {
+impl BufferOffset {
     /// The first byte.
     pub(crate) fn of(buffer: &wgpu::Buffer) -> Self {
         Self { buffer: buffer.clone(), offset: 0 }

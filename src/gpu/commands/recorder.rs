@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::builder::allocate;
 use super::profiler::Profiler;
-use super::program::{Command, Place};
+use super::program::{BufferOffset, Command};
 use crate::error::Result;
 use crate::gpu::device::Gpu;
 use crate::model::plan::TensorSpec;
@@ -84,7 +84,7 @@ impl Recorder {
     }
 
     /// Writes for the commands to come.
-    pub(crate) fn write<T: bytemuck::NoUninit>(&self, to: &Place, values: &[T]) {
+    pub(crate) fn write<T: bytemuck::NoUninit>(&self, to: &BufferOffset, values: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let mut open = self.lock();
         let uploads = self.uploads.as_ref().filter(|_| bytes.len() <= UPLOAD);

@@ -1,17 +1,17 @@
 //! Raw forward and backward on the caller's own device buffers: nothing comes back to the host.
 
 use super::GpuEngine;
+use crate::allocate;
 use crate::batch::{Input, Sequence};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, Builder};
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::commands::uniforms::Copy;
 use crate::gpu::pass::PassKind;
 use crate::gpu::record::ALIVE;
 use crate::memory::BatchShape;
 use crate::model::Recurrent;
 use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, TensorId};
-use crate::room;
 use crate::sizes::{Count, ON_DEVICE};
 
 /// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
@@ -73,7 +73,7 @@ struct Transfer<'a> {
     buffer: &'a wgpu::Buffer,
     first: usize,
     /// Where they begin in a buffer of the pass.
-    place: Place,
+    place: BufferOffset,
     rows: usize,
     /// Parts side by side in a row, each rounded up to whole vec4 in the tensor.
     parts: usize,
@@ -84,7 +84,13 @@ struct Transfer<'a> {
 
 impl<'a> Transfer<'a> {
     /// `rows` rows, from number `first` of the caller's buffer and from a place of the pass.
-    fn new(way: Way, buffer: &'a wgpu::Buffer, first: usize, place: Place, [rows, parts, part]: [usize; 3]) -> Self {
+    fn new(
+        way: Way,
+        buffer: &'a wgpu::Buffer,
+        first: usize,
+        place: BufferOffset,
+        [rows, parts, part]: [usize; 3],
+    ) -> Self {
         Self { way, buffer, first, place, rows, parts, part, masked: None }
     }
 }
@@ -102,24 +108,24 @@ impl GpuEngine {
         from: DeviceArrays<'_>,
         to: DeviceArrays<'_>,
     ) -> Result<()> {
-        let recurrent = self.network.model.recurrent.clone();
+        let recurrent = self.weights.model.recurrent.clone();
         let Some(x) = from.sequence else {
             return Err(Error::Unsupported("a forward pass needs x".into()));
         };
-        if self.network.model.embedding.is_some() {
+        if self.weights.model.embedding.is_some() {
             let reason = "a model with an embedding reads token ids, not x from a buffer";
             return Err(Error::Unsupported(reason.into()));
         }
-        let extent = BatchShape { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
-        extent.check(&self.network.model, ON_DEVICE)?;
+        let batch_shape = BatchShape { steps, rows, tokens: false, resets: false, carried: 0, shapes: 1 };
+        batch_shape.check(&self.weights.model, ON_DEVICE)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
         // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
-        let tokens = Input::Tokens(room::array((steps, rows), "the flags of every step")?);
+        let tokens = Input::Tokens(allocate::array((steps, rows), "the flags of every step")?);
         let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
-        sequence.validate(&self.network.model)?;
+        sequence.validate(&self.weights.model)?;
         let draw = self.draw(rows)?;
-        self.prepare(self.shape(extent, true, Checkpointing::Output))?;
+        self.prepare(self.shape(batch_shape, true, Checkpointing::Output))?;
         self.stage_host_inputs(&sequence, None);
         self.stage_draw(draw);
         let (i, h) = (recurrent.input_size, recurrent.hidden_size);
@@ -135,12 +141,12 @@ impl GpuEngine {
             store.extend(to.sequence.map(|buffer| Transfer::new(Way::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
-        let bytes = self.pass().state_bytes(&self.network);
+        let bytes = self.pass().state_bytes(&self.weights);
         // Only an LSTM's ends go on behind those of h.
         let kinds = self.pass().ends.chunks(recurrent.num_layer_directions()).zip([(from.h, to.h), (from.c, to.c)]);
         for (ends, (from, to)) in kinds {
             for (layer_direction, (enters, leaves)) in ends.iter().enumerate() {
-                let transfer = |way, buffer, place: &Place| {
+                let transfer = |way, buffer, place: &BufferOffset| {
                     Transfer::new(way, buffer, layer_direction * rows * h, place.clone(), [rows, 1, h])
                 };
                 match from {
@@ -155,7 +161,7 @@ impl GpuEngine {
         let forward = self.pass().forward(PassKind::Output).into_iter().flatten();
         self.recorder.record(pack.iter().chain(&clear).chain(&load).chain(forward).chain(&store));
         self.recorder.submit();
-        self.last.went_forward(extent);
+        self.last.went_forward(batch_shape);
         Ok(())
     }
 
@@ -164,7 +170,7 @@ impl GpuEngine {
     /// # Errors
     /// As [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a forward pass before it.
     pub fn backward_on_device(&mut self, from: DeviceArrays<'_>, to: DeviceArrays<'_>) -> Result<()> {
-        let recurrent = self.network.model.recurrent.clone();
+        let recurrent = self.weights.model.recurrent.clone();
         let BatchShape { steps, rows, .. } = self.last.forward()?;
         from.check(&recurrent, (steps, rows, recurrent.output_size()), ["d_output", "d_h_n", "d_c_n"])?;
         to.check(&recurrent, (steps, rows, recurrent.input_size), ["dx", "dh_0", "dc_0"])?;
@@ -209,8 +215,8 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn place(&self, tensor: TensorId) -> Place {
-        Place::of(&self.pass().buffers[tensor.0])
+    fn place(&self, tensor: TensorId) -> BufferOffset {
+        BufferOffset::of(&self.pass().buffers[tensor.0])
     }
 
     fn clear_tensor(&self, tensor: TensorId) -> Command {

@@ -33,7 +33,7 @@ impl Inspection for GpuEngine {
         let Some(norms) = self.passes.last().and_then(Pass::norms) else { return Err(HiddenGradientNorms::none()) };
         let pairs = self.read(&[self.whole(norms)]).await?;
         let plan = &self.pass().plan;
-        let shape = (self.network.model.recurrent.num_layer_directions(), plan.steps);
+        let shape = (self.weights.model.recurrent.num_layer_directions(), plan.steps);
         let parts = plan.gradient_norm_parts();
         let square = |pair: &[f32]| f64::from(pair[0]).powi(2) * f64::from(pair[1]);
         let norm = |step: &[f32]| step.chunks_exact(2).map(square).sum::<f64>().sqrt();
@@ -43,7 +43,7 @@ impl Inspection for GpuEngine {
     }
 
     fn kernel(&self, rows: usize) -> Option<RecurrentKernel> {
-        self.gpu.planned_kernel(&self.network.model, &self.options, rows)
+        self.gpu.planned_kernel(&self.weights.model, &self.options, rows)
     }
 
     /// The buffers that the passes share count as those of the last pass; what others need beyond it, as workspace.
@@ -55,11 +55,11 @@ impl Inspection for GpuEngine {
         memory
     }
 
-    fn plan(&self, extent: BatchShape) -> Result<Memory> {
-        extent.check(&self.network.model, ON_DEVICE)?;
-        let shape = self.shape(extent, self.options.input_gradient, Checkpointing::Borders);
-        let carried = match extent.carried > 0 && self.carried.is_none() {
-            true => carried_states(&self.network.model, extent.carried).bytes,
+    fn plan(&self, batch_shape: BatchShape) -> Result<Memory> {
+        batch_shape.check(&self.weights.model, ON_DEVICE)?;
+        let shape = self.shape(batch_shape, self.options.input_gradient, Checkpointing::Borders);
+        let carried = match batch_shape.carried > 0 && self.carried.is_none() {
+            true => carried_states(&self.weights.model, batch_shape.carried).bytes,
             false => 0,
         };
         let mut memory = match self.passes.iter().find(|pass| pass.shape == shape) {
@@ -70,12 +70,12 @@ impl Inspection for GpuEngine {
             }
             None => {
                 let plan = self.plan_of(shape)?;
-                let planned = plan.planned(&self.network.model);
+                let planned = plan.planned(&self.weights.model);
                 let gradient_norms =
-                    if self.gradient_norms { plan.planned_gradient_norms(&self.network.model) } else { 0 };
+                    if self.gradient_norms { plan.planned_gradient_norms(&self.weights.model) } else { 0 };
                 let with_others = self.with_pass(&plan);
-                let further = further(extent.shapes).saturating_sub(self.passes.len() as u64);
-                let further = further * plan.planned_further(&self.network.model, self.gradient_norms);
+                let further = further(batch_shape.shapes).saturating_sub(self.passes.len() as u64);
+                let further = further * plan.planned_further(&self.weights.model, self.gradient_norms);
                 // Beyond the budget the others are let go.
                 let alone = self.options.check_memory(with_others.total() + gradient_norms + carried).is_err();
                 let mut memory = if alone { self.fixed_memory() + planned } else { with_others };

@@ -12,7 +12,7 @@ impl Layers for GpuEngine {
     async fn gradients(&mut self) -> Result<Vec<f32>> {
         let cleared = self.cleared_sums();
         self.recorder.record(&cleared);
-        self.read_block_of(&self.network.gradients).await
+        self.read_block_of(&self.weights.gradients).await
     }
 
     fn clear_gradients(&mut self) {
@@ -24,7 +24,7 @@ impl Layers for GpuEngine {
     }
 
     async fn backward(&mut self, gradient: &OutputGradient) -> Result<InputGradient> {
-        let recurrent = self.network.model.recurrent.clone();
+        let recurrent = self.weights.model.recurrent.clone();
         self.last.forward_for(gradient, &recurrent)?;
         self.prepare_gradient_norms()?;
         self.last.begin();

@@ -15,16 +15,16 @@ mod updater;
 use self::planned::LOSSES;
 use self::updater::Updater;
 use crate::dropout::DropoutKey;
-use crate::engine::calls::{Ended, LastPass};
+use crate::engine::calls::{BadStep, LastPass};
 use crate::engine::{EngineOptions, sealed};
 use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
 use crate::gpu::commands::recorder::Recorder;
 use crate::gpu::device::Gpu;
-use crate::gpu::network::Network;
 use crate::gpu::pass::Pass;
 use crate::gpu::pass::arena::Arena;
 use crate::gpu::pass::carried::Carried;
+use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::TensorSpec;
 use crate::model::{Layout, Model};
 
@@ -34,7 +34,7 @@ pub use self::device_arrays::DeviceArrays;
 #[derive(Debug)]
 pub struct GpuEngine {
     gpu: Gpu,
-    pub(crate) network: Network,
+    pub(crate) weights: DeviceWeights,
     layout: Layout,
     options: EngineOptions,
     updater: Option<Updater>,
@@ -54,7 +54,7 @@ pub struct GpuEngine {
     last: LastPass,
     /// Whether backward passes take the norms of dh_t.
     gradient_norms: bool,
-    ended: Ended,
+    bad_step: BadStep,
     masks: Option<DropoutKey>,
     recorder: Recorder,
     words: Vec<u32>,
@@ -68,14 +68,14 @@ impl GpuEngine {
         model.validate()?;
         options.validate(model)?;
         options.kernel.check(model.recurrent.hidden_size)?;
-        let network = Network::new(gpu, model, options.optimizer)?;
+        let weights = DeviceWeights::new(gpu, model, options.optimizer)?;
         let updater =
-            options.optimizer.map(|rule| Updater::new(gpu, &network, rule, options.max_skipped_updates)).transpose()?;
+            options.optimizer.map(|rule| Updater::new(gpu, &weights, rule, options.max_skipped_updates)).transpose()?;
         gpu.check()?;
         Ok(Self {
             gpu: gpu.clone(),
             layout: Layout::new(model),
-            network,
+            weights,
             options: options.clone(),
             updater,
             passes: Vec::new(),
@@ -87,7 +87,7 @@ impl GpuEngine {
             cleared: false,
             last: LastPass::default(),
             gradient_norms: false,
-            ended: Ended::default(),
+            bad_step: BadStep::default(),
             masks: None,
             recorder: Recorder::with_uploads(gpu)?,
             words: Vec::new(),

@@ -12,7 +12,7 @@ impl Parameters for GpuEngine {
     type Real = f32;
 
     fn model(&self) -> &Model {
-        &self.network.model
+        &self.weights.model
     }
 
     fn layout(&self) -> &Layout {
@@ -20,7 +20,7 @@ impl Parameters for GpuEngine {
     }
 
     fn optimizer_blocks(&self) -> usize {
-        self.network.optimizer_state.len()
+        self.weights.optimizer_state.len()
     }
 
     async fn read_tensors(
@@ -42,7 +42,7 @@ impl Parameters for GpuEngine {
         let (buffer, spans) = (self.block(block)?, self.spans(tensors)?);
         if let FlatBlock::Parameters = block {
             self.last.parameters_change();
-            if self.ended.is_told() {
+            if self.bad_step.is_reported() {
                 let in_all = self.updater.as_ref().map_or(0, Updater::skipped_in_all);
                 self.restart(Skipped { in_row: 0, in_all })?;
             }

@@ -5,14 +5,14 @@ use super::planned::shape;
 use super::updater::Updater;
 use crate::engine::Inspection;
 use crate::error::{Error, Result};
-use crate::gpu::commands::program::Place;
+use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::pass::{Lists, PASSES, Pass};
 use crate::memory::{BatchShape, Memory, MemoryPart};
-use crate::model::plan::{Checkpointing, SequencePlan, Shape, TensorId};
+use crate::model::plan::{Checkpointing, PassShape, SequencePlan, TensorId};
 
 impl GpuEngine {
     /// The pass for a shape: the one at hand, or a new one.
-    pub(crate) fn prepare(&mut self, shape: Shape) -> Result<()> {
+    pub(crate) fn prepare(&mut self, shape: PassShape) -> Result<()> {
         self.recorder.begin_pass();
         self.last.begin();
         let place = match self.passes.iter().position(|pass| pass.shape == shape) {
@@ -44,14 +44,14 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn make_pass(&mut self, shape: Shape, plan: SequencePlan) -> Result<Pass> {
+    fn make_pass(&mut self, shape: PassShape, plan: SequencePlan) -> Result<Pass> {
         let buffers = self.arena.take(&self.gpu, &plan.tensors)?;
-        Pass::new(&self.gpu, &self.network, shape, plan, buffers)
+        Pass::new(&self.gpu, &self.weights, shape, plan, buffers)
     }
 
-    pub(super) fn plan_of(&self, shape: Shape) -> Result<SequencePlan> {
+    pub(super) fn plan_of(&self, shape: PassShape) -> Result<SequencePlan> {
         let (limits, options) = (self.gpu.limits(), &self.options);
-        let (model, parameters) = (&self.network.model, &self.network.plan);
+        let (model, parameters) = (&self.weights.model, &self.weights.plan);
         SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)
     }
 
@@ -72,7 +72,7 @@ impl GpuEngine {
         }
         self.options.check_memory(self.bytes() + wanted)?;
         let make = |engine: &mut Self| match engine.passes.last_mut() {
-            Some(pass) => pass.make_gradient_norms(&engine.gpu, &engine.network),
+            Some(pass) => pass.make_gradient_norms(&engine.gpu, &engine.weights),
             None => Ok(()),
         };
         self.without_others(make)
@@ -88,13 +88,13 @@ impl GpuEngine {
     }
 
     /// The shape of a pass that keeps `checkpointing` of each chunk where the others are made again.
-    pub(crate) fn shape(&self, extent: BatchShape, dx: bool, checkpointing: Checkpointing) -> Shape {
-        shape(&self.options, extent, dx, checkpointing)
+    pub(crate) fn shape(&self, batch_shape: BatchShape, dx: bool, checkpointing: Checkpointing) -> PassShape {
+        shape(&self.options, batch_shape, dx, checkpointing)
     }
 
-    pub(crate) fn tensor(&self, id: TensorId) -> (Place, u64) {
+    pub(crate) fn tensor(&self, id: TensorId) -> (BufferOffset, u64) {
         let pass = self.pass();
-        (Place::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
+        (BufferOffset::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
     }
 
     /// Lets passes go whose buffers are too small to share, and others until this one fits into the memory budget, before
@@ -142,7 +142,7 @@ impl GpuEngine {
 
     /// What is there once a pass of this plan works on the shared buffers too, beside the passes that still can.
     pub(crate) fn with_pass(&self, plan: &SequencePlan) -> Memory {
-        let planned = plan.planned(&self.network.model);
+        let planned = plan.planned(&self.weights.model);
         let mut memory = self.fixed_memory() + planned;
         let passes = self.passes.iter().filter(|_| self.arena.holds(&plan.tensors));
         memory.add(MemoryPart::Workspace, passes.map(Pass::own_bytes).sum());
@@ -152,7 +152,7 @@ impl GpuEngine {
 
     /// What is there whatever the batches.
     pub(crate) fn fixed_memory(&self) -> Memory {
-        let mut memory = self.network.memory();
+        let mut memory = self.weights.memory();
         memory.add(MemoryPart::Optimizer, self.updater.as_ref().map_or(0, Updater::bytes));
         memory.add(MemoryPart::Carried, self.carried.as_ref().map_or(0, |carried| carried.states.size()));
         memory.add(MemoryPart::Workspace, self.losses.size() + self.recorder.bytes());

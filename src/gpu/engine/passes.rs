@@ -8,7 +8,7 @@ use crate::engine::passes::Passes;
 use crate::engine::{Evaluation, Inference, Logits, StatefulRows};
 use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::pass::carried::Carried;
 use crate::gpu::pass::{PassKind, staging};
 use crate::model::plan::Checkpointing;
@@ -17,18 +17,18 @@ impl Passes for GpuEngine {
     async fn forward_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Output> {
         let sequence = &*sequence;
         let draw = self.draw(sequence.shape().1)?;
-        self.prepare(self.shape(sequence.extent(), true, Checkpointing::Output))?;
+        self.prepare(self.shape(sequence.batch_shape(), true, Checkpointing::Output))?;
         self.stage(sequence, None, draw);
         let begin = self.begin(sequence);
         let pass = self.pass();
         self.recorder.record(begin.iter().chain(pass.forward(PassKind::Output).into_iter().flatten()));
-        let recurrent = &self.network.model.recurrent;
+        let recurrent = &self.weights.model.recurrent;
         let (plan, last) = (&pass.plan, recurrent.layers - 1);
         let outputs = plan.chunks.iter().map(|chunk| self.tensor(chunk.y[last])).collect();
         let (y, states) = self.read_with_states(outputs).await?;
         let y = staging::unpack(&y, recurrent.hidden_size, recurrent.directions()).collect();
         let output = array((plan.steps, plan.rows, recurrent.output_size()), y)?;
-        self.last.went_forward(sequence.extent());
+        self.last.went_forward(sequence.batch_shape());
         Ok(Output { output, states })
     }
 
@@ -38,37 +38,37 @@ impl Passes for GpuEngine {
         let draw = self.draw(sequence.shape().1)?;
         if let Some(carry) = carry {
             let held = self.carried.as_ref().map(|carried| carried.rows);
-            carry.check(&self.network.model, sequence.shape().1, held)?;
+            carry.check(&self.weights.model, sequence.shape().1, held)?;
         }
-        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Checkpointing::Borders))?;
+        self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.prepare_gradient_norms()?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.network, carry.rows))?);
+            self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.weights, carry.rows))?);
         }
         self.stage(sequence, Some(batch), draw);
         let mut begin = self.fresh_sums();
         begin.extend(self.pack());
         let carried = self.carried.as_ref().zip(carry);
         begin.extend(match carried.filter(|_| sequence.initial.is_none()) {
-            Some((carried, carry)) => carried.enter(&self.network, self.pass(), carry),
+            Some((carried, carry)) => carried.enter(&self.weights, self.pass(), carry),
             None => self.enter(sequence),
         });
         let leave =
-            carried.map(|(carried, carry)| carried.leave(&self.network, self.pass(), carry)).unwrap_or_default();
+            carried.map(|(carried, carry)| carried.leave(&self.weights, self.pass(), carry)).unwrap_or_default();
         let pass = self.pass();
         let mut lists = vec![&begin[..]];
         lists.extend(pass.forward(PassKind::Gradient));
         lists.push(&leave);
         lists.extend(pass.gradient(self.gradient_norms));
         self.recorder.record(lists.into_iter().flatten());
-        self.last.accumulated(sequence.extent(), self.gradient_norms);
+        self.last.accumulated(sequence.batch_shape(), self.gradient_norms);
         self.gpu.check()
     }
 
     async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits> {
         let sequence = &*sequence;
-        let head = self.network.model.need_head()?.clone();
-        self.prepare(self.shape(sequence.extent(), self.options.input_gradient, Checkpointing::Logits))?;
+        let head = self.weights.model.need_head()?.clone();
+        self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Logits))?;
         self.stage(sequence, None, None);
         let begin = self.begin(sequence);
         let pass = self.pass();
@@ -86,14 +86,14 @@ impl Passes for GpuEngine {
 
     async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation> {
         let batch = &*batch;
-        self.prepare(self.shape(batch.sequence.extent(), self.options.input_gradient, Checkpointing::Borders))?;
+        self.prepare(self.shape(batch.sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.stage(&batch.sequence, Some(batch), None);
         let enter = self.begin(&batch.sequence);
         let pass = self.pass();
         // The loss of a step under way is put aside, and brought back before the host waits.
-        let (loss, losses) = (Binding::whole(&self.network.loss), Binding::whole(&self.losses));
-        let copy = |from: Place, to: Place| Command::Copy { from, to, bytes: 16 };
-        let begin = [copy(loss.place(0), losses.place(0)), clear(&self.network.loss)];
+        let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
+        let copy = |from: BufferOffset, to: BufferOffset| Command::Copy { from, to, bytes: 16 };
+        let begin = [copy(loss.place(0), losses.place(0)), clear(&self.weights.loss)];
         let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
         let forward = pass.forward(PassKind::Loss).into_iter().flatten();
         self.recorder.record(begin.iter().chain(&enter).chain(forward).chain(&end));

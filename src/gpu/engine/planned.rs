@@ -4,21 +4,28 @@ use super::updater;
 use crate::engine::EngineOptions;
 use crate::error::Result;
 use crate::gpu::commands::recorder::UPLOADS;
-use crate::gpu::network::{DRAW, LOSS, block};
 use crate::gpu::pass::PASSES;
+use crate::gpu::weights::{DRAW, LOSS, block};
 use crate::memory::{BatchShape, Memory, MemoryPart};
-use crate::model::plan::{ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, SequencePlan, Shape, carried_states};
+use crate::model::plan::{
+    ALIGNMENT, Checkpointing, DeviceLimits, ParameterPlan, PassShape, SequencePlan, carried_states,
+};
 use crate::model::{Model, Role};
 use crate::sizes::ON_DEVICE;
 
 /// The bytes of the losses of a step under way and of a batch that is evaluated.
 pub(crate) const LOSSES: u64 = 32;
 
-/// The shape of a pass over this extent, which keeps `checkpointing` of each chunk where the others are made again.
-pub(crate) fn shape(options: &EngineOptions, extent: BatchShape, dx: bool, checkpointing: Checkpointing) -> Shape {
-    let BatchShape { steps, rows, tokens, resets, .. } = extent;
+/// The shape of a pass over this shape, which keeps `checkpointing` of each chunk where the others are made again.
+pub(crate) fn shape(
+    options: &EngineOptions,
+    batch_shape: BatchShape,
+    dx: bool,
+    checkpointing: Checkpointing,
+) -> PassShape {
+    let BatchShape { steps, rows, tokens, resets, .. } = batch_shape;
     let checkpointing = if options.recompute { checkpointing } else { Checkpointing::Everything };
-    Shape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing }
+    PassShape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing }
 }
 
 /// What a network takes whatever the batches.
@@ -46,27 +53,27 @@ pub(crate) fn further(shapes: usize) -> u64 {
     shapes.clamp(1, PASSES) as u64 - 1
 }
 
-/// What a new engine holds after a batch of this extent; with `gradient_norms` also for the norms of dh_t.
+/// What a new engine holds after a batch of this shape; with `gradient_norms` also for the norms of dh_t.
 pub(crate) fn planned(
     limits: &DeviceLimits,
     model: &Model,
     options: &EngineOptions,
     gradient_norms: bool,
-    extent: BatchShape,
+    batch_shape: BatchShape,
 ) -> Result<Memory> {
     model.validate()?;
     options.validate(model)?;
     options.kernel.check(model.recurrent.hidden_size)?;
-    extent.check(model, ON_DEVICE)?;
+    batch_shape.check(model, ON_DEVICE)?;
     let parameters = ParameterPlan::new(model);
     let mut memory = fixed(limits, model, &parameters, options)?;
-    let shape = shape(options, extent, options.input_gradient, Checkpointing::Borders);
+    let shape = shape(options, batch_shape, options.input_gradient, Checkpointing::Borders);
     let plan = SequencePlan::new(model, &parameters, limits, shape, options.chunk, options.kernel)?;
     memory += plan.planned(model);
     memory.add(MemoryPart::Workspace, if gradient_norms { plan.planned_gradient_norms(model) } else { 0 });
-    memory.add(MemoryPart::Workspace, further(extent.shapes) * plan.planned_further(model, gradient_norms));
-    if extent.carried > 0 {
-        let carried = carried_states(model, extent.carried);
+    memory.add(MemoryPart::Workspace, further(batch_shape.shapes) * plan.planned_further(model, gradient_norms));
+    if batch_shape.carried > 0 {
+        let carried = carried_states(model, batch_shape.carried);
         limits.check(&carried)?;
         memory.add(MemoryPart::Carried, carried.bytes);
     }

@@ -4,21 +4,21 @@ use super::GpuEngine;
 use crate::batch::{Batch, Input, Sequence};
 use crate::dropout::DropoutParams;
 use crate::error::Result;
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::pass::staging;
 use crate::gpu::record::dropout;
 
 impl GpuEngine {
     /// What dropout draws for a training pass over `rows` rows.
     pub(crate) fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
-        self.masks.map(|masks| DropoutParams::new(masks, &self.network.model.recurrent, rows)).transpose()
+        self.masks.map(|masks| DropoutParams::new(masks, &self.weights.model.recurrent, rows)).transpose()
     }
 
     /// Writes what dropout draws in the pass, where the network has any.
     pub(crate) fn stage_draw(&self, draw: Option<DropoutParams>) {
-        let recurrent = &self.network.model.recurrent;
+        let recurrent = &self.weights.model.recurrent;
         if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
-            self.recorder.write(&Place::of(&self.network.draw), &[dropout::uniform(draw)]);
+            self.recorder.write(&BufferOffset::of(&self.weights.draw), &[dropout::uniform(draw)]);
         }
     }
 
@@ -32,11 +32,11 @@ impl GpuEngine {
                 let alive = |t, row| t < sequence.length(row);
                 staging::pack(x, chunk.steps.clone(), 1, alive, &mut numbers);
                 let x = chunk.x.expect("dense input has x");
-                self.recorder.write(&Place::of(&pass.buffers[x.0]), &numbers);
+                self.recorder.write(&BufferOffset::of(&pass.buffers[x.0]), &numbers);
             }
         }
         if let Some(states) = &sequence.initial {
-            let layer_directions = self.network.model.recurrent.num_layer_directions();
+            let layer_directions = self.weights.model.recurrent.num_layer_directions();
             for (kind, array) in std::iter::once(&states.h).chain(&states.c).enumerate() {
                 for layer_direction in 0..layer_directions {
                     staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
@@ -53,9 +53,9 @@ impl GpuEngine {
         let mut words = std::mem::take(&mut self.words);
         let pass = self.pass();
         for index in 0..pass.plan.chunks.len() {
-            staging::host_inputs(&self.network.model, &pass.plan, index, sequence, batch, &mut words);
+            staging::host_inputs(&self.weights.model, &pass.plan, index, sequence, batch, &mut words);
             let buffer = &pass.buffers[pass.plan.chunks[index].host_inputs.0];
-            self.recorder.write(&Place::of(buffer), &words);
+            self.recorder.write(&BufferOffset::of(buffer), &words);
         }
         self.words = words;
     }
@@ -64,7 +64,7 @@ impl GpuEngine {
     pub(super) fn enter(&self, sequence: &Sequence) -> Vec<Command> {
         match sequence.initial {
             Some(_) => Vec::new(),
-            None => self.pass().enter_zero(&self.network),
+            None => self.pass().enter_zero(&self.weights),
         }
     }
 
@@ -84,14 +84,14 @@ impl GpuEngine {
     /// Commands that clear the gradient sums where that was asked for.
     pub(super) fn cleared_sums(&mut self) -> Vec<Command> {
         match std::mem::take(&mut self.cleared) {
-            true => [&self.network.gradients, &self.network.loss].map(clear).into(),
+            true => [&self.weights.gradients, &self.weights.loss].map(clear).into(),
             false => Vec::new(),
         }
     }
 
     /// Commands that pack W_hh for the forward pass to come, where the parameters have changed and the device reads it so.
     pub(crate) fn pack(&mut self) -> Vec<Command> {
-        match (std::mem::take(&mut self.unpacked), &self.network.packed) {
+        match (std::mem::take(&mut self.unpacked), &self.weights.packed) {
             (true, Some(packed)) => packed.commands().to_vec(),
             _ => Vec::new(),
         }
@@ -100,5 +100,5 @@ impl GpuEngine {
 
 /// The command that fills a buffer with zeros.
 pub(super) fn clear(buffer: &wgpu::Buffer) -> Command {
-    Command::Clear { to: Place::of(buffer), bytes: buffer.size() }
+    Command::Clear { to: BufferOffset::of(buffer), bytes: buffer.size() }
 }

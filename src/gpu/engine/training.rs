@@ -5,7 +5,7 @@ use super::updater::Updater;
 use crate::batch::States;
 use crate::engine::{Report, Skipped, Training};
 use crate::error::{Error, Result};
-use crate::gpu::commands::program::Place;
+use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::commands::uniforms::Status;
 use crate::gpu::pass::carried::Carried;
 use crate::gpu::pass::staging;
@@ -14,7 +14,7 @@ use crate::optim::OptimizerStep;
 impl Training for GpuEngine {
     async fn update(&mut self, update: &OptimizerStep) -> Result<()> {
         update.validate::<f32>(self.options.optimizer)?;
-        self.ended.check()?;
+        self.bad_step.check()?;
         let cleared = self.cleared_sums();
         self.recorder.record(&cleared);
         self.last.parameters_change();
@@ -28,10 +28,10 @@ impl Training for GpuEngine {
     }
 
     async fn report(&mut self) -> Result<Option<Report>> {
-        self.ended.check()?;
+        self.bad_step.check()?;
         let Some(updater) = &mut self.updater else { return Ok(None) };
         match updater.report(&self.recorder).await {
-            Err(Error::NonFinite { step, what }) => Err(self.ended.tell(step, what)),
+            Err(Error::NonFinite { step, what }) => Err(self.bad_step.report(step, what)),
             report => report,
         }
     }
@@ -47,12 +47,12 @@ impl Training for GpuEngine {
         if let Some(updater) = &mut self.updater {
             updater.restart(&self.recorder, skipped);
         }
-        self.ended.forget();
+        self.bad_step.forget();
         self.gpu.check()
     }
 
     fn may_update(&self) -> Result<()> {
-        self.ended.check()
+        self.bad_step.check()
     }
 
     fn unreported(&self) -> usize {
@@ -76,15 +76,15 @@ impl Training for GpuEngine {
             return Ok(());
         };
         let rows = states.h.dim().1;
-        states.check(&self.network.model.recurrent, rows, "carried")?;
-        let carried = Carried::new(&self.gpu, &self.network, rows)?;
+        states.check(&self.weights.model.recurrent, rows, "carried")?;
+        let carried = Carried::new(&self.gpu, &self.weights, rows)?;
         let mut packed = Vec::new();
         let mut all = Vec::new();
         for array in std::iter::once(&states.h).chain(&states.c) {
             staging::pack(array, 0..array.dim().0, 1, |_, _| true, &mut packed);
             all.extend_from_slice(&packed);
         }
-        self.recorder.write(&Place::of(&carried.states), &all);
+        self.recorder.write(&BufferOffset::of(&carried.states), &all);
         self.carried = Some(carried);
         self.gpu.check()
     }

@@ -6,13 +6,13 @@ use std::ops::Range;
 use ndarray::Array3;
 
 use super::GpuEngine;
+use crate::allocate;
 use crate::batch::{InputGradient, States};
 use crate::engine::{FlatBlock, no_optimizer_block, numbers_of};
 use crate::error::{Error, Result};
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::pass::staging;
 use crate::model::plan::RowSpan;
-use crate::room;
 
 /// Numbers of parameters that go from the host to the device and back at once: 8 MiB of them.
 const PIECE: usize = 2 << 20;
@@ -21,15 +21,15 @@ const PIECE: usize = 2 << 20;
 const READ_LEAST: u64 = 64 << 10;
 
 impl GpuEngine {
-    pub(super) fn whole(&self, buffer: &wgpu::Buffer) -> (Place, u64) {
-        (Place::of(buffer), buffer.size())
+    pub(super) fn whole(&self, buffer: &wgpu::Buffer) -> (BufferOffset, u64) {
+        (BufferOffset::of(buffer), buffer.size())
     }
 
     pub(crate) fn block(&self, block: FlatBlock) -> Result<wgpu::Buffer> {
         match block {
-            FlatBlock::Parameters => Ok(self.network.parameters.clone()),
+            FlatBlock::Parameters => Ok(self.weights.parameters.clone()),
             FlatBlock::OptimizerState(index) => {
-                let optimizer_state = &self.network.optimizer_state;
+                let optimizer_state = &self.weights.optimizer_state;
                 optimizer_state.get(index).cloned().ok_or_else(|| no_optimizer_block(index, optimizer_state.len()))
             }
         }
@@ -38,7 +38,7 @@ impl GpuEngine {
     /// Where some of the layout's tensors lie, in pieces.
     pub(crate) fn spans(&self, tensors: Range<usize>) -> Result<Vec<RowSpan>> {
         numbers_of(&self.layout, &tensors)?;
-        Ok(self.network.plan.spans(&self.layout.tensors()[tensors], PIECE).collect())
+        Ok(self.weights.plan.spans(&self.layout.tensors()[tensors], PIECE).collect())
     }
 
     /// Hands `take` the numbers of some tensors from a buffer that has them as the parameters are, a piece at a time.
@@ -58,7 +58,8 @@ impl GpuEngine {
             };
             // Small ones come together: each wait takes its time.
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-            let place = |span: &RowSpan| (Place { buffer: buffer.clone(), offset: span.bytes().0 }, span.bytes().1);
+            let place =
+                |span: &RowSpan| (BufferOffset { buffer: buffer.clone(), offset: span.bytes().0 }, span.bytes().1);
             let read = self.read(&now.iter().map(place).collect::<Vec<_>>()).await?;
             let mut read = &read[..];
             numbers.clear();
@@ -76,7 +77,7 @@ impl GpuEngine {
     /// All of it.
     pub(crate) async fn read_block_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
         let mut block = Vec::new();
-        room::reserve(&mut block, self.layout.len(), "what is read back")?;
+        allocate::reserve(&mut block, self.layout.len(), "what is read back")?;
         let mut take = |piece: &[f32]| {
             block.extend_from_slice(piece);
             Ok(())
@@ -97,13 +98,13 @@ impl GpuEngine {
             numbers.resize(span.len(), 0.0);
             fill(&mut numbers)?;
             span.pack(&numbers, &mut packed);
-            self.recorder.write(&Place { buffer: buffer.clone(), offset: span.bytes().0 }, &packed);
+            self.recorder.write(&BufferOffset { buffer: buffer.clone(), offset: span.bytes().0 }, &packed);
         }
         Ok(())
     }
 
     /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
-    pub(crate) async fn read(&self, ranges: &[(Place, u64)]) -> Result<Vec<f32>> {
+    pub(crate) async fn read(&self, ranges: &[(BufferOffset, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -119,13 +120,13 @@ impl GpuEngine {
             }
         };
         let mut numbers = Vec::new();
-        room::reserve(&mut numbers, bytes as usize / 4, "what is read back")?;
+        allocate::reserve(&mut numbers, bytes as usize / 4, "what is read back")?;
         let mut rest = ranges.iter().cloned().collect::<VecDeque<_>>();
         while !rest.is_empty() {
             let mut filled = 0;
             while let Some((from, left)) = rest.front_mut().filter(|_| filled < size) {
                 let bytes = (*left).min(size - filled);
-                let to = Place { buffer: staging.clone(), offset: filled };
+                let to = BufferOffset { buffer: staging.clone(), offset: filled };
                 self.recorder.record([&Command::Copy { from: from.clone(), to, bytes }]);
                 (from.offset, *left, filled) = (from.offset + bytes, *left - bytes, filled + bytes);
                 if *left == 0 {
@@ -143,9 +144,9 @@ impl GpuEngine {
     }
 
     /// As [`read`](Self::read), and with the numbers each row's own final states.
-    pub(crate) async fn read_with_states(&self, mut ranges: Vec<(Place, u64)>) -> Result<(Vec<f32>, States)> {
+    pub(crate) async fn read_with_states(&self, mut ranges: Vec<(BufferOffset, u64)>) -> Result<(Vec<f32>, States)> {
         let pass = self.pass();
-        let state_bytes = pass.state_bytes(&self.network);
+        let state_bytes = pass.state_bytes(&self.weights);
         let own: u64 = ranges.iter().map(|(_, bytes)| bytes).sum();
         ranges.extend(pass.ends.iter().map(|(_, leaves)| (leaves.clone(), state_bytes)));
         let mut numbers = self.read(&ranges).await?;
@@ -156,7 +157,7 @@ impl GpuEngine {
 
     /// \[stacks, rows, H\] from ranges of whole vec4.
     pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
-        let recurrent = &self.network.model.recurrent;
+        let recurrent = &self.weights.model.recurrent;
         let shape = (recurrent.num_layer_directions(), rows, recurrent.hidden_size);
         let plain: Vec<f32> = staging::unpack(numbers, recurrent.hidden_size, 1).collect();
         let (h, c) = plain.split_at(shape.0 * shape.1 * shape.2);
@@ -167,7 +168,7 @@ impl GpuEngine {
     /// Ranges and shapes of dx (where planned) and the gradients of the entering states.
     pub(crate) async fn read_input_gradient(&self) -> Result<InputGradient> {
         let pass = self.pass();
-        let (plan, input_size) = (&pass.plan, self.network.model.recurrent.input_size);
+        let (plan, input_size) = (&pass.plan, self.weights.model.recurrent.input_size);
         let asked = plan.chunks.iter().filter(|_| pass.shape.dx).filter_map(|chunk| chunk.dx);
         let mut ranges: Vec<_> = asked.map(|dx| self.tensor(dx)).collect();
         let x_bytes = ranges.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();

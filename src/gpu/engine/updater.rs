@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use crate::engine::{Report, Skipped};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, allocate, bind};
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::commands::recorder::{Recorder, Submission};
 use crate::gpu::commands::uniforms::{Status, Update as Uniform};
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{NORM, NORM_PARTIAL, UPDATE};
-use crate::gpu::network::Network;
+use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 
@@ -63,12 +63,12 @@ pub(crate) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -
 }
 
 impl Updater {
-    pub(crate) fn new(gpu: &Gpu, network: &Network, rule: OptimizerKind, skips: u32) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rule: OptimizerKind, skips: u32) -> Result<Self> {
         let limits = gpu.limits();
-        let count = network.plan.len / 4;
+        let count = weights.plan.len / 4;
         let buffer = |name: &str, bytes| allocate(gpu, &TensorSpec { name: name.into(), bytes });
         let status = buffer("status", STATUS_BYTES)?;
-        let partials = buffer("norm partials", partials_bytes(&limits, &network.plan))?;
+        let partials = buffer("norm partials", partials_bytes(&limits, &weights.plan))?;
         let choices = buffer("update choices", CHOICES_BYTES)?;
         let unused = [
             buffer("unused optimizer state 0", 16)?,
@@ -78,7 +78,7 @@ impl Updater {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("update uniforms", ALIGNMENT, usage)?;
         let whole = Binding::whole;
-        let state = |index: usize| whole(network.optimizer_state.get(index).unwrap_or(&unused[index]));
+        let state = |index: usize| whole(weights.optimizer_state.get(index).unwrap_or(&unused[index]));
         let flag = |on: bool| f64::from(u8::from(on));
         let (kind, momentum, nesterov, centered) = match rule {
             OptimizerKind::Sgd { momentum, nesterov, .. } => (0.0, momentum != 0.0, nesterov, false),
@@ -87,7 +87,7 @@ impl Updater {
         };
         let constants =
             [("RULE", kind), ("MOMENTUM", flag(momentum)), ("NESTEROV", flag(nesterov)), ("CENTERED", flag(centered))];
-        let (gradients, parameters) = (whole(&network.gradients), whole(&network.parameters));
+        let (gradients, parameters) = (whole(&weights.gradients), whole(&weights.parameters));
         let norm = Cost::each(2 * limits.norm_groups(count), 2, 1);
         let dispatches = [
             (
@@ -98,14 +98,14 @@ impl Updater {
                 // They are read twice, the second time from a cache.
                 Cost::each(4 * count, 4, 1),
             ),
-            (NORM, &[], vec![whole(&partials), whole(&network.loss), whole(&status), whole(&choices)], [1, 1, 1], norm),
+            (NORM, &[], vec![whole(&partials), whole(&weights.loss), whole(&status), whole(&choices)], [1, 1, 1], norm),
             (
                 UPDATE,
                 &constants,
                 vec![gradients, whole(&status), parameters, state(0), state(1), state(2)],
                 limits.elements(count),
                 // The gradient is read, the parameter and the rule's numbers are read and written.
-                Cost::each(4 * count, 2, 3 + 2 * network.optimizer_state.len()),
+                Cost::each(4 * count, 2, 3 + 2 * weights.optimizer_state.len()),
             ),
         ];
         let commands = dispatches.into_iter().map(|(entry, constants, bindings, grid, cost)| {
@@ -150,7 +150,7 @@ impl Updater {
                 [rounded(rate), rounded(root_bias2), rounded(fresh), 0.0]
             })
             .collect();
-        recorder.write(&Place::of(&self.choices), &choices);
+        recorder.write(&BufferOffset::of(&self.choices), &choices);
         let uniform = Uniform {
             count: self.count as u32,
             partials: gpu.limits().norm_groups(self.count) as u32,
@@ -159,13 +159,13 @@ impl Updater {
             skips: self.skips,
             ..uniform(update)
         };
-        recorder.write(&Place::of(&self.uniforms), &[uniform]);
+        recorder.write(&BufferOffset::of(&self.uniforms), &[uniform]);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         recorder.record(&self.commands);
         recorder.record([&Command::Copy {
-            from: Place::of(&self.status),
-            to: Place::of(&buffer),
+            from: BufferOffset::of(&self.status),
+            to: BufferOffset::of(&buffer),
             bytes: STATUS_BYTES,
         }]);
         self.pending.push_back(Pending { step: update.step, buffer, submission: recorder.end_step() });
@@ -242,7 +242,7 @@ impl Updater {
         self.arrived.clear();
         let Skipped { in_row, in_all } = skipped.within(self.skips);
         (self.in_all, self.known) = (in_all, 0);
-        recorder.write(&Place::of(&self.status), &[Status { bad_in_row: in_row, ..Status::default() }]);
+        recorder.write(&BufferOffset::of(&self.status), &[Status { bad_in_row: in_row, ..Status::default() }]);
     }
 }
 

@@ -4,9 +4,9 @@ use super::Pass;
 use crate::engine::StatefulRows;
 use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::device::Gpu;
-use crate::gpu::network::Network;
+use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::carried_states;
 
 /// h of every stack, then c: \[·, rows, H\] in whole vec4.
@@ -18,20 +18,23 @@ pub(crate) struct Carried {
 
 impl Carried {
     /// States of zero: wgpu hands out zeros.
-    pub(crate) fn new(gpu: &Gpu, network: &Network, rows: usize) -> Result<Self> {
-        Ok(Self { rows, states: allocate(gpu, &carried_states(&network.model, rows))? })
+    pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rows: usize) -> Result<Self> {
+        Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, rows))? })
     }
 
-    fn place(&self, network: &Network, layer_direction: usize, carry: StatefulRows) -> Place {
-        let row = 16 * network.sizes.h4 as u64;
-        Place { buffer: self.states.clone(), offset: row * (layer_direction * self.rows + carry.first_row) as u64 }
+    fn place(&self, weights: &DeviceWeights, layer_direction: usize, carry: StatefulRows) -> BufferOffset {
+        let row = 16 * weights.sizes.h4 as u64;
+        BufferOffset {
+            buffer: self.states.clone(),
+            offset: row * (layer_direction * self.rows + carry.first_row) as u64,
+        }
     }
 
     /// Commands that copy the rows' states to where the pass's sequence begins.
-    pub(crate) fn enter(&self, network: &Network, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
-        let bytes = pass.state_bytes(network);
+    pub(crate) fn enter(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
+        let bytes = pass.state_bytes(weights);
         let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| Command::Copy {
-            from: self.place(network, layer_direction, carry),
+            from: self.place(weights, layer_direction, carry),
             to: enters.clone(),
             bytes,
         });
@@ -39,11 +42,11 @@ impl Carried {
     }
 
     /// Commands that copy the states with which the sequence ended back to the rows.
-    pub(crate) fn leave(&self, network: &Network, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
-        let bytes = pass.state_bytes(network);
+    pub(crate) fn leave(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
+        let bytes = pass.state_bytes(weights);
         let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| Command::Copy {
             from: leaves.clone(),
-            to: self.place(network, layer_direction, carry),
+            to: self.place(weights, layer_direction, carry),
             bytes,
         });
         leaves.collect()

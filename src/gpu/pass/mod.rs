@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Builder, Built, ListId, allocate};
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::device::Gpu;
-use crate::gpu::network::Network;
 use crate::gpu::record::{Recording, backward, forward, head, loss};
-use crate::model::plan::{SequencePlan, Shape};
+use crate::gpu::weights::DeviceWeights;
+use crate::model::plan::{PassShape, SequencePlan};
 use crate::model::{Head, Readout};
 
 /// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
@@ -22,7 +22,7 @@ pub(crate) const PASSES: usize = 6;
 /// The commands of a pass over one \[T, B\], with the buffers that they work on.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    pub(crate) shape: Shape,
+    pub(crate) shape: PassShape,
     pub(crate) plan: SequencePlan,
     pub(crate) buffers: Vec<wgpu::Buffer>,
     chunk_sequences: Vec<ChunkSequence>,
@@ -33,7 +33,7 @@ pub(crate) struct Pass {
     clear_carries: Vec<Command>,
     sum_losses: Vec<Command>,
     /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
-    pub(crate) ends: Vec<(Place, Place)>,
+    pub(crate) ends: Vec<(BufferOffset, BufferOffset)>,
     uniform_bytes: u64,
     gradient_norms: Option<NormsPass>,
 }
@@ -94,14 +94,14 @@ impl Pass {
     /// On buffers for what `plan` says for `shape`.
     pub(crate) fn new(
         gpu: &Gpu,
-        network: &Network,
-        shape: Shape,
+        weights: &DeviceWeights,
+        shape: PassShape,
         plan: SequencePlan,
         buffers: Vec<wgpu::Buffer>,
     ) -> Result<Self> {
         let mut builder = Builder::on(gpu, &plan, buffers);
-        let mut recording = Recording { b: &mut builder, net: network, gradient_norms: None };
-        let recurrent = &network.model.recurrent;
+        let mut recording = Recording { b: &mut builder, net: weights, gradient_norms: None };
+        let recurrent = &weights.model.recurrent;
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
         let ends = cell_states
             .iter()
@@ -110,7 +110,7 @@ impl Pass {
             })
             .map(|(layer_direction, cell_state)| recording.ends(layer_direction, cell_state))
             .collect();
-        let head = network.model.head.as_ref();
+        let head = weights.model.head.as_ref();
         let every = head.is_some_and(|head| head.readout == Readout::PerStep);
         let chunk_sequences: Vec<ChunkSequenceIds> = recording
             .chunk_sequences()
@@ -151,13 +151,13 @@ impl Pass {
     }
 
     /// Makes the backward pass that also takes the norms of dh_t, unless it is there.
-    pub(crate) fn make_gradient_norms(&mut self, gpu: &Gpu, network: &Network) -> Result<()> {
+    pub(crate) fn make_gradient_norms(&mut self, gpu: &Gpu, weights: &DeviceWeights) -> Result<()> {
         if self.gradient_norms.is_some() {
             return Ok(());
         }
         let norms = allocate(gpu, &self.plan.gradient_norms())?;
         let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
-        let mut recording = Recording { b: &mut builder, net: network, gradient_norms: Some(Binding::whole(&norms)) };
+        let mut recording = Recording { b: &mut builder, net: weights, gradient_norms: Some(Binding::whole(&norms)) };
         let mut lists = Vec::new();
         for places in recording.chunk_sequences() {
             backward::backward(&mut recording, places, self.shape.resets);
@@ -264,14 +264,14 @@ impl Pass {
     }
 
     /// Commands that clear where the sequence begins.
-    pub(crate) fn enter_zero(&self, network: &Network) -> Vec<Command> {
-        let bytes = self.state_bytes(network);
+    pub(crate) fn enter_zero(&self, weights: &DeviceWeights) -> Vec<Command> {
+        let bytes = self.state_bytes(weights);
         self.ends.iter().map(|(enters, _)| Command::Clear { to: enters.clone(), bytes }).collect()
     }
 
     /// Bytes of a stack's states.
-    pub(crate) fn state_bytes(&self, network: &Network) -> u64 {
-        16 * (self.plan.rows * network.sizes.h4) as u64
+    pub(crate) fn state_bytes(&self, weights: &DeviceWeights) -> u64 {
+        16 * (self.plan.rows * weights.sizes.h4) as u64
     }
 }
 
@@ -279,7 +279,7 @@ fn chunk_sequence(
     recording: &mut Recording<'_, '_>,
     head: Option<&Head>,
     places: Range<usize>,
-    shape: Shape,
+    shape: PassShape,
 ) -> ChunkSequenceIds {
     let recurrent = &recording.net.model.recurrent;
     forward::keep(recording, places.start);

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::{Recording, dropout, embedding, keep};
-use crate::gpu::commands::builder::{Binding, Product};
+use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, GradientNorms, Step, Tokens};
 use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER};
 use crate::model::Role;
@@ -168,7 +168,7 @@ fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
         let layer_direction = layer * directions + direction;
         let dz = rec.b.matrix(chunk.z[layer_direction], 0, rec.net.sizes.z4);
         let weight = rec.net.parameter(Role::WeightIh { layer_direction });
-        rec.b.matmul(Product {
+        rec.b.matmul(MatrixProduct {
             sides: (false, false),
             a: &dz,
             b: &weight,

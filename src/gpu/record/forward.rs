@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{ALIVE, Recording, dropout, embedding};
-use crate::gpu::commands::builder::{Binding, Product};
+use crate::gpu::commands::builder::{Binding, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, Step, Tokens};
 use crate::gpu::device::kernel::GATHER;
 use crate::model::Role;
@@ -85,7 +85,7 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
     let z = rec.b.matrix(chunk.z[layer_direction], 0, rec.net.sizes.z4);
     let n4 = rec.net.gates4();
     match (rec.input(layer, chunk), chunk.tokens) {
-        (Some(x), _) => rec.b.matmul(Product {
+        (Some(x), _) => rec.b.matmul(MatrixProduct {
             sides: (false, true),
             a: &x,
             b: &weight,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Recording;
-use crate::gpu::commands::builder::{Matrix, Product};
+use crate::gpu::commands::builder::{Matrix, MatrixProduct};
 use crate::gpu::commands::uniforms::{Copy, Mean};
 use crate::gpu::device::kernel::{MEAN, SPREAD, ShaderEntry};
 use crate::model::plan::{Cost, Predictions, Span, TensorId};
@@ -36,7 +36,7 @@ pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize
         let features = head_input(rec, head, run);
         let (weight, bias) = (rec.net.parameter(Role::HeadWeight), rec.net.parameter(Role::HeadBias));
         let logits = rec.b.matrix(run.logits, 0, sizes.o4);
-        rec.b.matmul(Product {
+        rec.b.matmul(MatrixProduct {
             sides: (false, true),
             a: &features,
             b: &weight,
@@ -129,7 +129,7 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
         let (dw, db) = (rec.net.gradient(Role::HeadWeight), rec.net.gradient(Role::HeadBias));
         rec.b.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
         rec.b.bias_gradients(&da, run.rows, &[(0, &db)]);
-        rec.b.matmul(Product {
+        rec.b.matmul(MatrixProduct {
             sides: (false, false),
             a: &da,
             b: &weight,

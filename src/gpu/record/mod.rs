@@ -11,10 +11,10 @@ pub(crate) mod loss;
 use std::ops::Range;
 
 use crate::gpu::commands::builder::{Binding, Builder, Matrix};
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::commands::uniforms::{Copy, Step};
 use crate::gpu::device::kernel::{COPY, flag};
-use crate::gpu::network::Network;
+use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{Chunk, Cost, StepPlan, TensorId};
 
 /// The flag of a step of a row: it lies below the row's length.
@@ -28,7 +28,7 @@ pub(crate) fn keep(direction: usize) -> u32 {
 /// A pass that is being recorded: what the parts of it share.
 pub(crate) struct Recording<'b, 'a> {
     pub(crate) b: &'b mut Builder<'a>,
-    pub(crate) net: &'b Network,
+    pub(crate) net: &'b DeviceWeights,
     /// Where the parts of the norms of dh_t go, where they are asked for.
     pub(crate) gradient_norms: Option<Binding>,
 }
@@ -54,7 +54,7 @@ impl<'a> Recording<'_, 'a> {
         if direction == 0 { (0, n) } else { (n, 0) }
     }
 
-    pub(crate) fn history_place(&self, history: TensorId, index: usize) -> Place {
+    pub(crate) fn history_place(&self, history: TensorId, index: usize) -> BufferOffset {
         self.b.tensor(history).place(self.state_bytes() * index as u64)
     }
 
@@ -63,13 +63,13 @@ impl<'a> Recording<'_, 'a> {
     }
 
     /// The place of a stack's h (then, after all stacks, c) among the kept states that enter a chunk.
-    pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> Place {
+    pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> BufferOffset {
         let border = chunk.border.expect("the states between chunks are kept");
         self.history_place(border, index)
     }
 
     /// Where a stack's state enters the whole sequence, and where it leaves it.
-    pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (Place, Place) {
+    pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (BufferOffset, BufferOffset) {
         let direction = layer_direction % self.net.model.recurrent.directions();
         let history = |chunk: &'a Chunk| if cell_state { chunk.c[layer_direction] } else { chunk.h[layer_direction] };
         let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.b.plan.chunks.len() - 1));
@@ -181,7 +181,7 @@ impl<'a> Recording<'_, 'a> {
 
     pub(crate) fn clear(&mut self, tensor: TensorId) {
         let binding = self.b.tensor(tensor);
-        let to = Place { buffer: binding.buffer, offset: binding.offset };
+        let to = BufferOffset { buffer: binding.buffer, offset: binding.offset };
         self.b.push(Command::Clear { to, bytes: binding.bytes });
     }
 }

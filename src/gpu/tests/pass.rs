@@ -6,7 +6,7 @@ use pollster::block_on;
 use super::common::gpu;
 use super::{nan, number};
 use crate::gpu::commands::builder::{Binding, bind};
-use crate::gpu::commands::program::{Command, Place};
+use crate::gpu::commands::program::{BufferOffset, Command};
 use crate::gpu::commands::recorder::Recorder;
 use crate::gpu::commands::uniforms::Sum;
 use crate::gpu::device::kernel::SUM;
@@ -38,7 +38,7 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
     let mut recorder = Recorder::new(&gpu);
     recorder.limit = 25;
     recorder.record(std::iter::repeat_n(&add, 8));
-    let to = Place::of(&staging);
+    let to = BufferOffset::of(&staging);
     recorder.record([&Command::Copy { from: Binding::whole(&total).place(0), to, bytes: 16 }]);
     let submission = recorder.submit();
     // Other tests submit to the same device, so there may be more.
@@ -50,13 +50,13 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
 
 #[test]
 fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_refused_by_name() {
-    use crate::model::plan::{Checkpointing, ParameterPlan, SequencePlan, Shape};
+    use crate::model::plan::{Checkpointing, ParameterPlan, PassShape, SequencePlan};
     use crate::{Cell, Model, Recurrent, RecurrentKernel};
     let model = Model::headless(Recurrent::new(Cell::Lstm, 8, 64));
     let parameters = ParameterPlan::new(&model);
     let limits = DeviceLimits { max_binding: 1 << 20, max_buffer: 1 << 28, max_groups: 65_535, software: true };
     let plan = |rows| {
-        let shape = Shape {
+        let shape = PassShape {
             steps: 1000,
             rows,
             tokens: false,
@@ -75,7 +75,7 @@ fn a_sequence_beyond_the_binding_limit_is_cut_into_chunks_and_a_step_beyond_it_r
     for software in [true, false] {
         let limits = DeviceLimits { software, ..limits };
         for steps in 60..130 {
-            let shape = Shape {
+            let shape = PassShape {
                 steps,
                 rows: 5,
                 tokens: false,

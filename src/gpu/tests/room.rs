@@ -46,12 +46,13 @@ fn what_is_planned_for_many_shapes_is_the_most_that_their_passes_ever_hold() {
     let Some(gpu) = open(GpuOptions::default()) else { return };
     let (before, _) = gpu.held();
     for gradient_norms in [false, true] {
-        let extent = BatchShape { steps: 40, rows: 24, shapes: 8, ..batch(1, 1).sequence.extent() };
-        let planned = gpu.plan(&model(), &options(), extent, gradient_norms).unwrap().total();
-        let one = gpu.plan(&model(), &options(), BatchShape { shapes: 1, ..extent }, gradient_norms).unwrap().total();
+        let batch_shape = BatchShape { steps: 40, rows: 24, shapes: 8, ..batch(1, 1).sequence.batch_shape() };
+        let planned = gpu.plan(&model(), &options(), batch_shape, gradient_norms).unwrap().total();
+        let one =
+            gpu.plan(&model(), &options(), BatchShape { shapes: 1, ..batch_shape }, gradient_norms).unwrap().total();
         let mut engine = engine(&gpu);
         engine.set_hidden_gradient_norms(gradient_norms);
-        assert_eq!(engine.plan(extent).unwrap().total(), planned);
+        assert_eq!(engine.plan(batch_shape).unwrap().total(), planned);
         // In any order: the largest early, late and between others that are smaller in either direction.
         let shapes = [(3, 24), (40, 2), (17, 9), (40, 24), (40, 23), (39, 24), (1, 1), (8, 24), (40, 11), (40, 24)];
         for (steps, rows) in shapes {

@@ -113,7 +113,7 @@ const MAX_LAYER_CHUNKS: usize = 1 << 16;
 
 /// What [`SequencePlan::new`] plans for beside the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Shape {
+pub(crate) struct PassShape {
     pub(crate) steps: usize,
     pub(crate) rows: usize,
     /// Whether the input is token ids.
@@ -130,13 +130,13 @@ impl SequencePlan {
         model: &Model,
         parameters: &ParameterPlan,
         limits: &DeviceLimits,
-        shape: Shape,
+        shape: PassShape,
         chunk: Option<usize>,
         kernel: RecurrentKernel,
     ) -> Result<Self> {
         let r = &model.recurrent;
         let sizes = Sizes::new(model);
-        let Shape { steps, rows, tokens, checkpointing, .. } = shape;
+        let PassShape { steps, rows, tokens, checkpointing, .. } = shape;
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
@@ -178,9 +178,9 @@ impl SequencePlan {
     }
 
     /// The buffers of the next chunk, which has these steps.
-    fn add_chunk(&mut self, model: &Model, sizes: &Sizes, shape: Shape, chunk: Range<usize>) {
+    fn add_chunk(&mut self, model: &Model, sizes: &Sizes, shape: PassShape, chunk: Range<usize>) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
-        let Shape { steps, rows, tokens, dx, checkpointing, .. } = shape;
+        let PassShape { steps, rows, tokens, dx, checkpointing, .. } = shape;
         let (index, n) = (self.chunks.len(), chunk.len());
         let shared = self.chunks.first().filter(|_| checkpointing != Checkpointing::Everything).cloned();
         let again = |of: fn(&Chunk) -> &Vec<TensorId>| shared.as_ref().map(|chunk| of(chunk).clone());
@@ -471,8 +471,8 @@ fn cheapest_chunk(model: &Model, sizes: &Sizes, steps: usize) -> usize {
 }
 
 /// The longest chunk whose tensors are within the limits; at least one step, whose size is then refused by name.
-fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: Shape, chunk: Option<usize>) -> usize {
-    let Shape { steps, rows, tokens, .. } = shape;
+fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: PassShape, chunk: Option<usize>) -> usize {
+    let PassShape { steps, rows, tokens, .. } = shape;
     let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
     let bytes_per_step = 16 * rows as u64 * widest as u64;
     let by_bytes = limits.max_binding.min(limits.max_buffer) / bytes_per_step.max(1);

@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 
 use safetensors::tensor::Dtype;
 
+use crate::allocate::reserve;
 use crate::error::{Error, Result};
 use crate::real::Real;
-use crate::room::reserve;
 
 /// Bytes of a piece; a multiple of every element's.
 const PIECE: usize = 64 << 10;

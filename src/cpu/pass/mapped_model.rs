@@ -6,7 +6,7 @@ use crate::model::{Cell, Head, Layout, Model, Recurrent, Role};
 
 /// Gates that lie side by side both among the numbers kept for a unit and among the rows of a weight.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
+pub(crate) struct GateSpan {
     /// The first gate among those kept.
     pub(crate) kept: usize,
     /// The first gate in PyTorch's order, that of the weight's rows.
@@ -24,20 +24,20 @@ pub(crate) fn kept(cell: Cell) -> usize {
 }
 
 /// Which kept gates W_ih and b_ih reach. The GRU keeps n, r, z, hn: see [`gru_step`](crate::cpu::kernels::gru_step).
-pub(crate) fn input_spans(cell: Cell) -> &'static [Span] {
+pub(crate) fn input_spans(cell: Cell) -> &'static [GateSpan] {
     match cell {
-        Cell::Rnn(_) => &[Span { kept: 0, weight: 0, gates: 1 }],
-        Cell::Lstm => &[Span { kept: 0, weight: 0, gates: 4 }],
-        Cell::Gru => &[Span { kept: 1, weight: 0, gates: 2 }, Span { kept: 0, weight: 2, gates: 1 }],
+        Cell::Rnn(_) => &[GateSpan { kept: 0, weight: 0, gates: 1 }],
+        Cell::Lstm => &[GateSpan { kept: 0, weight: 0, gates: 4 }],
+        Cell::Gru => &[GateSpan { kept: 1, weight: 0, gates: 2 }, GateSpan { kept: 0, weight: 2, gates: 1 }],
     }
 }
 
 /// Which kept gates W_hh and b_hh reach: one span in every cell, so the product of each time step is one product.
-pub(crate) fn hidden_span(cell: Cell) -> Span {
+pub(crate) fn hidden_span(cell: Cell) -> GateSpan {
     match cell {
-        Cell::Rnn(_) => Span { kept: 0, weight: 0, gates: 1 },
-        Cell::Lstm => Span { kept: 0, weight: 0, gates: 4 },
-        Cell::Gru => Span { kept: 1, weight: 0, gates: 3 },
+        Cell::Rnn(_) => GateSpan { kept: 0, weight: 0, gates: 1 },
+        Cell::Lstm => GateSpan { kept: 0, weight: 0, gates: 4 },
+        Cell::Gru => GateSpan { kept: 1, weight: 0, gates: 3 },
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct LayerDirection {
 
 /// A model, with what the pass over it looks up.
 #[derive(Debug)]
-pub(crate) struct Network {
+pub(crate) struct MappedModel {
     /// The place of the embedding's vectors, \[V, I\].
     pub(crate) embedding: Option<Range<usize>>,
     pub(crate) recurrent: Recurrent,
@@ -67,7 +67,7 @@ pub(crate) struct Network {
     pub(crate) head_weights: Option<(Range<usize>, Range<usize>)>,
 }
 
-impl Network {
+impl MappedModel {
     pub(crate) fn new(model: &Model, layout: &Layout) -> Self {
         let recurrent = model.recurrent.clone();
         let place = |role| layout.find(role).map(|tensor| tensor.range());

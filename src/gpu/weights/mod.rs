@@ -26,7 +26,7 @@ pub(crate) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> Tens
 
 /// Parameters, gradient sums and the optimizer's state, each one block in the plan's layout.
 #[derive(Debug)]
-pub(crate) struct Network {
+pub(crate) struct DeviceWeights {
     pub(crate) model: Model,
     pub(crate) plan: ParameterPlan,
     pub(crate) sizes: Sizes,
@@ -41,7 +41,7 @@ pub(crate) struct Network {
     pub(crate) packed: Option<Packed>,
 }
 
-impl Network {
+impl DeviceWeights {
     pub(crate) fn new(gpu: &Gpu, model: &Model, rule: Option<OptimizerKind>) -> Result<Self> {
         let plan = ParameterPlan::new(model);
         let block = |name: String| allocate(gpu, &block(&plan, name));
