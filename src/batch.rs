@@ -192,8 +192,8 @@ impl<R: Real> Sequence<R> {
     /// The rows of a range, as a sequence of their own.
     ///
     /// # Panics
-    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a sequence that [`validate`](Self::validate)
-    /// accepts.
+    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a sequence that
+    /// [`validate`](Self::validate) accepts.
     pub fn rows(&self, range: Range<usize>) -> Self {
         let states = |states: &States<R>| States {
             h: states.h.slice(s![.., range.clone(), ..]).to_owned(),
@@ -343,7 +343,8 @@ impl Batch {
     /// The rows of a range, as a batch of their own.
     ///
     /// # Panics
-    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a batch that [`validate`](Self::validate) accepts.
+    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a batch that
+    /// [`validate`](Self::validate) accepts.
     pub fn rows(&self, range: Range<usize>) -> Self {
         Self {
             sequence: self.sequence.rows(range.clone()),

@@ -57,7 +57,8 @@
 //!   included, changes nothing and is not refused. Each row's final state is its own; the reverse direction starts at each
 //!   row's end.
 //! * Gradients accumulate as weighted sums, so that micro-batches, and batches before one update, equal the large batch;
-//!   what dropout drops is a function of the step, the row in it and the place in the network ([`DropoutKey`]), so with it too.
+//!   what dropout drops is a function of the step, the row in it and the place in the network ([`DropoutKey`]), so with
+//!   it too.
 //! * A sequence in pieces, each begun with the final states of the one before, gives the outputs of the whole.
 //! * The order of every sum follows from shapes alone: the same device gives the same bits every run, and the CPU path
 //!   for any number of threads.

@@ -136,7 +136,7 @@ pub struct BatchShape {
     pub resets: bool,
     /// All rows whose states are carried from batch to batch; 0: none are.
     pub carried: usize,
-    /// How many shapes \[T, B\] batches have, of which this one has the most steps and the most rows: on the GPU path each has
-    /// commands of its own, up to six of them, on buffers that all share. 0 stands for 1.
+    /// How many shapes \[T, B\] batches have, of which this one has the most steps and the most rows: on the GPU path
+    /// each has commands of its own, up to six of them, on buffers that all share. 0 stands for 1.
     pub shapes: usize,
 }

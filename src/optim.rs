@@ -234,8 +234,8 @@ pub struct OptimizerStep {
     pub divisor: f64,
 }
 
-/// An [`OptimizerStep`] as plain numbers, those that depend on how many there were among them, computed in f64 once a step and
-/// handed to either path.
+/// An [`OptimizerStep`] as plain numbers, those that depend on how many there were among them, computed in f64 once a
+/// step and handed to either path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coefficients {
     /// η, for Adam η / (1 − β₁ᵗ).

@@ -17,7 +17,8 @@ pub trait Backend: Sealed + Clone {
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
 
     /// What an engine with these options holds on its device once a batch of this shape went through
-    /// [`Training::accumulate`](crate::Training::accumulate), by the plan: neither an engine nor anything of it is made. With `gradient_norms` also what
+    /// [`Training::accumulate`](crate::Training::accumulate), by the plan: neither an engine nor anything of it is
+    /// made. With `gradient_norms` also what
     /// [`Inspection::set_hidden_gradient_norms`](crate::Inspection::set_hidden_gradient_norms) takes.
     ///
     /// # Errors
@@ -30,7 +31,8 @@ pub trait Backend: Sealed + Clone {
         gradient_norms: bool,
     ) -> Result<Memory>;
 
-    /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options and with or without `gradient_norms`.
+    /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options
+    /// and with or without `gradient_norms`.
     ///
     /// # Errors
     /// As there.

@@ -10,8 +10,8 @@ use crate::error::Result;
 pub trait Inference: Passes {
     /// The head's logits for every prediction, and the final states. Starts from the sequence's own initial states or
     /// from zero: a long sequence can be taken in pieces, down to one step at a time, by handing the final states of a
-    /// piece ([`States::to_f32`](crate::States::to_f32)) to the next. Touches neither the gradient sums nor the carried state. Takes all rows at
-    /// once; a [`Trainer`](crate::Trainer) takes them in its micro-batches.
+    /// piece ([`States::to_f32`](crate::States::to_f32)) to the next. Touches neither the gradient sums nor the carried
+    /// state. Takes all rows at once; a [`Trainer`](crate::Trainer) takes them in its micro-batches.
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>> {
         let sequence = Checked::sequence(sequence, self.model())?;
         self.logits_checked(sequence).await

@@ -16,11 +16,13 @@ pub trait Inspection: Parameters {
     /// begins, none does. All else that they compute is the same, to the last bit.
     fn set_hidden_gradient_norms(&mut self, on: bool);
 
-    /// The norms of ∂L/∂h_t of the last [`accumulate`](super::Training::accumulate) or [`backward`](super::Layers::backward), and of no other
-    /// before it: of the weighted sum, as the gradients are, not divided by Σ w. Waits for it.
+    /// The norms of ∂L/∂h_t of the last [`accumulate`](super::Training::accumulate) or
+    /// [`backward`](super::Layers::backward), and of no other before it: of the weighted sum, as the gradients are, not
+    /// divided by Σ w. Waits for it.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where the last pass was no backward one, or [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) was off.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where the last pass was no backward one, or
+    /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) was off.
     async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms>;
 
     /// Whether the passes and updates to come are timed. As an engine begins, none is, which costs nothing. All that they
@@ -46,10 +48,10 @@ pub trait Inspection: Parameters {
     /// What the engine holds on its device: of passes over several shapes too, which on the GPU path share their buffers.
     fn memory(&self) -> Memory;
 
-    /// What it will hold once a batch of this shape went through [`accumulate`](super::Training::accumulate), by the plan: nothing is
-    /// allocated. Of a new engine that is also the most that it holds after any batches of as many
-    /// [`shapes`](BatchShape::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the GPU path
-    /// a step has passed as many bytes through it as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
+    /// What it will hold once a batch of this shape went through [`accumulate`](super::Training::accumulate), by the
+    /// plan: nothing is allocated. Of a new engine that is also the most that it holds after any batches of as many
+    /// [`shapes`](BatchShape::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the
+    /// GPU path a step has passed as many bytes through it as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
     ///
     /// # Errors
     /// Those with which the batch would be refused for its sizes.

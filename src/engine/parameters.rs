@@ -14,7 +14,8 @@ use crate::real::Real;
 pub enum FlatBlock {
     /// The parameters.
     Parameters,
-    /// The rule's number of this index for each of them, of [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
+    /// The rule's number of this index for each of them, of
+    /// [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
     OptimizerState(usize),
 }
 
@@ -108,7 +109,8 @@ pub trait Parameters: Sealed {
         self.write_block(FlatBlock::Parameters, block)
     }
 
-    /// The numbers that the rule keeps for each parameter, [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the layout's order.
+    /// The numbers that the rule keeps for each parameter,
+    /// [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the layout's order.
     async fn optimizer_state(&mut self) -> Result<Vec<Vec<Self::Real>>> {
         let mut optimizer_state = Vec::new();
         for index in 0..self.optimizer_blocks() {

@@ -31,7 +31,8 @@ pub struct Report {
     pub loss: f64,
     /// The global norm of the gradient before clipping.
     pub norm: f64,
-    /// Whether the update changed nothing, since one of the two is not finite: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
+    /// Whether the update changed nothing, since one of the two is not finite: see
+    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub skipped: bool,
 }
 

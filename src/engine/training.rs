@@ -26,8 +26,9 @@ pub trait Training: Layers {
     fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
 
     /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
-    /// [`accumulate`](Self::accumulate) or [`backward`](super::Layers::backward), which starts them anew. Where the loss or the
-    /// norm is not finite it changes nothing, and after more than [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) such updates in a row no later
+    /// [`accumulate`](Self::accumulate) or [`backward`](super::Layers::backward), which starts them anew. Where the
+    /// loss or the norm is not finite it changes nothing, and after more than
+    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) such updates in a row no later
     /// one does. Enqueues.
     ///
     /// # Errors
@@ -38,7 +39,8 @@ pub trait Training: Layers {
     /// The report of the oldest update that was not yet reported, waiting for it; `None` when all were.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended updating, and goes on to do so: those behind it have no report.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended updating, and goes on to do so:
+    /// those behind it have no report.
     async fn report(&mut self) -> Result<Option<Report>>;
 
     /// How many updates were passed over up to the last one. Waits for it.
@@ -51,7 +53,8 @@ pub trait Training: Layers {
     fn may_update(&self) -> Result<()>;
 
     /// Lets go of the reports not yet given, and goes on as after so many updates that were passed over. A bad step that
-    /// ended updating is forgotten: in a row there were then as many as [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) at the most.
+    /// ended updating is forgotten: in a row there were then as many as
+    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) at the most.
     fn restart(&mut self, skipped: Skipped) -> Result<()>;
 
     /// How many updates were enqueued and not yet reported.

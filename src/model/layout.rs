@@ -75,7 +75,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's names: [`StateDictPrefixes::of`].
+    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's names:
+    /// [`StateDictPrefixes::of`].
     pub fn new(model: &Model) -> Self {
         Self::with_names(model, &StateDictPrefixes::of(model))
     }

@@ -143,8 +143,9 @@ pub fn recurrent_radii(model: &Model, weights: &StateDict) -> Result<Vec<Vec<(&'
     layout.tensors().iter().filter(|tensor| matches!(tensor.role, Role::WeightHh { .. })).map(of).collect()
 }
 
-/// The mean of f′(z_t) of a layer of the vanilla RNN over its units and each row's own steps, from its output h, \[T, B, D·H\]:
-/// all four f give their derivative from f itself. Near 0 the layer is saturated, and its gradient vanishes whatever W_hh.
+/// The mean of f′(z_t) of a layer of the vanilla RNN over its units and each row's own steps, from its output h,
+/// \[T, B, D·H\]: all four f give their derivative from f itself. Near 0 the layer is saturated, and its gradient
+/// vanishes whatever W_hh.
 pub fn mean_derivative<R: Real, S: Real>(
     activation: Activation,
     output: ArrayView3<'_, R>,

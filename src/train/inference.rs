@@ -20,9 +20,9 @@ pub struct Prediction<R = f32> {
 }
 
 impl<E: Engine> Trainer<E> {
-    /// The loss of a batch, reduced as in training, and its final states: see [`Inference::evaluate`](crate::Inference::evaluate). In micro-batches where it
-    /// has more rows than those, so that it takes no more memory than a step. Neither what was accumulated nor the carried
-    /// state changes.
+    /// The loss of a batch, reduced as in training, and its final states: see
+    /// [`Inference::evaluate`](crate::Inference::evaluate). In micro-batches where it has more rows than those, so that
+    /// it takes no more memory than a step. Neither what was accumulated nor the carried state changes.
     ///
     /// # Errors
     /// What [`Batch::validate`] refuses; [`Error::Value`](crate::Error::Value) where the weights of a mean add up to 0.

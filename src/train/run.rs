@@ -101,8 +101,8 @@ impl Observer for () {
 /// bits.
 ///
 /// # Errors
-/// [`Error::NonFinite`] stops the run, once it may no longer go back. Otherwise what [`Trainer::step`], the batches and the observer return. The trainer
-/// then holds the best weights so far, if these are to be kept, or the last good ones.
+/// [`Error::NonFinite`] stops the run, once it may no longer go back. Otherwise what [`Trainer::step`], the batches and
+/// the observer return. The trainer then holds the best weights so far, if these are to be kept, or the last good ones.
 pub async fn run<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,

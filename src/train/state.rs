@@ -25,7 +25,8 @@ pub struct TrainerState<R = f32> {
     pub optimizer_state: Vec<Vec<R>>,
     /// The carried states, where any are.
     pub carried: Option<States<R>>,
-    /// The updates that were passed over: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
+    /// The updates that were passed over: see
+    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub skipped: Skipped,
 }
 

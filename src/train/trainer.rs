@@ -56,8 +56,9 @@ pub(super) enum Sums {
 /// # Where a step is not finite
 ///
 /// A step whose loss or gradient norm is not finite changes nothing, and beyond
-/// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) of them in a row it ends updating. Its report comes as late as any:
-/// until then the steps enqueued behind it change nothing either. The call that would give that report answers
+/// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) of them in a row it ends updating.
+/// Its report comes as late as any: until then the steps enqueued behind it change nothing either. The call that would
+/// give that report answers
 /// [`Error::NonFinite`] with the step's number instead: [`step`](Self::step), [`update`](Self::update),
 /// [`finish`](Self::finish) or [`loss`](Self::loss). From then on all four answer so, and enqueue nothing, until
 /// [`load_state_dict`](Self::load_state_dict) brings other parameters or [`restore`](Self::restore) a state from before.
@@ -187,8 +188,8 @@ impl<E: Engine> Trainer<E> {
     /// Waits for every enqueued step and returns the reports not yet given, oldest first.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] where one of the steps ended updating, and ever after. The reports of the good steps before it are
-    /// then lost; [`Training::report`](crate::Training::report) gives them one by one.
+    /// [`Error::NonFinite`] where one of the steps ended updating, and ever after. The reports of the good steps before
+    /// it are then lost; [`Training::report`](crate::Training::report) gives them one by one.
     pub async fn finish(&mut self) -> Result<Vec<Report>> {
         let mut reports = Vec::new();
         while let Some(report) = self.engine.report().await? {
@@ -221,8 +222,9 @@ impl<E: Engine> Trainer<E> {
         Ok(self.engine.layout().to_state_dict(&block))
     }
 
-    /// Whether the batches to come also give the norms of ∂L/∂h_t, for [`hidden_gradient_norms`](Self::hidden_gradient_norms). Each is then waited for; all
-    /// else is the same, to the last bit.
+    /// Whether the batches to come also give the norms of ∂L/∂h_t, for
+    /// [`hidden_gradient_norms`](Self::hidden_gradient_norms). Each is then waited for; all else is the same, to the
+    /// last bit.
     pub fn set_hidden_gradient_norms(&mut self, on: bool) {
         self.takes_gradient_norms = on;
         self.engine.set_hidden_gradient_norms(on);
@@ -243,7 +245,8 @@ impl<E: Engine> Trainer<E> {
     /// the gradients are, before clipping: squares add up over (micro-)batches.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where no batch was accumulated under [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms).
+    /// [`Error::Unsupported`] where no batch was accumulated under
+    /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms).
     pub fn hidden_gradient_norms(&self) -> Result<HiddenGradientNorms> {
         let (Some(gradient_norms), Sums::Open { weight, .. } | Sums::Used(weight)) = (&self.gradient_norms, self.sums)
         else {

@@ -90,7 +90,8 @@ impl<R: Real> CpuEngine<R> {
         })
     }
 
-    /// What a new engine, made with these, holds after a batch of this shape; with `gradient_norms` also for the norms of dh_t.
+    /// What a new engine, made with these, holds after a batch of this shape; with `gradient_norms` also for the norms
+    /// of dh_t.
     pub(super) fn planned(
         threads: &Threads,
         model: &Model,

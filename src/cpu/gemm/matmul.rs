@@ -2,8 +2,8 @@
 //!
 //! A tile of the result, some rows by two vectors, is summed in registers over the whole inner size: each element one chain
 //! in the order of k, whatever tile it falls into. So a row's product is the same bits however many rows go with it. The
-//! right side lies packed ([`PackedB`]), so that the innermost loop reads nothing but what stands next; for the products of the
-//! time steps, which read the same weights over and over, that is what decides the speed.
+//! right side lies packed ([`PackedB`]), so that the innermost loop reads nothing but what stands next; for the
+//! products of the time steps, which read the same weights over and over, that is what decides the speed.
 
 use std::array::from_fn;
 use std::ops::Range;

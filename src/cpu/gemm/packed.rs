@@ -1,5 +1,5 @@
-//! The right side of a product as [`matmul`](crate::cpu::gemm::matmul) reads it: cut into panels of two vectors' columns, in each of which
-//! the rows lie one behind the other.
+//! The right side of a product as [`matmul`](crate::cpu::gemm::matmul) reads it: cut into panels of two vectors'
+//! columns, in each of which the rows lie one behind the other.
 
 use std::ops::Range;
 

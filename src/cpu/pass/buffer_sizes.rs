@@ -27,8 +27,8 @@ pub(crate) struct BlockShape {
     pub(crate) resets: bool,
 }
 
-/// Numbers by buffer; those of a [`LayerState`](crate::cpu::pass::block::StackState) are of one of them, and those of `output` of one
-/// layer.
+/// Numbers by buffer; those of a [`LayerState`](crate::cpu::pass::block::StackState) are of one of them, and those of
+/// `output` of one layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BufferSizes {
     pub(crate) gates: usize,

@@ -92,9 +92,9 @@ impl MappedModel {
         self.recurrent.hidden_size
     }
 
-    /// Rows in a block of a batch of `rows`: few, so that there is a block for many a thread, but more where W_hh does not stay
-    /// in a core's own cache from step to step, and is fetched for all rows of a block at once. Never a matter of threads: so the
-    /// order of every sum is the same everywhere.
+    /// Rows in a block of a batch of `rows`: few, so that there is a block for many a thread, but more where W_hh does
+    /// not stay in a core's own cache from step to step, and is fetched for all rows of a block at once. Never a matter
+    /// of threads: so the order of every sum is the same everywhere.
     pub(crate) fn block_rows(&self, rows: usize) -> usize {
         let weights = self.recurrent.cell.gates() * self.hidden() * self.hidden();
         let blocks = if weights <= 0x4_0000 { 8 } else { 4 };

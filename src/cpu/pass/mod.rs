@@ -135,8 +135,9 @@ impl<R: Real> Passes<R> {
         Ok(())
     }
 
-    /// Forward, loss and backward of a batch, with the squares of dh_t where `norms` says so: adds the gradients of all weights. Of a pass in several chunks each goes
-    /// forward again before it goes backward, but for a block's last one, which it still holds.
+    /// Forward, loss and backward of a batch, with the squares of dh_t where `norms` says so: adds the gradients of all
+    /// weights. Of a pass in several chunks each goes forward again before it goes backward, but for a block's last
+    /// one, which it still holds.
     pub(crate) fn train<S: Real>(
         &mut self,
         blocks: &mut Vec<Block<R>>,

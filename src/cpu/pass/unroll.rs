@@ -154,7 +154,7 @@ fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mu
     if direction == 0 { (early, late) } else { (late, early) }
 }
 
-/// From `d_output`, where there is one, and the stacks' dh and dc (those of the leaving states) back to those of the
+/// From `d_output`, where there is one, and the layers' dh and dc (those of the leaving states) back to those of the
 /// entering ones, with the gates' gradients left in place of the gates, and in the histories of h what entered each step's
 /// product. dx is made where it is wanted, or the embedding needs it.
 pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {

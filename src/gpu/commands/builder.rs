@@ -246,8 +246,8 @@ impl<'a> Builder<'a> {
         self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, cost);
     }
 
-    /// Adds the sums over `rows` rows of columns of `values` to the gradients of one bias or of two, each of which begins with
-    /// its column. What the two have in common is summed once.
+    /// Adds the sums over `rows` rows of columns of `values` to the gradients of one bias or of two, each of which
+    /// begins with its column. What the two have in common is summed once.
     pub(crate) fn bias_gradients(&mut self, values: &Matrix, rows: usize, biases: &[(usize, &Matrix)]) {
         let n4 = biases.iter().map(|(column, bias)| column + bias.ld).max().unwrap_or(0);
         let (grid, part, scratch) = self.limits.column_sum(rows, n4);

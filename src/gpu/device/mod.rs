@@ -39,7 +39,8 @@ pub struct GpuOptions {
     pub checked: bool,
     /// Whose tiles and workgroups the plan takes.
     pub tiles: Tiles,
-    /// Whether the device is opened with timestamps, where the adapter has them: see [`Inspection::profile`](crate::Inspection::profile).
+    /// Whether the device is opened with timestamps, where the adapter has them: see
+    /// [`Inspection::profile`](crate::Inspection::profile).
     pub profile: bool,
 }
 

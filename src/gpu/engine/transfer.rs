@@ -155,7 +155,7 @@ impl GpuEngine {
         Ok((numbers, states))
     }
 
-    /// \[stacks, rows, H\] from ranges of whole vec4.
+    /// \[L·D, rows, H\] from ranges of whole vec4.
     pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
         let recurrent = &self.weights.model.recurrent;
         let shape = (recurrent.num_layer_directions(), rows, recurrent.hidden_size);

@@ -135,8 +135,8 @@ impl Updater {
         buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
     }
 
-    /// Records a valid update; its report follows in [`Updater::report`]. Where steps may be skipped it waits, so that no more
-    /// than [`UNKNOWN`] of them are under way.
+    /// Records a valid update; its report follows in [`Updater::report`]. Where steps may be skipped it waits, so that
+    /// no more than [`UNKNOWN`] of them are under way.
     pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &OptimizerStep) -> Result<()> {
         while self.skips > 0 && self.pending.len() > UNKNOWN {
             let arrived = self.arrival(recorder).await?;

@@ -9,7 +9,7 @@ use crate::gpu::device::Gpu;
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::carried_states;
 
-/// h of every stack, then c: \[·, rows, H\] in whole vec4.
+/// h of every (layer, direction), then c: \[·, rows, H\] in whole vec4.
 #[derive(Debug)]
 pub(crate) struct Carried {
     pub(crate) rows: usize,

@@ -32,7 +32,7 @@ pub(crate) struct Pass {
     head: HeadCommands,
     clear_carries: Vec<Command>,
     sum_losses: Vec<Command>,
-    /// A stack's h (then, after all stacks, c): where it enters and where it leaves.
+    /// The h of each (layer, direction), then the c of each: where it enters and where it leaves.
     pub(crate) ends: Vec<(BufferOffset, BufferOffset)>,
     uniform_bytes: u64,
     gradient_norms: Option<NormsPass>,
@@ -86,7 +86,7 @@ pub(crate) type Lists<'p> = Vec<&'p [Command]>;
 
 /// The lists of a [`ChunkSequence`], not yet finished.
 struct ChunkSequenceIds {
-    layer_direction: [ListId; 6],
+    layers: [ListId; 6],
     head: [ListId; 3],
 }
 
@@ -100,7 +100,7 @@ impl Pass {
         buffers: Vec<wgpu::Buffer>,
     ) -> Result<Self> {
         let mut builder = Builder::on(gpu, &plan, buffers);
-        let mut recording = Recording { b: &mut builder, net: weights, gradient_norms: None };
+        let mut recording = Recording { builder: &mut builder, weights, gradient_norms: None };
         let recurrent = &weights.model.recurrent;
         let cell_states = if recurrent.cell.has_cell_state() { &[false, true][..] } else { &[false] };
         let ends = cell_states
@@ -120,9 +120,9 @@ impl Pass {
         // Of a head at every step each chunk sequence has its runs.
         let single = head_commands(&mut recording, head, if every { 0..0 } else { 0..plan.predictions.len() });
         head::clear_carries(&mut recording);
-        let clear_carries = recording.b.end_list();
+        let clear_carries = recording.builder.end_list();
         loss::add_up(&mut recording);
-        let sum_losses = recording.b.end_list();
+        let sum_losses = recording.builder.end_list();
         let head_reads_y = head.is_some_and(|head| match head.readout {
             Readout::PerStep => !recording.hands_on_history(recurrent.layers - 1),
             Readout::Final => false,
@@ -145,7 +145,8 @@ impl Pass {
         })
     }
 
-    /// Bytes that [`make_gradient_norms`](Self::make_gradient_norms) will take; its commands are about as many as all others. 0 once it did.
+    /// Bytes that [`make_gradient_norms`](Self::make_gradient_norms) will take; its commands are about as many as all
+    /// others. 0 once it did.
     pub(crate) fn gradient_norm_bytes(&self) -> u64 {
         if self.gradient_norms.is_some() { 0 } else { self.plan.gradient_norms().bytes + self.uniform_bytes }
     }
@@ -157,11 +158,11 @@ impl Pass {
         }
         let norms = allocate(gpu, &self.plan.gradient_norms())?;
         let mut builder = Builder::on(gpu, &self.plan, self.buffers.clone());
-        let mut recording = Recording { b: &mut builder, net: weights, gradient_norms: Some(Binding::whole(&norms)) };
+        let mut recording = Recording { builder: &mut builder, weights, gradient_norms: Some(Binding::whole(&norms)) };
         let mut lists = Vec::new();
         for places in recording.chunk_sequences() {
             backward::backward(&mut recording, places, self.shape.resets);
-            lists.push(recording.b.end_list());
+            lists.push(recording.builder.end_list());
         }
         let mut built = builder.finish()?;
         gpu.check()?;
@@ -206,8 +207,8 @@ impl Pass {
         lists
     }
 
-    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With `gradient_norms`
-    /// it also takes the norms of dh_t, once [`make_gradient_norms`](Self::make_gradient_norms) was called.
+    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With
+    /// `gradient_norms` it also takes the norms of dh_t, once [`make_gradient_norms`](Self::make_gradient_norms) was called.
     pub(crate) fn gradient(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
@@ -269,7 +270,7 @@ impl Pass {
         self.ends.iter().map(|(enters, _)| Command::Clear { to: enters.clone(), bytes }).collect()
     }
 
-    /// Bytes of a stack's states.
+    /// Bytes of the h of a (layer, direction).
     pub(crate) fn state_bytes(&self, weights: &DeviceWeights) -> u64 {
         16 * (self.plan.rows * weights.sizes.h4) as u64
     }
@@ -281,39 +282,38 @@ fn chunk_sequence(
     places: Range<usize>,
     shape: PassShape,
 ) -> ChunkSequenceIds {
-    let recurrent = &recording.net.model.recurrent;
+    let recurrent = &recording.weights.model.recurrent;
     forward::keep(recording, places.start);
-    let keep = recording.b.end_list();
+    let keep = recording.builder.end_list();
     forward::forward(recording, places.clone());
-    let forward = recording.b.end_list();
+    let forward = recording.builder.end_list();
     forward::outputs(recording, recurrent.layers - 1, places.clone());
-    let output = recording.b.end_list();
+    let output = recording.builder.end_list();
     head::features(recording, places.clone());
-    let features = recording.b.end_list();
+    let features = recording.builder.end_list();
     let every = head.filter(|head| head.readout == Readout::PerStep);
     let commands = head_commands(recording, every, places.clone());
     if let Some(head) = head {
         head::output_gradient(recording, head, places.clone());
     }
-    let output_gradient = recording.b.end_list();
+    let output_gradient = recording.builder.end_list();
     backward::backward(recording, places, shape.resets);
-    let backward = recording.b.end_list();
-    ChunkSequenceIds { layer_direction: [keep, forward, output, features, output_gradient, backward], head: commands }
+    let backward = recording.builder.end_list();
+    ChunkSequenceIds { layers: [keep, forward, output, features, output_gradient, backward], head: commands }
 }
 
 fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: Range<usize>) -> [ListId; 3] {
     head.into_iter().for_each(|head| head::logits(recording, head, runs.clone()));
-    let logits = recording.b.end_list();
+    let logits = recording.builder.end_list();
     head.into_iter().for_each(|head| loss::loss_and_gradient(recording, head, runs.clone()));
-    let loss = recording.b.end_list();
+    let loss = recording.builder.end_list();
     head.into_iter().for_each(|head| head::backward(recording, head, runs.clone()));
-    [logits, loss, recording.b.end_list()]
+    [logits, loss, recording.builder.end_list()]
 }
 
 impl ChunkSequence {
     fn take(built: &mut Built, ids: ChunkSequenceIds) -> Self {
-        let [keep, forward, output, features, output_gradient, backward] =
-            ids.layer_direction.map(|list| built.take(list));
+        let [keep, forward, output, features, output_gradient, backward] = ids.layers.map(|list| built.take(list));
         let head = HeadCommands::take(built, ids.head);
         Self { keep, forward, output, features, head, output_gradient, backward }
     }

@@ -11,15 +11,15 @@ use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
-/// All layers over a sequence of chunks, from dy in the last layer's y and the carries to every gradient sum, dx, and the gradient of
-/// the entering states, at last dh_0, in the carries.
+/// All layers over a sequence of chunks, from dy in the last layer's y and the carries to every gradient sum, dx, and
+/// the gradient of the entering states, at last dh_0, in the carries.
 pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets: bool) {
-    let recurrent = &rec.net.model.recurrent;
+    let recurrent = &rec.weights.model.recurrent;
     for layer in (0..recurrent.layers).rev() {
         for place in places.clone().rev() {
             backward_chunks(rec, layer, place);
         }
-        for chunk in &rec.b.plan.chunks[places.clone()] {
+        for chunk in &rec.builder.plan.chunks[places.clone()] {
             for direction in 0..recurrent.directions() {
                 let layer_direction = layer * recurrent.directions() + direction;
                 match (rec.drops_recurrent(), resets) {
@@ -38,10 +38,10 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets
 
 /// The chunks at `place` of every direction's forward order, against time; the directions take turns.
 fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
-    let directions = rec.net.model.recurrent.directions();
+    let directions = rec.weights.model.recurrent.directions();
     let longest = (0..directions).map(|direction| rec.chunk(direction, place).steps.len()).max().unwrap_or(0);
     // One step more than there are: the last product alone gives the gradient of the entering state.
-    let most = rec.b.plan.step.count;
+    let most = rec.builder.plan.step.count;
     for s in (0..=longest).step_by(most) {
         for direction in 0..directions {
             let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, place));
@@ -68,25 +68,32 @@ fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
 }
 
 fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk, step: Step) {
-    let flags = rec.b.span(chunk.flags);
-    let weight = rec.net.parameter(Role::WeightHh { layer_direction }).binding;
-    let (z, dy) = (rec.b.tensor(chunk.z[layer_direction]), rec.b.tensor(chunk.y[layer]));
+    let flags = rec.builder.span(chunk.flags);
+    let weight = rec.weights.parameter(Role::WeightHh { layer_direction }).binding;
+    let (z, dy) = (rec.builder.tensor(chunk.z[layer_direction]), rec.builder.tensor(chunk.y[layer]));
     // The LSTM's derivatives come from its gates and c, those of the other cells from h.
-    let history = rec.b.tensor(*chunk.c.get(layer_direction).unwrap_or(&chunk.h[layer_direction]));
-    let carry_h = rec.b.tensor(rec.b.plan.carry_h[layer_direction]);
-    let carry_c = rec.b.plan.carry_c.get(layer_direction).map(|carry| rec.b.tensor(*carry));
-    let draw = Binding::whole(&rec.net.draw);
+    let history = rec.builder.tensor(*chunk.c.get(layer_direction).unwrap_or(&chunk.h[layer_direction]));
+    let carry_h = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
+    let carry_c = rec.builder.plan.carry_c.get(layer_direction).map(|carry| rec.builder.tensor(*carry));
+    let draw = Binding::whole(&rec.weights.draw);
     let bindings: Vec<&Binding> =
         [&flags, &weight, &z, &history, &dy, &carry_h].into_iter().chain(&carry_c).chain([&draw]).collect();
-    let (constants, plan) = (rec.step_constants(rec.b.plan.step.shared_vec4s[1]), &rec.b.plan.step);
-    let (gates4, has_c) = (rec.net.gates4(), carry_c.is_some());
-    let cost = Cost::backward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
-    rec.b.dispatch(rec.net.backward_step(rec.gradient_norms.is_some()), &constants, &bindings, &step, plan.grid, cost);
+    let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[1]), &rec.builder.plan.step);
+    let (gates4, has_c) = (rec.weights.gates4(), carry_c.is_some());
+    let cost = Cost::backward_steps(plan, rec.rows(), &rec.weights.sizes, gates4, has_c).times(step.count as usize);
+    rec.builder.dispatch(
+        rec.weights.backward_step(rec.gradient_norms.is_some()),
+        &constants,
+        &bindings,
+        &step,
+        plan.grid,
+        cost,
+    );
 }
 
 /// Zero history where a state was reset, so that dW_hh sees the state that really entered.
 fn mask_history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
-    let width = 4 * rec.net.sizes.h4;
+    let width = 4 * rec.weights.sizes.h4;
     let rows = chunk.steps.len() * rec.rows();
     let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Copy {
@@ -97,9 +104,9 @@ fn mask_history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: 
         bit: keep(direction),
         ..Copy::default()
     };
-    let bindings = [&rec.b.span(chunk.flags), &rec.b.tensor(chunk.h[layer_direction])];
-    let grid = rec.b.limits.rows_and_columns(rows, width);
-    rec.b.dispatch(MASK, &[], &bindings, &uniform, grid, Cost::each(rows * width, 1, 1));
+    let bindings = [&rec.builder.span(chunk.flags), &rec.builder.tensor(chunk.h[layer_direction])];
+    let grid = rec.builder.limits.rows_and_columns(rows, width);
+    rec.builder.dispatch(MASK, &[], &bindings, &uniform, grid, Cost::each(rows * width, 1, 1));
 }
 
 /// dW_hh += dzᵀ · h_{t−1}, dW_ih += dzᵀ · x, db += Σ dz, over all steps of the chunk.
@@ -110,65 +117,76 @@ fn weight_gradients(
     direction: usize,
     chunk: &Chunk,
 ) {
-    let sizes = rec.net.sizes;
+    let sizes = rec.weights.sizes;
     let k = chunk.steps.len() * rec.rows();
-    let (m, n4) = (4 * rec.net.gates4(), rec.net.gates4());
-    let dz_input = rec.b.matrix(chunk.z[layer_direction], 0, sizes.z4);
-    let dz_recurrent = rec.b.matrix(chunk.z[layer_direction], rec.net.recurrent_column(), sizes.z4);
+    let (m, n4) = (4 * rec.weights.gates4(), rec.weights.gates4());
+    let dz_input = rec.builder.matrix(chunk.z[layer_direction], 0, sizes.z4);
+    let dz_recurrent = rec.builder.matrix(chunk.z[layer_direction], rec.weights.recurrent_column(), sizes.z4);
     let (enters, _) = Recording::history_indices(direction, 0);
-    let h = rec.b.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.h4, sizes.h4);
-    let (dw_ih, dw_hh) =
-        (rec.net.gradient(Role::WeightIh { layer_direction }), rec.net.gradient(Role::WeightHh { layer_direction }));
-    rec.b.weight_gradient(&dz_recurrent, &h, &dw_hh, m, sizes.h4, k);
+    let h = rec.builder.matrix(chunk.h[layer_direction], enters * rec.rows() * sizes.h4, sizes.h4);
+    let (dw_ih, dw_hh) = (
+        rec.weights.gradient(Role::WeightIh { layer_direction }),
+        rec.weights.gradient(Role::WeightHh { layer_direction }),
+    );
+    rec.builder.weight_gradient(&dz_recurrent, &h, &dw_hh, m, sizes.h4, k);
     match (rec.input(layer, chunk), chunk.tokens) {
-        (Some(x), _) => rec.b.weight_gradient(&dz_input, &x, &dw_ih, m, x.ld, k),
+        (Some(x), _) => rec.builder.weight_gradient(&dz_input, &x, &dw_ih, m, x.ld, k),
         (None, Some([_, starts, order])) => {
-            let tokens = rec.net.model.recurrent.input_size;
+            let tokens = rec.weights.model.recurrent.input_size;
             let uniform = Tokens { rows: tokens as u32, n4: n4 as u32, ldz: sizes.z4 as u32, ldw: 4 * dw_ih.ld as u32 };
-            let bindings = [&rec.b.span(starts), &rec.b.span(order), &dz_input.binding, &dw_ih.binding];
-            let grid = rec.b.limits.rows_and_columns(tokens, n4);
-            rec.b.dispatch(SCATTER, &[], &bindings, &uniform, grid, Cost::sums(k * n4, tokens * n4));
+            let bindings = [&rec.builder.span(starts), &rec.builder.span(order), &dz_input.binding, &dw_ih.binding];
+            let grid = rec.builder.limits.rows_and_columns(tokens, n4);
+            rec.builder.dispatch(SCATTER, &[], &bindings, &uniform, grid, Cost::sums(k * n4, tokens * n4));
         }
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
-    if rec.net.model.recurrent.bias {
-        let (db_ih, db_hh) =
-            (rec.net.gradient(Role::BiasIh { layer_direction }), rec.net.gradient(Role::BiasHh { layer_direction }));
-        rec.b.bias_gradients(&dz_input, k, &[(0, &db_ih), (rec.net.recurrent_column(), &db_hh)]);
+    if rec.weights.model.recurrent.bias {
+        let (db_ih, db_hh) = (
+            rec.weights.gradient(Role::BiasIh { layer_direction }),
+            rec.weights.gradient(Role::BiasHh { layer_direction }),
+        );
+        rec.builder.bias_gradients(&dz_input, k, &[(0, &db_ih), (rec.weights.recurrent_column(), &db_hh)]);
     }
 }
 
 /// The norms of dh_t, which the steps have left in the place of dy, where they are asked for.
 fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let Some(norms) = &rec.gradient_norms else { return };
-    let (sizes, rows) = (rec.net.sizes, rec.rows());
+    let (sizes, rows) = (rec.weights.sizes, rec.rows());
     let count = rows * sizes.h4;
-    let parts = rec.b.plan.gradient_norm_parts();
+    let parts = rec.builder.plan.gradient_norm_parts();
     let uniform = GradientNorms {
         count: count as u32,
         h4: sizes.h4 as u32,
         y4: sizes.y4 as u32,
         y_column: (direction * sizes.h4) as u32,
-        first: ((layer_direction * rec.b.plan.steps + chunk.steps.start) * parts) as u32,
+        first: ((layer_direction * rec.builder.plan.steps + chunk.steps.start) * parts) as u32,
     };
-    let bindings = [&rec.b.tensor(chunk.y[layer]), norms];
+    let bindings = [&rec.builder.tensor(chunk.y[layer]), norms];
     let grid = [chunk.steps.len() as u32, parts as u32, 1];
-    rec.b.dispatch(GRADIENT_NORMS, &[], &bindings, &uniform, grid, Cost::each(4 * chunk.steps.len() * count, 4, 1));
+    rec.builder.dispatch(
+        GRADIENT_NORMS,
+        &[],
+        &bindings,
+        &uniform,
+        grid,
+        Cost::each(4 * chunk.steps.len() * count, 4, 1),
+    );
 }
 
 /// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih.
 fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
-    let directions = rec.net.model.recurrent.directions();
+    let directions = rec.weights.model.recurrent.directions();
     let target = match layer {
-        0 => chunk.dx.map(|dx| rec.b.matrix(dx, 0, rec.net.sizes.x4)),
+        0 => chunk.dx.map(|dx| rec.builder.matrix(dx, 0, rec.weights.sizes.x4)),
         _ => Some(rec.y(layer - 1, chunk)),
     };
     let Some(target) = target else { return };
     for direction in 0..directions {
         let layer_direction = layer * directions + direction;
-        let dz = rec.b.matrix(chunk.z[layer_direction], 0, rec.net.sizes.z4);
-        let weight = rec.net.parameter(Role::WeightIh { layer_direction });
-        rec.b.matmul(MatrixProduct {
+        let dz = rec.builder.matrix(chunk.z[layer_direction], 0, rec.weights.sizes.z4);
+        let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
+        rec.builder.matmul(MatrixProduct {
             sides: (false, false),
             a: &dz,
             b: &weight,
@@ -176,7 +194,7 @@ fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
             c: &target,
             m: chunk.steps.len() * rec.rows(),
             n4: target.ld,
-            k: 4 * rec.net.gates4(),
+            k: 4 * rec.weights.gates4(),
             accumulate: direction > 0,
         });
     }

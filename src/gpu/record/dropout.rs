@@ -12,7 +12,7 @@ pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, directi
     let n = chunk.steps.len();
     let (enters, _) = Recording::border_indices(direction, n);
     let first = if direction == 0 { 0 } else { n - 1 };
-    let state = rec.rows() * rec.net.sizes.h4;
+    let state = rec.rows() * rec.weights.sizes.h4;
     let uniform = Dropout {
         rows: rec.rows() as u32,
         from_first: (enters * state) as u32,
@@ -20,13 +20,14 @@ pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, directi
         recurrent: 1,
         ..masks_of(rec, layer_direction)
     };
-    let (h, h_masked) = (rec.b.tensor(chunk.h[layer_direction]), rec.b.tensor(rec.b.plan.h_masked[layer_direction]));
+    let (h, h_masked) =
+        (rec.builder.tensor(chunk.h[layer_direction]), rec.builder.tensor(rec.builder.plan.h_masked[layer_direction]));
     drop_to(rec, chunk, &h, &h_masked, uniform);
 }
 
 /// The direction's half of y through its masks.
 pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
-    let (directions, sizes) = (rec.net.model.recurrent.directions(), rec.net.sizes);
+    let (directions, sizes) = (rec.weights.model.recurrent.directions(), rec.weights.sizes);
     let (layer, direction) = (layer_direction / directions, layer_direction % directions);
     let (_, leaves) = Recording::history_indices(direction, 0);
     let uniform = Dropout {
@@ -38,22 +39,22 @@ pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk:
         t: chunk.steps.start as u32,
         ..masks_of(rec, layer_direction)
     };
-    let (h, y) = (rec.b.tensor(chunk.h[layer_direction]), rec.b.tensor(chunk.y[layer]));
+    let (h, y) = (rec.builder.tensor(chunk.h[layer_direction]), rec.builder.tensor(chunk.y[layer]));
     drop_to(rec, chunk, &h, &y, uniform);
 }
 
 /// The gradient of what `layer` handed on, in its y, through the masks of all directions.
 pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
-    let sizes = rec.net.sizes;
+    let sizes = rec.weights.sizes;
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
         width: sizes.y4 as u32,
         ld_to: sizes.y4 as u32,
         bit: ALIVE,
         t: chunk.steps.start as u32,
-        ..masks_of(rec, layer * rec.net.model.recurrent.directions())
+        ..masks_of(rec, layer * rec.weights.model.recurrent.directions())
     };
-    let y = rec.b.tensor(chunk.y[layer]);
+    let y = rec.builder.tensor(chunk.y[layer]);
     drop_in(rec, chunk, &y, uniform);
 }
 
@@ -62,34 +63,34 @@ pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direc
     let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Dropout {
         rows: (chunk.steps.len() * rec.rows()) as u32,
-        to_first: (enters * rec.rows() * rec.net.sizes.h4) as u32,
+        to_first: (enters * rec.rows() * rec.weights.sizes.h4) as u32,
         bit: keep(direction),
         recurrent: 1,
         ..masks_of(rec, layer_direction)
     };
-    let h = rec.b.tensor(chunk.h[layer_direction]);
+    let h = rec.builder.tensor(chunk.h[layer_direction]);
     drop_in(rec, chunk, &h, uniform);
 }
 
 /// Rows of a (layer, direction) alone, one behind the other.
 fn masks_of(rec: &Recording<'_, '_>, layer_direction: usize) -> Dropout {
-    let h4 = rec.net.sizes.h4 as u32;
+    let h4 = rec.weights.sizes.h4 as u32;
     let (batch, layer_direction) = (rec.rows() as u32, layer_direction as u32);
     Dropout { width: h4, ld_from: h4, ld_to: h4, batch, h4, layer_direction, ..Dropout::default() }
 }
 
 fn drop_to(rec: &mut Recording<'_, '_>, chunk: &Chunk, from: &Binding, to: &Binding, uniform: Dropout) {
-    let (flags, draw) = (rec.b.span(chunk.flags), Binding::whole(&rec.net.draw));
+    let (flags, draw) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.draw));
     let (rows, width) = (uniform.rows as usize, uniform.width as usize);
-    let grid = rec.b.limits.rows_and_columns(rows, width);
-    rec.b.dispatch(DROP_TO, &[], &[&flags, from, to, &draw], &uniform, grid, cost(rows, width));
+    let grid = rec.builder.limits.rows_and_columns(rows, width);
+    rec.builder.dispatch(DROP_TO, &[], &[&flags, from, to, &draw], &uniform, grid, cost(rows, width));
 }
 
 fn drop_in(rec: &mut Recording<'_, '_>, chunk: &Chunk, to: &Binding, uniform: Dropout) {
-    let (flags, draw) = (rec.b.span(chunk.flags), Binding::whole(&rec.net.draw));
+    let (flags, draw) = (rec.builder.span(chunk.flags), Binding::whole(&rec.weights.draw));
     let (rows, width) = (uniform.rows as usize, uniform.width as usize);
-    let grid = rec.b.limits.rows_and_columns(rows, width);
-    rec.b.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, cost(rows, width));
+    let grid = rec.builder.limits.rows_and_columns(rows, width);
+    rec.builder.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, cost(rows, width));
 }
 
 /// Ten rounds of some thirty operations for each vec4.

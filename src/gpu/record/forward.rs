@@ -10,15 +10,15 @@ use crate::gpu::device::kernel::GATHER;
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
-/// All layers over a sequence of chunks, from x and the entering states to the leaving states, and to the y of every layer but the
-/// last whose history is not what it hands on.
+/// All layers over a sequence of chunks, from x and the entering states to the leaving states, and to the y of every
+/// layer but the last whose history is not what it hands on.
 pub(crate) fn forward(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     embedding::look_up(rec, places.clone());
-    for layer in 0..rec.net.model.recurrent.layers {
+    for layer in 0..rec.weights.model.recurrent.layers {
         for place in places.clone() {
             forward_chunks(rec, layer, place);
         }
-        if layer + 1 < rec.net.model.recurrent.layers && !rec.hands_on_history(layer) {
+        if layer + 1 < rec.weights.model.recurrent.layers && !rec.hands_on_history(layer) {
             outputs(rec, layer, places.clone());
         }
     }
@@ -26,8 +26,8 @@ pub(crate) fn forward(rec: &mut Recording<'_, '_>, places: Range<usize>) {
 
 /// The y of a layer.
 pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, places: Range<usize>) {
-    for chunk in &rec.b.plan.chunks[places] {
-        for direction in 0..rec.net.model.recurrent.directions() {
+    for chunk in &rec.builder.plan.chunks[places] {
+        for direction in 0..rec.weights.model.recurrent.directions() {
             output(rec, layer, direction, chunk);
         }
     }
@@ -40,14 +40,14 @@ pub(crate) fn keep(rec: &mut Recording<'_, '_>, place: usize) {
         let before = rec.chunk(0, place - 1);
         for (index, history) in before.h.iter().chain(&before.c).enumerate() {
             let from = rec.history_place(*history, before.steps.len());
-            rec.b.copy(from, rec.border_place(chunk, index), rec.state_bytes());
+            rec.builder.copy(from, rec.border_place(chunk, index), rec.state_bytes());
         }
     }
 }
 
 /// The chunks at `place` of every direction's order. The directions take turns, so that a device may overlap them.
 fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
-    let directions = rec.net.model.recurrent.directions();
+    let directions = rec.weights.model.recurrent.directions();
     let mut longest = 0;
     for direction in 0..directions {
         let (layer_direction, chunk) = (layer * directions + direction, rec.chunk(direction, place));
@@ -62,7 +62,7 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
             dropout::enter(rec, layer_direction, direction, chunk);
         }
     }
-    let most = rec.b.plan.step.count;
+    let most = rec.builder.plan.step.count;
     for s in (0..longest).step_by(most) {
         for direction in 0..directions {
             let chunk = rec.chunk(direction, place);
@@ -80,12 +80,12 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
 /// z = x · W_ihᵀ + b_ih for all steps of the chunk at once; the token's column of W_ih where x is a token.
 fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk) {
     let rows = chunk.steps.len() * rec.rows();
-    let weight = rec.net.parameter(Role::WeightIh { layer_direction });
-    let bias = rec.net.parameter(Role::BiasIh { layer_direction });
-    let z = rec.b.matrix(chunk.z[layer_direction], 0, rec.net.sizes.z4);
-    let n4 = rec.net.gates4();
+    let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
+    let bias = rec.weights.parameter(Role::BiasIh { layer_direction });
+    let z = rec.builder.matrix(chunk.z[layer_direction], 0, rec.weights.sizes.z4);
+    let n4 = rec.weights.gates4();
     match (rec.input(layer, chunk), chunk.tokens) {
-        (Some(x), _) => rec.b.matmul(MatrixProduct {
+        (Some(x), _) => rec.builder.matmul(MatrixProduct {
             sides: (false, true),
             a: &x,
             b: &weight,
@@ -98,23 +98,23 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
         }),
         (None, Some([tokens, ..])) => {
             let uniform = Tokens { rows: rows as u32, n4: n4 as u32, ldz: z.ld as u32, ldw: 4 * weight.ld as u32 };
-            let bindings = [&rec.b.span(tokens), &weight.binding, &bias.binding, &z.binding];
-            let grid = rec.b.limits.rows_and_columns(rows, n4);
-            rec.b.dispatch(GATHER, &[], &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
+            let bindings = [&rec.builder.span(tokens), &weight.binding, &bias.binding, &z.binding];
+            let grid = rec.builder.limits.rows_and_columns(rows, n4);
+            rec.builder.dispatch(GATHER, &[], &bindings, &uniform, grid, Cost::each(4 * rows * n4, 1, 2));
         }
         (None, None) => unreachable!("a chunk has x or tokens"),
     }
 }
 
-/// The kept states of a stack enter the chunk.
+/// The kept states of a (layer, direction) enter the chunk.
 fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
-    let layer_directions = rec.net.model.recurrent.num_layer_directions();
+    let layer_directions = rec.weights.model.recurrent.num_layer_directions();
     let histories = [chunk.h.get(layer_direction), chunk.c.get(layer_direction)];
     for (kind, history) in histories.into_iter().enumerate() {
         let Some(history) = history else { continue };
         let (from, to) =
             (rec.border_place(chunk, kind * layer_directions + layer_direction), rec.history_place(*history, 0));
-        rec.b.copy(from, to, rec.state_bytes());
+        rec.builder.copy(from, to, rec.state_bytes());
     }
 }
 
@@ -124,44 +124,48 @@ fn carry_on(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usiz
     let (_, leaves) = Recording::border_indices(direction, before.steps.len());
     let (enters, _) = Recording::border_indices(direction, chunk.steps.len());
     let mut histories = vec![(before.h[layer_direction], chunk.h[layer_direction])];
-    if rec.net.model.recurrent.cell.has_cell_state() {
+    if rec.weights.model.recurrent.cell.has_cell_state() {
         histories.push((before.c[layer_direction], chunk.c[layer_direction]));
     }
     for (from, to) in histories {
         let (from, to) = (rec.history_place(from, leaves), rec.history_place(to, enters));
-        rec.b.copy(from, to, rec.state_bytes());
+        rec.builder.copy(from, to, rec.state_bytes());
     }
 }
 
 fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk, step: Step) {
-    let weight = match &rec.net.packed {
+    let weight = match &rec.weights.packed {
         Some(packed) => packed.weight(layer_direction),
-        None => rec.net.parameter(Role::WeightHh { layer_direction }).binding,
+        None => rec.weights.parameter(Role::WeightHh { layer_direction }).binding,
     };
-    let bias = rec.net.parameter(Role::BiasHh { layer_direction }).binding;
-    let (flags, z, h) =
-        (rec.b.span(chunk.flags), rec.b.tensor(chunk.z[layer_direction]), rec.b.tensor(chunk.h[layer_direction]));
-    let c = chunk.c.get(layer_direction).map(|c| rec.b.tensor(*c));
-    // Something must be bound without recurrent dropout; the carry is the stack's own, and rests until backward.
-    let h_masked =
-        rec.b.tensor(*rec.b.plan.h_masked.get(layer_direction).unwrap_or(&rec.b.plan.carry_h[layer_direction]));
-    let draw = Binding::whole(&rec.net.draw);
+    let bias = rec.weights.parameter(Role::BiasHh { layer_direction }).binding;
+    let (flags, z, h) = (
+        rec.builder.span(chunk.flags),
+        rec.builder.tensor(chunk.z[layer_direction]),
+        rec.builder.tensor(chunk.h[layer_direction]),
+    );
+    let c = chunk.c.get(layer_direction).map(|c| rec.builder.tensor(*c));
+    // Something must be bound without recurrent dropout; the carry is this layer's own, and rests until backward.
+    let h_masked = rec
+        .builder
+        .tensor(*rec.builder.plan.h_masked.get(layer_direction).unwrap_or(&rec.builder.plan.carry_h[layer_direction]));
+    let draw = Binding::whole(&rec.weights.draw);
     let bindings: Vec<&Binding> =
         [&flags, &weight, &bias, &z, &h].into_iter().chain(&c).chain([&h_masked, &draw]).collect();
-    let (constants, plan) = (rec.step_constants(rec.b.plan.step.shared_vec4s[0]), &rec.b.plan.step);
-    let (gates4, has_c) = (rec.net.gates4(), chunk.c.get(layer_direction).is_some());
-    let cost = Cost::forward_steps(plan, rec.rows(), &rec.net.sizes, gates4, has_c).times(step.count as usize);
-    rec.b.dispatch(rec.net.forward_step(), &constants, &bindings, &step, plan.grid, cost);
+    let (constants, plan) = (rec.step_constants(rec.builder.plan.step.shared_vec4s[0]), &rec.builder.plan.step);
+    let (gates4, has_c) = (rec.weights.gates4(), chunk.c.get(layer_direction).is_some());
+    let cost = Cost::forward_steps(plan, rec.rows(), &rec.weights.sizes, gates4, has_c).times(step.count as usize);
+    rec.builder.dispatch(rec.weights.forward_step(), &constants, &bindings, &step, plan.grid, cost);
 }
 
 /// The direction's half of y: the history's leaving states, 0 at padding; through its masks where a layer follows.
 fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &Chunk) {
-    let directions = rec.net.model.recurrent.directions();
+    let directions = rec.weights.model.recurrent.directions();
     if rec.drops_above(layer) {
         return dropout::output(rec, layer * directions + direction, chunk);
     }
     let (_, leaves) = Recording::history_indices(direction, 0);
-    let width = 4 * rec.net.sizes.h4;
+    let width = 4 * rec.weights.sizes.h4;
     let rows = chunk.steps.len() * rec.rows();
     let uniform = Copy {
         rows: rows as u32,
@@ -169,12 +173,12 @@ fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &C
         columns: width as u32,
         ld_from: width as u32,
         from_first: (leaves * rec.rows() * width) as u32,
-        ld_to: 4 * rec.net.sizes.y4 as u32,
+        ld_to: 4 * rec.weights.sizes.y4 as u32,
         to_first: (direction * width) as u32,
         masked: 1,
         bit: ALIVE,
     };
-    let h = rec.b.tensor(chunk.h[layer * directions + direction]);
-    let (flags, y) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.y[layer]));
+    let h = rec.builder.tensor(chunk.h[layer * directions + direction]);
+    let (flags, y) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.y[layer]));
     rec.copy(&flags, &h, &y, uniform);
 }

@@ -11,7 +11,7 @@ use crate::model::{Head, Readout, Role};
 
 /// What a head over the mean of all steps needs of some chunks.
 pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
-    for run in &rec.b.plan.predictions {
+    for run in &rec.builder.plan.predictions {
         if let Some(shares) = run.shares {
             over_steps(rec, MEAN, shares, run.features, places.clone());
         }
@@ -21,22 +21,22 @@ pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
 /// What the head reads of a run of predictions.
 fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix {
     match head.readout {
-        Readout::PerStep => rec.handed_on(rec.net.model.recurrent.layers - 1, &rec.b.plan.chunks[run.chunk]),
-        Readout::Final | Readout::MeanPool => rec.b.matrix(run.features, 0, rec.net.sizes.y4),
+        Readout::PerStep => rec.handed_on(rec.weights.model.recurrent.layers - 1, &rec.builder.plan.chunks[run.chunk]),
+        Readout::Final | Readout::MeanPool => rec.builder.matrix(run.features, 0, rec.weights.sizes.y4),
     }
 }
 
 /// The logits of some runs of predictions.
 pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
-    let sizes = rec.net.sizes;
-    for run in &rec.b.plan.predictions[runs] {
+    let sizes = rec.weights.sizes;
+    for run in &rec.builder.plan.predictions[runs] {
         if head.readout == Readout::Final {
             final_states(rec, run.features);
         }
         let features = head_input(rec, head, run);
-        let (weight, bias) = (rec.net.parameter(Role::HeadWeight), rec.net.parameter(Role::HeadBias));
-        let logits = rec.b.matrix(run.logits, 0, sizes.o4);
-        rec.b.matmul(MatrixProduct {
+        let (weight, bias) = (rec.weights.parameter(Role::HeadWeight), rec.weights.parameter(Role::HeadBias));
+        let logits = rec.builder.matrix(run.logits, 0, sizes.o4);
+        rec.builder.matmul(MatrixProduct {
             sides: (false, true),
             a: &features,
             b: &weight,
@@ -52,35 +52,35 @@ pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize
 
 /// Each direction's own final state side by side, as the features of a head at the last step.
 fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
-    let recurrent = &rec.net.model.recurrent;
+    let recurrent = &rec.weights.model.recurrent;
     for direction in 0..recurrent.directions() {
         let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
-        let chunk = rec.chunk(direction, rec.b.plan.chunks.len() - 1);
+        let chunk = rec.chunk(direction, rec.builder.plan.chunks.len() - 1);
         let (_, leaves) = Recording::border_indices(direction, chunk.steps.len());
-        let uniform = beside(rec, direction, leaves * rec.rows() * 4 * rec.net.sizes.h4, false);
-        let (flags, h) = (rec.b.span(chunk.flags), rec.b.tensor(chunk.h[layer_direction]));
-        let features = rec.b.tensor(features);
+        let uniform = beside(rec, direction, leaves * rec.rows() * 4 * rec.weights.sizes.h4, false);
+        let (flags, h) = (rec.builder.span(chunk.flags), rec.builder.tensor(chunk.h[layer_direction]));
+        let features = rec.builder.tensor(features);
         rec.copy(&flags, &h, &features, uniform);
     }
 }
 
 /// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: from their gradient that of y.
 fn over_steps(rec: &mut Recording<'_, '_>, entry: ShaderEntry, shares: Span, features: TensorId, places: Range<usize>) {
-    let (rows, n4) = (rec.rows(), rec.net.sizes.y4);
-    let (shares, features) = (rec.b.span(shares), rec.b.tensor(features));
-    for chunk in &rec.b.plan.chunks[places] {
+    let (rows, n4) = (rec.rows(), rec.weights.sizes.y4);
+    let (shares, features) = (rec.builder.span(shares), rec.builder.tensor(features));
+    for chunk in &rec.builder.plan.chunks[places] {
         let steps = chunk.steps.len();
         let accumulate = u32::from(chunk.steps.start > 0);
         let uniform = Mean { steps: steps as u32, rows: rows as u32, n4: n4 as u32, accumulate };
-        let y = rec.b.tensor(chunk.y[rec.net.model.recurrent.layers - 1]);
-        let (grid, cost) = (rec.b.limits.elements(rows * n4), Cost::sums(steps * rows * n4, rows * n4));
-        rec.b.dispatch(entry, &[], &[&shares, &features, &y], &uniform, grid, cost);
+        let y = rec.builder.tensor(chunk.y[rec.weights.model.recurrent.layers - 1]);
+        let (grid, cost) = (rec.builder.limits.elements(rows * n4), Cost::sums(steps * rows * n4, rows * n4));
+        rec.builder.dispatch(entry, &[], &[&shares, &features, &y], &uniform, grid, cost);
     }
 }
 
 /// B rows of a direction's states into its columns of the features, or back.
 fn beside(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -> Copy {
-    let (narrow, wide) = (4 * rec.net.sizes.h4, 4 * rec.net.sizes.y4);
+    let (narrow, wide) = (4 * rec.weights.sizes.h4, 4 * rec.weights.sizes.y4);
     let column = (direction * narrow) as u32;
     let (ld_from, ld_to) = if back { (wide, narrow) } else { (narrow, wide) };
     let (from_first, to_first) = if back { (column, first as u32) } else { (first as u32, column) };
@@ -99,18 +99,18 @@ fn beside(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -
 
 /// The carries start from zero.
 pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
-    let carries: Vec<TensorId> = rec.b.plan.carry_h.iter().chain(&rec.b.plan.carry_c).copied().collect();
+    let carries: Vec<TensorId> = rec.builder.plan.carry_h.iter().chain(&rec.builder.plan.carry_c).copied().collect();
     carries.into_iter().for_each(|carry| rec.clear(carry));
 }
 
 /// dy of some chunks, in the last layer's y, from a head with one prediction a row: nothing from one at the last step,
 /// whose gradient is in the carries.
 pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: Range<usize>) {
-    let last = rec.net.model.recurrent.layers - 1;
+    let last = rec.weights.model.recurrent.layers - 1;
     if head.readout == Readout::Final {
-        rec.b.plan.chunks[places.clone()].iter().for_each(|chunk| rec.clear(chunk.y[last]));
+        rec.builder.plan.chunks[places.clone()].iter().for_each(|chunk| rec.clear(chunk.y[last]));
     }
-    for run in &rec.b.plan.predictions {
+    for run in &rec.builder.plan.predictions {
         if let Some(shares) = run.shares {
             over_steps(rec, SPREAD, shares, run.features, places.clone());
         }
@@ -120,16 +120,16 @@ pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: 
 /// dW_hy, db_y, and the gradient of the features of some runs: in the last layer's y for a head at every step, in the
 /// carries for one at the last.
 pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
-    let sizes = rec.net.sizes;
-    let recurrent = &rec.net.model.recurrent;
-    for run in &rec.b.plan.predictions[runs] {
-        let da = rec.b.matrix(run.logits, 0, sizes.o4);
-        let (features, d_features) = (head_input(rec, head, run), rec.b.matrix(run.features, 0, sizes.y4));
-        let weight = rec.net.parameter(Role::HeadWeight);
-        let (dw, db) = (rec.net.gradient(Role::HeadWeight), rec.net.gradient(Role::HeadBias));
-        rec.b.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
-        rec.b.bias_gradients(&da, run.rows, &[(0, &db)]);
-        rec.b.matmul(MatrixProduct {
+    let sizes = rec.weights.sizes;
+    let recurrent = &rec.weights.model.recurrent;
+    for run in &rec.builder.plan.predictions[runs] {
+        let da = rec.builder.matrix(run.logits, 0, sizes.o4);
+        let (features, d_features) = (head_input(rec, head, run), rec.builder.matrix(run.features, 0, sizes.y4));
+        let weight = rec.weights.parameter(Role::HeadWeight);
+        let (dw, db) = (rec.weights.gradient(Role::HeadWeight), rec.weights.gradient(Role::HeadBias));
+        rec.builder.weight_gradient(&da, &features, &dw, 4 * sizes.o4, sizes.y4, run.rows);
+        rec.builder.bias_gradients(&da, run.rows, &[(0, &db)]);
+        rec.builder.matmul(MatrixProduct {
             sides: (false, false),
             a: &da,
             b: &weight,
@@ -144,8 +144,8 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usi
             for direction in 0..recurrent.directions() {
                 let layer_direction = (recurrent.layers - 1) * recurrent.directions() + direction;
                 let uniform = beside(rec, direction, 0, true);
-                let flags = rec.b.span(rec.b.plan.chunks[0].flags);
-                let carry = rec.b.tensor(rec.b.plan.carry_h[layer_direction]);
+                let flags = rec.builder.span(rec.builder.plan.chunks[0].flags);
+                let carry = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
                 rec.copy(&flags, &d_features.binding, &carry, uniform);
             }
         }

@@ -11,32 +11,32 @@ use crate::model::{self, Head};
 
 /// The weighted loss of each prediction of some runs, and da over the logits.
 pub(crate) fn loss_and_gradient(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
-    for run in &rec.b.plan.predictions[runs] {
-        let lanes = rec.b.limits.loss_lanes(head.outputs);
+    for run in &rec.builder.plan.predictions[runs] {
+        let lanes = rec.builder.limits.loss_lanes(head.outputs);
         let uniform = Loss {
             predictions: run.rows as u32,
             outputs: head.outputs as u32,
-            ld: 4 * rec.net.sizes.o4 as u32,
+            ld: 4 * rec.weights.sizes.o4 as u32,
             lanes: lanes as u32,
             factor: head.output_factor() as f32,
             delta: if let model::Loss::Huber { delta } = head.loss { delta as f32 } else { 0.0 },
             smoothing: head.loss.smoothing() as f32,
             quantiles: head.loss.quantiles().len() as u32,
         };
-        let (targets, weights) = (rec.b.span(run.targets), rec.b.span(run.weights));
-        let (logits, losses) = (rec.b.tensor(run.logits), rec.b.tensor(run.losses));
-        let grid = rec.b.limits.predictions(run.rows, lanes);
-        let constants = [("LOSS", rec.net.loss_kind())];
+        let (targets, weights) = (rec.builder.span(run.targets), rec.builder.span(run.weights));
+        let (logits, losses) = (rec.builder.tensor(run.logits), rec.builder.tensor(run.losses));
+        let grid = rec.builder.limits.predictions(run.rows, lanes);
+        let constants = [("LOSS", rec.weights.loss_kind())];
         let cost = Cost::each(run.rows * head.outputs, 8, 2);
-        rec.b.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, cost);
+        rec.builder.dispatch(LOSS, &constants, &[&targets, &weights, &logits, &losses], &uniform, grid, cost);
     }
 }
 
 /// The losses of all predictions added to the network's.
 pub(crate) fn add_up(rec: &mut Recording<'_, '_>) {
-    for run in &rec.b.plan.predictions {
-        let (losses, total) = (rec.b.tensor(run.losses), Binding::whole(&rec.net.loss));
+    for run in &rec.builder.plan.predictions {
+        let (losses, total) = (rec.builder.tensor(run.losses), Binding::whole(&rec.weights.loss));
         let uniform = Sum { count: run.rows as u32 };
-        rec.b.dispatch(SUM, &[], &[&losses, &total], &uniform, [1, 1, 1], Cost::each(run.rows, 1, 1));
+        rec.builder.dispatch(SUM, &[], &[&losses, &total], &uniform, [1, 1, 1], Cost::each(run.rows, 1, 1));
     }
 }

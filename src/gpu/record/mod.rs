@@ -27,20 +27,20 @@ pub(crate) fn keep(direction: usize) -> u32 {
 
 /// A pass that is being recorded: what the parts of it share.
 pub(crate) struct Recording<'b, 'a> {
-    pub(crate) b: &'b mut Builder<'a>,
-    pub(crate) net: &'b DeviceWeights,
+    pub(crate) builder: &'b mut Builder<'a>,
+    pub(crate) weights: &'b DeviceWeights,
     /// Where the parts of the norms of dh_t go, where they are asked for.
     pub(crate) gradient_norms: Option<Binding>,
 }
 
 impl<'a> Recording<'_, 'a> {
     pub(crate) fn rows(&self) -> usize {
-        self.b.plan.rows
+        self.builder.plan.rows
     }
 
     /// The chunk at a place of a direction's order.
     pub(crate) fn chunk(&self, direction: usize, place: usize) -> &'a Chunk {
-        let chunks = &self.b.plan.chunks;
+        let chunks = &self.builder.plan.chunks;
         if direction == 0 { &chunks[place] } else { &chunks[chunks.len() - 1 - place] }
     }
 
@@ -55,27 +55,27 @@ impl<'a> Recording<'_, 'a> {
     }
 
     pub(crate) fn history_place(&self, history: TensorId, index: usize) -> BufferOffset {
-        self.b.tensor(history).place(self.state_bytes() * index as u64)
+        self.builder.tensor(history).place(self.state_bytes() * index as u64)
     }
 
     pub(crate) fn state_bytes(&self) -> u64 {
-        16 * (self.rows() * self.net.sizes.h4) as u64
+        16 * (self.rows() * self.weights.sizes.h4) as u64
     }
 
-    /// The place of a stack's h (then, after all stacks, c) among the kept states that enter a chunk.
+    /// The place of a (layer, direction)'s h (then, after all of these, c) among the kept states that enter a chunk.
     pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> BufferOffset {
         let border = chunk.border.expect("the states between chunks are kept");
         self.history_place(border, index)
     }
 
-    /// Where a stack's state enters the whole sequence, and where it leaves it.
+    /// Where the state of a (layer, direction) enters the whole sequence, and where it leaves it.
     pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (BufferOffset, BufferOffset) {
-        let direction = layer_direction % self.net.model.recurrent.directions();
+        let direction = layer_direction % self.weights.model.recurrent.directions();
         let history = |chunk: &'a Chunk| if cell_state { chunk.c[layer_direction] } else { chunk.h[layer_direction] };
-        let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.b.plan.chunks.len() - 1));
+        let (first, last) = (self.chunk(direction, 0), self.chunk(direction, self.builder.plan.chunks.len() - 1));
         let (enters, _) = Self::border_indices(direction, first.steps.len());
         let (_, leaves) = Self::border_indices(direction, last.steps.len());
-        let index = usize::from(cell_state) * self.net.model.recurrent.num_layer_directions() + layer_direction;
+        let index = usize::from(cell_state) * self.weights.model.recurrent.num_layer_directions() + layer_direction;
         let enters = match first.border {
             Some(_) => self.border_place(first, index),
             None => self.history_place(history(first), enters),
@@ -86,8 +86,8 @@ impl<'a> Recording<'_, 'a> {
     /// The runs of chunks that go through all layers together: each by itself, but in two directions all of them, since a
     /// layer reads what both directions of the one below have made, and these come to a chunk at different times.
     pub(crate) fn chunk_sequences(&self) -> Vec<Range<usize>> {
-        let chunks = self.b.plan.chunks.len();
-        match self.net.model.recurrent.bidirectional {
+        let chunks = self.builder.plan.chunks.len();
+        match self.weights.model.recurrent.bidirectional {
             true => std::iter::once(0..chunks).collect(),
             false => (0..chunks).map(|place| place..place + 1).collect(),
         }
@@ -96,7 +96,7 @@ impl<'a> Recording<'_, 'a> {
     /// What layer `layer` reads in a chunk.
     pub(crate) fn input(&self, layer: usize, chunk: &Chunk) -> Option<Matrix> {
         match layer {
-            0 => chunk.x.map(|x| self.b.matrix(x, 0, self.net.sizes.x4)),
+            0 => chunk.x.map(|x| self.builder.matrix(x, 0, self.weights.sizes.x4)),
             _ => Some(self.handed_on(layer - 1, chunk)),
         }
     }
@@ -104,43 +104,43 @@ impl<'a> Recording<'_, 'a> {
     /// Whether what a layer hands on is read where its steps leave it, in the history: in one direction, and without masks
     /// in between. Padding is not 0 there, but the state that the row has ended with, whose gradient is 0.
     pub(crate) fn hands_on_history(&self, layer: usize) -> bool {
-        self.net.model.recurrent.directions() == 1 && !self.drops_above(layer)
+        self.weights.model.recurrent.directions() == 1 && !self.drops_above(layer)
     }
 
     /// What a layer hands on in a chunk, as the next one or the head reads it.
     pub(crate) fn handed_on(&self, layer: usize, chunk: &Chunk) -> Matrix {
-        let sizes = self.net.sizes;
+        let sizes = self.weights.sizes;
         if self.hands_on_history(layer) {
             let (_, leaves) = Self::history_indices(0, 0);
-            return self.b.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
+            return self.builder.matrix(chunk.h[layer], leaves * self.rows() * sizes.h4, sizes.h4);
         }
         self.y(layer, chunk)
     }
 
     /// The y of a layer in a chunk; on the way back its gradient.
     pub(crate) fn y(&self, layer: usize, chunk: &Chunk) -> Matrix {
-        self.b.matrix(chunk.y[layer], 0, self.net.sizes.y4)
+        self.builder.matrix(chunk.y[layer], 0, self.weights.sizes.y4)
     }
 
     /// Whether the network has recurrent dropout.
     pub(crate) fn drops_recurrent(&self) -> bool {
-        self.net.model.recurrent.recurrent_dropout > 0.0
+        self.weights.model.recurrent.recurrent_dropout > 0.0
     }
 
     /// Whether there is dropout between `layer` and the one above.
     pub(crate) fn drops_above(&self, layer: usize) -> bool {
-        let recurrent = &self.net.model.recurrent;
+        let recurrent = &self.weights.model.recurrent;
         recurrent.dropout > 0.0 && layer + 1 < recurrent.layers
     }
 
     /// What the steps of both ways are made with; `shared_vec4s` is of one of them.
     pub(crate) fn step_constants(&self, shared_vec4s: usize) -> [(&'static str, f64); 8] {
-        let StepPlan { tile, group: (x, y), .. } = self.b.plan.step;
+        let StepPlan { tile, group: (x, y), .. } = self.builder.plan.step;
         [
-            ("ACTIVATION", self.net.activation()),
+            ("ACTIVATION", self.weights.activation()),
             ("ROWS", tile as f64),
             ("DROPOUT", flag(self.drops_recurrent())),
-            ("PACKED", flag(self.net.packed.is_some())),
+            ("PACKED", flag(self.weights.packed.is_some())),
             ("STAGED", flag(shared_vec4s > 0)),
             ("SHARED_VEC4S", shared_vec4s.max(1) as f64),
             ("GROUP_X", x as f64),
@@ -150,8 +150,8 @@ impl<'a> Recording<'_, 'a> {
 
     /// The uniform of `count` forward steps from step `t` on; backward changes what differs.
     pub(crate) fn step(&self, layer_direction: usize, t: usize, count: usize) -> Step {
-        let sizes = self.net.sizes;
-        let direction = layer_direction % self.net.model.recurrent.directions();
+        let sizes = self.weights.sizes;
+        let direction = layer_direction % self.weights.model.recurrent.directions();
         let (index_in, index_out) = Self::history_indices(direction, t);
         Step {
             t: t as u32,
@@ -160,7 +160,7 @@ impl<'a> Recording<'_, 'a> {
             index_in: index_in as u32,
             index_out: index_out as u32,
             batch: self.rows() as u32,
-            hidden: self.net.model.recurrent.hidden_size as u32,
+            hidden: self.weights.model.recurrent.hidden_size as u32,
             h4: sizes.h4 as u32,
             z4: sizes.z4 as u32,
             y4: sizes.y4 as u32,
@@ -175,13 +175,13 @@ impl<'a> Recording<'_, 'a> {
 
     pub(crate) fn copy(&mut self, flags: &Binding, from: &Binding, to: &Binding, uniform: Copy) {
         let (rows, width) = (uniform.rows as usize, uniform.width as usize);
-        let grid = self.b.limits.rows_and_columns(rows, width);
-        self.b.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, Cost::each(rows * width, 1, 2));
+        let grid = self.builder.limits.rows_and_columns(rows, width);
+        self.builder.dispatch(COPY, &[], &[flags, from, to], &uniform, grid, Cost::each(rows * width, 1, 2));
     }
 
     pub(crate) fn clear(&mut self, tensor: TensorId) {
-        let binding = self.b.tensor(tensor);
+        let binding = self.builder.tensor(tensor);
         let to = BufferOffset { buffer: binding.buffer, offset: binding.offset };
-        self.b.push(Command::Clear { to, bytes: binding.bytes });
+        self.builder.push(Command::Clear { to, bytes: binding.bytes });
     }
 }

@@ -26,7 +26,7 @@ impl Packed {
         for layer_direction in 0..model.recurrent.num_layer_directions() {
             let tensor = plan.get(Role::WeightHh { layer_direction });
             let (offset, bytes) = tensor.bytes();
-            // All stacks have this form.
+            // Those of all layers and directions have this form.
             let (rows4, columns4) = (tensor.rows() / 4, tensor.ld());
             let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
             gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
@@ -42,7 +42,7 @@ impl Packed {
         Ok(Self { weights, commands, uniforms })
     }
 
-    /// The copy of a stack's.
+    /// The copy of a (layer, direction)'s.
     pub(crate) fn weight(&self, layer_direction: usize) -> Binding {
         Binding::whole(&self.weights[layer_direction])
     }

@@ -23,8 +23,8 @@ pub(crate) struct Span {
     pub(crate) bytes: u64,
 }
 
-/// The buffers of a time chunk of n steps, which are those of the first chunk where they are made again: see [`Checkpointing`]. A
-/// stack is a (layer, direction) pair.
+/// The buffers of a time chunk of n steps, which are those of the first chunk where they are made again: see
+/// [`Checkpointing`].
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) steps: Range<usize>,
@@ -39,9 +39,10 @@ pub(crate) struct Chunk {
     pub(crate) flags: Span,
     /// \[n, B\] token ids; \[V + 1\] and \[n·B\]: the rows sorted by token.
     pub(crate) tokens: Option<[Span; 3]>,
-    /// A stack: \[n, B, kept·H\], the gates forward and dz backward.
+    /// Of each (layer, direction): \[n, B, kept·H\], the gates forward and dz backward.
     pub(crate) z: Vec<TensorId>,
-    /// A stack: \[n + 1, B, H\], the states at the steps' borders; the first in its direction's order is copied in.
+    /// Of each (layer, direction): \[n + 1, B, H\], the states at the steps' borders; the first in its direction's
+    /// order is copied in.
     pub(crate) h: Vec<TensorId>,
     /// The same of c, the LSTM's.
     pub(crate) c: Vec<TensorId>,
@@ -82,10 +83,11 @@ pub(crate) struct SequencePlan {
     pub(crate) step: StepPlan,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) predictions: Vec<Predictions>,
-    /// A stack: \[B, H\]: the gradient with respect to h (c) on its way back; at the end dh_0 (dc_0).
+    /// Of each (layer, direction): \[B, H\]: the gradient with respect to h (c) on its way back; at the end dh_0 (dc_0).
     pub(crate) carry_h: Vec<TensorId>,
     pub(crate) carry_c: Vec<TensorId>,
-    /// A stack, with recurrent dropout alone: \[2, B, H\], h through its mask as it enters this step and the next.
+    /// Of each (layer, direction), with recurrent dropout alone: \[2, B, H\], h through its mask as it enters this step
+    /// and the next.
     pub(crate) h_masked: Vec<TensorId>,
     /// The results of products that are cut along k.
     pub(crate) scratch: TensorId,
@@ -342,7 +344,8 @@ impl SequencePlan {
         self.gradient_norms().bytes + self.planned_uniforms(model)
     }
 
-    /// What a pass over a smaller shape, on the same buffers, takes beside them at the most; with `gradient_norms` also for the norms.
+    /// What a pass over a smaller shape, on the same buffers, takes beside them at the most; with `gradient_norms` also
+    /// for the norms.
     pub(crate) fn planned_further(&self, model: &Model, gradient_norms: bool) -> u64 {
         self.planned_uniforms(model) + if gradient_norms { self.planned_gradient_norms(model) } else { 0 }
     }
@@ -374,7 +377,7 @@ fn layer_direction_names(model: &Model) -> Vec<String> {
         .collect()
 }
 
-/// The states of `rows` rows between batches: h of every stack, then c.
+/// The states of `rows` rows between batches: h of every (layer, direction), then c.
 pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
     TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) }
 }

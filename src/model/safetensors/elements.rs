@@ -136,7 +136,8 @@ fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// A sign, 4 bits of exponent with bias 7, 3 of fraction; all ones are NaN, and there is no infinity (Micikevicius et al. 2022).
+/// A sign, 4 bits of exponent with bias 7, 3 of fraction; all ones are NaN, and there is no infinity (Micikevicius et
+/// al. 2022).
 fn from_e4m3(byte: u8) -> f64 {
     let (exponent, fraction) = (i32::from(byte >> 3 & 15), f64::from(byte & 7));
     let magnitude = match (exponent, byte & 127) {
