@@ -1,9 +1,9 @@
 //! Each kernel by itself at sizes that do not divide evenly: outputs begin as NaN, and guard regions lie behind them.
 
 mod loss;
+mod memory;
 mod pass;
 mod product;
-mod room;
 mod rows;
 mod sums;
 mod update;
