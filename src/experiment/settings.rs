@@ -215,7 +215,7 @@ impl Settings {
     /// The same without the weights.
     ///
     /// # Errors
-    /// As of [`ModelFile::open_form`], and where the settings are for another file.
+    /// As of `ModelFile::open_form`, and where the settings are for another file.
     pub fn open_form(&mut self) -> Result<Option<ModelFile>> {
         let Some(path) = &self.init_from else { return Ok(None) };
         ModelFile::open_form(path, &mut self.given.model.init_sha256).map(Some)

@@ -23,7 +23,8 @@ pub fn is_above_0(value: f64) -> bool {
     value as f32 > 0.0 && (value as f32).is_finite()
 }
 
-/// Names between commas. Under a name of its own clap takes the flag as one value, which [`names`](crate::names) takes apart.
+/// Names between commas. Under a name of its own clap takes the flag as one value, which `names` of the command line
+/// takes apart.
 pub type Names = Vec<String>;
 
 /// How many sequences a batch has.

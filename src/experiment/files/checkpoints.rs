@@ -260,7 +260,7 @@ pub(crate) fn step_of(name: &str) -> Option<u64> {
 }
 
 /// Whether a path within a run's folder is one that the run writes, or may write, before its configuration: see
-/// [`Interrupted::begin_longer`](crate::Interrupted::begin_longer).
+/// `Interrupted::begin_longer`.
 pub fn is_beginning(path: &Path) -> bool {
     let Some(name) = path.to_str() else { return false };
     // On Windows a path has another separator.
