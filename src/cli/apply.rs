@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bptt::experiment::config::kind::{Kind, named};
 use bptt::experiment::config::merge::over;
-use bptt::experiment::config::{BatchSize, Config, DataConfig, ModelConfig, RunConfig, SIZE};
+use bptt::experiment::config::{BatchSize, Config, Data, ModelConfig, RunConfig, SIZE, TaskConfig, check_files};
 use bptt::experiment::files::names::CONFIG;
 use bptt::experiment::measure::loss;
+use bptt::experiment::model::codec::Codec;
 use bptt::experiment::model::model_file::ModelFile;
 use bptt::experiment::network::Network;
 use bptt::experiment::settings::Settings;
@@ -16,7 +16,7 @@ use bptt::format::path_text;
 use bptt::{Error, Model, Optimizer, Result, StateDict, TrainerOptions};
 use clap::Args;
 
-use super::args::{DataArgs, RunArgs, whole};
+use super::args::{ReadArgs, RunArgs, whole};
 use super::config_file;
 use super::device::{self, Opened};
 use super::exit::Failure;
@@ -31,10 +31,10 @@ pub(crate) struct ApplyArgs {
     pub(crate) batch: Option<usize>,
     #[command(flatten)]
     pub(crate) on: RunArgs,
-    /// Without data the run's own are taken. The file that the model was trained on is split as it was then, whatever its
-    /// name; other data are not split unless --split says so.
+    /// The file that the model was trained on is split as it was then, whatever its name; other data are not split unless
+    /// --split says so.
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) data: ReadArgs,
 }
 
 /// A model on its device, and data as it reads them.
@@ -51,7 +51,7 @@ pub(crate) struct Applied {
 impl Applied {
     pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
         let model = open_model(&args.run)?;
-        let mut given = given(&args.run, model.codec.kind(), &args.on.config(), &args.data.config())?;
+        let mut given = given(&args.run, &model, &args.on.config(), args.data.data(model.codec.kind())?)?;
         given.training.batch = args.batch.map(BatchSize::Rows).or(given.training.batch);
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
         let task = load::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
@@ -86,19 +86,31 @@ pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> R
     Ok(network)
 }
 
-/// The settings of the run, whose data are of `kind`, with what the flags say of data and device.
-pub(crate) fn given(run: &Path, kind: Kind, on: &RunConfig, data: &DataConfig) -> Result<Config> {
-    let flags = Config { run: on.clone(), data: data.clone(), ..Config::default() };
-    if !named(data).is_empty() {
+/// The settings of the run that a model is of, with what is set of data and device.
+pub(crate) fn given(run: &Path, model: &ModelFile, on: &RunConfig, data: Option<Data>) -> Result<Config> {
+    let kind = model.codec.kind();
+    // A model of a synthetic task needs no run to say which.
+    let data = match (&model.codec, data) {
+        (Codec::Task { task }, Some(Data::Task(data))) => Some(Data::Task(TaskConfig { name: Some(*task), ..data })),
+        (Codec::Task { task }, None) if !run.join(CONFIG).is_file() => {
+            Some(Data::Task(TaskConfig { name: Some(*task), ..TaskConfig::default() }))
+        }
+        (_, data) => data,
+    };
+    let names_data = data.as_ref().is_some_and(Data::is_named);
+    let flags = Config { run: on.clone(), data, ..Config::default() };
+    if names_data {
         return Ok(flags.applied());
     }
     let config = run.join(CONFIG);
     if !config.is_file() {
-        let (run, flag) = (path_text(run), kind.flag());
-        return Err(Error::Unsupported(format!("{run}: a model alone does not say which data: name them with {flag}")));
+        let (run, kind) = (path_text(run), kind);
+        return Err(Error::Unsupported(format!(
+            "{run}: a model alone does not say which data: name them behind it, {kind}"
+        )));
     }
     // The network is in the model's file; what its weights began with need no longer be there.
     let given = Config { model: ModelConfig::default(), ..over(config_file::read(&config)?, &flags)? };
-    bptt::experiment::config::check_files(&config, &given, &flags)?;
+    check_files(&config, &given, &flags)?;
     Ok(given.applied())
 }

@@ -60,13 +60,17 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
     })
 }
 
-/// A negative number behind a flag is its value: the flag's own parser says what it takes.
-fn prepared(command: Command) -> Command {
+/// The program as its command line is read.
+pub(crate) fn prepared(program: Command) -> Command {
     let negative = |arg: Arg| match arg.get_action().takes_values() {
+        // A negative number behind a flag is its value: the flag's own parser says what it takes.
         true => arg.allow_negative_numbers(true),
         false => arg,
     };
-    command.mut_args(negative).mut_subcommands(prepared)
+    // What all kinds of data have stands before the kind, or behind it.
+    let has_kinds = program.find_subcommand("series").is_some();
+    let everywhere = |arg: Arg| if has_kinds && !arg.is_positional() { arg.global(true) } else { arg };
+    program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)
 }
 
 /// The same mistake with tips of this program's own in the place of those by likeness of letters alone.
@@ -75,7 +79,10 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,
     };
-    let command = arguments.iter().skip(1).find_map(|name| program.find_subcommand(name)).unwrap_or(program);
+    let mut command = program;
+    for name in arguments.iter().skip(1) {
+        command = command.find_subcommand(name).unwrap_or(command);
+    }
     let tip = match error.kind() {
         ErrorKind::UnknownArgument => {
             let Some(argument) = given(ContextKind::InvalidArg) else { return error };
@@ -83,12 +90,17 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
         }
         ErrorKind::InvalidSubcommand => {
             let Some(word) = given(ContextKind::InvalidSubcommand) else { return error };
-            let train = program.find_subcommand("train");
-            let names = program.get_subcommands().map(Command::get_name);
-            let file = train.and_then(|train| flag_of(&word, train));
-            match file {
-                Some(flag) => Some(format!("name the file with its flag: bptt train --{flag} {word}")),
-                None => nearest(&word, names).map(|name| format!("a similar command is 'bptt {name}'")),
+            let names = command.get_subcommands().map(Command::get_name);
+            let before =
+                if command.get_name() == "bptt" { "bptt train" } else { &format!("bptt {}", command.get_name()) };
+            // A value behind a flag that takes it with an equals sign alone.
+            let value = tip(&word, command, program, arguments);
+            match train_with(&word) {
+                _ if value.is_some() => value,
+                Some(words) => Some(format!("name the kind of the data: {before} {words}")),
+                None => {
+                    nearest(&word, names).map(|name| format!("a similar command is '{}'", full_name(command, name)))
+                }
             }
         }
         _ => return error,
@@ -122,7 +134,7 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
         }
         return match raw.strip_prefix('-') {
             Some(name) => long(command, name).map(|flag| format!("flags have two dashes: --{flag}")),
-            None => flag_of(raw, command).map(|flag| format!("name the file with its flag: --{flag} {raw}")),
+            None => None,
         };
     };
     let name = flag.split('=').next().unwrap_or(flag).to_lowercase();
@@ -136,8 +148,27 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
     if ["gpu", "cpu"].contains(&name.as_str()) && long(command, "device").is_some() {
         return Some(format!("the device is told with '--device {name}'"));
     }
-    let others = program.get_subcommands().filter(|other| long(other, &name).is_some());
-    let others: Vec<&str> = others.map(Command::get_name).filter(|other| *other != "help").collect();
+    if let Some(kind) = named_kind(&name).filter(|_| ["train", "plan"].contains(&top_name(program, arguments))) {
+        let top = top_name(program, arguments);
+        return Some(format!("the kind of the data stands behind the command: bptt {top} {kind}"));
+    }
+    let others: Vec<String> = program
+        .get_subcommands()
+        .filter(|other| other.get_name() != "help")
+        .flat_map(|other| {
+            let own = long(other, &name).map(|_| other.get_name().to_owned());
+            let kinds = other.get_subcommands().filter(|kind| own.is_none() && long(kind, &name).is_some());
+            let kinds: Vec<String> = kinds.map(|kind| full_name(other, kind.get_name())).collect();
+            own.into_iter().chain(kinds).collect::<Vec<_>>()
+        })
+        .collect();
+    // Of the kinds of the command itself, where one has it.
+    let own = format!("{} ", top_name(program, arguments));
+    let is_own = |other: &String| other.starts_with(&own);
+    let others: Vec<String> = match others.iter().any(is_own) {
+        true => others.into_iter().filter(is_own).collect(),
+        false => others,
+    };
     if !others.is_empty() {
         let others = match &others[..] {
             [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
@@ -167,26 +198,50 @@ fn long<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
     command.get_arguments().filter_map(Arg::get_long).find(|flag| *flag == name)
 }
 
-/// The flag of a command that names such a file or folder: by its ending, and where that leaves it open by how it begins.
-fn flag_of(word: &str, command: &Command) -> Option<&'static str> {
+/// A command below another: `train series`.
+fn full_name(command: &Command, name: &str) -> String {
+    if command.get_name() == "bptt" { format!("bptt {name}") } else { format!("{} {name}", command.get_name()) }
+}
+
+/// The first command of a command line.
+fn top_name<'a>(program: &'a Command, arguments: &[OsString]) -> &'a str {
+    arguments.iter().skip(1).find_map(|name| program.find_subcommand(name)).map_or("", Command::get_name)
+}
+
+/// A kind of data as a command names it, by what a flag of older versions was called.
+fn named_kind(flag: &str) -> Option<&'static str> {
+    Some(match flag {
+        "csv" | "series" => "series FILE",
+        "text" => "text FILE",
+        "sequences" => "sequences FILE",
+        "classes" => "classes FOLDER",
+        "rolls" => "rolls FILE",
+        "task" => "task NAME",
+        _ => return None,
+    })
+}
+
+/// How `bptt train` takes such a file or folder: by its ending, and where that leaves it open by how it begins.
+fn train_with(word: &str) -> Option<String> {
     let path = Path::new(word);
     let lower = word.to_lowercase();
-    let lower = lower.strip_suffix(".gz").unwrap_or(&lower);
-    let extension = Path::new(lower).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let flag = match extension {
-        _ if path.is_dir() && path.join(CONFIG).is_file() => "resume",
+    let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
+    let extension =
+        Path::new(plain).extension().map(|extension| extension.to_str().unwrap_or_default()).unwrap_or_default();
+    let before = match extension {
+        _ if path.is_dir() && path.join(CONFIG).is_file() => "--resume",
         _ if path.is_dir() => "classes",
         "csv" => csv(path),
         "ts" | "tsv" | "npy" | "npz" | "idx" => "sequences",
-        _ if lower.ends_with("-ubyte") => "sequences",
+        _ if plain.ends_with("-ubyte") => "sequences",
         "json" => "rolls",
-        "toml" => "config",
-        "safetensors" => "init-from",
+        "toml" => "--config",
+        "safetensors" => "--init-from",
         "txt" | "md" | "text" => "text",
         _ if path.is_file() => "text",
         _ => return None,
     };
-    long(command, flag).map(|_| flag)
+    Some(format!("{before} {word}"))
 }
 
 /// What comma-separated text holds: sequences in long form have their columns, and rolls nothing but 0 and 1.
@@ -195,11 +250,15 @@ fn csv(path: &Path) -> &'static str {
     let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(if read.is_ok() { &bytes } else { &[] }).into_owned();
     let mut lines = text.lines().map(|line| line.split(SEPARATORS).map(str::trim).collect::<Vec<_>>());
-    let Some(header) = lines.next() else { return "csv" };
+    let Some(header) = lines.next() else { return "series" };
     let names: Vec<String> = header.iter().map(|name| name.trim_matches('"').to_lowercase()).collect();
     if ["id", "label"].iter().all(|column| names.iter().any(|name| name == column)) {
         return "sequences";
     }
     let keys = |fields: &[&str]| fields.len() > 2 && fields.iter().all(|field| ["0", "1"].contains(field));
-    if keys(&header) || header.len() > 2 && lines.next().is_some_and(|fields| keys(&fields)) { "rolls" } else { "csv" }
+    if keys(&header) || header.len() > 2 && lines.next().is_some_and(|fields| keys(&fields)) {
+        "rolls"
+    } else {
+        "series"
+    }
 }

@@ -11,11 +11,11 @@ use bptt::experiment::files::names::CONFIG;
 use bptt::experiment::settings::Settings;
 use bptt::format::path_text;
 use bptt::{Error, Result};
-use clap::{Arg, Args, Command};
+use clap::{Arg, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::args::Given;
+use super::args;
 use super::nearest::nearest;
 
 /// Reads a configuration file.
@@ -45,31 +45,27 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
 
 /// Hands each value to its flag's own parser, so that no bound is written twice.
 fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
-    let flags = Given::augment_args(Command::new("bptt").no_binary_name(true));
     for (section, values) in sections {
         let place = |key: &Spanned<Cow<'_, str>>, name: &str| {
             let line = 1 + text[..key.span().start].matches('\n').count();
             format!("{}, line {line}, {name}", path_text(path))
         };
         let DeValue::Table(values) = values.get_ref() else {
-            return Err(unknown(&place(section, section.get_ref()), None, section.get_ref(), &flags));
+            return Err(unknown(&place(section, section.get_ref()), None, section.get_ref()));
         };
-        if !SECTIONS.contains(&section.get_ref().as_ref()) {
-            let message =
-                format!("expected one of the sections {}", SECTIONS.map(|name| format!("[{name}]")).join(", "));
+        let Some(flags) = args::section(section.get_ref()) else {
+            let names = args::SECTIONS.map(|name| format!("[{name}]")).join(", ");
+            let message = format!("expected one of the sections {names}");
             return Err(unsupported(format!("{}: {message}", place(section, section.get_ref()))));
-        }
+        };
         for (key, value) in values {
             let name = format!("{}.{}", section.get_ref(), key.get_ref());
             let Some(flag) = flag(&flags, key.get_ref()) else {
-                if UNFLAGGED.contains(&name.as_str()) {
+                if UNFLAGGED.contains(&key.get_ref().as_ref()) {
                     continue;
                 }
-                return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref(), &flags));
+                return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref()));
             };
-            if section_of(flag).as_deref() != Some(section.get_ref()) {
-                return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref(), &flags));
-            }
             // One flag has several names between commas, and a list in the file an element for each.
             let (elements, names): (Vec<_>, bool) = match value.get_ref() {
                 DeValue::Array(elements) => (elements.iter().collect(), flag.get_value_delimiter().is_none()),
@@ -111,37 +107,33 @@ fn unsupported(message: String) -> Error {
     Error::Unsupported(message)
 }
 
-/// The sections of a file, which are the headings of the flags.
-const SECTIONS: [&str; 4] = ["run", "data", "model", "training"];
-
-/// The keys that are no flags: a run writes them, for itself to be repeated.
-const UNFLAGGED: [&str; 3] = ["data.split-seed", "data.sha256", "model.init-sha256"];
+/// The keys that are no flags: what a command line names without one, and what a run writes for itself to be repeated. Of
+/// those that a section does not have, its type says so.
+const UNFLAGGED: [&str; 5] = ["file", "name", "split-seed", "sha256", "init-sha256"];
 
 fn flag<'a>(flags: &'a Command, key: &str) -> Option<&'a Arg> {
     flags.get_arguments().find(|flag| flag.get_long() == Some(key))
 }
 
-fn section_of(flag: &Arg) -> Option<String> {
-    flag.get_help_heading().map(str::to_lowercase)
-}
-
 /// The refusal of a key, with the one that was probably meant.
-fn unknown(place: &str, section: Option<&str>, key: &str, flags: &Command) -> Error {
-    let in_its_section = |flag: &Arg| match section_of(flag) {
-        Some(own) if section == Some(own.as_str()) => String::new(),
-        Some(own) => format!(" of [{own}]"),
-        None => String::new(),
+fn unknown(place: &str, section: Option<&str>, key: &str) -> Error {
+    let flags: Vec<(&str, Command)> =
+        args::SECTIONS.iter().filter_map(|name| Some((*name, args::section(name)?))).collect();
+    let in_its_section = |own: &str| if section == Some(own) { String::new() } else { format!(" of [{own}]") };
+    let keys = || flags.iter().flat_map(|(name, flags)| flags.get_arguments().map(|flag| (*name, flag.get_long())));
+    let keys: Vec<(&str, &str)> = keys().filter_map(|(section, key)| Some((section, key?))).collect();
+    let same = keys.iter().find(|(_, other)| *other == key);
+    let near = || {
+        let own = keys.iter().filter(|(of, _)| section == Some(*of)).map(|(_, key)| *key);
+        let name = nearest(key, own).or_else(|| nearest(key, keys.iter().map(|(_, key)| *key)))?;
+        keys.iter().find(|(of, key)| *key == name && section == Some(*of)).or(keys.iter().find(|(_, key)| *key == name))
     };
-    let known = flag(flags, key);
-    let of_section = |flag: &&Arg| section.is_none() || section_of(flag).as_deref() == section;
-    let names = || flags.get_arguments().filter(of_section).filter_map(Arg::get_long);
-    let others = flags.get_arguments().filter_map(Arg::get_long);
-    let tip = match known
-        .or_else(|| nearest(key, names()).or_else(|| nearest(key, others)).and_then(|key| flag(flags, key)))
-    {
-        Some(flag) if known.is_some() => format!("it is a key{}", in_its_section(flag)),
-        Some(flag) => format!("a similar one is {}{}", flag.get_long().unwrap_or_default(), in_its_section(flag)),
-        None => "`bptt init` writes a file with every key".into(),
+    let tip = match same {
+        Some((own, _)) => format!("it is a key{}", in_its_section(own)),
+        None => match near() {
+            Some((own, key)) => format!("a similar one is {key}{}", in_its_section(own)),
+            None => "`bptt init` writes a file with every key".into(),
+        },
     };
     unsupported(format!("{place}: there is no such key here; {tip}"))
 }

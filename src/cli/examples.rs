@@ -3,38 +3,38 @@
 pub(crate) const PROGRAM: &str = "\
 Examples:
   bptt train                                    learn the bundled sunspot numbers
-  bptt train --text shakespeare.txt             learn a text, character by character
+  bptt train text shakespeare.txt             learn a text, character by character
   bptt sample runs/shakespeare-1 --prime 'ROMEO:'
-  bptt train --csv sales.csv --target units --horizon 7
+  bptt train series sales.csv --target units --horizon 7
   bptt forecast runs/sales-1
-  bptt train --sequences X_TRAIN.ts --test-file X_TEST.ts
-  bptt predict runs/X-1 --sequences new.ts
+  bptt train sequences X_TRAIN.ts --test-file X_TEST.ts
+  bptt predict runs/X-1 new.ts
 
-`bptt COMMAND --help` tells every flag of a command, `-h` in short.";
+`bptt COMMAND --help` explains every flag of a command, `-h` in short.";
 
 pub(crate) const PLAN: &str = "\
 Examples:
-  bptt plan --text input.txt --hidden 1024
-  bptt plan --task adding --length 20000 --hidden 256 --batch 16 --recompute
-  bptt plan --text input.txt --batch auto --memory 2GiB
+  bptt plan text input.txt --hidden 1024
+  bptt plan task adding --length 20000 --hidden 256 --batch 16 --recompute
+  bptt plan text input.txt --batch auto --memory 2GiB
   bptt plan runs/input-1 --device gpu --json";
 
 pub(crate) const TRAIN: &str = "\
 Examples:
   bptt train                                    the bundled sunspot numbers
-  bptt train --text input.txt --cell gru --steps 2000
-  bptt train --text input.txt --carry-state     truncated BPTT over contiguous lanes
-  bptt train --csv ETTh1.csv --target OT --features all --window 96 --horizon 24
-  bptt train --csv co2.csv --missing ffill --train-until 19951230
-  bptt train --csv sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
-  bptt train --sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional
-  bptt train --sequences X.ts --class-weights balanced --label-smoothing 0.1
-  bptt train --classes names/ --schedule cosine --patience 10
-  bptt train --rolls chorales.json
-  bptt train --task adding --length 100
-  bptt train --task adding --length 20000 --batch 16 --recompute --memory 512MiB
+  bptt train text input.txt --cell gru --steps 2000
+  bptt train text input.txt --carry-state     truncated BPTT over contiguous lanes
+  bptt train series ETTh1.csv --target OT --features all --horizon 24
+  bptt train series co2.csv --missing ffill --train-until 19951230
+  bptt train series sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
+  bptt train sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional
+  bptt train sequences X.ts --class-weights balanced --label-smoothing 0.1
+  bptt train classes names/ --schedule cosine --patience 10
+  bptt train rolls chorales.json
+  bptt train task adding --length 100
+  bptt train task adding --length 20000 --batch 16 --recompute --memory 512MiB
   bptt train --config runs/sunspots-1/config.toml --seed 2
-  bptt train --init-from runs/input-1 --text more.txt --lr 0.0005
+  bptt train text more.txt --init-from runs/input-1 --lr 0.0005
   bptt train --resume runs/input-1              a run that was stopped or killed, to its end
   bptt train --resume runs/input-1 --steps 4000  to 4,000 steps, as a new run
 
@@ -47,18 +47,18 @@ the last validation loss, the pace, and the time left. --log-every and --quiet c
 pub(crate) const EVAL: &str = "\
 Examples:
   bptt eval runs/sunspots-1                     its own validation and test parts
-  bptt eval runs/sales-1 --csv newer.csv        what follows the rows that it was trained on
-  bptt eval runs/X-1 --sequences other.ts --json";
+  bptt eval runs/sales-1 newer.csv              what follows the rows that it was trained on
+  bptt eval runs/X-1 other.ts --json";
 
 pub(crate) const PREDICT: &str = "\
 Examples:
-  bptt predict runs/X-1 --sequences new.ts --out labels.csv
+  bptt predict runs/X-1 new.ts --out labels.csv
   bptt predict runs/sunspots-1 | head";
 
 pub(crate) const FORECAST: &str = "\
 Examples:
   bptt forecast runs/sunspots-1 --rows 11       the eleven years after the last
-  bptt forecast runs/sales-1 --csv newer.csv --out next.csv --svg next.svg
+  bptt forecast runs/sales-1 newer.csv --out next.csv --svg next.svg
   bptt forecast runs/sales-1 --json
 
 Beyond the model's horizon it goes on from its own forecasts, of several quantiles from the middle one, and their range is
@@ -91,7 +91,7 @@ off by more than rounding: the message names it.";
 pub(crate) const FLOW: &str = "\
 Examples:
   bptt flow runs/adding-1                       the network of a run, on its own validation part
-  bptt flow --compare --task adding --length 100 --steps 2000 --out flow.svg
+  bptt flow task adding --length 100 --steps 2000 --out flow.svg
   bptt flow --compare runs/adding-1 runs/adding-2 --json
 
 With a prediction at every step, the gradient is that of each row's last one alone, unless --whole-loss says otherwise: a loss

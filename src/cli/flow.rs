@@ -20,7 +20,7 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use super::apply::{Applied, ApplyArgs};
-use super::args::{Given, ModelArgs, ShowArgs, TrainingArgs};
+use super::args::{DataCommand, ModelArgs, ReadArgs, SettingsArgs, ShowArgs, TrainingArgs};
 use super::exit::Failure;
 use super::flow_chart::{chart, columns, mark};
 use super::printed::{say, say_json};
@@ -31,10 +31,15 @@ use super::{flow_compare, new_file};
 pub(crate) struct FlowArgs {
     /// A run's folder, or a model.safetensors alone; with --compare several, or none: they are then trained
     pub(crate) runs: Vec<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) data: Option<DataCommand>,
+    /// Other data of the run's kind than its own
+    #[arg(long, value_name = "FILE")]
+    data_file: Option<PathBuf>,
     /// Draw several networks in one picture: those of the runs, or without runs a tanh RNN, an IRNN, an LSTM and a GRU of
     /// the same size, as they begin and after training by the other flags
     #[arg(long)]
-    pub(crate) compare: bool,
+    compare: bool,
     /// Where each step has a prediction: the gradient of all of them, not of each row's last alone
     #[arg(long)]
     pub(crate) whole_loss: bool,
@@ -47,7 +52,7 @@ pub(crate) struct FlowArgs {
     #[command(flatten)]
     pub(crate) show: ShowArgs,
     #[command(flatten)]
-    pub(crate) given: Given,
+    pub(crate) settings: SettingsArgs,
 }
 
 /// What one network does to a gradient.
@@ -76,9 +81,10 @@ pub(crate) struct Stack {
 }
 
 pub(crate) fn flow(args: &FlowArgs) -> Result<(), Failure> {
+    let compare = args.compare || args.data.is_some();
     new_file::check_picture("--out", args.out.as_deref())?;
     let usage = |message: &str| Err(Failure::usage(Error::Unsupported(message.into())));
-    match (&args.runs[..], args.compare) {
+    match (&args.runs[..], compare) {
         ([], false) => return usage("expected a run: `bptt flow RUN`, or --compare"),
         ([_, _, ..], false) => return usage("several runs go into one picture with --compare"),
         ([], true) => return flow_compare::trained(args),
@@ -87,27 +93,28 @@ pub(crate) fn flow(args: &FlowArgs) -> Result<(), Failure> {
     if args.show.log_every.is_some() {
         return usage("--log-every is for training: with --compare and no run");
     }
-    let TrainingArgs { batch, clip, .. } = args.given.training;
-    if args.given.model != ModelArgs::default()
-        || args.given.training != (TrainingArgs { batch, clip, ..Default::default() })
+    let TrainingArgs { batch, clip, .. } = args.settings.training;
+    if args.settings.model != ModelArgs::default()
+        || args.settings.training != (TrainingArgs { batch, clip, ..Default::default() })
     {
         return usage(
             "a run says what its network is and how it learned: beside data only --batch and --clip go with one",
         );
     }
-    if args.compare { flow_compare::loaded(args) } else { of_run(args, &args.runs[0]) }
+    if compare { flow_compare::loaded(args) } else { of_run(args, &args.runs[0]) }
 }
 
 /// A run on its device, with what the flags say of data, batch and device.
 pub(crate) fn open(args: &FlowArgs, run: &Path) -> Result<Applied, Failure> {
-    let Given { run: on, data, training, .. } = args.given.clone();
+    let SettingsArgs { run: on, training, .. } = args.settings.clone();
+    let data = ReadArgs { file: args.data_file.clone(), ..ReadArgs::default() };
     Applied::open(&ApplyArgs { run: run.into(), batch: training.batch.and_then(BatchSize::rows), on, data })
 }
 
 fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
     let Applied { settings, task, mut network, rows, .. } = open(args, run)?;
     let (batch, words) = batch(task.as_ref(), rows, args.whole_loss)?;
-    let clip = args.given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
+    let clip = args.settings.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = format!("{}, {}", task.name(), settings.cell.name());
     let measured = measure(network.as_mut(), name, &batch, clip)?;
     let facts = [("model", model_file::describe(network.model())), ("data", words.clone())];

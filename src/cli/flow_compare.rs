@@ -43,7 +43,7 @@ fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
 
 /// The four networks, as they begin and after training.
 pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
-    let ModelArgs { cell, activation, init, init_from, .. } = &args.given.model;
+    let ModelArgs { cell, activation, init, init_from, .. } = &args.settings.model;
     if cell.is_some() || activation.is_some() || init.is_some() || init_from.is_some() {
         let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
         return Err(Failure::usage(Error::Unsupported(reason.into())));
@@ -51,8 +51,8 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut facts, mut steps) = (Vec::new(), 0);
     let mut title = String::new();
-    for (name, model) in networks(&args.given.model.config()) {
-        let given = Config { model, ..args.given.config() };
+    for (name, model) in networks(&args.settings.model.config()) {
+        let given = Config { model, ..args.settings.config(args.data.as_ref()) };
         let mut settings = Settings::new(given).map_err(Failure::usage)?;
         let task = load::load(&mut settings, None).map_err(Failure::usage)?;
         let task = task.as_ref();
@@ -141,7 +141,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
 pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
     let Applied { settings, task, mut network, rows, .. } = flow::open(args, &args.runs[0])?;
     let (batch, words) = flow::batch(task.as_ref(), rows, args.whole_loss)?;
-    let clip = args.given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
+    let clip = args.settings.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = |run: &std::path::Path, cell: &str| {
         let file = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
         format!("{file} ({cell})")

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast};
-use bptt::experiment::config::{Bytes, DataConfig};
+use bptt::experiment::config::{Bytes, Data, SeriesConfig};
 use bptt::experiment::files::folder::unwritten;
 use bptt::experiment::model::codec::Codec;
 use bptt::experiment::settings::Settings;
@@ -28,14 +28,14 @@ const ROWS: usize = 100_000;
 pub(crate) struct ForecastArgs {
     /// A run's folder, or a model.safetensors alone, of a series
     run: PathBuf,
-    /// The series to go on with [default: the run's own]
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    /// With --csv: the mark before its decimals, a point or a comma [default: what the numbers show, or else as the run's]
-    #[arg(long, requires = "csv", value_parser = decimal(), value_name = "MARK")]
+    /// The series to forecast [default: the run's own]
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: Option<PathBuf>,
+    /// With FILE: the mark before its decimals, a point or a comma [default: what the numbers show, or else as the run's]
+    #[arg(long, requires = "file", value_parser = decimal(), value_name = "MARK")]
     decimal: Option<DecimalMark>,
-    /// With --csv: what comes first in dates such as 5/3/2021 [default: as in the run's; what the rows show]
-    #[arg(long, requires = "csv", value_parser = dates(), value_name = "ORDER")]
+    /// With FILE: what comes first in dates such as 5/3/2021 [default: as in the run's; what the rows show]
+    #[arg(long, requires = "file", value_parser = dates(), value_name = "ORDER")]
     dates: Option<DateOrder>,
     /// The most that may come of the file, as in 4GiB [default: the run's; 1GiB]
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
@@ -71,11 +71,14 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         return Err(Failure::usage(Error::Unsupported(reason.into())));
     }
     let ForecastArgs { decimal, dates, input_limit, .. } = *args;
-    let data = DataConfig { csv: args.csv.clone(), decimal, dates, input_limit, ..DataConfig::default() };
-    let mut settings =
-        Settings::new(given(&args.run, model.codec.kind(), &args.on.config(), &data)?).map_err(Failure::usage)?;
-    let read = SeriesData::read(settings.data(), Some(&model.codec)).map_err(Failure::usage)?;
-    if args.csv.is_some() {
+    let series = SeriesConfig { file: args.file.clone(), decimal, dates, input_limit, ..SeriesConfig::default() };
+    let data = Some(Data::Series(series.clone())).filter(|_| series != SeriesConfig::default());
+    let mut settings = Settings::new(given(&args.run, &model, &args.on.config(), data)?).map_err(Failure::usage)?;
+    let read = settings
+        .series()
+        .map_or_else(|| Err(no_series()), |series| SeriesData::read(series, Some(&model.codec)))
+        .map_err(Failure::usage)?;
+    if args.file.is_some() {
         read.remarks().iter().for_each(note);
     }
     let SeriesData { name, path, series, .. } = read;
@@ -96,6 +99,10 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         false => table(&encoded, &forecast).iter().for_each(say),
     }
     Ok(())
+}
+
+fn no_series() -> Error {
+    Error::Unsupported("the run is not of a series".into())
 }
 
 /// Labels and targets in columns.

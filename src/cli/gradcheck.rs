@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bptt::experiment::config::{Config, DataConfig, SIZE};
+use bptt::experiment::config::{Config, Data, SIZE, TextConfig};
 use bptt::experiment::files::flow_log::stack_name;
 use bptt::experiment::model::model_file;
 use bptt::experiment::settings::Settings;
@@ -18,7 +18,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::apply::open_model;
-use super::args::{ModelArgs, RunArgs, whole};
+use super::args::{ModelArgs, RunArgs, one_of, whole};
 use super::device;
 use super::exit::Failure;
 use super::gradients::{Gradients, STEP, Subject};
@@ -48,6 +48,15 @@ pub(crate) struct GradcheckArgs {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
+    /// Outputs that the predictions are made from: every step's, the last, or the mean of all [default: every]
+    #[arg(long, value_parser = one_of::<Readout>(&["every", "last", "mean"]), value_name = "AT", conflicts_with = "run")]
+    predict: Option<Readout>,
+    /// Size of a trained vector for each of I tokens [default: none, the network reads numbers]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N", conflicts_with = "run")]
+    embedding: Option<usize>,
+    /// Use the embedding as the weights of the head too
+    #[arg(long, conflicts_with = "run")]
+    tied: bool,
     #[command(flatten)]
     on: RunArgs,
     #[command(flatten)]
@@ -144,11 +153,11 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
     model.hidden.get_or_insert(6);
     let settings = settings(args, model)?;
     let (inputs, outputs) = (args.inputs.unwrap_or(3), args.outputs.unwrap_or(3));
-    let at = args.model.predict.unwrap_or(Readout::PerStep);
-    let head = match args.model.tied {
+    let at = args.predict.unwrap_or(Readout::PerStep);
+    let head = match args.tied {
         // The vectors of what is read are the weights of what is told.
-        Some(true) => Head::new(inputs, Loss::CrossEntropy, at),
-        _ => Head::new(outputs, Loss::SquaredError, at),
+        true => Head::new(inputs, Loss::CrossEntropy, at),
+        false => Head::new(outputs, Loss::SquaredError, at),
     };
     let model = settings.network(inputs, head);
     model.validate().map_err(Failure::usage)?;
@@ -159,7 +168,8 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
 /// Device, seed and model as every command reads them: as of a text, which has every flag of the model. No data of these
 /// settings are ever read.
 fn settings(args: &GradcheckArgs, model: ModelArgs) -> Result<Settings, Failure> {
-    let data = DataConfig { text: Some(".".into()), ..DataConfig::default() };
+    let text = TextConfig { embedding: args.embedding, tied: args.tied.then_some(true), ..TextConfig::default() };
+    let data = Some(Data::Text(text));
     Settings::new(Config { run: args.on.config(), data, model: model.config(), ..Config::default() })
         .map_err(Failure::usage)
 }

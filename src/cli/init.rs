@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bptt::Result;
+use bptt::experiment::config::Kind;
 use bptt::experiment::files::folder::io_error;
 use bptt::format::{path_text, shell_quoted};
 use clap::{Args, Command};
 use clap_mangen::Man;
 
+use super::args;
 use super::new_file;
 use super::printed::{say, say_data};
 
@@ -34,10 +36,10 @@ pub(crate) struct ManArgs {
 }
 
 /// Writes a configuration that has every key of `bptt train`, all of them commented out.
-pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
+pub(crate) fn init(args: &InitArgs) -> Result<()> {
     let path = &args.file;
     new_file::check("FILE", Some(path))?;
-    new_file::write(path, template(program).as_bytes())?;
+    new_file::write(path, template().as_bytes())?;
     let words = path_text(path);
     say(format!("{words}: every setting with its default; change what you need, then"));
     say("");
@@ -45,17 +47,24 @@ pub(crate) fn init(args: &InitArgs, program: &Command) -> Result<()> {
     Ok(())
 }
 
-/// The flags of `bptt train` as a configuration file: a section a heading, a key a flag.
-fn template(program: &Command) -> String {
+/// The flags of `bptt train` as a configuration file: a section for each group of flags, a key for each flag.
+fn template() -> String {
     let mut text = String::from(
         "# Settings of `bptt train`: each key is the flag of its name. What is left out has its default.\n\
-         # `bptt train --config THIS --dump-config` prints what it comes to.\n",
+         # `bptt train --config THIS --dump-config` prints what it comes to.\n\n\
+         # The data: the section of one kind, with its file. Without one the bundled sunspot numbers are learned.\n",
     );
-    let Some(train) = program.find_subcommand("train") else { return text };
-    for section in ["Run", "Data", "Model", "Training"] {
-        let _ = write!(text, "\n[{}]\n", section.to_lowercase());
-        for flag in train.get_arguments().filter(|flag| flag.get_help_heading() == Some(section)) {
-            let (Some(key), Some(help)) = (flag.get_long(), flag.get_help()) else { continue };
+    for section in args::SECTIONS {
+        let is_data = Kind::ALL.iter().any(|kind| kind.section() == section);
+        let Some(flags) = args::section(section) else { continue };
+        let _ = match is_data {
+            true => write!(text, "\n# [{section}]\n"),
+            false => write!(text, "\n[{section}]\n"),
+        };
+        for flag in flags.get_arguments().filter(|flag| !flag.is_hide_set()) {
+            let Some(help) = flag.get_help() else { continue };
+            // What a command line names without a flag is the file, or the name of a task.
+            let key = flag.get_long().unwrap_or(flag.get_id().as_str());
             let names: Vec<String> = flag
                 .get_possible_values()
                 .iter()
@@ -116,7 +125,8 @@ pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
         say_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
         return Ok(());
     };
-    let commands = std::iter::once(&program).chain(program.get_subcommands());
+    let kinds = program.get_subcommands().flat_map(Command::get_subcommands);
+    let commands = std::iter::once(&program).chain(program.get_subcommands()).chain(kinds);
     let pages: Vec<Man> = commands.cloned().map(Man::new).collect();
     let paths: Vec<PathBuf> = pages.iter().map(|page| folder.join(page.get_filename())).collect();
     // One that is there leaves the others unwritten too.
@@ -135,7 +145,10 @@ fn one_page(program: &Command) -> Result<Vec<u8>> {
     whole.render_synopsis_section(&mut text).map_err(failed())?;
     whole.render_description_section(&mut text).map_err(failed())?;
     whole.render_extra_section(&mut text).map_err(failed())?;
-    for command in program.get_subcommands() {
+    let with_kinds = |command: &Command| {
+        std::iter::once(command.clone()).chain(command.get_subcommands().map(without_common)).collect::<Vec<_>>()
+    };
+    for command in program.get_subcommands().flat_map(with_kinds) {
         let man = Man::new(command.clone());
         let mut part = Vec::new();
         man.render_synopsis_section(&mut part).map_err(failed())?;
@@ -151,6 +164,11 @@ fn one_page(program: &Command) -> Result<Vec<u8>> {
     }
     whole.render_version_section(&mut text).map_err(failed())?;
     Ok(text)
+}
+
+/// A kind of data with its own flags alone: those that all kinds have stand at the command.
+fn without_common(kind: &Command) -> Command {
+    kind.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
 }
 
 fn page(man: &Man) -> Result<Vec<u8>> {

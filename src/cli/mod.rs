@@ -137,12 +137,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Export(args) => export::export(&args),
         Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
         Command::Bench(args) => bench::bench(&args),
-        Command::Init(args) => init::init(&args, &Program::command()).map_err(Failure::from),
+        Command::Init(args) => init::init(&args).map_err(Failure::from),
         Command::Completions(args) => {
-            init::completions(&args, &mut Program::command());
+            init::completions(&args, &mut command_line::prepared(Program::command()));
             Ok(())
         }
-        Command::Man(args) => init::man(&args, &Program::command()).map_err(Failure::from),
+        Command::Man(args) => init::man(&args, &command_line::prepared(Program::command())).map_err(Failure::from),
     };
     match (result, printed::unsaid()) {
         (Ok(()), None) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use bptt::format::bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::Given;
+use super::args::{DataCommand, SettingsArgs};
 use super::exit::Failure;
 use super::printed::{say, say_json};
 use super::train::{form, heading, planner};
@@ -20,6 +20,8 @@ pub(crate) struct PlanArgs {
     /// A run's folder, whose settings are taken; flags change them
     #[arg(conflicts_with = "config")]
     run: Option<PathBuf>,
+    #[command(subcommand)]
+    data: Option<DataCommand>,
     /// Settings from a file; flags change them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -27,13 +29,14 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    given: Given,
+    settings: SettingsArgs,
 }
 
 /// Tells what `bptt train` would take of memory, and takes nothing of it: the data are read, and no network is made.
 pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
-    let mut settings = config_file::resolve(config.as_deref(), &args.given.config()).map_err(Failure::usage)?;
+    let mut settings =
+        config_file::resolve(config.as_deref(), &args.settings.config(args.data.as_ref())).map_err(Failure::usage)?;
     let start = settings.open_form()?;
     let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let model = form(&mut settings, task.as_ref(), start.as_ref())?;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use bptt::Error;
-use bptt::experiment::config::kind::named;
 use bptt::experiment::files::folder::io_error;
 use clap::Args;
 
@@ -26,7 +25,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
     // The run tells how its own data were read.
-    if !named(&args.apply.data.config()).is_empty() {
+    if args.apply.data.file.is_some() {
         for (index, line) in task.describe().iter().enumerate() {
             note(heading(if index == 0 { "data" } else { "" }, line));
         }

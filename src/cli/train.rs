@@ -38,11 +38,12 @@ use super::train_words::{RecentLoss, describe_outcome, describe_schedule, loss_n
 use super::{config_file, interrupt, profile_table, provenance};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
+    let flags = args.settings.config(args.data.as_ref());
     let interrupted = match &args.resume {
         None => None,
         Some(path) => match Interrupted::open(
             path,
-            &Asked { flags: &args.given.config(), elsewhere: args.out.is_some(), read: &config_file::read },
+            &Asked { flags: &flags, elsewhere: args.out.is_some(), read: &config_file::read },
         )? {
             None => {
                 match (args.json, args.show.quiet) {
@@ -62,7 +63,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         },
     };
     let settings = match &interrupted {
-        None => config_file::resolve(args.config.as_deref(), &args.given.config()),
+        None => config_file::resolve(args.config.as_deref(), &flags),
         Some(run) => Settings::new(run.given.clone()),
     };
     let mut settings = settings.map_err(Failure::usage)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, ScheduleName};
+use super::config::{Config, Data, ScheduleName};
 use super::files::arithmetic::Arithmetic;
 use super::files::checkpoints::{
     DESCRIPTION, FINISHED, FOLDER, Note, Position, Saved, digest, file_path, files, step_of,
@@ -320,8 +320,13 @@ fn elsewhere(mut given: Config, flags: &Config) -> Result<Config> {
     lay(&mut given.run.device, rest.run.device.take());
     lay(&mut given.run.threads, rest.run.threads.take());
     // What the run does not have stays a flag too many.
-    let pairs = given.files().into_iter().zip(rest.files());
-    pairs.filter(|((_, to), _)| to.is_some()).for_each(|((_, to), (_, from))| lay(to, from.take()));
+    if given.data.as_ref().map(Data::kind) == rest.data.as_ref().map(Data::kind) || rest.data.is_none() {
+        for (key, from) in rest.files() {
+            let to = given.files().into_iter().find(|(of, to)| *of == key && to.is_some());
+            to.into_iter().for_each(|(_, to)| lay(to, from.take()));
+        }
+        rest.data = rest.data.filter(|data| *data != Data::of(data.kind()));
+    }
     match rest == Config::default() {
         true => Ok(given),
         false => Err(Error::Unsupported(

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::config::agree::unsupported;
-use super::config::kind::{Kind, check_keys, named};
 use super::config::{
-    BUNDLED, BatchSize, CellName, Config, DataConfig, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleName,
-    TaskName, TrainingConfig,
+    BUNDLED, BatchSize, CellName, Config, Data, Kind, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleName,
+    SeriesConfig, TaskConfig, TaskName, TrainingConfig,
 };
 use super::model::model_file::ModelFile;
 use crate::data::Copying;
@@ -86,8 +85,13 @@ impl Settings {
     /// Fills in every default that does not depend on the data.
     pub fn new(mut given: Config) -> Result<Self> {
         check_paths(&mut given)?;
-        let kind = kind(&mut given.data)?;
-        check_keys(kind, &given)?;
+        let applies = given.applies;
+        let data = given.data.get_or_insert_with(Data::sunspots);
+        let kind = data.kind();
+        if let Data::Series(series) = data {
+            series_split(series, applies)?;
+        }
+        let ((embedding, tied), predict, buckets) = (data.embedding(), data.predict(), data.buckets());
         let RunConfig { device, threads, kernel, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
@@ -109,7 +113,8 @@ impl Settings {
             recurrent_dropout,
             ..ModelConfig::default()
         };
-        if init_from.is_some() && given.model != alone {
+        let of_network = given.model != alone || embedding.is_some() || tied || predict.is_some();
+        if init_from.is_some() && of_network {
             let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
                           --cell, --activation, --hidden, --layers, --embedding, --tied, --predict, --bidirectional, --init or --forget-bias, \
                           goes with it";
@@ -117,7 +122,7 @@ impl Settings {
         }
         let (activation, initialisation) = match init_from {
             Some(_) => (None, Initialisation::default()),
-            None => cell_settings(&mut given.model, kind)?,
+            None => cell_settings(&mut given.model, kind, (embedding, tied))?,
         };
         let model = &mut given.model;
         let training = &mut given.training;
@@ -138,11 +143,6 @@ impl Settings {
         if kind == Kind::Task {
             training.val_every.get_or_insert(100);
         }
-        let buckets = match kind {
-            Kind::Sequences | Kind::Classes | Kind::Rolls => *training.buckets.get_or_insert(4),
-            // Of one length all.
-            Kind::Text | Kind::Series | Kind::Task => 1,
-        };
         let on_nan = *training.on_nan.get_or_insert_default();
         let patience = training.patience;
         let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
@@ -156,8 +156,8 @@ impl Settings {
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
             bidirectional: model.bidirectional.unwrap_or(false),
-            embedding: model.embedding.or(model.hidden.filter(|_| model.tied == Some(true))),
-            tied: model.tied.unwrap_or(false),
+            embedding: embedding.or(model.hidden.filter(|_| tied)),
+            tied,
             dropout: model.dropout.unwrap_or_default(),
             recurrent_dropout: model.recurrent_dropout.unwrap_or_default(),
             activation,
@@ -193,14 +193,27 @@ impl Settings {
         })
     }
 
-    /// All that was told, for the tasks to fill in.
-    pub(crate) fn given(&mut self) -> &mut Config {
-        &mut self.given
+    /// What is set for the data, for the tasks to fill in.
+    pub(crate) fn data(&mut self) -> &mut Data {
+        self.given.data.get_or_insert_with(Data::sunspots)
     }
 
-    /// What was told of the data.
-    pub fn data(&mut self) -> &mut DataConfig {
-        &mut self.given.data
+    /// What is set for a series; `None` for other data.
+    pub fn series(&mut self) -> Option<&mut SeriesConfig> {
+        match self.data() {
+            Data::Series(series) => Some(series),
+            _ => None,
+        }
+    }
+
+    /// Whether a trained model is only measured on the data, or predicts.
+    pub(crate) fn applies(&self) -> bool {
+        self.given.applies
+    }
+
+    /// The files and folders that are read, by their keys.
+    pub(crate) fn files(&mut self) -> Vec<(&'static str, PathBuf)> {
+        self.given.files().into_iter().filter_map(|(key, file)| Some((key, file.clone()?))).collect()
     }
 
     /// The model that the weights begin with; its digest becomes a setting.
@@ -295,14 +308,13 @@ impl Settings {
     /// Refuses a batch that no memory has room for, before any is asked for. Only where the settings alone tell its size:
     /// elsewhere the data bound it.
     pub fn check_batch(&self, model: &Model) -> Result<()> {
-        let DataConfig { window, length, task, .. } = &self.given.data;
-        let (steps, flag) = match self.kind {
-            Kind::Text => (window.unwrap_or_default(), "window"),
-            Kind::Task if *task == Some(TaskName::Copy) => {
+        let (steps, flag) = match &self.given.data {
+            Some(Data::Text(text)) => (text.window.unwrap_or_default(), "window"),
+            Some(Data::Task(TaskConfig { name: Some(TaskName::Copy), length, .. })) => {
                 (Copying::new(length.unwrap_or_default()).length(), "length")
             }
-            Kind::Task => (length.unwrap_or_default(), "length"),
-            Kind::Series | Kind::Sequences | Kind::Classes | Kind::Rolls => return Ok(()),
+            Some(Data::Task(task)) => (task.length.unwrap_or_default(), "length"),
+            _ => return Ok(()),
         };
         // Counted in floating point, which does not overflow.
         let r = &model.recurrent;
@@ -343,34 +355,14 @@ impl Settings {
     }
 }
 
-/// What the data are.
-fn kind(data: &mut DataConfig) -> Result<Kind> {
-    let named = named(data);
-    let kind = match named[..] {
-        [] => {
-            data.csv = Some(BUNDLED.into());
-            Kind::Series
-        }
-        [kind] => kind,
-        _ => {
-            let words: Vec<String> = named.iter().map(Kind::to_string).collect();
-            return Err(unsupported(format!("expected one source of data, got {}", words.join(" and "))));
-        }
-    };
-    if kind == Kind::Series {
-        let bundled = data.csv.as_deref() == Some(Path::new(BUNDLED));
-        series_split(data, bundled)?;
-    }
-    Ok(kind)
-}
-
 /// Either `train-until` and `validation`, or `split`, or neither so far.
-fn series_split(data: &mut DataConfig, bundled: bool) -> Result<()> {
+fn series_split(data: &mut SeriesConfig, applies: bool) -> Result<()> {
+    let bundled = data.file.as_deref() == Some(Path::new(BUNDLED));
     if data.split.is_some() && (data.train_until.is_some() || data.validation.is_some()) {
         return Err(unsupported("--split excludes --train-until and --validation: it sets its own shares"));
     }
     if data.split.is_none() {
-        if data.train_until.is_none() && bundled && !data.applies {
+        if data.train_until.is_none() && bundled && !applies {
             data.train_until = Some("1920".into());
         }
         match (&data.train_until, data.validation) {
@@ -395,7 +387,11 @@ fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
 }
 
 /// Fills in the network's form.
-fn cell_settings(model: &mut ModelConfig, kind: Kind) -> Result<(Option<Activation>, Initialisation)> {
+fn cell_settings(
+    model: &mut ModelConfig,
+    kind: Kind,
+    (embedding, tied): (Option<usize>, bool),
+) -> Result<(Option<Activation>, Initialisation)> {
     let cell = *model.cell.get_or_insert(CellName::Lstm);
     model.hidden.get_or_insert(match kind {
         Kind::Series => 16,
@@ -403,11 +399,11 @@ fn cell_settings(model: &mut ModelConfig, kind: Kind) -> Result<(Option<Activati
         Kind::Sequences | Kind::Task => 64,
     });
     let layers = *model.layers.get_or_insert(1);
-    if let (Some(true), Some(size), Some(hidden)) = (model.tied, model.embedding, model.hidden)
+    if let (true, Some(size), Some(hidden)) = (tied, embedding, model.hidden)
         && size != hidden
     {
         return Err(unsupported(format!(
-            "--embedding {size} (model.embedding) with --tied: expected the {hidden} numbers that a layer puts out, or no \
+            "--embedding {size} with --tied: expected the {hidden} numbers that a layer puts out, or no \
              --embedding"
         )));
     }

@@ -161,10 +161,7 @@ const WRITERS: [(&str, &[&str]); 8] = [
     ("flow run --device cpu --threads 1 --out flow.svg", &["flow.svg"]),
     ("init c.toml", &["c.toml"]),
     ("man --out pages", &["pages"]),
-    (
-        "flow --compare --task adding --length 4 --hidden 3 --steps 2 --batch 2 --device cpu --threads 1 --out o.svg",
-        &["o.svg"],
-    ),
+    ("flow task adding --length 4 --hidden 3 --steps 2 --batch 2 --device cpu --threads 1 --out o.svg", &["o.svg"]),
 ];
 
 #[test]

@@ -24,6 +24,9 @@ struct Flag {
     section: String,
 }
 
+/// The kinds of data, which have flags of their own.
+const KINDS: [&str; 6] = ["series", "text", "sequences", "classes", "rolls", "task"];
+
 /// The commands of the program and their flags, from its help. What lists devices opens them all, which is not for here.
 fn commands() -> BTreeMap<String, Vec<Flag>> {
     let nowhere = folder();
@@ -34,7 +37,11 @@ fn commands() -> BTreeMap<String, Vec<Flag>> {
     let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names =
         names.filter_map(|line| line.split_whitespace().next()).filter(|name| !["help", "devices"].contains(name));
-    names.map(|name| (name.to_owned(), flags(&help(&format!("{name} -h"))))).collect()
+    let kinds = |name: &str| match name {
+        "train" | "plan" | "flow" => KINDS.map(|kind| format!("{name} {kind}")).to_vec(),
+        _ => vec![name.to_owned()],
+    };
+    names.flat_map(kinds).map(|name| (name.clone(), flags(&help(&format!("{name} -h"))))).collect()
 }
 
 fn flags(help: &str) -> Vec<Flag> {
@@ -86,19 +93,13 @@ fn value(case: &Case<'_>, flag: &Flag) -> OsString {
 }
 
 /// What a command needs to have something to do, short.
-fn begin(case: &Case<'_>, command: &str) -> String {
+fn begin(case: &Case<'_>, name: &str) -> String {
+    let (command, kind) = name.split_once(' ').unwrap_or((name, ""));
     let short = "--device cpu --threads 1 --hidden 3 --steps 2 --batch 4";
     match command {
         "train" | "plan" | "flow" => {
-            let Run(_, arguments) = case.pick(&RUNS);
-            let kind = arguments.split(" --").next().unwrap_or_default();
-            // Which of the data it is; the bundled series needs no flag.
-            let kind = if kind.contains("--text") || arguments.starts_with("--task") || kind.contains(' ') {
-                kind
-            } else {
-                ""
-            };
-            let kind = if kind.starts_with("--window") { "" } else { kind };
+            let of_kind: Vec<Run> = RUNS.into_iter().filter(|run| run.1.split(' ').next() == Some(kind)).collect();
+            let data = of_kind[case.below(of_kind.len())].1.split(" --").next().unwrap_or_default();
             let more = match (command, case.chance(30)) {
                 ("train", _) => "--out out",
                 ("flow", true) => "run --device cpu --threads 1",
@@ -107,7 +108,7 @@ fn begin(case: &Case<'_>, command: &str) -> String {
             if more.starts_with("run") {
                 format!("{command} {more}")
             } else {
-                format!("{command} {kind} {short} {more}")
+                format!("{command} {data} {short} {more}")
             }
         }
         "eval" | "predict" | "forecast" => format!("{command} run --device cpu --threads 1"),
@@ -124,7 +125,7 @@ fn begin(case: &Case<'_>, command: &str) -> String {
 #[test]
 fn flags_at_random_are_meant_as_they_are_or_refused() {
     let commands = commands();
-    assert!(commands["train"].len() > 60 && commands.len() > 10, "{commands:?}");
+    assert!(commands["train series"].len() > 60 && commands.len() > 25, "{commands:?}");
     let names: Vec<&str> = commands.keys().map(String::as_str).collect();
     let wholes = Wholes::default();
     each("random flags", 160, |case| {
@@ -132,7 +133,8 @@ fn flags_at_random_are_meant_as_they_are_or_refused() {
         copy(&wholes.of(Run::named("sunspots"))?.0.join(OUT), &case.folder().join(OUT));
         copy(&wholes.of(Run::named("lanes of a text"))?.0.join(OUT), &case.folder().join("text"));
         // `train` has most of the flags.
-        let command = if case.chance(35) { "train" } else { case.pick(&names) };
+        let trains = format!("train {}", case.pick(&KINDS));
+        let command = if case.chance(35) { trains.as_str() } else { case.pick(&names) };
         let mut words: Vec<OsString> = begin(case, command).split_whitespace().map(OsString::from).collect();
         let flags = &commands[command];
         let (mut config, mut in_config) = (BTreeMap::<&str, String>::new(), Vec::new());
@@ -143,9 +145,12 @@ fn flags_at_random_are_meant_as_they_are_or_refused() {
                 words.drain(at..(at + if flag.takes == Some(false) { 2 } else { 1 }).min(words.len()));
             }
             let value = value(case, flag);
-            let section = ["run", "data", "model", "training"].into_iter().find(|name| *name == flag.section);
+            let sections = KINDS.into_iter().chain(["run", "model", "training"]);
+            let section = sections.into_iter().find(|name| *name == flag.section);
             let key = flag.name.trim_start_matches("--");
-            if let Some(section) = section.filter(|_| ["train", "plan"].contains(&command) && case.chance(25)) {
+            if let Some(section) =
+                section.filter(|_| !command.starts_with("flow") && command.contains(' ') && case.chance(25))
+            {
                 if !in_config.contains(&key) {
                     in_config.push(key);
                     let value = value.to_string_lossy();

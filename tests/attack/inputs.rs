@@ -13,15 +13,15 @@ use super::tree::copy;
 
 /// Commands whose last word is a file to read.
 const READERS: [&str; 24] = [
-    "train --device cpu --threads 1 --steps 1 --out out --csv",
-    "train --device cpu --threads 1 --steps 1 --out out --text",
-    "train --device cpu --threads 1 --steps 1 --out out --bytes --text",
-    "train --device cpu --threads 1 --steps 1 --out out --sequences",
-    "train --device cpu --threads 1 --steps 1 --out out --rolls",
-    "train --device cpu --threads 1 --steps 1 --out out --classes",
-    "train --device cpu --threads 1 --steps 1 --out out --sequences x.npy --labels",
-    "train --device cpu --threads 1 --steps 1 --out out --sequences classes.ts --test-file",
-    "train --device cpu --threads 1 --steps 1 --out out --csv series.csv --target a --missing ffill --test-file",
+    "train --device cpu --threads 1 --steps 1 --out out series",
+    "train --device cpu --threads 1 --steps 1 --out out text",
+    "train --device cpu --threads 1 --steps 1 --out out text --bytes",
+    "train --device cpu --threads 1 --steps 1 --out out sequences",
+    "train --device cpu --threads 1 --steps 1 --out out rolls",
+    "train --device cpu --threads 1 --steps 1 --out out classes",
+    "train sequences x.npy --device cpu --threads 1 --steps 1 --out out --labels",
+    "train sequences classes.ts --device cpu --threads 1 --steps 1 --out out --test-file",
+    "train series series.csv --device cpu --threads 1 --steps 1 --out out --target a --missing ffill --test-file",
     "train --device cpu --threads 1 --steps 1 --out out --config",
     "train --device cpu --threads 1 --steps 1 --out out --init-from",
     "train --device cpu --threads 1 --out out --resume",
@@ -107,14 +107,14 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
                 join(many, &|column| (if column == 0 { row } else { (row * 7 + column) % 9 }).to_string(), ",")
             };
             write("odd.csv", format!("{header}\n{}", lines(40, &row)).as_bytes());
-            "--csv odd.csv --target c1 --features all --window 3"
+            "series odd.csv --target c1 --features all --window 3"
         }
         1 => {
             // As before, and no target is told.
             let header = join(many, &|column| format!("c{column}"), ",");
             let row = |row: usize| join(many, &|column| (row + column).to_string(), ",");
             write("odd.csv", format!("{header}\n{}", lines(12, &row)).as_bytes());
-            "--csv odd.csv --window 3"
+            "series odd.csv --window 3"
         }
         2 => {
             // A name.
@@ -122,14 +122,14 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
                 "odd.csv",
                 format!("t,{}\n{}", "n".repeat(many * 4), lines(60, &|row| format!("{row},{}", row % 7))).as_bytes(),
             );
-            "--csv odd.csv --window 3"
+            "series odd.csv --window 3"
         }
         3 | 4 => {
             // Names of classes, of which few occur.
             let names = join(many, &|class| format!("k{class}"), " ");
             let rows = lines(40, &|n| format!("{},{}:k{}", n % 5, n % 3, n % 4));
             write("odd.ts", format!("@classLabel true {names}\n@data\n{rows}").as_bytes());
-            "--sequences odd.ts"
+            "sequences odd.ts"
         }
         5 | 6 => {
             // Classes that occur.
@@ -137,36 +137,36 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
             let names = join(classes, &|class| format!("k{class}"), " ");
             let rows = lines(classes * 4, &|n| format!("{},{}:k{}", n % 5, n % 3, n % classes));
             write("odd.ts", format!("@classLabel true {names}\n@data\n{rows}").as_bytes());
-            "--sequences odd.ts"
+            "sequences odd.ts"
         }
         7 => {
             // A field that does not end.
             write("odd.csv", format!("\"{}", "n".repeat(many * 20)).as_bytes());
-            "--csv odd.csv"
+            "series odd.csv"
         }
         8 => {
             // Sequences of one byte.
             let rows = many * 20;
             write("x.npy", &npy(&format!("({rows}, 1, 1)"), &mut (0..rows).map(|n| (n % 5) as u8)));
             write("y.npy", &npy(&format!("({rows},)"), &mut (0..rows).map(|n| (n % 2) as u8)));
-            "--sequences x.npy --labels y.npy --labels-as classes"
+            "sequences x.npy --labels y.npy --labels-as classes"
         }
         9 => {
             // Zeros shrink to a thousandth, and members of an archive stand behind each other.
             write("odd.ts.gz", &compressed(&vec![0; 8 << 20]).repeat(many / 100));
-            "--sequences odd.ts.gz"
+            "sequences odd.ts.gz"
         }
         10 => {
             // The same of what could be read.
             let begin = compressed(b"@classLabel true a b\n@data\n");
             let rows = compressed("1,2:a\n2,1:b\n".repeat(100_000).as_bytes());
             write("odd.ts.gz", &[begin, rows.repeat(many / 100)].concat());
-            "--sequences odd.ts.gz --batch 4096"
+            "sequences odd.ts.gz --batch 4096"
         }
         11 => {
             // Depth.
             write("odd.json", format!("{{\"train\":[{}]}}", "[".repeat(many)).as_bytes());
-            "--rolls odd.json"
+            "rolls odd.json"
         }
         12 => {
             // Frames without keys, of one piece.
@@ -178,19 +178,19 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
                 )
                 .as_bytes(),
             );
-            "--rolls odd.json --batch 1"
+            "rolls odd.json --batch 1"
         }
         13 => {
             // Characters.
             let text: String = (0..many as u32).filter_map(|n| char::from_u32(0x4e00 + n % 60_000)).collect();
             write("odd.txt", text.as_bytes());
-            "--text odd.txt --window 8 --steps 1"
+            "text odd.txt --window 8 --steps 1"
         }
         14 => {
             // Sequences by name, of one step.
             let rows = lines(many * 2, &|n| format!("s{n},0,{},{}", ["a", "b"][n % 2], n % 7));
             write("odd.csv", format!("id,time,label,x\n{rows}").as_bytes());
-            "--sequences odd.csv --labels-as classes --batch 4096"
+            "sequences odd.csv --labels-as classes --batch 4096"
         }
         15 => {
             // Files.
@@ -201,7 +201,7 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
                     format!("one{class}\ntwo{class}\nthree\nfour{class}\n").as_bytes(),
                 );
             }
-            "--classes many"
+            "classes many"
         }
         16 => {
             // A line.
@@ -210,13 +210,13 @@ fn large(case: &Case<'_>, many: usize) -> &'static str {
                 format!("@classLabel true a b\n@data\n{}:a\n1:b\n2:a\n3:b\n4:a\n5:b\n", "1,".repeat(many * 4))
                     .as_bytes(),
             );
-            "--sequences odd.ts"
+            "sequences odd.ts"
         }
         _ => {
             // Labels of rows.
             let label = "n".repeat(many);
             write("odd.csv", format!("t,x\n{}", lines(60, &|row| format!("{label}{row},{}", row % 7))).as_bytes());
-            "--csv odd.csv --window 3"
+            "series odd.csv --window 3"
         }
     }
 }

@@ -38,12 +38,12 @@ const COMMANDS: [&str; 10] = [
 /// The data of a model, where they have to be named.
 fn data_of(model: &str) -> &'static str {
     match model {
-        "several columns" => "--csv series.csv",
-        "lanes of a text" | "bytes" => "--text text.txt",
-        "classes of sequences" => "--sequences classes.ts",
-        "values of sequences" => "--sequences values.csv",
-        "lines in classes" => "--classes names",
-        "rolls" => "--rolls rolls.json",
+        "several columns" => "series series.csv",
+        "lanes of a text" | "bytes" => "text text.txt",
+        "classes of sequences" => "sequences classes.ts",
+        "values of sequences" => "sequences values.csv",
+        "lines in classes" => "classes names",
+        "rolls" => "rolls rolls.json",
         _ => "",
     }
 }

@@ -146,13 +146,13 @@ fn columns_and_classes_of_any_name_are_printed_as_text_or_refused() {
             0 => {
                 let rows: String = (0..50).map(|row| format!("{row},{},{}\n", row * 7 % 10, row % 5)).collect();
                 write("odd.csv", &format!("{},{},{}\n{rows}", field(&other), field(&odd), field(&format!("{odd}2"))));
-                "--csv odd.csv --window 3 --features all --horizon 2"
+                "series odd.csv --window 3 --features all --horizon 2"
             }
             1 => {
                 let rows: String =
                     (0..24).map(|n| format!("{},{}:{}\n", n % 7, n % 3, plain([&odd, &other, "c"][n % 3]))).collect();
                 write("odd.ts", &format!("@classLabel true {} {} c\n@data\n{rows}", plain(&odd), plain(&other)));
-                "--sequences odd.ts"
+                "sequences odd.ts"
             }
             2 => {
                 let label = |n: usize| field([odd.as_str(), other.as_str(), "c"][n % 3]);
@@ -161,13 +161,13 @@ fn columns_and_classes_of_any_name_are_printed_as_text_or_refused() {
                     .map(|(n, t)| format!("{},{t},{},{},{}\n", field(&format!("{odd}{n}")), label(n), n % 7, t))
                     .collect();
                 write("odd.csv", &format!("id,time,label,{},{}\n{rows}", field(&odd), field(&format!("{other}2"))));
-                "--sequences odd.csv --labels-as classes"
+                "sequences odd.csv --labels-as classes"
             }
             3 => {
                 let text: String =
                     (0..60).map(|n| format!("{n} {} {} \n", cut_to(&odd, 40), cut_to(&other, 40))).collect();
                 write("odd.txt", &text);
-                "--text odd.txt --window 8"
+                "text odd.txt --window 8"
             }
             4 => {
                 // A class is called what its file is.
@@ -177,13 +177,13 @@ fn columns_and_classes_of_any_name_are_printed_as_text_or_refused() {
                     (0..20).map(|n| format!("{}{n}\n", cut_to(&other, 20).replace('\n', " "))).collect();
                 write(&format!("odd/a{class}.txt"), &lines);
                 write("odd/b.txt", "one\ntwo\nthree\nfour\nfive\nsix\nseven\n");
-                "--classes odd"
+                "classes odd"
             }
             _ => {
                 let rows: String =
                     (0..50).map(|row| format!("{},{}\n", field(&format!("{odd}{row}")), row * 7 % 10)).collect();
                 write("odd.csv", &format!("{},x\n{rows}", field(&other)));
-                "--csv odd.csv --window 3 --train-until 30"
+                "series odd.csv --window 3 --train-until 30"
             }
         };
         let json = if case.chance(50) { "--json" } else { "" };
@@ -217,10 +217,10 @@ fn what_a_flag_names_is_printed_as_text_when_it_is_not_there() {
             ("train --device cpu", "--config="),
             ("train --device cpu", "--init-from="),
             ("train --device cpu", "--resume="),
-            ("train --device cpu --csv series.csv", "--target="),
-            ("train --device cpu --csv series.csv --target b", "--features="),
-            ("train --device cpu --sequences values.csv", "--label="),
-            ("train --device cpu --sequences classes.ts", "--class-weights="),
+            ("train series series.csv --device cpu", "--target="),
+            ("train series series.csv --device cpu --target b", "--features="),
+            ("train sequences values.csv --device cpu", "--label="),
+            ("train sequences classes.ts --device cpu", "--class-weights="),
             ("train --device cpu", "--train-until="),
             ("train", "--device="),
             ("eval --device cpu", ""),

@@ -41,9 +41,10 @@ fn rows_that_moved_from_the_test_file_to_the_end_of_the_training_file_are_notice
         write(folder, "a_TEST.tsv", &test.concat());
     };
     put(&training, &test);
-    train(folder, "a", &format!("--sequences a_TRAIN.tsv --test-file a_TEST.tsv {TINY}"));
+    train(folder, "a", &format!("sequences a_TRAIN.tsv --test-file a_TEST.tsv {TINY}"));
     put(&[&training[..], &test[..3]].concat(), &test[3..]);
-    let words = ["a_TRAIN.tsv", "expected the files as the run had them, by names, lengths and bytes", "--sequences"];
+    let words =
+        ["a_TRAIN.tsv", "expected the files as the run had them, by names, lengths and bytes", "sequences FILE"];
     is_refused(folder, &words);
     put(&training[..20], &[&training[20..], &test[..]].concat());
     is_refused(folder, &words);
@@ -56,10 +57,10 @@ fn rows_that_moved_from_the_test_file_to_the_end_of_the_training_file_are_notice
         .iter()
         .for_each(|name| fs::rename(folder.join(name), folder.join("moved").join(name)).unwrap());
     reopen(folder);
-    succeeds(folder, "train --resume a --sequences moved/a_TRAIN.tsv --test-file moved/a_TEST.tsv");
+    succeeds(folder, "train sequences moved/a_TRAIN.tsv --resume a --test-file moved/a_TEST.tsv");
     fs::rename(folder.join("moved/a_TEST.tsv"), folder.join("moved/other.tsv")).unwrap();
     reopen(folder);
-    let renamed = "train --resume a --sequences moved/a_TRAIN.tsv --test-file moved/other.tsv";
+    let renamed = "train sequences moved/a_TRAIN.tsv --resume a --test-file moved/other.tsv";
     refused(folder, renamed, 1, &["by names, lengths and bytes"]);
 }
 
@@ -78,10 +79,10 @@ fn letters_that_moved_from_a_class_to_the_next_and_names_that_changed_are_notice
         write(folder, "words/b.txt", b);
     };
     put(&words[0], &words[1]);
-    train(folder, "a", &format!("--classes words {TINY}"));
+    train(folder, "a", &format!("classes words {TINY}"));
     // One behind the other, with the names before them, the bytes are the same: b is a name and a letter.
     put(&format!("{}b", words[0]), words[1].strip_prefix('b').unwrap());
-    is_refused(folder, &["words", "by names, lengths and bytes", "--classes"]);
+    is_refused(folder, &["words", "by names, lengths and bytes", "classes FOLDER"]);
     put(&words[1], &words[0]);
     is_refused(folder, &["words"]);
     put(&words[0], &words[1]);
@@ -98,19 +99,19 @@ fn a_digest_of_files_without_their_borders_is_refused_with_the_reason_and_one_of
     let folder = folder.path();
     write(folder, "a_TRAIN.tsv", &lines(0..24).concat());
     write(folder, "a_TEST.tsv", &lines(24..32).concat());
-    train(folder, "a", &format!("--sequences a_TRAIN.tsv --test-file a_TEST.tsv {TINY}"));
+    train(folder, "a", &format!("sequences a_TRAIN.tsv --test-file a_TEST.tsv {TINY}"));
     let config = read(folder, "a/config.toml");
     let digest = config.lines().find_map(|line| line.strip_prefix("sha256 = ")).unwrap().trim_matches('"');
     // That of the bytes of both, one behind the other.
     let joined = "0b59bd12c83d6862d26307ca3ace4de11efc020f51cc740d64d62fc4ecd1dc2f";
     write(folder, "old.toml", &config.replace(digest, joined));
-    let words = ["a_TRAIN.tsv", joined, "without the borders between them", "bptt train --config", "--sequences"];
+    let words = ["a_TRAIN.tsv", joined, "without the borders between them", "bptt train sequences FILE --config"];
     refused(folder, "train --config old.toml --device cpu", 1, &words);
     // As it says.
-    let named = "--config old.toml --sequences a_TRAIN.tsv --test-file a_TEST.tsv";
+    let named = "sequences a_TRAIN.tsv --config old.toml --test-file a_TEST.tsv";
     train(folder, "new", named);
     assert!(read(folder, "new/config.toml").contains(digest));
-    train(folder, "single", &format!("--sequences a_TRAIN.tsv {TINY}"));
+    train(folder, "single", &format!("sequences a_TRAIN.tsv {TINY}"));
     assert!(
         read(folder, "single/config.toml")
             .contains("sha256 = \"b910cd2043665492a8a4daac12ec95258544c9d753fc7fd3e25a1037d780ba4b\"")

@@ -13,8 +13,8 @@ fn folder() -> tempfile::TempDir {
     let rows: String = (0..60).map(|row| format!("{row},{:.3}\n", (f64::from(row) * 0.7).sin())).collect();
     fs::write(path.join("s.csv"), format!("t,level\n{rows}")).unwrap();
     fs::write(path.join("t.txt"), "to be or not to be ".repeat(60)).unwrap();
-    train(path, "s", "--csv s.csv --target level --window 5 --hidden 3 --steps 2");
-    train(path, "t", "--text t.txt --window 8 --batch 4 --hidden 3 --steps 2");
+    train(path, "s", "series s.csv --target level --window 5 --hidden 3 --steps 2");
+    train(path, "t", "text t.txt --window 8 --batch 4 --hidden 3 --steps 2");
     folder
 }
 
@@ -32,7 +32,7 @@ fn every_command_ends_with_0_where_it_did_its_work() {
     let bench = "bench --device cpu --cell rnn --size S --seconds 0 --warmup 0 --warmup-s 0 --min-reps 1";
     for arguments in [
         "train --resume s",
-        "plan --csv s.csv --target level --device cpu",
+        "plan series s.csv --target level --device cpu",
         "eval s --device cpu",
         "predict s --device cpu",
         "forecast s --device cpu",
@@ -59,18 +59,18 @@ fn a_file_that_is_not_there_or_is_another_is_1_in_every_command() {
     let folder = folder();
     fs::write(folder.path().join("wrong.csv"), "t,level\n1,a\n2,b\n").unwrap();
     for arguments in [
-        "train --csv none.csv",
+        "train series none.csv",
         "train --config none.toml",
         "train --resume none",
-        "train --init-from none --csv s.csv",
-        "train --csv wrong.csv --target level",
+        "train series s.csv --init-from none",
+        "train series wrong.csv --target level",
         "plan none",
-        "plan --csv none.csv",
+        "plan series none.csv",
         "eval none",
-        "eval s --csv none.csv",
+        "eval s none.csv",
         "predict none",
         "forecast none",
-        "forecast s --csv wrong.csv",
+        "forecast s wrong.csv",
         "sample none",
         "flow none",
         "flow --compare s t",
@@ -119,7 +119,6 @@ fn what_a_flag_or_a_key_cannot_mean_is_2_in_every_command() {
         "plan --batch auto --micro-batch 3",
         "plan --memory 1KiB --device cpu",
         "eval s --window 0",
-        "eval s --text t.txt",
         "eval s/model.safetensors",
         "predict s --season 0",
         "predict t --device cpu",
@@ -184,7 +183,7 @@ fn numbers_that_are_not_finite_are_1() {
     let path = folder.path();
     let rows: String = (0..40).map(|row| format!("{row},{}\n", if row == 20 { "3e38" } else { "0.5" })).collect();
     fs::write(path.join("a.csv"), format!("t,x\n{rows}")).unwrap();
-    ends(path, "train --device cpu --csv a.csv --scale none --window 2 --batch 1 --epochs 1", 1);
+    ends(path, "train series a.csv --device cpu --scale none --window 2 --batch 1 --epochs 1", 1);
 }
 
 /// What a shell reports: a command that does not keep anything ends by the signal itself.
@@ -199,13 +198,13 @@ fn a_signal_ends_every_long_command_with_what_a_shell_calls_130_or_143() {
     // its default in there.
     signal_hook::flag::register(signal_hook::consts::SIGINT, std::sync::Arc::default()).unwrap();
     let long = [
-        "flow --compare --device cpu --task adding --length 30 --steps 100000000 --out flow.svg",
+        "flow task adding --device cpu --length 30 --steps 100000000 --out flow.svg",
         "gradcheck --device cpu --hidden 40 --length 400 --batch 40 --elements 1000000",
         "bench --device cpu --cell rnn --size S --sweep 1..8192 --seconds 1000 --svg sweep.svg",
         "sample --device cpu --length 100000000 t",
     ];
     fs::write(path.join("t.txt"), "to be or not to be ".repeat(60)).unwrap();
-    train(path, "t", "--text t.txt --window 8 --batch 4 --hidden 3 --steps 2");
+    train(path, "t", "text t.txt --window 8 --batch 4 --hidden 3 --steps 2");
     let before = program::entries(path);
     for (arguments, (signal, code)) in long.iter().zip([("-INT", 130), ("-TERM", 143)].into_iter().cycle()) {
         let mut child = program::command(path, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -226,7 +225,7 @@ fn a_second_signal_ends_a_run_at_once_and_it_can_be_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     // One step takes long enough for both signals, since the first waits for it.
-    let run = "train --device cpu --task adding --length 400 --hidden 64 --batch 64 --steps 4000 --checkpoint-every 1";
+    let run = "train task adding --device cpu --length 400 --hidden 64 --batch 64 --steps 4000 --checkpoint-every 1";
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let out = format!("a{signal}");
         let mut child = program::command(path, &format!("{run} --out {out}")).stdout(Stdio::null()).spawn().unwrap();

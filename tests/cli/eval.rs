@@ -25,7 +25,7 @@ fn rows(numbers: std::ops::Range<usize>, changed: Option<usize>) -> String {
 fn series() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("s.csv"), rows(1..121, None)).unwrap();
-    train(folder.path(), "r", "--csv s.csv --window 4 --hidden 3 --epochs 2 --batch 16 --season 4");
+    train(folder.path(), "r", "series s.csv --window 4 --hidden 3 --epochs 2 --batch 16 --season 4");
     folder
 }
 
@@ -55,15 +55,15 @@ fn the_file_of_the_run_keeps_its_parts_under_any_name_and_for_a_model_alone() {
     fs::copy(path.join("s.csv"), path.join("copy.csv")).unwrap();
     fs::copy(path.join("r/model.safetensors"), path.join("alone.safetensors")).unwrap();
     for model in ["r", "alone.safetensors"] {
-        let measured = json(path, &format!("eval {model} --csv copy.csv --json --device cpu"));
+        let measured = json(path, &format!("eval {model} copy.csv --json --device cpu"));
         for part in ["validation", "test", "both"] {
             assert_eq!(measured[part], own[part], "{model} {part}");
         }
         assert!(measured["trained_on"].as_str().unwrap().contains("the file that the model was trained on"));
-        let said = succeeds(path, &format!("eval {model} --csv copy.csv --device cpu"));
+        let said = succeeds(path, &format!("eval {model} copy.csv --device cpu"));
         assert!(said.contains("training 5–85 (81)") && said.contains("its parts are those of the run"), "{said}");
     }
-    let predicted = succeeds(path, "predict alone.safetensors --csv copy.csv --device cpu");
+    let predicted = succeeds(path, "predict alone.safetensors copy.csv --device cpu");
     assert_eq!(predicted, succeeds(path, "predict r --device cpu"));
     assert!(predicted.contains(",training,") && predicted.contains(",test,"));
 }
@@ -73,10 +73,10 @@ fn the_file_of_the_run_keeps_the_share_that_validates_where_its_training_ends_wi
     let folder = series();
     let path = folder.path();
     let split = "--train-until 60 --validation 0.25";
-    train(path, "u", &format!("--csv s.csv --window 4 --hidden 3 --epochs 1 --batch 16 {split}"));
+    train(path, "u", &format!("series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 {split}"));
     fs::copy(path.join("s.csv"), path.join("copy.csv")).unwrap();
     let [own, copy] =
-        ["u", "u/model.safetensors --csv copy.csv"].map(|of| json(path, &format!("eval {of} --json --device cpu")));
+        ["u", "u/model.safetensors copy.csv"].map(|of| json(path, &format!("eval {of} --json --device cpu")));
     for measured in [&own, &copy] {
         assert_eq!((span(measured, "validation"), span(measured, "test")), ((61, 75), (76, 120)), "{measured}");
     }
@@ -92,10 +92,10 @@ fn another_share_that_validates_makes_other_parts_than_those_of_the_run() {
     };
     let of_run = |known: String| known.ends_with("its parts are those of the run");
     for (own, other) in [("", "--validation 0"), ("--validation 0.4", "--validation 0.2"), ("--validation 0.2", "")] {
-        train(path, "u", &format!("--csv s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --train-until 60 {own}"));
+        train(path, "u", &format!("series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --train-until 60 {own}"));
         assert!(of_run(known("")), "{own}");
-        assert!(of_run(known(&format!("--csv s.csv --train-until 60 {own}"))), "{own}");
-        assert!(!of_run(known(&format!("--csv s.csv --train-until 60 {other}"))), "{own}, then {other}");
+        assert!(of_run(known(&format!("s.csv --train-until 60 {own}"))), "{own}");
+        assert!(!of_run(known(&format!("s.csv --train-until 60 {other}"))), "{own}, then {other}");
         fs::remove_dir_all(path.join("u")).unwrap();
     }
 }
@@ -106,14 +106,14 @@ fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised(
     let path = folder.path();
     let measured = |text: String| {
         fs::write(path.join("other.csv"), text).unwrap();
-        json(path, "eval r --csv other.csv --json --device cpu")
+        json(path, "eval r other.csv --json --device cpu")
     };
     let told = |measured: &Value| measured["trained_on"].as_str().unwrap().to_owned();
     let grown = measured(rows(1..133, None));
     assert_eq!((span(&grown, "validation"), span(&grown, "test")), ((86, 103), (104, 132)));
     assert!(told(&grown).contains("85 of these rows, 1–85; 12 rows after 120 are new"), "{grown}");
     // The new rows alone, by the flag that names the last of the others.
-    let new = json(path, "eval r --csv other.csv --train-until 120 --validation 0 --json --device cpu");
+    let new = json(path, "eval r other.csv --train-until 120 --validation 0 --json --device cpu");
     assert_eq!((span(&new, "test"), &new["validation"]), ((121, 132), &Value::Null));
     let cut = measured(rows(30..121, None));
     assert_eq!((span(&cut, "validation"), span(&cut, "test")), ((86, 103), (104, 120)));
@@ -122,7 +122,7 @@ fn rows_that_trained_are_known_again_in_a_file_that_grew_was_cut_or_was_revised(
     // Nothing that was held back is left.
     let early = measured(rows(1..60, None));
     assert!(early["test"].is_null() && early["validation"].is_null(), "{early}");
-    let said = succeeds(path, "eval r --csv other.csv --device cpu");
+    let said = succeeds(path, "eval r other.csv --device cpu");
     assert!(said.contains("every row was trained on"), "{said}");
     // Other values at the same hours are other data, and so are later hours.
     for other in [rows(1..121, None).replace(".", ".9"), rows(1..121, None).replace("\n", "\n9")] {
@@ -137,18 +137,18 @@ fn a_short_slice_of_a_long_training_part_is_known_again_and_what_is_not_found_is
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..20_011, None)).unwrap();
-    train(path, "r", "--csv s.csv --window 4 --hidden 3 --steps 2 --batch 16");
+    train(path, "r", "series s.csv --window 4 --hidden 3 --steps 2 --batch 16");
     // Of five rows one alone or two are among those that are looked for, wherever they begin.
     let few = (9_000..9_004).map(|first| first..first + 5);
     for slice in [9_000..9_200, 9_000..9_006, 1..8].into_iter().chain(few) {
         fs::write(path.join("slice.csv"), rows(slice.clone(), None)).unwrap();
-        let measured = json(path, "eval r --csv slice.csv --json --device cpu");
+        let measured = json(path, "eval r slice.csv --json --device cpu");
         assert!(measured["test"].is_null() && measured["validation"].is_null(), "{slice:?}: {measured}");
         let told = measured["trained_on"].as_str().unwrap();
         assert!(told.contains("the model was trained on"), "{slice:?}: {told}");
     }
     fs::write(path.join("later.csv"), rows(30_000..30_200, None)).unwrap();
-    let measured = json(path, "eval r --csv later.csv --json --device cpu");
+    let measured = json(path, "eval r later.csv --json --device cpu");
     let told = measured["trained_on"].as_str().unwrap();
     assert!(told.contains("none of the 4,096 rows of the model's training that were looked for is here"), "{told}");
     assert_eq!(measured["device"].as_str().map(|device| device.starts_with("CPU")), Some(true), "{measured}");
@@ -158,7 +158,7 @@ fn a_short_slice_of_a_long_training_part_is_known_again_and_what_is_not_found_is
 fn a_split_within_the_training_part_measures_none_of_it() {
     let folder = series();
     let path = folder.path();
-    for data in ["", "--csv s.csv"] {
+    for data in ["", "s.csv"] {
         let measured = json(path, &format!("eval r {data} --split 0.3,0.5,0.2 --json --device cpu"));
         assert_eq!((span(&measured, "validation"), span(&measured, "test")), ((86, 97), (98, 120)), "{data}");
         let told = measured["trained_on"].as_str().unwrap();
@@ -175,7 +175,7 @@ fn a_model_that_is_older_than_what_it_was_trained_on_says_that_it_is_not_known()
     let folder = series();
     let path = folder.path();
     without_origin(&path.join("r/model.safetensors"), &path.join("old.safetensors"));
-    let measured = json(path, "eval old.safetensors --csv s.csv --json --device cpu");
+    let measured = json(path, "eval old.safetensors s.csv --json --device cpu");
     assert!(measured["trained_on"].as_str().unwrap().contains("does not say what it was trained on"), "{measured}");
     assert_eq!(span(&measured, "test"), (5, 120));
 }
@@ -185,12 +185,12 @@ fn other_data_are_compared_with_the_season_of_the_run() {
     let folder = series();
     let path = folder.path();
     fs::write(path.join("later.csv"), rows(500..560, None)).unwrap();
-    let measured = json(path, "eval r --csv later.csv --json --device cpu");
+    let measured = json(path, "eval r later.csv --json --device cpu");
     assert!(measured["test"]["seasonal_rmse"].is_f64(), "{measured}");
-    assert!(succeeds(path, "eval r --csv later.csv --device cpu").contains("seasonal naive: the value 4 rows before"));
+    assert!(succeeds(path, "eval r later.csv --device cpu").contains("seasonal naive: the value 4 rows before"));
     // Before the first forecast there are as many rows as a window has.
-    train(path, "long", "--csv s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --season 9");
-    let said = succeeds(path, "eval long --csv later.csv --device cpu");
+    train(path, "long", "series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --season 9");
+    let said = succeeds(path, "eval long later.csv --device cpu");
     assert!(said.contains("the season of 9 rows reaches back before these"), "{said}");
 }
 
@@ -200,16 +200,16 @@ fn training_that_goes_on_with_the_same_data_takes_their_split_or_refuses_another
     let path = folder.path();
     let on = "--init-from r --epochs 1 --batch 16";
     fs::copy(path.join("s.csv"), path.join("copy.csv")).unwrap();
-    train(path, "cut", "--csv s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --split 0.5,0.25,0.25");
-    let said = train(path, "on", &format!("{on} --csv copy.csv").replace("from r", "from cut"));
+    train(path, "cut", "series s.csv --window 4 --hidden 3 --epochs 1 --batch 16 --split 0.5,0.25,0.25");
+    let said = train(path, "on", &format!("series copy.csv {on}").replace("from r", "from cut"));
     assert!(said.contains("training 5–62") && said.contains("its parts are those of the run"), "{said}");
     assert!(read(path, "on/config.toml").contains("split = [0.5, 0.25, 0.25]"));
     let parts = ["--init-from", "85 of these rows, 1–85", "--train-until 85"];
-    refused(path, &format!("train {on} --csv s.csv --split 0.5,0.25,0.25"), 2, &parts);
-    train(path, "more", &format!("{on} --csv s.csv --split 0.8,0.1,0.1"));
+    refused(path, &format!("train series s.csv {on} --split 0.5,0.25,0.25"), 2, &parts);
+    train(path, "more", &format!("series s.csv {on} --split 0.8,0.1,0.1"));
     fs::write(path.join("grown.csv"), rows(1..125, None)).unwrap();
-    train(path, "grown", &format!("{on} --csv grown.csv"));
-    refused(path, &format!("train {on} --csv grown.csv --train-until 50"), 2, &parts);
+    train(path, "grown", &format!("series grown.csv {on}"));
+    refused(path, &format!("train series grown.csv {on} --train-until 50"), 2, &parts);
     // The configuration repeats it, and a second generation still knows the first one's data.
     train(path, "again", "--config on/config.toml");
     assert_eq!(
@@ -217,8 +217,8 @@ fn training_that_goes_on_with_the_same_data_takes_their_split_or_refuses_another
         fs::read(path.join("again/model.safetensors")).unwrap()
     );
     fs::write(path.join("far.csv"), rows(900..1000, None)).unwrap();
-    train(path, "far", &format!("{on} --csv far.csv"));
-    let measured = json(path, "eval far --csv copy.csv --json --device cpu");
+    train(path, "far", &format!("series far.csv {on}"));
+    let measured = json(path, "eval far copy.csv --json --device cpu");
     assert_eq!(span(&measured, "test"), (104, 120));
 }
 
@@ -235,13 +235,13 @@ fn what_a_text_trained_is_not_measured_whatever_follows_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();
-    train(path, "a", "--text t.txt --window 8 --hidden 4 --steps 3");
+    train(path, "a", "text t.txt --window 8 --hidden 4 --steps 3");
     let own = json(path, "eval a --json --device cpu");
     let length = text(0..200).len() as u64;
     let trained = (length as f64 * 0.9).round() as u64;
     let measured = |text: &str, flags: &str| {
         fs::write(path.join("other.txt"), text).unwrap();
-        json(path, &format!("eval a --text other.txt {flags} --json --device cpu"))
+        json(path, &format!("eval a other.txt {flags} --json --device cpu"))
     };
     let same = measured(&text(0..200), "");
     let loss = |measured: &Value| measured["validation"]["loss"].as_f64().unwrap();
@@ -264,7 +264,7 @@ fn what_a_text_trained_is_not_measured_whatever_follows_it() {
     let split = json(path, "eval a --split 0.1,0.4,0.5 --json --device cpu");
     assert_eq!(split["validation"], Value::Null);
     assert_eq!(split["test"]["characters"].as_u64(), Some(length - trained - 1));
-    let on = "train --text t.txt --init-from a --window 8 --steps 1 --split 0.5,0.5,0";
+    let on = "train text t.txt --init-from a --window 8 --steps 1 --split 0.5,0.5,0";
     refused(path, on, 2, &["--init-from", "the first", "--split"]);
 }
 
@@ -274,9 +274,9 @@ fn another_text_is_compared_with_the_frequencies_of_the_model_though_it_is_split
     let path = folder.path();
     fs::write(path.join("t.txt"), "aaab".repeat(200)).unwrap();
     fs::write(path.join("other.txt"), "bababa".repeat(200)).unwrap();
-    train(path, "a", "--text t.txt --window 8 --hidden 3 --steps 3");
+    train(path, "a", "text t.txt --window 8 --hidden 3 --steps 3");
     let baseline = |flags: &str| {
-        let measured = json(path, &format!("eval a --text other.txt {flags} --json --device cpu"));
+        let measured = json(path, &format!("eval a other.txt {flags} --json --device cpu"));
         measured["test"]["baseline_loss"].as_f64().unwrap()
     };
     // One of four is b there, and every second one here.
@@ -291,16 +291,16 @@ fn different_characters_are_those_of_the_file_and_not_of_the_vocabulary() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), "abcdefghij\n".repeat(40)).unwrap();
-    let said = train(path, "a", "--text t.txt --window 8 --hidden 4 --steps 1");
+    let said = train(path, "a", "text t.txt --window 8 --hidden 4 --steps 1");
     assert!(said.contains("11 different ones and the unknown"), "{said}");
     fs::write(path.join("few.txt"), "abc?\n".repeat(40)).unwrap();
-    let said = succeeds(path, "eval a --text few.txt --device cpu");
+    let said = succeeds(path, "eval a few.txt --device cpu");
     assert!(said.contains("5 different ones; the vocabulary has 11 and the unknown"), "{said}");
     // In training, too, what only the held back part has is no part of the vocabulary.
     fs::write(path.join("late.txt"), "abab\n".repeat(90) + &"xyz\n".repeat(11)).unwrap();
-    let said = train(path, "b", "--text late.txt --window 8 --hidden 4 --steps 1");
+    let said = train(path, "b", "text late.txt --window 8 --hidden 4 --steps 1");
     assert!(said.contains("6 different ones; the vocabulary has 3 and the unknown"), "{said}");
-    let said = train(path, "c", "--text few.txt --bytes --window 8 --hidden 4 --steps 1");
+    let said = train(path, "c", "text few.txt --bytes --window 8 --hidden 4 --steps 1");
     assert!(said.contains("5 of 256 different ones"), "{said}");
 }
 
@@ -321,7 +321,7 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("a.ts"), sequences(0..60, ["b", "c"])).unwrap();
-    train(path, "r", &format!("--sequences a.ts {SEQUENCES} --seed 3"));
+    train(path, "r", &format!("sequences a.ts {SEQUENCES} --seed 3"));
     let own = json(path, "eval r --json --device cpu");
     fs::copy(path.join("a.ts"), path.join("copy.ts")).unwrap();
     let parts = |arguments: &str| -> Vec<String> {
@@ -337,9 +337,9 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
     };
     let of_run = parts("predict r --device cpu");
     for model in ["r", "r/model.safetensors"] {
-        let measured = json(path, &format!("eval {model} --sequences copy.ts --seed 8 --json --device cpu"));
+        let measured = json(path, &format!("eval {model} copy.ts --seed 8 --json --device cpu"));
         assert_eq!((&measured["test"], &measured["validation"]), (&own["test"], &own["validation"]));
-        assert_eq!(parts(&format!("predict {model} --sequences copy.ts --device cpu")), of_run);
+        assert_eq!(parts(&format!("predict {model} copy.ts --device cpu")), of_run);
     }
     let measured = json(path, "eval r --split 0.2,0.4,0.4 --json --device cpu");
     let count: u64 = ["validation", "test"].iter().map(|part| measured[part]["sequences"].as_u64().unwrap_or(0)).sum();
@@ -349,7 +349,7 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
     );
     // And in another file, whatever else is in it.
     fs::write(path.join("grown.ts"), sequences(0..75, ["b", "c"])).unwrap();
-    let grown = json(path, "eval r --sequences grown.ts --json --device cpu");
+    let grown = json(path, "eval r grown.ts --json --device cpu");
     assert_eq!(grown["test"]["sequences"].as_u64(), Some(75 - 42));
     assert!(grown["trained_on"].as_str().unwrap().contains("trained on 42 of these sequences"), "{grown}");
     // Counts of classes are those of the model's training, and not of what is here of it.
@@ -358,11 +358,11 @@ fn sequences_that_trained_are_not_tested_under_another_name_seed_or_split() {
         lines.filter(|line| line.contains(" in training: ")).collect::<Vec<_>>()
     };
     fs::write(path.join("cut.ts"), sequences(20..75, ["b", "c"])).unwrap();
-    let cut = json(path, "eval r --sequences cut.ts --json --device cpu");
+    let cut = json(path, "eval r cut.ts --json --device cpu");
     assert_eq!((classes(&cut), classes(&own).len()), (classes(&own), 1), "{cut}");
     assert_eq!(grown["test"]["majority_share"].as_f64().map(|share| share > 0.5), Some(true));
     // Another seed would have drawn other parts.
-    let on = "--sequences copy.ts --init-from r --epochs 1 --batch 8";
+    let on = "sequences copy.ts --init-from r --epochs 1 --batch 8";
     train(path, "on", &format!("{on} --seed 9"));
     assert_eq!(parts("predict on --device cpu"), of_run);
     refused(
@@ -380,17 +380,17 @@ fn a_model_knows_the_frequencies_of_its_classes_on_other_data() {
     fs::write(path.join("a.ts"), sequences(0..60, ["b", "c"])).unwrap();
     fs::write(path.join("other.ts"), sequences(100..130, ["b", "c"])).unwrap();
     let summary: Value =
-        serde_json::from_str(&train(path, "r", &format!("--sequences a.ts --test-file other.ts {SEQUENCES} --json")))
+        serde_json::from_str(&train(path, "r", &format!("sequences a.ts --test-file other.ts {SEQUENCES} --json")))
             .unwrap();
-    let measured = json(path, "eval r/model.safetensors --sequences other.ts --json --device cpu");
+    let measured = json(path, "eval r/model.safetensors other.ts --json --device cpu");
     for key in ["majority_share", "baseline_loss", "accuracy"] {
         assert!(summary["test"][key].is_f64());
         assert_eq!(measured["test"][key], summary["test"][key], "{key}");
     }
-    let said = succeeds(path, "eval r --sequences other.ts --device cpu");
+    let said = succeeds(path, "eval r other.ts --device cpu");
     assert!(said.contains("majority") && said.contains("without sequences of that"), "{said}");
     without_origin(&path.join("r/model.safetensors"), &path.join("old.safetensors"));
-    let old = json(path, "eval old.safetensors --sequences other.ts --json --device cpu");
+    let old = json(path, "eval old.safetensors other.ts --json --device cpu");
     assert!(old["test"]["majority_share"].is_null() && old["test"]["accuracy"].is_f64(), "{old}");
 }
 
@@ -401,21 +401,21 @@ fn a_folder_of_classes_and_rolls_keep_the_parts_of_their_run() {
     fs::create_dir(path.join("words")).unwrap();
     fs::write(path.join("words/one.txt"), (0..40).map(|n| format!("a{n}\n")).collect::<String>()).unwrap();
     fs::write(path.join("words/two.txt"), (0..20).map(|n| format!("b{n}\n")).collect::<String>()).unwrap();
-    train(path, "r", "--classes words --hidden 3 --epochs 1");
+    train(path, "r", "classes words --hidden 3 --epochs 1");
     let own = json(path, "eval r --json --device cpu");
     fs::rename(path.join("words"), path.join("moved")).unwrap();
-    let moved = json(path, "eval r/model.safetensors --classes moved --json --device cpu");
+    let moved = json(path, "eval r/model.safetensors moved --json --device cpu");
     assert_eq!((&moved["test"], &moved["validation"]), (&own["test"], &own["validation"]));
     let frames: String = (0..60).map(|row| format!("{},{},1\n", row % 2, (row + 1) % 2)).collect();
     fs::write(path.join("r.csv"), format!("a,b,c\n{frames}")).unwrap();
-    train(path, "rolls", "--rolls r.csv --hidden 3 --epochs 1 --split 0.5,0.3,0.2");
+    train(path, "rolls", "rolls r.csv --hidden 3 --epochs 1 --split 0.5,0.3,0.2");
     let own = json(path, "eval rolls --json --device cpu");
-    let again = json(path, "eval rolls/model.safetensors --rolls r.csv --json --device cpu");
+    let again = json(path, "eval rolls/model.safetensors r.csv --json --device cpu");
     assert_eq!((&again["test"], &again["validation"]), (&own["test"], &own["validation"]));
     let parts = ["--split", "trained on this file with 0.5,0.3,0.2"];
-    refused(path, "eval rolls --rolls r.csv --split 0.2,0.4,0.4 --device cpu", 2, &parts);
+    refused(path, "eval rolls r.csv --split 0.2,0.4,0.4 --device cpu", 2, &parts);
     fs::write(path.join("later.csv"), format!("a,b,c\n1,1,1\n{frames}")).unwrap();
-    let other = json(path, "eval rolls --rolls later.csv --json --device cpu");
+    let other = json(path, "eval rolls later.csv --json --device cpu");
     assert!(other["test"]["baseline_loss"].is_f64() && other["validation"].is_null(), "{other}");
 }
 
@@ -425,7 +425,7 @@ fn what_goes_by_the_validation_loss_is_refused_without_a_validation_part() {
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..60, None)).unwrap();
     for flags in ["--schedule plateau", "--keep best", "--patience 2"] {
-        let run = format!("train --csv s.csv --split 1,0,0 --epochs 3 --device cpu {flags}");
+        let run = format!("train series s.csv --split 1,0,0 --epochs 3 --device cpu {flags}");
         refused(path, &run, 2, &[flags.trim_end_matches(" 2"), "by the validation loss", "nothing to validate"]);
     }
 }
@@ -437,7 +437,7 @@ fn an_empty_prime_is_the_beginning_of_a_line_and_no_unknown_character() {
     fs::write(path.join("lines.txt"), "abcabc\n".repeat(60)).unwrap();
     fs::write(path.join("one.txt"), "abcabc".repeat(60)).unwrap();
     for (name, said) in [("lines", "begins as a line does"), ("one", "no line ends")] {
-        train(path, name, &format!("--text {name}.txt --window 8 --hidden 4 --steps 2"));
+        train(path, name, &format!("text {name}.txt --window 8 --hidden 4 --steps 2"));
         let with = |prime: &[&str]| {
             let output = command(path, &format!("sample {name} --length 9 --device cpu")).args(prime).output().unwrap();
             assert!(output.status.success());
@@ -470,8 +470,8 @@ fn the_last_checkpoint_of_a_run_that_was_killed_is_used_and_named() {
     fs::write(path.join("s.csv"), rows(1..121, None)).unwrap();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();
     let with = "--device cpu --checkpoint-every 1 --json";
-    killed(path, &format!("train --csv s.csv --window 4 --hidden 3 --epochs 100000 --out s {with}"), "s");
-    killed(path, &format!("train --text t.txt --window 8 --hidden 3 --steps 100000 --out t {with}"), "t");
+    killed(path, &format!("train series s.csv --window 4 --hidden 3 --epochs 100000 --out s {with}"), "s");
+    killed(path, &format!("train text t.txt --window 8 --hidden 3 --steps 100000 --out t {with}"), "t");
     for (run, commands) in [
         (
             "s",
@@ -517,13 +517,13 @@ fn the_weights_that_a_run_stored_are_used_until_a_checkpoint_is_further() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();
-    train(path, "t", "--text t.txt --window 8 --hidden 3 --steps 6 --checkpoint-every 1 --checkpoints 9");
+    train(path, "t", "text t.txt --window 8 --hidden 3 --steps 6 --checkpoint-every 1 --checkpoints 9");
     let said = |arguments: &str| String::from_utf8(bptt(path, arguments).stderr).unwrap();
     assert_eq!(said("inspect t"), "");
     fs::remove_file(path.join("t/checkpoints/finished")).unwrap();
     assert!(said("inspect t").contains("the weights that it stored after step 6; the run is not finished"));
     // The weights may be of an earlier step, of which nothing is said.
-    train(path, "b", "--text t.txt --window 8 --hidden 3 --steps 6 --val-every 1 --keep best --lr 100 --clip 0");
+    train(path, "b", "text t.txt --window 8 --hidden 3 --steps 6 --val-every 1 --keep best --lr 100 --clip 0");
     fs::remove_file(path.join("b/checkpoints/finished")).unwrap();
     assert!(said("inspect b").contains("the weights that it stored after step 6; the run is not finished"));
     // As after a run that was stopped earlier, gone on with and killed.

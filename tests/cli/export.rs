@@ -27,7 +27,7 @@ fn export(folder: &tempfile::TempDir, arguments: &str) -> String {
 
 #[test]
 fn a_run_becomes_an_onnx_file_of_its_weights_with_its_description() {
-    let folder = run("--task adding --length 6 --cell gru --layers 2");
+    let folder = run("task adding --length 6 --cell gru --layers 2");
     let said = export(&folder, "a model.onnx");
     for part in ["model.onnx, ", "x [T, B, 2], lengths [B], h_0 [2, B, 4]", "y, logits [1, B, 1], h_n [2, B, 4]"] {
         assert!(said.contains(part), "{part:?} is not in {said}");
@@ -47,7 +47,7 @@ fn a_run_becomes_an_onnx_file_of_its_weights_with_its_description() {
 
 #[test]
 fn a_network_of_tokens_reads_tokens() {
-    let folder = run("--task copy --length 4 --cell lstm");
+    let folder = run("task copy --length 4 --cell lstm");
     let said = export(&folder, "a/model.safetensors model.onnx");
     assert!(said.contains("tokens [T, B] below "), "{said}");
     let file = onnx::Model::read(&std::fs::read(folder.path().join("model.onnx")).unwrap());
@@ -72,7 +72,7 @@ fn an_onnx_file_of_a_series_names_every_input_and_output_in_order_with_lead_step
     let rows: String = (0..60).map(row).collect();
     std::fs::write(folder.path().join("s.csv"), format!("t,a,b,k,c\n{rows}")).unwrap();
     let arguments =
-        "--csv s.csv --target a,c --features b --known k --window 6 --horizon 2 --missing mask --quantiles 0.1,0.9";
+        "series s.csv --target a,c --features b --known k --window 6 --horizon 2 --missing mask --quantiles 0.1,0.9";
     train(folder.path(), "a", &format!("{arguments} --hidden 4 --steps 2"));
     let interface = interface(&folder);
     let columns = interface["input"]["columns"].as_array().unwrap();
@@ -104,7 +104,7 @@ fn an_onnx_file_of_lines_names_every_token_and_class_in_order() {
     for (class, lines) in [("x", "ab\nba\naab\nbba\n"), ("y", "cd\ndc\nccd\nddc\n"), ("z", "ef\nfe\neef\nffe\n")] {
         std::fs::write(folder.path().join("c").join(format!("{class}.txt")), lines).unwrap();
     }
-    train(folder.path(), "a", "--classes c --hidden 4 --steps 2 --split 1,0,0");
+    train(folder.path(), "a", "classes c --hidden 4 --steps 2 --split 1,0,0");
     let interface = interface(&folder);
     assert_eq!(interface["input"]["tokens"], serde_json::json!(["a", "b", "c", "d", "e", "f"]));
     assert_eq!(interface["input"]["unknown"], 6);
@@ -113,7 +113,7 @@ fn an_onnx_file_of_lines_names_every_token_and_class_in_order() {
 
 #[test]
 fn weights_get_the_names_of_a_module() {
-    let folder = run("--task adding --length 6");
+    let folder = run("task adding --length 6");
     export(&folder, "a plain.safetensors");
     assert_eq!(read(&folder, "plain.safetensors"), read(&folder, "a/model.safetensors"));
     export(&folder, "a named.safetensors --names encoder.lstm,");
@@ -127,7 +127,7 @@ fn weights_get_the_names_of_a_module() {
 
 #[test]
 fn mistakes_are_answered_and_nothing_is_overwritten() {
-    let folder = run("--task adding --length 6");
+    let folder = run("task adding --length 6");
     let folder = folder.path();
     std::fs::write(folder.join("there.onnx"), "kept").unwrap();
     refused(folder, "export a there.onnx", 2, &["there.onnx", "does not exist yet"]);

@@ -116,7 +116,7 @@ fn thousands_of_classes_are_measured_told_and_drawn_in_little_memory() {
         assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    let settings = "--sequences a.csv --hidden 2 --epochs 1 --batch 1024 --split 0.5,0,0.5";
+    let settings = "sequences a.csv --hidden 2 --epochs 1 --batch 1024 --split 0.5,0,0.5";
     let said = bounded(&format!("train {settings} --device cpu --threads 1 --out a"));
     assert!(said.len() < 4000 && said.contains("6000 classes in training, 1 of each"), "{said}");
     let summary: serde_json::Value = serde_json::from_str(&bounded("eval a --device cpu --threads 1 --json")).unwrap();
@@ -161,7 +161,7 @@ fn a_value_beyond_f32_ends_a_run_is_passed_over_or_sends_it_back_as_it_was_told(
     let value = |row: u32| if row == 30 { "3e38".into() } else { format!("0.{}", row * 7 % 10) };
     let rows: String = (0..80).map(|row| format!("{row},{}\n", value(row))).collect();
     fs::write(folder.join("a.csv"), format!("t,x\n{rows}")).unwrap();
-    let settings = "train --device cpu --csv a.csv --scale none --window 2 --batch 1 --epochs 1 --val-every 5 --json";
+    let settings = "train series a.csv --device cpu --scale none --window 2 --batch 1 --epochs 1 --val-every 5 --json";
     let run = |on_nan: &str| bptt(folder, &format!("{settings} --out {on_nan} --on-nan {on_nan}"));
     let lines = |run: &str| -> Vec<Metrics> {
         let text = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();

@@ -11,10 +11,8 @@ fn norms(stack: &Value) -> Vec<f64> {
 #[test]
 fn the_gradient_of_a_tanh_rnn_vanishes_and_that_of_an_irnn_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    let compared = json(
-        folder.path(),
-        "flow --compare --task adding --length 60 --hidden 16 --steps 3 --device cpu --json --out flow.svg",
-    );
+    let compared =
+        json(folder.path(), "flow task adding --length 60 --hidden 16 --steps 3 --device cpu --json --out flow.svg");
     let falls = |network: usize| {
         let norms = norms(&compared["at_initialisation"][network]["stacks"][0]);
         assert_eq!(norms.len(), 60);
@@ -41,7 +39,7 @@ fn the_gradient_of_a_tanh_rnn_vanishes_and_that_of_an_irnn_does_not() {
 #[test]
 fn a_runs_flow_has_a_line_for_every_layer_and_direction_in_any_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    train(folder.path(), "a", "--task adding --length 12 --hidden 4 --layers 2 --bidirectional --steps 2");
+    train(folder.path(), "a", "task adding --length 12 --hidden 4 --layers 2 --bidirectional --steps 2");
     for columns in ["60", "100"] {
         let output = command(folder.path(), "flow a --device cpu").env("COLUMNS", columns).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
@@ -61,7 +59,7 @@ fn a_runs_flow_has_a_line_for_every_layer_and_direction_in_any_terminal() {
 #[test]
 fn where_every_step_predicts_the_last_one_alone_is_shown_unless_all_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    train(folder.path(), "a", "--task copy --length 5 --hidden 4 --steps 2");
+    train(folder.path(), "a", "task copy --length 5 --hidden 4 --steps 2");
     let of = |flags: &str| json(folder.path(), &format!("flow a --device cpu --json {flags}"))["networks"][0].clone();
     let (alone, whole) = (of(""), of("--whole-loss"));
     assert_eq!(alone["stacks"][0]["factor"]["over_steps"], 24);
@@ -72,7 +70,7 @@ fn where_every_step_predicts_the_last_one_alone_is_shown_unless_all_are_asked_fo
 #[test]
 fn networks_that_end_early_are_told_with_the_steps_that_they_took() {
     let folder = tempfile::tempdir().unwrap();
-    let run = "flow --compare --window 8 --hidden 3 --epochs 30 --patience 1 --lr 0 --device cpu";
+    let run = "flow series bundled:sunspots --window 8 --hidden 3 --epochs 30 --patience 1 --lr 0 --device cpu";
     let compared = json(folder.path(), &format!("{run} --json"));
     let planned = compared["steps"].as_u64().unwrap();
     for network in compared["after_training"].as_array().unwrap() {
@@ -87,9 +85,9 @@ fn networks_that_end_early_are_told_with_the_steps_that_they_took() {
 fn runs_are_compared_on_the_data_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     for (name, cell) in [("a", "rnn"), ("b", "gru")] {
-        train(folder.path(), name, &format!("--task adding --length 12 --hidden 4 --cell {cell} --steps 2"));
+        train(folder.path(), name, &format!("task adding --length 12 --hidden 4 --cell {cell} --steps 2"));
     }
-    train(folder.path(), "c", "--task copy --length 5 --hidden 4 --steps 2");
+    train(folder.path(), "c", "task copy --length 5 --hidden 4 --steps 2");
     let compared = json(folder.path(), "flow --compare a b --device cpu --json");
     let names = compared["networks"].as_array().unwrap().iter().map(|of| of["name"].as_str().unwrap());
     assert_eq!(names.collect::<Vec<_>>(), ["a (rnn)", "b (gru)"]);
@@ -97,14 +95,14 @@ fn runs_are_compared_on_the_data_of_the_first() {
     refused(folder.path(), "flow a b", 2, &["--compare"]);
     refused(folder.path(), "flow", 2, &["bptt flow RUN"]);
     refused(folder.path(), "flow a --hidden 3", 2, &["--batch", "--clip"]);
-    refused(folder.path(), "flow --compare --task adding --cell gru", 2, &["--cell"]);
+    refused(folder.path(), "flow task adding --cell gru", 2, &["--cell"]);
     refused(folder.path(), "flow a --out c", 2, &["--out c", "does not exist yet"]);
 }
 
 #[test]
 fn flow_every_writes_the_steps_asked_for_and_changes_no_weight() {
     let folder = tempfile::tempdir().unwrap();
-    let run = "--task adding --length 9 --hidden 4 --layers 2 --steps 7 --micro-batch 5";
+    let run = "task adding --length 9 --hidden 4 --layers 2 --steps 7 --micro-batch 5";
     train(folder.path(), "plain", run);
     train(folder.path(), "watched", &format!("{run} --flow-every 3"));
     let file = |run: &str, name: &str| std::fs::read(folder.path().join(run).join(name)).unwrap();
@@ -141,7 +139,7 @@ fn every_cell_passes_the_gradient_check_with_dropout_on() {
 #[test]
 fn a_run_passes_the_gradient_check_with_its_own_weights() {
     let folder = tempfile::tempdir().unwrap();
-    train(folder.path(), "a", "--task copy --length 5 --hidden 4 --cell gru --steps 2");
+    train(folder.path(), "a", "task copy --length 5 --hidden 4 --cell gru --steps 2");
     let said = succeeds(folder.path(), "gradcheck a --device cpu --elements 10");
     assert!(said.contains("gru 10 → 4 → 9") && said.contains("\npassed "), "{said}");
     refused(folder.path(), "gradcheck a --cell gru", 2, &["no flag of the model"]);
@@ -152,7 +150,7 @@ fn a_run_passes_the_gradient_check_with_its_own_weights() {
 #[test]
 fn a_run_that_is_gone_on_with_has_the_flow_of_one_that_never_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let run = "--task adding --length 6 --hidden 3 --steps 6 --checkpoint-every 4 --checkpoints 3 --flow-every 2";
+    let run = "task adding --length 6 --hidden 3 --steps 6 --checkpoint-every 4 --checkpoints 3 --flow-every 2";
     train(folder.path(), "whole", run);
     train(folder.path(), "broken", run);
     let broken = folder.path().join("broken");
@@ -182,7 +180,7 @@ fn a_network_of_an_embedding_has_a_flow_and_a_mean_derivative() {
     train(
         folder.path(),
         "a",
-        "--task copy --length 5 --hidden 4 --embedding 3 --cell rnn --layers 2 --dropout 0.2 --steps 2",
+        "task copy --length 5 --hidden 4 --embedding 3 --cell rnn --layers 2 --dropout 0.2 --steps 2",
     );
     let flow = json(folder.path(), "flow a --device cpu --json");
     for stack in flow["networks"][0]["stacks"].as_array().unwrap() {

@@ -10,7 +10,7 @@ use bptt::ndarray::ArrayD;
 /// A folder with a run of a small network, `a`: rnn.* of 4 hidden units, head.* of one output.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    train(folder.path(), "a", "--task adding --length 6 --hidden 4 --steps 2");
+    train(folder.path(), "a", "task adding --length 6 --hidden 4 --steps 2");
     folder
 }
 
@@ -37,10 +37,10 @@ fn raw(folder: &Path, file: &str, header: &str, data: usize) {
 #[track_caller]
 fn refused_by_all(folder: &Path, file: &str, parts: &[&str]) {
     let parts = [&[file], parts].concat();
-    let run = "--device cpu --task adding --length 6";
+    let run = "--device cpu --length 6";
     refused(folder, &format!("inspect {file}"), 1, &parts);
     refused(folder, &format!("inspect {file} --json"), 1, &parts);
-    refused(folder, &format!("train {run} --steps 1 --out c --init-from {file}"), 1, &parts);
+    refused(folder, &format!("train task adding {run} --steps 1 --out c --init-from {file}"), 1, &parts);
     refused(folder, &format!("eval {file} {run}"), 1, &parts);
     refused(folder, &format!("export {file} c.onnx"), 1, &parts);
     refused(folder, &format!("export {file} c.safetensors"), 1, &parts);
@@ -138,6 +138,6 @@ fn a_state_dict_of_pytorch_is_shown_and_refused_where_a_description_is_needed() 
     assert!(shown.status.success());
     assert!(String::from_utf8(shown.stdout).unwrap().contains("rnn.weight_hh_l0"));
     let parts = ["plain.safetensors", "without its description"];
-    refused(folder.path(), "train --device cpu --task adding --out c --init-from plain.safetensors", 1, &parts);
+    refused(folder.path(), "train task adding --device cpu --out c --init-from plain.safetensors", 1, &parts);
     refused(folder.path(), "export plain.safetensors c.onnx", 1, &parts);
 }

@@ -65,7 +65,7 @@ fn a_model_file_is_held_to_the_bounds_of_the_flags() {
     ];
     for (sizes, data, expected) in cases {
         fs::write(folder.join("a.safetensors"), described(&description(sizes, &data))).unwrap();
-        for command in ["inspect a.safetensors", "eval a.safetensors --csv x.csv", "export a.safetensors a.onnx"] {
+        for command in ["inspect a.safetensors", "eval a.safetensors x.csv", "export a.safetensors a.onnx"] {
             let told = refusal(&folder, command);
             assert!(told.contains("a.safetensors: the model's description: ") && told.contains(expected), "{told}");
         }
@@ -81,12 +81,12 @@ fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
     fs::write(folder.join("a.csv"), "t,x\n1,2\n2,3\n").unwrap();
     for (file, what) in [("fifo", "a pipe"), ("zeros", "a device")] {
         for command in [
-            "train --text",
-            "train --csv",
-            "train --sequences",
-            "train --classes",
-            "train --rolls",
-            "train --csv a.csv --init-from",
+            "train text",
+            "train series",
+            "train sequences",
+            "train classes",
+            "train rolls",
+            "train series a.csv --init-from",
             "train --config",
             "plan --config",
             "inspect",
@@ -94,7 +94,7 @@ fn what_is_no_file_is_refused_by_every_command_that_reads_one() {
             "sample",
             "gradcheck",
             "bench --cell lstm --size S --compare",
-            "train --sequences a.csv --labels",
+            "train sequences a.csv --labels",
         ] {
             let told = refusal(&folder, &format!("{command} {file}"));
             let expected = format!(": expected a file, whose size is known before it is read, got {what}");
@@ -111,13 +111,13 @@ fn what_may_come_of_a_file_is_told_and_can_be_raised() {
         text
     });
     fs::write(folder.join("a.csv"), &rows).unwrap();
-    let told = refusal(&folder, "train --csv a.csv --input-limit 1000");
+    let told = refusal(&folder, "train series a.csv --input-limit 1000");
     let expected =
         format!("a.csv: expected at most 1000 bytes, got {} in the file; --input-limit 1MiB allows them", rows.len());
     assert!(told.contains(&expected), "{told}");
-    train(&folder, "raised", "--csv a.csv --window 4 --steps 1 --input-limit 1MiB");
+    train(&folder, "raised", "series a.csv --window 4 --steps 1 --input-limit 1MiB");
     // The configuration has it too.
-    fs::write(folder.join("a.toml"), "[data]\ncsv = \"a.csv\"\ninput-limit = 1000\n").unwrap();
+    fs::write(folder.join("a.toml"), "[series]\nfile = \"a.csv\"\ninput-limit = 1000\n").unwrap();
     assert!(refusal(&folder, "train --config a.toml").contains("expected at most 1000 bytes"));
 }
 
@@ -133,12 +133,12 @@ fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_
         (0..columns).for_each(|n| write!(text, ",{}", (row * n) % 7).unwrap());
     }
     fs::write(folder.join("wide.csv"), &text).unwrap();
-    let told = refusal(&folder, "plan --csv wide.csv --target none");
+    let told = refusal(&folder, "plan series wide.csv --target none");
     assert!(told.len() < 4000 && told.contains("column38 and ") && told.contains(" more"), "{told}");
-    let told = refusal(&folder, "plan --csv wide.csv");
+    let told = refusal(&folder, "plan series wide.csv");
     assert!(told.len() < 4000 && told.contains(" more"), "{told}");
     let output =
-        bptt(&folder, "plan --device cpu --csv wide.csv --target column1 --features all --window 1 --hidden 1");
+        bptt(&folder, "plan series wide.csv --device cpu --target column1 --features all --window 1 --hidden 1");
     // Read whole, and refused for what its three rows are too few for, if at all.
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.len() < 4000, "{told}");
@@ -147,7 +147,7 @@ fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_
         text
     });
     fs::write(folder.join("a.ts"), format!("{classes}\n@data\n1,2:class1\n1,2:other\n")).unwrap();
-    let told = refusal(&folder, "plan --sequences a.ts");
+    let told = refusal(&folder, "plan sequences a.ts");
     assert!(told.len() < 4000 && told.contains("class39 and 59960 more, got \"other\""), "{told}");
     // A name of a million letters, through the pictures and the report of a run.
     let name = "ab".repeat(500_000);
@@ -156,8 +156,8 @@ fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_
         text
     });
     fs::write(folder.join("long.csv"), rows).unwrap();
-    train(&folder, "long", "--csv long.csv --window 4 --steps 1");
-    let told = refusal(&folder, &format!("plan --csv long.csv --target {}", &name[..1000]));
+    train(&folder, "long", "series long.csv --window 4 --steps 1");
+    let told = refusal(&folder, &format!("plan series long.csv --target {}", &name[..1000]));
     assert!(told.len() < 8000, "{} bytes", told.len());
 }
 
@@ -165,7 +165,7 @@ fn names_of_any_number_and_length_are_read_in_the_time_of_their_bytes_and_shown_
 fn a_list_of_a_configuration_is_checked_in_the_time_of_its_elements() {
     let folder = folder("cli_inputs_list");
     let list = |last: &str| {
-        let mut text = String::from("[data]\ncsv = \"a.csv\"\nfeatures = [");
+        let mut text = String::from("[series]\nfile = \"a.csv\"\nfeatures = [");
         (0..100_000).for_each(|n| writeln!(text, "\"column{n}\",").unwrap());
         writeln!(text, "{last}]").unwrap();
         text
@@ -175,9 +175,9 @@ fn a_list_of_a_configuration_is_checked_in_the_time_of_its_elements() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("line "), "{}", String::from_utf8_lossy(&output.stderr));
     fs::write(
         folder.join("a.toml"),
-        "[data]\ntask = \"adding\"\nsplit = [0.5, 0.25, 0.25]\n[training]\nquantiles = [0.1, 0.5, 7.0]\n",
+        "[series]\nfile = \"a.csv\"\nsplit = [0.5, 0.25, 0.25]\n\nquantiles = [0.1, 0.5, 7.0]\n",
     )
     .unwrap();
     let told = refusal(&folder, "train --config a.toml");
-    assert!(told.contains("line 5, training.quantiles: expected numbers above 0 and below 1, got 7.0"), "{told}");
+    assert!(told.contains("line 5, series.quantiles: expected numbers above 0 and below 1, got 7.0"), "{told}");
 }

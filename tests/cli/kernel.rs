@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::program::{bptt, refused};
 use serde_json::Value;
 
-const ADDING: &str = "--task adding --length 12 --steps 5 --val-every 5";
+const ADDING: &str = "task adding --length 12 --steps 5 --val-every 5";
 
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -14,7 +14,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-const RUN: &str = "train --device cpu --csv s.csv --window 5 --hidden 3 --batch 16";
+const RUN: &str = "train series s.csv --device cpu --window 5 --hidden 3 --batch 16";
 
 /// Standard output and the lines on standard error of what must succeed.
 #[track_caller]
@@ -74,7 +74,7 @@ fn a_quiet_run_prints_nothing_but_its_errors() {
     assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["steps"], 9);
     assert!(lines.is_empty(), "{lines:?}");
     assert!(told(folder.path(), "train --resume a --quiet") == (String::new(), Vec::new()));
-    refused(folder.path(), "train --csv none.csv --quiet", 1, &["none.csv"]);
+    refused(folder.path(), "train series none.csv --quiet", 1, &["none.csv"]);
     refused(folder.path(), "train --quiet --log-every 3", 2, &["--quiet", "--log-every"]);
     refused(folder.path(), "train --log-every 0", 2, &["--log-every", "whole number from 1"]);
 }
@@ -90,7 +90,7 @@ fn with_json_the_lines_stay_off_standard_output() {
 #[test]
 fn a_run_that_is_gone_on_with_counts_on() {
     let folder = folder();
-    train(folder.path(), "a", "--csv s.csv --window 5 --hidden 3 --batch 16 --epochs 2");
+    train(folder.path(), "a", "series s.csv --window 5 --hidden 3 --batch 16 --epochs 2");
     let (_, lines) = told(folder.path(), "train --resume a --epochs 4 --out b --log-every 3");
     let places: Vec<&str> = lines.iter().map(|line| line.split("  ").next().unwrap()).collect();
     assert_eq!(places, ["step 9/12, epoch 3/4", "step 12/12, epoch 4/4"]);
@@ -99,7 +99,7 @@ fn a_run_that_is_gone_on_with_counts_on() {
 #[test]
 fn networks_that_are_compared_tell_how_far_each_of_them_is() {
     let folder = tempfile::tempdir().unwrap();
-    let run = "flow --compare --device cpu --task adding --length 6 --hidden 3 --batch 4 --steps 4";
+    let run = "flow task adding --device cpu --length 6 --hidden 3 --batch 4 --steps 4";
     let (stdout, lines) = told(folder.path(), &format!("{run} --log-every 2 --json"));
     assert!(serde_json::from_str::<Value>(&stdout).is_ok(), "{stdout}");
     let begins: Vec<&str> = lines.iter().map(|line| line.split(',').next().unwrap()).collect();
@@ -108,7 +108,7 @@ fn networks_that_are_compared_tell_how_far_each_of_them_is() {
         names.iter().flat_map(|name| [2, 4].map(|step| format!("{name}step {step}/4"))).collect();
     assert_eq!(begins, expected);
     assert!(told(folder.path(), &format!("{run} --quiet")) == (String::new(), Vec::new()));
-    train(folder.path(), "a", "--task adding --length 6 --hidden 3 --steps 2");
+    train(folder.path(), "a", "task adding --length 6 --hidden 3 --steps 2");
     refused(folder.path(), "flow a --device cpu --log-every 2", 2, &["--log-every", "--compare"]);
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::program::{bptt, refused, train};
 use serde_json::Value;
 
-const ADDING: &str = "--task adding --length 100 --hidden 8 --steps 5 --val-every 5";
+const ADDING: &str = "task adding --length 100 --hidden 8 --steps 5 --val-every 5";
 
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -112,7 +112,7 @@ fn a_plan_takes_nothing_and_a_run_that_has_no_room_is_refused_before_it_takes_an
     // What the program has resident when it plans, of which the network is no part.
     assert!(program(&large) < program(&small) + (8 << 20), "{large}");
     // A few parameters short of the most that a network may have.
-    let huge = "--task adding --length 20 --hidden 10000 --layers 1 --steps 1 --cell lstm --batch 8";
+    let huge = "task adding --length 20 --hidden 10000 --layers 1 --steps 1 --cell lstm --batch 8";
     let taken = planned(&folder, huge)["total_bytes"].as_u64().unwrap();
     if cfg!(target_os = "linux") && taken > free() {
         let parts = ["not enough memory: training takes", "and there is the", "--batch", "--memory"];
@@ -152,9 +152,9 @@ fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memor
     train(&folder, "run", &format!("{ADDING} --hidden 64 --threads 1").replace("--hidden 8 ", ""));
     let network = "--device cpu --threads 1 --hidden 200";
     let commands = [
-        format!("train --task adding --length 60 --steps 1 --batch 64 {network}"),
-        format!("train --text text.txt --steps 1 --window 100 --batch 32 {network}"),
-        format!("train --csv rows.csv --target level --steps 2 --window 100 --batch 512 {network}"),
+        format!("train task adding --length 60 --steps 1 --batch 64 {network}"),
+        format!("train text text.txt --steps 1 --window 100 --batch 32 {network}"),
+        format!("train series rows.csv --target level --steps 2 --window 100 --batch 512 {network}"),
         "bench --cell gru --size M --batch 16 --device cpu --threads 1 --seconds 0 --min-reps 1 --check-steps 1 --warmup-s 0"
             .into(),
         "eval run --device cpu --threads 1 --batch 4096".into(),

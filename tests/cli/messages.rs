@@ -41,7 +41,7 @@ fn a_negative_number_behind_a_flag_is_its_value_and_the_flag_says_what_it_takes(
         ("sample t --length -3", ["--length", "from 1 to"]),
         ("train --hidden -3", ["--hidden", "from 1 to"]),
         ("train --warmup -1", ["--warmup", "from 0 to"]),
-        ("train --validation -1", ["--validation", "from 0 to 1"]),
+        ("train series s.csv --validation -1", ["--validation", "from 0 to 1"]),
         ("train --seed -1", ["--seed", "from 0 to"]),
         ("bench --cell rnn --size S --seconds -1", ["--seconds", "at least 0"]),
         ("plan --memory -1", ["--memory", "expected bytes"]),
@@ -50,8 +50,8 @@ fn a_negative_number_behind_a_flag_is_its_value_and_the_flag_says_what_it_takes(
         not_said(path, arguments, "-- -");
     }
     refused(path, "train --lr -inf", 2, &["--lr=-inf"]);
-    refused(path, "train --quantiles -0.1,0.5", 2, &["--quantiles=-0.1,0.5"]);
-    refused(path, "train --quantiles=-0.1,0.5", 2, &["--quantiles", "above 0 and below 1"]);
+    refused(path, "train series s.csv --quantiles -0.1,0.5", 2, &["--quantiles=-0.1,0.5"]);
+    refused(path, "train series s.csv --quantiles=-0.1,0.5", 2, &["--quantiles", "above 0 and below 1"]);
     refused(path, "sample t --prime --hello", 2, &["--prime=--hello"]);
 }
 
@@ -67,7 +67,10 @@ fn an_unknown_flag_gets_a_tip_that_helps_or_none() {
         ("train --hiden 3", "tip: a similar flag is '--hidden'"),
         ("train --learning-rate 0.1", "tip: this command calls it '--lr'"),
         ("train --batch_size 3", "tip: this command calls it '--batch'"),
-        ("train --train_until 3", "tip: this command calls it '--train-until'"),
+        ("train series --train_until 3", "tip: this command calls it '--train-until'"),
+        ("train --window 3", "tip: --window is a flag of train series and train text"),
+        ("train task --window 3", "tip: --window is a flag of train series and train text"),
+        ("train --csv s.csv", "tip: the kind of the data stands behind the command: bptt train series FILE"),
         ("train --gpu", "tip: the device is told with '--device gpu'"),
         ("train -epochs 3", "tip: flags have two dashes: --epochs"),
         ("train --bidirectional true", "--bidirectional=true"),
@@ -82,7 +85,7 @@ fn an_unknown_flag_gets_a_tip_that_helps_or_none() {
 }
 
 #[test]
-fn a_file_without_its_flag_is_told_the_flag() {
+fn a_file_without_its_kind_gets_the_command_that_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("data.csv"), "t,level\n1,2\n").unwrap();
@@ -94,28 +97,27 @@ fn a_file_without_its_flag_is_told_the_flag() {
         fs::create_dir(path.join(run)).unwrap();
     }
     fs::write(path.join("run/config.toml"), "").unwrap();
-    for (file, flag) in [
-        ("data.csv", "--csv"),
-        ("long.csv", "--sequences"),
-        ("keys.csv", "--rolls"),
-        ("bars.csv", "--rolls"),
-        ("absent.csv", "--csv"),
-        ("x.txt", "--text"),
-        ("notes", "--text"),
-        ("X_TRAIN.ts", "--sequences"),
-        ("train-images-idx3-ubyte.gz", "--sequences"),
-        ("x.npz", "--sequences"),
-        ("chorales.json", "--rolls"),
+    for (file, kind) in [
+        ("data.csv", "series"),
+        ("long.csv", "sequences"),
+        ("keys.csv", "rolls"),
+        ("bars.csv", "rolls"),
+        ("absent.csv", "series"),
+        ("x.txt", "text"),
+        ("notes", "text"),
+        ("X_TRAIN.ts", "sequences"),
+        ("train-images-idx3-ubyte.gz", "sequences"),
+        ("x.npz", "sequences"),
+        ("chorales.json", "rolls"),
         ("bptt.toml", "--config"),
         ("model.safetensors", "--init-from"),
-        ("names", "--classes"),
+        ("names", "classes"),
         ("run", "--resume"),
     ] {
-        let tip = format!("tip: name the file with its flag: {flag} {file}");
+        let tip = format!("tip: name the kind of the data: bptt train {kind} {file}");
         refused(path, &format!("train {file}"), 2, &[&tip]);
     }
-    refused(path, "data.csv", 2, &["tip: name the file with its flag: bptt train --csv data.csv"]);
-    refused(path, "predict run long.csv", 2, &["--sequences long.csv"]);
+    refused(path, "data.csv", 2, &["tip: name the kind of the data: bptt train series data.csv"]);
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn a_word_that_the_programs_own_path_begins_with_is_a_word_like_others() {
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_bptt");
     for word in [&program[..1], program] {
-        refused(folder.path(), &format!("train {word}"), 2, &[&format!("unexpected argument '{word}'")]);
+        refused(folder.path(), &format!("inspect a {word}"), 2, &[&format!("unexpected argument '{word}'")]);
     }
 }
 
@@ -133,16 +135,16 @@ fn a_folder_in_the_place_of_a_file_and_a_file_in_that_of_a_folder_are_called_so(
     let path = folder.path();
     fs::write(path.join("s.csv"), "t,x\n1,2\n").unwrap();
     fs::create_dir(path.join("f")).unwrap();
-    for flag in ["csv", "text", "sequences", "rolls"] {
-        refused(path, &format!("train --{flag} f"), 1, &["/f: ", &format!("--{flag}: expected a file, got a folder")]);
+    for kind in ["series", "text", "sequences", "rolls"] {
+        refused(path, &format!("train {kind} f"), 1, &["/f: ", &format!("{kind}: expected a file, got a folder")]);
     }
     for flag in ["test-file", "labels", "test-labels"] {
-        let arguments = format!("train --sequences s.csv --{flag} f");
+        let arguments = format!("train sequences s.csv --{flag} f");
         refused(path, &arguments, 1, &[&format!("--{flag}: expected a file, got a folder")]);
     }
     refused(path, "train --config f", 1, &["f: expected a configuration file, got a folder"]);
     refused(path, "train --resume s.csv", 1, &["s.csv: expected the folder of a run", "got a file"]);
-    refused(path, "train --classes s.csv", 1, &["--classes", "expected a folder", "got a file"]);
+    refused(path, "train classes s.csv", 1, &["classes: expected a folder", "got a file"]);
     refused(path, "bench --device cpu --cell rnn --size S --compare f", 1, &["f: expected a file, got a folder"]);
     refused(path, "inspect f", 1, &["f: expected the folder of a run"]);
     refused(
@@ -160,7 +162,7 @@ fn a_column_whose_name_has_a_comma_is_named_in_quotes() {
     let rows: String = (0..40).map(|row| format!("{row},{},{},{}\n", row % 7, row % 5, row % 3)).collect();
     fs::write(path.join("s.csv"), format!("t,\"Preis, EUR\",b,c\n{rows}")).unwrap();
     let trained = |out: &str, flags: &[&str]| {
-        let mut command = command(path, &format!("train --device cpu --csv s.csv --window 3 --steps 1 --out {out}"));
+        let mut command = command(path, &format!("train series s.csv --device cpu --window 3 --steps 1 --out {out}"));
         command.args(flags).output().unwrap()
     };
     let output = trained("a", &["--target", "\"Preis, EUR\",c", "--features", "b"]);
@@ -189,7 +191,7 @@ fn a_key_that_is_none_or_stands_in_another_section_is_told_the_one_that_was_mean
         ("hidden = 3\n", "c.toml, line 1, hidden: there is no such key here; it is a key of [model]\n"),
         (
             "[optimizer]\nlr = 1\n",
-            "c.toml, line 1, optimizer: expected one of the sections [run], [data], [model], [training]\n",
+            "c.toml, line 1, optimizer: expected one of the sections [series], [text], [sequences], [classes], [rolls], [task], [run], [model], [training]\n",
         ),
         ("[model]\nzzz = 1\n", "`bptt init` writes a file with every key"),
     ] {
@@ -203,7 +205,7 @@ fn a_file_that_is_no_model_is_told_by_how_it_begins() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("input.txt"), "First Citizen:\nBefore we proceed any further, hear me speak.\n").unwrap();
-    for arguments in ["inspect input.txt", "eval input.txt", "train --task adding --init-from input.txt"] {
+    for arguments in ["inspect input.txt", "eval input.txt", "train task adding --init-from input.txt"] {
         let part = "input.txt: expected a run's folder or a safetensors file; it begins with \"First Citizen:…\"";
         refused(path, arguments, 1, &[part]);
         not_said(path, arguments, "header of");
@@ -214,7 +216,7 @@ fn a_file_that_is_no_model_is_told_by_how_it_begins() {
 fn weights_behind_the_wrappers_of_pytorch_are_those_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    train(path, "a", "--task adding --length 6 --hidden 4 --steps 2");
+    train(path, "a", "task adding --length 6 --hidden 4 --steps 2");
     let bytes = fs::read(path.join("a/model.safetensors")).unwrap();
     let description = StateDict::safetensors_note(&bytes, "bptt").unwrap().unwrap();
     let weights = StateDict::from_safetensors(&bytes).unwrap();
@@ -222,7 +224,7 @@ fn weights_behind_the_wrappers_of_pytorch_are_those_of_the_run() {
     let wrapped: StateDict = wrapped.collect();
     fs::write(path.join("w.safetensors"), wrapped.to_safetensors(Some(("bptt", &description))).unwrap()).unwrap();
     let of = |model: &str| {
-        let summary = program::json(path, &format!("eval {model} --device cpu --task adding --length 6 --json"));
+        let summary = program::json(path, &format!("eval {model} --device cpu --length 6 --json"));
         (summary["test"].clone(), summary["baselines"].clone())
     };
     assert_eq!(of("a/model.safetensors"), of("w.safetensors"));
@@ -286,7 +288,8 @@ fn the_manual_speaks_of_no_page_that_is_not_there() {
     }
     succeeds(path, "man --out pages");
     let pages = entries(&path.join("pages"));
-    assert_eq!(pages.len(), COMMANDS.len() + 1);
+    // Three commands have a page for each of six kinds of data.
+    assert_eq!(pages.len(), COMMANDS.len() + 1 + 3 * 6);
     for page in &pages {
         for name in pages_named(&fs::read_to_string(path.join("pages").join(page)).unwrap()) {
             assert!(pages.contains(&name), "{page} speaks of {name}");

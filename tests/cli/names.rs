@@ -63,7 +63,8 @@ fn data(folder: &Path, name: &str) {
     fs::write(folder.join("series.csv"), series).unwrap();
     // A string of JSON is one of TOML too.
     let targets = ["a", "b"].map(|column| serde_json::Value::from(format!("{column}{name}")).to_string());
-    let settings = format!("[data]\ncsv = \"series.csv\"\ntarget = [{}]\n", targets.join(", "));
+    let settings =
+        format!("[series]\nfile = \"series.csv\"\nwindow = 4\nhorizon = 2\ntarget = [{}]\n", targets.join(", "));
     fs::write(folder.join("series.toml"), settings.replace('\u{7f}', "\\u007f")).unwrap();
     fs::write(folder.join("sequences.csv"), sequences).unwrap();
     fs::write(folder.join("rolls.csv"), rolls).unwrap();
@@ -72,10 +73,10 @@ fn data(folder: &Path, name: &str) {
 
 /// A run of each kind of data, and the commands that go on with it.
 const KINDS: [(&str, &str); 4] = [
-    ("series", "--config series.toml --window 4 --horizon 2"),
-    ("sequences", "--sequences sequences.csv"),
-    ("rolls", "--rolls rolls.csv"),
-    ("text", "--text text.txt --window 8"),
+    ("series", "--config series.toml"),
+    ("sequences", "sequences sequences.csv"),
+    ("rolls", "rolls rolls.csv"),
+    ("text", "text text.txt --window 8"),
 ];
 
 #[test]
@@ -85,7 +86,7 @@ fn no_name_from_a_file_reaches_the_terminal_or_a_picture_as_an_order() {
     data(folder, ODD);
     for (kind, arguments) in KINDS {
         let run = format!("--device cpu --steps 3 --hidden 4 --batch 4 --out {kind}");
-        let output = prints_plain(folder, &format!("train {arguments} {run}"));
+        let output = prints_plain(folder, &format!("train {run} {arguments}"));
         assert!(output.status.success(), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
         let mut pictures = files(&folder.join(kind), "svg");
         pictures.push(folder.join(kind).join("report.html"));
@@ -98,25 +99,26 @@ fn no_name_from_a_file_reaches_the_terminal_or_a_picture_as_an_order() {
         for command in
             ["inspect", "eval --device cpu", "eval --json --device cpu", "inspect --json", "flow --device cpu"]
         {
-            let output = prints_plain(folder, &format!("{command} {kind}"));
+            // A folder that is called as a kind of data is named as a path.
+            let output = prints_plain(folder, &format!("{command} ./{kind}"));
             assert!(output.status.success(), "{command} {kind}: {}", String::from_utf8_lossy(&output.stderr));
         }
     }
     prints_plain(folder, "forecast series --device cpu --svg forecast.svg");
     prints_plain(folder, "forecast series --device cpu --json");
     assert!(!fs::read_to_string(folder.join("forecast.svg")).unwrap().contains(is_odd));
-    prints_plain(folder, "train --csv series.csv --target none --device cpu");
-    prints_plain(folder, "train --sequences series.csv --device cpu");
-    prints_plain(folder, &format!("train --csv series.csv --features {} --device cpu", "\u{1b}[31m\u{202e}"));
+    prints_plain(folder, "train series series.csv --target none --device cpu");
+    prints_plain(folder, "train sequences series.csv --device cpu");
+    prints_plain(folder, &format!("train series series.csv --features {} --device cpu", "\u{1b}[31m\u{202e}"));
     for text in [
         "\"ODD\" = 3",
-        "csv = \"ODD",
-        "csv = \"a.csv\"\n[ODD]",
-        "csv = \"ODD\"",
-        "target = [\"ODD\"]\ncsv = \"series.csv\"",
+        "file = \"ODD",
+        "file = \"a.csv\"\n[ODD]",
+        "file = \"ODD\"",
+        "target = [\"ODD\"]\nfile = \"series.csv\"",
     ] {
         for name in [ODD.to_owned(), serde_json::Value::from(ODD).to_string().trim_matches('"').to_owned()] {
-            fs::write(folder.join("odd.toml"), format!("[data]\n{}\n", text.replace("ODD", &name))).unwrap();
+            fs::write(folder.join("odd.toml"), format!("[series]\n{}\n", text.replace("ODD", &name))).unwrap();
             prints_plain(folder, "train --config odd.toml --device cpu --out never");
         }
     }
@@ -127,14 +129,14 @@ fn what_programs_read_has_names_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     data(folder, ODD);
-    train(folder, "run", "--sequences sequences.csv --steps 3 --hidden 4");
+    train(folder, "run", "sequences sequences.csv --steps 3 --hidden 4");
     let told = json(folder, "eval run --json --device cpu");
     assert!(told["test"]["classes"].is_object() || told["classes"].is_array(), "{told}");
     assert!(told.to_string().contains("not ours"), "{told}");
     let csv = bptt(folder, "predict run --device cpu").stdout;
     assert!(String::from_utf8(csv).unwrap().contains(&field(&format!("even{ODD}"))));
     // A text to a pipe is the text.
-    train(folder, "text", "--text text.txt --window 8 --steps 3 --hidden 4");
+    train(folder, "text", "text text.txt --window 8 --steps 3 --hidden 4");
     let sample = bptt(folder, "sample text --device cpu --length 400 --temperature 5").stdout;
     assert!(String::from_utf8(sample).unwrap().contains(is_odd));
 }
@@ -206,9 +208,9 @@ fn a_path_that_is_no_text_is_no_reason_to_panic() {
         ("train --resume @/done --json", true),
         ("train --resume @/begun --json", true),
         ("train --steps 1 --device cpu --out @/other", true),
-        ("train --steps 1 --device cpu --csv @/series.csv --target an --json --out made", false),
+        ("train series @/series.csv --steps 1 --device cpu --target an --json --out made", false),
         ("train --steps 1 --device cpu --config @/bptt.toml --json", false),
-        ("plan --csv @/series.csv --target an --device cpu --json", false),
+        ("plan series @/series.csv --target an --device cpu --json", false),
         ("eval @/done --device cpu --json", true),
         ("flow @/done --device cpu --json", true),
         ("flow @/done @/begun --compare --device cpu --json", true),

@@ -67,14 +67,14 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-const SERIES: &str = "--csv s.csv --target level --window 6 --hidden 4 --epochs 3 --batch 16";
-const RARE: &str = "--sequences rare.csv --hidden 8 --batch 16 --lr 0.02 --epochs 12";
+const SERIES: &str = "series s.csv --target level --window 6 --hidden 4 --epochs 3 --batch 16";
+const RARE: &str = "sequences rare.csv --hidden 8 --batch 16 --lr 0.02 --epochs 12";
 
 #[test]
 fn quantiles_of_the_sunspots_are_in_order_and_hold_about_their_share() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let stdout = train(path, "q", "--quantiles 0.1,0.5,0.9");
+    let stdout = train(path, "q", "series bundled:sunspots --quantiles 0.1,0.5,0.9");
     for part in ["lstm 1 → 16 → 3", "the quantile loss of 0.1, 0.5, 0.9", "coverage", "80.0%", "pinball"] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
@@ -143,7 +143,7 @@ fn a_forecast_in_quantiles_goes_on_from_the_middle_one() {
     // With what the middle one told as data, the next row is told the same.
     let middle = rows("0.6")[0];
     std::fs::write(path.join("more.csv"), format!("{}90,{middle}\n", read(path, "s.csv"))).unwrap();
-    let after = json(path, "forecast q --device cpu --csv more.csv --json");
+    let after = json(path, "forecast q --device cpu more.csv --json");
     let told = after["targets"]["level"][0].as_f64().unwrap();
     assert!((told - rows("0.6")[1]).abs() < 1e-5, "{told} {:?}", rows("0.6"));
     // One quantile has no range.
@@ -171,7 +171,7 @@ fn each_loss_of_a_series_learns_something_else_and_stays_with_its_model() {
         train(path, &format!("{name}-2"), &format!("--config {name}/config.toml"));
         assert_eq!(weights(path, name), weights(path, &format!("{name}-2")));
         // Whoever goes on with it goes on with its loss.
-        let on = format!("--csv s.csv --target level --init-from {name} --epochs 1");
+        let on = format!("series s.csv --target level --init-from {name} --epochs 1");
         train(path, &format!("{name}-on"), &on);
         assert_eq!(description(path, name)["loss"], description(path, &format!("{name}-on"))["loss"]);
         let other = if name == "absolute" { "squared" } else { "absolute" };
@@ -185,7 +185,7 @@ fn each_loss_of_a_series_learns_something_else_and_stays_with_its_model() {
     assert_eq!(description(path, "quantile")["outputs"], 6);
     refused(
         path,
-        "train --csv s.csv --target level --init-from quantile --quantiles 0.2,0.5,0.9",
+        "train series s.csv --target level --init-from quantile --quantiles 0.2,0.5,0.9",
         2,
         &["--quantiles 0.2,0.5,0.9: the model was trained with 0.1,0.5,0.9"],
     );
@@ -213,14 +213,14 @@ fn dropout_changes_what_is_learned_and_nothing_that_is_measured() {
     assert_eq!((rates("plain"), rates("between"), rates("recurrent")), ([0.0, 0.0], [0.3, 0.0], [0.0, 0.3]));
     assert!(succeeds(path, "inspect recurrent").contains("2 layers, recurrent dropout 0.3"));
     // It goes on with its model, unless another rate is told.
-    let on = "--csv s.csv --target level --epochs 1 --init-from between";
+    let on = "series s.csv --target level --epochs 1 --init-from between";
     train(path, "on", on);
     train(path, "other", &format!("{on} --dropout 0 --recurrent-dropout 0.1"));
     assert_eq!((rates("on"), rates("other")), ([0.3, 0.0], [0.0, 0.1]));
     assert_ne!(weights(path, "on"), weights(path, "other"));
     train(path, "other-2", "--config other/config.toml");
     assert_eq!(weights(path, "other"), weights(path, "other-2"));
-    for data in ["--text t.txt --window 8", "--sequences two.csv", "--task adding --length 6"] {
+    for data in ["text t.txt --window 8", "sequences two.csv", "task adding --length 6"] {
         let small = "--hidden 4 --layers 2 --dropout 0.2 --recurrent-dropout 0.2 --steps 2";
         train(path, &format!("{}", data.len()), &format!("{data} {small}"));
     }
@@ -231,9 +231,9 @@ fn a_head_over_the_mean_of_all_steps_is_asked_for_by_predict() {
     let folder = folder();
     let path = folder.path();
     for (name, data) in [
-        ("two", "--sequences two.csv --hidden 4 --epochs 2"),
+        ("two", "sequences two.csv --hidden 4 --epochs 2"),
         ("series", SERIES),
-        ("adding", "--task adding --length 6 --hidden 4 --steps 3"),
+        ("adding", "task adding --length 6 --hidden 4 --steps 3"),
     ] {
         train(path, name, data);
         let mean = format!("{name}-mean");
@@ -245,12 +245,12 @@ fn a_head_over_the_mean_of_all_steps_is_asked_for_by_predict() {
         assert_eq!(weights(path, &mean), weights(path, &format!("{mean}-2")));
         refused(path, &format!("train {data} --predict every"), 2, &["--predict", "last or mean", "got every"]);
     }
-    let on = "--sequences two.csv --epochs 1 --init-from two-mean";
+    let on = "sequences two.csv --epochs 1 --init-from two-mean";
     train(path, "on", on);
     assert_eq!(description(path, "on")["at"], "mean");
     refused(path, &format!("train {on} --predict last"), 2, &["--init-from", "--predict"]);
-    succeeds(path, "predict two-mean --device cpu --sequences two.csv");
-    for data in ["--text t.txt", "--task copy"] {
+    succeeds(path, "predict two-mean --device cpu two.csv");
+    for data in ["text t.txt", "task copy"] {
         refused(path, &format!("train {data} --predict mean"), 2, &["--predict", "expected every", "got mean"]);
         train(
             path,
@@ -293,7 +293,7 @@ fn weights_of_classes_move_the_network_towards_the_rare_one() {
     train(path, "balanced-2", "--config balanced/config.toml");
     assert_eq!(weights(path, "balanced"), weights(path, "balanced-2"));
     // Of two classes too, and by name; those that are told as they are change nothing.
-    let two = "--sequences two.csv --hidden 4 --batch 16 --lr 0.02 --epochs 4";
+    let two = "sequences two.csv --hidden 4 --batch 16 --lr 0.02 --epochs 4";
     train(path, "two", two);
     train(path, "ones", &format!("{two} --class-weights no=1,yes=1"));
     train(path, "yes", &format!("{two} --class-weights yes=20"));
@@ -307,7 +307,7 @@ fn weights_of_classes_move_the_network_towards_the_rare_one() {
 fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
     let folder = folder();
     let path = folder.path();
-    for (name, data) in [("rare", RARE), ("two", "--sequences two.csv --hidden 4 --batch 16 --lr 0.02 --epochs 6")] {
+    for (name, data) in [("rare", RARE), ("two", "sequences two.csv --hidden 4 --batch 16 --lr 0.02 --epochs 6")] {
         train(path, name, data);
         let smoothed = format!("{name}-smoothed");
         let arguments = format!("{data} --label-smoothing 0.3 --json");
@@ -328,7 +328,7 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
             &format!("{} --epochs 1 --init-from {smoothed}", data.split(" --hidden").next().unwrap()),
         );
     }
-    let text = "--text t.txt --window 8 --hidden 8 --lr 0.02 --steps 80";
+    let text = "text t.txt --window 8 --hidden 8 --lr 0.02 --steps 80";
     let told: Value =
         serde_json::from_str(&train(path, "text", &format!("{text} --label-smoothing 0.2 --json"))).unwrap();
     let measured = json(path, "eval text --device cpu --json");
@@ -343,11 +343,11 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
 fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
     let folder = folder();
     let path = folder.path();
-    let series = "train --csv s.csv --target level";
+    let series = "train series s.csv --target level";
     refused(path, &format!("{series} --dropout 0.2"), 2, &["--dropout 0.2", "--layers 2", "--recurrent-dropout"]);
-    for flag in ["dropout", "recurrent-dropout", "label-smoothing"] {
+    for (flag, data) in [("dropout", series), ("recurrent-dropout", series), ("label-smoothing", "train text t.txt")] {
         for value in ["-0.1", "1", "nan", "many"] {
-            refused(path, &format!("{series} --{flag} {value}"), 2, &[&format!("--{flag}"), "from 0 to below 1"]);
+            refused(path, &format!("{data} --{flag} {value}"), 2, &[&format!("--{flag}"), "from 0 to below 1"]);
         }
     }
     refused(path, &format!("{series} --huber-delta 0"), 2, &["--huber-delta", "above 0"]);
@@ -366,10 +366,20 @@ fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
     );
     refused(path, &format!("{series} --loss absolute --huber-delta 1"), 2, &["--huber-delta", "absolute"]);
     refused(path, &format!("{series} --huber-delta 1 --quantiles 0.5"), 2, &["--quantiles", "huber"]);
-    refused(path, &format!("{series} --label-smoothing 0.1"), 2, &["--label-smoothing", "a text"]);
-    refused(path, &format!("{series} --class-weights balanced"), 2, &["--class-weights", "labelled sequences"]);
-    refused(path, "train --text t.txt --loss absolute", 2, &["--loss", "a series"]);
-    let rare = "train --sequences rare.csv --class-weights";
+    refused(
+        path,
+        &format!("{series} --label-smoothing 0.1"),
+        2,
+        &["--label-smoothing is a flag of train text, train sequences and train classes"],
+    );
+    refused(
+        path,
+        &format!("{series} --class-weights balanced"),
+        2,
+        &["--class-weights is a flag of train sequences and train classes"],
+    );
+    refused(path, "train text t.txt --loss absolute", 2, &["--loss is a flag of train series"]);
+    let rare = "train sequences rare.csv --class-weights";
     refused(path, &format!("{rare} none=2"), 2, &["--class-weights", "few, many, other", "none"]);
     refused(path, &format!("{rare} few=0"), 2, &["--class-weights", "above 0", "few=0"]);
     refused(path, &format!("{rare} few=1,few=2"), 2, &["--class-weights", "each class once"]);
@@ -378,25 +388,34 @@ fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
     std::fs::write(path.join("v.ts"), format!("@targetLabel true\n@data\n{rows}")).unwrap();
     for flag in ["--class-weights balanced", "--label-smoothing 0.1"] {
         let parts = [flag.split(' ').next().unwrap(), "is for classes; these labels are values"];
-        refused(path, &format!("train --sequences v.ts {flag}"), 2, &parts);
+        refused(path, &format!("train sequences v.ts {flag}"), 2, &parts);
     }
     // What no flag takes is as wrong in a file, and named by its line there.
     let keys = [
         ("model", "dropout = 1.5", "line 2, model.dropout"),
         ("model", "dropout = 0.5", "--dropout 0.5 (model.dropout)"),
         ("model", "recurrent-dropout = -1.0", "line 2, model.recurrent-dropout"),
-        ("model", "predict = \"every\"", "model.predict"),
-        ("training", "label-smoothing = 1.0", "line 2, training.label-smoothing"),
-        ("training", "label-smoothing = 0.1", "training.label-smoothing"),
-        ("training", "huber-delta = 0.0", "line 2, training.huber-delta"),
-        ("training", "quantiles = []", "training.quantiles"),
-        ("training", "quantiles = [0.5, 1.0]", "line 2, training.quantiles"),
-        ("training", "quantiles = [0.9, 0.1]", "training.quantiles"),
-        ("training", "loss = \"absolute\"\nquantiles = [0.1, 0.9]", "training.quantiles"),
-        ("training", "class-weights = [\"balanced\"]", "training.class-weights"),
+        ("series", "predict = \"every\"", "--predict"),
+        ("text", "label-smoothing = 1.0", "line 2, text.label-smoothing"),
+        (
+            "series",
+            "label-smoothing = 0.1",
+            "line 2, series.label-smoothing: there is no such key here; it is a key of [text]",
+        ),
+        ("series", "huber-delta = 0.0", "line 2, series.huber-delta"),
+        ("series", "quantiles = []", "--quantiles"),
+        ("series", "quantiles = [0.5, 1.0]", "line 2, series.quantiles"),
+        ("series", "quantiles = [0.9, 0.1]", "--quantiles"),
+        ("series", "loss = \"absolute\"\nquantiles = [0.1, 0.9]", "--quantiles"),
+        ("series", "class-weights = [\"balanced\"]", "series.class-weights"),
     ];
+    let file = "file = \"s.csv\"\ntarget = [\"level\"]";
     for (section, key, named) in keys {
-        std::fs::write(path.join("bad.toml"), format!("[{section}]\n{key}\n")).unwrap();
+        std::fs::write(
+            path.join("bad.toml"),
+            format!("[{section}]\n{key}\n{}\n", if section == "series" { file } else { "" }),
+        )
+        .unwrap();
         refused(path, "train --config bad.toml", 2, &[named]);
     }
 }
@@ -411,18 +430,18 @@ fn another_loss_or_other_data_over_a_configuration_take_the_place_of_what_it_had
         text
     };
     dump("q.toml", &format!("{SERIES} --quantiles 0.1,0.9 --predict mean"));
-    let over = dump("h.toml", "--config q.toml --huber-delta 2");
+    let over = dump("h.toml", "series --config q.toml --huber-delta 2");
     assert!(over.contains("loss = \"huber\"") && !over.contains("quantiles"), "{over}");
-    let back = dump("b.toml", "--config h.toml --loss absolute");
+    let back = dump("b.toml", "series --config h.toml --loss absolute");
     assert!(back.contains("loss = \"absolute\"") && !back.contains("huber-delta"), "{back}");
     // Another series keeps what is asked of it, a text has no use for it.
     std::fs::copy(path.join("s.csv"), path.join("again.csv")).unwrap();
-    let again = dump("a.toml", "--config q.toml --csv again.csv --target level");
+    let again = dump("a.toml", "series again.csv --config q.toml --target level");
     assert!(again.contains("quantiles = [0.1, 0.9]"), "{again}");
-    let text = dump("t.toml", "--config q.toml --text t.txt");
+    let text = dump("t.toml", "text t.txt --config q.toml");
     assert!(!text.contains("quantiles") && text.contains("predict = \"every\""), "{text}");
-    dump("c.toml", "--sequences rare.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1");
-    let series = dump("d.toml", "--config c.toml --csv s.csv --target level");
+    dump("c.toml", "sequences rare.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1");
+    let series = dump("d.toml", "series s.csv --config c.toml --target level");
     assert!(!series.contains("class-weights") && !series.contains("smoothing"), "{series}");
     assert!(series.contains("dropout = 0.1"), "{series}");
 }

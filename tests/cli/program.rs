@@ -18,7 +18,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-const TINY: &str = "--csv s.csv --target level --window 5 --hidden 4 --epochs 3 --batch 16";
+const TINY: &str = "series s.csv --target level --window 5 --hidden 4 --epochs 3 --batch 16";
 
 #[test]
 fn the_default_run_writes_all_its_files_and_compares_itself_with_the_last_value() {
@@ -98,7 +98,7 @@ fn a_configuration_alone_repeats_its_run() {
         assert_eq!(a, b, "{file}");
     }
     for task in ["adding", "copy"] {
-        train(folder.path(), task, &format!("--task {task} --length 6 --steps 4 --val-every 2 --hidden 4"));
+        train(folder.path(), task, &format!("task {task} --length 6 --steps 4 --val-every 2 --hidden 4"));
         train(folder.path(), &format!("{task}-2"), &format!("--config {task}/config.toml"));
         let [a, b] = [task.to_owned(), format!("{task}-2")].map(|run| metrics(folder.path(), &run));
         assert_eq!(a, b);
@@ -130,6 +130,42 @@ fn flags_over_a_configuration_change_it() {
 }
 
 /// Whether each flag over each stored configuration is taken, or refused in words that have the flag.
+/// Whether a flag is of a kind of data, and not of all.
+fn is_of_a_kind(flag: &str) -> bool {
+    let of_all = [
+        "--seed",
+        "--threads",
+        "--cell",
+        "--activation",
+        "--hidden",
+        "--layers",
+        "--bidirectional",
+        "--init",
+        "--forget-bias",
+        "--batch",
+        "--micro-batch",
+        "--accumulate",
+        "--epochs",
+        "--steps",
+        "--val-every",
+        "--patience",
+        "--keep",
+        "--optimizer",
+        "--lr",
+        "--clip",
+        "--weight-decay",
+        "--warmup",
+        "--schedule",
+        "--decay-every",
+        "--decay-factor",
+        "--decay-floor",
+        "--decay-patience",
+        "--dropout",
+        "--recurrent-dropout",
+    ];
+    flag.starts_with("--") && !of_all.contains(&flag.split(' ').next().unwrap_or_default())
+}
+
 #[test]
 fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
     let folder = folder();
@@ -141,19 +177,19 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
     });
     let small = "--hidden 2 --batch 16 --device cpu";
     let sources = [
-        ("text", "--text t.txt"),
-        ("bytes", "--text t.txt --bytes"),
-        ("series", "--csv s.csv --target level --window 5"),
-        ("until", "--csv s.csv --target level --window 5 --train-until 30"),
-        ("split", "--sequences q.csv"),
-        ("tested", "--sequences q.csv --test-file q2.csv"),
-        ("task", "--task adding --length 6"),
-        ("step", "--task adding --length 6 --schedule step"),
-        ("plateau", "--task adding --length 6 --schedule plateau"),
-        ("cosine", "--task copy --length 6 --schedule cosine --decay-floor 0.1"),
-        ("rnn", "--task adding --length 6 --cell rnn --activation relu"),
-        ("quantiles", "--csv s.csv --target level --window 5 --quantiles 0.1,0.9 --predict mean"),
-        ("weights", "--sequences q.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1"),
+        ("text", "text t.txt"),
+        ("bytes", "text t.txt --bytes"),
+        ("series", "series s.csv --target level --window 5"),
+        ("until", "series s.csv --target level --window 5 --train-until 30"),
+        ("split", "sequences q.csv"),
+        ("tested", "sequences q.csv --test-file q2.csv"),
+        ("task", "task adding --length 6"),
+        ("step", "task adding --length 6 --schedule step"),
+        ("plateau", "task adding --length 6 --schedule plateau"),
+        ("cosine", "task copy --length 6 --schedule cosine --decay-floor 0.1"),
+        ("rnn", "task adding --length 6 --cell rnn --activation relu"),
+        ("quantiles", "series s.csv --target level --window 5 --quantiles 0.1,0.9 --predict mean"),
+        ("weights", "sequences q.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1"),
     ];
     let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
         --missing mask|--bytes|--min-count 2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
@@ -164,13 +200,15 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         --schedule cosine|--schedule plateau|--decay-every 2|--decay-factor 0.1|--decay-floor 0.1|--decay-patience 2|\
         --dropout 0.2|--recurrent-dropout 0.2|--predict mean|--predict every|--loss absolute|--huber-delta 2|\
         --quantiles 0.2,0.8|--label-smoothing 0.1|--class-weights balanced|\
-        --text t.txt|--sequences q2.csv|--task copy";
+        text t.txt|sequences q2.csv|task copy";
     for (name, source) in sources {
         let config = bptt(path, &format!("train --dump-config {small} {source}"));
         assert!(config.status.success(), "{name}: {}", String::from_utf8_lossy(&config.stderr));
         std::fs::write(path.join(format!("{name}.toml")), config.stdout).unwrap();
         for flag in flags.split('|').map(str::trim) {
-            let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
+            // What is of the kind alone stands behind it.
+            let kind = if is_of_a_kind(flag) { source.split(' ').next().unwrap() } else { "" };
+            let output = bptt(path, &format!("train --dump-config --config {name}.toml {kind} {flag}"));
             let stderr = String::from_utf8(output.stderr).unwrap();
             let word = flag.split(' ').next().unwrap();
             assert!(output.status.success() || stderr.contains(word), "{name} {flag}: {stderr}");
@@ -185,10 +223,8 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
             assert!(!text.contains("keep ="), "{name} {flag}: {text}");
         }
     }
-    for (flag, buckets) in
-        [("--sequences q2.csv", "3"), ("--task copy", "None"), ("--csv s.csv --target level", "None")]
-    {
-        let output = bptt(path, &format!("train --dump-config {small} --sequences q.csv --buckets 3"));
+    for (flag, buckets) in [("sequences q2.csv", "3"), ("task copy", "None"), ("series s.csv --target level", "None")] {
+        let output = bptt(path, &format!("train sequences q.csv --dump-config {small} --buckets 3"));
         std::fs::write(path.join("buckets.toml"), output.stdout).unwrap();
         let output = bptt(path, &format!("train --dump-config --config buckets.toml {flag}"));
         assert!(output.status.success(), "{flag}: {}", String::from_utf8_lossy(&output.stderr));
@@ -196,7 +232,7 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         let told = text.lines().find_map(|line| line.strip_prefix("buckets = "));
         assert_eq!(told.unwrap_or("None"), buckets, "{flag}: {text}");
     }
-    for (name, flag) in [("split", "--test-file q2.csv"), ("until", "--split 0.6,0.2,0.2")] {
+    for (name, flag) in [("split", "sequences --test-file q2.csv"), ("until", "series --split 0.6,0.2,0.2")] {
         let output = bptt(path, &format!("train --dump-config --config {name}.toml {flag}"));
         assert!(output.status.success(), "{name} {flag}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -215,7 +251,7 @@ fn the_summary_is_one_line_of_json() {
 #[test]
 fn with_no_validation_the_test_is_all_that_follows_training() {
     let folder = tempfile::tempdir().unwrap();
-    let stdout = train(folder.path(), "a", "--epochs 1 --validation 0 --json");
+    let stdout = train(folder.path(), "a", "series bundled:sunspots --epochs 1 --validation 0 --json");
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((summary["test"]["from"].as_str(), summary["test"]["until"].as_str()), (Some("1921"), Some("2008")));
     assert!((summary["test"]["naive_rmse"].as_f64().unwrap() - 30.436).abs() < 1e-3);
@@ -257,7 +293,7 @@ fn a_run_that_begins_with_weights_is_repeated_from_any_folder_and_from_no_other_
     let folder = folder();
     let path = folder.path();
     train(path, "a", TINY);
-    train(path, "b", "--csv s.csv --target level --window 5 --epochs 1 --batch 16 --init-from a");
+    train(path, "b", "series s.csv --target level --window 5 --epochs 1 --batch 16 --init-from a");
     std::fs::create_dir(path.join("elsewhere")).unwrap();
     let bytes = |file: &str| std::fs::read(path.join(file)).unwrap();
     train(&path.join("elsewhere"), "c", "--config ../b/config.toml");
@@ -301,36 +337,37 @@ fn a_file_that_is_no_series_is_refused_by_row_and_column() {
     write("ragged.csv", "t,v\n1,2\n2\n");
     write("short.csv", "t,v\n1,2\n2,3\n3,4\n");
     write("flat.csv", &format!("t,v\n{}", (0..90).map(|t| format!("{t},2\n")).collect::<String>()));
-    refused(path, "train --csv none.csv", 1, &["none.csv"]);
-    refused(path, "train --csv empty.csv", 1, &["empty.csv", "empty file"]);
-    refused(path, "train --csv head.csv", 1, &["head.csv", "expected rows"]);
-    refused(path, "train --csv word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
-    refused(path, "train --csv gap.csv", 1, &["gap.csv, row 2 (line 3, \"2\"), column \"v\"", "a missing value"]);
-    refused(path, "train --csv ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
-    refused(path, "train --csv short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
-    refused(path, "train --csv flat.csv", 1, &["flat.csv", "values that differ"]);
-    refused(path, "train --csv s.csv --target depth", 1, &["s.csv", "\"depth\"", "t, level, word"]);
-    refused(path, "train --csv s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
-    refused(path, "train --csv s.csv", 1, &["--target", "t, level, word"]);
-    refused(path, "train --csv s.csv --target level --train-until soon", 2, &["--train-until", "a number"]);
-    refused(path, "train --csv s.csv --target level --train-until 60", 2, &["--train-until", "\"0\" to \"59\""]);
-    refused(path, "train --csv s.csv --target level --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
+    refused(path, "train series none.csv", 1, &["none.csv"]);
+    refused(path, "train series empty.csv", 1, &["empty.csv", "empty file"]);
+    refused(path, "train series head.csv", 1, &["head.csv", "expected rows"]);
+    refused(path, "train series word.csv", 1, &["word.csv, row 2 (line 3), column \"v\"", "got \"three\""]);
+    refused(path, "train series gap.csv", 1, &["gap.csv, row 2 (line 3, \"2\"), column \"v\"", "a missing value"]);
+    refused(path, "train series ragged.csv", 1, &["ragged.csv, row 2", "expected 2 fields, got 1"]);
+    refused(path, "train series short.csv", 1, &["short.csv", "at least 23 rows", "got 3 rows"]);
+    refused(path, "train series flat.csv", 1, &["flat.csv", "values that differ"]);
+    refused(path, "train series s.csv --target depth", 1, &["s.csv", "\"depth\"", "t, level, word"]);
+    refused(path, "train series s.csv --target word", 1, &["row 1", "column \"word\"", "got \"x\""]);
+    refused(path, "train series s.csv", 1, &["--target", "t, level, word"]);
+    refused(path, "train series s.csv --target level --train-until soon", 2, &["--train-until", "a number"]);
+    refused(path, "train series s.csv --target level --train-until 60", 2, &["--train-until", "\"0\" to \"59\""]);
+    refused(path, "train series s.csv --target level --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
 }
 
 #[test]
 fn what_has_no_meaning_is_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
-    for flag in ["hidden", "layers", "window", "batch", "epochs", "steps", "micro-batch", "val-every", "threads"] {
+    refused(path, "train series s.csv --window 0", 2, &["--window", "whole number from 1", "'0'"]);
+    for flag in ["hidden", "layers", "batch", "epochs", "steps", "micro-batch", "val-every", "threads"] {
         refused(path, &format!("train --{flag} 0"), 2, &[&format!("--{flag}"), "whole number from 1", "'0'"]);
     }
     refused(path, "train --epochs 3 --steps 4", 2, &["--epochs", "--steps"]);
-    refused(path, "train --task adding --csv s.csv", 2, &["--task", "--csv"]);
-    refused(path, "train --task adding --length 1", 2, &["--length", "at least 2"]);
+    refused(path, "train task adding series s.csv", 2, &["unexpected argument"]);
+    refused(path, "train task adding --length 1", 2, &["--length", "at least 2"]);
     refused(path, "train --lr -0.1", 2, &["--lr", "at least 0"]);
     refused(path, "train --lr nan", 2, &["--lr"]);
-    refused(path, "train --validation 1.5", 2, &["--validation", "from 0 to 1"]);
-    refused(path, "train --split 0.5,0.5", 2, &["--split", "three shares"]);
+    refused(path, "train series s.csv --validation 1.5", 2, &["--validation", "from 0 to 1"]);
+    refused(path, "train series s.csv --target level --split 0.5,0.5", 2, &["--split", "three shares"]);
     refused(path, "train --cell transformer", 2, &["--cell", "rnn, lstm, gru"]);
     refused(path, "train --activation relu --cell gru", 2, &["--activation", "rnn"]);
     refused(path, "train --forget-bias 1 --cell rnn", 2, &["--forget-bias", "lstm"]);
@@ -345,8 +382,8 @@ fn what_has_no_meaning_is_refused_by_flag() {
     for norm in ["1e-300", "1e300", "nan", "-1"] {
         refused(path, &format!("train --clip {norm}"), 2, &["--clip", "0, or a number from 1.1754944e-38", norm]);
     }
-    for data in ["--csv s.csv", "--task adding", "--text s.csv"] {
-        let parts = ["--buckets (training.buckets)", "labelled sequences (--sequences)"];
+    for data in ["series s.csv", "task adding", "text s.csv"] {
+        let parts = ["--buckets is a flag of train sequences, train classes and train rolls"];
         refused(path, &format!("train {data} --buckets 2"), 2, &parts);
     }
     refused(path, "train --bogus", 2, &["--bogus"]);
@@ -362,8 +399,8 @@ fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
     let path = folder.path();
     let sizes = [
         ("run", "threads", 1024),
-        ("data", "window", 1 << 24),
-        ("data", "length", 1 << 24),
+        ("text", "window", 1 << 24),
+        ("task", "length", 1 << 24),
         ("model", "hidden", 1 << 24),
         ("model", "layers", 64),
         ("training", "batch", 1 << 24),
@@ -372,17 +409,17 @@ fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
     ];
     for (section, key, most) in sizes {
         let expected = format!("from 1 to {most}");
-        let flag = format!("train --task adding --{key} {}", most + 1);
+        let data = if section == "text" { "text t.txt" } else { "task adding" };
+        let flag = format!("train {data} --{key} {}", most + 1);
         refused(path, &flag, 2, &[&format!("--{key}"), &expected]);
-        let task = if section == "data" && key != "window" { "task = \"adding\"\n" } else { "" };
-        std::fs::write(path.join("big.toml"), format!("[{section}]\n{task}{key} = {}\n", i64::MAX)).unwrap();
+        std::fs::write(path.join("big.toml"), format!("[{section}]\n{key} = {}\n", i64::MAX)).unwrap();
         refused(path, "train --config big.toml", 2, &["big.toml, line ", &format!("{section}.{key}"), &expected]);
     }
     std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
     let remedy = |flag| ["--batch", flag, "--micro-batch"];
-    refused(path, "train --device cpu --text t.txt --batch 16777216", 2, &remedy("--window"));
-    refused(path, "train --device cpu --task adding --length 16777216", 2, &remedy("--length"));
-    refused(path, "train --device cpu --task copy --length 16777216", 2, &remedy("--length"));
+    refused(path, "train text t.txt --device cpu --batch 16777216", 2, &remedy("--window"));
+    refused(path, "train task adding --device cpu --length 16777216", 2, &remedy("--length"));
+    refused(path, "train task copy --device cpu --length 16777216", 2, &remedy("--length"));
     train(path, "a", TINY);
     refused(path, "forecast a --rows 20000000", 2, &["--rows", "from 1 to 100000"]);
     for flag in ["sync-every", "warmup", "check-steps", "threads"] {
@@ -401,16 +438,16 @@ fn a_configuration_with_an_unknown_key_or_another_file_is_refused() {
     write("top.toml", format!("colour = \"red\"\n{config}"));
     write("data.toml", config.replace("window =", "windows ="));
     write("rate.toml", config.replace("lr =", "rate ="));
-    write("kind.toml", config.replace("csv =", "text ="));
-    write("two.toml", config.replace("csv =", "task = \"copy\"\ncsv ="));
+    write("kind.toml", config.replace("[series]", "[text]"));
+    write("two.toml", format!("{config}\n[task]\nname = \"copy\"\n"));
     write("zero.toml", config.replace("hidden = 4", "hidden = 0"));
     write("both.toml", config.replace("epochs = 3", "epochs = 3\nsteps = 4"));
     refused(path, "train --config none.toml", 1, &["none.toml"]);
     refused(path, "train --config key.toml", 2, &["key.toml", "hiden"]);
     refused(path, "train --config top.toml", 2, &["top.toml", "colour"]);
     refused(path, "train --config data.toml", 2, &["data.toml", "windows"]);
-    refused(path, "train --config kind.toml", 2, &["a series (--csv)", "this is a text (--text)"]);
-    refused(path, "train --config two.toml", 2, &["a series (--csv) and a synthetic task (--task)"]);
+    refused(path, "train --config kind.toml", 2, &["kind.toml, line ", "text.features", "it is a key of [series]"]);
+    refused(path, "train --config two.toml", 2, &["the section of one kind of data, got [series] and [task]"]);
     refused(path, "train --config rate.toml", 2, &["rate.toml", "rate"]);
     refused(path, "train --config zero.toml", 2, &["zero.toml, line ", "model.hidden", "from 1 to 16777216", "got 0"]);
     refused(path, "train --config both.toml", 2, &["--epochs and --steps"]);
@@ -425,7 +462,7 @@ fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
     let values = [
         ("run", "seed = 99999999999999999999", "a whole number from 0 to 9223372036854775807"),
         ("run", "seed = -1", "a whole number from 0 to 9223372036854775807"),
-        ("data", "validation = 1.5", "a number from 0 to 1"),
+        ("series", "validation = 1.5", "a number from 0 to 1"),
         ("model", "forget-bias = nan", "a number from -3.4028235e38 to 3.4028235e38"),
         ("model", "layers = 0", "a whole number from 1 to 64"),
         ("training", "lr = nan", "a finite number of at least 0"),
@@ -442,8 +479,8 @@ fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
     }
     std::fs::write(path.join("c.toml"), "[training]\nlr = \"0.1\"\n").unwrap();
     refused(path, "train --config c.toml", 2, &["c.toml", "line 2", "invalid type: string"]);
-    std::fs::write(path.join("c.toml"), "[data]\ncsv = \"s.csv\"\ntarget = []\n").unwrap();
-    refused(path, "train --config c.toml", 2, &["--target (data.target)", "at least one column"]);
+    std::fs::write(path.join("c.toml"), "[series]\nfile = \"s.csv\"\ntarget = []\n").unwrap();
+    refused(path, "train --config c.toml", 2, &["--target", "at least one column"]);
     std::fs::write(path.join("c.toml"), b"[run]\n# Gr\xF6\xDFe\n").unwrap();
     refused(path, "train --config c.toml", 2, &["c.toml, line 2, byte offset 10", "Latin-1"]);
 }
@@ -456,7 +493,7 @@ fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
     let text = read(path, "s.csv");
     std::fs::write(path.join("s.csv"), format!("{text}60,2.0,x\n")).unwrap();
     for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
-        refused(path, command, 1, &["s.csv: expected the file as the run had it", "with --csv"]);
+        refused(path, command, 1, &["s.csv: expected the file as the run had it", "with `series FILE`"]);
     }
     std::fs::rename(path.join("s.csv"), path.join("t.csv")).unwrap();
     for command in ["eval a --device cpu", "predict a", "forecast a", "train --config a/config.toml"] {
@@ -464,10 +501,10 @@ fn data_that_were_moved_or_have_grown_are_told_with_the_flag_that_names_them() {
             path,
             command,
             1,
-            &["a/config.toml, csv: expected a file that is there, got ", "s.csv", "name it with --csv"],
+            &["a/config.toml, file: expected a file that is there, got ", "s.csv", "name it with `series FILE`"],
         );
     }
-    for command in ["eval a --csv t.csv", "predict a --csv t.csv", "forecast a --csv t.csv"] {
+    for command in ["eval a t.csv", "predict a t.csv", "forecast a t.csv"] {
         let output = bptt(path, &format!("{command} --device cpu"));
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -493,7 +530,8 @@ fn what_is_no_finished_run_or_no_model_is_told_so() {
         refused(path, &format!("{command} s.csv"), 1, &["s.csv: expected a run's folder or a safetensors file"]);
     }
     for command in ["eval", "predict", "forecast"] {
-        let message = "error: alone.safetensors: a model alone does not say which data: name them with --csv\n";
+        let message =
+            "error: alone.safetensors: a model alone does not say which data: name them behind it, a series\n";
         refused(path, &format!("{command} alone.safetensors"), 2, &[message]);
     }
 }
@@ -511,7 +549,7 @@ fn the_memory_that_is_told_is_that_of_the_longest_sequences() {
         std::fs::write(path.join(&name), format!("id,time,label,x\n{rows}")).unwrap();
         // Whatever the first batch is.
         let of = |seed: usize| {
-            let arguments = format!("--sequences {name} --hidden 8 --batch 4 --steps 1 --seed {seed} --json");
+            let arguments = format!("sequences {name} --hidden 8 --batch 4 --steps 1 --seed {seed} --json");
             let stdout = train(path, &format!("{long}-{seed}"), &arguments);
             let summary = serde_json::from_str::<Value>(&stdout).unwrap();
             let parts = summary["memory"]["bytes"].as_object().unwrap();
@@ -582,12 +620,12 @@ fn a_flag_over_a_runs_configuration_takes_the_place_of_what_it_excludes() {
         "--schedule plateau",
         "--patience 3",
         "--batch 4",
-        "--train-until 40",
-        "--train-until 40 --validation 0.5",
+        "series --train-until 40",
+        "series --train-until 40 --validation 0.5",
         "--cell rnn",
         "--optimizer adamw",
         "--steps 5",
-        "--task adding --length 5",
+        "task adding --length 5",
     ];
     for flags in flags {
         let output = bptt(path, &format!("train --config a/config.toml --device cpu --dump-config {flags}"));

@@ -47,7 +47,7 @@ fn a_price_with_a_decimal_comma_is_read_as_it_is_meant_whatever_the_names_hold()
         let text =
             lines(&format!("Datum{separator}{name}"), 60, |row| format!("{}{separator}{}", 1960 + row, price(row)));
         write(path, "s.csv", text);
-        let stdout = train(path, run, &format!("--csv s.csv {TINY}"));
+        let stdout = train(path, run, &format!("series s.csv {TINY}"));
         let separated = format!("fields separated by {run}s, not by commas, which as many lines fit");
         let separated = separated.replace("bars", "vertical bars");
         says(&stdout, &[&separated, "numbers have a decimal comma; thousands in groups: \"1.020,00\" is 1020"]);
@@ -56,11 +56,11 @@ fn a_price_with_a_decimal_comma_is_read_as_it_is_meant_whatever_the_names_hold()
         says(&read(path, &format!("{run}/report.html")), &[&separated]);
     }
     write(path, "told.csv", lines("sep=;\nDatum;Preis", 60, |row| format!("{};{}", 1960 + row, price(row))));
-    says(&train(path, "told", &format!("--csv told.csv {TINY}")), &["fields separated by semicolons\n", "60 rows"]);
+    says(&train(path, "told", &format!("series told.csv {TINY}")), &["fields separated by semicolons\n", "60 rows"]);
     near(last_value(path, "told"), 1.5);
     // Nothing is said of what can be read in one way alone.
     write(path, "plain.csv", lines("t,v", 60, |row| format!("{row},{}", row % 2)));
-    let stdout = train(path, "plain", &format!("--csv plain.csv {TINY}"));
+    let stdout = train(path, "plain", &format!("series plain.csv {TINY}"));
     assert!(!stdout.contains("separated") && !stdout.contains("decimal"), "{stdout}");
 }
 
@@ -72,39 +72,39 @@ fn what_could_be_thousands_or_decimals_is_asked_about_and_the_answer_stays_with_
     write(path, "s.csv", &text);
     write(path, "other.csv", &text);
     let asked = ["s.csv: ", "got \"1.000\" (line 2): 1 with --decimal . and 1000 with --decimal ,"];
-    refused(path, &format!("train --csv s.csv {TINY}"), 1, &asked);
-    let stdout = train(path, "comma", &format!("--csv s.csv --decimal , {TINY}"));
+    refused(path, &format!("train series s.csv {TINY}"), 1, &asked);
+    let stdout = train(path, "comma", &format!("series s.csv --decimal , {TINY}"));
     says(&stdout, &["thousands in groups: \"1.000\" is 1000"]);
     says(&read(path, "comma/config.toml"), &["decimal = \",\""]);
     near(last_value(path, "comma"), 1000.0);
     let of_other = |flags: &str| {
-        json(path, &format!("eval comma --csv other.csv {flags} --json"))["test"]["naive_rmse"].as_f64().unwrap()
+        json(path, &format!("eval comma other.csv {flags} --json"))["test"]["naive_rmse"].as_f64().unwrap()
     };
     near(of_other(""), 1000.0);
     near(of_other("--decimal ."), 1.0);
     let next = |flags: &str| json(path, &format!("forecast comma {flags} --json"))["targets"]["v"][0].as_f64().unwrap();
-    near(next("--csv other.csv"), next(""));
+    near(next("other.csv"), next(""));
     // Where the results are all that is printed, the other stream tells how another file was read.
     for command in ["predict", "forecast"] {
         let told = |flags: &str| String::from_utf8(bptt(path, &format!("{command} comma {flags}")).stderr).unwrap();
-        says(&told("--csv other.csv"), &["fields separated by semicolons", "\"1.000\" is 1000"]);
+        says(&told("other.csv"), &["fields separated by semicolons", "\"1.000\" is 1000"]);
         assert_eq!(told(""), "");
     }
-    assert!((next("--csv other.csv --decimal .") - next("")).abs() > 1e-6);
-    train(path, "point", &format!("--csv s.csv --decimal . {TINY}"));
+    assert!((next("other.csv --decimal .") - next("")).abs() > 1e-6);
+    train(path, "point", &format!("series s.csv --decimal . {TINY}"));
     near(last_value(path, "point"), 1.0);
-    refused(path, "forecast point --decimal ,", 2, &["--csv"]);
+    refused(path, "forecast point --decimal ,", 2, &["FILE"]);
     // Told one way, a number of the other is refused by its place.
     write(path, "mixed.csv", lines("t;v", 60, |row| format!("{row};{}", if row == 7 { "0.5" } else { "0,25" })));
     refused(
         path,
-        &format!("train --csv mixed.csv {TINY}"),
+        &format!("train series mixed.csv {TINY}"),
         1,
         &["one decimal mark", "\"0.5\" (line 9)", "\"0,25\" (line 2)"],
     );
     let place = "mixed.csv, row 8 (line 9), column \"v\": expected a number with a decimal comma, got \"0.5\"";
-    refused(path, &format!("train --csv mixed.csv --decimal , {TINY}"), 1, &[place, "--decimal ."]);
-    refused(path, "train --task adding --decimal ,", 2, &["--decimal (data.decimal) is for a series"]);
+    refused(path, &format!("train series mixed.csv --decimal , {TINY}"), 1, &[place, "--decimal ."]);
+    refused(path, "train task adding --decimal ,", 2, &["--decimal is a flag of train series and train sequences"]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn long_form_is_read_with_the_separators_and_marks_of_a_series() {
     write(path, "long.csv", format!("id;time;label;v\n{comma};;;\n;;;\n"));
     let point = text(|id, time| format!("{id},{time},{},{}.5\n", ["a", "b"][id % 2], id + time));
     write(path, "point.csv", format!("id,time,label,v\n{point}"));
-    let stdout = train(path, "r", "--sequences long.csv --hidden 4 --steps 2");
+    let stdout = train(path, "r", "sequences long.csv --hidden 4 --steps 2");
     says(
         &stdout,
         &[
@@ -135,7 +135,7 @@ fn long_form_is_read_with_the_separators_and_marks_of_a_series() {
         format!("{id},{}", rest.split_once(',').unwrap().1)
     };
     let [of_comma, of_point] = ["long.csv", "point.csv"].map(|file| {
-        let predictions = succeeds(path, &format!("predict r --sequences {file}"));
+        let predictions = succeeds(path, &format!("predict r {file}"));
         predictions.lines().map(without_part).collect::<Vec<_>>()
     });
     assert_eq!(of_comma, of_point);
@@ -151,7 +151,7 @@ fn a_filled_gap_is_read_and_never_scored() {
     };
     for (run, gap) in [("empty", ""), ("word", "NA"), ("excel", "#N/A"), ("null", "null")] {
         write(path, "s.csv", text(gap));
-        let stdout = train(path, run, &format!("--csv s.csv --missing ffill {TINY}"));
+        let stdout = train(path, run, &format!("series s.csv --missing ffill {TINY}"));
         says(&stdout, &["missing: 2 of v; the value before is read for each, and no forecast is held against it"]);
         // 11 forecasts are 1 off, and that of row 92, from row 89 on, is 3.
         near(last_value(path, run), (20.0f64 / 12.0).sqrt());
@@ -166,7 +166,7 @@ fn a_filled_gap_is_read_and_never_scored() {
     };
     assert_eq!([89, 90, 91, 92].map(truth), ["89", "", "", "92"]);
     // Of a horizon that meets the gap, the other steps count: step k is k off, and 2 more where the row before is missing.
-    let stdout = train(path, "ahead", &format!("--csv s.csv --missing ffill --horizon 2 {TINY}"));
+    let stdout = train(path, "ahead", &format!("series s.csv --missing ffill --horizon 2 {TINY}"));
     says(&stdout, &["left out: 0 windows of training with a missing target, 1 after it without a target"]);
     let test = &json(path, "eval ahead --json")["test"];
     assert_eq!(test["forecasts"], 12);
@@ -182,7 +182,7 @@ fn lines_of_separators_at_the_end_are_no_rows() {
     let path = folder.path();
     let text = lines("t;v", 100, |row| format!("{row};{}", row * 2));
     write(path, "s.csv", text + &";\n".repeat(30));
-    let stdout = train(path, "r", &format!("--csv s.csv --missing ffill {TINY}"));
+    let stdout = train(path, "r", &format!("series s.csv --missing ffill {TINY}"));
     says(&stdout, &["t 0–99, 100 rows", "the last 30 lines, from line 102 on, hold nothing but ';' and are no rows"]);
     near(last_value(path, "r"), 2.0);
 }
@@ -193,18 +193,18 @@ fn a_file_without_names_keeps_its_first_row() {
     let path = folder.path();
     let text = |first: &str| lines(first, 99, |row| format!("2{:03},{}.5", row + 1, row + 1));
     write(path, "s.csv", text("2000,0.5"));
-    let stdout = train(path, "r", &format!("--csv s.csv {TINY}"));
+    let stdout = train(path, "r", &format!("series s.csv {TINY}"));
     says(&stdout, &["column 2, 1 2000–2099, 100 rows", "no names: the first line, \"2000\" \"0.5\", is a row"]);
     near(last_value(path, "r"), 1.0);
     write(path, "either.csv", text("1,2"));
     refused(
         path,
-        "train --csv either.csv",
+        "train series either.csv",
         1,
         &["either.csv, line 1", "may be names or values", "put a line of names above it"],
     );
     write(path, "years.csv", text("year,1999"));
-    says(&train(path, "years", &format!("--csv years.csv {TINY}")), &["99 rows", "columns named by numbers"]);
+    says(&train(path, "years", &format!("series years.csv {TINY}")), &["99 rows", "columns named by numbers"]);
 }
 
 #[test]
@@ -212,14 +212,14 @@ fn a_column_without_a_name_is_no_feature() {
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t,v,w,", 60, |row| format!("{row},{},{},", row % 2, row % 3)));
-    let stdout = train(path, "r", &format!("--csv s.csv --target v --features all {TINY}"));
+    let stdout = train(path, "r", &format!("series s.csv --target v --features all {TINY}"));
     says(&stdout, &["target v; features w\n"]);
     assert!(!stdout.contains("no name"), "{stdout}");
     write(path, "remark.csv", lines("t,v,", 60, |row| format!("{row},{},{}", row % 2, row % 3)));
-    let stdout = train(path, "remark", &format!("--csv remark.csv {TINY}"));
+    let stdout = train(path, "remark", &format!("series remark.csv {TINY}"));
     says(&stdout, &["column v, t 0–59, 60 rows", "field 3 has values and no name, and is not read"]);
     write(path, "one.csv", lines("t", 60, |row| row.to_string()));
-    refused(path, "train --csv one.csv", 1, &["columns of numbers behind it, got t alone", "a semicolon"]);
+    refused(path, "train series one.csv", 1, &["columns of numbers behind it, got t alone", "a semicolon"]);
 }
 
 #[test]
@@ -232,9 +232,9 @@ fn a_line_of_other_fields_is_refused_with_the_separator_and_why() {
         lines("t;v", 60, |row| if row == 9 { "9;1;2".into() } else { format!("{row};{},5", row % 2) }),
     );
     let why = "the separator is the semicolon, with which 59 of 60 lines have 2 fields as the first";
-    refused(path, "train --csv s.csv", 1, &["row 10 (line 11): expected 2 fields, got 3", why]);
+    refused(path, "train series s.csv", 1, &["row 10 (line 11): expected 2 fields, got 3", why]);
     write(path, "both.csv", lines("a;b, c", 60, |_| "x;y, z".into()));
-    refused(path, "train --csv both.csv", 1, &["both.csv", "60 of 60 lines", "tell it with a line sep=, or sep=;"]);
+    refused(path, "train series both.csv", 1, &["both.csv", "60 of 60 lines", "tell it with a line sep=, or sep=;"]);
 }
 
 #[test]
@@ -244,13 +244,13 @@ fn days_that_are_missing_are_told_and_weekends_are_not() {
     let days = |days: &[usize]| lines("day,v", days.len(), |row| format!("2024-01-{:02},{}", days[row], row % 3));
     let all = |day: &usize| !(13..=22).contains(day) && *day != 5;
     write(path, "s.csv", days(&(1..=31).filter(all).collect::<Vec<_>>()));
-    let stdout = train(path, "r", &format!("--csv s.csv {TINY} --split 0.6,0.2,0.2"));
+    let stdout = train(path, "r", &format!("series s.csv {TINY} --split 0.6,0.2,0.2"));
     let told = "11 rows are missing in time: none between \"2024-01-04\" and \"2024-01-06\", the first of 2 places, where \
                 most are 1 day apart; windows run across";
     says(&stdout, &[told]);
     // January 2024 began on a Monday.
     write(path, "weekdays.csv", days(&(1..=31).filter(|day| (day - 1) % 7 < 5).collect::<Vec<_>>()));
-    let stdout = train(path, "weekdays", &format!("--csv weekdays.csv {TINY} --split 0.6,0.2,0.2"));
+    let stdout = train(path, "weekdays", &format!("series weekdays.csv {TINY} --split 0.6,0.2,0.2"));
     assert!(!stdout.contains("missing in time"), "{stdout}");
 }
 
@@ -260,20 +260,20 @@ fn a_later_file_is_read_by_the_decimal_mark_of_the_models_own_where_it_shows_non
     let path = folder.path();
     let price = |row: usize| if row.is_multiple_of(2) { "1.100,5" } else { "1.200,5" };
     write(path, "s.txt", lines("t\tv", 60, |row| format!("{}\t{}", 1960 + row, price(row))));
-    train(path, "run", &format!("--csv s.txt {TINY}"));
+    train(path, "run", &format!("series s.txt {TINY}"));
     let whole = |row: usize| if row.is_multiple_of(2) { "1.100" } else { "1.200" };
     let later = lines("t\tv", 60, |row| format!("{}\t{}", 1960 + row, whole(row)));
     write(path, "later.txt", &later);
-    near(last_value(path, "run --csv later.txt"), 100.0);
+    near(last_value(path, "run later.txt"), 100.0);
     // A model alone, without its run, knows as much.
-    near(last_value(path, "run/model.safetensors --csv later.txt"), 100.0);
+    near(last_value(path, "run/model.safetensors later.txt"), 100.0);
     // Where commas stand between fields the points might as well be those of decimals, and nothing asks.
     write(path, "later.csv", later.replace('\t', ","));
-    near(last_value(path, "run --csv later.csv"), 100.0);
+    near(last_value(path, "run later.csv"), 100.0);
     // What a file shows and what is told come first.
-    near(last_value(path, "run --csv later.txt --decimal ."), 0.1);
+    near(last_value(path, "run later.txt --decimal ."), 0.1);
     write(path, "other.txt", later.replace("1.100", "1.25"));
-    near(last_value(path, "run --csv other.txt"), 0.05);
+    near(last_value(path, "run other.txt"), 0.05);
 }
 
 #[test]
@@ -287,13 +287,13 @@ fn later_sequences_are_read_by_the_decimal_mark_of_the_models_own_where_they_sho
     };
     write(path, "s.csv", rows(|row| format!("1.{:03},5", 100 + row)));
     write(path, "later.csv", rows(|row| format!("1.{:03}", 100 + row)));
-    train(path, "run", "--sequences s.csv --hidden 4 --epochs 1 --batch 8 --scale standard");
+    train(path, "run", "sequences s.csv --hidden 4 --epochs 1 --batch 8 --scale standard");
     let asked = "1.1 with --decimal . and 1100 with --decimal ,";
-    refused(path, "train --device cpu --out other --sequences later.csv --hidden 4 --epochs 1", 1, &[asked]);
+    refused(path, "train sequences later.csv --device cpu --out other --hidden 4 --epochs 1", 1, &[asked]);
     let groups = "thousands in groups: \"1.100\" is 1100";
-    says(&succeeds(path, "eval run --sequences later.csv"), &[groups]);
+    says(&succeeds(path, "eval run later.csv"), &[groups]);
     // The file that tests is read as the one that trains.
-    let tested = "--sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8 --scale standard";
+    let tested = "sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8 --scale standard";
     says(&train(path, "tested", tested), &[groups]);
 }
 
@@ -310,20 +310,20 @@ fn later_sequences_are_read_by_the_order_of_dates_that_those_of_the_model_showed
     // Of themselves they ascend day first.
     write(path, "later.csv", rows(10, ["2/1/2021", "3/1/2021", "1/2/2021"]));
     let shown = "dates of column \"time\" are read month first, which \"1/13/2021\" in row 3 can only be";
-    says(&train(path, "run", "--sequences s.csv --hidden 4 --epochs 1 --batch 8"), &[shown]);
-    says(&train(path, "own", "--sequences later.csv --hidden 4 --epochs 1 --batch 8"), &["are read day first"]);
+    says(&train(path, "run", "sequences s.csv --hidden 4 --epochs 1 --batch 8"), &[shown]);
+    says(&train(path, "own", "sequences later.csv --hidden 4 --epochs 1 --batch 8"), &["are read day first"]);
     let told = "dates of column \"time\" are read month first, as told";
-    says(&succeeds(path, "eval run --sequences later.csv"), &[told]);
+    says(&succeeds(path, "eval run later.csv"), &[told]);
     // The file that tests is read as the one that trains.
-    let tested = "--sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8";
+    let tested = "sequences s.csv --test-file later.csv --hidden 4 --epochs 1 --batch 8";
     says(&train(path, "tested", tested), &[shown, told]);
     // An order that makes no difference is none to hold later files to.
     write(path, "alike.csv", rows(20, ["1/2/2021", "2/2/2021", "3/2/2021"]));
     says(
-        &train(path, "alike", "--sequences alike.csv --hidden 4 --epochs 1 --batch 8"),
+        &train(path, "alike", "sequences alike.csv --hidden 4 --epochs 1 --batch 8"),
         &["they would come in the same"],
     );
-    says(&succeeds(path, "eval alike --sequences s.csv"), &[shown]);
+    says(&succeeds(path, "eval alike s.csv"), &[shown]);
 }
 
 #[test]
@@ -331,15 +331,14 @@ fn a_forecast_that_asks_for_the_order_of_dates_takes_it() {
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t,v", 40, |row| format!("2020-{:02}-{:02},{}", 1 + row / 28, 1 + row % 28, row % 3)));
-    train(path, "run", &format!("--csv s.csv {TINY}"));
+    train(path, "run", &format!("series s.csv {TINY}"));
     write(path, "later.csv", lines("t,v", 11, |row| format!("{}/{}/2021,{}", row + 1, row + 2, row % 3)));
-    refused(path, "forecast run --csv later.csv", 1, &["--dates", "day-first or month-first"]);
-    let next =
-        |order: &str| json(path, &format!("forecast run --csv later.csv --dates {order} --json"))["after"].clone();
+    refused(path, "forecast run later.csv", 1, &["--dates", "day-first or month-first"]);
+    let next = |order: &str| json(path, &format!("forecast run later.csv --dates {order} --json"))["after"].clone();
     assert_eq!(next("day-first"), "11/12/2021");
-    let told = bptt(path, "forecast run --csv later.csv --dates month-first").stderr;
+    let told = bptt(path, "forecast run later.csv --dates month-first").stderr;
     says(&String::from_utf8(told).unwrap(), &["dates of column \"t\" are read month first, as told"]);
-    refused(path, "forecast run --dates month-first", 2, &["--csv"]);
+    refused(path, "forecast run --dates month-first", 2, &["FILE"]);
 }
 
 #[test]
@@ -348,13 +347,13 @@ fn a_later_file_that_shows_its_decimal_mark_is_read_by_that_though_the_run_was_t
     let path = folder.path();
     write(path, "s.csv", lines("t;v", 60, |row| format!("{row};{},5", row % 2)));
     write(path, "later.csv", lines("t;v", 60, |row| format!("{row};{}.25", row % 2)));
-    train(path, "run", &format!("--csv s.csv --decimal , {TINY}"));
-    near(last_value(path, "run --csv later.csv"), 1.0);
-    near(last_value(path, "run/model.safetensors --csv later.csv"), 1.0);
+    train(path, "run", &format!("series s.csv --decimal , {TINY}"));
+    near(last_value(path, "run later.csv"), 1.0);
+    near(last_value(path, "run/model.safetensors later.csv"), 1.0);
     // What the folder's settings are then does not matter.
     write(&path.join("run"), "config.toml", "[");
-    near(last_value(path, "run --csv later.csv"), 1.0);
-    refused(path, "eval run --csv later.csv --decimal ,", 1, &["expected a number with a decimal comma"]);
+    near(last_value(path, "run later.csv"), 1.0);
+    refused(path, "eval run later.csv --decimal ,", 1, &["expected a number with a decimal comma"]);
 }
 
 #[test]
@@ -362,8 +361,8 @@ fn a_number_beyond_f32_is_refused_where_it_stays_so_once_scaled_and_not_where_it
     let folder = folder();
     let path = folder.path();
     write(path, "s.csv", lines("t,v", 60, |row| format!("{row},{}e39", 1 + row % 3)));
-    let stdout = train(path, "run", &format!("--csv s.csv {TINY}"));
+    let stdout = train(path, "run", &format!("series s.csv {TINY}"));
     says(&stdout, &["60 rows"]);
     assert!(json(path, "forecast run --json")["targets"]["v"][0].as_f64().unwrap() > 1e38);
-    refused(path, &format!("train --csv s.csv --scale none {TINY}"), 1, &["s.csv", "column \"v\"", "within f32"]);
+    refused(path, &format!("train series s.csv --scale none {TINY}"), 1, &["s.csv", "column \"v\"", "within f32"]);
 }

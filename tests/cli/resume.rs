@@ -21,7 +21,7 @@ fn text(folder: &Path) {
 }
 
 /// Two layers, both dropouts, Adam, a schedule, and the state carried on.
-const RUN: &str = "train --text text.txt --carry-state --window 12 --batch 4 --hidden 12 --layers 2 --dropout 0.2 \
+const RUN: &str = "train text text.txt --carry-state --window 12 --batch 4 --hidden 12 --layers 2 --dropout 0.2 \
                    --recurrent-dropout 0.1 --schedule cosine --val-every 60 --keep best --checkpoint-every 1 --json";
 
 fn run(device: &str, steps: u64, out: &str) -> String {
@@ -212,7 +212,7 @@ fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_st
     let folder = folder.path();
     text(folder);
     let text = run("cpu", 0, "").replace("--schedule cosine", "").replace("--steps 0 --out ", "--flow-every 40");
-    let series = "train --window 8 --hidden 4 --dropout 0.2 --layers 2 --recurrent-dropout 0.1 --warmup 5 --optimizer \
+    let series = "train series bundled:sunspots --window 8 --hidden 4 --dropout 0.2 --layers 2 --recurrent-dropout 0.1 --warmup 5 --optimizer \
                   momentum --json --device cpu";
     for (name, run, short, long) in
         [("text", text.as_str(), "--steps 60", "--steps 180"), ("series", series, "--epochs 2", "--epochs 5")]
@@ -274,12 +274,9 @@ fn a_run_goes_on_without_the_file_that_its_weights_began_with() {
     let folder = folder.path();
     text(folder);
     let run = "--window 8 --batch 4 --steps";
-    succeeds(
-        folder,
-        &format!("train --text text.txt --hidden 5 --layers 2 --dropout 0.3 {run} 3 --device cpu --out s"),
-    );
+    succeeds(folder, &format!("train text text.txt --hidden 5 --layers 2 --dropout 0.3 {run} 3 --device cpu --out s"));
     for out in ["a", "b"] {
-        succeeds(folder, &format!("train --text text.txt --init-from s {run} 9 --device cpu --out {out}"));
+        succeeds(folder, &format!("train text text.txt --init-from s {run} 9 --device cpu --out {out}"));
     }
     fs::remove_dir_all(folder.join("s")).unwrap();
     // As one that was killed before its report.
@@ -292,7 +289,7 @@ fn a_run_goes_on_without_the_file_that_its_weights_began_with() {
     fs::remove_dir_all(folder.join("b/checkpoints")).unwrap();
     fs::create_dir(folder.join("b/checkpoints")).unwrap();
     refused(folder, "train --resume b", 1, &["init-from: expected a file that is there", "--init-from"]);
-    refused(folder, "train --text text.txt --init-from s --steps 1", 1, &["error: s: "]);
+    refused(folder, "train text text.txt --init-from s --steps 1", 1, &["error: s: "]);
 }
 
 #[test]
@@ -300,7 +297,7 @@ fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
-    let bundled = "train --window 8 --hidden 3 --device cpu --json";
+    let bundled = "train series bundled:sunspots --window 8 --hidden 3 --device cpu --json";
     succeeds(folder, &format!("{bundled} --epochs 2 --out a"));
     for (length, part) in [
         ("--epochs 2", "--epochs 2: expected more than the 2 epochs"),
@@ -360,7 +357,7 @@ fn what_cannot_be_gone_on_with_is_told_and_left_alone() {
     refused(folder, "train --resume nowhere", 1, &["nowhere: expected the folder of a run"]);
     unfinished(folder);
     refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
-    refused(folder, "train --resume a --csv b.csv", 2, &["--resume", "no other flag"]);
+    refused(folder, "train series b.csv --resume a", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --out b", 2, &["--resume", "--out"]);
     refused(
         folder,
@@ -439,8 +436,8 @@ fn a_run_goes_on_where_its_file_was_moved_to_and_begins_anew_without_a_checkpoin
     let folder = folder.path();
     interrupted(folder, 2);
     fs::rename(folder.join("text.txt"), folder.join("moved.txt")).unwrap();
-    refused(folder, "train --resume a", 1, &["config.toml, text: expected a file that is there", "--text"]);
-    let said = a_little_further(folder, "train --resume a --text moved.txt --threads 1");
+    refused(folder, "train --resume a", 1, &["config.toml, file: expected a file that is there", "`text FILE`"]);
+    let said = a_little_further(folder, "train text moved.txt --resume a --threads 1");
     assert!(said.contains("goes on after step"), "{said}");
     fs::rename(folder.join("moved.txt"), folder.join("text.txt")).unwrap();
     fs::remove_dir_all(folder.join("a/checkpoints")).unwrap();

@@ -13,7 +13,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-const TINY: &str = "--rolls r.json --hidden 16 --batch 4 --lr 0.02 --epochs 60";
+const TINY: &str = "rolls r.json --hidden 16 --batch 4 --lr 0.02 --epochs 60";
 
 #[test]
 fn keys_that_take_turns_are_learned_and_told_for_every_frame() {
@@ -47,10 +47,10 @@ fn pieces_that_trained_are_not_measured_in_a_file_that_has_more() {
     };
     let rolls = |pieces: std::ops::Range<usize>| json!(pieces.map(piece).collect::<Vec<_>>()).to_string();
     std::fs::write(path.join("r.json"), rolls(0..10)).unwrap();
-    train(path, "a", "--rolls r.json --keys 60-66 --hidden 3 --batch 4 --epochs 1 --split 0.7,0.1,0.2");
+    train(path, "a", "rolls r.json --keys 60-66 --hidden 3 --batch 4 --epochs 1 --split 0.7,0.1,0.2");
     std::fs::write(path.join("grown.json"), rolls(0..12)).unwrap();
     let eval = |file: &str| -> Value {
-        let output = bptt(path, &format!("eval a --rolls {file} --device cpu --json"));
+        let output = bptt(path, &format!("eval a {file} --device cpu --json"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     };
@@ -68,7 +68,7 @@ fn a_single_roll_is_cut_in_time_and_every_frame_of_it_told_where_it_stands() {
     let path = folder.path();
     let rows: String = (0..60).map(|row| format!("{},{},1\n", row % 2, (row + 1) % 2)).collect();
     std::fs::write(path.join("r.csv"), format!("a,b,c\n{rows}")).unwrap();
-    let stdout = train(path, "a", "--rolls r.csv --hidden 4 --epochs 1 --split 0.5,0.3,0.2");
+    let stdout = train(path, "a", "rolls r.csv --hidden 4 --epochs 1 --split 0.5,0.3,0.2");
     assert!(
         stdout.contains("1 piece, 3 keys") && stdout.contains("training 30, validation 17, test 12 frames"),
         "{stdout}"
@@ -93,18 +93,18 @@ fn what_is_no_roll_is_refused_by_place() {
     write("twice.csv", "a,b,a\n1,0,1\n0,1,0\n");
     write("twice.json", r#"{"train": [[[60], [61]]], "train": [[[60], [62]]]}"#);
     write("two.csv", "a,b\n1,0\n0,2\n");
-    refused(path, "train --rolls empty.json", 1, &["empty.json"]);
-    refused(path, "train --rolls cut.json", 1, &["cut.json"]);
-    refused(path, "train --rolls word.json", 1, &["word.json"]);
-    refused(path, "train --rolls short.json", 1, &["short.json", "train, piece 2", "at least 2 steps"]);
-    refused(path, "train --rolls twice.csv", 1, &["twice.csv", "\"a\""]);
-    refused(path, "train --rolls twice.json", 1, &["twice.json", "each part once", "`train`"]);
-    refused(path, "train --rolls two.csv", 1, &["two.csv", "row 2", "\"b\"", "2"]);
-    refused(path, "train --rolls r.json --keys 60-62", 1, &["train, piece 1", "64"]);
-    refused(path, "train --rolls r.json --keys 0-70000", 2, &["--keys", "numbers from 0 to 65535"]);
-    refused(path, "train --rolls r.json --keys 9-3", 2, &["--keys", "21-108"]);
-    refused(path, "train --rolls r.json --bidirectional", 2, &["--bidirectional", "reverse direction"]);
+    refused(path, "train rolls empty.json", 1, &["empty.json"]);
+    refused(path, "train rolls cut.json", 1, &["cut.json"]);
+    refused(path, "train rolls word.json", 1, &["word.json"]);
+    refused(path, "train rolls short.json", 1, &["short.json", "train, piece 2", "at least 2 steps"]);
+    refused(path, "train rolls twice.csv", 1, &["twice.csv", "\"a\""]);
+    refused(path, "train rolls twice.json", 1, &["twice.json", "each part once", "`train`"]);
+    refused(path, "train rolls two.csv", 1, &["two.csv", "row 2", "\"b\"", "2"]);
+    refused(path, "train rolls r.json --keys 60-62", 1, &["train, piece 1", "64"]);
+    refused(path, "train rolls r.json --keys 0-70000", 2, &["--keys", "numbers from 0 to 65535"]);
+    refused(path, "train rolls r.json --keys 9-3", 2, &["--keys", "21-108"]);
+    refused(path, "train rolls r.json --bidirectional", 2, &["--bidirectional", "reverse direction"]);
     train(path, "a", &format!("{TINY} --steps 2").replace("--epochs 60 ", ""));
-    refused(path, "eval a --rolls r.json --keys 21-108", 2, &["--keys", "the model was trained with"]);
+    refused(path, "eval a r.json --keys 21-108", 2, &["--keys is a flag of train rolls"]);
     refused(path, "sample a", 2, &["a text"]);
 }

@@ -69,7 +69,7 @@ fn shape(folder: &Path, run: &str, tensor: &str) -> Vec<usize> {
 #[test]
 fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
     let folder = folder();
-    let arguments = "--sequences a_TRAIN.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60";
+    let arguments = "sequences a_TRAIN.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60";
     let stdout = train(folder.path(), "a", arguments);
     for part in ["24 sequences of 2 dimensions", "3–6 steps", "3 classes in training", "majority", "precision"] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
@@ -84,14 +84,14 @@ fn a_run_learns_its_classes_and_stands_beside_the_largest_of_them() {
     assert!(test["loss"].as_f64().unwrap() < 0.5 * test["baseline_loss"].as_f64().unwrap());
     let report = read(folder.path(), "a/report.html");
     assert!(report.contains("majority class, test") && report.contains("<td>high</td>"));
-    assert_eq!(json(&run(folder.path(), "eval a --sequences a_TRAIN.ts --json"))["test"], *test);
+    assert_eq!(json(&run(folder.path(), "eval a a_TRAIN.ts --json"))["test"], *test);
 }
 
 #[test]
 fn two_classes_are_one_output_and_a_probability_of_each() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "two.ts", &ts("@classLabel true no yes", &cases(&["no", "yes"], 10)));
-    train(folder.path(), "a", &format!("--sequences two.ts --bidirectional {TINY}"));
+    train(folder.path(), "a", &format!("sequences two.ts --bidirectional {TINY}"));
     assert_eq!(shape(folder.path(), "a", "head.weight"), [1, 12]);
     let csv = run(folder.path(), "predict a");
     let [no, yes] = ["p_no", "p_yes"].map(|name| column(&csv, name));
@@ -108,7 +108,7 @@ fn values_are_told_in_their_units_beside_their_mean() {
     let folder = tempfile::tempdir().unwrap();
     let cases: Vec<_> = cases(&["1000", "3000", "5000"], 12);
     write(folder.path(), "v.ts", &ts("@targetLabel true", &cases));
-    let arguments = "--sequences v.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json";
+    let arguments = "sequences v.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json";
     let summary = json(&train(folder.path(), "a", arguments));
     let error = |name: &str| summary["test"]["values"][0][name].as_f64().unwrap();
     assert!(error("rmse") < 500.0 && error("mean_rmse") > 1000.0, "{summary}");
@@ -147,11 +147,11 @@ fn what_tells_classes_apart_is_learned_at_any_offset() {
     for file in ["far.ts", "far.csv", "far.tsv"] {
         for scale in ["standard", "min-max"] {
             let arguments =
-                format!("--sequences {file} --scale {scale} --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json");
+                format!("sequences {file} --scale {scale} --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json");
             let summary = json(&train(path, &format!("{file}-{scale}"), &arguments));
             assert_eq!(summary["test"]["accuracy"].as_f64(), Some(1.0), "{file}, {scale}: {summary}");
         }
-        let stdout = train(path, &format!("{file}-none"), &format!("--sequences {file} {TINY}"));
+        let stdout = train(path, &format!("{file}-none"), &format!("sequences {file} {TINY}"));
         for part in ["dimension ", " varies by ", "f32 has steps of 11.92", "--scale standard scales it first"] {
             assert!(stdout.contains(part), "{part:?} is not in {stdout}");
         }
@@ -164,7 +164,7 @@ fn values_far_from_0_are_told_with_the_digits_that_differ() {
     let path = folder.path();
     let cases = cases(&["100000000.25", "100000001.25", "100000002.25"], 12);
     write(path, "v.ts", &ts("@targetLabel true", &cases));
-    let arguments = "--sequences v.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json";
+    let arguments = "sequences v.ts --scale standard --hidden 8 --batch 8 --lr 0.03 --epochs 60 --json";
     let summary = json(&train(path, "a", arguments));
     let error = |name: &str| summary["test"]["values"][0][name].as_f64().unwrap();
     assert!(error("rmse") < 0.25 && error("mean_rmse") > 0.5, "{summary}");
@@ -193,9 +193,9 @@ fn a_dimension_that_differs_by_rounding_alone_counts_as_constant() {
     write(path, "a.csv", &with(|id| if id % 2 == 0 { 0.1 + 0.2 } else { 0.3 }));
     write(path, "later.csv", &with(|_| 1.3));
     for scale in ["standard", "min-max"] {
-        train(path, scale, &format!("--sequences a.csv --scale {scale} {TINY}"));
+        train(path, scale, &format!("sequences a.csv --scale {scale} {TINY}"));
         // A test on which the dimension is another number is measured, not blown up.
-        let later = json(&run(path, &format!("eval {scale} --sequences later.csv --json")));
+        let later = json(&run(path, &format!("eval {scale} later.csv --json")));
         assert!(later["test"]["loss"].as_f64().unwrap() < 3.0, "{scale}: {later}");
         let config = read(path, &format!("{scale}/config.toml"));
         assert!(config.contains(&format!("scale = \"{scale}\"")), "{config}");
@@ -221,7 +221,7 @@ fn labels_that_are_numbers_are_classes_or_values_as_they_look_and_it_is_said() {
     let halves: Vec<f64> = (0..36).map(|n| f64::from(n * 7 % 36) / 2.0).collect();
     write(path, "values.csv", &long(&halves, plain));
     let learn = "--hidden 8 --batch 8 --lr 0.03 --epochs 60";
-    let stdout = train(path, "values", &format!("--sequences values.csv {learn}"));
+    let stdout = train(path, "values", &format!("sequences values.csv {learn}"));
     for part in ["labels are values, since not all are whole numbers; --labels-as classes", "a value a sequence"] {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
@@ -230,7 +230,7 @@ fn labels_that_are_numbers_are_classes_or_values_as_they_look_and_it_is_said() {
     assert!(error("rmse") < 0.5 * error("mean_rmse"), "{summary}");
     // Whole numbers in another file are values too to a model of values.
     write(path, "whole.csv", &long(&[0.0, 17.0, 17.0], plain));
-    assert!(json(&run(path, "eval values --sequences whole.csv --json"))["test"]["values"][0]["rmse"].is_number());
+    assert!(json(&run(path, "eval values whole.csv --json"))["test"]["values"][0]["rmse"].is_number());
 
     // One number in several ways of writing it is one class, and a test file lacks one.
     let three: Vec<f64> = (0..36).map(|n| f64::from(n % 3)).collect();
@@ -238,17 +238,17 @@ fn labels_that_are_numbers_are_classes_or_values_as_they_look_and_it_is_said() {
         |n: usize, label: f64| [format!("{label}"), format!("{label:.1}"), format!("{label:+e}")][n / 3 % 3].clone();
     write(path, "classes.csv", &long(&three, ways));
     write(path, "test.csv", &long(&[2.0, 0.0], |_, label| format!("{label:.2}")));
-    let stdout = train(path, "classes", &format!("--sequences classes.csv --test-file test.csv {TINY}"));
+    let stdout = train(path, "classes", &format!("sequences classes.csv --test-file test.csv {TINY}"));
     for part in
         ["labels are classes, since they are few different whole numbers; --labels-as values", "3 classes", "test 2"]
     {
         assert!(stdout.contains(part), "{part:?} is not in {stdout}");
     }
     assert!(read(path, "classes/config.toml").contains("labels-as = \"classes\""));
-    assert_eq!(column(&run(path, "predict classes --sequences test.csv"), "label"), ["2", "0"]);
+    assert_eq!(column(&run(path, "predict classes test.csv"), "label"), ["2", "0"]);
     let parts = ["--labels-as values", "trained with classes"];
-    refused(path, "eval classes --sequences test.csv --labels-as values", 2, &parts);
-    let stdout = train(path, "numbers", &format!("--sequences classes.csv --labels-as values {TINY}"));
+    refused(path, "eval classes test.csv --labels-as values", 2, &parts);
+    let stdout = train(path, "numbers", &format!("sequences classes.csv --labels-as values {TINY}"));
     assert!(stdout.contains("a value a sequence") && !stdout.contains("labels are"), "{stdout}");
 }
 
@@ -260,17 +260,17 @@ fn labels_that_may_be_either_are_asked_about() {
     write(path, "ages.csv", &long(&ages, |_, label| label.to_string()));
     let question = "ages.csv, the labels: expected labels that are classes or values";
     let got = "got 45 different whole numbers for 90 sequences, which could be either";
-    refused(path, "train --sequences ages.csv", 1, &[question, "--labels-as classes or --labels-as values", got]);
-    let stdout = train(path, "a", &format!("--sequences ages.csv --labels-as values {TINY}"));
+    refused(path, "train sequences ages.csv", 1, &[question, "--labels-as classes or --labels-as values", got]);
+    let stdout = train(path, "a", &format!("sequences ages.csv --labels-as values {TINY}"));
     assert!(stdout.contains("a value a sequence"), "{stdout}");
-    let stdout = train(path, "b", &format!("--sequences ages.csv --labels-as classes --split 0.5,0.5,0 {TINY}"));
+    let stdout = train(path, "b", &format!("sequences ages.csv --labels-as classes --split 0.5,0.5,0 {TINY}"));
     assert!(stdout.contains("45 classes"), "{stdout}");
     // The answer is kept: a configuration repeats it.
     train(path, "c", "--config a/config.toml");
     write(path, "words.csv", "id,time,label,x\n1,0,up,1\n2,0,down,2\n");
     let parts = ["words.csv, the label of sequence 1", "--labels-as values", "\"up\""];
-    refused(path, "train --sequences words.csv --labels-as values", 1, &parts);
-    refused(path, "train --task adding --labels-as values", 2, &["--labels-as", "labelled sequences"]);
+    refused(path, "train sequences words.csv --labels-as values", 1, &parts);
+    refused(path, "train task adding --labels-as values", 2, &["--labels-as is a flag of train sequences"]);
 }
 
 #[test]
@@ -281,9 +281,9 @@ fn every_line_has_its_row_in_the_predictions() {
     let lines = |word: &str| -> String { (0..20).map(|n| format!("{word}{n}\n\n")).collect() };
     write(path, "words/left.txt", &lines("ab"));
     write(path, "words/right.txt", &lines("cd"));
-    train(path, "a", &format!("--classes words {TINY}"));
+    train(path, "a", &format!("classes words {TINY}"));
     write(path, "new.txt", "\nab\n \n\ncd\n\n");
-    let csv = run(path, "predict a --classes new.txt");
+    let csv = run(path, "predict a new.txt");
     assert_eq!(column(&csv, "line_number"), ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(column(&csv, "line"), ["", "ab", "", "", "cd", ""]);
     let told = ["predicted", "p_left", "p_right"].map(|name| column(&csv, name));
@@ -291,7 +291,7 @@ fn every_line_has_its_row_in_the_predictions() {
         assert!(told.iter().all(|cells| cells[row].is_empty() != [1, 4].contains(&row)), "{csv}");
     }
     // In a folder the lines of each class are known by their numbers.
-    let csv = run(path, "predict a --classes words");
+    let csv = run(path, "predict a words");
     let rows: Vec<_> = column(&csv, "line").into_iter().zip(column(&csv, "line_number")).collect();
     assert_eq!(rows.len(), 40);
     for (line, number) in rows {
@@ -304,21 +304,21 @@ fn a_test_file_tests_and_a_share_of_the_first_validates() {
     let folder = folder();
     let path = folder.path();
     write(path, "b.ts", &ts("@classLabel true mid high", &cases(&["mid", "high"], 4)));
-    let stdout = train(path, "a", &format!("--sequences a_TRAIN.ts --test-file b.ts {TINY}"));
+    let stdout = train(path, "a", &format!("sequences a_TRAIN.ts --test-file b.ts {TINY}"));
     assert!(stdout.contains("training 19, validation 5, test 8"), "{stdout}");
-    let stdout = train(path, "b", &format!("--sequences a_TRAIN.ts --test-file b.ts --validation 0 {TINY}"));
+    let stdout = train(path, "b", &format!("sequences a_TRAIN.ts --test-file b.ts --validation 0 {TINY}"));
     assert!(stdout.contains("training 24, test 8"), "{stdout}");
     assert!(read(path, "b/metrics.jsonl").lines().all(|line| json(line)["val_loss"].is_null()));
     write(path, "c.ts", &ts("@classLabel true mid top", &cases(&["mid", "top"], 4)));
     let parts = ["c.ts, the label of sequence 2", "one of low, mid, high", "\"top\""];
-    refused(path, "train --sequences a_TRAIN.ts --test-file c.ts", 1, &parts);
+    refused(path, "train sequences a_TRAIN.ts --test-file c.ts", 1, &parts);
 }
 
 #[test]
 fn a_configuration_repeats_its_run_and_no_seed_moves_its_split() {
     let folder = folder();
     let path = folder.path();
-    let arguments = format!("--sequences a_TRAIN.ts --scale standard --seed 5 {TINY} --json");
+    let arguments = format!("sequences a_TRAIN.ts --scale standard --seed 5 {TINY} --json");
     let summary = json(&train(path, "a", &arguments));
     train(path, "b", "--config a/config.toml");
     for file in ["metrics.jsonl", "model.safetensors", "config.toml"] {
@@ -343,14 +343,14 @@ fn a_configuration_repeats_its_run_and_no_seed_moves_its_split() {
 fn other_data_are_read_as_the_model_was_fitted_whatever_else_they_hold() {
     let folder = folder();
     let path = folder.path();
-    train(path, "a", &format!("--sequences a_TRAIN.ts --scale min-max {TINY}"));
+    train(path, "a", &format!("sequences a_TRAIN.ts --scale min-max {TINY}"));
     write(path, "all.ts", &(read(path, "a_TRAIN.ts") + "1,2,3:100,100,100:low\n"));
-    let of_all = run(path, "predict a --sequences all.ts");
+    let of_all = run(path, "predict a all.ts");
     // Two sequences of one class, without labels: neither range nor classes are those of the model.
     let two: Vec<_> = cases(&["low", "mid", "high"], 8).into_iter().skip(2).step_by(3).take(2).collect();
     let two: Vec<_> = two.into_iter().map(|(steps, _)| (steps, String::new())).collect();
     write(path, "two.ts", &ts("@classLabel false", &two));
-    let of_two = run(path, "predict a --sequences two.ts");
+    let of_two = run(path, "predict a two.ts");
     for name in ["predicted", "p_low", "p_mid", "p_high"] {
         let all = column(&of_all, name);
         assert_eq!(column(&of_two, name), [all[2].clone(), all[5].clone()], "{name}");
@@ -359,25 +359,25 @@ fn other_data_are_read_as_the_model_was_fitted_whatever_else_they_hold() {
     // Those that trained are known again in another file.
     let trained = column(&of_all, "part").iter().filter(|part| *part == "training").count();
     assert_eq!((trained, column(&of_all, "part").len()), (17, 25));
-    refused(path, "eval a --device cpu --sequences two.ts", 2, &["without labels", "predict"]);
-    refused(path, "predict a --sequences a_TRAIN.ts --scale none", 2, &["--scale none", "min-max"]);
-    refused(path, "predict a --task adding", 2, &["labelled sequences", "a synthetic task"]);
+    refused(path, "eval a --device cpu two.ts", 2, &["without labels", "predict"]);
+    refused(path, "predict a a_TRAIN.ts --scale none", 2, &["--scale is a flag of train series, train sequences"]);
+    refused(path, "predict a adding", 1, &["adding"]);
     write(path, "one.ts", "@classLabel true low mid high\n@data\n1,2,3:low\n");
-    refused(path, "predict a --sequences one.ts", 1, &["one.ts", "2 dimensions a step, as the model reads, got 1"]);
+    refused(path, "predict a one.ts", 1, &["one.ts", "2 dimensions a step, as the model reads, got 1"]);
 }
 
 #[test]
 fn a_run_goes_on_from_another_with_what_that_one_was_fitted_to() {
     let folder = folder();
     let path = folder.path();
-    train(path, "a", &format!("--sequences a_TRAIN.ts --scale standard {TINY}"));
+    train(path, "a", &format!("sequences a_TRAIN.ts --scale standard {TINY}"));
     let few: Vec<_> = cases(&["low", "mid", "high"], 8).into_iter().filter(|(_, label)| label != "low").collect();
     write(path, "few.ts", &ts("@classLabel true high mid", &few));
-    let stdout = train(path, "b", "--init-from a --sequences few.ts --epochs 1 --lr 0 --batch 8");
+    let stdout = train(path, "b", "sequences few.ts --init-from a --epochs 1 --lr 0 --batch 8");
     assert!(stdout.contains("begins with the weights of /") && stdout.contains("/a/model.safetensors"), "{stdout}");
     assert_eq!(shape(path, "b", "head.weight"), [3, 6]);
     // Nothing was learned at a rate of 0, so the two are the same where the scaling and the classes are.
-    let [a, b] = ["a", "b"].map(|model| run(path, &format!("predict {model} --sequences few.ts")));
+    let [a, b] = ["a", "b"].map(|model| run(path, &format!("predict {model} few.ts")));
     ["number", "predicted", "p_low", "p_mid", "p_high"]
         .into_iter()
         .for_each(|name| assert_eq!(column(&a, name), column(&b, name), "{name}"));
@@ -390,17 +390,17 @@ fn missing_values_are_refused_filled_or_masked() {
     let mut text = ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 8));
     text.push_str("1,?,3:100,100,100:low\n");
     write(path, "gap.ts", &text);
-    refused(path, "train --sequences gap.ts", 1, &["gap.ts, line 27, dimension 1, step 2", "\"?\""]);
-    train(path, "a", &format!("--sequences gap.ts --missing ffill {TINY}"));
+    refused(path, "train sequences gap.ts", 1, &["gap.ts, line 27, dimension 1, step 2", "\"?\""]);
+    train(path, "a", &format!("sequences gap.ts --missing ffill {TINY}"));
     assert_eq!(shape(path, "a", "rnn.weight_ih_l0"), [24, 2]);
-    train(path, "b", &format!("--sequences gap.ts --missing mask --scale standard {TINY}"));
+    train(path, "b", &format!("sequences gap.ts --missing mask --scale standard {TINY}"));
     assert_eq!(shape(path, "b", "rnn.weight_ih_l0"), [24, 4]);
-    assert_eq!(column(&run(path, "predict b --sequences gap.ts"), "predicted").len(), 25);
+    assert_eq!(column(&run(path, "predict b gap.ts"), "predicted").len(), 25);
     // A model that saw no gap reads what fills them.
     write(path, "whole.ts", &ts("@classLabel true low mid high", &cases(&["low", "mid", "high"], 8)));
-    train(path, "c", &format!("--sequences whole.ts {TINY}"));
-    assert_eq!(column(&run(path, "predict c --sequences gap.ts --missing ffill"), "predicted").len(), 25);
-    refused(path, "predict c --sequences gap.ts --missing mask", 2, &["--missing mask", "trained with error"]);
+    train(path, "c", &format!("sequences whole.ts {TINY}"));
+    assert_eq!(column(&run(path, "predict c gap.ts --missing ffill"), "predicted").len(), 25);
+    refused(path, "predict c gap.ts --missing mask", 2, &["--missing mask", "trained with error"]);
 }
 
 #[test]
@@ -420,18 +420,18 @@ fn columns_of_a_table_go_by_their_names_and_sequences_keep_theirs() {
     write(path, "a.csv", &table("who,time,label,x,y", false));
     write(path, "b.csv", &table("who,time,label,y,x", true));
     write(path, "c.csv", &table("who,time,label,x,z", false));
-    let stdout = train(path, "a", &format!("--sequences a.csv --id who {TINY}"));
+    let stdout = train(path, "a", &format!("sequences a.csv --id who {TINY}"));
     assert!(stdout.contains("2 dimensions (x, y)"), "{stdout}");
-    let [a, b] = ["a", "b"].map(|file| run(path, &format!("predict a --sequences {file}.csv --id who")));
+    let [a, b] = ["a", "b"].map(|file| run(path, &format!("predict a {file}.csv --id who")));
     ["id", "predicted", "p_low", "p_mid", "p_high"]
         .into_iter()
         .for_each(|name| assert_eq!(column(&a, name), column(&b, name), "{name}"));
     assert_eq!(column(&a, "id")[..2], ["case 0", "case 1"]);
     let parts = ["c.csv, the dimensions: expected x, y, got x, z"];
-    refused(path, "predict a --sequences c.csv --id who", 1, &parts);
-    refused(path, "train --sequences a.csv", 1, &["a.csv", "a column \"id\" of ids"]);
+    refused(path, "predict a c.csv --id who", 1, &parts);
+    refused(path, "train sequences a.csv", 1, &["a.csv", "a column \"id\" of ids"]);
     write(path, "none.csv", "id,time,x\n1,1,2\n1,2,3\n2,1,4\n3,1,4\n");
-    refused(path, "train --sequences none.csv", 1, &["none.csv: expected labels, got none", "--labels"]);
+    refused(path, "train sequences none.csv", 1, &["none.csv: expected labels, got none", "--labels"]);
 }
 
 #[test]
@@ -445,18 +445,18 @@ fn images_are_read_by_rows_or_by_pixels_as_the_model_was() {
     let pixels: Vec<u8> = (0..12).flat_map(|n| [if n % 2 == 0 { 0 } else { 250 }; 6]).collect();
     std::fs::write(path.join("x"), idx(&[12, 2, 3], &pixels)).unwrap();
     std::fs::write(path.join("y"), idx(&[12], &(0..12).map(|n| n % 2).collect::<Vec<u8>>())).unwrap();
-    let stdout = train(path, "rows", &format!("--sequences x --labels y {TINY}"));
+    let stdout = train(path, "rows", &format!("sequences x --labels y {TINY}"));
     assert!(stdout.contains("3 dimensions") && stdout.contains("2 steps each"), "{stdout}");
-    let stdout = train(path, "pixels", &format!("--sequences x --labels y --read pixels {TINY}"));
+    let stdout = train(path, "pixels", &format!("sequences x --labels y --read pixels {TINY}"));
     assert!(stdout.contains("1 dimension") && stdout.contains("6 steps each"), "{stdout}");
     assert!(!entries(&path.join("pixels")).contains(&"lengths.svg".into()));
-    assert_eq!(column(&run(path, "predict pixels --sequences x"), "predicted").len(), 12);
-    refused(path, "predict pixels --sequences x --read rows", 2, &["--read rows", "with pixels"]);
+    assert_eq!(column(&run(path, "predict pixels x"), "predicted").len(), 12);
+    refused(path, "predict pixels x --read rows", 2, &["--read is a flag of train sequences"]);
     std::fs::write(path.join("empty"), "").unwrap();
-    refused(path, "train --sequences empty --labels y", 1, &["empty: ", "got an empty file"]);
-    refused(path, "train --sequences x --labels empty", 1, &["empty: ", "got an empty file"]);
-    refused(path, "train --sequences x", 1, &["expected labels, got none", "--labels"]);
-    refused(path, "train --sequences x --labels y --test-file x", 1, &["expected labels, got none", "--test-labels"]);
+    refused(path, "train sequences empty --labels y", 1, &["empty: ", "got an empty file"]);
+    refused(path, "train sequences x --labels empty", 1, &["empty: ", "got an empty file"]);
+    refused(path, "train sequences x", 1, &["expected labels, got none", "--labels"]);
+    refused(path, "train sequences x --labels y --test-file x", 1, &["expected labels, got none", "--test-labels"]);
 }
 
 #[test]
@@ -470,25 +470,25 @@ fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
     };
     write(path, "words/left.txt", &lines("ab", 0x4e00));
     write(path, "words/right.txt", &lines("cd", 0x5e00));
-    let arguments = "--classes words --hidden 8 --batch 8 --lr 0.03 --epochs 30 --json";
+    let arguments = "classes words --hidden 8 --batch 8 --lr 0.03 --epochs 30 --json";
     let summary = json(&train(path, "a", arguments));
     assert_eq!(summary["test"]["accuracy"].as_f64(), Some(1.0), "{summary}");
     // a, b, c, d, the characters of 32 training lines, and the unknown.
     assert_eq!(shape(path, "a", "rnn.weight_ih_l0"), [32, 4 + 32 + 1]);
     write(path, "new.txt", "dc\nba\n");
-    let csv = run(path, "predict a --classes new.txt");
+    let csv = run(path, "predict a new.txt");
     assert_eq!(
         (column(&csv, "line"), column(&csv, "predicted")),
         (vec!["dc".into(), "ba".into()], vec!["right".into(), "left".into()])
     );
     std::fs::create_dir(path.join("more")).unwrap();
     write(path, "more/right.txt", "dcd\n");
-    assert_eq!(json(&run(path, "eval a --classes more --json"))["test"]["accuracy"].as_f64(), Some(1.0));
+    assert_eq!(json(&run(path, "eval a more --json"))["test"]["accuracy"].as_f64(), Some(1.0));
     write(path, "more/middle.txt", "dcd\n");
-    refused(path, "eval a --classes more", 1, &["more, the label of sequence 1", "one of left, right", "\"middle\""]);
-    refused(path, "train --classes more --split 1,0,0 --min-count 9", 1, &["more, the vocabulary"]);
+    refused(path, "eval a more", 1, &["more, the label of sequence 1", "one of left, right", "\"middle\""]);
+    refused(path, "train classes more --split 1,0,0 --min-count 9", 1, &["more, the vocabulary"]);
     std::fs::remove_file(path.join("more/middle.txt")).unwrap();
-    refused(path, "train --classes more --split 1,0,0 --min-count 1", 1, &["more, the classes", "at least 2"]);
+    refused(path, "train classes more --split 1,0,0 --min-count 1", 1, &["more, the classes", "at least 2"]);
 }
 
 #[test]
@@ -499,7 +499,7 @@ fn no_line_is_tested_that_was_trained_on() {
     let lines = |word: &str| -> String { (0..60).map(|n| format!("{word}{}\n", n % 20)).collect() };
     write(path, "words/left.txt", &lines("ab"));
     write(path, "words/right.txt", &lines("cd"));
-    let stdout = train(path, "a", &format!("--classes words {TINY}"));
+    let stdout = train(path, "a", &format!("classes words {TINY}"));
     assert!(stdout.contains("120 lines") && stdout.contains("80 lines repeat another of their class"), "{stdout}");
     let csv = run(path, "predict a");
     let rows: Vec<_> = column(&csv, "line").into_iter().zip(column(&csv, "part")).collect();
@@ -514,7 +514,7 @@ fn what_cannot_be_is_refused_with_its_reason() {
     let folder = folder();
     let path = folder.path();
     let refused = |flags: &str, code, parts: &[&str]| {
-        refused(path, &format!("train --sequences a_TRAIN.ts {flags}"), code, parts);
+        refused(path, &format!("train sequences a_TRAIN.ts {flags}"), code, parts);
     };
     refused("--validation 0.3", 2, &["--validation", "--test-file"]);
     refused("--split 0.5,0.2,0.3 --test-file a_TRAIN.ts", 2, &["--split", "--test-file"]);
@@ -524,9 +524,9 @@ fn what_cannot_be_is_refused_with_its_reason() {
     refused("--split 0.98,0.01,0.01", 1, &["a_TRAIN.ts, the", "at least 1 sequence"]);
     refused("--split 0,0.5,0.5", 2, &["nothing to train on"]);
     refused("--split 1,0,0 --patience 3", 2, &["--patience", "nothing to validate"]);
-    refused("--window 5", 2, &["--window", "labelled sequences"]);
+    refused("--window 5", 2, &["--window is a flag of train series and train text"]);
     write(path, "one.ts", &ts("@classLabel true low", &cases(&["low"], 8)));
-    program::refused(path, "train --sequences one.ts", 1, &["one.ts, the classes: expected at least 2", "low"]);
+    program::refused(path, "train sequences one.ts", 1, &["one.ts, the classes: expected at least 2", "low"]);
     write(path, "none.xyz", "1,2,3");
-    program::refused(path, "train --sequences none.xyz", 1, &["none.xyz", ".ts, .tsv, .txt, .csv, .npy, .npz or idx"]);
+    program::refused(path, "train sequences none.xyz", 1, &["none.xyz", ".ts, .tsv, .txt, .csv, .npy, .npz or idx"]);
 }

@@ -47,7 +47,7 @@ fn fields(text: &str) -> Vec<Vec<String>> {
 fn several_targets_over_a_horizon_are_told_apart_beside_both_naive_forecasts() {
     let folder = folder();
     let path = folder.path();
-    let data = "--csv s.csv --target a,b --features extra --known known --horizon 3 --season 7";
+    let data = "series s.csv --target a,b --features extra --known known --horizon 3 --season 7";
     let stdout = train(path, "r", &format!("{data} {TINY}"));
     for part in [
         "targets a, b; features extra; known beforehand known",
@@ -133,11 +133,11 @@ fn the_last_line_says_of_each_naive_forecast_whether_the_network_beats_it() {
         stdout.lines().filter(|line| line.starts_with("the network ")).map(str::to_owned).collect()
     };
     // Where the level rises beyond all that was trained on, the last value is hard to beat.
-    let lost = told("lost", "--csv up.csv --window 8 --hidden 4 --epochs 2");
+    let lost = told("lost", "series up.csv --window 8 --hidden 4 --epochs 2");
     assert_eq!(lost.len(), 1, "{lost:?}");
     assert!(lost[0].starts_with("the network does not beat the last value on the test part: RMSE "), "{lost:?}");
     assert!(lost[0].ends_with(" worse)") || lost[0].ends_with(" times as large)"), "{lost:?}");
-    let won = told("won", "--csv wave.csv --window 8 --hidden 8 --epochs 40 --lr 0.02 --season 8");
+    let won = told("won", "series wave.csv --window 8 --hidden 8 --epochs 40 --lr 0.02 --season 8");
     assert!(won[0].starts_with("the network beats the last value on the test part: RMSE "), "{won:?}");
     assert!(won[0].ends_with("% better)"), "{won:?}");
     // What comes again exactly has been told by the season before.
@@ -162,7 +162,7 @@ fn the_last_line_says_of_each_naive_forecast_whether_the_network_beats_it() {
 fn a_picture_or_a_table_is_not_written_under_the_name_of_something_else() {
     let folder = folder();
     let path = folder.path();
-    train(path, "r", &format!("--csv s.csv --target a --known known {TINY}"));
+    train(path, "r", &format!("series s.csv --target a --known known {TINY}"));
     let name = |flag: &str, given: &str, own: &str| {
         [format!("{flag} {given}"), format!("{flag} {own}")].map(|part| part.to_owned()).to_vec()
     };
@@ -188,7 +188,7 @@ fn a_forecast_goes_as_far_as_what_is_known_whatever_the_horizon() {
     // 10 rows are known beyond the data.
     for (horizon, rows) in [(1, 10), (3, 10), (4, 10), (3, 7)] {
         let run = format!("r{horizon}-{rows}");
-        train(path, &run, &format!("--csv s.csv --target a --known known --horizon {horizon} {TINY}"));
+        train(path, &run, &format!("series s.csv --target a --known known --horizon {horizon} {TINY}"));
         let next = json(path, &format!("forecast {run} --device cpu --rows {rows} --json"));
         assert_eq!(next["labels"].as_array().unwrap().len(), rows);
         assert_eq!(next["origin"].as_str(), Some(day(99).as_str()));
@@ -197,7 +197,7 @@ fn a_forecast_goes_as_far_as_what_is_known_whatever_the_horizon() {
     // Less than a horizon is known: the forecast begins so many rows earlier, and says so.
     let rows: Vec<String> = read(path, "s.csv").lines().take(103).map(str::to_owned).collect();
     std::fs::write(path.join("two.csv"), rows.join("\n")).unwrap();
-    let told = succeeds(path, "forecast r4-10 --device cpu --csv two.csv --rows 2 --out two-next.csv");
+    let told = succeeds(path, "forecast r4-10 --device cpu two.csv --rows 2 --out two-next.csv");
     assert!(told.contains(&format!("from the rows up to {}", day(97))), "{told}");
     let table = fields(&read(path, "two-next.csv"));
     assert_eq!(table[1][..3], [day(100), day(97), "3".to_owned()]);
@@ -207,7 +207,7 @@ fn a_forecast_goes_as_far_as_what_is_known_whatever_the_horizon() {
     let fewer: Vec<String> = read(path, "s.csv").lines().take(99).map(str::to_owned).collect();
     let future = (98..100).map(|row| format!("{},,,,{}", day(row), row % 5));
     std::fs::write(path.join("fewer.csv"), fewer.into_iter().chain(future).collect::<Vec<_>>().join("\n")).unwrap();
-    let next = json(path, "forecast r4-10 --device cpu --csv fewer.csv --rows 2 --json");
+    let next = json(path, "forecast r4-10 --device cpu fewer.csv --rows 2 --json");
     assert_eq!((next["origin"].as_str(), next["labels"][1].as_str()), (Some(day(95).as_str()), Some(day(99).as_str())));
     assert_eq!(next["targets"]["a"][1].as_f64(), Some(made[5].parse().unwrap()));
 }
@@ -216,7 +216,7 @@ fn a_forecast_goes_as_far_as_what_is_known_whatever_the_horizon() {
 fn the_configuration_has_every_column_and_repeats_the_run_and_its_evaluation() {
     let folder = folder();
     let path = folder.path();
-    train(path, "a", &format!("--csv gaps.csv --target b --features all --missing mask --scale min-max {TINY}"));
+    train(path, "a", &format!("series gaps.csv --target b --features all --missing mask --scale min-max {TINY}"));
     let config = read(path, "a/config.toml");
     for line in ["features = [\"a\", \"extra\", \"known\"]", "known = []", "scale = \"min-max\"", "missing = \"mask\""]
     {
@@ -232,7 +232,7 @@ fn the_configuration_has_every_column_and_repeats_the_run_and_its_evaluation() {
 fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
     let folder = folder();
     let path = folder.path();
-    let known = "--csv gaps.csv --target a --known known";
+    let known = "series gaps.csv --target a --known known";
     refused(
         path,
         &format!("train {known} {TINY}"),
@@ -265,7 +265,7 @@ fn gaps_are_counted_filled_or_masked_and_refused_with_the_way_out() {
 fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_writes() {
     let folder = folder();
     let path = folder.path();
-    train(path, "r", &format!("--csv s.csv --target a,b --known known --horizon 2 {TINY}"));
+    train(path, "r", &format!("series s.csv --target a,b --known known --horizon 2 {TINY}"));
     let next = json(path, "forecast r --json");
     assert_eq!(
         (next["after"].as_str(), next["labels"].clone()),
@@ -293,19 +293,19 @@ fn a_forecast_goes_on_after_the_last_row_and_agrees_with_the_files_that_it_write
     // Fewer rows make another series: what comes after row 50 is known of it.
     let rows: Vec<String> = read(path, "s.csv").lines().take(51).map(str::to_owned).collect();
     std::fs::write(path.join("half.csv"), rows.join("\n")).unwrap();
-    refused(path, "forecast r --csv half.csv", 1, &["half.csv", "known column \"known\"", "values for 0"]);
+    refused(path, "forecast r half.csv", 1, &["half.csv", "known column \"known\"", "values for 0"]);
 }
 
 #[test]
 fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
     let folder = folder();
     let path = folder.path();
-    train(path, "r", &format!("--csv s.csv --target b --split 0.8,0.1,0.1 --known known {TINY}"));
+    train(path, "r", &format!("series s.csv --target b --split 0.8,0.1,0.1 --known known {TINY}"));
     let rows: Vec<String> = read(path, "s.csv").lines().take(91).map(str::to_owned).collect();
     let future = (90..95).map(|row| format!("{},,,,{}", day(row), row % 5));
     let shorter: Vec<String> = rows.into_iter().chain(future).collect();
     std::fs::write(path.join("shorter.csv"), shorter.join("\n")).unwrap();
-    let next = json(path, "forecast r --csv shorter.csv --json");
+    let next = json(path, "forecast r shorter.csv --json");
     let predictions = fields(&succeeds(path, "predict r"));
     let line = predictions.iter().find(|line| line[0] == day(90)).unwrap();
     assert_eq!(next["targets"]["b"][0].as_f64(), Some(line[5].parse().unwrap()));
@@ -315,22 +315,22 @@ fn a_forecast_of_one_step_is_the_prediction_of_the_row_that_is_then_there() {
 fn what_cannot_be_rolled_is_refused_with_the_reason() {
     let folder = folder();
     let path = folder.path();
-    train(path, "f", &format!("--csv s.csv --target a --features b,extra --known known --horizon 2 {TINY}"));
+    train(path, "f", &format!("series s.csv --target a --features b,extra --known known --horizon 2 {TINY}"));
     succeeds(path, "forecast f");
     refused(path, "forecast f --rows 3", 2, &["the future of the features \"b\", \"extra\"", "at most 2 steps"]);
-    train(path, "both", &format!("--csv s.csv --target a --known known --bidirectional {TINY}"));
+    train(path, "both", &format!("series s.csv --target a --known known --bidirectional {TINY}"));
     refused(path, "forecast both", 2, &["reverse direction", "without --bidirectional"]);
     std::fs::write(path.join("t.txt"), "abcdefgh".repeat(60)).unwrap();
-    train(path, "t", "--text t.txt --window 8 --hidden 4 --steps 1");
-    refused(path, "forecast t", 2, &["a series", "a text (--text)"]);
-    refused(path, "forecast f/model.safetensors", 2, &["name them with --csv"]);
+    train(path, "t", "text t.txt --window 8 --hidden 4 --steps 1");
+    refused(path, "forecast t", 2, &["a series", "a text"]);
+    refused(path, "forecast f/model.safetensors", 2, &["name them behind it, a series"]);
 }
 
 #[test]
 fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured() {
     let folder = folder();
     let path = folder.path();
-    train(path, "r", &format!("--csv s.csv --target a --known known --horizon 2 {TINY}"));
+    train(path, "r", &format!("series s.csv --target a --known known --horizon 2 {TINY}"));
     // The columns in another order, and one more.
     let turned: String = fields(&read(path, "s.csv"))
         .iter()
@@ -339,7 +339,7 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
     std::fs::write(path.join("turned.csv"), turned).unwrap();
     let other = read(path, "turned.csv").replace("2024-", "2028-");
     std::fs::write(path.join("other.csv"), other).unwrap();
-    let measured = json(path, "eval r --csv other.csv --json");
+    let measured = json(path, "eval r other.csv --json");
     let before = |row: usize| day(row).replace("2024-", "2028-");
     assert_eq!(
         (measured["test"]["from"].as_str(), measured["test"]["until"].as_str()),
@@ -351,33 +351,33 @@ fn other_data_are_read_as_the_model_reads_its_own_and_all_of_them_are_measured()
         let lines = fields(&succeeds(path, arguments)).into_iter().skip(1);
         lines.map(|mut line| (line.remove(1), line)).unzip::<_, _, Vec<String>, Vec<Vec<String>>>()
     };
-    let (turned, own) = (told("predict r --csv turned.csv"), told("predict r"));
+    let (turned, own) = (told("predict r turned.csv"), told("predict r"));
     assert_eq!(turned.1, own.1);
     assert_eq!(turned.0, own.0);
-    refused(path, "eval r --csv s.csv --window 7", 2, &["--window 7: the model was trained with 6"]);
-    refused(path, "eval r --csv s.csv --target b", 2, &["--target b: the model was trained with a"]);
-    refused(path, "eval r --csv s.csv --scale none", 2, &["--scale none: the model was trained with standard"]);
-    refused(path, "eval r --csv s.csv --features b", 2, &["--features b: the model was trained with none"]);
-    refused(path, "eval r --csv gaps.csv", 1, &["gaps.csv, row 6", "a missing value", "--missing ffill"]);
-    let output = bptt(path, "eval r --csv gaps.csv");
+    refused(path, "eval r s.csv --window 7", 2, &["--window 7: the model was trained with 6"]);
+    refused(path, "eval r s.csv --target b", 2, &["--target is a flag of train series"]);
+    refused(path, "eval r s.csv --scale none", 2, &["--scale is a flag of train series"]);
+    refused(path, "eval r s.csv --features b", 2, &["--features is a flag of train series"]);
+    refused(path, "eval r gaps.csv", 1, &["gaps.csv, row 6", "a missing value", "--missing ffill"]);
+    let output = bptt(path, "eval r gaps.csv");
     // What would be refused is not advised.
     assert!(!String::from_utf8(output.stderr).unwrap().contains("--missing mask"));
-    refused(path, "eval r --csv gaps.csv --missing mask", 2, &["--missing mask: the model was trained with error"]);
-    let filled = succeeds(path, "eval r --csv gaps.csv --missing ffill");
+    refused(path, "eval r gaps.csv --missing mask", 2, &["--missing mask: the model was trained with error"]);
+    let filled = succeeds(path, "eval r gaps.csv --missing ffill");
     assert!(filled.contains("test"), "{filled}");
     assert_eq!(
-        fields(&succeeds(path, "predict r --csv gaps.csv --missing ffill")).len(),
+        fields(&succeeds(path, "predict r gaps.csv --missing ffill")).len(),
         fields(&succeeds(path, "predict r")).len()
     );
     std::fs::write(path.join("less.csv"), "day,a\n2024-01-01,1\n").unwrap();
-    refused(path, "eval r --csv less.csv", 1, &["less.csv", "\"known\"", "day, a"]);
+    refused(path, "eval r less.csv", 1, &["less.csv", "\"known\"", "day, a"]);
 }
 
 #[test]
 fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
     let folder = folder();
     let path = folder.path();
-    train(path, "r", &format!("--csv s.csv --target a --known known {TINY}"));
+    train(path, "r", &format!("series s.csv --target a --known known {TINY}"));
     let ten_times: String = fields(&read(path, "s.csv"))
         .iter()
         .map(|row| {
@@ -386,7 +386,7 @@ fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
         })
         .collect();
     std::fs::write(path.join("ten.csv"), ten_times).unwrap();
-    let stdout = train(path, "on", "--init-from r --csv ten.csv --epochs 1");
+    let stdout = train(path, "on", "series ten.csv --init-from r --epochs 1");
     assert!(stdout.contains("begins with the weights of"), "{stdout}");
     let scaling = |run: &str| {
         let bytes = std::fs::read(path.join(run).join("model.safetensors")).unwrap();
@@ -396,7 +396,7 @@ fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
     assert_eq!(scaling("r"), scaling("on"));
     refused(
         path,
-        "train --init-from r --csv s.csv --window 9 --epochs 1",
+        "train series s.csv --init-from r --window 9 --epochs 1",
         2,
         &["--window 9: the model was trained with 6"],
     );
@@ -417,12 +417,12 @@ fn rows_that_are_not_in_the_order_of_time_are_refused_before_they_are_split_by_i
     file("total.csv", |row| if row < 99 { day(row) } else { "Total".into() });
     let order = "expected the first column in ascending order";
     let parts = ["turned.csv, row 2 (line 3, ", order, "2024-04-08", "2024-04-09", "newest rows come first"];
-    refused(path, &format!("train --csv turned.csv {TINY}"), 1, &parts);
-    refused(path, &format!("train --csv constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
-    refused(path, &format!("train --csv steps.csv {TINY}"), 1, &["row 2", order, "\"after 98\" after \"after 99\""]);
+    refused(path, &format!("train series turned.csv {TINY}"), 1, &parts);
+    refused(path, &format!("train series constant.csv {TINY}"), 1, &["row 2", order, "\"7\" after \"7\""]);
+    refused(path, &format!("train series steps.csv {TINY}"), 1, &["row 2", order, "\"after 98\" after \"after 99\""]);
     let odd = ["total.csv, row 100 (line 101, \"Total\")", "a date like \"2024-01-01\"", "take the row out"];
-    refused(path, &format!("train --csv total.csv {TINY}"), 1, &odd);
-    let stdout = train(path, "words", &format!("--csv words.csv {TINY}"));
+    refused(path, &format!("train series total.csv {TINY}"), 1, &odd);
+    let stdout = train(path, "words", &format!("series words.csv {TINY}"));
     assert!(
         stdout.contains("order of rows not checked: labels of column \"t\" are no numbers or dates, such as \"z\"")
     );
@@ -443,18 +443,18 @@ fn day_and_month_that_only_a_flag_can_tell_apart_are_read_alike_by_training_and_
     // The nth of the nth month or its turn: every row could be either.
     let labels = || (1920..2000).map(|year| format!("{}/{}/{year}", 1 + year % 12, 1 + year % 11));
     std::fs::write(path.join("d.csv"), rows(labels())).unwrap();
-    let asked = ["d.csv, row 1 (line 2, \"1/7/1920\")", "--dates (data.dates)", "day-first or month-first"];
+    let asked = ["d.csv, row 1 (line 2, \"1/7/1920\")", "--dates", "day-first or month-first"];
     let both = ["1 July 1920 day first", "7 January 1920 month first"];
-    refused(path, &format!("train --csv d.csv {TINY}"), 1, &[&asked[..], &both].concat());
-    let stdout = train(path, "r", &format!("--csv d.csv --dates month-first --train-until 1970 {TINY}"));
+    refused(path, &format!("train series d.csv {TINY}"), 1, &[&asked[..], &both].concat());
+    let stdout = train(path, "r", &format!("series d.csv --dates month-first --train-until 1970 {TINY}"));
     assert!(stdout.contains("dates of column \"t\" are read month first, as told"), "{stdout}");
     assert!(read(path, "r/config.toml").contains("dates = \"month-first\""));
     succeeds(path, "eval r");
     // What the model was trained with holds for other data.
     std::fs::write(path.join("e.csv"), rows(labels().map(|label| label + " 10:00"))).unwrap();
-    succeeds(path, "eval r --csv e.csv");
-    refused(path, "eval r --csv e.csv --dates day-first", 2, &["--dates", "the model was trained with month-first"]);
-    refused(path, "train --task adding --dates day-first", 2, &["--dates (data.dates) is for"]);
+    succeeds(path, "eval r e.csv");
+    refused(path, "eval r e.csv --dates day-first", 2, &["--dates", "the model was trained with month-first"]);
+    refused(path, "train task adding --dates day-first", 2, &["--dates is a flag of train series and train sequences"]);
 }
 
 #[test]
@@ -464,15 +464,15 @@ fn the_last_row_that_trains_is_told_in_any_form_of_date() {
     let german = |row: usize| day(row).split('-').rev().collect::<Vec<_>>().join(".");
     std::fs::write(path.join("g.csv"), rows((0..100).map(german))).unwrap();
     for (run, until) in [("a", "29.02.2024"), ("b", "2024-02"), ("c", "2024-02-29")] {
-        let stdout = train(path, run, &format!("--csv g.csv --train-until {until} {TINY}"));
+        let stdout = train(path, run, &format!("series g.csv --train-until {until} {TINY}"));
         assert!(stdout.contains("–29.02.2024"), "{until}: {stdout}");
         assert!(stdout.contains("dates of column \"t\" are read day first"), "{stdout}");
     }
-    let output = program::command(path, "train --csv g.csv --train-until").arg("").output().unwrap();
+    let output = program::command(path, "train series g.csv --train-until").arg("").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("--train-until") && error.contains("got none"), "{error}");
-    refused(path, "train --csv g.csv --train-until 2025", 2, &["--train-until", "\"01.01.2024\" to \"09.04.2024\""]);
+    refused(path, "train series g.csv --train-until 2025", 2, &["--train-until", "\"01.01.2024\" to \"09.04.2024\""]);
     let next = json(path, "forecast a --rows 2 --json");
     assert_eq!(next["labels"], serde_json::json!(["10.04.2024", "11.04.2024"]));
 }
@@ -488,7 +488,7 @@ fn forecasts_are_printed_by_what_moves_and_tell_why_their_rows_are_counted() {
     file("rate.csv", |row| 1.08 + 0.002 * (row as f64).sin());
     file("tiny.csv", |row| 3e-9 + 1e-10 * (row as f64).sin());
     for (name, digits) in [("rate", 5), ("tiny", 3)] {
-        let stdout = train(path, name, &format!("--csv {name}.csv --horizon 3 {TINY}"));
+        let stdout = train(path, name, &format!("series {name}.csv --horizon 3 {TINY}"));
         assert!(!stdout.contains("0.0000 "), "{stdout}");
         let stdout = succeeds(path, &format!("forecast {name}"));
         let values: Vec<&str> =
@@ -507,10 +507,10 @@ fn forecasts_are_printed_by_what_moves_and_tell_why_their_rows_are_counted() {
 fn what_has_no_meaning_for_a_series_is_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
-    refused(path, "train --csv s.csv", 1, &["--target", "day, a, b, extra, known"]);
-    refused(path, "train --csv s.csv --target a --features a --known known", 1, &["column \"a\"", "twice"]);
-    refused(path, "train --csv s.csv --target a --features c", 1, &["\"c\"", "day, a, b, extra, known"]);
-    let known = "train --csv s.csv --target a --known known";
+    refused(path, "train series s.csv", 1, &["--target", "day, a, b, extra, known"]);
+    refused(path, "train series s.csv --target a --features a --known known", 1, &["column \"a\"", "twice"]);
+    refused(path, "train series s.csv --target a --features c", 1, &["\"c\"", "day, a, b, extra, known"]);
+    let known = "train series s.csv --target a --known known";
     refused(
         path,
         &format!("{known} --season 90 {TINY}"),

@@ -14,7 +14,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-const TINY: &str = "--text t.txt --window 16 --hidden 24 --batch 8 --lr 0.01 --val-every 50";
+const TINY: &str = "text t.txt --window 16 --hidden 24 --batch 8 --lr 0.01 --val-every 50";
 
 fn output(folder: &Path, arguments: &str) -> String {
     let output = bptt(folder, arguments);
@@ -56,7 +56,7 @@ fn the_loss_that_eval_tells_is_that_of_the_run_for_any_batch() {
     }
     // Another text is measured whole; what its characters are was settled by the first.
     std::fs::write(folder.path().join("other.txt"), "the cat sat on the mat?\n".repeat(20)).unwrap();
-    let stdout = output(folder.path(), "eval a --device cpu --text other.txt");
+    let stdout = output(folder.path(), "eval a --device cpu other.txt");
     assert!(stdout.contains("test 480") && stdout.contains("20 characters of test are unknown"), "{stdout}");
 }
 
@@ -64,7 +64,7 @@ fn the_loss_that_eval_tells_is_that_of_the_run_for_any_batch() {
 fn an_epoch_of_lanes_with_carried_state_is_one_pass_over_the_text() {
     let folder = folder();
     // Nothing is learned at a rate of 0, so that the steps' losses are those of one network.
-    let settings = "--text t.txt --window 16 --hidden 24 --batch 1 --optimizer sgd --lr 0 --epochs 1 --split 1,0,0";
+    let settings = "text t.txt --window 16 --hidden 24 --batch 1 --optimizer sgd --lr 0 --epochs 1 --split 1,0,0";
     let loss = |out: &str, arguments: &str| {
         train(folder.path(), out, &format!("{settings} {arguments}"));
         let metrics = std::fs::read_to_string(folder.path().join(out).join("metrics.jsonl")).unwrap();
@@ -74,7 +74,7 @@ fn an_epoch_of_lanes_with_carried_state_is_one_pass_over_the_text() {
         (losses[..299].iter().sum::<f64>() * 16.0 + losses[299] * 15.0) / 4799.0
     };
     let (carried, anew) = (loss("a", "--carry-state"), loss("b", ""));
-    let once = json(&output(folder.path(), "eval a --text t.txt --batch 1 --device cpu --json"));
+    let once = json(&output(folder.path(), "eval a t.txt --batch 1 --device cpu --json"));
     assert!(once["test"].is_null(), "all of it was trained on: {once}");
     let once = once["training"]["loss"].as_f64().unwrap();
     assert!((carried - once).abs() < 1e-5 && (anew - once).abs() > 1e-4, "{carried} {anew} {once}");
@@ -84,7 +84,7 @@ fn an_epoch_of_lanes_with_carried_state_is_one_pass_over_the_text() {
 fn bytes_are_read_as_they_are() {
     let folder = folder();
     std::fs::write(folder.path().join("b.bin"), [0u8, 255, 7, 254].repeat(300)).unwrap();
-    let settings = "--text b.bin --bytes --window 8 --hidden 16 --batch 8 --lr 0.02 --steps 150 --json";
+    let settings = "text b.bin --bytes --window 8 --hidden 16 --batch 8 --lr 0.02 --steps 150 --json";
     let summary = json(&train(folder.path(), "a", settings));
     assert!(summary["validation"]["loss"].as_f64().unwrap() < 0.5, "{summary}");
     let sampled = bptt(folder.path(), "sample a --length 8 --temperature 0 --device cpu").stdout;
@@ -98,7 +98,7 @@ fn a_run_goes_on_from_another_with_its_vocabulary() {
     std::fs::write(folder.path().join("more.txt"), "the mat sat on the cat.\n".repeat(100)).unwrap();
     train(folder.path(), "a", &format!("{TINY} --steps 200"));
     let first = |out: &str, arguments: &str| {
-        train(folder.path(), out, &format!("--text more.txt --window 16 --steps 3 --json {arguments}"));
+        train(folder.path(), out, &format!("text more.txt --window 16 --steps 3 --json {arguments}"));
         let metrics = std::fs::read_to_string(folder.path().join(out).join("metrics.jsonl")).unwrap();
         json(metrics.lines().next().unwrap())["loss"].as_f64().unwrap()
     };
@@ -119,7 +119,7 @@ fn characters_are_read_as_vectors_alone_or_tied_to_the_head() {
         bptt::StateDict::from_safetensors(&bytes).unwrap()
     };
     let run = |out: &str, flags: &str| {
-        let said = train(path, out, &format!("--text t.txt --window 16 --steps 4 {flags}"));
+        let said = train(path, out, &format!("text t.txt --window 16 --steps 4 {flags}"));
         output(path, &format!("sample {out} --length 5 --device cpu"));
         output(path, &format!("eval {out} --device cpu"));
         output(path, &format!("export {out} {out}.onnx"));
@@ -137,8 +137,8 @@ fn characters_are_read_as_vectors_alone_or_tied_to_the_head() {
     // The network comes with the weights.
     let said = run("c", "--init-from b");
     assert!(said.contains("(vectors of 6, tied) → 6"), "{said}");
-    refused(path, "train --task adding --embedding 4", 2, &["--embedding", "these data are numbers"]);
-    refused(path, "train --embedding 4", 2, &["--embedding (model.embedding)", "a text"]);
+    refused(path, "train task adding --embedding 4", 2, &["--embedding", "these data are numbers"]);
+    refused(path, "train --embedding 4", 2, &["--embedding is a flag of train text, train classes and train task"]);
     refused(path, &format!("train {TINY} --embedding 4 --tied"), 2, &["--embedding 4", "the 24 numbers"]);
 }
 
@@ -202,23 +202,23 @@ fn what_is_no_text_is_refused_by_place() {
     write("cut.txt", "abcdé".repeat(99).strip_suffix('é').unwrap().as_bytes());
     std::fs::OpenOptions::new().append(true).open(path.join("cut.txt")).unwrap().write_all(&[0xc3]).unwrap();
     write("utf16.txt", &[0xff, 0xfe, b'a', 0, b'b', 0]);
-    refused(path, "train --text none.txt", 1, &["none.txt"]);
-    refused(path, "train --text empty.txt", 1, &["empty.txt", "empty file"]);
+    refused(path, "train text none.txt", 1, &["none.txt"]);
+    refused(path, "train text empty.txt", 1, &["empty.txt", "empty file"]);
     refused(
         path,
-        "train --text one.txt",
+        "train text one.txt",
         1,
         &["one.txt, the vocabulary", "at least two different characters", "'a' alone"],
     );
-    refused(path, "train --text short.txt", 1, &["short.txt, the training part", "window of 64"]);
-    refused(path, "train --text latin.txt", 1, &["latin.txt", "line 2", "byte offset 5"]);
-    refused(path, "train --text cut.txt", 1, &["cut.txt", "UTF-8"]);
-    refused(path, "train --text utf16.txt", 1, &["utf16.txt", "UTF-16"]);
-    refused(path, "train --text t.txt --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
-    refused(path, "train --text t.txt --target level", 2, &["--target", "a series (--csv)", "a text (--text)"]);
-    refused(path, "train --text t.txt --bidirectional", 2, &["--bidirectional", "reverse direction"]);
-    refused(path, "train --text t.txt --bidirectional --carry-state", 2, &["--bidirectional"]);
-    refused(path, "train --text t.txt --patience 3 --split 1,0,0", 2, &["--patience", "nothing to validate"]);
+    refused(path, "train text short.txt", 1, &["short.txt, the training part", "window of 64"]);
+    refused(path, "train text latin.txt", 1, &["latin.txt", "line 2", "byte offset 5"]);
+    refused(path, "train text cut.txt", 1, &["cut.txt", "UTF-8"]);
+    refused(path, "train text utf16.txt", 1, &["utf16.txt", "UTF-16"]);
+    refused(path, "train text t.txt --split 0.5,0.6,0.1", 2, &["--split", "0.5, 0.6, 0.1"]);
+    refused(path, "train text t.txt --target level", 2, &["--target is a flag of train series"]);
+    refused(path, "train text t.txt --bidirectional", 2, &["--bidirectional", "reverse direction"]);
+    refused(path, "train text t.txt --bidirectional --carry-state", 2, &["--bidirectional"]);
+    refused(path, "train text t.txt --patience 3 --split 1,0,0", 2, &["--patience", "nothing to validate"]);
 }
 
 #[test]
@@ -228,17 +228,17 @@ fn a_model_and_data_that_do_not_fit_are_refused() {
     let write = |name: &str, text: &str| std::fs::write(path.join(name), text).unwrap();
     write("s.csv", &format!("t,v\n{}", (0..60).map(|n| format!("{n},{}\n", n % 7)).collect::<String>()));
     train(path, "a", &format!("{TINY} --steps 2"));
-    train(path, "series", "--csv s.csv --window 4 --epochs 1");
-    refused(path, "eval a --csv s.csv", 2, &["the model is of a text (--text)", "a series (--csv)"]);
-    refused(path, "train --csv s.csv --init-from a", 2, &["a text (--text)", "a series (--csv)"]);
-    refused(path, "train --text t.txt --init-from a --hidden 3", 2, &["--init-from", "its network"]);
-    refused(path, "eval a --text t.txt --bytes", 2, &["--bytes", "the model was trained with false"]);
-    refused(path, "train --text t.txt --bytes --min-count 2", 2, &["--min-count", "--bytes"]);
+    train(path, "series", "series s.csv --window 4 --epochs 1");
+    refused(path, "forecast a s.csv", 2, &["a forecast goes on with a series", "is of a text"]);
+    refused(path, "train series s.csv --init-from a", 2, &["the model is of a text, the data are a series"]);
+    refused(path, "train text t.txt --init-from a --hidden 3", 2, &["--init-from", "its network"]);
+    refused(path, "eval a t.txt --bytes", 2, &["--bytes is a flag of train text"]);
+    refused(path, "train text t.txt --bytes --min-count 2", 2, &["--min-count", "--bytes"]);
     refused(path, "sample series", 2, &["a text", "a series"]);
     refused(path, "predict a", 2, &["bptt sample"]);
     refused(path, "sample none", 1, &["none"]);
     refused(path, "sample a --top-p 0", 2, &["--top-p", "a number above 0 and at most 1"]);
-    refused(path, "eval a/model.safetensors", 2, &["a/model.safetensors", "--text"]);
+    refused(path, "eval a/model.safetensors", 2, &["a/model.safetensors", "name them behind it, a text"]);
     // A model's file that is none, is cut, or is of another version.
     let model = std::fs::read(path.join("a/model.safetensors")).unwrap();
     std::fs::write(path.join("cut.safetensors"), &model[..model.len() / 2]).unwrap();
@@ -246,7 +246,7 @@ fn a_model_and_data_that_do_not_fit_are_refused() {
     refused(path, "sample t.txt", 1, &["t.txt: expected a run's folder or a safetensors file"]);
     refused(path, "sample cut.safetensors", 1, &["cut.safetensors"]);
     refused(path, "sample other.safetensors", 1, &["other.safetensors", "format 9", "another version"]);
-    refused(path, "train --text t.txt --init-from other.safetensors", 1, &["format 9"]);
+    refused(path, "train text t.txt --init-from other.safetensors", 1, &["format 9"]);
 }
 
 /// The file with another version in its description, which is as long.
@@ -264,7 +264,20 @@ fn a_configuration_to_start_from_has_every_setting_and_is_one() {
     let path = folder.path();
     output(path, "init");
     let text = std::fs::read_to_string(path.join("bptt.toml")).unwrap();
-    for key in ["text", "csv", "train-until", "cell", "hidden", "lr", "decay-every", "patience", "device"] {
+    for key in [
+        "file",
+        "train-until",
+        "carry-state",
+        "labels",
+        "keys",
+        "length",
+        "cell",
+        "hidden",
+        "lr",
+        "decay-every",
+        "patience",
+        "device",
+    ] {
         assert!(text.contains(&format!("\n# {key} = ")), "{key}");
     }
     refused(path, "init", 2, &["bptt.toml"]);

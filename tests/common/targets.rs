@@ -11,7 +11,7 @@ use bptt::train::Checkpoint;
 use bptt::{Error, Real, StateDict};
 
 // The program's own reading of a configuration, which the library does not have.
-#[allow(unreachable_pub, reason = "the program's visibilities")]
+#[allow(unreachable_pub, unused_imports, reason = "the program's visibilities, of which a part is used")]
 #[path = "../../src/cli/args/mod.rs"]
 mod args;
 #[path = "../../src/cli/config_file.rs"]

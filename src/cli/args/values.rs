@@ -125,7 +125,7 @@ pub(crate) fn dates() -> impl TypedValueParser<Value = DateOrder> {
 }
 
 /// One of the names that `T` has in a configuration file.
-pub(super) fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub(crate) fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {

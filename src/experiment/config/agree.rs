@@ -45,7 +45,7 @@ pub(crate) fn shares_beside_test(validation: Option<f64>) -> [f64; 3] {
 pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<[f64; 3]> {
     let shares = split.get_or_insert_with(|| default.to_vec());
     let three = <[f64; 3]>::try_from(shares.as_slice()).map_err(|_| Error::Value {
-        what: "--split (data.split)".into(),
+        what: "--split".into(),
         expected: "three shares, as in 0.7,0.15,0.15".into(),
         got: format!("{} of them", shares.len()),
     })?;
@@ -53,7 +53,7 @@ pub(crate) fn shares(split: &mut Option<Vec<f64>>, default: [f64; 3]) -> Result<
     match three.iter().all(|share| (0.0..=1.0).contains(share)) && (sum - 1.0).abs() < 1e-6 {
         true => Ok(three),
         false => Err(Error::Value {
-            what: "--split (data.split)".into(),
+            what: "--split".into(),
             expected: "three shares of at least 0 that add up to 1".into(),
             got: format!("{}, {}, {}", three[0], three[1], three[2]),
         }),

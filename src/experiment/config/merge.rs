@@ -2,71 +2,75 @@
 
 use serde_json::{Map, Value};
 
-use super::Config;
 use super::agree::unsupported;
-use super::kind::{KEYS, Kind, SOURCES};
+use super::{Config, Kind};
 use crate::Result;
 
+/// What a key of a section excludes among the keys of the same section, where it is set anew.
+const EXCLUDED: [(&[&str], &[&str]); 15] = [
+    (&["epochs", "steps"], &["epochs", "steps"]),
+    (&["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
+    // Which weights are kept depends on whether a run ends early.
+    (&["patience"], &["keep"]),
+    // What fits is found anew.
+    (&["batch", "memory", "recompute"], &["micro-batch"]),
+    // Each of them says which loss.
+    (&["loss"], &["huber-delta", "quantiles"]),
+    (&["huber-delta"], &["loss", "quantiles"]),
+    (&["quantiles"], &["loss", "huber-delta"]),
+    (&["split"], &["train-until", "validation"]),
+    (&["train-until", "test-file"], &["split"]),
+    (&["test-file"], &["test-labels"]),
+    // Other files have another digest.
+    (&["test-file", "labels", "test-labels"], &["sha256"]),
+    (&["bytes"], &["min-count"]),
+    // Another rule has a weight decay of its own.
+    (&["optimizer"], &["weight-decay"]),
+    (&["cell"], &["activation", "forget-bias"]),
+    (
+        &["init-from"],
+        &[
+            "cell",
+            "activation",
+            "hidden",
+            "layers",
+            "dropout",
+            "recurrent-dropout",
+            "bidirectional",
+            "init",
+            "forget-bias",
+            "init-sha256",
+        ],
+    ),
+];
+
+/// Keys of a kind of data that say what is learned, and hold for other files too.
+const LEARNED: [&str; 9] =
+    ["loss", "huber-delta", "quantiles", "predict", "embedding", "tied", "label-smoothing", "class-weights", "buckets"];
+
 /// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
+///
+/// # Errors
+/// Where a path is not UTF-8.
 pub fn over(file: Config, flags: &Config) -> Result<Config> {
+    let kind = flags.data.as_ref().or(file.data.as_ref()).map(super::Data::kind);
     let (mut merged, flags) = (file.to_map()?, flags.to_map()?);
-    let excluded: &[(&str, &[&str], &[&str])] = &[
-        ("training", &["epochs", "steps"], &["epochs", "steps"]),
-        ("training", &["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
-        // Which weights are kept goes by whether a run ends early.
-        ("training", &["patience"], &["keep"]),
-        // What fits is found anew.
-        ("training", &["batch", "memory", "recompute"], &["micro-batch"]),
-        // Each of them says which loss.
-        ("training", &["loss"], &["huber-delta", "quantiles"]),
-        ("training", &["huber-delta"], &["loss", "quantiles"]),
-        ("training", &["quantiles"], &["loss", "huber-delta"]),
-        ("data", &["split"], &["train-until", "validation"]),
-        ("data", &["train-until", "test-file"], &["split"]),
-        ("data", &["test-file"], &["test-labels"]),
-        // Other files have another digest.
-        ("data", &["test-file", "labels", "test-labels"], &["sha256"]),
-        ("data", &["bytes"], &["min-count"]),
-        // Another rule has a weight decay of its own.
-        ("training", &["optimizer"], &["weight-decay"]),
-        ("model", &["cell"], &["activation", "forget-bias"]),
-        (
-            "model",
-            &["init-from"],
-            &[
-                "cell",
-                "activation",
-                "hidden",
-                "layers",
-                "embedding",
-                "tied",
-                "dropout",
-                "recurrent-dropout",
-                "predict",
-                "bidirectional",
-                "init",
-                "forget-bias",
-                "init-sha256",
-            ],
-        ),
-    ];
-    let kind_of = |given: &Map<String, Value>| {
-        let data = given.get("data").and_then(|data| data.as_object());
-        let named = SOURCES.iter().find(|(source, ..)| data.is_some_and(|data| data.contains_key(*source)));
-        named.map(|(_, kind, _)| *kind)
-    };
-    if let Some(kind) = kind_of(&flags) {
-        // Every step of some data is told, of others none but one; of either are tasks.
-        let is_alike = kind_of(&merged) == Some(kind) && kind != Kind::Task;
-        if let Some(model) = merged.get_mut("model").and_then(|model| model.as_object_mut()).filter(|_| !is_alike) {
-            model.remove("predict");
-        }
-        // Of other data nothing in the file tells.
-        merged.insert("data".into(), Map::new().into());
-        for (section, key, _) in KEYS.iter().filter(|(.., kinds)| !kinds.contains(&kind)) {
-            if let Some(section) = merged.get_mut(*section).and_then(|section| section.as_object_mut()) {
-                section.remove(*key);
+    if let Some(kind) = kind {
+        let section = kind.section();
+        // Of data of another kind nothing in the file tells.
+        Kind::ALL.iter().filter(|other| **other != kind).for_each(|other| drop(merged.remove(other.section())));
+        let given = flags.get(section).and_then(Value::as_object);
+        let of_file = merged.entry(section).or_insert_with(|| Map::new().into());
+        if let (Some(given), Some(of_file)) = (given, of_file.as_object_mut()) {
+            // Other data are read by their own settings.
+            if given.contains_key("file") || given.contains_key("name") {
+                of_file.retain(|key, _| LEARNED.contains(&key.as_str()) && (kind != Kind::Task || key != "predict"));
             }
+        }
+        // The network that the weights begin with brings these with it.
+        let starts = flags.get("model").is_some_and(|model| model.get("init-from").is_some());
+        if let (true, Some(of_file)) = (starts, merged.get_mut(section).and_then(Value::as_object_mut)) {
+            ["embedding", "tied", "predict"].iter().for_each(|key| drop(of_file.remove(*key)));
         }
     }
     for (section, values) in &flags {
@@ -75,7 +79,7 @@ pub fn over(file: Config, flags: &Config) -> Result<Config> {
         else {
             continue;
         };
-        for (_, flags, keys) in excluded.iter().filter(|(of, ..)| of == section) {
+        for (flags, keys) in EXCLUDED {
             if flags.iter().any(|flag| values.contains_key(*flag) && values.get(*flag) != merged.get(*flag)) {
                 keys.iter().for_each(|key| drop(merged.remove(*key)));
             }

@@ -4,7 +4,7 @@
 
 pub mod agree;
 mod choices;
-pub mod kind;
+mod data;
 pub mod merge;
 mod values;
 
@@ -14,29 +14,91 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use choices::*;
+pub(crate) use data::limit;
+pub use data::{ClassesConfig, Data, Kind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig};
 pub use values::*;
 
-use crate::data::{DateOrder, DecimalMark, InputLimit};
 use crate::error::{Error, Result};
 use crate::format::path_text;
 use crate::train::Keep;
-use crate::{Activation, Readout, RecurrentInit, RecurrentKernel};
+use crate::{Activation, RecurrentInit, RecurrentKernel};
 
 /// What stands for the bundled series in place of a path.
 pub(crate) const BUNDLED: &str = "bundled:sunspots";
 
-/// Every setting of a run: the sections of a configuration file.
+/// Every setting of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(try_from = "Sections", into = "Sections")]
 pub struct Config {
+    /// The data and what is learned of them; by default the bundled sunspot numbers.
+    pub data: Option<Data>,
+    /// Whether a trained model is only measured on the data, or predicts.
+    pub applies: bool,
     /// Device, threads and seed.
     pub run: RunConfig,
-    /// The data and how they are read.
-    pub data: DataConfig,
     /// The network.
     pub model: ModelConfig,
     /// How it is trained.
     pub training: TrainingConfig,
+}
+
+/// The sections of a configuration file.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sections {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<SeriesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<TextConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequences: Option<SequencesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<ClassesConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolls: Option<RollsConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<TaskConfig>,
+    run: RunConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+}
+
+impl TryFrom<Sections> for Config {
+    type Error = String;
+
+    fn try_from(it: Sections) -> Result<Self, String> {
+        let Sections { series, text, sequences, classes, rolls, task, run, model, training } = it;
+        let named = [
+            series.map(Data::Series),
+            text.map(Data::Text),
+            sequences.map(Data::Sequences),
+            classes.map(Data::Classes),
+            rolls.map(Data::Rolls),
+            task.map(Data::Task),
+        ];
+        let mut named: Vec<Data> = named.into_iter().flatten().collect();
+        if named.len() > 1 {
+            let sections: Vec<String> = named.iter().map(|data| format!("[{}]", data.kind().section())).collect();
+            return Err(format!("expected the section of one kind of data, got {}", sections.join(" and ")));
+        }
+        Ok(Self { data: named.pop(), applies: false, run, model, training })
+    }
+}
+
+impl From<Config> for Sections {
+    fn from(Config { data, run, model, training, .. }: Config) -> Self {
+        let mut it = Self { run, model, training, ..Self::default() };
+        match data {
+            Some(Data::Series(data)) => it.series = Some(data),
+            Some(Data::Text(data)) => it.text = Some(data),
+            Some(Data::Sequences(data)) => it.sequences = Some(data),
+            Some(Data::Classes(data)) => it.classes = Some(data),
+            Some(Data::Rolls(data)) => it.rolls = Some(data),
+            Some(Data::Task(data)) => it.task = Some(data),
+            None => {}
+        }
+        it
+    }
 }
 
 /// Where a command computes, and from what it draws.
@@ -54,98 +116,6 @@ pub struct RunConfig {
     pub seed: Option<u64>,
 }
 
-/// Which data, and how they are read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// A text, UTF-8: its characters are learned one after the other
-    pub text: Option<PathBuf>,
-    /// A series: text with commas, semicolons, tabs or bars between fields, whose first line names the columns and whose
-    /// first column is the time
-    pub csv: Option<PathBuf>,
-    /// Sequences with a label each: .ts (UEA, UCR), .tsv (UCR), .csv in long form, .npy, .npz, idx (MNIST)
-    pub sequences: Option<PathBuf>,
-    /// A folder of text files, a class each: every line is a sequence of characters; to predict, a file of lines will do
-    pub classes: Option<PathBuf>,
-    /// Piano rolls, or other sets of active keys a step: .json, or .csv of 0 and 1; a single one is split in time
-    pub rolls: Option<PathBuf>,
-    /// A synthetic task
-    pub task: Option<TaskName>,
-
-    /// Shares of the data that train, validate and test [default: 0.7,0.15,0.15; text: 0.9,0.1,0;
-    /// classes: 0.8,0.1,0.1]
-    pub split: Option<Vec<f64>>,
-    /// A file of the same kind that tests
-    pub test_file: Option<PathBuf>,
-    /// With --train-until or --test-file: the share that validates, of what follows or of what trains [default: 0.4; 0.2]
-    pub validation: Option<f64>,
-    /// Steps that the network sees: before what it forecasts [default: 22], or of a text at once [default: 64]
-    pub window: Option<usize>,
-    /// How numbers come to the network's units [default: standard; sequences: none]
-    pub scale: Option<ScaleName>,
-    /// What stands for missing values [default: error]
-    pub missing: Option<MissingName>,
-    /// Series and sequences in .csv: the mark before the decimals, a point or a comma [default: what the numbers show]
-    pub decimal: Option<DecimalMark>,
-    /// Series and sequences in .csv: what comes first in dates such as 5/3/2021 [default: what the rows show]
-    pub dates: Option<DateOrder>,
-
-    /// The most that may come of a file, as in 4GiB: of its bytes, of what is compressed in them, and of the numbers as they
-    /// are held [default: 1GiB]
-    pub input_limit: Option<Bytes>,
-
-    /// Text: its bytes rather than its characters
-    pub bytes: Option<bool>,
-    /// Text: characters rarer than this are unknown ones [default: 1]
-    pub min_count: Option<u64>,
-    /// Text: read in lanes from beginning to end with the state carried on (truncated BPTT), not in random windows
-    pub carry_state: Option<bool>,
-
-    /// Series: the columns to forecast, between commas; a name that has a comma in quotes, as in '"a, b",c' [default: the
-    /// second of two]
-    pub target: Option<Names>,
-    /// Series: columns that help, known up to the present; all: every other [default: none]
-    pub features: Option<Names>,
-    /// Series: columns whose future is known too
-    pub known: Option<Names>,
-    /// Series: rows that are forecast at once [default: 1]
-    pub horizon: Option<usize>,
-    /// Series: rows after which it repeats itself, for the seasonal naive forecast to compare with
-    pub season: Option<usize>,
-    /// Series: the last row that trains, by the first column [default for the sunspots: 1920]
-    pub train_until: Option<String>,
-
-    /// Sequences: the labels, where they are in a file of their own
-    pub labels: Option<PathBuf>,
-    /// Sequences: the labels of --test-file
-    pub test_labels: Option<PathBuf>,
-    /// Sequences: what labels that are numbers are [default: what the file says, or they look like; where that is in doubt it
-    /// is asked about]
-    pub labels_as: Option<LabelsAsName>,
-    /// Sequences in idx: images by rows or by pixels [default: rows]
-    pub read: Option<ReadName>,
-    /// Sequences in .csv: the column that tells sequences apart [default: id]
-    pub id: Option<String>,
-    /// Sequences in .csv: the column that orders steps [default: time]
-    pub time: Option<String>,
-    /// Sequences in .csv: the column of labels [default: label]
-    pub label: Option<String>,
-
-    /// Rolls: the lowest and the highest key [default: those that occur]
-    pub keys: Option<String>,
-
-    /// Task: steps of the adding problem [default: 50], delay of the copying problem [default: 10]
-    pub length: Option<usize>,
-
-    /// What the split was drawn from, the run's seed at first: another seed later leaves the parts as they were.
-    pub split_seed: Option<u64>,
-    /// The digest of the data's files: a configuration that has it is for these data alone.
-    pub sha256: Option<String>,
-    /// Whether a trained model is only to be measured on them or to predict.
-    #[serde(skip)]
-    pub applies: bool,
-}
-
 /// The network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -158,18 +128,11 @@ pub struct ModelConfig {
     pub hidden: Option<usize>,
     /// Layers above each other [default: 1]
     pub layers: Option<usize>,
-    /// Characters and symbols: read each as a vector of so many numbers, which are trained [default: none, one unit each]
-    pub embedding: Option<usize>,
-    /// Text: the characters' vectors, of as many numbers as a layer puts out, are the head's weights too (Press & Wolf 2017)
-    pub tied: Option<bool>,
     /// The share of a layer's outputs that are dropped on the way to the layer above, in training alone [default: 0]
     pub dropout: Option<f64>,
     /// The share of a layer's units that are dropped on the way to the next step, in training alone; the same ones at all
     /// steps of a sequence (Gal & Ghahramani 2016) [default: 0]
     pub recurrent_dropout: Option<f64>,
-    /// What a prediction is made from: every step's output, the last, or the mean of all; sequences, series and the adding
-    /// problem take last or mean, the others every [default: last; text, rolls, the copying problem: every]
-    pub predict: Option<Readout>,
     /// Read each sequence from both ends
     pub bidirectional: Option<bool>,
     /// How the recurrent weights begin [default: uniform]
@@ -198,8 +161,6 @@ pub struct TrainingConfig {
     pub recompute: Option<bool>,
     /// Batches a step, whose gradients are summed [default: 1]
     pub accumulate: Option<u64>,
-    /// Sequences, classes, rolls: groups of like length, so that little is padded; 1: any go together [default: 4]
-    pub buckets: Option<usize>,
     /// Each training example so many times [default: 50; text: 10; classes: 15; sequences: 100]
     pub epochs: Option<u64>,
     /// So many steps [default for tasks: 2000]
@@ -225,19 +186,6 @@ pub struct TrainingConfig {
     pub optimizer: Option<OptimizerName>,
     /// The learning rate [default: 0.005; text, classes: 0.002; sequences, rolls: 0.001]
     pub lr: Option<f64>,
-    /// Series: the loss [default: squared, or that of --huber-delta or --quantiles]
-    pub loss: Option<LossName>,
-    /// Series: where Huber's loss turns from a square to a line, in units of the scaled target: with --scale standard in
-    /// its standard deviations [default: 1]
-    pub huber_delta: Option<f64>,
-    /// Series: the quantiles that are forecast of each target, ascending; where a network's cross they are put in order
-    /// [default: 0.1,0.5,0.9]
-    pub quantiles: Option<Vec<f64>>,
-    /// Classes, text: the share of each target that is spread over all classes; results are told without it [default: 0]
-    pub label_smoothing: Option<f64>,
-    /// Classes: the weight of each in the loss that is learned by: balanced, n / (k n_class), or CLASS=WEIGHT of some and 1
-    /// of the others (a name that has a comma in quotes); results are told without it [default: every sequence alike]
-    pub class_weights: Option<Names>,
     /// The largest norm of the gradient, beyond which it is scaled down; 0: none [default: 1]
     pub clip: Option<f64>,
     /// Weight decay [default: 0; adamw: 0.01]
@@ -256,34 +204,17 @@ pub struct TrainingConfig {
     pub decay_patience: Option<u64>,
 }
 
-impl DataConfig {
-    /// The most that may come of a file.
-    pub(crate) fn limit(&self) -> InputLimit {
-        self.input_limit.map_or(InputLimit::default(), |Bytes(most)| InputLimit(most))
-    }
-}
-
 impl Config {
     /// For a trained model that is only measured or predicts.
-    pub fn applied(mut self) -> Self {
-        self.data.applies = true;
-        self
+    pub fn applied(self) -> Self {
+        Self { applies: true, ..self }
     }
 
     /// The files and folders that are read, by their keys.
-    pub(crate) fn files(&mut self) -> [(&'static str, &mut Option<PathBuf>); 9] {
-        let data = &mut self.data;
-        [
-            ("text", &mut data.text),
-            ("csv", &mut data.csv),
-            ("sequences", &mut data.sequences),
-            ("classes", &mut data.classes),
-            ("rolls", &mut data.rolls),
-            ("test-file", &mut data.test_file),
-            ("labels", &mut data.labels),
-            ("test-labels", &mut data.test_labels),
-            ("init-from", &mut self.model.init_from),
-        ]
+    pub(crate) fn files(&mut self) -> Vec<(&'static str, &mut Option<PathBuf>)> {
+        let mut files = self.data.as_mut().map(Data::files).unwrap_or_default();
+        files.push(("init-from", &mut self.model.init_from));
+        files
     }
 }
 
@@ -294,12 +225,15 @@ impl Config {
 /// [`Error::Data`] names the file and its key.
 pub fn check_files(path: &Path, given: &Config, flags: &Config) -> Result<()> {
     let (mut given, mut flags) = (given.clone(), flags.clone());
-    for ((key, file), (_, told)) in given.files().into_iter().zip(flags.files()) {
-        let file = file.take().filter(|file| told.is_none() && file.as_os_str() != BUNDLED);
+    let kind = given.data.as_ref().map_or("", |data| data.kind().section());
+    for (key, file) in given.files() {
+        let told = flags.files().into_iter().any(|(of, file)| of == key && file.is_some());
+        let file = file.take().filter(|file| !told && file.as_os_str() != BUNDLED);
         let Some(file) = file else { continue };
         if let Err(error) = file.metadata() {
+            let name = if key == "file" { format!("`{kind} FILE`") } else { format!("--{key}") };
             let message =
-                format!("expected a file that is there, got {}: {error}; name it with --{key}", path_text(&file));
+                format!("expected a file that is there, got {}: {error}; name it with {name}", path_text(&file));
             return Err(Error::Data { path: path.into(), place: format!(", {key}"), message });
         }
     }

@@ -64,7 +64,7 @@ impl Digest {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Puts the digest into the settings and returns it; `flag` names another file than theirs.
+    /// Puts the digest into the settings and returns it; `flag` is how a command names another file than theirs.
     ///
     /// # Errors
     /// [`Error::Data`] where they have another: the file is not the one that they were made for.
@@ -127,13 +127,13 @@ fn check(digest: String, path: &Path, flag: &str, settings: &mut Option<String>)
     };
     let (found, way) = (
         digest.strip_prefix(SEVERAL),
-        format!("another run, or a command that names it with {flag}, takes it as it is now"),
+        format!("another run, or a command that names it with `{flag}`, takes it as it is now"),
     );
     let message = match (found, expected.strip_prefix(SEVERAL)) {
         (Some(_), None) => format!(
             "the data are several files, and the SHA-256 of the configuration, {expected}, is of one, or of several without \
              the borders between them, as bptt wrote it before: what had moved from one file to another would pass \
-             unnoticed. Expected one that begins with {SEVERAL:?}; a new run, by `bptt train --config` with {flag} and the \
+             unnoticed. Expected one that begins with {SEVERAL:?}; a new run, by `bptt train {flag} --config` with the \
              other files named again, writes it"
         ),
         (Some(found), Some(expected)) => format!(
@@ -190,9 +190,9 @@ mod tests {
         let mut settings = Some("0".repeat(64));
         let mut files = Files::new();
         ["a", "b"].iter().for_each(|name| drop(files.add("sequences", name.as_ref(), b"1")));
-        let error = files.check("a".as_ref(), "--sequences", &mut settings).unwrap_err().to_string();
+        let error = files.check("a".as_ref(), "sequences FILE", &mut settings).unwrap_err().to_string();
         assert!(
-            error.contains("without the borders") && error.contains("bptt train --config` with --sequences"),
+            error.contains("without the borders") && error.contains("bptt train sequences FILE --config`"),
             "{error}"
         );
     }

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::config::kind::Kind;
-use super::super::config::{ScaleName, TaskName};
+use super::super::config::{Kind, ScaleName, TaskName};
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::Result;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::config::{DataConfig, MissingName, ReadName, ScaleName};
+use super::super::config::{MissingName, ReadName, ScaleName, SequencesConfig};
 use super::label_codec::LabelCodec;
 use crate::Result;
 use crate::data::{DateOrder, DecimalMark, Labelled, Scaling, ScalingKind};
@@ -33,7 +33,7 @@ pub struct SequencesCodec {
 
 impl SequencesCodec {
     /// Fits to the sequences of `labelled` that train.
-    pub(crate) fn fit(labelled: &Labelled, training: &[usize], data: &DataConfig) -> Result<Self> {
+    pub(crate) fn fit(labelled: &Labelled, training: &[usize], data: &SequencesConfig) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
         let fit = |dimension| {
             let values: Vec<f64> = labelled.input.values(training, dimension).collect();

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::config::Config;
 use super::super::config::agree::shares;
+use super::super::config::{ClassesConfig, limit};
 use super::super::files::digest::Files;
 use super::super::model::codec::Codec;
 use super::super::model::label_codec::{LabelCodec, no_labels};
 use super::super::model::model_file::ModelFile;
-use super::super::settings::Settings;
 use super::labelled::{Emphasis, Encoded, LabelledTask, origin};
 use super::relation::Relation;
 use super::{fingerprints, objective, relation};
@@ -17,22 +16,27 @@ use crate::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
 use crate::format::{grouped, path_text};
 
 /// Reads the folder that the settings name, or with a model a file of lines without classes too.
-pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<LabelledTask> {
-    let (seed, codec) = (settings.seed, model.map(|model| &model.codec));
-    let Config { data, model: asked, training: learning, .. } = settings.given();
-    let path = data.classes.clone().unwrap_or_default();
+pub(crate) fn load(
+    data: &mut ClassesConfig,
+    applies: bool,
+    seed: u64,
+    model: Option<&ModelFile>,
+) -> Result<LabelledTask> {
+    let codec = model.map(|model| &model.codec);
+    let path = data.file.clone().unwrap_or_default();
     // A file in place of a folder has no classes.
     let mut files = if path.is_file() { Files::new() } else { Files::in_folder() };
-    let lines = Lines::read(&path, data.limit(), &mut |file, bytes| drop(files.add("classes", file, bytes)))?;
-    let sha256 = files.check(&path, "--classes", &mut data.sha256)?;
-    let of_training = Relation::new(model, &sha256, data);
+    let lines =
+        Lines::read(&path, limit(data.input_limit), &mut |file, bytes| drop(files.add("classes", file, bytes)))?;
+    let sha256 = files.check(&path, "classes FOLDER", &mut data.sha256)?;
+    let of_training = Relation::new(model, &sha256, data.splitting(), applies);
     let shares = shares(&mut data.split, of_training.default_shares([0.8, 0.1, 0.1]))?;
     let (labels, n) = (lines.labels(), lines.lines().len());
     let split_seed = *data.split_seed.get_or_insert(seed);
     let drawn = || lines.split(shares, split_seed).map_err(|error| error.in_file(&path));
     let hash = |line: usize| fingerprints::hash_of_line(&lines.lines()[line]);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
-    let trained = (!data.applies).then(|| relation::of_sequences(sha256, data, shares, &split, hash));
+    let trained = (!applies).then(|| relation::of_sequences(sha256, &data.splitting(), shares, &split, hash));
     let [training, validation, test] = split;
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),
@@ -45,7 +49,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     };
     let codec = LabelCodec::Classes(classes.clone());
     let natural = codec.head().map_err(|error| error.in_file(&path))?;
-    let head = objective::of_classes(natural, asked, learning, model)?;
+    let head = objective::of_classes(natural, &mut data.predict, &mut data.label_smoothing, model)?;
     let held_back: Histogram = validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
@@ -78,8 +82,8 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         words,
         input_size: vocabulary.len(),
         head,
-        emphasis: Emphasis::new(learning, &codec, &parts[0])?,
-        origin: origin(trained, &codec, &parts[0], model, data.applies),
+        emphasis: Emphasis::new((data.label_smoothing, data.class_weights.as_ref()), &codec, &parts[0])?,
+        origin: origin(trained, &codec, &parts[0], model, applies),
         relation,
         labels: codec,
         codec: Codec::Classes { vocabulary, classes },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::config::TrainingConfig;
+use super::super::config::Names;
 use super::super::config::agree::unsupported;
 use super::super::measure::comparison::{BaselineName, Comparison};
 use super::super::measure::{comparison, frequencies};
@@ -86,10 +86,14 @@ impl Emphasis {
     ///
     /// # Errors
     /// Where the labels are not classes, and as of [`class_weights`].
-    pub(crate) fn new(told: &TrainingConfig, labels: &LabelCodec, training: &Part) -> Result<Self> {
-        let smoothing = told.label_smoothing.unwrap_or_default();
+    pub(crate) fn new(
+        (smoothing, class_weights_set): (Option<f64>, Option<&Names>),
+        labels: &LabelCodec,
+        training: &Part,
+    ) -> Result<Self> {
+        let smoothing = smoothing.unwrap_or_default();
         let LabelCodec::Classes(names) = labels else {
-            let flags = [("--class-weights", told.class_weights.is_some()), ("--label-smoothing", smoothing > 0.0)];
+            let flags = [("--class-weights", class_weights_set.is_some()), ("--label-smoothing", smoothing > 0.0)];
             return match flags.iter().find(|(_, given)| *given) {
                 Some((flag, _)) => {
                     let way = "--labels-as classes takes numbers for names";
@@ -99,7 +103,7 @@ impl Emphasis {
             };
         };
         // Without a training part nothing is learned.
-        let told = told.class_weights.as_ref().filter(|_| !training.examples.is_empty());
+        let told = class_weights_set.filter(|_| !training.examples.is_empty());
         let weights = told.map(|told| class_weights(told, names, &training.examples.class_counts())).transpose()?;
         Ok(Self { smoothing, weights })
     }

@@ -1,6 +1,7 @@
 //! The task of any kind of data.
 
-use super::super::config::kind::Kind;
+use super::super::config::agree::unsupported;
+use super::super::config::{Data, Kind};
 use super::super::files::names::CONFIG;
 use super::super::measure::loss;
 use super::super::model::model_file::ModelFile;
@@ -15,23 +16,33 @@ use crate::{Error, Result};
 /// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is told where it is
 /// read.
 fn check_files(settings: &mut Settings, has_model: bool) -> Result<()> {
-    let files = settings.given().files().into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?.clone())));
-    for (key, path) in files {
+    let kind = settings.kind;
+    for (key, path) in settings.files() {
         let reason = match key {
             // What a network is made of is told where it is opened: a run, or a file.
             "init-from" => None,
             // To measure and to predict a file of lines will do.
-            "classes" if has_model || !path.is_file() => None,
-            "classes" => Some("expected a folder with a text file for each class, got a file"),
+            "file" if kind == Kind::Classes && (has_model || !path.is_file()) => None,
+            "file" if kind == Kind::Classes => Some("expected a folder with a text file for each class, got a file"),
             _ if !path.is_dir() => None,
             _ if path.join(CONFIG).is_file() => {
                 Some("expected a file, got the folder of a run: --config and --resume of `bptt train` take one")
             }
-            "text" => Some("expected a file, got a folder; a folder of texts in classes is --classes"),
+            "file" if kind == Kind::Text => {
+                Some("expected a file, got a folder; `bptt train classes` reads a folder of texts")
+            }
             _ => Some("expected a file, got a folder"),
         };
         if let Some(reason) = reason {
-            return Err(Error::Data { path, place: String::new(), message: format!("--{key}: {reason}") });
+            return Err(Error::Data {
+                path,
+                place: String::new(),
+                message: if key == "file" {
+                    format!("{}: {reason}", kind.section())
+                } else {
+                    format!("--{key}: {reason}")
+                },
+            });
         }
     }
     Ok(())
@@ -43,14 +54,22 @@ pub fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dy
     if let Some(kind) = model.map(|model| model.codec.kind()).filter(|kind| *kind != settings.kind) {
         return Err(Error::Unsupported(format!("the model is of {kind}, the data are {}", settings.kind)));
     }
+    if !settings.data().is_named() {
+        return Err(unsupported(match settings.kind {
+            Kind::Task => "expected the name of a task: `task adding` or `task copy`".into(),
+            Kind::Classes => "expected a folder: `classes FOLDER`".into(),
+            kind => format!("expected a file: `{} FILE`", kind.section()),
+        }));
+    }
     check_files(settings, model.is_some())?;
-    Ok(match settings.kind {
-        Kind::Text => Box::new(TextTask::load(settings.given(), model)?),
-        Kind::Rolls => Box::new(RollsTask::load(settings.given(), model)?),
-        Kind::Series => Box::new(SeriesTask::load(settings.given(), model)?),
-        Kind::Task => synthetic::load(settings, model)?,
-        Kind::Sequences => Box::new(sequences::load(settings, model)?),
-        Kind::Classes => Box::new(classes::load(settings, model)?),
+    let (seed, applies) = (settings.seed, settings.applies());
+    Ok(match settings.data() {
+        Data::Text(data) => Box::new(TextTask::load(data, applies, model)?),
+        Data::Rolls(data) => Box::new(RollsTask::load(data, applies, model)?),
+        Data::Series(data) => Box::new(SeriesTask::load(data, applies, model)?),
+        Data::Task(data) => synthetic::load(data, seed, model)?,
+        Data::Sequences(data) => Box::new(sequences::load(data, applies, seed, model)?),
+        Data::Classes(data) => Box::new(classes::load(data, applies, seed, model)?),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What a network is asked for: at which steps it predicts, and by what loss it learns.
 
 use super::super::config::agree::{as_the_model, unsupported, words};
-use super::super::config::{LossName, ModelConfig, TrainingConfig};
+use super::super::config::{LossName, SeriesConfig};
 use super::super::measure::quantiles::Quantiles;
 use super::super::model::model_file::ModelFile;
 use crate::{Error, Head, Loss, Readout, Result};
@@ -14,20 +14,20 @@ const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 ///
 /// # Errors
 /// Where that is no choice, or the model has another.
-pub(crate) fn head(natural: Head, asked: &mut ModelConfig, model: Option<&ModelFile>) -> Result<Head> {
-    if let Some(at) = asked.predict.filter(|at| (*at == Readout::PerStep) != (natural.readout == Readout::PerStep)) {
+pub(crate) fn head(natural: Head, predict: &mut Option<Readout>, model: Option<&ModelFile>) -> Result<Head> {
+    if let Some(at) = predict.filter(|at| (*at == Readout::PerStep) != (natural.readout == Readout::PerStep)) {
         let expected = if natural.readout == Readout::PerStep {
             "every: each step is told"
         } else {
             "last or mean: a row is told once"
         };
-        let got = format!("{at:?}").to_lowercase();
-        return Err(Error::Value { what: "--predict (model.predict)".into(), expected: expected.into(), got });
+        let got = words(&at);
+        return Err(Error::Value { what: "--predict".into(), expected: expected.into(), got });
     }
     let at = match head_of(model) {
         // The settings of a network that is there are in its file alone.
-        Some(head) => as_the_model("predict", &mut asked.predict.take(), Some(head.readout), natural.readout)?,
-        None => *asked.predict.get_or_insert(natural.readout),
+        Some(head) => as_the_model("predict", &mut predict.take(), Some(head.readout), natural.readout)?,
+        None => *predict.get_or_insert(natural.readout),
     };
     Ok(Head { readout: at, ..natural })
 }
@@ -39,46 +39,41 @@ pub(crate) fn head(natural: Head, asked: &mut ModelConfig, model: Option<&ModelF
 /// As of [`head`].
 pub(crate) fn of_classes(
     natural: Head,
-    asked: &mut ModelConfig,
-    learning: &mut TrainingConfig,
+    predict: &mut Option<Readout>,
+    label_smoothing: &mut Option<f64>,
     model: Option<&ModelFile>,
 ) -> Result<Head> {
-    let smoothing = *learning.label_smoothing.get_or_insert(0.0);
+    let smoothing = *label_smoothing.get_or_insert(0.0);
     let loss = match natural.loss {
         Loss::CrossEntropy if smoothing > 0.0 => Loss::SmoothedCrossEntropy { smoothing },
         ref natural => natural.clone(),
     };
-    head(Head { loss, ..natural }, asked, model)
+    head(Head { loss, ..natural }, predict, model)
 }
 
 /// The head of a series of `targets` numbers a forecast.
 ///
 /// # Errors
 /// As of [`head`], and where the settings contradict each other or the model.
-pub(crate) fn of_series(
-    targets: usize,
-    asked: &mut ModelConfig,
-    learning: &mut TrainingConfig,
-    model: Option<&ModelFile>,
-) -> Result<Head> {
-    let loss = series_loss(learning, head_of(model).map(|head| &head.loss))?;
-    head(Head::new(targets * Quantiles::of(&loss).count(), loss, Readout::Final), asked, model)
+pub(crate) fn of_series(targets: usize, series: &mut SeriesConfig, model: Option<&ModelFile>) -> Result<Head> {
+    let loss = series_loss(series, head_of(model).map(|head| &head.loss))?;
+    head(Head::new(targets * Quantiles::of(&loss).count(), loss, Readout::Final), &mut series.predict, model)
 }
 
 fn head_of(model: Option<&ModelFile>) -> Option<&Head> {
     model.and_then(|model| model.model.head.as_ref())
 }
 
-fn series_loss(training: &mut TrainingConfig, of_model: Option<&Loss>) -> Result<Loss> {
-    let natural = match training {
-        TrainingConfig { huber_delta: Some(_), .. } => LossName::Huber,
-        TrainingConfig { quantiles: Some(_), .. } => LossName::Quantile,
+fn series_loss(series: &mut SeriesConfig, of_model: Option<&Loss>) -> Result<Loss> {
+    let natural = match series {
+        SeriesConfig { huber_delta: Some(_), .. } => LossName::Huber,
+        SeriesConfig { quantiles: Some(_), .. } => LossName::Quantile,
         _ => LossName::Squared,
     };
-    let name = as_the_model("loss", &mut training.loss, of_model.map(name_of), natural)?;
+    let name = as_the_model("loss", &mut series.loss, of_model.map(name_of), natural)?;
     for (flag, is_given, of) in [
-        ("--huber-delta (training.huber-delta)", training.huber_delta.is_some(), LossName::Huber),
-        ("--quantiles (training.quantiles)", training.quantiles.is_some(), LossName::Quantile),
+        ("--huber-delta", series.huber_delta.is_some(), LossName::Huber),
+        ("--quantiles (series.quantiles)", series.quantiles.is_some(), LossName::Quantile),
     ] {
         if is_given && of != name {
             return Err(unsupported(format!("{flag} has no meaning for the loss {name:?}").to_lowercase()));
@@ -89,16 +84,16 @@ fn series_loss(training: &mut TrainingConfig, of_model: Option<&Loss>) -> Result
         LossName::Absolute => Loss::AbsoluteError,
         LossName::Huber => {
             let of_model = of_model.and_then(|loss| if let Loss::Huber { delta } = loss { Some(*delta) } else { None });
-            Loss::Huber { delta: as_the_model("huber-delta", &mut training.huber_delta, of_model, 1.0)? }
+            Loss::Huber { delta: as_the_model("huber-delta", &mut series.huber_delta, of_model, 1.0)? }
         }
         LossName::Quantile => {
             let of_model =
                 of_model.and_then(|loss| if let Loss::Quantile { quantiles } = loss { Some(quantiles) } else { None });
-            let given = &mut training.quantiles;
+            let given = &mut series.quantiles;
             let quantiles = as_the_model("quantiles", given, of_model.cloned(), QUANTILES.to_vec())?;
             if quantiles.is_empty() || !quantiles.is_sorted_by(|a, b| a < b) {
                 return Err(Error::Value {
-                    what: "--quantiles (training.quantiles)".into(),
+                    what: "--quantiles (series.quantiles)".into(),
                     expected: "at least one, each greater than the one before".into(),
                     got: words(&quantiles),
                 });

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::super::config::DataConfig;
 use super::super::config::agree::{shares_beside_test, words};
+use super::super::config::{ClassesConfig, RollsConfig, SequencesConfig, SeriesConfig, TextConfig};
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::{Parts, TrainedOn};
 use super::fingerprints::{beginnings, hash_of_row, known, packed, places, unpacked};
@@ -34,14 +34,84 @@ const OWN: &str = "the file that the model was trained on; its parts are those o
 /// What is said of it with other parts.
 const OWN_APART: &str = "the file that the model was trained on; what it was trained on is not measured";
 
-/// Splits the same data as the run did, unless it is `told` otherwise.
-fn put_split(of: &TrainedOn, data: &mut DataConfig, told: bool) {
-    if !told {
-        data.split = of.split.clone();
-        data.train_until = of.train_until.clone();
-        data.validation = of.validation;
+/// How the settings split the data.
+pub(crate) struct Splitting<'a> {
+    /// The shares of training, validation and test.
+    pub(crate) shares: &'a mut Option<Vec<f64>>,
+    /// The last training row of a series, and the share of the others that validates.
+    pub(crate) until: Option<(&'a mut Option<String>, &'a mut Option<f64>)>,
+    /// Beside a file that tests: the share of the other that validates.
+    pub(crate) beside_test: Option<&'a mut Option<f64>>,
+    /// Whether there is a file that tests.
+    pub(crate) has_test_file: bool,
+    /// What the split is drawn from, where it is.
+    pub(crate) seed: Option<&'a mut Option<u64>>,
+}
+
+impl Splitting<'_> {
+    fn train_until(&self) -> Option<&String> {
+        self.until.as_ref().and_then(|(until, _)| until.as_ref())
     }
-    data.split_seed = data.split_seed.or(of.split_seed);
+
+    fn validation(&self) -> Option<f64> {
+        let of_series = self.until.as_ref().and_then(|(_, share)| **share);
+        of_series.or(self.beside_test.as_ref().and_then(|share| **share))
+    }
+
+    /// Splits the same data as the run did, unless it is `told` otherwise.
+    fn put(&mut self, of: &TrainedOn, told: bool) {
+        if !told {
+            self.shares.clone_from(&of.split);
+            if let Some((until, validation)) = &mut self.until {
+                until.clone_from(&of.train_until);
+                **validation = of.validation;
+            }
+            if let Some(validation) = &mut self.beside_test {
+                **validation = of.validation;
+            }
+        }
+        if let Some(seed) = &mut self.seed {
+            **seed = seed.or(of.split_seed);
+        }
+    }
+}
+
+impl SeriesConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        let until = Some((&mut self.train_until, &mut self.validation));
+        Splitting { shares: &mut self.split, until, beside_test: None, has_test_file: false, seed: None }
+    }
+}
+
+impl TextConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting { shares: &mut self.split, until: None, beside_test: None, has_test_file: false, seed: None }
+    }
+}
+
+impl SequencesConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting {
+            shares: &mut self.split,
+            until: None,
+            beside_test: Some(&mut self.validation),
+            has_test_file: self.test_file.is_some(),
+            seed: Some(&mut self.split_seed),
+        }
+    }
+}
+
+impl ClassesConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        let seed = Some(&mut self.split_seed);
+        Splitting { shares: &mut self.split, until: None, beside_test: None, has_test_file: false, seed }
+    }
+}
+
+impl RollsConfig {
+    pub(crate) fn splitting(&mut self) -> Splitting<'_> {
+        Splitting { shares: &mut self.split, until: None, beside_test: None, has_test_file: false, seed: None }
+    }
 }
 
 /// How data that are read stand to those that a model was trained on.
@@ -63,28 +133,28 @@ pub(crate) struct Relation<'a> {
 impl<'a> Relation<'a> {
     /// Of the file with this digest. The same file is split as it was, unless `data` say otherwise, and other data of a
     /// model that is only applied are not split.
-    pub(crate) fn new(model: Option<&'a ModelFile>, sha256: &str, data: &mut DataConfig) -> Self {
+    pub(crate) fn new(model: Option<&'a ModelFile>, sha256: &str, mut data: Splitting<'_>, applies: bool) -> Self {
         let origin = model.map(|model| model.origin.as_ref());
         let all = origin.flatten().map_or(&[][..], |origin| &origin.data);
         let own: Vec<&TrainedOn> = all.iter().rev().filter(|it| it.sha256 == sha256).collect();
         // A share that validates belongs to an end of the training or a file that tests, though that were missing.
         let told =
-            data.split.is_some() || data.train_until.is_some() || data.test_file.is_some() || data.validation.is_some();
+            data.shares.is_some() || data.train_until().is_some() || data.has_test_file || data.validation().is_some();
         if let Some(own) = own.first() {
-            put_split(own, data, told);
+            data.put(own, told);
         }
         let known = origin.map(|origin| origin.is_some());
-        let shares = match data.test_file {
-            Some(_) => Some(shares_beside_test(data.validation).to_vec()),
-            None => data.split.clone(),
+        let shares = match data.has_test_file {
+            true => Some(shares_beside_test(data.validation()).to_vec()),
+            false => data.shares.clone(),
         };
         let is_split_so = |own: &&TrainedOn| {
             (shares.is_none() || shares == own.split)
-                && data.train_until == own.train_until
-                && (data.train_until.is_none() || data.validation == own.validation)
+                && data.train_until() == own.train_until.as_ref()
+                && (data.train_until().is_none() || data.validation() == own.validation)
         };
         let as_run = own.first().is_some_and(is_split_so);
-        Self { own, all, known, applies: data.applies, told, as_run }
+        Self { own, all, known, applies, told, as_run }
     }
 
     /// The shares where neither the settings nor the run say any.
@@ -293,7 +363,7 @@ impl<'a> Relation<'a> {
         if !self.applies {
             return Err(Error::Unsupported(format!(
                 "the split would validate or test with {overlap} sequences that the weights of --init-from were trained \
-                 on: without --split (data.split) and --test-file the data are split as that run did"
+                 on: without --split and --test-file the data are split as that run did"
             )));
         }
         take_apart(&mut parts, |sequence| seen[sequence]);
@@ -400,7 +470,7 @@ impl<'a> Relation<'a> {
         match shares == own.split.as_ref() {
             true => Ok(()),
             false => Err(Error::Unsupported(format!(
-                "--split (data.split): the model was trained on this file with {}, and another split would measure what it \
+                "--split: the model was trained on this file with {}, and another split would measure what it \
                  was trained on",
                 own.split.as_ref().map_or("the file's own parts".into(), words)
             ))),
@@ -436,7 +506,7 @@ impl Seen {
 }
 
 /// A series' training part and how it was split.
-pub(crate) fn of_series(sha256: String, data: &DataConfig, series: &Series, split: &Split) -> TrainedOn {
+pub(crate) fn of_series(sha256: String, data: &Splitting<'_>, series: &Series, split: &Split) -> TrainedOn {
     let end = split.train.end;
     let samples = places(end as u64, ROWS)
         .into_iter()
@@ -452,7 +522,7 @@ pub(crate) fn of_series(sha256: String, data: &DataConfig, series: &Series, spli
 /// Those of reading the text.
 pub(crate) fn of_text(
     sha256: String,
-    data: &DataConfig,
+    data: &Splitting<'_>,
     text: &crate::data::Text,
     parts: &crate::data::Parts,
 ) -> Result<TrainedOn> {
@@ -464,7 +534,7 @@ pub(crate) fn of_text(
 /// Sequences of which some train, and how they were split: `shares` are those of the file, whatever a second one does.
 pub(crate) fn of_sequences(
     sha256: String,
-    data: &DataConfig,
+    data: &Splitting<'_>,
     shares: [f64; 3],
     parts: &[Vec<usize>; 3],
     hash: impl Fn(usize) -> String,
@@ -478,7 +548,7 @@ pub(crate) fn of_sequences(
 /// Pieces in the order of a file; of frames of a single one there is no hash.
 pub(crate) fn of_pieces(
     sha256: String,
-    data: &DataConfig,
+    data: &Splitting<'_>,
     parts: &[Range<usize>; 3],
     hash: Option<impl Fn(usize) -> String>,
 ) -> TrainedOn {
@@ -490,9 +560,15 @@ pub(crate) fn of_pieces(
     as_split(sha256, data, Parts::InOrder { ends, samples })
 }
 
-fn as_split(sha256: String, data: &DataConfig, parts: Parts) -> TrainedOn {
-    let DataConfig { split, split_seed, train_until, validation, .. } = data.clone();
-    TrainedOn { sha256, split, split_seed, train_until, validation, parts }
+fn as_split(sha256: String, data: &Splitting<'_>, parts: Parts) -> TrainedOn {
+    TrainedOn {
+        sha256,
+        split: data.shares.clone(),
+        split_seed: data.seed.as_ref().and_then(|seed| **seed),
+        train_until: data.train_until().cloned(),
+        validation: data.validation(),
+        parts,
+    }
 }
 
 /// Puts sequences of validation and test that were trained on into the training part.
@@ -538,7 +614,8 @@ mod tests {
         let own = |row: usize| row as f64;
         let split =
             |train: usize, count: usize| Split { train: 0..train, validation: train..train, test: train..count };
-        let all = [of_series(String::new(), &DataConfig::default(), &series(100, &own), &split(100, 100))];
+        let all =
+            [of_series(String::new(), &SeriesConfig::default().splitting(), &series(100, &own), &split(100, 100))];
         let relation =
             Relation { own: Vec::new(), all: &all, known: Some(true), applies: true, told: false, as_run: false };
         let by_chance = |row: usize| if [10, 90].contains(&row) { own(row) } else { own(row) + 0.5 };

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::super::config::Config;
 use super::super::config::agree::{as_the_model, in_flag, shares};
+use super::super::config::{RollsConfig, limit};
 use super::super::files::digest::Digest;
 use super::super::files::folder::unwritten;
 use super::super::measure::comparison;
@@ -30,7 +30,7 @@ const FREQUENCIES: BaselineName = BaselineName { key: "frequencies", words: "the
 const REPEATED: BaselineName = BaselineName { key: "repeated", words: "the frame before" };
 
 /// What tells the keys.
-const KEYS: &str = "--keys (data.keys)";
+const KEYS: &str = "--keys";
 
 pub(crate) struct RollsTask {
     name: String,
@@ -46,14 +46,13 @@ pub(crate) struct RollsTask {
 }
 
 impl RollsTask {
-    pub(crate) fn load(given: &mut Config, model: Option<&ModelFile>) -> Result<Self> {
-        let Config { data, model: asked, .. } = given;
-        let path = data.rolls.clone().unwrap_or_default();
-        let text = read_input(&path, data.limit())?;
+    pub(crate) fn load(data: &mut RollsConfig, applies: bool, model: Option<&ModelFile>) -> Result<Self> {
+        let path = data.file.clone().unwrap_or_default();
+        let text = read_input(&path, limit(data.input_limit))?;
         let mut digest = Digest::new();
         digest.update(&text);
-        let sha256 = digest.check(&path, "--rolls", &mut data.sha256)?;
-        let of_training = Relation::new(model, &sha256, data);
+        let sha256 = digest.check(&path, "rolls FILE", &mut data.sha256)?;
+        let of_training = Relation::new(model, &sha256, data.splitting(), applies);
         let known = match model.map(|model| &model.codec) {
             Some(Codec::Rolls { keys }) => Some(keys),
             _ => None,
@@ -93,12 +92,13 @@ impl RollsTask {
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
         let of_model = of_model.filter(|frequencies| frequencies.len() == rolls.keys().len());
         // What is here of the training may be a part of it.
-        let frequencies = of_model.filter(|_| data.applies).or_else(|| frequencies(&rolls, parts[0].clone()));
+        let frequencies = of_model.filter(|_| applies).or_else(|| frequencies(&rolls, parts[0].clone()));
         let hash = (!rolls.is_cut()).then_some(hash);
-        let trained = (!parts[0].is_empty() && !data.applies).then(|| relation::of_pieces(sha256, data, &parts, hash));
+        let trained =
+            (!parts[0].is_empty() && !applies).then(|| relation::of_pieces(sha256, &data.splitting(), &parts, hash));
         let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
         let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, Readout::PerStep);
-        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, asked, model)?;
+        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, &mut data.predict, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
         Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })
     }

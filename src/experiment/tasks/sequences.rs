@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use super::super::config::agree::{as_the_model, shares, shares_beside_test, unsupported};
-use super::super::config::{Config, DataConfig, LabelsAsName, MissingName, ReadName, ScaleName};
+use super::super::config::{LabelsAsName, MissingName, ReadName, ScaleName, SequencesConfig, limit};
 use super::super::files::digest::Files;
 use super::super::model::codec::Codec;
 use super::super::model::label_codec::LabelCodec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::sequences_codec::{SequencesCodec, dimensions};
-use super::super::settings::Settings;
 use super::labelled::{Emphasis, Encoded, LabelledTask, origin};
 use super::relation::Relation;
 use super::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
@@ -19,9 +18,13 @@ use crate::format::path_text;
 use crate::{Error, Result};
 
 /// Reads the files that the settings name.
-pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<LabelledTask> {
-    let (seed, codec) = (settings.seed, model.map(|model| &model.codec));
-    let Config { data, model: asked, training: learning, .. } = settings.given();
+pub(crate) fn load(
+    data: &mut SequencesConfig,
+    applies: bool,
+    seed: u64,
+    model: Option<&ModelFile>,
+) -> Result<LabelledTask> {
+    let codec = model.map(|model| &model.codec);
     let known = match codec {
         Some(Codec::Sequences(codec)) => Some(codec),
         _ => None,
@@ -30,7 +33,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     missing_as_the_model(&mut data.missing, known.map(|known| known.missing))?;
     dates_as_the_model(&mut data.dates, known.and_then(|known| known.dates))?;
     as_the_model("scale", &mut data.scale, known.map(|known| known.scale), ScaleName::None)?;
-    let path = data.sequences.clone().unwrap_or_default();
+    let path = data.file.clone().unwrap_or_default();
     if let Some(known) = known.map(|known| name_of(&known.labels)) {
         as_the_model("labels-as", &mut data.labels_as, Some(known), known)?;
     }
@@ -63,8 +66,8 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         }
         None => None,
     };
-    files.check(&path, "--sequences", &mut data.sha256)?;
-    let of_training = Relation::new(model, &sha256, data);
+    files.check(&path, "sequences FILE", &mut data.sha256)?;
+    let of_training = Relation::new(model, &sha256, data.splitting(), applies);
     let shares = shares_of_first(data, of_training.default_shares([0.7, 0.15, 0.15]))?;
     if known.is_none() && first.labels == Labels::None {
         return Err(no_labels(&path, "--labels"));
@@ -73,14 +76,14 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
     let drawn = || first.labels.split(n, shares, split_seed).map_err(|error| error.in_file(&path));
     let hash = |sequence| fingerprints::hash_of_sequence(&first.input, sequence);
     let (split, relation) = of_training.sequences(n, hash, drawn)?;
-    let trained = (!data.applies).then(|| relation::of_sequences(sha256, data, shares, &split, hash));
+    let trained = (!applies).then(|| relation::of_sequences(sha256, &data.splitting(), shares, &split, hash));
     let [training, validation, rest] = split;
     let codec = match known {
         Some(known) => known.clone(),
         None => SequencesCodec::fit(&first, &training, data)?,
     };
     let natural = codec.labels.head().map_err(|error| error.in_file(&path))?;
-    let head = objective::of_classes(natural, asked, learning, model)?;
+    let head = objective::of_classes(natural, &mut data.predict, &mut data.label_smoothing, model)?;
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
     words.extend(first.notes.iter().cloned());
@@ -104,8 +107,8 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
         head,
         labels: codec.labels.clone(),
         id_name: first.id_name("id"),
-        emphasis: Emphasis::new(learning, &codec.labels, &parts[0])?,
-        origin: origin(trained, &codec.labels, &parts[0], model, data.applies),
+        emphasis: Emphasis::new((data.label_smoothing, data.class_weights.as_ref()), &codec.labels, &parts[0])?,
+        origin: origin(trained, &codec.labels, &parts[0], model, applies),
         relation,
         parts,
         blank: Vec::new(),
@@ -114,7 +117,7 @@ pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result
 }
 
 /// The shares of the first file that train, validate and test.
-fn shares_of_first(data: &mut DataConfig, default: [f64; 3]) -> Result<[f64; 3]> {
+fn shares_of_first(data: &mut SequencesConfig, default: [f64; 3]) -> Result<[f64; 3]> {
     match (data.test_file.is_some(), data.validation) {
         (true, _) if data.split.is_some() => {
             Err(unsupported("--split excludes --test-file, which is the test part: --validation sets its own share"))
@@ -133,7 +136,7 @@ fn shares_of_first(data: &mut DataConfig, default: [f64; 3]) -> Result<[f64; 3]>
 }
 
 /// What the settings tell of files, with every default filled in.
-fn options(data: &mut DataConfig) -> ReadOptions {
+fn options(data: &mut SequencesConfig) -> ReadOptions {
     let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
     ReadOptions {
         missing: data.missing.map(Missing::from).unwrap_or_default(),
@@ -142,7 +145,7 @@ fn options(data: &mut DataConfig) -> ReadOptions {
             None | Some(ReadName::Rows) => Image::Rows,
             Some(ReadName::Pixels) => Image::Pixels,
         },
-        limit: data.limit(),
+        limit: limit(data.input_limit),
         columns: LongColumns {
             id: column(&mut data.id, "id"),
             time: column(&mut data.time, "time"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::config::agree::{in_flag, shares};
-use super::super::config::{Config, DataConfig, ScaleName};
+use super::super::config::{ScaleName, SeriesConfig};
 use super::super::files::folder::unwritten;
 use super::super::measure::comparison::BaselineName;
 use super::super::measure::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
@@ -83,16 +83,15 @@ impl Forecasts {
 
 impl SeriesTask {
     /// Reads the file of `data`, and puts into them what they left open.
-    pub(crate) fn load(given: &mut Config, model: Option<&ModelFile>) -> Result<Self> {
-        let Config { data, model: asked, training: learning, .. } = given;
+    pub(crate) fn load(data: &mut SeriesConfig, applies: bool, model: Option<&ModelFile>) -> Result<Self> {
         let codec = model.map(|model| &model.codec);
         let read = SeriesData::read(data, codec)?;
-        let of_training = Relation::new(model, &read.sha256, data);
+        let of_training = Relation::new(model, &read.sha256, data.splitting(), applies);
         let split = split(&read.series, read.frame, data, &of_training, &read.path)?;
         let (split, relation) = of_training.series(&read.series, read.frame, split)?;
         // A model that is only applied keeps what it has.
-        let trains = !split.train.is_empty() && !data.applies;
-        let trained = trains.then(|| relation::of_series(read.sha256.clone(), data, &read.series, &split));
+        let trains = !split.train.is_empty() && !applies;
+        let trained = trains.then(|| relation::of_series(read.sha256.clone(), &data.splitting(), &read.series, &split));
         let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
         facts.extend(relation.clone());
         let SeriesData { name, path, series, frame, scale, .. } = read;
@@ -100,11 +99,11 @@ impl SeriesTask {
         let codec = match codec {
             Some(Codec::Series { series, .. }) => series.clone(),
             _ if split.train.is_empty() => {
-                return Err(Error::Unsupported("--split (data.split) leaves nothing to train on".into()));
+                return Err(Error::Unsupported("--split leaves nothing to train on".into()));
             }
             _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
         };
-        let head = objective::of_series(codec.outputs(), asked, learning, model)?;
+        let head = objective::of_series(codec.outputs(), data, model)?;
         let rows = series.len();
         let encoded = codec.encode(series).map_err(in_file)?;
         let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
@@ -113,14 +112,14 @@ impl SeriesTask {
             false => windows(targets.clone()).map(Some),
         };
         // Where nothing is trained, it matters to nobody that no window of a part would do.
-        let training = part(&split.train).or_else(|error| if data.applies { Ok(None) } else { Err(error) })?;
+        let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
         let validation = part(&split.validation)?;
         let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
         if let Some(season) = data.season.filter(|_| !after.is_empty()) {
-            after.naive(season).map_err(|error| in_flag("--season (data.season)", error))?;
+            after.naive(season).map_err(|error| in_flag("--season", error))?;
         }
         // Other data are compared as the run's own were, where they reach back as far.
-        let of_model_said = model.and_then(|model| model.origin.as_ref()?.season).filter(|_| data.applies);
+        let of_model_said = model.and_then(|model| model.origin.as_ref()?.season).filter(|_| applies);
         let of_model = of_model_said.filter(|season| !after.is_empty() && after.naive(*season).is_ok());
         let season = data.season.or(of_model);
         if let (Some(left_out), None, false) = (of_model_said, season, after.is_empty()) {
@@ -559,13 +558,13 @@ fn span(series: &Series, rows: &Range<usize>) -> String {
 fn split(
     series: &Series,
     frame: Frame,
-    data: &mut DataConfig,
+    data: &mut SeriesConfig,
     of_training: &Relation<'_>,
     path: &Path,
 ) -> Result<Split> {
     let split = match &data.train_until {
         Some(until) => {
-            let flag = "--train-until (data.train-until)";
+            let flag = "--train-until";
             let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
             Split::at(series.len(), frame, rows, data.validation.unwrap_or_default())
         }

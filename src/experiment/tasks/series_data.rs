@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::super::config::agree::as_the_model;
-use super::super::config::{BUNDLED, DataConfig, MissingName, ScaleName};
+use super::super::config::{BUNDLED, MissingName, ScaleName, SeriesConfig, limit};
 use super::super::files::digest::Digest;
 use super::super::model::codec::Codec;
 use crate::data::{
@@ -36,21 +36,21 @@ pub struct SeriesData {
 impl SeriesData {
     /// Reads the file of `data`, and puts into them what they left open: columns, sizes, scale and the file's digest. With
     /// `codec` that is the model's, and anything else is refused.
-    pub fn read(data: &mut DataConfig, codec: Option<&Codec>) -> Result<Self> {
+    pub fn read(data: &mut SeriesConfig, codec: Option<&Codec>) -> Result<Self> {
         let model = match codec {
             Some(Codec::Series { scale, series }) => Some((*scale, series)),
             _ => None,
         };
-        let csv = data.csv.clone().unwrap_or_default();
+        let csv = data.file.clone().unwrap_or_default();
         let bundled = csv == Path::new(BUNDLED);
         let path = if bundled { PathBuf::from("sunspots.csv") } else { csv };
         let text = match bundled {
             true => SUNSPOTS.as_bytes().to_vec(),
-            false => read_input(&path, data.limit())?,
+            false => read_input(&path, limit(data.input_limit))?,
         };
         let mut digest = Digest::new();
         digest.update(&text);
-        let sha256 = digest.check(&path, "--csv", &mut data.sha256)?;
+        let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
         let of_model = model.map(|(_, codec)| codec);
         let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
         let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
@@ -197,7 +197,7 @@ fn with_gaps(
 }
 
 /// Which column is what, by the flags, the model, or for want of a choice.
-fn roles(data: &mut DataConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<Roles> {
+fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<Roles> {
     for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
         names.iter_mut().for_each(|name| *name = name.trim().to_owned());
     }
@@ -229,7 +229,7 @@ fn roles(data: &mut DataConfig, model: Option<&SeriesCodec>, columns: &[String],
     }
     if data.target.as_ref().is_some_and(Vec::is_empty) {
         let expected = "at least one column".into();
-        return Err(Error::Value { what: "--target (data.target)".into(), expected, got: "none".into() });
+        return Err(Error::Value { what: "--target".into(), expected, got: "none".into() });
     }
     let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
     let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;

@@ -5,20 +5,19 @@ use std::io::Write;
 use serde_json::json;
 
 use super::super::config::agree::in_flag;
-use super::super::config::{Config, ModelConfig, TaskName};
+use super::super::config::{TaskConfig, TaskName};
 use super::super::measure::comparison;
 use super::super::measure::comparison::{BaselineName, Comparison};
 use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
 use super::super::network::Network;
-use super::super::settings::Settings;
 use super::objective;
 use super::task::{Measure, Order, Results, Task};
 use crate::data::{Adding, Batches, Copying, Examples, InOrder, Shuffled, Synthetic};
 use crate::format::{grouped, short};
 use crate::plot::Baseline;
-use crate::{Error, Head, Result};
+use crate::{Error, Head, Readout, Result};
 
 /// Examples of each part. Those of training are drawn when they are asked for, so that their number costs nothing.
 const TRAINING: usize = 100_000;
@@ -39,26 +38,24 @@ pub(crate) struct SyntheticTask<T> {
 }
 
 /// The task that the settings name.
-pub(crate) fn load(settings: &mut Settings, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
-    let seed = settings.seed;
-    let Config { data, model: asked, .. } = settings.given();
-    let refused = |error| in_flag("--length (data.length)", error);
-    Ok(match data.task {
+pub(crate) fn load(data: &mut TaskConfig, seed: u64, model: Option<&ModelFile>) -> Result<Box<dyn Task>> {
+    let refused = |error| in_flag("--length", error);
+    Ok(match data.name {
         Some(TaskName::Copy) => {
             let task = copying(*data.length.get_or_insert(10), seed).map_err(refused)?;
-            Box::new(task.predicting(asked, model)?)
+            Box::new(task.predicting(&mut data.predict, model)?)
         }
         _ => {
             let task = adding(*data.length.get_or_insert(50), seed).map_err(refused)?;
-            Box::new(task.predicting(asked, model)?)
+            Box::new(task.predicting(&mut data.predict, model)?)
         }
     })
 }
 
 impl<T> SyntheticTask<T> {
     /// With a head that predicts where the settings or the model say.
-    fn predicting(self, asked: &mut ModelConfig, model: Option<&ModelFile>) -> Result<Self> {
-        Ok(Self { head: objective::head(self.head, asked, model)?, ..self })
+    fn predicting(self, predict: &mut Option<Readout>, model: Option<&ModelFile>) -> Result<Self> {
+        Ok(Self { head: objective::head(self.head, predict, model)?, ..self })
     }
 }
 

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
-use super::super::config::Config;
+use super::super::config::TextConfig;
 use super::super::config::agree::{as_the_model, shares, unsupported};
 use super::super::files::digest::Digest;
 use super::super::measure::comparison::{BaselineName, Comparison};
@@ -58,9 +58,8 @@ pub(crate) struct TextTask {
 }
 
 impl TextTask {
-    pub(crate) fn load(given: &mut Config, model: Option<&ModelFile>) -> Result<Self> {
-        let Config { data, model: asked, training: learning, .. } = given;
-        let path = data.text.clone().unwrap_or_default();
+    pub(crate) fn load(data: &mut TextConfig, applies: bool, model: Option<&ModelFile>) -> Result<Self> {
+        let path = data.file.clone().unwrap_or_default();
         let known = match model.map(|model| &model.codec) {
             Some(Codec::Text { vocabulary }) => Some(vocabulary),
             _ => None,
@@ -76,9 +75,9 @@ impl TextTask {
         let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
         let mut digest = Digest::new();
         let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
-        let sha256 = digest.check(&path, "--text", &mut data.sha256)?;
+        let sha256 = digest.check(&path, "text FILE", &mut data.sha256)?;
         let window = *data.window.get_or_insert(64);
-        let of_training = Relation::new(model, &sha256, data);
+        let of_training = Relation::new(model, &sha256, data.splitting(), applies);
         let shares = shares(&mut data.split, of_training.default_shares([0.9, 0.1, 0.0]))?;
         let parts = Parts::shares(text.len(), window, shares).map_err(|error| error.in_file(&path))?;
         let seen = of_training.seen_characters(&text)?;
@@ -98,22 +97,22 @@ impl TextTask {
         let [validation, test] = [&parts.validation, &parts.test].map(|part| text.histogram(beginning(part)));
         let begun = [validation?, test?];
         let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, Readout::PerStep);
-        let head = objective::of_classes(natural, asked, learning, model)?;
+        let head = objective::of_classes(natural, &mut data.predict, &mut data.label_smoothing, model)?;
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
-        let counts = match of_model.filter(|counts| data.applies && counts.len() == vocabulary.len()) {
+        let counts = match of_model.filter(|counts| applies && counts.len() == vocabulary.len()) {
             Some(counts) => counts,
             None => counts(&vocabulary, &training),
         };
         let frequencies = held_back.each_ref().map(|part| cross_entropy(&vocabulary, &counts, part, 0.0));
-        let smoothing = learning.label_smoothing.unwrap_or_default();
+        let smoothing = data.label_smoothing.unwrap_or_default();
         let baseline = cross_entropy(&vocabulary, &counts, &begun[0], smoothing);
         let begun = begun.each_ref().map(|part| cross_entropy(&vocabulary, &counts, part, 0.0));
         let unknown = held_back.each_ref().map(|part| vocabulary.unknown_in(part));
         let all = held_back.iter().chain([&training]).flat_map(|part| part.iter().map(|(character, _)| character));
         let different = all.collect::<BTreeSet<char>>().len();
-        let trained = match parts.train.is_empty() || data.applies {
+        let trained = match parts.train.is_empty() || applies {
             true => Vec::new(),
-            false => vec![relation::of_text(sha256, data, &text, &parts)?],
+            false => vec![relation::of_text(sha256, &data.splitting(), &text, &parts)?],
         };
         let origin = Origin { data: trained, frequencies: Some(counts), season: None };
         let name = path.file_stem().map_or("text".into(), |stem| stem.to_string_lossy().into_owned());
