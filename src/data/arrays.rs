@@ -6,9 +6,9 @@ use ndarray::Array2;
 
 use super::labelled::DistinctNames;
 use super::npy::{Element, Npy};
-use super::{InputLimit, Labelled, Labels, Missing, Steps};
+use super::steps::IN_MEMORY;
+use super::{InputLimit, Labelled, Labels, Missing, Sequences, Steps};
 use crate::error::{Error, Result};
-use crate::real::Real;
 use crate::sizes::Count;
 
 impl Labelled {
@@ -72,48 +72,46 @@ pub(super) fn read(
     if x.npy.is_text() {
         return x.refuse(String::new(), "expected numbers, got text".into());
     }
-    let lengths = match lengths {
-        Some(lengths) => read_lengths(lengths, n, steps)?,
-        None => vec![steps; n],
-    };
+    if n > 0 && (steps == 0 || dimensions == 0) {
+        return x.refuse_shape("[N, T, I] or [N, T], of at least a step and a number");
+    }
+    let lengths = lengths.map(|lengths| read_lengths(lengths, n, steps)).transpose()?;
+    let length = |sequence: usize| lengths.as_ref().map_or(steps, |lengths| lengths[sequence]);
     let wide = !x.npy.is_single();
-    let numbers_held = lengths.iter().fold(Count::from(0usize), |sum, length| sum + Count::from(*length) * dimensions);
-    let held = super::steps::bytes_of(n, numbers_held, wide);
-    limit.check(held.get(), x.path, x.place, "in memory for its sequences")?;
-    let input = match !wide {
-        true => Steps::Dense(numbers(x, &lengths, dimensions, missing)?),
-        false => Steps::Wide(numbers(x, &lengths, dimensions, missing)?),
+    let number = if wide { size_of::<f64>() } else { size_of::<f32>() };
+    let (all, ends) = match &lengths {
+        None => (Count::from(n) * steps, 0),
+        Some(lengths) => (lengths.iter().map(|length| Count::from(*length)).sum(), n),
     };
+    let held = all * dimensions * number + Count::from(ends) * size_of::<usize>();
+    limit.check(held.get(), x.path, x.place, IN_MEMORY)?;
+    let mut sequences = Sequences::new(dimensions);
+    let mut last = vec![None; if n > 0 { dimensions } else { 0 }];
+    for sequence in 0..n {
+        last.fill(None);
+        let index = |t, i| [sequence, t, i];
+        sequences.push_with(length(sequence), |t, i| {
+            let element = x.npy.at(&index(t, i)[..x.npy.shape.len()]);
+            let number = match element.number() {
+                Ok(number) if number.is_nan() => missing.stand_in(last[i]),
+                number => number,
+            };
+            match number {
+                Ok(number) => {
+                    let number = if wide { number } else { f64::from(number as f32) };
+                    last[i] = Some(number);
+                    Ok(number)
+                }
+                Err(expected) => {
+                    let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
+                    x.refuse(place, format!("expected {expected}, got {}", shown(&element)))
+                }
+            }
+        })?;
+    }
+    let input = if wide { Steps::Wide(sequences) } else { Steps::Dense(sequences) };
     let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
     Ok(Labelled::new(input, labels))
-}
-
-/// The numbers of each sequence, \[T, I\].
-fn numbers<R: Real>(x: &Array<'_>, lengths: &[usize], dimensions: usize, missing: Missing) -> Result<Vec<Array2<R>>> {
-    let rank = x.npy.shape.len();
-    let mut sequences = Vec::with_capacity(lengths.len());
-    for (sequence, length) in lengths.iter().enumerate() {
-        let mut numbers = Array2::<R>::zeros((*length, dimensions));
-        for t in 0..*length {
-            for i in 0..dimensions {
-                let element = x.npy.at(&[sequence, t, i][..rank]);
-                let last = t.checked_sub(1).map(|before| numbers[[before, i]].as_f64());
-                let number = match element.number() {
-                    Ok(number) if number.is_nan() => missing.stand_in(last),
-                    number => number,
-                };
-                numbers[[t, i]] = match number {
-                    Ok(number) => R::from_f64(number),
-                    Err(expected) => {
-                        let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
-                        return x.refuse(place, format!("expected {expected}, got {}", shown(&element)));
-                    }
-                };
-            }
-        }
-        sequences.push(numbers);
-    }
-    Ok(sequences)
 }
 
 fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
@@ -224,13 +222,13 @@ pub(super) mod tests {
     fn two_axes_are_one_dimension() {
         let sequences = vec![array![[1.0], [2.0], [3.0]], array![[4.0], [5.0], [6.0]]];
         let labelled = from_npy(&floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None).unwrap();
-        assert_eq!(labelled, Labelled::new(Steps::Dense(sequences), Labels::None));
+        assert_eq!(labelled, Labelled::new(Steps::dense(sequences), Labels::None));
     }
 
     #[test]
     fn three_axes_are_sequences_steps_and_dimensions() {
         let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
-        assert_eq!(labelled.input, Steps::Dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
+        assert_eq!(labelled.input, Steps::dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
     }
 
     #[test]
@@ -254,7 +252,7 @@ pub(super) mod tests {
         let expected = "expected a first number to fill forward from, got NaN";
         assert_eq!(error, format!("x.npy, sequence 2, step 1, dimension 2: {expected}"));
         let x = floats(&[1, 3, 2], &[1.0, 2.0, f32::NAN, 3.0, f32::NAN, f32::NAN]);
-        let filled = Steps::Dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
+        let filled = Steps::dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
         assert_eq!(read(&x, Missing::Forward).unwrap().input, filled);
         let masked = read(&x, Missing::Mask).unwrap().input;
         assert_eq!(masked.values(&[0], 0).map(f64::is_nan).collect::<Vec<_>>(), [false, true, true]);

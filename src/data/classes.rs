@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
+use super::input::Held;
 use super::{InputLimit, Labelled, Labels, Steps, Vocabulary, encoding, read_input};
 use crate::error::{Error, Result};
 
@@ -36,11 +37,12 @@ impl Lines {
             Ok::<_, Error>(bytes)
         };
         let mut read = Self::default();
+        let mut held = Held::new(limit, path, "in memory for its lines");
         // What is neither a folder nor a file is told so.
         if !path.is_dir() {
             let bytes = content(path)?;
             each(path, &bytes);
-            read.add(&bytes, path)?;
+            read.add(&bytes, path, &mut held)?;
             return Ok(read);
         }
         let mut files = files(path)?;
@@ -51,25 +53,28 @@ impl Lines {
         for (name, path) in files {
             let bytes = content(&path)?;
             each(&path, &bytes);
-            read.class(name, &bytes, &path)?;
+            read.class(name, &bytes, &path, &mut held)?;
         }
         Ok(read)
     }
 
     /// Adds a class with the lines of its file.
-    fn class(&mut self, name: String, bytes: &[u8], path: &Path) -> Result<()> {
-        self.add(bytes, path)?;
+    fn class(&mut self, name: String, bytes: &[u8], path: &Path, held: &mut Held<'_>) -> Result<()> {
+        self.add(bytes, path, held)?;
         self.of.resize(self.lines.len(), self.classes.len() as u32);
         self.classes.push(name);
         Ok(())
     }
 
-    fn add(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
+    fn add(&mut self, bytes: &[u8], path: &Path, held: &mut Held<'_>) -> Result<()> {
+        // Of a line its text and its number, and later a token for each of its characters.
+        const OF_LINE: usize = size_of::<String>() + size_of::<usize>() + size_of::<Vec<u32>>();
         let before = self.lines.len();
         for (line, number) in encoding::utf8(bytes, path)?.lines().map(str::trim).zip(1..) {
             match line.is_empty() {
                 true => self.blank.push(number),
                 false => {
+                    held.add(OF_LINE + line.len() * (1 + size_of::<u32>()))?;
                     self.lines.push(line.into());
                     self.numbers.push(number);
                 }
@@ -177,6 +182,10 @@ mod tests {
     use super::*;
     use crate::model::uniform;
 
+    fn unbound() -> Held<'static> {
+        Held::new(InputLimit::default(), Path::new("a"), "in memory")
+    }
+
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
@@ -233,7 +242,7 @@ mod tests {
             }
             let mut lines = Lines::default();
             for text in &written {
-                lines.class("a".into(), text.as_bytes(), Path::new("a.txt")).unwrap();
+                lines.class("a".into(), text.as_bytes(), Path::new("a.txt"), &mut unbound()).unwrap();
             }
             assert_eq!(lines.lines(), expected);
         }
@@ -250,7 +259,7 @@ mod tests {
             (0..below(3)).for_each(|_| bytes[below(valid.len())] = below(256) as u8);
             bytes.truncate(below(valid.len() + 1));
             let mut lines = Lines::default();
-            match lines.class("b".into(), &bytes, Path::new("b.txt")) {
+            match lines.class("b".into(), &bytes, Path::new("b.txt"), &mut unbound()) {
                 Ok(()) => assert!(!lines.lines().is_empty() && lines.lines().iter().all(|line| !line.is_empty())),
                 Err(error) => {
                     refused += 1;
@@ -277,7 +286,7 @@ mod tests {
         let mut lines = Lines::default();
         for class in ["a", "b"] {
             let text: String = (0..300).map(|_| format!("{}\n", below(100))).collect();
-            lines.class(class.into(), text.as_bytes(), Path::new(class)).unwrap();
+            lines.class(class.into(), text.as_bytes(), Path::new(class), &mut unbound()).unwrap();
         }
         let mut across = false;
         for seed in 0..10 {
@@ -309,7 +318,7 @@ mod tests {
         let mut lines = Lines::default();
         for class in ["a", "b"] {
             let text: String = (0..40).map(|n| format!("{n}\n")).collect();
-            lines.class(class.into(), text.as_bytes(), Path::new(class)).unwrap();
+            lines.class(class.into(), text.as_bytes(), Path::new(class), &mut unbound()).unwrap();
         }
         let shares = [0.7, 0.15, 0.15];
         assert_eq!(lines.split(shares, 4).unwrap(), lines.labels().split(80, shares, 4).unwrap());

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::encoding::quoted;
+use super::input::Held;
 use super::records::Records;
 use super::separator::is_time;
-use super::{Column, DecimalMark, Table};
+use super::{Column, DecimalMark, InputLimit, Table};
 use crate::error::{Error, Result};
 
 /// The bundled series: the yearly mean sunspot number, 1700–2008, columns `YEAR` and `SUNACTIVITY`.
@@ -30,8 +31,19 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column. What can be read in two
-    /// ways is refused.
+    /// ways is refused, and so is what takes more memory than [`InputLimit::default`].
     pub fn from_csv(text: &[u8], path: &Path, names: &[&str], decimal: Option<DecimalMark>) -> Result<Self> {
+        Self::csv_within(text, path, names, decimal, InputLimit::default())
+    }
+
+    /// As [`from_csv`](Self::from_csv), of which no more than `limit` is held.
+    pub(crate) fn csv_within(
+        text: &[u8],
+        path: &Path,
+        names: &[&str],
+        decimal: Option<DecimalMark>,
+        limit: InputLimit,
+    ) -> Result<Self> {
         let mut records = Records::open(text, path)?;
         let indices = records.indices(names)?;
         records.decide(&indices, decimal)?;
@@ -46,7 +58,11 @@ impl Table {
         let used: HashSet<&usize> = indices.iter().collect();
         let is_unused = |index: &usize| *index > 0 && !used.contains(index) && !records.names()[*index].is_empty();
         let mut times: Vec<usize> = (0..records.names().len()).filter(|_| counter).filter(is_unused).collect();
+        let mut held = Held::new(limit, path, "in memory for its rows");
+        // What a row takes: its label, of which there is a time too, its line and its numbers.
+        let of_row = size_of::<String>() + size_of::<i128>() + size_of::<usize>() + indices.len() * size_of::<f64>();
         while records.read()? {
+            held.add(of_row + records.field(0).len())?;
             times.retain(|index| is_time(records.field(*index)));
             for (column, index) in table.columns.iter_mut().zip(&indices) {
                 column.values.push(records.number(*index)?);

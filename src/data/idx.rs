@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
-
-use super::{Labelled, Labels, Steps};
+use super::labelled::DistinctNames;
+use super::steps::IN_MEMORY;
+use super::{InputLimit, Labelled, Labels, Sequences, Steps};
 use crate::error::{Error, Result};
+use crate::sizes::Count;
 
 /// How an image becomes a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -67,8 +68,18 @@ impl Labelled {
     ///
     /// # Errors
     /// [`Error::Data`] for what is no idx file of bytes, is cut off or longer than its header tells, or where the two
-    /// files have different N.
+    /// files have different N; for more than the default [`InputLimit`].
     pub fn from_idx(images: (&[u8], &Path), labels: Option<(&[u8], &Path)>, image: Image) -> Result<Self> {
+        Self::idx_within(images, labels, image, InputLimit::default())
+    }
+
+    /// As [`from_idx`](Self::from_idx), of which no more than `limit` is held.
+    pub(super) fn idx_within(
+        images: (&[u8], &Path),
+        labels: Option<(&[u8], &Path)>,
+        image: Image,
+        limit: InputLimit,
+    ) -> Result<Self> {
         let (bytes, path) = images;
         let Idx { shape, values } = Idx::parse(bytes, path)?;
         let [n, inner @ ..] = shape.as_slice() else { return Err(Error::data(path, "", "expected images")) };
@@ -78,10 +89,12 @@ impl Labelled {
         }
         let axes = if image == Image::Pixels { inner.len().min(2) } else { 1 };
         let (steps, dimensions) = (inner[..axes].iter().product(), inner[axes..].iter().product::<usize>());
-        let sequence = |image: &[u8]| {
-            Array2::from_shape_fn((steps, dimensions), |(t, i)| f32::from(image[t * dimensions + i]) / 255.0)
-        };
-        let sequences = values.chunks_exact(steps * dimensions).map(sequence).collect();
+        let held = Count::from(values.len()) * size_of::<f32>();
+        limit.check(held.get(), path, "", IN_MEMORY)?;
+        let mut sequences = Sequences::new(dimensions);
+        for image in values.chunks_exact(steps * dimensions) {
+            sequences.push_with(steps, |t, i| Ok((f32::from(image[t * dimensions + i]) / 255.0).into()))?;
+        }
         let labels = match labels {
             None => Labels::None,
             Some((bytes, path)) => {
@@ -90,7 +103,9 @@ impl Labelled {
                     let message = format!("expected labels of shape [{n}], one for each image, got {shape:?}");
                     return Err(Error::data(path, "", message));
                 }
-                Labels::from_names(&values.iter().map(u8::to_string).collect::<Vec<_>>())
+                let mut names = DistinctNames::default();
+                values.iter().for_each(|class| names.push(&class.to_string()));
+                Labels::from_distinct(names)
             }
         };
         Ok(Self::new(Steps::Dense(sequences), labels))
@@ -127,11 +142,11 @@ mod tests {
         let labels = write(&[2], &[9, 4]);
         let rows = read(&images, Some(&labels), Image::Rows).unwrap();
         let first = array![[0.0, 0.2, 1.0], [0.0, 0.0, 0.0]];
-        assert_eq!(rows.input, Steps::Dense(vec![first, array![[1.0, 0.0, 0.0], [0.0, 0.0, 0.4]]]));
+        assert_eq!(rows.input, Steps::dense(vec![first, array![[1.0, 0.0, 0.0], [0.0, 0.0, 0.4]]]));
         assert_eq!(rows.labels, Labels::Classes { names: vec!["4".into(), "9".into()], of: vec![1, 0] });
         let pixels = read(&images, None, Image::Pixels).unwrap();
         let Steps::Dense(sequences) = &pixels.input else { panic!() };
-        assert_eq!(sequences[0], array![[0.0], [0.2], [1.0], [0.0], [0.0], [0.0]]);
+        assert!(sequences.numbers(0).map(|number| number as f32).eq([0.0, 0.2, 1.0, 0.0, 0.0, 0.0]));
         assert_eq!(pixels.labels, Labels::None);
     }
 
@@ -144,8 +159,10 @@ mod tests {
             let labelled = read(&write(&shape, &values), None, image).unwrap();
             let steps = shape[1..].iter().take(if image == Image::Rows { 1 } else { 2 }).product::<u32>() as usize;
             let Steps::Dense(sequences) = &labelled.input else { panic!() };
-            assert!(sequences.len() == shape[0] as usize && sequences.iter().all(|image| image.nrows() == steps));
-            let bytes: Vec<u8> = sequences.iter().flatten().map(|value| (value * 255.0).round() as u8).collect();
+            let n = shape[0] as usize;
+            assert!(sequences.len() == n && (0..n).all(|image| sequences.length(image) == steps));
+            let numbers = (0..n).flat_map(|image| sequences.numbers(image));
+            let bytes: Vec<u8> = numbers.map(|value| (value * 255.0).round() as u8).collect();
             assert_eq!(bytes, values);
         }
     }

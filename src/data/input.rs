@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::allocate;
 use crate::error::{Error, Result};
+use crate::sizes::Count;
 
 /// The most bytes that may come of a file which is read whole: of the file as it lies there, of what was compressed in it, and
 /// of the numbers as they are held, each counted by itself.
@@ -50,6 +51,43 @@ impl InputLimit {
             (self.0 >> 19).max(1)
         );
         Error::data(path, place, message)
+    }
+}
+
+/// What is held of a file while it is read and after, of which nobody knows beforehand how much it will be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'a> {
+    limit: InputLimit,
+    path: &'a Path,
+    /// What is held.
+    what: &'static str,
+    bytes: Count,
+}
+
+impl<'a> Held<'a> {
+    /// Nothing yet, of the file at `path`.
+    pub(super) fn new(limit: InputLimit, path: &'a Path, what: &'static str) -> Self {
+        Self { limit, path, what, bytes: Count::default() }
+    }
+
+    /// More of it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it comes to more than is allowed.
+    pub(super) fn add(&mut self, bytes: usize) -> Result<()> {
+        self.set((self.bytes + bytes).get())
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As of [`add`](Self::add).
+    pub(super) fn set(&mut self, bytes: u64) -> Result<()> {
+        self.bytes = bytes.into();
+        match bytes > self.limit.0 {
+            true => Err(self.limit.exceeded(self.path, "", self.what)),
+            false => Ok(()),
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl Labelled {
         format!("sequence {}{by}", sequence + 1)
     }
 
-    /// Refuses what does not fit together: every sequence has a step, the same I, finite numbers and a label among the
+    /// Refuses what does not fit together: every sequence has a step, finite numbers and a label among the
     /// classes. What was read from a file does; what was put together or mapped by hand may not.
     ///
     /// # Errors
@@ -144,12 +144,6 @@ impl Labelled {
         if let Some(dimensions) = self.input.dimensions() {
             if dimensions == 0 {
                 return Err(Error::value("the dimensions of the sequences", "at least 1", 0));
-            }
-            let odd = (0..n)
-                .find_map(|sequence| Some((sequence, self.input.width(sequence)?)).filter(|(_, i)| *i != dimensions));
-            if let Some((sequence, width)) = odd {
-                let steps = self.input.length(sequence);
-                return Err(Error::shape(format!("sequence {}", sequence + 1), &[steps, dimensions], &[steps, width]));
             }
             if let Some((place, number)) = self.input.find(|number| !number.is_finite()) {
                 return Err(Error::value(place_of(place), "a finite number", number));
@@ -282,6 +276,25 @@ impl DistinctNames {
             None => *self.index.entry(name.to_owned()).or_insert(next),
         };
         self.of.push(number);
+    }
+
+    /// That of a sequence.
+    pub(super) fn number(&self, sequence: usize) -> Option<u32> {
+        self.of.get(sequence).copied()
+    }
+
+    /// Whether a sequence has this name.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
+    pub(super) fn has(&self, sequence: usize, name: &str) -> bool {
+        self.index.get(name).copied() == self.number(sequence)
+    }
+
+    /// The name of a sequence, found among all.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
+    pub(super) fn name(&self, sequence: usize) -> &str {
+        let of = self.number(sequence);
+        let mut all = self.index.iter();
+        all.find(|(_, number)| Some(**number) == of).map_or("", |(name, _)| name.as_str())
     }
 }
 
@@ -446,6 +459,7 @@ impl Examples for Subset {
 mod tests {
     use ndarray::array;
 
+    use super::super::Sequences;
     use super::*;
     use crate::batch::Input;
     use crate::model::{Cell, Model, Recurrent};
@@ -456,7 +470,7 @@ mod tests {
 
     fn three(labels: Labels) -> Arc<Labelled> {
         let sequences = vec![array![[1.0, 10.0]], array![[2.0, 20.0], [3.0, 30.0]], array![[4.0, 40.0]]];
-        Arc::new(Labelled::new(Steps::Dense(sequences), labels))
+        Arc::new(Labelled::new(Steps::dense(sequences), labels))
     }
 
     #[test]
@@ -596,12 +610,12 @@ mod tests {
     #[test]
     fn what_distinguishes_large_numbers_is_there_after_scaling() {
         let numbers = array![[1e8, 1e300], [1e8 + 1.0, f64::NAN], [1e8 + 2.0, -1e300]];
-        let labelled = Labelled::new(Steps::Wide(vec![numbers]), Labels::None);
+        let labelled = Labelled::new(Steps::wide(vec![numbers]), Labels::None);
         let [one, two] = [(1e8, 2.0), (0.0, 1e300)].map(|(offset, unit)| Scaling { offset, unit });
         let mut scaled = labelled.clone().scaled(&[one, two]).unwrap();
         scaled.mask();
         let expected = array![[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.0, 1.0], [1.0, -1.0, 0.0, 0.0]];
-        assert_eq!(scaled.input, Steps::Dense(vec![expected]));
+        assert_eq!(scaled.input, Steps::dense(vec![expected]));
         let named = Labelled { ids: names(&["x"]), dimensions: names(&["a", "b"]), ..labelled.clone() };
         let error = named.scaled(&[one, one]).unwrap_err().to_string();
         assert!(error.starts_with("sequence 1 (id \"x\"), step 1, dimension \"b\": expected a number"), "{error}");
@@ -614,26 +628,26 @@ mod tests {
 
     #[test]
     fn numbers_as_they_were_read_make_batches_as_f32() {
-        let steps = Steps::Wide(vec![array![[0.1], [0.2]], array![[0.3]]]);
+        let steps = Steps::wide(vec![array![[0.1], [0.2]], array![[0.3]]]);
         let subset = Subset::new(Arc::new(Labelled::new(steps, Labels::None)), vec![0, 1]).unwrap();
         let x = array![[[0.1], [0.3]], [[0.2], [0.0]]];
         assert_eq!(subset.batch(&[0, 1], 2).unwrap().sequence, Sequence::dense(x).lengths(vec![2, 1]));
         let refused =
             |input, labels| Subset::new(Arc::new(Labelled::new(input, labels)), vec![0]).unwrap_err().to_string();
-        let beyond = refused(Steps::Wide(vec![array![[1.0], [1e39]]]), Labels::None);
+        let beyond = refused(Steps::wide(vec![array![[1.0], [1e39]]]), Labels::None);
         assert!(beyond.starts_with("sequence 1, step 2, dimension 1: expected a number within f32"), "{beyond}");
-        let beyond = refused(Steps::Wide(vec![array![[1.0]]]), Labels::Values(array![[-1e39]]));
+        let beyond = refused(Steps::wide(vec![array![[1.0]]]), Labels::Values(array![[-1e39]]));
         assert!(beyond.starts_with("the label of sequence 1: expected a number within f32"), "{beyond}");
     }
 
     #[test]
     fn dimensions_go_by_their_names_where_they_have_some() {
-        let mut labelled = Labelled::new(Steps::Dense(vec![array![[1.0, 2.0], [3.0, 4.0]]]), Labels::None);
+        let mut labelled = Labelled::new(Steps::dense(vec![array![[1.0, 2.0], [3.0, 4.0]]]), Labels::None);
         labelled.arrange(&names(&["b", "a"])).unwrap();
         labelled.dimensions = names(&["a", "b"]);
         labelled.arrange(&[]).unwrap();
         labelled.arrange(&names(&["b", "a"])).unwrap();
-        assert_eq!(labelled.input, Steps::Dense(vec![array![[2.0, 1.0], [4.0, 3.0]]]));
+        assert_eq!(labelled.input, Steps::dense(vec![array![[2.0, 1.0], [4.0, 3.0]]]));
         assert_eq!(labelled.dimensions, ["b", "a"]);
         for known in [&["b"][..], &["b", "c"], &["b", "a", "c"]] {
             let error = labelled.arrange(&names(known)).unwrap_err().to_string();
@@ -643,11 +657,11 @@ mod tests {
 
     #[test]
     fn a_mask_tells_what_is_missing_from_what_is_0() {
-        let mut labelled = Labelled::new(Steps::Dense(vec![array![[0.0, f32::NAN], [f32::NAN, 5.0]]]), Labels::None);
+        let mut labelled = Labelled::new(Steps::dense(vec![array![[0.0, f32::NAN], [f32::NAN, 5.0]]]), Labels::None);
         labelled.dimensions = names(&["a", "b"]);
         assert!(labelled.validate().unwrap_err().to_string().contains("step 1, dimension 2: expected a finite number"));
         labelled.mask();
-        assert_eq!(labelled.input, Steps::Dense(vec![array![[0.0, 0.0, 0.0, 1.0], [0.0, 5.0, 1.0, 0.0]]]));
+        assert_eq!(labelled.input, Steps::dense(vec![array![[0.0, 0.0, 0.0, 1.0], [0.0, 5.0, 1.0, 0.0]]]));
         assert_eq!(labelled.dimensions, ["a", "b", "a, missing", "b, missing"]);
         labelled.validate().unwrap();
     }
@@ -655,13 +669,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         let refused = |sequences: Vec<Array2<f32>>, labels: Labels| {
-            let labelled = Labelled::new(Steps::Dense(sequences), labels);
+            let labelled = Labelled::new(Steps::dense(sequences), labels);
             Subset::new(Arc::new(labelled), vec![]).unwrap_err().to_string()
         };
         let one = || vec![array![[1.0]]];
         assert_eq!(refused(vec![Array2::zeros((0, 1))], Labels::None), "sequence 1: expected at least 1 step, got 0");
         assert!(refused(vec![Array2::zeros((1, 0))], Labels::None).contains("at least 1"));
-        let wide = refused(vec![array![[1.0]], array![[1.0, 2.0]]], Labels::None);
+        let wide = Sequences::try_from(vec![array![[1.0]], array![[1.0, 2.0]]]).unwrap_err().to_string();
         assert_eq!(wide, "sequence 2: expected shape [1, 1], got [1, 2]");
         let infinite = refused(vec![array![[1.0], [f32::INFINITY]]], Labels::None);
         assert_eq!(infinite, "sequence 1, step 2, dimension 1: expected a finite number, got inf");
@@ -670,7 +684,7 @@ mod tests {
         assert_eq!(outside, "the label of sequence 1: expected a class below 2, got 2");
         assert!(refused(one(), Labels::Values(array![[1.0], [2.0]])).contains("[2, 1]"));
         assert!(refused(one(), Labels::Values(array![[f64::NAN]])).contains("NaN"));
-        let named = Labelled { ids: names(&["a", "b"]), ..Labelled::new(Steps::Dense(one()), Labels::None) };
+        let named = Labelled { ids: names(&["a", "b"]), ..Labelled::new(Steps::dense(one()), Labels::None) };
         assert_eq!(named.validate().unwrap_err().to_string(), "the ids: expected none or 1, got 2");
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn read(
         let got = format!("{:?} after {:?}{read}; {way}", label(row), label(row - 1));
         return Err(Error::value(place(labels, lines, row, name), "the first column in ascending order", got));
     }
-    let notes = times.notes(labels, name);
+    let notes = times.found.notes(labels, name);
     Ok(Order { times: Some(times), notes })
 }
 
@@ -79,7 +79,7 @@ impl Order {
 
     /// The labels as numbers, where they are such.
     pub(super) fn positions(&self, labels: &[String]) -> Option<Vec<f64>> {
-        match self.times.as_ref()?.reading {
+        match self.times.as_ref()?.reading() {
             Reading::Numbers { comma, .. } => labels.iter().map(|label| times::number(label, comma)).collect(),
             _ => None,
         }

@@ -1,18 +1,22 @@
 //! Labelled sequences from comma-separated text in long form: a row for each step of each sequence.
+//!
+//! The text is gone through twice. Once to see which sequence each row is of and where its time stands among the others,
+//! and once more for its numbers, which are put where they belong: between the two a row takes a few bytes.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::{Display, Formatter};
-use std::ops::Range;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-
-use ndarray::Array2;
 
 use super::cells::{is_missing, number};
 use super::encoding::quoted;
+use super::input::Held;
+use super::labelled::DistinctNames;
 use super::names::{canonical, value};
 use super::records::Records;
-use super::times::{self, Purpose};
-use super::{DateOrder, DecimalMark, Labelled, Labels, Missing, Steps};
+use super::steps::IN_MEMORY;
+use super::times::{self, PackedTexts, Purpose, Texts, Way};
+use super::{DateOrder, DecimalMark, InputLimit, Labelled, Labels, Missing, Sequences, Steps};
+use crate::allocate;
 use crate::error::{Error, Result};
 
 /// What the columns of a file in long form are; all others are dimensions.
@@ -38,41 +42,6 @@ impl Default for LongColumns {
     }
 }
 
-/// A row, counted from 1 below the names, and the line that it begins in.
-#[derive(Clone, Copy)]
-struct Place {
-    row: usize,
-    line: usize,
-}
-
-impl Display for Place {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, "row {} (line {})", self.row, self.line)
-    }
-}
-
-/// A sequence as it is found.
-struct Group {
-    id: String,
-    class: String,
-    /// Where the class was first told.
-    place: Place,
-    steps: Vec<Step>,
-    /// Of one step after the other, as they stand in the file.
-    numbers: Vec<f64>,
-}
-
-/// A row of a sequence. What it holds lies with that of others, for there may be many of a few bytes each.
-struct Step {
-    /// Where its time is among all.
-    time: Range<usize>,
-    /// Higher is later.
-    key: i128,
-    place: Place,
-    /// Which of its sequence's rows it is in the file.
-    row: usize,
-}
-
 impl Labelled {
     /// Reads comma-separated text whose first line names the columns. Sequences are in the order in which their ids
     /// come first; their rows are ordered by time: numbers, also with the same words around them all (`t1`, `t10`), or dates
@@ -85,42 +54,53 @@ impl Labelled {
     /// or that can be read in two ways, two rows of one id with the same time or with different labels. A field that is
     /// empty, `?`, `.`, `NaN`, `NA`, `N/A`, `null`, `none` or the like, in any case of letters, is a missing value.
     pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
+        Self::long_within(bytes, path, columns, missing, InputLimit::default())
+    }
+
+    /// As [`from_long`](Self::from_long), of which no more than `limit` is held.
+    pub(super) fn long_within(
+        bytes: &[u8],
+        path: &Path,
+        columns: &LongColumns,
+        missing: Missing,
+        limit: InputLimit,
+    ) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
-        let mut table = Table::new(&records, columns, path, missing)?;
+        let mut form = Form::new(&records, columns, path, missing)?;
         // Labels that are numbers are written as the others are.
-        let numbers: Vec<usize> = table.dimensions.iter().copied().chain(table.label).collect();
+        let numbers: Vec<usize> = form.dimensions.iter().copied().chain(form.label).collect();
         records.decide(&numbers, columns.decimal)?;
-        table.mark = records.mark();
+        form.mark = records.mark();
+        let mut rows = Rows::new(Held::new(limit, path, IN_MEMORY));
         while records.read()? {
-            let (row, line) = records.position();
-            table.take(records.record(), Place { row, line })?;
+            rows.take(&form, &records)?;
         }
-        let mut labelled = table.finish()?;
+        let ordered = rows.order(&mut records, &form, columns.dates)?;
+        let sequences = ordered.numbers(&mut records, &form)?;
+        let Ordered { ids, classes, notes, dates, .. } = ordered;
+        let ids = ids.iter().map(str::to_owned).collect();
+        let labels = form.label.map_or(Labels::None, |_| Labels::from_distinct(classes));
+        let dimensions = form.dimensions.iter().map(|column| form.names[*column].clone()).collect();
+        let mut labelled = Self { ids, dimensions, notes, dates, ..Self::new(Steps::Wide(sequences), labels) };
         labelled.decimal = records.known_mark();
         labelled.notes.extend(records.into_notes());
         Ok(labelled)
     }
 }
 
-/// What was read so far.
-struct Table<'a> {
+/// What the columns are, and how their cells are read.
+struct Form<'a> {
     path: &'a Path,
     missing: Missing,
     mark: DecimalMark,
-    dates: Option<DateOrder>,
     names: Vec<String>,
     id: usize,
     time: usize,
     label: Option<usize>,
     dimensions: Vec<usize>,
-    /// The times of all rows, one after the other.
-    times: String,
-    groups: Vec<Group>,
-    /// The group of an id, by its value: `3.0` is `3`.
-    index: HashMap<String, usize>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> Form<'a> {
     fn new(records: &Records<'_>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
         let names = records.names().to_vec();
         let find = |name: &String, what: &str| {
@@ -141,158 +121,295 @@ impl<'a> Table<'a> {
             let message = "expected at least one column of numbers beside ids, times and labels";
             return Err(Error::data(path, "", message));
         }
-        let (groups, index) = (Vec::new(), HashMap::new());
-        let (mark, dates) = (DecimalMark::Point, columns.dates);
-        Ok(Self { path, missing, mark, dates, names, id, time, label, dimensions, times: String::new(), groups, index })
+        Ok(Self { path, missing, mark: DecimalMark::Point, names, id, time, label, dimensions })
     }
 
-    fn is_missing(&self, cell: &str) -> bool {
-        self.missing != Missing::Refuse && is_missing(cell)
+    fn error(&self, records: &Records<'_>, column: usize, message: String) -> Error {
+        let place = format!("{}, column {}", records.place(), quoted(&self.names[column]));
+        Error::data(self.path, place, message)
     }
 
-    fn take(&mut self, record: &csv::StringRecord, place: Place) -> Result<()> {
-        let cell = |column: usize| record[column].trim();
-        let refuse = |column: usize, expected: &str| {
-            let got = if cell(column).is_empty() { "a missing value".into() } else { quoted(cell(column)) };
-            let place = format!(", {place}, column {}", quoted(&self.names[column]));
-            Error::data(self.path, place, format!("expected {expected}, got {got}"))
-        };
-        let word = |column: usize, what: &str| match cell(column) {
-            "" => Err(refuse(column, what)),
+    /// That a cell of the current record is not as `expected`.
+    fn refuse(&self, records: &Records<'_>, column: usize, expected: &str) -> Error {
+        let cell = records.field(column);
+        let got = if cell.is_empty() { "a missing value".into() } else { quoted(cell) };
+        self.error(records, column, format!("expected {expected}, got {got}"))
+    }
+
+    fn word<'r>(&self, records: &'r Records<'_>, column: usize, what: &str) -> Result<&'r str> {
+        match records.field(column) {
+            "" => Err(self.refuse(records, column, what)),
             word => Ok(word),
-        };
-        let (id, time) = (word(self.id, "the id of a sequence")?, word(self.time, "a time")?);
-        let class = self.label.map_or(Ok(""), |label| word(label, "a label"))?;
-        let class = canonical(&self.mark.plain(class).map_or(class.into(), |plain| plain.text)).into_owned();
-        let number = |column: &usize| match self.mark.plain(cell(*column)) {
-            Some(plain) => number(&plain.text).map_err(|expected| refuse(*column, expected)),
-            // What stands in its place is known once the rows are in order.
-            None if self.is_missing(cell(*column)) => Ok(f64::NAN),
-            None if is_missing(cell(*column)) => Err(refuse(*column, "a finite number")),
+        }
+    }
+
+    /// The number in a cell of the current record; NaN where it is missing: what stands in its place is known once the rows
+    /// are in order.
+    fn number(&self, records: &Records<'_>, column: usize) -> Result<f64> {
+        let cell = records.field(column);
+        match self.mark.plain(cell) {
+            Some(plain) => number(&plain.text).map_err(|expected| self.refuse(records, column, expected)),
+            None if self.missing != Missing::Refuse && is_missing(cell) => Ok(f64::NAN),
+            None if is_missing(cell) => Err(self.refuse(records, column, "a finite number")),
             None => {
-                let place = format!(", {place}, column {}", quoted(&self.names[*column]));
-                let (expected, got) = self.mark.refusal(cell(*column));
-                Err(Error::data(self.path, place, format!("expected {expected}, got {got}")))
-            }
-        };
-        let numbers = self.dimensions.iter().map(number).collect::<Result<Vec<f64>>>()?;
-        let begin = self.times.len();
-        self.times.push_str(time);
-        let step = |row| Step { time: begin..begin + time.len(), key: 0, place, row };
-        match self.index.get(&*value(id)) {
-            Some(group) => {
-                let group = &mut self.groups[*group];
-                if canonical(&group.id) != canonical(id) {
-                    let expected = format!("one way of writing a number, as {} in {}", quoted(&group.id), group.place);
-                    return Err(refuse(self.id, &expected));
-                }
-                if let (Some(column), true) = (self.label, group.class != class) {
-                    let expected = format!("{}, as in {} of the same id", quoted(&group.class), group.place);
-                    return Err(refuse(column, &expected));
-                }
-                group.steps.push(step(group.steps.len()));
-                group.numbers.extend(numbers);
-            }
-            None => {
-                self.index.insert(value(id).into_owned(), self.groups.len());
-                self.groups.push(Group { id: id.to_owned(), class, place, steps: vec![step(0)], numbers });
+                let (expected, got) = self.mark.refusal(cell);
+                Err(self.error(records, column, format!("expected {expected}, got {got}")))
             }
         }
+    }
+}
+
+/// `row 2 (line 3)`, of a row counted from 0.
+fn place(records: &mut Records<'_>, row: usize) -> Result<String> {
+    records.rewind()?;
+    for _ in 0..=row {
+        records.read()?;
+    }
+    let (row, line) = records.position();
+    Ok(format!("row {row} (line {line})"))
+}
+
+/// What was seen of the rows.
+struct Rows<'a> {
+    held: Held<'a>,
+    /// The time of each.
+    times: PackedTexts,
+    /// The sequence of each.
+    of: Vec<u32>,
+    /// Of each sequence: its id, its first row, how many it has, and its class.
+    ids: PackedTexts,
+    firsts: Vec<u32>,
+    lengths: Vec<u32>,
+    classes: DistinctNames,
+    /// The sequences by the hash of their ids' values: `3.0` is `3`.
+    index: HashMap<u64, u32>,
+    hasher: RandomState,
+}
+
+/// The most rows: they are counted in four bytes.
+const ROWS: usize = u32::MAX as usize;
+
+/// What a sequence takes beside its numbers and its id: where it ends, its class, and the name.
+const OF_SEQUENCE: usize = size_of::<usize>() + size_of::<u32>() + size_of::<String>();
+
+impl<'a> Rows<'a> {
+    fn new(held: Held<'a>) -> Self {
+        let (times, of, ids, firsts, lengths, classes, index) = Default::default();
+        Self { held, times, of, ids, firsts, lengths, classes, index, hasher: RandomState::new() }
+    }
+
+    /// Takes the current record.
+    fn take(&mut self, form: &Form<'_>, records: &Records<'_>) -> Result<()> {
+        let id = form.word(records, form.id, "the id of a sequence")?;
+        let time = form.word(records, form.time, "a time")?;
+        let class = form.label.map_or(Ok(""), |label| form.word(records, label, "a label"))?;
+        let class = canonical(&form.mark.plain(class).map_or(class.into(), |plain| plain.text)).into_owned();
+        for column in &form.dimensions {
+            form.number(records, *column)?;
+        }
+        self.held.add(form.dimensions.len() * size_of::<f64>())?;
+        let row = self.of.len();
+        if row >= ROWS {
+            return Err(Error::data(form.path, records.place(), format!("expected at most {ROWS} rows, got more")));
+        }
+        let (found, hash) = self.find(id);
+        let first = |group: u32| self.firsts[group as usize] as usize;
+        let group = match found {
+            Some(group) => {
+                let other = self.ids.text(group as usize);
+                if canonical(other) != canonical(id) {
+                    let other = quoted(other);
+                    let expected = |place| format!("one way of writing a number, as {other} in {place}");
+                    return Err(contradiction(form, records, form.id, first(group), expected)?);
+                }
+                if let (Some(column), false) = (form.label, self.classes.has(group as usize, &class)) {
+                    let of_group = quoted(self.classes.name(group as usize));
+                    let expected = |place| format!("{of_group}, as in {place} of the same id");
+                    return Err(contradiction(form, records, column, first(group), expected)?);
+                }
+                self.lengths[group as usize] += 1;
+                group
+            }
+            None => {
+                self.held.add(OF_SEQUENCE + id.len())?;
+                let group = self.firsts.len() as u32;
+                self.index.insert(hash, group);
+                self.ids.push(id);
+                self.firsts.push(row as u32);
+                self.lengths.push(1);
+                self.classes.push(&class);
+                group
+            }
+        };
+        self.of.push(group);
+        self.times.push(time);
         Ok(())
     }
 
-    /// Gives every step its key, and tells what was decided, and the order of day and month where that counts.
-    fn read_times(&mut self) -> Result<(Vec<String>, Option<DateOrder>)> {
-        let name = &self.names[self.time];
-        let mut steps: Vec<(usize, &mut Step)> = self
-            .groups
-            .iter_mut()
-            .enumerate()
-            .flat_map(|(group, of)| of.steps.iter_mut().map(move |step| (group, step)))
-            .collect();
-        steps.sort_by_key(|(_, step)| step.place.row);
-        let groups: Vec<usize> = steps.iter().map(|(group, _)| *group).collect();
-        let labels: Vec<&str> = steps.iter().map(|(_, step)| &self.times[step.time.clone()]).collect();
-        let place = |row: usize| format!(", {}, column {}", steps[row].1.place, quoted(name));
-        match times::read(&labels, self.dates, Purpose::Order { of: &groups }) {
-            Ok(times) => {
-                let read = (times.notes(&labels, name), times.decisive_order());
-                steps.iter_mut().zip(times.keys).for_each(|((_, step), key)| step.key = key);
-                Ok(read)
+    /// The sequence of an id, and the hash by which it is to be found. Of two ids with one hash the later has the next.
+    fn find(&self, id: &str) -> (Option<u32>, u64) {
+        let id = value(id);
+        let mut hash = self.hasher.hash_one(&*id);
+        while let Some(group) = self.index.get(&hash) {
+            if value(self.ids.text(*group as usize)) == id {
+                return (Some(*group), hash);
             }
+            hash = hash.wrapping_add(1);
+        }
+        (None, hash)
+    }
+
+    /// Puts the rows in the order of time.
+    fn order(self, records: &mut Records<'_>, form: &Form<'_>, dates: Option<DateOrder>) -> Result<Ordered> {
+        let Self { times, of, ids, lengths, classes, index, .. } = self;
+        drop(index);
+        if of.is_empty() {
+            return Err(Error::data(form.path, "", "expected rows below the column names, got none"));
+        }
+        let name = &form.names[form.time];
+        let mut same_time = |first: usize, second: usize| {
+            let first = place(records, first)?;
+            let column = format!(", {}, column {}", place(records, second)?, quoted(name));
+            let got = format!("{} as in {first} of the same id", quoted(times.text(second)));
+            Err(Error::data(form.path, column, format!("expected a time of its own, got {got}")))
+        };
+        let purpose = Purpose::Order { of: &of };
+        let (way, notes, dates) = match times::find(&times, dates, purpose) {
+            Ok(found) => (Some(found.way), found.notes(&times, name), found.decisive_order()),
             Err(trouble) => {
-                if let Some((row, expected, got)) = trouble.words(&labels, self.dates) {
-                    return Err(Error::data(self.path, place(row), format!("expected {expected}, got {got}")));
+                if let Some((row, expected, got)) = trouble.words(&times, dates) {
+                    let place = format!(", {}, column {}", place(records, row)?, quoted(name));
+                    return Err(Error::data(form.path, place, format!("expected {expected}, got {got}")));
                 }
-                let mut seen = HashSet::new();
-                if let Some(row) = (0..steps.len()).find(|row| !seen.insert((groups[*row], labels[*row]))) {
-                    let first = (0..row).find(|first| (groups[*first], labels[*first]) == (groups[row], labels[row]));
-                    let first = first.unwrap_or(row);
-                    return Err(same_time(self.path, name, &self.times, steps[first].1, steps[row].1));
+                if let Some((first, second)) = twice(&times, &of) {
+                    return same_time(first, second);
                 }
-                let such = quoted(labels[0]);
+                let such = quoted(times.text(0));
                 let note = format!(
                     "steps are in the order of the file: times of column {} are no numbers or dates, such as {such}",
                     quoted(name)
                 );
-                for (row, (_, step)) in steps.iter_mut().enumerate() {
-                    step.key = row as i128;
-                }
-                Ok((vec![note], None))
+                (None, vec![note], None)
+            }
+        };
+        // Where the steps of each sequence begin, and where the next of its rows goes.
+        let mut next: Vec<u32> =
+            lengths.iter().scan(0, |begin, length| Some(std::mem::replace(begin, *begin + length))).collect();
+        let mut step = |row: usize| {
+            let next = &mut next[of[row] as usize];
+            std::mem::replace(next, *next + 1)
+        };
+        let mut places: Vec<u32> = Vec::new();
+        allocate::reserve(&mut places, of.len(), "the rows")?;
+        places.extend((0..of.len()).map(&mut step));
+        if let Some(way) = way.filter(|way| !purpose.ascends(way.keys(&times).flatten())) {
+            let sorted = sorted(&places, &lengths, &times, way)?;
+            match sorted {
+                Ok(sorted) => (0..).zip(sorted).for_each(|(step, row)| places[row as usize] = step),
+                Err((first, second)) => return same_time(first, second),
             }
         }
-    }
-
-    fn finish(mut self) -> Result<Labelled> {
-        if self.groups.is_empty() {
-            return Err(Error::data(self.path, "", "expected rows below the column names, got none"));
-        }
-        let (notes, dates) = self.read_times()?;
-        let count = self.dimensions.len();
-        for group in &mut self.groups {
-            group.steps.sort_by_key(|step| step.key);
-        }
-        let twice = self.groups.iter().find_map(|group| group.steps.windows(2).find(|pair| pair[0].key == pair[1].key));
-        if let Some([a, b]) = twice {
-            return Err(same_time(self.path, &self.names[self.time], &self.times, a, b));
-        }
-        for Group { steps, numbers, .. } in &mut self.groups {
-            for (i, column) in self.dimensions.iter().enumerate() {
-                let mut last = None;
-                for Step { place, row, .. } in &*steps {
-                    let number = &mut numbers[row * count + i];
-                    if number.is_nan() {
-                        *number = self.missing.stand_in(last).map_err(|expected| {
-                            let place = format!(", {place}, column {}", quoted(&self.names[*column]));
-                            Error::data(self.path, place, format!("expected {expected}, got a missing value"))
-                        })?;
-                    }
-                    last = Some(*number);
-                }
-            }
-        }
-        let labels = match self.label {
-            Some(_) => Labels::from_names(&self.groups.iter().map(|group| &group.class).collect::<Vec<_>>()),
-            None => Labels::None,
-        };
-        let dimensions: Vec<String> = self.dimensions.iter().map(|column| self.names[*column].clone()).collect();
-        let sequence = |Group { id, steps, numbers, .. }: Group| {
-            (id, Array2::from_shape_fn((steps.len(), count), |(t, i)| numbers[steps[t].row * count + i]))
-        };
-        let (ids, sequences) = self.groups.into_iter().map(sequence).unzip();
-        Ok(Labelled { ids, dimensions, notes, dates, ..Labelled::new(Steps::Wide(sequences), labels) })
+        Ok(Ordered { places, lengths, ids, classes, notes, dates })
     }
 }
 
-fn same_time(path: &Path, column: &str, times: &str, first: &Step, second: &Step) -> Error {
-    let place = format!(", {}, column {}", second.place, quoted(column));
-    let got = format!("{} as in {} of the same id", quoted(&times[second.time.clone()]), first.place);
-    Error::data(path, place, format!("expected a time of its own, got {got}"))
+/// That a cell of the current record contradicts what was told in an earlier row, as `expected` has it of its place.
+fn contradiction(
+    form: &Form<'_>,
+    records: &Records<'_>,
+    column: usize,
+    first: usize,
+    expected: impl FnOnce(String) -> String,
+) -> Result<Error> {
+    let first = place(&mut records.again()?, first)?;
+    Ok(form.refuse(records, column, &expected(first)))
+}
+
+/// The first row whose time another row of its sequence has before it, and that one.
+fn twice(times: &PackedTexts, of: &[u32]) -> Option<(usize, usize)> {
+    let mut rows: Vec<u32> = (0..of.len() as u32).collect();
+    let key = |row: u32| (of[row as usize], times.text(row as usize), row);
+    rows.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)));
+    let same = |a: u32, b: u32| (key(a).0, key(a).1) == (key(b).0, key(b).1);
+    let pairs = rows.windows(2).filter(|pair| same(pair[0], pair[1]));
+    pairs.map(|pair| (pair[0] as usize, pair[1] as usize)).min_by_key(|(_, second)| *second)
+}
+
+/// Two rows of one sequence that have the same time.
+type SameTime = (usize, usize);
+
+/// The rows of each sequence in the order of time, one sequence after the other; they are at `places` in that of the file.
+fn sorted(places: &[u32], lengths: &[u32], times: &PackedTexts, way: Way) -> Result<Result<Vec<u32>, SameTime>> {
+    let mut rows: Vec<u32> = allocate::zeros(places.len(), "the rows")?;
+    (0..).zip(places).for_each(|(row, place)| rows[*place as usize] = row);
+    let key = |row: &u32| way.key(times.text(*row as usize));
+    let mut begin = 0;
+    for length in lengths {
+        let of_sequence = &mut rows[begin..begin + *length as usize];
+        of_sequence.sort_by_cached_key(key);
+        if let Some(pair) = of_sequence.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+            return Ok(Err((pair[0] as usize, pair[1] as usize)));
+        }
+        begin += *length as usize;
+    }
+    Ok(Ok(rows))
+}
+
+/// The rows in order.
+struct Ordered {
+    /// The step that each is, counted through all sequences.
+    places: Vec<u32>,
+    lengths: Vec<u32>,
+    ids: PackedTexts,
+    classes: DistinctNames,
+    notes: Vec<String>,
+    dates: Option<DateOrder>,
+}
+
+impl Ordered {
+    /// The numbers of the rows, in their places.
+    fn numbers(&self, records: &mut Records<'_>, form: &Form<'_>) -> Result<Sequences> {
+        let lengths = || self.lengths.iter().map(|length| *length as usize);
+        let mut sequences = Sequences::zeros(form.dimensions.len(), lengths())?;
+        records.rewind()?;
+        let mut gaps = false;
+        for place in &self.places {
+            records.read()?;
+            for (i, column) in form.dimensions.iter().enumerate() {
+                let number = form.number(records, *column)?;
+                gaps |= number.is_nan();
+                sequences.set(*place as usize, i, number)?;
+            }
+        }
+        let mut begin = 0;
+        for (sequence, length) in lengths().enumerate().filter(|_| gaps) {
+            for (i, column) in form.dimensions.iter().enumerate() {
+                let mut last = None;
+                for t in 0..length {
+                    let mut number = sequences.get(sequence, t, i).unwrap_or(f64::NAN);
+                    if number.is_nan() {
+                        number = form.missing.stand_in(last).map_err(|expected| {
+                            let row = self.places.iter().position(|place| *place as usize == begin + t);
+                            let place = match place(records, row.unwrap_or(0)) {
+                                Ok(place) => format!(", {place}, column {}", quoted(&form.names[*column])),
+                                Err(error) => return error,
+                            };
+                            Error::data(form.path, place, format!("expected {expected}, got a missing value"))
+                        })?;
+                        sequences.set(begin + t, i, number)?;
+                    }
+                    last = Some(number);
+                }
+            }
+            begin += length;
+        }
+        Ok(sequences)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array};
     use rand_chacha::ChaCha8Rng;
 
     use super::super::damage::{below, number, rng, survives};
@@ -326,7 +443,7 @@ mod tests {
         let text = format!("time,id,label{names}\n{first}{}", rest.concat());
         let ids = (0..n).map(|id| format!("s{id}")).collect();
         let dimensions = (0..dimensions).map(|i| format!("x{i}")).collect();
-        let labelled = Labelled::new(Steps::Wide(sequences), Labels::from_names(&classes));
+        let labelled = Labelled::new(Steps::wide(sequences), Labels::from_names(&classes));
         (Labelled { ids, dimensions, ..labelled }, text)
     }
 
@@ -424,7 +541,7 @@ mod tests {
             |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);
         let sequences = vec![array![[7.0, 1.0], [8.0, 2.0]]];
         let (ids, dimensions) = (vec!["a".into()], vec!["w".into(), "v".into()]);
-        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::Wide(sequences), Labels::None) };
+        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::wide(sequences), Labels::None) };
         assert_eq!(read(&columns).unwrap(), labelled);
         let columns = LongColumns { label: Some("kind".into()), ..columns };
         assert!(read(&columns).unwrap_err().to_string().contains("expected a column \"kind\" of labels"));

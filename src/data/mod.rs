@@ -53,6 +53,7 @@ mod rolls;
 mod scaling;
 #[cfg(feature = "cli")]
 mod separator;
+mod sequences;
 mod series;
 mod series_codec;
 mod source;
@@ -96,6 +97,7 @@ pub use rolls::{Keys, NextFrame, Piece, Rolls};
 pub use scaling::{Scaling, ScalingKind};
 #[cfg(feature = "cli")]
 pub use separator::SEPARATORS;
+pub use sequences::Sequences;
 pub use series::{Roles, Series};
 pub use series_codec::{ColumnCodec, SeriesCodec};
 pub use split::{Frame, Split};

@@ -63,7 +63,7 @@ mod tests {
                 Array2::from_shape_fn((lengths[n], dimensions), number)
             };
             let names: Vec<String> = of.iter().map(u8::to_string).collect();
-            let expected = Labelled::new(Steps::Dense((0..n).map(sequence).collect()), Labels::from_names(&names));
+            let expected = Labelled::new(Steps::dense((0..n).map(sequence).collect()), Labels::from_names(&names));
             let x = floats(&[n, steps, dimensions], &numbers);
             let lengths: Vec<u8> = lengths.iter().flat_map(|length| (*length as i64).to_le_bytes()).collect();
             let lengths = npy("<i8", false, &[n], &lengths);
@@ -81,11 +81,11 @@ mod tests {
     #[test]
     fn what_numpy_wrote_is_read() {
         let read = |bytes: &[u8]| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse).unwrap();
-        let input = Steps::Wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        let input = Steps::wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["läuft", "walk"], &[1, 0]);
         let stored = read(include_bytes!("../../tests/fixtures/stored.npz"));
         assert_eq!(stored, Labelled::new(input, labels));
-        let input = Steps::Dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        let input = Steps::dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["false", "true"], &[1, 0]);
         let deflated = read(include_bytes!("../../tests/fixtures/deflated.npz"));
         assert_eq!(deflated, Labelled::new(input, labels));
@@ -96,14 +96,14 @@ mod tests {
         let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
         let lengths = npy("|u1", false, &[2], &[1, 2]);
         let labelled = from_npz(&[("x.npy", &x, false), ("lengths.npy", &lengths, false)]).unwrap();
-        assert_eq!(labelled.input, Steps::Dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(labelled.input, Steps::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
     }
 
     #[test]
     fn lengths_may_be_whole_numbers_in_floats_as_arithmetic_leaves_them() {
         let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
         let read = |lengths: &[f32]| from_npz(&[("x.npy", &x, false), ("lengths.npy", &floats(&[2], lengths), false)]);
-        assert_eq!(read(&[1.0, 2.0]).unwrap().input, Steps::Dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(read(&[1.0, 2.0]).unwrap().input, Steps::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
         for (wrong, got) in [(1.5, "1.5"), (0.0, "0"), (3.0, "3"), (f32::NAN, "NaN")] {
             let error = read(&[1.0, wrong]).unwrap_err();
             assert!(error.contains("sequence 2: expected a whole number from 1 to T = 2, got "), "{error}");

@@ -102,12 +102,12 @@ impl Labelled {
         let labelled = match format {
             Format::Ts => Self::ts_within(bytes, path, options.missing, options.limit),
             Format::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
-            Format::Idx => Self::from_idx((bytes, path), labels, options.image),
+            Format::Idx => Self::idx_within((bytes, path), labels, options.image, options.limit),
             Format::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
             #[cfg(feature = "cli")]
             Format::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
             #[cfg(feature = "cli")]
-            Format::Long => Self::from_long(bytes, path, &options.columns, options.missing),
+            Format::Long => Self::long_within(bytes, path, &options.columns, options.missing, options.limit),
             #[cfg(not(feature = "cli"))]
             Format::Npz | Format::Long => {
                 let message = "this format is read with the feature `cli`, which this build is without";
@@ -191,20 +191,26 @@ mod tests {
             let options = ReadOptions { limit: InputLimit(limit), ..ReadOptions::default() };
             Labelled::from_bytes(bytes, Path::new(path), None, &options).err().map(|error| error.to_string())
         };
-        // Sequences of one byte each take a hundred times as much.
+        // A number of one byte takes four.
         let x = npy("|u1", false, &[1000, 1], &[7; 1000]);
-        let expected =
-            "a.npy: expected at most 80000 bytes, got 100000 in memory for its sequences; --input-limit 1MiB";
-        assert!(refused(&x, "a.npy", 80_000).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 80_000));
-        assert_eq!(refused(&x, "a.npy", 100_000), None);
-        // And so do those that are a line each.
+        let expected = "a.npy: expected at most 3999 bytes, got 4000 in memory for its sequences; --input-limit 1MiB";
+        assert!(refused(&x, "a.npy", 3999).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 3999));
+        assert_eq!(refused(&x, "a.npy", 4000), None);
+        let idx = [&[0, 0, 8, 2, 0, 0, 0, 100, 0, 0, 0, 10][..], &[7; 1000]].concat();
+        assert_eq!(refused(&idx, "a.npy", 3999), refused(&x, "a.npy", 3999));
+        assert_eq!(refused(&idx, "a.npy", 4000), None);
+        // Of text nobody knows beforehand.
         for (line, header, path) in [("7:a\n", "@classLabel true a\n@data\n", "a.ts"), ("a\t7\n", "", "a.tsv")] {
             let text = format!("{header}{}", line.repeat(1000));
-            let told = refused(text.as_bytes(), path, 100_000).unwrap();
-            let expected = format!("{path}: expected at most 100000 bytes, got more in memory for its sequences; ");
+            let told = refused(text.as_bytes(), path, 11_000).unwrap();
+            let expected = format!("{path}: expected at most 11000 bytes, got more in memory for its sequences; ");
             assert!(told.starts_with(&expected), "{told}");
-            assert_eq!(refused(text.as_bytes(), path, 200_000), None);
+            assert_eq!(refused(text.as_bytes(), path, 12_000), None);
         }
+        let long: String = (0..1000).map(|n| format!("{},{n},7\n", n / 10)).collect();
+        let told = refused(format!("id,time,v\n{long}").as_bytes(), "a.csv", 10_000).unwrap();
+        assert!(told.starts_with("a.csv: expected at most 10000 bytes, got more in memory for its seq"), "{told}");
+        assert_eq!(refused(format!("id,time,v\n{long}").as_bytes(), "a.csv", 16_000), None);
         let zeros = npy("|u1", false, &[1, 100_000], &[0; 100_000]);
         let zip = archive(&[("x.npy", &zeros, true)]);
         assert!(zip.len() < 2000);
@@ -282,7 +288,10 @@ mod tests {
                 let Labels::Values(read) = &labelled.labels else { panic!("{format}: {:?}", labelled.labels) };
                 assert!(read.iter().eq(&labels), "{format}, {offset}: {read:?}");
                 let Steps::Dense(scaled) = labelled.scaled(&[scaling]).unwrap().input else { panic!() };
-                assert!(scaled.iter().flatten().eq(&expected), "{format}, {offset}: {scaled:?}");
+                assert!(
+                    (0..6).flat_map(|of| scaled.numbers(of)).map(|number| number as f32).eq(expected.iter().copied()),
+                    "{format}, {offset}: {scaled:?}"
+                );
             }
         }
     }

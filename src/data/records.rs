@@ -155,6 +155,30 @@ impl<'a> Records<'a> {
         self.csv = reader(self.text, self.separator.byte);
     }
 
+    /// Back to the first record below the names, which is then the next to be read.
+    pub(super) fn rewind(&mut self) -> Result<()> {
+        self.restart();
+        if !self.nameless {
+            self.read()?;
+            self.row = 0;
+        }
+        Ok(())
+    }
+
+    /// Another reader of the same records.
+    pub(super) fn again(&self) -> Result<Self> {
+        let mut again = Self {
+            separator: self.separator.clone(),
+            names: self.names.clone(),
+            csv: reader(self.text, self.separator.byte),
+            record: csv::StringRecord::new(),
+            notes: Vec::new(),
+            ..*self
+        };
+        again.rewind()?;
+        Ok(again)
+    }
+
     /// What the columns are called; one without a name is the empty text.
     pub(super) fn names(&self) -> &[String] {
         &self.names
@@ -301,11 +325,6 @@ impl<'a> Records<'a> {
             refused(format!("expected {expected}, got {got}{title}"))
         })?;
         number(&plain.text).map_err(|expected| refused(format!("expected {expected}, got {}", quoted(field))))
-    }
-
-    /// The current record.
-    pub(super) fn record(&self) -> &csv::StringRecord {
-        &self.record
     }
 
     /// How numbers are read.

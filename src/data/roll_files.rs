@@ -8,16 +8,22 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::InputLimit;
 use super::encoding::{quoted, utf8};
+use super::input::Held;
 use super::records::Records;
 use super::rolls::{Keys, Piece, Rolls, name};
 use crate::error::{Error, Result};
+use crate::sizes::Count;
 
 /// The highest number of a key: every key between the lowest and the highest takes a column.
 const HIGHEST: u32 = u16::MAX as u32;
 
 /// The names of the parts, as the data sets of Boulanger-Lewandowski et al. (2012) have them.
 const PARTS: [&str; 3] = ["train", "valid", "test"];
+
+/// What comes to more than a bound.
+const IN_MEMORY: &str = "in memory for its steps";
 
 impl Rolls {
     /// Reads `{"train": [piece, …], "valid": […], "test": […]}`, of which `valid` and `test` may be left out, or a list
@@ -27,12 +33,26 @@ impl Rolls {
     ///
     /// # Errors
     /// [`Error::Data`] names the line and column, or the part, piece and step, counted from 1; [`Error::Value`] where
-    /// `keys` are none.
+    /// `keys` are none. More than [`InputLimit::default`] in memory is refused.
     pub fn from_json(text: &[u8], path: &Path, keys: Option<RangeInclusive<u32>>) -> Result<Self> {
+        Self::json_within(text, path, keys, InputLimit::default())
+    }
+
+    /// As [`from_json`](Self::from_json), of which no more than `limit` is held.
+    pub(crate) fn json_within(
+        text: &[u8],
+        path: &Path,
+        keys: Option<RangeInclusive<u32>>,
+        limit: InputLimit,
+    ) -> Result<Self> {
         if let Some(keys) = keys.as_ref().filter(|keys| keys.is_empty() || *keys.end() > HIGHEST) {
             return Err(Error::value("the keys", format!("numbers from 0 to {HIGHEST}"), format!("{keys:?}")));
         }
         let text = utf8(text, path)?;
+        // Before any is made: a list of nothing is two bytes of the file.
+        let count = |of: u8| Count::from(text.bytes().filter(|byte| *byte == of).count());
+        let held = count(b'[') * size_of::<Vec<u32>>() + count(b',') * size_of::<u32>();
+        limit.check(held.get(), path, "", IN_MEMORY)?;
         let refused = |expected: &str, error: serde_json::Error| Error::data(path, "", format!("{expected}; {error}"));
         if let Some(rolls) = Self::from_pieces(text, path, keys.clone())? {
             return Ok(rolls);
@@ -117,6 +137,11 @@ impl Rolls {
     /// # Errors
     /// [`Error::Data`] names the row, counted from 1 below the names, the line and the column.
     pub fn from_csv(text: &[u8], path: &Path) -> Result<Self> {
+        Self::csv_within(text, path, InputLimit::default())
+    }
+
+    /// As [`from_csv`](Self::from_csv), of which no more than `limit` is held.
+    pub(crate) fn csv_within(text: &[u8], path: &Path, limit: InputLimit) -> Result<Self> {
         let mut records = Records::open_keys(text, path)?;
         let mut names = records.names().to_vec();
         if names.is_empty() {
@@ -127,6 +152,7 @@ impl Rolls {
         // Where each piece began.
         let mut begun = BTreeMap::<String, usize>::new();
         let mut current = None;
+        let mut held = Held::new(limit, path, IN_MEMORY);
         while records.read()? {
             let (row, _) = records.position();
             let piece = if first > 0 { records.field(0) } else { "" };
@@ -138,6 +164,7 @@ impl Rolls {
                     );
                     return Err(Error::data(path, records.place(), message));
                 }
+                held.add(2 * (size_of::<String>() + piece.len()))?;
                 current = Some(piece.to_owned());
                 pieces.push(Vec::new());
             }
@@ -152,6 +179,7 @@ impl Rolls {
                     }
                 }
             }
+            held.add(size_of::<Vec<u32>>() + active.len() * size_of::<u32>())?;
             if let Some(piece) = pieces.last_mut() {
                 piece.push(active);
             }

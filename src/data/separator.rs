@@ -263,8 +263,8 @@ pub(super) fn is_time(cell: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.' | b':' | b'+' | b' ');
         digits >= 3 && cell.starts_with(|c: char| c.is_ascii_digit()) && cell.bytes().all(plain)
     };
-    match times::read(&[cell], None, Purpose::Ascend) {
-        Ok(times) => matches!(times.reading, Reading::Dates { .. } | Reading::Seasons),
+    match times::read(&[cell][..], None, Purpose::Ascend) {
+        Ok(times) => matches!(times.reading(), Reading::Dates { .. } | Reading::Seasons),
         Err(Trouble::Ask { .. }) => true,
         Err(_) => looks(),
     }
@@ -272,8 +272,8 @@ pub(super) fn is_time(cell: &str) -> bool {
 
 /// Whether a field is one of a column of times: alone, or by the row below it, such as `t1` above `t2`.
 pub(super) fn is_time_above(cell: &str, below: &str) -> bool {
-    let read = times::read(&[cell, below], None, Purpose::Ascend);
-    is_time(cell) || matches!(read, Ok(times) if matches!(times.reading, Reading::Behind { .. }))
+    let read = times::read(&[cell, below][..], None, Purpose::Ascend);
+    is_time(cell) || matches!(read, Ok(times) if matches!(times.reading(), Reading::Behind { .. }))
 }
 
 /// Calls `take` with the number and the fields, as they are written, of each of the first records.

@@ -80,11 +80,11 @@ impl Labelled {
                 columns.push(column);
             }
             let steps = columns.first().map_or(0, Vec::len);
-            let all = header.length.or(sequences.first().map(Array2::nrows)).unwrap_or(steps);
+            let all = header.length.or(sequences.first()).unwrap_or(steps);
             if header.equal_length && steps != all {
                 return refuse(format!("expected {all} steps, as all cases have, got {steps}"));
             }
-            sequences.push(Array2::from_shape_fn((steps, columns.len()), |(t, i)| columns[i][t]))?;
+            sequences.push(&columns)?;
             begins.push(line);
             match (&header.label, label) {
                 (Some(Label::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
@@ -245,11 +245,17 @@ mod tests {
                 Labels::Classes { names, of: (0..n).map(|_| below(3, rng) as u32).collect() }
             }
         };
-        Labelled::new(Steps::Wide(sequences), labels)
+        Labelled::new(Steps::wide(sequences), labels)
     }
 
     fn write(labelled: &Labelled, rng: &mut ChaCha8Rng) -> String {
         let Steps::Wide(sequences) = &labelled.input else { panic!() };
+        let sequences: Vec<Array2<f64>> = (0..sequences.len())
+            .map(|of| {
+                let shape = (sequences.length(of), sequences.width());
+                Array2::from_shape_vec(shape, sequences.numbers(of).collect()).unwrap()
+            })
+            .collect();
         let dimensions = sequences[0].ncols();
         let mut text = format!("# any words\n@problemName Drawn\n@TIMESTAMPS false\n@univariate {}\n", dimensions == 1);
         let equal = sequences.iter().all(|steps| steps.nrows() == sequences[0].nrows());
@@ -299,7 +305,7 @@ mod tests {
         let text = "#c\n@Dimensions 2\n@ClassLabel TRUE up down\n@DATA\n1,2:3,4:down\n5:6:up\n";
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
-        assert_eq!(read(text), Ok(Labelled::new(Steps::Wide(sequences), labels)));
+        assert_eq!(read(text), Ok(Labelled::new(Steps::wide(sequences), labels)));
     }
 
     #[test]
@@ -320,7 +326,7 @@ mod tests {
         let place = "a.ts, line 3, dimension 2, step 2";
         assert_eq!(read(text), Err(format!("{place}: expected a finite number, got \"?\"")));
         let filled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Forward).unwrap();
-        assert_eq!(filled.input, Steps::Wide(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
+        assert_eq!(filled.input, Steps::wide(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
-
 use super::cells::{Cells, is_missing};
 use super::encoding::{quoted, utf8};
 use super::labelled::DistinctNames;
@@ -52,7 +50,7 @@ impl Labelled {
             };
             let cells = Cells { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
-            sequences.push(Array2::from_shape_fn((values.len(), 1), |(t, _)| values[t]))?;
+            sequences.push(&[values])?;
             labels.push(label);
             begins.push(line);
         }
@@ -65,7 +63,7 @@ impl Labelled {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array};
     use rand_chacha::ChaCha8Rng;
 
     use super::super::Steps;
@@ -92,7 +90,7 @@ mod tests {
             names.push(name);
             sequences.push(values);
         }
-        (Labelled::new(Steps::Wide(sequences), Labels::from_names(&names)), text)
+        (Labelled::new(Steps::wide(sequences), Labels::from_names(&names)), text)
     }
 
     #[test]
@@ -116,7 +114,7 @@ mod tests {
     fn the_older_files_write_labels_with_an_exponent() {
         let labelled = read("   2.0000000e+00   1.5e0  -1\n  -1.0000000e+00 2 3\n").unwrap();
         assert_eq!(labelled.labels, Labels::Classes { names: vec!["-1".into(), "2".into()], of: vec![1, 0] });
-        assert_eq!(labelled.input, Steps::Wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(labelled.input, Steps::wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
     }
 
     #[test]

@@ -181,3 +181,76 @@ fn a_list_of_a_configuration_is_checked_in_the_time_of_its_elements() {
     let told = refusal(&folder, "train --config a.toml");
     assert!(told.contains("line 5, series.quantiles: expected numbers above 0 and below 1, got 7.0"), "{told}");
 }
+
+/// The most bytes that a plan of a file takes, what it tells of them, and those of the file; `None` where the system does not
+/// tell.
+#[cfg(target_os = "linux")]
+fn taken(folder: &Path, kind: &str, file: &str, arguments: &str) -> i64 {
+    use std::process::{Command, Stdio};
+    let arguments = format!("plan {kind} {file} --json --device cpu --threads 1 --hidden 2 --batch 2{arguments}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bptt"));
+    command.args(arguments.split(' ')).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let most = std::thread::spawn(move || {
+        let mut most = 0;
+        let now = |text: String| -> Option<i64> {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().trim_end_matches(" kB").parse().ok()
+        };
+        while let Some(kilobytes) = fs::read_to_string(&status).ok().and_then(now) {
+            most = kilobytes;
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        most * 1024
+    });
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    let planned: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let planned = planned["total_bytes"].as_i64().unwrap();
+    let size = fs::metadata(folder.join(file)).unwrap().len() as i64;
+    most.join().unwrap() - planned - 2 * size
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn reading_takes_what_the_plan_tells_and_twice_the_file_however_many_rows_it_has() {
+    let folder = folder("cli_inputs_rows");
+    // Of one step each: a byte of the array, and one of its labels.
+    let npy = |shape: String, data: Vec<u8>| {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}");
+        [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat()
+    };
+    let day = |n: usize| format!("{}-{:02}-{:02}", 2000 + n / 336, 1 + n / 28 % 12, 1 + n % 28);
+    let row = |kind: &str, n: usize| match kind {
+        "series" => format!("{n},{}\n", n * n % 17),
+        // In no order, and with numbers that f32 does not hold.
+        "long" => format!("{},{},{},{}.1,{}\n", n % 5000, day(n / 5000 * 37 % 101), n % 5000 % 2, n % 17, n % 13),
+        _ => format!("{},{},{},{},{}\n", n / 20, n % 20, n / 20 % 2, n % 17, n % 13),
+    };
+    for (rows, kind, head, arguments) in [
+        ("series", "series", "t,x\n", " --window 4"),
+        ("long", "sequences", "id,time,label,x,y\n", ""),
+        ("short", "sequences", "id,time,label,x,y\n", ""),
+        ("bytes", "sequences", "", " --labels y.npy"),
+    ] {
+        let beyond = [1_000_000, 8_000_000].map(|size| {
+            if rows == "bytes" {
+                let n = size / 4;
+                fs::write(folder.join("y.npy"), npy(format!("{n},"), (0..n).map(|n| (n % 2) as u8).collect())).unwrap();
+                fs::write(folder.join("a.npy"), npy(format!("{n}, 1"), vec![1; n])).unwrap();
+                return taken(&folder, kind, "a.npy", arguments);
+            }
+            let mut text = String::from(head);
+            for n in 0.. {
+                text += &row(rows, n);
+                if text.len() > size {
+                    break;
+                }
+            }
+            fs::write(folder.join("a.csv"), text).unwrap();
+            taken(&folder, kind, "a.csv", arguments)
+        });
+        assert!(beyond[1] < 100_000_000 && beyond[1] - beyond[0] < 10_000_000, "{rows}: {beyond:?}");
+    }
+}

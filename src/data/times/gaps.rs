@@ -1,5 +1,6 @@
 //! Rows that are missing in time.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::label::DAY;
@@ -33,31 +34,34 @@ impl fmt::Display for GapsInTime {
     }
 }
 
+/// What a step is in words.
+type Words = Box<dyn Fn(i128) -> String>;
+
 /// `None` where nothing is missing, or no step is that of most rows.
 pub(crate) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
-    let (keys, words): (Vec<i128>, Box<dyn Fn(i128) -> String>) = match times.reading {
-        Reading::Numbers { decimals: Some(decimals), .. } | Reading::Behind { decimals } => {
-            (times.keys.clone(), Box::new(move |step| write_fixed(step, decimals)))
+    let walls = match times.reading() {
+        Reading::Dates { .. } => Some(walls(times, labels)?),
+        _ => None,
+    };
+    let (keys, words): (Cow<'_, [i128]>, Words) = match (times.reading(), &walls) {
+        (Reading::Numbers { decimals: Some(decimals), .. } | Reading::Behind { decimals }, _) => {
+            (Cow::Borrowed(&times.keys), Box::new(move |step| write_fixed(step, decimals)))
         }
-        Reading::Numbers { decimals: None, .. } => return None,
-        Reading::Seasons => (times.keys.clone(), Box::new(|step| counted(step, "year"))),
-        Reading::Dates { unit, .. } => match counts(unit, &walls(times, labels)?)? {
-            (Steps::Even, _) => (times.keys.clone(), Box::new(span)),
+        (Reading::Seasons, _) => (Cow::Borrowed(&times.keys), Box::new(|step| counted(step, "year"))),
+        (Reading::Dates { unit, .. }, Some(walls)) => match counts(unit, walls)? {
+            (Steps::Even, _) => (Cow::Borrowed(&times.keys), Box::new(span)),
             (_, months) => (months, Box::new(|step| counted(step, "month"))),
         },
+        _ => return None,
     };
-    let mut steps: Vec<i128> = keys.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let all = steps.clone();
-    steps.sort_unstable();
-    let usual = steps.chunk_by(|a, b| a == b).max_by_key(|equal| equal.len())?;
-    let usual = (2 * usual.len() > steps.len()).then_some(usual[0]).filter(|usual| *usual > 0)?;
-    let dates = matches!(times.reading, Reading::Dates { .. });
+    let usual = usual_step(&keys).filter(|usual| *usual > 0)?;
+    let dates = matches!(times.reading(), Reading::Dates { .. });
     if !dates && carries(&keys, usual) {
         return None;
     }
     // Which weekday it is tells the clock of the label, not UTC.
-    let weekdays = dates.then(|| walls(times, labels)).flatten().filter(|walls| usual == DAY && on_weekdays(walls));
-    let missing = |row: usize, step: i128| match (step % usual, &weekdays) {
+    let weekdays = walls.as_ref().filter(|walls| usual == DAY && on_weekdays(walls));
+    let missing = |row: usize, step: i128| match (step % usual, weekdays) {
         (0, Some(walls)) => {
             let day = walls[row].div_euclid(DAY);
             // 1970 began on a Thursday.
@@ -66,16 +70,38 @@ pub(crate) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
         (0, None) => usize::try_from(step / usual - 1).unwrap_or(usize::MAX),
         _ => 0,
     };
-    let places: Vec<(usize, usize)> =
-        all.iter().enumerate().map(|(row, step)| (row, missing(row, *step))).filter(|(_, n)| *n > 0).collect();
-    let (row, _) = *places.first()?;
+    let (mut first, mut places, mut all) = (None, 0, 0_usize);
+    for (row, pair) in keys.windows(2).enumerate() {
+        let missing = missing(row, pair[1] - pair[0]);
+        if missing > 0 {
+            first = first.or(Some(row));
+            places += 1;
+            // Numbers may be as far apart as no count of rows is.
+            all = all.saturating_add(missing);
+        }
+    }
+    let row = first?;
     Some(GapsInTime {
-        // Numbers may be as far apart as no count of rows is.
-        missing: places.iter().fold(0, |sum, (_, missing)| sum.saturating_add(*missing)),
-        places: places.len(),
+        missing: all,
+        places,
         first: [labels.get(row)?.clone(), labels.get(row + 1)?.clone()],
         step: words(usual),
     })
+}
+
+/// The step that more than half of them are apart: of all others together there are fewer.
+fn usual_step(keys: &[i128]) -> Option<i128> {
+    let steps = || keys.windows(2).map(|pair| pair[1] - pair[0]);
+    let (mut usual, mut lead) = (0, 0_usize);
+    for step in steps() {
+        match lead {
+            0 => (usual, lead) = (step, 1),
+            _ if step == usual => lead += 1,
+            _ => lead -= 1,
+        }
+    }
+    let count = steps().filter(|step| *step == usual).count();
+    (2 * count > steps().len()).then_some(usual)
 }
 
 /// Whether numbers are larger steps apart only where they count in two places, as in `202052`, `202101` for weeks or

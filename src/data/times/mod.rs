@@ -7,15 +7,23 @@ mod numbers;
 mod onward;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod until;
+mod way;
 
 pub use gaps::GapsInTime;
 pub(super) use gaps::find as gaps_of;
 pub use label::DateOrder;
-use label::{Time, Unit};
-use numbers::{Behind, season};
+use label::Unit;
+use numbers::Behind;
 pub(super) use onward::beyond;
+#[cfg(feature = "cli")]
+pub(super) use texts::PackedTexts;
+pub(super) use texts::Texts;
 pub(super) use until::{Until, rows as rows_until};
+pub(super) use way::Way;
+
+use std::cmp::Reverse;
 
 use super::encoding::quoted;
 
@@ -36,9 +44,15 @@ pub(super) enum Reading {
 /// A column that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Times {
-    pub(super) reading: Reading,
+    pub(super) found: Found,
     /// One for each label: later is higher.
     pub(super) keys: Vec<i128>,
+}
+
+/// How a column is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) way: Way,
     /// What the order of day and month was decided by, where it could be another.
     order: Option<Reason>,
     /// The first label whose year has two digits.
@@ -76,12 +90,12 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// The row, what was expected of its label, and what it is; `None` where no label is a time.
-    pub(super) fn words<S: AsRef<str>>(
+    pub(super) fn words<L: Texts + ?Sized>(
         &self,
-        labels: &[S],
+        labels: &L,
         told: Option<DateOrder>,
     ) -> Option<(usize, String, String)> {
-        let label = |row: usize| labels.get(row).map(AsRef::as_ref).unwrap_or_default();
+        let label = |row: usize| labels.text(row);
         let got = |row: usize| match label(row).trim() {
             "" => "an empty label".to_owned(),
             label => quoted(label),
@@ -107,23 +121,22 @@ impl Trouble {
     }
 }
 
-/// A way of reading, and what it makes of each label.
+/// A way of reading, and how many labels it fits.
 struct Candidate {
-    reading: Reading,
-    keys: Vec<Option<i128>>,
+    way: Way,
     fits: usize,
     by_order: bool,
     short_year: Option<usize>,
 }
 
 impl Candidate {
-    /// The keys of all, where it fits all.
-    fn whole(&self) -> Option<Vec<i128>> {
-        self.keys.iter().copied().collect()
+    /// One that nothing else is known of.
+    fn of(way: Way, fits: usize) -> Self {
+        Self { way, fits, by_order: false, short_year: None }
     }
 
     fn order(&self) -> Option<DateOrder> {
-        match self.reading {
+        match self.way.reading {
             Reading::Dates { order, .. } if self.by_order => Some(order),
             _ => None,
         }
@@ -138,49 +151,76 @@ pub(super) enum Purpose<'a> {
     Ascend,
     /// They order the rows of sequences, each row's in `of`. One label that is a time says that all are to be.
     #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
-    Order { of: &'a [usize] },
+    Order { of: &'a [u32] },
 }
 
 impl Purpose<'_> {
-    /// Whether the rows are in the order of time as they are.
-    fn ascends(self, keys: &[i128]) -> bool {
+    /// The last time of each sequence, as far as they are seen.
+    fn lasts(self) -> Vec<Option<i128>> {
         match self {
-            Self::Ascend => keys.is_sorted_by(|a, b| a < b),
-            Self::Order { of } => {
-                let mut last = vec![None; of.iter().max().map_or(0, |last| last + 1)];
-                of.iter().zip(keys).all(|(of, key)| last[*of].replace(*key).is_none_or(|before| before < *key))
-            }
+            Self::Ascend => vec![None],
+            Self::Order { of } => vec![None; of.iter().max().map_or(0, |last| *last as usize + 1)],
         }
     }
 
-    /// The last time of each sequence.
-    fn lasts(self, keys: &[i128]) -> impl Iterator<Item = i128> {
-        let mut last = std::collections::BTreeMap::new();
-        for (row, key) in keys.iter().enumerate() {
-            let of = match self {
-                Self::Ascend => 0,
-                Self::Order { of } => of.get(row).copied().unwrap_or(0),
-            };
-            last.insert(of, *key);
+    fn of(self, row: usize) -> usize {
+        match self {
+            Self::Ascend => 0,
+            Self::Order { of } => of.get(row).map_or(0, |of| *of as usize),
         }
-        last.into_values()
     }
 
-    /// The rows in the order of time, where that is all that is asked for.
-    fn sorted(self, keys: &[i128]) -> Option<Vec<usize>> {
-        let Self::Order { of } = self else { return None };
+    /// Whether the rows are in the order of time as they are.
+    pub(super) fn ascends(self, keys: impl IntoIterator<Item = i128>) -> bool {
+        self.ascend_to(keys).is_some()
+    }
+
+    /// The last time of each sequence, where the rows are in the order of time as they are.
+    fn ascend_to(self, keys: impl IntoIterator<Item = i128>) -> Option<Vec<i128>> {
+        let mut last = self.lasts();
+        let ascend = keys.into_iter().enumerate().all(|(row, key)| {
+            let before = last.get_mut(self.of(row)).and_then(|last| last.replace(key));
+            before.is_none_or(|before| before < key)
+        });
+        ascend.then(|| last.into_iter().flatten().collect())
+    }
+
+    /// Whether rows come in the same order by `others` as by `keys`, where their order is all that is asked for.
+    fn sorts_alike<L: Texts + ?Sized>(self, labels: &L, way: Way, others: &[Way]) -> bool {
+        let Self::Order { .. } = self else { return false };
+        if others.iter().all(|other| *other == way) {
+            return true;
+        }
+        let keys: Vec<i128> = way.keys(labels).flatten().collect();
         let mut rows: Vec<usize> = (0..keys.len()).collect();
-        rows.sort_by_key(|row| (of[*row], keys[*row]));
-        Some(rows)
+        rows.sort_by_key(|row| (self.of(*row), keys[*row]));
+        drop(keys);
+        // Rows of one time are in the order of the file.
+        others.iter().all(|other| {
+            let key = |row: usize| other.key(labels.text(row)).map(|key| (key, row));
+            rows.windows(2).all(|pair| self.of(pair[0]) != self.of(pair[1]) || key(pair[0]) < key(pair[1]))
+        })
     }
 }
 
 /// Reads a column in the one way that suits it; without `told`, several that all do are asked about.
-pub(super) fn read<S: AsRef<str>>(
-    labels: &[S],
+pub(super) fn read<L: Texts + ?Sized>(
+    labels: &L,
     told: Option<DateOrder>,
     purpose: Purpose<'_>,
 ) -> Result<Times, Trouble> {
+    let found = find(labels, told, purpose)?;
+    let keys = found.way.keys(labels).collect::<Option<_>>().ok_or(Trouble::Unknown)?;
+    Ok(Times { found, keys })
+}
+
+/// The way of [`read`], which fits all labels. No more is kept of a label than a few numbers of all, for there may be as
+/// many as bytes of a file; they are gone through again for each question.
+pub(super) fn find<L: Texts + ?Sized>(
+    labels: &L,
+    told: Option<DateOrder>,
+    purpose: Purpose<'_>,
+) -> Result<Found, Trouble> {
     let Some(numbers) = numbers::all(labels) else { return Err(Trouble::Unknown) };
     let dates = match told {
         Some(told) => {
@@ -189,26 +229,24 @@ pub(super) fn read<S: AsRef<str>>(
         }
         None => dates(labels, None),
     };
-    let numbers_too = numbers.fits == labels.len();
-    let times = |candidate: &Candidate, order| {
-        let keys = candidate.whole()?;
-        let dates = matches!(candidate.reading, Reading::Dates { .. });
-        let (reading, short_year) = (candidate.reading, candidate.short_year);
-        Some(Times { reading, keys, order, short_year, numbers_too: numbers_too && dates })
+    let is_whole = |candidate: &Candidate| candidate.fits == labels.len();
+    let numbers_too = is_whole(&numbers);
+    let found = |candidate: &Candidate, order| {
+        let dates = matches!(candidate.way.reading, Reading::Dates { .. });
+        let (way, short_year) = (candidate.way, candidate.short_year);
+        let found = Found { way, order, short_year, numbers_too: numbers_too && dates };
+        is_whole(candidate).then_some(found).ok_or(Trouble::Unknown)
     };
-    let whole: Vec<&Candidate> = dates.iter().filter(|candidate| candidate.fits == labels.len()).collect();
+    let ascends = |of: &Candidate| purpose.ascends(of.way.keys(labels).flatten());
+    let whole: Vec<&Candidate> = dates.iter().filter(|candidate| is_whole(candidate)).collect();
     // Of `2008/09` and `2009/10` it is hardly chance that the years follow each other.
-    let seasons = seasons(labels);
-    if let Some(seasons) =
-        seasons.filter(|of| whole.is_empty() || of.whole().is_some_and(|keys| purpose.ascends(&keys)))
-    {
-        return times(&seasons, None).ok_or(Trouble::Unknown);
+    if let Some(seasons) = numbers::seasons(labels).filter(|of| whole.is_empty() || ascends(of)) {
+        return found(&seasons, None);
     }
-    let in_order = |candidate: &&Candidate| candidate.whole().is_some_and(|keys| purpose.ascends(&keys));
-    let ascending: Vec<&Candidate> = whole.iter().copied().filter(in_order).collect();
+    let ascending: Vec<&Candidate> = whole.iter().copied().filter(|of| ascends(of)).collect();
     let ask = |of: &[&Candidate]| {
         let orders = of.iter().filter_map(|candidate| candidate.order()).collect();
-        Trouble::Ask { row: labels.iter().position(|label| differs(label.as_ref())).unwrap_or(0), orders }
+        Trouble::Ask { row: labels.iter().position(differs).unwrap_or(0), orders }
     };
     let mut makes_no_difference = false;
     let chosen = match (&whole[..], &ascending[..]) {
@@ -216,14 +254,16 @@ pub(super) fn read<S: AsRef<str>>(
         ([], _) => None,
         ([first, second, ..], several) => {
             let several = if several.is_empty() { &whole } else { several };
-            let sorted = |of: &&Candidate| of.whole().and_then(|keys| purpose.sorted(&keys));
-            makes_no_difference = sorted(first).is_some() && several.iter().all(|of| sorted(of) == sorted(&several[0]));
+            let others: Vec<Way> = several.iter().map(|of| of.way).collect();
+            makes_no_difference = purpose.sorts_alike(labels, several[0].way, &others);
             match purpose {
                 _ if makes_no_difference => Some(several[0]),
                 // None is in order: the one that is for longest tells best what is wrong.
                 Purpose::Ascend if ascending.is_empty() => {
-                    let rows = |of: &&Candidate| {
-                        of.whole().map_or(0, |keys| keys.windows(2).take_while(|pair| pair[0] < pair[1]).count())
+                    let rows = |of: &Candidate| {
+                        let mut last = None;
+                        let in_order = |key: &i128| last.replace(*key).is_none_or(|before| before < *key);
+                        of.way.keys(labels).flatten().take_while(in_order).count()
                     };
                     Some(if rows(second) > rows(first) { *second } else { *first })
                 }
@@ -239,32 +279,32 @@ pub(super) fn read<S: AsRef<str>>(
             (None, 1) => Reason::Only(only(labels, &dates, chosen).unwrap_or(0)),
             (None, _) => Reason::Ascends,
         });
-        return times(chosen, reason).ok_or(Trouble::Unknown);
+        return found(chosen, reason);
     }
     if numbers_too {
-        if numbers.whole().is_some_and(|keys| numbers::short_days(labels, &keys, purpose)) {
+        if numbers::short_days(labels, numbers.way, purpose) {
             return Err(Trouble::SixDigits { row: 0 });
         }
-        return times(&numbers, None).ok_or(Trouble::Unknown);
+        return found(&numbers, None);
     }
     // The most labels, of equals dates.
     let best = std::iter::once(&numbers).chain(dates.iter().rev()).max_by_key(|candidate| candidate.fits);
     let half = matches!(purpose, Purpose::Ascend).then_some(labels.len().div_ceil(2));
     if let Some(best) = best.filter(|best| best.fits > 0 && best.fits >= half.unwrap_or(1)) {
-        let first = |fits: bool| best.keys.iter().position(|key| key.is_some() == fits).unwrap_or(0);
-        let date = matches!(best.reading, Reading::Dates { .. });
+        let first = |fits: bool| best.way.keys(labels).position(|key| key.is_some() == fits).unwrap_or(0);
+        let date = matches!(best.way.reading, Reading::Dates { .. });
         // `Jan-1` among `Jan-10` and `Jan-31` is no year, and then those are none.
         if let Some(behind) = Behind::all(labels, purpose).filter(|_| date && best.short_year.is_some()) {
-            return times(&behind, None).ok_or(Trouble::Unknown);
+            return found(&behind, None);
         }
         return Err(Trouble::Odd { row: first(false), like: first(true), date });
     }
-    Behind::all(labels, purpose).and_then(|behind| times(&behind, None)).ok_or(Trouble::Unknown)
+    Behind::all(labels, purpose).ok_or(Trouble::Unknown).and_then(|behind| found(&behind, None))
 }
 
 /// That more labels are dates in another order than in the one that was told, whose candidate `found` is.
-fn misfit<S: AsRef<str>>(
-    labels: &[S],
+fn misfit<L: Texts + ?Sized>(
+    labels: &L,
     told: DateOrder,
     found: Option<&Candidate>,
     purpose: Purpose<'_>,
@@ -274,63 +314,67 @@ fn misfit<S: AsRef<str>>(
     let better = |other: &Candidate| {
         let order = other.order().filter(|order| *order != told)?;
         (other.fits > fits && other.fits >= enough).then_some(())?;
-        let read = |of: &Candidate, row: usize| of.keys.get(row).is_some_and(Option::is_some);
-        let row = (0..labels.len()).find(|row| read(other, *row) && !found.is_some_and(|found| read(found, *row)))?;
+        let read = |way: Way, label| way.key(label).is_some();
+        let misfits = |label| read(other.way, label) && !found.is_some_and(|found| read(found.way, label));
+        let row = labels.iter().position(misfits)?;
         Some(Trouble::Told { row, told, other: order })
     };
     dates(labels, None).iter().find_map(better)
 }
 
+/// What is known of labels of one kind.
+struct Kind {
+    unit: Unit,
+    zoned: bool,
+    count: usize,
+    by_order: bool,
+    short_year: Option<usize>,
+}
+
+/// The kinds of the labels that are dates, in the order in which they come first.
+fn kinds<L: Texts + ?Sized>(labels: &L, order: DateOrder, months: bool) -> Vec<Kind> {
+    let (mut kinds, mut parts) = (Vec::<Kind>::new(), Vec::new());
+    for (row, label) in labels.iter().enumerate() {
+        let Some(time) = label::read_of(label, order, months, &mut parts) else { continue };
+        let (unit, zoned) = (time.unit, time.offset.is_some());
+        let short_year = time.short_year.then_some(row);
+        match kinds.iter_mut().find(|kind| (kind.unit, kind.zoned) == (unit, zoned)) {
+            Some(kind) => {
+                kind.count += 1;
+                kind.by_order |= time.by_order;
+                kind.short_year = kind.short_year.or(short_year);
+            }
+            None => kinds.push(Kind { unit, zoned, count: 1, by_order: time.by_order, short_year }),
+        }
+    }
+    kinds
+}
+
 /// Every way to read the labels as dates that they tell apart: by the kind that most are of.
-fn dates<S: AsRef<str>>(labels: &[S], told: Option<DateOrder>) -> Vec<Candidate> {
+fn dates<L: Texts + ?Sized>(labels: &L, told: Option<DateOrder>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for order in DateOrder::ALL.into_iter().filter(|order| told.is_none_or(|told| told == *order)) {
-        let mut parts = Vec::new();
-        let mut all = |months| -> Vec<Option<Time>> {
-            labels.iter().map(|label| label::read_of(label.as_ref(), order, months, &mut parts)).collect()
-        };
-        let mut times = all(true);
+        let mut months = true;
+        let mut kinds = self::kinds(labels, order, months);
         // `1990:13` is no month, and then `1990:12` is none.
-        if times.iter().flatten().any(|time| time.unit == Unit::Clock) {
-            times = all(false);
+        if kinds.iter().any(|kind| kind.unit == Unit::Clock) {
+            months = false;
+            kinds = self::kinds(labels, order, months);
         }
-        let mut kinds: Vec<((Unit, bool), usize)> = Vec::new();
-        for time in times.iter().flatten() {
-            let kind = (time.unit, time.offset.is_some());
-            match kinds.iter_mut().find(|(other, _)| *other == kind) {
-                Some((_, count)) => *count += 1,
-                None => kinds.push((kind, 1)),
-            }
-        }
+        let all_read = kinds.iter().map(|kind| kind.count).sum::<usize>() == labels.len();
         // Of equals the first.
-        let Some(&((unit, zoned), fits)) = kinds.iter().rev().max_by_key(|(_, count)| *count) else { continue };
-        let fitting = |time: &Option<Time>| time.filter(|time| (time.unit, time.offset.is_some()) == (unit, zoned));
-        let by_order = times.iter().filter_map(fitting).any(|time| time.by_order);
-        let short_year = times.iter().position(|time| fitting(time).is_some_and(|time| time.short_year));
-        let all_read = times.iter().all(Option::is_some);
-        let keys = times.iter().map(|time| fitting(time).map(|time| time.instant())).collect();
+        let Some(kind) = kinds.iter().rev().max_by_key(|kind| kind.count) else { continue };
+        let Kind { unit, zoned, count: fits, by_order, short_year } = *kind;
         // Where nothing goes by the order, all orders are the same.
         if candidates.is_empty() || by_order {
-            candidates.push(Candidate {
-                reading: Reading::Dates { unit, zoned, order },
-                keys,
-                fits,
-                by_order,
-                short_year,
-            });
+            let way = Way { months, ..Way::new(Reading::Dates { unit, zoned, order }) };
+            candidates.push(Candidate { way, fits, by_order, short_year });
         }
         if all_read && !by_order {
             break;
         }
     }
     candidates
-}
-
-fn seasons<S: AsRef<str>>(labels: &[S]) -> Option<Candidate> {
-    let keys: Option<Vec<i128>> = labels.iter().map(|label| season(label.as_ref()).map(i128::from)).collect();
-    let keys: Vec<Option<i128>> = keys?.into_iter().map(Some).collect();
-    let fits = keys.len();
-    (fits > 0).then_some(Candidate { reading: Reading::Seasons, keys, fits, by_order: false, short_year: None })
 }
 
 /// Whether two orders make another date of a label.
@@ -343,37 +387,27 @@ fn differs(label: &str) -> bool {
 }
 
 /// The first label that no other order can read.
-fn only<S: AsRef<str>>(labels: &[S], dates: &[Candidate], chosen: &Candidate) -> Option<usize> {
+fn only<L: Texts + ?Sized>(labels: &L, dates: &[Candidate], chosen: &Candidate) -> Option<usize> {
     let others: Vec<&Candidate> = dates.iter().filter(|other| !std::ptr::eq(*other, chosen)).collect();
-    let missing = |row: usize| others.iter().all(|other| other.keys.get(row).is_some_and(Option::is_none));
+    let missing = |other: &&Candidate, label| other.way.key(label).is_none();
     match others.is_empty() {
         // No label at all could be read in them.
-        true => (!labels.is_empty()).then_some(0),
-        false => (0..labels.len()).find(|row| missing(*row)).or_else(|| {
-            let any = |row: &usize| others.iter().any(|other| other.keys.get(*row).is_some_and(Option::is_none));
-            (0..labels.len()).find(any)
-        }),
+        true => (labels.len() > 0).then_some(0),
+        false => labels
+            .iter()
+            .position(|label| others.iter().all(|other| missing(other, label)))
+            .or_else(|| labels.iter().position(|label| others.iter().any(|other| missing(other, label)))),
     }
 }
 
 impl Times {
+    pub(super) fn reading(&self) -> Reading {
+        self.found.way.reading
+    }
+
     /// The order of day and month, where it says anything.
     pub(super) fn date_order(&self) -> Option<DateOrder> {
-        match (self.reading, self.order) {
-            (Reading::Dates { order, .. }, Some(_)) => Some(order),
-            _ => None,
-        }
-    }
-
-    /// The same, but for an order that makes no difference: it tells nothing of other labels.
-    #[cfg(feature = "cli")]
-    pub(super) fn decisive_order(&self) -> Option<DateOrder> {
-        self.date_order().filter(|_| self.order != Some(Reason::Alike))
-    }
-
-    /// The first row with a key.
-    fn row_of(&self, key: Option<&i128>) -> usize {
-        self.keys.iter().position(|of| Some(of) == key).unwrap_or(0)
+        self.found.date_order()
     }
 
     /// Whether rows are the other way round, the newest first.
@@ -385,13 +419,29 @@ impl Times {
     pub(super) fn out_of_order(&self) -> Option<usize> {
         self.keys.windows(2).position(|pair| pair[1] <= pair[0]).map(|row| row + 1)
     }
+}
+
+impl Found {
+    /// The order of day and month, where it says anything.
+    pub(super) fn date_order(&self) -> Option<DateOrder> {
+        match (self.way.reading, self.order) {
+            (Reading::Dates { order, .. }, Some(_)) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// The same, but for an order that makes no difference: it tells nothing of other labels.
+    #[cfg(feature = "cli")]
+    pub(super) fn decisive_order(&self) -> Option<DateOrder> {
+        self.date_order().filter(|_| self.order != Some(Reason::Alike))
+    }
 
     /// How labels were read that could be read otherwise, a sentence each.
-    pub(super) fn notes<S: AsRef<str>>(&self, labels: &[S], name: &str) -> Vec<String> {
+    pub(super) fn notes<L: Texts + ?Sized>(&self, labels: &L, name: &str) -> Vec<String> {
         let mut notes = Vec::new();
-        let label = |row: usize| labels.get(row).map(AsRef::as_ref).unwrap_or_default();
+        let label = |row: usize| labels.text(row);
         let in_words = |row: usize| {
-            let Reading::Dates { order, .. } = self.reading else { return String::new() };
+            let Reading::Dates { order, .. } = self.way.reading else { return String::new() };
             let time = label::read(label(row), order, &mut Vec::new());
             time.and_then(|time| form::words(&time)).unwrap_or_default()
         };
@@ -409,7 +459,7 @@ impl Times {
             notes
                 .push(format!("years of column {name:?} have two digits, 1969 to 2068: {:?} is {example}", label(row)));
         }
-        match self.reading {
+        match self.way.reading {
             Reading::Dates { .. } if self.numbers_too => {
                 notes.push(format!(
                     "column {name:?} is read as dates, not as numbers: {:?} is {}",
@@ -420,7 +470,10 @@ impl Times {
             Reading::Behind { .. } => {
                 // Behind a hyphen it may count back.
                 let hyphen = Behind::split(label(0)).is_some_and(|behind| behind.before.ends_with(['-', '−']));
-                let (first, last) = (self.row_of(self.keys.iter().min()), self.row_of(self.keys.iter().max()));
+                // Of equals the first.
+                let keys = || self.way.keys(labels).flatten().zip(0usize..);
+                let first = keys().min_by_key(|(key, _)| *key).map_or(0, |(_, row)| row);
+                let last = keys().max_by_key(|(key, row)| (*key, Reverse(*row))).map_or(0, |(_, row)| row);
                 let span = format!(", from {:?} to {:?}", label(first), label(last));
                 notes.push(format!(
                     "column {name:?} is read as numbers with the same words around them, as in {:?}{}",

@@ -1,5 +1,7 @@
 //! How the labels of rows go on beyond the last.
 
+use std::borrow::Cow;
+
 use jiff::civil::{Date, Weekday};
 
 use super::form::Form;
@@ -35,7 +37,7 @@ pub(crate) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<V
     if labels.len() < 2 {
         return Err("one row alone has no step to the next".into());
     }
-    match times.reading {
+    match times.reading() {
         Reading::Numbers { comma, .. } => numbers(labels, comma, count),
         Reading::Behind { decimals } => behind(times, labels, decimals, count),
         Reading::Seasons => seasons(times, labels, count),
@@ -45,9 +47,12 @@ pub(crate) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<V
 
 /// That steps differ, by the first two that do.
 fn differ(what: &str, labels: &[String], keys: &[i128], words: impl Fn(i128) -> String) -> String {
-    let steps: Vec<i128> = keys.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let other = steps.iter().position(|step| Some(step) != steps.first()).unwrap_or(0);
-    let step = |index: usize| format!("{} before {:?}", words(steps[index]), labels[index + 1]);
+    let of = |index: usize| keys.get(index + 1).zip(keys.get(index)).map_or(0, |(next, key)| next - key);
+    let other = (1..keys.len().max(2) - 1).find(|index| of(*index) != of(0)).unwrap_or(0);
+    let step = |index: usize| {
+        let label = labels.get(index + 1).map(String::as_str).unwrap_or_default();
+        format!("{} before {label:?}", words(of(index)))
+    };
     format!("steps between {what} differ ({}, {})", step(0), step(other))
 }
 
@@ -82,9 +87,11 @@ fn numbers(labels: &[String], comma: bool, count: usize) -> Result<Vec<String>, 
 }
 
 fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Result<Vec<String>, String> {
-    let all: Option<Vec<Behind<'_>>> = labels.iter().map(|label| Behind::split(label)).collect();
-    let all = all.ok_or("they are no numbers")?;
-    let (Some(last), Some(first)) = (all.last(), all.first()) else { return Err("there are none".into()) };
+    let (Some(first), Some(last)) =
+        (labels.first().and_then(|label| Behind::split(label)), labels.last().and_then(|label| Behind::split(label)))
+    else {
+        return Err("they are no numbers".into());
+    };
     let numbers = &times.keys[..labels.len().min(times.keys.len())];
     let words = |text: &str| {
         let mut words = text.split(|c: char| !c.is_alphabetic());
@@ -100,7 +107,8 @@ fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Resu
         return Err(differ("numbers", labels, numbers, |step| write_fixed(step, places)));
     };
     // As wide as they are where there are zeros before them.
-    let padded = all.iter().any(|behind| behind.digits.len() > 1 && behind.digits.starts_with('0'));
+    let padded = |behind: Behind<'_>| behind.digits.len() > 1 && behind.digits.starts_with('0');
+    let padded = labels.iter().filter_map(|label| Behind::split(label)).any(padded);
     let width = if padded { first.digits.len() } else { 0 };
     let end = numbers.last().copied().unwrap_or(0);
     let next = |n: usize| {
@@ -137,9 +145,12 @@ fn seasons(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>
 }
 
 /// By what dates are counted, and their counts.
-pub(super) fn counts(unit: Unit, walls: &[i128]) -> Option<(Steps, Vec<i128>)> {
-    let days: Vec<(Date, i128)> = walls.iter().map(|wall| day_of(*wall)).collect::<Option<_>>()?;
-    let in_months = || days.iter().map(|(date, _)| i128::from(months(*date))).collect::<Vec<_>>();
+pub(super) fn counts(unit: Unit, walls: &[i128]) -> Option<(Steps, Cow<'_, [i128]>)> {
+    let days = || walls.iter().filter_map(|wall| day_of(*wall));
+    if days().count() < walls.len() {
+        return None;
+    }
+    let in_months = || days().map(|(date, _)| i128::from(months(date))).collect();
     let last_weekday = |date: Date| {
         let mut last = date.last_of_month();
         while matches!(last.weekday(), Weekday::Saturday | Weekday::Sunday) {
@@ -147,22 +158,22 @@ pub(super) fn counts(unit: Unit, walls: &[i128]) -> Option<(Steps, Vec<i128>)> {
         }
         last == date
     };
-    let (_, time) = *days.first()?;
-    let same_time = days.iter().all(|(_, of)| *of == time);
-    let apart = days.windows(2).all(|pair| months(pair[1].0) > months(pair[0].0));
+    let (first, time) = days().next()?;
+    let same_time = days().all(|(_, of)| of == time);
+    let apart = days().map(|(date, _)| months(date)).is_sorted_by(|a, b| a < b);
     Some(match unit {
         Unit::Month | Unit::Quarter | Unit::Half | Unit::Year => (Steps::Months, in_months()),
         Unit::Moment if same_time && apart => {
-            let all = |of: &dyn Fn(Date) -> bool| days.iter().all(|(date, _)| of(*date));
-            let day = days.first()?.0.day();
+            let all = |of: &dyn Fn(Date) -> bool| days().all(|(date, _)| of(date));
+            let day = first.day();
             match () {
                 () if all(&|date| date == date.last_of_month()) => (Steps::MonthEnds { business: false }, in_months()),
                 () if all(&|date| date.day() == day) => (Steps::Months, in_months()),
                 () if all(&last_weekday) => (Steps::MonthEnds { business: true }, in_months()),
-                () => (Steps::Even, walls.to_vec()),
+                () => (Steps::Even, walls.into()),
             }
         }
-        _ => (Steps::Even, walls.to_vec()),
+        _ => (Steps::Even, walls.into()),
     })
 }
 
@@ -178,14 +189,14 @@ pub(super) fn on_weekdays(walls: &[i128]) -> bool {
 
 /// The labels by their own clocks.
 pub(super) fn walls(times: &Times, labels: &[String]) -> Option<Vec<i128>> {
-    let Reading::Dates { order, unit, .. } = times.reading else { return None };
+    let Reading::Dates { order, unit, .. } = times.reading() else { return None };
     let mut parts = Vec::new();
     let mut read = |label| label::read_of(label, order, unit != Unit::Clock, &mut parts);
     labels.iter().map(|label| Some(read(label)?.wall)).collect()
 }
 
 fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
-    let Reading::Dates { unit, zoned, order } = times.reading else { return Err("they are no dates".into()) };
+    let Reading::Dates { unit, zoned, order } = times.reading() else { return Err("they are no dates".into()) };
     let mut form = Form::new(unit);
     let (mut parts, mut walls, mut offset): (Vec<Part<'_>>, _, _) = (Vec::new(), Vec::new(), 0);
     for label in labels {
@@ -210,7 +221,9 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
     let Some((steps, counts)) = counts(unit, &walls) else { return Err("they are no dates".into()) };
     // `Jan-30`, `Jan-31`: one month of many years, or days of it.
     let month_of = |wall: &i128| day_of(*wall).map(|(date, _)| date.month());
-    if unit == Unit::Month && times.short_year == Some(0) && walls.iter().all(|wall| month_of(wall) == month_of(&last))
+    if unit == Unit::Month
+        && times.found.short_year == Some(0)
+        && walls.iter().all(|wall| month_of(wall) == month_of(&last))
     {
         return Err(format!("nothing tells whether the number in {:?} is a year or a day", labels[0]));
     }

@@ -75,19 +75,20 @@ fn in_every_form_the_days_in_order_are_accepted_and_turned_doubled_or_with_a_str
         for _ in 0..30 {
             let days = days(&mut rng);
             let labels: Vec<String> = days.iter().copied().map(form).collect();
-            let times = read(&labels, None, Purpose::Ascend).unwrap_or_else(|trouble| panic!("{trouble:?} {labels:?}"));
+            let times =
+                read(&labels[..], None, Purpose::Ascend).unwrap_or_else(|trouble| panic!("{trouble:?} {labels:?}"));
             assert_eq!(times.out_of_order(), None, "{labels:?}");
             let apart = |keys: Vec<i128>| keys.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
             assert_eq!(apart(times.keys), apart(days.iter().copied().map(nanoseconds).collect()), "{labels:?}");
             let turned: Vec<String> = labels.iter().rev().cloned().collect();
-            assert!(read(&turned, None, Purpose::Ascend).unwrap().out_of_order().is_some(), "{turned:?}");
+            assert!(read(&turned[..], None, Purpose::Ascend).unwrap().out_of_order().is_some(), "{turned:?}");
             let mut doubled = labels.clone();
             let row = 1 + below(days.len() - 1, &mut rng);
             doubled[row] = doubled[row - 1].clone();
-            assert_eq!(read(&doubled, None, Purpose::Ascend).unwrap().out_of_order(), Some(row), "{doubled:?}");
+            assert_eq!(read(&doubled[..], None, Purpose::Ascend).unwrap().out_of_order(), Some(row), "{doubled:?}");
             let mut odd = labels.clone();
             odd[row] = ["Total", "", "-", "n/a", "31.2.2021", "2021-13-01"][below(6, &mut rng)].into();
-            match read(&odd, None, Purpose::Ascend) {
+            match read(&odd[..], None, Purpose::Ascend) {
                 Err(Trouble::Odd { row: named, date: true, .. }) => assert_eq!(named, row, "{odd:?}"),
                 other => panic!("{other:?} {odd:?}"),
             }
@@ -132,8 +133,8 @@ fn labels_that_are_damaged_do_not_panic() {
         let text = days(&mut rng).into_iter().map(form).collect::<Vec<_>>().join("\n").into_bytes();
         let text = String::from_utf8_lossy(&damaged(text, &mut rng)).into_owned();
         let labels: Vec<String> = text.lines().map(str::to_owned).collect();
-        let Ok(times) = read(&labels, None, Purpose::Ascend) else { continue };
-        let _ = (times.notes(&labels, "t"), beyond(&times, &labels, 3), gaps_of(&times, &labels));
+        let Ok(times) = read(&labels[..], None, Purpose::Ascend) else { continue };
+        let _ = (times.found.notes(&labels[..], "t"), beyond(&times, &labels, 3), gaps_of(&times, &labels));
         for label in &labels {
             rows_until(&times, &labels, label);
         }

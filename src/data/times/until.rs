@@ -70,7 +70,7 @@ pub(crate) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
         }
         _ => Until::Outside,
     };
-    match times.reading {
+    match times.reading() {
         Reading::Numbers { comma, .. } => {
             let Some(until) = float(&pointed(until, comma)) else { return Until::Other("a number") };
             let numbers: Vec<f64> = labels.iter().filter_map(|label| float(&pointed(label, comma))).collect();

@@ -133,12 +133,12 @@ mod tests {
     fn a_sequence_is_known_by_its_numbers_in_whatever_order_its_dimensions_are() {
         use crate::data::Steps;
         use crate::ndarray::{Array2, array};
-        let hash = |numbers: Array2<f64>| hash_of_sequence(&Steps::Wide(vec![numbers]), 0);
+        let hash = |numbers: Array2<f64>| hash_of_sequence(&Steps::wide(vec![numbers]), 0);
         let known = hash(array![[1.0, 0.0], [2.0, f64::NAN]]);
         assert_eq!(hash(array![[0.0, 1.0], [f64::NAN, 2.0]]), known);
         // Of one value, however its bits are.
         assert_eq!(hash(array![[1.0, -0.0], [2.0, -f64::NAN]]), known);
-        assert_eq!(hash_of_sequence(&Steps::Dense(vec![array![[1.0, 0.0], [2.0, f32::NAN]]]), 0), known);
+        assert_eq!(hash_of_sequence(&Steps::dense(vec![array![[1.0, 0.0], [2.0, f32::NAN]]]), 0), known);
         for other in [array![[2.0, f64::NAN], [1.0, 0.0]], array![[1.0, 2.0], [0.0, f64::NAN]], array![[1.0], [2.0]]] {
             assert_ne!(hash(other), known);
         }

@@ -67,9 +67,12 @@ impl RollsTask {
         };
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let rolls = match csv {
-            true => Rolls::from_csv(&text, &path)?,
-            false => Rolls::from_json(&text, &path, told).map_err(|error| in_flag(KEYS, error))?,
+            true => Rolls::csv_within(&text, &path, limit(data.input_limit))?,
+            false => {
+                Rolls::json_within(&text, &path, told, limit(data.input_limit)).map_err(|error| in_flag(KEYS, error))?
+            }
         };
+        drop(text);
         if let Some(known) = known.filter(|known| *known != rolls.keys()) {
             let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
             return Err(Error::Data { path, place: String::new(), message });

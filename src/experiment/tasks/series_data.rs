@@ -64,8 +64,9 @@ impl SeriesData {
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
         let of_decimal = of_model.and_then(|codec| codec.decimal);
-        let read = |mark| Table::from_csv(&text, &path, &roles.columns(), mark);
+        let read = |mark| Table::csv_within(&text, &path, &roles.columns(), mark, limit(data.input_limit));
         let table = written_alike(data.decimal, of_decimal, |table: &Table| table.decimal, read)?;
+        drop(text);
         let table = Table { dates: data.dates, ..table };
         let notes = table.notes.clone();
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;

@@ -1,0 +1,82 @@
+//! The labels of a column, wherever they lie.
+
+/// Labels, a row each.
+pub(in crate::data) trait Texts {
+    fn len(&self) -> usize;
+
+    /// That of a row; empty for one that there is not.
+    fn text(&self, row: usize) -> &str;
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|row| self.text(row))
+    }
+}
+
+impl<S: AsRef<str>> Texts for [S] {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn text(&self, row: usize) -> &str {
+        self.get(row).map(AsRef::as_ref).unwrap_or_default()
+    }
+}
+
+/// Labels one behind the other, of which each takes four bytes beside what it is.
+#[cfg(feature = "cli")]
+#[derive(Default)]
+pub(in crate::data) struct PackedTexts {
+    all: String,
+    /// Where each ends, without what does not fit.
+    ends: Vec<u32>,
+    /// The rows from which on the ends have lost 2³² more.
+    turns: Vec<usize>,
+}
+
+#[cfg(feature = "cli")]
+impl PackedTexts {
+    pub(in crate::data) fn push(&mut self, text: &str) {
+        let before = self.all.len() >> 32;
+        self.all.push_str(text);
+        let turns = (self.all.len() >> 32) - before;
+        self.turns.extend(std::iter::repeat_n(self.ends.len(), turns));
+        self.ends.push(self.all.len() as u32);
+    }
+
+    fn end(&self, row: usize) -> usize {
+        let turns = self.turns.partition_point(|from| *from <= row);
+        (turns << 32) + self.ends[row] as usize
+    }
+}
+
+#[cfg(feature = "cli")]
+impl Texts for PackedTexts {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn text(&self, row: usize) -> &str {
+        if row >= self.ends.len() {
+            return "";
+        }
+        let begin = row.checked_sub(1).map_or(0, |before| self.end(before));
+        self.all.get(begin..self.end(row)).unwrap_or_default()
+    }
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_is_found_again() {
+        let texts: Vec<String> = (0..500).map(|n: usize| "aä".repeat(n * n % 7)).collect();
+        let mut packed = PackedTexts::default();
+        texts.iter().for_each(|text| packed.push(text));
+        assert_eq!(packed.iter().collect::<Vec<_>>(), texts);
+        assert_eq!((packed.text(500), texts[..].text(500)), ("", ""));
+        // As if the first two had come to 2³² bytes each.
+        let beyond = PackedTexts { all: String::new(), ends: vec![0, 0, 7], turns: vec![0, 1] };
+        assert_eq!([0, 1, 2].map(|row| beyond.end(row)), [1 << 32, 2 << 32, (2 << 32) + 7]);
+    }
+}

@@ -1,0 +1,49 @@
+//! What a label is read as.
+
+use super::label::{self, Part};
+use super::numbers::{Behind, exact, fixed_point, float, pointed, season};
+use super::{Reading, Texts};
+
+/// A way to read labels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::data) struct Way {
+    pub(in crate::data) reading: Reading,
+    /// Whether `1990:01` is a month.
+    pub(super) months: bool,
+    /// Whether numbers behind words count back.
+    pub(super) back: bool,
+}
+
+impl Way {
+    pub(super) fn new(reading: Reading) -> Self {
+        Self { reading, months: true, back: false }
+    }
+
+    /// Of a label: later is higher. `None` for what is not to be read in this way.
+    pub(in crate::data) fn key(self, label: &str) -> Option<i128> {
+        self.key_by(label, &mut Vec::new())
+    }
+
+    /// The same, with parts that are to be used again.
+    fn key_by<'a>(self, label: &'a str, parts: &mut Vec<Part<'a>>) -> Option<i128> {
+        match self.reading {
+            Reading::Numbers { decimals: Some(decimals), comma } => fixed_point(&pointed(label, comma), decimals),
+            Reading::Numbers { decimals: None, comma } => float(&pointed(label, comma)).map(exact),
+            Reading::Dates { unit, zoned, order } => {
+                let time = label::read_of(label, order, self.months, parts)?;
+                ((time.unit, time.offset.is_some()) == (unit, zoned)).then(|| time.instant())
+            }
+            Reading::Seasons => season(label).map(i128::from),
+            Reading::Behind { decimals } => {
+                let number = Behind::split(label)?.number(decimals)?;
+                Some(if self.back { -number } else { number })
+            }
+        }
+    }
+
+    /// Those of all labels.
+    pub(in crate::data) fn keys<L: Texts + ?Sized>(self, labels: &L) -> impl Iterator<Item = Option<i128>> {
+        let mut parts = Vec::new();
+        labels.iter().map(move |label| self.key_by(label, &mut parts))
+    }
+}
