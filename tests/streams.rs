@@ -19,6 +19,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::Ordering;
 
 use bptt::data::{Adding, Examples, InOrder};
+use bptt::interchange::onnx::{Reads, export, write_model};
 use bptt::train::{Checkpoint, Duration, Keep, Metrics, Observer, RunOptions, Work, WriteSeek, resume, run};
 use counting::{HELD, MOST};
 use pollster::block_on;
@@ -164,6 +165,23 @@ fn a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all() {
     let count = counting();
     other.load_state_dict(&read).unwrap();
     assert!(count() < small, "{} bytes for loading {}", count(), weights.len());
+}
+
+fn an_exported_model_is_held_once_beside_the_weights() {
+    let mut trainer = trainer(&Cpu::<f32>::new(), 512);
+    let (model, dict) = (trainer.engine().model().clone(), block_on(trainer.state_dict()).unwrap());
+    let notes = [("a", "note")];
+    let whole = export(&model, &dict, Reads::Dense, &notes).unwrap();
+    let (mut file, count) = (Sink::default(), counting());
+    write_model(&model, &dict, Reads::Dense, &notes, &mut file).unwrap();
+    // The arrays as ONNX has them.
+    let (most, block) = (count(), whole.len());
+    assert!(file.length as usize == block && most < block + block / 20, "{most} bytes at once, for {block}");
+    let mut file = Vec::new();
+    write_model(&model, &dict, Reads::Dense, &notes, &mut file).unwrap();
+    assert!(file == whole);
+    let full = &mut Sink { room: Some(block as u64 / 2), ..Sink::default() };
+    assert!(matches!(write_model(&model, &dict, Reads::Dense, &notes, full), Err(Error::Io { .. })));
 }
 
 /// A checkpoint's file as safetensors itself would write it, around what it holds.
@@ -314,6 +332,7 @@ fn checkpoints_and_models_are_streams_of_the_same_bytes() {
     nothing_but_a_piece_is_held(&Cpu::<f32>::with_threads(1).unwrap(), 512, 256 << 10);
     a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all();
     the_bytes_are_those_of_a_file_that_was_written_whole();
+    an_exported_model_is_held_once_beside_the_weights();
     files_of_before_are_read_and_written_as_they_were();
     a_file_that_fails_or_ends_midway_is_an_error_wherever_it_does();
     a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_trainer_as_it_was();

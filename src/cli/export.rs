@@ -1,12 +1,15 @@
 //! `bptt export`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 
+use bptt::experiment::files::folder::io_error;
 use bptt::experiment::model::codec::Codec;
 use bptt::experiment::model::interface::interface;
 use bptt::experiment::model::model_file::{KEY, ModelFile};
 use bptt::format::{bytes, path_text};
-use bptt::interchange::onnx::{Reads, export as to_onnx};
+use bptt::interchange::onnx::{Reads, write_model};
 use bptt::{Error, Model, Readout, Result, StateDictPrefixes};
 use clap::Args;
 
@@ -33,11 +36,12 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let out = &args.out;
     new_file::check("OUT", Some(out)).map_err(Failure::usage)?;
     let refused = |message: String| Failure::usage(Error::Unsupported(message));
-    let (written, lines) = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
+    let lines = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
         (Some("onnx"), None) => {
             let file = open_model(&args.run)?;
             let reads = reads(&file.codec);
-            (onnx(&file, reads)?, describe(&file.model, reads))
+            write(out, |to| onnx(&file, reads, to))?;
+            describe(&file.model, reads)
         }
         (Some("onnx"), Some(_)) => {
             return Err(refused("--names: expected FILE.safetensors with it; ONNX has names of its own".into()));
@@ -46,14 +50,29 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
             let names = attributes.as_deref().map(names).transpose().map_err(Failure::usage)?;
             let file = open_model(&args.run)?;
             let names = names.unwrap_or_else(|| StateDictPrefixes::of(&file.model));
-            (names.write(&file.model, &file.weights)?.to_safetensors(None)?, Vec::new())
+            let weights = names.write(&file.model, &file.weights)?;
+            write(out, |to| weights.write_safetensors(to, None))?;
+            Vec::new()
         }
         _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", path_text(out)))),
     };
-    new_file::write(out, &written)?;
-    say(heading("file", &format!("{}, {}", path_text(out), bytes(written.len() as u64))));
+    let written = out.metadata().map_err(io_error(out))?.len();
+    say(heading("file", &format!("{}, {}", path_text(out), bytes(written))));
     lines.iter().for_each(|(name, text)| say(heading(name, text)));
     Ok(())
+}
+
+/// Writes the file, of which nothing is held as a whole.
+fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>) -> Result<()> {
+    let in_it = |error| match error {
+        Error::Io { source, .. } => io_error(out)(source),
+        other => other,
+    };
+    new_file::write_with(out, |file| {
+        let mut file = BufWriter::new(file);
+        fill(&mut file).map_err(in_it)?;
+        file.flush().map_err(io_error(out))
+    })
 }
 
 /// The attributes, each with its dot; an empty one is the module itself.
@@ -76,9 +95,9 @@ fn names(attributes: &[String]) -> Result<StateDictPrefixes> {
 const INTERFACE: &str = "bptt_interface";
 
 /// The model as ONNX, with the description that its own file has, and what its inputs and outputs are.
-fn onnx(file: &ModelFile, reads: Reads) -> Result<Vec<u8>> {
+fn onnx(file: &ModelFile, reads: Reads, to: &mut impl Write) -> Result<()> {
     let interface = interface(&file.codec, &file.model).to_string();
-    to_onnx(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)])
+    write_model(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)], to)
 }
 
 /// What the data of a codec become.

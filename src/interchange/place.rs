@@ -56,19 +56,23 @@ impl Format {
     /// The arrays of a state dict.
     pub(super) fn weights(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
         let layout = Layout::new(model);
-        let block = layout.to_block(dict)?;
         let mut arrays: BTreeMap<String, ArrayD<f32>> = BTreeMap::new();
-        for tensor in layout.tensors() {
+        for (tensor, values) in layout.tensors().iter().zip(layout.arrays(dict)?) {
             let place = (self.place)(&model.recurrent, tensor);
-            let mut values = block[tensor.range()].to_vec();
-            if has_gates(tensor.role) {
-                values = self.order.apply(model.recurrent.cell, &values);
-            }
-            if place.transposed {
-                values = transposed(&values, &tensor.shape);
-            }
             let array = arrays.entry(place.name).or_insert_with(|| ArrayD::zeros(IxDyn(&place.shape)));
-            array.iter_mut().skip(place.offset).zip(values).for_each(|(to, from)| *to += from);
+            let to = array.iter_mut().skip(place.offset);
+            // Row after row, as a state dict's arrays nearly always lie; no copy is made of those.
+            let values = values.as_standard_layout();
+            let values = values.as_slice().unwrap_or_default();
+            match (has_gates(tensor.role), place.transposed) {
+                (true, false) => add(to, self.order.apply(model.recurrent.cell, values)),
+                (true, true) => {
+                    let ordered: Vec<f32> = self.order.apply(model.recurrent.cell, values).collect();
+                    add(to, transposed(&ordered, &tensor.shape));
+                }
+                (false, true) => add(to, transposed(values, &tensor.shape)),
+                (false, false) => add(to, values.iter().copied()),
+            }
         }
         Ok(arrays.into_iter().collect())
     }
@@ -96,6 +100,11 @@ impl Format {
         }
         Ok(layout.to_state_dict(&block))
     }
+}
+
+/// Adds numbers to others in their order.
+fn add<'a>(to: impl Iterator<Item = &'a mut f32>, values: impl IntoIterator<Item = f32>) {
+    to.zip(values).for_each(|(to, from)| *to += from);
 }
 
 fn has_gates(role: Role) -> bool {

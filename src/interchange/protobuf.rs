@@ -1,8 +1,38 @@
 //! Protocol Buffers' wire format, as far as ONNX and TensorBoard need it: <https://protobuf.dev/programming-guides/encoding>.
 
-/// The fields of a message, in the order in which they are written.
+use std::io::{self, Write};
+
+use ndarray::ArrayD;
+
+use crate::model::safetensors::write_numbers;
+
+/// The fields of a message, in the order in which they are written. The bytes are in pieces, so that a message of many
+/// megabytes becomes part of another without being copied.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub(super) struct Message {
+    pieces: Vec<Piece>,
+    /// What stands behind them.
+    end: Vec<u8>,
+}
+
+/// Bytes, or numbers that become bytes as they are written.
+#[derive(Clone, Debug)]
+enum Piece {
+    Bytes(Vec<u8>),
+    Floats(ArrayD<f32>),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Floats(numbers) => 4 * numbers.len(),
+        }
+    }
+}
+
+/// Fewer bytes than these are copied into the message around them.
+const MOST: usize = 1 << 12;
 
 /// How a field's value is written.
 #[derive(Clone, Copy)]
@@ -25,14 +55,14 @@ impl Message {
     /// With a `float`.
     pub(super) fn float(mut self, field: u32, value: f32) -> Self {
         self.tag(field, Wire::Fixed32);
-        self.0.extend(value.to_le_bytes());
+        self.end.extend(value.to_le_bytes());
         self
     }
 
     /// With a `double`.
     pub(super) fn double(mut self, field: u32, value: f64) -> Self {
         self.tag(field, Wire::Fixed64);
-        self.0.extend(value.to_le_bytes());
+        self.end.extend(value.to_le_bytes());
         self
     }
 
@@ -41,18 +71,57 @@ impl Message {
         let value = value.as_ref();
         self.tag(field, Wire::Delimited);
         self.varint(value.len() as u64);
-        self.0.extend(value);
+        self.end.extend(value);
         self
     }
 
+    /// With `bytes` that are these numbers, the lowest byte of each first.
+    pub(super) fn floats(self, field: u32, numbers: ArrayD<f32>) -> Self {
+        self.message(field, Message { pieces: vec![Piece::Floats(numbers)], end: Vec::new() })
+    }
+
     /// With a message within this one.
-    pub(super) fn message(self, field: u32, value: Message) -> Self {
-        self.bytes(field, value.0)
+    pub(super) fn message(mut self, field: u32, value: Message) -> Self {
+        self.tag(field, Wire::Delimited);
+        self.varint(value.len() as u64);
+        value.pieces.into_iter().for_each(|piece| self.put(piece));
+        self.put(Piece::Bytes(value.end));
+        self
+    }
+
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.iter().map(Piece::len).sum::<usize>() + self.end.len()
+    }
+
+    /// Writes the message itself, as a file has it, and lets go of each piece.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub(super) fn write(self, to: &mut impl Write) -> io::Result<()> {
+        self.pieces.into_iter().try_for_each(|piece| match piece {
+            Piece::Bytes(bytes) => to.write_all(&bytes),
+            Piece::Floats(numbers) => write_numbers(to, numbers),
+        })?;
+        to.write_all(&self.end)
     }
 
     /// The message itself, as a file has it.
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
+        let mut bytes = Vec::with_capacity(self.len());
+        // Nothing is in the way of writing to memory.
+        let _ = self.write(&mut bytes);
+        bytes
+    }
+
+    fn put(&mut self, piece: Piece) {
+        match piece {
+            Piece::Bytes(bytes) if bytes.len() < MOST => self.end.extend(bytes),
+            piece => {
+                self.pieces.push(Piece::Bytes(std::mem::take(&mut self.end)));
+                self.pieces.push(piece);
+            }
+        }
     }
 
     fn tag(&mut self, field: u32, wire: Wire) {
@@ -62,15 +131,17 @@ impl Message {
     /// Seven bits a byte, the lowest first; the eighth says that more follow.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
+            self.end.push(value as u8 | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        self.end.push(value as u8);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array1;
+
     use super::*;
 
     #[test]
@@ -87,5 +158,31 @@ mod tests {
         assert_eq!(message().int(20, 0).into_bytes(), [0xa0, 0x01, 0]);
         assert_eq!(message().bytes(1, [7; 300]).into_bytes()[..3], [0x0a, 0xac, 0x02]);
         assert_eq!(message().int(1, 127).int(1, 128).into_bytes(), [0x08, 0x7f, 0x08, 0x80, 0x01]);
+    }
+
+    #[test]
+    fn numbers_and_large_messages_within_others_are_the_same_bytes_and_keep_their_place_in_memory() {
+        let numbers = Array1::from_iter((0..2 * MOST).map(|n| n as f32)).into_dyn();
+        let (large, at) = (vec![7; 3 * MOST], numbers.as_ptr());
+        let inner = Message::default().int(1, 5).floats(2, numbers.clone()).int(3, 6).bytes(4, &large).int(5, 7);
+        let whole = Message::default().bytes(1, "before").message(2, inner).bytes(3, "after");
+        assert!(whole.pieces.len() > 3 && whole.len() > 11 * MOST);
+        // A copy of the message has one of the numbers.
+        let inner = Message::default().floats(2, numbers);
+        let kept = Message::default().message(2, inner);
+        assert!(kept.pieces.iter().any(|piece| matches!(piece, Piece::Floats(numbers) if numbers.as_ptr() == at)));
+        let field = |tag: u8, value: &[u8]| {
+            let sevens = |count: u32| (0..count).map(|at| (value.len() >> (7 * at)) as u8 & 0x7f);
+            let count = (1..=3).find(|count| value.len() >> (7 * count) == 0).unwrap();
+            let length: Vec<u8> = sevens(count - 1).map(|byte| byte | 0x80).chain(sevens(count).next_back()).collect();
+            [&[tag][..], &length, value].concat()
+        };
+        let numbers: Vec<u8> = (0..2 * MOST).flat_map(|n| (n as f32).to_le_bytes()).collect();
+        let inner = [&[0x08, 5][..], &field(0x12, &numbers), &[0x18, 6], &field(0x22, &large), &[0x28, 7]].concat();
+        let expected = [field(0x0a, b"before"), field(0x12, &inner), field(0x1a, b"after")].concat();
+        let mut written = Vec::new();
+        whole.clone().write(&mut written).unwrap();
+        assert_eq!((whole.len(), written == expected), (expected.len(), true));
+        assert!(whole.into_bytes() == expected);
     }
 }

@@ -33,6 +33,11 @@ impl StateDict {
         self.0.iter().map(|(name, array)| (name.as_str(), array))
     }
 
+    /// The tensors themselves, by name.
+    pub(crate) fn into_tensors(self) -> impl Iterator<Item = (String, ArrayD<f32>)> {
+        self.0.into_iter()
+    }
+
     /// The tensors by name, none of them copied.
     pub(crate) fn views(&self) -> Views<'_> {
         Views(self.0.iter().map(|(name, array)| (name.clone(), array)).collect())

@@ -1,10 +1,13 @@
 //! A whole model as ONNX.
 
+use std::io::{self, Write};
+
 use ndarray::ArrayD;
 
 use super::graph::{Attribute, Element, Graph, Size};
 use super::weights::weights;
 use crate::error::{Error, Result};
+use crate::interchange::protobuf::Message;
 use crate::model::{Activation, Cell, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
 
 /// What an exported model reads.
@@ -52,6 +55,26 @@ const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number 
 /// unexpected and misshaped tensor. [`Error::Limit`] where the file would be
 /// over the 2 GiB of a protobuf message.
 pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
+    Ok(message(model, dict, reads, notes)?.into_bytes())
+}
+
+/// Writes the bytes that [`export`] returns; beside the state dict one copy of the weights is held.
+///
+/// # Errors
+/// Those of [`export`]; [`Error::Io`], without a file's name, where `to` fails.
+pub fn write_model(
+    model: &Model,
+    dict: &StateDict,
+    reads: Reads,
+    notes: &[(&str, &str)],
+    to: &mut impl Write,
+) -> Result<()> {
+    let unwritten = |source: io::Error| Error::Io { path: "the model".into(), source };
+    message(model, dict, reads, notes)?.write(to).map_err(unwritten)
+}
+
+/// What the file has.
+fn message(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &str)]) -> Result<Message> {
     check_size(4 * Layout::new(model).len())?;
     // All of it by name, so that nothing that a model comes to have is forgotten here.
     let Model { embedding, recurrent, head } = model;
@@ -59,7 +82,7 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
         return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
     }
     let mut graph = Graph::default();
-    weights(model, dict)?.iter().for_each(|(name, array)| graph.floats(name, array));
+    weights(model, dict)?.into_tensors().for_each(|(name, array)| graph.floats(&name, array));
     let sizes = [Size::Known(recurrent.num_layer_directions()), B, Size::Known(recurrent.hidden_size)];
     match reads {
         Reads::Dense => graph.input(reads.name(), Element::Float, &[T, B, Size::Known(recurrent.input_size)]),
@@ -92,9 +115,9 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
         }
     }
     letters(recurrent).iter().for_each(|letter| graph.output(&format!("{letter}_n"), Element::Float, &sizes));
-    let bytes = graph.into_model(recurrent.cell.name(), DOC, notes);
-    check_size(bytes.len())?;
-    Ok(bytes)
+    let message = graph.into_model(recurrent.cell.name(), DOC, notes);
+    check_size(message.len())?;
+    Ok(message)
 }
 
 fn check_size(bytes: usize) -> Result<()> {
@@ -168,7 +191,7 @@ fn read(graph: &mut Graph, model: &Model, reads: Reads) -> &'static str {
         return "x";
     }
     graph.ints("vocabulary", &[], &[vocabulary]);
-    graph.floats("off_and_on", &ndarray::arr1(&[0.0, 1.0]).into_dyn());
+    graph.floats("off_and_on", ndarray::arr1(&[0.0, 1.0]).into_dyn());
     graph.node("OneHot", &[reads.name(), "vocabulary", "off_and_on"], &["one_hot"], &[("axis", Attribute::Int(-1))]);
     "one_hot"
 }
@@ -283,7 +306,7 @@ fn mask(graph: &mut Graph, reads: Reads, from: &str, to: &str) {
     graph.ints("one", &[], &[1]);
     graph.ints("as_column", &[3], &[-1, 1, 1]);
     graph.ints("as_rows", &[2], &[-1, 1]);
-    graph.floats("padding", &ArrayD::zeros(vec![]));
+    graph.floats("padding", ArrayD::zeros(vec![]));
     graph.node("Shape", &[reads.name()], &["shape"], &[]);
     graph.node("Gather", &["shape", "zero"], &["T"], &[]);
     graph.node("Range", &["zero", "T", "one"], &["t"], &[]);

@@ -57,19 +57,14 @@ impl Graph {
     }
 
     /// Adds a constant of floats.
-    pub(super) fn floats(&mut self, name: &str, array: &ArrayD<f32>) {
-        let bytes: Vec<u8> = array.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name, Element::Float, array.shape(), bytes);
+    pub(super) fn floats(&mut self, name: &str, array: ArrayD<f32>) {
+        self.put(5, constant(name, Element::Float, array.shape()).floats(9, array));
     }
 
     /// Adds a constant of int64.
     pub(super) fn ints(&mut self, name: &str, shape: &[usize], values: &[i64]) {
-        self.constant(name, Element::Int64, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect());
-    }
-
-    fn constant(&mut self, name: &str, element: Element, shape: &[usize], bytes: Vec<u8>) {
-        let tensor = shape.iter().fold(Message::default(), |tensor, size| tensor.int(1, *size as i64));
-        self.put(5, tensor.int(2, element as i64).bytes(8, name).bytes(9, bytes));
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.put(5, constant(name, Element::Int64, shape).bytes(9, bytes));
     }
 
     /// Adds what a call brings.
@@ -82,19 +77,25 @@ impl Graph {
         self.put(12, described(name, element, shape));
     }
 
-    /// The bytes of a file, with notes for whoever reads it.
-    pub(super) fn into_model(self, name: &str, doc: &str, notes: &[(&str, &str)]) -> Vec<u8> {
+    /// What a file has, with notes for whoever reads it.
+    pub(super) fn into_model(self, name: &str, doc: &str, notes: &[(&str, &str)]) -> Message {
         let graph = self.0.bytes(2, name);
         let operators = Message::default().bytes(1, "").int(2, OPSET);
         let model = Message::default().int(1, IR_VERSION).bytes(2, "bptt").bytes(3, env!("CARGO_PKG_VERSION"));
         let model = model.bytes(6, doc).message(7, graph).message(8, operators);
         let note = |(key, value): &(&str, &str)| Message::default().bytes(1, key).bytes(2, value);
-        notes.iter().fold(model, |model, pair| model.message(14, note(pair))).into_bytes()
+        notes.iter().fold(model, |model, pair| model.message(14, note(pair)))
     }
 
     fn put(&mut self, field: u32, value: Message) {
         self.0 = std::mem::take(&mut self.0).message(field, value);
     }
+}
+
+/// A TensorProto without its data.
+fn constant(name: &str, element: Element, shape: &[usize]) -> Message {
+    let tensor = shape.iter().fold(Message::default(), |tensor, size| tensor.int(1, *size as i64));
+    tensor.int(2, element as i64).bytes(8, name)
 }
 
 /// An AttributeProto: its name, its value in the field of its type, and the type.
