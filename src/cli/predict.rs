@@ -9,7 +9,7 @@ use clap::Args;
 use super::apply::{Applied, ApplyArgs};
 use super::exit::Failure;
 use super::new_file;
-use super::printed::{note, say_data};
+use super::printed::{self, TextOut, note};
 use super::train::heading;
 
 #[derive(Args)]
@@ -38,10 +38,13 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
         };
         return Ok(new_file::write_with(path, |file| task.predictions(network.as_mut(), rows, file).map_err(in_it))?);
     }
-    // Whole before a byte of it is written, so that no error leaves half of it.
-    let mut text = Vec::new();
-    task.predictions(network.as_mut(), rows, &mut text)?;
-    // What it could not take is told in the end.
-    say_data(&String::from_utf8_lossy(&text));
-    Ok(())
+    // Line by line, since it may be larger than memory: who needs all of it or nothing takes --out.
+    match task.predictions(network.as_mut(), rows, &mut TextOut::new()) {
+        // Nothing else is written or read here.
+        Err(Error::Io { source, .. }) => {
+            printed::unwritten(source);
+            Ok(())
+        }
+        written => Ok(written?),
+    }
 }

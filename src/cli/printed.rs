@@ -40,12 +40,17 @@ pub(crate) fn say_data(text: &str) {
     }
 }
 
-/// A reader that went away, as in `bptt train | head`, had enough.
+/// Prints what there is to say.
 fn put(text: &str) {
     let mut out = io::stdout();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        unwritten(error);
+    }
+}
+
+/// Keeps the first error of standard output for the end. A reader that went away, as in `bptt train | head`, had enough.
+pub(crate) fn unwritten(error: io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
         let _ = UNSAID.set(error);
     }
 }
@@ -111,6 +116,20 @@ impl TextOut {
                 _ => return visible(&text),
             }
         }
+    }
+}
+
+impl Write for TextOut {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.put(bytes)? {
+            true => Ok(bytes.len()),
+            false => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Each piece is shown as it comes.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

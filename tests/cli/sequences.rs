@@ -96,6 +96,8 @@ fn two_classes_are_one_output_and_a_probability_of_each() {
     let csv = run(folder.path(), "predict a");
     let [no, yes] = ["p_no", "p_yes"].map(|name| column(&csv, name));
     assert_eq!(no.len(), 20);
+    run(folder.path(), "predict a --out p.csv");
+    assert_eq!(read(folder.path(), "p.csv"), csv);
     for ((no, yes), told) in no.iter().zip(&yes).zip(column(&csv, "predicted")) {
         let [no, yes] = [no, yes].map(|p| p.parse::<f64>().unwrap());
         assert!((no + yes - 1.0).abs() < 1e-6);
