@@ -12,6 +12,7 @@ use bptt::{
     TrainerOptions,
 };
 
+use super::free_memory::resident;
 use super::gradients::{Gradients, Subject};
 
 /// How to come by a driver.
@@ -27,6 +28,8 @@ pub(crate) struct Opened {
     pub(crate) name: String,
     /// Why not another, where that may surprise.
     pub(crate) note: Option<String>,
+    /// What the driver took of the machine's memory when it was opened.
+    pub(crate) driver: u64,
 }
 
 enum Device {
@@ -174,13 +177,15 @@ pub(crate) fn open(asked: &str, threads: Option<usize>, kernel: RecurrentKernel)
 
 /// The same, with `profile` with the timestamps that a profile needs, where the device has them.
 pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKernel, profile: bool) -> Result<Opened> {
+    let before = resident();
     let adapters = if asked.eq_ignore_ascii_case("cpu") { Vec::new() } else { pollster::block_on(Gpu::adapters()) };
     let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
     match pick(asked, &infos)? {
         Pick::Gpu(index, note) => {
             let options = GpuOptions { adapter: AdapterChoice::Index(index), profile, ..GpuOptions::default() };
             let gpu = pollster::block_on(Gpu::new(options))?;
-            Ok(Opened { name: identities(&infos).swap_remove(index), device: Device::Gpu(gpu), kernel, note })
+            let (name, driver) = (identities(&infos).swap_remove(index), resident().saturating_sub(before));
+            Ok(Opened { name, device: Device::Gpu(gpu), kernel, note, driver })
         }
         Pick::Cpu(note) => {
             let cpu = match threads {
@@ -198,7 +203,7 @@ pub(crate) fn open_for(asked: &str, threads: Option<usize>, kernel: RecurrentKer
                     Cpu::new()
                 }
             };
-            Ok(Opened { device: Device::Cpu(cpu), kernel, name: "cpu".into(), note })
+            Ok(Opened { device: Device::Cpu(cpu), kernel, name: "cpu".into(), note, driver: 0 })
         }
     }
 }

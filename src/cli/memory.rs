@@ -5,7 +5,7 @@ use bptt::experiment::config::agree::unsupported;
 use bptt::experiment::model::model_file;
 use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::task::{Order, Task};
-use bptt::format::{bytes, grouped};
+use bptt::format::{bytes, grouped, path_text};
 use bptt::train::Keep;
 use bptt::{Batch, BatchShape, Error, Input, Memory, MemoryPart, Model, Result, Targets};
 use serde_json::{Map, Value, json};
@@ -27,6 +27,9 @@ const LATER: u64 = 8 << 20;
 /// What a step takes in the pictures, and the most steps that they tell apart.
 const OF_STEP: u64 = 256;
 const STEPS: u64 = 1 << 16;
+
+/// One part of so many of a budget is no part of any plan.
+const MARGIN: u64 = 16;
 
 /// Those of batches to learn from, to validate and to test with, and of the smaller ones at the end of each.
 const SHAPES: usize = 6;
@@ -65,6 +68,8 @@ pub(crate) struct Planned {
     pub(crate) memory: Memory,
     /// Beside what the network takes, where both are of one memory.
     host: Host,
+    /// What the driver of a GPU has of the same memory before it works, where the GPU has none of its own: no part of the plan.
+    driver: Option<u64>,
     /// What the machine has left of the memory that the device takes, where that is known.
     free: Option<FreeMemory>,
     /// T of the longest batch.
@@ -78,7 +83,7 @@ pub(crate) struct Planned {
     pub(crate) largest: Option<usize>,
 }
 
-/// What the program takes beside the network, on the CPU path.
+/// What the program takes beside the network, where the device has no memory of its own.
 #[derive(Clone, Copy, Debug, Default)]
 struct Host {
     /// What it has when it plans: itself, and its data.
@@ -148,7 +153,21 @@ impl Planned {
         let mut lines = vec![format!("{}: {}{beside}", bytes(self.total()), of(false))];
         lines.push(format!("{}: {}", self.shape(), of(true)));
         lines.extend(self.describe_cuts());
+        lines.extend(self.describe_driver());
         lines
+    }
+
+    /// What is taken of the same memory and is in no plan.
+    pub(crate) fn describe_driver(&self) -> Option<String> {
+        let driver = bytes(self.driver?);
+        Some(format!("beside it the GPU's driver, which takes of the same memory: {driver} before the first step"))
+    }
+
+    /// What was beside the plan at most, where a driver takes of the same memory.
+    pub(crate) fn describe_peak(&self) -> Option<String> {
+        let most = Some(most_resident()).filter(|most| self.driver.is_some() && *most > 0)?;
+        let beyond = bytes(most.saturating_sub(self.total()));
+        Some(format!("{} at its peak, of which the GPU's driver and what it compiled are some {beyond}", bytes(most)))
     }
 
     /// How a batch is cut, and why.
@@ -183,6 +202,7 @@ impl Planned {
             "recompute": self.recompute,
             "bytes": parts,
             "total_bytes": self.total(),
+            "driver_bytes": self.driver,
             "budget_bytes": self.budget.as_ref().map(|budget| budget.bytes),
             "budget": self.budget.as_ref().map(|budget| budget.words.clone()),
             "largest_batch": self.largest,
@@ -215,17 +235,17 @@ pub(crate) fn settle(
     let one = one.ok_or_else(|| unsupported("the split leaves nothing to train on"))?;
     let (examples, row) = (one.per_epoch().min(1 << 24) as usize, one.largest()?);
     let opened = planner.opened;
-    // On the CPU path all is of one memory.
-    let (mut host, row_bytes) = match opened.is_cpu() {
+    // On the CPU path all is of one memory, and with a GPU that has none of its own.
+    let (mut host, row_bytes) = match opened.shares_memory() {
         true => (
-            Host { program: resident() + LATER, copies: copies(settings, planner.model), ..Host::default() },
+            Host { program: program(opened) + LATER, copies: copies(settings, planner.model), ..Host::default() },
             batch_bytes(&row),
         ),
         false => (Host::default(), 0),
     };
-    if opened.is_cpu() {
+    if opened.shares_memory() {
         host.results = task.results_bytes() + OF_STEP * settings.run.steps(one.per_epoch()).min(STEPS);
-        check_program(settings)?;
+        check_program(settings, opened)?;
     }
     let beside = host.total();
     let budget = (largest || auto || settings.memory.is_some()).then(|| Budget::new(settings.memory, opened));
@@ -243,7 +263,7 @@ pub(crate) fn settle(
         let left = left(budget, opened, beside + whole);
         let most = batch.unwrap_or(examples);
         let found = planner.largest_rows(batch_shape(most, most), left, most, row_bytes);
-        found.map_err(|error| too_small(error, budget, beside + whole))
+        found.map_err(|error| too_small(error, opened, budget, beside + whole))
     };
     let at_once = budget.as_ref().map(|budget| fitting(budget, None));
     if let (true, Some(found)) = (auto, &at_once) {
@@ -270,6 +290,7 @@ pub(crate) fn settle(
     let planned = Planned {
         memory,
         host,
+        driver: (opened.shares_memory() && !opened.is_cpu()).then_some(opened.driver),
         free,
         steps: batch_shape(rows, batch).steps,
         batch,
@@ -300,9 +321,30 @@ fn copies(settings: &Settings, model: &Model) -> u64 {
     weights * (1 + best + back)
 }
 
+/// What the program itself and its data have, without the driver of a GPU.
+fn program(opened: &Opened) -> u64 {
+    resident().saturating_sub(opened.driver)
+}
+
+/// Refuses a budget below what the largest of the files has, before it is read: on the CPU path it is held as a whole.
+pub(crate) fn check_files(settings: &mut Settings) -> Result<(), Failure> {
+    let Some(told) = settings.memory.filter(|_| settings.device.eq_ignore_ascii_case("cpu")) else { return Ok(()) };
+    match settings.largest_file() {
+        Some((path, length)) if length.saturating_add(resident()) > told => Err(Failure::usage(unsupported(format!(
+            "to read {} takes the {} that it has and {} of the program itself, and there is {} (--memory): allow \
+                 more, or take less data",
+            path_text(&path),
+            bytes(length),
+            bytes(resident()),
+            bytes(told)
+        )))),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a budget below what reading the data took.
-fn check_program(settings: &Settings) -> Result<(), Failure> {
-    match (settings.memory, most_resident()) {
+fn check_program(settings: &Settings, opened: &Opened) -> Result<(), Failure> {
+    match (settings.memory, most_resident().saturating_sub(opened.driver)) {
         (Some(told), most) if most > told => Err(Failure::usage(unsupported(format!(
             "the program itself with its data takes {} before it trains, and there is {} (--memory): allow more, or take \
              less data",
@@ -322,14 +364,15 @@ pub(crate) fn rows_at_once(planner: &Planner<'_>, batch: &Batch, told: u64) -> R
     let budget = Budget::new(Some(told), opened);
     let (rows, bytes) = (batch.sequence.shape().1, batch_bytes(batch));
     // A whole batch goes as it is; of one that is done in parts each part is there beside it.
-    let (beside, row_bytes) = if opened.is_cpu() { (resident(), bytes.div_ceil(rows as u64)) } else { (0, 0) };
+    let shared = opened.shares_memory();
+    let (beside, row_bytes) = if shared { (program(opened), bytes.div_ceil(rows as u64)) } else { (0, 0) };
     let (left, batch_shape) = (left(&budget, opened, beside), batch.sequence.batch_shape());
     let whole = planner.plan(batch_shape).is_ok_and(|planned| planned.total() <= left);
     if whole {
         return Ok(rows);
     }
     let found = planner.largest_rows(batch_shape, left, rows, row_bytes);
-    found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, &budget, beside))
+    found.map(|most| evenly(rows, most)).map_err(|error| too_small(error, opened, &budget, beside))
 }
 
 /// The rows of each part where a batch is cut into as few as `most` rows at once allow: as alike as they can be, since each
@@ -339,26 +382,37 @@ fn evenly(batch: usize, most: usize) -> usize {
 }
 
 /// What a budget leaves beside so many bytes. What threads and products take for a while is in no plan: on the CPU path a
-/// sixteenth is left for it.
+/// [`MARGIN`]th is left for it.
 fn left(budget: &Budget, opened: &Opened, beside: u64) -> u64 {
-    let margin = if opened.is_cpu() { budget.bytes / 16 } else { 0 };
+    let margin = if opened.is_cpu() { budget.bytes / MARGIN } else { 0 };
     budget.bytes.saturating_sub(margin + beside)
 }
 
+/// The least budget that leaves so many bytes beside others, in whole MiB so that it can be typed.
+fn enough(needed: u64, opened: &Opened, beside: u64) -> String {
+    let all = needed.saturating_add(beside);
+    let all = if opened.is_cpu() { all.saturating_add(all / (MARGIN - 1)) } else { all };
+    // What the program itself takes differs by some pages from one time to the next.
+    format!("{}MiB", all.saturating_add(1 << 20).div_ceil(1 << 20))
+}
+
 /// That not even one row fits, in words of the program, which takes so many bytes beside the network.
-fn too_small(error: Error, budget: &Budget, beside: u64) -> Error {
+fn too_small(error: Error, opened: &Opened, budget: &Budget, beside: u64) -> Error {
     match error {
         // No network is small enough then.
         Error::Limit { .. } if beside >= budget.bytes => unsupported(format!(
-            "the program itself with its data and a batch takes {}, and there is {}: allow more, or take a smaller --batch",
+            "the program itself with its data, a batch and copies of the weights takes {}, and there is {}: allow more, or \
+             take fewer hidden units or a smaller --batch",
             bytes(beside),
             budget.words
         )),
         Error::Limit { bytes: needed, .. } => unsupported(format!(
-            "training one sequence at a time takes {} beside the program and its batch, and there is {}: take fewer \
-             hidden units, a shorter window, or --recompute",
+            "training one sequence at a time takes {} beside the {} of the program and its batch, and there is {}: \
+             --memory {} is enough, or take fewer hidden units, a shorter window, or --recompute",
             bytes(needed),
-            budget.words
+            bytes(beside),
+            budget.words,
+            enough(needed, opened, beside)
         )),
         other => other,
     }

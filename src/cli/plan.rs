@@ -38,6 +38,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let mut settings =
         config_file::resolve(config.as_deref(), &args.settings.config(args.data.as_ref())).map_err(Failure::usage)?;
     let start = settings.open_form()?;
+    memory::check_files(&mut settings)?;
     let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let model = form(&mut settings, task.as_ref(), start.as_ref())?;
     let opened = device::open(&settings.device, settings.threads, settings.kernel)?;
@@ -58,6 +59,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     for (index, line) in planned.describe_cuts().iter().enumerate() {
         say(heading(if index == 0 { "memory" } else { "" }, line));
     }
+    planned.describe_driver().iter().for_each(|line| say(heading("", line)));
     if let Some(words) = planned.shortage() {
         say(heading("", &format!("bptt train would be refused: it {words}")));
     }

@@ -78,6 +78,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         None => settings.open_start()?.inspect(|model| model.note.iter().for_each(note)),
         start => start,
     };
+    memory::check_files(&mut settings)?;
     let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
     let task = task.as_ref();
     let model = form(&mut settings, task, start.as_ref())?;
@@ -489,6 +490,7 @@ impl Run<'_> {
             command: self.command(),
         };
         missing.keep(REPORT, self.folder.write(REPORT, report.html().as_bytes()));
+        self.memory.describe_peak().iter().for_each(|line| self.say(&heading("memory", line)));
         if let Some(files) = missing.keep("the names of the run's files", files(self.folder)) {
             self.say(&heading("files", &files));
         }

@@ -211,6 +211,21 @@ impl Settings {
         self.given.applies
     }
 
+    /// The largest of the files that are held as a whole while they are read, and how many bytes it has. What cannot be
+    /// looked at is told where it is read.
+    pub fn largest_file(&mut self) -> Option<(PathBuf, u64)> {
+        // A text is read where it is asked for.
+        if matches!(self.kind, Kind::Text | Kind::Classes) {
+            return None;
+        }
+        let files = self.files().into_iter().filter(|(key, _)| *key != "init-from");
+        let sizes = files.filter_map(|(_, path)| {
+            let metadata = path.metadata().ok().filter(|metadata| metadata.is_file())?;
+            Some((path, metadata.len()))
+        });
+        sizes.max_by_key(|(_, length)| *length)
+    }
+
     /// The files and folders that are read, by their keys.
     pub(crate) fn files(&mut self) -> Vec<(&'static str, PathBuf)> {
         self.given.files().into_iter().filter_map(|(key, file)| Some((key, file.clone()?))).collect()

@@ -1,6 +1,6 @@
 //! `bptt plan`, `--memory`, `--batch auto` and `--recompute` from outside.
 
-use crate::common::program;
+use crate::common::{gpu, program};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -175,6 +175,62 @@ fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memor
         }
     }
     assert!(ended >= 3 && refused >= 8, "{ended} ended, {refused} refused");
+}
+
+#[test]
+fn the_budget_that_a_refusal_tells_is_enough() {
+    let folder = folder("cli_memory_enough");
+    let wide = ADDING.replace("--hidden 8", "--hidden 300 --batch 1 --threads 1");
+    // Its plan to the byte: what threads take for a while is in none.
+    let total = planned(&folder, &wide)["total_bytes"].as_u64().unwrap();
+    let output = bptt(&folder, &format!("train --device cpu {wide} --memory {total}"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let enough = stderr.split_once("--memory ").and_then(|(_, rest)| rest.split_once(" is enough"));
+    // `(--memory): --memory 24MiB is enough`.
+    let enough = enough.and_then(|(words, _)| words.split_whitespace().last()).unwrap_or_else(|| panic!("{stderr}"));
+    assert!(enough.ends_with("MiB"), "{stderr}");
+    train(&folder, "run", &format!("{wide} --memory {enough}"));
+}
+
+#[test]
+fn a_file_that_alone_is_over_the_budget_is_refused_before_it_is_read() {
+    let folder = folder("cli_memory_file");
+    // No disk holds any of it, nor would what is read of it be data.
+    fs::File::create(folder.join("large.csv")).unwrap().set_len(500 << 20).unwrap();
+    let parts = ["to read ", "large.csv takes the 500 MiB that it has", "there is 64 MiB (--memory)"];
+    for command in ["train", "plan"] {
+        for kind in ["sequences", "series"] {
+            let arguments = format!("{command} --device cpu {kind} large.csv --memory 64MiB --hidden 2");
+            refused(&folder, &arguments, 2, &parts);
+        }
+    }
+}
+
+#[test]
+fn what_a_driver_takes_of_the_same_memory_is_told_beside_the_plan() {
+    let Some(gpu) = gpu::gpu() else { return };
+    let folder = folder("cli_memory_driver");
+    let arguments = format!("--device gpu {ADDING} --batch 40");
+    let output = bptt(&folder, &format!("plan --json {arguments}"));
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cpu = planned(&folder, &format!("{ADDING} --batch 40"));
+    assert!(cpu["driver_bytes"].is_null(), "{cpu}");
+    if gpu.info().device_type != bptt::wgpu::DeviceType::Cpu {
+        return;
+    }
+    let told = program::succeeds(&folder, &format!("train --out a {arguments}"));
+    assert!(told.contains("beside it the GPU's driver, which takes of the same memory"), "{told}");
+    if cfg!(target_os = "linux") {
+        assert!(plan["driver_bytes"].as_u64().unwrap() > 1 << 20, "{plan}");
+        assert!(told.contains("at its peak, of which the GPU's driver and what it compiled are some"), "{told}");
+    }
+    // The program's own share is in it as on the CPU path, the driver's is not.
+    for part in ["batch", "copies", "results"] {
+        assert_eq!(plan["bytes"][part], cpu["bytes"][part], "{part}");
+    }
+    let parts = plan["bytes"].as_object().unwrap();
+    assert_eq!(parts.values().map(|bytes| bytes.as_u64().unwrap()).sum::<u64>(), plan["total_bytes"].as_u64().unwrap());
 }
 
 #[test]
