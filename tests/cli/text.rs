@@ -181,13 +181,39 @@ fn a_sample_ends_quietly_when_its_reader_goes() {
 fn a_result_that_could_not_be_written_is_a_failure() {
     let folder = folder();
     train(folder.path(), "a", &format!("{TINY} --steps 2"));
-    for arguments in ["eval a --json", "inspect a", "sample a", "devices"] {
+    std::fs::write(
+        folder.path().join("s.ts"),
+        "@classLabel true a b\n@data\n".to_owned() + &"1,2:a\n3,4:b\n".repeat(10),
+    )
+    .unwrap();
+    train(folder.path(), "c", "sequences s.ts --hidden 2 --steps 1");
+    for arguments in ["eval a --json", "inspect a", "sample a", "predict c", "devices"] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = command(folder.path(), arguments).stdout(full).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments}: {stderr}");
         assert!(stderr.contains("standard output"), "{arguments}: {stderr}");
     }
+}
+
+#[test]
+fn a_part_of_which_the_vocabulary_knows_nothing_is_told_and_costs_no_run_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    // No two characters of it are the same.
+    let text: String = (0x4e00..0x4e00 + 900).filter_map(char::from_u32).collect();
+    std::fs::write(folder.path().join("t.txt"), text).unwrap();
+    let text = "text t.txt --window 8 --hidden 2 --batch 2 --steps 3 --val-every 1";
+    let told = train(folder.path(), "a", text);
+    assert!(told.contains("validation: the vocabulary knows none of its characters"), "{told}");
+    assert!(entries(&folder.path().join("a")).contains(&"report.html".into()));
+    let measured = output(folder.path(), "eval a --device cpu");
+    assert!(measured.contains("validation: the vocabulary knows none of its characters"), "{measured}");
+    refused(folder.path(), &format!("train --device cpu {text} --patience 2"), 2, &["--patience", "validate"]);
+    // One that it knows is enough.
+    let text: String = (0x4e00..0x4e00 + 899).chain([0x4e00]).filter_map(char::from_u32).collect();
+    std::fs::write(folder.path().join("t.txt"), text).unwrap();
+    let summary = json(&train(folder.path(), "b", &format!("{TINY} --steps 1 --json")));
+    assert!(summary["validation"]["loss"].as_f64().unwrap() > 0.0, "{summary}");
 }
 
 #[test]

@@ -146,6 +146,15 @@ impl TextTask {
         Lanes::new(&self.text, &self.vocabulary, part, self.window, rows, warm_up)
     }
 
+    /// Whether there is anything to tell in a part: a character behind its first that the vocabulary knows.
+    fn is_told(&self, part: &Range<u64>) -> Result<bool> {
+        if part.end - part.start < 2 || self.vocabulary.unknown().is_none() {
+            return Ok(part.end - part.start > 1);
+        }
+        let told = part.start + 1..part.end;
+        Ok(self.vocabulary.unknown_in(&self.text.histogram(told.clone())?) < told.end - told.start)
+    }
+
     /// The words that the network goes on with in the report: the beginning of what it did not learn from.
     fn prime(&self) -> Result<Vec<u32>> {
         let held_back = self.parts.train.end..self.text.len();
@@ -278,9 +287,9 @@ impl Task for TextTask {
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         let part = beginning(&self.parts.validation);
-        Ok(match part.is_empty() {
-            true => None,
-            false => Some(Box::new(self.lanes(part, rows)?)),
+        Ok(match self.is_told(&part)? {
+            false => None,
+            true => Some(Box::new(self.lanes(part, rows)?)),
         })
     }
 
@@ -325,6 +334,10 @@ impl Task for TextTask {
                 continue;
             }
             let part = if whole { part.clone() } else { beginning(part) };
+            if !self.is_told(&part)? {
+                results.lines.push(format!("{name}: the vocabulary knows none of its characters; nothing is measured"));
+                continue;
+            }
             let loss = network.evaluate(&self.lanes(part.clone(), rows)?)?;
             let bits = loss / std::f64::consts::LN_2;
             let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
