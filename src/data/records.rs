@@ -385,14 +385,23 @@ fn ends_in_quotes(text: &[u8], separator: u8) -> bool {
     text.iter().fold(Place::FieldStart, |place, byte| place.after(*byte, separator)) == Place::Quoted
 }
 
+/// The most bytes of a column's name, which goes into titles, messages, tables and files, a copy each.
+const NAME: usize = 1 << 20;
+
 /// The names of the columns, which the first record of a file holds.
 ///
 /// # Errors
-/// [`Error::Data`] where there are none, or two are alike: nobody could say which of them is meant.
+/// [`Error::Data`] where there are none, one is no name but a text of megabytes, or two are alike: nobody could say which of
+/// them is meant.
 pub(super) fn header(record: &csv::StringRecord, path: &Path) -> Result<Vec<String>> {
     let names: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
     if names.iter().all(String::is_empty) {
         return Err(Error::data(path, "", "expected a line of column names and rows below it, got an empty file"));
+    }
+    if let Some((name, field)) = names.iter().zip(1..).find(|(name, _)| name.len() > NAME) {
+        let message =
+            format!("expected names of columns of at most {NAME} bytes, got one of {}, field {field}", name.len());
+        return Err(Error::data(path, "", message));
     }
     let mut seen = HashMap::new();
     // Fields without a name, as behind a last comma, are not alike: they are no columns that anything could ask for.
@@ -498,6 +507,18 @@ mod tests {
         assert_eq!(refusal(format!("t,v\r\n1,2\r\n{long}\n")).as_deref(), Some(expected));
         assert_eq!(refusal(format!("{}\n{}", &long[1..], &long[1..])), None);
         assert!(Records::open(long.as_bytes(), Path::new("a.csv")).is_err());
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_refused() {
+        let names = |length: usize| {
+            let text = format!("t,{}\n1,2\n", "x".repeat(length));
+            let records = Records::open(text.as_bytes(), Path::new("a.csv"));
+            records.map(|records| records.names()[1].len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(names(NAME), Ok(NAME));
+        let expected = "a.csv: expected names of columns of at most 1048576 bytes, got one of 1048577, field 2";
+        assert_eq!(names(NAME + 1), Err(expected.into()));
     }
 
     #[test]
