@@ -113,6 +113,7 @@ mod real;
 pub mod report;
 mod sizes;
 pub mod train;
+mod version;
 
 pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, States, Targets};
 pub use cpu::{Cpu, CpuEngine};
@@ -133,7 +134,5 @@ pub use optim::{Optimizer, OptimizerKind, OptimizerStep};
 pub use profile::{Profile, ProfilePart};
 pub use real::Real;
 pub use train::{Prediction, Trainer, TrainerOptions};
+pub use version::VERSION;
 pub use {ndarray, wgpu};
-
-/// The crate's version, with the commit that it was built of where that was in a repository.
-pub const VERSION: &str = env!("BPTT_VERSION");

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::VERSION;
 use crate::plot::{Drawing, STYLE, escape};
+use crate::version::VERSION;
 
 /// Names of elements alone: the classes belong to the pictures.
 const PAGE_STYLE: &str = "\

@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::nearest::nearest;
-use super::printed::{note_lines, say_data};
+use super::terminal::printed::{note_lines, say_data};
 
 /// What other programs call a flag of this one, or what is said for it.
 const SYNONYMS: [(&str, &str); 26] = [
@@ -51,7 +51,7 @@ pub(crate) fn parse<P: CommandFactory + FromArgMatches>(arguments: &[OsString]) 
         let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
         let error = if help { error } else { with_tips(error, &command, arguments) };
         let text = error.render().to_string();
-        let text = if help { super::help::wrapped(&text, super::help::columns()) } else { text };
+        let text = if help { super::terminal::help::wrapped(&text, super::terminal::help::columns()) } else { text };
         match error.use_stderr() {
             true => note_lines(text.strip_suffix('\n').unwrap_or(&text)),
             false => say_data(&text),

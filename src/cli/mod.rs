@@ -1,54 +1,27 @@
 //! The `bptt` program: one file a subcommand, and the only place that prints.
 
-mod apply;
 mod args;
 mod bench;
-mod bench_basics;
-mod bench_compare;
-mod bench_profile;
-mod bench_sweep;
-mod bench_work;
 mod command_line;
+mod commands;
 mod config_file;
 mod device;
-mod devices;
-mod drivers;
-mod ending;
-mod eval;
 mod examples;
 mod exit;
-mod export;
 mod flow;
-mod flow_chart;
-mod flow_compare;
-mod forecast;
-mod free_memory;
-mod gradcheck;
-mod gradients;
-mod help;
-mod init;
-mod inspect;
-mod interrupt;
-mod memory;
 mod nearest;
 mod new_file;
-mod plan;
-mod predict;
-mod printed;
-mod profile_table;
-mod progress;
 mod provenance;
-mod sample;
-mod shown;
+mod terminal;
 mod train;
-mod train_words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::Failure;
-use printed::{note, note_lines};
+
+use self::terminal::printed::{note, note_lines};
 
 /// Trains recurrent networks (RNN, LSTM, GRU) by backpropagation through time on any GPU, and on the CPU.
 #[derive(Parser)]
@@ -66,41 +39,41 @@ enum Command {
     Train(Box<args::TrainArgs>),
     /// Tell what memory training takes, by what it is for, and the largest batch that fits; takes the flags of train
     #[command(after_long_help = examples::PLAN)]
-    Plan(Box<plan::PlanArgs>),
+    Plan(Box<commands::plan::PlanArgs>),
     /// Measure a trained network, on its own test part or on other data
     #[command(after_long_help = examples::EVAL)]
-    Eval(Box<eval::EvalArgs>),
+    Eval(Box<commands::eval::EvalArgs>),
     /// Write what a trained network says of each example, as comma-separated text
     #[command(after_long_help = examples::PREDICT)]
-    Predict(Box<predict::PredictArgs>),
+    Predict(Box<commands::predict::PredictArgs>),
     /// Go on with a series beyond its last row
     #[command(after_long_help = examples::FORECAST)]
-    Forecast(forecast::ForecastArgs),
+    Forecast(commands::forecast::ForecastArgs),
     /// Go on with a text, character by character
     #[command(after_long_help = examples::SAMPLE)]
-    Sample(sample::SampleArgs),
+    Sample(commands::sample::SampleArgs),
     /// Show how much of the gradient reaches each step: where it vanishes, where it explodes
     #[command(after_long_help = examples::FLOW)]
-    Flow(Box<flow::FlowArgs>),
+    Flow(Box<flow::measure::FlowArgs>),
     /// Check every gradient of a network on a device: against f64, and that against differences of the loss
     #[command(after_long_help = examples::GRADCHECK)]
-    Gradcheck(Box<gradcheck::GradcheckArgs>),
+    Gradcheck(Box<commands::gradcheck::GradcheckArgs>),
     /// Show a run or a safetensors file: layers, shapes, counts, norms
-    Inspect(inspect::InspectArgs),
+    Inspect(commands::inspect::InspectArgs),
     /// Write a trained network for other programs: as ONNX, or as the weights of a PyTorch module
     #[command(after_long_help = examples::EXPORT)]
-    Export(export::ExportArgs),
+    Export(commands::export::ExportArgs),
     /// List the devices that `--device` can name
-    Devices(devices::DevicesArgs),
+    Devices(device::devices::DevicesArgs),
     /// Time the training step of a fixed network and print one line of JSON
     #[command(after_long_help = examples::BENCH)]
-    Bench(Box<bench::BenchArgs>),
+    Bench(Box<bench::command::BenchArgs>),
     /// Write a configuration file with every setting, its meaning and its default
-    Init(init::InitArgs),
+    Init(commands::init::InitArgs),
     /// Print a script that completes commands and flags in a shell
-    Completions(init::CompletionsArgs),
+    Completions(commands::init::CompletionsArgs),
     /// Print the manual page, in the form that `man` reads
-    Man(init::ManArgs),
+    Man(commands::init::ManArgs),
 }
 
 impl Command {
@@ -115,36 +88,38 @@ impl Command {
 
 /// Runs what the command line asks for. Its exit codes are in `exit.rs`.
 pub(crate) fn main() -> ExitCode {
-    interrupt::end_without_memory();
+    terminal::interrupt::end_without_memory();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let program: Program = match command_line::parse(&arguments) {
         Ok(program) => program,
         Err(code) => return code,
     };
     if program.command.opens_a_device() {
-        drivers::quiet();
+        device::drivers::quiet();
     }
     let result = match program.command {
-        Command::Train(args) => train::train(&args),
-        Command::Plan(args) => plan::plan(&args),
-        Command::Eval(args) => eval::eval(&args),
-        Command::Predict(args) => predict::predict(&args),
-        Command::Forecast(args) => forecast::forecast(&args),
-        Command::Sample(args) => sample::sample(&args),
-        Command::Flow(args) => flow::flow(&args),
-        Command::Gradcheck(args) => gradcheck::gradcheck(&args),
-        Command::Inspect(args) => inspect::inspect(&args).map_err(Failure::from),
-        Command::Export(args) => export::export(&args),
-        Command::Devices(args) => devices::devices(&args).map_err(Failure::from),
-        Command::Bench(args) => bench::bench(&args),
-        Command::Init(args) => init::init(&args).map_err(Failure::from),
+        Command::Train(args) => train::command::train(&args),
+        Command::Plan(args) => commands::plan::plan(&args),
+        Command::Eval(args) => commands::eval::eval(&args),
+        Command::Predict(args) => commands::predict::predict(&args),
+        Command::Forecast(args) => commands::forecast::forecast(&args),
+        Command::Sample(args) => commands::sample::sample(&args),
+        Command::Flow(args) => flow::command::flow(&args),
+        Command::Gradcheck(args) => commands::gradcheck::gradcheck(&args),
+        Command::Inspect(args) => commands::inspect::inspect(&args).map_err(Failure::from),
+        Command::Export(args) => commands::export::export(&args),
+        Command::Devices(args) => device::devices::devices(&args).map_err(Failure::from),
+        Command::Bench(args) => bench::command::bench(&args),
+        Command::Init(args) => commands::init::init(&args).map_err(Failure::from),
         Command::Completions(args) => {
-            init::completions(&args, &mut command_line::prepared(Program::command()));
+            commands::init::completions(&args, &mut command_line::prepared(Program::command()));
             Ok(())
         }
-        Command::Man(args) => init::man(&args, &command_line::prepared(Program::command())).map_err(Failure::from),
+        Command::Man(args) => {
+            commands::init::man(&args, &command_line::prepared(Program::command())).map_err(Failure::from)
+        }
     };
-    match (result, printed::unsaid()) {
+    match (result, terminal::printed::unsaid()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {
             note(format_args!("error: standard output: {error}"));

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
+use ndarray::{Array2, Array3, ArrayView2};
 use pollster::block_on;
 
 use crate::data::{Batches, Examples};
-use crate::ndarray::{Array2, Array3, ArrayView2};
 use crate::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, predict_each, resume, run};
 use crate::{
     Batch, Engine, Error, HiddenGradientNorms, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer,
@@ -150,8 +150,8 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ndarray::{Array2, Array3};
     use crate::{Cell, Cpu, Head, Loss, Optimizer, Readout, Recurrent, Targets};
+    use ndarray::{Array2, Array3};
 
     use super::*;
 

@@ -1,10 +1,13 @@
 //! Text that messages, tables, pictures and reports share: numbers, sizes, paths, and names from data made safe to print.
 
+mod decimals;
 mod escape;
 mod numbers;
 mod path;
 mod table;
 
+pub use decimals::{Digits, share};
+pub(crate) use decimals::{decimal, percent, rounded, scientific};
 pub use escape::{indented, is_hidden, one_line, visible};
 pub use numbers::{ahead, bytes, grouped, short};
 pub use path::{path_json, path_text, shell_quoted};

@@ -1,6 +1,6 @@
 //! The span of an axis and its ticks.
 
-use super::numbers::{decimal, scientific};
+use crate::format::{decimal, scientific};
 
 pub(super) struct Axis {
     pub(super) from: f64,

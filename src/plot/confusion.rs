@@ -2,8 +2,7 @@
 
 use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, TITLE_SIZE, escape, fitted, text_width};
 use super::heat;
-use super::numbers::{percent, share};
-use crate::format::grouped;
+use crate::format::{grouped, percent, share};
 use crate::train::ConfusionMatrix;
 
 const LEFT: f64 = 24.0;

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Tick, extent, logarithmic_ticks, round_ticks};
 use super::drawing::{Anchor, Drawing, RIGHT, TEXT_SIZE, WIDTH, fitted, text_width};
-use super::numbers::decimal;
+use crate::format::decimal;
 
 /// Of a panel.
 const HEIGHT: f64 = 232.0;

@@ -2,8 +2,8 @@
 
 use super::chart::{Area, Band, Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
-use super::numbers::share;
 use super::steps::POINTS;
+use crate::format::share;
 
 /// More panels than this do not fit on a page.
 const PANELS: usize = 6;

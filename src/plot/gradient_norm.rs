@@ -2,10 +2,9 @@
 
 use super::chart::{Chart, Line, Panel, TALL};
 use super::drawing::Drawing;
-use super::numbers::{percent, rounded};
 use super::steps::{Median, Scale, Steps};
 use crate::Result;
-use crate::format::grouped;
+use crate::format::{grouped, percent, rounded};
 
 /// The global gradient norm before clipping, and where it is clipped. `title` is followed by the share of clipped steps,
 /// or by the median without clipping; `per_epoch`: x counts epochs of so many steps.

@@ -2,9 +2,9 @@
 
 use super::chart::{Chart, Dot, Line, Panel, TALL};
 use super::drawing::Drawing;
-use super::numbers::rounded;
 use super::steps::{Epochs, Mean, Points, Scale, Steps};
 use crate::Result;
+use crate::format::rounded;
 use crate::train::Metrics;
 
 /// The loss of what needs no network, to be drawn beside the run's.

@@ -10,7 +10,6 @@ mod gradient_norm;
 mod heat;
 mod histogram;
 mod loss;
-mod numbers;
 mod piano_roll;
 mod steps;
 #[cfg(test)]
@@ -25,7 +24,6 @@ pub use forecast::{Forecast, Onward, Rolled, RolledTarget, Rows, Target};
 pub use gradient_norm::gradient_norm;
 pub use histogram::Lengths;
 pub use loss::{Baseline, loss};
-pub use numbers::{Digits, share};
 pub use piano_roll::PianoRoll;
 pub use steps::{Epochs, Steps};
 pub use text_sample::TextSample;

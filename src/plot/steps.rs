@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::numbers::share;
 use crate::Result;
-use crate::format::grouped;
+use crate::format::{grouped, share};
 use crate::train::Metrics;
 
 /// More points than this say nothing more on a chart of this width.

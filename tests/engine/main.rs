@@ -13,6 +13,7 @@ mod embed;
 mod extreme_sizes;
 mod faults;
 mod finite_differences;
+mod floors;
 mod gpu;
 mod gradient_norms;
 mod head;

@@ -32,7 +32,7 @@ pub(crate) fn names(text: &str) -> Result<Names, String> {
     }
 }
 
-pub(super) fn batch(text: &str) -> Result<BatchSize, String> {
+pub(crate) fn batch(text: &str) -> Result<BatchSize, String> {
     match text {
         "auto" => Ok(BatchSize::Fitting(Auto::Auto)),
         _ => match whole::<1, SIZE>(text) {
@@ -50,7 +50,7 @@ pub(crate) fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result
     }
 }
 
-pub(super) fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     whole::<1, COUNT>(text).map(|count| count as u64)
 }
 
@@ -61,21 +61,21 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn below_1(text: &str) -> Result<f64, String> {
+pub(crate) fn below_1(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0 to below 1".into()),
     }
 }
 
-pub(super) fn quantile(text: &str) -> Result<f64, String> {
+pub(crate) fn quantile(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("expected numbers above 0 and below 1".into()),
     }
 }
 
-pub(super) fn above_0(text: &str) -> Result<f64, String> {
+pub(crate) fn above_0(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if is_above_0(value) => Ok(value),
         _ => Err(format!("expected {ABOVE_0}")),
@@ -83,19 +83,19 @@ pub(super) fn above_0(text: &str) -> Result<f64, String> {
 }
 
 /// What a configuration file can hold: TOML's integers are signed.
-pub(super) fn signed(text: &str) -> Result<u64, String> {
+pub(crate) fn signed(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
     number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
 }
 
 /// What a parameter can be: beyond f32 a number that is finite here is not.
-pub(super) fn single(text: &str) -> Result<f64, String> {
+pub(crate) fn single(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|value| (*value as f32).is_finite());
     number.ok_or_else(|| format!("expected a number from {:e} to {:e}", f32::MIN, f32::MAX))
 }
 
 /// What a gradient's norm can be held to: a smaller number is 0 as f32, and would leave nothing of the gradient.
-pub(super) fn norm(text: &str) -> Result<f64, String> {
+pub(crate) fn norm(text: &str) -> Result<f64, String> {
     let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
     let bounds = f64::from(least)..=f64::from(most);
     let number = text.parse::<f64>().ok().filter(|value| *value == 0.0 || bounds.contains(value));

@@ -1,12 +1,12 @@
 //! `bptt train --flow-every N`: the norms of ∂L/∂h_t of every Nth step.
 
+use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 use super::checkpoints::Position;
 use super::folder::{Folder, Log, json_line};
 use super::names::FLOW;
 use crate::format::grouped;
-use crate::ndarray::Array2;
 use crate::plot::{Drawing, FlowLine, FlowPanel, FlowPicture};
 use crate::{HiddenGradientNorms, Recurrent, Result};
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::format::{grouped, short};
-use crate::plot::share;
+use crate::format::{grouped, share, short};
 
 /// More targets than this are counted instead of listed.
 const LISTED: usize = 4;

@@ -40,8 +40,8 @@ pub fn describe(loss: &Loss) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ndarray::Array3;
     use crate::{Batch, Cell, Cpu, Optimizer, Readout, Recurrent, Sequence, StateDict, Targets, Trainer};
+    use ndarray::Array3;
 
     use super::*;
 

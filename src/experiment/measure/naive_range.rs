@@ -1,7 +1,8 @@
 //! Naive forecasts as ranges: by how much they were off before.
 
+use ndarray::Array3;
+
 use super::quantiles::Quantiles;
-use crate::ndarray::Array3;
 
 /// By how much the (seasonal) naive forecast was off within `values`, what came less what was forecast `step` + 1 rows
 /// ahead: ascending. Missing values are left out.
@@ -44,7 +45,7 @@ pub(crate) fn ranges(
             let differences = differences(values, step, period);
             for (range, of) in ranges.iter_mut().zip(quantiles.values()) {
                 let shift = quantile(&differences, *of)?;
-                range.slice_mut(crate::ndarray::s![.., step, target]).mapv_inplace(|value| value + shift);
+                range.slice_mut(ndarray::s![.., step, target]).mapv_inplace(|value| value + shift);
             }
         }
     }
@@ -54,7 +55,7 @@ pub(crate) fn ranges(
 #[cfg(test)]
 mod tests {
     use crate::Loss;
-    use crate::ndarray::Array3;
+    use ndarray::Array3;
 
     use super::*;
 

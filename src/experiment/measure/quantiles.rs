@@ -1,7 +1,8 @@
 //! The quantiles of each target that a network with the quantile loss tells.
 
+use ndarray::{Array2, ArrayView2};
+
 use crate::Loss;
-use crate::ndarray::{Array2, ArrayView2};
 
 /// Quantiles, ascending; none where a network tells one value of each target.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +110,7 @@ pub(crate) fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::ndarray::array;
+    use ndarray::array;
 
     use super::*;
 
@@ -149,7 +150,7 @@ mod tests {
         assert!((coverage(truth.view(), low.view(), high.view()) - 2.0 / 3.0).abs() < 1e-12);
         let expected = (0.25 * 0.0 + 0.25 * 1.0 + 0.25 * 4.0) / 3.0;
         assert!((mean_pinball(0.25, truth.view(), low.view()) - expected).abs() < 1e-12);
-        let nothing = truth.slice(crate::ndarray::s![..0, ..]);
+        let nothing = truth.slice(ndarray::s![..0, ..]);
         assert!(coverage(nothing, nothing, nothing).is_nan());
     }
 }

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 use super::comparison::{self, BaselineName, Comparison};
 use super::quantiles::Quantiles;
 use crate::data::{Accuracy, TargetAccuracy};
-use crate::format::{cell, left, right, widest};
-use crate::plot::share;
+use crate::format::{cell, left, right, share, widest};
 use crate::report::Table;
 
 /// The errors of every forecaster, on every part that was not trained on.

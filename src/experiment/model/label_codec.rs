@@ -1,9 +1,9 @@
 //! What a model knows of its labels.
 
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Labels, Scaling, ScalingKind};
-use crate::ndarray::Array2;
 use crate::{Error, Head, Result};
 
 /// What is told of a sequence, fitted to the training part.

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_sequence_is_known_by_its_numbers_in_whatever_order_its_dimensions_are() {
         use crate::data::Steps;
-        use crate::ndarray::{Array2, array};
+        use ndarray::{Array2, array};
         let hash = |numbers: Array2<f64>| hash_of_sequence(&Steps::wide(vec![numbers]), 0);
         let known = hash(array![[1.0, 0.0], [2.0, f64::NAN]]);
         assert_eq!(hash(array![[0.0, 1.0], [f64::NAN, 2.0]]), known);

@@ -1,10 +1,10 @@
 //! Text that a network goes on with, token by token.
 
+use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::network::Network;
 use crate::data::Vocabulary;
-use crate::ndarray::Array2;
 use crate::train::Sampling;
 use crate::{Error, Result, Sequence, States};
 

@@ -6,11 +6,12 @@ use super::super::files::names::CONFIG;
 use super::super::measure::loss;
 use super::super::model::model_file::ModelFile;
 use super::super::settings::Settings;
+use super::labelled::{classes, sequences};
 use super::rolls::RollsTask;
-use super::series::SeriesTask;
+use super::series::series_task::SeriesTask;
+use super::synthetic;
 use super::task::Task;
 use super::text::TextTask;
-use super::{classes, sequences, synthetic};
 use crate::{Error, Result};
 
 /// Refuses a folder where a file is read, and where a folder is learned from a file. What is not there is told where it is

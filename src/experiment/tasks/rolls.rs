@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
+use ndarray::Array2;
 use serde_json::json;
 
 use super::super::config::agree::{as_the_model, in_flag, shares};
@@ -21,7 +22,6 @@ use super::task::{Measure, Order, Results, Task};
 use super::{fingerprints, objective, relation};
 use crate::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled, read_input};
 use crate::format::{grouped, path_text, short};
-use crate::ndarray::Array2;
 use crate::plot::{Baseline, Lengths, PianoRoll};
 use crate::{Error, Head, Loss, Readout, Reduction, Result};
 

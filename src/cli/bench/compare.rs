@@ -1,0 +1,166 @@
+//! Earlier measurements beside a new one.
+
+use std::path::Path;
+
+use bptt::data::{read_settings, utf8};
+use bptt::{Error, Result};
+use serde_json::{Map, Value};
+
+use super::work::Size;
+
+/// A line of `bptt bench`.
+pub(crate) type Line = Map<String, Value>;
+
+/// Lines of earlier runs.
+pub(crate) struct Earlier(Vec<Line>);
+
+impl Earlier {
+    /// The lines of a file that begin with a brace.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or such a line is no JSON.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = read_settings(path)?;
+        let text = utf8(&text, path)?;
+        let lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('{'));
+        let parsed = lines.map(|(index, line)| {
+            serde_json::from_str(line).map_err(|error| {
+                let message = format!("expected a line of `bptt bench`, which is JSON: {error}");
+                Error::Data { path: path.into(), place: format!(", line {}", index + 1), message }
+            })
+        });
+        parsed.collect::<Result<_>>().map(Self)
+    }
+
+    /// The lines of the same network on whichever device and over whatever batch.
+    pub(crate) fn of_network<'e>(&'e self, line: &'e Line) -> impl Iterator<Item = &'e Line> {
+        self.0.iter().filter(|other| network(other) == network(line) && other.contains_key("ms_median"))
+    }
+
+    /// How a measurement differs from those of the same work on the same device and threads; nothing where there is none.
+    pub(crate) fn compare(&self, line: &Line) -> Option<String> {
+        let key = |line: &Line| ["device", "threads", "sync_every", "kernel"].map(|key| line.get(key).cloned());
+        let same: Vec<&Line> =
+            self.of_network(line).filter(|other| key(other) == key(line) && batch(other) == batch(line)).collect();
+        let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
+        let rows = batch(line).unwrap_or_default();
+        let name = format!("{} {}, a batch of {rows}, on {}", text("cell"), text("size"), text("device"));
+        if same.is_empty() {
+            return None;
+        }
+        let mut medians: Vec<f64> = same.iter().map(|other| number(other, "ms_median")).collect();
+        medians.sort_by(f64::total_cmp);
+        let before = super::fields::median(&medians);
+        let now = number(line, "ms_median");
+        let spread = spread(same.iter().copied());
+        let verdict = match beyond(spread, self::spread([line])) {
+            Some(Direction::Up) => "slower",
+            Some(Direction::Down) => "faster",
+            None => "within the spread of both",
+        };
+        let [least, most] = spread.map(|ms| format!("{ms:.3}"));
+        let times = now / before;
+        Some(format!("{name}: {now:.3} ms, before {before:.3} ({least}–{most}), {times:.2} times: {verdict}"))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Up,
+    Down,
+}
+
+/// What measurements spread over: from the least to nine tenths of them.
+pub(crate) fn spread<'l>(lines: impl IntoIterator<Item = &'l Line>) -> [f64; 2] {
+    lines.into_iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], line| {
+        [least.min(number(line, "ms_min")), most.max(number(line, "ms_p90"))]
+    })
+}
+
+/// Whether `after` is beyond `before`: nothing where the two overlap.
+pub(crate) fn beyond(before: [f64; 2], after: [f64; 2]) -> Option<Direction> {
+    match (after[0] > before[1], after[1] < before[0]) {
+        (true, _) => Some(Direction::Up),
+        (_, true) => Some(Direction::Down),
+        _ => None,
+    }
+}
+
+/// A number of a line; NaN where there is none.
+pub(crate) fn number(line: &Line, key: &str) -> f64 {
+    line.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN)
+}
+
+/// B of a line. Lines that do not tell it have that of their size.
+pub(crate) fn batch(line: &Line) -> Option<u64> {
+    told(line, "batch", 0)
+}
+
+/// What makes two networks the same: the cell, T, I, H, O, and whether the input is tokens.
+fn network(line: &Line) -> (Option<&str>, Option<bool>, [Option<u64>; 4]) {
+    let keys = [("steps", 1), ("input", 2), ("hidden", 3), ("outputs", 4)].map(|(key, place)| told(line, key, place));
+    (line.get("cell").and_then(Value::as_str), size(line).map(|size| size.sizes().tokens), keys)
+}
+
+fn told(line: &Line, key: &str, place: usize) -> Option<u64> {
+    let of_size = || {
+        let sizes = size(line)?.sizes();
+        Some([sizes.rows, sizes.steps, sizes.inputs, sizes.hidden, sizes.outputs][place] as u64)
+    };
+    line.get(key).and_then(Value::as_u64).or_else(of_size)
+}
+
+fn size(line: &Line) -> Option<Size> {
+    let name = line.get("size").and_then(Value::as_str)?;
+    <Size as clap::ValueEnum>::from_str(name, true).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn earlier(texts: &[&str]) -> Earlier {
+        Earlier(texts.iter().map(|text| line(text)).collect())
+    }
+
+    const OLD: &str = r#"{"cell": "lstm", "size": "S", "device": "cpu", "threads": 4, "sync_every": 1,
+        "ms_median": 2.0, "ms_min": 1.8, "ms_p90": 2.4}"#;
+
+    #[test]
+    fn a_difference_counts_beyond_the_spread_of_both() {
+        let now = |least: f64, median: f64, most: f64| {
+            let mut now = line(OLD);
+            for (key, ms) in [("ms_median", median), ("ms_min", least), ("ms_p90", most)] {
+                now.insert(key.into(), ms.into());
+            }
+            // What an older line leaves to the size.
+            now.insert("batch".into(), 16.into());
+            now.insert("hidden".into(), 64.into());
+            earlier(&[OLD]).compare(&now).unwrap()
+        };
+        assert!(now(2.5, 3.0, 3.5).ends_with("3.000 ms, before 2.000 (1.800–2.400), 1.50 times: slower"));
+        assert!(now(1.0, 1.2, 1.7).ends_with("faster"));
+        assert!(now(2.3, 3.0, 3.5).ends_with("within the spread of both"));
+    }
+
+    #[test]
+    fn only_the_same_work_on_the_same_device_is_compared() {
+        for (key, value) in [
+            ("cell", Value::from("gru")),
+            ("size", "M".into()),
+            ("device", "llvmpipe".into()),
+            ("threads", 1.into()),
+            ("sync_every", 2.into()),
+            ("batch", 32.into()),
+            ("hidden", 65.into()),
+        ] {
+            let mut now = line(OLD);
+            now.insert(key.into(), value);
+            assert_eq!(earlier(&[OLD]).compare(&now), None, "{key}");
+        }
+    }
+}

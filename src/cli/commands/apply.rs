@@ -1,0 +1,117 @@
+//! A trained model over data: what `eval` and `predict` have in common.
+
+use std::path::{Path, PathBuf};
+
+use bptt::experiment::config::merge::over;
+use bptt::experiment::config::{BatchSize, Config, Data, ModelConfig, RunConfig, SIZE, TaskConfig, check_files};
+use bptt::experiment::files::names::CONFIG;
+use bptt::experiment::measure::loss;
+use bptt::experiment::model::codec::Codec;
+use bptt::experiment::model::model_file::ModelFile;
+use bptt::experiment::network::Network;
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::load;
+use bptt::experiment::tasks::task::Task;
+use bptt::format::path_text;
+use bptt::{Error, Model, Optimizer, Result, StateDict, TrainerOptions};
+use clap::Args;
+
+use crate::cli::args::{ReadArgs, RunArgs, whole};
+use crate::cli::config_file;
+use crate::cli::device::opened;
+use crate::cli::device::opened::Opened;
+use crate::cli::exit::Failure;
+use crate::cli::terminal::printed::note;
+
+#[derive(Args)]
+pub(crate) struct ApplyArgs {
+    /// A run's folder, or a model.safetensors alone
+    pub(crate) run: PathBuf,
+    /// Sequences at once [default: the run's batch; 32]
+    #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
+    pub(crate) batch: Option<usize>,
+    #[command(flatten)]
+    pub(crate) on: RunArgs,
+    /// The file that the model was trained on is split as it was then, whatever its name; other data are not split unless
+    /// --split says so.
+    #[command(flatten)]
+    pub(crate) data: ReadArgs,
+}
+
+/// A model on its device, and data as it reads them.
+pub(crate) struct Applied {
+    pub(crate) settings: Settings,
+    pub(crate) task: Box<dyn Task>,
+    pub(crate) network: Box<dyn Network>,
+    /// What computes, in words.
+    pub(crate) device: String,
+    /// Sequences at once.
+    pub(crate) rows: usize,
+}
+
+impl Applied {
+    pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
+        let model = open_model(&args.run)?;
+        let mut given = given(&args.run, &model, &args.on.config(), args.data.data(model.codec.kind())?)?;
+        given.training.batch = args.batch.map(BatchSize::Rows).or(given.training.batch);
+        let mut settings = Settings::new(given).map_err(Failure::usage)?;
+        let task = load::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
+        load::check_fits(&model, task.as_ref())?;
+        settings.set_form(&model.model)?;
+        settings.check_batch(&model.model).map_err(Failure::usage)?;
+        let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
+        let network = measured(&opened, &model.model, &model.weights)?;
+        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        Ok(Self { settings, task, network, device: opened.describe(), rows })
+    }
+}
+
+/// The model of a run's folder or of a file; of a run that is not finished, which weights these are is printed.
+pub(crate) fn open_model(run: &Path) -> Result<ModelFile> {
+    let model = ModelFile::open(run)?;
+    model.note.iter().for_each(note);
+    Ok(model)
+}
+
+/// The model on a device, to be measured and to predict.
+pub(crate) fn on_device(model: &ModelFile, settings: &Settings) -> Result<Box<dyn Network>> {
+    let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
+    measured(&opened, &model.model, &model.weights)
+}
+
+/// A network of these weights that is measured without the smoothing of its training.
+pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> Result<Box<dyn Network>> {
+    let model = loss::measured(model);
+    let mut network = opened.network(&model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
+    network.load_state_dict(weights)?;
+    Ok(network)
+}
+
+/// The settings of the run that a model is of, with what is set of data and device.
+pub(crate) fn given(run: &Path, model: &ModelFile, on: &RunConfig, data: Option<Data>) -> Result<Config> {
+    let kind = model.codec.kind();
+    // A model of a synthetic task needs no run to say which.
+    let data = match (&model.codec, data) {
+        (Codec::Task { task }, Some(Data::Task(data))) => Some(Data::Task(TaskConfig { name: Some(*task), ..data })),
+        (Codec::Task { task }, None) if !run.join(CONFIG).is_file() => {
+            Some(Data::Task(TaskConfig { name: Some(*task), ..TaskConfig::default() }))
+        }
+        (_, data) => data,
+    };
+    let names_data = data.as_ref().is_some_and(Data::is_named);
+    let flags = Config { run: on.clone(), data, ..Config::default() };
+    if names_data {
+        return Ok(flags.applied());
+    }
+    let config = run.join(CONFIG);
+    if !config.is_file() {
+        let (run, kind) = (path_text(run), kind);
+        return Err(Error::Unsupported(format!(
+            "{run}: a model alone does not say which data: name them behind it, {kind}"
+        )));
+    }
+    // The network is in the model's file; what its weights began with need no longer be there.
+    let given = Config { model: ModelConfig::default(), ..over(config_file::read(&config)?, &flags)? };
+    check_files(&config, &given, &flags)?;
+    Ok(given.applied())
+}

@@ -1,0 +1,52 @@
+//! `bptt eval`.
+
+use bptt::Error;
+use bptt::experiment::tasks::task;
+use bptt::experiment::tasks::task::Measure;
+use bptt::format::path_json;
+use clap::Args;
+use serde_json::Value;
+
+use super::apply::{Applied, ApplyArgs};
+use crate::cli::exit::Failure;
+use crate::cli::provenance;
+use crate::cli::terminal::printed::{heading, say, say_json};
+
+#[derive(Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    apply: ApplyArgs,
+    /// Print nothing but the results, as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, device, rows } = Applied::open(&args.apply)?;
+    let measure = Measure { rows, seed: settings.seed, whole: true, json: args.json };
+    let results = task::results(task.as_ref(), network.as_mut(), measure)?;
+    if args.json {
+        let mut summary = provenance::to_json();
+        summary.extend([("run".to_owned(), Value::from(path_json(&args.apply.run)))]);
+        summary.extend([("device".to_owned(), Value::from(device))]);
+        summary.extend([("data".to_owned(), Value::from(task.describe()))]);
+        summary.extend(results.summary);
+        summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));
+        say_json(Value::Object(summary));
+        return complete(results.missing);
+    }
+    for (index, line) in task.describe().iter().enumerate() {
+        say(heading(if index == 0 { "data" } else { "" }, line));
+    }
+    say("");
+    results.lines.iter().for_each(say);
+    complete(results.missing)
+}
+
+/// An error where something of the results is missing.
+fn complete(missing: Vec<(&'static str, Error)>) -> Result<(), Failure> {
+    match missing.into_iter().next() {
+        Some((what, error)) => Err(Error::Failed(format!("missing {what}: {error}")).into()),
+        None => Ok(()),
+    }
+}

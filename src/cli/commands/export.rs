@@ -1,0 +1,126 @@
+//! `bptt export`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use bptt::experiment::files::folder::io_error;
+use bptt::experiment::model::codec::Codec;
+use bptt::experiment::model::interface::interface;
+use bptt::experiment::model::model_file::{KEY, ModelFile};
+use bptt::format::{bytes, path_text};
+use bptt::interchange::onnx::{Reads, write_model};
+use bptt::{Error, Model, Readout, Result, StateDictPrefixes};
+use clap::Args;
+
+use super::apply::open_model;
+use crate::cli::exit::Failure;
+use crate::cli::new_file;
+use crate::cli::terminal::printed::{heading, say};
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// A run's folder, or a model.safetensors alone
+    run: PathBuf,
+    /// Where to write it: FILE.onnx is the whole model for ONNX's runtimes, FILE.safetensors the weights for a PyTorch
+    /// module; an existing file is left alone
+    out: PathBuf,
+    /// For FILE.safetensors: what the module calls its recurrent layers, its linear layer and its embedding, `lstm,fc` for
+    /// `self.lstm` and `self.fc` [default: rnn,head,embedding]
+    #[arg(long, value_delimiter = ',', value_name = "RNN,HEAD,EMBEDDING")]
+    names: Option<Vec<String>>,
+}
+
+pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let out = &args.out;
+    new_file::check("OUT", Some(out)).map_err(Failure::usage)?;
+    let refused = |message: String| Failure::usage(Error::Unsupported(message));
+    let lines = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
+        (Some("onnx"), None) => {
+            let file = open_model(&args.run)?;
+            let reads = reads(&file.codec);
+            write(out, |to| onnx(&file, reads, to))?;
+            describe(&file.model, reads)
+        }
+        (Some("onnx"), Some(_)) => {
+            return Err(refused("--names: expected FILE.safetensors with it; ONNX has names of its own".into()));
+        }
+        (Some("safetensors"), attributes) => {
+            let names = attributes.as_deref().map(names).transpose().map_err(Failure::usage)?;
+            let file = open_model(&args.run)?;
+            let names = names.unwrap_or_else(|| StateDictPrefixes::of(&file.model));
+            let weights = names.write(&file.model, &file.weights)?;
+            write(out, |to| weights.write_safetensors(to, None))?;
+            Vec::new()
+        }
+        _ => return Err(refused(format!("OUT: expected FILE.onnx or FILE.safetensors, got {}", path_text(out)))),
+    };
+    let written = out.metadata().map_err(io_error(out))?.len();
+    say(heading("file", &format!("{}, {}", path_text(out), bytes(written))));
+    lines.iter().for_each(|(name, text)| say(heading(name, text)));
+    Ok(())
+}
+
+/// Writes the file, of which nothing is held as a whole.
+fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>) -> Result<()> {
+    let in_it = |error| match error {
+        Error::Io { source, .. } => io_error(out)(source),
+        other => other,
+    };
+    new_file::write_with(out, |file| {
+        let mut file = BufWriter::new(file);
+        fill(&mut file).map_err(in_it)?;
+        file.flush().map_err(io_error(out))
+    })
+}
+
+/// The attributes, each with its dot; an empty one is the module itself.
+fn names(attributes: &[String]) -> Result<StateDictPrefixes> {
+    let dotted = |attribute: &String| if attribute.is_empty() { String::new() } else { format!("{attribute}.") };
+    match attributes {
+        [recurrent, head] => Ok(StateDictPrefixes::new(dotted(recurrent), dotted(head))),
+        [recurrent, head, embedding] => {
+            Ok(StateDictPrefixes::new(dotted(recurrent), dotted(head)).embedding(dotted(embedding)))
+        }
+        _ => Err(Error::Value {
+            what: "--names".into(),
+            expected: "two or three attributes of a module, as in lstm,fc".into(),
+            got: attributes.join(","),
+        }),
+    }
+}
+
+/// Of the metadata of an ONNX file: see [`interface`].
+const INTERFACE: &str = "bptt_interface";
+
+/// The model as ONNX, with the description that its own file has, and what its inputs and outputs are.
+fn onnx(file: &ModelFile, reads: Reads, to: &mut impl Write) -> Result<()> {
+    let interface = interface(&file.codec, &file.model).to_string();
+    write_model(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)], to)
+}
+
+/// What the data of a codec become.
+fn reads(codec: &Codec) -> Reads {
+    if codec.has_tokens() { Reads::Tokens } else { Reads::Dense }
+}
+
+/// What goes in and what comes out.
+fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
+    let recurrent = &model.recurrent;
+    let input = match reads {
+        Reads::Dense => format!("x [T, B, {}]", recurrent.input_size),
+        Reads::Tokens => format!("tokens [T, B] below {}", model.vocabulary()),
+    };
+    let states = |end: &str| {
+        let names = if recurrent.cell.has_cell_state() { format!("h_{end}, c_{end}") } else { format!("h_{end}") };
+        format!("{names} [{}, B, {}]", recurrent.num_layer_directions(), recurrent.hidden_size)
+    };
+    let predictions = model.head.as_ref().map(|head| {
+        let p = if head.readout == Readout::PerStep { "T" } else { "1" };
+        format!("y, logits [{p}, B, {}], ", head.outputs)
+    });
+    vec![
+        ("inputs", format!("{input}, lengths [B], {}", states("0"))),
+        ("outputs", format!("{}{}", predictions.unwrap_or_default(), states("n"))),
+    ]
+}

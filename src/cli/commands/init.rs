@@ -1,0 +1,177 @@
+//! `bptt init`, and what else is made from the flags themselves: completions and the manual.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use bptt::Result;
+use bptt::experiment::config::Kind;
+use bptt::experiment::files::folder::io_error;
+use bptt::format::{path_text, shell_quoted};
+use clap::{Args, Command};
+use clap_mangen::Man;
+
+use crate::cli::terminal::printed::{say, say_data};
+use crate::cli::{args, new_file};
+
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// Where to write it; an existing file is left alone
+    #[arg(default_value = "bptt.toml")]
+    file: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: clap_complete::Shell,
+}
+
+#[derive(Args)]
+pub(crate) struct ManArgs {
+    /// A folder for a page each command, bptt.1, bptt-train.1 and so on, in place of one page with all of them; existing files
+    /// are left alone
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// Writes a configuration that has every key of `bptt train`, all of them commented out.
+pub(crate) fn init(args: &InitArgs) -> Result<()> {
+    let path = &args.file;
+    new_file::check("FILE", Some(path))?;
+    new_file::write(path, template().as_bytes())?;
+    let words = path_text(path);
+    say(format!("{words}: every setting with its default; change what you need, then"));
+    say("");
+    say(format!("    bptt train --config {}", shell_quoted(path)));
+    Ok(())
+}
+
+/// The flags of `bptt train` as a configuration file: a section for each group of flags, a key for each flag.
+fn template() -> String {
+    let mut text = String::from(
+        "# Settings of `bptt train`: each key is the flag of its name. What is left out has its default.\n\
+         # `bptt train --config THIS --dump-config` prints what it comes to.\n\n\
+         # The data: the section of one kind, with its file. Without one the bundled sunspot numbers are learned.\n",
+    );
+    for section in args::SECTIONS {
+        let is_data = Kind::ALL.iter().any(|kind| kind.section() == section);
+        let Some(flags) = args::section(section) else { continue };
+        let _ = match is_data {
+            true => write!(text, "\n# [{section}]\n"),
+            false => write!(text, "\n[{section}]\n"),
+        };
+        for flag in flags.get_arguments().filter(|flag| !flag.is_hide_set()) {
+            let Some(help) = flag.get_help() else { continue };
+            // What a command line names without a flag is the file, or the name of a task.
+            let key = flag.get_long().unwrap_or(flag.get_id().as_str());
+            let names: Vec<String> = flag
+                .get_possible_values()
+                .iter()
+                .filter(|value| !value.is_hide_set())
+                .map(|value| value.get_name().to_owned())
+                .collect();
+            let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+            let help = help.to_string();
+            let _ = writeln!(text, "# {}{names}", help.replace('\n', " "));
+            let _ = writeln!(text, "# {key} = {}", example(key, &help, flag));
+        }
+    }
+    text
+}
+
+/// A value of a key's kind: its default where the help tells one.
+fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
+    let told = help.rsplit_once("[default: ").map(|(_, rest)| rest.trim_end_matches(']'));
+    let told =
+        told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
+    let is_named = |all: &[&str]| {
+        flag.get_value_names().is_some_and(|names| names.iter().any(|name| all.contains(&name.as_str())))
+    };
+    let list = flag.get_value_delimiter().is_some() || is_named(&["COLUMNS"]);
+    let (boolean, count) = (is_named(&["BOOL"]), is_named(&["N", "ROWS"]));
+    let number = told.parse::<f64>().is_ok();
+    match key {
+        "memory" => "\"2GiB\"".into(),
+        "input-limit" => "\"1GiB\"".into(),
+        "class-weights" => "[\"balanced\"]".into(),
+        _ if list && told.contains(',') => format!("[{}]", told.replace(',', ", ")),
+        _ if boolean => "false".into(),
+        _ if list => "[\"COLUMN\"]".into(),
+        _ if number => told.into(),
+        _ if flag.get_possible_values().iter().any(|value| value.get_name() == told) => format!("\"{told}\""),
+        _ if count => "100".into(),
+        "forget-bias" => "1.0".into(),
+        _ if told == "auto" => "\"auto\"".into(),
+        _ => {
+            let first = flag.get_possible_values().first().map(|value| value.get_name().to_owned());
+            let name = flag.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+            format!("\"{}\"", first.or(name).unwrap_or_default())
+        }
+    }
+}
+
+pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, program, "bptt", &mut text);
+    say_data(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
+}
+
+pub(crate) fn man(args: &ManArgs, program: &Command) -> Result<()> {
+    let mut program = program.clone().disable_help_subcommand(true);
+    // Gives the subcommands their whole names, which are those of their pages.
+    program.build();
+    let Some(folder) = &args.out else {
+        say_data(&format!("{}\n", String::from_utf8_lossy(&one_page(&program)?).trim_end()));
+        return Ok(());
+    };
+    let kinds = program.get_subcommands().flat_map(Command::get_subcommands);
+    let commands = std::iter::once(&program).chain(program.get_subcommands()).chain(kinds);
+    let pages: Vec<Man> = commands.cloned().map(Man::new).collect();
+    let paths: Vec<PathBuf> = pages.iter().map(|page| folder.join(page.get_filename())).collect();
+    // One that is there leaves the others unwritten too.
+    paths.iter().try_for_each(|path| new_file::check_free("--out", path))?;
+    std::fs::create_dir_all(folder).map_err(io_error(folder))?;
+    pages.iter().zip(&paths).try_for_each(|(man, path)| new_file::write(path, &page(man)?))
+}
+
+/// The whole manual, every command with its flags on the one page: it speaks of no other.
+fn one_page(program: &Command) -> Result<Vec<u8>> {
+    let failed = || io_error(Path::new("the manual page"));
+    let mut text = Vec::new();
+    let whole = Man::new(program.clone());
+    whole.render_title(&mut text).map_err(failed())?;
+    whole.render_name_section(&mut text).map_err(failed())?;
+    whole.render_synopsis_section(&mut text).map_err(failed())?;
+    whole.render_description_section(&mut text).map_err(failed())?;
+    whole.render_extra_section(&mut text).map_err(failed())?;
+    let with_kinds = |command: &Command| {
+        std::iter::once(command.clone()).chain(command.get_subcommands().map(without_common)).collect::<Vec<_>>()
+    };
+    for command in program.get_subcommands().flat_map(with_kinds) {
+        let man = Man::new(command.clone());
+        let mut part = Vec::new();
+        man.render_synopsis_section(&mut part).map_err(failed())?;
+        man.render_description_section(&mut part).map_err(failed())?;
+        man.render_options_section(&mut part).map_err(failed())?;
+        if command.get_after_long_help().is_some() {
+            man.render_extra_section(&mut part).map_err(failed())?;
+        }
+        let name = format!(".SH \"{}\"\n", command.get_bin_name().unwrap_or(command.get_name()).to_uppercase());
+        text.extend(name.bytes());
+        // What are sections of a page of its own are parts of a section here.
+        text.extend(String::from_utf8_lossy(&part).replace(".SH ", ".SS ").bytes());
+    }
+    whole.render_version_section(&mut text).map_err(failed())?;
+    Ok(text)
+}
+
+/// A kind of data with its own flags alone: those that all kinds have stand at the command.
+fn without_common(kind: &Command) -> Command {
+    kind.clone().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg })
+}
+
+fn page(man: &Man) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    man.render(&mut text).map_err(io_error(Path::new("the manual page")))?;
+    Ok(text)
+}

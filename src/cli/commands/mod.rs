@@ -1,0 +1,12 @@
+//! The commands that are neither training nor measuring of time or gradients.
+
+pub(crate) mod apply;
+pub(crate) mod eval;
+pub(crate) mod export;
+pub(crate) mod forecast;
+pub(crate) mod gradcheck;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod plan;
+pub(crate) mod predict;
+pub(crate) mod sample;

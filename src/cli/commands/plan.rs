@@ -1,0 +1,73 @@
+//! `bptt plan`.
+
+use std::path::PathBuf;
+
+use bptt::experiment::files::names::CONFIG;
+use bptt::experiment::model::model_file;
+use bptt::experiment::tasks::load;
+use bptt::format::bytes;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::args::{DataCommand, SettingsArgs};
+use crate::cli::config_file;
+use crate::cli::device::setup::{form, planner};
+use crate::cli::device::{memory, opened};
+use crate::cli::exit::Failure;
+use crate::cli::terminal::printed::{heading, say, say_json};
+
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    /// A run's folder, whose settings are taken; flags change them
+    #[arg(conflicts_with = "config")]
+    run: Option<PathBuf>,
+    #[command(subcommand)]
+    data: Option<DataCommand>,
+    /// Settings from a file; flags change them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Tells what `bptt train` would take of memory, and takes nothing of it: the data are read, and no network is made.
+pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
+    let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
+    let mut settings =
+        config_file::resolve(config.as_deref(), &args.settings.config(args.data.as_ref())).map_err(Failure::usage)?;
+    let start = settings.open_form()?;
+    memory::check_files(&mut settings)?;
+    let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
+    let model = form(&mut settings, task.as_ref(), start.as_ref())?;
+    let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
+    let planner = planner(&opened, &settings, &model)?;
+    let planned = memory::settle(&mut settings, &planner, task.as_ref(), true)?;
+    if args.json {
+        let mut summary = planned.json();
+        summary.insert("device".into(), Value::String(opened.describe()));
+        summary.insert("kernel".into(), json!(opened.kernel(&model, planned.rows)));
+        say_json(Value::Object(summary));
+        return Ok(());
+    }
+    say(heading("device", &opened.describe()));
+    let kernel = opened.describe_kernel(&model, planned.rows);
+    kernel.iter().for_each(|words| say(heading("kernel", words)));
+    say(heading("model", &model_file::describe(&model)));
+    say(heading("batch", &planned.shape()));
+    for (index, line) in planned.describe_cuts().iter().enumerate() {
+        say(heading(if index == 0 { "memory" } else { "" }, line));
+    }
+    planned.describe_driver().iter().for_each(|line| say(heading("", line)));
+    if let Some(words) = planned.shortage() {
+        say(heading("", &format!("bptt train would be refused: it {words}")));
+    }
+    say("");
+    let total = planned.total();
+    for (name, count) in planned.parts().into_iter().chain([("in all", total)]) {
+        say(format!("{name:<16}{:>10}{:>7.1} %", bytes(count), 100.0 * count as f64 / total as f64));
+    }
+    Ok(())
+}

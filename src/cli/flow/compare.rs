@@ -1,0 +1,186 @@
+//! `bptt flow --compare`: several networks in one picture.
+
+use bptt::experiment::config::{CellName, Config, ModelConfig};
+use bptt::experiment::settings::Settings;
+use bptt::experiment::tasks::load;
+use bptt::experiment::tasks::task::Order;
+use bptt::format::{grouped, short};
+use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
+use bptt::train::Keep;
+use bptt::{Activation, Error, RecurrentInit, Result, StateDict};
+use serde_json::json;
+
+use super::measure;
+use super::measure::{FlowArgs, Measured, labelled, measure, to_json};
+use crate::cli::args::ModelArgs;
+use crate::cli::commands::apply::{Applied, measured, on_device, open_model};
+use crate::cli::device::opened;
+use crate::cli::device::setup::{begin, form};
+use crate::cli::exit::Failure;
+use crate::cli::terminal::printed::{heading, say};
+use crate::cli::train::shown::{Before, Plan, Shown};
+
+/// What the networks are called, and in what their settings differ.
+///
+/// The LSTM begins with a forget bias of 1 unless told otherwise (Gers et al. 2000; Jozefowicz et al. 2015), as it is taught
+/// and used: with the biases of all other weights its gates begin half closed. Even so σ(1) = 0.73 a step lets little through
+/// at first; that gates can be learned to stay open is what the picture shows.
+fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
+    let of = |cell, activation, init, forget_bias| ModelConfig {
+        cell: Some(cell),
+        activation,
+        init,
+        forget_bias,
+        ..model.clone()
+    };
+    let (tanh, relu) = (Some(Activation::Tanh), Some(Activation::Relu));
+    [
+        ("tanh RNN", of(CellName::Rnn, tanh, None, None)),
+        ("IRNN", of(CellName::Rnn, relu, Some(RecurrentInit::Identity), None)),
+        ("LSTM", of(CellName::Lstm, None, None, Some(model.forget_bias.unwrap_or(1.0)))),
+        ("GRU", of(CellName::Gru, None, None, None)),
+    ]
+}
+
+/// The four networks, as they begin and after training.
+pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
+    let ModelArgs { cell, activation, init, init_from, .. } = &args.settings.model;
+    if cell.is_some() || activation.is_some() || init.is_some() || init_from.is_some() {
+        let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
+        return Err(Failure::usage(Error::Unsupported(reason.into())));
+    }
+    let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut facts, mut steps) = (Vec::new(), 0);
+    let mut title = String::new();
+    for (name, model) in networks(&args.settings.model.config()) {
+        let given = Config { model, ..args.settings.config(args.data.as_ref()) };
+        let mut settings = Settings::new(given).map_err(Failure::usage)?;
+        let task = load::load(&mut settings, None).map_err(Failure::usage)?;
+        let task = task.as_ref();
+        let model = form(&mut settings, task, None)?;
+        let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
+        let training = task.training(order)?;
+        let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
+        settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
+        let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
+        let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
+        let (batch, words) = measure::batch(task, rows, args.whole_loss)?;
+        if facts.is_empty() {
+            let hidden = settings.hidden;
+            facts = vec![("device", opened.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
+            steps = settings.run.steps(training.per_epoch());
+            title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
+            if !args.json && !args.show.quiet {
+                facts.iter().for_each(|(name, text)| say(heading(name, text)));
+            }
+        }
+        let mut network = begin(&opened, &settings, &model, task, None)?;
+        let of = |weights: &StateDict| -> Result<Measured> {
+            let mut network = measured(&opened, &model, weights)?;
+            measure(network.as_mut(), name.into(), &batch, settings.optimizer.clip_norm)
+        };
+        begun.push(of(&network.state_dict()?)?);
+        let validation = task.validation(rows)?;
+        let validation =
+            validation.as_deref().filter(|_| settings.run.keep == Keep::Best || settings.run.patience.is_some());
+        let timed_every = settings.run.validate_every.unwrap_or(1);
+        let plan = Plan { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
+        let mut shown = Shown::new(name, plan, Before::default(), args.show)?;
+        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut shown);
+        shown.finish();
+        let stopped = match outcome {
+            Ok(outcome) => {
+                done.push(outcome.last.step);
+                None
+            }
+            // The weights are those before the step that failed, and a picture of them says why.
+            Err(Error::NonFinite { step, what }) => {
+                done.push(step.saturating_sub(1));
+                Some(Error::NonFinite { step, what }.to_string())
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let after = of(&network.state_dict()?)?;
+        if !args.json && !args.show.quiet {
+            let words = match &stopped {
+                Some(reason) => format!("stopped: {reason}"),
+                None => {
+                    let steps = done.last().copied().unwrap_or_default();
+                    format!("{} steps, loss {}", grouped(steps), short(after.loss))
+                }
+            };
+            say(heading(name, &words));
+        }
+        reasons.push(stopped);
+        ended.push(after);
+    }
+    // Patience may end some of them early.
+    let (least, most) = (done.iter().min().copied().unwrap_or(steps), done.iter().max().copied().unwrap_or(steps));
+    let after = match least == most {
+        true => format!("after {} steps", grouped(most)),
+        false => format!("after {} to {} steps", grouped(least), grouped(most)),
+    };
+    let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();
+    let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
+    let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
+    let picture = FlowPicture { title, description: measure::DESCRIPTION.into(), panels };
+    let part = |measured: &[Measured]| measured.iter().map(to_json).collect::<Vec<_>>();
+    let mut after_training = part(&ended);
+    for ((network, reason), done) in after_training.iter_mut().zip(&reasons).zip(&done) {
+        network["steps"] = json!(done);
+        // Of one that was trained to its end there is none.
+        if let Some(reason) = reason {
+            network["stopped"] = json!(reason);
+        }
+    }
+    let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": after_training});
+    let parts = [("at initialisation".to_owned(), begun.iter().collect()), (after, ended.iter().collect())];
+    measure::tell(args, &[], &parts, &picture, json)
+}
+
+/// The networks of several runs on the data of the first.
+pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, rows, .. } = measure::open(args, &args.runs[0])?;
+    let (batch, words) = measure::batch(task.as_ref(), rows, args.whole_loss)?;
+    let clip = args.settings.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
+    let name = |run: &std::path::Path, cell: &str| {
+        let file = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
+        format!("{file} ({cell})")
+    };
+    let cell = network.model().recurrent.cell.name();
+    let mut measured = vec![measure(network.as_mut(), name(&args.runs[0], cell), &batch, clip)?];
+    for run in &args.runs[1..] {
+        let model = open_model(run)?;
+        load::check_fits(&model, task.as_ref())?;
+        let mut network = on_device(&model, &settings)?;
+        let cell = model.model.recurrent.cell.name();
+        measured.push(measure(network.as_mut(), name(run, cell), &batch, clip)?);
+    }
+    let facts = [("data", words)];
+    let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured)];
+    let title = format!("{}: gradient flow", task.name());
+    let picture = FlowPicture { title, description: measure::DESCRIPTION.into(), panels };
+    let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});
+    measure::tell(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
+}
+
+/// Two digits that matter, where they are not far behind the point.
+fn two_digits(value: f64) -> String {
+    let digits = 1 - value.abs().log10().floor().clamp(-5.0, 1.0) as i32;
+    format!("{value:.*}", digits as usize)
+}
+
+/// A line for each network, of its last layer and the forward direction: the one that every network has.
+fn panel(name: &str, networks: &[Measured]) -> FlowPanel {
+    let line = |(hue, network): (usize, &Measured)| {
+        let stack = network.last_forward();
+        FlowLine {
+            name: labelled(&network.name, stack.factor),
+            hue,
+            reverse: false,
+            norms: stack.norms.clone(),
+            clipped: network.clipped,
+        }
+    };
+    FlowPanel { name: name.into(), lines: networks.iter().enumerate().map(line).collect() }
+}

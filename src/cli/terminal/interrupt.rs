@@ -1,0 +1,53 @@
+//! Ctrl-C, and being asked to end: the first is a request, the second is obeyed at once. A hangup is left as it is set: a run
+//! under `nohup` outlives its terminal.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bptt::{Error, Result};
+use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::exit;
+
+/// Whether the end was asked for, and by which signal.
+#[derive(Default)]
+struct Asked {
+    asked: Arc<AtomicBool>,
+    by: Arc<AtomicUsize>,
+}
+
+static ASKED: OnceLock<Asked> = OnceLock::new();
+
+/// From now on the first signal only sets a mark, which [`asked`] tells of.
+pub(crate) fn listen() -> Result<()> {
+    let Asked { asked, by } = ASKED.get_or_init(Asked::default);
+    for signal in [SIGINT, SIGTERM] {
+        // In this order the first signal does not yet find its own mark. The status is the one that a shell reports.
+        let armed = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(asked));
+        armed
+            .and_then(|_| flag::register_usize(signal, Arc::clone(by), signal as usize))
+            .and_then(|_| flag::register(signal, Arc::clone(asked)))
+            .map_err(|error| Error::Failed(format!("signal {signal}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// From now on what the system aborts for is an error's end. All that takes much is asked for before it is made; where
+/// there is no memory even for what is small, the standard library says so and aborts.
+pub(crate) fn end_without_memory() {
+    let always = Arc::new(AtomicBool::new(true));
+    // Where it cannot be, an abort stays one.
+    let _ = flag::register_conditional_shutdown(SIGABRT, i32::from(exit::FAILED), always);
+}
+
+/// Whether the end was asked for.
+pub(crate) fn asked() -> bool {
+    ASKED.get().is_some_and(|it| it.asked.load(Ordering::Relaxed))
+}
+
+/// The signal that asked for it.
+pub(crate) fn signal() -> i32 {
+    let by = ASKED.get().map_or(0, |it| it.by.load(Ordering::Relaxed));
+    i32::try_from(by).ok().filter(|signal| *signal > 0).unwrap_or(SIGINT)
+}

@@ -1,0 +1,6 @@
+//! What a terminal shows, and what it sends.
+
+pub(crate) mod help;
+pub(crate) mod interrupt;
+pub(crate) mod printed;
+pub(crate) mod profile_table;

@@ -1,0 +1,7 @@
+//! Labelled sequences of numbers, and lines of text in classes.
+
+pub mod class_weights;
+pub mod classes;
+pub mod labelled_task;
+pub mod predictions;
+pub mod sequences;

@@ -1,0 +1,167 @@
+//! What a network tells of each labelled sequence, as comma-separated text.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::labelled_task::{LabelledTask, PARTS, Part, most_probable};
+use crate::data::{Examples, Labels, Subset};
+use crate::experiment::files::folder::unwritten;
+use crate::experiment::model::label_codec::LabelCodec;
+use crate::experiment::network::Network;
+use crate::{Batch, Result};
+
+/// Probabilities that are held at once while they are written.
+const AT_ONCE: usize = 1 << 23;
+
+/// Where a sequence stands in the file and in its part.
+struct Place {
+    /// Whether it is in a file of its own for the test.
+    second: bool,
+    sequence: usize,
+    part: usize,
+    example: usize,
+}
+
+/// Examples of a part.
+struct Few<'a> {
+    of: &'a Subset,
+    examples: Vec<usize>,
+}
+
+impl Examples for Few<'_> {
+    fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    fn steps(&self, example: usize) -> usize {
+        self.of.steps(self.examples[example])
+    }
+
+    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
+        let examples: Vec<usize> = examples.iter().map(|example| self.examples[*example]).collect();
+        self.of.batch(&examples, steps)
+    }
+}
+
+impl Part {
+    /// The label of a sequence of the file, as it was read; empty where it is not known.
+    fn truth(&self, sequence: usize, outputs: usize) -> Vec<String> {
+        match &*self.labels {
+            Labels::None => vec![String::new(); outputs],
+            Labels::Classes { names, of } => vec![names[of[sequence] as usize].clone()],
+            Labels::Values(values) => values.row(sequence).iter().copied().map(as_written).collect(),
+        }
+    }
+}
+
+impl LabelledTask {
+    /// Writes a line for each sequence, in the order of the file, whatever part each is in; those of a second file come
+    /// after it.
+    ///
+    /// # Errors
+    /// Those of the network, and of writing.
+    pub(super) fn write_predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
+        let mut csv = csv::Writer::from_writer(out);
+        let outputs = match &self.labels {
+            LabelCodec::Classes(_) => 1,
+            LabelCodec::Values(scalings) => scalings.len(),
+        };
+        let columns = |what: &'static str| {
+            let column = move |output| if outputs == 1 { what.to_owned() } else { format!("{what}_{output}") };
+            (1..=outputs).map(column)
+        };
+        let lines = self.parts.iter().any(|part| !part.examples.labelled().lines.is_empty());
+        let mut names = vec![self.id_name.to_owned()];
+        names.extend(lines.then(|| "line_number".to_owned()));
+        names.push("part".into());
+        names.extend(columns("label").chain(columns("predicted")));
+        if let LabelCodec::Classes(classes) = &self.labels {
+            names.extend(classes.iter().map(|class| format!("p_{class}")));
+        }
+        csv.write_record(&names).map_err(unwritten)?;
+        let nothing = |line: usize, part: &str| {
+            let mut record = vec![String::new(); names.len()];
+            (record[1], record[2]) = (line.to_string(), part.into());
+            record
+        };
+        let mut blank = self.blank.iter().copied().peekable();
+        let mut all = Vec::new();
+        for (index, part) in self.parts.iter().enumerate() {
+            let second = !Arc::ptr_eq(&part.labels, &self.parts[0].labels);
+            let places = part.examples.sequences().iter().enumerate();
+            all.extend(places.map(|(example, sequence)| Place { second, sequence: *sequence, part: index, example }));
+        }
+        all.sort_by_key(|place| (place.second, place.sequence));
+        let of_each = match &self.labels {
+            LabelCodec::Classes(classes) => classes.len().max(1),
+            LabelCodec::Values(_) => outputs,
+        };
+        let at_once = all.chunks((AT_ONCE / of_each).max(1));
+        let mut last = "";
+        for places in at_once {
+            for (place, told) in places.iter().zip(self.predict_places(network, places, rows)?) {
+                let (name, part, sequence) = (PARTS[place.part], &self.parts[place.part], &place.sequence);
+                let number = (sequence + 1).to_string();
+                let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
+                let line = part.examples.labelled().lines.get(*sequence).copied();
+                while let Some(blank) = blank.next_if(|blank| line.is_some_and(|line| *blank < line)) {
+                    csv.write_record(nothing(blank, name)).map_err(unwritten)?;
+                }
+                let mut record = vec![id.clone()];
+                record.extend(lines.then(|| line.map(|line| line.to_string()).unwrap_or_default()));
+                record.push(name.to_owned());
+                record.extend(part.truth(*sequence, outputs));
+                if let LabelCodec::Classes(classes) = &self.labels {
+                    record.extend(classes.get(most_probable(&told)).cloned());
+                }
+                match &self.labels {
+                    // As exact as the network computes.
+                    LabelCodec::Classes(_) => record.extend(told.iter().map(|share| (*share as f32).to_string())),
+                    LabelCodec::Values(scalings) => {
+                        record.extend(told.iter().zip(scalings).map(|(value, scaling)| computed(*value, scaling.unit)));
+                    }
+                }
+                csv.write_record(&record).map_err(unwritten)?;
+                last = name;
+            }
+        }
+        for blank in blank {
+            csv.write_record(nothing(blank, last)).map_err(unwritten)?;
+        }
+        csv.flush().map_err(unwritten)
+    }
+
+    /// What it tells of sequences of several parts, in their order.
+    fn predict_places(&self, network: &mut dyn Network, places: &[Place], rows: usize) -> Result<Vec<Vec<f64>>> {
+        let mut told = vec![Vec::new(); places.len()];
+        for (index, part) in self.parts.iter().enumerate() {
+            // In the order of the part, as those of all of it are predicted.
+            let of_part = places.iter().enumerate().filter(|(_, place)| place.part == index);
+            let mut of_part: Vec<(usize, usize)> = of_part.map(|(at, place)| (place.example, at)).collect();
+            of_part.sort_unstable();
+            let few = Few { of: &part.examples, examples: of_part.iter().map(|(example, _)| *example).collect() };
+            let predicted =
+                if of_part.is_empty() { Vec::new() } else { self.predict(network, &few, rows, |told| told)? };
+            of_part.iter().zip(predicted).for_each(|((_, at), of_one)| told[*at] = of_one);
+        }
+        Ok(told)
+    }
+}
+
+/// A label as its file has it: what f32 holds exactly has few digits there, though f64 would show many.
+fn as_written(value: f64) -> String {
+    let single = value as f32;
+    match f64::from(single) == value && value.fract() != 0.0 {
+        true => single.to_string(),
+        false => value.to_string(),
+    }
+}
+
+/// A value that was computed as f32 in these units, with the digits that f32 has of it there.
+fn computed(value: f64, unit: f64) -> String {
+    let last = (unit * f64::from(f32::EPSILON)).log10();
+    let digits = if last.is_finite() { (1.0 - last.floor()).clamp(0.0, 340.0) as usize } else { 17 };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".into() } else { text.into() }
+}

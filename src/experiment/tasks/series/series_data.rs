@@ -1,0 +1,253 @@
+//! A series from its file, in the roles that a model reads its columns in.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::data::{
+    DateOrder, DecimalMark, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed, read_input,
+};
+use crate::experiment::config::agree::as_the_model;
+use crate::experiment::config::{BUNDLED, MissingName, ScaleName, SeriesConfig, limit};
+use crate::experiment::files::digest::Digest;
+use crate::experiment::model::codec::Codec;
+use crate::format::{ahead, grouped};
+use crate::{Error, Result};
+
+/// A series before it is split and scaled.
+pub struct SeriesData {
+    /// The file's name without its ending.
+    pub name: String,
+    /// Where it came from, in words.
+    pub(crate) file: String,
+    /// What errors name.
+    pub path: PathBuf,
+    /// The series, by its roles.
+    pub series: Series,
+    pub(crate) frame: Frame,
+    pub(crate) scale: ScaleName,
+    /// Columns with missing values, and how many each has.
+    pub(crate) gaps: Vec<(String, usize)>,
+    /// How the file was read where it could be read otherwise.
+    notes: Vec<String>,
+    /// The file's digest.
+    pub(crate) sha256: String,
+}
+
+impl SeriesData {
+    /// Reads the file of `data`, and puts into them what they left open: columns, sizes, scale and the file's digest. With
+    /// `codec` that is the model's, and anything else is refused.
+    pub fn read(data: &mut SeriesConfig, codec: Option<&Codec>) -> Result<Self> {
+        let model = match codec {
+            Some(Codec::Series { scale, series }) => Some((*scale, series)),
+            _ => None,
+        };
+        let csv = data.file.clone().unwrap_or_default();
+        let bundled = csv == Path::new(BUNDLED);
+        let path = if bundled { PathBuf::from("sunspots.csv") } else { csv };
+        let text = match bundled {
+            true => SUNSPOTS.as_bytes().to_vec(),
+            false => read_input(&path, limit(data.input_limit))?,
+        };
+        let mut digest = Digest::new();
+        digest.update(&text);
+        let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
+        let of_model = model.map(|(_, codec)| codec);
+        let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
+        let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
+        let frame = Frame {
+            window: as_the_model("window", &mut data.window, of_frame(|frame| frame.window), 22)?,
+            horizon: as_the_model("horizon", &mut data.horizon, of_frame(|frame| frame.horizon), 1)?,
+        };
+        let of_scale = model.map(|(scale, _)| scale);
+        let scale = as_the_model("scale", &mut data.scale, of_scale, ScaleName::Standard)?;
+        let of_missing = of_model.map(|codec| name_of(codec.missing));
+        let missing = missing_as_the_model(&mut data.missing, of_missing)?;
+        dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
+        let of_decimal = of_model.and_then(|codec| codec.decimal);
+        let read = |mark| Table::csv_within(&text, &path, &roles.columns(), mark, limit(data.input_limit));
+        let table = written_alike(data.decimal, of_decimal, |table: &Table| table.decimal, read)?;
+        drop(text);
+        let table = Table { dates: data.dates, ..table };
+        let notes = table.notes.clone();
+        let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
+        Ok(Self {
+            name: path.file_stem().map_or("series".into(), |stem| stem.to_string_lossy().into_owned()),
+            file: if bundled { "bundled".into() } else { crate::format::path_text(&path) },
+            path,
+            series,
+            frame,
+            scale,
+            gaps,
+            notes,
+            sha256,
+        })
+    }
+
+    /// How the file was read where it could be read otherwise, and the rows that it does not have.
+    pub fn remarks(&self) -> Vec<String> {
+        let gaps = self.series.gaps_in_time();
+        let gaps = gaps.map(|gaps| format!("{gaps}; windows run across, as if no time had passed"));
+        self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
+    }
+
+    /// The data in words, a line each.
+    pub(crate) fn describe(&self, span: &str) -> Vec<String> {
+        let Self { name, file, series, frame, .. } = self;
+        let names = |columns: &[crate::data::Column]| listed(columns.iter().map(|column| column.name.as_str()));
+        let lone = series.columns().count() == 1;
+        let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
+        let rows = grouped(series.len() as u64);
+        let mut lines = vec![format!("{name} ({file}){column}, {} {span}, {rows} rows", series.label_name())];
+        lines.extend(self.remarks());
+        if !lone {
+            let targets = if series.targets().len() == 1 { "target" } else { "targets" };
+            let roles =
+                [(targets, series.targets()), ("features", series.features()), ("known beforehand", series.known())];
+            let roles = roles.iter().filter(|(_, columns)| !columns.is_empty());
+            let roles: Vec<String> = roles.map(|(role, columns)| format!("{role} {}", names(columns))).collect();
+            lines.push(roles.join("; "));
+        }
+        let ahead = ahead(frame.horizon);
+        lines.push(format!("windows of {}, {ahead}", frame.window));
+        if !self.gaps.is_empty() {
+            let gaps: Vec<String> =
+                self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
+            let what = match series.missing() {
+                Missing::Mask => "0 to the network, and a column more tells where",
+                _ => "the value before is read for each, and no forecast is held against it",
+            };
+            lines.push(format!("missing: {}; {what}", gaps.join(", ")));
+        }
+        lines
+    }
+}
+
+/// What becomes of missing values. A model that was trained without any reads what fills them as it reads anything.
+///
+/// # Errors
+/// Where there is a model and its inputs have another form.
+pub(crate) fn missing_as_the_model(
+    given: &mut Option<MissingName>,
+    of_model: Option<MissingName>,
+) -> Result<MissingName> {
+    let fills = *given == Some(MissingName::Ffill);
+    let of_model = of_model.filter(|of_model| !(fills && *of_model == MissingName::Error));
+    as_the_model("missing", given, of_model, MissingName::Error)
+}
+
+/// What comes first in dates.
+///
+/// # Errors
+/// Where there is a model whose dates were read otherwise.
+pub(crate) fn dates_as_the_model(given: &mut Option<DateOrder>, of_model: Option<DateOrder>) -> Result<()> {
+    // Dates that are written year first need no order.
+    if of_model.is_some() {
+        as_the_model("dates", given, of_model, DateOrder::DayFirst)?;
+    }
+    Ok(())
+}
+
+/// Reads a file by the decimal mark that is told, or that its numbers show, or else as the file that is known already.
+pub(crate) fn written_alike<T>(
+    told: Option<DecimalMark>,
+    known: Option<DecimalMark>,
+    shown: impl Fn(&T) -> Option<DecimalMark>,
+    read: impl Fn(Option<DecimalMark>) -> Result<T>,
+) -> Result<T> {
+    let Some(known) = known.filter(|_| told.is_none()) else { return read(told) };
+    match read(None) {
+        Ok(file) if shown(&file).is_some() => Ok(file),
+        // What it asks about is known, and what nothing in it tells is no more left to what is usual.
+        _ => read(Some(known)),
+    }
+}
+
+fn name_of(missing: Missing) -> MissingName {
+    match missing {
+        Missing::Refuse => MissingName::Error,
+        Missing::Forward => MissingName::Ffill,
+        Missing::Mask => MissingName::Mask,
+    }
+}
+
+/// The series with its missing values seen to, and how many there were by column. `trained`: a model reads it that there
+/// is already.
+fn with_gaps(
+    table: Table,
+    roles: &Roles,
+    missing: MissingName,
+    trained: bool,
+    path: &Path,
+) -> Result<(Series, Vec<(String, usize)>)> {
+    let masked = Series::new(table, roles, Missing::Mask).map_err(|error| error.in_file(path))?;
+    let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
+    let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
+    let gaps = gaps.filter(|(_, count)| *count > 0).collect();
+    // What a mask allows and these do not is a gap.
+    let mut advice = match missing {
+        MissingName::Mask => return Ok((masked, gaps)),
+        MissingName::Ffill => Vec::new(),
+        MissingName::Error => vec!["--missing ffill takes the value before"],
+    };
+    // A mask is an input more, which a trained model does not have.
+    if !trained {
+        advice.push("--missing mask tells the network where they are");
+    }
+    let series = masked.with_missing(missing.into());
+    Ok((series.map_err(|error| with_advice(error.in_file(path), &advice))?, gaps))
+}
+
+/// Which column is what, by the flags, the model, or for want of a choice.
+fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<Roles> {
+    for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
+        names.iter_mut().for_each(|name| *name = name.trim().to_owned());
+    }
+    let of_model = model.map(SeriesCodec::roles);
+    let of_role = |names: fn(&Roles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
+    // What has no name, as behind a last separator, is no column.
+    let named = || columns.iter().filter(|name| !name.is_empty());
+    let others = || columns.iter().skip(1).filter(|name| !name.is_empty());
+    if data.target.is_none() && model.is_none() {
+        let target: Vec<String> = others().cloned().collect();
+        if target.len() != 1 {
+            let names: Vec<&str> = named().map(String::as_str).collect();
+            let message = match target.is_empty() {
+                true => format!(
+                    "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
+                     comma, a semicolon, a tab or a vertical bar{}",
+                    listed(names.iter().copied()),
+                    // A comment, or a title.
+                    match names.first().is_some_and(|name| name.starts_with('#')) {
+                        true => "; the names are expected in the first line: take the lines above them away",
+                        false => "",
+                    }
+                ),
+                false => format!("expected --target COLUMN, one or more of {}", listed(names)),
+            };
+            return Err(Error::Data { path: path.into(), place: String::new(), message });
+        }
+        data.target = Some(target);
+    }
+    if data.target.as_ref().is_some_and(Vec::is_empty) {
+        let expected = "at least one column".into();
+        return Err(Error::Value { what: "--target".into(), expected, got: "none".into() });
+    }
+    let targets = as_the_model("target", &mut data.target, of_role(|roles| &roles.targets), Vec::new())?;
+    let known = as_the_model("known", &mut data.known, of_role(|roles| &roles.known), Vec::new())?;
+    if data.features.as_deref() == Some(&["all".to_owned()]) {
+        let taken: HashSet<&String> = targets.iter().chain(&known).collect();
+        let others = others().filter(|name| !taken.contains(name));
+        data.features = Some(others.cloned().collect());
+    }
+    let of_features = of_role(|roles| &roles.features);
+    let features = as_the_model("features", &mut data.features, of_features, Vec::new())?;
+    Ok(Roles { targets, features, known })
+}
+
+fn with_advice(error: Error, advice: &[&str]) -> Error {
+    let advice = if advice.is_empty() { String::new() } else { format!("; {}", advice.join(", ")) };
+    match error {
+        Error::Data { path, place, message } => Error::Data { path, place, message: format!("{message}{advice}") },
+        other => other,
+    }
+}

@@ -1,0 +1,577 @@
+//! The next values of a series, from a window of those before them.
+
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{Array3, Axis};
+use serde_json::{Value, json};
+
+use super::super::relation::Relation;
+use super::super::task::{Measure, Order, Results, Task};
+use super::super::{objective, relation};
+use super::rolled::roll;
+use super::series_data::SeriesData;
+use crate::data::{
+    Batches, Encoded, Examples, Frame, InOrder, Series, SeriesCodec, Shuffled, Split, Windows, accuracy,
+};
+use crate::experiment::config::agree::{in_flag, shares};
+use crate::experiment::config::{ScaleName, SeriesConfig};
+use crate::experiment::files::folder::unwritten;
+use crate::experiment::measure::comparison::BaselineName;
+use crate::experiment::measure::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
+use crate::experiment::measure::series_errors::{Errors, Forecaster, Part, Spread, Target};
+use crate::experiment::measure::{loss, naive_range};
+use crate::experiment::model::codec::Codec;
+use crate::experiment::model::model_file::ModelFile;
+use crate::experiment::model::origin::Origin;
+use crate::experiment::network::Network;
+use crate::format::{ahead, grouped};
+use crate::plot::{Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
+use crate::{Error, Head, Result, plot};
+
+/// How many rows a forecast of the picture goes on for at most, unless a horizon is longer.
+const ROLLED: usize = 48;
+
+const NETWORK: Forecaster = Forecaster { name: "network", prefix: "", baseline: None };
+const LAST_VALUE: Forecaster = Forecaster {
+    name: "last value",
+    prefix: "naive_",
+    baseline: Some(BaselineName { key: "last_value", words: "the last value" }),
+};
+const SEASONAL: Forecaster = Forecaster {
+    name: "seasonal naive",
+    prefix: "seasonal_",
+    baseline: Some(BaselineName { key: "seasonal_naive", words: "the season before" }),
+};
+
+pub(crate) struct SeriesTask {
+    name: String,
+    /// What the data are, in words.
+    facts: Vec<String>,
+    scale: ScaleName,
+    /// The period of the seasonal naive forecast.
+    season: Option<usize>,
+    encoded: Arc<Encoded>,
+    head: Head,
+    split: Split,
+    training: Option<Windows>,
+    validation: Option<Windows>,
+    /// Validation and test: all that is forecast in the end.
+    after: Windows,
+    origin: Origin,
+    relation: Option<String>,
+}
+
+/// Forecasts of every window after training, \[N, K, Q\], in the data's units.
+struct Forecasts {
+    truth: Array3<f64>,
+    /// By forecaster, the network first.
+    all: Vec<(Forecaster, Array3<f64>)>,
+    /// By forecaster, the network first, and by quantile: the network has one where it tells no quantiles, and the others
+    /// none where their range is not known.
+    ranges: Vec<Vec<Array3<f64>>>,
+}
+
+impl Forecasts {
+    /// The network's by quantile.
+    fn quantiles(&self) -> &[Array3<f64>] {
+        &self.ranges[0]
+    }
+}
+
+impl SeriesTask {
+    /// Reads the file of `data`, and puts into them what they left open.
+    pub(crate) fn load(data: &mut SeriesConfig, applies: bool, model: Option<&ModelFile>) -> Result<Self> {
+        let codec = model.map(|model| &model.codec);
+        let read = SeriesData::read(data, codec)?;
+        let of_training = Relation::new(model, &read.sha256, data.splitting(), applies);
+        let split = split(&read.series, read.frame, data, &of_training, &read.path)?;
+        let (split, relation) = of_training.series(&read.series, read.frame, split)?;
+        // A model that is only applied keeps what it has.
+        let trains = !split.train.is_empty() && !applies;
+        let trained = trains.then(|| relation::of_series(read.sha256.clone(), &data.splitting(), &read.series, &split));
+        let mut facts = read.describe(&span(&read.series, &(0..read.series.len())));
+        facts.extend(relation.clone());
+        let SeriesData { name, path, series, frame, scale, .. } = read;
+        let in_file = |error: Error| error.in_file(&path);
+        let codec = match codec {
+            Some(Codec::Series { series, .. }) => series.clone(),
+            _ if split.train.is_empty() => {
+                return Err(Error::Unsupported("--split leaves nothing to train on".into()));
+            }
+            _ => SeriesCodec::fit(&series, frame, split.train.end, |_| scale.into()).map_err(in_file)?,
+        };
+        let head = objective::of_series(codec.outputs(), data, model)?;
+        let rows = series.len();
+        let encoded = codec.encode(series).map_err(in_file)?;
+        let windows = |targets: Range<usize>| encoded.windows(targets).map_err(in_file);
+        let part = |targets: &Range<usize>| match targets.is_empty() {
+            true => Ok(None),
+            false => windows(targets.clone()).map(Some),
+        };
+        // Where nothing is trained, it matters to nobody that no window of a part would do.
+        let training = part(&split.train).or_else(|error| if applies { Ok(None) } else { Err(error) })?;
+        let validation = part(&split.validation)?;
+        let after = encoded.measured_windows(split.train.end..rows).map_err(in_file)?;
+        if let Some(season) = data.season.filter(|_| !after.is_empty()) {
+            after.naive(season).map_err(|error| in_flag("--season", error))?;
+        }
+        // Other data are compared as the run's own were, where they reach back as far.
+        let of_model_said = model.and_then(|model| model.origin.as_ref()?.season).filter(|_| applies);
+        let of_model = of_model_said.filter(|season| !after.is_empty() && after.naive(*season).is_ok());
+        let season = data.season.or(of_model);
+        if let (Some(left_out), None, false) = (of_model_said, season, after.is_empty()) {
+            facts.push(format!("no seasonal naive forecast: the season of {left_out} rows reaches back before these"));
+        }
+        let origin = Origin { data: trained.into_iter().collect(), frequencies: None, season };
+        Ok(Self { name, facts, scale, season, encoded, head, split, training, validation, after, origin, relation })
+    }
+
+    fn series(&self) -> &Series {
+        self.encoded.series()
+    }
+
+    fn frame(&self) -> Frame {
+        self.encoded.codec().frame
+    }
+
+    /// Parts with rows, and the rows of each.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
+        let Split { train, validation, test } = &self.split;
+        let parts = [("training", train), ("validation", validation), ("test", test)];
+        parts.into_iter().filter(|(_, rows)| !rows.is_empty())
+    }
+
+    /// Those of the windows after training whose targets all lie in `rows`.
+    fn within(&self, rows: &Range<usize>) -> Vec<usize> {
+        let firsts = self.after.first_rows().iter().enumerate();
+        let inside = |first: usize| rows.contains(&first) && first + self.frame().horizon <= rows.end;
+        firsts.filter(|(_, first)| inside(**first)).map(|(example, _)| example).collect()
+    }
+
+    fn quantiles(&self) -> Quantiles {
+        Quantiles::of(&self.head.loss)
+    }
+
+    /// What the network forecasts of every window, in the data's units by quantile: \[N, K, Q\] each.
+    fn by_quantile(&self, network: &mut dyn Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
+        let split = self.quantiles().split_all(&network.predict(windows, rows)?);
+        split.iter().map(|predictions| self.encoded.codec().decode(predictions)).collect()
+    }
+
+    fn forecasts(&self, network: &mut dyn Network, rows: usize) -> Result<Forecasts> {
+        let quantiles = self.by_quantile(network, &self.after, rows)?;
+        let middle = quantiles[self.quantiles().middle()].clone();
+        let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
+        let season = self.season.map(|season| (SEASONAL, season));
+        for (forecaster, period) in [(LAST_VALUE, 1)].into_iter().chain(season) {
+            let naive = self.after.naive(period)?;
+            ranges.push(self.naive_range(&naive, period));
+            all.push((forecaster, naive));
+        }
+        Ok(Forecasts { truth: self.after.truth(), all, ranges })
+    }
+
+    /// A naive forecast as a range, by quantile: shifted by the quantiles of its errors in the rows up to the end of
+    /// training. None where the network tells no quantiles, or where these rows are too few.
+    fn naive_range(&self, naive: &Array3<f64>, period: usize) -> Vec<Array3<f64>> {
+        let known: Vec<&[f64]> =
+            self.series().truths().iter().map(|column| &column.values[..self.split.train.end]).collect();
+        naive_range::ranges(naive, &known, period, &self.quantiles()).unwrap_or_default()
+    }
+
+    /// What the forecasts of each target are worth as quantiles.
+    fn spreads(&self, forecasts: &Forecasts, examples: &[usize]) -> Vec<Spread> {
+        let quantiles = self.quantiles();
+        if quantiles.values().is_empty() {
+            return Vec::new();
+        }
+        let part = |array: &Array3<f64>| array.select(Axis(0), examples);
+        let truth = part(&forecasts.truth);
+        let ranges: Vec<Vec<Array3<f64>>> =
+            forecasts.ranges.iter().map(|range| range.iter().map(part).collect()).collect();
+        let of_target = |target: usize| {
+            let of = |array: &'_ Array3<f64>| array.index_axis(Axis(2), target).to_owned();
+            let truth = of(&truth);
+            let pinball = |range: &Vec<Array3<f64>>| {
+                let loss = |index: usize, quantile| {
+                    let forecast = range.get(index).map(of);
+                    forecast.map_or(f64::NAN, |forecast| mean_pinball(quantile, truth.view(), forecast.view()))
+                };
+                quantiles.mean(loss)
+            };
+            let covered = |range: &Vec<Array3<f64>>| match &range[..] {
+                [low, .., high] => coverage(truth.view(), of(low).view(), of(high).view()),
+                _ => f64::NAN,
+            };
+            let covers = if quantiles.interval().is_some() { &ranges[..] } else { &[] };
+            Spread { pinball: ranges.iter().map(pinball).collect(), coverage: covers.iter().map(covered).collect() }
+        };
+        (0..self.series().targets().len()).map(of_target).collect()
+    }
+
+    fn errors(&self, forecasts: &Forecasts) -> Result<Errors> {
+        let labels = self.series().labels();
+        let part = |name, rows: Range<usize>, examples: Vec<usize>| {
+            let truth = forecasts.truth.select(Axis(0), &examples);
+            let of = |(_, forecast): &(Forecaster, Array3<f64>)| {
+                accuracy(truth.view(), forecast.select(Axis(0), &examples).view())
+            };
+            let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
+            let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
+            let spreads = self.spreads(forecasts, &examples);
+            Ok::<_, Error>(Part { name, ends, count: examples.len(), accuracies, spreads })
+        };
+        let (validation, test) = (&self.split.validation, &self.split.test);
+        let mut parts = Vec::new();
+        for (name, rows) in self.parts().skip_while(|(name, _)| *name == "training") {
+            parts.push(part(name, rows.clone(), self.within(rows))?);
+        }
+        if parts.len() == 2 {
+            let both = self.within(validation).into_iter().chain(self.within(test)).collect();
+            parts.push(part("both", validation.start..test.end, both)?);
+        }
+        let codec = self.encoded.codec();
+        let target =
+            |column: &crate::data::ColumnCodec| Target { name: column.name.clone(), unit: column.scaling.unit };
+        Ok(Errors {
+            targets: codec.targets.iter().map(target).collect(),
+            horizon: codec.frame.horizon,
+            forecasters: forecasts.all.iter().map(|(forecaster, _)| *forecaster).collect(),
+            quantiles: self.quantiles(),
+            ranges: self.range_notes(forecasts),
+            parts,
+            standard: self.scale == ScaleName::Standard,
+        })
+    }
+
+    /// The rows as a picture has them.
+    fn rows<'a>(&'a self, positions: Option<&'a [f64]>) -> Rows<'a> {
+        Rows { name: self.series().label_name(), positions, labels: self.series().labels() }
+    }
+
+    /// Forecasts of all windows after training as columns, by target, with nothing where one was left out.
+    fn columns(&self, forecast: &Array3<f64>) -> Vec<Vec<f64>> {
+        let (horizon, targets) = (self.frame().horizon, self.series().targets().len());
+        let start = self.split.train.end;
+        let end = self.after.first_rows().last().map_or(start, |last| last + 1);
+        let mut columns = vec![vec![f64::NAN; (end - start) * horizon]; targets];
+        for (example, first) in self.after.first_rows().iter().enumerate() {
+            for ((step, target), value) in forecast.index_axis(Axis(0), example).indexed_iter() {
+                columns[target][(first - start) * horizon + step] = *value;
+            }
+        }
+        columns
+    }
+
+    fn picture(&self, quantiles: &[Array3<f64>], title: String, period: usize) -> Drawing {
+        let columns: Vec<Vec<Vec<f64>>> = quantiles.iter().map(|forecast| self.columns(forecast)).collect();
+        let middle = self.quantiles().middle();
+        let positions = self.series().positions();
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| plot::Target {
+            name: &column.name,
+            truth: &column.values,
+            forecast: &columns[middle][target],
+            range: match &columns[..] {
+                [low, .., high] => Some([&low[target], &high[target]]),
+                _ => None,
+            },
+        });
+        Forecast {
+            title,
+            rows: self.rows(positions.as_deref()),
+            first: self.split.train.end,
+            horizon: self.frame().horizon,
+            period,
+            range: self.quantiles().interval(),
+            targets: targets.collect(),
+            parts: self
+                .parts()
+                .filter(|(name, _)| *name != "training")
+                .map(|(name, rows)| (name, rows.start))
+                .collect(),
+        }
+        .draw()
+    }
+
+    /// Forecasts from three rows of the last part on, each as far as `ROLLED` and what is known of the future allow; `None`
+    /// where one row is as far as they go.
+    fn rolled(&self, network: &mut dyn Network) -> Result<Option<Drawing>> {
+        let Frame { window, horizon } = self.frame();
+        let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
+        let own = self.series().features().is_empty() && !network.model().recurrent.bidirectional;
+        let horizons = if own { window.min(ROLLED).div_ceil(horizon).min(part.len() / horizon) } else { 1 };
+        let steps = horizons * horizon;
+        if steps < 2 {
+            return Ok(None);
+        }
+        // Near the end, so that each can be seen.
+        let from = part.start.max(part.end.saturating_sub(4 * steps));
+        let last = part.end - steps;
+        let mut firsts = vec![from, (from + last) / 2, last];
+        firsts.dedup();
+        let rolls = firsts.iter().map(|first| self.encoded.roll(*first, steps)).collect::<Result<_>>()?;
+        let forecasts = roll(network, rolls)?;
+        let positions = self.series().positions();
+        let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolledTarget {
+            name: &column.name,
+            truth: &column.values,
+            forecasts: firsts.iter().zip(&forecasts).map(|(first, rolled)| rolled.picture(*first, target)).collect(),
+        });
+        let title = format!("{}: forecasts of {} rows from each dot on", self.name, grouped(steps as u64));
+        let rows = self.rows(positions.as_deref());
+        let range = self.quantiles().interval();
+        Ok(Some(Rolled { title, rows, horizon, range, targets: targets.collect() }.draw()))
+    }
+
+    /// The part that a forecast from row `first` on lies in as a whole; empty where it reaches from one into the next, and
+    /// is of neither.
+    fn part_of(&self, first: usize) -> &'static str {
+        let rows = first..first + self.frame().horizon;
+        let mut parts = self.parts().filter(|(_, part)| part.start <= rows.start && rows.end <= part.end);
+        parts.next().map_or("", |(part, _)| part)
+    }
+
+    /// Writes a line for each row of the forecasts with the numbers `examples`: the row that it is of, the forecast's part,
+    /// the last row that it knew and how many steps that is before, and `columns`, \[N, K, Q\], of each target.
+    fn write(
+        &self,
+        windows: &Windows,
+        examples: &[usize],
+        columns: &[(String, &Array3<f64>)],
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let (series, frame) = (self.series(), self.frame());
+        let mut csv = csv::Writer::from_writer(out);
+        let mut record = vec![series.label_name().to_owned(), "part".into(), "origin".into(), "step".into()];
+        for target in series.targets() {
+            record.extend(columns.iter().map(|(name, _)| format!("{}_{name}", target.name)));
+        }
+        csv.write_record(&record).map_err(unwritten)?;
+        for example in examples {
+            let first = windows.first_rows()[*example];
+            let part = self.part_of(first);
+            for step in 0..frame.horizon {
+                record.clear();
+                let [row, origin] = [first + step, first - 1].map(|row| series.labels()[row].clone());
+                record.extend([row, part.into(), origin, (step + 1).to_string()]);
+                for target in 0..series.targets().len() {
+                    let values = columns.iter().map(|(_, values)| values[[*example, step, target]]);
+                    // A missing value is an empty field, as in the data.
+                    record.extend(values.map(|value| if value.is_nan() { String::new() } else { value.to_string() }));
+                }
+                csv.write_record(&record).map_err(unwritten)?;
+            }
+        }
+        csv.flush().map_err(unwritten)
+    }
+
+    /// What the last line says of who else forecasts.
+    fn notes(&self) -> String {
+        let season =
+            self.season.map(|season| format!("; seasonal naive: the value {} rows before", grouped(season as u64)));
+        format!("last value: the naive forecast that nothing changes{}", season.unwrap_or_default())
+    }
+
+    /// Where the ranges of the others come from.
+    fn range_notes(&self, forecasts: &Forecasts) -> String {
+        let rows = grouped(self.split.train.end as u64);
+        let last = &self.series().labels()[self.split.train.end - 1];
+        let names = |known: bool| {
+            let others = forecasts.all.iter().zip(&forecasts.ranges).skip(1);
+            let others = others.filter(|(_, range)| range.is_empty() != known);
+            others.map(|((forecaster, _), _)| forecaster.name).collect::<Vec<_>>().join(" and ")
+        };
+        let (known, unknown) = (names(true), names(false));
+        let mut notes = Vec::new();
+        if !known.is_empty() {
+            notes.push(format!(
+                "{known} as a range: shifted by the quantiles of its errors in the {rows} rows up to {last}"
+            ));
+        }
+        if !unknown.is_empty() {
+            notes.push(format!(
+                "{unknown}: no range, since the {rows} rows up to {last} are too few to tell its errors"
+            ));
+        }
+        notes.join("; ")
+    }
+}
+
+impl Task for SeriesTask {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn describe(&self) -> Vec<String> {
+        let count = |rows: &Range<usize>| grouped(rows.len() as u64);
+        let parts: Vec<String> = self
+            .parts()
+            .map(|(part, rows)| format!("{part} {} ({})", span(self.series(), rows), count(rows)))
+            .collect();
+        let mut lines = self.facts.clone();
+        // Years go on one line, dates with their hours do not.
+        match parts.iter().map(|part| part.chars().count()).sum::<usize>() > 90 {
+            true => lines.extend(parts),
+            false => lines.push(parts.join(", ")),
+        }
+        let left_out = |windows: &Windows| windows.left_out() as u64;
+        let (training, after) = (self.training.as_ref().map_or(0, left_out), left_out(&self.after));
+        if training + after > 0 {
+            let (training, after) = (grouped(training), grouped(after));
+            lines.push(format!(
+                "left out: {training} windows of training with a missing target, {after} after it without a target"
+            ));
+        }
+        lines
+    }
+
+    fn input_size(&self) -> usize {
+        self.encoded.codec().input_size()
+    }
+
+    fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::Series { scale: self.scale, series: self.encoded.codec().clone() }
+    }
+
+    fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(match &self.training {
+            Some(windows) => Some(Box::new(Shuffled::new(windows, order.rows, order.buckets, order.seed)?)),
+            None => None,
+        })
+    }
+
+    fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+        Ok(match &self.validation {
+            Some(windows) => Some(Box::new(InOrder::new(windows, rows)?)),
+            None => None,
+        })
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn relation(&self) -> Option<&str> {
+        self.relation.as_deref()
+    }
+
+    fn baseline(&self) -> Option<Baseline> {
+        let windows = self.validation.as_ref()?;
+        let (truth, naive) = (windows.truth(), windows.naive(1).ok()?);
+        let units = || self.encoded.codec().targets.iter().map(|column| column.scaling.unit).cycle();
+        let mean_of = |forecast: &Array3<f64>, loss: &dyn Fn(f64) -> f64| {
+            let errors = truth.iter().zip(forecast).zip(units()).map(|((truth, naive), unit)| (truth - naive) / unit);
+            mean(errors.filter(|error| !error.is_nan()).map(loss))
+        };
+        let quantiles = self.quantiles();
+        let loss = match quantiles.values().is_empty() {
+            true => mean_of(&naive, &|error| loss::of_error(&self.head.loss, error)),
+            // A range is compared with a range.
+            false => match &self.naive_range(&naive, 1)[..] {
+                [] => return None,
+                range => quantiles.mean(|index, quantile| mean_of(&range[index], &|error| pinball(quantile, error))),
+            },
+        };
+        Some(Baseline { name: "last value, validation".into(), loss })
+    }
+
+    fn results_bytes(&self) -> u64 {
+        // The forecasts of every forecaster and the truth in f64, ranges, and all of them as text.
+        let of_value = 8 * 16 + 2 * 24;
+        (self.after.first_rows().len() * (64 + of_value * self.head().outputs)) as u64
+    }
+
+    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
+        let mut results = Results::default();
+        if self.after.is_empty() {
+            results.lines.push("every row was trained on: nothing is left to test".into());
+            return Ok(results);
+        }
+        let forecasts = self.forecasts(network, rows)?;
+        let errors = self.errors(&forecasts)?;
+        results.lines = errors.lines(&self.notes());
+        results.summary = errors.summary();
+        if !errors.quantiles.values().is_empty() {
+            results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
+        }
+        results.key_figures = errors.key_figures();
+        results.tables = errors.tables();
+        let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
+        // The dashed line of the picture is the best of those without a network that its title names.
+        let mut period = 1;
+        let title = match (&names[..], errors.headline()) {
+            ([unit], Some(headline)) => {
+                results.summary.insert("unit".into(), Value::String((*unit).into()));
+                let best = errors.best_baseline().map(|of| errors.forecasters[of].prefix);
+                period = self.season.filter(|_| best == Some(SEASONAL.prefix)).unwrap_or(1);
+                format!("{unit}, {}: {headline}", ahead(errors.horizon))
+            }
+            _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
+        };
+        results.comparisons = errors.comparisons();
+        results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
+        let rolled = self.rolled(network);
+        let rolled = results.attempt("rolled.svg", rolled).flatten();
+        results.figures.extend(rolled.map(|drawing| ("rolled.svg", drawing)));
+        let names = self.quantiles().columns();
+        let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
+        columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
+        for ((forecaster, naive), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
+            let Some(BaselineName { key, .. }) = forecaster.baseline else { continue };
+            columns.push((key.to_owned(), naive));
+            columns.extend(names.iter().map(|name| format!("{key}_{name}")).zip(range));
+        }
+        // Those that the errors are of.
+        let whole = |first: &usize| !self.part_of(*first).is_empty();
+        let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
+        let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
+        let mut csv = Vec::new();
+        if results.attempt("forecast.csv", self.write(&self.after, &examples, &columns, &mut csv)).is_some() {
+            results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
+        }
+        Ok(results)
+    }
+
+    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
+        let windows = self.encoded.all_windows()?;
+        let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows)?);
+        let truth = windows.truth();
+        let columns: Vec<(String, &Array3<f64>)> =
+            std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
+        let examples: Vec<usize> = (0..windows.first_rows().len()).collect();
+        self.write(&windows, &examples, &columns, out)
+    }
+}
+
+/// `1921–1955`.
+fn span(series: &Series, rows: &Range<usize>) -> String {
+    format!("{}–{}", series.labels()[rows.start], series.labels()[rows.end - 1])
+}
+
+fn split(
+    series: &Series,
+    frame: Frame,
+    data: &mut SeriesConfig,
+    of_training: &Relation<'_>,
+    path: &Path,
+) -> Result<Split> {
+    let split = match &data.train_until {
+        Some(until) => {
+            let flag = "--train-until";
+            let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
+            Split::at(series.len(), frame, rows, data.validation.unwrap_or_default())
+        }
+        None => {
+            let default = of_training.default_shares([0.7, 0.15, 0.15]);
+            Split::shares(series.len(), frame, shares(&mut data.split, default)?)
+        }
+    };
+    split.map_err(|error| error.in_file(path))
+}

@@ -1,0 +1,148 @@
+//! Numbers as people read them.
+
+use super::{grouped, short};
+
+/// `value` with so many digits after the point. From five digits on there are commas between the thousands: years have
+/// four.
+pub(crate) fn decimal(value: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", value.abs());
+    let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
+    let whole = match whole.parse() {
+        Ok(count) if whole.len() > 4 => grouped(count),
+        _ => whole.to_owned(),
+    };
+    let sign =
+        if value < 0.0 && text.contains(|digit: char| digit.is_ascii_digit() && digit != '0') { "−" } else { "" };
+    match fraction {
+        Some(fraction) => format!("{sign}{whole}.{fraction}"),
+        None => format!("{sign}{whole}"),
+    }
+}
+
+/// `mantissa`×10ⁿ, with so many digits after its point.
+pub(crate) fn scientific(mantissa: f64, digits: usize, exponent: i32) -> String {
+    let raised = |character| match character {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        // The others follow each other.
+        digit => char::from_u32('⁰' as u32 + digit as u32 - '0' as u32).unwrap_or(digit),
+    };
+    let exponent: String = exponent.to_string().chars().map(raised).collect();
+    format!("{}×10{exponent}", decimal(mantissa, digits))
+}
+
+/// Four digits that matter.
+pub(crate) fn rounded(value: f64) -> String {
+    short(value).replace('-', "−")
+}
+
+/// `part` of `whole` in percent, with a digit after the point. Neither what is not nothing becomes 0, nor what is not
+/// all 100.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    share(part as f64 / whole.max(1) as f64)
+}
+
+/// A share from 0 to 1 likewise; that of nothing, NaN, is a dash.
+pub fn share(share: f64) -> String {
+    let tenths = (1000.0 * share).round();
+    match tenths {
+        0.0 if share > 0.0 => "<0.1%".into(),
+        1000.0 if share < 1.0 => ">99.9%".into(),
+        0.0 | 1000.0 => format!("{:.0}%", tenths / 10.0),
+        _ if share.is_nan() => "–".into(),
+        _ => format!("{:.1}%", tenths / 10.0),
+    }
+}
+
+/// How the numbers of a column are written so that what moves can be seen, however large they are beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits {
+    /// Behind the point.
+    places: usize,
+    /// The power of ten before it, where the number would begin with many zeros or end with them.
+    power: Option<i32>,
+}
+
+impl Digits {
+    /// For `values`, which go on from `before`: two digits of the steps that those took, and of the distance between the
+    /// least value and the greatest.
+    pub fn of(before: &[f64], values: impl Iterator<Item = f64>) -> Self {
+        let (mut least, mut greatest, mut level) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
+        for value in values.filter(|value| value.is_finite()) {
+            (least, greatest, level) = (least.min(value), greatest.max(value), level.max(value.abs()));
+        }
+        let recent = &before[before.len().saturating_sub(200)..];
+        let mut steps: Vec<f64> = recent.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+        steps.retain(|step| *step > 0.0 && step.is_finite());
+        steps.sort_by(f64::total_cmp);
+        // The place of the first digit: 0 for 1 to 9, 1 for 0.1 to 0.9.
+        let first = |size: f64| -(size.log10().floor() as i32);
+        let lead = if level > 0.0 { first(level) } else { 0 };
+        let mut places = lead + 3;
+        let step = steps.get(steps.len() / 2).map(|step| first(*step) + 1);
+        places = places.max(step.unwrap_or(places));
+        if greatest > least {
+            // Forecasts that hardly differ need not be told apart to the last digit.
+            places = places.max((first(greatest - least) + 1).min(step.unwrap_or(places) + 2));
+        }
+        // What f64 has.
+        places = places.min(lead + 14);
+        let power = (level > 0.0 && !(-15..=4).contains(&lead)).then_some(-lead);
+        let places = if power.is_some() { places - lead } else { places };
+        Self { places: usize::try_from(places).unwrap_or(0), power }
+    }
+
+    /// The value with the number of digits that all of them have.
+    pub fn write(self, value: f64) -> String {
+        let Self { places, power } = self;
+        match power {
+            Some(power) if value != 0.0 => format!("{:.places$}e{power}", value / 10_f64.powi(power)),
+            Some(_) => "0".into(),
+            None => format!("{value:.places$}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn years_have_no_commas_and_large_numbers_have() {
+        assert_eq!([1921.0, 12345.0, -1234567.5, -0.001].map(|v| decimal(v, 0)), ["1921", "12,345", "−1,234,568", "0"]);
+        assert_eq!([scientific(-2.5, 1, -12), scientific(4.0, 0, 30)], ["−2.5×10⁻¹²", "4×10³⁰"]);
+    }
+
+    #[test]
+    fn a_share_is_0_or_100_percent_only_where_it_is() {
+        let shares = [(0, 7), (1, 9999), (1, 3), (9998, 9999), (7, 7), (0, 0)].map(|(part, all)| percent(part, all));
+        assert_eq!(shares, ["0%", "<0.1%", "33.3%", ">99.9%", "100%", "0%"]);
+        assert_eq!(share(f64::NAN), "–");
+    }
+
+    #[test]
+    fn numbers_have_digits_by_what_moves_and_not_by_their_level_alone() {
+        let write = |before: &[f64], values: &[f64]| {
+            let digits = Digits::of(before, values.iter().copied());
+            values.iter().map(|value| digits.write(*value)).collect::<Vec<_>>()
+        };
+        assert_eq!(write(&[1.0852, 1.0861, 1.0849], &[1.085_23, 1.086_08]), ["1.08523", "1.08608"]);
+        assert_eq!(write(&[100.0, 140.0, 90.0], &[101.26, 131.71]), ["101.3", "131.7"]);
+        assert_eq!(write(&[371.1, 371.5], &[371.268, 371.9]), ["371.27", "371.90"]);
+        assert_eq!(write(&[52_001.0, 53_000.0], &[52_345.6]), ["52346"]);
+        assert_eq!(write(&[3.0e-9, 3.2e-9], &[3.14e-9, 3.05e-9]), ["3.140e-9", "3.050e-9"]);
+        assert_eq!(write(&[1e20, 2e20], &[1.5e20, 0.0]), ["1.500e20", "0"]);
+        // By the steps that were taken, however far apart forecasts are, and where they are all the same.
+        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0, 1.5]), ["1.00000", "1.50000"]);
+        assert_eq!(write(&[1.0852, 1.0853, 1.0851], &[1.0852, 1.0852]), ["1.08520", "1.08520"]);
+        // Differences far below the steps are not worth their digits.
+        assert_eq!(write(&[1.0, 1.5], &[1.2, 1.200_000_001]), ["1.2000", "1.2000"]);
+        // Hardly apart, and still told apart where that does not take many digits.
+        assert_eq!(write(&[1.0, 1.5], &[1.2001, 1.2032]), ["1.2001", "1.2032"]);
+        assert_eq!(write(&[5.0, 5.0], &[5.0, 5.0]), ["5.000", "5.000"]);
+        assert_eq!(write(&[f64::NAN, 1.0], &[f64::NAN, 0.0]), ["NaN", "0.000"]);
+        assert_eq!(write(&[], &[]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,312 @@
+//! The floors of the source: imports point down, and no folder holds more than a reader can hold in mind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The folders and files of `src/`, the lowest first: each imports from those before it alone. What stands on a line together
+/// is one floor, whose parts do not know each other.
+const FLOORS: [&[&str]; 13] = [
+    &["error", "elementary", "version"],
+    &["real", "memory", "gradient_norms", "profile", "format"],
+    &["optim"],
+    &["model", "sizes", "allocate"],
+    &["batch", "dropout", "interchange"],
+    &["data", "engine"],
+    &["cpu", "gpu", "train"],
+    &["plot"],
+    &["report"],
+    &["experiment"],
+    // What the library hands on to the program.
+    &["lib"],
+    &["cli"],
+    &["main"],
+];
+
+/// Floors whose parts know each other file by file, without a circle: a size is checked by what a model is, and a model by sizes.
+const TOGETHER: [&str; 3] = ["model", "sizes", "allocate"];
+
+/// Files side by side that are not tests, at most.
+const SIDE_BY_SIDE: usize = 15;
+
+/// Folders that have more, and why that reads well.
+const MORE: [(&str, usize, &str); 0] = [];
+
+/// A folder that is still being sorted: within it files may form circles and stand side by side in any number.
+const UNSORTED: &str = "data";
+
+/// A module by its names from the root of its crate; the program's begin with `cli`.
+type Module = Vec<String>;
+
+struct Source {
+    /// Where each module is written.
+    files: BTreeMap<Module, PathBuf>,
+    /// The imports of each, as paths from the root.
+    imports: BTreeMap<Module, BTreeSet<Module>>,
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components()
+        .any(|part| ["tests", "tests.rs", "damage.rs", "corruption.rs"].iter().any(|name| part.as_os_str() == *name))
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file, without comments, texts and the tests at its end.
+fn code(text: &str) -> String {
+    let is_end = |at: &usize| text[at + 14..].lines().next().is_some_and(|line| line.ends_with("mod tests {"));
+    let end = text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at).find(is_end);
+    let text = &text[..end.unwrap_or(text.len())];
+    let mut out = String::new();
+    for line in text.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        let mut inside = false;
+        for part in line.split('"') {
+            out.push_str(if inside { "" } else { part });
+            inside = !inside;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The paths of a tree of `use`: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn paths(tree: &str, found: &mut Vec<String>) {
+    let tree = tree.trim();
+    let Some((before, rest)) = tree.split_once('{') else {
+        found.push(tree.split(" as ").next().unwrap_or_default().trim().to_owned());
+        return;
+    };
+    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+    let (mut depth, mut part) = (0, String::new());
+    for letter in inner.chars().chain([',']) {
+        match letter {
+            ',' if depth == 0 => {
+                if !part.trim().is_empty() {
+                    paths(&format!("{}{}", before.trim(), part.trim()), found);
+                }
+                part.clear();
+            }
+            _ => {
+                depth += i32::from(letter == '{') - i32::from(letter == '}');
+                part.push(letter);
+            }
+        }
+    }
+}
+
+impl Source {
+    fn read() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut found = Vec::new();
+        rust_files(&root, &mut found);
+        let module = |path: &Path| -> Module {
+            let mut names: Module = path
+                .strip_prefix(&root)
+                .unwrap()
+                .with_extension("")
+                .iter()
+                .map(|name| name.to_str().unwrap().into())
+                .collect();
+            if names.last().is_some_and(|name| name == "mod") {
+                names.pop();
+            }
+            if names == ["lib"] { Vec::new() } else { names }
+        };
+        let files: BTreeMap<Module, PathBuf> = found.into_iter().map(|path| (module(&path), path)).collect();
+        let mut source = Self { files, imports: BTreeMap::new() };
+        // What a module hands on under its own name, by where it comes from.
+        let mut handed_on: BTreeMap<Module, BTreeMap<String, Module>> = BTreeMap::new();
+        let mut written = BTreeMap::new();
+        for (module, path) in &source.files {
+            let text = code(&fs::read_to_string(path).unwrap());
+            let mut own = Vec::new();
+            for (at, _) in text.match_indices("use ") {
+                let before = text[..at].rsplit('\n').next().unwrap_or_default().trim();
+                if !(before.is_empty() || before.starts_with("pub")) {
+                    continue;
+                }
+                let tree = text[at + 4..].split(';').next().unwrap_or_default();
+                let mut all = Vec::new();
+                paths(tree, &mut all);
+                own.extend(all.into_iter().map(|path| (before.starts_with("pub"), path)));
+            }
+            // Paths within the code; a `use` within a module in this file begins at that one.
+            let is_use = |item: &str| item.split_whitespace().any(|word| word == "use");
+            let text: String = text.split_inclusive([';', '{', '}']).filter(|item| !is_use(item)).collect();
+            for start in ["crate::", "super::", "bptt::"] {
+                for (at, _) in text.match_indices(start) {
+                    let is_whole = !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+                    let path: String =
+                        text[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+                    if is_whole && !path.ends_with(':') {
+                        own.push((false, path));
+                    }
+                }
+            }
+            written.insert(module.clone(), own);
+        }
+        for (module, own) in &written {
+            for (is_public, path) in own {
+                let Some(whole) = source.whole_path(module, path) else { continue };
+                if let (true, Some(name)) = (*is_public, whole.last()) {
+                    handed_on.entry(module.clone()).or_default().insert(name.clone(), whole.clone());
+                }
+            }
+        }
+        for (module, own) in &written {
+            let imports = own.iter().filter(|(is_public, _)| !is_public);
+            let imports = imports.filter_map(|(_, path)| source.whole_path(module, path));
+            let imports: BTreeSet<Module> =
+                imports.map(|path| source.defined_in(&path, &handed_on, 0)).filter(|of| of != module).collect();
+            source.imports.insert(module.clone(), imports);
+        }
+        source
+    }
+
+    /// A path as it is written in a module, from the root; `None` for those of other crates.
+    fn whole_path(&self, module: &Module, path: &str) -> Option<Module> {
+        let mut parts: Vec<&str> = path.split("::").map(str::trim).collect();
+        let mut from: Module = match parts[0] {
+            "crate" | "bptt" => Vec::new(),
+            "self" | "super" => module.clone(),
+            child => {
+                let mut whole = module.clone();
+                whole.push(child.to_owned());
+                if !self.files.contains_key(&whole) {
+                    return None;
+                }
+                module.clone()
+            }
+        };
+        while ["crate", "bptt", "self", "super"].contains(parts.first()?) {
+            if parts.remove(0) == "super" {
+                from.pop();
+            }
+            if parts.is_empty() {
+                return Some(from);
+            }
+        }
+        from.extend(parts.iter().filter(|part| **part != "self").map(|part| (*part).to_owned()));
+        Some(from)
+    }
+
+    /// The module whose file defines what a path names.
+    fn defined_in(
+        &self,
+        path: &Module,
+        handed_on: &BTreeMap<Module, BTreeMap<String, Module>>,
+        depth: usize,
+    ) -> Module {
+        for length in (0..=path.len()).rev() {
+            let module = path[..length].to_vec();
+            if !self.files.contains_key(&module) {
+                continue;
+            }
+            let next = path.get(length).and_then(|name| handed_on.get(&module)?.get(name));
+            if let Some(next) = next.filter(|next| depth < 8 && next[..] != path[..=length]) {
+                let whole = [next.clone(), path[length + 1..].to_vec()].concat();
+                return self.defined_in(&whole, handed_on, depth + 1);
+            }
+            return module;
+        }
+        Vec::new()
+    }
+
+    fn is_test(&self, module: &Module) -> bool {
+        self.files.get(module).is_some_and(|path| is_test(path))
+    }
+
+    /// The imports between parts of which `name` says which a module belongs to.
+    fn between(&self, name: impl Fn(&Module) -> String) -> BTreeMap<String, BTreeSet<String>> {
+        let mut between: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (module, imports) in self.imports.iter().filter(|(module, _)| !self.is_test(module)) {
+            let of = name(module);
+            let others = imports.iter().filter(|import| !self.is_test(import)).map(&name).filter(|other| *other != of);
+            between.entry(of.clone()).or_default().extend(others);
+        }
+        between
+    }
+}
+
+/// What imports itself by way of others.
+fn in_circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let reaches = |from: &String| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(at) = next.pop() {
+            for other in imports.get(at).into_iter().flatten() {
+                if seen.insert(other) {
+                    next.push(other);
+                }
+            }
+        }
+        seen.contains(from)
+    };
+    imports.keys().filter(|name| reaches(name)).cloned().collect()
+}
+
+#[test]
+fn no_file_imports_itself_by_way_of_others() {
+    let source = Source::read();
+    assert!(source.files.len() > 200 && source.imports.values().map(BTreeSet::len).sum::<usize>() > 800);
+    let circles = in_circles(&source.between(|module| module.join("/")));
+    let (unsorted, circles): (Vec<_>, Vec<_>) = circles.into_iter().partition(|file| file.starts_with(UNSORTED));
+    assert!(circles.is_empty(), "files in a circle of imports: {circles:?}");
+    assert!(!unsorted.is_empty(), "src/{UNSORTED} has no circle any more: take the exception away");
+}
+
+#[test]
+fn folders_import_from_those_below_alone() {
+    let source = Source::read();
+    let floor = |part: &str| FLOORS.iter().position(|floor| floor.contains(&part));
+    let top = |module: &Module| module.first().cloned().unwrap_or_else(|| "lib".into());
+    for (part, imports) in source.between(top) {
+        let own = floor(&part).unwrap_or_else(|| panic!("src/{part} has no floor: give it one"));
+        for import in
+            imports.iter().filter(|import| !TOGETHER.contains(&import.as_str()) || !TOGETHER.contains(&part.as_str()))
+        {
+            let below = floor(import).unwrap_or_else(|| panic!("src/{import} has no floor: give it one"));
+            let is_one = |of: &Module| top(of) == part && !source.is_test(of);
+            let those =
+                source.imports.iter().filter(|(of, imports)| is_one(of) && imports.iter().any(|it| top(it) == *import));
+            let files: Vec<String> = those.map(|(of, _)| of.join("/")).collect();
+            assert!(below < own, "src/{part} imports from src/{import}, which does not stand below it: {files:?}");
+        }
+    }
+    // Within each, folders form no circle either. A file beside subfolders counts for itself: it is above some of them and
+    // below others.
+    let of = |module: &Module| source.files[module].parent().unwrap().to_owned();
+    let folders: BTreeSet<PathBuf> = source.files.keys().map(of).collect();
+    let has_subfolders = |folder: &Path| folders.iter().any(|other| other.parent() == Some(folder));
+    let folder = |module: &Module| {
+        let own = of(module);
+        if has_subfolders(&own) { module.join("/") } else { own.display().to_string() }
+    };
+    let mut circles = in_circles(&source.between(folder));
+    circles.retain(|folder| !folder.starts_with(UNSORTED) && !folder.contains(&format!("src/{UNSORTED}")));
+    assert!(circles.is_empty(), "folders in a circle of imports: {circles:?}");
+}
+
+#[test]
+fn a_folder_has_so_few_files_that_one_reads_them_as_a_list() {
+    let source = Source::read();
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for path in source.files.values().filter(|path| !is_test(path)) {
+        let folder = path.parent().unwrap().strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
+        *count.entry(folder.display().to_string()).or_default() += 1;
+    }
+    count.remove(&format!("src/{UNSORTED}"));
+    for (folder, files) in count {
+        let most = MORE.iter().find(|(name, ..)| *name == folder).map_or(SIDE_BY_SIDE, |(_, most, _)| *most);
+        assert!(files <= most, "{folder} has {files} files side by side, more than {most}");
+    }
+}
