@@ -24,6 +24,10 @@ const EVEN: usize = 8;
 /// pictures and the report in the end.
 const LATER: u64 = 8 << 20;
 
+/// How often what describes the model is there while a file of it is written: as the run keeps it, as it is read and written
+/// again for the step, as the note of the file, and in its header.
+const DESCRIPTIONS: u64 = 5;
+
 /// What a step takes in the pictures, and the most steps that they tell apart.
 const OF_STEP: u64 = 256;
 const STEPS: u64 = 1 << 16;
@@ -91,7 +95,7 @@ struct Host {
     /// A batch as it is handed over, and the part of it that is done at once.
     batch: u64,
     /// Copies of the weights, and of what the optimizer keeps of them: what a checkpoint writes at once, the best ones, and
-    /// those to go back to.
+    /// those to go back to; and of what describes the model.
     copies: u64,
     /// What the network says of all that it is measured on.
     results: u64,
@@ -238,7 +242,11 @@ pub(crate) fn settle(
     // On the CPU path all is of one memory, and with a GPU that has none of its own.
     let (mut host, row_bytes) = match opened.shares_memory() {
         true => (
-            Host { program: program(opened) + LATER, copies: copies(settings, planner.model), ..Host::default() },
+            Host {
+                program: program(opened) + LATER,
+                copies: copies(settings, planner.model) + DESCRIPTIONS * model_file::description_bytes(&task.codec()),
+                ..Host::default()
+            },
             batch_bytes(&row),
         ),
         false => (Host::default(), 0),

@@ -1,6 +1,6 @@
 //! A model as a file: the weights, and in the file's metadata all that is needed to use them.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,47 @@ pub fn description(model: &Model, codec: &Codec, origin: &Origin) -> Result<Stri
         origin: Some(origin.clone()),
         step: None,
     };
-    serde_json::to_string(&description).map_err(|error| Error::Failed(error.to_string()))
+    let text = serde_json::to_string(&description).map_err(|error| Error::Failed(error.to_string()))?;
+    check_length(in_header(text.as_bytes()))?;
+    Ok(text)
+}
+
+/// The most bytes of a description: what the format allows of a header, without as much as the names of the tensors take.
+const MOST: u64 = 99_000_000;
+
+/// The bytes that a description takes in the header of a file, where quotation marks are escaped.
+fn in_header(text: &[u8]) -> u64 {
+    text.iter().map(|byte| if matches!(byte, b'"' | b'\\') { 2 } else { 1 }).sum()
+}
+
+/// Refuses, before a network is trained, what could not be written in the end.
+fn check_length(bytes: u64) -> Result<()> {
+    match bytes > MOST {
+        true => Err(Error::Failed(format!(
+            "what describes the model takes {bytes} bytes, of which a model file holds {MOST}: read fewer columns, or take \
+             shorter names"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The bytes of a description, which are for the most part those of what was fitted to the data.
+pub fn description_bytes(codec: &Codec) -> u64 {
+    /// How many bytes were written, and how many of them are escaped.
+    struct Counted(u64);
+    impl Write for Counted {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += in_header(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counted = Counted(0);
+    // What cannot be written is told where it is written.
+    let _ = serde_json::to_writer(&mut counted, codec);
+    counted.0
 }
 
 /// The description of a model's file that is stored after `step`.
@@ -420,5 +460,21 @@ impl ModelFile {
         let mut lines = vec![("model", describe(&self.model)), ("data", self.codec.describe())];
         lines.extend(loss.map(|loss| ("loss", loss)));
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_no_file_holds_is_refused_before_there_is_anything_to_lose() {
+        assert_eq!(in_header(br#"{"a\\b":1}"#), 14);
+        assert!(check_length(MOST).is_ok());
+        let refusal = check_length(MOST + 1).unwrap_err().to_string();
+        assert!(
+            refusal.contains("takes 99000001 bytes, of which a model file holds 99000000: read fewer"),
+            "{refusal}"
+        );
     }
 }
