@@ -74,11 +74,16 @@ pub struct Shuffled<E> {
     seed: u64,
     buckets: Buckets,
     /// The epoch whose order was drawn last.
-    drawn: RefCell<Option<(u64, Vec<Drawn>)>>,
+    drawn: RefCell<Option<(u64, Drawn)>>,
 }
 
-/// A batch of an epoch.
-type Drawn = (Vec<usize>, usize);
+/// The batches of an epoch.
+enum Drawn {
+    /// Of one T: the examples of one after the other.
+    Alike(Vec<usize>),
+    /// The examples and the T of each.
+    Each(Vec<(Vec<usize>, usize)>),
+}
 
 impl<E: Examples> Shuffled<E> {
     /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `buckets`
@@ -93,15 +98,14 @@ impl<E: Examples> Shuffled<E> {
     }
 
     /// The order of an epoch: examples shuffled, batches filled bucket by bucket, batches shuffled.
-    fn draw(&self, epoch: u64) -> Vec<Drawn> {
+    fn draw(&self, epoch: u64) -> Drawn {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // Stream 0 draws the parameters.
         rng.set_stream(1 + epoch);
         let mut order: Vec<usize> = (0..self.examples.len()).collect();
         shuffle(&mut order, &mut rng);
         if self.buckets.longest.len() == 1 {
-            let steps = self.buckets.longest[0];
-            return order.chunks(self.rows).map(|rows| (rows.to_vec(), steps)).collect();
+            return Drawn::Alike(order);
         }
         let mut batches = Vec::new();
         let mut rest: Vec<Vec<usize>> = vec![Vec::new(); self.buckets.longest.len()];
@@ -127,7 +131,7 @@ impl<E: Examples> Shuffled<E> {
             let steps = left.iter().map(|example| self.buckets.of(self.examples.steps(*example))).max();
             batches.push((left, self.buckets.longest[steps.unwrap_or_default()]));
         }
-        batches
+        Drawn::Each(batches)
     }
 }
 
@@ -143,8 +147,16 @@ impl<E: Examples> Batches for Shuffled<E> {
             Some((of, batches)) if *of == epoch => batches,
             other => &mut other.insert((epoch, self.draw(epoch))).1,
         };
-        let (examples, steps) = &batches[position];
-        self.examples.batch(examples, *steps)
+        match batches {
+            Drawn::Alike(order) => {
+                let first = position * self.rows;
+                self.examples.batch(&order[first..order.len().min(first + self.rows)], self.buckets.longest[0])
+            }
+            Drawn::Each(batches) => {
+                let (examples, steps) = &batches[position];
+                self.examples.batch(examples, *steps)
+            }
+        }
     }
 
     fn largest(&self) -> Result<Batch> {
