@@ -6,7 +6,7 @@
 
 use bptt::{
     Backend, Cell, Cpu, Embedding, Engine, Error, FlatBlock, Head, Loss, Model, Optimizer, Parameters, Readout,
-    Recurrent, Result, SafetensorsFile, StateDict, Trainer,
+    Recurrent, Result, SafetensorsFile, StateDict, StateDictPrefixes, Trainer,
 };
 #[allow(unreachable_pub, dead_code, reason = "shared with tests that use more of it")]
 #[path = "common/counting.rs"]
@@ -180,6 +180,9 @@ fn an_exported_model_is_held_once_beside_the_weights() {
     let mut file = Vec::new();
     write_model(&model, &dict, Reads::Dense, &notes, &mut file).unwrap();
     assert!(file == whole);
+    let count = counting();
+    StateDictPrefixes::new("lstm.", "fc.").write(&model, &dict).unwrap();
+    assert!(count() < block + block / 20, "{} bytes at once, for {block} under other names", count());
     let full = &mut Sink { room: Some(block as u64 / 2), ..Sink::default() };
     assert!(matches!(write_model(&model, &dict, Reads::Dense, &notes, full), Err(Error::Io { .. })));
 }

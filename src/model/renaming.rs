@@ -12,7 +12,7 @@ impl StateDictPrefixes {
     /// # Errors
     /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor, by these names.
     pub fn read(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
-        Ok(Layout::new(model).to_state_dict(&Layout::with_names(model, self).to_block(dict)?))
+        renamed(&Layout::with_names(model, self), &Layout::new(model), dict)
     }
 
     /// A state dict of this crate's names under these.
@@ -20,8 +20,14 @@ impl StateDictPrefixes {
     /// # Errors
     /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
     pub fn write(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
-        Ok(Layout::with_names(model, self).to_state_dict(&Layout::new(model).to_block(dict)?))
+        renamed(&Layout::new(model), &Layout::with_names(model, self), dict)
     }
+}
+
+/// The tensors under the names that another layout of the same model has for them.
+fn renamed(from: &Layout, to: &Layout, dict: &StateDict) -> Result<StateDict> {
+    let arrays = from.arrays(dict)?;
+    Ok(to.named().into_iter().map(|(name, tensor)| (name.to_owned(), arrays[tensor].clone())).collect())
 }
 
 #[cfg(test)]
