@@ -12,6 +12,7 @@ mod flow;
 mod nearest;
 mod new_file;
 mod provenance;
+mod spreadsheet;
 mod terminal;
 mod train;
 

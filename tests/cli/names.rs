@@ -318,3 +318,18 @@ fn no_format_takes_its_width_from_a_variable_and_only_one_file_prints() {
         }
     }
 }
+
+#[test]
+fn labels_that_a_spreadsheet_would_take_for_formulas_are_text_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = (0..24).map(|n| format!("{n},{},{},{}\n", n % 3, if n % 2 == 0 { "=1+2" } else { "even" }, n % 5));
+    let rows: String = rows.collect();
+    fs::write(folder.join("s.csv"), format!("id,time,label,x\n{rows}")).unwrap();
+    train(folder, "run", "sequences s.csv --hidden 2 --steps 1");
+    let said = |flags: &str| succeeds(folder, &format!("predict run --device cpu {flags}"));
+    let (as_it_is, plain) = (said(""), said("--spreadsheet"));
+    assert!(as_it_is.lines().any(|line| line.split(',').any(|field| field == "=1+2")), "{as_it_is}");
+    assert!(!plain.lines().any(|line| line.split(',').any(|field| field.starts_with('='))), "{plain}");
+    assert_eq!(plain.replace("'=", "="), as_it_is);
+}

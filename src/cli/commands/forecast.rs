@@ -1,5 +1,6 @@
 //! `bptt forecast`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast};
@@ -19,6 +20,7 @@ use super::apply::{given, on_device, open_model};
 use crate::cli::args::{RunArgs, dates, decimal, whole};
 use crate::cli::exit::Failure;
 use crate::cli::new_file;
+use crate::cli::spreadsheet::PlainFields;
 use crate::cli::terminal::printed::{note, say, say_json};
 
 /// The most rows: each is a step of the network on its own outputs, which say nothing long before.
@@ -46,6 +48,9 @@ pub(crate) struct ForecastArgs {
     /// Where to write them as comma-separated text too; an existing file is left alone
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// With --out: put an apostrophe before names that begin with =, +, - or @, which a spreadsheet would take for formulas
+    #[arg(long, requires = "out")]
+    spreadsheet: bool,
     /// Where to draw them, after what came before; an existing file is left alone
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -89,7 +94,14 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let mut network = on_device(&model, &settings)?;
     let forecast = roll(network.as_mut(), vec![rolling])?.remove(0);
     if let Some(path) = &args.out {
-        new_file::write(path, &csv(&encoded, &forecast)?)?;
+        let text = csv(&encoded, &forecast)?;
+        new_file::write_with(path, |file| {
+            if !args.spreadsheet {
+                return file.write_all(&text).map_err(unwritten);
+            }
+            let mut fields = PlainFields::new(file);
+            fields.write_all(&text).and_then(|()| fields.finish()).map_err(unwritten)
+        })?;
     }
     if let Some(path) = &args.svg {
         new_file::write(path, picture(&name, &encoded, &forecast).file().as_bytes())?;

@@ -1,14 +1,16 @@
 //! `bptt predict`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use bptt::Error;
-use bptt::experiment::files::folder::io_error;
+use bptt::experiment::files::folder::{io_error, unwritten};
 use clap::Args;
 
 use super::apply::{Applied, ApplyArgs};
 use crate::cli::exit::Failure;
 use crate::cli::new_file;
+use crate::cli::spreadsheet::PlainFields;
 use crate::cli::terminal::printed::{self, TextOut, heading, note};
 
 #[derive(Args)]
@@ -18,14 +20,28 @@ pub(crate) struct PredictArgs {
     /// Where to write the comma-separated text; an existing file is left alone [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Put an apostrophe before labels that begin with =, +, - or @, which a spreadsheet would take for formulas
+    #[arg(long)]
+    spreadsheet: bool,
+}
+
+/// Writes the predictions, as plain text for a spreadsheet where that is asked for.
+fn write(applied: &mut Applied, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
+    let Applied { task, network, rows, .. } = applied;
+    if !spreadsheet {
+        return task.predictions(network.as_mut(), *rows, to);
+    }
+    let mut fields = PlainFields::new(to);
+    task.predictions(network.as_mut(), *rows, &mut fields)?;
+    fields.finish().map_err(unwritten)
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
-    let Applied { task, mut network, rows, .. } = Applied::open(&args.apply)?;
+    let mut applied = Applied::open(&args.apply)?;
     // The run tells how its own data were read.
     if args.apply.data.file.is_some() {
-        for (index, line) in task.describe().iter().enumerate() {
+        for (index, line) in applied.task.describe().iter().enumerate() {
             note(heading(if index == 0 { "data" } else { "" }, line));
         }
     }
@@ -35,10 +51,10 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
             Error::Io { source, .. } => io_error(path)(source),
             other => other,
         };
-        return Ok(new_file::write_with(path, |file| task.predictions(network.as_mut(), rows, file).map_err(in_it))?);
+        return Ok(new_file::write_with(path, |file| write(&mut applied, args.spreadsheet, file).map_err(in_it))?);
     }
     // Line by line, since it may be larger than memory: who needs all of it or nothing takes --out.
-    match task.predictions(network.as_mut(), rows, &mut TextOut::new()) {
+    match write(&mut applied, args.spreadsheet, &mut TextOut::new()) {
         // Nothing else is written or read here.
         Err(Error::Io { source, .. }) => {
             printed::unwritten(source);
