@@ -390,12 +390,15 @@ mod tests {
             message
         };
         assert!(short(format!("t,v\n1,{long}\n")).contains("row 1 (line 2), column \"v\""));
-        assert!(short(format!("t,{long}\n1,2\n")).contains("x…"));
+        // A name of so many is none.
+        assert!(short(format!("t,{long}\n1,2\n")).contains("at most 1048576 bytes, got one of 8000000"));
+        let name = "x".repeat(1_000_000);
+        assert!(short(format!("t,{name}\n1,2\n")).contains("x…"));
         assert!(short(format!("t,v\n1,\"{long}")).contains("closing quotation mark"));
         assert!(short(format!("t,v\n1{}\n", ",2".repeat(5_000_000))).contains("expected 2 fields, got 5000001"));
         let names: String = (0..500_000).map(|name| format!(",{name}")).collect();
         assert!(short(format!("t{names}\n1\n")).contains("and 499961 more"));
-        assert!(short(format!("{long},{long}\n1,2\n")).contains("got two, the fields 1 and 2"));
+        assert!(short(format!("{name},{name}\n1,2\n")).contains("got two, the fields 1 and 2"));
         assert_eq!(read(format!("t,v\n{long},2\n"), &["v"]).unwrap().labels[0].len(), long.len());
     }
 
