@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast};
 use bptt::experiment::config::{Bytes, Data, SeriesConfig};
-use bptt::experiment::files::folder::unwritten;
+use bptt::experiment::files::folder::{io_error, unwritten};
 use bptt::experiment::model::codec::Codec;
 use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::series::rolled::{Rolled, roll};
@@ -97,10 +97,10 @@ pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
         let text = csv(&encoded, &forecast)?;
         new_file::write_with(path, |file| {
             if !args.spreadsheet {
-                return file.write_all(&text).map_err(unwritten);
+                return file.write_all(&text).map_err(io_error(path));
             }
             let mut fields = PlainFields::new(file);
-            fields.write_all(&text).and_then(|()| fields.finish()).map_err(unwritten)
+            fields.write_all(&text).and_then(|()| fields.finish()).map_err(io_error(path))
         })?;
     }
     if let Some(path) = &args.svg {
