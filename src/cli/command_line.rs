@@ -93,15 +93,10 @@ fn with_tips(mut error: clap::Error, program: &Command, arguments: &[OsString]) 
             let names = command.get_subcommands().map(Command::get_name);
             let before =
                 if command.get_name() == "bptt" { "bptt train" } else { &format!("bptt {}", command.get_name()) };
-            // A value behind a flag that takes it with an equals sign alone.
-            let value = tip(&word, command, program, arguments);
-            match train_with(&word) {
-                _ if value.is_some() => value,
-                Some(words) => Some(format!("name the kind of the data: {before} {words}")),
-                None => {
-                    nearest(&word, names).map(|name| format!("a similar command is '{}'", full_name(command, name)))
-                }
-            }
+            let of_data = || Some(format!("name the kind of the data: {before} {}", train_with(&word)?));
+            let similar = || Some(format!("a similar command is '{}'", full_name(command, nearest(&word, names)?)));
+            // It may be the value of a flag that takes one with an equals sign alone.
+            tip(&word, command, program, arguments).or_else(of_data).or_else(similar)
         }
         _ => return error,
     };

@@ -29,9 +29,6 @@ const TOGETHER: [&str; 3] = ["model", "sizes", "allocate"];
 /// Files side by side that are not tests, at most.
 const SIDE_BY_SIDE: usize = 15;
 
-/// Folders that have more, and why that reads well.
-const MORE: [(&str, usize, &str); 0] = [];
-
 /// A folder that is still being sorted: within it files may form circles and stand side by side in any number.
 const UNSORTED: &str = "data";
 
@@ -306,7 +303,6 @@ fn a_folder_has_so_few_files_that_one_reads_them_as_a_list() {
     }
     count.remove(&format!("src/{UNSORTED}"));
     for (folder, files) in count {
-        let most = MORE.iter().find(|(name, ..)| *name == folder).map_or(SIDE_BY_SIDE, |(_, most, _)| *most);
-        assert!(files <= most, "{folder} has {files} files side by side, more than {most}");
+        assert!(files <= SIDE_BY_SIDE, "{folder} has {files} files side by side, more than {SIDE_BY_SIDE}");
     }
 }

@@ -15,7 +15,6 @@ use bptt::experiment::config::{
 use bptt::train::Keep;
 use bptt::{Activation, RecurrentInit, RecurrentKernel};
 use clap::{Args, Command};
-use serde::{Deserialize, Serialize};
 
 pub(crate) use choices::*;
 pub(crate) use data::{DataCommand, ReadArgs};
@@ -43,8 +42,7 @@ pub(crate) fn section(name: &str) -> Option<Command> {
 }
 
 /// Where a command computes, and from what it draws.
-#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct RunArgs {
     /// Where it runs: auto, gpu, cpu, or a GPU by its index, its line or a part of its name in `bptt devices` [default: auto]
@@ -63,8 +61,7 @@ pub(crate) struct RunArgs {
 }
 
 /// The network.
-#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// The recurrent cell [default: lstm]
@@ -98,14 +95,10 @@ pub(crate) struct ModelArgs {
     /// Start from the weights of this run or model file, with its network and what it knows of its data
     #[arg(long, value_name = "RUN")]
     pub(crate) init_from: Option<PathBuf>,
-    /// The digest of that model file's bytes: a configuration that has it is for these weights alone.
-    #[arg(skip)]
-    pub(crate) init_sha256: Option<String>,
 }
 
 /// How the network learns.
-#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Sequences a batch; auto: as many as fit into --memory, or else into what the device has room for [default: 32]
@@ -274,7 +267,6 @@ impl ModelArgs {
             init,
             forget_bias,
             init_from,
-            init_sha256,
         } = self.clone();
         ModelConfig {
             cell,
@@ -287,7 +279,7 @@ impl ModelArgs {
             init,
             forget_bias,
             init_from,
-            init_sha256,
+            init_sha256: None,
         }
     }
 }

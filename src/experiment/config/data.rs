@@ -309,8 +309,12 @@ impl Data {
     /// Whether they say which data they are.
     pub fn is_named(&self) -> bool {
         match self {
-            Self::Task(task) => task.name.is_some(),
-            data => data.clone().files().first().is_some_and(|(_, file)| file.is_some()),
+            Self::Task(TaskConfig { name, .. }) => name.is_some(),
+            Self::Series(SeriesConfig { file, .. })
+            | Self::Text(TextConfig { file, .. })
+            | Self::Sequences(SequencesConfig { file, .. })
+            | Self::Classes(ClassesConfig { file, .. })
+            | Self::Rolls(RollsConfig { file, .. }) => file.is_some(),
         }
     }
 
@@ -321,15 +325,13 @@ impl Data {
     pub fn set_file(&mut self, file: Option<PathBuf>) -> Result<()> {
         let kind = self.kind();
         match (self.files().into_iter().next(), file) {
-            (Some((_, place)), file) => {
-                *place = file;
-                Ok(())
-            }
-            (None, None) => Ok(()),
+            (Some((_, place)), file) => *place = file,
+            (None, None) => {}
             (None, Some(path)) => {
-                Err(Error::Unsupported(format!("{}: {kind} is not read from a file", path_text(&path))))
+                return Err(Error::Unsupported(format!("{}: {kind} is not read from a file", path_text(&path))));
             }
         }
+        Ok(())
     }
 
     /// What kind of data they are.

@@ -216,6 +216,19 @@ impl Config {
         files.push(("init-from", &mut self.model.init_from));
         files
     }
+
+    /// The sections with the keys that are set, as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a path that is not UTF-8.
+    pub fn to_map(&self) -> Result<Map<String, Value>> {
+        let json = serde_json::to_value(self).map_err(|error| Error::Unsupported(error.to_string()))?;
+        let Value::Object(mut sections) = json else { return Ok(Map::new()) };
+        for section in sections.values_mut().filter_map(Value::as_object_mut) {
+            section.retain(|_, value| !value.is_null());
+        }
+        Ok(sections)
+    }
 }
 
 /// Refuses a configuration whose files are no longer where they were, by the flag that tells where they are now; `flags`
@@ -238,19 +251,4 @@ pub fn check_files(path: &Path, given: &Config, flags: &Config) -> Result<()> {
         }
     }
     Ok(())
-}
-
-impl Config {
-    /// The sections with the keys that are set, as JSON.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a path that is not UTF-8.
-    pub fn to_map(&self) -> Result<Map<String, Value>> {
-        let json = serde_json::to_value(self).map_err(|error| Error::Unsupported(error.to_string()))?;
-        let Value::Object(mut sections) = json else { return Ok(Map::new()) };
-        for section in sections.values_mut().filter_map(Value::as_object_mut) {
-            section.retain(|_, value| !value.is_null());
-        }
-        Ok(sections)
-    }
 }

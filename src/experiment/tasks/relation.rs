@@ -48,7 +48,12 @@ pub(crate) struct Splitting<'a> {
     pub(crate) seed: Option<&'a mut Option<u64>>,
 }
 
-impl Splitting<'_> {
+impl<'a> Splitting<'a> {
+    /// By shares alone.
+    fn by(shares: &'a mut Option<Vec<f64>>) -> Self {
+        Self { shares, until: None, beside_test: None, has_test_file: false, seed: None }
+    }
+
     fn train_until(&self) -> Option<&String> {
         self.until.as_ref().and_then(|(until, _)| until.as_ref())
     }
@@ -78,39 +83,36 @@ impl Splitting<'_> {
 
 impl SeriesConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
-        let until = Some((&mut self.train_until, &mut self.validation));
-        Splitting { shares: &mut self.split, until, beside_test: None, has_test_file: false, seed: None }
+        Splitting { until: Some((&mut self.train_until, &mut self.validation)), ..Splitting::by(&mut self.split) }
     }
 }
 
 impl TextConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
-        Splitting { shares: &mut self.split, until: None, beside_test: None, has_test_file: false, seed: None }
+        Splitting::by(&mut self.split)
     }
 }
 
 impl SequencesConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
         Splitting {
-            shares: &mut self.split,
-            until: None,
             beside_test: Some(&mut self.validation),
             has_test_file: self.test_file.is_some(),
             seed: Some(&mut self.split_seed),
+            ..Splitting::by(&mut self.split)
         }
     }
 }
 
 impl ClassesConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
-        let seed = Some(&mut self.split_seed);
-        Splitting { shares: &mut self.split, until: None, beside_test: None, has_test_file: false, seed }
+        Splitting { seed: Some(&mut self.split_seed), ..Splitting::by(&mut self.split) }
     }
 }
 
 impl RollsConfig {
     pub(crate) fn splitting(&mut self) -> Splitting<'_> {
-        Splitting { shares: &mut self.split, until: None, beside_test: None, has_test_file: false, seed: None }
+        Splitting::by(&mut self.split)
     }
 }
 

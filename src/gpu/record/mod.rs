@@ -181,7 +181,6 @@ impl<'a> Recording<'_, 'a> {
 
     pub(crate) fn clear(&mut self, tensor: TensorId) {
         let binding = self.builder.tensor(tensor);
-        let to = BufferOffset { buffer: binding.buffer, offset: binding.offset };
-        self.builder.push(Command::Clear { to, bytes: binding.bytes });
+        self.builder.push(Command::Clear { to: binding.place(0), bytes: binding.bytes });
     }
 }
