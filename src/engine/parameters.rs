@@ -152,7 +152,7 @@ pub(crate) fn check_optimizer_state<R>(
     if optimizer_state.len() != count {
         return Err(Error::value("the optimizer's slots", format!("{count} for its rule"), optimizer_state.len()));
     }
-    let mut lengths = optimizer_state.iter().map(|index| index.borrow().len()).enumerate();
+    let mut lengths = optimizer_state.iter().map(|block| block.borrow().len()).enumerate();
     match lengths.find(|(_, length)| *length != parameters) {
         Some((index, length)) => Err(Error::shape(format!("slot {index}"), &[parameters], &[length])),
         None => Ok(()),
