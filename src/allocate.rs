@@ -20,6 +20,27 @@ pub(crate) fn reserve<T>(vector: &mut Vec<T>, more: usize, what: &str) -> Result
     vector.try_reserve_exact(more).map_err(|_| none(what, Count::from(vector.len()) + more, size_of::<T>()))
 }
 
+/// One more value behind those of a vector that grows row by row.
+///
+/// # Errors
+/// [`Error::NoMemory`] names `what` they are.
+pub(crate) fn push<T>(vector: &mut Vec<T>, value: T, what: &str) -> Result<()> {
+    vector.try_reserve(1).map_err(|_| none(what, Count::from(vector.len()) + 1usize, size_of::<T>()))?;
+    vector.push(value);
+    Ok(())
+}
+
+/// More text behind what is there.
+///
+/// # Errors
+/// [`Error::NoMemory`] names `what` it is.
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
+pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
+    all.try_reserve(more.len()).map_err(|_| none(what, Count::from(all.len()) + more.len(), 1))?;
+    all.push_str(more);
+    Ok(())
+}
+
 /// `len` values that are zero or empty, whose pages the system hands out once they are written.
 ///
 /// # Errors

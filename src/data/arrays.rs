@@ -171,7 +171,7 @@ fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
             Element::Text(None) => {
                 return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got what is none".into());
             }
-            element => names.push(&shown(&element)),
+            element => names.push(&shown(&element))?,
         }
     }
     Ok(Labels::from_distinct(names))

@@ -8,6 +8,7 @@ use super::input::Held;
 use super::records::Records;
 use super::separator::is_time;
 use super::{Column, DecimalMark, InputLimit, Table};
+use crate::allocate;
 use crate::error::{Error, Result};
 
 /// The bundled series: the yearly mean sunspot number, 1700–2008, columns `YEAR` and `SUNACTIVITY`.
@@ -65,10 +66,10 @@ impl Table {
             held.add(of_row + records.field(0).len())?;
             times.retain(|index| is_time(records.field(*index)));
             for (column, index) in table.columns.iter_mut().zip(&indices) {
-                column.values.push(records.number(*index)?);
+                allocate::push(&mut column.values, records.number(*index)?, "the numbers of a table")?;
             }
-            table.labels.push(records.field(0).to_owned());
-            table.lines.push(records.position().1);
+            allocate::push(&mut table.labels, records.field(0).to_owned(), "the labels of a table")?;
+            allocate::push(&mut table.lines, records.position().1, "the lines of a table")?;
         }
         if counter {
             let what = "the first column has no name and gives the times, as a counter does";

@@ -104,7 +104,9 @@ impl Labelled {
                     return Err(Error::data(path, "", message));
                 }
                 let mut names = DistinctNames::default();
-                values.iter().for_each(|class| names.push(&class.to_string()));
+                for class in values {
+                    names.push(&class.to_string())?;
+                }
                 Labels::from_distinct(names)
             }
         };

@@ -269,13 +269,15 @@ pub(super) struct DistinctNames {
 }
 
 impl DistinctNames {
-    pub(super) fn push(&mut self, name: &str) {
+    /// # Errors
+    /// [`Error::NoMemory`].
+    pub(super) fn push(&mut self, name: &str) -> Result<()> {
         let next = self.index.len() as u32;
         let number = match self.index.get(name) {
             Some(number) => *number,
             None => *self.index.entry(name.to_owned()).or_insert(next),
         };
-        self.of.push(number);
+        allocate::push(&mut self.of, number, "the labels of sequences")
     }
 
     /// That of a sequence.

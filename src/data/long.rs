@@ -234,15 +234,15 @@ impl<'a> Rows<'a> {
                 self.held.add(OF_SEQUENCE + id.len())?;
                 let group = self.firsts.len() as u32;
                 self.index.insert(hash, group);
-                self.ids.push(id);
-                self.firsts.push(row as u32);
-                self.lengths.push(1);
-                self.classes.push(&class);
+                self.ids.push(id)?;
+                allocate::push(&mut self.firsts, row as u32, "the ids of sequences")?;
+                allocate::push(&mut self.lengths, 1, "the ids of sequences")?;
+                self.classes.push(&class)?;
                 group
             }
         };
-        self.of.push(group);
-        self.times.push(time);
+        allocate::push(&mut self.of, group, "the rows of sequences")?;
+        self.times.push(time)?;
         Ok(())
     }
 

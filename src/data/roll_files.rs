@@ -13,6 +13,7 @@ use super::encoding::{quoted, utf8};
 use super::input::Held;
 use super::records::Records;
 use super::rolls::{Keys, Piece, Rolls, name};
+use crate::allocate;
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
@@ -166,7 +167,7 @@ impl Rolls {
                 }
                 held.add(2 * (size_of::<String>() + piece.len()))?;
                 current = Some(piece.to_owned());
-                pieces.push(Vec::new());
+                allocate::push(&mut pieces, Vec::new(), "the pieces")?;
             }
             let mut active = Vec::new();
             for (key, name) in (0..).zip(&names[first..]) {
@@ -181,7 +182,7 @@ impl Rolls {
             }
             held.add(size_of::<Vec<u32>>() + active.len() * size_of::<u32>())?;
             if let Some(piece) = pieces.last_mut() {
-                piece.push(active);
+                allocate::push(piece, active, "the steps of a piece")?;
             }
         }
         names.drain(..first);

@@ -14,6 +14,9 @@ use crate::sizes::Count;
 /// is asked for.
 const BLOCK: usize = 1 << 16;
 
+/// What errors call them.
+const WHAT: &str = "the sequences";
+
 /// Sequences of numbers, \[T, I\] each, with one I and a T of their own. Numbers are as f64 has them, and take as much as f32
 /// does where it has all of those around them too.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +71,8 @@ impl Numbers {
     fn reserve(&mut self, more: usize) -> Result<()> {
         match self {
             _ if more < BLOCK => Ok(()),
-            Self::Single(numbers) => allocate::reserve(numbers, more, "the sequences"),
-            Self::Double(numbers) => allocate::reserve(numbers, more, "the sequences"),
+            Self::Single(numbers) => allocate::reserve(numbers, more, WHAT),
+            Self::Double(numbers) => allocate::reserve(numbers, more, WHAT),
         }
     }
 
@@ -77,7 +80,7 @@ impl Numbers {
     fn widen(&mut self) -> Result<()> {
         if let Self::Single(numbers) = self {
             let mut wide = Vec::new();
-            allocate::reserve(&mut wide, numbers.capacity(), "the sequences")?;
+            allocate::reserve(&mut wide, numbers.capacity(), WHAT)?;
             wide.extend(numbers.iter().map(|number| f64::from(*number)));
             *self = Self::Double(wide);
         }
@@ -273,7 +276,9 @@ impl Sequences {
         if full {
             // Where one is full, the next mostly will be.
             let room = if self.blocks.is_empty() || more > BLOCK { 0 } else { BLOCK };
-            self.blocks.push(Block { begin, numbers: Numbers::Single(Vec::with_capacity(room)) });
+            let mut numbers = Vec::new();
+            allocate::reserve(&mut numbers, room, WHAT)?;
+            allocate::push(&mut self.blocks, Block { begin, numbers: Numbers::Single(numbers) }, WHAT)?;
         }
         if let Some(Block { numbers, .. }) = self.blocks.last_mut() {
             let before = numbers.bytes();
@@ -288,12 +293,12 @@ impl Sequences {
         if self.len == 0 {
             self.steps = steps;
         } else if self.ends.is_empty() && steps != self.steps {
-            allocate::reserve(&mut self.ends, self.len, "the sequences")?;
+            allocate::reserve(&mut self.ends, self.len, WHAT)?;
             self.ends.extend((1..=self.len).map(|sequences| sequences * self.steps));
             self.bytes = self.bytes + Count::from(self.len) * size_of::<usize>();
         }
         if !self.ends.is_empty() {
-            self.ends.push(begin + steps);
+            allocate::push(&mut self.ends, begin + steps, WHAT)?;
             self.bytes = self.bytes + size_of::<usize>();
         }
         self.len += 1;
@@ -324,7 +329,7 @@ impl Sequences {
                 }
                 Numbers::Double(wide) => {
                     let mut mapped = Vec::new();
-                    allocate::reserve(&mut mapped, wide.len(), "the sequences")?;
+                    allocate::reserve(&mut mapped, wide.len(), WHAT)?;
                     for (index, number) in wide.iter().enumerate() {
                         mapped.push(f(place(index), *number)?);
                     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::encoding::{MARK, Utf8};
 use super::source::Source;
 use super::{Histogram, Unit};
+use crate::allocate;
 use crate::error::{Error, Result};
 
 /// Characters between two entries of the index. Reading a character costs decoding half as many on average; the index
@@ -66,7 +67,7 @@ impl Text {
                 let mut from = 0;
                 while from < bytes.len() {
                     if before == 0 {
-                        index.push(at + from as u64);
+                        allocate::push(&mut index, at + from as u64, "the index of the text")?;
                         before = STRIDE;
                     }
                     let (characters, end) = advance(&bytes[from..], before as usize);

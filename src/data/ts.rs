@@ -10,6 +10,7 @@ use super::encoding::{quoted, utf8};
 use super::names::{canonical, value};
 use super::steps::Growing;
 use super::{InputLimit, Labelled, Labels, Missing, listed};
+use crate::allocate;
 use crate::error::{Error, Result};
 
 /// What the lines above `@data` tell.
@@ -85,17 +86,17 @@ impl Labelled {
                 return refuse(format!("expected {all} steps, as all cases have, got {steps}"));
             }
             sequences.push(&columns)?;
-            begins.push(line);
+            allocate::push(&mut begins, line, "the lines of sequences")?;
             match (&header.label, label) {
                 (Some(Label::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
-                    Some(class) => of.push(*class),
+                    Some(class) => allocate::push(&mut of, *class, "the labels of sequences")?,
                     None => {
                         let names = listed(names.iter().map(String::as_str));
                         return refuse(format!("expected a label among {names}, got {}", quoted(label)));
                     }
                 },
                 (Some(Label::Value), Some(label)) => match number(label) {
-                    Ok(value) => values.push(value),
+                    Ok(value) => allocate::push(&mut values, value, "the labels of sequences")?,
                     Err(expected) => return refuse(format!("expected {expected} as label, got {}", quoted(label))),
                 },
                 _ => {}

@@ -7,6 +7,7 @@ use super::encoding::{quoted, utf8};
 use super::labelled::DistinctNames;
 use super::steps::Growing;
 use super::{InputLimit, Labelled, Labels, Missing};
+use crate::allocate;
 use crate::error::{Error, Result};
 
 impl Labelled {
@@ -51,8 +52,8 @@ impl Labelled {
             let cells = Cells { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
             sequences.push(&[values])?;
-            labels.push(label);
-            begins.push(line);
+            labels.push(label)?;
+            allocate::push(&mut begins, line, "the lines of sequences")?;
         }
         let Some(sequences) = sequences.into_steps() else {
             return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));

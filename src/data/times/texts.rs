@@ -1,5 +1,10 @@
 //! The labels of a column, wherever they lie.
 
+#[cfg(feature = "cli")]
+use crate::allocate;
+#[cfg(feature = "cli")]
+use crate::error::Result;
+
 /// Labels, a row each.
 pub(in crate::data) trait Texts {
     fn len(&self) -> usize;
@@ -35,12 +40,14 @@ pub(in crate::data) struct PackedTexts {
 
 #[cfg(feature = "cli")]
 impl PackedTexts {
-    pub(in crate::data) fn push(&mut self, text: &str) {
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory).
+    pub(in crate::data) fn push(&mut self, text: &str) -> Result<()> {
         let before = self.all.len() >> 32;
-        self.all.push_str(text);
+        allocate::text(&mut self.all, text, "the labels of rows")?;
         let turns = (self.all.len() >> 32) - before;
         self.turns.extend(std::iter::repeat_n(self.ends.len(), turns));
-        self.ends.push(self.all.len() as u32);
+        allocate::push(&mut self.ends, self.all.len() as u32, "the labels of rows")
     }
 
     fn end(&self, row: usize) -> usize {
@@ -72,7 +79,7 @@ mod tests {
     fn each_text_is_found_again() {
         let texts: Vec<String> = (0..500).map(|n: usize| "aä".repeat(n * n % 7)).collect();
         let mut packed = PackedTexts::default();
-        texts.iter().for_each(|text| packed.push(text));
+        texts.iter().for_each(|text| packed.push(text).unwrap());
         assert_eq!(packed.iter().collect::<Vec<_>>(), texts);
         assert_eq!((packed.text(500), texts[..].text(500)), ("", ""));
         // As if the first two had come to 2³² bytes each.
