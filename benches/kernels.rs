@@ -10,7 +10,7 @@ use bptt::{
 use std::hint::black_box;
 use std::time::Duration;
 
-use bptt::gpu::kernels::Product;
+use bptt::gpu::kernels::DeviceProduct;
 use bptt::gpu::{Gpu, GpuOptions};
 use bptt::ndarray::{Array2, Array3};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -42,11 +42,11 @@ fn matmul(criterion: &mut Criterion) {
         let name = format!("{m}x{n}x{k}");
         let (a, b) = (vec![0.5f32; m * k], vec![0.5f32; n * k]);
         let mut c = vec![0.0f32; m * n];
-        let weight = bptt::cpu::kernels::Weight::new(&b, [n, k]);
+        let weight = bptt::cpu::kernels::PackedWeight::new(&b, [n, k]);
         group.bench_function(BenchmarkId::new("cpu", &name), |bencher| {
             bencher.iter(|| weight.product(black_box(&a), m, &mut c));
         });
-        if let Some(product) = gpu.as_ref().map(|gpu| Product::new(gpu, [m, n, k], true).unwrap()) {
+        if let Some(product) = gpu.as_ref().map(|gpu| DeviceProduct::new(gpu, [m, n, k], true).unwrap()) {
             group.bench_function(BenchmarkId::new("gpu", &name), |bencher| {
                 bencher.iter(|| product.run(1).unwrap());
             });

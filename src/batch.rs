@@ -413,16 +413,16 @@ impl Batch {
 
 /// A batch or a sequence that fits a model: who has one has checked it, and nobody checks it again.
 #[derive(Clone, Debug)]
-pub struct Checked<'a, T: Clone>(Cow<'a, T>);
+pub struct Validated<'a, T: Clone>(Cow<'a, T>);
 
-impl<T: Clone> Checked<'_, T> {
+impl<T: Clone> Validated<'_, T> {
     /// The same, borrowed once more.
-    pub(crate) fn by_ref(&self) -> Checked<'_, T> {
-        Checked(Cow::Borrowed(&self.0))
+    pub(crate) fn by_ref(&self) -> Validated<'_, T> {
+        Validated(Cow::Borrowed(&self.0))
     }
 }
 
-impl<'a, R: Real> Checked<'a, Sequence<R>> {
+impl<'a, R: Real> Validated<'a, Sequence<R>> {
     /// # Errors
     /// What [`Sequence::validate`] refuses.
     pub(crate) fn sequence(sequence: &'a Sequence<R>, model: &Model) -> Result<Self> {
@@ -431,12 +431,12 @@ impl<'a, R: Real> Checked<'a, Sequence<R>> {
     }
 
     /// Some of the rows, at least one, which fit the model as all do.
-    pub(crate) fn rows(&self, range: Range<usize>) -> Checked<'static, Sequence<R>> {
-        Checked(Cow::Owned(self.0.rows(range)))
+    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Sequence<R>> {
+        Validated(Cow::Owned(self.0.rows(range)))
     }
 }
 
-impl<'a> Checked<'a, Batch> {
+impl<'a> Validated<'a, Batch> {
     /// # Errors
     /// What [`Batch::validate`] refuses.
     pub(crate) fn batch(batch: &'a Batch, model: &Model) -> Result<Self> {
@@ -445,12 +445,12 @@ impl<'a> Checked<'a, Batch> {
     }
 
     /// Some of the rows, at least one, which fit the model as all do.
-    pub(crate) fn rows(&self, range: Range<usize>) -> Checked<'static, Batch> {
-        Checked(Cow::Owned(self.0.rows(range)))
+    pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Batch> {
+        Validated(Cow::Owned(self.0.rows(range)))
     }
 }
 
-impl<T: Clone> Deref for Checked<'_, T> {
+impl<T: Clone> Deref for Validated<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {

@@ -27,7 +27,7 @@ pub struct DropoutKey {
 
 /// Which of the two masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
+pub(crate) enum MaskKind {
     /// What a layer hands to the next one, another mask at every step.
     Between,
     /// What of h enters the recurrent product, one mask for all steps.
@@ -36,14 +36,14 @@ pub(crate) enum Stream {
 
 /// A rate as the passes take it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Rate {
+pub(crate) struct DropRate {
     /// A unit is dropped where its draw lies below this.
     pub(crate) threshold: u32,
     /// What the others are multiplied by: 1 / (1 − rate).
     pub(crate) scale: f64,
 }
 
-impl Rate {
+impl DropRate {
     fn new(rate: f64) -> Self {
         // A conversion from a float ends at the largest number.
         Self { threshold: (rate * 4_294_967_296.0).round() as u32, scale: 1.0 / (1.0 - rate) }
@@ -60,8 +60,8 @@ impl Rate {
 pub(crate) struct DropoutParams {
     pub(crate) key: [u32; 2],
     pub(crate) first_row: u32,
-    pub(crate) between: Rate,
-    pub(crate) recurrent: Rate,
+    pub(crate) between: DropRate,
+    pub(crate) recurrent: DropRate,
 }
 
 impl DropoutParams {
@@ -81,8 +81,8 @@ impl DropoutParams {
         Ok(Self {
             key: [first, second],
             first_row: first_row as u32,
-            between: Rate::new(recurrent.dropout),
-            recurrent: Rate::new(recurrent.recurrent_dropout),
+            between: DropRate::new(recurrent.dropout),
+            recurrent: DropRate::new(recurrent.recurrent_dropout),
         })
     }
 
@@ -92,10 +92,17 @@ impl DropoutParams {
     }
 
     /// The draws of the units from 4·`group` on, of a (layer, direction) at step `t` of the pass's row `row`.
-    pub(crate) fn words(&self, stream: Stream, layer_direction: usize, t: usize, row: usize, group: usize) -> [u32; 4] {
+    pub(crate) fn words(
+        &self,
+        stream: MaskKind,
+        layer_direction: usize,
+        t: usize,
+        row: usize,
+        group: usize,
+    ) -> [u32; 4] {
         let stream = match stream {
-            Stream::Between => 0,
-            Stream::Recurrent => 1,
+            MaskKind::Between => 0,
+            MaskKind::Recurrent => 1,
         };
         philox([group as u32, t as u32, self.first_row + row as u32, 2 * layer_direction as u32 + stream], self.key)
     }
@@ -134,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_rates_threshold_is_its_share_of_all_words() {
-        assert_eq!(Rate::new(0.0), Rate { threshold: 0, scale: 1.0 });
-        assert_eq!(Rate::new(0.5), Rate { threshold: 1 << 31, scale: 2.0 });
-        assert_eq!(Rate::new(0.25).threshold, 1 << 30);
-        assert_eq!(Rate::new(1.0 - f64::EPSILON).threshold, u32::MAX);
+        assert_eq!(DropRate::new(0.0), DropRate { threshold: 0, scale: 1.0 });
+        assert_eq!(DropRate::new(0.5), DropRate { threshold: 1 << 31, scale: 2.0 });
+        assert_eq!(DropRate::new(0.25).threshold, 1 << 30);
+        assert_eq!(DropRate::new(1.0 - f64::EPSILON).threshold, u32::MAX);
     }
 
     #[test]

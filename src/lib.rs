@@ -119,8 +119,8 @@ pub use batch::{Batch, Input, InputGradient, Output, OutputGradient, Sequence, S
 pub use cpu::{Cpu, CpuEngine};
 pub use dropout::DropoutKey;
 pub use engine::{
-    Backend, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters, Report,
-    Skipped, StatefulRows, Training,
+    Backend, Engine, EngineOptions, Evaluation, FlatBlock, Inference, Inspection, Layers, Logits, Parameters,
+    SkippedUpdates, StatefulRows, StepReport, Training,
 };
 pub use error::{Error, Result};
 pub use gpu::Gpu;

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bptt::data::{Adding, Examples, InOrder, SUNSPOTS};
 use bptt::ndarray::{ArrayD, IxDyn};
-use bptt::train::{Duration, Keep, Metrics, Observer, RunOptions, Work, WriteSeek, run};
+use bptt::train::{KeepWeights, Metrics, Observer, RunLength, RunOptions, StepCounts, WriteSeek, run};
 use bptt::{Cell, Cpu, Model, Optimizer, Recurrent, StateDict, Trainer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -164,7 +164,7 @@ fn changed_configurations_are_read_or_refused() {
 struct Kept(Vec<Cursor<Vec<u8>>>);
 
 impl Observer for Kept {
-    fn step(&mut self, _: &Metrics, _: Work) -> bptt::Result<()> {
+    fn step(&mut self, _: &Metrics, _: StepCounts) -> bptt::Result<()> {
         Ok(())
     }
 
@@ -185,9 +185,14 @@ fn changed_checkpoints_are_read_or_refused() {
     let batches = InOrder::new(&examples as &dyn Examples, 2).unwrap();
     let model = Model::new(Recurrent::new(Cell::Lstm, Adding::INPUTS, 2), task.head());
     let mut trainer = Trainer::new(&Cpu::<f32>::new(), &model, Optimizer::adam(0.1), 1).unwrap();
-    let duration = Duration::Steps(2);
-    let options =
-        RunOptions { duration, validate_every: Some(1), keep: Keep::Best, max_rollbacks: 1, ..RunOptions::default() };
+    let duration = RunLength::Steps(2);
+    let options = RunOptions {
+        duration,
+        validate_every: Some(1),
+        keep: KeepWeights::Best,
+        max_rollbacks: 1,
+        ..RunOptions::default()
+    };
     let mut kept = Kept(Vec::new());
     pollster::block_on(run(&mut trainer, &batches, Some(&batches), &options, &mut kept)).unwrap();
     mutate(

@@ -19,8 +19,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::Ordering;
 
 use bptt::data::{Adding, Examples, InOrder};
-use bptt::interchange::onnx::{Reads, export, write_model};
-use bptt::train::{Checkpoint, Duration, Keep, Metrics, Observer, RunOptions, Work, WriteSeek, resume, run};
+use bptt::interchange::onnx::{ModelInput, export, write_model};
+use bptt::train::{
+    Checkpoint, KeepWeights, Metrics, Observer, RunLength, RunOptions, StepCounts, WriteSeek, resume, run,
+};
 use counting::{HELD, MOST};
 use pollster::block_on;
 use safetensors::SafeTensors;
@@ -86,7 +88,7 @@ impl<W> Watch<W> {
 }
 
 impl<W: WriteSeek> Observer for Watch<W> {
-    fn step(&mut self, _: &Metrics, _: Work) -> Result<()> {
+    fn step(&mut self, _: &Metrics, _: StepCounts) -> Result<()> {
         Ok(())
     }
 
@@ -112,7 +114,7 @@ impl<W: WriteSeek> Observer for Watch<W> {
 fn one_step<E: Engine>(trainer: &mut Trainer<E>, observer: &mut dyn Observer) -> Result<bptt::train::Outcome> {
     let examples = TASK.examples(1, 0, 1).unwrap();
     let batches = InOrder::new(&examples as &dyn Examples, 1).unwrap();
-    let (duration, keep) = (Duration::Steps(1), Keep::Best);
+    let (duration, keep) = (RunLength::Steps(1), KeepWeights::Best);
     let options = RunOptions { duration, keep, validate_every: Some(1), max_rollbacks: 1, ..RunOptions::default() };
     block_on(run(trainer, &batches, Some(&batches), &options, observer))
 }
@@ -153,7 +155,7 @@ fn a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all() {
     let mut other = self::trainer(&Cpu::<f32>::new(), 256);
     let examples = TASK.examples(1, 0, 1).unwrap();
     let batches = InOrder::new(&examples as &dyn Examples, 1).unwrap();
-    let options = RunOptions { duration: Duration::Steps(1), ..RunOptions::default() };
+    let options = RunOptions { duration: RunLength::Steps(1), ..RunOptions::default() };
     let count = counting();
     block_on(resume(&mut other, checkpoint, &batches, None, &options, &mut ())).unwrap();
     assert!(count() < small, "{} bytes for taking {length} over", count());
@@ -171,20 +173,20 @@ fn an_exported_model_is_held_once_beside_the_weights() {
     let mut trainer = trainer(&Cpu::<f32>::new(), 512);
     let (model, dict) = (trainer.engine().model().clone(), block_on(trainer.state_dict()).unwrap());
     let notes = [("a", "note")];
-    let whole = export(&model, &dict, Reads::Dense, &notes).unwrap();
+    let whole = export(&model, &dict, ModelInput::Dense, &notes).unwrap();
     let (mut file, count) = (Sink::default(), counting());
-    write_model(&model, &dict, Reads::Dense, &notes, &mut file).unwrap();
+    write_model(&model, &dict, ModelInput::Dense, &notes, &mut file).unwrap();
     // The arrays as ONNX has them.
     let (most, block) = (count(), whole.len());
     assert!(file.length as usize == block && most < block + block / 20, "{most} bytes at once, for {block}");
     let mut file = Vec::new();
-    write_model(&model, &dict, Reads::Dense, &notes, &mut file).unwrap();
+    write_model(&model, &dict, ModelInput::Dense, &notes, &mut file).unwrap();
     assert!(file == whole);
     let count = counting();
     StateDictPrefixes::new("lstm.", "fc.").write(&model, &dict).unwrap();
     assert!(count() < block + block / 20, "{} bytes at once, for {block} under other names", count());
     let full = &mut Sink { room: Some(block as u64 / 2), ..Sink::default() };
-    assert!(matches!(write_model(&model, &dict, Reads::Dense, &notes, full), Err(Error::Io { .. })));
+    assert!(matches!(write_model(&model, &dict, ModelInput::Dense, &notes, full), Err(Error::Io { .. })));
 }
 
 /// A checkpoint's file as safetensors itself would write it, around what it holds.

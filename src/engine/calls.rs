@@ -10,13 +10,13 @@ use crate::real::Real;
 /// What the last pass left for the calls after it: see [`Engine`](crate::Engine).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct LastPass {
-    left: Left,
+    left: Available,
     /// The norms of dh_t.
     gradient_norms: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Left {
+enum Available {
     #[default]
     Nothing,
     /// All that a backward pass needs.
@@ -33,30 +33,30 @@ impl LastPass {
 
     /// The pass went forward through the stack.
     pub(crate) fn went_forward(&mut self, batch_shape: BatchShape) {
-        self.left = Left::Forward(batch_shape);
+        self.left = Available::Forward(batch_shape);
     }
 
     /// The pass went back from the caller's gradient, whose dx, dh_0 and dc_0 were handed out.
     pub(crate) fn went_back(&mut self, gradient_norms: bool) {
-        *self = Self { left: Left::Nothing, gradient_norms };
+        *self = Self { left: Available::Nothing, gradient_norms };
     }
 
     /// The pass went forward through a batch, and back.
     pub(crate) fn accumulated(&mut self, batch_shape: BatchShape, gradient_norms: bool) {
-        *self = Self { left: Left::Gradient(batch_shape), gradient_norms };
+        *self = Self { left: Available::Gradient(batch_shape), gradient_norms };
     }
 
     /// The parameters change: a backward pass would mix those of its forward pass with others.
     pub(crate) fn parameters_change(&mut self) {
-        if let Left::Forward(_) = self.left {
-            self.left = Left::Nothing;
+        if let Available::Forward(_) = self.left {
+            self.left = Available::Nothing;
         }
     }
 
     /// The shape of the forward pass that a backward one may follow.
     pub(crate) fn forward(&self) -> Result<BatchShape> {
         match self.left {
-            Left::Forward(batch_shape) => Ok(batch_shape),
+            Available::Forward(batch_shape) => Ok(batch_shape),
             _ => {
                 let reason = "backward follows a forward pass, once, with no other pass and no change of the parameters \
                               between the two";
@@ -84,7 +84,7 @@ impl LastPass {
                     "dx, dh_0 and dc_0 of a batch are computed only where EngineOptions::input_gradient asks for them";
                 Err(Error::Unsupported(reason.into()))
             }
-            Left::Gradient(batch_shape) => Ok(batch_shape),
+            Available::Gradient(batch_shape) => Ok(batch_shape),
             _ => {
                 let reason = "dx, dh_0 and dc_0 are those of an accumulate, with no other pass after it";
                 Err(Error::Unsupported(reason.into()))

@@ -2,7 +2,7 @@
 
 use super::passes::Passes;
 use super::results::{Evaluation, Logits};
-use crate::batch::{Batch, Checked, Sequence};
+use crate::batch::{Batch, Sequence, Validated};
 use crate::error::Result;
 
 /// The logits and the loss of a network with a head, without any gradient.
@@ -13,13 +13,13 @@ pub trait Inference: Passes {
     /// piece ([`States::to_f32`](crate::States::to_f32)) to the next. Touches neither the gradient sums nor the carried
     /// state. Takes all rows at once; a [`Trainer`](crate::Trainer) takes them in its micro-batches.
     async fn logits(&mut self, sequence: &Sequence<f32>) -> Result<Logits<Self::Real>> {
-        let sequence = Checked::sequence(sequence, self.model())?;
-        self.logits_checked(sequence).await
+        let sequence = Validated::sequence(sequence, self.model())?;
+        self.logits_validated(sequence).await
     }
 
     /// Σ w·loss of a batch, and the final states, under the same conditions as [`logits`](Self::logits).
     async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<Self::Real>> {
-        let batch = Checked::batch(batch, self.model())?;
-        self.evaluate_checked(batch).await
+        let batch = Validated::batch(batch, self.model())?;
+        self.evaluate_validated(batch).await
     }
 }

@@ -1,7 +1,7 @@
 //! An engine's recurrent layers by themselves, forward and backward.
 
 use super::passes::Passes;
-use crate::batch::{Checked, InputGradient, Output, OutputGradient, Sequence};
+use crate::batch::{InputGradient, Output, OutputGradient, Sequence, Validated};
 use crate::dropout::DropoutKey;
 use crate::error::Result;
 
@@ -16,8 +16,8 @@ pub trait Layers: Passes {
 
     /// The forward pass of the stack alone. What backward needs is kept until the next call.
     async fn forward(&mut self, sequence: &Sequence<Self::Real>) -> Result<Output<Self::Real>> {
-        let sequence = Checked::sequence(sequence, self.model())?;
-        self.forward_checked(sequence).await
+        let sequence = Validated::sequence(sequence, self.model())?;
+        self.forward_validated(sequence).await
     }
 
     /// The backward pass of the last [`forward`](Self::forward): adds to the gradient sums and returns dx, dh_0, dc_0.

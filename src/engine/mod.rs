@@ -24,7 +24,7 @@ pub use layers::Layers;
 pub use options::{EngineOptions, StatefulRows};
 pub use parameters::{FlatBlock, Parameters};
 pub(crate) use parameters::{check_optimizer_state, no_optimizer_block, numbers_of};
-pub use results::{Evaluation, Logits, Report, Skipped};
+pub use results::{Evaluation, Logits, SkippedUpdates, StepReport};
 pub use training::Training;
 
 /// A network on a device: raw forward and backward, and the parts of a training step.

@@ -24,7 +24,7 @@ pub struct Evaluation<R = f32> {
 
 /// What an update reports, some steps late.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Report {
+pub struct StepReport {
     /// The step, counted from 1.
     pub step: u64,
     /// The loss that the update saw, divided as the gradients are.
@@ -38,14 +38,14 @@ pub struct Report {
 
 /// The updates that were passed over: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Skipped {
+pub struct SkippedUpdates {
     /// In a row, up to the last update.
     pub in_row: u32,
     /// In all, with those behind one that ended updating: a step's number less these is the number of updates made.
     pub in_all: u64,
 }
 
-impl Skipped {
+impl SkippedUpdates {
     /// As it is where no bad step has ended updating.
     pub(crate) fn within(self, skips: u32) -> Self {
         Self { in_row: self.in_row.min(skips), ..self }

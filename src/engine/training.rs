@@ -2,8 +2,8 @@
 
 use super::layers::Layers;
 use super::options::StatefulRows;
-use super::results::{Report, Skipped};
-use crate::batch::{Batch, Checked, States};
+use super::results::{SkippedUpdates, StepReport};
+use crate::batch::{Batch, States, Validated};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
 
@@ -15,8 +15,8 @@ pub trait Training: Layers {
     /// continue from the carried state, unless the sequence brings its own, and leave theirs there.
     /// Enqueues. Who calls it bounds the steps [in flight](Self::in_flight), by [`report`](Self::report).
     async fn accumulate(&mut self, batch: &Batch, carry: Option<StatefulRows>) -> Result<()> {
-        let batch = Checked::batch(batch, self.model())?;
-        self.accumulate_checked(batch, carry).await
+        let batch = Validated::batch(batch, self.model())?;
+        self.accumulate_validated(batch, carry).await
     }
 
     /// The carried states of all rows; `None` before any were carried or set.
@@ -41,10 +41,10 @@ pub trait Training: Layers {
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended updating, and goes on to do so:
     /// those behind it have no report.
-    async fn report(&mut self) -> Result<Option<Report>>;
+    async fn report(&mut self) -> Result<Option<StepReport>>;
 
     /// How many updates were passed over up to the last one. Waits for it.
-    async fn skipped(&mut self) -> Result<Skipped>;
+    async fn skipped(&mut self) -> Result<SkippedUpdates>;
 
     /// Whether updates still do anything, as far as was reported.
     ///
@@ -55,7 +55,7 @@ pub trait Training: Layers {
     /// Lets go of the reports not yet given, and goes on as after so many updates that were passed over. A bad step that
     /// ended updating is forgotten: in a row there were then as many as
     /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) at the most.
-    fn restart(&mut self, skipped: Skipped) -> Result<()>;
+    fn restart(&mut self, skipped: SkippedUpdates) -> Result<()>;
 
     /// How many updates were enqueued and not yet reported.
     fn unreported(&self) -> usize;

@@ -8,7 +8,7 @@ use pollster::block_on;
 use crate::data::{Batches, Examples};
 use crate::train::{Checkpoint, Observer, Outcome, RunOptions, evaluate, predict, predict_each, resume, run};
 use crate::{
-    Batch, Engine, Error, HiddenGradientNorms, Model, Profile, Report, Result, Sequence, StateDict, States, Trainer,
+    Batch, Engine, Error, HiddenGradientNorms, Model, Profile, Result, Sequence, StateDict, States, StepReport, Trainer,
 };
 
 /// A trainer whose backend is not known at compile time.
@@ -38,7 +38,7 @@ pub trait Network {
     /// The logits of each prediction, \[P, B, O\], and each row's final states.
     fn logits(&mut self, sequence: &Sequence) -> Result<(Array3<f32>, States)>;
     /// The norms of ∂L/∂h_t of a batch, as of a training step, and what its update reports.
-    fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, Report)>;
+    fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, StepReport)>;
     /// Enqueues a training step.
     fn step(&mut self, batch: &Batch) -> Result<()>;
     /// Waits for every enqueued step, and tells the last one's loss.
@@ -103,7 +103,7 @@ impl<E: Engine<Real = f32>> Network for Trainer<E> {
         Ok((logits.logits, logits.states))
     }
 
-    fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, Report)> {
+    fn hidden_gradient_norms(&mut self, batch: &Batch) -> Result<(HiddenGradientNorms, StepReport)> {
         self.set_hidden_gradient_norms(true);
         let taken = done(block_on(self.accumulate(batch)));
         self.set_hidden_gradient_norms(false);

@@ -10,7 +10,7 @@ use super::config::{
 use super::model::model_file::ModelFile;
 use crate::data::Copying;
 use crate::format::path_text;
-use crate::train::{Decay, Duration, Keep, RunOptions, Schedule};
+use crate::train::{Decay, KeepWeights, RunLength, RunOptions, Schedule};
 use crate::{
     Activation, Cell, Embedding, Error, Head, Initialisation, Model, Optimizer, OptimizerKind, Recurrent,
     RecurrentInit, RecurrentKernel, Result,
@@ -136,8 +136,8 @@ impl Settings {
             }
         }
         let duration = match (training.epochs, training.steps) {
-            (Some(epochs), None) => Duration::Epochs(epochs),
-            (None, Some(steps)) => Duration::Steps(steps),
+            (Some(epochs), None) => RunLength::Epochs(epochs),
+            (None, Some(steps)) => RunLength::Steps(steps),
             _ => return Err(unsupported("--epochs and --steps (training): expected one of them")),
         };
         if kind == Kind::Task {
@@ -145,7 +145,7 @@ impl Settings {
         }
         let on_nan = *training.on_nan.get_or_insert_default();
         let patience = training.patience;
-        let default_keep = if patience.is_some() { Keep::Best } else { Keep::Last };
+        let default_keep = if patience.is_some() { KeepWeights::Best } else { KeepWeights::Last };
         Ok(Self {
             kind,
             seed,

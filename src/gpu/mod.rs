@@ -19,7 +19,7 @@ pub use engine::{DeviceArrays, GpuEngine};
 
 /// The kernels and their uniforms as data, for tests that hold them against the WGSL; and one by itself, for benches.
 pub mod kernels {
-    pub use super::commands::product::Product;
+    pub use super::commands::product::DeviceProduct;
     pub use super::commands::uniforms::UNIFORMS;
     pub use super::device::kernel::{Access, SHADER_ENTRIES, ShaderEntry};
 }

@@ -4,12 +4,12 @@ use crate::model::Cell;
 
 /// A format with an order of its own.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
+pub(super) enum GateOrder {
     Keras,
     Onnx,
 }
 
-impl Order {
+impl GateOrder {
     /// For each gate of this order its place in PyTorch's: LSTM i, f, g, o; GRU r, z, n.
     fn gates(self, cell: Cell) -> &'static [usize] {
         match (self, cell) {
@@ -50,9 +50,12 @@ mod tests {
         // Two rows a gate: i, f, g, o and r, z, n.
         let lstm = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5];
         let gru = [1.0, 1.5, 2.0, 2.5, 3.0, 3.5];
-        assert_eq!(Order::Keras.apply(Cell::Lstm, &lstm).collect::<Vec<_>>(), lstm);
-        assert_eq!(Order::Onnx.apply(Cell::Lstm, &lstm).collect::<Vec<_>>(), [1.0, 1.5, 4.0, 4.5, 2.0, 2.5, 3.0, 3.5]);
-        for order in [Order::Keras, Order::Onnx] {
+        assert_eq!(GateOrder::Keras.apply(Cell::Lstm, &lstm).collect::<Vec<_>>(), lstm);
+        assert_eq!(
+            GateOrder::Onnx.apply(Cell::Lstm, &lstm).collect::<Vec<_>>(),
+            [1.0, 1.5, 4.0, 4.5, 2.0, 2.5, 3.0, 3.5]
+        );
+        for order in [GateOrder::Keras, GateOrder::Onnx] {
             assert_eq!(order.apply(Cell::Gru, &gru).collect::<Vec<_>>(), [2.0, 2.5, 1.0, 1.5, 3.0, 3.5]);
             assert_eq!(order.apply(Cell::Rnn(Activation::Tanh), &gru).collect::<Vec<_>>(), gru);
         }
@@ -60,7 +63,7 @@ mod tests {
 
     #[test]
     fn there_and_back_is_the_same() {
-        for order in [Order::Keras, Order::Onnx] {
+        for order in [GateOrder::Keras, GateOrder::Onnx] {
             for cell in [Cell::Lstm, Cell::Gru, Cell::Rnn(Activation::Relu)] {
                 let rows: Vec<f32> = (0..cell.gates() * 6).map(|i| i as f32).collect();
                 assert_eq!(order.undo(cell, &order.apply(cell, &rows).collect::<Vec<_>>()), rows);

@@ -14,12 +14,12 @@
 //!
 //! RNN and LSTM have one bias where PyTorch has two: on the way there b_ih and b_hh are added, on the way back b_hh is 0.
 
-use super::gates::Order;
-use super::place::{Format, Place};
+use super::gates::GateOrder;
+use super::placement::{ExchangeFormat, TensorPlacement};
 use crate::error::Result;
 use crate::model::{Cell, Model, Recurrent, Role, StateDict, Tensor};
 
-const KERAS: Format = Format { order: Order::Keras, place };
+const KERAS: ExchangeFormat = ExchangeFormat { order: GateOrder::Keras, place };
 
 /// The names of the arrays in the order of Keras's `get_weights()`.
 pub fn names(model: &Model) -> Vec<String> {
@@ -43,28 +43,32 @@ pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
     KERAS.state_dict(model, weights)
 }
 
-fn place(recurrent: &Recurrent, tensor: &Tensor) -> Place {
+fn place(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
     let two_biases = recurrent.cell == Cell::Gru;
     let layer = |layer_direction: usize, what: &str| {
         let (layer, direction) = (layer_direction / recurrent.directions(), layer_direction % recurrent.directions());
         format!("l{layer}{}/{what}", ["", "_reverse"][direction])
     };
     let bias = |layer_direction, is_recurrent: bool| {
-        let place = Place::whole(layer(layer_direction, "bias"), tensor);
+        let place = TensorPlacement::whole(layer(layer_direction, "bias"), tensor);
         match two_biases {
-            true => {
-                Place { shape: vec![2, tensor.len()], offset: if is_recurrent { tensor.len() } else { 0 }, ..place }
-            }
-            false => Place { added: is_recurrent, ..place },
+            true => TensorPlacement {
+                shape: vec![2, tensor.len()],
+                offset: if is_recurrent { tensor.len() } else { 0 },
+                ..place
+            },
+            false => TensorPlacement { added: is_recurrent, ..place },
         }
     };
     match tensor.role {
-        Role::WeightIh { layer_direction } => Place::transposed(layer(layer_direction, "kernel"), tensor),
-        Role::WeightHh { layer_direction } => Place::transposed(layer(layer_direction, "recurrent_kernel"), tensor),
+        Role::WeightIh { layer_direction } => TensorPlacement::transposed(layer(layer_direction, "kernel"), tensor),
+        Role::WeightHh { layer_direction } => {
+            TensorPlacement::transposed(layer(layer_direction, "recurrent_kernel"), tensor)
+        }
         Role::BiasIh { layer_direction } => bias(layer_direction, false),
         Role::BiasHh { layer_direction } => bias(layer_direction, true),
-        Role::Embedding => Place::whole("embedding/embeddings".into(), tensor),
-        Role::HeadWeight => Place::transposed("dense/kernel".into(), tensor),
-        Role::HeadBias => Place::whole("dense/bias".into(), tensor),
+        Role::Embedding => TensorPlacement::whole("embedding/embeddings".into(), tensor),
+        Role::HeadWeight => TensorPlacement::transposed("dense/kernel".into(), tensor),
+        Role::HeadBias => TensorPlacement::whole("dense/bias".into(), tensor),
     }
 }

@@ -8,6 +8,6 @@
 mod gates;
 pub mod keras;
 pub mod onnx;
-mod place;
+mod placement;
 mod protobuf;
 pub mod tensorboard;

@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::config::Model;
-use super::names::StateDictPrefixes;
+use super::prefixes::StateDictPrefixes;
 use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 use crate::real::Real;

@@ -2,7 +2,7 @@
 
 use super::config::Model;
 use super::layout::Layout;
-use super::names::StateDictPrefixes;
+use super::prefixes::StateDictPrefixes;
 use super::state_dict::StateDict;
 use crate::error::Result;
 

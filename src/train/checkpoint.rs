@@ -7,13 +7,13 @@ use ndarray::{Array3, ArrayD, IxDyn};
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::progress::{Progress, Snapshot};
+use super::progress::{RunProgress, Snapshot};
 use super::state::TrainerState;
 use super::trainer::Trainer;
 use crate::batch::States;
-use crate::engine::{Engine, FlatBlock, Skipped};
+use crate::engine::{Engine, FlatBlock, SkippedUpdates};
 use crate::error::{Error, Result};
-use crate::model::safetensors::{Entry, Header, begin, read_numbers, write_numbers};
+use crate::model::safetensors::{SafetensorsHeader, TensorEntry, begin, read_numbers, write_numbers};
 use crate::model::{Layout, Model, StateDict};
 use crate::real::Real;
 
@@ -22,7 +22,7 @@ use crate::real::Real;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<R = f32> {
     pub(super) trainer: TrainerState<R>,
-    pub(super) progress: Progress<R>,
+    pub(super) progress: RunProgress<R>,
 }
 
 /// What a checkpoint can be written to: its checksum stands before what it is of.
@@ -53,7 +53,7 @@ const BACK: &str = "back ";
 /// The note as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Note {
+struct JsonNote {
     step: u64,
     skipped: u32,
     skipped_in_all: u64,
@@ -100,10 +100,11 @@ impl<R: Real> Checkpoint<R> {
     /// [`Error::Unsupported`] where a number of it cannot be written; [`Error::Io`], without a file's name, where `to` fails.
     pub fn write_to(&self, to: &mut (impl Write + Seek), note: &str) -> Result<()> {
         let TrainerState { step, parameters, optimizer_state, carried, skipped } = &self.trainer;
-        let mut parts = vec![Part::of(PARAMETERS.into(), Numbers::Here(parameters), parameters.len())];
+        let mut parts = vec![TensorToWrite::of(PARAMETERS.into(), TensorData::Here(parameters), parameters.len())];
         let optimizer_state = optimizer_state.iter().enumerate();
         parts.extend(
-            optimizer_state.map(|(index, numbers)| Part::of(name_of(index), Numbers::Here(numbers), numbers.len())),
+            optimizer_state
+                .map(|(index, numbers)| TensorToWrite::of(name_of(index), TensorData::Here(numbers), numbers.len())),
         );
         let parts = with_others(parts, &self.progress, carried.as_ref());
         let mut file = Writer::begin(to, &parts, &self.progress.note(*step, *skipped, note)?)?;
@@ -130,9 +131,9 @@ impl<R: Real> Checkpoint<R> {
     /// where it cannot be read.
     pub fn read_from(from: impl Read, length: u64) -> Result<(Self, String)> {
         read(from, length, |contents, body| {
-            let Contents { note, mut progress, header } = contents;
+            let FileContents { note, mut progress, header } = contents;
             let mut blocks: HashMap<String, (Vec<usize>, Vec<R>)> = HashMap::new();
-            for Entry { name, shape, bytes, .. } in header.tensors {
+            for TensorEntry { name, shape, bytes, .. } in header.tensors {
                 let numbers = read_numbers(&name, body, bytes)?;
                 blocks.insert(name, (shape, numbers));
             }
@@ -152,7 +153,7 @@ impl<R: Real> Checkpoint<R> {
             let c = states("c")?;
             let carried = states("h")?.map(|h| States { h, c });
             progress.best_parameters = blocks.remove(BEST).map(|(_, numbers)| numbers);
-            let skipped = Skipped { in_row: note.skipped, in_all: note.skipped_in_all };
+            let skipped = SkippedUpdates { in_row: note.skipped, in_all: note.skipped_in_all };
             let Snapshot { parameters, optimizer_state, .. } = whole;
             let trainer = TrainerState { step: note.step, parameters, optimizer_state, carried, skipped };
             Ok((Self { trainer, progress }, note.note))
@@ -173,7 +174,7 @@ impl<R: Real> Checkpoint<R> {
     /// # Errors
     /// Those of [`read_from`](Self::read_from).
     pub fn read_note(from: impl Read, length: u64) -> Result<(u64, String)> {
-        read(from, length, |Contents::<R> { note, .. }, _| Ok((note.step, note.note)))
+        read(from, length, |FileContents::<R> { note, .. }, _| Ok((note.step, note.note)))
     }
 
     /// The [`weights`](Self::weights) of the checkpoint in a file of `length` bytes, and nothing else of it.
@@ -181,7 +182,7 @@ impl<R: Real> Checkpoint<R> {
     /// # Errors
     /// Those of [`read_from`](Self::read_from) and [`weights`](Self::weights).
     pub fn read_weights(from: impl Read, length: u64, model: &Model) -> Result<SavedWeights> {
-        read(from, length, |Contents::<R> { note, progress, header }, body| {
+        read(from, length, |FileContents::<R> { note, progress, header }, body| {
             let has_best = header.tensors.iter().any(|entry| entry.name == BEST);
             let best = progress.best.filter(|_| has_best).map(|best| (BEST, best.step));
             let (name, of_step) = best.unwrap_or((PARAMETERS, note.step));
@@ -211,7 +212,7 @@ impl<R: Real> Checkpoint<R> {
 /// Writes the checkpoint of a run whose trainer is between two of its steps, tensor by tensor out of the engine.
 pub(super) async fn write<E: Engine>(
     trainer: &mut Trainer<E>,
-    progress: &Progress<E::Real>,
+    progress: &RunProgress<E::Real>,
     mut to: &mut dyn WriteSeek,
     note: &str,
 ) -> Result<()> {
@@ -221,23 +222,25 @@ pub(super) async fn write<E: Engine>(
     let (carried, skipped, parameters) = (engine.states().await?, engine.skipped().await?, engine.layout().len());
     let blocks = (0..engine.optimizer_blocks()).map(|index| (name_of(index), FlatBlock::OptimizerState(index)));
     let blocks = blocks.chain([(PARAMETERS.to_owned(), FlatBlock::Parameters)]);
-    let parts = blocks.map(|(name, block)| Part::of(name, Numbers::Engine(block), parameters)).collect();
+    let parts = blocks.map(|(name, block)| TensorToWrite::of(name, TensorData::Engine(block), parameters)).collect();
     let parts = with_others(parts, progress, carried.as_ref());
     let mut file = Writer::begin(&mut to, &parts, &progress.note(step, skipped, note)?)?;
     let tensors = engine.layout().tensors().len();
     for part in &parts {
         match part.numbers {
-            Numbers::Engine(block) => engine.read_tensors(block, 0..tensors, &mut |piece| file.numbers(piece)).await?,
-            Numbers::Here(_) | Numbers::States(_) => file.put(&part.numbers)?,
+            TensorData::Engine(block) => {
+                engine.read_tensors(block, 0..tensors, &mut |piece| file.numbers(piece)).await?
+            }
+            TensorData::Here(_) | TensorData::States(_) => file.put(&part.numbers)?,
         }
     }
     file.end()
 }
 
-impl<R: Real> Progress<R> {
+impl<R: Real> RunProgress<R> {
     /// The note of a file, as JSON.
-    fn note(&self, step: u64, skipped: Skipped, note: &str) -> Result<String> {
-        let note = Note {
+    fn note(&self, step: u64, skipped: SkippedUpdates, note: &str) -> Result<String> {
+        let note = JsonNote {
             step,
             skipped: skipped.in_row,
             skipped_in_all: skipped.in_all,
@@ -250,21 +253,21 @@ impl<R: Real> Progress<R> {
 }
 
 /// A tensor of a file to be written.
-struct Part<'a, R> {
+struct TensorToWrite<'a, R> {
     name: String,
     shape: Vec<usize>,
-    numbers: Numbers<'a, R>,
+    numbers: TensorData<'a, R>,
 }
 
 /// Where the numbers of a tensor are.
-enum Numbers<'a, R> {
+enum TensorData<'a, R> {
     Here(&'a [R]),
     States(&'a Array3<R>),
     Engine(FlatBlock),
 }
 
-impl<'a, R> Part<'a, R> {
-    fn of(name: String, numbers: Numbers<'a, R>, length: usize) -> Self {
+impl<'a, R> TensorToWrite<'a, R> {
+    fn of(name: String, numbers: TensorData<'a, R>, length: usize) -> Self {
         Self { name, shape: vec![length], numbers }
     }
 }
@@ -275,11 +278,12 @@ fn name_of(index: usize) -> String {
 
 /// The tensors of the trainer with those that the run has beside it, in the order in which they stand in a file.
 fn with_others<'a, R>(
-    mut parts: Vec<Part<'a, R>>,
-    progress: &'a Progress<R>,
+    mut parts: Vec<TensorToWrite<'a, R>>,
+    progress: &'a RunProgress<R>,
     carried: Option<&'a States<R>>,
-) -> Vec<Part<'a, R>> {
-    let mut here = |name: String, numbers: &'a [R]| parts.push(Part::of(name, Numbers::Here(numbers), numbers.len()));
+) -> Vec<TensorToWrite<'a, R>> {
+    let mut here =
+        |name: String, numbers: &'a [R]| parts.push(TensorToWrite::of(name, TensorData::Here(numbers), numbers.len()));
     if let Some(Snapshot { parameters, optimizer_state, .. }) = &progress.back {
         here(format!("{BACK}{PARAMETERS}"), parameters);
         optimizer_state
@@ -292,7 +296,7 @@ fn with_others<'a, R>(
         for (name, states) in [("h", Some(h)), ("c", c.as_ref())] {
             let part = |states: &'a Array3<R>| {
                 let (name, shape) = (name.into(), states.shape().to_vec());
-                Part { name, shape, numbers: Numbers::States(states) }
+                TensorToWrite { name, shape, numbers: TensorData::States(states) }
             };
             parts.extend(states.map(part));
         }
@@ -303,20 +307,20 @@ fn with_others<'a, R>(
 
 /// A file that is being written.
 struct Writer<'a, W> {
-    to: Hashing<&'a mut W>,
+    to: HashingStream<&'a mut W>,
     /// Where the file begins in it.
     begin: u64,
 }
 
 impl<'a, W: Write + Seek> Writer<'a, W> {
     /// Everything before the first number.
-    fn begin<R>(to: &'a mut W, parts: &[Part<'_, R>], note: &str) -> Result<Self> {
+    fn begin<R>(to: &'a mut W, parts: &[TensorToWrite<'_, R>], note: &str) -> Result<Self> {
         let shapes = parts.iter().map(|part| (part.name.as_str(), part.shape.as_slice()));
         let header = self::begin(dtype::<R>(), shapes, Some((NOTE, note)))?;
         let numbers: usize = parts.iter().map(|part| part.shape.iter().product::<usize>()).sum();
         let length = (header.len() + numbers * size_of::<R>()) as u64;
         let begin = to.stream_position().map_err(unwritten)?;
-        let mut to = Hashing::new(to);
+        let mut to = HashingStream::new(to);
         let head = [&MAGIC[..], &VERSION.to_le_bytes(), &[0; 4], &length.to_le_bytes(), &[0; 8]];
         head.iter().try_for_each(|bytes| to.write_all(bytes)).map_err(unwritten)?;
         // In the place of the digest, which is not yet known.
@@ -330,16 +334,16 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
     }
 
     /// Numbers that are at hand.
-    fn put<R: Real>(&mut self, numbers: &Numbers<'_, R>) -> Result<()> {
+    fn put<R: Real>(&mut self, numbers: &TensorData<'_, R>) -> Result<()> {
         match numbers {
-            Numbers::Here(numbers) => self.numbers(numbers),
-            Numbers::States(states) => write_numbers(&mut self.to, states.iter().copied()).map_err(unwritten),
-            Numbers::Engine(_) => Err(unwritable("a block of the engine is not at hand")),
+            TensorData::Here(numbers) => self.numbers(numbers),
+            TensorData::States(states) => write_numbers(&mut self.to, states.iter().copied()).map_err(unwritten),
+            TensorData::Engine(_) => Err(unwritable("a block of the engine is not at hand")),
         }
     }
 
     fn end(self) -> Result<()> {
-        let Self { to: Hashing { inner: to, hash }, begin } = self;
+        let Self { to: HashingStream { inner: to, hash }, begin } = self;
         let mut end = || {
             let end = to.stream_position()?;
             to.seek(SeekFrom::Start(begin + DIGEST as u64))?;
@@ -352,18 +356,18 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
 }
 
 /// Hashes what goes through it.
-struct Hashing<T> {
+struct HashingStream<T> {
     inner: T,
     hash: hmac_sha256::Hash,
 }
 
-impl<T> Hashing<T> {
+impl<T> HashingStream<T> {
     fn new(inner: T) -> Self {
         Self { inner, hash: hmac_sha256::Hash::new() }
     }
 }
 
-impl<T: Write> Write for Hashing<T> {
+impl<T: Write> Write for HashingStream<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.inner.write(bytes)?;
         self.hash.update(&bytes[..count]);
@@ -375,7 +379,7 @@ impl<T: Write> Write for Hashing<T> {
     }
 }
 
-impl<T: Read> Read for Hashing<T> {
+impl<T: Read> Read for HashingStream<T> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(bytes)?;
         self.hash.update(&bytes[..count]);
@@ -384,18 +388,18 @@ impl<T: Read> Read for Hashing<T> {
 }
 
 /// What stands before the numbers of a file.
-struct Contents<R> {
-    note: Note,
-    progress: Progress<R>,
+struct FileContents<R> {
+    note: JsonNote,
+    progress: RunProgress<R>,
     /// With the tensors that a checkpoint has.
-    header: Header,
+    header: SafetensorsHeader,
 }
 
 /// What `take` makes of the contents of a file and of the numbers behind them, once the file is known to be whole.
 fn read<R: Real, F: Read, T>(
     mut from: F,
     length: u64,
-    take: impl FnOnce(Contents<R>, &mut dyn Read) -> Result<T>,
+    take: impl FnOnce(FileContents<R>, &mut dyn Read) -> Result<T>,
 ) -> Result<T> {
     let mut head = Vec::new();
     (&mut from).take(HEADER as u64).read_to_end(&mut head).map_err(unread)?;
@@ -410,7 +414,7 @@ fn read<R: Real, F: Read, T>(
         return Err(unreadable(format!("expected version {VERSION}, got {version}: another version of bptt wrote it")));
     }
     let body = length.saturating_sub(HEADER as u64);
-    let mut file = Hashing::new(from.take(body));
+    let mut file = HashingStream::new(from.take(body));
     file.hash.update(head);
     let taken = contents(&mut file, body).and_then(|contents| take(contents, &mut file));
     if let Err(Error::Io { source, .. }) = &taken
@@ -426,20 +430,20 @@ fn read<R: Real, F: Read, T>(
     }
 }
 
-fn contents<R: Real>(file: &mut impl Read, length: u64) -> Result<Contents<R>> {
-    let header = Header::read(file, length).map_err(|error| match error {
+fn contents<R: Real>(file: &mut impl Read, length: u64) -> Result<FileContents<R>> {
+    let header = SafetensorsHeader::read(file, length).map_err(|error| match error {
         Error::Unsupported(message) => unreadable(message),
         other => other,
     })?;
     let note = header.notes.get(NOTE).map_or("", String::as_str);
-    let note: Note = serde_json::from_str(note).map_err(unreadable)?;
-    let progress: Progress<R> = serde_json::from_value(note.progress.clone()).map_err(unreadable)?;
-    for Entry { name, kind, .. } in &header.tensors {
+    let note: JsonNote = serde_json::from_str(note).map_err(unreadable)?;
+    let progress: RunProgress<R> = serde_json::from_value(note.progress.clone()).map_err(unreadable)?;
+    for TensorEntry { name, kind, .. } in &header.tensors {
         if *kind != dtype::<R>() {
             return Err(unreadable(format!("{name}: expected element type {:?}, got {kind:?}", dtype::<R>())));
         }
     }
-    Ok(Contents { note, progress, header })
+    Ok(FileContents { note, progress, header })
 }
 
 /// Refuses other than all parameters of a model.

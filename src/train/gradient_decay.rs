@@ -10,14 +10,14 @@ use crate::real::Real;
 
 /// By what factor ‖∂L/∂h_t‖ changes with each step that the gradient takes against the direction's time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepFactor {
+pub struct GradientDecay {
     /// The geometric mean of ‖∂L/∂h_t‖ / ‖∂L/∂h_{t+1}‖, in the reverse direction of ‖∂L/∂h_{t+1}‖ / ‖∂L/∂h_t‖.
     pub factor: f64,
     /// Over how many such ratios.
     pub steps: usize,
 }
 
-impl StepFactor {
+impl GradientDecay {
     /// That of norms in the order in which the gradient passes them, up to the first that is 0 or not finite: what is too
     /// small for f32 has no ratio. `None` for fewer than two.
     pub fn along(norms: impl IntoIterator<Item = f64>) -> Option<Self> {
@@ -214,7 +214,7 @@ mod tests {
     fn the_factor_is_that_of_the_steps_before_any_rows_end() {
         for at in [Readout::Final, Readout::PerStep] {
             let (model, batch) = (model(at, false, 2), last_alone(batch(at, vec![7, 5, 6])));
-            for factor in StepFactor::of(&halving(&model, 7, 5), &model, &batch).unwrap() {
+            for factor in GradientDecay::of(&halving(&model, 7, 5), &model, &batch).unwrap() {
                 let factor = factor.unwrap();
                 assert_eq!(factor.steps, 4);
                 close(factor.factor, 0.5);
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn the_reverse_direction_is_measured_in_its_own_time_and_only_in_the_last_layer() {
         let (model, batch) = (model(Readout::Final, true, 2), batch(Readout::Final, vec![7, 5]));
-        let factors = StepFactor::of(&halving(&model, 7, 5), &model, &batch).unwrap();
+        let factors = GradientDecay::of(&halving(&model, 7, 5), &model, &batch).unwrap();
         assert_eq!(factors[..2], [None, None]);
         for factor in &factors[2..] {
             assert_eq!(factor.unwrap().steps, 4);
@@ -239,26 +239,27 @@ mod tests {
     fn where_every_step_has_a_loss_of_its_own_there_is_no_factor() {
         for at in [Readout::PerStep, Readout::MeanPool] {
             let (model, batch) = (model(at, false, 1), batch(at, vec![4, 4]));
-            assert_eq!(StepFactor::of(&halving(&model, 4, 4), &model, &batch).unwrap(), [None], "{at:?}");
+            assert_eq!(GradientDecay::of(&halving(&model, 4, 4), &model, &batch).unwrap(), [None], "{at:?}");
         }
     }
 
     #[test]
     fn what_has_vanished_altogether_has_no_part_in_the_factor() {
-        assert_eq!(StepFactor::along([1.0, 0.0, 0.0]), None);
-        assert_eq!(StepFactor::along([0.0]), None);
-        let factor = StepFactor::along([8.0, 4.0, 2.0, 0.0, 7.0]).unwrap();
+        assert_eq!(GradientDecay::along([1.0, 0.0, 0.0]), None);
+        assert_eq!(GradientDecay::along([0.0]), None);
+        let factor = GradientDecay::along([8.0, 4.0, 2.0, 0.0, 7.0]).unwrap();
         assert_eq!(factor.steps, 2);
         close(factor.factor, 0.5);
-        let growing = StepFactor::along([1.0, 10.0, 100.0]).unwrap();
+        let growing = GradientDecay::along([1.0, 10.0, 100.0]).unwrap();
         close(growing.steps_until(10.0).unwrap(), 1.0);
-        assert_eq!(StepFactor::along([1.0, 1.0]).unwrap().steps_until(0.01), None);
+        assert_eq!(GradientDecay::along([1.0, 1.0]).unwrap().steps_until(0.01), None);
     }
 
     #[test]
     fn a_flow_of_another_model_or_batch_is_refused() {
         let (model, batch) = (model(Readout::Final, false, 1), batch(Readout::Final, vec![4]));
-        let error = StepFactor::of(&HiddenGradientNorms { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
+        let error =
+            GradientDecay::of(&HiddenGradientNorms { norms: Array2::zeros((1, 5)) }, &model, &batch).unwrap_err();
         assert!(error.to_string().contains("[1, 4], got [1, 5]"), "{error}");
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{Array3, s};
 
 use super::trainer::Trainer;
-use crate::batch::{Batch, Checked, Sequence, States};
+use crate::batch::{Batch, Sequence, States, Validated};
 use crate::engine::{Engine, Evaluation, Logits};
 use crate::error::Result;
 use crate::real::Real;
@@ -27,7 +27,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// What [`Batch::validate`] refuses; [`Error::Value`](crate::Error::Value) where the weights of a mean add up to 0.
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
-        let batch = Checked::batch(batch, self.engine.model())?;
+        let batch = Validated::batch(batch, self.engine.model())?;
         let divisor = self.engine.model().need_head()?.divisor(batch.total_weight())?;
         let Evaluation { loss, states } = self.sum_losses(batch).await?;
         Ok(Evaluation { loss: loss / divisor, states })
@@ -35,18 +35,18 @@ impl<E: Engine> Trainer<E> {
 
     /// Σ w·loss and the final states, in micro-batches.
     pub(super) async fn loss_sum(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
-        let batch = Checked::batch(batch, self.engine.model())?;
+        let batch = Validated::batch(batch, self.engine.model())?;
         self.sum_losses(batch).await
     }
 
-    async fn sum_losses(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation<E::Real>> {
+    async fn sum_losses(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation<E::Real>> {
         let rows = batch.sequence.shape().1;
         let (mut loss, mut joined) = (0.0, None);
         for part in self.parts(rows) {
             if part.len() == rows {
-                return self.engine.evaluate_checked(batch).await;
+                return self.engine.evaluate_validated(batch).await;
             }
-            let of_part = self.engine.evaluate_checked(batch.rows(part.clone())).await?;
+            let of_part = self.engine.evaluate_validated(batch.rows(part.clone())).await?;
             loss += of_part.loss;
             let recurrent = &self.engine.model().recurrent;
             put_rows(joined.get_or_insert_with(|| States::zeros(recurrent, rows)), part, &of_part.states);
@@ -61,16 +61,16 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// What [`Sequence::validate`] refuses.
     pub async fn logits(&mut self, sequence: &Sequence) -> Result<Logits<E::Real>> {
-        let sequence = Checked::sequence(sequence, self.engine.model())?;
+        let sequence = Validated::sequence(sequence, self.engine.model())?;
         let (steps, rows) = sequence.shape();
         let head = self.engine.model().need_head()?;
         let shape = (head.predictions(steps), rows, head.outputs);
         let mut joined = None;
         for part in self.parts(rows) {
             if part.len() == rows {
-                return self.engine.logits_checked(sequence).await;
+                return self.engine.logits_validated(sequence).await;
             }
-            let of_part = self.engine.logits_checked(sequence.rows(part.clone())).await?;
+            let of_part = self.engine.logits_validated(sequence.rows(part.clone())).await?;
             let recurrent = &self.engine.model().recurrent;
             let (logits, states) = joined
                 .get_or_insert_with(|| (Array3::from_elem(shape, E::Real::default()), States::zeros(recurrent, rows)));
@@ -79,7 +79,7 @@ impl<E: Engine> Trainer<E> {
         }
         match joined {
             Some((logits, states)) => Ok(Logits { logits, states }),
-            None => self.engine.logits_checked(sequence).await,
+            None => self.engine.logits_validated(sequence).await,
         }
     }
 

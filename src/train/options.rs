@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Duration {
+pub enum RunLength {
     /// So many epochs.
     Epochs(u64),
     /// So many steps; the last epoch may end early.
@@ -17,7 +17,7 @@ pub enum Duration {
 /// Whose weights the trainer holds after the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Keep {
+pub enum KeepWeights {
     /// The last step's.
     #[default]
     Last,
@@ -29,7 +29,7 @@ pub enum Keep {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunOptions {
     /// How long.
-    pub duration: Duration,
+    pub duration: RunLength,
     /// Batches a step, at least 1: their gradients are summed as if they were one. An epoch's last step may have fewer.
     pub accumulate: u64,
     /// The rate over the run, as a factor of the trainer's.
@@ -39,7 +39,7 @@ pub struct RunOptions {
     /// The run ends after so many validations in a row that were no better than the best before them; `None`: never.
     pub patience: Option<u64>,
     /// Whose weights remain.
-    pub keep: Keep,
+    pub keep: KeepWeights,
     /// How often the run may go back, where a loss or a gradient norm that is not finite would end it; 0: it stops.
     ///
     /// It goes back to the weights and the optimizer's numbers that it had at the last multiple of
@@ -52,12 +52,12 @@ impl Default for RunOptions {
     /// One epoch of single batches at a constant rate, and the last weights.
     fn default() -> Self {
         Self {
-            duration: Duration::Epochs(1),
+            duration: RunLength::Epochs(1),
             accumulate: 1,
             schedule: Schedule::default(),
             validate_every: None,
             patience: None,
-            keep: Keep::Last,
+            keep: KeepWeights::Last,
             max_rollbacks: 0,
         }
     }
@@ -72,8 +72,8 @@ impl RunOptions {
     /// The steps of the run, where an epoch has `batches` batches.
     pub fn steps(&self, batches: u64) -> u64 {
         match self.duration {
-            Duration::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch(batches)),
-            Duration::Steps(steps) => steps,
+            RunLength::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch(batches)),
+            RunLength::Steps(steps) => steps,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::real::Real;
 
 /// The lowest validation loss of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
+pub struct BestValidation {
     /// The step after which it was measured.
     pub step: u64,
     /// The epoch of that step.
@@ -24,11 +24,11 @@ pub struct Best {
 /// What the steps so far have brought, beside the trainer's own state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Progress<R> {
+pub(super) struct RunProgress<R> {
     /// The last step as it was reported.
     pub(super) last: Option<Metrics>,
     /// The lowest validation loss, and the parameters that had it where these are kept.
-    pub(super) best: Option<Best>,
+    pub(super) best: Option<BestValidation>,
     #[serde(skip)]
     pub(super) best_parameters: Option<Vec<R>>,
     /// Validations since the best.
@@ -52,7 +52,7 @@ pub(super) struct Snapshot<R> {
     pub(super) updates: u64,
 }
 
-impl<R> Default for Progress<R> {
+impl<R> Default for RunProgress<R> {
     fn default() -> Self {
         let (last, best, best_parameters, back) = (None, None, None, None);
         let (without_improvement, since_fall, plateaus, rollbacks) = (0, 0, 0, 0);
@@ -60,9 +60,9 @@ impl<R> Default for Progress<R> {
     }
 }
 
-impl<R> Progress<R> {
+impl<R> RunProgress<R> {
     /// Takes a validation in, and tells whether it is the best so far.
-    pub(super) fn measured(&mut self, options: &RunOptions, now: Best) -> bool {
+    pub(super) fn measured(&mut self, options: &RunOptions, now: BestValidation) -> bool {
         // A loss that is no number is no improvement, not even over nothing.
         if now.val_loss.is_finite() && self.best.is_none_or(|best| now.val_loss < best.val_loss) {
             self.best = Some(now);

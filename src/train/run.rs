@@ -8,19 +8,19 @@ use serde::Serialize;
 use super::checkpoint::{self, Checkpoint, WriteSeek};
 use super::evaluate::evaluate;
 use super::metrics::Metrics;
-use super::options::{Keep, RunOptions};
-use super::progress::{Best, Progress, Snapshot};
+use super::options::{KeepWeights, RunOptions};
+use super::progress::{BestValidation, RunProgress, Snapshot};
 use super::state::TrainerState;
 use super::trainer::Trainer;
 use crate::data::Batches;
-use crate::engine::{Engine, FlatBlock, Report, Skipped};
+use crate::engine::{Engine, FlatBlock, SkippedUpdates, StepReport};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ended {
+pub enum StopReason {
     /// It was as long as it was to be.
     Finished,
     /// Its patience was over.
@@ -35,14 +35,14 @@ pub struct Outcome {
     /// The last step as it was reported.
     pub last: Metrics,
     /// The lowest validation loss; `None` without validation.
-    pub best: Option<Best>,
+    pub best: Option<BestValidation>,
     /// Why it ended.
-    pub ended: Ended,
+    pub stop_reason: StopReason,
 }
 
 /// How much a step read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
+pub struct StepCounts {
     /// Rows.
     pub sequences: u64,
     /// Time steps of all rows, without padding.
@@ -52,7 +52,7 @@ pub struct Work {
 /// Who is told of every step, in order, some steps late.
 pub trait Observer {
     /// A step was reported. An error ends the run.
-    fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()>;
+    fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()>;
 
     /// Whether the norms of ∂L/∂h_t are wanted of a step, counted from 1. They cost a wait for each of its batches.
     fn wants_hidden_gradient_norms(&mut self, _step: u64) -> bool {
@@ -92,7 +92,7 @@ pub trait Observer {
 
 /// Forgets everything: for runs that nobody watches.
 impl Observer for () {
-    fn step(&mut self, _: &Metrics, _: Work) -> Result<()> {
+    fn step(&mut self, _: &Metrics, _: StepCounts) -> Result<()> {
         Ok(())
     }
 }
@@ -110,7 +110,7 @@ pub async fn run<E: Engine>(
     options: &RunOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let progress = Progress::default();
+    let progress = RunProgress::default();
     go_on(trainer, progress, train, validation, options, observer).await
 }
 
@@ -136,7 +136,7 @@ pub async fn resume<E: Engine>(
 
 async fn go_on<E: Engine>(
     trainer: &mut Trainer<E>,
-    mut progress: Progress<E::Real>,
+    mut progress: RunProgress<E::Real>,
     train: &dyn Batches,
     validation: Option<&dyn Batches>,
     options: &RunOptions,
@@ -145,7 +145,7 @@ async fn go_on<E: Engine>(
     options.validate(train.per_epoch())?;
     let rate = trainer.optimizer().learning_rate;
     let ended = loop {
-        let mut pending = Pending::default();
+        let mut pending = PendingSteps::default();
         let ended = steps(trainer, train, validation, options, observer, &mut progress, &mut pending).await;
         trainer.set_learning_rate(rate)?;
         let back = progress.back.as_ref().filter(|_| progress.rollbacks < options.max_rollbacks);
@@ -155,11 +155,11 @@ async fn go_on<E: Engine>(
             break ended;
         };
         // The optimizer goes on from the updates that these numbers have seen.
-        let skipped = Skipped { in_row: 0, in_all: step.saturating_sub(*updates) };
+        let skipped = SkippedUpdates { in_row: 0, in_all: step.saturating_sub(*updates) };
         trainer.take_over((*step, skipped), parameters, optimizer_state.iter().collect(), None)?;
         progress.rollbacks += 1;
         // The steps enqueued behind the bad one have changed nothing, and are taken anew.
-        let report = Report { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
+        let report = StepReport { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
         progress.last = pending.told(report, None, observer)?;
     };
     // After an error too: the best weights are no worse for a step that failed later.
@@ -168,7 +168,7 @@ async fn go_on<E: Engine>(
     }
     let ended = ended?;
     match progress.last {
-        Some(last) => Ok(Outcome { last, best: progress.best, ended }),
+        Some(last) => Ok(Outcome { last, best: progress.best, stop_reason: ended }),
         None => Err(Error::Unsupported("the run ended without a report of its last step".into())),
     }
 }
@@ -180,9 +180,9 @@ async fn steps<E: Engine>(
     validation: Option<&dyn Batches>,
     options: &RunOptions,
     observer: &mut dyn Observer,
-    progress: &mut Progress<E::Real>,
-    pending: &mut Pending,
-) -> Result<Ended> {
+    progress: &mut RunProgress<E::Real>,
+    pending: &mut PendingSteps,
+) -> Result<StopReason> {
     let (steps, per_epoch) = (options.steps(train.per_epoch()), options.steps_per_epoch(train.per_epoch()));
     let validate_every = options.validate_every.unwrap_or(per_epoch);
     let rate = trainer.optimizer().learning_rate;
@@ -195,7 +195,7 @@ async fn steps<E: Engine>(
     }
     for step in first..=steps {
         if progress.is_over(options) {
-            return Ok(Ended::NoImprovement);
+            return Ok(StopReason::NoImprovement);
         }
         let epoch = (step - 1) / per_epoch + 1;
         let halved = 0.5f64.powi(progress.rollbacks.try_into().unwrap_or(i32::MAX));
@@ -235,8 +235,8 @@ async fn steps<E: Engine>(
             progress.last = pending.told(report, val_loss, observer)?;
         }
         if let Some(val_loss) = val_loss
-            && progress.measured(options, Best { step, epoch, val_loss })
-            && options.keep == Keep::Best
+            && progress.measured(options, BestValidation { step, epoch, val_loss })
+            && options.keep == KeepWeights::Best
         {
             keep_best(trainer, progress).await?;
         }
@@ -247,17 +247,17 @@ async fn steps<E: Engine>(
             save(trainer, progress, observer).await?;
         }
         if stop && step < steps {
-            return Ok(Ended::Stopped);
+            return Ok(StopReason::Stopped);
         }
     }
-    Ok(Ended::Finished)
+    Ok(StopReason::Finished)
 }
 
 /// Takes the reports of all steps but the last, one by one, so that an error does not swallow the good steps before it.
 async fn tell_all_but_last<E: Engine>(
     trainer: &mut Trainer<E>,
-    progress: &mut Progress<E::Real>,
-    pending: &mut Pending,
+    progress: &mut RunProgress<E::Real>,
+    pending: &mut PendingSteps,
     observer: &mut dyn Observer,
 ) -> Result<()> {
     while trainer.engine().unreported() > 1 {
@@ -269,8 +269,12 @@ async fn tell_all_but_last<E: Engine>(
 }
 
 /// Adds the gradients of some batches up, and tells how much they read.
-async fn accumulate<E: Engine>(trainer: &mut Trainer<E>, train: &dyn Batches, numbers: Range<u64>) -> Result<Work> {
-    let mut work = Work::default();
+async fn accumulate<E: Engine>(
+    trainer: &mut Trainer<E>,
+    train: &dyn Batches,
+    numbers: Range<u64>,
+) -> Result<StepCounts> {
+    let mut work = StepCounts::default();
     for number in numbers {
         if !train.continues(number) {
             trainer.reset_state()?;
@@ -284,7 +288,7 @@ async fn accumulate<E: Engine>(trainer: &mut Trainer<E>, train: &dyn Batches, nu
 }
 
 /// Keeps the parameters as those of the lowest validation loss.
-async fn keep_best<E: Engine>(trainer: &mut Trainer<E>, progress: &mut Progress<E::Real>) -> Result<()> {
+async fn keep_best<E: Engine>(trainer: &mut Trainer<E>, progress: &mut RunProgress<E::Real>) -> Result<()> {
     // In the place of those before: at no time are there two.
     let mut parameters = progress.best_parameters.take().unwrap_or_default();
     trainer.engine().read_block(FlatBlock::Parameters, &mut parameters).await?;
@@ -295,7 +299,7 @@ async fn keep_best<E: Engine>(trainer: &mut Trainer<E>, progress: &mut Progress<
 /// Writes a checkpoint where the observer wants it.
 async fn save<E: Engine>(
     trainer: &mut Trainer<E>,
-    progress: &Progress<E::Real>,
+    progress: &RunProgress<E::Real>,
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let Some((to, note)) = observer.checkpoint(trainer.steps())? else { return Ok(()) };
@@ -313,13 +317,18 @@ fn batches(step: u64, accumulate: u64, per_epoch: u64) -> Range<u64> {
 
 /// The steps that were enqueued and not yet reported.
 #[derive(Default)]
-struct Pending(VecDeque<(Metrics, Work)>);
+struct PendingSteps(VecDeque<(Metrics, StepCounts)>);
 
-impl Pending {
+impl PendingSteps {
     /// Tells the observer of the oldest; returns it.
-    fn told(&mut self, report: Report, val_loss: Option<f64>, observer: &mut dyn Observer) -> Result<Option<Metrics>> {
+    fn told(
+        &mut self,
+        report: StepReport,
+        val_loss: Option<f64>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Metrics>> {
         let Some((step, work)) = self.0.pop_front() else { return Ok(None) };
-        let Report { loss, norm, skipped, .. } = report;
+        let StepReport { loss, norm, skipped, .. } = report;
         let metrics = Metrics { loss, grad_norm: norm, val_loss, skipped, ..step };
         observer.step(&metrics, work)?;
         Ok(Some(metrics))
@@ -344,9 +353,9 @@ mod tests {
         let decay = Decay::Plateau { patience: 2, factor: 0.5 };
         let schedule = Schedule { warmup: 0, decay };
         let options = RunOptions { schedule, patience: Some(4), ..RunOptions::default() };
-        let mut progress = Progress::<f32>::default();
+        let mut progress = RunProgress::<f32>::default();
         let mut told = |val_loss| {
-            let best = progress.measured(&options, Best { step: 1, epoch: 1, val_loss });
+            let best = progress.measured(&options, BestValidation { step: 1, epoch: 1, val_loss });
             (best, progress.plateaus, progress.is_over(&options))
         };
         assert_eq!(told(f64::NAN), (false, 0, false));

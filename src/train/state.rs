@@ -6,9 +6,9 @@ use std::io::Write;
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::Dtype;
 
-use super::trainer::{Sums, Trainer, fill};
+use super::trainer::{GradientSums, Trainer, fill};
 use crate::batch::States;
-use crate::engine::{Engine, FlatBlock, Skipped, check_optimizer_state};
+use crate::engine::{Engine, FlatBlock, SkippedUpdates, check_optimizer_state};
 use crate::error::{Error, Result};
 use crate::model::safetensors::{begin, unwritten, write_numbers};
 use crate::model::{StateDict, Tensor};
@@ -27,7 +27,7 @@ pub struct TrainerState<R = f32> {
     pub carried: Option<States<R>>,
     /// The updates that were passed over: see
     /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
-    pub skipped: Skipped,
+    pub skipped: SkippedUpdates,
 }
 
 impl<E: Engine> Trainer<E> {
@@ -103,7 +103,7 @@ impl<E: Engine> Trainer<E> {
     }
 
     pub(super) fn check_between_steps(&self) -> Result<()> {
-        if let Sums::Open { .. } = self.sums {
+        if let GradientSums::Open { .. } = self.sums {
             let reason = "a trainer's state is that between two steps: a batch was accumulated since the last update";
             return Err(Error::Unsupported(reason.into()));
         }
@@ -123,7 +123,7 @@ impl<E: Engine> Trainer<E> {
     /// The same, of blocks that may be the caller's or not: each that is not is let go of once it is taken over.
     pub(super) fn take_over<B: Borrow<Vec<E::Real>>>(
         &mut self,
-        (step, skipped): (u64, Skipped),
+        (step, skipped): (u64, SkippedUpdates),
         parameters: B,
         optimizer_state: Vec<B>,
         carried: Option<&States<E::Real>>,
@@ -143,7 +143,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.set_states(carried)?;
         self.engine.clear_gradients();
         self.engine.restart(skipped)?;
-        (self.step, self.sums) = (step, Sums::Nothing);
+        (self.step, self.sums) = (step, GradientSums::Nothing);
         Ok(())
     }
 }

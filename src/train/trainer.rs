@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::batch::{Batch, Checked, InputGradient, States};
+use crate::batch::{Batch, InputGradient, States, Validated};
 use crate::dropout::DropoutKey;
-use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, Report, StatefulRows};
+use crate::engine::{Backend, Engine, EngineOptions, FlatBlock, StatefulRows, StepReport};
 use crate::error::{Error, Result};
 use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Initialisation, Model, StateDict};
@@ -42,7 +42,7 @@ impl Default for TrainerOptions {
 
 /// Whose gradient sums the engine holds, with their Σ w.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Sums {
+pub(super) enum GradientSums {
     /// Nobody's, or those of a batch that an error left half done.
     Nothing,
     /// Those of batches that no update has used yet, of so many rows in all.
@@ -71,7 +71,7 @@ pub struct Trainer<E: Engine> {
     pub(super) options: TrainerOptions,
     pub(super) seed: u64,
     pub(super) step: u64,
-    pub(super) sums: Sums,
+    pub(super) sums: GradientSums,
     takes_gradient_norms: bool,
     /// The norms of ∂L/∂h_t that go with the sums, not divided.
     gradient_norms: Option<HiddenGradientNorms>,
@@ -114,7 +114,7 @@ impl<E: Engine> Trainer<E> {
             options,
             seed,
             step: 0,
-            sums: Sums::Nothing,
+            sums: GradientSums::Nothing,
             takes_gradient_norms: false,
             gradient_norms: None,
         })
@@ -125,7 +125,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// Those of either; [`Error::NonFinite`] before anything is computed, once it was told that updating has ended.
-    pub async fn step(&mut self, batch: &Batch) -> Result<Option<Report>> {
+    pub async fn step(&mut self, batch: &Batch) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
         self.accumulate(batch).await?;
         self.update().await
@@ -140,10 +140,10 @@ impl<E: Engine> Trainer<E> {
     /// What [`Batch::validate`] refuses, which leaves everything as it is. An error of the engine lets go of what was
     /// accumulated, since a part of the batch may be in it.
     pub async fn accumulate(&mut self, batch: &Batch) -> Result<()> {
-        let batch = Checked::batch(batch, self.engine.model())?;
-        let (weight, rows_before) = match std::mem::replace(&mut self.sums, Sums::Nothing) {
-            Sums::Open { weight, rows } => (weight, rows),
-            Sums::Nothing | Sums::Used(_) => {
+        let batch = Validated::batch(batch, self.engine.model())?;
+        let (weight, rows_before) = match std::mem::replace(&mut self.sums, GradientSums::Nothing) {
+            GradientSums::Open { weight, rows } => (weight, rows),
+            GradientSums::Nothing | GradientSums::Used(_) => {
                 self.engine.clear_gradients();
                 self.gradient_norms = None;
                 (0.0, 0)
@@ -156,10 +156,10 @@ impl<E: Engine> Trainer<E> {
             let of_part = if part.len() < rows { batch.rows(part) } else { batch.by_ref() };
             self.engine.set_dropout(Some(DropoutKey { seed, step, first_row: rows_before + first_row }));
             let carry = carries.then_some(StatefulRows { first_row, rows });
-            self.engine.accumulate_checked(of_part, carry).await?;
+            self.engine.accumulate_validated(of_part, carry).await?;
             self.add_squares().await?;
         }
-        self.sums = Sums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
+        self.sums = GradientSums::Open { weight: weight + batch.total_weight(), rows: rows_before + rows };
         Ok(())
     }
 
@@ -170,14 +170,14 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Unsupported`] where nothing was accumulated; [`Error::Value`] where the weights of a mean add up to 0,
     /// which a further batch may mend; [`Error::NonFinite`] when an earlier step's report says so, and ever after.
-    pub async fn update(&mut self) -> Result<Option<Report>> {
-        let Sums::Open { weight, .. } = self.sums else {
+    pub async fn update(&mut self) -> Result<Option<StepReport>> {
+        let GradientSums::Open { weight, .. } = self.sums else {
             let reason = "an update needs a batch that was accumulated since the last update";
             return Err(Error::Unsupported(reason.into()));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
         self.engine.update(&OptimizerStep { optimizer: self.optimizer, step: self.step + 1, divisor }).await?;
-        self.sums = Sums::Used(weight);
+        self.sums = GradientSums::Used(weight);
         self.step += 1;
         match self.engine.in_flight() >= self.options.in_flight {
             true => self.engine.report().await,
@@ -190,7 +190,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::NonFinite`] where one of the steps ended updating, and ever after. The reports of the good steps before
     /// it are then lost; [`Training::report`](crate::Training::report) gives them one by one.
-    pub async fn finish(&mut self) -> Result<Vec<Report>> {
+    pub async fn finish(&mut self) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         while let Some(report) = self.engine.report().await? {
             reports.push(report);
@@ -212,7 +212,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Unsupported`] before the first batch.
     pub async fn gradients(&mut self) -> Result<StateDict> {
-        let (Sums::Open { weight, .. } | Sums::Used(weight)) = self.sums else {
+        let (GradientSums::Open { weight, .. } | GradientSums::Used(weight)) = self.sums else {
             return Err(Error::Unsupported("gradients need a batch that was accumulated".into()));
         };
         let divisor = self.engine.model().need_head()?.divisor(weight)?;
@@ -248,7 +248,8 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Unsupported`] where no batch was accumulated under
     /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms).
     pub fn hidden_gradient_norms(&self) -> Result<HiddenGradientNorms> {
-        let (Some(gradient_norms), Sums::Open { weight, .. } | Sums::Used(weight)) = (&self.gradient_norms, self.sums)
+        let (Some(gradient_norms), GradientSums::Open { weight, .. } | GradientSums::Used(weight)) =
+            (&self.gradient_norms, self.sums)
         else {
             return Err(Error::Unsupported(
                 "gradient norms need a batch that was accumulated after set_hidden_gradient_norms(true)".into(),

@@ -47,7 +47,7 @@ pub(crate) struct Call<'a> {
 
 /// How a call ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct StopReason {
     /// 137 of what was killed.
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -56,7 +56,7 @@ pub(crate) struct Ended {
     pub(crate) words: String,
 }
 
-impl Ended {
+impl StopReason {
     /// An error about the call, with what it said.
     pub(crate) fn wrong<T>(&self, what: &str) -> Result<T, String> {
         Err(format!("{}: {what}; exit code {}, {}", self.words, self.code, cut(&self.stderr)))
@@ -140,7 +140,7 @@ impl<'a> Call<'a> {
     }
 
     /// Runs it, and says what is wrong with it that is wrong with any call.
-    pub(crate) fn go(self) -> Result<Ended, String> {
+    pub(crate) fn go(self) -> Result<StopReason, String> {
         let before = Tree::of(&self.folder);
         let program = std::env::var_os("BPTT_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_bptt").into());
         let limits = format!("ulimit -c 0; ulimit -v {MEMORY}; ulimit -t {PROCESSOR}; exec \"$0\" \"$@\"");
@@ -160,7 +160,7 @@ impl<'a> Call<'a> {
         let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
         (self.count)(code);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let ended = Ended { code, stdout: text(&stdout), stderr: text(&stderr), words: self.in_words() };
+        let ended = StopReason { code, stdout: text(&stdout), stderr: text(&stderr), words: self.in_words() };
         let after = Tree::of(&self.folder);
         if let Some(what) = before.changed(&after, &self.changes) {
             return ended.wrong(&format!("{what}, which is not this call's"));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bptt::train::Checkpoint;
 use tempfile::TempDir;
 
-use super::call::{Call, Ended};
+use super::call::{Call, StopReason};
 use super::case::{Case, folder};
 
 /// The folder of every run.
@@ -157,7 +157,7 @@ impl Wholes {
 }
 
 /// Brings a run that something happened to to its end, whatever is left of it.
-pub(crate) fn bring_to_its_end(case: &Case<'_>, run: Run) -> Result<Ended, String> {
+pub(crate) fn bring_to_its_end(case: &Case<'_>, run: Run) -> Result<StopReason, String> {
     let begin = || case.bptt(&run.arguments()).changes(OUT).go();
     if !case.folder().join(OUT).exists() {
         return begin()?.success();

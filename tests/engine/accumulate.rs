@@ -4,13 +4,13 @@ use crate::common::gpu::gpu;
 use crate::common::{CELLS, Case, assert_close, fill, wide};
 use bptt::ndarray::{ArrayD, IxDyn, s};
 use bptt::{
-    Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Optimizer, Real, Reduction, Report, Sequence,
+    Backend, Batch, Cell, Cpu, Engine, EngineOptions, Error, Input, Optimizer, Real, Reduction, Sequence, StepReport,
     Trainer, TrainerOptions,
 };
 use pollster::block_on;
 
 /// Parameters and reports after three updates, each by all of `batches`.
-fn trained<B: Backend>(backend: &B, case: &Case, batches: &[Batch]) -> (ArrayD<f64>, Vec<Report>) {
+fn trained<B: Backend>(backend: &B, case: &Case, batches: &[Batch]) -> (ArrayD<f64>, Vec<StepReport>) {
     let options = TrainerOptions { micro_batch: Some(4), ..TrainerOptions::default() };
     let optimizer = Optimizer::adam(0.01).clip_norm(0.1);
     let mut trainer = Trainer::with_options(backend, &case.model(), optimizer, 1, options).unwrap();

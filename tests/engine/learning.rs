@@ -7,7 +7,7 @@ use bptt::data::{
     Accuracy, Adding, Frame, InOrder, Missing, Roles, SUNSPOTS, ScalingKind, Series, SeriesCodec, Shuffled, Split,
     Table,
 };
-use bptt::train::{Duration, RunOptions, evaluate, predict, run};
+use bptt::train::{RunLength, RunOptions, evaluate, predict, run};
 use bptt::{Activation, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Trainer};
 
 /// The root mean squared errors after 1920: of 50 epochs of a network with 16 hidden units, and of the last value.
@@ -21,7 +21,7 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let [training, test] = [split.train, split.test].map(|rows| encoded.windows(rows).unwrap());
     let model = Model::new(Recurrent::new(cell, 1, 16), Head::new(1, Loss::SquaredError, Readout::Final));
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), seed).unwrap();
-    let duration = Duration::Epochs(50);
+    let duration = RunLength::Epochs(50);
     let options = RunOptions { duration, ..RunOptions::default() };
     let training = Shuffled::new(&training, 32, 1, seed).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
@@ -46,7 +46,7 @@ async fn adding<B: Backend>(backend: &B, cell: Cell) -> f64 {
     let (training, validation) = (task.examples(1, 0, 100_000).unwrap(), task.examples(1, 100_000, 500).unwrap());
     let model = Model::new(Recurrent::new(cell, Adding::INPUTS, 32), task.head());
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), 1).unwrap();
-    let duration = Duration::Steps(1500);
+    let duration = RunLength::Steps(1500);
     let options = RunOptions { duration, ..RunOptions::default() };
     let training = Shuffled::new(&training, 32, 1, 1).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();

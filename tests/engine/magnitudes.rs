@@ -7,7 +7,7 @@ use crate::common::gpu::gpu;
 use bptt::ndarray::{Array2, Array3};
 use bptt::{
     Activation, Backend, Batch, Cell, Cpu, EngineOptions, Error, Inference, Layers, Loss, Model, Optimizer,
-    OptimizerKind, OptimizerStep, OutputGradient, Parameters, Readout, Real, Report, Sequence, Targets, Trainer,
+    OptimizerKind, OptimizerStep, OutputGradient, Parameters, Readout, Real, Sequence, StepReport, Targets, Trainer,
     Training,
 };
 use pollster::block_on;
@@ -178,7 +178,7 @@ fn quantiles_near_0_and_1_keep_their_digits_on_every_path() {
 }
 
 /// The report and the parameters of one clipped step of h_t = `growth`·h_{t−1}, whose one input is at the first step.
-fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer) -> (Report, Vec<f64>) {
+fn exploding<B: Backend>(backend: &B, growth: f64, steps: usize, rule: Optimizer) -> (StepReport, Vec<f64>) {
     let case = Case {
         initial: false,
         bias: false,
@@ -205,7 +205,7 @@ fn a_gradient_whose_squares_are_beyond_f32_is_clipped_and_one_whose_squares_are_
     let clipped = Optimizer::sgd(0.5).clip_norm(1.0);
     for (growth, steps) in [(1.3, 200), (1.3, 300), (0.5, 90), (1.0, 5)] {
         let (want, parameters) = exploding(&reference, growth, steps, clipped);
-        let check = |path: &str, (report, got): (Report, Vec<f64>)| {
+        let check = |path: &str, (report, got): (StepReport, Vec<f64>)| {
             let what = format!("{path}, {growth}, {steps} steps: {report:?}, expected {want:?}");
             assert!(!report.skipped && (report.norm / want.norm - 1.0).abs() < 1e-4, "{what}");
             let right = got.iter().zip(&parameters).all(|(got, want)| (got - want).abs() < 1e-4);

@@ -5,11 +5,11 @@ use std::io::Cursor;
 
 use bptt::data::{Adding, Batches, Examples, Shuffled};
 use bptt::train::{
-    Checkpoint, Duration, Metrics, Observer, Outcome, RunOptions, TrainerState, Work, WriteSeek, resume, run,
+    Checkpoint, Metrics, Observer, Outcome, RunLength, RunOptions, StepCounts, TrainerState, WriteSeek, resume, run,
 };
 use bptt::{
-    Backend, Batch, Cell, Cpu, EngineOptions, Error, Model, Optimizer, Recurrent, Result, Skipped, Targets, Trainer,
-    TrainerOptions,
+    Backend, Batch, Cell, Cpu, EngineOptions, Error, Model, Optimizer, Recurrent, Result, SkippedUpdates, Targets,
+    Trainer, TrainerOptions,
 };
 use pollster::block_on;
 
@@ -54,7 +54,7 @@ struct Kept {
 }
 
 impl Observer for Kept {
-    fn step(&mut self, metrics: &Metrics, _: Work) -> Result<()> {
+    fn step(&mut self, metrics: &Metrics, _: StepCounts) -> Result<()> {
         self.metrics.push(*metrics);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Go<'_> {
         let bad: Vec<u64> = self.bad.iter().map(|step| step - 1).collect();
         let batches = Poisoned(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap(), &bad);
         let mut trainer = trainer(backend, Optimizer::adam(RATE), self.skips);
-        let duration = Duration::Steps(STEPS);
+        let duration = RunLength::Steps(STEPS);
         let options =
             RunOptions { duration, validate_every: Some(3), max_rollbacks: self.backs, ..RunOptions::default() };
         let outcome = match self.from {
@@ -225,11 +225,11 @@ where
     let mut by_hand = trainer(backend, Optimizer::adam(RATE / 4.0), 0);
     let train = TASK.examples(1, 0, 36).unwrap();
     let batches = Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap();
-    let options = RunOptions { duration: Duration::Steps(6), ..RunOptions::default() };
+    let options = RunOptions { duration: RunLength::Steps(6), ..RunOptions::default() };
     block_on(resume(&mut by_hand, after_6, &batches, None, &options, &mut ())).unwrap();
     let TrainerState { parameters, optimizer_state, .. } = block_on(by_hand.state()).unwrap();
     // What the optimizer counts are the six updates that these weights have seen.
-    let skipped = Skipped { in_row: 0, in_all: 3 };
+    let skipped = SkippedUpdates { in_row: 0, in_all: 3 };
     by_hand.restore(&TrainerState { step: 9, parameters, optimizer_state, carried: None, skipped }).unwrap();
     for number in 9..STEPS {
         block_on(by_hand.step(&batches.batch(number).unwrap())).unwrap();

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use crate::common::onnx::{Attribute, Value};
 use crate::common::{CELLS, Case, Named, PLACES, assert_close, losses, wide};
-use bptt::interchange::onnx::{Reads, export, state_dict, weights};
+use bptt::interchange::onnx::{ModelInput, export, state_dict, weights};
 use bptt::ndarray::{Array1, ArrayD};
 use pollster::block_on;
 
@@ -41,8 +41,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn reads(case: &Case) -> Reads {
-    if case.tokens { Reads::Tokens } else { Reads::Dense }
+fn reads(case: &Case) -> ModelInput {
+    if case.tokens { ModelInput::Tokens } else { ModelInput::Dense }
 }
 
 fn parameters(model: &Model, case: &Case) -> StateDict {
@@ -121,7 +121,7 @@ fn a_stack_without_a_head_gives_its_output() {
         engine.set_parameters(&case.parameters(&model)).unwrap();
         let sequence = poisoned(&case);
         let want = block_on(engine.forward(&sequence)).unwrap();
-        let file = export(&model, &parameters(&model, &case), Reads::Dense, &[]).unwrap();
+        let file = export(&model, &parameters(&model, &case), ModelInput::Dense, &[]).unwrap();
         let got = onnx::Model::read(&file).run(inputs(&sequence));
         assert_close(&format!("{case}"), &got["output"], &wide(&want.output), 1e-12, 1e-2);
         for (name, want) in states(&want.states, "n") {
@@ -138,7 +138,7 @@ fn the_file_tells_its_versions_inputs_outputs_and_notes() {
     );
     let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
     let notes = [("bptt", "{\"format\":1}"), ("licence", "none — at all")];
-    let file = onnx::Model::read(&export(&model, &weights, Reads::Dense, &notes).unwrap());
+    let file = onnx::Model::read(&export(&model, &weights, ModelInput::Dense, &notes).unwrap());
     assert_eq!((file.ir_version, file.opset), (8, (String::new(), 17)));
     assert_eq!(file.producer, ("bptt".into(), env!("CARGO_PKG_VERSION").into()));
     assert_eq!(file.notes, notes.map(|(key, value)| (key.to_owned(), value.to_owned())));
@@ -148,7 +148,7 @@ fn the_file_tells_its_versions_inputs_outputs_and_notes() {
 
     let model = Model::new(Recurrent::new(Cell::Gru, 3, 4), Head::new(3, Loss::CrossEntropy, Readout::PerStep));
     let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
-    let file = onnx::Model::read(&export(&model, &weights, Reads::Tokens, &[]).unwrap());
+    let file = onnx::Model::read(&export(&model, &weights, ModelInput::Tokens, &[]).unwrap());
     assert_eq!(file.inputs, ["tokens: 7 [T, B]", "lengths: 6 [B]", "h_0: 1 [1, B, 4]"]);
     assert_eq!(file.outputs, ["y: 1 [T, B, 3]", "logits: 1 [T, B, 3]", "h_n: 1 [1, B, 4]"]);
 }
@@ -160,7 +160,7 @@ fn layers_are_joined_node_by_node() {
         Head::new(5, Loss::BinaryCrossEntropy, Readout::Final),
     );
     let weights = Layout::new(&model).to_state_dict(&vec![0.5_f32; Layout::new(&model).len()]);
-    let file = onnx::Model::read(&export(&model, &weights, Reads::Dense, &[]).unwrap());
+    let file = onnx::Model::read(&export(&model, &weights, ModelInput::Dense, &[]).unwrap());
     let lines = file.nodes.iter().map(|node| {
         assert_eq!(node.name, *node.outputs.iter().find(|output| !output.is_empty()).unwrap());
         format!("{} = {}({})", node.outputs.join(" "), node.operator, node.inputs.join(" "))
@@ -221,7 +221,7 @@ fn the_gates_stand_where_the_specification_has_them() {
 #[test]
 fn weights_that_do_not_fit_are_all_named() {
     let model = Case::new(Cell::Gru).model();
-    let Err(Error::StateDict(lines)) = export(&model, &StateDict::default(), Reads::Dense, &[]) else { panic!() };
+    let Err(Error::StateDict(lines)) = export(&model, &StateDict::default(), ModelInput::Dense, &[]) else { panic!() };
     assert_eq!(lines.len(), 6, "{lines:?}");
     let Err(Error::StateDict(lines)) = state_dict(&model, &parameters(&model, &Case::new(Cell::Gru))) else { panic!() };
     assert!(lines.contains(&"missing: W_l0 [1, 9, 2]".to_owned()), "{lines:?}");

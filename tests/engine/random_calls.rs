@@ -6,8 +6,8 @@
 
 use bptt::{
     Backend, Batch, Cpu, DropoutKey, Embedding, Engine, EngineOptions, Error, Input, InputGradient, Loss, Model,
-    Optimizer, OptimizerKind, OptimizerStep, OutputGradient, Parameters, Real, RecurrentKernel, Reduction, Report,
-    Result, Sequence, Skipped, StatefulRows, States, Targets, Trainer, TrainerOptions,
+    Optimizer, OptimizerKind, OptimizerStep, OutputGradient, Parameters, Real, RecurrentKernel, Reduction, Result,
+    Sequence, SkippedUpdates, StatefulRows, States, StepReport, Targets, Trainer, TrainerOptions,
 };
 use std::fmt::Debug;
 use std::ops::Range;
@@ -314,8 +314,8 @@ fn input_gradient<R: Real>(gradient: &InputGradient<R>) -> Named {
     named
 }
 
-fn report(report: &Report) -> Named {
-    let Report { step, loss, norm, skipped } = *report;
+fn report(report: &StepReport) -> Named {
+    let StepReport { step, loss, norm, skipped } = *report;
     let mut named = text(format!("step {step}, {skipped}"));
     named.extend(numbers("loss", [loss]));
     named.extend(numbers("norm", [norm]));
@@ -485,7 +485,7 @@ impl Call {
             Self::Unreported => Ok(text(format!("unreported {}", engine.unreported()))),
             Self::Skipped => block_on(engine.skipped()).map(|skipped| text(format!("{skipped:?}"))),
             Self::MayUpdate => engine.may_update().map(done),
-            Self::Restart(skipped) => engine.restart(Skipped { in_row: *skipped, in_all: 0 }).map(done),
+            Self::Restart(skipped) => engine.restart(SkippedUpdates { in_row: *skipped, in_all: 0 }).map(done),
             Self::Logits(data) => block_on(engine.logits(&data.sequence())).map(|logits| {
                 let mut named = states(&logits.states);
                 named.push(("logits".into(), wide(&logits.logits)));
@@ -642,12 +642,12 @@ impl Turn {
 /// A trainer, what it reported since the last time that all were asked for, and the state that was kept.
 struct Told<E: Engine> {
     trainer: Trainer<E>,
-    reports: Vec<Report>,
+    reports: Vec<StepReport>,
     kept: Option<TrainerState<E::Real>>,
 }
 
 impl<E: Engine<Real = f32>> Told<E> {
-    fn hear(&mut self, reports: impl IntoIterator<Item = Report>) -> Named {
+    fn hear(&mut self, reports: impl IntoIterator<Item = StepReport>) -> Named {
         self.reports.extend(reports);
         text("stepped")
     }

@@ -5,8 +5,8 @@ use std::io::Cursor;
 
 use bptt::data::{Adding, Batches, Examples, InOrder, Shuffled};
 use bptt::train::{
-    Checkpoint, Decay, Duration, Ended, Keep, Metrics, Observer, Outcome, RunOptions, Schedule, TrainerState, Work,
-    WriteSeek, resume, run,
+    Checkpoint, Decay, KeepWeights, Metrics, Observer, Outcome, RunLength, RunOptions, Schedule, StepCounts,
+    StopReason, TrainerState, WriteSeek, resume, run,
 };
 use bptt::{
     Backend, Batch, Cell, Cpu, Error, Model, Optimizer, OptimizerKind, Parameters, Real, Recurrent, Trainer,
@@ -55,7 +55,7 @@ impl Kept {
 }
 
 impl Observer for Kept {
-    fn step(&mut self, metrics: &Metrics, _: Work) -> bptt::Result<()> {
+    fn step(&mut self, metrics: &Metrics, _: StepCounts) -> bptt::Result<()> {
         self.metrics.push(*metrics);
         Ok(())
     }
@@ -83,12 +83,12 @@ impl Observer for Kept {
 fn options() -> RunOptions {
     let decay = Decay::Plateau { patience: 2, factor: 0.5 };
     RunOptions {
-        duration: Duration::Steps(STEPS),
+        duration: RunLength::Steps(STEPS),
         accumulate: 2,
         schedule: Schedule { warmup: 4, decay },
         validate_every: Some(3),
         patience: None,
-        keep: Keep::Best,
+        keep: KeepWeights::Best,
         max_rollbacks: 0,
     }
 }
@@ -175,7 +175,7 @@ fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_end() {
     for stop_after in 1..STEPS {
         let mut first = Kept::new(1000, stop_after);
         let stopped = go(&cpu, ADAM, &options, None, &mut first);
-        assert_eq!((stopped.0.ended, stopped.0.last.step), (Ended::Stopped, stop_after));
+        assert_eq!((stopped.0.stop_reason, stopped.0.last.step), (StopReason::Stopped, stop_after));
         let mut second = Kept::new(1000, u64::MAX);
         assert_eq!(go(&cpu, ADAM, &options, first.files.last().map(Vec::as_slice), &mut second), whole);
         assert_eq!([first.metrics, second.metrics].concat(), all.metrics, "stopped after step {stop_after}");
@@ -185,10 +185,10 @@ fn a_run_that_was_stopped_anywhere_goes_on_to_the_same_end() {
 #[test]
 fn a_run_whose_patience_was_over_stays_over() {
     let cpu = Cpu::<f32>::new();
-    let options = RunOptions { patience: Some(2), duration: Duration::Steps(400), ..options() };
+    let options = RunOptions { patience: Some(2), duration: RunLength::Steps(400), ..options() };
     let mut kept = Kept::new(1, u64::MAX);
     let whole = go(&cpu, ADAM, &options, None, &mut kept);
-    assert_eq!(whole.0.ended, Ended::NoImprovement);
+    assert_eq!(whole.0.stop_reason, StopReason::NoImprovement);
     let mut rest = Kept::new(1, u64::MAX);
     assert_eq!(go(&cpu, ADAM, &options, kept.files.last().map(Vec::as_slice), &mut rest), whole);
     assert_eq!((rest.metrics.len(), rest.files.len()), (0, 0));
@@ -196,7 +196,7 @@ fn a_run_whose_patience_was_over_stays_over() {
 
 fn a_file() -> Vec<u8> {
     let mut kept = Kept::new(4, u64::MAX);
-    go(&Cpu::<f32>::new(), ADAM, &RunOptions { duration: Duration::Steps(4), ..options() }, None, &mut kept);
+    go(&Cpu::<f32>::new(), ADAM, &RunOptions { duration: RunLength::Steps(4), ..options() }, None, &mut kept);
     kept.files.pop().unwrap()
 }
 

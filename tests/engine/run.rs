@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 
 use bptt::data::{Adding, Batches, Examples, InOrder, Shuffled, Synthetic};
-use bptt::train::{Decay, Duration, Ended, Keep, Metrics, Observer, RunOptions, Schedule, Work, evaluate, run};
+use bptt::train::{
+    Decay, KeepWeights, Metrics, Observer, RunLength, RunOptions, Schedule, StepCounts, StopReason, evaluate, run,
+};
 use bptt::{
     Batch, Cell, Cpu, CpuEngine, Error, Model, Optimizer, Recurrent, Sequence, Targets, Trainer, TrainerOptions,
     ndarray,
@@ -34,7 +36,7 @@ impl Examples for Watched {
 struct Kept(Vec<Metrics>);
 
 impl Observer for Kept {
-    fn step(&mut self, metrics: &Metrics, _: Work) -> bptt::Result<()> {
+    fn step(&mut self, metrics: &Metrics, _: StepCounts) -> bptt::Result<()> {
         self.0.push(*metrics);
         Ok(())
     }
@@ -48,7 +50,7 @@ fn trainer(optimizer: Optimizer) -> Trainer<CpuEngine<f32>> {
     Trainer::with_options(&Cpu::new(), &model, optimizer, 1, options).unwrap()
 }
 
-fn options(duration: Duration, keep: Keep) -> RunOptions {
+fn options(duration: RunLength, keep: KeepWeights) -> RunOptions {
     RunOptions { duration, keep, ..RunOptions::default() }
 }
 
@@ -61,7 +63,7 @@ fn shuffled(examples: &dyn Examples) -> Shuffled<&dyn Examples> {
 fn an_epoch_holds_every_example_once_and_the_next_in_another_order() {
     let watched = Watched { examples: TASK.examples(1, 0, 10).unwrap(), asked: RefCell::default() };
     let mut trainer = trainer(Optimizer::adam(1e-3));
-    let options = options(Duration::Epochs(2), Keep::Last);
+    let options = options(RunLength::Epochs(2), KeepWeights::Last);
     pollster::block_on(run(&mut trainer, &shuffled(&watched), None, &options, &mut ())).unwrap();
     let asked = watched.asked.into_inner();
     assert_eq!(asked.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
@@ -77,7 +79,7 @@ fn an_epoch_holds_every_example_once_and_the_next_in_another_order() {
 fn every_step_is_reported_in_order_and_validation_goes_with_the_step_before_it() {
     let (train, validation) = (TASK.examples(1, 0, 10).unwrap(), TASK.examples(1, 10, 7).unwrap());
     let mut kept = Kept::default();
-    let options = RunOptions { validate_every: Some(2), ..options(Duration::Steps(5), Keep::Last) };
+    let options = RunOptions { validate_every: Some(2), ..options(RunLength::Steps(5), KeepWeights::Last) };
     let mut trainer = trainer(Optimizer::adam(1e-2));
     let outcome = pollster::block_on(run(
         &mut trainer,
@@ -99,7 +101,7 @@ fn the_best_weights_are_those_of_the_lowest_validation_loss() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 50).unwrap());
     // So high a rate, measured so often, that the last step is not the best.
     let mut trainer = trainer(Optimizer::sgd(0.9).clip_norm(1.0));
-    let options = RunOptions { validate_every: Some(1), ..options(Duration::Steps(37), Keep::Best) };
+    let options = RunOptions { validate_every: Some(1), ..options(RunLength::Steps(37), KeepWeights::Best) };
     let outcome = pollster::block_on(run(
         &mut trainer,
         &shuffled(&train),
@@ -119,7 +121,7 @@ fn a_run_that_diverges_reports_its_good_steps_and_stops() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let mut kept = Kept::default();
     let mut trainer = trainer(Optimizer::sgd(1e30));
-    let options = options(Duration::Epochs(6), Keep::Last);
+    let options = options(RunLength::Epochs(6), KeepWeights::Last);
     let error = pollster::block_on(run(&mut trainer, &shuffled(&train), None, &options, &mut kept)).unwrap_err();
     let Error::NonFinite { step, .. } = error else { panic!("{error}") };
     assert_eq!(kept.0.len() as u64, step - 1);
@@ -134,7 +136,7 @@ fn a_run_that_diverges_keeps_its_best_weights_where_these_are_to_be_kept() {
     // The rate rises until the network breaks.
     let schedule = Schedule { warmup: 40, decay: Decay::Constant };
     let mut trainer = trainer(Optimizer::sgd(1e30));
-    let options = RunOptions { validate_every: Some(1), schedule, ..options(Duration::Steps(40), Keep::Best) };
+    let options = RunOptions { validate_every: Some(1), schedule, ..options(RunLength::Steps(40), KeepWeights::Best) };
     let mut kept = Kept::default();
     let outcome = pollster::block_on(run(&mut trainer, &shuffled(&train), Some(&validation), &options, &mut kept));
     assert!(matches!(outcome, Err(Error::NonFinite { .. })), "{outcome:?}");
@@ -154,8 +156,8 @@ fn a_run_of_nothing_is_refused() {
     let mut refused = |options: RunOptions| {
         pollster::block_on(run(&mut trainer, &shuffled(&train), None, &options, &mut ())).unwrap_err().to_string()
     };
-    let usual = options(Duration::Epochs(1), Keep::Last);
-    assert!(refused(RunOptions { duration: Duration::Steps(0), ..usual }).contains("the steps of the run"));
+    let usual = options(RunLength::Epochs(1), KeepWeights::Last);
+    assert!(refused(RunOptions { duration: RunLength::Steps(0), ..usual }).contains("the steps of the run"));
     assert!(refused(RunOptions { validate_every: Some(0), ..usual }).contains("validate_every"));
     assert!(refused(RunOptions { accumulate: 0, ..usual }).contains("accumulate"));
     assert!(refused(RunOptions { patience: Some(0), ..usual }).contains("patience"));
@@ -166,7 +168,7 @@ fn a_step_of_two_accumulated_batches_is_the_step_of_one_batch_of_both() {
     let train = TASK.examples(1, 0, 16).unwrap();
     let weights = |rows, accumulate| {
         let mut trainer = trainer(Optimizer::sgd(0.3));
-        let options = RunOptions { accumulate, ..options(Duration::Epochs(1), Keep::Last) };
+        let options = RunOptions { accumulate, ..options(RunLength::Epochs(1), KeepWeights::Last) };
         let batches = InOrder::new(&train, rows).unwrap();
         pollster::block_on(run(&mut trainer, &batches, None, &options, &mut ())).unwrap();
         pollster::block_on(trainer.state_dict()).unwrap()
@@ -182,7 +184,7 @@ fn the_rate_of_each_step_is_the_schedules_and_the_trainers_own_comes_back() {
     let train = TASK.examples(1, 0, 16).unwrap();
     let mut kept = Kept::default();
     let schedule = Schedule { warmup: 2, decay: Decay::Step { every: 3, factor: 0.1 } };
-    let options = RunOptions { schedule, ..options(Duration::Steps(6), Keep::Last) };
+    let options = RunOptions { schedule, ..options(RunLength::Steps(6), KeepWeights::Last) };
     let mut trainer = trainer(Optimizer::sgd(0.5));
     pollster::block_on(run(&mut trainer, &shuffled(&train), None, &options, &mut kept)).unwrap();
     let rates: Vec<f64> = kept.0.iter().map(|metrics| metrics.lr).collect();
@@ -197,17 +199,17 @@ fn a_run_ends_when_its_patience_is_over() {
     // Nothing is learned at a rate of 0, so the first validation stays the best.
     let mut trainer = trainer(Optimizer::sgd(0.0));
     let options =
-        RunOptions { validate_every: Some(2), patience: Some(3), ..options(Duration::Steps(100), Keep::Best) };
+        RunOptions { validate_every: Some(2), patience: Some(3), ..options(RunLength::Steps(100), KeepWeights::Best) };
     let outcome = pollster::block_on(run(&mut trainer, &shuffled(&train), Some(&validation), &options, &mut ()));
     let outcome = outcome.unwrap();
-    assert_eq!((outcome.ended, outcome.last.step, outcome.best.unwrap().step), (Ended::NoImprovement, 8, 2));
+    assert_eq!((outcome.stop_reason, outcome.last.step, outcome.best.unwrap().step), (StopReason::NoImprovement, 8, 2));
 }
 
 /// Asks for the end after so many reported steps.
 struct Impatient(u64);
 
 impl Observer for Impatient {
-    fn step(&mut self, _: &Metrics, _: Work) -> bptt::Result<()> {
+    fn step(&mut self, _: &Metrics, _: StepCounts) -> bptt::Result<()> {
         self.0 = self.0.saturating_sub(1);
         Ok(())
     }
@@ -221,12 +223,12 @@ impl Observer for Impatient {
 fn a_run_that_is_stopped_reports_the_step_under_way_and_keeps_its_weights() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let mut stopped = trainer(Optimizer::sgd(0.1));
-    let long = options(Duration::Steps(1000), Keep::Last);
+    let long = options(RunLength::Steps(1000), KeepWeights::Last);
     let outcome = pollster::block_on(run(&mut stopped, &shuffled(&train), None, &long, &mut Impatient(5))).unwrap();
-    assert_eq!(outcome.ended, Ended::Stopped);
+    assert_eq!(outcome.stop_reason, StopReason::Stopped);
     assert_eq!(outcome.last.step, stopped.steps());
     let mut short = trainer(Optimizer::sgd(0.1));
-    let options = options(Duration::Steps(outcome.last.step), Keep::Last);
+    let options = options(RunLength::Steps(outcome.last.step), KeepWeights::Last);
     pollster::block_on(run(&mut short, &shuffled(&train), None, &options, &mut ())).unwrap();
     let [a, b] = [&mut stopped, &mut short].map(|trainer| pollster::block_on(trainer.state_dict()).unwrap());
     assert_eq!(a, b);

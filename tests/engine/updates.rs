@@ -4,7 +4,7 @@ use crate::common::Case;
 use crate::common::gpu::gpu;
 use bptt::{
     Activation, Backend, Batch, Cell, Cpu, DropoutKey, EngineOptions, Error, Input, Layers, Optimizer, OptimizerKind,
-    OptimizerStep, Parameters, Real, Skipped, Trainer, TrainerOptions, Training,
+    OptimizerStep, Parameters, Real, SkippedUpdates, Trainer, TrainerOptions, Training,
 };
 use pollster::block_on;
 
@@ -133,9 +133,9 @@ fn a_trainers_state_tells_the_updates_from_the_steps<B: Backend>(backend: &B) {
         block_on(trainer.state()).unwrap()
     };
     let state = go(&mut trainer, &[false, true, false, false]);
-    assert_eq!((state.step, state.skipped), (4, Skipped { in_row: 2, in_all: 3 }));
+    assert_eq!((state.step, state.skipped), (4, SkippedUpdates { in_row: 2, in_all: 3 }));
     let want = go(&mut trainer, &[true, false, true]);
-    assert_eq!(want.skipped, Skipped { in_row: 0, in_all: 4 });
+    assert_eq!(want.skipped, SkippedUpdates { in_row: 0, in_all: 4 });
     let mut restored = make();
     restored.restore(&state).unwrap();
     assert_eq!(go(&mut restored, &[true, false, true]), want);

@@ -12,7 +12,7 @@ use bptt::experiment::config::{
     BatchSize, Bytes, COUNT, CellName, Config, LAYERS, ModelConfig, OnNan, OptimizerName, RunConfig, SIZE,
     ScheduleName, THREADS, TrainingConfig,
 };
-use bptt::train::Keep;
+use bptt::train::KeepWeights;
 use bptt::{Activation, RecurrentInit, RecurrentKernel};
 use clap::{Args, Command};
 
@@ -135,8 +135,8 @@ pub(crate) struct TrainingArgs {
     pub(crate) patience: Option<u64>,
     /// Whose weights are stored: the last step's, or those of the lowest validation loss [default: last; with
     /// --patience: best]
-    #[arg(long, value_parser = one_of::<Keep>(&["last", "best"]))]
-    pub(crate) keep: Option<Keep>,
+    #[arg(long, value_parser = one_of::<KeepWeights>(&["last", "best"]))]
+    pub(crate) keep: Option<KeepWeights>,
     /// Steps between checkpoints, from which --resume goes on [default: by the clock, about one a minute]
     #[arg(long, value_parser = count, value_name = "N")]
     pub(crate) checkpoint_every: Option<u64>,

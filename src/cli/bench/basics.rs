@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bptt::Result;
-use bptt::cpu::kernels::Weight;
-use bptt::gpu::kernels::Product;
+use bptt::cpu::kernels::PackedWeight;
+use bptt::gpu::kernels::DeviceProduct;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, median, round};
@@ -25,12 +25,12 @@ pub(crate) fn basics(opened: &Opened, seconds: f64) -> Result<Fields> {
     for [m, n, k] in PRODUCTS {
         let ms = match opened.gpu() {
             Some(gpu) => {
-                let product = Product::new(gpu, [m, n, k], true)?;
+                let product = DeviceProduct::new(gpu, [m, n, k], true)?;
                 of_one(each, |times| product.run(times))?
             }
             None => {
                 let (a, b, mut c) = (vec![0.5f32; m * k], vec![0.5f32; n * k], vec![0.0f32; m * n]);
-                let weight = Weight::new(&b, [n, k]);
+                let weight = PackedWeight::new(&b, [n, k]);
                 of_one(each, |times| {
                     (0..times).for_each(|_| weight.product(&a, m, &mut c));
                     Ok(())
@@ -42,7 +42,7 @@ pub(crate) fn basics(opened: &Opened, seconds: f64) -> Result<Fields> {
         products.push(json!({"m": m, "n": n, "k": k, "ms": round(ms, 4), "gflops": round(gflops, 1)}));
     }
     let dispatch = opened.gpu().map(|gpu| {
-        let product = Product::new(gpu, [4, 4, 4], true)?;
+        let product = DeviceProduct::new(gpu, [4, 4, 4], true)?;
         let one = samples(seconds / 4.0, || product.run(1))?;
         let many = samples(seconds / 4.0, || product.run(DISPATCHES + 1))?;
         Ok((median(&many) - median(&one)) * 1e3 / DISPATCHES as f64)

@@ -9,7 +9,7 @@ use bptt::experiment::model::codec::Codec;
 use bptt::experiment::model::interface::interface;
 use bptt::experiment::model::model_file::{KEY, ModelFile};
 use bptt::format::{bytes, path_text};
-use bptt::interchange::onnx::{Reads, write_model};
+use bptt::interchange::onnx::{ModelInput, write_model};
 use bptt::{Error, Model, Readout, Result, StateDictPrefixes};
 use clap::Args;
 
@@ -94,22 +94,22 @@ fn names(attributes: &[String]) -> Result<StateDictPrefixes> {
 const INTERFACE: &str = "bptt_interface";
 
 /// The model as ONNX, with the description that its own file has, and what its inputs and outputs are.
-fn onnx(file: &ModelFile, reads: Reads, to: &mut impl Write) -> Result<()> {
+fn onnx(file: &ModelFile, reads: ModelInput, to: &mut impl Write) -> Result<()> {
     let interface = interface(&file.codec, &file.model).to_string();
     write_model(&file.model, &file.weights, reads, &[(KEY, &file.description), (INTERFACE, &interface)], to)
 }
 
 /// What the data of a codec become.
-fn reads(codec: &Codec) -> Reads {
-    if codec.has_tokens() { Reads::Tokens } else { Reads::Dense }
+fn reads(codec: &Codec) -> ModelInput {
+    if codec.has_tokens() { ModelInput::Tokens } else { ModelInput::Dense }
 }
 
 /// What goes in and what comes out.
-fn describe(model: &Model, reads: Reads) -> Vec<(&'static str, String)> {
+fn describe(model: &Model, reads: ModelInput) -> Vec<(&'static str, String)> {
     let recurrent = &model.recurrent;
     let input = match reads {
-        Reads::Dense => format!("x [T, B, {}]", recurrent.input_size),
-        Reads::Tokens => format!("tokens [T, B] below {}", model.vocabulary()),
+        ModelInput::Dense => format!("x [T, B, {}]", recurrent.input_size),
+        ModelInput::Tokens => format!("tokens [T, B] below {}", model.vocabulary()),
     };
     let states = |end: &str| {
         let names = if recurrent.cell.has_cell_state() { format!("h_{end}, c_{end}") } else { format!("h_{end}") };

@@ -6,7 +6,7 @@ use bptt::experiment::model::model_file;
 use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::task::{Order, Task};
 use bptt::format::{bytes, grouped, path_text};
-use bptt::train::Keep;
+use bptt::train::KeepWeights;
 use bptt::{Batch, BatchShape, Error, Input, Memory, MemoryPart, Model, Result, Targets};
 use serde_json::{Map, Value, json};
 
@@ -323,7 +323,7 @@ pub(crate) fn settle(
 fn copies(settings: &Settings, model: &Model) -> u64 {
     let weights = 4 * model_file::parameters(model);
     let of_state = 1 + settings.optimizer.kind.state_blocks() as u64;
-    let best = u64::from(settings.run.keep == Keep::Best);
+    let best = u64::from(settings.run.keep == KeepWeights::Best);
     let back = if settings.run.max_rollbacks > 0 { of_state } else { 0 };
     // A checkpoint that a run goes on from is taken apart as it goes into the network, before there is anything else of it.
     weights * (1 + best + back)

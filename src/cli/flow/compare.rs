@@ -6,7 +6,7 @@ use bptt::experiment::tasks::load;
 use bptt::experiment::tasks::task::Order;
 use bptt::format::{grouped, short};
 use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
-use bptt::train::Keep;
+use bptt::train::KeepWeights;
 use bptt::{Activation, Error, RecurrentInit, Result, StateDict};
 use serde_json::json;
 
@@ -82,7 +82,7 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
         begun.push(of(&network.state_dict()?)?);
         let validation = task.validation(rows)?;
         let validation =
-            validation.as_deref().filter(|_| settings.run.keep == Keep::Best || settings.run.patience.is_some());
+            validation.as_deref().filter(|_| settings.run.keep == KeepWeights::Best || settings.run.patience.is_some());
         let timed_every = settings.run.validate_every.unwrap_or(1);
         let plan = Plan { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
         let mut shown = Shown::new(name, plan, Before::default(), args.show)?;

@@ -9,7 +9,7 @@ use bptt::experiment::tasks::task::Task;
 use bptt::format::{path_text, short};
 use bptt::ndarray::{Axis, s};
 use bptt::plot::FlowPicture;
-use bptt::train::{StepFactor, last_alone, mean_derivative, recurrent_radii};
+use bptt::train::{GradientDecay, last_alone, mean_derivative, recurrent_radii};
 use bptt::{
     Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Readout, Result,
     Sequence, StateDict,
@@ -71,7 +71,7 @@ pub(crate) struct Measured {
 pub(crate) struct Stack {
     pub(crate) name: String,
     pub(crate) norms: Vec<f64>,
-    pub(crate) factor: Option<StepFactor>,
+    pub(crate) factor: Option<GradientDecay>,
     /// The spectral radius of each gate's block of W_hh.
     radii: Vec<(&'static str, f64)>,
     /// Of f, the vanilla RNN's.
@@ -112,7 +112,7 @@ pub(crate) fn batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<(B
 pub(crate) fn measure(network: &mut dyn Network, name: String, batch: &Batch, clip: Option<f64>) -> Result<Measured> {
     let (flow, report) = network.hidden_gradient_norms(batch)?;
     let (model, weights) = (network.model().clone(), network.state_dict()?);
-    let factors = StepFactor::of(&flow, &model, batch)?;
+    let factors = GradientDecay::of(&flow, &model, batch)?;
     let radii = recurrent_radii(&model, &weights)?;
     let derivatives = mean_derivatives(&model, &weights, &batch.sequence)?;
     let norms = flow.norms.axis_iter(Axis(0)).map(|norms| norms.to_vec());
@@ -159,7 +159,7 @@ fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequence) -> 
 }
 
 /// A line's name with its factor.
-pub(crate) fn labelled(name: &str, factor: Option<StepFactor>) -> String {
+pub(crate) fn labelled(name: &str, factor: Option<GradientDecay>) -> String {
     match factor {
         Some(factor) => format!("{name} ×{} a step", short_factor(factor.factor)),
         None => name.into(),
@@ -177,7 +177,7 @@ fn short_factor(factor: f64) -> String {
 }
 
 /// In words that need no logarithm.
-fn describe(factor: StepFactor) -> String {
+fn describe(factor: GradientDecay) -> String {
     let steps = |share| factor.steps_until(share).map(short_steps);
     let words = match (steps(0.01), steps(10.0)) {
         (Some(steps), _) => format!(", 1 % is left after {steps}"),

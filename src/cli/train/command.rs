@@ -21,7 +21,7 @@ use bptt::experiment::tasks::{load, task};
 use bptt::format::{grouped, path_json, path_text, shell_quoted, short};
 use bptt::plot::{Baseline, Drawing, Epochs, Steps};
 use bptt::report::Report;
-use bptt::train::{Best, Decay, Ended, Keep, Outcome};
+use bptt::train::{BestValidation, Decay, KeepWeights, Outcome, StopReason};
 use bptt::{Error, Model, Result, StateDict, plot};
 use serde_json::{Map, Value, json};
 
@@ -151,14 +151,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let measure = Measure { rows, seed: settings.seed, whole: false, json: args.json };
     let results = ending::measure(&folder, &mut missing, || run.results(network, measure));
-    let ended = learned.outcome.ended;
+    let ended = learned.outcome.stop_reason;
     run.tell(facts, learned, results.unwrap_or_default(), missing)?;
     match ended {
-        Ended::Stopped => {
+        StopReason::Stopped => {
             run.say(&heading("go on", &format!("bptt train --resume {}", shell_quoted(folder.path()))));
             Err(Failure::Stopped(interrupt::signal()))
         }
-        Ended::Finished | Ended::NoImprovement => Ok(checkpoints::finish(&folder)?),
+        StopReason::Finished | StopReason::NoImprovement => Ok(checkpoints::finish(&folder)?),
     }
 }
 
@@ -197,7 +197,7 @@ fn validation<'a>(
     let plateau = matches!(settings.run.schedule.decay, Decay::Plateau { .. });
     let by_it = [
         ("--patience", settings.run.patience.is_some()),
-        ("--keep best", settings.run.keep == Keep::Best),
+        ("--keep best", settings.run.keep == KeepWeights::Best),
         ("--schedule plateau", plateau),
     ];
     let by_it: Vec<&str> = by_it.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
@@ -337,7 +337,7 @@ impl Run<'_> {
             Error::NonFinite { step, what } => {
                 let Settings { run, on_nan, .. } = self.settings;
                 let which = match run.keep {
-                    Keep::Best if history.validations > 0 => "of the lowest validation loss",
+                    KeepWeights::Best if history.validations > 0 => "of the lowest validation loss",
                     _ => "before it",
                 };
                 let kept = match kept {
@@ -365,7 +365,12 @@ impl Run<'_> {
     }
 
     /// The pictures that every run has, by their files' names.
-    fn figures(&self, history: &dyn Steps, best: Option<Best>, last: f64) -> Result<Vec<(&'static str, Drawing)>> {
+    fn figures(
+        &self,
+        history: &dyn Steps,
+        best: Option<BestValidation>,
+        last: f64,
+    ) -> Result<Vec<(&'static str, Drawing)>> {
         if history.count() == 0 {
             return Ok(Vec::new());
         }
@@ -521,7 +526,7 @@ impl Run<'_> {
             "epochs": outcome.last.epoch,
             "steps": outcome.last.step,
             "skipped": skipped,
-            "ended": outcome.ended,
+            "ended": outcome.stop_reason,
             "seconds": pace.seconds,
             "sequences_per_second": pace.sequences,
             "time_steps_per_second": pace.time_steps,

@@ -6,7 +6,7 @@ use bptt::experiment::files::folder::{Folder, Log, json_line};
 use bptt::experiment::files::history::History;
 use bptt::experiment::files::names::TIMINGS;
 use bptt::experiment::files::tensorboard::Tensorboard;
-use bptt::train::{Metrics, Observer, Work, WriteSeek};
+use bptt::train::{Metrics, Observer, StepCounts, WriteSeek};
 use bptt::{HiddenGradientNorms, Result};
 
 use super::shown::{Before, Pace, Plan, Shown};
@@ -43,7 +43,7 @@ impl<'a> Progress<'a> {
         let before = Before {
             steps: history.known().steps,
             seconds: position.seconds,
-            work: Work { sequences: position.sequences, time_steps: position.time_steps },
+            work: StepCounts { sequences: position.sequences, time_steps: position.time_steps },
             val_loss: history.known().val_loss,
             validations: history.known().validations,
         };
@@ -67,7 +67,7 @@ impl<'a> Progress<'a> {
 }
 
 impl Observer for Progress<'_> {
-    fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()> {
+    fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()> {
         self.history.append(metrics)?;
         self.tensorboard.iter_mut().try_for_each(|events| events.append(metrics))?;
         self.shown.show(metrics, work);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bptt::experiment::tasks::task::Unit;
 use bptt::format::{grouped, short};
-use bptt::train::{Metrics, Observer, Work};
+use bptt::train::{Metrics, Observer, StepCounts};
 use bptt::{Error, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -35,7 +35,7 @@ pub(crate) struct Plan {
 pub(crate) struct Before {
     pub(crate) steps: u64,
     pub(crate) seconds: f64,
-    pub(crate) work: Work,
+    pub(crate) work: StepCounts,
     pub(crate) val_loss: Option<f64>,
     pub(crate) validations: u64,
 }
@@ -105,7 +105,7 @@ pub(crate) struct Shown {
     before: Before,
     started: Instant,
     /// Of all steps so far.
-    work: Work,
+    work: StepCounts,
     val_loss: Option<f64>,
     validations: u64,
     /// The losses since the last line: one batch says little.
@@ -150,7 +150,7 @@ impl Shown {
     }
 
     /// Of all steps so far.
-    pub(crate) fn work(&self) -> Work {
+    pub(crate) fn work(&self) -> StepCounts {
         self.work
     }
 
@@ -158,12 +158,12 @@ impl Shown {
     pub(crate) fn pace(&self) -> Pace {
         let seconds = self.before.seconds + self.started.elapsed().as_secs_f64();
         let rate = |count: u64| count as f64 / seconds.max(1e-9);
-        let Work { sequences, time_steps } = self.work;
+        let StepCounts { sequences, time_steps } = self.work;
         Pace { seconds, sequences: rate(sequences), time_steps: rate(time_steps), unit: self.plan.unit }
     }
 
     /// A step was reported.
-    pub(crate) fn show(&mut self, metrics: &Metrics, work: Work) {
+    pub(crate) fn show(&mut self, metrics: &Metrics, work: StepCounts) {
         // What a checkpoint says of the steps before may be any number.
         self.work.sequences = self.work.sequences.saturating_add(work.sequences);
         self.work.time_steps = self.work.time_steps.saturating_add(work.time_steps);
@@ -246,7 +246,7 @@ fn columns(place: &str) -> String {
 }
 
 impl Observer for Shown {
-    fn step(&mut self, metrics: &Metrics, work: Work) -> Result<()> {
+    fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()> {
         self.show(metrics, work);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bptt::experiment::settings::Settings;
 use bptt::format::{grouped, short};
 use bptt::plot::Steps;
-use bptt::train::{Decay, Ended, Keep, Outcome};
+use bptt::train::{Decay, KeepWeights, Outcome, StopReason};
 use bptt::{Loss, Result};
 
 use super::shown::Pace;
@@ -50,7 +50,7 @@ impl RecentLoss {
     }
 }
 
-pub(crate) fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: Keep) -> Vec<String> {
+pub(crate) fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace, keep: KeepWeights) -> Vec<String> {
     let last = &outcome.last;
     let over = if loss.steps > 1 { format!(" over the last {} steps", loss.steps) } else { String::new() };
     let validation = last.val_loss.map(|loss| format!(", validation {}", short(loss))).unwrap_or_default();
@@ -59,12 +59,12 @@ pub(crate) fn describe_outcome(outcome: &Outcome, loss: RecentLoss, pace: &Pace,
         let epoch = if best.epoch > 1 { format!(" (epoch {})", best.epoch) } else { String::new() };
         format!(", at its lowest {} after step {}{epoch}", short(best.val_loss), grouped(best.step))
     });
-    let why = match outcome.ended {
-        Ended::Finished => "",
-        Ended::NoImprovement => ": ended early, since the validation loss no longer improved",
-        Ended::Stopped => ": stopped as asked, with what was learned so far",
+    let why = match outcome.stop_reason {
+        StopReason::Finished => "",
+        StopReason::NoImprovement => ": ended early, since the validation loss no longer improved",
+        StopReason::Stopped => ": stopped as asked, with what was learned so far",
     };
-    let kept = outcome.best.filter(|best| keep == Keep::Best && best.step < last.step);
+    let kept = outcome.best.filter(|best| keep == KeepWeights::Best && best.step < last.step);
     let kept = kept.map(|best| format!("those after step {}, of the lowest loss", grouped(best.step)));
     let mut lines = vec![
         heading("done", &format!("{} steps in {pace}{why}", grouped(last.step))),

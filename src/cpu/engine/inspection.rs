@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::CpuEngine;
 use super::plan::{carried, of_batch};
-use crate::cpu::pass::block::Block;
+use crate::cpu::pass::block::RowBlock;
 use crate::engine::Inspection;
 use crate::error::Result;
 use crate::gradient_norms::HiddenGradientNorms;
@@ -61,7 +61,7 @@ impl<R: Real> Inspection for CpuEngine<R> {
     }
 
     fn memory(&self) -> Memory {
-        self.fixed_memory() + self.blocks.iter().map(Block::memory).sum()
+        self.fixed_memory() + self.blocks.iter().map(RowBlock::memory).sum()
     }
 
     /// Rows shorter than T take less.
@@ -72,7 +72,7 @@ impl<R: Real> Inspection for CpuEngine<R> {
         if self.carried.is_none() {
             planned += carried::<R>(mapped, batch_shape.carried);
         }
-        let held = self.blocks.iter().map(Block::memory).sum();
+        let held = self.blocks.iter().map(RowBlock::memory).sum();
         Ok(self.fixed_memory() + planned.max(held))
     }
 }

@@ -1,6 +1,6 @@
 //! A network on the CPU.
 
-use crate::engine::{EngineOptions, Layers, Report, Skipped};
+use crate::engine::{EngineOptions, Layers, SkippedUpdates, StepReport};
 mod inspection;
 mod layers;
 mod parameters;
@@ -15,8 +15,8 @@ use crate::allocate;
 use crate::batch::States;
 use crate::cpu::kernels::update::OptimizerState;
 use crate::cpu::parallel::threads::Threads;
-use crate::cpu::pass::Passes;
-use crate::cpu::pass::block::Block;
+use crate::cpu::pass::PassContext;
+use crate::cpu::pass::block::RowBlock;
 use crate::cpu::pass::mapped_model::MappedModel;
 use crate::dropout::DropoutKey;
 use crate::engine::calls::{BadStep, LastPass};
@@ -34,7 +34,7 @@ pub struct CpuEngine<R: Real> {
     model: Model,
     layout: Layout,
     options: EngineOptions,
-    passes: Passes<R>,
+    passes: PassContext<R>,
     gradients: Vec<R>,
     /// Σ w·loss that goes with the gradients.
     loss: f64,
@@ -42,7 +42,7 @@ pub struct CpuEngine<R: Real> {
     used: bool,
     optimizer_state: OptimizerState<R>,
     squares: Vec<f64>,
-    blocks: Vec<Block<R>>,
+    blocks: Vec<RowBlock<R>>,
     /// What the blocks hold.
     last: LastPass,
     masks: Option<DropoutKey>,
@@ -51,12 +51,12 @@ pub struct CpuEngine<R: Real> {
     /// Those of the last pass.
     gradient_norms: Option<HiddenGradientNorms>,
     carried: Option<States<R>>,
-    reports: VecDeque<Report>,
+    reports: VecDeque<StepReport>,
     /// The update that ended updating, and what was not finite.
     refused: Option<(u64, &'static str)>,
     refusals: usize,
     /// The bad updates.
-    skipped: Skipped,
+    skipped: SkippedUpdates,
     bad_step: BadStep,
 }
 
@@ -70,7 +70,7 @@ impl<R: Real> CpuEngine<R> {
             optimizer_state: OptimizerState::new(options.optimizer, layout.len())?,
             squares: allocate::zeros(squares(&layout), "the norm's sums")?,
             gradients: allocate::zeros(layout.len(), "the gradients")?,
-            passes: Passes::new(threads, mapped, &layout)?,
+            passes: PassContext::new(threads, mapped, &layout)?,
             loss: 0.0,
             used: false,
             blocks: Vec::new(),
@@ -82,7 +82,7 @@ impl<R: Real> CpuEngine<R> {
             reports: VecDeque::new(),
             refused: None,
             refusals: 0,
-            skipped: Skipped::default(),
+            skipped: SkippedUpdates::default(),
             bad_step: BadStep::default(),
             model: model.clone(),
             options: options.clone(),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::CpuEngine;
-use crate::engine::{FlatBlock, Parameters, Skipped, Training, no_optimizer_block, numbers_of};
+use crate::engine::{FlatBlock, Parameters, SkippedUpdates, Training, no_optimizer_block, numbers_of};
 use crate::error::Result;
 use crate::model::{Layout, Model};
 use crate::real::Real;
@@ -54,7 +54,7 @@ impl<R: Real> Parameters for CpuEngine<R> {
         if let FlatBlock::Parameters = block {
             self.last.parameters_change();
             if self.bad_step.is_reported() {
-                self.restart(Skipped { in_row: 0, ..self.skipped })?;
+                self.restart(SkippedUpdates { in_row: 0, ..self.skipped })?;
             }
             self.passes.parameters_changed();
         }

@@ -3,9 +3,9 @@
 use super::CpuEngine;
 use super::plan::chunk;
 use crate::allocate;
-use crate::batch::{Batch, Checked, Output, Sequence, States};
-use crate::cpu::pass::block::{Block, ChunkPlan};
-use crate::cpu::pass::load::Start;
+use crate::batch::{Batch, Output, Sequence, States, Validated};
+use crate::cpu::pass::block::{ChunkPlan, RowBlock};
+use crate::cpu::pass::load::InitialState;
 use crate::cpu::pass::{PassKind, PassRows};
 use crate::dropout::DropoutParams;
 use crate::engine::passes::Passes;
@@ -39,14 +39,14 @@ impl<R: Real> CpuEngine<R> {
 }
 
 impl<R: Real> Passes for CpuEngine<R> {
-    async fn forward_checked(&mut self, sequence: Checked<'_, Sequence<R>>) -> Result<Output<R>> {
+    async fn forward_validated(&mut self, sequence: Validated<'_, Sequence<R>>) -> Result<Output<R>> {
         let sequence = &*sequence;
         let (steps, rows) = sequence.shape();
         let draw = self.draw(rows)?;
         self.begin_pass();
-        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
         let mut output = allocate::array((steps, rows, self.model.recurrent.output_size()), "the output")?;
-        let store = |blocks: &[Block<R>]| {
+        let store = |blocks: &[RowBlock<R>]| {
             for block in blocks {
                 if let Some(top) = block.outputs.last() {
                     block.store_sequence(&mut output, block.held.clone(), top);
@@ -60,7 +60,7 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Output { output, states: self.passes.final_states(&self.blocks[..self.passes.model.blocks(rows)], rows) })
     }
 
-    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
+    async fn accumulate_validated(&mut self, batch: Validated<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = &*batch;
         let (steps, rows) = batch.sequence.shape();
         let draw = self.draw(rows)?;
@@ -74,9 +74,9 @@ impl<R: Real> Passes for CpuEngine<R> {
         }
         self.open_sums();
         let start = match (&batch.sequence.initial, carry, &self.carried) {
-            (Some(initial), ..) => Start::Given(initial),
-            (None, Some(carry), Some(carried)) => Start::Carried(carried, carry.first_row),
-            _ => Start::Zero,
+            (Some(initial), ..) => InitialState::Given(initial),
+            (None, Some(carry), Some(carried)) => InitialState::Carried(carried, carry.first_row),
+            _ => InitialState::Zero,
         };
         let (plan, gradient_norms) =
             (self.training_plan(steps, self.options.input_gradient), self.takes_gradient_norms);
@@ -93,15 +93,15 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(())
     }
 
-    async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits<R>> {
+    async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits<R>> {
         let sequence = &*sequence;
         self.model.need_head()?;
         self.begin_pass();
         let head = self.model.need_head()?;
         let (steps, rows) = sequence.shape();
-        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
         let mut logits = allocate::array((head.predictions(steps), rows, head.outputs), "the logits")?;
-        let store = |blocks: &[Block<R>]| {
+        let store = |blocks: &[RowBlock<R>]| {
             for block in blocks {
                 match head.readout {
                     Readout::PerStep => block.store_sequence(&mut logits, block.held.clone(), &block.head.logits),
@@ -119,11 +119,11 @@ impl<R: Real> Passes for CpuEngine<R> {
         Ok(Logits { logits, states: self.passes.final_states(&blocks[..self.passes.model.blocks(rows)], rows) })
     }
 
-    async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation<R>> {
+    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation<R>> {
         let batch = &*batch;
         let sequence = &batch.sequence;
         let (steps, rows) = sequence.shape();
-        let start = sequence.initial.as_ref().map_or(Start::Zero, Start::Given);
+        let start = sequence.initial.as_ref().map_or(InitialState::Zero, InitialState::Given);
         let plan = self.inference_plan(steps);
         self.begin_pass();
         let rows_of = PassRows { sequence, start, draw: None };

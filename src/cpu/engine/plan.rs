@@ -4,7 +4,7 @@ use crate::cpu::gemm::transposed;
 use crate::cpu::kernels::norm::CHUNK;
 use crate::cpu::pass::buffer_sizes::{BlockShape, BufferSizes, SPAN};
 use crate::cpu::pass::mapped_model::MappedModel;
-use crate::cpu::pass::{prepared, weight_gradient};
+use crate::cpu::pass::{packed_weights, weight_gradient};
 use crate::engine::EngineOptions;
 use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::Layout;
@@ -14,7 +14,7 @@ use crate::real::Real;
 pub(super) fn fixed<R: Real>(mapped: &MappedModel, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
     let (rows, columns) = weight_gradient::scratch_shape(&weight_gradient::tiles(mapped, layout, threads));
     let numbers = [
-        (MemoryPart::Weights, layout.len() + prepared::numbers::<R>(mapped)),
+        (MemoryPart::Weights, layout.len() + packed_weights::numbers::<R>(mapped)),
         (MemoryPart::Gradients, layout.len()),
         (MemoryPart::Optimizer, options.optimizer.map_or(0, |rule| rule.state_blocks()) * layout.len()),
         (MemoryPart::Workspace, threads * transposed::PackScratch::<R>::numbers(rows, columns)),

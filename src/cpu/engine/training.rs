@@ -3,10 +3,10 @@
 use super::CpuEngine;
 use crate::batch::States;
 use crate::cpu::kernels::norm::norm;
-use crate::cpu::kernels::update::{self, Scale};
+use crate::cpu::kernels::update::{self, GradientScale};
 use crate::cpu::parallel::clock::Phase;
-use crate::cpu::pass::Passes;
-use crate::engine::{Report, Skipped, Training};
+use crate::cpu::pass::PassContext;
+use crate::engine::{SkippedUpdates, StepReport, Training};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
 use crate::real::Real;
@@ -19,7 +19,7 @@ impl<R: Real> CpuEngine<R> {
             self.skipped.in_all += 1;
             return;
         }
-        let Passes { threads, clock, .. } = &self.passes;
+        let PassContext { threads, clock, .. } = &self.passes;
         let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
         // What is beyond the path's type is not finite, in whatever type it was added up.
         let held = |value: f64| if R::from_f64(value).is_finite() { value } else { R::from_f64(value).as_f64() };
@@ -32,13 +32,13 @@ impl<R: Real> CpuEngine<R> {
                 self.refused = Some((update.step, what));
                 self.refusals += 1;
             } else {
-                self.reports.push_back(Report { step: update.step, loss, norm, skipped: true });
+                self.reports.push_back(StepReport { step: update.step, loss, norm, skipped: true });
             }
             return;
         }
         self.skipped.in_row = 0;
         let coefficients = update.coefficients(self.skipped.in_all);
-        let (rule, scale) = (update.optimizer.kind, Scale::new(update, &coefficients, norm));
+        let (rule, scale) = (update.optimizer.kind, GradientScale::new(update, &coefficients, norm));
         let [a, b, c] = &mut self.optimizer_state.0;
         let weights = update::UpdatePart {
             parameters: &mut self.passes.parameters,
@@ -52,7 +52,7 @@ impl<R: Real> CpuEngine<R> {
             clock.end(timer, Phase::Update, || 0);
         });
         self.passes.parameters_changed();
-        self.reports.push_back(Report { step: update.step, loss, norm, skipped: false });
+        self.reports.push_back(StepReport { step: update.step, loss, norm, skipped: false });
     }
 }
 
@@ -66,7 +66,7 @@ impl<R: Real> Training for CpuEngine<R> {
         Ok(())
     }
 
-    async fn report(&mut self) -> Result<Option<Report>> {
+    async fn report(&mut self) -> Result<Option<StepReport>> {
         self.bad_step.check()?;
         match (self.reports.pop_front(), self.refused) {
             (None, Some((step, what))) => {
@@ -77,15 +77,17 @@ impl<R: Real> Training for CpuEngine<R> {
         }
     }
 
-    async fn skipped(&mut self) -> Result<Skipped> {
+    async fn skipped(&mut self) -> Result<SkippedUpdates> {
         Ok(self.skipped)
     }
 
-    fn restart(&mut self, skipped: Skipped) -> Result<()> {
+    fn restart(&mut self, skipped: SkippedUpdates) -> Result<()> {
         self.reports.clear();
         // Without a rule no update was ever passed over.
-        let skipped =
-            self.options.optimizer.map_or(Skipped::default(), |_| skipped.within(self.options.max_skipped_updates));
+        let skipped = self
+            .options
+            .optimizer
+            .map_or(SkippedUpdates::default(), |_| skipped.within(self.options.max_skipped_updates));
         (self.refused, self.refusals, self.skipped) = (None, 0, skipped);
         self.bad_step.forget();
         Ok(())

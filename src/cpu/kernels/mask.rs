@@ -2,7 +2,7 @@
 
 /// Which steps of the rows count.
 #[derive(Debug, Default)]
-pub(crate) struct Mask {
+pub(crate) struct StepMask {
     pub(crate) rows: usize,
     /// The longest row's length: nothing of the block is computed beyond it.
     pub(crate) steps: usize,
@@ -11,7 +11,7 @@ pub(crate) struct Mask {
     pub(crate) keeps: Vec<bool>,
 }
 
-impl Mask {
+impl StepMask {
     /// Whether step `t` of `row` is no padding.
     #[inline(always)]
     pub(crate) fn active(&self, t: usize, row: usize) -> bool {

@@ -1,4 +1,4 @@
-//! What is computed of slices of numbers: cells, losses, norms, updates. [`Weight`] is a kernel by itself, for benches.
+//! What is computed of slices of numbers: cells, losses, norms, updates. [`PackedWeight`] is a kernel by itself, for benches.
 
 pub(crate) mod activation;
 pub(crate) mod column_sum;
@@ -22,9 +22,9 @@ use crate::real::Real;
 
 /// A weight B \[n, k\], packed once for all products with it.
 #[derive(Debug)]
-pub struct Weight<R>(PackedB<R>);
+pub struct PackedWeight<R>(PackedB<R>);
 
-impl<R: Real> Weight<R> {
+impl<R: Real> PackedWeight<R> {
     /// Packs B, whose `n` rows lie one behind the other.
     ///
     /// # Panics

@@ -5,16 +5,16 @@ use pulp::{Arch, Simd, WithSimd};
 use super::column_sum;
 use super::gru_step;
 use super::lstm_step;
-use super::mask::Mask;
+use super::mask::StepMask;
 use super::rnn_step;
 use crate::model::Cell;
 use crate::real::Real;
 
 /// Which step it is, and which rows are in it.
 #[derive(Clone, Copy)]
-pub(crate) struct Step<'a> {
+pub(crate) struct StepRows<'a> {
     pub(crate) cell: Cell,
-    pub(crate) mask: &'a Mask,
+    pub(crate) mask: &'a StepMask,
     pub(crate) t: usize,
     /// H.
     pub(crate) hidden: usize,
@@ -23,8 +23,8 @@ pub(crate) struct Step<'a> {
 }
 
 /// The gates of a step, and its states on both sides. c is empty where the cell has none.
-pub(crate) struct Forward<'a, R> {
-    pub(crate) step: Step<'a>,
+pub(crate) struct ForwardStep<'a, R> {
+    pub(crate) step: StepRows<'a>,
     /// \[rows, kept\]: z, turned into what backward needs: the gates, or the RNN's h_t.
     pub(crate) gates: &'a mut [R],
     pub(crate) h_before: &'a [R],
@@ -36,8 +36,8 @@ pub(crate) struct Forward<'a, R> {
 }
 
 /// The same on the way back.
-pub(crate) struct Backward<'a, R> {
-    pub(crate) step: Step<'a>,
+pub(crate) struct BackwardStep<'a, R> {
+    pub(crate) step: StepRows<'a>,
     /// \[rows, kept\]: overwritten by the gradients.
     pub(crate) gates: &'a mut [R],
     pub(crate) h_before: &'a [R],
@@ -53,24 +53,24 @@ pub(crate) struct Backward<'a, R> {
     pub(crate) square: Option<&'a mut f64>,
 }
 
-impl<R: Real> Forward<'_, R> {
+impl<R: Real> ForwardStep<'_, R> {
     pub(crate) fn run(self) {
         Arch::new().dispatch(self);
     }
 }
 
-impl<R: Real> Backward<'_, R> {
+impl<R: Real> BackwardStep<'_, R> {
     pub(crate) fn run(self) {
         Arch::new().dispatch(self);
     }
 }
 
-impl<R: Real> WithSimd for Forward<'_, R> {
+impl<R: Real> WithSimd for ForwardStep<'_, R> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Step { cell, mask, t, hidden, column } = self.step;
+        let StepRows { cell, mask, t, hidden, column } = self.step;
         let (kept, width, cell_state) =
             (self.gates.len() / mask.rows, self.output.len() / mask.rows, self.c.len() / mask.rows);
         for row in 0..mask.rows {
@@ -96,12 +96,12 @@ impl<R: Real> WithSimd for Forward<'_, R> {
     }
 }
 
-impl<R: Real> WithSimd for Backward<'_, R> {
+impl<R: Real> WithSimd for BackwardStep<'_, R> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
-        let Step { cell, mask, t, hidden, column } = self.step;
+        let StepRows { cell, mask, t, hidden, column } = self.step;
         let (kept, cell_state) = (self.gates.len() / mask.rows, self.dc.len() / mask.rows);
         for row in 0..mask.rows {
             let gates = &mut self.gates[row * kept..][..kept];

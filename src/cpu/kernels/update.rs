@@ -48,13 +48,13 @@ impl<R: Real> Divide for UpdatePart<'_, R> {
 
 /// How a sum of gradients becomes the gradient that a rule sees.
 #[derive(Clone, Copy)]
-pub(crate) struct Scale<R> {
+pub(crate) struct GradientScale<R> {
     factor: R,
     limit: R,
     decay: R,
 }
 
-impl<R: Real> Scale<R> {
+impl<R: Real> GradientScale<R> {
     /// Division, and clipping by the norm and then by the value.
     pub(crate) fn new(update: &OptimizerStep, coefficients: &Coefficients, norm: f64) -> Self {
         let clip = update.optimizer.clip_norm.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
@@ -78,7 +78,7 @@ impl<R: Real> Scale<R> {
 pub(crate) fn apply<R: Real>(
     rule: OptimizerKind,
     coefficients: &Coefficients,
-    scale: Scale<R>,
+    scale: GradientScale<R>,
     weights: UpdatePart<'_, R>,
 ) {
     let real = rounded::<R>;
@@ -100,13 +100,13 @@ pub(crate) fn apply<R: Real>(
     }
 }
 
-fn plain_sgd<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R) {
+fn plain_sgd<R: Real>(weights: UpdatePart<'_, R>, scale: GradientScale<R>, rate: R) {
     for (w, g) in weights.parameters.iter_mut().zip(weights.gradients) {
         *w -= rate * scale.apply(*g, *w);
     }
 }
 
-fn sgd<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
+fn sgd<R: Real>(weights: UpdatePart<'_, R>, scale: GradientScale<R>, rate: R, momentum: R, fresh: R, nesterov: bool) {
     let UpdatePart { parameters, gradients, optimizer_state: [buffer, ..] } = weights;
     for ((w, g), b) in parameters.iter_mut().zip(gradients).zip(buffer) {
         let g = scale.apply(*g, *w);
@@ -121,7 +121,13 @@ fn quotient<R: Real>(a: R, b: R) -> R {
     if a == R::zero() { R::zero() } else { a / b }
 }
 
-fn rmsprop<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, settings: [R; 4], kept: (bool, bool)) {
+fn rmsprop<R: Real>(
+    weights: UpdatePart<'_, R>,
+    scale: GradientScale<R>,
+    rate: R,
+    settings: [R; 4],
+    kept: (bool, bool),
+) {
     let [alpha, rest, eps, momentum] = settings;
     let (has_momentum, centered) = kept;
     let UpdatePart { parameters, gradients, optimizer_state: [square, second, third] } = weights;
@@ -150,7 +156,7 @@ fn rmsprop<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, settin
     }
 }
 
-fn adam<R: Real>(weights: UpdatePart<'_, R>, scale: Scale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
+fn adam<R: Real>(weights: UpdatePart<'_, R>, scale: GradientScale<R>, rate: R, betas: [R; 4], settings: [R; 3]) {
     let [beta1, rest1, beta2, rest2] = betas;
     let [root_bias2, eps, shrink] = settings;
     let UpdatePart { parameters, gradients, optimizer_state: [mean, square, _] } = weights;

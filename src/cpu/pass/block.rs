@@ -5,7 +5,7 @@
 //! contiguous. Buffers grow and are kept, so a step of a shape that was seen before allocates nothing.
 
 use super::buffer_sizes::SPAN;
-use crate::cpu::kernels::mask::Mask;
+use crate::cpu::kernels::mask::StepMask;
 use std::ops::Range;
 
 use ndarray::Array2;
@@ -62,10 +62,10 @@ pub(crate) struct HeadState<R> {
 
 /// A block of rows.
 #[derive(Debug, Default)]
-pub(crate) struct Block<R> {
+pub(crate) struct RowBlock<R> {
     /// The index of the first row in the batch.
     pub(crate) first_row: usize,
-    pub(crate) mask: Mask,
+    pub(crate) mask: StepMask,
     /// Steps of a chunk, and those of the chunk that is held: none, where all rows have ended before it.
     pub(super) chunk: usize,
     pub(crate) held: Range<usize>,
@@ -107,7 +107,7 @@ pub(crate) fn history_indices(direction: usize, t: usize) -> (usize, usize) {
     if direction == 0 { (t, t + 1) } else { (t + 1, t) }
 }
 
-impl<R: Real> Block<R> {
+impl<R: Real> RowBlock<R> {
     /// The draw, where it drops what `layer` hands to the next.
     pub(crate) fn draw_above(&self, model: &MappedModel, layer: usize) -> Option<DropoutParams> {
         self.draw.filter(|draw| draw.between.drops() && layer + 1 < model.recurrent.layers)

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use ndarray::{ArrayView1, s};
 
-use super::block::Block;
+use super::block::RowBlock;
 use super::mapped_model::MappedModel;
-use super::weights::Weights;
+use super::pass_weights::PassWeights;
 use crate::batch::{Batch, Targets};
 use crate::cpu::gemm::matmul::Product;
 use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
@@ -17,7 +17,7 @@ use crate::model::{Head, Loss, Readout};
 use crate::real::Real;
 
 /// What the head's products read: the output of the chunk at hand, or the one prediction a row.
-pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R] {
+pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a RowBlock<R>) -> &'a [R] {
     match head.readout {
         Readout::PerStep => block.outputs.last().map_or(&[], Vec::as_slice),
         Readout::Final | Readout::MeanPool => &block.head.features,
@@ -26,7 +26,7 @@ pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a Block<R>) -> &'a [R]
 
 /// Takes in what a head with one prediction a row needs of a chunk, and once it has all of the sequence makes its logits.
 /// To be called once for each chunk, upwards. A head at every step makes the logits of the chunk.
-pub(crate) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+pub(crate) fn follow<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let Some(head) = &model.head else { return };
     match head.readout {
@@ -43,7 +43,7 @@ pub(crate) fn follow<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 }
 
 /// a = features · W_hyᵀ + b_y, for some rows.
-fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, rows: Range<usize>) {
+fn logits<R: Real>(weights: &PassWeights<'_, R>, head: &Head, block: &mut RowBlock<R>, rows: Range<usize>) {
     let model = weights.model;
     let Some((weight, _)) = weights.prepared.head() else { return };
     let width = model.recurrent.output_size();
@@ -56,7 +56,7 @@ fn logits<R: Real>(weights: &Weights<'_, R>, head: &Head, block: &mut Block<R>, 
 }
 
 /// The last layer's final states, both directions side by side.
-fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+fn gather_final<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let (hidden, directions) = (model.hidden(), model.recurrent.directions());
     let mut features = std::mem::take(&mut block.head.features);
@@ -71,7 +71,7 @@ fn gather_final<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 }
 
 /// The mean of the last layer's output over each row's own steps, chunk by chunk.
-fn average<R: Real>(model: &MappedModel, block: &mut Block<R>) {
+fn average<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
     let Some(output) = block.outputs.last() else { return };
     let (rows, width) = (block.mask.rows, model.recurrent.output_size());
     let (held_rows, is_first, is_last) = (block.held.len() * rows, block.held.start == 0, block.is_last());
@@ -98,7 +98,7 @@ fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
 
 /// Adds Σ w·loss of the chunk at hand, or of the one prediction a row, span by span downwards as the gradients are; da
 /// over the logits: 0 where the weight is.
-pub(crate) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
+pub(crate) fn loss<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch) {
     match head.readout {
         Readout::PerStep => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
         Readout::Final | Readout::MeanPool if block.is_last() => loss_of(head, block, batch, 0..block.mask.rows),
@@ -106,7 +106,7 @@ pub(crate) fn loss<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch) {
     }
 }
 
-fn loss_of<R: Real>(head: &Head, block: &mut Block<R>, batch: &Batch, span: Range<usize>) {
+fn loss_of<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch, span: Range<usize>) {
     let (rows, outputs) = (block.mask.rows, head.outputs);
     let first = if head.readout == Readout::PerStep { block.held.start } else { 0 };
     let mut sum = 0.0;
@@ -142,7 +142,7 @@ fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: 
 }
 
 /// From da: db_y, and the gradient of the output of the chunk at hand or of the final states. The chunks come downwards.
-pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let Some(head) = &model.head else { return };
     let rows = block.mask.rows;
@@ -181,9 +181,9 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) 
 
 /// Adds da of some rows to db_y, and writes the gradient of what these rows' predictions were made from.
 fn features_backward<R: Real>(
-    weights: &Weights<'_, R>,
+    weights: &PassWeights<'_, R>,
     head: &Head,
-    block: &mut Block<R>,
+    block: &mut RowBlock<R>,
     rows: Range<usize>,
     to: &mut [R],
 ) {
@@ -197,7 +197,7 @@ fn features_backward<R: Real>(
 }
 
 /// The gradient of the features as that of the last layer's final states.
-fn scatter_final<R: Real>(model: &MappedModel, block: &mut Block<R>) {
+fn scatter_final<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
     let (hidden, width, rows) = (model.hidden(), model.recurrent.output_size(), block.mask.rows);
     let top = model.layer_directions.len() - model.recurrent.directions();
     for (direction, state) in block.layer_directions[top..].iter_mut().enumerate() {
@@ -209,7 +209,7 @@ fn scatter_final<R: Real>(model: &MappedModel, block: &mut Block<R>) {
 }
 
 /// Operations of the head's product over what a block holds; forward and backward are alike.
-pub(crate) fn operations<R: Real>(model: &MappedModel, block: &Block<R>) -> usize {
+pub(crate) fn operations<R: Real>(model: &MappedModel, block: &RowBlock<R>) -> usize {
     let every = model.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep);
     let rows = if every {
         block.held_rows()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::{Array3, ArrayViewMut1, s};
 
-use super::block::{Block, ChunkPlan, LayerState};
+use super::block::{ChunkPlan, LayerState, RowBlock};
 use super::buffer_sizes::{BlockShape, BufferSizes};
 use super::mapped_model::MappedModel;
 use crate::allocate;
@@ -16,7 +16,7 @@ use crate::real::Real;
 
 /// What h and c begin with.
 #[derive(Clone, Copy)]
-pub(crate) enum Start<'a, S, R> {
+pub(crate) enum InitialState<'a, S, R> {
     /// Zero.
     Zero,
     /// The sequence's own.
@@ -32,13 +32,13 @@ pub(crate) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
     }
 }
 
-impl<R: Real> Block<R> {
+impl<R: Real> RowBlock<R> {
     /// Takes over the rows from `first_row` on, a block of them, and makes room for their pass.
     pub(crate) fn load<S: Real>(
         &mut self,
         model: &MappedModel,
         sequence: &Sequence<S>,
-        start: Start<'_, S, R>,
+        start: InitialState<'_, S, R>,
         draw: Option<DropoutParams>,
         plan: ChunkPlan,
     ) {
@@ -59,9 +59,11 @@ impl<R: Real> Block<R> {
         }
         for layer_direction in 0..model.layer_directions.len() {
             match start {
-                Start::Zero => self.start_at_zero(model, layer_direction),
-                Start::Given(states) => self.start_from(model, layer_direction, states, first_row),
-                Start::Carried(states, offset) => self.start_from(model, layer_direction, states, offset + first_row),
+                InitialState::Zero => self.start_at_zero(model, layer_direction),
+                InitialState::Given(states) => self.start_from(model, layer_direction, states, first_row),
+                InitialState::Carried(states, offset) => {
+                    self.start_from(model, layer_direction, states, offset + first_row)
+                }
             }
         }
     }

@@ -5,20 +5,20 @@ pub(crate) mod buffer_sizes;
 pub(crate) mod head;
 pub(crate) mod load;
 pub(crate) mod mapped_model;
-pub(crate) mod prepared;
+pub(crate) mod packed_weights;
+pub(crate) mod pass_weights;
 pub(crate) mod unroll;
 pub(crate) mod weight_gradient;
-pub(crate) mod weights;
 
 use std::sync::{Mutex, PoisonError};
 
-use self::block::{Block, ChunkPlan};
+use self::block::{ChunkPlan, RowBlock};
 use self::buffer_sizes::SPAN;
-use self::load::Start;
+use self::load::InitialState;
 use self::mapped_model::MappedModel;
-use self::prepared::Prepared;
+use self::packed_weights::PackedWeights;
+use self::pass_weights::PassWeights;
 use self::weight_gradient::{WeightTile, WeightTiles};
-use self::weights::Weights;
 use crate::allocate;
 use crate::batch::{Batch, OutputGradient, Sequence, States};
 use crate::cpu::gemm::shared::SharedGemm;
@@ -32,11 +32,11 @@ use crate::real::Real;
 
 /// All that the passes over a batch need beside its blocks.
 #[derive(Debug)]
-pub(crate) struct Passes<R> {
+pub(crate) struct PassContext<R> {
     pub(crate) threads: Threads,
     pub(crate) model: MappedModel,
     pub(crate) parameters: Vec<R>,
-    prepared: Prepared<R>,
+    prepared: PackedWeights<R>,
     tiles: Vec<WeightTile>,
     /// One for each thread. A thread holds its own alone, unless the work runs in a pool of more threads than these.
     scratches: Vec<Mutex<PackScratch<R>>>,
@@ -58,11 +58,11 @@ pub(crate) enum PassKind<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct PassRows<'a, S, R> {
     pub(crate) sequence: &'a Sequence<S>,
-    pub(crate) start: Start<'a, S, R>,
+    pub(crate) start: InitialState<'a, S, R>,
     pub(crate) draw: Option<DropoutParams>,
 }
 
-impl<R: Real> Passes<R> {
+impl<R: Real> PassContext<R> {
     /// With parameters of zero.
     pub(crate) fn new(threads: Threads, model: MappedModel, layout: &Layout) -> Result<Self> {
         let tiles = weight_gradient::tiles(&model, layout, threads.count());
@@ -72,7 +72,7 @@ impl<R: Real> Passes<R> {
             tiles,
             threads,
             parameters: allocate::zeros(layout.len(), "the parameters")?,
-            prepared: Prepared::new(&model)?,
+            prepared: PackedWeights::new(&model)?,
             model,
             clock: Clock::default(),
         })
@@ -106,11 +106,11 @@ impl<R: Real> Passes<R> {
     /// Takes all rows forward through the sequence; `after` sees the blocks with each chunk.
     pub(crate) fn forward<S: Real>(
         &mut self,
-        blocks: &mut Vec<Block<R>>,
+        blocks: &mut Vec<RowBlock<R>>,
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
         kind: PassKind<'_>,
-        mut after: impl FnMut(&[Block<R>]),
+        mut after: impl FnMut(&[RowBlock<R>]),
     ) -> Result<()> {
         let blocks = self.begin(blocks, &rows, plan)?;
         let weights = self.weights(blocks.len());
@@ -140,7 +140,7 @@ impl<R: Real> Passes<R> {
     /// one, which it still holds.
     pub(crate) fn train<S: Real>(
         &mut self,
-        blocks: &mut Vec<Block<R>>,
+        blocks: &mut Vec<RowBlock<R>>,
         rows: PassRows<'_, S, R>,
         plan: ChunkPlan,
         (batch, norms): (&Batch, bool),
@@ -192,13 +192,13 @@ impl<R: Real> Passes<R> {
     /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
     pub(crate) fn back(
         &self,
-        blocks: &mut [Block<R>],
+        blocks: &mut [RowBlock<R>],
         gradient: &OutputGradient<R>,
         gradient_norms: bool,
         gradients: &mut [R],
     ) {
         let weights = self.weights(blocks.len());
-        let chunks = blocks.iter().map(Block::chunks).max().unwrap_or_default();
+        let chunks = blocks.iter().map(RowBlock::chunks).max().unwrap_or_default();
         for chunk in (0..chunks).rev() {
             self.threads.each(&mut *blocks, |block| {
                 let block = &mut block[0];
@@ -220,10 +220,10 @@ impl<R: Real> Passes<R> {
     /// The blocks of the rows, and the weights as the forward pass reads them.
     fn begin<'b, S: Real>(
         &mut self,
-        blocks: &'b mut Vec<Block<R>>,
+        blocks: &'b mut Vec<RowBlock<R>>,
         rows: &PassRows<'_, S, R>,
         plan: ChunkPlan,
-    ) -> Result<&'b mut [Block<R>]> {
+    ) -> Result<&'b mut [RowBlock<R>]> {
         let batch = rows.sequence.shape().1;
         let count = self.model.blocks(batch);
         // Before anything is computed. What was there for another shape may stand in the way.
@@ -238,11 +238,16 @@ impl<R: Real> Passes<R> {
     }
 
     /// Asks for the memory of the rows' blocks.
-    fn reserve<S: Real>(&self, blocks: &mut Vec<Block<R>>, rows: &PassRows<'_, S, R>, plan: ChunkPlan) -> Result<()> {
+    fn reserve<S: Real>(
+        &self,
+        blocks: &mut Vec<RowBlock<R>>,
+        rows: &PassRows<'_, S, R>,
+        plan: ChunkPlan,
+    ) -> Result<()> {
         let batch = rows.sequence.shape().1;
         let (count, block_rows) = (self.model.blocks(batch), self.model.block_rows(batch));
         if blocks.len() < count {
-            blocks.resize_with(count, Block::default);
+            blocks.resize_with(count, RowBlock::default);
         }
         for (index, block) in blocks[..count].iter_mut().enumerate() {
             block.first_row = index * block_rows;
@@ -252,20 +257,20 @@ impl<R: Real> Passes<R> {
     }
 
     /// The states with which the rows of all blocks ended.
-    pub(crate) fn final_states(&self, blocks: &[Block<R>], rows: usize) -> States<R> {
+    pub(crate) fn final_states(&self, blocks: &[RowBlock<R>], rows: usize) -> States<R> {
         let mut states = States::zeros(&self.model.recurrent, rows);
         blocks.iter().for_each(|block| block.store_states(&self.model, &mut states, 0));
         states
     }
 
     /// Adds the weight gradients of all blocks.
-    fn weight_gradients(&self, blocks: &[Block<R>], gradients: &mut [R], with_head: bool) {
+    fn weight_gradients(&self, blocks: &[RowBlock<R>], gradients: &mut [R], with_head: bool) {
         self.threads.each(WeightTiles { tiles: &self.tiles, gradients }, |tile| {
             let mut scratch = self.scratches[self.threads.index()].lock().unwrap_or_else(PoisonError::into_inner);
             let (timer, tiles) = (self.clock.begin(), tile.tiles);
             weight_gradient::accumulate(&self.model, blocks, with_head, tile, &mut scratch);
             self.clock.end(timer, Phase::WeightGradients, || {
-                let rows = blocks.iter().map(Block::held_rows).sum();
+                let rows = blocks.iter().map(RowBlock::held_rows).sum();
                 tiles.iter().map(|tile| tile.operations(rows)).sum()
             });
         });
@@ -283,8 +288,8 @@ impl<R: Real> Passes<R> {
         (self.prepared.len() + self.parameters.len()) * size_of::<R>()
     }
 
-    fn weights(&self, blocks: usize) -> Weights<'_, R> {
-        Weights {
+    fn weights(&self, blocks: usize) -> PassWeights<'_, R> {
+        PassWeights {
             model: &self.model,
             parameters: &self.parameters,
             prepared: &self.prepared,

@@ -2,21 +2,21 @@
 
 use std::ops::Range;
 
-use super::block::{Block, LayerState, history_indices};
+use super::block::{LayerState, RowBlock, history_indices};
 use super::mapped_model::hidden_span;
-use super::weights::Weights;
+use super::pass_weights::PassWeights;
 use crate::cpu::gemm::matmul::Product;
 use crate::cpu::gemm::tile::{MatrixMut, MatrixRef};
 use crate::cpu::kernels::dropout;
 use crate::cpu::kernels::embedding;
-use crate::cpu::kernels::mask::Mask;
-use crate::cpu::kernels::step::{Backward, Forward, Step};
+use crate::cpu::kernels::mask::StepMask;
+use crate::cpu::kernels::step::{BackwardStep, ForwardStep, StepRows};
 use crate::cpu::kernels::tokens;
 use crate::cpu::parallel::clock::{Phase, product};
 use crate::real::Real;
 
 /// From x and the entering states to the outputs and leaving states of all layers.
-pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
+pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let directions = model.recurrent.directions();
     let width = model.recurrent.output_size();
@@ -35,9 +35,9 @@ pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
         let state = &mut block.layer_directions[index];
         let rows = block.mask.rows;
         let source = match below.last() {
-            None if block.one_hot => Source::Tokens(&block.tokens[held_tokens.clone()]),
-            None => Source::Numbers(&block.x[input.clone()]),
-            Some(below) => Source::Numbers(below),
+            None if block.one_hot => LayerInput::Tokens(&block.tokens[held_tokens.clone()]),
+            None => LayerInput::Numbers(&block.x[input.clone()]),
+            Some(below) => LayerInput::Numbers(below),
         };
         // The steps read what the projection made while it is in the cache.
         let few = (TOGETHER / rows).max(1);
@@ -71,7 +71,7 @@ pub(crate) fn forward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>) {
 
 /// What a layer reads, of all steps of the chunk.
 #[derive(Clone, Copy)]
-enum Source<'a, R> {
+enum LayerInput<'a, R> {
     Numbers(&'a [R]),
     /// Which stand for one-hot vectors.
     Tokens(&'a [u32]),
@@ -82,10 +82,10 @@ const TOGETHER: usize = 64;
 
 /// z of some rows of the chunk without its recurrent part: x_t · W_ihᵀ and the biases. Gives the operations of the product.
 fn project<R: Real>(
-    weights: &Weights<'_, R>,
+    weights: &PassWeights<'_, R>,
     index: usize,
     state: &mut LayerState<R>,
-    source: Source<'_, R>,
+    source: LayerInput<'_, R>,
     rows: Range<usize>,
 ) -> usize {
     let (layer_direction, kept) = (&weights.model.layer_directions[index], weights.model.kept());
@@ -95,11 +95,11 @@ fn project<R: Real>(
     let (_, columns) = weight_ih.shape();
     gates.chunks_exact_mut(kept).for_each(|gates| gates[columns..].copy_from_slice(&bias[columns..]));
     match source {
-        Source::Tokens(tokens) => {
+        LayerInput::Tokens(tokens) => {
             tokens::gather(gates, kept, &tokens[rows], weight_ih);
             0
         }
-        Source::Numbers(x) => {
+        LayerInput::Numbers(x) => {
             let x = MatrixRef {
                 data: &x[rows.start * layer_direction.input..],
                 stride: layer_direction.input,
@@ -113,10 +113,10 @@ fn project<R: Real>(
 
 /// Step `t` of the chunk that begins at step `at`.
 fn forward_step<R: Real>(
-    weights: &Weights<'_, R>,
+    weights: &PassWeights<'_, R>,
     index: usize,
     state: &mut LayerState<R>,
-    (mask, at): (&Mask, usize),
+    (mask, at): (&StepMask, usize),
     t: usize,
     output: &mut [R],
 ) {
@@ -143,8 +143,9 @@ fn forward_step<R: Real>(
     weights.gemm.split_columns(product, &mut state.shares);
     let width = rows * model.recurrent.output_size();
     let output = &mut output[t * width..][..width];
-    let step = Step { cell: model.recurrent.cell, mask, t: at + t, hidden, column: layer_direction.direction * hidden };
-    Forward { step, gates, h_before, c_before, h, c, output }.run();
+    let step =
+        StepRows { cell: model.recurrent.cell, mask, t: at + t, hidden, column: layer_direction.direction * hidden };
+    ForwardStep { step, gates, h_before, c_before, h, c, output }.run();
 }
 
 /// The states that enter and leave step `t`, each of `size` numbers.
@@ -157,7 +158,7 @@ fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mu
 /// From `d_output`, where there is one, and the layers' dh and dc (those of the leaving states) back to those of the
 /// entering ones, with the gates' gradients left in place of the gates, and in the histories of h what entered each step's
 /// product. dx is made where it is wanted, or the embedding needs it.
-pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, with_output: bool, input: bool) {
+pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>, with_output: bool, input: bool) {
     let model = weights.model;
     let directions = model.recurrent.directions();
     let steps = block.held.len();
@@ -210,7 +211,7 @@ pub(crate) fn backward<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, 
 }
 
 /// Step `t` of the chunk that is held.
-fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index: usize, t: usize, above: bool) {
+fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>, index: usize, t: usize, above: bool) {
     let model = weights.model;
     let layer_direction = &model.layer_directions[index];
     let (mask, first, state) = (&block.mask, block.held.start, &mut block.layer_directions[index]);
@@ -221,8 +222,8 @@ fn backward_step<R: Real>(weights: &Weights<'_, R>, block: &mut Block<R>, index:
     let dh = &mut state.dh[..rows * hidden];
     let dc = &mut state.dc[..rows * cell_state];
     let h_before = &mut state.h[before * rows * hidden..][..rows * hidden];
-    Backward {
-        step: Step {
+    BackwardStep {
+        step: StepRows {
             cell: model.recurrent.cell,
             mask,
             t: first + t,

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::block::Block;
+use super::block::RowBlock;
 use super::buffer_sizes::SPAN;
 use super::head;
 use super::mapped_model::{GateSpan, MappedModel, hidden_span, input_spans};
@@ -105,7 +105,7 @@ impl<R: Real> Divide for WeightTiles<'_, R> {
 /// `with_head` false there was no head in the pass.
 pub(crate) fn accumulate<R: Real>(
     model: &MappedModel,
-    blocks: &[Block<R>],
+    blocks: &[RowBlock<R>],
     with_head: bool,
     work: WeightTiles<'_, R>,
     scratch: &mut PackScratch<R>,
@@ -118,19 +118,19 @@ pub(crate) fn accumulate<R: Real>(
                 let whole = blocks.iter().filter(|block| block.is_first());
                 whole.for_each(|block| add_bias(block, with_head, tile, gradients));
             }
-            _ => add_products(model, blocks, with_head, Sum { tile, gradients, scratch }),
+            _ => add_products(model, blocks, with_head, TileSum { tile, gradients, scratch }),
         }
     }
 }
 
 /// A tile and its gradients.
-struct Sum<'a, R> {
+struct TileSum<'a, R> {
     tile: &'a WeightTile,
     gradients: &'a mut [R],
     scratch: &'a mut PackScratch<R>,
 }
 
-impl<R: Real> Sum<'_, R> {
+impl<R: Real> TileSum<'_, R> {
     /// The tile += dzᵀ · x.
     fn add(&mut self, dz: MatrixRef<'_, R>, x: MatrixRef<'_, R>) {
         let columns = x.stride;
@@ -141,7 +141,7 @@ impl<R: Real> Sum<'_, R> {
     }
 }
 
-fn add_products<R: Real>(model: &MappedModel, blocks: &[Block<R>], with_head: bool, mut sum: Sum<'_, R>) {
+fn add_products<R: Real>(model: &MappedModel, blocks: &[RowBlock<R>], with_head: bool, mut sum: TileSum<'_, R>) {
     let longest = blocks.iter().map(|block| block.held.len()).max().unwrap_or_default();
     for span in (0..longest.div_ceil(SPAN)).rev() {
         // A block whose rows have ended has fewer spans.
@@ -159,7 +159,13 @@ fn add_products<R: Real>(model: &MappedModel, blocks: &[Block<R>], with_head: bo
 }
 
 /// What a span adds: some rows of the chunk at hand.
-fn add_span<R: Real>(model: &MappedModel, block: &Block<R>, with_head: bool, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+fn add_span<R: Real>(
+    model: &MappedModel,
+    block: &RowBlock<R>,
+    with_head: bool,
+    rows: Range<usize>,
+    sum: &mut TileSum<'_, R>,
+) {
     let (hidden, kept) = (model.hidden(), model.kept());
     let every = model.head.as_ref().filter(|head| with_head && head.readout == Readout::PerStep);
     let tokens = || &block.tokens[block.held.start * block.mask.rows..][rows.clone()];
@@ -202,7 +208,13 @@ fn add_span<R: Real>(model: &MappedModel, block: &Block<R>, with_head: bool, row
 }
 
 /// What some rows of predictions add to W_hy.
-fn add_head<R: Real>(model: &MappedModel, head: &Head, block: &Block<R>, rows: Range<usize>, sum: &mut Sum<'_, R>) {
+fn add_head<R: Real>(
+    model: &MappedModel,
+    head: &Head,
+    block: &RowBlock<R>,
+    rows: Range<usize>,
+    sum: &mut TileSum<'_, R>,
+) {
     let features = part(head::features(head, block), model.recurrent.output_size(), rows.clone());
     sum.add(part(&block.head.logits, head.outputs, rows), features);
 }
@@ -213,7 +225,7 @@ fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> MatrixRef<'_, R> {
 }
 
 /// Sums over all steps, made along the way.
-fn add_bias<R: Real>(block: &Block<R>, with_head: bool, tile: &WeightTile, gradients: &mut [R]) {
+fn add_bias<R: Real>(block: &RowBlock<R>, with_head: bool, tile: &WeightTile, gradients: &mut [R]) {
     let sums = match tile.role {
         Role::BiasIh { layer_direction } | Role::BiasHh { layer_direction } => {
             &block.layer_directions[layer_direction].bias_sum

@@ -20,7 +20,7 @@ pub use values::*;
 
 use crate::error::{Error, Result};
 use crate::format::path_text;
-use crate::train::Keep;
+use crate::train::KeepWeights;
 use crate::{Activation, RecurrentInit, RecurrentKernel};
 
 /// What stands for the bundled series in place of a path.
@@ -173,7 +173,7 @@ pub struct TrainingConfig {
     pub patience: Option<u64>,
     /// Whose weights are stored: the last step's, or those of the lowest validation loss [default: last; with
     /// --patience: best]
-    pub keep: Option<Keep>,
+    pub keep: Option<KeepWeights>,
     /// Steps between checkpoints, from which --resume goes on [default: by the clock, about one a minute]
     pub checkpoint_every: Option<u64>,
     /// Checkpoints that are kept, the last ones [default: 2]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::program::{BufferOffset, Command};
+use super::program::{BufferOffset, GpuCommand};
 use super::uniforms::{ColumnSum, Matmul, Reduce, Uniform};
 use crate::error::Result;
 use crate::gpu::device::Gpu;
@@ -66,7 +66,7 @@ impl Uniforms {
 }
 
 /// A dispatch whose bind group waits for the uniform buffer.
-struct Draft {
+struct DraftDispatch {
     kernel: Arc<Kernel>,
     bindings: Vec<Binding>,
     offset: u32,
@@ -74,9 +74,9 @@ struct Draft {
     cost: Cost,
 }
 
-enum Item {
-    Dispatch(Draft),
-    Ready(Command),
+enum DraftCommand {
+    Dispatch(DraftDispatch),
+    Ready(GpuCommand),
 }
 
 /// Collects commands into named lists.
@@ -86,8 +86,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) plan: &'a SequencePlan,
     buffers: Vec<wgpu::Buffer>,
     uniforms: Uniforms,
-    items: Vec<Item>,
-    lists: Vec<Vec<Item>>,
+    items: Vec<DraftCommand>,
+    lists: Vec<Vec<DraftCommand>>,
 }
 
 /// A list of commands that [`Builder::finish`] will hand over.
@@ -95,14 +95,14 @@ pub(crate) struct Builder<'a> {
 pub(crate) struct ListId(usize);
 
 /// What [`Builder::finish`] hands over.
-pub(crate) struct Built {
+pub(crate) struct BuiltCommands {
     pub(crate) buffers: Vec<wgpu::Buffer>,
-    lists: Vec<Vec<Command>>,
+    lists: Vec<Vec<GpuCommand>>,
     pub(crate) uniform_bytes: u64,
 }
 
-impl Built {
-    pub(crate) fn take(&mut self, list: ListId) -> Vec<Command> {
+impl BuiltCommands {
+    pub(crate) fn take(&mut self, list: ListId) -> Vec<GpuCommand> {
         std::mem::take(&mut self.lists[list.0])
     }
 }
@@ -152,16 +152,16 @@ impl<'a> Builder<'a> {
         let kernel = self.gpu.kernel(entry, constants);
         let offset = self.uniforms.place(uniform);
         let bindings = bindings.iter().copied().cloned().collect();
-        self.items.push(Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }));
+        self.items.push(DraftCommand::Dispatch(DraftDispatch { kernel, bindings, offset, grid, cost }));
     }
 
     pub(crate) fn copy(&mut self, from: BufferOffset, to: BufferOffset, bytes: u64) {
-        self.push(Command::Copy { from, to, bytes });
+        self.push(GpuCommand::Copy { from, to, bytes });
     }
 
     /// Adds a command that needs no bind group.
-    pub(crate) fn push(&mut self, command: Command) {
-        self.items.push(Item::Ready(command));
+    pub(crate) fn push(&mut self, command: GpuCommand) {
+        self.items.push(DraftCommand::Ready(command));
     }
 
     /// Ends a list.
@@ -186,7 +186,7 @@ impl<'a> Builder<'a> {
         }
         let scratch = self.matrix(self.plan.scratch, 0, n4);
         self.matmul_parts((true, false), a, b, None, &scratch, (m, n4), plan, false, m * n4);
-        let parts = Parts { count: plan.parts, stride: m * n4, ld: n4, column: 0 };
+        let parts = PartialSums { count: plan.parts, stride: m * n4, ld: n4, column: 0 };
         self.reduce(parts, m, n4, c);
     }
 
@@ -229,7 +229,7 @@ impl<'a> Builder<'a> {
     }
 
     /// out += the sum of the `rows` × `n4` vec4 of all parts in scratch.
-    fn reduce(&mut self, parts: Parts, rows: usize, n4: usize, out: &Matrix) {
+    fn reduce(&mut self, parts: PartialSums, rows: usize, n4: usize, out: &Matrix) {
         let uniform = Reduce {
             rows: rows as u32,
             n4: n4 as u32,
@@ -269,7 +269,7 @@ impl<'a> Builder<'a> {
             let to = self.tensor(self.plan.scratch);
             self.dispatch(COLUMN_SUM, &[], &[&values.binding, &to], &sums, grid, cost);
             for (column, bias) in biases {
-                self.reduce(Parts { count: parts, stride: n4, ld: n4, column: *column }, 1, bias.ld, bias);
+                self.reduce(PartialSums { count: parts, stride: n4, ld: n4, column: *column }, 1, bias.ld, bias);
             }
             return;
         }
@@ -286,31 +286,31 @@ impl<'a> Builder<'a> {
     }
 
     /// Uploads the uniforms and makes the bind groups.
-    pub(crate) fn finish(self) -> Result<Built> {
+    pub(crate) fn finish(self) -> Result<BuiltCommands> {
         let device = self.gpu.device();
         let size = (self.uniforms.bytes.len() as u64).max(ALIGNMENT);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = self.gpu.buffer("uniforms", size, usage)?;
         self.gpu.queue().write_buffer(&uniforms, 0, &self.uniforms.bytes);
-        let mut groups = Groups::default();
-        let commands = |items: Vec<Item>| {
+        let mut groups = BindGroups::default();
+        let commands = |items: Vec<DraftCommand>| {
             let ready = items.into_iter().map(|item| match item {
-                Item::Ready(command) => command,
-                Item::Dispatch(Draft { kernel, bindings, offset, grid, cost }) => {
+                DraftCommand::Ready(command) => command,
+                DraftCommand::Dispatch(DraftDispatch { kernel, bindings, offset, grid, cost }) => {
                     let bindings = groups.get(device, &kernel, &uniforms, &bindings);
-                    Command::Dispatch { kernel, bindings, offset, grid, cost }
+                    GpuCommand::Dispatch { kernel, bindings, offset, grid, cost }
                 }
             });
             ready.collect()
         };
         let lists = self.lists.into_iter().map(commands).collect();
-        Ok(Built { buffers: self.buffers, lists, uniform_bytes: size })
+        Ok(BuiltCommands { buffers: self.buffers, lists, uniform_bytes: size })
     }
 }
 
 /// Results in scratch that are to be added up.
 #[derive(Clone, Copy)]
-struct Parts {
+struct PartialSums {
     count: usize,
     /// vec4 from one part to the next, in a row, and before the first column.
     stride: usize,
@@ -337,9 +337,9 @@ type GroupKey = (usize, Vec<(wgpu::Buffer, u64, u64)>);
 
 /// Bind groups by kernel and buffers.
 #[derive(Default)]
-struct Groups(HashMap<GroupKey, wgpu::BindGroup>);
+struct BindGroups(HashMap<GroupKey, wgpu::BindGroup>);
 
-impl Groups {
+impl BindGroups {
     fn get(
         &mut self,
         device: &wgpu::Device,

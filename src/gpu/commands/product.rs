@@ -1,7 +1,7 @@
 //! One matrix product by itself, on the kernel that the passes use: for benches.
 
 use super::builder::{Binding, bind};
-use super::program::Command;
+use super::program::GpuCommand;
 use super::recorder::Recorder;
 use super::uniforms::Matmul;
 use crate::error::{Error, Result};
@@ -12,12 +12,12 @@ use crate::model::plan::{ALIGNMENT, Cost, vec4s};
 /// C \[m, n\] = A · B on the device, with A \[m, k\] stored by rows and B stored \[k, n\], or \[n, k\] as weights are. Both
 /// are zeros.
 #[derive(Debug)]
-pub struct Product {
+pub struct DeviceProduct {
     gpu: Gpu,
-    command: Command,
+    command: GpuCommand,
 }
 
-impl Product {
+impl DeviceProduct {
     /// Allocates the matrices. m, n and k must be multiples of 4.
     pub fn new(gpu: &Gpu, [m, n, k]: [usize; 3], b_transposed: bool) -> Result<Self> {
         if let Some(size) = [m, n, k].iter().find(|size| **size == 0 || !size.is_multiple_of(4)) {
@@ -46,7 +46,7 @@ impl Product {
         let kernel = gpu.kernel(entry, &constants);
         let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
         gpu.check()?;
-        let command = Command::Dispatch {
+        let command = GpuCommand::Dispatch {
             kernel,
             bindings,
             offset: 0,

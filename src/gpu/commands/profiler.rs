@@ -19,7 +19,7 @@ pub(crate) struct Profiler {
     /// From the first run of a submission on, where the device was opened for timestamps.
     queries: Option<wgpu::QuerySet>,
     /// Of the submission that is being recorded.
-    runs: Vec<Run>,
+    runs: Vec<KernelRun>,
     taken: PendingProfile,
 }
 
@@ -27,19 +27,19 @@ pub(crate) struct Profiler {
 #[derive(Debug, Default)]
 pub(crate) struct PendingProfile {
     profile: Profile,
-    pending: VecDeque<Submitted>,
+    pending: VecDeque<SubmittedRuns>,
 }
 
 /// The kernels of a submission, and where their timestamps come back.
 #[derive(Debug)]
-struct Submitted {
-    runs: Vec<Run>,
+struct SubmittedRuns {
+    runs: Vec<KernelRun>,
     times: Option<(wgpu::Buffer, wgpu::SubmissionIndex, Signal)>,
 }
 
 /// Dispatches of one kernel behind each other: a compute pass.
 #[derive(Debug)]
-struct Run {
+struct KernelRun {
     kernel: Arc<Kernel>,
     calls: u64,
     cost: Cost,
@@ -52,7 +52,7 @@ impl PendingProfile {
     /// Waits for all of it.
     pub(crate) async fn profile(self, gpu: &Gpu) -> Result<Profile> {
         let Self { mut profile, pending } = self;
-        for Submitted { runs, times } in pending {
+        for SubmittedRuns { runs, times } in pending {
             let ticks = match times {
                 Some((buffer, submission, mapped)) => {
                     gpu.wait(Some(submission), mapped).await?;
@@ -66,9 +66,9 @@ impl PendingProfile {
     }
 
     /// Takes in a submission, and adds up those that came back, so that a long run keeps few of them.
-    fn push(&mut self, submitted: Submitted, gpu: &Gpu) {
+    fn push(&mut self, submitted: SubmittedRuns, gpu: &Gpu) {
         self.pending.push_back(submitted);
-        while let Some(Submitted { runs, times }) = self.pending.front_mut() {
+        while let Some(SubmittedRuns { runs, times }) = self.pending.front_mut() {
             let mut context = Context::from_waker(Waker::noop());
             let ticks = match times {
                 Some((buffer, _, mapped)) => match Pin::new(mapped).poll(&mut context) {
@@ -92,9 +92,9 @@ fn ticks(buffer: &wgpu::Buffer) -> Result<Vec<u64>> {
     Ok(bytemuck::pod_collect_to_vec(&view))
 }
 
-fn add(profile: &mut Profile, runs: Vec<Run>, ticks: &[u64], gpu: &Gpu) {
+fn add(profile: &mut Profile, runs: Vec<KernelRun>, ticks: &[u64], gpu: &Gpu) {
     let seconds_a_tick = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
-    for (index, Run { kernel, calls, cost }) in runs.into_iter().enumerate() {
+    for (index, KernelRun { kernel, calls, cost }) in runs.into_iter().enumerate() {
         let pair = ticks.get(2 * index..2 * index + 2);
         let seconds = pair.map(|pair| pair[1].saturating_sub(pair[0]) as f64 * seconds_a_tick);
         let (operations, bytes) = (cost.operations, cost.bytes);
@@ -118,7 +118,7 @@ impl Profiler {
             *queries = Some(device.create_query_set(&descriptor));
         }
         let first = 2 * runs.len() as u32;
-        runs.push(Run { kernel: kernel.clone(), calls: 0, cost: Cost::default() });
+        runs.push(KernelRun { kernel: kernel.clone(), calls: 0, cost: Cost::default() });
         queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
             query_set,
             beginning_of_pass_write_index: Some(first),
@@ -163,7 +163,7 @@ impl Profiler {
             let mapped = gpu.map(&read);
             (read, submission.clone(), mapped)
         });
-        self.taken.push(Submitted { runs, times }, gpu);
+        self.taken.push(SubmittedRuns { runs, times }, gpu);
         submission
     }
 }

@@ -7,7 +7,7 @@ use crate::model::plan::Cost;
 
 /// One command. Buffers and bind groups are handles: a command is made once and recorded every step.
 #[derive(Clone, Debug)]
-pub(crate) enum Command {
+pub(crate) enum GpuCommand {
     /// One kernel over a grid, its uniform at an offset.
     Dispatch { kernel: Arc<Kernel>, bindings: wgpu::BindGroup, offset: u32, grid: [u32; 3], cost: Cost },
     /// Bytes from one place to another.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::builder::allocate;
 use super::profiler::Profiler;
-use super::program::{BufferOffset, Command};
+use super::program::{BufferOffset, GpuCommand};
 use crate::error::Result;
 use crate::gpu::device::Gpu;
 use crate::model::plan::TensorSpec;
@@ -29,12 +29,12 @@ pub(crate) struct Recorder {
     /// From where a submission copies what is written within it. What the queue itself writes comes before the whole of
     /// the submission that follows, and so before commands that are still to read what was there.
     uploads: Option<wgpu::Buffer>,
-    open: Mutex<Open>,
+    open: Mutex<OpenSubmission>,
 }
 
 /// What is recorded and not yet submitted.
 #[derive(Debug, Default)]
-struct Open {
+struct OpenSubmission {
     /// From the first command on.
     encoder: Option<wgpu::CommandEncoder>,
     work: u64,
@@ -103,24 +103,24 @@ impl Recorder {
     }
 
     /// Records a list; consecutive dispatches share a compute pass, with a profiler those of one kernel.
-    pub(crate) fn record<'c>(&self, commands: impl IntoIterator<Item = &'c Command>) {
+    pub(crate) fn record<'c>(&self, commands: impl IntoIterator<Item = &'c GpuCommand>) {
         let mut lock = self.lock();
         let mut commands = commands.into_iter().peekable();
         while let Some(command) = commands.next() {
-            let Open { encoder, work, profiler, .. } = &mut *lock;
+            let OpenSubmission { encoder, work, profiler, .. } = &mut *lock;
             let encoder = self.encoder(encoder);
             match command {
-                Command::Copy { from, to, bytes } => {
+                GpuCommand::Copy { from, to, bytes } => {
                     encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &to.buffer, to.offset, Some(*bytes));
                 }
-                Command::Clear { to, bytes } => encoder.clear_buffer(&to.buffer, to.offset, Some(*bytes)),
-                Command::Dispatch { kernel: first, .. } => {
+                GpuCommand::Clear { to, bytes } => encoder.clear_buffer(&to.buffer, to.offset, Some(*bytes)),
+                GpuCommand::Dispatch { kernel: first, .. } => {
                     let timestamp_writes = profiler.as_mut().and_then(|profiler| profiler.begin(&self.gpu, first));
                     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
                     let mut pass = encoder.begin_compute_pass(&descriptor);
                     let mut pipeline = None;
                     let mut next = Some(command);
-                    while let Some(Command::Dispatch { kernel, bindings, offset, grid, cost }) = next {
+                    while let Some(GpuCommand::Dispatch { kernel, bindings, offset, grid, cost }) = next {
                         if pipeline.replace(Arc::as_ptr(kernel)) != Some(Arc::as_ptr(kernel)) {
                             pass.set_pipeline(&kernel.pipeline);
                         }
@@ -132,7 +132,7 @@ impl Recorder {
                         }
                         next = match *work < self.limit {
                             true => commands.next_if(|command| match command {
-                                Command::Dispatch { kernel, .. } => profiler.is_none() || Arc::ptr_eq(kernel, first),
+                                GpuCommand::Dispatch { kernel, .. } => profiler.is_none() || Arc::ptr_eq(kernel, first),
                                 _ => false,
                             }),
                             false => None,
@@ -196,7 +196,7 @@ impl Recorder {
         encoder.get_or_insert_with(|| self.gpu.device().create_command_encoder(&descriptor))
     }
 
-    fn flush(&self, open: &mut Open) {
+    fn flush(&self, open: &mut OpenSubmission) {
         let Some(encoder) = open.encoder.take() else { return };
         if let Some(uploads) = self.uploads.as_ref().filter(|_| !open.uploads.is_empty()) {
             self.gpu.queue().write_buffer(uploads, 0, &open.uploads);
@@ -211,7 +211,7 @@ impl Recorder {
         let _ = std::mem::take(&mut open.submission).0.set(index);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenSubmission> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -76,7 +76,7 @@ struct Inner {
     info: wgpu::AdapterInfo,
     software: bool,
     trusted: bool,
-    failure: Arc<Mutex<Failure>>,
+    failure: Arc<Mutex<DeviceErrors>>,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     submits: AtomicU64,
     maps: AtomicU64,
@@ -105,7 +105,7 @@ impl Inner {
 
 /// What the device raised on its own.
 #[derive(Debug, Default)]
-struct Failure {
+struct DeviceErrors {
     /// It is gone, for good.
     lost: Option<String>,
     /// An error of the calls since the last check.

@@ -5,7 +5,7 @@ use crate::allocate;
 use crate::batch::{Input, Sequence};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, Builder};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::Copy;
 use crate::gpu::pass::PassKind;
 use crate::gpu::record::ALIVE;
@@ -61,14 +61,14 @@ impl DeviceArrays<'_> {
 
 /// Which way numbers go between the caller's layout and the one of whole vec4.
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum TransferDirection {
     In,
     Out,
 }
 
 /// A copy between the caller's buffer and a tensor of the pass.
 struct Transfer<'a> {
-    way: Way,
+    way: TransferDirection,
     /// The caller's buffer, and the number in it at which the rows begin.
     buffer: &'a wgpu::Buffer,
     first: usize,
@@ -85,7 +85,7 @@ struct Transfer<'a> {
 impl<'a> Transfer<'a> {
     /// `rows` rows, from number `first` of the caller's buffer and from a place of the pass.
     fn new(
-        way: Way,
+        way: TransferDirection,
         buffer: &'a wgpu::Buffer,
         first: usize,
         place: BufferOffset,
@@ -135,10 +135,13 @@ impl GpuEngine {
             let n = chunk.steps.len() * rows;
             let first = chunk.steps.start * rows;
             let place = self.place(chunk.x.expect("a dense pass has x"));
-            load.push(Transfer { masked: Some(index), ..Transfer::new(Way::In, x, first * i, place, [n, 1, i]) });
+            load.push(Transfer {
+                masked: Some(index),
+                ..Transfer::new(TransferDirection::In, x, first * i, place, [n, 1, i])
+            });
             let (y, shape) = (self.place(chunk.y[recurrent.layers - 1]), [n, recurrent.directions(), h]);
             let first = first * recurrent.output_size();
-            store.extend(to.sequence.map(|buffer| Transfer::new(Way::Out, buffer, first, y, shape)));
+            store.extend(to.sequence.map(|buffer| Transfer::new(TransferDirection::Out, buffer, first, y, shape)));
         }
         let mut clear = Vec::new();
         let bytes = self.pass().state_bytes(&self.weights);
@@ -150,10 +153,10 @@ impl GpuEngine {
                     Transfer::new(way, buffer, layer_direction * rows * h, place.clone(), [rows, 1, h])
                 };
                 match from {
-                    Some(buffer) => load.push(transfer(Way::In, buffer, enters)),
-                    None => clear.push(Command::Clear { to: enters.clone(), bytes }),
+                    Some(buffer) => load.push(transfer(TransferDirection::In, buffer, enters)),
+                    None => clear.push(GpuCommand::Clear { to: enters.clone(), bytes }),
                 }
-                store.extend(to.map(|buffer| transfer(Way::Out, buffer, leaves)));
+                store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer, leaves)));
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
@@ -188,11 +191,11 @@ impl GpuEngine {
                 Transfer::new(way, buffer, first * parts * part, self.place(tensor), [n, parts, part])
             };
             match from.sequence {
-                Some(buffer) => load.push(transfer(Way::In, buffer, y, recurrent.directions(), h)),
+                Some(buffer) => load.push(transfer(TransferDirection::In, buffer, y, recurrent.directions(), h)),
                 None => begin.push(self.clear_tensor(y)),
             }
             if let (Some(buffer), Some(dx)) = (to.sequence, chunk.dx) {
-                store.push(transfer(Way::Out, buffer, dx, 1, i));
+                store.push(transfer(TransferDirection::Out, buffer, dx, 1, i));
             }
         }
         for (carries, from, to) in [(&plan.carry_h, from.h, to.h), (&plan.carry_c, from.c, to.c)] {
@@ -201,10 +204,10 @@ impl GpuEngine {
                     Transfer::new(way, buffer, layer_direction * rows * h, self.place(*carry), [rows, 1, h])
                 };
                 match from {
-                    Some(buffer) => load.push(transfer(Way::In, buffer)),
+                    Some(buffer) => load.push(transfer(TransferDirection::In, buffer)),
                     None => begin.push(self.clear_tensor(*carry)),
                 }
-                store.extend(to.map(|buffer| transfer(Way::Out, buffer)));
+                store.extend(to.map(|buffer| transfer(TransferDirection::Out, buffer)));
             }
         }
         let (load, store) = (self.transfers(&load)?, self.transfers(&store)?);
@@ -219,13 +222,13 @@ impl GpuEngine {
         BufferOffset::of(&self.pass().buffers[tensor.0])
     }
 
-    fn clear_tensor(&self, tensor: TensorId) -> Command {
+    fn clear_tensor(&self, tensor: TensorId) -> GpuCommand {
         let (to, bytes) = self.tensor(tensor);
-        Command::Clear { to, bytes }
+        GpuCommand::Clear { to, bytes }
     }
 
     /// The commands of copies to and from the caller's buffers, which may be others at every call.
-    fn transfers(&self, transfers: &[Transfer<'_>]) -> Result<Vec<Command>> {
+    fn transfers(&self, transfers: &[Transfer<'_>]) -> Result<Vec<GpuCommand>> {
         let pass = self.pass();
         let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
         for transfer in transfers {
@@ -241,8 +244,8 @@ impl GpuEngine {
                 let plain = (parts * part, first - begin as usize / 4 + p * part);
                 let packed = (parts * padded, ours_first + p * padded);
                 let ((ld_from, from_first), (ld_to, to_first)) =
-                    if way == Way::In { (plain, packed) } else { (packed, plain) };
-                let width = if way == Way::In { padded } else { part };
+                    if way == TransferDirection::In { (plain, packed) } else { (packed, plain) };
+                let width = if way == TransferDirection::In { padded } else { part };
                 let uniform = Copy {
                     rows: rows as u32,
                     width: width as u32,
@@ -254,7 +257,7 @@ impl GpuEngine {
                     masked: u32::from(masked.is_some()),
                     bit: ALIVE,
                 };
-                let (from, to) = if way == Way::In { (&theirs, &ours) } else { (&ours, &theirs) };
+                let (from, to) = if way == TransferDirection::In { (&theirs, &ours) } else { (&ours, &theirs) };
                 let grid = builder.limits.rows_and_columns(rows, width);
                 builder.dispatch(
                     crate::gpu::device::kernel::COPY,

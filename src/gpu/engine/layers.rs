@@ -5,7 +5,7 @@ use crate::batch::{InputGradient, OutputGradient};
 use crate::dropout::DropoutKey;
 use crate::engine::Layers;
 use crate::error::Result;
-use crate::gpu::commands::program::Command;
+use crate::gpu::commands::program::GpuCommand;
 use crate::gpu::pass::staging;
 
 impl Layers for GpuEngine {
@@ -40,7 +40,7 @@ impl Layers for GpuEngine {
                     staging::pack(output, chunk.steps.clone(), recurrent.directions(), alive, &mut numbers);
                     self.recorder.write(&place, &numbers);
                 }
-                None => begin.push(Command::Clear { to: place, bytes }),
+                None => begin.push(GpuCommand::Clear { to: place, bytes }),
             }
         }
         for (carries, array) in [(&pass.plan.carry_h, &gradient.h_n), (&pass.plan.carry_c, &gradient.c_n)] {
@@ -51,7 +51,7 @@ impl Layers for GpuEngine {
                         staging::pack(array, layer_direction..layer_direction + 1, 1, |_, _| true, &mut numbers);
                         self.recorder.write(&place, &numbers);
                     }
-                    None => begin.push(Command::Clear { to: place, bytes }),
+                    None => begin.push(GpuCommand::Clear { to: place, bytes }),
                 }
             }
         }

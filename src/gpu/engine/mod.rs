@@ -23,7 +23,7 @@ use crate::gpu::commands::recorder::Recorder;
 use crate::gpu::device::Gpu;
 use crate::gpu::pass::Pass;
 use crate::gpu::pass::arena::Arena;
-use crate::gpu::pass::carried::Carried;
+use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::TensorSpec;
 use crate::model::{Layout, Model};
@@ -41,7 +41,7 @@ pub struct GpuEngine {
     /// The last one used stands last.
     pub(crate) passes: Vec<Pass>,
     arena: Arena,
-    carried: Option<Carried>,
+    carried: Option<CarriedStates>,
     /// Two places of 16 bytes: for the loss of a step under way while a batch is evaluated, and for that batch's.
     losses: wgpu::Buffer,
     /// Whether the parameters changed since W_hh was last packed.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::GpuEngine;
 use super::updater::Updater;
-use crate::engine::{FlatBlock, Parameters, Skipped, Training};
+use crate::engine::{FlatBlock, Parameters, SkippedUpdates, Training};
 use crate::error::Result;
 use crate::model::{Layout, Model};
 
@@ -44,7 +44,7 @@ impl Parameters for GpuEngine {
             self.last.parameters_change();
             if self.bad_step.is_reported() {
                 let in_all = self.updater.as_ref().map_or(0, Updater::skipped_in_all);
-                self.restart(Skipped { in_row: 0, in_all })?;
+                self.restart(SkippedUpdates { in_row: 0, in_all })?;
             }
             self.unpacked = true;
         }

@@ -3,18 +3,18 @@
 use super::GpuEngine;
 use super::stage::clear;
 use super::transfer::array;
-use crate::batch::{Batch, Checked, Output, Sequence};
+use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::engine::passes::Passes;
 use crate::engine::{Evaluation, Inference, Logits, StatefulRows};
 use crate::error::Result;
 use crate::gpu::commands::builder::Binding;
-use crate::gpu::commands::program::{BufferOffset, Command};
-use crate::gpu::pass::carried::Carried;
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
+use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::{PassKind, staging};
 use crate::model::plan::Checkpointing;
 
 impl Passes for GpuEngine {
-    async fn forward_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Output> {
+    async fn forward_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Output> {
         let sequence = &*sequence;
         let draw = self.draw(sequence.shape().1)?;
         self.prepare(self.shape(sequence.batch_shape(), true, Checkpointing::Output))?;
@@ -32,7 +32,7 @@ impl Passes for GpuEngine {
         Ok(Output { output, states })
     }
 
-    async fn accumulate_checked(&mut self, batch: Checked<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
+    async fn accumulate_validated(&mut self, batch: Validated<'_, Batch>, carry: Option<StatefulRows>) -> Result<()> {
         let batch = &*batch;
         let sequence = &batch.sequence;
         let draw = self.draw(sequence.shape().1)?;
@@ -43,7 +43,8 @@ impl Passes for GpuEngine {
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.prepare_gradient_norms()?;
         if let (Some(carry), None) = (carry, &self.carried) {
-            self.carried = Some(self.without_others(|engine| Carried::new(&engine.gpu, &engine.weights, carry.rows))?);
+            self.carried =
+                Some(self.without_others(|engine| CarriedStates::new(&engine.gpu, &engine.weights, carry.rows))?);
         }
         self.stage(sequence, Some(batch), draw);
         let mut begin = self.fresh_sums();
@@ -65,7 +66,7 @@ impl Passes for GpuEngine {
         self.gpu.check()
     }
 
-    async fn logits_checked(&mut self, sequence: Checked<'_, Sequence>) -> Result<Logits> {
+    async fn logits_validated(&mut self, sequence: Validated<'_, Sequence>) -> Result<Logits> {
         let sequence = &*sequence;
         let head = self.weights.model.need_head()?.clone();
         self.prepare(self.shape(sequence.batch_shape(), self.options.input_gradient, Checkpointing::Logits))?;
@@ -84,7 +85,7 @@ impl Passes for GpuEngine {
         Ok(Logits { logits, states })
     }
 
-    async fn evaluate_checked(&mut self, batch: Checked<'_, Batch>) -> Result<Evaluation> {
+    async fn evaluate_validated(&mut self, batch: Validated<'_, Batch>) -> Result<Evaluation> {
         let batch = &*batch;
         self.prepare(self.shape(batch.sequence.batch_shape(), self.options.input_gradient, Checkpointing::Borders))?;
         self.stage(&batch.sequence, Some(batch), None);
@@ -92,7 +93,7 @@ impl Passes for GpuEngine {
         let pass = self.pass();
         // The loss of a step under way is put aside, and brought back before the host waits.
         let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
-        let copy = |from: BufferOffset, to: BufferOffset| Command::Copy { from, to, bytes: 16 };
+        let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: 16 };
         let begin = [copy(loss.place(0), losses.place(0)), clear(&self.weights.loss)];
         let end = [copy(loss.place(0), losses.place(16)), copy(losses.place(0), loss.place(0))];
         let forward = pass.forward(PassKind::Loss).into_iter().flatten();

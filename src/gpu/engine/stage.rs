@@ -4,7 +4,7 @@ use super::GpuEngine;
 use crate::batch::{Batch, Input, Sequence};
 use crate::dropout::DropoutParams;
 use crate::error::Result;
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::staging;
 use crate::gpu::record::dropout;
 
@@ -61,7 +61,7 @@ impl GpuEngine {
     }
 
     /// Commands that bring states of zero, unless the sequence brought its own.
-    pub(super) fn enter(&self, sequence: &Sequence) -> Vec<Command> {
+    pub(super) fn enter(&self, sequence: &Sequence) -> Vec<GpuCommand> {
         match sequence.initial {
             Some(_) => Vec::new(),
             None => self.pass().enter_zero(&self.weights),
@@ -69,20 +69,20 @@ impl GpuEngine {
     }
 
     /// What comes before a forward pass that continues from no carried state.
-    pub(super) fn begin(&mut self, sequence: &Sequence) -> Vec<Command> {
+    pub(super) fn begin(&mut self, sequence: &Sequence) -> Vec<GpuCommand> {
         let mut begin = self.pack();
         begin.extend(self.enter(sequence));
         begin
     }
 
     /// Commands that start the gradient sums anew, where a pass is to.
-    pub(crate) fn fresh_sums(&mut self) -> Vec<Command> {
+    pub(crate) fn fresh_sums(&mut self) -> Vec<GpuCommand> {
         self.cleared |= std::mem::take(&mut self.used);
         self.cleared_sums()
     }
 
     /// Commands that clear the gradient sums where that was asked for.
-    pub(super) fn cleared_sums(&mut self) -> Vec<Command> {
+    pub(super) fn cleared_sums(&mut self) -> Vec<GpuCommand> {
         match std::mem::take(&mut self.cleared) {
             true => [&self.weights.gradients, &self.weights.loss].map(clear).into(),
             false => Vec::new(),
@@ -90,7 +90,7 @@ impl GpuEngine {
     }
 
     /// Commands that pack W_hh for the forward pass to come, where the parameters have changed and the device reads it so.
-    pub(crate) fn pack(&mut self) -> Vec<Command> {
+    pub(crate) fn pack(&mut self) -> Vec<GpuCommand> {
         match (std::mem::take(&mut self.unpacked), &self.weights.packed) {
             (true, Some(packed)) => packed.commands().to_vec(),
             _ => Vec::new(),
@@ -99,6 +99,6 @@ impl GpuEngine {
 }
 
 /// The command that fills a buffer with zeros.
-pub(super) fn clear(buffer: &wgpu::Buffer) -> Command {
-    Command::Clear { to: BufferOffset::of(buffer), bytes: buffer.size() }
+pub(super) fn clear(buffer: &wgpu::Buffer) -> GpuCommand {
+    GpuCommand::Clear { to: BufferOffset::of(buffer), bytes: buffer.size() }
 }

@@ -3,11 +3,11 @@
 use super::GpuEngine;
 use super::updater::Updater;
 use crate::batch::States;
-use crate::engine::{Report, Skipped, Training};
+use crate::engine::{SkippedUpdates, StepReport, Training};
 use crate::error::{Error, Result};
 use crate::gpu::commands::program::BufferOffset;
 use crate::gpu::commands::uniforms::Status;
-use crate::gpu::pass::carried::Carried;
+use crate::gpu::pass::carried::CarriedStates;
 use crate::gpu::pass::staging;
 use crate::optim::OptimizerStep;
 
@@ -27,7 +27,7 @@ impl Training for GpuEngine {
         Ok(())
     }
 
-    async fn report(&mut self) -> Result<Option<Report>> {
+    async fn report(&mut self) -> Result<Option<StepReport>> {
         self.bad_step.check()?;
         let Some(updater) = &mut self.updater else { return Ok(None) };
         match updater.report(&self.recorder).await {
@@ -36,14 +36,14 @@ impl Training for GpuEngine {
         }
     }
 
-    async fn skipped(&mut self) -> Result<Skipped> {
-        let Some(updater) = &self.updater else { return Ok(Skipped::default()) };
+    async fn skipped(&mut self) -> Result<SkippedUpdates> {
+        let Some(updater) = &self.updater else { return Ok(SkippedUpdates::default()) };
         let status = self.read(&[self.whole(updater.status())]).await?;
         let status: Status = bytemuck::pod_read_unaligned(&bytemuck::cast_slice(&status)[..size_of::<Status>()]);
         Ok(updater.skipped(&status))
     }
 
-    fn restart(&mut self, skipped: Skipped) -> Result<()> {
+    fn restart(&mut self, skipped: SkippedUpdates) -> Result<()> {
         if let Some(updater) = &mut self.updater {
             updater.restart(&self.recorder, skipped);
         }
@@ -77,7 +77,7 @@ impl Training for GpuEngine {
         };
         let rows = states.h.dim().1;
         states.check(&self.weights.model.recurrent, rows, "carried")?;
-        let carried = Carried::new(&self.gpu, &self.weights, rows)?;
+        let carried = CarriedStates::new(&self.gpu, &self.weights, rows)?;
         let mut packed = Vec::new();
         let mut all = Vec::new();
         for array in std::iter::once(&states.h).chain(&states.c) {

@@ -10,7 +10,7 @@ use crate::allocate;
 use crate::batch::{InputGradient, States};
 use crate::engine::{FlatBlock, no_optimizer_block, numbers_of};
 use crate::error::{Error, Result};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::staging;
 use crate::model::plan::RowSpan;
 
@@ -127,7 +127,7 @@ impl GpuEngine {
             while let Some((from, left)) = rest.front_mut().filter(|_| filled < size) {
                 let bytes = (*left).min(size - filled);
                 let to = BufferOffset { buffer: staging.clone(), offset: filled };
-                self.recorder.record([&Command::Copy { from: from.clone(), to, bytes }]);
+                self.recorder.record([&GpuCommand::Copy { from: from.clone(), to, bytes }]);
                 (from.offset, *left, filled) = (from.offset + bytes, *left - bytes, filled + bytes);
                 if *left == 0 {
                     rest.pop_front();

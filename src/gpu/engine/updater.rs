@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::{Report, Skipped};
+use crate::engine::{SkippedUpdates, StepReport};
 use crate::error::{Error, Result};
 use crate::gpu::commands::builder::{Binding, allocate, bind};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::{Recorder, Submission};
 use crate::gpu::commands::uniforms::{Status, Update as Uniform};
 use crate::gpu::device::Gpu;
@@ -19,7 +19,7 @@ use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 pub(crate) struct Updater {
     /// Bad steps in a row that are passed over.
     skips: u32,
-    commands: Vec<Command>,
+    commands: Vec<GpuCommand>,
     /// Written anew each step.
     uniforms: wgpu::Buffer,
     /// vec4 of parameters.
@@ -30,7 +30,7 @@ pub(crate) struct Updater {
     unused: [wgpu::Buffer; 3],
     /// What depends on how many updates were skipped, for each number of them that is possible.
     choices: wgpu::Buffer,
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingUpdate>,
     /// Steps that were waited for before their report was asked for.
     arrived: VecDeque<(u64, Status)>,
     /// The skipped updates up to the last one that arrived: by the host's count, and by the device's.
@@ -40,7 +40,7 @@ pub(crate) struct Updater {
 }
 
 #[derive(Debug)]
-struct Pending {
+struct PendingUpdate {
     step: u64,
     buffer: wgpu::Buffer,
     submission: Submission,
@@ -111,7 +111,7 @@ impl Updater {
         let commands = dispatches.into_iter().map(|(entry, constants, bindings, grid, cost)| {
             let kernel = gpu.kernel(entry, constants);
             let bindings = bind(gpu.device(), &kernel, &uniforms, &bindings);
-            Command::Dispatch { kernel, bindings, offset: 0, grid, cost }
+            GpuCommand::Dispatch { kernel, bindings, offset: 0, grid, cost }
         });
         Ok(Self {
             skips,
@@ -163,12 +163,12 @@ impl Updater {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let buffer = self.free.pop().map_or_else(|| gpu.buffer("report", STATUS_BYTES, usage), Ok)?;
         recorder.record(&self.commands);
-        recorder.record([&Command::Copy {
+        recorder.record([&GpuCommand::Copy {
             from: BufferOffset::of(&self.status),
             to: BufferOffset::of(&buffer),
             bytes: STATUS_BYTES,
         }]);
-        self.pending.push_back(Pending { step: update.step, buffer, submission: recorder.end_step() });
+        self.pending.push_back(PendingUpdate { step: update.step, buffer, submission: recorder.end_step() });
         gpu.check()
     }
 
@@ -183,7 +183,7 @@ impl Updater {
 
     /// Submissions that hold updates not yet reported; one that arrived counts as one.
     pub(crate) fn in_flight(&self) -> usize {
-        let begins = |(index, pending): (usize, &Pending)| {
+        let begins = |(index, pending): (usize, &PendingUpdate)| {
             index == 0 || !pending.submission.is(&self.pending[index - 1].submission)
         };
         self.arrived.len() + self.pending.iter().enumerate().filter(|pending| begins(*pending)).count()
@@ -191,7 +191,7 @@ impl Updater {
 
     /// The oldest step under way and what became of it, waited for.
     async fn arrival(&mut self, recorder: &Recorder) -> Result<Option<(u64, Status)>> {
-        let Some(Pending { step, buffer, submission }) = self.pending.pop_front() else { return Ok(None) };
+        let Some(PendingUpdate { step, buffer, submission }) = self.pending.pop_front() else { return Ok(None) };
         recorder.arrival(&submission, &buffer).await?;
         let status: Status = {
             let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
@@ -205,7 +205,7 @@ impl Updater {
     }
 
     /// The oldest report, waited for.
-    pub(crate) async fn report(&mut self, recorder: &Recorder) -> Result<Option<Report>> {
+    pub(crate) async fn report(&mut self, recorder: &Recorder) -> Result<Option<StepReport>> {
         let oldest = match self.arrived.pop_front() {
             None => self.arrival(recorder).await?,
             arrived => arrived,
@@ -222,13 +222,13 @@ impl Updater {
             return Err(Error::NonFinite { step, what });
         }
         let skipped = status.bad_in_row > 0;
-        Ok(Some(Report { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
+        Ok(Some(StepReport { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
     }
 
     /// The updates skipped up to one that left this status, none before the last one that arrived.
-    pub(crate) fn skipped(&self, status: &Status) -> Skipped {
+    pub(crate) fn skipped(&self, status: &Status) -> SkippedUpdates {
         let since = status.skipped.wrapping_sub(self.known);
-        Skipped { in_row: status.bad_in_row, in_all: self.in_all + u64::from(since) }
+        SkippedUpdates { in_row: status.bad_in_row, in_all: self.in_all + u64::from(since) }
     }
 
     /// The updates skipped up to the last one that arrived, and where a bad one ended updating, those behind it.
@@ -237,10 +237,10 @@ impl Updater {
     }
 
     /// Lets go of the reports under way; from now on it is as after so many skipped steps.
-    pub(crate) fn restart(&mut self, recorder: &Recorder, skipped: Skipped) {
+    pub(crate) fn restart(&mut self, recorder: &Recorder, skipped: SkippedUpdates) {
         self.pending.clear();
         self.arrived.clear();
-        let Skipped { in_row, in_all } = skipped.within(self.skips);
+        let SkippedUpdates { in_row, in_all } = skipped.within(self.skips);
         (self.in_all, self.known) = (in_all, 0);
         recorder.write(&BufferOffset::of(&self.status), &[Status { bad_in_row: in_row, ..Status::default() }]);
     }

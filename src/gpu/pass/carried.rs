@@ -4,19 +4,19 @@ use super::Pass;
 use crate::engine::StatefulRows;
 use crate::error::Result;
 use crate::gpu::commands::builder::allocate;
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::device::Gpu;
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::carried_states;
 
 /// h of every (layer, direction), then c: \[·, rows, H\] in whole vec4.
 #[derive(Debug)]
-pub(crate) struct Carried {
+pub(crate) struct CarriedStates {
     pub(crate) rows: usize,
     pub(crate) states: wgpu::Buffer,
 }
 
-impl Carried {
+impl CarriedStates {
     /// States of zero: wgpu hands out zeros.
     pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rows: usize) -> Result<Self> {
         Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, rows))? })
@@ -31,9 +31,9 @@ impl Carried {
     }
 
     /// Commands that copy the rows' states to where the pass's sequence begins.
-    pub(crate) fn enter(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
+    pub(crate) fn enter(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
         let bytes = pass.state_bytes(weights);
-        let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| Command::Copy {
+        let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| GpuCommand::Copy {
             from: self.place(weights, layer_direction, carry),
             to: enters.clone(),
             bytes,
@@ -42,9 +42,9 @@ impl Carried {
     }
 
     /// Commands that copy the states with which the sequence ended back to the rows.
-    pub(crate) fn leave(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<Command> {
+    pub(crate) fn leave(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
         let bytes = pass.state_bytes(weights);
-        let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| Command::Copy {
+        let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| GpuCommand::Copy {
             from: leaves.clone(),
             to: self.place(weights, layer_direction, carry),
             bytes,

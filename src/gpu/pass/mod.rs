@@ -7,8 +7,8 @@ pub(crate) mod staging;
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::gpu::commands::builder::{Binding, Builder, Built, ListId, allocate};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::builder::{Binding, Builder, BuiltCommands, ListId, allocate};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::device::Gpu;
 use crate::gpu::record::{Recording, backward, forward, head, loss};
 use crate::gpu::weights::DeviceWeights;
@@ -30,8 +30,8 @@ pub(crate) struct Pass {
     head_reads_y: bool,
     /// A head with one prediction a row, after all chunks.
     head: HeadCommands,
-    clear_carries: Vec<Command>,
-    sum_losses: Vec<Command>,
+    clear_carries: Vec<GpuCommand>,
+    sum_losses: Vec<GpuCommand>,
     /// The h of each (layer, direction), then the c of each: where it enters and where it leaves.
     pub(crate) ends: Vec<(BufferOffset, BufferOffset)>,
     uniform_bytes: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Pass {
 /// The backward pass of every chunk sequence that also takes the norms of dh_t, on the buffers of the other.
 #[derive(Debug)]
 struct NormsPass {
-    chunk_sequences: Vec<Vec<Command>>,
+    chunk_sequences: Vec<Vec<GpuCommand>>,
     norms: wgpu::Buffer,
     uniform_bytes: u64,
 }
@@ -50,22 +50,22 @@ struct NormsPass {
 #[derive(Debug)]
 struct ChunkSequence {
     /// Before the first forward pass alone.
-    keep: Vec<Command>,
-    forward: Vec<Command>,
+    keep: Vec<GpuCommand>,
+    forward: Vec<GpuCommand>,
     /// The last layer's y.
-    output: Vec<Command>,
-    features: Vec<Command>,
+    output: Vec<GpuCommand>,
+    features: Vec<GpuCommand>,
     /// A head at every step.
     head: HeadCommands,
-    output_gradient: Vec<Command>,
-    backward: Vec<Command>,
+    output_gradient: Vec<GpuCommand>,
+    backward: Vec<GpuCommand>,
 }
 
 #[derive(Debug)]
 struct HeadCommands {
-    logits: Vec<Command>,
-    loss: Vec<Command>,
-    backward: Vec<Command>,
+    logits: Vec<GpuCommand>,
+    loss: Vec<GpuCommand>,
+    backward: Vec<GpuCommand>,
 }
 
 /// What a forward pass is for.
@@ -82,7 +82,7 @@ pub(crate) enum PassKind {
 }
 
 /// Lists of commands, one after the other.
-pub(crate) type Lists<'p> = Vec<&'p [Command]>;
+pub(crate) type Lists<'p> = Vec<&'p [GpuCommand]>;
 
 /// The lists of a [`ChunkSequence`], not yet finished.
 struct ChunkSequenceIds {
@@ -243,7 +243,7 @@ impl Pass {
         lists
     }
 
-    fn chunk_sequence_backward(&self, chunk_sequence: usize, gradient_norms: bool) -> &[Command] {
+    fn chunk_sequence_backward(&self, chunk_sequence: usize, gradient_norms: bool) -> &[GpuCommand] {
         match self.gradient_norms.as_ref().filter(|_| gradient_norms) {
             Some(gradient_norms) => &gradient_norms.chunk_sequences[chunk_sequence],
             None => &self.chunk_sequences[chunk_sequence].backward,
@@ -265,9 +265,9 @@ impl Pass {
     }
 
     /// Commands that clear where the sequence begins.
-    pub(crate) fn enter_zero(&self, weights: &DeviceWeights) -> Vec<Command> {
+    pub(crate) fn enter_zero(&self, weights: &DeviceWeights) -> Vec<GpuCommand> {
         let bytes = self.state_bytes(weights);
-        self.ends.iter().map(|(enters, _)| Command::Clear { to: enters.clone(), bytes }).collect()
+        self.ends.iter().map(|(enters, _)| GpuCommand::Clear { to: enters.clone(), bytes }).collect()
     }
 
     /// Bytes of the h of a (layer, direction).
@@ -312,7 +312,7 @@ fn head_commands(recording: &mut Recording<'_, '_>, head: Option<&Head>, runs: R
 }
 
 impl ChunkSequence {
-    fn take(built: &mut Built, ids: ChunkSequenceIds) -> Self {
+    fn take(built: &mut BuiltCommands, ids: ChunkSequenceIds) -> Self {
         let [keep, forward, output, features, output_gradient, backward] = ids.layers.map(|list| built.take(list));
         let head = HeadCommands::take(built, ids.head);
         Self { keep, forward, output, features, head, output_gradient, backward }
@@ -320,7 +320,7 @@ impl ChunkSequence {
 }
 
 impl HeadCommands {
-    fn take(built: &mut Built, ids: [ListId; 3]) -> Self {
+    fn take(built: &mut BuiltCommands, ids: [ListId; 3]) -> Self {
         let [logits, loss, backward] = ids.map(|list| built.take(list));
         Self { logits, loss, backward }
     }

@@ -5,7 +5,7 @@ use ndarray::{Array3, Axis};
 use crate::batch::{Batch, Input, Sequence, Targets};
 use crate::gpu::record::{ALIVE, keep};
 use crate::model::Model;
-use crate::model::plan::{Chunk, SequencePlan, Sizes, Span, vec4s};
+use crate::model::plan::{Chunk, SequencePlan, Span, Vec4Sizes, vec4s};
 
 /// Rows of `array`'s last two axes at a range of its first, each row rounded up to whole vec4; zero where `alive` is not.
 pub(crate) fn pack(
@@ -78,7 +78,7 @@ pub(crate) fn host_inputs(
             let (p, row) = p(i);
             *word = batch.weight(p, row).to_bits();
         });
-        let size = run.rows * Sizes::new(model).target;
+        let size = run.rows * Vec4Sizes::new(model).target;
         let (targets, quantiles) = window(words, run.targets).split_at_mut(size);
         let levels = model.head.as_ref().map_or(&[][..], |head| head.loss.quantiles());
         let shares = levels.iter().copied().chain(levels.iter().map(|level| 1.0 - level));

@@ -11,7 +11,7 @@ pub(crate) mod loss;
 use std::ops::Range;
 
 use crate::gpu::commands::builder::{Binding, Builder, Matrix};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::uniforms::{Copy, Step};
 use crate::gpu::device::kernel::{COPY, flag};
 use crate::gpu::weights::DeviceWeights;
@@ -181,6 +181,6 @@ impl<'a> Recording<'_, 'a> {
 
     pub(crate) fn clear(&mut self, tensor: TensorId) {
         let binding = self.builder.tensor(tensor);
-        self.builder.push(Command::Clear { to: binding.place(0), bytes: binding.bytes });
+        self.builder.push(GpuCommand::Clear { to: binding.place(0), bytes: binding.bytes });
     }
 }

@@ -11,7 +11,7 @@ mod update;
 use pollster::block_on;
 
 use crate::gpu::commands::builder::{Binding, bind};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::Recorder;
 use crate::gpu::commands::uniforms::Uniform;
 use crate::gpu::device::Gpu;
@@ -58,14 +58,14 @@ fn run<U: Uniform>(
     let kernel = gpu.kernel(entry, constants);
     let group = bind(gpu.device(), &kernel, &uniforms, &bindings);
     let recorder = Recorder::new(gpu);
-    recorder.record([&Command::Dispatch { kernel, bindings: group, offset: 0, grid, cost: Cost::default() }]);
+    recorder.record([&GpuCommand::Dispatch { kernel, bindings: group, offset: 0, grid, cost: Cost::default() }]);
     recorder.submit();
     let written = entry.bindings.iter().zip(&bindings).filter(|((_, access), _)| *access == Access::ReadWrite);
     let numbers = written.map(|(_, binding)| {
         let size = binding.buffer.size();
         let staging = make(size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
         let recorder = Recorder::new(gpu);
-        recorder.record([&Command::Copy { from: binding.place(0), to: BufferOffset::of(&staging), bytes: size }]);
+        recorder.record([&GpuCommand::Copy { from: binding.place(0), to: BufferOffset::of(&staging), bytes: size }]);
         block_on(recorder.arrival(&recorder.submit(), &staging)).unwrap();
         let mut numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&staging.slice(..).get_mapped_range().unwrap());
         let guard = numbers.split_off(numbers.len() - GUARD.len());

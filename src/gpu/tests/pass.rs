@@ -6,7 +6,7 @@ use pollster::block_on;
 use super::common::gpu;
 use super::{nan, number};
 use crate::gpu::commands::builder::{Binding, bind};
-use crate::gpu::commands::program::{BufferOffset, Command};
+use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::commands::recorder::Recorder;
 use crate::gpu::commands::uniforms::Sum;
 use crate::gpu::device::kernel::SUM;
@@ -32,14 +32,14 @@ fn planned_work_beyond_the_limit_is_submitted_in_parts_that_follow_each_other() 
     let kernel = gpu.kernel(SUM, &[]);
     let bindings = bind(gpu.device(), &kernel, &uniforms, &[Binding::whole(&value), Binding::whole(&total)]);
     let add =
-        Command::Dispatch { kernel, bindings, offset: 0, grid: [1, 1, 1], cost: Cost { operations: 10, bytes: 0 } };
+        GpuCommand::Dispatch { kernel, bindings, offset: 0, grid: [1, 1, 1], cost: Cost { operations: 10, bytes: 0 } };
     let staging = buffer(16, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
     let before = gpu.counters().submits;
     let mut recorder = Recorder::new(&gpu);
     recorder.limit = 25;
     recorder.record(std::iter::repeat_n(&add, 8));
     let to = BufferOffset::of(&staging);
-    recorder.record([&Command::Copy { from: Binding::whole(&total).place(0), to, bytes: 16 }]);
+    recorder.record([&GpuCommand::Copy { from: Binding::whole(&total).place(0), to, bytes: 16 }]);
     let submission = recorder.submit();
     // Other tests submit to the same device, so there may be more.
     assert!(gpu.counters().submits - before >= 3);

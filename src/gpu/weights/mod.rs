@@ -1,8 +1,8 @@
 //! A network's weights on the device, and the constants that its kernels are made with.
 
-pub(crate) mod packed;
+pub(crate) mod transposed;
 
-use self::packed::Packed;
+use self::transposed::TransposedWeights;
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, Matrix, allocate};
 use crate::gpu::device::Gpu;
@@ -11,7 +11,7 @@ use crate::gpu::device::kernel::{
     RNN_BACKWARD_NORMS, RNN_FORWARD, ShaderEntry,
 };
 use crate::memory::{Memory, MemoryPart};
-use crate::model::plan::{ParameterPlan, Sizes, TensorSpec};
+use crate::model::plan::{ParameterPlan, TensorSpec, Vec4Sizes};
 use crate::model::{Activation, Cell, Loss, Model, Role};
 use crate::optim::OptimizerKind;
 
@@ -29,7 +29,7 @@ pub(crate) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> Tens
 pub(crate) struct DeviceWeights {
     pub(crate) model: Model,
     pub(crate) plan: ParameterPlan,
-    pub(crate) sizes: Sizes,
+    pub(crate) sizes: Vec4Sizes,
     pub(crate) parameters: wgpu::Buffer,
     pub(crate) gradients: wgpu::Buffer,
     pub(crate) optimizer_state: Vec<wgpu::Buffer>,
@@ -38,7 +38,7 @@ pub(crate) struct DeviceWeights {
     /// What dropout draws in the pass under way.
     pub(crate) draw: wgpu::Buffer,
     /// Where the device reads W_hh so.
-    pub(crate) packed: Option<Packed>,
+    pub(crate) packed: Option<TransposedWeights>,
 }
 
 impl DeviceWeights {
@@ -48,12 +48,12 @@ impl DeviceWeights {
         let optimizer_state = rule.map_or(0, |rule| rule.state_blocks());
         let parameters = block("parameters".into())?;
         let packed = match gpu.limits().packs_weights() {
-            true => Some(Packed::new(gpu, model, &plan, &parameters)?),
+            true => Some(TransposedWeights::new(gpu, model, &plan, &parameters)?),
             false => None,
         };
         Ok(Self {
             model: model.clone(),
-            sizes: Sizes::new(model),
+            sizes: Vec4Sizes::new(model),
             parameters,
             gradients: block("gradients".into())?,
             optimizer_state: (0..optimizer_state)
@@ -68,7 +68,10 @@ impl DeviceWeights {
 
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = Memory::default();
-        memory.add(MemoryPart::Weights, self.parameters.size() + self.packed.as_ref().map_or(0, Packed::bytes));
+        memory.add(
+            MemoryPart::Weights,
+            self.parameters.size() + self.packed.as_ref().map_or(0, TransposedWeights::bytes),
+        );
         memory.add(MemoryPart::Gradients, self.gradients.size());
         memory.add(MemoryPart::Optimizer, self.optimizer_state.iter().map(wgpu::Buffer::size).sum());
         memory.add(MemoryPart::Workspace, self.loss.size() + self.draw.size());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ndarray::ArrayD;
 
-use super::graph::{Attribute, Element, Graph, Size};
+use super::graph::{Attribute, AxisSize, ElementType, Graph};
 use super::weights::weights;
 use crate::error::{Error, Result};
 use crate::interchange::protobuf::Message;
@@ -12,14 +12,14 @@ use crate::model::{Activation, Cell, Head, Layout, Loss, Model, Readout, Recurre
 
 /// What an exported model reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
+pub enum ModelInput {
     /// `x`, float \[T, B, I\].
     Dense,
     /// `tokens`, int64 \[T, B\], ids below the vocabulary.
     Tokens,
 }
 
-impl Reads {
+impl ModelInput {
     /// The input's name.
     fn name(self) -> &'static str {
         match self {
@@ -30,8 +30,8 @@ impl Reads {
 }
 
 /// The axes that each call brings.
-const T: Size = Size::Free("T");
-const B: Size = Size::Free("B");
+const T: AxisSize = AxisSize::Free("T");
+const B: AxisSize = AxisSize::Free("B");
 
 /// For whoever opens the file.
 const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number of steps, what lies beyond is not read. \
@@ -54,7 +54,7 @@ const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number 
 /// [`Error::Unsupported`] for x as the input of a model with an embedding. [`Error::StateDict`] lists every missing,
 /// unexpected and misshaped tensor. [`Error::Limit`] where the file would be
 /// over the 2 GiB of a protobuf message.
-pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
+pub fn export(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
     Ok(message(model, dict, reads, notes)?.into_bytes())
 }
 
@@ -65,7 +65,7 @@ pub fn export(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &st
 pub fn write_model(
     model: &Model,
     dict: &StateDict,
-    reads: Reads,
+    reads: ModelInput,
     notes: &[(&str, &str)],
     to: &mut impl Write,
 ) -> Result<()> {
@@ -74,22 +74,24 @@ pub fn write_model(
 }
 
 /// What the file has.
-fn message(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &str)]) -> Result<Message> {
+fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Message> {
     check_size(4 * Layout::new(model).len())?;
     // All of it by name, so that nothing that a model comes to have is forgotten here.
     let Model { embedding, recurrent, head } = model;
-    if embedding.is_some() && reads == Reads::Dense {
+    if embedding.is_some() && reads == ModelInput::Dense {
         return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
     }
     let mut graph = Graph::default();
     weights(model, dict)?.into_tensors().for_each(|(name, array)| graph.floats(&name, array));
-    let sizes = [Size::Known(recurrent.num_layer_directions()), B, Size::Known(recurrent.hidden_size)];
+    let sizes = [AxisSize::Known(recurrent.num_layer_directions()), B, AxisSize::Known(recurrent.hidden_size)];
     match reads {
-        Reads::Dense => graph.input(reads.name(), Element::Float, &[T, B, Size::Known(recurrent.input_size)]),
-        Reads::Tokens => graph.input(reads.name(), Element::Int64, &[T, B]),
+        ModelInput::Dense => {
+            graph.input(reads.name(), ElementType::Float, &[T, B, AxisSize::Known(recurrent.input_size)])
+        }
+        ModelInput::Tokens => graph.input(reads.name(), ElementType::Int64, &[T, B]),
     }
-    graph.input("lengths", Element::Int32, &[B]);
-    letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), Element::Float, &sizes));
+    graph.input("lengths", ElementType::Int32, &[B]);
+    letters(recurrent).iter().for_each(|letter| graph.input(&format!("{letter}_0"), ElementType::Float, &sizes));
     match head {
         Some(Head { readout: Readout::PerStep, outputs, loss, .. }) => {
             let features = stack(&mut graph, model, reads, true);
@@ -100,21 +102,21 @@ fn message(model: &Model, dict: &StateDict, reads: Reads, notes: &[(&str, &str)]
             stack(&mut graph, model, reads, false);
             let features = final_features(&mut graph, recurrent);
             predict(&mut graph, model, features, loss, None);
-            predictions(&mut graph, Size::Known(1), *outputs);
+            predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         Some(Head { readout: Readout::MeanPool, outputs, loss, .. }) => {
             let output = stack(&mut graph, model, reads, true);
             let features = mean_features(&mut graph, reads, &output);
             predict(&mut graph, model, features, loss, None);
-            predictions(&mut graph, Size::Known(1), *outputs);
+            predictions(&mut graph, AxisSize::Known(1), *outputs);
         }
         None => {
             let features = stack(&mut graph, model, reads, true);
             mask(&mut graph, reads, &features, "output");
-            graph.output("output", Element::Float, &[T, B, Size::Known(recurrent.output_size())]);
+            graph.output("output", ElementType::Float, &[T, B, AxisSize::Known(recurrent.output_size())]);
         }
     }
-    letters(recurrent).iter().for_each(|letter| graph.output(&format!("{letter}_n"), Element::Float, &sizes));
+    letters(recurrent).iter().for_each(|letter| graph.output(&format!("{letter}_n"), ElementType::Float, &sizes));
     let message = graph.into_model(recurrent.cell.name(), DOC, notes);
     check_size(message.len())?;
     Ok(message)
@@ -148,7 +150,7 @@ fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String
 }
 
 /// All layers. Returns the name of the last one's output, \[T, B, D·H\], which is made where it is needed.
-fn stack(graph: &mut Graph, model: &Model, reads: Reads, output: bool) -> String {
+fn stack(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> String {
     let recurrent = &model.recurrent;
     let layers = recurrent.layers;
     let states = |letter, end| (0..layers).map(|layer| state(recurrent, letter, end, layer)).collect::<Vec<_>>();
@@ -177,8 +179,8 @@ fn stack(graph: &mut Graph, model: &Model, reads: Reads, output: bool) -> String
 
 /// What the first layer's product reads. ONNX's recurrent operators take no indices, so that tokens without vectors become
 /// ones and zeros, T·B·I of them.
-fn read(graph: &mut Graph, model: &Model, reads: Reads) -> &'static str {
-    if reads == Reads::Dense {
+fn read(graph: &mut Graph, model: &Model, reads: ModelInput) -> &'static str {
+    if reads == ModelInput::Dense {
         return reads.name();
     }
     let vocabulary = model.vocabulary() as i64;
@@ -262,17 +264,17 @@ fn final_features(graph: &mut Graph, recurrent: &Recurrent) -> &'static str {
 }
 
 /// The mean of `output` over each row's own steps: \[1, B, D·H\].
-fn mean_features(graph: &mut Graph, reads: Reads, output: &str) -> &'static str {
+fn mean_features(graph: &mut Graph, reads: ModelInput, output: &str) -> &'static str {
     mask(graph, reads, output, "own_steps");
     graph.ints("time", &[1], &[0]);
     graph.node("ReduceSum", &["own_steps", "time"], &["sum"], &[]);
-    graph.node("Cast", &["ends"], &["counts"], &[("to", Attribute::Int(Element::Float as i64))]);
+    graph.node("Cast", &["ends"], &["counts"], &[("to", Attribute::Int(ElementType::Float as i64))]);
     graph.node("Div", &["sum", "counts"], &["features"], &[]);
     "features"
 }
 
 /// a and g(a). Where there is padding, `masked` says what tells T.
-fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked: Option<Reads>) {
+fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked: Option<ModelInput>) {
     if model.is_tied() {
         graph.node("Transpose", &["vectors"], &["W_head"], &[("perm", Attribute::Ints(vec![1, 0]))]);
     }
@@ -296,12 +298,12 @@ fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked
 }
 
 /// `y` and `logits`, \[P, B, O\].
-fn predictions(graph: &mut Graph, p: Size, outputs: usize) {
-    ["y", "logits"].iter().for_each(|name| graph.output(name, Element::Float, &[p, B, Size::Known(outputs)]));
+fn predictions(graph: &mut Graph, p: AxisSize, outputs: usize) {
+    ["y", "logits"].iter().for_each(|name| graph.output(name, ElementType::Float, &[p, B, AxisSize::Known(outputs)]));
 }
 
 /// `from`, \[T, B, …\], with 0 at padding, whatever lies there.
-fn mask(graph: &mut Graph, reads: Reads, from: &str, to: &str) {
+fn mask(graph: &mut Graph, reads: ModelInput, from: &str, to: &str) {
     graph.ints("zero", &[], &[0]);
     graph.ints("one", &[], &[1]);
     graph.ints("as_column", &[3], &[-1, 1, 1]);
@@ -311,7 +313,7 @@ fn mask(graph: &mut Graph, reads: Reads, from: &str, to: &str) {
     graph.node("Gather", &["shape", "zero"], &["T"], &[]);
     graph.node("Range", &["zero", "T", "one"], &["t"], &[]);
     graph.node("Reshape", &["t", "as_column"], &["steps"], &[]);
-    graph.node("Cast", &["lengths"], &["wide_lengths"], &[("to", Attribute::Int(Element::Int64 as i64))]);
+    graph.node("Cast", &["lengths"], &["wide_lengths"], &[("to", Attribute::Int(ElementType::Int64 as i64))]);
     graph.node("Reshape", &["wide_lengths", "as_rows"], &["ends"], &[]);
     graph.node("Less", &["steps", "ends"], &["alive"], &[]);
     graph.node("Where", &["alive", from, "padding"], &[to], &[]);

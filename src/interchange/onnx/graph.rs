@@ -14,7 +14,7 @@ const OPSET: i64 = 17;
 
 /// The type of an element.
 #[derive(Clone, Copy)]
-pub(super) enum Element {
+pub(super) enum ElementType {
     Float = 1,
     Int32 = 6,
     Int64 = 7,
@@ -22,7 +22,7 @@ pub(super) enum Element {
 
 /// A size that is known, or the name of one that each call brings.
 #[derive(Clone, Copy)]
-pub(super) enum Size {
+pub(super) enum AxisSize {
     Known(usize),
     Free(&'static str),
 }
@@ -58,22 +58,22 @@ impl Graph {
 
     /// Adds a constant of floats.
     pub(super) fn floats(&mut self, name: &str, array: ArrayD<f32>) {
-        self.put(5, constant(name, Element::Float, array.shape()).floats(9, array));
+        self.put(5, constant(name, ElementType::Float, array.shape()).floats(9, array));
     }
 
     /// Adds a constant of int64.
     pub(super) fn ints(&mut self, name: &str, shape: &[usize], values: &[i64]) {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.put(5, constant(name, Element::Int64, shape).bytes(9, bytes));
+        self.put(5, constant(name, ElementType::Int64, shape).bytes(9, bytes));
     }
 
     /// Adds what a call brings.
-    pub(super) fn input(&mut self, name: &str, element: Element, shape: &[Size]) {
+    pub(super) fn input(&mut self, name: &str, element: ElementType, shape: &[AxisSize]) {
         self.put(11, described(name, element, shape));
     }
 
     /// Adds what a call gives.
-    pub(super) fn output(&mut self, name: &str, element: Element, shape: &[Size]) {
+    pub(super) fn output(&mut self, name: &str, element: ElementType, shape: &[AxisSize]) {
         self.put(12, described(name, element, shape));
     }
 
@@ -93,7 +93,7 @@ impl Graph {
 }
 
 /// A TensorProto without its data.
-fn constant(name: &str, element: Element, shape: &[usize]) -> Message {
+fn constant(name: &str, element: ElementType, shape: &[usize]) -> Message {
     let tensor = shape.iter().fold(Message::default(), |tensor, size| tensor.int(1, *size as i64));
     tensor.int(2, element as i64).bytes(8, name)
 }
@@ -111,11 +111,11 @@ fn attribute(name: &str, value: &Attribute) -> Message {
 }
 
 /// A ValueInfoProto of a tensor.
-fn described(name: &str, element: Element, shape: &[Size]) -> Message {
+fn described(name: &str, element: ElementType, shape: &[AxisSize]) -> Message {
     let sizes = shape.iter().fold(Message::default(), |message, size| {
         let size = match size {
-            Size::Known(size) => Message::default().int(1, *size as i64),
-            Size::Free(name) => Message::default().bytes(2, name),
+            AxisSize::Known(size) => Message::default().int(1, *size as i64),
+            AxisSize::Free(name) => Message::default().bytes(2, name),
         };
         message.message(1, size)
     });

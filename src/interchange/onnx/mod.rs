@@ -4,5 +4,5 @@ mod export;
 mod graph;
 mod weights;
 
-pub use export::{Reads, export, write_model};
+pub use export::{ModelInput, export, write_model};
 pub use weights::{state_dict, weights};

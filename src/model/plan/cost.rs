@@ -1,7 +1,7 @@
 //! What a dispatch comes to: its operations, by which submissions are cut, and the bytes that it moves. Profiles divide both
 //! by the time it took.
 
-use super::{MatmulPlan, Sizes, StepPlan};
+use super::{MatmulPlan, StepPlan, Vec4Sizes};
 
 /// Planned operations, and bytes that workgroups read and write: an operand that several of them read, as the weights of a
 /// recurrent step, counts once for each, whichever cache it comes from.
@@ -35,7 +35,7 @@ impl Cost {
     }
 
     /// `count` recurrent steps forward: W_hh, what entered, the gates in place, and the states that leave.
-    pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Sizes, gates4: usize, has_c: bool) -> Self {
+    pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, gates4: usize, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
         let weights = 4 * groups * gates4 * sizes.h4;
         let states = columns * sizes.h4 + sizes.h4 * (1 + 2 * usize::from(has_c));
@@ -43,7 +43,7 @@ impl Cost {
     }
 
     /// And back: W_hh, dz of the step before, dy, the gates in place, the history, and the carries.
-    pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Sizes, gates4: usize, has_c: bool) -> Self {
+    pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, gates4: usize, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
         let weights = 4 * groups * gates4 * sizes.h4;
         let states = sizes.h4 * (4 + 2 * usize::from(has_c));

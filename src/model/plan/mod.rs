@@ -12,7 +12,7 @@ pub(crate) use cost::Cost;
 pub(crate) use dispatch::{Grid, MatmulPlan, ProductTile, StepPlan};
 pub(crate) use parameters::{ParameterPlan, RowSpan};
 pub(crate) use sequence::{
-    Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Sizes, Span, TensorId, carried_states,
+    Checkpointing, Chunk, PassShape, Predictions, SequencePlan, Span, TensorId, Vec4Sizes, carried_states,
 };
 
 use crate::error::{Error, Result};

@@ -137,7 +137,7 @@ impl SequencePlan {
         kernel: RecurrentKernel,
     ) -> Result<Self> {
         let r = &model.recurrent;
-        let sizes = Sizes::new(model);
+        let sizes = Vec4Sizes::new(model);
         let PassShape { steps, rows, tokens, checkpointing, .. } = shape;
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
@@ -180,7 +180,7 @@ impl SequencePlan {
     }
 
     /// The buffers of the next chunk, which has these steps.
-    fn add_chunk(&mut self, model: &Model, sizes: &Sizes, shape: PassShape, chunk: Range<usize>) {
+    fn add_chunk(&mut self, model: &Model, sizes: &Vec4Sizes, shape: PassShape, chunk: Range<usize>) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
         let PassShape { steps, rows, tokens, dx, checkpointing, .. } = shape;
         let (index, n) = (self.chunks.len(), chunk.len());
@@ -249,7 +249,7 @@ impl SequencePlan {
     fn add_predictions(
         &mut self,
         head: &Head,
-        sizes: &Sizes,
+        sizes: &Vec4Sizes,
         checkpointing: Checkpointing,
         chunk: &Chunk,
         (rows, targets, weights, shares): (usize, Span, Span, Option<Span>),
@@ -273,7 +273,7 @@ impl SequencePlan {
     }
 
     /// What goes from chunk to chunk.
-    fn add_carries(&mut self, model: &Model, sizes: &Sizes) {
+    fn add_carries(&mut self, model: &Model, sizes: &Vec4Sizes) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
         let states = 4 * self.rows as u64 * sizes.h4 as u64;
         let mut carries = |name: &str, numbers: u64| -> Vec<TensorId> {
@@ -297,7 +297,7 @@ impl SequencePlan {
 
     fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
         use crate::model::Role::{HeadWeight, WeightHh, WeightIh};
-        let sizes = Sizes::new(model);
+        let sizes = Vec4Sizes::new(model);
         // The last chunk may be shorter, and yet be cut into more parts: a part's size is rounded.
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
         let weights = (0..model.recurrent.num_layer_directions())
@@ -389,7 +389,7 @@ fn carried_numbers(model: &Model, rows: usize) -> u64 {
 
 /// Rows in vec4.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
+pub(crate) struct Vec4Sizes {
     /// I.
     pub(crate) x4: usize,
     /// H.
@@ -410,7 +410,7 @@ pub(crate) struct Sizes {
     mean: bool,
 }
 
-impl Sizes {
+impl Vec4Sizes {
     pub(crate) fn new(model: &Model) -> Self {
         let r = &model.recurrent;
         let h4 = vec4s(r.hidden_size);
@@ -434,7 +434,7 @@ impl Sizes {
     }
 }
 
-impl Sizes {
+impl Vec4Sizes {
     /// Refuses sizes over which an invocation cannot loop.
     fn check_loops(&self, model: &Model) -> Result<()> {
         let gates4 = model.recurrent.cell.gates() * self.h4;
@@ -465,7 +465,7 @@ impl HostInputs {
 
 /// The chunk of a pass that keeps only borders which takes the least memory: a step more costs its buffers once, a chunk
 /// more its border, and the sum is least where they are alike.
-fn cheapest_chunk(model: &Model, sizes: &Sizes, steps: usize) -> usize {
+fn cheapest_chunk(model: &Model, sizes: &Vec4Sizes, steps: usize) -> usize {
     let states = sizes.h4 * (1 + usize::from(model.recurrent.cell.has_cell_state()));
     let logits = model.head.as_ref().map_or(0, |head| if head.readout == Readout::PerStep { sizes.o4 } else { 0 });
     let step = model.recurrent.layers * (sizes.z4 + states + sizes.y4) + logits;
@@ -474,7 +474,7 @@ fn cheapest_chunk(model: &Model, sizes: &Sizes, steps: usize) -> usize {
 }
 
 /// The longest chunk whose tensors are within the limits; at least one step, whose size is then refused by name.
-fn chunk_steps(sizes: &Sizes, limits: &DeviceLimits, shape: PassShape, chunk: Option<usize>) -> usize {
+fn chunk_steps(sizes: &Vec4Sizes, limits: &DeviceLimits, shape: PassShape, chunk: Option<usize>) -> usize {
     let PassShape { steps, rows, tokens, .. } = shape;
     let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
     let bytes_per_step = 16 * rows as u64 * widest as u64;

@@ -23,22 +23,22 @@ const SHOWN: u64 = 4096;
 
 /// What a file holds, before any of it is taken.
 #[derive(Debug)]
-pub(crate) struct Header {
+pub(crate) struct SafetensorsHeader {
     pub(crate) notes: HashMap<String, String>,
     /// In the order in which their bytes stand.
-    pub(crate) tensors: Vec<Entry>,
+    pub(crate) tensors: Vec<TensorEntry>,
 }
 
 /// A tensor of a file.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct TensorEntry {
     pub(crate) name: String,
     pub(crate) kind: Dtype,
     pub(crate) shape: Vec<usize>,
     pub(crate) bytes: u64,
 }
 
-impl Header {
+impl SafetensorsHeader {
     /// The header that a file of `length` bytes begins with; what follows are its tensors' bytes, each of them.
     ///
     /// # Errors
@@ -69,9 +69,9 @@ impl Header {
         drop(begin);
         let entry = |name: String| {
             let TensorInfo { dtype, shape, data_offsets: (first, end) } = metadata.info(&name)?.clone();
-            Some((first, Entry { name, kind: dtype, shape, bytes: (end - first) as u64 }))
+            Some((first, TensorEntry { name, kind: dtype, shape, bytes: (end - first) as u64 }))
         };
-        let mut tensors: Vec<(usize, Entry)> = metadata.offset_keys().into_iter().filter_map(entry).collect();
+        let mut tensors: Vec<(usize, TensorEntry)> = metadata.offset_keys().into_iter().filter_map(entry).collect();
         // Empty ones stand where others do.
         tensors.sort_by(|(a, first), (b, second)| (a, first.bytes, &first.name).cmp(&(b, second.bytes, &second.name)));
         let tensors = tensors.into_iter().map(|(_, entry)| entry).collect();

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Dtype, SafeTensorError};
 
 pub(crate) use elements::{cut, read as read_numbers, write as write_numbers};
-pub(crate) use header::{Entry, Header, begin};
+pub(crate) use header::{SafetensorsHeader, TensorEntry, begin};
 
 use super::state_dict::StateDict;
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ impl StateDict {
 /// A safetensors file of which the header is read: what it holds is known before any tensor is taken.
 #[derive(Debug)]
 pub struct SafetensorsFile<F> {
-    header: Header,
+    header: SafetensorsHeader,
     /// Where the tensors begin.
     file: F,
 }
@@ -70,7 +70,7 @@ impl<F: Read> SafetensorsFile<F> {
     /// [`Error::Unsupported`] where it is no safetensors file; one of `torch.save` is told how to become one. [`Error::Io`],
     /// without a file's name, where it cannot be read.
     pub fn open(mut file: F, length: u64) -> Result<Self> {
-        Ok(Self { header: Header::read(&mut file, length)?, file })
+        Ok(Self { header: SafetensorsHeader::read(&mut file, length)?, file })
     }
 
     /// The note under `name` in the metadata.
@@ -94,7 +94,7 @@ impl<F: Read> SafetensorsFile<F> {
         if let Some(entry) = wrong.min_by_key(|entry| &entry.name) {
             elements::check(&entry.name, entry.kind)?;
         }
-        let tensors = self.header.tensors.into_iter().map(|Entry { name, kind, shape, bytes }| {
+        let tensors = self.header.tensors.into_iter().map(|TensorEntry { name, kind, shape, bytes }| {
             let values = elements::values(&name, kind, &mut self.file, bytes)?;
             let array = ArrayD::from_shape_vec(IxDyn(&shape), values);
             let array = array.map_err(|error| Error::Unsupported(format!("{name}: {error}")))?;
@@ -119,7 +119,7 @@ impl<F: Read> SafetensorsFile<F> {
 
 /// A tensor of a safetensors file as it is stored, of any element type: see [`SafetensorsFile::each`].
 pub struct StoredTensor<'a> {
-    entry: &'a Entry,
+    entry: &'a TensorEntry,
     data: &'a mut dyn Read,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, allocate, bind};
-use crate::gpu::commands::program::Command;
+use crate::gpu::commands::program::GpuCommand;
 use crate::gpu::commands::uniforms::Transpose;
 use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::TRANSPOSE;
@@ -11,13 +11,13 @@ use crate::model::{Model, Role};
 
 /// The copies, and the commands that make them from the parameters.
 #[derive(Debug)]
-pub(crate) struct Packed {
+pub(crate) struct TransposedWeights {
     weights: Vec<wgpu::Buffer>,
-    commands: Vec<Command>,
+    commands: Vec<GpuCommand>,
     uniforms: wgpu::Buffer,
 }
 
-impl Packed {
+impl TransposedWeights {
     pub(crate) fn new(gpu: &Gpu, model: &Model, plan: &ParameterPlan, parameters: &wgpu::Buffer) -> Result<Self> {
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = gpu.buffer("transpose uniforms", ALIGNMENT, usage)?;
@@ -36,7 +36,7 @@ impl Packed {
             let bindings = bind(gpu.device(), &kernel, &uniforms, &[from, Binding::whole(&weight)]);
             let grid = gpu.limits().rows_and_columns(columns4, rows4);
             let cost = Cost::each(16 * rows4 * columns4, 1, 2);
-            commands.push(Command::Dispatch { kernel: kernel.clone(), bindings, offset: 0, grid, cost });
+            commands.push(GpuCommand::Dispatch { kernel: kernel.clone(), bindings, offset: 0, grid, cost });
             weights.push(weight);
         }
         Ok(Self { weights, commands, uniforms })
@@ -48,7 +48,7 @@ impl Packed {
     }
 
     /// What makes the copies; to be recorded between a change of the parameters and the next forward pass.
-    pub(crate) fn commands(&self) -> &[Command] {
+    pub(crate) fn commands(&self) -> &[GpuCommand] {
         &self.commands
     }
 

@@ -1,15 +1,15 @@
 //! What every block of a pass reads.
 
 use super::mapped_model::MappedModel;
-use super::prepared::Prepared;
+use super::packed_weights::PackedWeights;
 use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::parallel::clock::Clock;
 
 /// What every block of a pass reads.
-pub(crate) struct Weights<'a, R> {
+pub(crate) struct PassWeights<'a, R> {
     pub(crate) model: &'a MappedModel,
     pub(crate) parameters: &'a [R],
-    pub(crate) prepared: &'a Prepared<R>,
+    pub(crate) prepared: &'a PackedWeights<R>,
     pub(crate) gemm: SharedGemm<'a>,
     pub(crate) clock: &'a Clock,
 }

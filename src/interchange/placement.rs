@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::gates::Order;
+use super::gates::GateOrder;
 use crate::error::Result;
 use crate::model::{Layout, Model, Recurrent, Role, StateDict, Tensor};
 
 /// Where a tensor of PyTorch lies.
-pub(super) struct Place {
+pub(super) struct TensorPlacement {
     /// The array's name.
     pub(super) name: String,
     /// The array's shape.
@@ -22,7 +22,7 @@ pub(super) struct Place {
     pub(super) added: bool,
 }
 
-impl Place {
+impl TensorPlacement {
     /// An array of the tensor's own.
     pub(super) fn whole(name: String, tensor: &Tensor) -> Self {
         Self { name, shape: tensor.shape.clone(), transposed: false, offset: 0, added: false }
@@ -35,17 +35,17 @@ impl Place {
 }
 
 /// What a format is: its order of gates, and where it keeps each tensor.
-pub(super) struct Format {
-    pub(super) order: Order,
-    pub(super) place: fn(&Recurrent, &Tensor) -> Place,
+pub(super) struct ExchangeFormat {
+    pub(super) order: GateOrder,
+    pub(super) place: fn(&Recurrent, &Tensor) -> TensorPlacement,
 }
 
-impl Format {
+impl ExchangeFormat {
     /// The arrays' names and shapes, in the order of the tensors.
     pub(super) fn arrays(&self, model: &Model) -> Vec<(String, Vec<usize>)> {
         let mut arrays: Vec<(String, Vec<usize>)> = Vec::new();
         for tensor in Layout::new(model).tensors() {
-            let Place { name, shape, .. } = (self.place)(&model.recurrent, tensor);
+            let TensorPlacement { name, shape, .. } = (self.place)(&model.recurrent, tensor);
             if arrays.iter().all(|(known, _)| *known != name) {
                 arrays.push((name, shape));
             }

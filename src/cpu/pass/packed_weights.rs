@@ -15,9 +15,9 @@ const OF_LAYER: usize = 4;
 
 /// All weights of a network, packed.
 #[derive(Debug)]
-pub(crate) struct Prepared<R> {
+pub(crate) struct PackedWeights<R> {
     /// Those of each (layer, direction), as [`plans`] orders them, then the head's.
-    forms: Vec<Form<R>>,
+    forms: Vec<PackedForm<R>>,
     /// \[kept\] of each (layer, direction): what the kept numbers start from, b_ih + b_hh, but apart where the reset stands
     /// between them. Then b_y of a head.
     biases: Vec<Vec<R>>,
@@ -26,7 +26,7 @@ pub(crate) struct Prepared<R> {
 
 /// A weight packed for one of its products.
 #[derive(Debug)]
-struct Form<R> {
+struct PackedForm<R> {
     panels: PackedB<R>,
     /// The place of the weight among the parameters.
     weight: Range<usize>,
@@ -40,7 +40,7 @@ struct Form<R> {
 }
 
 /// A form as it is before anything of it is made.
-struct Plan {
+struct FormPlan {
     k: usize,
     n: usize,
     weight: Range<usize>,
@@ -50,7 +50,7 @@ struct Plan {
 }
 
 /// Every form of a network, and the numbers of each of its biases.
-fn plans(model: &MappedModel) -> (Vec<Plan>, Vec<usize>) {
+fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
     let (cell, hidden) = (model.recurrent.cell, model.hidden());
     let mut plans = Vec::new();
     let mut add = |weight: &Range<usize>, columns: usize, runs: &[[usize; 3]], bias: Option<usize>| {
@@ -58,7 +58,7 @@ fn plans(model: &MappedModel) -> (Vec<Plan>, Vec<usize>) {
             let rows = weight.len() / columns;
             let (k, n) = if backward { (rows, columns) } else { (columns, rows) };
             let (weight, runs, bias) = (weight.clone(), runs.to_vec(), bias.filter(|_| !backward));
-            plans.push(Plan { k, n, weight, runs, bias, backward });
+            plans.push(FormPlan { k, n, weight, runs, bias, backward });
         }
     };
     let run = |span: &GateSpan, first: usize| [span.weight * hidden, (span.kept - first) * hidden, span.gates * hidden];
@@ -82,12 +82,12 @@ pub(crate) fn numbers<R: Real>(model: &MappedModel) -> usize {
     plans.iter().map(|plan| PackedB::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
 }
 
-impl<R: Real> Prepared<R> {
+impl<R: Real> PackedWeights<R> {
     /// Zeros, to be refreshed.
     pub(crate) fn new(model: &MappedModel) -> Result<Self> {
         let (plans, biases) = plans(model);
-        let form = |Plan { k, n, weight, runs, bias, backward }| {
-            Ok(Form { panels: PackedB::try_new(k, n)?, weight, runs, bias, backward, stale: true })
+        let form = |FormPlan { k, n, weight, runs, bias, backward }| {
+            Ok(PackedForm { panels: PackedB::try_new(k, n)?, weight, runs, bias, backward, stale: true })
         };
         Ok(Self {
             forms: plans.into_iter().map(form).collect::<Result<_>>()?,
@@ -115,7 +115,7 @@ impl<R: Real> Prepared<R> {
         }
         let biases = &self.biases;
         if self.forms.iter().any(|form| form.is_due(backward)) {
-            threads.each(&mut self.forms[..], |form: &mut [Form<R>]| {
+            threads.each(&mut self.forms[..], |form: &mut [PackedForm<R>]| {
                 if form[0].is_due(backward) {
                     form[0].refresh(threads, parameters, biases);
                 }
@@ -162,7 +162,7 @@ impl<R: Real> Prepared<R> {
     }
 }
 
-impl<R: Real> Form<R> {
+impl<R: Real> PackedForm<R> {
     fn is_due(&self, backward: bool) -> bool {
         self.stale && (backward || !self.backward)
     }
