@@ -17,15 +17,13 @@ pub use label::DateOrder;
 use label::Unit;
 use numbers::Behind;
 pub(super) use onward::beyond;
-#[cfg(feature = "cli")]
-pub(super) use texts::PackedTexts;
 pub(super) use texts::Texts;
 pub(super) use until::{Until, rows as rows_until};
 pub(super) use way::Way;
 
 use std::cmp::Reverse;
 
-use super::encoding::quoted;
+use super::input::encoding::quoted;
 
 /// As what the labels of a column are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

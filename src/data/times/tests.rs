@@ -3,9 +3,9 @@
 use jiff::civil::Date;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::damage::{below, damaged, rng};
 use super::label::{DAY, MONTHS, WEEKDAYS, day_of, nanoseconds};
 use super::*;
+use crate::data::corruption::{below, damaged, rng};
 
 /// Days in their order, the first after the twelfth of its month so that its order is known.
 fn days(rng: &mut ChaCha8Rng) -> Vec<Date> {

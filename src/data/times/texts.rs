@@ -1,10 +1,5 @@
 //! The labels of a column, wherever they lie.
 
-#[cfg(feature = "cli")]
-use crate::allocate;
-#[cfg(feature = "cli")]
-use crate::error::Result;
-
 /// Labels, a row each.
 pub(in crate::data) trait Texts {
     fn len(&self) -> usize;
@@ -24,66 +19,5 @@ impl<S: AsRef<str>> Texts for [S] {
 
     fn text(&self, row: usize) -> &str {
         self.get(row).map(AsRef::as_ref).unwrap_or_default()
-    }
-}
-
-/// Labels one behind the other, of which each takes four bytes beside what it is.
-#[cfg(feature = "cli")]
-#[derive(Default)]
-pub(in crate::data) struct PackedTexts {
-    all: String,
-    /// Where each ends, without what does not fit.
-    ends: Vec<u32>,
-    /// The rows from which on the ends have lost 2³² more.
-    turns: Vec<usize>,
-}
-
-#[cfg(feature = "cli")]
-impl PackedTexts {
-    /// # Errors
-    /// [`Error::NoMemory`](crate::Error::NoMemory).
-    pub(in crate::data) fn push(&mut self, text: &str) -> Result<()> {
-        let before = self.all.len() >> 32;
-        allocate::text(&mut self.all, text, "the labels of rows")?;
-        let turns = (self.all.len() >> 32) - before;
-        self.turns.extend(std::iter::repeat_n(self.ends.len(), turns));
-        allocate::push(&mut self.ends, self.all.len() as u32, "the labels of rows")
-    }
-
-    fn end(&self, row: usize) -> usize {
-        let turns = self.turns.partition_point(|from| *from <= row);
-        (turns << 32) + self.ends[row] as usize
-    }
-}
-
-#[cfg(feature = "cli")]
-impl Texts for PackedTexts {
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn text(&self, row: usize) -> &str {
-        if row >= self.ends.len() {
-            return "";
-        }
-        let begin = row.checked_sub(1).map_or(0, |before| self.end(before));
-        self.all.get(begin..self.end(row)).unwrap_or_default()
-    }
-}
-
-#[cfg(all(test, feature = "cli"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_text_is_found_again() {
-        let texts: Vec<String> = (0..500).map(|n: usize| "aä".repeat(n * n % 7)).collect();
-        let mut packed = PackedTexts::default();
-        texts.iter().for_each(|text| packed.push(text).unwrap());
-        assert_eq!(packed.iter().collect::<Vec<_>>(), texts);
-        assert_eq!((packed.text(500), texts[..].text(500)), ("", ""));
-        // As if the first two had come to 2³² bytes each.
-        let beyond = PackedTexts { all: String::new(), ends: vec![0, 0, 7], turns: vec![0, 1] };
-        assert_eq!([0, 1, 2].map(|row| beyond.end(row)), [1 << 32, 2 << 32, (2 << 32) + 7]);
     }
 }

@@ -1,0 +1,11 @@
+//! What every kind of data shares: batches, how examples become batches, splits, scaling.
+
+pub(super) mod batches;
+pub(super) mod batching;
+pub(super) mod scaling;
+pub(super) mod split;
+
+pub use batches::{Batches, Examples};
+pub use batching::{InOrder, Shuffled};
+pub use scaling::{Scaling, ScalingKind};
+pub use split::{Frame, Split};

@@ -1,0 +1,313 @@
+//! Labelled sequences from NumPy arrays: x, lengths and y.
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::npy::{Element, Npy};
+use crate::data::sequences::labelled::DistinctNames;
+use crate::data::sequences::steps::IN_MEMORY;
+use crate::data::{InputLimit, Labelled, Labels, Missing, Sequences, Steps};
+use crate::error::{Error, Result};
+use crate::sizes::Count;
+
+impl Labelled {
+    /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
+    /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. A NaN in x is a missing value. Each comes with the
+    /// path that errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
+    /// not finite or that f64 does not hold, named by sequence, step and dimension, counted from 1; for sequences that
+    /// would take more memory than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
+    pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: Missing) -> Result<Self> {
+        Self::npy_within(x, y, missing, InputLimit::default())
+    }
+
+    pub(super) fn npy_within(
+        x: (&[u8], &Path),
+        y: Option<(&[u8], &Path)>,
+        missing: Missing,
+        limit: InputLimit,
+    ) -> Result<Self> {
+        let array = |(bytes, path)| Array::parse(bytes, path, "");
+        read(&array(x)?, None, y.map(array).transpose()?.as_ref(), missing, limit)
+    }
+}
+
+/// An array, and what errors name.
+pub(super) struct Array<'a> {
+    npy: Npy<'a>,
+    path: &'a Path,
+    place: &'static str,
+}
+
+impl<'a> Array<'a> {
+    pub(super) fn parse(bytes: &'a [u8], path: &'a Path, place: &'static str) -> Result<Self> {
+        Ok(Self { npy: Npy::parse(bytes, path, place)?, path, place })
+    }
+
+    fn refuse<T>(&self, place: String, message: String) -> Result<T> {
+        Err(Error::data(self.path, format!("{}{place}", self.place), message))
+    }
+
+    fn refuse_shape<T>(&self, expected: &str) -> Result<T> {
+        self.refuse(String::new(), format!("expected shape {expected}, got {:?}", self.npy.shape))
+    }
+}
+
+/// x, lengths and y as sequences with labels; without lengths all have T steps.
+pub(super) fn read(
+    x: &Array<'_>,
+    lengths: Option<&Array<'_>>,
+    y: Option<&Array<'_>>,
+    missing: Missing,
+    limit: InputLimit,
+) -> Result<Labelled> {
+    let (n, steps, dimensions) = match x.npy.shape.as_slice() {
+        [n, steps] => (*n, *steps, 1),
+        [n, steps, dimensions] => (*n, *steps, *dimensions),
+        _ => return x.refuse_shape("[N, T, I] or [N, T]"),
+    };
+    if x.npy.is_text() {
+        return x.refuse(String::new(), "expected numbers, got text".into());
+    }
+    if n > 0 && (steps == 0 || dimensions == 0) {
+        return x.refuse_shape("[N, T, I] or [N, T], of at least a step and a number");
+    }
+    let lengths = lengths.map(|lengths| read_lengths(lengths, n, steps)).transpose()?;
+    let length = |sequence: usize| lengths.as_ref().map_or(steps, |lengths| lengths[sequence]);
+    let wide = !x.npy.is_single();
+    let number = if wide { size_of::<f64>() } else { size_of::<f32>() };
+    let (all, ends) = match &lengths {
+        None => (Count::from(n) * steps, 0),
+        Some(lengths) => (lengths.iter().map(|length| Count::from(*length)).sum(), n),
+    };
+    let held = all * dimensions * number + Count::from(ends) * size_of::<usize>();
+    limit.check(held.get(), x.path, x.place, IN_MEMORY)?;
+    let mut sequences = Sequences::new(dimensions);
+    let mut last = vec![None; if n > 0 { dimensions } else { 0 }];
+    for sequence in 0..n {
+        last.fill(None);
+        let index = |t, i| [sequence, t, i];
+        sequences.push_with(length(sequence), |t, i| {
+            let element = x.npy.at(&index(t, i)[..x.npy.shape.len()]);
+            let number = match element.number() {
+                Ok(number) if number.is_nan() => missing.stand_in(last[i]),
+                number => number,
+            };
+            match number {
+                Ok(number) => {
+                    let number = if wide { number } else { f64::from(number as f32) };
+                    last[i] = Some(number);
+                    Ok(number)
+                }
+                Err(expected) => {
+                    let place = format!(", sequence {}, step {}, dimension {}", sequence + 1, t + 1, i + 1);
+                    x.refuse(place, format!("expected {expected}, got {}", shown(&element)))
+                }
+            }
+        })?;
+    }
+    let input = if wide { Steps::Wide(sequences) } else { Steps::Dense(sequences) };
+    let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
+    Ok(Labelled::new(input, labels))
+}
+
+fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
+    if lengths.npy.shape != [n] {
+        return lengths.refuse_shape(&format!("[{n}], one for each sequence of x"));
+    }
+    let length = |sequence: usize| {
+        let element = lengths.npy.at(&[sequence]);
+        let length = match element {
+            Element::Integer(length) => usize::try_from(length).ok().filter(|length| (1..=steps).contains(length)),
+            // NumPy's arithmetic makes floats of counts.
+            Element::Float(length) if length.fract() == 0.0 && (1.0..=steps as f64).contains(&length) => {
+                Some(length as usize)
+            }
+            _ => None,
+        };
+        match length {
+            Some(length) => Ok(length),
+            None => {
+                let message = format!("expected a whole number from 1 to T = {steps}, got {}", described(&element));
+                lengths.refuse(format!(", sequence {}", sequence + 1), message)
+            }
+        }
+    };
+    (0..n).map(length).collect()
+}
+
+fn read_labels(y: &Array<'_>, n: usize) -> Result<Labels> {
+    if y.npy.is_float() {
+        let (outputs, rank) = match y.npy.shape.as_slice() {
+            [rows] if *rows == n => (1, 1),
+            [rows, outputs] if *rows == n => (*outputs, 2),
+            _ => return y.refuse_shape(&format!("[{n}] or [{n}, O], one row for each sequence of x")),
+        };
+        let mut values = Array2::zeros((n, outputs));
+        for ((sequence, output), value) in values.indexed_iter_mut() {
+            let element = y.npy.at(&[sequence, output][..rank]);
+            *value = match element.number() {
+                Ok(number) if !number.is_nan() => number,
+                _ => {
+                    let got = shown(&element);
+                    return y.refuse(
+                        format!(", sequence {}", sequence + 1),
+                        format!("expected a finite number, got {got}"),
+                    );
+                }
+            };
+        }
+        return Ok(Labels::Values(values));
+    }
+    if y.npy.shape != [n] {
+        return y.refuse_shape(&format!("[{n}], one class for each sequence of x"));
+    }
+    let mut names = DistinctNames::default();
+    for sequence in 0..n {
+        match y.npy.at(&[sequence]) {
+            Element::Text(None) => {
+                return y.refuse(format!(", sequence {}", sequence + 1), "expected text, got what is none".into());
+            }
+            element => names.push(&shown(&element))?,
+        }
+    }
+    Ok(Labels::from_distinct(names))
+}
+
+/// With what it is, where that is what is wrong with it.
+fn described(element: &Element) -> String {
+    match element {
+        Element::Integer(_) | Element::Float(_) => shown(element),
+        Element::Bool(bool) => format!("the boolean {bool}"),
+        Element::Text(text) => format!("the text {:?}", text.as_deref().unwrap_or_default()),
+    }
+}
+
+fn shown(element: &Element) -> String {
+    match element {
+        Element::Float(number) => number.to_string(),
+        Element::Integer(number) => number.to_string(),
+        Element::Bool(bool) => bool.to_string(),
+        Element::Text(text) => text.clone().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use ndarray::array;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::npy::tests::npy;
+    use super::*;
+    use crate::data::corruption::{below, number, survives};
+    use crate::data::{Scaling, ScalingKind};
+
+    pub(crate) fn floats(shape: &[usize], numbers: &[f32]) -> Vec<u8> {
+        npy("<f4", false, shape, &numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    fn from_npy(x: &[u8], y: Option<&[u8]>) -> Result<Labelled, String> {
+        let y = y.map(|bytes| (bytes, Path::new("y.npy")));
+        Labelled::from_npy((x, Path::new("x.npy")), y, Missing::Refuse).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn classes(names: &[&str], of: &[u32]) -> Labels {
+        Labels::Classes { names: names.iter().map(|name| (*name).into()).collect(), of: of.to_vec() }
+    }
+
+    #[test]
+    fn two_axes_are_one_dimension() {
+        let sequences = vec![array![[1.0], [2.0], [3.0]], array![[4.0], [5.0], [6.0]]];
+        let labelled = from_npy(&floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None).unwrap();
+        assert_eq!(labelled, Labelled::new(Steps::dense(sequences), Labels::None));
+    }
+
+    #[test]
+    fn three_axes_are_sequences_steps_and_dimensions() {
+        let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
+        assert_eq!(labelled.input, Steps::dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
+    }
+
+    #[test]
+    fn a_spread_that_is_rounding_counts_as_none_in_an_array_of_f4_and_as_one_in_an_array_of_f8() {
+        let numbers = [0.3f32, 0.300_000_07, 0.3, 0.300_000_07];
+        let unit = |x: &[u8]| {
+            let input = from_npy(x, None).unwrap().input;
+            let values: Vec<f64> = input.values(&[0, 1], 0).collect();
+            Scaling::fit_rounded(ScalingKind::Standard, &values, input.precision()).unit
+        };
+        assert_eq!(unit(&floats(&[2, 2], &numbers)), 1.0);
+        let wide = numbers.map(|number| f64::from(number).to_le_bytes()).concat();
+        assert!(unit(&npy("<f8", false, &[2, 2], &wide)) < 1e-7);
+    }
+
+    #[test]
+    fn missing_numbers_are_filled_by_dimension_and_sequence() {
+        let x = floats(&[2, 2, 2], &[1.0, 2.0, f32::NAN, 3.0, 4.0, f32::NAN, 5.0, 6.0]);
+        let read = |x: &[u8], missing| Labelled::from_npy((x, Path::new("x.npy")), None, missing);
+        let error = read(&x, Missing::Forward).unwrap_err().to_string();
+        let expected = "expected a first number to fill forward from, got NaN";
+        assert_eq!(error, format!("x.npy, sequence 2, step 1, dimension 2: {expected}"));
+        let x = floats(&[1, 3, 2], &[1.0, 2.0, f32::NAN, 3.0, f32::NAN, f32::NAN]);
+        let filled = Steps::dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
+        assert_eq!(read(&x, Missing::Forward).unwrap().input, filled);
+        let masked = read(&x, Missing::Mask).unwrap().input;
+        assert_eq!(masked.values(&[0], 0).map(f64::is_nan).collect::<Vec<_>>(), [false, true, true]);
+        assert!(read(&floats(&[1, 1], &[f32::INFINITY]), Missing::Mask).is_err());
+    }
+
+    #[test]
+    fn the_type_of_y_tells_what_it_is() {
+        let x = floats(&[3, 1], &[0.0; 3]);
+        let labels = |y: &[u8]| from_npy(&x, Some(y)).unwrap().labels;
+        assert_eq!(labels(&npy("|i1", false, &[3], &[10, 0xff, 9])), classes(&["-1", "9", "10"], &[2, 0, 1]));
+        assert_eq!(labels(&npy("|b1", false, &[3], &[1, 0, 1])), classes(&["false", "true"], &[1, 0, 1]));
+        let text = ['b', 'a', 'b'].map(|letter| u32::from(letter).to_be_bytes()).concat();
+        assert_eq!(labels(&npy(">U1", false, &[3], &text)), classes(&["a", "b"], &[1, 0, 1]));
+        assert_eq!(labels(&floats(&[3], &[1.0, 2.0, 3.0])), Labels::Values(array![[1.0], [2.0], [3.0]]));
+        let two = labels(&floats(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        assert_eq!(two, Labels::Values(array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_refused() {
+        let x = floats(&[2, 2], &[1.0; 4]);
+        let error = |x: &[u8], y: Option<&[u8]>| from_npy(x, y).unwrap_err();
+        assert_eq!(error(&floats(&[4], &[1.0; 4]), None), "x.npy: expected shape [N, T, I] or [N, T], got [4]");
+        assert!(error(&floats(&[1, 2, 1, 2], &[1.0; 4]), None).contains("got [1, 2, 1, 2]"));
+        assert_eq!(error(&npy("<U1", false, &[1, 1], &[65, 0, 0, 0]), None), "x.npy: expected numbers, got text");
+        let place = "x.npy, sequence 2, step 1, dimension 1: expected a finite number, got";
+        assert_eq!(error(&floats(&[2, 2], &[1.0, 1.0, f32::NAN, 1.0]), None), format!("{place} NaN"));
+        let wide = npy("<f8", false, &[2, 1], &[1.0, f64::NEG_INFINITY].map(f64::to_le_bytes).concat());
+        assert_eq!(error(&wide, None), format!("{place} -inf"));
+        let message = "y.npy: expected shape [2] or [2, O], one row for each sequence of x, got";
+        assert_eq!(error(&x, Some(&floats(&[3], &[1.0; 3]))), format!("{message} [3]"));
+        assert_eq!(error(&x, Some(&floats(&[1, 2, 2], &[1.0; 4]))), format!("{message} [1, 2, 2]"));
+        let nan = floats(&[2], &[0.0, f32::NAN]);
+        assert_eq!(error(&x, Some(&nan)), "y.npy, sequence 2: expected a finite number, got NaN");
+        assert!(error(&x, Some(&npy("|u1", false, &[2, 1], &[0; 2]))).contains("one class for each sequence"));
+        assert!(error(&x, Some(&npy("<U1", false, &[2], &[0xff; 8]))).contains("y.npy, sequence 1: expected text"));
+        assert!(error(&x, Some(b"")).starts_with("y.npy: expected an npy file"));
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let x = |rng: &mut ChaCha8Rng| {
+            let shape: Vec<usize> = (0..2 + below(2, rng)).map(|_| 1 + below(3, rng)).collect();
+            floats(&shape, &(0..shape.iter().product()).map(|_| number(rng) as f32).collect::<Vec<_>>())
+        };
+        survives(x, |bytes| Labelled::from_npy((bytes, Path::new("x.npy")), None, Missing::Forward));
+        let fixed = floats(&[3, 1], &[0.0; 3]);
+        let y = |rng: &mut ChaCha8Rng| match below(3, rng) {
+            0 => npy("|u1", false, &[3], &[0, 1, 1]),
+            1 => npy("<U1", false, &[3], &[65, 0, 0, 0, 66, 0, 0, 0, 65, 0, 0, 0]),
+            _ => floats(&[3, 1], &[1.0, 2.0, number(rng) as f32]),
+        };
+        let x = (fixed.as_slice(), Path::new("x.npy"));
+        let parse = |y: &[u8]| Labelled::from_npy(x, Some((y, Path::new("y.npy"))), Missing::Refuse);
+        survives(y, parse);
+    }
+}

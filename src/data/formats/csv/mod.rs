@@ -1,0 +1,12 @@
+//! Separated text: what separates its fields, its records, and what is read from them.
+
+mod decimal_evidence;
+mod long_form;
+mod packed_texts;
+pub(super) mod records;
+mod separator;
+mod table;
+
+pub use long_form::LongColumns;
+pub use separator::SEPARATORS;
+pub use table::{SUNSPOTS, columns};

@@ -1,0 +1,21 @@
+//! File formats, each read into the kind of data that it holds. The kinds of data do not know them.
+
+mod arrays;
+#[cfg(feature = "cli")]
+mod csv;
+mod idx;
+mod npy;
+#[cfg(feature = "cli")]
+mod npz;
+#[cfg(feature = "cli")]
+mod piano_roll_files;
+mod read;
+mod ts;
+mod ucr;
+#[cfg(feature = "cli")]
+mod zip;
+
+#[cfg(feature = "cli")]
+pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, columns};
+pub use idx::Image;
+pub use read::ReadOptions;

@@ -1,0 +1,140 @@
+//! NumPy's `.npz` archives: a `.npy` file an array.
+
+use std::path::Path;
+
+use super::arrays::{Array, read};
+use super::zip::Archive;
+use crate::data::input::encoding::quoted;
+use crate::data::{InputLimit, Labelled, Missing};
+use crate::error::{Error, Result};
+
+impl Labelled {
+    /// Reads the arrays `x`, and where they are there `lengths` and `y`, of an `.npz` file. `lengths`, \[N\], holds the
+    /// steps of each sequence; what lies beyond them is not read. `x` and `y` are as in [`from_npy`](Self::from_npy).
+    ///
+    /// # Errors
+    /// [`Error::Data`] as there, naming the array, for an archive that is cut off, changed, or of 4 GB, and for arrays that
+    /// are larger than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
+    pub fn from_npz(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+        Self::npz_within(bytes, path, missing, InputLimit::default())
+    }
+
+    pub(super) fn npz_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
+        let archive = Archive::open(bytes, path)?;
+        limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"]), path, "", "in its arrays")?;
+        let Some(x) = archive.read("x.npy")? else {
+            let names: Vec<&str> = archive.names().collect();
+            let message = format!("expected a file x.npy within, got {}", quoted(&names.join(", ")));
+            return Err(Error::data(path, "", message));
+        };
+        let (lengths, y) = (archive.read("lengths.npy")?, archive.read("y.npy")?);
+        let lengths = lengths.as_deref().map(|bytes| Array::parse(bytes, path, ", lengths.npy")).transpose()?;
+        let y = y.as_deref().map(|bytes| Array::parse(bytes, path, ", y.npy")).transpose()?;
+        read(&Array::parse(&x, path, ", x.npy")?, lengths.as_ref(), y.as_ref(), missing, limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::arrays::tests::{classes, floats};
+    use super::super::npy::tests::npy;
+    use super::super::zip::tests::archive;
+    use super::*;
+    use crate::data::corruption::{below, number, rng, survives};
+    use crate::data::{Labels, Steps};
+
+    fn from_npz(files: &[(&str, &[u8], bool)]) -> Result<Labelled, String> {
+        Labelled::from_npz(&archive(files), Path::new("a.npz"), Missing::Refuse).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut rng = rng(0);
+        for _ in 0..500 {
+            let [n, steps, dimensions] = [(); 3].map(|()| 1 + below(4, &mut rng));
+            let numbers: Vec<f32> = (0..n * steps * dimensions).map(|_| number(&mut rng) as f32).collect();
+            let lengths: Vec<usize> = (0..n).map(|_| 1 + below(steps, &mut rng)).collect();
+            let of: Vec<u8> = (0..n).map(|_| below(3, &mut rng) as u8).collect();
+            let sequence = |n: usize| {
+                let number = |(t, i)| numbers[(n * steps + t) * dimensions + i];
+                Array2::from_shape_fn((lengths[n], dimensions), number)
+            };
+            let names: Vec<String> = of.iter().map(u8::to_string).collect();
+            let expected = Labelled::new(Steps::dense((0..n).map(sequence).collect()), Labels::from_names(&names));
+            let x = floats(&[n, steps, dimensions], &numbers);
+            let lengths: Vec<u8> = lengths.iter().flat_map(|length| (*length as i64).to_le_bytes()).collect();
+            let lengths = npy("<i8", false, &[n], &lengths);
+            let y = npy("|u1", false, &[n], &of);
+            let deflated = [(); 3].map(|()| below(2, &mut rng) == 0);
+            let files = [
+                ("y.npy", y.as_slice(), deflated[0]),
+                ("x.npy", &x, deflated[1]),
+                ("lengths.npy", &lengths, deflated[2]),
+            ];
+            assert_eq!(from_npz(&files), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_numpy_wrote_is_read() {
+        let read = |bytes: &[u8]| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse).unwrap();
+        let input = Steps::wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        let labels = classes(&["läuft", "walk"], &[1, 0]);
+        let stored = read(include_bytes!("../../../tests/fixtures/stored.npz"));
+        assert_eq!(stored, Labelled::new(input, labels));
+        let input = Steps::dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        let labels = classes(&["false", "true"], &[1, 0]);
+        let deflated = read(include_bytes!("../../../tests/fixtures/deflated.npz"));
+        assert_eq!(deflated, Labelled::new(input, labels));
+    }
+
+    #[test]
+    fn what_lies_beyond_a_length_is_not_read() {
+        let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
+        let lengths = npy("|u1", false, &[2], &[1, 2]);
+        let labelled = from_npz(&[("x.npy", &x, false), ("lengths.npy", &lengths, false)]).unwrap();
+        assert_eq!(labelled.input, Steps::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+    }
+
+    #[test]
+    fn lengths_may_be_whole_numbers_in_floats_as_arithmetic_leaves_them() {
+        let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
+        let read = |lengths: &[f32]| from_npz(&[("x.npy", &x, false), ("lengths.npy", &floats(&[2], lengths), false)]);
+        assert_eq!(read(&[1.0, 2.0]).unwrap().input, Steps::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+        for (wrong, got) in [(1.5, "1.5"), (0.0, "0"), (3.0, "3"), (f32::NAN, "NaN")] {
+            let error = read(&[1.0, wrong]).unwrap_err();
+            assert!(error.contains("sequence 2: expected a whole number from 1 to T = 2, got "), "{error}");
+            assert!(error.ends_with(got), "{error}");
+        }
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_named() {
+        let x = floats(&[2, 2], &[1.0; 4]);
+        let with = |name: &str, bytes: &[u8]| from_npz(&[("x.npy", &x, true), (name, bytes, true)]).unwrap_err();
+        let lengths = |lengths: &[u8]| with("lengths.npy", &npy("|i1", false, &[lengths.len()], lengths));
+        let place = "a.npz, lengths.npy, sequence 2: expected a whole number from 1 to T = 2, got";
+        assert_eq!(lengths(&[1, 0]), format!("{place} 0"));
+        assert_eq!(lengths(&[1, 3]), format!("{place} 3"));
+        assert_eq!(lengths(&[1, 0xff]), format!("{place} -1"));
+        assert!(lengths(&[1]).contains("expected shape [2], one for each sequence of x, got [1]"));
+        assert!(with("lengths.npy", &floats(&[2], &[1.5, 2.0])).contains("sequence 1: expected a whole number"));
+        assert!(with("y.npy", b"no").contains("a.npz, y.npy: expected an npy file"));
+        let none = from_npz(&[("X.npy", &x, true), ("y.npy", &x, true)]).unwrap_err();
+        assert_eq!(none, "a.npz: expected a file x.npy within, got \"X.npy, y.npy\"");
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let write = |rng: &mut ChaCha8Rng| {
+            let [n, steps] = [(); 2].map(|()| 1 + below(3, rng));
+            let x = floats(&[n, steps], &(0..n * steps).map(|_| number(rng) as f32).collect::<Vec<_>>());
+            let y = npy("|u1", false, &[n], &vec![1; n]);
+            archive(&[("x.npy", &x, below(2, rng) == 0), ("y.npy", &y, below(2, rng) == 0)])
+        };
+        survives(write, |bytes| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse));
+    }
+}

@@ -1,0 +1,327 @@
+//! A file of labelled sequences, in whichever of the formats it is.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+#[cfg(feature = "cli")]
+use crate::data::LongColumns;
+use crate::data::input::gzip::decompressed;
+use crate::data::{Image, InputLimit, Labelled, LabelsAs, Missing, read_input};
+use crate::error::{Error, Result};
+
+/// What a file does not tell of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What becomes of missing values: an empty field, `?`, and NaN, NA, N/A, null and their like.
+    pub missing: Missing,
+    /// What labels are; `None`: what the file says, or they look like, see [`Labelled::labels_as`].
+    pub labels: Option<LabelsAs>,
+    /// How an image becomes a sequence (idx).
+    pub image: Image,
+    /// The most that may come of each file.
+    pub limit: InputLimit,
+    /// What the columns are (`.csv`).
+    #[cfg(feature = "cli")]
+    pub columns: LongColumns,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Ts,
+    Ucr,
+    Idx,
+    Npy,
+    Npz,
+    Long,
+}
+
+impl Format {
+    /// By how the file begins where that is unmistakable, otherwise by its extension, that of gzip aside.
+    fn recognise(bytes: &[u8], path: &Path) -> Option<Self> {
+        let begins = [(b"\x93NUMPY".as_slice(), Self::Npy), (b"PK\x03\x04", Self::Npz), (b"\0\0\x08", Self::Idx)];
+        if let Some((_, format)) = begins.into_iter().find(|(magic, _)| bytes.starts_with(magic)) {
+            return Some(format);
+        }
+        let extension = |path: &Path| path.extension().map(|name| name.to_string_lossy().to_ascii_lowercase());
+        let name = match extension(path).as_deref() {
+            Some("gz") => path.with_extension(""),
+            _ => PathBuf::from(path),
+        };
+        match extension(&name).as_deref() {
+            Some("ts") => Some(Self::Ts),
+            Some("tsv" | "txt") => Some(Self::Ucr),
+            Some("csv") => Some(Self::Long),
+            Some("npy") => Some(Self::Npy),
+            Some("npz") => Some(Self::Npz),
+            Some("idx") => Some(Self::Idx),
+            _ if bytes.starts_with(b"@") || bytes.starts_with(b"#") => Some(Self::Ts),
+            _ => None,
+        }
+    }
+}
+
+impl Labelled {
+    /// Reads a file, and for the formats that keep labels by themselves (idx, `.npy`) the file of its labels. What the
+    /// format is shows in how the file begins and in its extension. Either may be compressed by gzip.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file cannot be read, [`Error::Data`] where it cannot be used, is no regular file, or where more
+    /// comes of it than [`ReadOptions::limit`].
+    pub fn read(path: &Path, labels: Option<&Path>, options: &ReadOptions) -> Result<Self> {
+        let bytes = read_input(path, options.limit)?;
+        let labels = labels.map(|path| Ok::<_, Error>((read_input(path, options.limit)?, path))).transpose()?;
+        Self::from_bytes(&bytes, path, labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path)), options)
+    }
+
+    /// As [`read`](Self::read), from what the files hold; the paths tell extensions, and are what errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn from_bytes(
+        bytes: &[u8],
+        path: &Path,
+        labels: Option<(&[u8], &Path)>,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        let bytes = &*whole(bytes, path, options.limit)?;
+        let Some(format) = Format::recognise(bytes, path) else {
+            let message = "expected a file of labelled sequences: .ts, .tsv, .txt, .csv, .npy, .npz or idx";
+            return Err(Error::data(path, "", message));
+        };
+        let labels = match labels {
+            None => None,
+            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => {
+                Some((whole(bytes, path, options.limit)?, path))
+            }
+            Some((_, labels)) => {
+                let message = format!("expected no file of labels for {}, which holds its own", path.display());
+                return Err(Error::data(labels, "", message));
+            }
+        };
+        let labels = labels.as_ref().map(|(bytes, path)| (&**bytes, *path));
+        let labelled = match format {
+            Format::Ts => Self::ts_within(bytes, path, options.missing, options.limit),
+            Format::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
+            Format::Idx => Self::idx_within((bytes, path), labels, options.image, options.limit),
+            Format::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
+            #[cfg(feature = "cli")]
+            Format::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
+            #[cfg(feature = "cli")]
+            Format::Long => Self::long_within(bytes, path, &options.columns, options.missing, options.limit),
+            #[cfg(not(feature = "cli"))]
+            Format::Npz | Format::Long => {
+                let message = "this format is read with the feature `cli`, which this build is without";
+                Err(Error::data(path, "", message))
+            }
+        }?;
+        // These formats say what labels are.
+        let told = matches!(format, Format::Ts | Format::Idx) && options.labels.is_none();
+        let path = labels.map_or(path, |(_, path)| path);
+        match told {
+            true => Ok(labelled),
+            false => labelled.labels_as(options.labels).map_err(|error| error.in_file(path)),
+        }
+    }
+}
+
+/// What a file holds, gzip aside.
+fn whole<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
+    let bytes = decompressed(bytes, path, limit)?;
+    match bytes.is_empty() {
+        true => Err(Error::data(path, "", "expected labelled sequences or their labels, got an empty file")),
+        false => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], path: &str, labels: Option<&[u8]>) -> Result<Labelled, String> {
+        let labels = labels.map(|bytes| (bytes, Path::new("labels")));
+        let labelled = Labelled::from_bytes(bytes, Path::new(path), labels, &ReadOptions::default());
+        labelled.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_format_shows_in_how_a_file_begins_or_in_its_extension() {
+        let format = |bytes: &[u8], path: &str| Format::recognise(bytes, Path::new(path));
+        assert_eq!(format(b"", "a.TS"), Some(Format::Ts));
+        assert_eq!(format(b"", "a.ts.gz"), Some(Format::Ts));
+        assert_eq!(format(b"", "A_TRAIN.tsv"), Some(Format::Ucr));
+        assert_eq!(format(b"", "a.csv"), Some(Format::Long));
+        assert_eq!(format(b"", "a.npz"), Some(Format::Npz));
+        assert_eq!(format(b"# words", "a"), Some(Format::Ts));
+        assert_eq!(format(b"\0\0\x08\x03", "t10k-images-idx3-ubyte.gz"), Some(Format::Idx));
+        assert_eq!(format(b"\x93NUMPY\x01", "a.txt"), Some(Format::Npy));
+        assert_eq!(format(b"PK\x03\x04", "a"), Some(Format::Npz));
+        assert_eq!(format(b"1,2,3", "a"), None);
+    }
+
+    #[test]
+    fn a_file_of_any_format_is_read() {
+        let ts = b"@classLabel true a b\n@data\n1,2:a\n";
+        assert_eq!(read(ts, "a.ts", None), read(ts, "b.ts", None));
+        assert_eq!(read(b"b\t1\t2\n", "a.tsv", None).unwrap().input, read(ts, "a.ts", None).unwrap().input);
+        let labels: &[u8] = &[0, 0, 8, 1, 0, 0, 0, 1, 5];
+        let image = read(&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 255], "a", Some(labels)).unwrap();
+        assert_eq!(image.input.values(&[0], 0).collect::<Vec<_>>(), [1.0]);
+        #[cfg(feature = "cli")]
+        assert_eq!(
+            read(b"id,time,label,v\n1,1,a,1\n1,2,a,2\n", "a.csv", None).unwrap().input,
+            read(ts, "a.ts", None).unwrap().input
+        );
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_gzip_compressed_is_as_what_it_did_not() {
+        let ts = b"@classLabel true a b\n@data\n1,2:a\n";
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, ts).unwrap();
+        assert_eq!(read(&encoder.finish().unwrap(), "a.ts.gz", None), read(ts, "a.ts", None));
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_comes_of_a_file_is_held_to_one_bound_whether_compressed_stored_or_held() {
+        use super::super::npy::tests::npy;
+        use super::super::zip::tests::archive;
+        let refused = |bytes: &[u8], path: &str, limit| {
+            let options = ReadOptions { limit: InputLimit(limit), ..ReadOptions::default() };
+            Labelled::from_bytes(bytes, Path::new(path), None, &options).err().map(|error| error.to_string())
+        };
+        // A number of one byte takes four.
+        let x = npy("|u1", false, &[1000, 1], &[7; 1000]);
+        let expected = "a.npy: expected at most 3999 bytes, got 4000 in memory for its sequences; --input-limit 1MiB";
+        assert!(refused(&x, "a.npy", 3999).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 3999));
+        assert_eq!(refused(&x, "a.npy", 4000), None);
+        let idx = [&[0, 0, 8, 2, 0, 0, 0, 100, 0, 0, 0, 10][..], &[7; 1000]].concat();
+        assert_eq!(refused(&idx, "a.npy", 3999), refused(&x, "a.npy", 3999));
+        assert_eq!(refused(&idx, "a.npy", 4000), None);
+        // Of text nobody knows beforehand.
+        for (line, header, path) in [("7:a\n", "@classLabel true a\n@data\n", "a.ts"), ("a\t7\n", "", "a.tsv")] {
+            let text = format!("{header}{}", line.repeat(1000));
+            let told = refused(text.as_bytes(), path, 11_000).unwrap();
+            let expected = format!("{path}: expected at most 11000 bytes, got more in memory for its sequences; ");
+            assert!(told.starts_with(&expected), "{told}");
+            assert_eq!(refused(text.as_bytes(), path, 12_000), None);
+        }
+        let long: String = (0..1000).map(|n| format!("{},{n},7\n", n / 10)).collect();
+        let told = refused(format!("id,time,v\n{long}").as_bytes(), "a.csv", 10_000).unwrap();
+        assert!(told.starts_with("a.csv: expected at most 10000 bytes, got more in memory for its seq"), "{told}");
+        assert_eq!(refused(format!("id,time,v\n{long}").as_bytes(), "a.csv", 16_000), None);
+        let zeros = npy("|u1", false, &[1, 100_000], &[0; 100_000]);
+        let zip = archive(&[("x.npy", &zeros, true)]);
+        assert!(zip.len() < 2000);
+        assert!(refused(&zip, "a.npz", 100_000).unwrap().contains(" in its arrays; --input-limit 1MiB allows them"));
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, &zeros).unwrap();
+        let gz = encoder.finish().unwrap();
+        assert!(refused(&gz, "a.npy.gz", 100_000).unwrap().contains("got more in the gzip data"));
+        assert_eq!((refused(&zip, "a.npz", 500_000), refused(&gz, "a.npy.gz", 500_000)), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_file_of_sequences_is_refused() {
+        assert!(read(b"1,2,3", "a", None).unwrap_err().contains(".ts, .tsv, .txt, .csv, .npy, .npz or idx"));
+        for path in ["a", "a.idx", "a.csv.gz"] {
+            let error = read(b"", path, None).unwrap_err();
+            assert_eq!(error, format!("{path}: expected labelled sequences or their labels, got an empty file"));
+        }
+        let image = [0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 255];
+        assert!(read(&image, "a.idx", Some(b"")).unwrap_err().starts_with("labels: expected labelled sequences"));
+        assert!(read(b"x", "a.npy", None).unwrap_err().contains("expected an npy file"));
+        let error = read(b"@classLabel true a b\n@data\n1,2:a\n", "a.ts", Some(b"")).unwrap_err();
+        assert_eq!(error, "labels: expected no file of labels for a.ts, which holds its own");
+        let missing = Labelled::read(Path::new("no such file.ts"), None, &ReadOptions::default()).unwrap_err();
+        assert!(matches!(missing, Error::Io { .. }));
+    }
+
+    /// The same sequences, of two steps, and values as labels, in every format that holds them.
+    #[cfg(feature = "cli")]
+    fn in_every_format(numbers: &[f64], labels: &[f64]) -> Vec<(&'static str, Labelled)> {
+        use super::super::npy::tests::npy;
+        use super::super::zip::tests::archive;
+        let pairs = || numbers.chunks(2).zip(labels);
+        let mut files: Vec<(&str, String)> = Vec::new();
+        let cases: String = pairs().map(|(x, y)| format!("{},{}:{y}\n", x[0], x[1])).collect();
+        files.push(("a.ts", format!("@targetLabel true\n@data\n{cases}")));
+        files.push(("a.tsv", pairs().map(|(x, y)| format!("{y:?}\t{}\t{}\n", x[0], x[1])).collect()));
+        let row = |(n, (x, y)): (usize, (&[f64], &f64))| format!("{n},0,{y},{}\n{n},1,{y},{}\n", x[0], x[1]);
+        files.push(("a.csv", format!("id,time,label,v\n{}", pairs().enumerate().map(row).collect::<String>())));
+        let mut all: Vec<(&str, Labelled)> =
+            files.into_iter().map(|(path, text)| (path, read(text.as_bytes(), path, None).unwrap())).collect();
+        let n = labels.len();
+        let little = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+        let big = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>();
+        // In Fortran's order the first steps of all sequences come before the second.
+        let by_step: Vec<f64> = [0, 1].iter().flat_map(|t| numbers.iter().skip(*t).step_by(2).copied()).collect();
+        let x = npy("<f8", false, &[n, 2], &little(numbers));
+        let y = npy("<f8", false, &[n], &little(labels));
+        for (name, file) in [
+            ("f8", x.clone()),
+            ("f8, big endian", npy(">f8", false, &[n, 2, 1], &big(numbers))),
+            ("f8, Fortran", npy("<f8", true, &[n, 2], &little(&by_step))),
+        ] {
+            all.push((name, read(&file, "a.npy", Some(&y)).unwrap()));
+        }
+        let whole: Vec<u8> = numbers.iter().flat_map(|number| (*number as i64).to_be_bytes()).collect();
+        all.push(("i8", read(&npy(">i8", false, &[n, 2], &whole), "a.npy", Some(&y)).unwrap()));
+        let zip = archive(&[("x.npy", &x, true), ("y.npy", &y, false)]);
+        all.push(("npz", read(&zip, "a.npz", None).unwrap()));
+        all
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_distinguishes_large_numbers_reaches_the_network_from_every_format() {
+        use crate::data::{Labels, Scaling, ScalingKind, Steps};
+        for offset in [0.0, 1e8, -3e9, 1e15] {
+            let numbers: Vec<f64> = (0..12).map(|n| offset + f64::from(n * n % 7)).collect();
+            let labels: Vec<f64> = (0..6).map(|n| offset + f64::from(n) + 0.5).collect();
+            let expected = Scaling::fit(ScalingKind::Standard, &numbers);
+            let expected: Vec<f32> = numbers.iter().map(|number| expected.scale(*number) as f32).collect();
+            for (format, labelled) in in_every_format(&numbers, &labels) {
+                let values: Vec<f64> = labelled.input.values(&[0, 1, 2, 3, 4, 5], 0).collect();
+                let scaling = Scaling::fit_rounded(ScalingKind::Standard, &values, labelled.input.precision());
+                let Labels::Values(read) = &labelled.labels else { panic!("{format}: {:?}", labelled.labels) };
+                assert!(read.iter().eq(&labels), "{format}, {offset}: {read:?}");
+                let Steps::Dense(scaled) = labelled.scaled(&[scaling]).unwrap().input else { panic!() };
+                assert!(
+                    (0..6).flat_map(|of| scaled.numbers(of)).map(|number| number as f32).eq(expected.iter().copied()),
+                    "{format}, {offset}: {scaled:?}"
+                );
+            }
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn the_words_for_a_missing_value_are_the_same_in_every_format_of_text() {
+        use crate::data::Table;
+        let words = ["?", "NA", "n/a", "NaN", "-nan", "null", "None", "#N/A", "<NA>", "."];
+        let options = ReadOptions { missing: Missing::Forward, ..ReadOptions::default() };
+        for (word, is_one) in
+            words.iter().map(|word| (*word, true)).chain([("-", false), ("x", false), ("#REF!", false)])
+        {
+            let files = [
+                ("a.ts", format!("@classLabel true a b\n@data\n1,{word},3:a\n")),
+                ("a.tsv", format!("b\t1\t{word}\t3\n")),
+                ("a.csv", format!("id,time,label,v\n1,1,a,1\n1,2,a,{word}\n1,3,a,3\n")),
+            ];
+            for (path, text) in &files {
+                let read = Labelled::from_bytes(text.as_bytes(), Path::new(path), None, &options);
+                match is_one {
+                    true => assert!(read.unwrap().input.values(&[0], 0).eq([1.0, 1.0, 3.0]), "{word:?}, {path}"),
+                    false => {
+                        assert!(read.unwrap_err().to_string().contains("expected a finite number"), "{word:?}, {path}")
+                    }
+                }
+            }
+            let text = format!("t,v\n1,1\n2,{word}\n3,3\n");
+            let read = Table::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], None);
+            assert_eq!(read.map(|table| table.columns[0].values[1].is_nan()).ok(), is_one.then_some(true), "{word:?}");
+        }
+    }
+}

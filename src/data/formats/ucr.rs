@@ -1,0 +1,148 @@
+//! The plain text of the UCR archive: a series a line, its label first.
+
+use std::path::Path;
+
+use crate::allocate;
+use crate::data::input::encoding::{quoted, utf8};
+use crate::data::sequences::labelled::DistinctNames;
+use crate::data::sequences::steps::Growing;
+use crate::data::values::number::{Cells, is_missing};
+use crate::data::{InputLimit, Labelled, Labels, Missing};
+use crate::error::{Error, Result};
+
+impl Labelled {
+    /// Reads lines of a label and the values of a series, separated by tabs, commas or spaces. The archive fills the
+    /// lines of shorter series with NaN at the end; a NaN or `?` before is a missing value. The labels are classes; see
+    /// [`Labelled::labels_as`]. `path` is what errors name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] names the line and the step, both counted from 1; it also tells of more than the default
+    /// [`InputLimit`].
+    pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+        Self::ucr_within(bytes, path, missing, InputLimit::default())
+    }
+
+    /// As [`from_ucr`](Self::from_ucr), of which no more than `limit` is held.
+    pub(super) fn ucr_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
+        let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
+        let (mut labels, mut begins) = (DistinctNames::default(), Vec::new());
+        let mut sequences = Growing::new(path, limit);
+        let mut width = None;
+        for (content, line) in lines {
+            let fields: Vec<&str> = if content.contains('\t') {
+                content.split('\t').map(str::trim).collect()
+            } else if content.contains(',') {
+                content.split(',').map(str::trim).collect()
+            } else {
+                content.split_whitespace().collect()
+            };
+            let refuse = |message: String| Err(Error::data(path, format!(", line {line}"), message));
+            let expected = *width.get_or_insert(fields.len());
+            if fields.len() != expected {
+                return refuse(format!("expected {expected} fields as in the first line, got {}", fields.len()));
+            }
+            let [label, values @ ..] = fields.as_slice() else { continue };
+            // A class may have the name of what is no number, as `labels_as` has it.
+            if label.is_empty() {
+                return refuse(format!("expected a label first, got {}", quoted(label)));
+            }
+            let Some(last) = values.iter().rposition(|value| !is_missing(value)) else {
+                return refuse("expected values behind the label, got none".into());
+            };
+            let cells = Cells { path, line, dimension: 1, missing };
+            let values = cells.read(values[..=last].iter().copied())?;
+            sequences.push(&[values])?;
+            labels.push(label)?;
+            allocate::push(&mut begins, line, "the lines of sequences")?;
+        }
+        let Some(sequences) = sequences.into_steps() else {
+            return Err(Error::data(path, "", "expected a label and the values of a series in each line, got no line"));
+        };
+        Ok(Self { lines: begins, ..Self::new(sequences, Labels::from_distinct(labels)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::data::Steps;
+    use crate::data::corruption::{below, number, rng, survives};
+
+    fn read(text: &str) -> Result<Labelled, String> {
+        let read = Labelled::from_ucr(text.as_bytes(), Path::new("a.tsv"), Missing::Refuse);
+        read.map(|read| Labelled { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
+    }
+
+    fn draw(rng: &mut ChaCha8Rng) -> (Labelled, String) {
+        let (n, longest) = (1 + below(5, rng), 1 + below(9, rng));
+        let separator = ["\t", ",", "  "][below(3, rng)];
+        let (mut sequences, mut names, mut text) = (Vec::new(), Vec::new(), String::new());
+        for _ in 0..n {
+            let steps = 1 + below(longest, rng);
+            let values = Array2::from_shape_simple_fn((steps, 1), || number(rng));
+            let name = ["-1", "1", "7"][below(3, rng)];
+            let mut fields = vec![name.to_owned()];
+            fields.extend(values.iter().map(f64::to_string));
+            fields.resize(1 + longest, "NaN".into());
+            text += &(fields.join(separator) + "\n");
+            names.push(name);
+            sequences.push(values);
+        }
+        (Labelled::new(Steps::wide(sequences), Labels::from_names(&names)), text)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut rng = rng(0);
+        for _ in 0..500 {
+            let (labelled, text) = draw(&mut rng);
+            assert_eq!(read(&text), Ok(labelled));
+        }
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        survives(
+            |rng| draw(rng).1.into_bytes(),
+            |bytes| Labelled::from_ucr(bytes, Path::new("a.tsv"), Missing::Forward),
+        );
+    }
+
+    #[test]
+    fn the_older_files_write_labels_with_an_exponent() {
+        let labelled = read("   2.0000000e+00   1.5e0  -1\n  -1.0000000e+00 2 3\n").unwrap();
+        assert_eq!(labelled.labels, Labels::Classes { names: vec!["-1".into(), "2".into()], of: vec![1, 0] });
+        assert_eq!(labelled.input, Steps::wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
+    }
+
+    #[test]
+    fn a_series_knows_its_line() {
+        let labelled = Labelled::from_ucr(b"\n1\t2\n\n1.0\t3\n", Path::new("a.tsv"), Missing::Refuse).unwrap();
+        assert_eq!(labelled.lines, [2, 4]);
+        assert_eq!(labelled.labels, Labels::from_names(&["1", "1"]));
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let error = |text: &str| read(text).unwrap_err();
+        assert_eq!(error("1\t2\t3\n1\t2\t3\t4\n"), "a.tsv, line 2: expected 3 fields as in the first line, got 4");
+        assert_eq!(error("1\t2\tx\n"), "a.tsv, line 1, dimension 1, step 2: expected a finite number, got \"x\"");
+        assert_eq!(error("1\tNaN\t3\n"), "a.tsv, line 1, dimension 1, step 1: expected a finite number, got \"NaN\"");
+        assert!(error("1\t2\tinf\n").contains("step 2: expected a finite number, got \"inf\""));
+        assert!(error("1\n").contains("line 1: expected values behind the label"));
+        assert!(error("1,NaN,NaN\n").contains("line 1: expected values behind the label"));
+        assert!(error(",1,2\n").contains("line 1: expected a label first"));
+        // Whether such a word is the name of a class is known once all labels are.
+        for word in ["?", "NaN", "none"] {
+            let Ok(Labelled { labels: Labels::Classes { names, .. }, .. }) = read(&format!("a,1\n{word},2\n")) else {
+                panic!("{word}")
+            };
+            assert!(names.contains(&word.into()), "{word}");
+        }
+        assert!(error("\n\n").contains("got no line"));
+        assert!(error(&format!("a {}x", "1 ".repeat(5_000_000))).contains("step 5000001"));
+    }
+}

@@ -1,0 +1,174 @@
+//! UTF-8 as it comes from files: where it is broken, what other bytes look like, and how much of it an error shows.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// The byte order mark that some programs put before UTF-8.
+pub(in crate::data) const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Checks a file's bytes as they are read, in order.
+pub(in crate::data) struct Utf8<'a> {
+    path: &'a Path,
+    /// The bytes so far.
+    offset: u64,
+    /// The line breaks so far.
+    lines: u64,
+}
+
+impl<'a> Utf8<'a> {
+    pub(in crate::data) fn new(path: &'a Path) -> Self {
+        Self { path, offset: 0, lines: 0 }
+    }
+
+    /// The whole characters that `bytes`, the file's next, begin with. Those after them, at most 3, are the beginning
+    /// of a character and come again with the next ones; the file's `last` have no such rest.
+    ///
+    /// A NUL is refused though UTF-8 has it: text does not, while binary data and UTF-16 are full of it.
+    pub(in crate::data) fn next<'b>(&mut self, bytes: &'b [u8], last: bool) -> Result<&'b str> {
+        let (text, broken) = match str::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let text = str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+                (text, Some(error.error_len()).filter(|length| last || length.is_some()))
+            }
+        };
+        if let Some(at) = text.as_bytes().iter().position(|byte| *byte == 0) {
+            return Err(self.refused(bytes, at, "a NUL byte".into()));
+        }
+        match broken {
+            Some(Some(_)) => {
+                let got = format!("the byte 0x{:02X}", bytes[text.len()]);
+                return Err(self.refused(bytes, text.len(), got));
+            }
+            Some(None) => {
+                let message = "expected UTF-8 text, got a character that is cut off by the end of the file";
+                return Err(self.error(bytes, text.len(), message.into()));
+            }
+            None => {}
+        }
+        self.offset += text.len() as u64;
+        self.lines += lines(text.as_bytes());
+        Ok(text)
+    }
+
+    fn refused(&self, bytes: &[u8], at: usize, got: String) -> Error {
+        let message = format!("expected UTF-8 text, got {got}; this looks like {}", self.looks_like(bytes));
+        self.error(bytes, at, message)
+    }
+
+    fn error(&self, bytes: &[u8], at: usize, message: String) -> Error {
+        let (line, offset) = (self.lines + lines(&bytes[..at]) + 1, self.offset + at as u64);
+        Error::data(self.path, format!(", line {line}, byte offset {offset}"), message)
+    }
+
+    /// What bytes that are no UTF-8 most likely are.
+    fn looks_like(&self, bytes: &[u8]) -> &'static str {
+        match bytes {
+            _ if self.offset > 0 => {}
+            [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return "UTF-32",
+            [0xFF, 0xFE, ..] => return "UTF-16, little-endian",
+            [0xFE, 0xFF, ..] => return "UTF-16, big-endian",
+            [0x1F, 0x8B, ..] => return "a gzip file",
+            [b'P', b'K', 3, 4, ..] => return "a zip file",
+            _ => {}
+        }
+        // In UTF-16 the other half of every Latin letter is NUL.
+        let mut nuls = [0, 0];
+        for (i, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == 0) {
+            nuls[(self.offset as usize + i) % 2] += 1;
+        }
+        let [even, odd] = nuls;
+        match (even + odd) * 4 >= bytes.len() {
+            true if even * 8 < odd => "UTF-16, little-endian, without its byte order mark",
+            true if odd * 8 < even => "UTF-16, big-endian, without its byte order mark",
+            _ if even + odd > 0 => "binary data",
+            _ => "another encoding, such as Latin-1",
+        }
+    }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// A whole file as text, without the byte order mark. `path` is what errors name.
+///
+/// # Errors
+/// [`Error::Data`] names the line and the byte offset of what is not UTF-8, and of a NUL, which no text has.
+pub fn utf8<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str> {
+    let text = Utf8::new(path).next(bytes, true)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Text to name in an error, in quotes and of bounded length.
+pub(in crate::data) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        utf8(bytes, Path::new("a.txt")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_broken_byte_is_named_by_line_and_offset() {
+        let expected = "a.txt, line 2, byte offset 9: expected UTF-8 text, got the byte 0xFC; \
+                        this looks like another encoding, such as Latin-1";
+        assert_eq!(refusal(b"eins\nzwei\xFCdrei\n"), expected);
+        let cut =
+            "a.txt, line 1, byte offset 1: expected UTF-8 text, got a character that is cut off by the end of the file";
+        assert_eq!(refusal("a€".as_bytes().split_last().unwrap().1), cut);
+    }
+
+    #[test]
+    fn other_encodings_are_recognised() {
+        let utf16: Vec<u8> = "ein Wort".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let swapped: Vec<u8> = "ein Wort".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let marked = |mark: &[u8], rest: &[u8]| refusal(&[mark, rest].concat());
+        assert!(
+            marked(&[0xFF, 0xFE], &utf16).ends_with(
+                "byte offset 0: expected UTF-8 text, got the byte 0xFF; this looks like UTF-16, little-endian"
+            )
+        );
+        assert!(marked(&[0xFE, 0xFF], &swapped).ends_with("like UTF-16, big-endian"));
+        assert!(marked(&[0xFF, 0xFE, 0, 0], &[]).ends_with("like UTF-32"));
+        assert!(refusal(&utf16).contains("byte offset 1: expected UTF-8 text, got a NUL byte"));
+        assert!(refusal(&utf16).ends_with("like UTF-16, little-endian, without its byte order mark"));
+        assert!(refusal(&swapped).ends_with("like UTF-16, big-endian, without its byte order mark"));
+        assert!(refusal(&[0x1F, 0x8B, 8, 0]).ends_with("like a gzip file"));
+        assert!(
+            refusal(b"some text\nand a \0")
+                .ends_with("line 2, byte offset 16: expected UTF-8 text, got a NUL byte; this looks like binary data")
+        );
+    }
+
+    #[test]
+    fn quoted_text_is_short() {
+        assert_eq!(quoted("a\"b"), r#""a\"b""#);
+        assert!(quoted(&"é".repeat(10_000_000)).len() < 200);
+    }
+
+    #[test]
+    fn text_in_pieces_is_text_and_counts_on() {
+        let all = "Füße, 漢字\n und 🦀\n";
+        let mut utf8 = Utf8::new(Path::new("a.txt"));
+        let (mut at, mut read) = (0, String::new());
+        while at < all.len() {
+            let end = all.len().min(at + 4);
+            let text = utf8.next(&all.as_bytes()[at..end], end == all.len()).unwrap();
+            read.push_str(text);
+            at += text.len();
+        }
+        assert_eq!(read, all);
+        let error = utf8.next(b"ab\xFF", true).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("a.txt, line 3, byte offset {}", all.len() + 2)), "{error}");
+    }
+}

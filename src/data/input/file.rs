@@ -1,0 +1,241 @@
+//! The one way to files that are read: regular ones, whose size is known beforehand, and no more of them than is allowed.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::allocate;
+use crate::error::{Error, Result};
+use crate::sizes::Count;
+
+/// The most bytes that may come of a file which is read whole: of the file as it lies there, of what was compressed in it, and
+/// of the numbers as they are held, each counted by itself.
+///
+/// A small file may otherwise take all memory: a thousand zeros are a byte of gzip, and a sequence of one number takes a
+/// hundred bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputLimit(pub u64);
+
+impl Default for InputLimit {
+    /// 1 GiB.
+    fn default() -> Self {
+        Self(1 << 30)
+    }
+}
+
+impl InputLimit {
+    /// Refuses `bytes`, which are `what` comes of the file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] tells the bound, and how to raise it.
+    pub(crate) fn check(self, bytes: u64, path: &Path, place: &str, what: &str) -> Result<()> {
+        match bytes > self.0 {
+            true => {
+                // In whole MiB, so that it can be typed.
+                let enough = bytes.div_ceil(1 << 20);
+                let message = format!(
+                    "expected at most {} bytes, got {bytes} {what}; --input-limit {enough}MiB allows them",
+                    self.0
+                );
+                Err(Error::data(path, place, message))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses what came to more, nobody knows how much.
+    pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
+        let message = format!(
+            "expected at most {} bytes, got more {what}; --input-limit raises this bound, as in --input-limit {}MiB",
+            self.0,
+            (self.0 >> 19).max(1)
+        );
+        Error::data(path, place, message)
+    }
+}
+
+/// What is held of a file while it is read and after, of which nobody knows beforehand how much it will be.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::data) struct Held<'a> {
+    limit: InputLimit,
+    path: &'a Path,
+    /// What is held.
+    what: &'static str,
+    bytes: Count,
+}
+
+impl<'a> Held<'a> {
+    /// Nothing yet, of the file at `path`.
+    pub(in crate::data) fn new(limit: InputLimit, path: &'a Path, what: &'static str) -> Self {
+        Self { limit, path, what, bytes: Count::default() }
+    }
+
+    /// More of it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it comes to more than is allowed.
+    pub(in crate::data) fn add(&mut self, bytes: usize) -> Result<()> {
+        self.set((self.bytes + bytes).get())
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As of [`add`](Self::add).
+    pub(in crate::data) fn set(&mut self, bytes: u64) -> Result<()> {
+        self.bytes = bytes.into();
+        match bytes > self.limit.0 {
+            true => Err(self.limit.exceeded(self.path, "", self.what)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Opens a file to be read, and tells how many bytes it has. A link to one will do.
+///
+/// # Errors
+/// [`Error::Io`] where there is none, or it may not be read; [`Error::Data`] for a folder, a pipe, a socket or a device, which
+/// have no size, by what it is.
+pub fn open_input(path: &Path) -> Result<(File, u64)> {
+    let io = |source| Error::Io { path: path.into(), source };
+    // Before it is opened: that of a pipe waits for who writes.
+    check_regular(&std::fs::metadata(path).map_err(io)?, path)?;
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    // Another may lie there by now.
+    check_regular(&metadata, path)?;
+    Ok((file, metadata.len()))
+}
+
+/// All bytes of a file, at most `limit`.
+///
+/// # Errors
+/// As of [`open_input`], and [`Error::Data`] for a file that is larger than `limit`, or that was cut while it was read.
+pub fn read_input(path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
+    let (file, len) = open_input(path)?;
+    limit.check(len, path, "", "in the file")?;
+    whole(file, len, path)
+}
+
+/// The most bytes of [`read_settings`].
+const SETTINGS: u64 = 1 << 22;
+
+/// All bytes of a file of settings or notes, at most 4 MiB: what people write and read is shorter, and
+/// what is made of it takes twenty times as much.
+///
+/// # Errors
+/// As of [`read_input`].
+pub fn read_settings(path: &Path) -> Result<Vec<u8>> {
+    let (file, len) = open_input(path)?;
+    match len > SETTINGS {
+        true => Err(Error::data(path, "", format!("expected at most {SETTINGS} bytes, got a file of {len}"))),
+        false => whole(file, len, path),
+    }
+}
+
+fn whole(file: File, len: u64, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let fits = usize::try_from(len).unwrap_or(usize::MAX);
+    allocate::reserve(&mut bytes, fits, &path.display().to_string())?;
+    file.take(len).read_to_end(&mut bytes).map_err(|source| Error::Io { path: path.into(), source })?;
+    match bytes.len() as u64 == len {
+        true => Ok(bytes),
+        false => {
+            let message = format!("expected the {len} bytes that it had at first, got {}: it was cut", bytes.len());
+            Err(Error::data(path, "", message))
+        }
+    }
+}
+
+fn check_regular(metadata: &std::fs::Metadata, path: &Path) -> Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let message = match metadata.is_dir() {
+        true => "expected a file, got a folder".to_owned(),
+        false => format!(
+            "expected a file, whose size is known before it is read, got {}: write what comes of it to a file, and name that",
+            kind(metadata)
+        ),
+    };
+    Err(Error::data(path, "", message))
+}
+
+/// What is neither a file nor a folder.
+#[cfg(unix)]
+fn kind(metadata: &std::fs::Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    if kind.is_fifo() {
+        return "a pipe";
+    }
+    if kind.is_socket() {
+        return "a socket";
+    }
+    match kind.is_char_device() || kind.is_block_device() {
+        true => "a device",
+        false => "something else",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_: &std::fs::Metadata) -> &'static str {
+    "something else"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path, limit: u64) -> String {
+        let error = read_input(path, InputLimit(limit)).unwrap_err().to_string();
+        error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_file_is_read_whole_up_to_the_bound_which_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, [7; 5000]).unwrap();
+        assert_eq!(read_input(&path, InputLimit(5000)).unwrap(), [7; 5000]);
+        let expected = "expected at most 4999 bytes, got 5000 in the file; --input-limit 1MiB allows them";
+        assert_eq!(refusal(&path, 4999), expected);
+        assert!(matches!(read_input(&folder.path().join("b"), InputLimit::default()), Err(Error::Io { .. })));
+        assert_eq!(read_settings(&path).unwrap(), [7; 5000]);
+        File::options().write(true).open(&path).unwrap().set_len(SETTINGS + 1).unwrap();
+        let error = read_settings(&path).unwrap_err().to_string();
+        assert!(error.ends_with("expected at most 4194304 bytes, got a file of 4194305"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_holes_beyond_all_memory_is_refused_before_any_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let file = File::create(&path).unwrap();
+        // Not every file system has files as large.
+        let size = [1u64 << 42, 1 << 33].into_iter().find(|size| file.set_len(*size).is_ok()).unwrap();
+        assert!(refusal(&path, 1 << 30).contains(&format!("got {size} in the file")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_by_what_it_is_and_nobody_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        assert_eq!(refusal(folder.path(), 1 << 30), "expected a file, got a folder");
+        for (path, what) in [
+            (Path::new("/dev/zero"), "a device: write"),
+            (&link, "a device: write"),
+            (&socket, "a socket: write"),
+            (&fifo, "a pipe: write"),
+        ] {
+            let expected = format!("expected a file, whose size is known before it is read, got {what}");
+            assert!(refusal(path, 1 << 30).starts_with(&expected), "{what}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that gzip has compressed, recognised by how they begin.
+
+use std::borrow::Cow;
+#[cfg(feature = "cli")]
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use crate::data::InputLimit;
+use crate::error::{Error, Result};
+
+/// `bytes` as they were before gzip, where it compressed them.
+pub(in crate::data) fn decompressed<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, [u8]>> {
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => inflate(bytes, path, limit).map(Cow::Owned),
+        false => Ok(Cow::Borrowed(bytes)),
+    }
+}
+
+#[cfg(feature = "cli")]
+fn inflate(bytes: &[u8], path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
+    let mut inflated = Vec::new();
+    // One byte more than allowed is enough to know.
+    let mut decoder = flate2::read::MultiGzDecoder::new(bytes).take(limit.0.saturating_add(1));
+    match decoder.read_to_end(&mut inflated) {
+        Ok(_) if inflated.len() as u64 > limit.0 => Err(limit.exceeded(path, "", "in the gzip data")),
+        Ok(_) => Ok(inflated),
+        Err(source) if source.kind() == ErrorKind::OutOfMemory => Err(Error::Io { path: path.into(), source }),
+        Err(error) => {
+            let message = format!("expected whole gzip data, got {error} after {} bytes came out", inflated.len());
+            Err(Error::data(path, "", message))
+        }
+    }
+}
+
+#[cfg(not(feature = "cli"))]
+fn inflate(_: &[u8], path: &Path, _: InputLimit) -> Result<Vec<u8>> {
+    Err(Error::data(path, "", "gzip data are read with the feature `cli`, which this build is without"))
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_would_become_more_than_the_most_is_refused() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&[0; 1000]).unwrap();
+        let bytes = encoder.finish().unwrap();
+        assert_eq!(inflate(&bytes, Path::new("a.gz"), InputLimit(1000)).unwrap(), [0; 1000]);
+        let twice = [&bytes[..], &bytes].concat();
+        for (bytes, most) in [(&bytes, 999), (&twice, 1999)] {
+            let error = inflate(bytes, Path::new("a.gz"), InputLimit(most)).unwrap_err().to_string();
+            let expected =
+                format!("a.gz: expected at most {most} bytes, got more in the gzip data; --input-limit raises");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_was_compressed_is_whole_or_refused() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&[7; 100_000]).unwrap();
+        let bytes = encoder.finish().unwrap();
+        let path = Path::new("a.gz");
+        assert_eq!(*decompressed(&bytes, path, InputLimit::default()).unwrap(), [7; 100_000]);
+        assert_eq!(*decompressed(b"plain", path, InputLimit::default()).unwrap(), *b"plain");
+        for end in 2..bytes.len() {
+            let error = decompressed(&bytes[..end], path, InputLimit::default()).unwrap_err().to_string();
+            assert!(error.contains("expected whole gzip data"), "{error}");
+        }
+        let mut changed = bytes.clone();
+        let last = changed.len() - 8;
+        changed[last] ^= 1;
+        assert!(decompressed(&changed, path, InputLimit::default()).is_err());
+    }
+}

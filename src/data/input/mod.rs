@@ -1,0 +1,9 @@
+//! Bytes from files: regular files alone, within a limit of memory, decompressed and checked to be UTF-8.
+
+pub(super) mod encoding;
+pub(super) mod file;
+pub(super) mod gzip;
+pub(super) mod source;
+
+pub use encoding::utf8;
+pub use file::{InputLimit, open_input, read_input, read_settings};

@@ -1,0 +1,81 @@
+//! Bytes that are read where asked, from a file or from memory.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::file::open_input;
+use crate::error::{Error, Result};
+
+/// Bytes that stay the same as long as it is read from them.
+#[derive(Debug)]
+pub(in crate::data) struct Source {
+    /// What errors name.
+    path: PathBuf,
+    len: u64,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Memory(Vec<u8>),
+    // Seeking and reading are one, whoever reads beside.
+    File { file: Mutex<File>, modified: Option<SystemTime> },
+}
+
+impl Source {
+    pub(in crate::data) fn memory(bytes: Vec<u8>, path: &Path) -> Self {
+        Self { path: path.into(), len: bytes.len() as u64, kind: Kind::Memory(bytes) }
+    }
+
+    pub(in crate::data) fn open(path: &Path) -> Result<Self> {
+        let (file, len) = open_input(path)?;
+        let modified = file.metadata().map_err(|source| Error::Io { path: path.into(), source })?.modified().ok();
+        Ok(Self { path: path.into(), len, kind: Kind::File { file: Mutex::new(file), modified } })
+    }
+
+    pub(in crate::data) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes there are.
+    pub(in crate::data) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Fills `bytes` with those from `offset` on, all below [`len`](Self::len).
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the file is no longer what it was when it was opened.
+    pub(in crate::data) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        match &self.kind {
+            Kind::Memory(all) => {
+                let begin = offset as usize;
+                bytes.copy_from_slice(all.get(begin..begin + bytes.len()).ok_or_else(|| self.changed())?);
+                Ok(())
+            }
+            Kind::File { file, modified } => {
+                let io = |source| Error::Io { path: self.path.clone(), source };
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                let metadata = file.metadata().map_err(io)?;
+                if metadata.len() != self.len || metadata.modified().ok() != *modified {
+                    return Err(self.changed());
+                }
+                file.seek(SeekFrom::Start(offset)).map_err(io)?;
+                file.read_exact(bytes).map_err(|error| match error.kind() {
+                    ErrorKind::UnexpectedEof => self.changed(),
+                    _ => io(error),
+                })
+            }
+        }
+    }
+
+    /// The error that says so.
+    pub(in crate::data) fn changed(&self) -> Error {
+        let message =
+            format!("expected the {} bytes that it had at first, got a file that was changed since", self.len);
+        Error::data(&self.path, "", message)
+    }
+}

@@ -1,0 +1,295 @@
+//! Pieces of music and the like: at each step some of many keys are active.
+
+use std::ops::{Range, RangeInclusive};
+
+use serde::{Deserialize, Serialize};
+
+use crate::allocate;
+use crate::batch::{Batch, Sequence, Targets};
+use crate::data::{Examples, Split};
+use crate::error::{Error, Result};
+
+/// What the K columns of a frame stand for. It travels with the weights, which mean nothing without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keys {
+    /// Consecutive numbers, such as MIDI's pitches.
+    Numbers(RangeInclusive<u32>),
+    /// Anything, by name.
+    Names(Vec<String>),
+}
+
+impl Keys {
+    /// K.
+    pub fn len(&self) -> usize {
+        match self {
+            Keys::Numbers(numbers) if numbers.is_empty() => 0,
+            Keys::Numbers(numbers) => (numbers.end() - numbers.start()) as usize + 1,
+            Keys::Names(names) => names.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of all, in the order of the columns.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Keys::Numbers(numbers) => numbers.clone().map(|number| number.to_string()).collect(),
+            Keys::Names(names) => names.clone(),
+        }
+    }
+}
+
+/// A piece: for each step the active keys, as columns below K, ascending.
+pub type Piece = Vec<Vec<u32>>;
+
+/// Pieces, each of at least two steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rolls {
+    keys: Keys,
+    pieces: Vec<Piece>,
+    parts: Option<[Range<usize>; 3]>,
+    /// Whether the pieces are those that one was cut into.
+    cut: bool,
+    notes: Vec<String>,
+}
+
+impl Rolls {
+    /// Pieces of `keys`; `parts`: which are for training, validation and test, one after the other, if that is settled.
+    /// The order of a step's keys does not matter, nor whether one is named twice.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there are no keys or pieces, where the parts are not these pieces one after the other, and
+    /// for a piece of fewer than two steps or a column that is not below K, by their numbers, counted from 1.
+    pub fn new(keys: Keys, mut pieces: Vec<Piece>, parts: Option<[Range<usize>; 3]>) -> Result<Self> {
+        for (name, count) in [("keys", keys.len()), ("pieces", pieces.len())] {
+            if count == 0 {
+                return Err(Error::value(name, "at least 1", 0));
+            }
+        }
+        if let Some([train, validation, test]) = &parts {
+            let borders =
+                [0, train.start, train.end, validation.start, validation.end, test.start, test.end, pieces.len()];
+            if !borders.is_sorted() || borders.chunks(2).any(|pair| pair[0] != pair[1]) {
+                let expected = format!("three ranges that follow each other from 0 to {}", pieces.len());
+                return Err(Error::value("the parts of the pieces", expected, format!("{parts:?}")));
+            }
+        }
+        for (number, piece) in pieces.iter_mut().enumerate() {
+            if piece.len() < 2 {
+                let expected = "at least 2 steps, one to read and one to tell";
+                return Err(Error::value(name(parts.as_ref(), number), expected, piece.len()));
+            }
+            for (step, active) in piece.iter_mut().enumerate() {
+                if let Some(column) = active.iter().find(|column| **column as usize >= keys.len()) {
+                    let what = format!("{}, step {}", name(parts.as_ref(), number), step + 1);
+                    return Err(Error::value(what, format!("columns below {}", keys.len()), column));
+                }
+                active.sort_unstable();
+                active.dedup();
+            }
+        }
+        Ok(Self { keys, pieces, parts, cut: false, notes: Vec::new() })
+    }
+
+    /// The same with parts for training, validation and test by shares of all, which add up to 1: whole pieces in their
+    /// order, or where there is a single one the frames of it that are told, cut in time. What was cut off is a piece of
+    /// its own, which begins with the frame before the first that it tells.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where the shares do not add up to 1.
+    pub fn split(mut self, shares: [f64; 3]) -> Result<Self> {
+        Split::check_shares(shares)?;
+        let parts = |count: usize| {
+            let end = |share: f64| ((share * count as f64).round() as usize).min(count);
+            let (train, validation) = (end(shares[0]), end(shares[0] + shares[1]));
+            [0..train, train..validation, validation..count]
+        };
+        self.parts = Some(match &self.pieces[..] {
+            [piece] => {
+                let told = parts(piece.len() - 1);
+                let mut pieces = Vec::new();
+                let parts = told.map(|told| {
+                    let first = pieces.len();
+                    if !told.is_empty() {
+                        pieces.push(piece[told.start..=told.end].to_vec());
+                    }
+                    first..pieces.len()
+                });
+                (self.pieces, self.cut) = (pieces, true);
+                parts
+            }
+            pieces => parts(pieces.len()),
+        });
+        Ok(self)
+    }
+
+    /// What the columns stand for.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// All pieces.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// Whether the parts are those that [`split`](Self::split) cut a single piece into.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Where a piece, by its number below the number of [`pieces`](Self::pieces), begins as it was given: its number there,
+    /// and the frame of that, both counted from 0.
+    pub fn origin(&self, piece: usize) -> (usize, usize) {
+        match self.cut {
+            true => (0, self.pieces[..piece].iter().map(|before| before.len() - 1).sum()),
+            false => (piece, 0),
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    pub(in crate::data) fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// How the file was read where it could have been read otherwise, in words, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Which pieces are for training, validation and test, where that is settled.
+    pub fn parts(&self) -> Option<&[Range<usize>; 3]> {
+        self.parts.as_ref()
+    }
+}
+
+/// A piece as errors name it: by its number, counted from 1, in its part.
+pub(in crate::data) fn name(parts: Option<&[Range<usize>; 3]>, number: usize) -> String {
+    let parts = ["train", "valid", "test"].into_iter().zip(parts.into_iter().flatten());
+    match parts.into_iter().find(|(_, pieces)| pieces.contains(&number)) {
+        Some((part, pieces)) => format!("{part}, piece {}", number - pieces.start + 1),
+        None => format!("piece {}", number + 1),
+    }
+}
+
+/// Pieces in which each frame is to tell the next: x is \[T, B, K\], the frames but the last, 1 where a key is active and
+/// 0 elsewhere; the targets are the frames but the first, at every step, for binary cross-entropy.
+pub struct NextFrame<'a> {
+    rolls: &'a Rolls,
+    pieces: Vec<usize>,
+}
+
+impl<'a> NextFrame<'a> {
+    /// An example for each of `pieces`, by their numbers in [`Rolls::pieces`].
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a number beyond them.
+    pub fn new(rolls: &'a Rolls, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let pieces: Vec<usize> = pieces.into_iter().collect();
+        match pieces.iter().find(|piece| **piece >= rolls.pieces.len()) {
+            Some(piece) => Err(Error::value("a piece", format!("a number below {}", rolls.pieces.len()), piece)),
+            None => Ok(Self { rolls, pieces }),
+        }
+    }
+}
+
+impl Examples for NextFrame<'_> {
+    fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    fn steps(&self, example: usize) -> usize {
+        self.rolls.pieces[self.pieces[example]].len() - 1
+    }
+
+    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
+        let shape = (steps, examples.len(), self.rolls.keys.len());
+        let (mut x, mut y) =
+            (allocate::array(shape, "x of a batch")?, allocate::array(shape, "the targets of a batch")?);
+        for (b, example) in examples.iter().enumerate() {
+            for (t, frames) in self.rolls.pieces[self.pieces[*example]].windows(2).enumerate() {
+                frames[0].iter().for_each(|key| x[[t, b, *key as usize]] = 1.0);
+                frames[1].iter().for_each(|key| y[[t, b, *key as usize]] = 1.0);
+            }
+        }
+        let lengths = examples.iter().map(|example| self.steps(*example)).collect();
+        Ok(Batch::new(Sequence::dense(x).lengths(lengths), Targets::Values(y)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, Axis, s};
+
+    use super::*;
+    use crate::batch::Input;
+
+    fn rolls() -> Rolls {
+        let pieces = vec![vec![vec![0], vec![], vec![2, 1, 2]], vec![vec![1], vec![0, 2]]];
+        Rolls::new(Keys::Numbers(60..=62), pieces, Some([0..1, 1..1, 1..2])).unwrap()
+    }
+
+    #[test]
+    fn each_frame_is_to_tell_the_next() {
+        let rolls = rolls();
+        let examples = NextFrame::new(&rolls, [1, 0]).unwrap();
+        assert_eq!((examples.len(), examples.steps(0), examples.steps(1)), (2, 1, 2));
+        let batch = examples.batch(&[1, 0], 3).unwrap();
+        let (Input::Dense(x), Targets::Values(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
+        assert_eq!((x.shape(), y.shape()), ([3, 2, 3].as_slice(), [3, 2, 3].as_slice()));
+        assert_eq!(batch.sequence.lengths, Some(vec![2, 1]));
+        let frames = |array: &Array3<f32>, b| array.index_axis(Axis(1), b).to_owned().into_raw_vec_and_offset().0;
+        assert_eq!(frames(x, 0), [1., 0., 0., 0., 0., 0., 0., 0., 0.]);
+        assert_eq!(frames(y, 0), [0., 0., 0., 0., 1., 1., 0., 0., 0.]);
+        assert_eq!(frames(x, 1), [0., 1., 0., 0., 0., 0., 0., 0., 0.]);
+        assert_eq!(y.slice(s![0, 1, ..]).to_vec(), [1., 0., 1.]);
+        assert!(NextFrame::new(&rolls, [2]).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused_by_part_piece_and_step() {
+        let refusal = |keys, pieces, parts| Rolls::new(keys, pieces, parts).unwrap_err().to_string();
+        let (keys, piece) = (Keys::Numbers(5..=6), vec![vec![0], vec![1]]);
+        let short = refusal(keys.clone(), vec![piece.clone(), vec![vec![0]]], Some([0..1, 1..2, 2..2]));
+        assert_eq!(short, "valid, piece 1: expected at least 2 steps, one to read and one to tell, got 1");
+        let beyond = refusal(keys.clone(), vec![piece.clone(), vec![vec![], vec![2]]], None);
+        assert_eq!(beyond, "piece 2, step 2: expected columns below 2, got 2");
+        assert!(refusal(keys.clone(), vec![piece.clone()], Some([0..1, 1..2, 2..2])).starts_with("the parts"));
+        assert!(refusal(keys.clone(), vec![piece.clone()], Some([0..0, 0..0, 0..0])).starts_with("the parts"));
+        assert!(refusal(keys, Vec::new(), None).starts_with("pieces"));
+        assert!(refusal(Keys::Names(Vec::new()), vec![piece], None).starts_with("keys"));
+    }
+
+    #[test]
+    fn pieces_are_split_whole_and_a_single_one_in_time() {
+        let rolls = |pieces| Rolls::new(Keys::Numbers(0..=99), pieces, None).unwrap();
+        let piece: Piece = (0..21).map(|frame| vec![frame]).collect();
+        let several = rolls(vec![piece.clone(); 10]).split([0.7, 0.2, 0.1]).unwrap();
+        assert_eq!((several.parts(), several.is_cut()), (Some(&[0..7, 7..9, 9..10]), false));
+        assert_eq!((several.pieces().len(), several.origin(7)), (10, (7, 0)));
+        let one = rolls(vec![piece.clone()]).split([0.7, 0.15, 0.15]).unwrap();
+        assert_eq!((one.parts(), one.is_cut()), (Some(&[0..1, 1..2, 2..3]), true));
+        assert_eq!([0, 1, 2].map(|part| one.origin(part)), [(0, 0), (0, 14), (0, 17)]);
+        // Every frame but the first is told, and once.
+        let told: Vec<&Vec<u32>> = one.pieces().iter().flat_map(|piece| &piece[1..]).collect();
+        assert_eq!(told, piece[1..].iter().collect::<Vec<_>>());
+        let whole = rolls(vec![piece.clone()]).split([0.0, 0.0, 1.0]).unwrap();
+        assert_eq!((whole.parts(), whole.pieces()), (Some(&[0..0, 0..0, 0..1]), &[piece][..]));
+        let short = rolls(vec![vec![vec![1], vec![2]]]).split([0.7, 0.15, 0.15]).unwrap();
+        assert_eq!(short.parts(), Some(&[0..1, 1..1, 1..1]));
+        assert!(rolls(vec![vec![vec![1], vec![2]]]).split([0.7, 0.2, 0.2]).is_err());
+    }
+
+    #[test]
+    fn keys_survive_json() {
+        for keys in [Keys::Numbers(21..=108), Keys::Names(vec!["a".into(), "b".into()])] {
+            assert_eq!(serde_json::from_str::<Keys>(&serde_json::to_string(&keys).unwrap()).unwrap(), keys);
+        }
+        assert_eq!(Keys::Numbers(0..=u32::MAX).len(), 1 << 32);
+        assert_eq!(Keys::Numbers(21..=23).names(), ["21", "22", "23"]);
+    }
+}

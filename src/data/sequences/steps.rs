@@ -1,0 +1,174 @@
+//! Sequences of numbers or of tokens, each with a length of its own.
+
+use std::path::Path;
+
+use ndarray::{Array3, s};
+
+use crate::allocate;
+use crate::data::input::file::Held;
+use crate::data::{InputLimit, Sequences};
+use crate::error::Result;
+
+/// Sequences, each with a length of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Steps {
+    /// Numbers, \[T, I\] each, that come from f32, or are scaled.
+    Dense(Sequences),
+    /// Numbers likewise, as f64 has them: what is read from files that hold more than f32 does, so that
+    /// [`Labelled::scaled`](crate::data::Labelled::scaled) loses nothing of it. A batch has them as f32.
+    Wide(Sequences),
+    /// Token ids, T each.
+    Tokens(Vec<Vec<u32>>),
+}
+
+/// Sequences that come one by one, of which nobody knows beforehand how many there will be.
+pub(in crate::data) struct Growing<'a> {
+    sequences: Sequences,
+    held: Held<'a>,
+}
+
+impl<'a> Growing<'a> {
+    /// Those of the file at `path`, of which no more than `limit` is held.
+    pub(in crate::data) fn new(path: &'a Path, limit: InputLimit) -> Self {
+        Self { sequences: Sequences::default(), held: Held::new(limit, path, IN_MEMORY) }
+    }
+
+    /// T of the first.
+    pub(in crate::data) fn first(&self) -> Option<usize> {
+        (!self.sequences.is_empty()).then(|| self.sequences.length(0))
+    }
+
+    /// One more, by its dimensions.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) where they come to more than is allowed, and
+    /// [`Error::NoMemory`](crate::Error::NoMemory).
+    pub(in crate::data) fn push(&mut self, dimensions: &[Vec<f64>]) -> Result<()> {
+        if self.sequences.is_empty() {
+            self.sequences = Sequences::new(dimensions.len());
+        }
+        let steps = dimensions.first().map_or(0, Vec::len);
+        self.sequences.push_with(steps, |t, i| Ok(dimensions[i][t]))?;
+        // The line of each is kept too.
+        let lines = self.sequences.len() as u64 * size_of::<usize>() as u64;
+        self.held.set(self.sequences.bytes() + lines)
+    }
+
+    /// All of them; none where the file had none.
+    pub(in crate::data) fn into_steps(self) -> Option<Steps> {
+        (!self.sequences.is_empty()).then_some(Steps::Wide(self.sequences))
+    }
+}
+
+/// What comes to more than a bound.
+pub(in crate::data) const IN_MEMORY: &str = "in memory for its sequences";
+
+impl Steps {
+    #[cfg(test)]
+    pub(crate) fn dense(sequences: Vec<ndarray::Array2<f32>>) -> Self {
+        Self::Dense(sequences.try_into().unwrap())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn wide(sequences: Vec<ndarray::Array2<f64>>) -> Self {
+        Self::Wide(sequences.try_into().unwrap())
+    }
+
+    /// N, how many sequences there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Steps::Dense(sequences) | Steps::Wide(sequences) => sequences.len(),
+            Steps::Tokens(sequences) => sequences.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// T of a sequence below [`len`](Self::len).
+    pub fn length(&self, sequence: usize) -> usize {
+        match self {
+            Steps::Dense(sequences) | Steps::Wide(sequences) => sequences.length(sequence),
+            Steps::Tokens(sequences) => sequences[sequence].len(),
+        }
+    }
+
+    /// I, where the sequences are of numbers. That of tokens is the size of their vocabulary.
+    pub fn dimensions(&self) -> Option<usize> {
+        self.sequences().filter(|sequences| !sequences.is_empty()).map(Sequences::width)
+    }
+
+    fn sequences(&self) -> Option<&Sequences> {
+        match self {
+            Steps::Dense(sequences) | Steps::Wide(sequences) => Some(sequences),
+            Steps::Tokens(_) => None,
+        }
+    }
+
+    /// The numbers of one dimension at every step of the named sequences, which a scaling is fitted to; none where the
+    /// sequences are of tokens.
+    pub fn values(&self, sequences: &[usize], dimension: usize) -> impl Iterator<Item = f64> {
+        let all = self.sequences().into_iter();
+        all.flat_map(move |all| sequences.iter().flat_map(move |sequence| all.values(*sequence, dimension)))
+    }
+
+    /// The distance from 1 to the next number of the type that the numbers are kept in, which
+    /// [`Scaling::fit_rounded`](crate::data::Scaling::fit_rounded) wants.
+    pub fn precision(&self) -> f64 {
+        match self {
+            Steps::Dense(_) => f32::EPSILON.into(),
+            Steps::Wide(_) | Steps::Tokens(_) => f64::EPSILON,
+        }
+    }
+
+    /// The first number that is refused, with its sequence, step and dimension.
+    pub(super) fn find(&self, refused: impl Fn(f64) -> bool) -> Option<([usize; 3], f64)> {
+        let all = self.sequences()?;
+        let width = all.width().max(1);
+        (0..all.len()).find_map(|sequence| {
+            let found = all.numbers(sequence).enumerate().find(|(_, number)| refused(*number));
+            found.map(|(index, number)| ([sequence, index / width, index % width], number))
+        })
+    }
+
+    /// With `f(place, number)` in the place of every number, `place` being sequence, step and dimension. Tokens stay as
+    /// they are. The numbers that come go as some of those that were there are done.
+    pub(super) fn map(self, f: impl FnMut([usize; 3], f64) -> Result<f32>) -> Result<Self> {
+        match self {
+            Steps::Dense(sequences) | Steps::Wide(sequences) => Ok(Steps::Dense(sequences.map(f)?)),
+            tokens @ Steps::Tokens(_) => Ok(tokens),
+        }
+    }
+
+    /// The dimensions of these indices, in this order.
+    pub(super) fn arrange(&mut self, order: &[usize]) {
+        match self {
+            Steps::Dense(all) | Steps::Wide(all) => all.arrange(order),
+            Steps::Tokens(_) => {}
+        }
+    }
+
+    /// See [`Labelled::mask`](crate::data::Labelled::mask).
+    pub(super) fn mask(&mut self) {
+        match self {
+            Steps::Dense(all) | Steps::Wide(all) => all.mask(),
+            Steps::Tokens(_) => {}
+        }
+    }
+
+    /// x of a batch of `rows`, \[T, B, I\], with zeros behind the steps of each; `None` for tokens.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory) where there is none for it.
+    pub(super) fn padded(&self, rows: &[usize], steps: usize) -> Result<Option<Array3<f32>>> {
+        let Some(all) = self.sequences().filter(|all| !all.is_empty()) else { return Ok(None) };
+        let mut x = allocate::array((steps, rows.len(), all.width()), "x of a batch")?;
+        for (b, row) in rows.iter().enumerate() {
+            let places = x.slice_mut(s![..all.length(*row), b, ..]);
+            places.into_iter().zip(all.numbers(*row)).for_each(|(x, number)| *x = number as f32);
+        }
+        Ok(Some(x))
+    }
+}

@@ -1,0 +1,361 @@
+//! Between a series in the data's units and what a network reads and predicts.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Array3, s};
+use serde::{Deserialize, Serialize};
+
+use crate::data::common::scaling::is_constant;
+use crate::data::{
+    Column, DateOrder, DecimalMark, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series, listed,
+};
+use crate::error::{Error, Result};
+use crate::real::Real;
+
+/// All that has to travel with a network's weights to forecast from new data.
+///
+/// # Inputs
+/// A step of an example reads, side by side: the targets, the features, a mask for each of these that has one; the known
+/// columns, a mask for each of these that has one. A mask is 1 where the value is there and 0 where it is missing
+/// (Che et al. 2018). The known columns stand K rows ahead of the others: step t carries targets_t, features_t and
+/// known_{t+K}, so that the last K steps of the window hold what is known of all that is predicted.
+///
+/// # Outputs
+/// Q targets at K steps: output k·Q + q is target q, k + 1 rows after the last that was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeriesCodec {
+    /// What the labels were.
+    pub label_name: String,
+    /// What came first in the labels' dates, where they were such as `5/3/2021`: other data are read alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<DateOrder>,
+    /// How the numbers of the file were written, where that was told or one of them showed it: other files are read alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<DecimalMark>,
+    /// W and K.
+    pub frame: Frame,
+    /// What becomes of missing values.
+    pub missing: Missing,
+    /// What is forecast.
+    pub targets: Vec<ColumnCodec>,
+    /// What is read of the past alone.
+    pub features: Vec<ColumnCodec>,
+    /// What is known beforehand.
+    pub known: Vec<ColumnCodec>,
+}
+
+/// How one column is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnCodec {
+    /// The column's name.
+    pub name: String,
+    /// To the network's units.
+    pub scaling: Scaling,
+    /// Whether it has a mask, for it had values missing when it was fitted.
+    pub masked: bool,
+}
+
+impl SeriesCodec {
+    /// Fits to the rows of `series` before `train_end`. `kind` tells how a column of this name is scaled.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where the frame is empty or its window too short for what is known of the horizon, and where the
+    /// rows before `train_end` hold no value of a column, or only one and the same of a target.
+    pub fn fit(series: &Series, frame: Frame, train_end: usize, kind: impl Fn(&str) -> ScalingKind) -> Result<Self> {
+        let train_end = train_end.min(series.len());
+        let fit = |column: &Column| {
+            let values = &column.values[..train_end];
+            if values.iter().all(|value| value.is_nan()) {
+                let what = format!("the training part of column {:?}", column.name);
+                return Err(Error::value(what, "values", format!("none in {train_end} rows")));
+            }
+            let scaling = Scaling::fit(kind(&column.name), values);
+            let masked = column.values.iter().any(|value| value.is_nan());
+            Ok(ColumnCodec { name: column.name.clone(), scaling, masked })
+        };
+        let fit_all = |columns: &[Column]| columns.iter().map(fit).collect::<Result<Vec<_>>>();
+        let codec = Self {
+            label_name: series.label_name().into(),
+            dates: series.dates(),
+            decimal: series.decimal(),
+            frame,
+            missing: series.missing(),
+            targets: fit_all(series.targets())?,
+            features: fit_all(series.features())?,
+            known: fit_all(series.known())?,
+        };
+        for column in series.targets() {
+            let values = &column.values[..train_end];
+            if is_constant(values) {
+                let first = values.iter().find(|value| !value.is_nan());
+                let what = format!("the training part of column {:?}", column.name);
+                let got = first.map(|first| format!("{first} alone in {train_end} rows")).unwrap_or_default();
+                return Err(Error::value(what, "values that differ", got));
+            }
+        }
+        codec.validate()?;
+        Ok(codec)
+    }
+
+    /// The columns by name, as [`Series::new`] wants them of new data.
+    pub fn roles(&self) -> Roles {
+        let names = |columns: &[ColumnCodec]| columns.iter().map(|column| column.name.clone()).collect();
+        Roles { targets: names(&self.targets), features: names(&self.features), known: names(&self.known) }
+    }
+
+    /// I.
+    pub fn input_size(&self) -> usize {
+        self.past_size() + width(&self.known)
+    }
+
+    /// O = Q·K.
+    pub fn outputs(&self) -> usize {
+        self.targets.len() * self.frame.horizon
+    }
+
+    /// `series` in the network's units.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where its columns are others, where a value is missing of a column without a mask, or where one
+    /// is beyond f32 once scaled.
+    pub fn encode(&self, series: Series) -> Result<Arc<Encoded>> {
+        self.validate()?;
+        let pairs =
+            [(series.targets(), &self.targets), (series.features(), &self.features), (series.known(), &self.known)];
+        for (columns, codecs) in pairs {
+            if !columns.iter().map(|column| &column.name).eq(codecs.iter().map(|codec| &codec.name)) {
+                let expected = listed(self.roles().columns());
+                let got = listed(series.columns().map(|column| column.name.as_str()));
+                return Err(Error::value("the columns of the series", expected, got));
+            }
+        }
+        let past: Vec<_> =
+            series.targets().iter().chain(series.features()).zip(self.targets.iter().chain(&self.features)).collect();
+        let known: Vec<_> = series.known().iter().zip(&self.known).collect();
+        let known_rows = known.iter().map(|(column, _)| column.values.len()).min().unwrap_or_default();
+        let (past, known) = (scaled(&series, &past, series.len())?, scaled(&series, &known, known_rows)?);
+        Ok(Arc::new(Encoded { codec: self.clone(), series, past, known }))
+    }
+
+    /// ŷ, \[1, Q·K\] an example as [`predict`](crate::train::predict) has it, in the data's units: \[N, K, Q\].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where an example has another shape.
+    pub fn decode<R: Real>(&self, predictions: &[Array2<R>]) -> Result<Array3<f64>> {
+        self.validate()?;
+        let (horizon, targets) = (self.frame.horizon, self.targets.len());
+        let mut decoded = Array3::zeros((predictions.len(), horizon, targets));
+        for (example, prediction) in predictions.iter().enumerate() {
+            if prediction.shape() != [1, self.outputs()] {
+                let tensor = format!("the prediction of example {example}");
+                return Err(Error::shape(tensor, &[1, self.outputs()], prediction.shape()));
+            }
+            for (output, value) in prediction.iter().enumerate() {
+                let (step, target) = (output / targets, output % targets);
+                decoded[[example, step, target]] = self.unscale(target, value.as_f64());
+            }
+        }
+        Ok(decoded)
+    }
+
+    /// A value of a target back in the data's units.
+    pub(super) fn unscale(&self, target: usize, value: f64) -> f64 {
+        self.targets[target].scaling.unscale(value)
+    }
+
+    /// The inputs that are not known beforehand.
+    pub(super) fn past_size(&self) -> usize {
+        width(&self.targets) + width(&self.features)
+    }
+
+    /// Refuses what may be wrong with one that was read from a file: a frame of nothing or beyond 2^24, and scalings that
+    /// are no numbers.
+    ///
+    /// # Errors
+    /// [`Error::Value`].
+    pub fn validate(&self) -> Result<()> {
+        self.frame.check()?;
+        let Frame { window, horizon } = self.frame;
+        if !self.known.is_empty() && window < horizon {
+            let expected = format!("at least the horizon, {horizon}, to hold what is known of it");
+            return Err(Error::value("window", expected, window));
+        }
+        for column in self.targets.iter().chain(&self.features).chain(&self.known) {
+            let Scaling { offset, unit } = column.scaling;
+            if !offset.is_finite() || !unit.is_finite() || unit <= 0.0 {
+                let got = format!("offset {offset}, unit {unit}");
+                let what = format!("the scaling of column {:?}", column.name);
+                return Err(Error::value(what, "finite numbers, the unit above 0", got));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The inputs that columns and their masks are.
+fn width(columns: &[ColumnCodec]) -> usize {
+    columns.len() + columns.iter().filter(|column| column.masked).count()
+}
+
+/// Values, then masks: \[rows, inputs\].
+fn scaled(series: &Series, columns: &[(&Column, &ColumnCodec)], rows: usize) -> Result<Array2<f32>> {
+    let masks = columns.iter().filter(|(_, codec)| codec.masked).count();
+    let mut inputs = Array2::zeros((rows, columns.len() + masks));
+    let mut mask = columns.len();
+    for (index, (column, codec)) in columns.iter().enumerate() {
+        for (row, value) in column.values[..rows].iter().enumerate() {
+            let scaled = codec.scaling.scale(*value) as f32;
+            if value.is_nan() && !codec.masked {
+                let expected = "a value, as this column always had when the network was trained";
+                return Err(Error::value(series.place(row, column), expected, "a missing value"));
+            }
+            if !value.is_nan() && !scaled.is_finite() {
+                let expected = format!("a number within f32 in units of {}", codec.scaling.unit);
+                return Err(Error::value(series.place(row, column), expected, value));
+            }
+            inputs[[row, index]] = if value.is_nan() { 0.0 } else { scaled };
+        }
+        if codec.masked {
+            let present = column.values[..rows].iter().map(|value| f32::from(u8::from(!value.is_nan())));
+            inputs.slice_mut(s![.., mask]).iter_mut().zip(present).for_each(|(input, present)| *input = present);
+            mask += 1;
+        }
+    }
+    Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::data::Table;
+
+    const FRAME: Frame = Frame { window: 2, horizon: 2 };
+
+    fn series(columns: &[(&str, &[f64])], known: usize) -> Series {
+        let name = |index: usize| columns[index].0.to_owned();
+        let roles = Roles {
+            targets: vec![name(0)],
+            features: (1..columns.len() - known).map(name).collect(),
+            known: (columns.len() - known..columns.len()).map(name).collect(),
+        };
+        let table = Table {
+            label_name: "t".into(),
+            labels: (0..columns[0].1.len()).map(|row| row.to_string()).collect(),
+            columns: columns
+                .iter()
+                .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
+                .collect(),
+            ..Table::default()
+        };
+        Series::new(table, &roles, Missing::Mask).unwrap()
+    }
+
+    fn fit(series: &Series, train_end: usize) -> Result<SeriesCodec> {
+        SeriesCodec::fit(series, FRAME, train_end, |_| ScalingKind::MinMax)
+    }
+
+    #[test]
+    fn a_column_that_differs_by_rounding_alone_counts_as_constant() {
+        let values = [0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2, 1.3, 0.3];
+        let series = |name: &str| series(&[("v", &[0.0, 4.0, 2.0, 4.0, 4.0, 2.0]), (name, &values)], 0);
+        for kind in [ScalingKind::Standard, ScalingKind::MinMax] {
+            let codec = SeriesCodec::fit(&series("x"), FRAME, 4, |_| kind).unwrap();
+            let encoded = codec.encode(series("x")).unwrap();
+            let scaled: Vec<f32> = encoded.past.column(1).to_vec();
+            assert_eq!(scaled.iter().map(|value| value.round()).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        }
+        let target = self::series(&[("v", &values)], 0);
+        let error = SeriesCodec::fit(&target, FRAME, 4, |_| ScalingKind::Standard).unwrap_err().to_string();
+        assert!(error.contains("values that differ"), "{error}");
+    }
+
+    #[test]
+    fn scalings_are_fitted_to_the_training_part_alone() {
+        let series = series(&[("v", &[0.0, 2.0, 4.0, 1e9]), ("w", &[3.0, 3.0, 3.0, 7.0])], 0);
+        let codec = fit(&series, 3).unwrap();
+        assert_eq!(codec.targets[0].scaling, Scaling { offset: 0.0, unit: 4.0 });
+        assert_eq!(codec.features[0].scaling, Scaling { offset: 3.0, unit: 3.0 });
+        assert_eq!(codec.encode(series).unwrap().past.row(1), array![0.5, 0.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_is_refused_by_column() {
+        let nan = f64::NAN;
+        let error = |columns: &[(&str, &[f64])], end| fit(&series(columns, 0), end).unwrap_err().to_string();
+        let what = "the training part of column";
+        assert_eq!(
+            error(&[("v", &[2.0, nan, 2.0, 5.0])], 3),
+            format!("{what} \"v\": expected values that differ, got 2 alone in 3 rows")
+        );
+        assert_eq!(
+            error(&[("v", &[1.0, 2.0, 3.0]), ("w", &[nan, nan, 1.0])], 2),
+            format!("{what} \"w\": expected values, got none in 2 rows")
+        );
+        let known = series(&[("v", &[1.0, 2.0, 3.0]), ("k", &[1.0, 2.0, 3.0])], 1);
+        let short = SeriesCodec::fit(&known, Frame { window: 1, horizon: 2 }, 3, |_| ScalingKind::None);
+        assert!(short.unwrap_err().to_string().starts_with("window: expected at least the horizon, 2"));
+        for frame in
+            [Frame { window: 0, ..FRAME }, Frame { horizon: 0, ..FRAME }, Frame { horizon: usize::MAX, ..FRAME }]
+        {
+            assert!(SeriesCodec::fit(&known, frame, 3, |_| ScalingKind::None).is_err(), "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_input_is_0_and_its_mask_tells() {
+        let nan = f64::NAN;
+        let columns: &[(&str, &[f64])] =
+            &[("v", &[1.0, nan, 3.0]), ("w", &[5.0, 6.0, 7.0]), ("x", &[nan, 6.0, 8.0]), ("k", &[1.0, nan, 2.0])];
+        let series = series(columns, 1);
+        let codec = fit(&series, 3).unwrap();
+        assert_eq!(codec.input_size(), 4 + 3);
+        let encoded = codec.encode(series).unwrap();
+        // v, w, x, and the masks of v and x.
+        let past = [[0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]];
+        assert_eq!(encoded.past, ndarray::arr2(&past));
+        assert_eq!(encoded.known, array![[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]]);
+    }
+
+    #[test]
+    fn new_data_is_held_against_what_the_network_was_trained_on() {
+        let whole = series(&[("v", &[1.0, 2.0, 3.0]), ("w", &[1.0, 2.0, 3.0])], 0);
+        let codec = fit(&whole, 3).unwrap();
+        let error = |series| codec.encode(series).unwrap_err().to_string();
+        let gap = series(&[("v", &[1.0, 2.0, 3.0]), ("w", &[1.0, f64::NAN, 3.0])], 0);
+        let expected = "a value, as this column always had when the network was trained";
+        assert_eq!(error(gap), format!("row 2 (\"1\"), column \"w\": expected {expected}, got a missing value"));
+        let other = series(&[("v", &[1.0, 2.0]), ("u", &[1.0, 2.0])], 0);
+        assert_eq!(error(other), "the columns of the series: expected v, w, got v, u");
+        let mut tiny = codec.clone();
+        tiny.targets[0].scaling.unit = 1e-39;
+        let error = tiny.encode(whole.clone()).unwrap_err().to_string();
+        assert!(error.starts_with("row 2 (\"1\"), column \"v\": expected a number within f32"), "{error}");
+        tiny.targets[0].scaling.unit = 0.0;
+        assert!(tiny.encode(whole).unwrap_err().to_string().contains("the scaling of column \"v\""));
+    }
+
+    #[test]
+    fn a_codec_comes_back_from_its_file() {
+        let series = series(&[("v", &[0.1, f64::NAN, 0.7]), ("k", &[1.0, 2.0, 3.0])], 1);
+        let codec = SeriesCodec::fit(&series, FRAME, 3, |_| ScalingKind::Standard).unwrap();
+        let json = serde_json::to_string(&codec).unwrap();
+        let again: SeriesCodec = serde_json::from_str(&json).unwrap();
+        assert_eq!(again.roles(), codec.roles());
+        assert_eq!(again.encode(series.clone()).unwrap().past, codec.encode(series).unwrap().past);
+        assert!(serde_json::from_str::<SeriesCodec>(&json.replace("horizon", "horizons")).is_err());
+    }
+
+    #[test]
+    fn predictions_come_back_in_the_datas_units_by_step_and_target() {
+        let mut codec = fit(&series(&[("v", &[0.0, 10.0])], 0), 2).unwrap();
+        codec.targets.push(ColumnCodec { scaling: Scaling { offset: 100.0, unit: 2.0 }, ..codec.targets[0].clone() });
+        let decoded = codec.decode(&[array![[0.0f32, 1.0, 2.0, 3.0]]]).unwrap();
+        assert_eq!(decoded, array![[[0.0, 102.0], [20.0, 106.0]]]);
+        assert!(codec.decode(&[array![[0.0f32, 1.0]]]).is_err());
+        assert_eq!(codec.decode::<f32>(&[]).unwrap().shape(), [0, 2, 2]);
+    }
+}

@@ -1,0 +1,333 @@
+//! Forecasts that go on from their own predictions.
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, Array3, Axis, s};
+
+use crate::data::{Encoded, Frame};
+use crate::error::{Error, Result};
+
+/// A forecast under way: it hands out what the network is to read and takes what it predicts, a horizon at a time, and
+/// puts the predictions in the place of the past. [`Encoded::roll`] makes it.
+///
+/// ```
+/// use bptt::data::{Column, Frame, Missing, Roles, ScalingKind, Series, SeriesCodec, Split, Table};
+///
+/// let values = (0..200).map(|row| (f64::from(row) * 0.3).sin()).collect();
+/// let labels = (0..200).map(|row| row.to_string()).collect();
+/// let table = Table { label_name: "t".into(), labels, columns: vec![Column { name: "v".into(), values }], ..Table::default() };
+/// let series = Series::new(table, &Roles::one("v"), Missing::Refuse)?;
+/// let frame = Frame { window: 20, horizon: 4 };
+/// let split = Split::shares(series.len(), frame, [0.7, 0.15, 0.15])?;
+/// let codec = SeriesCodec::fit(&series, frame, split.train.end, |_| ScalingKind::Standard)?;
+/// let encoded = codec.encode(series)?;
+/// let training = encoded.windows(split.train)?; // the examples that a network is trained on
+///
+/// let mut roll = encoded.roll(encoded.series().len(), 10)?;
+/// while let Some(x) = roll.next_input() {
+///     let outputs = [x[[19, 0, 0]]; 4]; // what the network predicts of x, here the last value
+///     roll.push(&outputs)?;
+/// }
+/// let forecast = roll.finish();
+/// assert_eq!((forecast.labels[9].as_str(), forecast.values.shape()), ("209", &[10, 1][..]));
+/// # Ok::<(), bptt::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Roll {
+    encoded: Arc<Encoded>,
+    /// The first row that is forecast.
+    first: usize,
+    /// Rows that are asked for.
+    steps: usize,
+    /// How many rows before `first` the first horizon begins.
+    back: usize,
+    /// How far from `first` on all known columns are known.
+    known: usize,
+    /// What is read of the rows from W + `back` before `first` on, without what is known beforehand; predictions follow
+    /// the data.
+    past: Array2<f32>,
+    /// Predictions in the data's units, row by row.
+    values: Vec<f64>,
+}
+
+/// What a series is expected to be after some row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// The last row of the series that was read, the one before the first that is forecast, or an earlier one where the
+    /// known columns end before a horizon from there does.
+    pub origin: usize,
+    /// A label a row.
+    pub labels: Vec<String>,
+    /// The targets in the data's units: \[rows, Q\].
+    pub values: Array2<f64>,
+}
+
+impl Roll {
+    pub(super) fn new(encoded: Arc<Encoded>, first: usize, steps: usize) -> Result<Self> {
+        let Frame { window, horizon } = encoded.codec.frame;
+        let (series, rows) = (&encoded.series, encoded.series.len());
+        if steps == 0 {
+            return Err(Error::value("the steps of the forecast", "at least 1", 0));
+        }
+        if rows < window {
+            let expected = format!("at least {window} rows, a whole window");
+            return Err(Error::value("the series", expected, format!("{rows} rows")));
+        }
+        if !(window..=rows).contains(&first) {
+            return Err(Error::value("the first row of the forecast", format!("{window} to {rows}"), first));
+        }
+        if steps > horizon && !series.features().is_empty() {
+            let names: Vec<String> = series.features().iter().map(|column| format!("{:?}", column.name)).collect();
+            let names = names.join(", ");
+            return Err(Error::Unsupported(format!(
+                "a forecast of {steps} steps with a horizon of {horizon} needs the future of the features {names}: \
+                 forecast at most {horizon} steps, or make them targets or known columns"
+            )));
+        }
+        let shortest = series.known().iter().min_by_key(|column| column.values.len());
+        let known = shortest.map_or(usize::MAX, |column| column.values.len().saturating_sub(first));
+        if let Some(column) = shortest.filter(|_| known < steps) {
+            let expected = format!("values for {steps} rows from the first of the forecast on");
+            return Err(Error::value(
+                format!("known column {:?}", column.name),
+                expected,
+                format!("values for {known}"),
+            ));
+        }
+        // The network always reads what is known of a whole horizon: where that ends earlier, the horizon begins earlier.
+        let back = horizon.saturating_sub(known);
+        if first < window + back {
+            let expected = format!(
+                "at least {} rows before the forecast, a window of {window} and {back} more: the known columns end \
+                 {known} rows after it begins, and so does the horizon of {horizon}",
+                window + back
+            );
+            return Err(Error::value("the series", expected, format!("{first} rows")));
+        }
+        let past = encoded.past.slice(s![first - window - back..first, ..]).to_owned();
+        Ok(Self { encoded, first, steps, back, known, past, values: Vec::new() })
+    }
+
+    /// x of the next horizon, \[W, 1, I\]; `None` once all rows are forecast.
+    pub fn next_input(&self) -> Option<Array3<f32>> {
+        if self.rows() >= self.steps {
+            return None;
+        }
+        let codec = &self.encoded.codec;
+        let window = codec.frame.window;
+        let mut x = Array3::zeros((window, 1, codec.input_size()));
+        let begin = self.back + self.rows() - self.overlap();
+        let past = self.past.slice(s![begin..begin + window, ..]);
+        let first = self.first + self.rows() - self.overlap();
+        self.encoded.write_inputs(past, first, x.index_axis_mut(Axis(1), 0));
+        Some(x)
+    }
+
+    /// Takes ŷ of the last input, Q·K outputs in the order of [`SeriesCodec`](crate::data::SeriesCodec).
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there are more or fewer, where one is not finite, or where nothing was left to forecast.
+    pub fn push(&mut self, outputs: &[f32]) -> Result<()> {
+        let codec = &self.encoded.codec;
+        let targets = codec.targets.len();
+        if self.rows() >= self.steps {
+            let expected = format!("no more than the {} rows asked for", self.steps);
+            return Err(Error::value("the forecast", expected, format!("outputs after {} rows", self.rows())));
+        }
+        if outputs.len() != codec.outputs() {
+            return Err(Error::shape("the network's outputs", &[codec.outputs()], &[outputs.len()]));
+        }
+        if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
+            return Err(Error::value(format!("output {index} of the network"), "a finite number", outputs[index]));
+        }
+        // What is there already, of the data or of an earlier horizon, stays.
+        let new: Vec<&[f32]> = outputs.chunks(targets).skip(self.overlap()).collect();
+        for row in &new {
+            self.values.extend(row.iter().enumerate().map(|(target, value)| codec.unscale(target, f64::from(*value))));
+        }
+        // A prediction is a value that is there: its mask is 1. A feature has no future, and after this is not read.
+        let mut read = Array1::ones(self.past.ncols());
+        for row in new {
+            read.iter_mut().zip(row).for_each(|(input, output)| *input = *output);
+            self.past.push_row(read.view()).map_err(|error| Error::Unsupported(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// What was forecast: as many rows as were asked for, or fewer where it was not finished.
+    pub fn finish(mut self) -> Forecast {
+        let targets = self.encoded.codec.targets.len();
+        let rows = self.rows().min(self.steps);
+        self.values.truncate(rows * targets);
+        let values = Array2::from_shape_fn((rows, targets), |(row, target)| self.values[row * targets + target]);
+        let labels = self.encoded.series.labels_from(self.first, rows);
+        Forecast { origin: self.first - self.back - 1, labels, values }
+    }
+
+    /// The rows that are forecast so far.
+    fn rows(&self) -> usize {
+        self.values.len() / self.encoded.codec.targets.len()
+    }
+
+    /// How many rows of the next horizon are there already: it ends where the known columns do.
+    fn overlap(&self) -> usize {
+        (self.rows() + self.encoded.codec.frame.horizon).saturating_sub(self.known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Column, Missing, Roles, ScalingKind, Series, SeriesCodec, Table};
+
+    /// `v` counts rows from 0; `f` and `k` count from 100 and 200; `k` goes on for `future` rows.
+    fn encoded(frame: Frame, roles: &Roles, future: usize) -> Result<Arc<Encoded>> {
+        let rows = 10;
+        let column = |name: &str, from: f64, count: usize| Column {
+            name: name.into(),
+            values: (0..rows + future).map(|row| if row < count { from + row as f64 } else { f64::NAN }).collect(),
+        };
+        let columns = vec![column("v", 0.0, rows), column("f", 100.0, rows), column("k", 200.0, rows + future)];
+        let label = |row: usize| match 17 + row {
+            day @ ..30 => format!("2024-02-{day:02}"),
+            day => format!("2024-03-{:02}", day - 29),
+        };
+        let labels = (0..rows + future).map(label).collect();
+        let series = Series::new(
+            Table { label_name: "day".into(), labels, columns, ..Table::default() },
+            roles,
+            Missing::Refuse,
+        )?;
+        let codec = SeriesCodec::fit(&series, frame, rows, |name| match name {
+            "v" => ScalingKind::MinMax,
+            _ => ScalingKind::None,
+        })?;
+        codec.encode(series)
+    }
+
+    fn roles(features: &[&str], known: &[&str]) -> Roles {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Roles { targets: vec!["v".into()], features: owned(features), known: owned(known) }
+    }
+
+    /// Predicts that the count goes on, from the last value that it reads.
+    fn count_on(x: &Array3<f32>, horizon: usize) -> Vec<f32> {
+        let last = x[[x.shape()[0] - 1, 0, 0]];
+        (1..=horizon).map(|step| last + step as f32 / 9.0).collect()
+    }
+
+    #[test]
+    fn a_forecast_goes_on_from_its_own_predictions() {
+        for horizon in [1, 3, 5] {
+            let frame = Frame { window: 4, horizon };
+            let mut roll = encoded(frame, &roles(&[], &[]), 0).unwrap().roll(10, 7).unwrap();
+            while let Some(x) = roll.next_input() {
+                let first = 10 + roll.rows();
+                let read: Vec<f32> = (first - 4..first).map(|row| row as f32 / 9.0).collect();
+                assert!(x.iter().zip(&read).all(|(x, row)| (x - row).abs() < 1e-5), "{x} {read:?}");
+                roll.push(&count_on(&x, horizon)).unwrap();
+            }
+            assert!(roll.clone().push(&vec![0.0; horizon]).is_err());
+            let forecast = roll.finish();
+            assert_eq!(forecast.values.shape(), [7, 1]);
+            assert!(forecast.values.iter().zip(10..).all(|(value, row)| (value - f64::from(row)).abs() < 1e-4));
+            assert_eq!((forecast.labels[0].as_str(), forecast.labels[3].as_str()), ("2024-02-27", "2024-03-01"));
+        }
+    }
+
+    #[test]
+    fn a_forecast_can_begin_within_the_series_and_reads_nothing_of_what_came_after() {
+        let encoded = encoded(Frame { window: 4, horizon: 2 }, &roles(&[], &["k"]), 0).unwrap();
+        let mut roll = encoded.roll(5, 4).unwrap();
+        let x = roll.next_input().unwrap();
+        assert_eq!(x.slice(s![.., 0, 1]).to_vec(), [203.0, 204.0, 205.0, 206.0]);
+        roll.push(&[0.5, 0.25]).unwrap();
+        let x = roll.next_input().unwrap();
+        assert_eq!(x.slice(s![.., 0, 0]).to_vec(), [3.0 / 9.0, 4.0 / 9.0, 0.5, 0.25]);
+        roll.push(&[0.0, 1.0]).unwrap();
+        let forecast = roll.finish();
+        assert_eq!(forecast.labels, ["2024-02-22", "2024-02-23", "2024-02-24", "2024-02-25"]);
+        assert_eq!(forecast.values.column(0).to_vec(), [4.5, 2.25, 0.0, 9.0]);
+        let error = encoded.roll(3, 1).unwrap_err().to_string();
+        assert_eq!(error, "the first row of the forecast: expected 4 to 10, got 3");
+        assert!(encoded.roll(11, 1).is_err() && encoded.roll(8, 3).is_err());
+    }
+
+    #[test]
+    fn what_is_known_of_the_horizon_is_read_at_its_last_steps() {
+        let frame = Frame { window: 4, horizon: 3 };
+        let mut roll = encoded(frame, &roles(&[], &["k"]), 3).unwrap().roll(10, 2).unwrap();
+        let x = roll.next_input().unwrap();
+        assert_eq!(x.slice(s![.., 0, 1]).to_vec(), [209.0, 210.0, 211.0, 212.0]);
+        roll.push(&count_on(&x, 3)).unwrap();
+        assert!(roll.next_input().is_none());
+        assert_eq!(roll.finish().labels, ["2024-02-27", "2024-02-28"]);
+    }
+
+    #[test]
+    fn a_forecast_goes_as_far_as_the_known_columns_whatever_the_horizon() {
+        for (horizon, future) in [(1, 5), (3, 4), (3, 5), (3, 7), (4, 20), (5, 5), (5, 4), (5, 1)] {
+            let frame = Frame { window: 5, horizon };
+            let mut roll = encoded(frame, &roles(&[], &["k"]), future).unwrap().roll(10, future).unwrap();
+            while let Some(x) = roll.next_input() {
+                // The window ends before the horizon does, by all that is known of it.
+                let last = (x[[4, 0, 0]] * 9.0).round();
+                assert_eq!(x[[4, 0, 1]], 200.0 + last + horizon as f32, "horizon {horizon}, {future} known: {x}");
+                assert!(x[[4, 0, 1]] <= 209.0 + future as f32);
+                roll.push(&count_on(&x, horizon)).unwrap();
+            }
+            let forecast = roll.finish();
+            let values: Vec<f64> = forecast.values.iter().map(|value| value.round()).collect();
+            assert_eq!(values, (10..10 + future).map(|row| row as f64).collect::<Vec<_>>());
+            assert_eq!(forecast.origin, if future < horizon { 9 - (horizon - future) } else { 9 });
+        }
+        let short = encoded(Frame { window: 9, horizon: 3 }, &roles(&[], &["k"]), 1).unwrap();
+        let error = short.roll(10, 1).unwrap_err().to_string();
+        assert!(error.starts_with("the series: expected at least 11 rows before the forecast"), "{error}");
+    }
+
+    #[test]
+    fn a_forecast_beyond_what_is_known_is_refused() {
+        let frame = Frame { window: 4, horizon: 3 };
+        let error = |roles: &Roles, steps| encoded(frame, roles, 5).unwrap().roll(10, steps).unwrap_err().to_string();
+        let known = roles(&[], &["k"]);
+        let expected = "expected values for 6 rows from the first of the forecast on, got values for 5";
+        assert_eq!(error(&known, 6), format!("known column \"k\": {expected}"));
+        assert_eq!(error(&known, 0), "the steps of the forecast: expected at least 1, got 0");
+        let features = error(&roles(&["f"], &["k"]), 4);
+        assert!(
+            features.starts_with("a forecast of 4 steps with a horizon of 3 needs the future of the features \"f\"")
+        );
+        assert!(encoded(frame, &roles(&["f"], &["k"]), 5).unwrap().roll(10, 3).is_ok());
+        let long = encoded(Frame { window: 11, horizon: 1 }, &roles(&[], &[]), 0).unwrap();
+        assert_eq!(
+            long.roll(10, 1).unwrap_err().to_string(),
+            "the series: expected at least 11 rows, a whole window, got 10 rows"
+        );
+        assert!(error(&known, usize::MAX).starts_with("known column"));
+    }
+
+    #[test]
+    fn outputs_that_are_no_forecast_are_refused() {
+        let mut roll = encoded(Frame { window: 4, horizon: 3 }, &roles(&[], &[]), 0).unwrap().roll(10, 4).unwrap();
+        assert!(roll.push(&[0.0; 2]).is_err());
+        let error = roll.push(&[0.0, f32::NAN, 0.0]).unwrap_err().to_string();
+        assert_eq!(error, "output 1 of the network: expected a finite number, got NaN");
+        assert!(roll.next_input().is_some() && roll.finish().labels.is_empty());
+    }
+
+    #[test]
+    fn a_prediction_is_read_as_a_value_that_is_there() {
+        let columns = vec![Column { name: "v".into(), values: vec![0.0, f64::NAN, 2.0, f64::NAN] }];
+        let labels = (0..4).map(|row| row.to_string()).collect();
+        let table = Table { label_name: "t".into(), labels, columns, ..Table::default() };
+        let series = Series::new(table, &Roles::one("v"), Missing::Mask).unwrap();
+        let frame = Frame { window: 3, horizon: 1 };
+        let encoded = SeriesCodec::fit(&series, frame, 4, |_| ScalingKind::None).unwrap().encode(series).unwrap();
+        let mut roll = encoded.roll(4, 2).unwrap();
+        let read = |roll: &Roll| roll.next_input().unwrap().into_raw_vec_and_offset().0;
+        assert_eq!(read(&roll), [0.0, 0.0, 2.0, 1.0, 0.0, 0.0]);
+        roll.push(&[7.0]).unwrap();
+        assert_eq!(read(&roll), [2.0, 1.0, 0.0, 0.0, 7.0, 1.0]);
+    }
+}

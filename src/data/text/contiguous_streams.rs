@@ -1,0 +1,194 @@
+//! A text read from its beginning to its end, in lanes beside each other.
+
+use std::ops::Range;
+
+use super::next_character::{NextCharacter, check};
+use crate::batch::Batch;
+use crate::data::{Batches, Text, Vocabulary};
+use crate::error::{Error, Result};
+
+/// Batches that go on where those before them ended, for truncated BPTT and for evaluation with carried state.
+///
+/// A part of a text is cut into B lanes of like length; batch n of an epoch has the n-th window of T characters of each:
+/// tokens \[T, B\] and as classes the characters after them. In an epoch every character of the part but the very first is
+/// told exactly once. All batches have the same shape: where a lane has ended, and for characters that the vocabulary
+/// does not know, the weight is 0.
+///
+/// With a warm-up of W each lane but the first begins W characters earlier, with weights of 0, so that what it tells has
+/// a context; all lanes take as long as the first.
+pub struct Lanes<'a> {
+    text: &'a Text,
+    vocabulary: &'a Vocabulary,
+    part: Range<u64>,
+    window: usize,
+    rows: usize,
+    warm_up: u64,
+}
+
+impl<'a> Lanes<'a> {
+    /// `rows` lanes (B) in windows of `window` characters (T; no more than a lane has), each after a warm-up of `warm_up`
+    /// characters (W).
+    ///
+    /// # Errors
+    /// [`Error::Value`] for sizes of 0, a part that is not within the text or is too short for every lane to tell a
+    /// character, and a vocabulary of bytes for a text of characters or the other way round.
+    pub fn new(
+        text: &'a Text,
+        vocabulary: &'a Vocabulary,
+        part: Range<u64>,
+        window: usize,
+        rows: usize,
+        warm_up: usize,
+    ) -> Result<Self> {
+        check(text, vocabulary, &part, window, rows)?;
+        let (length, warm_up) = (part.end - part.start, warm_up as u64);
+        if length <= warm_up.saturating_add(rows as u64) {
+            let what = format!("the part of {}", text.path().display());
+            let expected = format!("more characters than {rows} lanes and a warm-up of {warm_up}");
+            return Err(Error::value(what, expected, length));
+        }
+        let mut lanes = Self { text, vocabulary, part, window, rows, warm_up };
+        lanes.window = lanes.longest().min(window as u64) as usize;
+        Ok(lanes)
+    }
+
+    /// What a lane reads: the characters before those that it tells, and its warm-up.
+    ///
+    /// The first tells its warm-up too. What is left is shared out, and each lane reads on for W beyond its share, which
+    /// is where the next one stops warming up.
+    fn lane(&self, lane: usize) -> Range<u64> {
+        let shared = self.part.end - self.part.start - 1 - self.warm_up;
+        let (share, longer) = (shared / self.rows as u64, shared % self.rows as u64);
+        let begin = |lane: u64| self.part.start + lane * share + lane.min(longer);
+        begin(lane as u64)..begin(lane as u64 + 1) + self.warm_up
+    }
+
+    /// The characters that the first lane reads: others have as many, or one less.
+    fn longest(&self) -> u64 {
+        let first = self.lane(0);
+        first.end - first.start
+    }
+}
+
+impl Batches for Lanes<'_> {
+    fn per_epoch(&self) -> u64 {
+        self.longest().div_ceil(self.window as u64)
+    }
+
+    fn batch(&self, number: u64) -> Result<Batch> {
+        let offset = number % self.per_epoch() * self.window as u64;
+        let mut batch = NextCharacter::new(self.text, self.vocabulary, self.window, self.rows)?;
+        for row in 0..self.rows {
+            let lane = self.lane(row);
+            let begin = lane.end.min(lane.start + offset);
+            let end = lane.end.min(begin + self.window as u64);
+            let warm_up = if row == 0 { 0 } else { self.warm_up };
+            batch.row(row, begin..end, |told| told > lane.start + warm_up)?;
+        }
+        Ok(batch.batch())
+    }
+
+    fn largest(&self) -> Result<Batch> {
+        // All have one shape.
+        self.batch(0)
+    }
+
+    fn continues(&self, number: u64) -> bool {
+        !number.is_multiple_of(self.per_epoch())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::batch::{Input, Targets};
+    use crate::data::Unit;
+    use crate::model::uniform;
+
+    /// A text whose characters tell their places, and the vocabulary by which the id of each is its place.
+    fn places(count: u32) -> (Text, Vocabulary) {
+        let characters: String = (0..count).filter_map(|place| char::from_u32(0x4E00 + place)).collect();
+        let vocabulary = Vocabulary::characters(&characters.chars().collect(), 1).unwrap();
+        (Text::from_bytes(characters.into(), Path::new("a.txt"), Unit::Characters).unwrap(), vocabulary)
+    }
+
+    #[test]
+    fn every_character_but_the_first_is_told_once_after_its_warm_up_and_its_predecessor() {
+        let (text, vocabulary) = places(3000);
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
+        for _ in 0..400 {
+            let (rows, warm_up, window) = (1 + below(9), below(2) * below(40), 1 + below(30));
+            let start = below(1000);
+            let most = [3, 300, 300][below(3)];
+            let length = 1 + rows + warm_up + below(most);
+            let part = start as u64..(start + length) as u64;
+            let lanes = Lanes::new(&text, &vocabulary, part, window, rows, warm_up).unwrap();
+            // For each place: how often it was told. For each row: the place read last, and how many were read.
+            let mut told = vec![0; 3000];
+            let mut before = vec![(None, 0); rows];
+            let epoch = 2 * lanes.per_epoch();
+            for number in epoch..epoch + lanes.per_epoch() {
+                assert_eq!(lanes.continues(number), number != epoch);
+                let batch = lanes.batch(number).unwrap();
+                let (Input::Tokens(tokens), Targets::Classes(classes)) = (&batch.sequence.input, &batch.targets) else {
+                    panic!()
+                };
+                let longest = (length - 1 - warm_up).div_ceil(rows) + warm_up;
+                let steps = window.min(longest);
+                assert_eq!((tokens.dim(), batch.sequence.lengths.is_none()), ((steps, rows), true));
+                for (row, (last, read)) in before.iter_mut().enumerate() {
+                    for t in (0..steps).filter(|t| classes[[*t, row]] > 0) {
+                        let (token, class) = (tokens[[t, row]], classes[[t, row]]);
+                        assert_eq!(class, token + 1);
+                        assert!(last.is_none_or(|last| token == last + 1));
+                        (*last, *read) = (Some(token), *read + 1);
+                        if batch.weight(t, row) > 0.0 {
+                            told[class as usize] += 1;
+                            assert!(*read > warm_up || row == 0);
+                        }
+                    }
+                    let ended = (0..steps).filter(|t| classes[[*t, row]] == 0);
+                    assert!(ended.into_iter().all(|t| batch.weight(t, row) == 0.0));
+                }
+            }
+            let expected = |place| u32::from((start + 1..start + length).contains(&place));
+            assert_eq!(told, (0..3000).map(expected).collect::<Vec<_>>(), "{rows} {warm_up} {window} {length}");
+            let read = before.iter().map(|(_, read)| *read);
+            assert!(read.clone().max().unwrap() - read.min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn a_warm_up_of_more_than_a_window_leaves_the_other_lanes_out_of_the_loss() {
+        let (text, vocabulary) = places(100);
+        let lanes = Lanes::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
+        let weights = lanes.batch(0).unwrap().weights.unwrap();
+        assert_eq!(weights.sum_axis(ndarray::Axis(0)).to_vec(), [5.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_window_longer_than_a_lane_is_the_lane() {
+        let (text, vocabulary) = places(100);
+        let lanes = Lanes::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
+        assert_eq!((lanes.per_epoch(), lanes.batch(0).unwrap().sequence.shape()), (1, (37, 3)));
+    }
+
+    #[test]
+    fn a_part_too_short_for_its_lanes_is_refused() {
+        let (text, vocabulary) = places(100);
+        let refusal = |part, rows, warm_up| {
+            Lanes::new(&text, &vocabulary, part, 5, rows, warm_up).err().map(|error| error.to_string())
+        };
+        assert_eq!(refusal(0..20, 9, 10), None);
+        let expected = "the part of a.txt: expected more characters than 10 lanes and a warm-up of 10, got 20";
+        assert_eq!(refusal(0..20, 10, 10).unwrap(), expected);
+        assert!(refusal(0..20, 1, usize::MAX).is_some());
+        assert!(refusal(90..101, 1, 0).unwrap().contains("a range within 0..100"));
+    }
+}

@@ -1,0 +1,11 @@
+//! Numbers and names as text files write them.
+
+pub(super) mod column_names;
+pub(super) mod decimal;
+pub(super) mod missing;
+pub(super) mod number;
+pub(super) mod numeric_name;
+
+pub use column_names::listed;
+pub use decimal::DecimalMark;
+pub use missing::Missing;

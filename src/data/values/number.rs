@@ -1,0 +1,132 @@
+//! The numbers of one dimension of a sequence, written as text.
+
+use std::path::Path;
+
+use crate::data::Missing;
+use crate::data::input::encoding::quoted;
+use crate::error::{Error, Result};
+
+/// Where numbers are written, and what becomes of those that are missing.
+pub(in crate::data) struct Cells<'a> {
+    pub(in crate::data) path: &'a Path,
+    /// Counted from 1.
+    pub(in crate::data) line: usize,
+    /// Counted from 1.
+    pub(in crate::data) dimension: usize,
+    pub(in crate::data) missing: Missing,
+}
+
+impl Cells<'_> {
+    /// The numbers of `cells`, a step each.
+    pub(in crate::data) fn read<'t>(&self, cells: impl Iterator<Item = &'t str>) -> Result<Vec<f64>> {
+        let mut numbers: Vec<f64> = Vec::new();
+        for cell in cells.map(str::trim) {
+            let refuse = |expected: &str| {
+                let place = format!(", line {}, dimension {}, step {}", self.line, self.dimension, numbers.len() + 1);
+                Err(Error::data(self.path, place, format!("expected {expected}, got {}", quoted(cell))))
+            };
+            let number = match number(cell) {
+                Err(_) if is_missing(cell) => self.missing.stand_in(numbers.last().copied()),
+                number => number,
+            };
+            match number {
+                Ok(number) => numbers.push(number),
+                Err(expected) => return refuse(expected),
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// What stands for a number that is not there, in any case of letters: what pandas takes for one, and what the archives of
+/// sequences, SAS and statistical offices write. A hyphen is none, for a zero is written so too.
+const MISSING: [&str; 16] = [
+    "", "?", ".", "nan", "-nan", "na", "n/a", "<na>", "null", "none", "#n/a", "#na", "#n/a n/a", "-1.#ind", "1.#ind",
+    "1.#qnan",
+];
+
+/// Whether a cell, without the blanks around it, stands for a number that is not there.
+pub(in crate::data) fn is_missing(cell: &str) -> bool {
+    cell.len() <= 8 && MISSING.iter().any(|word| cell.eq_ignore_ascii_case(word))
+}
+
+/// A finite number; otherwise what was expected.
+pub(in crate::data) fn number(cell: &str) -> Result<f64, &'static str> {
+    let number = cell.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("a finite number")?;
+    let digits = cell.strip_prefix(['-', '+']).unwrap_or(cell);
+    // With all of its digits, or with those that tell it from its neighbours and zeros behind them, as programs write it.
+    let exact =
+        || [format!("{:.0}", number.abs()), number.abs().to_string()].contains(&digits.trim_start_matches('0').into());
+    match digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        true if number != 0.0 && !exact() => Err(INEXACT),
+        _ => Ok(number),
+    }
+}
+
+/// What is expected of a whole number whose last digits would be lost without a word.
+const INEXACT: &str =
+    "a whole number that f64 holds, as all to 2^53 = 9007199254740992 are (with an exponent it may be rounded)";
+
+/// Whether f64 holds a whole number.
+pub(in crate::data) fn is_exact(whole: i128) -> bool {
+    (whole as f64) as i128 == whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_numbers_are_refused_or_filled() {
+        let read = |text: &str, missing| {
+            let cells = Cells { path: Path::new("a"), line: 3, dimension: 2, missing };
+            cells.read(text.split(',')).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(" 1,-2.5e1 ", Missing::Refuse), Ok(vec![1.0, -25.0]));
+        assert_eq!(read("1,?,NaN,4", Missing::Forward), Ok(vec![1.0, 1.0, 1.0, 4.0]));
+        let masked = read("?,1,nan", Missing::Mask).unwrap();
+        assert_eq!(masked.iter().map(|number| number.is_nan()).collect::<Vec<_>>(), [true, false, true]);
+        let place = "a, line 3, dimension 2, step";
+        assert_eq!(read("1,?,3", Missing::Refuse), Err(format!("{place} 2: expected a finite number, got \"?\"")));
+        assert_eq!(
+            read("?,1", Missing::Forward),
+            Err(format!("{place} 1: expected a first number to fill forward from, got \"?\""))
+        );
+        for word in ["", "NA", "n/a", "null", "None", "#N/A", "-nan", "<NA>"] {
+            assert_eq!(read(&format!("1,{word},3"), Missing::Forward), Ok(vec![1.0, 1.0, 3.0]), "{word:?}");
+        }
+        for cell in ["inf", "-Infinity", "1e309", "x", "-", "1 2", "0x1"] {
+            for missing in [Missing::Refuse, Missing::Forward, Missing::Mask] {
+                let error = read(&format!("1,{cell}"), missing).unwrap_err();
+                assert_eq!(error, format!("{place} 2: expected a finite number, got {cell:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_read_where_zeros_stand_behind_the_digits_that_tell_it_as_programs_write_them() {
+        for exact in [f64::from(f32::MAX), -1.2345678901234567e25, 1e23, 7.0e22 / 3.0] {
+            let written = exact.to_string();
+            assert_ne!(written, format!("{exact:.0}"), "all digits are another case");
+            assert_eq!(number(&written), Ok(exact));
+            let other = written.replacen(['1', '2'], "3", 1).replace("00", "01");
+            assert_eq!(number(&other), Err(INEXACT), "{other}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_to_the_last_digit_or_not_at_all() {
+        let largest = format!("{:.0}", f32::MAX);
+        for exact in
+            ["9007199254740992", "-9007199254740992", "9007199254740994", "0000000000000000000001", "1e300", &largest]
+        {
+            assert_eq!(number(exact), Ok(exact.parse().unwrap()), "{exact}");
+        }
+        for lost in ["9007199254740993", "+9007199254740993", "-1700000000000000001", &"9".repeat(40)] {
+            assert_eq!(number(lost), Err(INEXACT), "{lost}");
+        }
+        // Who writes a fraction or an exponent means a size.
+        assert_eq!(number("9007199254740993.0"), Ok(9_007_199_254_740_992.0));
+        assert_eq!(number("9.007199254740993e15"), Ok(9_007_199_254_740_992.0));
+    }
+}
