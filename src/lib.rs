@@ -76,12 +76,15 @@
 // A library never panics on its input and never prints: both are the caller's to decide.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
-/// The README's program, so that it compiles.
+/// The programs of the documents, so that they compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The programs for those who know PyTorch, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingPage;
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/coming-from-pytorch.md")]
 struct ComingFromPytorch;

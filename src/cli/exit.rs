@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_same_codes_as_the_help() {
-        let readme = include_str!("../../README.md");
+        let manual = include_str!("../../docs/program.md");
         for line in TABLE.lines().skip(1) {
             let code = line.split_whitespace().next().unwrap_or_default();
             if code.parse::<u8>().is_ok() {
-                assert!(readme.contains(&format!("\n| {code} | ")), "{code} has no row in README.md");
+                assert!(manual.contains(&format!("\n| {code} | ")), "{code} has no row in docs/program.md");
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::tree::Tree;
 
-/// The exit codes of the table in README.md.
+/// The exit codes of the table in docs/program.md.
 const CODES: [i32; 6] = [0, 1, 2, 3, 130, 143];
 
 /// The address space, in KiB: what asks for more of it is to be an error.
@@ -178,7 +178,7 @@ impl<'a> Call<'a> {
             return ended.wrong(&format!("ended by signal {signal}"));
         }
         if !CODES.contains(&code) {
-            return ended.wrong("an exit code that README.md does not have");
+            return ended.wrong("an exit code that docs/program.md does not have");
         }
         for word in ["panicked at", "memory allocation of", "fatal runtime error"] {
             if said.contains(word) {

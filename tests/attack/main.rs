@@ -1,5 +1,5 @@
 //! A machine that dies, a disk that fails, and files, names and flags from anywhere: whatever the program is given, it ends
-//! in bounded time and memory with an exit code of the table in README.md, and either with the bytes that it has without
+//! in bounded time and memory with an exit code of the table in docs/program.md, and either with the bytes that it has without
 //! all this, or with an error. It never panics or aborts, prints neither megabytes nor control characters, and changes no
 //! file that was there before.
 //!
