@@ -8,6 +8,7 @@ mod common;
 mod accumulate;
 mod call_order;
 mod cpu;
+mod documents;
 mod dropout;
 mod embed;
 mod extreme_sizes;
