@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::Labelled;
+use super::{Labelled, Piece, Rolls};
 use crate::error::Result;
 use crate::model::uniform;
 
@@ -59,4 +59,45 @@ pub(super) fn damaged(mut bytes: Vec<u8>, rng: &mut ChaCha8Rng) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Pieces of at least two steps with columns below `keys`, all of which occur.
+pub(super) fn random_pieces(pieces: usize, keys: usize, rng: &mut ChaCha8Rng) -> Vec<Piece> {
+    let mut step = || (0..keys as u32).filter(|_| below(3, rng) == 0).collect::<Vec<_>>();
+    let mut drawn: Vec<Piece> = (0..pieces).map(|piece| (0..2 + piece % 4).map(|_| step()).collect()).collect();
+    drawn[0][0] = (0..keys as u32).collect();
+    drawn
+}
+
+/// Holds `parse` to an error or valid piano rolls for damaged files and for bytes that never were one.
+pub(super) fn rolls_survive(valid: [&str; 2], parse: impl Fn(&[u8]) -> Result<Rolls>) {
+    let mut rng = rng(3);
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut bytes = valid[below(2, &mut rng)].as_bytes().to_vec();
+        for _ in 0..below(4, &mut rng) {
+            if bytes.is_empty() {
+                break;
+            }
+            let (at, other) = (below(bytes.len(), &mut rng), below(256, &mut rng) as u8);
+            match below(5, &mut rng) {
+                0 => bytes[at] = other,
+                1 => bytes[at] = b"0123456789-[]{},\"\n:e"[below(20, &mut rng)],
+                2 => bytes.insert(at, b"09[],\"\n"[below(7, &mut rng)]),
+                3 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at),
+            }
+        }
+        if below(20, &mut rng) == 0 {
+            bytes.fill_with(|| below(256, &mut rng) as u8);
+        }
+        match parse(&bytes) {
+            Ok(rolls) => assert!(rolls.pieces().iter().all(|piece| piece.len() >= 2)),
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().starts_with("a") && error.to_string().len() < 300, "{error}");
+            }
+        }
+    }
+    assert!((1000..2750).contains(&refused), "{refused}");
 }

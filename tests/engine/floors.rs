@@ -26,11 +26,18 @@ const FLOORS: [&[&str]; 13] = [
 /// Floors whose parts know each other file by file, without a circle: a size is checked by what a model is, and a model by sizes.
 const TOGETHER: [&str; 3] = ["model", "sizes", "allocate"];
 
+/// Those of `src/data/`, likewise: formats know the kinds of data, and no kind knows a format.
+const DATA_FLOORS: [&[&str]; 6] = [
+    &["common", "input"],
+    &["values"],
+    &["times"],
+    &["piano_rolls", "sequences", "series", "synthetic"],
+    &["text"],
+    &["formats"],
+];
+
 /// Files side by side that are not tests, at most.
 const SIDE_BY_SIDE: usize = 15;
-
-/// A folder that is still being sorted: within it files may form circles and stand side by side in any number.
-const UNSORTED: &str = "data";
 
 /// A module by its names from the root of its crate; the program's begin with `cli`.
 type Module = Vec<String>;
@@ -256,29 +263,37 @@ fn no_file_imports_itself_by_way_of_others() {
     let source = Source::read();
     assert!(source.files.len() > 200 && source.imports.values().map(BTreeSet::len).sum::<usize>() > 800);
     let circles = in_circles(&source.between(|module| module.join("/")));
-    let (unsorted, circles): (Vec<_>, Vec<_>) = circles.into_iter().partition(|file| file.starts_with(UNSORTED));
     assert!(circles.is_empty(), "files in a circle of imports: {circles:?}");
-    assert!(!unsorted.is_empty(), "src/{UNSORTED} has no circle any more: take the exception away");
+}
+
+/// Holds the parts of a folder, which `part` names, to import from those before them in `floors` alone. Modules without a name
+/// are not of the folder.
+fn hold_floors(source: &Source, floors: &[&[&str]], part: impl Fn(&Module) -> Option<String>) {
+    let floor = |name: &str| floors.iter().position(|floor| floor.contains(&name));
+    let is_of = |module: &Module, name: &str| part(module).is_some_and(|it| it == name) && !source.is_test(module);
+    for (name, imports) in source.between(|module| part(module).unwrap_or_default()) {
+        if name.is_empty() {
+            continue;
+        }
+        let own = floor(&name).unwrap_or_else(|| panic!("{name} has no floor: give it one"));
+        let together = |import: &String| TOGETHER.contains(&import.as_str()) && TOGETHER.contains(&name.as_str());
+        for import in imports.iter().filter(|import| !import.is_empty() && !together(import)) {
+            let below = floor(import).unwrap_or_else(|| panic!("{import} has no floor: give it one"));
+            let those = source
+                .imports
+                .iter()
+                .filter(|(of, imports)| is_of(of, &name) && imports.iter().any(|it| part(it).as_ref() == Some(import)));
+            let files: Vec<String> = those.map(|(of, _)| of.join("/")).collect();
+            assert!(below < own, "{name} imports from {import}, which does not stand below it: {files:?}");
+        }
+    }
 }
 
 #[test]
 fn folders_import_from_those_below_alone() {
     let source = Source::read();
-    let floor = |part: &str| FLOORS.iter().position(|floor| floor.contains(&part));
-    let top = |module: &Module| module.first().cloned().unwrap_or_else(|| "lib".into());
-    for (part, imports) in source.between(top) {
-        let own = floor(&part).unwrap_or_else(|| panic!("src/{part} has no floor: give it one"));
-        for import in
-            imports.iter().filter(|import| !TOGETHER.contains(&import.as_str()) || !TOGETHER.contains(&part.as_str()))
-        {
-            let below = floor(import).unwrap_or_else(|| panic!("src/{import} has no floor: give it one"));
-            let is_one = |of: &Module| top(of) == part && !source.is_test(of);
-            let those =
-                source.imports.iter().filter(|(of, imports)| is_one(of) && imports.iter().any(|it| top(it) == *import));
-            let files: Vec<String> = those.map(|(of, _)| of.join("/")).collect();
-            assert!(below < own, "src/{part} imports from src/{import}, which does not stand below it: {files:?}");
-        }
-    }
+    hold_floors(&source, &FLOORS, |module| Some(module.first().cloned().unwrap_or_else(|| "lib".into())));
+    hold_floors(&source, &DATA_FLOORS, |module| module.get(1).filter(|_| module[0] == "data").cloned());
     // Within each, folders form no circle either. A file beside subfolders counts for itself: it is above some of them and
     // below others.
     let of = |module: &Module| source.files[module].parent().unwrap().to_owned();
@@ -288,8 +303,7 @@ fn folders_import_from_those_below_alone() {
         let own = of(module);
         if has_subfolders(&own) { module.join("/") } else { own.display().to_string() }
     };
-    let mut circles = in_circles(&source.between(folder));
-    circles.retain(|folder| !folder.starts_with(UNSORTED) && !folder.contains(&format!("src/{UNSORTED}")));
+    let circles = in_circles(&source.between(folder));
     assert!(circles.is_empty(), "folders in a circle of imports: {circles:?}");
 }
 
@@ -301,7 +315,6 @@ fn a_folder_has_so_few_files_that_one_reads_them_as_a_list() {
         let folder = path.parent().unwrap().strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
         *count.entry(folder.display().to_string()).or_default() += 1;
     }
-    count.remove(&format!("src/{UNSORTED}"));
     for (folder, files) in count {
         assert!(files <= SIDE_BY_SIDE, "{folder} has {files} files side by side, more than {SIDE_BY_SIDE}");
     }

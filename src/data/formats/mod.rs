@@ -7,8 +7,7 @@ mod idx;
 mod npy;
 #[cfg(feature = "cli")]
 mod npz;
-#[cfg(feature = "cli")]
-mod piano_roll_files;
+mod piano_roll_json;
 mod read;
 mod ts;
 mod ucr;

@@ -1,5 +1,7 @@
 //! Piano rolls: pieces of music and the like, at each step some of many keys.
 
+mod next_frame;
 pub(super) mod pieces;
 
-pub use pieces::{Keys, NextFrame, Piece, Rolls};
+pub use next_frame::NextFrame;
+pub use pieces::{Keys, Piece, Rolls};

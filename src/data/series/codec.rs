@@ -1,14 +1,10 @@
 //! Between a series in the data's units and what a network reads and predicts.
 
-use std::sync::Arc;
-
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 use crate::data::common::scaling::is_constant;
-use crate::data::{
-    Column, DateOrder, DecimalMark, Encoded, Frame, Missing, Roles, Scaling, ScalingKind, Series, listed,
-};
+use crate::data::{Column, DateOrder, DecimalMark, Frame, Missing, Roles, Scaling, ScalingKind, Series};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
@@ -115,30 +111,6 @@ impl SeriesCodec {
         self.targets.len() * self.frame.horizon
     }
 
-    /// `series` in the network's units.
-    ///
-    /// # Errors
-    /// [`Error::Value`] where its columns are others, where a value is missing of a column without a mask, or where one
-    /// is beyond f32 once scaled.
-    pub fn encode(&self, series: Series) -> Result<Arc<Encoded>> {
-        self.validate()?;
-        let pairs =
-            [(series.targets(), &self.targets), (series.features(), &self.features), (series.known(), &self.known)];
-        for (columns, codecs) in pairs {
-            if !columns.iter().map(|column| &column.name).eq(codecs.iter().map(|codec| &codec.name)) {
-                let expected = listed(self.roles().columns());
-                let got = listed(series.columns().map(|column| column.name.as_str()));
-                return Err(Error::value("the columns of the series", expected, got));
-            }
-        }
-        let past: Vec<_> =
-            series.targets().iter().chain(series.features()).zip(self.targets.iter().chain(&self.features)).collect();
-        let known: Vec<_> = series.known().iter().zip(&self.known).collect();
-        let known_rows = known.iter().map(|(column, _)| column.values.len()).min().unwrap_or_default();
-        let (past, known) = (scaled(&series, &past, series.len())?, scaled(&series, &known, known_rows)?);
-        Ok(Arc::new(Encoded { codec: self.clone(), series, past, known }))
-    }
-
     /// ŷ, \[1, Q·K\] an example as [`predict`](crate::train::predict) has it, in the data's units: \[N, K, Q\].
     ///
     /// # Errors
@@ -197,33 +169,6 @@ impl SeriesCodec {
 /// The inputs that columns and their masks are.
 fn width(columns: &[ColumnCodec]) -> usize {
     columns.len() + columns.iter().filter(|column| column.masked).count()
-}
-
-/// Values, then masks: \[rows, inputs\].
-fn scaled(series: &Series, columns: &[(&Column, &ColumnCodec)], rows: usize) -> Result<Array2<f32>> {
-    let masks = columns.iter().filter(|(_, codec)| codec.masked).count();
-    let mut inputs = Array2::zeros((rows, columns.len() + masks));
-    let mut mask = columns.len();
-    for (index, (column, codec)) in columns.iter().enumerate() {
-        for (row, value) in column.values[..rows].iter().enumerate() {
-            let scaled = codec.scaling.scale(*value) as f32;
-            if value.is_nan() && !codec.masked {
-                let expected = "a value, as this column always had when the network was trained";
-                return Err(Error::value(series.place(row, column), expected, "a missing value"));
-            }
-            if !value.is_nan() && !scaled.is_finite() {
-                let expected = format!("a number within f32 in units of {}", codec.scaling.unit);
-                return Err(Error::value(series.place(row, column), expected, value));
-            }
-            inputs[[row, index]] = if value.is_nan() { 0.0 } else { scaled };
-        }
-        if codec.masked {
-            let present = column.values[..rows].iter().map(|value| f32::from(u8::from(!value.is_nan())));
-            inputs.slice_mut(s![.., mask]).iter_mut().zip(present).for_each(|(input, present)| *input = present);
-            mask += 1;
-        }
-    }
-    Ok(inputs)
 }
 
 #[cfg(test)]

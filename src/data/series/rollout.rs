@@ -62,6 +62,19 @@ pub struct Forecast {
     pub values: Array2<f64>,
 }
 
+impl Encoded {
+    /// A forecast of `steps` rows from row `first` on, made of the rows before it. With the number of rows for `first` it
+    /// goes beyond the last.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there is no whole window before `first`, or no such row, and where a known column ends before
+    /// the last of the `steps`; [`Error::Unsupported`] where more than one horizon is asked for and a feature's future is
+    /// needed for it.
+    pub fn roll(self: &Arc<Self>, first: usize, steps: usize) -> Result<Roll> {
+        Roll::new(self.clone(), first, steps)
+    }
+}
+
 impl Roll {
     pub(super) fn new(encoded: Arc<Encoded>, first: usize, steps: usize) -> Result<Self> {
         let Frame { window, horizon } = encoded.codec.frame;

@@ -1,7 +1,7 @@
 //! The labels of a series' rows: their order, and how they go on beyond the last.
 
 use crate::data::times;
-use crate::data::times::{DateOrder, GapsInTime, Purpose, Reading, Times, Trouble, Until};
+use crate::data::times::{DateOrder, GapsInTime, Reading, RowGroups, Times, Trouble, Until};
 use crate::error::{Error, Result};
 
 /// What the labels of a series were read as.
@@ -21,7 +21,7 @@ pub(super) fn read(
     told: Option<DateOrder>,
     is_value: bool,
 ) -> Result<Order> {
-    let times = match times::read(labels, told, Purpose::Ascend) {
+    let times = match times::read(labels, told, RowGroups::SERIES) {
         Ok(times) => times,
         Err(trouble) => {
             let Some((row, expected, got)) = trouble.words(labels, told) else {

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::label::DAY;
-use super::numbers::write_fixed;
+use super::column::Times;
+use super::label::Reading;
+use super::label::calendar::DAY;
+use super::label::numbers::write_fixed;
 use super::onward::{Steps, counted, counts, on_weekdays, span, walls};
-use super::{Reading, Times};
 
 /// Rows that are not there between others, by the step that most rows are apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use jiff::civil::{Date, Weekday};
 
-use super::form::Form;
-use super::label::{self, DAY, HOUR, MINUTE, MONTHS, Part, SECOND, Unit, day_of, month, months, nanoseconds};
-use super::numbers::{Behind, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
-use super::{Reading, Times};
+use super::column::Times;
+use super::label;
+use super::label::Reading;
+use super::label::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, Unit, day_of, month, months, named, nanoseconds};
+use super::label::formatter::Form;
+use super::label::numbers::{Behind, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
+use super::label::time::Part;
 
 /// Dates in steps that are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +98,7 @@ fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Resu
     let numbers = &times.keys[..labels.len().min(times.keys.len())];
     let words = |text: &str| {
         let mut words = text.split(|c: char| !c.is_alphabetic());
-        words.any(|word| label::named(word, &MONTHS).is_some())
+        words.any(|word| named(word, &MONTHS).is_some())
     };
     if words(last.before) || words(last.after) {
         return Err("days of a month without its year are not carried on".into());

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use rand_chacha::ChaCha8Rng;
 
-use super::label::{DAY, MONTHS, WEEKDAYS, day_of, nanoseconds};
+use super::label::calendar::{DAY, MONTHS, WEEKDAYS, day_of, nanoseconds};
 use super::*;
 use crate::data::corruption::{below, damaged, rng};
 
@@ -76,19 +76,19 @@ fn in_every_form_the_days_in_order_are_accepted_and_turned_doubled_or_with_a_str
             let days = days(&mut rng);
             let labels: Vec<String> = days.iter().copied().map(form).collect();
             let times =
-                read(&labels[..], None, Purpose::Ascend).unwrap_or_else(|trouble| panic!("{trouble:?} {labels:?}"));
+                read(&labels[..], None, RowGroups::SERIES).unwrap_or_else(|trouble| panic!("{trouble:?} {labels:?}"));
             assert_eq!(times.out_of_order(), None, "{labels:?}");
             let apart = |keys: Vec<i128>| keys.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
             assert_eq!(apart(times.keys), apart(days.iter().copied().map(nanoseconds).collect()), "{labels:?}");
             let turned: Vec<String> = labels.iter().rev().cloned().collect();
-            assert!(read(&turned[..], None, Purpose::Ascend).unwrap().out_of_order().is_some(), "{turned:?}");
+            assert!(read(&turned[..], None, RowGroups::SERIES).unwrap().out_of_order().is_some(), "{turned:?}");
             let mut doubled = labels.clone();
             let row = 1 + below(days.len() - 1, &mut rng);
             doubled[row] = doubled[row - 1].clone();
-            assert_eq!(read(&doubled[..], None, Purpose::Ascend).unwrap().out_of_order(), Some(row), "{doubled:?}");
+            assert_eq!(read(&doubled[..], None, RowGroups::SERIES).unwrap().out_of_order(), Some(row), "{doubled:?}");
             let mut odd = labels.clone();
             odd[row] = ["Total", "", "-", "n/a", "31.2.2021", "2021-13-01"][below(6, &mut rng)].into();
-            match read(&odd[..], None, Purpose::Ascend) {
+            match read(&odd[..], None, RowGroups::SERIES) {
                 Err(Trouble::Odd { row: named, date: true, .. }) => assert_eq!(named, row, "{odd:?}"),
                 other => panic!("{other:?} {odd:?}"),
             }
@@ -112,7 +112,7 @@ fn what_was_read_is_written_as_it_was() {
                 continue;
             }
             let known = known as usize;
-            let Ok(times) = read(&labels[..known], Some(order_of(&labels)), Purpose::Ascend) else {
+            let Ok(times) = read(&labels[..known], Some(order_of(&labels)), RowGroups::SERIES) else {
                 panic!("{labels:?}")
             };
             assert_eq!(beyond(&times, &labels[..known], 20 - known), Ok(labels[known..].to_vec()));
@@ -122,7 +122,7 @@ fn what_was_read_is_written_as_it_was() {
 
 /// As the whole column is read.
 fn order_of(labels: &[String]) -> DateOrder {
-    read(labels, None, Purpose::Ascend).unwrap().date_order().unwrap_or(DateOrder::DayFirst)
+    read(labels, None, RowGroups::SERIES).unwrap().date_order().unwrap_or(DateOrder::DayFirst)
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn labels_that_are_damaged_do_not_panic() {
         let text = days(&mut rng).into_iter().map(form).collect::<Vec<_>>().join("\n").into_bytes();
         let text = String::from_utf8_lossy(&damaged(text, &mut rng)).into_owned();
         let labels: Vec<String> = text.lines().map(str::to_owned).collect();
-        let Ok(times) = read(&labels[..], None, Purpose::Ascend) else { continue };
+        let Ok(times) = read(&labels[..], None, RowGroups::SERIES) else { continue };
         let _ = (times.found.notes(&labels[..], "t"), beyond(&times, &labels, 3), gaps_of(&times, &labels));
         for label in &labels {
             rows_until(&times, &labels, label);

@@ -1,9 +1,11 @@
 //! What a word for a time includes: a year all of its months, a day all of its hours.
 
-use super::label::{self, DAY, DateOrder, HOUR, MINUTE, Part, SECOND, Unit, day_of, month, months, nanoseconds};
-use super::numbers::{Behind, float, pointed, season};
+use super::column::Times;
+use super::label::calendar::{DAY, HOUR, MINUTE, SECOND, Unit, day_of, month, months, nanoseconds};
+use super::label::numbers::{Behind, float, pointed, season};
+use super::label::time::Part;
+use super::label::{self, DateOrder, Reading};
 use super::onward::walls;
-use super::{Reading, Times};
 
 /// Rows up to and with a time, or why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]

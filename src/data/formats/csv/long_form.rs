@@ -14,10 +14,12 @@ use crate::data::input::encoding::quoted;
 use crate::data::input::file::Held;
 use crate::data::sequences::labelled::DistinctNames;
 use crate::data::sequences::steps::IN_MEMORY;
-use crate::data::times::{Purpose, Texts, Way};
+use crate::data::times::RowGroups;
+use crate::data::times::column::time_column::{self, Reason};
+use crate::data::times::label::{Texts, Way};
 use crate::data::values::number::{is_missing, number};
 use crate::data::values::numeric_name::{canonical, value};
-use crate::data::{DateOrder, DecimalMark, InputLimit, Labelled, Labels, Missing, Sequences, Steps, times};
+use crate::data::{DateOrder, DecimalMark, InputLimit, Labelled, Labels, Missing, Sequences, Steps};
 use crate::error::{Error, Result};
 
 /// What the columns of a file in long form are; all others are dimensions.
@@ -274,9 +276,13 @@ impl<'a> Rows<'a> {
             let got = format!("{} as in {first} of the same id", quoted(times.text(second)));
             Err(Error::data(form.path, column, format!("expected a time of its own, got {got}")))
         };
-        let purpose = Purpose::Order { of: &of };
-        let (way, notes, dates) = match times::find(&times, dates, purpose) {
-            Ok(found) => (Some(found.way), found.notes(&times, name), found.decisive_order()),
+        let groups = RowGroups { sequence_of: Some(&of) };
+        let (way, notes, dates) = match time_column::find(&times, dates, groups) {
+            Ok(found) => (
+                Some(found.way),
+                found.notes(&times, name),
+                found.date_order().filter(|_| found.order != Some(Reason::Alike)),
+            ),
             Err(trouble) => {
                 if let Some((row, expected, got)) = trouble.words(&times, dates) {
                     let place = format!(", {}, column {}", place(records, row)?, quoted(name));
@@ -303,7 +309,7 @@ impl<'a> Rows<'a> {
         let mut places: Vec<u32> = Vec::new();
         allocate::reserve(&mut places, of.len(), "the rows")?;
         places.extend((0..of.len()).map(&mut step));
-        if let Some(way) = way.filter(|way| !purpose.ascends(way.keys(&times).flatten())) {
+        if let Some(way) = way.filter(|way| !groups.ascends(way.keys(&times).flatten())) {
             let sorted = sorted(&places, &lengths, &times, way)?;
             match sorted {
                 Ok(sorted) => (0..).zip(sorted).for_each(|(step, row)| places[row as usize] = step),

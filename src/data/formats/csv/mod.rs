@@ -3,7 +3,8 @@
 mod decimal_evidence;
 mod long_form;
 mod packed_texts;
-pub(super) mod records;
+mod piano_rolls;
+mod records;
 mod separator;
 mod table;
 

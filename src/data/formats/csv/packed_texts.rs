@@ -1,7 +1,7 @@
 //! The times of a long form's rows, packed.
 
 use crate::allocate;
-use crate::data::times::Texts;
+use crate::data::times::label::Texts;
 use crate::error::Result;
 
 /// Labels one behind the other, of which each takes four bytes beside what it is.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::data::times;
-use crate::data::times::{Purpose, Reading, Trouble};
+use crate::data::times::{Reading, RowGroups, Trouble};
 use crate::data::values::decimal::DecimalMark;
 use crate::data::values::number::is_missing;
 use crate::error::{Error, Result};
@@ -264,7 +264,7 @@ pub(super) fn is_time(cell: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.' | b':' | b'+' | b' ');
         digits >= 3 && cell.starts_with(|c: char| c.is_ascii_digit()) && cell.bytes().all(plain)
     };
-    match times::read(&[cell][..], None, Purpose::Ascend) {
+    match times::read(&[cell][..], None, RowGroups::SERIES) {
         Ok(times) => matches!(times.reading(), Reading::Dates { .. } | Reading::Seasons),
         Err(Trouble::Ask { .. }) => true,
         Err(_) => looks(),
@@ -273,7 +273,7 @@ pub(super) fn is_time(cell: &str) -> bool {
 
 /// Whether a field is one of a column of times: alone, or by the row below it, such as `t1` above `t2`.
 pub(super) fn is_time_above(cell: &str, below: &str) -> bool {
-    let read = times::read(&[cell, below][..], None, Purpose::Ascend);
+    let read = times::read(&[cell, below][..], None, RowGroups::SERIES);
     is_time(cell) || matches!(read, Ok(times) if matches!(times.reading(), Reading::Behind { .. }))
 }
 

@@ -1,21 +1,38 @@
-//! What a label is read as.
+//! How labels are read: as numbers, dates, seasons or numbers among words.
 
-use super::label::{self, Part};
+use super::calendar::Unit;
+use super::date_order::DateOrder;
 use super::numbers::{Behind, exact, fixed_point, float, pointed, season};
-use super::{Reading, Texts};
+use super::parse::read_of;
+use super::texts::Texts;
+use super::time::Part;
+
+/// As what the labels of a column are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::data) enum Reading {
+    /// `decimals`: as decimal fractions of so many places, exactly; otherwise as floating point. `comma`: with a comma in
+    /// place of the point.
+    Numbers { decimals: Option<usize>, comma: bool },
+    /// Of one kind, in one order of day and month; `zoned`: with an offset from UTC.
+    Dates { unit: Unit, zoned: bool, order: DateOrder },
+    /// Two years that follow each other, as in `2019/20`.
+    Seasons,
+    /// Numbers with the same words around them, as in `t10`.
+    Behind { decimals: usize },
+}
 
 /// A way to read labels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::data) struct Way {
     pub(in crate::data) reading: Reading,
     /// Whether `1990:01` is a month.
-    pub(super) months: bool,
+    pub(in crate::data) months: bool,
     /// Whether numbers behind words count back.
-    pub(super) back: bool,
+    pub(in crate::data) back: bool,
 }
 
 impl Way {
-    pub(super) fn new(reading: Reading) -> Self {
+    pub(in crate::data) fn new(reading: Reading) -> Self {
         Self { reading, months: true, back: false }
     }
 
@@ -30,7 +47,7 @@ impl Way {
             Reading::Numbers { decimals: Some(decimals), comma } => fixed_point(&pointed(label, comma), decimals),
             Reading::Numbers { decimals: None, comma } => float(&pointed(label, comma)).map(exact),
             Reading::Dates { unit, zoned, order } => {
-                let time = label::read_of(label, order, self.months, parts)?;
+                let time = read_of(label, order, self.months, parts)?;
                 ((time.unit, time.offset.is_some()) == (unit, zoned)).then(|| time.instant())
             }
             Reading::Seasons => season(label).map(i128::from),

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::label::{DAY, HOUR, MINUTE, MONTHS, PADDED, Part, SECOND, Time, Unit, WEEKDAYS, day_of};
+use super::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, Unit, WEEKDAYS, day_of};
 use super::numbers::zeros_before;
+use super::time::{PADDED, Part, Time};
 
 /// The form of the label that has the most parts, and what the others tell of it.
-pub(super) struct Form<'a> {
+pub(in crate::data) struct Form<'a> {
     unit: Unit,
     parts: Vec<Part<'a>>,
     /// Of the last label: where clocks go from one to another nothing tells that they will.
@@ -33,7 +34,7 @@ fn digits(part: &Part<'_>) -> Option<(usize, usize)> {
 }
 
 impl<'a> Form<'a> {
-    pub(super) fn new(unit: Unit) -> Self {
+    pub(in crate::data) fn new(unit: Unit) -> Self {
         Self {
             unit,
             parts: Vec::new(),
@@ -47,7 +48,7 @@ impl<'a> Form<'a> {
     }
 
     /// Takes the parts of the next label.
-    pub(super) fn see(&mut self, parts: &[Part<'a>]) {
+    pub(in crate::data) fn see(&mut self, parts: &[Part<'a>]) {
         for part in parts {
             match *part {
                 // May is as long as it is short.
@@ -79,7 +80,7 @@ impl<'a> Form<'a> {
     }
 
     /// `None` beyond what the form has a place for.
-    pub(super) fn write(&self, wall: i128) -> Option<String> {
+    pub(in crate::data) fn write(&self, wall: i128) -> Option<String> {
         let ends = self.parts.contains(&Part::Hour24) && wall.rem_euclid(DAY) == 0;
         let (date, mut time) = day_of(if ends { wall - DAY } else { wall })?;
         if ends {
@@ -160,7 +161,7 @@ impl<'a> Form<'a> {
 }
 
 /// A moment in words, for messages: `5 March 2021`, `March 2021`.
-pub(super) fn words(time: &Time) -> Option<String> {
+pub(in crate::data) fn words(time: &Time) -> Option<String> {
     let (date, since) = day_of(time.wall)?;
     let month = MONTHS[usize::try_from(date.month() - 1).ok()?];
     let year = date.year();

@@ -1,0 +1,83 @@
+//! Piano rolls as examples whose target is the next frame.
+
+use super::pieces::Rolls;
+use crate::allocate;
+use crate::batch::{Batch, Sequence, Targets};
+use crate::data::Examples;
+use crate::error::{Error, Result};
+
+/// Pieces in which each frame is to tell the next: x is \[T, B, K\], the frames but the last, 1 where a key is active and
+/// 0 elsewhere; the targets are the frames but the first, at every step, for binary cross-entropy.
+pub struct NextFrame<'a> {
+    rolls: &'a Rolls,
+    pieces: Vec<usize>,
+}
+
+impl<'a> NextFrame<'a> {
+    /// An example for each of `pieces`, by their numbers in [`Rolls::pieces`].
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a number beyond them.
+    pub fn new(rolls: &'a Rolls, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let pieces: Vec<usize> = pieces.into_iter().collect();
+        match pieces.iter().find(|piece| **piece >= rolls.pieces().len()) {
+            Some(piece) => Err(Error::value("a piece", format!("a number below {}", rolls.pieces().len()), piece)),
+            None => Ok(Self { rolls, pieces }),
+        }
+    }
+}
+
+impl Examples for NextFrame<'_> {
+    fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    fn steps(&self, example: usize) -> usize {
+        self.rolls.pieces()[self.pieces[example]].len() - 1
+    }
+
+    fn batch(&self, examples: &[usize], steps: usize) -> Result<Batch> {
+        let shape = (steps, examples.len(), self.rolls.keys().len());
+        let (mut x, mut y) =
+            (allocate::array(shape, "x of a batch")?, allocate::array(shape, "the targets of a batch")?);
+        for (b, example) in examples.iter().enumerate() {
+            for (t, frames) in self.rolls.pieces()[self.pieces[*example]].windows(2).enumerate() {
+                frames[0].iter().for_each(|key| x[[t, b, *key as usize]] = 1.0);
+                frames[1].iter().for_each(|key| y[[t, b, *key as usize]] = 1.0);
+            }
+        }
+        let lengths = examples.iter().map(|example| self.steps(*example)).collect();
+        Ok(Batch::new(Sequence::dense(x).lengths(lengths), Targets::Values(y)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, Axis, s};
+
+    use super::*;
+    use crate::batch::Input;
+    use crate::data::Keys;
+
+    fn rolls() -> Rolls {
+        let pieces = vec![vec![vec![0], vec![], vec![2, 1, 2]], vec![vec![1], vec![0, 2]]];
+        Rolls::new(Keys::Numbers(60..=62), pieces, Some([0..1, 1..1, 1..2])).unwrap()
+    }
+
+    #[test]
+    fn each_frame_is_to_tell_the_next() {
+        let rolls = rolls();
+        let examples = NextFrame::new(&rolls, [1, 0]).unwrap();
+        assert_eq!((examples.len(), examples.steps(0), examples.steps(1)), (2, 1, 2));
+        let batch = examples.batch(&[1, 0], 3).unwrap();
+        let (Input::Dense(x), Targets::Values(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
+        assert_eq!((x.shape(), y.shape()), ([3, 2, 3].as_slice(), [3, 2, 3].as_slice()));
+        assert_eq!(batch.sequence.lengths, Some(vec![2, 1]));
+        let frames = |array: &Array3<f32>, b| array.index_axis(Axis(1), b).to_owned().into_raw_vec_and_offset().0;
+        assert_eq!(frames(x, 0), [1., 0., 0., 0., 0., 0., 0., 0., 0.]);
+        assert_eq!(frames(y, 0), [0., 0., 0., 0., 1., 1., 0., 0., 0.]);
+        assert_eq!(frames(x, 1), [0., 1., 0., 0., 0., 0., 0., 0., 0.]);
+        assert_eq!(y.slice(s![0, 1, ..]).to_vec(), [1., 0., 1.]);
+        assert!(NextFrame::new(&rolls, [2]).is_err());
+    }
+}

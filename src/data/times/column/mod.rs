@@ -1,0 +1,13 @@
+//! A column of labels: the one way in which all of them are times.
+
+mod candidate;
+mod date_candidates;
+mod error;
+mod notes;
+mod number_candidates;
+mod row_groups;
+pub(in crate::data) mod time_column;
+
+pub(in crate::data) use error::{Trouble, readings};
+pub(in crate::data) use row_groups::RowGroups;
+pub(in crate::data) use time_column::{Times, read};

@@ -1,0 +1,189 @@
+//! Reads a column of labels as times in the one way that suits it.
+
+use super::candidate::Candidate;
+use super::date_candidates::{dates, differs, only};
+use super::error::Trouble;
+use super::number_candidates::{self as numbers, embedded};
+use super::row_groups::RowGroups;
+use crate::data::times::label::{DateOrder, Reading, Texts, Way};
+
+/// A column that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::data) struct Times {
+    pub(in crate::data) found: Found,
+    /// One for each label: later is higher.
+    pub(in crate::data) keys: Vec<i128>,
+}
+
+/// How a column is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::data) struct Found {
+    pub(in crate::data) way: Way,
+    /// What the order of day and month was decided by, where it could be another.
+    pub(in crate::data) order: Option<Reason>,
+    /// The first label whose year has two digits.
+    pub(in crate::data) short_year: Option<usize>,
+    /// Whether all labels are numbers as well.
+    pub(super) numbers_too: bool,
+}
+
+/// Why a date was read in an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::data) enum Reason {
+    Told,
+    /// Not all labels could be read in another; this one could not.
+    Only(usize),
+    /// In another the rows do not ascend.
+    Ascends,
+    /// In another the order of the rows is the same.
+    Alike,
+}
+
+/// Reads a column in the one way that suits it; without `told`, several that all do are asked about.
+pub(in crate::data) fn read<L: Texts + ?Sized>(
+    labels: &L,
+    told: Option<DateOrder>,
+    groups: RowGroups<'_>,
+) -> Result<Times, Trouble> {
+    let found = find(labels, told, groups)?;
+    let keys = found.way.keys(labels).collect::<Option<_>>().ok_or(Trouble::Unknown)?;
+    Ok(Times { found, keys })
+}
+
+/// The way of [`read`], which fits all labels. No more is kept of a label than a few numbers of all, for there may be as
+/// many as bytes of a file; they are gone through again for each question.
+pub(in crate::data) fn find<L: Texts + ?Sized>(
+    labels: &L,
+    told: Option<DateOrder>,
+    groups: RowGroups<'_>,
+) -> Result<Found, Trouble> {
+    let Some(numbers) = numbers::all(labels) else { return Err(Trouble::Unknown) };
+    let dates = match told {
+        Some(told) => {
+            let fits = dates(labels, Some(told));
+            misfit(labels, told, fits.first(), groups).map_or(Ok(fits), Err)?
+        }
+        None => dates(labels, None),
+    };
+    let is_whole = |candidate: &Candidate| candidate.fits == labels.len();
+    let numbers_too = is_whole(&numbers);
+    let found = |candidate: &Candidate, order| {
+        let dates = matches!(candidate.way.reading, Reading::Dates { .. });
+        let (way, short_year) = (candidate.way, candidate.short_year);
+        let found = Found { way, order, short_year, numbers_too: numbers_too && dates };
+        is_whole(candidate).then_some(found).ok_or(Trouble::Unknown)
+    };
+    let ascends = |of: &Candidate| groups.ascends(of.way.keys(labels).flatten());
+    let whole: Vec<&Candidate> = dates.iter().filter(|candidate| is_whole(candidate)).collect();
+    // Of `2008/09` and `2009/10` it is hardly chance that the years follow each other.
+    if let Some(seasons) = numbers::seasons(labels).filter(|of| whole.is_empty() || ascends(of)) {
+        return found(&seasons, None);
+    }
+    let ascending: Vec<&Candidate> = whole.iter().copied().filter(|of| ascends(of)).collect();
+    let ask = |of: &[&Candidate]| {
+        let orders = of.iter().filter_map(|candidate| candidate.order()).collect();
+        Trouble::Ask { row: labels.iter().position(differs).unwrap_or(0), orders }
+    };
+    let mut makes_no_difference = false;
+    let chosen = match (&whole[..], &ascending[..]) {
+        (_, [one]) => Some(*one),
+        ([], _) => None,
+        ([first, second, ..], several) => {
+            let several = if several.is_empty() { &whole } else { several };
+            let others: Vec<Way> = several.iter().map(|of| of.way).collect();
+            makes_no_difference = groups.sorts_alike(labels, several[0].way, &others);
+            if makes_no_difference {
+                Some(several[0])
+            } else if groups.is_series() && ascending.is_empty() {
+                // None is in order: the one that is for longest tells best what is wrong.
+                let rows = |of: &Candidate| {
+                    let mut last = None;
+                    let in_order = |key: &i128| last.replace(*key).is_none_or(|before| before < *key);
+                    of.way.keys(labels).flatten().take_while(in_order).count()
+                };
+                Some(if rows(second) > rows(first) { *second } else { *first })
+            } else {
+                return Err(ask(several));
+            }
+        }
+        ([one], _) => Some(*one),
+    };
+    if let Some(chosen) = chosen {
+        let reason = chosen.order().map(|_| match (told, whole.len()) {
+            (Some(_), _) => Reason::Told,
+            (None, _) if makes_no_difference => Reason::Alike,
+            (None, 1) => Reason::Only(only(labels, &dates, chosen).unwrap_or(0)),
+            (None, _) => Reason::Ascends,
+        });
+        return found(chosen, reason);
+    }
+    if numbers_too {
+        if numbers::short_days(labels, numbers.way, groups) {
+            return Err(Trouble::SixDigits { row: 0 });
+        }
+        return found(&numbers, None);
+    }
+    // The most labels, of equals dates.
+    let best = std::iter::once(&numbers).chain(dates.iter().rev()).max_by_key(|candidate| candidate.fits);
+    if let Some(best) = best.filter(|best| best.fits > 0 && best.fits >= groups.fewest_times(labels.len())) {
+        let first = |fits: bool| best.way.keys(labels).position(|key| key.is_some() == fits).unwrap_or(0);
+        let date = matches!(best.way.reading, Reading::Dates { .. });
+        // `Jan-1` among `Jan-10` and `Jan-31` is no year, and then those are none.
+        if let Some(behind) = embedded(labels, groups).filter(|_| date && best.short_year.is_some()) {
+            return found(&behind, None);
+        }
+        return Err(Trouble::Odd { row: first(false), like: first(true), date });
+    }
+    embedded(labels, groups).ok_or(Trouble::Unknown).and_then(|behind| found(&behind, None))
+}
+
+/// That more labels are dates in another order than in the one that was told, whose candidate `found` is.
+fn misfit<L: Texts + ?Sized>(
+    labels: &L,
+    told: DateOrder,
+    found: Option<&Candidate>,
+    groups: RowGroups<'_>,
+) -> Option<Trouble> {
+    let fits = found.map_or(0, |of| of.fits);
+    let enough = groups.fewest_times(labels.len());
+    let better = |other: &Candidate| {
+        let order = other.order().filter(|order| *order != told)?;
+        (other.fits > fits && other.fits >= enough).then_some(())?;
+        let read = |way: Way, label| way.key(label).is_some();
+        let misfits = |label| read(other.way, label) && !found.is_some_and(|found| read(found.way, label));
+        let row = labels.iter().position(misfits)?;
+        Some(Trouble::Told { row, told, other: order })
+    };
+    dates(labels, None).iter().find_map(better)
+}
+
+impl Times {
+    pub(in crate::data) fn reading(&self) -> Reading {
+        self.found.way.reading
+    }
+
+    /// The order of day and month, where it says anything.
+    pub(in crate::data) fn date_order(&self) -> Option<DateOrder> {
+        self.found.date_order()
+    }
+
+    /// Whether rows are the other way round, the newest first.
+    pub(in crate::data) fn descends(&self) -> bool {
+        self.keys.len() > 1 && self.keys.is_sorted_by(|a, b| a > b)
+    }
+
+    /// The first row whose time is not above the one before.
+    pub(in crate::data) fn out_of_order(&self) -> Option<usize> {
+        self.keys.windows(2).position(|pair| pair[1] <= pair[0]).map(|row| row + 1)
+    }
+}
+
+impl Found {
+    /// The order of day and month, where it says anything.
+    pub(in crate::data) fn date_order(&self) -> Option<DateOrder> {
+        match (self.way.reading, self.order) {
+            (Reading::Dates { order, .. }, Some(_)) => Some(order),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! One label: how it is read as a time, and how another is written like it.
+
+pub(super) mod calendar;
+mod clock;
+mod date;
+mod date_order;
+pub(super) mod formatter;
+pub(super) mod numbers;
+mod parse;
+mod reader;
+mod texts;
+pub(super) mod time;
+
+pub use date_order::DateOrder;
+pub(in crate::data) use parse::{read, read_of};
+pub(in crate::data) use reader::{Reading, Way};
+pub(in crate::data) use texts::Texts;
