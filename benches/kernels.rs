@@ -1,7 +1,7 @@
 //! Matrix products, forward passes and training steps, CPU and GPU side by side.
 //!
-//! `cargo bench` runs all of it on the CPU path and, where there is one, on the best GPU (a software driver counts);
-//! `cargo bench -- training_step/lstm` a part.
+//! `cargo bench` runs everything on the CPU backend and, if available, on the best GPU (including software drivers).
+//! `cargo bench -- training_step/lstm` runs a part.
 
 use bptt::{
     Activation, Backend, Batch, Cell, Cpu, EngineOptions, Head, Inference, Loss, Model, Optimizer, Readout, Recurrent,

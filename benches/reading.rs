@@ -1,6 +1,6 @@
-//! Reading files, over doublings of their size: the time is to double with it.
+//! Reading files of doubling size: time should double too.
 //!
-//! `cargo bench --bench reading`; `scripts/input-growth` measures the memory too.
+//! `cargo bench --bench reading`. `scripts/input-growth` also measures memory.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use std::path::Path;
 use bptt::data::{Labelled, Missing, ReadOptions, Roles, Rolls, Series, Table, columns};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Text of a head and rows, at least so many bytes.
+/// A text of a head and at least `bytes` bytes of rows.
 fn rows(head: String, bytes: usize, row: impl Fn(usize) -> String) -> Vec<u8> {
     let (mut text, mut n) = (head, 0);
     while text.len() < bytes {
@@ -33,7 +33,7 @@ fn sequences(bytes: &[u8], path: &str) {
     black_box(Labelled::from_bytes(bytes, Path::new(path), None, &ReadOptions::default()).expect("sequences"));
 }
 
-/// A kind of file: its name, what makes one of so many bytes, and what reads it.
+/// A kind of file: its name, a function that generates one of a given size, and a function that reads it.
 type Kind = (&'static str, fn(usize) -> Vec<u8>, fn(&[u8]));
 
 const KINDS: [Kind; 6] = [

@@ -1,5 +1,5 @@
-//! A host program with its own wgpu device uses the recurrent layers alone: its own data on the device, its own loss and
-//! its own optimizer. It learns to echo a signal three steps late.
+//! Embeds the recurrent layers in a program with its own wgpu device, data, loss and optimizer. It learns to echo a
+//! signal three steps late.
 //!
 //! `cargo run --release --example embed`
 
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    // The host program opens the device, with what bptt asks for among its own wishes.
+    // The program opens the device with the limits that bptt requires.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await?;
     let (device, queue) = adapter
@@ -34,7 +34,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut weights = Initialisation::default().draw(&model, 1);
     let mut velocity = vec![0.0; weights.len()];
 
-    // x and d_output stay on the device. The program's own head is the mean of the first unit's output and x, late.
+    // x and d_output stay on the device. The program's own head is the first hidden unit.
     let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
     let buffer = |numbers: usize| {
         let size = 4 * numbers as u64;
@@ -63,7 +63,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         layers.clear_gradients();
         layers.backward_on_device(on(&d_output), DeviceArrays::default())?;
 
-        // The program's own optimizer: momentum.
+        // The program's own optimizer: SGD with momentum.
         for ((w, v), g) in weights.iter_mut().zip(&mut velocity).zip(layers.gradients().await?) {
             *v = 0.9 * *v - 0.3 * g;
             *w += *v;

@@ -1,39 +1,39 @@
-//! Vectors and arrays whose size comes from sizes or files: what there is no memory for is an error, and no abort.
+//! Checked allocation of vectors and arrays whose size depends on input: out of memory is an error and not an abort.
 
 use ndarray::{Array, Dimension, IntoDimension};
 
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
-/// Numbers from here on are asked for before they are made: what is smaller is of no weight beside what a program has.
+/// Allocations smaller than this are not checked.
 const SMALL: usize = 1 << 12;
 
-/// What to do where there is no memory.
+/// The advice of an out-of-memory error.
 const REMEDY: &str =
     "take a smaller batch, a shorter sequence, a smaller network or less data, or a machine with more memory";
 
-/// Room for `more` values behind those of a vector.
+/// Reserves space for `more` values.
 ///
 /// # Errors
-/// [`Error::NoMemory`] names `what` they are.
+/// [`Error::NoMemory`] with the name `what`.
 pub(crate) fn reserve<T>(vector: &mut Vec<T>, more: usize, what: &str) -> Result<()> {
     vector.try_reserve_exact(more).map_err(|_| none(what, Count::from(vector.len()) + more, size_of::<T>()))
 }
 
-/// One more value behind those of a vector that grows row by row.
+/// Appends a value to a vector that grows row by row.
 ///
 /// # Errors
-/// [`Error::NoMemory`] names `what` they are.
+/// [`Error::NoMemory`] with the name `what`.
 pub(crate) fn push<T>(vector: &mut Vec<T>, value: T, what: &str) -> Result<()> {
     vector.try_reserve(1).map_err(|_| none(what, Count::from(vector.len()) + 1usize, size_of::<T>()))?;
     vector.push(value);
     Ok(())
 }
 
-/// More text behind what is there.
+/// Appends text.
 ///
 /// # Errors
-/// [`Error::NoMemory`] names `what` it is.
+/// [`Error::NoMemory`] with the name `what`.
 #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
 pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
     all.try_reserve(more.len()).map_err(|_| none(what, Count::from(all.len()) + more.len(), 1))?;
@@ -41,13 +41,13 @@ pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// `len` values that are zero or empty, whose pages the system hands out once they are written.
+/// `len` zero or empty values. The system allocates the pages on first write.
 ///
 /// # Errors
-/// [`Error::NoMemory`] names `what` they are.
+/// [`Error::NoMemory`] with the name `what`.
 pub(crate) fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
     if len >= SMALL {
-        // Asked for by itself, since only a vector of zeros made at once is of pages that are not yet there.
+        // Tested with a separate reservation: only `vec![0; n]` gets untouched zero pages.
         let mut asked = Vec::<T>::new();
         reserve(&mut asked, len, what)?;
         std::hint::black_box(&asked);
@@ -58,7 +58,7 @@ pub(crate) fn zeros<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>
 /// An array of zeros.
 ///
 /// # Errors
-/// [`Error::NoMemory`] names `what` it is.
+/// [`Error::NoMemory`] with the name `what`.
 pub(crate) fn array<T: Clone + Default, S: IntoDimension<Dim = D>, D: Dimension>(
     shape: S,
     what: &str,

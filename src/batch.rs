@@ -1,7 +1,7 @@
-//! What the data hands over: sequences with lengths and states, and for training the targets.
+//! Training data: sequences with lengths and states, and targets.
 //!
-//! Sequences are time major. T is the number of time steps, B of rows; a row's steps at or beyond its length are
-//! padding, and whatever lies there changes nothing.
+//! Sequences are time major. T is the number of time steps, B the number of rows. A row's steps at or beyond its length
+//! are padding, whose contents are ignored.
 
 use std::borrow::Cow;
 use std::ops::{Deref, Range};
@@ -20,40 +20,39 @@ use crate::sizes::no_steps_or_rows;
 pub enum Input<R = f32> {
     /// x, \[T, B, I\].
     Dense(Array3<R>),
-    /// Token ids below I, \[T, B\]: each stands for the column of W_xh that a one-hot x would pick.
+    /// Token ids below I, \[T, B\]. Each selects the column of W_ih that a one-hot x would select.
     Tokens(Array2<u32>),
 }
 
-/// The states of every (layer, direction): \[L·D, B, H\].
+/// The states of every (layer, direction), \[L·D, B, H\].
 #[derive(Clone, Debug, PartialEq)]
 pub struct States<R = f32> {
     /// h.
     pub h: Array3<R>,
-    /// c; the LSTM's alone.
+    /// c, for the LSTM only.
     pub c: Option<Array3<R>>,
 }
 
 impl<R: Real> States<R> {
-    /// States of zero for `rows` rows.
+    /// Zero states for `rows` rows.
     ///
     /// # Panics
-    /// As of an array: where these are more numbers than can be addressed.
+    /// If the number of elements overflows, as for any array.
     pub fn zeros(recurrent: &Recurrent, rows: usize) -> Self {
         let zeros = || Array3::from_elem((recurrent.num_layer_directions(), rows, recurrent.hidden_size), R::default());
         Self { h: zeros(), c: recurrent.cell.has_cell_state().then(zeros) }
     }
 
-    /// The same, where there is memory for them.
+    /// Zero states, with a checked allocation.
     ///
     /// # Errors
-    /// [`Error::NoMemory`] names `what` they are.
+    /// [`Error::NoMemory`] with `what` as its name.
     pub(crate) fn try_zeros(recurrent: &Recurrent, rows: usize, what: &str) -> Result<Self> {
         let zeros = || allocate::array((recurrent.num_layer_directions(), rows, recurrent.hidden_size), what);
         Ok(Self { h: zeros()?, c: recurrent.cell.has_cell_state().then(zeros).transpose()? })
     }
 
-    /// The same states as a [`Sequence`] for inference or training takes them, whatever type the path computes in: what
-    /// was f64 is rounded.
+    /// These states as `f32`, the type of a [`Sequence`]'s initial states in training and inference. f64 is rounded.
     pub fn to_f32(&self) -> States {
         let narrow = |array: &Array3<R>| array.mapv(|value| f32::from_f64(value.as_f64()));
         States { h: narrow(&self.h), c: self.c.as_ref().map(narrow) }
@@ -76,17 +75,17 @@ impl<R: Real> States<R> {
     }
 }
 
-/// Rows of sequences: the input, and how each row begins and ends.
+/// A batch of sequences: the input, and how each row begins and ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequence<R = f32> {
     /// x or token ids.
     pub input: Input<R>,
-    /// A length from 1 to T for each row; `None`: all T.
+    /// The length of each row, from 1 to T. `None`: all rows have T steps.
     pub lengths: Option<Vec<usize>>,
-    /// \[T, B\]: where true, the sequence starts anew at this step, so the state that enters it is zero (in the
-    /// reverse direction: the state that enters the step before it). A text whose documents follow each other.
+    /// \[T, B\]. Where true, a new sequence starts at this step, for example a new document in a text: the state entering
+    /// it is zero. (In the reverse direction, the state entering the step before it is zero.)
     pub resets: Option<Array2<bool>>,
-    /// h_0 and c_0; `None`: zero, or the carried state.
+    /// h_0 and c_0. `None`: zero, or the carried state.
     pub initial: Option<States<R>>,
 }
 
@@ -101,13 +100,13 @@ impl<R: Real> Sequence<R> {
         Self { input: Input::Tokens(tokens), lengths: None, resets: None, initial: None }
     }
 
-    /// With a length a row.
+    /// Sets the length of each row.
     pub fn lengths(mut self, lengths: Vec<usize>) -> Self {
         self.lengths = Some(lengths);
         self
     }
 
-    /// With initial states.
+    /// Sets the initial states.
     pub fn initial(mut self, states: States<R>) -> Self {
         self.initial = Some(states);
         self
@@ -121,14 +120,14 @@ impl<R: Real> Sequence<R> {
         }
     }
 
-    /// T and B, and what else its memory depends on; no states are carried.
+    /// T, B and everything else that determines the memory of a pass; without carried states.
     pub fn batch_shape(&self) -> BatchShape {
         let (steps, rows) = self.shape();
         let tokens = matches!(self.input, Input::Tokens(_));
         BatchShape { steps, rows, tokens, resets: self.resets.is_some(), carried: 0, shapes: 1 }
     }
 
-    /// The length of a row; 0 of one that is not there.
+    /// The length of a row; 0 if there is no such row.
     pub fn length(&self, row: usize) -> usize {
         match &self.lengths {
             Some(lengths) => lengths.get(row).copied().unwrap_or(0),
@@ -137,12 +136,12 @@ impl<R: Real> Sequence<R> {
         }
     }
 
-    /// The time steps of all rows, without padding.
+    /// The total number of time steps, without padding.
     pub fn time_steps(&self) -> u64 {
         (0..self.shape().1).map(|row| self.length(row) as u64).sum()
     }
 
-    /// Whether the state that enters step `t` of `row` in the direction (0 forward, 1 reverse) is kept.
+    /// Whether the state entering step `t` of `row` in `direction` (0 forward, 1 reverse) is kept.
     pub(crate) fn keeps(&self, direction: usize, t: usize, row: usize) -> bool {
         let Some(resets) = &self.resets else { return true };
         match direction {
@@ -151,7 +150,7 @@ impl<R: Real> Sequence<R> {
         }
     }
 
-    /// Refuses what does not fit `model`.
+    /// Checks that the sequence fits `model`.
     pub fn validate(&self, model: &Model) -> Result<()> {
         let (recurrent, (steps, rows)) = (&model.recurrent, self.shape());
         if steps == 0 || rows == 0 {
@@ -189,11 +188,10 @@ impl<R: Real> Sequence<R> {
         self.initial.as_ref().map_or(Ok(()), |states| states.check(recurrent, rows, "0"))
     }
 
-    /// The rows of a range, as a sequence of their own.
+    /// A range of the rows, as a sequence of its own.
     ///
     /// # Panics
-    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a sequence that
-    /// [`validate`](Self::validate) accepts.
+    /// If the range is out of bounds, as for a slice, or the sequence is one that [`validate`](Self::validate) rejects.
     pub fn rows(&self, range: Range<usize>) -> Self {
         let states = |states: &States<R>| States {
             h: states.h.slice(s![.., range.clone(), ..]).to_owned(),
@@ -211,23 +209,23 @@ impl<R: Real> Sequence<R> {
     }
 }
 
-/// What the stack puts out.
+/// The output of the recurrent layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output<R = f32> {
     /// The last layer's h at every step, \[T, B, D·H\]; 0 at padding.
     pub output: Array3<R>,
-    /// Each row's own final states, h_n and c_n.
+    /// The final states h_n and c_n of each row.
     pub states: States<R>,
 }
 
-/// The gradient of a loss with respect to what the stack puts out; `None` is zero.
+/// The gradient of a loss with respect to the [`Output`]. `None` means zero.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputGradient<R = f32> {
-    /// \[T, B, D·H\]; what lies at padding is ignored.
+    /// d_output, \[T, B, D·H\]. Values at padding are ignored.
     pub output: Option<Array3<R>>,
-    /// \[L·D, B, H\].
+    /// d_h_n, \[L·D, B, H\].
     pub h_n: Option<Array3<R>>,
-    /// \[L·D, B, H\]; the LSTM's alone.
+    /// d_c_n, \[L·D, B, H\], for the LSTM only.
     pub c_n: Option<Array3<R>>,
 }
 
@@ -251,54 +249,54 @@ impl<R: Real> OutputGradient<R> {
     }
 }
 
-/// The gradient with respect to what the stack read.
+/// The gradient with respect to the input and the initial states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputGradient<R = f32> {
-    /// dx, \[T, B, I\], 0 at padding; `None` for tokens.
+    /// dx, \[T, B, I\], 0 at padding. `None` for tokens.
     pub x: Option<Array3<R>>,
     /// dh_0 and dc_0.
     pub initial: States<R>,
 }
 
-/// What the predictions are held against. P is T for a head at every step, otherwise 1.
+/// The targets of the predictions. P is T for a head at every step, otherwise 1.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// \[P, B, O\], or \[P, B, O / Q\] for Q quantiles: see [`Head::target_size`](crate::Head::target_size).
     Values(Array3<f32>),
-    /// \[P, B\], classes below O, for cross-entropy, smoothed or not.
+    /// \[P, B\], classes below O, for cross-entropy with or without label smoothing.
     Classes(Array2<u32>),
 }
 
-/// One training batch.
+/// A training batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The rows.
+    /// The input rows.
     pub sequence: Sequence,
     /// Their targets.
     pub targets: Targets,
-    /// The weight of each prediction, \[P, B\], at least 0: a mask, a class's weight, 0 for a target to ignore (whose
-    /// value is then not read). `None`: 1. At padding the weight is 0 whatever stands here.
+    /// The weight of each prediction, \[P, B\], at least 0: a mask, a class weight, or 0 to ignore a target, whose
+    /// value is then not read. `None`: all 1. At padding the weight is always 0.
     pub weights: Option<Array2<f32>>,
 }
 
 impl Batch {
-    /// A batch whose predictions all weigh the same.
+    /// A batch whose predictions all have weight 1.
     pub fn new(sequence: Sequence, targets: Targets) -> Self {
         Self { sequence, targets, weights: None }
     }
 
-    /// With a weight a prediction.
+    /// Sets a weight for each prediction.
     pub fn weights(mut self, weights: Array2<f32>) -> Self {
         self.weights = Some(weights);
         self
     }
 
-    /// With each prediction's weight multiplied by that of its class, `of_class` \[O\]. A mean then divides by the sum of
-    /// these weights: PyTorch's `weight=` of a cross-entropy without label smoothing.
+    /// Multiplies each prediction's weight by the weight of its class, `of_class` \[O\]. A mean then divides by the sum
+    /// of these weights, as PyTorch's `weight=` of a cross-entropy without label smoothing does.
     ///
     /// # Errors
-    /// What [`validate`](Self::validate) refuses; targets that are not classes; other than O weights, or one that is not
-    /// a finite number of at least 0.
+    /// The errors of [`validate`](Self::validate); [`Error::Unsupported`] for targets that are not classes;
+    /// [`Error::Value`] if there are not O weights or one is negative or not finite.
     pub fn class_weights(self, model: &Model, of_class: &[f32]) -> Result<Self> {
         self.validate(model)?;
         let Targets::Classes(classes) = &self.targets else {
@@ -306,7 +304,7 @@ impl Batch {
         };
         check_class_weights(of_class, model.need_head()?.outputs)?;
         let weights = Array2::from_shape_fn(classes.dim(), |(p, row)| match self.weight(p, row) {
-            // The class of a prediction that does not count may be any number.
+            // A prediction of weight 0 may have any number as its class.
             0.0 => 0.0,
             weight => weight * of_class[classes[[p, row]] as usize],
         });
@@ -321,9 +319,9 @@ impl Batch {
         }
     }
 
-    /// The weight of a prediction: 0 at padding, and of one that is not there.
+    /// The weight of a prediction: 0 at padding, and if there is no such prediction.
     pub fn weight(&self, p: usize, row: usize) -> f32 {
-        // One prediction a row is made of the row's own steps, and is never padding.
+        // A single prediction per row is never padding.
         let padding = self.predictions() > 1 && p >= self.sequence.length(row);
         match &self.weights {
             _ if padding || p >= self.predictions() || row >= self.sequence.shape().1 => 0.0,
@@ -340,11 +338,10 @@ impl Batch {
             .fold(0.0, |sum, (p, row)| sum + f64::from(self.weight(p, row)))
     }
 
-    /// The rows of a range, as a batch of their own.
+    /// A range of the rows, as a batch of its own.
     ///
     /// # Panics
-    /// As of a slice: where the range is not one of the rows. No range of the rows is, of a batch that
-    /// [`validate`](Self::validate) accepts.
+    /// If the range is out of bounds, as for a slice, or the batch is one that [`validate`](Self::validate) rejects.
     pub fn rows(&self, range: Range<usize>) -> Self {
         Self {
             sequence: self.sequence.rows(range.clone()),
@@ -356,7 +353,7 @@ impl Batch {
         }
     }
 
-    /// Refuses what does not fit `model`.
+    /// Checks that the batch fits `model`.
     pub fn validate(&self, model: &Model) -> Result<()> {
         let head = model.need_head()?;
         head.validate()?;
@@ -411,12 +408,12 @@ impl Batch {
     }
 }
 
-/// A batch or a sequence that fits a model: who has one has checked it, and nobody checks it again.
+/// A batch or sequence that has been checked against a model, so that it need not be checked again.
 #[derive(Clone, Debug)]
 pub struct Validated<'a, T: Clone>(Cow<'a, T>);
 
 impl<T: Clone> Validated<'_, T> {
-    /// The same, borrowed once more.
+    /// Borrows it again.
     pub(crate) fn by_ref(&self) -> Validated<'_, T> {
         Validated(Cow::Borrowed(&self.0))
     }
@@ -424,13 +421,13 @@ impl<T: Clone> Validated<'_, T> {
 
 impl<'a, R: Real> Validated<'a, Sequence<R>> {
     /// # Errors
-    /// What [`Sequence::validate`] refuses.
+    /// The errors of [`Sequence::validate`].
     pub(crate) fn sequence(sequence: &'a Sequence<R>, model: &Model) -> Result<Self> {
         sequence.validate(model)?;
         Ok(Self(Cow::Borrowed(sequence)))
     }
 
-    /// Some of the rows, at least one, which fit the model as all do.
+    /// A nonempty range of the rows, which fits the model too.
     pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Sequence<R>> {
         Validated(Cow::Owned(self.0.rows(range)))
     }
@@ -438,13 +435,13 @@ impl<'a, R: Real> Validated<'a, Sequence<R>> {
 
 impl<'a> Validated<'a, Batch> {
     /// # Errors
-    /// What [`Batch::validate`] refuses.
+    /// The errors of [`Batch::validate`].
     pub(crate) fn batch(batch: &'a Batch, model: &Model) -> Result<Self> {
         batch.validate(model)?;
         Ok(Self(Cow::Borrowed(batch)))
     }
 
-    /// Some of the rows, at least one, which fit the model as all do.
+    /// A nonempty range of the rows, which fits the model too.
     pub(crate) fn rows(&self, range: Range<usize>) -> Validated<'static, Batch> {
         Validated(Cow::Owned(self.0.rows(range)))
     }
@@ -458,7 +455,7 @@ impl<T: Clone> Deref for Validated<'_, T> {
     }
 }
 
-/// Refuses other than a weight for each of `classes`, or one that is not a finite number of at least 0.
+/// Checks for one weight per class, each finite and at least 0.
 pub(crate) fn check_class_weights(of_class: &[f32], classes: usize) -> Result<()> {
     if of_class.len() != classes {
         return Err(Error::shape("class_weights", &[classes], &[of_class.len()]));
@@ -469,7 +466,7 @@ pub(crate) fn check_class_weights(of_class: &[f32], classes: usize) -> Result<()
     }
 }
 
-/// What a weight is to be.
+/// The range of a weight, for error messages.
 const WEIGHT: &str = "a finite number of at least 0";
 
 fn is_weight(weight: f32) -> bool {

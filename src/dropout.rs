@@ -1,61 +1,62 @@
-//! Which units dropout drops: Philox-4x32-10 (Salmon, Moraes, Dror & Shaw, *Parallel Random Numbers: As Easy as 1, 2,
-//! 3*, SC11), a function of a counter and a key. A mask is computed where it is used, forward and again backward, and
-//! stored nowhere; it is the same on every device, however rows and time steps are cut. Its four words belong to four
-//! units side by side, which is what a thread of the GPU path owns, and it needs nothing but products and xor: WGSL has
-//! no other integers than those of 32 bits.
+//! Dropout masks from Philox-4x32-10 (Salmon, Moraes, Dror & Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*,
+//! SC11), a function of a counter and a key. A mask is computed wherever it is used, in the forward and again in the
+//! backward pass, and never stored. It is the same on every device, however rows and time steps are split. The four
+//! output words belong to four consecutive units, which are what one GPU thread owns. Philox needs only 32-bit integer
+//! products and xor, which WGSL has.
 //!
-//! `shaders/masks.wgsl` is the same for the GPU.
+//! `shaders/masks.wgsl` is the GPU version.
 
 use crate::error::{Error, Result};
 use crate::model::Recurrent;
 
-/// Which masks dropout draws in the training passes to come: see [`Layers::set_dropout`](crate::Layers::set_dropout).
+/// Selects the dropout masks of later training passes: see [`Layers::set_dropout`](crate::Layers::set_dropout).
 ///
-/// A unit's draw is word `unit mod 4` of Philox-4x32-10 with the counter (`unit / 4`, t, row, 2·(layer·D + direction) + k):
-/// for dropout between layers k is 0, for recurrent dropout k is 1 and t is 0. The key is the first two words for the
-/// counter (`step`, `step` / 2³², 0, 0) with the key (`seed`, `seed` / 2³²), all modulo 2³². The unit is dropped where its
-/// draw lies below rate · 2³².
+/// A unit's random number is word `unit mod 4` of Philox-4x32-10 with the counter (`unit / 4`, t, row, 2·(layer·D +
+/// direction) + k), where k is 0 for dropout between layers; for recurrent dropout k is 1 and t is 0. The key is the
+/// first two words for the counter (`step`, `step` / 2³², 0, 0) with the key (`seed`, `seed` / 2³²), all modulo 2³².
+/// The unit is dropped if its number is below rate · 2³².
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DropoutKey {
-    /// The same for a whole run.
+    /// The seed, constant over a run.
     pub seed: u64,
-    /// Another one for each training step; the same one draws the same masks again.
+    /// The training step. Equal steps have equal masks.
     pub step: u64,
-    /// The first row's number among all rows of the step, of which a pass may take a part. Below 2³², with all rows.
+    /// The index of the pass's first row among all rows of the step, which may be split over several passes. The last
+    /// row's index must be below 2³².
     pub first_row: usize,
 }
 
-/// Which of the two masks.
+/// The kind of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaskKind {
-    /// What a layer hands to the next one, another mask at every step.
+    /// Between layers, with a new mask at every step.
     Between,
-    /// What of h enters the recurrent product, one mask for all steps.
+    /// In the recurrent product, with one mask for all steps.
     Recurrent,
 }
 
-/// A rate as the passes take it.
+/// A dropout rate as used by the passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DropRate {
-    /// A unit is dropped where its draw lies below this.
+    /// A unit is dropped if its random number is below this.
     pub(crate) threshold: u32,
-    /// What the others are multiplied by: 1 / (1 − rate).
+    /// The factor of the kept units: 1 / (1 − rate).
     pub(crate) scale: f64,
 }
 
 impl DropRate {
     fn new(rate: f64) -> Self {
-        // A conversion from a float ends at the largest number.
+        // Float-to-integer conversion saturates.
         Self { threshold: (rate * 4_294_967_296.0).round() as u32, scale: 1.0 / (1.0 - rate) }
     }
 
-    /// Whether any draw lies below the threshold.
+    /// Whether the rate is above 0.
     pub(crate) fn drops(&self) -> bool {
         self.threshold > 0
     }
 }
 
-/// [`DropoutKey`] over a model's rates, computed once a pass.
+/// A [`DropoutKey`] combined with a model's rates, once per pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DropoutParams {
     pub(crate) key: [u32; 2],
@@ -65,10 +66,10 @@ pub(crate) struct DropoutParams {
 }
 
 impl DropoutParams {
-    /// The draw of a pass over `rows` rows.
+    /// The parameters of a pass over `rows` rows.
     ///
     /// # Errors
-    /// [`Error::Value`] where a row's number is beyond the counter.
+    /// [`Error::Value`] if a row index exceeds the counter.
     pub(crate) fn new(masks: DropoutKey, recurrent: &Recurrent, rows: usize) -> Result<Self> {
         let DropoutKey { seed, step, first_row } = masks;
         let most = (1u64 << 32).saturating_sub(rows as u64);
@@ -86,12 +87,13 @@ impl DropoutParams {
         })
     }
 
-    /// The draw of the pass's rows from `row` on.
+    /// The parameters for the pass's rows from `row` on.
     pub(crate) fn at_row(self, row: usize) -> Self {
         Self { first_row: self.first_row + row as u32, ..self }
     }
 
-    /// The draws of the units from 4·`group` on, of a (layer, direction) at step `t` of the pass's row `row`.
+    /// The random numbers of units 4·`group` to 4·`group` + 3 of a (layer, direction), at step `t` and the pass's row
+    /// `row`.
     pub(crate) fn words(
         &self,
         stream: MaskKind,

@@ -1,8 +1,8 @@
-//! e^z, σ(z) and tanh(z) in f32, free of branches and calls so that a loop over them becomes vector code.
+//! e^z, σ(z) and tanh(z) in f32, without branches and calls, so that loops over them vectorise.
 //!
 //! Range reduction after Cody & Waite (*Software Manual for the Elementary Functions*, 1980): z = k·ln 2 + r with
-//! |r| ≤ ½·ln 2 and ln 2 split in two, so that k·ln 2 is exact; then a minimax polynomial in r. The polynomial is
-//! for e^r − 1 rather than e^r, because tanh needs its relative accuracy near 0. NaN stays NaN all the way.
+//! |r| ≤ ½·ln 2 and ln 2 split in two, so that k·ln 2 is exact; then a minimax polynomial in r. The polynomial approximates
+//! e^r − 1 rather than e^r, because tanh needs its relative accuracy near 0. NaN is propagated.
 
 /// e^r − 1 = r + r²·q(r) to 1.8e-8 relative for |r| ≤ ½·ln 2; fitted by Lawson's reweighted least squares, rounded to f32.
 const Q: [f32; 5] = [0.499_999_97, 0.166_665_42, 0.041_667_204, 0.008_366_647, 0.001_388_249_7];
@@ -11,10 +11,10 @@ const Q: [f32; 5] = [0.499_999_97, 0.166_665_42, 0.041_667_204, 0.008_366_647, 0
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
-/// 1.5·2²³: adding it rounds to an integer, which is then found in the lowest bits.
+/// 1.5·2²³: adding it rounds to an integer, which then occupies the lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// e^z = 2^k · (1 + p): gives (2^k, p). |z| must be at most 87, or NaN.
+/// Returns (2^k, p) with e^z = 2^k · (1 + p). |z| must be at most 87, or z NaN.
 #[inline(always)]
 fn reduce(z: f32) -> (f32, f32) {
     let shifted = z * std::f32::consts::LOG2_E + ROUND;
@@ -25,7 +25,7 @@ fn reduce(z: f32) -> (f32, f32) {
     (power, r + r * r * q)
 }
 
-/// e^z, clamped where it leaves the normal numbers: e^±87.
+/// e^z, clamped to the normal range: e^±87.
 #[inline(always)]
 pub(crate) fn exp(z: f32) -> f32 {
     let (power, p) = reduce(z.clamp(-87.0, 87.0));
@@ -38,10 +38,10 @@ pub(crate) fn sigmoid(z: f32) -> f32 {
     1.0 / (1.0 + exp(-z))
 }
 
-/// tanh(z) = −e / (e + 2) with e = e^(−2|z|) − 1, and z's sign.
+/// tanh(z) = −e / (e + 2) with e = e^(−2|z|) − 1, with the sign of z.
 #[inline(always)]
 pub(crate) fn tanh(z: f32) -> f32 {
-    // From 10 on the quotient is 1 in f32.
+    // From 10 on, the quotient is 1 in f32.
     let magnitude = z.abs();
     let (power, p) = reduce(-2.0 * if magnitude > 10.0 { 10.0 } else { magnitude });
     let e = power * p + (power - 1.0);

@@ -1,113 +1,113 @@
-//! The one error type. Every message names the tensor, flag, file or line, what was expected and what came.
+//! The crate's error type. Every message names the tensor, flag, file or line, what was expected and what was given.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// What can go wrong in this crate.
+/// The errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A tensor does not have the shape that the model and the batch ask for.
+    /// A tensor's shape does not fit the model or the batch.
     #[error("{}: expected shape {}, got {}", cut(tensor), cut(expected), cut(got))]
     Shape {
         /// The tensor's name.
         tensor: String,
-        /// The shape asked for.
+        /// The expected shape.
         expected: String,
-        /// The shape that came.
+        /// The actual shape.
         got: String,
     },
-    /// A value is outside its range: a length of zero, a class beyond the outputs, a negative weight.
+    /// A value is out of range: a length of zero, a class not below the number of outputs, a negative weight.
     #[error("{}: expected {}, got {}", cut(what), cut(expected), cut(got))]
     Value {
-        /// What holds the value, with its index.
+        /// The name of the value, with its index if it has one.
         what: String,
-        /// The range asked for.
+        /// The expected range.
         expected: String,
-        /// The value that came.
+        /// The actual value.
         got: String,
     },
-    /// A combination that has no meaning, or that this crate does not do.
+    /// A combination of settings or calls that is meaningless or not supported.
     #[error("{}", cut(.0))]
     Unsupported(String),
-    /// Work that was begun could not be ended, for a reason that is no setting's.
+    /// An operation failed for a reason other than its settings.
     #[error("{}", cut(.0))]
     Failed(String),
-    /// A state dict does not fit the model. The differences are listed at once; a message shows the first 20.
+    /// A state dict does not fit the model. Lists all differences; the message shows the first 20.
     #[error("the state dict does not fit the model:{}", differences(.0))]
     StateDict(Vec<String>),
-    /// The loss or the gradient norm was not finite. The weights are those before the named step.
+    /// The loss or the gradient norm was not finite. The weights are those from before this step.
     #[error("step {step}: the {what} is not finite; the weights are kept as they were before this step")]
     NonFinite {
-        /// The first step, counted from 1, whose update was refused.
+        /// The first step, counted from 1, whose update was rejected.
         step: u64,
         /// `loss` or `gradient norm`.
         what: &'static str,
     },
-    /// No adapter answered, or none that fits the request.
+    /// No GPU adapter was found, or none matches the request.
     #[error("no GPU: {0}")]
     NoDevice(String),
-    /// The device is gone for good, with all that it held: it was unplugged, reset, or given up by its driver.
+    /// The device is permanently lost, with all its contents: it was unplugged, reset or abandoned by its driver.
     #[error("the GPU was lost: {0}")]
     DeviceLost(String),
-    /// The device has no room for a buffer.
+    /// The device has no memory left for a buffer.
     #[error(
         "the GPU has no memory left for {tensor}, which takes {bytes} bytes; take a smaller batch or micro-batches"
     )]
     OutOfMemory {
         /// The tensor's name.
         tensor: String,
-        /// The bytes that it takes.
+        /// The buffer's size in bytes.
         bytes: u64,
     },
-    /// The machine has no room for something whose size comes from sizes or files.
+    /// The host has no memory left for an allocation whose size depends on the input.
     #[error("no memory left for {what}, which takes {bytes} bytes; {remedy}")]
     NoMemory {
-        /// What it is.
+        /// What the memory is for.
         what: String,
-        /// The bytes that it takes.
+        /// Its size in bytes.
         bytes: u64,
-        /// What to change.
+        /// How to reduce the size.
         remedy: &'static str,
     },
-    /// The device is lacking something, or refused a command.
+    /// The device lacks a requirement or rejected a command.
     #[error("GPU: {0}")]
     Device(String),
-    /// A buffer is over a limit of the device or over the memory budget.
+    /// A buffer exceeds a device limit or the memory budget.
     #[error("{tensor} takes {bytes} bytes, over {limit} of {limit_bytes} bytes; {remedy}")]
     Limit {
         /// The tensor's name.
         tensor: String,
-        /// The bytes that it takes.
+        /// Its size in bytes.
         bytes: u64,
-        /// The limit's name.
+        /// The name of the limit.
         limit: &'static str,
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: u64,
-        /// What to change.
+        /// How to reduce the size.
         remedy: &'static str,
     },
-    /// A data file cannot be used.
+    /// A data file is invalid.
     #[error("{}{}: {}", path.display(), cut(place), cut(message))]
     Data {
         /// The file.
         path: PathBuf,
-        /// `, row 7, column "SUNACTIVITY"`, or empty.
+        /// The position, such as `, row 7, column "SUNACTIVITY"`, or empty.
         place: String,
-        /// What was expected and what came.
+        /// What was expected and what was found.
         message: String,
     },
-    /// The system refused to read or write a file.
+    /// The operating system failed to read or write a file.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
-/// As much of a text as a message shows, with what is at its end: a name in a file may have any length.
+/// The beginning and end of a text, as much as a message shows: a name in a file can have any length.
 fn cut(text: &str) -> Cow<'_, str> {
     const MOST: usize = 1500;
     const BEGIN: usize = 800;
@@ -123,7 +123,7 @@ fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The first of some lines, and how many more there are.
+/// The first lines, and how many more there are.
 fn differences(lines: &[String]) -> String {
     const SHOWN: usize = 20;
     let mut text: String = lines.iter().take(SHOWN).map(|line| format!("\n  {}", cut(line))).collect();
@@ -145,7 +145,8 @@ impl Error {
         Self::Value { what: what.into(), expected: expected.into(), got: got.to_string() }
     }
 
-    /// The refusal of a value or a combination as a failure: for those who had checked what they asked for.
+    /// Turns an error about a value or combination into [`Error::Failed`]: for callers that have already checked the
+    /// settings.
     pub fn failed(self) -> Self {
         match self {
             Self::Shape { .. } | Self::Value { .. } | Self::Unsupported(_) => Self::Failed(self.to_string()),
@@ -153,7 +154,7 @@ impl Error {
         }
     }
 
-    /// The refusal of a value as that of the file which it came from; any other error as it is.
+    /// Turns an error about a value into [`Error::Data`] for the file it came from. Other errors are unchanged.
     pub fn in_file(self, path: &Path) -> Self {
         match self {
             Self::Value { what, expected, got } => {

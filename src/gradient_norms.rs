@@ -1,4 +1,4 @@
-//! How much of the gradient reaches each step: the norms of ∂L/∂h_t.
+//! How much gradient reaches each time step: the norms of ∂L/∂h_t.
 
 use ndarray::{Array2, s};
 
@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 
 /// The norm of ∂L/∂h_t for every (layer, direction) and step.
 ///
-/// ∂L/∂h_t is the whole gradient that arrives at h_t of a (layer, direction): dh_t of the crate's equations, what comes from
-/// the layer above (or the head) at step t together with what flows back from the step after it. The norm is taken over
-/// all rows and units; a row beyond its length has no part in it.
+/// ∂L/∂h_t is the total gradient with respect to h_t of a (layer, direction), dh_t in the crate's equations: the part
+/// from the layer above (or the head) at step t plus the part from the next step. The norm runs over all rows and
+/// units. Rows that have ended do not contribute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HiddenGradientNorms {
     /// ‖∂L/∂h_t‖, \[L·D, T\].
@@ -16,10 +16,11 @@ pub struct HiddenGradientNorms {
 }
 
 impl HiddenGradientNorms {
-    /// Adds the rows of another batch, aligned at step 0: squares add up, and a step that only one of them has is its own.
+    /// Adds the norms of another batch, aligned at step 0. Squares are added; a step that only one of them has is
+    /// copied.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the other is of another number of layers and directions.
+    /// [`Error::Shape`] if the other has a different number of (layer, direction) pairs.
     pub fn add_rows(&mut self, other: &HiddenGradientNorms) -> Result<()> {
         let ((layer_directions, steps), (others, more)) = (self.norms.dim(), other.norms.dim());
         if layer_directions != others {

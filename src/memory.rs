@@ -1,34 +1,34 @@
-//! The bytes of a network and of a pass over a batch, by what they hold.
+//! Memory of a network and of a pass over a batch, by use.
 
 use std::ops::{Add, AddAssign};
 
-/// What bytes are for.
+/// A use of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MemoryPart {
-    /// The parameters, and on the CPU their packed forms, which the products read.
+    /// Parameters, and on the CPU their packed copies for matrix products.
     Weights,
     /// The gradient sums.
     Gradients,
-    /// What the rule keeps of each parameter, and what an update needs.
+    /// Optimizer state and the scratch space of an update.
     Optimizer,
-    /// The states that are carried from batch to batch.
+    /// States carried from batch to batch.
     Carried,
-    /// x or tokens, lengths, targets and weights, as the host hands them over.
+    /// x or tokens, lengths, targets and weights, as copied from the host.
     Input,
-    /// z, then the gates, then their gradients: what a cell keeps of every step.
+    /// What a cell keeps of every step: z, then the gates, then their gradients.
     Gates,
-    /// h and c at every step, and where chunks of time begin.
+    /// h and c at every step and between chunks.
     States,
-    /// What each layer hands on, and the gradient of that; dx where it is asked for.
+    /// Each layer's output and its gradient; dx if requested.
     Outputs,
     /// The head's features, logits and losses.
     Head,
-    /// What is on its way back through time, results of sums that are cut, and uniforms.
+    /// Gradients flowing back through time, partial sums, and uniforms.
     Workspace,
 }
 
 impl MemoryPart {
-    /// Every part, in the order of a step.
+    /// All uses, in the order of a training step.
     pub const ALL: [Self; 10] = [
         Self::Weights,
         Self::Gradients,
@@ -42,7 +42,7 @@ impl MemoryPart {
         Self::Workspace,
     ];
 
-    /// A word for it.
+    /// The name of this use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Weights => "weights",
@@ -58,29 +58,29 @@ impl MemoryPart {
         }
     }
 
-    /// Whether it grows with the batch.
+    /// Whether it depends on the batch.
     pub fn is_of_batch(self) -> bool {
         !matches!(self, Self::Weights | Self::Gradients | Self::Optimizer)
     }
 }
 
-/// Bytes by part: what an engine holds ([`Inspection::memory`](crate::Inspection::memory)) or is going to hold
-/// ([`Inspection::plan`](crate::Inspection::plan)).
+/// Memory in bytes, by use: what an engine has allocated ([`Inspection::memory`](crate::Inspection::memory)) or plans
+/// to allocate ([`Inspection::plan`](crate::Inspection::plan)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory([u64; MemoryPart::ALL.len()]);
 
 impl Memory {
-    /// The bytes of a part.
+    /// The bytes of one use.
     pub fn of(&self, part: MemoryPart) -> u64 {
         self.0[part as usize]
     }
 
-    /// Every part with its bytes.
+    /// All uses with their bytes.
     pub fn parts(&self) -> impl Iterator<Item = (MemoryPart, u64)> + '_ {
         MemoryPart::ALL.into_iter().map(|part| (part, self.of(part)))
     }
 
-    /// The bytes of all parts.
+    /// The total in bytes.
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
@@ -89,13 +89,13 @@ impl Memory {
         self.0[part as usize] = self.of(part).saturating_add(bytes);
     }
 
-    /// The same so many times.
+    /// Multiplies all bytes by `count`.
     pub(crate) fn times(mut self, count: u64) -> Self {
         self.0.iter_mut().for_each(|bytes| *bytes = bytes.saturating_mul(count));
         self
     }
 
-    /// The larger of both, part by part: what buffers come to that grow and are never given back.
+    /// The larger of both for each use: the size of buffers that grow and never shrink.
     pub(crate) fn max(mut self, other: Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(bytes, other)| *bytes = (*bytes).max(other));
         self
@@ -123,20 +123,20 @@ impl std::iter::Sum for Memory {
     }
 }
 
-/// A batch as far as its memory goes: nothing of it has to be there.
+/// Everything about a batch that determines its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchShape {
     /// T.
     pub steps: usize,
     /// B.
     pub rows: usize,
-    /// Whether the input is token ids.
+    /// Whether the input consists of token ids.
     pub tokens: bool,
     /// Whether states are reset within the sequence.
     pub resets: bool,
-    /// All rows whose states are carried from batch to batch; 0: none are.
+    /// The number of rows whose states are carried from batch to batch; 0: none.
     pub carried: usize,
-    /// How many shapes \[T, B\] batches have, of which this one has the most steps and the most rows: on the GPU path
-    /// each has commands of its own, up to six of them, on buffers that all share. 0 stands for 1.
+    /// The number of different shapes \[T, B\] among the batches; this is the one with the most steps and rows. On the
+    /// GPU backend each shape has its own commands, for up to six shapes, on shared buffers. 0 means 1.
     pub shapes: usize,
 }

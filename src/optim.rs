@@ -1,16 +1,16 @@
-//! The optimizers' settings, to PyTorch's formulas (`torch.optim`, 2.x). The arithmetic itself is each path's own.
+//! Optimizer settings, after PyTorch's `torch.optim` (2.x). Each backend implements the arithmetic itself.
 //!
-//! Settings are f64. A path that computes in f32 rounds them, and what is below the normal numbers of its type counts as 0;
-//! settings that would then mean something else are refused: see [`OptimizerStep`].
+//! Settings are f64. A backend that computes in f32 rounds them and treats subnormal values as 0. Settings that would
+//! then mean something else are rejected: see [`OptimizerStep`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// The rule that turns a gradient into a change of the weights.
+/// An optimization algorithm with its coefficients.
 ///
-/// With ε = 0 a quotient of 0 / 0, as of a weight that has had no gradient, is 0, where PyTorch's is not a number.
+/// With ε = 0, a quotient 0 / 0, as for a weight that never had a gradient, is 0. In PyTorch it is NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerKind {
@@ -18,23 +18,23 @@ pub enum OptimizerKind {
     Sgd {
         /// μ.
         momentum: f64,
-        /// What of the gradient does not enter b.
+        /// The fraction of the gradient that does not enter b.
         dampening: f64,
-        /// Whether the step looks ahead along b. Needs momentum and no dampening.
+        /// Whether to use Nesterov momentum. Requires momentum above 0 and dampening 0.
         nesterov: bool,
     },
-    /// w ← w − η·g / (√v + ε), v = α·v + (1 − α)·g²; centred: v less the square of the running mean of g.
+    /// w ← w − η·g / (√v + ε), v = α·v + (1 − α)·g². If centered, v minus the square of the running mean of g.
     RmsProp {
         /// α.
         alpha: f64,
         /// ε.
         eps: f64,
-        /// Momentum over the scaled gradient.
+        /// Momentum applied to the scaled gradient.
         momentum: f64,
-        /// Whether the running mean of g is taken off.
+        /// Whether to subtract the squared running mean of g.
         centered: bool,
     },
-    /// Kingma & Ba 2015; weight decay enters the gradient.
+    /// Kingma & Ba 2015. Weight decay is added to the gradient.
     Adam {
         /// β₁.
         beta1: f64,
@@ -43,7 +43,7 @@ pub enum OptimizerKind {
         /// ε.
         eps: f64,
     },
-    /// Loshchilov & Hutter 2019: Adam whose weight decay acts on the weight itself.
+    /// Loshchilov & Hutter 2019. Adam with weight decay applied to the weight itself.
     AdamW {
         /// β₁.
         beta1: f64,
@@ -55,7 +55,7 @@ pub enum OptimizerKind {
 }
 
 impl OptimizerKind {
-    /// How many numbers beside the weight the rule keeps for each weight.
+    /// The number of state values per weight.
     pub fn state_blocks(&self) -> usize {
         match *self {
             OptimizerKind::Sgd { momentum, .. } => usize::from(momentum != 0.0),
@@ -67,30 +67,30 @@ impl OptimizerKind {
     }
 }
 
-/// A rule with its rate, weight decay and clipping.
+/// An optimizer: its kind, learning rate, weight decay and clipping.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
-    /// The rule.
+    /// The algorithm.
     #[serde(rename = "rule")]
     pub kind: OptimizerKind,
-    /// η.
+    /// The learning rate η.
     pub learning_rate: f64,
-    /// λ: g + λ·w for every rule but AdamW, which takes η·λ·w off the weight.
+    /// The weight decay λ: λ·w is added to the gradient, except for AdamW, which subtracts η·λ·w from the weight.
     pub weight_decay: f64,
-    /// The largest global norm of the gradient: beyond it all of it is scaled by `clip_norm / (norm + 1e-6)`.
+    /// The maximum global gradient norm. A larger gradient is scaled by `clip_norm / (norm + 1e-6)`.
     pub clip_norm: Option<f64>,
-    /// The largest magnitude of a gradient's element, applied after `clip_norm`.
+    /// The maximum magnitude of a gradient element, applied after `clip_norm`.
     pub clip_value: Option<f64>,
 }
 
 impl Optimizer {
-    /// `kind` at the rate η, without weight decay and clipping.
+    /// An optimizer with learning rate η, without weight decay and clipping.
     pub fn new(kind: OptimizerKind, learning_rate: f64) -> Self {
         Self { kind, learning_rate, weight_decay: 0.0, clip_norm: None, clip_value: None }
     }
 
-    /// Plain gradient descent.
+    /// Plain stochastic gradient descent.
     pub fn sgd(learning_rate: f64) -> Self {
         Self::new(OptimizerKind::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false }, learning_rate)
     }
@@ -111,13 +111,13 @@ impl Optimizer {
         Self { weight_decay: 0.01, ..Self::new(rule, learning_rate) }
     }
 
-    /// With clipping of the global norm.
+    /// Sets the maximum global gradient norm.
     pub fn clip_norm(mut self, norm: f64) -> Self {
         self.clip_norm = Some(norm);
         self
     }
 
-    /// Refuses what PyTorch refuses, and beside it what an engine that computes in `R` refuses for its type.
+    /// Checks the settings as [`validate`](Self::validate) does, and against the range of `R`.
     pub(crate) fn validate_in<R: Real>(&self) -> Result<()> {
         self.validate()?;
         let (least, most) = (R::min_positive_value().as_f64(), R::max_value().as_f64());
@@ -144,13 +144,13 @@ impl Optimizer {
             }
             OptimizerKind::Adam { eps, .. } | OptimizerKind::AdamW { eps, .. } => held("eps", eps)?,
         }
-        // The largest rate of a run is that of Adam's first step; AdamW multiplies weights by 1 − η·λ.
+        // Adam's first step has the largest rate of a run. AdamW multiplies weights by 1 − η·λ.
         let first = self.coefficients(1);
         held("learning_rate", first.rate)?;
         held("learning_rate times weight_decay", first.shrink)
     }
 
-    /// Refuses what PyTorch refuses.
+    /// Checks the settings as PyTorch does.
     pub fn validate(&self) -> Result<()> {
         let at_least_0 = |name: &str, value: f64| match value >= 0.0 && value.is_finite() {
             true => Ok(()),
@@ -193,7 +193,7 @@ impl Optimizer {
         }
     }
 
-    /// What the rule amounts to at its update `t`, counted from 1.
+    /// The coefficients of update `t`, counted from 1.
     fn coefficients(&self, t: u64) -> Coefficients {
         let Optimizer { kind, learning_rate, weight_decay, .. } = *self;
         let plain =
@@ -219,30 +219,30 @@ impl Optimizer {
     }
 }
 
-/// One update: the optimizer as it stands at this step, and what divides the gradient sums.
+/// One update: the optimizer with this step's learning rate, and the divisor of the gradient sums.
 ///
-/// An engine refuses what the type that it computes in cannot hold: a number beyond its largest one, a clip below its least
-/// normal one (1.2e-38 for f32), and a divisor that is, or whose inverse is.
+/// An engine rejects settings that its number type cannot represent: numbers beyond the largest finite one, a clipping
+/// bound below the smallest normal one (1.2e-38 for f32), and a divisor that is below it or whose inverse is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerStep {
-    /// The optimizer, its rate already that of this step.
+    /// The optimizer, with this step's learning rate.
     pub optimizer: Optimizer,
-    /// The step, counted from 1, by which it is reported. The updates that an optimizer counts, as Adam's t, are the step
-    /// less those passed over: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
+    /// The step, counted from 1, used in reports. Adam's t and the like count only applied updates: the step minus the
+    /// skipped updates, see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub step: u64,
-    /// What the accumulated sums are divided by: Σ w, or 1 for a sum.
+    /// The divisor of the accumulated sums: Σ w for a mean, 1 for a sum.
     pub divisor: f64,
 }
 
-/// An [`OptimizerStep`] as plain numbers, those that depend on how many there were among them, computed in f64 once a
-/// step and handed to either path.
+/// The coefficients of an update, including those that depend on the number of updates before it. Computed in f64 once
+/// per step, for either backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Coefficients {
     /// η, for Adam η / (1 − β₁ᵗ).
     pub rate: f64,
     /// √(1 − β₂ᵗ) for Adam, otherwise 1.
     pub root_bias2: f64,
-    /// What of g enters SGD's b: all of it at first, then 1 − dampening. Otherwise 1.
+    /// The factor of g in SGD's b: 1 in the first update, then 1 − dampening. Otherwise 1.
     pub fresh: f64,
     /// AdamW: 1 − η·λ, the factor of the weight itself; otherwise 1.
     pub shrink: f64,
@@ -251,7 +251,7 @@ pub(crate) struct Coefficients {
 }
 
 impl OptimizerStep {
-    /// Refuses settings out of range, and a rule other than the one that an engine was made for.
+    /// Checks the settings, and that the kind of optimizer is the one that the engine was created for.
     pub(crate) fn validate<R: Real>(&self, made_for: Option<OptimizerKind>) -> Result<()> {
         self.optimizer.validate_in::<R>()?;
         if self.step == 0 {
@@ -282,13 +282,13 @@ impl OptimizerStep {
         }
     }
 
-    /// The coefficients where so many steps up to this one were passed over.
+    /// The coefficients if `skipped` updates up to this step were skipped.
     pub(crate) fn coefficients(&self, skipped: u64) -> Coefficients {
         self.optimizer.coefficients(self.step.saturating_sub(skipped).max(1))
     }
 }
 
-/// A setting as `R` takes it: rounded, and 0 where it is below the normal numbers, which not every device holds.
+/// A setting in the type `R`: rounded, and 0 if subnormal, since not every device supports subnormal numbers.
 pub(crate) fn rounded<R: Real>(value: f64) -> R {
     if value.abs() < R::min_positive_value().as_f64() { R::zero() } else { R::from_f64(value) }
 }

@@ -1,28 +1,28 @@
-//! Where the time goes: what an engine took, part by part.
+//! Execution profiles.
 
 use crate::error::Error;
 
-/// What an engine's passes and updates took, by kernel on the GPU path and by phase on the CPU path: see
+/// Time spent in an engine's passes and updates, by kernel on the GPU backend and by phase on the CPU backend: see
 /// [`Inspection::profile`](crate::Inspection::profile).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    /// In the order in which they first ran.
+    /// In the order of their first run.
     pub parts: Vec<ProfilePart>,
 }
 
 /// A kernel or a phase.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProfilePart {
-    /// The kernel's entry point, of a matrix product with the sides that are stored transposed: `nt` is A · Bᵀ. Or the phase.
+    /// The kernel's entry point, with the transposed operands of a matrix product (`nt` is A · Bᵀ), or the phase.
     pub name: String,
-    /// Dispatches, or how often a thread went into the phase.
+    /// The number of dispatches, or of times a thread entered the phase.
     pub calls: u64,
-    /// Seconds on the device, those between the dispatches of one kernel included; on the CPU path of all threads together.
-    /// `None` where the device has no timestamps.
+    /// Seconds on the device, including gaps between consecutive dispatches of the kernel. On the CPU backend, the sum
+    /// over all threads. `None` if the device has no timestamps.
     pub seconds: Option<f64>,
-    /// Planned operations; 0 where they are not counted.
+    /// Planned arithmetic operations; 0 if not counted.
     pub operations: u64,
-    /// Bytes that the workgroups read and write by the plan, whichever cache they come from; 0 where they are not counted.
+    /// Planned bytes read and written by workgroups, cached or not; 0 if not counted.
     pub bytes: u64,
 }
 
@@ -31,7 +31,7 @@ impl Profile {
         Error::Unsupported("a profile is that of the passes since set_profile(true)".into())
     }
 
-    /// Adds to the part of that name. Seconds that one of both lacks are not known of their sum.
+    /// Adds to the part of the same name. The sum has no seconds if either side has none.
     pub(crate) fn add(&mut self, part: ProfilePart) {
         match self.parts.iter_mut().find(|other| other.name == part.name) {
             Some(other) => {

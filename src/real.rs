@@ -1,4 +1,4 @@
-//! The two floating-point types that a path can compute in.
+//! The floating-point types of the backends.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -8,21 +8,21 @@ use pulp::Simd;
 
 use crate::elementary;
 
-/// `f32`, or `f64` on the CPU path.
+/// `f32`, or `f64` on the CPU backend.
 pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::Sealed {
-    /// The nearest value.
+    /// Rounds to the nearest value.
     fn from_f64(value: f64) -> Self;
-    /// The same value, or for f32 a wider one.
+    /// The exact value as f64.
     fn as_f64(self) -> f64;
 
-    /// The bytes of the value, the least significant first.
+    /// Appends the value's bytes in little-endian order.
     #[doc(hidden)]
     fn put_le_bytes(self, bytes: &mut Vec<u8>);
-    /// The value of as many bytes as it has.
+    /// The value of little-endian bytes.
     #[doc(hidden)]
     fn from_le_bytes(bytes: &[u8]) -> Self;
 
-    /// e^z in a form that vectorises where the type has one.
+    /// e^z, vectorisable if the type has such a form.
     #[doc(hidden)]
     fn vector_exp(self) -> Self;
     /// σ(z), likewise.
@@ -32,19 +32,19 @@ pub trait Real: ndarray::NdFloat + AddAssign + Sum + Default + Debug + sealed::S
     #[doc(hidden)]
     fn vector_tanh(self) -> Self;
 
-    /// A register full of such values.
+    /// A SIMD register of values.
     #[doc(hidden)]
     type Vector<S: Simd>: Copy;
     /// The value in every lane.
     #[doc(hidden)]
     fn splat<S: Simd>(self, simd: S) -> Self::Vector<S>;
-    /// a·b + c, rounded once where the instruction set has it.
+    /// a·b + c, rounded once if the instruction set supports it.
     #[doc(hidden)]
     fn multiply_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
     /// a + b.
     #[doc(hidden)]
     fn vector_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
-    /// As many whole vectors as there are.
+    /// The whole vectors in a slice.
     #[doc(hidden)]
     fn vectors<S: Simd>(values: &[Self]) -> &[Self::Vector<S>];
     /// The mutable [`vectors`](Self::vectors).

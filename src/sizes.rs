@@ -1,4 +1,5 @@
-//! Counts of numbers and bytes that do not wrap around: what a caller tells of sizes is multiplied here, for both paths.
+//! Counts of numbers and bytes with saturating arithmetic. All sizes from callers are multiplied here, for both
+//! backends.
 
 use std::iter::Sum;
 use std::ops::{Add, Mul};
@@ -7,13 +8,13 @@ use crate::error::{Error, Result};
 use crate::memory::BatchShape;
 use crate::model::Model;
 
-/// The most bytes that a device may be asked for.
+/// The most bytes that can be requested from a device.
 pub(crate) const ON_DEVICE: u64 = i64::MAX as u64;
 
-/// The most bytes that the host can address: on a machine of 64 bits as many.
+/// The most bytes that the host can address.
 pub(crate) const ON_HOST: u64 = if (usize::MAX as u64) < ON_DEVICE { usize::MAX as u64 } else { ON_DEVICE };
 
-/// How many numbers or bytes there are. What is beyond 64 bits stays at their end.
+/// A number of elements or bytes. Saturates at `u64::MAX`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Count(u64);
 
@@ -22,10 +23,10 @@ impl Count {
         self.0
     }
 
-    /// Refuses more bytes than these.
+    /// Fails for more bytes than `addressable`.
     ///
     /// # Errors
-    /// [`Error::Limit`] names `what` they are for, and what is to be changed.
+    /// [`Error::Limit`] with the name `what` and the remedy.
     pub(crate) fn within(self, addressable: u64, what: impl FnOnce() -> String, remedy: &'static str) -> Result<()> {
         let Self(bytes) = self;
         match bytes > addressable {
@@ -72,14 +73,14 @@ impl Sum for Count {
     }
 }
 
-/// The refusal of a batch of nothing.
+/// The error for an empty batch.
 pub(crate) fn no_steps_or_rows(steps: usize, rows: usize) -> Error {
     Error::value("the batch's [T, B]", "at least 1 step and 1 row", format!("[{steps}, {rows}]"))
 }
 
 impl BatchShape {
-    /// Refuses an shape of nothing, and one whose bytes are beyond `addressable`. What either path computes of any other, in
-    /// as many bits, does not wrap around.
+    /// Rejects an empty shape, and one whose buffers exceed `addressable` bytes. For any other shape, neither backend's
+    /// size computations overflow.
     pub(crate) fn check(&self, model: &Model, addressable: u64) -> Result<()> {
         let Self { steps, rows, carried, .. } = *self;
         if steps == 0 || rows == 0 {
@@ -88,8 +89,8 @@ impl BatchShape {
         let (recurrent, count) = (&model.recurrent, |count: usize| Count::from(count));
         let layer_directions = count(recurrent.num_layer_directions());
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
-        // More numbers than either path keeps of a step of a row: gates, states, carries and outputs of every (layer,
-        // direction), what goes in and what comes out, each with its gradient and rounded up to whole vec4.
+        // An upper bound of what either backend keeps per step and row: gates, states, carries and outputs of every
+        // (layer, direction), input and output, each with its gradient and padded to whole vec4.
         let of_stack = (count(recurrent.hidden_size) + 3usize) * 24usize;
         let of_ends = count(recurrent.input_size) + outputs + recurrent.output_size() + 8usize;
         let width = layer_directions * of_stack + of_ends * 4usize;

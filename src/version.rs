@@ -1,4 +1,4 @@
-//! The crate's version.
+//! The version of the crate.
 
-/// The crate's version, with the commit that it was built of where that was in a repository.
+/// The version of the crate, with the commit it was built from if it was built in a repository.
 pub const VERSION: &str = env!("BPTT_VERSION");

@@ -1,4 +1,4 @@
-//! What the bits of this path's results depend on beside the model, the data and the settings.
+//! What the bits of results depend on besides the model, data and settings.
 
 use std::marker::PhantomData;
 
@@ -7,12 +7,12 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::engine::platform;
 use crate::real::Real;
 
-/// Counts the orders in which this path has added its sums up. It grows with every change after which the same run has
-/// other bits, so that a run that is resumed across such a change says so; `tests/engine/cpu.rs` notices the change.
+/// The version of the order of sums on this backend. Increased with every change that changes the bits of a run, so
+/// that resuming a run across such a change reports it. `tests/engine/cpu.rs` detects such changes.
 const ORDER_OF_SUMS: u32 = 1;
 
-/// Names and values, as of [`Backend::arithmetic`](crate::Backend::arithmetic). Neither the number of threads nor the width
-/// of vectors is among them: every element of a product is one chain over all of k, and blocks follow from shapes.
+/// The pairs of [`Backend::arithmetic`](crate::Backend::arithmetic). They exclude the number of threads and the vector
+/// width: every element of a product is one chain over all of k, and blocks follow from shapes.
 pub(super) fn arithmetic<R: Real>() -> Vec<(&'static str, String)> {
     let rounding = if Arch::new().dispatch(RoundsOnce::<R>(PhantomData)) { "rounded once" } else { "rounded twice" };
     vec![
@@ -24,7 +24,7 @@ pub(super) fn arithmetic<R: Real>() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whether an instruction set rounds a·b + c once, as AVX2, AVX-512 and NEON do, or after the product too.
+/// Whether the instruction set rounds a·b + c once, as AVX2, AVX-512 and NEON do, or also after the product.
 struct RoundsOnce<R>(PhantomData<R>);
 
 impl<R: Real> WithSimd for RoundsOnce<R> {
@@ -32,7 +32,7 @@ impl<R: Real> WithSimd for RoundsOnce<R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> bool {
-        // (1 + ε)(1 − ε) − 1 = −ε², which rounding the product to 1 loses.
+        // (1 + ε)(1 − ε) − 1 = −ε², which is lost if the product is rounded to 1.
         let [a, b, c] = [R::one() + R::epsilon(), R::one() - R::epsilon(), -R::one()].map(|number| number.splat(simd));
         let sum = R::multiply_add(simd, a, b, c);
         let mut lanes = [R::zero(); 64];

@@ -1,9 +1,9 @@
-//! The CPU path: the reference that the GPU is proven against, and what runs where there is no GPU.
+//! The CPU backend: the reference for the GPU tests, and the fallback without a GPU.
 //!
-//! Threads take blocks of batch rows, each for the whole sequence, so that the small products of the time steps stay on one
-//! thread. Where there are fewer blocks than threads, those without one share each product of the others that is worth it.
-//! The blocks and the chunks of the update are fixed by shapes alone, and every other sum is of one thread wherever its work
-//! is cut: the results are the same bits for every number of threads.
+//! Each thread processes blocks of batch rows for the whole sequence, so that the small products of the time steps stay
+//! on one thread. If there are fewer blocks than threads, the others share the larger products. Blocks and the chunks
+//! of the update follow from shapes alone, and every sum is computed by one thread: the results have the same bits for
+//! any number of threads.
 
 mod arithmetic;
 mod engine;
@@ -23,7 +23,7 @@ use crate::real::Real;
 
 pub use self::engine::CpuEngine;
 
-/// The CPU, computing in `f32` or in `f64`.
+/// The CPU backend, in `f32` or `f64`.
 ///
 /// ```
 /// use bptt::Cpu;
@@ -38,7 +38,7 @@ pub struct Cpu<R: Real = f32> {
 }
 
 impl Cpu<f32> {
-    /// All cores, in rayon's global pool.
+    /// Uses all cores, with rayon's global pool.
     #[allow(clippy::new_without_default, reason = "Default stands for every R")]
     pub fn new() -> Self {
         Self::default()
@@ -52,10 +52,10 @@ impl<R: Real> Default for Cpu<R> {
 }
 
 impl<R: Real> Cpu<R> {
-    /// `count` threads in a pool of their own; with 1 everything runs on the calling thread.
+    /// Uses `count` threads in a separate pool; with 1, everything runs on the calling thread.
     ///
     /// # Errors
-    /// [`Error::Value`](crate::Error::Value) for 0, [`Error::Unsupported`](crate::Error::Unsupported) where the threads
+    /// [`Error::Value`](crate::Error::Value) for 0; [`Error::Unsupported`](crate::Error::Unsupported) if the threads
     /// cannot be started.
     pub fn with_threads(count: usize) -> Result<Self> {
         Ok(Self { threads: Threads::new(count)?, real: PhantomData })
@@ -67,8 +67,8 @@ impl<R: Real> Sealed for Cpu<R> {}
 impl<R: Real> Backend for Cpu<R> {
     type Engine = CpuEngine<R>;
 
-    /// `options.kernel` has no bearing here, and `options.chunk` none but with `options.recompute`: nothing else limits the
-    /// steps that are kept at once.
+    /// Ignores `options.kernel`, and `options.chunk` unless `options.recompute` is set: nothing else limits the number
+    /// of steps held at once.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<CpuEngine<R>> {
         CpuEngine::new(self.threads.clone(), model, options)
     }

@@ -1,4 +1,4 @@
-//! A place where networks can be made.
+//! The trait of a compute backend.
 
 use super::options::largest_rows;
 use super::sealed::Sealed;
@@ -7,22 +7,22 @@ use crate::error::Result;
 use crate::memory::{BatchShape, Memory};
 use crate::model::{Model, RecurrentKernel};
 
-/// A place where networks can be made: [`Gpu`](crate::Gpu) or [`Cpu`](crate::Cpu).
+/// A compute backend on which networks are created: [`Gpu`](crate::Gpu) or [`Cpu`](crate::Cpu).
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Backend: Sealed + Clone {
-    /// What holds a network's weights and buffers there.
+    /// The backend's engine: a network's weights and buffers on its device.
     type Engine: Engine;
 
-    /// Allocates a network with weights of zero.
+    /// Creates an engine for `model` with all weights zero.
     fn engine(&self, model: &Model, options: &EngineOptions) -> Result<Self::Engine>;
 
-    /// What an engine with these options holds on its device once a batch of this shape went through
-    /// [`Training::accumulate`](crate::Training::accumulate), by the plan: neither an engine nor anything of it is
-    /// made. With `gradient_norms` also what
-    /// [`Inspection::set_hidden_gradient_norms`](crate::Inspection::set_hidden_gradient_norms) takes.
+    /// Plans the device memory of an engine with these options after one
+    /// [`Training::accumulate`](crate::Training::accumulate) over a batch of this shape. Nothing is allocated. With
+    /// `gradient_norms`, includes the memory that
+    /// [`Inspection::set_hidden_gradient_norms`](crate::Inspection::set_hidden_gradient_norms) needs.
     ///
     /// # Errors
-    /// Those with which such an engine, or the batch for its sizes, would be refused.
+    /// The errors that creating the engine, or a batch of this shape, would return.
     fn plan(
         &self,
         model: &Model,
@@ -31,11 +31,11 @@ pub trait Backend: Sealed + Clone {
         gradient_norms: bool,
     ) -> Result<Memory>;
 
-    /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) of an engine of such a model, with such options
-    /// and with or without `gradient_norms`.
+    /// [`Inspection::largest_rows`](crate::Inspection::largest_rows) for an engine that does not exist yet, from its
+    /// model, options and whether it records `gradient_norms`.
     ///
     /// # Errors
-    /// As there.
+    /// Same as [`Inspection::largest_rows`](crate::Inspection::largest_rows).
     fn largest_rows(
         &self,
         (model, options, gradient_norms): (&Model, &EngineOptions, bool),
@@ -52,18 +52,19 @@ pub trait Backend: Sealed + Clone {
         )
     }
 
-    /// [`Inspection::kernel`](crate::Inspection::kernel) of such an engine.
+    /// [`Inspection::kernel`](crate::Inspection::kernel) for an engine that does not exist yet.
     fn planned_kernel(&self, model: &Model, options: &EngineOptions, rows: usize) -> Option<RecurrentKernel>;
 
-    /// The device in words.
+    /// A description of the device, for display.
     fn describe(&self) -> String;
 
-    /// What the bits of results depend on beside the model, the data, the settings and the calls, as names and values. Where
-    /// all of them are equal the same calls give the same bits; elsewhere the last bits may differ.
+    /// Everything besides the model, data, settings and calls that the exact bits of the results depend on, as (name,
+    /// value) pairs. With equal pairs, the same calls give the same bits; otherwise the last bits may differ.
     fn arithmetic(&self) -> Vec<(&'static str, String)>;
 }
 
-/// Where exp, ln, cos and the like of the standard library come from, on whose last bits losses and schedules depend.
+/// The platform whose standard library provides exp, ln, cos and the like. The last bits of losses and schedules depend
+/// on it.
 pub(crate) fn platform() -> String {
     let abi = match () {
         () if cfg!(target_env = "gnu") => " gnu",

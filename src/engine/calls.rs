@@ -1,4 +1,4 @@
-//! Which calls may follow which. Both paths keep what stands here, so that they refuse the same calls in the same words.
+//! The rules for the order of calls. Both backends use them, and so reject the same calls with the same messages.
 
 use crate::batch::OutputGradient;
 use crate::error::{Error, Result};
@@ -7,11 +7,11 @@ use crate::memory::BatchShape;
 use crate::model::Recurrent;
 use crate::real::Real;
 
-/// What the last pass left for the calls after it: see [`Engine`](crate::Engine).
+/// What the last pass left available to the calls after it: see [`Engine`](crate::Engine).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct LastPass {
     left: Available,
-    /// The norms of dh_t.
+    /// Whether it recorded the norms of dh_t.
     gradient_norms: bool,
 }
 
@@ -19,41 +19,41 @@ pub(crate) struct LastPass {
 enum Available {
     #[default]
     Nothing,
-    /// All that a backward pass needs.
+    /// Everything that a backward pass needs.
     Forward(BatchShape),
     /// dx, dh_0 and dc_0 of a batch.
     Gradient(BatchShape),
 }
 
 impl LastPass {
-    /// A pass begins, over what the one before it left.
+    /// A pass begins and discards what the last one left.
     pub(crate) fn begin(&mut self) {
         *self = Self::default();
     }
 
-    /// The pass went forward through the stack.
+    /// The pass ran forward through the recurrent layers.
     pub(crate) fn went_forward(&mut self, batch_shape: BatchShape) {
         self.left = Available::Forward(batch_shape);
     }
 
-    /// The pass went back from the caller's gradient, whose dx, dh_0 and dc_0 were handed out.
+    /// The pass ran backward from the caller's gradient and returned dx, dh_0 and dc_0.
     pub(crate) fn went_back(&mut self, gradient_norms: bool) {
         *self = Self { left: Available::Nothing, gradient_norms };
     }
 
-    /// The pass went forward through a batch, and back.
+    /// The pass ran forward and backward through a batch.
     pub(crate) fn accumulated(&mut self, batch_shape: BatchShape, gradient_norms: bool) {
         *self = Self { left: Available::Gradient(batch_shape), gradient_norms };
     }
 
-    /// The parameters change: a backward pass would mix those of its forward pass with others.
+    /// The parameters change. A backward pass would now mix old and new weights.
     pub(crate) fn parameters_change(&mut self) {
         if let Available::Forward(_) = self.left {
             self.left = Available::Nothing;
         }
     }
 
-    /// The shape of the forward pass that a backward one may follow.
+    /// The shape of the forward pass that a backward pass may follow.
     pub(crate) fn forward(&self) -> Result<BatchShape> {
         match self.left {
             Available::Forward(batch_shape) => Ok(batch_shape),
@@ -65,7 +65,7 @@ impl LastPass {
         }
     }
 
-    /// The same, for a gradient that fits it.
+    /// Like [`forward`](Self::forward), and checks that `gradient` fits that pass.
     pub(crate) fn forward_for<R: Real>(
         &self,
         gradient: &OutputGradient<R>,
@@ -76,7 +76,7 @@ impl LastPass {
         Ok(batch_shape)
     }
 
-    /// The shape of the batch whose dx, dh_0 and dc_0 are there; `asked`: whether the engine computes them.
+    /// The shape of the batch whose dx, dh_0 and dc_0 are available. `asked`: whether the engine computes them.
     pub(crate) fn gradient(&self, asked: bool) -> Result<BatchShape> {
         match self.left {
             _ if !asked => {
@@ -92,29 +92,29 @@ impl LastPass {
         }
     }
 
-    /// Refuses where the last pass took no norms of dh_t.
+    /// Fails unless the last pass recorded the norms of dh_t.
     pub(crate) fn gradient_norms(&self) -> Result<()> {
         if self.gradient_norms { Ok(()) } else { Err(HiddenGradientNorms::none()) }
     }
 }
 
-/// The bad step that ended updating, from when its report was given.
+/// The non-finite step that stopped updating, known once it has been reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct BadStep(Option<(u64, &'static str)>);
 
 impl BadStep {
-    /// The report of the step, which is also the answer from now on.
+    /// Records the step and returns its error, which all later calls return too.
     pub(crate) fn report(&mut self, step: u64, what: &'static str) -> Error {
         self.0 = Some((step, what));
         Error::NonFinite { step, what }
     }
 
-    /// Refuses once it was reported.
+    /// Fails once a bad step has been reported.
     pub(crate) fn check(&self) -> Result<()> {
         self.0.map_or(Ok(()), |(step, what)| Err(Error::NonFinite { step, what }))
     }
 
-    /// Whether it was reported.
+    /// Whether a bad step has been reported.
     pub(crate) fn is_reported(&self) -> bool {
         self.0.is_some()
     }

@@ -1,4 +1,4 @@
-//! What can be seen of an engine: gradient norms, time, memory.
+//! Diagnostics of an engine: gradient norms, time and memory.
 
 use super::options::largest_rows;
 use super::parameters::Parameters;
@@ -9,74 +9,76 @@ use crate::memory::{BatchShape, Memory};
 use crate::model::RecurrentKernel;
 use crate::profile::Profile;
 
-/// Gradient norms, the time that kernels take, and the memory that an engine holds or is going to hold.
+/// Gradient norms, kernel times, and the memory that an engine uses or will use.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Inspection: Parameters {
-    /// Whether the backward passes to come also take the norm of ∂L/∂h_t for every step, layer and direction. As an engine
-    /// begins, none does. All else that they compute is the same, to the last bit.
+    /// Sets whether later backward passes record the norm of ∂L/∂h_t for every step, layer and direction. Off by
+    /// default. All other results stay the same, bit for bit.
     fn set_hidden_gradient_norms(&mut self, on: bool);
 
-    /// The norms of ∂L/∂h_t of the last [`accumulate`](super::Training::accumulate) or
-    /// [`backward`](super::Layers::backward), and of no other before it: of the weighted sum, as the gradients are, not
-    /// divided by Σ w. Waits for it.
+    /// The norms of ∂L/∂h_t from the last pass, which must be [`accumulate`](super::Training::accumulate) or
+    /// [`backward`](super::Layers::backward). Like the gradients, they belong to the weighted sum and are not divided
+    /// by Σ w. Waits for the pass.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where the last pass was no backward one, or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the last pass was not a backward pass, or
     /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) was off.
     async fn hidden_gradient_norms(&mut self) -> Result<HiddenGradientNorms>;
 
-    /// Whether the passes and updates to come are timed. As an engine begins, none is, which costs nothing. All that they
-    /// compute is the same, to the last bit.
+    /// Sets whether later passes and updates are timed. Off by default, at no cost. Results stay the same, bit for bit.
     ///
-    /// The GPU path times kernels where its device has `TIMESTAMP_QUERY` (see `GpuOptions::profile`), and otherwise counts
-    /// them. Each kernel's dispatches then have compute passes of their own; copies between buffers are in none of them.
+    /// The GPU backend times kernels if its device has `TIMESTAMP_QUERY` (see `GpuOptions::profile`), and otherwise
+    /// only counts them. While profiling, consecutive dispatches of one kernel get a compute pass of their own. Buffer
+    /// copies are not timed.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where the platform has no clock: on the CPU path in a browser.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the platform has no clock: on the CPU backend in a browser.
     fn set_profile(&mut self, on: bool) -> Result<()>;
 
-    /// What the passes and updates took since the last call, or since [`set_profile`](Self::set_profile). Waits for them.
+    /// The time spent in passes and updates since the last call, or since [`set_profile`](Self::set_profile). Waits for
+    /// them.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where they were not timed.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if profiling is off.
     async fn profile(&mut self) -> Result<Profile>;
 
-    /// How the recurrent steps over `rows` rows are dispatched, never [`RecurrentKernel::Auto`]; `None` on the CPU path,
-    /// which dispatches none.
+    /// How the recurrent steps over `rows` rows are dispatched; never [`RecurrentKernel::Auto`]. `None` on the CPU
+    /// backend, which has no dispatches.
     fn kernel(&self, rows: usize) -> Option<RecurrentKernel>;
 
-    /// What the engine holds on its device: of passes over several shapes too, which on the GPU path share their buffers.
+    /// The device memory in use, including cached passes over other shapes. On the GPU backend, passes share their
+    /// buffers.
     fn memory(&self) -> Memory;
 
-    /// What it will hold once a batch of this shape went through [`accumulate`](super::Training::accumulate), by the
-    /// plan: nothing is allocated. Of a new engine that is also the most that it holds after any batches of as many
-    /// [`shapes`](BatchShape::shapes), none of more rows or steps. Staging that comes and goes is not counted; on the
-    /// GPU path a step has passed as many bytes through it as [`MemoryPart::Input`](crate::MemoryPart::Input) has.
+    /// The planned memory after [`accumulate`](super::Training::accumulate) over a batch of this shape. Nothing is
+    /// allocated. For a new engine this is also the maximum over any batches with at most this many rows, steps and
+    /// [`shapes`](BatchShape::shapes). Temporary staging memory is not included; on the GPU backend a step stages as
+    /// many bytes as [`MemoryPart::Input`](crate::MemoryPart::Input).
     ///
     /// # Errors
-    /// Those with which the batch would be refused for its sizes.
+    /// The errors that a batch of this size would return.
     fn plan(&self, batch_shape: BatchShape) -> Result<Memory>;
 
-    /// Bytes that the engine holds on its device.
+    /// Total device memory in use, in bytes.
     fn bytes(&self) -> u64 {
         self.memory().total()
     }
 
-    /// The bytes of [`plan`](Self::plan) for a sequence.
+    /// Total bytes of [`plan`](Self::plan) for a sequence.
     ///
     /// # Errors
-    /// Those with which a batch of this sequence would be refused.
+    /// The errors that a batch with this sequence would return.
     fn planned_bytes(&self, sequence: &Sequence<f32>) -> Result<u64> {
         sequence.validate(self.model())?;
         Ok(self.plan(sequence.batch_shape())?.total())
     }
 
-    /// The most rows, up to `most`, for which the plan, and `beside` bytes for each row that the caller has, stay within
-    /// `budget` bytes in all; the rows of `batch_shape` do not count.
+    /// The largest number of rows, at most `most`, for which the planned memory plus `beside` bytes per row fits into
+    /// `budget` bytes. The `rows` of `batch_shape` are ignored.
     ///
     /// # Errors
-    /// [`Error::Limit`](crate::Error::Limit) where not even one row does, and [`Error::Value`](crate::Error::Value) for
-    /// other sizes than can be planned.
+    /// [`Error::Limit`](crate::Error::Limit) if not even one row fits, and [`Error::Value`](crate::Error::Value) for
+    /// sizes that cannot be planned.
     fn largest_rows(&self, batch_shape: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
         largest_rows(|rows| self.plan(BatchShape { rows, ..batch_shape }), budget, most, beside)
     }

@@ -1,8 +1,8 @@
-//! The seam between training and the paths that compute: sealed traits at the height of a training step.
+//! The interface between training and the compute backends: sealed traits at the level of a training step.
 //!
-//! [`Backend`] is a place where networks can be made, [`Engine`] a network there. What an engine does is cut by who calls
-//! it: [`Layers`] for who has a loss and an optimizer of their own, [`Training`] for a training step, [`Inference`] for a
-//! trained network, [`Inspection`] for who looks in, all over the same [`Parameters`].
+//! A [`Backend`] creates an [`Engine`], which is one network on its device. The engine's methods are grouped by caller:
+//! [`Layers`] for callers with their own loss and optimizer, [`Training`] for a training step, [`Inference`] for a
+//! trained network, [`Inspection`] for diagnostics. All share [`Parameters`].
 
 mod backend;
 pub(crate) mod calls;
@@ -27,39 +27,36 @@ pub(crate) use parameters::{check_optimizer_state, no_optimizer_block, numbers_o
 pub use results::{Evaluation, Logits, SkippedUpdates, StepReport};
 pub use training::Training;
 
-/// A network on a device: raw forward and backward, and the parts of a training step.
+/// A network on a device: forward and backward passes, and the parts of a training step.
 ///
-/// Nothing is dispatched before all shapes are checked, and no call panics on its input. What a call refuses for its input
-/// leaves everything as it is.
+/// All shapes are checked before anything is dispatched, and no call panics on its input. A call that rejects its input
+/// changes nothing.
 ///
 /// # Order of calls
 ///
-/// The same on every path, with the same words where a call is refused.
+/// The rules are the same on every backend, and so are the error messages.
 ///
-/// * [`forward`](Layers::forward), [`accumulate`](Training::accumulate), [`logits`](Inference::logits) and
-///   [`evaluate`](Inference::evaluate) are passes, and so is [`backward`](Layers::backward). A pass begins over what
-///   the one before it left: what [`backward`](Layers::backward) goes back from, what
-///   [`input_gradient`](Layers::input_gradient) and
-///   [`hidden_gradient_norms`](Inspection::hidden_gradient_norms) answer. Neither the gradient sums nor the carried
-///   state is a part of that.
-/// * A forward pass serves one backward pass. [`set_parameters`](Parameters::set_parameters) and
-///   [`update`](Training::update) end that too, since going back would mix the weights of before and after; what a
-///   batch left stays there for
-///   [`input_gradient`](Layers::input_gradient) and [`hidden_gradient_norms`](Inspection::hidden_gradient_norms).
-/// * The gradient sums grow with each [`accumulate`](Training::accumulate) and [`backward`](Layers::backward). An
-///   update leaves them to be read, and the next of these passes starts them anew;
-///   [`clear_gradients`](Layers::clear_gradients) makes them 0 at once, as they are in the beginning.
+/// * [`forward`](Layers::forward), [`backward`](Layers::backward), [`accumulate`](Training::accumulate),
+///   [`logits`](Inference::logits) and [`evaluate`](Inference::evaluate) are passes. Each pass discards what the last
+///   one left for [`backward`](Layers::backward), [`input_gradient`](Layers::input_gradient) and
+///   [`hidden_gradient_norms`](Inspection::hidden_gradient_norms). The gradient sums and the carried state are kept.
+/// * A forward pass allows one backward pass. [`set_parameters`](Parameters::set_parameters) and
+///   [`update`](Training::update) also invalidate it, because going backward would mix old and new weights. They do not
+///   affect [`input_gradient`](Layers::input_gradient) and
+///   [`hidden_gradient_norms`](Inspection::hidden_gradient_norms).
+/// * [`accumulate`](Training::accumulate) and [`backward`](Layers::backward) add to the gradient sums. After an update
+///   the sums can still be read; the next of these passes starts them from zero.
+///   [`clear_gradients`](Layers::clear_gradients) clears them immediately.
 ///
-/// # Where a step is not finite
+/// # Non-finite steps
 ///
-/// An update whose loss or gradient norm is not finite changes nothing. One more of these in a row than
-/// [`EngineOptions::max_skipped_updates`] ends updating: that one and those enqueued behind it change neither the
-/// parameters nor the rule's numbers. Who trains on hears of it when its [`report`](Training::report) comes, which is
-/// as late as reports are asked for. From then on [`report`](Training::report), [`update`](Training::update) and
-/// [`may_update`](Training::may_update) answer with the same
-/// [`Error::NonFinite`](crate::Error::NonFinite), and nothing is enqueued; every other call works as before, with the
-/// parameters from before the bad step. [`set_parameters`](Parameters::set_parameters) and
-/// [`restart`](Training::restart) let updates go on.
+/// An update whose loss or gradient norm is not finite changes nothing. Up to [`EngineOptions::max_skipped_updates`] of
+/// these in a row are skipped; one more stops updating: neither it nor the updates enqueued behind it change the
+/// parameters or the optimizer state. The caller learns of this when the step's [`report`](Training::report) arrives.
+/// From then on [`report`](Training::report), [`update`](Training::update) and [`may_update`](Training::may_update)
+/// return the same [`Error::NonFinite`](crate::Error::NonFinite) and enqueue nothing. All other calls still work, with
+/// the parameters from before the bad step. [`set_parameters`](Parameters::set_parameters) and
+/// [`restart`](Training::restart) allow updates again.
 pub trait Engine: Layers + Training + Inference + Inspection {}
 
 impl<E: Layers + Training + Inference + Inspection> Engine for E {}

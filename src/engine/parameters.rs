@@ -1,4 +1,4 @@
-//! An engine's parameters, and the numbers that its optimizer keeps of each of them.
+//! The parameters of an engine and its optimizer state.
 
 use std::borrow::Borrow;
 use std::ops::Range;
@@ -9,36 +9,37 @@ use crate::error::{Error, Result};
 use crate::model::{Layout, Model};
 use crate::real::Real;
 
-/// A flat block of numbers in the layout's order that an engine keeps between its steps.
+/// A flat block of numbers in the layout's order that an engine keeps between steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlatBlock {
     /// The parameters.
     Parameters,
-    /// The rule's number of this index for each of them, of
+    /// The optimizer-state block of this index, below
     /// [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
     OptimizerState(usize),
 }
 
-/// The parameters of a network on a device, and the optimizer's numbers, each block in the [`Layout`]'s order.
+/// The parameters of a network on a device and the optimizer state. Every block is in the [`Layout`]'s order.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Parameters: Sealed {
-    /// The type that the path computes in.
+    /// The number type of the backend.
     type Real: Real;
 
     /// The model.
     fn model(&self) -> &Model;
 
-    /// Where each parameter lies in the flat block.
+    /// The position of each parameter in the flat block.
     fn layout(&self) -> &Layout;
 
-    /// The blocks of the rule's numbers, [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
+    /// The number of optimizer-state blocks: [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks).
     fn optimizer_blocks(&self) -> usize;
 
-    /// Hands `take` the numbers of some of the layout's [`tensors`](Layout::tensors), by their indices there, in their order
-    /// and in pieces: the CPU path its own, which are not copied, the GPU path some megabytes at a time.
+    /// Reads some of the layout's [`tensors`](Layout::tensors), given by index, and passes their numbers to `take` in
+    /// order and in pieces. The CPU backend passes its own memory without a copy, the GPU backend some megabytes at a
+    /// time.
     ///
     /// # Errors
-    /// [`Error::Value`] for a tensor or a block that is not there; those of `take`, after which it is not called again.
+    /// [`Error::Value`] for a tensor or block that does not exist. An error of `take` stops reading and is returned.
     async fn read_tensors(
         &mut self,
         block: FlatBlock,
@@ -46,12 +47,12 @@ pub trait Parameters: Sealed {
         take: &mut dyn FnMut(&[Self::Real]) -> Result<()>,
     ) -> Result<()>;
 
-    /// Has `fill` bring the numbers of some tensors, likewise in pieces. Of the parameters: the bad step that ended updating
-    /// is forgotten, once its report was given.
+    /// Writes some of the layout's tensors; `fill` provides their numbers in pieces. Writing parameters also clears a
+    /// bad step that stopped updating, if it has been reported.
     ///
     /// # Errors
-    /// [`Error::Value`] for a tensor or a block that is not there; those of `fill`, after which the pieces before are other
-    /// numbers and those behind are as they were.
+    /// [`Error::Value`] for a tensor or block that does not exist. An error of `fill` stops writing and is returned;
+    /// pieces already written stay.
     fn write_tensors(
         &mut self,
         block: FlatBlock,
@@ -66,10 +67,10 @@ pub trait Parameters: Sealed {
         Ok(numbers)
     }
 
-    /// A block as a whole, in the place of what `to` held.
+    /// Reads a whole block into `to`, replacing its contents.
     ///
     /// # Errors
-    /// [`Error::Value`] for one that is not there; [`Error::NoMemory`] where there is none for it.
+    /// [`Error::Value`] for a block that does not exist; [`Error::NoMemory`] if `to` cannot grow.
     async fn read_block(&mut self, block: FlatBlock, to: &mut Vec<Self::Real>) -> Result<()> {
         let (length, all) = (self.layout().len(), 0..self.layout().tensors().len());
         to.clear();
@@ -81,10 +82,10 @@ pub trait Parameters: Sealed {
         self.read_tensors(block, all, &mut take).await
     }
 
-    /// Replaces a block as a whole.
+    /// Replaces a whole block.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another length than the layout's, [`Error::Value`] for a block that is not there.
+    /// [`Error::Shape`] if the length is not the layout's; [`Error::Value`] for a block that does not exist.
     fn write_block(&mut self, block: FlatBlock, numbers: &[Self::Real]) -> Result<()> {
         let (expected, all) = (self.layout().len(), 0..self.layout().tensors().len());
         if numbers.len() != expected {
@@ -103,14 +104,14 @@ pub trait Parameters: Sealed {
         })
     }
 
-    /// Replaces all parameters. The length must be the layout's. The bad step that ended updating is forgotten, once its
-    /// report was given.
+    /// Replaces all parameters. The length must be the layout's. Clears a bad step that stopped updating, if it has
+    /// been reported.
     fn set_parameters(&mut self, block: &[Self::Real]) -> Result<()> {
         self.write_block(FlatBlock::Parameters, block)
     }
 
-    /// The numbers that the rule keeps for each parameter,
-    /// [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the layout's order.
+    /// The optimizer state: [`OptimizerKind::state_blocks`](crate::OptimizerKind::state_blocks) flat blocks in the
+    /// layout's order.
     async fn optimizer_state(&mut self) -> Result<Vec<Vec<Self::Real>>> {
         let mut optimizer_state = Vec::new();
         for index in 0..self.optimizer_blocks() {
@@ -121,7 +122,7 @@ pub trait Parameters: Sealed {
         Ok(optimizer_state)
     }
 
-    /// Replaces them: as many blocks as there are, each of the layout's length.
+    /// Replaces the optimizer state. Needs the same number of blocks, each of the layout's length.
     fn set_optimizer_state(&mut self, optimizer_state: &[Vec<Self::Real>]) -> Result<()> {
         check_optimizer_state(optimizer_state, self.optimizer_blocks(), self.layout().len())?;
         let mut blocks = optimizer_state.iter().enumerate();
@@ -129,10 +130,10 @@ pub trait Parameters: Sealed {
     }
 }
 
-/// The numbers of a flat block that some tensors of the layout have.
+/// The range in the flat block that these tensors of the layout occupy.
 ///
 /// # Errors
-/// [`Error::Value`] for tensors that it does not have.
+/// [`Error::Value`] if the range is not within the layout's tensors.
 pub(crate) fn numbers_of(layout: &Layout, tensors: &Range<usize>) -> Result<Range<usize>> {
     let all = layout.tensors();
     match all.get(tensors.clone()) {
@@ -143,7 +144,7 @@ pub(crate) fn numbers_of(layout: &Layout, tensors: &Range<usize>) -> Result<Rang
     }
 }
 
-/// Refuses other than the `count` blocks that a rule keeps, of a number for each of the `parameters`.
+/// Checks for `count` blocks with one number per parameter.
 pub(crate) fn check_optimizer_state<R>(
     optimizer_state: &[impl Borrow<Vec<R>>],
     count: usize,
@@ -159,7 +160,7 @@ pub(crate) fn check_optimizer_state<R>(
     }
 }
 
-/// That a rule keeps no numbers of this index.
+/// The error for an optimizer-state block that does not exist.
 pub(crate) fn no_optimizer_block(index: usize, count: usize) -> Error {
     Error::value("the optimizer's slot", format!("one of the {count} of its rule"), index)
 }

@@ -1,4 +1,4 @@
-//! The passes over input that is known to fit.
+//! The passes over validated input.
 
 use super::options::StatefulRows;
 use super::parameters::Parameters;
@@ -6,7 +6,7 @@ use super::results::{Evaluation, Logits};
 use crate::batch::{Batch, Output, Sequence, Validated};
 use crate::error::Result;
 
-/// The passes over input that was found to fit the model: what the public calls do once they have checked theirs.
+/// The passes over validated input. The public methods validate and then call these.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Passes: Parameters {
     /// [`Layers::forward`](super::Layers::forward).

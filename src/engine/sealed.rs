@@ -1,4 +1,4 @@
-//! What keeps the traits of this crate to its own types.
+//! Seals the traits of this module.
 
-/// Of no other type than this crate's own.
+/// Implemented only by types of this crate.
 pub trait Sealed {}

@@ -7,59 +7,59 @@ use crate::batch::{Batch, States, Validated};
 use crate::error::Result;
 use crate::optim::OptimizerStep;
 
-/// The parts of a training step: gradients of batches, updates and their reports, and the states that truncated BPTT carries
-/// from batch to batch.
+/// The parts of a training step: gradients of batches, updates and their reports, and the states that truncated BPTT
+/// carries from batch to batch.
 #[allow(async_fn_in_trait, reason = "sealed: the two implementors are known, and callers need no Send bound")]
 pub trait Training: Layers {
-    /// Forward, loss and backward of a batch: adds Σ w·loss and its gradient to the sums. With `carry` the rows
-    /// continue from the carried state, unless the sequence brings its own, and leave theirs there.
-    /// Enqueues. Who calls it bounds the steps [in flight](Self::in_flight), by [`report`](Self::report).
+    /// Runs forward, loss and backward over a batch, and adds Σ w·loss and its gradient to the sums. With `carry`, the
+    /// rows start from the carried state unless the sequence has initial states, and store their final states there.
+    /// Enqueues only. The caller limits the steps [in flight](Self::in_flight) by calling [`report`](Self::report).
     async fn accumulate(&mut self, batch: &Batch, carry: Option<StatefulRows>) -> Result<()> {
         let batch = Validated::batch(batch, self.model())?;
         self.accumulate_validated(batch, carry).await
     }
 
-    /// The carried states of all rows; `None` before any were carried or set.
+    /// The carried states of all rows; `None` if there are none yet.
     async fn states(&mut self) -> Result<Option<States<Self::Real>>>;
 
-    /// Replaces the carried states; `None`: the next batch starts from zero.
+    /// Replaces the carried states. `None`: the next batch starts from zero.
     fn set_states(&mut self, states: Option<&States<Self::Real>>) -> Result<()>;
 
     /// Divides the sums, clips and updates the parameters. The sums stay readable until the next
-    /// [`accumulate`](Self::accumulate) or [`backward`](super::Layers::backward), which starts them anew. Where the
-    /// loss or the norm is not finite it changes nothing, and after more than
-    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) such updates in a row no later
-    /// one does. Enqueues.
+    /// [`accumulate`](Self::accumulate) or [`backward`](super::Layers::backward), which starts from zero. Changes
+    /// nothing if the loss or the norm is not finite; more than
+    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) such updates in a row stop
+    /// updating. Enqueues only.
     ///
     /// # Errors
-    /// Those of other settings than can be taken, or of another rule than the engine was made for;
-    /// [`Error::NonFinite`](crate::Error::NonFinite) once a report said that updating has ended.
+    /// [`Error::Value`](crate::Error::Value) or [`Error::Unsupported`](crate::Error::Unsupported) for invalid settings
+    /// or another kind of optimizer than the engine was created for; [`Error::NonFinite`](crate::Error::NonFinite) once
+    /// a report has returned it.
     async fn update(&mut self, update: &OptimizerStep) -> Result<()>;
 
-    /// The report of the oldest update that was not yet reported, waiting for it; `None` when all were.
+    /// Waits for the report of the oldest update not yet reported. `None` if all were reported.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended updating, and goes on to do so:
-    /// those behind it have no report.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) with the bad step that stopped updating; every later call returns
+    /// it too. The updates behind that step have no report.
     async fn report(&mut self) -> Result<Option<StepReport>>;
 
-    /// How many updates were passed over up to the last one. Waits for it.
+    /// The skipped updates up to the last update. Waits for it.
     async fn skipped(&mut self) -> Result<SkippedUpdates>;
 
-    /// Whether updates still do anything, as far as was reported.
+    /// Whether updates are still possible, as far as has been reported.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::Error::NonFinite) names the bad step that ended them, once its report was given.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) with the bad step that stopped updating, once reported.
     fn may_update(&self) -> Result<()>;
 
-    /// Lets go of the reports not yet given, and goes on as after so many updates that were passed over. A bad step that
-    /// ended updating is forgotten: in a row there were then as many as
-    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) at the most.
+    /// Discards outstanding reports and continues as after `skipped` updates. Clears a bad step that stopped updating.
+    /// `in_row` is limited to [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     fn restart(&mut self, skipped: SkippedUpdates) -> Result<()>;
 
-    /// How many updates were enqueued and not yet reported.
+    /// The number of updates enqueued and not yet reported.
     fn unreported(&self) -> usize;
 
-    /// How many submissions these are in: on a GPU a few short updates share one.
+    /// The number of GPU submissions that contain them; a few short updates can share one.
     fn in_flight(&self) -> usize;
 }

@@ -1,4 +1,4 @@
-//! A GPU as a place where networks can be made.
+//! The GPU as a compute backend.
 
 use super::device::Gpu;
 use super::engine::GpuEngine;
@@ -9,8 +9,8 @@ use crate::memory::{BatchShape, Memory};
 use crate::model::plan::vec4s;
 use crate::model::{Model, RecurrentKernel};
 
-/// Counts the orders in which this path has added its sums up. It grows with every change of a shader, a plan or wgpu after
-/// which the same run has other bits on the same device and driver.
+/// The version of the order of sums on this backend. Increased with every change of a shader, a plan or wgpu that
+/// changes the bits of a run on the same device and driver.
 const ORDER_OF_SUMS: u32 = 1;
 
 impl sealed::Sealed for Gpu {}
@@ -45,7 +45,7 @@ impl Backend for Gpu {
 
     fn arithmetic(&self) -> Vec<(&'static str, String)> {
         let info = self.info();
-        // Long sums are cut into other parts there; otherwise tiles and kernels change no order.
+        // Long sums are split differently there. Other tile and kernel choices change no order.
         let cut = if self.limits().software { "for a software driver" } else { "for a GPU" };
         vec![
             ("device", info.name.clone()),

@@ -1,7 +1,7 @@
-//! The GPU path: WGSL kernels, and the host that dispatches the unroll and the reverse time loop.
+//! The GPU backend: WGSL kernels, and the host code that dispatches the unrolled forward and backward passes.
 //!
-//! In three layers: the plan in [`crate::model`] says what there is; a `Pass` is the list of commands over one \[T, B\],
-//! made once; [`GpuEngine`] stages a batch, records the list and submits it.
+//! There are three layers: the plan in [`crate::model`] computes all sizes; a `Pass` is the list of commands for one
+//! \[T, B\], created once; [`GpuEngine`] stages a batch, records the commands and submits them.
 
 mod backend;
 mod commands;

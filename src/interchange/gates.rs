@@ -1,8 +1,8 @@
-//! The order in which a format keeps the gates of a cell: written once, for both ways.
+//! The order of a cell's gates in other formats, for both directions of conversion.
 
 use crate::model::Cell;
 
-/// A format with an order of its own.
+/// A format with its own gate order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum GateOrder {
     Keras,
@@ -10,7 +10,7 @@ pub(super) enum GateOrder {
 }
 
 impl GateOrder {
-    /// For each gate of this order its place in PyTorch's: LSTM i, f, g, o; GRU r, z, n.
+    /// For each gate of this format, its index in PyTorch's order: LSTM i, f, g, o; GRU r, z, n.
     fn gates(self, cell: Cell) -> &'static [usize] {
         match (self, cell) {
             (_, Cell::Rnn(_)) => &[0],
@@ -18,18 +18,18 @@ impl GateOrder {
             (Self::Keras, Cell::Lstm) => &[0, 1, 2, 3],
             // i, o, f, c.
             (Self::Onnx, Cell::Lstm) => &[0, 3, 1, 2],
-            // z, r, h: h is PyTorch's n. In all three z weighs the old state.
+            // z, r, h: h is PyTorch's n. In all three formats, z is the weight of the old state.
             (_, Cell::Gru) => &[1, 0, 2],
         }
     }
 
-    /// The rows of \[G·H, …\] in this order, from those in PyTorch's.
+    /// Reorders the rows of \[G·H, …\] from PyTorch's gate order into this one.
     pub(super) fn apply(self, cell: Cell, rows: &[f32]) -> impl Iterator<Item = f32> {
         let gate = rows.len() / cell.gates();
         self.gates(cell).iter().flat_map(move |place| &rows[place * gate..][..gate]).copied()
     }
 
-    /// The rows of \[G·H, …\] in PyTorch's order, from those in this one.
+    /// Reorders the rows of \[G·H, …\] from this gate order into PyTorch's.
     pub(super) fn undo(self, cell: Cell, rows: &[f32]) -> Vec<f32> {
         let gate = rows.len() / cell.gates();
         let mut ordered = vec![0.0; rows.len()];

@@ -1,10 +1,10 @@
-//! Weights as Keras's layers have them: `Embedding`, `SimpleRNN`, `LSTM`, and `GRU` with `reset_after=True` (its default),
-//! each alone or in a `Bidirectional` that concatenates (its default), and `Dense` as the head.
+//! Weights in the format of Keras layers: `Embedding`, `SimpleRNN`, `LSTM`, and `GRU` with `reset_after=True` (the
+//! default), each alone or in a `Bidirectional` that concatenates (the default), and `Dense` as the head.
 //!
-//! The arrays, in the order of `model.get_weights()`: `embedding/embeddings` \[V, I\] of an embedding; for each layer and
-//! direction `l0/kernel` \[I, G·H\], `l0/recurrent_kernel` \[H, G·H\] and `l0/bias` \[G·H\], for the GRU \[2, G·H\]; then
-//! `l0_reverse/…` for the second direction and `l1/…` for the second layer; at last `dense/kernel` \[D·H, O\], but not with
-//! tied vectors, and `dense/bias` \[O\]. Gates: LSTM i, f, c, o; GRU z, r, h.
+//! The arrays, in the order of `model.get_weights()`: `embedding/embeddings` \[V, I\] for an embedding; for each layer
+//! and direction `l0/kernel` \[I, G·H\], `l0/recurrent_kernel` \[H, G·H\] and `l0/bias` \[G·H\] (GRU: \[2, G·H\]), with
+//! the prefix `l0_reverse/` for the second direction and `l1/` for the second layer; finally `dense/kernel` \[D·H, O\],
+//! unless it is tied to the embedding, and `dense/bias` \[O\]. Gate order: LSTM i, f, c, o; GRU z, r, h.
 //!
 //! ```python
 //! # names: bptt::interchange::keras::names(&model)
@@ -12,7 +12,7 @@
 //! model.set_weights([arrays[name] for name in names])
 //! ```
 //!
-//! RNN and LSTM have one bias where PyTorch has two: on the way there b_ih and b_hh are added, on the way back b_hh is 0.
+//! RNN and LSTM have one bias where PyTorch has two: exporting adds b_ih and b_hh, importing sets b_hh to 0.
 
 use super::gates::GateOrder;
 use super::placement::{ExchangeFormat, TensorPlacement};
@@ -26,19 +26,19 @@ pub fn names(model: &Model) -> Vec<String> {
     KERAS.arrays(model).into_iter().map(|(name, _)| name).collect()
 }
 
-/// Keras's arrays of a state dict.
+/// Converts a state dict to Keras arrays.
 ///
 /// # Errors
-/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch.
 pub fn weights(model: &Model, dict: &StateDict) -> Result<StateDict> {
     KERAS.weights(model, dict)
 }
 
-/// The state dict of Keras's arrays.
+/// Converts Keras arrays to a state dict.
 ///
 /// # Errors
-/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped array: a GRU's bias is
-/// \[G·H\] with `reset_after=False`, which is another cell.
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected array and every shape mismatch. A
+/// GRU bias of shape \[G·H\] comes from `reset_after=False`, which is a different cell.
 pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
     KERAS.state_dict(model, weights)
 }

@@ -1,9 +1,8 @@
-//! Weights for other programs and from them, whole models as ONNX, and a run's numbers for TensorBoard.
+//! Weights to and from other frameworks, models as ONNX files, and TensorBoard event files.
 //!
-//! PyTorch's weights are this crate's own: [`StateDict`](crate::StateDict) reads and writes them, and
-//! [`StateDictPrefixes`](crate::StateDictPrefixes) tells what a module calls its layers. Keras and ONNX keep the same
-//! numbers in arrays of other shapes, with the gates in another order: `weights` makes these of a state dict,
-//! `state_dict` the other way round.
+//! PyTorch weights need no conversion: [`StateDict`](crate::StateDict) reads and writes them, and
+//! [`StateDictPrefixes`](crate::StateDictPrefixes) maps module names. Keras and ONNX use arrays of other shapes with
+//! another gate order: each module's `weights` converts a state dict to them, and `state_dict` converts back.
 
 mod gates;
 pub mod keras;

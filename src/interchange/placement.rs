@@ -1,4 +1,4 @@
-//! From PyTorch's tensors to a format's arrays and back, by where each tensor lies there.
+//! Conversion between PyTorch tensors and another format's arrays, by the placement of each tensor.
 
 use std::collections::BTreeMap;
 
@@ -8,40 +8,40 @@ use super::gates::GateOrder;
 use crate::error::Result;
 use crate::model::{Layout, Model, Recurrent, Role, StateDict, Tensor};
 
-/// Where a tensor of PyTorch lies.
+/// The placement of a PyTorch tensor in another format.
 pub(super) struct TensorPlacement {
-    /// The array's name.
+    /// The name of the array.
     pub(super) name: String,
-    /// The array's shape.
+    /// The shape of the array.
     pub(super) shape: Vec<usize>,
-    /// Whether the array is the tensor transposed.
+    /// Whether the array holds the transposed tensor.
     pub(super) transposed: bool,
     /// The index of the tensor's first element in the array.
     pub(super) offset: usize,
-    /// Whether it is added to another tensor there, and so comes back as 0.
+    /// Whether the tensor is added to another one there. Importing then sets it to 0.
     pub(super) added: bool,
 }
 
 impl TensorPlacement {
-    /// An array of the tensor's own.
+    /// An array of the same shape as the tensor.
     pub(super) fn whole(name: String, tensor: &Tensor) -> Self {
         Self { name, shape: tensor.shape.clone(), transposed: false, offset: 0, added: false }
     }
 
-    /// An array of the tensor's own, transposed.
+    /// An array of the transposed tensor.
     pub(super) fn transposed(name: String, tensor: &Tensor) -> Self {
         Self { name, shape: tensor.shape.iter().rev().copied().collect(), transposed: true, offset: 0, added: false }
     }
 }
 
-/// What a format is: its order of gates, and where it keeps each tensor.
+/// A format: its gate order and the placement of each tensor.
 pub(super) struct ExchangeFormat {
     pub(super) order: GateOrder,
     pub(super) place: fn(&Recurrent, &Tensor) -> TensorPlacement,
 }
 
 impl ExchangeFormat {
-    /// The arrays' names and shapes, in the order of the tensors.
+    /// The names and shapes of the arrays, in tensor order.
     pub(super) fn arrays(&self, model: &Model) -> Vec<(String, Vec<usize>)> {
         let mut arrays: Vec<(String, Vec<usize>)> = Vec::new();
         for tensor in Layout::new(model).tensors() {
@@ -53,7 +53,7 @@ impl ExchangeFormat {
         arrays
     }
 
-    /// The arrays of a state dict.
+    /// Converts a state dict to arrays.
     pub(super) fn weights(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
         let layout = Layout::new(model);
         let mut arrays: BTreeMap<String, ArrayD<f32>> = BTreeMap::new();
@@ -61,7 +61,7 @@ impl ExchangeFormat {
             let place = (self.place)(&model.recurrent, tensor);
             let array = arrays.entry(place.name).or_insert_with(|| ArrayD::zeros(IxDyn(&place.shape)));
             let to = array.iter_mut().skip(place.offset);
-            // Row after row, as a state dict's arrays nearly always lie; no copy is made of those.
+            // Nearly all arrays are in standard layout already; those are not copied.
             let values = values.as_standard_layout();
             let values = values.as_slice().unwrap_or_default();
             match (has_gates(tensor.role), place.transposed) {
@@ -77,7 +77,7 @@ impl ExchangeFormat {
         Ok(arrays.into_iter().collect())
     }
 
-    /// The state dict of arrays.
+    /// Converts arrays to a state dict.
     pub(super) fn state_dict(&self, model: &Model, weights: &StateDict) -> Result<StateDict> {
         let arrays = self.arrays(model);
         weights.check(arrays.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())))?;
@@ -102,7 +102,7 @@ impl ExchangeFormat {
     }
 }
 
-/// Adds numbers to others in their order.
+/// Adds `values` elementwise.
 fn add<'a>(to: impl Iterator<Item = &'a mut f32>, values: impl IntoIterator<Item = f32>) {
     to.zip(values).for_each(|(to, from)| *to += from);
 }
@@ -111,7 +111,7 @@ fn has_gates(role: Role) -> bool {
     !matches!(role, Role::Embedding | Role::HeadWeight | Role::HeadBias)
 }
 
-/// A matrix of `shape`, row after row, transposed.
+/// Transposes a row-major matrix of `shape`.
 fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
     let columns = shape.get(1).copied().unwrap_or(1);
     (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns).copied()).collect()

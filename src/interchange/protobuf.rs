@@ -1,4 +1,5 @@
-//! Protocol Buffers' wire format, as far as ONNX and TensorBoard need it: <https://protobuf.dev/programming-guides/encoding>.
+//! The Protocol Buffers wire format, as needed for ONNX and TensorBoard:
+//! <https://protobuf.dev/programming-guides/encoding>.
 
 use std::io::{self, Write};
 
@@ -6,16 +7,16 @@ use ndarray::ArrayD;
 
 use crate::model::safetensors::write_numbers;
 
-/// The fields of a message, in the order in which they are written. The bytes are in pieces, so that a message of many
-/// megabytes becomes part of another without being copied.
+/// A message's fields in the order of writing. The bytes are kept in pieces, so that a message of many megabytes can
+/// become part of another one without a copy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message {
     pieces: Vec<Piece>,
-    /// What stands behind them.
+    /// Bytes after the pieces.
     end: Vec<u8>,
 }
 
-/// Bytes, or numbers that become bytes as they are written.
+/// Bytes, or numbers that are converted to bytes when written.
 #[derive(Clone, Debug)]
 enum Piece {
     Bytes(Vec<u8>),
@@ -31,10 +32,10 @@ impl Piece {
     }
 }
 
-/// Fewer bytes than these are copied into the message around them.
+/// Smaller messages are copied into the enclosing one.
 const MOST: usize = 1 << 12;
 
-/// How a field's value is written.
+/// The wire type of a field.
 #[derive(Clone, Copy)]
 enum Wire {
     Varint = 0,
@@ -44,7 +45,7 @@ enum Wire {
 }
 
 impl Message {
-    /// With an integer of any width.
+    /// Adds an integer of any width.
     pub(super) fn int(mut self, field: u32, value: i64) -> Self {
         self.tag(field, Wire::Varint);
         // Two's complement: a negative number takes ten bytes.
@@ -52,21 +53,21 @@ impl Message {
         self
     }
 
-    /// With a `float`.
+    /// Adds a `float`.
     pub(super) fn float(mut self, field: u32, value: f32) -> Self {
         self.tag(field, Wire::Fixed32);
         self.end.extend(value.to_le_bytes());
         self
     }
 
-    /// With a `double`.
+    /// Adds a `double`.
     pub(super) fn double(mut self, field: u32, value: f64) -> Self {
         self.tag(field, Wire::Fixed64);
         self.end.extend(value.to_le_bytes());
         self
     }
 
-    /// With a `string`, or with `bytes`.
+    /// Adds a `string` or `bytes`.
     pub(super) fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.tag(field, Wire::Delimited);
@@ -75,12 +76,12 @@ impl Message {
         self
     }
 
-    /// With `bytes` that are these numbers, the lowest byte of each first.
+    /// Adds `bytes` that consist of these numbers in little-endian order.
     pub(super) fn floats(self, field: u32, numbers: ArrayD<f32>) -> Self {
         self.message(field, Message { pieces: vec![Piece::Floats(numbers)], end: Vec::new() })
     }
 
-    /// With a message within this one.
+    /// Adds a nested message.
     pub(super) fn message(mut self, field: u32, value: Message) -> Self {
         self.tag(field, Wire::Delimited);
         self.varint(value.len() as u64);
@@ -89,15 +90,15 @@ impl Message {
         self
     }
 
-    /// How many bytes it has.
+    /// The encoded length in bytes.
     pub(super) fn len(&self) -> usize {
         self.pieces.iter().map(Piece::len).sum::<usize>() + self.end.len()
     }
 
-    /// Writes the message itself, as a file has it, and lets go of each piece.
+    /// Writes the message as the contents of a file, and frees each piece.
     ///
     /// # Errors
-    /// Those of `to`.
+    /// The errors of `to`.
     pub(super) fn write(self, to: &mut impl Write) -> io::Result<()> {
         self.pieces.into_iter().try_for_each(|piece| match piece {
             Piece::Bytes(bytes) => to.write_all(&bytes),
@@ -106,10 +107,10 @@ impl Message {
         to.write_all(&self.end)
     }
 
-    /// The message itself, as a file has it.
+    /// The message as the contents of a file.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len());
-        // Nothing is in the way of writing to memory.
+        // Writing to memory cannot fail.
         let _ = self.write(&mut bytes);
         bytes
     }
@@ -128,7 +129,7 @@ impl Message {
         self.varint(u64::from(field) << 3 | wire as u64);
     }
 
-    /// Seven bits a byte, the lowest first; the eighth says that more follow.
+    /// Seven bits per byte, lowest first. The eighth bit is set if more bytes follow.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.end.push(value as u8 | 0x80);

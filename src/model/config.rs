@@ -1,4 +1,4 @@
-//! What a network is: what it reads, its recurrent layers, its head. Nothing here knows a device.
+//! The description of a network: embedding, recurrent layers and head. Independent of any device.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::head::Head;
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// The activation f of the vanilla RNN, h_t = f(z_t).
+/// The activation function f of the vanilla RNN, h_t = f(z_t).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -22,7 +22,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// f′(z) from h = f(z), which for all four says enough.
+    /// f′(z), computed from h = f(z).
     #[inline(always)]
     pub fn derivative<R: Real>(self, h: R) -> R {
         match self {
@@ -40,19 +40,19 @@ impl Activation {
     }
 }
 
-/// The recurrent cell.
+/// The cell type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
-    /// Elman's network, h_t = f(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh).
+    /// Vanilla (Elman) RNN, h_t = f(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh).
     Rnn(Activation),
-    /// Long short-term memory, gates in the order i, f, g, o.
+    /// Long short-term memory. Gate order i, f, g, o.
     Lstm,
-    /// Gated recurrent unit, gates in the order r, z, n, the reset applied after the recurrent product.
+    /// Gated recurrent unit. Gate order r, z, n; the reset gate is applied after the recurrent product.
     Gru,
 }
 
 impl Cell {
-    /// G, the gates of a hidden unit: rows of weight_hh are G·H.
+    /// G, the number of gates: `weight_hh` has G·H rows.
     pub fn gates(self) -> usize {
         match self {
             Cell::Rnn(_) => 1,
@@ -61,12 +61,12 @@ impl Cell {
         }
     }
 
-    /// Whether the cell has a state c beside h.
+    /// Whether the cell has a cell state c besides h.
     pub fn has_cell_state(self) -> bool {
         self == Cell::Lstm
     }
 
-    /// PyTorch's name of the cell in lower case.
+    /// PyTorch's name of the cell, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Cell::Rnn(_) => "rnn",
@@ -76,65 +76,65 @@ impl Cell {
     }
 }
 
-/// A stack of recurrent layers, as `torch.nn.RNN`, `LSTM` and `GRU` have it.
+/// A stack of recurrent layers, like `torch.nn.RNN`, `LSTM` and `GRU`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recurrent {
     /// The cell of every layer.
     pub cell: Cell,
-    /// I, numbers a time step.
+    /// I, the number of input features per time step.
     pub input_size: usize,
-    /// H, hidden units a direction.
+    /// H, the number of hidden units per direction.
     pub hidden_size: usize,
-    /// L, layers above each other.
+    /// L, the number of stacked layers.
     pub layers: usize,
-    /// Whether each layer also reads the sequence from its end.
+    /// Whether each layer also has a reverse direction.
     pub bidirectional: bool,
-    /// Whether the cells have b_ih and b_hh.
+    /// Whether the cells have the biases b_ih and b_hh.
     pub bias: bool,
-    /// In training, the share of a layer's outputs that do not reach the layer above, from 0 to below 1: each h of each
-    /// step and row is dropped or multiplied by 1 / (1 − dropout), on its own. PyTorch's `dropout`.
+    /// Dropout rate between layers in training, from 0 to below 1. Each output h of each step and row is dropped
+    /// independently or multiplied by 1 / (1 − dropout). Same as PyTorch's `dropout`.
     pub dropout: f64,
-    /// In training, the share of the units of h_{t−1} that do not enter the product W_hh h_{t−1}, from 0 to below 1: a row
-    /// drops the same ones at all steps, and multiplies the others by 1 / (1 − recurrent_dropout) there (Gal & Ghahramani
-    /// 2016). Neither the LSTM's c nor the GRU's z ∘ h_{t−1} is touched.
+    /// Recurrent dropout rate in training, from 0 to below 1: drops units of h_{t−1} in the product W_hh h_{t−1}. A row
+    /// drops the same units at all steps and multiplies the others by 1 / (1 − recurrent_dropout) (Gal & Ghahramani
+    /// 2016). Neither the LSTM's c nor the GRU's z ∘ h_{t−1} is affected.
     pub recurrent_dropout: f64,
 }
 
 impl Recurrent {
-    /// The most [`layers`](Self::layers). Each has its own buffers and commands, and nothing learns through nearly as many.
+    /// The maximum number of [`layers`](Self::layers). Each has its own buffers and commands.
     pub const LAYERS: usize = 64;
 
-    /// One layer, one direction, with bias, without dropout.
+    /// One layer, one direction, with biases, without dropout.
     pub fn new(cell: Cell, input_size: usize, hidden_size: usize) -> Self {
         let (layers, bidirectional, bias) = (1, false, true);
         Self { cell, input_size, hidden_size, layers, bidirectional, bias, dropout: 0.0, recurrent_dropout: 0.0 }
     }
 
-    /// With `layers` layers.
+    /// Sets the number of stacked layers.
     pub fn layers(mut self, layers: usize) -> Self {
         self.layers = layers;
         self
     }
 
-    /// With one or two directions.
+    /// Sets whether each layer also has a reverse direction.
     pub fn bidirectional(mut self, bidirectional: bool) -> Self {
         self.bidirectional = bidirectional;
         self
     }
 
-    /// With or without bias.
+    /// Sets whether the cells have biases.
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;
         self
     }
 
-    /// With dropout between the layers.
+    /// Sets the dropout rate between layers.
     pub fn dropout(mut self, rate: f64) -> Self {
         self.dropout = rate;
         self
     }
 
-    /// With recurrent dropout.
+    /// Sets the recurrent dropout rate.
     pub fn recurrent_dropout(mut self, rate: f64) -> Self {
         self.recurrent_dropout = rate;
         self
@@ -150,36 +150,36 @@ impl Recurrent {
         self.layers.saturating_mul(self.directions())
     }
 
-    /// D·H, numbers a time step that the stack puts out.
+    /// D·H, the number of output features per time step.
     pub fn output_size(&self) -> usize {
         self.hidden_size.saturating_mul(self.directions())
     }
 
-    /// What layer `layer` reads a time step: I for the first, D·H above it.
+    /// The number of input features of layer `layer`: I for the first, D·H for the others.
     pub fn layer_input_size(&self, layer: usize) -> usize {
         if layer == 0 { self.input_size } else { self.output_size() }
     }
 }
 
-/// How the GPU path dispatches the recurrent steps. The results are the same bits.
+/// How the GPU backend dispatches the recurrent steps. The results are the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecurrentKernel {
-    /// By sizes and device: a whole chunk where W_hh is small.
+    /// Chosen from sizes and device: a whole chunk per dispatch if W_hh is small.
     #[default]
     Auto,
-    /// A dispatch a time step.
+    /// One dispatch per time step.
     Step,
-    /// A dispatch a chunk: a workgroup takes its rows through all its steps. H is at most
+    /// One dispatch per chunk: each workgroup computes all steps of its rows. H is at most
     /// [`SEQUENCE_UNITS`](Self::SEQUENCE_UNITS).
     Sequence,
 }
 
 impl RecurrentKernel {
-    /// The most hidden units of [`Sequence`](Self::Sequence): a workgroup of 256 threads holds them, 4 a thread.
+    /// The maximum H for [`Sequence`](Self::Sequence): a workgroup has 256 threads with 4 hidden units each.
     pub const SEQUENCE_UNITS: usize = 1024;
 
-    /// Refuses what a workgroup cannot hold.
+    /// Checks that a workgroup can hold the hidden units.
     pub(crate) fn check(self, hidden_size: usize) -> Result<()> {
         match self == Self::Sequence && hidden_size > Self::SEQUENCE_UNITS {
             true => Err(Error::Unsupported(format!(
@@ -192,76 +192,78 @@ impl RecurrentKernel {
     }
 }
 
-/// A trainable vector for each token id, which the first layer reads: `torch.nn.Embedding`. The vectors have I numbers.
+/// A trainable embedding of token ids as input of the first layer, like `torch.nn.Embedding`. The vectors have I
+/// elements.
 ///
-/// Tokens need none: without an embedding they stand for one-hot vectors, of which W_ih takes its columns.
+/// Embeddings are optional: without one, tokens act as one-hot vectors, which select columns of W_ih.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedding {
-    /// V: token ids are below it.
+    /// V, the vocabulary size. Token ids are below it.
     pub vocabulary: usize,
-    /// Whether the vectors are the rows of W_hy too (Press & Wolf 2017; Inan et al. 2017): the gradient is the sum of both
-    /// uses. O is then V, and I is D·H.
+    /// Whether the embedding vectors are also the rows of W_hy (Press & Wolf 2017; Inan et al. 2017). The gradient is
+    /// then the sum over both uses. Requires O = V and I = D·H.
     pub tied: bool,
 }
 
 impl Embedding {
-    /// Vectors of their own for `vocabulary` ids.
+    /// An embedding of `vocabulary` ids.
     pub fn new(vocabulary: usize) -> Self {
         Self { vocabulary, tied: false }
     }
 
-    /// Vectors that the head shares.
+    /// An embedding tied to the head's weight.
     pub fn tied(vocabulary: usize) -> Self {
         Self { vocabulary, tied: true }
     }
 }
 
-/// A stack of recurrent layers, with an embedding before and a head behind it where there are any. Without a head the stack
-/// serves as a backend: see [`Layers::forward`](crate::Layers::forward) and [`Layers::backward`](crate::Layers::backward).
+/// A network: recurrent layers, optionally with an embedding before and a head behind them. Without a head, the
+/// recurrent layers run alone: see [`Layers::forward`](crate::Layers::forward) and
+/// [`Layers::backward`](crate::Layers::backward).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// What tokens stand for.
+    /// The embedding of token ids, if any.
     pub embedding: Option<Embedding>,
-    /// The layers.
+    /// The recurrent layers.
     pub recurrent: Recurrent,
-    /// The head.
+    /// The head, if any.
     pub head: Option<Head>,
 }
 
 impl Model {
-    /// The most of a size: of what a step reads, hidden units, tokens, outputs.
+    /// The maximum of every size: input features, hidden units, vocabulary and outputs.
     pub const SIZE: usize = 1 << 24;
 
-    /// A stack with a head.
+    /// Recurrent layers with a head.
     pub fn new(recurrent: Recurrent, head: Head) -> Self {
         Self { embedding: None, recurrent, head: Some(head) }
     }
 
-    /// A stack without a head.
+    /// Recurrent layers without a head.
     pub fn headless(recurrent: Recurrent) -> Self {
         Self { embedding: None, recurrent, head: None }
     }
 
-    /// With an embedding.
+    /// Adds an embedding.
     pub fn embedding(mut self, embedding: Embedding) -> Self {
         self.embedding = Some(embedding);
         self
     }
 
-    /// Token ids are below it: V of the embedding, or I.
+    /// The number of valid token ids: V of the embedding, or I.
     pub fn vocabulary(&self) -> usize {
         self.embedding.as_ref().map_or(self.recurrent.input_size, |embedding| embedding.vocabulary)
     }
 
-    /// Whether the embedding's vectors are W_hy.
+    /// Whether the embedding is tied to W_hy.
     pub(crate) fn is_tied(&self) -> bool {
         self.embedding.as_ref().is_some_and(|embedding| embedding.tied)
     }
 
-    /// Refuses sizes of zero or beyond [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`], 2^30 parameters, rates out of
-    /// range, dropout between the layers of a stack that has one (it would do nothing), a head that [`Head::validate`]
-    /// refuses, and tied vectors that do not fit the head.
+    /// Checks the model. Rejects sizes of zero or above [`SIZE`](Self::SIZE), more than [`Recurrent::LAYERS`] layers,
+    /// more than 2^30 parameters, dropout rates out of range, dropout between layers if there is only one (it would do
+    /// nothing), a head that [`Head::validate`] rejects, and a tied embedding whose sizes do not match the head.
     pub fn validate(&self) -> Result<()> {
         let r = &self.recurrent;
         let mut sizes = vec![("input_size", r.input_size), ("hidden_size", r.hidden_size)];
@@ -294,7 +296,7 @@ impl Model {
                 return Err(Error::value("outputs", expected, outputs));
             }
         }
-        // Counted in floating point, which does not overflow.
+        // In floating point, which does not overflow.
         let (h, wide) = (r.hidden_size as f64, r.output_size() as f64);
         let layer = |input: f64| r.directions() as f64 * r.cell.gates() as f64 * h * (input + h + 2.0);
         let head = self.head.as_ref().map_or(0.0, |head| head.outputs as f64 * (wide + 1.0));
@@ -307,7 +309,7 @@ impl Model {
         }
     }
 
-    /// The head, or an error that says that this call needs one.
+    /// The head, or an error if the model has none.
     pub(crate) fn need_head(&self) -> Result<&Head> {
         self.head.as_ref().ok_or_else(|| {
             Error::Unsupported("this call needs a head; the model has none (use forward and backward)".into())

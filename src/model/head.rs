@@ -1,4 +1,4 @@
-//! What a network predicts: outputs, output function, loss, and how the losses become one number.
+//! The head: outputs, output function, loss and reduction.
 
 use ndarray::{Array3, Axis};
 use serde::{Deserialize, Serialize};
@@ -6,34 +6,35 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// The loss, with the output function that belongs to it; each is computed from the logits a, stably.
+/// The loss with its output function. All losses are computed from the logits a in a numerically stable form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// Identity and (a − y)².
+    /// Identity and squared error, (a − y)².
     SquaredError,
-    /// Identity and |a − y|: the output tends to the median. The gradient where a = y is taken as 0.
+    /// Identity and absolute error, |a − y|: the output tends to the median. The gradient at a = y is 0.
     AbsoluteError,
-    /// Identity and Huber's loss (1964), as `torch.nn.HuberLoss`: (a − y)² / 2 up to a distance of `delta`, beyond it
-    /// delta·(|a − y| − delta / 2). The two meet with one slope, so that a gradient is never over `delta`.
+    /// Identity and Huber loss (1964), as in `torch.nn.HuberLoss`: (a − y)² / 2 up to a distance of `delta`, beyond it
+    /// delta·(|a − y| − delta / 2). The magnitude of the gradient is at most `delta`.
     Huber {
-        /// Where the square becomes a line, above 0, in the units of the targets.
+        /// The distance at which the loss becomes linear, above 0, in target units.
         delta: f64,
     },
-    /// Identity and the quantile loss, also called pinball loss (Koenker and Bassett 1978), for several quantiles of each
-    /// target at once: q·(y − a) where a is below y, (1 − q)·(a − y) above it. The O outputs are O / Q targets of Q
-    /// quantiles each, and those of one target stand together: output k·Q + i is quantile i of target k. The gradient
-    /// where a = y is taken as 1/2 − q, the middle of its subgradients. Nothing keeps the quantiles of a target in order.
+    /// Identity and quantile (pinball) loss (Koenker & Bassett 1978), for several quantiles of each target at once:
+    /// q·(y − a) where a < y, (1 − q)·(a − y) where a > y. The O outputs are O / Q targets with Q quantiles each;
+    /// output k·Q + i is quantile i of target k. The gradient at a = y is 1/2 − q, the middle of its subgradients. The
+    /// quantiles of a target are not constrained to be in order.
     Quantile {
         /// The Q quantiles, ascending, each above 0 and below 1.
         quantiles: Vec<f64>,
     },
-    /// Sigmoid and binary cross-entropy, one for each output; targets in \[0, 1\].
+    /// Sigmoid and binary cross-entropy for each output. Targets are in \[0, 1\].
     BinaryCrossEntropy,
-    /// Softmax over the outputs and cross-entropy; a target is a class.
+    /// Softmax over the outputs and cross-entropy. A target is a class.
     CrossEntropy,
-    /// Softmax and cross-entropy against a target of 1 − `smoothing` for its class, and `smoothing` spread over all O
-    /// classes (Szegedy et al. 2016): PyTorch's `label_smoothing`. A prediction's weight multiplies all of its loss.
+    /// Softmax and cross-entropy with label smoothing (Szegedy et al. 2016): the target is 1 − `smoothing` for its
+    /// class, plus `smoothing` spread evenly over all O classes. Same as PyTorch's `label_smoothing`. A prediction's
+    /// weight multiplies its whole loss.
     SmoothedCrossEntropy {
         /// At least 0 and below 1.
         smoothing: f64,
@@ -41,7 +42,7 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The output function g over logits, in place: identity, sigmoid, or softmax over the last axis.
+    /// Applies the output function g to logits, in place: identity, sigmoid, or softmax over the last axis.
     pub fn output<R: Real>(&self, logits: &mut Array3<R>) {
         let one = R::from_f64(1.0);
         match self {
@@ -58,12 +59,12 @@ impl Loss {
         }
     }
 
-    /// Whether a target is a class rather than values.
+    /// Whether targets are classes rather than values.
     pub fn takes_classes(&self) -> bool {
         matches!(self, Loss::CrossEntropy | Loss::SmoothedCrossEntropy { .. })
     }
 
-    /// The quantiles that each target is predicted by; none for the other losses, where an output has its own target.
+    /// The quantiles predicted for each target; empty for other losses, which have one target per output.
     pub(crate) fn quantiles(&self) -> &[f64] {
         match self {
             Loss::Quantile { quantiles } => quantiles,
@@ -71,7 +72,7 @@ impl Loss {
         }
     }
 
-    /// How much of a class's target is spread over all classes.
+    /// The label smoothing.
     pub(crate) fn smoothing(&self) -> f64 {
         match self {
             Loss::SmoothedCrossEntropy { smoothing } => *smoothing,
@@ -81,7 +82,7 @@ impl Loss {
 
     fn validate(&self) -> Result<()> {
         match self {
-            // f32 is what the GPU computes in.
+            // f32, the type in which the GPU computes.
             Loss::Huber { delta } if !(*delta as f32 > 0.0 && (*delta as f32).is_finite()) => {
                 Err(Error::value("delta", "a finite number above 0", delta))
             }
@@ -111,55 +112,55 @@ fn exp<R: Real>(value: R) -> R {
     R::from_f64(value.as_f64().exp())
 }
 
-/// What the head reads: at which steps it predicts.
+/// Which features the head reads, and so when it predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Readout {
-    /// A prediction from the output at every time step.
+    /// One prediction per time step, from the output at that step.
     #[serde(rename = "every")]
     PerStep,
-    /// One prediction a row, from the last layer's final state of each direction.
+    /// One prediction per row, from the last layer's final state in each direction.
     #[serde(rename = "last")]
     Final,
-    /// One prediction a row, from the mean of the last layer's output over the row's own steps, padding left out.
+    /// One prediction per row, from the mean of the last layer's output over the row's steps. Padding is excluded.
     #[serde(rename = "mean")]
     MeanPool,
 }
 
-/// How the losses of all predictions become one number.
+/// How the losses of all predictions are reduced to one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduction {
-    /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs, or its one cross-entropy. Without
+    /// Σ w·loss / Σ w, where the loss of a prediction is the mean over its O outputs, or its cross-entropy. Without
     /// weights this is PyTorch's `mean`.
     #[default]
     Mean,
-    /// Σ w·loss, summed over the outputs too: PyTorch's `sum`.
+    /// Σ w·loss, also summed over the outputs: PyTorch's `sum`.
     Sum,
-    /// Σ w·loss / Σ w, where the loss of a prediction is the sum over its O outputs: for outputs that are questions of
-    /// their own, as the keys of a piano roll (Boulanger-Lewandowski et al. 2012 report it so).
+    /// Σ w·loss / Σ w, where the loss of a prediction is the sum over its O outputs. For independent binary outputs
+    /// such as the keys of a piano roll (reported in this form by Boulanger-Lewandowski et al. 2012).
     SumOverOutputs,
 }
 
-/// A linear layer over the stack's output, with its loss: a_t = W_hy h_t + b_y.
+/// A linear layer with a loss: a_t = W_hy h_t + b_y.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    /// O, numbers a prediction.
+    /// O, the number of outputs per prediction.
     pub outputs: usize,
-    /// Output function and loss.
+    /// The loss with its output function.
     pub loss: Loss,
-    /// Every step, the last, or the mean over all.
+    /// Which features the head reads.
     pub readout: Readout,
-    /// Mean or sum.
+    /// The reduction of the losses.
     pub reduction: Reduction,
 }
 
 impl Head {
-    /// A head with the reduction `Mean`.
+    /// A head with [`Reduction::Mean`].
     pub fn new(outputs: usize, loss: Loss, readout: Readout) -> Self {
         Self { outputs, loss, readout, reduction: Reduction::Mean }
     }
 
-    /// The factor of each output's loss within a prediction's.
+    /// The factor of each output's loss within the loss of a prediction.
     pub(crate) fn output_factor(&self) -> f64 {
         match self.reduction {
             Reduction::Mean if !self.loss.takes_classes() => 1.0 / self.outputs as f64,
@@ -167,12 +168,12 @@ impl Head {
         }
     }
 
-    /// Numbers a target, where it has values: O, or O / Q for Q quantiles.
+    /// The size of a target with values: O, or O / Q for Q quantiles.
     pub fn target_size(&self) -> usize {
         self.outputs / self.loss.quantiles().len().max(1)
     }
 
-    /// Refuses settings of the loss that have no meaning, and outputs that do not suit it.
+    /// Checks the settings of the loss, and that the number of outputs fits it.
     pub fn validate(&self) -> Result<()> {
         self.loss.validate()?;
         match self.loss.quantiles().len() {
@@ -182,11 +183,11 @@ impl Head {
         }
     }
 
-    /// What weighted sums of losses and gradients are divided by where the predictions' weights add up to `weight`: that
-    /// Σ w for a mean, 1 for a sum.
+    /// The divisor of weighted sums of losses and gradients, where `weight` is the sum of the predictions' weights:
+    /// `weight` for a mean, 1 for a sum.
     ///
     /// # Errors
-    /// [`Error::Value`] where the weights of a mean add up to 0.
+    /// [`Error::Value`] if `weight` is 0 for a mean.
     pub fn divisor(&self, weight: f64) -> Result<f64> {
         match self.reduction {
             Reduction::Sum => Ok(1.0),
@@ -195,7 +196,7 @@ impl Head {
         }
     }
 
-    /// The axis P of predictions for a batch of `steps` time steps: T or 1.
+    /// P, the number of predictions per row for `steps` time steps: T or 1.
     pub fn predictions(&self, steps: usize) -> usize {
         match self.readout {
             Readout::PerStep => steps,

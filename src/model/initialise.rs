@@ -1,4 +1,4 @@
-//! How the parameters begin. Drawn on the host, so that every device starts from the same bits.
+//! Parameter initialisation. Done on the host, so that every device starts from the same bits.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -9,37 +9,38 @@ use super::layout::{Layout, Role};
 use crate::allocate;
 use crate::error::Result;
 
-/// How W_hh begins; everything else begins as in PyTorch.
+/// The initialisation of W_hh. All other parameters are initialised as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecurrentInit {
-    /// Uniform in ±1/√H, as PyTorch.
+    /// Uniform in ±1/√H, as in PyTorch.
     #[default]
     Uniform,
-    /// A random orthogonal matrix a gate (Saxe et al. 2014).
+    /// A random orthogonal matrix per gate (Saxe et al. 2014).
     Orthogonal,
-    /// The identity a gate: with relu the IRNN (Le, Jaitly & Hinton 2015).
+    /// The identity per gate; with ReLU this is the IRNN (Le, Jaitly & Hinton 2015).
     Identity,
 }
 
-/// How a model's parameters begin: weights and biases uniform in ±1/√H (the head and what is tied to it: ±1/√(D·H)), W_hh
-/// as told; an embedding's own vectors normal, of variance 1, as PyTorch's.
+/// Parameter initialisation: weights and biases uniform in ±1/√H (the head and an embedding tied to it: ±1/√(D·H));
+/// W_hh as set here; an untied embedding standard normal, as in PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Initialisation {
-    /// W_hh.
+    /// The initialisation of W_hh.
     pub recurrent: RecurrentInit,
-    /// The LSTM's forget-gate bias (Jozefowicz et al. 2015 take 1): b_ih becomes this and b_hh 0 in that gate.
+    /// The LSTM's forget-gate bias (Jozefowicz et al. 2015 use 1): sets b_ih to this value and b_hh to 0 in that gate.
     pub forget_bias: Option<f64>,
 }
 
 impl Initialisation {
-    /// Draws the flat block of `model` from ChaCha8 with `seed`. The same on every machine.
+    /// Draws the parameters of `model`, as one flat block, from ChaCha8 with `seed`. The result is the same on every
+    /// machine.
     pub fn draw(&self, model: &Model, seed: u64) -> Vec<f32> {
         let layout = Layout::new(model);
         self.fill(vec![0.0; layout.len()], &layout, model, seed)
     }
 
-    /// The same, where there is memory for it.
+    /// Like [`draw`](Self::draw), with a checked allocation.
     ///
     /// # Errors
     /// [`Error::NoMemory`](crate::Error::NoMemory).
@@ -87,12 +88,12 @@ impl Initialisation {
     }
 }
 
-/// Uniform in \[0, 1) with 53 bits.
+/// Uniform in \[0, 1) with 53 random bits.
 pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Gram–Schmidt over rows of normal numbers; twice over, which is enough for working precision (Giraud et al. 2005).
+/// Gram–Schmidt on rows of normal numbers, applied twice, which suffices for working precision (Giraud et al. 2005).
 fn orthogonal(matrix: &mut [f32], n: usize, rng: &mut ChaCha8Rng) {
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
     while rows.len() < n {
@@ -112,7 +113,7 @@ fn orthogonal(matrix: &mut [f32], n: usize, rng: &mut ChaCha8Rng) {
     matrix.iter_mut().zip(rows.iter().flatten()).for_each(|(to, from)| *to = *from as f32);
 }
 
-/// Box and Muller's standard normal.
+/// A standard normal number (Box–Muller).
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v) = (1.0 - uniform(rng), uniform(rng));
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()

@@ -1,4 +1,4 @@
-//! The parameters as one flat block with named views: PyTorch's names, shapes and gate order.
+//! The parameters as one flat block with named tensors, in PyTorch's names, shapes and gate order.
 
 use ndarray::{ArrayD, IxDyn};
 
@@ -8,12 +8,12 @@ use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// What a parameter is for. `layer_direction` counts (layer, direction) pairs: layer · D + direction.
+/// The role of a parameter. `layer_direction` is layer · D + direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The embedding's vectors, \[V, I\]; W_hy as well where they are tied.
+    /// The embedding, \[V, I\]. If tied, also W_hy.
     Embedding,
-    /// W_xh, \[G·H, I\] or above the first layer \[G·H, D·H\].
+    /// W_ih, \[G·H, I\], above the first layer \[G·H, D·H\].
     WeightIh {
         /// (layer, direction).
         layer_direction: usize,
@@ -23,12 +23,12 @@ pub enum Role {
         /// (layer, direction).
         layer_direction: usize,
     },
-    /// The bias beside W_xh, \[G·H\].
+    /// The bias added to W_ih x, \[G·H\].
     BiasIh {
         /// (layer, direction).
         layer_direction: usize,
     },
-    /// The bias beside W_hh, \[G·H\].
+    /// The bias added to W_hh h, \[G·H\].
     BiasHh {
         /// (layer, direction).
         layer_direction: usize,
@@ -39,16 +39,16 @@ pub enum Role {
     HeadBias,
 }
 
-/// A named view of the flat block.
+/// The name, shape and position of a parameter in the flat block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// PyTorch's name; before it stands what [`StateDictPrefixes`] tells.
+    /// PyTorch's name, with the prefix from [`StateDictPrefixes`].
     pub name: String,
-    /// One or two sizes, row major.
+    /// One or two axis sizes, row major.
     pub shape: Vec<usize>,
-    /// The first element's index in the block.
+    /// The index of the first element in the block.
     pub offset: usize,
-    /// What it is for.
+    /// The role of the parameter.
     pub role: Role,
 }
 
@@ -59,29 +59,29 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// The indices of the elements in the block.
+    /// The range of its elements in the block.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.len()
     }
 }
 
-/// Where each parameter of a model lies in the flat block.
+/// The position of each parameter of a model in the flat block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<Tensor>,
     len: usize,
-    /// The second name of tied vectors, under which the head has them.
+    /// The second name of a tied embedding, under which it is the head's weight.
     tied: Option<String>,
 }
 
 impl Layout {
-    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's names:
-    /// [`StateDictPrefixes::of`].
+    /// The layout of `model`, in the order of PyTorch's `named_parameters`, with this crate's default names
+    /// ([`StateDictPrefixes::of`]).
     pub fn new(model: &Model) -> Self {
         Self::with_names(model, &StateDictPrefixes::of(model))
     }
 
-    /// The same layout with other names.
+    /// The same layout with other name prefixes.
     pub fn with_names(model: &Model, names: &StateDictPrefixes) -> Self {
         let tied = model.is_tied().then(|| format!("{}weight", names.head));
         let mut layout = Self { tensors: Vec::new(), len: 0, tied };
@@ -117,7 +117,7 @@ impl Layout {
         self.tensors.push(tensor);
     }
 
-    /// The tensors in the block's order.
+    /// The tensors in block order.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
@@ -128,22 +128,23 @@ impl Layout {
         self.len
     }
 
-    /// The tensor of a role; `None` where the model has no such tensor (no bias, no head). Of a head whose weight is tied
-    /// it is the embedding's.
+    /// The tensor with a role. `None` if the model has no such tensor (no bias, no head). For a tied head weight this
+    /// is the embedding.
     pub fn find(&self, role: Role) -> Option<&Tensor> {
         let role = if role == Role::HeadWeight && self.tied.is_some() { Role::Embedding } else { role };
         self.tensors.iter().find(|tensor| tensor.role == role)
     }
 
-    /// The second name of tied vectors, and their tensor.
+    /// The second name of a tied embedding, with its tensor.
     fn again(&self) -> Option<(&str, &Tensor)> {
         self.tied.as_deref().zip(self.find(Role::Embedding))
     }
 
-    /// Names and copies the tensors of a flat block; tied vectors under both names, as in PyTorch's `state_dict()`.
+    /// Copies a flat block into named tensors. A tied embedding appears under both names, as in PyTorch's
+    /// `state_dict()`.
     ///
     /// # Panics
-    /// As of a slice: where the block is shorter than [`len`](Self::len).
+    /// If the block is shorter than [`len`](Self::len), as for a slice.
     pub fn to_state_dict<R: Real>(&self, block: &[R]) -> StateDict {
         let array = |tensor: &Tensor| {
             let values = block[tensor.range()].iter().map(|value| value.as_f64() as f32).collect();
@@ -153,27 +154,29 @@ impl Layout {
         own.chain(self.again()).map(|(name, tensor)| (name.to_owned(), array(tensor))).collect()
     }
 
-    /// Gathers a state dict into a flat block. What `DataParallel` (`module.`) and `torch.compile` (`_orig_mod.`) put
-    /// before PyTorch's names is passed over, unless this layout's names have it too. Tied vectors may stand there under
-    /// one of their names or, equal, under both.
+    /// Gathers a state dict into a flat block. Name prefixes added by `DataParallel` (`module.`) and `torch.compile`
+    /// (`_orig_mod.`) are ignored unless this layout's names contain them. A tied embedding may appear under either
+    /// name, or under both with equal values.
     ///
     /// # Errors
-    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor, and tied ones that differ.
+    /// [`Error::StateDict`] lists every missing or unexpected tensor, every shape mismatch, and tied tensors that
+    /// differ.
     pub fn to_block(&self, dict: &StateDict) -> Result<Vec<f32>> {
         let mut block = Vec::with_capacity(self.len);
         self.arrays(dict)?.into_iter().for_each(|array| block.extend(array));
         Ok(block)
     }
 
-    /// Refuses a state dict that [`to_block`](Self::to_block) would, and copies nothing.
+    /// Checks a state dict as [`to_block`](Self::to_block) does, without copying.
     ///
     /// # Errors
-    /// Those of [`to_block`](Self::to_block).
+    /// Same as [`to_block`](Self::to_block).
     pub fn check(&self, dict: &StateDict) -> Result<()> {
         self.arrays(dict).map(|_| ())
     }
 
-    /// The arrays of a state dict, as [`to_block`](Self::to_block) takes them, one for each of [`tensors`](Self::tensors).
+    /// The arrays of a state dict, checked as in [`to_block`](Self::to_block), one for each of
+    /// [`tensors`](Self::tensors).
     pub(crate) fn arrays<'a>(&self, dict: &'a StateDict) -> Result<Vec<&'a ArrayD<f32>>> {
         let views = dict.views();
         let dict = views.unwrapped(self.tensors.iter().map(|tensor| tensor.name.as_str())).unwrap_or(views);
@@ -196,8 +199,7 @@ impl Layout {
         Ok(self.tensors.iter().filter_map(array).collect())
     }
 
-    /// The names under which [`to_state_dict`](Self::to_state_dict) has the tensors, in their order, each with the index
-    /// of its tensor.
+    /// The names in [`to_state_dict`](Self::to_state_dict), in order, each with the index of its tensor.
     pub(crate) fn named(&self) -> Vec<(&str, usize)> {
         let own = self.tensors.iter().map(|tensor| tensor.name.as_str()).zip(0..);
         let embedding = || self.tensors.iter().position(|tensor| tensor.role == Role::Embedding);

@@ -1,4 +1,4 @@
-//! What a network is, its parameters, how they begin and how they are stored.
+//! The description of a network, its parameters, their initialisation and their file format.
 
 mod config;
 mod head;

@@ -1,9 +1,9 @@
-//! What a module of PyTorch calls its parts.
+//! Name prefixes of PyTorch modules.
 
 use super::config::Model;
 
-/// What stands before a tensor's own name in a state dict: the attributes under which a PyTorch module keeps its recurrent
-/// layers, its linear layer and its embedding, each with its dot.
+/// The name prefixes of a state dict: the attributes under which a PyTorch module keeps its recurrent layers, its
+/// linear layer and its embedding, each including the dot.
 ///
 /// ```
 /// # use bptt::{Cell, Head, Loss, Model, StateDictPrefixes, Readout, Recurrent, StateDict};
@@ -17,28 +17,28 @@ use super::config::Model;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDictPrefixes {
-    /// Before the stack's `weight_ih_l0` and so on: `lstm.`, `encoder.rnn.`, or nothing.
+    /// The prefix of the recurrent layers' `weight_ih_l0` etc.: `lstm.`, `encoder.rnn.`, or empty.
     pub recurrent: String,
-    /// Before the head's `weight` and `bias`: `fc.`. A model without a head does not use it.
+    /// The prefix of the head's `weight` and `bias`: `fc.`. Unused without a head.
     pub head: String,
-    /// Before the embedding's `weight`: `embedding.`. A model without one does not use it.
+    /// The prefix of the embedding's `weight`: `embedding.`. Unused without an embedding.
     pub embedding: String,
 }
 
 impl StateDictPrefixes {
-    /// Those of the stack and the head, and `embedding.`.
+    /// Prefixes of the recurrent layers and the head. The embedding's is `embedding.`.
     pub fn new(recurrent: impl Into<String>, head: impl Into<String>) -> Self {
         Self { recurrent: recurrent.into(), head: head.into(), embedding: "embedding.".into() }
     }
 
-    /// With another name of the embedding.
+    /// Sets the prefix of the embedding.
     pub fn embedding(mut self, embedding: impl Into<String>) -> Self {
         self.embedding = embedding.into();
         self
     }
 
-    /// This crate's own: `embedding.`, `rnn.` and `head.`; for a stack alone nothing, as in the state dict of
-    /// `torch.nn.LSTM` itself.
+    /// This crate's defaults: `embedding.`, `rnn.` and `head.`. For recurrent layers alone `rnn.` is empty, as in the state
+    /// dict of `torch.nn.LSTM` itself.
     pub fn of(model: &Model) -> Self {
         let alone = model.head.is_none() && model.embedding.is_none();
         Self::new(if alone { "" } else { "rnn." }, "head.")

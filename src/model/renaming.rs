@@ -1,4 +1,4 @@
-//! State dicts under the names that another module of PyTorch gives its parts.
+//! Conversion of state dicts between naming schemes.
 
 use super::config::Model;
 use super::layout::Layout;
@@ -7,24 +7,25 @@ use super::state_dict::StateDict;
 use crate::error::Result;
 
 impl StateDictPrefixes {
-    /// A state dict of these names under this crate's own.
+    /// Renames a state dict from these names to this crate's.
     ///
     /// # Errors
-    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor, by these names.
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch,
+    /// by these names.
     pub fn read(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
         renamed(&Layout::with_names(model, self), &Layout::new(model), dict)
     }
 
-    /// A state dict of this crate's names under these.
+    /// Renames a state dict from this crate's names to these.
     ///
     /// # Errors
-    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+    /// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch.
     pub fn write(&self, model: &Model, dict: &StateDict) -> Result<StateDict> {
         renamed(&Layout::new(model), &Layout::with_names(model, self), dict)
     }
 }
 
-/// The tensors under the names that another layout of the same model has for them.
+/// Renames the tensors from one layout of a model to another.
 fn renamed(from: &Layout, to: &Layout, dict: &StateDict) -> Result<StateDict> {
     let arrays = from.arrays(dict)?;
     Ok(to.named().into_iter().map(|(name, tensor)| (name.to_owned(), arrays[tensor].clone())).collect())

@@ -1,4 +1,4 @@
-//! Named tensors. Their file form is in `safetensors.rs`.
+//! Named tensors. Their file format is in `safetensors/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, Result};
 
-/// What `torch.nn.DataParallel` and `DistributedDataParallel` put before every name.
+/// The prefix that `torch.nn.DataParallel` and `DistributedDataParallel` add to every name.
 const PARALLEL: &str = "module.";
 
-/// What `torch.compile` puts behind the name of the module that it compiled.
+/// The infix that `torch.compile` adds after the name of a compiled module.
 const COMPILED: &str = "_orig_mod.";
 
 /// Tensors by name, as PyTorch's `state_dict()` names them.
@@ -23,36 +23,36 @@ impl FromIterator<(String, ArrayD<f32>)> for StateDict {
 }
 
 impl StateDict {
-    /// The tensor of a name.
+    /// The tensor with this name.
     pub fn get(&self, name: &str) -> Option<&ArrayD<f32>> {
         self.0.get(name)
     }
 
-    /// The tensors, by name.
+    /// The tensors in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ArrayD<f32>)> {
         self.0.iter().map(|(name, array)| (name.as_str(), array))
     }
 
-    /// The tensors themselves, by name.
+    /// The tensors in the order of their names, by value.
     pub(crate) fn into_tensors(self) -> impl Iterator<Item = (String, ArrayD<f32>)> {
         self.0.into_iter()
     }
 
-    /// The tensors by name, none of them copied.
+    /// Borrows all tensors.
     pub(crate) fn views(&self) -> Views<'_> {
         Views(self.0.iter().map(|(name, array)| (name.clone(), array)).collect())
     }
 
-    /// Refuses any other tensors than those of these names and shapes.
+    /// Checks for exactly the tensors with these names and shapes.
     ///
     /// # Errors
-    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor.
+    /// [`Error::StateDict`] lists every missing or unexpected tensor and every shape mismatch.
     pub(crate) fn check<'a>(&self, expected: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<()> {
         self.views().check(expected)
     }
 }
 
-/// The tensors of a state dict, under its names or others.
+/// Borrowed tensors of a state dict, possibly renamed.
 pub(crate) struct Views<'a>(BTreeMap<String, &'a ArrayD<f32>>);
 
 impl<'a> Views<'a> {
@@ -60,9 +60,9 @@ impl<'a> Views<'a> {
         self.0.get(name).copied()
     }
 
-    /// The tensors under the names that they had before PyTorch's wrappers renamed them: `DataParallel` and its like put
-    /// `module.` before every name, and `torch.compile` puts `_orig_mod.` behind the module that it compiled. `None` where
-    /// none of it is there, where the names that are `expected` have it, or where two names would become one.
+    /// The tensors under the names from before PyTorch's wrappers renamed them: without `module.` (`DataParallel` and
+    /// the like) and `_orig_mod.` (`torch.compile`). `None` if no name contains these, if the `expected` names contain
+    /// them, or if two names would become equal.
     pub(crate) fn unwrapped<'n>(&self, expected: impl Iterator<Item = &'n str>) -> Option<Self> {
         let is_wrapped = |name: &str| name.starts_with(PARALLEL) || name.contains(COMPILED);
         let mut expected = expected;
@@ -77,10 +77,10 @@ impl<'a> Views<'a> {
         (tensors.len() == self.0.len()).then_some(Self(tensors))
     }
 
-    /// Refuses any other tensors than those of these names and shapes.
+    /// Checks for exactly the tensors with these names and shapes.
     ///
     /// # Errors
-    /// [`Error::StateDict`] lists every missing, unexpected and misshaped tensor.
+    /// [`Error::StateDict`] lists every missing or unexpected tensor and every shape mismatch.
     pub(super) fn check<'n>(&self, expected: impl Iterator<Item = (&'n str, &'n [usize])>) -> Result<()> {
         let (mut differences, mut known) = (Vec::new(), BTreeSet::new());
         for (name, shape) in expected {

@@ -1,4 +1,4 @@
-//! A run between two of its steps: all that the next ones depend on, and its file form.
+//! Checkpoints: everything that the remaining steps of a run depend on, and the file format.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,32 +17,32 @@ use crate::model::safetensors::{SafetensorsHeader, TensorEntry, begin, read_numb
 use crate::model::{Layout, Model, StateDict};
 use crate::real::Real;
 
-/// A run as it was between two of its steps: [`resume`](super::resume) goes on from it as if nothing had happened. An
-/// [`Observer`](super::Observer) says where one is written, and it is read from there.
+/// The state of a run between two steps. [`resume`](super::resume) continues from it exactly as if the run had not been
+/// interrupted. Written where an [`Observer`](super::Observer) requests it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<R = f32> {
     pub(super) trainer: TrainerState<R>,
     pub(super) progress: RunProgress<R>,
 }
 
-/// What a checkpoint can be written to: its checksum stands before what it is of.
+/// A destination for checkpoints. Seekable, because the checksum precedes the data.
 pub trait WriteSeek: Write + Seek {}
 
 impl<W: Write + Seek + ?Sized> WriteSeek for W {}
 
-/// What a file begins with.
+/// The first bytes of a file.
 const MAGIC: [u8; 8] = *b"bpttckpt";
 
-/// The version of the file form. A file of another is refused.
+/// The version of the file format. Files of other versions are rejected.
 const VERSION: u32 = 2;
 
-/// Bytes before the tensors: magic, version, 4 of zero, the tensors' length, 8 of zero, the digest.
+/// Bytes before the tensors: magic, version, 4 zero bytes, the length of the tensors, 8 zero bytes, the digest.
 const HEADER: usize = 64;
 
-/// Where the digest begins.
+/// The offset of the digest.
 const DIGEST: usize = 32;
 
-/// The tensors' file's one note.
+/// The name of the metadata entry in the tensors' file.
 const NOTE: &str = "run";
 
 /// The names of the tensors.
@@ -50,41 +50,41 @@ const PARAMETERS: &str = "parameters";
 const BEST: &str = "best parameters";
 const BACK: &str = "back ";
 
-/// The note as JSON.
+/// The metadata entry, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonNote {
     step: u64,
     skipped: u32,
     skipped_in_all: u64,
-    /// Of what the run goes back to.
+    /// The number of updates of the rollback snapshot.
     back_updates: Option<u64>,
     progress: serde_json::Value,
     note: String,
 }
 
-/// Snapshot from a checkpoint's file, and the steps behind them and behind the checkpoint.
+/// Weights read from a checkpoint, with the step they belong to and the step of the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SavedWeights {
-    /// By PyTorch's names.
+    /// The weights, by PyTorch's names.
     pub weights: StateDict,
-    /// The step that they are of.
+    /// The step of the weights.
     pub of_step: u64,
-    /// The step that the run had come to.
+    /// The step of the checkpoint.
     pub step: u64,
 }
 
 impl<R: Real> Checkpoint<R> {
-    /// The steps that it has behind it.
+    /// The number of steps completed.
     pub fn step(&self) -> u64 {
         self.trainer.step
     }
 
-    /// The weights that the run would end with if it ended here, and the step that they are of: those of the lowest
-    /// validation loss where the run keeps these and has measured any, else those of [`Self::step`].
+    /// The weights that the run would end with if it ended here, and their step: those of the lowest validation loss if
+    /// the run keeps the best and has validated, otherwise the current ones.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the checkpoint is of a model with another number of parameters.
+    /// [`Error::Unsupported`] if the model has a different number of parameters.
     pub fn weights(&self, model: &Model) -> Result<(StateDict, u64)> {
         let best = self.progress.best_parameters.as_ref().zip(self.progress.best.map(|best| best.step));
         let (parameters, step) = best.unwrap_or((&self.trainer.parameters, self.trainer.step));
@@ -93,11 +93,12 @@ impl<R: Real> Checkpoint<R> {
         Ok((layout.to_state_dict(parameters), step))
     }
 
-    /// Writes a file from where `to` stands, with a note of the caller's own: a version, a SHA-256 over everything else,
-    /// and a safetensors file. Nothing but a piece of one tensor is held as bytes.
+    /// Writes a file at the current position of `to`, with a note of the caller: a version, a SHA-256 over the rest,
+    /// and a safetensors file. Buffers no more than a piece of one tensor.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where a number of it cannot be written; [`Error::Io`], without a file's name, where `to` fails.
+    /// [`Error::Unsupported`] if a number cannot be represented in the file; [`Error::Io`], without a file name, if
+    /// `to` fails.
     pub fn write_to(&self, to: &mut (impl Write + Seek), note: &str) -> Result<()> {
         let TrainerState { step, parameters, optimizer_state, carried, skipped } = &self.trainer;
         let mut parts = vec![TensorToWrite::of(PARAMETERS.into(), TensorData::Here(parameters), parameters.len())];
@@ -115,20 +116,20 @@ impl<R: Real> Checkpoint<R> {
     /// The bytes of a file: see [`write_to`](Self::write_to).
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where a number of it cannot be written.
+    /// [`Error::Unsupported`] if a number cannot be represented in the file.
     pub fn to_bytes(&self, note: &str) -> Result<Vec<u8>> {
         let mut file = io::Cursor::new(Vec::new());
         self.write_to(&mut file, note)?;
         Ok(file.into_inner())
     }
 
-    /// The checkpoint and the caller's note that a file of `length` bytes holds, each tensor read into its place. What the
-    /// file tells of is held to its length before any of it takes memory.
+    /// Reads a checkpoint and the caller's note from a file of `length` bytes. Sizes in the file are checked against
+    /// its length before memory is allocated.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where it is no checkpoint, of another version, cut off or changed anywhere, or of a path that
-    /// computes in another type; [`Error::NoMemory`] where there is none for it; [`Error::Io`], without a file's name,
-    /// where it cannot be read.
+    /// [`Error::Unsupported`] if it is not a checkpoint, has another version, is truncated or modified, or was written
+    /// with another number type; [`Error::NoMemory`] if memory runs out; [`Error::Io`], without a file name, if it
+    /// cannot be read.
     pub fn read_from(from: impl Read, length: u64) -> Result<(Self, String)> {
         read(from, length, |contents, body| {
             let FileContents { note, mut progress, header } = contents;
@@ -160,27 +161,27 @@ impl<R: Real> Checkpoint<R> {
         })
     }
 
-    /// The checkpoint and the caller's note in the bytes of a file: see [`read_from`](Self::read_from).
+    /// Reads a checkpoint and the caller's note from the bytes of a file: see [`read_from`](Self::read_from).
     ///
     /// # Errors
-    /// Those of [`read_from`](Self::read_from).
+    /// Same as [`read_from`](Self::read_from).
     pub fn from_bytes(bytes: &[u8]) -> Result<(Self, String)> {
         Self::read_from(bytes, bytes.len() as u64)
     }
 
-    /// The steps behind the checkpoint in a file of `length` bytes, and the caller's note. All of it is read, for its
-    /// checksum, and nothing else is kept.
+    /// Reads the number of completed steps and the caller's note from a file of `length` bytes. Verifies the checksum
+    /// of the whole file, but keeps nothing else.
     ///
     /// # Errors
-    /// Those of [`read_from`](Self::read_from).
+    /// Same as [`read_from`](Self::read_from).
     pub fn read_note(from: impl Read, length: u64) -> Result<(u64, String)> {
         read(from, length, |FileContents::<R> { note, .. }, _| Ok((note.step, note.note)))
     }
 
-    /// The [`weights`](Self::weights) of the checkpoint in a file of `length` bytes, and nothing else of it.
+    /// Reads the [`weights`](Self::weights) of the checkpoint in a file of `length` bytes, and nothing else.
     ///
     /// # Errors
-    /// Those of [`read_from`](Self::read_from) and [`weights`](Self::weights).
+    /// The errors of [`read_from`](Self::read_from) and [`weights`](Self::weights).
     pub fn read_weights(from: impl Read, length: u64, model: &Model) -> Result<SavedWeights> {
         read(from, length, |FileContents::<R> { note, progress, header }, body| {
             let has_best = header.tensors.iter().any(|entry| entry.name == BEST);
@@ -199,7 +200,7 @@ impl<R: Real> Checkpoint<R> {
                 let numbers: Vec<R> = read_numbers(&tensor.name, body, (tensor.len() * size_of::<R>()) as u64)?;
                 let numbers = numbers.into_iter().map(|number| number.as_f64() as f32).collect();
                 let array = ArrayD::from_shape_vec(IxDyn(&tensor.shape), numbers).map_err(unreadable)?;
-                // Tied vectors have two names.
+                // A tied embedding has two names.
                 let second = named.iter().find(|(name, of)| *of == index && *name != tensor.name);
                 weights.extend(second.map(|(name, _)| ((*name).to_owned(), array.clone())));
                 weights.push((tensor.name.clone(), array));
@@ -209,7 +210,7 @@ impl<R: Real> Checkpoint<R> {
     }
 }
 
-/// Writes the checkpoint of a run whose trainer is between two of its steps, tensor by tensor out of the engine.
+/// Writes the checkpoint of a trainer between two steps, tensor by tensor from the engine.
 pub(super) async fn write<E: Engine>(
     trainer: &mut Trainer<E>,
     progress: &RunProgress<E::Real>,
@@ -238,7 +239,7 @@ pub(super) async fn write<E: Engine>(
 }
 
 impl<R: Real> RunProgress<R> {
-    /// The note of a file, as JSON.
+    /// The JSON of the metadata entry.
     fn note(&self, step: u64, skipped: SkippedUpdates, note: &str) -> Result<String> {
         let note = JsonNote {
             step,
@@ -252,14 +253,14 @@ impl<R: Real> RunProgress<R> {
     }
 }
 
-/// A tensor of a file to be written.
+/// A tensor to be written.
 struct TensorToWrite<'a, R> {
     name: String,
     shape: Vec<usize>,
     numbers: TensorData<'a, R>,
 }
 
-/// Where the numbers of a tensor are.
+/// Where the numbers of a tensor come from.
 enum TensorData<'a, R> {
     Here(&'a [R]),
     States(&'a Array3<R>),
@@ -276,7 +277,7 @@ fn name_of(index: usize) -> String {
     format!("slot {index}")
 }
 
-/// The tensors of the trainer with those that the run has beside it, in the order in which they stand in a file.
+/// The trainer's tensors and the run's other tensors, in file order.
 fn with_others<'a, R>(
     mut parts: Vec<TensorToWrite<'a, R>>,
     progress: &'a RunProgress<R>,
@@ -305,15 +306,15 @@ fn with_others<'a, R>(
     parts
 }
 
-/// A file that is being written.
+/// A file being written.
 struct Writer<'a, W> {
     to: HashingStream<&'a mut W>,
-    /// Where the file begins in it.
+    /// The position at which the file begins.
     begin: u64,
 }
 
 impl<'a, W: Write + Seek> Writer<'a, W> {
-    /// Everything before the first number.
+    /// Writes everything before the first number.
     fn begin<R>(to: &'a mut W, parts: &[TensorToWrite<'_, R>], note: &str) -> Result<Self> {
         let shapes = parts.iter().map(|part| (part.name.as_str(), part.shape.as_slice()));
         let header = self::begin(dtype::<R>(), shapes, Some((NOTE, note)))?;
@@ -323,7 +324,7 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
         let mut to = HashingStream::new(to);
         let head = [&MAGIC[..], &VERSION.to_le_bytes(), &[0; 4], &length.to_le_bytes(), &[0; 8]];
         head.iter().try_for_each(|bytes| to.write_all(bytes)).map_err(unwritten)?;
-        // In the place of the digest, which is not yet known.
+        // Placeholder for the digest, which is not known yet.
         to.inner.write_all(&[0; HEADER - DIGEST]).map_err(unwritten)?;
         to.write_all(&header).map_err(unwritten)?;
         Ok(Self { to, begin })
@@ -333,7 +334,7 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
         write_numbers(&mut self.to, numbers.iter().copied()).map_err(unwritten)
     }
 
-    /// Numbers that are at hand.
+    /// Writes numbers that are in memory.
     fn put<R: Real>(&mut self, numbers: &TensorData<'_, R>) -> Result<()> {
         match numbers {
             TensorData::Here(numbers) => self.numbers(numbers),
@@ -355,7 +356,7 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
     }
 }
 
-/// Hashes what goes through it.
+/// Computes a SHA-256 of everything read or written.
 struct HashingStream<T> {
     inner: T,
     hash: hmac_sha256::Hash,
@@ -387,15 +388,15 @@ impl<T: Read> Read for HashingStream<T> {
     }
 }
 
-/// What stands before the numbers of a file.
+/// A file's contents before the numbers.
 struct FileContents<R> {
     note: JsonNote,
     progress: RunProgress<R>,
-    /// With the tensors that a checkpoint has.
+    /// The header, with a checkpoint's tensors.
     header: SafetensorsHeader,
 }
 
-/// What `take` makes of the contents of a file and of the numbers behind them, once the file is known to be whole.
+/// Calls `take` with the contents of a file and a reader of its numbers, and returns its result if the file is intact.
 fn read<R: Real, F: Read, T>(
     mut from: F,
     length: u64,
@@ -422,7 +423,7 @@ fn read<R: Real, F: Read, T>(
     {
         return taken;
     }
-    // What it holds says nothing of a file that was changed or is cut off.
+    // An error within a damaged file is meaningless; the checksum is verified first.
     io::copy(&mut file, &mut io::sink()).map_err(unread)?;
     match file.hash.finalize()[..] == *digest {
         true => taken,
@@ -446,7 +447,7 @@ fn contents<R: Real>(file: &mut impl Read, length: u64) -> Result<FileContents<R
     Ok(FileContents { note, progress, header })
 }
 
-/// Refuses other than all parameters of a model.
+/// Checks the number of parameters against a model.
 fn check_length(layout: &Layout, got: u64) -> Result<()> {
     match layout.len() as u64 == got {
         true => Ok(()),

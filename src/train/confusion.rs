@@ -1,33 +1,33 @@
-//! What a classifier took for what, and the shares that are told of it.
+//! Confusion matrices and classification metrics.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 
-/// Counts of true and predicted classes. A share of nothing is NaN. What did not occur takes no room: there are at most as
-/// many entries as examples were counted, however many classes there are.
+/// Counts of (true class, predicted class) pairs. Ratios with an empty denominator are NaN. Stored sparsely: there are
+/// at most as many entries as examples, however many classes there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
-    /// The pairs of a true class and a predicted one that occurred.
+    /// The (true, predicted) pairs that occurred, with counts.
     pairs: BTreeMap<(usize, usize), u64>,
-    /// The classes that occurred in them.
+    /// The classes that occurred.
     of_class: BTreeMap<usize, Counts>,
 }
 
-/// What a class comes to.
+/// Counts for one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
-    /// Examples that are of it.
+    /// Examples of this class.
     support: u64,
-    /// Examples that were told to be.
+    /// Examples predicted as this class.
     predicted: u64,
-    /// Examples that are and were.
+    /// Examples of this class predicted correctly.
     right: u64,
 }
 
 impl ConfusionMatrix {
-    /// Counts pairs of a true class and the predicted one.
+    /// Counts (true class, predicted class) pairs.
     ///
     /// # Errors
     /// [`Error::Value`] for a class that is not below `classes`.
@@ -35,7 +35,7 @@ impl ConfusionMatrix {
         Self::from_counts(classes, pairs.into_iter().map(|pair| (pair, 1)))
     }
 
-    /// The same of pairs that each occurred so many times. A sum beyond u64 stays at its end.
+    /// Like [`new`](Self::new), for pairs with multiplicities. Sums saturate at `u64::MAX`.
     ///
     /// # Errors
     /// [`Error::Value`] for a class that is not below `classes`.
@@ -60,45 +60,45 @@ impl ConfusionMatrix {
         Ok(matrix)
     }
 
-    /// How many classes there are, whether they occurred or not.
+    /// The number of classes, whether they occurred or not.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// The pairs of a true class and a predicted one that occurred, ascending, and how many times each did.
+    /// The (true, predicted) pairs that occurred, in ascending order, with counts.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = ((usize, usize), u64)> {
         self.pairs.iter().map(|(pair, count)| (*pair, *count))
     }
 
-    /// What those of a class were told to be: each class that was told, ascending, and how many times.
+    /// The row of a true class: the predicted classes that occurred, in ascending order, with counts.
     pub fn row(&self, truth: usize) -> impl Iterator<Item = (usize, u64)> {
         self.pairs.range((truth, 0)..=(truth, usize::MAX)).map(|((_, predicted), count)| (*predicted, *count))
     }
 
-    /// How many of a class were told to be of another, or the same.
+    /// The count of one (true, predicted) pair.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.pairs.get(&(truth, predicted)).copied().unwrap_or_default()
     }
 
-    /// How many examples were counted.
+    /// The total number of examples.
     pub fn total(&self) -> u64 {
         self.sum(|class| class.support)
     }
 
-    /// The share that was told right.
+    /// The fraction predicted correctly.
     pub fn accuracy(&self) -> f64 {
         share(self.sum(|class| class.right), self.total())
     }
 
-    /// The mean recall of the classes that occur: what accuracy would be if they were of equal size.
+    /// Balanced accuracy: the mean recall of the classes that occur.
     pub fn balanced_accuracy(&self) -> f64 {
         let recalls = self.of_class.keys().map(|class| self.recall(*class)).filter(|recall| !recall.is_nan());
         let (sum, count) = recalls.fold((0.0, 0.0), |(sum, count), recall| (sum + recall, count + 1.0));
         sum / count
     }
 
-    /// The accuracy of who always tells the class that is largest in training, of which `training` has how many examples
-    /// each class has there; of several that are largest the mean.
+    /// The accuracy of always predicting the class that is most frequent in training, where `training` is the number of
+    /// training examples per class. The mean if several are tied.
     pub fn majority_share(&self, training: &[usize]) -> f64 {
         let training = &training[..self.classes.min(training.len())];
         let largest = training.iter().max().filter(|count| **count > 0);
@@ -108,23 +108,23 @@ impl ConfusionMatrix {
         share(support, self.total()) / supports.len() as f64
     }
 
-    /// How many are of a class.
+    /// The number of examples of a class.
     pub fn support(&self, class: usize) -> u64 {
         self.of(class).support
     }
 
-    /// How many were told to be of a class and are not, and how many are of it and were told to be of another.
+    /// False positives and false negatives of a class.
     pub fn mistakes(&self, class: usize) -> (u64, u64) {
         let Counts { support, predicted, right } = self.of(class);
         (predicted.saturating_sub(right), support.saturating_sub(right))
     }
 
-    /// Of those that were told to be of a class, the share that is.
+    /// The precision of a class: the fraction of its predictions that are correct.
     pub fn precision(&self, class: usize) -> f64 {
         share(self.of(class).right, self.of(class).predicted)
     }
 
-    /// Of those that are of a class, the share that was told to be.
+    /// The recall of a class: the fraction of its examples that are predicted correctly.
     pub fn recall(&self, class: usize) -> f64 {
         share(self.of(class).right, self.support(class))
     }

@@ -7,8 +7,8 @@ use crate::data::{Batches, Examples, InOrder};
 use crate::engine::Engine;
 use crate::error::Result;
 
-/// The loss over an epoch of batches, reduced as in training. Rows that continue those of the batch before start from
-/// their final states.
+/// The loss over one epoch of batches, reduced as in training. Rows that continue the previous batch start from its
+/// final states.
 pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches) -> Result<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
     let mut states = None;
@@ -23,7 +23,7 @@ pub async fn evaluate<E: Engine>(trainer: &mut Trainer<E>, batches: &dyn Batches
     Ok(sum / trainer.engine().model().need_head()?.divisor(weight)?)
 }
 
-/// ŷ for all `examples`, `rows` at a time, in their order: \[P, O\] each.
+/// Predictions ŷ for all `examples`, `rows` at a time: \[P, O\] each, in order.
 pub async fn predict<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,
@@ -38,11 +38,11 @@ pub async fn predict<E: Engine>(
     Ok(predictions)
 }
 
-/// The same, each handed over with its example's number as soon as it is there, and kept by nobody else: those of many
-/// examples in many classes take far more room than what is made of them. Shorter examples come first.
+/// Like [`predict`], but passes each prediction to `each`, with the number of its example, as soon as it is available,
+/// and does not keep it. Shorter examples come first.
 ///
 /// # Errors
-/// Those of `each`, and of [`Trainer::predict`].
+/// The errors of `each` and of [`Trainer::predict`].
 pub async fn predict_each<E: Engine>(
     trainer: &mut Trainer<E>,
     examples: &dyn Examples,

@@ -1,4 +1,4 @@
-//! What the norms of ∂L/∂h_t say: how fast a gradient vanishes or explodes through time, and what of the network makes it.
+//! Analysis of the norms of ∂L/∂h_t: how fast gradients vanish or explode through time, and why.
 
 use ndarray::{Array2, ArrayView2, ArrayView3, s};
 
@@ -8,36 +8,36 @@ use crate::gradient_norms::HiddenGradientNorms;
 use crate::model::{Activation, Cell, Layout, Model, Readout, Role, StateDict};
 use crate::real::Real;
 
-/// By what factor ‖∂L/∂h_t‖ changes with each step that the gradient takes against the direction's time.
+/// The factor by which ‖∂L/∂h_t‖ changes per step backward through time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientDecay {
-    /// The geometric mean of ‖∂L/∂h_t‖ / ‖∂L/∂h_{t+1}‖, in the reverse direction of ‖∂L/∂h_{t+1}‖ / ‖∂L/∂h_t‖.
+    /// The geometric mean of ‖∂L/∂h_t‖ / ‖∂L/∂h_{t+1}‖; in the reverse direction of ‖∂L/∂h_{t+1}‖ / ‖∂L/∂h_t‖.
     pub factor: f64,
-    /// Over how many such ratios.
+    /// The number of ratios averaged.
     pub steps: usize,
 }
 
 impl GradientDecay {
-    /// That of norms in the order in which the gradient passes them, up to the first that is 0 or not finite: what is too
-    /// small for f32 has no ratio. `None` for fewer than two.
+    /// Computes the factor from norms in the order in which the gradient reaches them, up to the first that is 0 or not
+    /// finite (norms too small for f32 have no ratio). `None` for fewer than two.
     pub fn along(norms: impl IntoIterator<Item = f64>) -> Option<Self> {
         let norms: Vec<f64> = norms.into_iter().take_while(|norm| *norm > 0.0 && norm.is_finite()).collect();
         let steps = norms.len().checked_sub(1).filter(|steps| *steps > 0)?;
-        // The ratios between the first and the last cancel.
+        // The intermediate norms cancel in the product of ratios.
         let factor = ((norms[steps].ln() - norms[0].ln()) / steps as f64).exp();
         Some(Self { factor, steps })
     }
 
-    /// Those of each (layer, direction), over the steps at which the loss of steps yet to come alone drives the gradient:
-    /// ∂L/∂h_t is then ∂L/∂h_{t+1} taken back through one step, and the ratio is that step's doing.
+    /// Computes the factor of each (layer, direction), over the steps whose gradient comes only from the loss of later
+    /// steps: there ∂L/∂h_t is ∂L/∂h_{t+1} propagated through one step.
     ///
-    /// With a head at the last step these are all steps before the end of the shortest row. A head at every step adds a loss
-    /// of its own at each that has a weight, so only the steps before the first of these count: [`last_alone`] leaves each
-    /// row its last prediction. `None` where no two such steps follow each other, as with a head over the mean; and below
-    /// the last layer of a network in two directions, since the loss reaches every step of it from both ends.
+    /// With a head at the last step, these are all steps before the end of the shortest row. A head at every step adds
+    /// a loss at each step with a weight, so only the steps before the first of these count; [`last_alone`] keeps only
+    /// each row's last prediction. `None` if there are no two such steps in a row, as with a head over the mean, and
+    /// below the last layer of a bidirectional network, where the loss reaches every step from both ends.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the flow is not of this model and batch; what [`Batch::validate`] refuses.
+    /// [`Error::Shape`] if the norms do not fit the model and batch; the errors of [`Batch::validate`].
     pub fn of(gradient_norms: &HiddenGradientNorms, model: &Model, batch: &Batch) -> Result<Vec<Option<Self>>> {
         batch.validate(model)?;
         let (recurrent, head) = (&model.recurrent, model.need_head()?);
@@ -52,7 +52,7 @@ impl GradientDecay {
         let counted = |row: &usize| (0..batch.predictions()).any(|p| batch.weight(p, *row) > 0.0);
         let shortest = (0..rows).filter(counted).map(|row| batch.sequence.length(row)).min().unwrap_or(0);
         let losses = |t: &usize| (0..rows).any(|row| batch.weight(*t, row) > 0.0);
-        // The steps that the gradient passes, from where the loss enters.
+        // The steps in the order in which the gradient reaches them.
         let forward = match head.readout {
             Readout::PerStep => 0..(0..steps).find(losses).map_or(0, |first| first + 1),
             Readout::Final => 0..shortest,
@@ -78,15 +78,16 @@ impl GradientDecay {
         Ok((0..recurrent.num_layer_directions()).map(factor).collect())
     }
 
-    /// After how many steps the norm is `share` times what it was; `None` where it does not go that way.
+    /// The number of steps after which the norm is `share` times its initial value. `None` if it changes in the other
+    /// direction.
     pub fn steps_until(&self, share: f64) -> Option<f64> {
         let steps = share.ln() / self.factor.ln();
         (steps > 0.0 && steps.is_finite()).then_some(steps)
     }
 }
 
-/// The batch with each row's last prediction of a weight above 0 alone. With a head at every step L is then the loss after a
-/// whole row, whose ∂L/∂h_t no loss at step t hides.
+/// Keeps only each row's last prediction with a weight above 0. With a head at every step, L is then the loss at the
+/// end of the row, and no loss at step t hides its ∂L/∂h_t.
 pub fn last_alone(batch: Batch) -> Batch {
     let (predictions, rows) = (batch.predictions(), batch.sequence.shape().1);
     let last: Vec<Option<usize>> =
@@ -96,9 +97,9 @@ pub fn last_alone(batch: Batch) -> Batch {
     batch.weights(weights)
 }
 
-/// The spectral radius ρ, the largest magnitude of an eigenvalue, by Gelfand's formula ρ = lim ‖Aᵏ‖^(1/k): k doubles with
-/// each squaring of the power, which is kept at norm 1 (Gelfand 1941; Horn & Johnson, Matrix Analysis, 5.6.14). At
-/// k = 2²⁴ the relative error is below n·ln(k) / k even for a single Jordan block of size n.
+/// The spectral radius ρ, the largest magnitude of an eigenvalue, by Gelfand's formula ρ = lim ‖Aᵏ‖^(1/k). The matrix
+/// power is squared repeatedly, which doubles k, and normalised each time (Gelfand 1941; Horn & Johnson, Matrix
+/// Analysis, 5.6.14). At k = 2²⁴ the relative error is below n·ln(k) / k even for a single Jordan block of size n.
 pub fn spectral_radius(matrix: ArrayView2<'_, f64>) -> f64 {
     const SQUARINGS: usize = 24;
     let norm = |power: &Array2<f64>| power.iter().map(|value| value * value).sum::<f64>().sqrt();
@@ -116,13 +117,13 @@ pub fn spectral_radius(matrix: ArrayView2<'_, f64>) -> f64 {
     (logarithm + share * norm(&power).ln()).exp()
 }
 
-/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction). The vanilla
-/// RNN has one, without a name. With the identity as activation it is the factor a step in the long run; an f′ below 1 takes
-/// from that, so that far below 1 a gradient vanishes, and only above 1 can it go on growing (Pascanu, Mikolov & Bengio
-/// 2013). A gate of the LSTM or GRU is only one of the ways back.
+/// The spectral radius of each gate's block of W_hh, \[H, H\], with the gate's name, for each (layer, direction). The
+/// vanilla RNN has one block, without a name. With the identity as activation, it is the long-term factor per step.
+/// Otherwise f′ below 1 makes the factor smaller: gradients vanish if the radius is far below 1, and can explode only
+/// if it is above 1 (Pascanu, Mikolov & Bengio 2013). In an LSTM or GRU, a gate is only one of several paths.
 ///
 /// # Errors
-/// [`Error::StateDict`] where the weights are not the model's.
+/// [`Error::StateDict`] if the weights do not fit the model.
 pub fn recurrent_radii(model: &Model, weights: &StateDict) -> Result<Vec<Vec<(&'static str, f64)>>> {
     let layout = Layout::new(model);
     let block: Vec<f64> = layout.to_block(weights)?.into_iter().map(f64::from).collect();
@@ -143,9 +144,8 @@ pub fn recurrent_radii(model: &Model, weights: &StateDict) -> Result<Vec<Vec<(&'
     layout.tensors().iter().filter(|tensor| matches!(tensor.role, Role::WeightHh { .. })).map(of).collect()
 }
 
-/// The mean of f′(z_t) of a layer of the vanilla RNN over its units and each row's own steps, from its output h,
-/// \[T, B, D·H\]: all four f give their derivative from f itself. Near 0 the layer is saturated, and its gradient
-/// vanishes whatever W_hh.
+/// The mean of f′(z_t) in a layer of the vanilla RNN, over its units and each row's steps, computed from its output h,
+/// \[T, B, D·H\]. Near 0 the layer is saturated, and its gradient vanishes whatever W_hh is.
 pub fn mean_derivative<R: Real, S: Real>(
     activation: Activation,
     output: ArrayView3<'_, R>,

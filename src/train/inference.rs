@@ -1,4 +1,4 @@
-//! What a trainer's network answers: losses, logits, predictions.
+//! Losses, logits and predictions of a trainer.
 
 use std::ops::Range;
 
@@ -10,22 +10,22 @@ use crate::engine::{Engine, Evaluation, Logits};
 use crate::error::Result;
 use crate::real::Real;
 
-/// What the network predicts for a sequence, and where the sequence ended.
+/// The predictions for a sequence, and the final states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction<R = f32> {
-    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function over its logits, which are 0 at padding.
+    /// ŷ = g(a) for every prediction, \[P, B, O\]: the head's output function of the logits, which are 0 at padding.
     pub y: Array3<R>,
-    /// Each row's own final states, h_n and c_n.
+    /// The final states h_n and c_n of each row.
     pub states: States<R>,
 }
 
 impl<E: Engine> Trainer<E> {
-    /// The loss of a batch, reduced as in training, and its final states: see
-    /// [`Inference::evaluate`](crate::Inference::evaluate). In micro-batches where it has more rows than those, so that
-    /// it takes no more memory than a step. Neither what was accumulated nor the carried state changes.
+    /// The loss of a batch, reduced as in training, and the final states: see
+    /// [`Inference::evaluate`](crate::Inference::evaluate). Larger batches are split into micro-batches, so that
+    /// evaluation needs no more memory than a step. Changes neither accumulated gradients nor the carried state.
     ///
     /// # Errors
-    /// What [`Batch::validate`] refuses; [`Error::Value`](crate::Error::Value) where the weights of a mean add up to 0.
+    /// The errors of [`Batch::validate`]; [`Error::Value`](crate::Error::Value) if the weights of a mean sum to 0.
     pub async fn evaluate(&mut self, batch: &Batch) -> Result<Evaluation<E::Real>> {
         let batch = Validated::batch(batch, self.engine.model())?;
         let divisor = self.engine.model().need_head()?.divisor(batch.total_weight())?;
@@ -55,11 +55,11 @@ impl<E: Engine> Trainer<E> {
         Ok(Evaluation { loss, states })
     }
 
-    /// The head's logits for every prediction, and the final states, with which a further piece can begin: see
-    /// [`Inference::logits`](crate::Inference::logits). In micro-batches where the sequence has more rows than those.
+    /// The head's logits for every prediction, and the final states, from which the next piece of a long sequence can
+    /// start: see [`Inference::logits`](crate::Inference::logits). Larger batches are split into micro-batches.
     ///
     /// # Errors
-    /// What [`Sequence::validate`] refuses.
+    /// The errors of [`Sequence::validate`].
     pub async fn logits(&mut self, sequence: &Sequence) -> Result<Logits<E::Real>> {
         let sequence = Validated::sequence(sequence, self.engine.model())?;
         let (steps, rows) = sequence.shape();
@@ -83,10 +83,10 @@ impl<E: Engine> Trainer<E> {
         }
     }
 
-    /// ŷ for every prediction, and the final states: the head's output function over [`logits`](Self::logits).
+    /// The predictions ŷ, and the final states: the head's output function of [`logits`](Self::logits).
     ///
     /// # Errors
-    /// What [`Sequence::validate`] refuses.
+    /// The errors of [`Sequence::validate`].
     pub async fn predict(&mut self, sequence: &Sequence) -> Result<Prediction<E::Real>> {
         let Logits { logits: mut y, states } = self.logits(sequence).await?;
         self.engine.model().need_head()?.loss.output(&mut y);
@@ -94,7 +94,7 @@ impl<E: Engine> Trainer<E> {
     }
 }
 
-/// Puts the states of some rows where they stand among all.
+/// Copies the states of some rows to their position among all rows.
 fn put_rows<R: Real>(all: &mut States<R>, rows: Range<usize>, of_rows: &States<R>) {
     all.h.slice_mut(s![.., rows.clone(), ..]).assign(&of_rows.h);
     if let (Some(all), Some(c)) = (&mut all.c, &of_rows.c) {

@@ -1,26 +1,26 @@
-//! What a run reports about itself.
+//! Metrics of a run.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// One training step as it is recorded: a line of `metrics.jsonl`.
+/// The metrics of one training step: a line of `metrics.jsonl`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// The step, counted from 1.
     pub step: u64,
-    /// The epoch that it belongs to, counted from 1.
+    /// The epoch of the step, counted from 1.
     pub epoch: u64,
-    /// The batch's loss before the step. What is not finite stands as null in a file, and comes back as NaN.
+    /// The batch's loss before the step. A non-finite value is null in a file and read back as NaN.
     #[serde(deserialize_with = "number_or_nan")]
     pub loss: f64,
-    /// The loss over all validation examples after the step; `None` where it was not measured.
+    /// The loss over all validation examples after the step. `None` if not measured.
     pub val_loss: Option<f64>,
     /// The global norm of the gradient before clipping.
     #[serde(deserialize_with = "number_or_nan")]
     pub grad_norm: f64,
-    /// η.
+    /// The learning rate η.
     pub lr: f64,
-    /// Whether the step changed nothing, since its loss or its norm is not finite. Left out of a file where it did.
+    /// Whether the step was skipped because its loss or norm is not finite. Omitted in a file if false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
 }

@@ -1,4 +1,4 @@
-//! Training, generic over the path that computes.
+//! Training, generic over the backend.
 
 mod checkpoint;
 mod confusion;

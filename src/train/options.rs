@@ -1,55 +1,58 @@
-//! What a run is told beside its trainer and batches.
+//! Options of a run.
 
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 
-/// How long a run is.
+/// The length of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunLength {
-    /// So many epochs.
+    /// A number of epochs.
     Epochs(u64),
-    /// So many steps; the last epoch may end early.
+    /// A number of steps. The last epoch may be incomplete.
     Steps(u64),
 }
 
-/// Whose weights the trainer holds after the run.
+/// Which weights the trainer holds after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeepWeights {
-    /// The last step's.
+    /// The weights after the last step.
     #[default]
     Last,
-    /// Those of the lowest validation loss.
+    /// The weights with the lowest validation loss.
     Best,
 }
 
-/// What a run is told beside its trainer and batches.
+/// Options of a run, besides those of its trainer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunOptions {
-    /// How long.
+    /// The length of the run.
     pub duration: RunLength,
-    /// Batches a step, at least 1: their gradients are summed as if they were one. An epoch's last step may have fewer.
+    /// Batches per step, at least 1. Their gradients are accumulated as if they were one batch. An epoch's last step
+    /// may have fewer.
     pub accumulate: u64,
-    /// The rate over the run, as a factor of the trainer's.
+    /// The learning-rate schedule: a factor of the trainer's rate.
     pub schedule: Schedule,
-    /// Steps between validations beside the one after the last step; `None`: an epoch.
+    /// Steps between validations, in addition to the one after the last step. `None`: one epoch.
     pub validate_every: Option<u64>,
-    /// The run ends after so many validations in a row that were no better than the best before them; `None`: never.
+    /// Early stopping: ends the run after this many validations in a row without improvement. `None`: never.
     pub patience: Option<u64>,
-    /// Whose weights remain.
+    /// Which weights to keep.
     pub keep: KeepWeights,
-    /// How often the run may go back, where a loss or a gradient norm that is not finite would end it; 0: it stops.
+    /// How often the run may roll back instead of ending with an error when a loss or gradient norm is not finite. 0:
+    /// never.
     ///
-    /// It goes back to the weights and the optimizer's numbers that it had at the last multiple of
-    /// [`validate_every`](Self::validate_every), or in the beginning, halves the rate for good, and goes on with the batches
-    /// behind the bad one, from states of zero. Passing the bad batches over is what Chowdhery et al. 2022, PaLM, 5.1 do.
+    /// A rollback restores the weights and optimizer state from the last multiple of
+    /// [`validate_every`](Self::validate_every) (or the beginning), halves the learning rate for the rest of the run,
+    /// and continues with the batches after the bad one, from zero states. Skipping the bad batches follows Chowdhery
+    /// et al. 2022 (PaLM), section 5.1.
     pub max_rollbacks: u32,
 }
 
 impl Default for RunOptions {
-    /// One epoch of single batches at a constant rate, and the last weights.
+    /// One epoch of single batches at a constant rate, keeping the last weights.
     fn default() -> Self {
         Self {
             duration: RunLength::Epochs(1),
@@ -64,12 +67,12 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// Steps an epoch of `batches` batches.
+    /// Steps per epoch of `batches` batches.
     pub fn steps_per_epoch(&self, batches: u64) -> u64 {
         batches.div_ceil(self.accumulate.max(1))
     }
 
-    /// The steps of the run, where an epoch has `batches` batches.
+    /// The total number of steps, for epochs of `batches` batches.
     pub fn steps(&self, batches: u64) -> u64 {
         match self.duration {
             RunLength::Epochs(epochs) => epochs.saturating_mul(self.steps_per_epoch(batches)),

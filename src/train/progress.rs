@@ -1,4 +1,4 @@
-//! What the steps of a run so far have brought.
+//! The progress of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,34 +17,34 @@ pub struct BestValidation {
     pub step: u64,
     /// The epoch of that step.
     pub epoch: u64,
-    /// The loss.
+    /// The validation loss.
     pub val_loss: f64,
 }
 
-/// What the steps so far have brought, beside the trainer's own state.
+/// The progress of a run so far, besides the trainer's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunProgress<R> {
-    /// The last step as it was reported.
+    /// The last reported step.
     pub(super) last: Option<Metrics>,
-    /// The lowest validation loss, and the parameters that had it where these are kept.
+    /// The lowest validation loss, and its parameters if they are kept.
     pub(super) best: Option<BestValidation>,
     #[serde(skip)]
     pub(super) best_parameters: Option<Vec<R>>,
-    /// Validations since the best.
+    /// Validations without improvement since the best.
     without_improvement: u64,
-    /// The same since the rate last fell on a plateau.
+    /// Validations without improvement since the learning rate last dropped on a plateau.
     since_fall: u64,
-    /// Falls so far.
+    /// The number of drops so far.
     pub(super) plateaus: u32,
-    /// How often the run went back, and what it goes back to.
+    /// The number of rollbacks so far, and the snapshot for the next one.
     #[serde(rename = "backs")]
     pub(super) rollbacks: u32,
     #[serde(skip)]
     pub(super) back: Option<Snapshot<R>>,
 }
 
-/// Parameters and the optimizer's state, and how many updates these have seen.
+/// Parameters and optimizer state, with the number of updates that produced them.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Snapshot<R> {
     pub(super) parameters: Vec<R>,
@@ -61,9 +61,9 @@ impl<R> Default for RunProgress<R> {
 }
 
 impl<R> RunProgress<R> {
-    /// Takes a validation in, and tells whether it is the best so far.
+    /// Records a validation. Returns whether it is the best so far.
     pub(super) fn measured(&mut self, options: &RunOptions, now: BestValidation) -> bool {
-        // A loss that is no number is no improvement, not even over nothing.
+        // NaN is no improvement, not even over nothing.
         if now.val_loss.is_finite() && self.best.is_none_or(|best| now.val_loss < best.val_loss) {
             self.best = Some(now);
             (self.without_improvement, self.since_fall) = (0, 0);
@@ -80,14 +80,14 @@ impl<R> RunProgress<R> {
         false
     }
 
-    /// Whether the patience is over.
+    /// Whether early stopping applies.
     pub(super) fn is_over(&self, options: &RunOptions) -> bool {
         options.patience.is_some_and(|patience| self.without_improvement >= patience)
     }
 }
 
 impl<R: Real> Snapshot<R> {
-    /// Those of a trainer, between two of its steps, in the place of those `before`.
+    /// A snapshot of a trainer between two steps; reuses the memory of `before`.
     pub(super) async fn of<E: Engine<Real = R>>(trainer: &mut Trainer<E>, before: Option<Self>) -> Result<Self> {
         let steps = trainer.steps();
         let engine = trainer.engine();

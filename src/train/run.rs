@@ -1,4 +1,4 @@
-//! A run: step after step over numbered batches, validation between them, and the weights that are kept.
+//! A run: steps over numbered batches, validation in between, and the weights to keep.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -21,88 +21,88 @@ use crate::gradient_norms::HiddenGradientNorms;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopReason {
-    /// It was as long as it was to be.
+    /// All steps are done.
     Finished,
-    /// Its patience was over.
+    /// Early stopping: the validation loss no longer improved.
     NoImprovement,
-    /// Its observer asked for it.
+    /// The observer requested it.
     Stopped,
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// The last step as it was reported.
+    /// The last reported step.
     pub last: Metrics,
-    /// The lowest validation loss; `None` without validation.
+    /// The lowest validation loss. `None` without validation.
     pub best: Option<BestValidation>,
-    /// Why it ended.
+    /// Why the run ended.
     pub stop_reason: StopReason,
 }
 
-/// How much a step read.
+/// The amount of data in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepCounts {
-    /// Rows.
+    /// The number of rows.
     pub sequences: u64,
-    /// Time steps of all rows, without padding.
+    /// The number of time steps in all rows, without padding.
     pub time_steps: u64,
 }
 
-/// Who is told of every step, in order, some steps late.
+/// Receives every step of a run in order, some steps late, and controls the run.
 pub trait Observer {
-    /// A step was reported. An error ends the run.
+    /// Called for every reported step. An error ends the run.
     fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()>;
 
-    /// Whether the norms of ∂L/∂h_t are wanted of a step, counted from 1. They cost a wait for each of its batches.
+    /// Whether to record the norms of ∂L/∂h_t for a step, counted from 1. This waits for each of its batches.
     fn wants_hidden_gradient_norms(&mut self, _step: u64) -> bool {
         false
     }
 
-    /// The norms that were wanted of a step, once it is enqueued and before it is reported. An error ends the run.
+    /// Receives the requested norms of a step, after it is enqueued and before it is reported. An error ends the run.
     fn hidden_gradient_norms(&mut self, _step: u64, _flow: &HiddenGradientNorms) -> Result<()> {
         Ok(())
     }
 
-    /// Whether the run is to end after the step that is under way.
+    /// Whether to end the run after the current step.
     fn stop(&mut self) -> bool {
         false
     }
 
-    /// Whether a checkpoint is wanted of the run as it is after `step` steps; 0: before the first. One costs a wait for
-    /// every enqueued step, and changes none of them.
+    /// Whether to write a checkpoint after `step` steps (0: before the first). This waits for all enqueued steps and
+    /// does not change them.
     fn wants_checkpoint(&mut self, _step: u64) -> bool {
         false
     }
 
-    /// Where the checkpoint that was wanted of the run as it is after `step` steps is written to, and a note of the caller's
-    /// own that goes with it; `None`: nowhere. All its steps were told before. It is written as
-    /// [`Checkpoint::write_to`] does, but tensor by tensor out of the engine, so that no copy of it is ever held. An error
-    /// ends the run.
+    /// Where to write the requested checkpoint after `step` steps, with a note of the caller; `None`: nowhere. Called
+    /// after all its steps have been reported. Written in the format of [`Checkpoint::write_to`], but tensor by tensor
+    /// from the engine, without a copy. An error ends the run.
     fn checkpoint(&mut self, _step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
         Ok(None)
     }
 
-    /// Whether a checkpoint could be written where [`checkpoint`](Self::checkpoint) said; what was written of one that could
-    /// not is good for nothing. An error ends the run.
+    /// Called after the checkpoint was written to the destination from [`checkpoint`](Self::checkpoint). If `written`
+    /// is an error, the partial data is unusable. An error ends the run.
     fn checkpoint_written(&mut self, written: Result<()>) -> Result<()> {
         written
     }
 }
 
-/// Forgets everything: for runs that nobody watches.
+/// Ignores everything: for unattended runs.
 impl Observer for () {
     fn step(&mut self, _: &Metrics, _: StepCounts) -> Result<()> {
         Ok(())
     }
 }
 
-/// Trains on `train`, measures on `validation`, and tells `observer`. The same batches on the same device give the same
-/// bits.
+/// Trains on `train`, measures on `validation`, and notifies `observer`. The same batches on the same device give the
+/// same bits.
 ///
 /// # Errors
-/// [`Error::NonFinite`] stops the run, once it may no longer go back. Otherwise what [`Trainer::step`], the batches and
-/// the observer return. The trainer then holds the best weights so far, if these are to be kept, or the last good ones.
+/// [`Error::NonFinite`] if a loss or gradient norm is not finite and no rollback is left; otherwise the errors of
+/// [`Trainer::step`], of the batches and of the observer. After an error the trainer holds the best weights so far if
+/// these are kept, otherwise the last good ones.
 pub async fn run<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,
@@ -114,11 +114,12 @@ pub async fn run<E: Engine>(
     go_on(trainer, progress, train, validation, options, observer).await
 }
 
-/// Goes on with a run from a checkpoint of it. With a trainer, batches and options as they were, on the same device, it
-/// ends with the same bits as if it had never stopped. Of a run that was over nothing but its weights and outcome return.
+/// Continues a run from a checkpoint. With the same trainer, batches and options on the same device, it ends with the
+/// same bits as an uninterrupted run. For a finished run, it only restores weights and outcome.
 ///
 /// # Errors
-/// As of [`run`]; and where the checkpoint does not fit the trainer, or is of a run without a step.
+/// The errors of [`run`]; also if the checkpoint does not fit the trainer, or has no completed step although the run is
+/// over.
 pub async fn resume<E: Engine>(
     trainer: &mut Trainer<E>,
     checkpoint: Checkpoint<E::Real>,
@@ -154,15 +155,15 @@ async fn go_on<E: Engine>(
         else {
             break ended;
         };
-        // The optimizer goes on from the updates that these numbers have seen.
+        // The optimizer continues from the updates in these numbers.
         let skipped = SkippedUpdates { in_row: 0, in_all: step.saturating_sub(*updates) };
         trainer.take_over((*step, skipped), parameters, optimizer_state.iter().collect(), None)?;
         progress.rollbacks += 1;
-        // The steps enqueued behind the bad one have changed nothing, and are taken anew.
+        // The steps enqueued behind the bad one changed nothing and are repeated.
         let report = StepReport { step: *step, loss: f64::NAN, norm: f64::NAN, skipped: true };
         progress.last = pending.told(report, None, observer)?;
     };
-    // After an error too: the best weights are no worse for a step that failed later.
+    // After an error too: a later failure does not affect the best weights.
     if let Some(weights) = &progress.best_parameters {
         trainer.engine().set_parameters(weights)?;
     }
@@ -173,7 +174,7 @@ async fn go_on<E: Engine>(
     }
 }
 
-/// The steps of a run that `progress` has still before it.
+/// Runs the remaining steps.
 async fn steps<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,
@@ -202,7 +203,7 @@ async fn steps<E: Engine>(
         let lr = rate * options.schedule.factor(step, steps, progress.plateaus) * halved;
         trainer.set_learning_rate(lr)?;
         let wants_hidden_gradient_norms = observer.wants_hidden_gradient_norms(step);
-        // A step behind a bad one is taken anew where the run goes back: only a good step's successor is looked into.
+        // With rollback, the steps behind a bad one are repeated, so the norms are read only after good reports.
         while let Some(report) = if wants_hidden_gradient_norms { trainer.engine().report().await? } else { None } {
             progress.last = pending.told(report, None, observer)?;
         }
@@ -218,7 +219,7 @@ async fn steps<E: Engine>(
             progress.last = pending.told(report, None, observer)?;
         }
         let stop = observer.stop();
-        // Who asks for the end waits for no other validation than the run would have had here.
+        // A requested end does not add a validation that the run would not have had here.
         let measured = validation.filter(|_| step.is_multiple_of(validate_every) || step == steps);
         let (wanted, back) =
             (observer.wants_checkpoint(step), options.max_rollbacks > 0 && step.is_multiple_of(validate_every));
@@ -253,7 +254,7 @@ async fn steps<E: Engine>(
     Ok(StopReason::Finished)
 }
 
-/// Takes the reports of all steps but the last, one by one, so that an error does not swallow the good steps before it.
+/// Reports all steps but the last one by one, so that an error does not lose the good steps before it.
 async fn tell_all_but_last<E: Engine>(
     trainer: &mut Trainer<E>,
     progress: &mut RunProgress<E::Real>,
@@ -268,7 +269,7 @@ async fn tell_all_but_last<E: Engine>(
     Ok(())
 }
 
-/// Adds the gradients of some batches up, and tells how much they read.
+/// Accumulates the gradients of some batches and returns the amount of data.
 async fn accumulate<E: Engine>(
     trainer: &mut Trainer<E>,
     train: &dyn Batches,
@@ -289,14 +290,14 @@ async fn accumulate<E: Engine>(
 
 /// Keeps the parameters as those of the lowest validation loss.
 async fn keep_best<E: Engine>(trainer: &mut Trainer<E>, progress: &mut RunProgress<E::Real>) -> Result<()> {
-    // In the place of those before: at no time are there two.
+    // Reuses the memory of the previous ones.
     let mut parameters = progress.best_parameters.take().unwrap_or_default();
     trainer.engine().read_block(FlatBlock::Parameters, &mut parameters).await?;
     progress.best_parameters = Some(parameters);
     Ok(())
 }
 
-/// Writes a checkpoint where the observer wants it.
+/// Writes a checkpoint if the observer requests one.
 async fn save<E: Engine>(
     trainer: &mut Trainer<E>,
     progress: &RunProgress<E::Real>,
@@ -307,7 +308,7 @@ async fn save<E: Engine>(
     observer.checkpoint_written(written)
 }
 
-/// The numbers of the batches of a step, counted from 1. No step takes batches of two epochs.
+/// The batch numbers of a step, counted from 1. No step contains batches of two epochs.
 fn batches(step: u64, accumulate: u64, per_epoch: u64) -> Range<u64> {
     let steps = per_epoch.div_ceil(accumulate);
     let (epoch, position) = ((step - 1) / steps, (step - 1) % steps);
@@ -315,12 +316,12 @@ fn batches(step: u64, accumulate: u64, per_epoch: u64) -> Range<u64> {
     epoch * per_epoch + first..epoch * per_epoch + per_epoch.min(first + accumulate)
 }
 
-/// The steps that were enqueued and not yet reported.
+/// Steps enqueued and not yet reported.
 #[derive(Default)]
 struct PendingSteps(VecDeque<(Metrics, StepCounts)>);
 
 impl PendingSteps {
-    /// Tells the observer of the oldest; returns it.
+    /// Reports the oldest step to the observer and returns its metrics.
     fn told(
         &mut self,
         report: StepReport,

@@ -1,4 +1,4 @@
-//! How one of several outputs is drawn.
+//! Sampling of an output.
 
 use std::cmp::Ordering;
 
@@ -7,15 +7,15 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::{Error, Result};
 use crate::model::uniform;
 
-/// Drawing an output from softmax(a / temperature), cut down to the most probable.
+/// Samples an output from softmax(a / temperature), optionally restricted to the most probable ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// At least 0. 1: as probable as the network says; 0: always the most probable.
+    /// At least 0. 1: the network's probabilities; 0: always the most probable output.
     pub temperature: f64,
-    /// The most that are drawn from, at least 1; `None`: all.
+    /// Restricts sampling to the `k` most probable outputs, at least 1. `None`: no restriction.
     pub top_k: Option<usize>,
-    /// Drawn from are the fewest most probable whose probabilities, by the temperature and among those of `top_k`, add
-    /// up to this, above 0 and at most 1 (nucleus sampling, Holtzman et al. 2020); `None`: all.
+    /// Nucleus sampling (Holtzman et al. 2020): restricts sampling to the fewest most probable outputs whose
+    /// probabilities, after temperature and `top_k`, add up to this; above 0 and at most 1. `None`: no restriction.
     pub top_p: Option<f64>,
 }
 
@@ -26,10 +26,10 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// Refuses what is out of range.
+    /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Value`] names it.
+    /// [`Error::Value`] with the name of the field.
     pub fn validate(&self) -> Result<()> {
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
             return Err(Error::value("temperature", "a finite number of at least 0", self.temperature));
@@ -43,11 +43,11 @@ impl Sampling {
         }
     }
 
-    /// Draws the index of one of `logits` (a), never `excluded`, nor one of −∞. Of equal logits the first counts as the
-    /// more probable. The random numbers taken are one, or none for a temperature of 0.
+    /// Samples an index of `logits` (a), never `excluded` or one of −∞. Among equal logits, the first counts as more
+    /// probable. Draws one random number, or none for temperature 0.
     ///
     /// # Errors
-    /// [`Error::Value`] for what [`validate`](Self::validate) refuses, a logit of NaN or +∞, and where no other is left.
+    /// [`Error::Value`] as in [`validate`](Self::validate), for a logit that is NaN or +∞, and if no index remains.
     pub fn pick(&self, logits: &[f32], excluded: Option<usize>, rng: &mut ChaCha8Rng) -> Result<usize> {
         self.validate()?;
         let mut choices = Vec::with_capacity(logits.len());
@@ -59,7 +59,7 @@ impl Sampling {
                 choices.push((index, f64::from(*logit)));
             }
         }
-        // A stable sort: of equals the first stays before.
+        // Stable: equal logits stay in order.
         choices.sort_by(|(_, a), (_, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
         let Some((first, highest)) = choices.first().copied() else {
             return Err(Error::value("logits", "a finite one that is not excluded", "none"));
@@ -86,7 +86,7 @@ impl Sampling {
             }
             left -= weight;
         }
-        // Rounding alone leads here.
+        // Reached only by rounding.
         Ok(first)
     }
 }

@@ -1,46 +1,46 @@
-//! The learning rate over a run.
+//! Learning-rate schedules.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// A factor of the learning rate for each step: a warm-up, then a decay.
+/// A learning-rate schedule: a factor for each step, with a linear warm-up followed by a decay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Steps over which the rate rises in a straight line: step n of them has n / `warmup` of it.
+    /// Warm-up steps: the factor of step n is n / `warmup`.
     pub warmup: u64,
-    /// What happens after them.
+    /// The decay after the warm-up.
     pub decay: Decay,
 }
 
-/// How the rate falls after the warm-up.
+/// The decay of the learning rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "schedule", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Decay {
-    /// Not at all.
+    /// Constant.
     #[default]
     Constant,
-    /// By `factor` at once, after every `every` steps.
+    /// Multiplied by `factor` after every `every` steps.
     Step {
-        /// Steps between two falls.
+        /// Steps between two decays.
         every: u64,
         /// From 0 to 1.
         factor: f64,
     },
-    /// By `factor` over every `every` steps, a little with each.
+    /// Multiplied by `factor` over every `every` steps, smoothly.
     Exponential {
-        /// Steps over which it falls by `factor`.
+        /// Steps over which the rate is multiplied by `factor`.
         every: u64,
         /// From 0 to 1.
         factor: f64,
     },
-    /// Along half a cosine to the share `floor` at the run's end (Loshchilov & Hutter 2017, without restarts).
+    /// Half a cosine, ending at the factor `floor` (Loshchilov & Hutter 2017, without restarts).
     Cosine {
         /// From 0 to 1.
         floor: f64,
     },
-    /// By `factor` whenever `patience` validations in a row were no better than the best before them.
+    /// Multiplied by `factor` after `patience` validations in a row without improvement.
     Plateau {
         /// Validations without improvement.
         patience: u64,
@@ -50,12 +50,12 @@ pub enum Decay {
 }
 
 impl Schedule {
-    /// Whether every step has the whole rate.
+    /// Whether the factor is always 1.
     pub fn is_constant(&self) -> bool {
         self.warmup == 0 && self.decay == Decay::Constant
     }
 
-    /// Refuses counts of 0 and factors outside 0 to 1.
+    /// Checks that counts are above 0 and factors are from 0 to 1.
     pub fn validate(&self) -> Result<()> {
         let (count, factor) = match self.decay {
             Decay::Constant => (None, None),
@@ -76,7 +76,7 @@ impl Schedule {
         }
     }
 
-    /// The factor of step `step`, counted from 1, of a run of `steps`, after so many falls from a plateau.
+    /// The factor of `step`, counted from 1, in a run of `steps` steps, after `plateaus` decays on a plateau.
     pub fn factor(&self, step: u64, steps: u64, plateaus: u32) -> f64 {
         if step <= self.warmup {
             return step as f64 / self.warmup as f64;

@@ -1,4 +1,4 @@
-//! A trainer's parameters by their names, and its state between two steps.
+//! A trainer's named parameters, and its state between two steps.
 
 use std::borrow::Borrow;
 use std::io::Write;
@@ -14,19 +14,18 @@ use crate::model::safetensors::{begin, unwritten, write_numbers};
 use crate::model::{StateDict, Tensor};
 use crate::real::Real;
 
-/// What a trainer's next steps depend on beside its model, optimizer, options and seed, to the bit.
+/// Everything that a trainer's next steps depend on besides its model, optimizer, options and seed, bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerState<R = f32> {
-    /// The updates so far.
+    /// The number of updates so far.
     pub step: u64,
     /// The parameters in the layout's order.
     pub parameters: Vec<R>,
-    /// What the optimizer keeps of each of them: see [`Parameters::optimizer_state`](crate::Parameters::optimizer_state).
+    /// The optimizer state: see [`Parameters::optimizer_state`](crate::Parameters::optimizer_state).
     pub optimizer_state: Vec<Vec<R>>,
-    /// The carried states, where any are.
+    /// The carried states, if any.
     pub carried: Option<States<R>>,
-    /// The updates that were passed over: see
-    /// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
+    /// The skipped updates: see [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates).
     pub skipped: SkippedUpdates,
 }
 
@@ -48,11 +47,12 @@ impl<E: Engine> Trainer<E> {
         Ok(tensors.into_iter().collect())
     }
 
-    /// Writes the parameters as [`StateDict::write_safetensors`] writes their [`state_dict`](Self::state_dict), tensor by
-    /// tensor: no copy of them is made.
+    /// Writes the parameters as [`StateDict::write_safetensors`] writes their [`state_dict`](Self::state_dict), tensor
+    /// by tensor, without a copy.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the format refuses the header; [`Error::Io`], without a file's name, where `to` fails.
+    /// [`Error::Unsupported`] if the format does not allow the header; [`Error::Io`], without a file name, if `to`
+    /// fails.
     pub async fn write_safetensors(&mut self, to: &mut dyn Write, note: Option<(&str, &str)>) -> Result<()> {
         let named = self.named();
         let tensors = self.engine.layout().tensors();
@@ -68,16 +68,16 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// The names of the state dict, in their order, and of each the tensor of the layout.
+    /// The names of the state dict, in order, each with the index of its tensor in the layout.
     fn named(&self) -> Vec<(String, usize)> {
         self.engine.layout().named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
     }
 
-    /// Replaces the parameters. A bad step that ended updating is forgotten, once it was told; what the optimizer keeps of
-    /// each parameter stays as it was before that step.
+    /// Replaces the parameters. Clears a bad step that stopped updating, if it has been reported. The optimizer state
+    /// is unchanged.
     ///
     /// # Errors
-    /// [`Error::StateDict`] lists every difference; the parameters then stay as they are.
+    /// [`Error::StateDict`] lists every difference; the parameters are then unchanged.
     pub fn load_state_dict(&mut self, dict: &StateDict) -> Result<()> {
         for (tensor, array) in self.engine.layout().arrays(dict)?.into_iter().enumerate() {
             let mut values = array.iter();
@@ -87,10 +87,11 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// The state between two steps. Waits for every enqueued one; their reports remain to be taken.
+    /// The state between two steps. Waits for all enqueued steps; their reports remain available.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where a batch was accumulated that no update has used: its gradients are not part of it.
+    /// [`Error::Unsupported`] if a batch was accumulated after the last update: its gradients are not part of the
+    /// state.
     pub async fn state(&mut self) -> Result<TrainerState<E::Real>> {
         self.check_between_steps()?;
         Ok(TrainerState {
@@ -110,17 +111,18 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// Goes on from the state of a trainer of the same model, optimizer, options and seed: the next steps have the same
-    /// bits. What was accumulated is let go of, and so are reports not yet given and a bad step that ended updating.
+    /// Restores the state of a trainer with the same model, optimizer, options and seed. The next steps give the same
+    /// bits. Discards accumulated gradients, outstanding reports and a bad step that stopped updating.
     ///
     /// # Errors
-    /// Where something of it does not fit the model or the optimizer's rule; then nothing of it is taken over.
+    /// [`Error::Shape`] and the like if the state does not fit the model or the optimizer; the trainer is then
+    /// unchanged.
     pub fn restore(&mut self, state: &TrainerState<E::Real>) -> Result<()> {
         let TrainerState { step, parameters, optimizer_state, carried, skipped } = state;
         self.take_over((*step, *skipped), parameters, optimizer_state.iter().collect(), carried.as_ref())
     }
 
-    /// The same, of blocks that may be the caller's or not: each that is not is let go of once it is taken over.
+    /// Restores from blocks that are borrowed or owned. An owned block is freed as soon as it is copied.
     pub(super) fn take_over<B: Borrow<Vec<E::Real>>>(
         &mut self,
         (step, skipped): (u64, SkippedUpdates),

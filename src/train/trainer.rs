@@ -1,4 +1,4 @@
-//! One straight walk from a batch to an update.
+//! The trainer: from a batch to an update.
 
 use std::ops::Range;
 
@@ -11,20 +11,21 @@ use crate::model::{Initialisation, Model, StateDict};
 use crate::optim::{Optimizer, OptimizerStep};
 use crate::real::Real;
 
-/// What a [`Trainer`] can be told beside model, optimizer and seed.
+/// Options of a [`Trainer`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainerOptions {
-    /// How the parameters begin.
+    /// The initialisation of the parameters.
     pub initialisation: Initialisation,
-    /// The most rows that go through the device at once; a larger batch runs in micro-batches, with the same result, in
-    /// training as in evaluation and prediction.
+    /// The maximum number of rows per pass. Larger batches are split into micro-batches, with the same result, in
+    /// training, evaluation and prediction. `None`: no limit.
     pub micro_batch: Option<usize>,
-    /// Truncated BPTT: each batch continues from the final states of the one before, whether or not an update came
-    /// between them.
+    /// Truncated BPTT: each batch starts from the final states of the one before, whether or not there was an update in
+    /// between.
     pub carry_state: bool,
-    /// The most submissions with steps not yet reported, at least 1. A step is one, or on a GPU a few short ones are.
+    /// The maximum number of submissions in flight, at least 1. On a GPU, a few short steps can share a submission.
+    /// Small values report earlier; large values keep the device busy.
     pub in_flight: usize,
-    /// What the engine is told: chunk, memory, dx.
+    /// Options of the engine: chunk, memory budget, input gradient and more.
     pub engine: EngineOptions,
 }
 
@@ -40,30 +41,33 @@ impl Default for TrainerOptions {
     }
 }
 
-/// Whose gradient sums the engine holds, with their Σ w.
+/// The origin of the engine's gradient sums, with their Σ w.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum GradientSums {
-    /// Nobody's, or those of a batch that an error left half done.
+    /// No sums, or an incomplete batch after an error.
     Nothing,
-    /// Those of batches that no update has used yet, of so many rows in all.
+    /// Batches not yet used by an update, with this many rows in total.
     Open { weight: f64, rows: usize },
-    /// Those that the last update has used.
+    /// Batches used by the last update.
     Used(f64),
 }
 
-/// Trains a model with a head: see the example at the crate's root.
+/// Trains a model with a head. See the example on the crate's front page.
 ///
-/// # Where a step is not finite
+/// Steps are enqueued, and reports arrive some steps late: [`step`](Self::step) returns the report of an earlier step
+/// once [`TrainerOptions::in_flight`] submissions are pending. [`loss`](Self::loss) and [`finish`](Self::finish) wait.
 ///
-/// A step whose loss or gradient norm is not finite changes nothing, and beyond
-/// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) of them in a row it ends updating.
-/// Its report comes as late as any: until then the steps enqueued behind it change nothing either. The call that would
-/// give that report answers
-/// [`Error::NonFinite`] with the step's number instead: [`step`](Self::step), [`update`](Self::update),
-/// [`finish`](Self::finish) or [`loss`](Self::loss). From then on all four answer so, and enqueue nothing, until
-/// [`load_state_dict`](Self::load_state_dict) brings other parameters or [`restore`](Self::restore) a state from before.
-/// [`state_dict`](Self::state_dict), [`evaluate`](Self::evaluate), [`predict`](Self::predict) and the others go on to answer,
-/// by the parameters from before the bad step; [`gradients`](Self::gradients) are those of the batches accumulated last.
+/// # Non-finite steps
+///
+/// A step whose loss or gradient norm is not finite changes nothing. More than
+/// [`EngineOptions::max_skipped_updates`](crate::EngineOptions::max_skipped_updates) of them in a row stop updating:
+/// the steps enqueued behind the bad one change nothing either. The call that would return the bad step's report
+/// ([`step`](Self::step), [`update`](Self::update), [`finish`](Self::finish) or [`loss`](Self::loss)) returns
+/// [`Error::NonFinite`] with the step's number. From then on these four return the same error and enqueue nothing,
+/// until [`load_state_dict`](Self::load_state_dict) sets new parameters or [`restore`](Self::restore) an earlier state.
+/// [`state_dict`](Self::state_dict), [`evaluate`](Self::evaluate), [`predict`](Self::predict) and the others still
+/// work, with the parameters from before the bad step; [`gradients`](Self::gradients) returns those of the batches
+/// accumulated last.
 #[derive(Debug)]
 pub struct Trainer<E: Engine> {
     pub(super) engine: E,
@@ -73,17 +77,17 @@ pub struct Trainer<E: Engine> {
     pub(super) step: u64,
     pub(super) sums: GradientSums,
     takes_gradient_norms: bool,
-    /// The norms of ∂L/∂h_t that go with the sums, not divided.
+    /// The norms of ∂L/∂h_t that belong to the sums, not divided.
     gradient_norms: Option<HiddenGradientNorms>,
 }
 
 impl<E: Engine> Trainer<E> {
-    /// A trainer whose parameters, and what dropout drops, are drawn from `seed`.
+    /// Creates a trainer. `seed` determines the initial parameters and the dropout masks.
     pub fn new<B: Backend<Engine = E>>(backend: &B, model: &Model, optimizer: Optimizer, seed: u64) -> Result<Self> {
         Self::with_options(backend, model, optimizer, seed, TrainerOptions::default())
     }
 
-    /// A trainer with options.
+    /// Creates a trainer with options.
     pub fn with_options<B: Backend<Engine = E>>(
         backend: &B,
         model: &Model,
@@ -121,24 +125,23 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Enqueues one training step: [`accumulate`](Self::accumulate), then [`update`](Self::update). Batches accumulated
-    /// before it are part of the step.
+    /// before this call are part of the step.
     ///
     /// # Errors
-    /// Those of either; [`Error::NonFinite`] before anything is computed, once it was told that updating has ended.
+    /// The errors of both; [`Error::NonFinite`], before anything is computed, once updating has stopped.
     pub async fn step(&mut self, batch: &Batch) -> Result<Option<StepReport>> {
         self.engine.may_update()?;
         self.accumulate(batch).await?;
         self.update().await
     }
 
-    /// Enqueues forward and backward of a batch, in micro-batches where it has more rows than those: adds its weighted
-    /// gradients to those of the batches since the last update. Several batches before an update make the step of one
-    /// batch that has all their rows; for dropout too, whose [`DropoutKey`] count the updates, from 1, and the rows since the
-    /// last one.
+    /// Enqueues forward and backward passes over a batch, split into micro-batches if needed, and adds its weighted
+    /// gradients to those since the last update. Several batches before one update equal one batch with all their rows.
+    /// This includes dropout, whose [`DropoutKey`] counts the updates and the rows since the last update.
     ///
     /// # Errors
-    /// What [`Batch::validate`] refuses, which leaves everything as it is. An error of the engine lets go of what was
-    /// accumulated, since a part of the batch may be in it.
+    /// The errors of [`Batch::validate`], which leave everything unchanged. An error of the engine discards the
+    /// accumulated gradients, which may contain part of the batch.
     pub async fn accumulate(&mut self, batch: &Batch) -> Result<()> {
         let batch = Validated::batch(batch, self.engine.model())?;
         let (weight, rows_before) = match std::mem::replace(&mut self.sums, GradientSums::Nothing) {
@@ -163,13 +166,13 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// Enqueues an update by what was accumulated since the last one: divides the sums by the Σ w of these batches (by 1
-    /// for the reduction `Sum`), clips, and takes the optimizer's step. Where those not yet reported are in as many
-    /// submissions as `in_flight` it waits for the oldest and returns its report.
+    /// Enqueues an update from the gradients accumulated since the last one: divides the sums by their Σ w (by 1 for
+    /// [`Reduction::Sum`](crate::Reduction::Sum)), clips, and applies the optimizer. With `in_flight` submissions
+    /// pending, waits for the oldest report and returns it.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where nothing was accumulated; [`Error::Value`] where the weights of a mean add up to 0,
-    /// which a further batch may mend; [`Error::NonFinite`] when an earlier step's report says so, and ever after.
+    /// [`Error::Unsupported`] if nothing was accumulated; [`Error::Value`] if the weights of a mean sum to 0, in which
+    /// case another batch can be accumulated; [`Error::NonFinite`] once an earlier step has stopped updating.
     pub async fn update(&mut self) -> Result<Option<StepReport>> {
         let GradientSums::Open { weight, .. } = self.sums else {
             let reason = "an update needs a batch that was accumulated since the last update";
@@ -185,11 +188,11 @@ impl<E: Engine> Trainer<E> {
         }
     }
 
-    /// Waits for every enqueued step and returns the reports not yet given, oldest first.
+    /// Waits for all enqueued steps and returns the outstanding reports, oldest first.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] where one of the steps ended updating, and ever after. The reports of the good steps before
-    /// it are then lost; [`Training::report`](crate::Training::report) gives them one by one.
+    /// [`Error::NonFinite`] if one of the steps stopped updating. The reports of the good steps before it are then
+    /// lost; [`Training::report`](crate::Training::report) returns them one by one.
     pub async fn finish(&mut self) -> Result<Vec<StepReport>> {
         let mut reports = Vec::new();
         while let Some(report) = self.engine.report().await? {
@@ -198,16 +201,16 @@ impl<E: Engine> Trainer<E> {
         Ok(reports)
     }
 
-    /// Waits for every enqueued step and returns the last one's loss; `None` where all were reported before.
+    /// Waits for all enqueued steps and returns the last one's loss. `None` if all steps were already reported.
     ///
     /// # Errors
-    /// Those of [`finish`](Self::finish).
+    /// Same as [`finish`](Self::finish).
     pub async fn loss(&mut self) -> Result<Option<f64>> {
         Ok(self.finish().await?.last().map(|report| report.loss))
     }
 
-    /// The gradients of the batches accumulated since the last update, or else of those that it used, divided as for an
-    /// update and before clipping, by the parameters' names.
+    /// The gradients of the batches accumulated since the last update, or otherwise of those that it used, by parameter
+    /// name. Divided as for an update, before clipping.
     ///
     /// # Errors
     /// [`Error::Unsupported`] before the first batch.
@@ -222,9 +225,8 @@ impl<E: Engine> Trainer<E> {
         Ok(self.engine.layout().to_state_dict(&block))
     }
 
-    /// Whether the batches to come also give the norms of ∂L/∂h_t, for
-    /// [`hidden_gradient_norms`](Self::hidden_gradient_norms). Each is then waited for; all else is the same, to the
-    /// last bit.
+    /// Sets whether to record the norms of ∂L/∂h_t for [`hidden_gradient_norms`](Self::hidden_gradient_norms). This
+    /// waits for each batch. All other results stay the same, bit for bit.
     pub fn set_hidden_gradient_norms(&mut self, on: bool) {
         self.takes_gradient_norms = on;
         self.engine.set_hidden_gradient_norms(on);
@@ -241,12 +243,12 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// The norms of ∂L/∂h_t of the batches accumulated since the last update, or else of those that it used, divided as
-    /// the gradients are, before clipping: squares add up over (micro-)batches.
+    /// The norms of ∂L/∂h_t of the batches accumulated since the last update, or otherwise of those that it used.
+    /// Divided like the gradients, before clipping. Squares are added over (micro-)batches.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where no batch was accumulated under
-    /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms).
+    /// [`Error::Unsupported`] if no batch was accumulated with
+    /// [`set_hidden_gradient_norms`](Self::set_hidden_gradient_norms) on.
     pub fn hidden_gradient_norms(&self) -> Result<HiddenGradientNorms> {
         let (Some(gradient_norms), GradientSums::Open { weight, .. } | GradientSums::Used(weight)) =
             (&self.gradient_norms, self.sums)
@@ -259,35 +261,36 @@ impl<E: Engine> Trainer<E> {
         Ok(HiddenGradientNorms { norms: &gradient_norms.norms / divisor })
     }
 
-    /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums; needs `options.engine.input_gradient`.
+    /// dx, dh_0 and dc_0 of the last (micro-)batch, as weighted sums. Requires
+    /// [`EngineOptions::input_gradient`](crate::EngineOptions::input_gradient).
     ///
     /// # Errors
-    /// [`Error::Unsupported`] without that option, and where something was evaluated or predicted since.
+    /// [`Error::Unsupported`] without that option, or after an evaluation or prediction.
     pub async fn input_gradient(&mut self) -> Result<InputGradient<E::Real>> {
         self.engine.input_gradient().await
     }
 
-    /// The carried states; `None` before the first batch.
+    /// The carried states. `None` before the first batch.
     pub async fn states(&mut self) -> Result<Option<States<E::Real>>> {
         self.engine.states().await
     }
 
-    /// The next batch starts from states of zero.
+    /// Resets the carried state: the next batch starts from zero.
     pub fn reset_state(&mut self) -> Result<()> {
         self.engine.set_states(None)
     }
 
-    /// The updates enqueued so far.
+    /// The number of updates enqueued so far.
     pub fn steps(&self) -> u64 {
         self.step
     }
 
-    /// The optimizer; its rate may be changed between steps, its rule may not.
+    /// The optimizer. Its learning rate can change between steps, its kind cannot.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
     }
 
-    /// Sets η for the steps to come.
+    /// Sets the learning rate η of later steps.
     pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         let optimizer = Optimizer { learning_rate, ..self.optimizer };
         optimizer.validate_in::<E::Real>()?;
@@ -295,18 +298,18 @@ impl<E: Engine> Trainer<E> {
         Ok(())
     }
 
-    /// The micro-batches of a batch of so many rows.
+    /// The row ranges of the micro-batches of a batch.
     pub(super) fn parts(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<E> {
         let part = self.options.micro_batch.unwrap_or(rows).clamp(1, rows.max(1));
         (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
     }
 
-    /// The most rows that go through the device at once, where that was told.
+    /// The maximum number of rows per pass. `None`: no limit.
     pub fn micro_batch(&self) -> Option<usize> {
         self.options.micro_batch
     }
 
-    /// Sets the most rows that go through the device at once; `None`: all of a batch.
+    /// Sets the maximum number of rows per pass. `None`: no limit.
     ///
     /// # Errors
     /// [`Error::Value`] for 0.
@@ -320,7 +323,7 @@ impl<E: Engine> Trainer<E> {
         }
     }
 
-    /// The engine underneath.
+    /// The underlying engine.
     pub fn engine(&mut self) -> &mut E {
         &mut self.engine
     }

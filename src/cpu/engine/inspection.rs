@@ -1,4 +1,4 @@
-//! What can be seen of a network on the CPU.
+//! Diagnostics of a CPU engine.
 
 use ndarray::Array2;
 
@@ -15,7 +15,7 @@ use crate::real::Real;
 use crate::sizes::ON_HOST;
 
 impl<R: Real> CpuEngine<R> {
-    /// What is there whatever the batch.
+    /// The memory that does not depend on the batch.
     fn fixed_memory(&self) -> Memory {
         let mut memory = Memory::default();
         let carried = self.carried.as_ref().map_or(0, |s| s.h.len() + s.c.as_ref().map_or(0, |c| c.len()));
@@ -64,7 +64,7 @@ impl<R: Real> Inspection for CpuEngine<R> {
         self.fixed_memory() + self.blocks.iter().map(RowBlock::memory).sum()
     }
 
-    /// Rows shorter than T take less.
+    /// Rows shorter than T need less.
     fn plan(&self, batch_shape: BatchShape) -> Result<Memory> {
         batch_shape.check(&self.model, ON_HOST)?;
         let mapped = &self.passes.model;

@@ -1,4 +1,4 @@
-//! The recurrent layers of a network on the CPU by themselves.
+//! The recurrent layers of a CPU engine.
 
 use super::CpuEngine;
 use crate::allocate;

@@ -1,4 +1,4 @@
-//! A network on the CPU.
+//! The CPU engine.
 
 use crate::engine::{EngineOptions, Layers, SkippedUpdates, StepReport};
 mod inspection;
@@ -28,7 +28,7 @@ use crate::model::{Layout, Model};
 use crate::real::Real;
 use crate::sizes::ON_HOST;
 
-/// A network on the CPU; made by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
+/// A network on the CPU. Created by [`Backend::engine`](crate::Backend::engine) of [`Cpu`](crate::Cpu).
 #[derive(Debug)]
 pub struct CpuEngine<R: Real> {
     model: Model,
@@ -36,26 +36,26 @@ pub struct CpuEngine<R: Real> {
     options: EngineOptions,
     passes: PassContext<R>,
     gradients: Vec<R>,
-    /// Σ w·loss that goes with the gradients.
+    /// Σ w·loss that belongs to the gradients.
     loss: f64,
-    /// Whether the sums were used by an update, so that the next pass starts them anew.
+    /// Whether an update has used the sums, so that the next pass starts from zero.
     used: bool,
     optimizer_state: OptimizerState<R>,
     squares: Vec<f64>,
     blocks: Vec<RowBlock<R>>,
-    /// What the blocks hold.
+    /// What the last pass left available in the blocks.
     last: LastPass,
     masks: Option<DropoutKey>,
-    /// Whether backward passes take the norms of dh_t.
+    /// Whether backward passes record the norms of dh_t.
     takes_gradient_norms: bool,
-    /// Those of the last pass.
+    /// The norms of the last pass.
     gradient_norms: Option<HiddenGradientNorms>,
     carried: Option<States<R>>,
     reports: VecDeque<StepReport>,
-    /// The update that ended updating, and what was not finite.
+    /// The update that stopped updating, and what was not finite.
     refused: Option<(u64, &'static str)>,
     refusals: usize,
-    /// The bad updates.
+    /// The skipped updates.
     skipped: SkippedUpdates,
     bad_step: BadStep,
 }
@@ -90,8 +90,7 @@ impl<R: Real> CpuEngine<R> {
         })
     }
 
-    /// What a new engine, made with these, holds after a batch of this shape; with `gradient_norms` also for the norms
-    /// of dh_t.
+    /// The memory of a new engine after a batch of this shape; with `gradient_norms` including the norms of dh_t.
     pub(super) fn planned(
         threads: &Threads,
         model: &Model,
@@ -109,7 +108,7 @@ impl<R: Real> CpuEngine<R> {
         Ok(fixed::<R>(&mapped, &layout, options, threads.count()) + of_extent)
     }
 
-    /// Starts the sums anew where an update has used them.
+    /// Resets the sums if an update has used them.
     pub(super) fn open_sums(&mut self) {
         if self.used {
             self.clear_gradients();

@@ -1,4 +1,4 @@
-//! The parameters of a network on the CPU, and the optimizer's numbers.
+//! Parameters and optimizer state of a CPU engine.
 
 use std::ops::Range;
 

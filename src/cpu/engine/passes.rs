@@ -1,4 +1,4 @@
-//! The passes of a network on the CPU.
+//! The passes of a CPU engine.
 
 use super::CpuEngine;
 use super::plan::chunk;
@@ -15,23 +15,23 @@ use crate::model::Readout;
 use crate::real::Real;
 
 impl<R: Real> CpuEngine<R> {
-    /// What dropout draws for a training pass over `rows` rows.
+    /// The dropout parameters of a training pass over `rows` rows.
     fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
         let recurrent = &self.passes.model.recurrent;
         self.masks.map(|masks| DropoutParams::new(masks, recurrent, rows)).transpose()
     }
 
-    /// How a training pass over so many steps goes.
+    /// The chunk plan of a training pass.
     fn training_plan(&self, steps: usize, dx: bool) -> ChunkPlan {
         ChunkPlan { chunk: chunk(&self.passes.model, &self.options, steps), backward: true, dx }
     }
 
-    /// A forward pass that none goes back through.
+    /// The chunk plan of a forward pass without a backward pass.
     fn inference_plan(&self, steps: usize) -> ChunkPlan {
         ChunkPlan { chunk: self.passes.shortest_chunk(steps), backward: false, dx: false }
     }
 
-    /// A pass begins, in the blocks of the one before it.
+    /// Begins a pass, which overwrites the blocks of the previous one.
     pub(super) fn begin_pass(&mut self) {
         self.last.begin();
         self.gradient_norms = None;

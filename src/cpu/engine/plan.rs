@@ -1,4 +1,4 @@
-//! The memory that a network and a pass over a batch take, before any of it is there.
+//! The planned memory of a CPU engine.
 
 use crate::cpu::gemm::transposed;
 use crate::cpu::kernels::norm::CHUNK;
@@ -10,7 +10,7 @@ use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::Layout;
 use crate::real::Real;
 
-/// What a network takes whatever the batch.
+/// The memory that does not depend on the batch.
 pub(super) fn fixed<R: Real>(mapped: &MappedModel, layout: &Layout, options: &EngineOptions, threads: usize) -> Memory {
     let (rows, columns) = weight_gradient::scratch_shape(&weight_gradient::tiles(mapped, layout, threads));
     let numbers = [
@@ -25,12 +25,13 @@ pub(super) fn fixed<R: Real>(mapped: &MappedModel, layout: &Layout, options: &En
     memory
 }
 
-/// The sums of which the norm of the gradient is made.
+/// The number of partial sums of the gradient norm.
 pub(super) fn squares(layout: &Layout) -> usize {
     layout.len().div_ceil(CHUNK)
 }
 
-/// What a training pass over a batch takes, in which no row is shorter than T; with `gradient_norms` also the norms of dh_t.
+/// The memory of a training pass over a batch whose rows all have T steps; with `gradient_norms` including the norms of
+/// dh_t.
 pub(super) fn of_batch<R: Real>(
     mapped: &MappedModel,
     options: &EngineOptions,
@@ -43,7 +44,7 @@ pub(super) fn of_batch<R: Real>(
         let shape = BlockShape { steps, rows, chunk, dense: !tokens, backward: true, dx, resets };
         BufferSizes::new(mapped, shape).memory::<R>(mapped)
     };
-    // All blocks but the last are alike.
+    // All blocks but the last are equal.
     let (whole, left) = (rows / most, rows % most);
     let mut planned = block(most).times(whole as u64);
     if left > 0 {
@@ -56,7 +57,7 @@ pub(super) fn of_batch<R: Real>(
     planned
 }
 
-/// The states of so many rows that are carried from batch to batch.
+/// The memory of the carried states of `rows` rows.
 pub(super) fn carried<R: Real>(mapped: &MappedModel, rows: usize) -> Memory {
     let numbers = mapped.layer_directions.len() * rows * (mapped.hidden() + mapped.cell_state());
     let mut memory = Memory::default();
@@ -64,8 +65,8 @@ pub(super) fn carried<R: Real>(mapped: &MappedModel, rows: usize) -> Memory {
     memory
 }
 
-/// The steps of a chunk of a training pass: all, unless it is to keep no more than the states between chunks. These are
-/// as long as asked for or else as takes the least memory, in whole spans, so that no sum depends on it.
+/// Steps per chunk of a training pass: all, or with recompute the requested number or the one that needs the least
+/// memory, in whole spans, so that no sum depends on it.
 pub(super) fn chunk(mapped: &MappedModel, options: &EngineOptions, steps: usize) -> usize {
     if !options.recompute {
         return steps;
@@ -76,7 +77,8 @@ pub(super) fn chunk(mapped: &MappedModel, options: &EngineOptions, steps: usize)
             let memory = BufferSizes::new(mapped, shape).memory::<f32>(mapped);
             memory.total() - memory.of(MemoryPart::Input)
         };
-        // A step more in a chunk costs its buffers, a chunk more its border: the sum is least where they are alike.
+        // One more step per chunk costs its buffers, one more chunk its border; the sum is smallest where both are
+        // equal.
         let (step, border) = (bytes(2, 2) - bytes(1, 1), bytes(2, 1) - bytes(1, 1));
         (steps as f64 * border as f64 / step as f64).sqrt() as usize
     });

@@ -1,4 +1,4 @@
-//! Updates of a network on the CPU, and the states that are carried between batches.
+//! Updates and carried states of a CPU engine.
 
 use super::CpuEngine;
 use crate::batch::States;
@@ -21,7 +21,7 @@ impl<R: Real> CpuEngine<R> {
         }
         let PassContext { threads, clock, .. } = &self.passes;
         let norm = norm(threads, clock, &self.gradients, &mut self.squares) / update.divisor;
-        // What is beyond the path's type is not finite, in whatever type it was added up.
+        // A value beyond the backend's type is not finite, whatever type it was summed in.
         let held = |value: f64| if R::from_f64(value).is_finite() { value } else { R::from_f64(value).as_f64() };
         let (loss, norm) = (held(held(self.loss) / update.divisor), held(norm));
         let bad = [("loss", loss), ("gradient norm", norm)].into_iter().find(|(_, value)| !value.is_finite());
@@ -83,7 +83,7 @@ impl<R: Real> Training for CpuEngine<R> {
 
     fn restart(&mut self, skipped: SkippedUpdates) -> Result<()> {
         self.reports.clear();
-        // Without a rule no update was ever passed over.
+        // Without an optimizer no update was ever skipped.
         let skipped = self
             .options
             .optimizer

@@ -1,9 +1,9 @@
-//! Products on one thread: the threads are shared out above, by blocks of rows and tiles.
+//! Products on one thread. Threads are used at a higher level, for blocks of rows and tiles.
 //!
-//! A tile of the result, some rows by two vectors, is summed in registers over the whole inner size: each element one chain
-//! in the order of k, whatever tile it falls into. So a row's product is the same bits however many rows go with it. The
-//! right side lies packed ([`PackedB`]), so that the innermost loop reads nothing but what stands next; for the
-//! products of the time steps, which read the same weights over and over, that is what decides the speed.
+//! A tile of the result, some rows by two vectors, is summed in registers over the whole inner size. Each element is
+//! one chain in the order of k, whichever tile contains it, so a row's product has the same bits however many rows are
+//! computed with it. The right operand is packed ([`PackedB`]), so the innermost loop reads consecutive memory. This
+//! determines the speed of the products of the time steps, which read the same weights over and over.
 
 use std::array::from_fn;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub(crate) struct Product<'a, R> {
     to: MatrixMut<'a, R>,
     a: MatrixRef<'a, R>,
     b: &'a PackedB<R>,
-    /// Those of b that it takes: `to` has the columns of these alone.
+    /// The panels of b to use. `to` has only their columns.
     panels: Range<usize>,
     beta: Beta,
 }
@@ -49,7 +49,7 @@ impl<'a, R: Real> Product<'a, R> {
         self.a.count * k * columns
     }
 
-    /// The first `rows` rows, and the others.
+    /// Splits after `rows` rows.
     pub(crate) fn split(self, rows: usize) -> (Self, Self) {
         let Self { to, a, b, panels, beta } = self;
         let (data, other_data) = to.data.split_at_mut(rows * to.stride);
@@ -59,7 +59,7 @@ impl<'a, R: Real> Product<'a, R> {
         (first, Self { to: MatrixMut { data: other_data, ..to }, a: other_a, b, panels, beta })
     }
 
-    /// Those of all columns that some panels make.
+    /// The columns of some panels.
     pub(crate) fn columns(&self, panels: Range<usize>) -> Range<usize> {
         self.b.first_column(panels.start)..self.b.first_column(panels.end)
     }
@@ -68,7 +68,7 @@ impl<'a, R: Real> Product<'a, R> {
         self.b.count()
     }
 
-    /// What [`take`](Self::take) is to find for some panels: the product with them alone, in \[rows, columns\].
+    /// The product with some panels only, into \[rows, columns\]; [`take`](Self::take) copies the result.
     pub(crate) fn of_panels<'s>(&'s self, panels: Range<usize>, to: &'s mut [R]) -> Product<'s, R> {
         let stride = self.columns(panels.clone()).len();
         if self.beta == Beta::One {
@@ -77,7 +77,7 @@ impl<'a, R: Real> Product<'a, R> {
         Product { to: MatrixMut { data: to, stride }, a: self.a, b: self.b, panels, beta: self.beta }
     }
 
-    /// Takes the product with some panels from where it was made.
+    /// Copies the product with some panels from where it was computed.
     pub(crate) fn take(&mut self, panels: Range<usize>, from: &[R]) {
         let columns = self.columns(panels);
         for (row, from) in from.chunks_exact(columns.len()).enumerate() {
@@ -120,14 +120,14 @@ impl<R: Real> WithSimd for Product<'_, R> {
     }
 }
 
-/// The rows of a tile where `left` are left: as many as the registers have room for their sums.
+/// The rows of the next tile if `left` remain: as many as fit into the registers.
 #[inline(always)]
 fn tile_rows<S: Simd>(left: usize) -> usize {
     let most = if S::REGISTER_COUNT < 32 { 4 } else { 8 };
     if left < most { 1 << left.ilog2() } else { most }
 }
 
-/// A row's vectors of a panel.
+/// The vectors of one row of a panel.
 #[inline(always)]
 fn start_at<S: Simd, R: Real>(row: &[R]) -> [R::Vector<S>; VECTORS] {
     let vectors = R::vectors::<S>(row);

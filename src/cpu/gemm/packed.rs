@@ -1,5 +1,5 @@
-//! The right side of a product as [`matmul`](crate::cpu::gemm::matmul) reads it: cut into panels of two vectors'
-//! columns, in each of which the rows lie one behind the other.
+//! The packed right operand of a product, as read by [`matmul`](crate::cpu::gemm::matmul): panels of two vectors'
+//! columns, each with its rows in sequence.
 
 use std::ops::Range;
 
@@ -10,22 +10,22 @@ use crate::cpu::parallel::threads::Divide;
 use crate::error::Result;
 use crate::real::Real;
 
-/// What there may be no memory for.
+/// The name of the memory in errors.
 const PACKED: &str = "the packed forms of the weights";
 
-/// Vectors in a row of a panel.
+/// Vectors per row of a panel.
 pub(crate) const VECTORS: usize = 2;
 
-/// The most numbers in it, whatever the instruction set: two of the 512 bits of the widest.
+/// The maximum numbers per row of a panel with any instruction set: two vectors of 512 bits.
 pub(crate) const WIDEST: usize = VECTORS * 16;
 
-/// The numbers in it.
+/// Numbers per row of a panel.
 #[inline(always)]
 pub(crate) const fn width_of<S: Simd, R: Real>() -> usize {
     VECTORS * size_of::<R::Vector<S>>() / size_of::<R>()
 }
 
-/// A matrix \[k, columns\], packed, and what a product with it may start from. What fills the last panel up is 0.
+/// A packed matrix \[k, columns\], with the bias that products with it may start from. The last panel is padded with 0.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedB<R> {
     data: Vec<R>,
@@ -36,12 +36,12 @@ pub(crate) struct PackedB<R> {
 }
 
 impl<R: Real> PackedB<R> {
-    /// Zeros.
+    /// A zero matrix.
     pub(crate) fn new(k: usize, columns: usize) -> Self {
         Self::of_width(k, columns, width::<R>())
     }
 
-    /// The same, where there is memory for them.
+    /// A zero matrix, with a checked allocation.
     pub(crate) fn try_new(k: usize, columns: usize) -> Result<Self> {
         let width = width::<R>();
         let wide = columns.next_multiple_of(width);
@@ -49,12 +49,12 @@ impl<R: Real> PackedB<R> {
         Ok(Self { data, bias, k, columns, width })
     }
 
-    /// The numbers that one of this shape takes.
+    /// The number of elements, including padding.
     pub(crate) fn numbers(k: usize, columns: usize) -> usize {
         (k + 1) * columns.next_multiple_of(width::<R>())
     }
 
-    /// The same for the instruction set whose panels have that width.
+    /// The number of elements for panels of a given width.
     pub(crate) fn of_width(k: usize, columns: usize, width: usize) -> Self {
         let wide = columns.next_multiple_of(width);
         Self { data: vec![R::zero(); k * wide], bias: vec![R::zero(); wide], k, columns, width }
@@ -65,22 +65,22 @@ impl<R: Real> PackedB<R> {
         (self.k, self.columns)
     }
 
-    /// The numbers that it takes.
+    /// The number of elements, including padding.
     pub(crate) fn len(&self) -> usize {
         self.data.len() + self.bias.len()
     }
 
-    /// How many there are.
+    /// The number of panels.
     pub(crate) fn count(&self) -> usize {
         self.bias.len() / self.width
     }
 
-    /// The first column of a panel; of the one past the last, their number.
+    /// The first column of a panel; for the one past the last, the number of columns.
     pub(crate) fn first_column(&self, panel: usize) -> usize {
         self.columns.min(panel * self.width)
     }
 
-    /// Each of some panels, its columns and its part of the bias.
+    /// Some panels, each with its columns and its part of the bias.
     #[inline(always)]
     pub(crate) fn iter(&self, panels: Range<usize>) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
         let (size, width) = (self.k * self.width, self.width);
@@ -91,27 +91,27 @@ impl<R: Real> PackedB<R> {
             .map(|(index, (panel, bias))| (self.first_column(index)..self.first_column(index + 1), panel, bias))
     }
 
-    /// Row `k`, in the pieces that it lies in: the columns of each, their part of the bias, and the numbers.
+    /// Row `k` in pieces: the columns of each, their part of the bias, and the numbers.
     pub(crate) fn row(&self, k: usize) -> impl Iterator<Item = (Range<usize>, &[R], &[R])> {
         self.iter(0..self.count())
             .map(move |(columns, panel, bias)| (columns, bias, &panel[k * self.width..][..self.width]))
     }
 
-    /// Sets what products start from.
+    /// Sets the bias that products start from.
     pub(crate) fn set_bias(&mut self, bias: &[R]) {
         self.bias[..self.columns].copy_from_slice(&bias[..self.columns]);
     }
 
-    /// All of them, to be set.
+    /// All panels, for writing.
     pub(crate) fn all_mut(&mut self) -> PackedBMut<'_, R> {
         PackedBMut { data: &mut self.data, first: 0, k: self.k, columns: self.columns, width: self.width }
     }
 }
 
-/// Some panels, to be set by one thread or several.
+/// Some panels, for writing by one or several threads.
 pub(crate) struct PackedBMut<'a, R> {
     data: &'a mut [R],
-    /// The index of the first.
+    /// The index of the first panel.
     first: usize,
     k: usize,
     columns: usize,
@@ -131,12 +131,12 @@ impl<R: Real> Divide for PackedBMut<'_, R> {
 }
 
 impl<R: Real> PackedBMut<'_, R> {
-    /// PackedB that one thread sets: fewer numbers are not worth another.
+    /// Panels per part of the parallel work: at least as many as are worth a thread.
     fn of_part(&self) -> usize {
         (0x4000 / (self.k * self.width)).max(1)
     }
 
-    /// Each panel and its columns.
+    /// Each panel with its columns.
     fn iter(&mut self) -> impl Iterator<Item = (Range<usize>, &mut [R])> {
         let (first, columns, width) = (self.first, self.columns, self.width);
         let panels = self.data.chunks_exact_mut(self.k * width).enumerate();
@@ -153,10 +153,10 @@ impl<R: Real> PackedBMut<'_, R> {
         }
     }
 
-    /// Sets the columns from `first` on, which lie as rows.
+    /// Sets the columns from `first` on, given as rows.
     pub(crate) fn set_columns(&mut self, first: usize, rows: &[R]) {
-        /// Numbers of a row that are spread over as many rows of a panel before the next row's, so that both sides stay in
-        /// the cache.
+        /// Numbers of a row that are spread over as many rows of a panel before the next row's, so that both sides stay
+        /// in the cache.
         const STRIP: usize = 16;
         let (k, width) = (self.k, self.width);
         let last = first + rows.len() / k;

@@ -1,5 +1,5 @@
-//! The products of a block shared out among the threads that have no block of their own: where a batch has few rows, or the
-//! machine many cores. How a product is cut changes no bit of it.
+//! Products of one block shared by several threads, for batches of few rows or machines with many cores. Sharing
+//! changes no bit of the result.
 
 use std::ops::Range;
 
@@ -7,13 +7,13 @@ use super::matmul::Product;
 use crate::cpu::parallel::threads::{Divide, Threads};
 use crate::real::Real;
 
-/// Multiplications that are worth handing to another thread.
+/// The minimum multiplications worth another thread.
 const MIN_PARALLEL_FLOPS: usize = 1 << 17;
 
-/// Rows of which a share of many takes whole groups.
+/// Rows are shared in groups of this size if there are many.
 const GROUP: usize = 8;
 
-/// The threads that work on a block.
+/// The threads that work on one block.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedGemm<'a> {
     threads: &'a Threads,
@@ -21,12 +21,12 @@ pub(crate) struct SharedGemm<'a> {
 }
 
 impl<'a> SharedGemm<'a> {
-    /// Of each of so many blocks.
+    /// For each of `blocks` blocks.
     pub(crate) fn new(threads: &'a Threads, blocks: usize) -> Self {
         Self { threads, size: threads.count().div_ceil(blocks.max(1)) }
     }
 
-    /// Runs a product of many rows, each thread some of them.
+    /// Runs a product of many rows, split by rows.
     pub(crate) fn split_rows<R: Real>(self, product: Product<'_, R>) {
         let groups = product.rows().div_ceil(GROUP);
         match self.shares(product.multiplications()).min(groups) {
@@ -37,7 +37,7 @@ impl<'a> SharedGemm<'a> {
         }
     }
 
-    /// Runs a product of few rows, each thread some of the columns, which it makes in `scratch`: numbers for all of them.
+    /// Runs a product of few rows, split by columns. The threads compute them in `scratch`, which needs space for all.
     pub(crate) fn split_columns<R: Real>(self, mut product: Product<'_, R>, scratch: &mut [R]) {
         let panels = product.panels();
         let shares = self.shares(product.multiplications()).min(panels);
@@ -55,13 +55,13 @@ impl<'a> SharedGemm<'a> {
         }
     }
 
-    /// The shares of a product of so many multiplications.
+    /// The number of shares of a product with this many multiplications.
     pub(crate) fn shares(self, multiplications: usize) -> usize {
         self.size.min(multiplications / MIN_PARALLEL_FLOPS).max(1)
     }
 }
 
-/// Where something is cut into even shares, of which `shares` are at hand.
+/// A range cut into even shares, of which this value covers some.
 #[derive(Clone)]
 struct Cuts {
     len: usize,
@@ -78,7 +78,7 @@ impl Cuts {
         self.len * share / self.of
     }
 
-    /// All that is at hand.
+    /// The covered range.
     fn all(&self) -> Range<usize> {
         self.at(self.shares.start)..self.at(self.shares.end)
     }
@@ -87,7 +87,7 @@ impl Cuts {
         self.shares.clone().map(|share| self.at(share)..self.at(share + 1))
     }
 
-    /// The first `shares` shares, and the others.
+    /// Splits after `shares` shares.
     fn divide(self, shares: usize) -> (Self, Self) {
         let cut = self.shares.start + shares;
         (Self { shares: self.shares.start..cut, ..self }, Self { shares: cut..self.shares.end, ..self })
@@ -118,7 +118,7 @@ struct SplitColumns<'a, 'p, R> {
     product: &'a Product<'p, R>,
     /// In panels.
     cuts: Cuts,
-    /// \[rows, columns\] of each share, one behind the other.
+    /// \[rows, columns\] for each share, in sequence.
     scratch: &'a mut [R],
 }
 

@@ -1,5 +1,5 @@
-//! A tile of a result: some rows by the two vectors of a panel, summed in registers over the whole inner size, each element
-//! one chain in the order of k.
+//! A tile of a product: some rows by the two vectors of a panel, summed in registers over the whole inner size. Each
+//! element is one chain in the order of k.
 
 use std::array::from_fn;
 
@@ -8,16 +8,16 @@ use pulp::Simd;
 use super::packed::{self, VECTORS};
 use crate::real::Real;
 
-/// The factor of what stood in the result, β of C ← A·B + β·C.
+/// The factor β of the previous result in C ← A·B + β·C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beta {
-    /// It is overwritten.
+    /// Overwrite the result.
     Zero,
-    /// It is added to.
+    /// Add to the result.
     One,
 }
 
-/// A row-major matrix within a slice; `stride` numbers lie between the beginnings of two rows.
+/// A row-major matrix within a slice, with `stride` numbers from one row to the next.
 #[derive(Clone, Copy)]
 pub(crate) struct MatrixRef<'a, R> {
     pub(crate) data: &'a [R],
@@ -25,27 +25,27 @@ pub(crate) struct MatrixRef<'a, R> {
     pub(crate) count: usize,
 }
 
-/// A mutable row-major matrix, of as many rows as the product has.
+/// A mutable row-major matrix with as many rows as the product.
 pub(crate) struct MatrixMut<'a, R> {
     pub(crate) data: &'a mut [R],
     pub(crate) stride: usize,
 }
 
-/// Rows of a tile of a transposed product, or of two.
+/// Rows per tile of a transposed product.
 pub(crate) const TALL: usize = 8;
-/// Where a tile of the result goes.
+/// The destination of a tile.
 pub(crate) struct Tile<'a, R> {
     pub(crate) data: &'a mut [R],
     pub(crate) stride: usize,
-    /// Fewer than are summed at the lower edge.
+    /// Fewer rows than are summed at the lower edge.
     pub(crate) rows: usize,
-    /// Fewer at the right edge.
+    /// Fewer columns at the right edge.
     pub(crate) columns: usize,
     pub(crate) beta: Beta,
 }
 
 impl<R: Real> Tile<'_, R> {
-    /// Of `M` rows of a and a panel of b.
+    /// Computes `M` rows of a times a panel of b.
     #[inline(always)]
     pub(crate) fn of_rows<S: Simd, const M: usize>(
         mut self,
@@ -59,7 +59,7 @@ impl<R: Real> Tile<'_, R> {
         self.store(simd, sums(simd, start, (0..k).map(|k| from_fn::<_, M, _>(|row| rows[row][k])), panel));
     }
 
-    /// Of a tile of columns of a and a panel of b.
+    /// Computes a tile of a's columns times a panel of b.
     #[inline(always)]
     pub(crate) fn of_columns<S: Simd>(mut self, simd: S, a: &[[R; TALL]], panel: &[R]) {
         let zero = [R::zero().splat(simd); VECTORS];

@@ -1,4 +1,4 @@
-//! Products whose left side is transposed: the gradients of weights.
+//! Products with a transposed left operand: weight gradients.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -6,38 +6,38 @@ use super::packed;
 use super::tile::{Beta, MatrixRef, TALL, Tile};
 use crate::real::Real;
 
-/// to ← to + aᵀ·b, of which both sides have the numbers of one k side by side.
+/// to ← to + aᵀ·b. Both operands store the numbers of one k consecutively.
 pub(crate) struct Transposed<'a, R> {
     /// \[rows, columns\].
     pub(crate) to: &'a mut [R],
     pub(crate) columns: usize,
-    /// Its rows are those of the inner size, as b's are.
+    /// Its rows, like those of b, run along the inner size.
     pub(crate) a: MatrixRef<'a, R>,
     pub(crate) b: MatrixRef<'a, R>,
 }
 
-/// What it takes of the inner size at a time.
+/// The part of the inner size that is packed at a time.
 const DEPTH: usize = 256;
-/// And of b's columns: with that and some rows of a a core's own cache is filled.
+/// The part of b's columns: with this and some rows of a, a core's own cache is full.
 const WIDE: usize = 256;
 
-/// So much of both sides, packed.
+/// Scratch for the packed parts of both operands.
 #[derive(Debug)]
 pub(crate) struct PackScratch<R> {
     /// Tiles of \[DEPTH\] columns.
     a: Vec<[R; TALL]>,
-    /// PackedB of \[DEPTH\] rows.
+    /// Panels of \[DEPTH\] rows.
     b: Vec<R>,
 }
 
 impl<R: Real> PackScratch<R> {
-    /// For products of at most so many rows and columns.
+    /// Scratch for products of at most this many rows and columns.
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
         let [tiles, numbers] = Self::sizes(rows, columns);
         Self { a: vec![[R::zero(); TALL]; tiles], b: vec![R::zero(); numbers] }
     }
 
-    /// The numbers that it takes.
+    /// The number of elements it takes.
     pub(crate) fn numbers(rows: usize, columns: usize) -> usize {
         let [tiles, numbers] = Self::sizes(rows, columns);
         tiles * TALL + numbers
@@ -47,7 +47,7 @@ impl<R: Real> PackScratch<R> {
         [rows.div_ceil(TALL) * DEPTH, columns.min(WIDE).next_multiple_of(packed::WIDEST) * DEPTH]
     }
 
-    /// The numbers in it.
+    /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         self.a.len() * TALL + self.b.len()
     }
@@ -99,7 +99,7 @@ impl<R: Real> WithSimd for WithScratch<'_, '_, R> {
     }
 }
 
-/// Spreads a row over the panels whose rows `to` are.
+/// Spreads a row over panels, whose rows are `to`.
 #[inline(always)]
 fn pack_row<'a, S: Simd, R: Real>(row: &[R], to: impl Iterator<Item = &'a mut [R]>) {
     let width = packed::width_of::<S, R>();

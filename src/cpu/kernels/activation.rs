@@ -1,4 +1,4 @@
-//! f of the vanilla RNN in vector code; its derivative is [`Activation::derivative`].
+//! The activation f of the vanilla RNN, vectorised; its derivative is [`Activation::derivative`].
 
 use crate::model::Activation;
 use crate::real::Real;
@@ -8,7 +8,7 @@ use crate::real::Real;
 pub(crate) fn forward<R: Real>(activation: Activation, z: R) -> R {
     match activation {
         Activation::Tanh => z.vector_tanh(),
-        // Written so that NaN stays NaN.
+        // This form propagates NaN.
         Activation::Relu => {
             if z < R::zero() {
                 R::zero()

@@ -1,4 +1,4 @@
-//! Sums over the rows of a matrix: a bias's gradient.
+//! Column sums of a matrix: bias gradients.
 
 use crate::real::Real;
 

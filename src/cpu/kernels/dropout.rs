@@ -1,4 +1,4 @@
-//! The masks of a block: over what a layer hands on, and over what of h enters the recurrent product.
+//! The dropout masks of a block: of a layer's output, and of h in the recurrent product.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use super::mask::StepMask;
 use crate::dropout::{DropRate, DropoutParams, MaskKind};
 use crate::real::Real;
 
-/// Multiplies the columns of a (layer, direction), \[held, rows, D·H\] from `column` on, by the masks between layers: its
-/// output forward, the gradient of that backward. Padding stays as it is.
+/// Multiplies the columns of a (layer, direction), from `column` on in \[held, rows, D·H\], by the masks between
+/// layers: its output forward, its gradient backward. Padding is unchanged.
 pub(crate) fn between<R: Real>(
     draw: &DropoutParams,
     mask: &StepMask,
@@ -27,7 +27,7 @@ pub(crate) fn between<R: Real>(
     }
 }
 
-/// The mask of each row's h_{t−1}, \[rows, H\], as factors.
+/// The recurrent mask of each row, \[rows, H\], as factors.
 pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, layer_direction: usize, factors: &mut [R], hidden: usize) {
     factors.fill(R::one());
     for (row, factors) in factors.chunks_exact_mut(hidden).enumerate() {
@@ -35,7 +35,7 @@ pub(crate) fn recurrent<R: Real>(draw: &DropoutParams, layer_direction: usize, f
     }
 }
 
-/// A dropped unit is multiplied by 0 rather than set to it, so that NaN stays NaN.
+/// Multiplies dropped units by 0 rather than setting them, so that NaN is propagated.
 fn multiply<R: Real>(units: &mut [R], rate: DropRate, words: impl Fn(usize) -> [u32; 4]) {
     let scale = R::from_f64(rate.scale);
     for (group, units) in units.chunks_mut(4).enumerate() {

@@ -1,13 +1,13 @@
 //! One time step of a row of the GRU: n = tanh(z_n + r ∘ hn), h_t = (1 − z) ∘ n + z ∘ h_{t−1}, where hn is
 //! W_hn h_{t−1} + b_hn.
 //!
-//! The four numbers a unit lie in the order n, r, z, hn. So the three that the input product fills (n, r, z) and the
-//! three that the recurrent product fills (r, z, hn) each lie side by side, and so do their gradients.
+//! The four numbers of a unit are stored in the order n, r, z, hn. So the three from the input product (n, r, z) and
+//! the three from the recurrent product (r, z, hn) are each contiguous, and so are their gradients.
 
 use super::simd::{LANES, each, load, sigmoid, store, tanh};
 use crate::real::Real;
 
-/// Turns what the products left in \[4·H\] into n, r, z in place (hn stays); from h_{t−1} \[H\] writes h_t \[H\].
+/// Converts the products' results, \[4·H\], to n, r, z in place (hn stays), and computes h_t \[H\] from h_{t−1} \[H\].
 #[inline(always)]
 pub(crate) fn forward<R: Real>(gates: &mut [R], h_before: &[R], h: &mut [R]) {
     let whole = h.len() - h.len() % LANES;
@@ -34,7 +34,8 @@ fn forward_units<R: Real, const N: usize>(at: usize, gates: &mut [R], h_before: 
     store::<R, N>(h, at, each(|k| (R::one() - z[k]) * n[k] + z[k] * h_before[k]));
 }
 
-/// From dh_t \[H\] writes dn, dr, dz, dn ∘ r over n, r, z, hn, and over dh what reaches h_{t−1} past the product: dh ∘ z.
+/// From dh_t \[H\], writes dn, dr, dz, dn ∘ r over n, r, z, hn, and over dh what bypasses the product to h_{t−1}: dh ∘
+/// z.
 #[inline(always)]
 pub(crate) fn backward<R: Real>(gates: &mut [R], h_before: &[R], dh: &mut [R]) {
     let whole = dh.len() - dh.len() % LANES;

@@ -1,4 +1,4 @@
-//! The loss of one prediction from its logits a, in a stable form, and da over them.
+//! The loss of one prediction from its logits a, in a stable form, and da in place of the logits.
 
 use ndarray::ArrayView1;
 use pulp::{Arch, Simd, WithSimd};
@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::simd::LANES;
 use crate::real::Real;
 
-/// Σ (a − y)²; da = 2(a − y), both times `factor`.
+/// Σ (a − y)²; da = 2(a − y). Both are multiplied by `factor`.
 pub(crate) fn squared_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
     let twice = R::from_f64(2.0 * factor);
     let mut sum = 0.0;
@@ -18,7 +18,7 @@ pub(crate) fn squared_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor
     factor * sum
 }
 
-/// Σ |a − y|; da = sign(a − y), 0 where they are equal, both times `factor`.
+/// Σ |a − y|; da = sign(a − y), 0 if equal. Both are multiplied by `factor`.
 pub(crate) fn absolute_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
@@ -29,7 +29,7 @@ pub(crate) fn absolute_error<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, facto
     factor * sum
 }
 
-/// With c = a − y, but at most `delta` from 0: Σ c·(a − y − c / 2); da = c, both times `factor`.
+/// With c = a − y clamped to ±`delta`: Σ c·(a − y − c / 2); da = c. Both are multiplied by `factor`.
 pub(crate) fn huber<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, delta: f64, factor: f64) -> f64 {
     let mut sum = 0.0;
     for (a, y) in a.iter_mut().zip(y) {
@@ -41,8 +41,8 @@ pub(crate) fn huber<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, delta: f64, fa
     factor * sum
 }
 
-/// With s = 1 − q where a > y, −q where a < y and 1/2 − q where they are equal: Σ s·(a − y); da = s, both times `factor`.
-/// The quantiles of one target stand after those of the other.
+/// With s = 1 − q where a > y, −q where a < y and 1/2 − q if equal: Σ s·(a − y); da = s. Both are multiplied by
+/// `factor`. The quantiles of one target are consecutive.
 pub(crate) fn quantile<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, quantiles: &[f64], factor: f64) -> f64 {
     let mut sum = 0.0;
     for (a, y) in a.chunks_exact_mut(quantiles.len()).zip(y) {
@@ -56,12 +56,12 @@ pub(crate) fn quantile<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, quantiles: 
     factor * sum
 }
 
-/// a − y, rounded as the path rounds.
+/// a − y, rounded as the backend rounds.
 fn distance<R: Real>(a: R, y: f32) -> f64 {
     (a - R::from_f64(f64::from(y))).as_f64()
 }
 
-/// What belongs to the side of 0 on which `error` lies.
+/// Selects a value by the sign of `error`.
 fn by_side(error: f64, below: f64, at: f64, above: f64) -> f64 {
     if error > 0.0 {
         above
@@ -72,7 +72,7 @@ fn by_side(error: f64, below: f64, at: f64, above: f64) -> f64 {
     }
 }
 
-/// Σ max(a, 0) − a·y + ln(1 + e^−|a|); da = σ(a) − y, both times `factor`.
+/// Σ max(a, 0) − a·y + ln(1 + e^−|a|); da = σ(a) − y. Both are multiplied by `factor`.
 pub(crate) fn binary_cross_entropy<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
     let scale = R::from_f64(factor);
     let mut sum = 0.0;
@@ -86,12 +86,13 @@ pub(crate) fn binary_cross_entropy<R: Real>(a: &mut [R], y: ArrayView1<'_, f32>,
     factor * sum
 }
 
-/// Σ y·(ln Σ e^a − a) with y = (1 − smoothing)·one-hot(class) + smoothing / O; da = softmax(a) − y, both times `factor`.
+/// Σ y·(ln Σ e^a − a) with y = (1 − smoothing)·one-hot(class) + smoothing / O; da = softmax(a) − y. Both are multiplied
+/// by `factor`.
 pub(crate) fn cross_entropy<R: Real>(a: &mut [R], class: usize, smoothing: f64, factor: f64) -> f64 {
     let max = largest(a);
     let below = |a: &R| max.as_f64() - a.as_f64();
     let spread = smoothing / a.len() as f64;
-    // Without smoothing the other classes' logits are not summed: there may be many.
+    // Without smoothing, the other classes' logits need not be summed; there may be many.
     let of_all = if spread > 0.0 { spread * a.iter().map(below).sum::<f64>() } else { 0.0 };
     let of_class = (1.0 - smoothing) * below(&a[class]);
     let sum = Arch::new().dispatch(Exponentials { a: &mut *a, max });
@@ -102,7 +103,7 @@ pub(crate) fn cross_entropy<R: Real>(a: &mut [R], class: usize, smoothing: f64, 
     factor * (sum.as_f64().ln() + of_class + of_all)
 }
 
-/// The largest of the numbers; NaN is passed over.
+/// The largest number, ignoring NaN.
 fn largest<R: Real>(a: &[R]) -> R {
     let larger = |max: R, a: R| if a > max { a } else { max };
     let (runs, rest) = a.as_chunks::<LANES>();
@@ -113,7 +114,7 @@ fn largest<R: Real>(a: &[R]) -> R {
     lanes.into_iter().chain(rest.iter().copied()).fold(R::neg_infinity(), larger)
 }
 
-/// a ← e^(a − max), and their sum, in as many running sums as there are lanes.
+/// a ← e^(a − max), and their sum, in one running sum per lane.
 struct Exponentials<'a, R> {
     a: &'a mut [R],
     max: R,

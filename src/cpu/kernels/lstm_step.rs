@@ -3,7 +3,7 @@
 use super::simd::{LANES, each, load, sigmoid, store, tanh};
 use crate::real::Real;
 
-/// Turns z \[4·H\] into the gates i, f, g, o in place; from c_{t−1} \[H\] writes c_t \[H\] and h_t \[H\].
+/// Converts z \[4·H\] to the gates i, f, g, o in place, and computes c_t \[H\] and h_t \[H\] from c_{t−1} \[H\].
 #[inline(always)]
 pub(crate) fn forward<R: Real>(gates: &mut [R], c_before: &[R], c: &mut [R], h: &mut [R]) {
     let whole = h.len() - h.len() % LANES;
@@ -33,8 +33,9 @@ fn forward_units<R: Real, const N: usize>(at: usize, gates: &mut [R], c_before: 
     store::<R, N>(h, at, each(|k| o[k] * tanh_c[k]));
 }
 
-/// From dh_t and dc_t \[H\] writes dz_t over the gates, and dc_{t−1} over dc; dh becomes 0, since nothing of it reaches
-/// h_{t−1} past the product. c_t is made again rather than kept: the history holds what *enters* each step.
+/// From dh_t and dc_t \[H\], writes dz_t over the gates and dc_{t−1} over dc. dh becomes 0, since nothing of it
+/// bypasses the product to h_{t−1}. c_t is recomputed rather than kept: the history contains the states that *enter*
+/// each step.
 #[inline(always)]
 pub(crate) fn backward<R: Real>(gates: &mut [R], c_before: &[R], dh: &mut [R], dc: &mut [R]) {
     let whole = dh.len() - dh.len() % LANES;

@@ -1,4 +1,4 @@
-//! What is computed of slices of numbers: cells, losses, norms, updates. [`PackedWeight`] is a kernel by itself, for benches.
+//! Kernels on slices: cells, losses, norms and updates. [`PackedWeight`] is a matrix product for benchmarks.
 
 pub(crate) mod activation;
 pub(crate) mod column_sum;
@@ -25,10 +25,10 @@ use crate::real::Real;
 pub struct PackedWeight<R>(PackedB<R>);
 
 impl<R: Real> PackedWeight<R> {
-    /// Packs B, whose `n` rows lie one behind the other.
+    /// Packs B, given as `n` consecutive rows.
     ///
     /// # Panics
-    /// Where B is shorter than that.
+    /// If B is shorter than n·k.
     pub fn new(b: &[R], [n, k]: [usize; 2]) -> Self {
         let mut panels = PackedB::new(k, n);
         panels.all_mut().set_columns(0, &b[..n * k]);
@@ -38,7 +38,7 @@ impl<R: Real> PackedWeight<R> {
     /// C \[rows, n\] = A · Bᵀ on one thread, with A \[rows, k\].
     ///
     /// # Panics
-    /// Where a slice is shorter than its shape says.
+    /// If a slice is shorter than its shape.
     pub fn product(&self, a: &[R], rows: usize, c: &mut [R]) {
         let (k, n) = self.0.shape();
         let a = MatrixRef { data: a, stride: k, count: rows };

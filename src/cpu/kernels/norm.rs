@@ -4,10 +4,10 @@ use crate::cpu::parallel::clock::{Clock, Phase};
 use crate::cpu::parallel::threads::{Divide, Threads};
 use crate::real::Real;
 
-/// Numbers in a part: of the norm, and of the update.
+/// Numbers per part of the norm and of the update.
 pub(crate) const CHUNK: usize = 4096;
 
-/// Gradients, and the sum of squares of each chunk of them.
+/// Gradients, and the sum of squares of each chunk.
 struct Squares<'a, R> {
     gradients: &'a [R],
     sums: &'a mut [f64],
@@ -25,7 +25,7 @@ impl<R: Real> Divide for Squares<'_, R> {
     }
 }
 
-/// The Euclidean norm; `sums` is scratch of a number a chunk.
+/// The Euclidean norm. `sums` is scratch with one number per chunk.
 pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], sums: &mut [f64]) -> f64 {
     threads.each(Squares { gradients, sums }, |part| {
         let timer = clock.begin();
@@ -39,8 +39,8 @@ pub(crate) fn norm<R: Real>(threads: &Threads, clock: &Clock, gradients: &[R], s
     }
 }
 
-/// The norm by squares of the numbers over the largest one, where those of the numbers themselves leave f64: of f64, or of
-/// zeros.
+/// The norm from squares of the numbers divided by the largest one, for when the plain squares overflow or underflow
+/// f64: for f64 numbers, or zeros.
 fn scaled_norm<R: Real>(values: &[R]) -> f64 {
     let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.as_f64().abs()));
     if largest == 0.0 || largest.is_infinite() {
@@ -49,7 +49,7 @@ fn scaled_norm<R: Real>(values: &[R]) -> f64 {
     largest * values.iter().map(|value| (value.as_f64() / largest).powi(2)).sum::<f64>().sqrt()
 }
 
-/// In f64, where no square of an f32 overflows; in eight running sums, so that they are vector code.
+/// In f64, in which no square of an f32 overflows, and in eight running sums, so that they vectorise.
 fn sum_of_squares<R: Real>(values: &[R]) -> f64 {
     let (eights, rest) = values.as_chunks::<8>();
     let mut sums = [0.0; 8];

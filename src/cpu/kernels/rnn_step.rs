@@ -4,10 +4,10 @@ use super::activation;
 use crate::model::Activation;
 use crate::real::Real;
 
-/// Turns z \[H\] into h_t in place, and writes it to h.
+/// Converts z \[H\] to h_t in place, and copies it to h.
 #[inline(always)]
 pub(crate) fn forward<R: Real>(f: Activation, z: &mut [R], h: &mut [R]) {
-    // The choice stands outside the loops, so that each of them is vector code.
+    // The match is outside the loops, so that each of them vectorises.
     match f {
         Activation::Tanh => apply(z, h, |z| activation::forward(Activation::Tanh, z)),
         Activation::Relu => apply(z, h, |z| activation::forward(Activation::Relu, z)),
@@ -16,7 +16,7 @@ pub(crate) fn forward<R: Real>(f: Activation, z: &mut [R], h: &mut [R]) {
     }
 }
 
-/// From dh_t \[H\] writes dz_t over h_t. Nothing of dh_t reaches h_{t−1} past the product: dh becomes 0.
+/// From dh_t \[H\], writes dz_t over h_t. dh becomes 0, since nothing of it bypasses the product to h_{t−1}.
 #[inline(always)]
 pub(crate) fn backward<R: Real>(f: Activation, h: &mut [R], dh: &mut [R]) {
     match f {

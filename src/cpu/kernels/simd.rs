@@ -1,12 +1,12 @@
-//! Runs of hidden units as local arrays. Between a dozen slices the compiler cannot rule out overlap, and would leave
-//! the gates' loops scalar; over local arrays it makes vector code of them.
+//! Groups of hidden units as local arrays. With many slices the compiler cannot rule out aliasing and would keep the
+//! gates' loops scalar; over local arrays it vectorises them.
 
 use crate::real::Real;
 
-/// Units at a time: two AVX registers of f32.
+/// Units per group: two AVX registers of f32.
 pub(crate) const LANES: usize = 16;
 
-/// The `N` numbers from `at` on.
+/// The `N` numbers from index `at` on.
 #[inline(always)]
 pub(crate) fn load<R: Real, const N: usize>(from: &[R], at: usize) -> [R; N] {
     let mut lanes = [R::zero(); N];
@@ -14,13 +14,13 @@ pub(crate) fn load<R: Real, const N: usize>(from: &[R], at: usize) -> [R; N] {
     lanes
 }
 
-/// Writes the numbers from `at` on.
+/// Writes numbers from index `at` on.
 #[inline(always)]
 pub(crate) fn store<R: Real, const N: usize>(to: &mut [R], at: usize, lanes: [R; N]) {
     to[at..at + N].copy_from_slice(&lanes);
 }
 
-/// A lane for each index.
+/// Computes each lane from its index.
 #[inline(always)]
 pub(crate) fn each<R: Real, const N: usize>(f: impl Fn(usize) -> R) -> [R; N] {
     let mut lanes = [R::zero(); N];

@@ -1,4 +1,4 @@
-//! One time step of a block: each row's cell forward or backward, for the instruction set found at run time.
+//! One time step of a block: the cell of each row, forward or backward, for the instruction set found at run time.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -10,7 +10,7 @@ use super::rnn_step;
 use crate::model::Cell;
 use crate::real::Real;
 
-/// Which step it is, and which rows are in it.
+/// The step and its rows.
 #[derive(Clone, Copy)]
 pub(crate) struct StepRows<'a> {
     pub(crate) cell: Cell,
@@ -22,10 +22,10 @@ pub(crate) struct StepRows<'a> {
     pub(crate) column: usize,
 }
 
-/// The gates of a step, and its states on both sides. c is empty where the cell has none.
+/// A forward step: the gates, and the states before and after. c is empty if the cell has none.
 pub(crate) struct ForwardStep<'a, R> {
     pub(crate) step: StepRows<'a>,
-    /// \[rows, kept\]: z, turned into what backward needs: the gates, or the RNN's h_t.
+    /// \[rows, kept\]: z, converted to what the backward pass needs: the gates, or the RNN's h_t.
     pub(crate) gates: &'a mut [R],
     pub(crate) h_before: &'a [R],
     pub(crate) c_before: &'a [R],
@@ -35,21 +35,21 @@ pub(crate) struct ForwardStep<'a, R> {
     pub(crate) output: &'a mut [R],
 }
 
-/// The same on the way back.
+/// A backward step.
 pub(crate) struct BackwardStep<'a, R> {
     pub(crate) step: StepRows<'a>,
     /// \[rows, kept\]: overwritten by the gradients.
     pub(crate) gates: &'a mut [R],
     pub(crate) h_before: &'a [R],
     pub(crate) c_before: &'a [R],
-    /// The gradient of h_t from above, \[rows, D·H\]; `None`: 0.
+    /// The gradient of h_t from above, \[rows, D·H\]. `None`: 0.
     pub(crate) d_output: Option<&'a [R]>,
-    /// dh_t, turned into what reaches h_{t−1} past the product.
+    /// dh_t, converted to what bypasses the product to h_{t−1}.
     pub(crate) dh: &'a mut [R],
-    /// dc_t, turned into dc_{t−1}.
+    /// dc_t, converted to dc_{t−1}.
     pub(crate) dc: &'a mut [R],
     pub(crate) bias_sum: &'a mut [R],
-    /// Takes the square of the whole dh_t, where that is asked for.
+    /// Accumulates the square of the whole dh_t, if requested.
     pub(crate) square: Option<&'a mut f64>,
 }
 
@@ -106,7 +106,7 @@ impl<R: Real> WithSimd for BackwardStep<'_, R> {
         for row in 0..mask.rows {
             let gates = &mut self.gates[row * kept..][..kept];
             if !mask.active(t, row) {
-                // dh and dc pass by unchanged.
+                // dh and dc pass through unchanged.
                 gates.fill(R::zero());
                 continue;
             }

@@ -1,9 +1,9 @@
-//! Token ids as input: what a one-hot x would pick from W_ih is gathered, and its gradient scattered.
+//! Token input without an embedding: gathers columns of W_ih, and scatters their gradients.
 
 use crate::cpu::gemm::packed::PackedB;
 use crate::real::Real;
 
-/// Sets each row of `gates`, \[·, kept·H\], to the bias and its token's row of W_ihᵀ, as far as that goes.
+/// Sets each row of `gates`, \[·, kept·H\], to the bias plus its token's row of W_ihᵀ, over that row's length.
 pub(crate) fn gather<R: Real>(gates: &mut [R], kept: usize, tokens: &[u32], weight_ih: &PackedB<R>) {
     for (gates, token) in gates.chunks_exact_mut(kept).zip(tokens) {
         for (columns, bias, row) in weight_ih.row(*token as usize) {
@@ -13,11 +13,11 @@ pub(crate) fn gather<R: Real>(gates: &mut [R], kept: usize, tokens: &[u32], weig
     }
 }
 
-/// Rows of dW_ih that see all tokens before the next ones: few enough to stay in the cache.
+/// Rows of dW_ih that process all tokens before the next ones: few enough to stay in the cache.
 const TOGETHER: usize = 16;
 
-/// Adds to some rows of dW_ih, \[·, I\], the gates' gradients that belong to them: those from `column` on of each row of
-/// `gates`, \[·, kept·H\], into the column of its token. At padding the gradients are 0.
+/// Adds the gates' gradients to rows of dW_ih, \[·, I\], in the column of each token: those from `column` on in each
+/// row of `gates`, \[·, kept·H\]. The gradients are 0 at padding.
 pub(crate) fn scatter<R: Real>(
     d_weight: &mut [R],
     inputs: usize,

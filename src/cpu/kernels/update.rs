@@ -7,12 +7,12 @@ use crate::error::Result;
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 use crate::real::Real;
 
-/// The numbers that a rule keeps for each weight, each as a flat block; empty where it keeps fewer.
+/// The optimizer state: one flat block per value. Unused blocks are empty.
 #[derive(Debug)]
 pub(crate) struct OptimizerState<R>(pub(crate) [Vec<R>; 3]);
 
 impl<R: Real> OptimizerState<R> {
-    /// Zeros for `len` weights.
+    /// Zero state for `len` weights.
     pub(crate) fn new(rule: Option<OptimizerKind>, len: usize) -> Result<Self> {
         let count = rule.map_or(0, |rule| rule.state_blocks());
         let block =
@@ -21,7 +21,7 @@ impl<R: Real> OptimizerState<R> {
     }
 }
 
-/// Some of the weights, with all that belongs to them.
+/// Some of the weights, with their gradients and optimizer state.
 pub(crate) struct UpdatePart<'a, R> {
     pub(crate) parameters: &'a mut [R],
     pub(crate) gradients: &'a [R],
@@ -46,7 +46,7 @@ impl<R: Real> Divide for UpdatePart<'_, R> {
     }
 }
 
-/// How a sum of gradients becomes the gradient that a rule sees.
+/// The scaling of the gradient sums before the update.
 #[derive(Clone, Copy)]
 pub(crate) struct GradientScale<R> {
     factor: R,
@@ -55,7 +55,7 @@ pub(crate) struct GradientScale<R> {
 }
 
 impl<R: Real> GradientScale<R> {
-    /// Division, and clipping by the norm and then by the value.
+    /// Combines division, clipping by norm, and then by value.
     pub(crate) fn new(update: &OptimizerStep, coefficients: &Coefficients, norm: f64) -> Self {
         let clip = update.optimizer.clip_norm.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
         Self {
@@ -74,7 +74,7 @@ impl<R: Real> GradientScale<R> {
     }
 }
 
-/// Changes the weights by one step of the rule.
+/// Applies one step of the optimizer.
 pub(crate) fn apply<R: Real>(
     rule: OptimizerKind,
     coefficients: &Coefficients,
@@ -115,7 +115,7 @@ fn sgd<R: Real>(weights: UpdatePart<'_, R>, scale: GradientScale<R>, rate: R, mo
     }
 }
 
-/// a / b, and 0 where that is 0 / 0: of a weight that never had a gradient, where ε is 0.
+/// a / b, but 0 for 0 / 0: a weight that never had a gradient, with ε = 0.
 #[inline(always)]
 fn quotient<R: Real>(a: R, b: R) -> R {
     if a == R::zero() { R::zero() } else { a / b }
@@ -131,7 +131,7 @@ fn rmsprop<R: Real>(
     let [alpha, rest, eps, momentum] = settings;
     let (has_momentum, centered) = kept;
     let UpdatePart { parameters, gradients, optimizer_state: [square, second, third] } = weights;
-    // The blocks that are kept lie in the order square, mean, buffer.
+    // The blocks in use are in the order square, mean, buffer.
     let (mean, buffer) = if centered { (second, third) } else { (third, second) };
     for (index, (w, g)) in parameters.iter_mut().zip(gradients).enumerate() {
         let g = scale.apply(*g, *w);
@@ -140,7 +140,7 @@ fn rmsprop<R: Real>(
         let variance = if centered {
             let m = alpha * mean[index] + rest * g;
             mean[index] = m;
-            // Rounding can leave less than nothing.
+            // Rounding can make it negative.
             (v - m * m).max(R::zero())
         } else {
             v

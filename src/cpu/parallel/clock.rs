@@ -1,4 +1,4 @@
-//! Where the time of the threads goes, by phase.
+//! Thread time by phase.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -6,21 +6,21 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::profile::{Profile, ProfilePart};
 
-/// What a thread is at.
+/// A phase of a pass or update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The weights into panels.
+    /// Packing weights into panels.
     Packing,
-    /// A batch into its blocks.
+    /// Loading a batch into its blocks.
     Load,
-    /// x · W_ihᵀ of all steps.
+    /// x · W_ihᵀ for all steps.
     Projection,
     Forward,
     /// Logits, loss and da.
     Head,
     HeadBackward,
     Backward,
-    /// dz · W_ih of all steps.
+    /// dz · W_ih for all steps.
     InputGradient,
     WeightGradients,
     Norm,
@@ -50,11 +50,11 @@ struct Counter {
     operations: AtomicU64,
 }
 
-/// Counts nothing until it is started.
+/// Counts nothing until started.
 #[derive(Debug, Default)]
 pub(crate) struct Clock(Option<Box<[Counter; Phase::ALL.len()]>>);
 
-/// When a phase began; nothing where no clock runs.
+/// The start of a phase; empty if the clock is off.
 #[must_use]
 pub(crate) struct Timer(Option<Instant>);
 
@@ -71,7 +71,7 @@ impl Clock {
         Timer(self.0.as_ref().map(|_| Instant::now()))
     }
 
-    /// Ends a phase that came to so many operations of products.
+    /// Ends a phase with this many operations in products.
     pub(crate) fn end(&self, timer: Timer, phase: Phase, operations: impl FnOnce() -> usize) {
         let Some((counters, timer)) = self.0.as_ref().zip(timer.0) else { return };
         let Counter { nanoseconds, calls, operations: all } = &counters[phase as usize];
@@ -80,7 +80,7 @@ impl Clock {
         all.fetch_add(operations() as u64, Ordering::Relaxed);
     }
 
-    /// What was counted since the last time.
+    /// The counts since the last call.
     pub(crate) fn take(&self) -> Result<Profile> {
         let counters = self.0.as_ref().ok_or_else(Profile::none)?;
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Clock {
     }
 }
 
-/// Operations of a product of `rows` rows with a weight of so many numbers.
+/// Operations of a product of `rows` rows with a weight of this many numbers.
 pub(crate) fn product(rows: usize, weight: usize) -> usize {
     2 * rows * weight
 }

@@ -1,4 +1,4 @@
-//! Threads that work is shared out among, and the clock of what they do.
+//! Threads, and their profile.
 
 pub(crate) mod clock;
 pub(crate) mod threads;

@@ -1,4 +1,4 @@
-//! Work shared out among threads in parts that do not depend on how many there are.
+//! Work distributed over threads in parts that do not depend on their number.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use rayon::ThreadPool;
 
 use crate::error::{Error, Result};
 
-/// Work that can be cut between its parts. The parts are fixed by shapes alone, so which thread takes one never shows
-/// in the result.
+/// Work that can be split between parts. Parts follow from shapes alone, so the result does not depend on which thread
+/// computes which.
 pub(crate) trait Divide: Send + Sized {
-    /// How many parts are left.
+    /// The number of parts.
     fn parts(&self) -> usize;
 
-    /// The first `parts` parts, and the others.
+    /// Splits after `parts` parts.
     fn divide(self, parts: usize) -> (Self, Self);
 }
 
-/// A slice is cut between its elements.
+/// A slice can be split between any elements.
 impl<T: Send> Divide for &mut [T] {
     fn parts(&self) -> usize {
         self.len()
@@ -28,20 +28,19 @@ impl<T: Send> Divide for &mut [T] {
     }
 }
 
-/// Where the parts run.
+/// The threads that run the parts.
 #[derive(Clone)]
 pub(crate) enum Threads {
-    /// On the calling thread.
+    /// The calling thread.
     One,
-    /// As many of them, in rayon's pool for all. Called from a thread of another pool, the work is shared out among that
-    /// one's, however many they are.
+    /// This many threads, from rayon's global pool. If called within another pool, that pool's threads, however many.
     Global(usize),
-    /// In a pool of their own.
+    /// A separate pool.
     Own(Arc<ThreadPool>),
 }
 
 impl Threads {
-    /// As many as the machine has cores, or one where it has no threads.
+    /// As many threads as cores, or one if the platform has no threads.
     pub(crate) fn all() -> Self {
         match rayon::current_num_threads() {
             1 => Self::One,
@@ -69,7 +68,7 @@ impl Threads {
         }
     }
 
-    /// Which of them is running, below their count; two threads of a larger pool may be the same one.
+    /// The index of the running thread, below their number. Two threads of a larger pool may have the same index.
     pub(crate) fn index(&self) -> usize {
         match self {
             Self::One => 0,
@@ -77,8 +76,8 @@ impl Threads {
         }
     }
 
-    /// Calls `f` on one of the threads where it is to share out work of so many parts again and again: to come from outside
-    /// each time would take a sleep and a waking more.
+    /// Calls `f` on one of the threads if it will distribute work of this many parts repeatedly: entering the pool from
+    /// outside each time would cost a sleep and a wake-up.
     pub(crate) fn within<T: Send>(&self, parts: usize, f: impl FnOnce() -> T + Send) -> T {
         match self {
             Self::Own(pool) if parts > 1 => pool.install(f),
@@ -87,8 +86,8 @@ impl Threads {
         }
     }
 
-    /// Calls `f` once for each part. A single part stays on the calling thread: to wake another one takes longer than
-    /// many a part, such as a time step of one row.
+    /// Calls `f` once per part. A single part stays on the calling thread, since waking another one takes longer than
+    /// many a part, such as one row's time step.
     pub(crate) fn each<D: Divide>(&self, work: D, f: impl Fn(D) + Sync) {
         match self {
             Self::One => spread(work, &f, false),
@@ -98,7 +97,7 @@ impl Threads {
     }
 }
 
-/// Halves the work down to single parts.
+/// Splits the work in halves down to single parts.
 fn spread<D: Divide>(work: D, f: &(impl Fn(D) + Sync), join: bool) {
     match work.parts() {
         0 => {}

@@ -1,8 +1,8 @@
-//! The buffers of a block of batch rows: all that one thread needs to take these rows through a chunk of the sequence,
-//! which is the whole of it unless the pass keeps no more than the states between chunks.
+//! The buffers of a block of batch rows: everything that one thread needs to process these rows over a chunk of the
+//! sequence, which is the whole sequence unless the pass recomputes.
 //!
-//! Everything is laid out `[t, row in block, ·]`, so that a time step of a block, and a block's whole chunk, are each
-//! contiguous. Buffers grow and are kept, so a step of a shape that was seen before allocates nothing.
+//! All buffers have the layout `[t, row in block, ·]`, so that a time step of a block and its whole chunk are
+//! contiguous. Buffers grow and are kept, so a step of a known shape allocates nothing.
 
 use super::buffer_sizes::SPAN;
 use crate::cpu::kernels::mask::StepMask;
@@ -20,39 +20,38 @@ use crate::real::Real;
 pub(crate) struct LayerState<R> {
     /// \[held, rows, kept\]: z, then the gates, then their gradients.
     pub(crate) gates: Vec<R>,
-    /// \[held + 1, rows, H\]: the state that enters each step, 0 where a sequence starts anew, and the one that leaves the
-    /// last.
+    /// \[held + 1, rows, H\]: the state entering each step, 0 at resets, and the one leaving the last.
     pub(crate) h: Vec<R>,
-    /// The same of the cell state; empty where there is none.
+    /// The same for the cell state; empty if there is none.
     pub(crate) c: Vec<R>,
-    /// \[chunks + 1, rows, H\]: the state that enters each chunk, and the final one.
+    /// \[chunks + 1, rows, H\]: the state entering each chunk, and the final one.
     pub(super) border_h: Vec<R>,
-    /// The same of the cell state.
+    /// The same for the cell state.
     pub(super) border_c: Vec<R>,
-    /// \[rows, H\]: dh on its way back; at the end dh_0.
+    /// \[rows, H\]: dh, propagated backward; finally dh_0.
     pub(crate) dh: Vec<R>,
-    /// The same of the cell state.
+    /// The same for the cell state.
     pub(crate) dc: Vec<R>,
     /// \[kept\]: the gates' gradients summed over steps and rows.
     pub(crate) bias_sum: Vec<R>,
-    /// Whether recurrent dropout drops anything in this pass.
+    /// Whether recurrent dropout is active in this pass.
     pub(crate) drops: bool,
-    /// \[rows, H\]: its mask as factors. Empty, as the next, where the network has none.
+    /// \[rows, H\]: its mask as factors. This and the next are empty without recurrent dropout.
     pub(crate) factors: Vec<R>,
-    /// \[rows, H\]: what the recurrent product reads through that mask, and backward the gradient of that.
+    /// \[rows, H\]: h through the mask, as read by the recurrent product; backward its gradient.
     pub(crate) masked: Vec<R>,
-    /// \[rows, G·H\]: what the threads that share it make of the recurrent product.
+    /// \[rows, G·H\]: the recurrent product as computed by several threads.
     pub(crate) shares: Vec<R>,
 }
 
 /// The head's buffers.
 #[derive(Debug, Default)]
 pub(crate) struct HeadState<R> {
-    /// \[rows, D·H\]: what a head with one prediction a row reads. At every step it reads the output itself.
+    /// \[rows, D·H\]: the features of a head with one prediction per row. A head at every step reads the output itself.
     pub(crate) features: Vec<R>,
-    /// The gradient of that.
+    /// The gradient of the features.
     pub(crate) d_features: Vec<R>,
-    /// \[held, rows, O\], or \[rows, O\] of one prediction a row: the logits a, then da.
+    /// \[held, rows, O\], or \[rows, O\] for one prediction per row: the logits a, then da.
     pub(crate) logits: Vec<R>,
     /// \[O\]: da summed over predictions and rows.
     pub(crate) bias_sum: Vec<R>,
@@ -63,101 +62,101 @@ pub(crate) struct HeadState<R> {
 /// A block of rows.
 #[derive(Debug, Default)]
 pub(crate) struct RowBlock<R> {
-    /// The index of the first row in the batch.
+    /// The index of its first row in the batch.
     pub(crate) first_row: usize,
     pub(crate) mask: StepMask,
-    /// Steps of a chunk, and those of the chunk that is held: none, where all rows have ended before it.
+    /// Steps per chunk, and the range of the chunk being held; empty if all rows have ended before it.
     pub(super) chunk: usize,
     pub(crate) held: Range<usize>,
-    /// What dropout draws for the block's rows; `None`: it drops nothing.
+    /// The dropout parameters for the block's rows. `None`: no dropout.
     pub(super) draw: Option<DropoutParams>,
-    /// 0 at padding: x as it was given, \[steps, rows, I\], or the tokens' vectors, \[held, rows, I\].
+    /// 0 at padding: x as given, \[steps, rows, I\], or the tokens' vectors, \[held, rows, I\].
     pub(crate) x: Vec<R>,
-    /// \[steps, rows\]; whatever lies at padding is a valid token. Empty where x is given.
+    /// \[steps, rows\], valid tokens even at padding. Empty if x is given.
     pub(crate) tokens: Vec<u32>,
-    /// Whether the tokens stand for one-hot vectors, of which W_ih takes its columns.
+    /// Whether the tokens are one-hot, selecting columns of W_ih.
     pub(crate) one_hot: bool,
     pub(crate) layer_directions: Vec<LayerState<R>>,
     /// \[held, rows, D·H\] for each layer, 0 at padding.
     pub(crate) outputs: Vec<Vec<R>>,
-    /// The gradient of the output of the layer at hand.
+    /// The gradient of the current layer's output.
     pub(crate) d_output: Vec<R>,
-    /// The same of the layer below.
+    /// The same for the layer below.
     pub(crate) d_below: Vec<R>,
-    /// dx, as x lies.
+    /// dx, in the layout of x.
     pub(crate) d_input: Vec<R>,
     pub(crate) head: HeadState<R>,
-    /// \[L·D, steps\]: the squares of dh_t summed over rows and units; empty where they are not asked for.
+    /// \[L·D, steps\]: the squares of dh_t summed over rows and units; empty if not requested.
     pub(crate) squares: Vec<f64>,
 }
 
-/// What a pass is to do with the rows it takes over.
+/// How a pass processes its rows.
 #[derive(Clone, Copy)]
 pub(crate) struct ChunkPlan {
-    /// Steps that are held at once.
+    /// Steps held at once.
     pub(crate) chunk: usize,
     /// Whether a backward pass follows.
     pub(crate) backward: bool,
-    /// Whether that is to end in dx, where x is given.
+    /// Whether it computes dx, if x is given.
     pub(crate) dx: bool,
 }
 
-/// The indices in a history of the state that enters step `t` and of the one that leaves it.
+/// The history indices of the states entering and leaving step `t`.
 pub(crate) fn history_indices(direction: usize, t: usize) -> (usize, usize) {
     if direction == 0 { (t, t + 1) } else { (t + 1, t) }
 }
 
 impl<R: Real> RowBlock<R> {
-    /// The draw, where it drops what `layer` hands to the next.
+    /// The dropout parameters, if there is dropout between `layer` and the next.
     pub(crate) fn draw_above(&self, model: &MappedModel, layer: usize) -> Option<DropoutParams> {
         self.draw.filter(|draw| draw.between.drops() && layer + 1 < model.recurrent.layers)
     }
 
-    /// How many chunks the block's own steps are cut into.
+    /// The number of chunks in the block's steps.
     pub(crate) fn chunks(&self) -> usize {
         self.mask.steps.div_ceil(self.chunk)
     }
 
-    /// Turns to a chunk, and tells whether any row reaches into it.
+    /// Moves to a chunk. Returns whether any row reaches it.
     pub(crate) fn hold(&mut self, chunk: usize) -> bool {
         let border = |chunk: usize| (chunk * self.chunk).min(self.mask.steps);
         self.held = border(chunk)..border(chunk + 1);
         !self.held.is_empty()
     }
 
-    /// Whether the chunk at hand is the first to go forward.
+    /// Whether the current chunk is the first in the forward pass.
     pub(crate) fn is_first(&self) -> bool {
         self.held.start == 0
     }
 
-    /// Whether it is the first to go backward.
+    /// Whether it is the first in the backward pass.
     pub(crate) fn is_last(&self) -> bool {
         self.held.end == self.mask.steps
     }
 
-    /// The rows of the chunk at hand, one behind the other.
+    /// The number of rows in the current chunk, over all its steps.
     pub(crate) fn held_rows(&self) -> usize {
         self.held.len() * self.mask.rows
     }
 
-    /// The same of each span of it.
+    /// The rows of each span in the chunk.
     pub(crate) fn spans(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + use<R> {
         let (held, rows) = (self.held.len(), self.mask.rows);
         (0..held).step_by(SPAN).map(move |first| first * rows..held.min(first + SPAN) * rows)
     }
 
-    /// The chunk's part of a buffer that has all steps, of `size` numbers a row.
+    /// The chunk's part of a buffer for all steps, with `size` numbers per row.
     pub(crate) fn held_part(&self, size: usize) -> Range<usize> {
         self.held.start * self.mask.rows * size..self.held.end * self.mask.rows * size
     }
 
-    /// The place of the chunk's x, and of its dx.
+    /// The range of the chunk's x and dx.
     pub(crate) fn input_part(&self, model: &MappedModel) -> Range<usize> {
         let size = model.recurrent.input_size;
         if model.embedding.is_some() { 0..self.held_rows() * size } else { self.held_part(size) }
     }
 
-    /// The state that leaves the chunk before enters the one at hand.
+    /// The state that left the previous chunk enters the current one.
     pub(crate) fn enter(&mut self, model: &MappedModel, layer_direction: usize) {
         let index = if model.layer_directions[layer_direction].direction == 0 { 0 } else { self.held.len() };
         self.each_border(model, layer_direction, self.held.start / self.chunk, index, |border, index| {
@@ -165,7 +164,7 @@ impl<R: Real> RowBlock<R> {
         });
     }
 
-    /// Keeps the state that leaves it.
+    /// Saves the state that leaves the chunk.
     pub(crate) fn leave(&mut self, model: &MappedModel, layer_direction: usize) {
         let index = if model.layer_directions[layer_direction].direction == 0 { self.held.len() } else { 0 };
         let border = self.held.start / self.chunk + 1;
@@ -189,7 +188,7 @@ impl<R: Real> RowBlock<R> {
         }
     }
 
-    /// Begins the squares of dh_t at 0, or has none.
+    /// Resets the squares of dh_t, or clears them if `on` is false.
     pub(crate) fn begin_squares(&mut self, on: bool) {
         self.squares.clear();
         self.squares.resize(if on { self.layer_directions.len() * self.mask.steps } else { 0 }, 0.0);
@@ -202,7 +201,7 @@ impl<R: Real> RowBlock<R> {
         }
     }
 
-    /// \[rows, H\]: the final h of a (layer, direction).
+    /// The final h of a (layer, direction), \[rows, H\].
     pub(crate) fn final_h(&self, model: &MappedModel, layer_direction: usize) -> &[R] {
         self.final_of(model, &self.layer_directions[layer_direction].border_h)
     }
@@ -212,7 +211,7 @@ impl<R: Real> RowBlock<R> {
         &borders[self.chunks() * size..][..size]
     }
 
-    /// The bytes of all buffers.
+    /// The memory of all buffers.
     pub(crate) fn memory(&self) -> Memory {
         let mut memory = Memory::default();
         let mut add = |part, buffers: &[&Vec<R>]| {

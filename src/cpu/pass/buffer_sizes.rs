@@ -1,34 +1,33 @@
-//! The numbers in each buffer of a block: what a block makes room for, and a plan counts before it does.
+//! The sizes of a block's buffers, both for their allocation and for the plan.
 
 use super::mapped_model::MappedModel;
 use crate::memory::{Memory, MemoryPart};
 use crate::model::Readout;
 use crate::real::Real;
 
-/// Steps whose products are made as one: those of the head and of the weights' gradients, whose spans are added from the last
-/// to the first. A constant, so that no sum depends on how many steps a pass holds at once.
+/// Steps per product in the head and the weight gradients, whose spans are added from the last to the first. Constant,
+/// so that no sum depends on how many steps a pass holds at once.
 pub(crate) const SPAN: usize = 64;
 
-/// The shape of a block of a pass: what its buffers depend on.
+/// The shape of a block in a pass, which determines its buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockShape {
-    /// Of the longest row.
+    /// The steps of the longest row.
     pub(crate) steps: usize,
     pub(crate) rows: usize,
-    /// The steps that are held at once.
+    /// Steps held at once.
     pub(crate) chunk: usize,
     /// Whether x is given.
     pub(crate) dense: bool,
     /// Whether a backward pass follows.
     pub(crate) backward: bool,
-    /// Whether it ends in dx.
+    /// Whether it computes dx.
     pub(crate) dx: bool,
     /// Whether states are reset within the sequence.
     pub(crate) resets: bool,
 }
 
-/// Numbers by buffer; those of a [`LayerState`](crate::cpu::pass::block::StackState) are of one of them, and those of
-/// `output` of one layer.
+/// Elements by buffer; for one [`LayerState`](crate::cpu::pass::block::LayerState), and for one layer's `output`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BufferSizes {
     pub(crate) gates: usize,
@@ -44,9 +43,9 @@ pub(crate) struct BufferSizes {
     pub(crate) output: usize,
     pub(crate) x: usize,
     pub(crate) tokens: usize,
-    /// Lengths of rows.
+    /// The lengths of the rows.
     pub(crate) lengths: usize,
-    /// Flags of steps, in each direction.
+    /// Keep flags of steps, per direction.
     pub(crate) keeps: usize,
     pub(crate) d_output: usize,
     pub(crate) d_below: usize,

@@ -1,4 +1,4 @@
-//! The head of a block: logits, loss and da, and their way back into the stack.
+//! The head of a block: logits, loss, da, and their gradient into the recurrent layers.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::cpu::parallel::clock::product;
 use crate::model::{Head, Loss, Readout};
 use crate::real::Real;
 
-/// What the head's products read: the output of the chunk at hand, or the one prediction a row.
+/// The input of the head's products: the output of the current chunk, or the features of the one prediction per row.
 pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a RowBlock<R>) -> &'a [R] {
     match head.readout {
         Readout::PerStep => block.outputs.last().map_or(&[], Vec::as_slice),
@@ -24,8 +24,8 @@ pub(crate) fn features<'a, R: Real>(head: &Head, block: &'a RowBlock<R>) -> &'a 
     }
 }
 
-/// Takes in what a head with one prediction a row needs of a chunk, and once it has all of the sequence makes its logits.
-/// To be called once for each chunk, upwards. A head at every step makes the logits of the chunk.
+/// Processes a chunk in the forward pass. A head at every step computes its logits. A head with one prediction per row
+/// collects its features, and computes the logits after the last chunk.
 pub(crate) fn follow<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let Some(head) = &model.head else { return };
@@ -55,7 +55,7 @@ fn logits<R: Real>(weights: &PassWeights<'_, R>, head: &Head, block: &mut RowBlo
     block.head.logits = logits;
 }
 
-/// The last layer's final states, both directions side by side.
+/// Concatenates the last layer's final states of both directions.
 fn gather_final<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let (hidden, directions) = (model.hidden(), model.recurrent.directions());
@@ -70,7 +70,7 @@ fn gather_final<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) 
     block.head.features = features;
 }
 
-/// The mean of the last layer's output over each row's own steps, chunk by chunk.
+/// Adds a chunk to the mean of the last layer's output over each row's steps.
 fn average<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
     let Some(output) = block.outputs.last() else { return };
     let (rows, width) = (block.mask.rows, model.recurrent.output_size());
@@ -79,7 +79,7 @@ fn average<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
     if is_first {
         features.fill(R::zero());
     }
-    // At padding the output is 0.
+    // The output is 0 at padding.
     for step in output[..held_rows * width].chunks_exact(rows * width) {
         features.iter_mut().zip(step).for_each(|(sum, h)| *sum += *h);
     }
@@ -96,8 +96,8 @@ fn share<R: Real>(rows: &mut [R], width: usize, lengths: &[usize]) {
     }
 }
 
-/// Adds Σ w·loss of the chunk at hand, or of the one prediction a row, span by span downwards as the gradients are; da
-/// over the logits: 0 where the weight is.
+/// Adds Σ w·loss of the current chunk, or of the one prediction per row, from the last span to the first like the
+/// gradients. Writes da in place of the logits, 0 where the weight is 0.
 pub(crate) fn loss<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch) {
     match head.readout {
         Readout::PerStep => block.spans().rev().for_each(|span| loss_of(head, block, batch, span)),
@@ -114,7 +114,7 @@ fn loss_of<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch, span: R
         let (p, row) = (first + index / rows, block.first_row + index % rows);
         let weight = f64::from(batch.weight(p, row));
         if weight == 0.0 {
-            // Neither the logit nor the target is read: 0 · NaN would be NaN.
+            // Neither logit nor target is read: 0 · NaN would be NaN.
             a.fill(R::zero());
             continue;
         }
@@ -129,7 +129,7 @@ fn loss_of<R: Real>(head: &Head, block: &mut RowBlock<R>, batch: &Batch, span: R
     block.head.loss += sum;
 }
 
-/// The loss of one prediction whose targets are values.
+/// The loss of one prediction with values as targets.
 fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: f64) -> f64 {
     match of {
         Loss::SquaredError => loss::squared_error(a, y, factor),
@@ -141,7 +141,8 @@ fn values_loss<R: Real>(of: &Loss, a: &mut [R], y: ArrayView1<'_, f32>, factor: 
     }
 }
 
-/// From da: db_y, and the gradient of the output of the chunk at hand or of the final states. The chunks come downwards.
+/// From da: db_y, and the gradient of the current chunk's output or of the final states. Called from the last chunk to
+/// the first.
 pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>) {
     let model = weights.model;
     let Some(head) = &model.head else { return };
@@ -171,7 +172,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
             if block.is_last() {
                 share(&mut block.head.d_features[..rows * width], width, &block.mask.lengths);
             }
-            // The same for every step; what then lies at padding is not read.
+            // The same for every step; padding is not read.
             let d_features = &block.head.d_features[..rows * width];
             let steps = block.d_output.chunks_exact_mut(rows * width).take(block.held.len());
             steps.for_each(|step| step.copy_from_slice(d_features));
@@ -179,7 +180,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
     }
 }
 
-/// Adds da of some rows to db_y, and writes the gradient of what these rows' predictions were made from.
+/// Adds da of some rows to db_y, and writes the gradient of the features of these rows.
 fn features_backward<R: Real>(
     weights: &PassWeights<'_, R>,
     head: &Head,
@@ -196,7 +197,7 @@ fn features_backward<R: Real>(
     weights.gemm.split_rows(Product::assign(to, da, weight));
 }
 
-/// The gradient of the features as that of the last layer's final states.
+/// Adds the gradient of the features to that of the last layer's final states.
 fn scatter_final<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
     let (hidden, width, rows) = (model.hidden(), model.recurrent.output_size(), block.mask.rows);
     let top = model.layer_directions.len() - model.recurrent.directions();
@@ -208,7 +209,7 @@ fn scatter_final<R: Real>(model: &MappedModel, block: &mut RowBlock<R>) {
     }
 }
 
-/// Operations of the head's product over what a block holds; forward and backward are alike.
+/// Operations of the head's product over a block, the same forward and backward.
 pub(crate) fn operations<R: Real>(model: &MappedModel, block: &RowBlock<R>) -> usize {
     let every = model.head.as_ref().is_some_and(|head| head.readout == Readout::PerStep);
     let rows = if every {

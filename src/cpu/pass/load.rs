@@ -1,4 +1,4 @@
-//! What goes into a block and comes out of it: rows of a batch, states, gradients.
+//! The input and output of a block: rows of a batch, states and gradients.
 
 use std::ops::Range;
 
@@ -14,18 +14,18 @@ use crate::dropout::DropoutParams;
 use crate::error::Result;
 use crate::real::Real;
 
-/// What h and c begin with.
+/// The initial states.
 #[derive(Clone, Copy)]
 pub(crate) enum InitialState<'a, S, R> {
     /// Zero.
     Zero,
-    /// The sequence's own.
+    /// The sequence's initial states.
     Given(&'a States<S>),
-    /// The rows of the carried states from this one on.
+    /// The carried states, with the row that the batch starts at.
     Carried(&'a States<R>, usize),
 }
 
-/// Makes room without giving any back.
+/// Resizes without freeing memory.
 pub(crate) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, T::default());
@@ -33,7 +33,7 @@ pub(crate) fn fit<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
 }
 
 impl<R: Real> RowBlock<R> {
-    /// Takes over the rows from `first_row` on, a block of them, and makes room for their pass.
+    /// Loads the block's rows, from `first_row` on, and resizes the buffers for their pass.
     pub(crate) fn load<S: Real>(
         &mut self,
         model: &MappedModel,
@@ -68,10 +68,10 @@ impl<R: Real> RowBlock<R> {
         }
     }
 
-    /// Asks for the memory of a pass over the rows from the first one on; [`load`](Self::load) then asks for no more of it.
+    /// Reserves the memory of a pass over the rows from `first_row` on; [`load`](Self::load) then allocates nothing.
     ///
     /// # Errors
-    /// [`Error::NoMemory`](crate::Error::NoMemory) names the buffer.
+    /// [`Error::NoMemory`](crate::Error::NoMemory) with the name of the buffer.
     pub(crate) fn reserve<S: Real>(
         &mut self,
         model: &MappedModel,
@@ -134,7 +134,7 @@ impl<R: Real> RowBlock<R> {
         if sequence.resets.is_some() {
             for direction in 0..model.recurrent.directions() {
                 for t in 0..mask.steps {
-                    // Through the padding a state is carried whatever stands there.
+                    // The state is carried through padding, whatever it contains.
                     let lengths = &mask.lengths;
                     let keeps = |row| t >= lengths[row] || sequence.keeps(direction, t, first_row + row);
                     mask.keeps.extend((0..mask.rows).map(keeps));
@@ -197,7 +197,7 @@ impl<R: Real> RowBlock<R> {
         fit(&mut self.head.bias_sum, sizes.head_bias_sum);
     }
 
-    /// Takes over the gradient of what the stack put out in the chunk at hand; what lies at padding is never read.
+    /// Loads the gradient of the layers' output in the current chunk. Padding is never read.
     pub(crate) fn load_gradient(&mut self, model: &MappedModel, gradient: &OutputGradient<R>) {
         let (rows, first_row) = (self.mask.rows, self.first_row);
         if let Some(d_output) = &gradient.output {
@@ -247,7 +247,7 @@ impl<R: Real> RowBlock<R> {
         }
     }
 
-    /// Writes the final states into the rows from `offset` + the block's first on.
+    /// Writes the final states to the block's rows, shifted by `offset`.
     pub(crate) fn store_states(&self, model: &MappedModel, states: &mut States<R>, offset: usize) {
         for layer_direction in 0..self.layer_directions.len() {
             self.store_rows(&mut states.h, layer_direction, offset, self.final_h(model, layer_direction));
@@ -278,13 +278,13 @@ impl<R: Real> RowBlock<R> {
         to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 
-    /// Writes `from`, \[steps, rows, ·\], into the block's place in \[T, B, ·\], padding left as it is.
+    /// Writes `from`, \[steps, rows, ·\], to the block's rows of \[T, B, ·\], leaving padding unchanged.
     pub(crate) fn store_sequence(&self, to: &mut Array3<R>, steps: Range<usize>, from: &[R]) {
         let size = to.shape()[2];
         let mut from = from.chunks_exact(size);
         for t in steps {
             for (row, from) in from.by_ref().take(self.mask.rows).enumerate() {
-                // One prediction a row is never padding.
+                // A single prediction per row is never padding.
                 if self.mask.active(t, row) {
                     let mut to = to.slice_mut(s![t, self.first_row + row, ..]);
                     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);

@@ -1,21 +1,21 @@
-//! Where the parameters of each (layer, direction) lie.
+//! A model with the positions of its parameters.
 
 use std::ops::Range;
 
 use crate::model::{Cell, Head, Layout, Model, Recurrent, Role};
 
-/// Gates that lie side by side both among the numbers kept for a unit and among the rows of a weight.
+/// Gates that are contiguous both among the numbers kept per unit and among the rows of a weight.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GateSpan {
     /// The first gate among those kept.
     pub(crate) kept: usize,
-    /// The first gate in PyTorch's order, that of the weight's rows.
+    /// The first gate in PyTorch's order, which is that of the weight's rows.
     pub(crate) weight: usize,
-    /// How many.
+    /// The number of gates.
     pub(crate) gates: usize,
 }
 
-/// How many numbers a unit keeps forward, to be overwritten by their gradients backward.
+/// Numbers kept per unit in the forward pass, later overwritten by their gradients.
 pub(crate) fn kept(cell: Cell) -> usize {
     match cell {
         Cell::Rnn(_) => 1,
@@ -23,7 +23,8 @@ pub(crate) fn kept(cell: Cell) -> usize {
     }
 }
 
-/// Which kept gates W_ih and b_ih reach. The GRU keeps n, r, z, hn: see [`gru_step`](crate::cpu::kernels::gru_step).
+/// The kept gates that W_ih and b_ih affect. The GRU keeps n, r, z, hn: see
+/// [`gru_step`](crate::cpu::kernels::gru_step).
 pub(crate) fn input_spans(cell: Cell) -> &'static [GateSpan] {
     match cell {
         Cell::Rnn(_) => &[GateSpan { kept: 0, weight: 0, gates: 1 }],
@@ -32,7 +33,7 @@ pub(crate) fn input_spans(cell: Cell) -> &'static [GateSpan] {
     }
 }
 
-/// Which kept gates W_hh and b_hh reach: one span in every cell, so the product of each time step is one product.
+/// The kept gates that W_hh and b_hh affect. One span in every cell, so the product of a time step is one product.
 pub(crate) fn hidden_span(cell: Cell) -> GateSpan {
     match cell {
         Cell::Rnn(_) => GateSpan { kept: 0, weight: 0, gates: 1 },
@@ -41,29 +42,29 @@ pub(crate) fn hidden_span(cell: Cell) -> GateSpan {
     }
 }
 
-/// One (layer, direction).
+/// A (layer, direction).
 #[derive(Debug)]
 pub(crate) struct LayerDirection {
     pub(crate) direction: usize,
-    /// What the layer reads a time step.
+    /// The layer's input size per time step.
     pub(crate) input: usize,
-    /// The place of W_ih, \[G·H, input\], in the block of parameters.
+    /// The range of W_ih, \[G·H, input\], in the block of parameters.
     pub(crate) weight_ih: Range<usize>,
-    /// The place of W_hh, \[G·H, H\].
+    /// The range of W_hh, \[G·H, H\].
     pub(crate) weight_hh: Range<usize>,
-    /// The places of b_ih and b_hh.
+    /// The ranges of b_ih and b_hh.
     pub(crate) bias: Option<(Range<usize>, Range<usize>)>,
 }
 
-/// A model, with what the pass over it looks up.
+/// A model, with the lookups of a pass.
 #[derive(Debug)]
 pub(crate) struct MappedModel {
-    /// The place of the embedding's vectors, \[V, I\].
+    /// The range of the embedding, \[V, I\].
     pub(crate) embedding: Option<Range<usize>>,
     pub(crate) recurrent: Recurrent,
     pub(crate) head: Option<Head>,
     pub(crate) layer_directions: Vec<LayerDirection>,
-    /// The places of W_hy and b_y.
+    /// The ranges of W_hy and b_y.
     pub(crate) head_weights: Option<(Range<usize>, Range<usize>)>,
 }
 
@@ -83,7 +84,7 @@ impl MappedModel {
         Self { embedding: place(Role::Embedding), recurrent, head: model.head.clone(), layer_directions, head_weights }
     }
 
-    /// Whether the embedding's vectors are W_hy.
+    /// Whether the embedding is tied to W_hy.
     pub(crate) fn is_tied(&self) -> bool {
         self.head_weights.as_ref().is_some_and(|(weight, _)| self.embedding.as_ref() == Some(weight))
     }
@@ -92,31 +93,31 @@ impl MappedModel {
         self.recurrent.hidden_size
     }
 
-    /// Rows in a block of a batch of `rows`: few, so that there is a block for many a thread, but more where W_hh does
-    /// not stay in a core's own cache from step to step, and is fetched for all rows of a block at once. Never a matter
-    /// of threads: so the order of every sum is the same everywhere.
+    /// Rows per block in a batch of `rows`: few, so that many threads have a block, but more if W_hh does not stay in a
+    /// core's own cache between steps and must be loaded for all rows of a block at once. Independent of the number of
+    /// threads, so that every sum has the same order everywhere.
     pub(crate) fn block_rows(&self, rows: usize) -> usize {
         let weights = self.recurrent.cell.gates() * self.hidden() * self.hidden();
         let blocks = if weights <= 0x4_0000 { 8 } else { 4 };
         rows.div_ceil(blocks).next_multiple_of(4).min(32)
     }
 
-    /// How many blocks that makes.
+    /// The number of blocks.
     pub(crate) fn blocks(&self, rows: usize) -> usize {
         rows.div_ceil(self.block_rows(rows))
     }
 
-    /// The numbers that a (layer, direction) keeps of a time step of a row.
+    /// Numbers that a (layer, direction) keeps per time step and row.
     pub(crate) fn kept(&self) -> usize {
         kept(self.recurrent.cell) * self.hidden()
     }
 
-    /// The numbers of a row's h that recurrent dropout needs beside it: H, or 0 where the network has none.
+    /// Numbers per row for masked h: H with recurrent dropout, otherwise 0.
     pub(crate) fn masked(&self) -> usize {
         if self.recurrent.recurrent_dropout > 0.0 { self.hidden() } else { 0 }
     }
 
-    /// The numbers of a row's cell state: H, or 0 where the cell has none.
+    /// Numbers per row for the cell state: H if the cell has one, otherwise 0.
     pub(crate) fn cell_state(&self) -> usize {
         if self.recurrent.cell.has_cell_state() { self.hidden() } else { 0 }
     }

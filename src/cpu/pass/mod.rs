@@ -30,7 +30,7 @@ use crate::error::Result;
 use crate::model::{Layout, Readout};
 use crate::real::Real;
 
-/// All that the passes over a batch need beside its blocks.
+/// Everything that passes need besides the blocks.
 #[derive(Debug)]
 pub(crate) struct PassContext<R> {
     pub(crate) threads: Threads,
@@ -38,15 +38,15 @@ pub(crate) struct PassContext<R> {
     pub(crate) parameters: Vec<R>,
     prepared: PackedWeights<R>,
     tiles: Vec<WeightTile>,
-    /// One for each thread. A thread holds its own alone, unless the work runs in a pool of more threads than these.
+    /// One per thread. Contended only if the work runs in a pool of more threads.
     scratches: Vec<Mutex<PackScratch<R>>>,
     pub(crate) clock: Clock,
 }
 
-/// What a forward pass ends in.
+/// The result of a forward pass.
 #[derive(Clone, Copy)]
 pub(crate) enum PassKind<'a> {
-    /// The stack's output.
+    /// The output of the recurrent layers.
     Output,
     /// The head's logits.
     Logits,
@@ -54,7 +54,7 @@ pub(crate) enum PassKind<'a> {
     Loss(&'a Batch),
 }
 
-/// The rows that a pass goes over, and how each begins.
+/// The rows of a pass, and their initial states.
 #[derive(Clone, Copy)]
 pub(crate) struct PassRows<'a, S, R> {
     pub(crate) sequence: &'a Sequence<S>,
@@ -63,7 +63,7 @@ pub(crate) struct PassRows<'a, S, R> {
 }
 
 impl<R: Real> PassContext<R> {
-    /// With parameters of zero.
+    /// With zero parameters.
     pub(crate) fn new(threads: Threads, model: MappedModel, layout: &Layout) -> Result<Self> {
         let tiles = weight_gradient::tiles(&model, layout, threads.count());
         let (rows, columns) = weight_gradient::scratch_shape(&tiles);
@@ -78,12 +78,12 @@ impl<R: Real> PassContext<R> {
         })
     }
 
-    /// To be told after each change of the parameters.
+    /// To be called after each change of the parameters.
     pub(crate) fn parameters_changed(&mut self) {
         self.prepared.parameters_changed();
     }
 
-    /// Calls `f`, which goes over so many rows, on one of the threads where others are to share its work.
+    /// Calls `f`, which processes `rows` rows, on one of the threads if others will share its work.
     pub(crate) fn within<T: Send>(&mut self, rows: usize, f: impl FnOnce(&mut Self) -> T + Send) -> T {
         let (blocks, block_rows) = (self.model.blocks(rows), self.model.block_rows(rows).min(rows));
         let weights = self
@@ -97,13 +97,13 @@ impl<R: Real> PassContext<R> {
         self.threads.clone().within(blocks * shares, || f(self))
     }
 
-    /// Where forward passes that none goes back through are cut: into spans, so that they take little memory. In two
-    /// directions a layer reads what both made of the whole sequence.
+    /// Steps per chunk in forward passes without a backward pass: one span, to save memory. In a bidirectional network,
+    /// a layer reads both directions of the whole sequence.
     pub(crate) fn shortest_chunk(&self, steps: usize) -> usize {
         if self.model.recurrent.bidirectional { steps } else { SPAN }
     }
 
-    /// Takes all rows forward through the sequence; `after` sees the blocks with each chunk.
+    /// Runs all rows forward through the sequence; `after` sees the blocks after each chunk.
     pub(crate) fn forward<S: Real>(
         &mut self,
         blocks: &mut Vec<RowBlock<R>>,
@@ -135,9 +135,9 @@ impl<R: Real> PassContext<R> {
         Ok(())
     }
 
-    /// Forward, loss and backward of a batch, with the squares of dh_t where `norms` says so: adds the gradients of all
-    /// weights. Of a pass in several chunks each goes forward again before it goes backward, but for a block's last
-    /// one, which it still holds.
+    /// Runs forward, loss and backward over a batch, and adds the gradients of all weights; with `norms`, also the
+    /// squares of dh_t. In a pass with several chunks, each chunk is recomputed before its backward pass, except a
+    /// block's last one, which it still holds.
     pub(crate) fn train<S: Real>(
         &mut self,
         blocks: &mut Vec<RowBlock<R>>,
@@ -189,7 +189,7 @@ impl<R: Real> PassContext<R> {
         Ok(())
     }
 
-    /// The way back of a pass that stopped after the stack, from a gradient of the caller's.
+    /// Runs a pass that ended after the recurrent layers backward from a gradient of the caller.
     pub(crate) fn back(
         &self,
         blocks: &mut [RowBlock<R>],
@@ -217,7 +217,7 @@ impl<R: Real> PassContext<R> {
         }
     }
 
-    /// The blocks of the rows, and the weights as the forward pass reads them.
+    /// Prepares the blocks of the rows, and the weights for the forward pass.
     fn begin<'b, S: Real>(
         &mut self,
         blocks: &'b mut Vec<RowBlock<R>>,
@@ -226,7 +226,7 @@ impl<R: Real> PassContext<R> {
     ) -> Result<&'b mut [RowBlock<R>]> {
         let batch = rows.sequence.shape().1;
         let count = self.model.blocks(batch);
-        // Before anything is computed. What was there for another shape may stand in the way.
+        // Before anything is computed. Memory for another shape may be in the way.
         if self.reserve(blocks, rows, plan).is_err() {
             blocks.clear();
             self.reserve(blocks, rows, plan).inspect_err(|_| blocks.clear())?;
@@ -237,7 +237,7 @@ impl<R: Real> PassContext<R> {
         Ok(&mut blocks[..count])
     }
 
-    /// Asks for the memory of the rows' blocks.
+    /// Reserves the memory of the rows' blocks.
     fn reserve<S: Real>(
         &self,
         blocks: &mut Vec<RowBlock<R>>,
@@ -256,7 +256,7 @@ impl<R: Real> PassContext<R> {
         Ok(())
     }
 
-    /// The states with which the rows of all blocks ended.
+    /// The final states of the rows in all blocks.
     pub(crate) fn final_states(&self, blocks: &[RowBlock<R>], rows: usize) -> States<R> {
         let mut states = States::zeros(&self.model.recurrent, rows);
         blocks.iter().for_each(|block| block.store_states(&self.model, &mut states, 0));
@@ -276,14 +276,14 @@ impl<R: Real> PassContext<R> {
         });
     }
 
-    /// The bytes of what the threads work in.
+    /// The bytes of the threads' scratch.
     pub(crate) fn scratch_bytes(&self) -> usize {
         let scratches =
             self.scratches.iter().map(|scratch| scratch.lock().unwrap_or_else(PoisonError::into_inner).len());
         scratches.sum::<usize>() * size_of::<R>()
     }
 
-    /// The bytes of the parameters and of their other forms.
+    /// The bytes of the parameters and their packed copies.
     pub(crate) fn weight_bytes(&self) -> usize {
         (self.prepared.len() + self.parameters.len()) * size_of::<R>()
     }

@@ -1,5 +1,4 @@
-//! The parameters in the forms that the passes read: weights packed for their products, biases summed up. They are made
-//! anew once after each change of the parameters.
+//! The parameters as the passes read them: packed weights and summed biases. Updated once after each parameter change.
 
 use std::ops::Range;
 
@@ -10,16 +9,16 @@ use crate::cpu::parallel::threads::Threads;
 use crate::error::Result;
 use crate::real::Real;
 
-/// Forms of a (layer, direction).
+/// Packed weights per (layer, direction).
 const OF_LAYER: usize = 4;
 
-/// All weights of a network, packed.
+/// All packed weights of a network.
 #[derive(Debug)]
 pub(crate) struct PackedWeights<R> {
-    /// Those of each (layer, direction), as [`plans`] orders them, then the head's.
+    /// Those of each (layer, direction), ordered as in [`plans`], then the head's.
     forms: Vec<PackedForm<R>>,
-    /// \[kept\] of each (layer, direction): what the kept numbers start from, b_ih + b_hh, but apart where the reset stands
-    /// between them. Then b_y of a head.
+    /// \[kept\] for each (layer, direction): the initial value of the kept numbers, b_ih + b_hh, but separate where the
+    /// reset gate is between them. Then b_y of a head.
     biases: Vec<Vec<R>>,
     stale_biases: bool,
 }
@@ -28,18 +27,19 @@ pub(crate) struct PackedWeights<R> {
 #[derive(Debug)]
 struct PackedForm<R> {
     panels: PackedB<R>,
-    /// The place of the weight among the parameters.
+    /// The range of the weight in the parameters.
     weight: Range<usize>,
-    /// For each run of the weight's rows its first row there, its first row or column here, and how many.
+    /// For each run of the weight's rows: its first row there, its first row or column here, and its length.
     runs: Vec<[usize; 3]>,
-    /// Which of the biases its products start from.
+    /// The index of the bias that its products start from.
     bias: Option<usize>,
-    /// Whether it is for the way back, where the weight's rows are rows of the product's right side, and not columns.
+    /// Whether it is for the backward pass, in which the weight's rows are rows of the right operand rather than
+    /// columns.
     backward: bool,
     stale: bool,
 }
 
-/// A form as it is before anything of it is made.
+/// The plan of a packed weight.
 struct FormPlan {
     k: usize,
     n: usize,
@@ -49,7 +49,7 @@ struct FormPlan {
     backward: bool,
 }
 
-/// Every form of a network, and the numbers of each of its biases.
+/// All packed weights of a network, and the length of each bias.
 fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
     let (cell, hidden) = (model.recurrent.cell, model.hidden());
     let mut plans = Vec::new();
@@ -76,7 +76,7 @@ fn plans(model: &MappedModel) -> (Vec<FormPlan>, Vec<usize>) {
     (plans, biases)
 }
 
-/// How many numbers all of a network's forms take.
+/// The number of elements in all packed weights.
 pub(crate) fn numbers<R: Real>(model: &MappedModel) -> usize {
     let (plans, biases) = plans(model);
     plans.iter().map(|plan| PackedB::<R>::numbers(plan.k, plan.n)).sum::<usize>() + biases.iter().sum::<usize>()
@@ -96,13 +96,13 @@ impl<R: Real> PackedWeights<R> {
         })
     }
 
-    /// To be told after each change of the parameters.
+    /// To be called after each change of the parameters.
     pub(crate) fn parameters_changed(&mut self) {
         self.forms.iter_mut().for_each(|form| form.stale = true);
         self.stale_biases = true;
     }
 
-    /// Follows the parameters, in what a pass reads that goes `backward` or does not.
+    /// Updates the packed weights of forward or, with `backward`, backward passes.
     pub(crate) fn refresh(&mut self, threads: &Threads, model: &MappedModel, parameters: &[R], backward: bool) {
         if std::mem::take(&mut self.stale_biases) {
             for (bias, layer_direction) in self.biases.iter_mut().zip(&model.layer_directions) {
@@ -123,12 +123,12 @@ impl<R: Real> PackedWeights<R> {
         }
     }
 
-    /// W_ihᵀ, \[input, ·\], its columns in the order of the kept gates, with their bias: a row is what a token stands for.
+    /// W_ihᵀ, \[input, ·\], with columns in the order of the kept gates and the bias. Each row belongs to one token.
     pub(crate) fn input(&self, layer_direction: usize) -> &PackedB<R> {
         &self.forms[OF_LAYER * layer_direction].panels
     }
 
-    /// W_ih, \[·, input\], its rows in that order.
+    /// W_ih, \[·, input\], with rows in that order.
     pub(crate) fn input_back(&self, layer_direction: usize) -> &PackedB<R> {
         &self.forms[OF_LAYER * layer_direction + 1].panels
     }
@@ -151,12 +151,12 @@ impl<R: Real> PackedWeights<R> {
         }
     }
 
-    /// What the kept numbers of a row start from.
+    /// The initial value of a row's kept numbers.
     pub(crate) fn bias(&self, layer_direction: usize) -> &[R] {
         &self.biases[layer_direction]
     }
 
-    /// How many numbers all of it takes.
+    /// The total number of elements.
     pub(crate) fn len(&self) -> usize {
         self.forms.iter().map(|form| form.panels.len()).sum::<usize>() + self.biases.iter().map(Vec::len).sum::<usize>()
     }

@@ -1,11 +1,11 @@
-//! What every block of a pass reads.
+//! The shared inputs of all blocks in a pass.
 
 use super::mapped_model::MappedModel;
 use super::packed_weights::PackedWeights;
 use crate::cpu::gemm::shared::SharedGemm;
 use crate::cpu::parallel::clock::Clock;
 
-/// What every block of a pass reads.
+/// The shared inputs of all blocks in a pass.
 pub(crate) struct PassWeights<'a, R> {
     pub(crate) model: &'a MappedModel,
     pub(crate) parameters: &'a [R],

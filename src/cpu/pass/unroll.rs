@@ -1,4 +1,4 @@
-//! The time loops of a block over the chunk that it holds: all layers and directions forward, and back.
+//! The time loops of a block over its current chunk, forward and backward through all layers and directions.
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBloc
             None => LayerInput::Numbers(&block.x[input.clone()]),
             Some(below) => LayerInput::Numbers(below),
         };
-        // The steps read what the projection made while it is in the cache.
+        // The steps read the projection while it is in the cache.
         let few = (TOGETHER / rows).max(1);
         for first in (0..steps).step_by(few) {
             let count = few.min(steps - first);
@@ -69,18 +69,19 @@ pub(crate) fn forward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBloc
     }
 }
 
-/// What a layer reads, of all steps of the chunk.
+/// The input of a layer, for all steps of the chunk.
 #[derive(Clone, Copy)]
 enum LayerInput<'a, R> {
     Numbers(&'a [R]),
-    /// Which stand for one-hot vectors.
+    /// One-hot tokens.
     Tokens(&'a [u32]),
 }
 
-/// Rows of a block, of some steps, that are projected before they are stepped through.
+/// Rows, over several steps, that are projected before being stepped through.
 const TOGETHER: usize = 64;
 
-/// z of some rows of the chunk without its recurrent part: x_t · W_ihᵀ and the biases. Gives the operations of the product.
+/// z of some rows of the chunk without its recurrent part: x_t · W_ihᵀ and the biases. Returns the operations of the
+/// product.
 fn project<R: Real>(
     weights: &PassWeights<'_, R>,
     index: usize,
@@ -91,7 +92,7 @@ fn project<R: Real>(
     let (layer_direction, kept) = (&weights.model.layer_directions[index], weights.model.kept());
     let (weight_ih, bias) = (weights.prepared.input(index), weights.prepared.bias(index));
     let gates = &mut state.gates[rows.start * kept..rows.end * kept];
-    // What the input does not reach.
+    // The gates that the input does not affect.
     let (_, columns) = weight_ih.shape();
     gates.chunks_exact_mut(kept).for_each(|gates| gates[columns..].copy_from_slice(&bias[columns..]));
     match source {
@@ -148,23 +149,23 @@ fn forward_step<R: Real>(
     ForwardStep { step, gates, h_before, c_before, h, c, output }.run();
 }
 
-/// The states that enter and leave step `t`, each of `size` numbers.
+/// The states entering and leaving step `t`, each of `size` numbers.
 fn around<R>(history: &mut [R], size: usize, direction: usize, t: usize) -> (&mut [R], &mut [R]) {
     let (early, late) = history[t * size..].split_at_mut(size);
     let late = &mut late[..size];
     if direction == 0 { (early, late) } else { (late, early) }
 }
 
-/// From `d_output`, where there is one, and the layers' dh and dc (those of the leaving states) back to those of the
-/// entering ones, with the gates' gradients left in place of the gates, and in the histories of h what entered each step's
-/// product. dx is made where it is wanted, or the embedding needs it.
+/// From `d_output`, if any, and the layers' dh and dc for the leaving states, to those of the entering ones. Leaves the
+/// gates' gradients in place of the gates, and in the histories of h what entered each step's product. Computes dx if
+/// requested or needed by the embedding.
 pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>, with_output: bool, input: bool) {
     let model = weights.model;
     let directions = model.recurrent.directions();
     let steps = block.held.len();
     let input_part = block.input_part(model);
     for layer in (0..model.recurrent.layers).rev() {
-        // Only the topmost layer can be without a gradient from above.
+        // Only the top layer can lack a gradient from above.
         let above = with_output || layer + 1 < model.recurrent.layers;
         let draw = block.draw_above(model, layer);
         for direction in 0..directions {
@@ -210,7 +211,7 @@ pub(crate) fn backward<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlo
     }
 }
 
-/// Step `t` of the chunk that is held.
+/// Step `t` of the current chunk.
 fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>, index: usize, t: usize, above: bool) {
     let model = weights.model;
     let layer_direction = &model.layer_directions[index];
@@ -247,7 +248,7 @@ fn backward_step<R: Real>(weights: &PassWeights<'_, R>, block: &mut RowBlock<R>,
         weights.gemm.split_columns(product, &mut state.shares);
         let products = state.masked.iter().zip(&state.factors).map(|(product, factor)| *product * *factor);
         dh.iter_mut().zip(products).for_each(|(dh, product)| *dh += product);
-        // The cell has read h_{t−1} as it was; dW_hh is to see what of it entered the product.
+        // The cell has read h_{t−1} itself; dW_hh needs what entered the product.
         h_before.iter_mut().zip(&state.factors).for_each(|(h, factor)| *h *= *factor);
     } else {
         let product = Product::add(MatrixMut { data: dh, stride: hidden }, dz, weight_hh);

@@ -1,7 +1,7 @@
 //! The gradients of all weights: one product each over K = span · rows, added span by span from the last to the first,
 //! and within each block by block.
 //!
-//! The work is cut by tiles of the *result*, so every element is summed by one thread, in the order of the blocks.
+//! The work is split by tiles of the *result*, so every element is summed by one thread, in block order.
 
 use std::ops::Range;
 
@@ -18,24 +18,24 @@ use crate::cpu::parallel::threads::Divide;
 use crate::model::{Head, Layout, Readout, Role};
 use crate::real::Real;
 
-/// The most rows of a weight in a tile.
+/// The maximum rows of a weight per tile.
 const ROWS: usize = 256;
 
-/// Tiles of all weights that a thread is to have at least. Each packs all of its right side: the larger, the better.
+/// The minimum number of tiles per thread. Each packs its whole right operand, so larger tiles are better.
 const TILES: usize = 3;
 
-/// Some rows of one parameter: a contiguous range of the flat block.
+/// Some rows of a parameter: a contiguous range of the flat block.
 #[derive(Clone, Debug)]
 pub(crate) struct WeightTile {
     role: Role,
     range: Range<usize>,
-    /// The first of the gradients, among the kept numbers or the logits, that belong to these rows.
+    /// The first column of these rows' gradients among the kept numbers or the logits.
     column: usize,
     rows: usize,
 }
 
 impl WeightTile {
-    /// Operations of its products over so many rows, as if x were no tokens.
+    /// Operations of its products over `rows` rows, as if x were dense.
     pub(crate) fn operations(&self, rows: usize) -> usize {
         match self.role {
             Role::WeightIh { .. } | Role::WeightHh { .. } | Role::HeadWeight => clock::product(rows, self.range.len()),
@@ -44,7 +44,7 @@ impl WeightTile {
     }
 }
 
-/// Cuts all parameters into tiles for so many threads, in the order of the flat block. Where the cuts are changes no bit:
+/// Splits all parameters into tiles for `threads` threads, in the order of the flat block. The split changes no bit:
 /// every element is summed in the same order.
 pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec<WeightTile> {
     let (cell, hidden) = (model.recurrent.cell, model.hidden());
@@ -53,7 +53,7 @@ pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec
     for tensor in layout.tensors() {
         let columns = tensor.len() / tensor.shape[0];
         let even = tensor.shape[0].div_ceil(tensor.len().div_ceil(share)).next_multiple_of(16);
-        // Each tile of an embedding goes through all tokens: there are to be few.
+        // Each tile of an embedding scans all tokens, so there should be few.
         let most = if tensor.role == Role::Embedding { even } else { even.min(ROWS) };
         let mut cut = |rows: Range<usize>, column: usize| {
             for first in rows.clone().step_by(most) {
@@ -76,7 +76,7 @@ pub(crate) fn tiles(model: &MappedModel, layout: &Layout, threads: usize) -> Vec
     tiles
 }
 
-/// Rows and columns that the products of one thread need room for.
+/// The maximum rows and columns of a tile's products, for scratch.
 pub(crate) fn scratch_shape(tiles: &[WeightTile]) -> (usize, usize) {
     let rows = tiles.iter().map(|tile| tile.rows).max().unwrap_or_default().min(ROWS);
     let columns = tiles.iter().map(|tile| tile.range.len() / tile.rows).max().unwrap_or_default();
@@ -101,8 +101,8 @@ impl<R: Real> Divide for WeightTiles<'_, R> {
     }
 }
 
-/// Adds to the gradients of some tiles what all blocks have to say of the chunk that they hold, the last span first. With
-/// `with_head` false there was no head in the pass.
+/// Adds the gradients of some tiles over the current chunk of all blocks, last span first. `with_head` is false in a
+/// pass without a head.
 pub(crate) fn accumulate<R: Real>(
     model: &MappedModel,
     blocks: &[RowBlock<R>],
@@ -123,7 +123,7 @@ pub(crate) fn accumulate<R: Real>(
     }
 }
 
-/// A tile and its gradients.
+/// A tile with its gradients and scratch.
 struct TileSum<'a, R> {
     tile: &'a WeightTile,
     gradients: &'a mut [R],
@@ -158,7 +158,7 @@ fn add_products<R: Real>(model: &MappedModel, blocks: &[RowBlock<R>], with_head:
     }
 }
 
-/// What a span adds: some rows of the chunk at hand.
+/// Adds a span: some rows of the current chunk.
 fn add_span<R: Real>(
     model: &MappedModel,
     block: &RowBlock<R>,
@@ -193,7 +193,7 @@ fn add_span<R: Real>(
             sum.add(dz, part(x, inputs, rows));
         }
         Role::WeightHh { layer_direction } => {
-            // The states that entered the steps: in the reverse direction they lie one state later.
+            // The states that entered the steps; in the reverse direction one index later.
             let state = &block.layer_directions[layer_direction];
             let entering = &state.h[model.layer_directions[layer_direction].direction * block.mask.rows * hidden..];
             sum.add(part(&state.gates, kept, rows.clone()), part(entering, hidden, rows));
@@ -207,7 +207,7 @@ fn add_span<R: Real>(
     }
 }
 
-/// What some rows of predictions add to W_hy.
+/// Adds some rows of predictions to the gradient of W_hy.
 fn add_head<R: Real>(
     model: &MappedModel,
     head: &Head,
@@ -219,12 +219,12 @@ fn add_head<R: Real>(
     sum.add(part(&block.head.logits, head.outputs, rows), features);
 }
 
-/// Some rows, of `size` numbers each.
+/// Some rows of `size` numbers each.
 fn part<R>(data: &[R], size: usize, rows: Range<usize>) -> MatrixRef<'_, R> {
     MatrixRef { data: &data[rows.start * size..rows.end * size], stride: size, count: rows.len() }
 }
 
-/// Sums over all steps, made along the way.
+/// Adds the bias gradients, summed over steps during the backward pass.
 fn add_bias<R: Real>(block: &RowBlock<R>, with_head: bool, tile: &WeightTile, gradients: &mut [R]) {
     let sums = match tile.role {
         Role::BiasIh { layer_direction } | Role::BiasHh { layer_direction } => {

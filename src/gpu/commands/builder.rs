@@ -1,5 +1,5 @@
-//! Makes the commands of a pass: buffers for the plan's tensors, uniforms side by side in one buffer, and bind groups,
-//! each made once.
+//! Builds the commands of a pass: buffers of the plan's tensors, one shared uniform buffer, and bind groups, each
+//! created once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::{COLUMN_SUM, Constants, Kernel, REDUCE, ShaderEntry, matmul};
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, Grid, MatmulPlan, SequencePlan, Span, TensorId, TensorSpec};
 
-/// A range of a buffer, as a kernel binds it.
+/// A buffer range bound to a kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Binding {
     pub(crate) buffer: wgpu::Buffer,
@@ -44,7 +44,7 @@ pub(crate) fn allocate(gpu: &Gpu, spec: &TensorSpec) -> Result<wgpu::Buffer> {
     gpu.buffer(&spec.name, spec.bytes, usage)
 }
 
-/// The uniforms of many dispatches in one buffer; equal ones share a place, so that T steps of every chunk need one each.
+/// The uniforms of many dispatches in one buffer. Equal ones are shared, so the T steps of all chunks need one each.
 #[derive(Debug, Default)]
 struct Uniforms {
     bytes: Vec<u8>,
@@ -58,14 +58,14 @@ impl Uniforms {
         *self.places.entry(bytes.to_vec()).or_insert_with(|| {
             self.bytes.resize(next, 0);
             self.bytes.extend_from_slice(bytes);
-            // Every dispatch binds as many bytes, whatever the size of its struct.
+            // Every dispatch binds the same number of bytes, whatever the size of its struct.
             self.bytes.resize(next + ALIGNMENT as usize, 0);
             next as u32
         })
     }
 }
 
-/// A dispatch whose bind group waits for the uniform buffer.
+/// A dispatch whose bind group still needs the uniform buffer.
 struct DraftDispatch {
     kernel: Arc<Kernel>,
     bindings: Vec<Binding>,
@@ -79,7 +79,7 @@ enum DraftCommand {
     Ready(GpuCommand),
 }
 
-/// Collects commands into named lists.
+/// Collects commands into lists.
 pub(crate) struct Builder<'a> {
     pub(crate) gpu: &'a Gpu,
     pub(crate) limits: DeviceLimits,
@@ -90,11 +90,11 @@ pub(crate) struct Builder<'a> {
     lists: Vec<Vec<DraftCommand>>,
 }
 
-/// A list of commands that [`Builder::finish`] will hand over.
+/// A list of commands that [`Builder::finish`] will return.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListId(usize);
 
-/// What [`Builder::finish`] hands over.
+/// The result of [`Builder::finish`].
 pub(crate) struct BuiltCommands {
     pub(crate) buffers: Vec<wgpu::Buffer>,
     lists: Vec<Vec<GpuCommand>>,
@@ -107,7 +107,7 @@ impl BuiltCommands {
     }
 }
 
-/// One side of a matrix product: where it begins and its leading dimension, in vec4.
+/// An operand of a matrix product: its binding, first element and leading dimension, in vec4.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix {
     pub(crate) binding: Binding,
@@ -116,7 +116,7 @@ pub(crate) struct Matrix {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder of commands on a plan's buffers, each at least as large as its tensor.
+    /// Creates a builder for a plan and its buffers, each at least as large as its tensor.
     pub(crate) fn on(gpu: &'a Gpu, plan: &'a SequencePlan, buffers: Vec<wgpu::Buffer>) -> Self {
         let limits = gpu.limits();
         Self { gpu, limits, plan, buffers, uniforms: Uniforms::default(), items: Vec::new(), lists: Vec::new() }
@@ -127,17 +127,17 @@ impl<'a> Builder<'a> {
         self.span(self.plan.whole(id))
     }
 
-    /// A range of one.
+    /// A range of a tensor.
     pub(crate) fn span(&self, span: Span) -> Binding {
         Binding { buffer: self.buffers[span.tensor.0].clone(), offset: span.offset, bytes: span.bytes }
     }
 
-    /// A matrix that begins at a tensor's vec4 `first`.
+    /// A matrix that starts at vec4 `first` of a tensor.
     pub(crate) fn matrix(&self, id: TensorId, first: usize, ld: usize) -> Matrix {
         Matrix { binding: self.tensor(id), first, ld }
     }
 
-    /// Adds a dispatch. Bindings stand in the order of the entry point's.
+    /// Adds a dispatch. Bindings are in the order of the entry point's.
     pub(crate) fn dispatch<U: Uniform>(
         &mut self,
         entry: ShaderEntry,
@@ -170,15 +170,15 @@ impl<'a> Builder<'a> {
         ListId(self.lists.len() - 1)
     }
 
-    /// C (+)= op(A) · op(B) (+ bias), not cut. `sides` says which of A and B are stored transposed.
+    /// C (+)= op(A) · op(B) (+ bias), in one part. `sides`: which of A and B are stored transposed.
     pub(crate) fn matmul(&mut self, product: MatrixProduct<'_>) {
         let MatrixProduct { sides, a, b, bias, c, m, n4, k, accumulate } = product;
         let plan = self.limits.matmul(m, 4 * n4, k);
         self.matmul_parts(sides, a, b, bias, c, (m, n4), plan, accumulate, 0);
     }
 
-    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\]: a weight gradient, k = T·B cut into parts whose results are added in
-    /// their order.
+    /// C += Aᵀ · B with A \[k, m\] and B \[k, n\]: a weight gradient. k = T·B is split into parts whose results are
+    /// added in order.
     pub(crate) fn weight_gradient(&mut self, a: &Matrix, b: &Matrix, c: &Matrix, m: usize, n4: usize, k: usize) {
         let plan = self.limits.weight_gradient(m, 4 * n4, k);
         if plan.parts == 1 {
@@ -214,7 +214,7 @@ impl<'a> Builder<'a> {
             a_first: a.first as u32,
             b_first: b.first as u32,
             c_first: c.first as u32,
-            // A part begins `part` values of k further on: rows of a transposed A, vec4 of a plain one.
+            // Each part starts `part` values of k later: in rows of a transposed A, in vec4 of a plain one.
             a_stride: (if sides.0 { plan.part * a.ld } else { plan.part / 4 }) as u32,
             b_stride: (if sides.1 { plan.part / 4 } else { plan.part * b.ld }) as u32,
             c_stride: c_stride as u32,
@@ -222,7 +222,7 @@ impl<'a> Builder<'a> {
             accumulate: u32::from(accumulate),
         };
         let (entry, constants) = matmul(plan.tile, sides);
-        // Something must be bound for the bias; b is read in any case.
+        // A binding is required even without a bias; b is read in any case.
         let bias = bias.unwrap_or(&b.binding);
         let bindings = [&a.binding, &b.binding, bias, &c.binding];
         self.dispatch(entry, &constants, &bindings, &uniform, plan.grid, Cost::product(m, n4, &plan, accumulate));
@@ -246,8 +246,8 @@ impl<'a> Builder<'a> {
         self.dispatch(REDUCE, &[], &[&scratch, &out.binding], &uniform, grid, cost);
     }
 
-    /// Adds the sums over `rows` rows of columns of `values` to the gradients of one bias or of two, each of which
-    /// begins with its column. What the two have in common is summed once.
+    /// Adds column sums over `rows` rows of `values` to the gradients of one or two biases, each given with its first
+    /// column. Columns used by both are summed once.
     pub(crate) fn bias_gradients(&mut self, values: &Matrix, rows: usize, biases: &[(usize, &Matrix)]) {
         let n4 = biases.iter().map(|(column, bias)| column + bias.ld).max().unwrap_or(0);
         let (grid, part, scratch) = self.limits.column_sum(rows, n4);
@@ -277,7 +277,7 @@ impl<'a> Builder<'a> {
         let mut out = first.binding.clone();
         let mut uniform = ColumnSum { accumulate: 1, first4: first.ld as u32, ..sums };
         for (column, other) in others {
-            // The gradients of a layer's two biases stand one behind the other.
+            // The gradients of a layer's two biases are adjacent.
             let at = other.binding.offset - out.offset;
             out.bytes = at + other.binding.bytes;
             uniform = ColumnSum { other: *column as u32, other_at: (at / 16) as u32, ..uniform };
@@ -285,7 +285,7 @@ impl<'a> Builder<'a> {
         self.dispatch(COLUMN_SUM, &[], &[&values.binding, &out], &uniform, grid, cost);
     }
 
-    /// Uploads the uniforms and makes the bind groups.
+    /// Uploads the uniforms and creates the bind groups.
     pub(crate) fn finish(self) -> Result<BuiltCommands> {
         let device = self.gpu.device();
         let size = (self.uniforms.bytes.len() as u64).max(ALIGNMENT);
@@ -308,17 +308,17 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Results in scratch that are to be added up.
+/// Partial results in scratch, to be added up.
 #[derive(Clone, Copy)]
 struct PartialSums {
     count: usize,
-    /// vec4 from one part to the next, in a row, and before the first column.
+    /// vec4 from one part to the next, per row, and before the first column.
     stride: usize,
     ld: usize,
     column: usize,
 }
 
-/// A product as [`Builder::matmul`] takes it: C \[m, 4·n4\], inner size k.
+/// The arguments of [`Builder::matmul`]: C \[m, 4·n4\], inner size k.
 #[derive(Clone, Copy)]
 pub(crate) struct MatrixProduct<'p> {
     pub(crate) sides: (bool, bool),
@@ -332,7 +332,7 @@ pub(crate) struct MatrixProduct<'p> {
     pub(crate) accumulate: bool,
 }
 
-/// A kernel's address, and its bindings as (buffer, offset, bytes).
+/// The address of a kernel, and its bindings as (buffer, offset, bytes).
 type GroupKey = (usize, Vec<(wgpu::Buffer, u64, u64)>);
 
 /// Bind groups by kernel and buffers.
@@ -353,7 +353,7 @@ impl BindGroups {
     }
 }
 
-/// A bind group: the uniform, then the entry point's bindings in order.
+/// Creates a bind group: the uniform, then the entry point's bindings in order.
 pub(crate) fn bind(
     device: &wgpu::Device,
     kernel: &Kernel,

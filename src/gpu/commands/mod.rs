@@ -1,4 +1,4 @@
-//! Commands: what they are, how they are made, submitted and timed.
+//! GPU commands: definition, construction, submission and timing.
 
 pub(crate) mod builder;
 pub(crate) mod product;

@@ -1,4 +1,4 @@
-//! One matrix product by itself, on the kernel that the passes use: for benches.
+//! A single matrix product with the kernels of the passes, for benchmarks.
 
 use super::builder::{Binding, bind};
 use super::program::GpuCommand;
@@ -9,8 +9,8 @@ use crate::gpu::device::Gpu;
 use crate::gpu::device::kernel::matmul;
 use crate::model::plan::{ALIGNMENT, Cost, vec4s};
 
-/// C \[m, n\] = A · B on the device, with A \[m, k\] stored by rows and B stored \[k, n\], or \[n, k\] as weights are. Both
-/// are zeros.
+/// C \[m, n\] = A · B on the device, with A \[m, k\] stored by rows and B stored as \[k, n\], or transposed as \[n, k\]
+/// like weights. Both are zero.
 #[derive(Debug)]
 pub struct DeviceProduct {
     gpu: Gpu,

@@ -1,4 +1,4 @@
-//! The time that each kernel takes on the device, by timestamps around its compute passes.
+//! Kernel times on the device, from timestamps around compute passes.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,31 +13,31 @@ use crate::gpu::device::signal::Signal;
 use crate::model::plan::Cost;
 use crate::profile::{Profile, ProfilePart};
 
-/// Times the kernels of what is being recorded, and what was submitted since the profile was last asked for.
+/// Times the kernels being recorded, and keeps what was submitted since the last profile.
 #[derive(Debug, Default)]
 pub(crate) struct Profiler {
-    /// From the first run of a submission on, where the device was opened for timestamps.
+    /// Created with the first run of a submission, if the device supports timestamps.
     queries: Option<wgpu::QuerySet>,
-    /// Of the submission that is being recorded.
+    /// Runs of the submission being recorded.
     runs: Vec<KernelRun>,
     taken: PendingProfile,
 }
 
-/// What is known so far, and what has not come back, the oldest first.
+/// Times known so far, and submissions whose timestamps are outstanding, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct PendingProfile {
     profile: Profile,
     pending: VecDeque<SubmittedRuns>,
 }
 
-/// The kernels of a submission, and where their timestamps come back.
+/// The kernels of a submission, and the buffer for their timestamps.
 #[derive(Debug)]
 struct SubmittedRuns {
     runs: Vec<KernelRun>,
     times: Option<(wgpu::Buffer, wgpu::SubmissionIndex, Signal)>,
 }
 
-/// Dispatches of one kernel behind each other: a compute pass.
+/// Consecutive dispatches of one kernel: a compute pass.
 #[derive(Debug)]
 struct KernelRun {
     kernel: Arc<Kernel>,
@@ -45,11 +45,11 @@ struct KernelRun {
     cost: Cost,
 }
 
-/// Each run has a timestamp before it and one behind it.
+/// Each run has a timestamp before and after it.
 const MOST_RUNS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 
 impl PendingProfile {
-    /// Waits for all of it.
+    /// Waits for all timestamps.
     pub(crate) async fn profile(self, gpu: &Gpu) -> Result<Profile> {
         let Self { mut profile, pending } = self;
         for SubmittedRuns { runs, times } in pending {
@@ -65,7 +65,7 @@ impl PendingProfile {
         Ok(profile)
     }
 
-    /// Takes in a submission, and adds up those that came back, so that a long run keeps few of them.
+    /// Adds a submission, and collects those whose timestamps have arrived, so that a long run keeps few of them.
     fn push(&mut self, submitted: SubmittedRuns, gpu: &Gpu) {
         self.pending.push_back(submitted);
         while let Some(SubmittedRuns { runs, times }) = self.pending.front_mut() {
@@ -73,7 +73,7 @@ impl PendingProfile {
             let ticks = match times {
                 Some((buffer, _, mapped)) => match Pin::new(mapped).poll(&mut context) {
                     Poll::Ready(Ok(())) => ticks(buffer).unwrap_or_default(),
-                    // Whoever waits for the submission is told why.
+                    // Waiting for the submission reports the reason.
                     Poll::Ready(Err(_)) => Vec::new(),
                     Poll::Pending => break,
                 },
@@ -86,7 +86,7 @@ impl PendingProfile {
     }
 }
 
-/// The timestamps that came back.
+/// The timestamps that arrived.
 fn ticks(buffer: &wgpu::Buffer) -> Result<Vec<u64>> {
     let view = buffer.slice(..).get_mapped_range().map_err(|error| Error::Device(error.to_string()))?;
     Ok(bytemuck::pod_collect_to_vec(&view))
@@ -103,12 +103,12 @@ fn add(profile: &mut Profile, runs: Vec<KernelRun>, ticks: &[u64], gpu: &Gpu) {
 }
 
 impl Profiler {
-    /// Hands over what was submitted.
+    /// Takes what was submitted.
     pub(crate) fn take(&mut self) -> PendingProfile {
         std::mem::take(&mut self.taken)
     }
 
-    /// Begins the run of a kernel.
+    /// Begins a run of a kernel.
     pub(crate) fn begin(&mut self, gpu: &Gpu, kernel: &Arc<Kernel>) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
         let device = gpu.device();
         let Self { queries, runs, .. } = self;
@@ -134,12 +134,12 @@ impl Profiler {
         }
     }
 
-    /// Whether no further run finds room.
+    /// Whether there is no space for another run.
     pub(crate) fn is_full(&self) -> bool {
         self.runs.len() == MOST_RUNS
     }
 
-    /// Submits what was recorded, and begins anew.
+    /// Submits what was recorded, and starts over.
     pub(crate) fn submit(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         let (queries, runs) = (self.queries.take(), std::mem::take(&mut self.runs));
         let buffer = |name, usage| {

@@ -1,22 +1,22 @@
-//! What a pass is made of.
+//! The commands of a pass.
 
 use std::sync::Arc;
 
 use crate::gpu::device::kernel::Kernel;
 use crate::model::plan::Cost;
 
-/// One command. Buffers and bind groups are handles: a command is made once and recorded every step.
+/// A command. Buffers and bind groups are handles: a command is created once and recorded at every step.
 #[derive(Clone, Debug)]
 pub(crate) enum GpuCommand {
-    /// One kernel over a grid, its uniform at an offset.
+    /// One kernel over a grid, with its uniform at an offset.
     Dispatch { kernel: Arc<Kernel>, bindings: wgpu::BindGroup, offset: u32, grid: [u32; 3], cost: Cost },
-    /// Bytes from one place to another.
+    /// Copies bytes between buffers.
     Copy { from: BufferOffset, to: BufferOffset, bytes: u64 },
-    /// Zeros.
+    /// Fills with zeros.
     Clear { to: BufferOffset, bytes: u64 },
 }
 
-/// A byte of a buffer.
+/// A position in a buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct BufferOffset {
     pub(crate) buffer: wgpu::Buffer,
@@ -24,7 +24,7 @@ pub(crate) struct BufferOffset {
 }
 
 impl BufferOffset {
-    /// The first byte.
+    /// The beginning of a buffer.
     pub(crate) fn of(buffer: &wgpu::Buffer) -> Self {
         Self { buffer: buffer.clone(), offset: 0 }
     }

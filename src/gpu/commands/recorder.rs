@@ -1,4 +1,4 @@
-//! The one stream of an engine's writes and commands, and what of it makes a submission.
+//! The stream of an engine's writes and commands, and its division into submissions.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,32 +10,32 @@ use crate::gpu::device::Gpu;
 use crate::model::plan::TensorSpec;
 use crate::profile::Profile;
 
-/// The most steps of a submission, and the planned operations from which on it holds no further one: a submission takes
-/// some tens of microseconds, which only a short step notices.
+/// The maximum number of steps per submission, and the planned operations from which on a submission takes no further
+/// step. A submission costs some tens of microseconds, which matters for short steps only.
 const STEPS: usize = 4;
 const SHORT: u64 = 250_000_000;
 
-/// Bytes of writes that a submission brings along, and of the largest one: a larger one goes by itself. The steps of a
-/// submission leave half of them to the last one.
+/// Bytes of writes within a submission, and of the largest one; larger writes go through the queue. The earlier steps
+/// of a submission leave half of it to the last one.
 pub(crate) const UPLOADS: usize = 512 << 10;
 const UPLOAD: usize = UPLOADS / 4;
 
-/// Records writes and commands and submits them in their order, without a wait between them.
+/// Records writes and commands and submits them in order, without waiting.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     gpu: Gpu,
-    /// Planned operations of a submission.
+    /// The maximum number of planned operations per submission.
     pub(crate) limit: u64,
-    /// From where a submission copies what is written within it. What the queue itself writes comes before the whole of
-    /// the submission that follows, and so before commands that are still to read what was there.
+    /// The staging buffer for writes within a submission. Writes through the queue take effect before the whole next
+    /// submission, and so before earlier commands in it that still read the old contents.
     uploads: Option<wgpu::Buffer>,
     open: Mutex<OpenSubmission>,
 }
 
-/// What is recorded and not yet submitted.
+/// Recorded and not yet submitted.
 #[derive(Debug, Default)]
 struct OpenSubmission {
-    /// From the first command on.
+    /// Created with the first command.
     encoder: Option<wgpu::CommandEncoder>,
     work: u64,
     steps: usize,
@@ -44,12 +44,12 @@ struct OpenSubmission {
     profiler: Option<Profiler>,
 }
 
-/// A submission, that was made or is to come.
+/// A past or future submission.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Submission(Arc<OnceLock<wgpu::SubmissionIndex>>);
 
 impl Submission {
-    /// Once it was made.
+    /// The index of the submission, once made.
     pub(crate) fn index(&self) -> Option<wgpu::SubmissionIndex> {
         self.0.get().cloned()
     }
@@ -60,12 +60,12 @@ impl Submission {
 }
 
 impl Recorder {
-    /// One of commands alone: each write is a submission's end.
+    /// A recorder for commands only: each write ends a submission.
     pub(crate) fn new(gpu: &Gpu) -> Self {
         Self { gpu: gpu.clone(), limit: gpu.limits().submission(), uploads: None, open: Mutex::default() }
     }
 
-    /// One whose submissions bring small writes along.
+    /// A recorder with small writes within submissions.
     pub(crate) fn with_uploads(gpu: &Gpu) -> Result<Self> {
         let uploads = allocate(gpu, &TensorSpec { name: "uploads".into(), bytes: UPLOADS as u64 })?;
         Ok(Self { uploads: Some(uploads), ..Self::new(gpu) })
@@ -75,7 +75,8 @@ impl Recorder {
         self.uploads.as_ref().map_or(0, wgpu::Buffer::size)
     }
 
-    /// Begins a pass: one before it that is no short one goes on its way first, as where an update takes several.
+    /// Begins a pass. Submits a previous pass that is not short, for example before an update that takes several
+    /// passes.
     pub(crate) fn begin_pass(&self) {
         let mut open = self.lock();
         if open.work >= SHORT {
@@ -83,7 +84,7 @@ impl Recorder {
         }
     }
 
-    /// Writes for the commands to come.
+    /// Writes data for the following commands.
     pub(crate) fn write<T: bytemuck::NoUninit>(&self, to: &BufferOffset, values: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let mut open = self.lock();
@@ -102,7 +103,7 @@ impl Recorder {
         }
     }
 
-    /// Records a list; consecutive dispatches share a compute pass, with a profiler those of one kernel.
+    /// Records a list. Consecutive dispatches share a compute pass; when profiling, only those of one kernel do.
     pub(crate) fn record<'c>(&self, commands: impl IntoIterator<Item = &'c GpuCommand>) {
         let mut lock = self.lock();
         let mut commands = commands.into_iter().peekable();
@@ -147,7 +148,7 @@ impl Recorder {
         }
     }
 
-    /// Ends a step, which is submitted now or, where it is short, with a few others. Tells its submission.
+    /// Ends a step and returns its submission. Short steps are submitted together with a few others.
     pub(crate) fn end_step(&self) -> Submission {
         let mut open = self.lock();
         open.steps += 1;
@@ -166,7 +167,7 @@ impl Recorder {
         submission
     }
 
-    /// Waits until a buffer that a submission copies into can be read.
+    /// Waits until a buffer written by a submission can be read.
     pub(crate) async fn arrival(&self, submission: &Submission, buffer: &wgpu::Buffer) -> Result<()> {
         if submission.index().is_none() {
             self.submit();
@@ -175,16 +176,16 @@ impl Recorder {
         self.gpu.wait(submission.index(), mapped).await
     }
 
-    /// From now on kernels are timed, or are not.
+    /// Sets whether kernels are timed from now on.
     pub(crate) fn set_profile(&self, on: bool) {
         self.submit();
         self.lock().profiler = on.then(Profiler::default);
     }
 
-    /// What the kernels took since the last call. Waits for them.
+    /// The kernel times since the last call. Waits for them.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where they were not timed.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if profiling is off.
     pub(crate) async fn profile(&self) -> Result<Profile> {
         self.submit();
         let Some(taken) = self.lock().profiler.as_mut().map(Profiler::take) else { return Err(Profile::none()) };

@@ -1,8 +1,8 @@
-//! The uniform structs of the shaders, field by field in their order. A test holds them against the WGSL.
+//! The uniform structs of the shaders, with fields in order. A test compares them with the WGSL.
 
 use bytemuck::{Pod, Zeroable};
 
-/// A uniform struct whose fields take 4 bytes each.
+/// A uniform struct with fields of 4 bytes each.
 pub(crate) trait Uniform: Pod {
     /// The name of the WGSL struct.
     const NAME: &'static str;
@@ -24,7 +24,7 @@ macro_rules! uniforms {
             }
         )*
 
-        /// Name and fields of every uniform struct.
+        /// The name and fields of every uniform struct.
         pub const UNIFORMS: &[(&str, &[&str])] = &[$(($name::NAME, $name::FIELDS)),*];
     };
 }
@@ -59,7 +59,7 @@ uniforms! {
         rows: u32, width: u32, ld_from: u32, from_first: u32, ld_to: u32, to_first: u32, bit: u32, batch: u32, h4: u32,
         layer_direction: u32, t: u32, recurrent: u32,
     }
-    /// `masks.wgsl`: what dropout draws, written anew each pass. A storage buffer rather than a uniform.
+    /// `masks.wgsl`: the dropout parameters, written at each pass. In a storage buffer rather than a uniform.
     Draw {
         key_low: u32, key_high: u32, first_row: u32, threshold: u32, scale: f32, recurrent_threshold: u32,
         recurrent_scale: f32,
@@ -84,7 +84,7 @@ uniforms! {
         known: u32, choices: u32, shrink: f32, decay: f32, momentum: f32, alpha: f32, eps: f32,
         one_minus_momentum: f32, one_minus_alpha: f32, skips: u32,
     }
-    /// `status.wgsl`: what an update reports. A storage buffer rather than a uniform.
+    /// `status.wgsl`: the report of an update. In a storage buffer rather than a uniform.
     Status {
         loss: f32, norm: f32, scale: f32, bad_step: u32, bad_norm: u32, bad_in_row: u32, skipped: u32, rate: f32,
         root_bias2: f32, fresh: f32,

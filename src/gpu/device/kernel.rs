@@ -1,4 +1,4 @@
-//! A kernel: its sources, its bindings, and the pipeline made from them.
+//! Kernels: sources, bindings and pipelines.
 
 use std::borrow::Cow;
 
@@ -15,23 +15,23 @@ pub enum Access {
     ReadWrite,
 }
 
-/// One entry point of the shaders.
+/// A shader entry point.
 #[derive(Clone, Copy, Debug)]
 pub struct ShaderEntry {
-    /// The entry point; also the label and the name in tests and benches.
+    /// The entry point. Also the kernel's label, and its name in tests and benchmarks.
     pub name: &'static str,
-    /// The files it is joined from, in order.
+    /// The source files as (name, text), joined in order.
     pub sources: &'static [(&'static str, &'static str)],
-    /// The uniform struct at binding 0.
+    /// The name of the uniform struct at binding 0.
     pub uniform: &'static str,
     /// The storage bindings that this entry point uses, with their numbers.
     pub bindings: &'static [(u32, Access)],
-    /// Whether an index comes from data, so that the shader keeps its runtime checks.
+    /// Whether indices come from data, so that the shader keeps its runtime checks.
     pub data_indices: bool,
 }
 
 impl ShaderEntry {
-    /// The whole WGSL text.
+    /// The complete WGSL source.
     pub fn source(&self) -> String {
         self.sources.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
     }
@@ -55,7 +55,7 @@ macro_rules! entries {
             data_indices: $data,
         };)*
 
-        /// Every kernel of the crate.
+        /// All kernels of the crate.
         pub const SHADER_ENTRIES: &[ShaderEntry] = &[$($constant),*];
     };
 }
@@ -109,17 +109,17 @@ entries! {
 /// A compiled kernel.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// The entry point's, of a matrix product with its transposed sides: what a profile calls it.
+    /// The name in profiles: the entry point, with the transposed operands of a matrix product.
     pub(crate) name: String,
     pub(crate) entry: ShaderEntry,
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
-/// The value of each `override` that is set.
+/// The values of `override` constants.
 pub(crate) type Constants<'a> = &'a [(&'a str, f64)];
 
-/// The kernel of a product with such tiles, and its constants; `sides` says which of A and B are stored transposed.
+/// The entry point and constants of a tiled product. `sides`: which of A and B are stored transposed.
 pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (ShaderEntry, Vec<(&'static str, f64)>) {
     let mut constants = vec![("TRANSPOSE_A", flag(sides.0)), ("TRANSPOSE_B", flag(sides.1))];
     match tile {
@@ -134,7 +134,7 @@ pub(crate) fn matmul(tile: ProductTile, sides: (bool, bool)) -> (ShaderEntry, Ve
     }
 }
 
-/// A constant that is on or off.
+/// A boolean constant.
 pub(crate) fn flag(on: bool) -> f64 {
     f64::from(u8::from(on))
 }
@@ -151,7 +151,7 @@ impl Kernel {
                 reason = "every index of these shaders follows from the plan's sizes, every loop ends at one of them, and \
                           the suite also runs with the checks on"
             )]
-            // SAFETY: as the reason says; shaders whose indices come from data are never made here.
+            // SAFETY: see the reason above. Shaders whose indices come from data are never created here.
             unsafe {
                 device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             }
@@ -189,7 +189,7 @@ impl Kernel {
             entry_point: Some(entry.name),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants,
-                // Every kernel writes what it reads of its workgroup's memory.
+                // Every kernel writes workgroup memory before reading it.
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,
@@ -198,7 +198,7 @@ impl Kernel {
     }
 }
 
-/// `matmul nt` for A · Bᵀ and so on, as BLAS writes it; of other kernels the entry point's.
+/// `matmul nt` for A · Bᵀ and so on, as in BLAS; the entry point for other kernels.
 fn name(entry: ShaderEntry, constants: Constants<'_>) -> String {
     let side = |name| {
         constants.iter().find(|(constant, _)| *constant == name).map(|(_, on)| if *on == 0.0 { 'n' } else { 't' })

@@ -1,4 +1,4 @@
-//! The device: choosing one, taking the host program's, and what is asked of either.
+//! The GPU device: choosing an adapter, or using a device of the host program.
 
 pub(crate) mod kernel;
 pub(crate) mod signal;
@@ -18,54 +18,54 @@ use self::signal::Signal;
 use crate::error::{Error, Result};
 use crate::model::DeviceLimits;
 
-/// Which adapter to take.
+/// The choice of an adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// A discrete GPU, else an integrated or virtual one, else a software driver.
+    /// A discrete GPU, otherwise an integrated or virtual one, otherwise a software driver.
     #[default]
     Best,
-    /// The first in the order of `Best` whose name contains this, whatever the case.
+    /// The first adapter, in the order of `Best`, whose name contains this text. Case-insensitive.
     Name(String),
-    /// The one at this place of [`Gpu::adapters`].
+    /// The adapter at this index of [`Gpu::adapters`].
     Index(usize),
 }
 
-/// How [`Gpu::new`] opens a device.
+/// Options of [`Gpu::new`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GpuOptions {
-    /// Which adapter.
+    /// The adapter.
     pub adapter: AdapterChoice,
-    /// Whether every shader keeps its runtime checks, not only those whose indices come from data.
+    /// Whether all shaders keep their runtime checks, not only those whose indices come from data.
     pub checked: bool,
-    /// Whose tiles and workgroups the plan takes.
+    /// The kind of device for which tiles and workgroups are chosen.
     pub tiles: Tiles,
-    /// Whether the device is opened with timestamps, where the adapter has them: see
+    /// Whether to request timestamps from the device, if the adapter supports them: see
     /// [`Inspection::profile`](crate::Inspection::profile).
     pub profile: bool,
 }
 
-/// Tiles and workgroups are those of a kind of device. The results differ by rounding alone.
+/// The kind of device for which tiles and workgroups are chosen. Results differ by rounding only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tiles {
-    /// By the adapter's type.
+    /// By the type of the adapter.
     #[default]
     Auto,
-    /// Those of a GPU.
+    /// A hardware GPU.
     Hardware,
-    /// Those of a driver that computes on the CPU.
+    /// A software driver on the CPU.
     Software,
 }
 
-/// What was handed to the queue so far, for tests and profiles.
+/// Counts of queue operations, for tests and profiling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Submissions.
+    /// The number of submissions.
     pub submits: u64,
-    /// Buffers mapped for reading.
+    /// The number of buffers mapped for reading.
     pub maps: u64,
 }
 
-/// A GPU that networks can be made on. Cloning it clones a handle.
+/// A GPU device on which networks are created. Cloning clones a handle.
 #[derive(Clone, Debug)]
 pub struct Gpu(Arc<Inner>);
 
@@ -80,17 +80,17 @@ struct Inner {
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     submits: AtomicU64,
     maps: AtomicU64,
-    /// The bytes of buffers that a test has the device hold at the most; 0: as many as it can.
+    /// A memory limit set by tests; 0: none.
     #[cfg(test)]
     most: AtomicU64,
-    /// The most bytes that buffers came to when a further one was made.
+    /// The maximum bytes of all buffers when one was created.
     #[cfg(test)]
     peak: AtomicU64,
 }
 
 #[cfg(test)]
 impl Inner {
-    /// Whether a further buffer of so many bytes is more than a test allows.
+    /// Whether a buffer of this size exceeds a test's memory limit.
     fn is_full(&self, bytes: u64) -> bool {
         let most = self.most.load(Ordering::Relaxed);
         let held = self.device.get_internal_counters().hal.buffer_memory.read();
@@ -103,24 +103,24 @@ impl Inner {
     }
 }
 
-/// What the device raised on its own.
+/// Errors that the device raised asynchronously.
 #[derive(Debug, Default)]
 struct DeviceErrors {
-    /// It is gone, for good.
+    /// The reason of a device loss.
     lost: Option<String>,
-    /// An error of the calls since the last check.
+    /// An error since the last check.
     error: Option<String>,
 }
 
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // Debug builds would otherwise turn on validation layers, which software drivers run very slowly with.
+    // Debug builds would otherwise enable validation layers, which are very slow with software drivers.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
 }
 
-/// The limits that a device must have been opened with for [`Gpu::from_device`]: WebGPU's defaults for compute shaders,
-/// and the largest buffers and bindings that the adapter has, since a time chunk is as long as they allow.
+/// The limits required of a device for [`Gpu::from_device`]: WebGPU's defaults for compute shaders, and the adapter's
+/// largest buffers and bindings, since they bound the length of a time chunk.
 pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
     wgpu::Limits {
         max_buffer_size: adapter.max_buffer_size,
@@ -131,13 +131,13 @@ pub fn required_limits(adapter: &wgpu::Limits) -> wgpu::Limits {
     }
 }
 
-/// The features that [`Gpu::from_device`] needs: none beyond WebGPU's base.
+/// The features required of a device for [`Gpu::from_device`]: none beyond WebGPU's base.
 pub fn required_features() -> wgpu::Features {
     wgpu::Features::empty()
 }
 
 impl Gpu {
-    /// The adapters that can train, in the order of [`AdapterChoice::Best`]. Empty where there is no driver.
+    /// The adapters that can train, in the order of [`AdapterChoice::Best`]. Empty without a driver.
     pub async fn adapters() -> Vec<wgpu::Adapter> {
         let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
         adapters.retain(|adapter| {
@@ -157,7 +157,7 @@ impl Gpu {
     /// Opens a device.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] where no adapter fits, naming those there are.
+    /// [`Error::NoDevice`] if no adapter matches; the message lists the available ones.
     pub async fn new(options: GpuOptions) -> Result<Self> {
         let mut adapters = Self::adapters().await;
         let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
@@ -201,11 +201,11 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Takes a device that the host program has opened, with at least [`required_limits`] and [`required_features`].
-    /// Errors that the device raises on its own go to the host program's handlers.
+    /// Uses a device that the host program opened, with at least [`required_limits`] and [`required_features`].
+    /// Asynchronous errors of the device go to the host program's handlers.
     ///
     /// # Errors
-    /// [`Error::Device`] names a limit that is too low.
+    /// [`Error::Device`] with the name of a limit that is too low.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let limits = device.limits();
         let mut short = Vec::new();
@@ -252,18 +252,18 @@ impl Gpu {
         &self.0.queue
     }
 
-    /// The adapter: name, driver, type.
+    /// The adapter: name, driver and type.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.0.info
     }
 
-    /// From now on the device has room for buffers of so many bytes in all; 0: for as many as it can hold.
+    /// Limits the memory for buffers to this many bytes in total; 0: no limit.
     #[cfg(test)]
     pub(crate) fn hold_at_most(&self, bytes: u64) {
         self.0.most.store(bytes, Ordering::Relaxed);
     }
 
-    /// The bytes of all buffers that are there, once the device is idle, and the most that they came to since the last call.
+    /// The bytes of all existing buffers once the device is idle, and their maximum since the last call.
     #[cfg(test)]
     pub(crate) fn held(&self) -> (u64, u64) {
         self.settle();
@@ -271,13 +271,13 @@ impl Gpu {
         (held, self.0.peak.swap(held, Ordering::Relaxed))
     }
 
-    /// What was submitted and mapped so far.
+    /// The operations so far.
     pub fn counters(&self) -> Counters {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counters { submits: load(&self.0.submits), maps: load(&self.0.maps) }
     }
 
-    /// What the plan needs to know of the device.
+    /// The limits that the plan depends on.
     pub fn limits(&self) -> DeviceLimits {
         let limits = self.0.device.limits();
         DeviceLimits {
@@ -288,9 +288,9 @@ impl Gpu {
         }
     }
 
-    /// An error that the device has raised on its own since the last check, or its loss.
+    /// Returns an error that the device raised since the last check, or its loss.
     pub(crate) fn check(&self) -> Result<()> {
-        // A loss is told by a callback, and those are called within a poll; what is asked of a lost device raises nothing.
+        // A loss is reported by a callback, which runs within a poll. Calls on a lost device raise no error.
         let _ = self.0.device.poll(wgpu::PollType::Poll);
         let mut failure = lock(&self.0.failure);
         let error = failure.error.take();
@@ -301,9 +301,9 @@ impl Gpu {
         }
     }
 
-    /// The kernel of an entry point with these constants; compiled once a device.
+    /// The kernel of an entry point with these constants. Compiled once per device.
     pub(crate) fn kernel(&self, entry: ShaderEntry, constants: Constants<'_>) -> Arc<Kernel> {
-        // One entry point may be joined from other files.
+        // Variants of an entry point are joined from different files.
         let files: Vec<&str> = entry.sources.iter().map(|(file, _)| *file).collect();
         let key = format!("{} {files:?} {constants:?}", entry.name);
         let mut kernels = lock(&self.0.kernels);
@@ -311,19 +311,19 @@ impl Gpu {
         kernels.entry(key).or_insert_with(make).clone()
     }
 
-    /// Waits until all that was let go of is the device's again. In a browser nobody can wait.
+    /// Waits until freed buffers are available again. Not possible in a browser.
     pub(crate) fn settle(&self) {
         #[cfg(not(target_arch = "wasm32"))]
         let _ = self.0.device.poll(wgpu::PollType::wait_indefinitely());
     }
 
-    /// A buffer of so many bytes.
+    /// Creates a buffer.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] where the device has no room for it.
+    /// [`Error::OutOfMemory`] if the device has no memory for it.
     pub(crate) fn buffer(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let descriptor = wgpu::BufferDescriptor { label: Some(name), size: bytes, usage, mapped_at_creation: false };
-        // In a browser the answer comes later, and [`Gpu::check`] tells it; elsewhere it is there at once.
+        // In a browser the answer arrives later and [`Gpu::check`] reports it; elsewhere it arrives at once.
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.0.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         #[cfg(test)]
@@ -344,7 +344,7 @@ impl Gpu {
         self.0.queue.submit([commands])
     }
 
-    /// Asks for a buffer's bytes; [`Gpu::wait`] waits for them.
+    /// Starts mapping a buffer; [`Gpu::wait`] waits for it.
     pub(crate) fn map(&self, buffer: &wgpu::Buffer) -> Signal {
         self.0.maps.fetch_add(1, Ordering::Relaxed);
         let signal = Signal::default();
@@ -353,14 +353,14 @@ impl Gpu {
         signal
     }
 
-    /// Waits until the submission (all of them, where none is named) is through and the mapping was answered.
+    /// Waits until the submission (all if `None`) has finished and the mapping is ready.
     pub(crate) async fn wait(&self, submission: Option<wgpu::SubmissionIndex>, mapped: Signal) -> Result<()> {
-        // In a browser the event loop calls back; elsewhere callbacks fire only inside a poll.
+        // In a browser the event loop runs callbacks; elsewhere they run only within a poll.
         #[cfg(not(target_arch = "wasm32"))]
         let polled = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
         #[cfg(target_arch = "wasm32")]
         let polled = Ok::<_, wgpu::PollError>(submission);
-        // That a submission is not known is but what the device's loss comes to.
+        // An unknown submission means that the device was lost.
         self.check()?;
         polled.map_err(|error| Error::Device(error.to_string()))?;
         mapped.await.map_err(Error::Device)

@@ -1,4 +1,4 @@
-//! A callback's answer as a future.
+//! The result of a callback as a future.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 type Answer = Result<(), String>;
 
-/// Set once, by a callback of the device; awaited by one task.
+/// Set once by a device callback, awaited by one task.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signal(Arc<Mutex<(Option<Answer>, Option<Waker>)>>);
 

@@ -1,4 +1,4 @@
-//! Raw forward and backward on the caller's own device buffers: nothing comes back to the host.
+//! Forward and backward passes on device buffers of the caller, without transfer to the host.
 
 use super::GpuEngine;
 use crate::allocate;
@@ -14,8 +14,7 @@ use crate::model::Recurrent;
 use crate::model::plan::{ALIGNMENT, Checkpointing, Cost, TensorId};
 use crate::sizes::{Count, ON_DEVICE};
 
-/// Buffers of the caller's, of f32 without gaps, usage `STORAGE`; `None` stands for zeros where it is read, and for
-/// nothing where it is written.
+/// Device buffers of the caller: packed f32, with usage `STORAGE`. `None` means zeros for inputs, and no output.
 ///
 /// | | `sequence` | `h`, `c` |
 /// |---|---|---|
@@ -25,11 +24,11 @@ use crate::sizes::{Count, ON_DEVICE};
 /// | backward writes | dx, \[T, B, I\] | dh_0, dc_0 |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceArrays<'a> {
-    /// The sequence.
+    /// The sequence, see the table.
     pub sequence: Option<&'a wgpu::Buffer>,
-    /// The state h of each (layer, direction).
+    /// h of each (layer, direction), see the table.
     pub h: Option<&'a wgpu::Buffer>,
-    /// The state c, the LSTM's alone.
+    /// c of each (layer, direction), for the LSTM only.
     pub c: Option<&'a wgpu::Buffer>,
 }
 
@@ -59,7 +58,7 @@ impl DeviceArrays<'_> {
     }
 }
 
-/// Which way numbers go between the caller's layout and the one of whole vec4.
+/// The direction of a copy between the caller's layout and the padded one.
 #[derive(Clone, Copy, PartialEq)]
 enum TransferDirection {
     In,
@@ -69,13 +68,13 @@ enum TransferDirection {
 /// A copy between the caller's buffer and a tensor of the pass.
 struct Transfer<'a> {
     way: TransferDirection,
-    /// The caller's buffer, and the number in it at which the rows begin.
+    /// The caller's buffer, and the index of the first element in it.
     buffer: &'a wgpu::Buffer,
     first: usize,
-    /// Where they begin in a buffer of the pass.
+    /// The position of the rows in a buffer of the pass.
     place: BufferOffset,
     rows: usize,
-    /// Parts side by side in a row, each rounded up to whole vec4 in the tensor.
+    /// Consecutive parts of a row, each padded to whole vec4 in the tensor.
     parts: usize,
     part: usize,
     /// The chunk whose flags mask the rows.
@@ -83,7 +82,7 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// `rows` rows, from number `first` of the caller's buffer and from a place of the pass.
+    /// A copy of `rows` rows, between element `first` of the caller's buffer and a position in the pass.
     fn new(
         way: TransferDirection,
         buffer: &'a wgpu::Buffer,
@@ -96,11 +95,11 @@ impl<'a> Transfer<'a> {
 }
 
 impl GpuEngine {
-    /// The forward pass of the stack on the caller's buffers, for `steps` × `rows` with `lengths` as in [`Sequence`].
-    /// Enqueues. What lies in x at padding is never read.
+    /// Runs the recurrent layers forward on the caller's buffers, for `steps` × `rows` with `lengths` as in
+    /// [`Sequence`]. Enqueues only. Never reads x at padding.
     ///
     /// # Errors
-    /// [`Error::Value`] names a buffer whose size or usage does not fit, and a length out of range.
+    /// [`Error::Value`] for a buffer of the wrong size or usage, and a length out of range.
     pub fn forward_on_device(
         &mut self,
         (steps, rows): (usize, usize),
@@ -120,7 +119,7 @@ impl GpuEngine {
         batch_shape.check(&self.weights.model, ON_DEVICE)?;
         from.check(&recurrent, (steps, rows, recurrent.input_size), ["x", "h_0", "c_0"])?;
         to.check(&recurrent, (steps, rows, recurrent.output_size()), ["output", "h_n", "c_n"])?;
-        // Lengths, checks and flags are those of a sequence of tokens, of which no token is ever read.
+        // Lengths, checks and flags are those of a token sequence, whose tokens are never read.
         let tokens = Input::Tokens(allocate::array((steps, rows), "the flags of every step")?);
         let sequence = Sequence { input: tokens, lengths: lengths.map(<[usize]>::to_vec), resets: None, initial: None };
         sequence.validate(&self.weights.model)?;
@@ -145,7 +144,7 @@ impl GpuEngine {
         }
         let mut clear = Vec::new();
         let bytes = self.pass().state_bytes(&self.weights);
-        // Only an LSTM's ends go on behind those of h.
+        // Only an LSTM has states after those of h.
         let kinds = self.pass().ends.chunks(recurrent.num_layer_directions()).zip([(from.h, to.h), (from.c, to.c)]);
         for (ends, (from, to)) in kinds {
             for (layer_direction, (enters, leaves)) in ends.iter().enumerate() {
@@ -168,10 +167,10 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// The backward pass of the last forward one on the caller's buffers: adds to the gradient sums. Enqueues.
+    /// Runs the last forward pass backward on the caller's buffers: adds to the gradient sums. Enqueues only.
     ///
     /// # Errors
-    /// As [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a forward pass before it.
+    /// As for [`forward_on_device`](Self::forward_on_device); [`Error::Unsupported`] without a preceding forward pass.
     pub fn backward_on_device(&mut self, from: DeviceArrays<'_>, to: DeviceArrays<'_>) -> Result<()> {
         let recurrent = self.weights.model.recurrent.clone();
         let BatchShape { steps, rows, .. } = self.last.forward()?;
@@ -227,13 +226,13 @@ impl GpuEngine {
         GpuCommand::Clear { to, bytes }
     }
 
-    /// The commands of copies to and from the caller's buffers, which may be others at every call.
+    /// The commands of copies to and from the caller's buffers, which may differ at every call.
     fn transfers(&self, transfers: &[Transfer<'_>]) -> Result<Vec<GpuCommand>> {
         let pass = self.pass();
         let mut builder = Builder::on(&self.gpu, &pass.plan, pass.buffers.clone());
         for transfer in transfers {
             let Transfer { way, buffer, first, ref place, rows, parts, part, masked } = *transfer;
-            // A binding begins at an aligned byte; the rest of the way is the kernel's.
+            // A binding starts at an aligned byte; the kernel adds the rest of the offset.
             let begin = (4 * first as u64) / ALIGNMENT * ALIGNMENT;
             let bytes = (4 * (first + rows * parts * part) as u64) - begin;
             let theirs = Binding { buffer: buffer.clone(), offset: begin, bytes };

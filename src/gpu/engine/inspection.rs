@@ -1,4 +1,4 @@
-//! What can be seen of a network on a GPU.
+//! Diagnostics of a GPU engine.
 
 use ndarray::Array2;
 
@@ -46,7 +46,7 @@ impl Inspection for GpuEngine {
         self.gpu.planned_kernel(&self.weights.model, &self.options, rows)
     }
 
-    /// The buffers that the passes share count as those of the last pass; what others need beyond it, as workspace.
+    /// Buffers shared by the passes are attributed as in the last pass; the rest of them counts as workspace.
     fn memory(&self) -> Memory {
         let last = self.passes.last().map_or(Memory::default(), |pass| pass.plan.memory);
         let mut memory = self.fixed_memory() + last;
@@ -76,7 +76,7 @@ impl Inspection for GpuEngine {
                 let with_others = self.with_pass(&plan);
                 let further = further(batch_shape.shapes).saturating_sub(self.passes.len() as u64);
                 let further = further * plan.planned_further(&self.weights.model, self.gradient_norms);
-                // Beyond the budget the others are let go.
+                // Beyond the budget, the other passes are dropped.
                 let alone = self.options.check_memory(with_others.total() + gradient_norms + carried).is_err();
                 let mut memory = if alone { self.fixed_memory() + planned } else { with_others };
                 memory.add(MemoryPart::Workspace, gradient_norms + further);

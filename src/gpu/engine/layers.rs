@@ -1,4 +1,4 @@
-//! The recurrent layers of a network on a GPU by themselves.
+//! The recurrent layers of a GPU engine.
 
 use super::GpuEngine;
 use crate::batch::{InputGradient, OutputGradient};
@@ -35,7 +35,7 @@ impl Layers for GpuEngine {
             let (place, bytes) = self.tensor(chunk.y[recurrent.layers - 1]);
             match &gradient.output {
                 Some(output) => {
-                    // The kernels read dy only where a row is alive: what lies at padding needs no mask here.
+                    // The kernels read dy only within rows, so padding needs no mask here.
                     let alive = |_, _| true;
                     staging::pack(output, chunk.steps.clone(), recurrent.directions(), alive, &mut numbers);
                     self.recorder.write(&place, &numbers);

@@ -1,4 +1,4 @@
-//! A network on a GPU.
+//! The GPU engine.
 
 mod device_arrays;
 mod inspection;
@@ -30,7 +30,7 @@ use crate::model::{Layout, Model};
 
 pub use self::device_arrays::DeviceArrays;
 
-/// A network on a GPU. Made by [`Backend::engine`](crate::Backend::engine).
+/// A network on a GPU. Created by [`Backend::engine`](crate::Backend::engine) of [`Gpu`](crate::Gpu).
 #[derive(Debug)]
 pub struct GpuEngine {
     gpu: Gpu,
@@ -38,21 +38,21 @@ pub struct GpuEngine {
     layout: Layout,
     options: EngineOptions,
     updater: Option<Updater>,
-    /// The last one used stands last.
+    /// In the order of last use.
     pub(crate) passes: Vec<Pass>,
     arena: Arena,
     carried: Option<CarriedStates>,
-    /// Two places of 16 bytes: for the loss of a step under way while a batch is evaluated, and for that batch's.
+    /// Two slots of 16 bytes: the loss of a step in progress while a batch is evaluated, and that batch's loss.
     losses: wgpu::Buffer,
-    /// Whether the parameters changed since W_hh was last packed.
+    /// Whether the parameters have changed since W_hh was last transposed.
     unpacked: bool,
-    /// Whether the gradient sums belong to an update that is done, so that the next pass starts them anew.
+    /// Whether an update has used the gradient sums, so that the next pass starts from zero.
     used: bool,
-    /// Whether they are to be cleared before anything reads them or adds to them: the commands then go with those.
+    /// Whether to clear the gradient sums before they are next read or added to.
     cleared: bool,
-    /// What the pass that was used last holds.
+    /// What the last pass left available.
     last: LastPass,
-    /// Whether backward passes take the norms of dh_t.
+    /// Whether backward passes record the norms of dh_t.
     gradient_norms: bool,
     bad_step: BadStep,
     masks: Option<DropoutKey>,

@@ -1,4 +1,4 @@
-//! The parameters of a network on a GPU, and the optimizer's numbers.
+//! Parameters and optimizer state of a GPU engine.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The passes over the shapes that an engine has met, and the memory budget that they are held to.
+//! The cache of passes over recent shapes, within the memory budget.
 
 use super::GpuEngine;
 use super::planned::shape;
@@ -11,7 +11,7 @@ use crate::memory::{BatchShape, Memory, MemoryPart};
 use crate::model::plan::{Checkpointing, PassShape, SequencePlan, TensorId};
 
 impl GpuEngine {
-    /// The pass for a shape: the one at hand, or a new one.
+    /// Prepares the pass for a shape: from the cache, or a new one.
     pub(crate) fn prepare(&mut self, shape: PassShape) -> Result<()> {
         self.recorder.begin_pass();
         self.last.begin();
@@ -24,7 +24,7 @@ impl GpuEngine {
                 let plan = self.plan_of(shape)?;
                 self.make_room(&plan)?;
                 let pass = match self.make_pass(shape, plan) {
-                    // What other shapes have taken may be what is missing.
+                    // The passes over other shapes may hold the missing memory.
                     Err(Error::OutOfMemory { .. }) => {
                         self.let_go();
                         self.plan_of(shape).and_then(|plan| self.make_pass(shape, plan))
@@ -32,7 +32,7 @@ impl GpuEngine {
                     made => made,
                 };
                 if pass.is_err() {
-                    // A part of what it takes may be there, which no pass is going to work on.
+                    // Some buffers may have been allocated without a pass that uses them.
                     self.let_go();
                 }
                 self.passes.push(pass?);
@@ -55,13 +55,13 @@ impl GpuEngine {
         SequencePlan::new(model, parameters, &limits, shape, options.chunk, options.kernel)
     }
 
-    /// Lets go of the pass that was unused for longest. What is recorded of it would hold on to its buffers.
+    /// Drops the least recently used pass. Recorded commands would keep its buffers alive.
     pub(crate) fn drop_pass(&mut self) {
         self.recorder.submit();
         self.passes.remove(0);
     }
 
-    /// Makes the backward pass of the pass at hand ready, where it is to take the norms of dh_t.
+    /// Prepares the current pass to record the norms of dh_t, if requested.
     pub(crate) fn prepare_gradient_norms(&mut self) -> Result<()> {
         if !self.gradient_norms {
             return Ok(());
@@ -78,7 +78,7 @@ impl GpuEngine {
         self.without_others(make)
     }
 
-    /// The commands of the backward pass; the norms of dh_t are there once they were submitted.
+    /// The commands of the backward pass. The norms of dh_t are available after their submission.
     pub(crate) fn backward_lists(&self) -> Lists<'_> {
         self.pass().backward(self.gradient_norms)
     }
@@ -87,7 +87,7 @@ impl GpuEngine {
         self.passes.last().expect("a pass was prepared")
     }
 
-    /// The shape of a pass that keeps `checkpointing` of each chunk where the others are made again.
+    /// The shape of a pass with the given checkpointing if the others recompute.
     pub(crate) fn shape(&self, batch_shape: BatchShape, dx: bool, checkpointing: Checkpointing) -> PassShape {
         shape(&self.options, batch_shape, dx, checkpointing)
     }
@@ -97,13 +97,13 @@ impl GpuEngine {
         (BufferOffset::of(&pass.buffers[id.0]), pass.plan.whole(id).bytes)
     }
 
-    /// Lets passes go whose buffers are too small to share, and others until this one fits into the memory budget, before
-    /// anything of it is allocated.
+    /// Before allocating, drops passes whose buffers are too small to share, and others until this one fits into the
+    /// memory budget.
     pub(crate) fn make_room(&mut self, plan: &SequencePlan) -> Result<()> {
         if !self.passes.is_empty() && !self.arena.holds(&plan.tensors) {
             self.recorder.submit();
             self.passes.clear();
-            // The device still works on the small buffers, which are to be gone before there are larger ones.
+            // The device still uses the small buffers, which must be freed before larger ones are allocated.
             self.gpu.settle();
         }
         let fits = |engine: &Self| engine.options.check_memory(engine.with_pass(plan).total());
@@ -111,13 +111,13 @@ impl GpuEngine {
             self.drop_pass();
         }
         if fits(self).is_err() {
-            // As large as earlier passes made them they are larger than what this one needs.
+            // Earlier passes made the buffers larger than this one needs.
             self.arena.clear();
         }
         fits(self)
     }
 
-    /// Lets go of every pass and of the buffers that they work on, and waits until the device has them back.
+    /// Drops all passes and their buffers, and waits until the device has freed them.
     pub(crate) fn let_go(&mut self) {
         self.recorder.submit();
         self.passes.clear();
@@ -125,8 +125,8 @@ impl GpuEngine {
         self.gpu.settle();
     }
 
-    /// What `make` allocates for the pass at hand; where the device has no room for it, once more without the passes over
-    /// other shapes, and without buffers that this one has no use for.
+    /// Runs `make`, which allocates for the current pass. If the device runs out of memory, drops the passes over other
+    /// shapes and unneeded buffers and tries again.
     pub(crate) fn without_others<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         match make(self) {
             Err(Error::OutOfMemory { .. }) => {
@@ -140,7 +140,7 @@ impl GpuEngine {
         }
     }
 
-    /// What is there once a pass of this plan works on the shared buffers too, beside the passes that still can.
+    /// The memory with a further pass of this plan on the shared buffers, besides the passes that remain.
     pub(crate) fn with_pass(&self, plan: &SequencePlan) -> Memory {
         let planned = plan.planned(&self.weights.model);
         let mut memory = self.fixed_memory() + planned;
@@ -150,7 +150,7 @@ impl GpuEngine {
         memory
     }
 
-    /// What is there whatever the batches.
+    /// The memory that does not depend on batches.
     pub(crate) fn fixed_memory(&self) -> Memory {
         let mut memory = self.weights.memory();
         memory.add(MemoryPart::Optimizer, self.updater.as_ref().map_or(0, Updater::bytes));

@@ -1,4 +1,4 @@
-//! The passes of a network on a GPU: a batch is staged, the commands of its shape are recorded and submitted.
+//! The passes of a GPU engine: stage a batch, record the commands of its shape, submit.
 
 use super::GpuEngine;
 use super::stage::clear;
@@ -91,7 +91,7 @@ impl Passes for GpuEngine {
         self.stage(&batch.sequence, Some(batch), None);
         let enter = self.begin(&batch.sequence);
         let pass = self.pass();
-        // The loss of a step under way is put aside, and brought back before the host waits.
+        // The loss of a step in progress is saved, and restored before the host waits.
         let (loss, losses) = (Binding::whole(&self.weights.loss), Binding::whole(&self.losses));
         let copy = |from: BufferOffset, to: BufferOffset| GpuCommand::Copy { from, to, bytes: 16 };
         let begin = [copy(loss.place(0), losses.place(0)), clear(&self.weights.loss)];

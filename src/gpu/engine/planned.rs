@@ -1,4 +1,4 @@
-//! What a network will take of the device, told before any of it is there.
+//! The planned memory of a GPU engine.
 
 use super::updater;
 use crate::engine::EngineOptions;
@@ -13,10 +13,10 @@ use crate::model::plan::{
 use crate::model::{Model, Role};
 use crate::sizes::ON_DEVICE;
 
-/// The bytes of the losses of a step under way and of a batch that is evaluated.
+/// Bytes of the losses of a step in progress and of a batch being evaluated.
 pub(crate) const LOSSES: u64 = 32;
 
-/// The shape of a pass over this shape, which keeps `checkpointing` of each chunk where the others are made again.
+/// The shape of a pass with the given checkpointing if the others recompute.
 pub(crate) fn shape(
     options: &EngineOptions,
     batch_shape: BatchShape,
@@ -28,7 +28,7 @@ pub(crate) fn shape(
     PassShape { steps, rows, tokens, dx: dx && !tokens, resets, checkpointing }
 }
 
-/// What a network takes whatever the batches.
+/// The memory that does not depend on batches.
 fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, options: &EngineOptions) -> Result<Memory> {
     limits.check(&block(parameters, "parameters"))?;
     let bytes = parameters.bytes();
@@ -48,12 +48,12 @@ fn fixed(limits: &DeviceLimits, model: &Model, parameters: &ParameterPlan, optio
     Ok(memory)
 }
 
-/// The passes that are kept beside the one at hand where batches have so many shapes.
+/// The number of cached passes besides the current one, for batches of `shapes` shapes.
 pub(crate) fn further(shapes: usize) -> u64 {
     shapes.clamp(1, PASSES) as u64 - 1
 }
 
-/// What a new engine holds after a batch of this shape; with `gradient_norms` also for the norms of dh_t.
+/// The memory of a new engine after a batch of this shape; with `gradient_norms` including the norms of dh_t.
 pub(crate) fn planned(
     limits: &DeviceLimits,
     model: &Model,

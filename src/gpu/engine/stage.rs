@@ -1,4 +1,4 @@
-//! What is written and recorded before a pass.
+//! Writes and commands before a pass.
 
 use super::GpuEngine;
 use crate::batch::{Batch, Input, Sequence};
@@ -9,12 +9,12 @@ use crate::gpu::pass::staging;
 use crate::gpu::record::dropout;
 
 impl GpuEngine {
-    /// What dropout draws for a training pass over `rows` rows.
+    /// The dropout parameters of a training pass over `rows` rows.
     pub(crate) fn draw(&self, rows: usize) -> Result<Option<DropoutParams>> {
         self.masks.map(|masks| DropoutParams::new(masks, &self.weights.model.recurrent, rows)).transpose()
     }
 
-    /// Writes what dropout draws in the pass, where the network has any.
+    /// Writes the dropout parameters of the pass, if the network has dropout.
     pub(crate) fn stage_draw(&self, draw: Option<DropoutParams>) {
         let recurrent = &self.weights.model.recurrent;
         if recurrent.dropout > 0.0 || recurrent.recurrent_dropout > 0.0 {
@@ -22,8 +22,8 @@ impl GpuEngine {
         }
     }
 
-    /// Writes x, labels, initial states where the sequence brings some, and what dropout draws. What is large first: the
-    /// other writes then stay in one submission with what reads them.
+    /// Writes x, the other host inputs, initial states and dropout parameters. Large writes first, so that the others
+    /// stay in one submission with the commands that read them.
     pub(super) fn stage(&mut self, sequence: &Sequence, batch: Option<&Batch>, draw: Option<DropoutParams>) {
         let mut numbers = std::mem::take(&mut self.numbers);
         let pass = self.pass();
@@ -60,7 +60,7 @@ impl GpuEngine {
         self.words = words;
     }
 
-    /// Commands that bring states of zero, unless the sequence brought its own.
+    /// Commands that clear the initial states, unless the sequence has its own.
     pub(super) fn enter(&self, sequence: &Sequence) -> Vec<GpuCommand> {
         match sequence.initial {
             Some(_) => Vec::new(),
@@ -68,20 +68,20 @@ impl GpuEngine {
         }
     }
 
-    /// What comes before a forward pass that continues from no carried state.
+    /// Prepares a forward pass that does not start from a carried state.
     pub(super) fn begin(&mut self, sequence: &Sequence) -> Vec<GpuCommand> {
         let mut begin = self.pack();
         begin.extend(self.enter(sequence));
         begin
     }
 
-    /// Commands that start the gradient sums anew, where a pass is to.
+    /// Commands that reset the gradient sums if the next pass starts from zero.
     pub(crate) fn fresh_sums(&mut self) -> Vec<GpuCommand> {
         self.cleared |= std::mem::take(&mut self.used);
         self.cleared_sums()
     }
 
-    /// Commands that clear the gradient sums where that was asked for.
+    /// Commands that clear the gradient sums if requested.
     pub(super) fn cleared_sums(&mut self) -> Vec<GpuCommand> {
         match std::mem::take(&mut self.cleared) {
             true => [&self.weights.gradients, &self.weights.loss].map(clear).into(),
@@ -89,7 +89,8 @@ impl GpuEngine {
         }
     }
 
-    /// Commands that pack W_hh for the forward pass to come, where the parameters have changed and the device reads it so.
+    /// Commands that transpose W_hh for the next forward pass, if the parameters changed and the device reads it
+    /// transposed.
     pub(crate) fn pack(&mut self) -> Vec<GpuCommand> {
         match (std::mem::take(&mut self.unpacked), &self.weights.packed) {
             (true, Some(packed)) => packed.commands().to_vec(),
@@ -98,7 +99,7 @@ impl GpuEngine {
     }
 }
 
-/// The command that fills a buffer with zeros.
+/// A command that fills a buffer with zeros.
 pub(super) fn clear(buffer: &wgpu::Buffer) -> GpuCommand {
     GpuCommand::Clear { to: BufferOffset::of(buffer), bytes: buffer.size() }
 }

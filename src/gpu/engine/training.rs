@@ -1,4 +1,4 @@
-//! Updates of a network on a GPU, and the states that are carried between batches.
+//! Updates and carried states of a GPU engine.
 
 use super::GpuEngine;
 use super::updater::Updater;
@@ -19,7 +19,7 @@ impl Training for GpuEngine {
         self.recorder.record(&cleared);
         self.last.parameters_change();
         self.unpacked = true;
-        // Without a rule no update is valid.
+        // Without an optimizer no update is valid.
         if let Some(updater) = &mut self.updater {
             updater.update(&self.gpu, &self.recorder, update).await?;
         }

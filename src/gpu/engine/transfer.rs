@@ -1,4 +1,4 @@
-//! What an engine reads back, and its flat blocks of numbers, which come and go in pieces.
+//! Reading results and transferring flat blocks, in pieces.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,10 +14,10 @@ use crate::gpu::commands::program::{BufferOffset, GpuCommand};
 use crate::gpu::pass::staging;
 use crate::model::plan::RowSpan;
 
-/// Numbers of parameters that go from the host to the device and back at once: 8 MiB of them.
+/// Elements per piece of parameter transfers: 8 MiB.
 const PIECE: usize = 2 << 20;
 
-/// The fewest bytes that are read back at once, where there is no room for all.
+/// The minimum bytes per read when memory is short.
 const READ_LEAST: u64 = 64 << 10;
 
 impl GpuEngine {
@@ -35,13 +35,14 @@ impl GpuEngine {
         }
     }
 
-    /// Where some of the layout's tensors lie, in pieces.
+    /// The spans of some of the layout's tensors.
     pub(crate) fn spans(&self, tensors: Range<usize>) -> Result<Vec<RowSpan>> {
         numbers_of(&self.layout, &tensors)?;
         Ok(self.weights.plan.spans(&self.layout.tensors()[tensors], PIECE).collect())
     }
 
-    /// Hands `take` the numbers of some tensors from a buffer that has them as the parameters are, a piece at a time.
+    /// Reads the numbers of some tensors from a buffer in the parameters' layout, piece by piece, and passes them to
+    /// `take`.
     pub(crate) async fn read_spans(
         &self,
         buffer: &wgpu::Buffer,
@@ -56,7 +57,7 @@ impl GpuEngine {
                 bytes += span.bytes().1;
                 bytes <= 4 * PIECE as u64
             };
-            // Small ones come together: each wait takes its time.
+            // Small spans are read together, since each wait takes time.
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             let place =
                 |span: &RowSpan| (BufferOffset { buffer: buffer.clone(), offset: span.bytes().0 }, span.bytes().1);
@@ -74,7 +75,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// All of it.
+    /// Reads a whole block.
     pub(crate) async fn read_block_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
         let mut block = Vec::new();
         allocate::reserve(&mut block, self.layout.len(), "what is read back")?;
@@ -86,7 +87,7 @@ impl GpuEngine {
         Ok(block)
     }
 
-    /// Has `fill` bring the numbers of such tensors, likewise.
+    /// Writes the numbers of some tensors, piece by piece, as provided by `fill`.
     pub(crate) fn write_spans(
         &self,
         buffer: &wgpu::Buffer,
@@ -103,7 +104,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// Copies ranges side by side into a buffer that the host can read, waits, and returns their numbers.
+    /// Copies ranges into a readback buffer, waits, and returns their numbers.
     pub(crate) async fn read(&self, ranges: &[(BufferOffset, u64)]) -> Result<Vec<f32>> {
         let bytes = ranges.iter().map(|(_, bytes)| bytes).sum();
         self.gpu.limits().check_buffer("what is read back at once", bytes)?;
@@ -111,7 +112,7 @@ impl GpuEngine {
         let mut size = bytes;
         let staging = loop {
             match self.gpu.buffer("what is read back", size, usage) {
-                // In pieces it takes longer, and as many words as there is room for.
+                // Reading in pieces takes longer, but needs less memory.
                 Err(Error::OutOfMemory { .. }) if size > READ_LEAST => {
                     self.gpu.settle();
                     size = (size / 2).next_multiple_of(16).max(READ_LEAST);
@@ -143,7 +144,7 @@ impl GpuEngine {
         Ok(numbers)
     }
 
-    /// As [`read`](Self::read), and with the numbers each row's own final states.
+    /// Like [`read`](Self::read), and also returns the final states of each row.
     pub(crate) async fn read_with_states(&self, mut ranges: Vec<(BufferOffset, u64)>) -> Result<(Vec<f32>, States)> {
         let pass = self.pass();
         let state_bytes = pass.state_bytes(&self.weights);
@@ -155,7 +156,7 @@ impl GpuEngine {
         Ok((numbers, states))
     }
 
-    /// \[L·D, rows, H\] from ranges of whole vec4.
+    /// Converts ranges of padded states to \[L·D, rows, H\].
     pub(crate) fn states_from(&self, numbers: &[f32], rows: usize) -> Result<States> {
         let recurrent = &self.weights.model.recurrent;
         let shape = (recurrent.num_layer_directions(), rows, recurrent.hidden_size);
@@ -165,7 +166,7 @@ impl GpuEngine {
         Ok(States { h: array(h)?, c: (!c.is_empty()).then(|| array(c)).transpose()? })
     }
 
-    /// Ranges and shapes of dx (where planned) and the gradients of the entering states.
+    /// Reads dx (if planned) and the gradients of the initial states.
     pub(crate) async fn read_input_gradient(&self) -> Result<InputGradient> {
         let pass = self.pass();
         let (plan, input_size) = (&pass.plan, self.weights.model.recurrent.input_size);

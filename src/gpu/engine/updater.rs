@@ -1,4 +1,4 @@
-//! Division, norm, clipping and the update, on the device; and the reports that come back some steps later.
+//! The update on the device (division, norm, clipping, optimizer) and its reports, which arrive some steps later.
 
 use std::collections::VecDeque;
 
@@ -14,13 +14,13 @@ use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{ALIGNMENT, Cost, DeviceLimits, ParameterPlan, TensorSpec};
 use crate::optim::{Coefficients, OptimizerKind, OptimizerStep, rounded};
 
-/// The commands of an update and the reports under way.
+/// The commands of an update and the outstanding reports.
 #[derive(Debug)]
 pub(crate) struct Updater {
-    /// Bad steps in a row that are passed over.
+    /// The maximum number of bad steps in a row that are skipped.
     skips: u32,
     commands: Vec<GpuCommand>,
-    /// Written anew each step.
+    /// Written at each step.
     uniforms: wgpu::Buffer,
     /// vec4 of parameters.
     count: usize,
@@ -28,12 +28,12 @@ pub(crate) struct Updater {
     partials: wgpu::Buffer,
     /// A kernel binds three blocks of optimizer state, however many there are, and no buffer twice.
     unused: [wgpu::Buffer; 3],
-    /// What depends on how many updates were skipped, for each number of them that is possible.
+    /// Coefficients that depend on the number of skipped updates, for each possible number.
     choices: wgpu::Buffer,
     pending: VecDeque<PendingUpdate>,
-    /// Steps that were waited for before their report was asked for.
+    /// Steps that arrived before their report was requested.
     arrived: VecDeque<(u64, Status)>,
-    /// The skipped updates up to the last one that arrived: by the host's count, and by the device's.
+    /// The skipped updates up to the last arrived step: as counted by the host and by the device.
     in_all: u64,
     known: u32,
     free: Vec<wgpu::Buffer>,
@@ -48,7 +48,7 @@ struct PendingUpdate {
 
 const STATUS_BYTES: u64 = 48;
 
-/// The most updates of which it is not known whether they were skipped, when a further one is recorded.
+/// The maximum number of updates with unknown outcome when another one is recorded.
 const UNKNOWN: usize = 63;
 
 const CHOICES_BYTES: u64 = 16 * (UNKNOWN as u64 + 1);
@@ -57,7 +57,7 @@ fn partials_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
     8 * limits.norm_groups(parameters.len / 4).next_multiple_of(2) as u64
 }
 
-/// The bytes that an updater of such a network takes.
+/// The bytes that an updater allocates.
 pub(crate) fn planned_bytes(limits: &DeviceLimits, parameters: &ParameterPlan) -> u64 {
     STATUS_BYTES + partials_bytes(limits, parameters) + ALIGNMENT + CHOICES_BYTES + 3 * 16
 }
@@ -95,7 +95,7 @@ impl Updater {
                 &[][..],
                 vec![gradients.clone(), whole(&partials)],
                 [limits.norm_groups(count) as u32, 1, 1],
-                // They are read twice, the second time from a cache.
+                // Gradients are read twice, the second time from a cache.
                 Cost::each(4 * count, 4, 1),
             ),
             (NORM, &[], vec![whole(&partials), whole(&weights.loss), whole(&status), whole(&choices)], [1, 1, 1], norm),
@@ -104,7 +104,7 @@ impl Updater {
                 &constants,
                 vec![gradients, whole(&status), parameters, state(0), state(1), state(2)],
                 limits.elements(count),
-                // The gradient is read, the parameter and the rule's numbers are read and written.
+                // Reads the gradient; reads and writes the parameter and the optimizer state.
                 Cost::each(4 * count, 2, 3 + 2 * weights.optimizer_state.len()),
             ),
         ];
@@ -135,14 +135,14 @@ impl Updater {
         buffers.into_iter().chain(&self.unused).map(wgpu::Buffer::size).sum()
     }
 
-    /// Records a valid update; its report follows in [`Updater::report`]. Where steps may be skipped it waits, so that
-    /// no more than [`UNKNOWN`] of them are under way.
+    /// Records a valid update, reported by [`Updater::report`]. If updates may be skipped, waits so that at most
+    /// [`UNKNOWN`] of them are outstanding.
     pub(crate) async fn update(&mut self, gpu: &Gpu, recorder: &Recorder, update: &OptimizerStep) -> Result<()> {
         while self.skips > 0 && self.pending.len() > UNKNOWN {
             let arrived = self.arrival(recorder).await?;
             self.arrived.extend(arrived);
         }
-        // Without skips no update follows on a bad one.
+        // Without skipping, no update follows a bad one.
         let unknown = if self.skips > 0 { self.pending.len() as u64 } else { 0 };
         let choices: Vec<[f32; 4]> = (0..=unknown)
             .map(|unknown| {
@@ -172,7 +172,7 @@ impl Updater {
         gpu.check()
     }
 
-    /// What the last step reports.
+    /// The status of the last step.
     pub(crate) fn status(&self) -> &wgpu::Buffer {
         &self.status
     }
@@ -181,7 +181,7 @@ impl Updater {
         self.arrived.len() + self.pending.len()
     }
 
-    /// Submissions that hold updates not yet reported; one that arrived counts as one.
+    /// Submissions with updates not yet reported; an arrived one counts as one.
     pub(crate) fn in_flight(&self) -> usize {
         let begins = |(index, pending): (usize, &PendingUpdate)| {
             index == 0 || !pending.submission.is(&self.pending[index - 1].submission)
@@ -189,7 +189,7 @@ impl Updater {
         self.arrived.len() + self.pending.iter().enumerate().filter(|pending| begins(*pending)).count()
     }
 
-    /// The oldest step under way and what became of it, waited for.
+    /// Waits for the oldest outstanding step and returns its status.
     async fn arrival(&mut self, recorder: &Recorder) -> Result<Option<(u64, Status)>> {
         let Some(PendingUpdate { step, buffer, submission }) = self.pending.pop_front() else { return Ok(None) };
         recorder.arrival(&submission, &buffer).await?;
@@ -204,7 +204,7 @@ impl Updater {
         Ok(Some((step, status)))
     }
 
-    /// The oldest report, waited for.
+    /// Waits for the oldest report.
     pub(crate) async fn report(&mut self, recorder: &Recorder) -> Result<Option<StepReport>> {
         let oldest = match self.arrived.pop_front() {
             None => self.arrival(recorder).await?,
@@ -213,8 +213,8 @@ impl Updater {
         let Some((step, status)) = oldest else { return Ok(None) };
         if status.bad_in_row > self.skips {
             let what = if status.bad_norm == 0 { "loss" } else { "gradient norm" };
-            // Reports come in order: this step is the bad one, and those behind it have changed nothing.
-            // The device counts those behind as skipped too.
+            // Reports are in order: this is the bad step, and those behind it changed nothing. The device counts those
+            // as skipped too.
             self.in_all += self.pending.len() as u64;
             self.known = self.known.wrapping_add(self.pending.len() as u32);
             self.pending.clear();
@@ -225,18 +225,18 @@ impl Updater {
         Ok(Some(StepReport { step, loss: status.loss.into(), norm: status.norm.into(), skipped }))
     }
 
-    /// The updates skipped up to one that left this status, none before the last one that arrived.
+    /// The skipped updates up to the one with this status, which is not older than the last arrived one.
     pub(crate) fn skipped(&self, status: &Status) -> SkippedUpdates {
         let since = status.skipped.wrapping_sub(self.known);
         SkippedUpdates { in_row: status.bad_in_row, in_all: self.in_all + u64::from(since) }
     }
 
-    /// The updates skipped up to the last one that arrived, and where a bad one ended updating, those behind it.
+    /// The skipped updates up to the last arrived one, including those behind a bad one that stopped updating.
     pub(crate) fn skipped_in_all(&self) -> u64 {
         self.in_all
     }
 
-    /// Lets go of the reports under way; from now on it is as after so many skipped steps.
+    /// Discards outstanding reports and continues as after `skipped` updates.
     pub(crate) fn restart(&mut self, recorder: &Recorder, skipped: SkippedUpdates) {
         self.pending.clear();
         self.arrived.clear();
@@ -246,7 +246,7 @@ impl Updater {
     }
 }
 
-/// What does not depend on the updates so far; 1 − β and the like from f64.
+/// The uniform: everything that does not depend on the number of updates. 1 − β and the like are computed in f64.
 fn uniform(update: &OptimizerStep) -> Uniform {
     let Coefficients { shrink, coupled_decay, .. } = update.coefficients(0);
     let (momentum, alpha, eps) = match update.optimizer.kind {
@@ -254,7 +254,7 @@ fn uniform(update: &OptimizerStep) -> Uniform {
         OptimizerKind::RmsProp { alpha, eps, momentum, .. } => (momentum, alpha, eps),
         OptimizerKind::Adam { beta1, beta2, eps } | OptimizerKind::AdamW { beta1, beta2, eps } => (beta1, beta2, eps),
     };
-    // A clip beyond all finite numbers clips nothing.
+    // A clipping bound beyond all finite numbers clips nothing.
     let clip = |clip: Option<f64>| clip.filter(|clip| *clip <= f32::MAX.into()).map_or(0.0, rounded);
     Uniform {
         step: update.step as u32,

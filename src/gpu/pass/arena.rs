@@ -1,4 +1,4 @@
-//! The buffers that the passes over all shapes work on, one pass at a time.
+//! The buffers shared by the passes over all shapes, used by one pass at a time.
 
 use std::cmp::Reverse;
 
@@ -7,8 +7,8 @@ use crate::gpu::commands::builder::allocate;
 use crate::gpu::device::Gpu;
 use crate::model::plan::TensorSpec;
 
-/// Buffers, the largest first. A pass's largest tensor lies in the first of them, and so on: a smaller pass takes none beside
-/// those of a larger one.
+/// Buffers in descending size. A pass's largest tensor uses the first one, and so on, so a smaller pass needs no other
+/// buffers than a larger one.
 #[derive(Debug, Default)]
 pub(crate) struct Arena(Vec<wgpu::Buffer>);
 
@@ -17,23 +17,23 @@ impl Arena {
         self.0.iter().map(wgpu::Buffer::size).sum()
     }
 
-    /// The bytes once a pass with these tensors works on them too.
+    /// The total bytes after growing for a pass with these tensors.
     pub(crate) fn planned(&self, tensors: &[TensorSpec]) -> u64 {
         self.sizes(tensors).map(|(has, wants)| has.max(wants)).sum()
     }
 
-    /// Whether such a pass finds room as they are.
+    /// Whether a pass with these tensors fits without growing.
     pub(crate) fn holds(&self, tensors: &[TensorSpec]) -> bool {
         self.sizes(tensors).all(|(has, wants)| wants <= has)
     }
 
-    /// A buffer for each tensor; those that were too small are made anew, and no pass may work on them still.
+    /// Returns a buffer for each tensor. Buffers that are too small are replaced; no existing pass may still use them.
     pub(crate) fn take(&mut self, gpu: &Gpu, tensors: &[TensorSpec]) -> Result<Vec<wgpu::Buffer>> {
         let mut taken = vec![None; tensors.len()];
         for (place, index) in by_size(tensors).into_iter().enumerate() {
             let spec = &tensors[index];
             if self.0.get(place).is_none_or(|buffer| buffer.size() < spec.bytes) {
-                // The small one is given back before there is a larger one.
+                // The small one is freed before a larger one is allocated.
                 drop((place < self.0.len()).then(|| self.0.remove(place)));
                 self.0.insert(place, allocate(gpu, spec)?);
             }
@@ -42,7 +42,7 @@ impl Arena {
         Ok(taken.into_iter().flatten().collect())
     }
 
-    /// Gives all back but the `count` largest.
+    /// Frees all but the `count` largest buffers.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
     }
@@ -51,7 +51,7 @@ impl Arena {
         self.0.clear();
     }
 
-    /// The bytes of each buffer, and those that tensors want in its place.
+    /// The size of each buffer, and the size that the tensors need.
     fn sizes(&self, tensors: &[TensorSpec]) -> impl Iterator<Item = (u64, u64)> {
         let wants = by_size(tensors).into_iter().map(|index| tensors[index].bytes);
         let count = self.0.len().max(tensors.len());
@@ -60,7 +60,7 @@ impl Arena {
     }
 }
 
-/// The tensors' indices, the largest first.
+/// The indices of the tensors, largest first.
 fn by_size(tensors: &[TensorSpec]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..tensors.len()).collect();
     order.sort_by_key(|index| Reverse(tensors[*index].bytes));

@@ -1,4 +1,4 @@
-//! The states of all rows between batches, for truncated BPTT: they never leave the device.
+//! The states carried between batches for truncated BPTT. They stay on the device.
 
 use super::Pass;
 use crate::engine::StatefulRows;
@@ -17,7 +17,7 @@ pub(crate) struct CarriedStates {
 }
 
 impl CarriedStates {
-    /// States of zero: wgpu hands out zeros.
+    /// Zero states: wgpu initialises buffers to zero.
     pub(crate) fn new(gpu: &Gpu, weights: &DeviceWeights, rows: usize) -> Result<Self> {
         Ok(Self { rows, states: allocate(gpu, &carried_states(&weights.model, rows))? })
     }
@@ -30,7 +30,7 @@ impl CarriedStates {
         }
     }
 
-    /// Commands that copy the rows' states to where the pass's sequence begins.
+    /// Commands that copy the rows' carried states to the initial states of the pass.
     pub(crate) fn enter(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
         let bytes = pass.state_bytes(weights);
         let enters = pass.ends.iter().enumerate().map(|(layer_direction, (enters, _))| GpuCommand::Copy {
@@ -41,7 +41,7 @@ impl CarriedStates {
         enters.collect()
     }
 
-    /// Commands that copy the states with which the sequence ended back to the rows.
+    /// Commands that copy the final states of the pass back to the rows.
     pub(crate) fn leave(&self, weights: &DeviceWeights, pass: &Pass, carry: StatefulRows) -> Vec<GpuCommand> {
         let bytes = pass.state_bytes(weights);
         let leaves = pass.ends.iter().enumerate().map(|(layer_direction, (_, leaves))| GpuCommand::Copy {

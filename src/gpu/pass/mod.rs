@@ -1,4 +1,4 @@
-//! The commands of a pass over one \[T, B\], made once.
+//! The commands of a pass over one \[T, B\], created once.
 
 pub(crate) mod arena;
 pub(crate) mod carried;
@@ -15,11 +15,11 @@ use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{PassShape, SequencePlan};
 use crate::model::{Head, Readout};
 
-/// Passes kept at a time; the one unused for longest goes first. They share their buffers, so that one more takes uniforms
-/// alone.
+/// The number of cached passes; the least recently used one is dropped first. They share their buffers, so a further
+/// pass needs only uniforms.
 pub(crate) const PASSES: usize = 6;
 
-/// The commands of a pass over one \[T, B\], with the buffers that they work on.
+/// The commands of a pass over one \[T, B\], with their buffers.
 #[derive(Debug)]
 pub(crate) struct Pass {
     pub(crate) shape: PassShape,
@@ -28,17 +28,17 @@ pub(crate) struct Pass {
     chunk_sequences: Vec<ChunkSequence>,
     /// Whether the head reads the last layer's y.
     head_reads_y: bool,
-    /// A head with one prediction a row, after all chunks.
+    /// The commands of a head with one prediction per row, after all chunks.
     head: HeadCommands,
     clear_carries: Vec<GpuCommand>,
     sum_losses: Vec<GpuCommand>,
-    /// The h of each (layer, direction), then the c of each: where it enters and where it leaves.
+    /// For h of each (layer, direction), then c of each: the positions of the initial and the final state.
     pub(crate) ends: Vec<(BufferOffset, BufferOffset)>,
     uniform_bytes: u64,
     gradient_norms: Option<NormsPass>,
 }
 
-/// The backward pass of every chunk sequence that also takes the norms of dh_t, on the buffers of the other.
+/// The backward pass of every chunk sequence with the norms of dh_t, on the same buffers.
 #[derive(Debug)]
 struct NormsPass {
     chunk_sequences: Vec<Vec<GpuCommand>>,
@@ -46,16 +46,16 @@ struct NormsPass {
     uniform_bytes: u64,
 }
 
-/// The commands over chunks that go through all layers together: see [`Recording::chunk_sequences`].
+/// The commands of chunks that go through all layers together: see [`Recording::chunk_sequences`].
 #[derive(Debug)]
 struct ChunkSequence {
-    /// Before the first forward pass alone.
+    /// Run before the first forward pass only.
     keep: Vec<GpuCommand>,
     forward: Vec<GpuCommand>,
-    /// The last layer's y.
+    /// Writes the last layer's y.
     output: Vec<GpuCommand>,
     features: Vec<GpuCommand>,
-    /// A head at every step.
+    /// The commands of a head at every step.
     head: HeadCommands,
     output_gradient: Vec<GpuCommand>,
     backward: Vec<GpuCommand>,
@@ -68,30 +68,30 @@ struct HeadCommands {
     backward: Vec<GpuCommand>,
 }
 
-/// What a forward pass is for.
+/// The purpose of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PassKind {
-    /// The stack's output.
+    /// The output of the recurrent layers.
     Output,
     /// The logits.
     Logits,
     /// The loss.
     Loss,
-    /// The loss, and a backward pass.
+    /// The loss and a backward pass.
     Gradient,
 }
 
-/// Lists of commands, one after the other.
+/// Consecutive lists of commands.
 pub(crate) type Lists<'p> = Vec<&'p [GpuCommand]>;
 
-/// The lists of a [`ChunkSequence`], not yet finished.
+/// The lists of a [`ChunkSequence`] under construction.
 struct ChunkSequenceIds {
     layers: [ListId; 6],
     head: [ListId; 3],
 }
 
 impl Pass {
-    /// On buffers for what `plan` says for `shape`.
+    /// Builds the commands of a plan for `shape` on these buffers.
     pub(crate) fn new(
         gpu: &Gpu,
         weights: &DeviceWeights,
@@ -117,7 +117,7 @@ impl Pass {
             .into_iter()
             .map(|places| chunk_sequence(&mut recording, head, places, shape))
             .collect();
-        // Of a head at every step each chunk sequence has its runs.
+        // With a head at every step, each chunk sequence has its own predictions.
         let single = head_commands(&mut recording, head, if every { 0..0 } else { 0..plan.predictions.len() });
         head::clear_carries(&mut recording);
         let clear_carries = recording.builder.end_list();
@@ -145,13 +145,13 @@ impl Pass {
         })
     }
 
-    /// Bytes that [`make_gradient_norms`](Self::make_gradient_norms) will take; its commands are about as many as all
-    /// others. 0 once it did.
+    /// Bytes that [`make_gradient_norms`](Self::make_gradient_norms) will allocate: its uniforms are about as many as
+    /// all others. 0 if already done.
     pub(crate) fn gradient_norm_bytes(&self) -> u64 {
         if self.gradient_norms.is_some() { 0 } else { self.plan.gradient_norms().bytes + self.uniform_bytes }
     }
 
-    /// Makes the backward pass that also takes the norms of dh_t, unless it is there.
+    /// Creates the backward pass with the norms of dh_t, if it does not exist.
     pub(crate) fn make_gradient_norms(&mut self, gpu: &Gpu, weights: &DeviceWeights) -> Result<()> {
         if self.gradient_norms.is_some() {
             return Ok(());
@@ -171,12 +171,12 @@ impl Pass {
         Ok(())
     }
 
-    /// The norms of dh_t in parts.
+    /// The norms of dh_t, in parts.
     pub(crate) fn norms(&self) -> Option<&wgpu::Buffer> {
         self.gradient_norms.as_ref().map(|gradient_norms| &gradient_norms.norms)
     }
 
-    /// From x and the entering states to the leaving ones, and to what it is for.
+    /// The forward commands, from x and the initial states to the final states and the result of `kind`.
     pub(crate) fn forward(&self, kind: PassKind) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for ChunkSequence { keep, forward, output, features, head, .. } in &self.chunk_sequences {
@@ -187,7 +187,7 @@ impl Pass {
             if kind != PassKind::Output {
                 lists.push(features);
             }
-            // On the way back it is made of each chunk once that is there again.
+            // Going backward, they are repeated for each chunk after its recomputation.
             if let PassKind::Logits | PassKind::Loss = kind {
                 lists.push(&head.logits);
             }
@@ -207,8 +207,9 @@ impl Pass {
         lists
     }
 
-    /// From the logits of a pass whose aim was the gradient back to every gradient sum; the loss is added up too. With
-    /// `gradient_norms` it also takes the norms of dh_t, once [`make_gradient_norms`](Self::make_gradient_norms) was called.
+    /// The backward commands of a pass of kind [`PassKind::Gradient`], from the logits to every gradient sum, including
+    /// the sum of the losses. With `gradient_norms` they also record the norms of dh_t, which needs
+    /// [`make_gradient_norms`](Self::make_gradient_norms).
     pub(crate) fn gradient(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = vec![&self.clear_carries, &self.head.backward];
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
@@ -231,7 +232,8 @@ impl Pass {
         lists
     }
 
-    /// The way back of a pass whose aim was the output, from dy in the last layer's y; `gradient_norms` as above.
+    /// The backward commands of a pass of kind [`PassKind::Output`], from dy in the last layer's y. `gradient_norms` as
+    /// above.
     pub(crate) fn backward(&self, gradient_norms: bool) -> Lists<'_> {
         let mut lists: Lists<'_> = Vec::new();
         for (index, chunk_sequence) in self.chunk_sequences.iter().enumerate().rev() {
@@ -250,12 +252,12 @@ impl Pass {
         }
     }
 
-    /// Whether a chunk sequence's buffers were taken by a later one.
+    /// Whether a later chunk sequence has overwritten the buffers of this one.
     fn makes_again(&self, chunk_sequence: usize) -> bool {
         self.plan.chunks[0].border.is_some() && chunk_sequence + 1 < self.chunk_sequences.len()
     }
 
-    /// Bytes of what it has beside the buffers that it shares: uniforms, and the norms of dh_t.
+    /// Bytes besides the shared buffers: uniforms, and the norms of dh_t.
     pub(crate) fn own_bytes(&self) -> u64 {
         self.uniform_bytes
             + self
@@ -264,13 +266,13 @@ impl Pass {
                 .map_or(0, |gradient_norms| gradient_norms.norms.size() + gradient_norms.uniform_bytes)
     }
 
-    /// Commands that clear where the sequence begins.
+    /// Commands that clear the initial states.
     pub(crate) fn enter_zero(&self, weights: &DeviceWeights) -> Vec<GpuCommand> {
         let bytes = self.state_bytes(weights);
         self.ends.iter().map(|(enters, _)| GpuCommand::Clear { to: enters.clone(), bytes }).collect()
     }
 
-    /// Bytes of the h of a (layer, direction).
+    /// Bytes of h of a (layer, direction).
     pub(crate) fn state_bytes(&self, weights: &DeviceWeights) -> u64 {
         16 * (self.plan.rows * weights.sizes.h4) as u64
     }

@@ -1,4 +1,4 @@
-//! What the host writes before a pass, in the device's layout: x, flags, tokens, targets, weights, states.
+//! The host inputs of a pass in the device's layout: x, flags, tokens, targets, weights, states.
 
 use ndarray::{Array3, Axis};
 
@@ -7,7 +7,7 @@ use crate::gpu::record::{ALIVE, keep};
 use crate::model::Model;
 use crate::model::plan::{Chunk, SequencePlan, Span, Vec4Sizes, vec4s};
 
-/// Rows of `array`'s last two axes at a range of its first, each row rounded up to whole vec4; zero where `alive` is not.
+/// Rows of `array`'s last two axes in a range of its first axis, each padded to whole vec4; zero where not `alive`.
 pub(crate) fn pack(
     array: &Array3<f32>,
     range: std::ops::Range<usize>,
@@ -36,7 +36,7 @@ pub(crate) fn pack(
     }
 }
 
-/// The opposite: `rows` rows of `parts` parts of `part` numbers each, from whole vec4.
+/// The inverse: rows of `parts` parts of `part` numbers each, from whole vec4.
 pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator<Item = f32> {
     let width = 4 * vec4s(part);
     packed
@@ -44,8 +44,8 @@ pub(crate) fn unpack(packed: &[f32], part: usize, parts: usize) -> impl Iterator
         .flat_map(move |row| row.chunks_exact(width).flat_map(move |numbers| numbers[..part].iter().copied()))
 }
 
-/// The labels buffer of a chunk: flags, tokens, the rows' shares of a mean, and for a batch the targets and weights of its
-/// predictions.
+/// The host inputs of a chunk: flags, tokens, the rows' weights in a mean over time, and for a batch the targets and
+/// weights of its predictions.
 pub(crate) fn host_inputs(
     model: &Model,
     plan: &SequencePlan,
@@ -86,7 +86,7 @@ pub(crate) fn host_inputs(
         match &batch.targets {
             Targets::Classes(classes) => targets.iter_mut().enumerate().for_each(|(i, word)| {
                 let (p, row) = p(i);
-                // A class that does not count may be any number; it is not to reach the device.
+                // The class of a prediction of weight 0 may be any number and must not reach the device.
                 *word = if batch.weight(p, row) > 0.0 { classes[[p, row]] } else { 0 };
             }),
             Targets::Values(values) => {
@@ -101,7 +101,8 @@ pub(crate) fn host_inputs(
     }
 }
 
-/// Token ids, and the chunk's living rows sorted by token: a counting sort, stable, so that sums have one order.
+/// Token ids, and the chunk's rows sorted by token, without padding: a stable counting sort, so that sums have a fixed
+/// order.
 fn tokens(
     chunk: &Chunk,
     [ids, starts, order]: [Span; 3],

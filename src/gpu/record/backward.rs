@@ -1,6 +1,7 @@
-//! The reverse time loop: chunks against their direction, in each layers downwards (in two directions layers downwards, in
-//! each all chunks), a dispatch a step or a chunk, and then the weight gradients of the layer as one product each over all
-//! steps of a chunk. That sum over T·B is the chain rule's sum over time; `+=` adds chunks and micro-batches.
+//! The backward pass over time: chunks in reverse order, and within each the layers from top to bottom (in a
+//! bidirectional network layer by layer, each over all chunks). One dispatch per step or chunk computes dz; the weight
+//! gradients of a layer are then one product each over all steps of a chunk. That sum over T·B is the chain rule's sum
+//! over time; `+=` adds chunks and micro-batches.
 
 use std::ops::Range;
 
@@ -11,8 +12,8 @@ use crate::gpu::device::kernel::{GRADIENT_NORMS, MASK, SCATTER};
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
-/// All layers over a sequence of chunks, from dy in the last layer's y and the carries to every gradient sum, dx, and
-/// the gradient of the entering states, at last dh_0, in the carries.
+/// All layers over a sequence of chunks: from dy in the last layer's y and the carries to every gradient sum, dx, and
+/// the gradient of the entering states in the carries, finally dh_0.
 pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets: bool) {
     let recurrent = &rec.weights.model.recurrent;
     for layer in (0..recurrent.layers).rev() {
@@ -36,11 +37,11 @@ pub(crate) fn backward(rec: &mut Recording<'_, '_>, places: Range<usize>, resets
     embedding::scatter_gradients(rec, places);
 }
 
-/// The chunks at `place` of every direction's forward order, against time; the directions take turns.
+/// The chunks at index `place` of every direction's forward order, backward in time. The directions alternate.
 fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
     let directions = rec.weights.model.recurrent.directions();
     let longest = (0..directions).map(|direction| rec.chunk(direction, place).steps.len()).max().unwrap_or(0);
-    // One step more than there are: the last product alone gives the gradient of the entering state.
+    // One more step than there are: the last product gives the gradient of the entering state.
     let most = rec.builder.plan.step.count;
     for s in (0..=longest).step_by(most) {
         for direction in 0..directions {
@@ -50,7 +51,7 @@ fn backward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
                 continue;
             }
             let count = most.min(n + 1 - s);
-            // Step n lies beyond the chunk: it has no states, and only the step before it flows into it.
+            // Step n is beyond the chunk: it has no states, and only the step before it contributes.
             let at = |s: usize| if direction == 0 { (n as u32).wrapping_sub(1 + s as u32) } else { s as u32 };
             let (index_in, index_out) = Recording::history_indices(direction, 0);
             let step = Step {
@@ -71,7 +72,7 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     let flags = rec.builder.span(chunk.flags);
     let weight = rec.weights.parameter(Role::WeightHh { layer_direction }).binding;
     let (z, dy) = (rec.builder.tensor(chunk.z[layer_direction]), rec.builder.tensor(chunk.y[layer]));
-    // The LSTM's derivatives come from its gates and c, those of the other cells from h.
+    // The LSTM's derivatives use its gates and c, those of other cells use h.
     let history = rec.builder.tensor(*chunk.c.get(layer_direction).unwrap_or(&chunk.h[layer_direction]));
     let carry_h = rec.builder.tensor(rec.builder.plan.carry_h[layer_direction]);
     let carry_c = rec.builder.plan.carry_c.get(layer_direction).map(|carry| rec.builder.tensor(*carry));
@@ -91,7 +92,7 @@ fn backward_steps(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     );
 }
 
-/// Zero history where a state was reset, so that dW_hh sees the state that really entered.
+/// Clears the history where a state was reset, so that dW_hh uses the state that actually entered.
 fn mask_history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let width = 4 * rec.weights.sizes.h4;
     let rows = chunk.steps.len() * rec.rows();
@@ -149,7 +150,7 @@ fn weight_gradients(
     }
 }
 
-/// The norms of dh_t, which the steps have left in the place of dy, where they are asked for.
+/// The norms of dh_t, which the steps have stored in place of dy, if requested.
 fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let Some(norms) = &rec.gradient_norms else { return };
     let (sizes, rows) = (rec.weights.sizes, rec.rows());
@@ -174,7 +175,7 @@ fn gradient_norms(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: us
     );
 }
 
-/// dy of the layer below, through the masks between the two, or dx: Σ over directions of dz · W_ih.
+/// dy of the layer below, through the masks between them, or dx: Σ over directions of dz · W_ih.
 fn input_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
     let directions = rec.weights.model.recurrent.directions();
     let target = match layer {

@@ -1,4 +1,4 @@
-//! Where the masks of dropout lie on the way forward and back. The recurrent ones within a chunk are the step kernels' own.
+//! Dropout masks in the forward and backward pass. The step kernels apply recurrent masks within a chunk themselves.
 
 use super::{ALIVE, Recording, keep};
 use crate::dropout::DropoutParams;
@@ -7,7 +7,7 @@ use crate::gpu::commands::uniforms::{self, Dropout};
 use crate::gpu::device::kernel::{DROP_IN, DROP_TO};
 use crate::model::plan::{Chunk, Cost};
 
-/// The state that enters a chunk, as its first step's product reads it.
+/// Masks the state that enters a chunk, for its first step's product.
 pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let n = chunk.steps.len();
     let (enters, _) = Recording::border_indices(direction, n);
@@ -25,7 +25,7 @@ pub(crate) fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, directi
     drop_to(rec, chunk, &h, &h_masked, uniform);
 }
 
-/// The direction's half of y through its masks.
+/// Masks the direction's half of y.
 pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
     let (directions, sizes) = (rec.weights.model.recurrent.directions(), rec.weights.sizes);
     let (layer, direction) = (layer_direction / directions, layer_direction % directions);
@@ -43,7 +43,7 @@ pub(crate) fn output(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk:
     drop_to(rec, chunk, &h, &y, uniform);
 }
 
-/// The gradient of what `layer` handed on, in its y, through the masks of all directions.
+/// Masks the gradient of a layer's output, in its y, for all directions.
 pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: &Chunk) {
     let sizes = rec.weights.sizes;
     let uniform = Dropout {
@@ -58,7 +58,7 @@ pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, layer: usize, chunk: 
     drop_in(rec, chunk, &y, uniform);
 }
 
-/// The history as it entered the products, so that dW_hh sees that; zero where a state was reset.
+/// Masks the history as it entered the products, for dW_hh; zero where a state was reset.
 pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, chunk: &Chunk) {
     let (enters, _) = Recording::history_indices(direction, 0);
     let uniform = Dropout {
@@ -72,7 +72,7 @@ pub(crate) fn history(rec: &mut Recording<'_, '_>, layer_direction: usize, direc
     drop_in(rec, chunk, &h, uniform);
 }
 
-/// Rows of a (layer, direction) alone, one behind the other.
+/// The uniform for rows of one (layer, direction).
 fn masks_of(rec: &Recording<'_, '_>, layer_direction: usize) -> Dropout {
     let h4 = rec.weights.sizes.h4 as u32;
     let (batch, layer_direction) = (rec.rows() as u32, layer_direction as u32);
@@ -93,12 +93,12 @@ fn drop_in(rec: &mut Recording<'_, '_>, chunk: &Chunk, to: &Binding, uniform: Dr
     rec.builder.dispatch(DROP_IN, &[], &[&flags, to, &draw], &uniform, grid, cost(rows, width));
 }
 
-/// Ten rounds of some thirty operations for each vec4.
+/// Ten rounds of about thirty operations per vec4.
 fn cost(rows: usize, width: usize) -> Cost {
     Cost::each(4 * rows * width, 75, 2)
 }
 
-/// What the kernels read of a draw; `None` drops nothing.
+/// The kernels' dropout parameters; `None` drops nothing.
 pub(crate) fn uniform(draw: Option<DropoutParams>) -> uniforms::Draw {
     let Some(DropoutParams { key: [key_low, key_high], first_row, between, recurrent }) = draw else {
         return uniforms::Draw { scale: 1.0, recurrent_scale: 1.0, ..uniforms::Draw::default() };

@@ -1,4 +1,4 @@
-//! The embedding: tokens to x before the first layer, and dx back to their vectors.
+//! The embedding: from tokens to x, and from dx to the gradients of the vectors.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::gpu::device::kernel::{EMBED, EMBED_BACKWARD};
 use crate::model::Role;
 use crate::model::plan::Cost;
 
-/// x of some chunks, where the tokens have vectors.
+/// Looks up x of some chunks, if tokens have vectors.
 pub(crate) fn look_up(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     if rec.weights.model.embedding.is_none() {
         return;
@@ -25,7 +25,7 @@ pub(crate) fn look_up(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     }
 }
 
-/// The vectors' gradients += dx of some chunks.
+/// Adds dx of some chunks to the gradients of the vectors.
 pub(crate) fn scatter_gradients(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     let Some(embedding) = &rec.weights.model.embedding else { return };
     let gradient = rec.weights.gradient(Role::Embedding);

@@ -1,5 +1,5 @@
-//! The forward unroll: chunk by chunk upwards through all layers (in two directions layer by layer, chunk by chunk, the
-//! reverse direction downwards), a dispatch a step or, where W_hh is small, a chunk.
+//! The unrolled forward pass: chunk by chunk through all layers (in a bidirectional network layer by layer over all
+//! chunks, the reverse direction from the last one), with one dispatch per step or, if W_hh is small, per chunk.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use crate::gpu::device::kernel::GATHER;
 use crate::model::Role;
 use crate::model::plan::{Chunk, Cost};
 
-/// All layers over a sequence of chunks, from x and the entering states to the leaving states, and to the y of every
-/// layer but the last whose history is not what it hands on.
+/// All layers over a sequence of chunks: from x and the initial states to the final states, and to the y of every layer
+/// below the last whose output differs from its history.
 pub(crate) fn forward(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     embedding::look_up(rec, places.clone());
     for layer in 0..rec.weights.model.recurrent.layers {
@@ -33,7 +33,7 @@ pub(crate) fn outputs(rec: &mut Recording<'_, '_>, layer: usize, places: Range<u
     }
 }
 
-/// The states that have left the chunk before are kept as those that enter this one, where all others are made again.
+/// Saves the states that left the previous chunk as those entering this one, if the rest is recomputed.
 pub(crate) fn keep(rec: &mut Recording<'_, '_>, place: usize) {
     let chunk = rec.chunk(0, place);
     if place > 0 && chunk.border.is_some() {
@@ -45,7 +45,7 @@ pub(crate) fn keep(rec: &mut Recording<'_, '_>, place: usize) {
     }
 }
 
-/// The chunks at `place` of every direction's order. The directions take turns, so that a device may overlap them.
+/// The chunks at index `place` of every direction's order. The directions alternate, so that a device may overlap them.
 fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
     let directions = rec.weights.model.recurrent.directions();
     let mut longest = 0;
@@ -77,7 +77,7 @@ fn forward_chunks(rec: &mut Recording<'_, '_>, layer: usize, place: usize) {
     }
 }
 
-/// z = x · W_ihᵀ + b_ih for all steps of the chunk at once; the token's column of W_ih where x is a token.
+/// z = x · W_ihᵀ + b_ih for all steps of the chunk at once; for a token, its column of W_ih.
 fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, chunk: &Chunk) {
     let rows = chunk.steps.len() * rec.rows();
     let weight = rec.weights.parameter(Role::WeightIh { layer_direction });
@@ -106,7 +106,7 @@ fn project(rec: &mut Recording<'_, '_>, layer: usize, layer_direction: usize, ch
     }
 }
 
-/// The kept states of a (layer, direction) enter the chunk.
+/// The saved states of a (layer, direction) enter the chunk.
 fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
     let layer_directions = rec.weights.model.recurrent.num_layer_directions();
     let histories = [chunk.h.get(layer_direction), chunk.c.get(layer_direction)];
@@ -118,7 +118,7 @@ fn enter(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Chunk) {
     }
 }
 
-/// The state that left the chunk before, in the direction's order, enters this one.
+/// The state that left the previous chunk, in the direction's order, enters this one.
 fn carry_on(rec: &mut Recording<'_, '_>, layer_direction: usize, direction: usize, place: usize) {
     let (before, chunk) = (rec.chunk(direction, place - 1), rec.chunk(direction, place));
     let (_, leaves) = Recording::border_indices(direction, before.steps.len());
@@ -145,7 +145,8 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
         rec.builder.tensor(chunk.h[layer_direction]),
     );
     let c = chunk.c.get(layer_direction).map(|c| rec.builder.tensor(*c));
-    // Something must be bound without recurrent dropout; the carry is this layer's own, and rests until backward.
+    // A binding is required even without recurrent dropout; the carry belongs to this layer and is unused until
+    // backward.
     let h_masked = rec
         .builder
         .tensor(*rec.builder.plan.h_masked.get(layer_direction).unwrap_or(&rec.builder.plan.carry_h[layer_direction]));
@@ -158,7 +159,7 @@ fn forward_steps(rec: &mut Recording<'_, '_>, layer_direction: usize, chunk: &Ch
     rec.builder.dispatch(rec.weights.forward_step(), &constants, &bindings, &step, plan.grid, cost);
 }
 
-/// The direction's half of y: the history's leaving states, 0 at padding; through its masks where a layer follows.
+/// The direction's half of y: the states after each step, 0 at padding; masked if a layer follows.
 fn output(rec: &mut Recording<'_, '_>, layer: usize, direction: usize, chunk: &Chunk) {
     let directions = rec.weights.model.recurrent.directions();
     if rec.drops_above(layer) {

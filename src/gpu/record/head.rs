@@ -1,4 +1,4 @@
-//! The head: logits in one product, loss with its gradient in one kernel, and back.
+//! The head: logits, loss with its gradient, and the backward pass.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::gpu::device::kernel::{MEAN, SPREAD, ShaderEntry};
 use crate::model::plan::{Cost, Predictions, Span, TensorId};
 use crate::model::{Head, Readout, Role};
 
-/// What a head over the mean of all steps needs of some chunks.
+/// Adds some chunks to the features of a head over the mean of all steps.
 pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     for run in &rec.builder.plan.predictions {
         if let Some(shares) = run.shares {
@@ -18,7 +18,7 @@ pub(crate) fn features(rec: &mut Recording<'_, '_>, places: Range<usize>) {
     }
 }
 
-/// What the head reads of a run of predictions.
+/// The head's input for a range of predictions.
 fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix {
     match head.readout {
         Readout::PerStep => rec.handed_on(rec.weights.model.recurrent.layers - 1, &rec.builder.plan.chunks[run.chunk]),
@@ -26,7 +26,7 @@ fn head_input(rec: &Recording<'_, '_>, head: &Head, run: &Predictions) -> Matrix
     }
 }
 
-/// The logits of some runs of predictions.
+/// The logits of some ranges of predictions.
 pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
     let sizes = rec.weights.sizes;
     for run in &rec.builder.plan.predictions[runs] {
@@ -50,7 +50,7 @@ pub(crate) fn logits(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize
     }
 }
 
-/// Each direction's own final state side by side, as the features of a head at the last step.
+/// Concatenates the final states of both directions, as the features of a head at the last step.
 fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
     let recurrent = &rec.weights.model.recurrent;
     for direction in 0..recurrent.directions() {
@@ -64,7 +64,7 @@ fn final_states(rec: &mut Recording<'_, '_>, features: TensorId) {
     }
 }
 
-/// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: from their gradient that of y.
+/// `MEAN`: the features from the last layer's y in some chunks. `SPREAD`: the gradient of y from theirs.
 fn over_steps(rec: &mut Recording<'_, '_>, entry: ShaderEntry, shares: Span, features: TensorId, places: Range<usize>) {
     let (rows, n4) = (rec.rows(), rec.weights.sizes.y4);
     let (shares, features) = (rec.builder.span(shares), rec.builder.tensor(features));
@@ -78,7 +78,7 @@ fn over_steps(rec: &mut Recording<'_, '_>, entry: ShaderEntry, shares: Span, fea
     }
 }
 
-/// B rows of a direction's states into its columns of the features, or back.
+/// Copies B rows of a direction's states to its columns of the features, or back.
 fn beside(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -> Copy {
     let (narrow, wide) = (4 * rec.weights.sizes.h4, 4 * rec.weights.sizes.y4);
     let column = (direction * narrow) as u32;
@@ -97,13 +97,13 @@ fn beside(rec: &Recording<'_, '_>, direction: usize, first: usize, back: bool) -
     }
 }
 
-/// The carries start from zero.
+/// Clears the carries.
 pub(crate) fn clear_carries(rec: &mut Recording<'_, '_>) {
     let carries: Vec<TensorId> = rec.builder.plan.carry_h.iter().chain(&rec.builder.plan.carry_c).copied().collect();
     carries.into_iter().for_each(|carry| rec.clear(carry));
 }
 
-/// dy of some chunks, in the last layer's y, from a head with one prediction a row: nothing from one at the last step,
+/// dy of some chunks, in the last layer's y, for a head with one prediction per row. Zero for one at the last step,
 /// whose gradient is in the carries.
 pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: Range<usize>) {
     let last = rec.weights.model.recurrent.layers - 1;
@@ -117,8 +117,8 @@ pub(crate) fn output_gradient(rec: &mut Recording<'_, '_>, head: &Head, places: 
     }
 }
 
-/// dW_hy, db_y, and the gradient of the features of some runs: in the last layer's y for a head at every step, in the
-/// carries for one at the last.
+/// dW_hy, db_y and the gradient of the features of some ranges of predictions: in the last layer's y for a head at
+/// every step, in the carries for one at the last step.
 pub(crate) fn backward(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
     let sizes = rec.weights.sizes;
     let recurrent = &rec.weights.model.recurrent;

@@ -9,7 +9,7 @@ use crate::gpu::device::kernel::{LOSS, SUM};
 use crate::model::plan::Cost;
 use crate::model::{self, Head};
 
-/// The weighted loss of each prediction of some runs, and da over the logits.
+/// The weighted loss of each prediction, and da in place of the logits.
 pub(crate) fn loss_and_gradient(rec: &mut Recording<'_, '_>, head: &Head, runs: Range<usize>) {
     for run in &rec.builder.plan.predictions[runs] {
         let lanes = rec.builder.limits.loss_lanes(head.outputs);
@@ -32,7 +32,7 @@ pub(crate) fn loss_and_gradient(rec: &mut Recording<'_, '_>, head: &Head, runs: 
     }
 }
 
-/// The losses of all predictions added to the network's.
+/// Adds the losses of all predictions to the network's sum.
 pub(crate) fn add_up(rec: &mut Recording<'_, '_>) {
     for run in &rec.builder.plan.predictions {
         let (losses, total) = (rec.builder.tensor(run.losses), Binding::whole(&rec.weights.loss));

@@ -1,5 +1,5 @@
-//! The commands of a pass are recorded here, part by part, each into the list at hand: nothing is computed before they are
-//! submitted.
+//! Records the commands of a pass, part by part, into the current list of a builder. Nothing is computed before
+//! submission.
 
 pub(crate) mod backward;
 pub(crate) mod dropout;
@@ -17,19 +17,19 @@ use crate::gpu::device::kernel::{COPY, flag};
 use crate::gpu::weights::DeviceWeights;
 use crate::model::plan::{Chunk, Cost, StepPlan, TensorId};
 
-/// The flag of a step of a row: it lies below the row's length.
+/// The flag of a step within the row's length.
 pub(crate) const ALIVE: u32 = 1;
 
-/// The flag of a direction: the state that enters the step is kept.
+/// The flag of a direction: the state entering the step is kept, not reset.
 pub(crate) fn keep(direction: usize) -> u32 {
     2 << direction
 }
 
-/// A pass that is being recorded: what the parts of it share.
+/// A pass being recorded, shared by its parts.
 pub(crate) struct Recording<'b, 'a> {
     pub(crate) builder: &'b mut Builder<'a>,
     pub(crate) weights: &'b DeviceWeights,
-    /// Where the parts of the norms of dh_t go, where they are asked for.
+    /// The destination of the norms of dh_t, if requested.
     pub(crate) gradient_norms: Option<Binding>,
 }
 
@@ -38,18 +38,18 @@ impl<'a> Recording<'_, 'a> {
         self.builder.plan.rows
     }
 
-    /// The chunk at a place of a direction's order.
+    /// The chunk at index `place` of a direction's order.
     pub(crate) fn chunk(&self, direction: usize, place: usize) -> &'a Chunk {
         let chunks = &self.builder.plan.chunks;
         if direction == 0 { &chunks[place] } else { &chunks[chunks.len() - 1 - place] }
     }
 
-    /// The index in the history that step `t` of a chunk reads (forward in time of the direction), and the one it writes.
+    /// The history indices that step `t` of a chunk reads and writes (in the direction's time).
     pub(crate) fn history_indices(direction: usize, t: usize) -> (usize, usize) {
         if direction == 0 { (t, t + 1) } else { (t + 1, t) }
     }
 
-    /// The index that enters a chunk of n steps in the direction's order, and the one that leaves it.
+    /// The history indices of the states entering and leaving a chunk of n steps, in the direction's order.
     pub(crate) fn border_indices(direction: usize, n: usize) -> (usize, usize) {
         if direction == 0 { (0, n) } else { (n, 0) }
     }
@@ -62,13 +62,13 @@ impl<'a> Recording<'_, 'a> {
         16 * (self.rows() * self.weights.sizes.h4) as u64
     }
 
-    /// The place of a (layer, direction)'s h (then, after all of these, c) among the kept states that enter a chunk.
+    /// The position of a (layer, direction)'s h (or, after all of these, c) among the saved states entering a chunk.
     pub(crate) fn border_place(&self, chunk: &Chunk, index: usize) -> BufferOffset {
         let border = chunk.border.expect("the states between chunks are kept");
         self.history_place(border, index)
     }
 
-    /// Where the state of a (layer, direction) enters the whole sequence, and where it leaves it.
+    /// The positions of the initial and final state of a (layer, direction).
     pub(crate) fn ends(&self, layer_direction: usize, cell_state: bool) -> (BufferOffset, BufferOffset) {
         let direction = layer_direction % self.weights.model.recurrent.directions();
         let history = |chunk: &'a Chunk| if cell_state { chunk.c[layer_direction] } else { chunk.h[layer_direction] };
@@ -83,8 +83,8 @@ impl<'a> Recording<'_, 'a> {
         (enters, self.history_place(history(last), leaves))
     }
 
-    /// The runs of chunks that go through all layers together: each by itself, but in two directions all of them, since a
-    /// layer reads what both directions of the one below have made, and these come to a chunk at different times.
+    /// The ranges of chunks that go through all layers together: single chunks, or in a bidirectional network all of
+    /// them, since a layer reads both directions of the one below, which reach a chunk at different times.
     pub(crate) fn chunk_sequences(&self) -> Vec<Range<usize>> {
         let chunks = self.builder.plan.chunks.len();
         match self.weights.model.recurrent.bidirectional {
@@ -93,7 +93,7 @@ impl<'a> Recording<'_, 'a> {
         }
     }
 
-    /// What layer `layer` reads in a chunk.
+    /// The input of layer `layer` in a chunk.
     pub(crate) fn input(&self, layer: usize, chunk: &Chunk) -> Option<Matrix> {
         match layer {
             0 => chunk.x.map(|x| self.builder.matrix(x, 0, self.weights.sizes.x4)),
@@ -101,13 +101,13 @@ impl<'a> Recording<'_, 'a> {
         }
     }
 
-    /// Whether what a layer hands on is read where its steps leave it, in the history: in one direction, and without masks
-    /// in between. Padding is not 0 there, but the state that the row has ended with, whose gradient is 0.
+    /// Whether the output of a layer is read from its history: in unidirectional networks without masks in between.
+    /// Padding there is not 0 but the row's final state, whose gradient is 0.
     pub(crate) fn hands_on_history(&self, layer: usize) -> bool {
         self.weights.model.recurrent.directions() == 1 && !self.drops_above(layer)
     }
 
-    /// What a layer hands on in a chunk, as the next one or the head reads it.
+    /// The output of a layer in a chunk, as the next layer or the head reads it.
     pub(crate) fn handed_on(&self, layer: usize, chunk: &Chunk) -> Matrix {
         let sizes = self.weights.sizes;
         if self.hands_on_history(layer) {
@@ -117,7 +117,7 @@ impl<'a> Recording<'_, 'a> {
         self.y(layer, chunk)
     }
 
-    /// The y of a layer in a chunk; on the way back its gradient.
+    /// The y of a layer in a chunk; its gradient in the backward pass.
     pub(crate) fn y(&self, layer: usize, chunk: &Chunk) -> Matrix {
         self.builder.matrix(chunk.y[layer], 0, self.weights.sizes.y4)
     }
@@ -133,7 +133,7 @@ impl<'a> Recording<'_, 'a> {
         recurrent.dropout > 0.0 && layer + 1 < recurrent.layers
     }
 
-    /// What the steps of both ways are made with; `shared_vec4s` is of one of them.
+    /// The constants of step kernels in both directions of time; `shared_vec4s` is for one of them.
     pub(crate) fn step_constants(&self, shared_vec4s: usize) -> [(&'static str, f64); 8] {
         let StepPlan { tile, group: (x, y), .. } = self.builder.plan.step;
         [
@@ -148,7 +148,7 @@ impl<'a> Recording<'_, 'a> {
         ]
     }
 
-    /// The uniform of `count` forward steps from step `t` on; backward changes what differs.
+    /// The uniform of `count` forward steps from step `t` on. The backward pass changes some of its fields.
     pub(crate) fn step(&self, layer_direction: usize, t: usize, count: usize) -> Step {
         let sizes = self.weights.sizes;
         let direction = layer_direction % self.weights.model.recurrent.directions();
@@ -168,7 +168,7 @@ impl<'a> Recording<'_, 'a> {
             keep: keep(direction),
             product: 0,
             epilogue: 1,
-            // Without masks of their own all layers share their uniforms.
+            // Without recurrent masks all layers share their uniforms.
             layer_direction: if self.drops_recurrent() { layer_direction as u32 } else { 0 },
         }
     }

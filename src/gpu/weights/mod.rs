@@ -1,4 +1,4 @@
-//! A network's weights on the device, and the constants that its kernels are made with.
+//! A network's weights on the device, and the constants of its kernels.
 
 pub(crate) mod transposed;
 
@@ -15,16 +15,16 @@ use crate::model::plan::{ParameterPlan, TensorSpec, Vec4Sizes};
 use crate::model::{Activation, Cell, Loss, Model, Role};
 use crate::optim::OptimizerKind;
 
-/// The bytes of Σ w·loss, and of what dropout draws.
+/// Bytes of Σ w·loss, and of the dropout parameters.
 pub(crate) const LOSS: u64 = 16;
 pub(crate) const DRAW: u64 = 32;
 
-/// A block of all parameters, of which there is one for each of what is kept of them.
+/// A block of all parameters, or of one optimizer-state or gradient value for each.
 pub(crate) fn block(parameters: &ParameterPlan, name: impl Into<String>) -> TensorSpec {
     TensorSpec { name: name.into(), bytes: parameters.bytes() }
 }
 
-/// Parameters, gradient sums and the optimizer's state, each one block in the plan's layout.
+/// Parameters, gradient sums and optimizer state, each one block in the plan's layout.
 #[derive(Debug)]
 pub(crate) struct DeviceWeights {
     pub(crate) model: Model,
@@ -35,9 +35,9 @@ pub(crate) struct DeviceWeights {
     pub(crate) optimizer_state: Vec<wgpu::Buffer>,
     /// Σ w·loss, one number.
     pub(crate) loss: wgpu::Buffer,
-    /// What dropout draws in the pass under way.
+    /// The dropout parameters of the current pass.
     pub(crate) draw: wgpu::Buffer,
-    /// Where the device reads W_hh so.
+    /// If the device reads W_hh transposed.
     pub(crate) packed: Option<TransposedWeights>,
 }
 
@@ -78,12 +78,12 @@ impl DeviceWeights {
         memory
     }
 
-    /// A parameter as a matrix, or a bias as one row.
+    /// A parameter as a matrix, a bias as one row.
     pub(crate) fn parameter(&self, role: Role) -> Matrix {
         self.view(&self.parameters, role)
     }
 
-    /// Its gradient.
+    /// The gradient of a parameter.
     pub(crate) fn gradient(&self, role: Role) -> Matrix {
         self.view(&self.gradients, role)
     }
@@ -94,7 +94,7 @@ impl DeviceWeights {
         Matrix { binding: Binding { buffer: block.clone(), offset, bytes }, first: 0, ld: tensor.ld() }
     }
 
-    /// The cell's step forward.
+    /// The cell's forward step kernel.
     pub(crate) fn forward_step(&self) -> ShaderEntry {
         match self.model.recurrent.cell {
             Cell::Rnn(_) => RNN_FORWARD,
@@ -103,7 +103,7 @@ impl DeviceWeights {
         }
     }
 
-    /// The cell's step backward; with `gradient_norms` the one that leaves dh_t in the place of dy_t.
+    /// The cell's backward step kernel; with `gradient_norms` the one that stores dh_t in place of dy_t.
     pub(crate) fn backward_step(&self, gradient_norms: bool) -> ShaderEntry {
         match (self.model.recurrent.cell, gradient_norms) {
             (Cell::Rnn(_), false) => RNN_BACKWARD,
@@ -115,7 +115,7 @@ impl DeviceWeights {
         }
     }
 
-    /// The vanilla RNN's activation as the shaders count them.
+    /// The number of the vanilla RNN's activation in the shaders.
     pub(crate) fn activation(&self) -> f64 {
         match self.model.recurrent.cell {
             Cell::Rnn(Activation::Relu) => 1.0,
@@ -125,7 +125,7 @@ impl DeviceWeights {
         }
     }
 
-    /// The loss as the shader counts them.
+    /// The number of the loss in the shaders.
     pub(crate) fn loss_kind(&self) -> f64 {
         match self.model.head.as_ref().map(|head| &head.loss) {
             None | Some(Loss::SquaredError) => 0.0,
@@ -137,7 +137,7 @@ impl DeviceWeights {
         }
     }
 
-    /// Where the gradient of the recurrent product begins in a row of z: the GRU keeps dn before it.
+    /// The column in z at which the gradient of the recurrent product begins: the GRU has dn before it.
     pub(crate) fn recurrent_column(&self) -> usize {
         if self.model.recurrent.cell == Cell::Gru { self.sizes.h4 } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! W_hh of every (layer, direction) transposed, as the forward steps of a GPU read it: see `transpose.wgsl`.
+//! Transposed copies of W_hh of every (layer, direction), as read by forward steps on a GPU: see `transpose.wgsl`.
 
 use crate::error::Result;
 use crate::gpu::commands::builder::{Binding, allocate, bind};
@@ -9,7 +9,7 @@ use crate::gpu::device::kernel::TRANSPOSE;
 use crate::model::plan::{ALIGNMENT, Cost, ParameterPlan, TensorSpec};
 use crate::model::{Model, Role};
 
-/// The copies, and the commands that make them from the parameters.
+/// The copies, and the commands that create them from the parameters.
 #[derive(Debug)]
 pub(crate) struct TransposedWeights {
     weights: Vec<wgpu::Buffer>,
@@ -26,7 +26,7 @@ impl TransposedWeights {
         for layer_direction in 0..model.recurrent.num_layer_directions() {
             let tensor = plan.get(Role::WeightHh { layer_direction });
             let (offset, bytes) = tensor.bytes();
-            // Those of all layers and directions have this form.
+            // All layers and directions have the same shape.
             let (rows4, columns4) = (tensor.rows() / 4, tensor.ld());
             let uniform = Transpose { rows4: rows4 as u32, columns4: columns4 as u32 };
             gpu.queue().write_buffer(&uniforms, 0, bytemuck::bytes_of(&uniform));
@@ -42,12 +42,12 @@ impl TransposedWeights {
         Ok(Self { weights, commands, uniforms })
     }
 
-    /// The copy of a (layer, direction)'s.
+    /// The copy for a (layer, direction).
     pub(crate) fn weight(&self, layer_direction: usize) -> Binding {
         Binding::whole(&self.weights[layer_direction])
     }
 
-    /// What makes the copies; to be recorded between a change of the parameters and the next forward pass.
+    /// The commands that update the copies, to be recorded between a parameter change and the next forward pass.
     pub(crate) fn commands(&self) -> &[GpuCommand] {
         &self.commands
     }

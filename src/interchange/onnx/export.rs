@@ -1,4 +1,4 @@
-//! A whole model as ONNX.
+//! Export of a whole model to ONNX.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::interchange::protobuf::Message;
 use crate::model::{Activation, Cell, Head, Layout, Loss, Model, Readout, Recurrent, StateDict};
 
-/// What an exported model reads.
+/// The input of an exported model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelInput {
     /// `x`, float \[T, B, I\].
@@ -29,39 +29,39 @@ impl ModelInput {
     }
 }
 
-/// The axes that each call brings.
+/// The symbolic axes.
 const T: AxisSize = AxisSize::Free("T");
 const B: AxisSize = AxisSize::Free("B");
 
-/// For whoever opens the file.
+/// The description in the file.
 const DOC: &str = "Time major: T time steps, B rows. lengths: each row's number of steps, what lies beyond is not read. \
                    h_0, c_0: the states that the rows start from, zeros or the final states of the piece before.";
 
-/// The bytes of an ONNX file (operator set 17) of the whole model, head and output function included. It computes what
-/// [`Trainer::predict`](crate::Trainer::predict) and [`Inference::logits`](crate::Inference::logits) do. `notes` become the
-/// file's `metadata_props`.
+/// Exports the whole model, including head and output function, as the bytes of an ONNX file (operator set 17). It
+/// computes the same as [`Trainer::predict`](crate::Trainer::predict) and
+/// [`Inference::logits`](crate::Inference::logits). `notes` become the file's `metadata_props`.
 ///
-/// Inputs, of which none may be left out: what `reads` says; `lengths`, int32 \[B\], from 1 to T; `h_0` and for an LSTM
-/// `c_0`, \[L·D, B, H\], zeros or the final states of the piece before. Outputs: `y`, which is ŷ = g(a), and `logits`, a,
-/// both \[P, B, O\]; `h_n` and for an LSTM `c_n`, \[L·D, B, H\], each row's own. T and B are free. A model without a head
-/// has `output`, \[T, B, D·H\], in the place of `y` and `logits`.
+/// Inputs, all required: `x` or `tokens` as set by `reads`; `lengths`, int32 \[B\], from 1 to T; `h_0` and for an LSTM
+/// `c_0`, \[L·D, B, H\], either zeros or the final states of the previous piece. Outputs: `y`, which is ŷ = g(a), and
+/// `logits`, which is a, both \[P, B, O\]; `h_n` and for an LSTM `c_n`, \[L·D, B, H\], the final states of each row. T
+/// and B are symbolic. A model without a head has `output`, \[T, B, D·H\], instead of `y` and `logits`.
 ///
-/// At padding `logits` and `output` are 0, and `y` is g(0), whatever lies there. A token beyond the vocabulary, which this
-/// crate refuses, is read as an x of zeros; with an embedding as the nearest token that there is. Sequences that start anew
-/// within a row have no input of their own: cut them into rows.
+/// At padding, `logits` and `output` are 0 and `y` is g(0), whatever the input. A token beyond the vocabulary, which
+/// this crate rejects, is read as x = 0, or with an embedding as the nearest valid token. There is no input for resets
+/// within a row: split such sequences into rows.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for x as the input of a model with an embedding. [`Error::StateDict`] lists every missing,
-/// unexpected and misshaped tensor. [`Error::Limit`] where the file would be
-/// over the 2 GiB of a protobuf message.
+/// [`Error::Unsupported`] for x as the input of a model with an embedding. [`Error::StateDict`] lists every missing or
+/// unexpected tensor and every shape mismatch. [`Error::Limit`] if the file would exceed the 2 GiB of a protobuf
+/// message.
 pub fn export(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Vec<u8>> {
     Ok(message(model, dict, reads, notes)?.into_bytes())
 }
 
-/// Writes the bytes that [`export`] returns; beside the state dict one copy of the weights is held.
+/// Writes the bytes that [`export`] returns. Holds one copy of the weights besides the state dict.
 ///
 /// # Errors
-/// Those of [`export`]; [`Error::Io`], without a file's name, where `to` fails.
+/// The errors of [`export`]; [`Error::Io`], without a file name, if `to` fails.
 pub fn write_model(
     model: &Model,
     dict: &StateDict,
@@ -73,10 +73,10 @@ pub fn write_model(
     message(model, dict, reads, notes)?.write(to).map_err(unwritten)
 }
 
-/// What the file has.
+/// The contents of the file.
 fn message(model: &Model, dict: &StateDict, reads: ModelInput, notes: &[(&str, &str)]) -> Result<Message> {
     check_size(4 * Layout::new(model).len())?;
-    // All of it by name, so that nothing that a model comes to have is forgotten here.
+    // Destructured by name, so that a new field of a model cannot be forgotten here.
     let Model { embedding, recurrent, head } = model;
     if embedding.is_some() && reads == ModelInput::Dense {
         return Err(Error::Unsupported("a model with an embedding reads tokens, not x".into()));
@@ -136,12 +136,12 @@ fn check_size(bytes: usize) -> Result<()> {
     }
 }
 
-/// The states that the cell has.
+/// The names of the cell's states.
 fn letters(recurrent: &Recurrent) -> &'static [&'static str] {
     if recurrent.cell.has_cell_state() { &["h", "c"] } else { &["h"] }
 }
 
-/// The name of a layer's initial (`0`) or final (`n`) state. A single layer's is the model's own.
+/// The name of a layer's initial (`0`) or final (`n`) state. With a single layer it is the model's own.
 fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String {
     match recurrent.layers {
         1 => format!("{letter}_{end}"),
@@ -149,7 +149,7 @@ fn state(recurrent: &Recurrent, letter: &str, end: &str, layer: usize) -> String
     }
 }
 
-/// All layers. Returns the name of the last one's output, \[T, B, D·H\], which is made where it is needed.
+/// Adds all layers. Returns the name of the last layer's output, \[T, B, D·H\], which is created if needed.
 fn stack(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> String {
     let recurrent = &model.recurrent;
     let layers = recurrent.layers;
@@ -177,15 +177,15 @@ fn stack(graph: &mut Graph, model: &Model, reads: ModelInput, output: bool) -> S
     below
 }
 
-/// What the first layer's product reads. ONNX's recurrent operators take no indices, so that tokens without vectors become
-/// ones and zeros, T·B·I of them.
+/// Adds the input of the first layer's product. ONNX's recurrent operators take no indices, so tokens without an
+/// embedding become one-hot vectors, T·B·I numbers.
 fn read(graph: &mut Graph, model: &Model, reads: ModelInput) -> &'static str {
     if reads == ModelInput::Dense {
         return reads.name();
     }
     let vocabulary = model.vocabulary() as i64;
     if model.embedding.is_some() {
-        // A runtime stops at an index out of range, and at padding any number may stand.
+        // Runtimes reject an index out of range, and padding may contain any number.
         graph.ints("first_token", &[], &[0]);
         graph.ints("last_token", &[], &[vocabulary - 1]);
         graph.node("Clip", &[reads.name(), "first_token", "last_token"], &["ids"], &[]);
@@ -198,11 +198,11 @@ fn read(graph: &mut Graph, model: &Model, reads: ModelInput) -> &'static str {
     "one_hot"
 }
 
-/// One layer, in one or two directions, over `below`. Returns the name of its output, \[T, B, D·H\], which is made where
-/// it is needed.
+/// Adds one layer, in one or two directions, above `below`. Returns the name of its output, \[T, B, D·H\], which is
+/// created if needed.
 fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, output: bool) -> String {
     let name = |stem: &str| format!("{stem}_l{index}");
-    // The name of an input or an output that is left out.
+    // The name of an omitted input or output.
     let none = String::new;
     let bias = if recurrent.bias { name("B") } else { none() };
     let mut inputs = vec![below, name("W"), name("R"), bias, "lengths".into()];
@@ -222,7 +222,7 @@ fn layer(graph: &mut Graph, recurrent: &Recurrent, index: usize, below: String, 
     name("output")
 }
 
-/// ONNX's operator of the cell.
+/// The ONNX operator of the cell, with its attributes.
 fn operator(recurrent: &Recurrent) -> (&'static str, Vec<(&'static str, Attribute)>) {
     let directions = recurrent.directions();
     let direction = if recurrent.bidirectional { "bidirectional" } else { "forward" };
@@ -231,7 +231,7 @@ fn operator(recurrent: &Recurrent) -> (&'static str, Vec<(&'static str, Attribut
     let operator = match recurrent.cell {
         Cell::Lstm => "LSTM",
         Cell::Gru => {
-            // r after the recurrent product, b_hn included.
+            // Applies r after the recurrent product, including b_hn.
             attributes.push(("linear_before_reset", Attribute::Int(1)));
             "GRU"
         }
@@ -254,7 +254,7 @@ fn operator(recurrent: &Recurrent) -> (&'static str, Vec<(&'static str, Attribut
     (operator, attributes)
 }
 
-/// The last layer's final states, both directions side by side: \[1, B, D·H\].
+/// Adds the last layer's final states with both directions concatenated: \[1, B, D·H\].
 fn final_features(graph: &mut Graph, recurrent: &Recurrent) -> &'static str {
     graph.ints("one_prediction", &[3], &[1, -1, recurrent.output_size() as i64]);
     let last = state(recurrent, "h", "n", recurrent.layers - 1);
@@ -263,7 +263,7 @@ fn final_features(graph: &mut Graph, recurrent: &Recurrent) -> &'static str {
     "features"
 }
 
-/// The mean of `output` over each row's own steps: \[1, B, D·H\].
+/// Adds the mean of `output` over each row's steps: \[1, B, D·H\].
 fn mean_features(graph: &mut Graph, reads: ModelInput, output: &str) -> &'static str {
     mask(graph, reads, output, "own_steps");
     graph.ints("time", &[1], &[0]);
@@ -273,7 +273,7 @@ fn mean_features(graph: &mut Graph, reads: ModelInput, output: &str) -> &'static
     "features"
 }
 
-/// a and g(a). Where there is padding, `masked` says what tells T.
+/// Adds a and g(a). `masked`: the input that provides T, if there is padding.
 fn predict(graph: &mut Graph, model: &Model, features: &str, loss: &Loss, masked: Option<ModelInput>) {
     if model.is_tied() {
         graph.node("Transpose", &["vectors"], &["W_head"], &[("perm", Attribute::Ints(vec![1, 0]))]);
@@ -302,7 +302,7 @@ fn predictions(graph: &mut Graph, p: AxisSize, outputs: usize) {
     ["y", "logits"].iter().for_each(|name| graph.output(name, ElementType::Float, &[p, B, AxisSize::Known(outputs)]));
 }
 
-/// `from`, \[T, B, …\], with 0 at padding, whatever lies there.
+/// Adds `from`, \[T, B, …\], with padding set to 0.
 fn mask(graph: &mut Graph, reads: ModelInput, from: &str, to: &str) {
     graph.ints("zero", &[], &[0]);
     graph.ints("one", &[], &[1]);

@@ -1,18 +1,17 @@
-//! ONNX's messages, by the field numbers of its `onnx.proto`.
+//! ONNX messages, with the field numbers of `onnx.proto`.
 
 use ndarray::ArrayD;
 
 use crate::interchange::protobuf::Message;
 
-/// The version of the format itself: the one that came with [`OPSET`].
+/// The version of the file format that belongs to [`OPSET`].
 const IR_VERSION: i64 = 8;
 
-/// The version of the operators. `RNN`, `LSTM` and `GRU` are since 14 as they are here, and nothing here is younger than
-/// `Shape`'s and `Reshape`'s forms of 14 and 15; 17 is what runtimes of mid-2022 and later take (ONNX 1.12, ONNX Runtime
-/// 1.12), and newer ones all still do.
+/// The operator set version. `RNN`, `LSTM` and `GRU` have had this form since 14, and the newest forms used here are
+/// `Shape`'s and `Reshape`'s of 14 and 15. Runtimes since mid-2022 support 17 (ONNX 1.12, ONNX Runtime 1.12).
 const OPSET: i64 = 17;
 
-/// The type of an element.
+/// An ONNX element type.
 #[derive(Clone, Copy)]
 pub(super) enum ElementType {
     Float = 1,
@@ -20,7 +19,7 @@ pub(super) enum ElementType {
     Int64 = 7,
 }
 
-/// A size that is known, or the name of one that each call brings.
+/// A fixed axis size, or the name of a symbolic one.
 #[derive(Clone, Copy)]
 pub(super) enum AxisSize {
     Known(usize),
@@ -36,12 +35,12 @@ pub(super) enum Attribute {
     Texts(Vec<&'static str>),
 }
 
-/// A graph in the making: nodes in the order in which they compute.
+/// A graph under construction, with nodes in execution order.
 #[derive(Default)]
 pub(super) struct Graph(Message);
 
 impl Graph {
-    /// Adds a node, which has the name of its first output. An empty name leaves an optional input or output out.
+    /// Adds a node named after its first output. An empty name omits an optional input or output.
     pub(super) fn node<I: AsRef<str>, O: AsRef<str>>(
         &mut self,
         operator: &str,
@@ -67,17 +66,17 @@ impl Graph {
         self.put(5, constant(name, ElementType::Int64, shape).bytes(9, bytes));
     }
 
-    /// Adds what a call brings.
+    /// Adds an input.
     pub(super) fn input(&mut self, name: &str, element: ElementType, shape: &[AxisSize]) {
         self.put(11, described(name, element, shape));
     }
 
-    /// Adds what a call gives.
+    /// Adds an output.
     pub(super) fn output(&mut self, name: &str, element: ElementType, shape: &[AxisSize]) {
         self.put(12, described(name, element, shape));
     }
 
-    /// What a file has, with notes for whoever reads it.
+    /// The file's message, with notes as metadata.
     pub(super) fn into_model(self, name: &str, doc: &str, notes: &[(&str, &str)]) -> Message {
         let graph = self.0.bytes(2, name);
         let operators = Message::default().bytes(1, "").int(2, OPSET);

@@ -1,4 +1,4 @@
-//! ONNX: weights as its operators `RNN`, `LSTM` and `GRU` take them, and whole models as files.
+//! ONNX: weights in the format of the operators `RNN`, `LSTM` and `GRU`, and whole models as files.
 
 mod export;
 mod graph;

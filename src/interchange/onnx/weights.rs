@@ -1,4 +1,4 @@
-//! Weights as ONNX's operators take them.
+//! Weights in the format of ONNX operators.
 
 use crate::error::Result;
 use crate::interchange::gates::GateOrder;
@@ -7,28 +7,28 @@ use crate::model::{Model, Recurrent, Role, StateDict, Tensor};
 
 const ONNX: ExchangeFormat = ExchangeFormat { order: GateOrder::Onnx, place };
 
-/// ONNX's arrays of a state dict, as the operators `RNN`, `LSTM` and `GRU` (with `linear_before_reset` 1) take them: for
-/// each layer `W_l0` \[D, G·H, I\], `R_l0` \[D, G·H, H\] and `B_l0` \[D, 2·G·H\], which has b_ih and then b_hh;
-/// `W_head` \[D·H, O\] and `B_head` \[O\] for `MatMul` and `Add`; and of an embedding `vectors` \[V, I\] for `Gather`,
-/// which stand for `W_head` too where they are tied. Gates: LSTM i, o, f, c; GRU z, r, h.
+/// Converts a state dict to the arrays of the ONNX operators `RNN`, `LSTM` and `GRU` (with `linear_before_reset` 1):
+/// for each layer `W_l0` \[D, G·H, I\], `R_l0` \[D, G·H, H\] and `B_l0` \[D, 2·G·H\], which is b_ih followed by b_hh;
+/// `W_head` \[D·H, O\] and `B_head` \[O\] for `MatMul` and `Add`; and for an embedding `vectors` \[V, I\] for `Gather`,
+/// which also replaces `W_head` if tied. Gate order: LSTM i, o, f, c; GRU z, r, h.
 ///
 /// # Errors
-/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped tensor.
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected tensor and every shape mismatch.
 pub fn weights(model: &Model, dict: &StateDict) -> Result<StateDict> {
     ONNX.weights(model, dict)
 }
 
-/// The state dict of the arrays that [`weights`] makes.
+/// Converts the arrays of [`weights`] back to a state dict.
 ///
 /// # Errors
-/// [`Error::StateDict`](crate::Error::StateDict) lists every missing, unexpected and misshaped array.
+/// [`Error::StateDict`](crate::Error::StateDict) lists every missing or unexpected array and every shape mismatch.
 pub fn state_dict(model: &Model, weights: &StateDict) -> Result<StateDict> {
     ONNX.state_dict(model, weights)
 }
 
 fn place(recurrent: &Recurrent, tensor: &Tensor) -> TensorPlacement {
     let directions = recurrent.directions();
-    // The part of a layer's array that a direction has, and where in it the tensor begins.
+    // The part of a layer's array for one direction; `begin` is the tensor's offset in it.
     let part = |name: &str, layer_direction: usize, rest: &[usize], begin: usize| TensorPlacement {
         shape: [&[directions], rest].concat(),
         offset: layer_direction % directions * rest.iter().product::<usize>() + begin,

@@ -1,10 +1,9 @@
-//! What a dispatch comes to: its operations, by which submissions are cut, and the bytes that it moves. Profiles divide both
-//! by the time it took.
+//! The cost of a dispatch in operations and bytes. Submissions are split by operations; profiles divide both by time.
 
 use super::{MatmulPlan, StepPlan, Vec4Sizes};
 
-/// Planned operations, and bytes that workgroups read and write: an operand that several of them read, as the weights of a
-/// recurrent step, counts once for each, whichever cache it comes from.
+/// Planned operations, and bytes read and written by workgroups. Data that several workgroups read, such as the weights
+/// of a recurrent step, counts once per workgroup, cached or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) operations: u64,
@@ -16,17 +15,17 @@ impl Cost {
         Self { operations: operations as u64, bytes: 16 * vec4s as u64 }
     }
 
-    /// So many operations for each of `numbers`, of which each reads or writes `touched`.
+    /// `operations` for each of `numbers`, each of which reads or writes `touched` numbers.
     pub(crate) fn each(numbers: usize, operations: usize, touched: usize) -> Self {
         Self { operations: (operations * numbers) as u64, bytes: 4 * (touched * numbers) as u64 }
     }
 
-    /// Sums of `vec4s` vec4 that are added to `results` of them.
+    /// Summing `vec4s` vec4 into `results` vec4.
     pub(crate) fn sums(vec4s: usize, results: usize) -> Self {
         Self::new(4 * vec4s, vec4s + 2 * results)
     }
 
-    /// C \[m, 4·n4\] (+)= op(A) · op(B) with the inner size k: a column of workgroups reads B, a row of them A.
+    /// C \[m, 4·n4\] (+)= op(A) · op(B) with inner size k. Each column of workgroups reads B, each row of them A.
     pub(crate) fn product(m: usize, n4: usize, plan: &MatmulPlan, accumulate: bool) -> Self {
         let k = plan.part * (plan.parts - 1) + plan.last;
         let [columns, rows, _] = plan.grid.map(|groups| groups as usize);
@@ -34,7 +33,7 @@ impl Cost {
         Self::new(8 * m * n4 * k, (columns * m * k).div_ceil(4) + rows * k * n4 + results)
     }
 
-    /// `count` recurrent steps forward: W_hh, what entered, the gates in place, and the states that leave.
+    /// `count` recurrent steps forward: W_hh, entering states, gates in place, and leaving states.
     pub(crate) fn forward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, gates4: usize, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
         let weights = 4 * groups * gates4 * sizes.h4;
@@ -42,7 +41,7 @@ impl Cost {
         Self::new(32 * rows * gates4 * sizes.h4, weights + rows * (gates4 + sizes.z4 + states))
     }
 
-    /// And back: W_hh, dz of the step before, dy, the gates in place, the history, and the carries.
+    /// `count` recurrent steps backward: W_hh, dz of the previous step, dy, gates in place, history and carries.
     pub(crate) fn backward_steps(plan: &StepPlan, rows: usize, sizes: &Vec4Sizes, gates4: usize, has_c: bool) -> Self {
         let [columns, groups, _] = plan.grid.map(|groups| groups as usize);
         let weights = 4 * groups * gates4 * sizes.h4;
@@ -50,7 +49,7 @@ impl Cost {
         Self::new(32 * rows * gates4 * sizes.h4, weights + rows * (columns * gates4 + 2 * sizes.z4 + states))
     }
 
-    /// The same so many times.
+    /// Multiplies both by `count`.
     pub(crate) fn times(self, count: usize) -> Self {
         Self { operations: self.operations * count as u64, bytes: self.bytes * count as u64 }
     }

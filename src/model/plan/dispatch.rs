@@ -1,48 +1,48 @@
-//! Workgroups: how many, how large, and how a long sum is cut.
+//! Workgroup counts and sizes, and the splitting of long sums.
 
 use super::{DeviceLimits, MAX_ITERATIONS, vec4s};
 use crate::model::RecurrentKernel;
 use crate::sizes::Count;
 
-/// Threads of the kernels that go over elements one by one.
+/// Threads per workgroup in elementwise kernels.
 pub(crate) const GROUP: usize = 64;
 
-/// Threads of each side of the kernels that go over rows and columns.
+/// Threads per side of a workgroup in kernels over rows and columns.
 const SIDE: usize = 8;
 
-/// Columns of a workgroup of `column_sum`.
+/// Columns per workgroup of `column_sum`.
 const COLUMN_GROUP: usize = 16;
 
-/// vec4 that a workgroup of `norm_partial`, and of `gradient_norms`, sums.
+/// vec4 per workgroup of `norm_partial` and `gradient_norms`.
 pub(super) const NORM_RANGE: usize = 4096;
 
-/// Threads of the largest workgroup that every device has.
+/// Threads of the largest workgroup that every device supports.
 const MAX_GROUP: usize = 256;
 
 /// Workgroups in x, y, z.
 pub(crate) type Grid = [u32; 3];
 
-/// Workgroups that keep a large GPU busy: some two for each of its multiprocessors.
+/// Workgroups that keep a large GPU busy: about two per multiprocessor.
 const BUSY: usize = 256;
 
-/// The most vec4 of a workgroup's memory: every device has 16 KiB.
+/// vec4 of workgroup memory that every device supports: 16 KiB.
 const MAX_SHARED: usize = 1024;
 
-/// How a matrix product is cut into tiles. The order of its sums is the same in all.
+/// The tiling of a matrix product. All tilings sum in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProductTile {
-    /// 16 × 16 outputs a thread, in registers alone: what a software driver is fastest with.
+    /// 16 × 16 outputs per thread, in registers only: the fastest on a software driver.
     Registers,
-    /// So many rows and columns a workgroup, through its memory.
+    /// This many rows and columns per workgroup, through workgroup memory.
     Block(usize),
 }
 
 impl ProductTile {
-    /// Threads of each side of a workgroup. A software driver runs a workgroup on one core, so there small ones spread the
-    /// work.
+    /// Threads per side of a workgroup. A software driver runs each workgroup on one core, so small ones balance
+    /// better.
     pub(crate) const REGISTERS_GROUP: usize = 4;
 
-    /// Rows, and columns, of a workgroup.
+    /// Rows, and columns, per workgroup.
     fn side(self) -> usize {
         match self {
             Self::Registers => 16 * Self::REGISTERS_GROUP,
@@ -50,7 +50,7 @@ impl ProductTile {
         }
     }
 
-    /// Workgroups over C \[m, n\].
+    /// The number of workgroups for C \[m, n\].
     fn groups(self, m: usize, n: usize) -> usize {
         m.div_ceil(self.side()) * n.div_ceil(self.side())
     }
@@ -61,13 +61,13 @@ impl ProductTile {
 pub(crate) struct MatmulPlan {
     pub(crate) tile: ProductTile,
     pub(crate) grid: Grid,
-    /// Products that the inner size is cut into.
+    /// The number of parts that the inner size is split into.
     pub(crate) parts: usize,
-    /// The inner size of each but the last.
+    /// The inner size of each part but the last.
     pub(crate) part: usize,
-    /// And of the last.
+    /// The inner size of the last part.
     pub(crate) last: usize,
-    /// Bytes of the parts' results, where there are several.
+    /// Bytes for the partial results, if there are several parts.
     pub(crate) scratch: u64,
 }
 
@@ -76,28 +76,27 @@ pub(crate) struct MatmulPlan {
 pub(crate) struct StepPlan {
     /// Never [`RecurrentKernel::Auto`].
     pub(crate) kernel: RecurrentKernel,
-    /// Batch rows that a thread owns: 1, 2, 4 or 8.
+    /// Batch rows per thread: 1, 2, 4 or 8.
     pub(crate) tile: usize,
-    /// Threads of a workgroup: vec4 of hidden units, and row tiles.
+    /// Threads per workgroup: vec4 of hidden units × row tiles.
     pub(crate) group: (usize, usize),
-    /// The most steps of a dispatch.
+    /// The maximum number of steps per dispatch.
     pub(crate) count: usize,
     pub(crate) grid: Grid,
-    /// vec4 of a workgroup's memory that two steps' operands of the product take, forward and backward; 0: they stay in
-    /// storage.
+    /// vec4 of workgroup memory for two steps' product operands, forward and backward; 0: they stay in storage.
     pub(crate) shared_vec4s: [usize; 2],
 }
 
 impl DeviceLimits {
-    /// How the recurrent steps over `rows` rows, h4 vec4 of hidden units and G gates are dispatched. `Sequence` is for what
-    /// [`RecurrentKernel::check`] lets through.
+    /// The dispatch of recurrent steps over `rows` rows with h4 vec4 of hidden units and G gates. For `Sequence`,
+    /// [`RecurrentKernel::check`] must have passed.
     pub(crate) fn steps(&self, rows: usize, h4: usize, gates: usize, kernel: RecurrentKernel) -> StepPlan {
         let products = Count::from(rows) * gates * 16usize * h4 * h4;
         let worth_it = match self.software {
-            // A software driver runs a workgroup on one core and takes tens of microseconds for a dispatch: a workgroup
-            // for the whole sequence pays where there are enough of them, or little to compute.
+            // A software driver runs a workgroup on one core and needs tens of microseconds per dispatch: one workgroup
+            // for the whole sequence pays if there are enough of them or little to compute.
             true => rows >= 16 || products.get() <= 1 << 16,
-            // W_hh streams through every workgroup at each step, which pays while it is small.
+            // Every workgroup streams W_hh at each step, which pays while it is small.
             false => 64 * gates * h4 * h4 <= 400_000,
         };
         let kernel = match kernel {
@@ -108,11 +107,11 @@ impl DeviceLimits {
         let sequence = kernel == RecurrentKernel::Sequence;
         let groups = |tile: usize, (x, y): (usize, usize)| (h4.div_ceil(x), rows.div_ceil(tile * y));
         let (tile, group) = if self.software {
-            // It reads memory lane by lane, so that the larger tile is the faster one, if all cores get one.
+            // It reads memory lane by lane, so the larger tile is faster if every core gets one.
             (if rows >= 32 || !sequence { 8 } else { 4 }, if sequence { (h4, 1) } else { (8, 1) })
         } else {
-            // A larger tile reads W_hh less often, but it takes a thread as much longer as there are rows in it, which is
-            // better spent on more workgroups while the device has room for them.
+            // A larger tile reads W_hh less often, but its threads take longer, which is worse than more workgroups
+            // while the device has room for them.
             let group = match sequence {
                 true => (h4, (64 / h4).max(4).min(MAX_GROUP / h4)),
                 false => (16, 4),
@@ -139,36 +138,36 @@ impl DeviceLimits {
         }
     }
 
-    /// Whether the forward steps read W_hh from a copy of its transpose, in which neighbouring threads find what they need
-    /// side by side. A software driver reads lane by lane either way.
+    /// Whether forward steps read a transposed copy of W_hh, in which neighbouring threads read neighbouring addresses.
+    /// A software driver reads lane by lane either way.
     pub(crate) fn packs_weights(&self) -> bool {
         !self.software
     }
 
-    /// The tile of a product over C \[m, n\] in `parts` parts.
+    /// The tiling of a product C \[m, n\] in `parts` parts.
     fn product_tile(&self, m: usize, n: usize, parts: usize) -> ProductTile {
         let large = ProductTile::Block(64);
         match self.software {
             true => ProductTile::Registers,
-            // The larger one reads memory half as often.
+            // The larger tile reads memory half as often.
             false if large.groups(m, n) * parts >= BUSY => large,
             false => ProductTile::Block(32),
         }
     }
 
-    /// C \[m, n\] = op(A) · op(B) with the inner size k, not cut.
+    /// C \[m, n\] = op(A) · op(B) with inner size k, in one part.
     pub(crate) fn matmul(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
         self.matmul_parts(self.product_tile(m, n, 1), m, n, k, 1)
     }
 
-    /// The same with k = T·B, a weight gradient: cut into parts until the device has enough workgroups.
+    /// A weight gradient, with k = T·B split into parts until the device has enough workgroups.
     pub(crate) fn weight_gradient(&self, m: usize, n: usize, k: usize) -> MatmulPlan {
-        // A part costs a write and a read of the result, so it gets at least this many rows.
+        // Each part writes and reads a partial result, so it must have a minimum number of rows.
         let (wanted, least) = if self.software { (64, 256) } else { (BUSY, 64) };
         let most = k.div_ceil(least);
         let tile = self.product_tile(m, n, most);
         let running = match tile {
-            // Threads, which a software driver divides among the cores.
+            // In threads, which a software driver distributes over the cores.
             ProductTile::Registers => m.div_ceil(16) * n.div_ceil(16),
             ProductTile::Block(_) => tile.groups(m, n),
         };
@@ -189,7 +188,7 @@ impl DeviceLimits {
         }
     }
 
-    /// The sum over `rows` rows of `n4` vec4 columns: the grid, the rows of a part and the scratch bytes.
+    /// The sum over `rows` rows of `n4` vec4 columns: the grid, rows per part and scratch bytes.
     pub(crate) fn column_sum(&self, rows: usize, n4: usize) -> (Grid, usize, u64) {
         let (wanted, least) = if self.software { (16, 1024) } else { (2048, 64) };
         let parts = (wanted / n4).clamp(1, rows.div_ceil(least)).max(rows.div_ceil(MAX_ITERATIONS));
@@ -199,17 +198,17 @@ impl DeviceLimits {
         ([n4.div_ceil(COLUMN_GROUP) as u32, parts as u32, 1], part, scratch)
     }
 
-    /// One thread for each of `count` elements.
+    /// One thread per element.
     pub(crate) fn elements(&self, count: usize) -> Grid {
         self.groups(count.div_ceil(GROUP))
     }
 
-    /// One thread for each column of `rows` × `columns`; rows beyond the grid are the same threads' again.
+    /// One thread per column of `rows` × `columns`. Rows beyond the grid are handled by the same threads in a loop.
     pub(crate) fn rows_and_columns(&self, rows: usize, columns: usize) -> Grid {
         [columns.div_ceil(SIDE) as u32, rows.div_ceil(SIDE).min(self.max_groups as usize) as u32, 1]
     }
 
-    /// `lanes` threads for each of `count` predictions.
+    /// `lanes` threads per prediction.
     pub(crate) fn predictions(&self, count: usize, lanes: usize) -> Grid {
         self.groups(count.div_ceil(GROUP / lanes))
     }
@@ -219,17 +218,17 @@ impl DeviceLimits {
         [x as u32, groups.div_ceil(x).max(1) as u32, 1]
     }
 
-    /// Workgroups, and so partial sums, of the norm over `n4` vec4.
+    /// The number of workgroups, and so of partial sums, of the norm over `n4` vec4.
     pub(crate) fn norm_groups(&self, n4: usize) -> usize {
         n4.div_ceil(NORM_RANGE)
     }
 
-    /// The threads that share the outputs of a prediction: about eight outputs each.
+    /// Threads that share the outputs of a prediction: about eight outputs each.
     pub(crate) fn loss_lanes(&self, outputs: usize) -> usize {
         outputs.div_ceil(8).next_power_of_two().min(GROUP)
     }
 
-    /// Planned operations of a submission, so that no watchdog and no other program waits long for it.
+    /// Planned operations per submission, limited so that neither a watchdog nor other programs wait long.
     pub(crate) fn submission(&self) -> u64 {
         if self.software { 20_000_000_000 } else { 200_000_000_000 }
     }

@@ -1,7 +1,7 @@
-//! The plan: every byte, time chunk and workgroup of the GPU path, from (model, T, B, limits), before anything is
+//! The plan of the GPU backend: every buffer, time chunk and workgroup, from (model, T, B, limits), before anything is
 //! allocated. No size is computed anywhere else.
 //!
-//! On the device every row is rounded up to whole vec4: I, H and O become multiples of 4, and what is added is zero.
+//! On the device every row is padded to whole vec4: I, H and O become multiples of 4, and the padding is zero.
 
 mod cost;
 mod dispatch;
@@ -17,43 +17,43 @@ pub(crate) use sequence::{
 
 use crate::error::{Error, Result};
 
-/// What a device allows, as plain numbers.
+/// The limits of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceLimits {
-    /// The largest storage binding in bytes: no tensor of a time chunk is larger.
+    /// The largest storage binding in bytes. No tensor of a time chunk is larger.
     pub max_binding: u64,
     /// The largest buffer in bytes.
     pub max_buffer: u64,
-    /// Workgroups in a dimension of a dispatch.
+    /// The maximum number of workgroups per grid dimension.
     pub max_groups: u32,
-    /// Whether the device is the CPU in disguise: other tiles are fast there, and its loops end early.
+    /// Whether the device is a software driver on the CPU, which needs other tiles and limits loop iterations.
     pub software: bool,
 }
 
-/// The alignment of bindings into a buffer: the largest that WebGPU allows a device to ask for.
+/// The alignment of buffer bindings: the largest that a WebGPU device may require.
 pub(crate) const ALIGNMENT: u64 = 256;
 
-/// Mesa 22.3's lavapipe silently leaves a loop after 65,535 iterations of all loops of an invocation. Every kernel stays
-/// below this number.
+/// Mesa 22.3's lavapipe silently leaves a loop after 65,535 loop iterations in total per invocation. Every kernel stays
+/// below.
 const MAX_ITERATIONS: usize = 60_000;
 
-/// Steps of the longest chunk: bounds the commands and uniforms that a chunk needs, and a watchdog's patience.
+/// The maximum steps per chunk. Bounds the commands and uniforms of a chunk, and its time on the device.
 const MAX_CHUNK: usize = 4096;
 
-/// Steps of the shortest chunk that is chosen to save memory: each costs dispatches for the products of all its steps.
+/// The minimum steps per chunk when chosen to save memory: each chunk has the overhead of its dispatches.
 const MIN_CHUNK: usize = 32;
 
-/// Numbers rounded up to whole vec4.
+/// A number of elements in whole vec4, rounded up.
 pub(crate) fn vec4s(numbers: usize) -> usize {
     numbers.div_ceil(4)
 }
 
-/// A named buffer of the plan.
+/// A buffer of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TensorSpec {
-    /// What it holds, `z_l0_reverse[2]` for the third chunk.
+    /// Its contents: `z_l0_reverse[2]` for the third chunk.
     pub name: String,
-    /// Its size, whole multiples of 16.
+    /// Its size, a multiple of 16.
     pub bytes: u64,
 }
 

@@ -1,15 +1,16 @@
-//! The parameters as the device holds them: one block, each tensor at an aligned offset, rows rounded up to whole vec4.
+//! The parameters on the device: one block with aligned tensors and rows padded to whole vec4.
 
 use super::{ALIGNMENT, vec4s};
 use crate::model::{Cell, Model, Role, Tensor};
 
-/// An axis of a parameter as blocks of `size` that take `padded` each: gates, or the directions of the layer below.
+/// An axis of a parameter, as blocks of `size` elements padded to `padded`: gates, or the directions of the layer
+/// below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Blocks {
     count: usize,
     size: usize,
     padded: usize,
-    /// Whether the last block stands first: the GRU's W_ih and b_ih are kept in the order n, r, z.
+    /// Whether the last block comes first: the GRU's W_ih and b_ih are stored in the order n, r, z.
     last_first: bool,
 }
 
@@ -26,7 +27,7 @@ impl Blocks {
         self.count * self.padded
     }
 
-    /// Where a block begins on the device.
+    /// The index on the device at which a block begins.
     fn place(&self, block: usize) -> usize {
         let block = if self.last_first { (block + 1) % self.count } else { block };
         block * self.padded
@@ -38,8 +39,8 @@ impl Blocks {
             .flat_map(move |block| (0..self.size).map(move |i| (block * self.size + i, self.place(block) + i)))
     }
 
-    /// In PyTorch's order, at most `most` indices that follow each other on both sides: how many, and the first on the
-    /// device.
+    /// Runs of at most `most` indices that are consecutive on both sides, in PyTorch's order: the length, and the first
+    /// index on the device.
     fn runs(self, most: usize) -> impl Iterator<Item = (usize, usize)> {
         (0..self.count).flat_map(move |block| {
             (0..self.size).step_by(most).map(move |first| (most.min(self.size - first), self.place(block) + first))
@@ -51,7 +52,7 @@ impl Blocks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DeviceTensor {
     pub(crate) role: Role,
-    /// The first number's index in the block, aligned.
+    /// The index of the first element in the block; aligned.
     pub(crate) offset: usize,
     rows: Blocks,
     columns: Blocks,
@@ -62,12 +63,12 @@ impl DeviceTensor {
         self.rows.padded_len() * self.columns.padded_len()
     }
 
-    /// Bytes from the block's begin, and bytes.
+    /// The offset in bytes from the beginning of the block, and the size in bytes.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (4 * self.offset as u64, 4 * self.len() as u64)
     }
 
-    /// Rows, with those that fill gates up.
+    /// The number of rows, including padding.
     pub(crate) fn rows(&self) -> usize {
         self.rows.padded_len()
     }
@@ -78,25 +79,25 @@ impl DeviceTensor {
     }
 }
 
-/// Where each parameter lies on the device.
+/// The position of each parameter on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParameterPlan {
     tensors: Vec<DeviceTensor>,
-    /// Numbers in the block.
+    /// The number of elements in the block.
     pub(crate) len: usize,
-    /// Whether the embedding is the head's weight too.
+    /// Whether the embedding is also the head's weight.
     tied: bool,
 }
 
 impl ParameterPlan {
-    /// Biases are there even where the model has none: then they are zero, get no gradient and stay so.
+    /// Biases exist even if the model has none: they are zero, have no gradient and stay zero.
     pub(crate) fn new(model: &Model) -> Self {
         let r = &model.recurrent;
         let gates = Blocks::new(r.cell.gates(), r.hidden_size);
         let input_gates = Blocks { last_first: r.cell == Cell::Gru, ..gates };
         let mut plan = Self { tensors: Vec::new(), len: 0, tied: model.is_tied() };
         let output = Blocks::new(r.directions(), r.hidden_size);
-        // Tied vectors lie as the head reads them.
+        // A tied embedding is stored as the head reads it.
         let input = if model.is_tied() { output } else { Blocks::new(1, r.input_size) };
         if let Some(embedding) = &model.embedding {
             plan.push(Role::Embedding, Blocks::new(1, embedding.vocabulary), input);
@@ -123,7 +124,7 @@ impl ParameterPlan {
         self.tensors.push(tensor);
     }
 
-    /// The tensor of a role. Every role of the model is there.
+    /// The tensor with a role that the model has.
     pub(crate) fn get(&self, role: Role) -> &DeviceTensor {
         let role = if role == Role::HeadWeight && self.tied { Role::Embedding } else { role };
         self.tensors.iter().find(|tensor| tensor.role == role).expect("the plan holds every role of its model")
@@ -133,7 +134,7 @@ impl ParameterPlan {
         4 * self.len as u64
     }
 
-    /// Where tensors of the host's layout lie, in their order, in pieces of at most about `most` numbers.
+    /// The spans of some tensors of the host's layout, in order, in pieces of at most about `most` elements.
     pub(crate) fn spans(&self, tensors: &[Tensor], most: usize) -> impl Iterator<Item = RowSpan> {
         tensors.iter().flat_map(move |tensor| {
             let DeviceTensor { offset, rows, columns, .. } = *self.get(tensor.role);
@@ -147,34 +148,34 @@ impl ParameterPlan {
     }
 }
 
-/// Rows of a tensor that lie side by side on the host and on the device.
+/// Consecutive rows of a tensor, on the host and on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowSpan {
     rows: usize,
     columns: Blocks,
-    /// The first number's index in the device's block.
+    /// The index of the first element in the device's block.
     first: usize,
 }
 
 impl RowSpan {
-    /// Numbers on the host.
+    /// The number of elements on the host.
     pub(crate) fn len(&self) -> usize {
         self.rows * self.columns.count * self.columns.size
     }
 
-    /// Bytes from the device's block's begin, and bytes there.
+    /// The offset in bytes in the device's block, and the size in bytes there.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (4 * self.first as u64, 4 * (self.rows * self.columns.padded_len()) as u64)
     }
 
-    /// PyTorch's rows as the device has them.
+    /// Converts PyTorch's rows to the device's layout.
     pub(crate) fn pack(&self, host: &[f32], device: &mut Vec<f32>) {
         device.clear();
         device.resize(self.rows * self.columns.padded_len(), 0.0);
         self.each(|here, there| device[there] = host[here]);
     }
 
-    /// Appends the device's rows as PyTorch has them.
+    /// Converts the device's rows to PyTorch's layout and appends them.
     pub(crate) fn unpack(&self, device: &[f32], host: &mut Vec<f32>) {
         let before = host.len();
         host.resize(before + self.len(), 0.0);

@@ -1,4 +1,4 @@
-//! The buffers of a pass over \[T, B\]: what each holds, its bytes, and who writes it.
+//! The buffers of a pass over \[T, B\]: contents, size and writer of each.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::memory::{Memory, MemoryPart};
 use crate::model::{Cell, Head, Model, Readout, RecurrentKernel};
 
-/// A buffer of the plan, by its index.
+/// The index of a buffer in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TensorId(pub(crate) usize);
 
@@ -23,51 +23,50 @@ pub(crate) struct Span {
     pub(crate) bytes: u64,
 }
 
-/// The buffers of a time chunk of n steps, which are those of the first chunk where they are made again: see
-/// [`Checkpointing`].
+/// The buffers of a time chunk of n steps. Recomputed buffers are those of the first chunk: see [`Checkpointing`].
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) steps: Range<usize>,
-    /// \[L, B, H\] of h, then of c: the states that enter the chunk, where its other buffers are made again.
+    /// \[L, B, H\] of h, then of c: the states entering the chunk, if its other buffers are recomputed.
     pub(crate) border: Option<TensorId>,
-    /// x, \[n, B, I\]: written by the host, from the caller's buffer or from the embedding, zero at padding. None where
-    /// W_ih reads tokens itself.
+    /// x, \[n, B, I\], zero at padding: written by the host, copied from the caller's buffer or looked up in the
+    /// embedding. `None` if W_ih reads tokens.
     pub(crate) x: Option<TensorId>,
-    /// What the host writes beside x, in one buffer: the spans below.
+    /// The host's other inputs, in one buffer: the spans below.
     pub(crate) host_inputs: TensorId,
     /// \[n, B\] flags of each step of each row.
     pub(crate) flags: Span,
-    /// \[n, B\] token ids; \[V + 1\] and \[n·B\]: the rows sorted by token.
+    /// \[n, B\] token ids; \[V + 1\] and \[n·B\], the rows sorted by token.
     pub(crate) tokens: Option<[Span; 3]>,
-    /// Of each (layer, direction): \[n, B, kept·H\], the gates forward and dz backward.
+    /// Per (layer, direction): \[n, B, kept·H\], gates forward and dz backward.
     pub(crate) z: Vec<TensorId>,
-    /// Of each (layer, direction): \[n + 1, B, H\], the states at the steps' borders; the first in its direction's
+    /// Per (layer, direction): \[n + 1, B, H\], the states before and after each step. The first one in the direction's
     /// order is copied in.
     pub(crate) h: Vec<TensorId>,
-    /// The same of c, the LSTM's.
+    /// The same for c, for the LSTM only.
     pub(crate) c: Vec<TensorId>,
-    /// A layer: \[n, B, D·H\], the output forward; backward, once it was read, the gradient with respect to it.
+    /// Per layer: \[n, B, D·H\], the output forward; backward, once read, its gradient.
     pub(crate) y: Vec<TensorId>,
-    /// dx, \[n, B, I\], where it is asked for, or goes on into the embedding.
+    /// dx, \[n, B, I\], if requested or needed by the embedding.
     pub(crate) dx: Option<TensorId>,
 }
 
-/// A run of predictions: those of a chunk, or the one a row of a head at the last step or over the mean.
+/// A range of predictions: those of a chunk, or one per row for a head at the last step or over the mean.
 #[derive(Clone, Debug)]
 pub(crate) struct Predictions {
-    /// P·B of the run.
+    /// P·B of the range.
     pub(crate) rows: usize,
     /// The index of its first p.
     pub(crate) first: usize,
-    /// The chunk whose labels hold targets and weights.
+    /// The chunk whose host inputs contain targets and weights.
     pub(crate) chunk: usize,
-    /// \[rows, D·H\]: what the head reads, unless that is the history as it lies; backward its gradient.
+    /// \[rows, D·H\]: the head's input, unless it reads the history directly; backward its gradient.
     pub(crate) features: TensorId,
     /// \[rows, O\]: logits, then da.
     pub(crate) logits: TensorId,
     /// \[rows\].
     pub(crate) losses: TensorId,
-    /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values, and q and 1 − q of the Q quantiles behind them.
+    /// \[rows\] classes, or \[rows, O\] values; or \[rows, O / Q\] values, followed by q and 1 − q of the Q quantiles.
     pub(crate) targets: Span,
     /// \[rows\].
     pub(crate) weights: Span,
@@ -83,44 +82,43 @@ pub(crate) struct SequencePlan {
     pub(crate) step: StepPlan,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) predictions: Vec<Predictions>,
-    /// Of each (layer, direction): \[B, H\]: the gradient with respect to h (c) on its way back; at the end dh_0 (dc_0).
+    /// Per (layer, direction): \[B, H\], the gradient with respect to h (c) on its way back; finally dh_0 (dc_0).
     pub(crate) carry_h: Vec<TensorId>,
     pub(crate) carry_c: Vec<TensorId>,
-    /// Of each (layer, direction), with recurrent dropout alone: \[2, B, H\], h through its mask as it enters this step
-    /// and the next.
+    /// Per (layer, direction), with recurrent dropout only: \[2, B, H\], masked h as it enters this step and the next.
     pub(crate) h_masked: Vec<TensorId>,
-    /// The results of products that are cut along k.
+    /// Partial results of products that are split along k.
     pub(crate) scratch: TensorId,
     pub(crate) tensors: Vec<TensorSpec>,
-    /// The bytes of all buffers.
+    /// The memory of all buffers.
     pub(crate) memory: Memory,
 }
 
-/// What a pass keeps of each chunk; the others go through buffers that all chunks share, and are made again where they are
-/// needed a second time. Of networks of one direction.
+/// What a pass keeps of each chunk. Everything else is in buffers shared by all chunks and recomputed when needed
+/// again. For unidirectional networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Checkpointing {
-    /// Everything.
+    /// Everything; nothing is recomputed.
     Everything,
-    /// The states that enter it, all that training and a loss need; as the next two do.
+    /// The states entering each chunk: all that training and a loss need. The next two keep them too.
     Borders,
-    /// The last layer's output and its gradient, which a pass without a head hands over.
+    /// The last layer's output and its gradient, for a pass without a head.
     Output,
     /// The logits.
     Logits,
 }
 
-/// The most chunks of all (layer, direction)s: each has buffers and commands of its own, and a host has to hold them.
+/// The maximum number of chunks over all (layer, direction) pairs. Each has its own buffers and commands on the host.
 const MAX_LAYER_CHUNKS: usize = 1 << 16;
 
-/// What [`SequencePlan::new`] plans for beside the model.
+/// The input of [`SequencePlan::new`] besides the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PassShape {
     pub(crate) steps: usize,
     pub(crate) rows: usize,
-    /// Whether the input is token ids.
+    /// Whether the input consists of token ids.
     pub(crate) tokens: bool,
-    /// Whether dx is asked for.
+    /// Whether dx is requested.
     pub(crate) dx: bool,
     /// Whether a state is reset within the sequence.
     pub(crate) resets: bool,
@@ -142,7 +140,7 @@ impl SequencePlan {
         if rows.checked_mul(steps).is_none_or(|rows| rows > u32::MAX as usize / 64) {
             return Err(Error::value("T·B", "at most 67 million", format!("{steps}·{rows}")));
         }
-        // A workgroup of the recurrent step may hold as few as 4 rows; one token may take every row of a step.
+        // A workgroup of the recurrent step may have as few as 4 rows. One token may select every row of a step.
         let most = if tokens { MAX_ITERATIONS } else { 4 * limits.max_groups as usize };
         if rows > most {
             return Err(Error::value("B", format!("at most {most} rows at once on the GPU: take micro-batches"), rows));
@@ -179,7 +177,7 @@ impl SequencePlan {
         Ok(plan)
     }
 
-    /// The buffers of the next chunk, which has these steps.
+    /// Adds the buffers of the next chunk, which has these steps.
     fn add_chunk(&mut self, model: &Model, sizes: &Vec4Sizes, shape: PassShape, chunk: Range<usize>) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
         let PassShape { steps, rows, tokens, dx, checkpointing, .. } = shape;
@@ -192,7 +190,7 @@ impl SequencePlan {
         let numbers = |rows: usize, vec4s: usize| 4 * rows as u64 * vec4s as u64;
         let (inputs, outputs) = (numbers(n * rows, sizes.x4), numbers(n * rows, sizes.y4));
         let history = numbers((n + 1) * rows, sizes.h4);
-        // What the host writes or asks for is of every chunk; an embedding's vectors are looked up again.
+        // Host inputs and requested outputs exist for every chunk. An embedding is looked up again.
         let embedded = shared.as_ref().filter(|_| model.embedding.is_some());
         let x = embedded.map_or_else(
             || (!tokens || model.embedding.is_some()).then(|| tensor(MemoryPart::Input, "x", inputs)),
@@ -245,7 +243,7 @@ impl SequencePlan {
         self.chunks.push(chunk);
     }
 
-    /// The predictions of a chunk that is not yet added: their number, and the spans of targets, weights and shares.
+    /// Adds the predictions of a chunk under construction: their number, and the spans of targets, weights and shares.
     fn add_predictions(
         &mut self,
         head: &Head,
@@ -265,14 +263,14 @@ impl SequencePlan {
             Some(run) => run.logits,
             None => self.tensor(MemoryPart::Head, format!("logits[{index}]"), numbers(sizes.o4)),
         };
-        // Each chunk's own, so that they are added up in the end, in their order.
+        // Per chunk, so that all are summed at the end, in order.
         let losses = self.tensor(MemoryPart::Head, format!("losses[{index}]"), rows as u64);
         let first = if head.readout == Readout::PerStep { chunk.steps.start } else { 0 };
         let run = Predictions { rows, first, chunk: index, features, logits, losses, targets, weights, shares };
         self.predictions.push(run);
     }
 
-    /// What goes from chunk to chunk.
+    /// Adds the buffers that pass data from chunk to chunk.
     fn add_carries(&mut self, model: &Model, sizes: &Vec4Sizes) {
         let (r, layer_directions) = (&model.recurrent, layer_direction_names(model));
         let states = 4 * self.rows as u64 * sizes.h4 as u64;
@@ -298,7 +296,7 @@ impl SequencePlan {
     fn scratch_bytes(&self, model: &Model, parameters: &ParameterPlan, limits: &DeviceLimits) -> u64 {
         use crate::model::Role::{HeadWeight, WeightHh, WeightIh};
         let sizes = Vec4Sizes::new(model);
-        // The last chunk may be shorter, and yet be cut into more parts: a part's size is rounded.
+        // The last chunk may be shorter and still have more parts, since part sizes are rounded.
         let lengths: BTreeSet<usize> = self.chunks.iter().map(|chunk| chunk.steps.len() * self.rows).collect();
         let weights = (0..model.recurrent.num_layer_directions())
             .flat_map(|layer_direction| [WeightIh { layer_direction }, WeightHh { layer_direction }])
@@ -308,7 +306,7 @@ impl SequencePlan {
             let weight = parameters.get(role);
             let columns = match role {
                 HeadWeight => sizes.o4,
-                // Those of both biases.
+                // The gradients of both biases.
                 _ => sizes.z4,
             };
             let product = limits.weight_gradient(weight.rows(), 4 * weight.ld(), k).scratch;
@@ -322,9 +320,9 @@ impl SequencePlan {
         Span { tensor, offset: 0, bytes: self.tensors[tensor.0].bytes }
     }
 
-    /// The bytes of all buffers, and of about as many uniforms as their commands will have: equal ones share a place, so
-    /// it is one for each dispatch of a direction's steps over the longest chunk and for each other kernel of a layer.
-    /// Masks are a layer's own, and those between layers a chunk's own.
+    /// The memory of all buffers and approximately of the uniforms. Equal uniforms are shared: one per dispatch of a
+    /// direction's steps over the longest chunk, and one per other kernel of a layer. With dropout, masks need their
+    /// own per layer, and masks between layers also per chunk.
     pub(crate) fn planned(&self, model: &Model) -> Memory {
         let recurrent = &model.recurrent;
         let longest = self.chunks[0].steps.len();
@@ -339,13 +337,13 @@ impl SequencePlan {
         memory
     }
 
-    /// The bytes of the norms of dh_t and of the uniforms of what takes them, whose commands are about as many as all others.
+    /// The bytes of the norms of dh_t and of the uniforms of their commands, which are about as many as all others.
     pub(crate) fn planned_gradient_norms(&self, model: &Model) -> u64 {
         self.gradient_norms().bytes + self.planned_uniforms(model)
     }
 
-    /// What a pass over a smaller shape, on the same buffers, takes beside them at the most; with `gradient_norms` also
-    /// for the norms.
+    /// An upper bound of what a pass over a smaller shape needs besides the shared buffers; with `gradient_norms`
+    /// including the norms.
     pub(crate) fn planned_further(&self, model: &Model, gradient_norms: bool) -> u64 {
         self.planned_uniforms(model) + if gradient_norms { self.planned_gradient_norms(model) } else { 0 }
     }
@@ -354,20 +352,20 @@ impl SequencePlan {
         self.planned(model).total() - self.memory.total()
     }
 
-    /// Parts of the norm of a step's dh_t, each of a range of its rows and units.
+    /// The number of parts of the norm of a step's dh_t, each over a range of rows and units.
     pub(crate) fn gradient_norm_parts(&self) -> usize {
         let widest = self.carry_h.iter().map(|carry| self.tensors[carry.0].bytes as usize / 16).max();
         widest.unwrap_or(0).div_ceil(NORM_RANGE).max(1)
     }
 
-    /// The norms of dh_t of every (layer, direction) and step, each part two numbers. No pass has them unless asked.
+    /// The norms of dh_t of every (layer, direction) and step, two numbers per part. Allocated on request only.
     pub(crate) fn gradient_norms(&self) -> TensorSpec {
         let bytes = 8 * (self.carry_h.len() * self.steps * self.gradient_norm_parts()) as u64;
         TensorSpec { name: "flow".into(), bytes: bytes.next_multiple_of(16) }
     }
 }
 
-/// What the buffers of each (layer, direction) are called by.
+/// The suffixes of buffer names for each (layer, direction).
 fn layer_direction_names(model: &Model) -> Vec<String> {
     let directions = model.recurrent.directions();
     (0..model.recurrent.num_layer_directions())
@@ -377,7 +375,7 @@ fn layer_direction_names(model: &Model) -> Vec<String> {
         .collect()
 }
 
-/// The states of `rows` rows between batches: h of every (layer, direction), then c.
+/// The carried states of `rows` rows: h of every (layer, direction), then c.
 pub(crate) fn carried_states(model: &Model, rows: usize) -> TensorSpec {
     TensorSpec { name: "carried states".into(), bytes: 4 * carried_numbers(model, rows) }
 }
@@ -387,26 +385,26 @@ fn carried_numbers(model: &Model, rows: usize) -> u64 {
     4 * kinds * model.recurrent.num_layer_directions() as u64 * rows as u64 * vec4s(model.recurrent.hidden_size) as u64
 }
 
-/// Rows in vec4.
+/// Row sizes in vec4.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vec4Sizes {
     /// I.
     pub(crate) x4: usize,
     /// H.
     pub(crate) h4: usize,
-    /// What a step keeps: G·H, or for the GRU 4·H.
+    /// What a step keeps: G·H, or 4·H for the GRU.
     pub(crate) z4: usize,
     /// D·H.
     pub(crate) y4: usize,
     /// O.
     pub(crate) o4: usize,
-    /// O, not rounded.
+    /// O, not padded.
     pub(crate) outputs: usize,
-    /// Numbers a target: 1 for a class.
+    /// Elements per target: 1 for a class.
     pub(crate) target: usize,
-    /// What the host tells of the quantiles, q and 1 − q of each; 0 where the loss is of none.
+    /// Elements for the quantiles in the host inputs, q and 1 − q each; 0 for other losses.
     quantiles: usize,
-    /// Whether the head is over the mean of all steps.
+    /// Whether the head reads the mean over all steps.
     mean: bool,
 }
 
@@ -417,7 +415,7 @@ impl Vec4Sizes {
         let kept = if r.cell == Cell::Gru { 4 } else { r.cell.gates() };
         let outputs = model.head.as_ref().map_or(0, |head| head.outputs);
         Self {
-            // Tied vectors lie as the head reads them.
+            // A tied embedding is stored as the head reads it.
             x4: if model.is_tied() { r.directions() * h4 } else { vec4s(r.input_size) },
             h4,
             z4: kept * h4,
@@ -435,7 +433,7 @@ impl Vec4Sizes {
 }
 
 impl Vec4Sizes {
-    /// Refuses sizes over which an invocation cannot loop.
+    /// Fails for sizes that exceed the loop limit of an invocation.
     fn check_loops(&self, model: &Model) -> Result<()> {
         let gates4 = model.recurrent.cell.gates() * self.h4;
         let loops = [("input_size", self.x4), ("hidden_size", gates4.max(self.y4)), ("outputs", self.o4)];
@@ -449,7 +447,7 @@ impl Vec4Sizes {
     }
 }
 
-/// The spans of the buffer that the host writes beside x, each at an aligned offset.
+/// The spans of the buffer of host inputs, each aligned.
 struct HostInputs {
     id: TensorId,
     bytes: u64,
@@ -463,8 +461,8 @@ impl HostInputs {
     }
 }
 
-/// The chunk of a pass that keeps only borders which takes the least memory: a step more costs its buffers once, a chunk
-/// more its border, and the sum is least where they are alike.
+/// The chunk length that needs the least memory when only states between chunks are kept. One more step costs its
+/// buffers, one more chunk its border; the sum is smallest where both are equal.
 fn cheapest_chunk(model: &Model, sizes: &Vec4Sizes, steps: usize) -> usize {
     let states = sizes.h4 * (1 + usize::from(model.recurrent.cell.has_cell_state()));
     let logits = model.head.as_ref().map_or(0, |head| if head.readout == Readout::PerStep { sizes.o4 } else { 0 });
@@ -473,20 +471,21 @@ fn cheapest_chunk(model: &Model, sizes: &Vec4Sizes, steps: usize) -> usize {
     ((steps as f64 * border as f64 / step as f64).sqrt() as usize).max(MIN_CHUNK)
 }
 
-/// The longest chunk whose tensors are within the limits; at least one step, whose size is then refused by name.
+/// The longest chunk whose tensors are within the limits. At least one step; if even that is too large, the size check
+/// reports it.
 fn chunk_steps(sizes: &Vec4Sizes, limits: &DeviceLimits, shape: PassShape, chunk: Option<usize>) -> usize {
     let PassShape { steps, rows, tokens, .. } = shape;
     let widest = sizes.x4.max(sizes.z4).max(sizes.y4).max(sizes.o4);
     let bytes_per_step = 16 * rows as u64 * widest as u64;
     let by_bytes = limits.max_binding.min(limits.max_buffer) / bytes_per_step.max(1);
-    // The history has one state more than the chunk has steps, and the labels hold several numbers a row.
+    // The history has one more state than there are steps, and the host inputs hold several numbers per row.
     let history = (limits.max_binding / (16 * rows as u64 * sizes.h4 as u64)).saturating_sub(1);
     let host_inputs = limits.max_binding / (4 * rows as u64 * (4 + sizes.outputs.max(1)) as u64);
-    // The narrowest tiles of any kernel put 32 rows into a workgroup.
+    // The smallest tile of any kernel covers 32 rows per workgroup.
     let groups = u64::from(limits.max_groups) * 32 / rows as u64;
     let mut most = by_bytes.min(history).min(host_inputs).min(groups).min(MAX_CHUNK as u64) as usize;
     if tokens {
-        // In the worst case one token takes every row of the chunk.
+        // In the worst case, one token selects every row of the chunk.
         most = most.min(MAX_ITERATIONS / rows);
     }
     chunk.unwrap_or(most).min(most).clamp(1, steps)

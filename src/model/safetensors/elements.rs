@@ -1,4 +1,5 @@
-//! The numbers of tensors as bytes, in pieces: no tensor is there as bytes and as numbers at once.
+//! Conversion between tensor elements and bytes, piece by piece: no tensor exists as bytes and numbers at the same
+//! time.
 
 use std::io::{self, Read, Write};
 
@@ -8,10 +9,10 @@ use crate::allocate::reserve;
 use crate::error::{Error, Result};
 use crate::real::Real;
 
-/// Bytes of a piece; a multiple of every element's.
+/// Bytes per piece; a multiple of every element size.
 const PIECE: usize = 64 << 10;
 
-/// Writes numbers, the least significant byte of each first.
+/// Writes numbers in little-endian order.
 pub(crate) fn write<R: Real>(to: &mut (impl Write + ?Sized), numbers: impl IntoIterator<Item = R>) -> io::Result<()> {
     let mut piece = Vec::with_capacity(PIECE);
     for number in numbers {
@@ -24,7 +25,7 @@ pub(crate) fn write<R: Real>(to: &mut (impl Write + ?Sized), numbers: impl IntoI
     to.write_all(&piece)
 }
 
-/// Reads so many bytes of words of `N` each, which they are a multiple of.
+/// Reads `bytes` bytes as words of `N` bytes. `bytes` must be a multiple of `N`.
 pub(super) fn words<const N: usize>(
     from: &mut (impl Read + ?Sized),
     mut bytes: u64,
@@ -40,7 +41,7 @@ pub(super) fn words<const N: usize>(
     Ok(())
 }
 
-/// The numbers that follow in a file which is long enough for them.
+/// Reads numbers from a file that is long enough for them.
 pub(crate) fn read<R: Real>(name: &str, from: &mut (impl Read + ?Sized), bytes: u64) -> Result<Vec<R>> {
     let mut numbers = room(name, bytes / size_of::<R>() as u64)?;
     let mut word = |bytes: &[u8]| {
@@ -54,14 +55,14 @@ pub(crate) fn read<R: Real>(name: &str, from: &mut (impl Read + ?Sized), bytes: 
     Ok(numbers)
 }
 
-/// Room for the elements of a tensor.
+/// Reserves memory for the elements of a tensor.
 fn room<T>(name: &str, count: u64) -> Result<Vec<T>> {
     let mut room = Vec::new();
     reserve(&mut room, usize::try_from(count).unwrap_or(usize::MAX), name)?;
     Ok(room)
 }
 
-/// The elements that follow as f32, whatever they are in the file.
+/// Reads elements of any floating-point type as f32.
 pub(super) fn values(name: &str, kind: Dtype, from: &mut impl Read, bytes: u64) -> Result<Vec<f32>> {
     check(name, kind)?;
     let size = kind.bitsize() as u64 / 8;
@@ -79,7 +80,7 @@ pub(super) fn values(name: &str, kind: Dtype, from: &mut impl Read, bytes: u64) 
     Ok(values)
 }
 
-/// Refuses elements that are not read as f32.
+/// Fails for element types that cannot be read as f32.
 pub(super) fn check(name: &str, kind: Dtype) -> Result<()> {
     match kind {
         Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64 => Ok(()),
@@ -87,7 +88,8 @@ pub(super) fn check(name: &str, kind: Dtype) -> Result<()> {
     }
 }
 
-/// Every element that follows as the nearest f64; false, without a call, where they are not one real number a byte or more.
+/// Passes every element to `take` as the nearest f64. Returns false, without a call, if an element is not one real
+/// number of whole bytes.
 pub(super) fn each(kind: Dtype, from: &mut impl Read, bytes: u64, mut take: impl FnMut(f64)) -> Result<bool> {
     let mut take = |value| {
         take(value);
@@ -114,7 +116,7 @@ pub(super) fn each(kind: Dtype, from: &mut impl Read, bytes: u64, mut take: impl
     Ok(true)
 }
 
-/// That a file ended before what its header tells of, or could not be read.
+/// The error for a file that is shorter than its header promises, or cannot be read.
 pub(crate) fn cut(error: io::Error) -> Error {
     Error::Io { path: "the tensors".into(), source: error }
 }

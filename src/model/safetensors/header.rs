@@ -1,4 +1,4 @@
-//! The header of a safetensors file: written before its tensors are there, and read before they are.
+//! The header of a safetensors file: written before and read before the tensors.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -8,28 +8,28 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo};
 use super::unsupported;
 use crate::error::Result;
 
-/// The digits that a number of the header may have: offsets of up to a petabyte, whose sums do not overflow.
+/// The maximum digits of a number in the header: offsets up to a petabyte, whose sums do not overflow.
 const MOST_DIGITS: usize = 15;
 
-/// The most bytes of a header, by the format.
+/// The maximum size of a header in the format.
 const MOST_BYTES: u64 = 100_000_000;
 
-/// The commas and brackets that a header may have, of which a tensor takes about ten: each may become a value of its own
-/// while it is read, of many times its size.
+/// The maximum number of commas and brackets in a header; a tensor needs about ten. While parsing, each may become a
+/// value many times its size.
 const MOST_MARKS: usize = 1 << 20;
 
-/// The first bytes that say what a file is that is none.
+/// How many bytes of a foreign file are read to identify it.
 const SHOWN: u64 = 4096;
 
-/// What a file holds, before any of it is taken.
+/// The contents of a file, known before any tensor is read.
 #[derive(Debug)]
 pub(crate) struct SafetensorsHeader {
     pub(crate) notes: HashMap<String, String>,
-    /// In the order in which their bytes stand.
+    /// In the order of their bytes.
     pub(crate) tensors: Vec<TensorEntry>,
 }
 
-/// A tensor of a file.
+/// A tensor in a file.
 #[derive(Clone, Debug)]
 pub(crate) struct TensorEntry {
     pub(crate) name: String,
@@ -39,10 +39,10 @@ pub(crate) struct TensorEntry {
 }
 
 impl SafetensorsHeader {
-    /// The header that a file of `length` bytes begins with; what follows are its tensors' bytes, each of them.
+    /// Reads and checks the header of a file of `length` bytes. The tensors' bytes follow without gaps.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the bytes are no safetensors file, by all that the header and the length tell.
+    /// [`Error::Unsupported`] if header and length do not form a safetensors file.
     pub(crate) fn read(from: &mut impl Read, length: u64) -> Result<Self> {
         let unreadable = |begin: &[u8], error| super::unreadable(begin, length, error);
         let mut begin = Vec::new();
@@ -72,23 +72,23 @@ impl SafetensorsHeader {
             Some((first, TensorEntry { name, kind: dtype, shape, bytes: (end - first) as u64 }))
         };
         let mut tensors: Vec<(usize, TensorEntry)> = metadata.offset_keys().into_iter().filter_map(entry).collect();
-        // Empty ones stand where others do.
+        // Empty tensors share their offset with the next one.
         tensors.sort_by(|(a, first), (b, second)| (a, first.bytes, &first.name).cmp(&(b, second.bytes, &second.name)));
         let tensors = tensors.into_iter().map(|(_, entry)| entry).collect();
         Ok(Self { notes: metadata.metadata().clone().unwrap_or_default(), tensors })
     }
 }
 
-/// Appends as many bytes as there are, up to `count`.
+/// Appends the available bytes, up to `count`.
 fn take(from: &mut impl Read, count: u64, to: &mut Vec<u8>) -> Result<()> {
     from.take(count).read_to_end(to).map(|_| ()).map_err(super::elements::cut)
 }
 
-/// What a file of these tensors begins with, all of one element type and in the order of their names, and of a note under
-/// its name. The tensors' bytes follow in the same order.
+/// The beginning of a file with these tensors, all of one element type and ordered by name, and with a metadata entry.
+/// The tensors' bytes follow in the same order.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where the format refuses a name, a shape or the header's length.
+/// [`Error::Unsupported`] if the format does not allow a name, a shape or the header's length.
 pub(crate) fn begin<'a>(
     kind: Dtype,
     tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>,
@@ -105,7 +105,7 @@ pub(crate) fn begin<'a>(
     let metadata = Metadata::new(notes, infos).map_err(unsupported)?;
     let mut header = vec![0; 8];
     serde_json::to_writer(&mut header, &metadata).map_err(unsupported)?;
-    // What follows stands at a multiple of 8.
+    // The tensors start at a multiple of 8.
     header.resize(header.len().next_multiple_of(8), b' ');
     let size = (header.len() - 8) as u64;
     if size > MOST_BYTES {
@@ -115,8 +115,8 @@ pub(crate) fn begin<'a>(
     Ok(header)
 }
 
-/// Refuses what the parser lets pass: a name that stands twice, of which it would take the last, offsets whose sums
-/// overflow, and more values than any file of tensors has.
+/// Rejects what the parser accepts: duplicate names, of which it would keep the last, offsets whose sums overflow, and
+/// more values than any file of tensors has.
 fn check(header: &[u8]) -> Result<()> {
     let (mut names, mut depth, mut digits, mut marks) = (Vec::new(), 0_usize, 0, 0);
     let (mut text, mut escaped) = (None, false);
@@ -125,7 +125,7 @@ fn check(header: &[u8]) -> Result<()> {
             (Some(_), _) if escaped => escaped = false,
             (Some(_), b'\\') => escaped = true,
             (Some(begin), b'"') => {
-                // What stands outside every inner object is a key.
+                // A string outside every inner object is a key.
                 if depth == 1 {
                     names.push(&header[begin..at]);
                 }

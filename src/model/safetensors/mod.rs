@@ -1,5 +1,4 @@
-//! Safetensors, the file form of named tensors. A file goes by tensor by tensor, from where it is read to where it is
-//! written: no part of it is held as bytes.
+//! The safetensors file format. Tensors are read and written one by one; no file is held in memory as bytes.
 
 mod elements;
 mod header;
@@ -16,11 +15,11 @@ use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 
 impl StateDict {
-    /// Writes a safetensors file, with a note under a name in its metadata. (One, since several would be written in no
-    /// fixed order.) Nothing but a piece of one tensor is held as bytes.
+    /// Writes a safetensors file with one metadata entry, `note`, as (name, text). (Several entries would have no fixed
+    /// order in the file.) Buffers no more than a piece of one tensor.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the format refuses a name; [`Error::Io`], without a file's name, where `to` fails.
+    /// [`Error::Unsupported`] if the format does not allow a name; [`Error::Io`], without a file name, if `to` fails.
     pub fn write_safetensors(&self, to: &mut impl Write, note: Option<(&str, &str)>) -> Result<()> {
         let shapes = self.iter().map(|(name, array)| (name, array.shape()));
         to.write_all(&begin(Dtype::F32, shapes, note)?).map_err(unwritten)?;
@@ -30,17 +29,17 @@ impl StateDict {
     /// The bytes of a safetensors file: see [`write_safetensors`](Self::write_safetensors).
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the format refuses a name.
+    /// [`Error::Unsupported`] if the format does not allow a name.
     pub fn to_safetensors(&self, note: Option<(&str, &str)>) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.write_safetensors(&mut bytes, note)?;
         Ok(bytes)
     }
 
-    /// The note under `name` in the metadata of a safetensors file.
+    /// The metadata entry `name` of a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the bytes are no safetensors file.
+    /// [`Error::Unsupported`] if the bytes are not a safetensors file.
     pub fn safetensors_note(bytes: &[u8], name: &str) -> Result<Option<String>> {
         Ok(SafetensorsFile::open(bytes, bytes.len() as u64)?.note(name).map(str::to_owned))
     }
@@ -48,48 +47,48 @@ impl StateDict {
     /// Reads the bytes of a safetensors file: see [`SafetensorsFile::state_dict`].
     ///
     /// # Errors
-    /// Those of [`SafetensorsFile::open`] and [`SafetensorsFile::state_dict`].
+    /// The errors of [`SafetensorsFile::open`] and [`SafetensorsFile::state_dict`].
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
         SafetensorsFile::open(bytes, bytes.len() as u64)?.state_dict()
     }
 }
 
-/// A safetensors file of which the header is read: what it holds is known before any tensor is taken.
+/// A safetensors file whose header has been read. Names and shapes are known before any tensor is.
 #[derive(Debug)]
 pub struct SafetensorsFile<F> {
     header: SafetensorsHeader,
-    /// Where the tensors begin.
+    /// Positioned at the first tensor.
     file: F,
 }
 
 impl<F: Read> SafetensorsFile<F> {
-    /// Reads the header of a file, whose `length` in bytes is what the header is held to: nothing that it tells of takes
-    /// memory before it is known to be there.
+    /// Reads the header of a file of `length` bytes and checks it against the length, before memory is allocated for
+    /// what it declares.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where it is no safetensors file; one of `torch.save` is told how to become one. [`Error::Io`],
-    /// without a file's name, where it cannot be read.
+    /// [`Error::Unsupported`] if it is not a safetensors file; for a `torch.save` file, the message says how to convert
+    /// it. [`Error::Io`], without a file name, if it cannot be read.
     pub fn open(mut file: F, length: u64) -> Result<Self> {
         Ok(Self { header: SafetensorsHeader::read(&mut file, length)?, file })
     }
 
-    /// The note under `name` in the metadata.
+    /// The metadata entry `name`.
     pub fn note(&self, name: &str) -> Option<&str> {
         self.header.notes.get(name).map(String::as_str)
     }
 
-    /// The tensors' names and shapes, in the order in which they stand.
+    /// The names and shapes of the tensors, in the order of the file.
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.header.tensors.iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()))
     }
 
-    /// Reads the tensors. F16 and BF16 become f32 as they are, F64 is rounded to the nearest f32.
+    /// Reads the tensors as f32. F16 and BF16 are converted exactly, F64 is rounded.
     ///
     /// # Errors
-    /// [`Error::Value`] names a tensor of integers or of another element type, and one whose f64 is beyond f32's range;
-    /// [`Error::NoMemory`] one that there is none for. [`Error::Io`], without a file's name, where the file cannot be read.
+    /// [`Error::Value`] for a tensor of integers or another element type, or an f64 outside the range of f32;
+    /// [`Error::NoMemory`] if memory runs out; [`Error::Io`], without a file name, if the file cannot be read.
     pub fn state_dict(mut self) -> Result<StateDict> {
-        // By name, so that of several wrong ones it is always the same that is told, and before any takes memory.
+        // In the order of names, so that the same tensor is always reported, and before allocating.
         let wrong = self.header.tensors.iter().filter(|entry| elements::check(&entry.name, entry.kind).is_err());
         if let Some(entry) = wrong.min_by_key(|entry| &entry.name) {
             elements::check(&entry.name, entry.kind)?;
@@ -103,10 +102,10 @@ impl<F: Read> SafetensorsFile<F> {
         tensors.collect()
     }
 
-    /// Calls `take` with every tensor as it is stored, whatever its element type, in the order in which they stand.
+    /// Calls `take` for every tensor with its stored element type, in the order of the file.
     ///
     /// # Errors
-    /// Those of `take`; [`Error::Io`], without a file's name, where the file cannot be read.
+    /// The errors of `take`; [`Error::Io`], without a file name, if the file cannot be read.
     pub fn each(mut self, mut take: impl FnMut(StoredTensor<'_>) -> Result<()>) -> Result<()> {
         for entry in &self.header.tensors {
             let mut data = (&mut self.file).take(entry.bytes);
@@ -117,19 +116,19 @@ impl<F: Read> SafetensorsFile<F> {
     }
 }
 
-/// A tensor of a safetensors file as it is stored, of any element type: see [`SafetensorsFile::each`].
+/// A tensor of a safetensors file with its stored element type: see [`SafetensorsFile::each`].
 pub struct StoredTensor<'a> {
     entry: &'a TensorEntry,
     data: &'a mut dyn Read,
 }
 
 impl StoredTensor<'_> {
-    /// The tensor's name.
+    /// The name of the tensor.
     pub fn name(&self) -> &str {
         &self.entry.name
     }
 
-    /// The element type by the format's name, such as `F32` or `I64`.
+    /// The element type as named by the format, such as `F32` or `I64`.
     pub fn element_type(&self) -> String {
         self.entry.kind.to_string()
     }
@@ -139,12 +138,12 @@ impl StoredTensor<'_> {
         &self.entry.shape
     }
 
-    /// Calls `take` with every element in row-major order, once: a boolean as 0 or 1, an integer beyond 2^53 as the nearest
-    /// f64. Returns false, without a call, for an element type that is not one real number a byte or more (complex numbers,
-    /// and numbers of 4 or 6 bits).
+    /// Calls `take` once for every element in row-major order. A boolean becomes 0 or 1, an integer beyond 2^53 the
+    /// nearest f64. Returns false, without a call, if the elements are not real numbers of whole bytes (complex
+    /// numbers, 4-bit and 6-bit numbers).
     ///
     /// # Errors
-    /// [`Error::Io`], without a file's name, where the file cannot be read.
+    /// [`Error::Io`], without a file name, if the file cannot be read.
     pub fn for_each(&mut self, take: impl FnMut(f64)) -> Result<bool> {
         elements::each(self.entry.kind, &mut self.data, self.entry.bytes, take)
     }
@@ -156,12 +155,12 @@ impl std::fmt::Debug for StoredTensor<'_> {
     }
 }
 
-/// That tensors could not be written.
+/// The error of a failed write.
 pub(crate) fn unwritten(source: io::Error) -> Error {
     Error::Io { path: "the tensors".into(), source }
 }
 
-/// Why a file of `count` bytes that begins with these is no safetensors file, in terms of what it is.
+/// Why a file of `count` bytes that begins with `bytes` is not a safetensors file.
 fn unreadable(bytes: &[u8], count: u64, error: SafeTensorError) -> Error {
     if is_torch_save(bytes) {
         return Error::Unsupported(
@@ -188,8 +187,7 @@ fn unreadable(bytes: &[u8], count: u64, error: SafeTensorError) -> Error {
     }
 }
 
-/// What a file is that is of another kind, by how it begins: in words for those that hold networks elsewhere, and for a text
-/// by its first words.
+/// Describes a file of another kind by its first bytes: known formats by name, a text by its first words.
 fn other_kind(bytes: &[u8]) -> Option<String> {
     let known = [
         (&b"\x89HDF\r\n"[..], "HDF5 (Keras, .h5)"),
@@ -200,11 +198,11 @@ fn other_kind(bytes: &[u8]) -> Option<String> {
     if let Some((_, what)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return Some(format!("it is {what}"));
     }
-    // A header's length, below 100 MB, leaves the last of the first 8 bytes zero.
+    // A header is shorter than 100 MB, so the last of the first 8 bytes is zero.
     let begin = &bytes[..bytes.len().min(SHOWN)];
     let text = match std::str::from_utf8(begin) {
         Ok(text) => text,
-        // Cut within a character.
+        // Truncated within a character.
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&begin[..error.valid_up_to()]).ok()?,
         Err(_) => return None,
     };
@@ -214,14 +212,14 @@ fn other_kind(bytes: &[u8]) -> Option<String> {
     is_text.then(|| format!("it begins with \"{}…\"", line.trim_end()))
 }
 
-/// Bytes by which a text shows.
+/// How many bytes of a text are shown.
 const SHOWN: usize = 64;
 
-/// Whether the bytes are those of `torch.save`: an archive whose first entry is `NAME/data.pkl`, or, before PyTorch 1.6,
+/// Whether the bytes are a `torch.save` file: an archive whose first entry is `NAME/data.pkl`, or, before PyTorch 1.6,
 /// a pickle of the number 0x1950a86a20f9469cfc6c.
 fn is_torch_save(bytes: &[u8]) -> bool {
     const BEFORE: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-    // The length of the first entry's name stands at byte 26 of an archive, the name at byte 30.
+    // In an archive, the length of the first name is at byte 26 and the name at byte 30.
     let name = || {
         let length = u16::from_le_bytes([*bytes.get(26)?, *bytes.get(27)?]);
         bytes.get(30..30 + usize::from(length))
