@@ -10,6 +10,7 @@ mod baselines;
 mod bench;
 mod changed_data;
 mod codes;
+mod documents;
 mod eval;
 mod export;
 #[cfg(unix)]
