@@ -50,11 +50,6 @@ impl Failure {
             Self::Error(error) => Some(shown(error)),
         }
     }
-
-    /// An error in what was asked for.
-    pub(crate) fn usage(error: Error) -> Self {
-        Self::Error(error)
-    }
 }
 
 impl From<Error> for Failure {
@@ -77,7 +72,7 @@ fn shown(error: &Error) -> String {
 }
 
 /// An error's exit code. What a command is asked for is refused as a value or a combination; whatever a file, a device or
-/// a network's numbers are the cause of comes as another error, and `network.rs` sees to it for what a network computes.
+/// a network's numbers are the cause of comes as another error, and `Network` sees to it for what a network computes.
 fn code(error: &Error) -> u8 {
     match error {
         Error::Unsupported(_) | Error::Value { .. } => USAGE,

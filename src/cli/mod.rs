@@ -10,9 +10,7 @@ mod examples;
 mod exit;
 mod flow;
 mod nearest;
-mod new_file;
 mod provenance;
-mod spreadsheet;
 mod terminal;
 mod train;
 
@@ -55,7 +53,7 @@ enum Command {
     Sample(commands::sample::SampleArgs),
     /// Show how much of the gradient reaches each step: where it vanishes, where it explodes
     #[command(after_long_help = examples::FLOW)]
-    Flow(Box<flow::measure::FlowArgs>),
+    Flow(Box<flow::args::FlowArgs>),
     /// Check every gradient of a network on a device: against f64, and that against differences of the loss
     #[command(after_long_help = examples::GRADCHECK)]
     Gradcheck(Box<commands::gradcheck::GradcheckArgs>),
@@ -98,28 +96,7 @@ pub(crate) fn main() -> ExitCode {
     if program.command.opens_a_device() {
         device::drivers::quiet();
     }
-    let result = match program.command {
-        Command::Train(args) => train::command::train(&args),
-        Command::Plan(args) => commands::plan::plan(&args),
-        Command::Eval(args) => commands::eval::eval(&args),
-        Command::Predict(args) => commands::predict::predict(&args),
-        Command::Forecast(args) => commands::forecast::forecast(&args),
-        Command::Sample(args) => commands::sample::sample(&args),
-        Command::Flow(args) => flow::command::flow(&args),
-        Command::Gradcheck(args) => commands::gradcheck::gradcheck(&args),
-        Command::Inspect(args) => commands::inspect::inspect(&args).map_err(Failure::from),
-        Command::Export(args) => commands::export::export(&args),
-        Command::Devices(args) => device::devices::devices(&args).map_err(Failure::from),
-        Command::Bench(args) => bench::command::bench(&args),
-        Command::Init(args) => commands::init::init(&args).map_err(Failure::from),
-        Command::Completions(args) => {
-            commands::init::completions(&args, &mut command_line::prepared(Program::command()));
-            Ok(())
-        }
-        Command::Man(args) => {
-            commands::init::man(&args, &command_line::prepared(Program::command())).map_err(Failure::from)
-        }
-    };
+    let result = pollster::block_on(run(program.command));
     match (result, terminal::printed::unsaid()) {
         (Ok(()), None) => ExitCode::SUCCESS,
         (Ok(()), Some(error)) => {
@@ -132,5 +109,29 @@ pub(crate) fn main() -> ExitCode {
             }
             ExitCode::from(failure.code())
         }
+    }
+}
+
+/// Runs a command, which waits for its device in one place: `main`.
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Train(args) => train::command::train(&args).await,
+        Command::Plan(args) => commands::plan::plan(&args).await,
+        Command::Eval(args) => commands::eval::eval(&args).await,
+        Command::Predict(args) => commands::predict::predict(&args).await,
+        Command::Forecast(args) => commands::forecast::forecast(&args).await,
+        Command::Sample(args) => commands::sample::sample(&args).await,
+        Command::Flow(args) => flow::command::flow(&args).await,
+        Command::Gradcheck(args) => commands::gradcheck::gradcheck(&args).await,
+        Command::Inspect(args) => Ok(commands::inspect::inspect(&args)?),
+        Command::Export(args) => commands::export::export(&args),
+        Command::Devices(args) => Ok(device::devices::devices(&args).await?),
+        Command::Bench(args) => bench::command::bench(&args).await,
+        Command::Init(args) => Ok(commands::init::init(&args)?),
+        Command::Completions(args) => {
+            commands::init::completions(&args, &mut command_line::prepared(Program::command()));
+            Ok(())
+        }
+        Command::Man(args) => Ok(commands::init::man(&args, &command_line::prepared(Program::command()))?),
     }
 }

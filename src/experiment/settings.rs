@@ -7,6 +7,7 @@ use super::config::{
     BUNDLED, BatchSize, CellName, Config, Data, Kind, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleName,
     SeriesConfig, TaskConfig, TaskName, TrainingConfig,
 };
+use super::device::open::DeviceOptions;
 use super::model::model_file::ModelFile;
 use crate::data::Copying;
 use crate::format::path_text;
@@ -354,9 +355,15 @@ impl Settings {
         }
     }
 
-    /// Steps in a row that may be passed over, where one more ends the run.
-    pub fn skips(&self) -> u32 {
+    /// Updates in a row that may be skipped, where one more ends the run.
+    pub fn max_skipped_updates(&self) -> u32 {
         if self.on_nan == OnNan::Skip { SKIPS } else { 0 }
+    }
+
+    /// Where the run computes.
+    pub fn device_options(&self) -> DeviceOptions {
+        let (name, threads, kernel) = (self.device.clone(), self.threads, self.kernel);
+        DeviceOptions { name, threads, kernel, profile: false }
     }
 
     /// How the weights are initialised.

@@ -1,26 +1,28 @@
 //! `bptt bench`.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
+use bptt::Error;
+use bptt::RecurrentKernel;
+use bptt::experiment::bench::basics::{Basics, ProductTime, measure_basics};
+use bptt::experiment::bench::compare::{EarlierMeasurements, Measurement};
+use bptt::experiment::bench::machine::load;
+use bptt::experiment::bench::statistics::round;
+use bptt::experiment::bench::sweep::{Doublings, picture};
+use bptt::experiment::bench::timing::{Timing, TimingOptions, time_training};
+use bptt::experiment::bench::workload::{MOST, Sizes, WorkloadSize};
 use bptt::experiment::config::{Bytes, CellName, THREADS};
-use bptt::experiment::network::Network;
-use bptt::{EngineOptions, Error, Optimizer, RecurrentKernel, Result, TrainerOptions};
+use bptt::experiment::device::free_memory::resident;
+use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
+use bptt::experiment::files::new_file;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json};
 
-use super::basics::basics;
-use super::compare::Earlier;
-use super::fields::{Fields, median, round};
-use super::profile::profile;
-use super::sweep::{Doublings, sweep};
-use super::work::{MOST, Size, Sizes, Work};
+use super::profile::{profile_json, profile_lines};
+use super::sweep::table;
 use crate::cli::args::{at_least_0, cell, kernel, whole};
-use crate::cli::device::free_memory::{most_resident, resident};
-use crate::cli::device::opened::Opened;
-use crate::cli::device::{memory, opened};
 use crate::cli::exit::Failure;
-use crate::cli::new_file;
 use crate::cli::terminal::printed::{note, say_json};
 
 /// The most steps or samples of a kind: hours of the smallest network.
@@ -32,8 +34,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_parser = cell(), value_name = "CELL", required_unless_present = "basics")]
     cell: Option<CellName>,
     /// The sizes of batch and network
-    #[arg(long, value_enum, ignore_case = true, required_unless_present = "basics")]
-    size: Option<Size>,
+    #[arg(long, value_parser = size(), ignore_case = true, value_name = "SIZE", required_unless_present = "basics")]
+    size: Option<WorkloadSize>,
     /// B in place of the size's
     #[arg(long, value_name = "ROWS", value_parser = whole::<1, MOST>)]
     batch: Option<usize>,
@@ -64,10 +66,10 @@ pub(crate) struct BenchArgs {
     /// Threads of the CPU path; 0: all cores
     #[arg(long, value_name = "N", value_parser = whole::<0, THREADS>, default_value = "0")]
     threads: usize,
-    /// Tell which kernels or phases the time goes to, in further steps that are not timed otherwise
+    /// Show which kernels or phases the time goes to, in further steps that are not timed otherwise
     #[arg(long)]
     profile: bool,
-    /// Earlier lines of this command: tell what got slower or faster
+    /// Earlier lines of this command: show what got slower or faster
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// Measure the device itself: matrix products, and what a dispatch costs
@@ -102,101 +104,113 @@ pub(crate) struct BenchArgs {
     check_steps: usize,
 }
 
+/// The sizes by name.
+fn size() -> impl TypedValueParser<Value = WorkloadSize> {
+    let values = WorkloadSize::ALL.map(|size| {
+        let Sizes { rows, steps, inputs, hidden, outputs, tokens } = size.sizes();
+        let inputs = if tokens { format!("{inputs} tokens") } else { format!("I {inputs}") };
+        PossibleValue::new(size.name()).help(format!("B {rows}, T {steps}, {inputs}, H {hidden}, O {outputs}"))
+    });
+    PossibleValuesParser::new(values).try_map(|name| WorkloadSize::by_name(&name).ok_or("expected a size"))
+}
+
+/// The fields of a line of JSON. Their order is that of the programs that this is compared with, whence a list.
+type Fields = Vec<(&'static str, Value)>;
+
 /// What the machine was doing before there was anything of the work.
 #[derive(Clone, Copy)]
-pub(crate) struct Machine {
+struct Machine {
     load: f64,
     resident: f64,
 }
 
-pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
+pub(crate) async fn bench(args: &BenchArgs) -> Result<(), Failure> {
     new_file::check_picture("--svg", args.svg.as_deref())?;
     let machine = Machine { load: load(), resident: mebibytes(resident()) };
-    let opened = opened::open_for(&args.device, (args.threads > 0).then_some(args.threads), args.kernel, args.profile)?;
+    let device = OpenDevice::open(&DeviceOptions {
+        name: args.device.clone(),
+        threads: (args.threads > 0).then_some(args.threads),
+        kernel: args.kernel,
+        profile: args.profile,
+    })
+    .await?;
     let (Some(cell), Some(size)) = (args.cell, args.size) else {
-        print(&basics(&opened, args.seconds)?);
+        print(&basics(&device, measure_basics(&device, args.seconds)?));
         return Ok(());
     };
-    let Sizes { rows, steps, inputs, hidden, outputs, tokens } = size.sizes();
-    let sizes = Sizes {
-        rows: args.batch.unwrap_or(rows),
-        steps: args.steps.unwrap_or(steps),
-        inputs: args.input.unwrap_or(inputs),
-        hidden: args.hidden.unwrap_or(hidden),
-        outputs: args.outputs.unwrap_or(outputs),
-        tokens,
-    };
-    let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
-    let run = |rows: usize| {
-        let fields = args.measure(&opened, (cell, size), Sizes { rows, ..sizes }, machine)?;
+    let earlier = args.compare.as_deref().map(EarlierMeasurements::read).transpose()?;
+    let sizes = args.sizes(size.sizes());
+    let batches = args.sweep.map_or(vec![sizes.rows], |doublings| doublings.batches().collect());
+    let mut lines = Vec::new();
+    for rows in batches {
+        let sizes = Sizes { rows, ..sizes };
+        let timing = time_training(&device, cell, sizes, &args.timing()).await?;
+        let fields = args.fields(&device, (cell, size), sizes, machine, &timing);
         print(&fields);
-        let line: Map<String, Value> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let line: Measurement = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         match earlier.as_ref().map(|earlier| earlier.compare(&line)) {
             Some(Some(words)) => note(words),
-            // A sweep may be drawn beside other devices, of which there is nothing to tell.
+            // A sweep may be drawn beside other devices, with which there is nothing to compare.
             Some(None) if args.sweep.is_none() => note("--compare has no line of this work on this device"),
             _ => {}
         }
-        let losses = line["losses"].as_array().map(Vec::as_slice).unwrap_or_default();
-        match losses.iter().find(|loss| !loss.as_f64().is_some_and(f64::is_finite)) {
-            Some(loss) => Err(Error::Failed(format!("a loss of the first steps is {loss}")).into()),
-            None => Ok(line),
+        lines.push(line);
+        if let Some(loss) = timing.losses.iter().find(|loss| !loss.is_finite()) {
+            return Err(Error::Failed(format!("a loss of the first steps is {}", json!(loss))).into());
         }
-    };
-    match &args.sweep {
-        Some(doublings) => sweep(*doublings, args.svg.as_deref(), earlier.as_ref(), run),
-        None => run(sizes.rows).map(|_| ()),
     }
+    let Some(doublings) = args.sweep else { return Ok(()) };
+    table(&lines).into_iter().for_each(note);
+    if let Some(path) = &args.svg {
+        new_file::write(path, picture(doublings, &lines, earlier.as_ref()).draw().file().as_bytes())?;
+    }
+    Ok(())
 }
 
 impl BenchArgs {
-    fn measure(
+    /// The named sizes with those that flags set.
+    fn sizes(&self, named: Sizes) -> Sizes {
+        Sizes {
+            rows: self.batch.unwrap_or(named.rows),
+            steps: self.steps.unwrap_or(named.steps),
+            inputs: self.input.unwrap_or(named.inputs),
+            hidden: self.hidden.unwrap_or(named.hidden),
+            outputs: self.outputs.unwrap_or(named.outputs),
+            tokens: named.tokens,
+        }
+    }
+
+    fn timing(&self) -> TimingOptions {
+        TimingOptions {
+            memory: self.memory.map(|memory| memory.0),
+            learning_rate: self.lr,
+            check_steps: self.check_steps,
+            warmup: self.warmup,
+            warmup_seconds: self.warmup_s,
+            seconds: self.seconds,
+            min_samples: self.min_reps,
+            max_samples: self.max_reps,
+            sync_every: self.sync_every,
+            profile: self.profile,
+        }
+    }
+
+    fn fields(
         &self,
-        opened: &Opened,
-        (cell, size): (CellName, Size),
+        device: &OpenDevice,
+        (cell, size): (CellName, WorkloadSize),
         sizes: Sizes,
         machine: Machine,
-    ) -> Result<Fields, Failure> {
-        sizes.check().map_err(Failure::usage)?;
-        // The peak is of this batch, not of one before.
-        let _ = std::fs::write("/proc/self/clear_refs", "5");
-        let work = Work::new(cell, sizes);
-        let optimizer = Optimizer::sgd(self.lr);
-        let options = EngineOptions { optimizer: Some(optimizer.kind), ..EngineOptions::default() };
-        let planner = opened.planner(&work.model, options, false)?;
-        let rows = match self.memory {
-            Some(Bytes(most)) => memory::rows_at_once(&planner, &work.batch, most).map_err(Failure::usage)?,
-            None => sizes.rows,
-        };
-        let micro_batch = (rows < sizes.rows).then_some(rows);
-        let options = TrainerOptions { micro_batch, ..TrainerOptions::default() };
-        let mut network = opened.network(&work.model, optimizer, 0, options)?;
-        let network = network.as_mut();
-        network.load_state_dict(&work.weights)?;
-        let mut losses = Vec::new();
-        let checking = Instant::now();
-        for _ in 0..self.check_steps {
-            network.step(&work.batch)?;
-            losses.extend(network.wait()?.map(|loss| (loss * 1e6).round() / 1e6));
-        }
-        let check_s = checking.elapsed().as_secs_f64();
-        network.load_state_dict(&work.weights)?;
-
-        let (warming, mut warmup) = (Instant::now(), 0);
-        while warmup < self.warmup || warming.elapsed().as_secs_f64() < self.warmup_s {
-            network.step(&work.batch)?;
-            network.wait()?;
-            warmup += 1;
-        }
-        let (samples, cpu_ms) = self.time(network, &work)?;
+        timing: &Timing,
+    ) -> Fields {
+        let (samples, median) = (&timing.samples, timing.median());
         let count = samples.len();
-        let median = median(&samples);
         let elements = (sizes.steps * sizes.rows) as f64;
         let threads = match self.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        let peak = mebibytes(most_resident());
+        let losses: Vec<Value> = timing.losses.iter().map(|loss| round(*loss, 6)).collect();
         let mut fields = vec![
             ("peer", json!("bptt")),
             ("version", json!(env!("CARGO_PKG_VERSION"))),
@@ -207,54 +221,57 @@ impl BenchArgs {
             ("input", json!(sizes.inputs)),
             ("hidden", json!(sizes.hidden)),
             ("outputs", json!(sizes.outputs)),
-            ("micro_batch", json!(rows)),
+            ("micro_batch", json!(timing.rows)),
             ("steps_per_s", round(1e3 / median, 3)),
             ("sequences_per_s", round(sizes.rows as f64 * 1e3 / median, 2)),
             ("elems_per_s", round(elements * 1e3 / median, 1)),
             ("ms_median", round(median, 4)),
             ("ms_min", round(samples[0], 4)),
             ("ms_p90", round(samples[(0.9 * (count - 1) as f64) as usize], 4)),
-            ("cpu_ms", round(cpu_ms, 4)),
+            ("cpu_ms", round(timing.cpu_ms, 4)),
             ("reps", json!(count)),
             ("sync_every", json!(self.sync_every)),
-            ("gflops", round(work.operations / median / 1e6, 2)),
-            ("peak_rss_mb", round(peak, 1)),
+            ("gflops", round(timing.gflops, 2)),
+            ("peak_rss_mb", round(mebibytes(timing.peak_bytes), 1)),
             ("base_rss_mb", round(machine.resident, 1)),
             ("losses", json!(losses)),
             ("load_before", json!(machine.load)),
-            ("load_after", json!(load())),
+            ("load_after", json!(timing.load_after)),
             ("impl", json!("bptt")),
-            ("device", json!(opened.name)),
-            ("adapter", json!(opened.describe())),
+            ("device", json!(device.name)),
+            ("adapter", json!(device.describe())),
             ("threads", json!(threads)),
-            ("warmup", json!(warmup)),
-            ("check_s", round(check_s, 2)),
-            ("device_bytes", json!(network.bytes())),
+            ("warmup", json!(timing.warmup)),
+            ("check_s", round(timing.check_seconds, 2)),
+            ("device_bytes", json!(timing.device_bytes)),
         ];
-        if self.profile {
-            fields.push(("profile", profile(network, &work.batch, self.min_reps, median, opened.is_cpu())?));
+        if let Some(profile) = &timing.profile {
+            profile_lines(profile, median, device.is_cpu()).into_iter().for_each(note);
+            fields.push(("profile", profile_json(profile, device.is_cpu())));
         }
-        Ok(fields)
+        fields
     }
+}
 
-    /// Milliseconds a step of each sample, sorted, and what all threads ran for one.
-    fn time(&self, network: &mut dyn Network, work: &Work) -> Result<(Vec<f64>, f64)> {
-        let mut samples = Vec::new();
-        let (timing, cpu) = (Instant::now(), cpu_seconds());
-        while samples.len() < self.min_reps
-            || (timing.elapsed().as_secs_f64() < self.seconds && samples.len() < self.max_reps)
-        {
-            let sample = Instant::now();
-            for _ in 0..self.sync_every {
-                network.step(&work.batch)?;
-            }
-            network.wait()?;
-            samples.push(sample.elapsed().as_secs_f64() * 1e3 / self.sync_every as f64);
-        }
-        let cpu_ms = (cpu_seconds() - cpu) * 1e3 / (samples.len() * self.sync_every) as f64;
-        samples.sort_by(f64::total_cmp);
-        Ok((samples, cpu_ms))
+/// Prints what a device can do to people, and returns it for programs.
+fn basics(device: &OpenDevice, basics: Basics) -> Fields {
+    let mut products = Vec::new();
+    for ProductTime { sizes: [m, n, k], ms, gflops } in basics.products {
+        note(format!("A · Bᵀ, {m} × {n} × {k}: {ms:.3} ms, {gflops:.0} GFLOP/s"));
+        products.push(json!({"m": m, "n": n, "k": k, "ms": round(ms, 4), "gflops": round(gflops, 1)}));
     }
+    if let Some(microseconds) = basics.dispatch_us {
+        note(format!("a dispatch that waits for the one before: {microseconds:.2} µs"));
+    }
+    vec![
+        ("peer", json!("bptt")),
+        ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("basics", json!(true)),
+        ("device", json!(device.name)),
+        ("adapter", json!(device.describe())),
+        ("products", json!(products)),
+        ("dispatch_us", basics.dispatch_us.map_or(Value::Null, |microseconds| round(microseconds, 3))),
+    ]
 }
 
 /// Prints a line of JSON.
@@ -263,22 +280,6 @@ fn print(fields: &Fields) {
     say_json(format!("{{{}}}", fields.join(", ")));
 }
 
-/// The mean number of running processes over a minute; −1 where the system does not tell.
-fn load() -> f64 {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(-1.0)
-}
-
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-/// Seconds that all threads of this process have run; 0 where the system does not tell.
-fn cpu_seconds() -> f64 {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
-    let nanoseconds = |path: std::path::PathBuf| {
-        let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    threads.flatten().filter_map(|thread| nanoseconds(thread.path())).sum::<f64>() / 1e9
 }

@@ -4,22 +4,21 @@ use std::path::{Path, PathBuf};
 
 use bptt::experiment::config::merge::over;
 use bptt::experiment::config::{BatchSize, Config, Data, ModelConfig, RunConfig, SIZE, TaskConfig, check_files};
+use bptt::experiment::device::network::Network;
+use bptt::experiment::device::open::OpenDevice;
 use bptt::experiment::files::names::CONFIG;
-use bptt::experiment::measure::loss;
 use bptt::experiment::model::codec::Codec;
 use bptt::experiment::model::model_file::ModelFile;
-use bptt::experiment::network::Network;
 use bptt::experiment::settings::Settings;
+use bptt::experiment::setup::trained_network;
 use bptt::experiment::tasks::load;
 use bptt::experiment::tasks::task::Task;
 use bptt::format::path_text;
-use bptt::{Error, Model, Optimizer, Result, StateDict, TrainerOptions};
+use bptt::{Error, Result};
 use clap::Args;
 
 use crate::cli::args::{ReadArgs, RunArgs, whole};
 use crate::cli::config_file;
-use crate::cli::device::opened;
-use crate::cli::device::opened::Opened;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::note;
 
@@ -42,7 +41,7 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct Applied {
     pub(crate) settings: Settings,
     pub(crate) task: Box<dyn Task>,
-    pub(crate) network: Box<dyn Network>,
+    pub(crate) network: Network,
     /// What computes, in words.
     pub(crate) device: String,
     /// Sequences at once.
@@ -50,19 +49,19 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
-    pub(crate) fn open(args: &ApplyArgs) -> Result<Self, Failure> {
+    pub(crate) async fn open(args: &ApplyArgs) -> Result<Self, Failure> {
         let model = open_model(&args.run)?;
         let mut given = given(&args.run, &model, &args.on.config(), args.data.data(model.codec.kind())?)?;
         given.training.batch = args.batch.map(BatchSize::Rows).or(given.training.batch);
-        let mut settings = Settings::new(given).map_err(Failure::usage)?;
-        let task = load::load(&mut settings, Some(&model)).map_err(Failure::usage)?;
+        let mut settings = Settings::new(given)?;
+        let task = load::load(&mut settings, Some(&model))?;
         load::check_fits(&model, task.as_ref())?;
         settings.set_form(&model.model)?;
-        settings.check_batch(&model.model).map_err(Failure::usage)?;
-        let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
-        let network = measured(&opened, &model.model, &model.weights)?;
+        settings.check_batch(&model.model)?;
+        let device = OpenDevice::open(&settings.device_options()).await?;
+        let network = trained_network(&device, &model.model, &model.weights)?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
-        Ok(Self { settings, task, network, device: opened.describe(), rows })
+        Ok(Self { settings, task, network, device: device.describe(), rows })
     }
 }
 
@@ -74,17 +73,9 @@ pub(crate) fn open_model(run: &Path) -> Result<ModelFile> {
 }
 
 /// The model on a device, to be measured and to predict.
-pub(crate) fn on_device(model: &ModelFile, settings: &Settings) -> Result<Box<dyn Network>> {
-    let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
-    measured(&opened, &model.model, &model.weights)
-}
-
-/// A network of these weights that is measured without the smoothing of its training.
-pub(crate) fn measured(opened: &Opened, model: &Model, weights: &StateDict) -> Result<Box<dyn Network>> {
-    let model = loss::measured(model);
-    let mut network = opened.network(&model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
-    network.load_state_dict(weights)?;
-    Ok(network)
+pub(crate) async fn on_device(model: &ModelFile, settings: &Settings) -> Result<Network> {
+    let device = OpenDevice::open(&settings.device_options()).await?;
+    trained_network(&device, &model.model, &model.weights)
 }
 
 /// The settings of the run that a model is of, with what is set of data and device.

@@ -21,10 +21,10 @@ pub(crate) struct EvalArgs {
     json: bool,
 }
 
-pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, device, rows } = Applied::open(&args.apply)?;
+pub(crate) async fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, device, rows } = Applied::open(&args.apply).await?;
     let measure = Measure { rows, seed: settings.seed, whole: true, json: args.json };
-    let results = task::results(task.as_ref(), network.as_mut(), measure)?;
+    let results = task::results(task.as_ref(), &mut network, measure).await?;
     if args.json {
         let mut summary = provenance::to_json();
         summary.extend([("run".to_owned(), Value::from(path_json(&args.apply.run)))]);

@@ -1,10 +1,11 @@
 //! `bptt export`.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use bptt::experiment::files::folder::io_error;
+use bptt::experiment::files::new_file;
+use bptt::experiment::files::new_file::NewFile;
 use bptt::experiment::model::codec::Codec;
 use bptt::experiment::model::interface::interface;
 use bptt::experiment::model::model_file::{KEY, ModelFile};
@@ -15,7 +16,6 @@ use clap::Args;
 
 use super::apply::open_model;
 use crate::cli::exit::Failure;
-use crate::cli::new_file;
 use crate::cli::terminal::printed::{heading, say};
 
 #[derive(Args)]
@@ -33,8 +33,8 @@ pub(crate) struct ExportArgs {
 
 pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let out = &args.out;
-    new_file::check("OUT", Some(out)).map_err(Failure::usage)?;
-    let refused = |message: String| Failure::usage(Error::Unsupported(message));
+    new_file::check("OUT", Some(out))?;
+    let refused = |message: String| Failure::from(Error::Unsupported(message));
     let lines = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
         (Some("onnx"), None) => {
             let file = open_model(&args.run)?;
@@ -46,7 +46,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
             return Err(refused("--names: expected FILE.safetensors with it; ONNX has names of its own".into()));
         }
         (Some("safetensors"), attributes) => {
-            let names = attributes.as_deref().map(names).transpose().map_err(Failure::usage)?;
+            let names = attributes.as_deref().map(names).transpose()?;
             let file = open_model(&args.run)?;
             let names = names.unwrap_or_else(|| StateDictPrefixes::of(&file.model));
             let weights = names.write(&file.model, &file.weights)?;
@@ -62,7 +62,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
 }
 
 /// Writes the file, of which nothing is held as a whole.
-fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>) -> Result<()> {
+fn write(out: &Path, fill: impl FnOnce(&mut BufWriter<&mut NewFile>) -> Result<()>) -> Result<()> {
     let in_it = |error| match error {
         Error::Io { source, .. } => io_error(out)(source),
         other => other,

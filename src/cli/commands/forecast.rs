@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast};
 use bptt::experiment::config::{Bytes, Data, SeriesConfig};
 use bptt::experiment::files::folder::{io_error, unwritten};
+use bptt::experiment::files::new_file;
+use bptt::experiment::files::spreadsheet::PlainFields;
 use bptt::experiment::model::codec::Codec;
 use bptt::experiment::settings::Settings;
 use bptt::experiment::tasks::series::rolled::{Rolled, roll};
@@ -19,8 +21,6 @@ use serde_json::{Value, json};
 use super::apply::{given, on_device, open_model};
 use crate::cli::args::{RunArgs, dates, decimal, whole};
 use crate::cli::exit::Failure;
-use crate::cli::new_file;
-use crate::cli::spreadsheet::PlainFields;
 use crate::cli::terminal::printed::{note, say, say_json};
 
 /// The most rows: each is a step of the network on its own outputs, which say nothing long before.
@@ -61,38 +61,36 @@ pub(crate) struct ForecastArgs {
     on: RunArgs,
 }
 
-pub(crate) fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
+pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
     new_file::check_picture("--svg", args.svg.as_deref())?;
     let model = open_model(&args.run)?;
     let Codec::Series { series: codec, .. } = &model.codec else {
         let message =
             format!("a forecast goes on with a series; {} is of {}", path_text(&model.path), model.codec.kind());
-        return Err(Failure::usage(Error::Unsupported(message)));
+        return Err(Error::Unsupported(message).into());
     };
     if model.model.recurrent.bidirectional {
         let reason = "a forecast goes forward on its own outputs; the reverse direction would start from these: train it \
                       without --bidirectional";
-        return Err(Failure::usage(Error::Unsupported(reason.into())));
+        return Err(Error::Unsupported(reason.into()).into());
     }
     let ForecastArgs { decimal, dates, input_limit, .. } = *args;
     let series = SeriesConfig { file: args.file.clone(), decimal, dates, input_limit, ..SeriesConfig::default() };
     let data = Some(Data::Series(series.clone())).filter(|_| series != SeriesConfig::default());
-    let mut settings = Settings::new(given(&args.run, &model, &args.on.config(), data)?).map_err(Failure::usage)?;
-    let read = settings
-        .series()
-        .map_or_else(|| Err(no_series()), |series| SeriesData::read(series, Some(&model.codec)))
-        .map_err(Failure::usage)?;
+    let mut settings = Settings::new(given(&args.run, &model, &args.on.config(), data)?)?;
+    let read =
+        settings.series().map_or_else(|| Err(no_series()), |series| SeriesData::read(series, Some(&model.codec)))?;
     if args.file.is_some() {
         read.remarks().iter().for_each(note);
     }
     let SeriesData { name, path, series, .. } = read;
-    let refused = |error: Error| Failure::usage(error.in_file(&path));
+    let refused = |error: Error| Failure::from(error.in_file(&path));
     let encoded = codec.encode(series).map_err(refused)?;
     let steps = args.rows.unwrap_or(codec.frame.horizon);
     let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
-    let mut network = on_device(&model, &settings)?;
-    let forecast = roll(network.as_mut(), vec![rolling])?.remove(0);
+    let mut network = on_device(&model, &settings).await?;
+    let forecast = roll(&mut network, vec![rolling]).await?.remove(0);
     if let Some(path) = &args.out {
         let text = csv(&encoded, &forecast)?;
         new_file::write_with(path, |file| {

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use bptt::Result;
 use bptt::experiment::config::Kind;
 use bptt::experiment::files::folder::io_error;
+use bptt::experiment::files::new_file;
 use bptt::format::{path_text, shell_quoted};
 use clap::{Args, Command};
 use clap_mangen::Man;
 
+use crate::cli::args;
 use crate::cli::terminal::printed::{say, say_data};
-use crate::cli::{args, new_file};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {

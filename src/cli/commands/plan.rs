@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use bptt::experiment::device::open::OpenDevice;
 use bptt::experiment::files::names::CONFIG;
+use bptt::experiment::memory;
 use bptt::experiment::model::model_file;
+use bptt::experiment::setup::{build_model, training_planner};
 use bptt::experiment::tasks::load;
 use bptt::format::bytes;
 use clap::Args;
@@ -11,8 +14,6 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{DataCommand, SettingsArgs};
 use crate::cli::config_file;
-use crate::cli::device::setup::{form, planner};
-use crate::cli::device::{memory, opened};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, say, say_json};
 
@@ -34,26 +35,25 @@ pub(crate) struct PlanArgs {
 }
 
 /// Tells what `bptt train` would take of memory, and takes nothing of it: the data are read, and no network is made.
-pub(crate) fn plan(args: &PlanArgs) -> Result<(), Failure> {
+pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
-    let mut settings =
-        config_file::resolve(config.as_deref(), &args.settings.config(args.data.as_ref())).map_err(Failure::usage)?;
+    let mut settings = config_file::resolve(config.as_deref(), &args.settings.config(args.data.as_ref()))?;
     let start = settings.open_form()?;
     memory::check_files(&mut settings)?;
-    let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
-    let model = form(&mut settings, task.as_ref(), start.as_ref())?;
-    let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
-    let planner = planner(&opened, &settings, &model)?;
-    let planned = memory::settle(&mut settings, &planner, task.as_ref(), true)?;
+    let task = load::load(&mut settings, start.as_ref())?;
+    let model = build_model(&mut settings, task.as_ref(), start.as_ref())?;
+    let device = OpenDevice::open(&settings.device_options()).await?;
+    let planner = training_planner(&device, &settings, &model)?;
+    let planned = memory::plan_memory(&mut settings, &planner, task.as_ref(), true)?;
     if args.json {
         let mut summary = planned.json();
-        summary.insert("device".into(), Value::String(opened.describe()));
-        summary.insert("kernel".into(), json!(opened.kernel(&model, planned.rows)));
+        summary.insert("device".into(), Value::String(device.describe()));
+        summary.insert("kernel".into(), json!(device.kernel(&model, planned.rows)));
         say_json(Value::Object(summary));
         return Ok(());
     }
-    say(heading("device", &opened.describe()));
-    let kernel = opened.describe_kernel(&model, planned.rows);
+    say(heading("device", &device.describe()));
+    let kernel = device.describe_kernel(&model, planned.rows);
     kernel.iter().for_each(|words| say(heading("kernel", words)));
     say(heading("model", &model_file::describe(&model)));
     say(heading("batch", &planned.shape()));

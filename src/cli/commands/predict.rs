@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use bptt::Error;
 use bptt::experiment::files::folder::{io_error, unwritten};
+use bptt::experiment::files::new_file;
+use bptt::experiment::files::new_file::NewFile;
+use bptt::experiment::files::spreadsheet::PlainFields;
 use clap::Args;
 
 use super::apply::{Applied, ApplyArgs};
 use crate::cli::exit::Failure;
-use crate::cli::new_file;
-use crate::cli::spreadsheet::PlainFields;
 use crate::cli::terminal::printed::{self, TextOut, heading, note};
 
 #[derive(Args)]
@@ -26,19 +27,19 @@ pub(crate) struct PredictArgs {
 }
 
 /// Writes the predictions, as plain text for a spreadsheet where that is asked for.
-fn write(applied: &mut Applied, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
+async fn write(applied: &mut Applied, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
     let Applied { task, network, rows, .. } = applied;
     if !spreadsheet {
-        return task.predictions(network.as_mut(), *rows, to);
+        return task.predictions(network, *rows, to).await;
     }
     let mut fields = PlainFields::new(to);
-    task.predictions(network.as_mut(), *rows, &mut fields)?;
+    task.predictions(network, *rows, &mut fields).await?;
     fields.finish().map_err(unwritten)
 }
 
-pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
+pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
-    let mut applied = Applied::open(&args.apply)?;
+    let mut applied = Applied::open(&args.apply).await?;
     // The run tells how its own data were read.
     if args.apply.data.file.is_some() {
         for (index, line) in applied.task.describe().iter().enumerate() {
@@ -51,10 +52,12 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
             Error::Io { source, .. } => io_error(path)(source),
             other => other,
         };
-        return Ok(new_file::write_with(path, |file| write(&mut applied, args.spreadsheet, file).map_err(in_it))?);
+        let mut file = NewFile::create(path)?;
+        let written = write(&mut applied, args.spreadsheet, &mut file).await;
+        return Ok(file.finish(written.map_err(in_it))?);
     }
     // Line by line, since it may be larger than memory: who needs all of it or nothing takes --out.
-    match write(&mut applied, args.spreadsheet, &mut TextOut::new()) {
+    match write(&mut applied, args.spreadsheet, &mut TextOut::new()).await {
         // Nothing else is written or read here.
         Err(Error::Io { source, .. }) => {
             printed::unwritten(source);

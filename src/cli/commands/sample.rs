@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use bptt::data::Vocabulary;
 use bptt::experiment::config::{COUNT, SIZE};
+use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::model::codec::Codec;
+use bptt::experiment::setup::trained_network;
 use bptt::experiment::tasks::generate::generate;
 use bptt::format::{grouped, path_text};
 use bptt::train::Sampling;
@@ -14,9 +16,8 @@ use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::apply::{measured, open_model};
+use super::apply::open_model;
 use crate::cli::args::{RunArgs, at_least_0, whole};
-use crate::cli::device::opened;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{TextOut, note};
 
@@ -43,17 +44,17 @@ pub(crate) struct SampleArgs {
     on: RunArgs,
 }
 
-pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
+pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
     let sampling = Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p };
-    sampling.validate().map_err(Failure::usage)?;
+    sampling.validate()?;
     let model = open_model(&args.run)?;
     let Codec::Text { vocabulary } = &model.codec else {
         let message = format!("sampling goes on with a text; {} is of {}", path_text(&model.path), model.codec.kind());
-        return Err(Failure::usage(Error::Unsupported(message)));
+        return Err(Error::Unsupported(message).into());
     };
     if model.model.recurrent.bidirectional {
         let reason = "sampling goes forward, character by character; this network reads in two directions";
-        return Err(Failure::usage(Error::Unsupported(reason.into())));
+        return Err(Error::Unsupported(reason.into()).into());
     }
     let prime = match args.prime.as_deref().filter(|prime| !prime.is_empty()) {
         Some(prime) => {
@@ -68,9 +69,10 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
         None => beginning(vocabulary, args.prime.is_some()),
     };
     // Small as its steps are, a software driver would only be slower: `auto` takes a GPU where there is one.
-    let device = args.on.device.as_deref().unwrap_or("auto");
-    let opened = opened::open(device, args.on.threads, args.on.kernel.unwrap_or_default())?;
-    let mut network = measured(&opened, &model.model, &model.weights)?;
+    let name = args.on.device.clone().unwrap_or_else(|| "auto".into());
+    let (threads, kernel) = (args.on.threads, args.on.kernel.unwrap_or_default());
+    let device = OpenDevice::open(&DeviceOptions { name, threads, kernel, profile: false }).await?;
+    let mut network = trained_network(&device, &model.model, &model.weights)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.on.seed.unwrap_or(1));
     let mut out = TextOut::new();
     let mut put = |bytes: &[u8]| out.put(bytes).map_err(io_error("standard output".as_ref()));
@@ -82,7 +84,7 @@ pub(crate) fn sample(args: &SampleArgs) -> Result<(), Failure> {
         last = vocabulary.decode(&[id])?;
         put(&last)
     };
-    generate(network.as_mut(), vocabulary, &prime, args.length, sampling, &mut rng, &mut each)?;
+    generate(&mut network, vocabulary, &prime, args.length, sampling, &mut rng, &mut each).await?;
     // A prompt is not to stand in the middle of a line.
     if last != b"\n" {
         put(b"\n")?;

@@ -6,8 +6,8 @@ use bptt::{Backend, Cpu, Gpu, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::opened::{DRIVER, identities};
 use crate::cli::terminal::printed::{say, say_json};
+use bptt::experiment::device::selection::{INSTALL_DRIVER, identities};
 
 #[derive(Args)]
 pub(crate) struct DevicesArgs {
@@ -17,8 +17,8 @@ pub(crate) struct DevicesArgs {
 }
 
 /// Lists the GPUs with what limits a network on them, and the CPU path.
-pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
-    let found = pollster::block_on(Gpu::adapters());
+pub(crate) async fn devices(args: &DevicesArgs) -> Result<()> {
+    let found = Gpu::adapters().await;
     let infos: Vec<AdapterInfo> = found.iter().map(|adapter| adapter.get_info()).collect();
     if args.json {
         let limits = found.iter().map(|adapter| adapter.limits());
@@ -48,7 +48,7 @@ pub(crate) fn devices(args: &DevicesArgs) -> Result<()> {
     say(format!("{:<5}{}", "cpu", Cpu::new().describe()));
     if found.is_empty() {
         say("");
-        say(format!("no GPU driver answers; {DRIVER}"));
+        say(format!("no GPU driver answers; {INSTALL_DRIVER}"));
     }
     Ok(())
 }

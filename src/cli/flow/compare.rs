@@ -1,21 +1,22 @@
 //! `bptt flow --compare`: several networks in one picture.
 
 use bptt::experiment::config::{CellName, Config, ModelConfig};
+use bptt::experiment::device::open::OpenDevice;
+use bptt::experiment::gradient_flow::{GradientFlow, measured_batch};
 use bptt::experiment::settings::Settings;
+use bptt::experiment::setup::{build_model, new_network, trained_network};
 use bptt::experiment::tasks::load;
 use bptt::experiment::tasks::task::Order;
 use bptt::format::{grouped, short};
-use bptt::plot::{FlowLine, FlowPanel, FlowPicture};
+use bptt::plot::{FlowPanel, FlowPicture};
 use bptt::train::KeepWeights;
-use bptt::{Activation, Error, RecurrentInit, Result, StateDict};
+use bptt::{Activation, Error, RecurrentInit};
 use serde_json::json;
 
-use super::measure;
-use super::measure::{FlowArgs, Measured, labelled, measure, to_json};
+use super::args::{FlowArgs, open};
+use super::report::{DESCRIPTION, report, to_json};
 use crate::cli::args::ModelArgs;
-use crate::cli::commands::apply::{Applied, measured, on_device, open_model};
-use crate::cli::device::opened;
-use crate::cli::device::setup::{begin, form};
+use crate::cli::commands::apply::{Applied, on_device, open_model};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, say};
 use crate::cli::train::shown::{Before, Plan, Shown};
@@ -43,50 +44,49 @@ fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
 }
 
 /// The four networks, as they begin and after training.
-pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
+pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let ModelArgs { cell, activation, init, init_from, .. } = &args.settings.model;
     if cell.is_some() || activation.is_some() || init.is_some() || init_from.is_some() {
         let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
-        return Err(Failure::usage(Error::Unsupported(reason.into())));
+        return Err(Error::Unsupported(reason.into()).into());
     }
     let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut facts, mut steps) = (Vec::new(), 0);
     let mut title = String::new();
     for (name, model) in networks(&args.settings.model.config()) {
         let given = Config { model, ..args.settings.config(args.data.as_ref()) };
-        let mut settings = Settings::new(given).map_err(Failure::usage)?;
-        let task = load::load(&mut settings, None).map_err(Failure::usage)?;
+        let mut settings = Settings::new(given)?;
+        let task = load::load(&mut settings, None)?;
         let task = task.as_ref();
-        let model = form(&mut settings, task, None)?;
+        let model = build_model(&mut settings, task, None)?;
         let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
         let training = task.training(order)?;
         let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
         settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
-        let opened = opened::open(&settings.device, settings.threads, settings.kernel)?;
+        let device = OpenDevice::open(&settings.device_options()).await?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
-        let (batch, words) = measure::batch(task, rows, args.whole_loss)?;
+        let (batch, words) = measured_batch(task, rows, args.whole_loss)?;
         if facts.is_empty() {
             let hidden = settings.hidden;
-            facts = vec![("device", opened.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
+            facts = vec![("device", device.describe()), ("data", format!("{}; {words}", task.describe()[0]))];
             steps = settings.run.steps(training.per_epoch());
             title = format!("How much of the gradient reaches step t: {}, {hidden} hidden units", task.name());
             if !args.json && !args.show.quiet {
                 facts.iter().for_each(|(name, text)| say(heading(name, text)));
             }
         }
-        let mut network = begin(&opened, &settings, &model, task, None)?;
-        let of = |weights: &StateDict| -> Result<Measured> {
-            let mut network = measured(&opened, &model, weights)?;
-            measure(network.as_mut(), name.into(), &batch, settings.optimizer.clip_norm)
-        };
-        begun.push(of(&network.state_dict()?)?);
+        let mut network = new_network(&device, &settings, &model, task, None)?;
+        let clip = settings.optimizer.clip_norm;
+        let mut initial = trained_network(&device, &model, &network.state_dict().await?)?;
+        begun.push(GradientFlow::measure(&mut initial, name.into(), &batch, clip).await?);
+        drop(initial);
         let validation = task.validation(rows)?;
         let validation =
             validation.as_deref().filter(|_| settings.run.keep == KeepWeights::Best || settings.run.patience.is_some());
         let timed_every = settings.run.validate_every.unwrap_or(1);
         let plan = Plan { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
         let mut shown = Shown::new(name, plan, Before::default(), args.show)?;
-        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut shown);
+        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut shown).await;
         shown.finish();
         let stopped = match outcome {
             Ok(outcome) => {
@@ -100,7 +100,8 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
             }
             Err(error) => return Err(error.into()),
         };
-        let after = of(&network.state_dict()?)?;
+        let mut trained = trained_network(&device, &model, &network.state_dict().await?)?;
+        let after = GradientFlow::measure(&mut trained, name.into(), &batch, clip).await?;
         if !args.json && !args.show.quiet {
             let words = match &stopped {
                 Some(reason) => format!("stopped: {reason}"),
@@ -116,15 +117,16 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
     }
     // Patience may end some of them early.
     let (least, most) = (done.iter().min().copied().unwrap_or(steps), done.iter().max().copied().unwrap_or(steps));
-    let after = match least == most {
-        true => format!("after {} steps", grouped(most)),
-        false => format!("after {} to {} steps", grouped(least), grouped(most)),
+    let after = if least == most {
+        format!("after {} steps", grouped(most))
+    } else {
+        format!("after {} to {} steps", grouped(least), grouped(most))
     };
     let losses: Vec<String> = ended.iter().map(|of| format!("{} {}", of.name, two_digits(of.loss))).collect();
     let losses = format!("‖∂L/∂h‖ {after}, loss: {}", losses.join(", "));
     let panels = vec![panel("‖∂L/∂h‖ at initialisation", &begun), panel(&losses, &ended)];
-    let picture = FlowPicture { title, description: measure::DESCRIPTION.into(), panels };
-    let part = |measured: &[Measured]| measured.iter().map(to_json).collect::<Vec<_>>();
+    let picture = FlowPicture { title, description: DESCRIPTION.into(), panels };
+    let part = |flows: &[GradientFlow]| flows.iter().map(to_json).collect::<Vec<_>>();
     let mut after_training = part(&ended);
     for ((network, reason), done) in after_training.iter_mut().zip(&reasons).zip(&done) {
         network["steps"] = json!(done);
@@ -135,33 +137,33 @@ pub(crate) fn trained(args: &FlowArgs) -> Result<(), Failure> {
     }
     let json = json!({"steps": steps, "at_initialisation": part(&begun), "after_training": after_training});
     let parts = [("at initialisation".to_owned(), begun.iter().collect()), (after, ended.iter().collect())];
-    measure::tell(args, &[], &parts, &picture, json)
+    report(args, &[], &parts, &picture, json)
 }
 
 /// The networks of several runs on the data of the first.
-pub(crate) fn loaded(args: &FlowArgs) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows, .. } = measure::open(args, &args.runs[0])?;
-    let (batch, words) = measure::batch(task.as_ref(), rows, args.whole_loss)?;
+pub(crate) async fn loaded(args: &FlowArgs) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, rows, .. } = open(args, &args.runs[0]).await?;
+    let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
     let clip = args.settings.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = |run: &std::path::Path, cell: &str| {
         let file = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
         format!("{file} ({cell})")
     };
     let cell = network.model().recurrent.cell.name();
-    let mut measured = vec![measure(network.as_mut(), name(&args.runs[0], cell), &batch, clip)?];
+    let mut measured = vec![GradientFlow::measure(&mut network, name(&args.runs[0], cell), &batch, clip).await?];
     for run in &args.runs[1..] {
         let model = open_model(run)?;
         load::check_fits(&model, task.as_ref())?;
-        let mut network = on_device(&model, &settings)?;
+        let mut network = on_device(&model, &settings).await?;
         let cell = model.model.recurrent.cell.name();
-        measured.push(measure(network.as_mut(), name(run, cell), &batch, clip)?);
+        measured.push(GradientFlow::measure(&mut network, name(run, cell), &batch, clip).await?);
     }
     let facts = [("data", words)];
     let panels = vec![panel("‖∂L/∂h‖ of the last layer", &measured)];
     let title = format!("{}: gradient flow", task.name());
-    let picture = FlowPicture { title, description: measure::DESCRIPTION.into(), panels };
+    let picture = FlowPicture { title, description: DESCRIPTION.into(), panels };
     let json = json!({"networks": measured.iter().map(to_json).collect::<Vec<_>>()});
-    measure::tell(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
+    report(args, &facts, &[(String::new(), measured.iter().collect())], &picture, json)
 }
 
 /// Two digits that matter, where they are not far behind the point.
@@ -171,16 +173,7 @@ fn two_digits(value: f64) -> String {
 }
 
 /// A line for each network, of its last layer and the forward direction: the one that every network has.
-fn panel(name: &str, networks: &[Measured]) -> FlowPanel {
-    let line = |(hue, network): (usize, &Measured)| {
-        let stack = network.last_forward();
-        FlowLine {
-            name: labelled(&network.name, stack.factor),
-            hue,
-            reverse: false,
-            norms: stack.norms.clone(),
-            clipped: network.clipped,
-        }
-    };
-    FlowPanel { name: name.into(), lines: networks.iter().enumerate().map(line).collect() }
+fn panel(name: &str, networks: &[GradientFlow]) -> FlowPanel {
+    let lines = networks.iter().enumerate().map(|(hue, network)| network.line_of_network(hue));
+    FlowPanel { name: name.into(), lines: lines.collect() }
 }

@@ -1,6 +1,7 @@
 //! `bptt flow`.
 
-pub(crate) mod chart;
+pub(crate) mod args;
+mod chart;
 pub(crate) mod command;
-pub(crate) mod compare;
-pub(crate) mod measure;
+mod compare;
+mod report;

@@ -2,6 +2,8 @@
 
 use bptt::data::Batches;
 use bptt::experiment::config::OnNan;
+use bptt::experiment::device::network::Network;
+use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
 use bptt::experiment::files::checkpoints::Checkpoints;
 use bptt::experiment::files::flow_log::FlowLog;
 use bptt::experiment::files::folder::Folder;
@@ -9,13 +11,15 @@ use bptt::experiment::files::history::Known;
 use bptt::experiment::files::tensorboard::Tensorboard;
 use bptt::experiment::files::{checkpoints, names};
 use bptt::experiment::measure::{comparison, loss};
+use bptt::experiment::memory;
+use bptt::experiment::memory::MemoryPlan;
 use bptt::experiment::model::model_file;
 use bptt::experiment::model::model_file::ModelFile;
 use bptt::experiment::model::origin::Origin;
-use bptt::experiment::network::Network;
 use bptt::experiment::resume;
 use bptt::experiment::resume::{Asked, Interrupted};
 use bptt::experiment::settings::Settings;
+use bptt::experiment::setup::{build_model, new_network, trained_network, training_planner};
 use bptt::experiment::tasks::task::{Measure, Order, Results, Task};
 use bptt::experiment::tasks::{load, task};
 use bptt::format::{grouped, path_json, path_text, shell_quoted, short};
@@ -30,17 +34,12 @@ use super::progress::Progress;
 use super::shown::{Pace, Plan};
 use super::words::{RecentLoss, describe_outcome, describe_schedule, loss_name};
 use crate::cli::args::{ShowArgs, TrainArgs};
-use crate::cli::commands::apply::measured;
-use crate::cli::device::memory::Planned;
-use crate::cli::device::opened::Opened;
-use crate::cli::device::setup::{begin, form, planner};
-use crate::cli::device::{memory, opened};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, note, say, say_data, say_json};
 use crate::cli::terminal::{interrupt, profile_table};
 use crate::cli::{config_file, provenance};
 
-pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
+pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
     let flags = args.settings.config(args.data.as_ref());
     let interrupted = match &args.resume {
         None => None,
@@ -69,7 +68,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         None => config_file::resolve(args.config.as_deref(), &flags),
         Some(run) => Settings::new(run.given.clone()),
     };
-    let mut settings = settings.map_err(Failure::usage)?;
+    let mut settings = settings?;
     Folder::check_free(args.out.as_deref(), checkpoints::is_beginning)?;
     // A checkpoint goes before the weights that a run began with, which need no longer be there then.
     let gone = settings.init_from.clone().filter(|path| path.metadata().is_err());
@@ -82,20 +81,20 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         start => start,
     };
     memory::check_files(&mut settings)?;
-    let task = load::load(&mut settings, start.as_ref()).map_err(Failure::usage)?;
+    let task = load::load(&mut settings, start.as_ref())?;
     let task = task.as_ref();
-    let model = form(&mut settings, task, start.as_ref())?;
+    let model = build_model(&mut settings, task, start.as_ref())?;
     if args.dump_config {
         batches(&settings, task)?;
         say_data(&format!("{}\n", config_file::to_toml(settings.config())?.trim_end()));
         return Ok(());
     }
-    let opened = opened::open_for(&settings.device, settings.threads, settings.kernel, args.profile)?;
-    settings.set_device(&opened.name);
-    let planner = planner(&opened, &settings, &model)?;
-    let memory = memory::settle(&mut settings, &planner, task, false)?;
+    let device = OpenDevice::open(&DeviceOptions { profile: args.profile, ..settings.device_options() }).await?;
+    settings.set_device(&device.name);
+    let planner = training_planner(&device, &settings, &model)?;
+    let memory = memory::plan_memory(&mut settings, &planner, task, false)?;
     memory.check_free()?;
-    let mut network = begin(&opened, &settings, &model, task, start.as_ref())?;
+    let mut network = new_network(&device, &settings, &model, task, start.as_ref())?;
     // The network has them.
     start.iter_mut().for_each(|start| start.weights = StateDict::default());
     let training = batches(&settings, task)?;
@@ -129,8 +128,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         task,
         model: &model,
         memory,
-        opened: &opened,
-        kernel: opened.describe_kernel(&model, rows),
+        device: &device,
+        kernel: device.describe_kernel(&model, rows),
         folder: &folder,
         from: from.as_ref(),
         batches: training.per_epoch(),
@@ -143,14 +142,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     run.say("");
     network.set_profile(args.profile)?;
     let mut missing = Missing::default();
-    let learned = run.learn(network.as_mut(), training, validation.as_deref(), &mut missing)?;
+    let learned = run.learn(&mut network, training, validation.as_deref(), &mut missing).await?;
     if args.profile {
-        let rows = network.profile().map(|profile| profile_table::rows(&profile, 1.0));
+        let rows = network.profile().await.map(|profile| profile_table::rows(&profile, 1.0));
         let rows = missing.keep("profile", rows).unwrap_or_default();
-        profile_table::table(&rows, opened.is_cpu()).into_iter().chain([String::new()]).for_each(note);
+        profile_table::table(&rows, device.is_cpu()).into_iter().chain([String::new()]).for_each(note);
     }
     let measure = Measure { rows, seed: settings.seed, whole: false, json: args.json };
-    let results = ending::measure(&folder, &mut missing, || run.results(network, measure));
+    let results = ending::measure(&folder, &mut missing, run.results(network, measure)).await;
     let ended = learned.outcome.stop_reason;
     run.tell(facts, learned, results.unwrap_or_default(), missing)?;
     match ended {
@@ -204,7 +203,7 @@ fn validation<'a>(
     if validation.is_none() && !by_it.is_empty() {
         let (flags, go) = (by_it.join(" and "), if by_it.len() == 1 { "goes" } else { "go" });
         let reason = format!("{flags} {go} by the validation loss, and the split leaves nothing to validate");
-        return Err(Failure::usage(Error::Unsupported(reason)));
+        return Err(Error::Unsupported(reason).into());
     }
     Ok(validation)
 }
@@ -227,8 +226,8 @@ struct Run<'a> {
     settings: &'a Settings,
     task: &'a dyn Task,
     model: &'a Model,
-    memory: Planned,
-    opened: &'a Opened,
+    memory: MemoryPlan,
+    device: &'a OpenDevice,
     /// How a GPU takes the recurrent steps, in words.
     kernel: Option<String>,
     folder: &'a Folder,
@@ -252,9 +251,9 @@ impl Run<'_> {
     }
 
     /// Takes the steps, and stores the weights and what the steps tell.
-    fn learn(
+    async fn learn(
         &self,
-        network: &mut dyn Network,
+        network: &mut Network,
         training: &dyn Batches,
         validation: Option<&dyn Batches>,
         missing: &mut Missing,
@@ -268,20 +267,20 @@ impl Run<'_> {
         let flow = self.settings.flow_every;
         let flow = flow.map(|every| FlowLog::new(self.folder, every, &self.model.recurrent, position)).transpose()?;
         let checkpoints =
-            Checkpoints::new(self.folder, self.opened.arithmetic(), &self.description, self.settings.checkpoints)?;
+            Checkpoints::new(self.folder, self.device.arithmetic(), &self.description, self.settings.checkpoints)?;
         let tensorboard = self.settings.tensorboard;
         let after = saved.map(|(saved, _)| saved.step);
         let tensorboard = tensorboard.then(|| Tensorboard::new(self.folder, after)).transpose()?;
         let mut progress = Progress::new(self.folder, plan, flow, (checkpoints, tensorboard), position, self.show)?;
         let checkpoint = saved.map(|(saved, _)| saved.read()).transpose()?;
-        let outcome = network.run(checkpoint, training, validation, run, &mut progress);
+        let outcome = network.run(checkpoint, training, validation, run, &mut progress).await;
         let pace = progress.pace();
         let (history, flow) = progress.finish()?;
         let Known { skipped, last, .. } = *history.known();
         let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
         let mut figures = Vec::new();
         // After an error of a step too: the network then holds the last good weights.
-        let kept = self.keep(network, last.map_or(0, |last| last.step));
+        let kept = self.keep(network, last.map_or(0, |last| last.step)).await;
         let drawn = self.figures(&history, best, self.weight_of_last_step(training));
         figures.extend(missing.keep("the pictures of the steps", drawn).unwrap_or_default());
         let flow = flow.and_then(|flow| missing.keep("flow.svg", flow.finish(&self.name())).flatten());
@@ -303,22 +302,22 @@ impl Run<'_> {
     }
 
     /// Measures the network on what it did not learn from.
-    fn results(&self, mut network: Box<dyn Network>, measure: Measure) -> Result<Results> {
+    async fn results(&self, mut network: Network, measure: Measure) -> Result<Results> {
         network.set_profile(false)?;
         if loss::measured(self.model) != *self.model {
-            let weights = network.state_dict()?;
+            let weights = network.state_dict().await?;
             // One of the two is enough.
             drop(network);
-            network = measured(self.opened, self.model, &weights)?;
+            network = trained_network(self.device, self.model, &weights)?;
         }
-        task::results(self.task, network.as_mut(), measure)
+        task::results(self.task, &mut network, measure).await
     }
 
     /// Stores the weights as they are after `step` steps.
-    fn keep(&self, network: &mut dyn Network, step: u64) -> Result<()> {
+    async fn keep(&self, network: &mut Network, step: u64) -> Result<()> {
         let description = model_file::with_step(&self.description, step)?;
         let mut file = self.folder.begin(names::MODEL)?;
-        let written = network.write_weights(&mut file, (model_file::KEY, &description));
+        let written = network.write_weights(&mut file, (model_file::KEY, &description)).await;
         file.end(written)
     }
 
@@ -346,7 +345,7 @@ impl Run<'_> {
                 };
                 let before = match on_nan {
                     OnNan::Stop => String::new(),
-                    OnNan::Skip => format!(", nor was it in the {} steps before", self.settings.skips()),
+                    OnNan::Skip => format!(", nor was it in the {} steps before", self.settings.max_skipped_updates()),
                     OnNan::Back => format!(", after the run went back {} times", run.max_rollbacks),
                 };
                 let seen =
@@ -466,13 +465,13 @@ impl Run<'_> {
 
     /// The first screen: names and texts; a name is empty where the text belongs to the line before.
     fn facts(&self, start: Option<&ModelFile>) -> Vec<(String, String)> {
-        let mut facts = vec![("device".to_owned(), self.opened.describe())];
+        let mut facts = vec![("device".to_owned(), self.device.describe())];
         let mut more = |name: &str, lines: Vec<String>| {
             for (index, line) in lines.into_iter().enumerate() {
                 facts.push((if index == 0 { name.to_owned() } else { String::new() }, line));
             }
         };
-        more("", self.opened.note.iter().flat_map(|note| note.lines().map(str::to_owned)).collect());
+        more("", self.device.note.iter().flat_map(|note| note.lines().map(str::to_owned)).collect());
         more("kernel", self.kernel.iter().cloned().collect());
         more("data", self.task.describe());
         more("model", vec![model_file::describe(self.model)]);
@@ -480,7 +479,7 @@ impl Run<'_> {
         more("training", self.describe_training());
         more("memory", self.memory.describe());
         more("run", vec![path_text(self.folder.path())]);
-        more("", self.from.iter().flat_map(|from| from.describe(&self.opened.arithmetic())).collect());
+        more("", self.from.iter().flat_map(|from| from.describe(&self.device.arithmetic())).collect());
         more("", self.folder.note().iter().map(|note| (*note).to_owned()).collect());
         facts
     }
@@ -517,7 +516,7 @@ impl Run<'_> {
     fn summary(&self, outcome: &Outcome, loss: RecentLoss, pace: &Pace, skipped: u64) -> Result<Map<String, Value>> {
         let value = json!({
             "run": path_json(self.folder.path()),
-            "device": self.opened.describe(),
+            "device": self.device.describe(),
             "data": self.task.describe(),
             "model": model_file::describe(self.model),
             "parameters": self.parameters(),

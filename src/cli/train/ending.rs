@@ -55,7 +55,11 @@ impl Missing {
 }
 
 /// Measures the network of the run in `folder`, unless that ended the process again and again.
-pub(crate) fn measure<T>(folder: &Folder, missing: &mut Missing, measure: impl FnOnce() -> Result<T>) -> Option<T> {
+pub(crate) async fn measure<T>(
+    folder: &Folder,
+    missing: &mut Missing,
+    measure: impl Future<Output = Result<T>>,
+) -> Option<T> {
     let path = folder.path().join(MEASURING);
     let is_own = || check_own(&path).unwrap_or(false);
     let text = is_own().then(|| fs::read_to_string(&path).unwrap_or_default());
@@ -67,7 +71,7 @@ pub(crate) fn measure<T>(folder: &Folder, missing: &mut Missing, measure: impl F
     } else {
         // Where the disk has no room for it, results may still be printed.
         let _ = folder.write(MEASURING, format!("{}\n", begun + 1).as_bytes());
-        let measured = missing.keep("results", measure());
+        let measured = missing.keep("results", measure.await);
         if measured.is_none() {
             note(format_args!("          {again}"));
         }
@@ -81,6 +85,8 @@ pub(crate) fn measure<T>(folder: &Folder, missing: &mut Missing, measure: impl F
 
 #[cfg(test)]
 mod tests {
+    use pollster::block_on;
+
     use super::*;
 
     #[test]
@@ -89,20 +95,20 @@ mod tests {
         let folder = Folder::create(Some(&parent.path().join("run")), "run", |_| false).unwrap();
         folder.make("checkpoints").unwrap();
         let (path, mut missing) = (folder.path().join(MEASURING), Missing::default());
-        assert_eq!(measure(&folder, &mut missing, || Ok(7)), Some(7));
+        assert_eq!(block_on(measure(&folder, &mut missing, async { Ok(7) })), Some(7));
         assert!(missing.words().is_empty() && !path.exists());
-        let failed = || Err::<u32, _>(Error::Failed("no room".into()));
-        assert_eq!(measure(&folder, &mut missing, failed), None);
+        let failed = async { Err::<u32, _>(Error::Failed("no room".into())) };
+        assert_eq!(block_on(measure(&folder, &mut missing, failed)), None);
         assert_eq!((missing.words(), path.exists()), (&["results: no room".to_owned()][..], false));
         // As two processes leave it that were killed on the way.
         for before in ["", "1\n"] {
             fs::write(&path, before).unwrap();
-            let begun = || Ok(fs::read_to_string(&path).unwrap().trim().parse::<u32>().unwrap());
+            let begun = async { Ok(fs::read_to_string(&path).unwrap().trim().parse::<u32>().unwrap()) };
             let expected = before.trim().parse().unwrap_or(0) + 1;
-            assert_eq!(measure(&folder, &mut missing, begun), Some(expected));
+            assert_eq!(block_on(measure(&folder, &mut missing, begun)), Some(expected));
         }
         fs::write(&path, "2\n").unwrap();
-        assert_eq!(measure(&folder, &mut missing, || -> Result<()> { panic!("begun again") }), None);
+        assert_eq!(block_on(measure::<()>(&folder, &mut missing, async { panic!("begun again") })), None);
         assert!(missing.words()[1].starts_with("results: they were begun 2 times") && !path.exists());
         let facts = missing.facts();
         assert_eq!((facts[0].0.as_str(), facts[1].0.as_str(), facts.len()), ("missing", "", 2));

@@ -7,4 +7,6 @@ pub mod flow_log;
 pub mod folder;
 pub mod history;
 pub mod names;
+pub mod new_file;
+pub mod spreadsheet;
 pub mod tensorboard;

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::network::Network;
+use super::super::device::network::Network;
 use crate::data::Vocabulary;
 use crate::train::Sampling;
 use crate::{Error, Result, Sequence, States};
@@ -12,8 +12,8 @@ use crate::{Error, Result, Sequence, States};
 pub(crate) const SAMPLED: Sampling = Sampling { temperature: 0.8, top_k: None, top_p: None };
 
 /// Draws `count` tokens after `prime`, one by one, and hands each to `each` until that has enough.
-pub fn generate(
-    network: &mut dyn Network,
+pub async fn generate(
+    network: &mut Network,
     vocabulary: &Vocabulary,
     prime: &[u32],
     count: usize,
@@ -27,7 +27,7 @@ pub fn generate(
         let tokens = Array2::from_shape_vec((input.len(), 1), input);
         let mut sequence = Sequence::tokens(tokens.map_err(|error| Error::Unsupported(error.to_string()))?);
         sequence.initial = states.take();
-        let (logits, after) = network.logits(&sequence)?;
+        let (logits, after) = network.logits(&sequence).await?;
         let last: Vec<f32> = logits.outer_iter().next_back().iter().flat_map(|step| step.iter().copied()).collect();
         let id = sampling.pick(&last, excluded, rng)? as u32;
         if !each(id)? {

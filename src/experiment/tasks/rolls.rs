@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::config::agree::{as_the_model, in_flag, shares};
 use super::super::config::{RollsConfig, limit};
+use super::super::device::network::Network;
 use super::super::files::digest::Digest;
 use super::super::files::folder::unwritten;
 use super::super::measure::comparison;
@@ -16,9 +17,8 @@ use super::super::measure::comparison::{BaselineName, Comparison};
 use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
-use super::super::network::Network;
 use super::relation::{OTHER_FILE, Relation};
-use super::task::{Measure, Order, Results, Task};
+use super::task::{Measure, Order, Pending, Results, Task};
 use super::{fingerprints, objective, relation};
 use crate::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled, read_input};
 use crate::format::{grouped, path_text, short};
@@ -262,71 +262,76 @@ impl Task for RollsTask {
         4 * (most * self.rolls.keys().len()) as u64
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
-        let mut results = Results::default();
-        let mut table = Vec::new();
-        let keys = self.rolls.keys().len() as u32;
-        for (part, name) in [(1, "validation"), (2, "test")] {
-            let examples = self.examples(part)?;
-            if examples.is_empty() {
-                continue;
+    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
+        Box::pin(async move {
+            let mut results = Results::default();
+            let mut table = Vec::new();
+            let keys = self.rolls.keys().len() as u32;
+            for (part, name) in [(1, "validation"), (2, "test")] {
+                let examples = self.examples(part)?;
+                if examples.is_empty() {
+                    continue;
+                }
+                let loss = network.evaluate(&InOrder::new(&examples, rows)?).await?;
+                let predictions = network.predict(&examples, rows).await?;
+                let mut accuracy = FrameAccuracy { hits: 0, all: 0 };
+                let mut repeated = FrameAccuracy { hits: 0, all: 0 };
+                let predicted = predictions.iter().flat_map(|piece| piece.outer_iter());
+                for ((before, frame), p) in self.frames(part).zip(predicted) {
+                    accuracy.add(frame, |key| p[key as usize] >= 0.5, keys);
+                    repeated.add(frame, |key| before.binary_search(&key).is_ok(), keys);
+                }
+                let frequencies = self.by_frequencies(part).unwrap_or(f64::NAN);
+                let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+                let row = [short(loss), short(frequencies), percent(accuracy.value()), percent(repeated.value())];
+                results.key_figures.push((format!("nats a frame, {name}"), short(loss)));
+                let value = json!({
+                    "loss": loss, "baseline_loss": self.by_frequencies(part),
+                    "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
+                });
+                results.summary.insert(name.into(), value);
+                let (nats, share) =
+                    (comparison::Measure::Error("nats a frame"), comparison::Measure::Share("accuracy"));
+                results.comparisons.extend([
+                    Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
+                    Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),
+                ]);
+                table.push([name.to_owned()].into_iter().chain(row).collect());
+                let first = &self.rolls.pieces()[self.parts[part].start];
+                results.figures.retain(|(file, _)| *file != "roll.svg");
+                results.figures.push(("roll.svg", self.picture(name, first, &predictions[0])));
             }
-            let loss = network.evaluate(&InOrder::new(&examples, rows)?)?;
-            let predictions = network.predict(&examples, rows)?;
-            let mut accuracy = FrameAccuracy { hits: 0, all: 0 };
-            let mut repeated = FrameAccuracy { hits: 0, all: 0 };
-            let predicted = predictions.iter().flat_map(|piece| piece.outer_iter());
-            for ((before, frame), p) in self.frames(part).zip(predicted) {
-                accuracy.add(frame, |key| p[key as usize] >= 0.5, keys);
-                repeated.add(frame, |key| before.binary_search(&key).is_ok(), keys);
+            if table.is_empty() {
+                results.lines.push("every piece was trained on: nothing is left to test".into());
+                return Ok(results);
             }
-            let frequencies = self.by_frequencies(part).unwrap_or(f64::NAN);
-            let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-            let row = [short(loss), short(frequencies), percent(accuracy.value()), percent(repeated.value())];
-            results.key_figures.push((format!("nats a frame, {name}"), short(loss)));
-            let value = json!({
-                "loss": loss, "baseline_loss": self.by_frequencies(part),
-                "accuracy": accuracy.value(), "baseline_accuracy": repeated.value(),
-            });
-            results.summary.insert(name.into(), value);
-            let (nats, share) = (comparison::Measure::Error("nats a frame"), comparison::Measure::Share("accuracy"));
-            results.comparisons.extend([
-                Comparison::new(name, nats, loss, FREQUENCIES, frequencies),
-                Comparison::new(name, share, accuracy.value(), REPEATED, repeated.value()),
-            ]);
-            table.push([name.to_owned()].into_iter().chain(row).collect());
-            let first = &self.rolls.pieces()[self.parts[part].start];
-            results.figures.retain(|(file, _)| *file != "roll.svg");
-            results.figures.push(("roll.svg", self.picture(name, first, &predictions[0])));
-        }
-        if table.is_empty() {
-            results.lines.push("every piece was trained on: nothing is left to test".into());
-            return Ok(results);
-        }
-        let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected";
-        results.put_table(caption, &["part", "nats", "frequencies", "accuracy", "repeated"], table);
-        results.lines.push(
-            "a frame; frequencies: nats of who knows how often each key sounds; accuracy: hits by all that".into(),
-        );
-        results.lines.push("sounds or was expected; repeated: that of who expects the frame before".into());
-        Ok(results)
+            let caption = "A frame: the loss summed over keys, and hits by all that sounds or was expected";
+            results.put_table(caption, &["part", "nats", "frequencies", "accuracy", "repeated"], table);
+            results.lines.push(
+                "a frame; frequencies: nats of who knows how often each key sounds; accuracy: hits by all that".into(),
+            );
+            results.lines.push("sounds or was expected; repeated: that of who expects the frame before".into());
+            Ok(results)
+        })
     }
 
-    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
-        let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
-        let pieces = first..self.rolls.pieces().len();
-        let predictions = network.predict(&NextFrame::new(&self.rolls, pieces.clone())?, rows)?;
-        let mut csv = csv::Writer::from_writer(out);
-        let names = self.rolls.keys().names();
-        csv.write_record(["piece", "step"].into_iter().map(str::to_owned).chain(names)).map_err(unwritten)?;
-        for (piece, prediction) in pieces.zip(&predictions) {
-            let (number, begin) = self.rolls.origin(piece);
-            for (step, p) in prediction.outer_iter().enumerate() {
-                let place = [(number + 1).to_string(), (begin + step + 2).to_string()];
-                csv.write_record(place.into_iter().chain(p.iter().map(f32::to_string))).map_err(unwritten)?;
+    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
+            let pieces = first..self.rolls.pieces().len();
+            let predictions = network.predict(&NextFrame::new(&self.rolls, pieces.clone())?, rows).await?;
+            let mut csv = csv::Writer::from_writer(out);
+            let names = self.rolls.keys().names();
+            csv.write_record(["piece", "step"].into_iter().map(str::to_owned).chain(names)).map_err(unwritten)?;
+            for (piece, prediction) in pieces.zip(&predictions) {
+                let (number, begin) = self.rolls.origin(piece);
+                for (step, p) in prediction.outer_iter().enumerate() {
+                    let place = [(number + 1).to_string(), (begin + step + 2).to_string()];
+                    csv.write_record(place.into_iter().chain(p.iter().map(f32::to_string))).map_err(unwritten)?;
+                }
             }
-        }
-        csv.flush().map_err(unwritten)
+            csv.flush().map_err(unwritten)
+        })
     }
 }
 

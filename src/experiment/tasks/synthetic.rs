@@ -6,14 +6,14 @@ use serde_json::json;
 
 use super::super::config::agree::in_flag;
 use super::super::config::{TaskConfig, TaskName};
+use super::super::device::network::Network;
 use super::super::measure::comparison;
 use super::super::measure::comparison::{BaselineName, Comparison};
 use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
-use super::super::network::Network;
 use super::objective;
-use super::task::{Measure, Order, Results, Task};
+use super::task::{Measure, Order, Pending, Results, Task};
 use crate::data::{Adding, Batches, Copying, Examples, InOrder, Shuffled, Synthetic};
 use crate::format::{grouped, short};
 use crate::plot::Baseline;
@@ -144,22 +144,26 @@ where
         Some(Baseline { name: self.baseline.0.into(), loss: self.baseline.1 })
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
-        let loss = network.evaluate(&InOrder::new(&self.test, rows)?)?;
-        let (who, baseline) = self.baseline;
-        let mut results = Results::default();
-        results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
-        results.lines.push(format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline)));
-        let name = match self.task {
-            TaskName::Adding => BaselineName { key: "mean", words: "the constant answer 1 (the mean)" },
-            TaskName::Copy => BaselineName { key: "no_memory", words: "a guess without memory" },
-        };
-        let measure = comparison::Measure::Error("loss");
-        results.comparisons.push(Comparison::new("test", measure, loss, name, baseline));
-        Ok(results)
+    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
+        Box::pin(async move {
+            let loss = network.evaluate(&InOrder::new(&self.test, rows)?).await?;
+            let (who, baseline) = self.baseline;
+            let mut results = Results::default();
+            results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));
+            results.lines.push(format!("{:<10}{}, beside {} for {who}", "test loss", short(loss), short(baseline)));
+            let name = match self.task {
+                TaskName::Adding => BaselineName { key: "mean", words: "the constant answer 1 (the mean)" },
+                TaskName::Copy => BaselineName { key: "no_memory", words: "a guess without memory" },
+            };
+            let measure = comparison::Measure::Error("loss");
+            results.comparisons.push(Comparison::new("test", measure, loss, name, baseline));
+            Ok(results)
+        })
     }
 
-    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
-        Err(Error::Unsupported("a synthetic task has no file to predict from; `bptt eval` measures it".into()))
+    fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut dyn Write) -> Pending<'a, ()> {
+        Box::pin(async move {
+            Err(Error::Unsupported("a synthetic task has no file to predict from; `bptt eval` measures it".into()))
+        })
     }
 }

@@ -1,19 +1,23 @@
 //! What a run is about, whatever its data.
 
 use std::io::Write;
+use std::pin::Pin;
 
 use serde_json::{Map, Value};
 
+use super::super::device::network::Network;
 use super::super::measure::comparison;
 use super::super::measure::comparison::Comparison;
 use super::super::model::codec::Codec;
 use super::super::model::origin::Origin;
-use super::super::network::Network;
 use crate::data::Batches;
 use crate::format::{cell, left, right, widest};
 use crate::plot::{Baseline, Drawing};
 use crate::report::Table;
 use crate::{Error, Head, Result};
+
+/// What a task returns that waits for the device.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// What a network is trained for: where its batches come from, and how well it does.
 pub trait Task {
@@ -60,9 +64,9 @@ pub trait Task {
         0
     }
     /// Measures the network on what it did not learn from. The program asks [`results`].
-    fn results(&self, network: &mut dyn Network, measure: Measure) -> Result<Results>;
+    fn results<'a>(&'a self, network: &'a mut Network, measure: Measure) -> Pending<'a, Results>;
     /// Writes what the network says of every example as comma-separated text.
-    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()>;
+    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()>;
 }
 
 /// How examples become batches.
@@ -120,8 +124,8 @@ pub struct Results {
 }
 
 /// Measures the network on what it did not learn from, and ends what is told with whether it beats what needs no network.
-pub fn results(task: &dyn Task, network: &mut dyn Network, measure: Measure) -> Result<Results> {
-    let mut results = task.results(network, measure)?;
+pub async fn results(task: &dyn Task, network: &mut Network, measure: Measure) -> Result<Results> {
+    let mut results = task.results(network, measure).await?;
     let sentences = comparison::sentences(&results.comparisons);
     if !sentences.is_empty() {
         results.lines.push(String::new());

@@ -10,16 +10,16 @@ use serde_json::json;
 
 use super::super::config::TextConfig;
 use super::super::config::agree::{as_the_model, shares, unsupported};
+use super::super::device::network::Network;
 use super::super::files::digest::Digest;
 use super::super::measure::comparison::{BaselineName, Comparison};
 use super::super::measure::{comparison, frequencies, loss};
 use super::super::model::codec::Codec;
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
-use super::super::network::Network;
 use super::generate::{SAMPLED, generate};
 use super::relation::Relation;
-use super::task::{Measure, Order, Results, Task, Unit};
+use super::task::{Measure, Order, Pending, Results, Task, Unit};
 use super::{objective, relation};
 use crate::data::{Batches, Histogram, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
 use crate::format::{grouped, path_text, short};
@@ -191,7 +191,7 @@ fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &Histogram, smoot
 
 impl TextTask {
     /// What the network writes, which shows more than a loss.
-    fn put_sample(&self, network: &mut dyn Network, seed: u64, results: &mut Results) -> Result<()> {
+    async fn put_sample(&self, network: &mut Network, seed: u64, results: &mut Results) -> Result<()> {
         let prime = self.prime()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut sampled = Vec::new();
@@ -199,7 +199,7 @@ impl TextTask {
             sampled.push(id);
             Ok(true)
         };
-        generate(network, &self.vocabulary, &prime, 600, SAMPLED, &mut rng, &mut take)?;
+        generate(network, &self.vocabulary, &prime, 600, SAMPLED, &mut rng, &mut take).await?;
         let words = |ids: &[u32]| Ok::<_, Error>(String::from_utf8_lossy(&self.vocabulary.decode(ids)?).into_owned());
         let (prime, sampled) = (words(&prime)?, words(&sampled)?);
         let temperature = SAMPLED.temperature;
@@ -318,59 +318,71 @@ impl Task for TextTask {
         Some(Baseline { name: "frequencies of characters, validation".into(), loss })
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, seed, whole, .. }: Measure) -> Result<Results> {
-        let mut results = Results::default();
-        let held_back = [("validation", &self.parts.validation), ("test", &self.parts.test)];
-        // Of the same characters as the network's.
-        let frequencies = if whole { self.frequencies } else { self.begun };
-        let mut parts: Vec<_> = held_back.into_iter().zip(frequencies).collect();
-        if whole && self.parts.validation.is_empty() && self.parts.test.is_empty() {
-            // All that there is to measure, and no test.
-            parts = vec![(("training", &self.parts.train), None)];
-        }
-        let mut told = Vec::new();
-        for ((name, part), frequencies) in parts {
-            if part.is_empty() {
-                continue;
+    fn results<'a>(
+        &'a self,
+        network: &'a mut Network,
+        Measure { rows, seed, whole, .. }: Measure,
+    ) -> Pending<'a, Results> {
+        Box::pin(async move {
+            let mut results = Results::default();
+            let held_back = [("validation", &self.parts.validation), ("test", &self.parts.test)];
+            // Of the same characters as the network's.
+            let frequencies = if whole { self.frequencies } else { self.begun };
+            let mut parts: Vec<_> = held_back.into_iter().zip(frequencies).collect();
+            if whole && self.parts.validation.is_empty() && self.parts.test.is_empty() {
+                // All that there is to measure, and no test.
+                parts = vec![(("training", &self.parts.train), None)];
             }
-            let part = if whole { part.clone() } else { beginning(part) };
-            if !self.is_told(&part)? {
-                results.lines.push(format!("{name}: the vocabulary knows none of its characters; nothing is measured"));
-                continue;
+            let mut told = Vec::new();
+            for ((name, part), frequencies) in parts {
+                if part.is_empty() {
+                    continue;
+                }
+                let part = if whole { part.clone() } else { beginning(part) };
+                if !self.is_told(&part)? {
+                    results
+                        .lines
+                        .push(format!("{name}: the vocabulary knows none of its characters; nothing is measured"));
+                    continue;
+                }
+                let loss = network.evaluate(&self.lanes(part.clone(), rows)?).await?;
+                let bits = loss / std::f64::consts::LN_2;
+                let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
+                results.key_figures.push((format!("bits a character, {name}"), short(bits)));
+                told.push([name.to_owned()].into_iter().chain(numbers).collect());
+                let value = json!({
+                    "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
+                    "characters": part.end - part.start - 1,
+                });
+                results.summary.insert(name.into(), value);
+                if let Some(frequencies) = frequencies {
+                    let measure = comparison::Measure::Error("nats a character");
+                    results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
+                }
             }
-            let loss = network.evaluate(&self.lanes(part.clone(), rows)?)?;
-            let bits = loss / std::f64::consts::LN_2;
-            let numbers = [loss, bits, loss.exp(), frequencies.unwrap_or(f64::NAN)].map(short);
-            results.key_figures.push((format!("bits a character, {name}"), short(bits)));
-            told.push([name.to_owned()].into_iter().chain(numbers).collect());
-            let value = json!({
-                "loss": loss, "bits_per_character": bits, "perplexity": loss.exp(), "baseline_loss": frequencies,
-                "characters": part.end - part.start - 1,
-            });
-            results.summary.insert(name.into(), value);
-            if let Some(frequencies) = frequencies {
-                let measure = comparison::Measure::Error("nats a character");
-                results.comparisons.push(Comparison::new(name, measure, loss, FREQUENCIES, frequencies));
+            if !told.is_empty() {
+                let columns = ["part", "nats", "bits", "perplexity", "frequencies"];
+                results.put_table("Loss a character, with the state carried on", &columns, told);
+                let warm_up = WARM_UP * self.window;
+                results.lines.push(format!(
+                    "a character, the state carried on, in lanes that warm up on {warm_up} characters; frequencies: nats of who \
+                     knows these alone"
+                ));
+                if loss::plain(&self.head) != self.head {
+                    results.lines.push("nats, bits and perplexity: without the label smoothing of training".into());
+                }
             }
-        }
-        if !told.is_empty() {
-            let columns = ["part", "nats", "bits", "perplexity", "frequencies"];
-            results.put_table("Loss a character, with the state carried on", &columns, told);
-            let warm_up = WARM_UP * self.window;
-            results.lines.push(format!(
-                "a character, the state carried on, in lanes that warm up on {warm_up} characters; frequencies: nats of who \
-                 knows these alone"
-            ));
-            if loss::plain(&self.head) != self.head {
-                results.lines.push("nats, bits and perplexity: without the label smoothing of training".into());
-            }
-        }
-        let sample = self.put_sample(network, seed, &mut results);
-        results.attempt("sample.svg", sample);
-        Ok(results)
+            let sample = self.put_sample(network, seed, &mut results).await;
+            results.attempt("sample.svg", sample);
+            Ok(results)
+        })
     }
 
-    fn predictions(&self, _: &mut dyn Network, _: usize, _: &mut dyn Write) -> Result<()> {
-        Err(Error::Unsupported("a text's network goes on with a text: `bptt sample`; `bptt eval` measures it".into()))
+    fn predictions<'a>(&'a self, _: &'a mut Network, _: usize, _: &'a mut dyn Write) -> Pending<'a, ()> {
+        Box::pin(async move {
+            Err(Error::Unsupported(
+                "a text's network goes on with a text: `bptt sample`; `bptt eval` measures it".into(),
+            ))
+        })
     }
 }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use serde_json::json;
 
-use super::super::task::{Measure, Order, Results, Task};
+use super::super::task::{Measure, Order, Pending, Results, Task};
 use super::class_weights::class_weights;
 use crate::data::{Accuracy, Batches, Examples, InOrder, Labelled, Labels, Scaling, Shuffled, Subset};
 use crate::experiment::config::Names;
 use crate::experiment::config::agree::unsupported;
+use crate::experiment::device::network::Network;
 use crate::experiment::measure::comparison::{BaselineName, Comparison};
 use crate::experiment::measure::{comparison, frequencies};
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::label_codec::{LabelCodec, no_labels};
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::{Origin, TrainedOn};
-use crate::experiment::network::Network;
 use crate::format::{grouped, share, short};
 use crate::plot::{Baseline, Confusion, Lengths};
 use crate::report::Table;
@@ -270,18 +270,19 @@ impl LabelledTask {
 
     /// What the network tells of each sequence of a part, of which `take` keeps what is needed: the probabilities of many
     /// sequences in many classes have room nowhere.
-    pub(super) fn predict<T: Clone + Default>(
+    pub(super) async fn predict<T: Clone + Default>(
         &self,
-        network: &mut dyn Network,
+        network: &mut Network,
         examples: &dyn Examples,
         rows: usize,
         take: impl Fn(Vec<f64>) -> T,
     ) -> Result<Vec<T>> {
         let mut all = vec![T::default(); examples.len()];
-        network.predict_each(examples, rows, &mut |example, prediction| {
+        let mut each = |example: usize, prediction: ArrayView2<'_, f32>| {
             all[example] = take(self.told(prediction));
             Ok(())
-        })?;
+        };
+        network.predict_each(examples, rows, &mut each).await?;
         Ok(all)
     }
 
@@ -508,44 +509,48 @@ impl Task for LabelledTask {
         self.parts[1..].iter().map(|part| (part.examples.len() * of_one + classes) as u64).sum()
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, json, .. }: Measure) -> Result<Results> {
-        let mut results = Results::default();
-        if self.unlabelled() {
-            return Err(no_labels());
-        }
-        let mut measured = Vec::new();
-        for part in [1, 2] {
-            let name = PARTS[part];
-            if let Some(part) = self.not_empty(part) {
-                let told = match &self.labels {
-                    LabelCodec::Classes(classes) => {
-                        let told = self.predict(network, &part.examples, rows, |told| most_probable(&told))?;
-                        Told::Classes(confusion(part, &told, classes.len())?)
-                    }
-                    LabelCodec::Values(_) => Told::Values(self.predict(network, &part.examples, rows, |told| told)?),
-                };
-                let loss = network.evaluate(&InOrder::new(&part.examples, rows)?)?;
-                measured.push(Measured { name, part, told, loss });
+    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, json, .. }: Measure) -> Pending<'a, Results> {
+        Box::pin(async move {
+            let mut results = Results::default();
+            if self.unlabelled() {
+                return Err(no_labels());
             }
-        }
-        if measured.is_empty() {
-            results.lines.push("every sequence was trained on: nothing is left to test".into());
-        } else {
-            match &self.labels {
-                LabelCodec::Classes(classes) => self.class_results(&measured, classes, json, &mut results),
-                LabelCodec::Values(scalings) => self.value_results(&measured, scalings, &mut results),
+            let mut measured = Vec::new();
+            for part in [1, 2] {
+                let name = PARTS[part];
+                if let Some(part) = self.not_empty(part) {
+                    let told = match &self.labels {
+                        LabelCodec::Classes(classes) => {
+                            let told = self.predict(network, &part.examples, rows, |told| most_probable(&told)).await?;
+                            Told::Classes(confusion(part, &told, classes.len())?)
+                        }
+                        LabelCodec::Values(_) => {
+                            Told::Values(self.predict(network, &part.examples, rows, |told| told).await?)
+                        }
+                    };
+                    let loss = network.evaluate(&InOrder::new(&part.examples, rows)?).await?;
+                    measured.push(Measured { name, part, told, loss });
+                }
             }
-        }
-        let lengths = self.lengths();
-        if lengths.iter().any(|length| *length != lengths[0]) {
-            let title = format!("{}, all sequences", self.name);
-            results.figures.push(("lengths.svg", Lengths(&lengths).draw(&title)));
-        }
-        Ok(results)
+            if measured.is_empty() {
+                results.lines.push("every sequence was trained on: nothing is left to test".into());
+            } else {
+                match &self.labels {
+                    LabelCodec::Classes(classes) => self.class_results(&measured, classes, json, &mut results),
+                    LabelCodec::Values(scalings) => self.value_results(&measured, scalings, &mut results),
+                }
+            }
+            let lengths = self.lengths();
+            if lengths.iter().any(|length| *length != lengths[0]) {
+                let title = format!("{}, all sequences", self.name);
+                results.figures.push(("lengths.svg", Lengths(&lengths).draw(&title)));
+            }
+            Ok(results)
+        })
     }
 
-    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
-        self.write_predictions(network, rows, out)
+    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()> {
+        Box::pin(self.write_predictions(network, rows, out))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::labelled_task::{LabelledTask, PARTS, Part, most_probable};
 use crate::data::{Examples, Labels, Subset};
+use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
 use crate::experiment::model::label_codec::LabelCodec;
-use crate::experiment::network::Network;
 use crate::{Batch, Result};
 
 /// Probabilities that are held at once while they are written.
@@ -60,7 +60,12 @@ impl LabelledTask {
     ///
     /// # Errors
     /// Those of the network, and of writing.
-    pub(super) fn write_predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
+    pub(super) async fn write_predictions(
+        &self,
+        network: &mut Network,
+        rows: usize,
+        out: &mut dyn Write,
+    ) -> Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         let outputs = match &self.labels {
             LabelCodec::Classes(_) => 1,
@@ -99,7 +104,7 @@ impl LabelledTask {
         let at_once = all.chunks((AT_ONCE / of_each).max(1));
         let mut last = "";
         for places in at_once {
-            for (place, told) in places.iter().zip(self.predict_places(network, places, rows)?) {
+            for (place, told) in places.iter().zip(self.predict_places(network, places, rows).await?) {
                 let (name, part, sequence) = (PARTS[place.part], &self.parts[place.part], &place.sequence);
                 let number = (sequence + 1).to_string();
                 let id = part.examples.labelled().ids.get(*sequence).unwrap_or(&number);
@@ -132,7 +137,7 @@ impl LabelledTask {
     }
 
     /// What it tells of sequences of several parts, in their order.
-    fn predict_places(&self, network: &mut dyn Network, places: &[Place], rows: usize) -> Result<Vec<Vec<f64>>> {
+    async fn predict_places(&self, network: &mut Network, places: &[Place], rows: usize) -> Result<Vec<Vec<f64>>> {
         let mut told = vec![Vec::new(); places.len()];
         for (index, part) in self.parts.iter().enumerate() {
             // In the order of the part, as those of all of it are predicted.
@@ -141,7 +146,7 @@ impl LabelledTask {
             of_part.sort_unstable();
             let few = Few { of: &part.examples, examples: of_part.iter().map(|(example, _)| *example).collect() };
             let predicted =
-                if of_part.is_empty() { Vec::new() } else { self.predict(network, &few, rows, |told| told)? };
+                if of_part.is_empty() { Vec::new() } else { self.predict(network, &few, rows, |told| told).await? };
             of_part.iter().zip(predicted).for_each(|((_, at), of_one)| told[*at] = of_one);
         }
         Ok(told)

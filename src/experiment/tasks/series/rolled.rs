@@ -3,8 +3,8 @@
 use ndarray::{Axis, concatenate};
 
 use crate::data::{Forecast, Roll};
+use crate::experiment::device::network::Network;
 use crate::experiment::measure::quantiles::Quantiles;
-use crate::experiment::network::Network;
 use crate::plot::Onward;
 use crate::{Error, Loss, Result, Sequence};
 
@@ -35,7 +35,7 @@ impl Rolled {
 
 /// Lets the network forecast until every roll is whole; they go on for the same number of rows. Of several quantiles it
 /// reads the middle one in the place of the data.
-pub fn roll(network: &mut dyn Network, rolls: Vec<Roll>) -> Result<Vec<Rolled>> {
+pub async fn roll(network: &mut Network, rolls: Vec<Roll>) -> Result<Vec<Rolled>> {
     let loss = network.model().head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
     let quantiles = Quantiles::of(&loss);
     let middle = quantiles.middle();
@@ -53,7 +53,7 @@ pub fn roll(network: &mut dyn Network, rolls: Vec<Roll>) -> Result<Vec<Rolled>> 
         let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
         let x = concatenate(Axis(1), &views).map_err(|error| Error::Unsupported(error.to_string()))?;
         // The outputs of every loss of a series are its logits.
-        let (logits, _) = network.logits(&Sequence::dense(x))?;
+        let (logits, _) = network.logits(&Sequence::dense(x)).await?;
         for (rolls, outputs) in rolls.iter_mut().zip(logits.index_axis(Axis(0), 0).outer_iter()) {
             for (roll, outputs) in rolls.iter_mut().zip(quantiles.split(&outputs.to_vec())) {
                 roll.push(&outputs)?;

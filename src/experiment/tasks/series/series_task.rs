@@ -9,7 +9,7 @@ use ndarray::{Array3, Axis};
 use serde_json::{Value, json};
 
 use super::super::relation::Relation;
-use super::super::task::{Measure, Order, Results, Task};
+use super::super::task::{Measure, Order, Pending, Results, Task};
 use super::super::{objective, relation};
 use super::rolled::roll;
 use super::series_data::SeriesData;
@@ -18,6 +18,7 @@ use crate::data::{
 };
 use crate::experiment::config::agree::{in_flag, shares};
 use crate::experiment::config::{ScaleName, SeriesConfig};
+use crate::experiment::device::network::Network;
 use crate::experiment::files::folder::unwritten;
 use crate::experiment::measure::comparison::BaselineName;
 use crate::experiment::measure::quantiles::{Quantiles, coverage, mean, mean_pinball, pinball};
@@ -26,7 +27,6 @@ use crate::experiment::measure::{loss, naive_range};
 use crate::experiment::model::codec::Codec;
 use crate::experiment::model::model_file::ModelFile;
 use crate::experiment::model::origin::Origin;
-use crate::experiment::network::Network;
 use crate::format::{ahead, grouped};
 use crate::plot::{Baseline, Drawing, Forecast, Rolled, RolledTarget, Rows};
 use crate::{Error, Head, Result, plot};
@@ -156,13 +156,13 @@ impl SeriesTask {
     }
 
     /// What the network forecasts of every window, in the data's units by quantile: \[N, K, Q\] each.
-    fn by_quantile(&self, network: &mut dyn Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
-        let split = self.quantiles().split_all(&network.predict(windows, rows)?);
+    async fn by_quantile(&self, network: &mut Network, windows: &Windows, rows: usize) -> Result<Vec<Array3<f64>>> {
+        let split = self.quantiles().split_all(&network.predict(windows, rows).await?);
         split.iter().map(|predictions| self.encoded.codec().decode(predictions)).collect()
     }
 
-    fn forecasts(&self, network: &mut dyn Network, rows: usize) -> Result<Forecasts> {
-        let quantiles = self.by_quantile(network, &self.after, rows)?;
+    async fn forecasts(&self, network: &mut Network, rows: usize) -> Result<Forecasts> {
+        let quantiles = self.by_quantile(network, &self.after, rows).await?;
         let middle = quantiles[self.quantiles().middle()].clone();
         let (mut all, mut ranges) = (vec![(NETWORK, middle)], vec![quantiles]);
         let season = self.season.map(|season| (SEASONAL, season));
@@ -298,7 +298,7 @@ impl SeriesTask {
 
     /// Forecasts from three rows of the last part on, each as far as `ROLLED` and what is known of the future allow; `None`
     /// where one row is as far as they go.
-    fn rolled(&self, network: &mut dyn Network) -> Result<Option<Drawing>> {
+    async fn rolled(&self, network: &mut Network) -> Result<Option<Drawing>> {
         let Frame { window, horizon } = self.frame();
         let part = if self.split.test.is_empty() { &self.split.validation } else { &self.split.test };
         let own = self.series().features().is_empty() && !network.model().recurrent.bidirectional;
@@ -313,7 +313,7 @@ impl SeriesTask {
         let mut firsts = vec![from, (from + last) / 2, last];
         firsts.dedup();
         let rolls = firsts.iter().map(|first| self.encoded.roll(*first, steps)).collect::<Result<_>>()?;
-        let forecasts = roll(network, rolls)?;
+        let forecasts = roll(network, rolls).await?;
         let positions = self.series().positions();
         let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolledTarget {
             name: &column.name,
@@ -488,65 +488,69 @@ impl Task for SeriesTask {
         (self.after.first_rows().len() * (64 + of_value * self.head().outputs)) as u64
     }
 
-    fn results(&self, network: &mut dyn Network, Measure { rows, .. }: Measure) -> Result<Results> {
-        let mut results = Results::default();
-        if self.after.is_empty() {
-            results.lines.push("every row was trained on: nothing is left to test".into());
-            return Ok(results);
-        }
-        let forecasts = self.forecasts(network, rows)?;
-        let errors = self.errors(&forecasts)?;
-        results.lines = errors.lines(&self.notes());
-        results.summary = errors.summary();
-        if !errors.quantiles.values().is_empty() {
-            results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
-        }
-        results.key_figures = errors.key_figures();
-        results.tables = errors.tables();
-        let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
-        // The dashed line of the picture is the best of those without a network that its title names.
-        let mut period = 1;
-        let title = match (&names[..], errors.headline()) {
-            ([unit], Some(headline)) => {
-                results.summary.insert("unit".into(), Value::String((*unit).into()));
-                let best = errors.best_baseline().map(|of| errors.forecasters[of].prefix);
-                period = self.season.filter(|_| best == Some(SEASONAL.prefix)).unwrap_or(1);
-                format!("{unit}, {}: {headline}", ahead(errors.horizon))
+    fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
+        Box::pin(async move {
+            let mut results = Results::default();
+            if self.after.is_empty() {
+                results.lines.push("every row was trained on: nothing is left to test".into());
+                return Ok(results);
             }
-            _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
-        };
-        results.comparisons = errors.comparisons();
-        results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
-        let rolled = self.rolled(network);
-        let rolled = results.attempt("rolled.svg", rolled).flatten();
-        results.figures.extend(rolled.map(|drawing| ("rolled.svg", drawing)));
-        let names = self.quantiles().columns();
-        let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
-        columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
-        for ((forecaster, naive), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
-            let Some(BaselineName { key, .. }) = forecaster.baseline else { continue };
-            columns.push((key.to_owned(), naive));
-            columns.extend(names.iter().map(|name| format!("{key}_{name}")).zip(range));
-        }
-        // Those that the errors are of.
-        let whole = |first: &usize| !self.part_of(*first).is_empty();
-        let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
-        let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
-        let mut csv = Vec::new();
-        if results.attempt("forecast.csv", self.write(&self.after, &examples, &columns, &mut csv)).is_some() {
-            results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
-        }
-        Ok(results)
+            let forecasts = self.forecasts(network, rows).await?;
+            let errors = self.errors(&forecasts)?;
+            results.lines = errors.lines(&self.notes());
+            results.summary = errors.summary();
+            if !errors.quantiles.values().is_empty() {
+                results.summary.insert("quantiles".into(), json!(errors.quantiles.values()));
+            }
+            results.key_figures = errors.key_figures();
+            results.tables = errors.tables();
+            let names: Vec<&str> = errors.targets.iter().map(|target| target.name.as_str()).collect();
+            // The dashed line of the picture is the best of those without a network that its title names.
+            let mut period = 1;
+            let title = match (&names[..], errors.headline()) {
+                ([unit], Some(headline)) => {
+                    results.summary.insert("unit".into(), Value::String((*unit).into()));
+                    let best = errors.best_baseline().map(|of| errors.forecasters[of].prefix);
+                    period = self.season.filter(|_| best == Some(SEASONAL.prefix)).unwrap_or(1);
+                    format!("{unit}, {}: {headline}", ahead(errors.horizon))
+                }
+                _ => format!("{}: {} targets, {}", self.name, names.len(), ahead(errors.horizon)),
+            };
+            results.comparisons = errors.comparisons();
+            results.figures.push(("forecast.svg", self.picture(forecasts.quantiles(), title, period)));
+            let rolled = self.rolled(network).await;
+            let rolled = results.attempt("rolled.svg", rolled).flatten();
+            results.figures.extend(rolled.map(|drawing| ("rolled.svg", drawing)));
+            let names = self.quantiles().columns();
+            let mut columns = vec![("truth".to_owned(), &forecasts.truth)];
+            columns.extend(names.iter().cloned().zip(forecasts.quantiles()));
+            for ((forecaster, naive), range) in forecasts.all.iter().zip(&forecasts.ranges).skip(1) {
+                let Some(BaselineName { key, .. }) = forecaster.baseline else { continue };
+                columns.push((key.to_owned(), naive));
+                columns.extend(names.iter().map(|name| format!("{key}_{name}")).zip(range));
+            }
+            // Those that the errors are of.
+            let whole = |first: &usize| !self.part_of(*first).is_empty();
+            let examples = self.after.first_rows().iter().enumerate().filter(|(_, first)| whole(first));
+            let examples: Vec<usize> = examples.map(|(example, _)| example).collect();
+            let mut csv = Vec::new();
+            if results.attempt("forecast.csv", self.write(&self.after, &examples, &columns, &mut csv)).is_some() {
+                results.files.push(("forecast.csv", String::from_utf8_lossy(&csv).into_owned()));
+            }
+            Ok(results)
+        })
     }
 
-    fn predictions(&self, network: &mut dyn Network, rows: usize, out: &mut dyn Write) -> Result<()> {
-        let windows = self.encoded.all_windows()?;
-        let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows)?);
-        let truth = windows.truth();
-        let columns: Vec<(String, &Array3<f64>)> =
-            std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
-        let examples: Vec<usize> = (0..windows.first_rows().len()).collect();
-        self.write(&windows, &examples, &columns, out)
+    fn predictions<'a>(&'a self, network: &'a mut Network, rows: usize, out: &'a mut dyn Write) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let windows = self.encoded.all_windows()?;
+            let (names, forecasts) = (self.quantiles().columns(), self.by_quantile(network, &windows, rows).await?);
+            let truth = windows.truth();
+            let columns: Vec<(String, &Array3<f64>)> =
+                std::iter::once(("truth".into(), &truth)).chain(names.into_iter().zip(&forecasts)).collect();
+            let examples: Vec<usize> = (0..windows.first_rows().len()).collect();
+            self.write(&windows, &examples, &columns, out)
+        })
     }
 }
 

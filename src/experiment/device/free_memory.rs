@@ -3,12 +3,13 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
-use bptt::format::bytes;
+use crate::format::bytes;
 
-/// What may still be taken, and who says so.
+/// The memory that this program may still use, and what limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FreeMemory {
-    pub(crate) bytes: u64,
+pub struct FreeMemory {
+    /// In bytes.
+    pub bytes: u64,
     limit: Limit,
 }
 
@@ -22,8 +23,8 @@ enum Limit {
 }
 
 impl FreeMemory {
-    /// As Linux reports it; `None` elsewhere.
-    pub(crate) fn now() -> Option<Self> {
+    /// As Linux reports it; `None` on other systems.
+    pub fn now() -> Option<Self> {
         Self::under(Path::new("/"))
     }
 
@@ -35,8 +36,8 @@ impl FreeMemory {
         machine.into_iter().chain(group).chain(addresses).min_by_key(|free| free.bytes)
     }
 
-    /// `the 3.5 GiB that are free`.
-    pub(crate) fn words(self) -> String {
+    /// In words, as in `the 3.5 GiB that are free`.
+    pub fn words(self) -> String {
         match self.limit {
             Limit::Machine => format!("the {} that are free", bytes(self.bytes)),
             Limit::AddressSpace => format!("the {} that `ulimit -v` leaves this program", bytes(self.bytes)),
@@ -55,13 +56,13 @@ fn address_space(root: &Path) -> Option<u64> {
     Some(limit.saturating_sub(kilobytes(&root.join("proc/self/status"), "VmSize:").unwrap_or_default()))
 }
 
-/// What this program has of the machine's memory.
-pub(crate) fn resident() -> u64 {
+/// Bytes of the machine's memory that this program uses; 0 where the system does not report it.
+pub fn resident() -> u64 {
     kilobytes(Path::new("/proc/self/status"), "VmRSS:").unwrap_or_default()
 }
 
-/// The most that it had at any time so far.
-pub(crate) fn most_resident() -> u64 {
+/// The most that it has used at any time so far.
+pub fn most_resident() -> u64 {
     kilobytes(Path::new("/proc/self/status"), "VmHWM:").unwrap_or_default()
 }
 

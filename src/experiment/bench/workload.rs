@@ -1,19 +1,18 @@
-//! The work that `bptt bench` times: a network, its batch and its weights, all from an integer hash, so that any program
+//! The workload that a benchmark times: a network, its batch and its weights, all from an integer hash, so that any program
 //! in any language can start from the same bits.
 
-use bptt::experiment::config::CellName;
-use bptt::ndarray::{Array2, Array3, ArrayD};
-use bptt::{
+use ndarray::{Array2, Array3, ArrayD};
+use serde::Serialize;
+
+use crate::experiment::config::CellName;
+use crate::{
     Activation, Batch, Cell, Error, Head, Input, Layout, Loss, Model, Readout, Recurrent, Result, Sequence, StateDict,
     Targets,
 };
-use clap::ValueEnum;
-use serde::Serialize;
 
-/// The sizes by their names; C is a character model, whose input is one of I tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[value(rename_all = "UPPER")]
-pub(crate) enum Size {
+/// Named sizes; C is a character model, whose input is one of I tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum WorkloadSize {
     /// B 16, T 32, I 32, H 64, O 32
     S,
     /// B 64, T 128, I 128, H 256, O 128
@@ -27,44 +26,75 @@ pub(crate) enum Size {
 /// The most numbers of a tensor: 4 GiB of them.
 const NUMBERS: usize = 1 << 30;
 
-/// The most of each of them.
-pub(crate) const MOST: usize = 1 << 20;
+/// The largest of each size.
+pub const MOST: usize = 1 << 20;
 
-/// B, T, I, H, O.
+/// The sizes of batch and network.
 #[derive(Clone, Copy)]
-pub(crate) struct Sizes {
-    pub(crate) rows: usize,
-    pub(crate) steps: usize,
-    pub(crate) inputs: usize,
-    pub(crate) hidden: usize,
-    pub(crate) outputs: usize,
+pub struct Sizes {
+    /// B.
+    pub rows: usize,
+    /// T.
+    pub steps: usize,
+    /// I: numbers a step, or different tokens.
+    pub inputs: usize,
+    /// H.
+    pub hidden: usize,
+    /// O.
+    pub outputs: usize,
     /// Whether the input is one of I tokens.
-    pub(crate) tokens: bool,
+    pub tokens: bool,
 }
 
-pub(crate) struct Work {
-    pub(crate) model: Model,
-    pub(crate) weights: StateDict,
-    pub(crate) batch: Batch,
+/// A network, its weights and its batch.
+pub struct Workload {
+    /// The form of the network.
+    pub model: Model,
+    /// The weights by name.
+    pub weights: StateDict,
+    /// The batch of every step.
+    pub batch: Batch,
     /// Nominal operations of a training step: forward 2·T·B·(I·G·H + H·G·H + H·O), backward twice that.
-    pub(crate) operations: f64,
+    pub operations: f64,
 }
 
-impl Size {
-    pub(crate) fn sizes(self) -> Sizes {
+impl WorkloadSize {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::S, Self::M, Self::L, Self::C];
+
+    /// Its letter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S => "S",
+            Self::M => "M",
+            Self::L => "L",
+            Self::C => "C",
+        }
+    }
+
+    /// The size of a name, in either case.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|size| name.eq_ignore_ascii_case(size.name()))
+    }
+
+    /// B, T, I, H and O.
+    pub fn sizes(self) -> Sizes {
         let [rows, steps, inputs, hidden, outputs] = match self {
-            Size::S => [16, 32, 32, 64, 32],
-            Size::M => [64, 128, 128, 256, 128],
-            Size::L => [128, 128, 256, 1024, 256],
-            Size::C => [32, 64, 96, 512, 96],
+            Self::S => [16, 32, 32, 64, 32],
+            Self::M => [64, 128, 128, 256, 128],
+            Self::L => [128, 128, 256, 1024, 256],
+            Self::C => [32, 64, 96, 512, 96],
         };
         Sizes { rows, steps, inputs, hidden, outputs, tokens: self == Self::C }
     }
 }
 
 impl Sizes {
-    /// Refuses what no machine has room for, before it is made.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses what no machine has room for, before it is allocated.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] names the flags.
+    pub fn check(&self) -> Result<()> {
         let Self { rows, steps, inputs, hidden, outputs, tokens } = *self;
         let input = rows * steps * if tokens { 1 } else { inputs };
         let weights = 4 * hidden * (inputs + hidden) + hidden * outputs;
@@ -81,9 +111,9 @@ impl Sizes {
     }
 }
 
-impl Work {
+impl Workload {
     /// One layer, a head at every step, softmax cross-entropy; the weights uniform in ±1/√H.
-    pub(crate) fn new(cell: CellName, sizes: Sizes) -> Self {
+    pub fn new(cell: CellName, sizes: Sizes) -> Self {
         let Sizes { rows, steps, inputs, hidden, outputs, tokens } = sizes;
         let cell = match cell {
             CellName::Rnn => Cell::Rnn(Activation::Tanh),
@@ -104,15 +134,12 @@ impl Work {
         });
         let weights = weights.collect();
         let mut input = hash(7);
-        let input = match tokens {
-            true => {
-                let mut token = || input.next().unwrap_or(0) % inputs as u32;
-                Input::Tokens(Array2::from_shape_simple_fn((steps, rows), &mut token))
-            }
-            false => {
-                let mut values = uniform(7, 1.0);
-                Input::Dense(Array3::from_shape_simple_fn((steps, rows, inputs), || values.next().unwrap_or(0.0)))
-            }
+        let input = if tokens {
+            let mut token = || input.next().unwrap_or(0) % inputs as u32;
+            Input::Tokens(Array2::from_shape_simple_fn((steps, rows), &mut token))
+        } else {
+            let mut values = uniform(7, 1.0);
+            Input::Dense(Array3::from_shape_simple_fn((steps, rows, inputs), || values.next().unwrap_or(0.0)))
         };
         let mut classes = hash(8);
         let classes = Array2::from_shape_simple_fn((steps, rows), || classes.next().unwrap_or(0) % outputs as u32);
@@ -149,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_weights_begin_with_known_bits() {
-        let work = Work::new(CellName::Rnn, Size::S.sizes());
+        let work = Workload::new(CellName::Rnn, WorkloadSize::S.sizes());
         let first = work.weights.get("rnn.weight_ih_l0").map(|array| array.iter().take(2).copied().collect::<Vec<_>>());
         let expected = uniform(1, 0.125).take(2).collect::<Vec<_>>();
         assert_eq!(first, Some(expected));

@@ -4,14 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bptt::experiment::files::folder::{io_error, synced};
-use bptt::format::path_text;
-use bptt::{Error, Result};
+use super::folder::{io_error, synced};
+use crate::format::path_text;
+use crate::{Error, Result};
 
-use super::exit::Failure;
-
-/// Refuses a path at which there is something, or whose folder is not there, before any work is done for it.
-pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
+/// Refuses a path at which there is something, or whose folder does not exist, before any work is done for it. `flag` is what
+/// the error names.
+///
+/// # Errors
+/// [`Error::Unsupported`] with the path.
+pub fn check(flag: &str, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     check_free(flag, path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -30,7 +32,10 @@ pub(crate) fn check(flag: &str, path: Option<&Path>) -> Result<()> {
 }
 
 /// Refuses a path at which there is something.
-pub(crate) fn check_free(flag: &str, path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Unsupported`] with the path.
+pub fn check_free(flag: &str, path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => {
             let message =
@@ -67,26 +72,26 @@ const NO_TEXT: [&str; 22] = [
     "zip",
 ];
 
-/// As [`check`], and refuses a name whose ending is that of another kind of file than a picture as SVG.
-pub(crate) fn check_picture(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
+/// As [`check`], and refuses a name that does not end in `.svg`.
+///
+/// # Errors
+/// As of [`check`].
+pub fn check_picture(flag: &str, path: Option<&Path>) -> Result<()> {
     check_ending(flag, path, "svg", "a picture", |ending| ending != "svg")?;
-    Ok(check(flag, path)?)
+    check(flag, path)
 }
 
 /// As [`check`], and refuses a name whose ending is that of another kind of file than comma-separated text.
-pub(crate) fn check_table(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
+///
+/// # Errors
+/// As of [`check`].
+pub fn check_table(flag: &str, path: Option<&Path>) -> Result<()> {
     check_ending(flag, path, "csv", "comma-separated text", |ending| NO_TEXT.contains(&ending))?;
-    Ok(check(flag, path)?)
+    check(flag, path)
 }
 
 /// What is written is of one kind, whatever its name says.
-fn check_ending(
-    flag: &str,
-    path: Option<&Path>,
-    own: &str,
-    what: &str,
-    is_other: fn(&str) -> bool,
-) -> Result<(), Failure> {
+fn check_ending(flag: &str, path: Option<&Path>, own: &str, what: &str, is_other: fn(&str) -> bool) -> Result<()> {
     let ending = path.and_then(Path::extension).map(|ending| ending.to_string_lossy().to_lowercase());
     match path.zip(ending).filter(|(_, ending)| is_other(ending)) {
         Some((path, ending)) => {
@@ -96,7 +101,7 @@ fn check_ending(
                 path_text(path),
                 path_text(&other)
             );
-            Err(Failure::usage(Error::Unsupported(message)))
+            Err(Error::Unsupported(message))
         }
         None => Ok(()),
     }
@@ -106,20 +111,72 @@ fn check_ending(
 ///
 /// # Errors
 /// Where there is something by now, or no room for it: then nothing is left of it.
-pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<()> {
+pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(contents).map_err(io_error(path)))
 }
 
 /// As [`write`], with what `fill` puts into the file.
-pub(crate) fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (mut file, temporary) = temporary(folder).map_err(io_error(path))?;
-    let written = fill(&mut file).and_then(|()| file.sync_all().map_err(io_error(path)));
-    drop(file);
-    let named = written.and_then(|()| give_name(&temporary, path).map_err(io_error(path)));
-    // It has its name by now, or is half a file, which helps nobody.
-    let _ = fs::remove_file(&temporary);
-    named.and_then(|()| synced(folder).map_err(io_error(folder)))
+///
+/// # Errors
+/// As of [`write`], and those of `fill`.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut NewFile) -> Result<()>) -> Result<()> {
+    let mut file = NewFile::create(path)?;
+    let written = fill(&mut file);
+    file.finish(written)
+}
+
+/// A file that has its name only once it is whole. Dropped before, nothing is left of it.
+pub struct NewFile {
+    file: Option<File>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Begins a file in the folder of `path`, under a name of its own.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written to.
+    pub fn create(path: &Path) -> Result<Self> {
+        let (file, temporary) = temporary(folder_of(path)).map_err(io_error(path))?;
+        Ok(Self { file: Some(file), temporary, path: path.into() })
+    }
+
+    /// Gives the file its name, if it was written.
+    ///
+    /// # Errors
+    /// That of writing, and where there is something of this name by now.
+    pub fn finish(mut self, written: Result<()>) -> Result<()> {
+        let path = self.path.clone();
+        if let Some(file) = self.file.take() {
+            written.and_then(|()| file.sync_all().map_err(io_error(&path)))?;
+        }
+        give_name(&self.temporary, &path).map_err(io_error(&path))?;
+        drop(self);
+        synced(folder_of(&path)).map_err(io_error(folder_of(&path)))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        drop(self.file.take());
+        // It has its name by now, or is half a file, which helps nobody.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A file under a name of its own in a folder, short enough for every file system.
@@ -161,7 +218,7 @@ mod tests {
     fn a_file_is_whole_or_absent_and_never_takes_the_place_of_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
-        let full = |file: &mut File| {
+        let full = |file: &mut NewFile| {
             file.write_all(b"half").unwrap();
             Err(io_error(Path::new("a.csv"))(io::ErrorKind::StorageFull.into()))
         };

@@ -7,14 +7,15 @@ const BEGINNINGS: &[u8] = b"=+-@\t\r";
 
 /// Passes comma-separated text on with an apostrophe before each field that a spreadsheet would take for a formula, as OWASP
 /// advises. Numbers stay numbers.
-pub(crate) struct PlainFields<W: Write> {
+pub struct PlainFields<W: Write> {
     to: BufWriter<W>,
     field: Vec<u8>,
     in_quotes: bool,
 }
 
 impl<W: Write> PlainFields<W> {
-    pub(crate) fn new(to: W) -> Self {
+    /// Writes to `to`, through a buffer.
+    pub fn new(to: W) -> Self {
         Self { to: BufWriter::new(to), field: Vec::new(), in_quotes: false }
     }
 
@@ -22,7 +23,7 @@ impl<W: Write> PlainFields<W> {
     ///
     /// # Errors
     /// Those of writing.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.end_field()?;
         self.to.flush()
     }

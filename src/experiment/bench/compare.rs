@@ -1,25 +1,26 @@
-//! Earlier measurements beside a new one.
+//! EarlierMeasurements measurements beside a new one.
 
 use std::path::Path;
 
-use bptt::data::{read_settings, utf8};
-use bptt::{Error, Result};
 use serde_json::{Map, Value};
 
-use super::work::Size;
+use super::statistics::median;
+use super::workload::WorkloadSize;
+use crate::data::{read_settings, utf8};
+use crate::{Error, Result};
 
-/// A line of `bptt bench`.
-pub(crate) type Line = Map<String, Value>;
+/// A measurement, as `bptt bench` prints one in a line.
+pub type Measurement = Map<String, Value>;
 
-/// Lines of earlier runs.
-pub(crate) struct Earlier(Vec<Line>);
+/// EarlierMeasurements measurements.
+pub struct EarlierMeasurements(Vec<Measurement>);
 
-impl Earlier {
-    /// The lines of a file that begin with a brace.
+impl EarlierMeasurements {
+    /// Reads the lines of a file that begin with a brace.
     ///
     /// # Errors
     /// Where the file cannot be read, or such a line is no JSON.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let text = read_settings(path)?;
         let text = utf8(&text, path)?;
         let lines = text.lines().enumerate().filter(|(_, line)| line.starts_with('{'));
@@ -33,14 +34,15 @@ impl Earlier {
     }
 
     /// The lines of the same network on whichever device and over whatever batch.
-    pub(crate) fn of_network<'e>(&'e self, line: &'e Line) -> impl Iterator<Item = &'e Line> {
+    pub fn of_network<'e>(&'e self, line: &'e Measurement) -> impl Iterator<Item = &'e Measurement> {
         self.0.iter().filter(|other| network(other) == network(line) && other.contains_key("ms_median"))
     }
 
-    /// How a measurement differs from those of the same work on the same device and threads; nothing where there is none.
-    pub(crate) fn compare(&self, line: &Line) -> Option<String> {
-        let key = |line: &Line| ["device", "threads", "sync_every", "kernel"].map(|key| line.get(key).cloned());
-        let same: Vec<&Line> =
+    /// How a measurement differs from those of the same work on the same device and threads, in words; `None` where there are
+    /// none.
+    pub fn compare(&self, line: &Measurement) -> Option<String> {
+        let key = |line: &Measurement| ["device", "threads", "sync_every", "kernel"].map(|key| line.get(key).cloned());
+        let same: Vec<&Measurement> =
             self.of_network(line).filter(|other| key(other) == key(line) && batch(other) == batch(line)).collect();
         let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
         let rows = batch(line).unwrap_or_default();
@@ -50,7 +52,7 @@ impl Earlier {
         }
         let mut medians: Vec<f64> = same.iter().map(|other| number(other, "ms_median")).collect();
         medians.sort_by(f64::total_cmp);
-        let before = super::fields::median(&medians);
+        let before = median(&medians);
         let now = number(line, "ms_median");
         let spread = spread(same.iter().copied());
         let verdict = match beyond(spread, self::spread([line])) {
@@ -64,6 +66,7 @@ impl Earlier {
     }
 }
 
+/// How a measurement lies beyond another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Up,
@@ -71,7 +74,7 @@ pub(crate) enum Direction {
 }
 
 /// What measurements spread over: from the least to nine tenths of them.
-pub(crate) fn spread<'l>(lines: impl IntoIterator<Item = &'l Line>) -> [f64; 2] {
+pub(crate) fn spread<'l>(lines: impl IntoIterator<Item = &'l Measurement>) -> [f64; 2] {
     lines.into_iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], line| {
         [least.min(number(line, "ms_min")), most.max(number(line, "ms_p90"))]
     })
@@ -86,23 +89,24 @@ pub(crate) fn beyond(before: [f64; 2], after: [f64; 2]) -> Option<Direction> {
     }
 }
 
-/// A number of a line; NaN where there is none.
-pub(crate) fn number(line: &Line, key: &str) -> f64 {
+/// A number of a measurement; NaN where there is none.
+pub fn number(line: &Measurement, key: &str) -> f64 {
     line.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }
 
-/// B of a line. Lines that do not tell it have that of their size.
-pub(crate) fn batch(line: &Line) -> Option<u64> {
-    told(line, "batch", 0)
+/// B of a measurement: its own, or that of its named size.
+pub(crate) fn batch(line: &Measurement) -> Option<u64> {
+    size_of(line, "batch", 0)
 }
 
 /// What makes two networks the same: the cell, T, I, H, O, and whether the input is tokens.
-fn network(line: &Line) -> (Option<&str>, Option<bool>, [Option<u64>; 4]) {
-    let keys = [("steps", 1), ("input", 2), ("hidden", 3), ("outputs", 4)].map(|(key, place)| told(line, key, place));
+fn network(line: &Measurement) -> (Option<&str>, Option<bool>, [Option<u64>; 4]) {
+    let keys =
+        [("steps", 1), ("input", 2), ("hidden", 3), ("outputs", 4)].map(|(key, place)| size_of(line, key, place));
     (line.get("cell").and_then(Value::as_str), size(line).map(|size| size.sizes().tokens), keys)
 }
 
-fn told(line: &Line, key: &str, place: usize) -> Option<u64> {
+fn size_of(line: &Measurement, key: &str, place: usize) -> Option<u64> {
     let of_size = || {
         let sizes = size(line)?.sizes();
         Some([sizes.rows, sizes.steps, sizes.inputs, sizes.hidden, sizes.outputs][place] as u64)
@@ -110,21 +114,20 @@ fn told(line: &Line, key: &str, place: usize) -> Option<u64> {
     line.get(key).and_then(Value::as_u64).or_else(of_size)
 }
 
-fn size(line: &Line) -> Option<Size> {
-    let name = line.get("size").and_then(Value::as_str)?;
-    <Size as clap::ValueEnum>::from_str(name, true).ok()
+fn size(line: &Measurement) -> Option<WorkloadSize> {
+    line.get("size").and_then(Value::as_str).and_then(WorkloadSize::by_name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Line {
+    fn line(text: &str) -> Measurement {
         serde_json::from_str(text).unwrap()
     }
 
-    fn earlier(texts: &[&str]) -> Earlier {
-        Earlier(texts.iter().map(|text| line(text)).collect())
+    fn earlier(texts: &[&str]) -> EarlierMeasurements {
+        EarlierMeasurements(texts.iter().map(|text| line(text)).collect())
     }
 
     const OLD: &str = r#"{"cell": "lstm", "size": "S", "device": "cpu", "threads": 4, "sync_every": 1,

@@ -1,11 +1,11 @@
 //! All gradients of a batch, on any path; and in f64 by central differences of the loss.
 
-use bptt::ndarray::{Array2, ArrayD, IxDyn};
-use bptt::{
+use ndarray::{Array2, ArrayD, IxDyn};
+
+use crate::{
     Backend, Batch, Cpu, DropoutKey, Engine, EngineOptions, Error, Input, Inspection, Layers, Model, Optimizer,
     OptimizerStep, Parameters, Real, RecurrentKernel, Result, Training,
 };
-use pollster::block_on;
 
 /// The gradients of Σ w·loss.
 pub(crate) struct Gradients {
@@ -13,10 +13,10 @@ pub(crate) struct Gradients {
     /// Those of every parameter by name, then dx where x is given, dh_0 and the LSTM's dc_0.
     pub(crate) arrays: Vec<(String, ArrayD<f64>)>,
     /// ‖∂L/∂h_t‖, \[L·D, T\].
-    pub(crate) flow: Array2<f64>,
+    pub(crate) hidden_norms: Array2<f64>,
 }
 
-/// What the gradients are of.
+/// What the gradients are computed of.
 pub(crate) struct Subject<'a> {
     pub(crate) model: &'a Model,
     /// In the layout's order.
@@ -39,30 +39,30 @@ impl Subject<'_> {
     }
 
     /// The gradients as a path computes them; the kernel is the GPU path's.
-    pub(crate) fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
+    pub(crate) async fn analytic<B: Backend>(&self, backend: &B, kernel: RecurrentKernel) -> Result<Gradients> {
         let mut engine = self.engine(backend, kernel)?;
         engine.set_hidden_gradient_norms(true);
         engine.set_dropout(Some(self.masks));
-        block_on(engine.accumulate(self.batch, None))?;
-        let flow = block_on(engine.hidden_gradient_norms())?.norms;
-        let block = block_on(engine.gradients())?;
+        engine.accumulate(self.batch, None).await?;
+        let hidden_norms = engine.hidden_gradient_norms().await?.norms;
+        let block = engine.gradients().await?;
         let wide = |values: &[<B::Engine as Parameters>::Real]| values.iter().map(|value| value.as_f64()).collect();
         let mut arrays = Vec::new();
         for tensor in engine.layout().tensors() {
             arrays.push((tensor.name.clone(), array(&tensor.shape, wide(&block[tensor.range()]))?));
         }
-        let input = block_on(engine.input_gradient())?;
+        let input = engine.input_gradient().await?;
         let states = [Some(("dh_0", &input.initial.h)), input.initial.c.as_ref().map(|c| ("dc_0", c))];
         for (name, values) in input.x.as_ref().map(|x| ("dx", x)).into_iter().chain(states.into_iter().flatten()) {
             arrays.push((name.into(), values.mapv(|value| value.as_f64()).into_dyn()));
         }
-        Ok(Gradients { loss: loss(&mut engine)?, arrays, flow })
+        Ok(Gradients { loss: loss(&mut engine).await?, arrays, hidden_norms })
     }
 
     /// The gradients by central differences in f64, (L(w + s) − L(w − s)) / 2s, of at most `most` elements of each array,
     /// evenly spread; the others are NaN. What they leave out is of the order of s² = 6e-11, their rounding of the order of
-    /// 1e-16·L / s = 1e-11·L. The flow is not among them.
-    pub(crate) fn differences(&self, most: usize, names: &[(String, ArrayD<f64>)]) -> Result<Vec<ArrayD<f64>>> {
+    /// 1e-16·L / s = 1e-11·L. ‖∂L/∂h_t‖ is not among them.
+    pub(crate) async fn differences(&self, most: usize, names: &[(String, ArrayD<f64>)]) -> Result<Vec<ArrayD<f64>>> {
         let mut engine = self.engine(&Cpu::<f64>::with_threads(1)?, RecurrentKernel::Auto)?;
         let mut block = self.wide_parameters();
         let ranges: Vec<_> = engine.layout().tensors().iter().map(|tensor| tensor.range()).collect();
@@ -80,11 +80,11 @@ impl Subject<'_> {
                             block[at] += by;
                             set_parameters(&mut engine, &block)?;
                             block[at] = kept;
-                            self.loss(&mut engine, self.batch)?
+                            self.loss(&mut engine, self.batch).await?
                         }
                         None => {
                             set_parameters(&mut engine, &block)?;
-                            self.loss(&mut engine, &nudged(self.batch, name, place, by as f32))?
+                            self.loss(&mut engine, &nudged(self.batch, name, place, by as f32)).await?
                         }
                     };
                 }
@@ -96,20 +96,20 @@ impl Subject<'_> {
     }
 
     /// Σ w·loss through the masks: an evaluation drops nothing.
-    fn loss<E: Engine>(&self, engine: &mut E, batch: &Batch) -> Result<f64> {
+    async fn loss<E: Engine>(&self, engine: &mut E, batch: &Batch) -> Result<f64> {
         engine.set_dropout(Some(self.masks));
-        block_on(engine.accumulate(batch, None))?;
-        loss(engine)
+        engine.accumulate(batch, None).await?;
+        loss(engine).await
     }
 }
 
 /// Exact beside numbers in ±1 that are multiples of it, in f32 too.
 pub(crate) const STEP: f64 = 1.0 / 131_072.0;
 
-/// What was accumulated, by an update that changes nothing.
-fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
-    block_on(engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }))?;
-    let report = block_on(engine.report())?;
+/// The accumulated loss, by an update that changes nothing.
+async fn loss<E: Engine>(engine: &mut E) -> Result<f64> {
+    engine.update(&OptimizerStep { optimizer: Optimizer::sgd(0.0), step: 1, divisor: 1.0 }).await?;
+    let report = engine.report().await?;
     report.map(|report| report.loss).ok_or_else(|| Error::Failed("an update without a report".into()))
 }
 

@@ -1,0 +1,231 @@
+//! A device that is open, and the networks on it.
+
+use std::error::Error as _;
+
+use wgpu::{AdapterInfo, DeviceType};
+
+use super::free_memory::resident;
+use super::network::Network;
+use super::selection::{Selection, identities, select};
+use crate::experiment::config::agree::{unsupported, words};
+use crate::experiment::files::arithmetic::Arithmetic;
+use crate::gpu::{AdapterChoice, GpuOptions};
+use crate::{
+    Backend, BatchShape, Cpu, EngineOptions, Error, Gpu, Memory, Model, Optimizer, RecurrentKernel, Result, Trainer,
+    TrainerOptions,
+};
+
+/// Which device to open, and how it computes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceOptions {
+    /// `auto`, `gpu`, `cpu`, or a GPU by its index, its identity or a part of its name.
+    pub name: String,
+    /// Threads of the CPU path; `None`: all cores.
+    pub threads: Option<usize>,
+    /// How a GPU runs the recurrent steps.
+    pub kernel: RecurrentKernel,
+    /// Whether to ask a GPU for the timestamps that a profile needs.
+    pub profile: bool,
+}
+
+impl Default for DeviceOptions {
+    /// The first GPU with a driver of its own, or else the CPU path with all cores.
+    fn default() -> Self {
+        Self { name: "auto".into(), threads: None, kernel: RecurrentKernel::default(), profile: false }
+    }
+}
+
+/// A device that is ready to compute.
+pub struct OpenDevice {
+    backend: AnyBackend,
+    /// How a GPU runs the recurrent steps.
+    kernel: RecurrentKernel,
+    /// The name that `--device` selects this very device by: `cpu`, or a GPU's identity.
+    pub name: String,
+    /// Why it was selected, where that may surprise.
+    pub note: Option<String>,
+    /// Bytes of the machine's memory that a GPU's driver took when the device was opened.
+    pub driver_bytes: u64,
+}
+
+/// A backend whose type is not known at compile time.
+pub(crate) enum AnyBackend {
+    Cpu(Cpu),
+    Gpu(Gpu),
+}
+
+/// The same expression for either backend.
+macro_rules! with_backend {
+    ($device:expr, $backend:ident => $body:expr) => {
+        match &$device.backend {
+            AnyBackend::Cpu($backend) => $body,
+            AnyBackend::Gpu($backend) => $body,
+        }
+    };
+}
+
+impl OpenDevice {
+    /// Opens the device that the options name.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] where no device matches the name, or GPUs of several names do; it lists those that there are.
+    pub async fn open(options: &DeviceOptions) -> Result<Self> {
+        let DeviceOptions { name, threads, kernel, profile } = options;
+        let (kernel, before) = (*kernel, resident());
+        let adapters = if name.eq_ignore_ascii_case("cpu") { Vec::new() } else { Gpu::adapters().await };
+        let infos: Vec<AdapterInfo> = adapters.iter().map(|adapter| adapter.get_info()).collect();
+        match select(name, &infos)? {
+            Selection::Gpu(index, note) => {
+                let adapter = AdapterChoice::Index(index);
+                let gpu = Gpu::new(GpuOptions { adapter, profile: *profile, ..GpuOptions::default() }).await?;
+                let name = identities(&infos).swap_remove(index);
+                let driver_bytes = resident().saturating_sub(before);
+                Ok(Self { backend: AnyBackend::Gpu(gpu), kernel, name, note, driver_bytes })
+            }
+            Selection::Cpu(note) => {
+                let backend = AnyBackend::Cpu(cpu(*threads)?);
+                Ok(Self { backend, kernel, name: "cpu".into(), note, driver_bytes: 0 })
+            }
+        }
+    }
+
+    pub(crate) fn backend(&self) -> &AnyBackend {
+        &self.backend
+    }
+
+    /// Describes the device in words.
+    pub fn describe(&self) -> String {
+        with_backend!(self, backend => backend.describe())
+    }
+
+    /// What the bits of its results depend on.
+    pub fn arithmetic(&self) -> Arithmetic {
+        with_backend!(self, backend => Arithmetic::of(backend))
+    }
+
+    /// How its networks run the recurrent steps, as it was asked for.
+    pub(crate) fn kernel_option(&self) -> RecurrentKernel {
+        self.kernel
+    }
+
+    /// How a network on it runs the recurrent steps of `rows` rows; `None` on the CPU path.
+    pub fn kernel(&self, model: &Model, rows: usize) -> Option<RecurrentKernel> {
+        let options = EngineOptions { kernel: self.kernel, ..EngineOptions::default() };
+        with_backend!(self, backend => backend.planned_kernel(model, &options, rows))
+    }
+
+    /// The same in words.
+    pub fn describe_kernel(&self, model: &Model, rows: usize) -> Option<String> {
+        let chosen = match self.kernel(model, rows)? {
+            RecurrentKernel::Sequence => "a dispatch a sequence",
+            _ => "a dispatch a step",
+        };
+        Some(format!("{chosen}, by --kernel {}", words(&self.kernel)))
+    }
+
+    /// Whether it is the CPU path.
+    pub fn is_cpu(&self) -> bool {
+        matches!(self.backend, AnyBackend::Cpu(_))
+    }
+
+    /// Whether its memory is the machine's.
+    pub(crate) fn shares_memory(&self) -> bool {
+        match &self.backend {
+            AnyBackend::Cpu(_) => true,
+            AnyBackend::Gpu(gpu) => {
+                matches!(gpu.info().device_type, DeviceType::Cpu | DeviceType::IntegratedGpu)
+            }
+        }
+    }
+
+    /// Refuses a kernel that cannot hold the model.
+    pub(crate) fn check_kernel(&self, model: &Model) -> Result<()> {
+        let (hidden, most) = (model.recurrent.hidden_size, RecurrentKernel::SEQUENCE_UNITS);
+        if !self.is_cpu() && self.kernel == RecurrentKernel::Sequence && hidden > most {
+            return Err(unsupported(format!(
+                "--kernel sequence (run.kernel) takes networks of at most {most} hidden units, which a workgroup holds, and \
+                 this one has {hidden}: take --kernel step, or auto"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Plans the memory of networks of a model with these options; with `gradient_norms` also of ‖∂L/∂h_t‖.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the device's kernel cannot hold the model.
+    pub fn planner<'a>(
+        &'a self,
+        model: &'a Model,
+        options: EngineOptions,
+        gradient_norms: bool,
+    ) -> Result<NetworkPlanner<'a>> {
+        self.check_kernel(model)?;
+        let options = EngineOptions { kernel: self.kernel, ..options };
+        Ok(NetworkPlanner { device: self, model, options, gradient_norms })
+    }
+
+    /// A network on the device, with weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// As of [`Trainer::with_options`], and where the device's kernel cannot hold the model.
+    pub fn network(
+        &self,
+        model: &Model,
+        optimizer: Optimizer,
+        seed: u64,
+        mut options: TrainerOptions,
+    ) -> Result<Network> {
+        self.check_kernel(model)?;
+        options.engine.kernel = self.kernel;
+        Ok(match &self.backend {
+            AnyBackend::Cpu(backend) => Trainer::with_options(backend, model, optimizer, seed, options)?.into(),
+            AnyBackend::Gpu(backend) => Trainer::with_options(backend, model, optimizer, seed, options)?.into(),
+        })
+    }
+}
+
+fn cpu(threads: Option<usize>) -> Result<Cpu> {
+    if let Some(threads) = threads {
+        return Cpu::with_threads(threads);
+    }
+    // This thread takes its share: to hand each step over and be woken at its end takes longer than a small one. Where the
+    // pool is there already, it stays as it is.
+    let pool = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+    if let Err(error) = pool
+        && error.source().is_some()
+    {
+        let reason = "the threads of the CPU path cannot be started, for lack of memory or of threads";
+        return Err(Error::Failed(format!("{reason}: {error}; take fewer with --threads")));
+    }
+    Ok(Cpu::new())
+}
+
+/// What networks of one model would use on a device. It allocates nothing.
+pub struct NetworkPlanner<'a> {
+    pub(crate) device: &'a OpenDevice,
+    pub(crate) model: &'a Model,
+    options: EngineOptions,
+    gradient_norms: bool,
+}
+
+impl NetworkPlanner<'_> {
+    /// What a network uses after a training step with a batch of this shape.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where the device cannot hold it.
+    pub(crate) fn plan(&self, batch_shape: BatchShape) -> Result<Memory> {
+        let Self { device, model, options, gradient_norms } = self;
+        with_backend!(device, backend => backend.plan(model, options, batch_shape, *gradient_norms))
+    }
+
+    /// The most rows, up to `most`, with which that and `beside` bytes a row stay within `budget` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where not even one row fits.
+    pub(crate) fn largest_rows(&self, batch_shape: BatchShape, budget: u64, most: usize, beside: u64) -> Result<usize> {
+        let Self { device, model, options, gradient_norms } = self;
+        let network = (*model, options, *gradient_norms);
+        with_backend!(device, backend => backend.largest_rows(network, batch_shape, budget, most, beside))
+    }
+}

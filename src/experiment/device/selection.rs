@@ -1,0 +1,192 @@
+//! Which device a name selects.
+
+use wgpu::{AdapterInfo, DeviceType};
+
+use crate::{Error, Result};
+
+/// How to install a driver.
+pub const INSTALL_DRIVER: &str =
+    "for a GPU install its vendor's Vulkan driver, for a software one: apt-get install mesa-vulkan-drivers";
+
+/// The device that a name selects, with a note where the choice may surprise.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Selection {
+    /// The GPU of this index in the order of [`Gpu::adapters`](crate::Gpu::adapters).
+    Gpu(usize, Option<String>),
+    /// The CPU path.
+    Cpu(Option<String>),
+}
+
+/// A unique name for each adapter, as in `NVIDIA GeForce RTX 3080, vulkan, 0000:01:00.0`: the card, the API that reaches it,
+/// and its address on the bus where the driver reports one. Identical names are numbered.
+pub fn identities(adapters: &[AdapterInfo]) -> Vec<String> {
+    let plain = |info: &AdapterInfo| {
+        let address = &info.device_pci_bus_id;
+        let place = if address.is_empty() { String::new() } else { format!(", {address}") };
+        format!("{}{place}", without_address(info))
+    };
+    let all: Vec<String> = adapters.iter().map(plain).collect();
+    let numbered = |(index, identity): (usize, &String)| match all.iter().filter(|other| *other == identity).count() {
+        1 => identity.clone(),
+        _ => format!("{identity}, #{}", all[..=index].iter().filter(|other| *other == identity).count()),
+    };
+    all.iter().enumerate().map(numbered).collect()
+}
+
+/// The part of an identity that stays when a card moves to another slot.
+fn without_address(info: &AdapterInfo) -> String {
+    format!("{}, {}", info.name, info.backend)
+}
+
+/// The device that `--device asked` selects among the adapters in the order of [`Gpu::adapters`](crate::Gpu::adapters), which
+/// lists real GPUs before software drivers.
+///
+/// # Errors
+/// [`Error::NoDevice`] lists the GPUs where no name matches, or several do.
+pub(crate) fn select(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
+    let lower = asked.to_lowercase();
+    match lower.as_str() {
+        "cpu" => Ok(Selection::Cpu(None)),
+        "auto" => Ok(match adapters.first() {
+            Some(info) if info.device_type != DeviceType::Cpu => Selection::Gpu(0, None),
+            Some(info) => {
+                let name = &info.name;
+                Selection::Cpu(Some(format!(
+                    "no GPU but a software driver, {name}, which is slower than this path\n\
+                     for a GPU install its vendor's Vulkan driver; --device gpu takes the software one"
+                )))
+            }
+            None => Selection::Cpu(Some(format!("no GPU driver answers\n{INSTALL_DRIVER}"))),
+        }),
+        "gpu" if adapters.is_empty() => {
+            Err(Error::NoDevice(format!("--device gpu: no GPU driver answers; {INSTALL_DRIVER}")))
+        }
+        "gpu" => Ok(Selection::Gpu(0, None)),
+        "" => Err(unknown(asked, adapters)),
+        // `3080` is a part of a name.
+        _ => match lower.parse::<usize>() {
+            Ok(index) if index < adapters.len() => Ok(Selection::Gpu(index, None)),
+            Ok(index) if index < 100 => Err(unknown(asked, adapters)),
+            _ => by_name(asked, adapters),
+        },
+    }
+}
+
+/// The adapter with this identity, or else with this name, or else the one whose name contains the text.
+fn by_name(asked: &str, adapters: &[AdapterInfo]) -> Result<Selection> {
+    let lower = asked.to_lowercase();
+    let identities = identities(adapters);
+    if let Some(index) = identities.iter().position(|identity| identity.to_lowercase() == lower) {
+        return Ok(Selection::Gpu(index, None));
+    }
+    if let Some(index) =
+        adapters.iter().position(|info| lower.starts_with(&(without_address(info) + ", ").to_lowercase()))
+    {
+        let note = format!("{asked} is not there; {} takes its place", identities[index]);
+        return Ok(Selection::Gpu(index, Some(note)));
+    }
+    let such = |matches: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..adapters.len()).filter(|index| matches(&adapters[*index].name.to_lowercase())).collect()
+    };
+    let exact = such(&|name| name == lower);
+    let found = if exact.is_empty() { such(&|name| name.contains(&lower)) } else { exact };
+    match found[..] {
+        [] => Err(unknown(asked, adapters)),
+        [index] => Ok(Selection::Gpu(index, None)),
+        [first, ..] if found.iter().all(|index| adapters[*index].name == adapters[first].name) => {
+            let note = format!("{} GPUs are called so; this is {}", found.len(), identities[first]);
+            Ok(Selection::Gpu(first, Some(note)))
+        }
+        _ => Err(Error::NoDevice(format!(
+            "--device {asked}: expected one GPU, got several; name one by its index or by more of its name{}",
+            listed(&identities, &found)
+        ))),
+    }
+}
+
+fn unknown(asked: &str, adapters: &[AdapterInfo]) -> Error {
+    let all: Vec<usize> = (0..adapters.len()).collect();
+    let found = if all.is_empty() { " no GPU".into() } else { listed(&identities(adapters), &all) };
+    Error::NoDevice(format!("--device {asked}: expected auto, gpu, cpu, an index or a part of a name; found{found}"))
+}
+
+/// A line each.
+fn listed(identities: &[String], indices: &[usize]) -> String {
+    indices.iter().map(|index| format!("\n  {index}  {}", identities[*index])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(name: &str, kind: DeviceType) -> AdapterInfo {
+        AdapterInfo { name: name.into(), ..AdapterInfo::new(kind, wgpu::Backend::Vulkan) }
+    }
+
+    fn at(name: &str, address: &str) -> AdapterInfo {
+        AdapterInfo { device_pci_bus_id: address.into(), ..adapter(name, DeviceType::DiscreteGpu) }
+    }
+
+    #[test]
+    fn auto_takes_the_first_gpu_and_never_a_software_driver() {
+        let soft = adapter("llvmpipe", DeviceType::Cpu);
+        let integrated = adapter("Intel Iris", DeviceType::IntegratedGpu);
+        assert_eq!(select("auto", &[integrated.clone(), soft.clone()]).unwrap(), Selection::Gpu(0, None));
+        let only = [soft];
+        assert!(matches!(select("auto", &only).unwrap(), Selection::Cpu(Some(note)) if note.contains("llvmpipe")));
+        assert!(
+            matches!(select("auto", &[]).unwrap(), Selection::Cpu(Some(note)) if note.contains("mesa-vulkan-drivers"))
+        );
+        assert_eq!(select("gpu", &only).unwrap(), Selection::Gpu(0, None));
+        assert_eq!(select("cpu", &[integrated]).unwrap(), Selection::Cpu(None));
+    }
+
+    #[test]
+    fn a_device_is_found_by_index_and_by_a_part_of_its_name() {
+        let soft = adapter("llvmpipe (LLVM 15)", DeviceType::Cpu);
+        let both = [soft, adapter("NVIDIA H100", DeviceType::DiscreteGpu)];
+        assert_eq!(select("h100", &both).unwrap(), Selection::Gpu(1, None));
+        assert_eq!(select("0", &both).unwrap(), Selection::Gpu(0, None));
+        let error = select("2", &both).unwrap_err().to_string();
+        assert!(error.contains("--device 2") && error.contains("1  NVIDIA H100"), "{error}");
+        assert!(select("gpu", &[]).unwrap_err().to_string().contains("vendor's Vulkan driver"));
+    }
+
+    #[test]
+    fn a_name_that_is_part_of_another_is_still_its_own() {
+        let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
+        assert_eq!(select("rtx 3080", &cards).unwrap(), Selection::Gpu(1, None));
+        assert_eq!(select("3080 ti", &cards).unwrap(), Selection::Gpu(0, None));
+        let error = select("3080", &cards).unwrap_err().to_string();
+        let list = "\n  0  RTX 3080 Ti, vulkan, 0000:01:00.0\n  1  RTX 3080, vulkan, 0000:02:00.0";
+        assert!(error.contains("--device 3080: expected one GPU, got several") && error.ends_with(list), "{error}");
+    }
+
+    #[test]
+    fn every_adapter_is_found_again_by_its_identity_also_among_equals() {
+        let cards = [
+            at("RTX 3080 Ti", "0000:01:00.0"),
+            at("RTX 3080", "0000:02:00.0"),
+            at("RTX 3080", "0000:03:00.0"),
+            AdapterInfo { backend: wgpu::Backend::Dx12, ..at("RTX 3080", "") },
+            at("Twin", ""),
+            at("Twin", ""),
+        ];
+        for (index, identity) in identities(&cards).iter().enumerate() {
+            assert_eq!(select(identity, &cards).unwrap(), Selection::Gpu(index, None), "{identity}");
+        }
+        let first = "3 GPUs are called so; this is RTX 3080, vulkan, 0000:02:00.0";
+        assert_eq!(select("RTX 3080", &cards).unwrap(), Selection::Gpu(1, Some(first.into())));
+    }
+
+    #[test]
+    fn a_card_that_moved_to_another_slot_is_taken_with_a_word_and_another_card_never() {
+        let cards = [at("RTX 3080 Ti", "0000:01:00.0"), at("RTX 3080", "0000:02:00.0")];
+        let note = "RTX 3080, vulkan, 0000:09:00.0 is not there; RTX 3080, vulkan, 0000:02:00.0 takes its place";
+        let moved = select("RTX 3080, vulkan, 0000:09:00.0", &cards).unwrap();
+        assert_eq!(moved, Selection::Gpu(1, Some(note.into())));
+        for other in ["RTX 3080, dx12, 0000:02:00.0", "RTX 3090, vulkan, 0000:02:00.0"] {
+            assert!(select(other, &cards).unwrap_err().to_string().contains("1  RTX 3080, vulkan"), "{other}");
+        }
+    }
+}

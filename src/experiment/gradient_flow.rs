@@ -1,0 +1,174 @@
+//! How much of the gradient reaches each step of a network: ‖∂L/∂h_t‖ of every (layer, direction).
+
+use ndarray::{Axis, s};
+
+use super::device::network::Network;
+use super::files::flow_log::stack_name;
+use super::tasks::task::{Order, Task};
+use crate::format::short;
+use crate::plot::FlowLine;
+use crate::train::{GradientDecay, last_alone, mean_derivative, recurrent_radii};
+use crate::{
+    Backend, Batch, Cell, Cpu, Embedding, EngineOptions, Error, Layers, Layout, Model, Parameters, Readout, Result,
+    Sequence, StateDict,
+};
+
+/// What the steps of one network do to a gradient.
+pub struct GradientFlow {
+    /// The name of the network.
+    pub name: String,
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// The norm of the whole gradient, before clipping.
+    pub gradient_norm: f64,
+    /// What clipping multiplies the gradient by.
+    pub clip_factor: f64,
+    /// A (layer, direction) each.
+    pub layers: Vec<LayerFlow>,
+    /// D.
+    directions: usize,
+}
+
+/// The gradient in a (layer, direction).
+pub struct LayerFlow {
+    /// As PyTorch's names end: `l0`, `l0_reverse`.
+    pub name: String,
+    /// ‖∂L/∂h_t‖ by t, \[T\].
+    pub norms: Vec<f64>,
+    /// What a step back in time multiplies it by.
+    pub factor: Option<GradientDecay>,
+    /// The spectral radius of each gate's block of W_hh.
+    pub radii: Vec<(&'static str, f64)>,
+    /// The mean of f′, for the vanilla RNN.
+    pub mean_derivative: Option<f64>,
+}
+
+impl GradientFlow {
+    /// Measures a network on a batch, in one training step whose update changes nothing: the network is one of
+    /// [`trained_network`](super::setup::trained_network). `clip`: the largest norm of the gradient.
+    ///
+    /// # Errors
+    /// Where the batch does not fit the network, and those of the device.
+    pub async fn measure(network: &mut Network, name: String, batch: &Batch, clip: Option<f64>) -> Result<Self> {
+        let (norms, report) = network.hidden_gradient_norms(batch).await?;
+        let (model, weights) = (network.model().clone(), network.state_dict().await?);
+        let factors = GradientDecay::of(&norms, &model, batch)?;
+        let radii = recurrent_radii(&model, &weights)?;
+        let derivatives = mean_derivatives(&model, &weights, &batch.sequence).await?;
+        let norms = norms.norms.axis_iter(Axis(0)).map(|norms| norms.to_vec());
+        let layers = norms.zip(factors).zip(radii).enumerate().map(|(index, ((norms, factor), radii))| LayerFlow {
+            name: stack_name(&model.recurrent, index),
+            norms,
+            factor,
+            radii,
+            mean_derivative: derivatives.get(index).copied(),
+        });
+        // As PyTorch clips.
+        let clip_factor = clip.map_or(1.0, |clip| (clip / (report.norm + 1e-6)).min(1.0));
+        Ok(Self {
+            name,
+            loss: report.loss,
+            gradient_norm: report.norm,
+            clip_factor,
+            layers: layers.collect(),
+            directions: model.recurrent.directions(),
+        })
+    }
+
+    /// The forward direction of the last layer, which stands for a network in a comparison.
+    pub fn last_forward(&self) -> &LayerFlow {
+        &self.layers[self.layers.len() - self.directions]
+    }
+
+    /// A line of a chart for each (layer, direction).
+    pub fn lines(&self) -> Vec<FlowLine> {
+        let line = |(index, layer): (usize, &LayerFlow)| FlowLine {
+            name: with_factor(&layer.name, layer.factor),
+            hue: index / self.directions,
+            reverse: index % self.directions > 0,
+            norms: layer.norms.clone(),
+            clipped: self.clip_factor,
+        };
+        self.layers.iter().enumerate().map(line).collect()
+    }
+
+    /// The line of a chart that stands for the network in a comparison, in the colour of this index.
+    pub fn line_of_network(&self, hue: usize) -> FlowLine {
+        let layer = self.last_forward();
+        FlowLine {
+            name: with_factor(&self.name, layer.factor),
+            hue,
+            reverse: false,
+            norms: layer.norms.clone(),
+            clipped: self.clip_factor,
+        }
+    }
+}
+
+/// The batch of a task that is measured, `rows` sequences, and a description of it. Where each step has a prediction, the loss
+/// is that of each row's last one, or with `whole_loss` that of all.
+///
+/// # Errors
+/// Where the task has neither validation nor training examples.
+pub fn measured_batch(task: &dyn Task, rows: usize, whole_loss: bool) -> Result<(Batch, String)> {
+    let order = Order { rows, buckets: 1, seed: 1 };
+    let (part, batch) = match (task.validation(rows)?, task.training(order)?) {
+        (Some(validation), _) => ("validation", validation.batch(0)?),
+        (None, Some(training)) => ("training", training.batch(0)?),
+        (None, None) => return Err(Error::Unsupported("neither validation nor training part has an example".into())),
+    };
+    let (steps, rows) = batch.sequence.shape();
+    let every = task.head().readout == Readout::PerStep;
+    let (batch, of) = match (every, whole_loss) {
+        (true, false) => (last_alone(batch), ", the loss of each row's last step"),
+        (true, true) => (batch, ", the loss of every step"),
+        (false, _) => (batch, ""),
+    };
+    Ok((batch, format!("{rows} sequences of the {part} part, {steps} steps{of}")))
+}
+
+/// The mean of f′ of each (layer, direction) of a vanilla RNN, and nothing for other cells: each layer's output is that of
+/// the network that ends with it.
+async fn mean_derivatives(model: &Model, weights: &StateDict, sequence: &Sequence) -> Result<Vec<f64>> {
+    let Cell::Rnn(activation) = model.recurrent.cell else { return Ok(Vec::new()) };
+    let layout = Layout::new(model);
+    let block = layout.to_block(weights)?;
+    let hidden = model.recurrent.hidden_size;
+    let mut means = Vec::new();
+    for layers in 1..=model.recurrent.layers {
+        // Only a head can be tied to; dropout has no part in this, and one layer none to have it.
+        let recurrent = model.recurrent.clone().layers(layers).dropout(0.0).recurrent_dropout(0.0);
+        let embedding = model.embedding.as_ref().map(|embedding| Embedding::new(embedding.vocabulary));
+        let cut = Model { embedding, ..Model::headless(recurrent) };
+        let mut engine = Cpu::new().engine(&cut, &EngineOptions::default())?;
+        let of_cut = Layout::new(&cut);
+        let whole = |role| layout.tensors().iter().find(|tensor| tensor.role == role);
+        let parts =
+            of_cut.tensors().iter().filter_map(|tensor| whole(tensor.role)).map(|tensor| &block[tensor.range()]);
+        engine.set_parameters(&parts.flatten().copied().collect::<Vec<f32>>())?;
+        let output = engine.forward(sequence).await?.output;
+        for direction in 0..model.recurrent.directions() {
+            let own = output.slice(s![.., .., direction * hidden..(direction + 1) * hidden]);
+            means.push(mean_derivative(activation, own, sequence));
+        }
+    }
+    Ok(means)
+}
+
+/// A name with the factor of a step.
+fn with_factor(name: &str, factor: Option<GradientDecay>) -> String {
+    match factor {
+        Some(factor) => format!("{name} ×{} a step", short_factor(factor.factor)),
+        None => name.into(),
+    }
+}
+
+/// A factor with two digits behind the point, or as many as distinguish it from 1.
+pub fn short_factor(factor: f64) -> String {
+    match (factor - 1.0).abs() {
+        near if near > 0.9 => short(factor),
+        near if near >= 0.095 => format!("{factor:.2}"),
+        near if near >= 0.0095 => format!("{factor:.3}"),
+        _ => format!("{factor:.4}"),
+    }
+}

@@ -1,0 +1,9 @@
+//! The memory that training uses, planned before any of it is allocated, and the batch that fits.
+
+mod budget;
+mod describe;
+mod host;
+mod plan;
+
+pub use budget::{Budget, check_files, rows_at_once};
+pub use plan::{MemoryPlan, plan_memory};

@@ -1,0 +1,94 @@
+//! The network of a run: its form by the settings, the memory that it uses, and the network itself.
+
+use super::device::network::Network;
+use super::device::open::{NetworkPlanner, OpenDevice};
+use super::measure::loss;
+use super::model::model_file::ModelFile;
+use super::settings::Settings;
+use super::tasks::load;
+use super::tasks::task::Task;
+use crate::{EngineOptions, Error, Model, Optimizer, Result, StateDict, TrainerOptions};
+
+/// The form of the network, by the settings, or that of the model whose weights training starts from.
+///
+/// # Errors
+/// Where the settings do not fit the data or that model.
+pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&ModelFile>) -> Result<Model> {
+    if let Some(start) = start {
+        load::check_fits(start, task)?;
+        settings.set_form(&start.model)?;
+    }
+    if let Some(reason) = task.one_direction().filter(|_| settings.bidirectional) {
+        return Err(Error::Unsupported(format!("--bidirectional: {reason}")));
+    }
+    if settings.has_embedding() && !task.codec().has_tokens() {
+        let reason = "--embedding (model.embedding) is of characters and symbols, and these data are numbers";
+        return Err(Error::Unsupported(reason.into()));
+    }
+    if settings.recompute && settings.bidirectional {
+        let reason = "--recompute (training.recompute) needs a network of one direction, and this one reads in two";
+        return Err(Error::Unsupported(reason.into()));
+    }
+    let model = settings.network(task.input_size(), task.head());
+    settings.check_batch(&model)?;
+    Ok(model)
+}
+
+fn engine_options(device: &OpenDevice, settings: &Settings) -> EngineOptions {
+    EngineOptions {
+        optimizer: Some(settings.optimizer.kind),
+        max_skipped_updates: settings.max_skipped_updates(),
+        recompute: settings.recompute,
+        // A GPU lets go of the buffers for other shapes; the CPU path's grow and are the same for all.
+        memory: settings.memory.filter(|_| !device.is_cpu()),
+        ..EngineOptions::default()
+    }
+}
+
+/// Plans the memory of training the model.
+///
+/// # Errors
+/// As of [`OpenDevice::planner`].
+pub fn training_planner<'a>(
+    device: &'a OpenDevice,
+    settings: &Settings,
+    model: &'a Model,
+) -> Result<NetworkPlanner<'a>> {
+    device.planner(model, engine_options(device, settings), settings.flow_every.is_some())
+}
+
+/// The network that is trained, with its initial weights.
+///
+/// # Errors
+/// Where the device has no room for it.
+pub fn new_network(
+    device: &OpenDevice,
+    settings: &Settings,
+    model: &Model,
+    task: &dyn Task,
+    start: Option<&ModelFile>,
+) -> Result<Network> {
+    let options = TrainerOptions {
+        initialisation: settings.initialisation(),
+        micro_batch: settings.micro_batch,
+        carry_state: task.carries_state(),
+        engine: engine_options(device, settings),
+        ..TrainerOptions::default()
+    };
+    let mut network = device.network(model, settings.optimizer, settings.seed, options)?;
+    if let Some(start) = start {
+        network.load_state_dict(&start.weights)?;
+    }
+    Ok(network)
+}
+
+/// A network of these weights to be measured, without the label smoothing and class weights of its training.
+///
+/// # Errors
+/// Where the device has no room for it, or the weights are not the model's.
+pub fn trained_network(device: &OpenDevice, model: &Model, weights: &StateDict) -> Result<Network> {
+    let model = loss::measured(model);
+    let mut network = device.network(&model, Optimizer::sgd(0.0), 0, TrainerOptions::default())?;
+    network.load_state_dict(weights)?;
+    Ok(network)
+}
