@@ -6,7 +6,9 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::path::Path;
 
-use bptt::data::{Labelled, Missing, ReadOptions, Roles, Rolls, Series, Table, columns};
+use bptt::data::{
+    ColumnRoles, LabelledSequences, MissingPolicy, PianoRolls, ReadOptions, Series, SeriesTable, csv_columns,
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// A text of a head and at least `bytes` bytes of rows.
@@ -21,16 +23,16 @@ fn rows(head: String, bytes: usize, row: impl Fn(usize) -> String) -> Vec<u8> {
 
 fn series(bytes: &[u8]) {
     let path = Path::new("a.csv");
-    let names = columns(bytes, path).expect("names");
+    let names = csv_columns(bytes, path).expect("names");
     let names: Vec<&str> = names[1..].iter().map(String::as_str).collect();
-    let table = Table::from_csv(bytes, path, &names, None).expect("a table");
+    let table = SeriesTable::from_csv(bytes, path, &names, None).expect("a table");
     let features = names[1..].iter().map(|name| (*name).to_owned()).collect();
-    let roles = Roles { targets: vec![names[0].to_owned()], features, known: Vec::new() };
-    black_box(Series::new(table, &roles, Missing::Refuse).expect("a series"));
+    let roles = ColumnRoles { targets: vec![names[0].to_owned()], features, known: Vec::new() };
+    black_box(Series::new(table, &roles, MissingPolicy::Refuse).expect("a series"));
 }
 
 fn sequences(bytes: &[u8], path: &str) {
-    black_box(Labelled::from_bytes(bytes, Path::new(path), None, &ReadOptions::default()).expect("sequences"));
+    black_box(LabelledSequences::from_bytes(bytes, Path::new(path), None, &ReadOptions::default()).expect("sequences"));
 }
 
 /// A kind of file: its name, a function that generates one of a given size, and a function that reads it.
@@ -87,7 +89,7 @@ const KINDS: [Kind; 6] = [
             text
         },
         |bytes| {
-            black_box(Rolls::from_json(bytes, Path::new("a.json"), None).expect("rolls"));
+            black_box(PianoRolls::from_json(bytes, Path::new("a.json"), None).expect("rolls"));
         },
     ),
 ];

@@ -12,7 +12,7 @@ mod targets;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use bptt::data::{Adding, Examples, InOrder, SUNSPOTS};
+use bptt::data::{AddingTask, Examples, SUNSPOTS, SequentialBatches};
 use bptt::ndarray::{ArrayD, IxDyn};
 use bptt::train::{KeepWeights, Metrics, Observer, RunLength, RunOptions, StepCounts, WriteSeek, run};
 use bptt::{Cell, Cpu, Model, Optimizer, Recurrent, StateDict, Trainer};
@@ -180,10 +180,10 @@ impl Observer for Kept {
 
 #[test]
 fn changed_checkpoints_are_read_or_refused() {
-    let task = Adding { length: 3 };
+    let task = AddingTask { length: 3 };
     let examples = task.examples(1, 0, 4).unwrap();
-    let batches = InOrder::new(&examples as &dyn Examples, 2).unwrap();
-    let model = Model::new(Recurrent::new(Cell::Lstm, Adding::INPUTS, 2), task.head());
+    let batches = SequentialBatches::new(&examples as &dyn Examples, 2).unwrap();
+    let model = Model::new(Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 2), task.head());
     let mut trainer = Trainer::new(&Cpu::<f32>::new(), &model, Optimizer::adam(0.1), 1).unwrap();
     let duration = RunLength::Steps(2);
     let options = RunOptions {

@@ -18,7 +18,7 @@ mod gpu;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::atomic::Ordering;
 
-use bptt::data::{Adding, Examples, InOrder};
+use bptt::data::{AddingTask, Examples, SequentialBatches};
 use bptt::interchange::onnx::{ModelInput, export, write_model};
 use bptt::train::{
     Checkpoint, KeepWeights, Metrics, Observer, RunLength, RunOptions, StepCounts, WriteSeek, resume, run,
@@ -66,10 +66,10 @@ impl Seek for Sink {
     }
 }
 
-const TASK: Adding = Adding { length: 2 };
+const TASK: AddingTask = AddingTask { length: 2 };
 
 fn trainer<B: Backend>(backend: &B, hidden: usize) -> Trainer<B::Engine> {
-    let model = Model::new(Recurrent::new(Cell::Lstm, Adding::INPUTS, hidden), TASK.head());
+    let model = Model::new(Recurrent::new(Cell::Lstm, AddingTask::INPUTS, hidden), TASK.head());
     Trainer::new(backend, &model, Optimizer::adam(0.01), 1).unwrap()
 }
 
@@ -113,7 +113,7 @@ impl<W: WriteSeek> Observer for Watch<W> {
 /// One step with its validation, the best weights and those to go back to kept: eight blocks of parameters in a checkpoint.
 fn one_step<E: Engine>(trainer: &mut Trainer<E>, observer: &mut dyn Observer) -> Result<bptt::train::Outcome> {
     let examples = TASK.examples(1, 0, 1).unwrap();
-    let batches = InOrder::new(&examples as &dyn Examples, 1).unwrap();
+    let batches = SequentialBatches::new(&examples as &dyn Examples, 1).unwrap();
     let (duration, keep) = (RunLength::Steps(1), KeepWeights::Best);
     let options = RunOptions { duration, keep, validate_every: Some(1), max_rollbacks: 1, ..RunOptions::default() };
     block_on(run(trainer, &batches, Some(&batches), &options, observer))
@@ -154,7 +154,7 @@ fn a_checkpoint_that_is_read_is_held_once_and_its_note_alone_hardly_at_all() {
     // It is taken apart as it goes into an engine.
     let mut other = self::trainer(&Cpu::<f32>::new(), 256);
     let examples = TASK.examples(1, 0, 1).unwrap();
-    let batches = InOrder::new(&examples as &dyn Examples, 1).unwrap();
+    let batches = SequentialBatches::new(&examples as &dyn Examples, 1).unwrap();
     let options = RunOptions { duration: RunLength::Steps(1), ..RunOptions::default() };
     let count = counting();
     block_on(resume(&mut other, checkpoint, &batches, None, &options, &mut ())).unwrap();

@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::{Labelled, Piece, Rolls};
+use super::{LabelledSequences, PianoRolls, Piece};
 use crate::error::Result;
 use crate::model::uniform;
 
@@ -23,7 +23,7 @@ pub(super) fn number(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// Holds `parse` to an error or a valid value for damaged files and for bytes that never were one.
-pub(super) fn survives(write: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, parse: impl Fn(&[u8]) -> Result<Labelled>) {
+pub(super) fn survives(write: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, parse: impl Fn(&[u8]) -> Result<LabelledSequences>) {
     let mut rng = rng(1);
     let mut refused = 0;
     for _ in 0..3000 {
@@ -70,7 +70,7 @@ pub(super) fn random_pieces(pieces: usize, keys: usize, rng: &mut ChaCha8Rng) ->
 }
 
 /// Holds `parse` to an error or valid piano rolls for damaged files and for bytes that never were one.
-pub(super) fn rolls_survive(valid: [&str; 2], parse: impl Fn(&[u8]) -> Result<Rolls>) {
+pub(super) fn rolls_survive(valid: [&str; 2], parse: impl Fn(&[u8]) -> Result<PianoRolls>) {
     let mut rng = rng(3);
     let mut refused = 0;
     for _ in 0..3000 {

@@ -1,7 +1,7 @@
 //! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, labelled
 //! sequences, and synthetic tasks whose answer is known.
 //!
-//! Labelled sequences come from these files, see [`Labelled::read`]; each may be compressed by gzip.
+//! Labelled sequences come from these files, see [`LabelledSequences::read`]; each may be compressed by gzip.
 //!
 //! | | |
 //! |---|---|
@@ -24,18 +24,20 @@ mod text;
 mod times;
 pub(super) mod values;
 
-pub use common::{Batches, Examples, Frame, InOrder, Scaling, ScalingKind, Shuffled, Split};
-pub use formats::{Image, ReadOptions};
+pub use common::{Batches, Examples, Frame, Scaling, ScalingKind, SequentialBatches, SeriesSplit, ShuffledBatches};
+pub use formats::{ImageLayout, ReadOptions};
 #[cfg(feature = "cli")]
-pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, columns};
+pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use input::{InputLimit, open_input, read_input, read_settings, utf8};
-pub use piano_rolls::{Keys, NextFrame, Piece, Rolls};
-pub use sequences::{Labelled, Labels, LabelsAs, Sequences, Steps, Subset};
+pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};
+pub use sequences::{LabelKind, LabelledSequences, Labels, PackedSequences, SequenceInputs, Subset};
 pub use series::{
-    Accuracy, Column, ColumnCodec, Encoded, Forecast, Roles, Roll, Series, SeriesCodec, Table, TargetAccuracy, Windows,
-    accuracy,
+    Column, ColumnCodec, ColumnRoles, EncodedSeries, Forecast, ForecastErrors, Rollout, Series, SeriesCodec,
+    SeriesTable, TargetErrors, Windows, forecast_errors,
 };
-pub use synthetic::{Adding, Copying, Synthetic};
-pub use text::{Histogram, Lanes, Lines, Parts, RandomWindows, Text, Unit, Vocabulary};
-pub use times::{DateOrder, GapsInTime};
-pub use values::{DecimalMark, Missing, listed};
+pub use synthetic::{AddingTask, CopyTask, SyntheticExamples};
+pub use text::{
+    CharacterCounts, ContiguousStreams, LabelledLines, RandomWindows, Text, TextSplit, TextUnit, Vocabulary,
+};
+pub use times::{DateOrder, TimeGaps};
+pub use values::{DecimalMark, MissingPolicy, list_names};

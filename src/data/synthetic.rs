@@ -16,7 +16,7 @@ use crate::model::{Head, Loss, Readout, uniform};
 /// and 0 elsewhere. The target after the last step is the sum of the two marked numbers. Who always answers 1 has a
 /// squared error of 1/6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Adding {
+pub struct AddingTask {
     /// T, at least 2.
     pub length: usize,
 }
@@ -28,7 +28,7 @@ pub struct Adding {
 /// before that is the blank. All steps weigh the same, so who remembers nothing has a cross-entropy of
 /// recall · ln(symbols) / T.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Copying {
+pub struct CopyTask {
     /// Steps between the last symbol and the first that is to be repeated, at least 1.
     pub delay: usize,
     /// How many symbols there are, at least 1. The blank and the delimiter are two more.
@@ -37,7 +37,7 @@ pub struct Copying {
     pub recall: usize,
 }
 
-impl Adding {
+impl AddingTask {
     /// What a network for this task reads a step: the number and the mark.
     pub const INPUTS: usize = 2;
 
@@ -55,15 +55,15 @@ impl Adding {
     ///
     /// # Errors
     /// [`Error::Value`] for a length below 2.
-    pub fn examples(self, seed: u64, first: u64, count: usize) -> Result<Synthetic<Self>> {
+    pub fn examples(self, seed: u64, first: u64, count: usize) -> Result<SyntheticExamples<Self>> {
         match self.length {
             0 | 1 => Err(Error::value("the length of the adding problem", "at least 2", self.length)),
-            _ => Ok(Synthetic { task: self, seed, first, count }),
+            _ => Ok(SyntheticExamples { task: self, seed, first, count }),
         }
     }
 }
 
-impl Copying {
+impl CopyTask {
     /// The form that Arjovsky et al. used: 10 of 8 symbols.
     pub fn new(delay: usize) -> Self {
         Self { delay, symbols: 8, recall: 10 }
@@ -93,11 +93,11 @@ impl Copying {
     ///
     /// # Errors
     /// [`Error::Value`] for a size of 0.
-    pub fn examples(self, seed: u64, first: u64, count: usize) -> Result<Synthetic<Self>> {
+    pub fn examples(self, seed: u64, first: u64, count: usize) -> Result<SyntheticExamples<Self>> {
         let sizes = [("delay", self.delay), ("symbols", self.symbols), ("recall", self.recall)];
         match sizes.iter().find(|(_, size)| *size == 0) {
             Some((name, _)) => Err(Error::value(format!("the {name} of the copying problem"), "at least 1", 0)),
-            None => Ok(Synthetic { task: self, seed, first, count }),
+            None => Ok(SyntheticExamples { task: self, seed, first, count }),
         }
     }
 }
@@ -105,14 +105,14 @@ impl Copying {
 /// Examples of a synthetic task. Each is drawn from a stream of its own, so that it depends on the seed and its number
 /// alone, and none has to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Synthetic<T> {
+pub struct SyntheticExamples<T> {
     task: T,
     seed: u64,
     first: u64,
     count: usize,
 }
 
-impl<T> Synthetic<T> {
+impl<T> SyntheticExamples<T> {
     fn rng(&self, example: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // The lower half of the streams is the run's own: initialisation and shuffling.
@@ -126,7 +126,7 @@ fn below(n: usize, rng: &mut ChaCha8Rng) -> usize {
     (uniform(rng) * n as f64) as usize
 }
 
-impl Examples for Synthetic<Adding> {
+impl Examples for SyntheticExamples<AddingTask> {
     fn len(&self) -> usize {
         self.count
     }
@@ -137,7 +137,7 @@ impl Examples for Synthetic<Adding> {
 
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
         let (steps, half) = (self.task.length, self.task.length / 2);
-        let mut x = allocate::array((steps, examples.len(), Adding::INPUTS), "x of a batch")?;
+        let mut x = allocate::array((steps, examples.len(), AddingTask::INPUTS), "x of a batch")?;
         let mut y = Array3::zeros((1, examples.len(), 1));
         for (b, example) in examples.iter().enumerate() {
             let mut rng = self.rng(*example);
@@ -153,7 +153,7 @@ impl Examples for Synthetic<Adding> {
     }
 }
 
-impl Examples for Synthetic<Copying> {
+impl Examples for SyntheticExamples<CopyTask> {
     fn len(&self) -> usize {
         self.count
     }
@@ -163,7 +163,7 @@ impl Examples for Synthetic<Copying> {
     }
 
     fn batch(&self, examples: &[usize], _: usize) -> Result<Batch> {
-        let Copying { delay, symbols, recall } = self.task;
+        let CopyTask { delay, symbols, recall } = self.task;
         let (steps, blank, delimiter) = (self.task.length(), symbols as u32, symbols as u32 + 1);
         let mut tokens = allocate::array((steps, examples.len()), "the tokens of a batch")?;
         tokens.fill(blank);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn an_adding_example_has_one_mark_in_each_half_and_their_sum_as_target() {
         for length in [2, 3, 20] {
-            let examples = Adding { length }.examples(7, 0, 50).unwrap();
+            let examples = AddingTask { length }.examples(7, 0, 50).unwrap();
             let batch = examples.batch(&(0..50).collect::<Vec<_>>(), length).unwrap();
             let (Input::Dense(x), Targets::Values(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
             for b in 0..50 {
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_copying_example_ends_with_its_own_beginning() {
-        let task = Copying { delay: 3, symbols: 4, recall: 2 };
+        let task = CopyTask { delay: 3, symbols: 4, recall: 2 };
         let batch = task.examples(1, 0, 9).unwrap().batch(&[4, 8], task.length()).unwrap();
         let (Input::Tokens(x), Targets::Classes(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
         assert_eq!(x.dim(), (7, 2));
@@ -219,13 +219,13 @@ mod tests {
 
     #[test]
     fn an_example_depends_on_the_seed_and_its_number_alone() {
-        let all = Adding { length: 5 }.examples(3, 0, 10).unwrap();
-        let late = Adding { length: 5 }.examples(3, 6, 4).unwrap();
+        let all = AddingTask { length: 5 }.examples(3, 0, 10).unwrap();
+        let late = AddingTask { length: 5 }.examples(3, 6, 4).unwrap();
         assert_eq!(all.batch(&[8], 5).unwrap(), late.batch(&[2], 5).unwrap());
         assert_ne!(all.batch(&[8], 5).unwrap(), all.batch(&[7], 5).unwrap());
         assert_ne!(
             all.batch(&[8], 5).unwrap(),
-            Adding { length: 5 }.examples(4, 0, 10).unwrap().batch(&[8], 5).unwrap()
+            AddingTask { length: 5 }.examples(4, 0, 10).unwrap().batch(&[8], 5).unwrap()
         );
     }
 }

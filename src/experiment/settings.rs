@@ -9,7 +9,7 @@ use super::config::{
 };
 use super::device::open::DeviceOptions;
 use super::model::model_file::ModelFile;
-use crate::data::Copying;
+use crate::data::CopyTask;
 use crate::format::path_text;
 use crate::train::{Decay, KeepWeights, RunLength, RunOptions, Schedule};
 use crate::{
@@ -327,7 +327,7 @@ impl Settings {
         let (steps, flag) = match &self.given.data {
             Some(Data::Text(text)) => (text.window.unwrap_or_default(), "window"),
             Some(Data::Task(TaskConfig { name: Some(TaskName::Copy), length, .. })) => {
-                (Copying::new(length.unwrap_or_default()).length(), "length")
+                (CopyTask::new(length.unwrap_or_default()).length(), "length")
             }
             Some(Data::Task(task)) => (task.length.unwrap_or_default(), "length"),
             _ => return Ok(()),

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, s};
 
 use super::trainer::Trainer;
-use crate::data::{Batches, Examples, InOrder};
+use crate::data::{Batches, Examples, SequentialBatches};
 use crate::engine::Engine;
 use crate::error::Result;
 
@@ -49,7 +49,7 @@ pub async fn predict_each<E: Engine>(
     rows: usize,
     mut each: impl FnMut(usize, ArrayView2<'_, E::Real>) -> Result<()>,
 ) -> Result<()> {
-    let batches = InOrder::new(examples, rows)?;
+    let batches = SequentialBatches::new(examples, rows)?;
     for number in 0..batches.per_epoch() {
         let batch = batches.batch(number)?;
         let outputs = trainer.predict(&batch.sequence).await?.y;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use bptt::data::{Labelled, Missing, ReadOptions, Roles, Series, Table, columns};
+use bptt::data::{ColumnRoles, LabelledSequences, MissingPolicy, ReadOptions, Series, SeriesTable, csv_columns};
 use bptt::train::Checkpoint;
 use bptt::{Error, Real, StateDict};
 
@@ -19,28 +19,28 @@ mod config_file;
 #[path = "../../src/cli/nearest.rs"]
 mod nearest;
 
-const GAPS: [Missing; 3] = [Missing::Refuse, Missing::Forward, Missing::Mask];
+const GAPS: [MissingPolicy; 3] = [MissingPolicy::Refuse, MissingPolicy::Forward, MissingPolicy::Mask];
 
 /// A series in comma-separated text, its first column forecast from the others; and sequences in long form.
 pub(crate) fn csv(bytes: &[u8]) {
     let path = Path::new("a.csv");
     for missing in GAPS {
-        let _ = Labelled::from_bytes(bytes, path, None, &ReadOptions { missing, ..ReadOptions::default() });
+        let _ = LabelledSequences::from_bytes(bytes, path, None, &ReadOptions { missing, ..ReadOptions::default() });
     }
-    let Ok(names) = columns(bytes, path) else { return };
+    let Ok(names) = csv_columns(bytes, path) else { return };
     let names: Vec<&str> = names.iter().skip(1).map(String::as_str).filter(|name| !name.is_empty()).collect();
-    let Ok(table) = Table::from_csv(bytes, path, &names, None) else { return };
+    let Ok(table) = SeriesTable::from_csv(bytes, path, &names, None) else { return };
     let rows = table.labels.len();
     assert!(table.columns.iter().all(|column| column.values.len() == rows) && table.lines.len() == rows);
     let Some((target, features)) = names.split_first() else { return };
-    let roles = Roles {
+    let roles = ColumnRoles {
         targets: vec![(*target).into()],
         features: features.iter().map(|name| (*name).into()).collect(),
         known: Vec::new(),
     };
     for missing in GAPS {
         let Ok(series) = Series::new(table.clone(), &roles, missing) else { continue };
-        let whole = |values: &[f64]| missing == Missing::Mask || values.iter().all(|value| value.is_finite());
+        let whole = |values: &[f64]| missing == MissingPolicy::Mask || values.iter().all(|value| value.is_finite());
         assert!(series.targets().iter().chain(series.features()).all(|column| whole(&column.values)));
     }
 }
@@ -60,10 +60,10 @@ fn labelled(bytes: &[u8], path: &str, labels: Option<&[u8]>) {
     for missing in GAPS {
         let options = ReadOptions { missing, ..ReadOptions::default() };
         let labels = labels.map(|bytes| (bytes, Path::new("labels.npy")));
-        match Labelled::from_bytes(bytes, Path::new(path), labels, &options) {
+        match LabelledSequences::from_bytes(bytes, Path::new(path), labels, &options) {
             Ok(mut read) => {
                 // A gap is no number until it has its mask.
-                if missing == Missing::Mask {
+                if missing == MissingPolicy::Mask {
                     read.mask();
                 }
                 read.validate().unwrap();

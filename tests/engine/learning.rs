@@ -1,21 +1,22 @@
 //! Networks learn: a real series better than the naive forecast, and a task that needs memory.
 
-use crate::common;
 use std::path::Path;
 
 use bptt::data::{
-    Accuracy, Adding, Frame, InOrder, Missing, Roles, SUNSPOTS, ScalingKind, Series, SeriesCodec, Shuffled, Split,
-    Table,
+    AddingTask, ColumnRoles, ForecastErrors, Frame, MissingPolicy, SUNSPOTS, ScalingKind, SequentialBatches, Series,
+    SeriesCodec, SeriesSplit, SeriesTable, ShuffledBatches,
 };
 use bptt::train::{RunLength, RunOptions, evaluate, predict, run};
 use bptt::{Activation, Backend, Cell, Cpu, Head, Loss, Model, Optimizer, Readout, Recurrent, Trainer};
 
+use crate::common;
+
 /// The root mean squared errors after 1920: of 50 epochs of a network with 16 hidden units, and of the last value.
 async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) {
-    let table = Table::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), &["SUNACTIVITY"], None).unwrap();
-    let series = Series::new(table, &Roles::one("SUNACTIVITY"), Missing::Refuse).unwrap();
+    let table = SeriesTable::from_csv(SUNSPOTS.as_bytes(), Path::new("sunspots.csv"), &["SUNACTIVITY"], None).unwrap();
+    let series = Series::new(table, &ColumnRoles::one("SUNACTIVITY"), MissingPolicy::Refuse).unwrap();
     let frame = Frame { window: 22, horizon: 1 };
-    let split = Split::at(series.len(), frame, series.rows_until("1920").unwrap(), 0.0).unwrap();
+    let split = SeriesSplit::at(series.len(), frame, series.rows_until("1920").unwrap(), 0.0).unwrap();
     let codec = SeriesCodec::fit(&series, frame, split.train.end, |_| ScalingKind::Standard).unwrap();
     let encoded = codec.encode(series).unwrap();
     let [training, test] = [split.train, split.test].map(|rows| encoded.windows(rows).unwrap());
@@ -23,10 +24,10 @@ async fn sunspots<B: Backend>(backend: &B, cell: Cell, seed: u64) -> (f64, f64) 
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), seed).unwrap();
     let duration = RunLength::Epochs(50);
     let options = RunOptions { duration, ..RunOptions::default() };
-    let training = Shuffled::new(&training, 32, 1, seed).unwrap();
+    let training = ShuffledBatches::new(&training, 32, 1, seed).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
     let forecast = codec.decode(&predict(&mut trainer, &test, 32).await.unwrap()).unwrap();
-    let rmse = |forecast| Accuracy::of(test.truth().into_iter().zip(forecast)).rmse;
+    let rmse = |forecast| ForecastErrors::of(test.truth().into_iter().zip(forecast)).rmse;
     (rmse(forecast), rmse(test.naive(1).unwrap()))
 }
 
@@ -42,15 +43,15 @@ fn forecasts_sunspots<B: Backend>(backend: &B) {
 
 /// The validation error of the adding problem, T = 20, after 1500 steps. Who always answers 1 has 1/6.
 async fn adding<B: Backend>(backend: &B, cell: Cell) -> f64 {
-    let task = Adding { length: 20 };
+    let task = AddingTask { length: 20 };
     let (training, validation) = (task.examples(1, 0, 100_000).unwrap(), task.examples(1, 100_000, 500).unwrap());
-    let model = Model::new(Recurrent::new(cell, Adding::INPUTS, 32), task.head());
+    let model = Model::new(Recurrent::new(cell, AddingTask::INPUTS, 32), task.head());
     let mut trainer = Trainer::new(backend, &model, Optimizer::adam(5e-3).clip_norm(1.0), 1).unwrap();
     let duration = RunLength::Steps(1500);
     let options = RunOptions { duration, ..RunOptions::default() };
-    let training = Shuffled::new(&training, 32, 1, 1).unwrap();
+    let training = ShuffledBatches::new(&training, 32, 1, 1).unwrap();
     run(&mut trainer, &training, None, &options, &mut ()).await.unwrap();
-    evaluate(&mut trainer, &InOrder::new(&validation, 100).unwrap()).await.unwrap()
+    evaluate(&mut trainer, &SequentialBatches::new(&validation, 100).unwrap()).await.unwrap()
 }
 
 fn solves_the_adding_problem<B: Backend>(backend: &B) {

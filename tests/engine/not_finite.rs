@@ -1,9 +1,8 @@
 //! What becomes of training where a loss or a gradient norm is not finite: it ends, passes the step over, or goes back.
 
-use crate::common::gpu;
 use std::io::Cursor;
 
-use bptt::data::{Adding, Batches, Examples, Shuffled};
+use bptt::data::{AddingTask, Batches, Examples, ShuffledBatches};
 use bptt::train::{
     Checkpoint, Metrics, Observer, Outcome, RunLength, RunOptions, StepCounts, TrainerState, WriteSeek, resume, run,
 };
@@ -13,11 +12,13 @@ use bptt::{
 };
 use pollster::block_on;
 
-const TASK: Adding = Adding { length: 6 };
+use crate::common::gpu;
+
+const TASK: AddingTask = AddingTask { length: 6 };
 const STEPS: u64 = 14;
 
 /// Batches of which those of some numbers have targets whose squared distance from anything is beyond f32.
-struct Poisoned<'a>(Shuffled<&'a dyn Examples>, &'a [u64]);
+struct Poisoned<'a>(ShuffledBatches<&'a dyn Examples>, &'a [u64]);
 
 impl Batches for Poisoned<'_> {
     fn per_epoch(&self) -> u64 {
@@ -74,7 +75,7 @@ impl Observer for Kept {
 }
 
 fn trainer<B: Backend>(backend: &B, optimizer: Optimizer, skips: u32) -> Trainer<B::Engine> {
-    let recurrent = Recurrent::new(Cell::Lstm, Adding::INPUTS, 5).recurrent_dropout(0.3);
+    let recurrent = Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 5).recurrent_dropout(0.3);
     let engine = EngineOptions { max_skipped_updates: skips, ..EngineOptions::default() };
     let options = TrainerOptions { carry_state: true, engine, ..TrainerOptions::default() };
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
@@ -97,7 +98,7 @@ impl Go<'_> {
     {
         let train = TASK.examples(1, 0, 36).unwrap();
         let bad: Vec<u64> = self.bad.iter().map(|step| step - 1).collect();
-        let batches = Poisoned(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap(), &bad);
+        let batches = Poisoned(ShuffledBatches::new(&train as &dyn Examples, 4, 1, 1).unwrap(), &bad);
         let mut trainer = trainer(backend, Optimizer::adam(RATE), self.skips);
         let duration = RunLength::Steps(STEPS);
         let options =
@@ -224,7 +225,7 @@ where
     let after_6 = Checkpoint::from_bytes(&kept.files[6]).unwrap().0;
     let mut by_hand = trainer(backend, Optimizer::adam(RATE / 4.0), 0);
     let train = TASK.examples(1, 0, 36).unwrap();
-    let batches = Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap();
+    let batches = ShuffledBatches::new(&train as &dyn Examples, 4, 1, 1).unwrap();
     let options = RunOptions { duration: RunLength::Steps(6), ..RunOptions::default() };
     block_on(resume(&mut by_hand, after_6, &batches, None, &options, &mut ())).unwrap();
     let TrainerState { parameters, optimizer_state, .. } = block_on(by_hand.state()).unwrap();

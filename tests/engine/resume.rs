@@ -1,9 +1,8 @@
 //! A run that is gone on with from a checkpoint ends as the one that was never stopped, to the last bit.
 
-use crate::common::gpu;
 use std::io::Cursor;
 
-use bptt::data::{Adding, Batches, Examples, InOrder, Shuffled};
+use bptt::data::{AddingTask, Batches, Examples, SequentialBatches, ShuffledBatches};
 use bptt::train::{
     Checkpoint, Decay, KeepWeights, Metrics, Observer, Outcome, RunLength, RunOptions, Schedule, StepCounts,
     StopReason, TrainerState, WriteSeek, resume, run,
@@ -14,11 +13,13 @@ use bptt::{
 };
 use pollster::block_on;
 
-const TASK: Adding = Adding { length: 6 };
+use crate::common::gpu;
+
+const TASK: AddingTask = AddingTask { length: 6 };
 const STEPS: u64 = 23;
 
 /// Batches whose rows continue those of the batch before, within an epoch.
-struct Continued<'a>(Shuffled<&'a dyn Examples>);
+struct Continued<'a>(ShuffledBatches<&'a dyn Examples>);
 
 impl Batches for Continued<'_> {
     fn per_epoch(&self) -> u64 {
@@ -94,7 +95,7 @@ fn options() -> RunOptions {
 }
 
 fn trainer<B: Backend>(backend: &B, rule: OptimizerKind) -> Trainer<B::Engine> {
-    let recurrent = Recurrent::new(Cell::Lstm, Adding::INPUTS, 5).layers(2).dropout(0.2).recurrent_dropout(0.3);
+    let recurrent = Recurrent::new(Cell::Lstm, AddingTask::INPUTS, 5).layers(2).dropout(0.2).recurrent_dropout(0.3);
     let options = TrainerOptions { micro_batch: Some(3), carry_state: true, ..TrainerOptions::default() };
     let optimizer = Optimizer::new(rule, 0.05).clip_norm(1.0);
     Trainer::with_options(backend, &Model::new(recurrent, TASK.head()), optimizer, 7, options).unwrap()
@@ -121,8 +122,8 @@ fn go<B: Backend>(
     observer: &mut dyn Observer,
 ) -> End<<B::Engine as Parameters>::Real> {
     let (train, validation) = (TASK.examples(1, 0, 36).unwrap(), TASK.examples(1, 36, 12).unwrap());
-    let batches = Continued(Shuffled::new(&train as &dyn Examples, 4, 1, 1).unwrap());
-    let validation = InOrder::new(&validation as &dyn Examples, 4).unwrap();
+    let batches = Continued(ShuffledBatches::new(&train as &dyn Examples, 4, 1, 1).unwrap());
+    let validation = SequentialBatches::new(&validation as &dyn Examples, 4).unwrap();
     let mut trainer = trainer(backend, rule);
     let outcome = match from {
         None => block_on(run(&mut trainer, &batches, Some(&validation), options, observer)),

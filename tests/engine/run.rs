@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bptt::data::{Adding, Batches, Examples, InOrder, Shuffled, Synthetic};
+use bptt::data::{AddingTask, Batches, Examples, SequentialBatches, ShuffledBatches, SyntheticExamples};
 use bptt::train::{
     Decay, KeepWeights, Metrics, Observer, RunLength, RunOptions, Schedule, StepCounts, StopReason, evaluate, run,
 };
@@ -13,7 +13,7 @@ use bptt::{
 
 /// Examples that remember which of them were asked for.
 struct Watched {
-    examples: Synthetic<Adding>,
+    examples: SyntheticExamples<AddingTask>,
     asked: RefCell<Vec<Vec<usize>>>,
 }
 
@@ -42,10 +42,10 @@ impl Observer for Kept {
     }
 }
 
-const TASK: Adding = Adding { length: 6 };
+const TASK: AddingTask = AddingTask { length: 6 };
 
 fn trainer(optimizer: Optimizer) -> Trainer<CpuEngine<f32>> {
-    let model = Model::new(Recurrent::new(Cell::Gru, Adding::INPUTS, 5), TASK.head());
+    let model = Model::new(Recurrent::new(Cell::Gru, AddingTask::INPUTS, 5), TASK.head());
     let options = TrainerOptions { micro_batch: Some(3), ..TrainerOptions::default() };
     Trainer::with_options(&Cpu::new(), &model, optimizer, 1, options).unwrap()
 }
@@ -55,8 +55,8 @@ fn options(duration: RunLength, keep: KeepWeights) -> RunOptions {
 }
 
 /// Four examples a batch, in an order of their own each epoch.
-fn shuffled(examples: &dyn Examples) -> Shuffled<&dyn Examples> {
-    Shuffled::new(examples, 4, 1, 1).unwrap()
+fn shuffled(examples: &dyn Examples) -> ShuffledBatches<&dyn Examples> {
+    ShuffledBatches::new(examples, 4, 1, 1).unwrap()
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn every_step_is_reported_in_order_and_validation_goes_with_the_step_before_it()
     let outcome = pollster::block_on(run(
         &mut trainer,
         &shuffled(&train),
-        Some(&InOrder::new(&validation, 3).unwrap()),
+        Some(&SequentialBatches::new(&validation, 3).unwrap()),
         &options,
         &mut kept,
     ))
@@ -92,7 +92,7 @@ fn every_step_is_reported_in_order_and_validation_goes_with_the_step_before_it()
     let steps: Vec<_> =
         kept.0.iter().map(|metrics| (metrics.step, metrics.epoch, metrics.val_loss.is_some())).collect();
     assert_eq!(steps, [(1, 1, false), (2, 1, true), (3, 1, false), (4, 2, true), (5, 2, true)]);
-    let now = pollster::block_on(evaluate(&mut trainer, &InOrder::new(&validation, 100).unwrap())).unwrap();
+    let now = pollster::block_on(evaluate(&mut trainer, &SequentialBatches::new(&validation, 100).unwrap())).unwrap();
     assert!((now - outcome.last.val_loss.unwrap()).abs() < 1e-6);
 }
 
@@ -105,14 +105,14 @@ fn the_best_weights_are_those_of_the_lowest_validation_loss() {
     let outcome = pollster::block_on(run(
         &mut trainer,
         &shuffled(&train),
-        Some(&InOrder::new(&validation, 3).unwrap()),
+        Some(&SequentialBatches::new(&validation, 3).unwrap()),
         &options,
         &mut (),
     ))
     .unwrap();
     let best = outcome.best.unwrap();
     assert!(best.step < outcome.last.step, "{outcome:?}");
-    let now = pollster::block_on(evaluate(&mut trainer, &InOrder::new(&validation, 50).unwrap())).unwrap();
+    let now = pollster::block_on(evaluate(&mut trainer, &SequentialBatches::new(&validation, 50).unwrap())).unwrap();
     assert!((now - best.val_loss).abs() < 1e-6, "{now} {best:?}");
 }
 
@@ -132,7 +132,7 @@ fn a_run_that_diverges_reports_its_good_steps_and_stops() {
 #[test]
 fn a_run_that_diverges_keeps_its_best_weights_where_these_are_to_be_kept() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 50).unwrap());
-    let validation = InOrder::new(&validation, 50).unwrap();
+    let validation = SequentialBatches::new(&validation, 50).unwrap();
     // The rate rises until the network breaks.
     let schedule = Schedule { warmup: 40, decay: Decay::Constant };
     let mut trainer = trainer(Optimizer::sgd(1e30));
@@ -150,8 +150,8 @@ fn a_run_that_diverges_keeps_its_best_weights_where_these_are_to_be_kept() {
 fn a_run_of_nothing_is_refused() {
     let train = TASK.examples(1, 0, 40).unwrap();
     let empty = TASK.examples(1, 0, 0).unwrap();
-    assert!(Shuffled::new(&empty, 4, 1, 1).err().unwrap().to_string().contains("the training examples"));
-    assert!(Shuffled::new(&train, 0, 1, 1).err().unwrap().to_string().contains("batch"));
+    assert!(ShuffledBatches::new(&empty, 4, 1, 1).err().unwrap().to_string().contains("the training examples"));
+    assert!(ShuffledBatches::new(&train, 0, 1, 1).err().unwrap().to_string().contains("batch"));
     let mut trainer = trainer(Optimizer::sgd(0.1));
     let mut refused = |options: RunOptions| {
         pollster::block_on(run(&mut trainer, &shuffled(&train), None, &options, &mut ())).unwrap_err().to_string()
@@ -169,7 +169,7 @@ fn a_step_of_two_accumulated_batches_is_the_step_of_one_batch_of_both() {
     let weights = |rows, accumulate| {
         let mut trainer = trainer(Optimizer::sgd(0.3));
         let options = RunOptions { accumulate, ..options(RunLength::Epochs(1), KeepWeights::Last) };
-        let batches = InOrder::new(&train, rows).unwrap();
+        let batches = SequentialBatches::new(&train, rows).unwrap();
         pollster::block_on(run(&mut trainer, &batches, None, &options, &mut ())).unwrap();
         pollster::block_on(trainer.state_dict()).unwrap()
     };
@@ -195,7 +195,7 @@ fn the_rate_of_each_step_is_the_schedules_and_the_trainers_own_comes_back() {
 #[test]
 fn a_run_ends_when_its_patience_is_over() {
     let (train, validation) = (TASK.examples(1, 0, 40).unwrap(), TASK.examples(1, 40, 20).unwrap());
-    let validation = InOrder::new(&validation, 20).unwrap();
+    let validation = SequentialBatches::new(&validation, 20).unwrap();
     // Nothing is learned at a rate of 0, so the first validation stays the best.
     let mut trainer = trainer(Optimizer::sgd(0.0));
     let options =
@@ -259,8 +259,8 @@ impl Examples for Lengths {
 fn no_batch_is_larger_than_the_largest_one() {
     let examples = Lengths((0..50).map(|example| 1 + (example * 37) % 90).collect());
     for (rows, buckets) in [(8, 1), (8, 6), (64, 3), (50, 1)] {
-        let shuffled: Box<dyn Batches + '_> = Box::new(Shuffled::new(&examples, rows, buckets, 1).unwrap());
-        let in_order: Box<dyn Batches + '_> = Box::new(InOrder::new(&examples, rows).unwrap());
+        let shuffled: Box<dyn Batches + '_> = Box::new(ShuffledBatches::new(&examples, rows, buckets, 1).unwrap());
+        let in_order: Box<dyn Batches + '_> = Box::new(SequentialBatches::new(&examples, rows).unwrap());
         for batches in [shuffled, in_order] {
             let shapes = (0..3 * batches.per_epoch()).map(|number| batches.batch(number).unwrap().sequence.shape());
             let (steps, most): (Vec<usize>, Vec<usize>) = shapes.unzip();
@@ -275,7 +275,7 @@ fn buckets_hold_every_example_once_in_few_shapes_with_little_padding() {
     let lengths: Vec<usize> = (0..200).map(|example| 1 + (example * 37) % 90).collect();
     let examples = Lengths(lengths.clone());
     let padded = |buckets| {
-        let batches = Shuffled::new(&examples, 8, buckets, 1).unwrap();
+        let batches = ShuffledBatches::new(&examples, 8, buckets, 1).unwrap();
         let (mut seen, mut shapes, mut cells) = (Vec::new(), std::collections::BTreeSet::new(), 0);
         for number in 0..batches.per_epoch() {
             let batch = batches.batch(number).unwrap();

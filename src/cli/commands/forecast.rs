@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use bptt::data::{DateOrder, DecimalMark, Encoded, Forecast};
+use bptt::data::{DateOrder, DecimalMark, EncodedSeries, Forecast};
 use bptt::experiment::config::{Bytes, Data, SeriesConfig};
 use bptt::experiment::files::folder::{io_error, unwritten};
 use bptt::experiment::files::new_file;
@@ -88,7 +88,7 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let refused = |error: Error| Failure::from(error.in_file(&path));
     let encoded = codec.encode(series).map_err(refused)?;
     let steps = args.rows.unwrap_or(codec.frame.horizon);
-    let rolling = encoded.roll(encoded.series().len(), steps).map_err(refused)?;
+    let rolling = encoded.rollout(encoded.series().len(), steps).map_err(refused)?;
     let mut network = on_device(&model, &settings).await?;
     let forecast = roll(&mut network, vec![rolling]).await?.remove(0);
     if let Some(path) = &args.out {
@@ -116,7 +116,7 @@ fn no_series() -> Error {
 }
 
 /// Labels and targets in columns.
-fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
+fn table(encoded: &EncodedSeries, rolled: &Rolled) -> Vec<String> {
     let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
     let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
     let mut lines: Vec<String> = labels.map(cell).collect();
@@ -155,7 +155,7 @@ fn table(encoded: &Encoded, rolled: &Rolled) -> Vec<String> {
 }
 
 /// Why rows have a number and no label.
-fn why_counted(encoded: &Encoded, rolled: &Rolled) -> Option<String> {
+fn why_counted(encoded: &EncodedSeries, rolled: &Rolled) -> Option<String> {
     encoded.series().why_counted(encoded.series().len(), rolled.middle().labels.len())
 }
 
@@ -168,7 +168,7 @@ fn append(lines: &mut [String], column: Vec<String>) {
     }
 }
 
-fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
+fn json(encoded: &EncodedSeries, rolled: &Rolled) -> Value {
     let series = encoded.series();
     let by_target = |forecast: &Forecast| {
         let targets = series.targets().iter().enumerate();
@@ -194,7 +194,7 @@ fn json(encoded: &Encoded, rolled: &Rolled) -> Value {
 }
 
 /// As `bptt predict` writes it, without a part and a truth: every row with the last that is known, and how far behind it.
-fn csv(encoded: &Encoded, rolled: &Rolled) -> Result<Vec<u8>> {
+fn csv(encoded: &EncodedSeries, rolled: &Rolled) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut csv = csv::Writer::from_writer(&mut text);
     let mut record = vec![encoded.series().label_name().to_owned(), "origin".into(), "step".into()];
@@ -216,7 +216,7 @@ fn csv(encoded: &Encoded, rolled: &Rolled) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn picture(name: &str, encoded: &Encoded, rolled: &Rolled) -> Drawing {
+fn picture(name: &str, encoded: &EncodedSeries, rolled: &Rolled) -> Drawing {
     let series = encoded.series();
     let labels = [series.labels(), &rolled.middle().labels].concat();
     let positions = series.positions();

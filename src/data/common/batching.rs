@@ -14,12 +14,12 @@ use crate::model::uniform;
 ///
 /// The T of a batch is its bucket's longest, so that few different shapes occur, each of which has to be planned once.
 #[derive(Clone, Debug)]
-struct Buckets {
+struct LengthBuckets {
     /// The longest example of each bucket, ascending.
     longest: Vec<usize>,
 }
 
-impl Buckets {
+impl LengthBuckets {
     /// At most `most` buckets, whose borders make the padding as small as it can be.
     fn new(examples: &dyn Examples, most: usize) -> Self {
         // How many examples there are of each length.
@@ -68,24 +68,24 @@ impl Buckets {
 }
 
 /// Each example once an epoch, in an order drawn anew for each from a seed.
-pub struct Shuffled<E> {
+pub struct ShuffledBatches<E> {
     examples: E,
     rows: usize,
     seed: u64,
-    buckets: Buckets,
+    buckets: LengthBuckets,
     /// The epoch whose order was drawn last.
-    drawn: RefCell<Option<(u64, Drawn)>>,
+    drawn: RefCell<Option<(u64, EpochOrder)>>,
 }
 
 /// The batches of an epoch.
-enum Drawn {
+enum EpochOrder {
     /// Of one T: the examples of one after the other.
     Alike(Vec<usize>),
     /// The examples and the T of each.
     Each(Vec<(Vec<usize>, usize)>),
 }
 
-impl<E: Examples> Shuffled<E> {
+impl<E: Examples> ShuffledBatches<E> {
     /// Batches of `rows` examples; an epoch's last may be smaller. Rows of like length go together in at most `buckets`
     /// buckets; 1: any rows.
     ///
@@ -93,19 +93,19 @@ impl<E: Examples> Shuffled<E> {
     /// [`Error::Value`] where there are no examples, rows or buckets.
     pub fn new(examples: E, rows: usize, buckets: usize, seed: u64) -> Result<Self> {
         at_least_1(&[("the training examples", examples.len()), ("batch", rows), ("buckets of lengths", buckets)])?;
-        let buckets = Buckets::new(&examples, buckets);
+        let buckets = LengthBuckets::new(&examples, buckets);
         Ok(Self { examples, rows, seed, buckets, drawn: RefCell::default() })
     }
 
     /// The order of an epoch: examples shuffled, batches filled bucket by bucket, batches shuffled.
-    fn draw(&self, epoch: u64) -> Drawn {
+    fn draw(&self, epoch: u64) -> EpochOrder {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // Stream 0 draws the parameters.
         rng.set_stream(1 + epoch);
         let mut order: Vec<usize> = (0..self.examples.len()).collect();
         shuffle(&mut order, &mut rng);
         if self.buckets.longest.len() == 1 {
-            return Drawn::Alike(order);
+            return EpochOrder::Alike(order);
         }
         let mut batches = Vec::new();
         let mut rest: Vec<Vec<usize>> = vec![Vec::new(); self.buckets.longest.len()];
@@ -131,11 +131,11 @@ impl<E: Examples> Shuffled<E> {
             let steps = left.iter().map(|example| self.buckets.of(self.examples.steps(*example))).max();
             batches.push((left, self.buckets.longest[steps.unwrap_or_default()]));
         }
-        Drawn::Each(batches)
+        EpochOrder::Each(batches)
     }
 }
 
-impl<E: Examples> Batches for Shuffled<E> {
+impl<E: Examples> Batches for ShuffledBatches<E> {
     fn per_epoch(&self) -> u64 {
         self.examples.len().div_ceil(self.rows) as u64
     }
@@ -148,11 +148,11 @@ impl<E: Examples> Batches for Shuffled<E> {
             other => &mut other.insert((epoch, self.draw(epoch))).1,
         };
         match batches {
-            Drawn::Alike(order) => {
+            EpochOrder::Alike(order) => {
                 let first = position * self.rows;
                 self.examples.batch(&order[first..order.len().min(first + self.rows)], self.buckets.longest[0])
             }
-            Drawn::Each(batches) => {
+            EpochOrder::Each(batches) => {
                 let (examples, steps) = &batches[position];
                 self.examples.batch(examples, *steps)
             }
@@ -167,13 +167,13 @@ impl<E: Examples> Batches for Shuffled<E> {
 }
 
 /// Each example once, the shortest first.
-pub struct InOrder<E> {
+pub struct SequentialBatches<E> {
     examples: E,
     rows: usize,
     order: Vec<usize>,
 }
 
-impl<E: Examples> InOrder<E> {
+impl<E: Examples> SequentialBatches<E> {
     /// Batches of `rows` examples; the last may be smaller.
     ///
     /// # Errors
@@ -198,7 +198,7 @@ impl<E: Examples> InOrder<E> {
     }
 }
 
-impl<E: Examples> Batches for InOrder<E> {
+impl<E: Examples> Batches for SequentialBatches<E> {
     fn per_epoch(&self) -> u64 {
         self.order.len().div_ceil(self.rows) as u64
     }

@@ -6,6 +6,6 @@ pub(super) mod scaling;
 pub(super) mod split;
 
 pub use batches::{Batches, Examples};
-pub use batching::{InOrder, Shuffled};
+pub use batching::{SequentialBatches, ShuffledBatches};
 pub use scaling::{Scaling, ScalingKind};
-pub use split::{Frame, Split};
+pub use split::{Frame, SeriesSplit};

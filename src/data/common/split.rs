@@ -37,7 +37,7 @@ impl Frame {
 /// Which rows are targets of training, validation and test: three ranges that follow each other in time. All K rows that
 /// an example predicts lie in one of them; its inputs may reach back before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
+pub struct SeriesSplit {
     /// The targets that the network learns from; the first has a whole window before it.
     pub train: Range<usize>,
     /// The targets that tell when it has learned enough; may be empty.
@@ -46,7 +46,7 @@ pub struct Split {
     pub test: Range<usize>,
 }
 
-impl Split {
+impl SeriesSplit {
     /// Targets before row `train_end` train; of those after it the first `validation` (a share from 0 to 1) validate.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Split {
     /// measure a network that is there already.
     ///
     /// # Errors
-    /// [`Error::Value`] where they do not, where one is negative, or as for [`Split::at`].
+    /// [`Error::Value`] where they do not, where one is negative, or as for [`SeriesSplit::at`].
     pub fn shares(rows: usize, frame: Frame, shares: [f64; 3]) -> Result<Self> {
         Self::check_shares(shares)?;
         let targets = rows.saturating_sub(frame.window) as f64;
@@ -122,30 +122,30 @@ mod tests {
 
     #[test]
     fn shares_split_the_targets_that_have_a_whole_window() {
-        let split = Split::shares(110, FRAME, [0.7, 0.15, 0.15]).unwrap();
+        let split = SeriesSplit::shares(110, FRAME, [0.7, 0.15, 0.15]).unwrap();
         assert_eq!((split.train, split.validation, split.test), (10..80, 80..95, 95..110));
-        assert!(Split::shares(110, FRAME, [0.7, 0.2, 0.2]).is_err());
-        assert!(Split::shares(10, FRAME, [0.7, 0.15, 0.15]).is_err());
-        assert!(Split::shares(11, FRAME, [1.0, 0.0, 0.0]).is_ok());
-        let measured = Split::shares(110, FRAME, [0.0, 0.0, 1.0]).unwrap();
+        assert!(SeriesSplit::shares(110, FRAME, [0.7, 0.2, 0.2]).is_err());
+        assert!(SeriesSplit::shares(10, FRAME, [0.7, 0.15, 0.15]).is_err());
+        assert!(SeriesSplit::shares(11, FRAME, [1.0, 0.0, 0.0]).is_ok());
+        let measured = SeriesSplit::shares(110, FRAME, [0.0, 0.0, 1.0]).unwrap();
         assert_eq!((measured.train, measured.validation, measured.test), (10..10, 10..10, 10..110));
-        assert!(Split::shares(10, FRAME, [0.0, 0.0, 1.0]).is_err());
+        assert!(SeriesSplit::shares(10, FRAME, [0.0, 0.0, 1.0]).is_err());
     }
 
     #[test]
     fn a_part_too_short_for_an_example_is_refused_by_name() {
         let frame = Frame { window: 10, horizon: 5 };
-        let error = |rows, train_end, share| Split::at(rows, frame, train_end, share).unwrap_err().to_string();
+        let error = |rows, train_end, share| SeriesSplit::at(rows, frame, train_end, share).unwrap_err().to_string();
         let sizes = "expected at least 15 rows, a window of 10 and a horizon of 5";
         assert_eq!(error(14, 14, 0.0), format!("the series: {sizes}, got 14 rows"));
         assert_eq!(error(40, 14, 0.5), format!("the training part of the series: {sizes}, got 14 rows"));
         let sizes = "expected no rows, or at least a horizon of 5, got 4";
         assert_eq!(error(40, 20, 0.2), format!("the validation part of the series: {sizes}"));
         assert_eq!(error(40, 20, 0.8), format!("the test part of the series: {sizes}"));
-        assert!(Split::at(40, frame, 20, 1.0).is_ok() && Split::at(40, frame, 20, 0.5).is_ok());
-        assert!(Split::at(40, Frame { window: 10, horizon: 0 }, 20, 0.5).is_err());
-        assert!(Split::at(40, Frame { window: usize::MAX, horizon: 2 }, 20, 0.5).is_err());
-        assert!(Split::shares(40, Frame { window: usize::MAX, horizon: 2 }, [0.5, 0.5, 0.0]).is_err());
-        assert!(Split::at(40, frame, 20, 1.5).is_err());
+        assert!(SeriesSplit::at(40, frame, 20, 1.0).is_ok() && SeriesSplit::at(40, frame, 20, 0.5).is_ok());
+        assert!(SeriesSplit::at(40, Frame { window: 10, horizon: 0 }, 20, 0.5).is_err());
+        assert!(SeriesSplit::at(40, Frame { window: usize::MAX, horizon: 2 }, 20, 0.5).is_err());
+        assert!(SeriesSplit::shares(40, Frame { window: usize::MAX, horizon: 2 }, [0.5, 0.5, 0.0]).is_err());
+        assert!(SeriesSplit::at(40, frame, 20, 1.5).is_err());
     }
 }

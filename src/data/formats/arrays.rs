@@ -4,14 +4,14 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::super::sequences::sequence_inputs::IN_MEMORY;
 use super::npy::{Element, Npy};
-use crate::data::sequences::labelled::DistinctNames;
-use crate::data::sequences::steps::IN_MEMORY;
-use crate::data::{InputLimit, Labelled, Labels, Missing, Sequences, Steps};
+use crate::data::sequences::labels::DistinctNames;
+use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy, PackedSequences, SequenceInputs};
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads x, \[N, T, I\] or \[N, T\] with I = 1, from one `.npy` file and y from another: integers, strings or
     /// booleans \[N\] are classes, floats \[N\] or \[N, O\] values. A NaN in x is a missing value. Each comes with the
     /// path that errors name.
@@ -20,14 +20,14 @@ impl Labelled {
     /// [`Error::Data`] for a file that is no array or is cut off, for shapes that do not fit, and for numbers that are
     /// not finite or that f64 does not hold, named by sequence, step and dimension, counted from 1; for sequences that
     /// would take more memory than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
-    pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: Missing) -> Result<Self> {
+    pub fn from_npy(x: (&[u8], &Path), y: Option<(&[u8], &Path)>, missing: MissingPolicy) -> Result<Self> {
         Self::npy_within(x, y, missing, InputLimit::default())
     }
 
     pub(super) fn npy_within(
         x: (&[u8], &Path),
         y: Option<(&[u8], &Path)>,
-        missing: Missing,
+        missing: MissingPolicy,
         limit: InputLimit,
     ) -> Result<Self> {
         let array = |(bytes, path)| Array::parse(bytes, path, "");
@@ -61,9 +61,9 @@ pub(super) fn read(
     x: &Array<'_>,
     lengths: Option<&Array<'_>>,
     y: Option<&Array<'_>>,
-    missing: Missing,
+    missing: MissingPolicy,
     limit: InputLimit,
-) -> Result<Labelled> {
+) -> Result<LabelledSequences> {
     let (n, steps, dimensions) = match x.npy.shape.as_slice() {
         [n, steps] => (*n, *steps, 1),
         [n, steps, dimensions] => (*n, *steps, *dimensions),
@@ -83,9 +83,9 @@ pub(super) fn read(
         None => (Count::from(n) * steps, 0),
         Some(lengths) => (lengths.iter().map(|length| Count::from(*length)).sum(), n),
     };
-    let held = all * dimensions * number + Count::from(ends) * size_of::<usize>();
-    limit.check(held.get(), x.path, x.place, IN_MEMORY)?;
-    let mut sequences = Sequences::new(dimensions);
+    let memory = all * dimensions * number + Count::from(ends) * size_of::<usize>();
+    limit.check(memory.get(), x.path, x.place, IN_MEMORY)?;
+    let mut sequences = PackedSequences::new(dimensions);
     let mut last = vec![None; if n > 0 { dimensions } else { 0 }];
     for sequence in 0..n {
         last.fill(None);
@@ -109,9 +109,9 @@ pub(super) fn read(
             }
         })?;
     }
-    let input = if wide { Steps::Wide(sequences) } else { Steps::Dense(sequences) };
+    let input = if wide { SequenceInputs::Wide(sequences) } else { SequenceInputs::Dense(sequences) };
     let labels = y.map_or(Ok(Labels::None), |y| read_labels(y, n))?;
-    Ok(Labelled::new(input, labels))
+    Ok(LabelledSequences::new(input, labels))
 }
 
 fn read_lengths(lengths: &Array<'_>, n: usize, steps: usize) -> Result<Vec<usize>> {
@@ -209,9 +209,10 @@ pub(super) mod tests {
         npy("<f4", false, shape, &numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
     }
 
-    fn from_npy(x: &[u8], y: Option<&[u8]>) -> Result<Labelled, String> {
+    fn from_npy(x: &[u8], y: Option<&[u8]>) -> Result<LabelledSequences, String> {
         let y = y.map(|bytes| (bytes, Path::new("y.npy")));
-        Labelled::from_npy((x, Path::new("x.npy")), y, Missing::Refuse).map_err(|error| error.to_string())
+        LabelledSequences::from_npy((x, Path::new("x.npy")), y, MissingPolicy::Refuse)
+            .map_err(|error| error.to_string())
     }
 
     pub(crate) fn classes(names: &[&str], of: &[u32]) -> Labels {
@@ -222,13 +223,13 @@ pub(super) mod tests {
     fn two_axes_are_one_dimension() {
         let sequences = vec![array![[1.0], [2.0], [3.0]], array![[4.0], [5.0], [6.0]]];
         let labelled = from_npy(&floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), None).unwrap();
-        assert_eq!(labelled, Labelled::new(Steps::dense(sequences), Labels::None));
+        assert_eq!(labelled, LabelledSequences::new(SequenceInputs::dense(sequences), Labels::None));
     }
 
     #[test]
     fn three_axes_are_sequences_steps_and_dimensions() {
         let labelled = from_npy(&npy("|i1", true, &[2, 1, 2], &[1, 2, 3, 0xff]), None).unwrap();
-        assert_eq!(labelled.input, Steps::dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
+        assert_eq!(labelled.input, SequenceInputs::dense(vec![array![[1.0, 3.0]], array![[2.0, -1.0]]]));
     }
 
     #[test]
@@ -247,16 +248,16 @@ pub(super) mod tests {
     #[test]
     fn missing_numbers_are_filled_by_dimension_and_sequence() {
         let x = floats(&[2, 2, 2], &[1.0, 2.0, f32::NAN, 3.0, 4.0, f32::NAN, 5.0, 6.0]);
-        let read = |x: &[u8], missing| Labelled::from_npy((x, Path::new("x.npy")), None, missing);
-        let error = read(&x, Missing::Forward).unwrap_err().to_string();
+        let read = |x: &[u8], missing| LabelledSequences::from_npy((x, Path::new("x.npy")), None, missing);
+        let error = read(&x, MissingPolicy::Forward).unwrap_err().to_string();
         let expected = "expected a first number to fill forward from, got NaN";
         assert_eq!(error, format!("x.npy, sequence 2, step 1, dimension 2: {expected}"));
         let x = floats(&[1, 3, 2], &[1.0, 2.0, f32::NAN, 3.0, f32::NAN, f32::NAN]);
-        let filled = Steps::dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
-        assert_eq!(read(&x, Missing::Forward).unwrap().input, filled);
-        let masked = read(&x, Missing::Mask).unwrap().input;
+        let filled = SequenceInputs::dense(vec![array![[1.0, 2.0], [1.0, 3.0], [1.0, 3.0]]]);
+        assert_eq!(read(&x, MissingPolicy::Forward).unwrap().input, filled);
+        let masked = read(&x, MissingPolicy::Mask).unwrap().input;
         assert_eq!(masked.values(&[0], 0).map(f64::is_nan).collect::<Vec<_>>(), [false, true, true]);
-        assert!(read(&floats(&[1, 1], &[f32::INFINITY]), Missing::Mask).is_err());
+        assert!(read(&floats(&[1, 1], &[f32::INFINITY]), MissingPolicy::Mask).is_err());
     }
 
     #[test]
@@ -299,7 +300,7 @@ pub(super) mod tests {
             let shape: Vec<usize> = (0..2 + below(2, rng)).map(|_| 1 + below(3, rng)).collect();
             floats(&shape, &(0..shape.iter().product()).map(|_| number(rng) as f32).collect::<Vec<_>>())
         };
-        survives(x, |bytes| Labelled::from_npy((bytes, Path::new("x.npy")), None, Missing::Forward));
+        survives(x, |bytes| LabelledSequences::from_npy((bytes, Path::new("x.npy")), None, MissingPolicy::Forward));
         let fixed = floats(&[3, 1], &[0.0; 3]);
         let y = |rng: &mut ChaCha8Rng| match below(3, rng) {
             0 => npy("|u1", false, &[3], &[0, 1, 1]),
@@ -307,7 +308,7 @@ pub(super) mod tests {
             _ => floats(&[3, 1], &[1.0, 2.0, number(rng) as f32]),
         };
         let x = (fixed.as_slice(), Path::new("x.npy"));
-        let parse = |y: &[u8]| Labelled::from_npy(x, Some((y, Path::new("y.npy"))), Missing::Refuse);
+        let parse = |y: &[u8]| LabelledSequences::from_npy(x, Some((y, Path::new("y.npy"))), MissingPolicy::Refuse);
         survives(y, parse);
     }
 }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use crate::data::sequences::labelled::DistinctNames;
-use crate::data::sequences::steps::IN_MEMORY;
-use crate::data::{InputLimit, Labelled, Labels, Sequences, Steps};
+use super::super::sequences::sequence_inputs::IN_MEMORY;
+use crate::data::sequences::labels::DistinctNames;
+use crate::data::{InputLimit, LabelledSequences, Labels, PackedSequences, SequenceInputs};
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
 /// How an image becomes a sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Image {
+pub enum ImageLayout {
     /// A row a step: T rows, I columns.
     #[default]
     Rows,
@@ -61,7 +61,7 @@ impl Idx<'_> {
     }
 }
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads the idx file of images, \[N, rows, columns\], and that of their labels, \[N\]; each with the path that
     /// errors name. Bytes are scaled from 0…255 to 0…1. Of arrays of other ranks the first axis is N and the second
     /// the rows; what lies behind the rows, or the pixels, is I. The classes are the numbers that occur.
@@ -69,7 +69,7 @@ impl Labelled {
     /// # Errors
     /// [`Error::Data`] for what is no idx file of bytes, is cut off or longer than its header tells, or where the two
     /// files have different N; for more than the default [`InputLimit`].
-    pub fn from_idx(images: (&[u8], &Path), labels: Option<(&[u8], &Path)>, image: Image) -> Result<Self> {
+    pub fn from_idx(images: (&[u8], &Path), labels: Option<(&[u8], &Path)>, image: ImageLayout) -> Result<Self> {
         Self::idx_within(images, labels, image, InputLimit::default())
     }
 
@@ -77,7 +77,7 @@ impl Labelled {
     pub(super) fn idx_within(
         images: (&[u8], &Path),
         labels: Option<(&[u8], &Path)>,
-        image: Image,
+        image: ImageLayout,
         limit: InputLimit,
     ) -> Result<Self> {
         let (bytes, path) = images;
@@ -87,11 +87,11 @@ impl Labelled {
             let message = "expected images, an idx file of rank 2 or more, got one of rank 1, which is for labels";
             return Err(Error::data(path, "", message));
         }
-        let axes = if image == Image::Pixels { inner.len().min(2) } else { 1 };
+        let axes = if image == ImageLayout::Pixels { inner.len().min(2) } else { 1 };
         let (steps, dimensions) = (inner[..axes].iter().product(), inner[axes..].iter().product::<usize>());
-        let held = Count::from(values.len()) * size_of::<f32>();
-        limit.check(held.get(), path, "", IN_MEMORY)?;
-        let mut sequences = Sequences::new(dimensions);
+        let memory = Count::from(values.len()) * size_of::<f32>();
+        limit.check(memory.get(), path, "", IN_MEMORY)?;
+        let mut sequences = PackedSequences::new(dimensions);
         for image in values.chunks_exact(steps * dimensions) {
             sequences.push_with(steps, |t, i| Ok((f32::from(image[t * dimensions + i]) / 255.0).into()))?;
         }
@@ -110,7 +110,7 @@ impl Labelled {
                 Labels::from_distinct(names)
             }
         };
-        Ok(Self::new(Steps::Dense(sequences), labels))
+        Ok(Self::new(SequenceInputs::Dense(sequences), labels))
     }
 }
 
@@ -127,9 +127,9 @@ mod tests {
         [0, 0, 8, shape.len() as u8].into_iter().chain(sizes).chain(values.iter().copied()).collect()
     }
 
-    fn read(images: &[u8], labels: Option<&[u8]>, image: Image) -> Result<Labelled, String> {
+    fn read(images: &[u8], labels: Option<&[u8]>, image: ImageLayout) -> Result<LabelledSequences, String> {
         let labels = labels.map(|bytes| (bytes, Path::new("b")));
-        Labelled::from_idx((images, Path::new("a")), labels, image).map_err(|error| error.to_string())
+        LabelledSequences::from_idx((images, Path::new("a")), labels, image).map_err(|error| error.to_string())
     }
 
     fn draw(rng: &mut ChaCha8Rng) -> (Vec<u32>, Vec<u8>) {
@@ -142,12 +142,12 @@ mod tests {
     fn images_are_rows_or_pixels_from_0_to_1() {
         let images = write(&[2, 2, 3], &[0, 51, 255, 0, 0, 0, 255, 0, 0, 0, 0, 102]);
         let labels = write(&[2], &[9, 4]);
-        let rows = read(&images, Some(&labels), Image::Rows).unwrap();
+        let rows = read(&images, Some(&labels), ImageLayout::Rows).unwrap();
         let first = array![[0.0, 0.2, 1.0], [0.0, 0.0, 0.0]];
-        assert_eq!(rows.input, Steps::dense(vec![first, array![[1.0, 0.0, 0.0], [0.0, 0.0, 0.4]]]));
+        assert_eq!(rows.input, SequenceInputs::dense(vec![first, array![[1.0, 0.0, 0.0], [0.0, 0.0, 0.4]]]));
         assert_eq!(rows.labels, Labels::Classes { names: vec!["4".into(), "9".into()], of: vec![1, 0] });
-        let pixels = read(&images, None, Image::Pixels).unwrap();
-        let Steps::Dense(sequences) = &pixels.input else { panic!() };
+        let pixels = read(&images, None, ImageLayout::Pixels).unwrap();
+        let SequenceInputs::Dense(sequences) = &pixels.input else { panic!() };
         assert!(sequences.numbers(0).map(|number| number as f32).eq([0.0, 0.2, 1.0, 0.0, 0.0, 0.0]));
         assert_eq!(pixels.labels, Labels::None);
     }
@@ -157,10 +157,11 @@ mod tests {
         let mut rng = rng(0);
         for _ in 0..500 {
             let (shape, values) = draw(&mut rng);
-            let image = if below(2, &mut rng) == 0 { Image::Rows } else { Image::Pixels };
+            let image = if below(2, &mut rng) == 0 { ImageLayout::Rows } else { ImageLayout::Pixels };
             let labelled = read(&write(&shape, &values), None, image).unwrap();
-            let steps = shape[1..].iter().take(if image == Image::Rows { 1 } else { 2 }).product::<u32>() as usize;
-            let Steps::Dense(sequences) = &labelled.input else { panic!() };
+            let steps =
+                shape[1..].iter().take(if image == ImageLayout::Rows { 1 } else { 2 }).product::<u32>() as usize;
+            let SequenceInputs::Dense(sequences) = &labelled.input else { panic!() };
             let n = shape[0] as usize;
             assert!(sequences.len() == n && (0..n).all(|image| sequences.length(image) == steps));
             let numbers = (0..n).flat_map(|image| sequences.numbers(image));
@@ -175,18 +176,18 @@ mod tests {
             let (shape, values) = draw(rng);
             write(&shape, &values)
         };
-        survives(draw, |bytes| Labelled::from_idx((bytes, Path::new("a")), None, Image::Pixels));
+        survives(draw, |bytes| LabelledSequences::from_idx((bytes, Path::new("a")), None, ImageLayout::Pixels));
         let images = write(&[3, 1, 1], &[1, 2, 3]);
         let images = (images.as_slice(), Path::new("a"));
         survives(
             |rng| write(&[3], &[below(3, rng) as u8; 3]),
-            |bytes| Labelled::from_idx(images, Some((bytes, Path::new("b"))), Image::Rows),
+            |bytes| LabelledSequences::from_idx(images, Some((bytes, Path::new("b"))), ImageLayout::Rows),
         );
     }
 
     #[test]
     fn what_is_no_whole_idx_file_is_refused() {
-        let error = |bytes: &[u8]| read(bytes, None, Image::Rows).unwrap_err();
+        let error = |bytes: &[u8]| read(bytes, None, ImageLayout::Rows).unwrap_err();
         assert_eq!(error(b""), "a: expected an idx file, which begins with 0, 0, 8 and its rank, got []");
         assert!(error(b"\x89PNG\r\n").contains("got [137, 80, 78, 71]"));
         assert!(error(&[0, 0, 13, 1, 0, 0, 0, 0]).contains("got type 13: 32-bit floats"));
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn labels_are_one_for_each_image() {
         let images = write(&[2, 1, 1], &[1, 2]);
-        let error = |labels: &[u8]| read(&images, Some(labels), Image::Rows).unwrap_err();
+        let error = |labels: &[u8]| read(&images, Some(labels), ImageLayout::Rows).unwrap_err();
         let message = "b: expected labels of shape [2], one for each image, got";
         assert_eq!(error(&write(&[3], &[1, 2, 3])), format!("{message} [3]"));
         assert_eq!(error(&images), format!("{message} [2, 1, 1]"));

@@ -15,6 +15,6 @@ mod ucr;
 mod zip;
 
 #[cfg(feature = "cli")]
-pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, columns};
-pub use idx::Image;
+pub use csv::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
+pub use idx::ImageLayout;
 pub use read::ReadOptions;

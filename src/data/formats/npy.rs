@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// An array as it lies in a file.
 pub(super) struct Npy<'a> {
     pub(super) shape: Vec<usize>,
-    kind: Kind,
+    kind: ElementType,
     /// Bytes an element.
     size: usize,
     big_endian: bool,
@@ -19,7 +19,7 @@ pub(super) struct Npy<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ElementType {
     Float,
     Signed,
     Unsigned,
@@ -60,7 +60,8 @@ impl<'a> Npy<'a> {
         let Some((header, data)) = rest.split_at_checked(length as usize) else {
             return Err(format!("expected a header of {length} bytes, got {}", rest.len()));
         };
-        let Some(Header { descr, fortran_order, shape }) = std::str::from_utf8(header).ok().and_then(Header::parse)
+        let Some(NpyHeader { descr, fortran_order, shape }) =
+            std::str::from_utf8(header).ok().and_then(NpyHeader::parse)
         else {
             let got = quoted(String::from_utf8_lossy(header).trim_end());
             return Err(format!("expected a header with descr, fortran_order and shape of one array, got {got}"));
@@ -89,21 +90,21 @@ impl<'a> Npy<'a> {
     }
 
     pub(super) fn is_float(&self) -> bool {
-        self.kind == Kind::Float
+        self.kind == ElementType::Float
     }
 
     /// Whether f32 holds every number of the type.
     pub(super) fn is_single(&self) -> bool {
         match self.kind {
-            Kind::Float => self.size == 4,
-            Kind::Signed | Kind::Unsigned => self.size <= 2,
-            Kind::Bool => true,
-            Kind::Text => false,
+            ElementType::Float => self.size == 4,
+            ElementType::Signed | ElementType::Unsigned => self.size <= 2,
+            ElementType::Bool => true,
+            ElementType::Text => false,
         }
     }
 
     pub(super) fn is_text(&self) -> bool {
-        self.kind == Kind::Text
+        self.kind == ElementType::Text
     }
 
     /// The element at an index within the shape.
@@ -111,18 +112,18 @@ impl<'a> Npy<'a> {
         let element: usize = index.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum();
         let bytes = &self.data[element * self.size..(element + 1) * self.size];
         match self.kind {
-            Kind::Float if self.size == 4 => {
+            ElementType::Float if self.size == 4 => {
                 Element::Float(f32::from_bits(unsigned(bytes, self.big_endian) as u32).into())
             }
-            Kind::Float => Element::Float(f64::from_bits(unsigned(bytes, self.big_endian))),
-            Kind::Signed => {
+            ElementType::Float => Element::Float(f64::from_bits(unsigned(bytes, self.big_endian))),
+            ElementType::Signed => {
                 let unused = 64 - 8 * self.size as u32;
                 let value = (unsigned(bytes, self.big_endian) << unused) as i64 >> unused;
                 Element::Integer(value.into())
             }
-            Kind::Unsigned => Element::Integer(unsigned(bytes, self.big_endian).into()),
-            Kind::Bool => Element::Bool(bytes[0] != 0),
-            Kind::Text => {
+            ElementType::Unsigned => Element::Integer(unsigned(bytes, self.big_endian).into()),
+            ElementType::Bool => Element::Bool(bytes[0] != 0),
+            ElementType::Text => {
                 let characters = bytes.chunks_exact(4).map(|bytes| unsigned(bytes, self.big_endian) as u32);
                 let text: Option<String> = characters.map(char::from_u32).collect();
                 Element::Text(text.map(|text| text.trim_end_matches('\0').to_owned()))
@@ -156,8 +157,8 @@ fn unsigned(bytes: &[u8], big_endian: bool) -> u64 {
     }
 }
 
-/// Kind, bytes an element and byte order of NumPy's name for a type: `<f4`, `|b1`, `>U7`.
-fn element_type(descr: &str) -> Option<(Kind, usize, bool)> {
+/// ElementType, bytes an element and byte order of NumPy's name for a type: `<f4`, `|b1`, `>U7`.
+fn element_type(descr: &str) -> Option<(ElementType, usize, bool)> {
     let big_endian = match descr.as_bytes().first()? {
         b'<' | b'|' => false,
         b'=' => cfg!(target_endian = "big"),
@@ -167,24 +168,24 @@ fn element_type(descr: &str) -> Option<(Kind, usize, bool)> {
     let (kind, size) = descr[1..].split_at_checked(1)?;
     let size: usize = size.parse().ok()?;
     let (kind, size) = match (kind, size) {
-        ("f", 4 | 8) => (Kind::Float, size),
-        ("i", 1 | 2 | 4 | 8) => (Kind::Signed, size),
-        ("u", 1 | 2 | 4 | 8) => (Kind::Unsigned, size),
-        ("b", 1) => (Kind::Bool, size),
-        ("U", 1..) => (Kind::Text, size.checked_mul(4)?),
+        ("f", 4 | 8) => (ElementType::Float, size),
+        ("i", 1 | 2 | 4 | 8) => (ElementType::Signed, size),
+        ("u", 1 | 2 | 4 | 8) => (ElementType::Unsigned, size),
+        ("b", 1) => (ElementType::Bool, size),
+        ("U", 1..) => (ElementType::Text, size.checked_mul(4)?),
         _ => return None,
     };
     Some((kind, size, big_endian))
 }
 
 /// The header's dictionary, a Python literal.
-struct Header<'a> {
+struct NpyHeader<'a> {
     descr: &'a str,
     fortran_order: bool,
     shape: Vec<usize>,
 }
 
-impl<'a> Header<'a> {
+impl<'a> NpyHeader<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         let mut literal = Literal { rest: text };

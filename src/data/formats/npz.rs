@@ -5,21 +5,21 @@ use std::path::Path;
 use super::arrays::{Array, read};
 use super::zip::Archive;
 use crate::data::input::encoding::quoted;
-use crate::data::{InputLimit, Labelled, Missing};
+use crate::data::{InputLimit, LabelledSequences, MissingPolicy};
 use crate::error::{Error, Result};
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads the arrays `x`, and where they are there `lengths` and `y`, of an `.npz` file. `lengths`, \[N\], holds the
     /// steps of each sequence; what lies beyond them is not read. `x` and `y` are as in [`from_npy`](Self::from_npy).
     ///
     /// # Errors
     /// [`Error::Data`] as there, naming the array, for an archive that is cut off, changed, or of 4 GB, and for arrays that
     /// are larger than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
-    pub fn from_npz(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+    pub fn from_npz(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::npz_within(bytes, path, missing, InputLimit::default())
     }
 
-    pub(super) fn npz_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
+    pub(super) fn npz_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let archive = Archive::open(bytes, path)?;
         limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"]), path, "", "in its arrays")?;
         let Some(x) = archive.read("x.npy")? else {
@@ -44,10 +44,11 @@ mod tests {
     use super::super::zip::tests::archive;
     use super::*;
     use crate::data::corruption::{below, number, rng, survives};
-    use crate::data::{Labels, Steps};
+    use crate::data::{Labels, SequenceInputs};
 
-    fn from_npz(files: &[(&str, &[u8], bool)]) -> Result<Labelled, String> {
-        Labelled::from_npz(&archive(files), Path::new("a.npz"), Missing::Refuse).map_err(|error| error.to_string())
+    fn from_npz(files: &[(&str, &[u8], bool)]) -> Result<LabelledSequences, String> {
+        LabelledSequences::from_npz(&archive(files), Path::new("a.npz"), MissingPolicy::Refuse)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -63,7 +64,10 @@ mod tests {
                 Array2::from_shape_fn((lengths[n], dimensions), number)
             };
             let names: Vec<String> = of.iter().map(u8::to_string).collect();
-            let expected = Labelled::new(Steps::dense((0..n).map(sequence).collect()), Labels::from_names(&names));
+            let expected = LabelledSequences::new(
+                SequenceInputs::dense((0..n).map(sequence).collect()),
+                Labels::from_names(&names),
+            );
             let x = floats(&[n, steps, dimensions], &numbers);
             let lengths: Vec<u8> = lengths.iter().flat_map(|length| (*length as i64).to_le_bytes()).collect();
             let lengths = npy("<i8", false, &[n], &lengths);
@@ -80,15 +84,16 @@ mod tests {
 
     #[test]
     fn what_numpy_wrote_is_read() {
-        let read = |bytes: &[u8]| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse).unwrap();
-        let input = Steps::wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        let read =
+            |bytes: &[u8]| LabelledSequences::from_npz(bytes, Path::new("a.npz"), MissingPolicy::Refuse).unwrap();
+        let input = SequenceInputs::wide(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["läuft", "walk"], &[1, 0]);
         let stored = read(include_bytes!("../../../tests/fixtures/stored.npz"));
-        assert_eq!(stored, Labelled::new(input, labels));
-        let input = Steps::dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
+        assert_eq!(stored, LabelledSequences::new(input, labels));
+        let input = SequenceInputs::dense(vec![array![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], array![[6.0, 7.0]]]);
         let labels = classes(&["false", "true"], &[1, 0]);
         let deflated = read(include_bytes!("../../../tests/fixtures/deflated.npz"));
-        assert_eq!(deflated, Labelled::new(input, labels));
+        assert_eq!(deflated, LabelledSequences::new(input, labels));
     }
 
     #[test]
@@ -96,14 +101,14 @@ mod tests {
         let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
         let lengths = npy("|u1", false, &[2], &[1, 2]);
         let labelled = from_npz(&[("x.npy", &x, false), ("lengths.npy", &lengths, false)]).unwrap();
-        assert_eq!(labelled.input, Steps::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(labelled.input, SequenceInputs::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
     }
 
     #[test]
     fn lengths_may_be_whole_numbers_in_floats_as_arithmetic_leaves_them() {
         let x = floats(&[2, 2], &[1.0, f32::NAN, 2.0, 3.0]);
         let read = |lengths: &[f32]| from_npz(&[("x.npy", &x, false), ("lengths.npy", &floats(&[2], lengths), false)]);
-        assert_eq!(read(&[1.0, 2.0]).unwrap().input, Steps::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(read(&[1.0, 2.0]).unwrap().input, SequenceInputs::dense(vec![array![[1.0]], array![[2.0], [3.0]]]));
         for (wrong, got) in [(1.5, "1.5"), (0.0, "0"), (3.0, "3"), (f32::NAN, "NaN")] {
             let error = read(&[1.0, wrong]).unwrap_err();
             assert!(error.contains("sequence 2: expected a whole number from 1 to T = 2, got "), "{error}");
@@ -135,6 +140,6 @@ mod tests {
             let y = npy("|u1", false, &[n], &vec![1; n]);
             archive(&[("x.npy", &x, below(2, rng) == 0), ("y.npy", &y, below(2, rng) == 0)])
         };
-        survives(write, |bytes| Labelled::from_npz(bytes, Path::new("a.npz"), Missing::Refuse));
+        survives(write, |bytes| LabelledSequences::from_npz(bytes, Path::new("a.npz"), MissingPolicy::Refuse));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::data::InputLimit;
 use crate::data::input::encoding::{quoted, utf8};
-use crate::data::piano_rolls::pieces::{IN_MEMORY, Keys, Piece, Rolls, name};
+use crate::data::piano_rolls::pieces::{IN_MEMORY, PianoKeys, PianoRolls, Piece, name};
 use crate::error::{Error, Result};
 use crate::sizes::Count;
 
@@ -19,7 +19,7 @@ const HIGHEST: u32 = u16::MAX as u32;
 /// The names of the parts, as the data sets of Boulanger-Lewandowski et al. (2012) have them.
 const PARTS: [&str; 3] = ["train", "valid", "test"];
 
-impl Rolls {
+impl PianoRolls {
     /// Reads `{"train": [piece, …], "valid": […], "test": […]}`, of which `valid` and `test` may be left out, or a list
     /// of pieces alone, whose parts are not settled. A piece is a list of steps, a step a list of active keys, a key a
     /// number from 0 to 65,535. K are `keys`, or all from the lowest to the highest that occur. `path` is what errors
@@ -45,8 +45,8 @@ impl Rolls {
         let text = utf8(text, path)?;
         // Before any is made: a list of nothing is two bytes of the file.
         let count = |of: u8| Count::from(text.bytes().filter(|byte| *byte == of).count());
-        let held = count(b'[') * size_of::<Vec<u32>>() + count(b',') * size_of::<u32>();
-        limit.check(held.get(), path, "", IN_MEMORY)?;
+        let memory = count(b'[') * size_of::<Vec<u32>>() + count(b',') * size_of::<u32>();
+        limit.check(memory.get(), path, "", IN_MEMORY)?;
         let refused = |expected: &str, error: serde_json::Error| Error::data(path, "", format!("{expected}; {error}"));
         if let Some(rolls) = Self::from_pieces(text, path, keys.clone())? {
             return Ok(rolls);
@@ -120,7 +120,7 @@ impl Rolls {
         path: &Path,
     ) -> Result<Self> {
         pieces.iter_mut().flatten().flatten().for_each(|key| *key -= keys.start());
-        Self::new(Keys::Numbers(keys), pieces, parts).map_err(|error| error.in_file(path))
+        Self::new(PianoKeys::Numbers(keys), pieces, parts).map_err(|error| error.in_file(path))
     }
 }
 
@@ -206,11 +206,11 @@ mod tests {
     use super::*;
     use crate::data::corruption::{below, random_pieces, rng, rolls_survive};
 
-    fn json(text: &str) -> Result<Rolls> {
-        Rolls::from_json(text.as_bytes(), Path::new("a.json"), None)
+    fn json(text: &str) -> Result<PianoRolls> {
+        PianoRolls::from_json(text.as_bytes(), Path::new("a.json"), None)
     }
 
-    fn refusal(rolls: Result<Rolls>) -> String {
+    fn refusal(rolls: Result<PianoRolls>) -> String {
         rolls.unwrap_err().to_string()
     }
 
@@ -225,10 +225,11 @@ mod tests {
             let mut written = pieces.clone();
             written.iter_mut().flatten().flatten().for_each(|key| *key += lowest);
             let told = (below(2, &mut rng) == 0).then(|| numbers.clone());
-            let read = |value: Value| Rolls::from_json(value.to_string().as_bytes(), Path::new("a.json"), told.clone());
+            let read =
+                |value: Value| PianoRolls::from_json(value.to_string().as_bytes(), Path::new("a.json"), told.clone());
             let (train, valid) = (below(count + 1, &mut rng), below(count + 1, &mut rng));
             let (train, valid) = (train.min(valid), train.max(valid));
-            let expected = |parts| Rolls::new(Keys::Numbers(numbers.clone()), pieces.clone(), parts).unwrap();
+            let expected = |parts| PianoRolls::new(PianoKeys::Numbers(numbers.clone()), pieces.clone(), parts).unwrap();
             assert_eq!(read(json!(written)).unwrap(), expected(None));
             let parts = json!({"train": written[..train], "valid": written[train..valid], "test": written[valid..]});
             assert_eq!(read(parts).unwrap(), expected(Some([0..train, train..valid, valid..count])));
@@ -238,17 +239,17 @@ mod tests {
     #[test]
     fn damaged_files_are_refused_or_read() {
         let valid = [r#"{"train": [[[60, 64], [], [65]], [[1], [2]]], "test": [[[3], [60]]]}"#, "[[[1,2],[3]]]"];
-        rolls_survive(valid, |bytes| Rolls::from_json(bytes, Path::new("a"), None));
+        rolls_survive(valid, |bytes| PianoRolls::from_json(bytes, Path::new("a"), None));
     }
 
     #[test]
     fn a_key_outside_is_named_by_part_piece_and_step() {
         let text = r#"{"train": [[[60], [61]]], "valid": [[[60], []], [[60], [62, 20]]]}"#;
-        let told = |keys| Rolls::from_json(text.as_bytes(), Path::new("a.json"), Some(keys));
+        let told = |keys| PianoRolls::from_json(text.as_bytes(), Path::new("a.json"), Some(keys));
         let expected = "a.json, valid, piece 2, step 2: expected a key from 21 to 108, got 20";
         assert_eq!(refusal(told(21..=108)), expected);
-        assert_eq!(told(20..=99).unwrap().keys(), &Keys::Numbers(20..=99));
-        assert_eq!(json(text).unwrap().keys(), &Keys::Numbers(20..=62));
+        assert_eq!(told(20..=99).unwrap().keys(), &PianoKeys::Numbers(20..=99));
+        assert_eq!(json(text).unwrap().keys(), &PianoKeys::Numbers(20..=62));
         assert!(refusal(told(0..=70_000)).starts_with("the keys: expected numbers from 0 to 65535"));
         #[expect(clippy::reversed_empty_ranges, reason = "what is refused")]
         let reversed = 9..=8;
@@ -279,6 +280,6 @@ mod tests {
         assert_eq!(twice, "a.json: expected each part once; duplicate field `train` at line 1 column 31");
         assert!(error("[[[1],\n[2]],").ends_with("EOF while parsing a value at line 2 column 5"));
         assert!(error(&"[".repeat(100_000)).contains("recursion limit"));
-        assert!(refusal(Rolls::from_json(b"[[[1], \xFF", Path::new("a.json"), None)).contains("byte offset 7"));
+        assert!(refusal(PianoRolls::from_json(b"[[[1], \xFF", Path::new("a.json"), None)).contains("byte offset 7"));
     }
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "cli")]
 use crate::data::LongColumns;
 use crate::data::input::gzip::decompressed;
-use crate::data::{Image, InputLimit, Labelled, LabelsAs, Missing, read_input};
+use crate::data::{ImageLayout, InputLimit, LabelKind, LabelledSequences, MissingPolicy, read_input};
 use crate::error::{Error, Result};
 
 /// What a file does not tell of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// What becomes of missing values: an empty field, `?`, and NaN, NA, N/A, null and their like.
-    pub missing: Missing,
-    /// What labels are; `None`: what the file says, or they look like, see [`Labelled::labels_as`].
-    pub labels: Option<LabelsAs>,
+    pub missing: MissingPolicy,
+    /// What labels are; `None`: what the file says, or they look like, see [`LabelledSequences::labels_as`].
+    pub labels: Option<LabelKind>,
     /// How an image becomes a sequence (idx).
-    pub image: Image,
+    pub image: ImageLayout,
     /// The most that may come of each file.
     pub limit: InputLimit,
     /// What the columns are (`.csv`).
@@ -26,7 +26,7 @@ pub struct ReadOptions {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum FileFormat {
     Ts,
     Ucr,
     Idx,
@@ -35,7 +35,7 @@ enum Format {
     Long,
 }
 
-impl Format {
+impl FileFormat {
     /// By how the file begins where that is unmistakable, otherwise by its extension, that of gzip aside.
     fn recognise(bytes: &[u8], path: &Path) -> Option<Self> {
         let begins = [(b"\x93NUMPY".as_slice(), Self::Npy), (b"PK\x03\x04", Self::Npz), (b"\0\0\x08", Self::Idx)];
@@ -60,7 +60,7 @@ impl Format {
     }
 }
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads a file, and for the formats that keep labels by themselves (idx, `.npy`) the file of its labels. What the
     /// format is shows in how the file begins and in its extension. Either may be compressed by gzip.
     ///
@@ -84,13 +84,13 @@ impl Labelled {
         options: &ReadOptions,
     ) -> Result<Self> {
         let bytes = &*whole(bytes, path, options.limit)?;
-        let Some(format) = Format::recognise(bytes, path) else {
+        let Some(format) = FileFormat::recognise(bytes, path) else {
             let message = "expected a file of labelled sequences: .ts, .tsv, .txt, .csv, .npy, .npz or idx";
             return Err(Error::data(path, "", message));
         };
         let labels = match labels {
             None => None,
-            Some((bytes, path)) if matches!(format, Format::Idx | Format::Npy) => {
+            Some((bytes, path)) if matches!(format, FileFormat::Idx | FileFormat::Npy) => {
                 Some((whole(bytes, path, options.limit)?, path))
             }
             Some((_, labels)) => {
@@ -100,22 +100,22 @@ impl Labelled {
         };
         let labels = labels.as_ref().map(|(bytes, path)| (&**bytes, *path));
         let labelled = match format {
-            Format::Ts => Self::ts_within(bytes, path, options.missing, options.limit),
-            Format::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
-            Format::Idx => Self::idx_within((bytes, path), labels, options.image, options.limit),
-            Format::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
+            FileFormat::Ts => Self::ts_within(bytes, path, options.missing, options.limit),
+            FileFormat::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
+            FileFormat::Idx => Self::idx_within((bytes, path), labels, options.image, options.limit),
+            FileFormat::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
             #[cfg(feature = "cli")]
-            Format::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
+            FileFormat::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
             #[cfg(feature = "cli")]
-            Format::Long => Self::long_within(bytes, path, &options.columns, options.missing, options.limit),
+            FileFormat::Long => Self::long_within(bytes, path, &options.columns, options.missing, options.limit),
             #[cfg(not(feature = "cli"))]
-            Format::Npz | Format::Long => {
+            FileFormat::Npz | FileFormat::Long => {
                 let message = "this format is read with the feature `cli`, which this build is without";
                 Err(Error::data(path, "", message))
             }
         }?;
         // These formats say what labels are.
-        let told = matches!(format, Format::Ts | Format::Idx) && options.labels.is_none();
+        let told = matches!(format, FileFormat::Ts | FileFormat::Idx) && options.labels.is_none();
         let path = labels.map_or(path, |(_, path)| path);
         match told {
             true => Ok(labelled),
@@ -137,24 +137,24 @@ fn whole<'a>(bytes: &'a [u8], path: &Path, limit: InputLimit) -> Result<Cow<'a, 
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8], path: &str, labels: Option<&[u8]>) -> Result<Labelled, String> {
+    fn read(bytes: &[u8], path: &str, labels: Option<&[u8]>) -> Result<LabelledSequences, String> {
         let labels = labels.map(|bytes| (bytes, Path::new("labels")));
-        let labelled = Labelled::from_bytes(bytes, Path::new(path), labels, &ReadOptions::default());
+        let labelled = LabelledSequences::from_bytes(bytes, Path::new(path), labels, &ReadOptions::default());
         labelled.map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_format_shows_in_how_a_file_begins_or_in_its_extension() {
-        let format = |bytes: &[u8], path: &str| Format::recognise(bytes, Path::new(path));
-        assert_eq!(format(b"", "a.TS"), Some(Format::Ts));
-        assert_eq!(format(b"", "a.ts.gz"), Some(Format::Ts));
-        assert_eq!(format(b"", "A_TRAIN.tsv"), Some(Format::Ucr));
-        assert_eq!(format(b"", "a.csv"), Some(Format::Long));
-        assert_eq!(format(b"", "a.npz"), Some(Format::Npz));
-        assert_eq!(format(b"# words", "a"), Some(Format::Ts));
-        assert_eq!(format(b"\0\0\x08\x03", "t10k-images-idx3-ubyte.gz"), Some(Format::Idx));
-        assert_eq!(format(b"\x93NUMPY\x01", "a.txt"), Some(Format::Npy));
-        assert_eq!(format(b"PK\x03\x04", "a"), Some(Format::Npz));
+        let format = |bytes: &[u8], path: &str| FileFormat::recognise(bytes, Path::new(path));
+        assert_eq!(format(b"", "a.TS"), Some(FileFormat::Ts));
+        assert_eq!(format(b"", "a.ts.gz"), Some(FileFormat::Ts));
+        assert_eq!(format(b"", "A_TRAIN.tsv"), Some(FileFormat::Ucr));
+        assert_eq!(format(b"", "a.csv"), Some(FileFormat::Long));
+        assert_eq!(format(b"", "a.npz"), Some(FileFormat::Npz));
+        assert_eq!(format(b"# words", "a"), Some(FileFormat::Ts));
+        assert_eq!(format(b"\0\0\x08\x03", "t10k-images-idx3-ubyte.gz"), Some(FileFormat::Idx));
+        assert_eq!(format(b"\x93NUMPY\x01", "a.txt"), Some(FileFormat::Npy));
+        assert_eq!(format(b"PK\x03\x04", "a"), Some(FileFormat::Npz));
         assert_eq!(format(b"1,2,3", "a"), None);
     }
 
@@ -189,7 +189,7 @@ mod tests {
         use super::super::zip::tests::archive;
         let refused = |bytes: &[u8], path: &str, limit| {
             let options = ReadOptions { limit: InputLimit(limit), ..ReadOptions::default() };
-            Labelled::from_bytes(bytes, Path::new(path), None, &options).err().map(|error| error.to_string())
+            LabelledSequences::from_bytes(bytes, Path::new(path), None, &options).err().map(|error| error.to_string())
         };
         // A number of one byte takes four.
         let x = npy("|u1", false, &[1000, 1], &[7; 1000]);
@@ -234,13 +234,13 @@ mod tests {
         assert!(read(b"x", "a.npy", None).unwrap_err().contains("expected an npy file"));
         let error = read(b"@classLabel true a b\n@data\n1,2:a\n", "a.ts", Some(b"")).unwrap_err();
         assert_eq!(error, "labels: expected no file of labels for a.ts, which holds its own");
-        let missing = Labelled::read(Path::new("no such file.ts"), None, &ReadOptions::default()).unwrap_err();
+        let missing = LabelledSequences::read(Path::new("no such file.ts"), None, &ReadOptions::default()).unwrap_err();
         assert!(matches!(missing, Error::Io { .. }));
     }
 
     /// The same sequences, of two steps, and values as labels, in every format that holds them.
     #[cfg(feature = "cli")]
-    fn in_every_format(numbers: &[f64], labels: &[f64]) -> Vec<(&'static str, Labelled)> {
+    fn in_every_format(numbers: &[f64], labels: &[f64]) -> Vec<(&'static str, LabelledSequences)> {
         use super::super::npy::tests::npy;
         use super::super::zip::tests::archive;
         let pairs = || numbers.chunks(2).zip(labels);
@@ -250,7 +250,7 @@ mod tests {
         files.push(("a.tsv", pairs().map(|(x, y)| format!("{y:?}\t{}\t{}\n", x[0], x[1])).collect()));
         let row = |(n, (x, y)): (usize, (&[f64], &f64))| format!("{n},0,{y},{}\n{n},1,{y},{}\n", x[0], x[1]);
         files.push(("a.csv", format!("id,time,label,v\n{}", pairs().enumerate().map(row).collect::<String>())));
-        let mut all: Vec<(&str, Labelled)> =
+        let mut all: Vec<(&str, LabelledSequences)> =
             files.into_iter().map(|(path, text)| (path, read(text.as_bytes(), path, None).unwrap())).collect();
         let n = labels.len();
         let little = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
@@ -276,7 +276,7 @@ mod tests {
     #[cfg(feature = "cli")]
     #[test]
     fn what_distinguishes_large_numbers_reaches_the_network_from_every_format() {
-        use crate::data::{Labels, Scaling, ScalingKind, Steps};
+        use crate::data::{Labels, Scaling, ScalingKind, SequenceInputs};
         for offset in [0.0, 1e8, -3e9, 1e15] {
             let numbers: Vec<f64> = (0..12).map(|n| offset + f64::from(n * n % 7)).collect();
             let labels: Vec<f64> = (0..6).map(|n| offset + f64::from(n) + 0.5).collect();
@@ -287,7 +287,7 @@ mod tests {
                 let scaling = Scaling::fit_rounded(ScalingKind::Standard, &values, labelled.input.precision());
                 let Labels::Values(read) = &labelled.labels else { panic!("{format}: {:?}", labelled.labels) };
                 assert!(read.iter().eq(&labels), "{format}, {offset}: {read:?}");
-                let Steps::Dense(scaled) = labelled.scaled(&[scaling]).unwrap().input else { panic!() };
+                let SequenceInputs::Dense(scaled) = labelled.scaled(&[scaling]).unwrap().input else { panic!() };
                 assert!(
                     (0..6).flat_map(|of| scaled.numbers(of)).map(|number| number as f32).eq(expected.iter().copied()),
                     "{format}, {offset}: {scaled:?}"
@@ -299,9 +299,9 @@ mod tests {
     #[cfg(feature = "cli")]
     #[test]
     fn the_words_for_a_missing_value_are_the_same_in_every_format_of_text() {
-        use crate::data::Table;
+        use crate::data::SeriesTable;
         let words = ["?", "NA", "n/a", "NaN", "-nan", "null", "None", "#N/A", "<NA>", "."];
-        let options = ReadOptions { missing: Missing::Forward, ..ReadOptions::default() };
+        let options = ReadOptions { missing: MissingPolicy::Forward, ..ReadOptions::default() };
         for (word, is_one) in
             words.iter().map(|word| (*word, true)).chain([("-", false), ("x", false), ("#REF!", false)])
         {
@@ -311,7 +311,7 @@ mod tests {
                 ("a.csv", format!("id,time,label,v\n1,1,a,1\n1,2,a,{word}\n1,3,a,3\n")),
             ];
             for (path, text) in &files {
-                let read = Labelled::from_bytes(text.as_bytes(), Path::new(path), None, &options);
+                let read = LabelledSequences::from_bytes(text.as_bytes(), Path::new(path), None, &options);
                 match is_one {
                     true => assert!(read.unwrap().input.values(&[0], 0).eq([1.0, 1.0, 3.0]), "{word:?}, {path}"),
                     false => {
@@ -320,7 +320,7 @@ mod tests {
                 }
             }
             let text = format!("t,v\n1,1\n2,{word}\n3,3\n");
-            let read = Table::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], None);
+            let read = SeriesTable::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], None);
             assert_eq!(read.map(|table| table.columns[0].values[1].is_nan()).ok(), is_one.then_some(true), "{word:?}");
         }
     }

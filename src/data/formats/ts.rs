@@ -5,34 +5,34 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::super::sequences::sequence_inputs::SequencesBuilder;
 use crate::allocate;
 use crate::data::input::encoding::{quoted, utf8};
-use crate::data::sequences::steps::Growing;
-use crate::data::values::number::{Cells, number};
+use crate::data::values::number::{CellReader, number};
 use crate::data::values::numeric_name::{canonical, value};
-use crate::data::{InputLimit, Labelled, Labels, Missing, listed};
+use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy, list_names};
 use crate::error::{Error, Result};
 
 /// What the lines above `@data` tell.
 #[derive(Default)]
-struct Header {
+struct TsHeader {
     /// I.
     dimensions: Option<usize>,
     /// The T of every case.
     length: Option<usize>,
     equal_length: bool,
-    label: Option<Label>,
+    label: Option<TsLabel>,
     seen: HashSet<String>,
 }
 
 /// What stands behind the last colon of a case.
-enum Label {
+enum TsLabel {
     Nothing,
     Class(Vec<String>),
     Value,
 }
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads a `.ts` file: a case a line, its dimensions separated by colons and their values by commas, with a class,
     /// a value or nothing behind the last colon. Cases may differ in length. A value that is `?` or NaN is
     /// missing. `path` is what errors name.
@@ -40,28 +40,28 @@ impl Labelled {
     /// # Errors
     /// [`Error::Data`] names the line, and for a value its dimension and step, all counted from 1; it also tells of more
     /// than the default [`InputLimit`].
-    pub fn from_ts(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+    pub fn from_ts(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::ts_within(bytes, path, missing, InputLimit::default())
     }
 
     /// As [`from_ts`](Self::from_ts), of which no more than `limit` is held.
-    pub(super) fn ts_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
+    pub(super) fn ts_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..);
         let mut lines = lines.filter(|(content, _)| !content.is_empty() && !content.starts_with('#'));
-        let header = Header::read(&mut lines, path)?;
+        let header = TsHeader::read(&mut lines, path)?;
         let classes: HashMap<_, u32> = match &header.label {
-            Some(Label::Class(names)) => names.iter().map(|name| canonical(name)).zip(0..).collect(),
+            Some(TsLabel::Class(names)) => names.iter().map(|name| canonical(name)).zip(0..).collect(),
             _ => HashMap::new(),
         };
         let (mut of, mut values, mut begins) = (Vec::new(), Vec::new(), Vec::new());
-        let mut sequences = Growing::new(path, limit);
+        let mut sequences = SequencesBuilder::new(path, limit);
         let mut dimensions = header.dimensions;
         for (content, line) in lines {
             let place = || format!(", line {line}");
             let refuse = |message: String| Err(Error::data(path, place(), message));
             let mut fields: Vec<&str> = content.split(':').collect();
             let label = match &header.label {
-                Some(Label::Class(_) | Label::Value) => fields.pop().map(str::trim),
+                Some(TsLabel::Class(_) | TsLabel::Value) => fields.pop().map(str::trim),
                 _ => None,
             };
             let expected = *dimensions.get_or_insert(fields.len().max(1));
@@ -71,7 +71,7 @@ impl Labelled {
             }
             let mut columns: Vec<Vec<f64>> = Vec::with_capacity(fields.len());
             for (field, dimension) in fields.into_iter().zip(1..) {
-                let column = Cells { path, line, dimension, missing }.read(field.split(','))?;
+                let column = CellReader { path, line, dimension, missing }.read(field.split(','))?;
                 let steps = columns.first().map_or(column.len(), Vec::len);
                 if column.len() != steps {
                     let place = format!(", line {line}, dimension {dimension}");
@@ -88,14 +88,14 @@ impl Labelled {
             sequences.push(&columns)?;
             allocate::push(&mut begins, line, "the lines of sequences")?;
             match (&header.label, label) {
-                (Some(Label::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
+                (Some(TsLabel::Class(names)), Some(label)) => match classes.get(&canonical(label)) {
                     Some(class) => allocate::push(&mut of, *class, "the labels of sequences")?,
                     None => {
-                        let names = listed(names.iter().map(String::as_str));
+                        let names = list_names(names.iter().map(String::as_str));
                         return refuse(format!("expected a label among {names}, got {}", quoted(label)));
                     }
                 },
-                (Some(Label::Value), Some(label)) => match number(label) {
+                (Some(TsLabel::Value), Some(label)) => match number(label) {
                     Ok(value) => allocate::push(&mut values, value, "the labels of sequences")?,
                     Err(expected) => return refuse(format!("expected {expected} as label, got {}", quoted(label))),
                 },
@@ -106,15 +106,15 @@ impl Labelled {
             return Err(Error::data(path, "", "expected cases below @data, got none"));
         };
         let labels = match header.label {
-            Some(Label::Class(names)) => Labels::Classes { names, of },
-            Some(Label::Value) => Labels::Values(Array2::from_shape_fn((values.len(), 1), |(n, _)| values[n])),
+            Some(TsLabel::Class(names)) => Labels::Classes { names, of },
+            Some(TsLabel::Value) => Labels::Values(Array2::from_shape_fn((values.len(), 1), |(n, _)| values[n])),
             _ => Labels::None,
         };
         Ok(Self { lines: begins, ..Self::new(sequences, labels) })
     }
 }
 
-impl Header {
+impl TsHeader {
     /// Reads up to and with `@data`.
     fn read<'t>(lines: &mut impl Iterator<Item = (&'t str, usize)>, path: &Path) -> Result<Self> {
         let mut header = Self::default();
@@ -167,11 +167,11 @@ impl Header {
                         return Err(format!("expected each class once, got {} {other}", quoted(name)));
                     }
                 }
-                self.set_label(Label::Class(names.iter().map(|name| (*name).into()).collect()))
+                self.set_label(TsLabel::Class(names.iter().map(|name| (*name).into()).collect()))
             }
-            "targetlabel" if truth(words)? => self.set_label(Label::Value),
+            "targetlabel" if truth(words)? => self.set_label(TsLabel::Value),
             "classlabel" | "targetlabel" => {
-                self.label.get_or_insert(Label::Nothing);
+                self.label.get_or_insert(TsLabel::Nothing);
                 Ok(())
             }
             _ => Ok(()),
@@ -185,9 +185,9 @@ impl Header {
         }
     }
 
-    fn set_label(&mut self, label: Label) -> Result<(), String> {
+    fn set_label(&mut self, label: TsLabel) -> Result<(), String> {
         match self.label.replace(label) {
-            Some(Label::Class(_) | Label::Value) => Err("expected classes or a value as label, got both".into()),
+            Some(TsLabel::Class(_) | TsLabel::Value) => Err("expected classes or a value as label, got both".into()),
             _ => Ok(()),
         }
     }
@@ -223,15 +223,15 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::data::Steps;
+    use crate::data::SequenceInputs;
     use crate::data::corruption::{below, number, rng, survives};
 
-    fn read(text: &str) -> Result<Labelled, String> {
-        let read = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Refuse);
-        read.map(|read| Labelled { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
+    fn read(text: &str) -> Result<LabelledSequences, String> {
+        let read = LabelledSequences::from_ts(text.as_bytes(), Path::new("a.ts"), MissingPolicy::Refuse);
+        read.map(|read| LabelledSequences { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
     }
 
-    fn draw(rng: &mut ChaCha8Rng) -> Labelled {
+    fn draw(rng: &mut ChaCha8Rng) -> LabelledSequences {
         let (n, dimensions, longest) = (1 + below(5, rng), 1 + below(4, rng), 1 + below(9, rng));
         let sequence = |rng: &mut ChaCha8Rng| {
             let steps = 1 + below(longest, rng);
@@ -246,11 +246,11 @@ mod tests {
                 Labels::Classes { names, of: (0..n).map(|_| below(3, rng) as u32).collect() }
             }
         };
-        Labelled::new(Steps::wide(sequences), labels)
+        LabelledSequences::new(SequenceInputs::wide(sequences), labels)
     }
 
-    fn write(labelled: &Labelled, rng: &mut ChaCha8Rng) -> String {
-        let Steps::Wide(sequences) = &labelled.input else { panic!() };
+    fn write(labelled: &LabelledSequences, rng: &mut ChaCha8Rng) -> String {
+        let SequenceInputs::Wide(sequences) = &labelled.input else { panic!() };
         let sequences: Vec<Array2<f64>> = (0..sequences.len())
             .map(|of| {
                 let shape = (sequences.length(of), sequences.width());
@@ -296,9 +296,9 @@ mod tests {
 
     #[test]
     fn no_damage_panics() {
-        let parse = |missing| move |bytes: &[u8]| Labelled::from_ts(bytes, Path::new("a.ts"), missing);
-        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(Missing::Refuse));
-        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(Missing::Forward));
+        let parse = |missing| move |bytes: &[u8]| LabelledSequences::from_ts(bytes, Path::new("a.ts"), missing);
+        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(MissingPolicy::Refuse));
+        survives(|rng| write(&draw(rng), rng).into_bytes(), parse(MissingPolicy::Forward));
     }
 
     #[test]
@@ -306,13 +306,13 @@ mod tests {
         let text = "#c\n@Dimensions 2\n@ClassLabel TRUE up down\n@DATA\n1,2:3,4:down\n5:6:up\n";
         let sequences = vec![array![[1.0, 3.0], [2.0, 4.0]], array![[5.0, 6.0]]];
         let labels = Labels::Classes { names: vec!["up".into(), "down".into()], of: vec![1, 0] };
-        assert_eq!(read(text), Ok(Labelled::new(Steps::wide(sequences), labels)));
+        assert_eq!(read(text), Ok(LabelledSequences::new(SequenceInputs::wide(sequences), labels)));
     }
 
     #[test]
     fn a_case_knows_its_line_and_a_number_is_one_class() {
         let text = "#c\n@classLabel true 1.0 2 x\n\n@data\n1,2:1\n\n# of the second kind\n5:2.0\n6:1.00\n";
-        let labelled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Refuse).unwrap();
+        let labelled = LabelledSequences::from_ts(text.as_bytes(), Path::new("a.ts"), MissingPolicy::Refuse).unwrap();
         assert_eq!(labelled.lines, [5, 8, 9]);
         let names = ["1.0", "2", "x"].map(String::from).to_vec();
         assert_eq!(labelled.labels, Labels::Classes { names, of: vec![0, 1, 0] });
@@ -326,8 +326,8 @@ mod tests {
         let text = "@classLabel true a b\n@data\n1,2,3:4,?,NaN:a\n";
         let place = "a.ts, line 3, dimension 2, step 2";
         assert_eq!(read(text), Err(format!("{place}: expected a finite number, got \"?\"")));
-        let filled = Labelled::from_ts(text.as_bytes(), Path::new("a.ts"), Missing::Forward).unwrap();
-        assert_eq!(filled.input, Steps::wide(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
+        let filled = LabelledSequences::from_ts(text.as_bytes(), Path::new("a.ts"), MissingPolicy::Forward).unwrap();
+        assert_eq!(filled.input, SequenceInputs::wide(vec![array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]]]));
     }
 
     #[test]

@@ -2,31 +2,31 @@
 
 use std::path::Path;
 
+use super::super::sequences::sequence_inputs::SequencesBuilder;
 use crate::allocate;
 use crate::data::input::encoding::{quoted, utf8};
-use crate::data::sequences::labelled::DistinctNames;
-use crate::data::sequences::steps::Growing;
-use crate::data::values::number::{Cells, is_missing};
-use crate::data::{InputLimit, Labelled, Labels, Missing};
+use crate::data::sequences::labels::DistinctNames;
+use crate::data::values::number::{CellReader, is_missing};
+use crate::data::{InputLimit, LabelledSequences, Labels, MissingPolicy};
 use crate::error::{Error, Result};
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads lines of a label and the values of a series, separated by tabs, commas or spaces. The archive fills the
     /// lines of shorter series with NaN at the end; a NaN or `?` before is a missing value. The labels are classes; see
-    /// [`Labelled::labels_as`]. `path` is what errors name.
+    /// [`LabelledSequences::labels_as`]. `path` is what errors name.
     ///
     /// # Errors
     /// [`Error::Data`] names the line and the step, both counted from 1; it also tells of more than the default
     /// [`InputLimit`].
-    pub fn from_ucr(bytes: &[u8], path: &Path, missing: Missing) -> Result<Self> {
+    pub fn from_ucr(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::ucr_within(bytes, path, missing, InputLimit::default())
     }
 
     /// As [`from_ucr`](Self::from_ucr), of which no more than `limit` is held.
-    pub(super) fn ucr_within(bytes: &[u8], path: &Path, missing: Missing, limit: InputLimit) -> Result<Self> {
+    pub(super) fn ucr_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
         let lines = utf8(bytes, path)?.lines().map(str::trim).zip(1..).filter(|(content, _)| !content.is_empty());
         let (mut labels, mut begins) = (DistinctNames::default(), Vec::new());
-        let mut sequences = Growing::new(path, limit);
+        let mut sequences = SequencesBuilder::new(path, limit);
         let mut width = None;
         for (content, line) in lines {
             let fields: Vec<&str> = if content.contains('\t') {
@@ -49,7 +49,7 @@ impl Labelled {
             let Some(last) = values.iter().rposition(|value| !is_missing(value)) else {
                 return refuse("expected values behind the label, got none".into());
             };
-            let cells = Cells { path, line, dimension: 1, missing };
+            let cells = CellReader { path, line, dimension: 1, missing };
             let values = cells.read(values[..=last].iter().copied())?;
             sequences.push(&[values])?;
             labels.push(label)?;
@@ -68,15 +68,15 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::data::Steps;
+    use crate::data::SequenceInputs;
     use crate::data::corruption::{below, number, rng, survives};
 
-    fn read(text: &str) -> Result<Labelled, String> {
-        let read = Labelled::from_ucr(text.as_bytes(), Path::new("a.tsv"), Missing::Refuse);
-        read.map(|read| Labelled { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
+    fn read(text: &str) -> Result<LabelledSequences, String> {
+        let read = LabelledSequences::from_ucr(text.as_bytes(), Path::new("a.tsv"), MissingPolicy::Refuse);
+        read.map(|read| LabelledSequences { lines: Vec::new(), ..read }).map_err(|error| error.to_string())
     }
 
-    fn draw(rng: &mut ChaCha8Rng) -> (Labelled, String) {
+    fn draw(rng: &mut ChaCha8Rng) -> (LabelledSequences, String) {
         let (n, longest) = (1 + below(5, rng), 1 + below(9, rng));
         let separator = ["\t", ",", "  "][below(3, rng)];
         let (mut sequences, mut names, mut text) = (Vec::new(), Vec::new(), String::new());
@@ -91,7 +91,7 @@ mod tests {
             names.push(name);
             sequences.push(values);
         }
-        (Labelled::new(Steps::wide(sequences), Labels::from_names(&names)), text)
+        (LabelledSequences::new(SequenceInputs::wide(sequences), Labels::from_names(&names)), text)
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
     fn no_damage_panics() {
         survives(
             |rng| draw(rng).1.into_bytes(),
-            |bytes| Labelled::from_ucr(bytes, Path::new("a.tsv"), Missing::Forward),
+            |bytes| LabelledSequences::from_ucr(bytes, Path::new("a.tsv"), MissingPolicy::Forward),
         );
     }
 
@@ -115,12 +115,13 @@ mod tests {
     fn the_older_files_write_labels_with_an_exponent() {
         let labelled = read("   2.0000000e+00   1.5e0  -1\n  -1.0000000e+00 2 3\n").unwrap();
         assert_eq!(labelled.labels, Labels::Classes { names: vec!["-1".into(), "2".into()], of: vec![1, 0] });
-        assert_eq!(labelled.input, Steps::wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
+        assert_eq!(labelled.input, SequenceInputs::wide(vec![array![[1.5], [-1.0]], array![[2.0], [3.0]]]));
     }
 
     #[test]
     fn a_series_knows_its_line() {
-        let labelled = Labelled::from_ucr(b"\n1\t2\n\n1.0\t3\n", Path::new("a.tsv"), Missing::Refuse).unwrap();
+        let labelled =
+            LabelledSequences::from_ucr(b"\n1\t2\n\n1.0\t3\n", Path::new("a.tsv"), MissingPolicy::Refuse).unwrap();
         assert_eq!(labelled.lines, [2, 4]);
         assert_eq!(labelled.labels, Labels::from_names(&["1", "1"]));
     }
@@ -137,7 +138,8 @@ mod tests {
         assert!(error(",1,2\n").contains("line 1: expected a label first"));
         // Whether such a word is the name of a class is known once all labels are.
         for word in ["?", "NaN", "none"] {
-            let Ok(Labelled { labels: Labels::Classes { names, .. }, .. }) = read(&format!("a,1\n{word},2\n")) else {
+            let Ok(LabelledSequences { labels: Labels::Classes { names, .. }, .. }) = read(&format!("a,1\n{word},2\n"))
+            else {
                 panic!("{word}")
             };
             assert!(names.contains(&word.into()), "{word}");

@@ -56,7 +56,7 @@ impl InputLimit {
 
 /// What is held of a file while it is read and after, of which nobody knows beforehand how much it will be.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::data) struct Held<'a> {
+pub(in crate::data) struct MemoryUse<'a> {
     limit: InputLimit,
     path: &'a Path,
     /// What is held.
@@ -64,7 +64,7 @@ pub(in crate::data) struct Held<'a> {
     bytes: Count,
 }
 
-impl<'a> Held<'a> {
+impl<'a> MemoryUse<'a> {
     /// Nothing yet, of the file at `path`.
     pub(in crate::data) fn new(limit: InputLimit, path: &'a Path, what: &'static str) -> Self {
         Self { limit, path, what, bytes: Count::default() }

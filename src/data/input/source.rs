@@ -15,11 +15,11 @@ pub(in crate::data) struct Source {
     /// What errors name.
     path: PathBuf,
     len: u64,
-    kind: Kind,
+    storage: Storage,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Storage {
     Memory(Vec<u8>),
     // Seeking and reading are one, whoever reads beside.
     File { file: Mutex<File>, modified: Option<SystemTime> },
@@ -27,13 +27,13 @@ enum Kind {
 
 impl Source {
     pub(in crate::data) fn memory(bytes: Vec<u8>, path: &Path) -> Self {
-        Self { path: path.into(), len: bytes.len() as u64, kind: Kind::Memory(bytes) }
+        Self { path: path.into(), len: bytes.len() as u64, storage: Storage::Memory(bytes) }
     }
 
     pub(in crate::data) fn open(path: &Path) -> Result<Self> {
         let (file, len) = open_input(path)?;
         let modified = file.metadata().map_err(|source| Error::Io { path: path.into(), source })?.modified().ok();
-        Ok(Self { path: path.into(), len, kind: Kind::File { file: Mutex::new(file), modified } })
+        Ok(Self { path: path.into(), len, storage: Storage::File { file: Mutex::new(file), modified } })
     }
 
     pub(in crate::data) fn path(&self) -> &Path {
@@ -50,13 +50,13 @@ impl Source {
     /// # Errors
     /// [`Error::Data`] where the file is no longer what it was when it was opened.
     pub(in crate::data) fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        match &self.kind {
-            Kind::Memory(all) => {
+        match &self.storage {
+            Storage::Memory(all) => {
                 let begin = offset as usize;
                 bytes.copy_from_slice(all.get(begin..begin + bytes.len()).ok_or_else(|| self.changed())?);
                 Ok(())
             }
-            Kind::File { file, modified } => {
+            Storage::File { file, modified } => {
                 let io = |source| Error::Io { path: self.path.clone(), source };
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 let metadata = file.metadata().map_err(io)?;

@@ -4,26 +4,26 @@ use std::ops::{Range, RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Split;
+use crate::data::SeriesSplit;
 use crate::error::{Error, Result};
 
 /// What the K columns of a frame stand for. It travels with the weights, which mean nothing without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Keys {
+pub enum PianoKeys {
     /// Consecutive numbers, such as MIDI's pitches.
     Numbers(RangeInclusive<u32>),
     /// Anything, by name.
     Names(Vec<String>),
 }
 
-impl Keys {
+impl PianoKeys {
     /// K.
     pub fn len(&self) -> usize {
         match self {
-            Keys::Numbers(numbers) if numbers.is_empty() => 0,
-            Keys::Numbers(numbers) => (numbers.end() - numbers.start()) as usize + 1,
-            Keys::Names(names) => names.len(),
+            PianoKeys::Numbers(numbers) if numbers.is_empty() => 0,
+            PianoKeys::Numbers(numbers) => (numbers.end() - numbers.start()) as usize + 1,
+            PianoKeys::Names(names) => names.len(),
         }
     }
 
@@ -35,8 +35,8 @@ impl Keys {
     /// The names of all, in the order of the columns.
     pub fn names(&self) -> Vec<String> {
         match self {
-            Keys::Numbers(numbers) => numbers.clone().map(|number| number.to_string()).collect(),
-            Keys::Names(names) => names.clone(),
+            PianoKeys::Numbers(numbers) => numbers.clone().map(|number| number.to_string()).collect(),
+            PianoKeys::Names(names) => names.clone(),
         }
     }
 }
@@ -49,8 +49,8 @@ pub(in crate::data) const IN_MEMORY: &str = "in memory for its steps";
 
 /// Pieces, each of at least two steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rolls {
-    keys: Keys,
+pub struct PianoRolls {
+    keys: PianoKeys,
     pieces: Vec<Piece>,
     parts: Option<[Range<usize>; 3]>,
     /// Whether the pieces are those that one was cut into.
@@ -58,14 +58,14 @@ pub struct Rolls {
     notes: Vec<String>,
 }
 
-impl Rolls {
+impl PianoRolls {
     /// Pieces of `keys`; `parts`: which are for training, validation and test, one after the other, if that is settled.
     /// The order of a step's keys does not matter, nor whether one is named twice.
     ///
     /// # Errors
     /// [`Error::Value`] where there are no keys or pieces, where the parts are not these pieces one after the other, and
     /// for a piece of fewer than two steps or a column that is not below K, by their numbers, counted from 1.
-    pub fn new(keys: Keys, mut pieces: Vec<Piece>, parts: Option<[Range<usize>; 3]>) -> Result<Self> {
+    pub fn new(keys: PianoKeys, mut pieces: Vec<Piece>, parts: Option<[Range<usize>; 3]>) -> Result<Self> {
         for (name, count) in [("keys", keys.len()), ("pieces", pieces.len())] {
             if count == 0 {
                 return Err(Error::value(name, "at least 1", 0));
@@ -103,7 +103,7 @@ impl Rolls {
     /// # Errors
     /// [`Error::Value`] where the shares do not add up to 1.
     pub fn split(mut self, shares: [f64; 3]) -> Result<Self> {
-        Split::check_shares(shares)?;
+        SeriesSplit::check_shares(shares)?;
         let parts = |count: usize| {
             let end = |share: f64| ((share * count as f64).round() as usize).min(count);
             let (train, validation) = (end(shares[0]), end(shares[0] + shares[1]));
@@ -129,7 +129,7 @@ impl Rolls {
     }
 
     /// What the columns stand for.
-    pub fn keys(&self) -> &Keys {
+    pub fn keys(&self) -> &PianoKeys {
         &self.keys
     }
 
@@ -183,8 +183,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_refused_by_part_piece_and_step() {
-        let refusal = |keys, pieces, parts| Rolls::new(keys, pieces, parts).unwrap_err().to_string();
-        let (keys, piece) = (Keys::Numbers(5..=6), vec![vec![0], vec![1]]);
+        let refusal = |keys, pieces, parts| PianoRolls::new(keys, pieces, parts).unwrap_err().to_string();
+        let (keys, piece) = (PianoKeys::Numbers(5..=6), vec![vec![0], vec![1]]);
         let short = refusal(keys.clone(), vec![piece.clone(), vec![vec![0]]], Some([0..1, 1..2, 2..2]));
         assert_eq!(short, "valid, piece 1: expected at least 2 steps, one to read and one to tell, got 1");
         let beyond = refusal(keys.clone(), vec![piece.clone(), vec![vec![], vec![2]]], None);
@@ -192,12 +192,12 @@ mod tests {
         assert!(refusal(keys.clone(), vec![piece.clone()], Some([0..1, 1..2, 2..2])).starts_with("the parts"));
         assert!(refusal(keys.clone(), vec![piece.clone()], Some([0..0, 0..0, 0..0])).starts_with("the parts"));
         assert!(refusal(keys, Vec::new(), None).starts_with("pieces"));
-        assert!(refusal(Keys::Names(Vec::new()), vec![piece], None).starts_with("keys"));
+        assert!(refusal(PianoKeys::Names(Vec::new()), vec![piece], None).starts_with("keys"));
     }
 
     #[test]
     fn pieces_are_split_whole_and_a_single_one_in_time() {
-        let rolls = |pieces| Rolls::new(Keys::Numbers(0..=99), pieces, None).unwrap();
+        let rolls = |pieces| PianoRolls::new(PianoKeys::Numbers(0..=99), pieces, None).unwrap();
         let piece: Piece = (0..21).map(|frame| vec![frame]).collect();
         let several = rolls(vec![piece.clone(); 10]).split([0.7, 0.2, 0.1]).unwrap();
         assert_eq!((several.parts(), several.is_cut()), (Some(&[0..7, 7..9, 9..10]), false));
@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn keys_survive_json() {
-        for keys in [Keys::Numbers(21..=108), Keys::Names(vec!["a".into(), "b".into()])] {
-            assert_eq!(serde_json::from_str::<Keys>(&serde_json::to_string(&keys).unwrap()).unwrap(), keys);
+        for keys in [PianoKeys::Numbers(21..=108), PianoKeys::Names(vec!["a".into(), "b".into()])] {
+            assert_eq!(serde_json::from_str::<PianoKeys>(&serde_json::to_string(&keys).unwrap()).unwrap(), keys);
         }
-        assert_eq!(Keys::Numbers(0..=u32::MAX).len(), 1 << 32);
-        assert_eq!(Keys::Numbers(21..=23).names(), ["21", "22", "23"]);
+        assert_eq!(PianoKeys::Numbers(0..=u32::MAX).len(), 1 << 32);
+        assert_eq!(PianoKeys::Numbers(21..=23).names(), ["21", "22", "23"]);
     }
 }

@@ -7,12 +7,12 @@ use ndarray::Array2;
 
 use crate::data::values::number::{is_missing, number};
 use crate::data::values::numeric_name::{is_code, value};
-use crate::data::{DecimalMark, Labelled, Labels};
+use crate::data::{DecimalMark, LabelledSequences, Labels};
 use crate::error::{Error, Result};
 
 /// What labels are, where they can be either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LabelsAs {
+pub enum LabelKind {
     /// Each is the name of a class; one number is one class, however it is written.
     Classes,
     /// Each is a number.
@@ -22,7 +22,7 @@ pub enum LabelsAs {
 /// So many classes need no more than whole numbers as their names and some sequences each.
 const FEW: usize = 20;
 
-impl Labelled {
+impl LabelledSequences {
     /// With labels that are classes or values as told. Otherwise those that are all numbers, one a sequence, are what they
     /// look like, which is noted: values where not all are whole, or where hardly two are alike; classes where two
     /// numbers occur, or up to 20 of them five times each on average, or 0, 1, 2, … or 1, 2, 3, … without a gap twice each.
@@ -32,35 +32,35 @@ impl Labelled {
     /// [`Error::Value`] for a label that is a missing value beside names, for whole numbers that fit neither rule, for
     /// numbers that one label is none of, for a number that is written as two codes, and for labels that cannot be what
     /// they are told to be.
-    pub fn labels_as(mut self, told: Option<LabelsAs>) -> Result<Self> {
-        let numbers = Numbers::of(&self.labels);
+    pub fn labels_as(mut self, told: Option<LabelKind>) -> Result<Self> {
+        let numbers = LabelNumbers::of(&self.labels);
         let told = match (told, &self.labels) {
             (_, Labels::None) => return Ok(self),
             (Some(told), _) => told,
-            (None, Labels::Values(values)) if values.ncols() > 1 => LabelsAs::Values,
+            (None, Labels::Values(values)) if values.ncols() > 1 => LabelKind::Values,
             (None, _) => match numbers.look(&self)? {
-                None => LabelsAs::Classes,
+                None => LabelKind::Classes,
                 Some((looks, why)) => {
                     self.notes.push(match looks {
-                        LabelsAs::Classes => format!("labels are classes, {why}; --labels-as values: numbers"),
-                        LabelsAs::Values => format!("labels are values, {why}; --labels-as classes: names"),
+                        LabelKind::Classes => format!("labels are classes, {why}; --labels-as values: numbers"),
+                        LabelKind::Values => format!("labels are values, {why}; --labels-as classes: names"),
                     });
                     looks
                 }
             },
         };
         self.labels = match (told, &self.labels) {
-            (LabelsAs::Classes, Labels::Values(values)) => {
+            (LabelKind::Classes, Labels::Values(values)) => {
                 if values.ncols() != 1 {
                     let got = format!("{} values each", values.ncols());
                     return Err(Error::value("the labels", "one for each sequence, to be its class", got));
                 }
                 Labels::from_names(&values.iter().map(|value| (value + 0.0).to_string()).collect::<Vec<_>>())
             }
-            (LabelsAs::Values, Labels::Classes { .. }) => numbers.values(&self)?,
+            (LabelKind::Values, Labels::Classes { .. }) => numbers.values(&self)?,
             _ => self.labels,
         };
-        if told == LabelsAs::Classes {
+        if told == LabelKind::Classes {
             self.labels.check_codes()?;
             self.notes.extend(self.labels.alike());
         }
@@ -95,7 +95,7 @@ impl Labels {
 type Number = Result<f64, &'static str>;
 
 /// The labels as they are written, and as numbers where they are some. There may be as many as bytes of the file.
-enum Numbers<'a> {
+enum LabelNumbers<'a> {
     Values(Vec<f64>),
     /// The different ones, and which each sequence has.
     Names {
@@ -105,7 +105,7 @@ enum Numbers<'a> {
     },
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> LabelNumbers<'a> {
     fn of(labels: &'a Labels) -> Self {
         match labels {
             Labels::None => Self::Values(Vec::new()),
@@ -158,7 +158,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// What they look like, and why; `None` for names that are no numbers.
-    fn look(&self, labelled: &Labelled) -> Result<Option<(LabelsAs, &'static str)>> {
+    fn look(&self, labelled: &LabelledSequences) -> Result<Option<(LabelKind, &'static str)>> {
         let values: Vec<f64> = self.numbers().filter_map(Result::ok).collect();
         let odd = self.numbers().position(|number| number.is_err());
         let missing = self.position(|name| number(name).is_err() && is_missing(name));
@@ -190,7 +190,7 @@ impl<'a> Numbers<'a> {
             return Err(Error::value(what, "a number, as others are", format!("a missing value, {name:?}")));
         }
         match looks {
-            Ok((LabelsAs::Classes, _)) => Ok(None),
+            Ok((LabelKind::Classes, _)) => Ok(None),
             // A few words among many numbers are mistakes, and would make of each number a class.
             _ => {
                 let all = self.len();
@@ -204,7 +204,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// Refuses labels that are all numbers but for how they are written, of which hardly two are alike.
-    fn check_meant(&self, labelled: &Labelled) -> Result<()> {
+    fn check_meant(&self, labelled: &LabelledSequences) -> Result<()> {
         let Self::Names { names, of, .. } = self else { return Ok(()) };
         // One that no sequence has says nothing.
         let meant: Vec<_> = names.iter().map(|name| DecimalMark::meant(name)).collect();
@@ -228,7 +228,7 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    fn values(&self, labelled: &Labelled) -> Result<Labels> {
+    fn values(&self, labelled: &LabelledSequences) -> Result<Labels> {
         let mut values = Array2::zeros((self.len(), 1));
         for (sequence, (value, number)) in values.iter_mut().zip(self.numbers()).enumerate() {
             *value = number.map_err(|expected| {
@@ -242,7 +242,7 @@ impl<'a> Numbers<'a> {
 }
 
 /// What numbers look like as labels, and why; otherwise what they are.
-fn look(values: &[f64]) -> Result<(LabelsAs, &'static str), String> {
+fn look(values: &[f64]) -> Result<(LabelKind, &'static str), String> {
     let n = values.len();
     let mut distinct: Vec<f64> = values.iter().map(|value| value + 0.0).collect();
     distinct.sort_by(f64::total_cmp);
@@ -252,18 +252,18 @@ fn look(values: &[f64]) -> Result<(LabelsAs, &'static str), String> {
         return Err("none".into());
     };
     if distinct.iter().any(|value| value.fract() != 0.0) {
-        return Ok((LabelsAs::Values, "since not all are whole numbers"));
+        return Ok((LabelKind::Values, "since not all are whole numbers"));
     }
     // As classes are numbered.
     let run = (first == 0.0 || first == 1.0) && last - first == (count - 1) as f64;
     if count <= 2 || (count <= FEW && 5 * count <= n) {
-        return Ok((LabelsAs::Classes, "since they are few different whole numbers"));
+        return Ok((LabelKind::Classes, "since they are few different whole numbers"));
     }
     if run && 2 * count <= n {
-        return Ok((LabelsAs::Classes, "since they are whole numbers without a gap"));
+        return Ok((LabelKind::Classes, "since they are whole numbers without a gap"));
     }
     if !run && 10 * count >= 9 * n {
-        return Ok((LabelsAs::Values, "since hardly two are alike"));
+        return Ok((LabelKind::Values, "since hardly two are alike"));
     }
     Err(format!("{count} different whole numbers for {n} sequences, which could be either"))
 }
@@ -273,13 +273,13 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::data::Steps;
+    use crate::data::SequenceInputs;
 
-    fn labelled(labels: Labels) -> Labelled {
-        Labelled::new(Steps::Tokens(Vec::new()), labels)
+    fn labelled(labels: Labels) -> LabelledSequences {
+        LabelledSequences::new(SequenceInputs::Tokens(Vec::new()), labels)
     }
 
-    fn read(names: &[String], told: Option<LabelsAs>) -> Result<Labelled, String> {
+    fn read(names: &[String], told: Option<LabelKind>) -> Result<LabelledSequences, String> {
         labelled(Labels::from_names(names)).labels_as(told).map_err(|error| error.to_string())
     }
 
@@ -316,9 +316,9 @@ mod tests {
             };
             assert!(told.starts_with(begin) && told.contains("--labels-as"), "{what}: {told}");
             // What is told is what it is.
-            assert!(matches!(read(&names, Some(LabelsAs::Classes)).unwrap().labels, Labels::Classes { .. }), "{what}");
+            assert!(matches!(read(&names, Some(LabelKind::Classes)).unwrap().labels, Labels::Classes { .. }), "{what}");
             let numbers: Vec<f64> = names.iter().map(|name| name.parse().unwrap()).collect();
-            let Labels::Values(read) = read(&names, Some(LabelsAs::Values)).unwrap().labels else { panic!("{what}") };
+            let Labels::Values(read) = read(&names, Some(LabelKind::Values)).unwrap().labels else { panic!("{what}") };
             assert!(read.iter().eq(&numbers), "{what}");
         }
     }
@@ -330,7 +330,7 @@ mod tests {
             let read = read(&names, None).unwrap();
             assert_eq!((read.labels, read.notes), (Labels::from_names(&names), Vec::new()));
         }
-        assert_eq!(labelled(Labels::None).labels_as(Some(LabelsAs::Values)).unwrap().labels, Labels::None);
+        assert_eq!(labelled(Labels::None).labels_as(Some(LabelKind::Values)).unwrap().labels, Labels::None);
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(read(&names, None).unwrap().labels, expected);
         let floats = labelled(Labels::Values(array![[1.0], [2.0], [1.0], [2.0], [1.0]]));
         assert_eq!(floats.clone().labels_as(None).unwrap().labels, expected);
-        assert_eq!(floats.labels_as(Some(LabelsAs::Classes)).unwrap().labels, expected);
+        assert_eq!(floats.labels_as(Some(LabelKind::Classes)).unwrap().labels, expected);
         let codes = read(&["01", "1", "2"].map(String::from), None).unwrap_err();
         assert_eq!(codes, "the labels: expected each number written in one way, as \"01\", got \"1\" too");
     }
@@ -355,7 +355,7 @@ mod tests {
         };
         let error = read(&with("x"), None).unwrap_err();
         assert!(error.starts_with("the label of sequence 7: expected a number, as 29 of 30 labels are"), "{error}");
-        let error = read(&with("x"), Some(LabelsAs::Values)).unwrap_err();
+        let error = read(&with("x"), Some(LabelKind::Values)).unwrap_err();
         assert!(error.starts_with("the label of sequence 7: expected a finite number, as --labels-as"), "{error}");
         let mut few: Vec<String> = (0..30).map(|k| (k % 3).to_string()).collect();
         few[4] = "?".into();
@@ -369,7 +369,7 @@ mod tests {
         let error = read(&names, None).unwrap_err();
         let told = "--labels-as classes takes each for the name of a class";
         assert_eq!(error, format!("the label of sequence 3: expected a label; {told}, got a missing value, \"NA\""));
-        assert_eq!(read(&names, Some(LabelsAs::Classes)).unwrap().labels, Labels::from_names(&names));
+        assert_eq!(read(&names, Some(LabelKind::Classes)).unwrap().labels, Labels::from_names(&names));
     }
 
     #[test]
@@ -391,7 +391,7 @@ mod tests {
             let names: Vec<String> = (1..41).map(|k| form.replace("{}", &k.to_string())).collect();
             let error = read(&names, None).unwrap_err();
             assert!(error.starts_with(&format!("the label of sequence 1: expected {expected}, got ")), "{error}");
-            assert!(read(&names, Some(LabelsAs::Classes)).is_ok());
+            assert!(read(&names, Some(LabelKind::Classes)).is_ok());
             // Of classes there are several each.
             let few: Vec<String> = (0..40).map(|k| names[k % 4].clone()).collect();
             assert!(read(&few, None).is_ok());
@@ -402,7 +402,7 @@ mod tests {
     fn several_values_are_no_class() {
         let two = labelled(Labels::Values(array![[1.0, 2.0], [0.0, 2.0]]));
         assert_eq!(two.clone().labels_as(None).unwrap(), two);
-        let error = two.labels_as(Some(LabelsAs::Classes)).unwrap_err().to_string();
+        let error = two.labels_as(Some(LabelKind::Classes)).unwrap_err().to_string();
         assert_eq!(error, "the labels: expected one for each sequence, to be its class, got 2 values each");
     }
 }

@@ -2,11 +2,17 @@
 
 pub(super) mod label_kind;
 pub(super) mod labelled;
-pub(super) mod number_sequences;
-pub(super) mod steps;
+pub(super) mod labels;
+mod packed_sequences;
+pub(super) mod sequence_inputs;
 mod stratified_split;
+mod subset;
+#[cfg(test)]
+mod tests;
 
-pub use label_kind::LabelsAs;
-pub use labelled::{Labelled, Labels, Subset};
-pub use number_sequences::Sequences;
-pub use steps::Steps;
+pub use label_kind::LabelKind;
+pub use labelled::LabelledSequences;
+pub use labels::Labels;
+pub use packed_sequences::PackedSequences;
+pub use sequence_inputs::SequenceInputs;
+pub use subset::Subset;

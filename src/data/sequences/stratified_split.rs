@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::data::common::batching::shuffle;
-use crate::data::{Labels, Split};
+use crate::data::{Labels, SeriesSplit};
 use crate::error::{Error, Result};
 
 impl Labels {
@@ -18,7 +18,7 @@ impl Labels {
     /// [`Error::Value`] where the shares are negative or do not add up to 1, or where a part with a share gets no
     /// sequence.
     pub fn split(&self, n: usize, shares: [f64; 3], seed: u64) -> Result<[Vec<usize>; 3]> {
-        Split::check_shares(shares)?;
+        SeriesSplit::check_shares(shares)?;
         let sum: f64 = shares.iter().sum();
         let shares = shares.map(|share| share / sum);
         let mut classes = BTreeMap::<u32, Vec<usize>>::new();

@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 use crate::data::common::scaling::is_constant;
-use crate::data::{Column, DateOrder, DecimalMark, Frame, Missing, Roles, Scaling, ScalingKind, Series};
+use crate::data::{Column, ColumnRoles, DateOrder, DecimalMark, Frame, MissingPolicy, Scaling, ScalingKind, Series};
 use crate::error::{Error, Result};
 use crate::real::Real;
 
@@ -32,7 +32,7 @@ pub struct SeriesCodec {
     /// W and K.
     pub frame: Frame,
     /// What becomes of missing values.
-    pub missing: Missing,
+    pub missing: MissingPolicy,
     /// What is forecast.
     pub targets: Vec<ColumnCodec>,
     /// What is read of the past alone.
@@ -96,9 +96,9 @@ impl SeriesCodec {
     }
 
     /// The columns by name, as [`Series::new`] wants them of new data.
-    pub fn roles(&self) -> Roles {
+    pub fn roles(&self) -> ColumnRoles {
         let names = |columns: &[ColumnCodec]| columns.iter().map(|column| column.name.clone()).collect();
-        Roles { targets: names(&self.targets), features: names(&self.features), known: names(&self.known) }
+        ColumnRoles { targets: names(&self.targets), features: names(&self.features), known: names(&self.known) }
     }
 
     /// I.
@@ -176,27 +176,27 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::data::Table;
+    use crate::data::SeriesTable;
 
     const FRAME: Frame = Frame { window: 2, horizon: 2 };
 
     fn series(columns: &[(&str, &[f64])], known: usize) -> Series {
         let name = |index: usize| columns[index].0.to_owned();
-        let roles = Roles {
+        let roles = ColumnRoles {
             targets: vec![name(0)],
             features: (1..columns.len() - known).map(name).collect(),
             known: (columns.len() - known..columns.len()).map(name).collect(),
         };
-        let table = Table {
+        let table = SeriesTable {
             label_name: "t".into(),
             labels: (0..columns[0].1.len()).map(|row| row.to_string()).collect(),
             columns: columns
                 .iter()
                 .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
                 .collect(),
-            ..Table::default()
+            ..SeriesTable::default()
         };
-        Series::new(table, &roles, Missing::Mask).unwrap()
+        Series::new(table, &roles, MissingPolicy::Mask).unwrap()
     }
 
     fn fit(series: &Series, train_end: usize) -> Result<SeriesCodec> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 
-use crate::data::{Column, ColumnCodec, Frame, Series, SeriesCodec, listed};
+use crate::data::{Column, ColumnCodec, Frame, Series, SeriesCodec, list_names};
 use crate::error::{Error, Result};
 
 /// A series in the network's units; [`SeriesCodec`] has the order of its inputs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
+pub struct EncodedSeries {
     pub(super) codec: SeriesCodec,
     pub(super) series: Series,
     /// Targets, features and their masks: \[rows, inputs\].
@@ -18,7 +18,7 @@ pub struct Encoded {
     pub(super) known: Array2<f32>,
 }
 
-impl Encoded {
+impl EncodedSeries {
     /// The series in the data's units.
     pub fn series(&self) -> &Series {
         &self.series
@@ -48,14 +48,14 @@ impl SeriesCodec {
     /// # Errors
     /// [`Error::Value`] where its columns are others, where a value is missing of a column without a mask, or where one
     /// is beyond f32 once scaled.
-    pub fn encode(&self, series: Series) -> Result<Arc<Encoded>> {
+    pub fn encode(&self, series: Series) -> Result<Arc<EncodedSeries>> {
         self.validate()?;
         let pairs =
             [(series.targets(), &self.targets), (series.features(), &self.features), (series.known(), &self.known)];
         for (columns, codecs) in pairs {
             if !columns.iter().map(|column| &column.name).eq(codecs.iter().map(|codec| &codec.name)) {
-                let expected = listed(self.roles().columns());
-                let got = listed(series.columns().map(|column| column.name.as_str()));
+                let expected = list_names(self.roles().columns());
+                let got = list_names(series.columns().map(|column| column.name.as_str()));
                 return Err(Error::value("the columns of the series", expected, got));
             }
         }
@@ -64,7 +64,7 @@ impl SeriesCodec {
         let known: Vec<_> = series.known().iter().zip(&self.known).collect();
         let known_rows = known.iter().map(|(column, _)| column.values.len()).min().unwrap_or_default();
         let (past, known) = (scaled(&series, &past, series.len())?, scaled(&series, &known, known_rows)?);
-        Ok(Arc::new(Encoded { codec: self.clone(), series, past, known }))
+        Ok(Arc::new(EncodedSeries { codec: self.clone(), series, past, known }))
     }
 }
 

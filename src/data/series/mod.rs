@@ -2,7 +2,7 @@
 
 mod codec;
 mod encoded;
-mod forecast_accuracy;
+mod forecast_errors;
 mod rollout;
 mod table;
 mod time_index;
@@ -10,9 +10,9 @@ mod time_series;
 mod windows;
 
 pub use codec::{ColumnCodec, SeriesCodec};
-pub use encoded::Encoded;
-pub use forecast_accuracy::{Accuracy, TargetAccuracy, accuracy};
-pub use rollout::{Forecast, Roll};
-pub use table::{Column, Table};
-pub use time_series::{Roles, Series};
+pub use encoded::EncodedSeries;
+pub use forecast_errors::{ForecastErrors, TargetErrors, forecast_errors};
+pub use rollout::{Forecast, Rollout};
+pub use table::{Column, SeriesTable};
+pub use time_series::{ColumnRoles, Series};
 pub use windows::Windows;

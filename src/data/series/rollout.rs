@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Array2, Array3, Axis, s};
 
-use crate::data::{Encoded, Frame};
+use crate::data::{EncodedSeries, Frame};
 use crate::error::{Error, Result};
 
 /// A forecast under way: it hands out what the network is to read and takes what it predicts, a horizon at a time, and
-/// puts the predictions in the place of the past. [`Encoded::roll`] makes it.
+/// puts the predictions in the place of the past. [`EncodedSeries::rollout`] makes it.
 ///
 /// ```
 /// use bptt::data::{Column, Frame, Missing, Roles, ScalingKind, Series, SeriesCodec, Split, Table};
@@ -23,18 +23,18 @@ use crate::error::{Error, Result};
 /// let encoded = codec.encode(series)?;
 /// let training = encoded.windows(split.train)?; // the examples that a network is trained on
 ///
-/// let mut roll = encoded.roll(encoded.series().len(), 10)?;
-/// while let Some(x) = roll.next_input() {
+/// let mut rollout = encoded.rollout(encoded.series().len(), 10)?;
+/// while let Some(x) = rollout.next_input() {
 ///     let outputs = [x[[19, 0, 0]]; 4]; // what the network predicts of x, here the last value
-///     roll.push(&outputs)?;
+///     rollout.push(&outputs)?;
 /// }
-/// let forecast = roll.finish();
+/// let forecast = rollout.finish();
 /// assert_eq!((forecast.labels[9].as_str(), forecast.values.shape()), ("209", &[10, 1][..]));
 /// # Ok::<(), bptt::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Roll {
-    encoded: Arc<Encoded>,
+pub struct Rollout {
+    encoded: Arc<EncodedSeries>,
     /// The first row that is forecast.
     first: usize,
     /// Rows that are asked for.
@@ -62,7 +62,7 @@ pub struct Forecast {
     pub values: Array2<f64>,
 }
 
-impl Encoded {
+impl EncodedSeries {
     /// A forecast of `steps` rows from row `first` on, made of the rows before it. With the number of rows for `first` it
     /// goes beyond the last.
     ///
@@ -70,13 +70,13 @@ impl Encoded {
     /// [`Error::Value`] where there is no whole window before `first`, or no such row, and where a known column ends before
     /// the last of the `steps`; [`Error::Unsupported`] where more than one horizon is asked for and a feature's future is
     /// needed for it.
-    pub fn roll(self: &Arc<Self>, first: usize, steps: usize) -> Result<Roll> {
-        Roll::new(self.clone(), first, steps)
+    pub fn rollout(self: &Arc<Self>, first: usize, steps: usize) -> Result<Rollout> {
+        Rollout::new(self.clone(), first, steps)
     }
 }
 
-impl Roll {
-    pub(super) fn new(encoded: Arc<Encoded>, first: usize, steps: usize) -> Result<Self> {
+impl Rollout {
+    pub(super) fn new(encoded: Arc<EncodedSeries>, first: usize, steps: usize) -> Result<Self> {
         let Frame { window, horizon } = encoded.codec.frame;
         let (series, rows) = (&encoded.series, encoded.series.len());
         if steps == 0 {
@@ -191,10 +191,10 @@ impl Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Column, Missing, Roles, ScalingKind, Series, SeriesCodec, Table};
+    use crate::data::{Column, ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesTable};
 
     /// `v` counts rows from 0; `f` and `k` count from 100 and 200; `k` goes on for `future` rows.
-    fn encoded(frame: Frame, roles: &Roles, future: usize) -> Result<Arc<Encoded>> {
+    fn encoded(frame: Frame, roles: &ColumnRoles, future: usize) -> Result<Arc<EncodedSeries>> {
         let rows = 10;
         let column = |name: &str, from: f64, count: usize| Column {
             name: name.into(),
@@ -207,9 +207,9 @@ mod tests {
         };
         let labels = (0..rows + future).map(label).collect();
         let series = Series::new(
-            Table { label_name: "day".into(), labels, columns, ..Table::default() },
+            SeriesTable { label_name: "day".into(), labels, columns, ..SeriesTable::default() },
             roles,
-            Missing::Refuse,
+            MissingPolicy::Refuse,
         )?;
         let codec = SeriesCodec::fit(&series, frame, rows, |name| match name {
             "v" => ScalingKind::MinMax,
@@ -218,9 +218,9 @@ mod tests {
         codec.encode(series)
     }
 
-    fn roles(features: &[&str], known: &[&str]) -> Roles {
+    fn roles(features: &[&str], known: &[&str]) -> ColumnRoles {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Roles { targets: vec!["v".into()], features: owned(features), known: owned(known) }
+        ColumnRoles { targets: vec!["v".into()], features: owned(features), known: owned(known) }
     }
 
     /// Predicts that the count goes on, from the last value that it reads.
@@ -233,15 +233,15 @@ mod tests {
     fn a_forecast_goes_on_from_its_own_predictions() {
         for horizon in [1, 3, 5] {
             let frame = Frame { window: 4, horizon };
-            let mut roll = encoded(frame, &roles(&[], &[]), 0).unwrap().roll(10, 7).unwrap();
-            while let Some(x) = roll.next_input() {
-                let first = 10 + roll.rows();
+            let mut rollout = encoded(frame, &roles(&[], &[]), 0).unwrap().rollout(10, 7).unwrap();
+            while let Some(x) = rollout.next_input() {
+                let first = 10 + rollout.rows();
                 let read: Vec<f32> = (first - 4..first).map(|row| row as f32 / 9.0).collect();
                 assert!(x.iter().zip(&read).all(|(x, row)| (x - row).abs() < 1e-5), "{x} {read:?}");
-                roll.push(&count_on(&x, horizon)).unwrap();
+                rollout.push(&count_on(&x, horizon)).unwrap();
             }
-            assert!(roll.clone().push(&vec![0.0; horizon]).is_err());
-            let forecast = roll.finish();
+            assert!(rollout.clone().push(&vec![0.0; horizon]).is_err());
+            let forecast = rollout.finish();
             assert_eq!(forecast.values.shape(), [7, 1]);
             assert!(forecast.values.iter().zip(10..).all(|(value, row)| (value - f64::from(row)).abs() < 1e-4));
             assert_eq!((forecast.labels[0].as_str(), forecast.labels[3].as_str()), ("2024-02-27", "2024-03-01"));
@@ -251,58 +251,59 @@ mod tests {
     #[test]
     fn a_forecast_can_begin_within_the_series_and_reads_nothing_of_what_came_after() {
         let encoded = encoded(Frame { window: 4, horizon: 2 }, &roles(&[], &["k"]), 0).unwrap();
-        let mut roll = encoded.roll(5, 4).unwrap();
-        let x = roll.next_input().unwrap();
+        let mut rollout = encoded.rollout(5, 4).unwrap();
+        let x = rollout.next_input().unwrap();
         assert_eq!(x.slice(s![.., 0, 1]).to_vec(), [203.0, 204.0, 205.0, 206.0]);
-        roll.push(&[0.5, 0.25]).unwrap();
-        let x = roll.next_input().unwrap();
+        rollout.push(&[0.5, 0.25]).unwrap();
+        let x = rollout.next_input().unwrap();
         assert_eq!(x.slice(s![.., 0, 0]).to_vec(), [3.0 / 9.0, 4.0 / 9.0, 0.5, 0.25]);
-        roll.push(&[0.0, 1.0]).unwrap();
-        let forecast = roll.finish();
+        rollout.push(&[0.0, 1.0]).unwrap();
+        let forecast = rollout.finish();
         assert_eq!(forecast.labels, ["2024-02-22", "2024-02-23", "2024-02-24", "2024-02-25"]);
         assert_eq!(forecast.values.column(0).to_vec(), [4.5, 2.25, 0.0, 9.0]);
-        let error = encoded.roll(3, 1).unwrap_err().to_string();
+        let error = encoded.rollout(3, 1).unwrap_err().to_string();
         assert_eq!(error, "the first row of the forecast: expected 4 to 10, got 3");
-        assert!(encoded.roll(11, 1).is_err() && encoded.roll(8, 3).is_err());
+        assert!(encoded.rollout(11, 1).is_err() && encoded.rollout(8, 3).is_err());
     }
 
     #[test]
     fn what_is_known_of_the_horizon_is_read_at_its_last_steps() {
         let frame = Frame { window: 4, horizon: 3 };
-        let mut roll = encoded(frame, &roles(&[], &["k"]), 3).unwrap().roll(10, 2).unwrap();
-        let x = roll.next_input().unwrap();
+        let mut rollout = encoded(frame, &roles(&[], &["k"]), 3).unwrap().rollout(10, 2).unwrap();
+        let x = rollout.next_input().unwrap();
         assert_eq!(x.slice(s![.., 0, 1]).to_vec(), [209.0, 210.0, 211.0, 212.0]);
-        roll.push(&count_on(&x, 3)).unwrap();
-        assert!(roll.next_input().is_none());
-        assert_eq!(roll.finish().labels, ["2024-02-27", "2024-02-28"]);
+        rollout.push(&count_on(&x, 3)).unwrap();
+        assert!(rollout.next_input().is_none());
+        assert_eq!(rollout.finish().labels, ["2024-02-27", "2024-02-28"]);
     }
 
     #[test]
     fn a_forecast_goes_as_far_as_the_known_columns_whatever_the_horizon() {
         for (horizon, future) in [(1, 5), (3, 4), (3, 5), (3, 7), (4, 20), (5, 5), (5, 4), (5, 1)] {
             let frame = Frame { window: 5, horizon };
-            let mut roll = encoded(frame, &roles(&[], &["k"]), future).unwrap().roll(10, future).unwrap();
-            while let Some(x) = roll.next_input() {
+            let mut rollout = encoded(frame, &roles(&[], &["k"]), future).unwrap().rollout(10, future).unwrap();
+            while let Some(x) = rollout.next_input() {
                 // The window ends before the horizon does, by all that is known of it.
                 let last = (x[[4, 0, 0]] * 9.0).round();
                 assert_eq!(x[[4, 0, 1]], 200.0 + last + horizon as f32, "horizon {horizon}, {future} known: {x}");
                 assert!(x[[4, 0, 1]] <= 209.0 + future as f32);
-                roll.push(&count_on(&x, horizon)).unwrap();
+                rollout.push(&count_on(&x, horizon)).unwrap();
             }
-            let forecast = roll.finish();
+            let forecast = rollout.finish();
             let values: Vec<f64> = forecast.values.iter().map(|value| value.round()).collect();
             assert_eq!(values, (10..10 + future).map(|row| row as f64).collect::<Vec<_>>());
             assert_eq!(forecast.origin, if future < horizon { 9 - (horizon - future) } else { 9 });
         }
         let short = encoded(Frame { window: 9, horizon: 3 }, &roles(&[], &["k"]), 1).unwrap();
-        let error = short.roll(10, 1).unwrap_err().to_string();
+        let error = short.rollout(10, 1).unwrap_err().to_string();
         assert!(error.starts_with("the series: expected at least 11 rows before the forecast"), "{error}");
     }
 
     #[test]
     fn a_forecast_beyond_what_is_known_is_refused() {
         let frame = Frame { window: 4, horizon: 3 };
-        let error = |roles: &Roles, steps| encoded(frame, roles, 5).unwrap().roll(10, steps).unwrap_err().to_string();
+        let error =
+            |roles: &ColumnRoles, steps| encoded(frame, roles, 5).unwrap().rollout(10, steps).unwrap_err().to_string();
         let known = roles(&[], &["k"]);
         let expected = "expected values for 6 rows from the first of the forecast on, got values for 5";
         assert_eq!(error(&known, 6), format!("known column \"k\": {expected}"));
@@ -311,10 +312,10 @@ mod tests {
         assert!(
             features.starts_with("a forecast of 4 steps with a horizon of 3 needs the future of the features \"f\"")
         );
-        assert!(encoded(frame, &roles(&["f"], &["k"]), 5).unwrap().roll(10, 3).is_ok());
+        assert!(encoded(frame, &roles(&["f"], &["k"]), 5).unwrap().rollout(10, 3).is_ok());
         let long = encoded(Frame { window: 11, horizon: 1 }, &roles(&[], &[]), 0).unwrap();
         assert_eq!(
-            long.roll(10, 1).unwrap_err().to_string(),
+            long.rollout(10, 1).unwrap_err().to_string(),
             "the series: expected at least 11 rows, a whole window, got 10 rows"
         );
         assert!(error(&known, usize::MAX).starts_with("known column"));
@@ -322,25 +323,26 @@ mod tests {
 
     #[test]
     fn outputs_that_are_no_forecast_are_refused() {
-        let mut roll = encoded(Frame { window: 4, horizon: 3 }, &roles(&[], &[]), 0).unwrap().roll(10, 4).unwrap();
-        assert!(roll.push(&[0.0; 2]).is_err());
-        let error = roll.push(&[0.0, f32::NAN, 0.0]).unwrap_err().to_string();
+        let mut rollout =
+            encoded(Frame { window: 4, horizon: 3 }, &roles(&[], &[]), 0).unwrap().rollout(10, 4).unwrap();
+        assert!(rollout.push(&[0.0; 2]).is_err());
+        let error = rollout.push(&[0.0, f32::NAN, 0.0]).unwrap_err().to_string();
         assert_eq!(error, "output 1 of the network: expected a finite number, got NaN");
-        assert!(roll.next_input().is_some() && roll.finish().labels.is_empty());
+        assert!(rollout.next_input().is_some() && rollout.finish().labels.is_empty());
     }
 
     #[test]
     fn a_prediction_is_read_as_a_value_that_is_there() {
         let columns = vec![Column { name: "v".into(), values: vec![0.0, f64::NAN, 2.0, f64::NAN] }];
         let labels = (0..4).map(|row| row.to_string()).collect();
-        let table = Table { label_name: "t".into(), labels, columns, ..Table::default() };
-        let series = Series::new(table, &Roles::one("v"), Missing::Mask).unwrap();
+        let table = SeriesTable { label_name: "t".into(), labels, columns, ..SeriesTable::default() };
+        let series = Series::new(table, &ColumnRoles::one("v"), MissingPolicy::Mask).unwrap();
         let frame = Frame { window: 3, horizon: 1 };
         let encoded = SeriesCodec::fit(&series, frame, 4, |_| ScalingKind::None).unwrap().encode(series).unwrap();
-        let mut roll = encoded.roll(4, 2).unwrap();
-        let read = |roll: &Roll| roll.next_input().unwrap().into_raw_vec_and_offset().0;
-        assert_eq!(read(&roll), [0.0, 0.0, 2.0, 1.0, 0.0, 0.0]);
-        roll.push(&[7.0]).unwrap();
-        assert_eq!(read(&roll), [2.0, 1.0, 0.0, 0.0, 7.0, 1.0]);
+        let mut rollout = encoded.rollout(4, 2).unwrap();
+        let read = |rollout: &Rollout| rollout.next_input().unwrap().into_raw_vec_and_offset().0;
+        assert_eq!(read(&rollout), [0.0, 0.0, 2.0, 1.0, 0.0, 0.0]);
+        rollout.push(&[7.0]).unwrap();
+        assert_eq!(read(&rollout), [2.0, 1.0, 0.0, 0.0, 7.0, 1.0]);
     }
 }

@@ -4,7 +4,7 @@ use crate::data::{DateOrder, DecimalMark};
 
 /// Rows in the order of time: a label each, and a number for each column.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table {
+pub struct SeriesTable {
     /// What the labels are: the first column's name.
     pub label_name: String,
     /// The first column's text, row by row.

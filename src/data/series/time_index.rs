@@ -1,14 +1,14 @@
 //! The labels of a series' rows: their order, and how they go on beyond the last.
 
 use crate::data::times;
-use crate::data::times::{DateOrder, GapsInTime, Reading, RowGroups, Times, Trouble, Until};
+use crate::data::times::{DateOrder, Reading, RowGroups, RowsUntil, TimeColumn, TimeError, TimeGaps};
 use crate::error::{Error, Result};
 
 /// What the labels of a series were read as.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Order {
+pub(super) struct TimeIndex {
     /// `None` where they are no times, so that nothing tells whether the rows are in order.
-    times: Option<Times>,
+    times: Option<TimeColumn>,
     /// What could be read otherwise, or not at all, a sentence each.
     pub(super) notes: Vec<String>,
 }
@@ -20,16 +20,16 @@ pub(super) fn read(
     name: &str,
     told: Option<DateOrder>,
     is_value: bool,
-) -> Result<Order> {
+) -> Result<TimeIndex> {
     let times = match times::read(labels, told, RowGroups::SERIES) {
         Ok(times) => times,
         Err(trouble) => {
             let Some((row, expected, got)) = trouble.words(labels, told) else {
-                return Ok(Order { times: None, notes: vec![unchecked(labels, name)] });
+                return Ok(TimeIndex { times: None, notes: vec![unchecked(labels, name)] });
             };
             let more = match trouble {
-                Trouble::Odd { .. } => "; take the row out, or label it as the others are",
-                Trouble::Ask { .. } => ", and the rows ascend either way",
+                TimeError::Odd { .. } => "; take the row out, or label it as the others are",
+                TimeError::Ask { .. } => ", and the rows ascend either way",
                 _ => "",
             };
             return Err(Error::value(place(labels, lines, row, name), expected, got + more));
@@ -57,7 +57,7 @@ pub(super) fn read(
         return Err(Error::value(place(labels, lines, row, name), "the first column in ascending order", got));
     }
     let notes = times.found.notes(labels, name);
-    Ok(Order { times: Some(times), notes })
+    Ok(TimeIndex { times: Some(times), notes })
 }
 
 /// That nothing tells whether rows are in the order of time.
@@ -72,10 +72,10 @@ pub(super) fn place(labels: &[String], lines: &[usize], row: usize, column: &str
     format!("row {} ({line}{:?}), column {column:?}", row + 1, labels[row])
 }
 
-impl Order {
+impl TimeIndex {
     /// The order of day and month in dates, where it says anything.
     pub(super) fn dates(&self) -> Option<DateOrder> {
-        self.times.as_ref().and_then(Times::date_order)
+        self.times.as_ref().and_then(TimeColumn::date_order)
     }
 
     /// The labels as numbers, where they are such.
@@ -86,8 +86,8 @@ impl Order {
         }
     }
 
-    /// See [`crate::data::Series::gaps_in_time`].
-    pub(super) fn gaps(&self, labels: &[String]) -> Option<GapsInTime> {
+    /// See [`crate::data::Series::time_gaps`].
+    pub(super) fn gaps(&self, labels: &[String]) -> Option<TimeGaps> {
         times::gaps_of(self.times.as_ref()?, labels)
     }
 
@@ -114,10 +114,10 @@ impl Order {
             return Err(refused(expected, format!("{until:?}")));
         };
         match times::rows_until(times, &labels[..labels.len().min(times.keys.len())], until) {
-            Until::Rows(rows) => Ok(rows),
-            Until::Outside => Err(refused(format!("a label from {first:?} to {last:?}"), format!("{until:?}"))),
-            Until::Other(what) => Err(refused(format!("{what}, as all of column {name:?}"), format!("{until:?}"))),
-            Until::Ask(orders) => {
+            RowsUntil::Rows(rows) => Ok(rows),
+            RowsUntil::Outside => Err(refused(format!("a label from {first:?} to {last:?}"), format!("{until:?}"))),
+            RowsUntil::Other(what) => Err(refused(format!("{what}, as all of column {name:?}"), format!("{until:?}"))),
+            RowsUntil::Ask(orders) => {
                 let got = format!("{until:?}, which is {}", times::readings(until, &orders));
                 Err(refused("a date that can be read in one way, such as 2021-03-05".into(), got))
             }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     /// Of column `t`, which is not in a file.
-    fn order(labels: &[&str]) -> Result<Order, String> {
+    fn order(labels: &[&str]) -> Result<TimeIndex, String> {
         read(&owned(labels), &[], "t", None, false).map_err(|error| error.to_string())
     }
 

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::time_index;
-use super::time_index::Order;
-use crate::data::{Column, DateOrder, DecimalMark, GapsInTime, Missing, Table, listed};
+use super::time_index::TimeIndex;
+use crate::data::{Column, DateOrder, DecimalMark, MissingPolicy, SeriesTable, TimeGaps, list_names};
 use crate::error::{Error, Result};
 
 /// What each column is to a forecast, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Roles {
+pub struct ColumnRoles {
     /// What is forecast; at least one. Their past is read too.
     pub targets: Vec<String>,
     /// What is read of the past alone.
@@ -23,7 +23,7 @@ pub struct Roles {
     pub known: Vec<String>,
 }
 
-impl Roles {
+impl ColumnRoles {
     /// One target, read and forecast.
     pub fn one(target: impl Into<String>) -> Self {
         Self { targets: vec![target.into()], ..Self::default() }
@@ -53,10 +53,10 @@ pub struct Series {
     label_name: String,
     labels: Vec<String>,
     /// What the labels are.
-    order: Order,
+    order: TimeIndex,
     /// As the table had them.
     lines: Vec<usize>,
-    missing: Missing,
+    missing: MissingPolicy,
     decimal: Option<DecimalMark>,
     /// The rows that are not future.
     observed: usize,
@@ -79,15 +79,15 @@ impl Series {
     /// Labels that are times have to ascend: numbers, or dates and times of day as people write them, ISO 8601 or not. Where
     /// half of them or more are times, one that is none is named. Where a date such as `5/3/2021` can be read day first and
     /// month first, the part above 12 decides, or else the only way in which all ascend; where both stand and
-    /// [`Table::dates`] does not tell, it is asked for. [`notes`](Self::notes) has what was decided.
-    pub fn new(table: Table, roles: &Roles, missing: Missing) -> Result<Self> {
+    /// [`SeriesTable::dates`] does not tell, it is asked for. [`notes`](Self::notes) has what was decided.
+    pub fn new(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy) -> Result<Self> {
         roles.check()?;
         check(&table, &roles.columns())?;
         let order = {
             let is_value = roles.columns().contains(&table.label_name.as_str());
             time_index::read(&table.labels, &table.lines, &table.label_name, table.dates, is_value)?
         };
-        let Table { label_name, labels, mut columns, lines, decimal, .. } = table;
+        let SeriesTable { label_name, labels, mut columns, lines, decimal, .. } = table;
         let mut columns: HashMap<String, Column> =
             columns.drain(..).map(|column| (column.name.clone(), column)).collect();
         let mut take =
@@ -119,20 +119,20 @@ impl Series {
     }
 
     /// The same, of which no value was filled yet, with something else for its missing values: as [`new`](Self::new) with
-    /// this and [`Missing::Mask`] before.
+    /// this and [`MissingPolicy::Mask`] before.
     ///
     /// # Errors
     /// [`Error::Value`] for a missing value where `missing` does not allow it.
-    pub fn with_missing(mut self, missing: Missing) -> Result<Self> {
+    pub fn with_missing(mut self, missing: MissingPolicy) -> Result<Self> {
         self.missing = missing;
         match missing {
-            Missing::Refuse => self.refuse_gaps()?,
-            Missing::Forward => {
+            MissingPolicy::Refuse => self.refuse_gaps()?,
+            MissingPolicy::Forward => {
                 let gaps = self.targets.iter().any(|column| column.values.iter().any(|value| value.is_nan()));
                 self.truths = gaps.then(|| self.targets.clone());
                 self.fill_gaps()?;
             }
-            Missing::Mask => {}
+            MissingPolicy::Mask => {}
         }
         Ok(self)
     }
@@ -158,7 +158,7 @@ impl Series {
     }
 
     /// What became of missing values.
-    pub fn missing(&self) -> Missing {
+    pub fn missing(&self) -> MissingPolicy {
         self.missing
     }
 
@@ -210,7 +210,7 @@ impl Series {
 
     /// The rows that are missing between others, by the step that most rows are apart. Of days from Monday to Friday,
     /// weekends are not missing. `None` where no row is, or where the labels tell no such step.
-    pub fn gaps_in_time(&self) -> Option<GapsInTime> {
+    pub fn time_gaps(&self) -> Option<TimeGaps> {
         self.order.gaps(&self.labels)
     }
 
@@ -272,7 +272,7 @@ impl Series {
 }
 
 /// Refuses a name that is not one column's, and a column without a value for each label, finite in f32 or missing.
-fn check(table: &Table, names: &[&str]) -> Result<()> {
+fn check(table: &SeriesTable, names: &[&str]) -> Result<()> {
     let mut found = HashMap::<&str, (&Column, usize)>::new();
     for column in &table.columns {
         found.entry(&column.name).or_insert((column, 0)).1 += 1;
@@ -282,7 +282,7 @@ fn check(table: &Table, names: &[&str]) -> Result<()> {
             Some((column, 1)) => check_values(table, column)?,
             Some(_) => return Err(Error::value(format!("column {name:?}"), "one of that name", "two")),
             None => {
-                let names = listed(table.columns.iter().map(|column| column.name.as_str()));
+                let names = list_names(table.columns.iter().map(|column| column.name.as_str()));
                 return Err(Error::value("the columns", format!("{name:?} among them"), names));
             }
         }
@@ -290,7 +290,7 @@ fn check(table: &Table, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn check_values(table: &Table, column: &Column) -> Result<()> {
+fn check_values(table: &SeriesTable, column: &Column) -> Result<()> {
     let name = &column.name;
     if column.values.len() != table.labels.len() {
         let expected = format!("a value for each of {} labels", table.labels.len());
@@ -318,26 +318,26 @@ mod tests {
     const N: f64 = f64::NAN;
 
     /// Rows labelled `a`, `b`, and so on.
-    fn table(columns: &[(&str, &[f64])]) -> Table {
+    fn table(columns: &[(&str, &[f64])]) -> SeriesTable {
         let rows = columns[0].1.len();
-        Table {
+        SeriesTable {
             label_name: "t".into(),
             labels: (0..rows).map(|row| char::from(b'a' + row as u8).to_string()).collect(),
             columns: columns
                 .iter()
                 .map(|(name, values)| Column { name: (*name).into(), values: values.to_vec() })
                 .collect(),
-            ..Table::default()
+            ..SeriesTable::default()
         }
     }
 
-    fn roles(targets: &[&str], features: &[&str], known: &[&str]) -> Roles {
+    fn roles(targets: &[&str], features: &[&str], known: &[&str]) -> ColumnRoles {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Roles { targets: owned(targets), features: owned(features), known: owned(known) }
+        ColumnRoles { targets: owned(targets), features: owned(features), known: owned(known) }
     }
 
     #[track_caller]
-    fn refused(table: Table, roles: &Roles, missing: Missing, message: &str) {
+    fn refused(table: SeriesTable, roles: &ColumnRoles, missing: MissingPolicy, message: &str) {
         assert_eq!(Series::new(table, roles, missing).unwrap_err().to_string(), message);
     }
 
@@ -346,17 +346,17 @@ mod tests {
         let table = || table(&[("v", &[1.0, N, N, 4.0]), ("w", &[1.0, 2.0, 3.0, N])]);
         let roles = roles(&["v"], &["w"], &[]);
         let first = "row 2 (\"b\"), column \"v\": expected a finite number, got a missing value, the first of 3";
-        refused(table(), &roles, Missing::Refuse, first);
-        let in_file = Table { lines: vec![2, 4, 5, 6], ..table() };
-        refused(in_file, &roles, Missing::Refuse, &first.replace("(\"b\")", "(line 4, \"b\")"));
-        let filled = Series::new(table(), &roles, Missing::Forward).unwrap();
+        refused(table(), &roles, MissingPolicy::Refuse, first);
+        let in_file = SeriesTable { lines: vec![2, 4, 5, 6], ..table() };
+        refused(in_file, &roles, MissingPolicy::Refuse, &first.replace("(\"b\")", "(line 4, \"b\")"));
+        let filled = Series::new(table(), &roles, MissingPolicy::Forward).unwrap();
         assert_eq!(
             (&filled.targets()[0].values[..], &filled.features()[0].values[..]),
             (&[1.0, 1.0, 1.0, 4.0][..], &[1.0, 2.0, 3.0, 3.0][..])
         );
         let truth = |series: &Series| series.truths()[0].values.iter().map(|value| value.is_nan()).collect::<Vec<_>>();
         assert_eq!(truth(&filled), [false, true, true, false]);
-        let masked = Series::new(table(), &roles, Missing::Mask).unwrap();
+        let masked = Series::new(table(), &roles, MissingPolicy::Mask).unwrap();
         assert_eq!(truth(&masked), truth(&filled));
         assert!(masked.targets()[0].values[1].is_nan() && masked.len() == 4);
     }
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_gap_at_the_beginning_cannot_be_filled_forward() {
         let message = "row 1 (\"a\"), column \"v\": expected a value to fill forward from, got a missing value";
-        refused(table(&[("v", &[N, 1.0])]), &Roles::one("v"), Missing::Forward, message);
+        refused(table(&[("v", &[N, 1.0])]), &ColumnRoles::one("v"), MissingPolicy::Forward, message);
     }
 
     #[test]
@@ -375,30 +375,30 @@ mod tests {
             ("k", &[1.0, 2.0, 3.0, 4.0]),
             ("l", &[1.0, 2.0, 3.0, N]),
         ];
-        let series = Series::new(table(columns), &roles(&["v"], &["f"], &["k", "l"]), Missing::Refuse).unwrap();
+        let series = Series::new(table(columns), &roles(&["v"], &["f"], &["k", "l"]), MissingPolicy::Refuse).unwrap();
         assert_eq!((series.len(), series.labels()), (2, &["a".to_owned(), "b".to_owned()][..]));
         assert_eq!(series.features()[0].values, [5.0, 6.0]);
         assert_eq!((series.known()[0].values.len(), series.known()[1].values.len()), (4, 3));
         assert_eq!(series.labels_from(2, 3), ["c", "d", "+3"]);
         let message = "row 3 (\"c\"), column \"v\": expected a finite number, got a missing value, the first of 3";
-        refused(table(columns), &roles(&["v"], &["f"], &[]), Missing::Refuse, message);
+        refused(table(columns), &roles(&["v"], &["f"], &[]), MissingPolicy::Refuse, message);
         // Nothing is known of the last row either.
         let end: &[(&str, &[f64])] = &[("v", &[1.0, 2.0, N]), ("k", &[1.0, 2.0, N])];
         let message = "row 3 (\"c\"), column \"v\": expected a finite number, got a missing value, the first of 2";
-        refused(table(end), &roles(&["v"], &[], &["k"]), Missing::Refuse, message);
+        refused(table(end), &roles(&["v"], &[], &["k"]), MissingPolicy::Refuse, message);
         // A gap within the future, and one before it.
         let gap: &[(&str, &[f64])] = &[("v", &[1.0, 2.0, N, N]), ("k", &[1.0, 2.0, N, 4.0]), ("l", &[1.0, N, N, N])];
         let message = "row 3 (\"c\"), column \"k\": expected a finite number, got a missing value, the first of 1";
-        refused(table(gap), &roles(&["v"], &[], &["k"]), Missing::Refuse, message);
+        refused(table(gap), &roles(&["v"], &[], &["k"]), MissingPolicy::Refuse, message);
         let message = "row 2 (\"b\"), column \"l\": expected a finite number, got a missing value, the first of 2";
-        refused(table(gap), &roles(&["v"], &[], &["k", "l"]), Missing::Refuse, message);
+        refused(table(gap), &roles(&["v"], &[], &["k", "l"]), MissingPolicy::Refuse, message);
     }
 
     #[test]
     fn a_column_needs_one_role_and_values() {
         let columns: &[(&str, &[f64])] =
             &[("v", &[1.0, 2.0]), ("w", &[N, N]), ("u", &[1.0, f64::INFINITY]), ("x", &[1.0, 2.0])];
-        let of = |roles: Roles, message: &str| refused(table(columns), &roles, Missing::Mask, message);
+        let of = |roles: ColumnRoles, message: &str| refused(table(columns), &roles, MissingPolicy::Mask, message);
         of(roles(&[], &["v"], &[]), "the targets: expected at least one column, got none");
         of(roles(&["v"], &["v"], &[]), "column \"v\": expected to be target, feature or known once, got twice");
         of(roles(&["depth"], &[], &[]), "the columns: expected \"depth\" among them, got v, w, u, x");
@@ -406,11 +406,11 @@ mod tests {
         of(roles(&["v"], &["w"], &[]), "column \"w\": expected values, got none in 2 rows");
         of(roles(&["u"], &[], &[]), "row 2 (\"b\"), column \"u\": expected a finite number, got inf");
         let twice = table(&[("v", &[1.0]), ("v", &[1.0])]);
-        refused(twice, &Roles::one("v"), Missing::Mask, "column \"v\": expected one of that name, got two");
+        refused(twice, &ColumnRoles::one("v"), MissingPolicy::Mask, "column \"v\": expected one of that name, got two");
         let mut short = table(&[("v", &[1.0, 2.0])]);
         short.labels.push("c".into());
         let message = "column \"v\": expected a value for each of 3 labels, got 2 values";
-        refused(short, &Roles::one("v"), Missing::Mask, message);
-        assert!(Series::new(Table::default(), &Roles::one("v"), Missing::Mask).is_err());
+        refused(short, &ColumnRoles::one("v"), MissingPolicy::Mask, message);
+        assert!(Series::new(SeriesTable::default(), &ColumnRoles::one("v"), MissingPolicy::Mask).is_err());
     }
 }

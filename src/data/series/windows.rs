@@ -7,14 +7,14 @@ use ndarray::{Array2, Array3, s};
 
 use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
-use crate::data::{Encoded, Examples, Frame};
+use crate::data::{EncodedSeries, Examples, Frame};
 use crate::error::{Error, Result};
 
 /// Windows over a series, each with the K rows after it as its targets: x is \[W, B, I\], the targets \[1, B, Q·K\], in the
-/// order that [`SeriesCodec`](crate::data::SeriesCodec) tells. [`Encoded::windows`] and [`Encoded::all_windows`] make them.
+/// order that [`SeriesCodec`](crate::data::SeriesCodec) tells. [`EncodedSeries::windows`] and [`EncodedSeries::all_windows`] make them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
-    encoded: Arc<Encoded>,
+    encoded: Arc<EncodedSeries>,
     /// The first row that each example predicts.
     firsts: Vec<usize>,
     left_out: usize,
@@ -22,7 +22,7 @@ pub struct Windows {
 
 impl Windows {
     /// `firsts` are rows with a whole window before them and all targets of a horizon from there on.
-    pub(super) fn new(encoded: Arc<Encoded>, firsts: Vec<usize>, left_out: usize) -> Self {
+    pub(super) fn new(encoded: Arc<EncodedSeries>, firsts: Vec<usize>, left_out: usize) -> Self {
         Self { encoded, firsts, left_out }
     }
 
@@ -79,7 +79,7 @@ impl Windows {
     }
 }
 
-impl Encoded {
+impl EncodedSeries {
     /// The examples whose K target rows all lie within `targets`, in the order of time, to learn from. Those with a missing
     /// target are left out, also where a value before stands for it.
     ///
@@ -203,10 +203,10 @@ mod tests {
 
     use super::*;
     use crate::batch::Input;
-    use crate::data::{Column, Missing, Roles, ScalingKind, Series, SeriesCodec, Split, Table};
+    use crate::data::{Column, ColumnRoles, MissingPolicy, ScalingKind, Series, SeriesCodec, SeriesSplit, SeriesTable};
 
     /// Columns whose every value tells its row and its column: 1000·column + row. Targets `gaps` are missing.
-    fn rows(rows: usize, frame: Frame, [targets, features, known]: [usize; 3], gaps: &[usize]) -> Arc<Encoded> {
+    fn rows(rows: usize, frame: Frame, [targets, features, known]: [usize; 3], gaps: &[usize]) -> Arc<EncodedSeries> {
         let mut columns: Vec<Column> = (0..targets + features + known)
             .map(|column| Column {
                 name: format!("c{column}"),
@@ -215,14 +215,14 @@ mod tests {
             .collect();
         gaps.iter().for_each(|row| columns[0].values[*row] = f64::NAN);
         let names = |range: Range<usize>| range.map(|column| format!("c{column}")).collect();
-        let roles = Roles {
+        let roles = ColumnRoles {
             targets: names(0..targets),
             features: names(targets..targets + features),
             known: names(targets + features..columns.len()),
         };
         let labels = (0..rows).map(|row| row.to_string()).collect();
-        let table = Table { label_name: "row".into(), labels, columns, ..Table::default() };
-        let series = Series::new(table, &roles, Missing::Mask).unwrap();
+        let table = SeriesTable { label_name: "row".into(), labels, columns, ..SeriesTable::default() };
+        let series = Series::new(table, &roles, MissingPolicy::Mask).unwrap();
         let codec = SeriesCodec::fit(&series, frame, rows, |_| ScalingKind::None).unwrap();
         codec.encode(series).unwrap()
     }
@@ -270,11 +270,13 @@ mod tests {
             Column { name: "w".into(), values: (0..9).map(f64::from).collect() },
         ];
         let labels = (0..9).map(|row| row.to_string()).collect();
-        let roles =
-            |names: &[&str]| Roles { targets: names.iter().map(|name| (*name).into()).collect(), ..Roles::default() };
-        let table = Table { label_name: "row".into(), labels, columns, ..Table::default() };
+        let roles = |names: &[&str]| ColumnRoles {
+            targets: names.iter().map(|name| (*name).into()).collect(),
+            ..ColumnRoles::default()
+        };
+        let table = SeriesTable { label_name: "row".into(), labels, columns, ..SeriesTable::default() };
         let encoded = |names: &[&str]| {
-            let series = Series::new(table.clone(), &roles(names), Missing::Forward).unwrap();
+            let series = Series::new(table.clone(), &roles(names), MissingPolicy::Forward).unwrap();
             let frame = Frame { window: 2, horizon: 2 };
             SeriesCodec::fit(&series, frame, 9, |_| ScalingKind::None).unwrap().encode(series).unwrap()
         };
@@ -323,7 +325,7 @@ mod tests {
             let horizon = 1 + below(6);
             let frame = Frame { window: horizon + below(8), horizon };
             let roles = [1 + below(3), below(3), below(3)];
-            let Ok(split) = Split::at(count, frame, 1 + below(count), below(11) as f64 / 10.0) else { continue };
+            let Ok(split) = SeriesSplit::at(count, frame, 1 + below(count), below(11) as f64 / 10.0) else { continue };
             splits += 1;
             let parts = [split.train.clone(), split.validation.clone(), split.test.clone()];
             assert!(parts[0].start == frame.window && parts[2].end == count);

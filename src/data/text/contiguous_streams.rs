@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 ///
 /// With a warm-up of W each lane but the first begins W characters earlier, with weights of 0, so that what it tells has
 /// a context; all lanes take as long as the first.
-pub struct Lanes<'a> {
+pub struct ContiguousStreams<'a> {
     text: &'a Text,
     vocabulary: &'a Vocabulary,
     part: Range<u64>,
@@ -25,7 +25,7 @@ pub struct Lanes<'a> {
     warm_up: u64,
 }
 
-impl<'a> Lanes<'a> {
+impl<'a> ContiguousStreams<'a> {
     /// `rows` lanes (B) in windows of `window` characters (T; no more than a lane has), each after a warm-up of `warm_up`
     /// characters (W).
     ///
@@ -70,7 +70,7 @@ impl<'a> Lanes<'a> {
     }
 }
 
-impl Batches for Lanes<'_> {
+impl Batches for ContiguousStreams<'_> {
     fn per_epoch(&self) -> u64 {
         self.longest().div_ceil(self.window as u64)
     }
@@ -107,14 +107,14 @@ mod tests {
 
     use super::*;
     use crate::batch::{Input, Targets};
-    use crate::data::Unit;
+    use crate::data::TextUnit;
     use crate::model::uniform;
 
     /// A text whose characters tell their places, and the vocabulary by which the id of each is its place.
     fn places(count: u32) -> (Text, Vocabulary) {
         let characters: String = (0..count).filter_map(|place| char::from_u32(0x4E00 + place)).collect();
         let vocabulary = Vocabulary::characters(&characters.chars().collect(), 1).unwrap();
-        (Text::from_bytes(characters.into(), Path::new("a.txt"), Unit::Characters).unwrap(), vocabulary)
+        (Text::from_bytes(characters.into(), Path::new("a.txt"), TextUnit::Characters).unwrap(), vocabulary)
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
             let most = [3, 300, 300][below(3)];
             let length = 1 + rows + warm_up + below(most);
             let part = start as u64..(start + length) as u64;
-            let lanes = Lanes::new(&text, &vocabulary, part, window, rows, warm_up).unwrap();
+            let lanes = ContiguousStreams::new(&text, &vocabulary, part, window, rows, warm_up).unwrap();
             // For each place: how often it was told. For each row: the place read last, and how many were read.
             let mut told = vec![0; 3000];
             let mut before = vec![(None, 0); rows];
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_warm_up_of_more_than_a_window_leaves_the_other_lanes_out_of_the_loss() {
         let (text, vocabulary) = places(100);
-        let lanes = Lanes::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
+        let lanes = ContiguousStreams::new(&text, &vocabulary, 0..100, 5, 3, 6).unwrap();
         let weights = lanes.batch(0).unwrap().weights.unwrap();
         assert_eq!(weights.sum_axis(ndarray::Axis(0)).to_vec(), [5.0, 0.0, 0.0]);
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_window_longer_than_a_lane_is_the_lane() {
         let (text, vocabulary) = places(100);
-        let lanes = Lanes::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
+        let lanes = ContiguousStreams::new(&text, &vocabulary, 0..100, usize::MAX, 3, 6).unwrap();
         assert_eq!((lanes.per_epoch(), lanes.batch(0).unwrap().sequence.shape()), (1, (37, 3)));
     }
 
@@ -183,7 +183,7 @@ mod tests {
     fn a_part_too_short_for_its_lanes_is_refused() {
         let (text, vocabulary) = places(100);
         let refusal = |part, rows, warm_up| {
-            Lanes::new(&text, &vocabulary, part, 5, rows, warm_up).err().map(|error| error.to_string())
+            ContiguousStreams::new(&text, &vocabulary, part, 5, rows, warm_up).err().map(|error| error.to_string())
         };
         assert_eq!(refusal(0..20, 9, 10), None);
         let expected = "the part of a.txt: expected more characters than 10 lanes and a warm-up of 10, got 20";

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::allocate;
 use crate::data::input::encoding::{MARK, Utf8};
 use crate::data::input::source::Source;
-use crate::data::{Histogram, Unit};
+use crate::data::{CharacterCounts, TextUnit};
 use crate::error::{Error, Result};
 
 /// Characters between two entries of the index. Reading a character costs decoding half as many on average; the index
@@ -21,7 +21,7 @@ const CHUNK: u64 = 1 << 18;
 #[derive(Debug)]
 pub struct Text {
     source: Source,
-    unit: Unit,
+    unit: TextUnit,
     /// Where every [`STRIDE`]-th character begins, in bytes, and the end; nothing for bytes, whose place is known.
     index: Vec<u64>,
     /// Characters, or bytes.
@@ -34,7 +34,7 @@ impl Text {
     /// # Errors
     /// [`Error::Io`] where the file cannot be read; [`Error::Data`] where it is empty or, if read as characters, not
     /// UTF-8, with the line and the byte offset.
-    pub fn open(path: &Path, unit: Unit, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
+    pub fn open(path: &Path, unit: TextUnit, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
         Self::scan(Source::open(path)?, unit, each)
     }
 
@@ -42,11 +42,11 @@ impl Text {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn from_bytes(bytes: Vec<u8>, path: &Path, unit: Unit) -> Result<Self> {
+    pub fn from_bytes(bytes: Vec<u8>, path: &Path, unit: TextUnit) -> Result<Self> {
         Self::scan(Source::memory(bytes, path), unit, &mut |_| {})
     }
 
-    fn scan(source: Source, unit: Unit, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
+    fn scan(source: Source, unit: TextUnit, each: &mut dyn FnMut(&[u8])) -> Result<Self> {
         let mut index = Vec::new();
         // In characters; those before the next entry of the index.
         let (mut len, mut before) = (0, 0);
@@ -56,11 +56,11 @@ impl Text {
             buffer.resize((source.len() - at).min(CHUNK) as usize, 0);
             source.read(at, &mut buffer)?;
             let mut bytes = match unit {
-                Unit::Characters => utf8.next(&buffer, at + buffer.len() as u64 == source.len())?.as_bytes(),
-                Unit::Bytes => &buffer,
+                TextUnit::Characters => utf8.next(&buffer, at + buffer.len() as u64 == source.len())?.as_bytes(),
+                TextUnit::Bytes => &buffer,
             };
             each(bytes);
-            if unit == Unit::Characters {
+            if unit == TextUnit::Characters {
                 if at == 0 && bytes.starts_with(MARK) {
                     (at, bytes) = (MARK.len() as u64, &bytes[MARK.len()..]);
                 }
@@ -77,8 +77,8 @@ impl Text {
             at += bytes.len() as u64;
         }
         match unit {
-            Unit::Characters => index.push(at),
-            Unit::Bytes => len = source.len(),
+            TextUnit::Characters => index.push(at),
+            TextUnit::Bytes => len = source.len(),
         }
         match len {
             0 => Err(Error::data(source.path(), "", "expected text, got an empty file")),
@@ -92,7 +92,7 @@ impl Text {
     }
 
     /// What it is a sequence of.
-    pub fn unit(&self) -> Unit {
+    pub fn unit(&self) -> TextUnit {
         self.unit
     }
 
@@ -110,8 +110,8 @@ impl Text {
     ///
     /// # Errors
     /// As [`for_each`](Self::for_each).
-    pub fn histogram(&self, characters: Range<u64>) -> Result<Histogram> {
-        let mut histogram = Histogram::default();
+    pub fn histogram(&self, characters: Range<u64>) -> Result<CharacterCounts> {
+        let mut histogram = CharacterCounts::default();
         self.for_each(characters, |character| histogram.add(character))?;
         Ok(histogram)
     }
@@ -138,8 +138,8 @@ impl Text {
             let skip = start.saturating_sub(block.start) as usize;
             let take = (block.end.min(end) - block.start) as usize - skip;
             match self.unit {
-                Unit::Bytes => buffer[skip..skip + take].iter().for_each(|byte| each(char::from(*byte))),
-                Unit::Characters => {
+                TextUnit::Bytes => buffer[skip..skip + take].iter().for_each(|byte| each(char::from(*byte))),
+                TextUnit::Characters => {
                     let text = str::from_utf8(&buffer).map_err(|_| self.source.changed())?;
                     let (there, from) = advance(text.as_bytes(), skip);
                     let mut rest = text[from..].chars();
@@ -156,8 +156,8 @@ impl Text {
     /// The byte at which a block of [`STRIDE`] characters begins, or the text ends.
     fn offset(&self, block: u64) -> u64 {
         match self.unit {
-            Unit::Bytes => self.source.len().min(block * STRIDE),
-            Unit::Characters => self.index[(self.index.len() - 1).min(block as usize)],
+            TextUnit::Bytes => self.source.len().min(block * STRIDE),
+            TextUnit::Characters => self.index[(self.index.len() - 1).min(block as usize)],
         }
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn characters(text: &str) -> Result<Text> {
-        Text::from_bytes(text.into(), Path::new("a.txt"), Unit::Characters)
+        Text::from_bytes(text.into(), Path::new("a.txt"), TextUnit::Characters)
     }
 
     fn read(text: &Text, range: Range<u64>) -> Result<String> {
@@ -237,9 +237,9 @@ mod tests {
             let on_disk = file(&bytes);
             let mut seen = Vec::new();
             let text =
-                Text::open(on_disk.path(), Unit::Characters, &mut |bytes| seen.extend_from_slice(bytes)).unwrap();
+                Text::open(on_disk.path(), TextUnit::Characters, &mut |bytes| seen.extend_from_slice(bytes)).unwrap();
             assert_eq!(seen, bytes);
-            let in_memory = Text::from_bytes(bytes, Path::new("memory"), Unit::Characters).unwrap();
+            let in_memory = Text::from_bytes(bytes, Path::new("memory"), TextUnit::Characters).unwrap();
             assert_eq!((text.len(), in_memory.len()), (written.len() as u64, written.len() as u64));
             assert_eq!(read(&text, 0..text.len()).unwrap(), whole);
             for _ in 0..20 {
@@ -259,7 +259,7 @@ mod tests {
         let mut bytes = vec![0; 300_000];
         rng.fill_bytes(&mut bytes);
         let on_disk = file(&bytes);
-        let text = Text::open(on_disk.path(), Unit::Bytes, &mut |_| {}).unwrap();
+        let text = Text::open(on_disk.path(), TextUnit::Bytes, &mut |_| {}).unwrap();
         assert_eq!(text.len(), 300_000);
         for range in [0..300_000, 1023..1025, 262_143..262_145, 299_999..300_000, 7..7] {
             let expected: String = bytes[range.clone()].iter().map(|byte| char::from(*byte)).collect();
@@ -285,7 +285,7 @@ mod tests {
             let valid =
                 str::from_utf8(&bytes).ok().map(|text| text.strip_prefix('\u{feff}').unwrap_or(text).to_owned());
             let valid = valid.filter(|text| !text.is_empty() && !text.contains('\0'));
-            let text = Text::from_bytes(bytes, Path::new("a.txt"), Unit::Characters);
+            let text = Text::from_bytes(bytes, Path::new("a.txt"), TextUnit::Characters);
             assert_eq!(text.as_ref().ok().map(|text| read(text, 0..text.len()).unwrap()), valid);
             refused += u32::from(text.is_err());
         }
@@ -308,7 +308,7 @@ mod tests {
         for text in ["", "\u{feff}"] {
             assert_eq!(characters(text).unwrap_err().to_string(), "a.txt: expected text, got an empty file");
         }
-        assert!(Text::from_bytes(Vec::new(), Path::new("a.bin"), Unit::Bytes).is_err());
+        assert!(Text::from_bytes(Vec::new(), Path::new("a.bin"), TextUnit::Bytes).is_err());
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         let mut bytes = "zwölf Zeichen\n".repeat(40_000).into_bytes();
         bytes[500_000] = 0xFF;
         let line = 500_000 / 15 + 1;
-        let error = Text::from_bytes(bytes, Path::new("a.txt"), Unit::Characters).unwrap_err().to_string();
+        let error = Text::from_bytes(bytes, Path::new("a.txt"), TextUnit::Characters).unwrap_err().to_string();
         assert!(error.starts_with(&format!("a.txt, line {line}, byte offset 500000: expected UTF-8")), "{error}");
     }
 
@@ -337,7 +337,7 @@ mod tests {
             [&|file| file.set_len(100).unwrap(), &|file| file.set_len(5001).unwrap(), &|file| {
                 file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap()
             }];
-        for unit in [Unit::Characters, Unit::Bytes] {
+        for unit in [TextUnit::Characters, TextUnit::Bytes] {
             for change in changes {
                 let on_disk = file(&b"text\n".repeat(1000));
                 let text = Text::open(on_disk.path(), unit, &mut |_| {}).unwrap();
@@ -352,8 +352,8 @@ mod tests {
     #[test]
     fn a_folder_and_a_file_that_is_not_there_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let refusal = |path: &Path| Text::open(path, Unit::Bytes, &mut |_| {}).unwrap_err().to_string();
+        let refusal = |path: &Path| Text::open(path, TextUnit::Bytes, &mut |_| {}).unwrap_err().to_string();
         assert!(refusal(folder.path()).contains("expected a file"));
-        assert!(matches!(Text::open(&folder.path().join("none"), Unit::Bytes, &mut |_| {}), Err(Error::Io { .. })));
+        assert!(matches!(Text::open(&folder.path().join("none"), TextUnit::Bytes, &mut |_| {}), Err(Error::Io { .. })));
     }
 }

@@ -5,13 +5,13 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use crate::data::input::encoding;
-use crate::data::input::file::Held;
-use crate::data::{InputLimit, Labelled, Labels, Steps, Vocabulary, read_input};
+use crate::data::input::file::MemoryUse;
+use crate::data::{InputLimit, LabelledSequences, Labels, SequenceInputs, Vocabulary, read_input};
 use crate::error::{Error, Result};
 
 /// Lines of text with a class each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct LabelledLines {
     classes: Vec<String>,
     of: Vec<u32>,
     lines: Vec<String>,
@@ -21,7 +21,7 @@ pub struct Lines {
     blank: Vec<usize>,
 }
 
-impl Lines {
+impl LabelledLines {
     /// Reads the files `*.txt` of a folder, UTF-8. A file is a class, named as the file is without `.txt`, in the order of
     /// the names; a line is a sequence, without the white space around it. Blank lines are none, and counted. Of a file in
     /// place of a folder the lines are without classes. `each` is handed the path and all bytes of every file that is read.
@@ -38,12 +38,12 @@ impl Lines {
             Ok::<_, Error>(bytes)
         };
         let mut read = Self::default();
-        let mut held = Held::new(limit, path, "in memory for its lines");
+        let mut memory = MemoryUse::new(limit, path, "in memory for its lines");
         // What is neither a folder nor a file is told so.
         if !path.is_dir() {
             let bytes = content(path)?;
             each(path, &bytes);
-            read.add(&bytes, path, &mut held)?;
+            read.add(&bytes, path, &mut memory)?;
             return Ok(read);
         }
         let mut files = files(path)?;
@@ -54,20 +54,20 @@ impl Lines {
         for (name, path) in files {
             let bytes = content(&path)?;
             each(&path, &bytes);
-            read.class(name, &bytes, &path, &mut held)?;
+            read.class(name, &bytes, &path, &mut memory)?;
         }
         Ok(read)
     }
 
     /// Adds a class with the lines of its file.
-    fn class(&mut self, name: String, bytes: &[u8], path: &Path, held: &mut Held<'_>) -> Result<()> {
-        self.add(bytes, path, held)?;
+    fn class(&mut self, name: String, bytes: &[u8], path: &Path, memory: &mut MemoryUse<'_>) -> Result<()> {
+        self.add(bytes, path, memory)?;
         self.of.resize(self.lines.len(), self.classes.len() as u32);
         self.classes.push(name);
         Ok(())
     }
 
-    fn add(&mut self, bytes: &[u8], path: &Path, held: &mut Held<'_>) -> Result<()> {
+    fn add(&mut self, bytes: &[u8], path: &Path, memory: &mut MemoryUse<'_>) -> Result<()> {
         // Of a line its text and its number, and later a token for each of its characters.
         const OF_LINE: usize = size_of::<String>() + size_of::<usize>() + size_of::<Vec<u32>>();
         let before = self.lines.len();
@@ -75,7 +75,7 @@ impl Lines {
             match line.is_empty() {
                 true => self.blank.push(number),
                 false => {
-                    held.add(OF_LINE + line.len() * (1 + size_of::<u32>()))?;
+                    memory.add(OF_LINE + line.len() * (1 + size_of::<u32>()))?;
                     self.lines.push(line.into());
                     self.numbers.push(number);
                 }
@@ -150,9 +150,12 @@ impl Lines {
     }
 
     /// The lines as sequences of ids.
-    pub fn labelled(&self, vocabulary: &Vocabulary) -> Labelled {
+    pub fn labelled(&self, vocabulary: &Vocabulary) -> LabelledSequences {
         let tokens = self.lines.iter().map(|line| vocabulary.encode(line)).collect();
-        Labelled { lines: self.numbers.clone(), ..Labelled::new(Steps::Tokens(tokens), self.labels()) }
+        LabelledSequences {
+            lines: self.numbers.clone(),
+            ..LabelledSequences::new(SequenceInputs::Tokens(tokens), self.labels())
+        }
     }
 }
 
@@ -183,8 +186,8 @@ mod tests {
     use super::*;
     use crate::model::uniform;
 
-    fn unbound() -> Held<'static> {
-        Held::new(InputLimit::default(), Path::new("a"), "in memory")
+    fn unbound() -> MemoryUse<'static> {
+        MemoryUse::new(InputLimit::default(), Path::new("a"), "in memory")
     }
 
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -194,7 +197,7 @@ mod tests {
     }
 
     fn refusal(files: &[(&str, &[u8])]) -> String {
-        Lines::read(folder(files).path(), InputLimit::default(), &mut |_, _| {}).unwrap_err().to_string()
+        LabelledLines::read(folder(files).path(), InputLimit::default(), &mut |_, _| {}).unwrap_err().to_string()
     }
 
     #[test]
@@ -207,7 +210,7 @@ mod tests {
         ]);
         std::fs::create_dir(folder.path().join("folder.txt")).unwrap();
         let mut all = Vec::new();
-        let lines = Lines::read(folder.path(), InputLimit::default(), &mut |path, bytes| {
+        let lines = LabelledLines::read(folder.path(), InputLimit::default(), &mut |path, bytes| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             all.push((name, String::from_utf8(bytes.to_vec()).unwrap()));
         });
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!(lines.labels(), labels);
         let vocabulary = Vocabulary::characters(&"xyMlera".chars().collect(), 1).unwrap();
         let labelled = lines.labelled(&vocabulary);
-        let Steps::Tokens(tokens) = &labelled.input else { panic!() };
+        let SequenceInputs::Tokens(tokens) = &labelled.input else { panic!() };
         assert_eq!(tokens[..3], [vec![5], vec![6], vec![0, 7, 3, 3, 2, 4]]);
         assert_eq!((labelled.labels, labelled.lines), (labels, vec![1, 2, 1, 4, 1]));
     }
@@ -241,7 +244,7 @@ mod tests {
                     expected.push(line);
                 }
             }
-            let mut lines = Lines::default();
+            let mut lines = LabelledLines::default();
             for text in &written {
                 lines.class("a".into(), text.as_bytes(), Path::new("a.txt"), &mut unbound()).unwrap();
             }
@@ -259,7 +262,7 @@ mod tests {
             let mut bytes = valid.to_vec();
             (0..below(3)).for_each(|_| bytes[below(valid.len())] = below(256) as u8);
             bytes.truncate(below(valid.len() + 1));
-            let mut lines = Lines::default();
+            let mut lines = LabelledLines::default();
             match lines.class("b".into(), &bytes, Path::new("b.txt"), &mut unbound()) {
                 Ok(()) => assert!(!lines.lines().is_empty() && lines.lines().iter().all(|line| !line.is_empty())),
                 Err(error) => {
@@ -274,9 +277,12 @@ mod tests {
     #[test]
     fn a_line_of_ten_million_characters_is_a_sequence() {
         let long = vec![b'a'; 10_000_000];
-        let lines =
-            Lines::read(folder(&[("a.txt", &long), ("b.txt", b"b")]).path(), InputLimit::default(), &mut |_, _| {})
-                .unwrap();
+        let lines = LabelledLines::read(
+            folder(&[("a.txt", &long), ("b.txt", b"b")]).path(),
+            InputLimit::default(),
+            &mut |_, _| {},
+        )
+        .unwrap();
         assert_eq!(lines.lines()[0].len(), 10_000_000);
     }
 
@@ -284,7 +290,7 @@ mod tests {
     fn equal_lines_of_a_class_are_in_one_part_and_those_of_two_classes_need_not_be() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut below = |n: usize| (uniform(&mut rng) * n as f64) as usize;
-        let mut lines = Lines::default();
+        let mut lines = LabelledLines::default();
         for class in ["a", "b"] {
             let text: String = (0..300).map(|_| format!("{}\n", below(100))).collect();
             lines.class(class.into(), text.as_bytes(), Path::new(class), &mut unbound()).unwrap();
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn lines_that_do_not_repeat_are_split_as_their_labels() {
-        let mut lines = Lines::default();
+        let mut lines = LabelledLines::default();
         for class in ["a", "b"] {
             let text: String = (0..40).map(|n| format!("{n}\n")).collect();
             lines.class(class.into(), text.as_bytes(), Path::new(class), &mut unbound()).unwrap();
@@ -329,7 +335,7 @@ mod tests {
     #[test]
     fn a_file_alone_has_lines_without_classes() {
         let folder = folder(&[("a.txt", b"x\n\ny\n")]);
-        let lines = Lines::read(&folder.path().join("a.txt"), InputLimit::default(), &mut |_, _| {}).unwrap();
+        let lines = LabelledLines::read(&folder.path().join("a.txt"), InputLimit::default(), &mut |_, _| {}).unwrap();
         assert_eq!((lines.lines(), lines.labels()), (&["x".to_owned(), "y".to_owned()][..], Labels::None));
     }
 
@@ -339,7 +345,7 @@ mod tests {
         let empty = refusal(&[("a.txt", b"x"), ("b.txt", b" \r\n\n")]);
         assert!(empty.ends_with("b.txt: expected lines of text, got none"), "{empty}");
         assert!(matches!(
-            Lines::read(Path::new("/nowhere/at/all"), InputLimit::default(), &mut |_, _| {}),
+            LabelledLines::read(Path::new("/nowhere/at/all"), InputLimit::default(), &mut |_, _| {}),
             Err(Error::Io { .. })
         ));
     }

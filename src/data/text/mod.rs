@@ -1,7 +1,7 @@
 //! Text by characters or bytes, whole or as lines in classes.
 
+mod character_counts;
 mod contiguous_streams;
-mod histogram;
 mod indexed_text;
 mod labelled_lines;
 mod next_character;
@@ -9,10 +9,10 @@ mod random_windows;
 mod split;
 mod vocabulary;
 
-pub use contiguous_streams::Lanes;
-pub use histogram::Histogram;
+pub use character_counts::CharacterCounts;
+pub use contiguous_streams::ContiguousStreams;
 pub use indexed_text::Text;
-pub use labelled_lines::Lines;
+pub use labelled_lines::LabelledLines;
 pub use random_windows::RandomWindows;
-pub use split::Parts;
-pub use vocabulary::{Unit, Vocabulary};
+pub use split::TextSplit;
+pub use vocabulary::{TextUnit, Vocabulary};

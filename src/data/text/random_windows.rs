@@ -85,9 +85,9 @@ mod tests {
 
     use super::*;
     use crate::batch::{Input, Targets};
-    use crate::data::Unit;
+    use crate::data::TextUnit;
 
-    fn text(text: &str, unit: Unit) -> Text {
+    fn text(text: &str, unit: TextUnit) -> Text {
         Text::from_bytes(text.into(), Path::new("a.txt"), unit).unwrap()
     }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_window_of_the_part_and_none_beyond_is_drawn() {
-        let text = text(&places(100), Unit::Characters);
+        let text = text(&places(100), TextUnit::Characters);
         let vocabulary = Vocabulary::characters(&text.histogram(0..100).unwrap(), 1).unwrap();
         let windows = RandomWindows::new(&text, &vocabulary, 20..50, 7, 4, 3).unwrap();
         assert_eq!(windows.per_epoch(), 2);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_batch_depends_on_the_seed_and_its_number_alone() {
-        let text = text(&places(500), Unit::Characters);
+        let text = text(&places(500), TextUnit::Characters);
         let vocabulary = Vocabulary::characters(&text.histogram(0..500).unwrap(), 1).unwrap();
         let windows = |seed| RandomWindows::new(&text, &vocabulary, 0..500, 5, 3, seed).unwrap();
         let (one, two) = (windows(1), windows(1));
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn unknown_characters_are_read_but_not_told() {
-        let text = text("abXabXabXa", Unit::Characters);
+        let text = text("abXabXabXa", TextUnit::Characters);
         let vocabulary = Vocabulary::characters(&"ab".chars().collect(), 1).unwrap();
         let batch = RandomWindows::new(&text, &vocabulary, 0..10, 9, 1, 0).unwrap().batch(0).unwrap();
         let Input::Tokens(tokens) = &batch.sequence.input else { panic!() };
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_short_part_and_another_unit_are_refused() {
-        let text = text("0123456789", Unit::Bytes);
+        let text = text("0123456789", TextUnit::Bytes);
         let (bytes, letters) = (Vocabulary::bytes(), Vocabulary::characters(&"ab".chars().collect(), 1).unwrap());
         let refusal = |vocabulary, part, window, rows| {
             RandomWindows::new(&text, vocabulary, part, window, rows, 0).err().map(|error| error.to_string())

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use crate::data::Split;
+use crate::data::SeriesSplit;
 use crate::error::{Error, Result};
 
 /// Consecutive parts of a text, in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
+pub struct TextSplit {
     /// What the network learns from.
     pub train: Range<u64>,
     /// What tells when it has learned enough; may be empty.
@@ -16,14 +16,14 @@ pub struct Parts {
     pub test: Range<u64>,
 }
 
-impl Parts {
+impl TextSplit {
     /// Shares of all `characters` for training, validation and test, which add up to 1. A part whose share is not 0 has
     /// at least a window of `window` characters and the one after it.
     ///
     /// # Errors
     /// [`Error::Value`] where they do not add up to 1, or where a part is shorter.
     pub fn shares(characters: u64, window: usize, shares: [f64; 3]) -> Result<Self> {
-        Split::check_shares(shares)?;
+        SeriesSplit::check_shares(shares)?;
         let end = |part: usize| match shares[part + 1..].iter().all(|share| *share == 0.0) {
             // Whatever their sum is rounded to.
             true => characters,
@@ -51,21 +51,22 @@ mod tests {
 
     #[test]
     fn shares_cut_a_text_without_gap_or_rest() {
-        let parts = |shares| Parts::shares(1000, 9, shares).unwrap();
-        assert_eq!(parts([0.9, 0.1, 0.0]), Parts { train: 0..900, validation: 900..1000, test: 1000..1000 });
-        assert_eq!(parts([0.5, 0.25, 0.25]), Parts { train: 0..500, validation: 500..750, test: 750..1000 });
-        assert_eq!(parts([0.0, 0.0, 1.0]), Parts { train: 0..0, validation: 0..0, test: 0..1000 });
-        let rounded = Parts::shares(10_000_000, 9, [0.333_333_3, 0.666_666_6, 0.0]).unwrap();
+        let parts = |shares| TextSplit::shares(1000, 9, shares).unwrap();
+        assert_eq!(parts([0.9, 0.1, 0.0]), TextSplit { train: 0..900, validation: 900..1000, test: 1000..1000 });
+        assert_eq!(parts([0.5, 0.25, 0.25]), TextSplit { train: 0..500, validation: 500..750, test: 750..1000 });
+        assert_eq!(parts([0.0, 0.0, 1.0]), TextSplit { train: 0..0, validation: 0..0, test: 0..1000 });
+        let rounded = TextSplit::shares(10_000_000, 9, [0.333_333_3, 0.666_666_6, 0.0]).unwrap();
         assert_eq!((rounded.validation.end, rounded.test), (10_000_000, 10_000_000..10_000_000));
     }
 
     #[test]
     fn a_part_shorter_than_a_window_and_its_target_is_named() {
-        let refusal = |characters, window, shares| Parts::shares(characters, window, shares).unwrap_err().to_string();
+        let refusal =
+            |characters, window, shares| TextSplit::shares(characters, window, shares).unwrap_err().to_string();
         let expected = "the validation part of the text: expected at least 11 characters, a window of 10 and the one \
                         after it, got 10, a share of 0.1 of 100";
         assert_eq!(refusal(100, 10, [0.9, 0.1, 0.0]), expected);
-        assert!(Parts::shares(100, 9, [0.9, 0.1, 0.0]).is_ok());
+        assert!(TextSplit::shares(100, 9, [0.9, 0.1, 0.0]).is_ok());
         assert!(refusal(10, 10, [1.0, 0.0, 0.0]).starts_with("the training part"));
         assert!(refusal(100, usize::MAX, [1.0, 0.0, 0.0]).starts_with("the training part"));
         assert!(refusal(100, 1, [0.5, 0.4, 0.2]).starts_with("the split"));

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Histogram;
+use crate::data::CharacterCounts;
 use crate::error::{Error, Result};
 
 /// What a text is a sequence of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Unit {
+pub enum TextUnit {
     /// Unicode's characters (scalar values), from UTF-8.
     #[default]
     Characters,
@@ -18,7 +18,7 @@ pub enum Unit {
 
 /// The token ids of characters, 0 to [`len`](Self::len) − 1. It travels with the weights, which mean nothing without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[serde(try_from = "StoredVocabulary", into = "StoredVocabulary")]
 pub struct Vocabulary {
     /// By id; none for bytes, which are their own.
     characters: Vec<char>,
@@ -29,7 +29,7 @@ pub struct Vocabulary {
 /// As JSON: `"bytes"`, or `{"characters":"\n !abc"}`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Stored {
+enum StoredVocabulary {
     Bytes,
     Characters(String),
 }
@@ -45,7 +45,7 @@ impl Vocabulary {
     ///
     /// # Errors
     /// [`Error::Value`] where these are fewer than two: there would be nothing to learn.
-    pub fn characters(histogram: &Histogram, least: u64) -> Result<Self> {
+    pub fn characters(histogram: &CharacterCounts, least: u64) -> Result<Self> {
         Self::known(histogram.iter().filter(|(_, count)| *count >= least).map(|(character, _)| character).collect())
     }
 
@@ -67,15 +67,15 @@ impl Vocabulary {
     }
 
     /// What it numbers.
-    pub fn unit(&self) -> Unit {
-        if self.characters.is_empty() { Unit::Bytes } else { Unit::Characters }
+    pub fn unit(&self) -> TextUnit {
+        if self.characters.is_empty() { TextUnit::Bytes } else { TextUnit::Characters }
     }
 
     /// How many ids there are, the unknown's included: the inputs and outputs of a network.
     pub fn len(&self) -> usize {
         match self.unit() {
-            Unit::Characters => self.characters.len() + 1,
-            Unit::Bytes => 256,
+            TextUnit::Characters => self.characters.len() + 1,
+            TextUnit::Bytes => 256,
         }
     }
 
@@ -86,7 +86,7 @@ impl Vocabulary {
 
     /// The id of all characters that have none of their own; `None` for bytes.
     pub fn unknown(&self) -> Option<u32> {
-        (self.unit() == Unit::Characters).then_some(self.characters.len() as u32)
+        (self.unit() == TextUnit::Characters).then_some(self.characters.len() as u32)
     }
 
     /// The id of a character; of a byte, that of the character of its number.
@@ -97,8 +97,8 @@ impl Vocabulary {
     /// The ids of a text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         match self.unit() {
-            Unit::Characters => text.chars().map(|character| self.id(character)).collect(),
-            Unit::Bytes => text.bytes().map(u32::from).collect(),
+            TextUnit::Characters => text.chars().map(|character| self.id(character)).collect(),
+            TextUnit::Bytes => text.bytes().map(u32::from).collect(),
         }
     }
 
@@ -114,39 +114,39 @@ impl Vocabulary {
                 return Err(Error::value(format!("ids[{i}]"), format!("an id below {}", self.len()), id));
             }
             match self.unit() {
-                Unit::Characters => {
+                TextUnit::Characters => {
                     let character = self.characters.get(index).copied().unwrap_or(char::REPLACEMENT_CHARACTER);
                     text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 }
-                Unit::Bytes => text.push(index as u8),
+                TextUnit::Bytes => text.push(index as u8),
             }
         }
         Ok(text)
     }
 
     /// How many of the characters counted have no id of their own.
-    pub fn unknown_in(&self, histogram: &Histogram) -> u64 {
+    pub fn unknown_in(&self, histogram: &CharacterCounts) -> u64 {
         let strangers = histogram.iter().filter(|(character, _)| Some(self.id(*character)) == self.unknown());
         strangers.map(|(_, count)| count).sum()
     }
 }
 
-impl From<Vocabulary> for Stored {
+impl From<Vocabulary> for StoredVocabulary {
     fn from(vocabulary: Vocabulary) -> Self {
         match vocabulary.unit() {
-            Unit::Bytes => Stored::Bytes,
-            Unit::Characters => Stored::Characters(vocabulary.characters.into_iter().collect()),
+            TextUnit::Bytes => StoredVocabulary::Bytes,
+            TextUnit::Characters => StoredVocabulary::Characters(vocabulary.characters.into_iter().collect()),
         }
     }
 }
 
-impl TryFrom<Stored> for Vocabulary {
+impl TryFrom<StoredVocabulary> for Vocabulary {
     type Error = Error;
 
-    fn try_from(stored: Stored) -> Result<Self> {
+    fn try_from(stored: StoredVocabulary) -> Result<Self> {
         match stored {
-            Stored::Bytes => Ok(Self::bytes()),
-            Stored::Characters(characters) => Self::known(characters.chars().collect()),
+            StoredVocabulary::Bytes => Ok(Self::bytes()),
+            StoredVocabulary::Characters(characters) => Self::known(characters.chars().collect()),
         }
     }
 }
@@ -155,7 +155,7 @@ impl TryFrom<Stored> for Vocabulary {
 mod tests {
     use super::*;
 
-    fn histogram(text: &str) -> Histogram {
+    fn histogram(text: &str) -> CharacterCounts {
         text.chars().collect()
     }
 

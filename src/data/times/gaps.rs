@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::column::Times;
+use super::column::TimeColumn;
+use super::extrapolation::{DateSteps, counted, counts, on_weekdays, span, walls};
 use super::label::Reading;
 use super::label::calendar::DAY;
 use super::label::numbers::write_fixed;
-use super::onward::{Steps, counted, counts, on_weekdays, span, walls};
 
 /// Rows that are not there between others, by the step that most rows are apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GapsInTime {
+pub struct TimeGaps {
     /// How many rows are missing.
     pub missing: usize,
     /// In how many places.
@@ -22,7 +22,7 @@ pub struct GapsInTime {
     pub step: String,
 }
 
-impl fmt::Display for GapsInTime {
+impl fmt::Display for TimeGaps {
     /// `10 rows are missing in time: none between "2024-01-05" and "2024-01-16", where most are 1 day apart`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { missing, places, first: [after, before], step } = self;
@@ -39,18 +39,18 @@ impl fmt::Display for GapsInTime {
 type Words = Box<dyn Fn(i128) -> String>;
 
 /// `None` where nothing is missing, or no step is that of most rows.
-pub(crate) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
+pub(crate) fn find(times: &TimeColumn, labels: &[String]) -> Option<TimeGaps> {
     let walls = match times.reading() {
         Reading::Dates { .. } => Some(walls(times, labels)?),
         _ => None,
     };
     let (keys, words): (Cow<'_, [i128]>, Words) = match (times.reading(), &walls) {
-        (Reading::Numbers { decimals: Some(decimals), .. } | Reading::Behind { decimals }, _) => {
+        (Reading::Numbers { decimals: Some(decimals), .. } | Reading::NumberInWords { decimals }, _) => {
             (Cow::Borrowed(&times.keys), Box::new(move |step| write_fixed(step, decimals)))
         }
         (Reading::Seasons, _) => (Cow::Borrowed(&times.keys), Box::new(|step| counted(step, "year"))),
         (Reading::Dates { unit, .. }, Some(walls)) => match counts(unit, walls)? {
-            (Steps::Even, _) => (Cow::Borrowed(&times.keys), Box::new(span)),
+            (DateSteps::Even, _) => (Cow::Borrowed(&times.keys), Box::new(span)),
             (_, months) => (months, Box::new(|step| counted(step, "month"))),
         },
         _ => return None,
@@ -82,7 +82,7 @@ pub(crate) fn find(times: &Times, labels: &[String]) -> Option<GapsInTime> {
         }
     }
     let row = first?;
-    Some(GapsInTime {
+    Some(TimeGaps {
         missing: all,
         places,
         first: [labels.get(row)?.clone(), labels.get(row + 1)?.clone()],

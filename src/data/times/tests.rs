@@ -21,13 +21,13 @@ fn days(rng: &mut ChaCha8Rng) -> Vec<Date> {
 }
 
 /// How to write a day.
-type Form = fn(Date) -> String;
+type TimeFormatter = fn(Date) -> String;
 
 fn month(date: Date) -> &'static str {
     MONTHS[date.month() as usize - 1]
 }
 
-const FORMS: [Form; 23] = [
+const FORMS: [TimeFormatter; 23] = [
     |d| d.to_string(),
     |d| format!("{:04}/{:02}/{:02}", d.year(), d.month(), d.day()),
     |d| format!("{:04}.{}.{}", d.year(), d.month(), d.day()),
@@ -89,7 +89,7 @@ fn in_every_form_the_days_in_order_are_accepted_and_turned_doubled_or_with_a_str
             let mut odd = labels.clone();
             odd[row] = ["Total", "", "-", "n/a", "31.2.2021", "2021-13-01"][below(6, &mut rng)].into();
             match read(&odd[..], None, RowGroups::SERIES) {
-                Err(Trouble::Odd { row: named, date: true, .. }) => assert_eq!(named, row, "{odd:?}"),
+                Err(TimeError::Odd { row: named, date: true, .. }) => assert_eq!(named, row, "{odd:?}"),
                 other => panic!("{other:?} {odd:?}"),
             }
         }

@@ -1,15 +1,15 @@
 //! What a word for a time includes: a year all of its months, a day all of its hours.
 
-use super::column::Times;
-use super::label::calendar::{DAY, HOUR, MINUTE, SECOND, Unit, day_of, month, months, nanoseconds};
-use super::label::numbers::{Behind, float, pointed, season};
-use super::label::time::Part;
+use super::column::TimeColumn;
+use super::extrapolation::walls;
+use super::label::calendar::{DAY, HOUR, MINUTE, SECOND, TimeUnit, day_of, month, months, nanoseconds};
+use super::label::numbers::{NumberInWords, float, pointed, season};
+use super::label::time::LabelPart;
 use super::label::{self, DateOrder, Reading};
-use super::onward::walls;
 
 /// Rows up to and with a time, or why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
+pub(crate) enum RowsUntil {
     Rows(usize),
     /// It is no such time.
     Other(&'static str),
@@ -23,7 +23,7 @@ pub(crate) enum Until {
 struct Period {
     begin: i128,
     end: i128,
-    unit: Unit,
+    unit: TimeUnit,
     offset: Option<i64>,
 }
 
@@ -37,55 +37,55 @@ impl Period {
         {
             let first = |year: i64| month(12 * year).map(nanoseconds);
             let (begin, end) = (first(year)?, first(year + 1)?);
-            return Some(Self { begin, end, unit: Unit::Year, offset: None });
+            return Some(Self { begin, end, unit: TimeUnit::Year, offset: None });
         }
         let time = label::read_of(text, order, colon, &mut parts)?;
-        let length = |part: &Part<'_>| {
+        let length = |part: &LabelPart<'_>| {
             Some(match *part {
-                Part::Fraction(places) => SECOND / 10_i128.pow(u32::try_from(places).ok()?),
-                Part::Second => SECOND,
-                Part::Minute => MINUTE,
-                Part::Hour(_) | Part::Hour12(_) | Part::Hour24 => HOUR,
-                Part::Day(_) | Part::DayOfYear | Part::WeekdayNumber => DAY,
-                Part::Week(_) => 7 * DAY,
+                LabelPart::Fraction(places) => SECOND / 10_i128.pow(u32::try_from(places).ok()?),
+                LabelPart::Second => SECOND,
+                LabelPart::Minute => MINUTE,
+                LabelPart::Hour(_) | LabelPart::Hour12(_) | LabelPart::Hour24 => HOUR,
+                LabelPart::LabelDate(_) | LabelPart::DayOfYear | LabelPart::WeekdayNumber => DAY,
+                LabelPart::Week(_) => 7 * DAY,
                 _ => return None,
             })
         };
         let (date, _) = day_of(time.wall)?;
         let after = |count: i64| month(months(date) + count).map(nanoseconds);
         let end = match time.unit {
-            Unit::Month => after(1)?,
-            Unit::Quarter => after(3)?,
-            Unit::Half => after(6)?,
-            Unit::Year => after(12)?,
-            Unit::Moment | Unit::Week | Unit::Clock => time.wall + parts.iter().filter_map(length).min()?,
+            TimeUnit::Month => after(1)?,
+            TimeUnit::Quarter => after(3)?,
+            TimeUnit::Half => after(6)?,
+            TimeUnit::Year => after(12)?,
+            TimeUnit::Moment | TimeUnit::Week | TimeUnit::Clock => time.wall + parts.iter().filter_map(length).min()?,
         };
         Some(Self { begin: time.wall, end, unit: time.unit, offset: time.offset })
     }
 }
 
 /// The rows that begin by the end of `until`.
-pub(crate) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
+pub(crate) fn rows(times: &TimeColumn, labels: &[String], until: &str) -> RowsUntil {
     let of = |keys: &[i128], begin: i128, end: i128| match (keys.first(), keys.last()) {
         (Some(first), Some(last)) if *first < end && begin <= *last => {
-            Until::Rows(keys.iter().rposition(|key| *key < end).map_or(0, |row| row + 1))
+            RowsUntil::Rows(keys.iter().rposition(|key| *key < end).map_or(0, |row| row + 1))
         }
-        _ => Until::Outside,
+        _ => RowsUntil::Outside,
     };
     match times.reading() {
         Reading::Numbers { comma, .. } => {
-            let Some(until) = float(&pointed(until, comma)) else { return Until::Other("a number") };
+            let Some(until) = float(&pointed(until, comma)) else { return RowsUntil::Other("a number") };
             let numbers: Vec<f64> = labels.iter().filter_map(|label| float(&pointed(label, comma))).collect();
             match numbers.first().is_some_and(|first| *first <= until)
                 && numbers.last().is_some_and(|last| until <= *last)
             {
-                true => Until::Rows(numbers.partition_point(|number| *number <= until)),
-                false => Until::Outside,
+                true => RowsUntil::Rows(numbers.partition_point(|number| *number <= until)),
+                false => RowsUntil::Outside,
             }
         }
-        Reading::Behind { decimals } => {
-            let digits = Behind::split(until).map_or(until.trim(), |behind| behind.digits);
-            let Some(number) = float(digits) else { return Until::Other("a number") };
+        Reading::NumberInWords { decimals } => {
+            let digits = NumberInWords::split(until).map_or(until.trim(), |behind| behind.digits);
+            let Some(number) = float(digits) else { return RowsUntil::Other("a number") };
             let sign = if times.keys.iter().any(|key| *key < 0) { -1.0 } else { 1.0 };
             let key = sign * number * 10_f64.powi(i32::try_from(decimals).unwrap_or(0));
             // Between two rows it is neither; the product may be rounded.
@@ -94,19 +94,19 @@ pub(crate) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
         }
         Reading::Seasons => {
             let year = season(until).or_else(|| until.trim().parse().ok()).map(i128::from);
-            year.map_or(Until::Other("a year or a pair of years"), |year| of(&times.keys, year, year + 1))
+            year.map_or(RowsUntil::Other("a year or a pair of years"), |year| of(&times.keys, year, year + 1))
         }
         Reading::Dates { unit, zoned, order } => {
             let orders: Vec<DateOrder> = match times.date_order() {
                 Some(_) => vec![order],
                 None => DateOrder::ALL.to_vec(),
             };
-            let clocks = |period: &Period| (period.unit == Unit::Clock) == (unit == Unit::Clock);
-            let mut found: Vec<(DateOrder, Until)> = Vec::new();
+            let clocks = |period: &Period| (period.unit == TimeUnit::Clock) == (unit == TimeUnit::Clock);
+            let mut found: Vec<(DateOrder, RowsUntil)> = Vec::new();
             for order in orders {
-                let Some(period) = Period::read(until, order, unit != Unit::Clock).filter(clocks) else { continue };
+                let Some(period) = Period::read(until, order, unit != TimeUnit::Clock).filter(clocks) else { continue };
                 let rows = match period.offset {
-                    Some(_) if !zoned => return Until::Other("a time without an offset from UTC"),
+                    Some(_) if !zoned => return RowsUntil::Other("a time without an offset from UTC"),
                     Some(offset) => {
                         let offset = i128::from(offset) * SECOND;
                         of(&times.keys, period.begin - offset, period.end - offset)
@@ -120,13 +120,13 @@ pub(crate) fn rows(times: &Times, labels: &[String], until: &str) -> Until {
             }
             // A reading within the data stands before one outside.
             if found.len() > 1 {
-                found.retain(|(_, rows)| *rows != Until::Outside);
+                found.retain(|(_, rows)| *rows != RowsUntil::Outside);
             }
             match (found.len(), found.first()) {
-                (_, None) if unit == Unit::Clock => Until::Other("a time of day"),
-                (_, None) => Until::Other("a date"),
+                (_, None) if unit == TimeUnit::Clock => RowsUntil::Other("a time of day"),
+                (_, None) => RowsUntil::Other("a date"),
                 (1, Some((_, rows))) => rows.clone(),
-                _ => Until::Ask(found.iter().map(|(order, _)| *order).collect()),
+                _ => RowsUntil::Ask(found.iter().map(|(order, _)| *order).collect()),
             }
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The names between commas, as a flag of the program takes them: in quotes as in a CSV file where one has a comma, a quote
 /// or a space at an end, or is empty. Of many the first 40 stand there, and of a long one its first 40 characters.
-pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn list_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 40;
     let mut names = names.into_iter();
     let shown: Vec<String> = names.by_ref().take(SHOWN).map(|name| quoted(&shortened(name))).collect();
@@ -37,15 +37,15 @@ mod tests {
     #[test]
     fn of_many_names_and_of_a_long_one_the_first_are_shown() {
         let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
-        let text = listed(names.iter().map(String::as_str));
+        let text = list_names(names.iter().map(String::as_str));
         assert!(text.starts_with("0, 1, 2") && text.ends_with("38, 39 and 960 more"), "{text}");
-        assert_eq!(listed([&*"é".repeat(1_000_000), "b"]), format!("{}…, b", "é".repeat(40)));
+        assert_eq!(list_names([&*"é".repeat(1_000_000), "b"]), format!("{}…, b", "é".repeat(40)));
     }
 
     #[test]
     fn a_name_that_could_be_read_as_two_or_as_none_stands_in_quotes() {
         assert_eq!(
-            listed(["a", "b c", "Preis, EUR", "", " d", "5\" pipe"]),
+            list_names(["a", "b c", "Preis, EUR", "", " d", "5\" pipe"]),
             r#"a, b c, "Preis, EUR", "", " d", "5"" pipe""#
         );
     }

@@ -35,13 +35,13 @@ const UNITS: [char; 9] = ['€', '$', '£', '¥', '₹', '%', '‰', '°', '₽'
 
 /// A number as Rust writes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::data) struct Plain<'c> {
+pub(in crate::data) struct PlainNumber<'c> {
     pub(in crate::data) text: Cow<'c, str>,
     /// Whether its thousands stood in groups.
     pub(in crate::data) grouped: bool,
 }
 
-impl Plain<'_> {
+impl PlainNumber<'_> {
     /// NaN where it is beyond f64.
     pub(in crate::data) fn value(&self) -> f64 {
         self.text.parse().unwrap_or(f64::NAN)
@@ -51,7 +51,7 @@ impl Plain<'_> {
 impl DecimalMark {
     /// A number as Rust writes it, or nothing: groups of thousands have three digits each and one and the same character
     /// between.
-    pub(in crate::data) fn plain(self, cell: &str) -> Option<Plain<'_>> {
+    pub(in crate::data) fn plain(self, cell: &str) -> Option<PlainNumber<'_>> {
         let (mark, other) = match self {
             Self::Point => ('.', ','),
             Self::Comma => (',', '.'),
@@ -60,7 +60,7 @@ impl DecimalMark {
         let needs_no_change =
             |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | 'e' | 'E') || (c == '.' && mark == '.');
         if cell.chars().all(needs_no_change) {
-            return number(cell.into()).then(|| Plain { text: cell.into(), grouped: false });
+            return number(cell.into()).then(|| PlainNumber { text: cell.into(), grouped: false });
         }
         let (sign, rest) = cell.strip_prefix(['-', '+']).map_or(("", cell), |rest| (&cell[..1], rest));
         let (body, exponent) = rest.find(['e', 'E']).map_or((rest, ""), |at| rest.split_at(at));
@@ -86,7 +86,7 @@ impl DecimalMark {
         };
         let fraction = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
         let text: Cow<'_, str> = format!("{sign}{whole}{fraction}{exponent}").into();
-        number(text.clone()).then_some(Plain { text, grouped: between.is_some() })
+        number(text.clone()).then_some(PlainNumber { text, grouped: between.is_some() })
     }
 
     /// The other one.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What becomes of missing values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Missing {
+pub enum MissingPolicy {
     /// They are refused.
     #[default]
     Refuse,
@@ -13,12 +13,12 @@ pub enum Missing {
     /// under [`Mask`](Self::Mask).
     Forward,
     /// Each is 0 in the network's units, and a dimension of its own tells it from a 0 that was measured: see
-    /// [`Labelled::mask`](crate::data::Labelled::mask) and [`SeriesCodec`](crate::data::SeriesCodec). As a target it is not learned from:
+    /// [`LabelledSequences::mask`](crate::data::LabelledSequences::mask) and [`SeriesCodec`](crate::data::SeriesCodec). As a target it is not learned from:
     /// examples that predict one are left out, and where forecasts are measured it does not count.
     Mask,
 }
 
-impl Missing {
+impl MissingPolicy {
     /// What stands in the place of a missing number after `last`, NaN for a mask; otherwise what was expected.
     pub(in crate::data) fn stand_in(self, last: Option<f64>) -> Result<f64, &'static str> {
         match (self, last) {

@@ -6,6 +6,6 @@ pub(super) mod missing;
 pub(super) mod number;
 pub(super) mod numeric_name;
 
-pub use column_names::listed;
+pub use column_names::list_names;
 pub use decimal::DecimalMark;
-pub use missing::Missing;
+pub use missing::MissingPolicy;

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use crate::data::Missing;
+use crate::data::MissingPolicy;
 use crate::data::input::encoding::quoted;
 use crate::error::{Error, Result};
 
 /// Where numbers are written, and what becomes of those that are missing.
-pub(in crate::data) struct Cells<'a> {
+pub(in crate::data) struct CellReader<'a> {
     pub(in crate::data) path: &'a Path,
     /// Counted from 1.
     pub(in crate::data) line: usize,
     /// Counted from 1.
     pub(in crate::data) dimension: usize,
-    pub(in crate::data) missing: Missing,
+    pub(in crate::data) missing: MissingPolicy,
 }
 
-impl Cells<'_> {
+impl CellReader<'_> {
     /// The numbers of `cells`, a step each.
     pub(in crate::data) fn read<'t>(&self, cells: impl Iterator<Item = &'t str>) -> Result<Vec<f64>> {
         let mut numbers: Vec<f64> = Vec::new();
@@ -79,24 +79,27 @@ mod tests {
     #[test]
     fn missing_numbers_are_refused_or_filled() {
         let read = |text: &str, missing| {
-            let cells = Cells { path: Path::new("a"), line: 3, dimension: 2, missing };
+            let cells = CellReader { path: Path::new("a"), line: 3, dimension: 2, missing };
             cells.read(text.split(',')).map_err(|error| error.to_string())
         };
-        assert_eq!(read(" 1,-2.5e1 ", Missing::Refuse), Ok(vec![1.0, -25.0]));
-        assert_eq!(read("1,?,NaN,4", Missing::Forward), Ok(vec![1.0, 1.0, 1.0, 4.0]));
-        let masked = read("?,1,nan", Missing::Mask).unwrap();
+        assert_eq!(read(" 1,-2.5e1 ", MissingPolicy::Refuse), Ok(vec![1.0, -25.0]));
+        assert_eq!(read("1,?,NaN,4", MissingPolicy::Forward), Ok(vec![1.0, 1.0, 1.0, 4.0]));
+        let masked = read("?,1,nan", MissingPolicy::Mask).unwrap();
         assert_eq!(masked.iter().map(|number| number.is_nan()).collect::<Vec<_>>(), [true, false, true]);
         let place = "a, line 3, dimension 2, step";
-        assert_eq!(read("1,?,3", Missing::Refuse), Err(format!("{place} 2: expected a finite number, got \"?\"")));
         assert_eq!(
-            read("?,1", Missing::Forward),
+            read("1,?,3", MissingPolicy::Refuse),
+            Err(format!("{place} 2: expected a finite number, got \"?\""))
+        );
+        assert_eq!(
+            read("?,1", MissingPolicy::Forward),
             Err(format!("{place} 1: expected a first number to fill forward from, got \"?\""))
         );
         for word in ["", "NA", "n/a", "null", "None", "#N/A", "-nan", "<NA>"] {
-            assert_eq!(read(&format!("1,{word},3"), Missing::Forward), Ok(vec![1.0, 1.0, 3.0]), "{word:?}");
+            assert_eq!(read(&format!("1,{word},3"), MissingPolicy::Forward), Ok(vec![1.0, 1.0, 3.0]), "{word:?}");
         }
         for cell in ["inf", "-Infinity", "1e309", "x", "-", "1 2", "0x1"] {
-            for missing in [Missing::Refuse, Missing::Forward, Missing::Mask] {
+            for missing in [MissingPolicy::Refuse, MissingPolicy::Forward, MissingPolicy::Mask] {
                 let error = read(&format!("1,{cell}"), missing).unwrap_err();
                 assert_eq!(error, format!("{place} 2: expected a finite number, got {cell:?}"));
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Missing, ScalingKind};
+use crate::data::{MissingPolicy, ScalingKind};
 
 /// The cell by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +132,7 @@ pub enum MissingName {
     Mask,
 }
 
-impl From<MissingName> for Missing {
+impl From<MissingName> for MissingPolicy {
     fn from(name: MissingName) -> Self {
         match name {
             MissingName::Error => Self::Refuse,

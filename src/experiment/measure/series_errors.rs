@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::comparison::{self, BaselineName, Comparison};
 use super::quantiles::Quantiles;
-use crate::data::{Accuracy, TargetAccuracy};
+use crate::data::{ForecastErrors, TargetErrors};
 use crate::format::{cell, left, right, share, widest};
 use crate::report::Table;
 
@@ -47,7 +47,7 @@ pub struct Part {
     /// Forecasts that lie in it.
     pub(crate) count: usize,
     /// By forecaster, then by target.
-    pub(crate) accuracies: Vec<Vec<TargetAccuracy>>,
+    pub(crate) accuracies: Vec<Vec<TargetErrors>>,
     /// By target; none where the network tells no quantiles.
     pub(crate) spreads: Vec<Spread>,
 }
@@ -73,8 +73,8 @@ fn range([low, high]: [f64; 2]) -> String {
     format!("{low}–{high}")
 }
 
-/// An error of an [`Accuracy`], by its name.
-type Measure = (&'static str, fn(&Accuracy) -> f64);
+/// An error of an [`ForecastErrors`], by its name.
+type Measure = (&'static str, fn(&ForecastErrors) -> f64);
 
 const RMSE: Measure = ("RMSE", |accuracy| accuracy.rmse);
 const MAE: Measure = ("MAE", |accuracy| accuracy.mae);
@@ -394,11 +394,11 @@ impl Errors {
         self.parts.iter().map(part).collect()
     }
 
-    fn errors(&self, part: &Part, target: impl Fn(&Vec<TargetAccuracy>) -> &TargetAccuracy) -> Map<String, Value> {
-        let of = |accuracy: &dyn Fn(&TargetAccuracy) -> Accuracy| {
+    fn errors(&self, part: &Part, target: impl Fn(&Vec<TargetErrors>) -> &TargetErrors) -> Map<String, Value> {
+        let of = |accuracy: &dyn Fn(&TargetErrors) -> ForecastErrors| {
             let mut errors = Map::new();
             for (Forecaster { prefix, .. }, all) in self.forecasters.iter().zip(&part.accuracies) {
-                let Accuracy { rmse, mae, .. } = accuracy(target(all));
+                let ForecastErrors { rmse, mae, .. } = accuracy(target(all));
                 errors.extend([(format!("{prefix}rmse"), json!(rmse)), (format!("{prefix}mae"), json!(mae))]);
             }
             errors
@@ -415,7 +415,7 @@ impl Errors {
     fn scaled(&self, part: &Part, forecaster: usize) -> (f64, f64) {
         let (mut squares, mut sum, mut count) = (0.0, 0.0, 0.0);
         for (accuracy, target) in part.accuracies[forecaster].iter().zip(&self.targets) {
-            let Accuracy { rmse, mae, count: n } = accuracy.overall;
+            let ForecastErrors { rmse, mae, count: n } = accuracy.overall;
             if n > 0 {
                 squares += n as f64 * (rmse / target.unit).powi(2);
                 sum += n as f64 * mae / target.unit;
@@ -471,12 +471,12 @@ mod tests {
 
     const LAST_VALUE: BaselineName = BaselineName { key: "last_value", words: "the last value" };
 
-    fn accuracy(rmse: f64, mae: f64, count: usize) -> TargetAccuracy {
-        let overall = Accuracy { rmse, mae, count };
-        TargetAccuracy { overall, by_step: vec![overall, overall] }
+    fn accuracy(rmse: f64, mae: f64, count: usize) -> TargetErrors {
+        let overall = ForecastErrors { rmse, mae, count };
+        TargetErrors { overall, by_step: vec![overall, overall] }
     }
 
-    fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetAccuracy>>) -> Errors {
+    fn errors(targets: &[(&str, f64)], accuracies: Vec<Vec<TargetErrors>>) -> Errors {
         let ends = ["a".to_owned(), "b".to_owned()];
         Errors {
             targets: targets.iter().map(|(name, unit)| Target { name: (*name).into(), unit: *unit }).collect(),

@@ -6,7 +6,7 @@ use super::super::config::{Kind, ScaleName, TaskName};
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
 use crate::Result;
-use crate::data::{Keys, SeriesCodec, Vocabulary};
+use crate::data::{PianoKeys, SeriesCodec, Vocabulary};
 use crate::format::ahead;
 
 /// What was fitted to the training data and has to travel with the weights.
@@ -28,7 +28,7 @@ pub enum Codec {
     /// Piano rolls.
     Rolls {
         /// The keys that the network reads and predicts.
-        keys: Keys,
+        keys: PianoKeys,
     },
     /// Labelled sequences of numbers.
     Sequences(SequencesCodec),

@@ -7,7 +7,7 @@ use super::super::measure::quantiles::Quantiles;
 use super::codec::Codec;
 use super::label_codec::LabelCodec;
 use super::sequences_codec::SequencesCodec;
-use crate::data::{ColumnCodec, Scaling, SeriesCodec, Unit, Vocabulary};
+use crate::data::{ColumnCodec, Scaling, SeriesCodec, TextUnit, Vocabulary};
 use crate::{Loss, Model};
 
 /// `input`: what stands at each place of a step, in order, or what each token is. `outputs`: what each number of a prediction
@@ -41,8 +41,8 @@ fn next(is: &str, each: Value) -> Value {
 
 fn tokens(vocabulary: &Vocabulary) -> Value {
     match vocabulary.unit() {
-        Unit::Bytes => json!({"tokens": "bytes"}),
-        Unit::Characters => {
+        TextUnit::Bytes => json!({"tokens": "bytes"}),
+        TextUnit::Characters => {
             let known: Vec<u32> = (0..vocabulary.len() as u32 - 1).collect();
             let characters = vocabulary.decode(&known).unwrap_or_default();
             let characters: Vec<String> = String::from_utf8_lossy(&characters).chars().map(String::from).collect();

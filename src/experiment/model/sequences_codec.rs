@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::config::{MissingName, ReadName, ScaleName, SequencesConfig};
 use super::label_codec::LabelCodec;
 use crate::Result;
-use crate::data::{DateOrder, DecimalMark, Labelled, Scaling, ScalingKind};
+use crate::data::{DateOrder, DecimalMark, LabelledSequences, Scaling, ScalingKind};
 use crate::format::{grouped, path_text, short};
 
 /// What a model of labelled sequences knows of its data.
@@ -33,7 +33,7 @@ pub struct SequencesCodec {
 
 impl SequencesCodec {
     /// Fits to the sequences of `labelled` that train.
-    pub(crate) fn fit(labelled: &Labelled, training: &[usize], data: &SequencesConfig) -> Result<Self> {
+    pub(crate) fn fit(labelled: &LabelledSequences, training: &[usize], data: &SequencesConfig) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
         let fit = |dimension| {
             let values: Vec<f64> = labelled.input.values(training, dimension).collect();
@@ -72,7 +72,7 @@ impl SequencesCodec {
         }
     }
 
-    pub(crate) fn describe_file(&self, name: &str, path: &Path, labelled: &Labelled) -> String {
+    pub(crate) fn describe_file(&self, name: &str, path: &Path, labelled: &LabelledSequences) -> String {
         let count = grouped(labelled.input.len() as u64);
         format!("{name} ({}), {count} sequences of {}", path_text(path), self.describe_dimensions())
     }
@@ -94,7 +94,7 @@ impl SequencesCodec {
 
     /// What to change where the numbers are left as they are and f32 rounds what distinguishes them, or they are too large
     /// for a network.
-    pub(crate) fn advise(&self, labelled: &Labelled) -> Vec<String> {
+    pub(crate) fn advise(&self, labelled: &LabelledSequences) -> Vec<String> {
         if self.scale != ScaleName::None {
             return Vec::new();
         }

@@ -15,7 +15,7 @@ pub(crate) fn places(end: u64, count: usize) -> Vec<u64> {
 }
 
 /// A sequence of numbers, in whatever order its dimensions are.
-pub(crate) fn hash_of_sequence(input: &crate::data::Steps, sequence: usize) -> String {
+pub(crate) fn hash_of_sequence(input: &crate::data::SequenceInputs, sequence: usize) -> String {
     let of_dimension = |dimension| {
         let mut digest = Digest::new();
         input.values(&[sequence], dimension).for_each(|value| digest.update(&bits(value).to_le_bytes()));
@@ -131,14 +131,14 @@ mod tests {
 
     #[test]
     fn a_sequence_is_known_by_its_numbers_in_whatever_order_its_dimensions_are() {
-        use crate::data::Steps;
+        use crate::data::SequenceInputs;
         use ndarray::{Array2, array};
-        let hash = |numbers: Array2<f64>| hash_of_sequence(&Steps::wide(vec![numbers]), 0);
+        let hash = |numbers: Array2<f64>| hash_of_sequence(&SequenceInputs::wide(vec![numbers]), 0);
         let known = hash(array![[1.0, 0.0], [2.0, f64::NAN]]);
         assert_eq!(hash(array![[0.0, 1.0], [f64::NAN, 2.0]]), known);
         // Of one value, however its bits are.
         assert_eq!(hash(array![[1.0, -0.0], [2.0, -f64::NAN]]), known);
-        assert_eq!(hash_of_sequence(&Steps::dense(vec![array![[1.0, 0.0], [2.0, f32::NAN]]]), 0), known);
+        assert_eq!(hash_of_sequence(&SequenceInputs::dense(vec![array![[1.0, 0.0], [2.0, f32::NAN]]]), 0), known);
         for other in [array![[2.0, f64::NAN], [1.0, 0.0]], array![[1.0, 2.0], [0.0, f64::NAN]], array![[1.0], [2.0]]] {
             assert_ne!(hash(other), known);
         }
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_row_is_known_by_what_was_measured_and_not_by_what_fills_a_gap() {
-        use crate::data::{Column, Missing, Roles, Table};
+        use crate::data::{Column, ColumnRoles, MissingPolicy, SeriesTable};
         let series = |first: f64| {
             let column = Column { name: "v".into(), values: vec![first, f64::NAN, 3.0] };
             let labels = (1..4).map(|row| row.to_string()).collect();
-            let table = Table { label_name: "t".into(), labels, columns: vec![column], ..Table::default() };
-            Series::new(table, &Roles::one("v"), Missing::Forward).unwrap()
+            let table = SeriesTable { label_name: "t".into(), labels, columns: vec![column], ..SeriesTable::default() };
+            Series::new(table, &ColumnRoles::one("v"), MissingPolicy::Forward).unwrap()
         };
         let [one, other] = [1.0, 2.0].map(series);
         let alike: Vec<bool> = (0..3).map(|row| hash_of_row(&one, row) == hash_of_row(&other, row)).collect();

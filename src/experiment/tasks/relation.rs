@@ -9,7 +9,7 @@ use super::super::config::{ClassesConfig, RollsConfig, SequencesConfig, SeriesCo
 use super::super::model::model_file::ModelFile;
 use super::super::model::origin::{Parts, TrainedOn};
 use super::fingerprints::{beginnings, hash_of_row, known, packed, places, unpacked};
-use crate::data::{Frame, Series, Split};
+use crate::data::{Frame, Series, SeriesSplit};
 use crate::format::{grouped, shell_quoted};
 use crate::{Error, Result};
 
@@ -184,7 +184,12 @@ impl<'a> Relation<'a> {
     ///
     /// # Errors
     /// Where training goes on, and `split` would validate or test with such rows.
-    pub(crate) fn series(&self, series: &Series, frame: Frame, split: Split) -> Result<(Split, Option<String>)> {
+    pub(crate) fn series(
+        &self,
+        series: &Series,
+        frame: Frame,
+        split: SeriesSplit,
+    ) -> Result<(SeriesSplit, Option<String>)> {
         let Some(seen) = self.seen_rows(series) else {
             let words = match self.rows_looked_for() {
                 None => "no row of it is known from the training of the model".into(),
@@ -225,7 +230,7 @@ impl<'a> Relation<'a> {
             true => format!("{}: no part that is measured has them", seen.words(series)),
             false => seen.words(series),
         };
-        Ok((Split { train: train_start..seen_end, validation, test }, Some(words)))
+        Ok((SeriesSplit { train: train_start..seen_end, validation, test }, Some(words)))
     }
 
     /// How many rows are looked for, where these are not all that trained.
@@ -301,11 +306,11 @@ impl<'a> Relation<'a> {
     /// Where training goes on, and `parts` would validate or test with such characters.
     pub(crate) fn text(
         &self,
-        parts: crate::data::Parts,
+        parts: crate::data::TextSplit,
         characters: u64,
         seen: u64,
         window: usize,
-    ) -> Result<(crate::data::Parts, Option<String>)> {
+    ) -> Result<(crate::data::TextSplit, Option<String>)> {
         let apart = seen <= parts.train.end && (self.told || !self.own.is_empty() || !self.applies);
         if seen == 0 || apart {
             let other = "no beginning of it is that of the text that the model was trained on";
@@ -323,7 +328,7 @@ impl<'a> Relation<'a> {
         // What is too short to be measured is none.
         let kept =
             |range: Range<u64>| if range.end - range.start > window as u64 { range } else { range.end..range.end };
-        let parts = crate::data::Parts { train: 0..seen, validation: kept(validation), test: kept(test) };
+        let parts = crate::data::TextSplit { train: 0..seen, validation: kept(validation), test: kept(test) };
         let all = grouped(characters);
         Ok((
             parts,
@@ -508,7 +513,7 @@ impl Seen {
 }
 
 /// A series' training part and how it was split.
-pub(crate) fn of_series(sha256: String, data: &Splitting<'_>, series: &Series, split: &Split) -> TrainedOn {
+pub(crate) fn of_series(sha256: String, data: &Splitting<'_>, series: &Series, split: &SeriesSplit) -> TrainedOn {
     let end = split.train.end;
     let samples = places(end as u64, ROWS)
         .into_iter()
@@ -526,7 +531,7 @@ pub(crate) fn of_text(
     sha256: String,
     data: &Splitting<'_>,
     text: &crate::data::Text,
-    parts: &crate::data::Parts,
+    parts: &crate::data::TextSplit,
 ) -> Result<TrainedOn> {
     let samples = beginnings(text, &places(parts.train.end, BEGINNINGS))?;
     let ends = [parts.train.end, parts.validation.end, text.len()];
@@ -606,16 +611,16 @@ mod tests {
 
     #[test]
     fn rows_that_are_alike_by_chance_are_not_those_of_the_training_and_fewer_than_a_horizon_are_not_measured() {
-        use crate::data::{Column, Missing, Roles, Table};
+        use crate::data::{Column, ColumnRoles, MissingPolicy, SeriesTable};
         let series = |count: usize, value: &dyn Fn(usize) -> f64| {
             let column = Column { name: "v".into(), values: (0..count).map(value).collect() };
             let labels = (0..count).map(|row| row.to_string()).collect();
-            let table = Table { label_name: "t".into(), labels, columns: vec![column], ..Table::default() };
-            Series::new(table, &Roles::one("v"), Missing::Refuse).unwrap()
+            let table = SeriesTable { label_name: "t".into(), labels, columns: vec![column], ..SeriesTable::default() };
+            Series::new(table, &ColumnRoles::one("v"), MissingPolicy::Refuse).unwrap()
         };
         let own = |row: usize| row as f64;
         let split =
-            |train: usize, count: usize| Split { train: 0..train, validation: train..train, test: train..count };
+            |train: usize, count: usize| SeriesSplit { train: 0..train, validation: train..train, test: train..count };
         let all =
             [of_series(String::new(), &SeriesConfig::default().splitting(), &series(100, &own), &split(100, 100))];
         let relation =

@@ -20,7 +20,7 @@ use super::super::model::origin::Origin;
 use super::relation::{OTHER_FILE, Relation};
 use super::task::{Measure, Order, Pending, Results, Task};
 use super::{fingerprints, objective, relation};
-use crate::data::{Batches, Examples, InOrder, Keys, NextFrame, Rolls, Shuffled, read_input};
+use crate::data::{Batches, Examples, NextStep, PianoKeys, PianoRolls, SequentialBatches, ShuffledBatches, read_input};
 use crate::format::{grouped, path_text, short};
 use crate::plot::{Baseline, Lengths, PianoRoll};
 use crate::{Error, Head, Loss, Readout, Reduction, Result};
@@ -35,7 +35,7 @@ const KEYS: &str = "--keys";
 pub(crate) struct RollsTask {
     name: String,
     path: PathBuf,
-    rolls: Rolls,
+    rolls: PianoRolls,
     /// The pieces of training, validation and test.
     parts: [Range<usize>; 3],
     head: Head,
@@ -58,7 +58,7 @@ impl RollsTask {
             _ => None,
         };
         let told = match known {
-            Some(Keys::Numbers(numbers)) => {
+            Some(PianoKeys::Numbers(numbers)) => {
                 let of_model = format!("{}-{}", numbers.start(), numbers.end());
                 as_the_model("keys", &mut data.keys, Some(of_model), String::new())?;
                 Some(numbers.clone())
@@ -67,17 +67,16 @@ impl RollsTask {
         };
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         let rolls = match csv {
-            true => Rolls::csv_within(&text, &path, limit(data.input_limit))?,
-            false => {
-                Rolls::json_within(&text, &path, told, limit(data.input_limit)).map_err(|error| in_flag(KEYS, error))?
-            }
+            true => PianoRolls::csv_within(&text, &path, limit(data.input_limit))?,
+            false => PianoRolls::json_within(&text, &path, told, limit(data.input_limit))
+                .map_err(|error| in_flag(KEYS, error))?,
         };
         drop(text);
         if let Some(known) = known.filter(|known| *known != rolls.keys()) {
             let message = format!("expected the model's keys, {}, got {}", words(known), words(rolls.keys()));
             return Err(Error::Data { path, place: String::new(), message });
         }
-        if let (Keys::Numbers(numbers), None) = (rolls.keys(), &data.keys) {
+        if let (PianoKeys::Numbers(numbers), None) = (rolls.keys(), &data.keys) {
             data.keys = Some(format!("{}-{}", numbers.start(), numbers.end()));
         }
         let rolls = match (rolls.parts(), &data.split) {
@@ -106,8 +105,8 @@ impl RollsTask {
         Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })
     }
 
-    fn examples(&self, part: usize) -> Result<NextFrame<'_>> {
-        NextFrame::new(&self.rolls, self.parts[part].clone())
+    fn examples(&self, part: usize) -> Result<NextStep<'_>> {
+        NextStep::new(&self.rolls, self.parts[part].clone())
     }
 
     /// Nats a frame of who knows how often each key sounds.
@@ -137,10 +136,10 @@ fn range(text: &str) -> Result<RangeInclusive<u32>> {
     })
 }
 
-fn words(keys: &Keys) -> String {
+fn words(keys: &PianoKeys) -> String {
     match keys {
-        Keys::Numbers(numbers) => format!("{} to {}", numbers.start(), numbers.end()),
-        Keys::Names(names) => match &names[..] {
+        PianoKeys::Numbers(numbers) => format!("{} to {}", numbers.start(), numbers.end()),
+        PianoKeys::Names(names) => match &names[..] {
             [first, .., last] => format!("{} by name, {first} to {last}", names.len()),
             _ => names.join(", "),
         },
@@ -148,7 +147,7 @@ fn words(keys: &Keys) -> String {
 }
 
 /// How often each key sounds in the frames that are told, each count taken as one more of two more, so that none is 0 or 1.
-fn frequencies(rolls: &Rolls, pieces: Range<usize>) -> Option<Vec<f64>> {
+fn frequencies(rolls: &PianoRolls, pieces: Range<usize>) -> Option<Vec<f64>> {
     let (mut counts, mut frames) = (vec![1.0; rolls.keys().len()], 2.0);
     for frame in rolls.pieces()[pieces.clone()].iter().flat_map(|piece| &piece[1..]) {
         frames += 1.0;
@@ -221,7 +220,7 @@ impl Task for RollsTask {
         let examples = self.examples(0)?;
         Ok(match examples.is_empty() {
             true => None,
-            false => Some(Box::new(Shuffled::new(examples, order.rows, order.buckets, order.seed)?)),
+            false => Some(Box::new(ShuffledBatches::new(examples, order.rows, order.buckets, order.seed)?)),
         })
     }
 
@@ -229,7 +228,7 @@ impl Task for RollsTask {
         let examples = self.examples(1)?;
         Ok(match examples.is_empty() {
             true => None,
-            false => Some(Box::new(InOrder::new(examples, rows)?)),
+            false => Some(Box::new(SequentialBatches::new(examples, rows)?)),
         })
     }
 
@@ -272,7 +271,7 @@ impl Task for RollsTask {
                 if examples.is_empty() {
                     continue;
                 }
-                let loss = network.evaluate(&InOrder::new(&examples, rows)?).await?;
+                let loss = network.evaluate(&SequentialBatches::new(&examples, rows)?).await?;
                 let predictions = network.predict(&examples, rows).await?;
                 let mut accuracy = FrameAccuracy { hits: 0, all: 0 };
                 let mut repeated = FrameAccuracy { hits: 0, all: 0 };
@@ -319,7 +318,7 @@ impl Task for RollsTask {
         Box::pin(async move {
             let first = if self.parts[0].len() == self.rolls.pieces().len() { 0 } else { self.parts[1].start };
             let pieces = first..self.rolls.pieces().len();
-            let predictions = network.predict(&NextFrame::new(&self.rolls, pieces.clone())?, rows).await?;
+            let predictions = network.predict(&NextStep::new(&self.rolls, pieces.clone())?, rows).await?;
             let mut csv = csv::Writer::from_writer(out);
             let names = self.rolls.keys().names();
             csv.write_record(["piece", "step"].into_iter().map(str::to_owned).chain(names)).map_err(unwritten)?;
@@ -343,8 +342,8 @@ impl RollsTask {
             frame.iter().for_each(|key| truth[step * keys + *key as usize] = true);
         }
         let first_key = match self.rolls.keys() {
-            Keys::Numbers(numbers) => *numbers.start() as usize,
-            Keys::Names(_) => 0,
+            PianoKeys::Numbers(numbers) => *numbers.start() as usize,
+            PianoKeys::Names(_) => 0,
         };
         let predicted: Vec<f32> = predicted.iter().copied().collect();
         let title = format!("{}, the first piece of the {part} part", self.name);

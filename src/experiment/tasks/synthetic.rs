@@ -14,7 +14,7 @@ use super::super::model::model_file::ModelFile;
 use super::super::model::origin::Origin;
 use super::objective;
 use super::task::{Measure, Order, Pending, Results, Task};
-use crate::data::{Adding, Batches, Copying, Examples, InOrder, Shuffled, Synthetic};
+use crate::data::{AddingTask, Batches, CopyTask, Examples, SequentialBatches, ShuffledBatches, SyntheticExamples};
 use crate::format::{grouped, short};
 use crate::plot::Baseline;
 use crate::{Error, Head, Readout, Result};
@@ -28,9 +28,9 @@ pub(crate) struct SyntheticTask<T> {
     words: String,
     inputs: usize,
     head: Head,
-    training: Synthetic<T>,
-    validation: Synthetic<T>,
-    test: Synthetic<T>,
+    training: SyntheticExamples<T>,
+    validation: SyntheticExamples<T>,
+    test: SyntheticExamples<T>,
     /// Who the baseline is, and its loss.
     baseline: (&'static str, f64),
     /// No file is trained on.
@@ -59,13 +59,13 @@ impl<T> SyntheticTask<T> {
     }
 }
 
-fn adding(length: usize, seed: u64) -> Result<SyntheticTask<Adding>> {
-    let task = Adding { length };
+fn adding(length: usize, seed: u64) -> Result<SyntheticTask<AddingTask>> {
+    let task = AddingTask { length };
     let [training, validation, test] = parts(|first, count| task.examples(seed, first, count))?;
     Ok(SyntheticTask {
         task: TaskName::Adding,
         words: format!("the adding problem, length {length}"),
-        inputs: Adding::INPUTS,
+        inputs: AddingTask::INPUTS,
         head: task.head(),
         training,
         validation,
@@ -75,10 +75,10 @@ fn adding(length: usize, seed: u64) -> Result<SyntheticTask<Adding>> {
     })
 }
 
-fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<Copying>> {
-    let task = Copying::new(delay);
+fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<CopyTask>> {
+    let task = CopyTask::new(delay);
     let [training, validation, test] = parts(|first, count| task.examples(seed, first, count))?;
-    let Copying { symbols, recall, .. } = task;
+    let CopyTask { symbols, recall, .. } = task;
     let length = task.length();
     Ok(SyntheticTask {
         task: TaskName::Copy,
@@ -94,14 +94,14 @@ fn copying(delay: usize, seed: u64) -> Result<SyntheticTask<Copying>> {
 }
 
 /// Training, validation and test: examples that follow each other, so that none is in two of them.
-fn parts<T>(examples: impl Fn(u64, usize) -> Result<Synthetic<T>>) -> Result<[Synthetic<T>; 3]> {
+fn parts<T>(examples: impl Fn(u64, usize) -> Result<SyntheticExamples<T>>) -> Result<[SyntheticExamples<T>; 3]> {
     let validation = TRAINING as u64;
     Ok([examples(0, TRAINING)?, examples(validation, OTHERS)?, examples(validation + OTHERS as u64, OTHERS)?])
 }
 
 impl<T> Task for SyntheticTask<T>
 where
-    Synthetic<T>: Examples,
+    SyntheticExamples<T>: Examples,
 {
     fn name(&self) -> String {
         match self.task {
@@ -111,7 +111,7 @@ where
     }
 
     fn describe(&self) -> Vec<String> {
-        let count = |examples: &Synthetic<T>| grouped(examples.len() as u64);
+        let count = |examples: &SyntheticExamples<T>| grouped(examples.len() as u64);
         let (training, validation, test) = (count(&self.training), count(&self.validation), count(&self.test));
         vec![self.words.clone(), format!("training {training} sequences, validation {validation}, test {test}")]
     }
@@ -129,11 +129,11 @@ where
     }
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
-        Ok(Some(Box::new(Shuffled::new(&self.training, order.rows, order.buckets, order.seed)?)))
+        Ok(Some(Box::new(ShuffledBatches::new(&self.training, order.rows, order.buckets, order.seed)?)))
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
-        Ok(Some(Box::new(InOrder::new(&self.validation, rows)?)))
+        Ok(Some(Box::new(SequentialBatches::new(&self.validation, rows)?)))
     }
 
     fn origin(&self) -> &Origin {
@@ -146,7 +146,7 @@ where
 
     fn results<'a>(&'a self, network: &'a mut Network, Measure { rows, .. }: Measure) -> Pending<'a, Results> {
         Box::pin(async move {
-            let loss = network.evaluate(&InOrder::new(&self.test, rows)?).await?;
+            let loss = network.evaluate(&SequentialBatches::new(&self.test, rows)?).await?;
             let (who, baseline) = self.baseline;
             let mut results = Results::default();
             results.summary.insert("test".into(), json!({"loss": loss, "baseline_loss": baseline}));

@@ -21,7 +21,7 @@ use super::generate::{SAMPLED, generate};
 use super::relation::Relation;
 use super::task::{Measure, Order, Pending, Results, Task, Unit};
 use super::{objective, relation};
-use crate::data::{Batches, Histogram, Lanes, Parts, RandomWindows, Text, Unit as Tokens, Vocabulary};
+use crate::data::{Batches, CharacterCounts, ContiguousStreams, RandomWindows, Text, TextSplit, TextUnit, Vocabulary};
 use crate::format::{grouped, path_text, short};
 use crate::plot::{Baseline, TextSample};
 use crate::{Error, Head, Loss, Readout, Result};
@@ -39,7 +39,7 @@ pub(crate) struct TextTask {
     name: String,
     text: Text,
     vocabulary: Vocabulary,
-    parts: Parts,
+    parts: TextSplit,
     window: usize,
     carry_state: bool,
     head: Head,
@@ -64,7 +64,7 @@ impl TextTask {
             Some(Codec::Text { vocabulary }) => Some(vocabulary),
             _ => None,
         };
-        let of_model = known.map(|vocabulary| vocabulary.unit() == Tokens::Bytes);
+        let of_model = known.map(|vocabulary| vocabulary.unit() == TextUnit::Bytes);
         let bytes = as_the_model("bytes", &mut data.bytes, of_model, false)?;
         if known.is_some() {
             // It made the model's vocabulary, and makes none here.
@@ -72,14 +72,14 @@ impl TextTask {
         } else if bytes && data.min_count.is_some() {
             return Err(unsupported("--min-count is for characters; --bytes takes all 256 bytes"));
         }
-        let unit = if bytes { Tokens::Bytes } else { Tokens::Characters };
+        let unit = if bytes { TextUnit::Bytes } else { TextUnit::Characters };
         let mut digest = Digest::new();
         let text = Text::open(&path, unit, &mut |bytes| digest.update(bytes))?;
         let sha256 = digest.check(&path, "text FILE", &mut data.sha256)?;
         let window = *data.window.get_or_insert(64);
         let of_training = Relation::new(model, &sha256, data.splitting(), applies);
         let shares = shares(&mut data.split, of_training.default_shares([0.9, 0.1, 0.0]))?;
-        let parts = Parts::shares(text.len(), window, shares).map_err(|error| error.in_file(&path))?;
+        let parts = TextSplit::shares(text.len(), window, shares).map_err(|error| error.in_file(&path))?;
         let seen = of_training.seen_characters(&text)?;
         let (parts, relation) = of_training.text(parts, text.len(), seen, window)?;
         let training = text.histogram(parts.train.clone())?;
@@ -137,13 +137,13 @@ impl TextTask {
 
     /// A part in lanes that warm up, so that what is measured is close to one pass with the state carried on; with one
     /// row, or a part too short for more, it is that.
-    fn lanes(&self, part: Range<u64>, rows: usize) -> Result<Lanes<'_>> {
+    fn lanes(&self, part: Range<u64>, rows: usize) -> Result<ContiguousStreams<'_>> {
         let length = part.end - part.start;
         let warm_up = (WARM_UP * self.window) as u64;
         // A lane is to be long beside its warm-up.
         let rows = (length / (4 * warm_up)).clamp(1, rows as u64) as usize;
         let warm_up = if rows == 1 { 0 } else { warm_up as usize };
-        Lanes::new(&self.text, &self.vocabulary, part, self.window, rows, warm_up)
+        ContiguousStreams::new(&self.text, &self.vocabulary, part, self.window, rows, warm_up)
     }
 
     /// Whether there is anything to tell in a part: a character behind its first that the vocabulary knows.
@@ -172,7 +172,7 @@ fn beginning(part: &Range<u64>) -> Range<u64> {
 }
 
 /// How often each character of the vocabulary occurs.
-fn counts(vocabulary: &Vocabulary, histogram: &Histogram) -> Vec<f64> {
+fn counts(vocabulary: &Vocabulary, histogram: &CharacterCounts) -> Vec<f64> {
     let mut counts = vec![0.0; vocabulary.len()];
     histogram.iter().for_each(|(character, count)| counts[vocabulary.id(character) as usize] += count as f64);
     counts
@@ -180,7 +180,7 @@ fn counts(vocabulary: &Vocabulary, histogram: &Histogram) -> Vec<f64> {
 
 /// Nats a character that these counts of the training part need for `part`, without what is unknown there; `None` where
 /// either is empty.
-fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &Histogram, smoothing: f64) -> Option<f64> {
+fn cross_entropy(vocabulary: &Vocabulary, known: &[f64], part: &CharacterCounts, smoothing: f64) -> Option<f64> {
     let mut part = counts(vocabulary, part);
     if let Some(unknown) = vocabulary.unknown() {
         part[unknown as usize] = 0.0;
@@ -221,7 +221,7 @@ impl Task for TextTask {
     }
 
     fn describe(&self) -> Vec<String> {
-        let bytes = self.vocabulary.unit() == Tokens::Bytes;
+        let bytes = self.vocabulary.unit() == TextUnit::Bytes;
         let unit = if bytes { "bytes" } else { "characters" };
         let different = self.different;
         let kinds = match self.vocabulary.unknown().map(|known| known as usize) {
@@ -278,7 +278,9 @@ impl Task for TextTask {
         let (text, vocabulary, part) = (&self.text, &self.vocabulary, self.parts.train.clone());
         Ok(match (part.is_empty(), self.carry_state) {
             (true, _) => None,
-            (false, true) => Some(Box::new(Lanes::new(text, vocabulary, part, self.window, order.rows, 0)?)),
+            (false, true) => {
+                Some(Box::new(ContiguousStreams::new(text, vocabulary, part, self.window, order.rows, 0)?))
+            }
             (false, false) => {
                 Some(Box::new(RandomWindows::new(text, vocabulary, part, self.window, order.rows, order.seed)?))
             }

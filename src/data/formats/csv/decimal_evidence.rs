@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 
 /// A cell and the line it stands in.
 #[derive(Clone, Debug)]
-struct Example {
+struct CellExample {
     cell: String,
     line: usize,
 }
 
-impl Display for Example {
+impl Display for CellExample {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} (line {})", quoted(&self.cell), self.line)
     }
@@ -22,27 +22,27 @@ impl Display for Example {
 
 /// What the numbers of a file tell of its decimal mark: the first number of each kind.
 #[derive(Default)]
-pub(super) struct Evidence {
+pub(super) struct DecimalEvidence {
     /// Numbers with a decimal point alone.
-    point: Option<Example>,
+    point: Option<CellExample>,
     /// Numbers with a decimal comma alone.
-    comma: Option<Example>,
+    comma: Option<CellExample>,
     /// Numbers with either, of two values, whose only mark is a point: `1.234`.
-    either_point: Option<Example>,
+    either_point: Option<CellExample>,
     /// Likewise a comma: `1,234`.
-    either_comma: Option<Example>,
+    either_comma: Option<CellExample>,
     /// Numbers whose thousands stand in groups, with a decimal point, and with a decimal comma.
-    groups: [Option<Example>; 2],
+    groups: [Option<CellExample>; 2],
 }
 
-impl Evidence {
+impl DecimalEvidence {
     /// Takes a cell that is not missing.
     pub(super) fn take(&mut self, cell: &str, line: usize) {
         if cell.bytes().all(|byte| byte.is_ascii_digit()) {
             return;
         }
-        let example = |of: &mut Option<Example>| {
-            of.get_or_insert_with(|| Example { cell: cell.into(), line });
+        let example = |of: &mut Option<CellExample>| {
+            of.get_or_insert_with(|| CellExample { cell: cell.into(), line });
         };
         let [point, comma] = [DecimalMark::Point, DecimalMark::Comma].map(|mark| mark.plain(cell));
         for (number, groups) in [&point, &comma].into_iter().zip(&mut self.groups) {
@@ -103,7 +103,7 @@ impl Evidence {
     }
 
     fn note(&self, mark: DecimalMark, separator: u8) -> Option<String> {
-        let is = |Example { cell, .. }: &Example| {
+        let is = |CellExample { cell, .. }: &CellExample| {
             mark.plain(cell).map(|number| format!("{} is {}", quoted(cell), number.value())).unwrap_or_default()
         };
         let decimals = match mark {
@@ -118,7 +118,7 @@ impl Evidence {
         };
         let groups = groups.as_ref().map(|example| format!("thousands in groups: {}", is(example)));
         // An example of both is one of the decimals too.
-        let alike = |a: &Example, b: &Option<Example>| b.as_ref().is_some_and(|b| a.cell == b.cell);
+        let alike = |a: &CellExample, b: &Option<CellExample>| b.as_ref().is_some_and(|b| a.cell == b.cell);
         let decimals = decimals.map(|example| match alike(example, &self.groups[1]) && groups.is_some() {
             true => format!("numbers have a {mark}"),
             false => format!("numbers have a {mark}: {}", is(example)),
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn decide(separator: u8, cells: &[&str]) -> Result<(DecimalMark, String), String> {
-        let mut evidence = Evidence::default();
+        let mut evidence = DecimalEvidence::default();
         cells.iter().zip(2..).for_each(|(cell, line)| evidence.take(cell, line));
         let decided = evidence.decide(None, separator, Path::new("a.csv"));
         decided.map(|(mark, note)| (mark, note.unwrap_or_default())).map_err(|error| error.to_string())

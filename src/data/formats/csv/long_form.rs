@@ -11,15 +11,17 @@ use super::packed_texts::PackedTexts;
 use super::records::Records;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
-use crate::data::input::file::Held;
-use crate::data::sequences::labelled::DistinctNames;
-use crate::data::sequences::steps::IN_MEMORY;
+use crate::data::input::file::MemoryUse;
+use crate::data::sequences::labels::DistinctNames;
+use crate::data::sequences::sequence_inputs::IN_MEMORY;
 use crate::data::times::RowGroups;
-use crate::data::times::column::time_column::{self, Reason};
-use crate::data::times::label::{Texts, Way};
+use crate::data::times::column::time_column::{self, OrderReason};
+use crate::data::times::label::{LabelReader, Texts};
 use crate::data::values::number::{is_missing, number};
 use crate::data::values::numeric_name::{canonical, value};
-use crate::data::{DateOrder, DecimalMark, InputLimit, Labelled, Labels, Missing, Sequences, Steps};
+use crate::data::{
+    DateOrder, DecimalMark, InputLimit, LabelledSequences, Labels, MissingPolicy, PackedSequences, SequenceInputs,
+};
 use crate::error::{Error, Result};
 
 /// What the columns of a file in long form are; all others are dimensions.
@@ -32,7 +34,7 @@ pub struct LongColumns {
     /// Its label, the same in all of its rows; `None`: the column `label` where there is one, otherwise sequences without
     /// labels.
     pub label: Option<String>,
-    /// How its numbers are written; `None`: as they show, see [`Table::from_csv`](crate::data::Table::from_csv).
+    /// How its numbers are written; `None`: as they show, see [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv).
     pub decimal: Option<DecimalMark>,
     /// What comes first in times such as `5/3/2021`; `None`: what they tell.
     pub dates: Option<DateOrder>,
@@ -45,7 +47,7 @@ impl Default for LongColumns {
     }
 }
 
-impl Labelled {
+impl LabelledSequences {
     /// Reads comma-separated text whose first line names the columns. Sequences are in the order in which their ids
     /// come first; their rows are ordered by time: numbers, also with the same words around them all (`t1`, `t10`), or dates
     /// and times of day as [`Series::new`](crate::data::Series::new) reads them. Where none of the file's times is such, rows are
@@ -56,7 +58,7 @@ impl Labelled {
     /// or there twice, a row of more or fewer fields, a cell that is no finite number, a time that is not as the others are
     /// or that can be read in two ways, two rows of one id with the same time or with different labels. A field that is
     /// empty, `?`, `.`, `NaN`, `NA`, `N/A`, `null`, `none` or the like, in any case of letters, is a missing value.
-    pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: Missing) -> Result<Self> {
+    pub fn from_long(bytes: &[u8], path: &Path, columns: &LongColumns, missing: MissingPolicy) -> Result<Self> {
         Self::long_within(bytes, path, columns, missing, InputLimit::default())
     }
 
@@ -65,26 +67,26 @@ impl Labelled {
         bytes: &[u8],
         path: &Path,
         columns: &LongColumns,
-        missing: Missing,
+        missing: MissingPolicy,
         limit: InputLimit,
     ) -> Result<Self> {
         let mut records = Records::open(bytes, path)?;
-        let mut form = Form::new(&records, columns, path, missing)?;
+        let mut layout = ColumnLayout::new(&records, columns, path, missing)?;
         // Labels that are numbers are written as the others are.
-        let numbers: Vec<usize> = form.dimensions.iter().copied().chain(form.label).collect();
+        let numbers: Vec<usize> = layout.dimensions.iter().copied().chain(layout.label).collect();
         records.decide(&numbers, columns.decimal)?;
-        form.mark = records.mark();
-        let mut rows = Rows::new(Held::new(limit, path, IN_MEMORY));
+        layout.mark = records.mark();
+        let mut rows = RowIndex::new(MemoryUse::new(limit, path, IN_MEMORY));
         while records.read()? {
-            rows.take(&form, &records)?;
+            rows.take(&layout, &records)?;
         }
-        let ordered = rows.order(&mut records, &form, columns.dates)?;
-        let sequences = ordered.numbers(&mut records, &form)?;
-        let Ordered { ids, classes, notes, dates, .. } = ordered;
+        let ordered = rows.order(&mut records, &layout, columns.dates)?;
+        let sequences = ordered.numbers(&mut records, &layout)?;
+        let OrderedRows { ids, classes, notes, dates, .. } = ordered;
         let ids = ids.iter().map(str::to_owned).collect();
-        let labels = form.label.map_or(Labels::None, |_| Labels::from_distinct(classes));
-        let dimensions = form.dimensions.iter().map(|column| form.names[*column].clone()).collect();
-        let mut labelled = Self { ids, dimensions, notes, dates, ..Self::new(Steps::Wide(sequences), labels) };
+        let labels = layout.label.map_or(Labels::None, |_| Labels::from_distinct(classes));
+        let dimensions = layout.dimensions.iter().map(|column| layout.names[*column].clone()).collect();
+        let mut labelled = Self { ids, dimensions, notes, dates, ..Self::new(SequenceInputs::Wide(sequences), labels) };
         labelled.decimal = records.known_mark();
         labelled.notes.extend(records.into_notes());
         Ok(labelled)
@@ -92,9 +94,9 @@ impl Labelled {
 }
 
 /// What the columns are, and how their cells are read.
-struct Form<'a> {
+struct ColumnLayout<'a> {
     path: &'a Path,
-    missing: Missing,
+    missing: MissingPolicy,
     mark: DecimalMark,
     names: Vec<String>,
     id: usize,
@@ -103,8 +105,8 @@ struct Form<'a> {
     dimensions: Vec<usize>,
 }
 
-impl<'a> Form<'a> {
-    fn new(records: &Records<'_>, columns: &LongColumns, path: &'a Path, missing: Missing) -> Result<Self> {
+impl<'a> ColumnLayout<'a> {
+    fn new(records: &Records<'_>, columns: &LongColumns, path: &'a Path, missing: MissingPolicy) -> Result<Self> {
         let names = records.names().to_vec();
         let find = |name: &String, what: &str| {
             names.iter().position(|column| column == name).ok_or_else(|| {
@@ -152,7 +154,7 @@ impl<'a> Form<'a> {
         let cell = records.field(column);
         match self.mark.plain(cell) {
             Some(plain) => number(&plain.text).map_err(|expected| self.refuse(records, column, expected)),
-            None if self.missing != Missing::Refuse && is_missing(cell) => Ok(f64::NAN),
+            None if self.missing != MissingPolicy::Refuse && is_missing(cell) => Ok(f64::NAN),
             None if is_missing(cell) => Err(self.refuse(records, column, "a finite number")),
             None => {
                 let (expected, got) = self.mark.refusal(cell);
@@ -173,8 +175,8 @@ fn place(records: &mut Records<'_>, row: usize) -> Result<String> {
 }
 
 /// What was seen of the rows.
-struct Rows<'a> {
-    held: Held<'a>,
+struct RowIndex<'a> {
+    memory: MemoryUse<'a>,
     /// The time of each.
     times: PackedTexts,
     /// The sequence of each.
@@ -195,25 +197,25 @@ const ROWS: usize = u32::MAX as usize;
 /// What a sequence takes beside its numbers and its id: where it ends, its class, and the name.
 const OF_SEQUENCE: usize = size_of::<usize>() + size_of::<u32>() + size_of::<String>();
 
-impl<'a> Rows<'a> {
-    fn new(held: Held<'a>) -> Self {
+impl<'a> RowIndex<'a> {
+    fn new(memory: MemoryUse<'a>) -> Self {
         let (times, of, ids, firsts, lengths, classes, index) = Default::default();
-        Self { held, times, of, ids, firsts, lengths, classes, index, hasher: RandomState::new() }
+        Self { memory, times, of, ids, firsts, lengths, classes, index, hasher: RandomState::new() }
     }
 
     /// Takes the current record.
-    fn take(&mut self, form: &Form<'_>, records: &Records<'_>) -> Result<()> {
-        let id = form.word(records, form.id, "the id of a sequence")?;
-        let time = form.word(records, form.time, "a time")?;
-        let class = form.label.map_or(Ok(""), |label| form.word(records, label, "a label"))?;
-        let class = canonical(&form.mark.plain(class).map_or(class.into(), |plain| plain.text)).into_owned();
-        for column in &form.dimensions {
-            form.number(records, *column)?;
+    fn take(&mut self, layout: &ColumnLayout<'_>, records: &Records<'_>) -> Result<()> {
+        let id = layout.word(records, layout.id, "the id of a sequence")?;
+        let time = layout.word(records, layout.time, "a time")?;
+        let class = layout.label.map_or(Ok(""), |label| layout.word(records, label, "a label"))?;
+        let class = canonical(&layout.mark.plain(class).map_or(class.into(), |plain| plain.text)).into_owned();
+        for column in &layout.dimensions {
+            layout.number(records, *column)?;
         }
-        self.held.add(form.dimensions.len() * size_of::<f64>())?;
+        self.memory.add(layout.dimensions.len() * size_of::<f64>())?;
         let row = self.of.len();
         if row >= ROWS {
-            return Err(Error::data(form.path, records.place(), format!("expected at most {ROWS} rows, got more")));
+            return Err(Error::data(layout.path, records.place(), format!("expected at most {ROWS} rows, got more")));
         }
         let (found, hash) = self.find(id);
         let first = |group: u32| self.firsts[group as usize] as usize;
@@ -223,18 +225,18 @@ impl<'a> Rows<'a> {
                 if canonical(other) != canonical(id) {
                     let other = quoted(other);
                     let expected = |place| format!("one way of writing a number, as {other} in {place}");
-                    return Err(contradiction(form, records, form.id, first(group), expected)?);
+                    return Err(contradiction(layout, records, layout.id, first(group), expected)?);
                 }
-                if let (Some(column), false) = (form.label, self.classes.has(group as usize, &class)) {
+                if let (Some(column), false) = (layout.label, self.classes.has(group as usize, &class)) {
                     let of_group = quoted(self.classes.name(group as usize));
                     let expected = |place| format!("{of_group}, as in {place} of the same id");
-                    return Err(contradiction(form, records, column, first(group), expected)?);
+                    return Err(contradiction(layout, records, column, first(group), expected)?);
                 }
                 self.lengths[group as usize] += 1;
                 group
             }
             None => {
-                self.held.add(OF_SEQUENCE + id.len())?;
+                self.memory.add(OF_SEQUENCE + id.len())?;
                 let group = self.firsts.len() as u32;
                 self.index.insert(hash, group);
                 self.ids.push(id)?;
@@ -263,30 +265,35 @@ impl<'a> Rows<'a> {
     }
 
     /// Puts the rows in the order of time.
-    fn order(self, records: &mut Records<'_>, form: &Form<'_>, dates: Option<DateOrder>) -> Result<Ordered> {
+    fn order(
+        self,
+        records: &mut Records<'_>,
+        layout: &ColumnLayout<'_>,
+        dates: Option<DateOrder>,
+    ) -> Result<OrderedRows> {
         let Self { times, of, ids, lengths, classes, index, .. } = self;
         drop(index);
         if of.is_empty() {
-            return Err(Error::data(form.path, "", "expected rows below the column names, got none"));
+            return Err(Error::data(layout.path, "", "expected rows below the column names, got none"));
         }
-        let name = &form.names[form.time];
+        let name = &layout.names[layout.time];
         let mut same_time = |first: usize, second: usize| {
             let first = place(records, first)?;
             let column = format!(", {}, column {}", place(records, second)?, quoted(name));
             let got = format!("{} as in {first} of the same id", quoted(times.text(second)));
-            Err(Error::data(form.path, column, format!("expected a time of its own, got {got}")))
+            Err(Error::data(layout.path, column, format!("expected a time of its own, got {got}")))
         };
         let groups = RowGroups { sequence_of: Some(&of) };
-        let (way, notes, dates) = match time_column::find(&times, dates, groups) {
+        let (reader, notes, dates) = match time_column::find(&times, dates, groups) {
             Ok(found) => (
-                Some(found.way),
+                Some(found.reader),
                 found.notes(&times, name),
-                found.date_order().filter(|_| found.order != Some(Reason::Alike)),
+                found.date_order().filter(|_| found.order != Some(OrderReason::Alike)),
             ),
             Err(trouble) => {
                 if let Some((row, expected, got)) = trouble.words(&times, dates) {
                     let place = format!(", {}, column {}", place(records, row)?, quoted(name));
-                    return Err(Error::data(form.path, place, format!("expected {expected}, got {got}")));
+                    return Err(Error::data(layout.path, place, format!("expected {expected}, got {got}")));
                 }
                 if let Some((first, second)) = twice(&times, &of) {
                     return same_time(first, second);
@@ -309,27 +316,27 @@ impl<'a> Rows<'a> {
         let mut places: Vec<u32> = Vec::new();
         allocate::reserve(&mut places, of.len(), "the rows")?;
         places.extend((0..of.len()).map(&mut step));
-        if let Some(way) = way.filter(|way| !groups.ascends(way.keys(&times).flatten())) {
-            let sorted = sorted(&places, &lengths, &times, way)?;
+        if let Some(reader) = reader.filter(|reader| !groups.ascends(reader.keys(&times).flatten())) {
+            let sorted = sorted(&places, &lengths, &times, reader)?;
             match sorted {
                 Ok(sorted) => (0..).zip(sorted).for_each(|(step, row)| places[row as usize] = step),
                 Err((first, second)) => return same_time(first, second),
             }
         }
-        Ok(Ordered { places, lengths, ids, classes, notes, dates })
+        Ok(OrderedRows { places, lengths, ids, classes, notes, dates })
     }
 }
 
 /// That a cell of the current record contradicts what was told in an earlier row, as `expected` has it of its place.
 fn contradiction(
-    form: &Form<'_>,
+    layout: &ColumnLayout<'_>,
     records: &Records<'_>,
     column: usize,
     first: usize,
     expected: impl FnOnce(String) -> String,
 ) -> Result<Error> {
     let first = place(&mut records.again()?, first)?;
-    Ok(form.refuse(records, column, &expected(first)))
+    Ok(layout.refuse(records, column, &expected(first)))
 }
 
 /// The first row whose time another row of its sequence has before it, and that one.
@@ -346,10 +353,15 @@ fn twice(times: &PackedTexts, of: &[u32]) -> Option<(usize, usize)> {
 type SameTime = (usize, usize);
 
 /// The rows of each sequence in the order of time, one sequence after the other; they are at `places` in that of the file.
-fn sorted(places: &[u32], lengths: &[u32], times: &PackedTexts, way: Way) -> Result<Result<Vec<u32>, SameTime>> {
+fn sorted(
+    places: &[u32],
+    lengths: &[u32],
+    times: &PackedTexts,
+    reader: LabelReader,
+) -> Result<Result<Vec<u32>, SameTime>> {
     let mut rows: Vec<u32> = allocate::zeros(places.len(), "the rows")?;
     (0..).zip(places).for_each(|(row, place)| rows[*place as usize] = row);
-    let key = |row: &u32| way.key(times.text(*row as usize));
+    let key = |row: &u32| reader.key(times.text(*row as usize));
     let mut begin = 0;
     for length in lengths {
         let of_sequence = &mut rows[begin..begin + *length as usize];
@@ -363,7 +375,7 @@ fn sorted(places: &[u32], lengths: &[u32], times: &PackedTexts, way: Way) -> Res
 }
 
 /// The rows in order.
-struct Ordered {
+struct OrderedRows {
     /// The step that each is, counted through all sequences.
     places: Vec<u32>,
     lengths: Vec<u32>,
@@ -373,35 +385,35 @@ struct Ordered {
     dates: Option<DateOrder>,
 }
 
-impl Ordered {
+impl OrderedRows {
     /// The numbers of the rows, in their places.
-    fn numbers(&self, records: &mut Records<'_>, form: &Form<'_>) -> Result<Sequences> {
+    fn numbers(&self, records: &mut Records<'_>, layout: &ColumnLayout<'_>) -> Result<PackedSequences> {
         let lengths = || self.lengths.iter().map(|length| *length as usize);
-        let mut sequences = Sequences::zeros(form.dimensions.len(), lengths())?;
+        let mut sequences = PackedSequences::zeros(layout.dimensions.len(), lengths())?;
         records.rewind()?;
         let mut gaps = false;
         for place in &self.places {
             records.read()?;
-            for (i, column) in form.dimensions.iter().enumerate() {
-                let number = form.number(records, *column)?;
+            for (i, column) in layout.dimensions.iter().enumerate() {
+                let number = layout.number(records, *column)?;
                 gaps |= number.is_nan();
                 sequences.set(*place as usize, i, number)?;
             }
         }
         let mut begin = 0;
         for (sequence, length) in lengths().enumerate().filter(|_| gaps) {
-            for (i, column) in form.dimensions.iter().enumerate() {
+            for (i, column) in layout.dimensions.iter().enumerate() {
                 let mut last = None;
                 for t in 0..length {
                     let mut number = sequences.get(sequence, t, i).unwrap_or(f64::NAN);
                     if number.is_nan() {
-                        number = form.missing.stand_in(last).map_err(|expected| {
+                        number = layout.missing.stand_in(last).map_err(|expected| {
                             let row = self.places.iter().position(|place| *place as usize == begin + t);
                             let place = match place(records, row.unwrap_or(0)) {
-                                Ok(place) => format!(", {place}, column {}", quoted(&form.names[*column])),
+                                Ok(place) => format!(", {place}, column {}", quoted(&layout.names[*column])),
                                 Err(error) => return error,
                             };
-                            Error::data(form.path, place, format!("expected {expected}, got a missing value"))
+                            Error::data(layout.path, place, format!("expected {expected}, got a missing value"))
                         })?;
                         sequences.set(begin + t, i, number)?;
                     }
@@ -423,14 +435,18 @@ mod tests {
     use crate::data::common::batching::shuffle;
     use crate::data::corruption::{below, number, rng, survives};
 
-    fn read(text: &str) -> Result<Labelled, String> {
-        let labelled =
-            Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &LongColumns::default(), Missing::Refuse);
+    fn read(text: &str) -> Result<LabelledSequences, String> {
+        let labelled = LabelledSequences::from_long(
+            text.as_bytes(),
+            Path::new("a.csv"),
+            &LongColumns::default(),
+            MissingPolicy::Refuse,
+        );
         labelled.map_err(|error| error.to_string())
     }
 
-    /// Rows in any order, but for the first of each sequence, whose ids come in the order of the sequences.
-    fn draw(rng: &mut ChaCha8Rng) -> (Labelled, String) {
+    /// RowIndex in any order, but for the first of each sequence, whose ids come in the order of the sequences.
+    fn draw(rng: &mut ChaCha8Rng) -> (LabelledSequences, String) {
         let (n, dimensions) = (1 + below(5, rng), 1 + below(3, rng));
         let (mut sequences, mut classes, mut first, mut rest) = (Vec::new(), Vec::new(), String::new(), Vec::new());
         for id in 0..n {
@@ -450,8 +466,8 @@ mod tests {
         let text = format!("time,id,label{names}\n{first}{}", rest.concat());
         let ids = (0..n).map(|id| format!("s{id}")).collect();
         let dimensions = (0..dimensions).map(|i| format!("x{i}")).collect();
-        let labelled = Labelled::new(Steps::wide(sequences), Labels::from_names(&classes));
-        (Labelled { ids, dimensions, ..labelled }, text)
+        let labelled = LabelledSequences::new(SequenceInputs::wide(sequences), Labels::from_names(&classes));
+        (LabelledSequences { ids, dimensions, ..labelled }, text)
     }
 
     #[test]
@@ -459,7 +475,7 @@ mod tests {
         let mut rng = rng(0);
         for _ in 0..500 {
             let (labelled, text) = draw(&mut rng);
-            let read = read(&text).map(|read| Labelled { decimal: None, ..read });
+            let read = read(&text).map(|read| LabelledSequences { decimal: None, ..read });
             assert_eq!(read, Ok(labelled));
         }
     }
@@ -467,7 +483,8 @@ mod tests {
     #[test]
     fn no_damage_panics() {
         let columns = LongColumns::default();
-        let parse = |bytes: &[u8]| Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Forward);
+        let parse =
+            |bytes: &[u8]| LabelledSequences::from_long(bytes, Path::new("a.csv"), &columns, MissingPolicy::Forward);
         survives(|rng| draw(rng).1.into_bytes(), parse);
     }
 
@@ -533,7 +550,9 @@ mod tests {
         let text = "id,time,label,v\na,2/1/2021,k,1\na,1/2/2021,k,2\n";
         let values = |dates| {
             let columns = LongColumns { dates: Some(dates), ..LongColumns::default() };
-            let read = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns, Missing::Refuse).unwrap();
+            let read =
+                LabelledSequences::from_long(text.as_bytes(), Path::new("a.csv"), &columns, MissingPolicy::Refuse)
+                    .unwrap();
             read.input.values(&[0], 0).collect::<Vec<_>>()
         };
         assert_eq!(values(DateOrder::DayFirst), [1.0, 2.0]);
@@ -544,11 +563,16 @@ mod tests {
     fn columns_go_by_the_names_that_are_told() {
         let columns = LongColumns { id: "who".into(), time: "t".into(), label: None, decimal: None, dates: None };
         let text = "\u{feff}w, who ,t,v\r\n7,a,0,1\r\n8,a,1,2\r\n";
-        let read =
-            |columns: &LongColumns| Labelled::from_long(text.as_bytes(), Path::new("a.csv"), columns, Missing::Refuse);
+        let read = |columns: &LongColumns| {
+            LabelledSequences::from_long(text.as_bytes(), Path::new("a.csv"), columns, MissingPolicy::Refuse)
+        };
         let sequences = vec![array![[7.0, 1.0], [8.0, 2.0]]];
         let (ids, dimensions) = (vec!["a".into()], vec!["w".into(), "v".into()]);
-        let labelled = Labelled { ids, dimensions, ..Labelled::new(Steps::wide(sequences), Labels::None) };
+        let labelled = LabelledSequences {
+            ids,
+            dimensions,
+            ..LabelledSequences::new(SequenceInputs::wide(sequences), Labels::None)
+        };
         assert_eq!(read(&columns).unwrap(), labelled);
         let columns = LongColumns { label: Some("kind".into()), ..columns };
         assert!(read(&columns).unwrap_err().to_string().contains("expected a column \"kind\" of labels"));
@@ -559,18 +583,20 @@ mod tests {
         let text = "id,time,label,v\na,3,k,\na,2,k,NaN\na,1,k,7\nb,1,k,?\n";
         let read = |missing| {
             let text = text.as_bytes();
-            let read = Labelled::from_long(text, Path::new("a.csv"), &LongColumns::default(), missing);
+            let read = LabelledSequences::from_long(text, Path::new("a.csv"), &LongColumns::default(), missing);
             read.map_err(|error| error.to_string())
         };
         assert_eq!(
-            read(Missing::Forward).unwrap_err(),
+            read(MissingPolicy::Forward).unwrap_err(),
             "a.csv, row 4 (line 5), column \"v\": expected a first number to fill forward from, got a missing value"
         );
-        let masked = read(Missing::Mask).unwrap().input;
+        let masked = read(MissingPolicy::Mask).unwrap().input;
         assert_eq!(masked.values(&[0, 1], 0).map(f64::is_nan).collect::<Vec<_>>(), [false, true, true, true]);
         let text = text.replace('?', "1");
         let columns = LongColumns::default();
-        let filled = Labelled::from_long(text.as_bytes(), Path::new("a.csv"), &columns, Missing::Forward).unwrap();
+        let filled =
+            LabelledSequences::from_long(text.as_bytes(), Path::new("a.csv"), &columns, MissingPolicy::Forward)
+                .unwrap();
         assert_eq!(filled.input.values(&[0], 0).collect::<Vec<_>>(), [7.0, 7.0, 7.0]);
     }
 
@@ -607,7 +633,8 @@ mod tests {
         assert!(error(&long).contains("row 2 (line 3): expected 4 fields, got 1"));
         let bytes = b"id,time,label,v\na,0,k,\xff\n";
         let columns = LongColumns::default();
-        let encoding = Labelled::from_long(bytes, Path::new("a.csv"), &columns, Missing::Refuse).unwrap_err();
+        let encoding =
+            LabelledSequences::from_long(bytes, Path::new("a.csv"), &columns, MissingPolicy::Refuse).unwrap_err();
         let place = "a.csv, line 2, byte offset 22: expected UTF-8 text, got the byte 0xFF;";
         assert!(encoding.to_string().starts_with(place), "{encoding}");
     }
@@ -629,11 +656,11 @@ mod tests {
 
     #[test]
     fn labels_tell_of_the_decimal_mark_as_all_numbers_do() {
-        let way = "expected numbers that tell their decimal mark, got";
+        let reader = "expected numbers that tell their decimal mark, got";
         for (text, part) in [
-            ("id;time;x;label\na;0;1;1,100\nb;0;2;2,137\n", format!("{way} \"1,100\" (line 2)")),
-            ("id,time,x,label\na,0,1,\"1,100\"\n", format!("{way} \"1,100\" (line 2)")),
-            ("id;time;x;label\na;0;1;1.100\n", format!("{way} \"1.100\" (line 2)")),
+            ("id;time;x;label\na;0;1;1,100\nb;0;2;2,137\n", format!("{reader} \"1,100\" (line 2)")),
+            ("id,time,x,label\na,0,1,\"1,100\"\n", format!("{reader} \"1,100\" (line 2)")),
+            ("id;time;x;label\na;0;1;1.100\n", format!("{reader} \"1.100\" (line 2)")),
             ("id;time;x;label\na;0;1.5;0,5\n", "got \"1.5\" (line 2) and \"0,5\" (line 2)".into()),
         ] {
             let error = read(text).unwrap_err();

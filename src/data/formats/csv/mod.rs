@@ -10,4 +10,4 @@ mod table;
 
 pub use long_form::LongColumns;
 pub use separator::SEPARATORS;
-pub use table::{SUNSPOTS, columns};
+pub use table::{SUNSPOTS, csv_columns};

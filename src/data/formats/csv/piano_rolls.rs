@@ -6,13 +6,13 @@ use std::path::Path;
 use super::records::Records;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
-use crate::data::input::file::Held;
+use crate::data::input::file::MemoryUse;
 use crate::data::piano_rolls::pieces::IN_MEMORY;
-use crate::data::{InputLimit, Keys, Piece, Rolls};
+use crate::data::{InputLimit, PianoKeys, PianoRolls, Piece};
 use crate::error::{Error, Result};
 
-impl Rolls {
-    /// Reads separated text, as [`Table::from_csv`](crate::data::Table::from_csv) does, whose first line names the keys; a row
+impl PianoRolls {
+    /// Reads separated text, as [`SeriesTable::from_csv`](crate::data::SeriesTable::from_csv) does, whose first line names the keys; a row
     /// is a step, each field 1 where the key is active and 0 where it is not. Where the first column is named `piece`, the
     /// rows of a piece have the same text there; otherwise all are one piece, which [`split`](Self::split) cuts in time.
     /// A first line of 0 and 1 alone is a step, and the keys are `1`, `2` and so on. `path` is what errors name.
@@ -35,7 +35,7 @@ impl Rolls {
         // Where each piece began.
         let mut begun = BTreeMap::<String, usize>::new();
         let mut current = None;
-        let mut held = Held::new(limit, path, IN_MEMORY);
+        let mut memory = MemoryUse::new(limit, path, IN_MEMORY);
         while records.read()? {
             let (row, _) = records.position();
             let piece = if first > 0 { records.field(0) } else { "" };
@@ -47,7 +47,7 @@ impl Rolls {
                     );
                     return Err(Error::data(path, records.place(), message));
                 }
-                held.add(2 * (size_of::<String>() + piece.len()))?;
+                memory.add(2 * (size_of::<String>() + piece.len()))?;
                 current = Some(piece.to_owned());
                 allocate::push(&mut pieces, Vec::new(), "the pieces")?;
             }
@@ -62,13 +62,13 @@ impl Rolls {
                     }
                 }
             }
-            held.add(size_of::<Vec<u32>>() + active.len() * size_of::<u32>())?;
+            memory.add(size_of::<Vec<u32>>() + active.len() * size_of::<u32>())?;
             if let Some(piece) = pieces.last_mut() {
                 allocate::push(piece, active, "the steps of a piece")?;
             }
         }
         names.drain(..first);
-        let rolls = Self::new(Keys::Names(names), pieces, None).map_err(|error| error.in_file(path))?;
+        let rolls = Self::new(PianoKeys::Names(names), pieces, None).map_err(|error| error.in_file(path))?;
         Ok(rolls.with_notes(records.into_notes()))
     }
 }
@@ -78,11 +78,11 @@ mod tests {
     use super::*;
     use crate::data::corruption::{below, random_pieces, rng, rolls_survive};
 
-    fn csv(text: &str) -> Result<Rolls> {
-        Rolls::from_csv(text.as_bytes(), Path::new("a.csv"))
+    fn csv(text: &str) -> Result<PianoRolls> {
+        PianoRolls::from_csv(text.as_bytes(), Path::new("a.csv"))
     }
 
-    fn refusal(rolls: Result<Rolls>) -> String {
+    fn refusal(rolls: Result<PianoRolls>) -> String {
         rolls.unwrap_err().to_string()
     }
 
@@ -105,14 +105,14 @@ mod tests {
                     text.push_str(&line(format!("no. {piece}"), fields));
                 }
             }
-            assert_eq!(csv(&text).unwrap(), Rolls::new(Keys::Names(names), pieces, None).unwrap());
+            assert_eq!(csv(&text).unwrap(), PianoRolls::new(PianoKeys::Names(names), pieces, None).unwrap());
         }
     }
 
     #[test]
     fn damaged_files_are_refused_or_read() {
         let valid = ["piece,a,b\nx,0,1\nx,1,1\ny,0,0\ny,0,1\n", "a,b\r\n0,1\r\n\"1\",0\r\n"];
-        rolls_survive(valid, |bytes| Rolls::from_csv(bytes, Path::new("a")));
+        rolls_survive(valid, |bytes| PianoRolls::from_csv(bytes, Path::new("a")));
     }
 
     #[test]
@@ -175,13 +175,13 @@ mod tests {
         assert!(error("").ends_with("got an empty file"));
         assert_eq!(error("piece\n"), "a.csv, keys: expected at least 1, got 0");
         assert_eq!(error("a,b\n"), "a.csv, pieces: expected at least 1, got 0");
-        assert!(refusal(Rolls::from_csv(b"a,b\n0,\xE9", Path::new("a.csv"))).contains("line 2, byte offset 6"));
+        assert!(refusal(PianoRolls::from_csv(b"a,b\n0,\xE9", Path::new("a.csv"))).contains("line 2, byte offset 6"));
     }
 
     #[test]
     fn a_mark_windows_line_ends_and_spaces_do_no_harm() {
         let rolls = csv("\u{feff}piece, a,b \r\nx, 0,1\r\nx,1 ,0\r\n").unwrap();
-        assert_eq!(rolls.keys(), &Keys::Names(vec!["a".into(), "b".into()]));
+        assert_eq!(rolls.keys(), &PianoKeys::Names(vec!["a".into(), "b".into()]));
         assert_eq!(rolls.pieces(), [vec![vec![1], vec![0]]]);
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::decimal_evidence::Evidence;
-use super::separator::{Place, Separator, is_time, is_time_above, is_value};
+use super::decimal_evidence::DecimalEvidence;
+use super::separator::{QuoteState, Separator, is_time, is_time_above, is_value};
 use crate::data::DecimalMark;
 use crate::data::input::encoding::{quoted, utf8};
-use crate::data::values::column_names::{listed, shortened};
+use crate::data::values::column_names::{list_names, shortened};
 use crate::data::values::number::{is_missing, number};
 use crate::error::{Error, Result};
 
@@ -206,7 +206,7 @@ impl<'a> Records<'a> {
 
     /// The names, as far as a message can hold them.
     pub(super) fn listed(&self) -> String {
-        let shown = listed(self.names.iter().map(String::as_str).filter(|name| !name.is_empty()));
+        let shown = list_names(self.names.iter().map(String::as_str).filter(|name| !name.is_empty()));
         let nameless = if self.nameless { ", for the first line holds values and no names" } else { "" };
         format!("{shown}{nameless}")
     }
@@ -217,7 +217,7 @@ impl<'a> Records<'a> {
     /// [`Error::Data`] where that is not beyond doubt.
     pub(super) fn decide(&mut self, columns: &[usize], told: Option<DecimalMark>) -> Result<()> {
         let unnamed = self.unnamed();
-        let (mut evidence, mut unread) = (Evidence::default(), vec![false; unnamed.len()]);
+        let (mut evidence, mut unread) = (DecimalEvidence::default(), vec![false; unnamed.len()]);
         let mut csv = reader(self.text, self.separator.byte);
         let (mut record, mut line, mut begin) = (csv::StringRecord::new(), self.line, self.begin);
         let mut first = !self.nameless;
@@ -383,7 +383,7 @@ fn end_of_rows(text: &str, separator: u8) -> usize {
 
 /// Whether a quotation mark that opened is still open at the end of `text`, which begins with a record.
 fn ends_in_quotes(text: &[u8], separator: u8) -> bool {
-    text.iter().fold(Place::FieldStart, |place, byte| place.after(*byte, separator)) == Place::Quoted
+    text.iter().fold(QuoteState::FieldStart, |place, byte| place.after(*byte, separator)) == QuoteState::Quoted
 }
 
 /// The most bytes of a column's name, which goes into titles, messages, tables and files, a copy each.

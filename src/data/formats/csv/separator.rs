@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::data::times;
-use crate::data::times::{Reading, RowGroups, Trouble};
+use crate::data::times::{Reading, RowGroups, TimeError};
 use crate::data::values::decimal::DecimalMark;
 use crate::data::values::number::is_missing;
 use crate::error::{Error, Result};
@@ -266,7 +266,7 @@ pub(super) fn is_time(cell: &str) -> bool {
     };
     match times::read(&[cell][..], None, RowGroups::SERIES) {
         Ok(times) => matches!(times.reading(), Reading::Dates { .. } | Reading::Seasons),
-        Err(Trouble::Ask { .. }) => true,
+        Err(TimeError::Ask { .. }) => true,
         Err(_) => looks(),
     }
 }
@@ -274,14 +274,14 @@ pub(super) fn is_time(cell: &str) -> bool {
 /// Whether a field is one of a column of times: alone, or by the row below it, such as `t1` above `t2`.
 pub(super) fn is_time_above(cell: &str, below: &str) -> bool {
     let read = times::read(&[cell, below][..], None, RowGroups::SERIES);
-    is_time(cell) || matches!(read, Ok(times) if matches!(times.reading(), Reading::Behind { .. }))
+    is_time(cell) || matches!(read, Ok(times) if matches!(times.reading(), Reading::NumberInWords { .. }))
 }
 
 /// Calls `take` with the number and the fields, as they are written, of each of the first records.
 fn sample<'t>(text: &'t str, separator: u8, mut take: impl FnMut(usize, &[&'t str])) {
-    let (mut fields, mut place, mut start, mut record) = (Vec::new(), Place::FieldStart, 0, 0);
+    let (mut fields, mut place, mut start, mut record) = (Vec::new(), QuoteState::FieldStart, 0, 0);
     for (at, byte) in text.bytes().enumerate() {
-        if place != Place::Quoted {
+        if place != QuoteState::Quoted {
             let ends = matches!(byte, b'\r' | b'\n');
             if byte == separator || (ends && (!fields.is_empty() || start < at)) {
                 fields.push(&text[start..at]);
@@ -308,7 +308,7 @@ fn sample<'t>(text: &'t str, separator: u8, mut take: impl FnMut(usize, &[&'t st
 
 /// Where a byte stands, as far as quotation marks go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum QuoteState {
     FieldStart,
     Field,
     Quoted,
@@ -316,7 +316,7 @@ pub(super) enum Place {
     Closing,
 }
 
-impl Place {
+impl QuoteState {
     pub(super) fn after(self, byte: u8, separator: u8) -> Self {
         match (self, byte) {
             (Self::FieldStart | Self::Closing, b'"') => Self::Quoted,

@@ -7,8 +7,8 @@ use super::records::Records;
 use super::separator::is_time;
 use crate::allocate;
 use crate::data::input::encoding::quoted;
-use crate::data::input::file::Held;
-use crate::data::{Column, DecimalMark, InputLimit, Table};
+use crate::data::input::file::MemoryUse;
+use crate::data::{Column, DecimalMark, InputLimit, SeriesTable};
 use crate::error::{Error, Result};
 
 /// The bundled series: the yearly mean sunspot number, 1700–2008, columns `YEAR` and `SUNACTIVITY`.
@@ -19,11 +19,11 @@ pub const SUNSPOTS: &str = include_str!("../../../../data/sunspots.csv");
 ///
 /// # Errors
 /// [`Error::Data`] where the text is empty or not UTF-8, has two columns of one name, or can be read in two ways.
-pub fn columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
+pub fn csv_columns(text: &[u8], path: &Path) -> Result<Vec<String>> {
     Ok(Records::open(text, path)?.names().to_vec())
 }
 
-impl Table {
+impl SeriesTable {
     /// Reads the columns `names`, in this order, of comma-separated text (RFC 4180) whose first line names the columns;
     /// the first column gives the labels, and may be asked for too. A semicolon, a tab or a vertical bar may stand in
     /// place of the comma: the lines tell, or a first line `sep=;`. An empty field, `?`, and NaN, NA, N/A, null and their
@@ -59,11 +59,11 @@ impl Table {
         let used: HashSet<&usize> = indices.iter().collect();
         let is_unused = |index: &usize| *index > 0 && !used.contains(index) && !records.names()[*index].is_empty();
         let mut times: Vec<usize> = (0..records.names().len()).filter(|_| counter).filter(is_unused).collect();
-        let mut held = Held::new(limit, path, "in memory for its rows");
+        let mut memory = MemoryUse::new(limit, path, "in memory for its rows");
         // What a row takes: its label, of which there is a time too, its line and its numbers.
         let of_row = size_of::<String>() + size_of::<i128>() + size_of::<usize>() + indices.len() * size_of::<f64>();
         while records.read()? {
-            held.add(of_row + records.field(0).len())?;
+            memory.add(of_row + records.field(0).len())?;
             times.retain(|index| is_time(records.field(*index)));
             for (column, index) in table.columns.iter_mut().zip(&indices) {
                 allocate::push(&mut column.values, records.number(*index)?, "the numbers of a table")?;
@@ -94,8 +94,8 @@ mod tests {
 
     use super::*;
 
-    fn read(text: impl AsRef<[u8]>, names: &[&str]) -> Result<Table> {
-        Table::from_csv(text.as_ref(), Path::new("a.csv"), names, None)
+    fn read(text: impl AsRef<[u8]>, names: &[&str]) -> Result<SeriesTable> {
+        SeriesTable::from_csv(text.as_ref(), Path::new("a.csv"), names, None)
     }
 
     #[track_caller]
@@ -127,7 +127,7 @@ mod tests {
             let table = read(text, &["v"]).unwrap();
             assert_eq!((table.labels[0].as_str(), table.columns[0].values[0]), ("1", 2.0), "{text:?}");
         }
-        let names = |text: &str| columns(text.as_bytes(), Path::new("a.csv")).unwrap();
+        let names = |text: &str| csv_columns(text.as_bytes(), Path::new("a.csv")).unwrap();
         assert_eq!(names("t;\"°C, mean, of all\";v\n"), ["t", "°C, mean, of all", "v"]);
         assert_eq!(names("\"t;u;w\",v"), ["t;u;w", "v"]);
         assert_eq!(names("t\n"), ["t"]);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn values(text: &str) -> Result<Vec<f64>, String> {
-        let name = columns(text.as_bytes(), Path::new("a.csv")).map_err(|error| error.to_string())?.remove(1);
+        let name = csv_columns(text.as_bytes(), Path::new("a.csv")).map_err(|error| error.to_string())?.remove(1);
         let table = read(text, &[&name]).map_err(|error| error.to_string())?;
         Ok(table.columns[0].values.clone())
     }
@@ -217,7 +217,7 @@ mod tests {
     fn the_mark_that_is_told_settles_how_numbers_are_read() {
         let text = "t;v\n1;1.234\n2;17\n";
         let told = |mark| {
-            Table::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], mark).map_err(|error| error.to_string())
+            SeriesTable::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], mark).map_err(|error| error.to_string())
         };
         assert_eq!(told(Some(DecimalMark::Point)).unwrap().columns[0].values, [1.234, 17.0]);
         assert_eq!(told(Some(DecimalMark::Comma)).unwrap().columns[0].values, [1234.0, 17.0]);
@@ -414,7 +414,7 @@ mod tests {
         format!("w{letters}w")
     }
 
-    fn table(rng: &mut ChaCha8Rng) -> Table {
+    fn table(rng: &mut ChaCha8Rng) -> SeriesTable {
         let rows = 1 + below(6, rng);
         let value = |rng: &mut ChaCha8Rng| match below(4, rng) {
             0 => f64::NAN,
@@ -424,11 +424,16 @@ mod tests {
         let mut column =
             |index| Column { name: format!("{}{index}", word(rng)), values: (0..rows).map(|_| value(rng)).collect() };
         let columns = (0..4).map(&mut column).collect();
-        Table { label_name: word(rng), labels: (0..rows).map(|_| word(rng)).collect(), columns, ..Table::default() }
+        SeriesTable {
+            label_name: word(rng),
+            labels: (0..rows).map(|_| word(rng)).collect(),
+            columns,
+            ..SeriesTable::default()
+        }
     }
 
     /// As RFC 4180 has it, with any separator; fields that need no quotation marks have them at random.
-    fn write(table: &Table, rng: &mut ChaCha8Rng) -> String {
+    fn write(table: &SeriesTable, rng: &mut ChaCha8Rng) -> String {
         let separator = [",", ";", "\t"][below(3, rng)];
         let end = ["\n", "\r\n"][below(2, rng)];
         let field = |text: String, rng: &mut ChaCha8Rng| {
@@ -454,7 +459,7 @@ mod tests {
 
     /// With infinity, which no file holds, in the place of what is missing, and without lines, so that tables can be
     /// compared.
-    fn comparable(mut table: Table) -> Table {
+    fn comparable(mut table: SeriesTable) -> SeriesTable {
         table.lines.clear();
         table.notes.clear();
         table.decimal = None;
@@ -494,7 +499,7 @@ mod tests {
                 }),
                 _ => text = (0..below(80, &mut rng)).map(|_| rng.next_u32() as u8).collect(),
             }
-            let names = columns(&text, Path::new("a.csv")).unwrap_or_default();
+            let names = csv_columns(&text, Path::new("a.csv")).unwrap_or_default();
             let names: Vec<&str> = names.iter().map(String::as_str).chain(["v"]).collect();
             for first in 0..names.len() {
                 match read(&text, &names[first..first + 1]) {

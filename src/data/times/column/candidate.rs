@@ -1,10 +1,10 @@
 //! One way to read a column, and how many of its labels it fits.
 
-use crate::data::times::label::{DateOrder, Reading, Way};
+use crate::data::times::label::{DateOrder, LabelReader, Reading};
 
 /// A way of reading, and how many labels it fits.
 pub(super) struct Candidate {
-    pub(super) way: Way,
+    pub(super) reader: LabelReader,
     pub(super) fits: usize,
     pub(super) by_order: bool,
     pub(super) short_year: Option<usize>,
@@ -12,12 +12,12 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// One that nothing else is known of.
-    pub(super) fn of(way: Way, fits: usize) -> Self {
-        Self { way, fits, by_order: false, short_year: None }
+    pub(super) fn of(reader: LabelReader, fits: usize) -> Self {
+        Self { reader, fits, by_order: false, short_year: None }
     }
 
     pub(super) fn order(&self) -> Option<DateOrder> {
-        match self.way.reading {
+        match self.reader.reading {
             Reading::Dates { order, .. } if self.by_order => Some(order),
             _ => None,
         }

@@ -1,12 +1,12 @@
 //! Columns of dates.
 
 use super::candidate::Candidate;
-use crate::data::times::label::calendar::Unit;
-use crate::data::times::label::{self, DateOrder, Reading, Texts, Way};
+use crate::data::times::label::calendar::TimeUnit;
+use crate::data::times::label::{self, DateOrder, LabelReader, Reading, Texts};
 
 /// What is known of labels of one kind.
-struct Kind {
-    unit: Unit,
+struct DateKind {
+    unit: TimeUnit,
     zoned: bool,
     count: usize,
     by_order: bool,
@@ -14,22 +14,22 @@ struct Kind {
 }
 
 /// The kinds of the labels that are dates, in the order in which they come first.
-fn kinds<L: Texts + ?Sized>(labels: &L, order: DateOrder, months: bool) -> Vec<Kind> {
-    let (mut kinds, mut parts) = (Vec::<Kind>::new(), Vec::new());
+fn date_kinds<L: Texts + ?Sized>(labels: &L, order: DateOrder, months: bool) -> Vec<DateKind> {
+    let (mut date_kinds, mut parts) = (Vec::<DateKind>::new(), Vec::new());
     for (row, label) in labels.iter().enumerate() {
         let Some(time) = label::read_of(label, order, months, &mut parts) else { continue };
         let (unit, zoned) = (time.unit, time.offset.is_some());
         let short_year = time.short_year.then_some(row);
-        match kinds.iter_mut().find(|kind| (kind.unit, kind.zoned) == (unit, zoned)) {
+        match date_kinds.iter_mut().find(|kind| (kind.unit, kind.zoned) == (unit, zoned)) {
             Some(kind) => {
                 kind.count += 1;
                 kind.by_order |= time.by_order;
                 kind.short_year = kind.short_year.or(short_year);
             }
-            None => kinds.push(Kind { unit, zoned, count: 1, by_order: time.by_order, short_year }),
+            None => date_kinds.push(DateKind { unit, zoned, count: 1, by_order: time.by_order, short_year }),
         }
     }
-    kinds
+    date_kinds
 }
 
 /// Every way to read the labels as dates that they tell apart: by the kind that most are of.
@@ -37,20 +37,20 @@ pub(super) fn dates<L: Texts + ?Sized>(labels: &L, told: Option<DateOrder>) -> V
     let mut candidates: Vec<Candidate> = Vec::new();
     for order in DateOrder::ALL.into_iter().filter(|order| told.is_none_or(|told| told == *order)) {
         let mut months = true;
-        let mut kinds = self::kinds(labels, order, months);
+        let mut date_kinds = self::date_kinds(labels, order, months);
         // `1990:13` is no month, and then `1990:12` is none.
-        if kinds.iter().any(|kind| kind.unit == Unit::Clock) {
+        if date_kinds.iter().any(|kind| kind.unit == TimeUnit::Clock) {
             months = false;
-            kinds = self::kinds(labels, order, months);
+            date_kinds = self::date_kinds(labels, order, months);
         }
-        let all_read = kinds.iter().map(|kind| kind.count).sum::<usize>() == labels.len();
+        let all_read = date_kinds.iter().map(|kind| kind.count).sum::<usize>() == labels.len();
         // Of equals the first.
-        let Some(kind) = kinds.iter().rev().max_by_key(|kind| kind.count) else { continue };
-        let Kind { unit, zoned, count: fits, by_order, short_year } = *kind;
+        let Some(kind) = date_kinds.iter().rev().max_by_key(|kind| kind.count) else { continue };
+        let DateKind { unit, zoned, count: fits, by_order, short_year } = *kind;
         // Where nothing goes by the order, all orders are the same.
         if candidates.is_empty() || by_order {
-            let way = Way { months, ..Way::new(Reading::Dates { unit, zoned, order }) };
-            candidates.push(Candidate { way, fits, by_order, short_year });
+            let reader = LabelReader { months, ..LabelReader::new(Reading::Dates { unit, zoned, order }) };
+            candidates.push(Candidate { reader, fits, by_order, short_year });
         }
         if all_read && !by_order {
             break;
@@ -71,7 +71,7 @@ pub(super) fn differs(label: &str) -> bool {
 /// The first label that no other order can read.
 pub(super) fn only<L: Texts + ?Sized>(labels: &L, dates: &[Candidate], chosen: &Candidate) -> Option<usize> {
     let others: Vec<&Candidate> = dates.iter().filter(|other| !std::ptr::eq(*other, chosen)).collect();
-    let missing = |other: &&Candidate, label| other.way.key(label).is_none();
+    let missing = |other: &&Candidate, label| other.reader.key(label).is_none();
     match others.is_empty() {
         // No label at all could be read in them.
         true => (labels.len() > 0).then_some(0),

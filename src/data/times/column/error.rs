@@ -5,7 +5,7 @@ use crate::data::times::label::{self, DateOrder, Texts, formatter};
 
 /// Why a column could not be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::data) enum Trouble {
+pub(in crate::data) enum TimeError {
     /// This label does not fit, where others do as this one does.
     Odd { row: usize, like: usize, date: bool },
     /// This label cannot be read in the order that was told, where it can in this other.
@@ -18,7 +18,7 @@ pub(in crate::data) enum Trouble {
     Unknown,
 }
 
-impl Trouble {
+impl TimeError {
     /// The row, what was expected of its label, and what it is; `None` where no label is a time.
     pub(in crate::data) fn words<L: Texts + ?Sized>(
         &self,

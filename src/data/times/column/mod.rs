@@ -8,6 +8,6 @@ mod number_candidates;
 mod row_groups;
 pub(in crate::data) mod time_column;
 
-pub(in crate::data) use error::{Trouble, readings};
+pub(in crate::data) use error::{TimeError, readings};
 pub(in crate::data) use row_groups::RowGroups;
-pub(in crate::data) use time_column::{Times, read};
+pub(in crate::data) use time_column::{TimeColumn, read};

@@ -2,27 +2,27 @@
 
 use std::cmp::Reverse;
 
-use super::time_column::{Found, Reason};
-use crate::data::times::label::calendar::Unit;
-use crate::data::times::label::numbers::Behind;
+use super::time_column::{ColumnReading, OrderReason};
+use crate::data::times::label::calendar::TimeUnit;
+use crate::data::times::label::numbers::NumberInWords;
 use crate::data::times::label::{self, Reading, Texts, formatter};
 
-impl Found {
+impl ColumnReading {
     /// How labels were read that could be read otherwise, a sentence each.
     pub(in crate::data) fn notes<L: Texts + ?Sized>(&self, labels: &L, name: &str) -> Vec<String> {
         let mut notes = Vec::new();
         let label = |row: usize| labels.text(row);
         let in_words = |row: usize| {
-            let Reading::Dates { order, .. } = self.way.reading else { return String::new() };
+            let Reading::Dates { order, .. } = self.reader.reading else { return String::new() };
             let time = label::read(label(row), order, &mut Vec::new());
             time.and_then(|time| formatter::words(&time)).unwrap_or_default()
         };
         if let (Some(reason), Some(order)) = (self.order, self.date_order()) {
             let why = match reason {
-                Reason::Told => "as told".to_owned(),
-                Reason::Only(row) => format!("which {:?} in row {} can only be", label(row), row + 1),
-                Reason::Ascends => "the only way in which the rows ascend".to_owned(),
-                Reason::Alike => "and in any other order they would come in the same".to_owned(),
+                OrderReason::Told => "as told".to_owned(),
+                OrderReason::Only(row) => format!("which {:?} in row {} can only be", label(row), row + 1),
+                OrderReason::Ascends => "the only way in which the rows ascend".to_owned(),
+                OrderReason::Alike => "and in any other order they would come in the same".to_owned(),
             };
             notes.push(format!("dates of column {name:?} are read {}, {why}", order.words()));
         }
@@ -31,7 +31,7 @@ impl Found {
             notes
                 .push(format!("years of column {name:?} have two digits, 1969 to 2068: {:?} is {example}", label(row)));
         }
-        match self.way.reading {
+        match self.reader.reading {
             Reading::Dates { .. } if self.numbers_too => {
                 notes.push(format!(
                     "column {name:?} is read as dates, not as numbers: {:?} is {}",
@@ -39,11 +39,11 @@ impl Found {
                     in_words(0)
                 ));
             }
-            Reading::Behind { .. } => {
-                // Behind a hyphen it may count back.
-                let hyphen = Behind::split(label(0)).is_some_and(|behind| behind.before.ends_with(['-', '−']));
+            Reading::NumberInWords { .. } => {
+                // NumberInWords a hyphen it may count back.
+                let hyphen = NumberInWords::split(label(0)).is_some_and(|behind| behind.before.ends_with(['-', '−']));
                 // Of equals the first.
-                let keys = || self.way.keys(labels).flatten().zip(0usize..);
+                let keys = || self.reader.keys(labels).flatten().zip(0usize..);
                 let first = keys().min_by_key(|(key, _)| *key).map_or(0, |(_, row)| row);
                 let last = keys().max_by_key(|(key, row)| (*key, Reverse(*row))).map_or(0, |(_, row)| row);
                 let span = format!(", from {:?} to {:?}", label(first), label(last));
@@ -53,7 +53,7 @@ impl Found {
                     if hyphen { span.as_str() } else { "" }
                 ));
             }
-            Reading::Dates { unit: Unit::Clock, .. } => {
+            Reading::Dates { unit: TimeUnit::Clock, .. } => {
                 let year = |row: &usize| {
                     let (hours, minutes) = label(*row).trim().split_once(':').unwrap_or_default();
                     hours.len() == 4 && minutes.len() == 2

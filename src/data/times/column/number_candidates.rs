@@ -4,8 +4,8 @@ use jiff::civil::Date;
 
 use super::candidate::Candidate;
 use super::row_groups::RowGroups;
-use crate::data::times::label::numbers::{Behind, at_comma, decimals, float, pointed, season};
-use crate::data::times::label::{Reading, Texts, Way};
+use crate::data::times::label::numbers::{NumberInWords, at_comma, decimals, float, pointed, season};
+use crate::data::times::label::{LabelReader, Reading, Texts};
 
 /// The labels as numbers; `None` where there is no label.
 pub(super) fn all<L: Texts + ?Sized>(labels: &L) -> Option<Candidate> {
@@ -14,45 +14,45 @@ pub(super) fn all<L: Texts + ?Sized>(labels: &L) -> Option<Candidate> {
     }
     let comma = have_commas(labels);
     let decimals = labels.iter().map(|label| decimals(&pointed(label, comma))).max().unwrap_or(0);
-    let exact = Way::new(Reading::Numbers { decimals: Some(decimals), comma });
+    let exact = LabelReader::new(Reading::Numbers { decimals: Some(decimals), comma });
     if exact.keys(labels).all(|key| key.is_some()) {
         return Some(Candidate::of(exact, labels.len()));
     }
-    let way = Way::new(Reading::Numbers { decimals: None, comma });
-    Some(Candidate::of(way, way.keys(labels).flatten().count()))
+    let reader = LabelReader::new(Reading::Numbers { decimals: None, comma });
+    Some(Candidate::of(reader, reader.keys(labels).flatten().count()))
 }
 
 /// The labels as pairs of years, where all are.
 pub(super) fn seasons<L: Texts + ?Sized>(labels: &L) -> Option<Candidate> {
     let fits = labels.len();
     let all = fits > 0 && labels.iter().all(|label| season(label).is_some());
-    all.then(|| Candidate::of(Way::new(Reading::Seasons), fits))
+    all.then(|| Candidate::of(LabelReader::new(Reading::Seasons), fits))
 }
 
 /// The labels where all have the same around their numbers.
 pub(super) fn embedded<L: Texts + ?Sized>(labels: &L, groups: RowGroups<'_>) -> Option<Candidate> {
-    let first = Behind::split(labels.iter().next()?)?;
-    let of_all = || labels.iter().map(Behind::split);
+    let first = NumberInWords::split(labels.iter().next()?)?;
+    let of_all = || labels.iter().map(NumberInWords::split);
     let decimals = of_all().try_fold(0, |most, behind| Some(decimals(behind?.digits).max(most)))?;
-    let alike = |behind: &Behind<'_>| behind.before == first.before && behind.after == first.after;
-    let number = |behind: Behind<'_>| behind.number(decimals).filter(|_| alike(&behind));
+    let alike = |behind: &NumberInWords<'_>| behind.before == first.before && behind.after == first.after;
+    let number = |behind: NumberInWords<'_>| behind.number(decimals).filter(|_| alike(&behind));
     if !of_all().all(|behind| behind.and_then(number).is_some()) {
         return None;
     }
-    let way = Way::new(Reading::Behind { decimals });
+    let reader = LabelReader::new(Reading::NumberInWords { decimals });
     // `t-3`, `t-2`, `t-1` count upwards; `Week-3`, `Week-2`, `Week-1` are the newest first.
     let letter = first.before.strip_suffix(['-', '−']).is_some_and(|word| {
         let mut letters = word.chars();
         word.eq_ignore_ascii_case("lag")
             || (letters.next().is_some_and(char::is_alphabetic) && letters.next().is_none())
     });
-    let back = Way { back: true, ..way };
+    let back = LabelReader { back: true, ..reader };
     let now = -(10_i128.checked_pow(u32::try_from(decimals).ok()?)?);
     let counts_back = letter && labels.len() > 1 && {
         let lasts = groups.last_times(back.keys(labels).flatten());
         lasts.is_some_and(|lasts| lasts.iter().all(|last| (now..=0).contains(last)))
     };
-    Some(Candidate::of(if counts_back { back } else { way }, labels.len()))
+    Some(Candidate::of(if counts_back { back } else { reader }, labels.len()))
 }
 
 /// Whether the numbers have decimal commas: some have one, and none a point. Where each comma could stand between thousands
@@ -68,7 +68,7 @@ fn have_commas<L: Texts + ?Sized>(labels: &L) -> bool {
 
 /// Whether labels of six digits are days such as `310124`, written day first or month first: as numbers they are in no
 /// order of time.
-pub(super) fn short_days<L: Texts + ?Sized>(labels: &L, numbers: Way, groups: RowGroups<'_>) -> bool {
+pub(super) fn short_days<L: Texts + ?Sized>(labels: &L, numbers: LabelReader, groups: RowGroups<'_>) -> bool {
     let six = |label: &str| label.trim().len() == 6;
     if !labels.iter().all(six) || groups.ascends(numbers.keys(labels).flatten()) {
         return false;

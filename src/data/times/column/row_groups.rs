@@ -1,6 +1,6 @@
 //! The rows that a column of times orders: one series, or those of many sequences.
 
-use crate::data::times::label::{Texts, Way};
+use crate::data::times::label::{LabelReader, Texts};
 
 /// Which rows a column of times orders.
 #[derive(Clone, Copy)]
@@ -52,7 +52,12 @@ impl RowGroups<'_> {
     }
 
     /// Whether rows come in the same order by `others` as by `reader`, where their order is all that is asked for.
-    pub(super) fn sorts_alike<L: Texts + ?Sized>(self, labels: &L, reader: Way, others: &[Way]) -> bool {
+    pub(super) fn sorts_alike<L: Texts + ?Sized>(
+        self,
+        labels: &L,
+        reader: LabelReader,
+        others: &[LabelReader],
+    ) -> bool {
         if self.is_series() {
             return false;
         }

@@ -2,25 +2,25 @@
 
 use super::candidate::Candidate;
 use super::date_candidates::{dates, differs, only};
-use super::error::Trouble;
+use super::error::TimeError;
 use super::number_candidates::{self as numbers, embedded};
 use super::row_groups::RowGroups;
-use crate::data::times::label::{DateOrder, Reading, Texts, Way};
+use crate::data::times::label::{DateOrder, LabelReader, Reading, Texts};
 
 /// A column that was read.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::data) struct Times {
-    pub(in crate::data) found: Found,
+pub(in crate::data) struct TimeColumn {
+    pub(in crate::data) found: ColumnReading,
     /// One for each label: later is higher.
     pub(in crate::data) keys: Vec<i128>,
 }
 
 /// How a column is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::data) struct Found {
-    pub(in crate::data) way: Way,
+pub(in crate::data) struct ColumnReading {
+    pub(in crate::data) reader: LabelReader,
     /// What the order of day and month was decided by, where it could be another.
-    pub(in crate::data) order: Option<Reason>,
+    pub(in crate::data) order: Option<OrderReason>,
     /// The first label whose year has two digits.
     pub(in crate::data) short_year: Option<usize>,
     /// Whether all labels are numbers as well.
@@ -29,7 +29,7 @@ pub(in crate::data) struct Found {
 
 /// Why a date was read in an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::data) enum Reason {
+pub(in crate::data) enum OrderReason {
     Told,
     /// Not all labels could be read in another; this one could not.
     Only(usize),
@@ -44,10 +44,10 @@ pub(in crate::data) fn read<L: Texts + ?Sized>(
     labels: &L,
     told: Option<DateOrder>,
     groups: RowGroups<'_>,
-) -> Result<Times, Trouble> {
+) -> Result<TimeColumn, TimeError> {
     let found = find(labels, told, groups)?;
-    let keys = found.way.keys(labels).collect::<Option<_>>().ok_or(Trouble::Unknown)?;
-    Ok(Times { found, keys })
+    let keys = found.reader.keys(labels).collect::<Option<_>>().ok_or(TimeError::Unknown)?;
+    Ok(TimeColumn { found, keys })
 }
 
 /// The way of [`read`], which fits all labels. No more is kept of a label than a few numbers of all, for there may be as
@@ -56,8 +56,8 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     labels: &L,
     told: Option<DateOrder>,
     groups: RowGroups<'_>,
-) -> Result<Found, Trouble> {
-    let Some(numbers) = numbers::all(labels) else { return Err(Trouble::Unknown) };
+) -> Result<ColumnReading, TimeError> {
+    let Some(numbers) = numbers::all(labels) else { return Err(TimeError::Unknown) };
     let dates = match told {
         Some(told) => {
             let fits = dates(labels, Some(told));
@@ -68,12 +68,12 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     let is_whole = |candidate: &Candidate| candidate.fits == labels.len();
     let numbers_too = is_whole(&numbers);
     let found = |candidate: &Candidate, order| {
-        let dates = matches!(candidate.way.reading, Reading::Dates { .. });
-        let (way, short_year) = (candidate.way, candidate.short_year);
-        let found = Found { way, order, short_year, numbers_too: numbers_too && dates };
-        is_whole(candidate).then_some(found).ok_or(Trouble::Unknown)
+        let dates = matches!(candidate.reader.reading, Reading::Dates { .. });
+        let (reader, short_year) = (candidate.reader, candidate.short_year);
+        let found = ColumnReading { reader, order, short_year, numbers_too: numbers_too && dates };
+        is_whole(candidate).then_some(found).ok_or(TimeError::Unknown)
     };
-    let ascends = |of: &Candidate| groups.ascends(of.way.keys(labels).flatten());
+    let ascends = |of: &Candidate| groups.ascends(of.reader.keys(labels).flatten());
     let whole: Vec<&Candidate> = dates.iter().filter(|candidate| is_whole(candidate)).collect();
     // Of `2008/09` and `2009/10` it is hardly chance that the years follow each other.
     if let Some(seasons) = numbers::seasons(labels).filter(|of| whole.is_empty() || ascends(of)) {
@@ -82,7 +82,7 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     let ascending: Vec<&Candidate> = whole.iter().copied().filter(|of| ascends(of)).collect();
     let ask = |of: &[&Candidate]| {
         let orders = of.iter().filter_map(|candidate| candidate.order()).collect();
-        Trouble::Ask { row: labels.iter().position(differs).unwrap_or(0), orders }
+        TimeError::Ask { row: labels.iter().position(differs).unwrap_or(0), orders }
     };
     let mut makes_no_difference = false;
     let chosen = match (&whole[..], &ascending[..]) {
@@ -90,8 +90,8 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
         ([], _) => None,
         ([first, second, ..], several) => {
             let several = if several.is_empty() { &whole } else { several };
-            let others: Vec<Way> = several.iter().map(|of| of.way).collect();
-            makes_no_difference = groups.sorts_alike(labels, several[0].way, &others);
+            let others: Vec<LabelReader> = several.iter().map(|of| of.reader).collect();
+            makes_no_difference = groups.sorts_alike(labels, several[0].reader, &others);
             if makes_no_difference {
                 Some(several[0])
             } else if groups.is_series() && ascending.is_empty() {
@@ -99,7 +99,7 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
                 let rows = |of: &Candidate| {
                     let mut last = None;
                     let in_order = |key: &i128| last.replace(*key).is_none_or(|before| before < *key);
-                    of.way.keys(labels).flatten().take_while(in_order).count()
+                    of.reader.keys(labels).flatten().take_while(in_order).count()
                 };
                 Some(if rows(second) > rows(first) { *second } else { *first })
             } else {
@@ -110,31 +110,31 @@ pub(in crate::data) fn find<L: Texts + ?Sized>(
     };
     if let Some(chosen) = chosen {
         let reason = chosen.order().map(|_| match (told, whole.len()) {
-            (Some(_), _) => Reason::Told,
-            (None, _) if makes_no_difference => Reason::Alike,
-            (None, 1) => Reason::Only(only(labels, &dates, chosen).unwrap_or(0)),
-            (None, _) => Reason::Ascends,
+            (Some(_), _) => OrderReason::Told,
+            (None, _) if makes_no_difference => OrderReason::Alike,
+            (None, 1) => OrderReason::Only(only(labels, &dates, chosen).unwrap_or(0)),
+            (None, _) => OrderReason::Ascends,
         });
         return found(chosen, reason);
     }
     if numbers_too {
-        if numbers::short_days(labels, numbers.way, groups) {
-            return Err(Trouble::SixDigits { row: 0 });
+        if numbers::short_days(labels, numbers.reader, groups) {
+            return Err(TimeError::SixDigits { row: 0 });
         }
         return found(&numbers, None);
     }
     // The most labels, of equals dates.
     let best = std::iter::once(&numbers).chain(dates.iter().rev()).max_by_key(|candidate| candidate.fits);
     if let Some(best) = best.filter(|best| best.fits > 0 && best.fits >= groups.fewest_times(labels.len())) {
-        let first = |fits: bool| best.way.keys(labels).position(|key| key.is_some() == fits).unwrap_or(0);
-        let date = matches!(best.way.reading, Reading::Dates { .. });
+        let first = |fits: bool| best.reader.keys(labels).position(|key| key.is_some() == fits).unwrap_or(0);
+        let date = matches!(best.reader.reading, Reading::Dates { .. });
         // `Jan-1` among `Jan-10` and `Jan-31` is no year, and then those are none.
         if let Some(behind) = embedded(labels, groups).filter(|_| date && best.short_year.is_some()) {
             return found(&behind, None);
         }
-        return Err(Trouble::Odd { row: first(false), like: first(true), date });
+        return Err(TimeError::Odd { row: first(false), like: first(true), date });
     }
-    embedded(labels, groups).ok_or(Trouble::Unknown).and_then(|behind| found(&behind, None))
+    embedded(labels, groups).ok_or(TimeError::Unknown).and_then(|behind| found(&behind, None))
 }
 
 /// That more labels are dates in another order than in the one that was told, whose candidate `found` is.
@@ -143,23 +143,23 @@ fn misfit<L: Texts + ?Sized>(
     told: DateOrder,
     found: Option<&Candidate>,
     groups: RowGroups<'_>,
-) -> Option<Trouble> {
+) -> Option<TimeError> {
     let fits = found.map_or(0, |of| of.fits);
     let enough = groups.fewest_times(labels.len());
     let better = |other: &Candidate| {
         let order = other.order().filter(|order| *order != told)?;
         (other.fits > fits && other.fits >= enough).then_some(())?;
-        let read = |way: Way, label| way.key(label).is_some();
-        let misfits = |label| read(other.way, label) && !found.is_some_and(|found| read(found.way, label));
+        let read = |reader: LabelReader, label| reader.key(label).is_some();
+        let misfits = |label| read(other.reader, label) && !found.is_some_and(|found| read(found.reader, label));
         let row = labels.iter().position(misfits)?;
-        Some(Trouble::Told { row, told, other: order })
+        Some(TimeError::Told { row, told, other: order })
     };
     dates(labels, None).iter().find_map(better)
 }
 
-impl Times {
+impl TimeColumn {
     pub(in crate::data) fn reading(&self) -> Reading {
-        self.found.way.reading
+        self.found.reader.reading
     }
 
     /// The order of day and month, where it says anything.
@@ -178,10 +178,10 @@ impl Times {
     }
 }
 
-impl Found {
+impl ColumnReading {
     /// The order of day and month, where it says anything.
     pub(in crate::data) fn date_order(&self) -> Option<DateOrder> {
-        match (self.way.reading, self.order) {
+        match (self.reader.reading, self.order) {
             (Reading::Dates { order, .. }, Some(_)) => Some(order),
             _ => None,
         }

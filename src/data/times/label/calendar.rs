@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 /// What a label is the time of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub(crate) enum TimeUnit {
     /// A day, or a moment of it.
     Moment,
     Month,

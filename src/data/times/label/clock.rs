@@ -1,7 +1,7 @@
 //! The time of day within a label.
 
 use super::calendar::{HOUR, MINUTE, SECOND};
-use super::time::{Part, width};
+use super::time::{LabelPart, width};
 
 /// What stands before an offset from UTC behind a time of day, the offset as it is written, and in seconds.
 pub(super) fn split_offset(label: &str) -> (&str, Option<(&str, i64)>) {
@@ -76,7 +76,7 @@ fn split_meridiem(text: &str) -> Option<(&str, bool)> {
 }
 
 /// A time of day in nanoseconds; `long`: also more than a day.
-pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<Part<'a>>) -> Option<i128> {
+pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<LabelPart<'a>>) -> Option<i128> {
     let (digits, meridiem) = match split_meridiem(text) {
         Some((rest, pm)) => (rest.trim_end(), Some((&text[rest.trim_end().len()..], pm))),
         None => (text, None),
@@ -112,27 +112,27 @@ pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<Part<'a>>) ->
     let rest = minute * MINUTE + second * SECOND;
     let hour = match meridiem {
         Some((_, pm)) => {
-            parts.push(Part::Hour12(width(fields[0])));
+            parts.push(LabelPart::Hour12(width(fields[0])));
             Some(hour).filter(|hour| (1..=12).contains(hour))? % 12 + if pm { 12 } else { 0 }
         }
         None if hour == 24 && rest == 0 && !long => {
-            parts.push(Part::Hour24);
+            parts.push(LabelPart::Hour24);
             hour
         }
         None => {
-            parts.push(Part::Hour(width(fields[0])));
+            parts.push(LabelPart::Hour(width(fields[0])));
             Some(hour).filter(|hour| long || *hour < 24)?
         }
     };
     let mut sign = |part| {
-        parts.extend(colons.then_some(Part::Text(":")));
+        parts.extend(colons.then_some(LabelPart::Text(":")));
         parts.push(part);
     };
     if count > 1 {
-        sign(Part::Minute);
+        sign(LabelPart::Minute);
     }
     if count > 2 {
-        sign(Part::Second);
+        sign(LabelPart::Second);
     }
     let mut time = hour * HOUR + rest;
     if let Some(fraction) = fraction {
@@ -140,10 +140,10 @@ pub(super) fn clock<'a>(text: &'a str, long: bool, parts: &mut Vec<Part<'a>>) ->
         let places = u32::try_from(fraction.len()).ok().filter(|places| count == 3 && (1..=9).contains(places))?;
         time += number(fraction, 9)? * SECOND / 10_i128.pow(places);
         let at = digits.len();
-        parts.extend([Part::Text(&text[at..at + 1]), Part::Fraction(fraction.len())]);
+        parts.extend([LabelPart::Text(&text[at..at + 1]), LabelPart::Fraction(fraction.len())]);
     }
     if let Some((text, _)) = meridiem {
-        parts.push(Part::Meridiem(text));
+        parts.push(LabelPart::Meridiem(text));
     }
     Some(time)
 }

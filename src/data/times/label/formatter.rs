@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, Unit, WEEKDAYS, day_of};
+use super::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, TimeUnit, WEEKDAYS, day_of};
 use super::numbers::zeros_before;
-use super::time::{PADDED, Part, Time};
+use super::time::{LabelPart, LabelTime, PADDED};
 
 /// The form of the label that has the most parts, and what the others tell of it.
-pub(in crate::data) struct Form<'a> {
-    unit: Unit,
-    parts: Vec<Part<'a>>,
+pub(in crate::data) struct TimeFormatter<'a> {
+    unit: TimeUnit,
+    parts: Vec<LabelPart<'a>>,
     /// Of the last label: where clocks go from one to another nothing tells that they will.
     offset: Option<&'a str>,
     /// Which numbers were seen with one digit, and which with a zero before it.
@@ -22,19 +22,19 @@ pub(in crate::data) struct Form<'a> {
 }
 
 /// The place of a part in `narrow`, and its digits.
-fn digits(part: &Part<'_>) -> Option<(usize, usize)> {
+fn digits(part: &LabelPart<'_>) -> Option<(usize, usize)> {
     match *part {
-        Part::Month(digits) => Some((0, digits)),
-        Part::Day(digits) => Some((1, digits)),
-        Part::Week(digits) => Some((2, digits)),
-        Part::Hour(digits) => Some((3, digits)),
-        Part::Hour12(digits) => Some((4, digits)),
+        LabelPart::Month(digits) => Some((0, digits)),
+        LabelPart::LabelDate(digits) => Some((1, digits)),
+        LabelPart::Week(digits) => Some((2, digits)),
+        LabelPart::Hour(digits) => Some((3, digits)),
+        LabelPart::Hour12(digits) => Some((4, digits)),
         _ => None,
     }
 }
 
-impl<'a> Form<'a> {
-    pub(in crate::data) fn new(unit: Unit) -> Self {
+impl<'a> TimeFormatter<'a> {
+    pub(in crate::data) fn new(unit: TimeUnit) -> Self {
         Self {
             unit,
             parts: Vec::new(),
@@ -48,14 +48,14 @@ impl<'a> Form<'a> {
     }
 
     /// Takes the parts of the next label.
-    pub(in crate::data) fn see(&mut self, parts: &[Part<'a>]) {
+    pub(in crate::data) fn see(&mut self, parts: &[LabelPart<'a>]) {
         for part in parts {
             match *part {
                 // May is as long as it is short.
-                Part::MonthName(name) => self.long_months |= name.len() > 3 && !name.eq_ignore_ascii_case("sept"),
-                Part::WeekdayName(name) => self.long_weekdays |= name.len() > 3,
-                Part::Fraction(places) => self.places = self.places.max(places),
-                Part::Offset(text) => self.offset = Some(text),
+                LabelPart::MonthName(name) => self.long_months |= name.len() > 3 && !name.eq_ignore_ascii_case("sept"),
+                LabelPart::WeekdayName(name) => self.long_weekdays |= name.len() > 3,
+                LabelPart::Fraction(places) => self.places = self.places.max(places),
+                LabelPart::Offset(text) => self.offset = Some(text),
                 _ => {}
             }
             if let Some((index, digits)) = digits(part) {
@@ -81,17 +81,17 @@ impl<'a> Form<'a> {
 
     /// `None` beyond what the form has a place for.
     pub(in crate::data) fn write(&self, wall: i128) -> Option<String> {
-        let ends = self.parts.contains(&Part::Hour24) && wall.rem_euclid(DAY) == 0;
+        let ends = self.parts.contains(&LabelPart::Hour24) && wall.rem_euclid(DAY) == 0;
         let (date, mut time) = day_of(if ends { wall - DAY } else { wall })?;
         if ends {
             time = DAY;
         }
         let (mut year, week) = (i32::from(date.year()), date.iso_week_date());
-        if self.unit == Unit::Week || self.parts.contains(&Part::WeekdayNumber) {
+        if self.unit == TimeUnit::Week || self.parts.contains(&LabelPart::WeekdayNumber) {
             year = i32::from(week.year());
         }
         // Of no day, hours go on.
-        if self.unit == Unit::Clock {
+        if self.unit == TimeUnit::Clock {
             time = wall;
         }
         if !(0..=9999).contains(&year) || time < 0 {
@@ -115,26 +115,28 @@ impl<'a> Form<'a> {
             };
             let (month, weekday) = (date.month(), date.weekday());
             let written = match *part {
-                Part::Text(text) => text.to_owned(),
-                Part::Year(2) => format!("{:02}", year % 100),
-                Part::Year(_) => format!("{year:04}"),
-                Part::Month(_) => number(month.into()),
-                Part::MonthName(sample) => name(sample, MONTHS[usize::try_from(month - 1).ok()?], self.long_months),
-                Part::Day(_) => number(date.day().into()),
-                Part::DayOfYear => format!("{:03}", date.day_of_year()),
-                Part::Quarter => ((month - 1) / 3 + 1).to_string(),
-                Part::Half => ((month - 1) / 6 + 1).to_string(),
-                Part::Week(_) => number(week.week().into()),
-                Part::WeekdayNumber => weekday.to_monday_one_offset().to_string(),
-                Part::WeekdayName(sample) => {
+                LabelPart::Text(text) => text.to_owned(),
+                LabelPart::Year(2) => format!("{:02}", year % 100),
+                LabelPart::Year(_) => format!("{year:04}"),
+                LabelPart::Month(_) => number(month.into()),
+                LabelPart::MonthName(sample) => {
+                    name(sample, MONTHS[usize::try_from(month - 1).ok()?], self.long_months)
+                }
+                LabelPart::LabelDate(_) => number(date.day().into()),
+                LabelPart::DayOfYear => format!("{:03}", date.day_of_year()),
+                LabelPart::Quarter => ((month - 1) / 3 + 1).to_string(),
+                LabelPart::Half => ((month - 1) / 6 + 1).to_string(),
+                LabelPart::Week(_) => number(week.week().into()),
+                LabelPart::WeekdayNumber => weekday.to_monday_one_offset().to_string(),
+                LabelPart::WeekdayName(sample) => {
                     let index = usize::try_from(weekday.to_monday_zero_offset()).ok()?;
                     name(sample, WEEKDAYS[index], self.long_weekdays)
                 }
-                Part::Hour(_) | Part::Hour24 => number(hour),
-                Part::Hour12(_) => number((hour + 11) % 12 + 1),
-                Part::Minute => format!("{:02}", time / MINUTE % 60),
-                Part::Second => format!("{:02}", time / SECOND % 60),
-                Part::Fraction(_) => {
+                LabelPart::Hour(_) | LabelPart::Hour24 => number(hour),
+                LabelPart::Hour12(_) => number((hour + 11) % 12 + 1),
+                LabelPart::Minute => format!("{:02}", time / MINUTE % 60),
+                LabelPart::Second => format!("{:02}", time / SECOND % 60),
+                LabelPart::Fraction(_) => {
                     let power = 10_i128.pow(u32::try_from(9 - self.places.min(9)).ok()?);
                     let fraction = time % SECOND;
                     // Finer than it is written.
@@ -143,7 +145,7 @@ impl<'a> Form<'a> {
                     }
                     zeros_before(&(fraction / power).to_string(), self.places)
                 }
-                Part::Meridiem(sample) => {
+                LabelPart::Meridiem(sample) => {
                     let half = if hour % 24 < 12 { 'a' } else { 'p' };
                     let swapped = |c: char| match c {
                         'a' | 'p' => half,
@@ -152,7 +154,7 @@ impl<'a> Form<'a> {
                     };
                     sample.chars().map(swapped).collect()
                 }
-                Part::Offset(text) => self.offset.unwrap_or(text).to_owned(),
+                LabelPart::Offset(text) => self.offset.unwrap_or(text).to_owned(),
             };
             text.write_str(&written).ok()?;
         }
@@ -161,14 +163,14 @@ impl<'a> Form<'a> {
 }
 
 /// A moment in words, for messages: `5 March 2021`, `March 2021`.
-pub(in crate::data) fn words(time: &Time) -> Option<String> {
+pub(in crate::data) fn words(time: &LabelTime) -> Option<String> {
     let (date, since) = day_of(time.wall)?;
     let month = MONTHS[usize::try_from(date.month() - 1).ok()?];
     let year = date.year();
     Some(match time.unit {
-        Unit::Month => format!("{month} {year}"),
-        Unit::Quarter => format!("quarter {} of {year}", (date.month() - 1) / 3 + 1),
-        Unit::Year => year.to_string(),
+        TimeUnit::Month => format!("{month} {year}"),
+        TimeUnit::Quarter => format!("quarter {} of {year}", (date.month() - 1) / 3 + 1),
+        TimeUnit::Year => year.to_string(),
         _ if since == 0 => format!("{} {month} {year}", date.day()),
         _ => format!("{} {month} {year}, {:02}:{:02}", date.day(), since / HOUR, since / MINUTE % 60),
     })

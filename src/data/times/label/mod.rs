@@ -13,5 +13,5 @@ pub(super) mod time;
 
 pub use date_order::DateOrder;
 pub(in crate::data) use parse::{read, read_of};
-pub(in crate::data) use reader::{Reading, Way};
+pub(in crate::data) use reader::{LabelReader, Reading};
 pub(in crate::data) use texts::Texts;

@@ -87,13 +87,13 @@ pub(in crate::data) fn season(label: &str) -> Option<i32> {
 }
 
 /// A number, and what stands around it.
-pub(in crate::data) struct Behind<'a> {
+pub(in crate::data) struct NumberInWords<'a> {
     pub(in crate::data) before: &'a str,
     pub(in crate::data) digits: &'a str,
     pub(in crate::data) after: &'a str,
 }
 
-impl<'a> Behind<'a> {
+impl<'a> NumberInWords<'a> {
     /// The last number of a label that has more than it; not what is behind another number and a sign that may be of one
     /// number with it, as in `0,05`, `1 000` or `2.10.1`.
     pub(in crate::data) fn split(label: &'a str) -> Option<Self> {
@@ -112,7 +112,7 @@ impl<'a> Behind<'a> {
         (!behind.before.is_empty() || !behind.after.is_empty()).then_some(behind)
     }
 
-    /// Times 10^decimals.
+    /// TimeColumn 10^decimals.
     pub(in crate::data) fn number(&self, decimals: usize) -> Option<i128> {
         let (whole, fraction) = self.digits.split_once('.').unwrap_or((self.digits, ""));
         (whole.len() + decimals <= 30).then(|| times_power(whole, fraction, decimals)).flatten()

@@ -1,13 +1,13 @@
 //! Reads one label as a time.
 
-use super::calendar::{Unit, nanoseconds};
+use super::calendar::{TimeUnit, nanoseconds};
 use super::clock::{clock, split_clock, split_offset};
-use super::date::{Day, day};
+use super::date::{LabelDate, day};
 use super::date_order::DateOrder;
-use super::time::{Part, Time};
+use super::time::{LabelPart, LabelTime};
 
 /// Reads a label, and puts what it is written in into `parts`. A year alone is none: it is a number.
-pub(in crate::data) fn read<'a>(label: &'a str, order: DateOrder, parts: &mut Vec<Part<'a>>) -> Option<Time> {
+pub(in crate::data) fn read<'a>(label: &'a str, order: DateOrder, parts: &mut Vec<LabelPart<'a>>) -> Option<LabelTime> {
     read_of(label, order, true, parts)
 }
 
@@ -16,15 +16,15 @@ pub(in crate::data) fn read_of<'a>(
     label: &'a str,
     order: DateOrder,
     months: bool,
-    parts: &mut Vec<Part<'a>>,
-) -> Option<Time> {
+    parts: &mut Vec<LabelPart<'a>>,
+) -> Option<LabelTime> {
     parts.clear();
     let label = label.trim();
     // Of all forms, none begins otherwise or is longer.
     if label.len() > 64 || !label.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
-    let colon = |day: &Day| day.unit == Unit::Month && label.contains(':');
+    let colon = |day: &LabelDate| day.unit == TimeUnit::Month && label.contains(':');
     if let Some(day) = day(label, order, parts).filter(|day| months || !colon(day)) {
         return Some(day.at());
     }
@@ -32,22 +32,22 @@ pub(in crate::data) fn read_of<'a>(
     let (rest, offset) = split_offset(label);
     let (before, clock_text) = split_clock(rest)?;
     let (unit, wall, by_order, short_year) = if before.is_empty() {
-        (Unit::Clock, 0, false, false)
+        (TimeUnit::Clock, 0, false, false)
     } else {
         let date = before.trim_end_matches([' ', ',', '_', '-', ':']);
         let date =
             date.strip_suffix(['T', 't']).filter(|date| date.ends_with(|c: char| c.is_ascii_digit())).unwrap_or(date);
-        let day = day(date, order, parts).filter(|day| day.unit == Unit::Moment && date.len() < before.len())?;
-        parts.push(Part::Text(&before[date.len()..]));
-        (Unit::Moment, nanoseconds(day.date), day.by_order, day.short_year)
+        let day = day(date, order, parts).filter(|day| day.unit == TimeUnit::Moment && date.len() < before.len())?;
+        parts.push(LabelPart::Text(&before[date.len()..]));
+        (TimeUnit::Moment, nanoseconds(day.date), day.by_order, day.short_year)
     };
-    let time = clock(clock_text, unit == Unit::Clock, parts)?;
+    let time = clock(clock_text, unit == TimeUnit::Clock, parts)?;
     // A clock of no day has no place on earth.
-    if offset.is_some() && unit == Unit::Clock {
+    if offset.is_some() && unit == TimeUnit::Clock {
         return None;
     }
     if let Some((text, _)) = offset {
-        parts.push(Part::Offset(text));
+        parts.push(LabelPart::Offset(text));
     }
-    Some(Time { unit, wall: wall + time, offset: offset.map(|(_, seconds)| seconds), by_order, short_year })
+    Some(LabelTime { unit, wall: wall + time, offset: offset.map(|(_, seconds)| seconds), by_order, short_year })
 }

@@ -1,11 +1,11 @@
 //! How labels are read: as numbers, dates, seasons or numbers among words.
 
-use super::calendar::Unit;
+use super::calendar::TimeUnit;
 use super::date_order::DateOrder;
-use super::numbers::{Behind, exact, fixed_point, float, pointed, season};
+use super::numbers::{NumberInWords, exact, fixed_point, float, pointed, season};
 use super::parse::read_of;
 use super::texts::Texts;
-use super::time::Part;
+use super::time::LabelPart;
 
 /// As what the labels of a column are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +14,16 @@ pub(in crate::data) enum Reading {
     /// place of the point.
     Numbers { decimals: Option<usize>, comma: bool },
     /// Of one kind, in one order of day and month; `zoned`: with an offset from UTC.
-    Dates { unit: Unit, zoned: bool, order: DateOrder },
+    Dates { unit: TimeUnit, zoned: bool, order: DateOrder },
     /// Two years that follow each other, as in `2019/20`.
     Seasons,
     /// Numbers with the same words around them, as in `t10`.
-    Behind { decimals: usize },
+    NumberInWords { decimals: usize },
 }
 
 /// A way to read labels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::data) struct Way {
+pub(in crate::data) struct LabelReader {
     pub(in crate::data) reading: Reading,
     /// Whether `1990:01` is a month.
     pub(in crate::data) months: bool,
@@ -31,7 +31,7 @@ pub(in crate::data) struct Way {
     pub(in crate::data) back: bool,
 }
 
-impl Way {
+impl LabelReader {
     pub(in crate::data) fn new(reading: Reading) -> Self {
         Self { reading, months: true, back: false }
     }
@@ -42,7 +42,7 @@ impl Way {
     }
 
     /// The same, with parts that are to be used again.
-    fn key_by<'a>(self, label: &'a str, parts: &mut Vec<Part<'a>>) -> Option<i128> {
+    fn key_by<'a>(self, label: &'a str, parts: &mut Vec<LabelPart<'a>>) -> Option<i128> {
         match self.reading {
             Reading::Numbers { decimals: Some(decimals), comma } => fixed_point(&pointed(label, comma), decimals),
             Reading::Numbers { decimals: None, comma } => float(&pointed(label, comma)).map(exact),
@@ -51,8 +51,8 @@ impl Way {
                 ((time.unit, time.offset.is_some()) == (unit, zoned)).then(|| time.instant())
             }
             Reading::Seasons => season(label).map(i128::from),
-            Reading::Behind { decimals } => {
-                let number = Behind::split(label)?.number(decimals)?;
+            Reading::NumberInWords { decimals } => {
+                let number = NumberInWords::split(label)?.number(decimals)?;
                 Some(if self.back { -number } else { number })
             }
         }

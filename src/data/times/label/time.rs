@@ -1,11 +1,11 @@
 //! One label as a time: when it is, and the parts that it is written in.
 
-use super::calendar::{SECOND, Unit};
+use super::calendar::{SECOND, TimeUnit};
 
 /// A label that was read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::data) struct Time {
-    pub(in crate::data) unit: Unit,
+pub(in crate::data) struct LabelTime {
+    pub(in crate::data) unit: TimeUnit,
     /// Its beginning by its own clock, in nanoseconds since 1970, or since midnight where there is no day.
     pub(in crate::data) wall: i128,
     /// How far its clock is ahead of UTC, in seconds.
@@ -16,7 +16,7 @@ pub(in crate::data) struct Time {
     pub(in crate::data) short_year: bool,
 }
 
-impl Time {
+impl LabelTime {
     /// In nanoseconds; by UTC where there is an offset.
     pub(super) fn instant(&self) -> i128 {
         self.wall - i128::from(self.offset.unwrap_or(0)) * SECOND
@@ -25,12 +25,12 @@ impl Time {
 
 /// A part of a label as it is written, with its digits.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::data) enum Part<'a> {
+pub(in crate::data) enum LabelPart<'a> {
     Text(&'a str),
     Year(usize),
     Month(usize),
     MonthName(&'a str),
-    Day(usize),
+    LabelDate(usize),
     DayOfYear,
     Quarter,
     Half,

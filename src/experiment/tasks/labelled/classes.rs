@@ -6,7 +6,7 @@ use super::super::relation::Relation;
 use super::super::{fingerprints, objective, relation};
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
 use crate::Result;
-use crate::data::{Histogram, Labelled, Labels, Lines, Vocabulary};
+use crate::data::{CharacterCounts, LabelledLines, LabelledSequences, Labels, Vocabulary};
 use crate::experiment::config::agree::shares;
 use crate::experiment::config::{ClassesConfig, limit};
 use crate::experiment::files::digest::Files;
@@ -26,8 +26,9 @@ pub(crate) fn load(
     let path = data.file.clone().unwrap_or_default();
     // A file in place of a folder has no classes.
     let mut files = if path.is_file() { Files::new() } else { Files::in_folder() };
-    let lines =
-        Lines::read(&path, limit(data.input_limit), &mut |file, bytes| drop(files.add("classes", file, bytes)))?;
+    let lines = LabelledLines::read(&path, limit(data.input_limit), &mut |file, bytes| {
+        drop(files.add("classes", file, bytes))
+    })?;
     let sha256 = files.check(&path, "classes FOLDER", &mut data.sha256)?;
     let of_training = Relation::new(model, &sha256, data.splitting(), applies);
     let shares = shares(&mut data.split, of_training.default_shares([0.8, 0.1, 0.1]))?;
@@ -41,7 +42,7 @@ pub(crate) fn load(
     let (vocabulary, classes) = match (codec, &labels) {
         (Some(Codec::Classes { vocabulary, classes }), _) => (vocabulary.clone(), classes.clone()),
         (_, Labels::Classes { names, .. }) => {
-            let characters: Histogram = training.iter().flat_map(|line| lines.lines()[*line].chars()).collect();
+            let characters: CharacterCounts = training.iter().flat_map(|line| lines.lines()[*line].chars()).collect();
             let vocabulary = Vocabulary::characters(&characters, *data.min_count.get_or_insert(1));
             (vocabulary.map_err(|error| error.in_file(&path))?, names.clone())
         }
@@ -50,7 +51,8 @@ pub(crate) fn load(
     let codec = LabelCodec::Classes(classes.clone());
     let natural = codec.head().map_err(|error| error.in_file(&path))?;
     let head = objective::of_classes(natural, &mut data.predict, &mut data.label_smoothing, model)?;
-    let held_back: Histogram = validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
+    let held_back: CharacterCounts =
+        validation.iter().chain(&test).flat_map(|line| lines.lines()[*line].chars()).collect();
     let name = path.file_stem().map_or("classes".into(), |name| name.to_string_lossy().into_owned());
     let known = vocabulary.len() - usize::from(vocabulary.unknown().is_some());
     let different = lines.lines().iter().flat_map(|line| line.chars()).collect::<BTreeSet<char>>().len();
@@ -74,7 +76,7 @@ pub(crate) fn load(
         words.push(format!("{} characters of validation and test are unknown to the vocabulary", grouped(unknown)));
     }
     let ids = lines.lines().to_vec();
-    let labelled = Labelled { ids, ..lines.labelled(&vocabulary) };
+    let labelled = LabelledSequences { ids, ..lines.labelled(&vocabulary) };
     let encoded = Encoded::new(labelled, &codec).map_err(|error| error.in_file(&path))?;
     let parts = [encoded.part(training)?, encoded.part(validation)?, encoded.part(test)?];
     Ok(LabelledTask {

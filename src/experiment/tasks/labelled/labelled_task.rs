@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::super::task::{Measure, Order, Pending, Results, Task};
 use super::class_weights::class_weights;
-use crate::data::{Accuracy, Batches, Examples, InOrder, Labelled, Labels, Scaling, Shuffled, Subset};
+use crate::data::{
+    Batches, Examples, ForecastErrors, LabelledSequences, Labels, Scaling, SequentialBatches, ShuffledBatches, Subset,
+};
 use crate::experiment::config::Names;
 use crate::experiment::config::agree::unsupported;
 use crate::experiment::device::network::Network;
@@ -158,7 +160,7 @@ pub struct Part {
 /// A file's sequences in the model's numbers.
 #[derive(Clone)]
 pub(crate) struct Encoded {
-    labelled: Arc<Labelled>,
+    labelled: Arc<LabelledSequences>,
     labels: Arc<Labels>,
 }
 
@@ -167,7 +169,7 @@ impl Encoded {
     ///
     /// # Errors
     /// Names the label that the model does not know.
-    pub(crate) fn new(mut labelled: Labelled, codec: &LabelCodec) -> Result<Self> {
+    pub(crate) fn new(mut labelled: LabelledSequences, codec: &LabelCodec) -> Result<Self> {
         let labels = Arc::new(labelled.labels.clone());
         codec.encode(&mut labelled.labels)?;
         Ok(Self { labelled: Arc::new(labelled), labels })
@@ -323,7 +325,7 @@ impl LabelledTask {
         let mut notes = vec![BALANCED];
         notes.extend([known(MAJORITY), known(FREQUENCIES)].into_iter().flatten());
         notes.extend((!self.emphasis.is_none()).then_some(PLAIN));
-        let caption = format!("Accuracy and cross-entropy in nats a sequence; {}", notes.join("; "));
+        let caption = format!("ForecastErrors and cross-entropy in nats a sequence; {}", notes.join("; "));
         results.put_table(&caption, &[&["part"], names.as_slice()].concat(), rows);
         results.lines.extend(notes.into_iter().map(str::to_owned));
         if json {
@@ -347,7 +349,7 @@ impl LabelledTask {
                 let pairs: Vec<(f64, f64)> =
                     truths.zip(predictions).map(|(truth, told)| (truth, told[output])).collect();
                 let mean: Vec<(f64, f64)> = pairs.iter().map(|(truth, _)| (*truth, scaling.offset)).collect();
-                let [told, mean] = [pairs, mean].map(Accuracy::of);
+                let [told, mean] = [pairs, mean].map(ForecastErrors::of);
                 let what = if scalings.len() == 1 { (*name).into() } else { format!("{name}, value {}", output + 1) };
                 results.key_figures.push((format!("RMSE, {what}"), short(told.rmse)));
                 results.key_figures.push((format!("RMSE of the mean, {what}"), short(mean.rmse)));
@@ -464,14 +466,14 @@ impl Task for LabelledTask {
             true => Err(no_labels()),
             false => {
                 let learned = self.emphasis.of(&part.examples)?;
-                Ok(Some(Box::new(Shuffled::new(learned, order.rows, order.buckets, order.seed)?)))
+                Ok(Some(Box::new(ShuffledBatches::new(learned, order.rows, order.buckets, order.seed)?)))
             }
         }
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match self.not_empty(1) {
-            Some(part) => Some(Box::new(InOrder::new(self.emphasis.of(&part.examples)?, rows)?)),
+            Some(part) => Some(Box::new(SequentialBatches::new(self.emphasis.of(&part.examples)?, rows)?)),
             None => None,
         })
     }
@@ -528,7 +530,7 @@ impl Task for LabelledTask {
                             Told::Values(self.predict(network, &part.examples, rows, |told| told).await?)
                         }
                     };
-                    let loss = network.evaluate(&InOrder::new(&part.examples, rows)?).await?;
+                    let loss = network.evaluate(&SequentialBatches::new(&part.examples, rows)?).await?;
                     measured.push(Measured { name, part, told, loss });
                 }
             }

@@ -6,7 +6,9 @@ use super::super::relation::Relation;
 use super::super::series::series_data::{dates_as_the_model, missing_as_the_model, written_alike};
 use super::super::{fingerprints, objective, relation};
 use super::labelled_task::{Emphasis, Encoded, LabelledTask, origin};
-use crate::data::{DecimalMark, Image, Labelled, Labels, LabelsAs, LongColumns, Missing, ReadOptions, read_input};
+use crate::data::{
+    DecimalMark, ImageLayout, LabelKind, LabelledSequences, Labels, LongColumns, MissingPolicy, ReadOptions, read_input,
+};
 use crate::experiment::config::agree::{as_the_model, shares, shares_beside_test, unsupported};
 use crate::experiment::config::{LabelsAsName, MissingName, ReadName, ScaleName, SequencesConfig, limit};
 use crate::experiment::files::digest::Files;
@@ -139,11 +141,11 @@ fn shares_of_first(data: &mut SequencesConfig, default: [f64; 3]) -> Result<[f64
 fn options(data: &mut SequencesConfig) -> ReadOptions {
     let column = |column: &mut Option<String>, default: &str| column.get_or_insert(default.into()).clone();
     ReadOptions {
-        missing: data.missing.map(Missing::from).unwrap_or_default(),
+        missing: data.missing.map(MissingPolicy::from).unwrap_or_default(),
         labels: data.labels_as.map(labels_as),
         image: match data.read {
-            None | Some(ReadName::Rows) => Image::Rows,
-            Some(ReadName::Pixels) => Image::Pixels,
+            None | Some(ReadName::Rows) => ImageLayout::Rows,
+            Some(ReadName::Pixels) => ImageLayout::Pixels,
         },
         limit: limit(data.input_limit),
         columns: LongColumns {
@@ -156,10 +158,10 @@ fn options(data: &mut SequencesConfig) -> ReadOptions {
     }
 }
 
-fn labels_as(name: LabelsAsName) -> LabelsAs {
+fn labels_as(name: LabelsAsName) -> LabelKind {
     match name {
-        LabelsAsName::Classes => LabelsAs::Classes,
-        LabelsAsName::Values => LabelsAs::Values,
+        LabelsAsName::Classes => LabelKind::Classes,
+        LabelsAsName::Values => LabelKind::Values,
     }
 }
 
@@ -179,7 +181,7 @@ fn read(
     options: &ReadOptions,
     known: Option<DecimalMark>,
     (files, flags): (&mut Files, [&str; 2]),
-) -> Result<(Labelled, String)> {
+) -> Result<(LabelledSequences, String)> {
     let mut bytes = |flag: &str, path: &Path| {
         let bytes = read_input(path, options.limit)?;
         let sha256 = files.add(flag, path, &bytes);
@@ -193,9 +195,9 @@ fn read(
     let labels = labels.as_ref().map(|(bytes, path)| (bytes.as_slice(), *path));
     let read = |decimal| {
         let columns = LongColumns { decimal, ..options.columns.clone() };
-        Labelled::from_bytes(&file, path, labels, &ReadOptions { columns, ..options.clone() })
+        LabelledSequences::from_bytes(&file, path, labels, &ReadOptions { columns, ..options.clone() })
     };
-    Ok((written_alike(options.columns.decimal, known, |file: &Labelled| file.decimal, read)?, sha256))
+    Ok((written_alike(options.columns.decimal, known, |file: &LabelledSequences| file.decimal, read)?, sha256))
 }
 
 /// `JapaneseVowels` of `JapaneseVowels_TRAIN.ts.gz`.
@@ -215,7 +217,7 @@ fn no_labels(path: &Path, flag: &str) -> Error {
 }
 
 /// Brings a file's sequences and labels to the model's numbers.
-fn encode(codec: &SequencesCodec, mut labelled: Labelled, path: &Path) -> Result<Encoded> {
+fn encode(codec: &SequencesCodec, mut labelled: LabelledSequences, path: &Path) -> Result<Encoded> {
     labelled.arrange(&codec.dimensions).map_err(|error| error.in_file(path))?;
     let (expected, got) = (codec.scaling.len(), labelled.input.dimensions().unwrap_or_default());
     if expected != got {

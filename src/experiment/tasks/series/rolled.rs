@@ -2,7 +2,7 @@
 
 use ndarray::{Axis, concatenate};
 
-use crate::data::{Forecast, Roll};
+use crate::data::{Forecast, Rollout};
 use crate::experiment::device::network::Network;
 use crate::experiment::measure::quantiles::Quantiles;
 use crate::plot::Onward;
@@ -35,18 +35,18 @@ impl Rolled {
 
 /// Lets the network forecast until every roll is whole; they go on for the same number of rows. Of several quantiles it
 /// reads the middle one in the place of the data.
-pub async fn roll(network: &mut Network, rolls: Vec<Roll>) -> Result<Vec<Rolled>> {
+pub async fn roll(network: &mut Network, rolls: Vec<Rollout>) -> Result<Vec<Rolled>> {
     let loss = network.model().head.as_ref().map_or(Loss::SquaredError, |head| head.loss.clone());
     let quantiles = Quantiles::of(&loss);
     let middle = quantiles.middle();
     // What is told of each quantile is kept by a roll of its own.
-    let mut rolls: Vec<Vec<Roll>> = rolls.into_iter().map(|roll| vec![roll; quantiles.count()]).collect();
+    let mut rolls: Vec<Vec<Rollout>> = rolls.into_iter().map(|roll| vec![roll; quantiles.count()]).collect();
     loop {
         let inputs: Vec<_> = rolls.iter().filter_map(|rolls| rolls[middle].next_input()).collect();
         if inputs.is_empty() {
-            let finish = |rolls: Vec<Roll>| Rolled {
+            let finish = |rolls: Vec<Rollout>| Rolled {
                 quantiles: quantiles.clone(),
-                forecasts: rolls.into_iter().map(Roll::finish).collect(),
+                forecasts: rolls.into_iter().map(Rollout::finish).collect(),
             };
             return Ok(rolls.into_iter().map(finish).collect());
         }

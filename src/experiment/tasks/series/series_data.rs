@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::data::{
-    DateOrder, DecimalMark, Frame, Missing, Roles, SUNSPOTS, Series, SeriesCodec, Table, columns, listed, read_input,
+    ColumnRoles, DateOrder, DecimalMark, Frame, MissingPolicy, SUNSPOTS, Series, SeriesCodec, SeriesTable, csv_columns,
+    list_names, read_input,
 };
 use crate::experiment::config::agree::as_the_model;
 use crate::experiment::config::{BUNDLED, MissingName, ScaleName, SeriesConfig, limit};
@@ -52,7 +53,7 @@ impl SeriesData {
         digest.update(&text);
         let sha256 = digest.check(&path, "series FILE", &mut data.sha256)?;
         let of_model = model.map(|(_, codec)| codec);
-        let roles = roles(data, of_model, &columns(&text, &path)?, &path)?;
+        let roles = roles(data, of_model, &csv_columns(&text, &path)?, &path)?;
         let of_frame = |size: fn(&Frame) -> usize| of_model.map(|codec| size(&codec.frame));
         let frame = Frame {
             window: as_the_model("window", &mut data.window, of_frame(|frame| frame.window), 22)?,
@@ -64,10 +65,10 @@ impl SeriesData {
         let missing = missing_as_the_model(&mut data.missing, of_missing)?;
         dates_as_the_model(&mut data.dates, of_model.and_then(|codec| codec.dates))?;
         let of_decimal = of_model.and_then(|codec| codec.decimal);
-        let read = |mark| Table::csv_within(&text, &path, &roles.columns(), mark, limit(data.input_limit));
-        let table = written_alike(data.decimal, of_decimal, |table: &Table| table.decimal, read)?;
+        let read = |mark| SeriesTable::csv_within(&text, &path, &roles.columns(), mark, limit(data.input_limit));
+        let table = written_alike(data.decimal, of_decimal, |table: &SeriesTable| table.decimal, read)?;
         drop(text);
-        let table = Table { dates: data.dates, ..table };
+        let table = SeriesTable { dates: data.dates, ..table };
         let notes = table.notes.clone();
         let (series, gaps) = with_gaps(table, &roles, missing, model.is_some(), &path)?;
         Ok(Self {
@@ -85,7 +86,7 @@ impl SeriesData {
 
     /// How the file was read where it could be read otherwise, and the rows that it does not have.
     pub fn remarks(&self) -> Vec<String> {
-        let gaps = self.series.gaps_in_time();
+        let gaps = self.series.time_gaps();
         let gaps = gaps.map(|gaps| format!("{gaps}; windows run across, as if no time had passed"));
         self.notes.iter().chain(self.series.notes()).cloned().chain(gaps).collect()
     }
@@ -93,7 +94,7 @@ impl SeriesData {
     /// The data in words, a line each.
     pub(crate) fn describe(&self, span: &str) -> Vec<String> {
         let Self { name, file, series, frame, .. } = self;
-        let names = |columns: &[crate::data::Column]| listed(columns.iter().map(|column| column.name.as_str()));
+        let names = |columns: &[crate::data::Column]| list_names(columns.iter().map(|column| column.name.as_str()));
         let lone = series.columns().count() == 1;
         let column = if lone { format!(", column {}", names(series.targets())) } else { String::new() };
         let rows = grouped(series.len() as u64);
@@ -113,7 +114,7 @@ impl SeriesData {
             let gaps: Vec<String> =
                 self.gaps.iter().map(|(name, count)| format!("{} of {name}", grouped(*count as u64))).collect();
             let what = match series.missing() {
-                Missing::Mask => "0 to the network, and a column more tells where",
+                MissingPolicy::Mask => "0 to the network, and a column more tells where",
                 _ => "the value before is read for each, and no forecast is held against it",
             };
             lines.push(format!("missing: {}; {what}", gaps.join(", ")));
@@ -162,24 +163,24 @@ pub(crate) fn written_alike<T>(
     }
 }
 
-fn name_of(missing: Missing) -> MissingName {
+fn name_of(missing: MissingPolicy) -> MissingName {
     match missing {
-        Missing::Refuse => MissingName::Error,
-        Missing::Forward => MissingName::Ffill,
-        Missing::Mask => MissingName::Mask,
+        MissingPolicy::Refuse => MissingName::Error,
+        MissingPolicy::Forward => MissingName::Ffill,
+        MissingPolicy::Mask => MissingName::Mask,
     }
 }
 
 /// The series with its missing values seen to, and how many there were by column. `trained`: a model reads it that there
 /// is already.
 fn with_gaps(
-    table: Table,
-    roles: &Roles,
+    table: SeriesTable,
+    roles: &ColumnRoles,
     missing: MissingName,
     trained: bool,
     path: &Path,
 ) -> Result<(Series, Vec<(String, usize)>)> {
-    let masked = Series::new(table, roles, Missing::Mask).map_err(|error| error.in_file(path))?;
+    let masked = Series::new(table, roles, MissingPolicy::Mask).map_err(|error| error.in_file(path))?;
     let count = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count();
     let gaps = masked.columns().map(|column| (column.name.clone(), count(&column.values)));
     let gaps = gaps.filter(|(_, count)| *count > 0).collect();
@@ -198,12 +199,12 @@ fn with_gaps(
 }
 
 /// Which column is what, by the flags, the model, or for want of a choice.
-fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<Roles> {
+fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String], path: &Path) -> Result<ColumnRoles> {
     for names in [&mut data.target, &mut data.features, &mut data.known].into_iter().flatten() {
         names.iter_mut().for_each(|name| *name = name.trim().to_owned());
     }
     let of_model = model.map(SeriesCodec::roles);
-    let of_role = |names: fn(&Roles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
+    let of_role = |names: fn(&ColumnRoles) -> &Vec<String>| of_model.as_ref().map(|roles| names(roles).clone());
     // What has no name, as behind a last separator, is no column.
     let named = || columns.iter().filter(|name| !name.is_empty());
     let others = || columns.iter().skip(1).filter(|name| !name.is_empty());
@@ -215,14 +216,14 @@ fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String
                 true => format!(
                     "expected a column of times and columns of numbers behind it, got {} alone; between fields stands a \
                      comma, a semicolon, a tab or a vertical bar{}",
-                    listed(names.iter().copied()),
+                    list_names(names.iter().copied()),
                     // A comment, or a title.
                     match names.first().is_some_and(|name| name.starts_with('#')) {
                         true => "; the names are expected in the first line: take the lines above them away",
                         false => "",
                     }
                 ),
-                false => format!("expected --target COLUMN, one or more of {}", listed(names)),
+                false => format!("expected --target COLUMN, one or more of {}", list_names(names)),
             };
             return Err(Error::Data { path: path.into(), place: String::new(), message });
         }
@@ -241,7 +242,7 @@ fn roles(data: &mut SeriesConfig, model: Option<&SeriesCodec>, columns: &[String
     }
     let of_features = of_role(|roles| &roles.features);
     let features = as_the_model("features", &mut data.features, of_features, Vec::new())?;
-    Ok(Roles { targets, features, known })
+    Ok(ColumnRoles { targets, features, known })
 }
 
 fn with_advice(error: Error, advice: &[&str]) -> Error {

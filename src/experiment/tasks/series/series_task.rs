@@ -14,7 +14,8 @@ use super::super::{objective, relation};
 use super::rolled::roll;
 use super::series_data::SeriesData;
 use crate::data::{
-    Batches, Encoded, Examples, Frame, InOrder, Series, SeriesCodec, Shuffled, Split, Windows, accuracy,
+    Batches, EncodedSeries, Examples, Frame, SequentialBatches, Series, SeriesCodec, SeriesSplit, ShuffledBatches,
+    Windows, forecast_errors,
 };
 use crate::experiment::config::agree::{in_flag, shares};
 use crate::experiment::config::{ScaleName, SeriesConfig};
@@ -53,9 +54,9 @@ pub(crate) struct SeriesTask {
     scale: ScaleName,
     /// The period of the seasonal naive forecast.
     season: Option<usize>,
-    encoded: Arc<Encoded>,
+    encoded: Arc<EncodedSeries>,
     head: Head,
-    split: Split,
+    split: SeriesSplit,
     training: Option<Windows>,
     validation: Option<Windows>,
     /// Validation and test: all that is forecast in the end.
@@ -139,7 +140,7 @@ impl SeriesTask {
 
     /// Parts with rows, and the rows of each.
     fn parts(&self) -> impl Iterator<Item = (&'static str, &Range<usize>)> {
-        let Split { train, validation, test } = &self.split;
+        let SeriesSplit { train, validation, test } = &self.split;
         let parts = [("training", train), ("validation", validation), ("test", test)];
         parts.into_iter().filter(|(_, rows)| !rows.is_empty())
     }
@@ -217,7 +218,7 @@ impl SeriesTask {
         let part = |name, rows: Range<usize>, examples: Vec<usize>| {
             let truth = forecasts.truth.select(Axis(0), &examples);
             let of = |(_, forecast): &(Forecaster, Array3<f64>)| {
-                accuracy(truth.view(), forecast.select(Axis(0), &examples).view())
+                forecast_errors(truth.view(), forecast.select(Axis(0), &examples).view())
             };
             let accuracies = forecasts.all.iter().map(of).collect::<Result<_>>()?;
             let ends = [rows.start, rows.end - 1].map(|row| labels[row].clone());
@@ -312,7 +313,7 @@ impl SeriesTask {
         let last = part.end - steps;
         let mut firsts = vec![from, (from + last) / 2, last];
         firsts.dedup();
-        let rolls = firsts.iter().map(|first| self.encoded.roll(*first, steps)).collect::<Result<_>>()?;
+        let rolls = firsts.iter().map(|first| self.encoded.rollout(*first, steps)).collect::<Result<_>>()?;
         let forecasts = roll(network, rolls).await?;
         let positions = self.series().positions();
         let targets = self.series().truths().iter().enumerate().map(|(target, column)| RolledTarget {
@@ -442,14 +443,14 @@ impl Task for SeriesTask {
 
     fn training(&self, order: Order) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match &self.training {
-            Some(windows) => Some(Box::new(Shuffled::new(windows, order.rows, order.buckets, order.seed)?)),
+            Some(windows) => Some(Box::new(ShuffledBatches::new(windows, order.rows, order.buckets, order.seed)?)),
             None => None,
         })
     }
 
     fn validation(&self, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
         Ok(match &self.validation {
-            Some(windows) => Some(Box::new(InOrder::new(windows, rows)?)),
+            Some(windows) => Some(Box::new(SequentialBatches::new(windows, rows)?)),
             None => None,
         })
     }
@@ -565,16 +566,16 @@ fn split(
     data: &mut SeriesConfig,
     of_training: &Relation<'_>,
     path: &Path,
-) -> Result<Split> {
+) -> Result<SeriesSplit> {
     let split = match &data.train_until {
         Some(until) => {
             let flag = "--train-until";
             let rows = series.rows_until(until).map_err(|error| in_flag(flag, error))?;
-            Split::at(series.len(), frame, rows, data.validation.unwrap_or_default())
+            SeriesSplit::at(series.len(), frame, rows, data.validation.unwrap_or_default())
         }
         None => {
             let default = of_training.default_shares([0.7, 0.15, 0.15]);
-            Split::shares(series.len(), frame, shares(&mut data.split, default)?)
+            SeriesSplit::shares(series.len(), frame, shares(&mut data.split, default)?)
         }
     };
     split.map_err(|error| error.in_file(path))

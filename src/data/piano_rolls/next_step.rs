@@ -1,24 +1,24 @@
 //! Piano rolls as examples whose target is the next frame.
 
-use super::pieces::Rolls;
+use super::super::Examples;
+use super::pieces::PianoRolls;
 use crate::allocate;
 use crate::batch::{Batch, Sequence, Targets};
-use crate::data::Examples;
 use crate::error::{Error, Result};
 
 /// Pieces in which each frame is to tell the next: x is \[T, B, K\], the frames but the last, 1 where a key is active and
 /// 0 elsewhere; the targets are the frames but the first, at every step, for binary cross-entropy.
-pub struct NextFrame<'a> {
-    rolls: &'a Rolls,
+pub struct NextStep<'a> {
+    rolls: &'a PianoRolls,
     pieces: Vec<usize>,
 }
 
-impl<'a> NextFrame<'a> {
-    /// An example for each of `pieces`, by their numbers in [`Rolls::pieces`].
+impl<'a> NextStep<'a> {
+    /// An example for each of `pieces`, by their numbers in [`PianoRolls::pieces`].
     ///
     /// # Errors
     /// [`Error::Value`] for a number beyond them.
-    pub fn new(rolls: &'a Rolls, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
+    pub fn new(rolls: &'a PianoRolls, pieces: impl IntoIterator<Item = usize>) -> Result<Self> {
         let pieces: Vec<usize> = pieces.into_iter().collect();
         match pieces.iter().find(|piece| **piece >= rolls.pieces().len()) {
             Some(piece) => Err(Error::value("a piece", format!("a number below {}", rolls.pieces().len()), piece)),
@@ -27,7 +27,7 @@ impl<'a> NextFrame<'a> {
     }
 }
 
-impl Examples for NextFrame<'_> {
+impl Examples for NextStep<'_> {
     fn len(&self) -> usize {
         self.pieces.len()
     }
@@ -57,17 +57,17 @@ mod tests {
 
     use super::*;
     use crate::batch::Input;
-    use crate::data::Keys;
+    use crate::data::PianoKeys;
 
-    fn rolls() -> Rolls {
+    fn rolls() -> PianoRolls {
         let pieces = vec![vec![vec![0], vec![], vec![2, 1, 2]], vec![vec![1], vec![0, 2]]];
-        Rolls::new(Keys::Numbers(60..=62), pieces, Some([0..1, 1..1, 1..2])).unwrap()
+        PianoRolls::new(PianoKeys::Numbers(60..=62), pieces, Some([0..1, 1..1, 1..2])).unwrap()
     }
 
     #[test]
     fn each_frame_is_to_tell_the_next() {
         let rolls = rolls();
-        let examples = NextFrame::new(&rolls, [1, 0]).unwrap();
+        let examples = NextStep::new(&rolls, [1, 0]).unwrap();
         assert_eq!((examples.len(), examples.steps(0), examples.steps(1)), (2, 1, 2));
         let batch = examples.batch(&[1, 0], 3).unwrap();
         let (Input::Dense(x), Targets::Values(y)) = (&batch.sequence.input, &batch.targets) else { panic!() };
@@ -78,6 +78,6 @@ mod tests {
         assert_eq!(frames(y, 0), [0., 0., 0., 0., 1., 1., 0., 0., 0.]);
         assert_eq!(frames(x, 1), [0., 1., 0., 0., 0., 0., 0., 0., 0.]);
         assert_eq!(y.slice(s![0, 1, ..]).to_vec(), [1., 0., 1.]);
-        assert!(NextFrame::new(&rolls, [2]).is_err());
+        assert!(NextStep::new(&rolls, [2]).is_err());
     }
 }

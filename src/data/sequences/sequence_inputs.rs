@@ -4,33 +4,33 @@ use std::path::Path;
 
 use ndarray::{Array3, s};
 
+use super::super::input::file::MemoryUse;
+use super::super::{InputLimit, PackedSequences};
 use crate::allocate;
-use crate::data::input::file::Held;
-use crate::data::{InputLimit, Sequences};
 use crate::error::Result;
 
 /// Sequences, each with a length of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Steps {
+pub enum SequenceInputs {
     /// Numbers, \[T, I\] each, that come from f32, or are scaled.
-    Dense(Sequences),
+    Dense(PackedSequences),
     /// Numbers likewise, as f64 has them: what is read from files that hold more than f32 does, so that
-    /// [`Labelled::scaled`](crate::data::Labelled::scaled) loses nothing of it. A batch has them as f32.
-    Wide(Sequences),
+    /// [`LabelledSequences::scaled`](super::super::LabelledSequences::scaled) loses nothing of it. A batch has them as f32.
+    Wide(PackedSequences),
     /// Token ids, T each.
     Tokens(Vec<Vec<u32>>),
 }
 
 /// Sequences that come one by one, of which nobody knows beforehand how many there will be.
-pub(in crate::data) struct Growing<'a> {
-    sequences: Sequences,
-    held: Held<'a>,
+pub(in crate::data) struct SequencesBuilder<'a> {
+    sequences: PackedSequences,
+    memory: MemoryUse<'a>,
 }
 
-impl<'a> Growing<'a> {
+impl<'a> SequencesBuilder<'a> {
     /// Those of the file at `path`, of which no more than `limit` is held.
     pub(in crate::data) fn new(path: &'a Path, limit: InputLimit) -> Self {
-        Self { sequences: Sequences::default(), held: Held::new(limit, path, IN_MEMORY) }
+        Self { sequences: PackedSequences::default(), memory: MemoryUse::new(limit, path, IN_MEMORY) }
     }
 
     /// T of the first.
@@ -45,25 +45,25 @@ impl<'a> Growing<'a> {
     /// [`Error::NoMemory`](crate::Error::NoMemory).
     pub(in crate::data) fn push(&mut self, dimensions: &[Vec<f64>]) -> Result<()> {
         if self.sequences.is_empty() {
-            self.sequences = Sequences::new(dimensions.len());
+            self.sequences = PackedSequences::new(dimensions.len());
         }
         let steps = dimensions.first().map_or(0, Vec::len);
         self.sequences.push_with(steps, |t, i| Ok(dimensions[i][t]))?;
         // The line of each is kept too.
         let lines = self.sequences.len() as u64 * size_of::<usize>() as u64;
-        self.held.set(self.sequences.bytes() + lines)
+        self.memory.set(self.sequences.bytes() + lines)
     }
 
     /// All of them; none where the file had none.
-    pub(in crate::data) fn into_steps(self) -> Option<Steps> {
-        (!self.sequences.is_empty()).then_some(Steps::Wide(self.sequences))
+    pub(in crate::data) fn into_steps(self) -> Option<SequenceInputs> {
+        (!self.sequences.is_empty()).then_some(SequenceInputs::Wide(self.sequences))
     }
 }
 
 /// What comes to more than a bound.
 pub(in crate::data) const IN_MEMORY: &str = "in memory for its sequences";
 
-impl Steps {
+impl SequenceInputs {
     #[cfg(test)]
     pub(crate) fn dense(sequences: Vec<ndarray::Array2<f32>>) -> Self {
         Self::Dense(sequences.try_into().unwrap())
@@ -77,8 +77,8 @@ impl Steps {
     /// N, how many sequences there are.
     pub fn len(&self) -> usize {
         match self {
-            Steps::Dense(sequences) | Steps::Wide(sequences) => sequences.len(),
-            Steps::Tokens(sequences) => sequences.len(),
+            SequenceInputs::Dense(sequences) | SequenceInputs::Wide(sequences) => sequences.len(),
+            SequenceInputs::Tokens(sequences) => sequences.len(),
         }
     }
 
@@ -90,20 +90,20 @@ impl Steps {
     /// T of a sequence below [`len`](Self::len).
     pub fn length(&self, sequence: usize) -> usize {
         match self {
-            Steps::Dense(sequences) | Steps::Wide(sequences) => sequences.length(sequence),
-            Steps::Tokens(sequences) => sequences[sequence].len(),
+            SequenceInputs::Dense(sequences) | SequenceInputs::Wide(sequences) => sequences.length(sequence),
+            SequenceInputs::Tokens(sequences) => sequences[sequence].len(),
         }
     }
 
     /// I, where the sequences are of numbers. That of tokens is the size of their vocabulary.
     pub fn dimensions(&self) -> Option<usize> {
-        self.sequences().filter(|sequences| !sequences.is_empty()).map(Sequences::width)
+        self.sequences().filter(|sequences| !sequences.is_empty()).map(PackedSequences::width)
     }
 
-    fn sequences(&self) -> Option<&Sequences> {
+    fn sequences(&self) -> Option<&PackedSequences> {
         match self {
-            Steps::Dense(sequences) | Steps::Wide(sequences) => Some(sequences),
-            Steps::Tokens(_) => None,
+            SequenceInputs::Dense(sequences) | SequenceInputs::Wide(sequences) => Some(sequences),
+            SequenceInputs::Tokens(_) => None,
         }
     }
 
@@ -115,11 +115,11 @@ impl Steps {
     }
 
     /// The distance from 1 to the next number of the type that the numbers are kept in, which
-    /// [`Scaling::fit_rounded`](crate::data::Scaling::fit_rounded) wants.
+    /// [`Scaling::fit_rounded`](super::super::Scaling::fit_rounded) wants.
     pub fn precision(&self) -> f64 {
         match self {
-            Steps::Dense(_) => f32::EPSILON.into(),
-            Steps::Wide(_) | Steps::Tokens(_) => f64::EPSILON,
+            SequenceInputs::Dense(_) => f32::EPSILON.into(),
+            SequenceInputs::Wide(_) | SequenceInputs::Tokens(_) => f64::EPSILON,
         }
     }
 
@@ -137,24 +137,26 @@ impl Steps {
     /// they are. The numbers that come go as some of those that were there are done.
     pub(super) fn map(self, f: impl FnMut([usize; 3], f64) -> Result<f32>) -> Result<Self> {
         match self {
-            Steps::Dense(sequences) | Steps::Wide(sequences) => Ok(Steps::Dense(sequences.map(f)?)),
-            tokens @ Steps::Tokens(_) => Ok(tokens),
+            SequenceInputs::Dense(sequences) | SequenceInputs::Wide(sequences) => {
+                Ok(SequenceInputs::Dense(sequences.map(f)?))
+            }
+            tokens @ SequenceInputs::Tokens(_) => Ok(tokens),
         }
     }
 
     /// The dimensions of these indices, in this order.
     pub(super) fn arrange(&mut self, order: &[usize]) {
         match self {
-            Steps::Dense(all) | Steps::Wide(all) => all.arrange(order),
-            Steps::Tokens(_) => {}
+            SequenceInputs::Dense(all) | SequenceInputs::Wide(all) => all.arrange(order),
+            SequenceInputs::Tokens(_) => {}
         }
     }
 
-    /// See [`Labelled::mask`](crate::data::Labelled::mask).
+    /// See [`LabelledSequences::mask`](super::super::LabelledSequences::mask).
     pub(super) fn mask(&mut self) {
         match self {
-            Steps::Dense(all) | Steps::Wide(all) => all.mask(),
-            Steps::Tokens(_) => {}
+            SequenceInputs::Dense(all) | SequenceInputs::Wide(all) => all.mask(),
+            SequenceInputs::Tokens(_) => {}
         }
     }
 

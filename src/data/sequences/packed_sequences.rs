@@ -17,10 +17,10 @@ const BLOCK: usize = 1 << 16;
 /// What errors call them.
 const WHAT: &str = "the sequences";
 
-/// Sequences of numbers, \[T, I\] each, with one I and a T of their own. Numbers are as f64 has them, and take as much as f32
+/// Sequences of numbers, \[T, I\] each, with one I and a T of their own. BlockNumbers are as f64 has them, and take as much as f32
 /// does where it has all of those around them too.
 #[derive(Clone, Debug, Default)]
-pub struct Sequences {
+pub struct PackedSequences {
     /// I.
     width: usize,
     len: usize,
@@ -37,11 +37,11 @@ pub struct Sequences {
 struct Block {
     /// The first of its steps, among those of all.
     begin: usize,
-    numbers: Numbers,
+    numbers: BlockNumbers,
 }
 
 #[derive(Clone, Debug)]
-enum Numbers {
+enum BlockNumbers {
     /// That f32 has all of.
     Single(Vec<f32>),
     Double(Vec<f64>),
@@ -52,7 +52,7 @@ fn is_single(number: f64) -> bool {
     f64::from(number as f32) == number || number.is_nan()
 }
 
-impl Numbers {
+impl BlockNumbers {
     fn len(&self) -> usize {
         match self {
             Self::Single(numbers) => numbers.len(),
@@ -155,7 +155,7 @@ impl RowMaker for Mask {
     }
 }
 
-impl Sequences {
+impl PackedSequences {
     /// None yet, of I = `width`.
     pub fn new(width: usize) -> Self {
         Self { width, ..Self::default() }
@@ -191,7 +191,7 @@ impl Sequences {
 
     /// T of a sequence; 0 for one that there is not.
     pub fn length(&self, sequence: usize) -> usize {
-        self.steps_of(sequence).len()
+        self.step_range(sequence).len()
     }
 
     /// The bytes that they take.
@@ -200,7 +200,7 @@ impl Sequences {
     }
 
     /// The steps of a sequence among those of all.
-    fn steps_of(&self, sequence: usize) -> Range<usize> {
+    fn step_range(&self, sequence: usize) -> Range<usize> {
         match (sequence < self.len, self.ends.get(sequence)) {
             (false, _) => 0..0,
             (true, None) => sequence.saturating_mul(self.steps)..(sequence + 1).saturating_mul(self.steps),
@@ -216,7 +216,7 @@ impl Sequences {
 
     /// The number of a sequence at a step and of a dimension, all counted from 0; `None` for one that there is not.
     pub fn get(&self, sequence: usize, step: usize, dimension: usize) -> Option<f64> {
-        let steps = self.steps_of(sequence);
+        let steps = self.step_range(sequence);
         if step >= steps.len() || dimension >= self.width {
             return None;
         }
@@ -238,14 +238,14 @@ impl Sequences {
 
     /// The numbers of a sequence, step by step, T · I; none for one that there is not.
     pub fn numbers(&self, sequence: usize) -> impl Iterator<Item = f64> {
-        let steps = self.steps_of(sequence);
+        let steps = self.step_range(sequence);
         let (single, double): (&[f32], &[f64]) = match self.block(steps.start) {
             None => (&[], &[]),
             Some((block, begin)) => {
                 let all = begin..begin + steps.len() * self.width;
                 match &self.blocks[block].numbers {
-                    Numbers::Single(numbers) => (numbers.get(all).unwrap_or_default(), &[]),
-                    Numbers::Double(numbers) => (&[], numbers.get(all).unwrap_or_default()),
+                    BlockNumbers::Single(numbers) => (numbers.get(all).unwrap_or_default(), &[]),
+                    BlockNumbers::Double(numbers) => (&[], numbers.get(all).unwrap_or_default()),
                 }
             }
         };
@@ -267,7 +267,7 @@ impl Sequences {
         steps: usize,
         mut number: impl FnMut(usize, usize) -> Result<f64>,
     ) -> Result<()> {
-        let begin = self.steps_of(self.len.wrapping_sub(1)).end;
+        let begin = self.step_range(self.len.wrapping_sub(1)).end;
         let more = steps.saturating_mul(self.width);
         let full = self.blocks.last().is_none_or(|block| {
             let len = block.numbers.len();
@@ -278,7 +278,7 @@ impl Sequences {
             let room = if self.blocks.is_empty() || more > BLOCK { 0 } else { BLOCK };
             let mut numbers = Vec::new();
             allocate::reserve(&mut numbers, room, WHAT)?;
-            allocate::push(&mut self.blocks, Block { begin, numbers: Numbers::Single(numbers) }, WHAT)?;
+            allocate::push(&mut self.blocks, Block { begin, numbers: BlockNumbers::Single(numbers) }, WHAT)?;
         }
         if let Some(Block { numbers, .. }) = self.blocks.last_mut() {
             let before = numbers.bytes();
@@ -316,24 +316,24 @@ impl Sequences {
         for Block { begin, numbers } in &mut blocks {
             let mut place = |index: usize| {
                 let step = *begin + index / self.width;
-                while step >= self.steps_of(sequence).end && sequence + 1 < self.len {
+                while step >= self.step_range(sequence).end && sequence + 1 < self.len {
                     sequence += 1;
                 }
-                [sequence, step - self.steps_of(sequence).start, index % self.width]
+                [sequence, step - self.step_range(sequence).start, index % self.width]
             };
             match numbers {
-                Numbers::Single(numbers) => {
+                BlockNumbers::Single(numbers) => {
                     for (index, number) in numbers.iter_mut().enumerate() {
                         *number = f(place(index), f64::from(*number))?;
                     }
                 }
-                Numbers::Double(wide) => {
+                BlockNumbers::Double(wide) => {
                     let mut mapped = Vec::new();
                     allocate::reserve(&mut mapped, wide.len(), WHAT)?;
                     for (index, number) in wide.iter().enumerate() {
                         mapped.push(f(place(index), *number)?);
                     }
-                    *numbers = Numbers::Single(mapped);
+                    *numbers = BlockNumbers::Single(mapped);
                 }
             }
             self.bytes = self.bytes + numbers.bytes();
@@ -347,7 +347,7 @@ impl Sequences {
         self.remake(order.len(), || Select(order));
     }
 
-    /// See [`Labelled::mask`](crate::data::Labelled::mask).
+    /// See [`LabelledSequences::mask`](super::super::LabelledSequences::mask).
     pub(super) fn mask(&mut self) {
         self.remake(2 * self.width, || Mask);
     }
@@ -362,7 +362,7 @@ impl Sequences {
     }
 }
 
-impl PartialEq for Sequences {
+impl PartialEq for PackedSequences {
     /// By their numbers, wherever these lie.
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len
@@ -371,7 +371,7 @@ impl PartialEq for Sequences {
     }
 }
 
-impl<R: Real> TryFrom<Vec<Array2<R>>> for Sequences {
+impl<R: Real> TryFrom<Vec<Array2<R>>> for PackedSequences {
     type Error = Error;
 
     /// # Errors
@@ -397,7 +397,7 @@ mod tests {
     use super::*;
     use crate::data::corruption::{below, number, rng};
 
-    /// Numbers that f32 has, and of some sequences others among them.
+    /// BlockNumbers that f32 has, and of some sequences others among them.
     fn draw(rng: &mut ChaCha8Rng, longest: usize) -> Vec<Array2<f64>> {
         let (n, width) = (1 + below(8, rng), 1 + below(3, rng));
         let steps = 1 + below(longest, rng);
@@ -412,7 +412,7 @@ mod tests {
         (0..n).map(|_| sequence(rng)).collect()
     }
 
-    fn taken(sequences: &Sequences) -> Vec<Array2<f64>> {
+    fn taken(sequences: &PackedSequences) -> Vec<Array2<f64>> {
         let shape = |of| (sequences.length(of), sequences.width());
         (0..sequences.len())
             .map(|of| Array2::from_shape_vec(shape(of), sequences.numbers(of).collect()).unwrap())
@@ -425,7 +425,7 @@ mod tests {
         for longest in [3, 50, 40_000] {
             for _ in 0..8 {
                 let arrays = draw(&mut rng, longest);
-                let sequences = Sequences::try_from(arrays.clone()).unwrap();
+                let sequences = PackedSequences::try_from(arrays.clone()).unwrap();
                 assert_eq!(taken(&sequences), arrays);
                 let width = sequences.width();
                 for (of, array) in arrays.iter().enumerate() {
@@ -437,7 +437,7 @@ mod tests {
                 }
                 // The same, put in one by one at steps that come in any order.
                 let lengths: Vec<usize> = arrays.iter().map(Array2::nrows).collect();
-                let mut set = Sequences::zeros(width, lengths.iter().copied()).unwrap();
+                let mut set = PackedSequences::zeros(width, lengths.iter().copied()).unwrap();
                 let steps: Vec<_> = arrays.iter().flat_map(|array| array.rows()).enumerate().collect();
                 for (step, row) in steps.iter().rev() {
                     row.iter().enumerate().for_each(|(i, number)| set.set(*step, i, *number).unwrap());
@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn dimensions_are_arranged_and_masked_in_every_block() {
         let arrays: Vec<Array2<f64>> = (0..3).map(|n| Array2::from_elem((30_000, 2), f64::from(n) + 0.1)).collect();
-        let mut sequences = Sequences::try_from(arrays).unwrap();
+        let mut sequences = PackedSequences::try_from(arrays).unwrap();
         sequences.set(1, 0, f64::NAN).unwrap();
         sequences.arrange(&[1, 0]);
         sequences.mask();
@@ -466,11 +466,11 @@ mod tests {
 
     #[test]
     fn a_number_takes_what_it_has_and_a_sequence_nothing_where_all_are_as_long() {
-        let of = |arrays: Vec<Array2<f64>>| Sequences::try_from(arrays).unwrap().bytes();
+        let of = |arrays: Vec<Array2<f64>>| PackedSequences::try_from(arrays).unwrap().bytes();
         assert_eq!(of(vec![array![[1.0]]; 1000]), 4000);
         assert_eq!(of(vec![array![[0.1]]; 1000]), 8000);
         assert_eq!(of(vec![array![[1.0]], array![[1.0], [2.0]]]), 12 + 2 * size_of::<usize>() as u64);
         assert_eq!(of(vec![array![[1.0]], array![[0.1]]]), 16);
-        assert_eq!(Sequences::new(3).numbers(0).count() + Sequences::new(0).values(7, 7).count(), 0);
+        assert_eq!(PackedSequences::new(3).numbers(0).count() + PackedSequences::new(0).values(7, 7).count(), 0);
     }
 }

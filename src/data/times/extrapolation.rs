@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use jiff::civil::{Date, Weekday};
 
-use super::column::Times;
+use super::column::TimeColumn;
 use super::label;
 use super::label::Reading;
-use super::label::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, Unit, day_of, month, months, named, nanoseconds};
-use super::label::formatter::Form;
-use super::label::numbers::{Behind, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
-use super::label::time::Part;
+use super::label::calendar::{DAY, HOUR, MINUTE, MONTHS, SECOND, TimeUnit, day_of, month, months, named, nanoseconds};
+use super::label::formatter::TimeFormatter;
+use super::label::numbers::{NumberInWords, decimals, fixed_point, pointed, season, write_fixed, zeros_before};
+use super::label::time::LabelPart;
 
 /// Dates in steps that are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Steps {
+pub(super) enum DateSteps {
     /// In months from one beginning, or the same day, to the next.
     Months,
     /// From one end of a month to the next; `business`: the last weekday of each.
@@ -33,7 +33,7 @@ fn constant_step(numbers: &[i128]) -> Option<i128> {
 }
 
 /// `count` more labels; otherwise why there are none.
-pub(crate) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+pub(crate) fn beyond(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -42,7 +42,7 @@ pub(crate) fn beyond(times: &Times, labels: &[String], count: usize) -> Result<V
     }
     match times.reading() {
         Reading::Numbers { comma, .. } => numbers(labels, comma, count),
-        Reading::Behind { decimals } => behind(times, labels, decimals, count),
+        Reading::NumberInWords { decimals } => behind(times, labels, decimals, count),
         Reading::Seasons => seasons(times, labels, count),
         Reading::Dates { .. } => dates(times, labels, count),
     }
@@ -89,10 +89,11 @@ fn numbers(labels: &[String], comma: bool, count: usize) -> Result<Vec<String>, 
     constant_step(&numbers).and_then(next).ok_or_else(|| differ("numbers", labels, &numbers, write))
 }
 
-fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Result<Vec<String>, String> {
-    let (Some(first), Some(last)) =
-        (labels.first().and_then(|label| Behind::split(label)), labels.last().and_then(|label| Behind::split(label)))
-    else {
+fn behind(times: &TimeColumn, labels: &[String], places: usize, count: usize) -> Result<Vec<String>, String> {
+    let (Some(first), Some(last)) = (
+        labels.first().and_then(|label| NumberInWords::split(label)),
+        labels.last().and_then(|label| NumberInWords::split(label)),
+    ) else {
         return Err("they are no numbers".into());
     };
     let numbers = &times.keys[..labels.len().min(times.keys.len())];
@@ -110,8 +111,8 @@ fn behind(times: &Times, labels: &[String], places: usize, count: usize) -> Resu
         return Err(differ("numbers", labels, numbers, |step| write_fixed(step, places)));
     };
     // As wide as they are where there are zeros before them.
-    let padded = |behind: Behind<'_>| behind.digits.len() > 1 && behind.digits.starts_with('0');
-    let padded = labels.iter().filter_map(|label| Behind::split(label)).any(padded);
+    let padded = |behind: NumberInWords<'_>| behind.digits.len() > 1 && behind.digits.starts_with('0');
+    let padded = labels.iter().filter_map(|label| NumberInWords::split(label)).any(padded);
     let width = if padded { first.digits.len() } else { 0 };
     let end = numbers.last().copied().unwrap_or(0);
     let next = |n: usize| {
@@ -132,7 +133,7 @@ fn lacks_day(last: i128, step: i128, count: usize) -> Option<String> {
     Some(format!("{name} {} has no day {}", short.year(), date.day()))
 }
 
-fn seasons(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+fn seasons(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     let Some(step) = constant_step(&times.keys) else {
         return Err(differ("years", labels, &times.keys, |step| counted(step, "year")));
     };
@@ -148,7 +149,7 @@ fn seasons(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>
 }
 
 /// By what dates are counted, and their counts.
-pub(super) fn counts(unit: Unit, walls: &[i128]) -> Option<(Steps, Cow<'_, [i128]>)> {
+pub(super) fn counts(unit: TimeUnit, walls: &[i128]) -> Option<(DateSteps, Cow<'_, [i128]>)> {
     let days = || walls.iter().filter_map(|wall| day_of(*wall));
     if days().count() < walls.len() {
         return None;
@@ -165,18 +166,20 @@ pub(super) fn counts(unit: Unit, walls: &[i128]) -> Option<(Steps, Cow<'_, [i128
     let same_time = days().all(|(_, of)| of == time);
     let apart = days().map(|(date, _)| months(date)).is_sorted_by(|a, b| a < b);
     Some(match unit {
-        Unit::Month | Unit::Quarter | Unit::Half | Unit::Year => (Steps::Months, in_months()),
-        Unit::Moment if same_time && apart => {
+        TimeUnit::Month | TimeUnit::Quarter | TimeUnit::Half | TimeUnit::Year => (DateSteps::Months, in_months()),
+        TimeUnit::Moment if same_time && apart => {
             let all = |of: &dyn Fn(Date) -> bool| days().all(|(date, _)| of(date));
             let day = first.day();
             match () {
-                () if all(&|date| date == date.last_of_month()) => (Steps::MonthEnds { business: false }, in_months()),
-                () if all(&|date| date.day() == day) => (Steps::Months, in_months()),
-                () if all(&last_weekday) => (Steps::MonthEnds { business: true }, in_months()),
-                () => (Steps::Even, walls.into()),
+                () if all(&|date| date == date.last_of_month()) => {
+                    (DateSteps::MonthEnds { business: false }, in_months())
+                }
+                () if all(&|date| date.day() == day) => (DateSteps::Months, in_months()),
+                () if all(&last_weekday) => (DateSteps::MonthEnds { business: true }, in_months()),
+                () => (DateSteps::Even, walls.into()),
             }
         }
-        _ => (Steps::Even, walls.into()),
+        _ => (DateSteps::Even, walls.into()),
     })
 }
 
@@ -191,19 +194,19 @@ pub(super) fn on_weekdays(walls: &[i128]) -> bool {
 }
 
 /// The labels by their own clocks.
-pub(super) fn walls(times: &Times, labels: &[String]) -> Option<Vec<i128>> {
+pub(super) fn walls(times: &TimeColumn, labels: &[String]) -> Option<Vec<i128>> {
     let Reading::Dates { order, unit, .. } = times.reading() else { return None };
     let mut parts = Vec::new();
-    let mut read = |label| label::read_of(label, order, unit != Unit::Clock, &mut parts);
+    let mut read = |label| label::read_of(label, order, unit != TimeUnit::Clock, &mut parts);
     labels.iter().map(|label| Some(read(label)?.wall)).collect()
 }
 
-fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, String> {
+fn dates(times: &TimeColumn, labels: &[String], count: usize) -> Result<Vec<String>, String> {
     let Reading::Dates { unit, zoned, order } = times.reading() else { return Err("they are no dates".into()) };
-    let mut form = Form::new(unit);
-    let (mut parts, mut walls, mut offset): (Vec<Part<'_>>, _, _) = (Vec::new(), Vec::new(), 0);
+    let mut form = TimeFormatter::new(unit);
+    let (mut parts, mut walls, mut offset): (Vec<LabelPart<'_>>, _, _) = (Vec::new(), Vec::new(), 0);
     for label in labels {
-        let time = label::read_of(label, order, unit != Unit::Clock, &mut parts).ok_or("they are no dates")?;
+        let time = label::read_of(label, order, unit != TimeUnit::Clock, &mut parts).ok_or("they are no dates")?;
         form.see(&parts);
         walls.push(time.wall);
         offset = i128::from(time.offset.unwrap_or(0)) * SECOND;
@@ -214,7 +217,7 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
     };
     let n = 1..=count as i128;
     let last = walls.last().copied().unwrap_or_default();
-    if unit == Unit::Clock {
+    if unit == TimeUnit::Clock {
         let step = constant_step(&walls).ok_or_else(|| differ("times", labels, &walls, span))?;
         let next: Vec<i128> = n.map(|n| last + n * step).collect();
         // Beyond 24 hours they would be durations.
@@ -224,7 +227,7 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
     let Some((steps, counts)) = counts(unit, &walls) else { return Err("they are no dates".into()) };
     // `Jan-30`, `Jan-31`: one month of many years, or days of it.
     let month_of = |wall: &i128| day_of(*wall).map(|(date, _)| date.month());
-    if unit == Unit::Month
+    if unit == TimeUnit::Month
         && times.found.short_year == Some(0)
         && walls.iter().all(|wall| month_of(wall) == month_of(&last))
     {
@@ -232,7 +235,7 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
     }
     let day_and_time = day_of(last);
     match (steps, constant_step(&counts)) {
-        (Steps::Months, Some(step)) => lacks_day(last, step, count).map_or(Ok(()), Err).and_then(|()| {
+        (DateSteps::Months, Some(step)) => lacks_day(last, step, count).map_or(Ok(()), Err).and_then(|()| {
             write(day_and_time.and_then(|(date, time)| {
                 let at = |n: i128| {
                     let first = month(months(date) + i64::try_from(n * step).ok()?)?;
@@ -243,7 +246,7 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
                 n.map(at).collect()
             }))
         }),
-        (Steps::MonthEnds { business }, Some(step)) => write(day_and_time.and_then(|(date, time)| {
+        (DateSteps::MonthEnds { business }, Some(step)) => write(day_and_time.and_then(|(date, time)| {
             let at = |n: i128| {
                 let mut day = month(months(date) + i64::try_from(n * step).ok()?)?.last_of_month();
                 while business && matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
@@ -253,7 +256,7 @@ fn dates(times: &Times, labels: &[String], count: usize) -> Result<Vec<String>, 
             };
             n.map(at).collect()
         })),
-        (Steps::Even, _) => {
+        (DateSteps::Even, _) => {
             let even = constant_step(&times.keys).map(|step| (times.keys.last().copied().unwrap_or(0) + offset, step));
             // At the same hour of each day, whatever clocks do.
             let even = even.or_else(|| constant_step(&walls).filter(|_| zoned).map(|step| (last, step)));

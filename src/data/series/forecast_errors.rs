@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// The errors of forecasts, in the data's units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Accuracy {
+pub struct ForecastErrors {
     /// The root of the mean squared error; NaN where nothing was compared.
     pub rmse: f64,
     /// The mean absolute error; likewise.
@@ -16,7 +16,7 @@ pub struct Accuracy {
     pub count: usize,
 }
 
-impl Accuracy {
+impl ForecastErrors {
     /// Of pairs of truth and forecast. A pair of which one is NaN, for it is missing, does not count.
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let errors = pairs.into_iter().map(|(truth, forecast)| forecast - truth).filter(|error| !error.is_nan());
@@ -28,27 +28,27 @@ impl Accuracy {
 
 /// The errors of one target's forecasts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TargetAccuracy {
+pub struct TargetErrors {
     /// Over all steps of the horizon.
-    pub overall: Accuracy,
+    pub overall: ForecastErrors,
     /// At each step of the horizon.
-    pub by_step: Vec<Accuracy>,
+    pub by_step: Vec<ForecastErrors>,
 }
 
 /// The errors of each target, of `truth` and `forecast`, both \[N, K, Q\].
 ///
 /// # Errors
 /// [`Error::Shape`] where their shapes differ.
-pub fn accuracy(truth: ArrayView3<'_, f64>, forecast: ArrayView3<'_, f64>) -> Result<Vec<TargetAccuracy>> {
+pub fn forecast_errors(truth: ArrayView3<'_, f64>, forecast: ArrayView3<'_, f64>) -> Result<Vec<TargetErrors>> {
     if truth.shape() != forecast.shape() {
         return Err(Error::shape("the forecast", truth.shape(), forecast.shape()));
     }
     let targets = truth.axis_iter(Axis(2)).zip(forecast.axis_iter(Axis(2)));
     let of_target = |(truth, forecast): (ndarray::ArrayView2<'_, f64>, ndarray::ArrayView2<'_, f64>)| {
         let steps = truth.columns().into_iter().zip(forecast.columns());
-        TargetAccuracy {
-            overall: Accuracy::of(truth.iter().copied().zip(forecast.iter().copied())),
-            by_step: steps.map(|(a, b)| Accuracy::of(a.iter().copied().zip(b.iter().copied()))).collect(),
+        TargetErrors {
+            overall: ForecastErrors::of(truth.iter().copied().zip(forecast.iter().copied())),
+            by_step: steps.map(|(a, b)| ForecastErrors::of(a.iter().copied().zip(b.iter().copied()))).collect(),
         }
     };
     Ok(targets.map(of_target).collect())
@@ -65,13 +65,13 @@ mod tests {
         // [N, K, Q] = [2, 2, 2].
         let truth = array![[[0.0, 10.0], [0.0, 20.0]], [[0.0, f64::NAN], [0.0, 40.0]]];
         let forecast = array![[[3.0, 10.0], [1.0, 22.0]], [[-4.0, 7.0], [-1.0, 40.0]]];
-        let of = accuracy(truth.view(), forecast.view()).unwrap();
-        assert_eq!(of[0].by_step[0], Accuracy { rmse: 12.5f64.sqrt(), mae: 3.5, count: 2 });
-        assert_eq!(of[0].by_step[1], Accuracy { rmse: 1.0, mae: 1.0, count: 2 });
-        assert_eq!(of[0].overall, Accuracy { rmse: 6.75f64.sqrt(), mae: 2.25, count: 4 });
-        assert_eq!(of[1].by_step[0], Accuracy { rmse: 0.0, mae: 0.0, count: 1 });
-        assert_eq!(of[1].overall, Accuracy { rmse: (4.0f64 / 3.0).sqrt(), mae: 2.0 / 3.0, count: 3 });
-        assert!(Accuracy::of([]).rmse.is_nan());
-        assert!(accuracy(truth.view(), forecast.slice(ndarray::s![..1, .., ..])).is_err());
+        let of = forecast_errors(truth.view(), forecast.view()).unwrap();
+        assert_eq!(of[0].by_step[0], ForecastErrors { rmse: 12.5f64.sqrt(), mae: 3.5, count: 2 });
+        assert_eq!(of[0].by_step[1], ForecastErrors { rmse: 1.0, mae: 1.0, count: 2 });
+        assert_eq!(of[0].overall, ForecastErrors { rmse: 6.75f64.sqrt(), mae: 2.25, count: 4 });
+        assert_eq!(of[1].by_step[0], ForecastErrors { rmse: 0.0, mae: 0.0, count: 1 });
+        assert_eq!(of[1].overall, ForecastErrors { rmse: (4.0f64 / 3.0).sqrt(), mae: 2.0 / 3.0, count: 3 });
+        assert!(ForecastErrors::of([]).rmse.is_nan());
+        assert!(forecast_errors(truth.view(), forecast.slice(ndarray::s![..1, .., ..])).is_err());
     }
 }

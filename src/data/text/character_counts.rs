@@ -2,12 +2,12 @@
 
 /// Counts of characters. A byte counts as the character of its number, U+0000 to U+00FF.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Histogram {
+pub struct CharacterCounts {
     /// By code point, up to the highest that occurs: an addition a character, whatever the language.
     counts: Vec<u64>,
 }
 
-impl Histogram {
+impl CharacterCounts {
     /// Counts one more.
     pub fn add(&mut self, character: char) {
         let code = character as usize;
@@ -29,7 +29,7 @@ impl Histogram {
     }
 }
 
-impl FromIterator<char> for Histogram {
+impl FromIterator<char> for CharacterCounts {
     fn from_iter<I: IntoIterator<Item = char>>(characters: I) -> Self {
         let mut histogram = Self::default();
         characters.into_iter().for_each(|character| histogram.add(character));
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn characters_are_counted_and_come_in_the_order_of_code_points() {
-        let histogram: Histogram = "zu 漢a漢".chars().collect();
+        let histogram: CharacterCounts = "zu 漢a漢".chars().collect();
         let counts: Vec<_> = histogram.iter().collect();
         assert_eq!(counts, [(' ', 1), ('a', 1), ('u', 1), ('z', 1), ('漢', 2)]);
         assert_eq!(histogram.total(), 6);

@@ -1,0 +1,149 @@
+//! The labels of sequences: classes or values.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ndarray::Array2;
+
+use crate::allocate;
+use crate::data::list_names;
+use crate::data::values::numeric_name::canonical;
+use crate::error::{Error, Result};
+use crate::model::{Head, Loss, Readout};
+
+/// What is to be told of each sequence after its last step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labels {
+    /// Nothing is known: sequences to predict.
+    None,
+    /// One of several classes.
+    Classes {
+        /// The classes.
+        names: Vec<String>,
+        /// Each sequence's, as an index of `names`.
+        of: Vec<u32>,
+    },
+    /// Numbers, \[N, O\].
+    Values(Array2<f64>),
+}
+
+impl Labels {
+    /// Classes from each sequence's name: those that occur, in the order of numbers where all of them are some, otherwise
+    /// in that of text. A number is one name, however it is written: `1.0` is `1`, while `01` is a code and another name.
+    pub fn from_names<S: AsRef<str>>(of: &[S]) -> Self {
+        let of: Vec<_> = of.iter().map(|name| canonical(name.as_ref())).collect();
+        let mut names: Vec<&str> = of.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>().into_iter().collect();
+        let number = |name: &str| name.parse::<f64>().unwrap_or(f64::NAN);
+        if names.iter().all(|name| number(name).is_finite()) {
+            names.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        }
+        let index: HashMap<&str, u32> = names.iter().zip(0..).map(|(name, class)| (*name, class)).collect();
+        let classes = of.iter().map(|name| index[name.as_ref()]).collect();
+        Labels::Classes { names: names.into_iter().map(Into::into).collect(), of: classes }
+    }
+
+    /// As [`from_names`](Self::from_names), of names and which of them each sequence has.
+    pub(in crate::data) fn from_distinct(DistinctNames { index, of }: DistinctNames) -> Self {
+        let mut distinct: Vec<(String, u32)> = index.into_iter().collect();
+        distinct.sort_unstable_by_key(|(_, number)| *number);
+        let distinct: Vec<String> = distinct.into_iter().map(|(name, _)| name).collect();
+        match Self::from_names(&distinct) {
+            Labels::Classes { names, of: classes } => {
+                Labels::Classes { names, of: of.into_iter().map(|number| classes[number as usize]).collect() }
+            }
+            other => other,
+        }
+    }
+
+    /// The head that learns them, one prediction after the last step: a sigmoid for two classes, which tells the
+    /// probability of the second, a softmax for more, squared error for values.
+    ///
+    /// # Errors
+    /// [`Error::Value`] where there is nothing to tell apart, [`Error::Unsupported`] where there are no labels.
+    pub fn head(&self) -> Result<Head> {
+        match self {
+            Labels::None => Err(Error::Unsupported("a head needs labels; these sequences have none".into())),
+            Labels::Classes { names, .. } => match names.len() {
+                0 | 1 => Err(Error::value("the classes", "at least 2", format!("{names:?}"))),
+                2 => Ok(Head::new(1, Loss::BinaryCrossEntropy, Readout::Final)),
+                classes => Ok(Head::new(classes, Loss::CrossEntropy, Readout::Final)),
+            },
+            Labels::Values(values) => match values.ncols() {
+                0 => Err(Error::value("the values of a label", "at least 1", 0)),
+                outputs => Ok(Head::new(outputs, Loss::SquaredError, Readout::Final)),
+            },
+        }
+    }
+
+    /// Numbers the classes as in `known`, those of a trained model. Sequences without labels stay so.
+    ///
+    /// # Errors
+    /// [`Error::Value`] names the first sequence, counted from 1, whose label is not known, or what is not a class;
+    /// [`Error::Unsupported`] where the labels are values.
+    pub fn renumber(&mut self, known: &[String]) -> Result<()> {
+        let (names, of) = match self {
+            Labels::None => return Ok(()),
+            Labels::Values(_) => {
+                return Err(Error::Unsupported("expected labels that are classes, got values".into()));
+            }
+            Labels::Classes { names, of } => (names, of),
+        };
+        let index: HashMap<_, u32> = known.iter().map(|name| canonical(name)).zip(0..).collect();
+        let mut classes = Vec::with_capacity(of.len());
+        for (sequence, class) in of.iter().enumerate() {
+            let Some(name) = names.get(*class as usize) else {
+                let expected = format!("a class below {}", names.len());
+                return Err(Error::value(label_of(sequence), expected, class));
+            };
+            let Some(class) = index.get(&canonical(name)) else {
+                let expected = format!("one of {}", list_names(known.iter().map(String::as_str)));
+                return Err(Error::value(label_of(sequence), expected, format!("{name:?}")));
+            };
+            classes.push(*class);
+        }
+        (*names, *of) = (known.to_vec(), classes);
+        Ok(())
+    }
+}
+
+/// The name of each sequence's class as it comes, each different one kept once.
+#[derive(Default)]
+pub(in crate::data) struct DistinctNames {
+    index: HashMap<String, u32>,
+    of: Vec<u32>,
+}
+
+impl DistinctNames {
+    /// # Errors
+    /// [`Error::NoMemory`].
+    pub(in crate::data) fn push(&mut self, name: &str) -> Result<()> {
+        let next = self.index.len() as u32;
+        let number = match self.index.get(name) {
+            Some(number) => *number,
+            None => *self.index.entry(name.to_owned()).or_insert(next),
+        };
+        allocate::push(&mut self.of, number, "the labels of sequences")
+    }
+
+    /// That of a sequence.
+    pub(super) fn number(&self, sequence: usize) -> Option<u32> {
+        self.of.get(sequence).copied()
+    }
+
+    /// Whether a sequence has this name.
+    #[cfg(feature = "cli")]
+    pub(in crate::data) fn has(&self, sequence: usize, name: &str) -> bool {
+        self.index.get(name).copied() == self.number(sequence)
+    }
+
+    /// The name of a sequence, found among all.
+    #[cfg(feature = "cli")]
+    pub(in crate::data) fn name(&self, sequence: usize) -> &str {
+        let of = self.number(sequence);
+        let mut all = self.index.iter();
+        all.find(|(_, number)| Some(**number) == of).map_or("", |(name, _)| name.as_str())
+    }
+}
+
+pub(super) fn label_of(sequence: usize) -> String {
+    format!("the label of sequence {}", sequence + 1)
+}
