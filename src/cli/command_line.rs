@@ -6,10 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bptt::data::SEPARATORS;
+use bptt::experiment::config::Kind;
 use bptt::experiment::files::names::CONFIG;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
+use super::args;
 use super::nearest::nearest;
 use super::terminal::printed::{note_lines, say_data};
 
@@ -67,9 +69,18 @@ pub(crate) fn prepared(program: Command) -> Command {
         true => arg.allow_negative_numbers(true),
         false => arg,
     };
-    // What all kinds of data have stands before the kind, or behind it.
+    // What all kinds of data have stands before the kind, or behind it. Of `--set` each value counts, in either place, and
+    // those of a global flag would be the last place's alone: every kind has one of its own, in the same place of its help.
     let has_kinds = program.find_subcommand("series").is_some();
-    let everywhere = |arg: Arg| if has_kinds && !arg.is_positional() { arg.global(true) } else { arg };
+    let everywhere = |arg: Arg| {
+        let is_common = has_kinds && !arg.is_positional();
+        if is_common && arg.get_id() != "set" { arg.global(true) } else { arg }
+    };
+    let common: Vec<Arg> = match has_kinds {
+        true => program.get_arguments().filter(|arg| !arg.is_positional()).cloned().map(everywhere).collect(),
+        false => Vec::new(),
+    };
+    let program = program.mut_subcommands(|kind| kind.args(common.clone()));
     program.mut_args(|arg| everywhere(negative(arg))).mut_subcommands(prepared)
 }
 
@@ -147,6 +158,9 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
         let top = top_name(program, arguments);
         return Some(format!("the kind of the data stands behind the command: bptt {top} {kind}"));
     }
+    if let Some(tip) = setting_tip(&name, command, arguments) {
+        return Some(tip);
+    }
     let others: Vec<String> = program
         .get_subcommands()
         .filter(|other| other.get_name() != "help")
@@ -165,17 +179,48 @@ fn tip(argument: &str, command: &Command, program: &Command, arguments: &[OsStri
         false => others,
     };
     if !others.is_empty() {
-        let others = match &others[..] {
-            [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
-            _ => others.concat(),
-        };
-        return Some(format!("--{name} is a flag of {others}"));
+        return Some(format!("--{name} is a flag of {}", joined(&others)));
     }
     let flags = command.get_arguments().filter_map(Arg::get_long);
     match (nearest(&name, flags), flag_before(before, command).filter(|flag| takes(flag))) {
         (Some(flag), _) => Some(format!("a similar flag is '--{flag}'")),
         (None, Some(_)) => Some(format!("a value that begins with - goes with an equals sign: {before}={argument}")),
         _ => None,
+    }
+}
+
+/// How a setting that is no flag is set, for a command that has settings.
+fn setting_tip(name: &str, command: &Command, arguments: &[OsString]) -> Option<String> {
+    long(command, "set")?;
+    let of = |section: &'static str| {
+        let setting = args::section(section)?.into_iter().find(|setting| setting.is_key() && setting.key == name)?;
+        Some((section, setting))
+    };
+    let found: Vec<_> = args::SECTIONS.into_iter().filter_map(of).collect();
+    let kind = Kind::ALL.into_iter().map(Kind::section).find(|kind| *kind == command.get_name());
+    let is_data = |section: &str| Kind::ALL.iter().any(|kind| kind.section() == section);
+    let Some((section, setting)) =
+        found.iter().find(|(section, _)| kind.is_none_or(|kind| kind == *section) || !is_data(section))
+    else {
+        let names: Vec<String> = found.iter().map(|(section, _)| format!("[{section}]")).collect();
+        return (!names.is_empty()).then(|| format!("--{name} is a setting of {}", joined(&names)));
+    };
+    let flag = format!("--{name}");
+    let at = arguments.iter().position(|raw| raw.to_str().is_some_and(|raw| raw.split('=').next() == Some(&flag)))?;
+    let given = match arguments[at].to_str()?.split_once('=') {
+        Some((_, value)) => Some(value),
+        None if setting.is_switch() => Some("true"),
+        None => arguments.get(at + 1).and_then(|next| next.to_str()).filter(|next| !next.starts_with("--")),
+    };
+    let value = given.map_or_else(|| setting.example().trim_matches('"').to_owned(), str::to_owned);
+    Some(format!("set it with --set {section}.{name}={value}"))
+}
+
+/// `a, b and c`.
+fn joined(names: &[String]) -> String {
+    match names {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => names.concat(),
     }
 }
 

@@ -1,21 +1,21 @@
-//! A configuration file: its keys are the flags, and its values are held to what these take.
+//! A configuration file, whose values are held to what its settings take.
 
 use std::borrow::Cow;
-use std::error::Error as _;
+use std::ops::Range;
 use std::path::Path;
 
 use bptt::data::{read_settings, utf8};
 use bptt::experiment::config::merge::over;
-use bptt::experiment::config::{Config, check_files};
+use bptt::experiment::config::{BUNDLED, Config, Data, Kind, check_files};
 use bptt::experiment::files::names::CONFIG;
 use bptt::experiment::settings::Settings;
 use bptt::format::path_text;
 use bptt::{Error, Result};
-use clap::{Arg, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::args;
+use super::args::{DataCommand, Setting, SettingsArgs};
 use super::nearest::nearest;
 
 /// Reads a configuration file.
@@ -43,7 +43,7 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
     toml::from_str(text).map_err(refused)
 }
 
-/// Hands each value to its flag's own parser, so that no bound is written twice.
+/// Hands each value to its setting's own parser, so that no bound is written twice.
 fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
     for (section, values) in sections {
         let place = |key: &Spanned<Cow<'_, str>>, name: &str| {
@@ -53,49 +53,22 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
         let DeValue::Table(values) = values.get_ref() else {
             return Err(unknown(&place(section, section.get_ref()), None, section.get_ref()));
         };
-        let Some(flags) = args::section(section.get_ref()) else {
+        let Some(settings) = args::section(section.get_ref()) else {
             let names = args::SECTIONS.map(|name| format!("[{name}]")).join(", ");
             let message = format!("expected one of the sections {names}");
             return Err(unsupported(format!("{}: {message}", place(section, section.get_ref()))));
         };
         for (key, value) in values {
             let name = format!("{}.{}", section.get_ref(), key.get_ref());
-            let Some(flag) = flag(&flags, key.get_ref()) else {
-                if UNFLAGGED.contains(&key.get_ref().as_ref()) {
+            let Some(setting) = settings.iter().find(|setting| setting.key == key.get_ref()) else {
+                if OWN.contains(&key.get_ref().as_ref()) {
                     continue;
                 }
                 return Err(unknown(&place(key, &name), Some(section.get_ref()), key.get_ref()));
             };
-            // One flag has several names between commas, and a list in the file an element for each.
-            let (elements, names): (Vec<_>, bool) = match value.get_ref() {
-                DeValue::Array(elements) => (elements.iter().collect(), flag.get_value_delimiter().is_none()),
-                _ => (vec![value], false),
-            };
-            let told = |element: &Spanned<DeValue<'_>>| {
-                let words = words(element.get_ref());
-                if names { format!("\"{}\"", words.replace('"', "\"\"")) } else { words }
-            };
-            // What a parser of the flag's own says; what has the wrong type, serde tells better.
-            let refused = |elements: &[&Spanned<DeValue<'_>>]| {
-                let words: Vec<String> = elements.iter().map(|element| told(element)).collect();
-                let argument = format!("--{}={}", key.get_ref(), words.join(","));
-                flags.clone().try_get_matches_from([argument]).err().filter(|error| error.source().is_some())
-            };
-            // A list may have a million elements: all at once, and where one is refused, ever smaller parts with it.
-            let mut part: &[&Spanned<DeValue<'_>>] = &elements;
-            if part.len() > 1 && refused(part).is_some() {
-                while let (first, second @ [_, ..]) = part.split_at(part.len() / 2)
-                    && !first.is_empty()
-                {
-                    part = if refused(first).is_some() { first } else { second };
-                }
-            }
-            if let [element] = part
-                && let Some(reason) = refused(part).as_ref().and_then(|error| error.source())
-            {
-                let line = 1 + text[..element.span().start].matches('\n').count();
-                let place = format!("line {line}, {}.{}", section.get_ref(), key.get_ref());
-                let message = format!("{}, {place}: {reason}, got {}", path_text(path), &text[element.span()]);
+            if let Some((element, expected)) = refused(setting, value) {
+                let line = 1 + text[..element.start].matches('\n').count();
+                let message = format!("{}, line {line}, {name}: {expected}, got {}", path_text(path), &text[element]);
                 return Err(unsupported(message));
             }
         }
@@ -103,25 +76,42 @@ fn check_values(sections: &DeTable<'_>, text: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Where a value, or an element of its list, is refused, and what was expected. What has the wrong type, serde tells better.
+fn refused(setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<(Range<usize>, String)> {
+    let elements: Vec<&Spanned<DeValue<'_>>> = match value.get_ref() {
+        DeValue::Array(elements) => elements.iter().collect(),
+        _ => vec![value],
+    };
+    let names = matches!(value.get_ref(), DeValue::Array(_));
+    let reason = |elements: &[&Spanned<DeValue<'_>>]| {
+        let words: Vec<String> = elements.iter().map(|element| element_text(element.get_ref(), names)).collect();
+        setting.parse(&words.join(",")).err()
+    };
+    // A list may have a million elements: all at once, and where one is refused, ever smaller parts with it.
+    let mut part = &elements[..];
+    while part.len() > 1 && reason(part).is_some() {
+        let (first, second) = part.split_at(part.len() / 2);
+        part = if reason(first).is_some() { first } else { second };
+    }
+    match part {
+        [element] => Some((element.span(), reason(part)?)),
+        _ => None,
+    }
+}
+
 fn unsupported(message: String) -> Error {
     Error::Unsupported(message)
 }
 
-/// The keys that are no flags: what a command line names without one, and what a run writes for itself to be repeated. Of
-/// those that a section does not have, its type says so.
-const UNFLAGGED: [&str; 5] = ["file", "name", "split-seed", "sha256", "init-sha256"];
-
-fn flag<'a>(flags: &'a Command, key: &str) -> Option<&'a Arg> {
-    flags.get_arguments().find(|flag| flag.get_long() == Some(key))
-}
+/// What a run writes for itself to be repeated, and nobody sets.
+const OWN: [&str; 3] = ["split-seed", "sha256", "init-sha256"];
 
 /// The refusal of a key, with the one that was probably meant.
-fn unknown(place: &str, section: Option<&str>, key: &str) -> Error {
-    let flags: Vec<(&str, Command)> =
-        args::SECTIONS.iter().filter_map(|name| Some((*name, args::section(name)?))).collect();
+pub(crate) fn unknown(place: &str, section: Option<&str>, key: &str) -> Error {
+    let settings = |name: &'static str| args::section(name).unwrap_or_default().into_iter();
+    let keys = args::SECTIONS.into_iter().flat_map(|name| settings(name).map(move |setting| (name, setting.key)));
+    let keys: Vec<(&str, &str)> = keys.collect();
     let in_its_section = |own: &str| if section == Some(own) { String::new() } else { format!(" of [{own}]") };
-    let keys = || flags.iter().flat_map(|(name, flags)| flags.get_arguments().map(|flag| (*name, flag.get_long())));
-    let keys: Vec<(&str, &str)> = keys().filter_map(|(section, key)| Some((section, key?))).collect();
     let same = keys.iter().find(|(_, other)| *other == key);
     let near = || {
         let own = keys.iter().filter(|(of, _)| section == Some(*of)).map(|(_, key)| *key);
@@ -138,9 +128,23 @@ fn unknown(place: &str, section: Option<&str>, key: &str) -> Error {
     unsupported(format!("{place}: there is no such key here; {tip}"))
 }
 
-/// A value as it stands behind a flag.
-fn words(value: &DeValue<'_>) -> String {
+/// A value of TOML, or a bare word, as it stands behind a flag.
+pub(crate) fn toml_text(text: &str) -> String {
+    let source = format!("value = {text}");
+    let Ok(table) = DeTable::parse(&source) else { return text.into() };
+    match table.get_ref().iter().next().map(|(_, value)| value.get_ref()) {
+        Some(DeValue::String(word)) => word.to_string(),
+        Some(DeValue::Array(elements)) => {
+            elements.iter().map(|element| element_text(element.get_ref(), true)).collect::<Vec<_>>().join(",")
+        }
+        _ => text.into(),
+    }
+}
+
+/// A value as it stands behind a flag; one of several names, in quotes.
+fn element_text(value: &DeValue<'_>, names: bool) -> String {
     match value {
+        DeValue::String(text) if names => format!("\"{}\"", text.replace('"', "\"\"")),
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => number.to_string(),
@@ -154,15 +158,33 @@ fn words(value: &DeValue<'_>) -> String {
 }
 
 /// The settings of a configuration file, or defaults, with the flags over them.
-pub(crate) fn resolve(file: Option<&Path>, flags: &Config) -> Result<Settings> {
-    let config = match file {
-        Some(path) => {
-            let config = over(read(path)?, flags)?;
-            check_files(path, &config, flags)?;
-            config
+pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&DataCommand>) -> Result<Settings> {
+    let flags = args.config(data)?;
+    let given = file.map(read).transpose()?.unwrap_or_default();
+    let names_data = given.data.is_some();
+    if let (None, Some(set)) = (data, &flags.data) {
+        let kind = given.data.as_ref().map_or(Kind::Series, Data::kind);
+        if set.kind() != kind {
+            let section = set.kind().section();
+            let keys = flags.to_map()?;
+            let key = keys[section].as_object().and_then(|keys| keys.keys().next()).map_or("", String::as_str);
+            let message = format!("the data are {kind}, whose settings are those of [{}]", kind.section());
+            return Err(unsupported(format!("--set {section}.{key}: {message}")));
         }
+    }
+    let mut config = match file {
+        Some(_) => over(given, &flags)?,
         None => flags.clone(),
     };
+    // Where no data are named, they are the sunspots.
+    if let (None, false, Some(data)) = (data, names_data, &mut config.data)
+        && !data.is_named()
+    {
+        data.set_file(Some(BUNDLED.into()))?;
+    }
+    if let Some(path) = file {
+        check_files(path, &config, &flags)?;
+    }
     Settings::new(config)
 }
 

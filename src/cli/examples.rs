@@ -28,7 +28,7 @@ Examples:
   bptt train series co2.csv --missing ffill --train-until 19951230
   bptt train series sales.csv --target units --horizon 7 --quantiles 0.1,0.5,0.9
   bptt train sequences X_TRAIN.ts --test-file X_TEST.ts --bidirectional
-  bptt train sequences X.ts --class-weights balanced --label-smoothing 0.1
+  bptt train sequences X.ts --set sequences.label-smoothing=0.1
   bptt train classes names/ --schedule cosine --patience 10
   bptt train rolls chorales.json
   bptt train task adding --length 100

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config::{Config, Data, ScheduleName};
+use super::config::{Config, Data, ScheduleConfig};
 use super::files::arithmetic::Arithmetic;
 use super::files::checkpoints::{
     DESCRIPTION, FINISHED, FOLDER, Note, Position, Saved, digest, file_path, files, step_of,
@@ -271,7 +271,7 @@ impl Interrupted {
 
     /// What a schedule that depends on the length of the run makes of a longer one.
     fn describe_schedule(&self) -> Option<String> {
-        let cosine = self.given.training.schedule == Some(ScheduleName::Cosine);
+        let cosine = matches!(self.given.training.schedule, Some(ScheduleConfig::Cosine { .. }));
         let words = "the cosine is that of the whole length from here on, not the one that the run before fell along: a run \
                      of this length from the start would come out otherwise";
         (self.extends.is_some() && cosine).then(|| words.into())

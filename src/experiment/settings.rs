@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::agree::unsupported;
 use super::config::{
-    BUNDLED, BatchSize, CellName, Config, Data, Kind, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleName,
+    BUNDLED, BatchSize, CellName, Config, Data, Kind, ModelConfig, OnNan, OptimizerName, RunConfig, ScheduleConfig,
     SeriesConfig, TaskConfig, TaskName, TrainingConfig,
 };
 use super::device::open::DeviceOptions;
@@ -20,10 +20,10 @@ use crate::{
 /// The most numbers that a batch may take: 16 GiB of them. A larger one is done in parts, with the same result.
 const BATCH: f64 = (1u64 << 32) as f64;
 
-/// `--on-nan skip`: the steps in a row that are passed over.
+/// `on-nan = "skip"`: the most steps in a row that are skipped.
 const SKIPS: u32 = 9;
 
-/// `--on-nan back`: how often. The rate is then a thirty-second of what it was.
+/// `on-nan = "back"`: how often. The rate is then a thirty-second of what it was.
 const BACKS: u32 = 5;
 
 /// Everything that a run depends on.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// How a GPU runs the recurrent steps.
     pub kernel: RecurrentKernel,
+    /// Whether the time of each kernel or phase is measured.
+    pub profile: bool,
     /// The recurrent cell.
     pub cell: CellName,
     /// Hidden units H.
@@ -93,10 +95,10 @@ impl Settings {
             series_split(series, applies)?;
         }
         let ((embedding, tied), predict, buckets) = (data.embedding(), data.predict(), data.buckets());
-        let RunConfig { device, threads, kernel, seed } = &mut given.run;
+        let RunConfig { device, threads, kernel, profile, seed } = &mut given.run;
         let (seed, device, threads) =
             (*seed.get_or_insert(1), device.get_or_insert_with(|| "auto".into()).clone(), *threads);
-        let kernel = *kernel.get_or_insert_default();
+        let (kernel, profile) = (*kernel.get_or_insert_default(), profile.unwrap_or(false));
         // A configuration works from any folder.
         for (key, path) in given.files().into_iter().filter_map(|(key, file)| Some((key, file.as_mut()?))) {
             // A run that is gone on with does without what its weights began with; who needs it says that it is not there.
@@ -116,9 +118,8 @@ impl Settings {
         };
         let of_network = given.model != alone || embedding.is_some() || tied || predict.is_some();
         if init_from.is_some() && of_network {
-            let reason = "--init-from (model.init-from) brings its network with it: no other setting of the model, \
-                          --cell, --activation, --hidden, --layers, --embedding, --tied, --predict, --bidirectional, --init or --forget-bias, \
-                          goes with it";
+            let reason = "--init-from (model.init-from) brings its network with it: expected no other setting of [model] \
+                          but dropout and recurrent-dropout, and no embedding, tied or predict";
             return Err(unsupported(reason));
         }
         let (activation, initialisation) = match init_from {
@@ -153,6 +154,7 @@ impl Settings {
             device,
             threads,
             kernel,
+            profile,
             cell: model.cell.unwrap_or(CellName::Lstm),
             hidden: model.hidden.unwrap_or_default(),
             layers: model.layers.unwrap_or(1),
@@ -167,7 +169,9 @@ impl Settings {
             batch: match *training.batch.get_or_insert(BatchSize::Rows(32)) {
                 BatchSize::Rows(rows) => rows,
                 BatchSize::Fitting(_) if training.micro_batch.is_some() => {
-                    return Err(unsupported("--batch auto takes what fits at once: no --micro-batch goes with it"));
+                    return Err(unsupported(
+                        "--batch auto takes what fits at once: expected no training.micro-batch with it",
+                    ));
                 }
                 BatchSize::Fitting(_) => 1,
             },
@@ -277,8 +281,12 @@ impl Settings {
         // A validation now and then shows where a long epoch is going.
         let every = if self.kind == Kind::Text { steps.min(250) } else { steps };
         self.run.validate_every = Some(self.given.training.val_every.unwrap_or(every));
-        if let Decay::Step { every, .. } | Decay::Exponential { every, .. } = &mut self.run.schedule.decay {
-            *every = self.given.training.decay_every.unwrap_or(steps);
+        if let (
+            Some(ScheduleConfig::Step { every: None, .. } | ScheduleConfig::Exponential { every: None, .. }),
+            Decay::Step { every, .. } | Decay::Exponential { every, .. },
+        ) = (self.given.training.schedule, &mut self.run.schedule.decay)
+        {
+            *every = steps;
         }
     }
 
@@ -348,7 +356,7 @@ impl Settings {
         match numbers > BATCH {
             true => Err(unsupported(format!(
                 "--batch {} of --{flag} {steps} takes {numbers:.1e} numbers, over {BATCH:.1e}: make either smaller, or \
-                 do it in parts with --memory or --micro-batch",
+                 do it in parts with --memory or training.micro-batch",
                 self.batch
             ))),
             false => Ok(()),
@@ -363,7 +371,7 @@ impl Settings {
     /// Where the run computes.
     pub fn device_options(&self) -> DeviceOptions {
         let (name, threads, kernel) = (self.device.clone(), self.threads, self.kernel);
-        DeviceOptions { name, threads, kernel, profile: false }
+        DeviceOptions { name, threads, kernel, profile: self.profile }
     }
 
     /// How the weights are initialised.
@@ -402,7 +410,7 @@ fn check_dropout(dropout: f64, layers: usize) -> Result<()> {
     match dropout > 0.0 && layers == 1 {
         true => Err(unsupported(format!(
             "--dropout {dropout} (model.dropout) acts between layers, and there is one: take --layers 2 or more, or \
-             --recurrent-dropout"
+             --set model.recurrent-dropout={dropout}"
         ))),
         false => Ok(()),
     }
@@ -436,10 +444,10 @@ fn cell_settings(
     if cell == CellName::Rnn {
         model.activation.get_or_insert(Activation::Tanh);
     } else if model.activation.is_some() {
-        return Err(unsupported("--activation (model.activation) is the rnn's; lstm and gru have their own"));
+        return Err(unsupported("model.activation is for --cell rnn; lstm and gru have activations of their own"));
     }
     if model.forget_bias.is_some() && cell != CellName::Lstm {
-        return Err(unsupported("--forget-bias (model.forget-bias) is the lstm's"));
+        return Err(unsupported("model.forget-bias is for --cell lstm"));
     }
     Ok((model.activation, Initialisation { recurrent, forget_bias: model.forget_bias }))
 }
@@ -466,33 +474,14 @@ fn optimizer(training: &mut TrainingConfig, kind: Kind) -> Result<Optimizer> {
 }
 
 fn schedule(training: &mut TrainingConfig) -> Result<Schedule> {
-    let name = *training.schedule.get_or_insert(ScheduleName::Constant);
-    let uses = [
-        ("--decay-every", training.decay_every.is_some(), &[ScheduleName::Step, ScheduleName::Exponential][..]),
-        (
-            "--decay-factor",
-            training.decay_factor.is_some(),
-            &[ScheduleName::Step, ScheduleName::Exponential, ScheduleName::Plateau],
-        ),
-        ("--decay-floor", training.decay_floor.is_some(), &[ScheduleName::Cosine]),
-        ("--decay-patience", training.decay_patience.is_some(), &[ScheduleName::Plateau]),
-    ];
-    if let Some((flag, ..)) = uses.iter().find(|(_, given, names)| *given && !names.contains(&name)) {
-        return Err(unsupported(format!("{flag} has no meaning for the schedule {name:?}").to_lowercase()));
-    }
-    let factor = training.decay_factor.unwrap_or(0.5);
-    // Of an epoch, once its length is known.
-    let every = training.decay_every.unwrap_or(1);
-    let decay = match name {
-        ScheduleName::Constant => Decay::Constant,
-        ScheduleName::Step => Decay::Step { every, factor },
-        ScheduleName::Exponential => Decay::Exponential { every, factor },
-        ScheduleName::Cosine => Decay::Cosine { floor: *training.decay_floor.get_or_insert(0.0) },
-        ScheduleName::Plateau => Decay::Plateau { patience: *training.decay_patience.get_or_insert(5), factor },
+    // The length of an epoch, where it is not known yet, is filled in later.
+    let decay = match *training.schedule.get_or_insert(ScheduleConfig::Constant) {
+        ScheduleConfig::Constant => Decay::Constant,
+        ScheduleConfig::Step { every, factor } => Decay::Step { every: every.unwrap_or(1), factor },
+        ScheduleConfig::Exponential { every, factor } => Decay::Exponential { every: every.unwrap_or(1), factor },
+        ScheduleConfig::Cosine { floor } => Decay::Cosine { floor },
+        ScheduleConfig::Plateau { patience, factor } => Decay::Plateau { patience, factor },
     };
-    if !matches!(name, ScheduleName::Constant | ScheduleName::Cosine) {
-        training.decay_factor = Some(factor);
-    }
     let schedule = Schedule { warmup: *training.warmup.get_or_insert(0), decay };
     schedule.validate()?;
     Ok(schedule)

@@ -22,7 +22,7 @@ pub fn build_model(settings: &mut Settings, task: &dyn Task, start: Option<&Mode
         return Err(Error::Unsupported(format!("--bidirectional: {reason}")));
     }
     if settings.has_embedding() && !task.codec().has_tokens() {
-        let reason = "--embedding (model.embedding) is of characters and symbols, and these data are numbers";
+        let reason = "--embedding is of characters and symbols, and these data are numbers";
         return Err(Error::Unsupported(reason.into()));
     }
     if settings.recompute && settings.bidirectional {

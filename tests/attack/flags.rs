@@ -20,8 +20,38 @@ struct Flag {
     takes: Option<bool>,
     /// The values, where they are named.
     values: Vec<String>,
-    /// Under which heading it stands.
+}
+
+/// A setting as `bptt init` writes it.
+struct Setting {
     section: String,
+    key: String,
+    /// The values, where they are named.
+    values: Vec<String>,
+}
+
+/// Every setting of a configuration file.
+fn settings() -> Vec<Setting> {
+    let folder = folder();
+    Call::new(folder.path()).words("init all.toml").go().unwrap();
+    let text = fs::read_to_string(folder.path().join("all.toml")).unwrap();
+    let (mut settings, mut section, mut values) = (Vec::new(), String::new(), Vec::new());
+    for line in text.lines().map(|line| line.trim_start_matches("# ")) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !section.is_empty()) {
+            settings.push(Setting {
+                section: section.clone(),
+                key: key.to_owned(),
+                values: std::mem::take(&mut values),
+            });
+        } else {
+            values = line
+                .rsplit_once("]: ")
+                .map_or_else(Vec::new, |(_, names)| names.split(", ").map(str::to_owned).collect());
+        }
+    }
+    settings
 }
 
 /// The kinds of data, which have flags of their own.
@@ -41,38 +71,43 @@ fn commands() -> BTreeMap<String, Vec<Flag>> {
         "train" | "plan" | "flow" => KINDS.map(|kind| format!("{name} {kind}")).to_vec(),
         _ => vec![name.to_owned()],
     };
-    names.flat_map(kinds).map(|name| (name.clone(), flags(&help(&format!("{name} -h"))))).collect()
+    let settings = settings();
+    names.flat_map(kinds).map(|name| (name.clone(), flags(&help(&format!("{name} -h")), &name, &settings))).collect()
 }
 
-fn flags(help: &str) -> Vec<Flag> {
-    let (mut flags, mut section) = (Vec::<(String, String)>::new(), String::new());
+/// The flags that a help lists. What is a setting too has its values.
+fn flags(help: &str, command: &str, settings: &[Setting]) -> Vec<Flag> {
+    let mut flags = Vec::<String>::new();
     for line in help.lines() {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim_start();
-        if indent == 0 && line.ends_with(':') {
-            section = line.trim_end_matches(':').to_lowercase();
-        } else if indent <= 6 && (line.starts_with("--") || line.starts_with('-') && line.contains(", --")) {
-            flags.push((section.clone(), line[line.find("--").unwrap()..].to_owned()));
-        } else if let Some((_, text)) = flags.last_mut() {
+        if indent <= 6 && (line.starts_with("--") || line.starts_with('-') && line.contains(", --")) {
+            flags.push(line[line.find("--").unwrap()..].to_owned());
+        } else if let Some(text) = flags.last_mut() {
             text.push(' ');
             text.push_str(line);
         }
     }
-    let flags = flags.into_iter().map(|(section, text)| {
+    let flags = flags.into_iter().map(|text| {
         let head = text.split("  ").next().unwrap_or_default();
         let name: String = head.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
         let takes = head.contains('<').then(|| head.contains("[="));
         let values = text.split("[possible values: ").nth(1).and_then(|rest| rest.split(']').next());
         let values = values.map(|values| values.split(", ").map(|value| value.trim().to_owned()).collect());
-        Flag { name, takes, values: values.unwrap_or_default(), section }
+        let of = |setting: &&Setting| {
+            let is_data = KINDS.contains(&&*setting.section);
+            name[2..] == setting.key && (!is_data || command.ends_with(&setting.section) || !command.contains(' '))
+        };
+        let values = values.or_else(|| settings.iter().find(of).map(|setting| setting.values.clone()));
+        Flag { name, takes, values: values.unwrap_or_default() }
     });
     flags.filter(|flag| flag.name != "--help").collect()
 }
 
-/// A value for any flag.
-fn value(case: &Case<'_>, flag: &Flag) -> OsString {
-    if !flag.values.is_empty() && case.chance(80) {
-        return flag.values[case.below(flag.values.len())].clone().into();
+/// A value for any flag or setting, of which these are named.
+fn value(case: &Case<'_>, named: &[String]) -> OsString {
+    if !named.is_empty() && case.chance(80) {
+        return named[case.below(named.len())].clone().into();
     }
     let files =
         ["series.csv", "text.txt", "classes.ts", "names", "rolls.json", "x.npy", "y.npy", "run", "nowhere", "."];
@@ -125,7 +160,9 @@ fn begin(case: &Case<'_>, name: &str) -> String {
 #[test]
 fn flags_at_random_are_meant_as_they_are_or_refused() {
     let commands = commands();
-    assert!(commands["train series"].len() > 60 && commands.len() > 25, "{commands:?}");
+    assert!(commands["train series"].len() > 40 && commands.len() > 25, "{commands:?}");
+    let settings = settings();
+    assert!(settings.len() > 90);
     let names: Vec<&str> = commands.keys().map(String::as_str).collect();
     let wholes = Wholes::default();
     each("random flags", 160, |case| {
@@ -137,22 +174,21 @@ fn flags_at_random_are_meant_as_they_are_or_refused() {
         let command = if case.chance(35) { trains.as_str() } else { case.pick(&names) };
         let mut words: Vec<OsString> = begin(case, command).split_whitespace().map(OsString::from).collect();
         let flags = &commands[command];
-        let (mut config, mut in_config) = (BTreeMap::<&str, String>::new(), Vec::new());
+        let (kind, mut config, mut set) = (command.split(' ').nth(1), BTreeMap::<&str, String>::new(), Vec::new());
         for _ in 0..(1 + case.below(4)).min(flags.len()) {
-            let flag = &flags[case.below(flags.len())];
-            if let Some(at) = words.iter().position(|word| *word == *flag.name.as_str()) {
-                // In place of what it had.
-                words.drain(at..(at + if flag.takes == Some(false) { 2 } else { 1 }).min(words.len()));
-            }
-            let value = value(case, flag);
-            let sections = KINDS.into_iter().chain(["run", "model", "training"]);
-            let section = sections.into_iter().find(|name| *name == flag.section);
-            let key = flag.name.trim_start_matches("--");
-            if let Some(section) =
-                section.filter(|_| !command.starts_with("flow") && command.contains(' ') && case.chance(25))
-            {
-                if !in_config.contains(&key) {
-                    in_config.push(key);
+            // Some by their keys, in a file or behind --set.
+            if let Some(kind) = kind.filter(|_| case.chance(35)) {
+                let is_other = |section: &str| KINDS.contains(&section) && section != kind;
+                let own: Vec<&Setting> = settings.iter().filter(|setting| !is_other(&setting.section)).collect();
+                let setting = own[case.below(own.len())];
+                let (section, key) = (&*setting.section, &*setting.key);
+                let value = value(case, &setting.values);
+                if case.chance(50) {
+                    let mut word = OsString::from(format!("--set={section}.{key}="));
+                    word.push(value);
+                    words.push(word);
+                } else if !command.starts_with("flow") && !set.contains(&(section, key)) {
+                    set.push((section, key));
                     let value = value.to_string_lossy();
                     let plain = ["true", "false", "nan", "inf"].contains(&&*value) || value.parse::<f64>().is_ok();
                     let value = if plain && case.chance(80) { value.into_owned() } else { format!("{value:?}") };
@@ -160,6 +196,12 @@ fn flags_at_random_are_meant_as_they_are_or_refused() {
                 }
                 continue;
             }
+            let flag = &flags[case.below(flags.len())];
+            if let Some(at) = words.iter().position(|word| *word == *flag.name.as_str()) {
+                // In place of what it had.
+                words.drain(at..(at + if flag.takes == Some(false) { 2 } else { 1 }).min(words.len()));
+            }
+            let value = value(case, &flag.values);
             match flag.takes {
                 None => words.push(flag.name.clone().into()),
                 Some(true) if case.chance(50) => words.push(flag.name.clone().into()),

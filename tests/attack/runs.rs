@@ -18,14 +18,17 @@ use super::case::{Case, folder};
 pub(crate) const OUT: &str = "run";
 
 /// What every run has.
-const EVERY: &str = "--device cpu --threads 1 --checkpoint-every 1 --out run";
+const EVERY: &str = "--device cpu --threads 1 --set training.checkpoint-every=1 --out run";
 
 /// A kind of run: its name, and what `bptt train` is given.
 #[derive(Clone, Copy)]
 pub(crate) struct Run(pub(crate) &'static str, pub(crate) &'static str);
 
 pub(crate) const RUNS: [Run; 16] = [
-    Run("sunspots", "series bundled:sunspots --window 8 --hidden 4 --epochs 2 --batch 64 --val-every 3 --keep best"),
+    Run(
+        "sunspots",
+        "series bundled:sunspots --window 8 --hidden 4 --epochs 2 --batch 64 --set training.val-every=3 --keep best",
+    ),
     Run(
         "several columns",
         "series series.csv --target a,b --features c --known d --horizon 3 --quantiles 0.1,0.5,0.9 --missing mask --window 5 \
@@ -33,39 +36,45 @@ pub(crate) const RUNS: [Run; 16] = [
     ),
     Run(
         "values beyond f32",
-        "series beyond.csv --scale none --window 2 --batch 4 --epochs 1 --val-every 5 --on-nan back",
+        "series beyond.csv --scale none --window 2 --batch 4 --epochs 1 --set training.val-every=5 --set training.on-nan=back",
     ),
     Run("windows of a text", "text text.txt --window 8 --hidden 5 --batch 4 --layers 2 --dropout 0.3 --steps 12"),
     Run(
         "lanes of a text",
-        "text text.txt --carry-state --window 12 --batch 4 --hidden 6 --cell gru --recurrent-dropout 0.1 --schedule cosine \
-         --val-every 5 --steps 12",
+        "text text.txt --carry-state --window 12 --batch 4 --hidden 6 --cell gru --set model.recurrent-dropout=0.1 --schedule cosine \
+         --set training.val-every=5 --steps 12",
     ),
     Run("bytes", "text text.txt --bytes --embedding 4 --window 8 --hidden 4 --tied --batch 8 --steps 10"),
     Run(
         "classes of sequences",
-        "sequences classes.ts --hidden 4 --batch 8 --bidirectional --buckets 2 --epochs 4 --class-weights balanced",
+        "sequences classes.ts --hidden 4 --batch 8 --bidirectional --set sequences.buckets=2 --epochs 4 --class-weights balanced",
     ),
     Run(
         "values of sequences",
-        "sequences values.csv --hidden 3 --batch 6 --epochs 4 --labels-as values --predict mean",
+        "sequences values.csv --hidden 3 --batch 6 --epochs 4 --labels-as values --set sequences.predict=mean",
     ),
     Run("arrays", "sequences x.npy --labels y.npy --labels-as classes --hidden 3 --batch 4 --epochs 3"),
-    Run("lines in classes", "classes names --cell gru --hidden 5 --batch 16 --epochs 2 --label-smoothing 0.1"),
+    Run(
+        "lines in classes",
+        "classes names --cell gru --hidden 5 --batch 16 --epochs 2 --set classes.label-smoothing=0.1",
+    ),
     Run("rolls", "rolls rolls.json --hidden 4 --batch 4 --epochs 3"),
     Run("adding", "task adding --length 8 --cell gru --hidden 4 --recompute --batch 8 --steps 12"),
-    Run("copying", "task copy --length 3 --cell rnn --hidden 4 --batch 8 --accumulate 2 --micro-batch 3 --steps 8"),
+    Run(
+        "copying",
+        "task copy --length 3 --cell rnn --hidden 4 --batch 8 --set training.accumulate=2 --set training.micro-batch=3 --steps 8",
+    ),
     Run(
         "event files",
-        "series bundled:sunspots --window 6 --hidden 3 --batch 64 --epochs 3 --tensorboard --flow-every 2",
+        "series bundled:sunspots --window 6 --hidden 3 --batch 64 --epochs 3 --set training.tensorboard=true --set training.flow-every=2",
     ),
     Run(
         "plateau",
-        "series bundled:sunspots --window 4 --hidden 2 --batch 64 --epochs 8 --schedule plateau --decay-patience 1 --warmup 3 --patience 2 --val-every 3",
+        "series bundled:sunspots --window 4 --hidden 2 --batch 64 --epochs 8 --schedule plateau:patience=1 --warmup 3 --patience 2 --set training.val-every=3",
     ),
     Run(
         "momentum",
-        "series bundled:sunspots --window 4 --hidden 2 --batch 32 --epochs 2 --optimizer nesterov --checkpoints 1 --val-every 2",
+        "series bundled:sunspots --window 4 --hidden 2 --batch 32 --epochs 2 --optimizer nesterov --set training.checkpoints=1 --set training.val-every=2",
     ),
 ];
 

@@ -113,10 +113,10 @@ fn what_a_flag_or_a_key_cannot_mean_is_2_in_every_command() {
         "trian",
         "train --hiden 3",
         "train --hidden 0",
-        "train --cell gru --activation relu",
+        "train --cell gru --set model.activation=relu",
         "train --split 0.5,0.6,0.1",
         "train --split 0,0,1",
-        "plan --batch auto --micro-batch 3",
+        "plan --batch auto --set training.micro-batch=3",
         "plan --memory 1KiB --device cpu",
         "eval s --window 0",
         "eval s/model.safetensors",
@@ -129,7 +129,7 @@ fn what_a_flag_or_a_key_cannot_mean_is_2_in_every_command() {
         "flow",
         "flow s t",
         "flow s --hidden 3",
-        "gradcheck --cell gru --activation relu",
+        "gradcheck --cell gru --set model.activation=relu",
         "gradcheck s --cell gru",
         "inspect",
         "export s s.txt",
@@ -225,7 +225,7 @@ fn a_second_signal_ends_a_run_at_once_and_it_can_be_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     // One step takes long enough for both signals, since the first waits for it.
-    let run = "train task adding --device cpu --length 400 --hidden 64 --batch 64 --steps 4000 --checkpoint-every 1";
+    let run = "train task adding --device cpu --length 400 --hidden 64 --batch 64 --steps 4000 --set training.checkpoint-every=1";
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let out = format!("a{signal}");
         let mut child = program::command(path, &format!("{run} --out {out}")).stdout(Stdio::null()).spawn().unwrap();

@@ -469,7 +469,7 @@ fn the_last_checkpoint_of_a_run_that_was_killed_is_used_and_named() {
     let path = folder.path();
     fs::write(path.join("s.csv"), rows(1..121, None)).unwrap();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();
-    let with = "--device cpu --checkpoint-every 1 --json";
+    let with = "--device cpu --set training.checkpoint-every=1 --json";
     killed(path, &format!("train series s.csv --window 4 --hidden 3 --epochs 100000 --out s {with}"), "s");
     killed(path, &format!("train text t.txt --window 8 --hidden 3 --steps 100000 --out t {with}"), "t");
     for (run, commands) in [
@@ -517,13 +517,21 @@ fn the_weights_that_a_run_stored_are_used_until_a_checkpoint_is_further() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     fs::write(path.join("t.txt"), text(0..200)).unwrap();
-    train(path, "t", "text t.txt --window 8 --hidden 3 --steps 6 --checkpoint-every 1 --checkpoints 9");
+    train(
+        path,
+        "t",
+        "text t.txt --window 8 --hidden 3 --steps 6 --set training.checkpoint-every=1 --set training.checkpoints=9",
+    );
     let said = |arguments: &str| String::from_utf8(bptt(path, arguments).stderr).unwrap();
     assert_eq!(said("inspect t"), "");
     fs::remove_file(path.join("t/checkpoints/finished")).unwrap();
     assert!(said("inspect t").contains("the weights that it stored after step 6; the run is not finished"));
     // The weights may be of an earlier step, of which nothing is said.
-    train(path, "b", "text t.txt --window 8 --hidden 3 --steps 6 --val-every 1 --keep best --lr 100 --clip 0");
+    train(
+        path,
+        "b",
+        "text t.txt --window 8 --hidden 3 --steps 6 --set training.val-every=1 --keep best --lr 100 --clip 0",
+    );
     fs::remove_file(path.join("b/checkpoints/finished")).unwrap();
     assert!(said("inspect b").contains("the weights that it stored after step 6; the run is not finished"));
     // As after a run that was stopped earlier, gone on with and killed.

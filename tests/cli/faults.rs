@@ -19,7 +19,7 @@ fn a_checkpoint_that_finds_no_room_leaves_the_one_before_it_and_the_run_goes_on_
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     // From the first validation on a checkpoint holds the best weights too, and is larger.
-    let settings = "--steps 6 --val-every 4 --keep best --checkpoint-every 1 --checkpoints 9 --hidden 32";
+    let settings = "--steps 6 --set training.val-every=4 --keep best --set training.checkpoint-every=1 --set training.checkpoints=9 --hidden 32";
     train(folder, "whole", settings);
     // Room for all of it but a part of these weights.
     let last = fs::metadata(folder.join("whole/checkpoints/step-000000000006.ckpt")).unwrap().len();
@@ -161,8 +161,8 @@ fn a_value_beyond_f32_ends_a_run_is_passed_over_or_sends_it_back_as_it_was_told(
     let value = |row: u32| if row == 30 { "3e38".into() } else { format!("0.{}", row * 7 % 10) };
     let rows: String = (0..80).map(|row| format!("{row},{}\n", value(row))).collect();
     fs::write(folder.join("a.csv"), format!("t,x\n{rows}")).unwrap();
-    let settings = "train series a.csv --device cpu --scale none --window 2 --batch 1 --epochs 1 --val-every 5 --json";
-    let run = |on_nan: &str| bptt(folder, &format!("{settings} --out {on_nan} --on-nan {on_nan}"));
+    let settings = "train series a.csv --device cpu --scale none --window 2 --batch 1 --epochs 1 --set training.val-every=5 --json";
+    let run = |on_nan: &str| bptt(folder, &format!("{settings} --out {on_nan} --set training.on-nan={on_nan}"));
     let lines = |run: &str| -> Vec<Metrics> {
         let text = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -102,9 +102,9 @@ fn runs_are_compared_on_the_data_of_the_first() {
 #[test]
 fn flow_every_writes_the_steps_asked_for_and_changes_no_weight() {
     let folder = tempfile::tempdir().unwrap();
-    let run = "task adding --length 9 --hidden 4 --layers 2 --steps 7 --micro-batch 5";
+    let run = "task adding --length 9 --hidden 4 --layers 2 --steps 7 --set training.micro-batch=5";
     train(folder.path(), "plain", run);
-    train(folder.path(), "watched", &format!("{run} --flow-every 3"));
+    train(folder.path(), "watched", &format!("{run} --set training.flow-every=3"));
     let file = |run: &str, name: &str| std::fs::read(folder.path().join(run).join(name)).unwrap();
     assert_eq!(file("plain", "model.safetensors"), file("watched", "model.safetensors"));
     let text = String::from_utf8(file("watched", "flow.jsonl")).unwrap();
@@ -123,8 +123,15 @@ fn flow_every_writes_the_steps_asked_for_and_changes_no_weight() {
 #[test]
 fn every_cell_passes_the_gradient_check_with_dropout_on() {
     let folder = tempfile::tempdir().unwrap();
-    let flags = "--layers 2 --bidirectional --dropout 0.2 --recurrent-dropout 0.3 --hidden 3 --elements 20 --json";
-    for cell in ["rnn", "rnn --activation relu", "rnn --activation sigmoid", "lstm --forget-bias 1", "gru"] {
+    let flags =
+        "--layers 2 --bidirectional --dropout 0.2 --set model.recurrent-dropout=0.3 --hidden 3 --elements 20 --json";
+    for cell in [
+        "rnn",
+        "rnn --set model.activation=relu",
+        "rnn --set model.activation=sigmoid",
+        "lstm --set model.forget-bias=1",
+        "gru",
+    ] {
         let checked = json(folder.path(), &format!("gradcheck --device cpu --cell {cell} {flags}"));
         assert_eq!(checked["passed"], true);
         let names: Vec<&str> =
@@ -150,7 +157,7 @@ fn a_run_passes_the_gradient_check_with_its_own_weights() {
 #[test]
 fn a_run_that_is_gone_on_with_has_the_flow_of_one_that_never_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let run = "task adding --length 6 --hidden 3 --steps 6 --checkpoint-every 4 --checkpoints 3 --flow-every 2";
+    let run = "task adding --length 6 --hidden 3 --steps 6 --set training.checkpoint-every=4 --set training.checkpoints=3 --set training.flow-every=2";
     train(folder.path(), "whole", run);
     train(folder.path(), "broken", run);
     let broken = folder.path().join("broken");

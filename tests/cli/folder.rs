@@ -8,10 +8,10 @@ use crate::common::program::{entries, refused, succeeds, train};
 
 /// A run of 6 steps, all of whose checkpoints are kept, before anything was made of its last step.
 fn unfinished(folder: &Path) {
-    train(folder, "a", "--steps 6 --checkpoint-every 1 --checkpoints 9 --hidden 4 --seed 3");
+    train(folder, "a", "--steps 6 --set training.checkpoint-every=1 --set training.checkpoints=9 --hidden 4 --seed 3");
     fs::remove_file(folder.join("a/checkpoints/finished")).unwrap();
     // Finished, of its checkpoints the last one alone is left; a run before has the others.
-    train(folder, "b", "--steps 6 --checkpoint-every 1 --checkpoints 9 --hidden 5 --seed 3");
+    train(folder, "b", "--steps 6 --set training.checkpoint-every=1 --set training.checkpoints=9 --hidden 5 --seed 3");
 }
 
 #[test]

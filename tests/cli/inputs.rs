@@ -111,11 +111,13 @@ fn what_may_come_of_a_file_is_told_and_can_be_raised() {
         text
     });
     fs::write(folder.join("a.csv"), &rows).unwrap();
-    let told = refusal(&folder, "train series a.csv --input-limit 1000");
-    let expected =
-        format!("a.csv: expected at most 1000 bytes, got {} in the file; --input-limit 1MiB allows them", rows.len());
+    let told = refusal(&folder, "train series a.csv --set series.input-limit=1000");
+    let expected = format!(
+        "a.csv: expected at most 1000 bytes, got {} in the file; an input-limit of 1MiB allows them",
+        rows.len()
+    );
     assert!(told.contains(&expected), "{told}");
-    train(&folder, "raised", "series a.csv --window 4 --steps 1 --input-limit 1MiB");
+    train(&folder, "raised", "series a.csv --window 4 --steps 1 --set series.input-limit=1MiB");
     // The configuration has it too.
     fs::write(folder.join("a.toml"), "[series]\nfile = \"a.csv\"\ninput-limit = 1000\n").unwrap();
     assert!(refusal(&folder, "train --config a.toml").contains("expected at most 1000 bytes"));

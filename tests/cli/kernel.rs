@@ -1,4 +1,4 @@
-//! `--kernel` from outside.
+//! `run.kernel` from outside.
 
 use crate::common::gpu;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::program::{bptt, refused};
 use serde_json::Value;
 
-const ADDING: &str = "task adding --length 12 --steps 5 --val-every 5";
+const ADDING: &str = "task adding --length 12 --steps 5 --set training.val-every=5";
 
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -31,11 +31,12 @@ fn the_kernel_is_told_kept_and_changes_no_bit() {
     let folder = folder("cli_kernel_told");
     let mut weights = Vec::new();
     for (kernel, line) in [
-        ("sequence", "kernel    a dispatch a sequence, by --kernel sequence\n"),
-        ("step", "kernel    a dispatch a step, by --kernel step\n"),
-        ("auto", ", by --kernel auto\n"),
+        ("sequence", "kernel    a dispatch a sequence (run.kernel sequence)\n"),
+        ("step", "kernel    a dispatch a step (run.kernel step)\n"),
+        ("auto", " (run.kernel auto)\n"),
     ] {
-        let text = told(&folder, &format!("train --device gpu --out {kernel} {ADDING} --hidden 8 --kernel {kernel}"));
+        let text =
+            told(&folder, &format!("train --device gpu --out {kernel} {ADDING} --hidden 8 --set run.kernel={kernel}"));
         assert!(text.contains(line), "{text}");
         let config: toml::Table = fs::read_to_string(folder.join(kernel).join("config.toml")).unwrap().parse().unwrap();
         assert_eq!(config["run"]["kernel"].as_str(), Some(kernel));
@@ -52,13 +53,13 @@ fn the_plan_names_the_kernel_of_a_gpu_and_none_of_the_cpu() {
     let planned = |arguments: &str| -> Value {
         serde_json::from_str(&told(&folder, &format!("plan --json {ADDING} {arguments}"))).unwrap()
     };
-    assert_eq!(planned("--device cpu --kernel step")["kernel"], Value::Null);
-    assert!(!told(&folder, &format!("plan {ADDING} --device cpu --kernel step")).contains("kernel"));
+    assert_eq!(planned("--device cpu --set run.kernel=step")["kernel"], Value::Null);
+    assert!(!told(&folder, &format!("plan {ADDING} --device cpu --set run.kernel=step")).contains("kernel"));
     if gpu::gpu().is_none() {
         return;
     }
-    assert_eq!(planned("--device gpu --kernel step")["kernel"], "step");
-    assert_eq!(planned("--device gpu --kernel sequence")["kernel"], "sequence");
+    assert_eq!(planned("--device gpu --set run.kernel=step")["kernel"], "step");
+    assert_eq!(planned("--device gpu --set run.kernel=sequence")["kernel"], "sequence");
     // Of 2000 units none is a sequence's.
     assert_eq!(planned("--device gpu --hidden 2000")["kernel"], "step");
 }
@@ -66,22 +67,32 @@ fn the_plan_names_the_kernel_of_a_gpu_and_none_of_the_cpu() {
 #[test]
 fn a_kernel_that_does_not_fit_or_does_not_exist_is_refused_and_so_is_another_one_on_going_on() {
     let folder = folder("cli_kernel_refused");
-    refused(&folder, &format!("train --device cpu {ADDING} --kernel fast"), 2, &["--kernel", "sequence", "step"]);
+    refused(
+        &folder,
+        &format!("train --device cpu {ADDING} --set run.kernel=fast"),
+        2,
+        &["--set run.kernel", "sequence", "step", "got fast"],
+    );
     fs::write(folder.join("fast.toml"), "[run]\nkernel = \"fast\"\n").unwrap();
     refused(&folder, "train --config fast.toml", 2, &["fast.toml", "kernel"]);
     told(&folder, &format!("train --device cpu --out run {ADDING} --hidden 8"));
     fs::remove_file(folder.join("run/checkpoints/finished")).unwrap();
-    refused(&folder, "train --resume run --kernel step", 2, &["--resume", "no other flag"]);
+    refused(
+        &folder,
+        "train --resume run --set run.kernel=step",
+        2,
+        &["--resume <RUN>", "cannot be used with", "--set <KEY=VALUE>"],
+    );
     // The CPU path has no use for it.
-    told(&folder, &format!("plan --device cpu {ADDING} --hidden 1025 --kernel sequence"));
+    told(&folder, &format!("plan --device cpu {ADDING} --hidden 1025 --set run.kernel=sequence"));
     if gpu::gpu().is_none() {
         return;
     }
-    let parts = ["--kernel sequence (run.kernel)", "at most 1024", "has 1025", "--kernel step"];
-    refused(&folder, &format!("train --device gpu {ADDING} --hidden 1025 --kernel sequence"), 2, &parts);
+    let parts = ["run.kernel sequence", "at most 1024", "has 1025", "--set run.kernel=step"];
+    refused(&folder, &format!("train --device gpu {ADDING} --hidden 1025 --set run.kernel=sequence"), 2, &parts);
     refused(
         &folder,
-        "gradcheck --device gpu --hidden 1025 --kernel sequence --batch 1 --length 1 --elements 1",
+        "gradcheck --device gpu --hidden 1025 --set run.kernel=sequence --batch 1 --length 1 --elements 1",
         2,
         &parts,
     );
@@ -94,7 +105,7 @@ fn gradcheck_and_bench_take_either_kernel() {
     }
     let folder = folder("cli_kernel_others");
     for kernel in ["sequence", "step"] {
-        let text = told(&folder, &format!("gradcheck --device gpu --cell gru --kernel {kernel}"));
+        let text = told(&folder, &format!("gradcheck --device gpu --cell gru --set run.kernel={kernel}"));
         assert!(text.contains("passed"), "{text}");
         let timed = "--seconds 0 --warmup 0 --warmup-s 0 --min-reps 1 --max-reps 1 --check-steps 2";
         let text = told(&folder, &format!("bench --device gpu --cell gru --size S --kernel {kernel} {timed}"));

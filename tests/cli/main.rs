@@ -31,6 +31,7 @@ mod resume;
 mod rolls;
 mod sequences;
 mod series;
+mod set;
 mod summary;
 mod tensorboard;
 mod text;

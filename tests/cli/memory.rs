@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::program::{bptt, refused, train};
 use serde_json::Value;
 
-const ADDING: &str = "task adding --length 100 --hidden 8 --steps 5 --val-every 5";
+const ADDING: &str = "task adding --length 100 --hidden 8 --steps 5 --set training.val-every=5";
 
 fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -53,7 +53,9 @@ fn the_plan_counts_the_copies_of_weights_that_a_run_keeps() {
     let description = one - weights;
     assert!(description < 1024, "{description}");
     // One that a checkpoint writes, a copy of the best, and of what the run goes back to with both of Adam's numbers.
-    for (arguments, copies) in [("", 1), ("--keep best", 2), ("--on-nan back", 4), ("--keep best --on-nan back", 5)] {
+    for (arguments, copies) in
+        [("", 1), ("--keep best", 2), ("--set training.on-nan=back", 4), ("--keep best --set training.on-nan=back", 5)]
+    {
         let (kept, weights) = kept(arguments);
         assert_eq!(kept - description, copies * weights, "{arguments}");
     }
@@ -245,7 +247,10 @@ fn what_has_no_room_or_no_meaning_is_refused_by_its_flag() {
     refused("--memory 3apples", &["--memory", "2GiB"]);
     refused("--batch none", &["--batch", "or auto"]);
     refused("--memory 1KiB", &["the program itself", "takes", "there is 1 KiB (--memory)"]);
-    refused("--batch auto --micro-batch 3", &["--batch auto", "--micro-batch"]);
-    refused("--batch 4096 --micro-batch 4096 --memory 20MiB", &["--micro-batch 4096", "over --memory 20MiB"]);
+    refused("--batch auto --set training.micro-batch=3", &["--batch auto", "training.micro-batch"]);
+    refused(
+        "--batch 4096 --set training.micro-batch=4096 --memory 20MiB",
+        &["training.micro-batch 4096", "over --memory 20MiB"],
+    );
     refused("--recompute --bidirectional", &["--recompute", "one direction"]);
 }

@@ -256,7 +256,7 @@ fn help_fits_80_columns_and_breaks_lines_between_words_alone() {
         }
     }
     let long = help("train --help", None);
-    assert!(long.contains("\n          - constant:    It does not\n"), "{long}");
+    assert!(long.contains("\n          - constant: no decay\n"), "{long}");
     assert!(help("--help", None).contains("\n  130  stopped by Ctrl-C (SIGINT)\n"));
 }
 

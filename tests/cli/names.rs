@@ -195,8 +195,8 @@ fn a_path_that_is_no_text_is_no_reason_to_panic() {
     let folder = folder.path();
     let odd = folder.join(OsStr::from_bytes(b"a\xff\x1b[2J\n\xe2\x80b"));
     fs::create_dir(&odd).unwrap();
-    train(folder, "done", "--steps 2 --hidden 4 --checkpoint-every 1");
-    train(folder, "begun", "--steps 2 --hidden 4 --checkpoint-every 1");
+    train(folder, "done", "--steps 2 --hidden 4 --set training.checkpoint-every=1");
+    train(folder, "begun", "--steps 2 --hidden 4 --set training.checkpoint-every=1");
     fs::remove_file(folder.join("begun/checkpoints/finished")).unwrap();
     for run in ["done", "begun"] {
         fs::rename(folder.join(run), odd.join(run)).unwrap();

@@ -160,14 +160,15 @@ fn each_loss_of_a_series_learns_something_else_and_stays_with_its_model() {
     let losses = [
         ("squared", "--loss squared", "squared-error"),
         ("absolute", "--loss absolute", "absolute-error"),
-        ("huber", "--huber-delta 0.5", "huber"),
+        ("huber", "--loss huber:delta=0.5", "huber"),
         ("quantile", "--loss quantile", "quantile"),
     ];
     let mut learned = Vec::new();
     for (name, flags, stored) in losses {
         train(path, name, &format!("{SERIES} {flags} --horizon 2"));
         assert!(description(path, name)["loss"].to_string().contains(stored), "{}", description(path, name));
-        assert!(read(path, &format!("{name}/config.toml")).contains(&format!("loss = \"{name}\"")));
+        let loss = if name == "huber" { "huber:delta=0.5" } else { name };
+        assert!(read(path, &format!("{name}/config.toml")).contains(&format!("loss = \"{loss}\"")));
         train(path, &format!("{name}-2"), &format!("--config {name}/config.toml"));
         assert_eq!(weights(path, name), weights(path, &format!("{name}-2")));
         // Whoever goes on with it goes on with its loss.
@@ -197,7 +198,7 @@ fn dropout_changes_what_is_learned_and_nothing_that_is_measured() {
     let path = folder.path();
     let two = format!("{SERIES} --layers 2");
     train(path, "plain", &two);
-    for (name, flag) in [("between", "--dropout 0.3"), ("recurrent", "--recurrent-dropout 0.3")] {
+    for (name, flag) in [("between", "--dropout 0.3"), ("recurrent", "--set model.recurrent-dropout=0.3")] {
         let told: Value = serde_json::from_str(&train(path, name, &format!("{two} {flag} --json"))).unwrap();
         assert_ne!(weights(path, "plain"), weights(path, name));
         let [once, twice] = [(); 2].map(|()| json(path, &format!("eval {name} --device cpu --json")));
@@ -215,13 +216,13 @@ fn dropout_changes_what_is_learned_and_nothing_that_is_measured() {
     // It goes on with its model, unless another rate is told.
     let on = "series s.csv --target level --epochs 1 --init-from between";
     train(path, "on", on);
-    train(path, "other", &format!("{on} --dropout 0 --recurrent-dropout 0.1"));
+    train(path, "other", &format!("{on} --dropout 0 --set model.recurrent-dropout=0.1"));
     assert_eq!((rates("on"), rates("other")), ([0.3, 0.0], [0.0, 0.1]));
     assert_ne!(weights(path, "on"), weights(path, "other"));
     train(path, "other-2", "--config other/config.toml");
     assert_eq!(weights(path, "other"), weights(path, "other-2"));
     for data in ["text t.txt --window 8", "sequences two.csv", "task adding --length 6"] {
-        let small = "--hidden 4 --layers 2 --dropout 0.2 --recurrent-dropout 0.2 --steps 2";
+        let small = "--hidden 4 --layers 2 --dropout 0.2 --set model.recurrent-dropout=0.2 --steps 2";
         train(path, &format!("{}", data.len()), &format!("{data} {small}"));
     }
 }
@@ -237,27 +238,25 @@ fn a_head_over_the_mean_of_all_steps_is_asked_for_by_predict() {
     ] {
         train(path, name, data);
         let mean = format!("{name}-mean");
-        train(path, &mean, &format!("{data} --predict mean"));
+        let set = format!("--set {}.predict", data.split(' ').next().unwrap());
+        train(path, &mean, &format!("{data} {set}=mean"));
         assert_eq!((&description(path, name)["at"], &description(path, &mean)["at"]), (&"last".into(), &"mean".into()));
         assert_ne!(weights(path, name), weights(path, &mean));
         succeeds(path, &format!("eval {mean} --device cpu"));
         train(path, &format!("{mean}-2"), &format!("--config {mean}/config.toml"));
         assert_eq!(weights(path, &mean), weights(path, &format!("{mean}-2")));
-        refused(path, &format!("train {data} --predict every"), 2, &["--predict", "last or mean", "got every"]);
+        refused(path, &format!("train {data} {set}=every"), 2, &["predict", "last or mean", "got every"]);
     }
     let on = "sequences two.csv --epochs 1 --init-from two-mean";
     train(path, "on", on);
     assert_eq!(description(path, "on")["at"], "mean");
-    refused(path, &format!("train {on} --predict last"), 2, &["--init-from", "--predict"]);
+    refused(path, &format!("train {on} --set sequences.predict=last"), 2, &["--init-from", "or predict"]);
     succeeds(path, "predict two-mean --device cpu two.csv");
-    for data in ["text t.txt", "task copy"] {
-        refused(path, &format!("train {data} --predict mean"), 2, &["--predict", "expected every", "got mean"]);
-        train(
-            path,
-            data.split_whitespace().last().unwrap().trim_end_matches(".txt"),
-            &format!("{data} --predict every --hidden 4 --steps 1"),
-        );
-    }
+    refused(path, "train task copy --set task.predict=mean", 2, &["predict", "expected every", "got mean"]);
+    train(path, "copy", "task copy --set task.predict=every --hidden 4 --steps 1");
+    // A text has no choice.
+    let parts = ["--set text.predict: there is no such key here; it is a key of [series]"];
+    refused(path, "train text t.txt --set text.predict=mean", 2, &parts);
 }
 
 /// −ln of the probability that a prediction gives to the truth, over the part.
@@ -310,7 +309,7 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
     for (name, data) in [("rare", RARE), ("two", "sequences two.csv --hidden 4 --batch 16 --lr 0.02 --epochs 6")] {
         train(path, name, data);
         let smoothed = format!("{name}-smoothed");
-        let arguments = format!("{data} --label-smoothing 0.3 --json");
+        let arguments = format!("{data} --set sequences.label-smoothing=0.3 --json");
         let told: Value = serde_json::from_str(&train(path, &smoothed, &arguments)).unwrap();
         assert_ne!(weights(path, name), weights(path, &smoothed));
         let measured = json(path, &format!("eval {smoothed} --device cpu --json"));
@@ -330,7 +329,7 @@ fn label_smoothing_is_of_training_and_not_of_what_is_told_in_the_end() {
     }
     let text = "text t.txt --window 8 --hidden 8 --lr 0.02 --steps 80";
     let told: Value =
-        serde_json::from_str(&train(path, "text", &format!("{text} --label-smoothing 0.2 --json"))).unwrap();
+        serde_json::from_str(&train(path, "text", &format!("{text} --set text.label-smoothing=0.2 --json"))).unwrap();
     let measured = json(path, "eval text --device cpu --json");
     assert_eq!(measured["validation"]["loss"], told["validation"]["loss"]);
     assert!(told["val_loss"].as_f64().unwrap() > told["validation"]["loss"].as_f64().unwrap() + 0.1, "{told}");
@@ -344,33 +343,44 @@ fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
     let folder = folder();
     let path = folder.path();
     let series = "train series s.csv --target level";
-    refused(path, &format!("{series} --dropout 0.2"), 2, &["--dropout 0.2", "--layers 2", "--recurrent-dropout"]);
-    for (flag, data) in [("dropout", series), ("recurrent-dropout", series), ("label-smoothing", "train text t.txt")] {
+    refused(
+        path,
+        &format!("{series} --dropout 0.2"),
+        2,
+        &["--dropout 0.2", "--layers 2", "--set model.recurrent-dropout=0.2"],
+    );
+    for (flag, data) in [
+        ("--dropout ", series),
+        ("--set model.recurrent-dropout=", series),
+        ("--set text.label-smoothing=", "train text t.txt"),
+    ] {
         for value in ["-0.1", "1", "nan", "many"] {
-            refused(path, &format!("{data} --{flag} {value}"), 2, &[&format!("--{flag}"), "from 0 to below 1"]);
+            let parts = [flag.trim_end_matches([' ', '=']), "from 0 to below 1", value];
+            refused(path, &format!("{data} {flag}{value}"), 2, &parts);
         }
     }
-    refused(path, &format!("{series} --huber-delta 0"), 2, &["--huber-delta", "above 0"]);
+    refused(path, &format!("{series} --loss huber:delta=0"), 2, &["--loss", "delta: expected", "above 0", "got '0'"]);
     for quantiles in ["0,0.5", "0.5,1", "-0.1", "nan", "median"] {
         refused(path, &format!("{series} --quantiles {quantiles}"), 2, &["--quantiles", "above 0 and below 1"]);
     }
     for quantiles in ["0.5,0.1", "0.5,0.5"] {
         refused(path, &format!("{series} --quantiles {quantiles}"), 2, &["--quantiles", "greater than the one before"]);
     }
-    refused(path, &format!("{series} --loss cubic"), 2, &["--loss", "squared, absolute, huber, quantile"]);
+    refused(path, &format!("{series} --loss cubic"), 2, &["--loss", "squared, absolute, huber or quantile"]);
     refused(
         path,
         &format!("{series} --loss huber --quantiles 0.5"),
         2,
         &["--quantiles", "no meaning for the loss huber"],
     );
-    refused(path, &format!("{series} --loss absolute --huber-delta 1"), 2, &["--huber-delta", "absolute"]);
-    refused(path, &format!("{series} --huber-delta 1 --quantiles 0.5"), 2, &["--quantiles", "huber"]);
+    let parts = ["--loss", "expected no parameter of absolute, got 'delta'"];
+    refused(path, &format!("{series} --loss absolute:delta=1"), 2, &parts);
+    refused(path, &format!("{series} --loss huber:delta=1 --quantiles 0.5"), 2, &["--quantiles", "huber:delta=1"]);
     refused(
         path,
         &format!("{series} --label-smoothing 0.1"),
         2,
-        &["--label-smoothing is a flag of train text, train sequences and train classes"],
+        &["--label-smoothing is a setting of [text], [sequences] and [classes]"],
     );
     refused(
         path,
@@ -386,8 +396,9 @@ fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
     refused(path, &format!("{rare} even"), 2, &["--class-weights", "balanced"]);
     let rows: String = (0..20).map(|row| format!("{row},1:{}.5\n", row % 7)).collect();
     std::fs::write(path.join("v.ts"), format!("@targetLabel true\n@data\n{rows}")).unwrap();
-    for flag in ["--class-weights balanced", "--label-smoothing 0.1"] {
-        let parts = [flag.split(' ').next().unwrap(), "is for classes; these labels are values"];
+    for flag in ["--class-weights balanced", "--set sequences.label-smoothing=0.1"] {
+        let name = flag.split([' ', '.', '=']).rfind(|word| word.contains("class-") || word.contains("label-"));
+        let parts = [name.unwrap(), "is for classes; these labels are values"];
         refused(path, &format!("train sequences v.ts {flag}"), 2, &parts);
     }
     // What no flag takes is as wrong in a file, and named by its line there.
@@ -395,14 +406,14 @@ fn what_a_network_cannot_be_asked_for_is_refused_by_flag_and_by_key() {
         ("model", "dropout = 1.5", "line 2, model.dropout"),
         ("model", "dropout = 0.5", "--dropout 0.5 (model.dropout)"),
         ("model", "recurrent-dropout = -1.0", "line 2, model.recurrent-dropout"),
-        ("series", "predict = \"every\"", "--predict"),
+        ("series", "predict = \"every\"", "predict: expected last or mean"),
         ("text", "label-smoothing = 1.0", "line 2, text.label-smoothing"),
         (
             "series",
             "label-smoothing = 0.1",
             "line 2, series.label-smoothing: there is no such key here; it is a key of [text]",
         ),
-        ("series", "huber-delta = 0.0", "line 2, series.huber-delta"),
+        ("series", "loss = \"huber:delta=0\"", "line 2, series.loss: delta: expected"),
         ("series", "quantiles = []", "--quantiles"),
         ("series", "quantiles = [0.5, 1.0]", "line 2, series.quantiles"),
         ("series", "quantiles = [0.9, 0.1]", "--quantiles"),
@@ -429,18 +440,21 @@ fn another_loss_or_other_data_over_a_configuration_take_the_place_of_what_it_had
         std::fs::write(path.join(name), &text).unwrap();
         text
     };
-    dump("q.toml", &format!("{SERIES} --quantiles 0.1,0.9 --predict mean"));
-    let over = dump("h.toml", "series --config q.toml --huber-delta 2");
-    assert!(over.contains("loss = \"huber\"") && !over.contains("quantiles"), "{over}");
+    dump("q.toml", &format!("{SERIES} --quantiles 0.1,0.9 --set series.predict=mean"));
+    let over = dump("h.toml", "series --config q.toml --loss huber:delta=2");
+    assert!(over.contains("loss = \"huber:delta=2\"") && !over.contains("quantiles"), "{over}");
     let back = dump("b.toml", "series --config h.toml --loss absolute");
-    assert!(back.contains("loss = \"absolute\"") && !back.contains("huber-delta"), "{back}");
+    assert!(back.contains("loss = \"absolute\"") && !back.contains("delta"), "{back}");
     // Another series keeps what is asked of it, a text has no use for it.
     std::fs::copy(path.join("s.csv"), path.join("again.csv")).unwrap();
     let again = dump("a.toml", "series again.csv --config q.toml --target level");
     assert!(again.contains("quantiles = [0.1, 0.9]"), "{again}");
     let text = dump("t.toml", "text t.txt --config q.toml");
-    assert!(!text.contains("quantiles") && text.contains("predict = \"every\""), "{text}");
-    dump("c.toml", "sequences rare.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1");
+    assert!(!text.contains("quantiles") && !text.contains("predict"), "{text}");
+    dump(
+        "c.toml",
+        "sequences rare.csv --class-weights balanced --set sequences.label-smoothing=0.1 --layers 2 --dropout 0.1",
+    );
     let series = dump("d.toml", "series s.csv --config c.toml --target level");
     assert!(!series.contains("class-weights") && !series.contains("smoothing"), "{series}");
     assert!(series.contains("dropout = 0.1"), "{series}");

@@ -90,15 +90,19 @@ fn every_step_is_a_line_of_metrics_and_validation_is_null_where_it_was_not_measu
 #[test]
 fn a_configuration_alone_repeats_its_run() {
     let folder = folder();
-    let arguments = "--cell rnn --activation relu --init identity --optimizer rmsprop --lr 0.01 --clip 0.5 --seed 7";
-    train(folder.path(), "a", &format!("{TINY} {arguments} --keep best --micro-batch 6 --split 0.6,0.2,0.2"));
+    let arguments = "--cell rnn --set model.activation=relu --set model.init=identity --optimizer rmsprop --lr 0.01 --clip 0.5 --seed 7";
+    train(
+        folder.path(),
+        "a",
+        &format!("{TINY} {arguments} --keep best --set training.micro-batch=6 --split 0.6,0.2,0.2"),
+    );
     train(folder.path(), "b", "--config a/config.toml");
     for file in ["metrics.jsonl", "model.safetensors", "config.toml", "forecast.csv"] {
         let [a, b] = ["a", "b"].map(|run| std::fs::read(folder.path().join(run).join(file)).unwrap());
         assert_eq!(a, b, "{file}");
     }
     for task in ["adding", "copy"] {
-        train(folder.path(), task, &format!("task {task} --length 6 --steps 4 --val-every 2 --hidden 4"));
+        train(folder.path(), task, &format!("task {task} --length 6 --steps 4 --set training.val-every=2 --hidden 4"));
         train(folder.path(), &format!("{task}-2"), &format!("--config {task}/config.toml"));
         let [a, b] = [task.to_owned(), format!("{task}-2")].map(|run| metrics(folder.path(), &run));
         assert_eq!(a, b);
@@ -129,25 +133,18 @@ fn flags_over_a_configuration_change_it() {
     assert!(config.contains("window = 5"), "{config}");
 }
 
-/// Whether each flag over each stored configuration is taken, or refused in words that have the flag.
 /// Whether a flag is of a kind of data, and not of all.
 fn is_of_a_kind(flag: &str) -> bool {
     let of_all = [
         "--seed",
         "--threads",
         "--cell",
-        "--activation",
         "--hidden",
         "--layers",
         "--bidirectional",
-        "--init",
-        "--forget-bias",
         "--batch",
-        "--micro-batch",
-        "--accumulate",
         "--epochs",
         "--steps",
-        "--val-every",
         "--patience",
         "--keep",
         "--optimizer",
@@ -156,14 +153,11 @@ fn is_of_a_kind(flag: &str) -> bool {
         "--weight-decay",
         "--warmup",
         "--schedule",
-        "--decay-every",
-        "--decay-factor",
-        "--decay-floor",
-        "--decay-patience",
         "--dropout",
-        "--recurrent-dropout",
     ];
-    flag.starts_with("--") && !of_all.contains(&flag.split(' ').next().unwrap_or_default())
+    flag.starts_with("--")
+        && !flag.starts_with("--set")
+        && !of_all.contains(&flag.split(' ').next().unwrap_or_default())
 }
 
 #[test]
@@ -186,20 +180,24 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         ("task", "task adding --length 6"),
         ("step", "task adding --length 6 --schedule step"),
         ("plateau", "task adding --length 6 --schedule plateau"),
-        ("cosine", "task copy --length 6 --schedule cosine --decay-floor 0.1"),
-        ("rnn", "task adding --length 6 --cell rnn --activation relu"),
-        ("quantiles", "series s.csv --target level --window 5 --quantiles 0.1,0.9 --predict mean"),
-        ("weights", "sequences q.csv --class-weights balanced --label-smoothing 0.1 --layers 2 --dropout 0.1"),
+        ("cosine", "task copy --length 6 --schedule cosine:floor=0.1"),
+        ("rnn", "task adding --length 6 --cell rnn --set model.activation=relu"),
+        ("quantiles", "series s.csv --target level --window 5 --quantiles 0.1,0.9 --set series.predict=mean"),
+        (
+            "weights",
+            "sequences q.csv --class-weights balanced --set sequences.label-smoothing=0.1 --layers 2 --dropout 0.1",
+        ),
     ];
     let flags = "--seed 2|--threads 2|--split 0.6,0.2,0.2|--test-file q2.csv|--validation 0.3|--window 7|--scale min-max|\
-        --missing mask|--bytes|--min-count 2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
-        --read pixels|--id id|--time time|--label label|--keys 1-9|--length 7|--cell rnn|--cell gru|--activation relu|\
-        --hidden 3|--layers 2|--bidirectional|--init orthogonal|--forget-bias 1|--batch 8|--micro-batch 4|\
-        --accumulate 2|--buckets 2|--epochs 2|--steps 3|--val-every 2|--patience 2|--keep best|--optimizer sgd|\
+        --missing mask|--bytes|--set text.min-count=2|--carry-state|--target level|--horizon 2|--season 3|--train-until 35|\
+        --read pixels|--id id|--time time|--label label|--keys 1-9|--length 7|--cell rnn|--cell gru|--set model.activation=relu|\
+        --hidden 3|--layers 2|--bidirectional|--set model.init=orthogonal|--set model.forget-bias=1|--batch 8|--set training.micro-batch=4|\
+        --set training.accumulate=2|--set sequences.buckets=2|--epochs 2|--steps 3|--set training.val-every=2|--patience 2|--keep best|--optimizer sgd|\
         --lr 0.1|--clip 0|--weight-decay 0.1|--warmup 2|--schedule constant|--schedule step|--schedule exponential|\
-        --schedule cosine|--schedule plateau|--decay-every 2|--decay-factor 0.1|--decay-floor 0.1|--decay-patience 2|\
-        --dropout 0.2|--recurrent-dropout 0.2|--predict mean|--predict every|--loss absolute|--huber-delta 2|\
-        --quantiles 0.2,0.8|--label-smoothing 0.1|--class-weights balanced|\
+        --schedule cosine|--schedule plateau|--schedule step:every=2|--schedule exponential:factor=0.1|--schedule cosine:floor=0.1|\
+        --schedule plateau:patience=2|--schedule constant:every=2|\
+        --dropout 0.2|--set model.recurrent-dropout=0.2|--set series.predict=mean|--set task.predict=every|--loss absolute|--loss huber:delta=2|\
+        --quantiles 0.2,0.8|--set sequences.label-smoothing=0.1|--class-weights balanced|\
         text t.txt|sequences q2.csv|task copy";
     for (name, source) in sources {
         let config = bptt(path, &format!("train --dump-config {small} {source}"));
@@ -210,7 +208,8 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
             let kind = if is_of_a_kind(flag) { source.split(' ').next().unwrap() } else { "" };
             let output = bptt(path, &format!("train --dump-config --config {name}.toml {kind} {flag}"));
             let stderr = String::from_utf8(output.stderr).unwrap();
-            let word = flag.split(' ').next().unwrap();
+            let key = flag.strip_prefix("--set ").and_then(|set| set.split(['.', '=']).nth(1));
+            let word = key.unwrap_or_else(|| flag.split(' ').next().unwrap());
             assert!(output.status.success() || stderr.contains(word), "{name} {flag}: {stderr}");
         }
         // What follows from an epoch follows from the new one, and a kind's own split takes another's place.
@@ -224,7 +223,7 @@ fn a_flag_over_a_stored_configuration_works_or_is_refused_by_its_name() {
         }
     }
     for (flag, buckets) in [("sequences q2.csv", "3"), ("task copy", "None"), ("series s.csv --target level", "None")] {
-        let output = bptt(path, &format!("train sequences q.csv --dump-config {small} --buckets 3"));
+        let output = bptt(path, &format!("train sequences q.csv --dump-config {small} --set sequences.buckets=3"));
         std::fs::write(path.join("buckets.toml"), output.stdout).unwrap();
         let output = bptt(path, &format!("train --dump-config --config buckets.toml {flag}"));
         assert!(output.status.success(), "{flag}: {}", String::from_utf8_lossy(&output.stderr));
@@ -261,7 +260,7 @@ fn with_no_validation_the_test_is_all_that_follows_training() {
 #[test]
 fn a_diverging_run_stops_with_its_last_good_weights() {
     let folder = folder();
-    let arguments = "--cell rnn --activation relu --optimizer sgd --lr 1e30 --clip 0 --epochs 50";
+    let arguments = "--cell rnn --set model.activation=relu --optimizer sgd --lr 1e30 --clip 0 --epochs 50";
     let output =
         bptt(folder.path(), &format!("train --device cpu --out a {TINY} {arguments}").replace("--epochs 3 ", ""));
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -358,7 +357,11 @@ fn what_has_no_meaning_is_refused_by_flag() {
     let folder = folder();
     let path = folder.path();
     refused(path, "train series s.csv --window 0", 2, &["--window", "whole number from 1", "'0'"]);
-    for flag in ["hidden", "layers", "batch", "epochs", "steps", "micro-batch", "val-every", "threads"] {
+    for key in ["micro-batch", "val-every"] {
+        let parts = [&format!("--set training.{key}"), "whole number from 1", "got 0"];
+        refused(path, &format!("train --set training.{key}=0"), 2, &parts);
+    }
+    for flag in ["hidden", "layers", "batch", "epochs", "steps", "threads"] {
         refused(path, &format!("train --{flag} 0"), 2, &[&format!("--{flag}"), "whole number from 1", "'0'"]);
     }
     refused(path, "train --epochs 3 --steps 4", 2, &["--epochs", "--steps"]);
@@ -369,21 +372,21 @@ fn what_has_no_meaning_is_refused_by_flag() {
     refused(path, "train series s.csv --validation 1.5", 2, &["--validation", "from 0 to 1"]);
     refused(path, "train series s.csv --target level --split 0.5,0.5", 2, &["--split", "three shares"]);
     refused(path, "train --cell transformer", 2, &["--cell", "rnn, lstm, gru"]);
-    refused(path, "train --activation relu --cell gru", 2, &["--activation", "rnn"]);
-    refused(path, "train --forget-bias 1 --cell rnn", 2, &["--forget-bias", "lstm"]);
+    refused(path, "train --set model.activation=relu --cell gru", 2, &["model.activation", "rnn"]);
+    refused(path, "train --set model.forget-bias=1 --cell rnn", 2, &["model.forget-bias", "lstm"]);
     for bias in ["nan", "-inf", "1e39"] {
         refused(
             path,
-            &format!("train --forget-bias={bias}"),
+            &format!("train --set model.forget-bias={bias}"),
             2,
-            &["--forget-bias", "a number from -3.4028235e38", bias],
+            &["--set model.forget-bias", "a number from -3.4028235e38", bias],
         );
     }
     for norm in ["1e-300", "1e300", "nan", "-1"] {
         refused(path, &format!("train --clip {norm}"), 2, &["--clip", "0, or a number from 1.1754944e-38", norm]);
     }
     for data in ["series s.csv", "task adding", "text s.csv"] {
-        let parts = ["--buckets is a flag of train sequences, train classes and train rolls"];
+        let parts = ["--buckets is a setting of [sequences], [classes] and [rolls]"];
         refused(path, &format!("train {data} --buckets 2"), 2, &parts);
     }
     refused(path, "train --bogus", 2, &["--bogus"]);
@@ -410,13 +413,13 @@ fn a_size_that_no_machine_has_room_for_is_refused_by_flag_and_by_key() {
     for (section, key, most) in sizes {
         let expected = format!("from 1 to {most}");
         let data = if section == "text" { "text t.txt" } else { "task adding" };
-        let flag = format!("train {data} --{key} {}", most + 1);
-        refused(path, &flag, 2, &[&format!("--{key}"), &expected]);
+        let flag = if key == "micro-batch" { "--set training.micro-batch=" } else { &format!("--{key} ") };
+        refused(path, &format!("train {data} {flag}{}", most + 1), 2, &[flag.trim_end_matches([' ', '=']), &expected]);
         std::fs::write(path.join("big.toml"), format!("[{section}]\n{key} = {}\n", i64::MAX)).unwrap();
         refused(path, "train --config big.toml", 2, &["big.toml, line ", &format!("{section}.{key}"), &expected]);
     }
     std::fs::write(path.join("t.txt"), "to be or not to be ".repeat(200)).unwrap();
-    let remedy = |flag| ["--batch", flag, "--micro-batch"];
+    let remedy = |flag| ["--batch", flag, "training.micro-batch"];
     refused(path, "train text t.txt --device cpu --batch 16777216", 2, &remedy("--window"));
     refused(path, "train task adding --device cpu --length 16777216", 2, &remedy("--length"));
     refused(path, "train task copy --device cpu --length 16777216", 2, &remedy("--length"));
@@ -468,7 +471,7 @@ fn what_a_flag_refuses_a_configuration_refuses_by_line_and_key() {
         ("training", "lr = nan", "a finite number of at least 0"),
         ("training", "lr = -0.5", "a finite number of at least 0"),
         ("training", "clip = 1e-300", "0, or a number from 1.1754944e-38 to 3.4028235e38"),
-        ("training", "decay-factor = 2.0", "a number from 0 to 1"),
+        ("training", "weight-decay = -1.0", "a finite number of at least 0"),
         ("training", "batch = 0x1000001", "a whole number from 1 to 16777216, or auto"),
     ];
     for (section, line, expected) in values {
@@ -594,29 +597,34 @@ fn the_rate_follows_the_schedule_and_a_run_ends_when_it_no_longer_improves() {
         lines.iter().map(|line| (line["lr"].as_f64().unwrap() * 1e6).round() / 1e6).collect::<Vec<f64>>()
     };
     // Three batches an epoch, two of them a step: six steps.
-    let rates_of_steps = rates("a", "--accumulate 2 --warmup 2 --schedule step --decay-every 2 --decay-factor 0.1");
+    let rates_of_steps = rates("a", "--set training.accumulate=2 --warmup 2 --schedule step:every=2,factor=0.1");
     assert_eq!(rates_of_steps, [0.005, 0.01, 0.01, 0.01, 0.001, 0.001]);
     let config = read(folder.path(), "a/config.toml");
-    assert!(config.contains("accumulate = 2") && config.contains("decay-every = 2"), "{config}");
-    let cosine = rates("b", "--schedule cosine --decay-floor 0.2");
+    assert!(config.contains("accumulate = 2") && config.contains("schedule = \"step:every=2,factor=0.1\""), "{config}");
+    let cosine = rates("b", "--schedule cosine:floor=0.2");
     assert!(cosine[0] == 0.01 && cosine.is_sorted_by(|a, b| a > b) && cosine[8] > 0.002, "{cosine:?}");
     // At a rate of 0 the first validation stays the best.
     let stdout = train(folder.path(), "c", &format!("{TINY} --lr 0 --patience 1 --json"));
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((summary["ended"].as_str(), summary["steps"].as_u64()), (Some("no-improvement"), Some(6)));
     assert!(read(folder.path(), "c/config.toml").contains("patience = 1"));
-    refused(folder.path(), &format!("train {TINY} --decay-every 3"), 2, &["--decay-every", "constant"]);
+    refused(
+        folder.path(),
+        &format!("train {TINY} --schedule constant:every=3"),
+        2,
+        &["--schedule", "no parameter of constant", "'every'"],
+    );
 }
 
 #[test]
 fn a_flag_over_a_runs_configuration_takes_the_place_of_what_it_excludes() {
     let folder = folder();
     let path = folder.path();
-    let cosine = "--schedule cosine --decay-floor 0.1 --split 0.6,0.2,0.2";
+    let cosine = "--schedule cosine:floor=0.1 --split 0.6,0.2,0.2";
     train(path, "a", &format!("{TINY} {cosine}"));
     let flags = [
         "--schedule constant",
-        "--schedule step --decay-every 2",
+        "--schedule step:every=2",
         "--schedule plateau",
         "--patience 3",
         "--batch 4",

@@ -22,7 +22,7 @@ fn text(folder: &Path) {
 
 /// Two layers, both dropouts, Adam, a schedule, and the state carried on.
 const RUN: &str = "train text text.txt --carry-state --window 12 --batch 4 --hidden 12 --layers 2 --dropout 0.2 \
-                   --recurrent-dropout 0.1 --schedule cosine --val-every 60 --keep best --checkpoint-every 1 --json";
+                   --set model.recurrent-dropout=0.1 --schedule cosine --set training.val-every=60 --keep best --set training.checkpoint-every=1 --json";
 
 fn run(device: &str, steps: u64, out: &str) -> String {
     format!("{RUN} --device {device} --steps {steps} --out {out}")
@@ -85,7 +85,7 @@ fn killed_50_times(device: &str) {
     }
     assert!(kills >= 10 && behind > 0, "{kills} kills, {behind} steps");
     succeeds(folder, "train --resume killed --json");
-    succeeds(folder, &run(device, steps, "whole").replace("--checkpoint-every 1 ", ""));
+    succeeds(folder, &run(device, steps, "whole").replace("--set training.checkpoint-every=1 ", ""));
     assert_same(folder, "whole", "killed");
 }
 
@@ -211,8 +211,9 @@ fn a_run_that_is_over_is_extended_to_the_bits_of_one_that_was_longer_from_the_st
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
-    let text = run("cpu", 0, "").replace("--schedule cosine", "").replace("--steps 0 --out ", "--flow-every 40");
-    let series = "train series bundled:sunspots --window 8 --hidden 4 --dropout 0.2 --layers 2 --recurrent-dropout 0.1 --warmup 5 --optimizer \
+    let text =
+        run("cpu", 0, "").replace("--schedule cosine", "").replace("--steps 0 --out ", "--set training.flow-every=40");
+    let series = "train series bundled:sunspots --window 8 --hidden 4 --dropout 0.2 --layers 2 --set model.recurrent-dropout=0.1 --warmup 5 --optimizer \
                   momentum --json --device cpu";
     for (name, run, short, long) in
         [("text", text.as_str(), "--steps 60", "--steps 180"), ("series", series, "--epochs 2", "--epochs 5")]
@@ -247,7 +248,7 @@ fn a_longer_run_killed_before_its_first_checkpoint_still_has_the_run_that_it_ext
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     text(folder);
-    let run = run("cpu", 0, "").replace("--schedule cosine", "").replace("--checkpoint-every 1 ", "");
+    let run = run("cpu", 0, "").replace("--schedule cosine", "").replace("--set training.checkpoint-every=1 ", "");
     let run = run.replace("--steps 0 --out ", "");
     succeeds(folder, &format!("{run} --steps 60 --out a"));
     let longer = "train --resume a --steps 2000 --out b --json";

@@ -488,9 +488,14 @@ fn lines_are_told_apart_by_their_characters_and_held_back_lines_bring_none() {
     assert_eq!(json(&run(path, "eval a more --json"))["test"]["accuracy"].as_f64(), Some(1.0));
     write(path, "more/middle.txt", "dcd\n");
     refused(path, "eval a more", 1, &["more, the label of sequence 1", "one of left, right", "\"middle\""]);
-    refused(path, "train classes more --split 1,0,0 --min-count 9", 1, &["more, the vocabulary"]);
+    refused(path, "train classes more --split 1,0,0 --set classes.min-count=9", 1, &["more, the vocabulary"]);
     std::fs::remove_file(path.join("more/middle.txt")).unwrap();
-    refused(path, "train classes more --split 1,0,0 --min-count 1", 1, &["more, the classes", "at least 2"]);
+    refused(
+        path,
+        "train classes more --split 1,0,0 --set classes.min-count=1",
+        1,
+        &["more, the classes", "at least 2"],
+    );
 }
 
 #[test]

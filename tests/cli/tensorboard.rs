@@ -131,7 +131,7 @@ fn version() -> Event {
 #[test]
 fn an_event_file_holds_every_steps_numbers() {
     let folder = tempfile::tempdir().unwrap();
-    train(folder.path(), "a", "--steps 6 --val-every 3 --tensorboard");
+    train(folder.path(), "a", "--steps 6 --set training.val-every=3 --set training.tensorboard=true");
     let logs = folder.path().join("a/tensorboard");
     let [name] = &entries(&logs)[..] else { panic!("expected one file") };
     let (events, expected) = (events(&logs.join(name)), expected(&folder.path().join("a")));
@@ -144,7 +144,7 @@ fn an_event_file_holds_every_steps_numbers() {
 fn the_file_of_a_run_gone_on_with_voids_what_was_cut_off_also_where_the_clock_was_set_back() {
     let folder = tempfile::tempdir().unwrap();
     let (run, logs) = (folder.path().join("a"), folder.path().join("a/tensorboard"));
-    let settings = "train --device cpu --steps 3000 --val-every 500 --checkpoint-every 100 --tensorboard --out a";
+    let settings = "train --device cpu --steps 3000 --set training.val-every=500 --set training.checkpoint-every=100 --set training.tensorboard=true --out a";
     let mut child = command(folder.path(), settings).stdout(Stdio::null()).spawn().unwrap();
     while !run.join("checkpoints/step-000000000100.ckpt").is_file() {
         assert!(child.try_wait().unwrap().is_none());

@@ -1,8 +1,6 @@
-//! What the values of flags are: each parser holds a configuration file's values too.
+//! The values of flags: a configuration file's values are read by the same parsers.
 
-use bptt::RecurrentKernel;
-use bptt::data::{DateOrder, DecimalMark};
-use bptt::experiment::config::{ABOVE_0, Auto, BatchSize, COUNT, Names, SIZE, is_above_0};
+use bptt::experiment::config::{Auto, BatchSize, COUNT, Names, SIZE};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
@@ -68,20 +66,6 @@ pub(crate) fn below_1(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(crate) fn quantile(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
-        _ => Err("expected numbers above 0 and below 1".into()),
-    }
-}
-
-pub(crate) fn above_0(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if is_above_0(value) => Ok(value),
-        _ => Err(format!("expected {ABOVE_0}")),
-    }
-}
-
 /// What a configuration file can hold: TOML's integers are signed.
 pub(crate) fn signed(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
@@ -109,27 +93,101 @@ pub(crate) fn at_least_0(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The recurrent kernels by their names.
-pub(crate) fn kernel() -> impl TypedValueParser<Value = RecurrentKernel> {
-    one_of(&["auto", "sequence", "step"])
+/// The shares of three parts; what they add up to is checked with the data.
+pub(crate) fn shares(text: &str) -> Result<Vec<f64>, String> {
+    let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok().filter(|share| share.is_finite()));
+    numbers.collect::<Option<_>>().ok_or_else(|| "expected numbers between commas, as in 0.7,0.15,0.15".into())
 }
 
-/// The marks before decimals.
-pub(crate) fn decimal() -> impl TypedValueParser<Value = DecimalMark> {
-    one_of(&[".", ","])
+pub(crate) fn quantiles(text: &str) -> Result<Vec<f64>, String> {
+    let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok());
+    let inside = |number: Option<f64>| number.filter(|number| *number > 0.0 && *number < 1.0);
+    numbers.map(inside).collect::<Option<_>>().ok_or_else(|| "expected numbers above 0 and below 1".into())
 }
 
-/// The orders of day and month.
-pub(crate) fn dates() -> impl TypedValueParser<Value = DateOrder> {
-    one_of(&["day-first", "month-first", "year-first"])
-}
+/// Names to choose from, each with its meaning where the name does not say it.
+pub(crate) type Choices = &'static [(&'static str, &'static str)];
+
+pub(crate) const CELLS: Choices = &[("rnn", ""), ("lstm", ""), ("gru", "")];
+
+pub(crate) const ACTIVATIONS: Choices = &[("tanh", ""), ("relu", ""), ("sigmoid", ""), ("identity", "")];
+
+pub(crate) const OPTIMIZERS: Choices = &[
+    ("sgd", "gradient descent"),
+    ("momentum", "gradient descent with a momentum of 0.9"),
+    ("nesterov", "the same with Nesterov's momentum"),
+    ("rmsprop", "RMSprop"),
+    ("adam", "Adam"),
+    ("adamw", "Adam with decoupled weight decay"),
+];
+
+pub(crate) const SCHEDULES: Choices = &[
+    ("constant", "no decay"),
+    ("step", "times `factor` (0.5) after each `every` steps (an epoch)"),
+    ("exponential", "the same, spread evenly over the steps"),
+    ("cosine", "half a cosine, down to `floor` (0) of the rate"),
+    ("plateau", "times `factor` (0.5) after `patience` (5) validations without improvement"),
+];
+
+pub(crate) const LOSSES: Choices = &[
+    ("squared", "squared error; forecasts tend to the mean"),
+    ("absolute", "absolute error; forecasts tend to the median"),
+    ("huber", "squared up to `delta` (1, in units of the scaled target), absolute beyond it"),
+    ("quantile", "pinball loss of --quantiles"),
+];
+
+pub(crate) const TASKS: Choices = &[
+    ("adding", "the adding problem, the sum of two marked numbers in a sequence"),
+    ("copy", "the copying memory problem, repeating 10 symbols after a delay"),
+];
+
+pub(crate) const ON_NAN: Choices = &[
+    ("stop", "end the run with the weights before that step"),
+    ("skip", "leave the step out; end the run after 10 of them in a row"),
+    ("back", "return to the weights of the last validation, at half the rate; at most 5 times"),
+];
+
+pub(crate) const SCALES: Choices =
+    &[("standard", "mean 0 and standard deviation 1"), ("min-max", "from 0 to 1"), ("none", "unchanged")];
+
+pub(crate) const MISSING: Choices = &[
+    ("error", "refuse the file, and name the first"),
+    ("ffill", "repeat the value before"),
+    ("mask", "0 after scaling, and a further input that marks them"),
+];
+
+pub(crate) const READ: Choices = &[("rows", "a row of an image"), ("pixels", "a pixel")];
+
+pub(crate) const LABELS_AS: Choices = &[("classes", "names of classes"), ("values", "numbers to predict")];
+
+pub(crate) const KEEP: Choices = &[("last", "those of the last step"), ("best", "those of the lowest validation loss")];
+
+pub(crate) const INITS: Choices = &[
+    ("uniform", "within ±1/√H"),
+    ("orthogonal", "a random orthogonal matrix per gate"),
+    ("identity", "the identity per gate; with relu the IRNN"),
+];
+
+pub(crate) const READOUTS: Choices =
+    &[("last", "the last step"), ("mean", "the mean over all steps"), ("every", "each step, for the copying task")];
+
+pub(crate) const KERNELS: Choices = &[
+    ("auto", "whichever is faster at these sizes"),
+    ("sequence", "one dispatch for a sequence; at most 1024 hidden units"),
+    ("step", "one dispatch for a step"),
+];
+
+pub(crate) const DECIMAL: Choices = &[(".", ""), (",", "")];
+
+pub(crate) const DATES: Choices = &[("day-first", ""), ("month-first", ""), ("year-first", "")];
 
 /// One of the names that `T` has in a configuration file.
-pub(crate) fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub(crate) fn one_of<T>(choices: Choices) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(serde_json::Value::String(name)))
+    let names = PossibleValuesParser::new(choices.iter().map(|(name, _)| *name));
+    names.try_map(|name| serde_json::from_value(serde_json::Value::String(name)))
 }
 
 #[cfg(test)]

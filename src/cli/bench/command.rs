@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::profile::{profile_json, profile_lines};
 use super::sweep::table;
-use crate::cli::args::{at_least_0, cell, kernel, whole};
+use crate::cli::args::{CELLS, KERNELS, at_least_0, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{note, say_json};
 
@@ -31,7 +31,7 @@ const REPEATS: usize = 1 << 20;
 #[derive(Args)]
 pub(crate) struct BenchArgs {
     /// The recurrent cell
-    #[arg(long, value_parser = cell(), value_name = "CELL", required_unless_present = "basics")]
+    #[arg(long, value_parser = one_of::<CellName>(CELLS), hide_possible_values = true, value_name = "CELL", required_unless_present = "basics")]
     cell: Option<CellName>,
     /// The sizes of batch and network
     #[arg(long, value_parser = size(), ignore_case = true, value_name = "SIZE", required_unless_present = "basics")]
@@ -76,7 +76,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with_all = ["cell", "size", "sweep", "compare", "profile", "memory"])]
     basics: bool,
     /// How a GPU takes the recurrent steps
-    #[arg(long, value_parser = kernel(), default_value = "auto")]
+    #[arg(long, value_parser = one_of::<RecurrentKernel>(KERNELS), hide_possible_values = true, default_value = "auto")]
     kernel: RecurrentKernel,
     /// Seconds to time, once there are --min-reps samples
     #[arg(long, value_parser = at_least_0, default_value = "4")]

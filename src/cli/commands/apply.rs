@@ -17,22 +17,21 @@ use bptt::format::path_text;
 use bptt::{Error, Result};
 use clap::Args;
 
-use crate::cli::args::{ReadArgs, RunArgs, whole};
+use crate::cli::args::{Flags, ReadArgs, whole};
 use crate::cli::config_file;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::note;
 
 #[derive(Args)]
 pub(crate) struct ApplyArgs {
-    /// A run's folder, or a model.safetensors alone
+    /// Folder of a run, or a model.safetensors
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub(crate) run: PathBuf,
-    /// Sequences at once [default: the run's batch; 32]
+    /// Sequences per batch [default: the run's, or 32]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "B")]
     pub(crate) batch: Option<usize>,
     #[command(flatten)]
-    pub(crate) on: RunArgs,
-    /// The file that the model was trained on is split as it was then, whatever its name; other data are not split unless
-    /// --split says so.
+    pub(crate) on: Flags<RunConfig>,
     #[command(flatten)]
     pub(crate) data: ReadArgs,
 }
@@ -51,7 +50,7 @@ pub(crate) struct Applied {
 impl Applied {
     pub(crate) async fn open(args: &ApplyArgs) -> Result<Self, Failure> {
         let model = open_model(&args.run)?;
-        let mut given = given(&args.run, &model, &args.on.config(), args.data.data(model.codec.kind())?)?;
+        let mut given = given(&args.run, &model, &args.on.0, args.data.data(model.codec.kind())?)?;
         given.training.batch = args.batch.map(BatchSize::Rows).or(given.training.batch);
         let mut settings = Settings::new(given)?;
         let task = load::load(&mut settings, Some(&model))?;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use bptt::data::{DateOrder, DecimalMark, EncodedSeries, Forecast};
-use bptt::experiment::config::{Bytes, Data, SeriesConfig};
+use bptt::experiment::config::{Bytes, Data, RunConfig, SeriesConfig};
 use bptt::experiment::files::folder::{io_error, unwritten};
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::spreadsheet::PlainFields;
@@ -19,7 +19,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::apply::{given, on_device, open_model};
-use crate::cli::args::{RunArgs, dates, decimal, whole};
+use crate::cli::args::{DATES, DECIMAL, Flags, one_of, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{note, say, say_json};
 
@@ -34,10 +34,10 @@ pub(crate) struct ForecastArgs {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: Option<PathBuf>,
     /// With FILE: the mark before its decimals, a point or a comma [default: what the numbers show, or else as the run's]
-    #[arg(long, requires = "file", value_parser = decimal(), value_name = "MARK")]
+    #[arg(long, requires = "file", value_parser = one_of::<DecimalMark>(DECIMAL), hide_possible_values = true, value_name = "MARK")]
     decimal: Option<DecimalMark>,
     /// With FILE: what comes first in dates such as 5/3/2021 [default: as in the run's; what the rows show]
-    #[arg(long, requires = "file", value_parser = dates(), value_name = "ORDER")]
+    #[arg(long, requires = "file", value_parser = one_of::<DateOrder>(DATES), hide_possible_values = true, value_name = "ORDER")]
     dates: Option<DateOrder>,
     /// The most that may come of the file, as in 4GiB [default: the run's; 1GiB]
     #[arg(long, value_parser = Bytes::parse, value_name = "BYTES")]
@@ -58,7 +58,7 @@ pub(crate) struct ForecastArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    on: RunArgs,
+    on: Flags<RunConfig>,
 }
 
 pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
@@ -78,7 +78,7 @@ pub(crate) async fn forecast(args: &ForecastArgs) -> Result<(), Failure> {
     let ForecastArgs { decimal, dates, input_limit, .. } = *args;
     let series = SeriesConfig { file: args.file.clone(), decimal, dates, input_limit, ..SeriesConfig::default() };
     let data = Some(Data::Series(series.clone())).filter(|_| series != SeriesConfig::default());
-    let mut settings = Settings::new(given(&args.run, &model, &args.on.config(), data)?)?;
+    let mut settings = Settings::new(given(&args.run, &model, &args.on.0, data)?)?;
     let read =
         settings.series().map_or_else(|| Err(no_series()), |series| SeriesData::read(series, Some(&model.codec)))?;
     if args.file.is_some() {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bptt::experiment::config::{Config, Data, SIZE, TextConfig};
+use bptt::experiment::config::{Config, Data, ModelConfig, RunConfig, SIZE, TextConfig};
 use bptt::experiment::device::open::OpenDevice;
 use bptt::experiment::gradcheck::{CheckedGradients, Deviation, GradientCheck};
 use bptt::experiment::model::model_file;
@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::apply::open_model;
-use crate::cli::args::{ModelArgs, RunArgs, one_of, whole};
+use crate::cli::args::{Flags, READOUTS, SetArgs, one_of, whole, with_sets};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, say, say_json};
 
@@ -41,7 +41,7 @@ pub(crate) struct GradcheckArgs {
     #[arg(long)]
     json: bool,
     /// Outputs that the predictions are made from: every step's, the last, or the mean of all [default: every]
-    #[arg(long, value_parser = one_of::<Readout>(&["every", "last", "mean"]), value_name = "AT", conflicts_with = "run")]
+    #[arg(long, value_parser = one_of::<Readout>(READOUTS), hide_possible_values = true, value_name = "AT", conflicts_with = "run")]
     predict: Option<Readout>,
     /// Size of a trained vector for each of I tokens [default: none, the network reads numbers]
     #[arg(long, value_parser = whole::<1, SIZE>, value_name = "N", conflicts_with = "run")]
@@ -50,9 +50,11 @@ pub(crate) struct GradcheckArgs {
     #[arg(long, conflicts_with = "run")]
     tied: bool,
     #[command(flatten)]
-    on: RunArgs,
+    model: Flags<ModelConfig>,
     #[command(flatten)]
-    model: ModelArgs,
+    on: Flags<RunConfig>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 pub(crate) async fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
@@ -100,24 +102,26 @@ pub(crate) async fn gradcheck(args: &GradcheckArgs) -> Result<(), Failure> {
 
 /// The model, its parameters, and the settings of the command.
 fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure> {
-    let mut model = args.model.clone();
+    let given = Config { run: args.on.0.clone(), model: args.model.0.clone(), ..Config::default() };
+    let mut given = with_sets(given, &args.set.set, &["model", "run"], None)?;
+    let model = &mut given.model;
     if model.init_from.is_some() {
         let reason = "--init-from: a run whose weights are to be checked is named without a flag, `bptt gradcheck RUN`";
         return Err(Error::Unsupported(reason.into()).into());
     }
     if let Some(run) = &args.run {
-        if model != ModelArgs::default() {
+        if *model != ModelConfig::default() {
             let reason =
                 format!("{}: the run says what its network is; no flag of the model goes with it", path_text(run));
             return Err(Error::Unsupported(reason).into());
         }
         let file = open_model(run)?;
         let layout = Layout::new(&file.model);
-        let settings = settings(args, ModelArgs::default())?;
+        let settings = settings(args, given)?;
         return Ok((file.model, layout.to_block(&file.weights)?, settings));
     }
     model.hidden.get_or_insert(6);
-    let settings = settings(args, model)?;
+    let settings = settings(args, given)?;
     let (inputs, outputs) = (args.inputs.unwrap_or(3), args.outputs.unwrap_or(3));
     let at = args.predict.unwrap_or(Readout::PerStep);
     let head = if args.tied {
@@ -134,10 +138,10 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
 
 /// Device, seed and model as every command reads them: as of a text, which has every flag of the model. No data of these
 /// settings are ever read.
-fn settings(args: &GradcheckArgs, model: ModelArgs) -> Result<Settings, Failure> {
+fn settings(args: &GradcheckArgs, given: Config) -> Result<Settings, Failure> {
     let text = TextConfig { embedding: args.embedding, tied: args.tied.then_some(true), ..TextConfig::default() };
     let data = Some(Data::Text(text));
-    Ok(Settings::new(Config { run: args.on.config(), data, model: model.config(), ..Config::default() })?)
+    Ok(Settings::new(Config { data, ..given })?)
 }
 
 fn dropped(recurrent: &Recurrent) -> String {

@@ -47,68 +47,25 @@ pub(crate) fn init(args: &InitArgs) -> Result<()> {
     Ok(())
 }
 
-/// The flags of `bptt train` as a configuration file: a section for each group of flags, a key for each flag.
+/// Every setting of `bptt train`, by the sections of a configuration file.
 fn template() -> String {
     let mut text = String::from(
-        "# Settings of `bptt train`: each key is the flag of its name. What is left out has its default.\n\
-         # `bptt train --config THIS --dump-config` prints what it comes to.\n\n\
+        "# Settings of `bptt train`. What is left out has its default. On the command line a setting is the flag of its\n\
+         # name or, without one, --set SECTION.KEY=VALUE. `bptt train --config THIS --dump-config` prints the result.\n\n\
          # The data: the section of one kind, with its file. Without one the bundled sunspot numbers are learned.\n",
     );
     for section in args::SECTIONS {
         let is_data = Kind::ALL.iter().any(|kind| kind.section() == section);
-        let Some(flags) = args::section(section) else { continue };
-        let _ = match is_data {
-            true => write!(text, "\n# [{section}]\n"),
-            false => write!(text, "\n[{section}]\n"),
-        };
-        for flag in flags.get_arguments().filter(|flag| !flag.is_hide_set()) {
-            let Some(help) = flag.get_help() else { continue };
-            // What a command line names without a flag is the file, or the name of a task.
-            let key = flag.get_long().unwrap_or(flag.get_id().as_str());
-            let names: Vec<String> = flag
-                .get_possible_values()
-                .iter()
-                .filter(|value| !value.is_hide_set())
-                .map(|value| value.get_name().to_owned())
-                .collect();
-            let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-            let help = help.to_string();
-            let _ = writeln!(text, "# {}{names}", help.replace('\n', " "));
-            let _ = writeln!(text, "# {key} = {}", example(key, &help, flag));
+        let heading = if is_data { "# " } else { "" };
+        let _ = write!(text, "\n{heading}[{section}]\n");
+        for setting in args::section(section).unwrap_or_default() {
+            let choices: Vec<&str> = setting.choices().collect();
+            let choices = if choices.is_empty() { String::new() } else { format!(": {}", choices.join(", ")) };
+            let _ = writeln!(text, "# {}{choices}", setting.help);
+            let _ = writeln!(text, "# {} = {}", setting.key, setting.example());
         }
     }
     text
-}
-
-/// A value of a key's kind: its default where the help tells one.
-fn example(key: &str, help: &str, flag: &clap::Arg) -> String {
-    let told = help.rsplit_once("[default: ").map(|(_, rest)| rest.trim_end_matches(']'));
-    let told =
-        told.map(|text| text.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',')).unwrap_or_default();
-    let is_named = |all: &[&str]| {
-        flag.get_value_names().is_some_and(|names| names.iter().any(|name| all.contains(&name.as_str())))
-    };
-    let list = flag.get_value_delimiter().is_some() || is_named(&["COLUMNS"]);
-    let (boolean, count) = (is_named(&["BOOL"]), is_named(&["N", "ROWS"]));
-    let number = told.parse::<f64>().is_ok();
-    match key {
-        "memory" => "\"2GiB\"".into(),
-        "input-limit" => "\"1GiB\"".into(),
-        "class-weights" => "[\"balanced\"]".into(),
-        _ if list && told.contains(',') => format!("[{}]", told.replace(',', ", ")),
-        _ if boolean => "false".into(),
-        _ if list => "[\"COLUMN\"]".into(),
-        _ if number => told.into(),
-        _ if flag.get_possible_values().iter().any(|value| value.get_name() == told) => format!("\"{told}\""),
-        _ if count => "100".into(),
-        "forget-bias" => "1.0".into(),
-        _ if told == "auto" => "\"auto\"".into(),
-        _ => {
-            let first = flag.get_possible_values().first().map(|value| value.get_name().to_owned());
-            let name = flag.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
-            format!("\"{}\"", first.or(name).unwrap_or_default())
-        }
-    }
 }
 
 pub(crate) fn completions(args: &CompletionsArgs, program: &mut Command) {

@@ -37,7 +37,7 @@ pub(crate) struct PlanArgs {
 /// Tells what `bptt train` would take of memory, and takes nothing of it: the data are read, and no network is made.
 pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
-    let mut settings = config_file::resolve(config.as_deref(), &args.settings.config(args.data.as_ref()))?;
+    let mut settings = config_file::resolve(config.as_deref(), &args.settings, args.data.as_ref())?;
     let start = settings.open_form()?;
     memory::check_files(&mut settings)?;
     let task = load::load(&mut settings, start.as_ref())?;

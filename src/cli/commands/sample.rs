@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bptt::data::Vocabulary;
-use bptt::experiment::config::{COUNT, SIZE};
+use bptt::experiment::config::{COUNT, RunConfig, SIZE};
 use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
 use bptt::experiment::files::folder::io_error;
 use bptt::experiment::model::codec::Codec;
@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::apply::open_model;
-use crate::cli::args::{RunArgs, at_least_0, whole};
+use crate::cli::args::{Flags, at_least_0, whole};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{TextOut, note};
 
@@ -41,7 +41,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_parser = nucleus, value_name = "P")]
     top_p: Option<f64>,
     #[command(flatten)]
-    on: RunArgs,
+    on: Flags<RunConfig>,
 }
 
 pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
@@ -69,11 +69,11 @@ pub(crate) async fn sample(args: &SampleArgs) -> Result<(), Failure> {
         None => beginning(vocabulary, args.prime.is_some()),
     };
     // Small as its steps are, a software driver would only be slower: `auto` takes a GPU where there is one.
-    let name = args.on.device.clone().unwrap_or_else(|| "auto".into());
-    let (threads, kernel) = (args.on.threads, args.on.kernel.unwrap_or_default());
+    let name = args.on.0.device.clone().unwrap_or_else(|| "auto".into());
+    let (threads, kernel) = (args.on.0.threads, args.on.0.kernel.unwrap_or_default());
     let device = OpenDevice::open(&DeviceOptions { name, threads, kernel, profile: false }).await?;
     let mut network = trained_network(&device, &model.model, &model.weights)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(args.on.seed.unwrap_or(1));
+    let mut rng = ChaCha8Rng::seed_from_u64(args.on.0.seed.unwrap_or(1));
     let mut out = TextOut::new();
     let mut put = |bytes: &[u8]| out.put(bytes).map_err(io_error("standard output".as_ref()));
     if !put(args.prime.as_deref().unwrap_or_default().as_bytes())? {

@@ -1,11 +1,11 @@
 //! The flags of `bptt flow`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bptt::experiment::config::BatchSize;
+use bptt::experiment::config::{BatchSize, Config};
 use clap::Args;
 
-use crate::cli::args::{DataCommand, ReadArgs, SettingsArgs, ShowArgs};
+use crate::cli::args::{DataCommand, Flags, ReadArgs, SettingsArgs, ShowArgs};
 use crate::cli::commands::apply::{Applied, ApplyArgs};
 use crate::cli::exit::Failure;
 
@@ -37,9 +37,9 @@ pub(crate) struct FlowArgs {
     pub(crate) settings: SettingsArgs,
 }
 
-/// A run on its device, with what the flags say of data, batch and device.
-pub(crate) async fn open(args: &FlowArgs, run: &Path) -> Result<Applied, Failure> {
-    let SettingsArgs { run: on, training, .. } = args.settings.clone();
-    let data = ReadArgs { file: args.data_file.clone(), ..ReadArgs::default() };
-    Applied::open(&ApplyArgs { run: run.into(), batch: training.batch.and_then(BatchSize::rows), on, data }).await
+/// The first run on its device, with what the flags say of data, batch and device.
+pub(crate) async fn open(args: &FlowArgs, given: &Config) -> Result<Applied, Failure> {
+    let data = ReadArgs::of_file(args.data_file.clone());
+    let batch = given.training.batch.and_then(BatchSize::rows);
+    Applied::open(&ApplyArgs { run: args.runs[0].clone(), batch, on: Flags(given.run.clone()), data }).await
 }

@@ -1,8 +1,7 @@
 //! `bptt flow`: how much of the gradient reaches each step.
 
-use std::path::Path;
-
 use bptt::Error;
+use bptt::experiment::config::{Config, ModelConfig, TrainingConfig};
 use bptt::experiment::files::new_file;
 use bptt::experiment::gradient_flow::{GradientFlow, measured_batch};
 use bptt::experiment::model::model_file;
@@ -13,7 +12,6 @@ use serde_json::json;
 use super::args::{FlowArgs, open};
 use super::compare;
 use super::report::{DESCRIPTION, report, to_json};
-use crate::cli::args::{ModelArgs, TrainingArgs};
 use crate::cli::commands::apply::Applied;
 use crate::cli::exit::Failure;
 
@@ -30,21 +28,22 @@ pub(crate) async fn flow(args: &FlowArgs) -> Result<(), Failure> {
     if args.show.log_every.is_some() {
         return usage("--log-every is for training: with --compare and no run");
     }
-    let TrainingArgs { batch, clip, .. } = args.settings.training;
-    if args.settings.model != ModelArgs::default()
-        || args.settings.training != (TrainingArgs { batch, clip, ..Default::default() })
+    let given = args.settings.config(None)?;
+    let TrainingConfig { batch, clip, .. } = given.training;
+    if given.model != ModelConfig::default() || given.training != (TrainingConfig { batch, clip, ..Default::default() })
     {
         return usage(
             "a run says what its network is and how it learned: beside data only --batch and --clip go with one",
         );
     }
-    if compare { compare::loaded(args).await } else { of_run(args, &args.runs[0]).await }
+    if compare { compare::loaded(args, &given).await } else { of_run(args, &given).await }
 }
 
-async fn of_run(args: &FlowArgs, run: &Path) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows, .. } = open(args, run).await?;
+async fn of_run(args: &FlowArgs, given: &Config) -> Result<(), Failure> {
+    let run = &args.runs[0];
+    let Applied { settings, task, mut network, rows, .. } = open(args, given).await?;
     let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
-    let clip = args.settings.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
+    let clip = given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = format!("{}, {}", task.name(), settings.cell.name());
     let flow = GradientFlow::measure(&mut network, name, &batch, clip).await?;
     let facts = [("model", model_file::describe(network.model())), ("data", words.clone())];

@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::args::{FlowArgs, open};
 use super::report::{DESCRIPTION, report, to_json};
-use crate::cli::args::ModelArgs;
 use crate::cli::commands::apply::{Applied, on_device, open_model};
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, say};
@@ -45,16 +44,18 @@ fn networks(model: &ModelConfig) -> [(&'static str, ModelConfig); 4] {
 
 /// The four networks, as they begin and after training.
 pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
-    let ModelArgs { cell, activation, init, init_from, .. } = &args.settings.model;
+    let given = args.settings.config(args.data.as_ref())?;
+    let ModelConfig { cell, activation, init, init_from, .. } = &given.model;
     if cell.is_some() || activation.is_some() || init.is_some() || init_from.is_some() {
-        let reason = "--compare sets --cell, --activation and --init itself, for each network, and starts from none";
+        let reason =
+            "--compare sets --cell, model.activation and model.init itself, for each network, and starts from none";
         return Err(Error::Unsupported(reason.into()).into());
     }
     let (mut begun, mut ended, mut reasons, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut facts, mut steps) = (Vec::new(), 0);
     let mut title = String::new();
-    for (name, model) in networks(&args.settings.model.config()) {
-        let given = Config { model, ..args.settings.config(args.data.as_ref()) };
+    for (name, model) in networks(&given.model) {
+        let given = Config { model, ..given.clone() };
         let mut settings = Settings::new(given)?;
         let task = load::load(&mut settings, None)?;
         let task = task.as_ref();
@@ -141,10 +142,10 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
 }
 
 /// The networks of several runs on the data of the first.
-pub(crate) async fn loaded(args: &FlowArgs) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows, .. } = open(args, &args.runs[0]).await?;
+pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failure> {
+    let Applied { settings, task, mut network, rows, .. } = open(args, given).await?;
     let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
-    let clip = args.settings.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
+    let clip = given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = |run: &std::path::Path, cell: &str| {
         let file = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
         format!("{file} ({cell})")

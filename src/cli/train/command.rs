@@ -3,7 +3,7 @@
 use bptt::data::Batches;
 use bptt::experiment::config::OnNan;
 use bptt::experiment::device::network::Network;
-use bptt::experiment::device::open::{DeviceOptions, OpenDevice};
+use bptt::experiment::device::open::OpenDevice;
 use bptt::experiment::files::checkpoints::Checkpoints;
 use bptt::experiment::files::flow_log::FlowLog;
 use bptt::experiment::files::folder::Folder;
@@ -40,12 +40,15 @@ use crate::cli::terminal::{interrupt, profile_table};
 use crate::cli::{config_file, provenance};
 
 pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
-    let flags = args.settings.config(args.data.as_ref());
     let interrupted = match &args.resume {
         None => None,
         Some(path) => match Interrupted::open(
             path,
-            &Asked { flags: &flags, elsewhere: args.out.is_some(), read: &config_file::read },
+            &Asked {
+                flags: &args.settings.config(args.data.as_ref())?,
+                elsewhere: args.out.is_some(),
+                read: &config_file::read,
+            },
         )? {
             None => {
                 match (args.json, args.show.quiet) {
@@ -65,7 +68,7 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         },
     };
     let settings = match &interrupted {
-        None => config_file::resolve(args.config.as_deref(), &flags),
+        None => config_file::resolve(args.config.as_deref(), &args.settings, args.data.as_ref()),
         Some(run) => Settings::new(run.given.clone()),
     };
     let mut settings = settings?;
@@ -89,7 +92,7 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
         say_data(&format!("{}\n", config_file::to_toml(settings.config())?.trim_end()));
         return Ok(());
     }
-    let device = OpenDevice::open(&DeviceOptions { profile: args.profile, ..settings.device_options() }).await?;
+    let device = OpenDevice::open(&settings.device_options()).await?;
     settings.set_device(&device.name);
     let planner = training_planner(&device, &settings, &model)?;
     let memory = memory::plan_memory(&mut settings, &planner, task, false)?;
@@ -140,10 +143,10 @@ pub(crate) async fn train(args: &TrainArgs) -> Result<(), Failure> {
     let facts = run.facts(start.as_ref());
     facts.iter().for_each(|(name, text)| run.say(&heading(name, text)));
     run.say("");
-    network.set_profile(args.profile)?;
+    network.set_profile(settings.profile)?;
     let mut missing = Missing::default();
     let learned = run.learn(&mut network, training, validation.as_deref(), &mut missing).await?;
-    if args.profile {
+    if settings.profile {
         let rows = network.profile().await.map(|profile| profile_table::rows(&profile, 1.0));
         let rows = missing.keep("profile", rows).unwrap_or_default();
         profile_table::table(&rows, device.is_cpu()).into_iter().chain([String::new()]).for_each(note);

@@ -193,7 +193,8 @@ mod tests {
         };
         // A number of one byte takes four.
         let x = npy("|u1", false, &[1000, 1], &[7; 1000]);
-        let expected = "a.npy: expected at most 3999 bytes, got 4000 in memory for its sequences; --input-limit 1MiB";
+        let expected =
+            "a.npy: expected at most 3999 bytes, got 4000 in memory for its sequences; an input-limit of 1MiB";
         assert!(refused(&x, "a.npy", 3999).unwrap().starts_with(expected), "{:?}", refused(&x, "a.npy", 3999));
         assert_eq!(refused(&x, "a.npy", 4000), None);
         let idx = [&[0, 0, 8, 2, 0, 0, 0, 100, 0, 0, 0, 10][..], &[7; 1000]].concat();
@@ -214,7 +215,9 @@ mod tests {
         let zeros = npy("|u1", false, &[1, 100_000], &[0; 100_000]);
         let zip = archive(&[("x.npy", &zeros, true)]);
         assert!(zip.len() < 2000);
-        assert!(refused(&zip, "a.npz", 100_000).unwrap().contains(" in its arrays; --input-limit 1MiB allows them"));
+        assert!(
+            refused(&zip, "a.npz", 100_000).unwrap().contains(" in its arrays; an input-limit of 1MiB allows them")
+        );
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         std::io::Write::write_all(&mut encoder, &zeros).unwrap();
         let gz = encoder.finish().unwrap();

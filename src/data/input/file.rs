@@ -34,7 +34,7 @@ impl InputLimit {
                 // In whole MiB, so that it can be typed.
                 let enough = bytes.div_ceil(1 << 20);
                 let message = format!(
-                    "expected at most {} bytes, got {bytes} {what}; --input-limit {enough}MiB allows them",
+                    "expected at most {} bytes, got {bytes} {what}; an input-limit of {enough}MiB allows them",
                     self.0
                 );
                 Err(Error::data(path, place, message))
@@ -46,7 +46,7 @@ impl InputLimit {
     /// Refuses what came to more, nobody knows how much.
     pub(super) fn exceeded(self, path: &Path, place: &str, what: &str) -> Error {
         let message = format!(
-            "expected at most {} bytes, got more {what}; --input-limit raises this bound, as in --input-limit {}MiB",
+            "expected at most {} bytes, got more {what}; a larger input-limit raises this bound, such as {}MiB",
             self.0,
             (self.0 >> 19).max(1)
         );
@@ -198,7 +198,7 @@ mod tests {
         let path = folder.path().join("a.csv");
         std::fs::write(&path, [7; 5000]).unwrap();
         assert_eq!(read_input(&path, InputLimit(5000)).unwrap(), [7; 5000]);
-        let expected = "expected at most 4999 bytes, got 5000 in the file; --input-limit 1MiB allows them";
+        let expected = "expected at most 4999 bytes, got 5000 in the file; an input-limit of 1MiB allows them";
         assert_eq!(refusal(&path, 4999), expected);
         assert!(matches!(read_input(&folder.path().join("b"), InputLimit::default()), Err(Error::Io { .. })));
         assert_eq!(read_settings(&path).unwrap(), [7; 5000]);

@@ -53,7 +53,7 @@ mod tests {
         for (bytes, most) in [(&bytes, 999), (&twice, 1999)] {
             let error = inflate(bytes, Path::new("a.gz"), InputLimit(most)).unwrap_err().to_string();
             let expected =
-                format!("a.gz: expected at most {most} bytes, got more in the gzip data; --input-limit raises");
+                format!("a.gz: expected at most {most} bytes, got more in the gzip data; a larger input-limit raises");
             assert!(error.starts_with(&expected), "{error}");
         }
     }

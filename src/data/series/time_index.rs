@@ -383,7 +383,7 @@ mod tests {
             "years of column \"t\" have two digits, 1969 to 2068: \"30.12.98\" is 30 December 1998",
         );
         noted(&["202101", "202102"], "read as dates, not as numbers: \"202101\" is January 2021");
-        let question = "row 1 (\"1/2/2021\"), column \"t\": expected --dates (data.dates) to tell how dates are written, day-first or month-first, got \"1/2/2021\", which is 1 February 2021 day first, 2 January 2021 month first, and the rows ascend either way";
+        let question = "row 1 (\"1/2/2021\"), column \"t\": expected --dates to tell how dates are written, day-first or month-first, got \"1/2/2021\", which is 1 February 2021 day first, 2 January 2021 month first, and the rows ascend either way";
         let labels = owned(&["1/2/2021", "2/3/2021", "3/4/2021"]);
         assert_eq!(read(&labels, &[], "t", None, false).unwrap_err().to_string(), question);
         for (told, next) in [(DateOrder::DayFirst, "1 February 2021"), (DateOrder::MonthFirst, "2 January 2021")] {

@@ -55,46 +55,16 @@ pub enum TaskName {
     Copy,
 }
 
-/// What a series is learned by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LossName {
-    /// The squared error: forecasts tend to the mean
-    Squared,
-    /// The absolute error: forecasts tend to the median, and outliers count for less
-    Absolute,
-    /// Huber's: squared up to --huber-delta, absolute beyond it
-    Huber,
-    /// The pinball loss of --quantiles: a range with the chance that it holds
-    Quantile,
-}
-
-/// How the learning rate falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScheduleName {
-    /// It does not
-    Constant,
-    /// By --decay-factor after every --decay-every steps
-    Step,
-    /// By --decay-factor over every --decay-every steps, a little with each
-    Exponential,
-    /// Along half a cosine to --decay-floor of it at the end
-    Cosine,
-    /// By --decay-factor after --decay-patience validations without improvement
-    Plateau,
-}
-
 /// What becomes of a run whose loss or gradient norm is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
-    /// It ends, with the weights before that step
+    /// It ends, with the weights before that step.
     #[default]
     Stop,
-    /// The step changes nothing, and it goes on; at 10 such steps in a row it ends
+    /// The step changes nothing, and it goes on; at 10 such steps in a row it ends.
     Skip,
-    /// It goes on from the weights of the last --val-every, at half the rate, with the batches behind the bad one; 5 times
+    /// It goes on from the weights of the last validation, at half the rate, with the batches behind the bad one; 5 times.
     Back,
 }
 

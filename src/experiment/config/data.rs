@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BUNDLED, Bytes, LabelsAsName, LossName, MissingName, Names, ReadName, ScaleName, TaskName};
+use super::{BUNDLED, Bytes, LabelsAsName, LossConfig, MissingName, Names, ReadName, ScaleName, TaskName};
 use crate::Readout;
 use crate::data::{DateOrder, DecimalMark, InputLimit};
 use crate::error::{Error, Result};
@@ -111,9 +111,7 @@ pub struct SeriesConfig {
     /// The largest input, compressed and as it is held; 1 GiB by default.
     pub input_limit: Option<Bytes>,
     /// The loss; squared by default.
-    pub loss: Option<LossName>,
-    /// Where Huber's loss turns from a square to a line, in units of the scaled target; 1 by default.
-    pub huber_delta: Option<f64>,
+    pub loss: Option<LossConfig>,
     /// Quantiles to forecast, ascending; 0.1, 0.5, 0.9 by default.
     pub quantiles: Option<Vec<f64>>,
     /// Which outputs make the prediction: last or mean.
@@ -144,8 +142,6 @@ pub struct TextConfig {
     pub tied: Option<bool>,
     /// The share of each target that is spread over all tokens; 0 by default.
     pub label_smoothing: Option<f64>,
-    /// Which outputs make the prediction: every one.
-    pub predict: Option<Readout>,
     /// The digest of the file: settings that have it are for these data alone.
     pub sha256: Option<String>,
 }
@@ -242,8 +238,6 @@ pub struct RollsConfig {
     pub input_limit: Option<Bytes>,
     /// Groups of pieces of similar length, so that little is padded; 4 by default.
     pub buckets: Option<usize>,
-    /// Which outputs make the prediction: every one.
-    pub predict: Option<Readout>,
     /// The digest of the file: settings that have it are for these data alone.
     pub sha256: Option<String>,
 }
@@ -375,11 +369,10 @@ impl Data {
     pub(crate) fn predict(&self) -> Option<Readout> {
         match self {
             Self::Series(SeriesConfig { predict, .. })
-            | Self::Text(TextConfig { predict, .. })
             | Self::Sequences(SequencesConfig { predict, .. })
             | Self::Classes(ClassesConfig { predict, .. })
-            | Self::Rolls(RollsConfig { predict, .. })
             | Self::Task(TaskConfig { predict, .. }) => *predict,
+            Self::Text(_) | Self::Rolls(_) => None,
         }
     }
 

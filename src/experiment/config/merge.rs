@@ -7,17 +7,15 @@ use super::{Config, Kind};
 use crate::Result;
 
 /// What a key of a section excludes among the keys of the same section, where it is set anew.
-const EXCLUDED: [(&[&str], &[&str]); 15] = [
+const EXCLUDED: [(&[&str], &[&str]); 13] = [
     (&["epochs", "steps"], &["epochs", "steps"]),
-    (&["schedule"], &["decay-every", "decay-factor", "decay-floor", "decay-patience"]),
     // Which weights are kept depends on whether a run ends early.
     (&["patience"], &["keep"]),
     // What fits is found anew.
     (&["batch", "memory", "recompute"], &["micro-batch"]),
     // Each of them says which loss.
-    (&["loss"], &["huber-delta", "quantiles"]),
-    (&["huber-delta"], &["loss", "quantiles"]),
-    (&["quantiles"], &["loss", "huber-delta"]),
+    (&["loss"], &["quantiles"]),
+    (&["quantiles"], &["loss"]),
     (&["split"], &["train-until", "validation"]),
     (&["train-until", "test-file"], &["split"]),
     (&["test-file"], &["test-labels"]),
@@ -45,8 +43,8 @@ const EXCLUDED: [(&[&str], &[&str]); 15] = [
 ];
 
 /// Keys of a kind of data that say what is learned, and hold for other files too.
-const LEARNED: [&str; 9] =
-    ["loss", "huber-delta", "quantiles", "predict", "embedding", "tied", "label-smoothing", "class-weights", "buckets"];
+const LEARNED: [&str; 8] =
+    ["loss", "quantiles", "predict", "embedding", "tied", "label-smoothing", "class-weights", "buckets"];
 
 /// The settings of a file with flags over them. What a flag excludes goes, where the file says otherwise than the flag.
 ///

@@ -6,6 +6,7 @@ pub mod agree;
 mod choices;
 mod data;
 pub mod merge;
+mod parameterized;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 pub use choices::*;
 pub(crate) use data::limit;
 pub use data::{ClassesConfig, Data, Kind, RollsConfig, SequencesConfig, SeriesConfig, TaskConfig, TextConfig};
+pub use parameterized::{LossConfig, ScheduleConfig};
 pub use values::*;
 
 use crate::error::{Error, Result};
@@ -24,7 +26,7 @@ use crate::train::KeepWeights;
 use crate::{Activation, RecurrentInit, RecurrentKernel};
 
 /// What stands for the bundled series in place of a path.
-pub(crate) const BUNDLED: &str = "bundled:sunspots";
+pub const BUNDLED: &str = "bundled:sunspots";
 
 /// Every setting of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -112,6 +114,8 @@ pub struct RunConfig {
     /// How a GPU takes the recurrent steps: a dispatch a sequence, a dispatch a step, or whichever its sizes are faster with;
     /// it does not change the result [default: auto]
     pub kernel: Option<RecurrentKernel>,
+    /// Whether the time of each kernel or phase is printed at the end.
+    pub profile: Option<bool>,
     /// From which initial weights, the order of examples and synthetic data are drawn [default: 1]
     pub seed: Option<u64>,
 }
@@ -193,15 +197,7 @@ pub struct TrainingConfig {
     /// Steps over which the rate rises from 0 in a straight line [default: 0]
     pub warmup: Option<u64>,
     /// How the rate falls after that [default: constant]
-    pub schedule: Option<ScheduleName>,
-    /// The schedule's steps [default: an epoch]
-    pub decay_every: Option<u64>,
-    /// The schedule's factor [default: 0.5]
-    pub decay_factor: Option<f64>,
-    /// The cosine's end, as a share of the rate [default: 0]
-    pub decay_floor: Option<f64>,
-    /// The plateau's validations without improvement [default: 5]
-    pub decay_patience: Option<u64>,
+    pub schedule: Option<ScheduleConfig>,
 }
 
 impl Config {

@@ -120,7 +120,7 @@ impl OpenDevice {
             RecurrentKernel::Sequence => "a dispatch a sequence",
             _ => "a dispatch a step",
         };
-        Some(format!("{chosen}, by --kernel {}", words(&self.kernel)))
+        Some(format!("{chosen} (run.kernel {})", words(&self.kernel)))
     }
 
     /// Whether it is the CPU path.
@@ -143,8 +143,8 @@ impl OpenDevice {
         let (hidden, most) = (model.recurrent.hidden_size, RecurrentKernel::SEQUENCE_UNITS);
         if !self.is_cpu() && self.kernel == RecurrentKernel::Sequence && hidden > most {
             return Err(unsupported(format!(
-                "--kernel sequence (run.kernel) takes networks of at most {most} hidden units, which a workgroup holds, and \
-                 this one has {hidden}: take --kernel step, or auto"
+                "run.kernel sequence takes networks of at most {most} hidden units, which a workgroup holds, and \
+                 this one has {hidden}: take --set run.kernel=step, or auto"
             )));
         }
         Ok(())

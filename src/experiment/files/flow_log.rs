@@ -1,4 +1,4 @@
-//! `bptt train --flow-every N`: the norms of ∂L/∂h_t of every Nth step.
+//! `training.flow-every`: the norms of ∂L/∂h_t of every Nth step.
 
 use ndarray::Array2;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! `--tensorboard`: the numbers of a run as TensorBoard reads them.
+//! The numbers of a run as TensorBoard reads them.
 
 use std::fs;
 use std::path::Path;

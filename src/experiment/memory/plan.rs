@@ -172,7 +172,7 @@ pub fn plan_memory(
     // What the program uses beside differs by little from run to run, which must not refuse one that is repeated.
     match (settings.memory, plan.total() - plan.host.program) {
         (Some(most), total) if total > most => Err(unsupported(format!(
-            "--micro-batch {rows} takes {}, over --memory {}: take fewer rows, or leave it to --memory",
+            "training.micro-batch {rows} takes {}, over --memory {}: take fewer rows, or leave it to --memory",
             bytes(total),
             Bytes(most)
         ))),

@@ -1,7 +1,7 @@
 //! What a network is asked for: at which steps it predicts, and by what loss it learns.
 
 use super::super::config::agree::{as_the_model, unsupported, words};
-use super::super::config::{LossName, SeriesConfig};
+use super::super::config::{LossConfig, SeriesConfig};
 use super::super::measure::quantiles::Quantiles;
 use super::super::model::model_file::ModelFile;
 use crate::{Error, Head, Loss, Readout, Result};
@@ -22,7 +22,7 @@ pub(crate) fn head(natural: Head, predict: &mut Option<Readout>, model: Option<&
             "last or mean: a row is told once"
         };
         let got = words(&at);
-        return Err(Error::Value { what: "--predict".into(), expected: expected.into(), got });
+        return Err(Error::Value { what: "predict".into(), expected: expected.into(), got });
     }
     let at = match head_of(model) {
         // The settings of a network that is there are in its file alone.
@@ -65,28 +65,19 @@ fn head_of(model: Option<&ModelFile>) -> Option<&Head> {
 }
 
 fn series_loss(series: &mut SeriesConfig, of_model: Option<&Loss>) -> Result<Loss> {
-    let natural = match series {
-        SeriesConfig { huber_delta: Some(_), .. } => LossName::Huber,
-        SeriesConfig { quantiles: Some(_), .. } => LossName::Quantile,
-        _ => LossName::Squared,
-    };
-    let name = as_the_model("loss", &mut series.loss, of_model.map(name_of), natural)?;
-    for (flag, is_given, of) in [
-        ("--huber-delta", series.huber_delta.is_some(), LossName::Huber),
-        ("--quantiles (series.quantiles)", series.quantiles.is_some(), LossName::Quantile),
-    ] {
-        if is_given && of != name {
-            return Err(unsupported(format!("{flag} has no meaning for the loss {name:?}").to_lowercase()));
-        }
+    if let Some(LossConfig::Huber { delta: delta @ None }) = &mut series.loss {
+        *delta = Some(if let Some(Loss::Huber { delta }) = of_model { *delta } else { 1.0 });
     }
-    Ok(match name {
-        LossName::Squared => Loss::SquaredError,
-        LossName::Absolute => Loss::AbsoluteError,
-        LossName::Huber => {
-            let of_model = of_model.and_then(|loss| if let Loss::Huber { delta } = loss { Some(*delta) } else { None });
-            Loss::Huber { delta: as_the_model("huber-delta", &mut series.huber_delta, of_model, 1.0)? }
-        }
-        LossName::Quantile => {
+    let natural = if series.quantiles.is_some() { LossConfig::Quantile } else { LossConfig::Squared };
+    let loss = as_the_model("loss", &mut series.loss, of_model.map(config_of), natural)?;
+    if series.quantiles.is_some() && loss != LossConfig::Quantile {
+        return Err(unsupported(format!("--quantiles (series.quantiles) has no meaning for the loss {loss}")));
+    }
+    Ok(match loss {
+        LossConfig::Squared => Loss::SquaredError,
+        LossConfig::Absolute => Loss::AbsoluteError,
+        LossConfig::Huber { delta } => Loss::Huber { delta: delta.unwrap_or(1.0) },
+        LossConfig::Quantile => {
             let of_model =
                 of_model.and_then(|loss| if let Loss::Quantile { quantiles } = loss { Some(quantiles) } else { None });
             let given = &mut series.quantiles;
@@ -103,11 +94,11 @@ fn series_loss(series: &mut SeriesConfig, of_model: Option<&Loss>) -> Result<Los
     })
 }
 
-fn name_of(loss: &Loss) -> LossName {
+fn config_of(loss: &Loss) -> LossConfig {
     match loss {
-        Loss::AbsoluteError => LossName::Absolute,
-        Loss::Huber { .. } => LossName::Huber,
-        Loss::Quantile { .. } => LossName::Quantile,
-        _ => LossName::Squared,
+        Loss::AbsoluteError => LossConfig::Absolute,
+        Loss::Huber { delta } => LossConfig::Huber { delta: Some(*delta) },
+        Loss::Quantile { .. } => LossConfig::Quantile,
+        _ => LossConfig::Squared,
     }
 }

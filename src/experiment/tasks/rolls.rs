@@ -100,7 +100,7 @@ impl RollsTask {
             (!parts[0].is_empty() && !applies).then(|| relation::of_pieces(sha256, &data.splitting(), &parts, hash));
         let origin = Origin { data: trained.into_iter().collect(), frequencies: frequencies.clone(), season: None };
         let natural = Head::new(rolls.keys().len(), Loss::BinaryCrossEntropy, Readout::PerStep);
-        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, &mut data.predict, model)?;
+        let head = objective::head(Head { reduction: Reduction::SumOverOutputs, ..natural }, &mut None, model)?;
         let name = path.file_stem().map_or("rolls".into(), |stem| stem.to_string_lossy().into_owned());
         Ok(Self { name, path, rolls, parts, head, frequencies, origin, relation })
     }

@@ -70,7 +70,7 @@ impl TextTask {
             // It made the model's vocabulary, and makes none here.
             data.min_count = None;
         } else if bytes && data.min_count.is_some() {
-            return Err(unsupported("--min-count is for characters; --bytes takes all 256 bytes"));
+            return Err(unsupported("text.min-count is for characters; --bytes takes all 256 bytes"));
         }
         let unit = if bytes { TextUnit::Bytes } else { TextUnit::Characters };
         let mut digest = Digest::new();
@@ -97,7 +97,7 @@ impl TextTask {
         let [validation, test] = [&parts.validation, &parts.test].map(|part| text.histogram(beginning(part)));
         let begun = [validation?, test?];
         let natural = Head::new(vocabulary.len(), Loss::CrossEntropy, Readout::PerStep);
-        let head = objective::of_classes(natural, &mut data.predict, &mut data.label_smoothing, model)?;
+        let head = objective::of_classes(natural, &mut None, &mut data.label_smoothing, model)?;
         let of_model = model.and_then(|model| model.origin.as_ref()?.frequencies.clone());
         let counts = match of_model.filter(|counts| applies && counts.len() == vocabulary.len()) {
             Some(counts) => counts,

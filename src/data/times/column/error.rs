@@ -43,7 +43,7 @@ impl TimeError {
             Self::SixDigits { row } => (*row, FOUR_DIGITS.into(), got(*row)),
             Self::Ask { row, orders } => {
                 let names: Vec<&str> = orders.iter().map(|order| order.name()).collect();
-                let expected = format!("--dates (data.dates) to tell how dates are written, {}", names.join(" or "));
+                let expected = format!("--dates to tell how dates are written, {}", names.join(" or "));
                 (*row, expected, format!("{}, which is {}", got(*row), readings(label(*row), orders)))
             }
             Self::Unknown => return None,

@@ -7,7 +7,7 @@ use crate::experiment::config::{ABOVE_0, is_above_0};
 use crate::format::grouped;
 use crate::{Error, Result};
 
-const FLAG: &str = "--class-weights (training.class-weights)";
+const FLAG: &str = "--class-weights";
 
 /// Classes that a message names.
 const NAMED: usize = 20;

@@ -95,7 +95,7 @@ impl Emphasis {
     ) -> Result<Self> {
         let smoothing = smoothing.unwrap_or_default();
         let LabelCodec::Classes(names) = labels else {
-            let flags = [("--class-weights", class_weights_set.is_some()), ("--label-smoothing", smoothing > 0.0)];
+            let flags = [("--class-weights", class_weights_set.is_some()), ("label-smoothing", smoothing > 0.0)];
             return match flags.iter().find(|(_, given)| *given) {
                 Some((flag, _)) => {
                     let way = "--labels-as classes takes numbers for names";

@@ -1,0 +1,206 @@
+//! A setting of a run: a key of a configuration file and, where it is often typed, a flag.
+
+use std::sync::Arc;
+
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgMatches, ValueHint};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::values::Choices;
+
+/// Reads a value as it is typed.
+type Parse = Arc<dyn Fn(&str) -> Result<Value, String> + Send + Sync>;
+
+/// What a setting may be.
+#[derive(Clone)]
+pub(crate) struct Form {
+    /// What stands for the value in a usage line.
+    name: &'static str,
+    /// A value, for a configuration file to begin with.
+    example: &'static str,
+    parse: Parse,
+    /// The names that it has a choice of, each with its meaning.
+    choices: Choices,
+    /// Whether each is a whole value, without parameters of its own.
+    closed: bool,
+    hint: ValueHint,
+}
+
+impl Form {
+    pub(crate) fn new<T: Serialize + 'static>(
+        name: &'static str,
+        example: &'static str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Self {
+        let parse = move |text: &str| {
+            serde_json::to_value(parse(text)?).map_err(|error| format!("expected another value: {error}"))
+        };
+        Self { name, example, parse: Arc::new(parse), choices: &[], closed: false, hint: ValueHint::Unknown }
+    }
+
+    /// With names to choose from, which may have parameters.
+    pub(crate) fn meanings(self, choices: Choices) -> Self {
+        Self { choices, ..self }
+    }
+
+    pub(crate) fn text(name: &'static str) -> Self {
+        Self::new(name, name, |text| Ok(text.to_owned()))
+    }
+
+    pub(crate) fn file(name: &'static str) -> Self {
+        Self { hint: ValueHint::FilePath, ..Self::text(name) }
+    }
+
+    pub(crate) fn folder(name: &'static str) -> Self {
+        Self { hint: ValueHint::DirPath, ..Self::text(name) }
+    }
+
+    pub(crate) fn path(name: &'static str) -> Self {
+        Self { hint: ValueHint::AnyPath, ..Self::text(name) }
+    }
+
+    pub(crate) fn switch() -> Self {
+        Self::new("BOOL", "false", |text| text.parse::<bool>().map_err(|_| "expected true or false".into()))
+    }
+
+    pub(crate) fn choice(name: &'static str, choices: Choices) -> Self {
+        let parse = move |text: &str| match choices.iter().any(|(name, _)| *name == text) {
+            true => Ok(Value::String(text.into())),
+            false => Err(format!("expected one of {}", choices.iter().map(|it| it.0).collect::<Vec<_>>().join(", "))),
+        };
+        let example = choices.first().map_or("", |(name, _)| name);
+        Self { name, example, parse: Arc::new(parse), choices, closed: true, hint: ValueHint::Unknown }
+    }
+}
+
+/// A setting.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    /// The key in its section.
+    pub(crate) key: &'static str,
+    /// One line, with the default in brackets.
+    pub(crate) help: &'static str,
+    /// What the long help explains beyond that.
+    more: &'static str,
+    form: Form,
+    typed: Typed,
+    excludes: Option<&'static str>,
+}
+
+/// How a command line names a setting.
+#[derive(Clone, Copy, PartialEq)]
+enum Typed {
+    Flag,
+    Positional,
+    /// By `--set` alone.
+    Key,
+}
+
+impl Setting {
+    /// One that is a flag of its name.
+    pub(crate) fn flag(key: &'static str, form: Form, help: &'static str) -> Self {
+        Self { key, help, more: "", form, typed: Typed::Flag, excludes: None }
+    }
+
+    /// One that stands in a configuration file or behind `--set`.
+    pub(crate) fn key(key: &'static str, form: Form, help: &'static str) -> Self {
+        Self { typed: Typed::Key, ..Self::flag(key, form, help) }
+    }
+
+    /// One whose value stands behind the command.
+    pub(crate) fn positional(key: &'static str, form: Form, help: &'static str) -> Self {
+        Self { typed: Typed::Positional, ..Self::flag(key, form, help) }
+    }
+
+    pub(crate) fn more(self, more: &'static str) -> Self {
+        Self { more, ..self }
+    }
+
+    /// As a flag of a command that has another use for it.
+    pub(crate) fn as_flag(self, help: &'static str) -> Self {
+        Self { typed: Typed::Flag, more: "", help, ..self }
+    }
+
+    /// The flag that it does not go with.
+    pub(crate) fn excludes(self, key: &'static str) -> Self {
+        Self { excludes: Some(key), ..self }
+    }
+
+    /// Whether `--set` alone sets it on a command line.
+    pub(crate) fn is_key(&self) -> bool {
+        self.typed == Typed::Key
+    }
+
+    pub(crate) fn is_switch(&self) -> bool {
+        self.form.name == "BOOL"
+    }
+
+    /// What it is typed as among the flags of a command, if at all.
+    pub(crate) fn arg(&self) -> Option<Arg> {
+        let Form { name, choices, closed, hint, .. } = self.form;
+        let arg = Arg::new(self.key).help(self.help).long_help(self.long_help()).value_name(name).value_hint(hint);
+        let arg = match self.typed {
+            Typed::Flag => arg.long(self.key),
+            Typed::Positional => arg,
+            Typed::Key => return None,
+        };
+        let arg = arg.conflicts_with_all(self.excludes);
+        let arg =
+            if self.is_switch() { arg.num_args(0..=1).default_missing_value("true").require_equals(true) } else { arg };
+        Some(if closed {
+            let names = PossibleValuesParser::new(choices.iter().map(|(name, _)| *name));
+            arg.value_parser(names.map(Value::String)).hide_possible_values(true)
+        } else if hint != ValueHint::Unknown {
+            // A configuration file is UTF-8, and so are the paths that it can name.
+            arg.value_parser(OsStringValueParser::new().try_map(|path| match path.into_string() {
+                Ok(path) if path.is_empty() => Err("expected a path, got nothing"),
+                Ok(path) => Ok(Value::String(path)),
+                Err(_) => Err("expected a path in UTF-8, since the run's configuration names it; rename the file"),
+            }))
+        } else {
+            let parse = self.form.parse.clone();
+            arg.value_parser(move |text: &str| parse(text))
+        })
+    }
+
+    /// What it is, more about it, and what it has a choice of.
+    fn long_help(&self) -> String {
+        let (what, default) = self.help.split_once(" [default").unwrap_or((self.help, ""));
+        let default = if default.is_empty() { String::new() } else { format!(" [default{default}") };
+        let more = if self.more.is_empty() { String::new() } else { format!(". {}", self.more) };
+        let lines = self.form.choices.iter().filter(|(_, meaning)| !meaning.is_empty());
+        let lines: String = lines.map(|(name, meaning)| format!("\n- {name}: {meaning}")).collect();
+        let gap = if lines.is_empty() { "" } else { "\n" };
+        format!("{what}{more}{default}{gap}{lines}")
+    }
+
+    /// The value of a text.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub(crate) fn parse(&self, text: &str) -> Result<Value, String> {
+        (self.form.parse)(text)
+    }
+
+    /// A value for a configuration file, in TOML: the default, or an example.
+    pub(crate) fn example(&self) -> String {
+        let default = self.help.rsplit_once("[default: ").map_or("", |(_, rest)| rest.trim_end_matches(']'));
+        let word = default.split([';', ' ']).next().unwrap_or_default().trim_end_matches(',');
+        let is_value = word == default || word.starts_with(|c: char| c.is_ascii_digit());
+        let value = self.parse(word).ok().filter(|_| is_value && !word.is_empty());
+        value.or_else(|| self.parse(self.form.example).ok()).unwrap_or_default().to_string()
+    }
+
+    /// The names that it has a choice of.
+    pub(crate) fn choices(&self) -> impl Iterator<Item = &'static str> {
+        self.form.choices.iter().map(|(name, _)| *name)
+    }
+}
+
+/// The values that a command line has for some settings, by their keys.
+pub(crate) fn typed(settings: &[Setting], matches: &ArgMatches) -> Map<String, Value> {
+    let typed = settings.iter().filter(|setting| setting.typed != Typed::Key);
+    let values = typed.filter_map(|setting| Some((setting.key, matches.get_one::<Value>(setting.key)?)));
+    values.map(|(key, value)| (key.to_owned(), value.clone())).collect()
+}

@@ -1,0 +1,251 @@
+//! Choices with parameters of their own, written as in `step:every=100,factor=0.5`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::values::{ABOVE_0, COUNT, is_above_0};
+
+/// How the learning rate falls.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ScheduleConfig {
+    /// It does not.
+    Constant,
+    /// By a factor after each so many steps.
+    Step {
+        /// Those steps; `None`: an epoch.
+        every: Option<u64>,
+        /// The factor, from 0 to 1; 0.5 by default.
+        factor: f64,
+    },
+    /// The same, a little with each step.
+    Exponential {
+        /// Steps that it takes to fall by `factor`; `None`: an epoch.
+        every: Option<u64>,
+        /// The factor, from 0 to 1; 0.5 by default.
+        factor: f64,
+    },
+    /// Along half a cosine.
+    Cosine {
+        /// The share of the rate at the end; 0 by default.
+        floor: f64,
+    },
+    /// By a factor where validations no longer improve.
+    Plateau {
+        /// Validations without improvement before it falls; 5 by default.
+        patience: u64,
+        /// The factor, from 0 to 1; 0.5 by default.
+        factor: f64,
+    },
+}
+
+/// The loss of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum LossConfig {
+    /// The squared error: forecasts tend to the mean.
+    Squared,
+    /// The absolute error: forecasts tend to the median.
+    Absolute,
+    /// Huber's: squared up to a bound, absolute beyond it.
+    Huber {
+        /// The bound, in units of the scaled target; `None`: that of the model, or 1.
+        delta: Option<f64>,
+    },
+    /// The pinball loss of some quantiles.
+    Quantile,
+}
+
+impl FromStr for ScheduleConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut given = Given::read(text)?;
+        let schedule = match given.name {
+            "constant" => Self::Constant,
+            "step" => Self::Step { every: given.take("every", count)?, factor: given.factor()? },
+            "exponential" => Self::Exponential { every: given.take("every", count)?, factor: given.factor()? },
+            "cosine" => Self::Cosine { floor: given.take("floor", share)?.unwrap_or(0.0) },
+            "plateau" => {
+                Self::Plateau { patience: given.take("patience", count)?.unwrap_or(5), factor: given.factor()? }
+            }
+            _ => return Err("expected constant, step, exponential, cosine or plateau".into()),
+        };
+        given.end(schedule)
+    }
+}
+
+impl FromStr for LossConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut given = Given::read(text)?;
+        let loss = match given.name {
+            "squared" => Self::Squared,
+            "absolute" => Self::Absolute,
+            "huber" => Self::Huber { delta: given.take("delta", above_0)? },
+            "quantile" => Self::Quantile,
+            _ => return Err("expected squared, absolute, huber or quantile".into()),
+        };
+        given.end(loss)
+    }
+}
+
+impl fmt::Display for ScheduleConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, every, factor) = match self {
+            Self::Constant => return f.write_str("constant"),
+            Self::Cosine { floor } => return write!(f, "cosine:floor={floor}"),
+            Self::Plateau { patience, factor } => return write!(f, "plateau:patience={patience},factor={factor}"),
+            Self::Step { every, factor } => ("step", every, factor),
+            Self::Exponential { every, factor } => ("exponential", every, factor),
+        };
+        let every = every.map(|every| format!("every={every},")).unwrap_or_default();
+        write!(f, "{name}:{every}factor={factor}")
+    }
+}
+
+impl fmt::Display for LossConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Squared => f.write_str("squared"),
+            Self::Absolute => f.write_str("absolute"),
+            Self::Huber { delta: None } => f.write_str("huber"),
+            Self::Huber { delta: Some(delta) } => write!(f, "huber:delta={delta}"),
+            Self::Quantile => f.write_str("quantile"),
+        }
+    }
+}
+
+impl TryFrom<String> for ScheduleConfig {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for LossConfig {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ScheduleConfig> for String {
+    fn from(schedule: ScheduleConfig) -> Self {
+        schedule.to_string()
+    }
+}
+
+impl From<LossConfig> for String {
+    fn from(loss: LossConfig) -> Self {
+        loss.to_string()
+    }
+}
+
+/// A choice as it is written.
+struct Given<'a> {
+    name: &'a str,
+    /// The parameters that were not taken so far.
+    parameters: Vec<(&'a str, &'a str)>,
+    /// The keys that the choice has.
+    keys: Vec<&'static str>,
+}
+
+impl<'a> Given<'a> {
+    fn read(text: &'a str) -> Result<Self, String> {
+        let (name, parameters) = match text.split_once(':') {
+            None => (text, Vec::new()),
+            Some((name, rest)) => {
+                let pairs = rest.split(',').map(|pair| {
+                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (key.trim(), value.trim())
+                });
+                (name, pairs.collect())
+            }
+        };
+        Ok(Self { name: name.trim(), parameters, keys: Vec::new() })
+    }
+
+    fn take<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+        self.keys.push(key);
+        let Some(at) = self.parameters.iter().position(|(of, _)| *of == key) else { return Ok(None) };
+        let (_, value) = self.parameters.remove(at);
+        parse(value).map(Some).map_err(|expected| format!("{key}: expected {expected}, got '{value}'"))
+    }
+
+    fn factor(&mut self) -> Result<f64, String> {
+        Ok(self.take("factor", share)?.unwrap_or(0.5))
+    }
+
+    /// The choice, unless there is a parameter that it does not have.
+    fn end<T>(self, choice: T) -> Result<T, String> {
+        let Some((key, _)) = self.parameters.first() else { return Ok(choice) };
+        let name = self.name;
+        Err(match self.keys[..] {
+            [] => format!("expected no parameter of {name}, got '{key}'"),
+            _ if self.keys.contains(key) => format!("expected '{key}' once"),
+            _ => format!("expected {} of {name}, got '{key}'", self.keys.join(" or ")),
+        })
+    }
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (1..=COUNT as u64).contains(number));
+    number.ok_or_else(|| format!("a whole number from 1 to {COUNT}"))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    number.ok_or_else(|| "a number from 0 to 1".into())
+}
+
+fn above_0(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number| is_above_0(*number)).ok_or_else(|| ABOVE_0.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for (text, written) in [
+            ("constant", "constant"),
+            ("step", "step:factor=0.5"),
+            ("step:every=100,factor=0.1", "step:every=100,factor=0.1"),
+            ("exponential: factor = 0.9 , every = 7", "exponential:every=7,factor=0.9"),
+            ("cosine", "cosine:floor=0"),
+            ("cosine:floor=0.1", "cosine:floor=0.1"),
+            ("plateau:patience=3", "plateau:patience=3,factor=0.5"),
+        ] {
+            let schedule: ScheduleConfig = text.parse().unwrap();
+            assert_eq!(schedule.to_string(), written);
+            assert_eq!(written.parse(), Ok(schedule));
+        }
+        for (text, written) in [("huber", "huber"), ("huber:delta=1.5", "huber:delta=1.5"), ("absolute", "absolute")] {
+            assert_eq!(text.parse::<LossConfig>().unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_or_parameter_and_a_wrong_number_are_refused_by_name() {
+        let schedule = |text: &str| text.parse::<ScheduleConfig>().unwrap_err();
+        assert_eq!(schedule("linear"), "expected constant, step, exponential, cosine or plateau");
+        assert_eq!(schedule("constant:every=3"), "expected no parameter of constant, got 'every'");
+        assert_eq!(schedule("step:floor=0.1"), "expected every or factor of step, got 'floor'");
+        assert_eq!(schedule("step:every=1,every=2"), "expected 'every' once");
+        assert_eq!(schedule("step:"), "expected every or factor of step, got ''");
+        assert_eq!(schedule("step:every"), "every: expected a whole number from 1 to 4294967295, got ''");
+        assert_eq!(schedule("step:every=0"), "every: expected a whole number from 1 to 4294967295, got '0'");
+        assert_eq!(schedule("step:factor=2"), "factor: expected a number from 0 to 1, got '2'");
+        assert_eq!(schedule("cosine:floor=nan"), "floor: expected a number from 0 to 1, got 'nan'");
+        let loss = |text: &str| text.parse::<LossConfig>().unwrap_err();
+        assert_eq!(loss("mse"), "expected squared, absolute, huber or quantile");
+        assert_eq!(loss("huber:delta=0"), "delta: expected a finite number above 0, got '0'");
+    }
+}
