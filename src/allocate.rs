@@ -34,7 +34,7 @@ pub(crate) fn push<T>(vector: &mut Vec<T>, value: T, what: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoMemory`] with the name `what`.
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
+#[cfg(feature = "csv")]
 pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
     all.try_reserve(more.len()).map_err(|_| none(what, Count::from(all.len()) + more.len(), 1))?;
     all.push_str(more);

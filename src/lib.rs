@@ -72,8 +72,16 @@
 //!
 //! # Features
 //!
-//! `cli` (default) adds what the `bptt` program needs. With `default-features = false`, the library has no command-line
-//! dependencies and compiles for the web.
+//! | Feature | Adds | Crates |
+//! |---|---|---|
+//! | `csv` | tables, labelled sequences and piano rolls from CSV files | csv |
+//! | `gzip` | gzip-compressed files | flate2 |
+//! | `npz` | NumPy's .npz archives | zip, flate2 |
+//! | `experiment` | `bptt::experiment`: what the program trains, measures and keeps; includes `csv` | csv |
+//! | `cli` (default) | the program `bptt`; includes all others | clap, indicatif, toml and more |
+//!
+//! With `default-features = false`, the library reads .ts, .tsv, .npy, idx and JSON files, has no command-line dependencies
+//! and compiles for the web. A file that needs a missing feature is refused with an error that names the feature.
 
 // The library never panics on its input and never prints.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
@@ -103,7 +111,7 @@ mod dropout;
 mod elementary;
 mod engine;
 mod error;
-#[cfg(feature = "cli")]
+#[cfg(feature = "experiment")]
 pub mod experiment;
 pub mod format;
 pub mod gpu;

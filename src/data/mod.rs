@@ -1,15 +1,16 @@
 //! What networks learn from: series cut into windows, texts by characters, lines in classes, piano rolls, labelled
 //! sequences, and synthetic tasks whose answer is known.
 //!
-//! Labelled sequences come from these files, see [`LabelledSequences::read`]; each may be compressed by gzip.
+//! Labelled sequences come from these files, see [`LabelledSequences::read`]; each may be compressed by gzip (feature `gzip`).
 //!
-//! | | |
-//! |---|---|
-//! | `.ts` | UEA and UCR archives, sktime, aeon |
-//! | `.tsv`, `.txt` | UCR archive: a series a line, its label first |
-//! | idx | MNIST: bytes, images as rows or as pixels |
-//! | `.npy`, `.npz` | NumPy arrays |
-//! | `.csv` | long form: a row for each step of each sequence |
+//! | File | Content | Feature |
+//! |---|---|---|
+//! | `.ts` | UEA and UCR archives, sktime, aeon | |
+//! | `.tsv`, `.txt` | UCR archive: a series per line, its label first | |
+//! | idx | MNIST: bytes, images as rows or as pixels | |
+//! | `.npy` | a NumPy array | |
+//! | `.npz` | several NumPy arrays | `npz` |
+//! | `.csv` | long form: a row for each step of each sequence | `csv` |
 
 mod common;
 #[cfg(test)]
@@ -26,7 +27,7 @@ pub(super) mod values;
 
 pub use common::{Batches, Examples, Frame, Scaling, ScalingKind, SequentialBatches, SeriesSplit, ShuffledBatches};
 pub use formats::{ImageLayout, ReadOptions};
-#[cfg(feature = "cli")]
+#[cfg(feature = "csv")]
 pub use formats::{LongColumns, SEPARATORS, SUNSPOTS, csv_columns};
 pub use input::{InputLimit, open_input, read_input, read_settings, utf8};
 pub use piano_rolls::{NextStep, PianoKeys, PianoRolls, Piece};

@@ -21,7 +21,7 @@ mod head;
 mod initialise;
 mod keras;
 mod kernels;
-#[cfg(feature = "cli")]
+#[cfg(feature = "csv")]
 mod learning;
 mod lecture;
 mod magnitudes;

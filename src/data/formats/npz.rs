@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::archive::Archive;
 use super::arrays::{Array, read};
-use super::zip::Archive;
 use crate::data::input::encoding::quoted;
 use crate::data::{InputLimit, LabelledSequences, MissingPolicy};
 use crate::error::{Error, Result};
@@ -13,15 +13,15 @@ impl LabelledSequences {
     /// steps of each sequence; what lies beyond them is not read. `x` and `y` are as in [`from_npy`](Self::from_npy).
     ///
     /// # Errors
-    /// [`Error::Data`] as there, naming the array, for an archive that is cut off, changed, or of 4 GB, and for arrays that
+    /// [`Error::Data`] as there, naming the array, for an archive that is cut off or changed, and for arrays that
     /// are larger than [`InputLimit::default`]; [`read`](Self::read) takes another bound.
     pub fn from_npz(bytes: &[u8], path: &Path, missing: MissingPolicy) -> Result<Self> {
         Self::npz_within(bytes, path, missing, InputLimit::default())
     }
 
     pub(super) fn npz_within(bytes: &[u8], path: &Path, missing: MissingPolicy, limit: InputLimit) -> Result<Self> {
-        let archive = Archive::open(bytes, path)?;
-        limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"]), path, "", "in its arrays")?;
+        let mut archive = Archive::open(bytes, path, limit)?;
+        limit.check(archive.size_of(&["x.npy", "lengths.npy", "y.npy"])?, path, "", "in its arrays")?;
         let Some(x) = archive.read("x.npy")? else {
             let names: Vec<&str> = archive.names().collect();
             let message = format!("expected a file x.npy within, got {}", quoted(&names.join(", ")));
@@ -39,9 +39,9 @@ mod tests {
     use ndarray::{Array2, array};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::archive::tests::archive;
     use super::super::arrays::tests::{classes, floats};
     use super::super::npy::tests::npy;
-    use super::super::zip::tests::archive;
     use super::*;
     use crate::data::corruption::{below, number, rng, survives};
     use crate::data::{Labels, SequenceInputs};

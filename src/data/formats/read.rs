@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "csv")]
 use crate::data::LongColumns;
 use crate::data::input::gzip::decompressed;
 use crate::data::{ImageLayout, InputLimit, LabelKind, LabelledSequences, MissingPolicy, read_input};
@@ -21,7 +21,7 @@ pub struct ReadOptions {
     /// The most that may come of each file.
     pub limit: InputLimit,
     /// What the columns are (`.csv`).
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "csv")]
     pub columns: LongColumns,
 }
 
@@ -104,15 +104,14 @@ impl LabelledSequences {
             FileFormat::Ucr => Self::ucr_within(bytes, path, options.missing, options.limit),
             FileFormat::Idx => Self::idx_within((bytes, path), labels, options.image, options.limit),
             FileFormat::Npy => Self::npy_within((bytes, path), labels, options.missing, options.limit),
-            #[cfg(feature = "cli")]
+            #[cfg(feature = "npz")]
             FileFormat::Npz => Self::npz_within(bytes, path, options.missing, options.limit),
-            #[cfg(feature = "cli")]
+            #[cfg(not(feature = "npz"))]
+            FileFormat::Npz => Err(without_feature(path, "an .npz archive", "npz")),
+            #[cfg(feature = "csv")]
             FileFormat::Long => Self::long_within(bytes, path, &options.columns, options.missing, options.limit),
-            #[cfg(not(feature = "cli"))]
-            FileFormat::Npz | FileFormat::Long => {
-                let message = "this format is read with the feature `cli`, which this build is without";
-                Err(Error::data(path, "", message))
-            }
+            #[cfg(not(feature = "csv"))]
+            FileFormat::Long => Err(without_feature(path, "a .csv file", "csv")),
         }?;
         // These formats say what labels are.
         let told = matches!(format, FileFormat::Ts | FileFormat::Idx) && options.labels.is_none();
@@ -122,6 +121,16 @@ impl LabelledSequences {
             false => labelled.labels_as(options.labels).map_err(|error| error.in_file(path)),
         }
     }
+}
+
+/// That a format is not compiled in.
+#[cfg(not(all(feature = "csv", feature = "npz")))]
+fn without_feature(path: &Path, what: &str, feature: &str) -> Error {
+    Error::data(
+        path,
+        "",
+        format!("expected a format that is compiled in, got {what}, which needs the feature `{feature}` of bptt"),
+    )
 }
 
 /// What a file holds, gzip aside.
@@ -166,14 +175,14 @@ mod tests {
         let labels: &[u8] = &[0, 0, 8, 1, 0, 0, 0, 1, 5];
         let image = read(&[0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 1, 255], "a", Some(labels)).unwrap();
         assert_eq!(image.input.values(&[0], 0).collect::<Vec<_>>(), [1.0]);
-        #[cfg(feature = "cli")]
+        #[cfg(feature = "csv")]
         assert_eq!(
             read(b"id,time,label,v\n1,1,a,1\n1,2,a,2\n", "a.csv", None).unwrap().input,
             read(ts, "a.ts", None).unwrap().input
         );
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "gzip")]
     #[test]
     fn what_gzip_compressed_is_as_what_it_did_not() {
         let ts = b"@classLabel true a b\n@data\n1,2:a\n";
@@ -182,11 +191,11 @@ mod tests {
         assert_eq!(read(&encoder.finish().unwrap(), "a.ts.gz", None), read(ts, "a.ts", None));
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "csv", feature = "gzip", feature = "npz"))]
     #[test]
     fn what_comes_of_a_file_is_held_to_one_bound_whether_compressed_stored_or_held() {
+        use super::super::archive::tests::archive;
         use super::super::npy::tests::npy;
-        use super::super::zip::tests::archive;
         let refused = |bytes: &[u8], path: &str, limit| {
             let options = ReadOptions { limit: InputLimit(limit), ..ReadOptions::default() };
             LabelledSequences::from_bytes(bytes, Path::new(path), None, &options).err().map(|error| error.to_string())
@@ -242,10 +251,10 @@ mod tests {
     }
 
     /// The same sequences, of two steps, and values as labels, in every format that holds them.
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "csv", feature = "npz"))]
     fn in_every_format(numbers: &[f64], labels: &[f64]) -> Vec<(&'static str, LabelledSequences)> {
+        use super::super::archive::tests::archive;
         use super::super::npy::tests::npy;
-        use super::super::zip::tests::archive;
         let pairs = || numbers.chunks(2).zip(labels);
         let mut files: Vec<(&str, String)> = Vec::new();
         let cases: String = pairs().map(|(x, y)| format!("{},{}:{y}\n", x[0], x[1])).collect();
@@ -276,7 +285,7 @@ mod tests {
         all
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "csv", feature = "npz"))]
     #[test]
     fn what_distinguishes_large_numbers_reaches_the_network_from_every_format() {
         use crate::data::{Labels, Scaling, ScalingKind, SequenceInputs};
@@ -299,7 +308,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "csv")]
     #[test]
     fn the_words_for_a_missing_value_are_the_same_in_every_format_of_text() {
         use crate::data::SeriesTable;
@@ -326,5 +335,12 @@ mod tests {
             let read = SeriesTable::from_csv(text.as_bytes(), Path::new("a.csv"), &["v"], None);
             assert_eq!(read.map(|table| table.columns[0].values[1].is_nan()).ok(), is_one.then_some(true), "{word:?}");
         }
+    }
+
+    #[cfg(not(feature = "npz"))]
+    #[test]
+    fn a_format_that_is_not_compiled_in_is_refused_by_its_feature() {
+        let error = read(b"PK\x03\x04", "a.npz", None).unwrap_err();
+        assert!(error.ends_with("which needs the feature `npz` of bptt"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! Files that gzip has compressed, recognised by how they begin.
 
 use std::borrow::Cow;
-#[cfg(feature = "cli")]
+#[cfg(feature = "gzip")]
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(in crate::data) fn decompressed<'a>(bytes: &'a [u8], path: &Path, limit: Inp
     }
 }
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "gzip")]
 fn inflate(bytes: &[u8], path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
     let mut inflated = Vec::new();
     // One byte more than allowed is enough to know.
@@ -32,12 +32,16 @@ fn inflate(bytes: &[u8], path: &Path, limit: InputLimit) -> Result<Vec<u8>> {
     }
 }
 
-#[cfg(not(feature = "cli"))]
+#[cfg(not(feature = "gzip"))]
 fn inflate(_: &[u8], path: &Path, _: InputLimit) -> Result<Vec<u8>> {
-    Err(Error::data(path, "", "gzip data are read with the feature `cli`, which this build is without"))
+    Err(Error::data(
+        path,
+        "",
+        "expected data that are not compressed, got gzip data, which need the feature `gzip` of bptt",
+    ))
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(all(test, feature = "gzip"))]
 mod tests {
     use std::io::Write;
 

@@ -152,7 +152,7 @@ impl PianoRolls {
         }
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "csv")]
     pub(in crate::data) fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
     }

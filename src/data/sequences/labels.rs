@@ -125,18 +125,19 @@ impl DistinctNames {
     }
 
     /// That of a sequence.
-    pub(super) fn number(&self, sequence: usize) -> Option<u32> {
+    #[cfg(feature = "csv")]
+    fn number(&self, sequence: usize) -> Option<u32> {
         self.of.get(sequence).copied()
     }
 
     /// Whether a sequence has this name.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "csv")]
     pub(in crate::data) fn has(&self, sequence: usize, name: &str) -> bool {
         self.index.get(name).copied() == self.number(sequence)
     }
 
     /// The name of a sequence, found among all.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "csv")]
     pub(in crate::data) fn name(&self, sequence: usize) -> &str {
         let of = self.number(sequence);
         let mut all = self.index.iter();

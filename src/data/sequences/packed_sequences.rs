@@ -105,6 +105,7 @@ impl BlockNumbers {
         }
     }
 
+    #[cfg(feature = "csv")]
     fn set(&mut self, index: usize, number: f64) -> Result<()> {
         if !is_single(number) {
             self.widen()?;
@@ -165,7 +166,7 @@ impl PackedSequences {
     ///
     /// # Errors
     /// [`Error::NoMemory`].
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
+    #[cfg(feature = "csv")]
     pub(in crate::data) fn zeros(width: usize, lengths: impl IntoIterator<Item = usize>) -> Result<Self> {
         let mut sequences = Self::new(width);
         for length in lengths {
@@ -225,7 +226,7 @@ impl PackedSequences {
     }
 
     /// Puts another number at a step, counted among those of all, that there is.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "long form is read by the program alone"))]
+    #[cfg(feature = "csv")]
     pub(in crate::data) fn set(&mut self, step: usize, dimension: usize, number: f64) -> Result<()> {
         let Some((block, begin)) = self.block(step) else { return Ok(()) };
         let numbers = &mut self.blocks[block].numbers;
