@@ -40,7 +40,7 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Config> {
         unsupported(format!("{}: {}", path_text(path), error.to_string().trim_end().replace('\n', "\n  ")))
     };
     check_values(DeTable::parse(text).map_err(refused)?.get_ref(), text, path)?;
-    toml::from_str(text).map_err(refused)
+    Config::parse(text, path)
 }
 
 /// Hands each value to its setting's own parser, so that no bound is written twice.
@@ -186,11 +186,4 @@ pub(crate) fn resolve(file: Option<&Path>, args: &SettingsArgs, data: Option<&Da
         check_files(path, &config, &flags)?;
     }
     Settings::new(config)
-}
-
-/// The text of a run's `config.toml`.
-pub(crate) fn to_toml(config: &Config) -> Result<String> {
-    let body = toml::to_string(config).map_err(|error| unsupported(format!("{CONFIG}: {error}")))?;
-    let version = env!("CARGO_PKG_VERSION");
-    Ok(format!("# bptt {version}: the settings of this run. `bptt train --config config.toml` repeats it.\n\n{body}"))
 }

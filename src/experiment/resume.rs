@@ -1,4 +1,4 @@
-//! A run that is gone on with: where it was cut off, or with a longer one after its end.
+//! Resuming a run: from where it was interrupted, or with a longer run that begins with its end.
 
 use std::path::{Path, PathBuf};
 
@@ -15,18 +15,18 @@ use crate::data::{InputLimit, read_input, read_settings, utf8};
 use crate::format::{grouped, path_text, shell_quoted};
 use crate::{Error, Result};
 
-/// What is asked for beside the folder of the run.
-pub struct Asked<'a> {
-    /// The settings that are told anew.
+/// What is set beside the folder of the run.
+pub struct ResumeRequest<'a> {
+    /// The settings that flags change.
     pub flags: &'a Config,
     /// Whether another folder is named for what is to come.
     pub elsewhere: bool,
     /// Reads a configuration file.
-    pub read: &'a dyn Fn(&Path) -> Result<Config>,
+    pub read_config: fn(&Path) -> Result<Config>,
 }
 
-/// Where a run goes on.
-pub struct Interrupted {
+/// A run that can be resumed.
+pub struct ResumableRun {
     /// Its own folder; `None` for a run that begins with the end of another.
     pub folder: Option<Folder>,
     /// That other.
@@ -64,14 +64,14 @@ struct Extended {
     steps: Option<u64>,
 }
 
-impl Interrupted {
+impl ResumableRun {
     /// The run in a folder; `None` where it is over and no other length is told. A device, threads and places of the same
     /// data may be told anew.
     ///
     /// # Errors
     /// Where `args` have other settings; where there is no run, another process is at it, its configuration was changed, or
     /// none of its checkpoints can be read, of which the latest one's reason is told.
-    pub fn open(path: &Path, asked: &Asked<'_>) -> Result<Option<Self>> {
+    pub fn open(path: &Path, asked: &ResumeRequest<'_>) -> Result<Option<Self>> {
         let config = path.join(CONFIG);
         if !config.is_file() {
             let got = if path.is_file() { ", got a file" } else { "" };
@@ -90,7 +90,7 @@ impl Interrupted {
                 ));
             }
             (true, false) => {
-                elsewhere((asked.read)(&config)?, asked.flags)?;
+                elsewhere((asked.read_config)(&config)?, asked.flags)?;
                 return Ok(None);
             }
             (false, true) => {
@@ -111,7 +111,7 @@ impl Interrupted {
         }
         let folder = Folder::open(path)?;
         folder.clear_parts(FOLDER, |name| step_of(name).is_some())?;
-        let given = elsewhere((asked.read)(&config)?, asked.flags)?;
+        let given = elsewhere((asked.read_config)(&config)?, asked.flags)?;
         check_needed(&config, &given, asked.flags, !files(path)?.is_empty())?;
         let of_config = digest(&read_settings(&config)?);
         let (mut passed_over, mut changed) = (Vec::new(), false);
@@ -150,11 +150,11 @@ impl Interrupted {
     }
 
     /// A longer run that begins with the end of the one in `path`, of which nothing is changed.
-    fn extend(path: &Path, asked: &Asked<'_>) -> Result<Self> {
+    fn extend(path: &Path, asked: &ResumeRequest<'_>) -> Result<Self> {
         let config = path.join(CONFIG);
         let mut flags = asked.flags.clone();
         let (epochs, steps) = (flags.training.epochs.take(), flags.training.steps.take());
-        let mut given = elsewhere((asked.read)(&config)?, &flags)?;
+        let mut given = elsewhere((asked.read_config)(&config)?, &flags)?;
         check_needed(&config, &given, &flags, true)?;
         let before = (given.training.epochs, given.training.steps);
         (given.training.epochs, given.training.steps) = (epochs, steps);

@@ -193,7 +193,7 @@ fn a_run_that_is_over_is_left_as_it_is() {
         |path: &Path| entries(path).into_iter().map(|name| (fs::read(path.join(&name)).ok(), name)).collect::<Vec<_>>();
     let before = (all(&folder.join("a")), all(&folder.join("a/checkpoints")));
     let said = succeeds(folder, "train --resume a");
-    assert!(said.contains("a: the run is over"), "{said}");
+    assert!(said.contains("a: the run has finished"), "{said}");
     assert!((all(&folder.join("a")), all(&folder.join("a/checkpoints"))) == before);
 }
 
@@ -314,7 +314,7 @@ fn what_cannot_be_extended_is_told_by_its_length_and_a_cosine_is_told_of() {
     refused(folder, "train --resume a --epochs 4", 1, &["a/config.toml", "the run had", "got a changed one"]);
     fs::write(folder.join("a/config.toml"), config).unwrap();
     let said = succeeds(folder, "train --resume a");
-    assert!(said.contains("the run is over") && said.contains("--epochs or --steps"), "{said}");
+    assert!(said.contains("the run has finished") && said.contains("--epochs or --steps"), "{said}");
     refused(folder, "train --resume a --lr 0.1", 2, &["--resume", "no other flag"]);
     refused(folder, "train --resume a --out b", 2, &["--resume a", "--out", "--epochs"]);
     succeeds(folder, &format!("{bundled} --epochs 30 --patience 1 --lr 0 --out early"));

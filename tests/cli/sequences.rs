@@ -376,7 +376,7 @@ fn a_run_goes_on_from_another_with_what_that_one_was_fitted_to() {
     let few: Vec<_> = cases(&["low", "mid", "high"], 8).into_iter().filter(|(_, label)| label != "low").collect();
     write(path, "few.ts", &ts("@classLabel true high mid", &few));
     let stdout = train(path, "b", "sequences few.ts --init-from a --epochs 1 --lr 0 --batch 8");
-    assert!(stdout.contains("begins with the weights of /") && stdout.contains("/a/model.safetensors"), "{stdout}");
+    assert!(stdout.contains("starts from the weights of /") && stdout.contains("/a/model.safetensors"), "{stdout}");
     assert_eq!(shape(path, "b", "head.weight"), [3, 6]);
     // Nothing was learned at a rate of 0, so the two are the same where the scaling and the classes are.
     let [a, b] = ["a", "b"].map(|model| run(path, &format!("predict {model} few.ts")));

@@ -1,5 +1,9 @@
 //! Series of several columns from outside: their roles, gaps and horizons, and forecasts beyond the last row.
 
+#[allow(dead_code, reason = "an example has a main of its own")]
+#[path = "../../examples/forecast_saved_model.rs"]
+mod forecast_saved_model;
+
 use crate::common::program;
 use crate::common::program::{bptt, json, read, refused, succeeds, train};
 use serde_json::Value;
@@ -387,7 +391,7 @@ fn training_goes_on_from_a_model_with_its_scaling_on_other_data() {
         .collect();
     std::fs::write(path.join("ten.csv"), ten_times).unwrap();
     let stdout = train(path, "on", "series ten.csv --init-from r --epochs 1");
-    assert!(stdout.contains("begins with the weights of"), "{stdout}");
+    assert!(stdout.contains("starts from the weights of"), "{stdout}");
     let scaling = |run: &str| {
         let bytes = std::fs::read(path.join(run).join("model.safetensors")).unwrap();
         let note = bptt::StateDict::safetensors_note(&bytes, "bptt").unwrap().unwrap();
@@ -525,4 +529,19 @@ fn what_has_no_meaning_for_a_series_is_refused_by_flag() {
         1,
         &["the validation part", "a horizon of 20"],
     );
+}
+
+#[test]
+fn a_program_forecasts_with_a_saved_model_what_the_command_prints() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "r", &format!("series s.csv --target a,b --known known {TINY} --horizon 2"));
+    let run = path.join("r");
+    for rows in [None, Some(5)] {
+        let lines = pollster::block_on(forecast_saved_model::forecast(run.to_str().unwrap(), rows)).unwrap();
+        let flags = rows.map(|rows| format!(" --rows {rows}")).unwrap_or_default();
+        let printed = succeeds(path, &format!("forecast r{flags}"));
+        assert_eq!(lines.join("\n") + "\n", printed);
+        assert_eq!(lines.len(), 1 + rows.unwrap_or(2), "{printed}");
+    }
 }

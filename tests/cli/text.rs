@@ -255,7 +255,7 @@ fn a_model_and_data_that_do_not_fit_are_refused() {
     write("s.csv", &format!("t,v\n{}", (0..60).map(|n| format!("{n},{}\n", n % 7)).collect::<String>()));
     train(path, "a", &format!("{TINY} --steps 2"));
     train(path, "series", "series s.csv --window 4 --epochs 1");
-    refused(path, "forecast a s.csv", 2, &["a forecast goes on with a series", "is of a text"]);
+    refused(path, "forecast a s.csv", 2, &["only a series can be forecast", "is of a text"]);
     refused(path, "train series s.csv --init-from a", 2, &["the model is of a text, the data are a series"]);
     refused(path, "train text t.txt --init-from a --hidden 3", 2, &["--init-from", "its network"]);
     refused(path, "eval a t.txt --bytes", 2, &["--bytes is a flag of train text"]);

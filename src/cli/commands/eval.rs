@@ -1,13 +1,12 @@
 //! `bptt eval`.
 
 use bptt::Error;
-use bptt::experiment::tasks::task;
-use bptt::experiment::tasks::task::Measure;
+use bptt::experiment::loaded_model::AppliedModel;
 use bptt::format::path_json;
 use clap::Args;
 use serde_json::Value;
 
-use super::apply::{Applied, ApplyArgs};
+use super::apply::ApplyArgs;
 use crate::cli::exit::Failure;
 use crate::cli::provenance;
 use crate::cli::terminal::printed::{heading, say, say_json};
@@ -22,13 +21,13 @@ pub(crate) struct EvalArgs {
 }
 
 pub(crate) async fn eval(args: &EvalArgs) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, device, rows } = Applied::open(&args.apply).await?;
-    let measure = Measure { rows, seed: settings.seed, whole: true, json: args.json };
-    let results = task::results(task.as_ref(), &mut network, measure).await?;
+    let mut applied = args.apply.open().await?;
+    let results = applied.evaluate(args.json).await?;
+    let AppliedModel { task, device, .. } = &applied;
     if args.json {
         let mut summary = provenance::to_json();
         summary.extend([("run".to_owned(), Value::from(path_json(&args.apply.run)))]);
-        summary.extend([("device".to_owned(), Value::from(device))]);
+        summary.extend([("device".to_owned(), Value::from(device.describe()))]);
         summary.extend([("data".to_owned(), Value::from(task.describe()))]);
         summary.extend(results.summary);
         summary.extend(task.relation().map(|words| ("trained_on".to_owned(), Value::from(words))));

@@ -37,7 +37,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let refused = |message: String| Failure::from(Error::Unsupported(message));
     let lines = match (out.extension().and_then(|extension| extension.to_str()), &args.names) {
         (Some("onnx"), None) => {
-            let file = open_model(&args.run)?;
+            let file = open_model(&args.run)?.file;
             let reads = reads(&file.codec);
             write(out, |to| onnx(&file, reads, to))?;
             describe(&file.model, reads)
@@ -47,7 +47,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         }
         (Some("safetensors"), attributes) => {
             let names = attributes.as_deref().map(names).transpose()?;
-            let file = open_model(&args.run)?;
+            let file = open_model(&args.run)?.file;
             let names = names.unwrap_or_else(|| StateDictPrefixes::of(&file.model));
             let weights = names.write(&file.model, &file.weights)?;
             write(out, |to| weights.write_safetensors(to, None))?;

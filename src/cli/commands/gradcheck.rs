@@ -116,6 +116,7 @@ fn subject(args: &GradcheckArgs) -> Result<(Model, Vec<f32>, Settings), Failure>
             return Err(Error::Unsupported(reason).into());
         }
         let file = open_model(run)?;
+        let file = file.file;
         let layout = Layout::new(&file.model);
         let settings = settings(args, given)?;
         return Ok((file.model, layout.to_block(&file.weights)?, settings));

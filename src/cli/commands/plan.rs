@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use bptt::experiment::device::open::OpenDevice;
 use bptt::experiment::files::names::CONFIG;
-use bptt::experiment::memory;
+use bptt::experiment::memory::plan_memory;
 use bptt::experiment::model::model_file;
-use bptt::experiment::setup::{build_model, training_planner};
-use bptt::experiment::tasks::load;
+use bptt::experiment::setup::training_planner;
+use bptt::experiment::training::Experiment;
 use bptt::format::bytes;
 use clap::Args;
 use serde_json::{Value, json};
@@ -34,17 +34,14 @@ pub(crate) struct PlanArgs {
     settings: SettingsArgs,
 }
 
-/// Tells what `bptt train` would take of memory, and takes nothing of it: the data are read, and no network is made.
+/// Estimates the memory of `bptt train` without allocating it: the data are read, and no network is made.
 pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let config = args.run.as_ref().map(|run| run.join(CONFIG)).or(args.config.clone());
-    let mut settings = config_file::resolve(config.as_deref(), &args.settings, args.data.as_ref())?;
-    let start = settings.open_form()?;
-    memory::check_files(&mut settings)?;
-    let task = load::load(&mut settings, start.as_ref())?;
-    let model = build_model(&mut settings, task.as_ref(), start.as_ref())?;
+    let settings = config_file::resolve(config.as_deref(), &args.settings, args.data.as_ref())?;
+    let Experiment { mut settings, task, model, .. } = Experiment::load_form(settings)?;
     let device = OpenDevice::open(&settings.device_options()).await?;
     let planner = training_planner(&device, &settings, &model)?;
-    let planned = memory::plan_memory(&mut settings, &planner, task.as_ref(), true)?;
+    let planned = plan_memory(&mut settings, &planner, task.as_ref(), true)?;
     if args.json {
         let mut summary = planned.json();
         summary.insert("device".into(), Value::String(device.describe()));

@@ -8,9 +8,10 @@ use bptt::experiment::files::folder::{io_error, unwritten};
 use bptt::experiment::files::new_file;
 use bptt::experiment::files::new_file::NewFile;
 use bptt::experiment::files::spreadsheet::PlainFields;
+use bptt::experiment::loaded_model::AppliedModel;
 use clap::Args;
 
-use super::apply::{Applied, ApplyArgs};
+use super::apply::ApplyArgs;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{self, TextOut, heading, note};
 
@@ -27,19 +28,18 @@ pub(crate) struct PredictArgs {
 }
 
 /// Writes the predictions, as plain text for a spreadsheet where that is asked for.
-async fn write(applied: &mut Applied, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
-    let Applied { task, network, rows, .. } = applied;
+async fn write(applied: &mut AppliedModel, spreadsheet: bool, to: &mut dyn Write) -> Result<(), Error> {
     if !spreadsheet {
-        return task.predictions(network, *rows, to).await;
+        return applied.predict(to).await;
     }
     let mut fields = PlainFields::new(to);
-    task.predictions(network, *rows, &mut fields).await?;
+    applied.predict(&mut fields).await?;
     fields.finish().map_err(unwritten)
 }
 
 pub(crate) async fn predict(args: &PredictArgs) -> Result<(), Failure> {
     new_file::check_table("--out", args.out.as_deref())?;
-    let mut applied = Applied::open(&args.apply).await?;
+    let mut applied = args.apply.open().await?;
     // The run tells how its own data were read.
     if args.apply.data.file.is_some() {
         for (index, line) in applied.task.describe().iter().enumerate() {

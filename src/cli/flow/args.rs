@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use bptt::experiment::config::{BatchSize, Config};
+use bptt::experiment::loaded_model::AppliedModel;
 use clap::Args;
 
 use crate::cli::args::{DataCommand, Flags, ReadArgs, SettingsArgs, ShowArgs};
-use crate::cli::commands::apply::{Applied, ApplyArgs};
+use crate::cli::commands::apply::ApplyArgs;
 use crate::cli::exit::Failure;
 
 #[derive(Args)]
@@ -37,9 +38,9 @@ pub(crate) struct FlowArgs {
     pub(crate) settings: SettingsArgs,
 }
 
-/// The first run on its device, with what the flags say of data, batch and device.
-pub(crate) async fn open(args: &FlowArgs, given: &Config) -> Result<Applied, Failure> {
+/// The first run on its device, with the data, batch and device that flags set.
+pub(crate) async fn open(args: &FlowArgs, given: &Config) -> Result<AppliedModel, Failure> {
     let data = ReadArgs::of_file(args.data_file.clone());
     let batch = given.training.batch.and_then(BatchSize::rows);
-    Applied::open(&ApplyArgs { run: args.runs[0].clone(), batch, on: Flags(given.run.clone()), data }).await
+    ApplyArgs { run: args.runs[0].clone(), batch, on: Flags(given.run.clone()), data }.open().await
 }

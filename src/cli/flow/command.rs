@@ -4,6 +4,7 @@ use bptt::Error;
 use bptt::experiment::config::{Config, ModelConfig, TrainingConfig};
 use bptt::experiment::files::new_file;
 use bptt::experiment::gradient_flow::{GradientFlow, measured_batch};
+use bptt::experiment::loaded_model::AppliedModel;
 use bptt::experiment::model::model_file;
 use bptt::format::path_json;
 use bptt::plot::{FlowPanel, FlowPicture};
@@ -12,7 +13,6 @@ use serde_json::json;
 use super::args::{FlowArgs, open};
 use super::compare;
 use super::report::{DESCRIPTION, report, to_json};
-use crate::cli::commands::apply::Applied;
 use crate::cli::exit::Failure;
 
 pub(crate) async fn flow(args: &FlowArgs) -> Result<(), Failure> {
@@ -41,7 +41,7 @@ pub(crate) async fn flow(args: &FlowArgs) -> Result<(), Failure> {
 
 async fn of_run(args: &FlowArgs, given: &Config) -> Result<(), Failure> {
     let run = &args.runs[0];
-    let Applied { settings, task, mut network, rows, .. } = open(args, given).await?;
+    let AppliedModel { settings, task, mut network, rows, .. } = open(args, given).await?;
     let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
     let clip = given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = format!("{}, {}", task.name(), settings.cell.name());

@@ -3,10 +3,11 @@
 use bptt::experiment::config::{CellName, Config, ModelConfig};
 use bptt::experiment::device::open::OpenDevice;
 use bptt::experiment::gradient_flow::{GradientFlow, measured_batch};
+use bptt::experiment::loaded_model::AppliedModel;
 use bptt::experiment::settings::Settings;
-use bptt::experiment::setup::{build_model, new_network, trained_network};
+use bptt::experiment::setup::{new_network, trained_network};
 use bptt::experiment::tasks::load;
-use bptt::experiment::tasks::task::Order;
+use bptt::experiment::training::{Experiment, ResumedProgress, TrainingLength};
 use bptt::format::{grouped, short};
 use bptt::plot::{FlowPanel, FlowPicture};
 use bptt::train::KeepWeights;
@@ -15,10 +16,10 @@ use serde_json::json;
 
 use super::args::{FlowArgs, open};
 use super::report::{DESCRIPTION, report, to_json};
-use crate::cli::commands::apply::{Applied, on_device, open_model};
+use crate::cli::commands::apply::open_model;
 use crate::cli::exit::Failure;
 use crate::cli::terminal::printed::{heading, say};
-use crate::cli::train::shown::{Before, Plan, Shown};
+use crate::cli::train::display::TrainingDisplay;
 
 /// What the networks are called, and in what their settings differ.
 ///
@@ -56,14 +57,12 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
     let mut title = String::new();
     for (name, model) in networks(&given.model) {
         let given = Config { model, ..given.clone() };
-        let mut settings = Settings::new(given)?;
-        let task = load::load(&mut settings, None)?;
+        let mut experiment = Experiment::load(Settings::new(given)?)?;
+        let per_epoch = experiment.batches()?.per_epoch();
+        experiment.settings.set_epoch(experiment.settings.run.steps_per_epoch(per_epoch));
+        let training = experiment.batches()?;
+        let Experiment { settings, task, model, .. } = &experiment;
         let task = task.as_ref();
-        let model = build_model(&mut settings, task, None)?;
-        let order = Order { rows: settings.batch, buckets: settings.buckets, seed: settings.seed };
-        let training = task.training(order)?;
-        let training = training.ok_or_else(|| Error::Unsupported("the split leaves nothing to train on".into()))?;
-        settings.set_epoch(settings.run.steps_per_epoch(training.per_epoch()));
         let device = OpenDevice::open(&settings.device_options()).await?;
         let rows = settings.micro_batch.unwrap_or(settings.batch).min(settings.batch);
         let (batch, words) = measured_batch(task, rows, args.whole_loss)?;
@@ -76,19 +75,19 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
                 facts.iter().for_each(|(name, text)| say(heading(name, text)));
             }
         }
-        let mut network = new_network(&device, &settings, &model, task, None)?;
+        let mut network = new_network(&device, settings, model, task, None)?;
         let clip = settings.optimizer.clip_norm;
-        let mut initial = trained_network(&device, &model, &network.state_dict().await?)?;
+        let mut initial = trained_network(&device, model, &network.state_dict().await?)?;
         begun.push(GradientFlow::measure(&mut initial, name.into(), &batch, clip).await?);
         drop(initial);
         let validation = task.validation(rows)?;
         let validation =
             validation.as_deref().filter(|_| settings.run.keep == KeepWeights::Best || settings.run.patience.is_some());
         let timed_every = settings.run.validate_every.unwrap_or(1);
-        let plan = Plan { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
-        let mut shown = Shown::new(name, plan, Before::default(), args.show)?;
-        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut shown).await;
-        shown.finish();
+        let length = TrainingLength { steps, epochs: settings.epochs, timed_every, unit: task.unit() };
+        let mut display = TrainingDisplay::new(name, &length, &ResumedProgress::default(), args.show)?;
+        let outcome = network.run(None, training.as_ref(), validation, &settings.run, &mut display).await;
+        drop(display);
         let stopped = match outcome {
             Ok(outcome) => {
                 done.push(outcome.last.step);
@@ -101,7 +100,7 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut trained = trained_network(&device, &model, &network.state_dict().await?)?;
+        let mut trained = trained_network(&device, model, &network.state_dict().await?)?;
         let after = GradientFlow::measure(&mut trained, name.into(), &batch, clip).await?;
         if !args.json && !args.show.quiet {
             let words = match &stopped {
@@ -143,7 +142,7 @@ pub(crate) async fn trained(args: &FlowArgs) -> Result<(), Failure> {
 
 /// The networks of several runs on the data of the first.
 pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failure> {
-    let Applied { settings, task, mut network, rows, .. } = open(args, given).await?;
+    let AppliedModel { settings, task, mut network, rows, .. } = open(args, given).await?;
     let (batch, words) = measured_batch(task.as_ref(), rows, args.whole_loss)?;
     let clip = given.training.clip.or(settings.optimizer.clip_norm).filter(|clip| *clip > 0.0);
     let name = |run: &std::path::Path, cell: &str| {
@@ -154,9 +153,9 @@ pub(crate) async fn loaded(args: &FlowArgs, given: &Config) -> Result<(), Failur
     let mut measured = vec![GradientFlow::measure(&mut network, name(&args.runs[0], cell), &batch, clip).await?];
     for run in &args.runs[1..] {
         let model = open_model(run)?;
-        load::check_fits(&model, task.as_ref())?;
-        let mut network = on_device(&model, &settings).await?;
-        let cell = model.model.recurrent.cell.name();
+        load::check_fits(&model.file, task.as_ref())?;
+        let mut network = model.network(&settings).await?;
+        let cell = model.file.model.recurrent.cell.name();
         measured.push(GradientFlow::measure(&mut network, name(run, cell), &batch, clip).await?);
     }
     let facts = [("data", words)];

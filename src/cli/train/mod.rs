@@ -1,7 +1,4 @@
 //! `bptt train`.
 
 pub(crate) mod command;
-pub(crate) mod ending;
-pub(crate) mod progress;
-pub(crate) mod shown;
-pub(crate) mod words;
+pub(crate) mod display;

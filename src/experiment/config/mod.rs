@@ -7,6 +7,7 @@ mod choices;
 mod data;
 pub mod merge;
 mod parameterized;
+mod toml;
 mod values;
 
 use std::path::{Path, PathBuf};

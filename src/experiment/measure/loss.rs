@@ -38,6 +38,19 @@ pub fn describe(loss: &Loss) -> Option<String> {
     }
 }
 
+/// A loss by name.
+pub(crate) fn name(loss: &Loss) -> &'static str {
+    match loss {
+        Loss::SquaredError => "squared error",
+        Loss::AbsoluteError => "absolute error",
+        Loss::Huber { .. } => "Huber's loss",
+        Loss::Quantile { .. } => "quantile loss",
+        Loss::BinaryCrossEntropy => "binary cross-entropy",
+        Loss::CrossEntropy => "cross-entropy",
+        Loss::SmoothedCrossEntropy { .. } => "smoothed cross-entropy",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{Batch, Cell, Cpu, Optimizer, Readout, Recurrent, Sequence, StateDict, Targets, Trainer};

@@ -1,13 +1,11 @@
-//! What a run makes of itself once its weights are there. None of it may cost the run its end: what fails is told, and the run
-//! is finished without it.
+//! What a run is finished without. Once its weights are stored nothing that fails may cost the run its end: it is noted, and
+//! the run goes on without it.
 
 use std::fs;
 
-use bptt::experiment::files::folder::{Folder, check_own};
-use bptt::format::shell_quoted;
-use bptt::{Error, Result};
-
-use crate::cli::terminal::printed::note;
+use crate::experiment::files::folder::{Folder, check_own};
+use crate::format::shell_quoted;
+use crate::{Error, Result};
 
 /// The file that is there while the network is measured. In it is how often that was begun.
 const MEASURING: &str = "checkpoints/measuring";
@@ -16,46 +14,63 @@ const MEASURING: &str = "checkpoints/measuring";
 /// killed again.
 const TRIES: u32 = 2;
 
-/// What a run is finished without.
-#[derive(Default)]
-pub(crate) struct Missing(Vec<String>);
+/// What a run is finished without, each with its reason.
+pub struct Missing {
+    words: Vec<String>,
+    notify: fn(&str),
+}
+
+impl Default for Missing {
+    fn default() -> Self {
+        Self::notifying(|_| ())
+    }
+}
 
 impl Missing {
-    /// What was made; otherwise it is told, and missing.
-    pub(crate) fn keep<T>(&mut self, what: &str, made: Result<T>) -> Option<T> {
+    /// Calls `notify` with each part that is missing, as it fails.
+    pub fn notifying(notify: fn(&str)) -> Self {
+        Self { words: Vec::new(), notify }
+    }
+
+    /// The value of a part; `None` where it failed, which is noted.
+    pub fn keep<T>(&mut self, what: &str, made: Result<T>) -> Option<T> {
         match made {
             Ok(made) => Some(made),
             Err(error) => {
-                let error = match &error {
-                    // Its path is that of what is missing.
-                    Error::Io { source, .. } => source.to_string(),
-                    error => error.to_string(),
-                };
-                self.without(format!("{what}: {error}"));
+                self.without(format!("{what}: {}", reason(&error)));
                 None
             }
         }
     }
 
     fn without(&mut self, words: String) {
-        note(format_args!("missing   {words}"));
-        self.0.push(words);
+        (self.notify)(&words);
+        self.words.push(words);
     }
 
     /// For the report: names and texts; a name is empty where the text belongs to the line before.
-    pub(crate) fn facts(&self) -> Vec<(String, String)> {
+    pub(super) fn facts(&self) -> Vec<(String, String)> {
         let name = |index| if index == 0 { "missing".to_owned() } else { String::new() };
-        self.0.iter().enumerate().map(|(index, words)| (name(index), words.clone())).collect()
+        self.words.iter().enumerate().map(|(index, words)| (name(index), words.clone())).collect()
     }
 
-    /// In words, each with its reason.
-    pub(crate) fn words(&self) -> &[String] {
-        &self.0
+    /// Each missing part with its reason.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+}
+
+/// Why a part is missing.
+fn reason(error: &Error) -> String {
+    match error {
+        // Its path is that of what is missing.
+        Error::Io { source, .. } => source.to_string(),
+        error => error.to_string(),
     }
 }
 
 /// Measures the network of the run in `folder`, unless that ended the process again and again.
-pub(crate) async fn measure<T>(
+pub(super) async fn measure<T>(
     folder: &Folder,
     missing: &mut Missing,
     measure: impl Future<Output = Result<T>>,
@@ -71,11 +86,11 @@ pub(crate) async fn measure<T>(
     } else {
         // Where the disk has no room for it, results may still be printed.
         let _ = folder.write(MEASURING, format!("{}\n", begun + 1).as_bytes());
-        let measured = missing.keep("results", measure.await);
-        if measured.is_none() {
-            note(format_args!("          {again}"));
+        let measured = measure.await;
+        if let Err(error) = &measured {
+            missing.without(format!("results: {}; {again}", reason(error)));
         }
-        measured
+        measured.ok()
     };
     if is_own() {
         let _ = fs::remove_file(&path);
@@ -99,7 +114,9 @@ mod tests {
         assert!(missing.words().is_empty() && !path.exists());
         let failed = async { Err::<u32, _>(Error::Failed("no room".into())) };
         assert_eq!(block_on(measure(&folder, &mut missing, failed)), None);
-        assert_eq!((missing.words(), path.exists()), (&["results: no room".to_owned()][..], false));
+        assert_eq!((missing.words().len(), path.exists()), (1, false));
+        let again = format!("`bptt eval {}` measures the network", shell_quoted(folder.path()));
+        assert_eq!(missing.words()[0], format!("results: no room; {again}"));
         // As two processes leave it that were killed on the way.
         for before in ["", "1\n"] {
             fs::write(&path, before).unwrap();

@@ -1,22 +1,20 @@
-//! What a run shows and writes while it goes on.
+//! What a run writes while it trains.
 
-use bptt::experiment::files::checkpoints::{Checkpoints, Position};
-use bptt::experiment::files::flow_log::FlowLog;
-use bptt::experiment::files::folder::{Folder, Log, json_line};
-use bptt::experiment::files::history::History;
-use bptt::experiment::files::names::TIMINGS;
-use bptt::experiment::files::tensorboard::Tensorboard;
-use bptt::train::{Metrics, Observer, StepCounts, WriteSeek};
-use bptt::{HiddenGradientNorms, Result};
+use super::pace::{Clock, Pace, ResumedProgress, TrainingLength};
+use crate::experiment::files::checkpoints::{Checkpoints, Position};
+use crate::experiment::files::flow_log::FlowLog;
+use crate::experiment::files::folder::{Folder, Log, json_line};
+use crate::experiment::files::history::History;
+use crate::experiment::files::names::TIMINGS;
+use crate::experiment::files::tensorboard::Tensorboard;
+use crate::train::{Metrics, Observer, StepCounts, WriteSeek};
+use crate::{HiddenGradientNorms, Result};
 
-use super::shown::{Before, Pace, Plan, Shown};
-use crate::cli::args::ShowArgs;
-use crate::cli::terminal::interrupt;
-
-/// Shows the steps, writes `metrics.jsonl`, `timings.jsonl` and event files, and stores checkpoints.
-pub(crate) struct Progress<'a> {
-    shown: Shown,
-    plan: Plan,
+/// Writes `metrics.jsonl`, `timings.jsonl` and event files, stores checkpoints, and passes every step on to a display.
+pub(super) struct Recorder<'a, D> {
+    display: D,
+    length: TrainingLength,
+    clock: Clock,
     history: History,
     timings: Log,
     flow: Option<FlowLog>,
@@ -24,15 +22,14 @@ pub(crate) struct Progress<'a> {
     tensorboard: Option<Tensorboard>,
 }
 
-impl<'a> Progress<'a> {
-    /// Of a run that begins, or that goes on from a position.
-    pub(crate) fn new(
+impl<'a, D: Observer> Recorder<'a, D> {
+    /// Of a run that begins, or that is resumed at a position.
+    pub(super) fn new(
         folder: &Folder,
-        plan: Plan,
-        flow: Option<FlowLog>,
-        (checkpoints, tensorboard): (Checkpoints<'a>, Option<Tensorboard>),
+        length: TrainingLength,
+        (flow, checkpoints, tensorboard): (Option<FlowLog>, Checkpoints<'a>, Option<Tensorboard>),
         from: Option<&Position>,
-        show: ShowArgs,
+        display: impl FnOnce(&TrainingLength, &ResumedProgress) -> Result<D>,
     ) -> Result<Self> {
         let history = History::new(folder, from.map(|position| position.metrics))?;
         let timings = match from {
@@ -40,25 +37,25 @@ impl<'a> Progress<'a> {
             Some(position) => folder.log_from(TIMINGS, position.timings, |_| Ok(()))?,
         };
         let position = from.cloned().unwrap_or_default();
-        let before = Before {
+        let before = ResumedProgress {
             steps: history.known().steps,
             seconds: position.seconds,
             work: StepCounts { sequences: position.sequences, time_steps: position.time_steps },
             val_loss: history.known().val_loss,
             validations: history.known().validations,
         };
-        let shown = Shown::new("", plan, before, show)?;
-        Ok(Self { shown, plan, timings, history, flow, checkpoints, tensorboard })
+        let display = display(&length, &before)?;
+        let clock = Clock::start(&before, length.unit);
+        Ok(Self { display, length, clock, timings, history, flow, checkpoints, tensorboard })
     }
 
     /// How fast the run has been so far.
-    pub(crate) fn pace(&self) -> Pace {
-        self.shown.pace()
+    pub(super) fn pace(&self) -> Pace {
+        self.clock.pace()
     }
 
-    /// Clears the bar and leaves the files on the disk.
-    pub(crate) fn finish(mut self) -> Result<(History, Option<FlowLog>)> {
-        self.shown.finish();
+    /// Ends the display, and leaves the files on the disk.
+    pub(super) fn finish(mut self) -> Result<(History, Option<FlowLog>)> {
         self.history.sync()?;
         self.timings.sync()?;
         self.tensorboard.iter_mut().try_for_each(Tensorboard::sync)?;
@@ -66,13 +63,14 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl Observer for Progress<'_> {
+impl<D: Observer> Observer for Recorder<'_, D> {
     fn step(&mut self, metrics: &Metrics, work: StepCounts) -> Result<()> {
         self.history.append(metrics)?;
         self.tensorboard.iter_mut().try_for_each(|events| events.append(metrics))?;
-        self.shown.show(metrics, work);
+        self.clock.add(work);
+        self.display.step(metrics, work)?;
         let pace = self.pace();
-        if metrics.step.is_multiple_of(self.plan.timed_every) || metrics.step == self.plan.steps {
+        if metrics.step.is_multiple_of(self.length.timed_every) || metrics.step == self.length.steps {
             let timing = serde_json::json!({
                 "step": metrics.step, "epoch": metrics.epoch, "seconds": pace.seconds,
                 "sequences_per_second": pace.sequences, "time_steps_per_second": pace.time_steps,
@@ -91,11 +89,11 @@ impl Observer for Progress<'_> {
     }
 
     fn stop(&mut self) -> bool {
-        interrupt::asked()
+        self.display.stop()
     }
 
     fn wants_checkpoint(&mut self, step: u64) -> bool {
-        step == 0 || step == self.plan.steps || interrupt::asked() || self.checkpoints.is_due(step)
+        step == 0 || step == self.length.steps || self.display.stop() || self.checkpoints.is_due(step)
     }
 
     fn checkpoint(&mut self, step: u64) -> Result<Option<(&mut dyn WriteSeek, String)>> {
@@ -105,8 +103,8 @@ impl Observer for Progress<'_> {
             timings: self.timings.sync()?,
             flow: self.flow.as_mut().map(FlowLog::sync).transpose()?,
             seconds: self.pace().seconds,
-            sequences: self.shown.work().sequences,
-            time_steps: self.shown.work().time_steps,
+            sequences: self.clock.work().sequences,
+            time_steps: self.clock.work().time_steps,
         };
         let (file, note) = self.checkpoints.begin(step, position)?;
         Ok(Some((file, note)))

@@ -1,0 +1,221 @@
+//! Forecasts of a series by a trained model.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::config::agree::unsupported;
+use super::config::{Data, RunConfig, SeriesConfig};
+use super::files::folder::unwritten;
+use super::loaded_model::LoadedModel;
+use super::model::codec::Codec;
+use super::settings::Settings;
+use super::tasks::series::rolled::{Rolled, roll};
+use super::tasks::series::series_data::SeriesData;
+use crate::data::{EncodedSeries, Forecast, Series};
+use crate::format::{Digits, ahead, cell, grouped, left, path_text, right, widest};
+use crate::plot::{Drawing, RolledTarget, Rows};
+use crate::{Error, Result, plot};
+
+/// A series as a model reads it, and where its forecast is computed.
+pub struct ForecastInput {
+    settings: Settings,
+    name: String,
+    path: PathBuf,
+    series: Series,
+    /// What was noticed in the file, in words.
+    pub remarks: Vec<String>,
+}
+
+/// A series with its forecast.
+pub struct SeriesForecast {
+    name: String,
+    encoded: Arc<EncodedSeries>,
+    rolled: Rolled,
+}
+
+impl LoadedModel {
+    /// Reads the series that `data` names, or by default that of the model's run, as the model reads it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the model is not of a series, or reads in both directions; those of reading the file.
+    pub fn series(&self, on: &RunConfig, data: SeriesConfig) -> Result<ForecastInput> {
+        let Codec::Series { .. } = &self.file.codec else {
+            return Err(unsupported(format!(
+                "only a series can be forecast; {} is of {}",
+                path_text(&self.file.path),
+                self.file.codec.kind()
+            )));
+        };
+        if self.file.model.recurrent.bidirectional {
+            return Err(unsupported(
+                "a forecast goes forward on its own outputs; the reverse direction would start from these: train it \
+                 without --bidirectional",
+            ));
+        }
+        let data = Some(Data::Series(data.clone())).filter(|_| data != SeriesConfig::default());
+        let mut settings = Settings::new(self.config(on, data)?)?;
+        let series = settings.series().ok_or_else(|| unsupported("the run is not of a series"))?;
+        let read = SeriesData::read(series, Some(&self.file.codec))?;
+        let remarks = read.remarks();
+        let SeriesData { name, path, series, .. } = read;
+        Ok(ForecastInput { settings, name, path, series, remarks })
+    }
+
+    /// Forecasts the `rows` rows behind the last one of the series, by default as many as the model's horizon. Beyond the
+    /// horizon each forecast builds on the ones before.
+    ///
+    /// # Errors
+    /// Where the series is too short or lacks columns; those of the device.
+    pub async fn forecast(&self, input: ForecastInput, rows: Option<usize>) -> Result<SeriesForecast> {
+        let ForecastInput { settings, name, path, series, .. } = input;
+        let Codec::Series { series: codec, .. } = &self.file.codec else {
+            return Err(unsupported("only a series can be forecast"));
+        };
+        let in_file = |error: Error| error.in_file(&path);
+        let encoded = codec.encode(series).map_err(in_file)?;
+        let steps = rows.unwrap_or(codec.frame.horizon);
+        let rolling = encoded.rollout(encoded.series().len(), steps).map_err(in_file)?;
+        let mut network = self.network(&settings).await?;
+        let rolled = roll(&mut network, vec![rolling]).await?.remove(0);
+        Ok(SeriesForecast { name, encoded, rolled })
+    }
+}
+
+impl SeriesForecast {
+    /// Labels and targets in columns, as `bptt forecast` prints them, and notes below.
+    pub fn lines(&self) -> Vec<String> {
+        let Self { encoded, rolled, .. } = self;
+        let (series, horizon) = (encoded.series(), encoded.codec().frame.horizon);
+        let labels = std::iter::once(series.label_name()).chain(rolled.middle().labels.iter().map(String::as_str));
+        let mut lines: Vec<String> = labels.map(cell).collect();
+        let origin = rolled.middle().origin;
+        for (target, column) in series.targets().iter().enumerate() {
+            let values = || rolled.forecasts.iter().map(|forecast| forecast.values.column(target));
+            // A digit place is the same for all, so that the columns are ones of numbers.
+            let digits = Digits::of(&column.values, values().flatten().copied());
+            let quantiles = rolled.quantiles.values().iter().map(|quantile| format!("{} q{quantile}", column.name));
+            let names = if quantiles.len() == 0 { vec![column.name.clone()] } else { quantiles.collect() };
+            for (name, values) in names.into_iter().zip(values()) {
+                let values = values.iter().map(|value| digits.write(*value));
+                append(&mut lines, std::iter::once(name).chain(values).collect());
+            }
+        }
+        if let Some(why) = self.why_counted() {
+            lines.push(String::new());
+            lines.push(format!("{why}: rows are counted"));
+        }
+        if origin + 1 < series.len() {
+            lines.push(String::new());
+            lines.push(format!(
+                "from the rows up to {}: the network reads what is known of {} rows after them",
+                series.labels()[origin],
+                grouped(horizon as u64)
+            ));
+        }
+        if let (Some(_), true) = (rolled.quantiles.interval(), rolled.middle().labels.len() > horizon) {
+            lines.push(String::new());
+            lines.push(format!(
+                "after {} each range is as if the forecasts before it had come: in truth it widens",
+                ahead(horizon)
+            ));
+        }
+        lines
+    }
+
+    /// Why rows are counted and have no label.
+    fn why_counted(&self) -> Option<String> {
+        let series = self.encoded.series();
+        series.why_counted(series.len(), self.rolled.middle().labels.len())
+    }
+
+    /// The forecast as JSON.
+    pub fn to_json(&self) -> Value {
+        let Self { encoded, rolled, .. } = self;
+        let series = encoded.series();
+        let by_target = |forecast: &Forecast| {
+            let targets = series.targets().iter().enumerate();
+            let values = |target| json!(forecast.values.column(target).to_vec());
+            Value::Object(targets.map(|(target, column)| (column.name.clone(), values(target))).collect())
+        };
+        let mut json = json!({
+            "after": series.labels().last(),
+            "origin": series.labels().get(rolled.middle().origin),
+            "horizon": encoded.codec().frame.horizon,
+            "labels": rolled.middle().labels,
+            "targets": by_target(rolled.middle()),
+        });
+        if let Some(why) = self.why_counted() {
+            json["counted"] = why.into();
+        }
+        if !rolled.quantiles.values().is_empty() {
+            let quantiles = rolled.quantiles.values().iter().zip(&rolled.forecasts);
+            let quantiles = quantiles.map(|(quantile, forecast)| (quantile.to_string(), by_target(forecast)));
+            json["quantiles"] = Value::Object(quantiles.collect());
+        }
+        json
+    }
+
+    /// The forecast as comma-separated text, in the columns of `bptt predict` but part and truth: each row with the last row that
+    /// is known, and its distance from it.
+    ///
+    /// # Errors
+    /// Where there is no memory for the text.
+    pub fn to_csv(&self) -> Result<Vec<u8>> {
+        let Self { encoded, rolled, .. } = self;
+        let mut text = Vec::new();
+        let mut csv = csv::Writer::from_writer(&mut text);
+        let mut record = vec![encoded.series().label_name().to_owned(), "origin".into(), "step".into()];
+        let origin = rolled.middle().origin;
+        let (known, passed) = (&encoded.series().labels()[origin], encoded.series().len() - 1 - origin);
+        let (targets, names) = (encoded.series().targets(), rolled.quantiles.columns());
+        record
+            .extend(targets.iter().flat_map(|target| names.iter().map(move |name| format!("{}_{name}", target.name))));
+        csv.write_record(&record).map_err(unwritten)?;
+        for (row, label) in rolled.middle().labels.iter().enumerate() {
+            record.clear();
+            record.extend([label.clone(), known.clone(), (passed + row + 1).to_string()]);
+            for target in 0..targets.len() {
+                record.extend(rolled.forecasts.iter().map(|forecast| forecast.values[[row, target]].to_string()));
+            }
+            csv.write_record(&record).map_err(unwritten)?;
+        }
+        csv.flush().map_err(unwritten)?;
+        drop(csv);
+        Ok(text)
+    }
+
+    /// The forecast behind the known rows as a picture.
+    pub fn picture(&self) -> Drawing {
+        let Self { name, encoded, rolled } = self;
+        let series = encoded.series();
+        let labels = [series.labels(), &rolled.middle().labels].concat();
+        let positions = series.positions();
+        let targets = series.truths().iter().enumerate().map(|(target, column)| RolledTarget {
+            name: &column.name,
+            truth: &column.values,
+            forecasts: vec![rolled.picture(series.len(), target)],
+        });
+        let rows = rolled.middle().labels.len();
+        let last = series.labels().last().map(String::as_str).unwrap_or_default();
+        let rows = if rows == 1 { "the row".to_owned() } else { format!("{} rows", grouped(rows as u64)) };
+        plot::Rolled {
+            title: format!("{name}: {rows} after {} {last}", series.label_name()),
+            rows: Rows { name: series.label_name(), positions: positions.as_deref(), labels: &labels },
+            horizon: encoded.codec().frame.horizon.saturating_sub(series.len() - 1 - rolled.middle().origin),
+            range: rolled.quantiles.interval(),
+            targets: targets.collect(),
+        }
+        .draw()
+    }
+}
+
+/// Puts a column to the right of the lines.
+fn append(lines: &mut [String], column: Vec<String>) {
+    let column: Vec<String> = column.iter().map(|text| cell(text)).collect();
+    let (before, width) = (widest(lines.iter()), widest(column.iter()));
+    for (line, text) in lines.iter_mut().zip(&column) {
+        *line = format!("{}  {}", left(line, before), right(text, width));
+    }
+}

@@ -1,0 +1,16 @@
+//! Training as a whole: from settings to a run's folder with its weights, logs, pictures and report.
+
+mod described;
+mod loaded;
+mod missing;
+mod pace;
+mod recent_loss;
+mod recorder;
+mod report;
+mod run;
+
+pub use loaded::Experiment;
+pub use missing::Missing;
+pub use pace::{Clock, Pace, ResumedProgress, TrainingLength, seconds_text};
+pub use recent_loss::RecentLoss;
+pub use run::{TrainedSteps, TrainingRun};

@@ -1,0 +1,317 @@
+//! A training run: its device, its network, its folder, and the steps.
+
+use std::path::Path;
+
+use super::loaded::Experiment;
+use super::missing;
+use super::missing::Missing;
+use super::pace::{Pace, ResumedProgress, TrainingLength};
+use super::recent_loss::RecentLoss;
+use super::recorder::Recorder;
+use crate::data::Batches;
+use crate::experiment::config::OnNan;
+use crate::experiment::device::network::Network;
+use crate::experiment::device::open::OpenDevice;
+use crate::experiment::files::checkpoints::Checkpoints;
+use crate::experiment::files::flow_log::FlowLog;
+use crate::experiment::files::folder::{Folder, io_error};
+use crate::experiment::files::history::Known;
+use crate::experiment::files::tensorboard::Tensorboard;
+use crate::experiment::files::{checkpoints, names};
+use crate::experiment::measure::loss;
+use crate::experiment::memory::{MemoryPlan, plan_memory};
+use crate::experiment::model::model_file;
+use crate::experiment::resume::ResumableRun;
+use crate::experiment::settings::Settings;
+use crate::experiment::setup::{new_network, trained_network, training_planner};
+use crate::experiment::tasks::task;
+use crate::experiment::tasks::task::{Measure, Results};
+use crate::format::{path_text, shell_quoted, short};
+use crate::plot::Drawing;
+use crate::train::{Decay, KeepWeights, Observer, Outcome};
+use crate::{Error, Result, StateDict};
+
+/// A run that is ready to train.
+pub struct TrainingRun<'a> {
+    pub(super) experiment: &'a Experiment,
+    /// Where it computes.
+    pub device: OpenDevice,
+    /// The memory that it uses.
+    pub memory: MemoryPlan,
+    /// Its folder.
+    pub folder: Folder,
+    /// Where it was interrupted, or the end of the run that it continues.
+    pub(super) resumed: Option<ResumableRun>,
+    pub(super) training: Box<dyn Batches + 'a>,
+    validation: Option<Box<dyn Batches + 'a>>,
+    /// What describes the model in its file.
+    description: String,
+}
+
+/// The steps of a run.
+pub struct TrainedSteps {
+    /// How training ended.
+    pub outcome: Outcome,
+    /// The training loss of the last steps.
+    pub loss: RecentLoss,
+    /// How fast it was.
+    pub pace: Pace,
+    /// Steps whose updates were skipped.
+    pub skipped: u64,
+    /// The pictures of the steps, by their files' names.
+    pub figures: Vec<(&'static str, Drawing)>,
+}
+
+impl<'a> TrainingRun<'a> {
+    /// Opens the device, plans the memory, and makes the network and the run's folder, `out` or the next free
+    /// `runs/NAME-N`. The settings receive what was left open.
+    ///
+    /// # Errors
+    /// Where the device has no room, the split leaves nothing to train on, or the folder exists.
+    pub async fn open(
+        experiment: &'a mut Experiment,
+        resumed: Option<ResumableRun>,
+        out: Option<&Path>,
+    ) -> Result<(Self, Network)> {
+        let Experiment { settings, task, model, start } = experiment;
+        let device = OpenDevice::open(&settings.device_options()).await?;
+        settings.set_device(&device.name);
+        let planner = training_planner(&device, settings, model)?;
+        let memory = plan_memory(settings, &planner, task.as_ref(), false)?;
+        memory.check_free()?;
+        let mut network = new_network(&device, settings, model, task.as_ref(), start.as_ref())?;
+        // The network has them.
+        start.iter_mut().for_each(|start| start.weights = StateDict::default());
+        let per_epoch = experiment.batches()?.per_epoch();
+        let settings = &mut experiment.settings;
+        settings.set_epoch(settings.run.steps_per_epoch(per_epoch));
+        let experiment: &'a Experiment = experiment;
+        let training = experiment.batches()?;
+        let validation = validation(experiment, memory.rows)?;
+        let codec = experiment.task.codec();
+        let description = model_file::description(&experiment.model, &codec, &experiment.origin())?;
+        let (folder, resumed) = folder(experiment, resumed, out, &description, per_epoch)?;
+        network.set_profile(experiment.settings.profile)?;
+        Ok((Self { experiment, device, memory, folder, resumed, training, validation, description }, network))
+    }
+
+    /// How a GPU runs the recurrent steps, in words.
+    pub(super) fn kernel(&self) -> Option<String> {
+        self.device.describe_kernel(&self.experiment.model, self.memory.rows)
+    }
+
+    /// Batches of an epoch.
+    pub(super) fn batches_per_epoch(&self) -> u64 {
+        self.training.per_epoch()
+    }
+
+    /// How long the run is to be.
+    pub fn length(&self) -> TrainingLength {
+        let Settings { run, epochs, .. } = &self.experiment.settings;
+        TrainingLength {
+            steps: run.steps(self.batches_per_epoch()),
+            epochs: *epochs,
+            timed_every: run.validate_every.unwrap_or(1),
+            unit: self.experiment.task.unit(),
+        }
+    }
+
+    /// Trains, and stores the weights, logs, checkpoints and pictures of the steps. `display` makes who receives every step
+    /// and may stop the run, from its length and what it had done before; `|_, _| Ok(())` shows nothing.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where a step is not finite; otherwise those of the data, the device, the folder and the display.
+    pub async fn train<D: Observer>(
+        &self,
+        network: &mut Network,
+        display: impl FnOnce(&TrainingLength, &ResumedProgress) -> Result<D>,
+        missing: &mut Missing,
+    ) -> Result<TrainedSteps> {
+        let Settings { run, flow_every, tensorboard, checkpoints, .. } = &self.experiment.settings;
+        let length = self.length();
+        let saved = self.resumed.as_ref().and_then(|run| run.saved.as_ref());
+        let position = saved.map(|(_, position)| position);
+        let recurrent = &self.experiment.model.recurrent;
+        let flow = flow_every.map(|every| FlowLog::new(&self.folder, every, recurrent, position)).transpose()?;
+        let arithmetic = self.device.arithmetic();
+        let checkpoints = Checkpoints::new(&self.folder, arithmetic, &self.description, *checkpoints)?;
+        let after = saved.map(|(saved, _)| saved.step);
+        let tensorboard = tensorboard.then(|| Tensorboard::new(&self.folder, after)).transpose()?;
+        let mut recorder = Recorder::new(&self.folder, length, (flow, checkpoints, tensorboard), position, display)?;
+        let checkpoint = saved.map(|(saved, _)| saved.read()).transpose()?;
+        let (training, validation) = (self.training.as_ref(), self.validation.as_deref());
+        let outcome = network.run(checkpoint, training, validation, run, &mut recorder).await;
+        let pace = recorder.pace();
+        let (history, flow) = recorder.finish()?;
+        let Known { skipped, last, .. } = *history.known();
+        let best = outcome.as_ref().ok().and_then(|outcome| outcome.best);
+        let mut figures = Vec::new();
+        // After an error of a step too: the network then holds the last good weights.
+        let kept = self.keep(network, last.map_or(0, |last| last.step)).await;
+        let drawn = self.figures(&history, best, self.weight_of_last_step());
+        figures.extend(missing.keep("the pictures of the steps", drawn).unwrap_or_default());
+        let flow = flow.and_then(|flow| missing.keep("flow.svg", flow.finish(&self.name())).flatten());
+        figures.extend(flow.map(|flow| ("flow.svg", flow)));
+        self.write_figures(&figures, missing);
+        // What ended the steps may well keep the weights from being stored, and says more.
+        let outcome = outcome.map_err(|error| self.stopped(error, history.known(), kept.is_ok()))?;
+        kept?;
+        let loss = missing.keep("the mean of the last losses", RecentLoss::of(&history, length.timed_every));
+        let loss = loss.unwrap_or(RecentLoss { mean: outcome.last.loss, steps: 1 });
+        Ok(TrainedSteps { outcome, loss, pace, skipped, figures })
+    }
+
+    /// Measures the trained network on what it did not learn from; `None` where that failed. `json`: whether the summary is
+    /// asked for.
+    pub async fn measure(&self, network: Network, json: bool, missing: &mut Missing) -> Option<Results> {
+        let measure = Measure { rows: self.memory.rows, seed: self.experiment.settings.seed, whole: false, json };
+        missing::measure(&self.folder, missing, self.results(network, measure)).await
+    }
+
+    async fn results(&self, mut network: Network, measure: Measure) -> Result<Results> {
+        let Experiment { task, model, .. } = self.experiment;
+        network.set_profile(false)?;
+        if loss::measured(model) != *model {
+            let weights = network.state_dict().await?;
+            // One of the two is enough.
+            drop(network);
+            network = trained_network(&self.device, model, &weights)?;
+        }
+        task::results(task.as_ref(), &mut network, measure).await
+    }
+
+    /// Stores the weights as they are after `step` steps.
+    async fn keep(&self, network: &mut Network, step: u64) -> Result<()> {
+        let description = model_file::with_step(&self.description, step)?;
+        let mut file = self.folder.begin(names::MODEL)?;
+        let written = network.write_weights(&mut file, (model_file::KEY, &description)).await;
+        file.end(written)
+    }
+
+    /// What ended the steps, with what is left of the run; `kept`: the weights are stored.
+    fn stopped(&self, error: Error, history: &Known, kept: bool) -> Error {
+        let folder = self.folder.path();
+        match error {
+            Error::DeviceLost(reason) => match checkpoints::latest(&self.folder) {
+                Some(last) => Error::DeviceLost(format!(
+                    "{reason}; the last checkpoint is {}, and `bptt train --resume {}` goes on from it",
+                    path_text(&last),
+                    shell_quoted(folder)
+                )),
+                None => Error::DeviceLost(reason),
+            },
+            Error::NonFinite { step, what } => {
+                let Settings { run, on_nan, .. } = &self.experiment.settings;
+                let which = match run.keep {
+                    KeepWeights::Best if history.validations > 0 => "of the lowest validation loss",
+                    _ => "before it",
+                };
+                let kept = match kept {
+                    true => format!("; the weights {which} are in {}", path_text(&folder.join(names::MODEL))),
+                    false => String::new(),
+                };
+                let before = match on_nan {
+                    OnNan::Stop => String::new(),
+                    OnNan::Skip => {
+                        format!(", nor was it in the {} steps before", self.experiment.settings.max_skipped_updates())
+                    }
+                    OnNan::Back => format!(", after the run went back {} times", run.max_rollbacks),
+                };
+                let seen =
+                    history.last.map(|last| format!(" (loss before it: {})", short(last.loss))).unwrap_or_default();
+                Error::Failed(format!(
+                    "step {step}: the {what} is not finite{before}{seen}{kept}; try a smaller --lr or --clip"
+                ))
+            }
+            other => other,
+        }
+    }
+
+    /// The beginning of titles.
+    pub(super) fn name(&self) -> String {
+        format!("{}, {}", self.experiment.task.name(), self.experiment.settings.cell.name())
+    }
+
+    /// Whether the steps are profiled.
+    pub fn profiles(&self) -> bool {
+        self.experiment.settings.profile
+    }
+
+    /// Which weights are stored.
+    pub fn keep_weights(&self) -> KeepWeights {
+        self.experiment.settings.run.keep
+    }
+
+    /// The names of the run's files.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn file_names(&self) -> Result<Vec<String>> {
+        let path = self.folder.path();
+        let entries = std::fs::read_dir(path).map_err(io_error(path))?;
+        let mut names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        Ok(names)
+    }
+
+    /// Marks the run as finished: of its checkpoints the last one stays.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written to.
+    pub fn finish(&self) -> Result<()> {
+        checkpoints::finish(&self.folder)
+    }
+}
+
+/// The folder of a run, with its configuration.
+fn folder(
+    experiment: &Experiment,
+    resumed: Option<ResumableRun>,
+    out: Option<&Path>,
+    description: &str,
+    per_epoch: u64,
+) -> Result<(Folder, Option<ResumableRun>)> {
+    let Experiment { settings, task, .. } = experiment;
+    let create = || Folder::create(out, &task.name(), checkpoints::is_beginning);
+    let Some(mut resumed) = resumed else {
+        let folder = create()?;
+        folder.write_config(names::CONFIG, settings.config().to_toml()?.as_bytes())?;
+        return Ok((folder, None));
+    };
+    if let Some(folder) = resumed.folder.take() {
+        return Ok((folder, Some(resumed)));
+    }
+    resumed.check_length(settings.run.steps_per_epoch(per_epoch), settings.run.steps(per_epoch))?;
+    let folder = create()?;
+    let text = settings.config().to_toml()?;
+    let config = match resumed.beginning() {
+        // Its own first line is that of a run that begins with these settings.
+        Some(beginning) => beginning + text.split_once('\n').map_or("", |(_, rest)| rest),
+        None => text,
+    };
+    resumed.begin_longer(&folder, &config, description)?;
+    // The last of all: with it the folder is a run, which has its beginning then.
+    folder.write_config(names::CONFIG, config.as_bytes())?;
+    Ok((folder, Some(resumed)))
+}
+
+/// The validation batches, which not every run needs.
+fn validation(experiment: &Experiment, rows: usize) -> Result<Option<Box<dyn Batches + '_>>> {
+    let Experiment { settings, task, .. } = experiment;
+    let validation = task.validation(rows)?;
+    let plateau = matches!(settings.run.schedule.decay, Decay::Plateau { .. });
+    let by_it = [
+        ("--patience", settings.run.patience.is_some()),
+        ("--keep best", settings.run.keep == KeepWeights::Best),
+        ("--schedule plateau", plateau),
+    ];
+    let by_it: Vec<&str> = by_it.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    if validation.is_none() && !by_it.is_empty() {
+        let (flags, go) = (by_it.join(" and "), if by_it.len() == 1 { "goes" } else { "go" });
+        let reason = format!("{flags} {go} by the validation loss, and the split leaves nothing to validate");
+        return Err(Error::Unsupported(reason));
+    }
+    Ok(validation)
+}
