@@ -41,6 +41,26 @@ pub(crate) fn text(all: &mut String, more: &str, what: &str) -> Result<()> {
     Ok(())
 }
 
+/// All values of an iterator.
+///
+/// # Errors
+/// [`Error::NoMemory`] names `what` they are.
+pub(crate) fn collect<T>(values: impl IntoIterator<Item = T>, what: &str) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    values.into_iter().try_for_each(|value| push(&mut all, value, what))?;
+    Ok(all)
+}
+
+/// Asks for the memory that short-lived lists are about to take, and gives it back: where it is missing this is the error,
+/// so that the lists themselves need not be asked for one by one.
+///
+/// # Errors
+/// [`Error::NoMemory`] names `what` they are.
+pub(crate) fn probe(bytes: Count, what: &str) -> Result<()> {
+    let len = usize::try_from(bytes.get()).map_err(|_| none(what, bytes, 1))?;
+    reserve(&mut Vec::<u8>::new(), len, what)
+}
+
 /// `len` zero or empty values. The system allocates the pages on first write.
 ///
 /// # Errors

@@ -183,6 +183,30 @@ fn in_an_address_space_of_any_size_a_command_ends_or_says_that_there_is_no_memor
     assert!(ended >= 3 && refused >= 8, "{ended} ended, {refused} refused");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn in_an_address_space_of_any_size_many_sequences_are_read_or_an_error_names_what_had_no_room() {
+    let folder = folder("cli_memory_sequences");
+    let rows: String =
+        (0..400_000_u64).map(|n| format!("{},{}:{}\n", n % 7, n % 5, ["a", "b"][n as usize % 2])).collect();
+    fs::write(folder.join("many.ts"), format!("@classLabel true a b\n@data\n{rows}")).unwrap();
+    let (mut ended, mut refused) = (0, 0);
+    for mebibytes in (20..=90).step_by(3) {
+        let command = "plan sequences many.ts --hidden 2 --batch 4096 --steps 2 --device cpu --threads 1";
+        let Some(output) = within(&folder, mebibytes, command) else { continue };
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => ended += 1,
+            Some(1) => {
+                refused += 1;
+                assert!(stderr.contains("memory") && !stderr.contains("allocation of"), "{mebibytes} MiB: {stderr}");
+            }
+            code => panic!("{mebibytes} MiB: {code:?}, {stderr}"),
+        }
+    }
+    assert!(ended >= 2 && refused >= 5, "{ended} ended, {refused} refused");
+}
+
 #[test]
 fn the_budget_that_a_refusal_tells_is_enough() {
     let folder = folder("cli_memory_enough");

@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use crate::allocate;
 use crate::data::common::batching::shuffle;
 use crate::data::{Labels, SeriesSplit};
 use crate::error::{Error, Result};
+use crate::sizes::Count;
+
+/// Bytes of the lists that a sequence stands in while parts are drawn: that of its class, which doubles as it grows and is
+/// copied, and that of its part.
+const LISTS: usize = 6 * size_of::<usize>();
 
 impl Labels {
     /// Training, validation and test, in this order: which of `n` sequences with these labels are in each, drawn from
@@ -16,9 +22,10 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::Value`] where the shares are negative or do not add up to 1, or where a part with a share gets no
-    /// sequence.
+    /// sequence; [`Error::NoMemory`].
     pub fn split(&self, n: usize, shares: [f64; 3], seed: u64) -> Result<[Vec<usize>; 3]> {
         SeriesSplit::check_shares(shares)?;
+        allocate::probe(Count::from(n) * LISTS, "the lists of sequences")?;
         let sum: f64 = shares.iter().sum();
         let shares = shares.map(|share| share / sum);
         let mut classes = BTreeMap::<u32, Vec<usize>>::new();

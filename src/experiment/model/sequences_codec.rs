@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::config::{MissingName, ReadName, ScaleName, SequencesConfig};
 use super::label_codec::LabelCodec;
 use crate::Result;
+use crate::allocate;
 use crate::data::{DateOrder, DecimalMark, LabelledSequences, Scaling, ScalingKind};
 use crate::format::{grouped, path_text, short};
 
@@ -94,15 +95,18 @@ impl SequencesCodec {
 
     /// What to change where the numbers are left as they are and f32 rounds what distinguishes them, or they are too large
     /// for a network.
-    pub(crate) fn advise(&self, labelled: &LabelledSequences) -> Vec<String> {
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`](crate::Error::NoMemory).
+    pub(crate) fn advise(&self, labelled: &LabelledSequences) -> Result<Vec<String>> {
         if self.scale != ScaleName::None {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let all: Vec<usize> = (0..labelled.input.len()).collect();
+        let all = allocate::collect(0..labelled.input.len(), "the lists of sequences")?;
         let mut lines = Vec::new();
         let mut largest: f64 = 0.0;
         for dimension in 0..self.scaling.len() {
-            let values: Vec<f64> = labelled.input.values(&all, dimension).collect();
+            let values = allocate::collect(labelled.input.values(&all, dimension), "a dimension's numbers")?;
             let size = values.iter().fold(0.0, |size: f64, value| size.max(value.abs()));
             largest = largest.max(size);
             let [step, varies] = [size * f64::from(f32::EPSILON), Scaling::fit(ScalingKind::Standard, &values).unit];
@@ -125,7 +129,7 @@ impl SequencesCodec {
             let largest = short(largest);
             lines.push(format!("numbers as they are, up to {largest}: --scale standard suits a network better"));
         }
-        lines
+        Ok(lines)
     }
 }
 

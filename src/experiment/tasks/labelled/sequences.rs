@@ -89,7 +89,7 @@ pub(crate) fn load(
     let name = name(&path);
     let mut words = vec![codec.describe_file(&name, &path, &first)];
     words.extend(first.notes.iter().cloned());
-    let advice = if known.is_none() { codec.advise(&first) } else { Vec::new() };
+    let advice = if known.is_none() { codec.advise(&first)? } else { Vec::new() };
     let first = encode(&codec, first, &path)?;
     let test = match test {
         Some((path, test)) if test.labels == Labels::None => return Err(no_labels(&path, "--test-labels")),
