@@ -13,7 +13,7 @@ use crate::sizes::Count;
 
 /// Bytes of the lists that a sequence stands in while parts are drawn: that of its class, which doubles as it grows and is
 /// copied, and that of its part.
-const LISTS: usize = 6 * size_of::<usize>();
+const LISTS: usize = 8 * size_of::<usize>();
 
 impl Labels {
     /// Training, validation and test, in this order: which of `n` sequences with these labels are in each, drawn from

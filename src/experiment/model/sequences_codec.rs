@@ -37,15 +37,15 @@ impl SequencesCodec {
     pub(crate) fn fit(labelled: &LabelledSequences, training: &[usize], data: &SequencesConfig) -> Result<Self> {
         let scale = data.scale.unwrap_or(ScaleName::None);
         let fit = |dimension| {
-            let values: Vec<f64> = labelled.input.values(training, dimension).collect();
-            Scaling::fit_rounded(scale.into(), &values, labelled.input.precision())
+            let values = allocate::collect(labelled.input.values(training, dimension), "a dimension's numbers")?;
+            Ok(Scaling::fit_rounded(scale.into(), &values, labelled.input.precision()))
         };
         Ok(Self {
             read: data.read.unwrap_or(ReadName::Rows),
             missing: data.missing.unwrap_or(MissingName::Error),
             scale,
             dimensions: labelled.dimensions.clone(),
-            scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect(),
+            scaling: (0..labelled.input.dimensions().unwrap_or_default()).map(fit).collect::<Result<_>>()?,
             labels: LabelCodec::fit(&labelled.labels, training)?,
             dates: labelled.dates,
             decimal: labelled.decimal,
